@@ -1,0 +1,52 @@
+# Everything a newcomer needs: `make run` and `make test` set up what they need by themselves, once.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SEEDS ?= 1-2000
+ROUNDS ?= 100
+RUN ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench simulate kill format clean
+
+help:  ## Say what there is to make
+	@echo "Innkeeper. Start with: make run"
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Innkeeper needs Python 3.11 or newer; say which with: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,check,bench]'
+	mkdir -p build/types/innkeeper
+	for room in protocol actors storage http; do ln -sfn ../../../$$room build/types/innkeeper/$$room; done
+	touch $@
+
+run: $(VENV)/ready  ## The demo: two furnished hotels at http://127.0.0.1:8080 (options: make run RUN="--port 9000")
+	$(BIN)/python run.py demo $(RUN)
+
+test: $(VENV)/ready  ## All tests
+	$(BIN)/python -m pytest -q
+
+check: $(VENV)/ready  ## Style (ruff), types (mypy), and the tidiness of the house
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p innkeeper.protocol -p innkeeper.actors -p innkeeper.storage -p innkeeper.http
+	$(BIN)/mypy run.py
+	$(BIN)/python -m pytest -q tests/test_house.py
+
+bench: $(VENV)/ready  ## Side by side with bare aiohttp and PostgreSQL (needs wrk)
+	$(BIN)/python tests/benchmarks/run.py
+
+simulate: $(VENV)/ready  ## Many simulated lives of a partition, from seeds: make simulate SEEDS=1-2000
+	$(BIN)/python tests/simulation/run.py --seeds $(SEEDS)
+
+kill: $(VENV)/ready  ## Kill the real process under load, again and again: make kill ROUNDS=100
+	INNKEEPER_KILL_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -q tests/test_kill.py
+
+format: $(VENV)/ready  ## Bring the code into its style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## Forget the virtual environment and the demo's data
+	rm -rf $(VENV) build data

@@ -1,0 +1,121 @@
+"""The desk of a partition: it sends each order to its hotel, and gathers what came of a batch."""
+
+import logging
+
+from thespian.actors import ActorAddress, ActorExitRequest, PoisonMessage
+
+from innkeeper.actors.actor import HouseActor
+from innkeeper.actors.hotel import HotelActor
+from innkeeper.actors.messages import (
+    Batch,
+    BatchDone,
+    Furnish,
+    Furnished,
+    HotelBroken,
+    Order,
+    Orders,
+    OrdersDone,
+    Outcome,
+)
+from innkeeper.protocol.commands import OpenHotel
+from innkeeper.protocol.record import Recorded
+from innkeeper.protocol.refusals import NotFound
+
+logger = logging.getLogger(__name__)
+
+
+class DeskActor(HouseActor):
+    """The desk knows which actor is which hotel, and nothing else of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hotels: dict[str, ActorAddress] = {}
+        self.due_times: dict[str, int] = {}
+        self.host: ActorAddress | None = None
+        self.pending: set[str] = set()
+        self.outcomes: list[Outcome] = []
+        self.records: list[Recorded] = []
+        self.broken: dict[str, str] = {}
+
+    def batch(self, message: Batch, host: ActorAddress) -> None:
+        """Give each hotel its share; what falls due comes first, wherever it does."""
+        self.host = host
+        self.outcomes, self.records, self.broken = [], [], {}
+        shares: dict[str, list[Order]] = {hotel: [] for hotel, at in self.due_times.items() if at <= message.at}
+        for order in message.orders:
+            hotel = order.message.hotel
+            if hotel not in self.hotels and isinstance(order.message, OpenHotel):
+                self._open(Furnish(hotel, None))
+            if hotel in self.hotels:
+                shares.setdefault(hotel, []).append(order)
+            else:
+                self.outcomes.append(Outcome(order.number, NotFound("hotel", hotel)))
+        self.pending = set(shares)
+        for hotel, orders in shares.items():
+            self.send(self.hotels[hotel], Orders(message.at, tuple(orders)))
+        self._answer_when_all_is_done()
+
+    def orders_done(self, message: OrdersDone, _: ActorAddress) -> None:
+        """A hotel has done its share."""
+        if message.hotel not in self.pending:
+            return
+        self.outcomes.extend(message.outcomes)
+        self.records.extend(message.records)
+        self._note_due(message.hotel, message.due_at)
+        self._done(message.hotel)
+
+    def hotel_broken(self, message: HotelBroken, _: ActorAddress) -> None:
+        """A hotel's own code failed: close it; the host rebuilds it from the journal."""
+        logger.error("hotel %s failed:\n%s", message.hotel, message.reason)
+        self.broken[message.hotel] = message.reason
+        self._close(message.hotel)
+        self._done(message.hotel)
+
+    def poisoned(self, message: PoisonMessage, sender: ActorAddress) -> None:
+        """A hotel failed in a way that it could not tell itself."""
+        for hotel, address in list(self.hotels.items()):
+            if address == sender:
+                self.hotel_broken(HotelBroken(hotel, str(message.details)), sender)
+
+    def furnish(self, message: Furnish, host: ActorAddress) -> None:
+        """A hotel begins, begins again, or is closed."""
+        self._close(message.hotel)
+        if message.state is not None:
+            self._open(message)
+        self.send(host, Furnished())
+
+    def _open(self, message: Furnish) -> None:
+        address = self.hotels[message.hotel] = self.createActor(HotelActor)
+        self.due_times[message.hotel] = 0  # unknown yet; the next batch asks
+        self.send(address, message)
+
+    def _close(self, hotel: str) -> None:
+        self.due_times.pop(hotel, None)
+        address = self.hotels.pop(hotel, None)
+        if address is not None:
+            self.send(address, ActorExitRequest())
+
+    def _note_due(self, hotel: str, at: int | None) -> None:
+        if at is None:
+            self.due_times.pop(hotel, None)
+        else:
+            self.due_times[hotel] = at
+
+    def _done(self, hotel: str) -> None:
+        if hotel in self.pending:
+            self.pending.discard(hotel)
+            self._answer_when_all_is_done()
+
+    def _answer_when_all_is_done(self) -> None:
+        if not self.pending:
+            due_at = min(self.due_times.values(), default=None)
+            self.send(self.host, BatchDone(tuple(self.outcomes), tuple(self.records), self.broken, due_at))
+
+
+DeskActor.handles = {
+    Batch: DeskActor.batch,
+    OrdersDone: DeskActor.orders_done,
+    HotelBroken: DeskActor.hotel_broken,
+    PoisonMessage: DeskActor.poisoned,
+    Furnish: DeskActor.furnish,
+}

@@ -1,0 +1,243 @@
+"""The host of a partition: it owns one actor system and one journal, and is driven from one thread.
+
+A batch of commands goes to the desk; what happened goes to the journal in one transaction; only then are the answers
+let out. Time and ids come in from outside, so that a whole partition runs the same again from one seed.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
+
+import msgspec
+from thespian.actors import ActorSystem
+
+from innkeeper.actors.desk import DeskActor
+from innkeeper.actors.messages import Batch, BatchDone, Furnish, Furnished, Order
+from innkeeper.actors.rules.state import HotelState, evolve, fold, restore
+from innkeeper.protocol import wire
+from innkeeper.protocol.commands import Command
+from innkeeper.protocol.journal import Fenced, Journal, KeptReply, Snapshot
+from innkeeper.protocol.limits import snapshot_after_events
+from innkeeper.protocol.queries import DescribeState, Query
+from innkeeper.protocol.record import Recorded
+from innkeeper.protocol.refusals import KeyReused, Refusal, Unavailable
+from innkeeper.protocol.replies import Reply, StateReply
+
+logger = logging.getLogger(__name__)
+
+ASK_SECONDS_MAX = 60
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A command or query as it comes to the partition: under which idempotency key, for which request, by whom."""
+
+    message: Command | Query
+    key: str | None = None
+    correlation: str = ""
+    by: str = ""
+    if_version: int | None = None
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The reply or refusal; `replayed` if it was given before, under the same idempotency key."""
+
+    answer: Reply | Refusal
+    replayed: bool = False
+
+
+class Host:
+    """One partition, without its thread. `published` hears of each commit: its last position, and its records."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Callable[[], int],
+        ids: Callable[[], str],
+        published: Callable[[int, Sequence[Recorded]], None] = lambda position, records: None,
+    ) -> None:
+        self.journal = journal
+        self.due_at: int | None = 0
+        self._clock = clock
+        self._ids = ids
+        self._published = published
+        self._last_at = 0
+        self._stale: set[str] = set()
+        self._unsaved: dict[str, int] = {}
+        logging.getLogger("Thespian").setLevel(logging.WARNING)  # it tells every message at debug level
+        self._system = ActorSystem("simpleSystemBase", transientUnique=True, logDefs=False)
+        self._desk = self._system.createActor(DeskActor)
+
+    def recover(self, progress: Callable[[int], None] = lambda events: None) -> int:
+        """Rebuild every hotel from its newest snapshot and the events after it; returns how many events that took."""
+        states, events = rebuild_all(self.journal, progress)
+        for hotel, state in states.items():
+            self._ask(Furnish(hotel, state))
+        return events
+
+    def handle(self, asked: Sequence[Asked]) -> list[Answer]:
+        """Carry out a batch. When this returns, what it answers is on disk."""
+        if self._stale and not self._rebuild():
+            return [Answer(Unavailable("the journal cannot be read"))] * len(asked)
+        at = self._last_at = max(self._clock(), self._last_at)
+        answers: list[Answer | None] = [None] * len(asked)
+        keyed: dict[str, tuple[int, bytes]] = {}
+        followers: list[tuple[int, int, bytes]] = []
+        orders = []
+        for number, ask in enumerate(asked):
+            if ask.key is not None:
+                fingerprint = _fingerprint(ask.message)
+                if ask.key in keyed:
+                    followers.append((number, keyed[ask.key][0], fingerprint))
+                    continue
+                answers[number] = self._kept(ask.key, fingerprint)
+                if answers[number] is not None:
+                    continue
+                keyed[ask.key] = (number, fingerprint)
+            orders.append(Order(number, ask.message, at, self._ids(), ask.correlation, ask.by, ask.if_version))
+        for number, answer in self._carry_out(Batch(at, tuple(orders)), keyed).items():
+            answers[number] = Answer(answer)
+        for number, first, fingerprint in followers:
+            same = next(print_ for place, print_ in keyed.values() if place == first) == fingerprint
+            given = answers[first]
+            answers[number] = Answer(given.answer, replayed=True) if same and given else Answer(KeyReused())
+        return [answer or Answer(Unavailable("the hotel had a fault and was rebuilt")) for answer in answers]
+
+    def save_snapshots(self, after_events: int = snapshot_after_events, at_most: int = 1) -> int:
+        """Keep the state of hotels that saw so many events since their last snapshot; returns how many were saved."""
+        hotels = [hotel for hotel, events in self._unsaved.items() if events >= after_events][:at_most]
+        if not hotels or self._stale:
+            return 0
+        orders = tuple(Order(number, DescribeState(hotel), 0, "") for number, hotel in enumerate(hotels))
+        done = self._ask(Batch(0, orders))
+        if not isinstance(done, BatchDone):
+            return 0
+        states = [outcome.answer for outcome in done.outcomes if isinstance(outcome.answer, StateReply)]
+        self.journal.save_snapshots(Snapshot(state.hotel.id, state.hotel_seq, wire.encode(state)) for state in states)
+        for hotel in hotels:
+            self._unsaved.pop(hotel)
+        return len(states)
+
+    def describe(self, hotel: str) -> StateReply | Refusal:
+        """The hotel's whole state, for auditors."""
+        done = self._ask(Batch(0, (Order(0, DescribeState(hotel), 0, ""),)))
+        assert isinstance(done, BatchDone)
+        answer = done.outcomes[0].answer
+        assert isinstance(answer, StateReply | Refusal)
+        return answer
+
+    def close(self) -> None:
+        """End the actors and the journal."""
+        self._system.shutdown()
+        self.journal.close()
+
+    def _ask(self, message: object) -> object:
+        return self._system.ask(self._desk, message, ASK_SECONDS_MAX)
+
+    def _kept(self, key: str, fingerprint: bytes) -> Answer | None:
+        kept = self.journal.reply(key)
+        if kept is None:
+            return None
+        if kept.fingerprint != fingerprint:
+            return Answer(KeyReused())
+        answer = wire.decode(kept.reply)
+        assert isinstance(answer, Reply | Refusal)
+        return Answer(answer, replayed=True)
+
+    def _carry_out(self, batch: Batch, keyed: dict[str, tuple[int, bytes]]) -> dict[int, Reply | Refusal]:
+        done = self._ask(batch)
+        if not isinstance(done, BatchDone):
+            logger.error("the desk failed: %s", done)
+            self._restart()
+            return {}
+        self.due_at = done.due_at
+        self._stale.update(done.broken)
+        answers = {outcome.number: outcome.answer for outcome in done.outcomes}
+        replies = [
+            KeptReply(key, fingerprint, wire.encode(answers[number]))
+            for key, (number, fingerprint) in keyed.items()
+            if number in answers
+        ]
+        if done.records or replies:
+            try:
+                position = self.journal.append(done.records, replies)
+            except Fenced:
+                raise
+            except Exception:
+                logger.exception("the journal refused a batch; its hotels are rebuilt and nobody is acknowledged")
+                self._stale.update(record.hotel for record in done.records)
+                self.due_at = 0
+                return dict.fromkeys(answers, Unavailable("the journal could not be written"))
+            self._note(position, done.records)
+        return answers
+
+    def _note(self, position: int, records: Sequence[Recorded]) -> None:
+        for record in records:
+            self._unsaved[record.hotel] = self._unsaved.get(record.hotel, 0) + 1
+        if records:
+            self._published(position, records)
+
+    def _restart(self) -> None:
+        self._system.shutdown()
+        self._system = ActorSystem("simpleSystemBase", transientUnique=True, logDefs=False)
+        self._desk = self._system.createActor(DeskActor)
+        self._stale.update({record.hotel for _, record in self.journal.read()})
+
+    def _rebuild(self) -> bool:
+        """Bring the hotels that cannot be trusted back to what the journal says."""
+        try:
+            self.journal.reopen()
+            for hotel in sorted(self._stale):
+                state = rebuild(self.journal, hotel)
+                if not isinstance(self._ask(Furnish(hotel, state)), Furnished):
+                    return False
+        except Fenced:
+            raise
+        except Exception:
+            logger.exception("hotels could not be rebuilt from the journal; their partition answers nothing until then")
+            return False
+        self._stale.clear()
+        return True
+
+
+def rebuild(journal: Journal, hotel: str) -> HotelState | None:
+    """One hotel as the journal tells it, None if it never opened."""
+    state = HotelState()
+    for snapshot in journal.snapshots(hotel):
+        state = _restored(snapshot)
+    fold(state, (record for _, record in journal.read(hotel=hotel, after_hotel_seq=state.seq)))
+    return state if state.hotel is not None else None
+
+
+def rebuild_all(journal: Journal, progress: Callable[[int], None]) -> tuple[dict[str, HotelState], int]:
+    """Every hotel as the journal tells it, and how many events were read for that."""
+    states = {snapshot.hotel: _restored(snapshot) for snapshot in journal.snapshots()}
+    events = 0
+    for state_events in _tails(journal, states):
+        for record in state_events:
+            evolve(states.setdefault(record.hotel, HotelState()), record)
+            events += 1
+            if events % 1_000 == 0:
+                progress(events)
+    return states, events
+
+
+def _tails(journal: Journal, states: dict[str, HotelState]) -> Iterable[Iterable[Recorded]]:
+    """The events that no snapshot holds: of each hotel with a snapshot its tail, then all of the others."""
+    if not states:
+        yield (record for _, record in journal.read())
+        return
+    known = set(states)
+    for hotel in known:
+        yield (record for _, record in journal.read(hotel=hotel, after_hotel_seq=states[hotel].seq))
+    for hotel in journal.hotels() - known:
+        yield (record for _, record in journal.read(hotel=hotel))
+
+
+def _restored(snapshot: Snapshot) -> HotelState:
+    described = wire.decode(snapshot.state)
+    assert isinstance(described, StateReply)
+    return restore(described)
+
+
+def _fingerprint(message: Command | Query) -> bytes:
+    return blake2b(wire.encode(message), digest_size=16).digest()

@@ -1,0 +1,229 @@
+"""A hotel: it finishes one order before it starts the next, and claims rooms before it believes its own decision.
+
+For each order: decide with the pure rules → ask every room concerned to change hands → when all have agreed, evolve and
+go on. When a room refuses, the others give back, the refusing room is shut for this order, and the hotel decides again.
+"""
+
+import logging
+import traceback
+from collections import deque
+from collections.abc import Callable
+
+from thespian.actors import ActorAddress, PoisonMessage
+
+from innkeeper.actors.actor import HouseActor
+from innkeeper.actors.messages import (
+    Claim,
+    ClaimDone,
+    ClaimRefused,
+    Furnish,
+    HotelBroken,
+    OpenRoom,
+    Order,
+    Orders,
+    OrdersDone,
+    Outcome,
+)
+from innkeeper.actors.room import RoomActor
+from innkeeper.actors.rules.answers import answer
+from innkeeper.actors.rules.audit import due_at, due_events
+from innkeeper.actors.rules.claims import RoomChange, held_by, room_changes
+from innkeeper.actors.rules.decisions import Decision, Stamp, decide
+from innkeeper.actors.rules.state import HotelState, evolve
+from innkeeper.protocol.commands import Command
+from innkeeper.protocol.events import Event
+from innkeeper.protocol.queries import Query
+from innkeeper.protocol.record import Recorded
+from innkeeper.protocol.refusals import Refused
+from innkeeper.protocol.replies import Reply
+
+logger = logging.getLogger(__name__)
+
+
+class Step:
+    """A decision that waits for its rooms. `order` is None for what falls due by itself."""
+
+    def __init__(self, order: Order | None, decision: Decision, records: tuple[Recorded, ...]) -> None:
+        self.order = order
+        self.decision = decision
+        self.records = records
+        self.changes: dict[str, RoomChange] = {}
+        self.done: list[str] = []
+        self.refused: list[str] = []
+
+
+class HotelActor(HouseActor):
+    """One hotel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = ""
+        self.state = HotelState()
+        self.rooms: dict[str, ActorAddress] = {}
+        self._forget_batch()
+
+    def _forget_batch(self) -> None:
+        self.desk: ActorAddress | None = None
+        self.at = 0
+        self.waiting: deque[Order] = deque()
+        self.outcomes: list[Outcome] = []
+        self.records: list[Recorded] = []
+        self.step: Step | None = None
+        self.shut: frozenset[str] = frozenset()
+        self.undoing = False
+
+    def furnish(self, message: Furnish, _: ActorAddress) -> None:
+        """Begin, or begin again, as the journal tells it."""
+        self.name = message.hotel
+        self.state = message.state or HotelState()
+
+    def orders(self, message: Orders, desk: ActorAddress) -> None:
+        """A new share of work; the desk sends the next one only after this one is done."""
+        self._forget_batch()
+        self.desk, self.at = desk, message.at
+        self.waiting.extend(message.orders)
+        self._guarded(self._run)
+
+    def claim_done(self, message: ClaimDone, _: ActorAddress) -> None:
+        """A room agreed."""
+        if self.step is not None:
+            self.step.done.append(message.room)
+            self._guarded(self._all_answered)
+
+    def claim_refused(self, message: ClaimRefused, _: ActorAddress) -> None:
+        """A room did not."""
+        if self.step is not None:
+            self.step.refused.append(message.room)
+            self._guarded(self._all_answered)
+
+    def poisoned(self, message: PoisonMessage, _: ActorAddress) -> None:
+        """A room failed."""
+        self._broken(str(message.details))
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception:
+            self._broken(traceback.format_exc())
+
+    def _broken(self, reason: str) -> None:
+        desk = self.desk
+        self._forget_batch()
+        if desk is not None:
+            self.send(desk, HotelBroken(self.name, reason))
+
+    def _run(self) -> None:
+        """Go on until a room must be asked, or nothing is left."""
+        while self.step is None:
+            due = due_at(self.state)
+            if due is not None and due <= self.at:
+                self._take_step(None, Decision(due_events(self.state, self.at), _nothing))
+            elif self.waiting:
+                self._carry_out(self.waiting[0])
+            else:
+                self._report()
+                return
+
+    def _carry_out(self, order: Order) -> None:
+        try:
+            if isinstance(order.message, Query):
+                self.outcomes.append(Outcome(order.number, answer(self.state, order.message)))
+                self.waiting.popleft()
+            else:
+                self._take_step(order, self._decide(order, order.message))
+        except Refused as refused:
+            self.outcomes.append(Outcome(order.number, refused.refusal))
+            self.waiting.popleft()
+            self.shut = frozenset()
+
+    def _decide(self, order: Order, command: Command) -> Decision:
+        return decide(self.state, command, Stamp(order.at, order.id, order.if_version, self.shut))
+
+    def _take_step(self, order: Order | None, decision: Decision) -> None:
+        step = Step(order, decision, self._recorded(order, decision.events))
+        step.changes = room_changes(self.state, step.records) if self.state.hotel is not None else {}
+        if not step.changes:
+            self._finish(step)
+            return
+        self.step = step
+        for room, change in step.changes.items():
+            self._ask_room(room, change.gives, change.takes)
+
+    def _recorded(self, order: Order | None, events: tuple[Event, ...]) -> tuple[Recorded, ...]:
+        at, by, correlation, cause = (
+            (self.at, "system", "", "") if order is None else (order.at, order.by, order.correlation, order.id)
+        )
+        return tuple(
+            Recorded(self.name, self.state.seq + place, at, by, correlation, cause, event)
+            for place, event in enumerate(events, start=1)
+        )
+
+    def _ask_room(self, room: str, gives: list[str], takes: list[tuple[int, int, str]]) -> None:
+        address = self.rooms.get(room) or self._open_room(room)
+        today = self.state.opened().business_date.toordinal()
+        self.send(address, Claim(today, tuple(gives), tuple(takes)))
+
+    def _open_room(self, room: str) -> ActorAddress:
+        """Rooms wake when they are first needed: a chain of hotels has many that nobody asks for today."""
+        kind, position = self.state.rooms[room]
+        address = self.rooms[room] = self.createActor(RoomActor)
+        today = self.state.opened().business_date.toordinal()
+        self.send(address, OpenRoom(room, today, tuple(self.state.calendars[kind].stays[position])))
+        return address
+
+    def _all_answered(self) -> None:
+        step = self.step
+        assert step is not None
+        if len(step.done) + len(step.refused) < len(step.changes):
+            return
+        self.step = None
+        if self.undoing:
+            self.undoing = False
+        elif step.refused:
+            self._decide_again(step)
+        else:
+            self._finish(step)
+        self._run()
+
+    def _finish(self, step: Step) -> None:
+        """All rooms agreed: now it has happened."""
+        for record in step.records:
+            evolve(self.state, record)
+        self.records.extend(step.records)
+        self.shut = frozenset()
+        if step.order is not None:
+            self.outcomes.append(Outcome(step.order.number, step.decision.reply(self.state)))
+            self.waiting.popleft()
+
+    def _decide_again(self, step: Step) -> None:
+        """Undo what the other rooms did, and leave out those that refused."""
+        logger.error("hotel %s: rooms %s refused a claim that the hotel held to be free", self.name, step.refused)
+        if step.order is None or self.shut:
+            raise RuntimeError(f"rooms {step.refused} of hotel {self.name} know of other guests than the hotel does")
+        self.shut = frozenset(step.refused)
+        if not step.done:
+            return
+        self.step = Step(step.order, step.decision, ())
+        self.step.changes = {room: step.changes[room] for room in step.done}
+        self.undoing = True
+        for room, change in self.step.changes.items():
+            held = (held_by(self.state.bookings[booking]) for booking in change.gives)
+            self._ask_room(room, [stay[2] for stay in change.takes], [hold[1] for hold in held if hold is not None])
+
+    def _report(self) -> None:
+        desk, done = self.desk, OrdersDone(self.name, tuple(self.outcomes), tuple(self.records), due_at(self.state))
+        self._forget_batch()
+        self.send(desk, done)
+
+
+def _nothing(_: HotelState) -> Reply:
+    raise AssertionError("what falls due by itself answers nobody")
+
+
+HotelActor.handles = {
+    Furnish: HotelActor.furnish,
+    Orders: HotelActor.orders,
+    ClaimDone: HotelActor.claim_done,
+    ClaimRefused: HotelActor.claim_refused,
+    PoisonMessage: HotelActor.poisoned,
+}

@@ -1,0 +1,111 @@
+"""What the actors of a partition say to each other. Frozen: on the simple actor base messages are not copied."""
+
+import msgspec
+
+from innkeeper.actors.rules.calendar import Claimed
+from innkeeper.actors.rules.state import HotelState
+from innkeeper.protocol.commands import Command
+from innkeeper.protocol.queries import Query
+from innkeeper.protocol.record import Recorded
+from innkeeper.protocol.refusals import Refusal
+from innkeeper.protocol.replies import Reply
+
+
+class Order(msgspec.Struct, frozen=True):
+    """A command or query, stamped by the host. `number` is its place in the batch."""
+
+    number: int
+    message: Command | Query
+    at: int
+    id: str
+    correlation: str = ""
+    by: str = ""
+    if_version: int | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came of an order."""
+
+    number: int
+    answer: Reply | Refusal
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Host to desk: orders to carry out, after everything that has fallen due by `at`."""
+
+    at: int
+    orders: tuple[Order, ...]
+
+
+class BatchDone(msgspec.Struct, frozen=True):
+    """Desk to host: what came of a batch, and all that happened, in each hotel's order. Hotels in `broken` must be
+    rebuilt: nothing of theirs counts. `due_at` is when something falls due next."""
+
+    outcomes: tuple[Outcome, ...]
+    records: tuple[Recorded, ...]
+    broken: dict[str, str]
+    due_at: int | None
+
+
+class Orders(msgspec.Struct, frozen=True):
+    """Desk to hotel: this hotel's share of a batch."""
+
+    at: int
+    orders: tuple[Order, ...]
+
+
+class OrdersDone(msgspec.Struct, frozen=True):
+    """Hotel to desk: what came of its share, all that happened (also by itself), and when something falls due next."""
+
+    hotel: str
+    outcomes: tuple[Outcome, ...]
+    records: tuple[Recorded, ...]
+    due_at: int | None
+
+
+class HotelBroken(msgspec.Struct, frozen=True):
+    """Hotel to desk: a fault in this hotel's own code; its state is not to be trusted."""
+
+    hotel: str
+    reason: str
+
+
+class Furnish(msgspec.Struct, frozen=True):
+    """Host to desk: this is the hotel, as the journal tells it; None closes its actor. Desk to hotel: this is you."""
+
+    hotel: str
+    state: HotelState | None
+
+
+class Furnished(msgspec.Struct, frozen=True):
+    """Desk to host: done."""
+
+
+class OpenRoom(msgspec.Struct, frozen=True):
+    """Hotel to a new room: who you are and who holds you."""
+
+    number: str
+    today: int
+    holders: tuple[Claimed, ...]
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Hotel to room: give these bookings' nights back and take these stays, all or none. Nights before `today` are over."""
+
+    today: int
+    gives: tuple[str, ...]
+    takes: tuple[Claimed, ...]
+
+
+class ClaimDone(msgspec.Struct, frozen=True):
+    """Room to hotel: done."""
+
+    room: str
+
+
+class ClaimRefused(msgspec.Struct, frozen=True):
+    """Room to hotel: someone else holds one of these nights; nothing was done."""
+
+    room: str
+
+

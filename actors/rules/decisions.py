@@ -1,0 +1,287 @@
+"""What a hotel decides: a command becomes events, or a refusal. Nothing is changed here.
+
+`DECISIONS` is the table of who handles what. Each rule gets the state, the command and its stamp (when, by which id,
+which rooms have refused a claim); it returns the events and how to answer once they have happened, or raises `Refused`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from innkeeper.actors.rules.audit import roll_events
+from innkeeper.actors.rules.lifecycle import allowed, why_not
+from innkeeper.actors.rules.locators import locator
+from innkeeper.actors.rules.opening import opening_events
+from innkeeper.actors.rules.pricing import cancellation_fee, first_night
+from innkeeper.actors.rules.rooming import Rooming, check_guests, check_room, find_room, rate_of, room_type_of
+from innkeeper.actors.rules.state import HotelState
+from innkeeper.protocol import commands, events, limits
+from innkeeper.protocol.booking import Booking, Contact, Personal, Status
+from innkeeper.protocol.refusals import HotelExists, NotAllowed, NotFound, Refused, StaleVersion, invalid
+from innkeeper.protocol.replies import AuditReply, BookingReply, HotelReply, Reply
+from innkeeper.protocol.stay import check_stay
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What the partition's host gives to a command: the instant (microseconds since 1970 UTC) and a fresh unique id."""
+
+    at: int
+    id: str
+    if_version: int | None = None
+    shut: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The events to happen, and the reply that is true once they have."""
+
+    events: tuple[events.Event, ...]
+    reply: Callable[[HotelState], Reply]
+
+
+def decide(state: HotelState, command: commands.Command, stamp: Stamp) -> Decision:
+    """The decision on a command; raises `Refused`."""
+    if state.hotel is None and not isinstance(command, commands.OpenHotel):
+        raise Refused(NotFound("hotel", command.hotel))
+    if isinstance(command, commands.ActionCommand):
+        booking = find(state, command, stamp)
+        return Decision(_ACTIONS[type(command)](state, booking, command, stamp), _the_booking(booking.id))
+    return _DECISIONS[type(command)](state, command, stamp)
+
+
+def find(state: HotelState, command: commands.ActionCommand, stamp: Stamp) -> Booking:
+    """The booking that the action is for, in a state and version that allow it."""
+    booking = state.bookings.get(command.booking)
+    if booking is None:
+        raise Refused(NotFound("booking", command.booking))
+    if stamp.if_version is not None and stamp.if_version != booking.version:
+        raise Refused(StaleVersion(booking.version))
+    today = state.opened().business_date
+    reason = why_not(booking, command.action, today)
+    if reason is not None:
+        raise Refused(NotAllowed(command.action, reason, allowed(booking, today)))
+    return booking
+
+
+def _the_booking(booking: str) -> Callable[[HotelState], Reply]:
+    return lambda state: BookingReply(state.bookings[booking])
+
+
+def _open_hotel(state: HotelState, command: commands.OpenHotel, stamp: Stamp) -> Decision:
+    if state.hotel is not None:
+        raise Refused(HotelExists(command.hotel))
+    return Decision(opening_events(command.plan, stamp.at), lambda state: HotelReply(state.opened()))
+
+
+def _book(state: HotelState, command: commands.Book, stamp: Stamp) -> Decision:
+    request = command.request
+    kind = room_type_of(state, request.room_type)
+    _check_arrival(state, request)
+    check_guests(kind, request.adults, request.children)
+    if request.room is not None:
+        check_room(state, request.room, kind.code)
+    terms: dict[str, Any] = {
+        "booking": stamp.id,
+        "locator": locator(state.bookings_made),
+        "room_type": request.room_type,
+        "arrival": request.arrival,
+        "departure": request.departure,
+        "adults": request.adults,
+        "children": request.children,
+        "guest_id": stamp.id,  # a guest is known by the first booking
+        "guest": _personal(request.guest, request.notes),
+        "rate": rate_of(state, kind, request.rate),
+        "source": request.source,
+        "pinned": request.room is not None,
+    }
+    rooming = Rooming(stamp.id, request.arrival, request.departure, kind.code, room=request.room, shut=stamp.shut)
+    room, moved = find_room(state, rooming)
+    if request.status == "held":
+        seconds = request.hold_seconds or limits.hold_seconds_default
+        made: events.Event = events.BookingHeld(**terms, room=room, expires_at=stamp.at + seconds * 1_000_000)
+    else:
+        made = events.BookingConfirmed(**terms, room=room)
+    return Decision((*moved, made), _the_booking(stamp.id))
+
+
+def _check_arrival(state: HotelState, request: commands.BookingRequest) -> None:
+    today = state.opened().business_date
+    if request.arrival < today:
+        raise invalid("arrival", "not_past", f"arrival {request.arrival} is before the business date, {today}")
+    if (request.arrival - today).days > limits.arrival_days_ahead_max:
+        raise invalid(
+            "arrival", "days_ahead_max", f"arrival is more than {limits.arrival_days_ahead_max} days after {today}"
+        )
+
+
+def _personal(contact: Contact, notes: str) -> Personal:
+    return Personal(contact.name, contact.email, contact.phone, notes)
+
+
+def _roll(state: HotelState, command: commands.RollBusinessDate, stamp: Stamp) -> Decision:
+    today = state.opened().business_date
+    to = command.to or today + timedelta(days=1)
+    if (to - today).days > limits.night_audit_days_max:
+        raise invalid("to", "days_max", f"a night audit closes at most {limits.night_audit_days_max} days at once")
+    done = roll_events(state, to)
+    counted = {kind: sum(isinstance(event, kind) for event in done) for kind in _SETTLED}
+    return Decision(done, lambda state: AuditReply(command.hotel, state.opened().business_date, *counted.values()))
+
+
+_SETTLED = (events.GuestNoShow, events.GuestCheckedOut, events.HoldExpired)
+
+
+def _confirm(_: HotelState, booking: Booking, __: commands.Confirm, ___: Stamp) -> tuple[events.Event, ...]:
+    return (events.BookingConfirmed(**terms_of(booking)),)
+
+
+def _release(_: HotelState, booking: Booking, __: commands.Release, ___: Stamp) -> tuple[events.Event, ...]:
+    return (events.HoldReleased(booking.id),)
+
+
+def _extend(_: HotelState, booking: Booking, command: commands.Extend, stamp: Stamp) -> tuple[events.Event, ...]:
+    return (events.HoldExtended(booking.id, stamp.at + command.hold_seconds * 1_000_000),)
+
+
+def _cancel(state: HotelState, booking: Booking, command: commands.Cancel, stamp: Stamp) -> tuple[events.Event, ...]:
+    return (events.BookingCancelled(booking.id, cancellation_fee(state.opened(), booking, stamp.at), command.reason),)
+
+
+def _reinstate(state: HotelState, booking: Booking, _: commands.Reinstate, stamp: Stamp) -> tuple[events.Event, ...]:
+    kind, _position = state.rooms[booking.room]
+    arrival = max(booking.arrival, state.opened().business_date)
+    rooming = Rooming(
+        booking.id, arrival, booking.departure, kind,
+        room=booking.room if booking.pinned else None, prefer=booking.room, shut=stamp.shut,
+    )  # fmt: skip
+    room, moved = find_room(state, rooming)
+    return (*moved, events.BookingReinstated(booking.id, room))
+
+
+def _check_in(_: HotelState, booking: Booking, __: commands.CheckIn, ___: Stamp) -> tuple[events.Event, ...]:
+    return (events.GuestCheckedIn(booking.id, booking.room),)
+
+
+def _check_out(state: HotelState, booking: Booking, _: commands.CheckOut, __: Stamp) -> tuple[events.Event, ...]:
+    slept_until = max(state.opened().business_date, booking.arrival + timedelta(days=1))
+    return (events.GuestCheckedOut(booking.id, min(booking.departure, slept_until)),)
+
+
+def _no_show(_: HotelState, booking: Booking, __: commands.MarkNoShow, ___: Stamp) -> tuple[events.Event, ...]:
+    return (events.GuestNoShow(booking.id, first_night(booking)),)
+
+
+def _move(state: HotelState, booking: Booking, command: commands.Move, stamp: Stamp) -> tuple[events.Event, ...]:
+    check_room(state, command.room)
+    if command.room == booking.room:
+        return ()
+    kind, _position = state.rooms[command.room]
+    arrival = max(booking.arrival, state.opened().business_date)
+    if booking.departure <= arrival:
+        raise invalid("room", "nights_left", "the guest is due out today: no night is left to move")
+    rooming = Rooming(
+        booking.id, arrival, booking.departure, kind, room=command.room, present=booking, shut=stamp.shut
+    )  # fmt: skip
+    _room, moved = find_room(state, rooming)
+    cause = "request" if kind == booking.room_type else "upgrade"
+    done: list[events.Event] = [*moved, events.RoomMoved(booking.id, booking.room, command.room, cause)]
+    if cause == "upgrade" and not booking.pinned and booking.status is not Status.IN_HOUSE:
+        done.append(events.BookingPinned(booking.id, command.room))
+    return tuple(done)
+
+
+def _pin(_: HotelState, booking: Booking, __: commands.Pin, ___: Stamp) -> tuple[events.Event, ...]:
+    return (events.BookingPinned(booking.id, booking.room),)
+
+
+def _unpin(_: HotelState, booking: Booking, __: commands.Unpin, ___: Stamp) -> tuple[events.Event, ...]:
+    return (events.BookingUnpinned(booking.id),)
+
+
+def terms_of(booking: Booking) -> dict[str, Any]:
+    """All of a booking's terms, as the events that say them whole have them."""
+    return {"booking": booking.id, "locator": booking.locator} | {
+        term: getattr(booking, term)
+        for term in events.StayEvent.__struct_fields__
+        if term not in ("booking", "locator")
+    }
+
+
+def _change(state: HotelState, booking: Booking, command: commands.Change, stamp: Stamp) -> tuple[events.Event, ...]:
+    change = command.change
+    asked = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
+    notes = asked.pop("notes", booking.guest.notes)
+    guest = asked.pop("guest", None)
+    person = booking.guest if guest is None else _personal(guest, booking.guest.notes)
+    person = msgspec.structs.replace(person, notes=notes)
+    was = terms_of(booking)
+    terms = was | asked | {"guest": person}
+    kind = room_type_of(state, terms["room_type"])
+    if "rate" in asked or kind.code != booking.room_type:
+        terms["rate"] = rate_of(state, kind, asked.get("rate"))
+    moved = _rearrange(state, booking, terms, stamp)
+    if {"adults", "children", "room_type"} & asked.keys():
+        check_guests(kind, terms["adults"], terms["children"])
+    done: list[events.Event] = list(moved)
+    if terms | {"guest": booking.guest} != was or msgspec.structs.replace(person, notes=booking.guest.notes) != booking.guest:
+        done.append(events.BookingModified(**terms))
+    if notes != booking.guest.notes:
+        done.append(events.NoteChanged(booking.id, booking.guest_id, person))
+    return tuple(done)
+
+
+def _rearrange(state: HotelState, booking: Booking, terms: dict[str, Any], stamp: Stamp) -> tuple[events.Event, ...]:
+    """Find a room for the new stay in `terms`, and enter it there."""
+    if all(terms[term] == getattr(booking, term) for term in ("room_type", "arrival", "departure")):
+        return ()
+    today = state.opened().business_date
+    arrival, departure = terms["arrival"], terms["departure"]
+    check_stay(arrival, departure)
+    in_house = booking.status is Status.IN_HOUSE
+    if in_house and (arrival != booking.arrival or terms["room_type"] != booking.room_type):
+        raise invalid("arrival", "in_house", "a guest in house keeps the arrival and the room type; use move to change rooms")
+    if arrival != booking.arrival:
+        _check_arrival(state, commands.BookingRequest(
+            room_type=terms["room_type"], arrival=arrival, departure=departure, guest=Contact("-")
+        ))  # fmt: skip
+    if departure < today:
+        raise invalid("departure", "not_past", f"departure {departure} is before the business date, {today}")
+    same_type = terms["room_type"] == booking.room_type
+    fixed = same_type and (in_house or booking.pinned)
+    rooming = Rooming(
+        booking.id, max(arrival, today), departure,
+        state.rooms[booking.room][0] if same_type else terms["room_type"],
+        room=booking.room if fixed else None, prefer=booking.room, present=booking, shut=stamp.shut,
+    )  # fmt: skip
+    terms["pinned"] = booking.pinned and same_type
+    if rooming.arrival >= departure:  # the guest in house is now due out today
+        return ()
+    terms["room"], moved = find_room(state, rooming)
+    return moved
+
+
+_ACTIONS: dict[type[commands.Command], Callable[[HotelState, Booking, Any, Stamp], tuple[events.Event, ...]]] = {
+    commands.Change: _change,
+    commands.Confirm: _confirm,
+    commands.Release: _release,
+    commands.Extend: _extend,
+    commands.Cancel: _cancel,
+    commands.Reinstate: _reinstate,
+    commands.CheckIn: _check_in,
+    commands.CheckOut: _check_out,
+    commands.MarkNoShow: _no_show,
+    commands.Move: _move,
+    commands.Pin: _pin,
+    commands.Unpin: _unpin,
+}
+
+_DECISIONS: dict[type[commands.Command], Callable[[HotelState, Any, Stamp], Decision]] = {
+    commands.OpenHotel: _open_hotel,
+    commands.Book: _book,
+    commands.RollBusinessDate: _roll,
+}

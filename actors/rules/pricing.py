@@ -1,0 +1,55 @@
+"""What a stay costs, and what not coming costs."""
+
+from datetime import date, datetime, time, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+from innkeeper.protocol.booking import Booking
+from innkeeper.protocol.hotel import Hotel
+
+
+def instant(at: int) -> datetime:
+    """Microseconds since 1970 as a UTC datetime."""
+    return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=at)
+
+
+def microseconds(moment: datetime) -> int:
+    """The other way round."""
+    return (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(microseconds=1)
+
+
+def hotel_now(hotel: Hotel, at: int) -> datetime:
+    """The hotel's local time, without its zone. A hotel lives in its business date: where the wall clock shows
+    another day than that one or the night after it (a manual audit, a replayed history), only its time of day counts."""
+    local = instant(at).astimezone(ZoneInfo(hotel.timezone)).replace(tzinfo=None)
+    ahead = (local.date() - hotel.business_date).days
+    return local if ahead in (0, 1) else datetime.combine(hotel.business_date, local.time())
+
+
+def first_night(booking: Booking) -> int:
+    """The rate of the first night."""
+    return booking.rate
+
+
+def cancellation_fee(hotel: Hotel, booking: Booking, at: int) -> int:
+    """Free until so many hours before check-in time on the day of arrival, then the first night."""
+    expected = datetime.combine(booking.arrival, time.fromisoformat(hotel.check_in))
+    hours = hotel.cancellation.free_until_hours
+    return 0 if expected - hotel_now(hotel, at) >= timedelta(hours=hours) else first_night(booking)
+
+
+def next_audit(hotel: Hotel) -> int | None:
+    """When the business date rolls by itself: at the audit's local time on the day after it; None for a manual audit.
+
+    A time that the change of clocks skips or repeats is taken as the first instant at which it can be read.
+    """
+    if hotel.night_audit == "manual":
+        return None
+    due = datetime.combine(
+        hotel.business_date + timedelta(days=1), time.fromisoformat(hotel.night_audit), ZoneInfo(hotel.timezone)
+    )
+    return microseconds(due.astimezone(timezone.utc))
+
+
+def local_date(hotel_timezone: str, at: int) -> date:
+    """Which day it is there."""
+    return instant(at).astimezone(ZoneInfo(hotel_timezone)).date()

@@ -1,0 +1,188 @@
+"""What a hotel knows, and how an event changes it.
+
+The state belongs to one hotel actor and is changed in place, by `evolve` alone: copying the calendars of ten thousand
+rooms for each booking would make the fold quadratic. `decide` only reads it.
+
+A hotel keeps in mind the bookings that can still change. When the business date passes the departure of one that has
+ended, it is forgotten here; the journal and the read models keep it.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+import msgspec
+
+from innkeeper.actors.rules.calendar import Calendar
+from innkeeper.actors.rules.lifecycle import HOLDS_NIGHTS, NOT_ARRIVED
+from innkeeper.protocol import events
+from innkeeper.protocol.booking import Booking, Status
+from innkeeper.protocol.hotel import Hotel, RoomType
+from innkeeper.protocol.record import Recorded, after
+from innkeeper.protocol.replies import StateReply
+
+@dataclass(slots=True)
+class HotelState:
+    """One hotel. `rooms` says of each room number its type and its position in that type's calendar."""
+
+    hotel: Hotel | None = None
+    seq: int = 0
+    bookings_made: int = 0
+    calendars: dict[str, Calendar] = field(default_factory=dict)
+    rooms: dict[str, tuple[str, int]] = field(default_factory=dict)
+    bookings: dict[str, Booking] = field(default_factory=dict)
+    expiries: list[tuple[int, str]] = field(default_factory=list)
+
+    def opened(self) -> Hotel:
+        """The hotel, which must be open."""
+        assert self.hotel is not None
+        return self.hotel
+
+    def room_type(self, code: str) -> RoomType | None:
+        """What is sold under this code."""
+        return next((kind for kind in self.opened().room_types if kind.code == code), None)
+
+    def movable(self, booking: str) -> bool:
+        """May this guest change rooms without being asked? Only before arrival, and if the room is not promised."""
+        stay = self.bookings[booking]
+        return stay.status in NOT_ARRIVED and not stay.pinned
+
+    def next_expiry(self) -> int | None:
+        """When the next hold runs out. Holds that ended in another way are dropped here."""
+        while self.expiries:
+            expires_at, booking = self.expiries[0]
+            known = self.bookings.get(booking)
+            if known is not None and known.expires_at == expires_at:
+                return expires_at
+            heappop(self.expiries)
+        return None
+
+    def claim(self, booking: Booking) -> None:
+        """Enter the booking's nights in the calendar."""
+        kind, position = self.rooms[booking.room]
+        self.calendars[kind].claim(position, booking.arrival.toordinal(), booking.departure.toordinal(), booking.id)
+
+    def vacate(self, booking: Booking) -> None:
+        """Take the booking's nights out of the calendar."""
+        kind, position = self.rooms[booking.room]
+        self.calendars[kind].vacate(position, booking.id)
+
+
+def evolve(state: HotelState, record: Recorded) -> None:
+    """The state after this event."""
+    state.seq = record.hotel_seq
+    event = record.event
+    if isinstance(event, events.BookingEvent):
+        _evolve_booking(state, event, record)
+    else:
+        _HOTEL_EVENTS[type(event)](state, event, record)
+
+
+def fold(state: HotelState, records: Iterable[Recorded]) -> HotelState:
+    """The state after all these events."""
+    for record in records:
+        evolve(state, record)
+    return state
+
+
+def _evolve_booking(state: HotelState, event: events.BookingEvent, record: Recorded) -> None:
+    was = state.bookings.get(event.booking)
+    now = after(was, record, state.opened().currency)
+    state.bookings[event.booking] = now
+    if was is None:
+        state.bookings_made += 1
+        state.claim(now)
+    elif (was.room, was.arrival, was.departure, was.status in HOLDS_NIGHTS) != (
+        now.room, now.arrival, now.departure, now.status in HOLDS_NIGHTS,
+    ):  # fmt: skip
+        if was.status in HOLDS_NIGHTS:
+            state.vacate(was)
+        if now.status in HOLDS_NIGHTS:
+            state.claim(now)
+    if now.expires_at is not None and (was is None or was.expires_at != now.expires_at):
+        heappush(state.expiries, (now.expires_at, now.id))
+
+
+def _hotel_opened(state: HotelState, event: events.HotelOpened, record: Recorded) -> None:
+    state.hotel = Hotel(
+        id=record.hotel,
+        name=event.title,
+        timezone=event.timezone,
+        currency=event.currency,
+        check_in=event.check_in,
+        check_out=event.check_out,
+        night_audit=event.night_audit,
+        cancellation=event.cancellation,
+        business_date=event.business_date,
+    )
+
+
+def _room_type_added(state: HotelState, event: events.RoomTypeAdded, _: Recorded) -> None:
+    hotel = state.opened()
+    kind = RoomType(event.code, event.title, event.max_guests, event.rate)
+    state.hotel = msgspec.structs.replace(hotel, room_types=(*hotel.room_types, kind))
+    state.calendars[event.code] = Calendar(hotel.business_date.toordinal())
+
+
+def _rooms_added(state: HotelState, added: Iterable[tuple[str, str]]) -> None:
+    for room, code in added:
+        calendar = state.calendars[code]
+        state.rooms[room] = (code, len(calendar.numbers))
+        calendar.add_room(room)
+
+
+def _room_added(state: HotelState, event: events.RoomAdded, _: Recorded) -> None:
+    hotel = state.opened()
+    _rooms_added(state, [(event.room, event.room_type)])
+    kinds = tuple(
+        msgspec.structs.replace(kind, rooms=(*kind.rooms, event.room)) if kind.code == event.room_type else kind
+        for kind in hotel.room_types
+    )
+    state.hotel = msgspec.structs.replace(hotel, room_types=kinds)
+
+
+def _business_date_rolled(state: HotelState, event: events.BusinessDateRolled, _: Recorded) -> None:
+    state.hotel = msgspec.structs.replace(state.opened(), business_date=event.opened)
+    for calendar in state.calendars.values():
+        calendar.roll(event.opened.toordinal())
+    over = [b.id for b in state.bookings.values() if is_over(b, event.opened)]
+    for booking in over:
+        del state.bookings[booking]
+
+
+def is_over(booking: Booking, business_date: date) -> bool:
+    """Nothing can change this booking any more."""
+    ended = booking.status not in (Status.HELD, Status.CONFIRMED, Status.IN_HOUSE)
+    return ended and booking.departure <= business_date
+
+
+_HOTEL_EVENTS: dict[type[events.Event], Callable[[HotelState, Any, Recorded], None]] = {
+    events.HotelOpened: _hotel_opened,
+    events.RoomTypeAdded: _room_type_added,
+    events.RoomAdded: _room_added,
+    events.BusinessDateRolled: _business_date_rolled,
+}
+
+
+def describe(state: HotelState) -> StateReply:
+    """The whole state as one value: two hotels that went through the same events describe themselves alike."""
+    bookings = tuple(sorted(state.bookings.values(), key=lambda booking: booking.id))
+    return StateReply(state.opened(), state.seq, state.bookings_made, bookings)
+
+
+def restore(described: StateReply) -> HotelState:
+    """The state that described itself so."""
+    hotel = described.hotel
+    state = HotelState(hotel=hotel, seq=described.hotel_seq, bookings_made=described.bookings_made)
+    for kind in hotel.room_types:
+        state.calendars[kind.code] = Calendar(hotel.business_date.toordinal())
+        _rooms_added(state, ((room, kind.code) for room in kind.rooms))
+    for booking in described.bookings:
+        state.bookings[booking.id] = booking
+        if booking.status in HOLDS_NIGHTS:
+            state.claim(booking)
+    state.expiries = [(b.expires_at, b.id) for b in described.bookings if b.expires_at is not None]
+    heapify(state.expiries)
+    return state

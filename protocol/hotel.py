@@ -1,0 +1,36 @@
+"""A hotel as everyone sees it: what it sells, where it is, which day it lives in."""
+
+from datetime import date
+
+import msgspec
+
+
+class CancellationPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Cancelling is free until so many hours before check-in time on the day of arrival; later it costs a night."""
+
+    free_until_hours: int = 24
+
+
+class RoomType(msgspec.Struct, frozen=True):
+    """What is sold: a code, how many guests it takes, its rate per night in minor units, and its rooms in order."""
+
+    code: str
+    name: str
+    max_guests: int
+    rate: int
+    rooms: tuple[str, ...] = ()
+
+
+class Hotel(msgspec.Struct, frozen=True, kw_only=True):
+    """One property. `night_audit` is "manual" or the local time at which the business date rolls by itself."""
+
+    id: str
+    name: str
+    timezone: str
+    currency: str
+    check_in: str
+    check_out: str
+    night_audit: str
+    cancellation: CancellationPolicy
+    business_date: date
+    room_types: tuple[RoomType, ...] = ()

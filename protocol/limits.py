@@ -1,0 +1,30 @@
+"""Every limit of the system, in one place. Each is refused by name when it is passed; the unit stands last."""
+
+stay_nights_max = 365
+arrival_days_ahead_max = 1_096
+hold_seconds_max = 24 * 3_600
+hold_seconds_default = 15 * 60
+notes_characters_max = 1_000
+name_characters_max = 200
+slug_characters_max = 64
+room_number_characters_max = 16
+guests_per_room_max = 100
+rooms_per_hotel_max = 10_000
+room_types_per_hotel_max = 100
+rate_minor_units_max = 100_000_000_000
+idempotency_key_characters_max = 255
+request_id_characters_max = 128
+body_bytes_max = 64 * 1_024
+commands_waiting_max = 10_000
+commands_per_batch_max = 512
+list_entries_max = 200
+list_entries_default = 50
+tape_chart_nights_max = 62
+availability_nights_max = 400
+night_audit_days_max = 366
+reshuffle_steps_max = 2_000
+header_seconds_max = 10
+body_seconds_max = 10
+answer_seconds_max = 30
+shutdown_seconds_max = 20
+snapshot_after_events = 5_000

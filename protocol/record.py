@@ -1,0 +1,93 @@
+"""An event as it stands in the journal, and what a booking is after it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from innkeeper.protocol import events
+from innkeeper.protocol.booking import Booking, Status
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """An event with its place in its hotel's history (`hotel_seq`, gapless from 1), when it was decided (microseconds
+    since 1970 UTC), by whom, in which request (`correlation`), and by which command (`cause`)."""
+
+    hotel: str
+    hotel_seq: int
+    at: int
+    by: str
+    correlation: str
+    cause: str
+    event: events.Event
+
+    @property
+    def id(self) -> str:
+        """Unique over all hotels, and the same each time that it is told."""
+        return f"{self.hotel}:{self.hotel_seq}"
+
+
+def _made(record: Recorded, currency: str) -> Booking:
+    event = record.event
+    assert isinstance(event, events.BookingHeld | events.BookingConfirmed)
+    held = isinstance(event, events.BookingHeld)
+    return Booking(
+        id=event.booking,
+        locator=event.locator,
+        hotel=record.hotel,
+        status=Status.HELD if held else Status.CONFIRMED,
+        room_type=event.room_type,
+        room=event.room,
+        arrival=event.arrival,
+        departure=event.departure,
+        adults=event.adults,
+        children=event.children,
+        guest_id=event.guest_id,
+        guest=event.guest,
+        rate=event.rate,
+        currency=currency,
+        pinned=event.pinned,
+        source=event.source,
+        group=event.group,
+        expires_at=event.expires_at if isinstance(event, events.BookingHeld) else None,
+        created_at=record.at,
+        created_by=record.by,
+        changed_at=record.at,
+        changed_by=record.by,
+    )
+
+
+_TERMS = (
+    "room_type", "room", "arrival", "departure", "adults", "children", "guest_id", "guest", "rate", "pinned", "source",
+    "group",
+)  # fmt: skip
+
+_CHANGES: dict[type[events.Event], Callable[[Any], dict[str, Any]]] = {
+    events.BookingConfirmed: lambda event: {"status": Status.CONFIRMED, "expires_at": None},
+    events.BookingModified: lambda event: {term: getattr(event, term) for term in _TERMS},
+    events.HoldExtended: lambda event: {"expires_at": event.expires_at},
+    events.HoldExpired: lambda event: {"status": Status.EXPIRED, "expires_at": None},
+    events.HoldReleased: lambda event: {"status": Status.RELEASED, "expires_at": None},
+    events.RoomMoved: lambda event: {"room": event.to_room},
+    events.BookingPinned: lambda event: {"pinned": True},
+    events.BookingUnpinned: lambda event: {"pinned": False},
+    events.BookingCancelled: lambda event: {"status": Status.CANCELLED, "fee": event.fee},
+    events.BookingReinstated: lambda event: {"status": Status.CONFIRMED, "room": event.room, "fee": 0},
+    events.GuestCheckedIn: lambda event: {"status": Status.IN_HOUSE, "room": event.room},
+    events.GuestCheckedOut: lambda event: {"status": Status.CHECKED_OUT, "departure": event.departure},
+    events.GuestNoShow: lambda event: {"status": Status.NO_SHOW, "fee": event.fee},
+    events.NoteChanged: lambda event: {"guest": event.guest},
+}
+
+
+def after(booking: Booking | None, record: Recorded, currency: str) -> Booking:
+    """What a booking is after an event about it; None is a booking that was not made yet."""
+    if booking is None:
+        return _made(record, currency)
+    return msgspec.structs.replace(
+        booking,
+        changed_at=record.at,
+        changed_by=record.by,
+        version=booking.version + 1,
+        **_CHANGES[type(record.event)](record.event),
+    )

@@ -1,0 +1,85 @@
+"""The wire format: msgpack maps of field names, behind a table of everything that is ever said.
+
+Bytes written by any version decode forever: a message carries the version of its form, and an older form is brought
+up to today's here, at the edge, one step at a time (`UPCASTS`). Fields may be added with a default in the same version.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgpack
+import msgspec
+
+from innkeeper.protocol import refusals
+from innkeeper.protocol.commands import COMMANDS
+from innkeeper.protocol.events import EVENTS, Event
+from innkeeper.protocol.queries import QUERIES
+from innkeeper.protocol.replies import REPLIES
+
+Message = msgspec.Struct
+
+REFUSALS: tuple[type[refusals.Refusal], ...] = (
+    refusals.Invalid, refusals.NotFound, refusals.HotelExists, refusals.SoldOut, refusals.NoSingleRoom,
+    refusals.RoomTaken, refusals.NotAllowed, refusals.StaleVersion, refusals.KeyReused, refusals.Unavailable,
+)  # fmt: skip
+
+TABLE: dict[str, type[Message]] = {
+    kind.__name__: kind for kind in (*COMMANDS, *QUERIES, *EVENTS, *REPLIES, *REFUSALS)
+}
+
+# (name of the message, version of the form) → what turns its fields into the next version's.
+UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+_VERSIONS = {kind: kind.version if issubclass(kind, Event) else 1 for kind in TABLE.values()}
+_DECODERS = {kind: msgspec.msgpack.Decoder(kind) for kind in TABLE.values()}
+_TYPE_NAMES = {kind: f"innkeeper.{kind.name}.v{kind.version}" for kind in EVENTS}
+_EVENT_TYPES = {
+    f"innkeeper.{kind.name}.v{version}": (kind, version) for kind in EVENTS for version in range(1, kind.version + 1)
+}
+
+
+class UnknownMessage(ValueError):
+    """Bytes of a message that this version does not know: a newer one wrote them."""
+
+
+def event_type(event: Event) -> str:
+    """The event's type to the outside: `innkeeper.booking.confirmed.v1`."""
+    return _TYPE_NAMES[type(event)]
+
+
+def encode_fields(message: Message) -> bytes:
+    """The fields of a message; its name and version stand elsewhere."""
+    return bytes(msgpack.packb(msgspec.to_builtins(message)))
+
+
+def decode_event(type_name: str, fields: bytes) -> Event:
+    """The event whose fields these are, or what an older form of it means today."""
+    if type_name not in _EVENT_TYPES:
+        raise UnknownMessage(f"no event of type {type_name!r} is known here; a newer version wrote it")
+    event: Event = _decode_fields(*_EVENT_TYPES[type_name], fields)
+    return event
+
+
+def encode(message: Message) -> bytes:
+    """A whole message, with its name and the version of its form."""
+    kind = type(message)
+    return bytes(msgpack.packb([kind.__name__, _VERSIONS[kind], encode_fields(message)]))
+
+
+def decode(body: bytes) -> Message:
+    """The message that `encode` was given."""
+    name, version, fields = msgpack.unpackb(body)
+    kind = TABLE.get(name)
+    if kind is None or version > _VERSIONS[kind]:
+        raise UnknownMessage(f"no message {name!r} of version {version} is known here; a newer version wrote it")
+    message: Message = _decode_fields(kind, version, fields)
+    return message
+
+
+def _decode_fields(kind: type[Message], version: int, fields: bytes) -> Any:
+    if version == _VERSIONS[kind]:
+        return _DECODERS[kind].decode(fields)
+    old = msgpack.unpackb(fields)
+    for step in range(version, _VERSIONS[kind]):
+        old = UPCASTS[kind.__name__, step](old)
+    return msgspec.convert(old, kind)

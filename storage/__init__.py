@@ -1,0 +1,1 @@
+"""What is remembered: the journal, its snapshots, and the read models that follow it."""
