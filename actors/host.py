@@ -8,13 +8,13 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 
-import msgspec
 from thespian.actors import ActorSystem
 
 from innkeeper.actors.desk import DeskActor
 from innkeeper.actors.messages import Batch, BatchDone, Furnish, Furnished, Order
 from innkeeper.actors.rules.state import HotelState, evolve, fold, restore
 from innkeeper.protocol import wire
+from innkeeper.protocol.asking import Answer, Asked
 from innkeeper.protocol.commands import Command
 from innkeeper.protocol.journal import Fenced, Journal, KeptReply, Snapshot
 from innkeeper.protocol.limits import snapshot_after_events
@@ -26,23 +26,6 @@ from innkeeper.protocol.replies import Reply, StateReply
 logger = logging.getLogger(__name__)
 
 ASK_SECONDS_MAX = 60
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """A command or query as it comes to the partition: under which idempotency key, for which request, by whom."""
-
-    message: Command | Query
-    key: str | None = None
-    correlation: str = ""
-    by: str = ""
-    if_version: int | None = None
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """The reply or refusal; `replayed` if it was given before, under the same idempotency key."""
-
-    answer: Reply | Refusal
-    replayed: bool = False
 
 
 class Host:

@@ -11,7 +11,7 @@ from innkeeper.protocol.refusals import Refusal
 from innkeeper.protocol.replies import Reply
 
 
-class Order(msgspec.Struct, frozen=True):
+class Order(msgspec.Struct, frozen=True, gc=False):
     """A command or query, stamped by the host. `number` is its place in the batch."""
 
     number: int
@@ -23,21 +23,21 @@ class Order(msgspec.Struct, frozen=True):
     if_version: int | None = None
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What came of an order."""
 
     number: int
     answer: Reply | Refusal
 
 
-class Batch(msgspec.Struct, frozen=True):
+class Batch(msgspec.Struct, frozen=True, gc=False):
     """Host to desk: orders to carry out, after everything that has fallen due by `at`."""
 
     at: int
     orders: tuple[Order, ...]
 
 
-class BatchDone(msgspec.Struct, frozen=True):
+class BatchDone(msgspec.Struct, frozen=True, gc=False):
     """Desk to host: what came of a batch, and all that happened, in each hotel's order. Hotels in `broken` must be
     rebuilt: nothing of theirs counts. `due_at` is when something falls due next."""
 
@@ -47,14 +47,14 @@ class BatchDone(msgspec.Struct, frozen=True):
     due_at: int | None
 
 
-class Orders(msgspec.Struct, frozen=True):
+class Orders(msgspec.Struct, frozen=True, gc=False):
     """Desk to hotel: this hotel's share of a batch."""
 
     at: int
     orders: tuple[Order, ...]
 
 
-class OrdersDone(msgspec.Struct, frozen=True):
+class OrdersDone(msgspec.Struct, frozen=True, gc=False):
     """Hotel to desk: what came of its share, all that happened (also by itself), and when something falls due next."""
 
     hotel: str
@@ -63,25 +63,25 @@ class OrdersDone(msgspec.Struct, frozen=True):
     due_at: int | None
 
 
-class HotelBroken(msgspec.Struct, frozen=True):
+class HotelBroken(msgspec.Struct, frozen=True, gc=False):
     """Hotel to desk: a fault in this hotel's own code; its state is not to be trusted."""
 
     hotel: str
     reason: str
 
 
-class Furnish(msgspec.Struct, frozen=True):
+class Furnish(msgspec.Struct, frozen=True, gc=False):
     """Host to desk: this is the hotel, as the journal tells it; None closes its actor. Desk to hotel: this is you."""
 
     hotel: str
     state: HotelState | None
 
 
-class Furnished(msgspec.Struct, frozen=True):
+class Furnished(msgspec.Struct, frozen=True, gc=False):
     """Desk to host: done."""
 
 
-class OpenRoom(msgspec.Struct, frozen=True):
+class OpenRoom(msgspec.Struct, frozen=True, gc=False):
     """Hotel to a new room: who you are and who holds you."""
 
     number: str
@@ -89,7 +89,7 @@ class OpenRoom(msgspec.Struct, frozen=True):
     holders: tuple[Claimed, ...]
 
 
-class Claim(msgspec.Struct, frozen=True):
+class Claim(msgspec.Struct, frozen=True, gc=False):
     """Hotel to room: give these bookings' nights back and take these stays, all or none. Nights before `today` are over."""
 
     today: int
@@ -97,15 +97,13 @@ class Claim(msgspec.Struct, frozen=True):
     takes: tuple[Claimed, ...]
 
 
-class ClaimDone(msgspec.Struct, frozen=True):
+class ClaimDone(msgspec.Struct, frozen=True, gc=False):
     """Room to hotel: done."""
 
     room: str
 
 
-class ClaimRefused(msgspec.Struct, frozen=True):
+class ClaimRefused(msgspec.Struct, frozen=True, gc=False):
     """Room to hotel: someone else holds one of these nights; nothing was done."""
 
     room: str
-
-

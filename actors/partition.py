@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from time import monotonic
 
-from innkeeper.actors.host import Answer, Asked, Host
+from innkeeper.actors.host import Host
+from innkeeper.protocol.asking import Answer, Asked
 from innkeeper.protocol.limits import commands_per_batch_max, commands_waiting_max
 from innkeeper.protocol.refusals import Unavailable
 
@@ -35,6 +36,7 @@ class Partition:
         self._failed: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="partition", daemon=True)
         self._opened: asyncio.Future[None] | None = None
+        self.position = 0
 
     @property
     def ready(self) -> bool:
@@ -76,6 +78,7 @@ class Partition:
             self._failed = error
             self._loop.call_soon_threadsafe(self._opened.set_exception, error)
             return
+        self.position = host.journal.position()
         self._loop.call_soon_threadsafe(self._opened.set_result, None)
         try:
             self._serve(host)
@@ -93,10 +96,13 @@ class Partition:
         while self._queue or not self._stopping:
             batch = self._take()
             if batch:
-                self._release(batch, host.handle([asked for asked, _ in batch]))
+                answers = host.handle([asked for asked, _ in batch])
+                self.position = host.journal.position()
+                self._release(batch, answers)
                 idle_since = monotonic()
             elif host.due_at is not None and host.due_at <= self._clock():
                 host.handle([])
+                self.position = host.journal.position()
             elif monotonic() - idle_since < _IDLE_SECONDS or not host.save_snapshots():
                 self._wait(host.due_at)
 

@@ -21,7 +21,7 @@ class Status(StrEnum):
     NO_SHOW = "no_show"
 
 
-class Contact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Contact(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """Who the guest is, as the caller says it."""
 
     name: Name
@@ -29,7 +29,7 @@ class Contact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     phone: Line | None = None
 
 
-class Personal(msgspec.Struct, frozen=True, omit_defaults=True):
+class Personal(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """All that is known of the guest as a person. Stands only in an event's `guest` part, beside a guest id."""
 
     name: str
@@ -38,7 +38,7 @@ class Personal(msgspec.Struct, frozen=True, omit_defaults=True):
     notes: str = ""
 
 
-class Booking(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Booking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """The whole booking. `rate` is per night and `fee` what the guest owes for not coming, both in minor units;
     instants are microseconds since 1970 UTC. `version` counts the changes."""
 

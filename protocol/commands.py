@@ -20,7 +20,7 @@ from innkeeper.protocol.stay import check_stay
 from innkeeper.protocol.text import Adults, Children, ClockTime, Code, HoldSeconds, Line, Name, Notes, Slug
 
 
-class Command(msgspec.Struct, frozen=True):
+class Command(msgspec.Struct, frozen=True, gc=False):
     """The base of all commands: each is for one hotel."""
 
     hotel: str
@@ -33,7 +33,7 @@ class ActionCommand(Command, frozen=True):
     booking: str
 
 
-class RoomTypeOffer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RoomTypeOffer(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """A room type to open the hotel with: either its room numbers, or how many to number by floor."""
 
     code: Code
@@ -48,7 +48,7 @@ class RoomTypeOffer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise invalid("rooms", "one_of", "give either rooms or room_count, and at least one room")
 
 
-class HotelPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class HotelPlan(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """What a new hotel shall be."""
 
     name: Name
@@ -66,7 +66,9 @@ class HotelPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         try:
             ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise invalid("timezone", "iana", "timezone must be a name of the IANA database, such as Europe/Lisbon") from None
+            raise invalid(
+                "timezone", "iana", "timezone must be a name of the IANA database, such as Europe/Lisbon"
+            ) from None
         digits(self.currency)
         self._check_night_audit()
         if not 0 <= self.cancellation.free_until_hours <= 8_784:
@@ -78,7 +80,9 @@ class HotelPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             try:
                 msgspec.convert(self.night_audit, ClockTime)
             except msgspec.ValidationError:
-                raise invalid("night_audit", "clock", 'night_audit is "manual" or a local time such as "03:00"') from None
+                raise invalid(
+                    "night_audit", "clock", 'night_audit is "manual" or a local time such as "03:00"'
+                ) from None
 
     def _check_room_types(self) -> None:
         codes = [offer.code for offer in self.room_types]
@@ -93,7 +97,7 @@ class HotelPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise invalid("room_types", "rooms_max", f"a hotel has at most {limits.rooms_per_hotel_max} rooms")
 
 
-class BookingRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class BookingRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """What a guest asks for. `room` pins that very room; `rate` (per night) is for staff; `hold_seconds` for a hold."""
 
     room_type: Code
@@ -117,7 +121,7 @@ class BookingRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             raise invalid("hold_seconds", "only_held", 'hold_seconds goes with status "held"')
 
 
-class BookingChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class BookingChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """What shall be different; what is not said stays as it is."""
 
     room_type: Code | UnsetType = UNSET

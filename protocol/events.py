@@ -13,7 +13,7 @@ from innkeeper.protocol.booking import Personal
 from innkeeper.protocol.hotel import CancellationPolicy
 
 
-class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The base of all events. `name` is the type's name to the outside, `version` counts its changes of form."""
 
     name: ClassVar[str]

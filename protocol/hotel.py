@@ -5,13 +5,13 @@ from datetime import date
 import msgspec
 
 
-class CancellationPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CancellationPolicy(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """Cancelling is free until so many hours before check-in time on the day of arrival; later it costs a night."""
 
     free_until_hours: int = 24
 
 
-class RoomType(msgspec.Struct, frozen=True):
+class RoomType(msgspec.Struct, frozen=True, gc=False):
     """What is sold: a code, how many guests it takes, its rate per night in minor units, and its rooms in order."""
 
     code: str
@@ -21,7 +21,7 @@ class RoomType(msgspec.Struct, frozen=True):
     rooms: tuple[str, ...] = ()
 
 
-class Hotel(msgspec.Struct, frozen=True, kw_only=True):
+class Hotel(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One property. `night_audit` is "manual" or the local time at which the business date rolls by itself."""
 
     id: str

@@ -55,7 +55,9 @@ class Journal(Protocol):
     def hotels(self) -> set[str]:
         """Every hotel that has an event."""
 
-    def read(self, after: int = 0, hotel: str | None = None, after_hotel_seq: int = 0) -> Iterator[tuple[int, Recorded]]:
+    def read(
+        self, after: int = 0, hotel: str | None = None, after_hotel_seq: int = 0
+    ) -> Iterator[tuple[int, Recorded]]:
         """Events behind a position in order, with theirs; of one hotel behind one of its events, if said."""
 
     def snapshots(self, hotel: str | None = None) -> Iterator[Snapshot]:

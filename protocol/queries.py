@@ -8,7 +8,7 @@ from innkeeper.protocol import limits
 from innkeeper.protocol.stay import check_stay
 
 
-class Query(msgspec.Struct, frozen=True):
+class Query(msgspec.Struct, frozen=True, gc=False):
     """The base of all queries: each is for one hotel."""
 
     hotel: str

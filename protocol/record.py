@@ -1,4 +1,4 @@
-"""An event as it stands in the journal, and what a booking is after it."""
+"""An event as it stands in the journal, and what a booking or a hotel is after it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,9 +7,10 @@ import msgspec
 
 from innkeeper.protocol import events
 from innkeeper.protocol.booking import Booking, Status
+from innkeeper.protocol.hotel import Hotel, RoomType
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class Recorded(msgspec.Struct, frozen=True, gc=False):
     """An event with its place in its hotel's history (`hotel_seq`, gapless from 1), when it was decided (microseconds
     since 1970 UTC), by whom, in which request (`correlation`), and by which command (`cause`)."""
 
@@ -91,3 +92,36 @@ def after(booking: Booking | None, record: Recorded, currency: str) -> Booking:
         version=booking.version + 1,
         **_CHANGES[type(record.event)](record.event),
     )
+
+
+def hotel_after(hotel: Hotel | None, record: Recorded) -> Hotel:
+    """What a hotel is after an event about it; None is a hotel that was not open yet."""
+    event = record.event
+    if isinstance(event, events.HotelOpened):
+        return Hotel(
+            id=record.hotel,
+            name=event.title,
+            timezone=event.timezone,
+            currency=event.currency,
+            check_in=event.check_in,
+            check_out=event.check_out,
+            night_audit=event.night_audit,
+            cancellation=event.cancellation,
+            business_date=event.business_date,
+        )
+    assert hotel is not None
+    kinds = hotel.room_types
+    match event:
+        case events.RoomTypeAdded():
+            kind = RoomType(event.code, event.title, event.max_guests, event.rate)
+            return msgspec.structs.replace(hotel, room_types=(*kinds, kind))
+        case events.RoomAdded():
+            kinds = tuple(
+                msgspec.structs.replace(kind, rooms=(*kind.rooms, event.room)) if kind.code == event.room_type else kind
+                for kind in kinds
+            )
+            return msgspec.structs.replace(hotel, room_types=kinds)
+        case events.BusinessDateRolled():
+            return msgspec.structs.replace(hotel, business_date=event.opened)
+        case _:
+            return hotel

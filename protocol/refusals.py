@@ -9,7 +9,7 @@ from typing import ClassVar
 import msgspec
 
 
-class FieldError(msgspec.Struct, frozen=True):
+class FieldError(msgspec.Struct, frozen=True, gc=False):
     """One field that broke one rule. `field` is a dotted path (`guest.name`); `rule` is a stable word."""
 
     field: str
@@ -17,7 +17,7 @@ class FieldError(msgspec.Struct, frozen=True):
     message: str
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class Refusal(msgspec.Struct, frozen=True, gc=False):
     """The base of all refusals; `code` is stable and part of the API."""
 
     code: ClassVar[str]

@@ -8,7 +8,7 @@ from innkeeper.protocol.booking import Booking
 from innkeeper.protocol.hotel import Hotel, RoomType
 
 
-class Reply(msgspec.Struct, frozen=True):
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """The base of all replies."""
 
 
@@ -24,7 +24,7 @@ class BookingReply(Reply, frozen=True):
     booking: Booking
 
 
-class TypeAvailability(msgspec.Struct, frozen=True):
+class TypeAvailability(msgspec.Struct, frozen=True, gc=False):
     """Rooms left of one type: for the whole stay, and for each of its nights in order."""
 
     room_type: RoomType

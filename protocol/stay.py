@@ -6,10 +6,16 @@ from innkeeper.protocol.limits import stay_nights_max
 from innkeeper.protocol.refusals import invalid
 
 
-def check_stay(arrival: date, departure: date, nights_max: int = stay_nights_max) -> None:
-    """Refuse a stay that ends before it starts, or that is too long."""
+def check_stay(
+    arrival: date,
+    departure: date,
+    nights_max: int = stay_nights_max,
+    names: tuple[str, str] = ("arrival", "departure"),
+) -> None:
+    """Refuse a stay that ends before it starts, or that is too long. `names` are those of the two fields."""
+    start, end = names
     nights = (departure - arrival).days
     if nights < 1:
-        raise invalid("departure", "after_arrival", f"departure must be after arrival, {arrival}")
+        raise invalid(end, f"after_{start}", f"{end} must be after {start}, {arrival}")
     if nights > nights_max:
-        raise invalid("departure", "nights_max", f"{nights} nights are more than the limit of {nights_max}")
+        raise invalid(end, "nights_max", f"{nights} nights are more than the limit of {nights_max}")

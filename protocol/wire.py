@@ -23,9 +23,7 @@ REFUSALS: tuple[type[refusals.Refusal], ...] = (
     refusals.RoomTaken, refusals.NotAllowed, refusals.StaleVersion, refusals.KeyReused, refusals.Unavailable,
 )  # fmt: skip
 
-TABLE: dict[str, type[Message]] = {
-    kind.__name__: kind for kind in (*COMMANDS, *QUERIES, *EVENTS, *REPLIES, *REFUSALS)
-}
+TABLE: dict[str, type[Message]] = {kind.__name__: kind for kind in (*COMMANDS, *QUERIES, *EVENTS, *REPLIES, *REFUSALS)}
 
 # (name of the message, version of the form) → what turns its fields into the next version's.
 UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}

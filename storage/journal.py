@@ -5,6 +5,7 @@ writes or checkpoints can damage a write-ahead log. Readers open the file with `
 """
 
 import sqlite3
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -100,7 +101,9 @@ class SqliteJournal:
         """See `protocol.journal.Journal`."""
         return {hotel for (hotel,) in self._db.execute("SELECT hotel FROM events WHERE hotel_seq = 1")}
 
-    def read(self, after: int = 0, hotel: str | None = None, after_hotel_seq: int = 0) -> Iterator[tuple[int, Recorded]]:
+    def read(
+        self, after: int = 0, hotel: str | None = None, after_hotel_seq: int = 0
+    ) -> Iterator[tuple[int, Recorded]]:
         """See `protocol.journal.Journal`."""
         return ((row[0], record_of(row)) for row in read_rows(self._db, after, hotel, after_hotel_seq))
 
@@ -127,13 +130,19 @@ class SqliteJournal:
         """See `protocol.journal.Journal`."""
         self._db.close()
 
+    def checked(self) -> Iterator[tuple[int, Recorded]]:
+        """All events in order, each proved to be what was written."""
+        rows = check_chain(self.path, read_rows(self._db), (self._seq, self._hash))
+        return ((row[0], record_of(row)) for row in rows)
+
     def _check_tail(self) -> None:
         """The last rows must chain up to the head: a lost or altered tail shows before anyone builds on it."""
         start = max(self._seq - _TAIL_EVENTS, 0)
         before = self._db.execute("SELECT hash FROM events WHERE seq = ?", (start,)).fetchone()
         if start and before is None:
             raise Damaged(f"{self.path}: event {start} is missing; restore the file from a backup")
-        check_chain(self.path, read_rows(self._db, start), (self._seq, self._hash), start, before[0] if start else GENESIS)
+        tail = read_rows(self._db, start)
+        deque(check_chain(self.path, tail, (self._seq, self._hash), start, before[0] if start else GENESIS), maxlen=0)
 
 
 def read_rows(
@@ -150,8 +159,8 @@ def read_rows(
 
 def check_chain(
     path: Path, rows: Iterable[Row], head: tuple[int, bytes], after: int = 0, previous: bytes = GENESIS
-) -> None:
-    """Refuse rows that have a gap, that are not what was written, or that do not end at the head."""
+) -> Iterator[Row]:
+    """The rows, refusing those that have a gap, that are not what was written, or that do not end at the head."""
     seq = after
     for row in rows:
         seq += 1
@@ -160,5 +169,6 @@ def check_chain(
         previous = chain(previous, row)
         if previous != row[9]:
             raise Damaged(f"{path}: event {seq} is not what was written; restore the file from a backup")
+        yield row
     if (seq, previous) != head:
         raise Damaged(f"{path}: it ends at event {seq} but should end at {head[0]}; restore the file from a backup")

@@ -33,9 +33,7 @@ def _availability(state: HotelState, query: queries.FindAvailability) -> Reply:
             "arrival", "not_past", f"arrival {query.arrival} is before the business date, {hotel.business_date}"
         )
     if (query.arrival - hotel.business_date).days > limits.arrival_days_ahead_max:
-        raise invalid(
-            "arrival", "days_ahead_max", f"arrival is more than {limits.arrival_days_ahead_max} days ahead"
-        )
+        raise invalid("arrival", "days_ahead_max", f"arrival is more than {limits.arrival_days_ahead_max} days ahead")
     arrival, departure = query.arrival.toordinal(), query.departure.toordinal()
     types = []
     for kind in hotel.room_types:

@@ -1,12 +1,13 @@
 """The night audit, and what falls due by itself: holds that run out, and audits that roll at a fixed time."""
 
 from datetime import date, time, timedelta
+from zoneinfo import ZoneInfo
 
-from innkeeper.actors.rules.pricing import first_night, instant, next_audit
+from innkeeper.actors.rules.pricing import first_night, next_audit
 from innkeeper.actors.rules.state import HotelState
 from innkeeper.protocol import events
 from innkeeper.protocol.booking import Booking, Status
-from zoneinfo import ZoneInfo
+from innkeeper.protocol.instants import instant
 
 
 def roll_events(state: HotelState, to: date) -> tuple[events.Event, ...]:

@@ -228,7 +228,10 @@ def _change(state: HotelState, booking: Booking, command: commands.Change, stamp
     if {"adults", "children", "room_type"} & asked.keys():
         check_guests(kind, terms["adults"], terms["children"])
     done: list[events.Event] = list(moved)
-    if terms | {"guest": booking.guest} != was or msgspec.structs.replace(person, notes=booking.guest.notes) != booking.guest:
+    if (
+        terms | {"guest": booking.guest} != was
+        or msgspec.structs.replace(person, notes=booking.guest.notes) != booking.guest
+    ):
         done.append(events.BookingModified(**terms))
     if notes != booking.guest.notes:
         done.append(events.NoteChanged(booking.id, booking.guest_id, person))
@@ -244,7 +247,9 @@ def _rearrange(state: HotelState, booking: Booking, terms: dict[str, Any], stamp
     check_stay(arrival, departure)
     in_house = booking.status is Status.IN_HOUSE
     if in_house and (arrival != booking.arrival or terms["room_type"] != booking.room_type):
-        raise invalid("arrival", "in_house", "a guest in house keeps the arrival and the room type; use move to change rooms")
+        raise invalid(
+            "arrival", "in_house", "a guest in house keeps the arrival and the room type; use move to change rooms"
+        )
     if arrival != booking.arrival:
         _check_arrival(state, commands.BookingRequest(
             room_type=terms["room_type"], arrival=arrival, departure=departure, guest=Contact("-")

@@ -21,9 +21,7 @@ def opening_events(plan: HotelPlan, at: int) -> tuple[events.Event, ...]:
     done: list[events.Event] = [opened]
     numbers = _numbers(plan)
     for offer in plan.room_types:
-        done.append(
-            events.RoomTypeAdded(offer.code, offer.name, offer.max_guests, offer.rate.minor_units())
-        )
+        done.append(events.RoomTypeAdded(offer.code, offer.name, offer.max_guests, offer.rate.minor_units()))
         done.extend(events.RoomAdded(number, offer.code) for number in numbers[offer.code])
     return tuple(done)
 

@@ -1,20 +1,11 @@
 """What a stay costs, and what not coming costs."""
 
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from innkeeper.protocol.booking import Booking
 from innkeeper.protocol.hotel import Hotel
-
-
-def instant(at: int) -> datetime:
-    """Microseconds since 1970 as a UTC datetime."""
-    return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=at)
-
-
-def microseconds(moment: datetime) -> int:
-    """The other way round."""
-    return (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(microseconds=1)
+from innkeeper.protocol.instants import instant, microseconds
 
 
 def hotel_now(hotel: Hotel, at: int) -> datetime:
@@ -47,7 +38,7 @@ def next_audit(hotel: Hotel) -> int | None:
     due = datetime.combine(
         hotel.business_date + timedelta(days=1), time.fromisoformat(hotel.night_audit), ZoneInfo(hotel.timezone)
     )
-    return microseconds(due.astimezone(timezone.utc))
+    return microseconds(due.astimezone(UTC))
 
 
 def local_date(hotel_timezone: str, at: int) -> date:

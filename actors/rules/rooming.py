@@ -85,7 +85,9 @@ def check_guests(kind: RoomType, adults: int, children: tuple[int, ...]) -> None
     """Refuse more guests than the type takes."""
     guests = adults + len(children)
     if guests > kind.max_guests:
-        raise invalid("adults", "max_guests", f"{guests} guests are more than the {kind.max_guests} that {kind.code} takes")
+        raise invalid(
+            "adults", "max_guests", f"{guests} guests are more than the {kind.max_guests} that {kind.code} takes"
+        )
 
 
 def check_room(state: HotelState, room: str, room_type: str | None = None) -> None:

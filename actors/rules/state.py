@@ -7,21 +7,19 @@ A hotel keeps in mind the bookings that can still change. When the business date
 ended, it is forgotten here; the journal and the read models keep it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from heapq import heapify, heappop, heappush
-from typing import Any
-
-import msgspec
 
 from innkeeper.actors.rules.calendar import Calendar
 from innkeeper.actors.rules.lifecycle import HOLDS_NIGHTS, NOT_ARRIVED
 from innkeeper.protocol import events
 from innkeeper.protocol.booking import Booking, Status
 from innkeeper.protocol.hotel import Hotel, RoomType
-from innkeeper.protocol.record import Recorded, after
+from innkeeper.protocol.record import Recorded, after, hotel_after
 from innkeeper.protocol.replies import StateReply
+
 
 @dataclass(slots=True)
 class HotelState:
@@ -77,7 +75,7 @@ def evolve(state: HotelState, record: Recorded) -> None:
     if isinstance(event, events.BookingEvent):
         _evolve_booking(state, event, record)
     else:
-        _HOTEL_EVENTS[type(event)](state, event, record)
+        _evolve_hotel(state, event, record)
 
 
 def fold(state: HotelState, records: Iterable[Recorded]) -> HotelState:
@@ -105,50 +103,27 @@ def _evolve_booking(state: HotelState, event: events.BookingEvent, record: Recor
         heappush(state.expiries, (now.expires_at, now.id))
 
 
-def _hotel_opened(state: HotelState, event: events.HotelOpened, record: Recorded) -> None:
-    state.hotel = Hotel(
-        id=record.hotel,
-        name=event.title,
-        timezone=event.timezone,
-        currency=event.currency,
-        check_in=event.check_in,
-        check_out=event.check_out,
-        night_audit=event.night_audit,
-        cancellation=event.cancellation,
-        business_date=event.business_date,
-    )
+def _evolve_hotel(state: HotelState, event: events.Event, record: Recorded) -> None:
+    state.hotel = hotel = hotel_after(state.hotel, record)
+    match event:
+        case events.RoomTypeAdded():
+            state.calendars[event.code] = Calendar(hotel.business_date.toordinal())
+        case events.RoomAdded():
+            _add_room(state, event.room, event.room_type)
+        case events.BusinessDateRolled():
+            _roll(state, event.opened)
 
 
-def _room_type_added(state: HotelState, event: events.RoomTypeAdded, _: Recorded) -> None:
-    hotel = state.opened()
-    kind = RoomType(event.code, event.title, event.max_guests, event.rate)
-    state.hotel = msgspec.structs.replace(hotel, room_types=(*hotel.room_types, kind))
-    state.calendars[event.code] = Calendar(hotel.business_date.toordinal())
+def _add_room(state: HotelState, room: str, code: str) -> None:
+    calendar = state.calendars[code]
+    state.rooms[room] = (code, len(calendar.numbers))
+    calendar.add_room(room)
 
 
-def _rooms_added(state: HotelState, added: Iterable[tuple[str, str]]) -> None:
-    for room, code in added:
-        calendar = state.calendars[code]
-        state.rooms[room] = (code, len(calendar.numbers))
-        calendar.add_room(room)
-
-
-def _room_added(state: HotelState, event: events.RoomAdded, _: Recorded) -> None:
-    hotel = state.opened()
-    _rooms_added(state, [(event.room, event.room_type)])
-    kinds = tuple(
-        msgspec.structs.replace(kind, rooms=(*kind.rooms, event.room)) if kind.code == event.room_type else kind
-        for kind in hotel.room_types
-    )
-    state.hotel = msgspec.structs.replace(hotel, room_types=kinds)
-
-
-def _business_date_rolled(state: HotelState, event: events.BusinessDateRolled, _: Recorded) -> None:
-    state.hotel = msgspec.structs.replace(state.opened(), business_date=event.opened)
+def _roll(state: HotelState, opened: date) -> None:
     for calendar in state.calendars.values():
-        calendar.roll(event.opened.toordinal())
-    over = [b.id for b in state.bookings.values() if is_over(b, event.opened)]
-    for booking in over:
+        calendar.roll(opened.toordinal())
+    for booking in [booking.id for booking in state.bookings.values() if is_over(booking, opened)]:
         del state.bookings[booking]
 
 
@@ -156,14 +131,6 @@ def is_over(booking: Booking, business_date: date) -> bool:
     """Nothing can change this booking any more."""
     ended = booking.status not in (Status.HELD, Status.CONFIRMED, Status.IN_HOUSE)
     return ended and booking.departure <= business_date
-
-
-_HOTEL_EVENTS: dict[type[events.Event], Callable[[HotelState, Any, Recorded], None]] = {
-    events.HotelOpened: _hotel_opened,
-    events.RoomTypeAdded: _room_type_added,
-    events.RoomAdded: _room_added,
-    events.BusinessDateRolled: _business_date_rolled,
-}
 
 
 def describe(state: HotelState) -> StateReply:
@@ -178,7 +145,8 @@ def restore(described: StateReply) -> HotelState:
     state = HotelState(hotel=hotel, seq=described.hotel_seq, bookings_made=described.bookings_made)
     for kind in hotel.room_types:
         state.calendars[kind.code] = Calendar(hotel.business_date.toordinal())
-        _rooms_added(state, ((room, kind.code) for room in kind.rooms))
+        for room in kind.rooms:
+            _add_room(state, room, kind.code)
     for booking in described.bookings:
         state.bookings[booking.id] = booking
         if booking.status in HOLDS_NIGHTS:

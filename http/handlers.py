@@ -1,0 +1,248 @@
+"""Parse → ask → render: one function per route."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+
+from innkeeper.http import rendering
+from innkeeper.http.keys import BY
+from innkeeper.http.parsing import (
+    AuditRequest,
+    AvailabilityQuestion,
+    BookingFilter,
+    LogPosition,
+    Page,
+    Window,
+    action_of,
+    body_of,
+    idempotency_key,
+    if_version,
+    path_part,
+    query_of,
+    slug_of,
+)
+from innkeeper.http.problems import REQUEST_ID, refusal_response
+from innkeeper.http.rendering import json_response
+from innkeeper.protocol import limits
+from innkeeper.protocol.asking import Answer, Asked, Desk
+from innkeeper.protocol.booking import Booking
+from innkeeper.protocol.commands import (
+    ACTIONS,
+    ActionCommand,
+    Book,
+    BookingChange,
+    BookingRequest,
+    Change,
+    Command,
+    HotelPlan,
+    OpenHotel,
+    RollBusinessDate,
+)
+from innkeeper.protocol.queries import DescribeHotel, FindAvailability, FindBooking, Query
+from innkeeper.protocol.refusals import NotAllowed, NotFound, Refusal, Refused, invalid
+from innkeeper.protocol.replies import AuditReply, AvailabilityReply, BookingReply, HotelReply, Reply
+from innkeeper.protocol.stay import check_stay
+from innkeeper.protocol.views import BadCursor, BookingSearch, Views
+
+DESK: web.AppKey[Desk] = web.AppKey("desk")
+VIEWS: web.AppKey[Views] = web.AppKey("views")
+PAGES = Path(__file__).parent / "pages"
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Reply)
+
+_hotel_plan = msgspec.json.Decoder(HotelPlan)
+_booking_request = msgspec.json.Decoder(BookingRequest)
+_booking_change = msgspec.json.Decoder(BookingChange)
+_audit_request = msgspec.json.Decoder(AuditRequest)
+_actions: dict[str, type[ActionCommand]] = {kind.action: kind for kind in ACTIONS}
+_REPLAYED = {"Idempotent-Replayed": "true"}
+
+
+async def ask(request: web.Request, message: Command | Query, kind: type[R]) -> tuple[R, dict[str, str]]:
+    """Ask the desk; the reply, and the headers that go with it. Raises `Refused`."""
+    asked = Asked(
+        message,
+        idempotency_key(request) if request.method == "POST" else None,
+        request[REQUEST_ID],
+        request[BY],
+        if_version(request),
+    )
+    answer: Answer = await request.app[DESK].ask(asked)
+    headers = dict(_REPLAYED) if answer.replayed else {}
+    if isinstance(answer.answer, Refusal):
+        raise RefusedAnswer(answer.answer, headers)
+    assert isinstance(answer.answer, kind)
+    return answer.answer, headers
+
+
+class RefusedAnswer(Refused):
+    """A refusal by the desk, with the headers that go with it."""
+
+    def __init__(self, refusal: Refusal, headers: dict[str, str]) -> None:
+        super().__init__(refusal)
+        self.headers = headers
+
+
+async def view(request: web.Request, read: Callable[[Views, int], T]) -> T:
+    """Read from the views, as of everything acknowledged before this request."""
+    position = request.app[DESK].position
+    try:
+        return await asyncio.to_thread(read, request.app[VIEWS], position)
+    except BadCursor:
+        raise invalid("cursor", "unknown", "this cursor was not given out by this list") from None
+
+
+async def open_hotel(request: web.Request) -> web.Response:
+    """POST /v1/hotels"""
+    plan = await body_of(request, _hotel_plan)
+    hotel = plan.id or slug_of(plan.name)
+    reply, headers = await ask(request, OpenHotel(hotel, plan), HotelReply)
+    return json_response(rendering.hotel_resource(reply.hotel), 201, {**headers, "Location": f"/v1/hotels/{hotel}"})
+
+
+async def list_hotels(request: web.Request) -> web.Response:
+    """GET /v1/hotels"""
+    asked = query_of(request, Page)
+    hotels, cursor = await view(request, lambda views, position: views.hotels(position, asked.limit, asked.cursor))
+    return json_response(rendering.page(map(rendering.hotel_resource, hotels), cursor))
+
+
+async def show_hotel(request: web.Request) -> web.Response:
+    """GET /v1/hotels/{hotel}"""
+    reply, _ = await ask(request, DescribeHotel(path_part(request, "hotel")), HotelReply)
+    return json_response(rendering.hotel_resource(reply.hotel))
+
+
+async def show_availability(request: web.Request) -> web.Response:
+    """GET /v1/hotels/{hotel}/availability"""
+    asked = query_of(request, AvailabilityQuestion)
+    question = FindAvailability(path_part(request, "hotel"), asked.arrival, asked.departure, asked.guests)
+    reply, _ = await ask(request, question, AvailabilityReply)
+    return json_response(rendering.availability(reply))
+
+
+async def book(request: web.Request) -> web.Response:
+    """POST /v1/hotels/{hotel}/bookings"""
+    hotel = path_part(request, "hotel")
+    wanted = await body_of(request, _booking_request)
+    reply, headers = await ask(request, Book(hotel, wanted), BookingReply)
+    booking = reply.booking
+    headers["Location"] = f"/v1/hotels/{hotel}/bookings/{booking.id}"
+    headers["ETag"] = f'"{booking.version}"'
+    return json_response(rendering.booking_resource(booking), 201, headers)
+
+
+async def list_bookings(request: web.Request) -> web.Response:
+    """GET /v1/hotels/{hotel}/bookings"""
+    asked = query_of(request, BookingFilter)
+    hotel = path_part(request, "hotel")
+    await ask(request, DescribeHotel(hotel), HotelReply)
+    search = BookingSearch(
+        hotel, asked.status, asked.room_type, asked.room, asked.arrival_from, asked.arrival_to, asked.q
+    )
+    found = await view(request, lambda views, position: views.bookings(position, search, asked.limit, asked.cursor))
+    return json_response(rendering.page(map(rendering.booking_resource, found.bookings), found.cursor))
+
+
+async def show_booking(request: web.Request) -> web.Response:
+    """GET /v1/hotels/{hotel}/bookings/{booking}"""
+    hotel, booking = path_part(request, "hotel"), path_part(request, "booking")
+    try:
+        reply, _ = await ask(request, FindBooking(hotel, booking), BookingReply)
+        found = reply.booking
+    except Refused as refused:
+        known = await _forgotten(request, hotel, booking, refused)
+        if known is None:
+            raise
+        found = known
+    return json_response(rendering.booking_resource(found), headers={"ETag": f'"{found.version}"'})
+
+
+async def _forgotten(request: web.Request, hotel: str, booking: str, refused: Refused) -> Booking | None:
+    """A booking that the hotel has put out of its mind, because nothing can change it any more."""
+    if not isinstance(refused.refusal, NotFound) or refused.refusal.kind != "booking":
+        return None
+    return await view(request, lambda views, position: views.booking(position, hotel, booking))
+
+
+async def _act(request: web.Request, command: ActionCommand) -> web.Response:
+    try:
+        reply, headers = await ask(request, command, BookingReply)
+    except RefusedAnswer as refused:
+        if await _forgotten(request, command.hotel, command.booking, refused) is None:
+            raise
+        over = NotAllowed(command.action, "the stay is over; nothing can change it any more", ())
+        return refusal_response(request, over, refused.headers)
+    headers["ETag"] = f'"{reply.booking.version}"'
+    return json_response(rendering.booking_resource(reply.booking), headers=headers)
+
+
+async def change_booking(request: web.Request) -> web.Response:
+    """PATCH /v1/hotels/{hotel}/bookings/{booking}"""
+    change = await body_of(request, _booking_change)
+    return await _act(request, Change(path_part(request, "hotel"), path_part(request, "booking"), change))
+
+
+async def act_on_booking(request: web.Request) -> web.Response:
+    """POST /v1/hotels/{hotel}/bookings/{booking}/actions/{action}"""
+    kind = _actions.get(request.match_info["action"])
+    if kind is None:
+        raise Refused(NotFound("action", path_part(request, "action")))
+    return await _act(
+        request, await action_of(request, kind, path_part(request, "hotel"), path_part(request, "booking"))
+    )
+
+
+async def show_history(request: web.Request) -> web.Response:
+    """GET /v1/hotels/{hotel}/bookings/{booking}/history"""
+    hotel, booking = path_part(request, "hotel"), path_part(request, "booking")
+    records = await view(request, lambda views, position: views.history(position, hotel, booking))
+    if not records:
+        raise Refused(NotFound("booking", booking))
+    return json_response(rendering.page((rendering.event(seq, record) for seq, record in records), None))
+
+
+async def show_tape_chart(request: web.Request) -> web.Response:
+    """GET /v1/hotels/{hotel}/tape-chart"""
+    hotel, window = path_part(request, "hotel"), query_of(request, Window)
+    check_stay(window.from_, window.to, limits.tape_chart_nights_max, ("from", "to"))
+    chart = await view(request, lambda views, position: views.chart(position, hotel, window.from_, window.to))
+    if chart is None:
+        raise Refused(NotFound("hotel", hotel))
+    return json_response(rendering.tape_chart(*chart, window.from_, window.to))
+
+
+async def audit_night(request: web.Request) -> web.Response:
+    """POST /v1/hotels/{hotel}/night-audit"""
+    wanted = await body_of(request, _audit_request)
+    reply, headers = await ask(request, RollBusinessDate(path_part(request, "hotel"), wanted.to), AuditReply)
+    return json_response(rendering.audit(reply), headers=headers)
+
+
+async def list_events(request: web.Request) -> web.Response:
+    """GET /v1/events"""
+    asked = query_of(request, LogPosition)
+    records = await view(request, lambda views, position: views.events(position, asked.after, asked.limit))
+    cursor = str(records[-1][0]) if len(records) == asked.limit else None
+    return json_response(rendering.page((rendering.event(seq, record) for seq, record in records), cursor))
+
+
+async def show_live(_: web.Request) -> web.Response:
+    """GET /health/live"""
+    return json_response({"status": "live"})
+
+
+async def show_ready(request: web.Request) -> web.Response:
+    """GET /health/ready"""
+    ready = request.app[DESK].ready
+    return json_response({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
+
+
+async def show_front_desk(_: web.Request) -> web.FileResponse:
+    """GET /"""
+    return web.FileResponse(PAGES / "front_desk.html")

@@ -1,0 +1,80 @@
+"""API keys: who may ask, and under which name it stands in the events.
+
+A file with a line `name:key` for each client. A key comes as `Authorization: Bearer …`, or as the password of HTTP
+Basic with the name as its user, so that a browser asks for it. Keys are compared by digest, in constant time.
+"""
+
+import base64
+import binascii
+import hmac
+from hashlib import sha256
+from pathlib import Path
+
+from aiohttp import web
+
+from innkeeper.http.parsing import Malformed
+from innkeeper.http.problems import Handler
+
+BY: web.RequestKey[str] = web.RequestKey("by", str)
+
+_KEY_CHARACTERS_MIN = 20
+_OPEN_PATHS = ("/health/",)
+
+
+class BadKeys(ValueError):
+    """The file of keys cannot be used; the message says why."""
+
+
+class Keys:
+    """The known keys."""
+
+    def __init__(self, names: dict[str, str]) -> None:
+        self._names = {sha256(key.encode()).digest(): name for name, key in names.items()}
+
+    @classmethod
+    def read(cls, path: Path) -> "Keys":
+        """From a file; refuses one without keys, or with keys that could be guessed."""
+        names = {}
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            if not line.strip() or line.startswith("#"):
+                continue
+            name, colon, key = line.strip().partition(":")
+            if not colon or not name or len(key) < _KEY_CHARACTERS_MIN:
+                raise BadKeys(
+                    f"{path}, line {number}: expected name:key, the key of {_KEY_CHARACTERS_MIN} characters or more"
+                )
+            names[name] = key
+        if not names:
+            raise BadKeys(f"{path} holds no keys")
+        return cls(names)
+
+    def name(self, authorization: str) -> str | None:
+        """Whose request this is."""
+        scheme, _, value = authorization.partition(" ")
+        key = value.strip()
+        if scheme.lower() == "basic":
+            try:
+                key = base64.b64decode(key, validate=True).decode().partition(":")[2]
+            except (binascii.Error, UnicodeDecodeError):
+                return None
+        elif scheme.lower() != "bearer":
+            return None
+        digest = sha256(key.encode()).digest()
+        return next((name for known, name in self._names.items() if hmac.compare_digest(known, digest)), None)
+
+
+def require(keys: Keys | None) -> "web.Middleware":
+    """The middleware that lets in whoever has a key; everyone, where there are no keys."""
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if keys is None:
+            request[BY] = "front desk"
+        elif not request.path.startswith(_OPEN_PATHS):
+            name = keys.name(request.headers.get("Authorization", ""))
+            if name is None:
+                raise Malformed(401, "key_required", "send a known key: Authorization: Bearer …")
+            request[BY] = name
+        return await handler(request)
+
+    return check

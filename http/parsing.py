@@ -1,0 +1,205 @@
+"""From what a client sent to a command: decode, or say which field broke which rule."""
+
+import asyncio
+import re
+from datetime import date
+from typing import Annotated, Any, TypeVar
+from urllib.parse import unquote
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from innkeeper.protocol import limits
+from innkeeper.protocol.booking import Status
+from innkeeper.protocol.commands import ActionCommand
+from innkeeper.protocol.refusals import FieldError, Invalid, Refused, invalid
+from innkeeper.protocol.text import Line
+
+T = TypeVar("T")
+
+_NO_BODY = b"{}"
+_KEY = re.compile(r"[\x21-\x7e]{1,%d}" % limits.idempotency_key_characters_max)
+_ETAG = re.compile(r'(?:W/)?"?([0-9]{1,9})"?')
+
+
+class Malformed(Exception):
+    """The request cannot be read at all; `status` and `code` say why."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+
+
+class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which part of a list."""
+
+    limit: Annotated[int, Meta(ge=1, le=limits.list_entries_max)] = limits.list_entries_default
+    cursor: Annotated[str, Meta(max_length=200)] | None = None
+
+
+class BookingFilter(Page, frozen=True, forbid_unknown_fields=True):
+    """Which bookings of a hotel. Arrivals are from `arrival_from` to `arrival_to`, both included."""
+
+    status: Status | None = None
+    room_type: Line | None = None
+    room: Line | None = None
+    arrival_from: date | None = None
+    arrival_to: date | None = None
+    q: Line | None = None
+
+
+class AvailabilityQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """For which stay, and how many guests."""
+
+    arrival: date
+    departure: date
+    guests: Annotated[int, Meta(ge=1, le=limits.guests_per_room_max)] = 1
+
+
+class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
+    """Nights [from, to)."""
+
+    from_: date
+    to: date
+
+
+class LogPosition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which part of the events' log."""
+
+    after: Annotated[int, Meta(ge=0)] = 0
+    limit: Annotated[int, Meta(ge=1, le=limits.list_entries_max)] = limits.list_entries_default
+
+
+class AuditRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Up to which business date."""
+
+    to: date | None = None
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The whole body; nothing is an empty object. The application's own size limit holds."""
+    if request.content_type != "application/json" and request.can_read_body:
+        raise Malformed(415, "unsupported_media_type", "send JSON, with Content-Type: application/json")
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise Malformed(415, "unsupported_media_type", "send the body as it is, without Content-Encoding")
+    if request.content.is_eof():
+        return await request.read() or _NO_BODY
+    try:
+        async with asyncio.timeout(limits.body_seconds_max):
+            return await request.read() or _NO_BODY
+    except TimeoutError:
+        raise Malformed(408, "body_timeout", f"the body did not arrive in {limits.body_seconds_max} s") from None
+
+
+async def body_of(request: web.Request, decoder: "msgspec.json.Decoder[T]") -> T:
+    """The body as a value of the decoder's type."""
+    body = await read_body(request)
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _refused(error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Malformed(400, "not_json", f"the body is not JSON in UTF-8: {error}") from error
+    except RecursionError as error:
+        raise Malformed(400, "too_deep", "the body is nested too deep") from error
+
+
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
+
+
+async def action_of(request: web.Request, kind: type[ActionCommand], hotel: str, booking: str) -> ActionCommand:
+    """The action on this booking; the body holds the action's own fields, if it has any."""
+    fields = await body_of(request, _OBJECT)
+    own = kind.__struct_fields__[2:]
+    for field in fields:
+        if field not in own:
+            raise invalid(field, "unknown", f"{kind.action} takes {', '.join(own) or 'no fields'}")
+    return convert({"hotel": hotel, "booking": booking, **fields}, kind)
+
+
+def query_of(request: web.Request, kind: type[T]) -> T:
+    """The query string as a value."""
+    query = request.query
+    for name in query:
+        if len(query.getall(name)) > 1:
+            raise invalid(name, "once", f"{name} is given more than once")
+    return convert(dict(query), kind, strict=False)
+
+
+def convert(fields: dict[str, Any], kind: type[T], strict: bool = True) -> T:
+    """Fields as a value, or the refusal of the first one that is wrong."""
+    try:
+        return msgspec.convert(fields, kind, strict=strict)
+    except msgspec.ValidationError as error:
+        raise _refused(error) from error
+
+
+def slug_of(name: str) -> str:
+    """A hotel's id from its name: "Hotel do Mar, Faro" is `hotel-do-mar-faro`."""
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[: limits.slug_characters_max].strip("-")
+    if not slug:
+        raise invalid("id", "required", "give an id: none can be made from this name")
+    return slug
+
+
+def idempotency_key(request: web.Request) -> str | None:
+    """The key of the request, if it has one."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise invalid(
+            "Idempotency-Key", "form", f"a key is 1 to {limits.idempotency_key_characters_max} visible ASCII characters"
+        )
+    return key
+
+
+def if_version(request: web.Request) -> int | None:
+    """The version that the client saw. What we never gave out as an ETag matches no version."""
+    tag = request.headers.get("If-Match")
+    if tag is None or tag.strip() == "*":
+        return None
+    match = _ETAG.fullmatch(tag.strip())
+    return int(match[1]) if match else -1
+
+
+def path_part(request: web.Request, name: str) -> str:
+    """A part of the path, as text."""
+    return unquote(request.match_info[name], errors="replace")
+
+
+_PATH = re.compile(r" - at `\$\.?(.*)`$", re.DOTALL)
+_KINDS = (
+    (re.compile(r"missing required field `(.*)`"), "required", "{0} is required"),
+    (re.compile(r"contains unknown field `(.*)`"), "unknown", "there is no field {0}"),
+    (re.compile(r"Invalid RFC3339 encoded date"), "date", "expected a date that exists, as YYYY-MM-DD"),
+    (re.compile(r"Expected `str` of length (\S+) (\d+)"), "length", "expected text of length {0} {1}"),
+    (re.compile(r"Expected `\w+` of length (\S+) (\d+)"), "length", "expected {0} {1} entries"),
+    (re.compile(r"Expected `\w+` (>=|<=|<|>) (\S+)"), "range", "expected a number {0} {1}"),
+    (re.compile(r"matching regex"), "form", "contains characters, or has a form, that is not allowed here"),
+    (re.compile(r"Invalid enum value '?(.*?)'?$"), "one_of", "{0} is not one of the values allowed here"),
+    (re.compile(r"Expected `(.*)`, got `(.*)`"), "type", "expected {0}, got {1}"),
+)
+
+
+def _refused(error: msgspec.ValidationError) -> Refused:
+    """Our refusal for what the decoder found, with the field's whole path."""
+    text = str(error)
+    match = _PATH.search(text)
+    path = match[1] if match else ""
+    cause = error.__cause__
+    if isinstance(cause, Refused) and isinstance(cause.refusal, Invalid):
+        found = [FieldError(_join(path, e.field), e.rule, e.message) for e in cause.refusal.errors]
+        return Refused(Invalid(tuple(found)))
+    text = _PATH.sub("", text)
+    for pattern, rule, message in _KINDS:
+        match = pattern.search(text)
+        if match:
+            field = _join(path, match[1]) if rule in ("required", "unknown") else path
+            return invalid(field or "body", rule, message.format(*match.groups()))
+    return invalid(path or "body", "form", text)
+
+
+def _join(path: str, field: str) -> str:
+    return f"{path}.{field}" if path else field

@@ -1,0 +1,129 @@
+"""Every error as RFC 9457 problem details: one table from refusals to statuses, one middleware that catches all."""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from innkeeper.http.parsing import Malformed
+from innkeeper.protocol import limits, refusals
+from innkeeper.protocol.refusals import FieldError, Refusal, Refused
+
+logger = logging.getLogger(__name__)
+
+STATUS: dict[type[Refusal], int] = {
+    refusals.Invalid: 422,
+    refusals.NotFound: 404,
+    refusals.HotelExists: 409,
+    refusals.SoldOut: 409,
+    refusals.NoSingleRoom: 409,
+    refusals.RoomTaken: 409,
+    refusals.NotAllowed: 409,
+    refusals.StaleVersion: 412,
+    refusals.KeyReused: 422,
+    refusals.Unavailable: 503,
+}
+
+_DETAILS: dict[type[Refusal], Callable[[Any], str]] = {
+    refusals.Invalid: lambda refusal: "; ".join(f"{e.field}: {e.message}" for e in refusal.errors),
+    refusals.NotFound: lambda refusal: f"there is no {refusal.kind} {refusal.name!r} here",
+    refusals.HotelExists: lambda refusal: f"a hotel {refusal.hotel!r} is open already",
+    refusals.SoldOut: lambda refusal: f"no {refusal.room_type} is left on " + ", ".join(map(str, refusal.nights)),
+    refusals.NoSingleRoom: lambda refusal: f"pinned rooms leave no single {refusal.room_type} for the whole stay",
+    refusals.RoomTaken: lambda refusal: f"room {refusal.room} is taken on " + ", ".join(map(str, refusal.nights)),
+    refusals.NotAllowed: lambda refusal: refusal.reason,
+    refusals.StaleVersion: lambda refusal: f"the booking has changed; its version is {refusal.version} now",
+    refusals.KeyReused: lambda _: "this idempotency key was used before, for another request",
+    refusals.Unavailable: lambda refusal: f"{refusal.reason}; nothing was done, try again",
+}
+
+_TITLES = {
+    "invalid": "The request breaks a rule",
+    "not_found": "Not found",
+    "sold_out": "Sold out",
+    "not_allowed": "Not allowed in this state",
+    "stale_version": "Changed since you saw it",
+    "unavailable": "Not available now",
+}
+
+_HEADERS = {503: {"Retry-After": "1"}, 401: {"WWW-Authenticate": 'Basic realm="innkeeper", charset="UTF-8"'}}
+
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,%d}" % limits.request_id_characters_max)
+_SLOW_SECONDS = 0.5
+
+REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def problem(
+    request: web.Request,
+    status: int,
+    code: str,
+    detail: str,
+    errors: tuple[FieldError, ...] = (),
+    **more: object,
+) -> web.Response:
+    """A problem as a response."""
+    body = {
+        "type": f"/problems/{code}",
+        "title": _TITLES.get(code, code.replace("_", " ").capitalize()),
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "errors": errors,
+        "request_id": request.get(REQUEST_ID, ""),
+        **more,
+    }
+    headers = _HEADERS.get(status)
+    return web.Response(
+        body=msgspec.json.encode(body), status=status, headers=headers, content_type="application/problem+json"
+    )
+
+
+def refusal_response(request: web.Request, refusal: Refusal, headers: Mapping[str, str] | None = None) -> web.Response:
+    """A refusal as a problem; what it knows more (nights, allowed actions) goes along."""
+    more = msgspec.structs.asdict(refusal)
+    errors = more.pop("errors", ())
+    kind = type(refusal)
+    response = problem(request, STATUS[kind], refusal.code, _DETAILS[kind](refusal), errors, **more)
+    response.headers.update(headers or {})
+    return response
+
+
+@web.middleware
+async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give each request its id, turn all that goes wrong into problems, and warn of what is slow."""
+    asked = request.headers.get("X-Request-ID")
+    request_id = asked if asked is not None and _REQUEST_ID.fullmatch(asked) else uuid.uuid4().hex
+    request[REQUEST_ID] = request_id
+    start = time.perf_counter()
+    try:
+        response = await handler(request)
+    except Refused as refused:
+        response = refusal_response(request, refused.refusal, getattr(refused, "headers", None))
+    except Malformed as error:
+        response = problem(request, error.status, error.code, error.detail)
+    except web.HTTPRequestEntityTooLarge:
+        response = problem(request, 413, "too_large", f"a body has at most {limits.body_bytes_max} bytes")
+    except web.HTTPMethodNotAllowed as error:
+        response = problem(request, 405, "method_not_allowed", f"{request.method} is not for this resource")
+        response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        response = problem(request, error.status, error.reason.lower().replace(" ", "_"), error.text or error.reason)
+    except Exception:
+        logger.exception("request %s failed: %s %s", request_id, request.method, request.path)
+        response = problem(request, 500, "internal_error", "this is our fault; it was logged under the request id")
+    if not response.prepared:
+        response.headers["X-Request-ID"] = request_id
+    took = time.perf_counter() - start
+    if took > _SLOW_SECONDS:
+        logger.warning("request %s took %.0f ms: %s %s", request_id, took * 1e3, request.method, request.path)
+    return response

@@ -1,0 +1,43 @@
+"""How a gateway asks a partition: what goes along with a command, and what comes back."""
+
+from typing import Protocol
+
+import msgspec
+
+from innkeeper.protocol.commands import Command
+from innkeeper.protocol.queries import Query
+from innkeeper.protocol.refusals import Refusal
+from innkeeper.protocol.replies import Reply
+
+
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """A command or query as it comes to the partition: under which idempotency key, for which request, by whom, and
+    for which version of the booking (any, where None)."""
+
+    message: Command | Query
+    key: str | None = None
+    correlation: str = ""
+    by: str = ""
+    if_version: int | None = None
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """The reply or refusal; `replayed` if it was given before, under the same idempotency key."""
+
+    answer: Reply | Refusal
+    replayed: bool = False
+
+
+class Desk(Protocol):
+    """Whoever takes commands: a partition in this process, or a way to one."""
+
+    @property
+    def ready(self) -> bool:
+        """Does it take commands now?"""
+
+    @property
+    def position(self) -> int:
+        """The position in the journal of the last event that was acknowledged."""
+
+    async def ask(self, asked: Asked) -> Answer:
+        """The answer, once its effects are on disk."""
