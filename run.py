@@ -9,18 +9,17 @@ import gc
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import IO
 
 from aiohttp import web
-from tqdm import tqdm
-
 from innkeeper.actors.host import Host
 from innkeeper.actors.partition import Partition
 from innkeeper.actors.rules.state import HotelState, describe, fold
@@ -35,6 +34,7 @@ from innkeeper.protocol.limits import header_seconds_max, shutdown_seconds_max
 from innkeeper.storage.auditor import Auditor
 from innkeeper.storage.journal import SqliteJournal
 from innkeeper.storage.read_models import ReadModels
+from tqdm import tqdm
 
 EXIT_VIOLATED, EXIT_USAGE, EXIT_IN_USE, EXIT_DAMAGED = 1, 2, 3, 4
 
@@ -186,25 +186,32 @@ def snapshot_violations(journal: SqliteJournal) -> list[str]:
 async def replay(options: argparse.Namespace) -> None:
     """Play a booking history through the HTTP API: of a running server, or of one that is started just for this."""
     try:
-        if options.url:
-            tally, decisions = await play(
-                options.url, options.hotel, options.history, options.rooms, sys.stderr.isatty()
-            )
-        else:
-            with tempfile.TemporaryDirectory(prefix="innkeeper-replay-") as data:
-                async with (
-                    running(Path(data)) as (partition, views),
-                    serving(make_app(partition, views), "127.0.0.1", 0) as port,
-                ):
-                    url = f"http://127.0.0.1:{port}"
-                    tally, decisions = await play(
-                        url, options.hotel, options.history, options.rooms, sys.stderr.isatty()
-                    )
+        async with own_server() if not options.url else nullcontext(options.url) as url:
+            tally, decisions = await play(url, options.hotel, options.history, options.rooms, sys.stderr.isatty())
     except HistoryError as error:
         raise CannotRun(str(error)) from None
     if options.decisions:
         options.decisions.write_text(decisions, encoding="ascii")
     print(json.dumps(tally))
+
+
+@asynccontextmanager
+async def own_server() -> AsyncIterator[str]:
+    """The URL of an empty server in a process of its own, which ends with its data at the end."""
+    with tempfile.TemporaryDirectory(prefix="innkeeper-") as data:
+        command = (sys.executable, __file__, "demo", "--empty", "--port", "0", "--data", data)
+        server = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+        assert server.stderr is not None
+        try:
+            first = (await server.stderr.readline()).decode()
+            match = re.search(r"http://[0-9.:]+", first)
+            if match is None:
+                raise CannotRun(f"the server for this replay did not start: {first.strip()}")
+            yield match[0]
+        finally:
+            if server.returncode is None:
+                server.terminate()
+            await server.communicate()
 
 
 def parser() -> argparse.ArgumentParser:

@@ -2,8 +2,6 @@
 
 import logging
 
-from thespian.actors import ActorAddress, ActorExitRequest, PoisonMessage
-
 from innkeeper.actors.actor import HouseActor
 from innkeeper.actors.hotel import HotelActor
 from innkeeper.actors.messages import (
@@ -20,6 +18,7 @@ from innkeeper.actors.messages import (
 from innkeeper.protocol.commands import OpenHotel
 from innkeeper.protocol.record import Recorded
 from innkeeper.protocol.refusals import NotFound
+from thespian.actors import ActorAddress, ActorExitRequest, PoisonMessage
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,6 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 
-from thespian.actors import ActorSystem
-
 from innkeeper.actors.desk import DeskActor
 from innkeeper.actors.messages import Batch, BatchDone, Furnish, Furnished, Order
 from innkeeper.actors.rules.state import HotelState, evolve, fold, restore
@@ -22,6 +20,7 @@ from innkeeper.protocol.queries import DescribeState, Query
 from innkeeper.protocol.record import Recorded
 from innkeeper.protocol.refusals import KeyReused, Refusal, Unavailable
 from innkeeper.protocol.replies import Reply, StateReply
+from thespian.actors import ActorSystem
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,6 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 
-from thespian.actors import ActorAddress, PoisonMessage
-
 from innkeeper.actors.actor import HouseActor
 from innkeeper.actors.messages import (
     Claim,
@@ -36,6 +34,7 @@ from innkeeper.protocol.queries import Query
 from innkeeper.protocol.record import Recorded
 from innkeeper.protocol.refusals import Refused
 from innkeeper.protocol.replies import Reply
+from thespian.actors import ActorAddress, PoisonMessage
 
 logger = logging.getLogger(__name__)
 

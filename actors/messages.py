@@ -1,7 +1,6 @@
 """What the actors of a partition say to each other. Frozen: on the simple actor base messages are not copied."""
 
 import msgspec
-
 from innkeeper.actors.rules.calendar import Claimed
 from innkeeper.actors.rules.state import HotelState
 from innkeeper.protocol.commands import Command

@@ -1,10 +1,9 @@
 """A room: the last authority on its own nights. Nobody sleeps in it without its word."""
 
-from thespian.actors import ActorAddress
-
 from innkeeper.actors.actor import HouseActor
 from innkeeper.actors.messages import Claim, ClaimDone, ClaimRefused, OpenRoom
 from innkeeper.actors.rules.calendar import Claimed
+from thespian.actors import ActorAddress
 
 
 class RoomActor(HouseActor):

@@ -1,7 +1,6 @@
 """The gateway's table of contents: what it needs, what it serves, what stands before every request."""
 
 from aiohttp import web
-
 from innkeeper.http.handlers import DESK, PAGES, VIEWS
 from innkeeper.http.keys import Keys, require
 from innkeeper.http.problems import guard

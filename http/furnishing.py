@@ -4,8 +4,6 @@ import asyncio
 from datetime import date, timedelta
 from random import Random
 
-from tqdm import tqdm
-
 from innkeeper.protocol.asking import Asked, Desk
 from innkeeper.protocol.booking import Contact
 from innkeeper.protocol.commands import (
@@ -22,6 +20,7 @@ from innkeeper.protocol.commands import (
 from innkeeper.protocol.money import Money
 from innkeeper.protocol.refusals import Refusal, SoldOut
 from innkeeper.protocol.replies import BookingReply, HotelReply, Reply
+from tqdm import tqdm
 
 PLANS = (
     HotelPlan(
@@ -54,8 +53,45 @@ PLANS = (
 )
 BOOKINGS_PER_HOTEL = 240
 _SEED = 1889
-_GIVEN = "Ana Rui Inês Tiago Maeve Callum Isla Ewan Sofia Mateus Yuki Haruto Léa Jonas Priya Arjun Nora Emil Zofia Luca".split()
-_FAMILY = "Almeida Ferreira Lopes Reid Campbell Fraser Sato Tanaka Moreau Lindqvist Sharma Kowalska Rossi Okafor Byrne".split()
+_GIVEN = [
+    "Ana",
+    "Rui",
+    "Inês",
+    "Tiago",
+    "Maeve",
+    "Callum",
+    "Isla",
+    "Ewan",
+    "Sofia",
+    "Mateus",
+    "Yuki",
+    "Haruto",
+    "Léa",
+    "Jonas",
+    "Priya",
+    "Arjun",
+    "Nora",
+    "Emil",
+    "Zofia",
+    "Luca",
+]
+_FAMILY = [
+    "Almeida",
+    "Ferreira",
+    "Lopes",
+    "Reid",
+    "Campbell",
+    "Fraser",
+    "Sato",
+    "Tanaka",
+    "Moreau",
+    "Lindqvist",
+    "Sharma",
+    "Kowalska",
+    "Rossi",
+    "Okafor",
+    "Byrne",
+]
 _NOTES = ("", "", "", "", "Late arrival, around 22:30", "Ground floor if possible", "Anniversary", "Cot in the room")
 _SOURCES = ("direct", "direct", "phone", "booking-site", "travel-agency")
 

@@ -7,7 +7,6 @@ from typing import TypeVar
 
 import msgspec
 from aiohttp import web
-
 from innkeeper.http import rendering
 from innkeeper.http.keys import BY
 from innkeeper.http.parsing import (

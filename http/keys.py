@@ -11,7 +11,6 @@ from hashlib import sha256
 from pathlib import Path
 
 from aiohttp import web
-
 from innkeeper.http.parsing import Malformed
 from innkeeper.http.problems import Handler
 

@@ -8,13 +8,12 @@ from urllib.parse import unquote
 
 import msgspec
 from aiohttp import web
-from msgspec import Meta
-
 from innkeeper.protocol import limits
 from innkeeper.protocol.booking import Status
 from innkeeper.protocol.commands import ActionCommand
 from innkeeper.protocol.refusals import FieldError, Invalid, Refused, invalid
 from innkeeper.protocol.text import Line
+from msgspec import Meta
 
 T = TypeVar("T")
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
-
 from innkeeper.http.parsing import Malformed
 from innkeeper.protocol import limits, refusals
 from innkeeper.protocol.refusals import FieldError, Refusal, Refused

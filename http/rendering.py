@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
-
 from innkeeper.protocol import wire
 from innkeeper.protocol.booking import Booking, Status
 from innkeeper.protocol.hotel import CancellationPolicy, Hotel, RoomType

@@ -2,7 +2,7 @@
 
 Day by day: cancellations of that day of bookings made earlier, then the day's bookings in the order of the file, then
 their cancellations on the same day, then arrivals, then departures; then the night audit rolls to the next day that
-matters. Room types do not compete, so only within a type do the bookings of a day wait for each other.
+matters. The order counts only among bookings that compete for a night of a type, so only they wait for each other.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from tqdm import tqdm
-
+import msgspec
 from innkeeper.protocol.limits import night_audit_days_max
+from tqdm import tqdm
 
 CURRENCY = "EUR"
 _TRIES = 8
@@ -154,7 +154,7 @@ class Replay:
         days = self._days()
         for day, following in zip(days, [*days[1:], None], strict=True):
             await self._each([r for r in cancelled[day] if r.outcome == "cancelled" and r.booking], "cancel")
-            await asyncio.gather(*(self._book_in_turn(rows) for rows in _grouped(booked[day], "room_type").values()))
+            await self._book_in_turn(booked[day])
             await self._each([r for r in booked[day] if _cancelled_at_once(r) and r.booking], "cancel")
             here = [r for r in arriving[day] if r.booking and r.outcome != "cancelled"]
             await self._each([r for r in here if r.outcome == "checked_out"], "check-in")
@@ -167,8 +167,18 @@ class Replay:
         return sorted({day for r in self._rows for day in (r.booked_on, r.arrival, r.departure, r.outcome_on)})
 
     async def _book_in_turn(self, rows: list[Row]) -> None:
+        """Each booking waits for those before it that want a room of its type on one of its nights, and for no other."""
+        booking: list[asyncio.Task[None]] = []
+
+        async def after(rivals: list[asyncio.Task[None]], row: Row) -> None:
+            await asyncio.gather(*rivals)
+            async with self._gate:
+                await self._book(row)
+
         for row in rows:
-            await self._book(row)
+            rivals = [task for task, earlier in zip(booking, rows, strict=False) if _compete(earlier, row)]
+            booking.append(asyncio.create_task(after(rivals, row)))
+        await asyncio.gather(*booking)
 
     async def _book(self, row: Row) -> None:
         request = {
@@ -222,12 +232,13 @@ class Replay:
 
     async def _post(self, url: str, body: dict[str, Any], step: str) -> tuple[int, dict[str, Any]]:
         """Post, and again while the server is busy or away: the idempotency key makes that safe."""
-        headers = {"Idempotency-Key": f"replay-{self._hotel}-{step}"}
+        headers = {"Idempotency-Key": f"replay-{self._hotel}-{step}", "Content-Type": "application/json"}
+        data = msgspec.json.encode(body)
         for attempt in range(_TRIES):
             try:
-                async with self._session.post(url, json=body, headers=headers) as response:
+                async with self._session.post(url, data=data, headers=headers) as response:
                     if response.status != 503:
-                        return response.status, await response.json(content_type=None)
+                        return response.status, msgspec.json.decode(await response.read())
             except (aiohttp.ClientConnectionError, TimeoutError) as error:
                 if attempt == _TRIES - 1:
                     raise HistoryError(f"{url} cannot be reached: {error}") from None
@@ -240,6 +251,10 @@ def _grouped(rows: list[Row], key: str) -> dict[Any, list[Row]]:
     for row in rows:
         groups[getattr(row, key)].append(row)
     return groups
+
+
+def _compete(one: Row, other: Row) -> bool:
+    return one.room_type == other.room_type and one.arrival < other.departure and other.arrival < one.departure
 
 
 def _cancelled_at_once(row: Row) -> bool:

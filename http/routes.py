@@ -1,7 +1,6 @@
 """Every URL of the gateway."""
 
 from aiohttp import web
-
 from innkeeper.http import handlers
 
 _BOOKINGS = "/v1/hotels/{hotel}/bookings"

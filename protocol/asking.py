@@ -3,7 +3,6 @@
 from typing import Protocol
 
 import msgspec
-
 from innkeeper.protocol.commands import Command
 from innkeeper.protocol.queries import Query
 from innkeeper.protocol.refusals import Refusal

@@ -4,7 +4,6 @@ from datetime import date
 from enum import StrEnum
 
 import msgspec
-
 from innkeeper.protocol.text import Email, Line, Name
 
 

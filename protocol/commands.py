@@ -9,8 +9,6 @@ from typing import Annotated, ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
-
 from innkeeper.protocol import limits
 from innkeeper.protocol.booking import Contact
 from innkeeper.protocol.hotel import CancellationPolicy
@@ -18,6 +16,7 @@ from innkeeper.protocol.money import Money, digits
 from innkeeper.protocol.refusals import invalid
 from innkeeper.protocol.stay import check_stay
 from innkeeper.protocol.text import Adults, Children, ClockTime, Code, HoldSeconds, Line, Name, Notes, Slug
+from msgspec import UNSET, Meta, UnsetType
 
 
 class Command(msgspec.Struct, frozen=True, gc=False):

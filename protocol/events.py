@@ -8,7 +8,6 @@ from datetime import date
 from typing import ClassVar
 
 import msgspec
-
 from innkeeper.protocol.booking import Personal
 from innkeeper.protocol.hotel import CancellationPolicy
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
-
 from innkeeper.protocol.record import Recorded
 
 

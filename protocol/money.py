@@ -4,10 +4,9 @@ import re
 from functools import cache
 
 import msgspec
-from iso4217 import Currency
-
 from innkeeper.protocol.limits import rate_minor_units_max
 from innkeeper.protocol.refusals import invalid
+from iso4217 import Currency
 
 _AMOUNT = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,4}))?", re.ASCII)
 

@@ -3,7 +3,6 @@
 from datetime import date
 
 import msgspec
-
 from innkeeper.protocol import limits
 from innkeeper.protocol.stay import check_stay
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-
 from innkeeper.protocol import events
 from innkeeper.protocol.booking import Booking, Status
 from innkeeper.protocol.hotel import Hotel, RoomType

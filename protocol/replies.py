@@ -3,7 +3,6 @@
 from datetime import date
 
 import msgspec
-
 from innkeeper.protocol.booking import Booking
 from innkeeper.protocol.hotel import Hotel, RoomType
 

@@ -2,9 +2,8 @@
 
 from typing import Annotated
 
-from msgspec import Meta
-
 from innkeeper.protocol import limits
+from msgspec import Meta
 
 # No control characters at all (a NUL byte in a name is an attack or an accident), or all but tab and line breaks.
 _LINE = r"^[^\x00-\x1f\x7f]*(?![\s\S])"

@@ -4,7 +4,6 @@ from datetime import date
 from typing import Protocol
 
 import msgspec
-
 from innkeeper.protocol.booking import Booking, Status
 from innkeeper.protocol.hotel import Hotel
 from innkeeper.protocol.record import Recorded

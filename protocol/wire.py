@@ -9,7 +9,6 @@ from typing import Any
 
 import msgpack
 import msgspec
-
 from innkeeper.protocol import refusals
 from innkeeper.protocol.commands import COMMANDS
 from innkeeper.protocol.events import EVENTS, Event

@@ -15,7 +15,6 @@ from typing import Any
 
 import msgspec
 import sqlite_utils
-
 from innkeeper.protocol import events
 from innkeeper.protocol.booking import Booking, Status
 from innkeeper.protocol.hotel import Hotel

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import sqlite_utils
-
 from innkeeper.protocol.journal import JournalError
 
 

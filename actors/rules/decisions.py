@@ -10,8 +10,6 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
-
 from innkeeper.actors.rules.audit import roll_events
 from innkeeper.actors.rules.lifecycle import allowed, why_not
 from innkeeper.actors.rules.locators import locator
@@ -24,6 +22,7 @@ from innkeeper.protocol.booking import Booking, Contact, Personal, Status
 from innkeeper.protocol.refusals import HotelExists, NotAllowed, NotFound, Refused, StaleVersion, invalid
 from innkeeper.protocol.replies import AuditReply, BookingReply, HotelReply, Reply
 from innkeeper.protocol.stay import check_stay
+from msgspec import UNSET
 
 
 @dataclass(frozen=True, slots=True)
