@@ -130,7 +130,7 @@ async def demo(options: argparse.Namespace) -> None:
     """Two furnished hotels on this machine alone."""
     async with running(options.data) as (partition, views):
         if not options.empty and partition.position == 0:
-            await furnish(partition, clock(), progress=sys.stderr.isatty())
+            await furnish(partition, sys.stderr.isatty())
         async with serving(make_app(partition, views), "127.0.0.1", options.port) as port:
             print(
                 f"Front desk: http://127.0.0.1:{port}   API: http://127.0.0.1:{port}/v1/hotels   data: {options.data}",
@@ -288,10 +288,12 @@ def port_number(text: str) -> int:
 def run_async(work: Coroutine[object, object, None]) -> None:
     """Run on uvloop where there is one."""
     try:
-        from uvloop import new_event_loop
+        import uvloop
+
+        loops: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     except ImportError:
-        new_event_loop = asyncio.new_event_loop
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        loops = asyncio.new_event_loop
+    with asyncio.Runner(loop_factory=loops) as runner:
         runner.run(work)
 
 

@@ -35,7 +35,7 @@ class Host:
         journal: Journal,
         clock: Callable[[], int],
         ids: Callable[[], str],
-        published: Callable[[int, Sequence[Recorded]], None] = lambda position, records: None,
+        published: Callable[[int, Sequence[Recorded]], None] = lambda *_: None,
     ) -> None:
         self.journal = journal
         self.due_at: int | None = 0
@@ -49,7 +49,7 @@ class Host:
         self._system = ActorSystem("simpleSystemBase", transientUnique=True, logDefs=False)
         self._desk = self._system.createActor(DeskActor)
 
-    def recover(self, progress: Callable[[int], None] = lambda events: None) -> int:
+    def recover(self, progress: Callable[[int], None] = lambda _: None) -> int:
         """Rebuild every hotel from its newest snapshot and the events after it; returns how many events that took."""
         states, events = rebuild_all(self.journal, progress)
         for hotel, state in states.items():

@@ -89,7 +89,8 @@ class OpenRoom(msgspec.Struct, frozen=True, gc=False):
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
-    """Hotel to room: give these bookings' nights back and take these stays, all or none. Nights before `today` are over."""
+    """Hotel to room: give back the nights of some bookings and take some stays, all or none. Nights before `today` are
+    over."""
 
     today: int
     gives: tuple[str, ...]

@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from innkeeper.http.parsing import Malformed
 from innkeeper.http.problems import Handler
 
@@ -62,7 +63,7 @@ class Keys:
         return next((name for known, name in self._names.items() if hmac.compare_digest(known, digest)), None)
 
 
-def require(keys: Keys | None) -> "web.Middleware":
+def require(keys: Keys | None) -> Middleware:
     """The middleware that lets in whoever has a key; everyone, where there are no keys."""
 
     @web.middleware

@@ -18,7 +18,7 @@ from msgspec import Meta
 T = TypeVar("T")
 
 _NO_BODY = b"{}"
-_KEY = re.compile(r"[\x21-\x7e]{1,%d}" % limits.idempotency_key_characters_max)
+_KEY = re.compile(rf"[\x21-\x7e]{{1,{limits.idempotency_key_characters_max}}}")
 _ETAG = re.compile(r'(?:W/)?"?([0-9]{1,9})"?')
 
 

@@ -52,7 +52,7 @@ _TITLES = {
 
 _HEADERS = {503: {"Retry-After": "1"}, 401: {"WWW-Authenticate": 'Basic realm="innkeeper", charset="UTF-8"'}}
 
-_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,%d}" % limits.request_id_characters_max)
+_REQUEST_ID = re.compile(rf"[\x21-\x7e]{{1,{limits.request_id_characters_max}}}")
 _SLOW_SECONDS = 0.5
 
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)

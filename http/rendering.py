@@ -189,7 +189,7 @@ def event(seq: int, record: Recorded) -> dict[str, Any]:
 
 
 def tape_chart(hotel: Hotel, bookings: Iterable[Booking], start: date, end: date) -> dict[str, Any]:
-    """Rooms × nights: the rooms in their order, and the bookings that hold a night in [start, end)."""
+    """The grid of rooms and nights: the rooms in their order, and the bookings that hold a night in [start, end)."""
     return {
         "hotel": hotel.id,
         "business_date": hotel.business_date,

@@ -74,12 +74,17 @@ def read_history(path: Path) -> list[Row]:
     for number, fields in enumerate(_table(path, _COLUMNS), start=2):
         try:
             row = Row(
-                number - 2,
-                *(date.fromisoformat(fields[name]) for name in ("booked_on", "arrival", "departure")),
-                fields["room_type"], int(fields["adults"]), int(fields["children"]),
-                str(Decimal(fields["rate"]).quantize(Decimal("0.01"))), fields["outcome"],
-                date.fromisoformat(fields["outcome_on"]),
-            )  # fmt: skip
+                number=number - 2,
+                booked_on=date.fromisoformat(fields["booked_on"]),
+                arrival=date.fromisoformat(fields["arrival"]),
+                departure=date.fromisoformat(fields["departure"]),
+                room_type=fields["room_type"],
+                adults=int(fields["adults"]),
+                children=int(fields["children"]),
+                rate=str(Decimal(fields["rate"]).quantize(Decimal("0.01"))),
+                outcome=fields["outcome"],
+                outcome_on=date.fromisoformat(fields["outcome_on"]),
+            )
         except (ValueError, ArithmeticError) as error:
             raise HistoryError(f"{path}, line {number}: {error}") from None
         if row.outcome not in _OUTCOMES:
@@ -167,7 +172,7 @@ class Replay:
         return sorted({day for r in self._rows for day in (r.booked_on, r.arrival, r.departure, r.outcome_on)})
 
     async def _book_in_turn(self, rows: list[Row]) -> None:
-        """Each booking waits for those before it that want a room of its type on one of its nights, and for no other."""
+        """Each booking waits for those before it that want a room of its type on one of its nights."""
         booking: list[asyncio.Task[None]] = []
 
         async def after(rivals: list[asyncio.Task[None]], row: Row) -> None:

@@ -63,14 +63,14 @@ _TERMS = (
 )  # fmt: skip
 
 _CHANGES: dict[type[events.Event], Callable[[Any], dict[str, Any]]] = {
-    events.BookingConfirmed: lambda event: {"status": Status.CONFIRMED, "expires_at": None},
+    events.BookingConfirmed: lambda _: {"status": Status.CONFIRMED, "expires_at": None},
     events.BookingModified: lambda event: {term: getattr(event, term) for term in _TERMS},
     events.HoldExtended: lambda event: {"expires_at": event.expires_at},
-    events.HoldExpired: lambda event: {"status": Status.EXPIRED, "expires_at": None},
-    events.HoldReleased: lambda event: {"status": Status.RELEASED, "expires_at": None},
+    events.HoldExpired: lambda _: {"status": Status.EXPIRED, "expires_at": None},
+    events.HoldReleased: lambda _: {"status": Status.RELEASED, "expires_at": None},
     events.RoomMoved: lambda event: {"room": event.to_room},
-    events.BookingPinned: lambda event: {"pinned": True},
-    events.BookingUnpinned: lambda event: {"pinned": False},
+    events.BookingPinned: lambda _: {"pinned": True},
+    events.BookingUnpinned: lambda _: {"pinned": False},
     events.BookingCancelled: lambda event: {"status": Status.CANCELLED, "fee": event.fee},
     events.BookingReinstated: lambda event: {"status": Status.CONFIRMED, "room": event.room, "fee": 0},
     events.GuestCheckedIn: lambda event: {"status": Status.IN_HOUSE, "room": event.room},

@@ -86,11 +86,11 @@ class SqliteJournal:
                 [(reply.key, reply.fingerprint, reply.reply) for reply in replies],
             )
         self._seq, self._hash = seq, last
-        return seq
+        return int(seq)
 
     def position(self) -> int:
         """See `protocol.journal.Journal`."""
-        return self._seq
+        return int(self._seq)
 
     def reply(self, key: str) -> KeptReply | None:
         """See `protocol.journal.Journal`."""

@@ -194,7 +194,8 @@ def _create(path: Path) -> None:
 
 
 def _conditions(search: BookingSearch, cursor: str | None) -> tuple[list[str], dict[str, Any]]:
-    where, values = ["hotel = :hotel"], {"hotel": search.hotel}
+    where: list[str] = ["hotel = :hotel"]
+    values: dict[str, Any] = {"hotel": search.hotel}
     for column in ("status", "room_type", "room"):
         value = getattr(search, column)
         if value is not None:

@@ -1,4 +1,4 @@
-"""The tables of a partition's file, as migrations: each brings an older file one version further, none is ever edited."""
+"""The tables of a partition's file, as migrations: each brings a file one version further; none is ever edited."""
 
 import sqlite3
 from collections.abc import Callable
@@ -17,7 +17,11 @@ def _first(db: sqlite_utils.Database) -> None:
             body BLOB NOT NULL, hash BLOB NOT NULL, UNIQUE (hotel, hotel_seq)
         ) STRICT
         """,
-        "CREATE TABLE replies (key TEXT PRIMARY KEY, fingerprint BLOB NOT NULL, reply BLOB NOT NULL) STRICT, WITHOUT ROWID",
+        """
+        CREATE TABLE replies (
+            key TEXT PRIMARY KEY, fingerprint BLOB NOT NULL, reply BLOB NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
         "CREATE TABLE snapshots (hotel TEXT PRIMARY KEY, hotel_seq INTEGER NOT NULL, state BLOB NOT NULL) STRICT",
         "CREATE TABLE writer (epoch INTEGER NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL) STRICT",
         "INSERT INTO writer VALUES (0, 0, zeroblob(16))",

@@ -90,7 +90,7 @@ class Calendar:
         return [first + night for night, taken in enumerate(nights) if taken & self.everyone == self.everyone]
 
     def best_fit(self, rooms: int, arrival: int, departure: int) -> int:
-        """Of these rooms, the one whose gap the stay fills best: both edges, then one, then any; the first of equals."""
+        """Of these rooms, the one whose gap the stay fills best: both edges, one edge, any; the first of equals."""
         before = arrival - 1 - self.origin
         snug_before = rooms & self.taken[before] if before >= 0 else rooms
         snug_after = rooms & self.taken[departure - self.origin]

@@ -135,15 +135,15 @@ def _roll(state: HotelState, command: commands.RollBusinessDate, stamp: Stamp) -
 _SETTLED = (events.GuestNoShow, events.GuestCheckedOut, events.HoldExpired)
 
 
-def _confirm(_: HotelState, booking: Booking, __: commands.Confirm, ___: Stamp) -> tuple[events.Event, ...]:
+def _confirm(state: HotelState, booking: Booking, command: commands.Confirm, stamp: Stamp) -> tuple[events.Event, ...]:
     return (events.BookingConfirmed(**terms_of(booking)),)
 
 
-def _release(_: HotelState, booking: Booking, __: commands.Release, ___: Stamp) -> tuple[events.Event, ...]:
+def _release(state: HotelState, booking: Booking, command: commands.Release, stamp: Stamp) -> tuple[events.Event, ...]:
     return (events.HoldReleased(booking.id),)
 
 
-def _extend(_: HotelState, booking: Booking, command: commands.Extend, stamp: Stamp) -> tuple[events.Event, ...]:
+def _extend(state: HotelState, booking: Booking, command: commands.Extend, stamp: Stamp) -> tuple[events.Event, ...]:
     return (events.HoldExtended(booking.id, stamp.at + command.hold_seconds * 1_000_000),)
 
 
@@ -151,7 +151,9 @@ def _cancel(state: HotelState, booking: Booking, command: commands.Cancel, stamp
     return (events.BookingCancelled(booking.id, cancellation_fee(state.opened(), booking, stamp.at), command.reason),)
 
 
-def _reinstate(state: HotelState, booking: Booking, _: commands.Reinstate, stamp: Stamp) -> tuple[events.Event, ...]:
+def _reinstate(
+    state: HotelState, booking: Booking, command: commands.Reinstate, stamp: Stamp
+) -> tuple[events.Event, ...]:
     kind, _position = state.rooms[booking.room]
     arrival = max(booking.arrival, state.opened().business_date)
     rooming = Rooming(
@@ -162,16 +164,20 @@ def _reinstate(state: HotelState, booking: Booking, _: commands.Reinstate, stamp
     return (*moved, events.BookingReinstated(booking.id, room))
 
 
-def _check_in(_: HotelState, booking: Booking, __: commands.CheckIn, ___: Stamp) -> tuple[events.Event, ...]:
+def _check_in(state: HotelState, booking: Booking, command: commands.CheckIn, stamp: Stamp) -> tuple[events.Event, ...]:
     return (events.GuestCheckedIn(booking.id, booking.room),)
 
 
-def _check_out(state: HotelState, booking: Booking, _: commands.CheckOut, __: Stamp) -> tuple[events.Event, ...]:
+def _check_out(
+    state: HotelState, booking: Booking, command: commands.CheckOut, stamp: Stamp
+) -> tuple[events.Event, ...]:
     slept_until = max(state.opened().business_date, booking.arrival + timedelta(days=1))
     return (events.GuestCheckedOut(booking.id, min(booking.departure, slept_until)),)
 
 
-def _no_show(_: HotelState, booking: Booking, __: commands.MarkNoShow, ___: Stamp) -> tuple[events.Event, ...]:
+def _no_show(
+    state: HotelState, booking: Booking, command: commands.MarkNoShow, stamp: Stamp
+) -> tuple[events.Event, ...]:
     return (events.GuestNoShow(booking.id, first_night(booking)),)
 
 
@@ -194,11 +200,11 @@ def _move(state: HotelState, booking: Booking, command: commands.Move, stamp: St
     return tuple(done)
 
 
-def _pin(_: HotelState, booking: Booking, __: commands.Pin, ___: Stamp) -> tuple[events.Event, ...]:
+def _pin(state: HotelState, booking: Booking, command: commands.Pin, stamp: Stamp) -> tuple[events.Event, ...]:
     return (events.BookingPinned(booking.id, booking.room),)
 
 
-def _unpin(_: HotelState, booking: Booking, __: commands.Unpin, ___: Stamp) -> tuple[events.Event, ...]:
+def _unpin(state: HotelState, booking: Booking, command: commands.Unpin, stamp: Stamp) -> tuple[events.Event, ...]:
     return (events.BookingUnpinned(booking.id),)
 
 

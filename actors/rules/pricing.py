@@ -10,7 +10,7 @@ from innkeeper.protocol.instants import instant, microseconds
 
 def hotel_now(hotel: Hotel, at: int) -> datetime:
     """The hotel's local time, without its zone. A hotel lives in its business date: where the wall clock shows
-    another day than that one or the night after it (a manual audit, a replayed history), only its time of day counts."""
+    another day than that one or the next (a manual audit, a replayed history), only its time of day counts."""
     local = instant(at).astimezone(ZoneInfo(hotel.timezone)).replace(tzinfo=None)
     ahead = (local.date() - hotel.business_date).days
     return local if ahead in (0, 1) else datetime.combine(hotel.business_date, local.time())
