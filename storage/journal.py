@@ -8,7 +8,10 @@ import sqlite3
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
+
+import msgspec
 
 from innkeeper.protocol import wire
 from innkeeper.protocol.journal import Damaged, Fenced, KeptReply, Snapshot
@@ -18,12 +21,13 @@ from innkeeper.storage.schema import migrate
 _COLUMNS = "seq, hotel, hotel_seq, at, by, correlation, cause, type, body, hash"
 _CHECKPOINT_PAGES = 4_000
 _TAIL_EVENTS = 1_000
+_ROWS_PER_STATEMENT = (256, 64, 16, 4, 1)
 GENESIS = bytes(16)
 
 Row = tuple[int, str, int, int, str, str, str, str, bytes, bytes]
 
 
-def chain(previous: bytes, row: Sequence[object]) -> bytes:
+def link(previous: bytes, row: Sequence[object]) -> bytes:
     """The hash of an event's row behind the one before it; it covers every column."""
     *columns, body = row[:9]
     head = "\x1f".join(map(str, columns)).encode()
@@ -74,19 +78,28 @@ class SqliteJournal:
                 seq, record.hotel, record.hotel_seq, record.at, record.by, record.correlation, record.cause,
                 wire.event_type(event), wire.encode_fields(event),
             )  # fmt: skip
-            last = chain(last, row)
+            last = link(last, row)
             rows.append((*row, last))
         with self._db:
             head = self._db.execute("UPDATE writer SET seq = ?, hash = ? WHERE epoch = ?", (seq, last, self.epoch))
             if head.rowcount != 1:
                 raise Fenced(f"another process writes to {self.path} now; this one must stop")
-            self._db.executemany(f"INSERT INTO events ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
-            self._db.executemany(
-                "INSERT INTO replies (key, fingerprint, reply) VALUES (?,?,?)",
-                [(reply.key, reply.fingerprint, reply.reply) for reply in replies],
-            )
+            self._insert(f"events ({_COLUMNS})", rows)
+            self._insert("replies (key, fingerprint, reply)", [msgspec.structs.astuple(reply) for reply in replies])
         self._seq, self._hash = seq, last
         return int(seq)
+
+    def _insert(self, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+        """Many rows per statement: each statement lets go of the interpreter's lock, and getting it back from a busy
+        event loop takes longer than the rows."""
+        start = 0
+        for size in _ROWS_PER_STATEMENT:
+            while len(rows) - start >= size:
+                values = ",".join(["(" + ",".join("?" * len(rows[0])) + ")"] * size)
+                self._db.execute(
+                    f"INSERT INTO {table} VALUES {values}", [*chain.from_iterable(rows[start : start + size])]
+                )
+                start += size
 
     def position(self) -> int:
         """See `protocol.journal.Journal`."""
@@ -166,7 +179,7 @@ def check_chain(
         seq += 1
         if row[0] != seq:
             raise Damaged(f"{path}: event {seq} is missing; restore the file from a backup")
-        previous = chain(previous, row)
+        previous = link(previous, row)
         if previous != row[9]:
             raise Damaged(f"{path}: event {seq} is not what was written; restore the file from a backup")
         yield row

@@ -1,0 +1,235 @@
+"""The real gateway on a free loopback port, in a thread of its own, and a client that talks to it as anyone would."""
+
+import importlib.util
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPResponse
+from itertools import count
+from pathlib import Path
+from time import monotonic
+from types import ModuleType
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from innkeeper.actors.host import Host
+from innkeeper.actors.partition import Partition
+from innkeeper.actors.stamps import uuid7
+from innkeeper.http.app import make_app
+from innkeeper.http.keys import Keys
+from innkeeper.storage.journal import SqliteJournal
+from innkeeper.storage.read_models import ReadModels
+from reception import NOON, TODAY, night
+
+PROBLEM_FIELDS = {"type", "title", "status", "detail", "code", "errors", "request_id"}
+ANSWER_SECONDS_MAX = 30
+
+
+def load_run() -> ModuleType:
+    """The composition root, read anew, so that it takes the limits as they are now."""
+    spec = importlib.util.spec_from_file_location("innkeeper_run", Path(__file__).parents[1] / "run.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Answered(NamedTuple):
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body as a value."""
+        return json.loads(self.body)
+
+
+class FrontDesk:
+    """A gateway, its partition and its read models, and short ways to ask them over HTTP. Time runs as it does, from
+    noon of the first business date; `pass_seconds` makes it jump."""
+
+    def __init__(self, data: Path, keys: Keys | None = None) -> None:
+        self._data = data
+        self._keys = keys
+        self._run = load_run()
+        self._ahead = NOON - round(monotonic() * 1e6)
+        self._started: Future[int] = Future()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._live, name="front desk")
+        self._names = count(1)
+        self._seen = 0
+        self.port = 0
+
+    def clock(self) -> int:
+        """Now, in microseconds since 1970 UTC."""
+        return round(monotonic() * 1e6) + self._ahead
+
+    def pass_seconds(self, seconds: float) -> None:
+        """Let time jump."""
+        self._ahead += round(seconds * 1e6)
+
+    def start(self) -> None:
+        """Open; raises whatever stands in the way."""
+        self._thread.start()
+        self.port = self._started.result()
+
+    def close(self) -> None:
+        """Finish what was accepted, and end."""
+        self._stop.set()
+        self._thread.join()
+
+    def _live(self) -> None:
+        try:
+            self._run.run_async(self._serve())
+        except BaseException as error:
+            if self._started.done():
+                raise
+            self._started.set_exception(error)
+
+    async def _serve(self) -> None:
+        import asyncio
+
+        journal = self._data / "journal.db"
+        partition = Partition(lambda: self._host(journal), self.clock)
+        await partition.start()
+        views = ReadModels(self._data / "views.db", journal)
+        views.start()
+        try:
+            async with self._run.serving(make_app(partition, views, self._keys), "127.0.0.1", 0) as port:
+                self._started.set_result(port)
+                await asyncio.to_thread(self._stop.wait)
+        finally:
+            await partition.stop()
+            views.stop()
+
+    def _host(self, journal: Path) -> Host:
+        host = Host(SqliteJournal(journal), self.clock, uuid7)
+        host.recover()
+        return host
+
+    def send(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answered:
+        """One request on a connection of its own; a body that is not bytes goes as JSON."""
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        kind = {} if body is None else {"Content-Type": "application/json"}
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_SECONDS_MAX)
+        try:
+            connection.request(method, path, body, {**kind, **(headers or {})})
+            return _answered(connection.getresponse())
+        finally:
+            connection.close()
+
+    def get(self, path: str, **query: Any) -> Answered:
+        """GET; `from_` and the like stand for names that Python keeps to itself."""
+        asked = urlencode({name.strip("_"): value for name, value in query.items()})
+        return self.send("GET", f"{path}?{asked}" if asked else path)
+
+    def post(self, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answered:
+        """POST"""
+        return self.send("POST", path, body, headers)
+
+    def connect(self) -> socket.socket:
+        """A bare connection, for clients who do not behave."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=ANSWER_SECONDS_MAX)
+
+    def raw(self, request: bytes) -> Answered:
+        """Send these very bytes."""
+        with self.connect() as bare:
+            bare.sendall(request)
+            return answer_on(bare)
+
+    def open(self, rooms: dict[str, int] | None = None, **more: Any) -> str:
+        """Open a hotel of types for two at 100.00 EUR; its path."""
+        reply = self.post("/v1/hotels", hotel_plan(rooms, **{"id": f"hotel-{next(self._names)}"} | more))
+        assert reply.status == 201, reply
+        return reply.headers["location"]
+
+    def book(self, hotel: str, arrival: int = 1, nights: int = 1, **more: Any) -> dict[str, Any]:
+        """Book, and expect it to work; the booking."""
+        reply = self.post(f"{hotel}/bookings", stay(arrival, nights, **more))
+        assert reply.status == 201, reply
+        return reply.json
+
+    def act(self, hotel: str, booking: dict[str, Any], action: str, **fields: Any) -> Answered:
+        """An action on a booking."""
+        return self.post(f"{hotel}/bookings/{booking['id']}/actions/{action}", fields)
+
+    def audit(self, hotel: str, to: int) -> Answered:
+        """The night audit up to the day so many after the first business date."""
+        return self.post(f"{hotel}/night-audit", {"to": str(night(to))})
+
+    def position(self) -> int:
+        """How many events there are."""
+        while page := self.get("/v1/events", after=self._seen, limit=200).json["data"]:
+            self._seen = page[-1]["position"]
+        return self._seen
+
+
+@contextmanager
+def front_desk(data: Path, keys: Keys | None = None) -> Iterator[FrontDesk]:
+    """A front desk on an empty data directory."""
+    desk = FrontDesk(data, keys)
+    desk.start()
+    try:
+        yield desk
+    finally:
+        desk.close()
+
+
+def answer_on(bare: socket.socket) -> Answered:
+    """The answer on a bare connection."""
+    response = HTTPResponse(bare)
+    try:
+        response.begin()
+        return _answered(response)
+    finally:
+        response.close()
+
+
+def _answered(response: HTTPResponse) -> Answered:
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    return Answered(response.status, headers, response.read())
+
+
+def hotel_plan(rooms: dict[str, int] | None = None, **more: Any) -> dict[str, Any]:
+    """The body that opens a hotel."""
+    kinds = [
+        {
+            "code": code,
+            "name": f"Type {code}",
+            "max_guests": 2,
+            "rate": {"amount": "100.00", "currency": "EUR"},
+            "room_count": number,
+        }
+        for code, number in (rooms or {"DBL": 3}).items()
+    ]
+    plan = {"name": "Seaside", "timezone": "Europe/Lisbon", "currency": "EUR", "business_date": str(TODAY)}
+    return plan | {"room_types": kinds} | more
+
+
+def stay(arrival: int = 1, nights: int = 1, **more: Any) -> dict[str, Any]:
+    """The body that books a stay which begins so many nights after the first business date."""
+    dates = {"arrival": str(night(arrival)), "departure": str(night(arrival + nights))}
+    return {"room_type": "DBL", "guest": {"name": "Ann"}} | dates | more
+
+
+def assert_problem(
+    reply: Answered, status: int, code: str, field: str | None = None, rule: str | None = None
+) -> dict[str, Any]:
+    """Check that this is a whole problem document (RFC 9457), and the one expected; returns it."""
+    assert reply.status == status, reply
+    assert reply.headers["content-type"].partition(";")[0] == "application/problem+json", reply
+    problem: dict[str, Any] = reply.json
+    assert problem.keys() >= PROBLEM_FIELDS, problem
+    assert (problem["status"], problem["code"]) == (status, code), problem
+    assert problem["request_id"] == reply.headers["x-request-id"], reply
+    if field is not None:
+        assert (field, rule) in [(error["field"], error["rule"]) for error in problem["errors"]], problem
+    return problem
