@@ -1,4 +1,4 @@
-"""The host of a partition: it owns one actor system and one journal, and is driven from one thread.
+"""The host of a partition: it owns one actor system and one journal, and is driven by one thread at a time.
 
 A batch of commands goes to the desk; what happened goes to the journal in one transaction; only then are the answers
 let out. Time and ids come in from outside, so that a whole partition runs the same again from one seed.
@@ -25,6 +25,21 @@ from thespian.actors import ActorSystem
 logger = logging.getLogger(__name__)
 
 ASK_SECONDS_MAX = 60
+
+
+class Prepared:
+    """A batch between decision and release: what shall be on disk, and what may then be answered. `keys` are the
+    idempotency keys that are new in this batch, `followers` the commands that came again within it."""
+
+    def __init__(self, answers: list[Answer | None]) -> None:
+        self.answers = answers
+        self.records: tuple[Recorded, ...] = ()
+        self.replies: list[KeptReply] = []
+        self.keys: dict[str, int] = {}
+        self.fingerprints: dict[int, bytes] = {}
+        self.followers: list[tuple[int, int, bytes]] = []
+        self.position = 0
+        self.failed = False
 
 
 class Host:
@@ -58,31 +73,53 @@ class Host:
 
     def handle(self, asked: Sequence[Asked]) -> list[Answer]:
         """Carry out a batch. When this returns, what it answers is on disk."""
+        prepared = self.decide(asked)
+        if prepared.records or prepared.replies:
+            self.commit(prepared)
+        return self.release(prepared)
+
+    def decide(self, asked: Sequence[Asked]) -> Prepared:
+        """Let the hotels decide on a batch. Nobody may be told before `commit`; no other batch may begin before it."""
+        prepared = Prepared([None] * len(asked))
         if self._stale and not self._rebuild():
-            return [Answer(Unavailable("the journal cannot be read"))] * len(asked)
+            prepared.answers[:] = [Answer(Unavailable("the journal cannot be read"))] * len(asked)
+            return prepared
         at = self._last_at = max(self._clock(), self._last_at)
-        answers: list[Answer | None] = [None] * len(asked)
-        keyed: dict[str, tuple[int, bytes]] = {}
-        followers: list[tuple[int, int, bytes]] = []
         orders = []
         for number, ask in enumerate(asked):
-            if ask.key is not None:
-                fingerprint = _fingerprint(ask.message)
-                if ask.key in keyed:
-                    followers.append((number, keyed[ask.key][0], fingerprint))
-                    continue
-                answers[number] = self._kept(ask.key, fingerprint)
-                if answers[number] is not None:
-                    continue
-                keyed[ask.key] = (number, fingerprint)
-            orders.append(Order(number, ask.message, at, self._ids(), ask.correlation, ask.by, ask.if_version))
-        for number, answer in self._carry_out(Batch(at, tuple(orders)), keyed).items():
-            answers[number] = Answer(answer)
-        for number, first, fingerprint in followers:
-            same = next(print_ for place, print_ in keyed.values() if place == first) == fingerprint
-            given = answers[first]
-            answers[number] = Answer(given.answer, replayed=True) if same and given else Answer(KeyReused())
-        return [answer or Answer(Unavailable("the hotel had a fault and was rebuilt")) for answer in answers]
+            if ask.key is None or self._is_first(prepared, number, ask):
+                orders.append(Order(number, ask.message, at, self._ids(), ask.correlation, ask.by, ask.if_version))
+        self._carry_out(Batch(at, tuple(orders)), prepared)
+        return prepared
+
+    def commit(self, prepared: Prepared) -> None:
+        """Put on disk what was decided. On a failure nobody is acknowledged, and the hotels are rebuilt before the next
+        batch. Touches nothing but the journal, so it may run in another thread."""
+        try:
+            prepared.position = self.journal.append(prepared.records, prepared.replies)
+        except Fenced:
+            raise
+        except Exception:
+            logger.exception("the journal refused a batch; its hotels are rebuilt and nobody is acknowledged")
+            prepared.failed = True
+
+    def release(self, prepared: Prepared) -> list[Answer]:
+        """The answers, now that they are true for good."""
+        if prepared.failed:
+            self._stale.update(record.hotel for record in prepared.records)
+            self.due_at = 0
+            return [Answer(Unavailable("the journal could not be written"))] * len(prepared.answers)
+        for record in prepared.records:
+            self._unsaved[record.hotel] = self._unsaved.get(record.hotel, 0) + 1
+        if prepared.records:
+            self._published(prepared.position, prepared.records)
+        for number, first, fingerprint in prepared.followers:
+            given = prepared.answers[first]
+            if prepared.fingerprints[first] != fingerprint:
+                prepared.answers[number] = Answer(KeyReused())
+            elif given is not None:
+                prepared.answers[number] = Answer(given.answer, replayed=True)
+        return [answer or Answer(Unavailable("the hotel had a fault and was rebuilt")) for answer in prepared.answers]
 
     def save_snapshots(self, after_events: int = snapshot_after_events, at_most: int = 1) -> int:
         """Keep the state of hotels that saw so many events since their last snapshot; returns how many were saved."""
@@ -115,48 +152,36 @@ class Host:
     def _ask(self, message: object) -> object:
         return self._system.ask(self._desk, message, ASK_SECONDS_MAX)
 
-    def _kept(self, key: str, fingerprint: bytes) -> Answer | None:
+    def _is_first(self, prepared: Prepared, number: int, ask: Asked) -> bool:
+        """Is this the first time that the command comes under its key? If not, note what it is answered with."""
+        key = ask.key or ""
+        fingerprint = _fingerprint(ask.message)
+        if key in prepared.keys:
+            prepared.followers.append((number, prepared.keys[key], fingerprint))
+            return False
         kept = self.journal.reply(key)
-        if kept is None:
-            return None
-        if kept.fingerprint != fingerprint:
-            return Answer(KeyReused())
-        answer = wire.decode(kept.reply)
-        assert isinstance(answer, Reply | Refusal)
-        return Answer(answer, replayed=True)
+        if kept is not None:
+            prepared.answers[number] = _replayed(kept, fingerprint)
+            return False
+        prepared.keys[key] = number
+        prepared.fingerprints[number] = fingerprint
+        return True
 
-    def _carry_out(self, batch: Batch, keyed: dict[str, tuple[int, bytes]]) -> dict[int, Reply | Refusal]:
+    def _carry_out(self, batch: Batch, prepared: Prepared) -> None:
         done = self._ask(batch)
         if not isinstance(done, BatchDone):
             logger.error("the desk failed: %s", done)
             self._restart()
-            return {}
+            return
         self.due_at = done.due_at
         self._stale.update(done.broken)
-        answers = {outcome.number: outcome.answer for outcome in done.outcomes}
-        replies = [
-            KeptReply(key, fingerprint, wire.encode(answers[number]))
-            for key, (number, fingerprint) in keyed.items()
-            if number in answers
-        ]
-        if done.records or replies:
-            try:
-                position = self.journal.append(done.records, replies)
-            except Fenced:
-                raise
-            except Exception:
-                logger.exception("the journal refused a batch; its hotels are rebuilt and nobody is acknowledged")
-                self._stale.update(record.hotel for record in done.records)
-                self.due_at = 0
-                return dict.fromkeys(answers, Unavailable("the journal could not be written"))
-            self._note(position, done.records)
-        return answers
-
-    def _note(self, position: int, records: Sequence[Recorded]) -> None:
-        for record in records:
-            self._unsaved[record.hotel] = self._unsaved.get(record.hotel, 0) + 1
-        if records:
-            self._published(position, records)
+        prepared.records = done.records
+        for outcome in done.outcomes:
+            prepared.answers[outcome.number] = Answer(outcome.answer)
+        for key, number in prepared.keys.items():
+            answer = prepared.answers[number]
+            if answer is not None:
+                prepared.replies.append(KeptReply(key, prepared.fingerprints[number], wire.encode(answer.answer)))
 
     def _restart(self) -> None:
         self._system.shutdown()
@@ -219,6 +244,14 @@ def _restored(snapshot: Snapshot) -> HotelState:
     described = wire.decode(snapshot.state)
     assert isinstance(described, StateReply)
     return restore(described)
+
+
+def _replayed(kept: KeptReply, fingerprint: bytes) -> Answer:
+    if kept.fingerprint != fingerprint:
+        return Answer(KeyReused())
+    answer = wire.decode(kept.reply)
+    assert isinstance(answer, Reply | Refusal)
+    return Answer(answer, replayed=True)
 
 
 def _fingerprint(message: Command | Query) -> bytes:

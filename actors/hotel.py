@@ -25,9 +25,10 @@ from innkeeper.actors.messages import (
 from innkeeper.actors.room import RoomActor
 from innkeeper.actors.rules.answers import answer
 from innkeeper.actors.rules.audit import due_at, due_events
-from innkeeper.actors.rules.claims import RoomChange, held_by, room_changes
+from innkeeper.actors.rules.claims import RoomChange, foresee, held_by, room_changes
 from innkeeper.actors.rules.decisions import Decision, Stamp, decide
 from innkeeper.actors.rules.state import HotelState, evolve
+from innkeeper.protocol.booking import Booking
 from innkeeper.protocol.commands import Command
 from innkeeper.protocol.events import Event
 from innkeeper.protocol.queries import Query
@@ -46,6 +47,7 @@ class Step:
         self.order = order
         self.decision = decision
         self.records = records
+        self.foreseen: list[Booking | None] = [None] * len(records)
         self.changes: dict[str, RoomChange] = {}
         self.done: list[str] = []
         self.refused: list[str] = []
@@ -140,7 +142,9 @@ class HotelActor(HouseActor):
 
     def _take_step(self, order: Order | None, decision: Decision) -> None:
         step = Step(order, decision, self._recorded(order, decision.events))
-        step.changes = room_changes(self.state, step.records) if self.state.hotel is not None else {}
+        if self.state.hotel is not None:
+            step.foreseen = foresee(self.state, step.records)
+            step.changes = room_changes(self.state, step.foreseen)
         if not step.changes:
             self._finish(step)
             return
@@ -149,13 +153,14 @@ class HotelActor(HouseActor):
             self._ask_room(room, change.gives, change.takes)
 
     def _recorded(self, order: Order | None, events: tuple[Event, ...]) -> tuple[Recorded, ...]:
-        at, by, correlation, cause = (
-            (self.at, "system", "", "") if order is None else (order.at, order.by, order.correlation, order.id)
-        )
-        return tuple(
-            Recorded(self.name, self.state.seq + place, at, by, correlation, cause, event)
-            for place, event in enumerate(events, start=1)
-        )
+        seq, records = self.state.seq, []
+        for event in events:
+            seq += 1
+            if order is None:
+                records.append(Recorded(self.name, seq, self.at, "system", "", "", event))
+            else:
+                records.append(Recorded(self.name, seq, order.at, order.by, order.correlation, order.id, event))
+        return tuple(records)
 
     def _ask_room(self, room: str, gives: list[str], takes: list[tuple[int, int, str]]) -> None:
         address = self.rooms.get(room) or self._open_room(room)
@@ -186,8 +191,8 @@ class HotelActor(HouseActor):
 
     def _finish(self, step: Step) -> None:
         """All rooms agreed: now it has happened."""
-        for record in step.records:
-            evolve(self.state, record)
+        for record, foreseen in zip(step.records, step.foreseen, strict=True):
+            evolve(self.state, record, foreseen)
         self.records.extend(step.records)
         self.shut = frozenset()
         if step.order is not None:

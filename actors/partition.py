@@ -1,14 +1,16 @@
-"""A partition: one thread that drives a host, and the bounded queue before it.
+"""A partition at work: the bounded queue before a host, and the loop that drives it.
 
-The gateway's event loop puts commands into the queue and is told of the answers a batch at a time; what waits while a
-batch is on its way to the disk makes the next batch. A full queue refuses at once.
+The actors decide in the thread of the gateway's event loop; only the commit, which waits for the disk, has a thread of
+its own. What arrives while a batch is on its way to the disk makes the next batch. A full queue refuses at once.
+(Actors in a second thread would fight the gateway for the interpreter's lock; see docs/decisions.md.)
 """
 
 import asyncio
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from time import monotonic
 
 from innkeeper.actors.host import Host
@@ -24,107 +26,92 @@ Waiting = tuple[Asked, "asyncio.Future[Answer]"]
 
 
 class Partition:
-    """A host in its own thread. Everything but the thread's own work is called from the event loop."""
+    """A host with its queue. All methods are for the event loop's thread."""
 
     def __init__(self, open_host: Callable[[], Host], clock: Callable[[], int]) -> None:
+        self.position = 0
+        self.ready = False
         self._open_host = open_host
         self._clock = clock
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._queue: deque[Waiting] = deque()
-        self._wake = threading.Event()
+        self._wake = asyncio.Event()
         self._stopping = False
-        self._failed: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="partition", daemon=True)
-        self._opened: asyncio.Future[None] | None = None
-        self.position = 0
-
-    @property
-    def ready(self) -> bool:
-        """Does it take commands?"""
-        return self._thread.is_alive() and self._failed is None and not self._stopping
+        self._writer = ThreadPoolExecutor(1, "journal")
+        self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Open the journal and rebuild the hotels; raises what that raises."""
-        self._loop = asyncio.get_running_loop()
-        self._opened = self._loop.create_future()
-        self._thread.start()
-        await self._opened
+        host = await asyncio.get_running_loop().run_in_executor(self._writer, self._open_host)
+        self.position = host.journal.position()
+        self.ready = True
+        self._task = asyncio.create_task(self._run(host))
 
     async def ask(self, asked: Asked) -> Answer:
         """The answer, once its effects are on disk. At once `Unavailable` where too many are waiting."""
         if len(self._queue) >= commands_waiting_max:
             return Answer(Unavailable("too many commands are waiting"))
-        if not self.ready or self._loop is None:
+        if not self.ready:
             return Answer(Unavailable("the partition is not running"))
-        future: asyncio.Future[Answer] = self._loop.create_future()
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._queue.append((asked, future))
-        if not self._wake.is_set():
-            self._wake.set()
+        self._wake.set()
         return await future
 
     async def stop(self) -> None:
         """Finish what was accepted, keep snapshots, and end."""
         self._stopping = True
         self._wake.set()
-        if self._thread.is_alive():
-            await asyncio.to_thread(self._thread.join)
+        if self._task is not None:
+            await self._task
+        self._writer.shutdown()
 
-    def _run(self) -> None:
-        assert self._loop is not None
-        assert self._opened is not None
+    async def _run(self, host: Host) -> None:
         try:
-            host = self._open_host()
-        except BaseException as error:
-            self._failed = error
-            self._loop.call_soon_threadsafe(self._opened.set_exception, error)
-            return
-        self.position = host.journal.position()
-        self._loop.call_soon_threadsafe(self._opened.set_result, None)
-        try:
-            self._serve(host)
+            await self._serve(host)
+            self.ready = False
             while host.save_snapshots(after_events=1):
                 pass
-        except BaseException as error:
+        except Exception as error:
             logger.critical("the partition stops: %s", error, exc_info=True)
-            self._failed = error
         finally:
+            self.ready = False
             host.close()
-            self._refuse_the_rest()
+            _tell(list(self._queue), [Answer(Unavailable("the partition is not running"))] * len(self._queue))
+            self._queue.clear()
 
-    def _serve(self, host: Host) -> None:
+    async def _serve(self, host: Host) -> None:
         idle_since = monotonic()
         while self._queue or not self._stopping:
             batch = self._take()
-            if batch:
-                answers = host.handle([asked for asked, _ in batch])
-                self.position = host.journal.position()
-                self._release(batch, answers)
+            if batch or (host.due_at is not None and host.due_at <= self._clock()):
+                await self._handle(host, batch)
                 idle_since = monotonic()
-            elif host.due_at is not None and host.due_at <= self._clock():
-                host.handle([])
-                self.position = host.journal.position()
             elif monotonic() - idle_since < _IDLE_SECONDS or not host.save_snapshots():
-                self._wait(host.due_at)
+                await self._wait(host.due_at)
+
+    async def _handle(self, host: Host, batch: list[Waiting]) -> None:
+        try:
+            prepared = host.decide([asked for asked, _ in batch])
+            if prepared.records or prepared.replies:
+                await asyncio.get_running_loop().run_in_executor(self._writer, host.commit, prepared)
+            answers = host.release(prepared)
+        except BaseException:
+            self._queue.extendleft(reversed(batch))  # to be refused with the others
+            raise
+        self.position = host.journal.position()
+        _tell(batch, answers)
+        await asyncio.sleep(0)  # what has arrived meanwhile joins the next batch
 
     def _take(self) -> list[Waiting]:
         self._wake.clear()
         queue = self._queue
         return [queue.popleft() for _ in range(min(len(queue), commands_per_batch_max))]
 
-    def _wait(self, due_at: int | None) -> None:
+    async def _wait(self, due_at: int | None) -> None:
         seconds = _IDLE_SECONDS if due_at is None else min(max((due_at - self._clock()) / 1e6, 0.001), _IDLE_SECONDS)
-        if not self._queue and not self._stopping:
-            self._wake.wait(seconds)
-
-    def _release(self, batch: list[Waiting], answers: list[Answer]) -> None:
-        assert self._loop is not None
-        self._loop.call_soon_threadsafe(_tell, batch, answers)
-
-    def _refuse_the_rest(self) -> None:
-        rest = list(self._queue)
-        self._queue.clear()
-        if rest:
-            self._release(rest, [Answer(Unavailable("the partition is not running"))] * len(rest))
+        if not self._stopping:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), seconds)
 
 
 def _tell(batch: list[Waiting], answers: list[Answer]) -> None:

@@ -59,6 +59,11 @@ _booking_request = msgspec.json.Decoder(BookingRequest)
 _booking_change = msgspec.json.Decoder(BookingChange)
 _audit_request = msgspec.json.Decoder(AuditRequest)
 _actions: dict[str, type[ActionCommand]] = {kind.action: kind for kind in ACTIONS}
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
 _REPLAYED = {"Idempotent-Replayed": "true"}
 
 
@@ -244,4 +249,4 @@ async def show_ready(request: web.Request) -> web.Response:
 
 async def show_front_desk(_: web.Request) -> web.FileResponse:
     """GET /"""
-    return web.FileResponse(PAGES / "front_desk.html")
+    return web.FileResponse(PAGES / "front_desk.html", headers=_PAGE_HEADERS)

@@ -1,9 +1,9 @@
 """Every error as RFC 9457 problem details: one table from refusals to statuses, one middleware that catches all."""
 
 import logging
+import os
 import re
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -99,7 +99,7 @@ def refusal_response(request: web.Request, refusal: Refusal, headers: Mapping[st
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give each request its id, turn all that goes wrong into problems, and warn of what is slow."""
     asked = request.headers.get("X-Request-ID")
-    request_id = asked if asked is not None and _REQUEST_ID.fullmatch(asked) else uuid.uuid4().hex
+    request_id = asked if asked is not None and _REQUEST_ID.fullmatch(asked) else os.urandom(16).hex()
     request[REQUEST_ID] = request_id
     start = time.perf_counter()
     try:

@@ -102,6 +102,7 @@ class HotelResource(msgspec.Struct, frozen=True):
     room_types: list[RoomTypeResource]
 
 
+_JSON = {"Content-Type": "application/json"}
 _DAY = timedelta(days=1)
 
 
@@ -222,4 +223,4 @@ def page(entries: Iterable[Any], next_cursor: str | None) -> dict[str, Any]:
 
 def json_response(body: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """A JSON response."""
-    return web.Response(body=_encode(body), status=status, headers=headers, content_type="application/json")
+    return web.Response(body=_encode(body), status=status, headers={**_JSON, **(headers or {})})

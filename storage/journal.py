@@ -12,7 +12,6 @@ from itertools import chain
 from pathlib import Path
 
 import msgspec
-
 from innkeeper.protocol import wire
 from innkeeper.protocol.journal import Damaged, Fenced, KeptReply, Snapshot
 from innkeeper.protocol.record import Recorded
@@ -29,8 +28,8 @@ Row = tuple[int, str, int, int, str, str, str, str, bytes, bytes]
 
 def link(previous: bytes, row: Sequence[object]) -> bytes:
     """The hash of an event's row behind the one before it; it covers every column."""
-    *columns, body = row[:9]
-    head = "\x1f".join(map(str, columns)).encode()
+    seq, hotel, hotel_seq, at, by, correlation, cause, type_name, body = row[:9]
+    head = f"{seq}\x1f{hotel}\x1f{hotel_seq}\x1f{at}\x1f{by}\x1f{correlation}\x1f{cause}\x1f{type_name}".encode()
     assert isinstance(body, bytes)
     return blake2b(previous + len(head).to_bytes(4, "big") + head + body, digest_size=16).digest()
 

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 FORM = 1  # raised whenever the tables or their contents change: older files are made anew
 _STEP_EVENTS = 2_000
 _PAUSE_SECONDS = 0.25
+_BEHIND_EVENTS_MAX = 20_000
 
 _pack_booking = msgspec.msgpack.Encoder().encode
 _unpack_booking = msgspec.msgpack.Decoder(Booking).decode
@@ -41,7 +42,8 @@ class ReadModels:
         self._path = path
         self._lock = threading.Lock()
         self._db = _open(path)
-        self._journal = sqlite3.connect(f"{journal.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+        self._journal = _reader(journal)
+        self._end = _reader(journal)
         self._position: int = self._db.execute("SELECT position FROM follower").fetchone()[0]
         self._hotels = {
             hotel.id: hotel
@@ -62,6 +64,7 @@ class ReadModels:
         with self._lock:
             self._db.close()
             self._journal.close()
+            self._end.close()
 
     def catch_up(self, position: int) -> None:
         """Take in the journal at least up to this position."""
@@ -70,12 +73,18 @@ class ReadModels:
                 pass
 
     def _follow(self) -> None:
+        """Keep near the journal's end without taking time from bookings: step when the journal rests, or when much has
+        piled up. Whoever reads catches up first in any case."""
+        seen = self._position
         while not self._stopping.wait(_PAUSE_SECONDS):
             try:
-                while not self._stopping.is_set():
+                (end,) = self._end.execute("SELECT seq FROM writer").fetchone()
+                behind = end - self._position
+                while (end == seen or behind > _BEHIND_EVENTS_MAX) and behind > 0 and not self._stopping.is_set():
                     with self._lock:
-                        if self._step() < _STEP_EVENTS:
-                            break
+                        self._step()
+                    behind = end - self._position
+                seen = end
             except sqlite3.Error:
                 logger.exception("the read models cannot follow the journal; trying again")
 
@@ -155,6 +164,10 @@ _HOLDING_SQL = "(" + ", ".join(f"'{status.value}'" for status in _HOLDING) + ")"
 _LONGEST_STAY = 4_000  # days; a stay in house can be extended again and again
 
 
+def _reader(journal: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{journal.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+
+
 def _open(path: Path) -> sqlite_utils.Database:
     """The file, made anew where it is missing or of another form."""
     for _ in range(2):
@@ -188,7 +201,7 @@ def _create(path: Path) -> None:
         db.execute(
             "CREATE TABLE history (booking INTEGER, position INTEGER, PRIMARY KEY (booking, position)) WITHOUT ROWID"
         )
-        db.execute("CREATE VIRTUAL TABLE guests USING fts5(words, prefix='2 3')")
+        db.execute("CREATE VIRTUAL TABLE guests USING fts5(words)")
         db.execute(f"PRAGMA user_version = {FORM}")
     db.close()
 

@@ -16,22 +16,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
+import msgspec
 from innkeeper.actors.rules.calendar import Calendar, Claimed
 from innkeeper.protocol.limits import reshuffle_steps_max
 
 SEARCH_MOVES_MAX = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """The room for the stay, and who changes rooms before it: booking → (from, to), as positions in the calendar."""
 
     room: int
     moves: dict[str, tuple[int, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """A stay that wants a room: of the bits in `rooms` only. Those who stand in the way move if `movable`."""
 
     stay: Claimed

@@ -1,8 +1,8 @@
 """What a decision asks of the rooms: per room, whose nights it gives back and whose it takes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
+import msgspec
 from innkeeper.actors.rules.calendar import Claimed
 from innkeeper.actors.rules.lifecycle import HOLDS_NIGHTS
 from innkeeper.actors.rules.state import HotelState
@@ -11,12 +11,11 @@ from innkeeper.protocol.events import BookingEvent
 from innkeeper.protocol.record import Recorded, after
 
 
-@dataclass(frozen=True, slots=True)
-class RoomChange:
+class RoomChange(msgspec.Struct, frozen=True):
     """One room's part: bookings that leave it, and stays that come to it, all at once."""
 
-    gives: list[str] = field(default_factory=list)
-    takes: list[Claimed] = field(default_factory=list)
+    gives: list[str] = []
+    takes: list[Claimed] = []
 
 
 def held_by(booking: Booking) -> tuple[str, Claimed] | None:
@@ -26,16 +25,25 @@ def held_by(booking: Booking) -> tuple[str, Claimed] | None:
     return booking.room, (booking.arrival.toordinal(), booking.departure.toordinal(), booking.id)
 
 
-def room_changes(state: HotelState, records: Sequence[Recorded]) -> dict[str, RoomChange]:
-    """What these records, not yet evolved, change for each room."""
+def foresee(state: HotelState, records: Sequence[Recorded]) -> list[Booking | None]:
+    """What each record's booking will be after it; None for a record that is not about a booking."""
     latest: dict[str, Booking] = {}
+    foreseen: list[Booking | None] = []
     for record in records:
         if isinstance(record.event, BookingEvent):
             booking = record.event.booking
             was = latest.get(booking) or state.bookings.get(booking)
             latest[booking] = after(was, record, state.opened().currency)
+            foreseen.append(latest[booking])
+        else:
+            foreseen.append(None)
+    return foreseen
+
+
+def room_changes(state: HotelState, foreseen: Sequence[Booking | None]) -> dict[str, RoomChange]:
+    """What changes for each room when the bookings become what is foreseen."""
     changes: dict[str, RoomChange] = {}
-    for booking, now in latest.items():
+    for booking, now in {later.id: later for later in foreseen if later is not None}.items():
         known = state.bookings.get(booking)
         left, taken = held_by(known) if known else None, held_by(now)
         if left == taken:

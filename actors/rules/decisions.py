@@ -5,7 +5,6 @@ which rooms have refused a claim); it returns the events and how to answer once 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -25,8 +24,7 @@ from innkeeper.protocol.stay import check_stay
 from msgspec import UNSET
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(msgspec.Struct, frozen=True, gc=False):
     """What the partition's host gives to a command: the instant (microseconds since 1970 UTC) and a fresh unique id."""
 
     at: int
@@ -35,8 +33,7 @@ class Stamp:
     shut: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """The events to happen, and the reply that is true once they have."""
 
     events: tuple[events.Event, ...]
@@ -84,27 +81,27 @@ def _book(state: HotelState, command: commands.Book, stamp: Stamp) -> Decision:
     check_guests(kind, request.adults, request.children)
     if request.room is not None:
         check_room(state, request.room, kind.code)
-    terms: dict[str, Any] = {
-        "booking": stamp.id,
-        "locator": locator(state.bookings_made),
-        "room_type": request.room_type,
-        "arrival": request.arrival,
-        "departure": request.departure,
-        "adults": request.adults,
-        "children": request.children,
-        "guest_id": stamp.id,  # a guest is known by the first booking
-        "guest": _personal(request.guest, request.notes),
-        "rate": rate_of(state, kind, request.rate),
-        "source": request.source,
-        "pinned": request.room is not None,
-    }
     rooming = Rooming(stamp.id, request.arrival, request.departure, kind.code, room=request.room, shut=stamp.shut)
     room, moved = find_room(state, rooming)
+    confirmed = events.BookingConfirmed(
+        booking=stamp.id,
+        locator=locator(state.bookings_made),
+        room_type=request.room_type,
+        room=room,
+        arrival=request.arrival,
+        departure=request.departure,
+        adults=request.adults,
+        children=request.children,
+        guest_id=stamp.id,  # a guest is known by the first booking
+        guest=_personal(request.guest, request.notes),
+        rate=rate_of(state, kind, request.rate),
+        source=request.source,
+        pinned=request.room is not None,
+    )
+    made: events.Event = confirmed
     if request.status == "held":
-        seconds = request.hold_seconds or limits.hold_seconds_default
-        made: events.Event = events.BookingHeld(**terms, room=room, expires_at=stamp.at + seconds * 1_000_000)
-    else:
-        made = events.BookingConfirmed(**terms, room=room)
+        expires_at = stamp.at + (request.hold_seconds or limits.hold_seconds_default) * 1_000_000
+        made = events.BookingHeld(**msgspec.structs.asdict(confirmed), expires_at=expires_at)
     return Decision((*moved, made), _the_booking(stamp.id))
 
 

@@ -5,6 +5,7 @@ The n-th booking of a hotel gets the n-th number of a fixed walk through all 32â
 """
 
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [first + second for first in _LETTERS for second in _LETTERS]
 _SPACE = 32**6
 _STEP = 662_607_015  # odd, so the walk meets every number once
 _START = 299_792_458
@@ -13,4 +14,4 @@ _START = 299_792_458
 def locator(number: int) -> str:
     """The locator of a hotel's booking number `number`."""
     place = (number * _STEP + _START) % _SPACE
-    return "".join(_LETTERS[place >> shift & 31] for shift in (25, 20, 15, 10, 5, 0))
+    return _PAIRS[place >> 20] + _PAIRS[place >> 10 & 1023] + _PAIRS[place & 1023]

@@ -1,8 +1,9 @@
 """A room for a stay: the checks, the plan, and the moves of other guests as events."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 
+import msgspec
 from innkeeper.actors.rules.allocation import Wanted, allocate
 from innkeeper.actors.rules.calendar import Calendar
 from innkeeper.actors.rules.state import HotelState
@@ -13,8 +14,7 @@ from innkeeper.protocol.money import Money
 from innkeeper.protocol.refusals import NoSingleRoom, Refused, RoomTaken, SoldOut, invalid
 
 
-@dataclass(frozen=True, slots=True)
-class Rooming:
+class Rooming(msgspec.Struct, frozen=True, gc=False):
     """A stay looking for a room of one type: exactly `room` if said, rather `prefer` if that is free. `present` is the
     booking as it is now, whose nights count as free; `shut` are rooms that refused a claim."""
 
@@ -74,7 +74,7 @@ def _why_none(calendar: Calendar, rooming: Rooming) -> SoldOut | RoomTaken | NoS
 
 def room_type_of(state: HotelState, code: str) -> RoomType:
     """The room type, which must be one of the hotel's."""
-    kind = state.room_type(code)
+    kind = state.room_types.get(code)
     if kind is None:
         known = ", ".join(kind.code for kind in state.opened().room_types)
         raise invalid("room_type", "unknown", f"this hotel has no room type {code!r}; it has {known}")

@@ -28,6 +28,7 @@ class HotelState:
     hotel: Hotel | None = None
     seq: int = 0
     bookings_made: int = 0
+    room_types: dict[str, RoomType] = field(default_factory=dict)
     calendars: dict[str, Calendar] = field(default_factory=dict)
     rooms: dict[str, tuple[str, int]] = field(default_factory=dict)
     bookings: dict[str, Booking] = field(default_factory=dict)
@@ -37,10 +38,6 @@ class HotelState:
         """The hotel, which must be open."""
         assert self.hotel is not None
         return self.hotel
-
-    def room_type(self, code: str) -> RoomType | None:
-        """What is sold under this code."""
-        return next((kind for kind in self.opened().room_types if kind.code == code), None)
 
     def movable(self, booking: str) -> bool:
         """May this guest change rooms without being asked? Only before arrival, and if the room is not promised."""
@@ -68,12 +65,13 @@ class HotelState:
         self.calendars[kind].vacate(position, booking.id)
 
 
-def evolve(state: HotelState, record: Recorded) -> None:
-    """The state after this event."""
+def evolve(state: HotelState, record: Recorded, foreseen: Booking | None = None) -> None:
+    """The state after this event. `foreseen` is what the booking is after it, where that was worked out before."""
     state.seq = record.hotel_seq
     event = record.event
     if isinstance(event, events.BookingEvent):
-        _evolve_booking(state, event, record)
+        was = state.bookings.get(event.booking)
+        _evolve_booking(state, was, foreseen or after(was, record, state.opened().currency))
     else:
         _evolve_hotel(state, event, record)
 
@@ -85,10 +83,8 @@ def fold(state: HotelState, records: Iterable[Recorded]) -> HotelState:
     return state
 
 
-def _evolve_booking(state: HotelState, event: events.BookingEvent, record: Recorded) -> None:
-    was = state.bookings.get(event.booking)
-    now = after(was, record, state.opened().currency)
-    state.bookings[event.booking] = now
+def _evolve_booking(state: HotelState, was: Booking | None, now: Booking) -> None:
+    state.bookings[now.id] = now
     if was is None:
         state.bookings_made += 1
         state.claim(now)
@@ -105,6 +101,7 @@ def _evolve_booking(state: HotelState, event: events.BookingEvent, record: Recor
 
 def _evolve_hotel(state: HotelState, event: events.Event, record: Recorded) -> None:
     state.hotel = hotel = hotel_after(state.hotel, record)
+    state.room_types = {kind.code: kind for kind in hotel.room_types}
     match event:
         case events.RoomTypeAdded():
             state.calendars[event.code] = Calendar(hotel.business_date.toordinal())
@@ -143,6 +140,7 @@ def restore(described: StateReply) -> HotelState:
     """The state that described itself so."""
     hotel = described.hotel
     state = HotelState(hotel=hotel, seq=described.hotel_seq, bookings_made=described.bookings_made)
+    state.room_types = {kind.code: kind for kind in hotel.room_types}
     for kind in hotel.room_types:
         state.calendars[kind.code] = Calendar(hotel.business_date.toordinal())
         for room in kind.rooms:

@@ -1,0 +1,198 @@
+"""Guests, staff and machines at random: what they ask for, given what they may know. All chance is one seed's."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from random import Random
+from typing import Any
+
+from innkeeper.protocol import commands, queries
+from innkeeper.protocol.booking import Contact
+from innkeeper.protocol.commands import BookingChange, BookingRequest, Command, HotelPlan, RoomTypeOffer
+from innkeeper.protocol.money import Money
+from innkeeper.protocol.queries import Query
+from innkeeper.protocol.refusals import Refused
+from simulation.ledger import Ledger, Request
+from simulation.witness import LIVE, Witness
+
+FIRST_DAY = date(2026, 3, 27)  # two days before most of Europe turns its clocks
+HOTELS = ("alpha", "bravo", "carol")
+TYPES = ("DBL", "SUI")
+NIGHTS_AHEAD_MAX = 6
+STAY_NIGHTS_MAX = 5
+
+# How often each action is asked for, and for bookings of which status it makes sense.
+_ACTIONS: dict[type[commands.ActionCommand], tuple[int, tuple[str, ...]]] = {
+    commands.Change: (8, LIVE),
+    commands.Confirm: (4, ("held",)),
+    commands.Release: (2, ("held",)),
+    commands.Extend: (2, ("held",)),
+    commands.Cancel: (5, ("confirmed",)),
+    commands.Reinstate: (4, ("cancelled", "no_show")),
+    commands.CheckIn: (6, ("confirmed",)),
+    commands.CheckOut: (4, ("in_house",)),
+    commands.MarkNoShow: (2, ("confirmed",)),
+    commands.Move: (4, LIVE),
+    commands.Pin: (3, ("held", "confirmed")),
+    commands.Unpin: (3, ("held", "confirmed")),
+}
+_PROMISES = (commands.Move, commands.Pin)
+
+
+class Clients:
+    """Everybody who talks to the partition. In some lives nobody is ever promised a room, so that P4 must hold."""
+
+    def __init__(self, random: Random, ledger: Ledger) -> None:
+        self._random = random
+        self._ledger = ledger
+        self._requests = 0
+        self._promises = random.random() < 0.5
+        self._plans = {hotel: self._plan(hotel) for hotel in HOTELS[: random.randint(1, len(HOTELS))]}
+        self._says: list[tuple[int, Callable[[Witness, str], Command | Query]]] = [
+            (40, self._book), (45, self._act), (6, self._ask), (5, self._roll), (1, self._open),
+        ]  # fmt: skip
+
+    def requests(self, witness: Witness, number: int) -> list[Request]:
+        """The next requests, to come as one batch: new ones, and old ones once more."""
+        return [self._again() or self._new(witness) for _ in range(number)]
+
+    def _again(self) -> Request | None:
+        """Ask again what nobody answered, or, more rarely, what was answered; or use its key for something else."""
+        chance = self._random.random()
+        if chance < 0.25 and self._ledger.unanswered:
+            return self._random.choice(list(self._ledger.unanswered.values()))
+        if chance > 0.95 and self._ledger.answered:
+            old = self._random.choice(list(self._ledger.answered.values()))
+            if chance > 0.98:
+                other = queries.FindBooking(old.message.hotel, f"other-{self._requests}")
+                return self._request(other, old.key)
+            return old
+        return None
+
+    def _new(self, witness: Witness) -> Request:
+        hotel = self._random.choice(list(self._plans))
+        if witness.house(hotel) is None and self._random.random() < 0.9:
+            return self._request(self._open(witness, hotel), self._key())
+        weights, says = zip(*self._says, strict=True)
+        while True:
+            (say,) = self._random.choices(says, weights)
+            try:
+                message = say(witness, hotel)
+            except Refused:  # a value that cannot be: no client gets as far as this
+                continue
+            return self._request(message, self._key(), self._version(witness, message))
+
+    def _request(self, message: Command | Query, key: str | None, if_version: int | None = None) -> Request:
+        self._requests += 1
+        return Request(f"request-{self._requests}", message, key, if_version)
+
+    def _key(self) -> str | None:
+        return f"key-{self._requests}" if self._random.random() < 0.7 else None
+
+    def _version(self, witness: Witness, message: Command | Query) -> int | None:
+        facts = witness.bookings.get(getattr(message, "booking", ""))
+        if facts is None or isinstance(message, Query) or self._random.random() < 0.85:
+            return None
+        return facts.version - (self._random.random() < 0.4)
+
+    def _plan(self, hotel: str) -> HotelPlan:
+        """A hotel so small that guests are in each other's way."""
+        kinds = TYPES[: self._random.randint(1, len(TYPES))]
+        audits = ("manual", "manual", "03:00", "02:30")
+        return HotelPlan(
+            name=hotel.title(),
+            timezone=self._random.choice(("Europe/Lisbon", "Europe/Berlin", "Pacific/Auckland", "UTC")),
+            currency="EUR",
+            night_audit=self._random.choice(audits),
+            business_date=self._random.choice((None, FIRST_DAY)),
+            room_types=tuple(
+                RoomTypeOffer(kind, kind, 2, Money("100.00", "EUR"), room_count=self._random.randint(1, 4))
+                for kind in kinds
+            ),
+        )
+
+    def _open(self, _: Witness, hotel: str) -> Command:
+        return commands.OpenHotel(hotel, self._plans[hotel])
+
+    def _ask(self, witness: Witness, hotel: str) -> Query:
+        kind = self._random.choice((queries.DescribeHotel, queries.FindAvailability, queries.FindBooking))
+        if kind is queries.FindAvailability:
+            arrival, departure = self._stay(witness, hotel)
+            return queries.FindAvailability(hotel, max(arrival, self._today(witness, hotel)), departure)
+        if kind is queries.FindBooking:
+            return queries.FindBooking(hotel, self._booking(witness, hotel, LIVE))
+        return queries.DescribeHotel(hotel)
+
+    def _roll(self, witness: Witness, hotel: str) -> Command:
+        days = self._random.choice((None, None, 0, 1, 1, 2, 3))
+        return commands.RollBusinessDate(
+            hotel, None if days is None else self._today(witness, hotel) + timedelta(days=days)
+        )
+
+    def _book(self, witness: Witness, hotel: str) -> Command:
+        arrival, departure = self._stay(witness, hotel)
+        held = self._random.random() < 0.25
+        room = self._room(witness, hotel) if self._promises and self._random.random() < 0.15 else None
+        request = BookingRequest(
+            room_type=self._type(hotel),
+            arrival=arrival,
+            departure=departure,
+            adults=self._random.choice((1, 1, 1, 2, 2, 2, 2, 3)),
+            guest=self._guest(),
+            status="held" if held else "confirmed",
+            hold_seconds=self._random.choice((None, 60, 3_600, 86_400)) if held else None,
+            room=room,
+        )
+        return commands.Book(hotel, request)
+
+    def _act(self, witness: Witness, hotel: str) -> Command:
+        weights = [weight * (self._promises or kind not in _PROMISES) for kind, (weight, _) in _ACTIONS.items()]
+        (kind,) = self._random.choices(list(_ACTIONS), weights)
+        booking = self._booking(witness, hotel, _ACTIONS[kind][1])
+        if kind is commands.Change:
+            return commands.Change(hotel, booking, self._change(witness, hotel))
+        if kind is commands.Extend:
+            return commands.Extend(hotel, booking, self._random.choice((30, 600, 7_200)))
+        if kind is commands.Move:
+            return commands.Move(hotel, booking, room=self._room(witness, hotel))
+        return kind(hotel, booking)
+
+    def _change(self, witness: Witness, hotel: str) -> BookingChange:
+        arrival, departure = self._stay(witness, hotel)
+        changes: tuple[dict[str, Any], ...] = (
+            {"arrival": arrival, "departure": departure},
+            {"departure": departure},
+            {"departure": departure},
+            {"room_type": self._type(hotel)},
+            {"guest": self._guest()},
+            {"adults": self._random.randint(1, 3)},
+            {"notes": f"note {self._requests}", "departure": departure},
+            {},
+        )
+        return BookingChange(**self._random.choice(changes))
+
+    def _type(self, hotel: str) -> str:
+        """Mostly one that the hotel has."""
+        known = [kind.code for kind in self._plans[hotel].room_types]
+        return self._random.choice(known if self._random.random() < 0.95 else TYPES)
+
+    def _guest(self) -> Contact:
+        return Contact(f"Guest {self._requests}")
+
+    def _today(self, witness: Witness, hotel: str) -> date:
+        return FIRST_DAY if witness.house(hotel) is None else witness.today(hotel)
+
+    def _stay(self, witness: Witness, hotel: str) -> tuple[date, date]:
+        ahead = -1 if self._random.random() < 0.03 else self._random.choice((0, 0, 0, 1, *range(NIGHTS_AHEAD_MAX)))
+        arrival = self._today(witness, hotel) + timedelta(days=ahead)
+        return arrival, arrival + timedelta(days=self._random.randint(1, STAY_NIGHTS_MAX))
+
+    def _room(self, witness: Witness, hotel: str) -> str:
+        house = witness.house(hotel)
+        return self._random.choice([*house.rooms, "999"] if house else ["101"])
+
+    def _booking(self, witness: Witness, hotel: str, statuses: tuple[str, ...]) -> str:
+        """Mostly one for which the action makes sense."""
+        fits = [id_ for id_, facts in witness.bookings.items() if facts.hotel == hotel and facts.status in statuses]
+        if fits and self._random.random() < 0.9:
+            return self._random.choice(fits[-12:])
+        return self._random.choice(list(witness.bookings) or ["nobody"])

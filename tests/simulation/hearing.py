@@ -1,0 +1,63 @@
+"""Lines up a batch's answers with its events, so that each answer is judged by the facts of its own moment.
+
+A hotel takes its orders one after the other, and what falls due by itself before each. So the facts of an answer are
+those after all events of the requests up to it, and before any event of a later one.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+
+from innkeeper.protocol.asking import Answer
+from innkeeper.protocol.record import Recorded
+from innkeeper.protocol.refusals import KeyReused, Refusal, Unavailable
+from simulation.judge import judge
+from simulation.ledger import Ledger, Request
+from simulation.witness import Trace, Witness
+
+Heard = Sequence[tuple[Request, Answer]]
+
+
+def hear(witness: Witness, ledger: Ledger, heard: Heard, records: Iterable[Recorded]) -> Iterator[str]:
+    """Take in what a batch has done, and say what is wrong with what it answered."""
+    happened: dict[str, deque[list[Recorded]]] = {}
+    for record in records:
+        commands = happened.setdefault(record.hotel, deque())
+        if record.cause and commands and commands[-1][-1].cause == record.cause:
+            commands[-1].append(record)
+        else:
+            commands.append([record])
+    seen: set[str] = set()
+    for request, answer in heard:
+        commands = happened.get(request.message.hotel, deque())
+        _let_pass(witness, commands, "")
+        version = _version(witness, request)
+        if request.id not in seen:
+            _let_pass(witness, commands, request.id)
+        seen.add(request.id)
+        for fault in _faults(witness, ledger, request, answer, version):
+            yield f"{request}: {fault}"
+    for commands in happened.values():
+        for command in commands:
+            witness.take_in(command)
+
+
+def _let_pass(witness: Witness, commands: deque[list[Recorded]], correlation: str) -> None:
+    while commands and commands[0][0].correlation == correlation:
+        witness.take_in(commands.popleft())
+
+
+def _version(witness: Witness, request: Request) -> int | None:
+    facts = witness.bookings.get(getattr(request.message, "booking", ""))
+    return None if facts is None else facts.version
+
+
+def _faults(
+    witness: Witness, ledger: Ledger, request: Request, answer: Answer, version: int | None
+) -> Iterator[str]:
+    yield from ledger.heard(request, answer, witness.traces.get(request.id, Trace()))
+    if answer.replayed or isinstance(answer.answer, KeyReused | Unavailable):
+        return
+    yield from judge(witness, request.message, answer.answer)
+    wanted = request.if_version
+    if wanted not in (None, version) and not isinstance(answer.answer, Refusal):
+        yield f"it was for version {wanted}, and was done to version {version}"

@@ -1,0 +1,106 @@
+"""Holds one answer against the facts at the moment when it was given. Each fault found is a sentence."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+from innkeeper.protocol import refusals, replies
+from innkeeper.protocol.booking import Booking
+from innkeeper.protocol.commands import ActionCommand, Book, Command, OpenHotel
+from innkeeper.protocol.queries import FindBooking, Query
+from innkeeper.protocol.refusals import Refusal
+from innkeeper.protocol.replies import Reply
+from simulation.witness import Witness
+
+
+def judge(witness: Witness, message: Command | Query, answer: Reply | Refusal) -> Iterator[str]:
+    """What is wrong with this answer."""
+    match answer:
+        case replies.BookingReply():
+            yield from _booking(witness, answer.booking)
+        case replies.HotelReply():
+            if answer.hotel.business_date != witness.today(message.hotel):
+                yield f"the business date is {witness.today(message.hotel)}, not {answer.hotel.business_date}"
+        case replies.AuditReply():
+            if answer.business_date != witness.today(message.hotel):
+                yield f"the business date is {witness.today(message.hotel)}, not {answer.business_date}"
+        case replies.AvailabilityReply():
+            yield from _availability(witness, answer)
+        case refusals.SoldOut():
+            yield from _sold_out(witness, message, answer)
+        case refusals.NoSingleRoom():
+            if not witness.promised(message.hotel, answer.room_type):
+                yield f"no {answer.room_type} is pinned, and yet there is no single room (P4)"
+        case refusals.RoomTaken():
+            yield from _room_taken(witness, message, answer)
+        case refusals.NotFound():
+            yield from _not_found(witness, message, answer)
+        case refusals.HotelExists():
+            if not isinstance(message, OpenHotel) or witness.house(message.hotel) is None:
+                yield "there is no such hotel yet"
+        case refusals.StaleVersion():
+            facts = witness.bookings.get(_subject(message))
+            if facts is None or facts.version != answer.version:
+                yield f"the version is not {answer.version}"
+
+
+def _subject(message: Command | Query) -> str:
+    return message.booking if isinstance(message, ActionCommand | FindBooking) else ""
+
+
+def _booking(witness: Witness, booking: Booking) -> Iterator[str]:
+    facts = witness.bookings.get(booking.id)
+    if facts is None:
+        yield f"booking {booking.id} is in no event (P3)"
+        return
+    told = (
+        booking.hotel, booking.version, booking.status.value, booking.room, booking.pinned, booking.arrival,
+        booking.departure, booking.expires_at,
+    )  # fmt: skip
+    true = (
+        facts.hotel, facts.version, facts.status, facts.room, facts.pinned, facts.arrival,
+        facts.departure, facts.expires_at,
+    )  # fmt: skip
+    if told != true:
+        yield f"booking {booking.id} was told as {told} and is {true} (P3)"
+
+
+def _availability(witness: Witness, answer: replies.AvailabilityReply) -> Iterator[str]:
+    for kind in answer.types:
+        true = tuple(
+            witness.left(answer.hotel, kind.room_type.code, answer.arrival + timedelta(days=number))
+            for number in range((answer.departure - answer.arrival).days)
+        )
+        if kind.nights != true or kind.rooms != min(true):
+            yield f"{kind.room_type.code} has {true} left, not {kind.nights}"
+
+
+def _sold_out(witness: Witness, message: Command | Query, answer: refusals.SoldOut) -> Iterator[str]:
+    if not answer.nights:
+        yield "sold out on no night (P4)"
+    for night in answer.nights:
+        left = witness.left(message.hotel, answer.room_type, night, _subject(message))
+        if left:
+            yield f"{left} {answer.room_type} are left on {night}, and yet it is sold out (P4)"
+
+
+def _room_taken(witness: Witness, message: Command | Query, answer: refusals.RoomTaken) -> Iterator[str]:
+    if not answer.nights:
+        yield f"room {answer.room} is taken on no night"
+    for night in answer.nights:
+        holder = witness.taken_by(message.hotel, answer.room, night)
+        if holder in (None, _subject(message)):
+            yield f"room {answer.room} is free on {night}, and yet it is taken (P4)"
+
+
+def _not_found(witness: Witness, message: Command | Query, answer: refusals.NotFound) -> Iterator[str]:
+    if answer.kind == "hotel":
+        if witness.house(message.hotel) is not None:
+            yield f"hotel {message.hotel} is open, and yet it is not found (P3)"
+        return
+    facts = witness.bookings.get(answer.name)
+    if facts is not None and facts.hotel == message.hotel and not _is_over(facts.status, facts.departure, witness.today(message.hotel)):
+        yield f"booking {answer.name} is not over, and yet it is not found (P3)"
+
+
+def _is_over(status: str, departure: date, today: date) -> bool:
+    return status not in ("held", "confirmed", "in_house") and departure <= today

@@ -1,0 +1,246 @@
+"""A whole partition and its clients in one thread, from one seed: real host, desk, hotels and rooms; simulated time,
+disk, crashes and faults. The same seed lives the same life, byte for byte.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import blake2b
+from itertools import count
+from random import Random
+
+from innkeeper.actors.host import Host, rebuild
+from innkeeper.actors.rules.state import HotelState, describe, fold
+from innkeeper.protocol import wire
+from innkeeper.protocol.asking import Answer
+from innkeeper.protocol.instants import microseconds
+from innkeeper.protocol.journal import Fenced
+from innkeeper.protocol.record import Recorded
+from innkeeper.protocol.refusals import Refusal, Unavailable
+from innkeeper.protocol.replies import StateReply
+from simulation.clients import FIRST_DAY, Clients
+from simulation.faulty_journal import Crash, Disk, Faults, FaultyJournal
+from simulation.hearing import hear
+from simulation.ledger import Ledger, Request
+from simulation.mishaps import mishap
+from simulation.witness import Witness
+
+STEPS = 100
+SECOND, HOUR, DAY = 1_000_000, 3_600_000_000, 86_400_000_000
+Mishaps = AbstractContextManager[Sequence[str]]
+
+_RATES = (0.0, 0.02, 0.06, 0.15)
+_MISHAPS = (0.0, 0.03, 0.1)
+
+
+@dataclass(slots=True)
+class Life:
+    """How a seed went. `digest` covers every answer and every byte on the disk."""
+
+    seed: int
+    events: int = 0
+    crashes: int = 0
+    mishaps: int = 0
+    refusals: int = 0
+    answers: int = 0
+    violations: list[str] = field(default_factory=list)
+    digest: str = ""
+
+
+class World:
+    """One seed's partition. `host` and `lies` are for tests that sabotage it."""
+
+    def __init__(self, seed: int, steps: int = STEPS, host: type[Host] = Host, lies: bool = False) -> None:
+        self._random = Random(seed)
+        self._steps = steps
+        self._host_kind = host
+        self._disk = Disk(lies)
+        self._faults = Faults(Random(seed + 1), self._random.choice(_RATES))
+        self._mishap_rate = self._random.choice(_MISHAPS)
+        self._at = microseconds(datetime(FIRST_DAY.year, FIRST_DAY.month, FIRST_DAY.day, 12, tzinfo=UTC))
+        self._ids = (f"id-{number:05d}" for number in count(1))
+        self._ledger = Ledger()
+        self._clients = Clients(self._random, self._ledger)
+        self._witness = Witness()
+        self._digest = blake2b(digest_size=16)
+        self._host = self._open()
+        self.life = Life(seed)
+
+    def live(self) -> Life:
+        """The whole life: some steps, then a quiet end at which everything must come out right."""
+        steps: dict[Callable[[], None], int] = {
+            self._batch: 84, self._let_time_pass: 8, self._snapshots: 4, self._restart: 2, self._take_over: 2,
+        }  # fmt: skip
+        with alarm() as refused_claims:
+            for _ in range(self._steps):
+                (step,) = self._random.choices(list(steps), list(steps.values()))
+                self._at += self._random.randrange(10 * 60 * SECOND)
+                step()
+            self._settle()
+        self._host.close()
+        self._blame(f"a room refused what its hotel held to be free: {message}" for message in refused_claims)
+        self.life.events = len(self._disk.rows)
+        for transaction in self._disk.transactions:
+            self._digest.update(repr(transaction).encode())
+        self.life.digest = self._digest.hexdigest()
+        return self.life
+
+    def _open(self) -> Host:
+        host = self._host_kind(
+            FaultyJournal(self._disk, self._faults), lambda: self._at, lambda: next(self._ids), self._published
+        )
+        host.recover()
+        return host
+
+    def _published(self, position: int, records: Sequence[Recorded]) -> None:
+        """Nobody hears of an event that is not on the disk."""
+        durable = [row[:2] for row in self._disk.rows[:position]][-len(records) :]
+        if not self._disk.lies and self._disk.durable < len(self._disk.transactions):
+            self._blame(["events were told before they were on disk (P3)"])
+        if durable != [(record.hotel, record.hotel_seq) for record in records]:
+            self._blame(["the events that were told are not those on the disk (P5)"])
+
+    def _blame(self, violations: Sequence[str] | Iterator[str]) -> None:
+        self.life.violations.extend(violations)
+
+    def _batch(self) -> None:
+        number = self._random.choice((1, 1, 1, 2, 2, 5))
+        requests = self._clients.requests(self._witness, number)
+        keyed = [request for request in requests if request.key is not None]
+        if keyed and self._random.random() < 0.15:
+            requests.append(self._random.choice(keyed))  # an impatient client, twice in one batch
+        unlucky = self._random.random() < self._mishap_rate
+        self._say(requests, mishap(self._random) if unlucky else nullcontext(()))
+
+    def _say(self, requests: Sequence[Request], mishap: Mishaps = nullcontext(())) -> None:
+        """Let a batch be carried out, and look at everything that comes of it."""
+        for request in requests:
+            self._ledger.sent(request)
+        struck = self._faults.struck
+        try:
+            with mishap as happened:
+                answers = self._host.handle([request.asked() for request in requests])
+        except Crash:
+            self._die()
+            return
+        self.life.mishaps += bool(happened)
+        self._digest.update(repr(answers).encode())
+        self.life.answers += len(answers)
+        self.life.refusals += sum(isinstance(answer.answer, Refusal) for answer in answers)
+        self._blame(hear(self._witness, self._ledger, list(zip(requests, answers, strict=True)), self._news()))
+        if not happened and struck == self._faults.struck:
+            self._blame(_needless(requests, answers))
+            self._blame(f"hold {booking} outlived its time" for booking in self._witness.overdue(self._at))
+
+    def _news(self) -> list[Recorded]:
+        """The events on the disk that the witness does not know yet."""
+        return [record for _, record in self._reader().read(after=self._witness.position)]
+
+    def _reader(self) -> FaultyJournal:
+        reader = FaultyJournal.__new__(FaultyJournal)
+        reader._disk = self._disk
+        return reader
+
+    def _let_time_pass(self) -> None:
+        jump = self._random.choice((HOUR, 6 * HOUR, DAY, 2 * DAY, -HOUR, -DAY))
+        self._at += self._random.randrange(abs(jump)) * (1 if jump > 0 else -1)
+        self._say([])
+
+    def _snapshots(self) -> None:
+        try:
+            self._host.save_snapshots(self._random.choice((1, 5, 20)), self._random.randint(1, 3))
+        except Crash:
+            self._die()
+
+    def _die(self) -> None:
+        """The process is gone; in half of the cases the power, too."""
+        self.life.crashes += 1
+        self._restart(self._random.random() < 0.5)
+
+    def _restart(self, power_lost: bool = True) -> None:
+        self._host.close()
+        if power_lost:
+            self._disk.lose_power()
+        self._host = self._open()
+        self._witness = Witness()
+        records = self._news()
+        self._blame(hear(self._witness, self._ledger, (), records))
+        self._blame(self._witness.auditor.violations)
+        self._blame(self._ledger.recheck(self._witness))
+        self._blame(self._rebuilt_alike(records))
+
+    def _rebuilt_alike(self, records: Sequence[Recorded]) -> Iterator[str]:
+        """P6: the living hotel, the fold of all its events, and its snapshot with the events after it are one."""
+        for hotel in sorted({record.hotel for record in records}):
+            living = self._host.describe(hotel)
+            folded = fold(HotelState(), (record for record in records if record.hotel == hotel))
+            rebuilt = rebuild(self._reader(), hotel)
+            assert rebuilt is not None
+            if not isinstance(living, StateReply) or wire.encode(living) != wire.encode(describe(folded)):
+                yield f"{hotel} is not what its events make (P6)"
+            if wire.encode(describe(rebuilt)) != wire.encode(describe(folded)):
+                yield f"{hotel} from its snapshot is not what its events make (P6)"
+            if rebuilt.calendars != folded.calendars:
+                yield f"{hotel} from its snapshot has other calendars than its events make (P6)"
+
+    def _take_over(self) -> None:
+        """Another process opens the journal while the old one still lives; the old one can do no more harm."""
+        stalled, self._host = self._host, self._open()
+        requests = self._clients.requests(self._witness, 3)
+        for request in requests:
+            self._ledger.sent(request)
+        before = len(self._disk.transactions)
+        try:
+            stalled.handle([request.asked() for request in requests])
+        except Fenced:
+            pass
+        if len(self._disk.transactions) != before:
+            self._blame(["a writer that was superseded has written"])
+        stalled.close()
+
+    def _settle(self) -> None:
+        """No more faults: whoever waits gets an answer, whoever asks again gets the same one."""
+        self._faults.rate = 0.0
+        self._restart()
+        self._say(list(self._ledger.unanswered.values()))
+        answered = list(self._ledger.answered.values())
+        self._say(self._random.sample(answered, min(len(answered), 30)))
+        if self._ledger.unanswered:
+            self._blame([f"nobody answers {', '.join(map(str, self._ledger.unanswered.values()))}"])
+        self._restart()
+        self._blame(self._ledger.doubled(self._witness))
+
+
+def _needless(requests: Sequence[Request], answers: Sequence[Answer]) -> Iterator[str]:
+    for request, answer in zip(requests, answers, strict=True):
+        if isinstance(answer.answer, Unavailable):
+            yield f"{request} got no answer though nothing was wrong: {answer.answer.reason}"
+
+
+class _Alarm(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "refused a claim" in record.msg:
+            self.heard.append(record.getMessage())
+
+
+@contextmanager
+def alarm() -> Iterator[list[str]]:
+    """Keeps the house's logs to itself, and the times that a hotel and a room did not agree."""
+    handler = _Alarm()
+    loggers = [logging.getLogger(name) for name in ("innkeeper", "Thespian")]
+    propagated = [logger.propagate for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.propagate = False
+    try:
+        yield handler.heard
+    finally:
+        for logger, propagate in zip(loggers, propagated, strict=True):
+            logger.removeHandler(handler)
+            logger.propagate = propagate
