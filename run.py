@@ -300,6 +300,7 @@ def run_async(work: Coroutine[object, object, None]) -> None:
 def main(arguments: list[str]) -> int:
     """Run a command; the exit code says how it ended."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # what strangers send that is not HTTP is no error
     top = parser()
     options = top.parse_args(arguments)
     if options.run is None:

@@ -20,7 +20,6 @@ from innkeeper.http.parsing import (
     body_of,
     idempotency_key,
     if_version,
-    path_part,
     query_of,
     slug_of,
 )
@@ -30,7 +29,6 @@ from innkeeper.protocol import limits
 from innkeeper.protocol.asking import Answer, Asked, Desk
 from innkeeper.protocol.booking import Booking
 from innkeeper.protocol.commands import (
-    ACTIONS,
     ActionCommand,
     Book,
     BookingChange,
@@ -58,7 +56,6 @@ _hotel_plan = msgspec.json.Decoder(HotelPlan)
 _booking_request = msgspec.json.Decoder(BookingRequest)
 _booking_change = msgspec.json.Decoder(BookingChange)
 _audit_request = msgspec.json.Decoder(AuditRequest)
-_actions: dict[str, type[ActionCommand]] = {kind.action: kind for kind in ACTIONS}
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -69,13 +66,9 @@ _REPLAYED = {"Idempotent-Replayed": "true"}
 
 async def ask(request: web.Request, message: Command | Query, kind: type[R]) -> tuple[R, dict[str, str]]:
     """Ask the desk; the reply, and the headers that go with it. Raises `Refused`."""
-    asked = Asked(
-        message,
-        idempotency_key(request) if request.method == "POST" else None,
-        request[REQUEST_ID],
-        request[BY],
-        if_version(request),
-    )
+    by = request[BY]
+    key = idempotency_key(request, by) if request.method == "POST" else None
+    asked = Asked(message, key, request[REQUEST_ID], by, if_version(request))
     answer: Answer = await request.app[DESK].ask(asked)
     headers = dict(_REPLAYED) if answer.replayed else {}
     if isinstance(answer.answer, Refusal):
@@ -118,21 +111,21 @@ async def list_hotels(request: web.Request) -> web.Response:
 
 async def show_hotel(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}"""
-    reply, _ = await ask(request, DescribeHotel(path_part(request, "hotel")), HotelReply)
+    reply, _ = await ask(request, DescribeHotel(request.match_info["hotel"]), HotelReply)
     return json_response(rendering.hotel_resource(reply.hotel))
 
 
 async def show_availability(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/availability"""
     asked = query_of(request, AvailabilityQuestion)
-    question = FindAvailability(path_part(request, "hotel"), asked.arrival, asked.departure, asked.guests)
+    question = FindAvailability(request.match_info["hotel"], asked.arrival, asked.departure, asked.guests)
     reply, _ = await ask(request, question, AvailabilityReply)
     return json_response(rendering.availability(reply))
 
 
 async def book(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/bookings"""
-    hotel = path_part(request, "hotel")
+    hotel = request.match_info["hotel"]
     wanted = await body_of(request, _booking_request)
     reply, headers = await ask(request, Book(hotel, wanted), BookingReply)
     booking = reply.booking
@@ -144,7 +137,7 @@ async def book(request: web.Request) -> web.Response:
 async def list_bookings(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/bookings"""
     asked = query_of(request, BookingFilter)
-    hotel = path_part(request, "hotel")
+    hotel = request.match_info["hotel"]
     await ask(request, DescribeHotel(hotel), HotelReply)
     search = BookingSearch(
         hotel, asked.status, asked.room_type, asked.room, asked.arrival_from, asked.arrival_to, asked.q
@@ -155,7 +148,7 @@ async def list_bookings(request: web.Request) -> web.Response:
 
 async def show_booking(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/bookings/{booking}"""
-    hotel, booking = path_part(request, "hotel"), path_part(request, "booking")
+    hotel, booking = request.match_info["hotel"], request.match_info["booking"]
     try:
         reply, _ = await ask(request, FindBooking(hotel, booking), BookingReply)
         found = reply.booking
@@ -189,22 +182,17 @@ async def _act(request: web.Request, command: ActionCommand) -> web.Response:
 async def change_booking(request: web.Request) -> web.Response:
     """PATCH /v1/hotels/{hotel}/bookings/{booking}"""
     change = await body_of(request, _booking_change)
-    return await _act(request, Change(path_part(request, "hotel"), path_part(request, "booking"), change))
+    return await _act(request, Change(request.match_info["hotel"], request.match_info["booking"], change))
 
 
 async def act_on_booking(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/bookings/{booking}/actions/{action}"""
-    kind = _actions.get(request.match_info["action"])
-    if kind is None:
-        raise Refused(NotFound("action", path_part(request, "action")))
-    return await _act(
-        request, await action_of(request, kind, path_part(request, "hotel"), path_part(request, "booking"))
-    )
+    return await _act(request, await action_of(request))
 
 
 async def show_history(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/bookings/{booking}/history"""
-    hotel, booking = path_part(request, "hotel"), path_part(request, "booking")
+    hotel, booking = request.match_info["hotel"], request.match_info["booking"]
     records = await view(request, lambda views, position: views.history(position, hotel, booking))
     if not records:
         raise Refused(NotFound("booking", booking))
@@ -213,7 +201,7 @@ async def show_history(request: web.Request) -> web.Response:
 
 async def show_tape_chart(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/tape-chart"""
-    hotel, window = path_part(request, "hotel"), query_of(request, Window)
+    hotel, window = request.match_info["hotel"], query_of(request, Window)
     check_stay(window.from_, window.to, limits.tape_chart_nights_max, ("from", "to"))
     chart = await view(request, lambda views, position: views.chart(position, hotel, window.from_, window.to))
     if chart is None:
@@ -224,7 +212,7 @@ async def show_tape_chart(request: web.Request) -> web.Response:
 async def audit_night(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/night-audit"""
     wanted = await body_of(request, _audit_request)
-    reply, headers = await ask(request, RollBusinessDate(path_part(request, "hotel"), wanted.to), AuditReply)
+    reply, headers = await ask(request, RollBusinessDate(request.match_info["hotel"], wanted.to), AuditReply)
     return json_response(rendering.audit(reply), headers=headers)
 
 

@@ -5,7 +5,6 @@ Basic with the name as its user, so that a browser asks for it. Keys are compare
 """
 
 import base64
-import binascii
 import hmac
 from hashlib import sha256
 from pathlib import Path
@@ -38,11 +37,13 @@ class Keys:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             if not line.strip() or line.startswith("#"):
                 continue
-            name, colon, key = line.strip().partition(":")
+            name, colon, key = (part.strip() for part in line.partition(":"))
             if not colon or not name or len(key) < _KEY_CHARACTERS_MIN:
                 raise BadKeys(
                     f"{path}, line {number}: expected name:key, the key of {_KEY_CHARACTERS_MIN} characters or more"
                 )
+            if name in names or key in names.values():
+                raise BadKeys(f"{path}, line {number}: each name and each key may stand there once")
             names[name] = key
         if not names:
             raise BadKeys(f"{path} holds no keys")
@@ -55,11 +56,11 @@ class Keys:
         if scheme.lower() == "basic":
             try:
                 key = base64.b64decode(key, validate=True).decode().partition(":")[2]
-            except (binascii.Error, UnicodeDecodeError):
+            except ValueError:
                 return None
         elif scheme.lower() != "bearer":
             return None
-        digest = sha256(key.encode()).digest()
+        digest = sha256(key.encode(errors="surrogateescape")).digest()
         return next((name for known, name in self._names.items() if hmac.compare_digest(known, digest)), None)
 
 

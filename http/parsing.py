@@ -3,21 +3,21 @@
 import asyncio
 import re
 from datetime import date
-from typing import Annotated, Any, TypeVar
-from urllib.parse import unquote
+from typing import Annotated, TypeVar
 
 import msgspec
 from aiohttp import web
 from innkeeper.protocol import limits
 from innkeeper.protocol.booking import Status
-from innkeeper.protocol.commands import ActionCommand
-from innkeeper.protocol.refusals import FieldError, Invalid, Refused, invalid
+from innkeeper.protocol.commands import ACTIONS, ActionCommand
+from innkeeper.protocol.refusals import FieldError, Invalid, NotFound, Refused, invalid
 from innkeeper.protocol.text import Line
 from msgspec import Meta
 
 T = TypeVar("T")
 
 _NO_BODY = b"{}"
+_POSITION_MAX = 2**63 - 1  # the largest integer that a database knows
 _KEY = re.compile(rf"[\x21-\x7e]{{1,{limits.idempotency_key_characters_max}}}")
 _ETAG = re.compile(r'(?:W/)?"?([0-9]{1,9})"?')
 
@@ -68,7 +68,7 @@ class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"f
 class LogPosition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which part of the events' log."""
 
-    after: Annotated[int, Meta(ge=0)] = 0
+    after: Annotated[int, Meta(ge=0, le=_POSITION_MAX)] = 0
     limit: Annotated[int, Meta(ge=1, le=limits.list_entries_max)] = limits.list_entries_default
 
 
@@ -92,6 +92,8 @@ async def read_body(request: web.Request) -> bytes:
             return await request.read() or _NO_BODY
     except TimeoutError:
         raise Malformed(408, "body_timeout", f"the body did not arrive in {limits.body_seconds_max} s") from None
+    except ConnectionError:
+        raise Malformed(400, "hung_up", "the connection ended before the body did") from None
 
 
 def _check_content_type(request: web.Request) -> None:
@@ -112,17 +114,26 @@ async def body_of(request: web.Request, decoder: "msgspec.json.Decoder[T]") -> T
         raise Malformed(400, "too_deep", "the body is nested too deep") from error
 
 
-_OBJECT = msgspec.json.Decoder(dict[str, Any])
+def _own_fields(kind: type[ActionCommand]) -> "msgspec.json.Decoder[msgspec.Struct]":
+    """A decoder for what an action needs beyond the booking."""
+    fields = [
+        (field.name, field.type) if field.default is msgspec.NODEFAULT else (field.name, field.type, field.default)
+        for field in msgspec.structs.fields(kind)[len(ActionCommand.__struct_fields__) :]
+    ]
+    return msgspec.json.Decoder(msgspec.defstruct(kind.__name__, fields, kw_only=True, forbid_unknown_fields=True))
 
 
-async def action_of(request: web.Request, kind: type[ActionCommand], hotel: str, booking: str) -> ActionCommand:
-    """The action on this booking; the body holds the action's own fields, if it has any."""
-    fields = await body_of(request, _OBJECT)
-    own = kind.__struct_fields__[2:]
-    for field in fields:
-        if field not in own:
-            raise invalid(field, "unknown", f"{kind.action} takes {', '.join(own) or 'no fields'}")
-    return convert({"hotel": hotel, "booking": booking, **fields}, kind)
+_ACTIONS = {kind.action: (kind, _own_fields(kind)) for kind in ACTIONS}
+
+
+async def action_of(request: web.Request) -> ActionCommand:
+    """The action on this booking that the path names; the body holds the action's own fields, if it has any."""
+    path = request.match_info
+    if path["action"] not in _ACTIONS:
+        raise Refused(NotFound("action", path["action"]))
+    kind, decoder = _ACTIONS[path["action"]]
+    fields = msgspec.structs.asdict(await body_of(request, decoder))
+    return kind(path["hotel"], path["booking"], **fields)
 
 
 def query_of(request: web.Request, kind: type[T]) -> T:
@@ -131,13 +142,8 @@ def query_of(request: web.Request, kind: type[T]) -> T:
     for name in query:
         if len(query.getall(name)) > 1:
             raise invalid(name, "once", f"{name} is given more than once")
-    return convert(dict(query), kind, strict=False)
-
-
-def convert(fields: dict[str, Any], kind: type[T], strict: bool = True) -> T:
-    """Fields as a value, or the refusal of the first one that is wrong."""
     try:
-        return msgspec.convert(fields, kind, strict=strict)
+        return msgspec.convert(dict(query), kind, strict=False)
     except msgspec.ValidationError as error:
         raise _refused(error) from error
 
@@ -150,14 +156,16 @@ def slug_of(name: str) -> str:
     return slug
 
 
-def idempotency_key(request: web.Request) -> str | None:
-    """The key of the request, if it has one."""
+def idempotency_key(request: web.Request, by: str) -> str | None:
+    """The key of the request, if it has one; each client has its own keys."""
     key = request.headers.get("Idempotency-Key")
-    if key is not None and not _KEY.fullmatch(key):
+    if key is None:
+        return None
+    if not _KEY.fullmatch(key):
         raise invalid(
             "Idempotency-Key", "form", f"a key is 1 to {limits.idempotency_key_characters_max} visible ASCII characters"
         )
-    return key
+    return f"{by}:{key}"
 
 
 def if_version(request: web.Request) -> int | None:
@@ -169,11 +177,6 @@ def if_version(request: web.Request) -> int | None:
     return int(match[1]) if match else -1
 
 
-def path_part(request: web.Request, name: str) -> str:
-    """A part of the path, as text."""
-    return unquote(request.match_info[name], errors="replace")
-
-
 _PATH = re.compile(r" - at `\$\.?(.*)`$", re.DOTALL)
 _KINDS = (
     (re.compile(r"missing required field `(.*)`"), "required", "{0} is required"),
@@ -182,6 +185,7 @@ _KINDS = (
     (re.compile(r"Expected `str` of length (\S+) (\d+)"), "length", "expected text of length {0} {1}"),
     (re.compile(r"Expected `\w+` of length (\S+) (\d+)"), "length", "expected {0} {1} entries"),
     (re.compile(r"Expected `\w+` (>=|<=|<|>) (\S+)"), "range", "expected a number {0} {1}"),
+    (re.compile(r"out of range"), "range", "this number is too large"),
     (re.compile(r"matching regex"), "form", "contains characters, or has a form, that is not allowed here"),
     (re.compile(r"Invalid enum value '?(.*?)'?$"), "one_of", "{0} is not one of the values allowed here"),
     (re.compile(r"Expected `(.*)`, got `(.*)`"), "type", "expected {0}, got {1}"),

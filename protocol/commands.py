@@ -70,6 +70,9 @@ class HotelPlan(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unkn
             ) from None
         digits(self.currency)
         self._check_night_audit()
+        first, last = limits.business_date_year_min, limits.business_date_year_max
+        if self.business_date is not None and not first <= self.business_date.year <= last:
+            raise invalid("business_date", "range", f"a business date is of the years {first} to {last}")
         if not 0 <= self.cancellation.free_until_hours <= 8_784:
             raise invalid("cancellation.free_until_hours", "range", "free_until_hours is 0 to 8,784")
         self._check_room_types()

@@ -104,6 +104,8 @@ class ReadModels:
         """See `protocol.views.Views`."""
         self.catch_up(position)
         with self._lock:
+            if cursor is not None and not self._db.execute("SELECT 1 FROM hotels WHERE id = ?", (cursor,)).fetchone():
+                raise BadCursor(cursor)
             rows = self._db.execute(
                 "SELECT body FROM hotels WHERE id > ? ORDER BY id LIMIT ?", (cursor or "", limit + 1)
             ).fetchall()

@@ -196,7 +196,7 @@ def booker(hotel: str, key: str | None = None, **more: Any) -> Callable[[ClientS
             answer = await response.json(content_type=None)
             return (
                 response.status,
-                answer.get("code", answer["id"] if "id" in answer else ""),
+                answer.get("code", answer.get("id")),
                 "Idempotent-Replayed" in response.headers,
             )
 

@@ -24,7 +24,7 @@ def hotel(front: FrontDesk) -> str:
     front.book(hotel, 0, 2, guest=ANN)
     front.book(hotel, 1, 1, room_type="STE", guest={"name": "Bea Müller", "email": "bea@sea.example"})
     front.book(hotel, 2, 1, room="103", guest={"name": "Ann Lee"}, status="held", hold_seconds=9_999)
-    front.act(hotel, front.book(hotel, 3, 1, guest={"name": "Carl Annan"}), "cancel")
+    front.act(hotel, front.book(hotel, 3, 1, guest={"name": "Carl Annan"}, room="102"), "cancel")
     front.book(hotel, 3, 1, guest={"name": "Dora"}, room="101")
     front.book(front.open(), 0, 1, guest=ANN)
     return hotel

@@ -1,0 +1,154 @@
+"""Every message survives the wire, and bytes once written are read for ever."""
+
+from datetime import date
+from pathlib import Path
+
+import msgpack
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from innkeeper.protocol import wire
+from innkeeper.protocol.booking import Booking, Contact, Personal
+from innkeeper.protocol.commands import BookingChange, BookingRequest, HotelPlan, RoomTypeOffer
+from innkeeper.protocol.events import EVENTS, Event
+from innkeeper.protocol.hotel import CancellationPolicy, Hotel, RoomType
+from innkeeper.protocol.money import Money
+from innkeeper.protocol.replies import TypeAvailability
+
+GOLDEN = Path(__file__).parent / "golden" / "events.txt"
+
+_text = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
+_code = st.from_regex(r"[A-Z0-9]{1,4}", fullmatch=True)
+_money = st.builds(Money, st.integers(0, 10**6).map(lambda cents: f"{cents // 100}.{cents % 100:02d}"), st.just("EUR"))
+_day = st.dates(date(2020, 1, 1), date(2030, 1, 1))
+
+st.register_type_strategy(str, _text)
+st.register_type_strategy(int, st.integers(0, 2**53))
+st.register_type_strategy(Money, _money)
+
+
+@st.composite
+def stays(draw: st.DrawFn) -> tuple[object, object]:
+    """An arrival, and a departure after it."""
+    arrival = draw(_day)
+    return arrival, arrival.fromordinal(arrival.toordinal() + draw(st.integers(1, 365)))
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> BookingRequest:
+    """Booking requests that may be said."""
+    arrival, departure = draw(stays())
+    held = draw(st.booleans())
+    return BookingRequest(
+        room_type=draw(_code),
+        arrival=arrival,
+        departure=departure,
+        guest=draw(st.builds(Contact, _text, st.none() | st.just("a@b.example"), st.none() | _text)),
+        adults=draw(st.integers(1, 100)),
+        children=tuple(draw(st.lists(st.integers(0, 17), max_size=4))),
+        status="held" if held else "confirmed",
+        hold_seconds=draw(st.none() | st.integers(1, 86_400)) if held else None,
+        room=draw(st.none() | _code),
+        rate=draw(st.none() | _money),
+        notes=draw(st.just("") | _text),
+    )
+
+
+_plans = st.builds(
+    HotelPlan,
+    name=_text,
+    timezone=st.sampled_from(["Europe/Lisbon", "UTC", "Asia/Tokyo"]),
+    currency=st.just("EUR"),
+    room_types=st.just((RoomTypeOffer("DBL", "Double", 2, Money("10.00", "EUR"), room_count=2),)),
+    id=st.none() | st.just("inn"),
+    business_date=st.none() | _day,
+    night_audit=st.sampled_from(["manual", "03:00"]),
+    cancellation=st.builds(CancellationPolicy, st.integers(0, 100)),
+)
+_changes = st.builds(
+    BookingChange, notes=st.just(msgspec.UNSET) | _text, adults=st.just(msgspec.UNSET) | st.integers(1, 9)
+)
+
+for _kind, _strategy in ((BookingRequest, requests()), (HotelPlan, _plans), (BookingChange, _changes)):
+    st.register_type_strategy(_kind, _strategy)
+
+
+_BY_NAME: dict[str, st.SearchStrategy[object]] = {
+    "arrival": _day,
+    "departure": _day,
+    "room": _code,
+    "hold_seconds": st.integers(1, 86_400),
+}
+
+
+def messages(kind: type[msgspec.Struct]) -> st.SearchStrategy[msgspec.Struct]:
+    """Any message of a kind, from the types of its fields."""
+    fields = {field.name: _of(field.name, field.type) for field in msgspec.structs.fields(kind)}
+    return st.fixed_dictionaries(fields).map(lambda values: _build(kind, values))
+
+
+def _of(name: str, kind: object) -> st.SearchStrategy[object]:
+    nested = {Booking, Personal, Hotel, RoomType, CancellationPolicy, TypeAvailability}
+    if kind in nested:
+        return messages(kind)  # type: ignore[arg-type]
+    arguments = getattr(kind, "__args__", ())
+    if arguments and arguments[0] in nested and arguments[-1] is Ellipsis:
+        return st.lists(messages(arguments[0]), max_size=2).map(tuple)
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    return st.from_type(kind)  # type: ignore[arg-type]
+
+
+def _build(kind: type[msgspec.Struct], values: dict[str, object]) -> msgspec.Struct:
+    if {"arrival", "departure"} <= values.keys() and values["departure"] <= values["arrival"]:  # type: ignore[operator]
+        values["departure"] = values["arrival"].fromordinal(values["arrival"].toordinal() + 1)  # type: ignore[attr-defined]
+    if kind.__name__ == "FindAvailability":
+        days = min(values["departure"].toordinal() - values["arrival"].toordinal(), 300)  # type: ignore[attr-defined]
+        values["departure"] = values["arrival"].fromordinal(values["arrival"].toordinal() + days)  # type: ignore[attr-defined]
+    return kind(**values)
+
+
+@pytest.mark.parametrize("name", wire.TABLE)
+def test_every_message_survives_the_wire(name: str) -> None:
+    @settings(max_examples=25)
+    @given(messages(wire.TABLE[name]))
+    def survives(message: msgspec.Struct) -> None:
+        assert wire.decode(wire.encode(message)) == message
+        if isinstance(message, Event):
+            assert wire.decode_event(wire.event_type(message), wire.encode_fields(message)) == message
+
+    survives()
+
+
+def test_a_message_of_a_newer_version_is_refused() -> None:
+    with pytest.raises(wire.UnknownMessage, match="newer version"):
+        wire.decode(msgpack.packb(["DescribeHotel", 2, msgpack.packb({"hotel": "inn"})]))
+    with pytest.raises(wire.UnknownMessage, match="newer version"):
+        wire.decode_event("innkeeper.booking.confirmed.v99", b"\x80")
+
+
+def test_fields_that_a_newer_form_added_are_passed_over() -> None:
+    fields = msgpack.packb({"booking": "b", "invented": 1})
+    assert wire.decode_event("innkeeper.booking.hold_expired.v1", fields).booking == "b"  # type: ignore[attr-defined]
+
+
+def test_an_older_form_becomes_todays(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = wire.TABLE["HoldExpired"]
+    monkeypatch.setitem(wire._VERSIONS, kind, 3)
+    monkeypatch.setitem(wire.UPCASTS, ("HoldExpired", 1), lambda fields: {"reservation": fields["id"]})
+    monkeypatch.setitem(wire.UPCASTS, ("HoldExpired", 2), lambda fields: {"booking": fields["reservation"]})
+    old = msgpack.packb(["HoldExpired", 1, msgpack.packb({"id": "b-1"})])
+    assert wire.decode(old) == kind("b-1")
+
+
+def test_events_written_long_ago_still_decode() -> None:
+    """A line per event type, as the first release wrote it; lines are added, never changed."""
+    lines = GOLDEN.read_text(encoding="utf-8").splitlines()
+    seen = set()
+    for line in lines:
+        type_name, body = line.split()
+        event = wire.decode_event(type_name, bytes.fromhex(body))
+        assert isinstance(event, Event)
+        seen.add(type(event))
+    assert seen == set(EVENTS)
