@@ -29,7 +29,7 @@ from innkeeper.http.furnishing import furnish
 from innkeeper.http.keys import BadKeys, Keys
 from innkeeper.http.replay import HistoryError, play
 from innkeeper.protocol import wire
-from innkeeper.protocol.journal import JournalError
+from innkeeper.protocol.journal import Fenced, JournalError
 from innkeeper.protocol.limits import header_seconds_max, shutdown_seconds_max
 from innkeeper.storage.auditor import Auditor
 from innkeeper.storage.journal import SqliteJournal
@@ -84,6 +84,7 @@ async def running(data: Path) -> AsyncIterator[tuple[Partition, ReadModels]]:
         views.start()
         gc.collect()
         gc.freeze()  # what stands now stands for long: the collector need not look at it again
+        gc.set_threshold(50_000, 20, 20)  # messages die young and in no cycles: look for these more rarely
         try:
             yield partition, views
         finally:
@@ -117,12 +118,16 @@ async def serving(app: web.Application, host: str, port: int) -> AsyncIterator[i
         await runner.cleanup()
 
 
-async def until_stopped() -> None:
-    """Wait for SIGTERM or Ctrl-C."""
+async def until_stopped(partition: Partition) -> None:
+    """Wait for SIGTERM or Ctrl-C; raises what ends the partition before that."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    await stopped.wait()
+    ended, asked_to = asyncio.create_task(partition.ended()), asyncio.create_task(stopped.wait())
+    await asyncio.wait({ended, asked_to}, return_when=asyncio.FIRST_COMPLETED)
+    if ended.done():
+        ended.result()
+    ended.cancel()
     print("Finishing what was accepted …", file=sys.stderr)
 
 
@@ -137,7 +142,7 @@ async def demo(options: argparse.Namespace) -> None:
                 file=sys.stderr,
             )
             print("Ctrl-C stops it; what was booked is there again at the next start.", file=sys.stderr)
-            await until_stopped()
+            await until_stopped(partition)
 
 
 async def serve(options: argparse.Namespace) -> None:
@@ -151,7 +156,7 @@ async def serve(options: argparse.Namespace) -> None:
         serving(make_app(partition, views, keys), options.host, options.port) as port,
     ):
         print(f"Serving http://{options.host}:{port}, data: {options.data}", file=sys.stderr)
-        await until_stopped()
+        await until_stopped(partition)
 
 
 def verify(options: argparse.Namespace) -> None:
@@ -314,7 +319,7 @@ def main(arguments: list[str]) -> int:
         return error.code
     except JournalError as error:
         print(f"innkeeper: {error}", file=sys.stderr)
-        return EXIT_DAMAGED
+        return EXIT_IN_USE if isinstance(error, Fenced) else EXIT_DAMAGED
     except KeyboardInterrupt:
         return 130
     return 0

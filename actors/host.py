@@ -5,7 +5,9 @@ let out. Time and ids come in from outside, so that a whole partition runs the s
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import blake2b
 
 from innkeeper.actors.desk import DeskActor
@@ -20,26 +22,29 @@ from innkeeper.protocol.queries import DescribeState, Query
 from innkeeper.protocol.record import Recorded
 from innkeeper.protocol.refusals import KeyReused, Refusal, Unavailable
 from innkeeper.protocol.replies import Reply, StateReply
-from thespian.actors import ActorSystem
+from thespian.actors import ActorAddress, ActorSystem
 
 logger = logging.getLogger(__name__)
 
 ASK_SECONDS_MAX = 60
+_RETRY_MICROSECONDS = 1_000_000
 
 
-class Prepared:
-    """A batch between decision and release: what shall be on disk, and what may then be answered. `keys` are the
-    idempotency keys that are new in this batch, `followers` the commands that came again within it."""
+class Decided:
+    """A batch between decision and release: its answers, and what shall be on disk before anyone hears them. One that
+    has `failed` answers everyone `Unavailable`."""
 
-    def __init__(self, answers: list[Answer | None]) -> None:
-        self.answers = answers
+    def __init__(self, size: int) -> None:
+        self.answers: list[Answer] = [Answer(Unavailable("the hotel had a fault and was rebuilt"))] * size
         self.records: tuple[Recorded, ...] = ()
         self.replies: list[KeptReply] = []
-        self.keys: dict[str, int] = {}
-        self.fingerprints: dict[int, bytes] = {}
-        self.followers: list[tuple[int, int, bytes]] = []
         self.position = 0
         self.failed = False
+
+    def fail(self, reason: str) -> None:
+        """None of it has happened."""
+        self.failed = True
+        self.answers = [Answer(Unavailable(reason))] * len(self.answers)
 
 
 class Host:
@@ -59,10 +64,11 @@ class Host:
         self._published = published
         self._last_at = 0
         self._stale: set[str] = set()
-        self._unsaved: dict[str, int] = {}
-        logging.getLogger("Thespian").setLevel(logging.WARNING)  # it tells every message at debug level
-        self._system = ActorSystem("simpleSystemBase", transientUnique=True, logDefs=False)
-        self._desk = self._system.createActor(DeskActor)
+        self._desk_failed = False
+        self._unreleased: deque[Decided] = deque()
+        self._unsaved_replies: dict[str, KeptReply] = {}
+        self._since_snapshot: dict[str, int] = {}
+        self._system, self._desk = _desk()
 
     def recover(self, progress: Callable[[int], None] = lambda _: None) -> int:
         """Rebuild every hotel from its newest snapshot and the events after it; returns how many events that took."""
@@ -73,58 +79,88 @@ class Host:
 
     def handle(self, asked: Sequence[Asked]) -> list[Answer]:
         """Carry out a batch. When this returns, what it answers is on disk."""
-        prepared = self.decide(asked)
-        if prepared.records or prepared.replies:
-            self.commit(prepared)
-        return self.release(prepared)
+        decided = self.decide(asked)
+        if self.write([decided]):
+            self.sync([decided])
+        return self.release([decided])[0]
 
-    def decide(self, asked: Sequence[Asked]) -> Prepared:
-        """Let the hotels decide on a batch. Nobody may be told before `commit`; no other batch may begin before it."""
-        prepared = Prepared([None] * len(asked))
-        if self._stale and not self._rebuild():
-            prepared.answers[:] = [Answer(Unavailable("the journal cannot be read"))] * len(asked)
-            return prepared
+    @property
+    def must_rest(self) -> bool:
+        """Must all that is decided be released before the next decision, because hotels are to be rebuilt?"""
+        return bool(self._stale) or self._desk_failed
+
+    def decide(self, asked: Sequence[Asked]) -> Decided:
+        """Let the hotels decide on a batch, on top of all that they have decided before, be it on disk or not. The
+        answers may be told after `write`, `sync` and `release`; batches pass these in the order of their decision."""
+        decided = Decided(len(asked))
+        self._unreleased.append(decided)
+        if self.must_rest and not self._rebuild():
+            decided.fail("the journal cannot be read")
+            return decided
         at = self._last_at = max(self._clock(), self._last_at)
-        orders = []
+        orders, first = [], _FirstOfTheirKeys()
         for number, ask in enumerate(asked):
-            if ask.key is None or self._is_first(prepared, number, ask):
+            if ask.key is None or self._is_new(decided, first, number, ask):
                 orders.append(Order(number, ask.message, at, self._ids(), ask.correlation, ask.by, ask.if_version))
-        self._carry_out(Batch(at, tuple(orders)), prepared)
-        return prepared
+        self._carry_out(Batch(at, tuple(orders)), decided)
+        self._keep_replies(decided, first)
+        return decided
 
-    def commit(self, prepared: Prepared) -> None:
-        """Put on disk what was decided. On a failure nobody is acknowledged, and the hotels are rebuilt before the next
-        batch. Touches nothing but the journal, so it may run in another thread."""
+    def write(self, group: Sequence[Decided]) -> bool:
+        """Write to the journal what was decided, all in one transaction; is there anything to `sync`?"""
+        records = [record for decided in group for record in decided.records]
+        replies = [reply for decided in group for reply in decided.replies]
+        if group[0].failed or not (records or replies):
+            return False
+        with self._failing(group):
+            position = self.journal.write(records, replies) - len(records)
+            for decided in group:
+                position += len(decided.records)
+                decided.position = position
+        return not group[0].failed
+
+    def sync(self, group: Sequence[Decided]) -> None:
+        """Wait until what was written is on disk. May run in another thread, while more is decided."""
+        with self._failing(group):
+            self.journal.sync()
+
+    @contextmanager
+    def _failing(self, group: Sequence[Decided]) -> Iterator[None]:
         try:
-            prepared.position = self.journal.append(prepared.records, prepared.replies)
+            yield
         except Fenced:
             raise
         except Exception:
             logger.exception("the journal refused a batch; its hotels are rebuilt and nobody is acknowledged")
-            prepared.failed = True
+            group[0].failed = True
 
-    def release(self, prepared: Prepared) -> list[Answer]:
-        """The answers, now that they are true for good."""
-        if prepared.failed:
-            self._stale.update(record.hotel for record in prepared.records)
-            self.due_at = 0
-            return [Answer(Unavailable("the journal could not be written"))] * len(prepared.answers)
-        for record in prepared.records:
-            self._unsaved[record.hotel] = self._unsaved.get(record.hotel, 0) + 1
-        if prepared.records:
-            self._published(prepared.position, prepared.records)
-        for number, first, fingerprint in prepared.followers:
-            given = prepared.answers[first]
-            if prepared.fingerprints[first] != fingerprint:
-                prepared.answers[number] = Answer(KeyReused())
-            elif given is not None:
-                prepared.answers[number] = Answer(given.answer, replayed=True)
-        return [answer or Answer(Unavailable("the hotel had a fault and was rebuilt")) for answer in prepared.answers]
+    def release(self, group: Sequence[Decided]) -> list[list[Answer]]:
+        """The answers, now that they are true for good. After a failed commit nobody is acknowledged: neither those
+        in it, nor those whose decisions came after it and were built on it."""
+        if group[0].failed:
+            for decided in self._unreleased:
+                self._stale.update(record.hotel for record in decided.records)
+                decided.fail("the journal could not be written")
+            self.due_at = self._last_at + _RETRY_MICROSECONDS
+        for decided in group:
+            self._release(decided)
+        return [decided.answers for decided in group]
+
+    def _release(self, decided: Decided) -> None:
+        assert self._unreleased.popleft() is decided
+        for reply in decided.replies:
+            self._unsaved_replies.pop(reply.key, None)
+        if decided.failed:
+            return
+        for record in decided.records:
+            self._since_snapshot[record.hotel] = self._since_snapshot.get(record.hotel, 0) + 1
+        if decided.records:
+            self._published(decided.position, decided.records)
 
     def save_snapshots(self, after_events: int = snapshot_after_events, at_most: int = 1) -> int:
         """Keep the state of hotels that saw so many events since their last snapshot; returns how many were saved."""
-        hotels = [hotel for hotel, events in self._unsaved.items() if events >= after_events][:at_most]
-        if not hotels or self._stale:
+        hotels = [hotel for hotel, events in self._since_snapshot.items() if events >= after_events][:at_most]
+        if not hotels or self.must_rest or self._unreleased:
             return 0
         orders = tuple(Order(number, DescribeState(hotel), 0, "") for number, hotel in enumerate(hotels))
         done = self._ask(Batch(0, orders))
@@ -133,7 +169,7 @@ class Host:
         states = [outcome.answer for outcome in done.outcomes if isinstance(outcome.answer, StateReply)]
         self.journal.save_snapshots(Snapshot(state.hotel.id, state.hotel_seq, wire.encode(state)) for state in states)
         for hotel in hotels:
-            self._unsaved.pop(hotel)
+            self._since_snapshot.pop(hotel)
         return len(states)
 
     def describe(self, hotel: str) -> StateReply | Refusal:
@@ -152,47 +188,47 @@ class Host:
     def _ask(self, message: object) -> object:
         return self._system.ask(self._desk, message, ASK_SECONDS_MAX)
 
-    def _is_first(self, prepared: Prepared, number: int, ask: Asked) -> bool:
-        """Is this the first time that the command comes under its key? If not, note what it is answered with."""
-        key = ask.key or ""
-        fingerprint = _fingerprint(ask.message)
-        if key in prepared.keys:
-            prepared.followers.append((number, prepared.keys[key], fingerprint))
+    def _is_new(self, decided: Decided, first: "_FirstOfTheirKeys", number: int, ask: Asked) -> bool:
+        """Does this command come for the first time under its key? If not, it gets the answer that was given then."""
+        key, fingerprint = ask.key or "", _fingerprint(ask.message)
+        if key in first.numbers:
+            first.followers.append((number, key, fingerprint))
             return False
-        kept = self.journal.reply(key)
+        kept = self._unsaved_replies.get(key) or self.journal.reply(key)
         if kept is not None:
-            prepared.answers[number] = _replayed(kept, fingerprint)
+            decided.answers[number] = _replayed(kept, fingerprint)
             return False
-        prepared.keys[key] = number
-        prepared.fingerprints[number] = fingerprint
+        first.numbers[key] = number, fingerprint
         return True
 
-    def _carry_out(self, batch: Batch, prepared: Prepared) -> None:
+    def _carry_out(self, batch: Batch, decided: Decided) -> None:
         done = self._ask(batch)
         if not isinstance(done, BatchDone):
             logger.error("the desk failed: %s", done)
-            self._restart()
+            self._desk_failed = True
             return
         self.due_at = done.due_at
         self._stale.update(done.broken)
-        prepared.records = done.records
+        decided.records = done.records
         for outcome in done.outcomes:
-            prepared.answers[outcome.number] = Answer(outcome.answer)
-        for key, number in prepared.keys.items():
-            answer = prepared.answers[number]
-            if answer is not None:
-                prepared.replies.append(KeptReply(key, prepared.fingerprints[number], wire.encode(answer.answer)))
+            decided.answers[outcome.number] = Answer(outcome.answer)
 
-    def _restart(self) -> None:
-        self._system.shutdown()
-        self._system = ActorSystem("simpleSystemBase", transientUnique=True, logDefs=False)
-        self._desk = self._system.createActor(DeskActor)
-        self._stale.update({record.hotel for _, record in self.journal.read()})
+    def _keep_replies(self, decided: Decided, first: "_FirstOfTheirKeys") -> None:
+        for key, (number, fingerprint) in first.numbers.items():
+            answer = decided.answers[number].answer
+            if not isinstance(answer, Unavailable):
+                kept = self._unsaved_replies[key] = KeptReply(key, fingerprint, wire.encode(answer))
+                decided.replies.append(kept)
+        for number, key, fingerprint in first.followers:
+            if key in self._unsaved_replies:
+                decided.answers[number] = _replayed(self._unsaved_replies[key], fingerprint)
 
     def _rebuild(self) -> bool:
         """Bring the hotels that cannot be trusted back to what the journal says."""
         try:
             self.journal.reopen()
+            if self._desk_failed:
+                self._new_desk()
             for hotel in sorted(self._stale):
                 state = rebuild(self.journal, hotel)
                 if not isinstance(self._ask(Furnish(hotel, state)), Furnished):
@@ -204,6 +240,27 @@ class Host:
             return False
         self._stale.clear()
         return True
+
+    def _new_desk(self) -> None:
+        self._system.shutdown()
+        self._system, self._desk = _desk()
+        self._stale = self.journal.hotels()
+        self._desk_failed = False
+
+
+def _desk() -> tuple[ActorSystem, ActorAddress]:
+    """A new actor system with its desk."""
+    logging.getLogger("Thespian").setLevel(logging.WARNING)  # it tells every message at debug level
+    system = ActorSystem("simpleSystemBase", transientUnique=True, logDefs=False)
+    return system, system.createActor(DeskActor)
+
+
+class _FirstOfTheirKeys:
+    """Within one batch: which command was the first under each key, and which came again."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, tuple[int, bytes]] = {}
+        self.followers: list[tuple[int, str, bytes]] = []
 
 
 def rebuild(journal: Journal, hotel: str) -> HotelState | None:

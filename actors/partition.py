@@ -1,7 +1,8 @@
-"""A partition at work: the bounded queue before a host, and the loop that drives it.
+"""A partition at work: the bounded queue before a host, and the two tasks that drive it.
 
-The actors decide in the thread of the gateway's event loop; only the commit, which waits for the disk, has a thread of
-its own. What arrives while a batch is on its way to the disk makes the next batch. A full queue refuses at once.
+One task lets the actors decide, in the thread of the gateway's event loop; the other writes all that was
+decided meanwhile in one transaction, and has a thread wait for the disk. So while one group of decisions is on
+its way to the disk the next is made, and nobody hears of any before it is there. Too many unanswered: refused at once.
 (Actors in a second thread would fight the gateway for the interpreter's lock; see docs/decisions.md.)
 """
 
@@ -13,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from time import monotonic
 
-from innkeeper.actors.host import Host
+from innkeeper.actors.host import Decided, Host
 from innkeeper.protocol.asking import Answer, Asked
 from innkeeper.protocol.limits import commands_per_batch_max, commands_waiting_max
 from innkeeper.protocol.refusals import Unavailable
@@ -33,74 +34,110 @@ class Partition:
         self.ready = False
         self._open_host = open_host
         self._clock = clock
+        self._unanswered = 0
         self._queue: deque[Waiting] = deque()
+        self._decided: deque[tuple[list[Waiting], Decided]] = deque()
         self._wake = asyncio.Event()
+        self._to_commit = asyncio.Event()
+        self._at_rest = asyncio.Event()
         self._stopping = False
         self._writer = ThreadPoolExecutor(1, "journal")
-        self._task: asyncio.Task[None] | None = None
+        self._life: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Open the journal and rebuild the hotels; raises what that raises."""
         host = await asyncio.get_running_loop().run_in_executor(self._writer, self._open_host)
         self.position = host.journal.position()
         self.ready = True
-        self._task = asyncio.create_task(self._run(host))
+        self._at_rest.set()
+        self._life = asyncio.create_task(self._live(host))
 
     async def ask(self, asked: Asked) -> Answer:
         """The answer, once its effects are on disk. At once `Unavailable` where too many are waiting."""
-        if len(self._queue) >= commands_waiting_max:
+        if self._unanswered >= commands_waiting_max:
             return Answer(Unavailable("too many commands are waiting"))
         if not self.ready:
             return Answer(Unavailable("the partition is not running"))
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._queue.append((asked, future))
         self._wake.set()
-        return await future
+        self._unanswered += 1
+        try:
+            return await future
+        finally:
+            self._unanswered -= 1
+
+    async def ended(self) -> None:
+        """Wait for the end, which comes by `stop`; raises what ended it before."""
+        assert self._life is not None
+        await asyncio.shield(self._life)
 
     async def stop(self) -> None:
         """Finish what was accepted, keep snapshots, and end."""
         self._stopping = True
         self._wake.set()
-        if self._task is not None:
-            await self._task
+        if self._life is not None:
+            await asyncio.wait({self._life})
         self._writer.shutdown()
 
-    async def _run(self, host: Host) -> None:
+    async def _live(self, host: Host) -> None:
         try:
-            await self._serve(host)
+            async with asyncio.TaskGroup() as tasks:
+                committing = tasks.create_task(self._commit_all(host))
+                await self._decide_all(host)
+                committing.cancel()
             self.ready = False
             while host.save_snapshots(after_events=1):
                 pass
-        except Exception as error:
-            logger.critical("the partition stops: %s", error, exc_info=True)
+        except ExceptionGroup as errors:
+            logger.critical("the partition stops: %s", errors.exceptions[0], exc_info=errors.exceptions[0])
+            raise errors.exceptions[0] from None
         finally:
             self.ready = False
-            host.close()
-            _tell(list(self._queue), [Answer(Unavailable("the partition is not running"))] * len(self._queue))
-            self._queue.clear()
+            await asyncio.get_running_loop().run_in_executor(self._writer, host.close)  # behind what it still writes
+            waiting = [*self._queue, *(one for batch, _ in self._decided for one in batch)]
+            _tell(waiting, [Answer(Unavailable("the partition is not running"))] * len(waiting))
 
-    async def _serve(self, host: Host) -> None:
+    async def _decide_all(self, host: Host) -> None:
         idle_since = monotonic()
         while self._queue or not self._stopping:
+            if host.must_rest:
+                await self._at_rest.wait()
             batch = self._take()
             if batch or (host.due_at is not None and host.due_at <= self._clock()):
-                await self._handle(host, batch)
+                self._decide(host, batch)
                 idle_since = monotonic()
+                await asyncio.sleep(0)  # what has arrived meanwhile makes the next batch
             elif monotonic() - idle_since < _IDLE_SECONDS or not host.save_snapshots():
                 await self._wait(host.due_at)
+        await self._at_rest.wait()
 
-    async def _handle(self, host: Host, batch: list[Waiting]) -> None:
+    def _decide(self, host: Host, batch: list[Waiting]) -> None:
         try:
-            prepared = host.decide([asked for asked, _ in batch])
-            if prepared.records or prepared.replies:
-                await asyncio.get_running_loop().run_in_executor(self._writer, host.commit, prepared)
-            answers = host.release(prepared)
+            self._decided.append((batch, host.decide([asked for asked, _ in batch])))
         except BaseException:
             self._queue.extendleft(reversed(batch))  # to be refused with the others
             raise
+        self._at_rest.clear()
+        self._to_commit.set()
+
+    async def _commit_all(self, host: Host) -> None:
+        while True:
+            await self._to_commit.wait()
+            self._to_commit.clear()
+            while self._decided:
+                await self._commit(host, list(self._decided))
+            self._at_rest.set()
+
+    async def _commit(self, host: Host, group: list[tuple[list[Waiting], Decided]]) -> None:
+        decided = [decided for _, decided in group]
+        if host.write(decided):
+            await asyncio.get_running_loop().run_in_executor(self._writer, host.sync, decided)
+        answers = host.release(decided)
         self.position = host.journal.position()
-        _tell(batch, answers)
-        await asyncio.sleep(0)  # what has arrived meanwhile joins the next batch
+        for batch_answers in answers:
+            batch, _ = self._decided.popleft()
+            _tell(batch, batch_answers)
 
     def _take(self) -> list[Waiting]:
         self._wake.clear()

@@ -33,7 +33,7 @@ class Keys:
     @classmethod
     def read(cls, path: Path) -> "Keys":
         """From a file; refuses one without keys, or with keys that could be guessed."""
-        names = {}
+        names: dict[str, str] = {}
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             if not line.strip() or line.startswith("#"):
                 continue

@@ -40,10 +40,15 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 class Journal(Protocol):
-    """One partition's journal, with one writer: all methods are called from one thread."""
+    """One partition's journal, with one writer. All methods belong to one thread, but for `sync`: it waits for the disk
+    and may do so in another thread, while `reply` and `position` are asked. After an error of `write` or `sync` nobody
+    knows what is on disk, until `reopen`."""
 
-    def append(self, records: Sequence[Recorded], replies: Sequence[KeptReply]) -> int:
-        """Put these on disk, all or none, and return the position of the last. Returns only when power may fail."""
+    def write(self, records: Sequence[Recorded], replies: Sequence[KeptReply]) -> int:
+        """Get these ready for the disk, all or none, and return the position that the last will have."""
+
+    def sync(self) -> None:
+        """Put on disk what was written. Returns only when power may fail."""
 
     def position(self) -> int:
         """The position of the last event, 0 for an empty journal."""

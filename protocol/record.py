@@ -29,13 +29,13 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
 
 def _made(record: Recorded, currency: str) -> Booking:
     event = record.event
-    assert isinstance(event, events.BookingHeld | events.BookingConfirmed)
-    held = isinstance(event, events.BookingHeld)
+    assert isinstance(event, events.StayEvent)
+    expires_at = event.expires_at if isinstance(event, events.BookingHeld) else None
     return Booking(
         id=event.booking,
         locator=event.locator,
         hotel=record.hotel,
-        status=Status.HELD if held else Status.CONFIRMED,
+        status=Status.CONFIRMED if expires_at is None else Status.HELD,
         room_type=event.room_type,
         room=event.room,
         arrival=event.arrival,
@@ -49,7 +49,7 @@ def _made(record: Recorded, currency: str) -> Booking:
         pinned=event.pinned,
         source=event.source,
         group=event.group,
-        expires_at=event.expires_at if isinstance(event, events.BookingHeld) else None,
+        expires_at=expires_at,
         created_at=record.at,
         created_by=record.by,
         changed_at=record.at,

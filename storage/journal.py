@@ -46,27 +46,30 @@ class SqliteJournal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._connect()
-        with self._db:
-            self._db.execute("UPDATE writer SET epoch = epoch + 1")
+        self._db.execute("UPDATE writer SET epoch = epoch + 1")
         self.epoch: int = self._db.execute("SELECT epoch FROM writer").fetchone()[0]
         self._check_tail()
 
     def _connect(self) -> None:
         try:
             migrate(self.path)
-            self._db = sqlite3.connect(self.path, isolation_level="IMMEDIATE", timeout=10, check_same_thread=False)
+            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=10, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
             self._db.execute("PRAGMA cache_size = -65536")
             self._db.execute("PRAGMA mmap_size = 0")
             self._seq, self._hash = self._db.execute("SELECT seq, hash FROM writer").fetchone()
+            self._written = self._seq, self._hash
+            self._reader = sqlite3.connect(
+                f"{self.path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+            )
         except sqlite3.DatabaseError as error:
             raise Damaged(
                 f"{self.path} is not a journal that can be read ({error}); restore it from a backup"
             ) from error
 
-    def append(self, records: Sequence[Recorded], replies: Sequence[KeptReply]) -> int:
+    def write(self, records: Sequence[Recorded], replies: Sequence[KeptReply]) -> int:
         """See `protocol.journal.Journal`."""
         seq, last = self._seq, self._hash
         rows = []
@@ -79,18 +82,23 @@ class SqliteJournal:
             )  # fmt: skip
             last = link(last, row)
             rows.append((*row, last))
-        with self._db:
-            head = self._db.execute("UPDATE writer SET seq = ?, hash = ? WHERE epoch = ?", (seq, last, self.epoch))
-            if head.rowcount != 1:
-                raise Fenced(f"another process writes to {self.path} now; this one must stop")
-            self._insert(f"events ({_COLUMNS})", rows)
-            self._insert("replies (key, fingerprint, reply)", [msgspec.structs.astuple(reply) for reply in replies])
-        self._seq, self._hash = seq, last
+        self._db.execute("BEGIN IMMEDIATE")
+        head = self._db.execute("UPDATE writer SET seq = ?, hash = ? WHERE epoch = ?", (seq, last, self.epoch))
+        if head.rowcount != 1:
+            self._db.execute("ROLLBACK")
+            raise Fenced(f"another process writes to {self.path} now; this one must stop")
+        self._insert(f"events ({_COLUMNS})", rows)
+        self._insert("replies (key, fingerprint, reply)", [msgspec.structs.astuple(reply) for reply in replies])
+        self._written = seq, last
         return int(seq)
 
+    def sync(self) -> None:
+        """See `protocol.journal.Journal`."""
+        self._db.execute("COMMIT")
+        self._seq, self._hash = self._written
+
     def _insert(self, table: str, rows: Sequence[tuple[object, ...]]) -> None:
-        """Many rows per statement: each statement lets go of the interpreter's lock, and getting it back from a busy
-        event loop takes longer than the rows."""
+        """Many rows per statement: a statement costs more than its rows."""
         start = 0
         for size in _ROWS_PER_STATEMENT:
             while len(rows) - start >= size:
@@ -106,7 +114,7 @@ class SqliteJournal:
 
     def reply(self, key: str) -> KeptReply | None:
         """See `protocol.journal.Journal`."""
-        row = self._db.execute("SELECT key, fingerprint, reply FROM replies WHERE key = ?", (key,)).fetchone()
+        row = self._reader.execute("SELECT key, fingerprint, reply FROM replies WHERE key = ?", (key,)).fetchone()
         return None if row is None else KeptReply(*row)
 
     def hotels(self) -> set[str]:
@@ -128,6 +136,7 @@ class SqliteJournal:
     def save_snapshots(self, snapshots: Iterable[Snapshot]) -> None:
         """See `protocol.journal.Journal`."""
         with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany(
                 "INSERT OR REPLACE INTO snapshots (hotel, hotel_seq, state) VALUES (?,?,?)",
                 [(snapshot.hotel, snapshot.hotel_seq, snapshot.state) for snapshot in snapshots],
@@ -135,11 +144,12 @@ class SqliteJournal:
 
     def reopen(self) -> None:
         """See `protocol.journal.Journal`."""
-        self._db.close()
+        self.close()
         self._connect()
 
     def close(self) -> None:
         """See `protocol.journal.Journal`."""
+        self._reader.close()
         self._db.close()
 
     def checked(self) -> Iterator[tuple[int, Recorded]]:

@@ -38,8 +38,8 @@ def due_at(state: HotelState) -> int | None:
     """When something falls due next (microseconds since 1970 UTC), or None."""
     if state.hotel is None:
         return None
-    times = [at for at in (state.next_expiry(), next_audit(state.hotel)) if at is not None]
-    return min(times, default=None)
+    expiry, audit = state.next_expiry(), next_audit(state.hotel)
+    return expiry if audit is None else audit if expiry is None else min(expiry, audit)
 
 
 def due_events(state: HotelState, at: int) -> tuple[events.Event, ...]:

@@ -1,6 +1,7 @@
 """What a stay costs, and what not coming costs."""
 
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from innkeeper.protocol.booking import Booking
@@ -35,10 +36,13 @@ def next_audit(hotel: Hotel) -> int | None:
     """
     if hotel.night_audit == "manual":
         return None
-    due = datetime.combine(
-        hotel.business_date + timedelta(days=1), time.fromisoformat(hotel.night_audit), ZoneInfo(hotel.timezone)
-    )
-    return microseconds(due.astimezone(UTC))
+    return _instant_of(hotel.business_date + timedelta(days=1), hotel.night_audit, hotel.timezone)
+
+
+@lru_cache(maxsize=1_000)
+def _instant_of(day: date, clock_time: str, timezone: str) -> int:
+    local = datetime.combine(day, time.fromisoformat(clock_time), ZoneInfo(timezone))
+    return microseconds(local.astimezone(UTC))
 
 
 def local_date(hotel_timezone: str, at: int) -> date:
