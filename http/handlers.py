@@ -57,7 +57,7 @@ _booking_request = msgspec.json.Decoder(BookingRequest)
 _booking_change = msgspec.json.Decoder(BookingChange)
 _audit_request = msgspec.json.Decoder(AuditRequest)
 _PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'self'; img-src data:; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
