@@ -40,7 +40,9 @@ class Calendar:
         return Calendar(self.origin, self.numbers, self.everyone, self.taken[:], self.stays[:])
 
     def claim(self, room: int, arrival: int, departure: int, booking: str) -> None:
-        """The booking holds the room on these nights."""
+        """The booking holds the room on these nights. Nothing changes where they are over."""
+        if departure <= self.origin:
+            return
         stays = self.stays[room][:]  # a sketch shares the lists, so each change makes a new one
         insort(stays, (arrival, departure, booking))
         self.stays[room] = stays

@@ -27,10 +27,10 @@ _ACTIONS: dict[type[commands.ActionCommand], tuple[int, tuple[str, ...]]] = {
     commands.Release: (2, ("held",)),
     commands.Extend: (2, ("held",)),
     commands.Cancel: (5, ("confirmed",)),
-    commands.Reinstate: (4, ("cancelled", "no_show")),
-    commands.CheckIn: (6, ("confirmed",)),
-    commands.CheckOut: (4, ("in_house",)),
-    commands.MarkNoShow: (2, ("confirmed",)),
+    commands.Reinstate: (8, ("cancelled", "no_show")),
+    commands.CheckIn: (8, ("confirmed",)),
+    commands.CheckOut: (6, ("in_house",)),
+    commands.MarkNoShow: (4, ("confirmed",)),
     commands.Move: (4, LIVE),
     commands.Pin: (3, ("held", "confirmed")),
     commands.Unpin: (3, ("held", "confirmed")),
@@ -48,7 +48,7 @@ class Clients:
         self._promises = random.random() < 0.5
         self._plans = {hotel: self._plan(hotel) for hotel in HOTELS[: random.randint(1, len(HOTELS))]}
         self._says: list[tuple[int, Callable[[Witness, str], Command | Query]]] = [
-            (40, self._book), (45, self._act), (6, self._ask), (5, self._roll), (1, self._open),
+            (40, self._book), (45, self._act), (6, self._ask), (7, self._roll), (1, self._open),
         ]  # fmt: skip
 
     def requests(self, witness: Witness, number: int) -> list[Request]:

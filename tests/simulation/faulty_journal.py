@@ -92,49 +92,11 @@ class Disk:
             self.write(transaction)
 
 
-class FaultyJournal:
-    """A `protocol.journal.Journal` on a disk; opening it fences every writer that opened it before."""
+class DiskReader:
+    """What anyone can read on a disk, as a `protocol.journal.Journal` says it."""
 
-    def __init__(self, disk: Disk, faults: Faults) -> None:
+    def __init__(self, disk: Disk) -> None:
         self._disk = disk
-        self._faults = faults
-        disk.epoch += 1
-        disk.sync()
-        self._epoch = disk.epoch
-
-    def append(self, records: Sequence[Recorded], replies: Sequence[KeptReply]) -> int:
-        """See `protocol.journal.Journal`; it may also end in any of the ways of `Fault`."""
-        self._check_writer()
-        fault = self._faults.strike()
-        if fault is Fault.CRASH_BEFORE:
-            raise Crash(fault)
-        if fault is Fault.DISK_FULL:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        self._check_unique(records, replies)
-        self._disk.write(Transaction(tuple(map(_row, records)), tuple(replies)))
-        if fault is Fault.CRASH_DURING:
-            raise Crash(fault)
-        if not self._disk.lies:
-            self._disk.sync()
-        if fault is Fault.CRASH_AFTER:
-            raise Crash(fault)
-        if fault is Fault.UNKNOWN:
-            raise OSError(errno.EIO, "Input/output error")
-        return self.position()
-
-    def _check_writer(self) -> None:
-        if self._epoch != self._disk.epoch:
-            raise Fenced("another process writes to this disk now")
-
-    def _check_unique(self, records: Sequence[Recorded], replies: Sequence[KeptReply]) -> None:
-        """What the constraints of the tables refuse."""
-        last = {hotel: hotel_seq for hotel, hotel_seq, *_ in self._disk.rows}
-        for record in records:
-            if record.hotel_seq <= last.get(record.hotel, 0):
-                raise JournalError(f"event {record.id} is there already")
-            last[record.hotel] = record.hotel_seq
-        if any(reply.key in self._disk.replies for reply in replies):
-            raise JournalError("a key has its reply already")
 
     def position(self) -> int:
         """See `protocol.journal.Journal`."""
@@ -159,6 +121,57 @@ class FaultyJournal:
     def snapshots(self, hotel: str | None = None) -> Iterator[Snapshot]:
         """See `protocol.journal.Journal`."""
         return (snapshot for snapshot in self._disk.snapshots.values() if hotel in (None, snapshot.hotel))
+
+
+class FaultyJournal(DiskReader):
+    """A `protocol.journal.Journal` on a disk; opening it fences every writer that opened it before."""
+
+    def __init__(self, disk: Disk, faults: Faults) -> None:
+        super().__init__(disk)
+        self._faults = faults
+        self._fault: Fault | None = None
+        self._written = Transaction()
+        disk.epoch += 1
+        disk.sync()
+        self._epoch = disk.epoch
+
+    def write(self, records: Sequence[Recorded], replies: Sequence[KeptReply]) -> int:
+        """See `protocol.journal.Journal`; the disk may be full."""
+        self._check_writer()
+        self._fault = self._faults.strike()
+        if self._fault is Fault.DISK_FULL:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self._check_unique(records, replies)
+        self._written = Transaction(tuple(map(_row, records)), tuple(replies))
+        return self.position() + len(records)
+
+    def sync(self) -> None:
+        """See `protocol.journal.Journal`; it may also end in any of the ways of `Fault`."""
+        if self._fault is Fault.CRASH_BEFORE:
+            raise Crash(self._fault)
+        self._disk.write(self._written)
+        if self._fault is Fault.CRASH_DURING:
+            raise Crash(self._fault)
+        if not self._disk.lies:
+            self._disk.sync()
+        if self._fault is Fault.CRASH_AFTER:
+            raise Crash(self._fault)
+        if self._fault is Fault.UNKNOWN:
+            raise OSError(errno.EIO, "Input/output error")
+
+    def _check_writer(self) -> None:
+        if self._epoch != self._disk.epoch:
+            raise Fenced("another process writes to this disk now")
+
+    def _check_unique(self, records: Sequence[Recorded], replies: Sequence[KeptReply]) -> None:
+        """What the constraints of the tables refuse."""
+        last = {hotel: hotel_seq for hotel, hotel_seq, *_ in self._disk.rows}
+        for record in records:
+            if record.hotel_seq <= last.get(record.hotel, 0):
+                raise JournalError(f"event {record.id} is there already")
+            last[record.hotel] = record.hotel_seq
+        if any(reply.key in self._disk.replies for reply in replies):
+            raise JournalError("a key has its reply already")
 
     def save_snapshots(self, snapshots: Iterable[Snapshot]) -> None:
         """See `protocol.journal.Journal`; the process may crash on the way."""

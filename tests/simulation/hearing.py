@@ -51,9 +51,7 @@ def _version(witness: Witness, request: Request) -> int | None:
     return None if facts is None else facts.version
 
 
-def _faults(
-    witness: Witness, ledger: Ledger, request: Request, answer: Answer, version: int | None
-) -> Iterator[str]:
+def _faults(witness: Witness, ledger: Ledger, request: Request, answer: Answer, version: int | None) -> Iterator[str]:
     yield from ledger.heard(request, answer, witness.traces.get(request.id, Trace()))
     if answer.replayed or isinstance(answer.answer, KeyReused | Unavailable):
         return

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 from innkeeper.protocol import refusals, replies
 from innkeeper.protocol.booking import Booking
-from innkeeper.protocol.commands import ActionCommand, Book, Command, OpenHotel
+from innkeeper.protocol.commands import ActionCommand, Book, Command, Move, OpenHotel
 from innkeeper.protocol.queries import FindBooking, Query
 from innkeeper.protocol.refusals import Refusal
 from innkeeper.protocol.replies import Reply
@@ -86,10 +86,21 @@ def _sold_out(witness: Witness, message: Command | Query, answer: refusals.SoldO
 def _room_taken(witness: Witness, message: Command | Query, answer: refusals.RoomTaken) -> Iterator[str]:
     if not answer.nights:
         yield f"room {answer.room} is taken on no night"
+    if not _insists(witness, message) and not witness.promised(
+        message.hotel, witness.house(message.hotel).rooms[answer.room]
+    ):
+        yield f"nobody is promised a room, nobody asked for room {answer.room}, and yet it was insisted on (P4)"
     for night in answer.nights:
         holder = witness.taken_by(message.hotel, answer.room, night)
         if holder in (None, _subject(message)):
             yield f"room {answer.room} is free on {night}, and yet it is taken (P4)"
+
+
+def _insists(witness: Witness, message: Command | Query) -> bool:
+    """Is it for one certain room?"""
+    if isinstance(message, Book):
+        return message.request.room is not None
+    return isinstance(message, Move) or witness.bookings[_subject(message)].pinned
 
 
 def _not_found(witness: Witness, message: Command | Query, answer: refusals.NotFound) -> Iterator[str]:
@@ -98,7 +109,11 @@ def _not_found(witness: Witness, message: Command | Query, answer: refusals.NotF
             yield f"hotel {message.hotel} is open, and yet it is not found (P3)"
         return
     facts = witness.bookings.get(answer.name)
-    if facts is not None and facts.hotel == message.hotel and not _is_over(facts.status, facts.departure, witness.today(message.hotel)):
+    if (
+        facts is not None
+        and facts.hotel == message.hotel
+        and not _is_over(facts.status, facts.departure, witness.today(message.hotel))
+    ):
         yield f"booking {answer.name} is not over, and yet it is not found (P3)"
 
 

@@ -4,14 +4,14 @@ disk, crashes and faults. The same seed lives the same life, byte for byte.
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import count
 from random import Random
 
-from innkeeper.actors.host import Host, rebuild
+from innkeeper.actors.host import Decided, Host, rebuild
 from innkeeper.actors.rules.state import HotelState, describe, fold
 from innkeeper.protocol import wire
 from innkeeper.protocol.asking import Answer
@@ -21,7 +21,7 @@ from innkeeper.protocol.record import Recorded
 from innkeeper.protocol.refusals import Refusal, Unavailable
 from innkeeper.protocol.replies import StateReply
 from simulation.clients import FIRST_DAY, Clients
-from simulation.faulty_journal import Crash, Disk, Faults, FaultyJournal
+from simulation.faulty_journal import Crash, Disk, DiskReader, Faults, FaultyJournal
 from simulation.hearing import hear
 from simulation.ledger import Ledger, Request
 from simulation.mishaps import mishap
@@ -31,6 +31,7 @@ STEPS = 100
 SECOND, HOUR, DAY = 1_000_000, 3_600_000_000, 86_400_000_000
 Mishaps = AbstractContextManager[Sequence[str]]
 
+_NO_MISHAP: Mishaps = nullcontext(())
 _RATES = (0.0, 0.02, 0.06, 0.15)
 _MISHAPS = (0.0, 0.03, 0.1)
 
@@ -112,16 +113,16 @@ class World:
         if keyed and self._random.random() < 0.15:
             requests.append(self._random.choice(keyed))  # an impatient client, twice in one batch
         unlucky = self._random.random() < self._mishap_rate
-        self._say(requests, mishap(self._random) if unlucky else nullcontext(()))
+        self._say(requests, mishap(self._random) if unlucky else _NO_MISHAP)
 
-    def _say(self, requests: Sequence[Request], mishap: Mishaps = nullcontext(())) -> None:
+    def _say(self, requests: Sequence[Request], mishap: Mishaps = _NO_MISHAP) -> None:
         """Let a batch be carried out, and look at everything that comes of it."""
         for request in requests:
             self._ledger.sent(request)
         struck = self._faults.struck
         try:
             with mishap as happened:
-                answers = self._host.handle([request.asked() for request in requests])
+                answers = self._carry_out(requests)
         except Crash:
             self._die()
             return
@@ -134,14 +135,35 @@ class World:
             self._blame(_needless(requests, answers))
             self._blame(f"hold {booking} outlived its time" for booking in self._witness.overdue(self._at))
 
+    def _carry_out(self, requests: Sequence[Request]) -> list[Answer]:
+        """In one batch, or in two of which the second is decided while the first is not yet on the disk."""
+        cut = self._random.randrange(len(requests) + 1)
+        batches = [[request.asked() for request in part] for part in (requests[:cut], requests[cut:])]
+        answers: list[Answer] = []
+        waiting = []
+        for batch in batches:
+            if self._host.must_rest:
+                answers += self._finish(waiting)
+                waiting = []
+            waiting.append(self._host.decide(batch))
+        for group in [waiting] if self._random.random() < 0.3 else [[decided] for decided in waiting]:
+            answers += self._finish(group)
+        return answers
+
+    def _finish(self, group: list[Decided]) -> list[Answer]:
+        if not group:
+            return []
+        if self._host.write(group):
+            self._host.sync(group)
+        return [answer for answers in self._host.release(group) for answer in answers]
+
     def _news(self) -> list[Recorded]:
         """The events on the disk that the witness does not know yet."""
-        return [record for _, record in self._reader().read(after=self._witness.position)]
+        return [record for _, record in self.journal().read(after=self._witness.position)]
 
-    def _reader(self) -> FaultyJournal:
-        reader = FaultyJournal.__new__(FaultyJournal)
-        reader._disk = self._disk
-        return reader
+    def journal(self) -> DiskReader:
+        """All that is on the disk."""
+        return DiskReader(self._disk)
 
     def _let_time_pass(self) -> None:
         jump = self._random.choice((HOUR, 6 * HOUR, DAY, 2 * DAY, -HOUR, -DAY))
@@ -176,7 +198,7 @@ class World:
         for hotel in sorted({record.hotel for record in records}):
             living = self._host.describe(hotel)
             folded = fold(HotelState(), (record for record in records if record.hotel == hotel))
-            rebuilt = rebuild(self._reader(), hotel)
+            rebuilt = rebuild(self.journal(), hotel)
             assert rebuilt is not None
             if not isinstance(living, StateReply) or wire.encode(living) != wire.encode(describe(folded)):
                 yield f"{hotel} is not what its events make (P6)"
@@ -192,10 +214,8 @@ class World:
         for request in requests:
             self._ledger.sent(request)
         before = len(self._disk.transactions)
-        try:
+        with suppress(Fenced):
             stalled.handle([request.asked() for request in requests])
-        except Fenced:
-            pass
         if len(self._disk.transactions) != before:
             self._blame(["a writer that was superseded has written"])
         stalled.close()
