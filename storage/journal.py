@@ -46,9 +46,9 @@ class SqliteJournal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._connect()
+        self._check_tail()
         self._db.execute("UPDATE writer SET epoch = epoch + 1")
         self.epoch: int = self._db.execute("SELECT epoch FROM writer").fetchone()[0]
-        self._check_tail()
 
     def _connect(self) -> None:
         try:

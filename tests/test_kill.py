@@ -1,0 +1,263 @@
+"""The real process, killed in the middle of its work: what was acknowledged is there again, and nothing is doubled.
+
+`make kill ROUNDS=100` kills it more often.
+"""
+
+import asyncio
+import os
+import random
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientError, ClientSession
+from front_desk import hotel_plan, stay
+from reception import night
+from server_process import ServerProcess, finished
+
+ROUNDS = int(os.environ.get("INNKEEPER_KILL_ROUNDS", "20"))
+CLIENTS = 16
+HOTELS = ("north", "south")
+EXIT_IN_USE, EXIT_DAMAGED = 3, 4
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    """A running server on an empty data directory."""
+    started = ServerProcess(tmp_path / "data")
+    yield started
+    started.close()
+
+
+@dataclass
+class Wish:
+    """What a client wants under one key: to book, or to change a booking. `answer` is what it was told."""
+
+    key: str
+    path: str
+    body: dict[str, Any]
+    answer: tuple[int, dict[str, Any]] | None = None
+
+
+@dataclass
+class Books:
+    """The clients' own books: every wish, and the last that each of them knows of every booking."""
+
+    wishes: list[Wish] = field(default_factory=list)
+    bookings: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def told(self, wish: Wish, status: int, answer: dict[str, Any]) -> None:
+        """A definite answer."""
+        assert status in (200, 201, 409), (status, answer)
+        if wish.answer is not None:
+            assert wish.answer == (status, answer), "the same key has another answer than before (P7)"
+        wish.answer = status, answer
+        if status < 300:
+            known = self.bookings.get(answer["id"])
+            if known is None or known["version"] < answer["version"]:
+                self.bookings[answer["id"]] = answer
+
+    def unanswered(self) -> list[Wish]:
+        """Who still waits."""
+        return [wish for wish in self.wishes if wish.answer is None]
+
+
+async def ask(session: ClientSession, books: Books, wish: Wish) -> None:
+    """Ask once; a refusal for now (503) is no answer."""
+    async with session.post(wish.path, json=wish.body, headers={"Idempotency-Key": wish.key}) as response:
+        answer = await response.json(content_type=None)
+        if response.status != 503:
+            books.told(wish, response.status, answer)
+
+
+def next_wish(books: Books, chance: random.Random, own: list[str], name: str) -> Wish:
+    """Mostly a new booking; else an end for one of this client's own."""
+    key = f"{name}-{len(books.wishes)}"
+    known = [books.bookings[id_] for id_ in own if books.bookings[id_]["status"] in ("held", "confirmed")]
+    if known and chance.random() < 0.4:
+        booking = chance.choice(known)
+        actions = ["release", "confirm", "extend"] if booking["status"] == "held" else ["cancel", "pin"]
+        path = f"/v1/hotels/{booking['hotel']}/bookings/{booking['id']}/actions/{chance.choice(actions)}"
+        return Wish(key, path, {})
+    status = chance.choice(["confirmed", "confirmed", "held"])
+    body = stay(chance.randrange(60), chance.randint(1, 4), guest={"name": key}, status=status)
+    return Wish(key, f"/v1/hotels/{chance.choice(HOTELS)}/bookings", body)
+
+
+async def client(session: ClientSession, books: Books, chance: random.Random, name: str) -> None:
+    """One wish after the other, until the server is gone."""
+    own: list[str] = []
+    with suppress(ClientError, asyncio.TimeoutError):
+        while True:
+            wish = next_wish(books, chance, own, name)
+            books.wishes.append(wish)
+            await ask(session, books, wish)
+            if wish.answer is not None and wish.answer[0] == 201:
+                own.append(wish.answer[1]["id"])
+
+
+async def load(server: ServerProcess, books: Books, chance: random.Random, round_number: int, *, kill: bool) -> Any:
+    """All clients at once, and the end of the server after a moment. Gives what stopping it gave."""
+    async with ClientSession(server.url) as session:
+        clients = [
+            asyncio.create_task(client(session, books, random.Random(chance.random()), f"{round_number}-{number}"))
+            for number in range(CLIENTS)
+        ]
+        await asyncio.sleep(chance.uniform(0.05, 0.4))
+        ended = await asyncio.to_thread(server.kill if kill else server.stop)
+        await asyncio.gather(*clients)
+        return ended
+
+
+async def settle(server: ServerProcess, books: Books) -> None:
+    """Everyone who waits asks again; then the house is compared with the clients' books."""
+    async with ClientSession(server.url) as session:
+        for wish in books.unanswered():
+            await ask(session, books, wish)
+        found = {booking["id"]: booking for hotel in HOTELS for booking in await bookings(session, hotel)}
+    for id_, booking in books.bookings.items():
+        assert id_ in found, "what was acknowledged is not there (P3)"
+        assert_same(booking, found[id_])
+    names = Counter(booking["guest"]["name"] for booking in found.values())
+    assert not [name for name, times in names.items() if times > 1], "a wish was granted twice (P7)"
+    assert found.keys() == books.bookings.keys(), "a booking that nobody asked for"
+    assert_no_room_is_shared(found.values())
+
+
+def assert_same(known: dict[str, Any], found: dict[str, Any]) -> None:
+    """What a client knows of a booking is still so; only its room may have changed, for another guest's sake."""
+    assert found["version"] >= known["version"], (known, found)
+    if found["version"] > known["version"]:
+        moved = ("room", "version", "changed_at", "changed_by")
+        known, found = ({name: value for name, value in one.items() if name not in moved} for one in (known, found))
+    assert found == known, "what was acknowledged is not there (P3)"
+
+
+async def bookings(session: ClientSession, hotel: str) -> list[dict[str, Any]]:
+    """All bookings of a hotel, page by page."""
+    found, cursor = [], ""
+    while True:
+        async with session.get(f"/v1/hotels/{hotel}/bookings?limit=200{cursor}") as response:
+            page = await response.json()
+        found += page["data"]
+        if page["next_cursor"] is None:
+            return found
+        cursor = f"&cursor={page['next_cursor']}"
+
+
+def assert_no_room_is_shared(found: Any) -> None:
+    """P1, counted from the list alone."""
+    nights = Counter(
+        (booking["hotel"], booking["room"], str(night(number)))
+        for booking in found
+        if booking["status"] in ("held", "confirmed")
+        for number in range(70)
+        if booking["arrival"] <= str(night(number)) < booking["departure"]
+    )
+    assert not [place for place, holders in nights.items() if holders > 1]
+
+
+async def open_hotels(server: ServerProcess) -> None:
+    """Two hotels, small enough to sell out."""
+    async with ClientSession(server.url) as session:
+        for hotel in HOTELS:
+            async with session.post("/v1/hotels", json=hotel_plan({"DBL": 40}, id=hotel)) as response:
+                assert response.status == 201, await response.text()
+
+
+def test_what_was_acknowledged_survives_kill_minus_nine(server: ServerProcess) -> None:
+    seed = random.randrange(1_000_000)
+    print(f"seed {seed}")
+    chance, books = random.Random(seed), Books()
+    asyncio.run(open_hotels(server))
+    for round_number in range(ROUNDS):
+        asyncio.run(load(server, books, chance, round_number, kill=True))
+        server.start_again()
+        asyncio.run(settle(server, books))
+        assert not books.unanswered()
+    assert len(books.bookings) > 5 * ROUNDS
+    assert server.stop()[0] == 0
+    verified = finished("verify", "--data", server.data)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+def test_a_polite_stop_finishes_what_was_accepted(server: ServerProcess) -> None:
+    chance, books = random.Random(1), Books()
+    asyncio.run(open_hotels(server))
+    code, said = asyncio.run(load(server, books, chance, 0, kill=False))
+    assert code == 0, said
+    assert "Traceback" not in said
+    server.start_again()
+    asyncio.run(settle(server, books))
+
+
+def test_a_second_process_on_the_same_data_is_sent_away(server: ServerProcess) -> None:
+    second = finished("demo", "--port", "0", "--data", server.data)
+    assert second.returncode == EXIT_IN_USE
+    assert "in use by another Innkeeper" in second.stderr
+    assert finished("verify", "--data", server.data).returncode == EXIT_IN_USE
+    assert server.stop()[0] == 0
+
+
+def test_a_port_in_use_is_said_so(server: ServerProcess, tmp_path: Path) -> None:
+    port = server.url.rpartition(":")[2]
+    second = finished("demo", "--empty", "--port", port, "--data", tmp_path / "other")
+    assert second.returncode == EXIT_IN_USE
+    assert f"port {port} is in use" in second.stderr
+
+
+@pytest.fixture
+def journal(server: ServerProcess) -> Path:
+    """The journal of a server that has stopped, with some events."""
+    asyncio.run(open_hotels(server))
+    assert server.stop()[0] == 0
+    return server.data / "partition-0.db"
+
+
+def changed_event(journal: Path) -> None:
+    """Another room than the one that was opened."""
+    with sqlite3.connect(journal) as db:
+        db.execute("UPDATE events SET body = (SELECT body FROM events WHERE seq = 4) WHERE seq = 3")
+    db.close()
+
+
+def lost_event(journal: Path) -> None:
+    """One less than was written."""
+    with sqlite3.connect(journal) as db:
+        db.execute("DELETE FROM events WHERE seq = (SELECT max(seq) FROM events)")
+    db.close()
+
+
+def cut_short(journal: Path) -> None:
+    """Half a file."""
+    content = journal.read_bytes()
+    journal.write_bytes(content[: len(content) // 2])
+
+
+def not_a_database(journal: Path) -> None:
+    """Something else altogether."""
+    journal.write_text("dear diary " * 1_000)
+
+
+def newer(journal: Path) -> None:
+    """As a later version would leave it."""
+    with sqlite3.connect(journal) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+
+
+@pytest.mark.parametrize("harm", [changed_event, lost_event, cut_short, not_a_database, newer])
+def test_a_journal_that_is_not_what_was_written_is_not_opened(journal: Path, harm: Any) -> None:
+    harm(journal)
+    before = journal.read_bytes()
+    for command in (("demo", "--port", "0"), ("verify",)):
+        refused = finished(*command, "--data", journal.parent)
+        assert refused.returncode == EXIT_DAMAGED, refused.stdout + refused.stderr
+        assert "Traceback" not in refused.stderr
+        assert "partition-0.db" in refused.stderr
+    assert journal.read_bytes() == before
