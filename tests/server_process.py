@@ -16,9 +16,9 @@ def program(*arguments: str | Path) -> list[str]:
     return [sys.executable, str(RUN), *map(str, arguments)]
 
 
-def finished(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def finished(*arguments: str | Path, seconds: float = 60) -> subprocess.CompletedProcess[str]:
     """Run it to its end."""
-    return subprocess.run(program(*arguments), capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(program(*arguments), capture_output=True, text=True, timeout=seconds, check=False)
 
 
 class ServerProcess:
