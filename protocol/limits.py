@@ -27,6 +27,5 @@ business_date_year_max = 2199
 reshuffle_steps_max = 2_000
 header_seconds_max = 10
 body_seconds_max = 10
-answer_seconds_max = 30
 shutdown_seconds_max = 20
 snapshot_after_events = 5_000

@@ -22,17 +22,18 @@ def finished(*arguments: str | Path, seconds: float = 60) -> subprocess.Complete
 
 
 class ServerProcess:
-    """`run.py demo --empty` on a data directory, on a free port of this machine."""
+    """`run.py demo` on a data directory, on a free port of this machine; with no hotels unless it is `furnished`."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, furnished: bool = False) -> None:
         self.data = data
+        self._options = [] if furnished else ["--empty"]
         self.log = data.with_name(f"{data.name}.log")
         self._open()
 
     def _open(self) -> None:
         with self.log.open("w") as log:
             self._process = subprocess.Popen(
-                program("demo", "--empty", "--port", "0", "--data", self.data), stderr=subprocess.PIPE, text=True
+                program("demo", *self._options, "--port", "0", "--data", self.data), stderr=subprocess.PIPE, text=True
             )
             assert self._process.stderr is not None
             first = self._process.stderr.readline()

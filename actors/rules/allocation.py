@@ -145,6 +145,7 @@ class _Search:
     def place(
         self, sketch: Calendar, pending: list[Claimed], placed: dict[str, int], home: dict[str, int], moves_left: int
     ) -> Plan | None:
+        """The plan in which each of `pending` has a room, or None."""
         if not pending:
             return _plan(self.wanted, placed, home)
         arrival, departure, booking = pending[0]

@@ -1,0 +1,307 @@
+"""Any sequence of commands, retries, restarts and ticks leaves the partition where a naive model says it should be.
+
+The model is a list of stays and a count per night: it knows nothing of rooms, calendars or moves. That is enough to say
+what must be accepted (P4), what must be refused (P2), and where each booking stands.
+"""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
+from innkeeper.actors.host import rebuild
+from innkeeper.actors.rules.state import HotelState, describe, fold
+from innkeeper.protocol import commands, refusals
+from innkeeper.protocol.booking import Booking
+from innkeeper.protocol.commands import BookingChange
+from innkeeper.protocol.queries import DescribeState, FindAvailability
+from innkeeper.protocol.replies import AuditReply, AvailabilityReply, BookingReply, StateReply
+from innkeeper.protocol.wire import encode
+from innkeeper.storage.auditor import Auditor
+from innkeeper.storage.journal import SqliteJournal
+from reception import HOTEL, Reception, night, plan, request
+
+ROOMS = {"DBL": 3, "STE": 1}
+NIGHTS_AHEAD = 6
+HOLDING = {"held", "confirmed", "in_house"}
+
+
+stays = st.tuples(
+    st.sampled_from(["DBL", "DBL", "DBL", "STE"]),
+    st.integers(0, NIGHTS_AHEAD),
+    st.integers(1, 4),
+    st.sampled_from([None, None, None, 60, 3_600]),
+)
+
+
+@dataclass
+class Stay:
+    """One booking in the model; nights count from the first business date."""
+
+    room_type: str
+    arrival: int
+    departure: int
+    status: str
+    expires_at: int | None = None
+    pinned: bool = False
+
+
+class PartitionMachine(RuleBasedStateMachine):
+    """A hotel of four rooms, and everything that a front desk can do to it."""
+
+    known = Bundle("known")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory(prefix="innkeeper-")
+        self.path = Path(self.folder.name) / "journal.db"
+        self.desk = Reception(SqliteJournal(self.path))
+        self.stays: dict[str, Stay] = {}
+        self.today = 0
+        self.promising = self.promises = False
+        self.kept: list[tuple[str, Any, Any]] = []
+        self.keys = 0
+
+    def teardown(self) -> None:
+        """Nothing stays behind."""
+        self.desk.host.close()
+        self.folder.cleanup()
+
+    @initialize(promising=st.booleans())
+    def open_hotel(self, promising: bool) -> None:
+        """In half of the hotels nobody is ever promised a room, so that no refusal can be excused by that."""
+        self.promising = promising
+        self.desk.say(commands.OpenHotel(HOTEL, plan(ROOMS)))
+
+    def taken(self, room_type: str, number: int, but_for: str = "") -> int:
+        """How many rooms of a type are held in a night."""
+        return sum(
+            stay.room_type == room_type and stay.status in HOLDING and stay.arrival <= number < stay.departure
+            for id_, stay in self.stays.items()
+            if id_ != but_for
+        )
+
+    def full(self, room_type: str, arrival: int, departure: int, but_for: str = "") -> list[int]:
+        """The nights on which no room of the type is left."""
+        nights = range(max(arrival, self.today), departure)
+        return [number for number in nights if self.taken(room_type, number, but_for) >= ROOMS[room_type]]
+
+    def say(self, command: commands.Command) -> Any:
+        """Say it under a new key, and keep the answer to ask for it again."""
+        self.keys += 1
+        key = f"key-{self.keys}"
+        answer = self.desk.answer(command, key)
+        assert not answer.replayed
+        assert not isinstance(answer.answer, refusals.Unavailable), answer
+        self.kept.append((key, command, answer.answer))
+        return answer.answer
+
+    def fits(self, answer: Any, nights: list[int]) -> bool:
+        """Was a stay taken, as it had to be? Refused only for these very nights, or where rooms are promised."""
+        if isinstance(answer, refusals.SoldOut):
+            assert answer.nights == tuple(night(number) for number in nights), (answer, nights)
+            return False
+        assert not nights, (answer, nights)
+        if isinstance(answer, refusals.NoSingleRoom | refusals.RoomTaken):
+            assert self.promises, answer
+            return False
+        assert isinstance(answer, BookingReply), answer
+        return True
+
+    @rule(target=known, wanted=st.lists(stays, min_size=1, max_size=6))
+    def book(self, wanted: list[tuple[str, int, int, int | None]]) -> Any:
+        return multiple(*filter(None, [self.book_one(*stay) for stay in wanted]))
+
+    def book_one(self, room_type: str, arrival: int, nights: int, hold: int | None) -> str | None:
+        """The booking's id, if it was taken."""
+        first = self.today + arrival
+        terms = {} if hold is None else {"status": "held", "hold_seconds": hold}
+        answer = self.say(commands.Book(HOTEL, request(first, nights, room_type, **terms)))
+        if not self.fits(answer, self.full(room_type, first, first + nights)):
+            return None
+        expires_at = None if hold is None else self.desk.at + hold * 1_000_000
+        self.stays[answer.booking.id] = Stay(room_type, first, first + nights, answer.booking.status.value, expires_at)
+        return answer.booking.id
+
+    @rule(booking=known, action=st.sampled_from([commands.Confirm, commands.Release, commands.Cancel]))
+    def settle(self, booking: str, action: Any) -> None:
+        before = {"confirm": "held", "release": "held", "cancel": "confirmed"}[action.action]
+        after = {"confirm": "confirmed", "release": "released", "cancel": "cancelled"}[action.action]
+        if self.allowed(self.say(action(HOTEL, booking)), booking, self.stays[booking].status == before):
+            self.stays[booking].status, self.stays[booking].expires_at = after, None
+
+    @rule(booking=known, seconds=st.integers(30, 7_200))
+    def extend(self, booking: str, seconds: int) -> None:
+        answer = self.say(commands.Extend(HOTEL, booking, seconds))
+        if self.allowed(answer, booking, self.stays[booking].status == "held"):
+            self.stays[booking].expires_at = self.desk.at + seconds * 1_000_000
+
+    @rule(booking=known)
+    def check_in(self, booking: str) -> None:
+        stay = self.stays[booking]
+        answer = self.say(commands.CheckIn(HOTEL, booking))
+        if self.allowed(answer, booking, stay.status == "confirmed" and stay.arrival <= self.today):
+            stay.status = "in_house"
+
+    @rule(booking=known)
+    def check_out(self, booking: str) -> None:
+        stay = self.stays[booking]
+        if self.allowed(self.say(commands.CheckOut(HOTEL, booking)), booking, stay.status == "in_house"):
+            stay.status = "checked_out"
+            stay.departure = min(stay.departure, max(self.today, stay.arrival + 1))
+            if stay.departure > self.today:  # left on the day of arrival: the night is paid for, and kept
+                stay.status = "left"
+
+    @rule(booking=known)
+    def no_show(self, booking: str) -> None:
+        stay = self.stays[booking]
+        answer = self.say(commands.MarkNoShow(HOTEL, booking))
+        if self.allowed(answer, booking, stay.status == "confirmed" and stay.arrival <= self.today):
+            stay.status = "no_show"
+
+    @rule(booking=known)
+    def reinstate(self, booking: str) -> None:
+        stay = self.stays[booking]
+        may = stay.departure > self.today and (
+            stay.status == "no_show" or (stay.status == "cancelled" and stay.arrival >= self.today)
+        )
+        answer = self.say(commands.Reinstate(HOTEL, booking))
+        nights = self.full(stay.room_type, stay.arrival, stay.departure)
+        if may and self.fits(answer, nights):
+            stay.status = "confirmed"
+        elif not may:
+            self.allowed(answer, booking, False)
+
+    @rule(booking=known, arrival=st.integers(0, NIGHTS_AHEAD), nights=st.integers(1, 4))
+    def change_dates(self, booking: str, arrival: int, nights: int) -> None:
+        stay, first = self.stays[booking], self.today + arrival
+        change = BookingChange(arrival=night(first), departure=night(first + nights))
+        answer = self.say(commands.Change(HOTEL, booking, change))
+        if stay.status not in ("held", "confirmed"):
+            assert isinstance(answer, refusals.NotAllowed | refusals.NotFound | refusals.Invalid | BookingReply), answer
+            if isinstance(answer, BookingReply):
+                stay.arrival, stay.departure = self.dates(answer.booking)
+            return
+        if self.fits(answer, self.full(stay.room_type, first, first + nights, booking)):
+            stay.arrival, stay.departure = first, first + nights
+
+    def dates(self, booking: Booking) -> tuple[int, int]:
+        """Its nights, as the model counts them."""
+        return (booking.arrival - night(0)).days, (booking.departure - night(0)).days
+
+    @precondition(lambda self: self.promising)
+    @rule(booking=known, promise=st.booleans())
+    def pin(self, booking: str, promise: bool) -> None:
+        stay = self.stays[booking]
+        answer = self.say((commands.Pin if promise else commands.Unpin)(HOTEL, booking))
+        if self.allowed(answer, booking, stay.status in ("held", "confirmed") and stay.pinned != promise):
+            stay.pinned = promise
+            self.promises = True
+
+    @precondition(lambda self: self.promising)
+    @rule(booking=known, room=st.sampled_from(["101", "102", "103"]))
+    def move(self, booking: str, room: str) -> None:
+        stay = self.stays[booking]
+        if stay.room_type != "DBL" or stay.departure <= self.today or stay.arrival < self.today:
+            return
+        answer = self.say(commands.Move(HOTEL, booking, room=room))
+        if stay.status not in HOLDING:
+            self.allowed(answer, booking, False)
+        elif not isinstance(answer, BookingReply):
+            assert isinstance(answer, refusals.RoomTaken), answer
+        else:
+            assert answer.booking.room == room
+
+    def allowed(self, answer: Any, booking: str, may: bool) -> bool:
+        """Was the action done, or refused, as the model says?"""
+        if may:
+            assert isinstance(answer, BookingReply), (answer, self.stays[booking])
+            return True
+        assert isinstance(answer, refusals.NotAllowed | refusals.NotFound), (answer, self.stays[booking])
+        return False
+
+    @rule(seconds=st.sampled_from([1, 59, 60, 3_600, 90_000]))
+    def tick(self, seconds: int) -> None:
+        self.desk.pass_seconds(seconds)
+        for stay in self.stays.values():
+            if stay.status == "held" and stay.expires_at is not None and stay.expires_at <= self.desk.at:
+                stay.status, stay.expires_at = "expired", None
+
+    @rule(days=st.integers(0, 2))
+    def audit(self, days: int) -> None:
+        answer = self.say(commands.RollBusinessDate(HOTEL, night(self.today + days)))
+        assert isinstance(answer, AuditReply)
+        self.today += days
+        counted = {"no_show": 0, "checked_out": 0, "expired": 0}
+        for stay in self.stays.values():
+            due = {"confirmed": ("no_show", stay.arrival), "held": ("expired", stay.arrival)}
+            due["in_house"] = ("checked_out", stay.departure)
+            after, day = due.get(stay.status, ("", self.today))
+            if day < self.today:
+                stay.status, stay.expires_at = after, None
+                counted[after] += 1
+        assert (answer.no_shows, answer.checked_out, answer.holds_expired) == tuple(counted.values())
+
+    @precondition(lambda self: self.kept)
+    @rule(data=st.data())
+    def ask_again(self, data: st.DataObject) -> None:
+        key, command, told = data.draw(st.sampled_from(self.kept))
+        again = self.desk.answer(command, key)
+        assert (again.answer, again.replayed) == (told, True)
+        other = self.desk.answer(DescribeState(HOTEL), key)
+        assert other.answer == refusals.KeyReused()
+
+    @rule(snapshot=st.booleans())
+    def restart(self, snapshot: bool) -> None:
+        if snapshot:
+            self.desk.host.save_snapshots(after_events=1)
+        at = self.desk.at
+        self.desk.host.close()
+        self.desk = Reception(SqliteJournal(self.path), at)
+
+    @invariant()
+    def everyone_stands_where_the_model_says(self) -> None:
+        state = self.desk.say(DescribeState(HOTEL))
+        if not isinstance(state, StateReply):
+            return
+        for booking in state.bookings:
+            stay = self.stays[booking.id]
+            status = "checked_out" if stay.status == "left" else stay.status
+            assert (booking.status.value, booking.pinned) == (status, stay.pinned)
+            assert self.dates(booking) == (stay.arrival, stay.departure)
+
+    @invariant()
+    def what_is_left_is_what_the_model_counts(self) -> None:
+        reply = self.desk.say(FindAvailability(HOTEL, night(self.today), night(self.today + 10)))
+        if not isinstance(reply, AvailabilityReply):
+            return
+        for kind in reply.types:
+            code = kind.room_type.code
+            kept = [
+                sum(
+                    stay.status == "left" and stay.room_type == code and stay.arrival <= number < stay.departure
+                    for stay in self.stays.values()
+                )
+                for number in range(self.today, self.today + 10)
+            ]
+            left = [ROOMS[code] - self.taken(code, self.today + number) - kept[number] for number in range(10)]
+            assert list(kind.nights) == left, code
+
+    @invariant()
+    def the_journal_proves_it(self) -> None:
+        journal = self.desk.host.journal
+        records = [record for _, record in journal.read()]
+        auditor = Auditor()
+        auditor.take_in(records)
+        assert auditor.violations == []
+        if records:
+            folded, rebuilt = fold(HotelState(), records), rebuild(journal, HOTEL)
+            assert rebuilt is not None
+            assert encode(describe(folded)) == encode(describe(rebuilt)) == encode(self.desk.host.describe(HOTEL))
+
+
+TestPartition = PartitionMachine.TestCase
+TestPartition.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -1,0 +1,66 @@
+"""What the README shows is true: its commands run against the demo, and answer with what it says they answer."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from demanded import demand
+from server_process import ServerProcess, finished
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    """The code blocks in a language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[ServerProcess]:
+    """The furnished demo."""
+    started = ServerProcess(tmp_path / "data", furnished=True)
+    yield started
+    started.close()
+
+
+def shape(value: Any) -> Any:
+    """The names in a JSON value, without what they hold."""
+    if isinstance(value, dict):
+        return {name: shape(held) for name, held in value.items()}
+    return [shape(entry) for entry in value] if isinstance(value, list) else None
+
+
+def test_its_commands_work_and_answer_as_shown(demo: ServerProcess) -> None:
+    demand(shutil.which("curl") is not None, "no curl on this machine")
+    answers = []
+    for block in blocks("sh"):
+        for command in re.split(r"\n(?=curl )", block.strip().replace("http://127.0.0.1:8080", demo.url)):
+            done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30, check=False)
+            assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+            answers.append(json.loads(done.stdout))
+    (shown,) = map(json.loads, blocks("json"))
+    assert shape(answers[-1]) == shape(shown)
+
+
+def test_its_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (Path(__file__).parents[1] / target).exists(), target
+
+
+def test_the_files_of_its_tour_are_there() -> None:
+    for path in re.findall(r"`((?:protocol|actors|storage|http|tests)/[\w/.]+)`", README):
+        assert (Path(__file__).parents[1] / path).exists(), path
+
+
+@pytest.mark.parametrize("command", ["demo", "serve", "verify", "replay"])
+def test_its_options_are_those_of_the_command_line(command: str) -> None:
+    told = finished(command, "--help")
+    assert told.returncode == 0
+    (line,) = [line for line in README.splitlines() if line.startswith("|") and f"run.py {command}" in line]
+    known = set(re.findall(r"--[a-z]+", told.stdout))
+    assert set(re.findall(r"--[a-z]+", line)) <= known
