@@ -44,6 +44,8 @@ def allocate(calendar: Calendar, wanted: Wanted) -> Plan | None:
     free = calendar.free_for(arrival, departure) & wanted.rooms
     if free:
         return Plan(calendar.best_fit(free, arrival, departure), {})
+    if calendar.sold_out(arrival, departure):
+        return None
     best = _fewer(_one_step(calendar, wanted), None)
     if best is None or len(best.moves) > 1:
         best = _fewer(_sweep(calendar, wanted), best)

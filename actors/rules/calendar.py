@@ -52,16 +52,15 @@ class Calendar:
 
     def vacate(self, room: int, booking: str) -> None:
         """The booking holds the room no longer. Nothing changes where its nights are over."""
-        kept = [stay for stay in self.stays[room] if stay[2] != booking]
+        gone = [stay for stay in self.stays[room] if stay[2] == booking]
+        self.stays[room] = [stay for stay in self.stays[room] if stay[2] != booking]
         bit = 1 << room
-        for stay in self.stays[room]:
-            if stay[2] == booking:
-                for night in self._nights(stay):
-                    self.taken[night] &= ~bit
-        for stay in kept:  # while several guests change rooms, two may hold one for a moment
+        for stay in gone:
             for night in self._nights(stay):
-                self.taken[night] |= bit
-        self.stays[room] = kept
+                self.taken[night] &= ~bit
+            for other in self.in_the_way(room, stay[0], stay[1]):  # while guests change rooms, two may hold one
+                for night in self._nights(other):
+                    self.taken[night] |= bit
 
     def _nights(self, stay: Claimed) -> range:
         return range(max(stay[0] - self.origin, 0), stay[1] - self.origin)

@@ -1,0 +1,74 @@
+"""The yardstick: what aiohttp can do at all. It reads the same requests and sends bodies of the same size as ours,
+rendered once; it decides nothing and keeps nothing."""
+
+import argparse
+from datetime import timedelta
+
+import msgspec
+from aiohttp import web
+from documents import booking_document
+from hotels import FIRST_ARRIVAL, ROOM_TYPES, ROOMS_PER_TYPE, stay
+from innkeeper.http.rendering import availability
+from innkeeper.protocol.commands import BookingRequest
+from innkeeper.protocol.hotel import RoomType
+from innkeeper.protocol.replies import AvailabilityReply, TypeAvailability
+from serving import serve
+
+ID = "0197f000-0000-7000-8000-000000000000"
+JSON = {"Content-Type": "application/json"}
+
+
+def availability_document(nights: int) -> bytes:
+    """What a hotel of the benchmarks answers about so many nights, as JSON."""
+    rooms = tuple(f"1{number:03d}" for number in range(ROOMS_PER_TYPE))
+    left = TypeAvailability
+    reply = AvailabilityReply(
+        "hotel-1",
+        "EUR",
+        FIRST_ARRIVAL,
+        FIRST_ARRIVAL + timedelta(days=nights),
+        tuple(left(RoomType(code, f"Type {code}", 3, 12_000, rooms), 50, (50,) * nights) for code in ROOM_TYPES),
+    )
+    return msgspec.json.encode(availability(reply))
+
+
+def make_app(nights: int) -> web.Application:
+    """The three routes that the benchmarks use."""
+    wanted = msgspec.convert(stay("Guest 10000 of 1", 100, 2), BookingRequest)
+    booked = msgspec.json.encode(booking_document(ID, "hotel-1", "1001", wanted))
+    left = availability_document(nights)
+
+    async def open_hotel(request: web.Request) -> web.Response:
+        msgspec.json.decode(await request.read())
+        return web.Response(body=b"{}", status=201, headers=JSON)
+
+    async def book(request: web.Request) -> web.Response:
+        msgspec.json.decode(await request.read())
+        hotel = request.match_info["hotel"]
+        headers = {**JSON, "Location": f"/v1/hotels/{hotel}/bookings/{ID}", "ETag": '"1"'}
+        return web.Response(body=booked, status=201, headers=headers)
+
+    async def show_availability(_: web.Request) -> web.Response:
+        return web.Response(body=left, headers=JSON)
+
+    app = web.Application()
+    app.router.add_post("/v1/hotels/{hotel}/bookings", book)
+    app.router.add_get("/v1/hotels/{hotel}/availability", show_availability, allow_head=False)
+    app.router.add_post("/v1/hotels", open_hotel)
+    return app
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--nights", type=int, default=7, help="how many nights the answers on availability are about")
+    nights = parser.parse_args().nights
+
+    async def make() -> web.Application:
+        return make_app(nights)
+
+    serve(make)
+
+
+if __name__ == "__main__":
+    main()

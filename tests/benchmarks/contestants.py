@@ -1,0 +1,146 @@
+"""Who is compared: each a real server process on a free loopback port, started anew for each round."""
+
+import ctypes
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+from typing import NamedTuple
+
+HERE = Path(__file__).parent
+HOUSE = HERE.parents[1]
+START_SECONDS_MAX = 120
+STOP_SECONDS_MAX = 120
+QUIET_SECONDS_MAX = 600
+EXIT_MISSING = 3
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_PARENT_DEATH_SIGNAL = 1
+
+
+class Missing(Exception):
+    """What this comparison needs is not on this machine; the message says what."""
+
+
+class Server(NamedTuple):
+    """A running contestant: where it is, its process, and the processes of its database, if it has one."""
+
+    url: str
+    process: int
+    database: tuple[int, ...] = ()
+
+    def cpu_microseconds(self) -> int:
+        """Processor time that the server has used so far."""
+        return cpu_microseconds(self.process)
+
+    def database_microseconds(self) -> int:
+        """Processor time that the database's connections have used so far."""
+        return sum(map(cpu_microseconds, self.database))
+
+    def wait_until_quiet(self) -> None:
+        """Wait until it has nothing left to do: less than a thirtieth of a processor for three seconds."""
+        until = monotonic() + QUIET_SECONDS_MAX
+        while monotonic() < until:
+            before = self.cpu_microseconds()
+            sleep(3)
+            if self.cpu_microseconds() - before < 100_000:
+                return
+        raise RuntimeError(f"{self.url} is still busy after {QUIET_SECONDS_MAX} s")
+
+
+class Contestant(NamedTuple):
+    """One way to take bookings. `command` gets a folder for its data."""
+
+    name: str
+    title: str
+    command: Callable[[Path], Sequence[str]]
+    keeps: bool = True
+
+
+def cpu_microseconds(process: int) -> int:
+    """User and system time of a process so far, from /proc; it counts in steps of 10 ms."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1_000_000 // _TICKS_PER_SECOND
+
+
+def innkeeper(data: Path) -> Sequence[str]:
+    """Innkeeper itself, on a data directory."""
+    return (sys.executable, str(HOUSE / "run.py"), "demo", "--empty", "--port", "0", "--data", str(data))
+
+
+def bare(nights: int = 7) -> Contestant:
+    """A handler that decides and keeps nothing; its answers on availability are about so many nights."""
+    command = (sys.executable, str(HERE / "bare.py"), "--nights", str(nights))
+    return Contestant("bare", "bare aiohttp handler", lambda _: command, keeps=False)
+
+
+def postgres(design: str, connections: int) -> Contestant:
+    """aiohttp, asyncpg and PostgreSQL."""
+    command = (sys.executable, str(HERE / "postgres.py"), "--design", design, "--connections", str(connections))
+    return Contestant(f"postgres-{design}", f"aiohttp + asyncpg + PostgreSQL, {design}", lambda _: command)
+
+
+INNKEEPER = Contestant("innkeeper", "Innkeeper", innkeeper)
+
+
+@contextmanager
+def running(contestant: Contestant, folder: Path) -> Iterator[Server]:
+    """The contestant at work, stopped in good order at the end; a check that fails then raises."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / f"{contestant.name}.log"
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(
+            contestant.command(folder), stdout=stderr, stderr=stderr, preexec_fn=_end_with_parent, cwd=folder
+        )
+    try:
+        yield _ready(process, log)
+        process.terminate()
+        code = process.wait(STOP_SECONDS_MAX)
+        if code != 0:
+            raise RuntimeError(f"{contestant.title} ended with {code}: {log.read_text()[-2_000:]}")
+    finally:
+        _end(process)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """See that it is gone; one that is asked first can tidy up after itself."""
+    try:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(STOP_SECONDS_MAX)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+
+
+def _ready(process: "subprocess.Popen[bytes]", log: Path) -> Server:
+    until = monotonic() + START_SECONDS_MAX
+    while monotonic() < until:
+        code, lines = process.poll(), log.read_text()
+        found = re.match(r".*?(http://127\.0\.0\.1:\d+).*\n", lines)
+        if found:
+            _, _, pids = found[0].partition("database processes:")
+            return Server(found[1], process.pid, tuple(pid for pid in map(int, pids.split()) if _is_postgres(pid)))
+        if code == EXIT_MISSING:
+            raise Missing(lines.strip().splitlines()[-1])
+        if code is not None:
+            break
+        sleep(0.02)
+    raise RuntimeError(f"the server did not start: {log.read_text()[-2_000:]}")
+
+
+def _is_postgres(process: int) -> bool:
+    """Is this a PostgreSQL process on this machine, and not a number from another one?"""
+    try:
+        return Path(f"/proc/{process}/comm").read_text().strip() == "postgres"
+    except OSError:
+        return False

@@ -1,0 +1,38 @@
+"""The booking document that every contestant answers with: made by the same code as Innkeeper's own."""
+
+import time
+
+from innkeeper.http.rendering import BookingResource, booking_resource
+from innkeeper.protocol.booking import Booking, Personal, Status
+from innkeeper.protocol.commands import BookingRequest
+
+RATE = 12_000  # minor units a night
+
+
+def booking_document(booking: str, hotel: str, room: str, wanted: BookingRequest) -> BookingResource:
+    """A confirmed booking of this room, as a client of Innkeeper would see it."""
+    now = time.time_ns() // 1_000
+    guest = wanted.guest
+    return booking_resource(
+        Booking(
+            id=booking,
+            locator=booking[-8:],
+            hotel=hotel,
+            status=Status.CONFIRMED,
+            room_type=wanted.room_type,
+            room=room,
+            arrival=wanted.arrival,
+            departure=wanted.departure,
+            adults=wanted.adults,
+            guest_id=booking,
+            guest=Personal(guest.name, guest.email, guest.phone, wanted.notes),
+            rate=RATE,
+            currency="EUR",
+            created_at=now,
+            created_by="anyone",
+            changed_at=now,
+            changed_by="anyone",
+            children=wanted.children,
+            source=wanted.source,
+        )
+    )

@@ -1,0 +1,103 @@
+"""What is measured inside one process: recovery, memory, reshuffling; and bookings/s on top of a large journal."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import reshuffle as reshuffling
+from contestants import HERE, INNKEEPER, running
+from hotels import open_hotels
+from load import Round, booking_arguments, drive, median
+from parts import Bench, progress
+
+RECOVERY_EVENTS_OF_THE_GOAL = 1_000_000
+TAIL_BOOKINGS = 10_000
+MEMORY_BOOKINGS_MAX = 200_000
+RESHUFFLES = 2_000
+PARTITION_SECONDS_MAX = 3_600
+
+
+def _partition(measure: str, hotels: int, folder: Path, bookings: int = 0) -> dict[str, float]:
+    """What partition.py says about this measure."""
+    command = [sys.executable, str(HERE / "partition.py"), measure, "--hotels", str(hotels)]
+    command += ["--folder", str(folder), "--bookings", str(bookings)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=PARTITION_SECONDS_MAX)
+    told: dict[str, float] = json.loads(done.stdout)
+    return told
+
+
+def journal(bench: Bench) -> None:
+    """Recovery, cold and from snapshots, and bookings/s with what is in that journal."""
+    data, hotels = bench.folder / "journal", bench.hotels
+    _partition("write", hotels, data, bench.events)
+    cold = _partition("recover", hotels, data)
+    _partition("snapshot", hotels, data)
+    _partition("write", hotels, data, min(TAIL_BOOKINGS, bench.events // 10))
+    warm = _partition("recover", hotels, data)
+    whole = bench.events >= RECOVERY_EVENTS_OF_THE_GOAL
+    goals = ("≤ 10 s", "≤ 2 s") if whole else ("≤ 10 s for 1,000,000", "≤ 2 s for 1,000,000")
+    bench.report.add(
+        f"recovery of {cold['events']:,} events, cold",
+        goals[0],
+        f"{cold['seconds']:.2f} s",
+        cold["seconds"] <= 10 if whole else None,
+    )
+    bench.report.add(
+        f"recovery of {warm['position']:,} events from snapshots, the last {warm['events']:,} after them",
+        goals[1],
+        f"{warm['seconds']:.2f} s",
+        warm["seconds"] <= 2 if whole else None,
+    )
+    _large_journal(bench, data)
+
+
+def _large_journal(bench: Bench, data: Path) -> None:
+    empty, large = [], []
+    arguments = booking_arguments(bench.hotels)
+    with progress(2 * bench.rounds, "large journal") as bar:
+        for number in range(bench.rounds):
+            with running(INNKEEPER, bench.folder / f"journal-empty-{number}") as server:
+                open_hotels(server.url, bench.hotels)
+                server.wait_until_quiet()
+                empty.append(drive(server, "book.lua", arguments, bench.load, number))
+            bar.update()
+            with running(INNKEEPER, data) as server:
+                server.wait_until_quiet()
+                large.append(drive(server, "book.lua", arguments, bench.load, number + 1_000))
+            bar.update()
+    without, with_it = median(empty), median(large)
+    title = f"Innkeeper, {bench.events:,} bookings before"
+    bench.report.contest(title, with_it)
+    whole = bench.events >= RECOVERY_EVENTS_OF_THE_GOAL
+    bench.report.at_least(
+        f"bookings/s with {bench.events:,} bookings in the journal ÷ with none",
+        0.95 if whole else None,
+        _speed(with_it) / _speed(without),
+    )
+
+
+def _speed(found: Round) -> float:
+    return found.requests_per_second
+
+
+def memory(bench: Bench) -> None:
+    """Memory of a live booking, in a host that keeps no journal."""
+    told = _partition("memory", bench.hotels, bench.folder, min(bench.events, MEMORY_BOOKINGS_MAX))
+    each = told["bytes_per_booking"] / 1_000
+    bench.report.add(
+        f"memory per live booking ({told['bookings']:,.0f} of them)", "≤ 1.5 kB", f"{each:.2f} kB", each <= 1.5
+    )
+
+
+def reshuffle(bench: Bench) -> None:
+    """The decision when guests must change rooms."""
+    for hotel, text in (("lived", "filled by bookings"), ("scattered", "only scattered single nights free")):
+        found = reshuffling.measure(hotel, RESHUFFLES)
+        bench.report.add(
+            f"reshuffle at {reshuffling.ROOMS} rooms, {found.occupancy:.0%} full, {text}: p99",
+            "≤ 5 ms",
+            f"{found.p99:.1f} ms (p50 {found.p50:.1f} ms, longest {found.longest:.1f} ms;"
+            f" {found.moves:.1f} guests move on average, {found.refused:.1%} refused)",
+            found.p99 <= 5,
+        )

@@ -1,0 +1,207 @@
+"""A partition without HTTP, run in a process of its own so that its memory and time are its own:
+
+python partition.py write --folder DATA --bookings N     so many (more) bookings in a journal, no snapshots
+python partition.py snapshot --folder DATA               keeps the state of every hotel
+python partition.py recover --folder DATA                rebuilds all hotels, and says how long it took
+python partition.py memory --bookings N                  books without a journal, and says how memory grew
+
+Each prints one JSON object. Every booking stays alive, which is the dearest case for memory and recovery.
+"""
+
+import argparse
+import gc
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
+from pathlib import Path
+from random import Random
+from time import perf_counter
+from typing import cast
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import msgspec
+from hotels import NIGHTS, ROOM_TYPES, plan, stay
+from innkeeper.actors.host import Host
+from innkeeper.actors.stamps import uuid7
+from innkeeper.protocol import wire
+from innkeeper.protocol.asking import Asked
+from innkeeper.protocol.commands import Book, BookingRequest, Command, HotelPlan, OpenHotel
+from innkeeper.protocol.journal import Journal, KeptReply, Snapshot
+from innkeeper.protocol.record import Recorded
+from innkeeper.protocol.replies import Reply, StateReply
+from innkeeper.storage.journal import SqliteJournal
+from reception import NOON
+from tqdm import tqdm
+
+BATCH = 512
+NIGHTS_MAX = 3
+
+
+class NoJournal:
+    """Keeps nothing, so that only what the hotels keep in mind is left to measure."""
+
+    def __init__(self) -> None:
+        self._position = 0
+
+    def write(self, records: Sequence[Recorded], replies: Sequence[KeptReply]) -> int:
+        self._position += len(records)
+        return self._position
+
+    def sync(self) -> None:
+        pass
+
+    def position(self) -> int:
+        return self._position
+
+    def reply(self, key: str) -> KeptReply | None:
+        return None
+
+    def hotels(self) -> set[str]:
+        return set()
+
+    def read(
+        self, after: int = 0, hotel: str | None = None, after_hotel_seq: int = 0
+    ) -> Iterator[tuple[int, Recorded]]:
+        return iter(())
+
+    def snapshots(self, hotel: str | None = None) -> Iterator[Snapshot]:
+        return iter(())
+
+    def save_snapshots(self, snapshots: Iterable[Snapshot]) -> None:
+        pass
+
+    def reopen(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def host_on(journal: Journal) -> Host:
+    """A host whose clock stands still."""
+    return Host(journal, lambda: NOON, uuid7)
+
+
+def journal_in(folder: Path) -> SqliteJournal:
+    """The journal as run.py finds it in a data directory."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return SqliteJournal(folder / "partition-0.db")
+
+
+def rooms_for(bookings: int, hotels: int) -> int:
+    """Rooms per type, so that this many bookings fill about a third of what there is to sell."""
+    nights = bookings * (1 + NIGHTS_MAX) / 2
+    return max(100, round(3 * nights / (hotels * len(ROOM_TYPES) * NIGHTS)))
+
+
+def open_all(host: Host, hotels: int, rooms: int) -> None:
+    """Open hotel-1, hotel-2, …"""
+    for number in range(1, hotels + 1):
+        name = f"hotel-{number}"
+        body = msgspec.convert(plan(name, dict.fromkeys(ROOM_TYPES, rooms)), HotelPlan)
+        _say(host, [OpenHotel(name, body)])
+
+
+def book(host: Host, bookings: int, hotels: int, seed: int) -> None:
+    """So many random stays."""
+    chance, guests = Random(seed), count(1)
+
+    def one() -> Command:
+        body = stay(
+            f"Guest {next(guests)} of {seed}",
+            chance.randrange(NIGHTS),
+            chance.randint(1, NIGHTS_MAX),
+            chance.choice(ROOM_TYPES),
+        )
+        return Book(f"hotel-{chance.randint(1, hotels)}", msgspec.convert(body, BookingRequest))
+
+    with tqdm(total=bookings, unit=" bookings", disable=not sys.stderr.isatty(), leave=False) as bar:
+        for start in range(0, bookings, BATCH):
+            size = min(BATCH, bookings - start)
+            _say(host, [one() for _ in range(size)])
+            bar.update(size)
+
+
+def _say(host: Host, commands: list[Command]) -> None:
+    answers = host.handle([Asked(command, None, "0197f000-benchmark", "benchmark") for command in commands])
+    refused = [answer.answer for answer in answers if not isinstance(answer.answer, Reply)]
+    if refused:
+        raise RuntimeError(f"{len(refused)} were refused, the first: {refused[0]}")
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is in RAM now."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1_024 for line in lines if line.startswith("VmRSS:"))
+
+
+def write(options: argparse.Namespace) -> dict[str, float]:
+    """See the head of this file."""
+    journal = journal_in(options.folder)
+    host = host_on(journal)
+    if journal.position():
+        host.recover()
+    else:
+        open_all(host, options.hotels, rooms_for(options.bookings, options.hotels))
+    start = perf_counter()
+    book(host, options.bookings, options.hotels, journal.position())
+    told = {"position": journal.position(), "seconds": perf_counter() - start}
+    host.close()
+    return told
+
+
+def snapshot(options: argparse.Namespace) -> dict[str, float]:
+    """See the head of this file."""
+    journal = journal_in(options.folder)
+    host = host_on(journal)
+    host.recover()
+    for hotel in sorted(journal.hotels()):
+        state = host.describe(hotel)
+        assert isinstance(state, StateReply)
+        journal.save_snapshots([Snapshot(hotel, state.hotel_seq, wire.encode(state))])
+    host.close()
+    return {"position": journal.position()}
+
+
+def recover(options: argparse.Namespace) -> dict[str, float]:
+    """See the head of this file. Time begins before the journal is opened, and ends when the hotels could answer."""
+    start = perf_counter()
+    host = host_on(journal_in(options.folder))
+    events = host.recover()
+    told = {"seconds": perf_counter() - start, "events": events, "position": host.journal.position()}
+    host.close()
+    return told
+
+
+def memory(options: argparse.Namespace) -> dict[str, float]:
+    """See the head of this file."""
+    host = host_on(cast(Journal, NoJournal()))
+    open_all(host, options.hotels, rooms_for(options.bookings, options.hotels))
+    book(host, BATCH, options.hotels, 1)  # whatever grows only once
+    gc.collect()
+    before = resident_bytes()
+    book(host, options.bookings, options.hotels, 2)
+    gc.collect()
+    grown = resident_bytes() - before
+    host.close()
+    return {"bookings": options.bookings, "bytes": grown, "bytes_per_booking": grown / options.bookings}
+
+
+MEASURES = {"write": write, "snapshot": snapshot, "recover": recover, "memory": memory}
+
+
+def main() -> None:
+    """Do one thing, and print what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("measure", choices=MEASURES)
+    parser.add_argument("--folder", type=Path, default=Path("data"))
+    parser.add_argument("--bookings", type=int, default=200_000)
+    parser.add_argument("--hotels", type=int, default=20)
+    options = parser.parse_args()
+    print(json.dumps(MEASURES[options.measure](options)))
+
+
+if __name__ == "__main__":
+    main()

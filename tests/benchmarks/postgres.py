@@ -1,0 +1,272 @@
+"""The contestant that one would build otherwise: aiohttp, asyncpg and PostgreSQL, in its two best plain designs.
+
+`exclusion`: a row per booking; an exclusion constraint forbids that two of them share a room and a night. A free room
+is chosen by query, from a random one on so that two seldom want the same, and anew where another was faster.
+`counters`: how many rooms are free per hotel, type and night; no room is assigned.
+
+Each books with one statement, which is one transaction: the booking, and the row of an outbox that tells others.
+Requests are read and answered by Innkeeper's own code, so that only the keeping differs.
+"""
+
+import argparse
+import os
+import random
+import sys
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import asyncpg
+import msgspec
+from aiohttp import web
+from documents import RATE, booking_document
+from hotels import TODAY
+from innkeeper.actors.stamps import uuid7
+from innkeeper.http.rendering import json_response
+from innkeeper.protocol.commands import BookingRequest, HotelPlan
+from serving import serve
+
+URL = os.environ.get("INNKEEPER_BENCH_POSTGRES", "postgresql://postgres@127.0.0.1/test")
+EXIT_OVERSOLD, EXIT_MISSING = 1, 3
+TRIES_MAX = 20
+NIGHTS_OPEN = 1_500
+
+OUTBOX = """
+CREATE TABLE outbox (
+    seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, hotel int NOT NULL, type text NOT NULL, booking uuid NOT NULL,
+    body jsonb NOT NULL);
+"""
+
+EXCLUSION = """
+CREATE TABLE bookings (
+    id uuid PRIMARY KEY, hotel int NOT NULL, room int NOT NULL, stay daterange NOT NULL, rate int NOT NULL,
+    guest jsonb NOT NULL, created_at timestamptz NOT NULL DEFAULT now(),
+    EXCLUDE USING gist (hotel WITH =, room WITH =, stay WITH &&));
+"""
+# "IS FALSE" keeps the planner from joining: the rooms are tried in the order given, and mostly the first is free.
+BOOK_EXCLUSION = """
+WITH chosen AS (
+    SELECT room FROM (SELECT $8 + ($9 + number) % $3 AS room FROM generate_series(1, $3::int) AS number) AS rooms
+    WHERE EXISTS (SELECT FROM bookings b WHERE b.hotel = $2 AND b.room = rooms.room AND b.stay && daterange($4, $5))
+          IS FALSE
+    LIMIT 1
+), booked AS (
+    INSERT INTO bookings (id, hotel, room, stay, rate, guest)
+    SELECT $1, $2, room, daterange($4, $5), $6, $7::jsonb FROM chosen RETURNING id, room
+), told AS (
+    INSERT INTO outbox (hotel, type, booking, body) SELECT $2, 'booking.confirmed', id, $7::jsonb FROM booked
+)
+SELECT room FROM booked
+"""
+OVERSOLD_EXCLUSION = """
+SELECT count(*) FROM (
+    SELECT hotel, room, night
+    FROM bookings, generate_series(lower(stay)::timestamp, upper(stay) - interval '1 day', interval '1 day') AS night
+    GROUP BY hotel, room, night HAVING count(*) > 1) AS twice
+"""
+
+COUNTERS = """
+CREATE TABLE free_rooms (
+    hotel int, room_type text, night date, rooms int NOT NULL, free int NOT NULL CHECK (free >= 0),
+    PRIMARY KEY (hotel, room_type, night)) WITH (fillfactor = 50);
+CREATE TABLE bookings (
+    id uuid PRIMARY KEY, hotel int NOT NULL, room_type text NOT NULL, arrival date NOT NULL, departure date NOT NULL,
+    nights_taken int NOT NULL, rate int NOT NULL, guest jsonb NOT NULL, created_at timestamptz NOT NULL DEFAULT now(),
+    CHECK (nights_taken = departure - arrival));
+"""
+# Where a night has no room left, the CHECK on nights_taken undoes the whole statement.
+BOOK_COUNTERS = """
+WITH taken AS (
+    UPDATE free_rooms SET free = free - 1
+    WHERE hotel = $2 AND room_type = $3 AND night >= $4 AND night < $5 AND free > 0 RETURNING 1
+), booked AS (
+    INSERT INTO bookings (id, hotel, room_type, arrival, departure, nights_taken, rate, guest)
+    SELECT $1, $2, $3, $4, $5, (SELECT count(*) FROM taken), $6, $7::jsonb RETURNING id
+)
+INSERT INTO outbox (hotel, type, booking, body) SELECT $2, 'booking.confirmed', id, $7::jsonb FROM booked
+"""
+OVERSOLD_COUNTERS = """
+SELECT count(*) FROM free_rooms f WHERE free < 0 OR rooms - free <> (
+    SELECT count(*) FROM bookings b
+    WHERE b.hotel = f.hotel AND b.room_type = f.room_type AND b.arrival <= f.night AND b.departure > f.night)
+"""
+INDEX_FOR_CHECK = "CREATE INDEX ON bookings (hotel, room_type, arrival)"
+
+PLANNER = {"enable_seqscan": "off", "enable_bitmapscan": "off", "jit": "off"}  # no statistics of tables this young
+
+
+class Exclusion:
+    """A row per booking, guarded by an exclusion constraint."""
+
+    schema = EXCLUSION
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._rooms: dict[tuple[int, str], range] = {}
+        self._count = 0
+
+    async def open(self, hotel: int, plan: HotelPlan) -> None:
+        """Number the rooms."""
+        for kind in plan.room_types:
+            self._rooms[hotel, kind.code] = range(self._count, self._count + kind.room_count)
+            self._count += kind.room_count
+
+    async def book(self, booking: str, hotel: int, wanted: BookingRequest, guest: str) -> str | None:
+        """The room, or None where none is free."""
+        rooms = self._rooms[hotel, wanted.room_type]
+        for _ in range(TRIES_MAX):
+            count, start = len(rooms), random.randrange(len(rooms))
+            try:
+                room = await self._pool.fetchval(
+                    BOOK_EXCLUSION, booking, hotel, count, wanted.arrival, wanted.departure, RATE, guest,
+                    rooms.start, start,
+                )  # fmt: skip
+            except (asyncpg.ExclusionViolationError, asyncpg.DeadlockDetectedError):
+                continue
+            return None if room is None else str(room)
+        return None
+
+    async def oversold(self) -> int:
+        """How many room nights were sold twice."""
+        return int(await self._pool.fetchval(OVERSOLD_EXCLUSION))
+
+
+class Counters:
+    """Free rooms per hotel, type and night."""
+
+    schema = COUNTERS
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def open(self, hotel: int, plan: HotelPlan) -> None:
+        """All rooms free on all nights."""
+        rows = [
+            (hotel, kind.code, TODAY + timedelta(days=night), kind.room_count, kind.room_count)
+            for kind in plan.room_types
+            for night in range(NIGHTS_OPEN)
+        ]
+        await self._pool.copy_records_to_table("free_rooms", records=rows)
+
+    async def book(self, booking: str, hotel: int, wanted: BookingRequest, guest: str) -> str | None:
+        """No room, or None where a night has none left."""
+        arrival, departure = wanted.arrival, wanted.departure
+        for _ in range(TRIES_MAX):
+            try:
+                await self._pool.execute(
+                    BOOK_COUNTERS, booking, hotel, wanted.room_type, arrival, departure, RATE, guest
+                )
+            except asyncpg.CheckViolationError:
+                return None
+            except asyncpg.DeadlockDetectedError:
+                continue
+            return ""
+        return None
+
+    async def oversold(self) -> int:
+        """How many type nights are not as their bookings say."""
+        await self._pool.execute(INDEX_FOR_CHECK)
+        return int(await self._pool.fetchval(OVERSOLD_COUNTERS))
+
+
+DESIGNS: dict[str, Callable[[asyncpg.Pool], Exclusion | Counters]] = {"exclusion": Exclusion, "counters": Counters}
+
+
+def routes(design: Exclusion | Counters) -> list[web.RouteDef]:
+    """What the benchmarks ask of a hotel system."""
+    hotels: dict[str, int] = {}
+    read_plan, read_request = msgspec.json.Decoder(HotelPlan), msgspec.json.Decoder(BookingRequest)
+
+    async def open_hotel(request: web.Request) -> web.Response:
+        plan = read_plan.decode(await request.read())
+        hotel = hotels[plan.id or ""] = len(hotels) + 1
+        await design.open(hotel, plan)
+        return json_response({"id": plan.id}, 201)
+
+    async def book(request: web.Request) -> web.Response:
+        wanted = read_request.decode(await request.read())
+        hotel, booking = request.match_info["hotel"], uuid7()
+        guest = msgspec.json.encode(wanted.guest).decode()
+        room = await design.book(booking, hotels[hotel], wanted, guest)
+        if room is None:
+            return json_response({"code": "sold_out", "status": 409}, 409)
+        headers = {"Location": f"/v1/hotels/{hotel}/bookings/{booking}", "ETag": '"1"'}
+        return json_response(booking_document(booking, hotel, room, wanted), 201, headers)
+
+    return [web.post("/v1/hotels/{hotel}/bookings", book), web.post("/v1/hotels", open_hotel)]
+
+
+class Database:
+    """A schema of our own, dropped at the end, and the pool of connections to it."""
+
+    def __init__(self, connections: int) -> None:
+        self.schema = f"innkeeper_benchmark_{os.getpid()}"
+        self.oversold = 0
+        self.processes: list[int] = []
+        self._connections = connections
+
+    async def open(self) -> asyncpg.Pool:
+        """Make the schema, and connect all at once."""
+        first = await asyncpg.connect(URL, timeout=10)
+        await first.execute("CREATE EXTENSION IF NOT EXISTS btree_gist")
+        await first.execute(f"CREATE SCHEMA {self.schema}")
+        await first.close()
+        settings = {**PLANNER, "search_path": f"{self.schema}, public", "synchronous_commit": "on"}
+        size = self._connections
+        pool = await asyncpg.create_pool(
+            URL, min_size=size, max_size=size, reset=_leave, server_settings=settings, timeout=10, command_timeout=120
+        )
+        held = [await pool.acquire() for _ in range(size)]
+        self.processes = [connection.get_server_pid() for connection in held]
+        for connection in held:
+            await pool.release(connection)
+        return pool
+
+    async def close(self, pool: asyncpg.Pool) -> None:
+        """Drop the schema with all that is in it."""
+        await pool.close()
+        last = await asyncpg.connect(URL, timeout=10)
+        await last.execute(f"DROP SCHEMA {self.schema} CASCADE")
+        await last.close()
+
+
+async def _leave(_: asyncpg.Connection) -> None:
+    """Nothing to reset between requests: no session state is ever changed. Saves a round trip per request."""
+
+
+def main() -> int:
+    """Serve until SIGTERM; ends with 1 where a night was oversold, with 3 where there is no PostgreSQL."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--design", choices=DESIGNS, default="exclusion")
+    parser.add_argument("--connections", type=int, default=32, help="size of the pool")
+    options = parser.parse_args()
+    database = Database(options.connections)
+
+    async def life(app: web.Application) -> AsyncIterator[None]:
+        pool = await database.open()
+        try:
+            design = DESIGNS[options.design](pool)
+            await pool.execute(OUTBOX + design.schema)
+            app.add_routes(routes(design))
+            yield
+            database.oversold = await design.oversold()
+        finally:
+            await database.close(pool)
+
+    async def make() -> web.Application:
+        app = web.Application()
+        app.cleanup_ctx.append(life)
+        return app
+
+    try:
+        serve(make, lambda: "database processes: " + " ".join(map(str, database.processes)))
+    except (TimeoutError, OSError, asyncpg.PostgresError) as error:
+        place = urlsplit(URL)  # without its password
+        print(f"PostgreSQL at {place.hostname}:{place.port or 5432} cannot be used: {error}", file=sys.stderr)
+        return EXIT_MISSING
+    print(f"room nights oversold: {database.oversold}", file=sys.stderr)
+    return EXIT_OVERSOLD if database.oversold else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,210 @@
+"""What came out, as tables for a person, as JSON for a program, and as the page docs/benchmarks.md."""
+
+import asyncio
+import json
+import platform
+import re
+import shutil
+import sqlite3
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from time import sleep
+from typing import NamedTuple
+
+import asyncpg
+from load import Round
+from postgres import URL
+
+_PAGE = """# Benchmarks
+
+This page is made by `make bench`; every number on it comes from one run, side by side, on one machine.
+
+## Figures
+
+{figures}
+
+A figure without a verdict has no goal, or was taken at a smaller size than its goal speaks of.
+
+## Side by side
+
+{contests}
+
+req/s, p50 and p99 are what `wrk` saw. CPU is processor time per request: of the server process during the run, of the
+connections of its database during the run, and of the server process after the run until it had nothing left to do
+(Innkeeper's lists follow the journal when it rests, or when they fall far behind).
+Each is the median of {rounds} round(s) of {seconds} s.
+{notes}
+## What is compared, and why it is fair
+
+- **A bare aiohttp handler**, the most that this stack can do: it reads the JSON, keeps nothing, and sends a body of
+  the same size, rendered once. Nobody could book faster on aiohttp; what is missing to 1.00 is the price of booking.
+- **aiohttp + asyncpg + PostgreSQL** in two designs. *Exclusion*: a row per booking, `EXCLUDE USING gist (hotel WITH =,
+  room WITH =, stay WITH &&)`, a free room chosen by query. *Counters*: free rooms per hotel, type and night, without
+  giving anyone a room. Both book in one statement, which is one transaction with its outbox row, `synchronous_commit =
+  on`. Both are spared what would slow them without need: statements are prepared, connections are kept and not reset
+  between requests, keys are integers, the planner is told to use the indexes. They share the cores with their
+  database.
+- **Innkeeper**, as `python run.py demo --empty` starts it: SQLite with `synchronous=FULL`, every acknowledged booking
+  on disk. It checks more (all limits, the business date, guests per room) and does more: it gives rooms and re-plans
+  them, chains its journal by hashes, and keeps lists that can be searched.
+- Each is one Python process on uvloop and one loopback port. Requests and answers are the same; Innkeeper's own code
+  reads the requests for PostgreSQL and renders its answers, so that only the keeping differs. Innkeeper's data is in
+  the project's folder, PostgreSQL's where its server keeps it: see that both are on disks of the same kind.
+- The load is `wrk -t1 -c{clients}` with one script for all: a random one of {hotels} hotels (300 rooms each), any
+  type, arrival on one of 1,000 dates, one to three nights, every guest another. In each round the contestants take
+  turns; each has a fresh process and fresh data, a second to warm up, and {seconds} s that count.
+- After every run PostgreSQL's tables are checked, and after its last run Innkeeper's journal is (`python run.py
+  verify`): a single room night sold twice ends the benchmark with an error.
+- Recovery is timed from opening the journal until all hotels could answer, in a process of its own, with every
+  booking still alive, which is the dearest case. Memory is the growth of a process that keeps no journal. A reshuffle
+  is the whole decision, in the thread that takes it.
+
+## Machine
+
+{machine}
+
+## Run it again
+
+    {command}
+
+`--events 1000000` takes recovery and the large journal at full size. `--only NAME` takes one part:
+{parts}.
+`--seconds`, `--rounds`, `--clients`, `--hotels` and `--connections` say how hard to press. `INNKEEPER_BENCH_POSTGRES`
+names another database (its schema is its own, and dropped at the end). Without `wrk` or PostgreSQL the parts that need
+them are left out, and the report says so.
+"""
+
+
+class Figure(NamedTuple):
+    """A promise in numbers. `met` is None where there is nothing to meet."""
+
+    name: str
+    goal: str
+    measured: str
+    met: bool | None
+
+
+class Report:
+    """All that was found so far."""
+
+    def __init__(self) -> None:
+        self.figures: list[Figure] = []
+        self.contests: list[tuple[str, Round]] = []
+        self.notes: list[str] = []
+
+    def add(self, name: str, goal: str, measured: str, met: bool | None) -> None:
+        """One more figure."""
+        self.figures.append(Figure(name, goal, measured, met))
+
+    def at_least(self, name: str, goal: float | None, ratio: float) -> None:
+        """One more ratio."""
+        met = None if goal is None else ratio >= goal
+        self.add(name, "–" if goal is None else f"≥ {goal:g}", f"{ratio:.2f}", met)
+
+    def contest(self, title: str, found: Round) -> None:
+        """One more row of what wrk saw."""
+        self.contests.append((title, found))
+
+    def note(self, text: str) -> None:
+        """Something that the reader must know."""
+        self.notes.append(text)
+
+    def figure_rows(self) -> list[tuple[str, ...]]:
+        """figure | goal | measured | verdict"""
+        verdicts = {True: "met", False: "**missed**", None: ""}
+        rows = [(figure.name, figure.goal, figure.measured, verdicts[figure.met]) for figure in self.figures]
+        return [("figure", "goal", "measured", ""), *rows]
+
+    def contest_rows(self) -> list[tuple[str, ...]]:
+        """One row per contestant, with the units in the head."""
+        head = ("", "req/s", "p50, ms", "p99, ms", "2xx, %", "CPU, µs/req", "database CPU, µs/req", "CPU after, µs/req")
+        return [head, *((title, *_cells(found)) for title, found in self.contests)]
+
+    def text(self) -> str:
+        """For a terminal."""
+        tables = [aligned(rows) for rows in (self.contest_rows(), self.figure_rows()) if len(rows) > 1]
+        return "\n\n".join([*tables, *self.notes]).replace("**", "")
+
+    def json(self) -> str:
+        """For a program."""
+        return json.dumps(
+            {
+                "machine": machine(),
+                "figures": [figure._asdict() for figure in self.figures],
+                "contests": {title: found._asdict() for title, found in self.contests},
+                "notes": self.notes,
+            },
+            indent=2,
+            ensure_ascii=False,
+        )
+
+    def page(self, **more: object) -> str:
+        """docs/benchmarks.md."""
+        notes = "".join(f"\n{note}\n" for note in self.notes)
+        facts = "\n".join(f"- {name}: {value}" for name, value in machine().items())
+        figures, contests = aligned(self.figure_rows()), aligned(self.contest_rows())
+        return _PAGE.format(figures=figures, contests=contests, notes=notes, machine=facts, **more)
+
+
+def _cells(found: Round) -> tuple[str, ...]:
+    latencies = f"{found.p50:.2f}", f"{found.p99:.2f}"
+    processor = f"{found.cpu:.0f}", f"{found.database_cpu:.0f}", f"{found.later:.0f}"
+    return f"{found.requests_per_second:,.0f}", *latencies, f"{100 * found.good:.2f}", *processor
+
+
+def aligned(rows: list[tuple[str, ...]]) -> str:
+    """A Markdown table that can be read as it is."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    cells = ([cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows)
+    head, *lines = ["| " + " | ".join(row) + " |" for row in cells]
+    return "\n".join([head, "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines])
+
+
+def busy_share(seconds: float = 1.0) -> float:
+    """Which share of the machine's processors others use now."""
+
+    def ticks() -> tuple[int, int]:
+        values = list(map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9]))
+        return sum(values), values[3] + values[4]
+
+    before = ticks()
+    sleep(seconds)
+    total, idle = (now - then for now, then in zip(ticks(), before, strict=True))
+    return 1 - idle / total
+
+
+def machine() -> dict[str, str]:
+    """What the numbers depend on."""
+    cores = Path("/proc/cpuinfo").read_text()
+    model = re.search(r"model name\s*:\s*(.*)", cores)
+    return {
+        "processor": f"{model[1] if model else platform.machine()}, {cores.count('processor	:')} cores",
+        "kernel": f"{platform.system()} {platform.release()}",
+        "Python": platform.python_version(),
+        "aiohttp, uvloop, asyncpg": ", ".join(map(version, ("aiohttp", "uvloop", "asyncpg"))),
+        "SQLite": sqlite3.sqlite_version,
+        "PostgreSQL": _postgres_version(),
+        "wrk": _first_line("wrk", "-v"),
+    }
+
+
+def _postgres_version() -> str:
+    async def ask() -> str:
+        connection = await asyncpg.connect(URL, timeout=5)
+        try:
+            return str(await connection.fetchval("SHOW server_version"))
+        finally:
+            await connection.close()
+
+    try:
+        return asyncio.run(ask())
+    except (OSError, asyncpg.PostgresError, TimeoutError):
+        return "not there"
+
+
+def _first_line(*command: str) -> str:
+    if shutil.which(command[0]) is None:
+        return "not there"
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    return (done.stdout + done.stderr).partition("Copyright")[0].strip()

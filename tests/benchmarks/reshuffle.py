@@ -1,0 +1,152 @@
+"""How long the decision takes when guests must change rooms: one type of 300 rooms, 95 % full for 120 nights, and stays
+for which every night has a room left but no room is free throughout.
+
+Two such hotels. The `lived` one was filled by random bookings, each decided by Innkeeper, until it was 95 % full. The
+`scattered` one is made to be hard: all that is free are single nights, spread evenly over rooms and nights.
+Only the decision is timed (pure rules, one thread); nothing of it is carried out, so all are made in the same hotel.
+"""
+
+import gc
+import json
+import sys
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from time import perf_counter
+from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import msgspec
+from hotels import FIRST_ARRIVAL, plan, stay
+from innkeeper.actors.rules.decisions import Stamp, decide
+from innkeeper.actors.rules.state import HotelState, evolve
+from innkeeper.protocol.booking import Personal
+from innkeeper.protocol.commands import Book, BookingRequest, HotelPlan, OpenHotel
+from innkeeper.protocol.events import BookingConfirmed, Event
+from innkeeper.protocol.record import Recorded
+from innkeeper.protocol.refusals import Refused
+from reception import NOON
+
+ROOMS = 300
+NIGHTS = 120
+STAY_NIGHTS_MAX = 7
+OCCUPANCY = 0.95
+GAP_CHANCE = 0.21  # scattered: a night's gap after every fifth stay of four nights on average: 95 % full
+HOTEL = "hotel-1"
+
+
+class Reshuffled(NamedTuple):
+    """Times in ms; `occupancy` and `refused` are shares; `moves` is how many guests change rooms on average."""
+
+    decisions: int
+    p50: float
+    p99: float
+    longest: float
+    moves: float
+    occupancy: float
+    refused: float
+
+
+def measure(hotel: str, decisions: int, seed: int = 1) -> Reshuffled:
+    """Time so many decisions in the `lived` or the `scattered` hotel."""
+    chance = Random(seed)
+    state = empty_hotel()
+    FILL[hotel](state, chance)
+    calendar = state.calendars["DBL"]
+    times: list[float] = []
+    moves = refused = 0
+    gc.collect()
+    while len(times) < decisions:
+        wanted = _random_stay(chance)
+        first, end = wanted.request.arrival.toordinal(), wanted.request.departure.toordinal()
+        if calendar.free_for(first, end) or calendar.sold_out(first, end):
+            continue
+        start = perf_counter()
+        try:
+            events = decide(state, wanted, Stamp(0, "the one more")).events
+        except Refused:
+            events = ()
+            refused += 1
+        times.append((perf_counter() - start) * 1e3)
+        moves += max(len(events) - 1, 0)
+    times.sort()
+    return Reshuffled(
+        decisions,
+        times[decisions // 2],
+        times[decisions * 99 // 100],
+        times[-1],
+        moves / decisions,
+        _occupancy(state),
+        refused / decisions,
+    )
+
+
+def empty_hotel() -> HotelState:
+    """All 300 rooms, nobody yet."""
+    state = HotelState()
+    opening = OpenHotel(HOTEL, msgspec.convert(plan(HOTEL, {"DBL": ROOMS}), HotelPlan))
+    for event in decide(state, opening, Stamp(NOON, "opening")).events:
+        _happens(state, event)
+    return state
+
+
+def fill_by_living(state: HotelState, chance: Random) -> None:
+    """Random guests ask, and get a room or are refused, until the hotel is 95 % full."""
+    guests = 0
+    while guests % 100 or _occupancy(state) < OCCUPANCY:
+        guests += 1
+        with suppress(Refused):
+            for event in decide(state, _random_stay(chance, 1), Stamp(NOON, f"booking-{guests}")).events:
+                _happens(state, event)
+
+
+def fill_scattered(state: HotelState, chance: Random) -> None:
+    """Room by room, one stay after the other, now and then with a free night between them."""
+    for room in list(state.rooms):
+        night = -chance.randrange(STAY_NIGHTS_MAX)
+        while night < NIGHTS:
+            departure = night + chance.randint(1, STAY_NIGHTS_MAX)
+            if departure > 0:
+                _happens(state, _booking(len(state.bookings), room, max(night, 0), departure))
+            night = departure + (chance.random() < GAP_CHANCE)
+
+
+FILL = {"lived": fill_by_living, "scattered": fill_scattered}
+
+
+def _occupancy(state: HotelState) -> float:
+    nights = state.calendars["DBL"].taken[1 : NIGHTS + 1]
+    return sum(night.bit_count() for night in nights) / (ROOMS * NIGHTS)
+
+
+def _random_stay(chance: Random, nights_min: int = 2) -> Book:
+    nights = chance.randint(nights_min, STAY_NIGHTS_MAX)
+    return Book(HOTEL, msgspec.convert(stay("Guest", chance.randrange(NIGHTS - nights + 1), nights), BookingRequest))
+
+
+def _booking(number: int, room: str, arrival: int, departure: int) -> BookingConfirmed:
+    return BookingConfirmed(
+        booking=f"booking-{number}",
+        locator=f"{number:06d}",
+        room_type="DBL",
+        room=room,
+        arrival=FIRST_ARRIVAL + timedelta(days=arrival),
+        departure=FIRST_ARRIVAL + timedelta(days=departure),
+        adults=2,
+        children=(),
+        guest_id=f"guest-{number}",
+        guest=Personal(f"Guest {number}"),
+        rate=12_000,
+        source="direct",
+        pinned=False,
+    )
+
+
+def _happens(state: HotelState, event: Event) -> None:
+    evolve(state, Recorded(HOTEL, state.seq + 1, NOON, "benchmark", "", "", event))
+
+
+if __name__ == "__main__":
+    print(json.dumps({hotel: measure(hotel, 2_000)._asdict() for hotel in FILL}))

@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""Innkeeper side by side with a bare aiohttp handler and with PostgreSQL, and how it stands to its own goals:
+python tests/benchmarks/run.py, or make bench. The tables go to stdout; docs/benchmarks.md says what they mean."""
+
+import argparse
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import inside
+import parts
+from contestants import HOUSE, Missing
+from load import Load, need_wrk
+from parts import Bench
+from report import Report, busy_share
+
+PARTS: dict[str, Callable[[Bench], None]] = {
+    "bookings": parts.bookings,
+    "contention": parts.contention,
+    "availability": parts.availability,
+    "journal": inside.journal,
+    "memory": inside.memory,
+    "reshuffle": inside.reshuffle,
+}
+WITHOUT_WRK = ("memory", "reshuffle")
+BUSY_SHARE_MAX = 0.1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--seconds", type=int, default=5, help="how long each run of wrk counts (5)")
+    options.add_argument("--rounds", type=int, default=3, help="how many rounds the medians are of (3)")
+    options.add_argument("--clients", type=int, default=64, help="connections at once (64)")
+    options.add_argument("--hotels", type=int, default=20, help="hotels of 300 rooms (20)")
+    options.add_argument("--connections", type=int, default=32, help="connections to PostgreSQL (32)")
+    options.add_argument("--events", type=int, default=200_000, help="bookings in the large journal (200,000)")
+    options.add_argument("--only", choices=PARTS, action="append", help="only this part; may be said again")
+    options.add_argument("--data", type=Path, help="a folder on a real disk, for what is kept meanwhile (build)")
+    options.add_argument("--json", type=Path, metavar="FILE", help="write all numbers here")
+    options.add_argument("--markdown", type=Path, metavar="FILE", help="write the page here (docs/benchmarks.md)")
+    return options
+
+
+def measure(options: argparse.Namespace) -> Report:
+    """Take the parts one after the other, in a folder that goes away with all that they keep."""
+    report = Report()
+    busy: dict[str, float] = {}
+    chosen = options.only or list(PARTS)
+    try:
+        need_wrk()
+    except Missing as missing:
+        report.note(str(missing))
+        chosen = [name for name in chosen if name in WITHOUT_WRK]
+    data = options.data or HOUSE / "build"
+    data.mkdir(parents=True, exist_ok=True)
+    for name in chosen:
+        print(f"{name} …", file=sys.stderr)
+        busy[name] = busy_share()
+        with tempfile.TemporaryDirectory(prefix="benchmark-", dir=data) as folder:
+            load = Load(options.seconds, options.clients)
+            sizes = options.hotels, options.connections, options.events
+            PARTS[name](Bench(load, options.rounds, *sizes, Path(folder), report))
+    shares = [f"{share:.0%} ({name})" for name, share in busy.items() if share > BUSY_SHARE_MAX]
+    if shares:
+        report.note(f"The machine was not quiet; others used of its processors: {', '.join(shares)}.")
+    return report
+
+
+def page(report: Report, options: argparse.Namespace) -> str:
+    """docs/benchmarks.md, with the command that makes it again (but for where it puts what it found)."""
+    sizes = "".join(
+        f" --{name} {getattr(options, name)}"
+        for name in ("seconds", "rounds", "clients", "hotels", "connections", "events")
+    )
+    only = "".join(f" --only {name}" for name in options.only or ())
+    return report.page(
+        rounds=options.rounds,
+        clients=options.clients,
+        hotels=options.hotels,
+        seconds=options.seconds,
+        command=f"python tests/benchmarks/run.py{sizes}{only} --markdown docs/benchmarks.md",
+        parts=", ".join(f"`{name}`" for name in PARTS),
+    )
+
+
+def main() -> int:
+    """Ends with 1 where a promise was broken, 130 where it was interrupted."""
+    options = parser().parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        report = measure(options)
+    except KeyboardInterrupt:
+        return 130
+    except RuntimeError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 1
+    print(report.text())
+    if options.json:
+        options.json.write_text(report.json() + "\n", encoding="utf-8")
+    if options.markdown:
+        options.markdown.write_text(page(report, options), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
