@@ -216,7 +216,7 @@ class HotelActor(HouseActor):
 
     def _report(self) -> None:
         desk, done = self.desk, OrdersDone(self.name, tuple(self.outcomes), tuple(self.records), due_at(self.state))
-        self._forget_batch()
+        self.desk = None
         self.send(desk, done)
 
 

@@ -2,6 +2,10 @@
 
 import os
 import time
+from collections.abc import Iterator
+
+_ID_BYTES = 10
+_POOL_IDS = 512
 
 
 def clock() -> int:
@@ -9,9 +13,20 @@ def clock() -> int:
     return time.time_ns() // 1_000
 
 
+def _chances() -> Iterator[str]:
+    """Random bytes as hexadecimal, enough for one id each; fetched for many at once, as each fetch is a system call."""
+    while True:
+        pool = os.urandom(_ID_BYTES * _POOL_IDS).hex()
+        for start in range(0, len(pool), 2 * _ID_BYTES):
+            yield pool[start : start + 2 * _ID_BYTES]
+
+
+_chance = _chances()
+
+
 def uuid7() -> str:
     """A fresh UUID of version 7 (RFC 9562): unique, and in the order of time."""
     moment = f"{time.time_ns() // 1_000_000:012x}"
-    chance = os.urandom(10).hex()
+    chance = next(_chance)
     variant = "89ab"[int(chance[3], 16) & 3]
     return f"{moment[:8]}-{moment[8:]}-7{chance[:3]}-{variant}{chance[4:7]}-{chance[7:19]}"

@@ -5,6 +5,7 @@ import os
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -54,6 +55,8 @@ _HEADERS = {503: {"Retry-After": "1"}, 401: {"WWW-Authenticate": 'Basic realm="i
 
 _REQUEST_ID = re.compile(rf"[\x21-\x7e]{{1,{limits.request_id_characters_max}}}")
 _SLOW_SECONDS = 0.5
+_PROCESS = os.urandom(8).hex()  # our own request ids: unique to this process, and counted within it
+_requests = count(1)
 
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 
@@ -99,7 +102,7 @@ def refusal_response(request: web.Request, refusal: Refusal, headers: Mapping[st
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give each request its id, turn all that goes wrong into problems, and warn of what is slow."""
     asked = request.headers.get("X-Request-ID")
-    request_id = asked if asked is not None and _REQUEST_ID.fullmatch(asked) else os.urandom(16).hex()
+    request_id = asked if asked is not None and _REQUEST_ID.fullmatch(asked) else f"{_PROCESS}-{next(_requests):x}"
     request[REQUEST_ID] = request_id
     start = time.perf_counter()
     try:

@@ -112,6 +112,8 @@ def booking_resource(booking: Booking) -> BookingResource:
     nights = (booking.departure - arrival).days
     amount = render(booking.rate, currency)
     guest = booking.guest
+    created_at = instant(booking.created_at)
+    changed_at = created_at if booking.changed_at == booking.created_at else instant(booking.changed_at)
     return BookingResource(
         booking.id, booking.locator, booking.hotel, booking.status, booking.room_type, booking.room, booking.pinned,
         arrival, booking.departure, nights, booking.adults, booking.children,
@@ -123,7 +125,7 @@ def booking_resource(booking: Booking) -> BookingResource:
         Amount(render(booking.fee, currency), currency) if booking.fee else None,
         guest.notes, booking.source, booking.group,
         None if booking.expires_at is None else instant(booking.expires_at),
-        instant(booking.created_at), booking.created_by, instant(booking.changed_at), booking.changed_by,
+        created_at, booking.created_by, changed_at, booking.changed_by,
         booking.version,
     )  # fmt: skip
 
