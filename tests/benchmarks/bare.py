@@ -1,7 +1,9 @@
-"""The yardstick: what aiohttp can do at all. It reads the same requests and sends bodies of the same size as ours,
-rendered once; it decides nothing and keeps nothing."""
+"""The yardsticks: what aiohttp can do at all. They read the same requests and send bodies of the same size as ours, and
+decide and keep nothing. One sends a body that was rendered once; the other reads and writes JSON as aiohttp's own
+documentation does (`request.json()`, `web.json_response()`), which is the least that any service has to do."""
 
 import argparse
+import json
 from datetime import timedelta
 
 import msgspec
@@ -32,10 +34,11 @@ def availability_document(nights: int) -> bytes:
     return msgspec.json.encode(availability(reply))
 
 
-def make_app(nights: int) -> web.Application:
+def make_app(nights: int, renders: bool) -> web.Application:
     """The three routes that the benchmarks use."""
     wanted = msgspec.convert(stay("Guest 10000 of 1", 100, 2), BookingRequest)
     booked = msgspec.json.encode(booking_document(ID, "hotel-1", "1001", wanted))
+    document = json.loads(booked)
     left = availability_document(nights)
 
     async def open_hotel(request: web.Request) -> web.Response:
@@ -48,11 +51,17 @@ def make_app(nights: int) -> web.Application:
         headers = {**JSON, "Location": f"/v1/hotels/{hotel}/bookings/{ID}", "ETag": '"1"'}
         return web.Response(body=booked, status=201, headers=headers)
 
+    async def book_and_render(request: web.Request) -> web.Response:
+        asked = await request.json()
+        hotel = request.match_info["hotel"]
+        headers = {"Location": f"/v1/hotels/{hotel}/bookings/{ID}", "ETag": '"1"'}
+        return web.json_response(document | {"room_type": asked["room_type"]}, status=201, headers=headers)
+
     async def show_availability(_: web.Request) -> web.Response:
         return web.Response(body=left, headers=JSON)
 
     app = web.Application()
-    app.router.add_post("/v1/hotels/{hotel}/bookings", book)
+    app.router.add_post("/v1/hotels/{hotel}/bookings", book_and_render if renders else book)
     app.router.add_get("/v1/hotels/{hotel}/availability", show_availability, allow_head=False)
     app.router.add_post("/v1/hotels", open_hotel)
     return app
@@ -62,10 +71,11 @@ def main() -> None:
     """Serve until SIGTERM."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nights", type=int, default=7, help="how many nights the answers on availability are about")
-    nights = parser.parse_args().nights
+    parser.add_argument("--renders", action="store_true", help="render each booking as JSON")
+    options = parser.parse_args()
 
     async def make() -> web.Application:
-        return make_app(nights)
+        return make_app(options.nights, options.renders)
 
     serve(make)
 

@@ -78,6 +78,12 @@ def bare(nights: int = 7) -> Contestant:
     return Contestant("bare", "bare aiohttp handler", lambda _: command, keeps=False)
 
 
+def bare_json() -> Contestant:
+    """A handler that only reads and writes JSON, as aiohttp's documentation shows it."""
+    command = (sys.executable, str(HERE / "bare.py"), "--renders")
+    return Contestant("bare-json", "bare aiohttp handler, JSON read and written", lambda _: command, keeps=False)
+
+
 def postgres(design: str, connections: int) -> Contestant:
     """aiohttp, asyncpg and PostgreSQL."""
     command = (sys.executable, str(HERE / "postgres.py"), "--design", design, "--connections", str(connections))

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
-from contestants import HOUSE, INNKEEPER, Contestant, Missing, Server, bare, postgres, running
+from contestants import HOUSE, INNKEEPER, Contestant, Missing, Server, bare, bare_json, postgres, running
 from hotels import FIRST_ARRIVAL, open_hotels, plan, post_all, stay
 from load import Load, Round, booking_arguments, drive, median
 from report import Report
@@ -49,7 +49,12 @@ def progress(total: int, what: str) -> "tqdm[None]":
 
 def bookings(bench: Bench) -> None:
     """Bookings/s of all contestants, in turns."""
-    contestants = [bare(), INNKEEPER, *(postgres(design, bench.connections) for design in ("exclusion", "counters"))]
+    contestants = [
+        bare(),
+        bare_json(),
+        INNKEEPER,
+        *(postgres(design, bench.connections) for design in ("exclusion", "counters")),
+    ]
     rounds: dict[str, list[Round]] = {contestant.name: [] for contestant in contestants}
     with progress(bench.rounds * len(contestants), "bookings") as bar:
         for number in range(bench.rounds):
@@ -66,6 +71,7 @@ def bookings(bench: Bench) -> None:
     speed = {name: figures.requests_per_second for name, figures in found.items()}
     ours = speed["innkeeper"]
     bench.report.at_least("durable bookings/s ÷ bare aiohttp handler", 0.60, ours / speed["bare"])
+    bench.report.at_least("the same ÷ bare aiohttp handler, JSON read and written", None, ours / speed["bare-json"])
     for design, goal in (("exclusion", 4), ("counters", None)):
         if f"postgres-{design}" in speed:
             bench.report.at_least(f"the same ÷ PostgreSQL, {design}", goal, ours / speed[f"postgres-{design}"])

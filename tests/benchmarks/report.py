@@ -39,6 +39,7 @@ Each is the median of {rounds} round(s) of {seconds} s.
 
 - **A bare aiohttp handler**, the most that this stack can do: it reads the JSON, keeps nothing, and sends a body of
   the same size, rendered once. Nobody could book faster on aiohttp; what is missing to 1.00 is the price of booking.
+  A second one reads and writes the same JSON with aiohttp's own `request.json()` and `web.json_response()`.
 - **aiohttp + asyncpg + PostgreSQL** in two designs. *Exclusion*: a row per booking, `EXCLUDE USING gist (hotel WITH =,
   room WITH =, stay WITH &&)`, a free room chosen by query. *Counters*: free rooms per hotel, type and night, without
   giving anyone a room. Both book in one statement, which is one transaction with its outbox row, `synchronous_commit =

@@ -1,0 +1,173 @@
+"""The journal keeps what it was given, in a chain that shows every change, for one writer at a time."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from innkeeper.protocol.booking import Personal
+from innkeeper.protocol.events import HoldExpired, NoteChanged
+from innkeeper.protocol.journal import Damaged, Fenced, JournalError, KeptReply, Snapshot
+from innkeeper.protocol.record import Recorded
+from innkeeper.storage.journal import SqliteJournal
+from innkeeper.storage.schema import MIGRATIONS, migrate
+
+
+def recorded(seq: int, hotel: str = "north") -> Recorded:
+    """Some event."""
+    return Recorded(hotel, seq, 1_000 + seq, "ann", "request", f"command-{seq}", HoldExpired(f"booking-{seq}"))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the journal is."""
+    return tmp_path / "journal.db"
+
+
+def keep(journal: SqliteJournal, *records: Recorded, replies: tuple[KeptReply, ...] = ()) -> int:
+    """Write and sync."""
+    position = journal.write(records, replies)
+    journal.sync()
+    return position
+
+
+def test_what_was_synced_is_there_in_order_after_opening_again(path: Path) -> None:
+    journal = SqliteJournal(path)
+    records = [recorded(1), recorded(1, "south"), recorded(2)]
+    assert keep(journal, *records) == 3
+    noted = Recorded("north", 3, 5, "bob", "r", "c", NoteChanged("b", "g", Personal("Ann", None, None, "late")))
+    assert keep(journal, noted) == 4
+    journal.close()
+    journal = SqliteJournal(path)
+    assert [record for _, record in journal.read()] == [*records, noted]
+    assert [record for _, record in journal.read(hotel="north", after_hotel_seq=1)] == [recorded(2), noted]
+    assert [position for position, _ in journal.read(after=2)] == [3, 4]
+    assert journal.hotels() == {"north", "south"}
+    assert len(list(journal.checked())) == 4
+    journal.close()
+
+
+def test_what_was_written_but_not_synced_never_was(path: Path) -> None:
+    journal = SqliteJournal(path)
+    keep(journal, recorded(1))
+    journal.write([recorded(2)], [KeptReply("key", b"f", b"r")])
+    assert journal.position() == 1
+    assert journal.reply("key") is None
+    journal.reopen()
+    assert journal.position() == 1
+    assert keep(journal, recorded(2)) == 2
+    journal.close()
+
+
+def test_a_reply_is_kept_with_the_events_it_belongs_to(path: Path) -> None:
+    journal = SqliteJournal(path)
+    kept = KeptReply("key", b"fingerprint", b"reply")
+    keep(journal, recorded(1), replies=(kept,))
+    assert journal.reply("key") == kept
+    assert journal.reply("other") is None
+    with pytest.raises(sqlite3.IntegrityError):
+        journal.write([recorded(2)], [kept])
+    journal.reopen()
+    assert journal.position() == 1
+    journal.close()
+
+
+def test_the_newest_snapshot_of_a_hotel_is_kept(path: Path) -> None:
+    journal = SqliteJournal(path)
+    journal.save_snapshots([Snapshot("north", 1, b"one"), Snapshot("south", 1, b"two")])
+    journal.save_snapshots([Snapshot("north", 5, b"three")])
+    assert list(journal.snapshots("north")) == [Snapshot("north", 5, b"three")]
+    assert len(list(journal.snapshots())) == 2
+    journal.close()
+
+
+def test_a_writer_that_was_superseded_can_write_no_more(path: Path) -> None:
+    stalled = SqliteJournal(path)
+    keep(stalled, recorded(1))
+    newer = SqliteJournal(path)
+    with pytest.raises(Fenced):
+        stalled.write([recorded(2)], [])
+    assert keep(newer, recorded(2)) == 2
+    with pytest.raises(Fenced):
+        stalled.write([], [KeptReply("key", b"f", b"r")])
+    stalled.close()
+    newer.close()
+
+
+def test_a_hotel_s_history_has_each_number_once(path: Path) -> None:
+    journal = SqliteJournal(path)
+    keep(journal, recorded(1))
+    with pytest.raises(sqlite3.IntegrityError):
+        journal.write([recorded(1)], [])
+    journal.close()
+
+
+CHANGES = (
+    "UPDATE events SET by = 'eve' WHERE seq = 2",
+    "UPDATE events SET at = at + 1 WHERE seq = 2",
+    "UPDATE events SET hotel_seq = 9 WHERE seq = 5",
+    "UPDATE events SET correlation = 'x', cause = 'equestcommand-2' WHERE seq = 2",
+    "UPDATE events SET hash = zeroblob(16) WHERE seq = 3",
+    "DELETE FROM events WHERE seq = 1",
+    "DELETE FROM events WHERE seq = 3",
+    "DELETE FROM events WHERE seq = 5",
+    "UPDATE writer SET seq = seq - 1",
+    "UPDATE writer SET hash = zeroblob(16)",
+)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_any_change_to_what_was_written_shows(path: Path, change: str) -> None:
+    journal = SqliteJournal(path)
+    keep(journal, *(recorded(seq) for seq in range(1, 6)))
+    journal.close()
+    with sqlite3.connect(path) as db:
+        db.execute(change)
+    db.close()
+    with pytest.raises(Damaged, match="restore"):
+        SqliteJournal(path)
+
+
+def test_a_change_far_from_the_end_shows_when_the_whole_is_checked(path: Path) -> None:
+    journal = SqliteJournal(path)
+    keep(journal, *(recorded(seq) for seq in range(1, 3_000)))
+    journal.close()
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE events SET by = 'eve' WHERE seq = 2")
+    db.close()
+    journal = SqliteJournal(path)
+    with pytest.raises(Damaged, match="event 2 "):
+        list(journal.checked())
+    journal.close()
+
+
+def test_a_file_is_brought_to_the_newest_schema_step_by_step(path: Path) -> None:
+    def second(db: object) -> None:
+        db.execute("ALTER TABLE snapshots ADD COLUMN taken_at INTEGER")  # type: ignore[attr-defined]
+
+    journal = SqliteJournal(path)
+    keep(journal, recorded(1))
+    journal.close()
+    newer: tuple[Callable[..., None], ...] = (*MIGRATIONS, second)
+    migrate(path, newer)
+    migrate(path, newer)
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (len(newer),)
+        assert db.execute("SELECT count(*) FROM events").fetchone() == (1,)
+    db.close()
+    with pytest.raises(JournalError, match="newer Innkeeper"):
+        migrate(path)
+
+
+def test_a_migration_that_fails_leaves_the_file_as_it_was(path: Path) -> None:
+    def broken(db: object) -> None:
+        db.execute("CREATE TABLE half (done INTEGER)")  # type: ignore[attr-defined]
+        raise RuntimeError("the power fails here")
+
+    migrate(path)
+    with pytest.raises(RuntimeError):
+        migrate(path, (*MIGRATIONS, broken))
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+        assert db.execute("SELECT name FROM sqlite_master WHERE name = 'half'").fetchone() is None
+    db.close()

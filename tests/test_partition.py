@@ -1,0 +1,190 @@
+"""A partition at work: nobody hears of what is not on disk, whatever the disk does, and nobody waits without bound."""
+
+import asyncio
+import errno
+import threading
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from innkeeper.actors import partition as partition_module
+from innkeeper.actors.host import Host
+from innkeeper.actors.partition import Partition
+from innkeeper.protocol.asking import Answer, Asked
+from innkeeper.protocol.commands import Book, Command, OpenHotel
+from innkeeper.protocol.journal import Fenced
+from innkeeper.protocol.queries import DescribeHotel
+from innkeeper.protocol.refusals import KeyReused, Unavailable
+from innkeeper.protocol.replies import BookingReply, HotelReply
+from innkeeper.storage.journal import SqliteJournal
+from reception import HOTEL, NOON, Reception, plan, request
+
+
+class SlowJournal(SqliteJournal):
+    """A real journal on a disk that can be held up, and that can fail."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.free = threading.Event()
+        self.free.set()
+        self.fails = 0
+        self.syncs = 0
+
+    def sync(self) -> None:
+        self.free.wait(10)
+        if self.fails:
+            self.fails -= 1
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().sync()
+        self.syncs += 1
+
+
+class Town:
+    """A partition over a slow journal, with one hotel of nine doubles."""
+
+    def __init__(self, path: Path) -> None:
+        self.journal = SlowJournal(path)
+        ids = (f"id-{number}" for number in range(100_000))
+        self.partition = Partition(lambda: Host(self.journal, lambda: NOON, lambda: next(ids)), lambda: NOON)
+
+    async def say(self, command: Command | DescribeHotel, key: str | None = None) -> Answer:
+        """Ask the partition."""
+        return await self.partition.ask(Asked(command, key, "request", "tester"))
+
+    def booking(self, key: str | None = None, **more: Any) -> "asyncio.Task[Answer]":
+        """A booking on its way."""
+        return asyncio.create_task(self.say(Book(HOTEL, request(**more)), key))
+
+
+def in_town(path: Path, story: Callable[[Town], Coroutine[Any, Any, None]]) -> None:
+    """Let this happen in a town that is opened before and closed after it."""
+
+    async def live() -> None:
+        town = Town(path)
+        await town.partition.start()
+        try:
+            assert isinstance((await town.say(OpenHotel(HOTEL, plan({"DBL": 9})))).answer, HotelReply)
+            await story(town)
+        finally:
+            town.journal.free.set()
+            await town.partition.stop()
+
+    asyncio.run(live())
+
+
+async def moments() -> None:
+    """Time enough for everything that does not wait for the disk."""
+    for _ in range(20):
+        await asyncio.sleep(0.002)
+
+
+def test_nobody_is_told_before_the_disk_has_it(tmp_path: Path) -> None:
+    async def story(town: Town) -> None:
+        town.journal.free.clear()
+        bookings = [town.booking() for _ in range(3)]
+        question = asyncio.create_task(town.say(DescribeHotel(HOTEL)))
+        await moments()
+        assert not any(task.done() for task in (*bookings, question))
+        town.journal.free.set()
+        assert all([isinstance((await booking).answer, BookingReply) for booking in bookings])
+        assert isinstance((await question).answer, HotelReply)
+
+    in_town(tmp_path / "journal.db", story)
+
+
+def test_what_comes_while_the_disk_is_busy_goes_to_it_at_once_afterwards(tmp_path: Path) -> None:
+    async def story(town: Town) -> None:
+        town.journal.free.clear()
+        first = town.booking()
+        await moments()
+        later = []
+        for _ in range(7):
+            later.append(town.booking())
+            await moments()
+        syncs = town.journal.syncs
+        town.journal.free.set()
+        await asyncio.gather(first, *later)
+        assert town.journal.syncs == syncs + 2
+
+    in_town(tmp_path / "journal.db", story)
+
+
+def test_when_the_disk_fails_nobody_is_acknowledged_who_was_decided_on_top_of_it(tmp_path: Path) -> None:
+    async def story(town: Town) -> None:
+        town.journal.free.clear()
+        town.journal.fails = 1
+        first = [town.booking(key="first"), town.booking()]
+        await moments()
+        later = [town.booking(), town.booking(key="later")]
+        await moments()
+        town.journal.free.set()
+        for booking in (*first, *later):
+            assert isinstance((await booking).answer, Unavailable)
+        again = [await town.booking(key=key) for key in ("first", "later")]
+        assert all(isinstance(answer.answer, BookingReply) and not answer.replayed for answer in again)
+        rest = await asyncio.gather(*(town.booking() for _ in range(8)))
+        assert sum(isinstance(answer.answer, BookingReply) for answer in rest) == 7
+
+    in_town(tmp_path / "journal.db", story)
+    recovered = Reception(SqliteJournal(tmp_path / "journal.db"))
+    assert recovered.host.journal.position() == 11 + 9  # a hotel, a type, nine rooms, and nine bookings
+    recovered.host.close()
+
+
+def test_the_same_key_while_the_first_is_on_its_way_to_the_disk_books_once(tmp_path: Path) -> None:
+    async def story(town: Town) -> None:
+        town.journal.free.clear()
+        first = town.booking(key="one")
+        await moments()
+        again, other = town.booking(key="one"), town.booking(key="one", guest="Bob")
+        await moments()
+        assert not any(task.done() for task in (first, again, other))
+        town.journal.free.set()
+        answers = await asyncio.gather(first, again, other)
+        assert [answer.replayed for answer in answers] == [False, True, False]
+        assert answers[0].answer == answers[1].answer
+        assert answers[2].answer == KeyReused()
+
+    in_town(tmp_path / "journal.db", story)
+
+
+def test_too_many_who_wait_are_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partition_module, "commands_waiting_max", 5)
+
+    async def story(town: Town) -> None:
+        town.journal.free.clear()
+        waiting = [town.booking() for _ in range(5)]
+        await moments()
+        assert isinstance((await town.booking()).answer, Unavailable)
+        town.journal.free.set()
+        assert all([isinstance((await booking).answer, BookingReply) for booking in waiting])
+        assert isinstance((await town.booking()).answer, BookingReply)
+
+    in_town(tmp_path / "journal.db", story)
+
+
+def test_a_stop_finishes_what_was_accepted_and_takes_no_more(tmp_path: Path) -> None:
+    async def story(town: Town) -> None:
+        bookings = [town.booking() for _ in range(4)]
+        await asyncio.sleep(0)
+        await town.partition.stop()
+        assert all([isinstance((await booking).answer, BookingReply) for booking in bookings])
+        assert isinstance((await town.booking()).answer, Unavailable)
+        assert not town.partition.ready
+
+    in_town(tmp_path / "journal.db", story)
+
+
+def test_a_partition_whose_journal_was_taken_over_ends_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story(town: Town) -> None:
+        SqliteJournal(tmp_path / "journal.db").close()
+        assert isinstance((await town.booking()).answer, Unavailable)
+        with pytest.raises(Fenced):
+            await town.partition.ended()
+        assert not town.partition.ready
+
+    in_town(tmp_path / "journal.db", story)
+    assert "another process writes" in caplog.text
