@@ -6,13 +6,13 @@ let out. Time and ids come in from outside, so that a whole partition runs the s
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 
 from innkeeper.actors.desk import DeskActor
 from innkeeper.actors.messages import Batch, BatchDone, Furnish, Furnished, Order
-from innkeeper.actors.rules.state import HotelState, evolve, fold, restore
+from innkeeper.actors.recovery import rebuild, rebuild_all
 from innkeeper.protocol import wire
 from innkeeper.protocol.asking import Answer, Asked
 from innkeeper.protocol.commands import Command
@@ -261,46 +261,6 @@ class _FirstOfTheirKeys:
     def __init__(self) -> None:
         self.numbers: dict[str, tuple[int, bytes]] = {}
         self.followers: list[tuple[int, str, bytes]] = []
-
-
-def rebuild(journal: Journal, hotel: str) -> HotelState | None:
-    """One hotel as the journal tells it, None if it never opened."""
-    state = HotelState()
-    for snapshot in journal.snapshots(hotel):
-        state = _restored(snapshot)
-    fold(state, (record for _, record in journal.read(hotel=hotel, after_hotel_seq=state.seq)))
-    return state if state.hotel is not None else None
-
-
-def rebuild_all(journal: Journal, progress: Callable[[int], None]) -> tuple[dict[str, HotelState], int]:
-    """Every hotel as the journal tells it, and how many events were read for that."""
-    states = {snapshot.hotel: _restored(snapshot) for snapshot in journal.snapshots()}
-    events = 0
-    for state_events in _tails(journal, states):
-        for record in state_events:
-            evolve(states.setdefault(record.hotel, HotelState()), record)
-            events += 1
-            if events % 1_000 == 0:
-                progress(events)
-    return states, events
-
-
-def _tails(journal: Journal, states: dict[str, HotelState]) -> Iterable[Iterable[Recorded]]:
-    """The events that no snapshot holds: of each hotel with a snapshot its tail, then all of the others."""
-    if not states:
-        yield (record for _, record in journal.read())
-        return
-    known = set(states)
-    for hotel in known:
-        yield (record for _, record in journal.read(hotel=hotel, after_hotel_seq=states[hotel].seq))
-    for hotel in journal.hotels() - known:
-        yield (record for _, record in journal.read(hotel=hotel))
-
-
-def _restored(snapshot: Snapshot) -> HotelState:
-    described = wire.decode(snapshot.state)
-    assert isinstance(described, StateReply)
-    return restore(described)
 
 
 def _replayed(kept: KeptReply, fingerprint: bytes) -> Answer:

@@ -51,47 +51,16 @@ PLANS = (
         ),
     ),
 )
-BOOKINGS_PER_HOTEL = 240
+BOOKINGS_PER_HOTEL = 400
 _SEED = 1889
-_GIVEN = [
-    "Ana",
-    "Rui",
-    "Inês",
-    "Tiago",
-    "Maeve",
-    "Callum",
-    "Isla",
-    "Ewan",
-    "Sofia",
-    "Mateus",
-    "Yuki",
-    "Haruto",
-    "Léa",
-    "Jonas",
-    "Priya",
-    "Arjun",
-    "Nora",
-    "Emil",
-    "Zofia",
-    "Luca",
-]
-_FAMILY = [
-    "Almeida",
-    "Ferreira",
-    "Lopes",
-    "Reid",
-    "Campbell",
-    "Fraser",
-    "Sato",
-    "Tanaka",
-    "Moreau",
-    "Lindqvist",
-    "Sharma",
-    "Kowalska",
-    "Rossi",
-    "Okafor",
-    "Byrne",
-]
+_GIVEN = (
+    "Ana", "Rui", "Inês", "Tiago", "Maeve", "Callum", "Isla", "Ewan", "Sofia", "Mateus",
+    "Yuki", "Haruto", "Léa", "Jonas", "Priya", "Arjun", "Nora", "Emil", "Zofia", "Luca",
+)  # fmt: skip
+_FAMILY = (
+    "Almeida", "Ferreira", "Lopes", "Reid", "Campbell", "Fraser", "Sato",
+    "Tanaka", "Moreau", "Lindqvist", "Sharma", "Kowalska", "Rossi", "Okafor", "Byrne",
+)  # fmt: skip
 _NOTES = ("", "", "", "", "Late arrival, around 22:30", "Ground floor if possible", "Anniversary", "Cot in the room")
 _SOURCES = ("direct", "direct", "phone", "booking-site", "travel-agency")
 
@@ -130,8 +99,8 @@ async def _live(desk: Desk, hotel: str, request: BookingRequest, fate: float) ->
 
 
 def _request(plan: HotelPlan, today: date, chance: Random) -> BookingRequest:
-    kind = chance.choice(plan.room_types)
-    arrival = today + timedelta(days=0 if chance.random() < 0.12 else int(chance.triangular(0, 75, 6)))
+    (kind,) = chance.choices(plan.room_types, [offer.room_count or len(offer.rooms) for offer in plan.room_types])
+    arrival = today + timedelta(days=0 if chance.random() < 0.12 else int(chance.triangular(0, 70, 3)))
     nights = chance.choice((1, 1, 2, 2, 2, 3, 3, 4, 5, 7, 10))
     given, family = chance.choice(_GIVEN), chance.choice(_FAMILY)
     adults = chance.randint(1, min(kind.max_guests, 2))

@@ -8,7 +8,6 @@ import sqlite3
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
-from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -20,7 +19,6 @@ from innkeeper.storage.schema import migrate
 _COLUMNS = "seq, hotel, hotel_seq, at, by, correlation, cause, type, body, hash"
 _CHECKPOINT_PAGES = 4_000
 _TAIL_EVENTS = 1_000
-_ROWS_PER_STATEMENT = (256, 64, 16, 4, 1)
 GENESIS = bytes(16)
 
 Row = tuple[int, str, int, int, str, str, str, str, bytes, bytes]
@@ -87,8 +85,10 @@ class SqliteJournal:
         if head.rowcount != 1:
             self._db.execute("ROLLBACK")
             raise Fenced(f"another process writes to {self.path} now; this one must stop")
-        self._insert(f"events ({_COLUMNS})", rows)
-        self._insert("replies (key, fingerprint, reply)", [msgspec.structs.astuple(reply) for reply in replies])
+        self._db.executemany(f"INSERT INTO events ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
+        self._db.executemany(
+            "INSERT INTO replies (key, fingerprint, reply) VALUES (?,?,?)", map(msgspec.structs.astuple, replies)
+        )
         self._written = seq, last
         return int(seq)
 
@@ -96,17 +96,6 @@ class SqliteJournal:
         """See `protocol.journal.Journal`."""
         self._db.execute("COMMIT")
         self._seq, self._hash = self._written
-
-    def _insert(self, table: str, rows: Sequence[tuple[object, ...]]) -> None:
-        """Many rows per statement: a statement costs more than its rows."""
-        start = 0
-        for size in _ROWS_PER_STATEMENT:
-            while len(rows) - start >= size:
-                values = ",".join(["(" + ",".join("?" * len(rows[0])) + ")"] * size)
-                self._db.execute(
-                    f"INSERT INTO {table} VALUES {values}", [*chain.from_iterable(rows[start : start + size])]
-                )
-                start += size
 
     def position(self) -> int:
         """See `protocol.journal.Journal`."""

@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
-from innkeeper.actors.host import rebuild
+from innkeeper.actors.recovery import rebuild
 from innkeeper.actors.rules.state import HotelState, describe, fold
 from innkeeper.protocol import commands, refusals
 from innkeeper.protocol.booking import Booking

@@ -28,6 +28,7 @@ class Calendar:
     everyone: int = 0
     taken: list[int] = field(default_factory=lambda: [0] * HORIZON)
     stays: list[list[Claimed]] = field(default_factory=list)
+    shares: bool = False
 
     def add_room(self, number: str) -> None:
         """One more room, free on all nights."""
@@ -36,16 +37,16 @@ class Calendar:
         self.stays.append([])
 
     def sketch(self) -> "Calendar":
-        """A copy to try things on, at the price of two short lists."""
-        return Calendar(self.origin, self.numbers, self.everyone, self.taken[:], self.stays[:])
+        """A copy to try things on, at the price of two short lists: it shares those of stays until it changes one."""
+        return Calendar(self.origin, self.numbers, self.everyone, self.taken[:], self.stays[:], shares=True)
 
     def claim(self, room: int, arrival: int, departure: int, booking: str) -> None:
         """The booking holds the room on these nights. Nothing changes where they are over."""
         if departure <= self.origin:
             return
-        stays = self.stays[room][:]  # a sketch shares the lists, so each change makes a new one
-        insort(stays, (arrival, departure, booking))
-        self.stays[room] = stays
+        if self.shares:
+            self.stays[room] = self.stays[room][:]
+        insort(self.stays[room], (arrival, departure, booking))
         bit = 1 << room
         for night in range(max(arrival - self.origin, 0), departure - self.origin):
             self.taken[night] |= bit

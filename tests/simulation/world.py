@@ -11,7 +11,8 @@ from hashlib import blake2b
 from itertools import count
 from random import Random
 
-from innkeeper.actors.host import Decided, Host, rebuild
+from innkeeper.actors.host import Decided, Host
+from innkeeper.actors.recovery import rebuild
 from innkeeper.actors.rules.state import HotelState, describe, fold
 from innkeeper.protocol import wire
 from innkeeper.protocol.asking import Answer
