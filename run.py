@@ -84,7 +84,6 @@ async def running(data: Path) -> AsyncIterator[tuple[Partition, ReadModels]]:
         views.start()
         gc.collect()
         gc.freeze()  # what stands now stands for long: the collector need not look at it again
-        gc.set_threshold(50_000, 20, 20)  # messages die young and in no cycles: look for these more rarely
         try:
             yield partition, views
         finally:

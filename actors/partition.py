@@ -103,11 +103,10 @@ class Partition:
         while self._queue or not self._stopping:
             if host.must_rest:
                 await self._at_rest.wait()
-            batch = self._take()
+            batch = await self._gather()
             if batch or (host.due_at is not None and host.due_at <= self._clock()):
                 self._decide(host, batch)
                 idle_since = monotonic()
-                await asyncio.sleep(0)  # what has arrived meanwhile makes the next batch
             elif monotonic() - idle_since < _IDLE_SECONDS or not host.save_snapshots():
                 await self._wait(host.due_at)
         await self._at_rest.wait()
@@ -139,9 +138,13 @@ class Partition:
             batch, _ = self._decided.popleft()
             _tell(batch, batch_answers)
 
-    def _take(self) -> list[Waiting]:
+    async def _gather(self) -> list[Waiting]:
+        """What is waiting, and what is arriving just now: the larger a batch, the less each command in it costs."""
         self._wake.clear()
-        queue = self._queue
+        queue, arrived = self._queue, -1
+        while arrived < len(queue) < commands_per_batch_max:
+            arrived = len(queue)
+            await asyncio.sleep(0)
         return [queue.popleft() for _ in range(min(len(queue), commands_per_batch_max))]
 
     async def _wait(self, due_at: int | None) -> None:

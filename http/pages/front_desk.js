@@ -1,248 +1,183 @@
-// The tape chart: asks the API every few seconds, and draws rooms, nights and stays. Whatever guests typed is set as
-// text, never as markup.
+// The front desk's page: the address says what to show, the API says how it stands, and every few seconds it looks again.
 
-const POLL_MILLISECONDS = 5000;
-const DAY_MILLISECONDS = 86_400_000;
+import { ask, askAll, Refused } from "./asking.js";
+import { closeBooking, drawBooking } from "./booking_details.js";
+import { clockTime, counted, dateWithYear, dayOf, isDate, textOf } from "./days.js";
+import { element, part } from "./elements.js";
+import { barOf, drawChart, markOpen } from "./tape_chart.js";
 
-const part = (id) => document.getElementById(id);
-const view = { hotel: null, from: null, nights: 14 };
+const POLL_MILLISECONDS = 5_000;
+const NIGHTS_CHOICES = [14, 21, 31];
+const NIGHTS_BEFORE_TODAY = 1;
+
 let hotels = [];
-let drawn = "";
-let shown = null;
+let businessDay = null;
+let updated = null;
+let asking = new AbortController();
+let nextLook = null;
 
-// A date is a number of days since 1970 here, so that no time zone can shift it.
-const dayOf = (text) => Math.round(Date.parse(`${text}T00:00:00Z`) / DAY_MILLISECONDS);
-const textOf = (day) => new Date(day * DAY_MILLISECONDS).toISOString().slice(0, 10);
-const spoken = (day, options) =>
-  new Intl.DateTimeFormat(undefined, { timeZone: "UTC", ...options }).format(new Date(day * DAY_MILLISECONDS));
+// What the address asks for; without a `from`, the chart follows the business date.
 
-function element(kind, className, text = "") {
-  const made = document.createElement(kind);
-  made.className = className;
-  made.textContent = text;
-  return made;
-}
-
-async function ask(path) {
-  const response = await fetch(path, { headers: { Accept: "application/json" } });
-  const answer = await response.json();
-  if (!response.ok) throw new Error(answer.detail ?? `the server answered ${response.status}`);
-  return answer;
-}
-
-async function askAll(path) {
-  const entries = [];
-  let cursor = "";
-  do {
-    const page = await ask(`${path}?limit=200${cursor && `&cursor=${encodeURIComponent(cursor)}`}`);
-    entries.push(...page.data);
-    cursor = page.next_cursor;
-  } while (cursor);
-  return entries;
-}
-
-function readHash() {
+function wanted() {
   const given = new URLSearchParams(location.hash.slice(1));
-  view.hotel = given.get("hotel");
-  view.from = /^\d{4}-\d{2}-\d{2}$/.test(given.get("from") ?? "") ? dayOf(given.get("from")) : null;
-  view.nights = [14, 21, 31].includes(Number(given.get("nights"))) ? Number(given.get("nights")) : 14;
-}
-
-function show(change) {
-  Object.assign(view, change);
-  const fields = { hotel: view.hotel, nights: view.nights };
-  if (view.from !== null) fields.from = textOf(view.from);
-  location.hash = new URLSearchParams(fields);
-}
-
-function place(made, row, column, columns = 1) {
-  made.style.gridRow = row;
-  made.style.gridColumn = `${column} / span ${columns}`;
-  return made;
-}
-
-// Each night is two columns, so that a stay runs from the middle of one day to the middle of another.
-const columnOf = (night) => 2 + 2 * night;
-
-function nightClass(kind, day, businessDay) {
-  const weekday = new Date(day * DAY_MILLISECONDS).getUTCDay();
-  const weekend = weekday === 0 || weekday === 6 ? " weekend" : "";
-  return kind + (day === businessDay ? " business" : weekend);
-}
-
-function headerRow(chart, business) {
-  const cells = [place(element("div", "corner", "Room"), 1, 1)];
-  for (let night = 0; night < view.nights; night++) {
-    const day = dayOf(chart.from) + night;
-    const cell = element("div", nightClass("day", day, business), spoken(day, { weekday: "short" }));
-    cell.append(element("strong", "", spoken(day, { day: "numeric" })), spoken(day, { month: "short" }));
-    cells.push(place(cell, 1, columnOf(night), 2));
-  }
-  return cells;
-}
-
-function typeRow(row, type, rooms, stays, first) {
-  const cells = [place(element("div", "type", `${type.code} · ${type.name}`), row, 1)];
-  for (let night = 0; night < view.nights; night++) {
-    const day = first + night;
-    const taken = stays.filter((stay) => dayOf(stay.arrival) <= day && day < dayOf(stay.departure)).length;
-    const free = rooms.length - taken;
-    const cell = element("div", free ? "free" : "free none", String(free));
-    cell.title = `${free} of ${rooms.length} ${type.code} free`;
-    cells.push(place(cell, row, columnOf(night), 2));
-  }
-  return cells;
-}
-
-function roomRow(row, room, stays, first, business) {
-  const cells = [place(element("div", "room", room), row, 1)];
-  for (let night = 0; night < view.nights; night++) {
-    cells.push(place(element("div", nightClass("cell", first + night, business)), row, columnOf(night), 2));
-  }
-  return cells.concat(stays.map((stay) => bar(row, stay, first)));
-}
-
-function bar(row, stay, first) {
-  const arrival = dayOf(stay.arrival) - first;
-  const departure = dayOf(stay.departure) - first;
-  const start = arrival < 0 ? columnOf(0) : columnOf(arrival) + 1;
-  const end = departure >= view.nights ? columnOf(view.nights) : columnOf(departure) + 1;
-  const edges = (arrival < 0 ? " early" : "") + (departure >= view.nights ? " late" : "");
-  const text = (stay.pinned ? "● " : "") + stay.guest.name;
-  const made = element("button", `stay ${stay.status}${edges}`, text);
-  made.type = "button";
-  made.title = `${stay.guest.name}, ${stay.locator}: ${stay.arrival} to ${stay.departure}`;
-  made.setAttribute("aria-label", `${made.title}, ${stay.status.replace("_", " ")}, room ${stay.room}`);
-  made.addEventListener("click", () => open(stay.id));
-  return place(made, row, start, Math.max(end - start, 1));
-}
-
-function draw(hotel, chart) {
-  const seen = JSON.stringify([hotel, chart]);
-  if (seen === drawn) return;
-  drawn = seen;
-  const board = part("chart");
-  const [left, top] = [board.scrollLeft, board.scrollTop];
-  const first = dayOf(chart.from);
-  const business = dayOf(chart.business_date);
-  const cells = headerRow(chart, business);
-  let row = 2;
-  for (const type of hotel.room_types) {
-    const stays = chart.bookings.filter((stay) => type.rooms.includes(stay.room));
-    cells.push(...typeRow(row++, type, type.rooms, stays, first));
-    for (const room of type.rooms) {
-      cells.push(...roomRow(row++, room, stays.filter((stay) => stay.room === room), first, business));
-    }
-  }
-  board.style.gridTemplateColumns = `minmax(5rem, max-content) repeat(${2 * view.nights}, minmax(1.45rem, 1fr))`;
-  board.replaceChildren(...cells);
-  board.scrollTo(left, top);
-  part("business-date").textContent = `Business date ${spoken(business, { dateStyle: "full" })}`;
-  part("from").value = chart.from;
-  part("nights").value = String(view.nights);
-}
-
-function fillHotels() {
-  const chooser = part("hotel");
-  const known = [...chooser.options].map((option) => option.value).join();
-  if (known !== hotels.map((hotel) => hotel.id).join()) {
-    chooser.replaceChildren(...hotels.map((hotel) => new Option(hotel.name, hotel.id)));
-  }
-  if (!hotels.some((hotel) => hotel.id === view.hotel)) view.hotel = hotels[0]?.id ?? null;
-  chooser.value = view.hotel;
-}
-
-async function refresh() {
-  try {
-    hotels = await askAll("/v1/hotels");
-    fillHotels();
-    part("nothing").hidden = hotels.length > 0;
-    const hotel = hotels.find((one) => one.id === view.hotel);
-    if (hotel) {
-      const from = view.from ?? dayOf(hotel.business_date) - 2;
-      const window = `from=${textOf(from)}&to=${textOf(from + view.nights)}`;
-      draw(hotel, await ask(`/v1/hotels/${encodeURIComponent(hotel.id)}/tape-chart?${window}`));
-    }
-    part("message").hidden = true;
-  } catch (error) {
-    part("message").textContent = `The chart may be out of date: ${error.message}. Trying again …`;
-    part("message").hidden = false;
-  }
-}
-
-function facts(booking) {
-  const guests = booking.adults + (booking.children.length ? ` + children of ${booking.children.join(", ")}` : "");
+  const [from, nights] = [given.get("from"), Number(given.get("nights"))];
   return {
-    Locator: booking.locator,
-    Status: booking.status.replace("_", " "),
-    Stay: `${booking.arrival} to ${booking.departure}, ${booking.nights} nights`,
-    Room: `${booking.room} (${booking.room_type})${booking.pinned ? ", promised" : ""}`,
-    Guests: guests,
-    "E-mail": booking.guest.email,
-    Phone: booking.guest.phone,
-    Notes: booking.notes,
-    Source: booking.source,
-    "Held until": booking.expires_at,
-    Fee: booking.fee && `${booking.fee.amount} ${booking.fee.currency}`,
+    hotel: given.get("hotel"),
+    from: isDate(from) ? from : null,
+    nights: NIGHTS_CHOICES.includes(nights) ? nights : NIGHTS_CHOICES[0],
+    booking: given.get("booking"),
   };
 }
 
-function priceRow(label, amount) {
-  const row = element("tr", "");
-  row.append(element("td", "", label), element("td", "", amount));
-  return row;
+function address(change) {
+  const said = Object.entries({ ...wanted(), ...change }).filter(([, value]) => value !== null);
+  return `#${new URLSearchParams(said)}`;
 }
 
-async function open(id) {
-  const path = `/v1/hotels/${encodeURIComponent(view.hotel)}/bookings/${encodeURIComponent(id)}`;
-  const [booking, history] = await Promise.all([ask(path), ask(`${path}/history`)]);
-  shown = document.activeElement;
-  part("guest").textContent = booking.guest.name;
-  const lines = Object.entries(facts(booking)).filter(([, value]) => value !== null && value !== "");
-  part("facts").replaceChildren(
-    ...lines.flatMap(([name, value]) => [element("dt", "", name), element("dd", "", String(value))]),
-  );
-  const price = booking.price;
-  part("price").replaceChildren(
-    ...price.nights.map((night) => priceRow(night.date, night.amount)),
-    priceRow("Total", `${price.total} ${price.currency}`),
-  );
-  part("history").replaceChildren(
-    ...history.data.map((event) =>
-      element("li", "", `${event.type.split(".").slice(1, -1).join(" ")}, ${event.time.slice(0, 16)}Z, ${event.by}`),
-    ),
-  );
-  part("details").hidden = false;
-  part("close").focus();
-}
-
-function close() {
-  part("details").hidden = true;
-  shown?.focus();
+function go(change) {
+  location.hash = address(change);
 }
 
 function firstDay() {
-  return dayOf(part("from").value);
+  const { from } = wanted();
+  return from === null ? businessDay - NIGHTS_BEFORE_TODAY : dayOf(from);
 }
 
-part("example").textContent = `curl -H 'Content-Type: application/json' ${location.origin}/v1/hotels -d '{
-  "name": "Hotel do Mar", "timezone": "Europe/Lisbon", "currency": "EUR",
-  "room_types": [{"code": "DBL", "name": "Double", "max_guests": 2,
-                  "rate": {"amount": "120.00", "currency": "EUR"}, "room_count": 10}]}'`;
-part("hotel").addEventListener("change", (event) => show({ hotel: event.target.value, from: null }));
-part("nights").addEventListener("change", (event) => show({ nights: Number(event.target.value) }));
-part("from").addEventListener("change", (event) => event.target.value && show({ from: dayOf(event.target.value) }));
-part("back").addEventListener("click", () => show({ from: firstDay() - 7 }));
-part("forward").addEventListener("click", () => show({ from: firstDay() + 7 }));
-part("today").addEventListener("click", () => show({ from: null }));
-part("close").addEventListener("click", close);
-addEventListener("keydown", (event) => event.key === "Escape" && close());
-addEventListener("hashchange", () => {
-  readHash();
-  refresh();
-});
-document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && refresh());
-setInterval(() => document.visibilityState === "visible" && refresh(), POLL_MILLISECONDS);
+// Looking again
 
-readHash();
-refresh();
+async function look() {
+  asking.abort();
+  const mine = (asking = new AbortController());
+  clearTimeout(nextLook);
+  try {
+    await showAll(mine.signal);
+    if (mine.signal.aborted) return;
+    updated = clockTime();
+    part("updated").textContent = `Up to date at ${updated}`;
+    say("");
+  } catch (error) {
+    if (mine.signal.aborted) return;
+    say(complaint(error));
+  }
+  if (document.visibilityState === "visible") nextLook = setTimeout(look, POLL_MILLISECONDS);
+}
+
+async function showAll(signal) {
+  const hotel = await chosenHotel(signal);
+  part("nothing").hidden = hotel !== null;
+  part("chart").hidden = hotel === null;
+  if (hotel === null) return;
+  businessDay = dayOf(hotel.business_date);
+  await showChart(hotel, signal);
+  await showBooking(hotel, signal);
+}
+
+async function chosenHotel(signal) {
+  if (!hotels.some((hotel) => hotel.id === wanted().hotel)) {
+    hotels = await askAll("/v1/hotels", signal);
+    fillChooser();
+  }
+  if (!hotels.length) return null;
+  const known = hotels.find((hotel) => hotel.id === wanted().hotel) ?? hotels[0];
+  if (known.id !== wanted().hotel) history.replaceState(null, "", address({ hotel: known.id }));
+  part("hotel").value = known.id;
+  return ask(pathOf(known.id), signal);
+}
+
+async function showChart(hotel, signal) {
+  const { nights } = wanted();
+  const first = firstDay();
+  part("from").value = textOf(first);
+  part("nights").value = String(nights);
+  const chart = await ask(`${pathOf(hotel.id)}/tape-chart?from=${textOf(first)}&to=${textOf(first + nights)}`, signal);
+  drawChart(hotel, chart);
+  part("summary").replaceChildren(...summary(chart));
+  document.title = `${hotel.name} · Innkeeper`;
+}
+
+async function showBooking(hotel, signal) {
+  const { booking } = wanted();
+  markOpen(booking);
+  if (booking === null) return;
+  const path = `${pathOf(hotel.id)}/bookings/${encodeURIComponent(booking)}`;
+  const [found, events] = await Promise.all([ask(path, signal), ask(`${path}/history`, signal)]);
+  drawBooking(hotel, found, events.data);
+}
+
+const pathOf = (hotel) => `/v1/hotels/${encodeURIComponent(hotel)}`;
+
+function fillChooser() {
+  part("hotel").replaceChildren(...hotels.map((hotel) => new Option(hotel.name, hotel.id)));
+}
+
+// What the desk has before it today; it can only be told from a chart that shows last night and tonight.
+
+function summary(chart) {
+  const today = chart.business_date;
+  const date = element("strong", "", {}, dateWithYear(dayOf(today)));
+  if (!(chart.from < today && today < chart.to)) return [date];
+  const inHouse = chart.bookings.filter((stay) => stay.status === "in_house");
+  const dueIn = chart.bookings.filter((stay) => stay.status === "confirmed" && stay.arrival <= today);
+  const dueOut = inHouse.filter((stay) => stay.departure <= today);
+  return [date, ` · ${inHouse.length} in house · ${dueIn.length} due in · ${dueOut.length} due out`];
+}
+
+function complaint(error) {
+  if (error instanceof Refused) return `This cannot be shown: ${error.message}.`;
+  const last = updated === null ? "" : ` What you see is how things stood at ${updated}.`;
+  return `The server cannot be reached.${last} Trying again every ${counted(POLL_MILLISECONDS / 1_000, "second")} …`;
+}
+
+function say(message) {
+  if (part("message").textContent !== message) part("message").textContent = message;
+  part("message").hidden = message === "";
+  document.body.classList.toggle("troubled", message !== "");
+}
+
+function followAddress() {
+  const { booking } = wanted();
+  if (booking === null) close();
+  look();
+}
+
+function close() {
+  const { booking } = wanted();
+  if (booking !== null) go({ booking: null });
+  if (closeBooking()) barOf(opened)?.focus();
+}
+
+let opened = null;
+
+function open(bar) {
+  opened = bar.dataset.booking;
+  go({ booking: opened });
+}
+
+function listen(id, kind, act) {
+  part(id).addEventListener(kind, act);
+}
+
+listen("hotel", "change", (event) => go({ hotel: event.target.value, from: null, booking: null }));
+listen("nights", "change", (event) => go({ nights: Number(event.target.value) }));
+listen("from", "change", (event) => isDate(event.target.value) && go({ from: event.target.value }));
+listen("earlier", "click", () => go({ from: textOf(firstDay() - 7) }));
+listen("later", "click", () => go({ from: textOf(firstDay() + 7) }));
+listen("today", "click", () => go({ from: null }));
+listen("close", "click", close);
+listen("board", "click", (event) => {
+  const bar = event.target.closest(".stay");
+  if (bar) open(bar);
+});
+addEventListener("keydown", (event) => event.key === "Escape" && close());
+addEventListener("hashchange", followAddress);
+addEventListener("online", look);
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(nextLook);
+  if (document.visibilityState === "visible") look();
+});
+
+part("example").textContent = `curl ${location.origin}/v1/hotels -H 'Content-Type: application/json' -d '{
+  "name": "Hotel do Mar", "timezone": "Europe/Lisbon", "currency": "EUR",
+  "room_types": [{"code": "DBL", "name": "Double", "max_guests": 2, "room_count": 10,
+                  "rate": {"amount": "120.00", "currency": "EUR"}}]}'`;
+look();
