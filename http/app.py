@@ -1,7 +1,7 @@
 """The gateway's table of contents: what it needs, what it serves, what stands before every request."""
 
 from aiohttp import web
-from innkeeper.http.handlers import DESK, PAGES, VIEWS
+from innkeeper.http.handlers import DESK, PAGE_HEADERS, PAGES, VIEWS
 from innkeeper.http.keys import Keys, require
 from innkeeper.http.problems import guard
 from innkeeper.http.routes import ROUTES
@@ -16,5 +16,17 @@ def make_app(desk: Desk, views: Views, keys: Keys | None = None) -> web.Applicat
     app[DESK] = desk
     app[VIEWS] = views
     app.add_routes(ROUTES)
-    app.router.add_static("/pages", PAGES)
+    app.add_subapp("/pages", _page_parts())
     return app
+
+
+def _page_parts() -> web.Application:
+    """What the front desk's page is made of, under the same headers as the page."""
+
+    async def put_headers(_: web.Request, response: web.StreamResponse) -> None:
+        response.headers.update(PAGE_HEADERS)
+
+    parts = web.Application()
+    parts.router.add_static("/", PAGES)
+    parts.on_response_prepare.append(put_headers)
+    return parts

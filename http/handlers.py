@@ -56,8 +56,10 @@ _hotel_plan = msgspec.json.Decoder(HotelPlan)
 _booking_request = msgspec.json.Decoder(BookingRequest)
 _booking_change = msgspec.json.Decoder(BookingChange)
 _audit_request = msgspec.json.Decoder(AuditRequest)
-_PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src data:; frame-ancestors 'none'",
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
@@ -237,4 +239,4 @@ async def show_ready(request: web.Request) -> web.Response:
 
 async def show_front_desk(_: web.Request) -> web.FileResponse:
     """GET /"""
-    return web.FileResponse(PAGES / "front_desk.html", headers=_PAGE_HEADERS)
+    return web.FileResponse(PAGES / "front_desk.html", headers=PAGE_HEADERS)

@@ -1,8 +1,10 @@
-"""The page at `/`, in a real browser: it shows who stays where, and takes nothing from a guest but text."""
+"""The page at `/`: what is served, and what a real browser makes of it. It shows who stays where, and takes nothing
+from a guest but text."""
 
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,62 +16,90 @@ QUIET = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
+PARTS = Path(__file__).parents[1] / "http" / "pages"
+TYPES = {".html": "text/html", ".css": "text/css", ".js": "application/javascript"}
+POLICY = {
+    "default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "img-src 'self' data:",
+    "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
+}  # fmt: skip
+MARKUP = "<img src=x onerror=document.title='taken'>"
 
 
 @pytest.fixture
-def front(tmp_path: Path) -> FrontDesk:
+def front(tmp_path: Path) -> Iterator[FrontDesk]:
     """A front desk of its own."""
     with front_desk(tmp_path) as opened:
         yield opened
 
 
-def seen_in_browser(front: FrontDesk, profile: Path) -> str:
+def seen_in_browser(front: FrontDesk, profile: Path, address: str = "") -> str:
     """The page as the browser has made it, after its scripts have run."""
     demand(CHROMIUM is not None, "no Chromium on this machine; on Debian: apt install chromium")
     command = [CHROMIUM, *QUIET, f"--user-data-dir={profile}", "--virtual-time-budget=4000", "--dump-dom"]
     done = subprocess.run(
-        [*command, f"http://127.0.0.1:{front.port}/"], capture_output=True, text=True, timeout=60, check=True
+        [*command, f"http://127.0.0.1:{front.port}/{address}"], capture_output=True, text=True, timeout=60, check=True
     )
     return done.stdout
 
 
-def test_the_page_and_its_parts_come_from_here_alone(front: FrontDesk) -> None:
-    page = front.get("/")
-    assert page.status == 200
-    assert page.headers["content-type"].startswith("text/html")
-    assert "default-src 'self'" in page.headers["content-security-policy"]
-    parts = re.findall(r'(?:href|src)="(/[^"]+)"', page.body.decode())
-    assert len(parts) == 2
-    for part in parts:
-        reply = front.get(part)
-        assert reply.status == 200
-        assert not re.search(rb"https?://", reply.body), f"{part} speaks of another host"
-    assert b"style=" not in page.body
-    assert b"<script>" not in page.body
+def test_the_page_allows_nothing_but_what_comes_from_here(front: FrontDesk) -> None:
+    served = {"/": PARTS / "front_desk.html"} | {f"/pages/{part.name}": part for part in PARTS.iterdir()}
+    for path, file in served.items():
+        reply = front.get(path)
+        assert (reply.status, reply.body) == (200, file.read_bytes()), path
+        assert reply.headers["content-type"].partition(";")[0] == TYPES[file.suffix]
+        assert set(reply.headers["content-security-policy"].split("; ")) == POLICY
+        assert reply.headers["x-content-type-options"] == "nosniff"
+        assert reply.headers["cache-control"] == "no-cache", "an old script may not meet a new page"
 
 
-def test_nothing_but_the_page_s_parts_is_given_away(front: FrontDesk) -> None:
-    for path in ("/pages/", "/pages/../run.py", "/pages/..%2fapp.py", "/pages/%2e%2e/app.py", "/pages/none"):
+@pytest.mark.parametrize("part", sorted(PARTS.iterdir()), ids=lambda part: part.name)
+def test_no_part_names_another_host_or_makes_markup_from_text(part: Path) -> None:
+    text = part.read_text()
+    assert not re.search(r"https?://|\burl\(", text)
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b", text)
+    if part.suffix == ".html":
+        assert not re.search(r"\s(style|on\w+)=|<style|<script(?![^>]*\bsrc=)", text)
+    for name in re.findall(r'from "\./(\w+\.js)"|/pages/([\w.]+)"', text):
+        assert (PARTS / "".join(name)).exists(), f"{part.name} asks for {name}"
+
+
+def test_nothing_but_the_parts_of_the_page_is_given_away(front: FrontDesk) -> None:
+    for path in ("/pages", "/pages/", "/pages/../run.py", "/pages/..%2fapp.py", "/pages/%2e%2e/app.py", "/pages/none"):
         assert front.get(path).status in (403, 404), path
 
 
-def test_a_browser_shows_the_guests_on_the_chart(front: FrontDesk, tmp_path: Path) -> None:
+def test_the_chart_shows_who_stays_where(front: FrontDesk, tmp_path: Path) -> None:
     hotel = front.open({"DBL": 2}, name="Hotel do Mar")
     booking = front.book(hotel, 0, 3, guest={"name": "Ana Sousa"})
     page = seen_in_browser(front, tmp_path / "profile")
-    assert "Ana Sousa" in page
+    assert '<span class="name">Ana Sousa</span>' in page
     assert "Hotel do Mar" in page
-    assert booking["locator"] in page
+    assert f"({booking['locator']})" in page
+    assert 'aria-label="Mon 1 Jun: 1 of 2 DBL free"' in page
+
+
+def test_a_link_to_a_booking_opens_all_about_it(front: FrontDesk, tmp_path: Path) -> None:
+    hotel = front.open(id="seaside")
+    booking = front.book(hotel, 1, 2, guest={"name": "Ana Sousa", "email": "ana@example.com"}, notes="late arrival")
+    front.act(hotel, booking, "pin")
+    page = seen_in_browser(front, tmp_path / "profile", f"#hotel=seaside&booking={booking['id']}")
+    assert '<h2 id="guest">Ana Sousa</h2>' in page
+    for fact in (booking["locator"], "ana@example.com", "late arrival", "101, DBL, promised"):
+        assert f"<dd>{fact}</dd>" in page
+    for text in ("Wed 3 Jun", "200.00 EUR", "pinned"):
+        assert f">{text}<" in page
 
 
 def test_a_name_that_is_markup_stays_text(front: FrontDesk, tmp_path: Path) -> None:
-    front.book(front.open(), 0, guest={"name": "<img src=x onerror=document.title=1>"})
-    page = seen_in_browser(front, tmp_path / "profile")
-    assert "&lt;img src=x" in page
+    booking = front.book(front.open(id="seaside"), 0, guest={"name": MARKUP}, notes=MARKUP)
+    page = seen_in_browser(front, tmp_path / "profile", f"#hotel=seaside&booking={booking['id']}")
+    assert page.count("&lt;img src=x") >= 3, "in the chart, as the panel's title, and in the notes"
     assert "<img" not in page
+    assert "<title>Seaside" in page
 
 
 def test_an_empty_house_says_what_to_do_next(front: FrontDesk, tmp_path: Path) -> None:
     page = seen_in_browser(front, tmp_path / "profile")
-    assert "No hotel is open yet" in page
-    assert "/v1/hotels" in page
+    assert '<section id="nothing">' in page
+    assert f"curl http://127.0.0.1:{front.port}/v1/hotels" in page

@@ -1,10 +1,11 @@
-// The front desk's page: the address says what to show, the API says how it stands, and every few seconds it looks again.
+// The front desk's page: the address says what to show, the API says how it stands, and every few seconds it looks
+// again.
 
 import { ask, askAll, Refused } from "./asking.js";
 import { closeBooking, drawBooking } from "./booking_details.js";
-import { clockTime, counted, dateWithYear, dayOf, isDate, textOf } from "./days.js";
+import { clockTime, counted, dayOf, isDate, shortDate, textOf } from "./days.js";
 import { element, part } from "./elements.js";
-import { barOf, drawChart, markOpen } from "./tape_chart.js";
+import { barOf, drawChart, drawnHotel, markOpen } from "./tape_chart.js";
 
 const POLL_MILLISECONDS = 5_000;
 const NIGHTS_CHOICES = [14, 21, 31];
@@ -57,6 +58,7 @@ async function look() {
     say("");
   } catch (error) {
     if (mine.signal.aborted) return;
+    if (drawnHotel() !== wanted().hotel) hideChart();
     say(complaint(error));
   }
   if (document.visibilityState === "visible") nextLook = setTimeout(look, POLL_MILLISECONDS);
@@ -101,12 +103,15 @@ async function showBooking(hotel, signal) {
   if (booking === null) return;
   const path = `${pathOf(hotel.id)}/bookings/${encodeURIComponent(booking)}`;
   const [found, events] = await Promise.all([ask(path, signal), ask(`${path}/history`, signal)]);
-  drawBooking(hotel, found, events.data);
+  const opening = drawBooking(hotel, found, events.data);
+  if (opening) barOf(booking)?.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
 const pathOf = (hotel) => `/v1/hotels/${encodeURIComponent(hotel)}`;
 
 function fillChooser() {
+  const known = [...part("hotel").options].map((option) => option.value + option.text);
+  if (known.join() === hotels.map((hotel) => hotel.id + hotel.name).join()) return;
   part("hotel").replaceChildren(...hotels.map((hotel) => new Option(hotel.name, hotel.id)));
 }
 
@@ -114,7 +119,7 @@ function fillChooser() {
 
 function summary(chart) {
   const today = chart.business_date;
-  const date = element("strong", "", {}, dateWithYear(dayOf(today)));
+  const date = element("strong", "", {}, shortDate(dayOf(today)));
   if (!(chart.from < today && today < chart.to)) return [date];
   const inHouse = chart.bookings.filter((stay) => stay.status === "in_house");
   const dueIn = chart.bookings.filter((stay) => stay.status === "confirmed" && stay.arrival <= today);
@@ -128,35 +133,36 @@ function complaint(error) {
   return `The server cannot be reached.${last} Trying again every ${counted(POLL_MILLISECONDS / 1_000, "second")} …`;
 }
 
+function hideChart() {
+  part("chart").hidden = true;
+  part("summary").replaceChildren();
+  updated = null;
+}
+
 function say(message) {
   if (part("message").textContent !== message) part("message").textContent = message;
   part("message").hidden = message === "";
   document.body.classList.toggle("troubled", message !== "");
 }
 
-function followAddress() {
-  const { booking } = wanted();
-  if (booking === null) close();
-  look();
-}
+// What the hands do
 
 function close() {
-  const { booking } = wanted();
-  if (booking !== null) go({ booking: null });
-  if (closeBooking()) barOf(opened)?.focus();
-}
-
-let opened = null;
-
-function open(bar) {
-  opened = bar.dataset.booking;
-  go({ booking: opened });
+  if (wanted().booking !== null) go({ booking: null });
+  const closed = closeBooking();
+  if (closed !== null) (barOf(closed) ?? part("chart")).focus();
 }
 
 function listen(id, kind, act) {
   part(id).addEventListener(kind, act);
 }
 
+function askForHotelsAnew() {
+  hotels = [];
+  look();
+}
+
+listen("hotel", "focus", askForHotelsAnew);
 listen("hotel", "change", (event) => go({ hotel: event.target.value, from: null, booking: null }));
 listen("nights", "change", (event) => go({ nights: Number(event.target.value) }));
 listen("from", "change", (event) => isDate(event.target.value) && go({ from: event.target.value }));
@@ -166,10 +172,13 @@ listen("today", "click", () => go({ from: null }));
 listen("close", "click", close);
 listen("board", "click", (event) => {
   const bar = event.target.closest(".stay");
-  if (bar) open(bar);
+  if (bar) go({ booking: bar.dataset.booking });
 });
 addEventListener("keydown", (event) => event.key === "Escape" && close());
-addEventListener("hashchange", followAddress);
+addEventListener("hashchange", () => {
+  if (wanted().booking === null) close();
+  look();
+});
 addEventListener("online", look);
 document.addEventListener("visibilitychange", () => {
   clearTimeout(nextLook);
@@ -178,6 +187,6 @@ document.addEventListener("visibilitychange", () => {
 
 part("example").textContent = `curl ${location.origin}/v1/hotels -H 'Content-Type: application/json' -d '{
   "name": "Hotel do Mar", "timezone": "Europe/Lisbon", "currency": "EUR",
-  "room_types": [{"code": "DBL", "name": "Double", "max_guests": 2, "room_count": 10,
-                  "rate": {"amount": "120.00", "currency": "EUR"}}]}'`;
+  "room_types": [{"code": "DBL", "name": "Double", "max_guests": 2,
+                  "room_count": 10, "rate": {"amount": "120.00", "currency": "EUR"}}]}'`;
 look();

@@ -1,0 +1,18 @@
+// The only place where elements are made: whatever guests typed is set as text, never as markup.
+
+export const part = (id) => document.getElementById(id);
+
+/** An element with a class, attributes, and children that are elements or text. */
+export function element(kind, className = "", attributes = {}, ...children) {
+  const made = document.createElement(kind);
+  if (className) made.className = className;
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+/** Put an element into grid columns. */
+export function across(made, column, columns) {
+  made.style.gridColumn = `${column} / span ${columns}`;
+  return made;
+}

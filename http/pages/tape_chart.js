@@ -1,0 +1,169 @@
+// The tape chart itself: rooms down, nights across, and a bar for each stay. Each night is two columns, so that a stay
+// runs from the middle of its arrival day to the middle of its departure day.
+
+import { counted, dayOf, dayOfMonth, isWeekend, longDate, month, shortDate, stayDates, weekday } from "./days.js";
+import { across, element, part } from "./elements.js";
+
+const FIRST_COLUMN = 2; // the first holds the rooms
+const board = part("board");
+const chart = part("chart");
+let drawn = { text: "", hotel: null };
+
+/** Draw a hotel's chart, unless it stands there already; what is in view and in focus stays so. */
+export function drawChart(hotel, answer) {
+  const text = JSON.stringify([hotel, answer]);
+  if (text === drawn.text) return;
+  const [left, top] = drawn.hotel === hotel.id ? [chart.scrollLeft, chart.scrollTop] : [0, 0];
+  const focused = board.contains(document.activeElement) ? document.activeElement.dataset.booking : null;
+  drawn = { text, hotel: hotel.id };
+  const nights = nightsOf(answer);
+  board.style.setProperty("--halves", 2 * nights.length);
+  board.replaceChildren(shades(nights), header(nights), ...groups(hotel, answer.bookings, nights));
+  chart.scrollTo(left, top);
+  enter(barOf(focused) ?? board.querySelector(".stay"));
+  barOf(focused)?.focus({ preventScroll: true });
+}
+
+export const drawnHotel = () => drawn.hotel;
+export const barOf = (booking) => [...board.querySelectorAll(".stay")].find((bar) => bar.dataset.booking === booking);
+
+/** Mark the bar whose details are open. */
+export function markOpen(booking) {
+  for (const bar of board.querySelectorAll(".stay")) {
+    bar.setAttribute("aria-expanded", String(bar.dataset.booking === booking));
+  }
+}
+
+function nightsOf(answer) {
+  const [first, business] = [dayOf(answer.from), dayOf(answer.business_date)];
+  return Array.from({ length: dayOf(answer.to) - first }, (_, index) => ({
+    day: first + index,
+    column: FIRST_COLUMN + 2 * index,
+    kind: kindOf(first + index, business),
+  }));
+}
+
+function kindOf(day, business) {
+  if (day === business) return "business";
+  return isWeekend(day) ? "weekend" : "";
+}
+
+function shades(nights) {
+  const layer = element("div", "row shades", { "aria-hidden": "true" });
+  layer.append(...nights.map((night) => across(element("div", `shade ${night.kind}`), night.column, 2)));
+  return layer;
+}
+
+function header(nights) {
+  const row = element("div", "row header", { role: "row" });
+  row.append(element("div", "corner", { role: "columnheader" }, "Room"), ...months(nights), ...nights.map(dayHeader));
+  return row;
+}
+
+function months(nights) {
+  const spans = Map.groupBy(nights, (night) => month(night.day));
+  return [...spans].map(([name, span]) => {
+    const label = element("span", "", {}, name);
+    return across(element("div", "month", { "aria-hidden": "true" }, label), span[0].column, 2 * span.length);
+  });
+}
+
+function dayHeader(night) {
+  const said = { role: "columnheader", "aria-label": longDate(night.day), title: longDate(night.day) };
+  if (night.kind === "business") said["aria-current"] = "date";
+  const number = element("strong", "", {}, dayOfMonth(night.day));
+  return across(element("div", `day ${night.kind}`, said, weekday(night.day), number), night.column, 2);
+}
+
+function groups(hotel, stays, nights) {
+  const byRoom = Map.groupBy(stays, (stay) => stay.room);
+  return hotel.room_types.map((type) => {
+    const inType = type.rooms.flatMap((room) => byRoom.get(room) ?? []);
+    const rows = type.rooms.map((room) => roomRow(room, byRoom.get(room) ?? [], nights));
+    return element("div", "group", { role: "rowgroup" }, typeRow(type, inType, nights), ...rows);
+  });
+}
+
+function typeRow(type, stays, nights) {
+  const title = { role: "rowheader", title: `${type.code}: ${type.name}` };
+  const name = element("div", "type", title, element("b", "", {}, type.code), element("span", "", {}, type.name));
+  const counts = nights.map((night) => freeCount(type, stays, night));
+  return element("div", "row free-rooms", { role: "row" }, name, ...counts);
+}
+
+function freeCount(type, stays, night) {
+  const taken = stays.filter((stay) => dayOf(stay.arrival) <= night.day && night.day < dayOf(stay.departure));
+  const free = type.rooms.length - taken.length;
+  const said = `${shortDate(night.day)}: ${free} of ${type.rooms.length} ${type.code} free`;
+  const attributes = { role: "gridcell", title: said, "aria-label": said };
+  return across(element("div", free > 0 ? "free" : "free none", attributes, String(free)), night.column, 2);
+}
+
+function roomRow(room, stays, nights) {
+  const cell = { role: "gridcell", "aria-colspan": nights.length };
+  const bars = element("div", "stays", cell, ...stays.map((stay) => bar(stay, nights)));
+  return element("div", "row room-row", { role: "row" }, element("div", "room", { role: "rowheader" }, room), bars);
+}
+
+function bar(stay, nights) {
+  const first = nights[0].day;
+  const start = 2 * (dayOf(stay.arrival) - first) + 2;
+  const end = 2 * (dayOf(stay.departure) - first) + 2;
+  const last = 2 * nights.length + 1;
+  const edges = (start < 1 ? " early" : "") + (end > last ? " late" : "");
+  const said = description(stay);
+  const attributes = { type: "button", tabindex: "-1", title: said, "aria-label": said, "aria-haspopup": "dialog" };
+  const name = element("span", "name", {}, ...(stay.pinned ? [element("i", "pin")] : []), stay.guest.name);
+  const made = element("button", `stay ${stay.status}${edges}`, attributes, name);
+  made.dataset.booking = stay.id;
+  const from = Math.max(start, 1);
+  return across(made, from, Math.max(Math.min(end, last) - from, 1));
+}
+
+function description(stay) {
+  const children = stay.children.length ? `, ${counted(stay.children.length, "child", "children")}` : "";
+  return [
+    `${stay.guest.name} (${stay.locator})`,
+    stayDates(stay),
+    `Room ${stay.room}${stay.pinned ? ", promised" : ""}, ${stay.status.replace("_", " ")}`,
+    counted(stay.adults, "adult") + children,
+  ].join("\n");
+}
+
+// Only one bar is in the tab order; arrow keys go on from there.
+
+function enter(bar) {
+  for (const other of board.querySelectorAll('.stay[tabindex="0"]')) other.tabIndex = -1;
+  if (bar) bar.tabIndex = 0;
+}
+
+const columnOf = (bar) => Number.parseInt(bar.style.gridColumnStart, 10);
+
+function beside(bar, step) {
+  const bars = [...board.querySelectorAll(".stay")];
+  return bars[bars.indexOf(bar) + step];
+}
+
+function inNextRow(bar, step) {
+  const rows = [...board.querySelectorAll(".stays:has(.stay)")];
+  const bars = [...(rows[rows.indexOf(bar.parentElement) + step]?.children ?? [])];
+  const distance = (other) => Math.abs(columnOf(other) - columnOf(bar));
+  return bars.sort((one, other) => distance(one) - distance(other))[0];
+}
+
+const NEIGHBOURS = {
+  ArrowLeft: (bar) => beside(bar, -1),
+  ArrowRight: (bar) => beside(bar, 1),
+  ArrowUp: (bar) => inNextRow(bar, -1),
+  ArrowDown: (bar) => inNextRow(bar, 1),
+  Home: (bar) => bar.parentElement.firstElementChild,
+  End: (bar) => bar.parentElement.lastElementChild,
+};
+
+board.addEventListener("focusin", (event) => event.target.matches(".stay") && enter(event.target));
+board.addEventListener("keydown", (event) => {
+  const neighbour = NEIGHBOURS[event.key];
+  if (!neighbour || !event.target.matches(".stay")) return;
+  event.preventDefault();
+  neighbour(event.target)?.focus();
+});
