@@ -14,7 +14,7 @@ from innkeeper.actors.desk import DeskActor
 from innkeeper.actors.messages import Batch, BatchDone, Furnish, Furnished, Order
 from innkeeper.actors.recovery import rebuild, rebuild_all
 from innkeeper.protocol import wire
-from innkeeper.protocol.asking import Answer, Asked
+from innkeeper.protocol.asking import Answer, Asked, Hearer
 from innkeeper.protocol.commands import Command
 from innkeeper.protocol.journal import Fenced, Journal, KeptReply, Snapshot
 from innkeeper.protocol.limits import snapshot_after_events
@@ -48,20 +48,20 @@ class Decided:
 
 
 class Host:
-    """One partition, without its thread. `published` hears of each commit: its last position, and its records."""
+    """One partition, without its thread. `published` hears of each commit."""
 
     def __init__(
         self,
         journal: Journal,
         clock: Callable[[], int],
         ids: Callable[[], str],
-        published: Callable[[int, Sequence[Recorded]], None] = lambda *_: None,
+        published: Hearer = lambda *_: None,
     ) -> None:
         self.journal = journal
         self.due_at: int | None = 0
         self._clock = clock
         self._ids = ids
-        self._published = published
+        self.published = published
         self._last_at = 0
         self._stale: set[str] = set()
         self._desk_failed = False
@@ -155,7 +155,7 @@ class Host:
         for record in decided.records:
             self._since_snapshot[record.hotel] = self._since_snapshot.get(record.hotel, 0) + 1
         if decided.records:
-            self._published(decided.position, decided.records)
+            self.published(decided.position, decided.records)
 
     def save_snapshots(self, after_events: int = snapshot_after_events, at_most: int = 1) -> int:
         """Keep the state of hotels that saw so many events since their last snapshot; returns how many were saved."""

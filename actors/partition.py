@@ -9,14 +9,15 @@ its way to the disk the next is made, and nobody hears of any before it is there
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from time import monotonic
 
 from innkeeper.actors.host import Decided, Host
-from innkeeper.protocol.asking import Answer, Asked
+from innkeeper.protocol.asking import Answer, Asked, Hearer
 from innkeeper.protocol.limits import commands_per_batch_max, commands_waiting_max
+from innkeeper.protocol.record import Recorded
 from innkeeper.protocol.refusals import Unavailable
 
 logger = logging.getLogger(__name__)
@@ -43,11 +44,13 @@ class Partition:
         self._stopping = False
         self._writer = ThreadPoolExecutor(1, "journal")
         self._life: asyncio.Task[None] | None = None
+        self._hearers: list[Hearer] = []
 
     async def start(self) -> None:
         """Open the journal and rebuild the hotels; raises what that raises."""
         host = await asyncio.get_running_loop().run_in_executor(self._writer, self._open_host)
         self.position = host.journal.position()
+        host.published = self._publish
         self.ready = True
         self._at_rest.set()
         self._life = asyncio.create_task(self._live(host))
@@ -66,6 +69,15 @@ class Partition:
             return await future
         finally:
             self._unanswered -= 1
+
+    def hear(self, hearer: Hearer) -> None:
+        """See `protocol.asking.Desk`."""
+        self._hearers.append(hearer)
+
+    def _publish(self, position: int, records: Sequence[Recorded]) -> None:
+        self.position = position
+        for hearer in self._hearers:
+            hearer(position, records)
 
     async def ended(self) -> None:
         """Wait for the end, which comes by `stop`; raises what ended it before."""
@@ -133,7 +145,6 @@ class Partition:
         if host.write(decided):
             await asyncio.get_running_loop().run_in_executor(self._writer, host.sync, decided)
         answers = host.release(decided)
-        self.position = host.journal.position()
         for batch_answers in answers:
             batch, _ = self._decided.popleft()
             _tell(batch, batch_answers)

@@ -9,18 +9,21 @@ import msgspec
 from aiohttp import web
 from innkeeper.http import rendering
 from innkeeper.http.keys import BY
+from innkeeper.http.live_stream import LiveStream, Wish
 from innkeeper.http.parsing import (
     AuditRequest,
     AvailabilityQuestion,
     BookingFilter,
     LogPosition,
     Page,
+    StreamQuestion,
     Window,
     action_of,
     body_of,
     idempotency_key,
     if_version,
     query_of,
+    resume_after,
     slug_of,
 )
 from innkeeper.http.problems import REQUEST_ID, refusal_response
@@ -47,6 +50,7 @@ from innkeeper.protocol.views import BadCursor, BookingSearch, Views
 
 DESK: web.AppKey[Desk] = web.AppKey("desk")
 VIEWS: web.AppKey[Views] = web.AppKey("views")
+STREAM: web.AppKey[LiveStream] = web.AppKey("stream")
 PAGES = Path(__file__).parent / "pages"
 
 T = TypeVar("T")
@@ -224,6 +228,16 @@ async def list_events(request: web.Request) -> web.Response:
     records = await view(request, lambda views, position: views.events(position, asked.after, asked.limit))
     cursor = str(records[-1][0]) if len(records) == asked.limit else None
     return json_response(rendering.page((rendering.event(seq, record) for seq, record in records), cursor))
+
+
+async def stream_events(request: web.Request) -> web.StreamResponse:
+    """GET /v1/events/stream"""
+    asked = query_of(request, StreamQuestion)
+    after = resume_after(request, asked, request.app[DESK].position)
+    wish = Wish(asked.hotel, asked.types())
+    if asked.hotel is not None:
+        await ask(request, DescribeHotel(asked.hotel), HotelReply)
+    return await request.app[STREAM].serve(request, wish, after, {"X-Request-ID": request[REQUEST_ID]})
 
 
 async def show_live(_: web.Request) -> web.Response:

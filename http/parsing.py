@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 from aiohttp import web
-from innkeeper.protocol import limits
+from innkeeper.protocol import limits, wire
 from innkeeper.protocol.booking import Status
 from innkeeper.protocol.commands import ACTIONS, ActionCommand
 from innkeeper.protocol.refusals import FieldError, Invalid, NotFound, Refused, invalid
@@ -19,6 +19,7 @@ T = TypeVar("T")
 _NO_BODY = b"{}"
 _POSITION_MAX = 2**63 - 1  # the largest integer that a database knows
 _KEY = re.compile(rf"[\x21-\x7e]{{1,{limits.idempotency_key_characters_max}}}")
+_POSITION = re.compile(r"[0-9]{1,18}")
 _ETAG = re.compile(r'(?:W/)?"?([0-9]{1,9})"?')
 
 
@@ -70,6 +71,22 @@ class LogPosition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     after: Annotated[int, Meta(ge=0, le=_POSITION_MAX)] = 0
     limit: Annotated[int, Meta(ge=1, le=limits.list_entries_max)] = limits.list_entries_default
+
+
+class StreamQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to listen to: a hotel, types of events with commas between, and from which position on."""
+
+    hotel: Line | None = None
+    type: Annotated[str, Meta(max_length=1_000)] | None = None
+    after: Annotated[int, Meta(ge=0, le=_POSITION_MAX)] | None = None
+
+    def types(self) -> tuple[str, ...]:
+        """The types by themselves; refuses those that no event has."""
+        wanted = tuple(self.type.split(",")) if self.type else ()
+        for one in wanted:
+            if not wire.is_known_type(one):
+                raise invalid("type", "unknown", f"no event is of type {one!r}; see the types in GET /v1/events")
+        return wanted
 
 
 class AuditRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -166,6 +183,18 @@ def idempotency_key(request: web.Request, by: str) -> str | None:
             "Idempotency-Key", "form", f"a key is 1 to {limits.idempotency_key_characters_max} visible ASCII characters"
         )
     return f"{by}:{key}"
+
+
+def resume_after(request: web.Request, asked: StreamQuestion, position: int) -> int:
+    """Behind which position the client's stream goes on: what it heard last, what it asks for, or now."""
+    last = request.headers.get("Last-Event-ID")
+    if last is None:
+        field, after = "after", position if asked.after is None else asked.after
+    else:
+        field, after = "Last-Event-ID", int(last) if _POSITION.fullmatch(last) else -1
+    if not 0 <= after <= position:
+        raise invalid(field, "range", f"expected a position in the log, which ends at {position}")
+    return after
 
 
 def if_version(request: web.Request) -> int | None:

@@ -123,8 +123,9 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception:
         logger.exception("request %s failed: %s %s", request_id, request.method, request.path)
         response = problem(request, 500, "internal_error", "this is our fault; it was logged under the request id")
-    if not response.prepared:
-        response.headers["X-Request-ID"] = request_id
+    if response.prepared:  # it was streamed, and took as long as its listener wished
+        return response
+    response.headers["X-Request-ID"] = request_id
     took = time.perf_counter() - start
     if took > _SLOW_SECONDS:
         logger.warning("request %s took %.0f ms: %s %s", request_id, took * 1e3, request.method, request.path)

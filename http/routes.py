@@ -20,6 +20,7 @@ ROUTES: tuple[web.RouteDef, ...] = (
     web.get("/v1/hotels/{hotel}/tape-chart", handlers.show_tape_chart, allow_head=False),
     web.post("/v1/hotels/{hotel}/night-audit", handlers.audit_night),
     web.get("/v1/events", handlers.list_events, allow_head=False),
+    web.get("/v1/events/stream", handlers.stream_events, allow_head=False),
     web.get("/health/live", handlers.show_live, allow_head=False),
     web.get("/health/ready", handlers.show_ready, allow_head=False),
     web.get("/", handlers.show_front_desk, allow_head=False),

@@ -1,10 +1,12 @@
 """How a gateway asks a partition: what goes along with a command, and what comes back."""
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
 from innkeeper.protocol.commands import Command
 from innkeeper.protocol.queries import Query
+from innkeeper.protocol.record import Recorded
 from innkeeper.protocol.refusals import Refusal
 from innkeeper.protocol.replies import Reply
 
@@ -27,6 +29,10 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     replayed: bool = False
 
 
+Hearer = Callable[[int, Sequence[Recorded]], None]
+"""Hears of a commit: the position of its last event, and its events in order. It must be quick, and never raise."""
+
+
 class Desk(Protocol):
     """Whoever takes commands: a partition in this process, or a way to one."""
 
@@ -40,3 +46,6 @@ class Desk(Protocol):
 
     async def ask(self, asked: Asked) -> Answer:
         """The answer, once its effects are on disk."""
+
+    def hear(self, hearer: Hearer) -> None:
+        """From now on tell it of each commit, in order and without a gap, as soon as it is on disk."""

@@ -4,7 +4,7 @@ Bytes written by any version decode forever: a message carries the version of it
 up to today's here, at the edge, one step at a time (`UPCASTS`). Fields may be added with a default in the same version.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgpack
@@ -42,6 +42,16 @@ class UnknownMessage(ValueError):
 def event_type(event: Event) -> str:
     """The event's type to the outside: `innkeeper.booking.confirmed.v1`."""
     return _TYPE_NAMES[type(event)]
+
+
+def is_of_types(type_name: str, wanted: Iterable[str]) -> bool:
+    """Is the event's type one of these? One that ends in `*` stands for all that begin so: `innkeeper.booking.*`."""
+    return any(type_name.startswith(one[:-1]) if one.endswith("*") else type_name == one for one in wanted)
+
+
+def is_known_type(wanted: str) -> bool:
+    """Is there any event of this type, which may end in `*`?"""
+    return any(is_of_types(type_name, (wanted,)) for type_name in _EVENT_TYPES)
 
 
 def encode_fields(message: Message) -> bytes:

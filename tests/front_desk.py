@@ -20,6 +20,7 @@ from innkeeper.actors.host import Host
 from innkeeper.actors.partition import Partition
 from innkeeper.actors.stamps import uuid7
 from innkeeper.http.app import make_app
+from innkeeper.http.handlers import STREAM
 from innkeeper.http.keys import Keys
 from innkeeper.storage.journal import SqliteJournal
 from innkeeper.storage.read_models import ReadModels
@@ -101,7 +102,9 @@ class FrontDesk:
         views = ReadModels(self._data / "views.db", journal)
         views.start()
         try:
-            async with self._run.serving(make_app(partition, views, self._keys), "127.0.0.1", 0) as port:
+            app = make_app(partition, views, self._keys)
+            self._stream = app[STREAM]
+            async with self._run.serving(app, "127.0.0.1", 0) as port:
                 self._started.set_result(port)
                 await asyncio.to_thread(self._stop.wait)
         finally:
@@ -172,6 +175,10 @@ class FrontDesk:
             page = self.get(path, **query, cursor=page["next_cursor"]).json
             found += page["data"]
         return found
+
+    def listeners(self) -> int:
+        """How many listen to the live stream now."""
+        return self._stream.listeners
 
     def position(self) -> int:
         """How many events there are."""

@@ -133,7 +133,7 @@ class AnswersTooEarly(Host):
     def write(self, group: Any) -> bool:
         for decided in group:
             if decided.records:
-                self._published(self.journal.position() + len(decided.records), decided.records)
+                self.published(self.journal.position() + len(decided.records), decided.records)
         return super().write(group)
 
 
