@@ -2,20 +2,14 @@
 from a guest but text."""
 
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from demanded import demand
+from browser import Page, open_page
 from front_desk import FrontDesk, front_desk
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 PARTS = Path(__file__).parents[1] / "http" / "pages"
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "application/javascript"}
 POLICY = {
@@ -32,14 +26,18 @@ def front(tmp_path: Path) -> Iterator[FrontDesk]:
         yield opened
 
 
+@contextmanager
+def shown(front: FrontDesk, profile: Path, address: str = "") -> Iterator[Page]:
+    """The page in a browser, after its first look."""
+    with open_page(f"http://127.0.0.1:{front.port}/{address}", profile) as page:
+        page.wait_until("document.getElementById('updated')?.textContent.includes('p to date at')")
+        yield page
+
+
 def seen_in_browser(front: FrontDesk, profile: Path, address: str = "") -> str:
     """The page as the browser has made it, after its scripts have run."""
-    demand(CHROMIUM is not None, "no Chromium on this machine; on Debian: apt install chromium")
-    command = [CHROMIUM, *QUIET, f"--user-data-dir={profile}", "--virtual-time-budget=4000", "--dump-dom"]
-    done = subprocess.run(
-        [*command, f"http://127.0.0.1:{front.port}/{address}"], capture_output=True, text=True, timeout=60, check=True
-    )
-    return done.stdout
+    with shown(front, profile, address) as page:
+        return page.markup()
 
 
 def test_the_page_allows_nothing_but_what_comes_from_here(front: FrontDesk) -> None:
@@ -103,3 +101,12 @@ def test_an_empty_house_says_what_to_do_next(front: FrontDesk, tmp_path: Path) -
     page = seen_in_browser(front, tmp_path / "profile")
     assert '<section id="nothing">' in page
     assert f"curl http://127.0.0.1:{front.port}/v1/hotels" in page
+
+
+def test_the_chart_shows_a_booking_as_soon_as_it_is_made(front: FrontDesk, tmp_path: Path) -> None:
+    hotel = front.open({"DBL": 2})
+    with shown(front, tmp_path / "profile") as page:
+        page.wait_until("document.getElementById('updated').textContent.startsWith('Live')")
+        booking = front.book(hotel, 0, 2, guest={"name": "Ana Sousa"})
+        page.wait_until("[...document.querySelectorAll('.stay .name')].some(name => name.textContent === 'Ana Sousa')")
+        assert f"({booking['locator']})" in page.markup()

@@ -1,13 +1,16 @@
-// The front desk's page: the address says what to show, the API says how it stands, and every few seconds it looks
-// again.
+// The front desk's page: the address says what to show, the API says how it stands. It looks again as soon as it hears
+// that something happened there; where it hears nothing, every few seconds.
 
 import { ask, askAll, Refused } from "./asking.js";
 import { closeBooking, drawBooking } from "./booking_details.js";
 import { clockTime, counted, dayOf, isDate, shortDate, textOf } from "./days.js";
 import { element, part } from "./elements.js";
+import { follow, isLive, leave } from "./live.js";
 import { barOf, drawChart, drawnHotel, markOpen } from "./tape_chart.js";
 
+const NEWS_MILLISECONDS = 200;
 const POLL_MILLISECONDS = 5_000;
+const POLL_LIVE_MILLISECONDS = 60_000;
 const NIGHTS_CHOICES = [14, 21, 31];
 const NIGHTS_BEFORE_TODAY = 1;
 
@@ -16,6 +19,7 @@ let businessDay = null;
 let updated = null;
 let asking = new AbortController();
 let nextLook = null;
+let news = false;
 
 // What the address asks for; without a `from`, the chart follows the business date.
 
@@ -50,18 +54,32 @@ async function look() {
   asking.abort();
   const mine = (asking = new AbortController());
   clearTimeout(nextLook);
+  news = false;
   try {
     await showAll(mine.signal);
     if (mine.signal.aborted) return;
     updated = clockTime();
-    part("updated").textContent = `Up to date at ${updated}`;
+    part("updated").textContent = isLive() ? `Live, up to date at ${updated}` : `Up to date at ${updated}`;
     say("");
   } catch (error) {
     if (mine.signal.aborted) return;
     if (drawnHotel() !== wanted().hotel) hideChart();
     say(complaint(error));
   }
-  if (document.visibilityState === "visible") nextLook = setTimeout(look, POLL_MILLISECONDS);
+  if (document.visibilityState === "visible") lookIn(news ? NEWS_MILLISECONDS : pollMilliseconds());
+}
+
+function lookIn(milliseconds) {
+  clearTimeout(nextLook);
+  nextLook = setTimeout(look, milliseconds);
+}
+
+const pollMilliseconds = () => (isLive() ? POLL_LIVE_MILLISECONDS : POLL_MILLISECONDS);
+
+function hear() {
+  if (news) return;
+  news = true;
+  lookIn(NEWS_MILLISECONDS);
 }
 
 async function showAll(signal) {
@@ -72,6 +90,7 @@ async function showAll(signal) {
   businessDay = dayOf(hotel.business_date);
   await showChart(hotel, signal);
   await showBooking(hotel, signal);
+  if (document.visibilityState === "visible") follow(hotel.id, hear);
 }
 
 async function chosenHotel(signal) {
@@ -182,6 +201,7 @@ addEventListener("hashchange", () => {
 addEventListener("online", look);
 document.addEventListener("visibilitychange", () => {
   clearTimeout(nextLook);
+  leave();
   if (document.visibilityState === "visible") look();
 });
 
