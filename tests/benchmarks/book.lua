@@ -1,9 +1,10 @@
 -- Books random stays, for wrk: one request after another on each connection, all guests different.
--- wrk … URL -- SEED HOTELS PREFIX TYPES NIGHTS
+-- wrk … URL -- SEED HOTELS PREFIX TYPES NIGHTS [PAUSE]
 --   SEED    a number; the same one gives the same requests
 --   HOTELS  how many hotels: PREFIX-1, PREFIX-2, …
 --   TYPES   room types, with commas
 --   NIGHTS  arrivals are on this many dates from 2026-06-02 on
+--   PAUSE   each connection waits so many milliseconds before each request
 
 local DAY = 86400
 local FIRST = os.time({ year = 2026, month = 6, day = 2, hour = 12 })
@@ -18,6 +19,10 @@ function init(args)
   seed, hotels, prefix, nights = tonumber(args[1]), tonumber(args[2]), args[3], tonumber(args[5])
   for code in args[4]:gmatch("[^,]+") do types[#types + 1] = code end
   for number = 0, nights + NIGHTS_MAX do dates[number] = os.date("!%Y-%m-%d", FIRST + number * DAY) end
+  if args[6] then
+    local pause = tonumber(args[6])
+    function delay() return pause end
+  end
   math.randomseed(seed)
 end
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import inside
 import parts
+import stream
 from contestants import HOUSE, Missing
 from load import Load, need_wrk
 from parts import Bench
@@ -21,6 +22,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "contention": parts.contention,
     "availability": parts.availability,
     "journal": inside.journal,
+    "stream": stream.stream,
     "memory": inside.memory,
     "reshuffle": inside.reshuffle,
 }
