@@ -1,9 +1,10 @@
 """The gateway's table of contents: what it needs, what it serves, what stands before every request."""
 
 from aiohttp import web
-from innkeeper.http.handlers import DESK, PAGE_HEADERS, PAGES, STREAM, VIEWS
+from innkeeper.http.handlers import DESK, OPENAPI, PAGE_HEADERS, PAGES, STREAM, VIEWS
 from innkeeper.http.keys import Keys, require
 from innkeeper.http.live_stream import LiveStream
+from innkeeper.http.openapi import document
 from innkeeper.http.problems import guard
 from innkeeper.http.routes import ROUTES
 from innkeeper.protocol.asking import Desk
@@ -16,6 +17,7 @@ def make_app(desk: Desk, views: Views, keys: Keys | None = None) -> web.Applicat
     app = web.Application(middlewares=[guard, require(keys)], client_max_size=body_bytes_max)
     app[DESK] = desk
     app[VIEWS] = views
+    app[OPENAPI] = document()
     app[STREAM] = LiveStream(desk, views)
     app.on_shutdown.append(app[STREAM].close)
     app.add_routes(ROUTES)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -28,6 +28,7 @@ from innkeeper.http.parsing import (
 )
 from innkeeper.http.problems import REQUEST_ID, refusal_response
 from innkeeper.http.rendering import json_response
+from innkeeper.http.resources import Health
 from innkeeper.protocol import limits
 from innkeeper.protocol.asking import Answer, Asked, Desk
 from innkeeper.protocol.booking import Booking
@@ -51,6 +52,7 @@ from innkeeper.protocol.views import BadCursor, BookingSearch, Views
 DESK: web.AppKey[Desk] = web.AppKey("desk")
 VIEWS: web.AppKey[Views] = web.AppKey("views")
 STREAM: web.AppKey[LiveStream] = web.AppKey("stream")
+OPENAPI: web.AppKey[dict[str, Any]] = web.AppKey("openapi")
 PAGES = Path(__file__).parent / "pages"
 
 T = TypeVar("T")
@@ -242,13 +244,23 @@ async def stream_events(request: web.Request) -> web.StreamResponse:
 
 async def show_live(_: web.Request) -> web.Response:
     """GET /health/live"""
-    return json_response({"status": "live"})
+    return json_response(Health("live"))
 
 
 async def show_ready(request: web.Request) -> web.Response:
     """GET /health/ready"""
     ready = request.app[DESK].ready
-    return json_response({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
+    return json_response(Health("ready" if ready else "not ready"), 200 if ready else 503)
+
+
+async def show_openapi(request: web.Request) -> web.Response:
+    """GET /openapi.json"""
+    return json_response(request.app[OPENAPI])
+
+
+async def show_docs(_: web.Request) -> web.FileResponse:
+    """GET /docs"""
+    return web.FileResponse(PAGES / "docs.html", headers=PAGE_HEADERS)
 
 
 async def show_front_desk(_: web.Request) -> web.FileResponse:

@@ -141,6 +141,7 @@ def _own_fields(kind: type[ActionCommand]) -> "msgspec.json.Decoder[msgspec.Stru
 
 
 _ACTIONS = {kind.action: (kind, _own_fields(kind)) for kind in ACTIONS}
+ACTION_FIELDS = {action: (kind, decoder.type) for action, (kind, decoder) in _ACTIONS.items()}
 
 
 async def action_of(request: web.Request) -> ActionCommand:

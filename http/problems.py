@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 from innkeeper.http.parsing import Malformed
+from innkeeper.http.resources import Problem
 from innkeeper.protocol import limits, refusals
 from innkeeper.protocol.refusals import FieldError, Refusal, Refused
 
@@ -72,16 +73,9 @@ def problem(
     **more: object,
 ) -> web.Response:
     """A problem as a response."""
-    body = {
-        "type": f"/problems/{code}",
-        "title": _TITLES.get(code, code.replace("_", " ").capitalize()),
-        "status": status,
-        "detail": detail,
-        "code": code,
-        "errors": errors,
-        "request_id": request.get(REQUEST_ID, ""),
-        **more,
-    }
+    title = _TITLES.get(code, code.replace("_", " ").capitalize())
+    told = Problem(f"/problems/{code}", title, status, detail, code, errors, request.get(REQUEST_ID, ""))
+    body = {**msgspec.structs.asdict(told), **more}
     headers = _HEADERS.get(status)
     return web.Response(
         body=msgspec.json.encode(body), status=status, headers=headers, content_type="application/problem+json"

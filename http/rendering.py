@@ -1,105 +1,43 @@
-"""From replies to JSON: the resources as a client sees them."""
+"""From replies to resources, and to JSON."""
 
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
-from typing import Any
+from datetime import date, timedelta
+from typing import TypeVar
 
 import msgspec
 from aiohttp import web
+from innkeeper.http.resources import (
+    Amount,
+    AuditResource,
+    AvailabilityResource,
+    BookingResource,
+    ChartBooking,
+    ChartGuest,
+    ChartRoom,
+    CloudEvent,
+    GuestResource,
+    HotelResource,
+    Listing,
+    NightLeft,
+    NightPrice,
+    Price,
+    RoomTypeResource,
+    TapeChart,
+    TypeLeft,
+)
 from innkeeper.protocol import wire
-from innkeeper.protocol.booking import Booking, Status
-from innkeeper.protocol.hotel import CancellationPolicy, Hotel, RoomType
+from innkeeper.protocol.booking import Booking
+from innkeeper.protocol.events import BookingEvent
+from innkeeper.protocol.hotel import Hotel, RoomType
 from innkeeper.protocol.instants import instant
 from innkeeper.protocol.money import render
 from innkeeper.protocol.record import Recorded
-from innkeeper.protocol.replies import AuditReply, AvailabilityReply
+from innkeeper.protocol.replies import AuditReply, AvailabilityReply, TypeAvailability
+from msgspec import UNSET
+
+T = TypeVar("T")
 
 _encode = msgspec.json.Encoder().encode
-
-
-class Amount(msgspec.Struct, frozen=True, gc=False):
-    """Money as a client sees it."""
-
-    amount: str
-    currency: str
-
-
-class NightPrice(msgspec.Struct, frozen=True, gc=False):
-    """What one night costs."""
-
-    date: date
-    amount: str
-
-
-class Price(msgspec.Struct, frozen=True, gc=False):
-    """What the stay costs, night by night."""
-
-    total: str
-    currency: str
-    nights: list[NightPrice]
-
-
-class GuestResource(msgspec.Struct, frozen=True, gc=False):
-    """The guest."""
-
-    id: str
-    name: str
-    email: str | None
-    phone: str | None
-
-
-class BookingResource(msgspec.Struct, frozen=True, gc=False):
-    """A booking."""
-
-    id: str
-    locator: str
-    hotel: str
-    status: Status
-    room_type: str
-    room: str
-    pinned: bool
-    arrival: date
-    departure: date
-    nights: int
-    adults: int
-    children: tuple[int, ...]
-    guest: GuestResource
-    price: Price
-    fee: Amount | None
-    notes: str
-    source: str
-    group: str | None
-    expires_at: datetime | None
-    created_at: datetime
-    created_by: str
-    changed_at: datetime
-    changed_by: str
-    version: int
-
-
-class RoomTypeResource(msgspec.Struct, frozen=True):
-    """A room type."""
-
-    code: str
-    name: str
-    max_guests: int
-    rate: Amount
-    rooms: tuple[str, ...]
-
-
-class HotelResource(msgspec.Struct, frozen=True):
-    """A hotel."""
-
-    id: str
-    name: str
-    timezone: str
-    currency: str
-    check_in: str
-    check_out: str
-    night_audit: str
-    cancellation: CancellationPolicy
-    business_date: date
-    room_types: list[RoomTypeResource]
 
 
 _JSON = {"Content-Type": "application/json"}
@@ -145,82 +83,62 @@ def _room_type(kind: RoomType, currency: str) -> RoomTypeResource:
     )
 
 
-def availability(reply: AvailabilityReply) -> dict[str, Any]:
+def availability(reply: AvailabilityReply) -> AvailabilityResource:
     """Rooms left per type."""
     dates = [reply.arrival + _DAY * night for night in range((reply.departure - reply.arrival).days)]
-    return {
-        "hotel": reply.hotel,
-        "arrival": reply.arrival,
-        "departure": reply.departure,
-        "room_types": [
-            {
-                "code": left.room_type.code,
-                "name": left.room_type.name,
-                "max_guests": left.room_type.max_guests,
-                "rate": Amount(render(left.room_type.rate, reply.currency), reply.currency),
-                "rooms": left.rooms,
-                "nights": [{"date": day, "rooms": rooms} for day, rooms in zip(dates, left.nights, strict=True)],
-            }
-            for left in reply.types
-        ],
-    }
+    return AvailabilityResource(
+        reply.hotel, reply.arrival, reply.departure, [_type_left(left, reply.currency, dates) for left in reply.types]
+    )
 
 
-def audit(reply: AuditReply) -> dict[str, Any]:
+def _type_left(left: TypeAvailability, currency: str, dates: list[date]) -> TypeLeft:
+    kind = left.room_type
+    nights = list(map(NightLeft, dates, left.nights))
+    return TypeLeft(
+        kind.code, kind.name, kind.max_guests, Amount(render(kind.rate, currency), currency), left.rooms, nights
+    )
+
+
+def audit(reply: AuditReply) -> AuditResource:
     """What a night audit settled."""
-    return msgspec.structs.asdict(reply)
+    return AuditResource(reply.hotel, reply.business_date, reply.no_shows, reply.checked_out, reply.holds_expired)
 
 
-def event(seq: int, record: Recorded) -> dict[str, Any]:
-    """An event as CloudEvents 1.0 JSON. `sequence` is gapless per hotel; `position` is its place in the log."""
-    subject = getattr(record.event, "booking", None)
-    return {
-        "specversion": "1.0",
-        "id": record.id,
-        "source": f"/hotels/{record.hotel}",
-        "type": wire.event_type(record.event),
-        "time": instant(record.at),
-        "datacontenttype": "application/json",
-        **({"subject": subject} if subject else {}),
-        "sequence": str(record.hotel_seq),
-        "correlationid": record.correlation,
-        "causationid": record.cause,
-        "by": record.by,
-        "position": seq,
-        "data": record.event,
-    }
+def event(seq: int, record: Recorded) -> CloudEvent:
+    """An event as a CloudEvent."""
+    return CloudEvent(
+        specversion="1.0",
+        id=record.id,
+        source=f"/hotels/{record.hotel}",
+        type=wire.event_type(record.event),
+        time=instant(record.at),
+        datacontenttype="application/json",
+        sequence=str(record.hotel_seq),
+        correlationid=record.correlation,
+        causationid=record.cause,
+        by=record.by,
+        position=seq,
+        data=record.event,
+        subject=record.event.booking if isinstance(record.event, BookingEvent) else UNSET,
+    )
 
 
-def tape_chart(hotel: Hotel, bookings: Iterable[Booking], start: date, end: date) -> dict[str, Any]:
-    """The grid of rooms and nights: the rooms in their order, and the bookings that hold a night in [start, end)."""
-    return {
-        "hotel": hotel.id,
-        "business_date": hotel.business_date,
-        "from": start,
-        "to": end,
-        "rooms": [{"number": room, "room_type": kind.code} for kind in hotel.room_types for room in kind.rooms],
-        "bookings": [
-            {
-                "id": booking.id,
-                "locator": booking.locator,
-                "status": booking.status,
-                "room": booking.room,
-                "room_type": booking.room_type,
-                "arrival": booking.arrival,
-                "departure": booking.departure,
-                "pinned": booking.pinned,
-                "adults": booking.adults,
-                "children": booking.children,
-                "guest": {"name": booking.guest.name},
-            }
-            for booking in bookings
-        ],
-    }
+def tape_chart(hotel: Hotel, bookings: Iterable[Booking], start: date, end: date) -> TapeChart:
+    """The rooms and nights of a hotel, and who has them."""
+    rooms = [ChartRoom(room, kind.code) for kind in hotel.room_types for room in kind.rooms]
+    bars = [
+        ChartBooking(
+            booking.id, booking.locator, booking.status, booking.room, booking.room_type, booking.arrival,
+            booking.departure, booking.pinned, booking.adults, booking.children, ChartGuest(booking.guest.name),
+        )
+        for booking in bookings
+    ]  # fmt: skip
+    return TapeChart(hotel.id, hotel.business_date, start, end, rooms, bars)
 
 
-def page(entries: Iterable[Any], next_cursor: str | None) -> dict[str, Any]:
+def page(entries: Iterable[T], next_cursor: str | None) -> Listing[T]:
     """A part of a list."""
-    return {"data": list(entries), "next_cursor": next_cursor}
+    return Listing(list(entries), next_cursor)
 
 
 def json_response(body: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

@@ -5,7 +5,7 @@ only door. A command may be refused; the refusal says why.
 """
 
 from datetime import date
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -108,7 +108,7 @@ class BookingRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid
     guest: Contact
     adults: Adults = 1
     children: Children = ()
-    status: str = "confirmed"
+    status: Literal["confirmed", "held"] = "confirmed"
     hold_seconds: HoldSeconds | None = None
     room: Code | None = None
     rate: Money | None = None
@@ -117,8 +117,6 @@ class BookingRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid
 
     def __post_init__(self) -> None:
         check_stay(self.arrival, self.departure)
-        if self.status not in ("confirmed", "held"):
-            raise invalid("status", "one_of", 'a new booking is "confirmed" or "held"')
         if self.hold_seconds is not None and self.status != "held":
             raise invalid("hold_seconds", "only_held", 'hold_seconds goes with status "held"')
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from innkeeper.http.openapi import document
 from innkeeper.http.problems import STATUS
-from innkeeper.http.routes import ROUTES
+from innkeeper.http.routes import OPERATIONS, ROUTES
 from innkeeper.protocol import commands, events, limits, queries, refusals, replies, wire
 
 HOUSE = Path(__file__).parents[1]
@@ -115,6 +116,12 @@ def test_every_route_is_in_the_readme() -> None:
     assert told == {f"{route.method} {route.path}" for route in ROUTES}
 
 
+def test_every_route_is_in_the_openapi_document() -> None:
+    paths = document()["paths"]
+    for operation in OPERATIONS:
+        assert operation.method.lower() in paths[operation.path.replace("{action}", "cancel")], operation.path
+
+
 def test_every_limit_is_used_and_told() -> None:
     text = "\n".join(path.read_text() for path in OURS if path.name != "limits.py") + (HOUSE / "run.py").read_text()
     for limit in vars(limits):
@@ -146,4 +153,11 @@ def test_what_others_use_has_a_docstring(path: Path) -> None:
 
 @pytest.mark.parametrize("path", OURS, ids=name)
 def test_no_file_has_a_name_that_says_nothing(path: Path) -> None:
-    assert not {path.stem, *path.parent.parts} & {"utils", "helpers", "manager", "base", "common", "misc"}
+    assert not {path.stem, *path.relative_to(HOUSE).parent.parts} & {
+        "utils",
+        "helpers",
+        "manager",
+        "base",
+        "common",
+        "misc",
+    }

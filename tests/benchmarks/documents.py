@@ -2,7 +2,8 @@
 
 import time
 
-from innkeeper.http.rendering import BookingResource, booking_resource
+from innkeeper.http.rendering import booking_resource
+from innkeeper.http.resources import BookingResource
 from innkeeper.protocol.booking import Booking, Personal, Status
 from innkeeper.protocol.commands import BookingRequest
 
