@@ -35,7 +35,7 @@ class Partition:
         self.ready = False
         self._open_host = open_host
         self._clock = clock
-        self._unanswered = 0
+        self.waiting = 0
         self._queue: deque[Waiting] = deque()
         self._decided: deque[tuple[list[Waiting], Decided]] = deque()
         self._wake = asyncio.Event()
@@ -57,18 +57,18 @@ class Partition:
 
     async def ask(self, asked: Asked) -> Answer:
         """The answer, once its effects are on disk. At once `Unavailable` where too many are waiting."""
-        if self._unanswered >= commands_waiting_max:
+        if self.waiting >= commands_waiting_max:
             return Answer(Unavailable("too many commands are waiting"))
         if not self.ready:
             return Answer(Unavailable("the partition is not running"))
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._queue.append((asked, future))
         self._wake.set()
-        self._unanswered += 1
+        self.waiting += 1
         try:
             return await future
         finally:
-            self._unanswered -= 1
+            self.waiting -= 1
 
     def hear(self, hearer: Hearer) -> None:
         """See `protocol.asking.Desk`."""

@@ -4,8 +4,9 @@ from aiohttp import web
 from innkeeper.http.handlers import DESK, OPENAPI, PAGE_HEADERS, PAGES, STREAM, VIEWS
 from innkeeper.http.keys import Keys, require
 from innkeeper.http.live_stream import LiveStream
+from innkeeper.http.metrics import Metrics
 from innkeeper.http.openapi import document
-from innkeeper.http.problems import guard
+from innkeeper.http.problems import METRICS, guard
 from innkeeper.http.routes import ROUTES
 from innkeeper.protocol.asking import Desk
 from innkeeper.protocol.limits import body_bytes_max
@@ -19,6 +20,7 @@ def make_app(desk: Desk, views: Views, keys: Keys | None = None) -> web.Applicat
     app[VIEWS] = views
     app[OPENAPI] = document()
     app[STREAM] = LiveStream(desk, views)
+    app[METRICS] = Metrics(desk, app[STREAM])
     app.on_shutdown.append(app[STREAM].close)
     app.add_routes(ROUTES)
     app.add_subapp("/pages", _page_parts())

@@ -26,7 +26,7 @@ from innkeeper.http.parsing import (
     resume_after,
     slug_of,
 )
-from innkeeper.http.problems import REQUEST_ID, refusal_response
+from innkeeper.http.problems import METRICS, REQUEST_ID, refusal_response
 from innkeeper.http.rendering import json_response
 from innkeeper.http.resources import Health
 from innkeeper.protocol import limits
@@ -48,6 +48,7 @@ from innkeeper.protocol.refusals import NotAllowed, NotFound, Refusal, Refused, 
 from innkeeper.protocol.replies import AuditReply, AvailabilityReply, BookingReply, HotelReply, Reply
 from innkeeper.protocol.stay import check_stay
 from innkeeper.protocol.views import BadCursor, BookingSearch, Views
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 DESK: web.AppKey[Desk] = web.AppKey("desk")
 VIEWS: web.AppKey[Views] = web.AppKey("views")
@@ -251,6 +252,12 @@ async def show_ready(request: web.Request) -> web.Response:
     """GET /health/ready"""
     ready = request.app[DESK].ready
     return json_response(Health("ready" if ready else "not ready"), 200 if ready else 503)
+
+
+async def show_metrics(request: web.Request) -> web.Response:
+    """GET /metrics"""
+    body = generate_latest(request.app[METRICS].registry)
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 async def show_openapi(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""Every error as RFC 9457 problem details: one table from refusals to statuses, one middleware that catches all."""
+"""Every error as RFC 9457 problem details: a table of statuses, and a middleware that catches and counts all."""
 
 import logging
 import os
@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+from innkeeper.http.metrics import Metrics
 from innkeeper.http.parsing import Malformed
 from innkeeper.http.resources import Problem
 from innkeeper.protocol import limits, refusals
@@ -59,6 +60,7 @@ _SLOW_SECONDS = 0.5
 _PROCESS = os.urandom(8).hex()  # our own request ids: unique to this process, and counted within it
 _requests = count(1)
 
+METRICS: web.AppKey[Metrics] = web.AppKey("metrics")
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -121,6 +123,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return response
     response.headers["X-Request-ID"] = request_id
     took = time.perf_counter() - start
+    request.app[METRICS].count(request, response.status, took)
     if took > _SLOW_SECONDS:
         logger.warning("request %s took %.0f ms: %s %s", request_id, took * 1e3, request.method, request.path)
     return response

@@ -81,6 +81,7 @@ OPERATIONS = (
     ),
     Operation("GET", "/health/live", handlers.show_live, "Does the process answer?", Health),
     Operation("GET", "/health/ready", handlers.show_ready, "Does it take bookings?", Health),
+    Operation("GET", "/metrics", handlers.show_metrics, "Figures for Prometheus", "text/plain"),
     Operation("GET", "/openapi.json", handlers.show_openapi, "This description", "application/json"),
     Operation("GET", "/docs", handlers.show_docs, "This description as a page", "text/html"),
     Operation("GET", "/", handlers.show_front_desk, "The front desk", "text/html"),

@@ -44,6 +44,10 @@ class Desk(Protocol):
     def position(self) -> int:
         """The position in the journal of the last event that was acknowledged."""
 
+    @property
+    def waiting(self) -> int:
+        """How many commands have no answer yet."""
+
     async def ask(self, asked: Asked) -> Answer:
         """The answer, once its effects are on disk."""
 

@@ -22,7 +22,7 @@ ARROWS = {
     "actors/rules": ({"protocol", "actors.rules"}, {"msgspec"}),
     "actors": ({"protocol", "actors"}, {"msgspec", "thespian"}),
     "storage": ({"protocol", "storage"}, {"msgspec", "sqlite_utils"}),
-    "http": ({"protocol", "http"}, {"msgspec", "aiohttp", "tqdm"}),
+    "http": ({"protocol", "http"}, {"aiohttp", "msgspec", "prometheus_client", "tqdm"}),
 }
 STANDARD = set(__import__("sys").stdlib_module_names)
 IMPURE = {"asyncio", "socket", "sqlite3", "threading", "random", "os", "secrets", "uuid", "logging", "pathlib"}

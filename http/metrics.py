@@ -1,0 +1,67 @@
+"""What an operator watches: how many requests, how they ended and how long they took, and how the partition is.
+
+A request costs two look-ups and two additions here; all else is done when somebody asks (Prometheus's text format)."""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+
+from aiohttp import web
+from innkeeper.http.live_stream import LiveStream
+from innkeeper.protocol.asking import Desk
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+_BOUNDS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Tally:
+    """Requests of one kind: how many took up to each bound, and how long they took together."""
+
+    __slots__ = ("counts", "seconds")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(_BOUNDS_SECONDS) + 1)
+        self.seconds = 0.0
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """How many took at most so long, as Prometheus counts."""
+        told, total = [], 0
+        for bound, count in zip((*map(str, _BOUNDS_SECONDS), "+Inf"), self.counts, strict=True):
+            total += count
+            told.append((bound, float(total)))
+        return told
+
+
+class Metrics(Collector):
+    """All figures of this process."""
+
+    def __init__(self, desk: Desk, stream: LiveStream) -> None:
+        self._desk = desk
+        self._stream = stream
+        self._tallies: dict[tuple[str, str, int], Tally] = {}
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+
+    def count(self, request: web.Request, status: int, seconds: float) -> None:
+        """A request was answered."""
+        resource = request.match_info.route.resource
+        kind = request.method, resource.canonical if resource is not None else "none", status
+        tally = self._tallies.get(kind) or self._tallies.setdefault(kind, Tally())
+        tally.counts[bisect_left(_BOUNDS_SECONDS, seconds)] += 1
+        tally.seconds += seconds
+
+    def collect(self) -> Iterable[Metric]:
+        """See `prometheus_client`."""
+        requests = HistogramMetricFamily(
+            "innkeeper_http_request_seconds", "Time to answer a request", labels=("method", "route", "status")
+        )
+        for (method, route, status), tally in self._tallies.items():
+            requests.add_metric((method, route, str(status)), tally.buckets(), tally.seconds)
+        yield requests
+        yield CounterMetricFamily("innkeeper_events", "Events in the journal", self._desk.position)
+        yield GaugeMetricFamily("innkeeper_commands_waiting", "Commands without an answer yet", self._desk.waiting)
+        yield GaugeMetricFamily("innkeeper_listeners", "Who listens to the live stream", self._stream.listeners)
+        yield GaugeMetricFamily("innkeeper_ready", "Does the partition take commands?", self._desk.ready)
