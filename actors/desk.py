@@ -60,7 +60,10 @@ class DeskActor(HouseActor):
             return
         self.outcomes.extend(message.outcomes)
         self.records.extend(message.records)
-        self._note_due(message.hotel, message.due_at)
+        if message.is_open:
+            self._note_due(message.hotel, message.due_at)
+        else:
+            self._close(message.hotel)
         self._done(message.hotel)
 
     def hotel_broken(self, message: HotelBroken, _: ActorAddress) -> None:

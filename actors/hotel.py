@@ -215,9 +215,9 @@ class HotelActor(HouseActor):
             self._ask_room(room, [stay[2] for stay in change.takes], [hold[1] for hold in held if hold is not None])
 
     def _report(self) -> None:
-        desk, done = self.desk, OrdersDone(self.name, tuple(self.outcomes), tuple(self.records), due_at(self.state))
-        self.desk = None
-        self.send(desk, done)
+        outcomes, records, is_open = tuple(self.outcomes), tuple(self.records), self.state.hotel is not None
+        desk, self.desk = self.desk, None
+        self.send(desk, OrdersDone(self.name, outcomes, records, due_at(self.state), is_open))
 
 
 def _nothing(_: HotelState) -> Reply:

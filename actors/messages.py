@@ -54,12 +54,14 @@ class Orders(msgspec.Struct, frozen=True, gc=False):
 
 
 class OrdersDone(msgspec.Struct, frozen=True, gc=False):
-    """Hotel to desk: what came of its share, all that happened (also by itself), and when something falls due next."""
+    """Hotel to desk: what came of its share, all that happened (also by itself), and when something falls due next. A
+    hotel whose opening was refused is not open, and can go."""
 
     hotel: str
     outcomes: tuple[Outcome, ...]
     records: tuple[Recorded, ...]
     due_at: int | None
+    is_open: bool
 
 
 class HotelBroken(msgspec.Struct, frozen=True, gc=False):

@@ -2,23 +2,26 @@
 
 import asyncio
 import errno
+import gc
 import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from innkeeper.actors import partition as partition_module
 from innkeeper.actors.host import Host
+from innkeeper.actors.hotel import HotelActor
 from innkeeper.actors.partition import Partition
 from innkeeper.protocol.asking import Answer, Asked
 from innkeeper.protocol.commands import Book, Command, OpenHotel
 from innkeeper.protocol.journal import Fenced
 from innkeeper.protocol.queries import DescribeHotel
-from innkeeper.protocol.refusals import KeyReused, Unavailable
+from innkeeper.protocol.refusals import Invalid, KeyReused, NotFound, Unavailable
 from innkeeper.protocol.replies import BookingReply, HotelReply
 from innkeeper.storage.journal import SqliteJournal
-from reception import HOTEL, NOON, Reception, plan, request
+from reception import HOTEL, NOON, Reception, plan, reception, request
 
 
 class SlowJournal(SqliteJournal):
@@ -188,3 +191,21 @@ def test_a_partition_whose_journal_was_taken_over_ends_and_says_so(
 
     in_town(tmp_path / "journal.db", story)
     assert "another process writes" in caplog.text
+
+
+def test_a_hotel_whose_opening_was_refused_leaves_nothing_behind(tmp_path: Path) -> None:
+    twice = plan({"DBL": 1, "SGL": 1})
+    offers = (msgspec.structs.replace(twice.room_types[0], rooms=("201",), room_count=0), twice.room_types[1])
+    with reception(tmp_path / "journal.db") as desk:
+        before = _living_hotels()
+        for number in range(5):
+            opening = OpenHotel(f"hotel-{number}", msgspec.structs.replace(twice, room_types=offers))
+            assert isinstance(desk.say(opening), Invalid)
+            assert desk.say(DescribeHotel(f"hotel-{number}")) == NotFound("hotel", f"hotel-{number}")
+        assert _living_hotels() == before
+        desk.open(hotel="hotel-0")
+
+
+def _living_hotels() -> int:
+    gc.collect()
+    return sum(isinstance(one, HotelActor) for one in gc.get_objects())
