@@ -1,7 +1,7 @@
 """The gateway's table of contents: what it needs, what it serves, what stands before every request."""
 
 from aiohttp import web
-from innkeeper.http.handlers import DESK, OPENAPI, PAGE_HEADERS, PAGES, STREAM, VIEWS
+from innkeeper.http.handlers import DESK, OPENAPI, STREAM, VIEWS, show_page_part
 from innkeeper.http.keys import Keys, require
 from innkeeper.http.live_stream import LiveStream
 from innkeeper.http.metrics import Metrics
@@ -23,17 +23,5 @@ def make_app(desk: Desk, views: Views, keys: Keys | None = None) -> web.Applicat
     app[METRICS] = Metrics(desk, app[STREAM])
     app.on_shutdown.append(app[STREAM].close)
     app.add_routes(ROUTES)
-    app.add_subapp("/pages", _page_parts())
+    app.router.add_get("/pages/{part}", show_page_part, allow_head=False)
     return app
-
-
-def _page_parts() -> web.Application:
-    """What the front desk's page is made of, under the same headers as the page."""
-
-    async def put_headers(_: web.Request, response: web.StreamResponse) -> None:
-        response.headers.update(PAGE_HEADERS)
-
-    parts = web.Application()
-    parts.router.add_static("/", PAGES)
-    parts.on_response_prepare.append(put_headers)
-    return parts

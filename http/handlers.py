@@ -70,6 +70,7 @@ PAGE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
+_PARTS = frozenset(part.name for part in PAGES.iterdir())
 _REPLAYED = {"Idempotent-Replayed": "true"}
 
 
@@ -268,6 +269,14 @@ async def show_openapi(request: web.Request) -> web.Response:
 async def show_docs(_: web.Request) -> web.FileResponse:
     """GET /docs"""
     return web.FileResponse(PAGES / "docs.html", headers=PAGE_HEADERS)
+
+
+async def show_page_part(request: web.Request) -> web.FileResponse:
+    """What the pages are made of."""
+    part = request.match_info["part"]
+    if part not in _PARTS:
+        raise web.HTTPNotFound
+    return web.FileResponse(PAGES / part, headers=PAGE_HEADERS)
 
 
 async def show_front_desk(_: web.Request) -> web.FileResponse:
