@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
+from random import randint
 
 import msgspec
 from aiohttp import web
@@ -28,7 +29,7 @@ _PORTION_EVENTS = 200
 _ROUND_SECONDS = 0.01
 _ROUND_SECONDS_PER_LISTENER = 0.0001
 _LISTENERS_AT_ONCE = 100
-_RETRY_MILLISECONDS = 2_000
+_RETRY_MILLISECONDS = (1_000, 4_000)  # anywhere between, so that not all come back at the same moment
 _HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 _encode = msgspec.json.Encoder().encode
@@ -110,7 +111,7 @@ class LiveStream:
         return response
 
     async def _tell_all(self, response: web.StreamResponse, wish: Wish, after: int) -> None:
-        body = b"retry: %d\nid: %d\n\n" % (_RETRY_MILLISECONDS, after)
+        body = b"retry: %d\nid: %d\n\n" % (randint(*_RETRY_MILLISECONDS), after)
         while not self._closing:
             if body:
                 async with asyncio.timeout(limits.listener_seconds_max):
