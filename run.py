@@ -137,7 +137,7 @@ async def demo(options: argparse.Namespace) -> None:
             await furnish(partition, sys.stderr.isatty())
         async with serving(make_app(partition, views), "127.0.0.1", options.port) as port:
             print(
-                f"Front desk: http://127.0.0.1:{port}   API: http://127.0.0.1:{port}/v1/hotels   data: {options.data}",
+                f"Front desk: http://127.0.0.1:{port}   API: http://127.0.0.1:{port}/docs   data: {options.data}",
                 file=sys.stderr,
             )
             print("Ctrl-C stops it; what was booked is there again at the next start.", file=sys.stderr)
