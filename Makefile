@@ -19,7 +19,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,check,bench]'
 	mkdir -p build/types/innkeeper
-	for room in protocol actors storage http; do ln -sfn ../../../$$room build/types/innkeeper/$$room; done
+	for room in protocol actors storage http delivery; do ln -sfn ../../../$$room build/types/innkeeper/$$room; done
 	touch $@
 
 run: $(VENV)/ready  ## The demo: two furnished hotels at http://127.0.0.1:8080 (options: make run RUN="--port 9000")
@@ -31,7 +31,7 @@ test: $(VENV)/ready  ## All tests
 check: $(VENV)/ready  ## Style (ruff), types (mypy), and the tidiness of the house
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p innkeeper.protocol -p innkeeper.actors -p innkeeper.storage -p innkeeper.http
+	$(BIN)/mypy -p innkeeper.protocol -p innkeeper.actors -p innkeeper.storage -p innkeeper.http -p innkeeper.delivery
 	$(BIN)/mypy run.py
 	$(BIN)/python -m pytest -q tests/test_house.py
 

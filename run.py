@@ -8,34 +8,57 @@ import fcntl
 import gc
 import json
 import logging
-import os
 import re
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, nullcontext
-from itertools import islice
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from aiohttp import web
+from innkeeper.actors.biller import TYPES as BILLED
+from innkeeper.actors.biller import Biller
 from innkeeper.actors.host import Host
+from innkeeper.actors.ledger import BILLING_TRADE
+from innkeeper.actors.next_door import NextDoor
 from innkeeper.actors.partition import Partition
-from innkeeper.actors.rules.state import HotelState, describe, fold
+from innkeeper.actors.recovery import snapshot_faults
+from innkeeper.actors.service import Service
+from innkeeper.actors.services import Services
 from innkeeper.actors.stamps import clock, uuid7
+from innkeeper.actors.trade import BOOKING, Trade
+from innkeeper.delivery.archive import Archive
+from innkeeper.delivery.payments import TYPES as PAID
+from innkeeper.delivery.payments import Payments, SimulatedProvider
+from innkeeper.delivery.posting import Poster
+from innkeeper.delivery.signing import fresh_secret
+from innkeeper.delivery.webhooks import Webhooks
 from innkeeper.http.app import make_app
+from innkeeper.http.command_line import command_line
+from innkeeper.http.dead_letters import CannotAsk, dead_letters
 from innkeeper.http.furnishing import furnish
 from innkeeper.http.keys import BadKeys, Keys
 from innkeeper.http.replay import HistoryError, play
-from innkeeper.protocol import wire
+from innkeeper.protocol.asking import Desk
+from innkeeper.protocol.contexts import BILLING, RESERVATIONS
 from innkeeper.protocol.journal import Fenced, JournalError
 from innkeeper.protocol.limits import header_seconds_max, shutdown_seconds_max
+from innkeeper.protocol.payments import Provider
+from innkeeper.protocol.subscribing import Subscribe
 from innkeeper.storage.auditor import Auditor
+from innkeeper.storage.cursors import Migration, SqliteCursor, open_service
+from innkeeper.storage.endpoints import SqliteEndpoints, create_endpoints
 from innkeeper.storage.journal import SqliteJournal
+from innkeeper.storage.log import JournalLog
 from innkeeper.storage.read_models import ReadModels
+from sqlite_utils import Database
 from tqdm import tqdm
 
+BUSY_COMMANDS = 8
+_SIMULATED = "simulated"
 EXIT_VIOLATED, EXIT_USAGE, EXIT_IN_USE, EXIT_DAMAGED = 1, 2, 3, 4
 
 logger = logging.getLogger("innkeeper")
@@ -69,33 +92,125 @@ def journal_path(data: Path) -> Path:
     return data / "partition-0.db"
 
 
-@asynccontextmanager
-async def running(data: Path) -> AsyncIterator[tuple[Partition, ReadModels]]:
-    """A partition and its read models on a data directory, stopped in good order at the end."""
-    with lock_data(data), tqdm(unit=" events", desc="recovering", disable=not sys.stderr.isatty(), leave=False) as bar:
+class Outside(NamedTuple):
+    """Where what leaves the building may go."""
 
-        def progress(events: int) -> None:
-            bar.update(events - bar.n)
+    archive: str = ""
+    webhooks_to_loopback: bool = False
+    simulated_payments: bool = False
 
-        partition = Partition(lambda: open_host(data, progress), clock)
+    @classmethod
+    def chosen(cls, options: argparse.Namespace) -> "Outside":
+        """As the command line says."""
+        return cls(options.archive, options.webhooks_to_loopback, getattr(options, "simulated_payments", True))
+
+
+class Inn:
+    """All that stands behind the gateway: a partition with its read models, and the services that listen to it."""
+
+    def __init__(self, data: Path, outside: Outside, clock: Callable[[], int]) -> None:
+        self.data = data
+        self.outside = outside
+        self.clock = clock
+        self.partition = Partition(partial(self._open, journal_path(data), BOOKING), clock)
+        self.back_office = NextDoor()
+        self.desks: dict[str, Desk] = {RESERVATIONS: self.partition}
+        self.logs: dict[str, JournalLog] = {}
+        self.services = Services()
+
+    async def open(self, ends: AsyncExitStack) -> None:
+        """Begin, one after the other; `ends` says how each ends."""
+        await self.partition.start()
+        ends.push_async_callback(self.partition.stop)
+        self.views = ReadModels(self.data / "views-0.db", journal_path(self.data))
+        self.views.start()
+        ends.callback(self.views.stop)
+        self._read_log(RESERVATIONS, journal_path(self.data), ends)
+        ends.push_async_callback(self.services.stop)
+        await self._start("billing", self._billing)
+        self.desks[BILLING] = self.back_office
+        self._read_log(BILLING, self.data / "billing.db", ends)
+        await self._start("delivery", self._delivery)
+
+    def app(self, keys: Keys | None = None) -> web.Application:
+        """The gateway before it."""
+        providers = (_SIMULATED,) if self.outside.simulated_payments else ()
+        return make_app(self.desks, self.logs, self.views, self.services, keys, providers)
+
+    def _open(self, path: Path, trade: Trade) -> Host:
+        """A host on a journal, with its hotels rebuilt."""
+        host = Host(SqliteJournal(path), self.clock, uuid7, trade)
+        with tqdm(unit=" events", desc="recovering", disable=not sys.stderr.isatty(), leave=False) as bar:
+            host.recover(lambda events: bar.update(events - bar.n) and None)
+        return host
+
+    def _read_log(self, context: str, path: Path, ends: AsyncExitStack) -> None:
+        self.logs[context] = JournalLog(path)
+        ends.callback(self.logs[context].close)
+
+    async def _start(self, name: str, furnish: Callable[[Service], AbstractAsyncContextManager[None]]) -> None:
+        """A service, which hears of all logs that there are so far."""
+        service = Service(name, furnish, self.logs, self.clock, lambda: self.partition.waiting > BUSY_COMMANDS)
+        await self.services.start(service, self.desks)
+
+    @asynccontextmanager
+    async def _billing(self, service: Service) -> AsyncIterator[None]:
+        """Billing, with a partition and a journal of its own."""
+        partition = Partition(partial(self._open, self.data / "billing.db", BILLING_TRADE), self.clock)
         await partition.start()
-        bar.close()
-        views = ReadModels(data / "views-0.db", journal_path(data))
-        views.start()
-        gc.collect()
-        gc.freeze()  # what stands now stands for long: the collector need not look at it again
         try:
-            yield partition, views
+            with self._database(service, "billing-cursor.db"):
+                self.back_office.open(partition)
+                service.follow(Subscribe("billing", BILLED), Biller(partition).take_in)
+                yield
         finally:
             await partition.stop()
-            views.stop()
+
+    @asynccontextmanager
+    async def _delivery(self, service: Service) -> AsyncIterator[None]:
+        """Delivery, which carries events out of the building."""
+        outside = self.outside
+        with self._database(service, "delivery.db", create_endpoints) as db:
+            payments = Payments(self.back_office, self._providers(service), self.clock)
+            service.answering.update(payments.answering)
+            service.follow(Subscribe("payments", PAID), payments.take_in, portion_events=1)
+            service.follow(Subscribe("archive"), Archive(outside.archive or str(self.data / "archive")).take_in)
+            async with Poster(to_loopback=outside.webhooks_to_loopback) as poster:
+                webhooks = Webhooks(SqliteEndpoints(db), service, service.logs, poster, self.clock, uuid7)
+                service.answering.update(webhooks.answering)
+                yield
+
+    def _providers(self, service: Service) -> dict[str, Provider]:
+        """Who can be asked for money. What the simulated one signs with stands in the data directory."""
+        if not self.outside.simulated_payments:
+            return {}
+        file = self.data / "simulated-provider.secret"
+        if not file.exists():
+            file.touch(0o600)
+            file.write_text(fresh_secret())
+        secret = file.read_text()
+
+        return {_SIMULATED: SimulatedProvider(_SIMULATED, secret, service.ask, self.clock)}
+
+    @contextmanager
+    def _database(self, service: Service, name: str, *migrations: Migration) -> Iterator[Database]:
+        """A service's own database, with the cursors of its subscribers."""
+        db = open_service(self.data / name, *migrations)
+        service.open_cursor = lambda subscribe, log: SqliteCursor(db, subscribe, log, service.logs[log])
+        try:
+            yield db
+        finally:
+            db.close()
 
 
-def open_host(data: Path, progress: Callable[[int], None]) -> Host:
-    """A host on the journal of a data directory, with its hotels rebuilt."""
-    host = Host(SqliteJournal(journal_path(data)), clock, uuid7)
-    host.recover(progress)
-    return host
+@asynccontextmanager
+async def running(data: Path, outside: Outside, clock: Callable[[], int] = clock) -> AsyncIterator[Inn]:
+    """An inn on a data directory, stopped in good order at the end."""
+    with lock_data(data):
+        async with AsyncExitStack() as ends:
+            inn = Inn(data, outside, clock)
+            await inn.open(ends)
+            yield inn
 
 
 @asynccontextmanager
@@ -119,6 +234,8 @@ async def serving(app: web.Application, host: str, port: int) -> AsyncIterator[i
 
 async def until_stopped(partition: Partition) -> None:
     """Wait for SIGTERM or Ctrl-C; raises what ends the partition before that."""
+    gc.collect()
+    gc.freeze()  # what stands now stands for long: the collector need not look at it again
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -132,16 +249,16 @@ async def until_stopped(partition: Partition) -> None:
 
 async def demo(options: argparse.Namespace) -> None:
     """Two furnished hotels on this machine alone."""
-    async with running(options.data) as (partition, views):
-        if not options.empty and partition.position == 0:
-            await furnish(partition, sys.stderr.isatty())
-        async with serving(make_app(partition, views), "127.0.0.1", options.port) as port:
+    async with running(options.data, Outside.chosen(options)) as inn:
+        if not options.empty and inn.partition.position == 0:
+            await furnish(inn.partition, sys.stderr.isatty())
+        async with serving(inn.app(), "127.0.0.1", options.port) as port:
             print(
                 f"Front desk: http://127.0.0.1:{port}   API: http://127.0.0.1:{port}/docs   data: {options.data}",
                 file=sys.stderr,
             )
             print("Ctrl-C stops it; what was booked is there again at the next start.", file=sys.stderr)
-            await until_stopped(partition)
+            await until_stopped(inn.partition)
 
 
 async def serve(options: argparse.Namespace) -> None:
@@ -151,11 +268,11 @@ async def serve(options: argparse.Namespace) -> None:
     except (OSError, BadKeys, UnicodeDecodeError) as error:
         raise CannotRun(f"serve needs a file of keys (--keys): {error}") from None
     async with (
-        running(options.data) as (partition, views),
-        serving(make_app(partition, views, keys), options.host, options.port) as port,
+        running(options.data, Outside.chosen(options)) as inn,
+        serving(inn.app(keys), options.host, options.port) as port,
     ):
         print(f"Serving http://{options.host}:{port}, data: {options.data}", file=sys.stderr)
-        await until_stopped(partition)
+        await until_stopped(inn.partition)
 
 
 def verify(options: argparse.Namespace) -> None:
@@ -167,24 +284,11 @@ def verify(options: argparse.Namespace) -> None:
         bar = tqdm(journal.checked(), total=journal.position(), unit=" events", disable=not sys.stderr.isatty())
         auditor = Auditor()
         auditor.take_in(record for _, record in bar)
-        violations = auditor.violations + snapshot_violations(journal)
+        violations = auditor.violations + snapshot_faults(journal)
         journal.close()
     print(json.dumps({"events": auditor.events, "hotels": len(auditor.hotels), "violations": violations}, indent=2))
     if violations:
         raise CannotRun(f"{len(violations)} violations", EXIT_VIOLATED)
-
-
-def snapshot_violations(journal: SqliteJournal) -> list[str]:
-    """P6: each snapshot is byte for byte what the events up to it make."""
-    found = []
-    for snapshot in journal.snapshots():
-        records = journal.read(hotel=snapshot.hotel)
-        state = fold(HotelState(), (record for _, record in islice(records, snapshot.hotel_seq)))
-        if wire.encode(describe(state)) != snapshot.state:
-            found.append(
-                f"{snapshot.hotel}: the snapshot at event {snapshot.hotel_seq} is not what its events make (P6)"
-            )
-    return found
 
 
 async def replay(options: argparse.Namespace) -> None:
@@ -197,6 +301,16 @@ async def replay(options: argparse.Namespace) -> None:
     if options.decisions:
         options.decisions.write_text(decisions, encoding="ascii")
     print(json.dumps(tally))
+
+
+async def answer_dead_letters(options: argparse.Namespace) -> None:
+    """List what subscribers could not take in, show one with its traceback, try it again, or go on without it."""
+    if options.action != "list" and not options.event:
+        raise CannotRun(f"say which: run.py dead-letters {options.action} SUBSCRIBER EVENT")
+    try:
+        print(await dead_letters(options.url, options.key, options.action, options.subscriber, options.event))
+    except CannotAsk as error:
+        raise CannotRun(str(error)) from None
 
 
 @asynccontextmanager
@@ -218,77 +332,6 @@ async def own_server() -> AsyncIterator[str]:
             await server.communicate()
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line. Every option can also be given by its environment variable."""
-    top = argparse.ArgumentParser(
-        prog="run.py",
-        description="Innkeeper: a hotel reservation system made of actors and events.",
-        epilog="Without a command it runs the demo. Every option --some-name has a variable INNKEEPER_SOME_NAME.",
-    )
-    top.set_defaults(run=None)
-    commands = top.add_subparsers(metavar="COMMAND")
-
-    def command(name: str, run: Callable[[argparse.Namespace], object], text: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=(run.__doc__ or text).strip())
-        added.set_defaults(run=run)
-        return added
-
-    demo_options = command("demo", demo, "two furnished hotels on this machine alone (the default)")
-    serve_options = command("serve", serve, "production: listens where you say, and asks for keys")
-    verify_options = command("verify", verify, "prove the promises over a whole journal")
-    for options in (demo_options, serve_options, verify_options):
-        option(options, "--data", Path, "data", "the data directory")
-    for options in (demo_options, serve_options):
-        option(options, "--port", port_number, "8080", "the port to listen on; 0 takes any that is free")
-    demo_options.add_argument(
-        "--empty", action="store_true", default=variable("--empty") in os.environ, help="no hotels yet"
-    )
-    option(serve_options, "--host", str, "0.0.0.0", "the address to listen on")
-    option(serve_options, "--keys", Path, "keys", "a file with a line name:key for each client")
-    replay_options = command("replay", replay, "play a booking history (CSV) through the HTTP API")
-    replay_options.add_argument("history", type=Path, metavar="HISTORY.csv", help="the bookings and their fates")
-    option(replay_options, "--rooms", Path, None, "how many rooms of each type (CSV)", metavar="ROOMS.csv")
-    option(replay_options, "--url", str, "", "a running server; without it one is started for this alone")
-    option(replay_options, "--hotel", str, "history", "the id of the hotel to open there")
-    option(
-        replay_options,
-        "--decisions",
-        Path,
-        None,
-        "write a letter per booking here: Y accepted, n refused",
-        metavar="FILE",
-    )
-    return top
-
-
-def option(
-    options: argparse.ArgumentParser,
-    name: str,
-    kind: Callable[[str], object],
-    default: str | None,
-    text: str,
-    metavar: str | None = None,
-) -> None:
-    """One option with its environment variable and its default."""
-    given = os.environ.get(variable(name), default)
-    required = given is None and name == "--rooms"
-    shown = f"{text} ({variable(name)}" + (f"; {default})" if default else ")")
-    options.add_argument(name, type=kind, default=given, required=required, metavar=metavar, help=shown)
-
-
-def variable(name: str) -> str:
-    """The environment variable of an option: `--port` is INNKEEPER_PORT."""
-    return "INNKEEPER_" + name.strip("-").upper().replace("-", "_")
-
-
-def port_number(text: str) -> int:
-    """A port, as the command line has it."""
-    number = int(text)
-    if not 0 <= number <= 65_535:
-        raise ValueError(text)
-    return number
-
-
 def run_async(work: Coroutine[object, object, None]) -> None:
     """Run on uvloop where there is one."""
     try:
@@ -305,7 +348,9 @@ def main(arguments: list[str]) -> int:
     """Run a command; the exit code says how it ended."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # what strangers send that is not HTTP is no error
-    top = parser()
+    top = command_line(
+        {"demo": demo, "serve": serve, "verify": verify, "replay": replay, "dead-letters": answer_dead_letters}
+    )
     options = top.parse_args(arguments)
     if options.run is None:
         options = top.parse_args(["demo", *arguments])

@@ -1,6 +1,7 @@
 """The desk of a partition: it sends each order to its hotel, and gathers what came of a batch."""
 
 import logging
+from typing import ClassVar
 
 from innkeeper.actors.actor import HouseActor
 from innkeeper.actors.hotel import HotelActor
@@ -15,7 +16,7 @@ from innkeeper.actors.messages import (
     OrdersDone,
     Outcome,
 )
-from innkeeper.protocol.commands import OpenHotel
+from innkeeper.protocol.commands import Command, OpenHotel
 from innkeeper.protocol.record import Recorded
 from innkeeper.protocol.refusals import NotFound
 from thespian.actors import ActorAddress, ActorExitRequest, PoisonMessage
@@ -24,7 +25,11 @@ logger = logging.getLogger(__name__)
 
 
 class DeskActor(HouseActor):
-    """The desk knows which actor is which hotel, and nothing else of them."""
+    """The desk knows which actor is which hotel, and nothing else of them. `kind` is the actor of each, and a command
+    of the kind `opens` makes a new one."""
+
+    kind: ClassVar[type[HouseActor]] = HotelActor
+    opens: ClassVar[type[Command]] = OpenHotel
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +48,7 @@ class DeskActor(HouseActor):
         shares: dict[str, list[Order]] = {hotel: [] for hotel, at in self.due_times.items() if at <= message.at}
         for order in message.orders:
             hotel = order.message.hotel
-            if hotel not in self.hotels and isinstance(order.message, OpenHotel):
+            if hotel not in self.hotels and isinstance(order.message, self.opens):
                 self._open(Furnish(hotel, None))
             if hotel in self.hotels:
                 shares.setdefault(hotel, []).append(order)
@@ -87,7 +92,7 @@ class DeskActor(HouseActor):
         self.send(host, Furnished())
 
     def _open(self, message: Furnish) -> None:
-        address = self.hotels[message.hotel] = self.createActor(HotelActor)
+        address = self.hotels[message.hotel] = self.createActor(self.kind)
         self.due_times[message.hotel] = 0  # unknown yet; the next batch asks
         self.send(address, message)
 

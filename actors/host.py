@@ -9,25 +9,27 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
+from typing import Any
 
-from innkeeper.actors.desk import DeskActor
 from innkeeper.actors.messages import Batch, BatchDone, Furnish, Furnished, Order
 from innkeeper.actors.recovery import rebuild, rebuild_all
+from innkeeper.actors.trade import BOOKING, Trade
 from innkeeper.protocol import wire
 from innkeeper.protocol.asking import Answer, Asked, Hearer
 from innkeeper.protocol.commands import Command
 from innkeeper.protocol.journal import Fenced, Journal, KeptReply, Snapshot
 from innkeeper.protocol.limits import snapshot_after_events
-from innkeeper.protocol.queries import DescribeState, Query
+from innkeeper.protocol.queries import Query
 from innkeeper.protocol.record import Recorded
 from innkeeper.protocol.refusals import KeyReused, Refusal, Unavailable
-from innkeeper.protocol.replies import Reply, StateReply
+from innkeeper.protocol.replies import Reply
 from thespian.actors import ActorAddress, ActorSystem
 
 logger = logging.getLogger(__name__)
 
 ASK_SECONDS_MAX = 60
 _RETRY_MICROSECONDS = 1_000_000
+HOTEL_FAULT = "the hotel had a fault and was rebuilt"
 
 
 class Decided:
@@ -35,7 +37,7 @@ class Decided:
     has `failed` answers everyone `Unavailable`."""
 
     def __init__(self, size: int) -> None:
-        self.answers: list[Answer] = [Answer(Unavailable("the hotel had a fault and was rebuilt"))] * size
+        self.answers: list[Answer] = [Answer(Unavailable(HOTEL_FAULT))] * size
         self.records: tuple[Recorded, ...] = ()
         self.replies: list[KeptReply] = []
         self.position = 0
@@ -51,28 +53,25 @@ class Host:
     """One partition, without its thread. `published` hears of each commit."""
 
     def __init__(
-        self,
-        journal: Journal,
-        clock: Callable[[], int],
-        ids: Callable[[], str],
-        published: Hearer = lambda *_: None,
+        self, journal: Journal, clock: Callable[[], int], ids: Callable[[], str], trade: Trade = BOOKING
     ) -> None:
         self.journal = journal
+        self._trade = trade
         self.due_at: int | None = 0
         self._clock = clock
         self._ids = ids
-        self.published = published
+        self.published: Hearer = lambda *_: None
         self._last_at = 0
         self._stale: set[str] = set()
         self._desk_failed = False
         self._unreleased: deque[Decided] = deque()
         self._unsaved_replies: dict[str, KeptReply] = {}
         self._since_snapshot: dict[str, int] = {}
-        self._system, self._desk = _desk()
+        self._system, self._desk = _desk(trade)
 
     def recover(self, progress: Callable[[int], None] = lambda _: None) -> int:
         """Rebuild every hotel from its newest snapshot and the events after it; returns how many events that took."""
-        states, events = rebuild_all(self.journal, progress)
+        states, events = rebuild_all(self.journal, progress, self._trade)
         for hotel, state in states.items():
             self._ask(Furnish(hotel, state))
         return events
@@ -162,23 +161,21 @@ class Host:
         hotels = [hotel for hotel, events in self._since_snapshot.items() if events >= after_events][:at_most]
         if not hotels or self.must_rest or self._unreleased:
             return 0
-        orders = tuple(Order(number, DescribeState(hotel), 0, "") for number, hotel in enumerate(hotels))
-        done = self._ask(Batch(0, orders))
-        if not isinstance(done, BatchDone):
-            return 0
-        states = [outcome.answer for outcome in done.outcomes if isinstance(outcome.answer, StateReply)]
-        self.journal.save_snapshots(Snapshot(state.hotel.id, state.hotel_seq, wire.encode(state)) for state in states)
+        described = [(hotel, self.describe(hotel)) for hotel in hotels]
+        snapshots = [
+            Snapshot(hotel, state.hotel_seq, wire.encode(state))
+            for hotel, state in described
+            if isinstance(state, self._trade.described)
+        ]
+        self.journal.save_snapshots(snapshots)
         for hotel in hotels:
             self._since_snapshot.pop(hotel)
-        return len(states)
+        return len(snapshots)
 
-    def describe(self, hotel: str) -> StateReply | Refusal:
-        """The hotel's whole state, for auditors."""
-        done = self._ask(Batch(0, (Order(0, DescribeState(hotel), 0, ""),)))
-        assert isinstance(done, BatchDone)
-        answer = done.outcomes[0].answer
-        assert isinstance(answer, StateReply | Refusal)
-        return answer
+    def describe(self, hotel: str) -> Any:
+        """The hotel's whole state as its trade describes it, for snapshots and auditors; or a refusal."""
+        done = self._ask(Batch(0, (Order(0, self._trade.ask(hotel), 0, ""),)))
+        return done.outcomes[0].answer if isinstance(done, BatchDone) else Unavailable("the desk failed")
 
     def close(self) -> None:
         """End the actors and the journal."""
@@ -230,7 +227,7 @@ class Host:
             if self._desk_failed:
                 self._new_desk()
             for hotel in sorted(self._stale):
-                state = rebuild(self.journal, hotel)
+                state = rebuild(self.journal, hotel, self._trade)
                 if not isinstance(self._ask(Furnish(hotel, state)), Furnished):
                     return False
         except Fenced:
@@ -243,16 +240,16 @@ class Host:
 
     def _new_desk(self) -> None:
         self._system.shutdown()
-        self._system, self._desk = _desk()
+        self._system, self._desk = _desk(self._trade)
         self._stale = self.journal.hotels()
         self._desk_failed = False
 
 
-def _desk() -> tuple[ActorSystem, ActorAddress]:
+def _desk(trade: Trade) -> tuple[ActorSystem, ActorAddress]:
     """A new actor system with its desk."""
     logging.getLogger("Thespian").setLevel(logging.WARNING)  # it tells every message at debug level
     system = ActorSystem("simpleSystemBase", transientUnique=True, logDefs=False)
-    return system, system.createActor(DeskActor)
+    return system, system.createActor(trade.desk)
 
 
 class _FirstOfTheirKeys:

@@ -1,11 +1,15 @@
 """What the actors of a partition say to each other. Frozen: on the simple actor base messages are not copied."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 from innkeeper.actors.rules.calendar import Claimed
-from innkeeper.actors.rules.state import HotelState
+from innkeeper.actors.rules.notices import KnownBooking, KnownHotel
 from innkeeper.protocol.commands import Command
+from innkeeper.protocol.notices import Notice
 from innkeeper.protocol.queries import Query
-from innkeeper.protocol.record import Recorded
+from innkeeper.protocol.record import Entry, Recorded
 from innkeeper.protocol.refusals import Refusal
 from innkeeper.protocol.replies import Reply
 
@@ -75,11 +79,30 @@ class Furnish(msgspec.Struct, frozen=True, gc=False):
     """Host to desk: this is the hotel, as the journal tells it; None closes its actor. Desk to hotel: this is you."""
 
     hotel: str
-    state: HotelState | None
+    state: Any
 
 
 class Furnished(msgspec.Struct, frozen=True, gc=False):
     """Desk to host: done."""
+
+
+class Hear(msgspec.Struct, frozen=True, gc=False):
+    """Host to notifier: events to take in now, and what it knows of the hotels and bookings that they are about."""
+
+    at: int
+    entries: tuple[Entry, ...]
+    hotels: Mapping[str, KnownHotel]
+    bookings: Mapping[str, KnownBooking]
+
+
+class Heard(msgspec.Struct, frozen=True, gc=False):
+    """Notifier to host: what it knows now, where that is new, what is to be said, and what is not to be said any
+    more."""
+
+    hotels: Mapping[str, KnownHotel]
+    bookings: Mapping[str, KnownBooking]
+    notices: tuple[Notice, ...]
+    withdrawn: tuple[str, ...]
 
 
 class OpenRoom(msgspec.Struct, frozen=True, gc=False):

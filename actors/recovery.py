@@ -3,32 +3,35 @@
 import gc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
+from typing import Any
 
-from innkeeper.actors.rules.state import HotelState, evolve, fold, restore
+from innkeeper.actors.trade import BOOKING, Trade
 from innkeeper.protocol import wire
-from innkeeper.protocol.journal import Journal, Snapshot
+from innkeeper.protocol.journal import Journal
 from innkeeper.protocol.record import Recorded
-from innkeeper.protocol.replies import StateReply
 
 
-def rebuild(journal: Journal, hotel: str) -> HotelState | None:
-    """One hotel as the journal tells it, None if it never opened."""
-    state = HotelState()
+def rebuild(journal: Journal, hotel: str, trade: Trade = BOOKING) -> Any:
+    """The state of one hotel as the journal tells it, None if it never opened."""
+    state = trade.begin()
     for snapshot in journal.snapshots(hotel):
-        state = _restored(snapshot)
-    fold(state, (record for _, record in journal.read(hotel=hotel, after_hotel_seq=state.seq)))
-    return state if state.hotel is not None else None
+        state = trade.restore(wire.decode(snapshot.state))
+    trade.fold(state, (record for _, record in journal.read(hotel=hotel, after_hotel_seq=state.seq)))
+    return state if trade.is_open(state) else None
 
 
-def rebuild_all(journal: Journal, progress: Callable[[int], None]) -> tuple[dict[str, HotelState], int]:
-    """Every hotel as the journal tells it, and how many events were read for that."""
-    states: dict[str, HotelState] = {}
-    events = 0
+def rebuild_all(
+    journal: Journal, progress: Callable[[int], None], trade: Trade = BOOKING
+) -> tuple[dict[str, Any], int]:
+    """The state of every hotel as the journal tells it, and how many events were read for that."""
+    states: dict[str, Any] = {}
+    events, evolve = 0, trade.evolve
     with _no_collector():
-        states.update((snapshot.hotel, _restored(snapshot)) for snapshot in journal.snapshots())
+        states.update((snapshot.hotel, trade.restore(wire.decode(snapshot.state))) for snapshot in journal.snapshots())
         for state_events in _tails(journal, states):
             for record in state_events:
-                evolve(states.get(record.hotel) or states.setdefault(record.hotel, HotelState()), record)
+                evolve(states.get(record.hotel) or states.setdefault(record.hotel, trade.begin()), record)
                 events += 1
                 if events % 1_000 == 0:
                     progress(events)
@@ -47,7 +50,7 @@ def _no_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _tails(journal: Journal, states: dict[str, HotelState]) -> Iterable[Iterable[Recorded]]:
+def _tails(journal: Journal, states: dict[str, Any]) -> Iterable[Iterable[Recorded]]:
     """The events that no snapshot holds: of each hotel with a snapshot its tail, then all of the others."""
     if not states:
         yield (record for _, record in journal.read())
@@ -59,7 +62,14 @@ def _tails(journal: Journal, states: dict[str, HotelState]) -> Iterable[Iterable
         yield (record for _, record in journal.read(hotel=hotel))
 
 
-def _restored(snapshot: Snapshot) -> HotelState:
-    described = wire.decode(snapshot.state)
-    assert isinstance(described, StateReply)
-    return restore(described)
+def snapshot_faults(journal: Journal, trade: Trade = BOOKING) -> list[str]:
+    """P6: each snapshot is byte for byte what the events up to it make; those that are not."""
+    found = []
+    for snapshot in journal.snapshots():
+        records = journal.read(hotel=snapshot.hotel)
+        state = trade.fold(trade.begin(), (record for _, record in islice(records, snapshot.hotel_seq)))
+        if wire.encode(trade.describe(state)) != snapshot.state:
+            found.append(
+                f"{snapshot.hotel}: the snapshot at event {snapshot.hotel_seq} is not what its events make (P6)"
+            )
+    return found

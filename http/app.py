@@ -1,26 +1,45 @@
 """The gateway's table of contents: what it needs, what it serves, what stands before every request."""
 
+from collections.abc import Collection, Mapping
+
 from aiohttp import web
-from innkeeper.http.handlers import DESK, OPENAPI, STREAM, VIEWS, show_page_part
+from innkeeper.http.back_office import SERVICES
+from innkeeper.http.billing import PROVIDERS
+from innkeeper.http.handlers import DESK, DESKS, LOGS, OPENAPI, STREAM, VIEWS, show_page_part
 from innkeeper.http.keys import Keys, require
 from innkeeper.http.live_stream import LiveStream
 from innkeeper.http.metrics import Metrics
 from innkeeper.http.openapi import document
 from innkeeper.http.problems import METRICS, guard
 from innkeeper.http.routes import ROUTES
-from innkeeper.protocol.asking import Desk
+from innkeeper.protocol.asking import Desk, Services
+from innkeeper.protocol.contexts import RESERVATIONS
 from innkeeper.protocol.limits import body_bytes_max
+from innkeeper.protocol.subscribing import Log
 from innkeeper.protocol.views import Views
 
 
-def make_app(desk: Desk, views: Views, keys: Keys | None = None) -> web.Application:
-    """The gateway before a desk and its read models; without `keys` everyone may ask."""
+def make_app(
+    desks: Mapping[str, Desk],
+    logs: Mapping[str, Log],
+    views: Views,
+    services: Services,
+    keys: Keys | None = None,
+    providers: Collection[str] = (),
+) -> web.Application:
+    """The gateway before the desks and logs of all contexts, the read models of reservations, and the services that
+    listen; without `keys` all may ask. `providers` are those that can be asked for a payment."""
+    desk = desks[RESERVATIONS]
     app = web.Application(middlewares=[guard, require(keys)], client_max_size=body_bytes_max)
+    app[DESKS] = desks
     app[DESK] = desk
     app[VIEWS] = views
+    app[LOGS] = logs
+    app[SERVICES] = services
+    app[PROVIDERS] = frozenset(providers)
     app[OPENAPI] = document()
-    app[STREAM] = LiveStream(desk, views)
-    app[METRICS] = Metrics(desk, app[STREAM])
+    app[STREAM] = LiveStream(desks, logs)
+    app[METRICS] = Metrics(desk, app[STREAM], services)
     app.on_shutdown.append(app[STREAM].close)
     app.add_routes(ROUTES)
     app.router.add_get("/pages/{part}", show_page_part, allow_head=False)

@@ -1,7 +1,7 @@
 """Parse → ask → render: one function per route."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +32,7 @@ from innkeeper.http.resources import Health
 from innkeeper.protocol import limits
 from innkeeper.protocol.asking import Answer, Asked, Desk
 from innkeeper.protocol.booking import Booking
+from innkeeper.protocol.cloud_event import cloud_event
 from innkeeper.protocol.commands import (
     ActionCommand,
     Book,
@@ -43,15 +44,19 @@ from innkeeper.protocol.commands import (
     OpenHotel,
     RollBusinessDate,
 )
+from innkeeper.protocol.contexts import RESERVATIONS
 from innkeeper.protocol.queries import DescribeHotel, FindAvailability, FindBooking, Query
-from innkeeper.protocol.refusals import NotAllowed, NotFound, Refusal, Refused, invalid
+from innkeeper.protocol.refusals import NotAllowed, NotFound, Refusal, Refused, Unavailable, invalid
 from innkeeper.protocol.replies import AuditReply, AvailabilityReply, BookingReply, HotelReply, Reply
 from innkeeper.protocol.stay import check_stay
+from innkeeper.protocol.subscribing import Log
 from innkeeper.protocol.views import BadCursor, BookingSearch, Views
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 DESK: web.AppKey[Desk] = web.AppKey("desk")
 VIEWS: web.AppKey[Views] = web.AppKey("views")
+DESKS: web.AppKey[Mapping[str, Desk]] = web.AppKey("desks")
+LOGS: web.AppKey[Mapping[str, Log]] = web.AppKey("logs")
 STREAM: web.AppKey[LiveStream] = web.AppKey("stream")
 OPENAPI: web.AppKey[dict[str, Any]] = web.AppKey("openapi")
 PAGES = Path(__file__).parent / "pages"
@@ -74,12 +79,14 @@ _PARTS = frozenset(part.name for part in PAGES.iterdir())
 _REPLAYED = {"Idempotent-Replayed": "true"}
 
 
-async def ask(request: web.Request, message: Command | Query, kind: type[R]) -> tuple[R, dict[str, str]]:
-    """Ask the desk; the reply, and the headers that go with it. Raises `Refused`."""
+async def ask(
+    request: web.Request, message: Command | Query, kind: type[R], context: str = RESERVATIONS
+) -> tuple[R, dict[str, str]]:
+    """Ask the desk of a context; the reply, and the headers that go with it. Raises `Refused`."""
     by = request[BY]
     key = idempotency_key(request, by) if request.method == "POST" else None
     asked = Asked(message, key, request[REQUEST_ID], by, if_version(request))
-    answer: Answer = await request.app[DESK].ask(asked)
+    answer: Answer = await request.app[DESKS][context].ask(asked)
     headers = dict(_REPLAYED) if answer.replayed else {}
     if isinstance(answer.answer, Refusal):
         raise RefusedAnswer(answer.answer, headers)
@@ -206,7 +213,7 @@ async def show_history(request: web.Request) -> web.Response:
     records = await view(request, lambda views, position: views.history(position, hotel, booking))
     if not records:
         raise Refused(NotFound("booking", booking))
-    return json_response(rendering.page((rendering.event(seq, record) for seq, record in records), None))
+    return json_response(rendering.page(map(cloud_event, records), None))
 
 
 async def show_tape_chart(request: web.Request) -> web.Response:
@@ -229,15 +236,15 @@ async def audit_night(request: web.Request) -> web.Response:
 async def list_events(request: web.Request) -> web.Response:
     """GET /v1/events"""
     asked = query_of(request, LogPosition)
-    records = await view(request, lambda views, position: views.events(position, asked.after, asked.limit))
+    records = await asyncio.to_thread(request.app[LOGS][asked.log].read, asked.after, asked.limit)
     cursor = str(records[-1][0]) if len(records) == asked.limit else None
-    return json_response(rendering.page((rendering.event(seq, record) for seq, record in records), cursor))
+    return json_response(rendering.page(map(cloud_event, records), cursor))
 
 
 async def stream_events(request: web.Request) -> web.StreamResponse:
     """GET /v1/events/stream"""
     asked = query_of(request, StreamQuestion)
-    after = resume_after(request, asked, request.app[DESK].position)
+    after = resume_after(request, asked, request.app[STREAM].positions)
     wish = Wish(asked.hotel, asked.types())
     if asked.hotel is not None:
         await ask(request, DescribeHotel(asked.hotel), HotelReply)
@@ -251,13 +258,14 @@ async def show_live(_: web.Request) -> web.Response:
 
 async def show_ready(request: web.Request) -> web.Response:
     """GET /health/ready"""
-    ready = request.app[DESK].ready
-    return json_response(Health("ready" if ready else "not ready"), 200 if ready else 503)
+    if not request.app[DESK].ready:
+        raise Refused(Unavailable("the partition is not running"))
+    return json_response(Health("ready"))
 
 
 async def show_metrics(request: web.Request) -> web.Response:
     """GET /metrics"""
-    body = generate_latest(request.app[METRICS].registry)
+    body = await request.app[METRICS].render()
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

@@ -1,8 +1,8 @@
 """The live stream: every event goes out to whoever listens as soon as it is on disk (server-sent events, WHATWG HTML).
 
-The newest events stand in a ring, each rendered once however many listen. A listener is nothing but a position in the
-log: inside the ring it is served from there, behind it from the journal. So whoever was away resumes without a gap or a
-double, and one that reads slowly costs no memory; after a while it is cut off, and may resume.
+The newest events of each log stand in a ring, each rendered once however many listen. A listener is nothing but a
+position in each log: inside the ring it is served from there, behind it from the journal. So whoever was away resumes
+without a gap or a double, and one that reads slowly costs no memory; after a while it is cut off, and may resume.
 
 Listeners wake in rounds, only those whose hotel has news, and the more there are the longer is the pause between two
 rounds: they never take more than a part of the gateway's time from bookings.
@@ -10,19 +10,20 @@ rounds: they never take more than a part of the gateway's time from bookings.
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from random import randint
 
 import msgspec
 from aiohttp import web
-from innkeeper.http.rendering import event
 from innkeeper.protocol import limits, wire
 from innkeeper.protocol.asking import Desk
+from innkeeper.protocol.cloud_event import cloud_event_json
 from innkeeper.protocol.record import Recorded
 from innkeeper.protocol.refusals import Refused, Unavailable
-from innkeeper.protocol.views import Views
+from innkeeper.protocol.subscribing import Log
 
 _RING_EVENTS = 4_096
 _PORTION_EVENTS = 200
@@ -32,25 +33,51 @@ _LISTENERS_AT_ONCE = 100
 _RETRY_MILLISECONDS = (1_000, 4_000)  # anywhere between, so that not all come back at the same moment
 _HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
-_encode = msgspec.json.Encoder().encode
+
+Positions = tuple[int, ...]
+"""One in each log, in the order of the stream's logs."""
 
 
 class Told:
-    """An event at its position in the log, rendered when first asked for."""
+    """An event at its position in its log, rendered when first asked for."""
 
-    __slots__ = ("_message", "position", "record")
+    __slots__ = ("_data", "position", "record")
 
     def __init__(self, position: int, record: Recorded) -> None:
         self.position = position
         self.record = record
-        self._message: bytes | None = None
+        self._data: bytes | None = None
 
     @property
-    def message(self) -> bytes:
-        """The event as a message of the stream."""
-        if self._message is None:
-            self._message = b"id: %d\ndata: %b\n\n" % (self.position, _encode(event(self.position, self.record)))
-        return self._message
+    def data(self) -> bytes:
+        """The event as the data of a message."""
+        if self._data is None:
+            self._data = b"data: %b\n\n" % cloud_event_json((self.position, self.record))
+        return self._data
+
+
+class Ring:
+    """The newest events of one log, and the way to the older ones."""
+
+    def __init__(self, log: Log, position: int) -> None:
+        self.position = position
+        self._log = log
+        self._ring: deque[Told] = deque(maxlen=_RING_EVENTS)
+
+    def hear(self, position: int, records: Sequence[Recorded]) -> None:
+        """What was committed just now, up to this position."""
+        self._ring.extend(Told(place, record) for place, record in enumerate(records, position - len(records) + 1))
+        self.position = position
+
+    async def portion(self, after: int) -> list[Told]:
+        """The next events behind a position: from the ring, or where it no longer reaches back so far, the journal."""
+        if after >= self.position:
+            return []
+        if self._ring and self._ring[0].position <= after + 1:
+            start = after + 1 - self._ring[0].position
+            return list(islice(self._ring, start, start + _PORTION_EVENTS))
+        records = await asyncio.to_thread(self._log.read, after, _PORTION_EVENTS)
+        return [Told(position, record) for position, record in records]
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -69,20 +96,24 @@ class Wish(msgspec.Struct, frozen=True):
 class LiveStream:
     """All who listen. Everything here runs in the event loop's thread."""
 
-    def __init__(self, desk: Desk, views: Views) -> None:
-        self._views = views
-        self._ring: deque[Told] = deque(maxlen=_RING_EVENTS)
-        self._position = self._woken = desk.position
-        self._waiting: dict[str | None, list[asyncio.Future[int]]] = {}
+    def __init__(self, desks: Mapping[str, Desk], logs: Mapping[str, Log]) -> None:
+        """Each log is heard at the desk of the same name."""
+        self._rings = [Ring(log, desks[name].position) for name, log in logs.items()]
+        self._woken = self.positions
+        self._waiting: dict[str | None, list[asyncio.Future[Positions]]] = {}
         self._news: set[str | None] = set()
         self._round_planned = self._closing = False
         self.listeners = 0
-        desk.hear(self.hear)
+        for name, ring in zip(logs, self._rings, strict=True):
+            desks[name].hear(partial(self._hear, ring))
 
-    def hear(self, position: int, records: Sequence[Recorded]) -> None:
-        """What was committed just now, up to this position."""
-        self._ring.extend(Told(place, record) for place, record in enumerate(records, position - len(records) + 1))
-        self._position = position
+    @property
+    def positions(self) -> Positions:
+        """Where the logs end."""
+        return tuple(ring.position for ring in self._rings)
+
+    def _hear(self, ring: Ring, position: int, records: Sequence[Recorded]) -> None:
+        ring.hear(position, records)
         if self._waiting:
             self._news.update(record.hotel for record in records)
             self._plan_round()
@@ -93,8 +124,10 @@ class LiveStream:
         self._news.update(self._waiting)
         self._wake(self._due())
 
-    async def serve(self, request: web.Request, wish: Wish, after: int, headers: dict[str, str]) -> web.StreamResponse:
-        """Tell this client everything that it wishes to hear behind a position, until it leaves or reads too slowly."""
+    async def serve(
+        self, request: web.Request, wish: Wish, after: Positions, headers: dict[str, str]
+    ) -> web.StreamResponse:
+        """Tell this client all that it wishes to hear behind these positions, until it leaves or reads too slowly."""
         if self.listeners >= limits.listeners_max:
             raise Refused(Unavailable("too many are listening"))
         response = web.StreamResponse(headers=_HEADERS | headers)
@@ -110,42 +143,49 @@ class LiveStream:
             self.listeners -= 1
         return response
 
-    async def _tell_all(self, response: web.StreamResponse, wish: Wish, after: int) -> None:
-        body = b"retry: %d\nid: %d\n\n" % (randint(*_RETRY_MILLISECONDS), after)
+    async def _tell_all(self, response: web.StreamResponse, wish: Wish, after: Positions) -> None:
+        body = b"retry: %d\nid: %b\n\n" % (randint(*_RETRY_MILLISECONDS), _id(after))
+        now = asyncio.get_running_loop().time
+        told_at = now()
+        turn = 0
         while not self._closing:
+            if not body and now() - told_at > limits.heartbeat_seconds:  # much happened, and none of it was wished for
+                body = _heartbeat(after)
             if body:
+                told_at = now()
                 async with asyncio.timeout(limits.listener_seconds_max):
                     await response.write(body)
-            portion = await self._portion(after)
+            portion, turn = await self._portion(after, turn)
             if portion:
-                after = portion[-1].position
-                body = b"".join([told.message for told in portion if wish.grants(told.record)])
+                body, after = _messages(portion, wish, after, turn)
             else:
                 after, body = await self._wait(wish.hotel, after)
 
-    async def _portion(self, after: int) -> list[Told]:
-        """The next events behind a position: from the ring, or where it no longer reaches back so far, the journal."""
-        if after >= self._position:
-            return []
-        if self._ring and self._ring[0].position <= after + 1:
-            start = after + 1 - self._ring[0].position
-            return list(islice(self._ring, start, start + _PORTION_EVENTS))
-        records = await asyncio.to_thread(self._views.events, self._position, after, _PORTION_EVENTS)
-        return [Told(position, record) for position, record in records]
+    async def _portion(self, after: Positions, turn: int) -> tuple[list[Told], int]:
+        """The next events behind these positions, and of which log they are; the logs take turns."""
+        for _ in self._rings:
+            turn = (turn + 1) % len(self._rings)
+            portion = await self._rings[turn].portion(after[turn])
+            if portion:
+                return portion, turn
+        return [], turn
 
-    async def _wait(self, hotel: str | None, after: int) -> tuple[int, bytes]:
+    async def _wait(self, hotel: str | None, after: Positions) -> tuple[Positions, bytes]:
         """Wait for news; from where to go on, and a heartbeat if there was none for long. A position moves on over what
         this listener had no part in: all that was told to others while it slept."""
-        news: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        news: asyncio.Future[Positions] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(hotel, []).append(news)
         try:
             async with asyncio.timeout(limits.heartbeat_seconds):
-                return max(after, await news), b""
+                return _furthest(after, await news), b""
         except TimeoutError:
-            if news in self._waiting.get(hotel, ()):  # else its turn has come just now
-                self._waiting[hotel].remove(news)
-                after = max(after, self._woken)
-            return after, b": still here\nid: %d\n\n" % after
+            waiting = self._waiting.get(hotel, [])
+            if news in waiting:  # else its turn has come just now
+                waiting.remove(news)
+                after = _furthest(after, self._woken)
+            if not waiting:
+                self._waiting.pop(hotel, None)
+            return after, _heartbeat(after)
 
     def _plan_round(self) -> None:
         if not self._round_planned:
@@ -163,17 +203,44 @@ class LiveStream:
         if self._news:
             self._plan_round()
 
-    def _due(self) -> list[tuple[asyncio.Future[int], int]]:
-        """Whoever waits for what is new, each with the position up to which nothing was for it."""
-        since, self._woken = self._woken, self._position
+    def _due(self) -> list[tuple[asyncio.Future[Positions], Positions]]:
+        """Whoever waits for what is new, each with the positions up to which nothing was for it."""
+        since, self._woken = self._woken, self.positions
         due = [(news, since) for hotel in (None, *self._news) for news in self._waiting.pop(hotel, ())]
         self._news.clear()
         return due
 
-    def _wake(self, due: list[tuple[asyncio.Future[int], int]]) -> None:
+    def _wake(self, due: list[tuple[asyncio.Future[Positions], Positions]]) -> None:
         """Some at a time, so that bookings come in between."""
         for news, since in due[:_LISTENERS_AT_ONCE]:
             if not news.done():
                 news.set_result(since)
         if len(due) > _LISTENERS_AT_ONCE:
             asyncio.get_running_loop().call_soon(self._wake, due[_LISTENERS_AT_ONCE:])
+
+
+def _messages(portion: list[Told], wish: Wish, after: Positions, log: int) -> tuple[bytes, Positions]:
+    """Those of these events of a log that are wished for, as messages, and the positions behind all of them."""
+    before, behind = after[:log], after[log + 1 :]
+    body = b"".join(
+        [
+            b"id: %b\n%b" % (_id((*before, told.position, *behind)), told.data)
+            for told in portion
+            if wish.grants(told.record)
+        ]
+    )
+    return body, (*before, portion[-1].position, *behind)
+
+
+def _furthest(one: Positions, other: Positions) -> Positions:
+    return tuple(map(max, one, other))
+
+
+def _id(after: Positions) -> bytes:
+    """The positions as a client sends them back: `1234.56`."""
+    return ".".join(map(str, after)).encode()
+
+
+def _heartbeat(after: Positions) -> bytes:
+    """A sign of life, from which a browser learns where it would go on."""
+    return b": still here\nid: %b\n\n" % _id(after)

@@ -4,11 +4,14 @@ A request costs two look-ups and two additions here; all else is done when someb
 
 from bisect import bisect_left
 from collections.abc import Iterable
+from contextlib import suppress
 
 from aiohttp import web
 from innkeeper.http.live_stream import LiveStream
-from innkeeper.protocol.asking import Desk
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from innkeeper.protocol.asking import Desk, Services
+from innkeeper.protocol.refusals import Refused
+from innkeeper.protocol.subscribing import ListSubscribers, SubscribersReply, SubscriberState
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -36,14 +39,16 @@ class Tally:
 class Metrics(Collector):
     """All figures of this process."""
 
-    def __init__(self, desk: Desk, stream: LiveStream) -> None:
+    def __init__(self, desk: Desk, stream: LiveStream, services: Services) -> None:
         self._desk = desk
         self._stream = stream
+        self._services = services
+        self._subscribers: tuple[SubscriberState, ...] = ()
         self._tallies: dict[tuple[str, str, int], Tally] = {}
-        self.registry = CollectorRegistry()
-        self.registry.register(self)
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=self.registry)
+            collector(registry=self._registry)
 
     def count(self, request: web.Request, status: int, seconds: float) -> None:
         """A request was answered."""
@@ -52,6 +57,15 @@ class Metrics(Collector):
         tally = self._tallies.get(kind) or self._tallies.setdefault(kind, Tally())
         tally.counts[bisect_left(_BOUNDS_SECONDS, seconds)] += 1
         tally.seconds += seconds
+
+    async def render(self) -> bytes:
+        """All of them, in Prometheus's text format; those of services that do not answer are missing."""
+        self._subscribers = ()
+        with suppress(Refused):
+            reply = await self._services.ask(ListSubscribers())
+            assert isinstance(reply, SubscribersReply)
+            self._subscribers = reply.subscribers
+        return generate_latest(self._registry)
 
     def collect(self) -> Iterable[Metric]:
         """See `prometheus_client`."""
@@ -65,3 +79,13 @@ class Metrics(Collector):
         yield GaugeMetricFamily("innkeeper_commands_waiting", "Commands without an answer yet", self._desk.waiting)
         yield GaugeMetricFamily("innkeeper_listeners", "Who listens to the live stream", self._stream.listeners)
         yield GaugeMetricFamily("innkeeper_ready", "Does the partition take commands?", self._desk.ready)
+        labels = ("subscriber",)
+        lag = GaugeMetricFamily("innkeeper_subscriber_lag_events", "Events not seen yet", labels=labels)
+        parked = GaugeMetricFamily(
+            "innkeeper_subscriber_parked_hotels", "Hotels behind an event that could not be taken in", labels=labels
+        )
+        for subscriber in self._subscribers:
+            lag.add_metric((subscriber.name,), subscriber.lag)
+            parked.add_metric((subscriber.name,), subscriber.parked)
+        yield lag
+        yield parked

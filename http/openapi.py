@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 import msgspec
+from innkeeper.http.handlers import act_on_booking
 from innkeeper.http.parsing import ACTION_FIELDS
 from innkeeper.http.resources import BookingResource, Problem
 from innkeeper.http.routes import OPERATIONS, Operation
@@ -85,7 +86,7 @@ def _operation(each: Operation, schemas: dict[Any, Schema]) -> Schema:
 
 def _operation_id(each: Operation) -> str:
     name = each.handler.__name__
-    return name if "/actions/" not in each.path else each.path.rpartition("/")[2].replace("-", "_")
+    return name if each.handler is not act_on_booking else each.path.rpartition("/")[2].replace("-", "_")
 
 
 def _path_parameters(each: Operation) -> Iterator[Schema]:
@@ -107,9 +108,9 @@ def _query_parameters(each: Operation) -> Iterator[Schema]:
 
 def _header_parameters(each: Operation) -> Iterator[Schema]:
     names = []
-    if each.method == "POST":
+    if each.method == "POST" and each.path.startswith("/v1/hotels"):
         names.append("Idempotency-Key")
-    if "{booking}" in each.path and each.method != "GET":
+    if each.answer is BookingResource and "{booking}" in each.path and each.method != "GET":
         names.append("If-Match")
     if each.answer == "text/event-stream":
         names.append("Last-Event-ID")

@@ -10,6 +10,7 @@ from aiohttp import web
 from innkeeper.protocol import limits, wire
 from innkeeper.protocol.booking import Status
 from innkeeper.protocol.commands import ACTIONS, ActionCommand
+from innkeeper.protocol.contexts import RESERVATIONS, Context
 from innkeeper.protocol.refusals import FieldError, Invalid, NotFound, Refused, invalid
 from innkeeper.protocol.text import Line
 from msgspec import Meta
@@ -19,7 +20,7 @@ T = TypeVar("T")
 _NO_BODY = b"{}"
 _POSITION_MAX = 2**63 - 1  # the largest integer that a database knows
 _KEY = re.compile(rf"[\x21-\x7e]{{1,{limits.idempotency_key_characters_max}}}")
-_POSITION = re.compile(r"[0-9]{1,18}")
+_POSITIONS = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18}){0,9}")
 _ETAG = re.compile(r'(?:W/)?"?([0-9]{1,9})"?')
 
 
@@ -67,18 +68,20 @@ class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"f
 
 
 class LogPosition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which part of the events' log."""
+    """Which part of which log of events."""
 
     after: Annotated[int, Meta(ge=0, le=_POSITION_MAX)] = 0
     limit: Annotated[int, Meta(ge=1, le=limits.list_entries_max)] = limits.list_entries_default
+    log: Context = RESERVATIONS
 
 
 class StreamQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to listen to: a hotel, types of events with commas between, and from which position on."""
+    """What to listen to: a hotel, types of events with commas between, and from where on: the position in each log, in
+    the form of the stream's own ids."""
 
     hotel: Line | None = None
     type: Annotated[str, Meta(max_length=1_000)] | None = None
-    after: Annotated[int, Meta(ge=0, le=_POSITION_MAX)] | None = None
+    after: Annotated[str, Meta(max_length=100)] | None = None
 
     def types(self) -> tuple[str, ...]:
         """The types by themselves; refuses those that no event has."""
@@ -186,16 +189,18 @@ def idempotency_key(request: web.Request, by: str) -> str | None:
     return f"{by}:{key}"
 
 
-def resume_after(request: web.Request, asked: StreamQuestion, position: int) -> int:
-    """Behind which position the client's stream goes on: what it heard last, what it asks for, or now."""
+def resume_after(request: web.Request, asked: StreamQuestion, ends: tuple[int, ...]) -> tuple[int, ...]:
+    """Behind which position in each log the client's stream goes on: what it heard last, what it asks for, or now, as
+    in logs of which it says nothing."""
     last = request.headers.get("Last-Event-ID")
-    if last is None:
-        field, after = "after", position if asked.after is None else asked.after
-    else:
-        field, after = "Last-Event-ID", int(last) if _POSITION.fullmatch(last) else -1
-    if not 0 <= after <= position:
-        raise invalid(field, "range", f"expected a position in the log, which ends at {position}")
-    return after
+    field, told = ("after", asked.after) if last is None else ("Last-Event-ID", last)
+    if told is None:
+        return ends
+    after = tuple(map(int, told.split("."))) if _POSITIONS.fullmatch(told) else (-1,)
+    if len(after) > len(ends) or not all(0 <= one <= end for one, end in zip(after, ends, strict=False)):
+        logs = ".".join(map(str, ends))
+        raise invalid(field, "range", f"expected a position in each log, with points between; they end at {logs}")
+    return after + ends[len(after) :]
 
 
 def if_version(request: web.Request) -> int | None:

@@ -28,6 +28,7 @@ STATUS: dict[type[Refusal], int] = {
     refusals.NotAllowed: 409,
     refusals.StaleVersion: 412,
     refusals.KeyReused: 422,
+    refusals.BadSignature: 401,
     refusals.Unavailable: 503,
 }
 
@@ -40,6 +41,7 @@ _DETAILS: dict[type[Refusal], Callable[[Any], str]] = {
     refusals.RoomTaken: lambda refusal: f"room {refusal.room} is taken on " + ", ".join(map(str, refusal.nights)),
     refusals.NotAllowed: lambda refusal: refusal.reason,
     refusals.StaleVersion: lambda refusal: f"the booking has changed; its version is {refusal.version} now",
+    refusals.BadSignature: lambda refusal: f"the signature is not good: {refusal.reason}",
     refusals.KeyReused: lambda _: "this idempotency key was used before, for another request",
     refusals.Unavailable: lambda refusal: f"{refusal.reason}; nothing was done, try again",
 }

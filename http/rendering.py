@@ -14,7 +14,7 @@ from innkeeper.http.resources import (
     ChartBooking,
     ChartGuest,
     ChartRoom,
-    CloudEvent,
+    DeadLetterResource,
     GuestResource,
     HotelResource,
     Listing,
@@ -22,18 +22,16 @@ from innkeeper.http.resources import (
     NightPrice,
     Price,
     RoomTypeResource,
+    SubscriberResource,
     TapeChart,
     TypeLeft,
 )
-from innkeeper.protocol import wire
 from innkeeper.protocol.booking import Booking
-from innkeeper.protocol.events import BookingEvent
 from innkeeper.protocol.hotel import Hotel, RoomType
 from innkeeper.protocol.instants import instant
 from innkeeper.protocol.money import render
-from innkeeper.protocol.record import Recorded
 from innkeeper.protocol.replies import AuditReply, AvailabilityReply, TypeAvailability
-from msgspec import UNSET
+from innkeeper.protocol.subscribing import DeadLetter, SubscriberState
 
 T = TypeVar("T")
 
@@ -62,7 +60,7 @@ def booking_resource(booking: Booking) -> BookingResource:
         ),
         Amount(render(booking.fee, currency), currency) if booking.fee else None,
         guest.notes, booking.source, booking.group,
-        None if booking.expires_at is None else instant(booking.expires_at),
+        None if booking.expires_at is None else instant(booking.expires_at), booking.reminder_on,
         created_at, booking.created_by, changed_at, booking.changed_by,
         booking.version,
     )  # fmt: skip
@@ -104,23 +102,19 @@ def audit(reply: AuditReply) -> AuditResource:
     return AuditResource(reply.hotel, reply.business_date, reply.no_shows, reply.checked_out, reply.holds_expired)
 
 
-def event(seq: int, record: Recorded) -> CloudEvent:
-    """An event as a CloudEvent."""
-    return CloudEvent(
-        specversion="1.0",
-        id=record.id,
-        source=f"/hotels/{record.hotel}",
-        type=wire.event_type(record.event),
-        time=instant(record.at),
-        datacontenttype="application/json",
-        sequence=str(record.hotel_seq),
-        correlationid=record.correlation,
-        causationid=record.cause,
-        by=record.by,
-        position=seq,
-        data=record.event,
-        subject=record.event.booking if isinstance(record.event, BookingEvent) else UNSET,
+def subscriber(state: SubscriberState) -> SubscriberResource:
+    """Who listens."""
+    return SubscriberResource(
+        state.name, state.types, state.positions, state.lag, state.paused, state.parked, state.stalled or None
     )
+
+
+def dead_letter(letter: DeadLetter) -> DeadLetterResource:
+    """What could not be taken in."""
+    return DeadLetterResource(
+        letter.subscriber, letter.event, letter.type, letter.hotel, letter.reason, letter.trace, letter.attempts,
+        instant(letter.since), None if letter.retry_at is None else instant(letter.retry_at),
+    )  # fmt: skip
 
 
 def tape_chart(hotel: Hotel, bookings: Iterable[Booking], start: date, end: date) -> TapeChart:

@@ -5,10 +5,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 from innkeeper.protocol.booking import Status
-from innkeeper.protocol.events import Event
 from innkeeper.protocol.hotel import CancellationPolicy
 from innkeeper.protocol.refusals import FieldError
-from msgspec import UNSET, UnsetType
 
 T = TypeVar("T")
 
@@ -66,6 +64,7 @@ class BookingResource(msgspec.Struct, frozen=True, gc=False):
     source: str
     group: str | None
     expires_at: datetime | None
+    reminder_on: date | None
     created_at: datetime
     created_by: str
     changed_at: datetime
@@ -135,24 +134,6 @@ class AuditResource(msgspec.Struct, frozen=True, gc=False):
     holds_expired: int
 
 
-class CloudEvent(msgspec.Struct, frozen=True, gc=False):
-    """An event (CloudEvents 1.0). `sequence` is gapless per hotel; `position` is its place in the log."""
-
-    specversion: str
-    id: str
-    source: str
-    type: str
-    time: datetime
-    datacontenttype: str
-    sequence: str
-    correlationid: str
-    causationid: str
-    by: str
-    position: int
-    data: Event
-    subject: str | UnsetType = UNSET
-
-
 class ChartRoom(msgspec.Struct, frozen=True, gc=False):
     """A row of the tape chart."""
 
@@ -198,6 +179,35 @@ class Listing(msgspec.Struct, Generic[T], frozen=True):
 
     data: list[T]
     next_cursor: str | None
+
+
+class SubscriberResource(msgspec.Struct, frozen=True):
+    """Who listens, and how far it has come: `positions` are where it stands in each log, `lag` counts the events that
+    it has not seen. `stalled` says why nothing goes on, if so; `parked` counts the hotels that wait behind an event
+    that could not be taken in."""
+
+    name: str
+    types: tuple[str, ...]
+    positions: dict[str, int]
+    lag: int
+    paused: bool
+    parked: int
+    stalled: str | None
+
+
+class DeadLetterResource(msgspec.Struct, frozen=True):
+    """An event that a subscriber could not take in. Later events of its hotel wait there until it is redriven or
+    dropped; `retry_at` is when that is tried again by itself, None where it needs a person."""
+
+    subscriber: str
+    event: str
+    type: str
+    hotel: str
+    reason: str
+    trace: str
+    attempts: int
+    since: datetime
+    retry_at: datetime | None
 
 
 class Health(msgspec.Struct, frozen=True):

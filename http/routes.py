@@ -4,7 +4,14 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from innkeeper.http import handlers
+from innkeeper.http import back_office, billing, handlers, webhooks
+from innkeeper.http.billing_resources import (
+    BillingTermsResource,
+    BillResource,
+    InvoiceResource,
+    PaymentResource,
+    TrialBalanceResource,
+)
 from innkeeper.http.parsing import (
     AuditRequest,
     AvailabilityQuestion,
@@ -18,13 +25,26 @@ from innkeeper.http.resources import (
     AuditResource,
     AvailabilityResource,
     BookingResource,
-    CloudEvent,
+    DeadLetterResource,
     Health,
     HotelResource,
     Listing,
+    SubscriberResource,
     TapeChart,
 )
+from innkeeper.http.webhooks import (
+    DeliveryFilter,
+    DeliveryResource,
+    EventName,
+    NewSecret,
+    ReplayStart,
+    WebhookResource,
+)
+from innkeeper.protocol.billing_terms import BillingPlan
+from innkeeper.protocol.cloud_event import CloudEvent
 from innkeeper.protocol.commands import BookingChange, BookingRequest, HotelPlan
+from innkeeper.protocol.payments import PaymentNews
+from innkeeper.protocol.webhooks import WebhookChange, WebhookPlan
 
 
 class Operation(NamedTuple):
@@ -44,6 +64,12 @@ class Operation(NamedTuple):
 _HOTEL = "/v1/hotels/{hotel}"
 _BOOKINGS = _HOTEL + "/bookings"
 _BOOKING = _BOOKINGS + "/{booking}"
+_FOLIO = _BOOKING + "/folio"
+_PAYMENT = _HOTEL + "/payments/{payment}"
+_INVOICE = _HOTEL + "/invoices/{number}"
+_SUBSCRIBER = "/v1/subscribers/{subscriber}"
+_WEBHOOK = "/v1/webhooks/{webhook}"
+_DEAD_LETTER = "/v1/dead-letters/{subscriber}/{event}"
 _ACTION = _BOOKING + "/actions/{action}"
 
 # The router tries them in this order, so the busiest stand first.
@@ -72,12 +98,136 @@ OPERATIONS = (
         "POST", _HOTEL + "/night-audit", handlers.audit_night, "Close the business date", AuditResource,
         body=AuditRequest,
     ),
+    Operation("GET", _FOLIO, billing.show_bill, "What a booking owes, and has paid", BillResource),
+    Operation(
+        "POST", _BOOKING + "/folios", billing.open_folio, "Another folio, for who else pays", BillResource, 201,
+        body=billing.NewFolio,
+    ),
+    Operation(
+        "POST", _FOLIO + "/charges", billing.post_charge, "Charge something", BillResource, 201,
+        body=billing.ChargeRequest,
+    ),
+    Operation(
+        "POST", _FOLIO + "/charges/{line}/actions/reverse", billing.reverse_charge, "Take a charge back", BillResource,
+        body=billing.Reason,
+    ),
+    Operation(
+        "POST", _FOLIO + "/charges/{line}/actions/split", billing.split_charge, "Split a charge in two", BillResource,
+        body=billing.Part,
+    ),
+    Operation(
+        "POST", _FOLIO + "/actions/transfer", billing.move_charges, "Move charges to another folio", BillResource,
+        body=billing.Transfer,
+    ),
+    Operation(
+        "POST", _FOLIO + "/payments", billing.pay, "Pay, or ask a provider for the money", PaymentResource, 201,
+        body=billing.PaymentRequest,
+    ),
+    Operation(
+        "POST", "/v1/payment-providers/{provider}/notifications", billing.hear_of_payment,
+        "A provider tells what became of a payment (signed: Standard Webhooks)", PaymentNews, body=PaymentNews,
+    ),
+    Operation("GET", _PAYMENT, billing.show_payment, "One payment", PaymentResource),
+    Operation(
+        "POST", _PAYMENT + "/actions/capture", billing.capture_payment, "Take what was reserved", PaymentResource,
+        body=billing.Captured,
+    ),
+    Operation(
+        "POST", _PAYMENT + "/actions/void", billing.void_payment, "Let go of what was reserved", PaymentResource,
+        body=billing.Voided,
+    ),
+    Operation(
+        "POST", _PAYMENT + "/actions/refund", billing.refund_payment, "Give money back", PaymentResource,
+        body=billing.Refund,
+    ),
+    Operation(
+        "POST", _BOOKING + "/invoices", billing.issue_invoice, "Invoice a folio", InvoiceResource, 201,
+        body=billing.InvoiceRequest,
+    ),
+    Operation(
+        "GET", _BOOKING + "/invoices", billing.list_booking_invoices, "The invoices of a booking",
+        Listing[InvoiceResource], query=Page,
+    ),
+    Operation(
+        "GET", _HOTEL + "/invoices", billing.list_invoices, "All invoices and credit notes, in their order",
+        Listing[InvoiceResource], query=Page,
+    ),
+    Operation(
+        "GET", _INVOICE, billing.show_invoice, "One invoice or credit note; as JSON, HTML or PDF", InvoiceResource,
+        query=billing.DocumentForm,
+    ),
+    Operation(
+        "POST", _INVOICE + "/actions/credit", billing.issue_credit_note, "Take a whole invoice back", InvoiceResource,
+        201, body=billing.Reason,
+    ),
+    Operation(
+        "GET", _HOTEL + "/billing", billing.show_billing_terms, "Seller, taxes, deposits and numbers",
+        BillingTermsResource,
+    ),
+    Operation(
+        "PUT", _HOTEL + "/billing", billing.change_billing_terms, "Bill on other terms from now on",
+        BillingTermsResource, body=BillingPlan,
+    ),
+    Operation(
+        "GET", _HOTEL + "/ledger", billing.show_trial_balance, "The accounts of a hotel, which add up to zero",
+        TrialBalanceResource,
+    ),
     Operation(
         "GET", "/v1/events", handlers.list_events, "The log of all events", Listing[CloudEvent], query=LogPosition
     ),
     Operation(
         "GET", "/v1/events/stream", handlers.stream_events, "All events as they happen", "text/event-stream",
         query=StreamQuestion,
+    ),
+    Operation(
+        "GET", "/v1/subscribers", back_office.list_subscribers, "Who listens, and how far each has come",
+        Listing[SubscriberResource],
+    ),
+    Operation(
+        "POST", _SUBSCRIBER + "/actions/pause", back_office.pause_subscriber, "Take nothing in from now on",
+        SubscriberResource,
+    ),
+    Operation(
+        "POST", _SUBSCRIBER + "/actions/resume", back_office.resume_subscriber, "Go on where it was", SubscriberResource
+    ),
+    Operation(
+        "GET", "/v1/dead-letters", back_office.list_dead_letters, "What a subscriber could not take in",
+        Listing[DeadLetterResource],
+    ),
+    Operation(
+        "POST", _DEAD_LETTER + "/actions/redrive", back_office.redrive_dead_letter, "Try a dead letter again",
+        DeadLetterResource,
+    ),
+    Operation(
+        "POST", _DEAD_LETTER + "/actions/drop", back_office.drop_dead_letter, "Go on without a dead letter",
+        DeadLetterResource,
+    ),
+    Operation(
+        "POST", "/v1/webhooks", webhooks.add_webhook, "Tell an endpoint of events from now on", WebhookResource, 201,
+        body=WebhookPlan,
+    ),
+    Operation("GET", "/v1/webhooks", webhooks.list_webhooks, "All webhooks", Listing[WebhookResource]),
+    Operation("GET", _WEBHOOK, webhooks.show_webhook, "One webhook", WebhookResource),
+    Operation("PATCH", _WEBHOOK, webhooks.change_webhook, "Change a webhook", WebhookResource, body=WebhookChange),
+    Operation("DELETE", _WEBHOOK, webhooks.remove_webhook, "Forget a webhook", WebhookResource),
+    Operation("POST", _WEBHOOK + "/actions/enable", webhooks.enable_webhook, "Go on where it was", WebhookResource),
+    Operation("POST", _WEBHOOK + "/actions/disable", webhooks.disable_webhook, "Send it nothing", WebhookResource),
+    Operation(
+        "POST", _WEBHOOK + "/actions/rotate-secret", webhooks.rotate_secret, "Sign with a new secret", WebhookResource,
+        body=NewSecret,
+    ),
+    Operation("POST", _WEBHOOK + "/actions/ping", webhooks.ping_webhook, "Send a test event now", DeliveryResource),
+    Operation(
+        "POST", _WEBHOOK + "/actions/resend", webhooks.resend_event, "Send one event again now", DeliveryResource,
+        body=EventName,
+    ),
+    Operation(
+        "POST", _WEBHOOK + "/actions/replay", webhooks.replay_events, "Send all events from a position on again",
+        WebhookResource, body=ReplayStart,
+    ),
+    Operation(
+        "GET", _WEBHOOK + "/deliveries", webhooks.list_deliveries, "The latest attempts", Listing[DeliveryResource],
+        query=DeliveryFilter,
     ),
     Operation("GET", "/health/live", handlers.show_live, "Does the process answer?", Health),
     Operation("GET", "/health/ready", handlers.show_ready, "Does it take bookings?", Health),

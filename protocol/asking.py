@@ -33,6 +33,13 @@ Hearer = Callable[[int, Sequence[Recorded]], None]
 """Hears of a commit: the position of its last event, and its events in order. It must be quick, and never raise."""
 
 
+class Services(Protocol):
+    """The services that listen: billing, notifications, delivery; in this process, or a way to them."""
+
+    async def ask(self, message: object) -> Reply:
+        """The answer of whichever service it is for. Raises `Refused`."""
+
+
 class Desk(Protocol):
     """Whoever takes commands: a partition in this process, or a way to one."""
 

@@ -39,7 +39,8 @@ class Personal(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 class Booking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """The whole booking. `rate` is per night and `fee` what the guest owes for not coming, both in minor units;
-    instants are microseconds since 1970 UTC. `version` counts the changes."""
+    instants are microseconds since 1970 UTC. `version` counts the changes; on
+    `reminder_on` the guest is to be reminded of the stay, None for the hotel's usual day."""
 
     id: str
     locator: str
@@ -65,3 +66,4 @@ class Booking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     group: str | None = None
     expires_at: int | None = None
     fee: int = 0
+    reminder_on: date | None = None

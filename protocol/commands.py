@@ -100,7 +100,8 @@ class HotelPlan(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unkn
 
 
 class BookingRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
-    """What a guest asks for. `room` pins that very room; `rate` (per night) is for staff; `hold_seconds` for a hold."""
+    """What a guest asks for. `room` pins that very room; `rate` (per night) is for staff; `hold_seconds` for a hold;
+    on `reminder_on` the guest is reminded of the stay, where nothing is said on the hotel's usual day."""
 
     room_type: Code
     arrival: date
@@ -114,6 +115,7 @@ class BookingRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid
     rate: Money | None = None
     notes: Notes = ""
     source: Line = ""
+    reminder_on: date | None = None
 
     def __post_init__(self) -> None:
         check_stay(self.arrival, self.departure)
@@ -133,6 +135,7 @@ class BookingChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_
     rate: Money | UnsetType = UNSET
     notes: Notes | UnsetType = UNSET
     source: Line | UnsetType = UNSET
+    reminder_on: date | UnsetType | None = UNSET
 
 
 class OpenHotel(Command, frozen=True):
@@ -148,7 +151,7 @@ class Book(Command, frozen=True):
 
 
 class Change(ActionCommand, frozen=True):
-    """Change a booking's stay, type, guest, rate or notes; the whole change happens or none of it."""
+    """Change a booking's stay, type, guest, rate, notes or reminder; the whole change happens or none of it."""
 
     action: ClassVar[str] = "change"
     change: BookingChange

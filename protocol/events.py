@@ -9,14 +9,17 @@ from typing import ClassVar
 
 import msgspec
 from innkeeper.protocol.booking import Personal
+from innkeeper.protocol.contexts import RESERVATIONS
 from innkeeper.protocol.hotel import CancellationPolicy
 
 
 class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """The base of all events. `name` is the type's name to the outside, `version` counts its changes of form."""
+    """The base of all events. `name` is the type's name to the outside, `version` counts its changes of form;
+    `context` is the context in whose words it speaks, and in whose log it stands."""
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
+    context: ClassVar[str] = RESERVATIONS
 
 
 class BookingEvent(Event, frozen=True):
@@ -73,6 +76,7 @@ class StayEvent(BookingEvent, frozen=True, kw_only=True):
     pinned: bool = False
     source: str = ""
     group: str | None = None
+    reminder_on: date | None = None
 
 
 class BookingHeld(StayEvent, frozen=True, kw_only=True):
@@ -180,6 +184,13 @@ class NoteChanged(BookingEvent, frozen=True):
     guest: Personal
 
 
+class ReminderChanged(BookingEvent, frozen=True):
+    """The guest is to be reminded on another day; None is the hotel's usual day."""
+
+    name: ClassVar[str] = "booking.reminder_changed"
+    reminder_on: date | None = None
+
+
 class BusinessDateRolled(Event, frozen=True):
     """The night audit closed one business date and opened another."""
 
@@ -191,5 +202,5 @@ class BusinessDateRolled(Event, frozen=True):
 EVENTS: tuple[type[Event], ...] = (
     HotelOpened, RoomTypeAdded, RoomAdded, BookingHeld, BookingConfirmed, BookingModified, HoldExtended, HoldExpired,
     HoldReleased, RoomMoved, BookingPinned, BookingUnpinned, BookingCancelled, BookingReinstated, GuestCheckedIn,
-    GuestCheckedOut, GuestNoShow, NoteChanged, BusinessDateRolled,
+    GuestCheckedOut, GuestNoShow, NoteChanged, ReminderChanged, BusinessDateRolled,
 )  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from innkeeper.protocol import events
 from innkeeper.protocol.booking import Booking, Status
+from innkeeper.protocol.contexts import RESERVATIONS
 from innkeeper.protocol.hotel import Hotel, RoomType
 
 
@@ -23,8 +24,13 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def id(self) -> str:
-        """Unique over all hotels, and the same each time that it is told."""
-        return f"{self.hotel}:{self.hotel_seq}"
+        """Unique over all hotels and contexts, and the same each time that it is told."""
+        name = f"{self.hotel}:{self.hotel_seq}"
+        return name if self.event.context is RESERVATIONS else f"{self.event.context}:{name}"
+
+
+Entry = tuple[int, Recorded]
+"""An event, behind its position in the log."""
 
 
 def _made(record: Recorded, currency: str) -> Booking:
@@ -49,6 +55,7 @@ def _made(record: Recorded, currency: str) -> Booking:
         pinned=event.pinned,
         source=event.source,
         group=event.group,
+        reminder_on=event.reminder_on,
         expires_at=expires_at,
         created_at=record.at,
         created_by=record.by,
@@ -59,7 +66,7 @@ def _made(record: Recorded, currency: str) -> Booking:
 
 _TERMS = (
     "room_type", "room", "arrival", "departure", "adults", "children", "guest_id", "guest", "rate", "pinned", "source",
-    "group",
+    "group", "reminder_on",
 )  # fmt: skip
 
 _CHANGES: dict[type[events.Event], Callable[[Any], dict[str, Any]]] = {
@@ -77,6 +84,7 @@ _CHANGES: dict[type[events.Event], Callable[[Any], dict[str, Any]]] = {
     events.GuestCheckedOut: lambda event: {"status": Status.CHECKED_OUT, "departure": event.departure},
     events.GuestNoShow: lambda event: {"status": Status.NO_SHOW, "fee": event.fee},
     events.NoteChanged: lambda event: {"guest": event.guest},
+    events.ReminderChanged: lambda event: {"reminder_on": event.reminder_on},
 }
 
 

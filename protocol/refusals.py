@@ -84,6 +84,13 @@ class StaleVersion(Refusal, frozen=True):
     version: int
 
 
+class BadSignature(Refusal, frozen=True):
+    """A message did not come from whom it says, or not lately."""
+
+    code: ClassVar[str] = "bad_signature"
+    reason: str
+
+
 class KeyReused(Refusal, frozen=True):
     """The idempotency key was used before, for something else."""
 

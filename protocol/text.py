@@ -11,6 +11,7 @@ _PROSE = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*(?![\s\S])"
 _SLUG = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(?![\s\S])"
 _CODE = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(?![\s\S])"
 _EMAIL = r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+(?![\s\S])"
+_PREFIX = r"^[A-Za-z0-9/-]*[A-Za-z/-](?![\s\S])"
 _VISIBLE = r"\S"
 _CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9](?![\s\S])"
 
@@ -27,3 +28,12 @@ Adults = Annotated[int, Meta(ge=1, le=limits.guests_per_room_max)]
 ChildAge = Annotated[int, Meta(ge=0, le=17)]
 Children = Annotated[tuple[ChildAge, ...], Meta(max_length=limits.guests_per_room_max)]
 HoldSeconds = Annotated[int, Meta(ge=1, le=limits.hold_seconds_max)]
+AddressLines = Annotated[tuple[Name, ...], Meta(max_length=limits.address_lines_max)]
+Quantity = Annotated[int, Meta(ge=1, le=limits.charge_quantity_max)]
+BasisPoints = Annotated[int, Meta(ge=0, le=limits.tax_basis_points_max)]
+Percent = Annotated[int, Meta(ge=1, le=100)]
+# What stands before the number of a document; no digit ends it, so that no two numbers read alike.
+DocumentPrefix = Annotated[
+    str,
+    Meta(min_length=1, max_length=limits.document_prefix_characters_max, pattern=_PREFIX),
+]

@@ -50,6 +50,3 @@ class Views(Protocol):
 
     def chart(self, position: int, hotel: str, start: date, end: date) -> tuple[Hotel, list[Booking]] | None:
         """The hotel and the bookings that hold a night in [start, end); None where there is no such hotel."""
-
-    def events(self, position: int, after: int, limit: int) -> list[tuple[int, Recorded]]:
-        """The log of all events behind a position."""

@@ -10,28 +10,40 @@ from typing import Any
 import msgpack
 import msgspec
 from innkeeper.protocol import refusals
+from innkeeper.protocol.billing_commands import BILLING_COMMANDS, HearOf
+from innkeeper.protocol.billing_events import BILLING_EVENTS
+from innkeeper.protocol.billing_queries import BILLING_QUERIES
+from innkeeper.protocol.billing_replies import BILLING_REPLIES
 from innkeeper.protocol.commands import COMMANDS
 from innkeeper.protocol.events import EVENTS, Event
 from innkeeper.protocol.queries import QUERIES
+from innkeeper.protocol.record import Recorded
 from innkeeper.protocol.replies import REPLIES
 
 Message = msgspec.Struct
 
 REFUSALS: tuple[type[refusals.Refusal], ...] = (
     refusals.Invalid, refusals.NotFound, refusals.HotelExists, refusals.SoldOut, refusals.NoSingleRoom,
-    refusals.RoomTaken, refusals.NotAllowed, refusals.StaleVersion, refusals.KeyReused, refusals.Unavailable,
+    refusals.RoomTaken, refusals.NotAllowed, refusals.StaleVersion, refusals.KeyReused, refusals.BadSignature,
+    refusals.Unavailable,
 )  # fmt: skip
 
-TABLE: dict[str, type[Message]] = {kind.__name__: kind for kind in (*COMMANDS, *QUERIES, *EVENTS, *REPLIES, *REFUSALS)}
+ALL_EVENTS: tuple[type[Event], ...] = (*EVENTS, *BILLING_EVENTS)
+RESERVATIONS: tuple[type[Message], ...] = (*COMMANDS, *QUERIES, *EVENTS, *REPLIES)
+BILLING: tuple[type[Message], ...] = (*BILLING_COMMANDS, *BILLING_QUERIES, *BILLING_EVENTS, *BILLING_REPLIES)
+
+TABLE: dict[str, type[Message]] = {kind.__name__: kind for kind in (*RESERVATIONS, *BILLING, *REFUSALS)}
 
 # (name of the message, version of the form) → what turns its fields into the next version's.
 UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 _VERSIONS = {kind: kind.version if issubclass(kind, Event) else 1 for kind in TABLE.values()}
 _DECODERS = {kind: msgspec.msgpack.Decoder(kind) for kind in TABLE.values()}
-_TYPE_NAMES = {kind: f"innkeeper.{kind.name}.v{kind.version}" for kind in EVENTS}
+_TYPE_NAMES = {kind: f"innkeeper.{kind.name}.v{kind.version}" for kind in ALL_EVENTS}
 _EVENT_TYPES = {
-    f"innkeeper.{kind.name}.v{version}": (kind, version) for kind in EVENTS for version in range(1, kind.version + 1)
+    f"innkeeper.{kind.name}.v{version}": (kind, version)
+    for kind in ALL_EVENTS
+    for version in range(1, kind.version + 1)
 }
 
 
@@ -47,6 +59,12 @@ def event_type(event: Event) -> str:
 def is_of_types(type_name: str, wanted: Iterable[str]) -> bool:
     """Is the event's type one of these? One that ends in `*` stands for all that begin so: `innkeeper.booking.*`."""
     return any(type_name.startswith(one[:-1]) if one.endswith("*") else type_name == one for one in wanted)
+
+
+def kinds_of(wanted: Iterable[str]) -> frozenset[type[Event]]:
+    """The events of these types, as they are today."""
+    wanted = tuple(wanted)
+    return frozenset(kind for kind, type_name in _TYPE_NAMES.items() if is_of_types(type_name, wanted))
 
 
 def is_known_type(wanted: str) -> bool:
@@ -70,6 +88,8 @@ def decode_event(type_name: str, fields: bytes) -> Event:
 def encode(message: Message) -> bytes:
     """A whole message, with its name and the version of its form."""
     kind = type(message)
+    if isinstance(message, HearOf):
+        return bytes(msgpack.packb([kind.__name__, _VERSIONS[kind], _encode_heard(message)]))
     return bytes(msgpack.packb([kind.__name__, _VERSIONS[kind], encode_fields(message)]))
 
 
@@ -79,8 +99,22 @@ def decode(body: bytes) -> Message:
     kind = TABLE.get(name)
     if kind is None or version > _VERSIONS[kind]:
         raise UnknownMessage(f"no message {name!r} of version {version} is known here; a newer version wrote it")
-    message: Message = _decode_fields(kind, version, fields)
+    message: Message = _decode_heard(fields) if kind is HearOf else _decode_fields(kind, version, fields)
     return message
+
+
+def _encode_heard(message: HearOf) -> bytes:
+    """The event within has a type and a version of its own."""
+    record = message.record
+    place = (record.hotel, record.hotel_seq, record.at, record.by, record.correlation, record.cause)
+    return bytes(msgpack.packb([message.hotel, place, event_type(record.event), encode_fields(record.event)]))
+
+
+def _decode_heard(fields: bytes) -> HearOf:
+    hotel, place, type_name, event = msgpack.unpackb(fields)
+    hotel_of, hotel_seq, at, by, correlation, cause = place
+    record = Recorded(hotel_of, hotel_seq, at, by, correlation, cause, decode_event(type_name, event))
+    return HearOf(hotel, record)
 
 
 def _decode_fields(kind: type[Message], version: int, fields: bytes) -> Any:

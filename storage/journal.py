@@ -59,9 +59,7 @@ class SqliteJournal:
             self._db.execute("PRAGMA mmap_size = 0")
             self._seq, self._hash = self._db.execute("SELECT seq, hash FROM writer").fetchone()
             self._written = self._seq, self._hash
-            self._reader = sqlite3.connect(
-                f"{self.path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
-            )
+            self._reader = open_to_read(self.path)
         except sqlite3.DatabaseError as error:
             raise Damaged(
                 f"{self.path} is not a journal that can be read ({error}); restore it from a backup"
@@ -154,6 +152,13 @@ class SqliteJournal:
             raise Damaged(f"{self.path}: event {start} is missing; restore the file from a backup")
         tail = read_rows(self._db, start)
         deque(check_chain(self.path, tail, (self._seq, self._hash), start, before[0] if start else GENESIS), maxlen=0)
+
+
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """A connection to a journal's file that cannot write."""
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+    )
 
 
 def read_rows(

@@ -20,7 +20,7 @@ from innkeeper.protocol.booking import Booking, Status
 from innkeeper.protocol.hotel import Hotel
 from innkeeper.protocol.record import Recorded, after, hotel_after
 from innkeeper.protocol.views import BadCursor, BookingSearch, Listed
-from innkeeper.storage.journal import read_rows, record_of
+from innkeeper.storage.journal import open_to_read, read_rows, record_of
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +42,8 @@ class ReadModels:
         self._path = path
         self._lock = threading.Lock()
         self._db = _open(path)
-        self._journal = _reader(journal)
-        self._end = _reader(journal)
+        self._journal = open_to_read(journal)
+        self._end = open_to_read(journal)
         self._position: int = self._db.execute("SELECT position FROM follower").fetchone()[0]
         self._hotels = {
             hotel.id: hotel
@@ -155,19 +155,9 @@ class ReadModels:
             ).fetchall()
         return None if known is None else (_unpack_hotel(known[0]), [_unpack_booking(body) for (body,) in rows])
 
-    def events(self, position: int, after: int, limit: int) -> list[tuple[int, Recorded]]:  # noqa: ARG002
-        """See `protocol.views.Views`. The journal itself is the log."""
-        with self._lock:
-            rows = list(islice(read_rows(self._journal, after), limit))
-        return [(row[0], record_of(row)) for row in rows]
-
 
 _HOLDING_SQL = "(" + ", ".join(f"'{status.value}'" for status in _HOLDING) + ")"
 _LONGEST_STAY = 4_000  # days; a stay in house can be extended again and again
-
-
-def _reader(journal: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{journal.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
 
 
 def _open(path: Path) -> sqlite_utils.Database:

@@ -22,11 +22,12 @@ def finished(*arguments: str | Path, seconds: float = 60) -> subprocess.Complete
 
 
 class ServerProcess:
-    """`run.py demo` on a data directory, on a free port of this machine; with no hotels unless it is `furnished`."""
+    """`run.py demo` on a data directory, on a free port of this machine, with webhooks to it; with no hotels unless it
+    is `furnished`."""
 
     def __init__(self, data: Path, furnished: bool = False) -> None:
         self.data = data
-        self._options = [] if furnished else ["--empty"]
+        self._options = ["--webhooks-to-loopback", *([] if furnished else ["--empty"])]
         self.log = data.with_name(f"{data.name}.log")
         self._open()
 

@@ -9,7 +9,19 @@ import pytest
 from innkeeper.http.openapi import document
 from innkeeper.http.problems import STATUS
 from innkeeper.http.routes import OPERATIONS, ROUTES
-from innkeeper.protocol import commands, events, limits, queries, refusals, replies, wire
+from innkeeper.protocol import (
+    billing_commands,
+    billing_events,
+    billing_queries,
+    billing_replies,
+    commands,
+    events,
+    limits,
+    queries,
+    refusals,
+    replies,
+    wire,
+)
 
 HOUSE = Path(__file__).parents[1]
 ROOMS = {"protocol", "actors", "storage", "http", "delivery"}
@@ -22,7 +34,11 @@ ARROWS = {
     "actors/rules": ({"protocol", "actors.rules"}, {"msgspec"}),
     "actors": ({"protocol", "actors"}, {"msgspec", "thespian"}),
     "storage": ({"protocol", "storage"}, {"msgspec", "sqlite_utils"}),
-    "http": ({"protocol", "http"}, {"aiohttp", "msgspec", "prometheus_client", "tqdm"}),
+    "delivery": ({"protocol", "delivery"}, {"aiohttp", "aiosmtplib", "babel", "fsspec", "jinja2", "msgspec", "yarl"}),
+    "http": (
+        {"protocol", "http"},
+        {"aiohttp", "font_source_sans_pro", "fpdf", "jinja2", "msgspec", "prometheus_client", "tqdm"},
+    ),
 }
 STANDARD = set(__import__("sys").stdlib_module_names)
 IMPURE = {"asyncio", "socket", "sqlite3", "threading", "random", "os", "secrets", "uuid", "logging", "pathlib"}
@@ -91,6 +107,10 @@ def test_every_message_is_in_the_wire_table() -> None:
         (commands, commands.Command),
         (queries, queries.Query),
         (events, events.Event),
+        (billing_commands, commands.Command),
+        (billing_queries, queries.Query),
+        (billing_events, events.Event),
+        (billing_replies, replies.Reply),
         (replies, replies.Reply),
         (refusals, refusals.Refusal),
     ):

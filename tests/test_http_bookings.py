@@ -1,11 +1,13 @@
 """The life of a booking over real HTTP: everything that a well-behaved client can ask, and what comes back."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
 import pytest
 from front_desk import FrontDesk, assert_problem, front_desk, hotel_plan, path_of, stay
+from innkeeper.storage.journal import SqliteJournal
 from reception import night
 
 HOUR = 3_600
@@ -46,7 +48,7 @@ def test_a_booking_is_made_and_shown_whole(front: FrontDesk, hotel: str) -> None
             "nights": [{"date": str(night(number)), "amount": "100.00"} for number in (2, 3, 4)],
         },
         "fee": None, "notes": "late\narrival", "source": "phone", "group": None, "expires_at": None,
-        "created_by": "front desk", "changed_by": "front desk", "version": 1,
+        "reminder_on": None, "created_by": "front desk", "changed_by": "front desk", "version": 1,
     }  # fmt: skip
     again = front.get(path_of(hotel, booking))
     assert (again.status, again.headers["etag"], again.json) == (200, '"1"', booking)
@@ -64,6 +66,7 @@ def test_a_booking_may_ask_for_a_room_and_a_rate(front: FrontDesk, hotel: str) -
         ({"adults": 2}, {"adults": 2}),
         ({"children": [3]}, {"children": [3]}),
         ({"source": "web"}, {"source": "web"}),
+        ({"reminder_on": str(night(1))}, {"reminder_on": str(night(1))}),
         ({"departure": str(night(4))}, {"departure": str(night(4)), "nights": 3}),
         ({"arrival": str(night(5)), "departure": str(night(7))}, {"arrival": str(night(5)), "nights": 2}),
         ({"room_type": "STE"}, {"room_type": "STE", "room": "201"}),
@@ -80,6 +83,37 @@ def test_a_change_changes_what_it_says_and_nothing_else(
     derived = {"version", "changed_at", "nights", "price"}
     assert {name for name in now if now[name] != was[name]} - derived == (change | shown).keys() - derived
     assert front.get(path_of(hotel, was)).json == now
+
+
+def test_a_reminder_is_set_moved_and_taken_back_as_events_of_their_own(front: FrontDesk, hotel: str) -> None:
+    booking = front.book(hotel, 5, 2, reminder_on=str(night(3)))
+    assert booking["reminder_on"] == str(night(3))
+    path = path_of(hotel, booking)
+    for day in (str(night(4)), str(night(4)), None):
+        assert front.send("PATCH", path, {"reminder_on": day}).json["reminder_on"] == day
+    history = front.get(f"{path}/history").json["data"]
+    assert [(event["type"], event["data"].get("reminder_on")) for event in history] == [
+        ("innkeeper.booking.confirmed.v1", str(night(3))),
+        ("innkeeper.booking.reminder_changed.v1", str(night(4))),
+        ("innkeeper.booking.reminder_changed.v1", None),
+    ]
+
+
+@pytest.mark.parametrize("day", [-1, 6])
+def test_a_reminder_comes_from_today_up_to_the_arrival(front: FrontDesk, hotel: str, day: int) -> None:
+    wrong = {"reminder_on": str(night(day))}
+    assert_problem(front.post(f"{hotel}/bookings", stay(5, **wrong)), 422, "invalid", "reminder_on", "before_arrival")
+    path = path_of(hotel, front.book(hotel, 5))
+    assert_problem(front.send("PATCH", path, wrong), 422, "invalid", "reminder_on", "before_arrival")
+
+
+def test_a_stay_that_comes_before_its_reminder_loses_it(front: FrontDesk, hotel: str) -> None:
+    path = path_of(hotel, front.book(hotel, 5, reminder_on=str(night(4))))
+    earlier = {"arrival": str(night(2)), "departure": str(night(3))}
+    changed = front.send("PATCH", path, earlier).json
+    assert (changed["arrival"], changed["reminder_on"]) == (str(night(2)), None)
+    with_new_one = front.send("PATCH", path, {"reminder_on": str(night(1))}).json
+    assert with_new_one["reminder_on"] == str(night(1))
 
 
 def test_a_new_guest_or_rate_is_a_change_too(front: FrontDesk, hotel: str) -> None:
@@ -313,3 +347,15 @@ def test_hotels_are_listed_by_id_page_by_page(front: FrontDesk) -> None:
 
 def test_the_desk_says_that_it_is_well(front: FrontDesk) -> None:
     assert (front.get("/health/live").status, front.get("/health/ready").status) == (200, 200)
+
+
+def test_a_desk_whose_data_was_taken_over_says_that_it_is_not_ready(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with front_desk(tmp_path) as front:
+        hotel = front.open()
+        SqliteJournal(tmp_path / "partition-0.db").close()
+        assert_problem(front.post(f"{hotel}/bookings", stay()), 503, "unavailable")
+        assert_problem(front.get("/health/ready"), 503, "unavailable")
+        assert front.get("/health/live").status == 200
+    assert "another process writes" in caplog.text

@@ -10,7 +10,7 @@ from time import monotonic, sleep
 from typing import Any
 
 import pytest
-from front_desk import FrontDesk, answer_on, assert_problem, front_desk
+from front_desk import FrontDesk, answer_on, assert_problem, front_desk, of_reservations
 from innkeeper.http import live_stream
 from innkeeper.protocol import limits
 
@@ -31,7 +31,9 @@ class Listener:
         self._bare.sendall(f"GET /v1/events/stream?{query} HTTP/1.1\r\nHost: x\r\n{resumed}\r\n".encode())
         self._lines = self._bare.makefile("rb")
         self.head = self._head()
-        self.position = int(self.message()["id"])
+        self.billed: list[dict[str, Any]] = []
+        self.last = self.message()["id"]
+        self.position = int(self.last.partition(".")[0])
 
     def _head(self) -> bytes:
         head = b""
@@ -54,14 +56,24 @@ class Listener:
             fields[name.rstrip(":")] = value
 
     def hear(self, count: int) -> list[dict[str, Any]]:
-        """The next so many events."""
+        """The next so many events of reservations; what billing did stands in `billed`."""
         heard: list[dict[str, Any]] = []
         while len(heard) < count:
-            message = self.message()
-            if "data" in message:
-                heard.append(json.loads(message["data"]))
-                assert int(message["id"]) == heard[-1]["position"]
+            heard += of_reservations(self.hear_one())
         return heard
+
+    def hear_one(self) -> list[dict[str, Any]]:
+        """The event in the next message, if there is one."""
+        message = self.message()
+        if "data" not in message:
+            return []
+        event = json.loads(message["data"])
+        billed = not of_reservations([event])
+        if billed:
+            self.billed.append(event)
+        self.last = message["id"]
+        assert int(self.last.split(".")[billed]) == event["position"]
+        return [event]
 
     def close(self) -> None:
         """Go away without a word."""
@@ -103,6 +115,22 @@ def test_whoever_was_away_hears_what_happened_meanwhile_and_nothing_twice(front:
     log = front.entries("/v1/events", limit=200)
     assert first + again.hear(len(log) - 5) == log
     again.close()
+
+
+def test_what_billing_does_is_heard_too_and_nothing_is_missing_after_a_break(front: FrontDesk) -> None:
+    hotel = front.open({"DBL": 9})
+    heard, last = [], "0.0"
+    for _ in range(4):
+        front.book(hotel)
+        ours, all_told = len(front.entries("/v1/events", limit=200)), len(front.everything())
+        listener = Listener(front, last=last)
+        heard += listener.hear(ours - listener.position)
+        while len(listener.billed) < all_told - ours - int(last.partition(".")[2]):
+            listener.hear_one()
+        heard += listener.billed
+        last = listener.last
+        listener.close()
+    assert sorted(heard, key=str) == sorted(front.everything(), key=str)
 
 
 def test_who_was_away_for_longer_than_the_ring_reaches_is_served_from_the_journal(
@@ -151,9 +179,35 @@ def test_a_heartbeat_moves_a_listener_on_over_what_was_not_for_it(
     front.book(busy)
     end = front.position()
     until = monotonic() + 10
-    while int(quiet.message()["id"]) < end:
+    while int(quiet.message()["id"].partition(".")[0]) < end:
         assert monotonic() < until
     for listener in (quiet, everything):
+        listener.close()
+
+
+def test_who_wishes_for_what_never_happens_hears_that_time_goes_on(
+    front: FrontDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "heartbeat_seconds", 0.3)
+    hotel = front.open({"DBL": 200})
+    listener = Listener(front, "type=innkeeper.booking.cancelled.*")
+    until, stopped = monotonic() + 20, threading.Event()
+
+    def keep_booking() -> None:  # with news more often than a heartbeat
+        for night in range(900):
+            if stopped.is_set():
+                return
+            front.book(hotel, night)
+
+    busy = threading.Thread(target=keep_booking)
+    busy.start()
+    try:
+        while int(listener.message()["id"].partition(".")[0]) <= listener.position:
+            assert monotonic() < until
+        assert busy.is_alive(), "it fell silent before the listener heard anything"
+    finally:
+        stopped.set()
+        busy.join()
         listener.close()
 
 
@@ -205,7 +259,7 @@ def test_a_stream_ends_when_the_gateway_does(tmp_path: Path) -> None:
     [
         ("after=-1", "after", "range"),
         ("after=99999999", "after", "range"),
-        ("after=x", "after", "type"),
+        ("after=x", "after", "range"),
         ("type=innkeeper.none.*", "type", "unknown"),
         ("type=innkeeper.booking.*,", "type", "unknown"),
         ("type=*&type=*", "type", "once"),

@@ -17,12 +17,15 @@ from typing import Any
 import pytest
 from aiohttp import ClientError, ClientSession
 from front_desk import hotel_plan, stay
+from receiver import Receiver, receiver
 from reception import night
 from server_process import ServerProcess, finished
 
 ROUNDS = int(os.environ.get("INNKEEPER_KILL_ROUNDS", "20"))
 CLIENTS = 16
+CATCH_UP_SECONDS_MAX = 120
 HOTELS = ("north", "south")
+LOGS = ("reservations", "billing")
 EXIT_IN_USE, EXIT_DAMAGED = 3, 4
 
 
@@ -170,17 +173,67 @@ async def open_hotels(server: ServerProcess) -> None:
                 assert response.status == 201, await response.text()
 
 
+async def add_webhook(server: ServerProcess, url: str) -> None:
+    """From now on the receiver is told of everything."""
+    async with (
+        ClientSession(server.url) as session,
+        session.post("/v1/webhooks", json={"url": url, "events": ["innkeeper.*"]}) as response,
+    ):
+        assert response.status == 201, await response.text()
+
+
+async def logs_of(server: ServerProcess) -> list[list[str]]:
+    """The events of each log, once every subscriber has seen them."""
+    async with ClientSession(server.url) as session:
+        async with asyncio.timeout(CATCH_UP_SECONDS_MAX):
+            while True:
+                async with session.get("/v1/subscribers") as response:
+                    if not any(one["lag"] for one in (await response.json())["data"]):
+                        break
+                await asyncio.sleep(0.1)
+        return [await log_of(session, log) for log in LOGS]
+
+
+async def log_of(session: ClientSession, log: str) -> list[str]:
+    """The ids of all events of a log."""
+    found: list[str] = []
+    while True:
+        async with session.get(f"/v1/events?limit=200&log={log}&after={len(found)}") as response:
+            page = (await response.json())["data"]
+        found += [event["id"] for event in page]
+        if not page:
+            return found
+
+
+def assert_everyone_heard_everything(server: ServerProcess, other: Receiver, before: list[int]) -> None:
+    """P5: the archive holds each event once; the receiver was told of each since it was there, those of each log in
+    their order, some twice."""
+    logs = asyncio.run(logs_of(server))
+    archived = [path.stem for path in (server.data / "archive").rglob("*.json")]
+    assert sorted(archived) == sorted(event for log in logs for event in log)
+    told = list(dict.fromkeys(other.ids()))
+    for log, start in zip(logs, before, strict=True):
+        assert len(log) > start
+        members = set(log)
+        assert [event for event in told if event in members] == log[start:]
+    assert len(told) == sum(map(len, logs)) - sum(before)
+
+
 def test_what_was_acknowledged_survives_kill_minus_nine(server: ServerProcess) -> None:
     seed = random.randrange(1_000_000)
     print(f"seed {seed}")
     chance, books = random.Random(seed), Books()
     asyncio.run(open_hotels(server))
-    for round_number in range(ROUNDS):
-        asyncio.run(load(server, books, chance, round_number, kill=True))
-        server.start_again()
-        asyncio.run(settle(server, books))
-        assert not books.unanswered()
-    assert len(books.bookings) > 5 * ROUNDS
+    with receiver() as other:
+        before = [len(log) for log in asyncio.run(logs_of(server))]
+        asyncio.run(add_webhook(server, other.url))
+        for round_number in range(ROUNDS):
+            asyncio.run(load(server, books, chance, round_number, kill=True))
+            server.start_again()
+            asyncio.run(settle(server, books))
+            assert not books.unanswered()
+        assert len(books.bookings) > 5 * ROUNDS
+        assert_everyone_heard_everything(server, other, before)
     assert server.stop()[0] == 0
     verified = finished("verify", "--data", server.data)
     assert verified.returncode == 0, verified.stdout + verified.stderr

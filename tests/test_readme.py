@@ -53,11 +53,11 @@ def test_its_links_lead_somewhere() -> None:
 
 
 def test_the_files_of_its_tour_are_there() -> None:
-    for path in re.findall(r"`((?:protocol|actors|storage|http|tests)/[\w/.]+)`", README):
+    for path in re.findall(r"`((?:protocol|actors|storage|http|delivery|tests)/[\w/.]+)`", README):
         assert (Path(__file__).parents[1] / path).exists(), path
 
 
-@pytest.mark.parametrize("command", ["demo", "serve", "verify", "replay"])
+@pytest.mark.parametrize("command", ["demo", "serve", "verify", "replay", "dead-letters"])
 def test_its_options_are_those_of_the_command_line(command: str) -> None:
     told = finished(command, "--help")
     assert told.returncode == 0

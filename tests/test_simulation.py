@@ -18,6 +18,7 @@ from innkeeper.actors.rules.calendar import Calendar
 from innkeeper.actors.rules.state import describe
 from innkeeper.protocol import events
 from innkeeper.protocol.replies import StateReply
+from innkeeper.storage.cursors import SqliteCursor
 from msgspec.structs import replace
 from simulation.run import live, seeds_of
 from simulation.world import Life, World
@@ -139,6 +140,27 @@ class AnswersTooEarly(Host):
 
 def test_an_event_told_before_the_disk_has_it_is_found_out() -> None:
     assert found("(P5)", host=AnswersTooEarly)
+
+
+class MovesTooEarly(SqliteCursor):
+    """Moves on, and then writes what came of it."""
+
+    def move(self, portion: Any, keep: Any) -> None:
+        super().move(portion, lambda: None)
+        with self._db.atomic():
+            keep()
+
+
+class OvertakesItself(SqliteCursor):
+    """Goes on with a hotel that waits behind an event."""
+
+    def _is_wished(self, entry: Any) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("cursor", [MovesTooEarly, OvertakesItself])
+def test_a_cursor_that_loses_or_mixes_up_events_is_found_out(cursor: type[SqliteCursor]) -> None:
+    assert found("(P5)", cursor=cursor)
 
 
 def test_guests_do_change_rooms_for_each_other() -> None:

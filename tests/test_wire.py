@@ -8,17 +8,44 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from innkeeper.protocol import wire
+from innkeeper.protocol import billing_replies, wire
+from innkeeper.protocol.billing_events import BILLING_EVENTS
+from innkeeper.protocol.billing_terms import (
+    BillingPlan,
+    BillingTerms,
+    ChargeKind,
+    Deposit,
+    DepositPlan,
+    Party,
+    PartyPlan,
+    Tax,
+    TaxPlan,
+)
 from innkeeper.protocol.booking import Booking, Contact, Personal
 from innkeeper.protocol.commands import BookingChange, BookingRequest, HotelPlan, RoomTypeOffer
 from innkeeper.protocol.events import EVENTS, Event
+from innkeeper.protocol.folio import (
+    Bill,
+    DepositDue,
+    Folio,
+    FolioLine,
+    Invoice,
+    Ledger,
+    Payment,
+    Place,
+    StayTerms,
+    TaxAmount,
+    TaxTotal,
+)
 from innkeeper.protocol.hotel import CancellationPolicy, Hotel, RoomType
 from innkeeper.protocol.money import Money
+from innkeeper.protocol.record import Recorded
 from innkeeper.protocol.replies import TypeAvailability
 
 GOLDEN = Path(__file__).parent / "golden" / "events.txt"
 
 _text = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
+_name = _text.filter(str.strip)
 _code = st.from_regex(r"[A-Z0-9]{1,4}", fullmatch=True)
 _money = st.builds(Money, st.integers(0, 10**6).map(lambda cents: f"{cents // 100}.{cents % 100:02d}"), st.just("EUR"))
 _day = st.dates(date(2020, 1, 1), date(2030, 1, 1))
@@ -52,6 +79,7 @@ def requests(draw: st.DrawFn) -> BookingRequest:
         room=draw(st.none() | _code),
         rate=draw(st.none() | _money),
         notes=draw(st.just("") | _text),
+        reminder_on=draw(st.none() | _day),
     )
 
 
@@ -67,19 +95,69 @@ _plans = st.builds(
     cancellation=st.builds(CancellationPolicy, st.integers(0, 100)),
 )
 _changes = st.builds(
-    BookingChange, notes=st.just(msgspec.UNSET) | _text, adults=st.just(msgspec.UNSET) | st.integers(1, 9)
+    BookingChange,
+    notes=st.just(msgspec.UNSET) | _text,
+    reminder_on=st.just(msgspec.UNSET) | st.none() | _day,
+    adults=st.just(msgspec.UNSET) | st.integers(1, 9),
 )
 
-for _kind, _strategy in ((BookingRequest, requests()), (HotelPlan, _plans), (BookingChange, _changes)):
+_parties = st.builds(PartyPlan, _name, st.lists(_name, max_size=3).map(tuple), st.just("") | _text)
+_tax_plans = st.builds(
+    TaxPlan,
+    code=_code,
+    name=_name,
+    applies_to=st.lists(st.sampled_from(ChargeKind), min_size=1, max_size=3).map(tuple),
+    rate=st.integers(1, 10_000),
+    included=st.booleans(),
+    exempt_below=st.integers(0, 18),
+)
+_deposit_plans = st.builds(DepositPlan, st.integers(1, 30), st.none() | st.integers(0, 99))
+_billing_plans = st.builds(
+    BillingPlan,
+    seller=_parties,
+    taxes=st.lists(_tax_plans, max_size=3, unique_by=lambda tax: tax.code).map(tuple),
+    deposits=st.lists(_deposit_plans, max_size=3).map(tuple),
+    invoice_prefix=st.sampled_from(["INV-", "2026/"]),
+)
+for _kind, _strategy in (
+    (BookingRequest, requests()),
+    (HotelPlan, _plans),
+    (BookingChange, _changes),
+    (PartyPlan, _parties),
+    (BillingPlan, _billing_plans),
+):
     st.register_type_strategy(_kind, _strategy)
 
-
+_told = st.deferred(
+    lambda: st.builds(
+        Recorded,
+        _text,
+        st.integers(1, 9),
+        st.integers(0, 9),
+        _text,
+        _text,
+        _text,
+        st.sampled_from(EVENTS).flatmap(messages),
+    )
+)
 _BY_NAME: dict[str, st.SearchStrategy[object]] = {
     "arrival": _day,
     "departure": _day,
     "room": _code,
     "hold_seconds": st.integers(1, 86_400),
+    "quantity": st.integers(1, 1_000),
+    "limit": st.integers(1, 200),
+    "lines": st.lists(st.integers(1, 99), min_size=1, max_size=3, unique=True).map(tuple),
+    "provider": st.sampled_from(["simulated", "bank-2"]),
+    "record": _told,
+    "percent": st.integers(1, 100),
+    "days_before_arrival": st.none() | st.integers(0, 99),
 }
+_NESTED = {
+    Booking, Personal, Hotel, RoomType, CancellationPolicy, TypeAvailability, Bill, BillingTerms, Deposit, DepositDue,
+    Folio, FolioLine, Invoice, Ledger, Payment, Place, StayTerms, Tax, TaxAmount, TaxTotal,
+    billing_replies.AccountBalance, Party,
+}  # fmt: skip
 
 
 def messages(kind: type[msgspec.Struct]) -> st.SearchStrategy[msgspec.Struct]:
@@ -89,12 +167,12 @@ def messages(kind: type[msgspec.Struct]) -> st.SearchStrategy[msgspec.Struct]:
 
 
 def _of(name: str, kind: object) -> st.SearchStrategy[object]:
-    nested = {Booking, Personal, Hotel, RoomType, CancellationPolicy, TypeAvailability}
-    if kind in nested:
+    if kind in _NESTED:
         return messages(kind)  # type: ignore[arg-type]
     arguments = getattr(kind, "__args__", ())
-    if arguments and arguments[0] in nested and arguments[-1] is Ellipsis:
-        return st.lists(messages(arguments[0]), max_size=2).map(tuple)
+    if arguments and arguments[0] in _NESTED:
+        several = st.lists(messages(arguments[0]), max_size=2).map(tuple)
+        return several if arguments[-1] is Ellipsis else st.none() | messages(arguments[0])
     if name in _BY_NAME:
         return _BY_NAME[name]
     return st.from_type(kind)  # type: ignore[arg-type]
@@ -103,6 +181,8 @@ def _of(name: str, kind: object) -> st.SearchStrategy[object]:
 def _build(kind: type[msgspec.Struct], values: dict[str, object]) -> msgspec.Struct:
     if {"arrival", "departure"} <= values.keys() and values["departure"] <= values["arrival"]:  # type: ignore[operator]
         values["departure"] = values["arrival"].fromordinal(values["arrival"].toordinal() + 1)  # type: ignore[attr-defined]
+    if kind.__name__ == "SettlePayment" and values["outcome"] != "captured":
+        values["amount"] = None
     if kind.__name__ == "FindAvailability":
         days = min(values["departure"].toordinal() - values["arrival"].toordinal(), 300)  # type: ignore[attr-defined]
         values["departure"] = values["arrival"].fromordinal(values["arrival"].toordinal() + days)  # type: ignore[attr-defined]
@@ -151,4 +231,4 @@ def test_events_written_long_ago_still_decode() -> None:
         event = wire.decode_event(type_name, bytes.fromhex(body))
         assert isinstance(event, Event)
         seen.add(type(event))
-    assert seen == set(EVENTS)
+    assert seen == {*EVENTS, *BILLING_EVENTS}

@@ -5,7 +5,7 @@ which rooms have refused a claim); it returns the events and how to answer once 
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import msgspec
@@ -96,6 +96,7 @@ def _book(state: HotelState, command: commands.Book, stamp: Stamp) -> Decision:
         guest=_personal(request.guest, request.notes),
         rate=rate_of(state, kind, request.rate),
         source=request.source,
+        reminder_on=_reminder(state, request.reminder_on, request.arrival),
         pinned=request.room is not None,
     )
     made: events.Event = confirmed
@@ -113,6 +114,14 @@ def _check_arrival(state: HotelState, request: commands.BookingRequest) -> None:
         raise invalid(
             "arrival", "days_ahead_max", f"arrival is more than {limits.arrival_days_ahead_max} days after {today}"
         )
+
+
+def _reminder(state: HotelState, day: date | None, arrival: date) -> date | None:
+    """A day from the business date up to the arrival, or the hotel's usual one."""
+    today = state.opened().business_date
+    if day is not None and not today <= day <= arrival:
+        raise invalid("reminder_on", "before_arrival", f"a reminder is sent from {today} up to the arrival, {arrival}")
+    return day
 
 
 def _personal(contact: Contact, notes: str) -> Personal:
@@ -218,6 +227,7 @@ def _change(state: HotelState, booking: Booking, command: commands.Change, stamp
     change = command.change
     asked = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
     notes = asked.pop("notes", booking.guest.notes)
+    reminder_asked, reminder = "reminder_on" in asked, asked.pop("reminder_on", booking.reminder_on)
     guest = asked.pop("guest", None)
     person = booking.guest if guest is None else _personal(guest, booking.guest.notes)
     person = msgspec.structs.replace(person, notes=notes)
@@ -237,6 +247,12 @@ def _change(state: HotelState, booking: Booking, command: commands.Change, stamp
         done.append(events.BookingModified(**terms))
     if notes != booking.guest.notes:
         done.append(events.NoteChanged(booking.id, booking.guest_id, person))
+    if reminder_asked:
+        reminder = _reminder(state, reminder, terms["arrival"])
+    elif reminder is not None and reminder > terms["arrival"]:
+        reminder = None  # the stay is earlier now than the reminder of it
+    if reminder != booking.reminder_on:
+        done.append(events.ReminderChanged(booking.id, reminder))
     return tuple(done)
 
 

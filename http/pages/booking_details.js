@@ -47,6 +47,7 @@ function facts(hotel, booking) {
     Source: booking.source,
     "Held until": booking.expires_at && hotelTime(booking.expires_at, hotel.timezone),
     Fee: booking.fee && `${booking.fee.amount} ${booking.fee.currency}`,
+    Reminder: booking.reminder_on && longDate(dayOf(booking.reminder_on)),
     Notes: booking.notes,
   };
 }

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import inside
 import parts
+import services
 import stream
 from contestants import HOUSE, Missing
 from load import Load, need_wrk
@@ -23,6 +24,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "availability": parts.availability,
     "journal": inside.journal,
     "stream": stream.stream,
+    "services": services.services,
     "memory": inside.memory,
     "reshuffle": inside.reshuffle,
 }

@@ -25,7 +25,7 @@ LISTENERS_MANY = 2_000
 P99_MILLISECONDS_MAX = 50
 ANSWER_MILLISECONDS = 8  # about what an answer takes at half load
 STOP_SECONDS_MAX = 30
-_EVENT = re.compile(rb'id: (\d+)\ndata: .*?"time":"([^"]+)"')
+_EVENT = re.compile(rb'id: (\d+)(?:\.\d+)?\ndata: .*?"time":"([^"]+)"')
 
 
 class Listener(asyncio.Protocol):

@@ -33,7 +33,8 @@ def hear(witness: Witness, ledger: Ledger, heard: Heard, records: Iterable[Recor
         version = _version(witness, request)
         if request.id not in seen:
             _let_pass(witness, commands, request.id)
-        seen.add(request.id)
+        if not isinstance(answer.answer, Unavailable):  # who asked in vain may have been heard at the second attempt
+            seen.add(request.id)
         for fault in _faults(witness, ledger, request, answer, version):
             yield f"{request}: {fault}"
     for commands in happened.values():

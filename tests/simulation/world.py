@@ -3,12 +3,14 @@ disk, crashes and faults. The same seed lives the same life, byte for byte.
 """
 
 import logging
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import count
+from pathlib import Path
 from random import Random
 
 from innkeeper.actors.host import Decided, Host
@@ -21,8 +23,10 @@ from innkeeper.protocol.journal import Fenced
 from innkeeper.protocol.record import Recorded
 from innkeeper.protocol.refusals import Refusal, Unavailable
 from innkeeper.protocol.replies import StateReply
+from innkeeper.storage.cursors import SqliteCursor
 from simulation.clients import FIRST_DAY, Clients
 from simulation.faulty_journal import Crash, Disk, DiskReader, Faults, FaultyJournal
+from simulation.follower import Follower
 from simulation.hearing import hear
 from simulation.ledger import Ledger, Request
 from simulation.mishaps import mishap
@@ -33,6 +37,7 @@ SECOND, HOUR, DAY = 1_000_000, 3_600_000_000, 86_400_000_000
 Mishaps = AbstractContextManager[Sequence[str]]
 
 _NO_MISHAP: Mishaps = nullcontext(())
+_MEMORY = Path("/dev/shm")  # a file system without a disk, where there is one
 _RATES = (0.0, 0.02, 0.06, 0.15)
 _MISHAPS = (0.0, 0.03, 0.1)
 
@@ -52,9 +57,12 @@ class Life:
 
 
 class World:
-    """One seed's partition. `host` and `lies` are for tests that sabotage it."""
+    """One seed's partition. `host`, `lies` and `cursor` are for tests that sabotage it."""
 
-    def __init__(self, seed: int, steps: int = STEPS, host: type[Host] = Host, lies: bool = False) -> None:
+    def __init__(
+        self, seed: int, steps: int = STEPS, host: type[Host] = Host, lies: bool = False,
+        cursor: type[SqliteCursor] = SqliteCursor,
+    ) -> None:  # fmt: skip
         self._random = Random(seed)
         self._steps = steps
         self._host_kind = host
@@ -67,20 +75,29 @@ class World:
         self._clients = Clients(self._random, self._ledger)
         self._witness = Witness()
         self._digest = blake2b(digest_size=16)
+        self._follower_dice = Random(seed + 2), self._random.choice(_RATES)
+        self._cursor = cursor
         self._host = self._open()
         self.life = Life(seed)
 
     def live(self) -> Life:
         """The whole life: some steps, then a quiet end at which everything must come out right."""
         steps: dict[Callable[[], None], int] = {
-            self._batch: 84, self._let_time_pass: 8, self._snapshots: 4, self._restart: 2, self._take_over: 2,
+            self._batch: 72, self._follow: 12, self._let_time_pass: 8, self._snapshots: 4, self._restart: 2,
+            self._take_over: 2,
         }  # fmt: skip
-        with alarm() as refused_claims:
+        with (
+            alarm() as refused_claims,
+            tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder,
+        ):
+            self._follower = Follower(self._disk, *self._follower_dice, lambda: self._at, Path(folder), self._cursor)
             for _ in range(self._steps):
                 (step,) = self._random.choices(list(steps), list(steps.values()))
                 self._at += self._random.randrange(10 * 60 * SECOND)
                 step()
             self._settle()
+            self._blame(self._follower.settle())
+            self._follower.close()
         self._host.close()
         self._blame(f"a room refused what its hotel held to be free: {message}" for message in refused_claims)
         self.life.events = len(self._disk.rows)
@@ -90,9 +107,8 @@ class World:
         return self.life
 
     def _open(self) -> Host:
-        host = self._host_kind(
-            FaultyJournal(self._disk, self._faults), lambda: self._at, lambda: next(self._ids), self._published
-        )
+        host = self._host_kind(FaultyJournal(self._disk, self._faults), lambda: self._at, lambda: next(self._ids))
+        host.published = self._published
         host.recover()
         return host
 
@@ -103,6 +119,10 @@ class World:
             self._blame(["events were told before they were on disk (P3)"])
         if durable != [(record.hotel, record.hotel_seq) for record in records]:
             self._blame(["the events that were told are not those on the disk (P5)"])
+        self._follower.hear(position, records)
+
+    def _follow(self) -> None:
+        self._follower.work()
 
     def _blame(self, violations: Sequence[str] | Iterator[str]) -> None:
         self.life.violations.extend(violations)
@@ -184,6 +204,7 @@ class World:
 
     def _restart(self, power_lost: bool = True) -> None:
         self._host.close()
+        self._follower.restart()
         if power_lost:
             self._disk.lose_power()
         self._host = self._open()

@@ -1,0 +1,60 @@
+"""A desk in another thread: what is asked here goes over there, and what is committed there is heard here."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from innkeeper.protocol.asking import Answer, Asked, Desk, Hearer
+from innkeeper.protocol.record import Recorded
+from innkeeper.protocol.refusals import Unavailable
+
+
+class NextDoor:
+    """A `protocol.asking.Desk` before one that lives in another event loop. It is closed until `open`ed there."""
+
+    def __init__(self) -> None:
+        self._desk: Desk | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._hearers: list[Hearer] = []
+
+    def open(self, desk: Desk) -> None:
+        """This desk takes what is asked, from now on, in the loop that runs here."""
+        self._desk, self._loop = desk, asyncio.get_running_loop()
+        desk.hear(self._publish)
+
+    @property
+    def ready(self) -> bool:
+        """See `protocol.asking.Desk`."""
+        return self._desk is not None and self._desk.ready
+
+    @property
+    def position(self) -> int:
+        """See `protocol.asking.Desk`."""
+        return 0 if self._desk is None else self._desk.position
+
+    @property
+    def waiting(self) -> int:
+        """See `protocol.asking.Desk`."""
+        return 0 if self._desk is None else self._desk.waiting
+
+    async def ask(self, asked: Asked) -> Answer:
+        """See `protocol.asking.Desk`."""
+        if self._desk is None or self._loop is None or not self._desk.ready:
+            return Answer(Unavailable("the desk is closed"))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._desk.ask(asked), self._loop))
+
+    def hear(self, hearer: Hearer) -> None:
+        """See `protocol.asking.Desk`. It is told in the loop that runs here."""
+        self._hearers.append(_told_in(asyncio.get_running_loop(), hearer))
+
+    def _publish(self, position: int, records: Sequence[Recorded]) -> None:
+        for hearer in self._hearers:
+            hearer(position, records)
+
+
+def _told_in(loop: asyncio.AbstractEventLoop, hearer: Hearer) -> Callable[[int, Sequence[Recorded]], None]:
+    def tell(position: int, records: Sequence[Recorded]) -> None:
+        with suppress(RuntimeError):  # that loop has ended
+            loop.call_soon_threadsafe(hearer, position, records)
+
+    return tell

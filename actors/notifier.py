@@ -1,0 +1,94 @@
+"""Notifications: the actor that decides what is said to whom and when, and the host that keeps its books.
+
+The actor does no I/O: with the events it gets what it once wrote down of the hotels and bookings concerned, and it
+answers with what is to be written down now, notices among it.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+
+import msgspec
+from innkeeper.actors.actor import HouseActor
+from innkeeper.actors.messages import Hear, Heard
+from innkeeper.actors.rules.notices import KnownBooking, KnownHotel, take_in
+from innkeeper.protocol.events import BookingEvent
+from innkeeper.protocol.notices import Notice
+from innkeeper.protocol.outbox import Outbox
+from innkeeper.protocol.record import Entry
+from innkeeper.protocol.subscribing import Keep
+from thespian.actors import ActorAddress, ActorSystem, PoisonMessage
+
+TYPES = ("innkeeper.hotel.*", "innkeeper.room_type.*", "innkeeper.booking.*", "innkeeper.payment.recorded.*")
+"""What notifications subscribes to."""
+
+_ASK_SECONDS_MAX = 60
+_pack = msgspec.msgpack.encode
+_unpack_hotel = msgspec.msgpack.Decoder(KnownHotel).decode
+_unpack_booking = msgspec.msgpack.Decoder(KnownBooking).decode
+
+
+class NotifierActor(HouseActor):
+    """Decides on each event in turn."""
+
+    def hear(self, message: Hear, host: ActorAddress) -> None:
+        """Take these in."""
+        hotels, bookings = dict(message.hotels), dict(message.bookings)
+        changed_hotels: dict[str, KnownHotel] = {}
+        changed_bookings: dict[str, KnownBooking] = {}
+        notices: dict[str, Notice] = {}
+        withdrawn: list[str] = []
+        for _, record in message.entries:
+            name = record.event.booking if isinstance(record.event, BookingEvent) else ""
+            hotel, booking = hotels.get(record.hotel), bookings.get(name)
+            taken = take_in(hotel, booking, record)
+            if taken.hotel is not None and taken.hotel is not hotel:
+                hotels[record.hotel] = changed_hotels[record.hotel] = taken.hotel
+            if taken.booking is not None and taken.booking is not booking:
+                bookings[name] = changed_bookings[name] = taken.booking
+            withdrawn += [one for one in taken.withdrawn if notices.pop(one, None) is None]
+            notices.update((one.id, one) for one in taken.notices if one.useful_until > message.at)
+        self.send(host, Heard(changed_hotels, changed_bookings, tuple(notices.values()), tuple(withdrawn)))
+
+
+NotifierActor.handles = {Hear: NotifierActor.hear}
+
+
+class NotifierHost:
+    """The actor with its own actor system, and its books. Lives in one thread."""
+
+    def __init__(self, outbox: Outbox, clock: Callable[[], int], decided: Callable[[], None]) -> None:
+        """`decided` is called when there are new notices in the outbox."""
+        logging.getLogger("Thespian").setLevel(logging.WARNING)  # it tells every message at debug level
+        self._outbox = outbox
+        self._clock = clock
+        self._decided = decided
+        self._system = ActorSystem("simpleSystemBase", transientUnique=True, logDefs=False)
+        self._actor = self._system.createActor(NotifierActor)
+
+    async def take_in(self, entries: Sequence[Entry]) -> Keep:
+        """See `protocol.subscribing.Handle`."""
+        names = {record.event.booking for _, record in entries if isinstance(record.event, BookingEvent)}
+        bookings = {name: _unpack_booking(body) for name, body in self._outbox.bookings(names).items()}
+        hotels = self._outbox.hotels({record.hotel for _, record in entries}).items()
+        known = {name: _unpack_hotel(body) for name, body in hotels}
+        hear = Hear(self._clock(), tuple(entries), known, bookings)
+        heard = self._system.ask(self._actor, hear, _ASK_SECONDS_MAX)
+        if not isinstance(heard, Heard):
+            details = heard.details if isinstance(heard, PoisonMessage) else "it did not answer"
+            raise RuntimeError(f"notifications failed: {details}")
+
+        def keep() -> None:
+            self._outbox.keep(
+                {name: _pack(hotel) for name, hotel in heard.hotels.items()},
+                {name: _pack(booking) for name, booking in heard.bookings.items()},
+                heard.notices,
+                heard.withdrawn,
+            )
+            if heard.notices:
+                self._decided()
+
+        return keep
+
+    def close(self) -> None:
+        """End the actor."""
+        self._system.shutdown()

@@ -1,0 +1,1 @@
+"""What leaves the building: e-mail, webhooks, the archive, brokers."""

@@ -1,0 +1,93 @@
+"""The command line: its commands, and their options, each with an environment variable: `--port` is INNKEEPER_PORT."""
+
+import argparse
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from innkeeper.http.dead_letters import ACTIONS
+
+Run = Callable[[argparse.Namespace], object]
+
+
+def command_line(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
+    """All commands with their options; `runs` says what carries each out."""
+    top = argparse.ArgumentParser(
+        prog="run.py",
+        description="Innkeeper: a hotel reservation system made of actors and events.",
+        epilog="Without a command it runs the demo. Every option --some-name has a variable INNKEEPER_SOME_NAME.",
+    )
+    top.set_defaults(run=None)
+    commands = top.add_subparsers(metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=(runs[name].__doc__ or text).strip())
+        added.set_defaults(run=runs[name])
+        return added
+
+    demo_options = command("demo", "two furnished hotels on this machine alone (the default)")
+    serve_options = command("serve", "production: listens where you say, and asks for keys")
+    verify_options = command("verify", "prove the promises over a whole journal")
+    for options in (demo_options, serve_options, verify_options):
+        option(options, "--data", Path, "data", "the data directory")
+    for options in (demo_options, serve_options):
+        option(options, "--port", port_number, "8080", "the port to listen on; 0 takes any that is free")
+        option(options, "--archive", str, "", "the archive of all events: any fsspec URL (a folder in --data)")
+        switch(options, "--webhooks-to-loopback", "let webhooks go to this machine, and nowhere else")
+    switch(demo_options, "--empty", "no hotels yet")
+    switch(serve_options, "--simulated-payments", "a payment provider that only plays, as in the demo")
+    option(serve_options, "--host", str, "0.0.0.0", "the address to listen on")
+    option(serve_options, "--keys", Path, "keys", "a file with a line name:key for each client")
+    replay_options = command("replay", "play a booking history (CSV) through the HTTP API")
+    replay_options.add_argument("history", type=Path, metavar="HISTORY.csv", help="the bookings and their fates")
+    option(replay_options, "--rooms", Path, None, "how many rooms of each type (CSV)", metavar="ROOMS.csv")
+    option(replay_options, "--url", str, "", "a running server; without it one is started for this alone")
+    option(replay_options, "--hotel", str, "history", "the id of the hotel to open there")
+    option(
+        replay_options,
+        "--decisions",
+        Path,
+        None,
+        "write a letter per booking here: Y accepted, n refused",
+        metavar="FILE",
+    )
+    letter_options = command("dead-letters", "what subscribers could not take in, and what to do")
+    letter_options.add_argument("action", choices=ACTIONS, help="what to do")
+    letter_options.add_argument("subscriber", nargs="?", default="", help="whose")
+    letter_options.add_argument("event", nargs="?", default="", help="the event that it could not take in")
+    option(letter_options, "--url", str, "http://127.0.0.1:8080", "the running server")
+    option(letter_options, "--key", str, "", "a key, if the server asks for one")
+    return top
+
+
+def option(
+    options: argparse.ArgumentParser,
+    name: str,
+    kind: Callable[[str], object],
+    default: str | None,
+    text: str,
+    metavar: str | None = None,
+) -> None:
+    """One option with its environment variable and its default."""
+    given = os.environ.get(variable(name), default)
+    required = given is None and name == "--rooms"
+    shown = f"{text} ({variable(name)}" + (f"; {default})" if default else ")")
+    options.add_argument(name, type=kind, default=given, required=required, metavar=metavar, help=shown)
+
+
+def switch(options: argparse.ArgumentParser, name: str, text: str) -> None:
+    """An option that is on or off."""
+    options.add_argument(name, action="store_true", default=variable(name) in os.environ, help=text)
+
+
+def variable(name: str) -> str:
+    """The environment variable of an option: `--port` is INNKEEPER_PORT."""
+    return "INNKEEPER_" + name.strip("-").upper().replace("-", "_")
+
+
+def port_number(text: str) -> int:
+    """A port, as the command line has it."""
+    number = int(text)
+    if not 0 <= number <= 65_535:
+        raise ValueError(text)
+    return number

@@ -1,0 +1,62 @@
+"""An event as the outside sees it: CloudEvents 1.0, in its JSON format."""
+
+from datetime import datetime
+
+import msgspec
+from innkeeper.protocol import wire
+from innkeeper.protocol.contexts import RESERVATIONS
+from innkeeper.protocol.events import BookingEvent, Event
+from innkeeper.protocol.instants import instant
+from innkeeper.protocol.record import Entry, Recorded
+from msgspec import UNSET, UnsetType
+
+_encode = msgspec.json.Encoder().encode
+
+
+class CloudEvent(msgspec.Struct, frozen=True, gc=False):
+    """An event (CloudEvents 1.0). `sequence` is gapless per source; `position` is its place in its context's log."""
+
+    specversion: str
+    id: str
+    source: str
+    type: str
+    time: datetime
+    datacontenttype: str
+    sequence: str
+    correlationid: str
+    causationid: str
+    by: str
+    position: int
+    data: Event
+    subject: str | UnsetType = UNSET
+
+
+def cloud_event(entry: Entry) -> CloudEvent:
+    """An event of the log as a CloudEvent."""
+    position, record = entry
+    return CloudEvent(
+        specversion="1.0",
+        id=record.id,
+        source=_source(record),
+        type=wire.event_type(record.event),
+        time=instant(record.at),
+        datacontenttype="application/json",
+        sequence=str(record.hotel_seq),
+        correlationid=record.correlation,
+        causationid=record.cause,
+        by=record.by,
+        position=position,
+        data=record.event,
+        subject=record.event.booking if isinstance(record.event, BookingEvent) else UNSET,
+    )
+
+
+def _source(record: Recorded) -> str:
+    """Whose gapless `sequence` it is: the hotel's, or what another context keeps of the hotel."""
+    hotel, context = f"/hotels/{record.hotel}", record.event.context
+    return hotel if context is RESERVATIONS else f"{hotel}/{context}"
+
+
+def cloud_event_json(entry: Entry) -> bytes:
+    """The same, as JSON."""
+    return _encode(cloud_event(entry))

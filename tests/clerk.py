@@ -1,0 +1,115 @@
+"""A log that grows, and a subscriber that writes down what it takes in and copes only with what it can."""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from innkeeper.actors.heard import HeardLog
+from innkeeper.actors.subscriber import Subscriber
+from innkeeper.protocol.contexts import RESERVATIONS
+from innkeeper.protocol.events import BookingPinned, Event
+from innkeeper.protocol.record import Entry, Recorded
+from innkeeper.protocol.subscribing import Keep, Stalled, Subscribe
+from innkeeper.storage.cursors import SqliteCursor, open_service
+
+SECOND = 1_000_000
+
+
+class Story:
+    """A log that grows, as a list."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+
+    def happen(self, hotel: str, event: Event) -> Entry:
+        """One more event."""
+        seq = sum(record.hotel == hotel for _, record in self.entries) + 1
+        self.entries.append((len(self.entries) + 1, Recorded(hotel, seq, 0, "", "", "", event)))
+        return self.entries[-1]
+
+    @property
+    def position(self) -> int:
+        """See `protocol.subscribing.Log`."""
+        return len(self.entries)
+
+    def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[Entry]:
+        """See `protocol.subscribing.Log`."""
+        found = (
+            entry
+            for entry in self.entries[after:]
+            if hotel is None or (entry[1].hotel == hotel and entry[1].hotel_seq > after_hotel_seq)
+        )
+        return [entry for entry, _ in zip(found, range(limit), strict=False)]
+
+
+class Clerk:
+    """A subscriber that writes down what it takes in, and copes only with what it is not told to choke on."""
+
+    def __init__(self, path: Path, story: Story, types: tuple[str, ...] = ("innkeeper.*",)) -> None:
+        self.at = 0
+        self.story = story
+        self.poison: dict[str, int] = {}
+        self.away = False
+        self.disk_full = False
+        self._path = path
+        self._types = types
+        self._open()
+
+    def _open(self) -> None:
+        self._db = open_service(self._path, lambda db: db.execute("CREATE TABLE book (event TEXT, hotel TEXT)"))
+        self.subscriber = self._subscriber()
+        self.hear(())
+
+    def _subscriber(self) -> Subscriber:
+        self.log = HeardLog(self.story)
+        cursor = SqliteCursor(self._db, Subscribe("clerk", self._types), RESERVATIONS, self.log)
+        return Subscriber([cursor], self._take_in, lambda: self.at)
+
+    async def _take_in(self, entries: Sequence[Entry]) -> Keep:
+        if self.away:
+            raise Stalled("the destination is away")
+        for _, record in entries:
+            if self.poison.get(record.id, 0):
+                self.poison[record.id] -= 1
+                raise ValueError(f"cannot read {record.id}")
+        return lambda: self._keep(entries)
+
+    def _keep(self, entries: Sequence[Entry]) -> None:
+        for _, record in entries:
+            self._db.execute("INSERT INTO book VALUES (?, ?)", (record.id, record.hotel))
+        if self.disk_full:
+            raise sqlite3.OperationalError("database or disk is full")
+
+    def hear(self, records: Sequence[Recorded]) -> None:
+        """Let it know of the newest events."""
+        self.log.hear(len(self.story.entries), records)
+        self.subscriber.wake()
+
+    def restart(self) -> None:
+        """The process is gone, and back."""
+        self._db.close()
+        self._open()
+
+    async def work(self) -> None:
+        """Take in all that can be taken in now."""
+        while await self.subscriber.step():
+            pass
+
+    def book(self, hotel: str) -> list[str]:
+        """What it wrote down of a hotel."""
+        return [event for (event,) in self._db.execute("SELECT event FROM book WHERE hotel = ?", (hotel,))]
+
+    def close(self) -> None:
+        """No more."""
+        self._db.close()
+
+
+def told(story: Story, hotel: str) -> list[str]:
+    """What happened in a hotel."""
+    return [record.id for _, record in story.entries if record.hotel == hotel]
+
+
+def happen(clerk: Clerk, *hotels: str) -> None:
+    """An event in each of these hotels, which the clerk hears of."""
+    for hotel in hotels:
+        clerk.hear((clerk.story.happen(hotel, BookingPinned("b", "101"))[1],))
