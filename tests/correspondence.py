@@ -1,0 +1,41 @@
+"""Notices to write letters about, for tests."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import msgspec
+from innkeeper.protocol.instants import microseconds
+from innkeeper.protocol.notices import HotelFacts, Notice, NoticeKind, Recipient, StayFacts
+
+HOTEL = HotelFacts("seaside", "Seaside Lodge", "Europe/Lisbon", "EUR", "15:00", "11:00")
+STAY = StayFacts(guest="Ana Sousa", room_type="Double with balcony", arrival=date(2026, 7, 2),
+                 departure=date(2026, 7, 4), adults=2, rate=61_725, children=(7, 0))  # fmt: skip
+BEFORE = msgspec.structs.replace(STAY, departure=date(2026, 7, 3), children=())
+NOON = microseconds(datetime(2026, 6, 1, 12, tzinfo=UTC))
+FREE_UNTIL = microseconds(datetime(2026, 6, 30, 14, tzinfo=UTC))  # three o'clock in Lisbon
+EXPIRES = microseconds(datetime(2026, 6, 2, 11, 30, tzinfo=UTC))
+
+_MORE: dict[NoticeKind, dict[str, Any]] = {
+    NoticeKind.CONFIRMATION: {"free_until": FREE_UNTIL},
+    NoticeKind.HOLD: {"expires_at": EXPIRES},
+    NoticeKind.CHANGE: {"free_until": FREE_UNTIL, "before": BEFORE},
+    NoticeKind.CANCELLATION: {"fee": 61_725, "reason": "overbooked, do not tell"},
+    NoticeKind.REMINDER: {"free_until": FREE_UNTIL},
+    NoticeKind.RECEIPT: {"amount": 100_000},
+    NoticeKind.HOLD_EXPIRING: {"expires_at": EXPIRES},
+    NoticeKind.WAITLIST_OFFER: {"expires_at": EXPIRES},
+}
+
+
+def notice(kind: NoticeKind = NoticeKind.CONFIRMATION, **more: Any) -> Notice:
+    """Something to say, with all that is usual for its kind."""
+    fields: dict[str, Any] = {
+        "id": f"seaside:7:{kind.value}", "hotel": HOTEL, "booking": "b", "locator": "K7Q2ZP", "stay": STAY,
+        "recipient": Recipient("Ana Sousa", "ana@example.com"),
+    }  # fmt: skip
+    return Notice(kind=kind, **(fields | _MORE[kind] | more))
+
+
+def named(name: str) -> Notice:
+    """A confirmation for a guest of this name."""
+    return notice(recipient=Recipient(name, "ana@example.com"), stay=msgspec.structs.replace(STAY, guest=name))
