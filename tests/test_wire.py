@@ -50,7 +50,7 @@ _code = st.from_regex(r"[A-Z0-9]{1,4}", fullmatch=True)
 _money = st.builds(Money, st.integers(0, 10**6).map(lambda cents: f"{cents // 100}.{cents % 100:02d}"), st.just("EUR"))
 _day = st.dates(date(2020, 1, 1), date(2030, 1, 1))
 
-st.register_type_strategy(str, _text)
+st.register_type_strategy(str, _name)
 st.register_type_strategy(int, st.integers(0, 2**53))
 st.register_type_strategy(Money, _money)
 
