@@ -4,26 +4,27 @@
 import argparse
 import asyncio
 import errno
-import fcntl
 import gc
 import json
 import logging
-import re
 import signal
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import IO, NamedTuple
+from random import random
+from typing import NamedTuple
 
 from aiohttp import web
 from innkeeper.actors.biller import TYPES as BILLED
 from innkeeper.actors.biller import Biller
 from innkeeper.actors.host import Host
 from innkeeper.actors.ledger import BILLING_TRADE
+from innkeeper.actors.mailroom import Mailroom
 from innkeeper.actors.next_door import NextDoor
+from innkeeper.actors.notifier import TYPES as NOTED
+from innkeeper.actors.notifier import NotifierHost
 from innkeeper.actors.partition import Partition
 from innkeeper.actors.recovery import snapshot_faults
 from innkeeper.actors.service import Service
@@ -31,28 +32,35 @@ from innkeeper.actors.services import Services
 from innkeeper.actors.stamps import clock, uuid7
 from innkeeper.actors.trade import BOOKING, Trade
 from innkeeper.delivery.archive import Archive
+from innkeeper.delivery.backoff import delay_seconds
+from innkeeper.delivery.email import FolderCourier, mailbox
+from innkeeper.delivery.letters import Letters
 from innkeeper.delivery.payments import TYPES as PAID
 from innkeeper.delivery.payments import Payments, SimulatedProvider
 from innkeeper.delivery.posting import Poster
 from innkeeper.delivery.signing import fresh_secret
+from innkeeper.delivery.smtp import SmtpCourier, SmtpServer
 from innkeeper.delivery.webhooks import Webhooks
 from innkeeper.http.app import make_app
-from innkeeper.http.command_line import command_line
+from innkeeper.http.command_line import MAIL_FROM, command_line
 from innkeeper.http.dead_letters import CannotAsk, dead_letters
 from innkeeper.http.furnishing import furnish
 from innkeeper.http.keys import BadKeys, Keys
-from innkeeper.http.replay import HistoryError, play
+from innkeeper.http.replay import HistoryError, own_server, play
 from innkeeper.protocol.asking import Desk
 from innkeeper.protocol.contexts import BILLING, RESERVATIONS
 from innkeeper.protocol.journal import Fenced, JournalError
 from innkeeper.protocol.limits import header_seconds_max, shutdown_seconds_max
+from innkeeper.protocol.outbox import Send
 from innkeeper.protocol.payments import Provider
 from innkeeper.protocol.subscribing import Subscribe
 from innkeeper.storage.auditor import Auditor
 from innkeeper.storage.cursors import Migration, SqliteCursor, open_service
+from innkeeper.storage.data_directory import DataDirectory, DataInUse, DataUnusable
 from innkeeper.storage.endpoints import SqliteEndpoints, create_endpoints
 from innkeeper.storage.journal import SqliteJournal
 from innkeeper.storage.log import JournalLog
+from innkeeper.storage.outbox import SqliteOutbox, create_outbox
 from innkeeper.storage.read_models import ReadModels
 from sqlite_utils import Database
 from tqdm import tqdm
@@ -72,47 +80,35 @@ class CannotRun(Exception):
         self.code = code
 
 
-def lock_data(data: Path) -> IO[str]:
-    """Make the data directory ours for as long as the returned file is open."""
-    try:
-        data.mkdir(parents=True, exist_ok=True)
-        file = (data / "lock").open("a")
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise CannotRun(
-            f"{data} is in use by another Innkeeper; stop it, or choose another with --data", EXIT_IN_USE
-        ) from None
-    except OSError as error:
-        raise CannotRun(f"{data} cannot be used: {error.strerror}; choose another with --data") from None
-    return file
-
-
-def journal_path(data: Path) -> Path:
-    """The journal of the one partition."""
-    return data / "partition-0.db"
-
-
 class Outside(NamedTuple):
     """Where what leaves the building may go."""
 
     archive: str = ""
     webhooks_to_loopback: bool = False
     simulated_payments: bool = False
+    smtp: SmtpServer | None = None
+    mail_from: str = MAIL_FROM
 
     @classmethod
     def chosen(cls, options: argparse.Namespace) -> "Outside":
         """As the command line says."""
-        return cls(options.archive, options.webhooks_to_loopback, getattr(options, "simulated_payments", True))
+        simulated = getattr(options, "simulated_payments", True)
+        try:
+            smtp = SmtpServer.parse(options.smtp) if options.smtp else None
+            mailbox(options.mail_from)
+        except ValueError as error:
+            raise CannotRun(f"no mail can be sent: {error}; see --smtp and --mail-from") from None
+        return cls(options.archive, options.webhooks_to_loopback, simulated, smtp, options.mail_from)
 
 
 class Inn:
     """All that stands behind the gateway: a partition with its read models, and the services that listen to it."""
 
-    def __init__(self, data: Path, outside: Outside, clock: Callable[[], int]) -> None:
+    def __init__(self, data: DataDirectory, outside: Outside, clock: Callable[[], int]) -> None:
         self.data = data
         self.outside = outside
         self.clock = clock
-        self.partition = Partition(partial(self._open, journal_path(data), BOOKING), clock)
+        self.partition = Partition(partial(self._open, data.journal, BOOKING), clock)
         self.back_office = NextDoor()
         self.desks: dict[str, Desk] = {RESERVATIONS: self.partition}
         self.logs: dict[str, JournalLog] = {}
@@ -122,14 +118,15 @@ class Inn:
         """Begin, one after the other; `ends` says how each ends."""
         await self.partition.start()
         ends.push_async_callback(self.partition.stop)
-        self.views = ReadModels(self.data / "views-0.db", journal_path(self.data))
+        self.views = ReadModels(self.data.views, self.data.journal)
         self.views.start()
         ends.callback(self.views.stop)
-        self._read_log(RESERVATIONS, journal_path(self.data), ends)
+        self._read_log(RESERVATIONS, self.data.journal, ends)
         ends.push_async_callback(self.services.stop)
         await self._start("billing", self._billing)
         self.desks[BILLING] = self.back_office
-        self._read_log(BILLING, self.data / "billing.db", ends)
+        self._read_log(BILLING, self.data.billing, ends)
+        await self._start("notifications", self._notifications)
         await self._start("delivery", self._delivery)
 
     def app(self, keys: Keys | None = None) -> web.Application:
@@ -156,10 +153,10 @@ class Inn:
     @asynccontextmanager
     async def _billing(self, service: Service) -> AsyncIterator[None]:
         """Billing, with a partition and a journal of its own."""
-        partition = Partition(partial(self._open, self.data / "billing.db", BILLING_TRADE), self.clock)
+        partition = Partition(partial(self._open, self.data.billing, BILLING_TRADE), self.clock)
         await partition.start()
         try:
-            with self._database(service, "billing-cursor.db"):
+            with self._database(service):
                 self.back_office.open(partition)
                 service.follow(Subscribe("billing", BILLED), Biller(partition).take_in)
                 yield
@@ -167,14 +164,43 @@ class Inn:
             await partition.stop()
 
     @asynccontextmanager
+    async def _notifications(self, service: Service) -> AsyncIterator[None]:
+        """Notifications, which decides what guests are told, and the mailroom that tells them."""
+        async with self._courier() as send:
+            with self._database(service, create_outbox) as db:
+                outbox = SqliteOutbox(db, "mail")
+                mailroom = Mailroom("mail", outbox, send, _pause_seconds, self.clock, service.busy)
+                notifier = NotifierHost(outbox, self.clock, mailroom.wake)
+                service.answering.update(notifier.answering)
+                service.follow(Subscribe("notifications", NOTED), notifier.take_in)
+                service.employ(mailroom)
+                try:
+                    yield
+                finally:
+                    notifier.close()
+
+    @asynccontextmanager
+    async def _courier(self) -> AsyncIterator[Send]:
+        """Who carries letters: to the mail server, or into a folder where there is none."""
+        outside, letters = self.outside, Letters(self.data.templates)
+        if outside.smtp is None:
+            yield FolderCourier(self.data.mail, letters, outside.mail_from, self.clock)
+            return
+        courier = SmtpCourier(outside.smtp, letters, outside.mail_from, self.clock)
+        try:
+            yield courier
+        finally:
+            await courier.close()
+
+    @asynccontextmanager
     async def _delivery(self, service: Service) -> AsyncIterator[None]:
         """Delivery, which carries events out of the building."""
         outside = self.outside
-        with self._database(service, "delivery.db", create_endpoints) as db:
+        with self._database(service, create_endpoints) as db:
             payments = Payments(self.back_office, self._providers(service), self.clock)
             service.answering.update(payments.answering)
             service.follow(Subscribe("payments", PAID), payments.take_in, portion_events=1)
-            service.follow(Subscribe("archive"), Archive(outside.archive or str(self.data / "archive")).take_in)
+            service.follow(Subscribe("archive"), Archive(outside.archive or str(self.data.archive)).take_in)
             async with Poster(to_loopback=outside.webhooks_to_loopback) as poster:
                 webhooks = Webhooks(SqliteEndpoints(db), service, service.logs, poster, self.clock, uuid7)
                 service.answering.update(webhooks.answering)
@@ -184,7 +210,7 @@ class Inn:
         """Who can be asked for money. What the simulated one signs with stands in the data directory."""
         if not self.outside.simulated_payments:
             return {}
-        file = self.data / "simulated-provider.secret"
+        file = self.data.provider_secret
         if not file.exists():
             file.touch(0o600)
             file.write_text(fresh_secret())
@@ -193,9 +219,9 @@ class Inn:
         return {_SIMULATED: SimulatedProvider(_SIMULATED, secret, service.ask, self.clock)}
 
     @contextmanager
-    def _database(self, service: Service, name: str, *migrations: Migration) -> Iterator[Database]:
+    def _database(self, service: Service, *migrations: Migration) -> Iterator[Database]:
         """A service's own database, with the cursors of its subscribers."""
-        db = open_service(self.data / name, *migrations)
+        db = open_service(self.data.service(service.name), *migrations)
         service.open_cursor = lambda subscribe, log: SqliteCursor(db, subscribe, log, service.logs[log])
         try:
             yield db
@@ -203,10 +229,15 @@ class Inn:
             db.close()
 
 
+def _pause_seconds(attempts: int) -> float:
+    return delay_seconds(attempts, random())
+
+
 @asynccontextmanager
-async def running(data: Path, outside: Outside, clock: Callable[[], int] = clock) -> AsyncIterator[Inn]:
+async def running(path: Path, outside: Outside, clock: Callable[[], int] = clock) -> AsyncIterator[Inn]:
     """An inn on a data directory, stopped in good order at the end."""
-    with lock_data(data):
+    data = DataDirectory(path)
+    with data.ours():
         async with AsyncExitStack() as ends:
             inn = Inn(data, outside, clock)
             await inn.open(ends)
@@ -277,10 +308,11 @@ async def serve(options: argparse.Namespace) -> None:
 
 def verify(options: argparse.Namespace) -> None:
     """Prove the promises over a whole journal; prints a report, and ends with 1 where one is broken."""
-    if not journal_path(options.data).exists():
+    data = DataDirectory(options.data)
+    if not data.journal.exists():
         raise CannotRun(f"{options.data} holds no journal; give the data directory with --data")
-    with lock_data(options.data):
-        journal = SqliteJournal(journal_path(options.data))
+    with data.ours():
+        journal = SqliteJournal(data.journal)
         bar = tqdm(journal.checked(), total=journal.position(), unit=" events", disable=not sys.stderr.isatty())
         auditor = Auditor()
         auditor.take_in(record for _, record in bar)
@@ -294,7 +326,7 @@ def verify(options: argparse.Namespace) -> None:
 async def replay(options: argparse.Namespace) -> None:
     """Play a booking history through the HTTP API: of a running server, or of one that is started just for this."""
     try:
-        async with own_server() if not options.url else nullcontext(options.url) as url:
+        async with own_server(Path(__file__)) if not options.url else nullcontext(options.url) as url:
             tally, decisions = await play(url, options.hotel, options.history, options.rooms, sys.stderr.isatty())
     except HistoryError as error:
         raise CannotRun(str(error)) from None
@@ -311,25 +343,6 @@ async def answer_dead_letters(options: argparse.Namespace) -> None:
         print(await dead_letters(options.url, options.key, options.action, options.subscriber, options.event))
     except CannotAsk as error:
         raise CannotRun(str(error)) from None
-
-
-@asynccontextmanager
-async def own_server() -> AsyncIterator[str]:
-    """The URL of an empty server in a process of its own, which ends with its data at the end."""
-    with tempfile.TemporaryDirectory(prefix="innkeeper-") as data:
-        command = (sys.executable, __file__, "demo", "--empty", "--port", "0", "--data", data)
-        server = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
-        assert server.stderr is not None
-        try:
-            first = (await server.stderr.readline()).decode()
-            match = re.search(r"http://[0-9.:]+", first)
-            if match is None:
-                raise CannotRun(f"the server for this replay did not start: {first.strip()}")
-            yield match[0]
-        finally:
-            if server.returncode is None:
-                server.terminate()
-            await server.communicate()
 
 
 def run_async(work: Coroutine[object, object, None]) -> None:
@@ -361,6 +374,9 @@ def main(arguments: list[str]) -> int:
     except CannotRun as error:
         print(f"innkeeper: {error}", file=sys.stderr)
         return error.code
+    except DataUnusable as error:
+        print(f"innkeeper: {error}", file=sys.stderr)
+        return EXIT_IN_USE if isinstance(error, DataInUse) else EXIT_USAGE
     except JournalError as error:
         print(f"innkeeper: {error}", file=sys.stderr)
         return EXIT_IN_USE if isinstance(error, Fenced) else EXIT_DAMAGED

@@ -5,7 +5,8 @@ answers with what is to be written down now, notices among it.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import msgspec
 from innkeeper.actors.actor import HouseActor
@@ -13,8 +14,15 @@ from innkeeper.actors.messages import Hear, Heard
 from innkeeper.actors.rules.notices import KnownBooking, KnownHotel, take_in
 from innkeeper.protocol.events import BookingEvent
 from innkeeper.protocol.notices import Notice
+from innkeeper.protocol.notification_terms import (
+    ChangeNotificationTerms,
+    NotificationTermsReply,
+    ShowNotificationTerms,
+)
 from innkeeper.protocol.outbox import Outbox
 from innkeeper.protocol.record import Entry
+from innkeeper.protocol.refusals import NotFound, Refused
+from innkeeper.protocol.replies import Reply
 from innkeeper.protocol.subscribing import Keep
 from thespian.actors import ActorAddress, ActorSystem, PoisonMessage
 
@@ -64,6 +72,10 @@ class NotifierHost:
         self._decided = decided
         self._system = ActorSystem("simpleSystemBase", transientUnique=True, logDefs=False)
         self._actor = self._system.createActor(NotifierActor)
+        self.answering: dict[type, Callable[[Any], Awaitable[Reply]]] = {
+            ShowNotificationTerms: self.show_terms,
+            ChangeNotificationTerms: self.change_terms,
+        }
 
     async def take_in(self, entries: Sequence[Entry]) -> Keep:
         """See `protocol.subscribing.Handle`."""
@@ -88,6 +100,22 @@ class NotifierHost:
                 self._decided()
 
         return keep
+
+    async def show_terms(self, message: ShowNotificationTerms) -> NotificationTermsReply:
+        """How a hotel writes to its guests."""
+        return NotificationTermsReply(self._known(message.hotel).terms)
+
+    async def change_terms(self, message: ChangeNotificationTerms) -> NotificationTermsReply:
+        """It does so from now on; what was decided before stays as it is."""
+        hotel = msgspec.structs.replace(self._known(message.hotel), terms=message.terms)
+        self._outbox.keep({message.hotel: _pack(hotel)}, {}, (), ())
+        return NotificationTermsReply(message.terms)
+
+    def _known(self, hotel: str) -> KnownHotel:
+        body = self._outbox.hotels([hotel]).get(hotel)
+        if body is None:
+            raise Refused(NotFound("hotel", hotel))
+        return _unpack_hotel(body)
 
     def close(self) -> None:
         """End the actor."""

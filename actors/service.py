@@ -65,7 +65,7 @@ class Service:
         self.workers: dict[str, Worker] = {}
         self._furnish = furnish
         self._clock = clock
-        self._busy = busy
+        self.busy = busy
         self._lives: dict[str, asyncio.Task[None]] = {}
         self._started: Future[None] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -108,7 +108,7 @@ class Service:
     ) -> Place:
         """See `protocol.subscribing.Subscribers`."""
         cursors = [self.open_cursor(subscribe, log) for log in self.logs]
-        subscriber = Subscriber(cursors, handle, self._clock, self._busy, portion_events)
+        subscriber = Subscriber(cursors, handle, self._clock, self.busy, portion_events)
         self.employ(subscriber)
         return subscriber
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from innkeeper.http.dead_letters import ACTIONS
 
+MAIL_FROM = "reservations@localhost"
+
 Run = Callable[[argparse.Namespace], object]
 
 
@@ -33,6 +35,8 @@ def command_line(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
     for options in (demo_options, serve_options):
         option(options, "--port", port_number, "8080", "the port to listen on; 0 takes any that is free")
         option(options, "--archive", str, "", "the archive of all events: any fsspec URL (a folder in --data)")
+        option(options, "--smtp", str, "", "the mail server: smtp://user:password@host (letters go to DATA/mail)")
+        option(options, "--mail-from", str, MAIL_FROM, "the address that letters come from")
         switch(options, "--webhooks-to-loopback", "let webhooks go to this machine, and nowhere else")
     switch(demo_options, "--empty", "no hotels yet")
     switch(serve_options, "--simulated-payments", "a payment provider that only plays, as in the demo")

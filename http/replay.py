@@ -7,8 +7,12 @@ matters. The order counts only among bookings that compete for a night of a type
 
 import asyncio
 import csv
+import re
+import sys
+import tempfile
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -278,3 +282,22 @@ async def play(url: str, hotel: str, history: Path, rooms: Path, progress: bool)
             await replayed.open(counts)
             await replayed.play()
     return replayed.tally.report(), "".join("Y\n" if row.booking else "n\n" for row in rows)
+
+
+@asynccontextmanager
+async def own_server(program: Path) -> AsyncIterator[str]:
+    """The URL of an empty server in a process of its own, which ends with its data at the end."""
+    with tempfile.TemporaryDirectory(prefix="innkeeper-") as data:
+        command = (sys.executable, str(program), "demo", "--empty", "--port", "0", "--data", data)
+        server = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+        assert server.stderr is not None
+        try:
+            first = (await server.stderr.readline()).decode()
+            match = re.search(r"http://[0-9.:]+", first)
+            if match is None:
+                raise HistoryError(f"the server for this replay did not start: {first.strip()}")
+            yield match[0]
+        finally:
+            if server.returncode is None:
+                server.terminate()
+            await server.communicate()

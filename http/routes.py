@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from innkeeper.http import back_office, billing, handlers, webhooks
+from innkeeper.http import back_office, billing, handlers, notifications, webhooks
 from innkeeper.http.billing_resources import (
     BillingTermsResource,
     BillResource,
@@ -12,6 +12,7 @@ from innkeeper.http.billing_resources import (
     PaymentResource,
     TrialBalanceResource,
 )
+from innkeeper.http.notifications import NotificationTermsResource
 from innkeeper.http.parsing import (
     AuditRequest,
     AvailabilityQuestion,
@@ -43,6 +44,7 @@ from innkeeper.http.webhooks import (
 from innkeeper.protocol.billing_terms import BillingPlan
 from innkeeper.protocol.cloud_event import CloudEvent
 from innkeeper.protocol.commands import BookingChange, BookingRequest, HotelPlan
+from innkeeper.protocol.notification_terms import NotificationTerms
 from innkeeper.protocol.payments import PaymentNews
 from innkeeper.protocol.webhooks import WebhookChange, WebhookPlan
 
@@ -167,6 +169,14 @@ OPERATIONS = (
     Operation(
         "PUT", _HOTEL + "/billing", billing.change_billing_terms, "Bill on other terms from now on",
         BillingTermsResource, body=BillingPlan,
+    ),
+    Operation(
+        "GET", _HOTEL + "/notifications", notifications.show_notification_terms, "How the hotel writes to its guests",
+        NotificationTermsResource,
+    ),
+    Operation(
+        "PUT", _HOTEL + "/notifications", notifications.change_notification_terms, "Write so from now on",
+        NotificationTermsResource, body=NotificationTerms,
     ),
     Operation(
         "GET", _HOTEL + "/ledger", billing.show_trial_balance, "The accounts of a hotel, which add up to zero",

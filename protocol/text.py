@@ -13,6 +13,7 @@ _CODE = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(?![\s\S])"
 _EMAIL = r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+(?![\s\S])"
 _PREFIX = r"^[A-Za-z0-9/-]*[A-Za-z/-](?![\s\S])"
 _VISIBLE = r"\S"
+_LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*(?![\s\S])"
 _CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9](?![\s\S])"
 
 Slug = Annotated[str, Meta(min_length=1, max_length=limits.slug_characters_max, pattern=_SLUG)]
@@ -23,6 +24,7 @@ Name = Annotated[
 Line = Annotated[str, Meta(max_length=limits.name_characters_max, pattern=_LINE)]
 Email = Annotated[str, Meta(max_length=limits.name_characters_max, pattern=_EMAIL)]
 Notes = Annotated[str, Meta(max_length=limits.notes_characters_max, pattern=_PROSE)]
+Language = Annotated[str, Meta(max_length=limits.language_characters_max, pattern=_LANGUAGE)]
 ClockTime = Annotated[str, Meta(pattern=_CLOCK)]
 Adults = Annotated[int, Meta(ge=1, le=limits.guests_per_room_max)]
 ChildAge = Annotated[int, Meta(ge=0, le=17)]

@@ -51,11 +51,11 @@ class FrontDesk:
     """A gateway, its partition and its read models, and short ways to ask them over HTTP. Time runs as it does, from
     noon of the first business date; `pass_seconds` makes it jump."""
 
-    def __init__(self, data: Path, keys: Keys | None = None, webhooks_to_loopback: bool = True) -> None:
+    def __init__(self, data: Path, keys: Keys | None = None, **outside: Any) -> None:
         self._data = data
-        self._to_loopback = webhooks_to_loopback
         self._keys = keys
         self._run = load_run()
+        self._outside = self._run.Outside(**{"webhooks_to_loopback": True, "simulated_payments": True} | outside)
         self._ahead = NOON - round(monotonic() * 1e6)
         self._started: Future[int] = Future()
         self._stop = threading.Event()
@@ -99,9 +99,7 @@ class FrontDesk:
             self._started.set_exception(error)
 
     async def _serve(self) -> None:
-        async with self._run.running(
-            self._data, self._run.Outside(webhooks_to_loopback=self._to_loopback, simulated_payments=True), self.clock
-        ) as inn:
+        async with self._run.running(self._data, self._outside, self.clock) as inn:
             app = inn.app(self._keys)
             self._stream = app[STREAM]
             async with self._run.serving(app, "127.0.0.1", 0) as port:
@@ -190,9 +188,9 @@ def of_reservations(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def front_desk(data: Path, keys: Keys | None = None, webhooks_to_loopback: bool = True) -> Iterator[FrontDesk]:
-    """A front desk on an empty data directory."""
-    desk = FrontDesk(data, keys, webhooks_to_loopback)
+def front_desk(data: Path, keys: Keys | None = None, **outside: Any) -> Iterator[FrontDesk]:
+    """A front desk on an empty data directory; `outside` says where what leaves the building may go."""
+    desk = FrontDesk(data, keys, **outside)
     desk.start()
     try:
         yield desk

@@ -72,13 +72,21 @@ def _let_in(server: Any, session: Any, envelope: Any, mechanism: str, data: Any)
     return AuthResult(success=known, handled=False)
 
 
-@contextmanager
-def open_post_office(tls: ssl.SSLContext | None = None, implicit: bool = False, **more: Any) -> Iterator[PostOffice]:
-    """A mail server at a free port of this machine; `more` goes to aiosmtpd."""
-    office = PostOffice()
+def free_port() -> int:
+    """A port of this machine at which nobody listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        office.port = free.getsockname()[1]
+        port: int = free.getsockname()[1]
+    return port
+
+
+@contextmanager
+def open_post_office(
+    tls: ssl.SSLContext | None = None, implicit: bool = False, port: int = 0, **more: Any
+) -> Iterator[PostOffice]:
+    """A mail server at a port of this machine, any that is free unless said; `more` goes to aiosmtpd."""
+    office = PostOffice()
+    office.port = port or free_port()
     if more.get("auth_required"):
         more |= {"authenticator": _let_in, "auth_require_tls": more.get("auth_require_tls", True)}
     if implicit:

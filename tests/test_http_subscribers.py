@@ -125,14 +125,21 @@ def test_what_cannot_be_taken_in_is_shown_and_holds_up_only_its_hotel(
     assert archive(front)["parked"] == 1
 
 
+def use_up_attempts(front: FrontDesk) -> None:
+    """Until only a person can help."""
+    for attempts in range(1, limits.subscriber_attempts_max + 1):
+        wait_until(lambda tried=attempts: [one["attempts"] for one in dead_letters(front)] == [tried], SECONDS_MAX)
+        front.pass_seconds(60)
+        front.post("/v1/subscribers/archive/actions/resume")  # look at the clock, which has jumped
+
+
 @pytest.mark.parametrize("action", ["redrive", "drop"])
 def test_a_dead_letter_is_tried_again_or_left_out(
     front: FrontDesk, choking: list[bool], tmp_path: Path, action: str
 ) -> None:
     hotel = front.open()
     event = cancelled(front, hotel)
-    wait_until(lambda: bool(dead_letters(front)), SECONDS_MAX)
-    front.pass_seconds(60)
+    use_up_attempts(front)
     front.book(hotel)
     if action == "redrive":
         choking.clear()
@@ -148,10 +155,7 @@ def test_a_dead_letter_is_tried_again_or_left_out(
 @pytest.mark.usefixtures("choking")
 def test_after_some_tries_it_needs_a_person(front: FrontDesk) -> None:
     cancelled(front, front.open())
-    for attempts in range(1, limits.subscriber_attempts_max + 1):
-        wait_until(lambda tried=attempts: [one["attempts"] for one in dead_letters(front)] == [tried], SECONDS_MAX)
-        front.pass_seconds(60)
-        front.post("/v1/subscribers/archive/actions/resume")  # look at the clock, which has jumped
+    use_up_attempts(front)
     (letter,) = dead_letters(front)
     assert letter["retry_at"] is None
 

@@ -113,6 +113,8 @@ def _billing_operations(front: FrontDesk, secret: str) -> dict[str, Answered]:
     late, now = pay("simulated", token="late").headers["location"], datetime.fromtimestamp(front.clock() / 1e6, UTC)
     found = {
         "change_billing_terms": front.send("PUT", f"{hotel}/billing", terms),
+        "change_notification_terms": front.send("PUT", f"{hotel}/notifications", {"language": "pt-BR"}),
+        "show_notification_terms": front.get(f"{hotel}/notifications"),
         "show_billing_terms": front.get(f"{hotel}/billing"),
         "post_charge": charged,
         "open_folio": front.post(f"{booking}/folios", {"buyer": buyer}),

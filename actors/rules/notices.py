@@ -19,6 +19,7 @@ from innkeeper.protocol.booking import Personal, Status
 from innkeeper.protocol.instants import microseconds
 from innkeeper.protocol.limits import notice_useful_seconds_max
 from innkeeper.protocol.notices import HotelFacts, Notice, NoticeKind, Recipient, StayFacts
+from innkeeper.protocol.notification_terms import NotificationTerms
 from innkeeper.protocol.record import Recorded
 
 _MINUTE = 60 * 1_000_000
@@ -27,15 +28,12 @@ _WARNING_MIN = 30 * _MINUTE
 
 
 class KnownHotel(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """What notifications knows of a hotel. `room_types` are codes with their names; guests are reminded `reminder_days`
-    before arrival at the local time `reminder_at`; `language` is what letters are written in (BCP 47)."""
+    """What notifications knows of a hotel. `room_types` are codes with their names."""
 
     facts: HotelFacts
     free_until_hours: int
     room_types: tuple[tuple[str, str], ...] = ()
-    language: str = "en"
-    reminder_days: int = 3
-    reminder_at: str = "10:00"
+    terms: NotificationTerms = NotificationTerms()
 
 
 class KnownBooking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -240,8 +238,8 @@ def _later(hotel: KnownHotel, booking: KnownBooking, record: Recorded) -> Notice
 def reminder_due_at(hotel: KnownHotel, arrival: date, reminder_on: date | None = None) -> int:
     """When to remind the guest: on the day that the booking says, or so many days before arrival, at the hotel's own
     time of day, whatever its clocks did in between (microseconds since 1970 UTC)."""
-    day, days_before = (arrival, hotel.reminder_days) if reminder_on is None else (reminder_on, 0)
-    return _instant_of(day, days_before, hotel.reminder_at, hotel.facts.timezone)
+    day, days_before = (arrival, hotel.terms.reminder_days) if reminder_on is None else (reminder_on, 0)
+    return _instant_of(day, days_before, hotel.terms.reminder_at, hotel.facts.timezone)
 
 
 def warning_due_at(held_at: int, expires_at: int) -> int:
@@ -272,7 +270,7 @@ def notice(kind: NoticeKind, hotel: KnownHotel, booking: KnownBooking, event: st
         locator=booking.locator,
         recipient=Recipient(stay.guest, booking.email),
         stay=stay,
-        language=hotel.language,
+        language=hotel.terms.language,
         free_until=free_until if free_until >= read_at else 0,
         **fields,
     )

@@ -1,0 +1,46 @@
+"""Parse → ask → render, for notifications: how a hotel writes to its guests."""
+
+import msgspec
+from aiohttp import web
+from innkeeper.http.back_office import SERVICES, ask
+from innkeeper.http.handlers import DESKS
+from innkeeper.http.parsing import body_of
+from innkeeper.http.rendering import json_response
+from innkeeper.protocol.contexts import RESERVATIONS
+from innkeeper.protocol.notification_terms import (
+    ChangeNotificationTerms,
+    NotificationTerms,
+    NotificationTermsReply,
+    ShowNotificationTerms,
+)
+from innkeeper.protocol.subscribing import AwaitSubscriber
+
+
+class NotificationTermsResource(msgspec.Struct, frozen=True):
+    """How a hotel writes to its guests."""
+
+    language: str
+    reminder_days: int
+    reminder_at: str
+
+
+_terms = msgspec.json.Decoder(NotificationTerms)
+
+
+async def show_notification_terms(request: web.Request) -> web.Response:
+    """GET /v1/hotels/{hotel}/notifications"""
+    return await _answer(request, ShowNotificationTerms(request.match_info["hotel"]))
+
+
+async def change_notification_terms(request: web.Request) -> web.Response:
+    """PUT /v1/hotels/{hotel}/notifications"""
+    terms = await body_of(request, _terms)
+    return await _answer(request, ChangeNotificationTerms(request.match_info["hotel"], terms))
+
+
+async def _answer(request: web.Request, message: ShowNotificationTerms | ChangeNotificationTerms) -> web.Response:
+    """Ask notifications, once it has heard of all that was acknowledged before this request."""
+    heard = AwaitSubscriber("notifications", {RESERVATIONS: request.app[DESKS][RESERVATIONS].position})
+    await request.app[SERVICES].ask(heard)
+    terms = (await ask(request, message, NotificationTermsReply)).terms
+    return json_response(NotificationTermsResource(terms.language, terms.reminder_days, terms.reminder_at))
