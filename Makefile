@@ -23,7 +23,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	touch $@
 
 run: $(VENV)/ready  ## The demo: two furnished hotels at http://127.0.0.1:8080 (options: make run RUN="--port 9000")
-	$(BIN)/python run.py demo $(RUN)
+	$(BIN)/python run.py demo --webhooks-to-loopback $(RUN)
 
 test: $(VENV)/ready  ## All tests
 	$(BIN)/python -m pytest -q

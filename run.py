@@ -42,7 +42,7 @@ from innkeeper.delivery.signing import fresh_secret
 from innkeeper.delivery.smtp import SmtpCourier, SmtpServer
 from innkeeper.delivery.webhooks import Webhooks
 from innkeeper.http.app import make_app
-from innkeeper.http.command_line import MAIL_FROM, command_line
+from innkeeper.http.command_line import MAIL_FROM, command_line, with_command
 from innkeeper.http.dead_letters import CannotAsk, dead_letters
 from innkeeper.http.furnishing import furnish
 from innkeeper.http.keys import BadKeys, Keys
@@ -282,7 +282,7 @@ async def demo(options: argparse.Namespace) -> None:
     """Two furnished hotels on this machine alone."""
     async with running(options.data, Outside.chosen(options)) as inn:
         if not options.empty and inn.partition.position == 0:
-            await furnish(inn.partition, sys.stderr.isatty())
+            await furnish(inn.desks, inn.services, sys.stderr.isatty())
         async with serving(inn.app(), "127.0.0.1", options.port) as port:
             print(
                 f"Front desk: http://127.0.0.1:{port}   API: http://127.0.0.1:{port}/docs   data: {options.data}",
@@ -364,9 +364,7 @@ def main(arguments: list[str]) -> int:
     top = command_line(
         {"demo": demo, "serve": serve, "verify": verify, "replay": replay, "dead-letters": answer_dead_letters}
     )
-    options = top.parse_args(arguments)
-    if options.run is None:
-        options = top.parse_args(["demo", *arguments])
+    options = top.parse_args(with_command(arguments))
     try:
         work = options.run(options)
         if work is not None:

@@ -19,7 +19,6 @@ def command_line(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
         description="Innkeeper: a hotel reservation system made of actors and events.",
         epilog="Without a command it runs the demo. Every option --some-name has a variable INNKEEPER_SOME_NAME.",
     )
-    top.set_defaults(run=None)
     commands = top.add_subparsers(metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
@@ -62,6 +61,12 @@ def command_line(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
     option(letter_options, "--url", str, "http://127.0.0.1:8080", "the running server")
     option(letter_options, "--key", str, "", "a key, if the server asks for one")
     return top
+
+
+def with_command(arguments: list[str]) -> list[str]:
+    """What was typed, with the command that is meant where none is said."""
+    said = arguments and (not arguments[0].startswith("-") or arguments[0] in ("-h", "--help"))
+    return arguments if said else ["demo", *arguments]
 
 
 def option(

@@ -1,10 +1,14 @@
 """The demo's two hotels, and a few hundred guests around today: made up, but as a front desk would see them."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import date, timedelta
 from random import Random
 
-from innkeeper.protocol.asking import Asked, Desk
+from innkeeper.protocol.asking import Asked, Desk, Services
+from innkeeper.protocol.billing_commands import ChangeBillingTerms
+from innkeeper.protocol.billing_replies import LedgerReply
+from innkeeper.protocol.billing_terms import BillingPlan, ChargeKind, DepositPlan, PartyPlan, TaxPlan
 from innkeeper.protocol.booking import Contact
 from innkeeper.protocol.commands import (
     Book,
@@ -17,9 +21,11 @@ from innkeeper.protocol.commands import (
     Pin,
     RoomTypeOffer,
 )
+from innkeeper.protocol.contexts import BILLING, RESERVATIONS
 from innkeeper.protocol.money import Money
 from innkeeper.protocol.refusals import Refusal, SoldOut
 from innkeeper.protocol.replies import BookingReply, HotelReply, Reply
+from innkeeper.protocol.subscribing import AwaitSubscriber
 from tqdm import tqdm
 
 PLANS = (
@@ -51,6 +57,35 @@ PLANS = (
         ),
     ),
 )
+_ROOMS = (ChargeKind.ROOM, ChargeKind.FEE)
+_MEALS = (ChargeKind.BREAKFAST, ChargeKind.RESTAURANT)
+_REST = tuple(kind for kind in ChargeKind if kind not in (*_ROOMS, *_MEALS))
+BILLING_PLANS = {
+    "hotel-do-mar": BillingPlan(
+        seller=PartyPlan(
+            "Hotel do Mar, Exploração Hoteleira, Lda.", ("Rua da Marina 12", "8000-000 Faro", "Portugal"), "PT999999990"
+        ),
+        taxes=(
+            TaxPlan(code="VAT6", name="IVA 6 %", applies_to=_ROOMS, rate=600, included=True),
+            TaxPlan(code="VAT13", name="IVA 13 %", applies_to=_MEALS, rate=1_300, included=True),
+            TaxPlan(code="VAT23", name="IVA 23 %", applies_to=_REST, rate=2_300, included=True),
+            TaxPlan(
+                code="CITY",
+                name="City tax",
+                applies_to=(ChargeKind.ROOM,),
+                per_night=Money("2.00", "EUR"),
+                exempt_below=16,
+            ),
+        ),
+        deposits=(DepositPlan(30, 14),),
+        invoice_prefix="FT-",
+        credit_note_prefix="NC-",
+    ),
+    "kestrel-inn": BillingPlan(
+        seller=PartyPlan("The Kestrel Inn Ltd", ("7 Castle Wynd", "Edinburgh EH1", "United Kingdom"), "GB999999973"),
+        taxes=(TaxPlan(code="VAT20", name="VAT 20 %", applies_to=tuple(ChargeKind), rate=2_000, included=True),),
+    ),
+}
 BOOKINGS_PER_HOTEL = 400
 _SEED = 1889
 _GIVEN = (
@@ -69,13 +104,18 @@ class CannotFurnish(RuntimeError):
     """A hotel of the demo could not be opened."""
 
 
-async def furnish(desk: Desk, progress: bool = False) -> None:
-    """Open the demo's hotels and let their guests in."""
+async def furnish(desks: Mapping[str, Desk], services: Services, progress: bool = False) -> None:
+    """Open the demo's hotels, say how they bill, and let their guests in."""
+    desk = desks[RESERVATIONS]
     with tqdm(total=len(PLANS) * BOOKINGS_PER_HOTEL, desc="furnishing", unit=" bookings", disable=not progress) as bar:
         for plan in PLANS:
             opened = await _ask(desk, OpenHotel(plan.id or "", plan))
             if not isinstance(opened, HotelReply):
                 raise CannotFurnish(f"{plan.name} could not be opened: {opened}")
+            await services.ask(AwaitSubscriber("billing", {RESERVATIONS: desk.position}))
+            billed = await _ask(desks[BILLING], ChangeBillingTerms(opened.hotel.id, BILLING_PLANS[opened.hotel.id]))
+            if not isinstance(billed, LedgerReply):
+                raise CannotFurnish(f"{plan.name} cannot bill: {billed}")
             chance = Random(f"{_SEED} {plan.id}")
             for _ in range(0, BOOKINGS_PER_HOTEL, 20):
                 requests = [_request(plan, opened.hotel.business_date, chance) for _ in range(20)]

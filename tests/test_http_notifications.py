@@ -187,6 +187,6 @@ def test_a_mail_server_takes_the_letters_also_those_from_while_it_was_away(tmp_p
     ],
 )
 def test_a_way_out_that_cannot_work_is_refused_at_the_start(tmp_path: Path, options: list[str], reason: str) -> None:
-    done = finished("demo", "--empty", "--port", "0", "--data", tmp_path / "data", *options)
+    done = finished("--empty", "--port", "0", "--data", tmp_path / "data", *options)
     assert (done.returncode, reason in done.stderr) == (2, True), done.stderr
     assert not (tmp_path / "data").exists()
