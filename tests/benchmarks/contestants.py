@@ -37,6 +37,11 @@ class Server(NamedTuple):
         """Processor time that the server has used so far."""
         return cpu_microseconds(self.process)
 
+    def resident_bytes(self) -> int:
+        """Memory of the server that is in RAM now."""
+        lines = Path(f"/proc/{self.process}/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1_024 for line in lines if line.startswith("VmRSS:"))
+
     def database_microseconds(self) -> int:
         """Processor time that the database's connections have used so far."""
         return sum(map(cpu_microseconds, self.database))

@@ -18,7 +18,7 @@ RESHUFFLES = 2_000
 PARTITION_SECONDS_MAX = 3_600
 
 
-def _partition(measure: str, hotels: int, folder: Path, bookings: int = 0) -> dict[str, float]:
+def partition(measure: str, hotels: int, folder: Path, bookings: int = 0) -> dict[str, float]:
     """What partition.py says about this measure."""
     command = [sys.executable, str(HERE / "partition.py"), measure, "--hotels", str(hotels)]
     command += ["--folder", str(folder), "--bookings", str(bookings)]
@@ -30,11 +30,11 @@ def _partition(measure: str, hotels: int, folder: Path, bookings: int = 0) -> di
 def journal(bench: Bench) -> None:
     """Recovery, cold and from snapshots, and bookings/s with what is in that journal."""
     data, hotels = bench.folder / "journal", bench.hotels
-    _partition("write", hotels, data, bench.events)
-    cold = _partition("recover", hotels, data)
-    _partition("snapshot", hotels, data)
-    _partition("write", hotels, data, min(TAIL_BOOKINGS, bench.events // 10))
-    warm = _partition("recover", hotels, data)
+    partition("write", hotels, data, bench.events)
+    cold = partition("recover", hotels, data)
+    partition("snapshot", hotels, data)
+    partition("write", hotels, data, min(TAIL_BOOKINGS, bench.events // 10))
+    warm = partition("recover", hotels, data)
     whole = bench.events >= RECOVERY_EVENTS_OF_THE_GOAL
     goals = ("≤ 10 s", "≤ 2 s") if whole else ("≤ 10 s for 1,000,000", "≤ 2 s for 1,000,000")
     bench.report.add(
@@ -83,7 +83,7 @@ def _speed(found: Round) -> float:
 
 def memory(bench: Bench) -> None:
     """Memory of a live booking, in a host that keeps no journal."""
-    told = _partition("memory", bench.hotels, bench.folder, min(bench.events, MEMORY_BOOKINGS_MAX))
+    told = partition("memory", bench.hotels, bench.folder, min(bench.events, MEMORY_BOOKINGS_MAX))
     each = told["bytes_per_booking"] / 1_000
     bench.report.add(
         f"memory per live booking ({told['bookings']:,.0f} of them)", "≤ 1.5 kB", f"{each:.2f} kB", each <= 1.5

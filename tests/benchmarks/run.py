@@ -25,10 +25,11 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "journal": inside.journal,
     "stream": stream.stream,
     "services": services.services,
+    "behind": services.behind,
     "memory": inside.memory,
     "reshuffle": inside.reshuffle,
 }
-WITHOUT_WRK = ("memory", "reshuffle")
+WITHOUT_WRK = ("behind", "memory", "reshuffle")
 BUSY_SHARE_MAX = 0.1
 
 
