@@ -55,6 +55,7 @@ from innkeeper.protocol.outbox import Send
 from innkeeper.protocol.payments import Provider
 from innkeeper.protocol.subscribing import Subscribe
 from innkeeper.storage.auditor import Auditor
+from innkeeper.storage.billing_auditor import BillingAuditor
 from innkeeper.storage.cursors import Migration, SqliteCursor, open_service
 from innkeeper.storage.data_directory import DataDirectory, DataInUse, DataUnusable
 from innkeeper.storage.endpoints import SqliteEndpoints, create_endpoints
@@ -65,7 +66,6 @@ from innkeeper.storage.read_models import ReadModels
 from sqlite_utils import Database
 from tqdm import tqdm
 
-BUSY_COMMANDS = 8
 _SIMULATED = "simulated"
 EXIT_VIOLATED, EXIT_USAGE, EXIT_IN_USE, EXIT_DAMAGED = 1, 2, 3, 4
 
@@ -147,7 +147,7 @@ class Inn:
 
     async def _start(self, name: str, furnish: Callable[[Service], AbstractAsyncContextManager[None]]) -> None:
         """A service, which hears of all logs that there are so far."""
-        service = Service(name, furnish, self.logs, self.clock, lambda: self.partition.waiting > BUSY_COMMANDS)
+        service = Service(name, furnish, self.logs, self.clock, self.partition.is_crowded)
         await self.services.start(service, self.desks)
 
     @asynccontextmanager
@@ -170,7 +170,7 @@ class Inn:
             with self._database(service, create_outbox) as db:
                 outbox = SqliteOutbox(db, "mail")
                 mailroom = Mailroom("mail", outbox, send, _pause_seconds, self.clock, service.busy)
-                notifier = NotifierHost(outbox, self.clock, mailroom.wake)
+                notifier = NotifierHost(outbox, self.clock, mailroom.hear_of_news)
                 service.answering.update(notifier.answering)
                 service.follow(Subscribe("notifications", NOTED), notifier.take_in)
                 service.employ(mailroom)
@@ -307,20 +307,30 @@ async def serve(options: argparse.Namespace) -> None:
 
 
 def verify(options: argparse.Namespace) -> None:
-    """Prove the promises over a whole journal; prints a report, and ends with 1 where one is broken."""
+    """Prove the promises over whole journals; prints a report, and ends with 1 where one is broken."""
     data = DataDirectory(options.data)
     if not data.journal.exists():
         raise CannotRun(f"{options.data} holds no journal; give the data directory with --data")
+    auditor, billing = Auditor(), BillingAuditor()
     with data.ours():
-        journal = SqliteJournal(data.journal)
-        bar = tqdm(journal.checked(), total=journal.position(), unit=" events", disable=not sys.stderr.isatty())
-        auditor = Auditor()
-        auditor.take_in(record for _, record in bar)
-        violations = auditor.violations + snapshot_faults(journal)
-        journal.close()
-    print(json.dumps({"events": auditor.events, "hotels": len(auditor.hotels), "violations": violations}, indent=2))
+        violations = _audit(data.journal, auditor, BOOKING)
+        if data.billing.exists():
+            violations += _audit(data.billing, billing, BILLING_TRADE)
+    counted = {"events": auditor.events, "hotels": len(auditor.hotels), "billing_events": billing.events}
+    print(json.dumps({**counted, "violations": violations}, indent=2))
     if violations:
         raise CannotRun(f"{len(violations)} violations", EXIT_VIOLATED)
+
+
+def _audit(path: Path, auditor: Auditor | BillingAuditor, trade: Trade) -> list[str]:
+    """What is wrong in a journal."""
+    journal = SqliteJournal(path)
+    try:
+        bar = tqdm(journal.checked(), total=journal.position(), unit=" events", disable=not sys.stderr.isatty())
+        auditor.take_in(record for _, record in bar)
+        return auditor.violations + snapshot_faults(journal, trade)
+    finally:
+        journal.close()
 
 
 async def replay(options: argparse.Namespace) -> None:
