@@ -35,15 +35,16 @@ class Mailroom(Worker):
         self._outbox = outbox
         self._send = send
         self._pause_seconds = pause_seconds
+        self._tried = 0
 
     async def step(self) -> bool:
         """Send what is due; was anything? Raises `Stalled` where the way out is closed."""
         if self._outbox.paused:
             return False
         by_address: dict[str, list[Waiting]] = {}
-        for waiting in self._outbox.due(self.clock(), letters_at_once_max if self.busy() else _PORTION):
+        for waiting in self._outbox.due(self.clock(), _PORTION):
             by_address.setdefault(waiting.notice.recipient.email, []).append(waiting)
-        slots = asyncio.Semaphore(letters_at_once_max)
+        slots, self._tried = asyncio.Semaphore(letters_at_once_max), 0
         done = await asyncio.gather(
             *(self._send_in_order(slots, letters) for letters in by_address.values()), return_exceptions=True
         )
@@ -55,6 +56,9 @@ class Mailroom(Worker):
     async def _send_in_order(self, slots: asyncio.Semaphore, letters: list[Waiting]) -> None:
         for waiting in letters:
             async with slots:
+                if self._tried >= letters_at_once_max and self.busy():
+                    return
+                self._tried += 1
                 if not await self._settle(waiting):
                     return
 

@@ -23,6 +23,8 @@ from innkeeper.protocol.refusals import Unavailable
 logger = logging.getLogger(__name__)
 
 _IDLE_SECONDS = 2.0
+_CROWD = 8  # commands decided at once
+_CROWDED_SECONDS = 0.1  # a crowd comes and goes within milliseconds: while it is answered nobody waits
 
 Waiting = tuple[Asked, "asyncio.Future[Answer]"]
 
@@ -45,6 +47,7 @@ class Partition:
         self._writer = ThreadPoolExecutor(1, "journal")
         self._life: asyncio.Task[None] | None = None
         self._hearers: list[Hearer] = []
+        self._crowd_at = -_CROWDED_SECONDS
 
     async def start(self) -> None:
         """Open the journal and rebuild the hotels; raises what that raises."""
@@ -69,6 +72,10 @@ class Partition:
             return await future
         finally:
             self.waiting -= 1
+
+    def is_crowded(self) -> bool:
+        """Were there many commands at once just now? May be asked from any thread."""
+        return monotonic() - self._crowd_at < _CROWDED_SECONDS
 
     def hear(self, hearer: Hearer) -> None:
         """See `protocol.asking.Desk`."""
@@ -129,6 +136,8 @@ class Partition:
         except BaseException:
             self._queue.extendleft(reversed(batch))  # to be refused with the others
             raise
+        if len(batch) > _CROWD:
+            self._crowd_at = monotonic()
         self._at_rest.clear()
         self._to_commit.set()
 

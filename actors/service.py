@@ -132,8 +132,7 @@ class Service:
     def _wake(self) -> None:
         self._woken = False
         for worker in self.workers.values():
-            if worker.waits_for_news:
-                worker.wake()
+            worker.hear_of_news()
 
     def _run(self) -> None:
         try:

@@ -27,6 +27,7 @@ class Worker(ABC):
         self.clock = clock
         self.busy = busy
         self._stalls = 0
+        self._news = self._idle = False
         self._woken = asyncio.Event()
         self._stopping = False
 
@@ -54,6 +55,12 @@ class Worker(ABC):
     def redrive(self, event: str, drop: bool) -> DeadLetter | None:
         """Try that again, or go on without it; None where there is no such dead letter."""
 
+    def hear_of_news(self) -> None:
+        """There is something to do: look again, once it has rested or got over what stalls it."""
+        self._news = True
+        if self._idle:
+            self.wake()
+
     def wake(self) -> None:
         """There is something to do, or something has changed: look again."""
         self._woken.set()
@@ -68,7 +75,7 @@ class Worker(ABC):
         while not self._stopping:
             start = perf_counter()
             self._woken.clear()
-            self.waits_for_news = True  # from now on: what comes while it looks must wake it, too
+            self._news, self.waits_for_news = False, True  # from now on: what comes while it looks counts, too
             try:
                 worked = await self.step()
             except Exception as error:
@@ -79,13 +86,17 @@ class Worker(ABC):
             if not worked:
                 await self._wait_for_news()
             elif self.busy():
+                self.waits_for_news = False
                 await self._nap(_STEP_BACK * (perf_counter() - start))
+            else:
+                await asyncio.sleep(0)  # whoever asks something here meanwhile is answered
 
     async def _wait_for_news(self) -> None:
         due_at = self.due_at()
         seconds = None if due_at is None else max((due_at - self.clock()) / 1e6, 0.001)
-        await self._nap(seconds and min(seconds, subscriber_stall_seconds_max))
-        self.waits_for_news = False
+        self._idle = True
+        await self._nap(0 if self._news else seconds and min(seconds, subscriber_stall_seconds_max))
+        self._idle = self.waits_for_news = False
 
     async def _nap(self, seconds: float | None) -> None:
         with suppress(TimeoutError):

@@ -5,7 +5,6 @@ used if it is one. The same notice is the same message each time, so that whoeve
 """
 
 import asyncio
-import glob
 import os
 import re
 import tempfile
@@ -98,7 +97,7 @@ def _digest(notice: Notice) -> str:
 
 
 class FolderCourier:
-    """Puts letters into a folder, each as a file that mail programs open: `{day}-{locator}-{kind}-{hash}.eml`. `clock`
+    """Puts letters into a folder, each as a file that mail programs open: `{locator}-{kind}-{hash}.eml`. `clock`
     gives microseconds since 1970 UTC. It is a `Send`; what was put there once is not put there again."""
 
     def __init__(self, folder: Path, letters: Letters, sender: str, clock: Callable[[], int]) -> None:
@@ -113,17 +112,16 @@ class FolderCourier:
         await asyncio.to_thread(self._put, notice)
 
     def _put(self, notice: Notice) -> None:
-        at = self._clock()
-        name = f"{_UNSAFE.sub('', notice.locator)}-{notice.kind.value}-{_digest(notice)[:12]}.eml"
-        letter = self._letters.write(notice)
+        path = self._folder / f"{_UNSAFE.sub('', notice.locator)}-{notice.kind.value}-{_digest(notice)[:12]}.eml"
+        if path.exists():
+            return
         try:
-            body = compose(notice, letter, self._sender, at).as_bytes()
+            body = compose(notice, self._letters.write(notice), self._sender, self._clock()).as_bytes()
         except ValueError as error:
             raise CannotSend(str(error), for_good=True) from error
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            if not glob.glob(f"????-??-??-{glob.escape(name)}", root_dir=self._folder):
-                self._write(self._folder / f"{instant(at):%Y-%m-%d}-{name}", body)
+            self._write(path, body)
         except OSError as error:
             raise CannotSend(f"{self._folder} cannot be written: {error.strerror}", away=True) from error
 

@@ -60,7 +60,7 @@ class Demo:
         """Who has not yet done what a booking asks of them."""
         (event,) = (one["id"] for one in self.get(f"{HOTEL}/bookings/{booking['id']}/history")["data"])
         there = {
-            "letter": any(self.server.data.glob(f"mail/*-{booking['locator']}-confirmation-*.eml")),
+            "letter": any(self.server.data.glob(f"mail/{booking['locator']}-confirmation-*.eml")),
             "webhook": event in self.other.ids(),
             "archive": any(self.server.data.glob(f"archive/bookings/{booking['id']}/*/*/*/{event}.json")),
             "live": event in {one["id"] for one in self.live},

@@ -155,8 +155,8 @@ def test_a_letter_is_a_file_that_mail_programs_open(tmp_path: Path) -> None:
     folder = tmp_path / "not" / "yet"
     put(folder, notice(), notice(NoticeKind.HOLD))
     names = sorted(path.name for path in folder.iterdir())
-    assert [name[:32] for name in names] == ["2026-06-01-K7Q2ZP-confirmation-" + names[0][31], names[1][:32]]
-    assert names[1].startswith("2026-06-01-K7Q2ZP-hold-")
+    assert names[0].startswith("K7Q2ZP-confirmation-")
+    assert names[1].startswith("K7Q2ZP-hold-")
     message = message_from_bytes((folder / names[0]).read_bytes(), policy=default)
     assert message["Subject"] == LETTERS.write(notice()).subject
 
@@ -164,8 +164,7 @@ def test_a_letter_is_a_file_that_mail_programs_open(tmp_path: Path) -> None:
 def test_what_is_there_is_not_put_there_again_on_another_day_either(tmp_path: Path) -> None:
     put(tmp_path, notice(), notice())
     put(tmp_path, notice(), at=NOON + 3 * DAY)
-    (path,) = tmp_path.iterdir()
-    assert path.name.startswith("2026-06-01-")
+    assert len(list(tmp_path.iterdir())) == 1
     put(tmp_path, notice(id="another"))
     assert len(list(tmp_path.iterdir())) == 2
 
@@ -173,7 +172,7 @@ def test_what_is_there_is_not_put_there_again_on_another_day_either(tmp_path: Pa
 def test_a_name_of_a_file_cannot_lead_elsewhere(tmp_path: Path) -> None:
     put(tmp_path, notice(locator="../../K7*[a]\x00"))
     (path,) = tmp_path.iterdir()
-    assert path.name.startswith("2026-06-01-K7a-confirmation-")
+    assert path.name.startswith("K7a-confirmation-")
 
 
 def test_where_the_folder_cannot_be_written_the_way_out_is_closed(tmp_path: Path) -> None:

@@ -37,6 +37,13 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
     started.close()
 
 
+LETTERS = {
+    "innkeeper.booking.held.v1": "hold",
+    "innkeeper.booking.confirmed.v1": "confirmation",
+    "innkeeper.booking.cancelled.v1": "cancellation",
+}
+
+
 @dataclass
 class Wish:
     """What a client wants under one key: to book, or to change a booking. `answer` is what it was told."""
@@ -88,7 +95,9 @@ def next_wish(books: Books, chance: random.Random, own: list[str], name: str) ->
         path = f"/v1/hotels/{booking['hotel']}/bookings/{booking['id']}/actions/{chance.choice(actions)}"
         return Wish(key, path, {})
     status = chance.choice(["confirmed", "confirmed", "held"])
-    body = stay(chance.randrange(60), chance.randint(1, 4), guest={"name": key}, status=status)
+    body = stay(
+        chance.randrange(60), chance.randint(1, 4), guest={"name": key, "email": f"{key}@example.com"}, status=status
+    )
     return Wish(key, f"/v1/hotels/{chance.choice(HOTELS)}/bookings", body)
 
 
@@ -182,7 +191,7 @@ async def add_webhook(server: ServerProcess, url: str) -> None:
         assert response.status == 201, await response.text()
 
 
-async def logs_of(server: ServerProcess) -> list[list[str]]:
+async def logs_of(server: ServerProcess) -> list[list[dict[str, Any]]]:
     """The events of each log, once every subscriber has seen them."""
     async with ClientSession(server.url) as session:
         async with asyncio.timeout(CATCH_UP_SECONDS_MAX):
@@ -194,21 +203,41 @@ async def logs_of(server: ServerProcess) -> list[list[str]]:
         return [await log_of(session, log) for log in LOGS]
 
 
-async def log_of(session: ClientSession, log: str) -> list[str]:
-    """The ids of all events of a log."""
-    found: list[str] = []
+async def log_of(session: ClientSession, log: str) -> list[dict[str, Any]]:
+    """All events of a log."""
+    found: list[dict[str, Any]] = []
     while True:
         async with session.get(f"/v1/events?limit=200&log={log}&after={len(found)}") as response:
             page = (await response.json())["data"]
-        found += [event["id"] for event in page]
+        found += page
         if not page:
             return found
 
 
+def letters_for(events: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """What guests should have been told: for which booking, and which letter."""
+    locators: dict[str, str] = {}
+    for event in events:
+        booking = event["data"].get("booking", "")
+        locators[booking] = event["data"].get("locator") or locators.get(booking, "")
+        kind = LETTERS.get(event["type"])
+        if kind is not None:
+            yield locators[booking], kind
+
+
+def letters_in(folder: Path) -> Iterator[tuple[str, str]]:
+    """What they were told."""
+    for path in folder.glob("*.eml"):
+        locator, kind, _ = path.stem.split("-")
+        yield locator, kind
+
+
 def assert_everyone_heard_everything(server: ServerProcess, other: Receiver, before: list[int]) -> None:
     """P5: the archive holds each event once; the receiver was told of each since it was there, those of each log in
-    their order, some twice."""
-    logs = asyncio.run(logs_of(server))
+    their order, some twice; each guest has every letter once."""
+    events = asyncio.run(logs_of(server))
+    assert sorted(letters_in(server.data / "mail")) == sorted(letters_for(events[0]))
+    logs = [[event["id"] for event in log] for log in events]
     archived = [path.stem for path in (server.data / "archive").rglob("*.json")]
     assert sorted(archived) == sorted(event for log in logs for event in log)
     told = list(dict.fromkeys(other.ids()))

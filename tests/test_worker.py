@@ -1,0 +1,106 @@
+"""A worker is always there for news, and never in the way of others."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from innkeeper.actors.worker import Worker
+from innkeeper.protocol.subscribing import DeadLetter, Stalled, SubscriberState
+
+STEP_SECONDS = 0.002
+
+
+class Digger(Worker):
+    """Has as many steps to do as it is told, each of which takes its time; `during` happens in the middle of one."""
+
+    def __init__(self, todo: int, busy: bool = False) -> None:
+        super().__init__("digger", lambda: round(time.time() * 1e6), lambda: busy)
+        self.todo = todo
+        self.steps = 0
+        self.during: Callable[[], None] = self.hear_of_news
+        self.stalls = False
+
+    async def step(self) -> bool:
+        """Dig."""
+        self.steps += 1
+        time.sleep(STEP_SECONDS)  # noqa: ASYNC251 it is work
+        self.during()
+        if self.stalls:
+            raise Stalled("a rock", retry_seconds=60)
+        self.todo -= 1
+        return self.todo >= 0
+
+    def due_at(self) -> int | None:
+        """Never."""
+        return None
+
+    def state(self) -> SubscriberState:
+        """As far as it has come."""
+        return SubscriberState(self.name, (), {}, max(self.todo, 0), False, 0, self.stalled)
+
+    def pause(self, paused: bool) -> None:
+        """It cannot."""
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """None."""
+        return []
+
+    def redrive(self, event: str, drop: bool) -> DeadLetter | None:
+        """Nothing."""
+        return None
+
+
+def live(digger: Digger, meanwhile: Callable[[], Awaitable[None]]) -> None:
+    """Let it work while something else happens."""
+
+    async def run() -> None:
+        life = asyncio.create_task(digger.live())
+        await meanwhile()
+        digger.stop()
+        async with asyncio.timeout(5):
+            await life
+
+    asyncio.run(run())
+
+
+def test_while_others_are_busy_it_rests_whatever_news_there_is() -> None:
+    digger = Digger(todo=10_000, busy=True)
+    live(digger, lambda: asyncio.sleep(20 * 30 * STEP_SECONDS))
+    assert 2 <= digger.steps <= 60  # 600 without a rest
+
+
+def test_while_it_works_others_in_its_service_get_their_turn() -> None:
+    digger, turns = Digger(todo=30), []
+
+    async def take_turns() -> None:
+        while digger.todo > 0:
+            turns.append(digger.todo)
+            await asyncio.sleep(0)
+
+    live(digger, take_turns)
+    assert len(set(turns)) >= 25
+
+
+def test_news_that_comes_while_it_looks_is_not_lost() -> None:
+    digger = Digger(todo=0)
+    news = iter((True, False, False))
+    digger.during = lambda: digger.hear_of_news() if next(news) else None
+    live(digger, lambda: asyncio.sleep(20 * STEP_SECONDS))
+    assert digger.steps == 2
+
+
+def test_what_stalls_it_is_tried_again_in_time_and_not_with_each_news() -> None:
+    digger = Digger(todo=5)
+    digger.stalls = True
+
+    async def tell() -> None:
+        for _ in range(10):
+            await asyncio.sleep(STEP_SECONDS)
+            digger.hear_of_news()
+        assert (digger.steps, digger.state().stalled) == (1, "a rock")
+        digger.stalls = False
+        digger.wake()  # somebody has seen to it
+        await asyncio.sleep(20 * STEP_SECONDS)
+
+    live(digger, tell)
+    assert (digger.state().lag, digger.stalled) == (0, "")
