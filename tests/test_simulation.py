@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from innkeeper.actors import notifier
 from innkeeper.actors.host import Host
 from innkeeper.actors.messages import Claim, ClaimDone
 from innkeeper.actors.room import RoomActor
 from innkeeper.actors.rules import allocation, answers
 from innkeeper.actors.rules.calendar import Calendar
+from innkeeper.actors.rules.notices import take_in as rules_take_in
 from innkeeper.actors.rules.state import describe
 from innkeeper.protocol import events
 from innkeeper.protocol.replies import StateReply
 from innkeeper.storage.cursors import SqliteCursor
+from innkeeper.storage.outbox import SqliteOutbox
 from msgspec.structs import replace
+from simulation import services
 from simulation.run import live, seeds_of
 from simulation.world import Life, World
 
@@ -171,3 +175,34 @@ def test_guests_do_change_rooms_for_each_other() -> None:
         world.live()
         moves += sum(isinstance(record.event, events.RoomMoved) for _, record in world.journal().read())
     assert moves > 20
+
+
+def test_services_that_move_on_too_early_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "SqliteCursor", MovesTooEarly)
+    assert found("(P5)")
+
+
+def test_a_ledger_that_hears_everything_twice_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("innkeeper.actors.rules.billing.state.heard_in", lambda record: 0)
+    assert found("twice, or out of its order (P5)")
+
+
+def test_a_letter_that_is_lost_on_its_way_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SqliteOutbox, "failed", lambda self, notice, *_: self.sent(notice))
+    assert found("was never told (P5)")
+
+
+def test_a_letter_that_is_sent_twice_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    known: set[str] = set()
+    crossed_out = SqliteOutbox.sent
+
+    def crosses_out_at_the_second_time(outbox: SqliteOutbox, notice: str) -> None:
+        crossed_out(outbox, notice) if notice in known else known.add(notice)
+
+    monkeypatch.setattr(SqliteOutbox, "sent", crosses_out_at_the_second_time)
+    assert found("was told twice for no reason (P5)")
+
+
+def test_a_reminder_of_what_was_cancelled_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notifier, "take_in", lambda *told: rules_take_in(*told)._replace(withdrawn=()))
+    assert found("though it was taken back (P5)")

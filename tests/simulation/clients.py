@@ -176,7 +176,7 @@ class Clients:
         return self._random.choice(known if self._random.random() < 0.95 else TYPES)
 
     def _guest(self) -> Contact:
-        return Contact(f"Guest {self._requests}")
+        return Contact(f"Guest {self._requests}", f"{self._requests}@example.com" if self._requests % 5 else None)
 
     def _today(self, witness: Witness, hotel: str) -> date:
         return FIRST_DAY if witness.house(hotel) is None else witness.today(hotel)

@@ -45,6 +45,31 @@ class DurableLog:
         return found
 
 
+class Postman:
+    """Brings what is broadcast, in his own way: he loses it, brings it twice, or mixes it up."""
+
+    def __init__(self, log: HeardLog, random: Random, rate: float) -> None:
+        self.log = log
+        self._random = random
+        self._rate = rate
+        self._bag: list[tuple[int, Sequence[Recorded]]] = []
+
+    def bring(self, position: int, records: Sequence[Recorded]) -> None:
+        """He does with it as he likes."""
+        self._bag.append((position, records))
+        if not self._unlucky():
+            self._random.shuffle(self._bag) if self._unlucky() else None
+            while self._bag:
+                letter = self._bag.pop(0)
+                for _ in range(2 if self._unlucky() else 1):
+                    self.log.hear(*letter)
+        elif self._unlucky():
+            self._bag.clear()
+
+    def _unlucky(self) -> bool:
+        return self._random.random() < self._rate
+
+
 class Follower:
     """The subscriber, its postman, and its clerk; `rate` is how often something goes wrong."""
 
@@ -59,28 +84,19 @@ class Follower:
         self._folder = folder
         self._cursor = cursor
         self._chokes: dict[str, int] = {}
-        self._bag: list[tuple[int, Sequence[Recorded]]] = []
         self._open()
 
     def _open(self) -> None:
         self._db = open_service(self._folder / "follower.db", lambda db: db.execute("CREATE TABLE book (event TEXT)"))
-        self._log = HeardLog(DurableLog(self._disk))
-        cursor = self._cursor(self._db, Subscribe("follower"), RESERVATIONS, self._log)
+        self._postman = Postman(HeardLog(DurableLog(self._disk)), self._random, self._rate)
+        cursor = self._cursor(self._db, Subscribe("follower"), RESERVATIONS, self._postman.log)
         self._subscriber = Subscriber(
             [cursor], self._take_in, self._clock, portion_events=self._random.choice((1, 3, 64))
         )
 
     def hear(self, position: int, records: Sequence[Recorded]) -> None:
-        """What the host broadcasts; the postman does with it as he likes."""
-        self._bag.append((position, records))
-        if not self._unlucky():
-            self._random.shuffle(self._bag) if self._unlucky() else None
-            while self._bag:
-                letter = self._bag.pop(0)
-                for _ in range(2 if self._unlucky() else 1):
-                    self._log.hear(*letter)
-        elif self._unlucky():
-            self._bag.clear()
+        """What the host broadcasts."""
+        self._postman.bring(position, records)
 
     def work(self) -> None:
         """Take in some of what there is, and live through whatever goes wrong."""
@@ -95,7 +111,6 @@ class Follower:
     def restart(self) -> None:
         """The process is gone, and with it all that was only heard."""
         self._db.close()
-        self._bag.clear()
         self._open()
 
     def close(self) -> None:

@@ -18,6 +18,7 @@ from innkeeper.actors.recovery import rebuild
 from innkeeper.actors.rules.state import HotelState, describe, fold
 from innkeeper.protocol import wire
 from innkeeper.protocol.asking import Answer
+from innkeeper.protocol.contexts import BILLING, RESERVATIONS
 from innkeeper.protocol.instants import microseconds
 from innkeeper.protocol.journal import Fenced
 from innkeeper.protocol.record import Recorded
@@ -30,6 +31,7 @@ from simulation.follower import Follower
 from simulation.hearing import hear
 from simulation.ledger import Ledger, Request
 from simulation.mishaps import mishap
+from simulation.services import BackOffice, Post
 from simulation.witness import Witness
 
 STEPS = 100
@@ -74,8 +76,11 @@ class World:
         self._ledger = Ledger()
         self._clients = Clients(self._random, self._ledger)
         self._witness = Witness()
+        self._bill_ids = count(1)
         self._digest = blake2b(digest_size=16)
         self._follower_dice = Random(seed + 2), self._random.choice(_RATES)
+        self._billing_dice = Random(seed + 3), self._random.choice(_RATES)
+        self._post_dice = Random(seed + 4), self._random.choice(_RATES)
         self._cursor = cursor
         self._host = self._open()
         self.life = Life(seed)
@@ -89,15 +94,15 @@ class World:
         with (
             alarm() as refused_claims,
             tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder,
+            self._listening(Path(folder)),
         ):
-            self._follower = Follower(self._disk, *self._follower_dice, lambda: self._at, Path(folder), self._cursor)
             for _ in range(self._steps):
                 (step,) = self._random.choices(list(steps), list(steps.values()))
                 self._at += self._random.randrange(10 * 60 * SECOND)
                 step()
             self._settle()
-            self._blame(self._follower.settle())
-            self._follower.close()
+            for listener in self._listeners:
+                self._blame(listener.settle())
         self._host.close()
         self._blame(f"a room refused what its hotel held to be free: {message}" for message in refused_claims)
         self.life.events = len(self._disk.rows)
@@ -120,9 +125,28 @@ class World:
         if durable != [(record.hotel, record.hotel_seq) for record in records]:
             self._blame(["the events that were told are not those on the disk (P5)"])
         self._follower.hear(position, records)
+        self._billing.told(position, records)
+        self._post.told(RESERVATIONS, position, records)
+
+    @contextmanager
+    def _listening(self, folder: Path) -> Iterator[None]:
+        """All who listen are there."""
+        self._follower = Follower(self._disk, *self._follower_dice, lambda: self._at, folder, self._cursor)
+        self._billing = BackOffice(
+            self._disk, *self._billing_dice, lambda: self._at, lambda: f"bill-{next(self._bill_ids)}", folder,
+            lambda position, records: self._post.told(BILLING, position, records),
+        )  # fmt: skip
+        self._post = Post(self._disk, self._billing.disk, *self._post_dice, lambda: self._at, folder)
+        self._listeners = (self._follower, self._billing, self._post)
+        try:
+            yield
+        finally:
+            for listener in self._listeners:
+                listener.close()
 
     def _follow(self) -> None:
-        self._follower.work()
+        for listener in self._listeners:
+            listener.work()
 
     def _blame(self, violations: Sequence[str] | Iterator[str]) -> None:
         self.life.violations.extend(violations)
@@ -204,9 +228,11 @@ class World:
 
     def _restart(self, power_lost: bool = True) -> None:
         self._host.close()
-        self._follower.restart()
         if power_lost:
             self._disk.lose_power()
+        self._follower.restart()
+        self._billing.restart(power_lost)
+        self._post.restart()
         self._host = self._open()
         self._witness = Witness()
         records = self._news()
