@@ -4,7 +4,7 @@ A hotel takes its orders one after the other, and what falls due by itself befor
 those after all events of the requests up to it, and before any event of a later one.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 
 from innkeeper.protocol.asking import Answer
@@ -27,13 +27,16 @@ def hear(witness: Witness, ledger: Ledger, heard: Heard, records: Iterable[Recor
         else:
             commands.append([record])
     seen: set[str] = set()
+    to_come = Counter(request.id for request, _ in heard)
     for request, answer in heard:
         commands = happened.get(request.message.hotel, deque())
         _let_pass(witness, commands, "")
         version = _version(witness, request)
-        if request.id not in seen:
+        to_come[request.id] -= 1
+        in_vain = isinstance(answer.answer, Unavailable)  # perhaps it is heard at the next attempt
+        if request.id not in seen and not (in_vain and to_come[request.id]):
             _let_pass(witness, commands, request.id)
-        if not isinstance(answer.answer, Unavailable):  # who asked in vain may have been heard at the second attempt
+        if not in_vain:
             seen.add(request.id)
         for fault in _faults(witness, ledger, request, answer, version):
             yield f"{request}: {fault}"

@@ -86,9 +86,8 @@ def _sold_out(witness: Witness, message: Command | Query, answer: refusals.SoldO
 def _room_taken(witness: Witness, message: Command | Query, answer: refusals.RoomTaken) -> Iterator[str]:
     if not answer.nights:
         yield f"room {answer.room} is taken on no night"
-    if not _insists(witness, message) and not witness.promised(
-        message.hotel, witness.house(message.hotel).rooms[answer.room]
-    ):
+    promised = witness.promised(message.hotel, witness.house(message.hotel).rooms[answer.room])
+    if not promised and not _insists(witness, message) and not _both_in_house(witness, message, answer):
         yield f"nobody is promised a room, nobody asked for room {answer.room}, and yet it was insisted on (P4)"
     for night in answer.nights:
         holder = witness.taken_by(message.hotel, answer.room, night)
@@ -101,6 +100,13 @@ def _insists(witness: Witness, message: Command | Query) -> bool:
     if isinstance(message, Book):
         return message.request.room is not None
     return isinstance(message, Move) or witness.bookings[_subject(message)].pinned
+
+
+def _both_in_house(witness: Witness, message: Command | Query, answer: refusals.RoomTaken) -> bool:
+    """Does a guest who stays wish to stay on, and somebody else lives in the room by then?"""
+    holders = (witness.taken_by(message.hotel, answer.room, night) or "" for night in answer.nights)
+    guests = [witness.bookings.get(booking) for booking in (_subject(message), *holders)]
+    return all(guest is not None and guest.status == "in_house" for guest in guests)
 
 
 def _not_found(witness: Witness, message: Command | Query, answer: refusals.NotFound) -> Iterator[str]:
