@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 from typing import NamedTuple
+from urllib.request import Request, urlopen
 
 HERE = Path(__file__).parent
 HOUSE = HERE.parents[1]
@@ -58,12 +59,13 @@ class Server(NamedTuple):
 
 
 class Contestant(NamedTuple):
-    """One way to take bookings. `command` gets a folder for its data."""
+    """One way to take bookings. `command` gets a folder for its data; `first` is POSTed before anything else."""
 
     name: str
     title: str
     command: Callable[[Path], Sequence[str]]
     keeps: bool = True
+    first: tuple[str, ...] = ()
 
 
 def cpu_microseconds(process: int) -> int:
@@ -95,7 +97,7 @@ def postgres(design: str, connections: int) -> Contestant:
     return Contestant(f"postgres-{design}", f"aiohttp + asyncpg + PostgreSQL, {design}", lambda _: command)
 
 
-INNKEEPER = Contestant("innkeeper", "Innkeeper", innkeeper)
+INNKEEPER = Contestant("innkeeper", "Innkeeper", innkeeper, first=("/v1/subscribers/mail/actions/pause",))
 
 
 @contextmanager
@@ -108,7 +110,10 @@ def running(contestant: Contestant, folder: Path) -> Iterator[Server]:
             contestant.command(folder), stdout=stderr, stderr=stderr, preexec_fn=_end_with_parent, cwd=folder
         )
     try:
-        yield _ready(process, log)
+        server = _ready(process, log)
+        for path in contestant.first:
+            urlopen(Request(server.url + path, method="POST"), timeout=START_SECONDS_MAX).close()
+        yield server
         process.terminate()
         code = process.wait(STOP_SECONDS_MAX)
         if code != 0:

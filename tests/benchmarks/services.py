@@ -29,6 +29,8 @@ def services(bench: Bench) -> None:
                     open_hotels(server.url, bench.hotels)
                     if paused:
                         _pause_all(server)
+                    else:
+                        _post(server, "/v1/subscribers/mail/actions/resume")
                     rounds[paused].append(
                         drive(server, "book.lua", booking_arguments(bench.hotels), bench.load, number)
                     )
