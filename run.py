@@ -19,6 +19,7 @@ from typing import NamedTuple
 from aiohttp import web
 from innkeeper.actors.biller import TYPES as BILLED
 from innkeeper.actors.biller import Biller
+from innkeeper.actors.bulletin import Bulletin
 from innkeeper.actors.host import Host
 from innkeeper.actors.ledger import BILLING_TRADE
 from innkeeper.actors.mailroom import Mailroom
@@ -47,8 +48,8 @@ from innkeeper.http.dead_letters import CannotAsk, dead_letters
 from innkeeper.http.furnishing import furnish
 from innkeeper.http.keys import BadKeys, Keys
 from innkeeper.http.replay import HistoryError, own_server, play
-from innkeeper.protocol.asking import Desk
-from innkeeper.protocol.contexts import BILLING, RESERVATIONS
+from innkeeper.protocol.asking import Desk, Source
+from innkeeper.protocol.contexts import BILLING, DELIVERY, RESERVATIONS
 from innkeeper.protocol.journal import Fenced, JournalError
 from innkeeper.protocol.limits import header_seconds_max, shutdown_seconds_max
 from innkeeper.protocol.outbox import Send
@@ -110,7 +111,8 @@ class Inn:
         self.clock = clock
         self.partition = Partition(partial(self._open, data.journal, BOOKING), clock)
         self.back_office = NextDoor()
-        self.desks: dict[str, Desk] = {RESERVATIONS: self.partition}
+        self.desks: dict[str, Desk] = {RESERVATIONS: self.partition, BILLING: self.back_office}
+        self.sources: dict[str, Source] = {}
         self.logs: dict[str, JournalLog] = {}
         self.services = Services()
 
@@ -121,18 +123,21 @@ class Inn:
         self.views = ReadModels(self.data.views, self.data.journal)
         self.views.start()
         ends.callback(self.views.stop)
-        self._read_log(RESERVATIONS, self.data.journal, ends)
+        closing = await ends.enter_async_context(AsyncExitStack())  # when the services have stopped
         ends.push_async_callback(self.services.stop)
+        self._read_log(RESERVATIONS, self.partition, self.data.journal, closing)
         await self._start("billing", self._billing)
-        self.desks[BILLING] = self.back_office
-        self._read_log(BILLING, self.data.billing, ends)
+        self._read_log(BILLING, self.back_office, self.data.billing, closing)
         await self._start("notifications", self._notifications)
+        self.bulletin = Bulletin(SqliteJournal(self.data.delivery_log), self.clock)
+        closing.callback(self.bulletin.close)
+        self._read_log(DELIVERY, self.bulletin, self.data.delivery_log, closing)
         await self._start("delivery", self._delivery)
 
     def app(self, keys: Keys | None = None) -> web.Application:
         """The gateway before it."""
         providers = (_SIMULATED,) if self.outside.simulated_payments else ()
-        return make_app(self.desks, self.logs, self.views, self.services, keys, providers)
+        return make_app(self.desks, self.sources, self.logs, self.views, self.services, keys, providers)
 
     def _open(self, path: Path, trade: Trade) -> Host:
         """A host on a journal, with its hotels rebuilt."""
@@ -141,14 +146,15 @@ class Inn:
             host.recover(lambda events: bar.update(events - bar.n) and None)
         return host
 
-    def _read_log(self, context: str, path: Path, ends: AsyncExitStack) -> None:
+    def _read_log(self, context: str, source: Source, path: Path, closing: AsyncExitStack) -> None:
+        self.sources[context] = source
         self.logs[context] = JournalLog(path)
-        ends.callback(self.logs[context].close)
+        closing.callback(self.logs[context].close)
 
     async def _start(self, name: str, furnish: Callable[[Service], AbstractAsyncContextManager[None]]) -> None:
         """A service, which hears of all logs that there are so far."""
         service = Service(name, furnish, self.logs, self.clock, self.partition.is_crowded)
-        await self.services.start(service, self.desks)
+        await self.services.start(service, self.sources)
 
     @asynccontextmanager
     async def _billing(self, service: Service) -> AsyncIterator[None]:
@@ -169,7 +175,8 @@ class Inn:
         async with self._courier() as send:
             with self._database(service, create_outbox) as db:
                 outbox = SqliteOutbox(db, "mail")
-                mailroom = Mailroom("mail", outbox, send, _pause_seconds, self.clock, service.busy)
+                pause_seconds = lambda attempts: delay_seconds(attempts, random())  # noqa: E731
+                mailroom = Mailroom("mail", outbox, send, pause_seconds, self.clock, service.busy)
                 notifier = NotifierHost(outbox, self.clock, mailroom.hear_of_news)
                 service.answering.update(notifier.answering)
                 service.follow(Subscribe("notifications", NOTED), notifier.take_in)
@@ -202,7 +209,8 @@ class Inn:
             service.follow(Subscribe("payments", PAID), payments.take_in, portion_events=1)
             service.follow(Subscribe("archive"), Archive(outside.archive or str(self.data.archive)).take_in)
             async with Poster(to_loopback=outside.webhooks_to_loopback) as poster:
-                webhooks = Webhooks(SqliteEndpoints(db), service, service.logs, poster, self.clock, uuid7)
+                endpoints, publish = SqliteEndpoints(db), self.bulletin.publish
+                webhooks = Webhooks(endpoints, service, service.logs, poster, self.clock, uuid7, publish)
                 service.answering.update(webhooks.answering)
                 yield
 
@@ -214,9 +222,7 @@ class Inn:
         if not file.exists():
             file.touch(0o600)
             file.write_text(fresh_secret())
-        secret = file.read_text()
-
-        return {_SIMULATED: SimulatedProvider(_SIMULATED, secret, service.ask, self.clock)}
+        return {_SIMULATED: SimulatedProvider(_SIMULATED, file.read_text(), service.ask, self.clock)}
 
     @contextmanager
     def _database(self, service: Service, *migrations: Migration) -> Iterator[Database]:
@@ -227,10 +233,6 @@ class Inn:
             yield db
         finally:
             db.close()
-
-
-def _pause_seconds(attempts: int) -> float:
-    return delay_seconds(attempts, random())
 
 
 @asynccontextmanager

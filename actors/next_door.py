@@ -1,7 +1,7 @@
 """A desk in another thread: what is asked here goes over there, and what is committed there is heard here."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 from innkeeper.protocol.asking import Answer, Asked, Desk, Hearer
@@ -45,14 +45,16 @@ class NextDoor:
 
     def hear(self, hearer: Hearer) -> None:
         """See `protocol.asking.Desk`. It is told in the loop that runs here."""
-        self._hearers.append(_told_in(asyncio.get_running_loop(), hearer))
+        self._hearers.append(told_in(asyncio.get_running_loop(), hearer))
 
     def _publish(self, position: int, records: Sequence[Recorded]) -> None:
         for hearer in self._hearers:
             hearer(position, records)
 
 
-def _told_in(loop: asyncio.AbstractEventLoop, hearer: Hearer) -> Callable[[int, Sequence[Recorded]], None]:
+def told_in(loop: asyncio.AbstractEventLoop, hearer: Hearer) -> Hearer:
+    """The hearer, to be told from any thread."""
+
     def tell(position: int, records: Sequence[Recorded]) -> None:
         with suppress(RuntimeError):  # that loop has ended
             loop.call_soon_threadsafe(hearer, position, records)

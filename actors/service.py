@@ -16,7 +16,7 @@ from typing import Any
 from innkeeper.actors.heard import HeardLog
 from innkeeper.actors.subscriber import Subscriber
 from innkeeper.actors.worker import Worker
-from innkeeper.protocol.asking import Desk
+from innkeeper.protocol.asking import Source
 from innkeeper.protocol.limits import (
     service_shutdown_seconds_max,
     subscriber_portion_events_max,
@@ -73,14 +73,14 @@ class Service:
         self._woken = False
         self._thread = threading.Thread(target=self._run, name=name)
 
-    async def start(self, desks: Mapping[str, Desk]) -> None:
-        """Open it, and let it hear of all that is committed at the desks whose logs it follows; raises what that
+    async def start(self, sources: Mapping[str, Source]) -> None:
+        """Open it, and let it hear of all that the sources of the logs that it follows commit; raises what that
         raises."""
         self._thread.start()
         await asyncio.wrap_future(self._started)
         for log in self.logs:
-            desks[log].hear(partial(self.hear, log))
-            self.hear(log, desks[log].position, ())
+            sources[log].hear(partial(self.hear, log))
+            self.hear(log, sources[log].position, ())
 
     async def stop(self) -> None:
         """Finish what is at hand, and end."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from innkeeper.actors.service import Service
-from innkeeper.protocol.asking import Desk
+from innkeeper.protocol.asking import Source
 from innkeeper.protocol.limits import service_answer_seconds_max
 from innkeeper.protocol.refusals import NotFound, Refused, Unavailable
 from innkeeper.protocol.replies import Reply
@@ -28,9 +28,10 @@ class Services:
     def __init__(self) -> None:
         self._services: list[Service] = []
 
-    async def start(self, service: Service, desks: Mapping[str, Desk]) -> None:
-        """One more, which hears of what the desks whose logs it follows commit; raises what stands in its way."""
-        await service.start(desks)
+    async def start(self, service: Service, sources: Mapping[str, Source]) -> None:
+        """One more, which hears of what the sources of the logs that it follows commit; raises what stands in its
+        way."""
+        await service.start(sources)
         self._services.append(service)
 
     async def stop(self) -> None:

@@ -17,6 +17,8 @@ from innkeeper.delivery.posting import Outcome, Poster
 from innkeeper.delivery.signing import check_secret, fresh_secret
 from innkeeper.protocol import wire
 from innkeeper.protocol.cloud_event import CloudEvent, cloud_event_json
+from innkeeper.protocol.delivery_events import ALL_HOTELS, WebhookDisabled, WebhookEnabled
+from innkeeper.protocol.events import Event
 from innkeeper.protocol.instants import instant
 from innkeeper.protocol.limits import (
     webhook_attempts_max,
@@ -69,13 +71,16 @@ class Webhooks:
         poster: Poster,
         clock: Callable[[], int],
         ids: Callable[[], str],
+        publish: Callable[[str, Event], None],
     ) -> None:
+        """`publish` tells everybody what became of a webhook (of a hotel, or of all)."""
         self._endpoints = endpoints
         self._subscribers = subscribers
         self._logs = logs
         self._poster = poster
         self._clock = clock
         self._ids = ids
+        self._publish = publish
         self._slots = asyncio.Semaphore(webhook_posts_at_once_max)
         self._webhooks: dict[str, tuple[Webhook, tuple[SigningSecret, ...]]] = {}
         self._places: dict[str, Place] = {}
@@ -140,6 +145,8 @@ class Webhooks:
         """Let it get nothing, or go on where it was."""
         webhook, secrets = self._known(message.webhook)
         if message.enabled:
+            if webhook.disabled_at is not None:
+                self._publish(webhook.hotel or ALL_HOTELS, WebhookEnabled(webhook.id, webhook.url))
             webhook = msgspec.structs.replace(
                 webhook, attempts=0, failing_since=None, disabled_at=None, disabled_reason=""
             )
@@ -258,6 +265,7 @@ class Webhooks:
         raise Stalled(outcome.error, delay_seconds(attempt, random(), outcome.retry_after_seconds))
 
     def _disable(self, webhook: Webhook, reason: str) -> Webhook:
+        self._publish(webhook.hotel or ALL_HOTELS, WebhookDisabled(webhook.id, webhook.url, reason))
         webhook = msgspec.structs.replace(webhook, disabled_at=self._clock(), disabled_reason=reason)
         self._put(webhook, self._webhooks[webhook.id][1])
         self._places[webhook.id].pause(True)

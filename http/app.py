@@ -12,7 +12,7 @@ from innkeeper.http.metrics import Metrics
 from innkeeper.http.openapi import document
 from innkeeper.http.problems import METRICS, guard
 from innkeeper.http.routes import ROUTES
-from innkeeper.protocol.asking import Desk, Services
+from innkeeper.protocol.asking import Desk, Services, Source
 from innkeeper.protocol.contexts import RESERVATIONS
 from innkeeper.protocol.limits import body_bytes_max
 from innkeeper.protocol.subscribing import Log
@@ -21,14 +21,15 @@ from innkeeper.protocol.views import Views
 
 def make_app(
     desks: Mapping[str, Desk],
+    sources: Mapping[str, Source],
     logs: Mapping[str, Log],
     views: Views,
     services: Services,
     keys: Keys | None = None,
     providers: Collection[str] = (),
 ) -> web.Application:
-    """The gateway before the desks and logs of all contexts, the read models of reservations, and the services that
-    listen; without `keys` all may ask. `providers` are those that can be asked for a payment."""
+    """The gateway before the desks, sources and logs of all contexts, the read models of reservations, and the services
+    that listen; without `keys` all may ask. `providers` are those that can be asked for a payment."""
     desk = desks[RESERVATIONS]
     app = web.Application(middlewares=[guard, require(keys)], client_max_size=body_bytes_max)
     app[DESKS] = desks
@@ -38,7 +39,7 @@ def make_app(
     app[SERVICES] = services
     app[PROVIDERS] = frozenset(providers)
     app[OPENAPI] = document()
-    app[STREAM] = LiveStream(desks, logs)
+    app[STREAM] = LiveStream(sources, logs)
     app[METRICS] = Metrics(desk, app[STREAM], services)
     app.on_shutdown.append(app[STREAM].close)
     app.add_routes(ROUTES)

@@ -19,7 +19,7 @@ from random import randint
 import msgspec
 from aiohttp import web
 from innkeeper.protocol import limits, wire
-from innkeeper.protocol.asking import Desk
+from innkeeper.protocol.asking import Source
 from innkeeper.protocol.cloud_event import cloud_event_json
 from innkeeper.protocol.record import Recorded
 from innkeeper.protocol.refusals import Refused, Unavailable
@@ -96,16 +96,16 @@ class Wish(msgspec.Struct, frozen=True):
 class LiveStream:
     """All who listen. Everything here runs in the event loop's thread."""
 
-    def __init__(self, desks: Mapping[str, Desk], logs: Mapping[str, Log]) -> None:
-        """Each log is heard at the desk of the same name."""
-        self._rings = [Ring(log, desks[name].position) for name, log in logs.items()]
+    def __init__(self, sources: Mapping[str, Source], logs: Mapping[str, Log]) -> None:
+        """Each log is heard at the source of the same name."""
+        self._rings = [Ring(log, sources[name].position) for name, log in logs.items()]
         self._woken = self.positions
         self._waiting: dict[str | None, list[asyncio.Future[Positions]]] = {}
         self._news: set[str | None] = set()
         self._round_planned = self._closing = False
         self.listeners = 0
         for name, ring in zip(logs, self._rings, strict=True):
-            desks[name].hear(partial(self._hear, ring))
+            sources[name].hear(partial(self._hear, ring))
 
     @property
     def positions(self) -> Positions:

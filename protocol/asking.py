@@ -40,7 +40,18 @@ class Services(Protocol):
         """The answer of whichever service it is for. Raises `Refused`."""
 
 
-class Desk(Protocol):
+class Source(Protocol):
+    """Where events come from, one after the other."""
+
+    @property
+    def position(self) -> int:
+        """The position in the journal of the last event that was acknowledged."""
+
+    def hear(self, hearer: Hearer) -> None:
+        """From now on tell it of each commit, in order and without a gap, as soon as it is on disk."""
+
+
+class Desk(Source, Protocol):
     """Whoever takes commands: a partition in this process, or a way to one."""
 
     @property
@@ -48,15 +59,8 @@ class Desk(Protocol):
         """Does it take commands now?"""
 
     @property
-    def position(self) -> int:
-        """The position in the journal of the last event that was acknowledged."""
-
-    @property
     def waiting(self) -> int:
         """How many commands have no answer yet."""
 
     async def ask(self, asked: Asked) -> Answer:
         """The answer, once its effects are on disk."""
-
-    def hear(self, hearer: Hearer) -> None:
-        """From now on tell it of each commit, in order and without a gap, as soon as it is on disk."""

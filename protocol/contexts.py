@@ -2,7 +2,8 @@
 
 from typing import Final, Literal
 
-Context = Literal["reservations", "billing"]
+Context = Literal["reservations", "billing", "delivery"]
 
 RESERVATIONS: Final = "reservations"
 BILLING: Final = "billing"
+DELIVERY: Final = "delivery"

@@ -15,6 +15,7 @@ from innkeeper.protocol.billing_events import BILLING_EVENTS
 from innkeeper.protocol.billing_queries import BILLING_QUERIES
 from innkeeper.protocol.billing_replies import BILLING_REPLIES
 from innkeeper.protocol.commands import COMMANDS
+from innkeeper.protocol.delivery_events import DELIVERY_EVENTS
 from innkeeper.protocol.events import EVENTS, Event
 from innkeeper.protocol.queries import QUERIES
 from innkeeper.protocol.record import Recorded
@@ -28,11 +29,13 @@ REFUSALS: tuple[type[refusals.Refusal], ...] = (
     refusals.Unavailable,
 )  # fmt: skip
 
-ALL_EVENTS: tuple[type[Event], ...] = (*EVENTS, *BILLING_EVENTS)
+ALL_EVENTS: tuple[type[Event], ...] = (*EVENTS, *BILLING_EVENTS, *DELIVERY_EVENTS)
 RESERVATIONS: tuple[type[Message], ...] = (*COMMANDS, *QUERIES, *EVENTS, *REPLIES)
 BILLING: tuple[type[Message], ...] = (*BILLING_COMMANDS, *BILLING_QUERIES, *BILLING_EVENTS, *BILLING_REPLIES)
 
-TABLE: dict[str, type[Message]] = {kind.__name__: kind for kind in (*RESERVATIONS, *BILLING, *REFUSALS)}
+TABLE: dict[str, type[Message]] = {
+    kind.__name__: kind for kind in (*RESERVATIONS, *BILLING, *DELIVERY_EVENTS, *REFUSALS)
+}
 
 # (name of the message, version of the form) → what turns its fields into the next version's.
 UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}

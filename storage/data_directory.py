@@ -51,6 +51,11 @@ class DataDirectory(NamedTuple):
         """The journal of billing."""
         return self.path / "billing-0.db"
 
+    @property
+    def delivery_log(self) -> Path:
+        """The log of what delivery did by itself."""
+        return self.path / "delivery-0.db"
+
     def service(self, name: str) -> Path:
         """What the service of this name keeps for itself."""
         return self.path / f"{name}.db"

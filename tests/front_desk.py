@@ -169,7 +169,8 @@ class FrontDesk:
     def everything(self) -> list[dict[str, Any]]:
         """The events of all logs, once billing has heard of all reservations."""
         self.get("/v1/hotels/any/ledger")  # billing answers nobody before that
-        return [*self.entries("/v1/events", limit=200), *self.entries("/v1/events", limit=200, log="billing")]
+        logs = ("reservations", "billing", "delivery")
+        return [event for log in logs for event in self.entries("/v1/events", limit=200, log=log)]
 
     def listeners(self) -> int:
         """How many listen to the live stream now."""

@@ -125,7 +125,7 @@ def test_what_billing_does_is_heard_too_and_nothing_is_missing_after_a_break(fro
         ours, all_told = len(front.entries("/v1/events", limit=200)), len(front.everything())
         listener = Listener(front, last=last)
         heard += listener.hear(ours - listener.position)
-        while len(listener.billed) < all_told - ours - int(last.partition(".")[2]):
+        while len(listener.billed) < all_told - ours - int(last.split(".")[1]):
             listener.hear_one()
         heard += listener.billed
         last = listener.last

@@ -72,7 +72,7 @@ def test_the_lag_of_each_subscriber_is_shown(front: FrontDesk) -> None:
     wait_until(lambda: archive(front)["lag"] == 0, SECONDS_MAX)
     events = front.everything()
     ours = front.position()
-    positions = {"reservations": ours, "billing": len(events) - ours}
+    positions = {"reservations": ours, "billing": len(events) - ours, "delivery": 0}
     wait_until(lambda: archive(front)["positions"] == positions, SECONDS_MAX)
     told = archive(front)
     assert told == {

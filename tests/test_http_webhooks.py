@@ -208,6 +208,29 @@ def test_after_days_of_failure_it_is_disabled_and_goes_on_once_it_is_enabled(fro
     wait_until(lambda: other.ids()[-1] == events(front)[-1]["id"], SECONDS_MAX)
 
 
+def test_everybody_hears_that_a_webhook_is_disabled_and_enabled(front: FrontDesk, other: Receiver) -> None:
+    with receiver() as ill:
+        webhook = add(front, ill.url)
+        add(front, other.url, events=["innkeeper.webhook.*"])
+        ill.status = 410
+        front.open()
+        wait_until(lambda: len(other.taken) == 1, SECONDS_MAX)
+        front.restart()
+        ill.status = 204
+        act(front, webhook, "enable")
+        wait_until(lambda: len(other.taken) == 2, SECONDS_MAX)
+        act(front, webhook, "enable")
+    told = front.entries("/v1/events", log="delivery")
+    assert [taken.event for taken in other.taken] == told
+    assert [(event["id"], event["source"], event["type"], event["sequence"]) for event in told] == [
+        ("delivery:_all:1", "/hotels/_all/delivery", "innkeeper.webhook.disabled.v1", "1"),
+        ("delivery:_all:2", "/hotels/_all/delivery", "innkeeper.webhook.enabled.v1", "2"),
+    ]
+    assert told[0]["data"] == {
+        "webhook": webhook["id"], "url": ill.url, "reason": "it answered 410: gone for good",
+    }  # fmt: skip
+
+
 def test_who_says_that_it_is_gone_is_not_called_again(front: FrontDesk, other: Receiver) -> None:
     webhook = add(front, other.url)
     other.status = 410

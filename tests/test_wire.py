@@ -23,6 +23,7 @@ from innkeeper.protocol.billing_terms import (
 )
 from innkeeper.protocol.booking import Booking, Contact, Personal
 from innkeeper.protocol.commands import BookingChange, BookingRequest, HotelPlan, RoomTypeOffer
+from innkeeper.protocol.delivery_events import DELIVERY_EVENTS
 from innkeeper.protocol.events import EVENTS, Event
 from innkeeper.protocol.folio import (
     Bill,
@@ -231,4 +232,4 @@ def test_events_written_long_ago_still_decode() -> None:
         event = wire.decode_event(type_name, bytes.fromhex(body))
         assert isinstance(event, Event)
         seen.add(type(event))
-    assert seen == {*EVENTS, *BILLING_EVENTS}
+    assert seen == {*EVENTS, *BILLING_EVENTS, *DELIVERY_EVENTS}
