@@ -97,7 +97,12 @@ def postgres(design: str, connections: int) -> Contestant:
     return Contestant(f"postgres-{design}", f"aiohttp + asyncpg + PostgreSQL, {design}", lambda _: command)
 
 
-INNKEEPER = Contestant("innkeeper", "Innkeeper", innkeeper, first=("/v1/subscribers/mail/actions/pause",))
+INNKEEPER = Contestant(
+    "innkeeper",
+    "Innkeeper",
+    innkeeper,
+    first=("/v1/subscribers/mail/actions/pause", "/v1/subscribers/archive/actions/pause"),
+)
 
 
 @contextmanager

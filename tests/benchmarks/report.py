@@ -48,8 +48,8 @@ Each is the median of {rounds} round(s) of {seconds} s.
   database.
 - **Innkeeper**, as `python run.py demo --empty` starts it: SQLite with `synchronous=FULL`, every acknowledged booking
   on disk. It checks more (all limits, the business date, guests per room) and does more: it gives rooms and re-plans
-  them, chains its journal by hashes, keeps lists that can be searched, bills, and archives every event. Only the
-  letters to the guests wait for the part that measures what all subscribers cost together.
+  them, chains its journal by hashes, keeps lists that can be searched, and bills. Letters to guests and the
+  archive, a file each, wait for the part that measures what all subscribers cost together.
 - Each is one Python process on uvloop and one loopback port. Requests and answers are the same; Innkeeper's own code
   reads the requests for PostgreSQL and renders its answers, so that only the keeping differs. Innkeeper's data is in
   the project's folder, PostgreSQL's where its server keeps it: see that both are on disks of the same kind.

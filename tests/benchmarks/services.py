@@ -30,7 +30,8 @@ def services(bench: Bench) -> None:
                     if paused:
                         _pause_all(server)
                     else:
-                        _post(server, "/v1/subscribers/mail/actions/resume")
+                        for path in INNKEEPER.first:
+                            _post(server, path.replace("pause", "resume"))
                     rounds[paused].append(
                         drive(server, "book.lua", booking_arguments(bench.hotels), bench.load, number)
                     )
