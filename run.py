@@ -95,8 +95,10 @@ class Outside(NamedTuple):
         """As the command line says."""
         simulated = getattr(options, "simulated_payments", True)
         try:
-            smtp = SmtpServer.parse(options.smtp) if options.smtp else None
             mailbox(options.mail_from)
+            if options.smtp and options.mail_from == MAIL_FROM:
+                raise ValueError("nobody said which address letters come from")
+            smtp = SmtpServer.parse(options.smtp) if options.smtp else None
         except ValueError as error:
             raise CannotRun(f"no mail can be sent: {error}; see --smtp and --mail-from") from None
         return cls(options.archive, options.webhooks_to_loopback, simulated, smtp, options.mail_from)
@@ -238,12 +240,11 @@ class Inn:
 @asynccontextmanager
 async def running(path: Path, outside: Outside, clock: Callable[[], int] = clock) -> AsyncIterator[Inn]:
     """An inn on a data directory, stopped in good order at the end."""
-    data = DataDirectory(path)
-    with data.ours():
-        async with AsyncExitStack() as ends:
-            inn = Inn(data, outside, clock)
-            await inn.open(ends)
-            yield inn
+    async with AsyncExitStack() as ends:
+        ends.enter_context(DataDirectory(path).ours())
+        inn = Inn(DataDirectory(path), outside, clock)
+        await inn.open(ends)
+        yield inn
 
 
 @asynccontextmanager

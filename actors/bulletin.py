@@ -18,10 +18,8 @@ class Bulletin:
         self.position = journal.position()
         self._journal = journal
         self._clock = clock
-        self._seqs: dict[str, int] = {}
         self._hearers: list[Hearer] = []
-        for _, record in journal.read():
-            self._seqs[record.hotel] = record.hotel_seq
+        self._count()
 
     def hear(self, hearer: Hearer) -> None:
         """See `protocol.asking.Source`."""
@@ -31,12 +29,20 @@ class Bulletin:
         """When this returns, it is on disk."""
         seq = self._seqs.get(hotel, 0) + 1
         record = Recorded(hotel, seq, self._clock(), "", "", "", event)
-        self._journal.write([record], ())
-        self._journal.sync()
+        try:
+            self._journal.write([record], ())
+            self._journal.sync()
+        except Exception:
+            self._journal.reopen()  # nobody knows what is on the disk now: look
+            self._count()
+            raise
         self._seqs[hotel] = seq
         self.position = self._journal.position()
         for hearer in self._hearers:
             hearer(self.position, [record])
+
+    def _count(self) -> None:
+        self._seqs = {record.hotel: record.hotel_seq for _, record in self._journal.read()}
 
     def close(self) -> None:
         """Nothing more is published."""

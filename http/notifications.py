@@ -2,7 +2,7 @@
 
 import msgspec
 from aiohttp import web
-from innkeeper.http.back_office import SERVICES, ask
+from innkeeper.http.back_office import ask
 from innkeeper.http.handlers import DESKS
 from innkeeper.http.parsing import body_of
 from innkeeper.http.rendering import json_response
@@ -13,7 +13,8 @@ from innkeeper.protocol.notification_terms import (
     NotificationTermsReply,
     ShowNotificationTerms,
 )
-from innkeeper.protocol.subscribing import AwaitSubscriber
+from innkeeper.protocol.refusals import Refused, Unavailable
+from innkeeper.protocol.subscribing import AwaitSubscriber, SubscribersReply
 
 
 class NotificationTermsResource(msgspec.Struct, frozen=True):
@@ -40,7 +41,9 @@ async def change_notification_terms(request: web.Request) -> web.Response:
 
 async def _answer(request: web.Request, message: ShowNotificationTerms | ChangeNotificationTerms) -> web.Response:
     """Ask notifications, once it has heard of all that was acknowledged before this request."""
-    heard = AwaitSubscriber("notifications", {RESERVATIONS: request.app[DESKS][RESERVATIONS].position})
-    await request.app[SERVICES].ask(heard)
+    positions = {RESERVATIONS: request.app[DESKS][RESERVATIONS].position}
+    (state,) = (await ask(request, AwaitSubscriber("notifications", positions), SubscribersReply)).subscribers
+    if state.positions[RESERVATIONS] < positions[RESERVATIONS]:
+        raise Refused(Unavailable("notifications has not heard of everything yet"))
     terms = (await ask(request, message, NotificationTermsReply)).terms
     return json_response(NotificationTermsResource(terms.language, terms.reminder_days, terms.reminder_at))

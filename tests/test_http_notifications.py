@@ -138,6 +138,14 @@ def test_a_hotel_that_is_not_there_has_no_terms(front: FrontDesk) -> None:
     assert_problem(front.send("PUT", "/v1/hotels/none/notifications", {}), 404, "not_found")
 
 
+def test_terms_are_not_told_while_notifications_is_paused_behind(front: FrontDesk) -> None:
+    front.post("/v1/subscribers/notifications/actions/pause")
+    hotel = front.open()
+    assert_problem(front.get(f"{hotel}/notifications"), 503, "unavailable")
+    front.post("/v1/subscribers/notifications/actions/resume")
+    assert front.get(f"{hotel}/notifications").status == 200
+
+
 def test_letters_wait_while_the_mailroom_is_paused_and_go_out_once(front: FrontDesk, post: Post) -> None:
     hotel = front.open()
     front.post("/v1/subscribers/mail/actions/pause")
@@ -181,8 +189,9 @@ def test_a_mail_server_takes_the_letters_also_those_from_while_it_was_away(tmp_p
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["--smtp", "http://mail.example"], "begins with smtp:// or smtps://"),
-        (["--smtp", "smtp://ann@mail.example"], "a user without a password"),
+        (["--smtp", "http://mail.example", "--mail-from", "stay@inn.example"], "begins with smtp:// or smtps://"),
+        (["--smtp", "smtp://ann@mail.example", "--mail-from", "stay@inn.example"], "a user without a password"),
+        (["--smtp", "smtp://mail.example"], "which address letters come from"),
         (["--mail-from", "nobody"], "'nobody' is not an e-mail address"),
     ],
 )
