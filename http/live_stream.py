@@ -100,8 +100,8 @@ class LiveStream:
         """Each log is heard at the source of the same name."""
         self._rings = [Ring(log, sources[name].position) for name, log in logs.items()]
         self._woken = self.positions
-        self._waiting: dict[str | None, list[asyncio.Future[Positions]]] = {}
-        self._news: set[str | None] = set()
+        self._waiting: dict[str | None, dict[tuple[str, ...], list[asyncio.Future[Positions]]]] = {}
+        self._news: dict[str | None, set[str]] = {}
         self._round_planned = self._closing = False
         self.listeners = 0
         for name, ring in zip(logs, self._rings, strict=True):
@@ -115,14 +115,14 @@ class LiveStream:
     def _hear(self, ring: Ring, position: int, records: Sequence[Recorded]) -> None:
         ring.hear(position, records)
         if self._waiting:
-            self._news.update(record.hotel for record in records)
+            for record in records:
+                self._news.setdefault(record.hotel, set()).add(wire.event_type(record.event))
             self._plan_round()
 
     async def close(self, _: web.Application) -> None:
         """The gateway is ending: so does every stream; whoever listened resumes elsewhere."""
         self._closing = True
-        self._news.update(self._waiting)
-        self._wake(self._due())
+        self._wake([(news, self.positions) for wishes in self._waiting.values() for n in wishes.values() for news in n])
 
     async def serve(
         self, request: web.Request, wish: Wish, after: Positions, headers: dict[str, str]
@@ -159,7 +159,7 @@ class LiveStream:
             if portion:
                 body, after = _messages(portion, wish, after, turn)
             else:
-                after, body = await self._wait(wish.hotel, after)
+                after, body = await self._wait(wish, after)
 
     async def _portion(self, after: Positions, turn: int) -> tuple[list[Told], int]:
         """The next events behind these positions, and of which log they are; the logs take turns."""
@@ -170,22 +170,30 @@ class LiveStream:
                 return portion, turn
         return [], turn
 
-    async def _wait(self, hotel: str | None, after: Positions) -> tuple[Positions, bytes]:
+    async def _wait(self, wish: Wish, after: Positions) -> tuple[Positions, bytes]:
         """Wait for news; from where to go on, and a heartbeat if there was none for long. A position moves on over what
         this listener had no part in: all that was told to others while it slept."""
         news: asyncio.Future[Positions] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(hotel, []).append(news)
+        self._waiting.setdefault(wish.hotel, {}).setdefault(wish.types, []).append(news)
         try:
             async with asyncio.timeout(limits.heartbeat_seconds):
                 return _furthest(after, await news), b""
         except TimeoutError:
-            waiting = self._waiting.get(hotel, [])
+            waiting = self._waiting.get(wish.hotel, {}).get(wish.types, [])
             if news in waiting:  # else its turn has come just now
                 waiting.remove(news)
                 after = _furthest(after, self._woken)
             if not waiting:
-                self._waiting.pop(hotel, None)
+                self._forget(wish.hotel, wish.types)
             return after, _heartbeat(after)
+
+    def _forget(self, hotel: str | None, types: tuple[str, ...]) -> list[asyncio.Future[Positions]]:
+        """Nobody waits for this any more; who did."""
+        wishes = self._waiting.get(hotel, {})
+        waited = wishes.pop(types, [])
+        if not wishes:
+            self._waiting.pop(hotel, None)
+        return waited
 
     def _plan_round(self) -> None:
         if not self._round_planned:
@@ -206,9 +214,15 @@ class LiveStream:
     def _due(self) -> list[tuple[asyncio.Future[Positions], Positions]]:
         """Whoever waits for what is new, each with the positions up to which nothing was for it."""
         since, self._woken = self._woken, self.positions
-        due = [(news, since) for hotel in (None, *self._news) for news in self._waiting.pop(hotel, ())]
-        self._news.clear()
-        return due
+        happened, self._news = self._news, {}
+        happened[None] = set().union(*happened.values())
+        granted = [
+            (hotel, types)
+            for hotel, type_names in happened.items()
+            for types in self._waiting.get(hotel, ())
+            if not types or any(wire.is_of_types(type_name, types) for type_name in type_names)
+        ]
+        return [(news, since) for hotel, types in granted for news in self._forget(hotel, types)]
 
     def _wake(self, due: list[tuple[asyncio.Future[Positions], Positions]]) -> None:
         """Some at a time, so that bookings come in between."""
