@@ -18,6 +18,7 @@ from innkeeper.protocol.record import Entry, Recorded
 from innkeeper.protocol.subscribing import Keep, Stalled
 
 _SYNCS_AT_ONCE = 8
+_UNFINISHED = ".part"
 
 
 class Archive:
@@ -43,8 +44,9 @@ class Archive:
             return
         for path, body in files.items():
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "wb") as file:
+            with open(path + _UNFINISHED, "wb") as file:
                 file.write(body)
+            os.replace(path + _UNFINISHED, path)  # who reads the archive finds whole files
         with ThreadPoolExecutor(_SYNCS_AT_ONCE) as threads:  # they share the file system's own commits
             deque(threads.map(sync, files), maxlen=0)
 

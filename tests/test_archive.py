@@ -25,7 +25,7 @@ def entry(position: int = 1) -> Entry:
 
 def files(folder: Path) -> dict[str, Any]:
     """All files under a folder, by name."""
-    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    found = sorted(path for path in folder.rglob("*.json") if path.is_file())
     return {str(path.relative_to(folder)): json.loads(path.read_bytes()) for path in found}
 
 
