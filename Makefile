@@ -5,10 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 1-2000
 ROUNDS ?= 100
+SECONDS ?= 60
 RUN ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench simulate kill format clean
+.PHONY: help run test check away bench simulate kill format clean
 
 help:  ## Say what there is to make
 	@echo "Innkeeper. Start with: make run"
@@ -34,6 +35,9 @@ check: $(VENV)/ready  ## Style (ruff), types (mypy), and the tidiness of the hou
 	$(BIN)/mypy -p innkeeper.protocol -p innkeeper.actors -p innkeeper.storage -p innkeeper.http -p innkeeper.delivery
 	$(BIN)/mypy run.py
 	$(BIN)/python -m pytest -q tests/test_house.py
+
+away: $(VENV)/ready  ## Stop a real RabbitMQ under load, for a while: make away SECONDS=60
+	INNKEEPER_BROKER_AWAY_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q tests/test_brokers.py -k stops_under_load
 
 bench: $(VENV)/ready  ## Side by side with bare aiohttp and PostgreSQL (needs wrk)
 	$(BIN)/python tests/benchmarks/run.py

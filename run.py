@@ -3,7 +3,6 @@
 
 import argparse
 import asyncio
-import errno
 import gc
 import json
 import logging
@@ -34,6 +33,7 @@ from innkeeper.actors.stamps import clock, uuid7
 from innkeeper.actors.trade import BOOKING, Trade
 from innkeeper.delivery.archive import Archive
 from innkeeper.delivery.backoff import delay_seconds
+from innkeeper.delivery.brokers import publisher
 from innkeeper.delivery.email import FolderCourier, mailbox
 from innkeeper.delivery.letters import Letters
 from innkeeper.delivery.payments import TYPES as PAID
@@ -48,10 +48,10 @@ from innkeeper.http.dead_letters import CannotAsk, dead_letters
 from innkeeper.http.furnishing import furnish
 from innkeeper.http.keys import BadKeys, Keys
 from innkeeper.http.replay import HistoryError, own_server, play
+from innkeeper.http.serving import CannotListen, serving
 from innkeeper.protocol.asking import Desk, Source
 from innkeeper.protocol.contexts import BILLING, DELIVERY, RESERVATIONS
 from innkeeper.protocol.journal import Fenced, JournalError
-from innkeeper.protocol.limits import header_seconds_max, shutdown_seconds_max
 from innkeeper.protocol.outbox import Send
 from innkeeper.protocol.payments import Provider
 from innkeeper.protocol.subscribing import Subscribe
@@ -89,6 +89,7 @@ class Outside(NamedTuple):
     simulated_payments: bool = False
     smtp: SmtpServer | None = None
     mail_from: str = MAIL_FROM
+    broker: str = ""
 
     @classmethod
     def chosen(cls, options: argparse.Namespace) -> "Outside":
@@ -101,7 +102,12 @@ class Outside(NamedTuple):
             smtp = SmtpServer.parse(options.smtp) if options.smtp else None
         except ValueError as error:
             raise CannotRun(f"no mail can be sent: {error}; see --smtp and --mail-from") from None
-        return cls(options.archive, options.webhooks_to_loopback, simulated, smtp, options.mail_from)
+        try:
+            publisher(options.broker) if options.broker else None
+        except ValueError as error:
+            raise CannotRun(f"no events can be published: {error}; see --broker") from None
+        loopback = options.webhooks_to_loopback
+        return cls(options.archive, loopback, simulated, smtp, options.mail_from, options.broker)
 
 
 class Inn:
@@ -210,11 +216,21 @@ class Inn:
             service.answering.update(payments.answering)
             service.follow(Subscribe("payments", PAID), payments.take_in, portion_events=1)
             service.follow(Subscribe("archive"), Archive(outside.archive or str(self.data.archive)).take_in)
-            async with Poster(to_loopback=outside.webhooks_to_loopback) as poster:
+            async with Poster(to_loopback=outside.webhooks_to_loopback) as poster, self._publishing(service):
                 endpoints, publish = SqliteEndpoints(db), self.bulletin.publish
                 webhooks = Webhooks(endpoints, service, service.logs, poster, self.clock, uuid7, publish)
                 service.answering.update(webhooks.answering)
                 yield
+
+    @asynccontextmanager
+    async def _publishing(self, service: Service) -> AsyncIterator[None]:
+        """All events go to the broker, if there is one."""
+        async with AsyncExitStack() as ends:
+            if self.outside.broker:
+                broker = publisher(self.outside.broker)
+                ends.push_async_callback(broker.close)
+                service.follow(Subscribe("broker"), broker.take_in)
+            yield
 
     def _providers(self, service: Service) -> dict[str, Provider]:
         """Who can be asked for money. What the simulated one signs with stands in the data directory."""
@@ -245,25 +261,6 @@ async def running(path: Path, outside: Outside, clock: Callable[[], int] = clock
         inn = Inn(DataDirectory(path), outside, clock)
         await inn.open(ends)
         yield inn
-
-
-@asynccontextmanager
-async def serving(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
-    """The gateway on a port (0: any); at the end it takes no more, and finishes what it took."""
-    runner = web.AppRunner(
-        app, access_log=None, keepalive_timeout=header_seconds_max, shutdown_timeout=shutdown_seconds_max
-    )
-    await runner.setup()
-    try:
-        try:
-            await web.TCPSite(runner, host, port, backlog=1024).start()
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise CannotRun(f"port {port} is in use; choose another with --port", EXIT_IN_USE) from None
-            raise CannotRun(f"cannot listen on {host}:{port}: {error}") from None
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
 
 
 async def until_stopped(partition: Partition) -> None:
@@ -385,6 +382,9 @@ def main(arguments: list[str]) -> int:
     except CannotRun as error:
         print(f"innkeeper: {error}", file=sys.stderr)
         return error.code
+    except CannotListen as error:
+        print(f"innkeeper: {error}", file=sys.stderr)
+        return EXIT_IN_USE if error.in_use else EXIT_USAGE
     except DataUnusable as error:
         print(f"innkeeper: {error}", file=sys.stderr)
         return EXIT_IN_USE if isinstance(error, DataInUse) else EXIT_USAGE

@@ -36,6 +36,9 @@ def command_line(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
         option(options, "--archive", str, "", "the archive of all events: any fsspec URL (a folder in --data)")
         option(options, "--smtp", str, "", "the mail server: smtp://user:password@host (letters go to DATA/mail)")
         option(options, "--mail-from", str, MAIL_FROM, "the address that letters come from")
+        option(
+            options, "--broker", str, "", "publish all events there: amqp://user:password@host/ or kafka://host:port"
+        )
         switch(options, "--webhooks-to-loopback", "let webhooks go to this machine, and nowhere else")
     switch(demo_options, "--empty", "no hotels yet")
     switch(serve_options, "--simulated-payments", "a payment provider that only plays, as in the demo")

@@ -35,7 +35,10 @@ ARROWS = {
     "actors/rules": ({"protocol", "actors.rules"}, {"msgspec"}),
     "actors": ({"protocol", "actors"}, {"msgspec", "thespian"}),
     "storage": ({"protocol", "storage"}, {"msgspec", "sqlite_utils"}),
-    "delivery": ({"protocol", "delivery"}, {"aiohttp", "aiosmtplib", "babel", "fsspec", "jinja2", "msgspec", "yarl"}),
+    "delivery": (
+        {"protocol", "delivery"},
+        {"aio_pika", "aiohttp", "aiokafka", "aiormq", "aiosmtplib", "babel", "fsspec", "jinja2", "msgspec", "yarl"},
+    ),
     "http": (
         {"protocol", "http"},
         {"aiohttp", "font_source_sans_pro", "fpdf", "jinja2", "msgspec", "prometheus_client", "tqdm"},

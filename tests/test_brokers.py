@@ -1,0 +1,327 @@
+"""All events go to a broker: RabbitMQ and Kafka, as real as they come, with cables that are cut and go silent."""
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+from urllib.parse import urlsplit
+
+import aio_pika
+import pytest
+from aiokafka import AIOKafkaConsumer
+from cable import Cable, cable
+from confluent_kafka import Producer
+from demanded import demand
+from front_desk import FrontDesk, front_desk
+from innkeeper.delivery.brokers import publisher
+from innkeeper.delivery.kafka import TOPIC
+from innkeeper.delivery.rabbitmq import EXCHANGE
+from innkeeper.protocol import limits
+from innkeeper.protocol.events import BookingPinned
+from innkeeper.protocol.record import Entry, Recorded
+from innkeeper.protocol.subscribing import Stalled
+from patience import wait_until
+
+RABBITMQ = os.environ.get("INNKEEPER_TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672/")
+KAFKA = os.environ.get("INNKEEPER_TEST_KAFKA", "")
+AWAY_SECONDS = int(os.environ.get("INNKEEPER_BROKER_AWAY_SECONDS", "3"))
+HOUSE = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def rabbitmq() -> str:
+    """The URL of a RabbitMQ."""
+    parts = urlsplit(RABBITMQ)
+    try:
+        socket.create_connection((parts.hostname, parts.port or 5672), timeout=5).close()
+        present = True
+    except OSError:
+        present = False
+    demand(present, "no RabbitMQ on this machine; on Debian: apt install rabbitmq-server (or INNKEEPER_TEST_RABBITMQ)")
+    return RABBITMQ
+
+
+@pytest.fixture(scope="module")
+def kafka() -> Iterator[str]:
+    """The URL of a Kafka: librdkafka's own cluster for tests, which speaks the real protocol, or a real one."""
+    if KAFKA:
+        yield KAFKA
+        return
+    cluster = Producer({"bootstrap.servers": "none", "test.mock.num.brokers": 3})
+    brokers = cluster.list_topics(timeout=10).brokers.values()
+    yield "kafka://" + ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
+    del cluster
+
+
+@pytest.fixture
+def hotel() -> str:
+    """A hotel id of which the broker has never heard."""
+    return f"hotel-{uuid.uuid4().hex[:12]}"
+
+
+def pinned(hotel: str, number: int) -> Entry:
+    event = BookingPinned("b-1", "101")
+    return number, Recorded(hotel, number, 86_400_000_000, "ann", "request", "command", event)
+
+
+class Queue:
+    """A queue of a RabbitMQ that hears of one hotel, and all that came to it."""
+
+    def __init__(self, url: str, hotel: str) -> None:
+        self._url = url
+        self._hotel = hotel
+        self.name = f"test-{hotel}"
+        self.messages: list[aio_pika.abc.AbstractIncomingMessage] = []
+
+    def bind(self) -> None:
+        asyncio.run(self._with(lambda _: asyncio.sleep(0)))
+
+    def take(self) -> list[dict[str, Any]]:
+        """All events that came so far."""
+        asyncio.run(self._with(self._take))
+        return [json.loads(message.body) for message in self.messages]
+
+    def remove(self) -> None:
+        asyncio.run(self._with(lambda queue: queue.delete(if_empty=False, if_unused=False)))
+
+    async def _take(self, queue: aio_pika.abc.AbstractQueue) -> None:
+        while message := await queue.get(no_ack=True, fail=False):
+            self.messages.append(message)
+
+    async def _with(self, work: Callable[[aio_pika.abc.AbstractQueue], Any]) -> None:
+        async with await aio_pika.connect(self._url) as connection:
+            channel = await connection.channel()
+            await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+            queue = await channel.declare_queue(self.name, durable=True, arguments={"x-queue-type": "quorum"})
+            await queue.bind(EXCHANGE, f"{self._hotel}.#")
+            await work(queue)
+
+
+@contextmanager
+def queue_for(url: str, hotel: str) -> Iterator[Queue]:
+    queue = Queue(url, hotel)
+    queue.bind()
+    try:
+        yield queue
+    finally:
+        queue.remove()
+
+
+def books(front: FrontDesk, hotel: str, nights: range) -> None:
+    for night in nights:
+        front.book(f"/v1/hotels/{hotel}", night)
+
+
+def heard_all(front: FrontDesk) -> bool:
+    """Has the broker all events of reservations?"""
+    return lag(front) == 0
+
+
+def lag(front: FrontDesk) -> int:
+    (state,) = [one for one in front.get("/v1/subscribers").json["data"] if one["name"] == "broker"]
+    return int(state["lag"])
+
+
+def once_in_order(told: list[dict[str, Any]], front: FrontDesk) -> None:
+    """Without what was told twice, it is what the log says, in its order."""
+    seen: dict[str, dict[str, Any]] = {}
+    for event in told:
+        assert seen.setdefault(event["id"], event) == event
+    for log in ("reservations", "billing"):
+        said = front.entries("/v1/events", limit=200, log=log)
+        assert [event for event in seen.values() if event["source"] == said[0]["source"]] == said
+
+
+def test_events_come_to_rabbitmq_as_they_happened(rabbitmq: str, hotel: str, tmp_path: Path) -> None:
+    with queue_for(rabbitmq, hotel) as queue, front_desk(tmp_path, broker=rabbitmq) as front:
+        front.open({"DBL": 50}, id=hotel)
+        books(front, hotel, range(1, 20))
+        front.everything()
+        wait_until(lambda: heard_all(front), 20)
+        told = queue.take()
+        assert len({event["id"] for event in told}) == len(told)
+        once_in_order(told, front)
+        for message, event in zip(queue.messages, told, strict=True):
+            assert message.message_id == event["id"]
+            assert message.routing_key == f"{hotel}.{event['type']}"
+            assert message.type == event["type"]
+            assert message.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
+            assert message.content_type == "application/cloudevents+json"
+
+
+@pytest.mark.parametrize("fault", [Cable.cut, Cable.go_silent])
+def test_a_broken_connection_loses_nothing_and_delays_no_booking(
+    rabbitmq: str, hotel: str, tmp_path: Path, fault: Callable[[Cable], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "broker_seconds_max", 1)
+    parts = urlsplit(rabbitmq)
+    with cable(str(parts.hostname), parts.port or 5672) as laid, queue_for(rabbitmq, hotel) as queue:
+        url = f"amqp://{parts.username}:{parts.password}@127.0.0.1:{laid.port}{parts.path}"
+        with front_desk(tmp_path, broker=url) as front:
+            front.open({"DBL": 50}, id=hotel)
+            books(front, hotel, range(1, 10))
+            wait_until(lambda: heard_all(front), 20)
+            fault(laid)
+            books(front, hotel, range(10, 20))
+            wait_until(lambda: stalled(front) != "", 20)
+            assert "RabbitMQ at 127.0.0.1" in stalled(front)
+            assert "guest" not in stalled(front)
+            laid.mend()
+            books(front, hotel, range(20, 25))
+            front.everything()
+            wait_until(lambda: heard_all(front), 30)
+            assert laid.connections > 1
+            once_in_order(queue.take(), front)
+
+
+@pytest.fixture
+def rabbitmqctl(rabbitmq: str) -> Iterator[Callable[[str], None]]:
+    """The way to stop and start the RabbitMQ itself; it runs again at the end."""
+
+    def control(command: str) -> None:
+        subprocess.run(["rabbitmqctl", "-q", command], check=True, capture_output=True, timeout=120)
+
+    path = shutil.which("rabbitmqctl")
+    may = path is not None and subprocess.run([path, "-q", "ping"], capture_output=True, timeout=60).returncode == 0
+    demand(may, "this RabbitMQ cannot be stopped from here: rabbitmqctl needs to be root on its machine")
+    try:
+        yield control
+    finally:
+        control("start_app")
+
+
+def test_a_broker_that_stops_under_load_loses_nothing_and_delays_no_booking(
+    rabbitmq: str, rabbitmqctl: Callable[[str], None], hotel: str, tmp_path: Path
+) -> None:
+    with queue_for(rabbitmq, hotel) as queue, front_desk(tmp_path, broker=rabbitmq) as front:
+        front.open({"DBL": 5_000}, id=hotel)
+        done, took = threading.Event(), list[float]()
+        load = threading.Thread(target=_book_until, args=(front, hotel, done, took))
+        load.start()
+        try:
+            wait_until(lambda: len(took) > 20, 20)
+            rabbitmqctl("stop_app")
+            wait_until(lambda: stalled(front) != "", 60)
+            before = len(took)
+            sleep(AWAY_SECONDS)
+            assert len(took) > before + 10 * AWAY_SECONDS  # of 50 a second
+            rabbitmqctl("start_app")
+        finally:
+            done.set()
+            load.join()
+        front.everything()
+        wait_until(lambda: heard_all(front), 120)
+        once_in_order(queue.take(), front)
+        assert max(took) < 5
+
+
+def _book_until(front: FrontDesk, hotel: str, done: threading.Event, took: list[float]) -> None:
+    while not done.wait(0.02):
+        start = monotonic()
+        front.book(f"/v1/hotels/{hotel}", 1 + len(took) % 300)
+        took.append(monotonic() - start)
+
+
+def stalled(front: FrontDesk) -> str:
+    (state,) = [one for one in front.get("/v1/subscribers").json["data"] if one["name"] == "broker"]
+    return str(state["stalled"] or "")
+
+
+def test_a_broker_that_is_away_at_the_start_is_waited_for(rabbitmq: str, hotel: str, tmp_path: Path) -> None:
+    parts = urlsplit(rabbitmq)
+    with cable(str(parts.hostname), parts.port or 5672) as laid, queue_for(rabbitmq, hotel) as queue:
+        laid.cut()
+        with front_desk(tmp_path, broker=f"amqp://guest:guest@127.0.0.1:{laid.port}/") as front:
+            front.open({"DBL": 50}, id=hotel)
+            books(front, hotel, range(1, 5))
+            assert lag(front) > 0
+            front.restart()
+            books(front, hotel, range(5, 10))
+            laid.mend()
+            front.everything()
+            wait_until(lambda: heard_all(front), 30)
+            once_in_order(queue.take(), front)
+
+
+def test_what_was_not_known_to_be_confirmed_comes_again_under_the_same_id(rabbitmq: str, hotel: str) -> None:
+    async def publish_twice() -> None:
+        for _ in range(2):  # as when the process dies between the confirmation and the move of the cursor
+            broker = publisher(rabbitmq)
+            await broker.take_in([pinned(hotel, number) for number in (1, 2)])
+            await broker.close()
+
+    with queue_for(rabbitmq, hotel) as queue:
+        asyncio.run(publish_twice())
+        assert [event["id"] for event in queue.take()] == [f"{hotel}:1", f"{hotel}:2"] * 2
+        assert [message.message_id for message in queue.messages] == [f"{hotel}:1", f"{hotel}:2"] * 2
+
+
+def consumed(url: str, hotel: str, number: int) -> list[Any]:
+    """So many messages of the topic that are about the hotel."""
+
+    async def consume() -> list[Any]:
+        consumer = AIOKafkaConsumer(
+            TOPIC, bootstrap_servers=urlsplit(url).netloc, auto_offset_reset="earliest", enable_auto_commit=False
+        )  # fmt: skip
+        await consumer.start()
+        try:
+            found: list[Any] = []
+            async with asyncio.timeout(30):
+                while len(found) < number:
+                    found += [message async for message in _some(consumer) if message.key == hotel.encode()]
+            return found
+        finally:
+            await consumer.stop()
+
+    async def _some(consumer: AIOKafkaConsumer) -> Any:
+        for messages in (await consumer.getmany(timeout_ms=500)).values():
+            for message in messages:
+                yield message
+
+    return asyncio.run(consume())
+
+
+def test_events_come_to_kafka_as_they_happened(kafka: str, hotel: str, tmp_path: Path) -> None:
+    with front_desk(tmp_path, broker=kafka) as front:
+        front.open({"DBL": 50}, id=hotel)
+        books(front, hotel, range(1, 20))
+        everything = front.everything()
+        wait_until(lambda: heard_all(front), 30)
+        messages = consumed(kafka, hotel, len(everything))
+        assert len({message.partition for message in messages}) == 1  # so they have an order
+        assert dict(messages[0].headers)["content-type"].startswith(b"application/cloudevents+json")
+        once_in_order([json.loads(message.value) for message in messages], front)
+
+
+def test_a_kafka_that_is_away_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "broker_seconds_max", 1)
+
+    async def publish() -> None:
+        broker = publisher("kafka://127.0.0.1:9")
+        try:
+            await broker.take_in([pinned("hotel", 1)])
+        finally:
+            await broker.close()
+
+    with pytest.raises(Stalled, match=r"Kafka at 127\.0\.0\.1:9 does not take events"):
+        asyncio.run(publish())
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1/", "amqp://", "127.0.0.1:5672", "kafka:///topic", "amqp://[::1/"])
+def test_a_broker_that_cannot_be_is_said_at_once(url: str, tmp_path: Path) -> None:
+    command = [sys.executable, "run.py", "demo", "--data", str(tmp_path / "data"), "--port", "0", "--broker", url]
+    ended = subprocess.run(command, cwd=HOUSE, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 2
+    assert "see --broker" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "data").exists()
