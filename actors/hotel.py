@@ -28,6 +28,7 @@ from innkeeper.actors.rules.audit import due_at, due_events
 from innkeeper.actors.rules.claims import RoomChange, foresee, held_by, room_changes
 from innkeeper.actors.rules.decisions import Decision, Stamp, decide
 from innkeeper.actors.rules.state import HotelState, evolve
+from innkeeper.actors.rules.waitlist import offered_to
 from innkeeper.protocol.booking import Booking
 from innkeeper.protocol.commands import Command
 from innkeeper.protocol.events import Event
@@ -154,12 +155,13 @@ class HotelActor(HouseActor):
 
     def _recorded(self, order: Order | None, events: tuple[Event, ...]) -> tuple[Recorded, ...]:
         seq, records = self.state.seq, []
+        cause = offered_to(events) if order is None else order.id
         for event in events:
             seq += 1
             if order is None:
-                records.append(Recorded(self.name, seq, self.at, "system", "", "", event))
+                records.append(Recorded(self.name, seq, self.at, "system", "", cause, event))
             else:
-                records.append(Recorded(self.name, seq, order.at, order.by, order.correlation, order.id, event))
+                records.append(Recorded(self.name, seq, order.at, order.by, order.correlation, cause, event))
         return tuple(records)
 
     def _ask_room(self, room: str, gives: list[str], takes: list[tuple[int, int, str]]) -> None:

@@ -3,13 +3,13 @@
 from collections.abc import Collection, Mapping
 
 from aiohttp import web
+from innkeeper.http import asyncapi, openapi
 from innkeeper.http.back_office import SERVICES
 from innkeeper.http.billing import PROVIDERS
-from innkeeper.http.handlers import DESK, DESKS, LOGS, OPENAPI, STREAM, VIEWS, show_page_part
+from innkeeper.http.handlers import ASYNCAPI, DESK, DESKS, LOGS, OPENAPI, STREAM, VIEWS, show_page_part
 from innkeeper.http.keys import Keys, require
 from innkeeper.http.live_stream import LiveStream
 from innkeeper.http.metrics import Metrics
-from innkeeper.http.openapi import document
 from innkeeper.http.problems import METRICS, guard
 from innkeeper.http.routes import ROUTES
 from innkeeper.protocol.asking import Desk, Services, Source
@@ -38,7 +38,8 @@ def make_app(
     app[LOGS] = logs
     app[SERVICES] = services
     app[PROVIDERS] = frozenset(providers)
-    app[OPENAPI] = document()
+    app[OPENAPI] = openapi.document()
+    app[ASYNCAPI] = asyncapi.document()
     app[STREAM] = LiveStream(sources, logs)
     app[METRICS] = Metrics(desk, app[STREAM], services)
     app.on_shutdown.append(app[STREAM].close)

@@ -59,6 +59,7 @@ DESKS: web.AppKey[Mapping[str, Desk]] = web.AppKey("desks")
 LOGS: web.AppKey[Mapping[str, Log]] = web.AppKey("logs")
 STREAM: web.AppKey[LiveStream] = web.AppKey("stream")
 OPENAPI: web.AppKey[dict[str, Any]] = web.AppKey("openapi")
+ASYNCAPI: web.AppKey[dict[str, Any]] = web.AppKey("asyncapi")
 PAGES = Path(__file__).parent / "pages"
 
 T = TypeVar("T")
@@ -236,7 +237,8 @@ async def audit_night(request: web.Request) -> web.Response:
 async def list_events(request: web.Request) -> web.Response:
     """GET /v1/events"""
     asked = query_of(request, LogPosition)
-    records = await asyncio.to_thread(request.app[LOGS][asked.log].read, asked.after, asked.limit)
+    after = asked.after if asked.cursor is None else asked.cursor
+    records = await asyncio.to_thread(request.app[LOGS][asked.log].read, after, asked.limit)
     cursor = str(records[-1][0]) if len(records) == asked.limit else None
     return json_response(rendering.page(map(cloud_event, records), cursor))
 
@@ -272,6 +274,11 @@ async def show_metrics(request: web.Request) -> web.Response:
 async def show_openapi(request: web.Request) -> web.Response:
     """GET /openapi.json"""
     return json_response(request.app[OPENAPI])
+
+
+async def show_asyncapi(request: web.Request) -> web.Response:
+    """GET /asyncapi.json"""
+    return json_response(request.app[ASYNCAPI])
 
 
 async def show_docs(_: web.Request) -> web.FileResponse:

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from innkeeper.http import back_office, billing, handlers, notifications, webhooks
+from innkeeper.http import back_office, billing, handlers, notifications, waitlist, webhooks
 from innkeeper.http.billing_resources import (
     BillingTermsResource,
     BillResource,
@@ -46,6 +46,7 @@ from innkeeper.protocol.cloud_event import CloudEvent
 from innkeeper.protocol.commands import BookingChange, BookingRequest, HotelPlan
 from innkeeper.protocol.notification_terms import NotificationTerms
 from innkeeper.protocol.payments import PaymentNews
+from innkeeper.protocol.waitlist import WaitlistRequest
 from innkeeper.protocol.webhooks import WebhookChange, WebhookPlan
 
 
@@ -66,6 +67,8 @@ class Operation(NamedTuple):
 _HOTEL = "/v1/hotels/{hotel}"
 _BOOKINGS = _HOTEL + "/bookings"
 _BOOKING = _BOOKINGS + "/{booking}"
+_WAITLIST = _HOTEL + "/waitlist"
+_WAITING = _WAITLIST + "/{booking}"
 _FOLIO = _BOOKING + "/folio"
 _PAYMENT = _HOTEL + "/payments/{payment}"
 _INVOICE = _HOTEL + "/invoices/{number}"
@@ -92,6 +95,19 @@ OPERATIONS = (
     Operation("PATCH", _BOOKING, handlers.change_booking, "Change a booking", BookingResource, body=BookingChange),
     Operation("GET", _BOOKING + "/history", handlers.show_history, "All events of a booking", Listing[CloudEvent]),
     Operation("POST", _ACTION, handlers.act_on_booking, "Act on a booking", BookingResource),
+    Operation(
+        "POST", _WAITLIST, waitlist.join_waitlist, "Wait for a stay that is sold out", waitlist.WaitlistEntry, 201,
+        body=WaitlistRequest,
+    ),
+    Operation(
+        "GET", _WAITLIST, waitlist.list_waitlist, "Who waits, longest first", Listing[waitlist.WaitlistEntry],
+        query=Page,
+    ),
+    Operation(
+        "GET", _WAITING, waitlist.show_entry, "One who waits; 303 to the booking once there is an offer",
+        waitlist.WaitlistEntry,
+    ),
+    Operation("DELETE", _WAITING, waitlist.leave_waitlist, "Wait no longer", waitlist.WaitlistEntry),
     Operation(
         "GET", _HOTEL + "/tape-chart", handlers.show_tape_chart, "Rooms, nights and who has them", TapeChart,
         query=Window,
@@ -243,6 +259,7 @@ OPERATIONS = (
     Operation("GET", "/health/ready", handlers.show_ready, "Does it take bookings?", Health),
     Operation("GET", "/metrics", handlers.show_metrics, "Figures for Prometheus", "text/plain"),
     Operation("GET", "/openapi.json", handlers.show_openapi, "This description", "application/json"),
+    Operation("GET", "/asyncapi.json", handlers.show_asyncapi, "All events of the broker", "application/json"),
     Operation("GET", "/docs", handlers.show_docs, "This description as a page", "text/html"),
     Operation("GET", "/", handlers.show_front_desk, "The front desk", "text/html"),
 )  # fmt: skip

@@ -16,6 +16,7 @@ from innkeeper.protocol.money import Money, digits
 from innkeeper.protocol.refusals import invalid
 from innkeeper.protocol.stay import check_stay
 from innkeeper.protocol.text import Adults, Children, ClockTime, Code, HoldSeconds, Line, Name, Notes, Slug
+from innkeeper.protocol.waitlist import WaitlistRequest
 from msgspec import UNSET, Meta, UnsetType
 
 
@@ -226,6 +227,18 @@ class Unpin(ActionCommand, frozen=True):
     action: ClassVar[str] = "unpin"
 
 
+class JoinWaitlist(Command, frozen=True):
+    """Wait for a stay that is sold out, and be offered it when a room comes free."""
+
+    request: WaitlistRequest
+
+
+class LeaveWaitlist(Command, frozen=True):
+    """Wait no longer."""
+
+    entry: str
+
+
 class RollBusinessDate(Command, frozen=True):
     """The night audit: close the business date and open `to` (the next day when not said)."""
 
@@ -235,4 +248,6 @@ class RollBusinessDate(Command, frozen=True):
 ACTIONS: tuple[type[ActionCommand], ...] = (
     Confirm, Release, Extend, Cancel, Reinstate, CheckIn, CheckOut, MarkNoShow, Move, Pin, Unpin,
 )  # fmt: skip
-COMMANDS: tuple[type[Command], ...] = (OpenHotel, Book, Change, *ACTIONS, RollBusinessDate)
+COMMANDS: tuple[type[Command], ...] = (
+    OpenHotel, Book, Change, *ACTIONS, JoinWaitlist, LeaveWaitlist, RollBusinessDate,
+)  # fmt: skip

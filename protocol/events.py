@@ -80,10 +80,12 @@ class StayEvent(BookingEvent, frozen=True, kw_only=True):
 
 
 class BookingHeld(StayEvent, frozen=True, kw_only=True):
-    """A room is held until `expires_at`."""
+    """A room is held until `expires_at`. `from_waitlist`: it is offered to a guest who waited for it, and the booking
+    has the id of the waitlist's entry, which is taken off with this."""
 
     name: ClassVar[str] = "booking.held"
     expires_at: int
+    from_waitlist: bool = False
 
 
 class BookingConfirmed(StayEvent, frozen=True, kw_only=True):
@@ -191,6 +193,29 @@ class ReminderChanged(BookingEvent, frozen=True):
     reminder_on: date | None = None
 
 
+class WaitlistJoined(Event, frozen=True, kw_only=True):
+    """A guest waits for a stay that is sold out."""
+
+    name: ClassVar[str] = "waitlist.joined"
+    entry: str
+    room_type: str
+    arrival: date
+    departure: date
+    adults: int
+    guest_id: str
+    guest: Personal
+    children: tuple[int, ...] = ()
+    source: str = ""
+
+
+class WaitlistLeft(Event, frozen=True):
+    """A guest waits no longer, without an offer. `reason` is withdrawn, or lapsed: the day of arrival is over."""
+
+    name: ClassVar[str] = "waitlist.left"
+    entry: str
+    reason: str
+
+
 class BusinessDateRolled(Event, frozen=True):
     """The night audit closed one business date and opened another."""
 
@@ -202,5 +227,5 @@ class BusinessDateRolled(Event, frozen=True):
 EVENTS: tuple[type[Event], ...] = (
     HotelOpened, RoomTypeAdded, RoomAdded, BookingHeld, BookingConfirmed, BookingModified, HoldExtended, HoldExpired,
     HoldReleased, RoomMoved, BookingPinned, BookingUnpinned, BookingCancelled, BookingReinstated, GuestCheckedIn,
-    GuestCheckedOut, GuestNoShow, NoteChanged, ReminderChanged, BusinessDateRolled,
+    GuestCheckedOut, GuestNoShow, NoteChanged, ReminderChanged, WaitlistJoined, WaitlistLeft, BusinessDateRolled,
 )  # fmt: skip

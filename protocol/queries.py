@@ -34,8 +34,12 @@ class FindBooking(Query, frozen=True):
     booking: str
 
 
+class ListWaitlist(Query, frozen=True):
+    """Who waits, longest first."""
+
+
 class DescribeState(Query, frozen=True):
     """All that the hotel knows, as its snapshot; for the journal's keeper and for auditors."""
 
 
-QUERIES: tuple[type[Query], ...] = (DescribeHotel, FindAvailability, FindBooking, DescribeState)
+QUERIES: tuple[type[Query], ...] = (DescribeHotel, FindAvailability, FindBooking, ListWaitlist, DescribeState)

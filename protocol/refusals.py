@@ -68,6 +68,20 @@ class RoomTaken(Refusal, frozen=True):
     nights: tuple[date, ...]
 
 
+class RoomsLeft(Refusal, frozen=True):
+    """Nobody needs to wait for this stay: there is a room to book."""
+
+    code: ClassVar[str] = "rooms_left"
+    room_type: str
+
+
+class WaitlistFull(Refusal, frozen=True):
+    """As many as `entries` guests wait already."""
+
+    code: ClassVar[str] = "waitlist_full"
+    entries: int
+
+
 class NotAllowed(Refusal, frozen=True):
     """The booking's status or the business date does not allow this action; `allowed` names the ones that are."""
 

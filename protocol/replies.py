@@ -5,6 +5,7 @@ from datetime import date
 import msgspec
 from innkeeper.protocol.booking import Booking
 from innkeeper.protocol.hotel import Hotel, RoomType
+from innkeeper.protocol.waitlist import Waiting
 
 
 class Reply(msgspec.Struct, frozen=True, gc=False):
@@ -51,6 +52,13 @@ class AuditReply(Reply, frozen=True):
     holds_expired: int
 
 
+class WaitlistReply(Reply, frozen=True):
+    """Entries of the waitlist: all that there are, longest waiting first, or the one that the command was about."""
+
+    hotel: str
+    entries: tuple[Waiting, ...]
+
+
 class StateReply(Reply, frozen=True):
     """A hotel's whole state: what a snapshot keeps. Its bookings are the ones that can still change."""
 
@@ -58,6 +66,9 @@ class StateReply(Reply, frozen=True):
     hotel_seq: int
     bookings_made: int
     bookings: tuple[Booking, ...]
+    waitlist: tuple[Waiting, ...] = ()
 
 
-REPLIES: tuple[type[Reply], ...] = (HotelReply, BookingReply, AvailabilityReply, AuditReply, StateReply)
+REPLIES: tuple[type[Reply], ...] = (
+    HotelReply, BookingReply, AvailabilityReply, AuditReply, WaitlistReply, StateReply,
+)  # fmt: skip

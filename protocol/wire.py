@@ -26,7 +26,7 @@ Message = msgspec.Struct
 REFUSALS: tuple[type[refusals.Refusal], ...] = (
     refusals.Invalid, refusals.NotFound, refusals.HotelExists, refusals.SoldOut, refusals.NoSingleRoom,
     refusals.RoomTaken, refusals.NotAllowed, refusals.StaleVersion, refusals.KeyReused, refusals.BadSignature,
-    refusals.Unavailable,
+    refusals.RoomsLeft, refusals.WaitlistFull, refusals.Unavailable,
 )  # fmt: skip
 
 ALL_EVENTS: tuple[type[Event], ...] = (*EVENTS, *BILLING_EVENTS, *DELIVERY_EVENTS)
@@ -57,6 +57,11 @@ class UnknownMessage(ValueError):
 def event_type(event: Event) -> str:
     """The event's type to the outside: `innkeeper.booking.confirmed.v1`."""
     return _TYPE_NAMES[type(event)]
+
+
+def type_name(kind: type[Event]) -> str:
+    """The type to the outside of all events of a kind."""
+    return _TYPE_NAMES[kind]
 
 
 def is_of_types(type_name: str, wanted: Iterable[str]) -> bool:

@@ -32,6 +32,7 @@ class Ledger:
     rooms: dict[str, str] = field(default_factory=dict)
     holders: dict[tuple[str, int], str] = field(default_factory=dict)
     bookings: dict[str, Held] = field(default_factory=dict)
+    waiting: set[str] = field(default_factory=set)
 
 
 class Auditor:
@@ -68,13 +69,24 @@ class Auditor:
                 ledger.rooms[event.room] = event.room_type
             case events.BusinessDateRolled():
                 self._roll(ledger, event.opened)
+            case events.WaitlistJoined():
+                ledger.waiting.add(event.entry)
+            case events.WaitlistLeft():
+                self._take_off(record.hotel, ledger, event.entry)
             case events.BookingEvent():
+                if isinstance(event, events.BookingHeld) and event.from_waitlist:
+                    self._take_off(record.hotel, ledger, event.booking)
                 self._take_in_booking(record.hotel, ledger, event)
             case _:
                 pass
 
     def _roll(self, ledger: Ledger, opened: date) -> None:
         ledger.today = opened.toordinal()
+
+    def _take_off(self, hotel: str, ledger: Ledger, entry: str) -> None:
+        if entry not in ledger.waiting:
+            self.violations.append(f"{hotel}: {entry} is taken off the waitlist, and does not stand on it")
+        ledger.waiting.discard(entry)
 
     def _take_in_booking(self, hotel: str, ledger: Ledger, event: events.BookingEvent) -> None:
         held = ledger.bookings.get(event.booking)

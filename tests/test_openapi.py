@@ -68,6 +68,7 @@ def _every_operation(front: FrontDesk, data: Path) -> dict[str, Answered]:
         "check_out": front.act(hotel, due, "check-out"),
         "no_show": front.act(hotel, absent, "no-show"),
         "show_history": front.get(path_of(hotel, booking) + "/history"),
+        **_waitlist_operations(front),
         "show_tape_chart": front.get(f"{hotel}/tape-chart", from_=night(0), to=night(9)),
         "audit_night": front.audit(hotel, 1),
         "list_events": front.get("/v1/events"),
@@ -81,8 +82,22 @@ def _every_operation(front: FrontDesk, data: Path) -> dict[str, Answered]:
         "show_ready": front.get("/health/ready"),
         "show_metrics": front.get("/metrics"),
         "show_openapi": front.get("/openapi.json"),
+        "show_asyncapi": front.get("/asyncapi.json"),
         "show_docs": front.get("/docs"),
         "show_front_desk": front.get("/"),
+    }
+
+
+def _waitlist_operations(front: FrontDesk) -> dict[str, Answered]:
+    hotel = front.open({"DBL": 1})
+    front.book(hotel)
+    joined = front.post(f"{hotel}/waitlist", stay())
+    entry = joined.headers["location"]
+    return {
+        "join_waitlist": joined,
+        "list_waitlist": front.get(f"{hotel}/waitlist"),
+        "show_entry": front.get(entry),
+        "leave_waitlist": front.send("DELETE", entry),
     }
 
 

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
 from innkeeper.actors.recovery import rebuild
 from innkeeper.actors.rules.state import HotelState, describe, fold
-from innkeeper.protocol import commands, refusals
+from innkeeper.protocol import commands, limits, refusals
 from innkeeper.protocol.booking import Booking
 from innkeeper.protocol.commands import BookingChange
-from innkeeper.protocol.queries import DescribeState, FindAvailability
-from innkeeper.protocol.replies import AuditReply, AvailabilityReply, BookingReply, StateReply
+from innkeeper.protocol.queries import DescribeState, FindAvailability, ListWaitlist
+from innkeeper.protocol.replies import AuditReply, AvailabilityReply, BookingReply, StateReply, WaitlistReply
+from innkeeper.protocol.waitlist import WaitlistRequest
 from innkeeper.protocol.wire import encode
 from innkeeper.storage.auditor import Auditor
 from innkeeper.storage.journal import SqliteJournal
@@ -61,6 +62,8 @@ class PartitionMachine(RuleBasedStateMachine):
         self.path = Path(self.folder.name) / "journal.db"
         self.desk = Reception(SqliteJournal(self.path))
         self.stays: dict[str, Stay] = {}
+        self.waiting: dict[str, Stay] = {}
+        self.offers: list[str] = []
         self.today = 0
         self.promising = self.promises = False
         self.kept: list[tuple[str, Any, Any]] = []
@@ -126,6 +129,53 @@ class PartitionMachine(RuleBasedStateMachine):
         expires_at = None if hold is None else self.desk.at + hold * 1_000_000
         self.stays[answer.booking.id] = Stay(room_type, first, first + nights, answer.booking.status.value, expires_at)
         return answer.booking.id
+
+    @rule(wanted=stays)
+    def wait_for(self, wanted: tuple[str, int, int, int | None]) -> None:
+        room_type, arrival, nights, _ = wanted
+        first = self.today + arrival
+        stay = request(first, nights, room_type)
+        wish = WaitlistRequest(
+            room_type=room_type, arrival=stay.arrival, departure=stay.departure, guest=stay.guest
+        )  # fmt: skip
+        answer = self.say(commands.JoinWaitlist(HOTEL, wish))
+        if isinstance(answer, WaitlistReply):
+            assert self.full(room_type, first, first + nights) or self.promises, "there is a room"
+            self.waiting[answer.entries[0].id] = Stay(room_type, first, first + nights, "waiting")
+        else:
+            assert answer == refusals.RoomsLeft(room_type)
+            assert not self.full(room_type, first, first + nights)
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data())
+    def give_up(self, data: st.DataObject) -> None:
+        entry = data.draw(st.sampled_from(sorted(self.waiting)))
+        assert isinstance(self.say(commands.LeaveWaitlist(HOTEL, entry)), WaitlistReply)
+        del self.waiting[entry]
+        assert self.say(commands.LeaveWaitlist(HOTEL, entry)) == refusals.NotFound("waitlist entry", entry)
+
+    def hear_offers(self) -> None:
+        """Who waits is offered a room as soon as there is one, longest waiting first."""
+        reply = self.desk.say(ListWaitlist(HOTEL))
+        still = [entry.id for entry in reply.entries] if isinstance(reply, WaitlistReply) else []
+        for id_, stay in list(self.waiting.items()):
+            if stay.arrival < self.today:
+                assert id_ not in still
+                del self.waiting[id_]
+            elif id_ in still:
+                assert self.full(stay.room_type, stay.arrival, stay.departure) or self.promises, (id_, stay)
+            else:
+                assert not self.full(stay.room_type, stay.arrival, stay.departure), (id_, stay)
+                stay.status, stay.expires_at = "held", self.desk.at + limits.waitlist_offer_seconds * 1_000_000
+                self.stays[id_] = self.waiting.pop(id_)
+                self.offers.append(id_)
+        assert still == list(self.waiting)
+
+    @precondition(lambda self: self.offers)
+    @rule(target=known)
+    def look_at_an_offer(self) -> str:
+        """It is a hold like any other from now on."""
+        return self.offers.pop()
 
     @rule(booking=known, action=st.sampled_from([commands.Confirm, commands.Release, commands.Cancel]))
     def settle(self, booking: str, action: Any) -> None:
@@ -269,6 +319,7 @@ class PartitionMachine(RuleBasedStateMachine):
 
     @invariant()
     def everyone_stands_where_the_model_says(self) -> None:
+        self.hear_offers()
         state = self.desk.say(DescribeState(HOTEL))
         if not isinstance(state, StateReply):
             return
@@ -280,6 +331,7 @@ class PartitionMachine(RuleBasedStateMachine):
 
     @invariant()
     def what_is_left_is_what_the_model_counts(self) -> None:
+        self.hear_offers()
         reply = self.desk.say(FindAvailability(HOTEL, night(self.today), night(self.today + 10)))
         if not isinstance(reply, AvailabilityReply):
             return

@@ -42,6 +42,7 @@ from innkeeper.protocol.hotel import CancellationPolicy, Hotel, RoomType
 from innkeeper.protocol.money import Money
 from innkeeper.protocol.record import Recorded
 from innkeeper.protocol.replies import TypeAvailability
+from innkeeper.protocol.waitlist import WaitlistRequest
 
 GOLDEN = Path(__file__).parent / "golden" / "events.txt"
 
@@ -84,6 +85,11 @@ def requests(draw: st.DrawFn) -> BookingRequest:
     )
 
 
+def waited_for(wanted: BookingRequest) -> WaitlistRequest:
+    """The same stay, for who waits for it."""
+    return WaitlistRequest(**{name: getattr(wanted, name) for name in WaitlistRequest.__struct_fields__})
+
+
 _plans = st.builds(
     HotelPlan,
     name=_text,
@@ -122,6 +128,7 @@ _billing_plans = st.builds(
 )
 for _kind, _strategy in (
     (BookingRequest, requests()),
+    (WaitlistRequest, requests().map(waited_for)),
     (HotelPlan, _plans),
     (BookingChange, _changes),
     (PartyPlan, _parties),

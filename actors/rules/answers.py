@@ -6,7 +6,14 @@ from typing import Any
 from innkeeper.actors.rules.state import HotelState, describe
 from innkeeper.protocol import limits, queries
 from innkeeper.protocol.refusals import NotFound, Refused, invalid
-from innkeeper.protocol.replies import AvailabilityReply, BookingReply, HotelReply, Reply, TypeAvailability
+from innkeeper.protocol.replies import (
+    AvailabilityReply,
+    BookingReply,
+    HotelReply,
+    Reply,
+    TypeAvailability,
+    WaitlistReply,
+)
 
 
 def answer(state: HotelState, query: queries.Query) -> Reply:
@@ -43,6 +50,10 @@ def _availability(state: HotelState, query: queries.FindAvailability) -> Reply:
     return AvailabilityReply(hotel.id, hotel.currency, query.arrival, query.departure, tuple(types))
 
 
+def _waitlist(state: HotelState, query: queries.ListWaitlist) -> Reply:
+    return WaitlistReply(query.hotel, tuple(state.waitlist.values()))
+
+
 def _state(state: HotelState, _: queries.DescribeState) -> Reply:
     return describe(state)
 
@@ -51,5 +62,6 @@ _ANSWERS: dict[type[queries.Query], Callable[[HotelState, Any], Reply]] = {
     queries.DescribeHotel: _hotel,
     queries.FindBooking: _booking,
     queries.FindAvailability: _availability,
+    queries.ListWaitlist: _waitlist,
     queries.DescribeState: _state,
 }

@@ -1,10 +1,12 @@
-"""The night audit, and what falls due by itself: holds that run out, and audits that roll at a fixed time."""
+"""The night audit, and what falls due by itself: holds that run out, offers to who waits for a room that has come free,
+and audits that roll at a fixed time."""
 
 from datetime import date, time, timedelta
 from zoneinfo import ZoneInfo
 
 from innkeeper.actors.rules.pricing import first_night, next_audit
 from innkeeper.actors.rules.state import HotelState
+from innkeeper.actors.rules.waitlist import lapse_events, offer_events
 from innkeeper.protocol import events
 from innkeeper.protocol.booking import Booking, Status
 from innkeeper.protocol.instants import instant
@@ -12,12 +14,13 @@ from innkeeper.protocol.instants import instant
 
 def roll_events(state: HotelState, to: date) -> tuple[events.Event, ...]:
     """Close the business date and open `to`. Who was due in and did not come is a no-show, holds for nights gone by run
-    out, and who was due out and is still listed has left. Nothing happens where `to` is open already."""
+    out, who was due out and is still listed has left, and who waited in vain waits no more. Nothing happens where
+    `to` is open already."""
     today = state.opened().business_date
     if to <= today:
         return ()
     settled = [event for booking in _by_id(state) if (event := _settle(booking, to)) is not None]
-    return (*settled, events.BusinessDateRolled(today, to))
+    return (*settled, *lapse_events(state, to), events.BusinessDateRolled(today, to))
 
 
 def _by_id(state: HotelState) -> list[Booking]:
@@ -38,12 +41,14 @@ def due_at(state: HotelState) -> int | None:
     """When something falls due next (microseconds since 1970 UTC), or None."""
     if state.hotel is None:
         return None
+    if state.waitlist and state.freed:
+        return 0
     expiry, audit = state.next_expiry(), next_audit(state.hotel)
     return expiry if audit is None else audit if expiry is None else min(expiry, audit)
 
 
 def due_events(state: HotelState, at: int) -> tuple[events.Event, ...]:
-    """What has fallen due: holds first. Ask again after these have happened: more may be due."""
+    """What has fallen due: holds first, then offers. Ask again after these have happened: more may be due."""
     expired = sorted(
         (booking.expires_at, booking.id)
         for booking in (state.bookings.get(booking) for _, booking in _expiries_until(state, at))
@@ -51,6 +56,8 @@ def due_events(state: HotelState, at: int) -> tuple[events.Event, ...]:
     )
     if expired:
         return tuple(events.HoldExpired(booking) for _, booking in dict.fromkeys(expired))
+    if state.waitlist and state.freed:
+        return offer_events(state, at)
     audit = next_audit(state.opened())
     if audit is None or audit > at:
         return ()

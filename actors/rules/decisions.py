@@ -14,12 +14,21 @@ from innkeeper.actors.rules.lifecycle import allowed, why_not
 from innkeeper.actors.rules.locators import locator
 from innkeeper.actors.rules.opening import opening_events
 from innkeeper.actors.rules.pricing import cancellation_fee, first_night
-from innkeeper.actors.rules.rooming import Rooming, check_guests, check_room, find_room, rate_of, room_type_of
+from innkeeper.actors.rules.rooming import (
+    Rooming,
+    check_arrival,
+    check_guests,
+    check_room,
+    find_room,
+    rate_of,
+    room_type_of,
+)
 from innkeeper.actors.rules.state import HotelState
+from innkeeper.actors.rules.waitlist import join_event, leave_event
 from innkeeper.protocol import commands, events, limits
 from innkeeper.protocol.booking import Booking, Contact, Personal, Status
 from innkeeper.protocol.refusals import HotelExists, NotAllowed, NotFound, Refused, StaleVersion, invalid
-from innkeeper.protocol.replies import AuditReply, BookingReply, HotelReply, Reply
+from innkeeper.protocol.replies import AuditReply, BookingReply, HotelReply, Reply, WaitlistReply
 from innkeeper.protocol.stay import check_stay
 from msgspec import UNSET
 
@@ -77,7 +86,7 @@ def _open_hotel(state: HotelState, command: commands.OpenHotel, stamp: Stamp) ->
 def _book(state: HotelState, command: commands.Book, stamp: Stamp) -> Decision:
     request = command.request
     kind = room_type_of(state, request.room_type)
-    _check_arrival(state, request)
+    check_arrival(state, request.arrival)
     check_guests(kind, request.adults, request.children)
     if request.room is not None:
         check_room(state, request.room, kind.code)
@@ -106,16 +115,6 @@ def _book(state: HotelState, command: commands.Book, stamp: Stamp) -> Decision:
     return Decision((*moved, made), _the_booking(stamp.id))
 
 
-def _check_arrival(state: HotelState, request: commands.BookingRequest) -> None:
-    today = state.opened().business_date
-    if request.arrival < today:
-        raise invalid("arrival", "not_past", f"arrival {request.arrival} is before the business date, {today}")
-    if (request.arrival - today).days > limits.arrival_days_ahead_max:
-        raise invalid(
-            "arrival", "days_ahead_max", f"arrival is more than {limits.arrival_days_ahead_max} days after {today}"
-        )
-
-
 def _reminder(state: HotelState, day: date | None, arrival: date) -> date | None:
     """A day from the business date up to the arrival, or the hotel's usual one."""
     today = state.opened().business_date
@@ -126,6 +125,17 @@ def _reminder(state: HotelState, day: date | None, arrival: date) -> date | None
 
 def _personal(contact: Contact, notes: str) -> Personal:
     return Personal(contact.name, contact.email, contact.phone, notes)
+
+
+def _join_waitlist(state: HotelState, command: commands.JoinWaitlist, stamp: Stamp) -> Decision:
+    joined = join_event(state, command.request, stamp.id)
+    return Decision((joined,), lambda state: WaitlistReply(command.hotel, (state.waitlist[stamp.id],)))
+
+
+def _leave_waitlist(state: HotelState, command: commands.LeaveWaitlist, stamp: Stamp) -> Decision:
+    left = leave_event(state, command.entry)
+    entry = state.waitlist[command.entry]
+    return Decision((left,), lambda _: WaitlistReply(command.hotel, (entry,)))
 
 
 def _roll(state: HotelState, command: commands.RollBusinessDate, stamp: Stamp) -> Decision:
@@ -269,9 +279,7 @@ def _rearrange(state: HotelState, booking: Booking, terms: dict[str, Any], stamp
             "arrival", "in_house", "a guest in house keeps the arrival and the room type; use move to change rooms"
         )
     if arrival != booking.arrival:
-        _check_arrival(state, commands.BookingRequest(
-            room_type=terms["room_type"], arrival=arrival, departure=departure, guest=Contact("-")
-        ))  # fmt: skip
+        check_arrival(state, arrival)
     if departure < today:
         raise invalid("departure", "not_past", f"departure {departure} is before the business date, {today}")
     same_type = terms["room_type"] == booking.room_type
@@ -306,5 +314,7 @@ _ACTIONS: dict[type[commands.Command], Callable[[HotelState, Booking, Any, Stamp
 _DECISIONS: dict[type[commands.Command], Callable[[HotelState, Any, Stamp], Decision]] = {
     commands.OpenHotel: _open_hotel,
     commands.Book: _book,
+    commands.JoinWaitlist: _join_waitlist,
+    commands.LeaveWaitlist: _leave_waitlist,
     commands.RollBusinessDate: _roll,
 }

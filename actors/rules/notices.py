@@ -99,7 +99,7 @@ def _hotel_after(hotel: KnownHotel | None, record: Recorded) -> KnownHotel | Non
 
 def _held(hotel: KnownHotel, was: KnownBooking | None, record: Recorded, event: events.BookingHeld) -> TakenIn:
     now = _known(hotel, event, Status.HELD, record.at, event.expires_at)
-    return _tell(hotel, was, now, record, NoticeKind.HOLD)
+    return _tell(hotel, was, now, record, NoticeKind.WAITLIST_OFFER if event.from_waitlist else NoticeKind.HOLD)
 
 
 def _confirmed(

@@ -7,6 +7,7 @@ import msgspec
 from innkeeper.actors.rules.allocation import Wanted, allocate
 from innkeeper.actors.rules.calendar import Calendar
 from innkeeper.actors.rules.state import HotelState
+from innkeeper.protocol import limits
 from innkeeper.protocol.booking import Booking
 from innkeeper.protocol.events import RoomMoved
 from innkeeper.protocol.hotel import RoomType
@@ -79,6 +80,17 @@ def room_type_of(state: HotelState, code: str) -> RoomType:
         known = ", ".join(kind.code for kind in state.opened().room_types)
         raise invalid("room_type", "unknown", f"this hotel has no room type {code!r}; it has {known}")
     return kind
+
+
+def check_arrival(state: HotelState, arrival: date) -> None:
+    """Refuse an arrival before the business date, or too far ahead."""
+    today = state.opened().business_date
+    if arrival < today:
+        raise invalid("arrival", "not_past", f"arrival {arrival} is before the business date, {today}")
+    if (arrival - today).days > limits.arrival_days_ahead_max:
+        raise invalid(
+            "arrival", "days_ahead_max", f"arrival is more than {limits.arrival_days_ahead_max} days after {today}"
+        )
 
 
 def check_guests(kind: RoomType, adults: int, children: tuple[int, ...]) -> None:

@@ -19,11 +19,13 @@ from innkeeper.protocol.booking import Booking, Status
 from innkeeper.protocol.hotel import Hotel, RoomType
 from innkeeper.protocol.record import Recorded, after, hotel_after
 from innkeeper.protocol.replies import StateReply
+from innkeeper.protocol.waitlist import Waiting
 
 
 @dataclass(slots=True)
 class HotelState:
-    """One hotel. `rooms` says of each room number its type and its position in that type's calendar."""
+    """One hotel. `rooms` says of each room number its type and its position in that type's calendar; `waitlist` has who
+    waits, longest first, and `freed` the room types that may have a room for one of them now."""
 
     hotel: Hotel | None = None
     seq: int = 0
@@ -33,6 +35,8 @@ class HotelState:
     rooms: dict[str, tuple[str, int]] = field(default_factory=dict)
     bookings: dict[str, Booking] = field(default_factory=dict)
     expiries: list[tuple[int, str]] = field(default_factory=list)
+    waitlist: dict[str, Waiting] = field(default_factory=dict)
+    freed: set[str] = field(default_factory=set)
 
     def opened(self) -> Hotel:
         """The hotel, which must be open."""
@@ -63,6 +67,7 @@ class HotelState:
         """Take the booking's nights out of the calendar."""
         kind, position = self.rooms[booking.room]
         self.calendars[kind].vacate(position, booking.id)
+        self.freed.add(kind)
 
 
 def evolve(state: HotelState, record: Recorded, foreseen: Booking | None = None) -> None:
@@ -87,6 +92,7 @@ def _evolve_booking(state: HotelState, was: Booking | None, now: Booking) -> Non
     state.bookings[now.id] = now
     if was is None:
         state.bookings_made += 1
+        state.waitlist.pop(now.id, None)
         state.claim(now)
     elif (was.room, was.arrival, was.departure, was.status in HOLDS_NIGHTS) != (
         now.room, now.arrival, now.departure, now.status in HOLDS_NIGHTS,
@@ -95,6 +101,8 @@ def _evolve_booking(state: HotelState, was: Booking | None, now: Booking) -> Non
             state.vacate(was)
         if now.status in HOLDS_NIGHTS:
             state.claim(now)
+    if was is not None and was.pinned and not now.pinned:
+        state.freed.add(state.rooms[now.room][0])
     if now.expires_at is not None and (was is None or was.expires_at != now.expires_at):
         heappush(state.expiries, (now.expires_at, now.id))
 
@@ -107,8 +115,27 @@ def _evolve_hotel(state: HotelState, event: events.Event, record: Recorded) -> N
             state.calendars[event.code] = Calendar(hotel.business_date.toordinal())
         case events.RoomAdded():
             _add_room(state, event.room, event.room_type)
+        case events.WaitlistJoined():
+            state.waitlist[event.entry] = _waiting(event, record)
+        case events.WaitlistLeft():
+            del state.waitlist[event.entry]
         case events.BusinessDateRolled():
             _roll(state, event.opened)
+
+
+def _waiting(event: events.WaitlistJoined, record: Recorded) -> Waiting:
+    return Waiting(
+        id=event.entry,
+        room_type=event.room_type,
+        arrival=event.arrival,
+        departure=event.departure,
+        adults=event.adults,
+        children=event.children,
+        guest=event.guest,
+        source=event.source,
+        joined_at=record.at,
+        joined_by=record.by,
+    )
 
 
 def _add_room(state: HotelState, room: str, code: str) -> None:
@@ -133,7 +160,7 @@ def is_over(booking: Booking, business_date: date) -> bool:
 def describe(state: HotelState) -> StateReply:
     """The whole state as one value: two hotels that went through the same events describe themselves alike."""
     bookings = tuple(sorted(state.bookings.values(), key=lambda booking: booking.id))
-    return StateReply(state.opened(), state.seq, state.bookings_made, bookings)
+    return StateReply(state.opened(), state.seq, state.bookings_made, bookings, tuple(state.waitlist.values()))
 
 
 def restore(described: StateReply) -> HotelState:
@@ -151,4 +178,6 @@ def restore(described: StateReply) -> HotelState:
             state.claim(booking)
     state.expiries = [(b.expires_at, b.id) for b in described.bookings if b.expires_at is not None]
     heapify(state.expiries)
+    state.waitlist = {entry.id: entry for entry in described.waitlist}
+    state.freed = set(state.room_types)
     return state

@@ -11,6 +11,7 @@ from innkeeper.protocol.commands import BookingChange, BookingRequest, Command, 
 from innkeeper.protocol.money import Money
 from innkeeper.protocol.queries import Query
 from innkeeper.protocol.refusals import Refused
+from innkeeper.protocol.waitlist import WaitlistRequest
 from simulation.ledger import Ledger, Request
 from simulation.witness import LIVE, Witness
 
@@ -48,7 +49,7 @@ class Clients:
         self._promises = random.random() < 0.5
         self._plans = {hotel: self._plan(hotel) for hotel in HOTELS[: random.randint(1, len(HOTELS))]}
         self._says: list[tuple[int, Callable[[Witness, str], Command | Query]]] = [
-            (40, self._book), (45, self._act), (6, self._ask), (7, self._roll), (1, self._open),
+            (40, self._book), (45, self._act), (6, self._ask), (7, self._roll), (1, self._open), (8, self._wait),
         ]  # fmt: skip
 
     def requests(self, witness: Witness, number: int) -> list[Request]:
@@ -143,6 +144,16 @@ class Clients:
             room=room,
         )
         return commands.Book(hotel, request)
+
+    def _wait(self, witness: Witness, hotel: str) -> Command:
+        waiting = sorted(witness.waiting(hotel))
+        if waiting and self._random.random() < 0.2:
+            return commands.LeaveWaitlist(hotel, self._random.choice(waiting))
+        arrival, departure = self._stay(witness, hotel)
+        guest = self._guest()
+        return commands.JoinWaitlist(
+            hotel, WaitlistRequest(room_type=self._type(hotel), arrival=arrival, departure=departure, guest=guest)
+        )
 
     def _act(self, witness: Witness, hotel: str) -> Command:
         weights = [weight * (self._promises or kind not in _PROMISES) for kind, (weight, _) in _ACTIONS.items()]

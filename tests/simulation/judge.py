@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 from innkeeper.protocol import refusals, replies
 from innkeeper.protocol.booking import Booking
-from innkeeper.protocol.commands import ActionCommand, Book, Command, Move, OpenHotel
+from innkeeper.protocol.commands import ActionCommand, Book, Command, JoinWaitlist, Move, OpenHotel
 from innkeeper.protocol.queries import FindBooking, Query
 from innkeeper.protocol.refusals import Refusal
 from innkeeper.protocol.replies import Reply
@@ -27,6 +27,10 @@ def judge(witness: Witness, message: Command | Query, answer: Reply | Refusal) -
             yield from _availability(witness, answer)
         case refusals.SoldOut():
             yield from _sold_out(witness, message, answer)
+        case replies.WaitlistReply() if isinstance(message, JoinWaitlist):
+            yield from _joined(witness, message, answer)
+        case refusals.RoomsLeft():
+            yield from _rooms_left(witness, message, answer)
         case refusals.NoSingleRoom():
             if not witness.promised(message.hotel, answer.room_type):
                 yield f"no {answer.room_type} is pinned, and yet there is no single room (P4)"
@@ -95,6 +99,25 @@ def _room_taken(witness: Witness, message: Command | Query, answer: refusals.Roo
             yield f"room {answer.room} is free on {night}, and yet it is taken (P4)"
 
 
+def _joined(witness: Witness, message: JoinWaitlist, answer: replies.WaitlistReply) -> Iterator[str]:
+    (entry,) = answer.entries
+    if entry.id not in witness.waiting(message.hotel):
+        yield f"entry {entry.id} does not stand on the waitlist (P3)"
+    if _free_every_night(witness, message) and not witness.promised(message.hotel, entry.room_type):
+        yield f"there is a {entry.room_type} on every night, and yet {entry.id} has to wait (P4)"
+
+
+def _rooms_left(witness: Witness, message: Command | Query, answer: refusals.RoomsLeft) -> Iterator[str]:
+    if not isinstance(message, JoinWaitlist) or not _free_every_night(witness, message):
+        yield f"no {answer.room_type} is left, and yet nobody needs to wait"
+
+
+def _free_every_night(witness: Witness, message: JoinWaitlist) -> bool:
+    wanted = message.request
+    nights = (wanted.arrival + timedelta(days=number) for number in range((wanted.departure - wanted.arrival).days))
+    return all(witness.left(message.hotel, wanted.room_type, night) for night in nights)
+
+
 def _insists(witness: Witness, message: Command | Query) -> bool:
     """Is it for one certain room?"""
     if isinstance(message, Book):
@@ -113,6 +136,10 @@ def _not_found(witness: Witness, message: Command | Query, answer: refusals.NotF
     if answer.kind == "hotel":
         if witness.house(message.hotel) is not None:
             yield f"hotel {message.hotel} is open, and yet it is not found (P3)"
+        return
+    if answer.kind == "waitlist entry":
+        if answer.name in witness.waiting(message.hotel):
+            yield f"{answer.name} waits, and yet it is not found (P3)"
         return
     facts = witness.bookings.get(answer.name)
     if (

@@ -98,6 +98,11 @@ class Witness:
         """The hotel's business date."""
         return date.fromordinal(self.auditor.hotels[hotel].today)
 
+    def waiting(self, hotel: str) -> set[str]:
+        """Who is on the hotel's waitlist."""
+        house = self.house(hotel)
+        return house.waiting if house else set()
+
     def rooms(self, hotel: str, room_type: str) -> list[str]:
         """The rooms of a type."""
         return [room for room, kind in self.auditor.hotels[hotel].rooms.items() if kind == room_type]
