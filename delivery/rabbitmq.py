@@ -13,7 +13,7 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 import aio_pika
-from aio_pika.abc import AbstractConnection
+from aio_pika.connection import Connection
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 from aiormq import Channel
 from innkeeper.protocol import limits, wire
@@ -21,6 +21,7 @@ from innkeeper.protocol.cloud_event import cloud_event_json
 from innkeeper.protocol.instants import instant
 from innkeeper.protocol.record import Entry
 from innkeeper.protocol.subscribing import Keep, Stalled
+from yarl import URL
 
 EXCHANGE = "innkeeper.events"
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # the subscriber says what it is stalled by, once
@@ -33,7 +34,7 @@ class RabbitPublisher:
     def __init__(self, url: str) -> None:
         self._url = url
         self._name = urlsplit(url).hostname or "the broker"  # without the password
-        self._connection: AbstractConnection | None = None
+        self._connection: Connection | None = None
         self._channel: Channel | None = None
 
     async def take_in(self, entries: Sequence[Entry]) -> Keep:
@@ -54,12 +55,13 @@ class RabbitPublisher:
             with suppress(AMQPError, OSError, TimeoutError, RuntimeError):
                 async with asyncio.timeout(1):  # one that has died does not answer
                     await connection.close()
-            await connection.close()  # then it only notes that it is closed
+            await connection.close()  # then it only notes that it is closed, and needs no closing when it is collected
 
     async def _open(self) -> Channel:
         if self._channel is None or self._channel.is_closed:
             await self.close()
-            self._connection = await aio_pika.connect(self._url, client_properties={"connection_name": "innkeeper"})
+            self._connection = Connection(URL(self._url), client_properties={"connection_name": "innkeeper"})
+            await self._connection.connect()
             channel = await self._connection.channel()
             await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
             underlay = await channel.get_underlay_channel()
