@@ -8,19 +8,22 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+import threading
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from random import random
-from typing import NamedTuple
 
 from aiohttp import web
 from innkeeper.actors.biller import TYPES as BILLED
 from innkeeper.actors.biller import Biller
 from innkeeper.actors.bulletin import Bulletin
+from innkeeper.actors.door import Door, Offered
 from innkeeper.actors.host import Host
+from innkeeper.actors.keeper import Keeper
 from innkeeper.actors.ledger import BILLING_TRADE
+from innkeeper.actors.line import Line, LineLog, LineViews
 from innkeeper.actors.mailroom import Mailroom
 from innkeeper.actors.next_door import NextDoor
 from innkeeper.actors.notifier import TYPES as NOTED
@@ -29,32 +32,37 @@ from innkeeper.actors.partition import Partition
 from innkeeper.actors.recovery import snapshot_faults
 from innkeeper.actors.service import Service
 from innkeeper.actors.services import Services
+from innkeeper.actors.spread import SpreadDesk, SpreadViews
 from innkeeper.actors.stamps import clock, uuid7
 from innkeeper.actors.trade import BOOKING, Trade
 from innkeeper.delivery.archive import Archive
 from innkeeper.delivery.backoff import delay_seconds
 from innkeeper.delivery.brokers import publisher
-from innkeeper.delivery.email import FolderCourier, mailbox
-from innkeeper.delivery.letters import Letters
+from innkeeper.delivery.outside import NoWayOut, Outside, courier, providers
 from innkeeper.delivery.payments import TYPES as PAID
-from innkeeper.delivery.payments import Payments, SimulatedProvider
+from innkeeper.delivery.payments import Payments
 from innkeeper.delivery.posting import Poster
-from innkeeper.delivery.signing import fresh_secret
-from innkeeper.delivery.smtp import SmtpCourier, SmtpServer
 from innkeeper.delivery.webhooks import Webhooks
 from innkeeper.http.app import make_app
-from innkeeper.http.command_line import MAIL_FROM, command_line, with_command
-from innkeeper.http.dead_letters import CannotAsk, dead_letters
+from innkeeper.http.command_line import CannotRun, command_line, with_command
 from innkeeper.http.furnishing import furnish
-from innkeeper.http.keys import BadKeys, Keys
-from innkeeper.http.replay import HistoryError, own_server, play
-from innkeeper.http.serving import CannotListen, serving
+from innkeeper.http.guests import answer_dead_letters, replay
+from innkeeper.http.keys import Keys, read_keys
+from innkeeper.http.serving import CannotListen, free_port, serving
 from innkeeper.protocol.asking import Desk, Source
-from innkeeper.protocol.contexts import BILLING, DELIVERY, RESERVATIONS
+from innkeeper.protocol.contexts import (
+    BILLING,
+    DELIVERY,
+    GATEWAY,
+    NOTIFICATIONS,
+    RESERVATIONS,
+    gateways,
+    is_gateway,
+    reservations_logs,
+)
 from innkeeper.protocol.journal import Fenced, JournalError
-from innkeeper.protocol.outbox import Send
-from innkeeper.protocol.payments import Provider
-from innkeeper.protocol.subscribing import Subscribe
+from innkeeper.protocol.subscribing import Log, Subscribe
+from innkeeper.protocol.views import Views
 from innkeeper.storage.auditor import Auditor
 from innkeeper.storage.billing_auditor import BillingAuditor
 from innkeeper.storage.cursors import Migration, SqliteCursor, open_service
@@ -67,112 +75,169 @@ from innkeeper.storage.read_models import ReadModels
 from sqlite_utils import Database
 from tqdm import tqdm
 
-_SIMULATED = "simulated"
+_PATIENCE_SECONDS = 20.0  # a part may still be finishing what it accepted when its successor begins
 EXIT_VIOLATED, EXIT_USAGE, EXIT_IN_USE, EXIT_DAMAGED = 1, 2, 3, 4
 
 logger = logging.getLogger("innkeeper")
 
 
-class CannotRun(Exception):
-    """Why the program ends at once, for the person at the terminal; `code` for the script that called."""
-
-    def __init__(self, message: str, code: int = EXIT_USAGE) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-class Outside(NamedTuple):
-    """Where what leaves the building may go."""
-
-    archive: str = ""
-    webhooks_to_loopback: bool = False
-    simulated_payments: bool = False
-    smtp: SmtpServer | None = None
-    mail_from: str = MAIL_FROM
-    broker: str = ""
-
-    @classmethod
-    def chosen(cls, options: argparse.Namespace) -> "Outside":
-        """As the command line says."""
-        simulated = getattr(options, "simulated_payments", True)
-        try:
-            mailbox(options.mail_from)
-            if options.smtp and options.mail_from == MAIL_FROM:
-                raise ValueError("nobody said which address letters come from")
-            smtp = SmtpServer.parse(options.smtp) if options.smtp else None
-        except ValueError as error:
-            raise CannotRun(f"no mail can be sent: {error}; see --smtp and --mail-from") from None
-        try:
-            publisher(options.broker) if options.broker else None
-        except ValueError as error:
-            raise CannotRun(f"no events can be published: {error}; see --broker") from None
-        loopback = options.webhooks_to_loopback
-        return cls(options.archive, loopback, simulated, smtp, options.mail_from, options.broker)
-
-
 class Inn:
-    """All that stands behind the gateway: a partition with its read models, and the services that listen to it."""
+    """The parts of an inn that live in this process, and lines to those others that they need."""
 
-    def __init__(self, data: DataDirectory, outside: Outside, clock: Callable[[], int]) -> None:
+    def __init__(self, data: DataDirectory, outside: Outside, clock: Callable[[], int], parts: Collection[str]) -> None:
+        """`parts` by name; all of them where none is named."""
         self.data = data
         self.outside = outside
         self.clock = clock
-        self.partition = Partition(partial(self._open, data.journal, BOOKING), clock)
+        self.parts = parts
+        self.partitions: dict[str, Partition] = {}
+        self.lines: dict[str, Line] = {}
         self.back_office = NextDoor()
-        self.desks: dict[str, Desk] = {RESERVATIONS: self.partition, BILLING: self.back_office}
+        self.desks: dict[str, Desk] = {BILLING: self.back_office}
         self.sources: dict[str, Source] = {}
-        self.logs: dict[str, JournalLog] = {}
+        self.logs: dict[str, Log] = {}
         self.services = Services()
 
     async def open(self, ends: AsyncExitStack) -> None:
         """Begin, one after the other; `ends` says how each ends."""
-        await self.partition.start()
-        ends.push_async_callback(self.partition.stop)
-        self.views = ReadModels(self.data.views, self.data.journal)
-        self.views.start()
-        ends.callback(self.views.stop)
+        views = await self._open_partitions(ends)
         closing = await ends.enter_async_context(AsyncExitStack())  # when the services have stopped
+        self._open_reservations(views, closing)
         ends.push_async_callback(self.services.stop)
-        self._read_log(RESERVATIONS, self.partition, self.data.journal, closing)
-        await self._start("billing", self._billing)
-        self._read_log(BILLING, self.back_office, self.data.billing, closing)
-        await self._start("notifications", self._notifications)
-        self.bulletin = Bulletin(SqliteJournal(self.data.delivery_log), self.clock)
-        closing.callback(self.bulletin.close)
-        self._read_log(DELIVERY, self.bulletin, self.data.delivery_log, closing)
-        await self._start("delivery", self._delivery)
+        if not self.parts or set(self.parts) - set(self.partitions):
+            await self._open_billing(closing)
+            await self._open_notifications(closing)
+            await self._open_delivery(closing)
+        self.views = SpreadViews(views)
+        await self._publish()
+        for part in self.parts:
+            if not is_gateway(part):
+                desk = self.back_office if part == BILLING else self.partitions.get(part)
+                behind = Offered(desk, self.sources.get(part), self.logs.get(part), views.get(part), self.services.ask)
+                door = Door(self.data.door(part), behind)
+                await door.open()
+                ends.push_async_callback(door.close)
 
     def app(self, keys: Keys | None = None) -> web.Application:
         """The gateway before it."""
-        providers = (_SIMULATED,) if self.outside.simulated_payments else ()
+        providers = self.outside.providers
         return make_app(self.desks, self.sources, self.logs, self.views, self.services, keys, providers)
 
-    def _open(self, path: Path, trade: Trade) -> Host:
+    async def ended(self) -> None:
+        """Wait for the end of a partition; raises what ended it, if it was not asked to."""
+        lives = {asyncio.create_task(partition.ended()) for partition in self.partitions.values()}
+        for done in (await asyncio.wait(lives, return_when=asyncio.FIRST_COMPLETED))[0] if lives else ():
+            done.result()
+
+    async def _open_partitions(self, ends: AsyncExitStack) -> dict[str, Views]:
+        """Those that are here, with their read models."""
+        views: dict[str, Views] = {}
+        for number, log in enumerate(reservations_logs(self.data.partitions())):
+            if self._here(log):
+                recover = partial(self._recover, self.data.journal(number), BOOKING)
+                partition = self.partitions[log] = Partition(recover, self.clock, log)
+                await partition.start()
+                ends.push_async_callback(partition.stop)
+                views[log] = seen = ReadModels(self.data.views(number), self.data.journal(number), log)
+                seen.start()
+                ends.callback(seen.stop)
+        return views
+
+    def _open_reservations(self, views: dict[str, Views], closing: AsyncExitStack) -> None:
+        """All partitions as one desk; `views` gains those of the partitions elsewhere."""
+        desks: dict[str, Desk] = {}
+        logs = reservations_logs(self.data.partitions())
+        for number, log in enumerate(logs):
+            if self._here(log):
+                desks[log] = self.partitions[log]
+                self._hear(log, self.partitions[log], self._read(self.data.journal(number), closing))
+            elif not set(self.parts) <= set(logs):
+                line, read_there = self._reach(log, closing)
+                desks[log], views[log] = line, (seen := LineViews(line))
+                closing.callback(seen.close)
+                self._hear(log, line, read_there)
+        self.desks[RESERVATIONS] = SpreadDesk(desks)
+
+    async def _open_billing(self, closing: AsyncExitStack) -> None:
+        if self._here(BILLING):
+            await self._start(BILLING, self._billing)
+            self._hear(BILLING, self.back_office, self._read(self.data.billing, closing))
+        else:
+            line, read_there = self._reach(BILLING, closing)
+            self.back_office.open(line)
+            self._hear(BILLING, self.back_office, read_there)
+
+    async def _open_notifications(self, closing: AsyncExitStack) -> None:
+        if self._here(NOTIFICATIONS):
+            await self._start(NOTIFICATIONS, self._notifications)
+        elif self._is_front:
+            self._reach(NOTIFICATIONS, closing)
+
+    async def _open_delivery(self, closing: AsyncExitStack) -> None:
+        if self._here(DELIVERY):
+            self.bulletin = Bulletin(SqliteJournal(self.data.delivery_log), self.clock)
+            closing.callback(self.bulletin.close)
+            self._hear(DELIVERY, self.bulletin, self._read(self.data.delivery_log, closing))
+            await self._start(DELIVERY, self._delivery)
+        elif self._is_front:
+            self._hear(DELIVERY, *self._reach(DELIVERY, closing))
+
+    @property
+    def _is_front(self) -> bool:
+        return any(map(is_gateway, self.parts))
+
+    def _here(self, part: str) -> bool:
+        return not self.parts or part in self.parts
+
+    def _hear(self, log: str, source: Source, read: Log) -> None:
+        self.sources[log], self.logs[log] = source, read
+
+    def _read(self, journal: Path, closing: AsyncExitStack) -> JournalLog:
+        log = JournalLog(journal)
+        closing.callback(log.close)
+        return log
+
+    def _reach(self, part: str, closing: AsyncExitStack) -> tuple[Line, LineLog]:
+        """A line to a part in another process, and to its log."""
+        line = self.lines[part] = Line(part, self.data.door(part))
+        line.start()
+        closing.push_async_callback(line.stop)
+        if self._is_front:
+            self.services.reach(part, line.tell)
+        log = LineLog(line)
+        closing.callback(log.close)
+        return line, log
+
+    def _recover(self, path: Path, trade: Trade) -> Host:
         """A host on a journal, with its hotels rebuilt."""
         host = Host(SqliteJournal(path), self.clock, uuid7, trade)
         with tqdm(unit=" events", desc="recovering", disable=not sys.stderr.isatty(), leave=False) as bar:
             host.recover(lambda events: bar.update(events - bar.n) and None)
         return host
 
-    def _read_log(self, context: str, source: Source, path: Path, closing: AsyncExitStack) -> None:
-        self.sources[context] = source
-        self.logs[context] = JournalLog(path)
-        closing.callback(self.logs[context].close)
+    def _is_crowded(self) -> bool:
+        crowds: list[Partition | Line] = [*self.partitions.values(), *self.lines.values()]
+        return any(crowd.is_crowded() for crowd in crowds)
 
-    async def _start(self, name: str, furnish: Callable[[Service], AbstractAsyncContextManager[None]]) -> None:
-        """A service, which hears of all logs that there are so far."""
-        service = Service(name, furnish, self.logs, self.clock, self.partition.is_crowded)
+    async def _start(
+        self,
+        name: str,
+        furnish: Callable[[Service], AbstractAsyncContextManager[None]],
+        logs: Mapping[str, Log] | None = None,
+    ) -> None:
+        """A service, which hears of these logs, or of all that there are so far."""
+        service = Service(name, furnish, self.logs if logs is None else logs, self.clock, self._is_crowded)
         await self.services.start(service, self.sources)
 
     @asynccontextmanager
     async def _billing(self, service: Service) -> AsyncIterator[None]:
         """Billing, with a partition and a journal of its own."""
-        partition = Partition(partial(self._open, self.data.billing, BILLING_TRADE), self.clock)
+        partition = Partition(partial(self._recover, self.data.billing, BILLING_TRADE), self.clock, BILLING)
         await partition.start()
         try:
             with self._database(service):
                 self.back_office.open(partition)
-                service.follow(Subscribe("billing", BILLED), Biller(partition).take_in)
+                service.follow(Subscribe(BILLING, BILLED), Biller(partition).take_in)
                 yield
         finally:
             await partition.stop()
@@ -180,14 +245,14 @@ class Inn:
     @asynccontextmanager
     async def _notifications(self, service: Service) -> AsyncIterator[None]:
         """Notifications, which decides what guests are told, and the mailroom that tells them."""
-        async with self._courier() as send:
+        async with courier(self.outside, self.data.templates, self.data.mail, self.clock) as send:
             with self._database(service, create_outbox) as db:
                 outbox = SqliteOutbox(db, "mail")
                 pause_seconds = lambda attempts: delay_seconds(attempts, random())  # noqa: E731
                 mailroom = Mailroom("mail", outbox, send, pause_seconds, self.clock, service.busy)
                 notifier = NotifierHost(outbox, self.clock, mailroom.hear_of_news)
                 service.answering.update(notifier.answering)
-                service.follow(Subscribe("notifications", NOTED), notifier.take_in)
+                service.follow(Subscribe(NOTIFICATIONS, NOTED), notifier.take_in)
                 service.employ(mailroom)
                 try:
                     yield
@@ -195,52 +260,36 @@ class Inn:
                     notifier.close()
 
     @asynccontextmanager
-    async def _courier(self) -> AsyncIterator[Send]:
-        """Who carries letters: to the mail server, or into a folder where there is none."""
-        outside, letters = self.outside, Letters(self.data.templates)
-        if outside.smtp is None:
-            yield FolderCourier(self.data.mail, letters, outside.mail_from, self.clock)
-            return
-        courier = SmtpCourier(outside.smtp, letters, outside.mail_from, self.clock)
-        try:
-            yield courier
-        finally:
-            await courier.close()
-
-    @asynccontextmanager
     async def _delivery(self, service: Service) -> AsyncIterator[None]:
         """Delivery, which carries events out of the building."""
         outside = self.outside
         with self._database(service, create_endpoints) as db:
-            payments = Payments(self.back_office, self._providers(service), self.clock)
+            asked = providers(outside, self.data.provider_secret, service.ask, self.clock)
+            payments = Payments(self.back_office, asked, self.clock)
             service.answering.update(payments.answering)
             service.follow(Subscribe("payments", PAID), payments.take_in, portion_events=1)
             service.follow(Subscribe("archive"), Archive(outside.archive or str(self.data.archive)).take_in)
-            async with Poster(to_loopback=outside.webhooks_to_loopback) as poster, self._publishing(service):
+            async with Poster(to_loopback=outside.webhooks_to_loopback) as poster:
                 endpoints, publish = SqliteEndpoints(db), self.bulletin.publish
                 webhooks = Webhooks(endpoints, service, service.logs, poster, self.clock, uuid7, publish)
                 service.answering.update(webhooks.answering)
                 yield
 
-    @asynccontextmanager
-    async def _publishing(self, service: Service) -> AsyncIterator[None]:
-        """All events go to the broker, if there is one."""
-        async with AsyncExitStack() as ends:
-            if self.outside.broker:
-                broker = publisher(self.outside.broker)
-                ends.push_async_callback(broker.close)
-                service.follow(Subscribe("broker"), broker.take_in)
-            yield
+    async def _publish(self) -> None:
+        """What happens here goes to the broker, if there is one."""
+        logs = {log: read for log, read in self.logs.items() if self._here(log)}
+        if self.outside.broker and logs:
+            await self._start("-".join(("publisher", *self.parts)), self._publisher, logs)
 
-    def _providers(self, service: Service) -> dict[str, Provider]:
-        """Who can be asked for money. What the simulated one signs with stands in the data directory."""
-        if not self.outside.simulated_payments:
-            return {}
-        file = self.data.provider_secret
-        if not file.exists():
-            file.touch(0o600)
-            file.write_text(fresh_secret())
-        return {_SIMULATED: SimulatedProvider(_SIMULATED, file.read_text(), service.ask, self.clock)}
+    @asynccontextmanager
+    async def _publisher(self, service: Service) -> AsyncIterator[None]:
+        broker = publisher(self.outside.broker)
+        with self._database(service):
+            service.follow(Subscribe("-".join(("broker", *self.parts))), broker.take_in)
+            try:
+                yield
+            finally:
+                await broker.close()
 
     @contextmanager
     def _database(self, service: Service, *migrations: Migration) -> Iterator[Database]:
@@ -254,69 +303,169 @@ class Inn:
 
 
 @asynccontextmanager
-async def running(path: Path, outside: Outside, clock: Callable[[], int] = clock) -> AsyncIterator[Inn]:
-    """An inn on a data directory, stopped in good order at the end."""
+async def running(
+    path: Path, outside: Outside, clock: Callable[[], int] = clock, parts: Collection[str] = ()
+) -> AsyncIterator[Inn]:
+    """An inn, or these parts of it, on a data directory; stopped in good order at the end."""
     async with AsyncExitStack() as ends:
-        ends.enter_context(DataDirectory(path).ours())
-        inn = Inn(DataDirectory(path), outside, clock)
+        ends.enter_context(DataDirectory(path).ours(*parts, patience_seconds=_PATIENCE_SECONDS if parts else 0))
+        inn = Inn(DataDirectory(path), outside, clock, parts)
         await inn.open(ends)
         yield inn
 
 
-async def until_stopped(partition: Partition) -> None:
-    """Wait for SIGTERM or Ctrl-C; raises what ends the partition before that."""
+async def until_stopped(inn: Inn) -> None:
+    """Wait for SIGTERM or Ctrl-C; raises what ends a partition before that."""
     gc.collect()
     gc.freeze()  # what stands now stands for long: the collector need not look at it again
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    ended, asked_to = asyncio.create_task(partition.ended()), asyncio.create_task(stopped.wait())
-    await asyncio.wait({ended, asked_to}, return_when=asyncio.FIRST_COMPLETED)
-    if ended.done():
-        ended.result()
-    ended.cancel()
+    await first_of(inn, stopped.wait())
     print("Finishing what was accepted …", file=sys.stderr)
+
+
+async def first_of(inn: Inn, asked_to_end: Coroutine[object, object, object]) -> None:
+    """Wait until it is asked to end; raises what ends a partition before that."""
+    asked = asyncio.create_task(asked_to_end)
+    waited = {asked} | ({asyncio.create_task(inn.ended())} if inn.partitions else set())
+    for done in (await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED))[0]:
+        done.result()
 
 
 async def demo(options: argparse.Namespace) -> None:
     """Two furnished hotels on this machine alone."""
-    async with running(options.data, Outside.chosen(options)) as inn:
-        if not options.empty and inn.partition.position == 0:
-            await furnish(inn.desks, inn.services, sys.stderr.isatty())
+    outside = Outside.chosen(options)
+    begin(options)
+    async with running(options.data, outside) as inn:
+        await furnish_once(inn, options)
         async with serving(inn.app(), "127.0.0.1", options.port) as port:
-            print(
-                f"Front desk: http://127.0.0.1:{port}   API: http://127.0.0.1:{port}/docs   data: {options.data}",
-                file=sys.stderr,
-            )
-            print("Ctrl-C stops it; what was booked is there again at the next start.", file=sys.stderr)
-            await until_stopped(inn.partition)
+            welcome(options, port)
+            await until_stopped(inn)
+
+
+async def furnish_once(inn: Inn, options: argparse.Namespace) -> None:
+    """The demo's hotels, where there are none and some are wished for."""
+    for line in inn.lines.values():
+        await line.found()
+    if not options.empty and not any((await inn.desks[RESERVATIONS].positions()).values()):
+        await furnish(inn.desks, inn.services, sys.stderr.isatty())
+
+
+def welcome(options: argparse.Namespace, port: int) -> None:
+    """Say where to go."""
+    if options.run is serve:
+        print(f"Serving http://{options.host}:{port}, data: {options.data}", file=sys.stderr)
+        return
+    print(
+        f"Front desk: http://127.0.0.1:{port}   API: http://127.0.0.1:{port}/docs   data: {options.data}",
+        file=sys.stderr,
+    )
+    print("Ctrl-C stops it; what was booked is there again at the next start.", file=sys.stderr)
 
 
 async def serve(options: argparse.Namespace) -> None:
     """Production: keys are required."""
-    try:
-        keys = Keys.read(options.keys)
-    except (OSError, BadKeys, UnicodeDecodeError) as error:
-        raise CannotRun(f"serve needs a file of keys (--keys): {error}") from None
+    keys, outside = read_keys(options.keys), Outside.chosen(options)
+    begin(options)
     async with (
-        running(options.data, Outside.chosen(options)) as inn,
+        running(options.data, outside) as inn,
         serving(inn.app(keys), options.host, options.port) as port,
     ):
-        print(f"Serving http://{options.host}:{port}, data: {options.data}", file=sys.stderr)
-        await until_stopped(inn.partition)
+        welcome(options, port)
+        await until_stopped(inn)
+
+
+def begin(options: argparse.Namespace) -> list[str]:
+    """Make the data directory, if there is none; the partitions of reservations that there are."""
+    return [*reservations_logs(DataDirectory(options.data).partitions(options.partitions))]
+
+
+async def part(options: argparse.Namespace) -> None:
+    """One part of an inn, in a process of its own; the others are reached through their doors in the data directory."""
+    parts, outside = [options.part], Outside.chosen(options)
+    if options.part == RESERVATIONS:
+        parts = begin(options)
+        if options.partition is not None:
+            if not 0 <= options.partition < len(parts):
+                raise CannotRun(f"there is no partition {options.partition}: there are {len(parts)}")
+            parts = [parts[options.partition]]
+    async with running(options.data, outside, parts=parts) as inn, entrance(inn, options):
+        print(f"{', '.join(parts)}: ready, data: {options.data}", file=sys.stderr)
+        await until_stopped(inn)
+
+
+@asynccontextmanager
+async def entrance(inn: Inn, options: argparse.Namespace) -> AsyncIterator[None]:
+    """The gateway, where this part is one."""
+    if not any(map(is_gateway, inn.parts)):
+        yield
+        return
+    keys = read_keys(options.keys) if options.keys else None
+    async with serving(inn.app(keys), options.host, options.port, shared=True):
+        yield
+
+
+async def live(options: argparse.Namespace, part: str, stopped: threading.Event, begun: Callable[[], None]) -> None:
+    """One part of an inn, for its keeper."""
+    async with running(options.data, Outside.chosen(options), parts=[part]) as inn, entrance(inn, options):
+        begun()
+        await first_of(inn, asyncio.to_thread(stopped.wait))
+
+
+def processes(options: argparse.Namespace) -> None:
+    """All parts of an inn, each in a process of its own."""
+    data = DataDirectory(options.data)
+    Outside.chosen(options)
+    if options.run is demo:
+        options.host, options.keys = "127.0.0.1", None
+    else:
+        read_keys(options.keys)
+    reservations = begin(options)
+    with free_port(options.host, options.port) as options.port:
+        keeper = Keeper(lambda *life: run_async(live(options, *life)), partial(data.await_end, "keeper"))
+        with data.ours("keeper", patience_seconds=_PATIENCE_SECONDS):
+            try:
+                tend(keeper, [*reservations, BILLING, NOTIFICATIONS, DELIVERY])
+                run_async(front(options, lambda: tend(keeper, gateways(options.workers))))
+            finally:
+                keeper.rest()
+
+
+def tend(keeper: Keeper, parts: list[str]) -> None:
+    """Have them begin."""
+    if failure := keeper.tend(parts):
+        raise CannotRun(failure)
+
+
+async def front(options: argparse.Namespace, open_gateways: Callable[[], None]) -> None:
+    """What is left to the process that started the others: furnish, open, and wait for the end."""
+    async with running(options.data, Outside(), parts=[GATEWAY]) as inn:
+        if options.run is demo:
+            await furnish_once(inn, options)
+    open_gateways()
+    welcome(options, options.port)
+    await until_stopped(inn)
 
 
 def verify(options: argparse.Namespace) -> None:
     """Prove the promises over whole journals; prints a report, and ends with 1 where one is broken."""
     data = DataDirectory(options.data)
-    if not data.journal.exists():
+    if not data.journal(0).exists():
         raise CannotRun(f"{options.data} holds no journal; give the data directory with --data")
-    auditor, billing = Auditor(), BillingAuditor()
+    billing = BillingAuditor()
     with data.ours():
-        violations = _audit(data.journal, auditor, BOOKING)
+        auditors = [Auditor() for _ in range(data.partitions())]
+        violations: list[str] = []
+        for number, auditor in enumerate(auditors):
+            violations += _audit(data.journal(number), auditor, BOOKING)
         if data.billing.exists():
             violations += _audit(data.billing, billing, BILLING_TRADE)
-    counted = {"events": auditor.events, "hotels": len(auditor.hotels), "billing_events": billing.events}
+    counted = {
+        "events": sum(auditor.events for auditor in auditors),
+        "hotels": sum(len(auditor.hotels) for auditor in auditors),
+        "billing_events": billing.events,
+    }
     print(json.dumps({**counted, "violations": violations}, indent=2))
     if violations:
         raise CannotRun(f"{len(violations)} violations", EXIT_VIOLATED)
@@ -333,28 +482,6 @@ def _audit(path: Path, auditor: Auditor | BillingAuditor, trade: Trade) -> list[
         journal.close()
 
 
-async def replay(options: argparse.Namespace) -> None:
-    """Play a booking history through the HTTP API: of a running server, or of one that is started just for this."""
-    try:
-        async with own_server(Path(__file__)) if not options.url else nullcontext(options.url) as url:
-            tally, decisions = await play(url, options.hotel, options.history, options.rooms, sys.stderr.isatty())
-    except HistoryError as error:
-        raise CannotRun(str(error)) from None
-    if options.decisions:
-        options.decisions.write_text(decisions, encoding="ascii")
-    print(json.dumps(tally))
-
-
-async def answer_dead_letters(options: argparse.Namespace) -> None:
-    """List what subscribers could not take in, show one with its traceback, try it again, or go on without it."""
-    if options.action != "list" and not options.event:
-        raise CannotRun(f"say which: run.py dead-letters {options.action} SUBSCRIBER EVENT")
-    try:
-        print(await dead_letters(options.url, options.key, options.action, options.subscriber, options.event))
-    except CannotAsk as error:
-        raise CannotRun(str(error)) from None
-
-
 def run_async(work: Coroutine[object, object, None]) -> None:
     """Run on uvloop where there is one."""
     try:
@@ -369,19 +496,22 @@ def run_async(work: Coroutine[object, object, None]) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run a command; the exit code says how it ended."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("innkeeper").setLevel(logging.INFO)
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # what strangers send that is not HTTP is no error
     top = command_line(
         {"demo": demo, "serve": serve, "verify": verify, "replay": replay, "dead-letters": answer_dead_letters}
+        | dict.fromkeys((RESERVATIONS, BILLING, NOTIFICATIONS, DELIVERY, GATEWAY), part)
     )
     options = top.parse_args(with_command(arguments))
     try:
-        work = options.run(options)
+        run = processes if getattr(options, "processes", False) else options.run
+        work = run(options)
         if work is not None:
             run_async(work)
-    except CannotRun as error:
+    except (CannotRun, NoWayOut) as error:
         print(f"innkeeper: {error}", file=sys.stderr)
-        return error.code
+        return error.code if isinstance(error, CannotRun) else EXIT_USAGE
     except CannotListen as error:
         print(f"innkeeper: {error}", file=sys.stderr)
         return EXIT_IN_USE if error.in_use else EXIT_USAGE

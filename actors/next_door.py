@@ -4,20 +4,21 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
-from innkeeper.protocol.asking import Answer, Asked, Desk, Hearer
+from innkeeper.protocol.asking import Answer, Asked, Hearer, TellingDesk
 from innkeeper.protocol.record import Recorded
-from innkeeper.protocol.refusals import Unavailable
+from innkeeper.protocol.refusals import Refused, Unavailable
+from innkeeper.protocol.subscribing import Positions
 
 
 class NextDoor:
     """A `protocol.asking.Desk` before one that lives in another event loop. It is closed until `open`ed there."""
 
     def __init__(self) -> None:
-        self._desk: Desk | None = None
+        self._desk: TellingDesk | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._hearers: list[Hearer] = []
 
-    def open(self, desk: Desk) -> None:
+    def open(self, desk: TellingDesk) -> None:
         """This desk takes what is asked, from now on, in the loop that runs here."""
         self._desk, self._loop = desk, asyncio.get_running_loop()
         desk.hear(self._publish)
@@ -43,8 +44,15 @@ class NextDoor:
             return Answer(Unavailable("the desk is closed"))
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._desk.ask(asked), self._loop))
 
+    async def positions(self, hotel: str | None = None) -> Positions:
+        """See `protocol.asking.Desk`."""
+        if self._desk is None or self._loop is None:
+            raise Refused(Unavailable("the desk is closed"))
+        told = asyncio.run_coroutine_threadsafe(self._desk.positions(hotel), self._loop)
+        return await asyncio.wrap_future(told)
+
     def hear(self, hearer: Hearer) -> None:
-        """See `protocol.asking.Desk`. It is told in the loop that runs here."""
+        """See `protocol.asking.Source`. It is told in the loop that runs here."""
         self._hearers.append(told_in(asyncio.get_running_loop(), hearer))
 
     def _publish(self, position: int, records: Sequence[Recorded]) -> None:

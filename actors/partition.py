@@ -16,9 +16,11 @@ from time import monotonic
 
 from innkeeper.actors.host import Decided, Host
 from innkeeper.protocol.asking import Answer, Asked, Hearer
+from innkeeper.protocol.contexts import RESERVATIONS
 from innkeeper.protocol.limits import commands_per_batch_max, commands_waiting_max
 from innkeeper.protocol.record import Recorded
 from innkeeper.protocol.refusals import Unavailable
+from innkeeper.protocol.subscribing import Positions
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +34,9 @@ Waiting = tuple[Asked, "asyncio.Future[Answer]"]
 class Partition:
     """A host with its queue. All methods are for the event loop's thread."""
 
-    def __init__(self, open_host: Callable[[], Host], clock: Callable[[], int]) -> None:
+    def __init__(self, open_host: Callable[[], Host], clock: Callable[[], int], log: str = RESERVATIONS) -> None:
+        """Its events stand in the log of this name."""
+        self.log = log
         self.position = 0
         self.ready = False
         self._open_host = open_host
@@ -77,8 +81,12 @@ class Partition:
         """Were there many commands at once just now? May be asked from any thread."""
         return monotonic() - self._crowd_at < _CROWDED_SECONDS
 
-    def hear(self, hearer: Hearer) -> None:
+    async def positions(self, _: str | None = None) -> Positions:
         """See `protocol.asking.Desk`."""
+        return {self.log: self.position}
+
+    def hear(self, hearer: Hearer) -> None:
+        """See `protocol.asking.Source`."""
         self._hearers.append(hearer)
 
     def _publish(self, position: int, records: Sequence[Recorded]) -> None:

@@ -1,11 +1,12 @@
-"""All services of this process: who is asked what."""
+"""All services, in this process or behind a door: who is told what."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from innkeeper.actors.service import Service
 from innkeeper.protocol.asking import Source
+from innkeeper.protocol.contexts import ServiceMessage
 from innkeeper.protocol.limits import service_answer_seconds_max
 from innkeeper.protocol.refusals import NotFound, Refused, Unavailable
 from innkeeper.protocol.replies import Reply
@@ -20,26 +21,33 @@ from innkeeper.protocol.subscribing import (
 )
 
 R = TypeVar("R", bound=Reply)
+Ask = Callable[[ServiceMessage], Awaitable[Reply]]
 
 
 class Services:
-    """A `protocol.asking.Services`: each service in a thread of its own."""
+    """A `protocol.asking.Services`."""
 
     def __init__(self) -> None:
-        self._services: list[Service] = []
+        self._services: dict[str, Ask] = {}
+        self._ours: list[Service] = []
 
     async def start(self, service: Service, sources: Mapping[str, Source]) -> None:
-        """One more, which hears of what the sources of the logs that it follows commit; raises what stands in its
-        way."""
+        """One more, in a thread of its own, which hears of what the sources of the logs that it follows commit; raises
+        what stands in its way."""
         await service.start(sources)
-        self._services.append(service)
+        self._ours.append(service)
+        self.reach(service.name, service.ask)
+
+    def reach(self, name: str, ask: Ask) -> None:
+        """One more, which is asked in this way."""
+        self._services[name] = ask
 
     async def stop(self) -> None:
-        """Finish what is at hand, and end: last those that began first."""
-        while self._services:
-            await self._services.pop().stop()
+        """Those of this process finish what is at hand, and end: last those that began first."""
+        while self._ours:
+            await self._ours.pop().stop()
 
-    async def ask(self, message: object) -> Reply:
+    async def ask(self, message: ServiceMessage) -> Reply:
         """See `protocol.asking.Services`."""
         try:
             async with asyncio.timeout(service_answer_seconds_max):
@@ -51,25 +59,31 @@ class Services:
                         letters = await self._ask_all(message, DeadLettersReply)
                         return DeadLettersReply(tuple(one for reply in letters for one in reply.dead_letters))
                     case PauseSubscriber() | Redrive() | AwaitSubscriber():
-                        return await self._with_subscriber(message.subscriber).ask(message)
-                    case _:
-                        return await self._answering(type(message)).ask(message)
+                        return await self._ask_whose(message.subscriber, message)
+                    case _ if message.service in self._services:
+                        return await self._services[message.service](message)
         except TimeoutError:
             raise Refused(Unavailable("the service does not answer")) from None
+        raise Refused(Unavailable(f"{message.service} is not running"))
 
-    async def _ask_all(self, message: object, kind: type[R]) -> list[R]:
-        replies = await asyncio.gather(*(service.ask(message) for service in self._services))
-        assert all(isinstance(reply, kind) for reply in replies)
-        return replies  # type: ignore[return-value]
+    async def _ask_all(self, message: ServiceMessage, kind: type[R]) -> list[R]:
+        """The answers of those who are there."""
+        replies = await asyncio.gather(*(ask(message) for ask in self._services.values()), return_exceptions=True)
+        answers = [reply for reply in replies if isinstance(reply, kind)]
+        for failure in replies:
+            if isinstance(failure, BaseException) and not (isinstance(failure, Refused) and answers):
+                raise failure
+        return answers
 
-    def _with_subscriber(self, name: str) -> Service:
-        for service in self._services:
-            if name in service.workers:
-                return service
-        raise Refused(NotFound("subscriber", name))
-
-    def _answering(self, kind: type) -> Service:
-        for service in self._services:
-            if kind in service.answering:
-                return service
-        raise Refused(Unavailable("the service for this is not running"))
+    async def _ask_whose(self, subscriber: str, message: ServiceMessage) -> Reply:
+        """The answer of the service in which this subscriber lives: most are named like theirs."""
+        missing = Refused(NotFound("subscriber", subscriber))
+        for name in sorted(self._services, key=lambda name: name != subscriber):
+            try:
+                return await self._services[name](message)
+            except Refused as refused:
+                if not isinstance(refused.refusal, NotFound):
+                    missing = refused
+                elif refused.refusal.kind != "subscriber":
+                    raise
+        raise missing

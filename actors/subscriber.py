@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 from innkeeper.actors.worker import Worker
+from innkeeper.protocol.contexts import rank_of
 from innkeeper.protocol.limits import subscriber_portion_events_max
+from innkeeper.protocol.refusals import Refused
 from innkeeper.protocol.subscribing import (
     Cursor,
     DeadLetter,
@@ -43,6 +45,8 @@ class Subscriber(Worker):
     ) -> None:
         super().__init__(cursors[0].state().name, clock, busy)
         self._cursors = cursors
+        ranks = [rank_of(cursor.log) for cursor in cursors]
+        self._before = [[one for one, other in enumerate(ranks) if other < rank] for rank in ranks]
         self._turn = 0
         self._seen = self._followed = [0] * len(cursors)
         self._handle = handle
@@ -53,13 +57,20 @@ class Subscriber(Worker):
         """Take in the next portion; was there any? Raises where nothing can be taken in now."""
         for _ in self._cursors:
             cursor = self._cursors[self._turn]
-            portion = cursor.portion(self.clock(), self._limit(), self._end(self._turn))
+            portion = self._portion(cursor)
             if portion is not None:
                 self.waits_for_news = False
                 await self._take_in(cursor, portion)
                 return True
             self._next_turn()
         return False
+
+    def _portion(self, cursor: Cursor) -> Portion | None:
+        """What to take in next; nothing from a log that cannot be read now, whose source will be heard of again."""
+        try:
+            return cursor.portion(self.clock(), self._limit(), self._end(self._turn))
+        except Refused:
+            return None
 
     def due_at(self) -> int | None:
         """See `Worker`."""
@@ -102,13 +113,14 @@ class Subscriber(Worker):
         return next((letter for letter in found if letter is not None), None)
 
     def _end(self, turn: int) -> int:
-        """Up to where this log may be taken in: what followed from the logs before it waits until they have come to
+        """Up to where this log may be taken in: what followed from the logs of lower rank waits until they have come to
         where they were when it was seen."""
-        if turn == 0:
-            return self._cursors[0].end
+        before = self._before[turn]
+        if not before:
+            return self._cursors[turn].end
         ends = [cursor.end for cursor in reversed(self._cursors)][::-1]  # the first log is looked at last
         for seen in (self._seen, ends):
-            if all(cursor.position >= end for cursor, end in zip(self._cursors[:turn], seen, strict=False)):
+            if all(self._cursors[one].position >= seen[one] for one in before):
                 self._followed, self._seen = seen, ends
         return self._followed[turn]
 

@@ -136,13 +136,15 @@ def _kept() -> None:
     return
 
 
+Notify = Callable[[TellOfPayment], Awaitable[object]]
+"""Takes a notification as it comes from a provider."""
+
+
 class SimulatedProvider:
     """A provider for demos and tests. The token says what it does: `decline` refuses, `late` or `late-3` (seconds)
     leaves the answer to a notification, anything else gets the money at once. It forgets everything when it ends."""
 
-    def __init__(
-        self, name: str, secret: str, notify: Callable[[TellOfPayment], Awaitable[object]], clock: Callable[[], int]
-    ) -> None:
+    def __init__(self, name: str, secret: str, notify: Notify, clock: Callable[[], int]) -> None:
         self.secrets: tuple[str, ...] = (secret,)
         self._name = name
         self._notify = notify

@@ -8,6 +8,7 @@ from innkeeper.http import rendering
 from innkeeper.http.parsing import body_of
 from innkeeper.http.rendering import json_response
 from innkeeper.protocol.asking import Services
+from innkeeper.protocol.contexts import ServiceMessage
 from innkeeper.protocol.replies import Reply
 from innkeeper.protocol.subscribing import (
     DeadLettersReply,
@@ -30,7 +31,7 @@ class NoFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 no_fields = msgspec.json.Decoder(NoFields)
 
 
-async def ask(request: web.Request, message: object, kind: type[R]) -> R:
+async def ask(request: web.Request, message: ServiceMessage, kind: type[R]) -> R:
     """Ask the services. Raises `Refused`."""
     reply = await request.app[SERVICES].ask(message)
     assert isinstance(reply, kind)

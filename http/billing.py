@@ -9,7 +9,7 @@ from aiohttp import web
 from innkeeper.http import billing_resources as resources
 from innkeeper.http.back_office import SERVICES
 from innkeeper.http.documents import HTML_HEADERS, html_document, pdf_document
-from innkeeper.http.handlers import DESKS, ask
+from innkeeper.http.handlers import DESK, ask
 from innkeeper.http.parsing import Page, body_of, query_of
 from innkeeper.http.rendering import json_response, page
 from innkeeper.protocol import billing_commands as commands
@@ -26,7 +26,7 @@ from innkeeper.protocol.billing_replies import (
 )
 from innkeeper.protocol.billing_terms import BillingPlan, ChargeKind, PartyPlan
 from innkeeper.protocol.commands import Command
-from innkeeper.protocol.contexts import BILLING, RESERVATIONS
+from innkeeper.protocol.contexts import BILLING
 from innkeeper.protocol.money import Money
 from innkeeper.protocol.payments import NewsTaken, TellOfPayment
 from innkeeper.protocol.queries import Query
@@ -131,8 +131,8 @@ class DocumentForm(Request, frozen=True):
 
 async def _ask(request: web.Request, message: Command | Query, kind: type[R]) -> tuple[R, dict[str, str]]:
     """Ask billing, once it has heard of all that was acknowledged before this request."""
-    heard = AwaitSubscriber("billing", {RESERVATIONS: request.app[DESKS][RESERVATIONS].position})
-    await request.app[SERVICES].ask(heard)
+    ends = await request.app[DESK].positions(message.hotel)
+    await request.app[SERVICES].ask(AwaitSubscriber("billing", ends))
     return await ask(request, message, kind, BILLING)
 
 

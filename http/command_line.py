@@ -6,10 +6,29 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from innkeeper.http.dead_letters import ACTIONS
+from innkeeper.protocol import limits
+from innkeeper.protocol.contexts import BILLING, DELIVERY, GATEWAY, NOTIFICATIONS, RESERVATIONS
 
-MAIL_FROM = "reservations@localhost"
+EXIT_USAGE = 2
+
+_PARTS = {
+    RESERVATIONS: "one part of an inn alone: its hotels, all or those of one partition",
+    BILLING: "one part of an inn alone: folios, payments and invoices",
+    NOTIFICATIONS: "one part of an inn alone: letters to guests",
+    DELIVERY: "one part of an inn alone: webhooks, archive and payment providers",
+    GATEWAY: "one part of an inn alone: HTTP; several may share a port",
+}
+_BROKER = "events go there: amqp://user:password@host/ or kafka://host:port (local: from process to process)"
 
 Run = Callable[[argparse.Namespace], object]
+
+
+class CannotRun(Exception):
+    """Why the program ends at once, for the person at the terminal; `code` for the script that called."""
+
+    def __init__(self, message: str, code: int = EXIT_USAGE) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def command_line(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
@@ -28,22 +47,36 @@ def command_line(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
 
     demo_options = command("demo", "two furnished hotels on this machine alone (the default)")
     serve_options = command("serve", "production: listens where you say, and asks for keys")
+    parts = {name: command(name, text) for name, text in _PARTS.items()}
     verify_options = command("verify", "prove the promises over a whole journal")
-    for options in (demo_options, serve_options, verify_options):
+    wholes = (demo_options, serve_options)
+    for options in (*wholes, *parts.values(), verify_options):
         option(options, "--data", Path, "data", "the data directory")
-    for options in (demo_options, serve_options):
+    for options in (*wholes, *parts.values()):
+        option(options, "--broker", str, "", _BROKER)
+    for name, options in parts.items():
+        options.set_defaults(part=name)
+    for options in (*wholes, parts[RESERVATIONS]):
+        option(options, "--partitions", _from_1_to(limits.partitions_max), None, "spread hotels over so many, for ever")
+    option(parts[RESERVATIONS], "--partition", int, None, "only the partition of this number, from 0 (all)")
+    for options in (*wholes, parts[GATEWAY]):
         option(options, "--port", port_number, "8080", "the port to listen on; 0 takes any that is free")
+    for options in (*wholes, parts[DELIVERY]):
         option(options, "--archive", str, "", "the archive of all events: any fsspec URL (a folder in --data)")
-        option(options, "--smtp", str, "", "the mail server: smtp://user:password@host (letters go to DATA/mail)")
-        option(options, "--mail-from", str, MAIL_FROM, "the address that letters come from")
-        option(
-            options, "--broker", str, "", "publish all events there: amqp://user:password@host/ or kafka://host:port"
-        )
         switch(options, "--webhooks-to-loopback", "let webhooks go to this machine, and nowhere else")
+    for options in (*wholes, parts[NOTIFICATIONS]):
+        option(options, "--smtp", str, "", "the mail server: smtp://user:password@host (letters go to DATA/mail)")
+        option(options, "--mail-from", str, "", "the address that letters come from")
+    for options in wholes:
+        switch(options, "--processes", "each part in a process of its own, which is started again when it dies")
+        option(options, "--workers", _from_1_to(limits.workers_max), "1", "so many gateways, with --processes")
     switch(demo_options, "--empty", "no hotels yet")
-    switch(serve_options, "--simulated-payments", "a payment provider that only plays, as in the demo")
-    option(serve_options, "--host", str, "0.0.0.0", "the address to listen on")
-    option(serve_options, "--keys", Path, "keys", "a file with a line name:key for each client")
+    demo_options.set_defaults(simulated_payments=True)
+    for options in (serve_options, parts[DELIVERY], parts[GATEWAY]):
+        switch(options, "--simulated-payments", "a payment provider that only plays, as in the demo")
+    for options in (serve_options, parts[GATEWAY]):
+        option(options, "--host", str, "0.0.0.0", "the address to listen on")
+        option(options, "--keys", Path, "keys", "a file with a line name:key for each client")
     replay_options = command("replay", "play a booking history (CSV) through the HTTP API")
     replay_options.add_argument("history", type=Path, metavar="HISTORY.csv", help="the bookings and their fates")
     option(replay_options, "--rooms", Path, None, "how many rooms of each type (CSV)", metavar="ROOMS.csv")
@@ -95,6 +128,15 @@ def switch(options: argparse.ArgumentParser, name: str, text: str) -> None:
 def variable(name: str) -> str:
     """The environment variable of an option: `--port` is INNKEEPER_PORT."""
     return "INNKEEPER_" + name.strip("-").upper().replace("-", "_")
+
+
+def _from_1_to(most: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not 1 <= int(text) <= most:
+            raise ValueError(text)
+        return int(text)
+
+    return number
 
 
 def port_number(text: str) -> int:

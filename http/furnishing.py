@@ -112,7 +112,7 @@ async def furnish(desks: Mapping[str, Desk], services: Services, progress: bool 
             opened = await _ask(desk, OpenHotel(plan.id or "", plan))
             if not isinstance(opened, HotelReply):
                 raise CannotFurnish(f"{plan.name} could not be opened: {opened}")
-            await services.ask(AwaitSubscriber("billing", {RESERVATIONS: desk.position}))
+            await services.ask(AwaitSubscriber("billing", await desk.positions(opened.hotel.id)))
             billed = await _ask(desks[BILLING], ChangeBillingTerms(opened.hotel.id, BILLING_PLANS[opened.hotel.id]))
             if not isinstance(billed, LedgerReply):
                 raise CannotFurnish(f"{plan.name} cannot bill: {billed}")

@@ -49,7 +49,7 @@ from innkeeper.protocol.queries import DescribeHotel, FindAvailability, FindBook
 from innkeeper.protocol.refusals import NotAllowed, NotFound, Refusal, Refused, Unavailable, invalid
 from innkeeper.protocol.replies import AuditReply, AvailabilityReply, BookingReply, HotelReply, Reply
 from innkeeper.protocol.stay import check_stay
-from innkeeper.protocol.subscribing import Log
+from innkeeper.protocol.subscribing import Log, Positions
 from innkeeper.protocol.views import BadCursor, BookingSearch, Views
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -103,11 +103,11 @@ class RefusedAnswer(Refused):
         self.headers = headers
 
 
-async def view(request: web.Request, read: Callable[[Views, int], T]) -> T:
-    """Read from the views, as of everything acknowledged before this request."""
-    position = request.app[DESK].position
+async def view(request: web.Request, hotel: str | None, read: Callable[[Views, Positions], T]) -> T:
+    """Read from the views of a hotel, or of all, as of everything acknowledged before this request."""
+    positions = await request.app[DESK].positions(hotel)
     try:
-        return await asyncio.to_thread(read, request.app[VIEWS], position)
+        return await asyncio.to_thread(read, request.app[VIEWS], positions)
     except BadCursor:
         raise invalid("cursor", "unknown", "this cursor was not given out by this list") from None
 
@@ -123,7 +123,7 @@ async def open_hotel(request: web.Request) -> web.Response:
 async def list_hotels(request: web.Request) -> web.Response:
     """GET /v1/hotels"""
     asked = query_of(request, Page)
-    hotels, cursor = await view(request, lambda views, position: views.hotels(position, asked.limit, asked.cursor))
+    hotels, cursor = await view(request, None, lambda views, ends: views.hotels(ends, asked.limit, asked.cursor))
     return json_response(rendering.page(map(rendering.hotel_resource, hotels), cursor))
 
 
@@ -160,7 +160,9 @@ async def list_bookings(request: web.Request) -> web.Response:
     search = BookingSearch(
         hotel, asked.status, asked.room_type, asked.room, asked.arrival_from, asked.arrival_to, asked.q
     )
-    found = await view(request, lambda views, position: views.bookings(position, search, asked.limit, asked.cursor))
+    found = await view(
+        request, search.hotel, lambda views, ends: views.bookings(ends, search, asked.limit, asked.cursor)
+    )
     return json_response(rendering.page(map(rendering.booking_resource, found.bookings), found.cursor))
 
 
@@ -182,7 +184,7 @@ async def _forgotten(request: web.Request, hotel: str, booking: str, refused: Re
     """A booking that the hotel has put out of its mind, because nothing can change it any more."""
     if not isinstance(refused.refusal, NotFound) or refused.refusal.kind != "booking":
         return None
-    return await view(request, lambda views, position: views.booking(position, hotel, booking))
+    return await view(request, hotel, lambda views, ends: views.booking(ends, hotel, booking))
 
 
 async def _act(request: web.Request, command: ActionCommand) -> web.Response:
@@ -211,7 +213,7 @@ async def act_on_booking(request: web.Request) -> web.Response:
 async def show_history(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/bookings/{booking}/history"""
     hotel, booking = request.match_info["hotel"], request.match_info["booking"]
-    records = await view(request, lambda views, position: views.history(position, hotel, booking))
+    records = await view(request, hotel, lambda views, ends: views.history(ends, hotel, booking))
     if not records:
         raise Refused(NotFound("booking", booking))
     return json_response(rendering.page(map(cloud_event, records), None))
@@ -221,7 +223,7 @@ async def show_tape_chart(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/tape-chart"""
     hotel, window = request.match_info["hotel"], query_of(request, Window)
     check_stay(window.from_, window.to, limits.tape_chart_nights_max, ("from", "to"))
-    chart = await view(request, lambda views, position: views.chart(position, hotel, window.from_, window.to))
+    chart = await view(request, hotel, lambda views, ends: views.chart(ends, hotel, window.from_, window.to))
     if chart is None:
         raise Refused(NotFound("hotel", hotel))
     return json_response(rendering.tape_chart(*chart, window.from_, window.to))
@@ -234,11 +236,19 @@ async def audit_night(request: web.Request) -> web.Response:
     return json_response(rendering.audit(reply), headers=headers)
 
 
+def log_of(request: web.Request, name: str) -> Log:
+    """The log of this name."""
+    logs = request.app[LOGS]
+    if name not in logs:
+        raise invalid("log", "one_of", f"{name!r} is not one of the logs: {', '.join(logs)}")
+    return logs[name]
+
+
 async def list_events(request: web.Request) -> web.Response:
     """GET /v1/events"""
     asked = query_of(request, LogPosition)
     after = asked.after if asked.cursor is None else asked.cursor
-    records = await asyncio.to_thread(request.app[LOGS][asked.log].read, after, asked.limit)
+    records = await asyncio.to_thread(log_of(request, asked.log).read, after, asked.limit)
     cursor = str(records[-1][0]) if len(records) == asked.limit else None
     return json_response(rendering.page(map(cloud_event, records), cursor))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
+from innkeeper.http.command_line import CannotRun
 from innkeeper.http.parsing import Malformed
 from innkeeper.http.problems import Handler
 
@@ -22,6 +23,14 @@ _OPEN_PATHS = ("/health/", "/v1/payment-providers/")  # providers sign what they
 
 class BadKeys(ValueError):
     """The file of keys cannot be used; the message says why."""
+
+
+def read_keys(path: Path) -> "Keys":
+    """The keys in a file, for a command that asks for one. Raises CannotRun."""
+    try:
+        return Keys.read(path)
+    except (OSError, BadKeys, UnicodeDecodeError) as error:
+        raise CannotRun(f"a file of keys is needed (--keys): {error}") from None
 
 
 class Keys:

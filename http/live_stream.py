@@ -66,6 +66,8 @@ class Ring:
 
     def hear(self, position: int, records: Sequence[Recorded]) -> None:
         """What was committed just now, up to this position."""
+        if position - len(records) != self.position:  # what is between stands in the log
+            self._ring.clear()
         self._ring.extend(Told(place, record) for place, record in enumerate(records, position - len(records) + 1))
         self.position = position
 
@@ -98,6 +100,7 @@ class LiveStream:
 
     def __init__(self, sources: Mapping[str, Source], logs: Mapping[str, Log]) -> None:
         """Each log is heard at the source of the same name."""
+        self._logs = [*logs]
         self._rings = [Ring(log, sources[name].position) for name, log in logs.items()]
         self._woken = self.positions
         self._waiting: dict[str | None, dict[tuple[str, ...], list[asyncio.Future[Positions]]]] = {}
@@ -106,6 +109,11 @@ class LiveStream:
         self.listeners = 0
         for name, ring in zip(logs, self._rings, strict=True):
             sources[name].hear(partial(self._hear, ring))
+
+    @property
+    def ends(self) -> dict[str, int]:
+        """Where each log ends; -1 where that is not known."""
+        return dict(zip(self._logs, self.positions, strict=True))
 
     @property
     def positions(self) -> Positions:
@@ -130,6 +138,8 @@ class LiveStream:
         """Tell this client all that it wishes to hear behind these positions, until it leaves or reads too slowly."""
         if self.listeners >= limits.listeners_max:
             raise Refused(Unavailable("too many are listening"))
+        if min(self.positions) < 0:
+            raise Refused(Unavailable("not all logs can be heard yet"))
         response = web.StreamResponse(headers=_HEADERS | headers)
         self.listeners += 1
         try:

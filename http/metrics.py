@@ -75,7 +75,11 @@ class Metrics(Collector):
         for (method, route, status), tally in self._tallies.items():
             requests.add_metric((method, route, str(status)), tally.buckets(), tally.seconds)
         yield requests
-        yield CounterMetricFamily("innkeeper_events", "Events in the journal", self._desk.position)
+        events = CounterMetricFamily("innkeeper_events", "Events in each log", labels=("log",))
+        for log, position in self._stream.ends.items():
+            if position >= 0:
+                events.add_metric((log,), position)
+        yield events
         yield GaugeMetricFamily("innkeeper_commands_waiting", "Commands without an answer yet", self._desk.waiting)
         yield GaugeMetricFamily("innkeeper_listeners", "Who listens to the live stream", self._stream.listeners)
         yield GaugeMetricFamily("innkeeper_ready", "Does the partition take commands?", self._desk.ready)

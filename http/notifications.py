@@ -3,10 +3,9 @@
 import msgspec
 from aiohttp import web
 from innkeeper.http.back_office import ask
-from innkeeper.http.handlers import DESKS
+from innkeeper.http.handlers import DESK
 from innkeeper.http.parsing import body_of
 from innkeeper.http.rendering import json_response
-from innkeeper.protocol.contexts import RESERVATIONS
 from innkeeper.protocol.notification_terms import (
     ChangeNotificationTerms,
     NotificationTerms,
@@ -41,9 +40,9 @@ async def change_notification_terms(request: web.Request) -> web.Response:
 
 async def _answer(request: web.Request, message: ShowNotificationTerms | ChangeNotificationTerms) -> web.Response:
     """Ask notifications, once it has heard of all that was acknowledged before this request."""
-    positions = {RESERVATIONS: request.app[DESKS][RESERVATIONS].position}
-    (state,) = (await ask(request, AwaitSubscriber("notifications", positions), SubscribersReply)).subscribers
-    if state.positions[RESERVATIONS] < positions[RESERVATIONS]:
+    ends = await request.app[DESK].positions(message.hotel)
+    (state,) = (await ask(request, AwaitSubscriber("notifications", ends), SubscribersReply)).subscribers
+    if any(state.positions[log] < end for log, end in ends.items()):
         raise Refused(Unavailable("notifications has not heard of everything yet"))
     terms = (await ask(request, message, NotificationTermsReply)).terms
     return json_response(NotificationTermsResource(terms.language, terms.reminder_days, terms.reminder_at))

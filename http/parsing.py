@@ -10,7 +10,7 @@ from aiohttp import web
 from innkeeper.protocol import limits, wire
 from innkeeper.protocol.booking import Status
 from innkeeper.protocol.commands import ACTIONS, ActionCommand
-from innkeeper.protocol.contexts import RESERVATIONS, Context
+from innkeeper.protocol.contexts import RESERVATIONS
 from innkeeper.protocol.refusals import FieldError, Invalid, NotFound, Refused, invalid
 from innkeeper.protocol.text import Line
 from msgspec import Meta
@@ -73,7 +73,7 @@ class LogPosition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     after: Annotated[int, Meta(ge=0, le=_POSITION_MAX)] = 0
     cursor: Annotated[int, Meta(ge=0, le=_POSITION_MAX)] | None = None
     limit: Annotated[int, Meta(ge=1, le=limits.list_entries_max)] = limits.list_entries_default
-    log: Context = RESERVATIONS
+    log: Line = RESERVATIONS
 
 
 class StreamQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -34,6 +34,10 @@ STATUS: dict[type[Refusal], int] = {
     refusals.Unavailable: 503,
 }
 
+_AGAIN = {
+    False: "nothing was done, try again",
+    True: "it may have been done: ask again, with the same Idempotency-Key",
+}
 _DETAILS: dict[type[Refusal], Callable[[Any], str]] = {
     refusals.Invalid: lambda refusal: "; ".join(f"{e.field}: {e.message}" for e in refusal.errors),
     refusals.NotFound: lambda refusal: f"there is no {refusal.kind} {refusal.name!r} here",
@@ -47,7 +51,7 @@ _DETAILS: dict[type[Refusal], Callable[[Any], str]] = {
     refusals.StaleVersion: lambda refusal: f"the booking has changed; its version is {refusal.version} now",
     refusals.BadSignature: lambda refusal: f"the signature is not good: {refusal.reason}",
     refusals.KeyReused: lambda _: "this idempotency key was used before, for another request",
-    refusals.Unavailable: lambda refusal: f"{refusal.reason}; nothing was done, try again",
+    refusals.Unavailable: lambda refusal: f"{refusal.reason}; {_AGAIN[refusal.unknown]}",
 }
 
 _TITLES = {

@@ -6,11 +6,12 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 from innkeeper.http.back_office import ask, no_fields
+from innkeeper.http.handlers import log_of
 from innkeeper.http.keys import BY
 from innkeeper.http.parsing import body_of, query_of
 from innkeeper.http.rendering import json_response, page
 from innkeeper.protocol import limits
-from innkeeper.protocol.contexts import RESERVATIONS, Context
+from innkeeper.protocol.contexts import RESERVATIONS
 from innkeeper.protocol.instants import instant
 from innkeeper.protocol.refusals import invalid
 from innkeeper.protocol.text import Line
@@ -97,7 +98,7 @@ class ReplayStart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Behind which position of which log."""
 
     after: Annotated[int, Meta(ge=0, le=2**53)]
-    log: Context = RESERVATIONS
+    log: Line = RESERVATIONS
 
 
 _plan = msgspec.json.Decoder(WebhookPlan)
@@ -155,6 +156,7 @@ async def rotate_secret(request: web.Request) -> web.Response:
 async def replay_events(request: web.Request) -> web.Response:
     """POST /v1/webhooks/{webhook}/actions/replay"""
     start = await body_of(request, _replay_start)
+    log_of(request, start.log)
     return await _told(request, ReplayFrom(_id(request), start.after, start.log))
 
 

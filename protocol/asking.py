@@ -5,10 +5,12 @@ from typing import Protocol
 
 import msgspec
 from innkeeper.protocol.commands import Command
+from innkeeper.protocol.contexts import ServiceMessage
 from innkeeper.protocol.queries import Query
 from innkeeper.protocol.record import Recorded
 from innkeeper.protocol.refusals import Refusal
 from innkeeper.protocol.replies import Reply
+from innkeeper.protocol.subscribing import Positions
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
@@ -36,7 +38,7 @@ Hearer = Callable[[int, Sequence[Recorded]], None]
 class Services(Protocol):
     """The services that listen: billing, notifications, delivery; in this process, or a way to them."""
 
-    async def ask(self, message: object) -> Reply:
+    async def ask(self, message: ServiceMessage) -> Reply:
         """The answer of whichever service it is for. Raises `Refused`."""
 
 
@@ -45,14 +47,15 @@ class Source(Protocol):
 
     @property
     def position(self) -> int:
-        """The position in the journal of the last event that was acknowledged."""
+        """The position in the log of the last event that was acknowledged; -1 while that is not known."""
 
     def hear(self, hearer: Hearer) -> None:
-        """From now on tell it of each commit, in order and without a gap, as soon as it is on disk."""
+        """From now on tell it of each commit, in order, as soon as it is on disk. Where a position is told that lies
+        further on than the events that were told with it, what is between stands in the log."""
 
 
-class Desk(Source, Protocol):
-    """Whoever takes commands: a partition in this process, or a way to one."""
+class Desk(Protocol):
+    """Whoever takes commands: a partition in this process, or a way to one, or to several."""
 
     @property
     def ready(self) -> bool:
@@ -64,3 +67,11 @@ class Desk(Source, Protocol):
 
     async def ask(self, asked: Asked) -> Answer:
         """The answer, once its effects are on disk."""
+
+    async def positions(self, hotel: str | None = None) -> Positions:
+        """Where the log ends that tells of this hotel (of all hotels: each log). What was acknowledged before this was
+        asked stands before that. Raises `Refused`."""
+
+
+class TellingDesk(Desk, Source, Protocol):
+    """A desk that also tells of what it commits."""

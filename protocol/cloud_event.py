@@ -6,7 +6,7 @@ import msgspec
 from innkeeper.protocol import wire
 from innkeeper.protocol.contexts import RESERVATIONS
 from innkeeper.protocol.events import BookingEvent, Event
-from innkeeper.protocol.instants import instant
+from innkeeper.protocol.instants import instant, microseconds
 from innkeeper.protocol.record import Entry, Recorded
 from msgspec import UNSET, UnsetType
 
@@ -60,3 +60,34 @@ def _source(record: Recorded) -> str:
 def cloud_event_json(entry: Entry) -> bytes:
     """The same, as JSON."""
     return _encode(cloud_event(entry))
+
+
+class _Told(msgspec.Struct):
+    """The parts of a CloudEvent from which ours can be made again."""
+
+    id: str
+    source: str
+    type: str
+    time: datetime
+    sequence: str
+    correlationid: str
+    causationid: str
+    by: str
+    position: int
+    data: msgspec.Raw
+
+
+_decode = msgspec.json.Decoder(_Told).decode
+
+
+def entry_of(body: bytes) -> Entry:
+    """The entry of the log that `cloud_event_json` was given. Raises ValueError, and says what is wrong."""
+    told = _decode(body)
+    _, hotels, hotel, *_ = f"{told.source}//".split("/")
+    record = Recorded(
+        hotel, int(told.sequence), microseconds(told.time), told.by, told.correlationid, told.causationid,
+        wire.decode_event_json(told.type, told.data),
+    )  # fmt: skip
+    if hotels != "hotels" or record.id != told.id or told.position < 1:
+        raise ValueError(f"this is not an event of ours: {told.id!r} of {told.source!r}")
+    return told.position, record

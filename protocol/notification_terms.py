@@ -1,9 +1,10 @@
 """How a hotel writes to its guests: in which language, and when it reminds them; how to ask for that and change it."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 from innkeeper.protocol import limits
+from innkeeper.protocol.contexts import NOTIFICATIONS, ServiceMessage
 from innkeeper.protocol.replies import Reply
 from innkeeper.protocol.text import ClockTime, Language
 from msgspec import Meta
@@ -20,16 +21,20 @@ class NotificationTerms(
     reminder_at: ClockTime = "10:00"
 
 
-class ShowNotificationTerms(msgspec.Struct, frozen=True):
+class NotificationMessage(ServiceMessage, frozen=True):
+    """The base of what notifications is asked and told."""
+
+    service: ClassVar[str] = NOTIFICATIONS
+    hotel: str
+
+
+class ShowNotificationTerms(NotificationMessage, frozen=True):
     """On which terms does this hotel write to its guests?"""
 
-    hotel: str
 
-
-class ChangeNotificationTerms(msgspec.Struct, frozen=True):
+class ChangeNotificationTerms(NotificationMessage, frozen=True):
     """On these, in whatever is decided from now on."""
 
-    hotel: str
     terms: NotificationTerms
 
 

@@ -5,9 +5,10 @@ however often it is asked.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, ClassVar, Literal, Protocol
 
 import msgspec
+from innkeeper.protocol.contexts import DELIVERY, ServiceMessage
 from innkeeper.protocol.replies import Reply
 from innkeeper.protocol.text import Line, Slug
 from msgspec import Meta
@@ -59,8 +60,10 @@ class Provider(Protocol):
         """Give so much back; `refund` names this one of several."""
 
 
-class TellOfPayment(msgspec.Struct, frozen=True):
+class TellOfPayment(ServiceMessage, frozen=True):
     """A notification as it came from a provider, signed with Standard Webhooks headers (their names in lower case)."""
+
+    service: ClassVar[str] = DELIVERY
 
     provider: str
     headers: Mapping[str, str]

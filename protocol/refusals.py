@@ -112,10 +112,12 @@ class KeyReused(Refusal, frozen=True):
 
 
 class Unavailable(Refusal, frozen=True):
-    """Not now: too busy, or the effects could not be put on disk. Nothing was acknowledged; try again."""
+    """Not now: too busy, or the effects could not be put on disk. Nothing was acknowledged; try again. Where `unknown`
+    it may have been done all the same, as where the line was lost before the answer."""
 
     code: ClassVar[str] = "unavailable"
     reason: str
+    unknown: bool = False
 
 
 class Refused(ValueError):

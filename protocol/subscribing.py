@@ -5,9 +5,10 @@ each event has its effects exactly once, however often it is told.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import msgspec
+from innkeeper.protocol.contexts import ServiceMessage
 from innkeeper.protocol.record import Entry
 from innkeeper.protocol.replies import Reply
 
@@ -166,8 +167,10 @@ class Subscribers(Protocol):
         """Something has changed for this subscriber: it shall look again."""
 
 
-class SubscriberMessage(msgspec.Struct, frozen=True):
+class SubscriberMessage(ServiceMessage, frozen=True):
     """The base of what subscribers can be asked and told, all or by name."""
+
+    service: ClassVar[str] = ""
 
 
 class ListSubscribers(SubscriberMessage, frozen=True):

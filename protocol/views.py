@@ -7,6 +7,7 @@ import msgspec
 from innkeeper.protocol.booking import Booking, Status
 from innkeeper.protocol.hotel import Hotel
 from innkeeper.protocol.record import Recorded
+from innkeeper.protocol.subscribing import Positions
 
 
 class BookingSearch(msgspec.Struct, frozen=True):
@@ -34,19 +35,20 @@ class BadCursor(ValueError):
 
 
 class Views(Protocol):
-    """Read models. Each method first catches up with the journal to `position`, and may block on the disk meanwhile."""
+    """Read models. Each method first catches up with its log to where `positions` says, and
+    may block on the disk meanwhile."""
 
-    def hotels(self, position: int, limit: int, cursor: str | None) -> tuple[list[Hotel], str | None]:
+    def hotels(self, positions: Positions, limit: int, cursor: str | None) -> tuple[list[Hotel], str | None]:
         """Hotels in the order of their ids."""
 
-    def bookings(self, position: int, search: BookingSearch, limit: int, cursor: str | None) -> Listed:
+    def bookings(self, positions: Positions, search: BookingSearch, limit: int, cursor: str | None) -> Listed:
         """Bookings in the order in which they were made, newest first."""
 
-    def booking(self, position: int, hotel: str, booking: str) -> Booking | None:
+    def booking(self, positions: Positions, hotel: str, booking: str) -> Booking | None:
         """One booking, however old."""
 
-    def history(self, position: int, hotel: str, booking: str) -> list[tuple[int, Recorded]]:
+    def history(self, positions: Positions, hotel: str, booking: str) -> list[tuple[int, Recorded]]:
         """All events about a booking, in order, with their positions in the journal."""
 
-    def chart(self, position: int, hotel: str, start: date, end: date) -> tuple[Hotel, list[Booking]] | None:
+    def chart(self, positions: Positions, hotel: str, start: date, end: date) -> tuple[Hotel, list[Booking]] | None:
         """The hotel and the bookings that hold a night in [start, end); None where there is no such hotel."""

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Protocol
 
 import msgspec
 from innkeeper.protocol import limits, wire
-from innkeeper.protocol.contexts import RESERVATIONS
+from innkeeper.protocol.contexts import DELIVERY, RESERVATIONS, ServiceMessage
 from innkeeper.protocol.events import Event
 from innkeeper.protocol.refusals import invalid
 from innkeeper.protocol.replies import Reply
@@ -99,8 +99,10 @@ class WebhookPinged(Event, frozen=True):
     webhook: str
 
 
-class WebhookMessage(msgspec.Struct, frozen=True):
+class WebhookMessage(ServiceMessage, frozen=True):
     """The base of what can be asked and said about webhooks."""
+
+    service: ClassVar[str] = DELIVERY
 
 
 class AddWebhook(WebhookMessage, frozen=True):

@@ -93,11 +93,22 @@ def decode_event(type_name: str, fields: bytes) -> Event:
     return event
 
 
+def decode_event_json(type_name: str, fields: msgspec.Raw) -> Event:
+    """The same for fields in JSON, as the outside has them."""
+    if type_name not in _EVENT_TYPES:
+        raise UnknownMessage(f"no event of type {type_name!r} is known here; a newer version wrote it")
+    kind, version = _EVENT_TYPES[type_name]
+    if version == _VERSIONS[kind]:
+        return msgspec.json.decode(fields, type=kind)
+    return decode_event(type_name, msgpack.packb(msgspec.json.decode(fields)))
+
+
 def encode(message: Message) -> bytes:
     """A whole message, with its name and the version of its form."""
     kind = type(message)
     if isinstance(message, HearOf):
-        return bytes(msgpack.packb([kind.__name__, _VERSIONS[kind], _encode_heard(message)]))
+        heard = msgpack.packb([message.hotel, encode_record(message.record)])
+        return bytes(msgpack.packb([kind.__name__, _VERSIONS[kind], heard]))
     return bytes(msgpack.packb([kind.__name__, _VERSIONS[kind], encode_fields(message)]))
 
 
@@ -111,18 +122,21 @@ def decode(body: bytes) -> Message:
     return message
 
 
-def _encode_heard(message: HearOf) -> bytes:
-    """The event within has a type and a version of its own."""
-    record = message.record
+def encode_record(record: Recorded) -> bytes:
+    """An event with its place; the event has a type and a version of its own."""
     place = (record.hotel, record.hotel_seq, record.at, record.by, record.correlation, record.cause)
-    return bytes(msgpack.packb([message.hotel, place, event_type(record.event), encode_fields(record.event)]))
+    return bytes(msgpack.packb([*place, event_type(record.event), encode_fields(record.event)]))
+
+
+def decode_record(body: bytes) -> Recorded:
+    """The event that `encode_record` was given."""
+    hotel, hotel_seq, at, by, correlation, cause, type_name, event = msgpack.unpackb(body)
+    return Recorded(hotel, hotel_seq, at, by, correlation, cause, decode_event(type_name, event))
 
 
 def _decode_heard(fields: bytes) -> HearOf:
-    hotel, place, type_name, event = msgpack.unpackb(fields)
-    hotel_of, hotel_seq, at, by, correlation, cause = place
-    record = Recorded(hotel_of, hotel_seq, at, by, correlation, cause, decode_event(type_name, event))
-    return HearOf(hotel, record)
+    hotel, record = msgpack.unpackb(fields)
+    return HearOf(hotel, decode_record(record))
 
 
 def _decode_fields(kind: type[Message], version: int, fields: bytes) -> Any:

@@ -4,7 +4,6 @@ An event that cannot be taken in parks its hotel: the other hotels go on, and th
 log, where they stand anyway, until that event is taken in at last, or dropped.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from innkeeper.protocol import wire
 from innkeeper.protocol.limits import subscriber_attempts_max, subscriber_retry_seconds
 from innkeeper.protocol.record import Entry
 from innkeeper.protocol.subscribing import DeadLetter, Failure, Keep, Log, Portion, Subscribe, SubscriberState
-from innkeeper.storage.schema import migrate
+from innkeeper.storage.schema import open_to_write
 
 _SAVE_AFTER_EVENTS = 1_000  # a cursor that only passed over what was not wished for need not be exact on the disk
 
@@ -44,11 +43,7 @@ def _cursors(db: sqlite_utils.Database) -> None:
 
 def open_service(path: Path, *migrations: Migration) -> sqlite_utils.Database:
     """The database of a service: cursors, and what else its migrations make."""
-    migrate(path, (_cursors, *migrations))
-    db = sqlite_utils.Database(sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False))
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
-    return db
+    return open_to_write(path, _cursors, *migrations)
 
 
 class Parked(msgspec.Struct):

@@ -1,10 +1,17 @@
 """The data directory: where everything lies, and whose it is while a process runs."""
 
 import fcntl
+import os
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
+from time import monotonic, sleep
+from typing import NamedTuple, TextIO
+
+_LOOK_SECONDS = 0.02
+_SOCKET_PATH_BYTES_MAX = 100
 
 
 class DataUnusable(Exception):
@@ -21,30 +28,74 @@ class DataDirectory(NamedTuple):
     path: Path
 
     @contextmanager
-    def ours(self) -> Iterator[None]:
-        """Nobody else may use it meanwhile. Raises DataUnusable."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            file = (self.path / "lock").open("a")
-        except OSError as error:
-            raise DataUnusable(f"{self.path} cannot be used: {error.strerror}; choose another with --data") from None
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                reason = f"{self.path} is in use by another Innkeeper; stop it, or choose another with --data"
-                raise DataInUse(reason) from None
+    def ours(self, *parts: str, patience_seconds: float = 0) -> Iterator[None]:
+        """Nobody else may use it meanwhile; where parts of it are named, nobody else these parts. Who uses it now may
+        take so long to end. Raises DataUnusable."""
+        with ExitStack() as locks:
+            self._create()
+            until = monotonic() + patience_seconds
+            self._lock("lock", fcntl.LOCK_SH if parts else fcntl.LOCK_EX, locks, until)
+            for part in sorted(parts):
+                file = self._lock(f"{part}.lock", fcntl.LOCK_EX, locks, until)
+                file.truncate(0)
+                file.write(f"{os.getpid()}\n")  # for people
+                file.flush()
             yield
 
-    @property
-    def journal(self) -> Path:
-        """The journal of the one partition."""
-        return self.path / "partition-0.db"
+    def await_end(self, part: str) -> None:
+        """Block until whoever has this part now has ended, in whatever way."""
+        with (self.path / f"{part}.lock").open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
 
-    @property
-    def views(self) -> Path:
+    def _create(self) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataUnusable(f"{self.path} cannot be used: {error.strerror}; choose another with --data") from None
+
+    def _lock(self, name: str, kind: int, locks: ExitStack, until: float) -> TextIO:
+        try:
+            file = locks.enter_context((self.path / name).open("a"))
+        except OSError as error:
+            raise DataUnusable(f"{self.path} cannot be used: {error.strerror}; choose another with --data") from None
+        while True:
+            try:
+                fcntl.flock(file, kind | fcntl.LOCK_NB)
+                return file
+            except BlockingIOError:
+                if monotonic() >= until:
+                    break
+                sleep(_LOOK_SECONDS)
+        reason = f"{self.path} is in use by another Innkeeper; stop it, or choose another with --data"
+        raise DataInUse(reason)
+
+    def partitions(self, wanted: int | None = None) -> int:
+        """Over how many partitions its hotels are spread: as it was made, and as `wanted` where it is made now. Raises
+        DataUnusable where that is another number: every hotel would be looked for in the wrong place."""
+        self._create()
+        file = self.path / "partitions"
+        if not file.exists():
+            fresh = file.with_name(f"partitions.{os.getpid()}")
+            fresh.write_text(f"{1 if self.journal(0).exists() else wanted or 1}\n")
+            try:
+                os.link(fresh, file)
+            except FileExistsError:
+                pass  # another process was faster
+            finally:
+                fresh.unlink()
+        made = int(file.read_text())
+        if wanted is not None and wanted != made:
+            reason = f"{self.path} was made with --partitions {made}, which cannot be changed; {wanted} was asked for"
+            raise DataUnusable(reason)
+        return made
+
+    def journal(self, partition: int) -> Path:
+        """The journal of a partition of reservations."""
+        return self.path / f"partition-{partition}.db"
+
+    def views(self, partition: int) -> Path:
         """Its read models."""
-        return self.path / "views-0.db"
+        return self.path / f"views-{partition}.db"
 
     @property
     def billing(self) -> Path:
@@ -59,6 +110,17 @@ class DataDirectory(NamedTuple):
     def service(self, name: str) -> Path:
         """What the service of this name keeps for itself."""
         return self.path / f"{name}.db"
+
+    def inbox(self, name: str) -> Path:
+        """What the service of this name got from a broker."""
+        return self.path / f"{name}-inbox.db"
+
+    def door(self, part: str) -> Path:
+        """The door to a part, for the other processes; elsewhere where its path would be too long for a socket."""
+        doors = (self.path / "doors").absolute()
+        if len(bytes(doors / "reservations-00.sock")) > _SOCKET_PATH_BYTES_MAX:
+            doors = Path(tempfile.gettempdir()) / f"innkeeper-{blake2b(bytes(doors), digest_size=8).hexdigest()}"
+        return doors / f"{part}.sock"
 
     @property
     def archive(self) -> Path:

@@ -19,6 +19,7 @@ from innkeeper.protocol import events
 from innkeeper.protocol.booking import Booking, Status
 from innkeeper.protocol.hotel import Hotel
 from innkeeper.protocol.record import Recorded, after, hotel_after
+from innkeeper.protocol.subscribing import Positions
 from innkeeper.protocol.views import BadCursor, BookingSearch, Listed
 from innkeeper.storage.journal import open_to_read, read_rows, record_of
 
@@ -38,7 +39,9 @@ _HOLDING = (Status.HELD, Status.CONFIRMED, Status.IN_HOUSE, Status.CHECKED_OUT)
 class ReadModels:
     """A `protocol.views.Views` over a journal's file. A thread of its own keeps it near the journal's end."""
 
-    def __init__(self, path: Path, journal: Path) -> None:
+    def __init__(self, path: Path, journal: Path, log: str) -> None:
+        """Of the journal of this log."""
+        self._log = log
         self._path = path
         self._lock = threading.Lock()
         self._db = _open(path)
@@ -100,22 +103,20 @@ class ReadModels:
             self._position = rows[-1][0]
         return len(rows)
 
-    def hotels(self, position: int, limit: int, cursor: str | None) -> tuple[list[Hotel], str | None]:
+    def hotels(self, positions: Positions, limit: int, cursor: str | None) -> tuple[list[Hotel], str | None]:
         """See `protocol.views.Views`."""
-        self.catch_up(position)
+        self.catch_up(positions[self._log])
         with self._lock:
-            if cursor is not None and not self._db.execute("SELECT 1 FROM hotels WHERE id = ?", (cursor,)).fetchone():
-                raise BadCursor(cursor)
             rows = self._db.execute(
                 "SELECT body FROM hotels WHERE id > ? ORDER BY id LIMIT ?", (cursor or "", limit + 1)
             ).fetchall()
         found = [_unpack_hotel(body) for (body,) in rows[:limit]]
         return found, found[-1].id if len(rows) > limit else None
 
-    def bookings(self, position: int, search: BookingSearch, limit: int, cursor: str | None) -> Listed:
+    def bookings(self, positions: Positions, search: BookingSearch, limit: int, cursor: str | None) -> Listed:
         """See `protocol.views.Views`."""
         where, values = _conditions(search, cursor)
-        self.catch_up(position)
+        self.catch_up(positions[self._log])
         with self._lock:
             rows = self._db.execute(
                 f"SELECT number, body FROM bookings WHERE {' AND '.join(where)} ORDER BY number DESC LIMIT :limit",
@@ -124,16 +125,16 @@ class ReadModels:
         more = str(rows[limit - 1][0]) if len(rows) > limit else None
         return Listed(tuple(_unpack_booking(body) for _, body in rows[:limit]), more)
 
-    def booking(self, position: int, hotel: str, booking: str) -> Booking | None:
+    def booking(self, positions: Positions, hotel: str, booking: str) -> Booking | None:
         """See `protocol.views.Views`."""
-        self.catch_up(position)
+        self.catch_up(positions[self._log])
         with self._lock:
             row = self._db.execute("SELECT body FROM bookings WHERE id = ? AND hotel = ?", (booking, hotel)).fetchone()
         return None if row is None else _unpack_booking(row[0])
 
-    def history(self, position: int, hotel: str, booking: str) -> list[tuple[int, Recorded]]:
+    def history(self, positions: Positions, hotel: str, booking: str) -> list[tuple[int, Recorded]]:
         """See `protocol.views.Views`."""
-        self.catch_up(position)
+        self.catch_up(positions[self._log])
         with self._lock:
             found = self._db.execute(
                 "SELECT position FROM history JOIN bookings ON bookings.number = history.booking"
@@ -143,9 +144,9 @@ class ReadModels:
             rows = [next(read_rows(self._journal, seq - 1)) for (seq,) in found]
         return [(row[0], record_of(row)) for row in rows]
 
-    def chart(self, position: int, hotel: str, start: date, end: date) -> tuple[Hotel, list[Booking]] | None:
+    def chart(self, positions: Positions, hotel: str, start: date, end: date) -> tuple[Hotel, list[Booking]] | None:
         """See `protocol.views.Views`."""
-        self.catch_up(position)
+        self.catch_up(positions[self._log])
         with self._lock:
             known = self._db.execute("SELECT body FROM hotels WHERE id = ?", (hotel,)).fetchone()
             rows = self._db.execute(

@@ -48,3 +48,12 @@ def migrate(path: Path, migrations: tuple[Callable[[sqlite_utils.Database], None
                 db.execute(f"PRAGMA user_version = {step + 1}")
     finally:
         connection.close()
+
+
+def open_to_write(path: Path, *migrations: Callable[[sqlite_utils.Database], None]) -> sqlite_utils.Database:
+    """A file of this form, made if need be, by the one who writes it. May be used from any thread, by one at a time."""
+    migrate(path, migrations)
+    db = sqlite_utils.Database(sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False))
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    return db

@@ -3,11 +3,12 @@
 import asyncio
 import importlib.util
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPResponse
 from itertools import count
 from pathlib import Path
@@ -18,10 +19,13 @@ from urllib.parse import urlencode
 
 from innkeeper.http.handlers import STREAM
 from innkeeper.http.keys import Keys
+from innkeeper.protocol.journal import Fenced
 from reception import NOON, TODAY, night
 
 PROBLEM_FIELDS = {"type", "title", "status", "detail", "code", "errors", "request_id"}
 ANSWER_SECONDS_MAX = 30
+SPLIT = bool(os.environ.get("INNKEEPER_TEST_SPLIT"))
+PARTS = ("reservations", "billing", "notifications", "delivery")
 
 
 def load_run() -> ModuleType:
@@ -45,6 +49,39 @@ class Answered(NamedTuple):
     def json(self) -> Any:
         """The body as a value."""
         return json.loads(self.body)
+
+
+class Part:
+    """A part of an inn on its own, behind its door, in a thread: with the clock of the test."""
+
+    def __init__(self, run: ModuleType, name: str, *more: Any) -> None:
+        self._stop = threading.Event()
+        self._begun: Future[None] = Future()
+        self._thread = threading.Thread(target=self._live, args=(run, name, *more), name=name)
+
+    def start(self) -> None:
+        """Begin; raises whatever stands in the way."""
+        self._thread.start()
+        self._begun.result()
+
+    def end(self) -> None:
+        """Finish what was accepted."""
+        self._stop.set()
+        self._thread.join()
+
+    def _live(self, run: ModuleType, name: str, *more: Any) -> None:
+        async def live() -> None:
+            async with run.running(*more, [name]) as inn:
+                self._begun.set_result(None)
+                with suppress(Fenced):
+                    await run.first_of(inn, asyncio.to_thread(self._stop.wait))
+
+        try:
+            run.run_async(live())
+        except BaseException as error:
+            if self._begun.done():
+                raise
+            self._begun.set_exception(error)
 
 
 class FrontDesk:
@@ -99,7 +136,19 @@ class FrontDesk:
             self._started.set_exception(error)
 
     async def _serve(self) -> None:
-        async with self._run.running(self._data, self._outside, self.clock) as inn:
+        parts = [Part(self._run, name, self._data, self._outside, self.clock) for name in PARTS] if SPLIT else []
+        for part in parts:
+            part.start()
+        try:
+            await self._open(["gateway-0"] if SPLIT else [])
+        finally:
+            for part in reversed(parts):
+                part.end()
+
+    async def _open(self, parts: list[str]) -> None:
+        async with self._run.running(self._data, self._outside, self.clock, parts) as inn:
+            for line in inn.lines.values():
+                await line.found()
             app = inn.app(self._keys)
             self._stream = app[STREAM]
             async with self._run.serving(app, "127.0.0.1", 0) as port:

@@ -45,7 +45,7 @@ def test_requests_are_counted_by_route_and_outcome(front: FrontDesk) -> None:
 def test_the_partition_and_the_process_are_told(front: FrontDesk) -> None:
     front.book(front.open())
     told = figures(front)
-    assert told[frozenset({"innkeeper_events_total"})] == front.position()
+    assert told[frozenset({"innkeeper_events_total", "reservations"})] == front.position()
     assert told[frozenset({"innkeeper_ready"})] == 1
     assert told[frozenset({"innkeeper_commands_waiting"})] == 0
     assert told[frozenset({"innkeeper_listeners"})] == 0

@@ -9,6 +9,7 @@ from clerk import Story
 from hypothesis import given
 from hypothesis import strategies as st
 from innkeeper.actors.subscriber import Subscriber
+from innkeeper.protocol.contexts import BILLING, RESERVATIONS
 from innkeeper.protocol.events import BookingPinned
 from innkeeper.protocol.record import Entry
 from innkeeper.protocol.subscribing import Keep, Subscribe
@@ -29,8 +30,8 @@ class Archivist:
     def restart(self) -> None:
         """The process is gone, and back."""
         cursors = [
-            SqliteCursor(self._db, Subscribe("archivist"), str(number), story)
-            for number, story in enumerate(self.stories)
+            SqliteCursor(self._db, Subscribe("archivist"), log, story)
+            for log, story in zip((RESERVATIONS, BILLING), self.stories, strict=True)
         ]
         self._subscriber = Subscriber(cursors, self._take_in, lambda: 0, portion_events=2)
 

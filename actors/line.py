@@ -1,0 +1,278 @@
+"""A line to a context behind another process's door: what is asked here is answered there.
+
+It connects by itself, and again when it was lost. While there is no connection everything is refused at once; what was
+asked and not answered when the connection was lost is refused too, though it may have happened.
+"""
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import date
+from itertools import count
+from pathlib import Path
+from time import monotonic
+from typing import Any, cast
+
+from innkeeper.protocol import frames, wire
+from innkeeper.protocol.asking import Answer, Asked, Hearer
+from innkeeper.protocol.booking import Booking
+from innkeeper.protocol.hotel import Hotel
+from innkeeper.protocol.limits import commands_waiting_max, door_answer_seconds_max
+from innkeeper.protocol.record import Entry
+from innkeeper.protocol.refusals import Refused, Unavailable
+from innkeeper.protocol.replies import Reply
+from innkeeper.protocol.subscribing import Positions
+from innkeeper.protocol.views import BadCursor, BookingSearch, Listed
+
+_AGAIN_SECONDS = 0.02
+_CROWD = 8  # events told at once
+_CROWDED_SECONDS = 0.1
+_BYTES = 1 << 18
+
+
+class Line(asyncio.Protocol):
+    """A `protocol.asking.Desk` and `Source`, and who is told messages, behind a door; for one event loop."""
+
+    def __init__(self, name: str, path: Path) -> None:
+        """To the door at this path; `name` is for messages to people."""
+        self.name = name
+        self.path = path
+        self.position = -1
+        self._numbers = count(1)
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._hearers: list[Hearer] = []
+        self._said: list[bytes] = []
+        self._transport: asyncio.Transport | None = None
+        self._lost = asyncio.Event()
+        self._found = asyncio.Event()
+        self._life: asyncio.Task[None] | None = None
+        self._crowd_at = -_CROWDED_SECONDS
+
+    def start(self) -> None:
+        """Connect, and stay connected."""
+        self._life = asyncio.create_task(self._stay_connected())
+
+    async def stop(self) -> None:
+        """Hang up."""
+        if self._life is not None:
+            self._life.cancel()
+            await asyncio.wait({self._life})
+        if self._transport is not None:
+            self._transport.close()
+
+    async def found(self) -> None:
+        """Wait until somebody answers."""
+        await self._found.wait()
+
+    @property
+    def ready(self) -> bool:
+        """See `protocol.asking.Desk`."""
+        return self._transport is not None
+
+    @property
+    def waiting(self) -> int:
+        """See `protocol.asking.Desk`."""
+        return len(self._waiting)
+
+    def is_crowded(self) -> bool:
+        """Did much happen at once just now? May be asked from any thread."""
+        return monotonic() - self._crowd_at < _CROWDED_SECONDS
+
+    async def ask(self, asked: Asked) -> Answer:
+        """See `protocol.asking.Desk`."""
+        try:
+            return frames.answer_of(await self._ask(frames.ASK, *frames.asked_fields(asked)))
+        except Refused as refused:
+            return Answer(refused.refusal)
+
+    async def positions(self, hotel: str | None = None) -> Positions:
+        """See `protocol.asking.Desk`."""
+        told: Positions = await self._ask(frames.POSITIONS, hotel)
+        return told
+
+    async def tell(self, message: object) -> Reply:
+        """What the service there answers. Raises `Refused`."""
+        reply = frames.message_of(await self._ask(frames.TELL, *frames.message_body(message)))
+        assert isinstance(reply, Reply)
+        return reply
+
+    def hear(self, hearer: Hearer) -> None:
+        """See `protocol.asking.Source`."""
+        self._hearers.append(hearer)
+
+    async def _ask(self, verb: str, *fields: Any) -> Any:
+        if self._transport is None:
+            raise Refused(Unavailable(f"{self.name} is not running"))
+        if len(self._waiting) >= commands_waiting_max:
+            raise Refused(Unavailable("too many commands are waiting"))
+        number = next(self._numbers)
+        self._say(frames.pack(number, verb, *fields))
+        answered = self._waiting[number] = asyncio.get_running_loop().create_future()
+        try:
+            kind, body = await answered
+        finally:
+            self._waiting.pop(number, None)
+        return _told(kind, body)
+
+    def _say(self, frame: bytes) -> None:
+        if not self._said:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._said.append(frame)
+
+    def _flush(self) -> None:
+        said, self._said = b"".join(self._said), []
+        if self._transport is not None:
+            self._transport.write(said)
+
+    async def _stay_connected(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._lost.clear()
+            with suppress(OSError):
+                await loop.create_unix_connection(lambda: self, str(self.path))
+                await self._lost.wait()
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio`."""
+        self._frames = frames.frames_of()
+        self._transport = cast(asyncio.Transport, transport)
+        self._say(frames.pack(next(self._numbers), frames.HEAR))
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """See `asyncio`."""
+        self._transport = None
+        self._said.clear()
+        lost = frames.REFUSED, wire.encode(Unavailable(f"{self.name} ended before it answered", unknown=True))
+        for answered in self._waiting.values():
+            if not answered.done():
+                answered.set_result(lost)
+        self._lost.set()
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio`."""
+        self._frames.feed(data)
+        for number, kind, body in self._frames:
+            if number == frames.NEWS:
+                self._hear(kind, body)
+            elif (answered := self._waiting.get(number)) is not None and not answered.done():
+                answered.set_result((kind, body))
+
+    def _hear(self, position: int, body: Sequence[bytes]) -> None:
+        self.position = position
+        self._found.set()
+        if len(body) >= _CROWD:
+            self._crowd_at = monotonic()
+        records = frames.records_of(body) if self._hearers else ()
+        for hearer in self._hearers:
+            hearer(position, records)
+
+
+class ReadingLine:
+    """A line for whoever waits in a thread, with a connection for each who does."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._idle: deque[socket.socket] = deque()
+
+    def close(self) -> None:
+        """Hang up."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def ask(self, verb: str, *fields: Any) -> Any:
+        """The body of the answer. Raises `Refused`."""
+        question = frames.pack(1, verb, *fields)
+        while self._idle:
+            with suppress(OSError, IndexError):  # the other side has begun anew since
+                return _told(*self._asked(self._idle.pop(), question))
+        try:
+            return _told(*self._asked(socket.socket(socket.AF_UNIX), question, fresh=True))
+        except OSError as error:
+            raise Refused(Unavailable(f"{self._line.name} does not answer")) from error
+
+    def _asked(self, connection: socket.socket, question: bytes, fresh: bool = False) -> tuple[int, Any]:
+        try:
+            if fresh:
+                connection.settimeout(door_answer_seconds_max)
+                connection.connect(str(self._line.path))
+            connection.sendall(question)
+            _, kind, body = _next_frame(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._idle.append(connection)
+        return kind, body
+
+
+def _next_frame(connection: socket.socket) -> Any:
+    unpacker = frames.frames_of()
+    while data := connection.recv(_BYTES):
+        unpacker.feed(data)
+        for frame in unpacker:
+            return frame
+    raise ConnectionError
+
+
+class LineLog:
+    """A `protocol.subscribing.Log` behind a door. Raises `Refused` while nobody answers there."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._reading = ReadingLine(line)
+        self.close = self._reading.close
+
+    @property
+    def position(self) -> int:
+        """See `protocol.subscribing.Log`."""
+        return self._line.position
+
+    def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[Entry]:
+        """See `protocol.subscribing.Log`."""
+        return frames.entries_of(self._reading.ask(frames.READ, after, limit, hotel, after_hotel_seq))
+
+
+class LineViews:
+    """A `protocol.views.Views` behind a door."""
+
+    def __init__(self, line: Line) -> None:
+        self._reading = ReadingLine(line)
+        self.close = self._reading.close
+
+    def hotels(self, positions: Positions, limit: int, cursor: str | None) -> tuple[list[Hotel], str | None]:
+        """See `protocol.views.Views`."""
+        found: tuple[list[Hotel], str | None] = self._see("hotels", positions, limit, cursor)
+        return found
+
+    def bookings(self, positions: Positions, search: BookingSearch, limit: int, cursor: str | None) -> Listed:
+        """See `protocol.views.Views`."""
+        found: Listed = self._see("bookings", positions, search, limit, cursor)
+        return found
+
+    def booking(self, positions: Positions, hotel: str, booking: str) -> Booking | None:
+        """See `protocol.views.Views`."""
+        found: Booking | None = self._see("booking", positions, hotel, booking)
+        return found
+
+    def history(self, positions: Positions, hotel: str, booking: str) -> list[Entry]:
+        """See `protocol.views.Views`."""
+        found: list[Entry] = self._see("history", positions, hotel, booking)
+        return found
+
+    def chart(self, positions: Positions, hotel: str, start: date, end: date) -> tuple[Hotel, list[Booking]] | None:
+        """See `protocol.views.Views`."""
+        found: tuple[Hotel, list[Booking]] | None = self._see("chart", positions, hotel, start, end)
+        return found
+
+    def _see(self, name: str, *question: Any) -> Any:
+        return frames.seen_of(name, self._reading.ask(frames.VIEW, *frames.view_fields(name, question)))
+
+
+def _told(kind: int, body: Any) -> Any:
+    if kind == frames.REFUSED:
+        raise Refused(frames.refusal_of(body))
+    if kind == frames.BAD_CURSOR:
+        raise BadCursor
+    return body
