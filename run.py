@@ -37,7 +37,7 @@ from innkeeper.actors.stamps import clock, uuid7
 from innkeeper.actors.trade import BOOKING, Trade
 from innkeeper.delivery.archive import Archive
 from innkeeper.delivery.backoff import delay_seconds
-from innkeeper.delivery.brokers import publisher
+from innkeeper.delivery.brokers import feed, publisher
 from innkeeper.delivery.outside import NoWayOut, Outside, courier, providers
 from innkeeper.delivery.payments import TYPES as PAID
 from innkeeper.delivery.payments import Payments
@@ -58,6 +58,7 @@ from innkeeper.protocol.contexts import (
     RESERVATIONS,
     gateways,
     is_gateway,
+    log_of,
     reservations_logs,
 )
 from innkeeper.protocol.journal import Fenced, JournalError
@@ -68,6 +69,7 @@ from innkeeper.storage.billing_auditor import BillingAuditor
 from innkeeper.storage.cursors import Migration, SqliteCursor, open_service
 from innkeeper.storage.data_directory import DataDirectory, DataInUse, DataUnusable
 from innkeeper.storage.endpoints import SqliteEndpoints, create_endpoints
+from innkeeper.storage.inbox import Inbox
 from innkeeper.storage.journal import SqliteJournal
 from innkeeper.storage.log import JournalLog
 from innkeeper.storage.outbox import SqliteOutbox, create_outbox
@@ -160,7 +162,7 @@ class Inn:
 
     async def _open_billing(self, closing: AsyncExitStack) -> None:
         if self._here(BILLING):
-            await self._start(BILLING, self._billing)
+            await self._start(BILLING, self._billing, *await self._follow(BILLING, closing))
             self._hear(BILLING, self.back_office, self._read(self.data.billing, closing))
         else:
             line, read_there = self._reach(BILLING, closing)
@@ -169,7 +171,7 @@ class Inn:
 
     async def _open_notifications(self, closing: AsyncExitStack) -> None:
         if self._here(NOTIFICATIONS):
-            await self._start(NOTIFICATIONS, self._notifications)
+            await self._start(NOTIFICATIONS, self._notifications, *await self._follow(NOTIFICATIONS, closing))
         elif self._is_front:
             self._reach(NOTIFICATIONS, closing)
 
@@ -178,7 +180,7 @@ class Inn:
             self.bulletin = Bulletin(SqliteJournal(self.data.delivery_log), self.clock)
             closing.callback(self.bulletin.close)
             self._hear(DELIVERY, self.bulletin, self._read(self.data.delivery_log, closing))
-            await self._start(DELIVERY, self._delivery)
+            await self._start(DELIVERY, self._delivery, *await self._follow(DELIVERY, closing))
         elif self._is_front:
             self._hear(DELIVERY, *self._reach(DELIVERY, closing))
 
@@ -219,15 +221,29 @@ class Inn:
         crowds: list[Partition | Line] = [*self.partitions.values(), *self.lines.values()]
         return any(crowd.is_crowded() for crowd in crowds)
 
+    async def _follow(self, name: str, closing: AsyncExitStack) -> tuple[Mapping[str, Log], Mapping[str, Source]]:
+        """All logs that there are so far, for a service to follow. Those of other processes come from the broker, if
+        there is one."""
+        elsewhere = {log: read for log, read in self.logs.items() if not self._here(log)}
+        if not self.outside.broker or not elsewhere:
+            return self.logs, self.sources
+        inbox = Inbox(self.data.inbox(name), elsewhere)
+        closing.callback(inbox.close)
+        partitions = self.data.partitions()
+        log = lambda record: log_of(record.event.context, record.hotel, partitions)  # noqa: E731
+        feeding = asyncio.create_task(feed(self.outside.broker, name, inbox, log).run())
+        closing.push_async_callback(_cancelled, feeding)
+        return {**self.logs, **inbox.logs}, {**self.sources, **inbox.logs}
+
     async def _start(
         self,
         name: str,
         furnish: Callable[[Service], AbstractAsyncContextManager[None]],
-        logs: Mapping[str, Log] | None = None,
+        logs: Mapping[str, Log],
+        sources: Mapping[str, Source],
     ) -> None:
-        """A service, which hears of these logs, or of all that there are so far."""
-        service = Service(name, furnish, self.logs if logs is None else logs, self.clock, self._is_crowded)
-        await self.services.start(service, self.sources)
+        service = Service(name, furnish, logs, self.clock, self._is_crowded)
+        await self.services.start(service, sources)
 
     @asynccontextmanager
     async def _billing(self, service: Service) -> AsyncIterator[None]:
@@ -279,7 +295,7 @@ class Inn:
         """What happens here goes to the broker, if there is one."""
         logs = {log: read for log, read in self.logs.items() if self._here(log)}
         if self.outside.broker and logs:
-            await self._start("-".join(("publisher", *self.parts)), self._publisher, logs)
+            await self._start("-".join(("publisher", *self.parts)), self._publisher, logs, self.sources)
 
     @asynccontextmanager
     async def _publisher(self, service: Service) -> AsyncIterator[None]:
@@ -300,6 +316,12 @@ class Inn:
             yield db
         finally:
             db.close()
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    while not task.done():  # some libraries swallow it once
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.5)
 
 
 @asynccontextmanager

@@ -1,16 +1,13 @@
 """Which broker events go to."""
 
 from importlib import import_module
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from innkeeper.protocol.feeding import Feed, Inbox, LogOf
 from innkeeper.protocol.subscribing import Handle
 
-_KINDS = {
-    "amqp": ("rabbitmq", "RabbitPublisher"),
-    "amqps": ("rabbitmq", "RabbitPublisher"),
-    "kafka": ("kafka", "KafkaPublisher"),
-}
+_KINDS = {"amqp": ("rabbitmq", "Rabbit"), "amqps": ("rabbitmq", "Rabbit"), "kafka": ("kafka", "Kafka")}
 
 
 class Publisher(Protocol):
@@ -26,12 +23,22 @@ class Publisher(Protocol):
 
 def publisher(url: str) -> Publisher:
     """The way to this broker; raises ValueError where there is none."""
+    made: Publisher = _kind(url, "Publisher")(url)
+    return made
+
+
+def feed(url: str, name: str, inbox: Inbox, log_of: LogOf) -> Feed:
+    """The way from this broker into the inbox of the service of this name; raises ValueError where there is none."""
+    made: Feed = _kind(url, "Feed")(url, name, inbox, log_of)
+    return made
+
+
+def _kind(url: str, part: str) -> Any:
     parts = urlsplit(url)
     if parts.scheme not in _KINDS or not parts.hostname:
         raise ValueError(f"a broker is amqp://…, amqps://… or kafka://…, not {parts.scheme or url!r}")
-    module, kind = _KINDS[parts.scheme]
+    module, name = _KINDS[parts.scheme]
     try:
-        made: Publisher = getattr(import_module(f"innkeeper.delivery.{module}"), kind)(url)
+        return getattr(import_module(f"innkeeper.delivery.{module}"), name + part)
     except ImportError as error:
         raise ValueError(f"{error}; install it with: pip install 'innkeeper[{module}]'") from None
-    return made

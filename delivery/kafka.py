@@ -1,22 +1,27 @@
-"""Events on their way to Kafka: a subscriber that produces what it takes in, and whose cursor moves when all replicas
-have it.
+"""Events on their way to Kafka and back: a subscriber that produces what it takes in, and whose cursor moves when all
+replicas have it; and a feed whose offsets stand in its inbox, beside what it took in.
 
 A hotel's events go to one partition of the topic, in order. After a failure some are produced again, with the same id.
 """
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from innkeeper.protocol import limits
-from innkeeper.protocol.cloud_event import cloud_event_json
+from innkeeper.protocol.cloud_event import cloud_event_json, entry_of
+from innkeeper.protocol.feeding import Inbox, LogOf
 from innkeeper.protocol.record import Entry
 from innkeeper.protocol.subscribing import Keep, Stalled
 
 TOPIC = "innkeeper.events"
+DEAD_TOPIC = "innkeeper.events.dead"
+logger = logging.getLogger(__name__)
+
 _HEADERS = [("content-type", b"application/cloudevents+json; charset=utf-8")]
 
 
@@ -66,3 +71,92 @@ class KafkaPublisher:
 
 def _acknowledged() -> None:
     """The cluster has it: that is the effect."""
+
+
+class KafkaFeed:
+    """A `protocol.feeding.Feed`: a consumer group of its own. A message that is no event of ours goes to the topic
+    `innkeeper.events.dead` with the reason."""
+
+    def __init__(self, url: str, name: str, inbox: Inbox, log_of: LogOf) -> None:
+        self._servers = urlsplit(url).netloc
+        self._group = f"innkeeper.{name}"
+        self._inbox = inbox
+        self._log_of = log_of
+
+    async def run(self) -> None:
+        """See `protocol.feeding.Feed`."""
+        failed = False
+        while True:
+            consumer = AIOKafkaConsumer(
+                bootstrap_servers=self._servers, client_id="innkeeper", group_id=self._group,
+                enable_auto_commit=False, auto_offset_reset="earliest",
+            )  # fmt: skip
+            try:
+                await consumer.start()
+                if failed:
+                    logger.warning("%s is fed again", self._group)
+                failed = False
+                await self._consume(consumer)
+            except (KafkaError, OSError, TimeoutError, Stalled) as error:
+                if not failed:
+                    logger.warning("%s gets no events for now: %s", self._group, error)
+                failed = True
+            finally:
+                with suppress(KafkaError, OSError, TimeoutError):
+                    async with asyncio.timeout(1):
+                        await consumer.stop()
+            await asyncio.sleep(limits.feed_retry_seconds)
+
+    async def _consume(self, consumer: AIOKafkaConsumer) -> None:
+        consumer.subscribe([TOPIC], listener=_Resuming(consumer, self._inbox))
+        while True:
+            await asyncio.to_thread(self._inbox.fetch_missing)
+            found = await consumer.getmany(
+                timeout_ms=round(limits.feed_look_seconds * 1_000), max_records=limits.subscriber_portion_events_max
+            )
+            entries: list[tuple[str, Entry]] = []
+            places: dict[str, int] = {}
+            for partition, messages in found.items():
+                for message in messages:
+                    try:
+                        entry = entry_of(message.value or b"")
+                        entries.append((self._log_of(entry[1]), entry))
+                    except ValueError as error:
+                        await self._bury(message.value, message.key, str(error))
+                    places[_place(partition)] = message.offset + 1
+            if places:
+                await asyncio.to_thread(self._inbox.take_in, entries, places)
+                await consumer.commit()  # only for those who watch the group: it goes on where its inbox says
+
+    async def _bury(self, value: bytes | None, key: bytes | None, reason: str) -> None:
+        """Among the dead letters, with the reason."""
+        logger.warning("%s cannot take in a message: %s", self._group, reason)
+        producer = AIOKafkaProducer(bootstrap_servers=self._servers, client_id="innkeeper", acks="all")
+        await producer.start()
+        try:
+            headers = [("innkeeper-reason", reason.encode()), ("innkeeper-group", self._group.encode())]
+            await producer.send_and_wait(DEAD_TOPIC, value, key=key, headers=headers)
+        finally:
+            await producer.stop()
+
+
+class _Resuming(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Whichever partitions of the topic are assigned: go on where the inbox says."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, inbox: Inbox) -> None:
+        self._consumer = consumer
+        self._inbox = inbox
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """See `aiokafka`."""
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """See `aiokafka`."""
+        for partition in assigned:
+            place = self._inbox.place(_place(partition))
+            if place is not None:
+                self._consumer.seek(partition, place)
+
+
+def _place(partition: TopicPartition) -> str:
+    return f"{partition.topic}:{partition.partition}"

@@ -1,5 +1,5 @@
-"""Events on their way to RabbitMQ: a subscriber that publishes what it takes in, and whose cursor moves when the broker
-has confirmed it.
+"""Events on their way to RabbitMQ and back: a subscriber that publishes what it takes in, and whose cursor moves when
+the broker has confirmed it; and a feed that acknowledges what it consumes when its inbox has it on disk.
 
 So an event is published at least once, in the order of its log. Its `message_id` is the event's id, the same each time:
 who consumes does each once. A connection that fails is given up whole, and made anew for the next attempt.
@@ -7,23 +7,28 @@ who consumes does each once. A connection that fails is given up whole, and made
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from urllib.parse import urlsplit
 
 import aio_pika
+from aio_pika.abc import AbstractIncomingMessage, Arguments
 from aio_pika.connection import Connection
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 from aiormq import Channel
 from innkeeper.protocol import limits, wire
-from innkeeper.protocol.cloud_event import cloud_event_json
+from innkeeper.protocol.cloud_event import cloud_event_json, entry_of
+from innkeeper.protocol.feeding import Inbox, LogOf
 from innkeeper.protocol.instants import instant
 from innkeeper.protocol.record import Entry
 from innkeeper.protocol.subscribing import Keep, Stalled
 from yarl import URL
 
 EXCHANGE = "innkeeper.events"
+DEAD_EXCHANGE = "innkeeper.dead"
+REASON = "innkeeper-reason"
+_LOST = (AMQPError, OSError, TimeoutError, RuntimeError)
+logger = logging.getLogger(__name__)
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # the subscriber says what it is stalled by, once
 
 
@@ -43,7 +48,7 @@ class RabbitPublisher:
             async with asyncio.timeout(limits.broker_seconds_max):
                 channel = await self._open()
                 await asyncio.gather(*(_publish(channel, entry) for entry in entries))
-        except (AMQPError, OSError, TimeoutError, ssl.SSLError, RuntimeError) as error:
+        except _LOST as error:
             await self.close()
             raise Stalled(f"RabbitMQ at {self._name} does not take events: {_reason(error)}") from error
         return _confirmed
@@ -52,15 +57,12 @@ class RabbitPublisher:
         """Hang up."""
         connection, self._connection, self._channel = self._connection, None, None
         if connection is not None:
-            with suppress(AMQPError, OSError, TimeoutError, RuntimeError):
-                async with asyncio.timeout(1):  # one that has died does not answer
-                    await connection.close()
-            await connection.close()  # then it only notes that it is closed, and needs no closing when it is collected
+            await _hang_up(connection)
 
     async def _open(self) -> Channel:
         if self._channel is None or self._channel.is_closed:
             await self.close()
-            self._connection = Connection(URL(self._url), client_properties={"connection_name": "innkeeper"})
+            self._connection = _connection(self._url)
             await self._connection.connect()
             channel = await self._connection.channel()
             await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
@@ -68,6 +70,17 @@ class RabbitPublisher:
             assert isinstance(underlay, Channel)
             self._channel = underlay
         return self._channel
+
+
+def _connection(url: str) -> Connection:
+    return Connection(URL(url), client_properties={"connection_name": "innkeeper"})
+
+
+async def _hang_up(connection: Connection) -> None:
+    with suppress(*_LOST):
+        async with asyncio.timeout(1):  # one that has died does not answer
+            await connection.close()
+    await connection.close()  # then it only notes that it is closed, and needs no closing when it is collected
 
 
 async def _publish(channel: Channel, entry: Entry) -> None:
@@ -106,3 +119,95 @@ def _reason(error: Exception) -> str:
 
 def _confirmed() -> None:
     """The broker has it: that is the effect."""
+
+
+class RabbitFeed:
+    """A `protocol.feeding.Feed`: a quorum queue of its own, which has all events since it was first declared. A message
+    that is no event of ours goes to the exchange `innkeeper.dead` with the reason, and so does one that was delivered
+    too often."""
+
+    def __init__(self, url: str, name: str, inbox: Inbox, log_of: LogOf) -> None:
+        self._url = url
+        self._queue_name = f"innkeeper.{name}"
+        self._inbox = inbox
+        self._log_of = log_of
+
+    async def run(self) -> None:
+        """See `protocol.feeding.Feed`."""
+        failed = False
+        while True:
+            connection = _connection(self._url)
+            try:
+                await connection.connect()
+                if failed:
+                    logger.warning("%s is fed again", self._queue_name)
+                failed = False
+                await self._consume(connection)
+            except (*_LOST, Stalled) as error:
+                if not failed:
+                    logger.warning("%s gets no events for now: %s", self._queue_name, _reason(error))
+                failed = True
+            finally:
+                await _hang_up(connection)
+            await asyncio.sleep(limits.feed_retry_seconds)
+
+    async def _consume(self, connection: Connection) -> None:
+        channel = await connection.channel()
+        await channel.set_qos(prefetch_count=2 * limits.subscriber_portion_events_max)
+        self._dead = await channel.declare_exchange(DEAD_EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+        exchange = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+        dead = await channel.declare_queue(f"{self._queue_name}.dead", durable=True, arguments=_QUORUM)
+        await dead.bind(self._dead, self._queue_name)
+        arguments = _QUORUM | {
+            "x-dead-letter-exchange": DEAD_EXCHANGE,
+            "x-dead-letter-routing-key": self._queue_name,
+            "x-delivery-limit": limits.feed_deliveries_max,
+        }
+        queue = await channel.declare_queue(self._queue_name, durable=True, arguments=arguments)
+        await queue.bind(exchange, "#")
+        arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
+        channel.close_callbacks.add(lambda *_: arrived.put_nowait(None))
+        await queue.consume(arrived.put)
+        while True:
+            await asyncio.to_thread(self._inbox.fetch_missing)
+            messages: list[AbstractIncomingMessage] = []
+            with suppress(TimeoutError):
+                async with asyncio.timeout(limits.feed_look_seconds):
+                    messages.append(_there(await arrived.get()))
+            while messages and not arrived.empty() and len(messages) < limits.subscriber_portion_events_max:
+                messages.append(_there(arrived.get_nowait()))
+            if messages:
+                await self._take_in(messages)
+
+    async def _take_in(self, messages: Sequence[AbstractIncomingMessage]) -> None:
+        entries: list[tuple[str, Entry]] = []
+        for message in messages:
+            try:
+                entry = entry_of(message.body)
+                entries.append((self._log_of(entry[1]), entry))
+            except ValueError as error:
+                await self._bury(message, str(error))
+        await asyncio.to_thread(self._inbox.take_in, entries, {})
+        await messages[-1].ack(multiple=True)
+
+    async def _bury(self, message: AbstractIncomingMessage, reason: str) -> None:
+        """Among the dead letters, with the reason; it is acknowledged together with those around it."""
+        logger.warning("%s cannot take in a message: %s", self._queue_name, reason)
+        headers = {**message.headers, REASON: reason}
+        dead = aio_pika.Message(
+            message.body,
+            headers=headers,
+            content_type=message.content_type,
+            message_id=message.message_id,
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        )
+        await self._dead.publish(dead, self._queue_name)
+
+
+_QUORUM: Arguments = {"x-queue-type": "quorum"}
+
+
+def _there(message: AbstractIncomingMessage | None) -> AbstractIncomingMessage:
+    if message is None:
+        raise ConnectionError("the connection was lost")
+    return message

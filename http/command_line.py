@@ -77,6 +77,12 @@ def command_line(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
     for options in (serve_options, parts[GATEWAY]):
         option(options, "--host", str, "0.0.0.0", "the address to listen on")
         option(options, "--keys", Path, "keys", "a file with a line name:key for each client")
+    _options_of_guests(command)
+    return top
+
+
+def _options_of_guests(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    """The commands that speak HTTP to a server."""
     replay_options = command("replay", "play a booking history (CSV) through the HTTP API")
     replay_options.add_argument("history", type=Path, metavar="HISTORY.csv", help="the bookings and their fates")
     option(replay_options, "--rooms", Path, None, "how many rooms of each type (CSV)", metavar="ROOMS.csv")
@@ -96,7 +102,6 @@ def command_line(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
     letter_options.add_argument("event", nargs="?", default="", help="the event that it could not take in")
     option(letter_options, "--url", str, "http://127.0.0.1:8080", "the running server")
     option(letter_options, "--key", str, "", "a key, if the server asks for one")
-    return top
 
 
 def with_command(arguments: list[str]) -> list[str]:

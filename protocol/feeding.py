@@ -1,9 +1,12 @@
 """How a service gets events from a broker, instead of from the processes in which they happen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from innkeeper.protocol.record import Entry
+from innkeeper.protocol.record import Entry, Recorded
+
+LogOf = Callable[[Recorded], str]
+"""In which log an event stands."""
 
 
 class Inbox(Protocol):
@@ -14,7 +17,7 @@ class Inbox(Protocol):
 
     def take_in(self, entries: Sequence[tuple[str, Entry]], places: Mapping[str, int]) -> None:
         """Keep these, each with the name of its log, and where to go on. What came before changes nothing. When this
-        returns it is on disk."""
+        returns it is on disk. Raises `Stalled`."""
 
     def fetch_missing(self) -> None:
         """What the broker left out, from where it happened, as far as that can be reached."""

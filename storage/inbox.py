@@ -15,8 +15,8 @@ from innkeeper.protocol import wire
 from innkeeper.protocol.asking import Hearer
 from innkeeper.protocol.record import Entry
 from innkeeper.protocol.refusals import Refused
-from innkeeper.protocol.subscribing import Log
-from innkeeper.storage.schema import migrate
+from innkeeper.protocol.subscribing import Log, Stalled
+from innkeeper.storage.schema import open_to_write
 
 _PORTION_EVENTS = 500
 
@@ -39,12 +39,7 @@ class Inbox:
 
     def __init__(self, path: Path, origins: Mapping[str, Log]) -> None:
         """Of the logs of these names; what the broker leaves out is fetched from there."""
-        migrate(path, (_create,))
-        self._db = sqlite_utils.Database(
-            sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-        )
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
+        self._db = open_to_write(path, _create)
         self._lock = threading.Lock()
         self._origins = origins
         self.logs = {log: InboxLog(log, self._read) for log in origins}
@@ -61,10 +56,14 @@ class Inbox:
         rows = [
             (log, position, record.hotel, record.hotel_seq, wire.encode_record(record))
             for log, (position, record) in entries
+            if log in self.logs
         ]
-        with self._lock, self._db.atomic():
-            self._db.conn.executemany("INSERT OR IGNORE INTO entries VALUES (?,?,?,?,?)", rows)
-            self._db.conn.executemany("INSERT OR REPLACE INTO places VALUES (?,?)", list(places.items()))
+        try:
+            with self._lock, self._db.atomic():
+                self._db.conn.executemany("INSERT OR IGNORE INTO entries VALUES (?,?,?,?,?)", rows)
+                self._db.conn.executemany("INSERT OR REPLACE INTO places VALUES (?,?)", list(places.items()))
+        except sqlite3.Error as error:
+            raise Stalled(f"the inbox cannot be written: {error}") from error
         self._places |= places
         for name, log in self.logs.items():
             log.take_in([entry for of, entry in entries if of == name])

@@ -4,8 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from brokers import kafka, rabbitmq
 from hypothesis import HealthCheck, settings
 from reception import Reception, reception
+
+__all__ = ["desk", "kafka", "rabbitmq"]
 
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")

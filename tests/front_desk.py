@@ -88,7 +88,10 @@ class FrontDesk:
     """A gateway, its partition and its read models, and short ways to ask them over HTTP. Time runs as it does, from
     noon of the first business date; `pass_seconds` makes it jump."""
 
-    def __init__(self, data: Path, keys: Keys | None = None, **outside: Any) -> None:
+    def __init__(self, data: Path, keys: Keys | None = None, split: bool = SPLIT, **outside: Any) -> None:
+        """`split` into parts that are each alone, or all in one."""
+        self._split = split
+        self._parts: dict[str, Part] = {}
         self._data = data
         self._keys = keys
         self._run = load_run()
@@ -136,16 +139,24 @@ class FrontDesk:
             self._started.set_exception(error)
 
     async def _serve(self) -> None:
-        parts = [Part(self._run, name, self._data, self._outside, self.clock) for name in PARTS] if SPLIT else []
-        for part in parts:
-            part.start()
         try:
-            await self._open(["gateway-0"] if SPLIT else [])
+            for name in PARTS if self._split else ():
+                self.start_part(name)
+            await self._serve_http(["gateway-0"] if self._split else [])
         finally:
-            for part in reversed(parts):
-                part.end()
+            for name in reversed([*self._parts]):
+                self.end_part(name)
 
-    async def _open(self, parts: list[str]) -> None:
+    def start_part(self, name: str) -> None:
+        """Begin a part that is alone."""
+        self._parts[name] = Part(self._run, name, self._data, self._outside, self.clock)
+        self._parts[name].start()
+
+    def end_part(self, name: str) -> None:
+        """End a part that is alone; the others go on."""
+        self._parts.pop(name).end()
+
+    async def _serve_http(self, parts: list[str]) -> None:
         async with self._run.running(self._data, self._outside, self.clock, parts) as inn:
             for line in inn.lines.values():
                 await line.found()
@@ -238,9 +249,9 @@ def of_reservations(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def front_desk(data: Path, keys: Keys | None = None, **outside: Any) -> Iterator[FrontDesk]:
+def front_desk(data: Path, keys: Keys | None = None, split: bool = SPLIT, **outside: Any) -> Iterator[FrontDesk]:
     """A front desk on an empty data directory; `outside` says where what leaves the building may go."""
-    desk = FrontDesk(data, keys, **outside)
+    desk = FrontDesk(data, keys, split, **outside)
     desk.start()
     try:
         yield desk

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -20,7 +19,6 @@ import aio_pika
 import pytest
 from aiokafka import AIOKafkaConsumer
 from cable import Cable, cable
-from confluent_kafka import Producer
 from demanded import demand
 from front_desk import FrontDesk, front_desk
 from innkeeper.delivery.brokers import publisher
@@ -32,35 +30,8 @@ from innkeeper.protocol.record import Entry, Recorded
 from innkeeper.protocol.subscribing import Stalled
 from patience import wait_until
 
-RABBITMQ = os.environ.get("INNKEEPER_TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672/")
-KAFKA = os.environ.get("INNKEEPER_TEST_KAFKA", "")
 AWAY_SECONDS = int(os.environ.get("INNKEEPER_BROKER_AWAY_SECONDS", "3"))
 HOUSE = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module")
-def rabbitmq() -> str:
-    """The URL of a RabbitMQ."""
-    parts = urlsplit(RABBITMQ)
-    try:
-        socket.create_connection((parts.hostname, parts.port or 5672), timeout=5).close()
-        present = True
-    except OSError:
-        present = False
-    demand(present, "no RabbitMQ on this machine; on Debian: apt install rabbitmq-server (or INNKEEPER_TEST_RABBITMQ)")
-    return RABBITMQ
-
-
-@pytest.fixture(scope="module")
-def kafka() -> Iterator[str]:
-    """The URL of a Kafka: librdkafka's own cluster for tests, which speaks the real protocol, or a real one."""
-    if KAFKA:
-        yield KAFKA
-        return
-    cluster = Producer({"bootstrap.servers": "none", "test.mock.num.brokers": 3})
-    brokers = cluster.list_topics(timeout=10).brokers.values()
-    yield "kafka://" + ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
-    del cluster
 
 
 @pytest.fixture

@@ -1,0 +1,250 @@
+"""Services that are fed by a real broker: each event once in their effects, whatever the broker does to it."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import aio_pika
+import pytest
+from cable import Cable, cable
+from front_desk import FrontDesk, front_desk
+from hypothesis import given
+from hypothesis import strategies as st
+from innkeeper.delivery.rabbitmq import DEAD_EXCHANGE, EXCHANGE, REASON
+from innkeeper.protocol.cloud_event import cloud_event_json, entry_of
+from innkeeper.protocol.events import BookingPinned
+from innkeeper.protocol.record import Entry, Recorded
+from innkeeper.protocol.refusals import Refused, Unavailable
+from innkeeper.protocol.wire import ALL_EVENTS
+from innkeeper.storage.inbox import Inbox
+from patience import wait_until
+from test_wire import messages
+
+QUEUES = ("billing", "notifications", "delivery")
+BACK_SECONDS_MAX = 30
+everybody = st.sampled_from(ALL_EVENTS).flatmap(messages)
+
+
+@given(everybody, st.integers(1, 2**40), st.integers(0, 2**50))
+def test_what_went_out_to_a_broker_comes_in_as_it_was(event: Any, position: int, at: int) -> None:
+    entry = position, Recorded("kestrel-inn", 3, at, "ann", "request-1", "command-1", event)
+    assert entry_of(cloud_event_json(entry)) == entry
+
+
+@pytest.mark.parametrize("field", ["id", "source", "type", "time", "sequence", "position", "data"])
+def test_what_is_no_event_of_ours_is_refused(field: str) -> None:
+    told = json.loads(cloud_event_json(entry(1)))
+    for wrong in (None, -1, "", "nonsense", {}):
+        with pytest.raises(ValueError, match=r"."):
+            entry_of(json.dumps({**told, field: wrong}).encode())
+    with pytest.raises(ValueError, match="JSON"):
+        entry_of(b"\xff not JSON")
+
+
+def entry(position: int) -> Entry:
+    event = BookingPinned(f"b-{position}", "101")
+    return position, Recorded(f"hotel-{position % 3}", (position + 2) // 3, position, "ann", "", "", event)
+
+
+class Origin:
+    """The log itself, which can be out of reach."""
+
+    def __init__(self, size: int) -> None:
+        self.position = size
+        self.reached = True
+
+    def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[Entry]:
+        """See `Log`."""
+        if not self.reached:
+            raise Refused(Unavailable("away"))
+        return [entry(one) for one in range(after + 1, min(after + limit, self.position) + 1)]
+
+
+@given(st.lists(st.lists(st.integers(1, 12), max_size=5), max_size=12), st.sets(st.integers(0, 11)))
+def test_an_inbox_shows_what_its_log_says_in_order_and_once(
+    tmp_path_factory: pytest.TempPathFactory, batches: list[list[int]], restarts: set[int]
+) -> None:
+    path = tmp_path_factory.mktemp("inbox") / "inbox.db"
+    origin = Origin(12)
+    inbox, told = Inbox(path, {"billing": origin}), list[int]()
+    came: set[int] = set()
+    for number, batch in enumerate(batches):
+        if number in restarts:
+            inbox.close()
+            inbox = Inbox(path, {"billing": origin})
+        log = inbox.logs["billing"]
+        told.append(log.position)
+        inbox.take_in([("billing", entry(one)) for one in batch] + [("other", entry(99))], {"topic:0": number})
+        came |= set(batch)
+        end = next(one for one in range(14) if one + 1 not in came)
+        assert log.position == end
+        assert log.read(0, 100) == [entry(one) for one in range(1, end + 1)]
+        assert log.read(0, 100, "hotel-1", 1) == [e for e in log.read(0, 100) if e[1].hotel == "hotel-1"][1:]
+        assert inbox.place("topic:0") == number
+    origin.reached = False
+    inbox.fetch_missing()
+    origin.reached = True
+    inbox.fetch_missing()
+    assert inbox.logs["billing"].read(0, 100) == [entry(one) for one in range(1, 13)]
+    inbox.close()
+
+
+def test_who_hears_an_inbox_is_told_what_became_readable(tmp_path: Path) -> None:
+    inbox, told = Inbox(tmp_path / "inbox.db", {"billing": Origin(9)}), list[Any]()
+    inbox.logs["billing"].hear(lambda position, records: told.append((position, [one.hotel_seq for one in records])))
+    for batch in ([2], [1], [3, 4], [4]):
+        inbox.take_in([("billing", entry(one)) for one in batch], {})
+    assert told == [(2, [1, 1]), (4, [1, 2])]
+    inbox.close()
+
+
+@pytest.fixture
+def clean(rabbitmq: str) -> Iterator[str]:
+    """A RabbitMQ that has never heard of us: in a virtual host of its own, where that can be made, or swept."""
+    asyncio.run(_sweep(rabbitmq))
+    yield rabbitmq
+    asyncio.run(_sweep(rabbitmq))
+
+
+async def _sweep(url: str) -> None:
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
+        for name in QUEUES:
+            for queue in (f"innkeeper.{name}", f"innkeeper.{name}.dead"):
+                await channel.queue_delete(queue)
+
+
+@contextmanager
+def split(data: Path, broker: str) -> Iterator[FrontDesk]:
+    """An inn whose parts are each alone and hear of each other through the broker."""
+    with front_desk(data, split=True, broker=broker) as front:
+        yield front
+
+
+def everything_is_there(front: FrontDesk, data: Path, hotel: str, bookings: list[dict[str, Any]]) -> None:
+    """Each booking has its bill, and its letter once; each event is in the archive."""
+    for booking in bookings:
+        assert front.get(f"{hotel}/bookings/{booking['id']}/folio").status == 200
+    events = front.everything()
+    wait_until(lambda: len([*(data / "mail").glob("*.eml")]) >= len(bookings), BACK_SECONDS_MAX)
+    wait_until(lambda: len(archived(data)) >= len(events), BACK_SECONDS_MAX)
+    assert len([*(data / "mail").glob("*.eml")]) == len(bookings)
+    assert archived(data) == sorted(event["id"] for event in events)
+
+
+def archived(data: Path) -> list[str]:
+    return sorted(path.stem for path in (data / "archive").rglob("*.json"))
+
+
+def guest(number: int) -> dict[str, Any]:
+    return {"guest": {"name": f"Guest {number}", "email": f"guest-{number}@example.com"}}
+
+
+def books(front: FrontDesk, hotel: str, numbers: range) -> list[dict[str, Any]]:
+    return [front.book(hotel, 1 + number, **guest(number)) for number in numbers]
+
+
+def test_services_hear_through_rabbitmq(clean: str, tmp_path: Path) -> None:
+    with split(tmp_path, clean) as front:
+        hotel = front.open({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
+        everything_is_there(front, tmp_path, hotel, books(front, hotel, range(20)))
+
+
+@pytest.mark.parametrize("fault", [Cable.cut, Cable.go_silent])
+def test_a_broken_connection_leaves_every_effect_once(
+    clean: str, tmp_path: Path, fault: Callable[[Cable], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = urlsplit(clean)
+    with cable(str(parts.hostname), parts.port or 5672) as laid:
+        broker = f"amqp://{parts.username}:{parts.password}@127.0.0.1:{laid.port}{parts.path}?heartbeat=1"
+        with split(tmp_path, broker) as front:
+            hotel = front.open({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
+            booked = books(front, hotel, range(10))
+            fault(laid)
+            booked += books(front, hotel, range(10, 20))
+            laid.mend()
+            booked += books(front, hotel, range(20, 25))
+            everything_is_there(front, tmp_path, hotel, booked)
+
+
+def test_a_service_that_ended_between_effect_and_acknowledgement_does_nothing_twice(
+    clean: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = aio_pika.exceptions.ChannelInvalidStateError("as when the process ends just here")
+    with split(tmp_path, clean) as front:
+        hotel = front.open({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
+        with monkeypatch.context() as patched:
+
+            async def ends(*_: Any, **__: Any) -> None:
+                raise lost
+
+            patched.setattr(aio_pika.IncomingMessage, "ack", ends)
+            booked = books(front, hotel, range(5))
+            front.everything()
+        booked += books(front, hotel, range(5, 10))
+        everything_is_there(front, tmp_path, hotel, booked)
+
+
+def test_parts_come_and_go_in_turn(clean: str, tmp_path: Path) -> None:
+    with split(tmp_path, clean) as front:
+        hotel = front.open({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
+        booked = books(front, hotel, range(3))
+        for number, part in enumerate(QUEUES, start=1):
+            front.end_part(part)
+            booked += books(front, hotel, range(3 * number, 3 * number + 3))
+            front.start_part(part)
+        front.end_part("reservations")
+        assert front.post(f"{hotel}/bookings", {}).status in (422, 503)
+        front.start_part("reservations")
+        wait_until(lambda: front.get(hotel).status == 200, BACK_SECONDS_MAX)
+        booked += books(front, hotel, range(20, 23))
+        everything_is_there(front, tmp_path, hotel, booked)
+
+
+def test_what_is_no_event_goes_to_the_dead_letters_and_can_be_sent_again(clean: str, tmp_path: Path) -> None:
+    async def throw_in(body: bytes) -> None:
+        async with await aio_pika.connect(clean) as connection:
+            channel = await connection.channel()
+            exchange = await channel.get_exchange(EXCHANGE)
+            await exchange.publish(aio_pika.Message(body, message_id="poison"), "x.y")
+
+    async def dead_letters(send_again: bool = False) -> list[Any]:
+        async with await aio_pika.connect(clean) as connection:
+            channel = await connection.channel()
+            queue = await channel.get_queue("innkeeper.billing.dead")
+            found = []
+            while message := await queue.get(fail=False):
+                found.append((message.message_id, message.body, message.headers[REASON]))
+                if send_again:
+                    again = aio_pika.Message(message.body, message_id=message.message_id)
+                    await channel.default_exchange.publish(again, "innkeeper.billing")
+                await message.ack()
+            return found
+
+    with split(tmp_path, clean) as front:
+        hotel = front.open({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
+        asyncio.run(throw_in(b"not an event"))
+        everything_is_there(front, tmp_path, hotel, books(front, hotel, range(3)))
+        found: list[Any] = []
+        wait_until(lambda: bool(found.extend(asyncio.run(dead_letters(send_again=True))) or found), BACK_SECONDS_MAX)
+        assert found[0][:2] == ("poison", b"not an event")
+        assert "JSON" in found[0][2]
+        again: list[Any] = []
+        wait_until(lambda: bool(again.extend(asyncio.run(dead_letters())) or again), BACK_SECONDS_MAX)
+        assert again[0][:2] == found[0][:2]
+    assert DEAD_EXCHANGE == "innkeeper.dead"
+
+
+def test_services_hear_through_kafka(kafka: str, tmp_path: Path) -> None:
+    with split(tmp_path, kafka) as front:
+        hotel = front.open({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
+        booked = books(front, hotel, range(10))
+        front.end_part("billing")
+        booked += books(front, hotel, range(10, 15))
+        front.start_part("billing")
+        everything_is_there(front, tmp_path, hotel, booked)
