@@ -77,10 +77,13 @@ from innkeeper.storage.read_models import ReadModels
 from sqlite_utils import Database
 from tqdm import tqdm
 
-_PATIENCE_SECONDS = 20.0  # a part may still be finishing what it accepted when its successor begins
+_PATIENCE_SECONDS = 10.0  # a part may still be finishing what it accepted when its successor begins
 EXIT_VIOLATED, EXIT_USAGE, EXIT_IN_USE, EXIT_DAMAGED = 1, 2, 3, 4
 
 logger = logging.getLogger("innkeeper")
+
+
+Furnish = Callable[[Service], AbstractAsyncContextManager[None]]
 
 
 class Inn:
@@ -162,7 +165,7 @@ class Inn:
 
     async def _open_billing(self, closing: AsyncExitStack) -> None:
         if self._here(BILLING):
-            await self._start(BILLING, self._billing, *await self._follow(BILLING, closing))
+            await self._follow(BILLING, self._billing, closing)
             self._hear(BILLING, self.back_office, self._read(self.data.billing, closing))
         else:
             line, read_there = self._reach(BILLING, closing)
@@ -171,7 +174,7 @@ class Inn:
 
     async def _open_notifications(self, closing: AsyncExitStack) -> None:
         if self._here(NOTIFICATIONS):
-            await self._start(NOTIFICATIONS, self._notifications, *await self._follow(NOTIFICATIONS, closing))
+            await self._follow(NOTIFICATIONS, self._notifications, closing)
         elif self._is_front:
             self._reach(NOTIFICATIONS, closing)
 
@@ -180,7 +183,7 @@ class Inn:
             self.bulletin = Bulletin(SqliteJournal(self.data.delivery_log), self.clock)
             closing.callback(self.bulletin.close)
             self._hear(DELIVERY, self.bulletin, self._read(self.data.delivery_log, closing))
-            await self._start(DELIVERY, self._delivery, *await self._follow(DELIVERY, closing))
+            await self._follow(DELIVERY, self._delivery, closing)
         elif self._is_front:
             self._hear(DELIVERY, *self._reach(DELIVERY, closing))
 
@@ -221,24 +224,34 @@ class Inn:
         crowds: list[Partition | Line] = [*self.partitions.values(), *self.lines.values()]
         return any(crowd.is_crowded() for crowd in crowds)
 
-    async def _follow(self, name: str, closing: AsyncExitStack) -> tuple[Mapping[str, Log], Mapping[str, Source]]:
-        """All logs that there are so far, for a service to follow. Those of other processes come from the broker, if
+    async def _follow(self, name: str, furnish: Furnish, closing: AsyncExitStack) -> None:
+        """A service that follows all logs that there are so far. Those of other processes come from the broker, where
         there is one."""
         elsewhere = {log: read for log, read in self.logs.items() if not self._here(log)}
         if not self.outside.broker or not elsewhere:
-            return self.logs, self.sources
+            await self._start(name, furnish, self.logs, self.sources)
+            return
         inbox = Inbox(self.data.inbox(name), elsewhere)
         closing.callback(inbox.close)
         partitions = self.data.partitions()
         log = lambda record: log_of(record.event.context, record.hotel, partitions)  # noqa: E731
-        feeding = asyncio.create_task(feed(self.outside.broker, name, inbox, log).run())
-        closing.push_async_callback(_cancelled, feeding)
-        return {**self.logs, **inbox.logs}, {**self.sources, **inbox.logs}
+        feeding = feed(self.outside.broker, name, inbox, log)
+
+        @asynccontextmanager
+        async def fed(service: Service) -> AsyncIterator[None]:
+            async with furnish(service):
+                task = asyncio.create_task(feeding.run())
+                try:
+                    yield
+                finally:
+                    await _cancelled(task)
+
+        await self._start(name, fed, {**self.logs, **inbox.logs}, {**self.sources, **inbox.logs})
 
     async def _start(
         self,
         name: str,
-        furnish: Callable[[Service], AbstractAsyncContextManager[None]],
+        furnish: Furnish,
         logs: Mapping[str, Log],
         sources: Mapping[str, Source],
     ) -> None:
@@ -336,13 +349,14 @@ async def running(
         yield inn
 
 
-async def until_stopped(inn: Inn) -> None:
-    """Wait for SIGTERM or Ctrl-C; raises what ends a partition before that."""
+async def until_stopped(inn: Inn, welcome: str) -> None:
+    """Say that all is ready, and wait for SIGTERM or Ctrl-C; raises what ends a partition before that."""
     gc.collect()
     gc.freeze()  # what stands now stands for long: the collector need not look at it again
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    print(welcome, file=sys.stderr)
     await first_of(inn, stopped.wait())
     print("Finishing what was accepted …", file=sys.stderr)
 
@@ -362,8 +376,7 @@ async def demo(options: argparse.Namespace) -> None:
     async with running(options.data, outside) as inn:
         await furnish_once(inn, options)
         async with serving(inn.app(), "127.0.0.1", options.port) as port:
-            welcome(options, port)
-            await until_stopped(inn)
+            await until_stopped(inn, welcome(options, port))
 
 
 async def furnish_once(inn: Inn, options: argparse.Namespace) -> None:
@@ -374,16 +387,14 @@ async def furnish_once(inn: Inn, options: argparse.Namespace) -> None:
         await furnish(inn.desks, inn.services, sys.stderr.isatty())
 
 
-def welcome(options: argparse.Namespace, port: int) -> None:
-    """Say where to go."""
+def welcome(options: argparse.Namespace, port: int) -> str:
+    """Where to go."""
     if options.run is serve:
-        print(f"Serving http://{options.host}:{port}, data: {options.data}", file=sys.stderr)
-        return
-    print(
-        f"Front desk: http://127.0.0.1:{port}   API: http://127.0.0.1:{port}/docs   data: {options.data}",
-        file=sys.stderr,
+        return f"Serving http://{options.host}:{port}, data: {options.data}"
+    return (
+        f"Front desk: http://127.0.0.1:{port}   API: http://127.0.0.1:{port}/docs   data: {options.data}\n"
+        "Ctrl-C stops it; what was booked is there again at the next start."
     )
-    print("Ctrl-C stops it; what was booked is there again at the next start.", file=sys.stderr)
 
 
 async def serve(options: argparse.Namespace) -> None:
@@ -394,8 +405,7 @@ async def serve(options: argparse.Namespace) -> None:
         running(options.data, outside) as inn,
         serving(inn.app(keys), options.host, options.port) as port,
     ):
-        welcome(options, port)
-        await until_stopped(inn)
+        await until_stopped(inn, welcome(options, port))
 
 
 def begin(options: argparse.Namespace) -> list[str]:
@@ -413,8 +423,7 @@ async def part(options: argparse.Namespace) -> None:
                 raise CannotRun(f"there is no partition {options.partition}: there are {len(parts)}")
             parts = [parts[options.partition]]
     async with running(options.data, outside, parts=parts) as inn, entrance(inn, options):
-        print(f"{', '.join(parts)}: ready, data: {options.data}", file=sys.stderr)
-        await until_stopped(inn)
+        await until_stopped(inn, f"{', '.join(parts)}: ready, data: {options.data}")
 
 
 @asynccontextmanager
@@ -446,12 +455,13 @@ def processes(options: argparse.Namespace) -> None:
     reservations = begin(options)
     with free_port(options.host, options.port) as options.port:
         keeper = Keeper(lambda *life: run_async(live(options, *life)), partial(data.await_end, "keeper"))
-        with data.ours("keeper", patience_seconds=_PATIENCE_SECONDS):
-            try:
+        try:
+            with data.ours("keeper", patience_seconds=_PATIENCE_SECONDS):
                 tend(keeper, [*reservations, BILLING, NOTIFICATIONS, DELIVERY])
                 run_async(front(options, lambda: tend(keeper, gateways(options.workers))))
-            finally:
                 keeper.rest()
+        finally:
+            keeper.end()
 
 
 def tend(keeper: Keeper, parts: list[str]) -> None:
@@ -466,8 +476,7 @@ async def front(options: argparse.Namespace, open_gateways: Callable[[], None]) 
         if options.run is demo:
             await furnish_once(inn, options)
     open_gateways()
-    welcome(options, options.port)
-    await until_stopped(inn)
+    await until_stopped(inn, welcome(options, options.port))
 
 
 def verify(options: argparse.Namespace) -> None:

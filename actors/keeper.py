@@ -247,6 +247,9 @@ class Keeper:
         return tended.failure if isinstance(tended, Tended) else f"no answer in {_START_SECONDS_MAX} s"
 
     def rest(self) -> None:
-        """End all parts, the last first, and itself."""
+        """End all parts, the last first."""
         self._system.ask(self._keeper, Rest(), _STOP_SECONDS_MAX)
+
+    def end(self) -> None:
+        """End the keeper, and whatever parts there still are."""
         self._system.shutdown()

@@ -129,7 +129,8 @@ def split(data: Path, broker: str) -> Iterator[FrontDesk]:
 def everything_is_there(front: FrontDesk, data: Path, hotel: str, bookings: list[dict[str, Any]]) -> None:
     """Each booking has its bill, and its letter once; each event is in the archive."""
     for booking in bookings:
-        assert front.get(f"{hotel}/bookings/{booking['id']}/folio").status == 200
+        folio = f"{hotel}/bookings/{booking['id']}/folio"
+        wait_until(lambda path=folio: front.get(path).status == 200, BACK_SECONDS_MAX)  # type: ignore[misc]
     events = front.everything()
     wait_until(lambda: len([*(data / "mail").glob("*.eml")]) >= len(bookings), BACK_SECONDS_MAX)
     wait_until(lambda: len(archived(data)) >= len(events), BACK_SECONDS_MAX)

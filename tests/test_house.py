@@ -27,7 +27,7 @@ from innkeeper.protocol import (
 HOUSE = Path(__file__).parents[1]
 ROOMS = {"protocol", "actors", "storage", "http", "delivery"}
 LINES_PER_FILE_MAX = 400
-LINES_OF_THE_FRONT_DOOR_MAX = 550
+LINES_OF_THE_FRONT_DOOR_MAX = 600
 LINES_PER_FUNCTION_MAX = 60
 
 # What each room may import of ours, and of others beyond the standard library.

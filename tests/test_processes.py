@@ -1,0 +1,195 @@
+"""An inn in several processes: whichever of them dies, the others go on, and nothing acknowledged is lost or doubled.
+
+`make kill-parts ROUNDS=20` kills each of them more often.
+"""
+
+import asyncio
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+from aiohttp import ClientError, ClientSession
+from front_desk import hotel_plan, stay
+from inn_process import InnProcess
+from innkeeper.protocol.contexts import partition_of
+from patience import wait_until
+from server_process import finished
+from test_kill import Books, ask, assert_no_room_is_shared, assert_same, bookings, next_wish
+
+PARTITIONS, ROUNDS = 4, int(os.environ.get("INNKEEPER_KILL_ROUNDS", "5"))
+PARTS = (*(f"reservations-{n}" for n in range(PARTITIONS)), "billing", "notifications", "delivery", "gateway-0")
+HOTELS = ("north", "south", "east", "west", "harbour", "mill", "quay", "abbey")
+CLIENTS = 12
+BACK_SECONDS_MAX = 30
+
+
+@pytest.fixture
+def inn(tmp_path: Path) -> Iterator[InnProcess]:
+    """Two gateways before four partitions."""
+    started = InnProcess(tmp_path / "data", "--partitions", str(PARTITIONS), "--workers", "2")
+    yield started
+    started.close()
+
+
+async def open_hotels(inn: InnProcess, rooms: int = 40) -> None:
+    """In several partitions."""
+    assert len({partition_of(hotel, PARTITIONS) for hotel in HOTELS}) == PARTITIONS
+    async with ClientSession(inn.url) as session:
+        for hotel in HOTELS:
+            async with session.post("/v1/hotels", json=hotel_plan({"DBL": rooms}, id=hotel)) as response:
+                assert response.status == 201, await response.text()
+
+
+async def client(session: ClientSession, books: Books, chance: random.Random, name: str, done: asyncio.Event) -> None:
+    """One wish after the other; one that got no answer is said again, under its key."""
+    own: list[str] = []
+    while not done.is_set():
+        wish = next_wish(books, chance, own, name)
+        parts = wish.path.split("/")
+        parts[3] = books.bookings[parts[5]]["hotel"] if len(parts) > 5 else chance.choice(HOTELS)
+        wish.path = "/".join(parts)
+        books.wishes.append(wish)
+        await answered(session, books, wish)
+        assert wish.answer is not None
+        if wish.answer[0] == 201:
+            own.append(wish.answer[1]["id"])
+
+
+async def answered(session: ClientSession, books: Books, wish: Any) -> None:
+    """Ask until there is an answer."""
+    async with asyncio.timeout(BACK_SECONDS_MAX):
+        while wish.answer is None:
+            try:
+                await ask(session, books, wish)
+            except (ClientError, OSError):
+                await asyncio.sleep(0.02)  # that gateway has died
+
+
+async def live_through(inn: InnProcess, books: Books, victims: list[str], chance: random.Random) -> None:
+    """All clients at once, while these processes die one after the other."""
+    done = asyncio.Event()
+    async with ClientSession(inn.url) as session:
+        number = len(books.wishes)
+        clients = [
+            asyncio.create_task(client(session, books, random.Random(chance.random()), f"{number}-{one}", done))
+            for one in range(CLIENTS)
+        ]
+        for victim in victims:
+            await asyncio.sleep(chance.uniform(0.05, 0.3))
+            before = inn.pid(victim)
+            inn.kill(victim)
+            is_back = lambda victim=victim, before=before: inn.pid_or_none(victim) not in (None, before)  # noqa: E731
+            await asyncio.to_thread(wait_until, is_back, BACK_SECONDS_MAX)
+        await asyncio.sleep(0.2)
+        done.set()
+        await asyncio.gather(*clients)
+
+
+async def compare(inn: InnProcess, books: Books) -> None:
+    """The house and the clients' books are one."""
+    async with ClientSession(inn.url) as session:
+        found = {booking["id"]: booking for hotel in HOTELS for booking in await bookings(session, hotel)}
+    for id_, booking in books.bookings.items():
+        assert id_ in found, "what was acknowledged is not there (P3)"
+        assert_same(booking, found[id_])
+    assert found.keys() == books.bookings.keys(), "a booking that nobody asked for (P7)"
+    assert_no_room_is_shared(found.values())
+
+
+async def everybody_heard(inn: InnProcess) -> list[str]:
+    """The ids of all events, once every subscriber has seen them."""
+    logs = (*(f"reservations-{n}" for n in range(PARTITIONS)), "billing", "delivery")
+    async with ClientSession(inn.url) as session, asyncio.timeout(BACK_SECONDS_MAX):
+        while True:
+            async with session.get("/v1/subscribers") as response:
+                listed = (await response.json()).get("data", [])
+            if len(listed) >= 5 and not any(one["lag"] for one in listed):
+                break
+            await asyncio.sleep(0.1)
+        ids: list[str] = []
+        for log in logs:
+            cursor = "0"
+            while cursor is not None:
+                async with session.get(f"/v1/events?log={log}&limit=200&cursor={cursor}") as response:
+                    page = await response.json()
+                ids += [event["id"] for event in page["data"]]
+                cursor = page["next_cursor"]
+        return ids
+
+
+def test_each_process_is_killed_in_turn_under_load(inn: InnProcess) -> None:
+    chance, books = random.Random(4), Books()
+    asyncio.run(open_hotels(inn))
+    for _ in range(ROUNDS):
+        asyncio.run(live_through(inn, books, [chance.choice(PARTS)], chance))
+    asyncio.run(live_through(inn, books, list(PARTS), chance))
+    asyncio.run(compare(inn, books))
+    ids = asyncio.run(everybody_heard(inn))
+    assert len(set(ids)) == len(ids)
+    wait_until(lambda: len([*(inn.data / "archive").rglob("*.json")]) >= len(ids), BACK_SECONDS_MAX)
+    assert sorted(path.stem for path in (inn.data / "archive").rglob("*.json")) == sorted(ids)
+    assert inn.stop() == 0
+    proved = finished("verify", "--data", inn.data)
+    assert proved.returncode == 0, proved.stdout + proved.stderr
+
+
+def test_the_hotels_of_a_dead_partition_are_refused_at_once_and_the_others_go_on(inn: InnProcess) -> None:
+    async def book(session: ClientSession, hotel: str) -> int:
+        async with session.post(f"/v1/hotels/{hotel}/bookings", json=stay()) as response:
+            return response.status
+
+    async def look() -> None:
+        await open_hotels(inn)
+        mine = partition_of(HOTELS[0], PARTITIONS)
+        others = [hotel for hotel in HOTELS if partition_of(hotel, PARTITIONS) != mine]
+        async with ClientSession(inn.url) as session:
+            inn.kill(f"reservations-{mine}")
+            start, statuses = monotonic(), list[int]()
+            while (status := await book(session, HOTELS[0])) != 201:
+                statuses.append(status)
+                assert [await book(session, hotel) for hotel in others] == [201] * len(others)
+                assert monotonic() - start < BACK_SECONDS_MAX
+            assert set(statuses) <= {503}
+
+    asyncio.run(look())
+
+
+def test_when_the_first_process_is_killed_the_others_finish_and_end(tmp_path: Path) -> None:
+    inn = InnProcess(tmp_path / "data", "--partitions", "2")
+    pids = [inn.pid(part) for part in ("reservations-0", "reservations-1", "billing", "gateway-0")]
+    inn.kill_front()
+    wait_until(lambda: not any(map(alive, pids)), BACK_SECONDS_MAX)
+    again = InnProcess(tmp_path / "data", "--partitions", "2")
+    assert again.stop() == 0
+
+
+def alive(pid: int) -> bool:
+    """Is this process there, and no zombie?"""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("made", "asked", "said"),
+    [("2", "3", "was made with --partitions 2"), ("1", "4", "was made with --partitions 1")],
+)
+def test_another_number_of_partitions_is_refused(tmp_path: Path, made: str, asked: str, said: str) -> None:
+    data = tmp_path / "data"
+    InnProcess(data, "--partitions", made).close()
+    for more in ([], ["--processes"]):
+        refused = finished("demo", "--port", "0", "--data", data, "--partitions", asked, *more)
+        assert refused.returncode == 2
+        assert said in refused.stderr
+        assert "Traceback" not in refused.stderr
+
+
+def test_a_whole_inn_and_its_parts_do_not_share_a_data_directory(inn: InnProcess) -> None:
+    for command in (["demo", "--port", "0"], ["verify"], ["demo", "--port", "0", "--processes"]):
+        refused = finished(*command, "--data", inn.data)
+        assert (refused.returncode, "in use by another Innkeeper" in refused.stderr) == (3, True), refused.stderr
