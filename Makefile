@@ -9,7 +9,7 @@ SECONDS ?= 60
 RUN ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check away bench simulate kill format clean
+.PHONY: help run test check split away bench simulate kill format clean
 
 help:  ## Say what there is to make
 	@echo "Innkeeper. Start with: make run"
@@ -36,6 +36,9 @@ check: $(VENV)/ready  ## Style (ruff), types (mypy), and the tidiness of the hou
 	$(BIN)/mypy run.py
 	$(BIN)/python -m pytest -q tests/test_house.py
 
+split: $(VENV)/ready  ## The tests of the API once more, with every part of the inn behind a door of its own
+	INNKEEPER_TEST_SPLIT=1 $(BIN)/python -m pytest -q tests/test_front_desk.py tests/test_http_*.py tests/test_archive.py tests/test_waitlist.py
+
 away: $(VENV)/ready  ## Stop a real RabbitMQ under load, for a while: make away SECONDS=60
 	INNKEEPER_BROKER_AWAY_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q tests/test_brokers.py -k stops_under_load
 
@@ -46,7 +49,7 @@ simulate: $(VENV)/ready  ## Many simulated lives of a partition, from seeds: mak
 	$(BIN)/python tests/simulation/run.py --seeds $(SEEDS)
 
 kill: $(VENV)/ready  ## Kill the real process under load, again and again: make kill ROUNDS=100
-	INNKEEPER_KILL_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -q tests/test_kill.py
+	INNKEEPER_KILL_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -q tests/test_kill.py tests/test_processes.py
 
 format: $(VENV)/ready  ## Bring the code into its style
 	$(BIN)/ruff check --fix .

@@ -77,7 +77,8 @@ from innkeeper.storage.read_models import ReadModels
 from sqlite_utils import Database
 from tqdm import tqdm
 
-_PATIENCE_SECONDS = 10.0  # a part may still be finishing what it accepted when its successor begins
+_LOOK_SECONDS = 0.1
+_PATIENCE_SECONDS = 5.0  # a part may still be finishing what it accepted when its successor begins
 EXIT_VIOLATED, EXIT_USAGE, EXIT_IN_USE, EXIT_DAMAGED = 1, 2, 3, 4
 
 logger = logging.getLogger("innkeeper")
@@ -332,9 +333,8 @@ class Inn:
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
-    while not task.done():  # some libraries swallow it once
-        task.cancel()
-        await asyncio.wait({task}, timeout=0.5)
+    task.cancel()
+    await asyncio.wait({task})
 
 
 @asynccontextmanager
@@ -422,8 +422,18 @@ async def part(options: argparse.Namespace) -> None:
             if not 0 <= options.partition < len(parts):
                 raise CannotRun(f"there is no partition {options.partition}: there are {len(parts)}")
             parts = [parts[options.partition]]
+    else:
+        await made(options.data)
     async with running(options.data, outside, parts=parts) as inn, entrance(inn, options):
         await until_stopped(inn, f"{', '.join(parts)}: ready, data: {options.data}")
+
+
+async def made(data: Path) -> None:
+    """Wait for who makes the data directory."""
+    if not DataDirectory(data).is_made:
+        print(f"Waiting for reservations to begin in {data} …", file=sys.stderr)
+    while not DataDirectory(data).is_made:  # noqa: ASYNC110 (another process makes it)
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 @asynccontextmanager

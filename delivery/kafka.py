@@ -56,7 +56,7 @@ class KafkaPublisher:
         producer, self._producer = self._producer, None
         if producer is not None:
             with suppress(KafkaError, OSError, TimeoutError):
-                async with asyncio.timeout(1):  # it would wait for a cluster that has died
+                async with asyncio.timeout(limits.broker_goodbye_seconds_max):  # it would wait for one that has died
                     await producer.stop()
 
     async def _open(self) -> AIOKafkaProducer:
@@ -103,7 +103,7 @@ class KafkaFeed:
                 failed = True
             finally:
                 with suppress(KafkaError, OSError, TimeoutError):
-                    async with asyncio.timeout(1):
+                    async with asyncio.timeout(limits.broker_goodbye_seconds_max):
                         await consumer.stop()
             await asyncio.sleep(limits.feed_retry_seconds)
 

@@ -18,6 +18,7 @@ body_bytes_max = 64 * 1_024
 waitlist_entries_max = 500
 waitlist_offer_seconds = 24 * 3_600
 broker_seconds_max = 30
+broker_goodbye_seconds_max = 5
 feed_retry_seconds = 0.5
 feed_look_seconds = 1.0
 feed_deliveries_max = 20

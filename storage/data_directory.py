@@ -69,6 +69,11 @@ class DataDirectory(NamedTuple):
         reason = f"{self.path} is in use by another Innkeeper; stop it, or choose another with --data"
         raise DataInUse(reason)
 
+    @property
+    def is_made(self) -> bool:
+        """Is it said over how many partitions its hotels are spread?"""
+        return (self.path / "partitions").exists()
+
     def partitions(self, wanted: int | None = None) -> int:
         """Over how many partitions its hotels are spread: as it was made, and as `wanted` where it is made now. Raises
         DataUnusable where that is another number: every hotel would be looked for in the wrong place."""

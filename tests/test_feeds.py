@@ -106,12 +106,12 @@ def test_who_hears_an_inbox_is_told_what_became_readable(tmp_path: Path) -> None
 @pytest.fixture
 def clean(rabbitmq: str) -> Iterator[str]:
     """A RabbitMQ that has never heard of us: in a virtual host of its own, where that can be made, or swept."""
-    asyncio.run(_sweep(rabbitmq))
+    asyncio.run(sweep(rabbitmq))
     yield rabbitmq
-    asyncio.run(_sweep(rabbitmq))
+    asyncio.run(sweep(rabbitmq))
 
 
-async def _sweep(url: str) -> None:
+async def sweep(url: str) -> None:
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel()
         for name in QUEUES:

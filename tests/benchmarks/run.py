@@ -12,6 +12,7 @@ from pathlib import Path
 import inside
 import parts
 import services
+import split
 import stream
 from contestants import HOUSE, Missing
 from load import Load, need_wrk
@@ -25,6 +26,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "journal": inside.journal,
     "stream": stream.stream,
     "services": services.services,
+    "split": split.split,
     "behind": services.behind,
     "memory": inside.memory,
     "reshuffle": inside.reshuffle,

@@ -1,0 +1,75 @@
+"""What docs/deploy.md shows is true: its commands make an inn of many processes that answers as it says."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from innkeeper.protocol.contexts import BILLING, DELIVERY, GATEWAY, NOTIFICATIONS, RESERVATIONS
+from patience import wait_until
+from test_feeds import sweep
+from test_processes import alive
+
+HOUSE = Path(__file__).parents[1]
+PAGE = (HOUSE / "docs/deploy.md").read_text()
+PARTS = {RESERVATIONS, BILLING, NOTIFICATIONS, DELIVERY, GATEWAY}
+STEP_SECONDS_MAX = 60
+
+
+def test_its_commands_work_on_a_clean_directory(rabbitmq: str, tmp_path: Path) -> None:
+    begin, ask, end = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    begin = begin.replace("make .venv/ready\n", "").replace(".venv/bin/python", sys.executable)
+    begin = begin.replace("amqp://guest:guest@127.0.0.1/", rabbitmq)
+    begin = begin.replace(" run.py", f" {HOUSE}/run.py").replace("gateway &", f"gateway --port {port} &")
+    asyncio.run(sweep(rabbitmq))
+    with (tmp_path / "log").open("w") as log:
+        subprocess.run(["bash", "-ec", begin], cwd=tmp_path, check=True, stdout=log, stderr=log)
+    pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+    try:
+        asked = subprocess.run(
+            ["bash", "-ec", ask.replace("8080", str(port)).replace("-sf ", "-sf -w '\\n' ")],
+            cwd=tmp_path, capture_output=True, text=True, timeout=STEP_SECONDS_MAX, check=False,
+        )  # fmt: skip
+        assert asked.returncode == 0, asked.stdout + asked.stderr + (tmp_path / "log").read_text()
+        ready, listening, hotel, ledger = map(json.loads, asked.stdout.split("\n")[:4])
+        assert ready == {"status": "ready"}
+        assert {one["name"] for one in listening["data"]} >= {"billing", "notifications", "archive", "broker-billing"}
+        assert hotel["id"] == "seaside"
+        assert "accounts" in ledger
+        subprocess.run(["bash", "-ec", end], cwd=tmp_path, check=True)
+        wait_until(lambda: not any(map(alive, pids)), STEP_SECONDS_MAX)
+    finally:
+        for pid in filter(alive, pids):
+            os.kill(pid, signal.SIGKILL)
+        asyncio.run(sweep(rabbitmq))
+
+
+def test_its_containers_run_every_part() -> None:
+    compose = yaml.safe_load((HOUSE / "docs/deploy/compose.yaml").read_text())
+    commands = [service["command"] for service in compose["services"].values() if "command" in service]
+    assert {command[0] for command in commands} == PARTS
+    for command in commands:
+        told = subprocess.run(
+            [sys.executable, str(HOUSE / "run.py"), command[0], "--help"], capture_output=True, text=True, check=True
+        )
+        assert set(re.findall(r"--\w+", " ".join(command))) <= set(re.findall(r"--\w+", told.stdout))
+
+
+def test_its_unit_names_the_parts_that_there_are() -> None:
+    unit = (HOUSE / "docs/deploy/innkeeper@.service").read_text()
+    assert "run.py %i" in unit
+    assert set(re.findall(r"innkeeper@(\w+)", PAGE)) - {"service"} == PARTS
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(([^)#]+)\)", PAGE))
+def test_its_links_lead_somewhere(target: str) -> None:
+    assert (HOUSE / "docs" / target).exists()
