@@ -464,7 +464,7 @@ def processes(options: argparse.Namespace) -> None:
         read_keys(options.keys)
     reservations = begin(options)
     with free_port(options.host, options.port) as options.port:
-        keeper = Keeper(lambda *life: run_async(live(options, *life)), partial(data.await_end, "keeper"))
+        keeper = Keeper(lambda *life: run_async(live(options, *life)))
         try:
             with data.ours("keeper", patience_seconds=_PATIENCE_SECONDS):
                 tend(keeper, [*reservations, BILLING, NOTIFICATIONS, DELIVERY])

@@ -24,7 +24,7 @@ _LOOK = timedelta(seconds=0.02)
 _START_SECONDS_MAX = 300
 _STOP_SECONDS_MAX = 120
 _PAUSE_SECONDS_MAX = 5.0
-_LIVED_WELL_SECONDS = 10.0
+_LIVED_WELL_SECONDS = 3.0
 
 _THEIR_LOG = {"version": 1, "disable_existing_loggers": False, "root": {"level": "WARNING"}}
 
@@ -69,7 +69,6 @@ class _Given:
     """What processes have from the one that they are copies of."""
 
     live: Live
-    until_alone: Callable[[], None]
     root: logging.RootLogger
     manager: logging.Manager
 
@@ -78,6 +77,41 @@ class _Given:
         """Thespian has every process send its log to one of its own, which only the thread of an actor may do."""
         logging.root = logging.Logger.root = cls.root
         logging.Logger.manager = cls.manager
+
+
+class _Lifeline:
+    """What every process of the inn holds, Thespian's own, too: it is cut when the first process ends, in whatever way,
+    and then they end."""
+
+    far = near = -1
+
+    @classmethod
+    def lay(cls) -> None:
+        """In the first process."""
+        cls.far, cls.near = os.pipe()
+        os.register_at_fork(after_in_child=cls._hold)
+
+    @classmethod
+    def cut(cls) -> None:
+        """The first process needs the others no more."""
+        if cls.near >= 0:
+            os.close(cls.near)
+            cls.near = -1
+
+    @staticmethod
+    def when_cut() -> None:
+        """What there is to finish."""
+
+    @classmethod
+    def _hold(cls) -> None:
+        cls.cut()  # that end is not ours
+        threading.Thread(target=cls._wait, name="lifeline", daemon=True).start()
+
+    @classmethod
+    def _wait(cls) -> None:
+        os.read(cls.far, 1)
+        cls.when_cut()
+        os._exit(0)
 
 
 class PartActor(HouseActor):
@@ -98,7 +132,7 @@ class PartActor(HouseActor):
         self._part, self._keeper = message.part, keeper
         self._thread = threading.Thread(target=self._live, name=message.part)
         self._thread.start()
-        threading.Thread(target=self._end_when_alone, name="alone", daemon=True).start()
+        _Lifeline.when_cut = self._finish  # type: ignore[method-assign]
         self.wakeupAfter(_LOOK)
 
     def look(self, _: WakeupMessage, __: ActorAddress) -> None:
@@ -110,6 +144,9 @@ class PartActor(HouseActor):
 
     def end(self, _: ActorExitRequest, __: ActorAddress) -> None:
         """Finish what was accepted."""
+        self._finish()
+
+    def _finish(self) -> None:
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(_STOP_SECONDS_MAX)
@@ -124,11 +161,6 @@ class PartActor(HouseActor):
             if self._begun.is_set():
                 os._exit(1)  # its keeper starts it again
             self._begun.set()
-
-    def _end_when_alone(self) -> None:
-        _Given.until_alone()
-        self.end(ActorExitRequest(), self.myAddress)
-        os._exit(0)
 
 
 PartActor.handles = {Begin: PartActor.begin, WakeupMessage: PartActor.look, ActorExitRequest: PartActor.end}
@@ -148,9 +180,7 @@ class KeeperActor(HouseActor):
 
     def tend(self, message: Tend, sender: ActorAddress) -> None:
         """Begin with the first."""
-        if not self._parts:
-            _Given.log_as_before()
-            threading.Thread(target=self._end_when_alone, name="alone", daemon=True).start()
+        _Given.log_as_before()
         self._asked, self._missing = sender, [*message.parts]
         self._begin(self._missing[0])
 
@@ -208,11 +238,6 @@ class KeeperActor(HouseActor):
         else:
             self.send(self._asked, Rested())
 
-    def _end_when_alone(self) -> None:
-        _Given.until_alone()
-        os.kill(os.getppid(), signal.SIGKILL)  # Thespian's own process, which would wait for ever
-        os._exit(0)
-
 
 KeeperActor.handles = {
     Tend: KeeperActor.tend,
@@ -227,9 +252,9 @@ class Keeper:
     """The way to the keeper, for whoever starts the inn. Made before there are threads: its processes are copies of
     this one."""
 
-    def __init__(self, live: Live, until_alone: Callable[[], None]) -> None:
-        """`until_alone` waits, in any of the processes, until this one has ended in whatever way."""
-        _Given.live, _Given.until_alone = live, until_alone
+    def __init__(self, live: Live) -> None:
+        _Given.live = live
+        _Lifeline.lay()
         _Given.root, _Given.manager = logging.Logger.root, logging.Logger.manager
         os.environ["THESPIAN_BASE_IPADDR"] = "127.0.0.1"
         logging.getLogger("Thespian").setLevel(logging.WARNING)
@@ -251,5 +276,5 @@ class Keeper:
         self._system.ask(self._keeper, Rest(), _STOP_SECONDS_MAX)
 
     def end(self) -> None:
-        """End the keeper, and whatever parts there still are."""
-        self._system.shutdown()
+        """End all other processes. (Thespian's own way would wait ten seconds for each that was killed.)"""
+        _Lifeline.cut()

@@ -9,10 +9,11 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 from urllib.parse import urlsplit
 
 import aio_pika
-from aio_pika.abc import AbstractIncomingMessage, Arguments
+from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.connection import Connection
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 from aiormq import Channel
@@ -204,7 +205,7 @@ class RabbitFeed:
         await self._dead.publish(dead, self._queue_name)
 
 
-_QUORUM: Arguments = {"x-queue-type": "quorum"}
+_QUORUM: dict[str, Any] = {"x-queue-type": "quorum"}
 
 
 def _there(message: AbstractIncomingMessage | None) -> AbstractIncomingMessage:

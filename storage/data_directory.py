@@ -42,11 +42,6 @@ class DataDirectory(NamedTuple):
                 file.flush()
             yield
 
-    def await_end(self, part: str) -> None:
-        """Block until whoever has this part now has ended, in whatever way."""
-        with (self.path / f"{part}.lock").open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_SH)
-
     def _create(self) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)

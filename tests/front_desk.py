@@ -168,15 +168,7 @@ class FrontDesk:
 
     def send(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answered:
         """One request on a connection of its own; a body that is not bytes goes as JSON."""
-        if body is not None and not isinstance(body, bytes):
-            body = json.dumps(body).encode()
-        kind = {} if body is None else {"Content-Type": "application/json"}
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_SECONDS_MAX)
-        try:
-            connection.request(method, path, body, {**kind, **(headers or {})})
-            return _answered(connection.getresponse())
-        finally:
-            connection.close()
+        return send(self.port, method, path, body, headers)
 
     def get(self, path: str, **query: Any) -> Answered:
         """GET; `from_` and the like stand for names that Python keeps to itself."""
@@ -241,6 +233,19 @@ class FrontDesk:
         while page := self.get("/v1/events", after=self._seen, limit=200).json["data"]:
             self._seen = page[-1]["position"]
         return self._seen
+
+
+def send(port: int, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answered:
+    """One request on a connection of its own; a body that is not bytes goes as JSON."""
+    if body is not None and not isinstance(body, bytes):
+        body = json.dumps(body).encode()
+    kind = {} if body is None else {"Content-Type": "application/json"}
+    connection = HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS_MAX)
+    try:
+        connection.request(method, path, body, {**kind, **(headers or {})})
+        return _answered(connection.getresponse())
+    finally:
+        connection.close()
 
 
 def of_reservations(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

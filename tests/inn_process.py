@@ -29,6 +29,11 @@ class InnProcess:
             sleep(0.02)
         raise AssertionError(f"it did not start: {self._log.read_text()}")
 
+    @property
+    def port(self) -> int:
+        """Where the gateways listen."""
+        return int(self.url.rpartition(":")[2])
+
     def pid(self, part: str) -> int:
         """The process in which this part lives now."""
         return int((self.data / f"{part}.lock").read_text())

@@ -7,6 +7,7 @@ import asyncio
 import os
 import random
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -165,6 +166,16 @@ def test_when_the_first_process_is_killed_the_others_finish_and_end(tmp_path: Pa
     wait_until(lambda: not any(map(alive, pids)), BACK_SECONDS_MAX)
     again = InnProcess(tmp_path / "data", "--partitions", "2")
     assert again.stop() == 0
+    wait_until(lambda: not left_over(tmp_path), BACK_SECONDS_MAX)
+
+
+def left_over(folder: Path) -> list[str]:
+    """Processes that were started for something in this folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found += [path.parent.name] if str(folder).encode() in path.read_bytes() else []
+    return found
 
 
 def alive(pid: int) -> bool:
