@@ -343,8 +343,10 @@ async def running(
 ) -> AsyncIterator[Inn]:
     """An inn, or these parts of it, on a data directory; stopped in good order at the end."""
     async with AsyncExitStack() as ends:
-        ends.enter_context(DataDirectory(path).ours(*parts, patience_seconds=_PATIENCE_SECONDS if parts else 0))
-        inn = Inn(DataDirectory(path), outside, clock, parts)
+        data = DataDirectory(path)
+        owned = data.theirs() if parts == [GATEWAY] else data.ours(*parts, patience_seconds=_PATIENCE_SECONDS)
+        ends.enter_context(owned if parts else data.ours())
+        inn = Inn(data, outside, clock, parts)
         await inn.open(ends)
         yield inn
 
@@ -547,6 +549,8 @@ def main(arguments: list[str]) -> int:
     options = top.parse_args(with_command(arguments))
     try:
         run = processes if getattr(options, "processes", False) else options.run
+        if run is not processes and getattr(options, "workers", 1) > 1:
+            raise CannotRun("several gateways are several processes: --workers needs --processes")
         work = run(options)
         if work is not None:
             run_async(work)

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from time import monotonic
+from typing import Any
 
 import msgspec
 from innkeeper.actors.actor import HouseActor
@@ -114,6 +115,12 @@ class _Lifeline:
         os._exit(0)
 
 
+def _ignore_signals() -> dict[signal.Signals, Any]:
+    """Those with which a terminal or a service manager ends a whole group: only the first process heeds them, and tells
+    the others in their order. What was done before."""
+    return {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+
+
 class PartActor(HouseActor):
     """One part, in its process."""
 
@@ -129,6 +136,7 @@ class PartActor(HouseActor):
     def begin(self, message: Begin, keeper: ActorAddress) -> None:
         """Begin, and say so once it has."""
         _Given.log_as_before()
+        _ignore_signals()
         self._part, self._keeper = message.part, keeper
         self._thread = threading.Thread(target=self._live, name=message.part)
         self._thread.start()
@@ -181,6 +189,7 @@ class KeeperActor(HouseActor):
     def tend(self, message: Tend, sender: ActorAddress) -> None:
         """Begin with the first."""
         _Given.log_as_before()
+        _ignore_signals()
         self._asked, self._missing = sender, [*message.parts]
         self._begin(self._missing[0])
 
@@ -258,12 +267,13 @@ class Keeper:
         _Given.root, _Given.manager = logging.Logger.root, logging.Logger.manager
         os.environ["THESPIAN_BASE_IPADDR"] = "127.0.0.1"
         logging.getLogger("Thespian").setLevel(logging.WARNING)
-        interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)  # theirs to ignore: they are told to end
+        before = _ignore_signals()
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         capabilities = {"Admin Port": port, "Process Startup Method": "fork"}
         self._system = ActorSystem("multiprocTCPBase", capabilities, logDefs=_THEIR_LOG, transientUnique=True)
-        signal.signal(signal.SIGINT, interrupt)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         self._keeper = self._system.createActor(KeeperActor)
 
     def tend(self, parts: Sequence[str]) -> str:

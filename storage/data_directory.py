@@ -42,6 +42,14 @@ class DataDirectory(NamedTuple):
                 file.flush()
             yield
 
+    @contextmanager
+    def theirs(self) -> Iterator[None]:
+        """For who owns no part of it: nobody has it as a whole meanwhile. Raises DataUnusable."""
+        with ExitStack() as locks:
+            self._create()
+            self._lock("lock", fcntl.LOCK_SH, locks, monotonic())
+            yield
+
     def _create(self) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -120,6 +128,9 @@ class DataDirectory(NamedTuple):
         doors = (self.path / "doors").absolute()
         if len(bytes(doors / "reservations-00.sock")) > _SOCKET_PATH_BYTES_MAX:
             doors = Path(tempfile.gettempdir()) / f"innkeeper-{blake2b(bytes(doors), digest_size=8).hexdigest()}"
+            doors.mkdir(mode=0o700, exist_ok=True)
+            if doors.stat().st_uid != os.getuid():
+                raise DataUnusable(f"{doors} belongs to somebody else; choose a shorter path for --data")
         return doors / f"{part}.sock"
 
     @property

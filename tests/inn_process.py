@@ -17,7 +17,8 @@ class InnProcess:
         self.data = data
         command = program("demo", "--processes", "--empty", "--webhooks-to-loopback", "--port", "0", *options)
         with data.with_name(f"{data.name}.log").open("w") as log:
-            self._process = subprocess.Popen([*command, "--data", str(data)], stderr=log, text=True)
+            command += ["--data", str(data)]
+            self._process = subprocess.Popen(command, stderr=log, text=True, start_new_session=True)
         self._log = data.with_name(f"{data.name}.log")
         self.url = self._started()
 
@@ -51,6 +52,11 @@ class InnProcess:
         """End the process that started all others."""
         self._process.kill()
         self._process.wait(START_SECONDS_MAX)
+
+    def interrupt(self) -> int:
+        """As Ctrl-C does, which all processes of a terminal get; the exit code."""
+        os.killpg(self._process.pid, signal.SIGINT)
+        return self._process.wait(START_SECONDS_MAX)
 
     def stop(self) -> int:
         """Ask it to finish; its exit code."""

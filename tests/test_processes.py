@@ -5,6 +5,7 @@
 
 import asyncio
 import os
+import pickle
 import random
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,12 +17,15 @@ import pytest
 from aiohttp import ClientError, ClientSession
 from front_desk import hotel_plan, stay
 from inn_process import InnProcess
+from innkeeper.protocol import frames
 from innkeeper.protocol.contexts import partition_of
+from innkeeper.storage.data_directory import DataDirectory, DataUnusable
 from patience import wait_until
 from server_process import finished
+from test_feeds import sweep
 from test_kill import Books, ask, assert_no_room_is_shared, assert_same, bookings, next_wish
 
-PARTITIONS, ROUNDS = 4, int(os.environ.get("INNKEEPER_KILL_ROUNDS", "5"))
+PARTITIONS, ROUNDS = 4, int(os.environ.get("INNKEEPER_KILL_ROUNDS", "2"))
 PARTS = (*(f"reservations-{n}" for n in range(PARTITIONS)), "billing", "notifications", "delivery", "gateway-0")
 HOTELS = ("north", "south", "east", "west", "harbour", "mill", "quay", "abbey")
 CLIENTS = 12
@@ -122,8 +126,22 @@ async def everybody_heard(inn: InnProcess) -> list[str]:
         return ids
 
 
-def test_each_process_is_killed_in_turn_under_load(inn: InnProcess) -> None:
-    chance, books = random.Random(4), Books()
+@pytest.fixture(params=["from process to process", "through a broker"])
+def hearing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[InnProcess]:
+    """The same, its services hearing in one way or the other."""
+    options = ["--partitions", str(PARTITIONS), "--workers", "2"]
+    url = request.getfixturevalue("rabbitmq") if request.param == "through a broker" else ""
+    if url:
+        asyncio.run(sweep(url))
+    started = InnProcess(tmp_path / "data", *options, *(["--broker", url] if url else []))
+    yield started
+    started.close()
+    if url:
+        asyncio.run(sweep(url))
+
+
+def test_each_process_is_killed_in_turn_under_load(hearing: InnProcess) -> None:
+    inn, chance, books = hearing, random.Random(4), Books()
     asyncio.run(open_hotels(inn))
     for _ in range(ROUNDS):
         asyncio.run(live_through(inn, books, [chance.choice(PARTS)], chance))
@@ -169,6 +187,16 @@ def test_when_the_first_process_is_killed_the_others_finish_and_end(tmp_path: Pa
     wait_until(lambda: not left_over(tmp_path), BACK_SECONDS_MAX)
 
 
+def test_ctrl_c_ends_all_in_order(inn: InnProcess, tmp_path: Path) -> None:
+    asyncio.run(open_hotels(inn))
+    start = monotonic()
+    assert inn.interrupt() == 0
+    assert monotonic() - start < 10
+    wait_until(lambda: not left_over(tmp_path), BACK_SECONDS_MAX)
+    assert "Traceback" not in (tmp_path / "data.log").read_text()
+    assert finished("verify", "--data", inn.data).returncode == 0
+
+
 def left_over(folder: Path) -> list[str]:
     """Processes that were started for something in this folder."""
     found = []
@@ -198,6 +226,51 @@ def test_another_number_of_partitions_is_refused(tmp_path: Path, made: str, aske
         assert refused.returncode == 2
         assert said in refused.stderr
         assert "Traceback" not in refused.stderr
+
+
+def test_several_gateways_need_several_processes(tmp_path: Path) -> None:
+    refused = finished("demo", "--port", "0", "--data", tmp_path / "data", "--workers", "2")
+    assert (refused.returncode, "--workers needs --processes" in refused.stderr) == (2, True), refused.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_doors_of_a_long_path_are_elsewhere_and_nobody_elses(tmp_path: Path) -> None:
+    data = DataDirectory(tmp_path / ("long" * 30))
+    door = data.door("billing")
+    assert len(bytes(door)) < 108
+    assert door.parent.stat().st_mode & 0o777 == 0o700
+    if os.getuid() == 0:
+        os.chown(door.parent, 12345, -1)
+        with pytest.raises(DataUnusable, match="belongs to somebody else"):
+            data.door("billing")
+    door.parent.rmdir()
+
+
+def test_a_stranger_at_the_door_makes_nobody_run_anything(inn: InnProcess) -> None:
+    async def knock(said: bytes, *, waits: bool) -> bytes:
+        reader, writer = await asyncio.open_unix_connection(inn.data / "doors" / "billing.sock")
+        writer.write(said)
+        async with asyncio.timeout(BACK_SECONDS_MAX):
+            answer = await reader.read(65_536) if waits else b""
+        writer.close()
+        return answer
+
+    for said in (b"GET / HTTP/1.1\r\n\r\n", b"\xc1", b"\x93\x01\xa3ask", pickle.dumps(print), b"\x92\x01\xa4take"):
+        asyncio.run(knock(said, waits=False))
+    strange = [
+        ["ask"],
+        ["ask", b"x", None, "", "", None],
+        ["view", "__init__", {}],
+        ["read", "x"],
+        ["tell", "Exit", {}],
+    ]
+    for number, question in enumerate(strange, start=1):
+        answer = frames.frames_of()
+        answer.feed(asyncio.run(knock(frames.pack(number, *question), waits=True)))
+        assert [frame[:2] for frame in answer] == [[number, frames.REFUSED]]
+    pid = inn.pid("billing")
+    asyncio.run(open_hotels(inn))
+    assert inn.pid("billing") == pid
 
 
 def test_a_whole_inn_and_its_parts_do_not_share_a_data_directory(inn: InnProcess) -> None:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import broker
 import inside
 import parts
 import services
@@ -27,11 +28,12 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "stream": stream.stream,
     "services": services.services,
     "split": split.split,
+    "publishing": broker.publishing,
     "behind": services.behind,
     "memory": inside.memory,
     "reshuffle": inside.reshuffle,
 }
-WITHOUT_WRK = ("behind", "memory", "reshuffle")
+WITHOUT_WRK = ("publishing", "behind", "memory", "reshuffle")
 BUSY_SHARE_MAX = 0.1
 
 

@@ -1,0 +1,82 @@
+"""How fast events come to a RabbitMQ that keeps each in a quorum queue before it confirms it."""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from contextlib import asynccontextmanager
+from time import perf_counter
+
+import aio_pika
+from innkeeper.delivery.rabbitmq import EXCHANGE, RabbitPublisher
+from innkeeper.protocol.events import BookingPinned
+from innkeeper.protocol.limits import subscriber_portion_events_max
+from innkeeper.protocol.record import Entry, Recorded
+from parts import Bench, progress
+
+URL = os.environ.get("INNKEEPER_TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672/")
+QUEUE = "innkeeper-benchmark"
+HOTEL = "innkeeper-benchmark"
+PER_SECOND_MIN = 5_000
+EVENTS = 20_000
+
+
+def publishing(bench: Bench) -> None:
+    """A queue for all events, and one that none comes to; each in turn."""
+    try:
+        rates = asyncio.run(_rates(bench.rounds))
+    except (OSError, aio_pika.exceptions.AMQPError) as error:
+        bench.report.note(f"No RabbitMQ at hand ({error}); what it confirms is not measured.")
+        return
+    for title, found in rates.items():
+        middle = sorted(found)[len(found) // 2]
+        bench.report.add(
+            f"confirmed publishes to RabbitMQ, {title}",
+            f"≥ {PER_SECOND_MIN:,}/s",
+            f"{middle:,.0f}/s",
+            middle >= PER_SECOND_MIN,
+        )
+
+
+async def _rates(rounds: int) -> dict[str, list[float]]:
+    rates: dict[str, list[float]] = {"in a quorum queue": [], "nobody bound": []}
+    with progress(rounds * len(rates), "publishing") as bar:
+        for _ in range(rounds):
+            async with _queue():
+                rates["in a quorum queue"].append(await _rate())
+            bar.update()
+            rates["nobody bound"].append(await _rate())
+            bar.update()
+    return rates
+
+
+@asynccontextmanager
+async def _queue():  # type: ignore[no-untyped-def]
+    async with await aio_pika.connect(URL) as connection:
+        channel = await connection.channel()
+        await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+        queue = await channel.declare_queue(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
+        await queue.bind(EXCHANGE, f"{HOTEL}.#")
+        try:
+            yield
+        finally:
+            await queue.delete(if_unused=False, if_empty=False)
+
+
+def _event(number: int) -> BookingPinned:
+    return BookingPinned(f"booking-{number}", "101")
+
+
+async def _rate() -> float:
+    publisher = RabbitPublisher(URL)
+    entries: Sequence[Entry] = [
+        (number, Recorded(HOTEL, number, number, "ann", f"request-{number}", f"command-{number}", _event(number)))
+        for number in range(1, EVENTS + 1)
+    ]
+    try:
+        await publisher.take_in(entries[:1])
+        start = perf_counter()
+        for first in range(0, EVENTS, subscriber_portion_events_max):
+            await publisher.take_in(entries[first : first + subscriber_portion_events_max])
+        return EVENTS / (perf_counter() - start)
+    finally:
+        await publisher.close()
