@@ -6,11 +6,11 @@ A hotel's events go to one partition of the topic, in order. After a failure som
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 from innkeeper.protocol import limits
 from innkeeper.protocol.cloud_event import cloud_event_json, entry_of
@@ -22,6 +22,7 @@ TOPIC = "innkeeper.events"
 DEAD_TOPIC = "innkeeper.events.dead"
 logger = logging.getLogger(__name__)
 
+_LOOK_SECONDS = 30.0  # for partitions that were added to the topic
 _HEADERS = [("content-type", b"application/cloudevents+json; charset=utf-8")]
 
 
@@ -108,9 +109,15 @@ class KafkaFeed:
             await asyncio.sleep(limits.feed_retry_seconds)
 
     async def _consume(self, consumer: AIOKafkaConsumer) -> None:
-        consumer.subscribe([TOPIC], listener=_Resuming(consumer, self._inbox))
+        look_at, now = 0.0, asyncio.get_running_loop().time
         while True:
+            if now() >= look_at:
+                await self._assign(consumer)
+                look_at = now() + (_LOOK_SECONDS if consumer.assignment() else limits.feed_look_seconds)
             await asyncio.to_thread(self._inbox.fetch_missing)
+            if not consumer.assignment():  # nothing was ever published there
+                await asyncio.sleep(limits.feed_look_seconds)
+                continue
             found = await consumer.getmany(
                 timeout_ms=round(limits.feed_look_seconds * 1_000), max_records=limits.subscriber_portion_events_max
             )
@@ -128,6 +135,16 @@ class KafkaFeed:
                 await asyncio.to_thread(self._inbox.take_in, entries, places)
                 await consumer.commit()  # only for those who watch the group: it goes on where its inbox says
 
+    async def _assign(self, consumer: AIOKafkaConsumer) -> None:
+        """All partitions of the topic that there are by now, each where the inbox says: the group is this consumer
+        alone."""
+        await consumer.topics()
+        partitions = {TopicPartition(TOPIC, number) for number in consumer.partitions_for_topic(TOPIC) or ()}
+        if partitions != consumer.assignment():
+            consumer.assign(partitions)
+            for partition in partitions:
+                consumer.seek(partition, self._inbox.place(_place(partition)) or 0)
+
     async def _bury(self, value: bytes | None, key: bytes | None, reason: str) -> None:
         """Among the dead letters, with the reason."""
         logger.warning("%s cannot take in a message: %s", self._group, reason)
@@ -138,24 +155,6 @@ class KafkaFeed:
             await producer.send_and_wait(DEAD_TOPIC, value, key=key, headers=headers)
         finally:
             await producer.stop()
-
-
-class _Resuming(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Whichever partitions of the topic are assigned: go on where the inbox says."""
-
-    def __init__(self, consumer: AIOKafkaConsumer, inbox: Inbox) -> None:
-        self._consumer = consumer
-        self._inbox = inbox
-
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """See `aiokafka`."""
-
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """See `aiokafka`."""
-        for partition in assigned:
-            place = self._inbox.place(_place(partition))
-            if place is not None:
-                self._consumer.seek(partition, place)
 
 
 def _place(partition: TopicPartition) -> str:
