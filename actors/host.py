@@ -13,6 +13,7 @@ from typing import Any
 
 from innkeeper.actors.messages import Batch, BatchDone, Furnish, Furnished, Order
 from innkeeper.actors.recovery import rebuild, rebuild_all
+from innkeeper.actors.stage import Stage
 from innkeeper.actors.trade import BOOKING, Trade
 from innkeeper.protocol import wire
 from innkeeper.protocol.asking import Answer, Asked, Hearer
@@ -23,11 +24,10 @@ from innkeeper.protocol.queries import Query
 from innkeeper.protocol.record import Recorded
 from innkeeper.protocol.refusals import KeyReused, Refusal, Unavailable
 from innkeeper.protocol.replies import Reply
-from thespian.actors import ActorAddress, ActorSystem
+from thespian.actors import ActorAddress
 
 logger = logging.getLogger(__name__)
 
-ASK_SECONDS_MAX = 60
 _RETRY_MICROSECONDS = 1_000_000
 HOTEL_FAULT = "the hotel had a fault and was rebuilt"
 
@@ -183,7 +183,7 @@ class Host:
         self.journal.close()
 
     def _ask(self, message: object) -> object:
-        return self._system.ask(self._desk, message, ASK_SECONDS_MAX)
+        return self._system.ask(self._desk, message)
 
     def _is_new(self, decided: Decided, first: "_FirstOfTheirKeys", number: int, ask: Asked) -> bool:
         """Does this command come for the first time under its key? If not, it gets the answer that was given then."""
@@ -245,11 +245,10 @@ class Host:
         self._desk_failed = False
 
 
-def _desk(trade: Trade) -> tuple[ActorSystem, ActorAddress]:
+def _desk(trade: Trade) -> tuple[Stage, ActorAddress]:
     """A new actor system with its desk."""
-    logging.getLogger("Thespian").setLevel(logging.WARNING)  # it tells every message at debug level
-    system = ActorSystem("simpleSystemBase", transientUnique=True, logDefs=False)
-    return system, system.createActor(trade.desk)
+    stage = Stage()
+    return stage, stage.createActor(trade.desk)
 
 
 class _FirstOfTheirKeys:

@@ -4,7 +4,6 @@ The actor does no I/O: with the events it gets what it once wrote down of the ho
 answers with what is to be written down now, notices among it.
 """
 
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ import msgspec
 from innkeeper.actors.actor import HouseActor
 from innkeeper.actors.messages import Hear, Heard
 from innkeeper.actors.rules.notices import KnownBooking, KnownHotel, take_in
+from innkeeper.actors.stage import Stage
 from innkeeper.protocol.events import BookingEvent
 from innkeeper.protocol.notices import Notice
 from innkeeper.protocol.notification_terms import (
@@ -24,12 +24,11 @@ from innkeeper.protocol.record import Entry
 from innkeeper.protocol.refusals import NotFound, Refused
 from innkeeper.protocol.replies import Reply
 from innkeeper.protocol.subscribing import Keep
-from thespian.actors import ActorAddress, ActorSystem, PoisonMessage
+from thespian.actors import ActorAddress, PoisonMessage
 
 TYPES = ("innkeeper.hotel.*", "innkeeper.room_type.*", "innkeeper.booking.*", "innkeeper.payment.recorded.*")
 """What notifications subscribes to."""
 
-_ASK_SECONDS_MAX = 60
 _pack = msgspec.msgpack.encode
 _unpack_hotel = msgspec.msgpack.Decoder(KnownHotel).decode
 _unpack_booking = msgspec.msgpack.Decoder(KnownBooking).decode
@@ -66,11 +65,10 @@ class NotifierHost:
 
     def __init__(self, outbox: Outbox, clock: Callable[[], int], decided: Callable[[], None]) -> None:
         """`decided` is called when there are new notices in the outbox."""
-        logging.getLogger("Thespian").setLevel(logging.WARNING)  # it tells every message at debug level
         self._outbox = outbox
         self._clock = clock
         self._decided = decided
-        self._system = ActorSystem("simpleSystemBase", transientUnique=True, logDefs=False)
+        self._system = Stage()
         self._actor = self._system.createActor(NotifierActor)
         self.answering: dict[type, Callable[[Any], Awaitable[Reply]]] = {
             ShowNotificationTerms: self.show_terms,
@@ -84,7 +82,7 @@ class NotifierHost:
         hotels = self._outbox.hotels({record.hotel for _, record in entries}).items()
         known = {name: _unpack_hotel(body) for name, body in hotels}
         hear = Hear(self._clock(), tuple(entries), known, bookings)
-        heard = self._system.ask(self._actor, hear, _ASK_SECONDS_MAX)
+        heard = self._system.ask(self._actor, hear)
         if not isinstance(heard, Heard):
             details = heard.details if isinstance(heard, PoisonMessage) else "it did not answer"
             raise RuntimeError(f"notifications failed: {details}")
