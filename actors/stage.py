@@ -1,9 +1,9 @@
 """The stage of a partition's actors: Thespian's simple system, without what none of ours asks of it.
 
 For each message Thespian looks for wakeups that fall due, takes a lock against other threads, formats a line for a log
-that nobody keeps, and goes through what the message could be of its own; that takes several times as long as to deliver
-it. Our actors never ask to be woken (the host says what time it is), one thread at a time drives them, and all that they
-say to each other are structs. Those go straight to their receiver. Everything else is left to Thespian: making and
+that nobody keeps, and goes through what the message could be of its own; that takes several times as long as to
+deliver it. Our actors never ask to be woken (the host says what time it is), one thread at a time drives them, and all
+that they say to each other are structs, which go straight to their receiver. The rest is left to Thespian: making and
 ending actors, the three attempts at a message whose handler raises, and the poison after them.
 """
 
@@ -42,6 +42,7 @@ class _Base(ActorSystemBase):  # type: ignore[misc]
             self._callActorWithMessage(receiver, send, send.msg, send.sender)
 
     def actor_send(self, sender: ActorAddress, receiver: ActorAddress, message: Any) -> None:
+        """See Thespian: it is delivered behind what was said before."""
         self._pendingSends.append(PendingSend(sender, message, receiver))
 
     def _newRefAndActor(self, *what: Any, **more: Any) -> ActorRef:  # noqa: N802
