@@ -1,10 +1,12 @@
 """A line to a context behind another process's door: what is asked here is answered there.
 
-It connects by itself, and again when it was lost. While there is no connection everything is refused at once; what was
-asked and not answered when the connection was lost is refused too, though it may have happened.
+It connects by itself, and again when it was lost. While nobody answers there everything is refused at once; what was
+asked and not answered when the connection was lost is refused too, though it may have happened. A process that hangs
+is one that does not answer: when it has been silent for too long while somebody waited, the line hangs up.
 """
 
 import asyncio
+import logging
 import socket
 from collections import deque
 from collections.abc import Sequence
@@ -19,14 +21,17 @@ from innkeeper.protocol import frames, wire
 from innkeeper.protocol.asking import Answer, Asked, Hearer
 from innkeeper.protocol.booking import Booking
 from innkeeper.protocol.hotel import Hotel
-from innkeeper.protocol.limits import commands_waiting_max, door_answer_seconds_max
+from innkeeper.protocol.limits import commands_waiting_max, door_answer_seconds_max, door_silent_seconds_max
 from innkeeper.protocol.record import Entry
 from innkeeper.protocol.refusals import Refused, Unavailable
 from innkeeper.protocol.replies import Reply
 from innkeeper.protocol.subscribing import Positions
 from innkeeper.protocol.views import BadCursor, BookingSearch, Listed
 
+logger = logging.getLogger(__name__)
+
 _AGAIN_SECONDS = 0.02
+_LISTEN_SECONDS = 1
 _CROWD = 8  # events told at once
 _CROWDED_SECONDS = 0.1
 _BYTES = 1 << 18
@@ -45,6 +50,7 @@ class Line(asyncio.Protocol):
         self._hearers: list[Hearer] = []
         self._said: list[bytes] = []
         self._transport: asyncio.Transport | None = None
+        self._silent_seconds = 0
         self._lost = asyncio.Event()
         self._found = asyncio.Event()
         self._life: asyncio.Task[None] | None = None
@@ -69,7 +75,7 @@ class Line(asyncio.Protocol):
     @property
     def ready(self) -> bool:
         """See `protocol.asking.Desk`."""
-        return self._transport is not None
+        return self._found.is_set()
 
     @property
     def waiting(self) -> int:
@@ -103,7 +109,7 @@ class Line(asyncio.Protocol):
         self._hearers.append(hearer)
 
     async def _ask(self, verb: str, *fields: Any) -> Any:
-        if self._transport is None:
+        if not self.ready:
             raise Refused(Unavailable(f"{self.name} is not running"))
         if len(self._waiting) >= commands_waiting_max:
             raise Refused(Unavailable("too many commands are waiting"))
@@ -131,19 +137,32 @@ class Line(asyncio.Protocol):
         while True:
             self._lost.clear()
             with suppress(OSError):
-                await loop.create_unix_connection(lambda: self, str(self.path))
-                await self._lost.wait()
+                transport, _ = await loop.create_unix_connection(lambda: self, str(self.path))
+                while not self._lost.is_set():
+                    await self._listen(transport)
             await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _listen(self, transport: asyncio.Transport) -> None:
+        """For a second, and hang up if the other side has been silent for too long."""
+        self._silent_seconds = self._silent_seconds + 1 if self._waiting or not self.ready else 0
+        if self._silent_seconds > door_silent_seconds_max:
+            logger.error("%s does not answer; what it was asked is refused", self.name)
+            transport.abort()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LISTEN_SECONDS):
+                await self._lost.wait()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio`."""
         self._frames = frames.frames_of()
+        self._silent_seconds = 0
         self._transport = cast(asyncio.Transport, transport)
         self._say(frames.pack(next(self._numbers), frames.HEAR))
 
     def connection_lost(self, _: Exception | None) -> None:
         """See `asyncio`."""
         self._transport = None
+        self._found.clear()
         self._said.clear()
         lost = frames.REFUSED, wire.encode(Unavailable(f"{self.name} ended before it answered", unknown=True))
         for answered in self._waiting.values():
@@ -153,6 +172,7 @@ class Line(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio`."""
+        self._silent_seconds = 0
         self._frames.feed(data)
         for number, kind, body in self._frames:
             if number == frames.NEWS:
@@ -165,7 +185,7 @@ class Line(asyncio.Protocol):
         self._found.set()
         if len(body) >= _CROWD:
             self._crowd_at = monotonic()
-        records = frames.records_of(body) if self._hearers else ()
+        records = frames.Records(body)
         for hearer in self._hearers:
             hearer(position, records)
 

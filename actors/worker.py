@@ -15,6 +15,7 @@ from innkeeper.protocol.subscribing import DeadLetter, Stalled, SubscriberState
 logger = logging.getLogger(__name__)
 
 _STEP_BACK = 20  # while others are busy, it rests so many times as long as it worked
+_LOOK_SECONDS = 0.1  # and looks so often whether they still are
 
 
 class Worker(ABC):
@@ -87,7 +88,7 @@ class Worker(ABC):
                 await self._wait_for_news()
             elif self.busy():
                 self.waits_for_news = False
-                await self._nap(_STEP_BACK * (perf_counter() - start))
+                await self._step_back(_STEP_BACK * (perf_counter() - start))
             else:
                 await asyncio.sleep(0)  # whoever asks something here meanwhile is answered
 
@@ -97,6 +98,12 @@ class Worker(ABC):
         self._idle = True
         await self._nap(0 if self._news else seconds and min(seconds, subscriber_stall_seconds_max))
         self._idle = self.waits_for_news = False
+
+    async def _step_back(self, seconds: float) -> None:
+        """Rest for so long, or until the others are busy no more."""
+        until = perf_counter() + seconds
+        while self.busy() and not self._woken.is_set() and (left := until - perf_counter()) > 0:
+            await self._nap(min(left, _LOOK_SECONDS))
 
     async def _nap(self, seconds: float | None) -> None:
         with suppress(TimeoutError):

@@ -39,14 +39,21 @@ Positions = tuple[int, ...]
 
 
 class Told:
-    """An event at its position in its log, rendered when first asked for."""
+    """An event at its position in its log, one of those that were told together; it is looked at and rendered when
+    first asked for."""
 
-    __slots__ = ("_data", "position", "record")
+    __slots__ = ("_data", "_place", "_records", "position")
 
-    def __init__(self, position: int, record: Recorded) -> None:
+    def __init__(self, position: int, records: Sequence[Recorded], place: int) -> None:
         self.position = position
-        self.record = record
+        self._records = records
+        self._place = place
         self._data: bytes | None = None
+
+    @property
+    def record(self) -> Recorded:
+        """The event."""
+        return self._records[self._place]
 
     @property
     def data(self) -> bytes:
@@ -68,7 +75,8 @@ class Ring:
         """What was committed just now, up to this position."""
         if position - len(records) != self.position:  # what is between stands in the log
             self._ring.clear()
-        self._ring.extend(Told(place, record) for place, record in enumerate(records, position - len(records) + 1))
+        first = position - len(records) + 1
+        self._ring.extend(Told(first + place, records, place) for place in range(len(records)))
         self.position = position
 
     async def portion(self, after: int) -> list[Told]:
@@ -78,8 +86,8 @@ class Ring:
         if self._ring and self._ring[0].position <= after + 1:
             start = after + 1 - self._ring[0].position
             return list(islice(self._ring, start, start + _PORTION_EVENTS))
-        records = await asyncio.to_thread(self._log.read, after, _PORTION_EVENTS)
-        return [Told(position, record) for position, record in records]
+        entries = await asyncio.to_thread(self._log.read, after, _PORTION_EVENTS)
+        return [Told(position, (record,), 0) for position, record in entries]
 
 
 class Wish(msgspec.Struct, frozen=True):

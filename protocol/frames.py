@@ -5,7 +5,7 @@ in them is plain data: whoever comes through a door can ask, and can make nobody
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, get_type_hints
+from typing import Any, Final, get_type_hints, overload
 
 import msgpack
 import msgspec
@@ -31,6 +31,7 @@ DONE: Final = 0
 REFUSED: Final = 1
 BAD_CURSOR: Final = 2
 
+_encode = msgspec.msgpack.Encoder().encode
 _LISTENING = (notification_terms, payments, subscribing, webhooks)
 MESSAGES: dict[str, type[msgspec.Struct]] = {
     name: kind
@@ -48,7 +49,7 @@ def frames_of() -> msgpack.Unpacker:
 
 def pack(*frame: Any) -> bytes:
     """A frame."""
-    return bytes(msgpack.packb(frame))
+    return _encode(frame)
 
 
 def message_body(message: object) -> tuple[str, Any]:
@@ -95,9 +96,29 @@ def records_body(records: Sequence[Recorded]) -> list[bytes]:
     return [wire.encode_record(record) for record in records]
 
 
-def records_of(body: Sequence[bytes]) -> list[Recorded]:
-    """See `records_body`."""
-    return [wire.decode_record(one) for one in body]
+class Records(Sequence[Recorded]):
+    """See `records_body`. Each event is decoded when it is first asked for: a gateway to whom nobody listens never
+    asks."""
+
+    def __init__(self, body: Sequence[bytes]) -> None:
+        self._told: list[bytes | Recorded] = [*body]
+
+    def __len__(self) -> int:
+        return len(self._told)
+
+    @overload
+    def __getitem__(self, place: int) -> Recorded: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Recorded]: ...
+
+    def __getitem__(self, place: int | slice) -> Recorded | list[Recorded]:
+        if isinstance(place, slice):
+            return [self[one] for one in range(*place.indices(len(self)))]
+        told = self._told[place]
+        if isinstance(told, bytes):
+            told = self._told[place] = wire.decode_record(told)
+        return told
 
 
 def entries_body(entries: Sequence[Entry]) -> list[tuple[int, bytes]]:

@@ -23,6 +23,7 @@ feed_retry_seconds = 0.5
 feed_look_seconds = 1.0
 feed_deliveries_max = 20
 door_answer_seconds_max = 10
+door_silent_seconds_max = 25
 door_backlog_bytes_max = 64 * 1_024 * 1_024
 partitions_max = 64
 workers_max = 64

@@ -1,7 +1,8 @@
 """The wire format: msgpack maps of field names, behind a table of everything that is ever said.
 
-Bytes written by any version decode forever: a message carries the version of its form, and an older form is brought
-up to today's here, at the edge, one step at a time (`UPCASTS`). Fields may be added with a default in the same version.
+The bytes are plain msgpack, which any tool in any language reads. Those written by any version decode forever: a
+message carries the version of its form, and an older form is brought up to today's here, at the edge, one step at a
+time (`UPCASTS`). Fields may be added with a default in the same version.
 """
 
 from collections.abc import Callable, Iterable
@@ -41,6 +42,10 @@ TABLE: dict[str, type[Message]] = {
 UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 _VERSIONS = {kind: kind.version if issubclass(kind, Event) else 1 for kind in TABLE.values()}
+_encode = msgspec.msgpack.Encoder().encode  # msgpack, too, in a fifth of msgpack's own time
+_decode_message = msgspec.msgpack.Decoder(tuple[str, int, bytes]).decode
+_decode_record = msgspec.msgpack.Decoder(tuple[str, int, int, str, str, str, str, bytes]).decode
+_decode_heard_fields = msgspec.msgpack.Decoder(tuple[str, bytes]).decode
 _DECODERS = {kind: msgspec.msgpack.Decoder(kind) for kind in TABLE.values()}
 _TYPE_NAMES = {kind: f"innkeeper.{kind.name}.v{kind.version}" for kind in ALL_EVENTS}
 _EVENT_TYPES = {
@@ -82,7 +87,7 @@ def is_known_type(wanted: str) -> bool:
 
 def encode_fields(message: Message) -> bytes:
     """The fields of a message; its name and version stand elsewhere."""
-    return bytes(msgpack.packb(msgspec.to_builtins(message)))
+    return _encode(message)
 
 
 def decode_event(type_name: str, fields: bytes) -> Event:
@@ -100,21 +105,22 @@ def decode_event_json(type_name: str, fields: msgspec.Raw) -> Event:
     kind, version = _EVENT_TYPES[type_name]
     if version == _VERSIONS[kind]:
         return msgspec.json.decode(fields, type=kind)
-    return decode_event(type_name, msgpack.packb(msgspec.json.decode(fields)))
+    return decode_event(type_name, _encode(msgspec.json.decode(fields)))
 
 
 def encode(message: Message) -> bytes:
     """A whole message, with its name and the version of its form."""
     kind = type(message)
     if isinstance(message, HearOf):
-        heard = msgpack.packb([message.hotel, encode_record(message.record)])
-        return bytes(msgpack.packb([kind.__name__, _VERSIONS[kind], heard]))
-    return bytes(msgpack.packb([kind.__name__, _VERSIONS[kind], encode_fields(message)]))
+        fields = _encode((message.hotel, encode_record(message.record)))
+    else:
+        fields = encode_fields(message)
+    return _encode((kind.__name__, _VERSIONS[kind], fields))
 
 
 def decode(body: bytes) -> Message:
     """The message that `encode` was given."""
-    name, version, fields = msgpack.unpackb(body)
+    name, version, fields = _decode_message(body)
     kind = TABLE.get(name)
     if kind is None or version > _VERSIONS[kind]:
         raise UnknownMessage(f"no message {name!r} of version {version} is known here; a newer version wrote it")
@@ -125,17 +131,17 @@ def decode(body: bytes) -> Message:
 def encode_record(record: Recorded) -> bytes:
     """An event with its place; the event has a type and a version of its own."""
     place = (record.hotel, record.hotel_seq, record.at, record.by, record.correlation, record.cause)
-    return bytes(msgpack.packb([*place, event_type(record.event), encode_fields(record.event)]))
+    return _encode((*place, event_type(record.event), encode_fields(record.event)))
 
 
 def decode_record(body: bytes) -> Recorded:
     """The event that `encode_record` was given."""
-    hotel, hotel_seq, at, by, correlation, cause, type_name, event = msgpack.unpackb(body)
+    hotel, hotel_seq, at, by, correlation, cause, type_name, event = _decode_record(body)
     return Recorded(hotel, hotel_seq, at, by, correlation, cause, decode_event(type_name, event))
 
 
 def _decode_heard(fields: bytes) -> HearOf:
-    hotel, record = msgpack.unpackb(fields)
+    hotel, record = _decode_heard_fields(fields)
     return HearOf(hotel, decode_record(record))
 
 

@@ -6,8 +6,9 @@ from time import monotonic, sleep
 from typing import Any
 
 import pytest
-from front_desk import FrontDesk, assert_problem, front_desk, hotel_plan, path_of, stay
+from front_desk import ANSWER_SECONDS_MAX, FrontDesk, assert_problem, front_desk, hotel_plan, path_of, stay
 from innkeeper.storage.journal import SqliteJournal
+from patience import wait_until
 from reception import night
 
 HOUR = 3_600
@@ -356,6 +357,7 @@ def test_a_desk_whose_data_was_taken_over_says_that_it_is_not_ready(
         hotel = front.open()
         SqliteJournal(tmp_path / "partition-0.db").close()
         assert_problem(front.post(f"{hotel}/bookings", stay()), 503, "unavailable")
+        wait_until(lambda: front.get("/health/ready").status == 503, ANSWER_SECONDS_MAX)
         assert_problem(front.get("/health/ready"), 503, "unavailable")
         assert front.get("/health/live").status == 200
     assert "another process writes" in caplog.text

@@ -203,6 +203,9 @@ def test_every_message_survives_the_wire(name: str) -> None:
     @given(messages(wire.TABLE[name]))
     def survives(message: msgspec.Struct) -> None:
         assert wire.decode(wire.encode(message)) == message
+        assert msgpack.unpackb(wire.encode_fields(message)) == msgpack.unpackb(
+            msgpack.packb(msgspec.to_builtins(message))
+        )
         if isinstance(message, Event):
             assert wire.decode_event(wire.event_type(message), wire.encode_fields(message)) == message
 

@@ -69,6 +69,15 @@ def test_while_others_are_busy_it_rests_whatever_news_there_is() -> None:
     assert 2 <= digger.steps <= 60  # 600 without a rest
 
 
+def test_it_rests_no_longer_than_others_are_busy() -> None:
+    digger = Digger(todo=3)
+    digger.during = lambda: time.sleep(0.25)  # so long a step that it would rest for five seconds
+    others = iter((True, True, True))
+    digger.busy = lambda: next(others, False)
+    live(digger, lambda: asyncio.sleep(1.5))
+    assert digger.todo < 0
+
+
 def test_while_it_works_others_in_its_service_get_their_turn() -> None:
     digger, turns = Digger(todo=30), []
 

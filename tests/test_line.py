@@ -1,0 +1,79 @@
+"""A line to a part that stopped answering, without having died."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from innkeeper.actors import line as line_module
+from innkeeper.actors.line import Line
+from innkeeper.protocol import frames
+from innkeeper.protocol.asking import Answer, Asked
+from innkeeper.protocol.queries import DescribeHotel
+from innkeeper.protocol.refusals import Refused, Unavailable
+
+PATIENCE_SECONDS = 30
+QUESTION = Asked(DescribeHotel("seaside"))
+
+
+class Mute:
+    """Somebody who opens the door, says how far the log had come, and then nothing, until told to speak."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.greets = True
+        self.answers = False
+        self._visits: set[asyncio.Task[None] | None] = set()
+
+    async def open(self) -> None:
+        """From now on."""
+        self._server = await asyncio.start_unix_server(self._visited, self.path)
+
+    async def close(self) -> None:
+        """No more, once everybody has gone."""
+        self._server.close()
+        await asyncio.gather(*filter(None, self._visits))
+
+    async def _visited(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._visits.add(asyncio.current_task())
+        if self.greets:
+            writer.write(frames.pack(frames.NEWS, 7, ()))
+        heard = frames.frames_of()
+        while data := await reader.read(65_536):
+            heard.feed(data)
+            for number, verb, *_ in heard:
+                if self.answers and verb == frames.ASK:
+                    body = frames.answer_body(Answer(Unavailable("closed for the season")))
+                    writer.write(frames.pack(number, frames.DONE, body))
+        writer.close()
+        await writer.wait_closed()
+
+
+async def seen(line: Line, mute: Mute) -> None:
+    """The hang is noticed, whoever waited is told, and who asks while it lasts is refused at once."""
+    await mute.open()
+    line.start()
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await line.found()
+            assert (line.ready, line.position) == (True, 7)
+            mute.greets = False
+            waited = await line.ask(QUESTION)
+            assert waited == Answer(Unavailable("reservations ended before it answered", unknown=True))
+            with pytest.raises(Refused) as refused:
+                await line.positions()
+            assert refused.value.refusal == Unavailable("reservations is not running")
+            assert not line.ready
+            mute.greets = mute.answers = True
+            await line.found()
+            assert await line.ask(QUESTION) == Answer(Unavailable("closed for the season"))
+    finally:
+        await line.stop()
+        await mute.close()
+
+
+def test_whoever_waits_for_a_part_that_hangs_is_told_and_it_is_asked_again_once_it_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line_module, "door_silent_seconds_max", 1)
+    path = tmp_path / "door"
+    asyncio.run(seen(Line("reservations", path), Mute(path)))
