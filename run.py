@@ -78,6 +78,7 @@ from sqlite_utils import Database
 from tqdm import tqdm
 
 _LOOK_SECONDS = 0.1
+_NEW_OBJECTS = 10_000  # of containers, before the collector looks at them
 _PATIENCE_SECONDS = 5.0  # a part may still be finishing what it accepted when its successor begins
 EXIT_VIOLATED, EXIT_USAGE, EXIT_IN_USE, EXIT_DAMAGED = 1, 2, 3, 4
 
@@ -351,10 +352,16 @@ async def running(
         yield inn
 
 
+def spare_the_collector() -> None:
+    """What stands now stands for long: it need not be looked at again. And hardly anything here refers to itself."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS, 20, 20)
+
+
 async def until_stopped(inn: Inn, welcome: str) -> None:
     """Say that all is ready, and wait for SIGTERM or Ctrl-C; raises what ends a partition before that."""
-    gc.collect()
-    gc.freeze()  # what stands now stands for long: the collector need not look at it again
+    spare_the_collector()
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -452,6 +459,7 @@ async def entrance(inn: Inn, options: argparse.Namespace) -> AsyncIterator[None]
 async def live(options: argparse.Namespace, part: str, stopped: threading.Event, begun: Callable[[], None]) -> None:
     """One part of an inn, for its keeper."""
     async with running(options.data, Outside.chosen(options), parts=[part]) as inn, entrance(inn, options):
+        spare_the_collector()
         begun()
         await first_of(inn, asyncio.to_thread(stopped.wait))
 

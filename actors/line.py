@@ -35,6 +35,7 @@ _LISTEN_SECONDS = 1
 _CROWD = 8  # events told at once
 _CROWDED_SECONDS = 0.1
 _BYTES = 1 << 18
+_FRAMES_AT_ONCE = 8  # then the other side can begin, while more is said here
 
 
 class Line(asyncio.Protocol):
@@ -126,10 +127,12 @@ class Line(asyncio.Protocol):
         if not self._said:
             asyncio.get_running_loop().call_soon(self._flush)
         self._said.append(frame)
+        if len(self._said) >= _FRAMES_AT_ONCE:
+            self._flush()
 
     def _flush(self) -> None:
         said, self._said = b"".join(self._said), []
-        if self._transport is not None:
+        if self._transport is not None and said:
             self._transport.write(said)
 
     async def _stay_connected(self) -> None:

@@ -13,10 +13,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aio_pika
+import aiormq
 from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.connection import Connection
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
-from aiormq import Channel
+from aiormq import Channel, spec
 from innkeeper.protocol import limits, wire
 from innkeeper.protocol.cloud_event import cloud_event_json, entry_of
 from innkeeper.protocol.feeding import Inbox, LogOf
@@ -30,6 +31,7 @@ DEAD_EXCHANGE = "innkeeper.dead"
 REASON = "innkeeper-reason"
 _LOST = (AMQPError, OSError, TimeoutError, RuntimeError)
 logger = logging.getLogger(__name__)
+aiormq.Connection.FRAME_BUFFER_SIZE = limits.subscriber_portion_events_max  # a portion goes out without a pause
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # the subscriber says what it is stalled by, once
 
 
@@ -89,22 +91,21 @@ async def _publish(channel: Channel, entry: Entry) -> None:
     confirmation."""
     _, record = entry
     kind = wire.event_type(record.event)
-    message = aio_pika.Message(
-        cloud_event_json(entry),
+    properties = spec.Basic.Properties(
         content_type="application/cloudevents+json",
         content_encoding="utf-8",
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         message_id=record.id,
         correlation_id=record.correlation,
         timestamp=instant(record.at),
-        type=kind,
+        message_type=kind,
         app_id="innkeeper",
     )
     await channel.basic_publish(
-        message.body,
+        cloud_event_json(entry),
         exchange=EXCHANGE,
         routing_key=f"{record.hotel}.{kind}",
-        properties=message.properties,
+        properties=properties,
         mandatory=False,  # nobody need listen
         wait=False,
     )

@@ -21,6 +21,7 @@ EVENTS_OF_THE_GOAL = 100_000
 WAIT_SECONDS_MAX = 60
 CREATED = 201
 SPLIT = {
+    "1 partition, 1 gateway": (),
     "2 partitions, 1 gateway": ("--partitions", "2"),
     "4 partitions, 2 gateways": ("--partitions", "4", "--workers", "2"),
 }
