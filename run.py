@@ -56,6 +56,7 @@ from innkeeper.protocol.contexts import (
     GATEWAY,
     NOTIFICATIONS,
     RESERVATIONS,
+    context_of,
     gateways,
     is_gateway,
     log_of,
@@ -310,13 +311,18 @@ class Inn:
         """What happens here goes to the broker, if there is one."""
         logs = {log: read for log, read in self.logs.items() if self._here(log)}
         if self.outside.broker and logs:
-            await self._start("-".join(("publisher", *self.parts)), self._publisher, logs, self.sources)
+            await self._start(self._named("publisher"), self._publisher, logs, self.sources)
+
+    def _named(self, what: str) -> str:
+        """Whose this is: that of the part that is here, or of all partitions of reservations, or of the whole inn."""
+        names = [*self.parts] if len(self.parts) == 1 else {*map(context_of, self.parts)}
+        return "-".join((what, *names))
 
     @asynccontextmanager
     async def _publisher(self, service: Service) -> AsyncIterator[None]:
         broker = publisher(self.outside.broker)
         with self._database(service):
-            service.follow(Subscribe("-".join(("broker", *self.parts))), broker.take_in)
+            service.follow(Subscribe(self._named("broker")), broker.take_in)
             try:
                 yield
             finally:

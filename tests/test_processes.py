@@ -7,6 +7,7 @@ import asyncio
 import os
 import pickle
 import random
+import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,11 +18,11 @@ import pytest
 from aiohttp import ClientError, ClientSession
 from front_desk import hotel_plan, stay
 from inn_process import InnProcess
-from innkeeper.protocol import frames
+from innkeeper.protocol import frames, limits
 from innkeeper.protocol.contexts import partition_of
 from innkeeper.storage.data_directory import DataDirectory, DataUnusable
 from patience import wait_until
-from server_process import finished
+from server_process import finished, program
 from test_feeds import sweep
 from test_kill import Books, ask, assert_no_room_is_shared, assert_same, bookings, next_wish
 
@@ -227,6 +228,20 @@ def test_another_number_of_partitions_is_refused(tmp_path: Path, made: str, aske
         assert refused.returncode == 2
         assert said in refused.stderr
         assert "Traceback" not in refused.stderr
+
+
+def test_as_many_partitions_as_there_may_be_live_in_one_process_and_publish(rabbitmq: str, tmp_path: Path) -> None:
+    options = ("--partitions", limits.partitions_max, "--broker", rabbitmq, "--data", tmp_path / "data")
+    command = program("reservations", *map(str, options))
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            said = process.stderr.readline()
+            assert f"reservations-{limits.partitions_max - 1}: ready" in said
+            wait_until((tmp_path / "data" / "publisher-reservations.db").exists, BACK_SECONDS_MAX)
+        finally:
+            process.terminate()
+        assert process.wait(BACK_SECONDS_MAX) == 0
 
 
 def test_several_gateways_need_several_processes(tmp_path: Path) -> None:
