@@ -44,7 +44,7 @@ from innkeeper.protocol.commands import (
     OpenHotel,
     RollBusinessDate,
 )
-from innkeeper.protocol.contexts import RESERVATIONS
+from innkeeper.protocol.contexts import RESERVATIONS, context_of, partition_of, reservations_logs
 from innkeeper.protocol.queries import DescribeHotel, FindAvailability, FindBooking, Query
 from innkeeper.protocol.refusals import NotAllowed, NotFound, Refusal, Refused, Unavailable, invalid
 from innkeeper.protocol.replies import AuditReply, AvailabilityReply, BookingReply, HotelReply, Reply
@@ -244,11 +244,22 @@ def log_of(request: web.Request, name: str) -> Log:
     return logs[name]
 
 
+def _log_of_hotel(request: web.Request, name: str, hotel: str) -> str:
+    """The log of reservations in which this hotel's events stand, where there are several."""
+    if name != RESERVATIONS:
+        return name
+    partitions = sum(context_of(log) == RESERVATIONS for log in request.app[LOGS])
+    return reservations_logs(partitions)[partition_of(hotel, partitions)]
+
+
 async def list_events(request: web.Request) -> web.Response:
     """GET /v1/events"""
     asked = query_of(request, LogPosition)
-    after = asked.after if asked.cursor is None else asked.cursor
-    records = await asyncio.to_thread(log_of(request, asked.log).read, after, asked.limit)
+    after, name = asked.after if asked.cursor is None else asked.cursor, asked.log
+    if asked.hotel is not None:
+        await ask(request, DescribeHotel(asked.hotel), HotelReply)
+        name = _log_of_hotel(request, name, asked.hotel)
+    records = await asyncio.to_thread(log_of(request, name).read, after, asked.limit, asked.hotel)
     cursor = str(records[-1][0]) if len(records) == asked.limit else None
     return json_response(rendering.page(map(cloud_event, records), cursor))
 

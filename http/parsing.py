@@ -68,12 +68,14 @@ class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"f
 
 
 class LogPosition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which part of which log of events; `cursor` is where the last part ended, and goes before `after`."""
+    """Which part of which log of events, or what stands there of one hotel; `cursor` is where the last part ended, and
+    goes before `after`."""
 
     after: Annotated[int, Meta(ge=0, le=_POSITION_MAX)] = 0
     cursor: Annotated[int, Meta(ge=0, le=_POSITION_MAX)] | None = None
     limit: Annotated[int, Meta(ge=1, le=limits.list_entries_max)] = limits.list_entries_default
     log: Line = RESERVATIONS
+    hotel: Line | None = None
 
 
 class StreamQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

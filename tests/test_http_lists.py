@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from front_desk import FrontDesk, front_desk, path_of
+from front_desk import FrontDesk, assert_problem, front_desk, path_of, stay
 from reception import night
 
 ANN = {"name": "Ann O'Neil", "email": "ann@sea.example", "phone": "+351 91 22"}
@@ -138,3 +138,16 @@ def test_the_log_is_read_page_by_page(front: FrontDesk) -> None:
         after = page["next_cursor"]
     assert seen == list(range(1, end + 1))
     assert front.get("/v1/events", after=end).json == {"data": [], "next_cursor": None}
+
+
+def test_one_hotels_events_can_be_read_alone_and_in_parts(front: FrontDesk) -> None:
+    mine, other = front.open(), front.open()
+    for hotel in (mine, other, mine):
+        assert front.post(f"{hotel}/bookings", stay()).status == 201
+    name = mine.rpartition("/")[2]
+    found = front.entries("/v1/events", hotel=name, limit=2)
+    assert {event["source"] for event in found} == {f"/hotels/{name}"}
+    assert [event["sequence"] for event in found] == [str(number) for number in range(1, len(found) + 1)]
+    assert [event["type"] for event in found[-2:]] == ["innkeeper.booking.confirmed.v1"] * 2
+    assert front.get("/v1/events", hotel=name, log="delivery").json["data"] == []
+    assert_problem(front.get("/v1/events", hotel="none"), 404, "not_found")

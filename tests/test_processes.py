@@ -179,6 +179,23 @@ def test_the_hotels_of_a_dead_partition_are_refused_at_once_and_the_others_go_on
     asyncio.run(look())
 
 
+def test_a_hotels_events_are_found_wherever_they_stand(inn: InnProcess) -> None:
+    async def look() -> None:
+        await open_hotels(inn)
+        async with ClientSession(inn.url) as session:
+            for hotel in HOTELS:
+                async with session.get(f"/v1/events?hotel={hotel}") as response:
+                    found = (await response.json())["data"]
+                assert [event["type"] for event in found][:2] == [
+                    "innkeeper.hotel.opened.v1", "innkeeper.room_type.added.v1",
+                ]  # fmt: skip
+                assert {event["source"] for event in found} == {f"/hotels/{hotel}"}
+            async with session.get("/v1/events") as response:
+                assert (response.status, "reservations-0" in await response.text()) == (422, True)
+
+    asyncio.run(look())
+
+
 def test_when_the_first_process_is_killed_the_others_finish_and_end(tmp_path: Path) -> None:
     inn = InnProcess(tmp_path / "data", "--partitions", "2")
     pids = [inn.pid(part) for part in ("reservations-0", "reservations-1", "billing", "gateway-0")]
