@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 from innkeeper.http import billing_resources as resources
 from innkeeper.http.back_office import SERVICES
-from innkeeper.http.documents import HTML_HEADERS, html_document, pdf_document
+from innkeeper.http.documents import HTML_HEADERS, html_document
 from innkeeper.http.handlers import DESK, ask
 from innkeeper.http.parsing import Page, body_of, query_of
 from innkeeper.http.rendering import json_response, page
@@ -346,6 +346,8 @@ async def show_invoice(request: web.Request) -> web.Response:
         return web.Response(text=text, content_type="text/html", headers=HTML_HEADERS)
     if form == "pdf":
         name = f'inline; filename="{reply.invoice.number.replace("/", "-")}.pdf"'
+        from innkeeper.http.sheets import pdf_document  # only now: see there
+
         body = await asyncio.to_thread(pdf_document, reply.invoice)
         return web.Response(body=body, content_type="application/pdf", headers={"Content-Disposition": name})
     return json_response(resources.invoice(reply.invoice))

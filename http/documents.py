@@ -54,14 +54,7 @@ class Paper(NamedTuple):
 
 def html_document(invoice: Invoice) -> str:
     """The document as a page that stands alone; to be served with `HTML_HEADERS`."""
-    return _template().render(paper=_paper(invoice), style=_STYLE)
-
-
-def pdf_document(invoice: Invoice) -> bytes:
-    """The document as a PDF of as many A4 pages as it takes."""
-    from innkeeper.http.sheets import Sheets  # takes a fifth of the program's start, and most starts never need it
-
-    return Sheets(_paper(invoice), invoice.issued_at).whole()
+    return _template().render(paper=paper_of(invoice), style=_STYLE)
 
 
 @cache
@@ -72,7 +65,9 @@ def _template() -> jinja2.Template:
     return house.get_template("invoice.html")
 
 
-def _paper(invoice: Invoice) -> Paper:
+def paper_of(invoice: Invoice) -> Paper:
+    """The document in words."""
+
     def money(units: int) -> str:
         return _grouped(render(units, invoice.currency))
 

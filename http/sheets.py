@@ -1,18 +1,25 @@
-"""An invoice or credit note on paper: the PDF, drawn with fpdf2."""
+"""An invoice or credit note on paper: the PDF, drawn with fpdf2. It takes as long to load as aiohttp does, and most
+starts of the program never need it: whoever does imports it then."""
 
 from collections.abc import Iterable
 
 import font_source_sans_pro
 from fpdf import FPDF, FontFace, XPos, YPos
 from fpdf.enums import TableBordersLayout
-from innkeeper.http.documents import Paper, Table
+from innkeeper.http.documents import Paper, Table, paper_of
+from innkeeper.protocol.folio import Invoice
 from innkeeper.protocol.instants import instant
 
 _INK, _FAINT, _RULE = (27, 35, 48), (93, 104, 121), (228, 232, 238)
 _LINE_MM = 5.2
 
 
-class Sheets(FPDF):
+def pdf_document(invoice: Invoice) -> bytes:
+    """The document as a PDF of as many A4 pages as it takes."""
+    return _Sheets(paper_of(invoice), invoice.issued_at).whole()
+
+
+class _Sheets(FPDF):
     """The paper on sheets of A4. `issued_at` is in microseconds since 1970 UTC."""
 
     def __init__(self, paper: Paper, issued_at: int) -> None:

@@ -11,7 +11,8 @@ import pytest
 from bookkeeping import CITY, SERVICE, VAT, Books
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from innkeeper.http.documents import html_document, pdf_document
+from innkeeper.http.documents import html_document
+from innkeeper.http.sheets import pdf_document
 from innkeeper.protocol.billing_terms import ChargeKind, Party, PartyPlan
 from innkeeper.protocol.folio import Invoice
 from pypdf import PdfReader
