@@ -81,7 +81,7 @@ from tqdm import tqdm
 _LOOK_SECONDS = 0.1
 _NEW_OBJECTS = 10_000  # of containers, before the collector looks at them
 _PATIENCE_SECONDS = 5.0  # a part may still be finishing what it accepted when its successor begins
-EXIT_VIOLATED, EXIT_USAGE, EXIT_IN_USE, EXIT_DAMAGED = 1, 2, 3, 4
+EXIT_VIOLATED, EXIT_USAGE, EXIT_IN_USE, EXIT_DAMAGED, EXIT_DIED = 1, 2, 3, 4, 5
 
 logger = logging.getLogger("innkeeper")
 
@@ -132,9 +132,10 @@ class Inn:
         return make_app(self.desks, self.sources, self.logs, self.views, self.services, keys, providers)
 
     async def ended(self) -> None:
-        """Wait for the end of a partition; raises what ended it, if it was not asked to."""
-        lives = {asyncio.create_task(partition.ended()) for partition in self.partitions.values()}
-        for done in (await asyncio.wait(lives, return_when=asyncio.FIRST_COMPLETED))[0] if lives else ():
+        """Wait for the end of a partition or a service that nobody asked to end; raises what ended it."""
+        partitions = (asyncio.ensure_future(partition.ended()) for partition in self.partitions.values())
+        lives = {*partitions, *self.services.lives()} or {asyncio.get_running_loop().create_future()}
+        for done in (await asyncio.wait(lives, return_when=asyncio.FIRST_COMPLETED))[0]:
             done.result()
 
     async def _open_partitions(self, ends: AsyncExitStack) -> dict[str, Views]:
@@ -266,6 +267,8 @@ class Inn:
         """Billing, with a partition and a journal of its own."""
         partition = Partition(partial(self._recover, self.data.billing, BILLING_TRADE), self.clock, BILLING)
         await partition.start()
+        life = asyncio.create_task(partition.ended())
+        service.needs(life)
         try:
             with self._database(service):
                 self.back_office.open(partition)
@@ -273,6 +276,7 @@ class Inn:
                 yield
         finally:
             await partition.stop()
+            await asyncio.wait({life})
 
     @asynccontextmanager
     async def _notifications(self, service: Service) -> AsyncIterator[None]:
@@ -365,21 +369,20 @@ def spare_the_collector() -> None:
     gc.set_threshold(_NEW_OBJECTS, 20, 20)
 
 
-async def until_stopped(inn: Inn, welcome: str) -> None:
-    """Say that all is ready, and wait for SIGTERM or Ctrl-C; raises what ends a partition before that."""
+async def until_stopped(inn: Inn, welcome: str, *more: asyncio.Task[None]) -> None:
+    """Say that all is ready, and wait for SIGTERM or Ctrl-C, or for one of `more`; raises what ends a part before."""
     spare_the_collector()
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     print(welcome, file=sys.stderr)
-    await first_of(inn, stopped.wait())
+    await first_of(inn, stopped.wait(), *more)
     print("Finishing what was accepted …", file=sys.stderr)
 
 
-async def first_of(inn: Inn, asked_to_end: Coroutine[object, object, object]) -> None:
-    """Wait until it is asked to end; raises what ends a partition before that."""
-    asked = asyncio.create_task(asked_to_end)
-    waited = {asked} | ({asyncio.create_task(inn.ended())} if inn.partitions else set())
+async def first_of(inn: Inn, asked: Coroutine[object, object, object], *more: asyncio.Task[None]) -> None:
+    """Wait until it is asked to end, or for one of `more`; raises what ends a part of it before that."""
+    waited = {asyncio.create_task(asked), asyncio.create_task(inn.ended()), *more}
     for done in (await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED))[0]:
         done.result()
 
@@ -406,10 +409,8 @@ def welcome(options: argparse.Namespace, port: int) -> str:
     """Where to go."""
     if options.run is serve:
         return f"Serving http://{options.host}:{port}, data: {options.data}"
-    return (
-        f"Front desk: http://127.0.0.1:{port}   API: http://127.0.0.1:{port}/docs   data: {options.data}\n"
-        "Ctrl-C stops it; what was booked is there again at the next start."
-    )
+    desk = f"Front desk: http://127.0.0.1:{port}   API: http://127.0.0.1:{port}/docs   data: {options.data}\n"
+    return desk + "Ctrl-C stops it; what was booked is there again at the next start."
 
 
 async def serve(options: argparse.Namespace) -> None:
@@ -467,7 +468,13 @@ async def live(options: argparse.Namespace, part: str, stopped: threading.Event,
     async with running(options.data, Outside.chosen(options), parts=[part]) as inn, entrance(inn, options):
         spare_the_collector()
         begun()
-        await first_of(inn, asyncio.to_thread(stopped.wait))
+        await first_of(inn, told(stopped))
+
+
+async def told(stopped: threading.Event) -> None:
+    """Look whether it is time; a thread that waited would keep a part that ends by itself from ending."""
+    while not stopped.is_set():  # noqa: ASYNC110 (it is set in another thread)
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 def processes(options: argparse.Namespace) -> None:
@@ -484,7 +491,7 @@ def processes(options: argparse.Namespace) -> None:
         try:
             with data.ours("keeper", patience_seconds=_PATIENCE_SECONDS):
                 tend(keeper, [*reservations, BILLING, NOTIFICATIONS, DELIVERY])
-                run_async(front(options, lambda: tend(keeper, gateways(options.workers))))
+                run_async(front(options, keeper))
                 keeper.rest()
         finally:
             keeper.end()
@@ -496,13 +503,16 @@ def tend(keeper: Keeper, parts: list[str]) -> None:
         raise CannotRun(failure)
 
 
-async def front(options: argparse.Namespace, open_gateways: Callable[[], None]) -> None:
+async def front(options: argparse.Namespace, keeper: Keeper) -> None:
     """What is left to the process that started the others: furnish, open, and wait for the end."""
     async with running(options.data, Outside(), parts=[GATEWAY]) as inn:
         if options.run is demo:
             await furnish_once(inn, options)
-    open_gateways()
-    await until_stopped(inn, welcome(options, options.port))
+    tend(keeper, gateways(options.workers))
+    watch = asyncio.create_task(keeper.died())
+    await until_stopped(inn, welcome(options, options.port), watch)
+    if watch.done():
+        raise CannotRun("the keeper of the other processes has died; all end, to be started again", EXIT_DIED)
 
 
 def verify(options: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, cast
 from innkeeper.protocol import frames, wire
 from innkeeper.protocol.asking import Desk, Source
 from innkeeper.protocol.contexts import ServiceMessage
-from innkeeper.protocol.limits import door_backlog_bytes_max
+from innkeeper.protocol.limits import door_backlog_bytes_max, shutdown_seconds_max
 from innkeeper.protocol.record import Recorded
 from innkeeper.protocol.refusals import Refusal, Refused, Unavailable
 from innkeeper.protocol.replies import Reply
@@ -43,6 +43,7 @@ class Door:
         self._path = path
         self._offered = offered
         self._hearing: set[Visit] = set()
+        self.closing = False
         self.visits: set[Visit] = set()
 
     async def open(self) -> None:
@@ -56,8 +57,12 @@ class Door:
         self._path.chmod(0o600)
 
     async def close(self) -> None:
-        """Everybody out."""
+        """Nobody is let in any more; whoever asked before is answered, and then everybody out."""
+        self.closing = True
         self._server.close()
+        answering = {task for visit in self.visits for task in visit.answering}
+        if answering:
+            await asyncio.wait(answering, timeout=shutdown_seconds_max)
         for visit in [*self.visits]:
             visit.end()
         self._path.unlink(missing_ok=True)
@@ -82,6 +87,8 @@ class Door:
     async def answer(self, verb: str, fields: Sequence[Any]) -> Any:
         """The body of the answer. Raises `Refused`."""
         offered = self._offered
+        if self.closing:
+            raise Refused(Unavailable("this is just ending"))
         match verb:
             case frames.ASK if offered.desk is not None:
                 return frames.answer_body(await offered.desk.ask(frames.asked_of(fields)))
@@ -106,7 +113,7 @@ class Visit(asyncio.Protocol):
         self._door = door
         self._frames = frames.frames_of()
         self._said: list[bytes] = []
-        self._answering: set[asyncio.Task[None]] = set()
+        self.answering: set[asyncio.Task[None]] = set()
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -128,8 +135,8 @@ class Visit(asyncio.Protocol):
                     self._door.hear(self)
                     continue
                 task = asyncio.create_task(self._answer(number, verb, fields))
-                self._answering.add(task)
-                task.add_done_callback(self._answering.discard)
+                self.answering.add(task)
+                task.add_done_callback(self.answering.discard)
         except (ValueError, TypeError, OverflowError):
             logger.warning("somebody at the door %s does not speak as we do", self._door)
             self.end()

@@ -63,7 +63,7 @@ class Host:
         self.published: Hearer = lambda *_: None
         self._last_at = 0
         self._stale: set[str] = set()
-        self._desk_failed = False
+        self._desk_failed = self._journal_failed = self._cannot_rebuild = False
         self._unreleased: deque[Decided] = deque()
         self._unsaved_replies: dict[str, KeptReply] = {}
         self._since_snapshot: dict[str, int] = {}
@@ -86,7 +86,7 @@ class Host:
     @property
     def must_rest(self) -> bool:
         """Must all that is decided be released before the next decision, because hotels are to be rebuilt?"""
-        return bool(self._stale) or self._desk_failed
+        return bool(self._stale) or self._desk_failed or self._journal_failed
 
     def decide(self, asked: Sequence[Asked]) -> Decided:
         """Let the hotels decide on a batch, on top of all that they have decided before, be it on disk or not. The
@@ -98,9 +98,14 @@ class Host:
             return decided
         at = self._last_at = max(self._clock(), self._last_at)
         orders, first = [], _FirstOfTheirKeys()
-        for number, ask in enumerate(asked):
-            if ask.key is None or self._is_new(decided, first, number, ask):
-                orders.append(Order(number, ask.message, at, self._ids(), ask.correlation, ask.by, ask.if_version))
+        try:
+            for number, ask in enumerate(asked):
+                if ask.key is None or self._is_new(decided, first, number, ask):
+                    orders.append(Order(number, ask.message, at, self._ids(), ask.correlation, ask.by, ask.if_version))
+        except Exception:
+            logger.exception("the journal does not say what was answered before; nobody is answered now")
+            decided.fail("the journal cannot be read")
+            return decided
         self._carry_out(Batch(at, tuple(orders)), decided)
         self._keep_replies(decided, first)
         return decided
@@ -140,7 +145,8 @@ class Host:
             for decided in self._unreleased:
                 self._stale.update(record.hotel for record in decided.records)
                 decided.fail("the journal could not be written")
-            self.due_at = self._last_at + _RETRY_MICROSECONDS
+            self.due_at = max(self._clock(), self._last_at) + _RETRY_MICROSECONDS
+            self._journal_failed = True
         for decided in group:
             self._release(decided)
         return [decided.answers for decided in group]
@@ -167,9 +173,15 @@ class Host:
             for hotel, state in described
             if isinstance(state, self._trade.described)
         ]
-        self.journal.save_snapshots(snapshots)
         for hotel in hotels:
             self._since_snapshot.pop(hotel)
+        try:
+            self.journal.save_snapshots(snapshots)
+        except Fenced:
+            raise
+        except Exception:
+            logger.exception("no snapshot of %s could be kept; the next start reads more of the journal", hotels)
+            return 0
         return len(snapshots)
 
     def describe(self, hotel: str) -> Any:
@@ -232,10 +244,17 @@ class Host:
                     return False
         except Fenced:
             raise
-        except Exception:
-            logger.exception("hotels could not be rebuilt from the journal; their partition answers nothing until then")
+        except Exception as error:
+            if not self._cannot_rebuild:
+                logger.exception(
+                    "hotels cannot be rebuilt from the journal; their partition answers nothing until then"
+                )
+            else:
+                logger.error("hotels still cannot be rebuilt from the journal: %s", error)
+            self._cannot_rebuild = True
             return False
         self._stale.clear()
+        self._journal_failed = self._cannot_rebuild = False
         return True
 
     def _new_desk(self) -> None:

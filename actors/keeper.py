@@ -5,6 +5,7 @@ A part lives in a thread beside its actor, which only starts and stops it: betwe
 this, for their transport would run whatever anybody sent to it. What parts say to each other goes through their doors.
 """
 
+import asyncio
 import logging
 import os
 import signal
@@ -53,8 +54,9 @@ class Tend(msgspec.Struct, frozen=True):
 
 
 class Tended(msgspec.Struct, frozen=True):
-    """All have begun; or one could not, and why."""
+    """All have begun; or one could not, and why. `keeper` is the keeper's own process."""
 
+    keeper: int
     failure: str = ""
 
 
@@ -204,7 +206,7 @@ class KeeperActor(HouseActor):
         self._missing.remove(message.part)
         if message.failure or not self._missing:
             self._missing = []
-            self.send(self._asked, Tended(message.failure))
+            self.send(self._asked, Tended(os.getpid(), message.failure))
         else:
             self._begin(self._missing[0])
 
@@ -279,7 +281,18 @@ class Keeper:
     def tend(self, parts: Sequence[str]) -> str:
         """Begin all parts, one after the other; why not, if so."""
         tended = self._system.ask(self._keeper, Tend(tuple(parts)), _START_SECONDS_MAX)
-        return tended.failure if isinstance(tended, Tended) else f"no answer in {_START_SECONDS_MAX} s"
+        if not isinstance(tended, Tended):
+            return f"no answer in {_START_SECONDS_MAX} s"
+        self._process = tended.keeper
+        return tended.failure
+
+    async def died(self) -> None:
+        """Wait until the keeper's process is there no more (where the system can tell: Linux)."""
+        gone = asyncio.Event()
+        if hasattr(os, "pidfd_open"):
+            process = os.pidfd_open(self._process)
+            asyncio.get_running_loop().add_reader(process, gone.set)
+        await gone.wait()
 
     def rest(self) -> None:
         """End all parts, the last first."""

@@ -190,7 +190,10 @@ class Line(asyncio.Protocol):
             self._crowd_at = monotonic()
         records = frames.Records(body)
         for hearer in self._hearers:
-            hearer(position, records)
+            try:
+                hearer(position, records)
+            except wire.UnknownMessage:  # a newer one wrote it; it is read from the log by who has become newer, too
+                hearer(position, ())
 
 
 class ReadingLine:
@@ -209,8 +212,13 @@ class ReadingLine:
         """The body of the answer. Raises `Refused`."""
         question = frames.pack(1, verb, *fields)
         while self._idle:
-            with suppress(OSError, IndexError):  # the other side has begun anew since
+            try:
                 return _told(*self._asked(self._idle.pop(), question))
+            except TimeoutError as error:  # so would all the others
+                self.close()
+                raise Refused(Unavailable(f"{self._line.name} does not answer")) from error
+            except (OSError, IndexError):
+                continue  # the other side has begun anew since
         try:
             return _told(*self._asked(socket.socket(socket.AF_UNIX), question, fresh=True))
         except OSError as error:

@@ -68,6 +68,8 @@ class Service:
         self.busy = busy
         self._lives: dict[str, asyncio.Task[None]] = {}
         self._started: Future[None] = Future()
+        self.ended: Future[None] = Future()
+        self._failure: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
         self._woken = False
@@ -87,6 +89,16 @@ class Service:
         if self._thread.is_alive() and self._loop is not None:
             self._loop.call_soon_threadsafe(self._stopping.set)
             await asyncio.to_thread(self._thread.join)
+
+    def needs(self, life: "asyncio.Task[None]") -> None:
+        """It cannot live without this: when that fails it ends, too, and `ended` says why. From its own loop."""
+
+        def end(done: "asyncio.Task[None]") -> None:
+            if not done.cancelled() and done.exception() is not None:
+                self._failure = done.exception()
+                self._stopping.set()
+
+        life.add_done_callback(end)
 
     async def ask(self, message: object) -> Reply:
         """Its answer; raises `Refused`."""
@@ -140,8 +152,11 @@ class Service:
         except BaseException as error:
             if self._started.done():
                 logger.critical("%s stops", self.name, exc_info=error)
+                self.ended.set_exception(error)
             else:
                 self._started.set_exception(error)
+        else:
+            self.ended.set_result(None)
 
     async def _live(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -149,6 +164,8 @@ class Service:
             self._started.set_result(None)
             await self._stopping.wait()
             await self._end({*self._lives.values()}, [*self.workers.values()])
+        if self._failure is not None:
+            raise self._failure
 
     async def _end(self, lives: set[asyncio.Task[None]], workers: Sequence[Worker]) -> None:
         for worker in workers:

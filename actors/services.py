@@ -42,6 +42,10 @@ class Services:
         """One more, which is asked in this way."""
         self._services[name] = ask
 
+    def lives(self) -> list["asyncio.Future[None]"]:
+        """The ends of those of this process; whoever ends without being asked to says why there."""
+        return [asyncio.wrap_future(service.ended) for service in self._ours]
+
     async def stop(self) -> None:
         """Those of this process finish what is at hand, and end: last those that began first."""
         while self._ours:

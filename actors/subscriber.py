@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 from innkeeper.actors.worker import Worker
 from innkeeper.protocol.contexts import rank_of
-from innkeeper.protocol.limits import subscriber_portion_events_max
+from innkeeper.protocol.limits import subscriber_portion_events_max, subscriber_retry_seconds
 from innkeeper.protocol.refusals import Refused
 from innkeeper.protocol.subscribing import (
     Cursor,
@@ -52,9 +52,11 @@ class Subscriber(Worker):
         self._handle = handle
         self._portion_events = portion_events
         self._one_by_one = 0
+        self._refused = False
 
     async def step(self) -> bool:
         """Take in the next portion; was there any? Raises where nothing can be taken in now."""
+        self._refused = False
         for _ in self._cursors:
             cursor = self._cursors[self._turn]
             portion = self._portion(cursor)
@@ -66,15 +68,19 @@ class Subscriber(Worker):
         return False
 
     def _portion(self, cursor: Cursor) -> Portion | None:
-        """What to take in next; nothing from a log that cannot be read now, whose source will be heard of again."""
+        """What to take in next; nothing from a log that cannot be read now, and is looked at again soon."""
         try:
             return cursor.portion(self.clock(), self._limit(), self._end(self._turn))
         except Refused:
+            self._refused = True
             return None
 
     def due_at(self) -> int | None:
         """See `Worker`."""
-        return min((at for cursor in self._cursors if (at := cursor.due_at()) is not None), default=None)
+        due = [at for cursor in self._cursors if (at := cursor.due_at()) is not None]
+        if self._refused:
+            due.append(self.clock() + round(subscriber_retry_seconds * 1e6))
+        return min(due, default=None)
 
     def state(self) -> SubscriberState:
         """See `Worker`."""

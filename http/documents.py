@@ -86,7 +86,7 @@ def paper_of(invoice: Invoice) -> Paper:
         facts=facts,
         remarks=[invoice.reason] if invoice.reason else [],
         lines=Table(
-            ("Date", "For", "Number", "Net", "Tax", f"Amount, {invoice.currency}"),
+            ("Date", "For", "Quantity", "Net", "Tax", f"Amount, {invoice.currency}"),
             (15, 40, 10, 14, 11, 17),
             [_line(line, money) for line in invoice.lines],
             (f"Total, {invoice.currency}", money(invoice.total)),

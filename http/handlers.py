@@ -240,7 +240,7 @@ def log_of(request: web.Request, name: str) -> Log:
     """The log of this name."""
     logs = request.app[LOGS]
     if name not in logs:
-        raise invalid("log", "one_of", f"{name!r} is not one of the logs: {', '.join(logs)}")
+        raise invalid("log", "one_of", f"{name!r} is not one of the logs, which are {', '.join(logs)}; say which")
     return logs[name]
 
 

@@ -113,7 +113,7 @@ class LiveStream:
         self._woken = self.positions
         self._waiting: dict[str | None, dict[tuple[str, ...], list[asyncio.Future[Positions]]]] = {}
         self._news: dict[str | None, set[str]] = {}
-        self._round_planned = self._closing = False
+        self._round_planned = self._closing = self._missed = False
         self.listeners = 0
         for name, ring in zip(logs, self._rings, strict=True):
             sources[name].hear(partial(self._hear, ring))
@@ -129,6 +129,8 @@ class LiveStream:
         return tuple(ring.position for ring in self._rings)
 
     def _hear(self, ring: Ring, position: int, records: Sequence[Recorded]) -> None:
+        if position - len(records) != ring.position:  # who knows for whom that was, which stands in the log only
+            self._missed = True
         ring.hear(position, records)
         if self._waiting:
             for record in records:
@@ -233,6 +235,10 @@ class LiveStream:
         """Whoever waits for what is new, each with the positions up to which nothing was for it."""
         since, self._woken = self._woken, self.positions
         happened, self._news = self._news, {}
+        if self._missed:
+            self._missed = False
+            everybody = [(hotel, types) for hotel, wishes in self._waiting.items() for types in wishes]
+            return [(news, since) for hotel, types in everybody for news in self._forget(hotel, types)]
         happened[None] = set().union(*happened.values())
         granted = [
             (hotel, types)

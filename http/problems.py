@@ -122,6 +122,8 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPMethodNotAllowed as error:
         response = problem(request, 405, "method_not_allowed", f"{request.method} is not for this resource")
         response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+    except web.HTTPNotFound:
+        response = problem(request, 404, "not_found", "nothing is served at this path")
     except web.HTTPException as error:
         if error.status < 400:
             raise

@@ -6,14 +6,17 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 from innkeeper.http.back_office import ask, no_fields
-from innkeeper.http.handlers import log_of
+from innkeeper.http.handlers import DESKS, log_of
 from innkeeper.http.keys import BY
 from innkeeper.http.parsing import body_of, query_of
+from innkeeper.http.problems import REQUEST_ID
 from innkeeper.http.rendering import json_response, page
 from innkeeper.protocol import limits
+from innkeeper.protocol.asking import Asked
 from innkeeper.protocol.contexts import RESERVATIONS
 from innkeeper.protocol.instants import instant
-from innkeeper.protocol.refusals import invalid
+from innkeeper.protocol.queries import DescribeHotel
+from innkeeper.protocol.refusals import Refusal, Refused, invalid
 from innkeeper.protocol.text import Line
 from innkeeper.protocol.webhooks import (
     AboutWebhook,
@@ -111,6 +114,8 @@ _replay_start = msgspec.json.Decoder(ReplayStart)
 async def add_webhook(request: web.Request) -> web.Response:
     """POST /v1/webhooks"""
     plan = await body_of(request, _plan)
+    if plan.hotel is not None:
+        await _check_hotel(request, plan.hotel)
     reply = await ask(request, AddWebhook(plan, request[BY]), WebhookReply)
     return json_response(_rendered(reply), 201, {"Location": f"/v1/webhooks/{reply.webhook.id}"})
 
@@ -128,7 +133,10 @@ async def show_webhook(request: web.Request) -> web.Response:
 
 async def change_webhook(request: web.Request) -> web.Response:
     """PATCH /v1/webhooks/{webhook}"""
-    return await _told(request, ChangeWebhook(_id(request), await body_of(request, _change)))
+    change = await body_of(request, _change)
+    if isinstance(change.hotel, str):
+        await _check_hotel(request, change.hotel)
+    return await _told(request, ChangeWebhook(_id(request), change))
 
 
 async def remove_webhook(request: web.Request) -> web.Response:
@@ -185,6 +193,14 @@ async def list_deliveries(request: web.Request) -> web.Response:
 
 def _id(request: web.Request) -> str:
     return request.match_info["webhook"]
+
+
+async def _check_hotel(request: web.Request, hotel: str) -> None:
+    """Refuse a hotel that is not open. Asked under no idempotency key: a retry shall see one that was opened since."""
+    question = Asked(DescribeHotel(hotel), None, request[REQUEST_ID], request[BY])
+    answer = (await request.app[DESKS][RESERVATIONS].ask(question)).answer
+    if isinstance(answer, Refusal):
+        raise Refused(answer)
 
 
 async def _told(request: web.Request, message: AboutWebhook) -> web.Response:

@@ -15,7 +15,7 @@ from innkeeper.protocol.hotel import CancellationPolicy
 from innkeeper.protocol.money import Money, digits
 from innkeeper.protocol.refusals import invalid
 from innkeeper.protocol.stay import check_stay
-from innkeeper.protocol.text import Adults, Children, ClockTime, Code, HoldSeconds, Line, Name, Notes, Slug
+from innkeeper.protocol.text import Adults, Children, ClockTime, Code, Email, HoldSeconds, Line, Name, Notes, Slug
 from innkeeper.protocol.waitlist import WaitlistRequest
 from msgspec import UNSET, Meta, UnsetType
 
@@ -124,13 +124,21 @@ class BookingRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid
             raise invalid("hold_seconds", "only_held", 'hold_seconds goes with status "held"')
 
 
+class ContactChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
+    """What shall be different about the guest: null takes the address or the number away, but a guest has a name."""
+
+    name: Name | UnsetType = UNSET
+    email: Email | UnsetType | None = UNSET
+    phone: Line | UnsetType | None = UNSET
+
+
 class BookingChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """What shall be different; what is not said stays as it is."""
 
     room_type: Code | UnsetType = UNSET
     arrival: date | UnsetType = UNSET
     departure: date | UnsetType = UNSET
-    guest: Contact | UnsetType = UNSET
+    guest: ContactChange | UnsetType = UNSET
     adults: Adults | UnsetType = UNSET
     children: Children | UnsetType = UNSET
     rate: Money | UnsetType = UNSET
@@ -171,7 +179,7 @@ class Release(ActionCommand, frozen=True):
 
 
 class Extend(ActionCommand, frozen=True):
-    """Let a hold expire so many seconds from now."""
+    """Let a hold live for so many seconds from now; one that lives longer anyway stays as it is."""
 
     action: ClassVar[str] = "extend"
     hold_seconds: HoldSeconds = limits.hold_seconds_default

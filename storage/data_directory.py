@@ -84,7 +84,12 @@ class DataDirectory(NamedTuple):
         file = self.path / "partitions"
         if not file.exists():
             fresh = file.with_name(f"partitions.{os.getpid()}")
-            fresh.write_text(f"{1 if self.journal(0).exists() else wanted or 1}\n")
+            if self.journal(1).exists():
+                raise DataUnusable(f"{file} is missing; restore it: it holds the number of partitions")
+            with fresh.open("w") as made_now:
+                made_now.write(f"{1 if self.journal(0).exists() else wanted or 1}\n")
+                made_now.flush()
+                os.fsync(made_now.fileno())
             try:
                 os.link(fresh, file)
             except FileExistsError:

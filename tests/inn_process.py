@@ -58,6 +58,10 @@ class InnProcess:
         os.killpg(self._process.pid, signal.SIGINT)
         return self._process.wait(START_SECONDS_MAX)
 
+    def ended(self) -> int:
+        """Wait until it ends by itself; its exit code."""
+        return self._process.wait(START_SECONDS_MAX)
+
     def stop(self) -> int:
         """Ask it to finish; its exit code."""
         self._process.send_signal(signal.SIGTERM)

@@ -125,9 +125,22 @@ def test_a_new_guest_or_rate_is_a_change_too(front: FrontDesk, hotel: str) -> No
     assert now["price"]["total"] == "90.00"
 
 
-def test_a_change_of_nothing_changes_nothing(front: FrontDesk, hotel: str) -> None:
-    was = front.book(hotel)
-    assert front.send("PATCH", path_of(hotel, was), {}).json == was
+def test_of_the_guest_only_what_is_said_changes(front: FrontDesk, hotel: str) -> None:
+    booking = front.book(hotel, guest={"name": "Ann", "email": "ann@example.com", "phone": "+351 1"})
+    path, guest = path_of(hotel, booking), booking["guest"]
+    for change in ({"name": "Bea"}, {"phone": "+351 2"}, {"email": None}, {"name": "Cy", "email": "c@x.pt"}):
+        guest |= change
+        assert front.send("PATCH", path, {"guest": change}).json["guest"] == guest
+    for wrong, field in (({"name": None}, "name"), ({"name": " "}, "name"), ({"email": "x"}, "email"), ({"a": 1}, "a")):
+        problem = assert_problem(front.send("PATCH", path, {"guest": wrong}), 422, "invalid")
+        assert [error["field"] for error in problem["errors"]] == [f"guest.{field}"]
+    assert front.get(path).json["guest"] == guest
+
+
+@pytest.mark.parametrize("nothing", [{}, {"guest": {}}])
+def test_a_change_of_nothing_changes_nothing(front: FrontDesk, hotel: str, nothing: dict[str, Any]) -> None:
+    was = front.book(hotel, guest={"name": "Ann", "email": "ann@example.com"})
+    assert front.send("PATCH", path_of(hotel, was), nothing).json == was
 
 
 @pytest.mark.parametrize(
@@ -167,6 +180,18 @@ def test_a_move_gives_another_room_and_an_upgrade_pins_it(front: FrontDesk, hote
     assert upgraded["price"] == booking["price"]
 
 
+def test_a_move_is_refused_where_the_other_type_takes_fewer_guests(front: FrontDesk) -> None:
+    large, small = hotel_plan({"FAM": 2, "DBL": 1})["room_types"]
+    hotel = front.open(room_types=[large | {"max_guests": 4}, small])
+    family = front.book(hotel, room_type="FAM", adults=2, children=[3])
+    refused = front.act(hotel, family, "move", room="201")
+    assert_problem(refused, 422, "invalid", "adults", "max_guests")
+    assert front.get(path_of(hotel, family)).json == family
+    assert front.act(hotel, family, "move", room="102").json["room"] == "102"
+    couple = front.book(hotel, room_type="FAM", adults=2)
+    assert front.act(hotel, couple, "move", room="201").json["room"] == "201"
+
+
 def test_a_late_cancellation_costs_a_night_and_an_early_one_nothing(front: FrontDesk, hotel: str) -> None:
     late, early = front.book(hotel, arrival=0), front.book(hotel, arrival=9)
     assert front.act(hotel, late, "cancel", reason="ill").json["fee"] == {"amount": "100.00", "currency": "EUR"}
@@ -197,6 +222,17 @@ def test_an_extended_hold_lives_longer(front: FrontDesk, hotel: str) -> None:
     front.act(hotel, hold, "extend", hold_seconds=2 * HOUR)
     front.pass_seconds(HOUR)
     assert front.get(path_of(hotel, hold)).json["status"] == "held"
+
+
+def test_to_extend_a_hold_never_makes_it_end_earlier(front: FrontDesk, hotel: str) -> None:
+    hold = front.book(hotel, status="held", hold_seconds=24 * HOUR)
+    for fields in ({}, {"hold_seconds": HOUR}):
+        reply = front.act(hotel, hold, "extend", **fields)
+        assert (reply.status, reply.headers["etag"], reply.json) == (200, '"1"', hold)
+    assert len(front.get(f"{path_of(hotel, hold)}/history").json["data"]) == 1
+    front.pass_seconds(HOUR)
+    later = front.act(hotel, hold, "extend", hold_seconds=24 * HOUR).json
+    assert (later["expires_at"] > hold["expires_at"], later["version"]) == (True, 2)
 
 
 def test_a_hold_expires_by_itself_though_nobody_asks(front: FrontDesk, hotel: str) -> None:

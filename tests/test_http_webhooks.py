@@ -329,6 +329,21 @@ def test_what_cannot_be_a_webhook_is_refused(front: FrontDesk, fields: dict[str,
     assert front.get("/v1/webhooks").json["data"] == []
 
 
+def test_a_webhook_is_of_a_hotel_that_is_open(front: FrontDesk, other: Receiver) -> None:
+    body = {"url": other.url, "events": ["innkeeper.*"], "hotel": "inn"}
+    key = {"Idempotency-Key": "inn-1"}
+    problem = assert_problem(front.post("/v1/webhooks", body, key), 404, "not_found")
+    assert (problem["kind"], problem["name"]) == ("hotel", "inn")
+    assert front.get("/v1/webhooks").json["data"] == []
+    path = f"/v1/webhooks/{add(front, other.url)['id']}"
+    assert_problem(front.send("PATCH", path, {"hotel": "inn"}), 404, "not_found")
+    assert front.get(path).json["hotel"] is None
+    front.open(id="inn")
+    assert front.post("/v1/webhooks", body, key).json["hotel"] == "inn"
+    assert front.send("PATCH", path, {"hotel": "inn"}).json["hotel"] == "inn"
+    assert front.send("PATCH", path, {"hotel": None}).json["hotel"] is None
+
+
 def test_what_is_not_there_or_too_much_is_refused(
     front: FrontDesk, other: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 from innkeeper.actors import line as line_module
+from innkeeper.actors.door import Door, Offered
 from innkeeper.actors.line import Line
 from innkeeper.protocol import frames
 from innkeeper.protocol.asking import Answer, Asked
 from innkeeper.protocol.queries import DescribeHotel
 from innkeeper.protocol.refusals import Refused, Unavailable
+from innkeeper.protocol.subscribing import Positions
 
 PATIENCE_SECONDS = 30
 QUESTION = Asked(DescribeHotel("seaside"))
@@ -77,3 +79,37 @@ def test_whoever_waits_for_a_part_that_hangs_is_told_and_it_is_asked_again_once_
     monkeypatch.setattr(line_module, "door_silent_seconds_max", 1)
     path = tmp_path / "door"
     asyncio.run(seen(Line("reservations", path), Mute(path)))
+
+
+class SlowDesk:
+    """Takes its time."""
+
+    ready, waiting = True, 0
+
+    async def ask(self, _: Asked) -> Answer:
+        await asyncio.sleep(0.3)
+        return Answer(Unavailable("closed for the season"))
+
+    async def positions(self, hotel: str | None = None) -> Positions:
+        return {}
+
+
+def test_a_door_that_is_closed_answers_whoever_asked_before_and_nobody_else(tmp_path: Path) -> None:
+    async def close() -> None:
+        door = Door(tmp_path / "door", Offered(SlowDesk()))
+        await door.open()
+        line = Line("reservations", tmp_path / "door")
+        line.start()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await line.found()
+            asked = asyncio.create_task(line.ask(QUESTION))
+            await asyncio.sleep(0.05)
+            closed = asyncio.create_task(door.close())
+            await asyncio.sleep(0.05)
+            assert await line.ask(QUESTION) == Answer(Unavailable("this is just ending"))
+            assert not asked.done()
+            assert await asked == Answer(Unavailable("closed for the season"))
+            await closed
+        await line.stop()
+
+    asyncio.run(close())

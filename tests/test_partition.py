@@ -4,7 +4,7 @@ import asyncio
 import errno
 import gc
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from innkeeper.actors.hotel import HotelActor
 from innkeeper.actors.partition import Partition
 from innkeeper.protocol.asking import Answer, Asked
 from innkeeper.protocol.commands import Book, Command, OpenHotel
-from innkeeper.protocol.journal import Fenced
+from innkeeper.protocol.journal import Fenced, KeptReply, Snapshot
 from innkeeper.protocol.queries import DescribeHotel
 from innkeeper.protocol.refusals import Invalid, KeyReused, NotFound, Unavailable
 from innkeeper.protocol.replies import BookingReply, HotelReply
@@ -209,3 +209,92 @@ def test_a_hotel_whose_opening_was_refused_leaves_nothing_behind(tmp_path: Path)
 def _living_hotels() -> int:
     gc.collect()
     return sum(isinstance(one, HotelActor) for one in gc.get_objects())
+
+
+class FullJournal(SqliteJournal):
+    """A real journal on a disk that is full or sick in some ways, until it is not."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.broken: set[str] = set()
+        self.reopened = 0
+
+    def _fail_if(self, what: str) -> None:
+        if what in self.broken:
+            raise OSError(errno.EIO, "Input/output error")
+
+    def save_snapshots(self, snapshots: Iterable[Snapshot]) -> None:
+        self._fail_if("snapshots")
+        super().save_snapshots(snapshots)
+
+    def reply(self, key: str) -> KeptReply | None:
+        self._fail_if("replies")
+        return super().reply(key)
+
+    def sync(self) -> None:
+        self._fail_if("sync")
+        super().sync()
+
+    def reopen(self) -> None:
+        self.reopened += 1
+        self._fail_if("reopen")
+        super().reopen()
+
+
+@pytest.fixture
+def sick(tmp_path: Path) -> Iterator[tuple[FullJournal, Reception]]:
+    """A hotel over such a journal."""
+    journal = FullJournal(tmp_path / "journal.db")
+    at_desk = Reception(journal)
+    at_desk.open()
+    yield journal, at_desk
+    at_desk.host.close()
+
+
+def test_a_snapshot_that_cannot_be_kept_is_left_for_later(
+    sick: tuple[FullJournal, Reception], caplog: pytest.LogCaptureFixture
+) -> None:
+    journal, at_desk = sick
+    journal.broken.add("snapshots")
+    assert at_desk.host.save_snapshots(after_events=1) == 0
+    assert "no snapshot of ['seaside'] could be kept" in caplog.text
+    journal.broken.clear()
+    at_desk.book()
+    assert at_desk.host.save_snapshots(after_events=1) == 1
+
+
+def test_while_nobody_knows_what_was_answered_nobody_is_answered(sick: tuple[FullJournal, Reception]) -> None:
+    journal, at_desk = sick
+    ask = Asked(Book(HOTEL, request()), "key", "request", "tester")
+    journal.broken.add("replies")
+    assert isinstance(at_desk.host.handle([ask])[0].answer, Unavailable)
+    journal.broken.clear()
+    first, again = at_desk.host.handle([ask])[0], at_desk.host.handle([ask])[0]
+    assert isinstance(first.answer, BookingReply)
+    assert (again.answer, again.replayed) == (first.answer, True)
+
+
+def test_a_journal_that_cannot_be_opened_again_is_tried_once_a_second(
+    sick: tuple[FullJournal, Reception], caplog: pytest.LogCaptureFixture
+) -> None:
+    journal, at_desk = sick
+    journal.broken |= {"sync", "reopen"}
+    for _ in range(5):
+        at_desk.host.handle([Asked(Book(HOTEL, request()), None, "request", "tester")])
+        assert at_desk.host.due_at == at_desk.at + 1_000_000
+        at_desk.at += 10_000_000
+    assert caplog.text.count("Traceback") == 2  # of the write, and of the first opening
+    journal.broken.clear()
+    at_desk.book()
+
+
+def test_after_a_failed_write_of_nothing_but_a_refusal_the_next_one_works(
+    sick: tuple[FullJournal, Reception],
+) -> None:
+    journal, at_desk = sick
+    refused = Book(HOTEL, request(room_type="none"))
+    journal.broken.add("sync")
+    assert isinstance(at_desk.host.handle([Asked(refused, "one", "request", "tester")])[0].answer, Unavailable)
+    journal.broken.clear()
+    assert isinstance(at_desk.host.handle([Asked(refused, "two", "request", "tester")])[0].answer, Invalid)
+    at_desk.book()

@@ -187,8 +187,10 @@ class PartitionMachine(RuleBasedStateMachine):
     @rule(booking=known, seconds=st.integers(30, 7_200))
     def extend(self, booking: str, seconds: int) -> None:
         answer = self.say(commands.Extend(HOTEL, booking, seconds))
-        if self.allowed(answer, booking, self.stays[booking].status == "held"):
-            self.stays[booking].expires_at = self.desk.at + seconds * 1_000_000
+        stay = self.stays[booking]
+        if self.allowed(answer, booking, stay.status == "held"):
+            stay.expires_at = max(stay.expires_at or 0, self.desk.at + seconds * 1_000_000)
+            assert answer.booking.expires_at == stay.expires_at
 
     @rule(booking=known)
     def check_in(self, booking: str) -> None:

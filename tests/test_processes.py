@@ -7,6 +7,7 @@ import asyncio
 import os
 import pickle
 import random
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,6 +22,7 @@ from inn_process import InnProcess
 from innkeeper.protocol import frames, limits
 from innkeeper.protocol.contexts import partition_of
 from innkeeper.storage.data_directory import DataDirectory, DataUnusable
+from innkeeper.storage.journal import SqliteJournal
 from patience import wait_until
 from server_process import finished, program
 from test_feeds import sweep
@@ -310,3 +312,36 @@ def test_a_whole_inn_and_its_parts_do_not_share_a_data_directory(inn: InnProcess
     for command in (["demo", "--port", "0"], ["verify"], ["demo", "--port", "0", "--processes"]):
         refused = finished(*command, "--data", inn.data)
         assert (refused.returncode, "in use by another Innkeeper" in refused.stderr) == (3, True), refused.stderr
+
+
+@pytest.mark.parametrize(("part", "journal"), [("reservations-1", "partition-1.db"), ("billing", "billing-0.db")])
+def test_a_part_that_ends_by_itself_is_started_again(inn: InnProcess, part: str, journal: str) -> None:
+    asyncio.run(open_hotels(inn))
+    before = inn.pid(part)
+    SqliteJournal(inn.data / journal).close()  # somebody else wrote to it: this one must stop
+
+    async def ask_until_back() -> None:
+        async with ClientSession(inn.url) as session, asyncio.timeout(BACK_SECONDS_MAX):
+            while inn.pid_or_none(part) in (None, before):
+                for hotel in HOTELS:
+                    async with session.post(f"/v1/hotels/{hotel}/bookings", json=stay()) as response:
+                        assert response.status in (201, 503)
+                await asyncio.sleep(0.1)
+            statuses = {503}
+            while statuses != {200}:
+                await asyncio.sleep(0.1)
+                statuses = {(await session.get(f"/v1/hotels/{hotel}/ledger")).status for hotel in HOTELS}
+
+    asyncio.run(ask_until_back())
+
+
+def test_without_their_keeper_all_end_so_that_somebody_starts_them_again(inn: InnProcess, tmp_path: Path) -> None:
+    os.kill(keeper_of(inn), signal.SIGKILL)
+    assert inn.ended() == 5
+    wait_until(lambda: not left_over(tmp_path), BACK_SECONDS_MAX)
+    assert "the keeper of the other processes has died" in (tmp_path / "data.log").read_text()
+
+
+def keeper_of(inn: InnProcess) -> int:
+    """The process that starts the parts: the parent of each."""
+    return int(Path(f"/proc/{inn.pid('billing')}/stat").read_text().rpartition(") ")[2].split()[1])

@@ -78,6 +78,20 @@ def test_an_offer_that_nobody_takes_up_goes_to_the_next(desk: Reception) -> None
     assert (status(desk, third), waiting(desk)) == (Status.HELD, [])
 
 
+def test_to_extend_an_offer_never_makes_it_end_earlier(desk: Reception) -> None:
+    taken = desk.book(1, 2)
+    first = join(desk, 1, 2)
+    desk.expect(commands.Cancel(HOTEL, taken.id))
+    ends = desk.at + limits.waitlist_offer_seconds * 1_000_000
+    extended = desk.expect(commands.Extend(HOTEL, first))
+    assert (extended.expires_at, extended.version) == (ends, 1)
+    desk.pass_seconds(limits.waitlist_offer_seconds - 1)
+    assert status(desk, first) is Status.HELD
+    assert desk.expect(commands.Extend(HOTEL, first)).expires_at == desk.at + limits.hold_seconds_default * 1_000_000
+    desk.pass_seconds(1)
+    assert status(desk, first) is Status.HELD
+
+
 def free_by_cancelling(desk: Reception, booking: str) -> None:
     desk.expect(commands.Cancel(HOTEL, booking))
 

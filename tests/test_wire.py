@@ -22,7 +22,7 @@ from innkeeper.protocol.billing_terms import (
     TaxPlan,
 )
 from innkeeper.protocol.booking import Booking, Contact, Personal
-from innkeeper.protocol.commands import BookingChange, BookingRequest, HotelPlan, RoomTypeOffer
+from innkeeper.protocol.commands import BookingChange, BookingRequest, ContactChange, HotelPlan, RoomTypeOffer
 from innkeeper.protocol.delivery_events import DELIVERY_EVENTS
 from innkeeper.protocol.events import EVENTS, Event
 from innkeeper.protocol.folio import (
@@ -101,8 +101,15 @@ _plans = st.builds(
     night_audit=st.sampled_from(["manual", "03:00"]),
     cancellation=st.builds(CancellationPolicy, st.integers(0, 100)),
 )
+_contact_changes = st.builds(
+    ContactChange,
+    name=st.just(msgspec.UNSET) | _name,
+    email=st.just(msgspec.UNSET) | st.none() | st.just("a@b.example"),
+    phone=st.just(msgspec.UNSET) | st.none() | _text,
+)
 _changes = st.builds(
     BookingChange,
+    guest=st.just(msgspec.UNSET) | _contact_changes,
     notes=st.just(msgspec.UNSET) | _text,
     reminder_on=st.just(msgspec.UNSET) | st.none() | _day,
     adults=st.just(msgspec.UNSET) | st.integers(1, 9),

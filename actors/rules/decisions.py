@@ -160,7 +160,10 @@ def _release(state: HotelState, booking: Booking, command: commands.Release, sta
 
 
 def _extend(state: HotelState, booking: Booking, command: commands.Extend, stamp: Stamp) -> tuple[events.Event, ...]:
-    return (events.HoldExtended(booking.id, stamp.at + command.hold_seconds * 1_000_000),)
+    expires_at = stamp.at + command.hold_seconds * 1_000_000
+    if booking.expires_at is not None and expires_at <= booking.expires_at:
+        return ()  # the guest was given longer before
+    return (events.HoldExtended(booking.id, expires_at),)
 
 
 def _cancel(state: HotelState, booking: Booking, command: commands.Cancel, stamp: Stamp) -> tuple[events.Event, ...]:
@@ -202,6 +205,7 @@ def _move(state: HotelState, booking: Booking, command: commands.Move, stamp: St
     if command.room == booking.room:
         return ()
     kind, _position = state.rooms[command.room]
+    check_guests(state.room_types[kind], booking.adults, booking.children)
     arrival = max(booking.arrival, state.opened().business_date)
     if booking.departure <= arrival:
         raise invalid("room", "nights_left", "the guest is due out today: no night is left to move")
@@ -233,14 +237,18 @@ def terms_of(booking: Booking) -> dict[str, Any]:
     }
 
 
+def _said(change: commands.BookingChange | commands.ContactChange) -> dict[str, Any]:
+    """What a change says, without what stays as it is."""
+    return {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
+
+
 def _change(state: HotelState, booking: Booking, command: commands.Change, stamp: Stamp) -> tuple[events.Event, ...]:
     change = command.change
-    asked = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
+    asked = _said(change)
     notes = asked.pop("notes", booking.guest.notes)
     reminder_asked, reminder = "reminder_on" in asked, asked.pop("reminder_on", booking.reminder_on)
     guest = asked.pop("guest", None)
-    person = booking.guest if guest is None else _personal(guest, booking.guest.notes)
-    person = msgspec.structs.replace(person, notes=notes)
+    person = msgspec.structs.replace(booking.guest, notes=notes, **({} if guest is None else _said(guest)))
     was = terms_of(booking)
     terms = was | asked | {"guest": person}
     kind = room_type_of(state, terms["room_type"])

@@ -1,0 +1,75 @@
+"""Whoever listens misses nothing of what its gateway was not told itself, and finds it in the log."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+
+import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
+from innkeeper.http.live_stream import LiveStream, Wish
+from innkeeper.protocol.asking import Hearer
+from innkeeper.protocol.events import BookingPinned
+from innkeeper.protocol.record import Entry, Recorded
+
+PATIENCE_SECONDS = 10
+
+
+class Told:
+    """A log, and the source that tells of it, or only how far it has come."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self._hearers: list[Hearer] = []
+
+    @property
+    def position(self) -> int:
+        return len(self.entries)
+
+    def hear(self, hearer: Hearer) -> None:
+        self._hearers.append(hearer)
+
+    def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[Entry]:
+        return self.entries[after : after + limit]
+
+    def commit(self, hotel: str, tells: bool = True) -> None:
+        event = BookingPinned("b-1", "101")
+        record = Recorded(hotel, self.position + 1, 86_400_000_000, "ann", "", "", event)
+        self.entries.append((self.position + 1, record))
+        self.tell((record,) if tells else ())
+
+    def tell(self, records: Sequence[Recorded]) -> None:
+        for hearer in self._hearers:
+            hearer(self.position, records)
+
+
+@pytest.mark.parametrize("wish", [Wish(), Wish("north"), Wish(types=("innkeeper.booking.*",))])
+def test_what_was_told_by_its_position_alone_is_read_from_the_log(wish: Wish) -> None:
+    async def listen() -> list[int]:
+        log = Told()
+        stream = LiveStream({"reservations": log}, {"reservations": log})
+
+        async def serve(request: web.Request) -> web.StreamResponse:
+            return await stream.serve(request, wish, (0,), {})
+
+        app = web.Application()
+        app.router.add_get("/", serve)
+        app.on_shutdown.append(stream.close)
+        heard: list[int] = []
+        async with (
+            TestServer(app) as server,
+            ClientSession() as session,
+            session.get(server.make_url("/")) as response,
+            asyncio.timeout(PATIENCE_SECONDS),
+        ):
+            for tells in (True, False, False, True):
+                log.commit("north", tells)
+                await asyncio.sleep(0.1)
+            log.commit("north")
+            while len(heard) < 5:
+                line = await response.content.readline()
+                if line.startswith(b"data: "):
+                    heard.append(int(json.loads(line[6:])["sequence"]))
+        return heard
+
+    assert asyncio.run(listen()) == [1, 2, 3, 4, 5]
