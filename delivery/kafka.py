@@ -93,14 +93,16 @@ class KafkaFeed:
                 enable_auto_commit=False, auto_offset_reset="earliest",
             )  # fmt: skip
             try:
-                await consumer.start()
+                async with asyncio.timeout(limits.broker_seconds_max):
+                    await consumer.start()
                 if failed:
                     logger.warning("%s is fed again", self._group)
                 failed = False
                 await self._consume(consumer)
-            except (KafkaError, OSError, TimeoutError, Stalled) as error:
+            except Exception as error:  # whatever it is: whoever stops listening here is not told of it any more
                 if not failed:
-                    logger.warning("%s gets no events for now: %s", self._group, error)
+                    unknown = not isinstance(error, (KafkaError, OSError, TimeoutError, Stalled))
+                    logger.warning("%s gets no events now: %s", self._group, error, exc_info=unknown)
                 failed = True
             finally:
                 with suppress(KafkaError, OSError, TimeoutError):

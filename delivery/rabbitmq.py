@@ -140,20 +140,24 @@ class RabbitFeed:
         while True:
             connection = _connection(self._url)
             try:
-                await connection.connect()
+                async with asyncio.timeout(limits.broker_seconds_max):
+                    arrived = await self._open(connection)
                 if failed:
                     logger.warning("%s is fed again", self._queue_name)
                 failed = False
-                await self._consume(connection)
-            except (*_LOST, Stalled) as error:
+                await self._consume(arrived)
+            except Exception as error:  # whatever it is: whoever stops listening here is not told of it any more
                 if not failed:
-                    logger.warning("%s gets no events for now: %s", self._queue_name, _reason(error))
+                    unknown = not isinstance(error, (*_LOST, Stalled))
+                    logger.warning("%s gets no events now: %s", self._queue_name, _reason(error), exc_info=unknown)
                 failed = True
             finally:
                 await _hang_up(connection)
             await asyncio.sleep(limits.feed_retry_seconds)
 
-    async def _consume(self, connection: Connection) -> None:
+    async def _open(self, connection: Connection) -> "asyncio.Queue[AbstractIncomingMessage | None]":
+        """Connect; what arrives from now on, and None when nothing does any more."""
+        await connection.connect()
         channel = await connection.channel()
         await channel.set_qos(prefetch_count=2 * limits.subscriber_portion_events_max)
         self._dead = await channel.declare_exchange(DEAD_EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
@@ -170,6 +174,9 @@ class RabbitFeed:
         arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
         channel.close_callbacks.add(lambda *_: arrived.put_nowait(None))
         await queue.consume(arrived.put)
+        return arrived
+
+    async def _consume(self, arrived: "asyncio.Queue[AbstractIncomingMessage | None]") -> None:
         while True:
             await asyncio.to_thread(self._inbox.fetch_missing)
             messages: list[AbstractIncomingMessage] = []

@@ -62,6 +62,9 @@ def cloud_event_json(entry: Entry) -> bytes:
     return _encode(cloud_event(entry))
 
 
+_LARGEST = 2**63  # no log has as many, and no database takes more
+
+
 class _Told(msgspec.Struct):
     """The parts of a CloudEvent from which ours can be made again."""
 
@@ -88,6 +91,6 @@ def entry_of(body: bytes) -> Entry:
         hotel, int(told.sequence), microseconds(told.time), told.by, told.correlationid, told.causationid,
         wire.decode_event_json(told.type, told.data),
     )  # fmt: skip
-    if hotels != "hotels" or record.id != told.id or told.position < 1:
+    if hotels != "hotels" or record.id != told.id or not (0 < told.position < _LARGEST and record.hotel_seq < _LARGEST):
         raise ValueError(f"this is not an event of ours: {told.id!r} of {told.source!r}")
     return told.position, record

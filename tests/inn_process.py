@@ -28,6 +28,7 @@ class InnProcess:
             if match := re.search(r"http://[0-9.:]+", self._log.read_text()):
                 return match[0]
             sleep(0.02)
+        self.close()
         raise AssertionError(f"it did not start: {self._log.read_text()}")
 
     @property

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,8 @@ from cable import Cable, cable
 from front_desk import FrontDesk, front_desk
 from hypothesis import given
 from hypothesis import strategies as st
-from innkeeper.delivery.rabbitmq import DEAD_EXCHANGE, EXCHANGE, REASON
+from innkeeper.delivery.rabbitmq import DEAD_EXCHANGE, EXCHANGE, REASON, RabbitFeed
+from innkeeper.protocol import limits
 from innkeeper.protocol.cloud_event import cloud_event_json, entry_of
 from innkeeper.protocol.events import BookingPinned
 from innkeeper.protocol.record import Entry, Recorded
@@ -44,6 +46,70 @@ def test_what_is_no_event_of_ours_is_refused(field: str) -> None:
             entry_of(json.dumps({**told, field: wrong}).encode())
     with pytest.raises(ValueError, match="JSON"):
         entry_of(b"\xff not JSON")
+
+
+def test_what_no_log_can_hold_is_no_event_of_ours() -> None:
+    told = json.loads(cloud_event_json(entry(1)))
+    with pytest.raises(ValueError, match="not an event of ours"):
+        entry_of(json.dumps({**told, "position": 2**63}).encode())
+    with pytest.raises(ValueError, match="not an event of ours"):
+        entry_of(json.dumps({**told, "sequence": str(2**63), "id": f"hotel-1:{2**63}"}).encode())
+
+
+class Stumbling:
+    """An inbox that fails in a way that nobody foresaw, and then works."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def place(self, name: str) -> int | None:
+        return None
+
+    def take_in(self, entries: object, places: object) -> None:
+        raise AssertionError("nothing was published")
+
+    def fetch_missing(self) -> None:
+        self.looks += 1
+        if self.looks == 1:
+            raise KeyError("nobody foresaw this")
+
+
+def fed(feed: Any, until: Callable[[], bool]) -> None:
+    """Let it run until then."""
+
+    async def run() -> None:
+        task = asyncio.create_task(feed.run())
+        try:
+            await asyncio.to_thread(wait_until, until, BACK_SECONDS_MAX)
+            assert not task.done()
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+    asyncio.run(run())
+
+
+def test_a_feed_outlives_what_nobody_foresaw(clean: str, caplog: pytest.LogCaptureFixture) -> None:
+    inbox = Stumbling()
+    fed(RabbitFeed(clean, "billing", inbox, lambda _: "billing"), lambda: inbox.looks >= 3)
+    assert "nobody foresaw this" in caplog.text
+    assert "is fed again" in caplog.text
+
+
+def test_a_broker_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "broker_seconds_max", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        mute.settimeout(BACK_SECONDS_MAX)
+        feed = RabbitFeed(f"amqp://guest:guest@127.0.0.1:{mute.getsockname()[1]}/", "billing", Stumbling(), str)
+        visits: list[socket.socket] = []
+
+        def visited_twice() -> bool:
+            visits.append(mute.accept()[0])
+            return len(visits) >= 2
+
+        fed(feed, visited_twice)
+        for visit in visits:
+            visit.close()
 
 
 def entry(position: int) -> Entry:
