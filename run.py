@@ -364,7 +364,6 @@ async def running(
 
 def spare_the_collector() -> None:
     """What stands now stands for long: it need not be looked at again. And hardly anything here refers to itself."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS, 20, 20)
 
