@@ -86,11 +86,14 @@ _decode = msgspec.json.Decoder(_Told).decode
 def entry_of(body: bytes) -> Entry:
     """The entry of the log that `cloud_event_json` was given. Raises ValueError, and says what is wrong."""
     told = _decode(body)
+    if told.time.tzinfo is None:
+        raise ValueError(f"the time of this event has no offset: {told.time}")
     _, hotels, hotel, *_ = f"{told.source}//".split("/")
     record = Recorded(
         hotel, int(told.sequence), microseconds(told.time), told.by, told.correlationid, told.causationid,
         wire.decode_event_json(told.type, told.data),
     )  # fmt: skip
-    if hotels != "hotels" or record.id != told.id or not (0 < told.position < _LARGEST and record.hotel_seq < _LARGEST):
+    in_range = all(0 < number < _LARGEST for number in (told.position, record.hotel_seq))
+    if hotels != "hotels" or record.id != told.id or not in_range:
         raise ValueError(f"this is not an event of ours: {told.id!r} of {told.source!r}")
     return told.position, record
