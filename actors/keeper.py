@@ -289,10 +289,19 @@ class Keeper:
     async def died(self) -> None:
         """Wait until the keeper's process is there no more (where the system can tell: Linux)."""
         gone = asyncio.Event()
-        if hasattr(os, "pidfd_open"):
+        if not hasattr(os, "pidfd_open"):
+            await gone.wait()
+        try:
             process = os.pidfd_open(self._process)
-            asyncio.get_running_loop().add_reader(process, gone.set)
-        await gone.wait()
+        except ProcessLookupError:
+            return
+        loop = asyncio.get_running_loop()
+        loop.add_reader(process, gone.set)
+        try:
+            await gone.wait()
+        finally:
+            loop.remove_reader(process)
+            os.close(process)
 
     def rest(self) -> None:
         """End all parts, the last first."""

@@ -205,8 +205,9 @@ class ReadingLine:
 
     def close(self) -> None:
         """Hang up."""
-        while self._idle:
-            self._idle.pop().close()
+        with suppress(IndexError):  # another thread may take the last one
+            while self._idle:
+                self._idle.pop().close()
 
     def ask(self, verb: str, *fields: Any) -> Any:
         """The body of the answer. Raises `Refused`."""

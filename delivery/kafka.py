@@ -48,8 +48,7 @@ class KafkaPublisher:
                 await asyncio.gather(*sent)
         except (KafkaError, OSError, TimeoutError) as error:
             await self.close()
-            reason = str(error) or f"no answer in {limits.broker_seconds_max} s"
-            raise Stalled(f"Kafka at {self._servers} does not take events: {reason}") from error
+            raise Stalled(f"Kafka at {self._servers} does not take events: {_reason(error)}") from error
         return _acknowledged
 
     async def close(self) -> None:
@@ -70,6 +69,10 @@ class KafkaPublisher:
         return self._producer
 
 
+def _reason(error: Exception) -> str:
+    return str(error) or f"no answer in {limits.broker_seconds_max} s"
+
+
 def _acknowledged() -> None:
     """The cluster has it: that is the effect."""
 
@@ -83,6 +86,7 @@ class KafkaFeed:
         self._group = f"innkeeper.{name}"
         self._inbox = inbox
         self._log_of = log_of
+        self._look_at = 0.0
 
     async def run(self) -> None:
         """See `protocol.feeding.Feed`."""
@@ -95,47 +99,49 @@ class KafkaFeed:
             try:
                 async with asyncio.timeout(limits.broker_seconds_max):
                     await consumer.start()
-                if failed:
-                    logger.warning("%s is fed again", self._group)
-                failed = False
-                await self._consume(consumer)
+                self._look_at = 0.0
+                while True:
+                    await self._consume(consumer)
+                    if failed:
+                        logger.warning("%s is fed again", self._group)
+                    failed = False
             except Exception as error:  # whatever it is: whoever stops listening here is not told of it any more
                 if not failed:
                     unknown = not isinstance(error, (KafkaError, OSError, TimeoutError, Stalled))
-                    logger.warning("%s gets no events now: %s", self._group, error, exc_info=unknown)
+                    logger.warning("%s gets no events now: %s", self._group, _reason(error), exc_info=unknown)
                 failed = True
             finally:
-                with suppress(KafkaError, OSError, TimeoutError):
+                with suppress(Exception):
                     async with asyncio.timeout(limits.broker_goodbye_seconds_max):
                         await consumer.stop()
             await asyncio.sleep(limits.feed_retry_seconds)
 
     async def _consume(self, consumer: AIOKafkaConsumer) -> None:
-        look_at, now = 0.0, asyncio.get_running_loop().time
-        while True:
-            if now() >= look_at:
-                await self._assign(consumer)
-                look_at = now() + (_LOOK_SECONDS if consumer.assignment() else limits.feed_look_seconds)
-            await asyncio.to_thread(self._inbox.fetch_missing)
-            if not consumer.assignment():  # nothing was ever published there
-                await asyncio.sleep(limits.feed_look_seconds)
-                continue
-            found = await consumer.getmany(
-                timeout_ms=round(limits.feed_look_seconds * 1_000), max_records=limits.subscriber_portion_events_max
-            )
-            entries: list[tuple[str, Entry]] = []
-            places: dict[str, int] = {}
-            for partition, messages in found.items():
-                for message in messages:
-                    try:
-                        entry = entry_of(message.value or b"")
-                        entries.append((self._log_of(entry[1]), entry))
-                    except ValueError as error:
-                        await self._bury(message.value, message.key, str(error))
-                    places[_place(partition)] = message.offset + 1
-            if places:
-                await asyncio.to_thread(self._inbox.take_in, entries, places)
-                await consumer.commit()  # only for those who watch the group: it goes on where its inbox says
+        """What the cluster left out, and what arrives within a while."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._look_at:
+            await self._assign(consumer)
+            self._look_at = now + (_LOOK_SECONDS if consumer.assignment() else limits.feed_look_seconds)
+        await asyncio.to_thread(self._inbox.fetch_missing)
+        if not consumer.assignment():  # nothing was ever published there
+            await asyncio.sleep(limits.feed_look_seconds)
+            return
+        found = await consumer.getmany(
+            timeout_ms=round(limits.feed_look_seconds * 1_000), max_records=limits.subscriber_portion_events_max
+        )
+        entries: list[tuple[str, Entry]] = []
+        places: dict[str, int] = {}
+        for partition, messages in found.items():
+            for message in messages:
+                try:
+                    entry = entry_of(message.value or b"")
+                    entries.append((self._log_of(entry[1]), entry))
+                except ValueError as error:
+                    await self._bury(message.value, message.key, str(error))
+                places[_place(partition)] = message.offset + 1
+        if places:
+            await asyncio.to_thread(self._inbox.take_in, entries, places)
+            await consumer.commit()  # only for those who watch the group: it goes on where its inbox says
 
     async def _assign(self, consumer: AIOKafkaConsumer) -> None:
         """All partitions of the topic that there are by now, each where the inbox says: the group is this consumer

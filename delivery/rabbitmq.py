@@ -80,10 +80,11 @@ def _connection(url: str) -> Connection:
 
 
 async def _hang_up(connection: Connection) -> None:
-    with suppress(*_LOST):
+    with suppress(Exception):
         async with asyncio.timeout(1):  # one that has died does not answer
             await connection.close()
-    await connection.close()  # then it only notes that it is closed, and needs no closing when it is collected
+    with suppress(Exception):
+        await connection.close()  # then it only notes that it is closed, and needs no closing when it is collected
 
 
 async def _publish(channel: Channel, entry: Entry) -> None:
@@ -142,10 +143,11 @@ class RabbitFeed:
             try:
                 async with asyncio.timeout(limits.broker_seconds_max):
                     arrived = await self._open(connection)
-                if failed:
-                    logger.warning("%s is fed again", self._queue_name)
-                failed = False
-                await self._consume(arrived)
+                while True:
+                    await self._consume(arrived)
+                    if failed:
+                        logger.warning("%s is fed again", self._queue_name)
+                    failed = False
             except Exception as error:  # whatever it is: whoever stops listening here is not told of it any more
                 if not failed:
                     unknown = not isinstance(error, (*_LOST, Stalled))
@@ -177,16 +179,16 @@ class RabbitFeed:
         return arrived
 
     async def _consume(self, arrived: "asyncio.Queue[AbstractIncomingMessage | None]") -> None:
-        while True:
-            await asyncio.to_thread(self._inbox.fetch_missing)
-            messages: list[AbstractIncomingMessage] = []
-            with suppress(TimeoutError):
-                async with asyncio.timeout(limits.feed_look_seconds):
-                    messages.append(_there(await arrived.get()))
-            while messages and not arrived.empty() and len(messages) < limits.subscriber_portion_events_max:
-                messages.append(_there(arrived.get_nowait()))
-            if messages:
-                await self._take_in(messages)
+        """What the broker left out, and what arrives within a while."""
+        await asyncio.to_thread(self._inbox.fetch_missing)
+        messages: list[AbstractIncomingMessage] = []
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limits.feed_look_seconds):
+                messages.append(_there(await arrived.get()))
+        while messages and not arrived.empty() and len(messages) < limits.subscriber_portion_events_max:
+            messages.append(_there(arrived.get_nowait()))
+        if messages:
+            await self._take_in(messages)
 
     async def _take_in(self, messages: Sequence[AbstractIncomingMessage]) -> None:
         entries: list[tuple[str, Entry]] = []

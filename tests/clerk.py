@@ -9,6 +9,7 @@ from innkeeper.actors.subscriber import Subscriber
 from innkeeper.protocol.contexts import RESERVATIONS
 from innkeeper.protocol.events import BookingPinned, Event
 from innkeeper.protocol.record import Entry, Recorded
+from innkeeper.protocol.refusals import Refused, Unavailable
 from innkeeper.protocol.subscribing import Keep, Stalled, Subscribe
 from innkeeper.storage.cursors import SqliteCursor, open_service
 
@@ -20,6 +21,7 @@ class Story:
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self.refusals = 0  # so many readers are sent away first
 
     def happen(self, hotel: str, event: Event) -> Entry:
         """One more event."""
@@ -34,6 +36,9 @@ class Story:
 
     def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[Entry]:
         """See `protocol.subscribing.Log`."""
+        if self.refusals:
+            self.refusals -= 1
+            raise Refused(Unavailable("away"))
         found = (
             entry
             for entry in self.entries[after:]

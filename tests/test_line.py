@@ -1,12 +1,15 @@
 """A line to a part that stopped answering, without having died."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
+from time import monotonic
 
+import msgpack
 import pytest
 from innkeeper.actors import line as line_module
 from innkeeper.actors.door import Door, Offered
-from innkeeper.actors.line import Line
+from innkeeper.actors.line import Line, ReadingLine
 from innkeeper.protocol import frames
 from innkeeper.protocol.asking import Answer, Asked
 from innkeeper.protocol.queries import DescribeHotel
@@ -24,11 +27,17 @@ class Mute:
         self.path = path
         self.greets = True
         self.answers = False
+        self._writers: list[asyncio.StreamWriter] = []
         self._visits: set[asyncio.Task[None] | None] = set()
 
     async def open(self) -> None:
         """From now on."""
         self._server = await asyncio.start_unix_server(self._visited, self.path)
+
+    def tell(self, frame: bytes) -> None:
+        """To everybody."""
+        for writer in self._writers:
+            writer.write(frame)
 
     async def close(self) -> None:
         """No more, once everybody has gone."""
@@ -37,6 +46,7 @@ class Mute:
 
     async def _visited(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._visits.add(asyncio.current_task())
+        self._writers.append(writer)
         if self.greets:
             writer.write(frames.pack(frames.NEWS, 7, ()))
         heard = frames.frames_of()
@@ -113,3 +123,49 @@ def test_a_door_that_is_closed_answers_whoever_asked_before_and_nobody_else(tmp_
         await line.stop()
 
     asyncio.run(close())
+
+
+def test_a_reader_waits_once_for_a_part_that_hangs_however_many_connections_it_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line_module, "door_answer_seconds_max", 1)
+
+    async def read() -> None:
+        mute = Mute(tmp_path / "door")
+        mute.greets, mute.answers = False, True
+        await mute.open()
+        reading = ReadingLine(Line("reservations", mute.path))
+        ask = partial(asyncio.to_thread, reading.ask, frames.ASK)
+        await asyncio.gather(*(ask() for _ in range(5)))
+        mute.answers = False
+        start = monotonic()
+        with pytest.raises(Refused):
+            await ask()
+        assert monotonic() - start < 2
+        reading.close()
+        await mute.close()
+
+    asyncio.run(read())
+
+
+def test_an_event_from_the_future_does_not_end_the_line(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    unknown = msgpack.packb(["seaside", 8, 0, "", "", "", "innkeeper.booking.teleported.v1", msgpack.packb({})])
+
+    async def listen() -> None:
+        mute = Mute(tmp_path / "door")
+        await mute.open()
+        line = Line("reservations", mute.path)
+        line.hear(lambda position, records: told.append((position, len(list(records)))))
+        line.start()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await line.found()
+            mute.tell(frames.pack(frames.NEWS, 8, [unknown]))
+            while told[-1] != (8, 0):  # noqa: ASYNC110 (it comes from another task)
+                await asyncio.sleep(0.01)
+        assert (line.ready, line.position) == (True, 8)
+        await line.stop()
+        await mute.close()
+
+    asyncio.run(listen())
+    assert told == [(7, 0), (8, 0)]

@@ -263,6 +263,15 @@ def test_as_many_partitions_as_there_may_be_live_in_one_process_and_publish(rabb
         assert process.wait(BACK_SECONDS_MAX) == 0
 
 
+def test_a_lost_number_of_partitions_is_not_guessed(tmp_path: Path) -> None:
+    data = DataDirectory(tmp_path / "data")
+    assert (data.partitions(3), data.partitions()) == (3, 3)
+    SqliteJournal(data.journal(1)).close()
+    (data.path / "partitions").unlink()
+    with pytest.raises(DataUnusable, match="restore it"):
+        data.partitions()
+
+
 def test_several_gateways_need_several_processes(tmp_path: Path) -> None:
     refused = finished("demo", "--port", "0", "--data", tmp_path / "data", "--workers", "2")
     assert (refused.returncode, "--workers needs --processes" in refused.stderr) == (2, True), refused.stderr

@@ -319,3 +319,17 @@ async def _take_step(clerk: Clerk, dropped: set[str], name: str, *more: Any) -> 
                 cursor.redrive(letter.event, drop=name == "drop")
                 if name == "drop":
                     dropped.add(letter.event)
+
+
+def test_a_log_that_could_not_be_read_is_looked_at_again_without_any_news(tmp_path: Path) -> None:
+    async def act(clerk: Clerk) -> None:
+        clerk.story.refusals = 1
+        clerk.story.happen("north", BookingPinned("b", "101"))
+        clerk.hear(())  # how far it has come, and not what happened
+        life = asyncio.create_task(clerk.subscriber.live())
+        async with asyncio.timeout(10):
+            await until(lambda: clerk.book("north") == ["north:1"])
+            clerk.subscriber.stop()
+            await life
+
+    in_town(tmp_path, act)
