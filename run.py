@@ -8,7 +8,6 @@ import json
 import logging
 import signal
 import sys
-import threading
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
@@ -21,7 +20,6 @@ from innkeeper.actors.biller import Biller
 from innkeeper.actors.bulletin import Bulletin
 from innkeeper.actors.door import Door, Offered
 from innkeeper.actors.host import Host
-from innkeeper.actors.keeper import Keeper
 from innkeeper.actors.ledger import BILLING_TRADE
 from innkeeper.actors.line import Line, LineLog, LineViews
 from innkeeper.actors.mailroom import Mailroom
@@ -34,6 +32,7 @@ from innkeeper.actors.service import Service
 from innkeeper.actors.services import Services
 from innkeeper.actors.spread import SpreadDesk, SpreadViews
 from innkeeper.actors.stamps import clock, uuid7
+from innkeeper.actors.supervisor import CannotStart, Supervised, Supervisor
 from innkeeper.actors.trade import BOOKING, Trade
 from innkeeper.delivery.archive import Archive
 from innkeeper.delivery.backoff import delay_seconds
@@ -81,7 +80,7 @@ from tqdm import tqdm
 _LOOK_SECONDS = 0.1
 _NEW_OBJECTS = 10_000  # of containers, before the collector looks at them
 _PATIENCE_SECONDS = 5.0  # a part may still be finishing what it accepted when its successor begins
-EXIT_VIOLATED, EXIT_USAGE, EXIT_IN_USE, EXIT_DAMAGED, EXIT_DIED = 1, 2, 3, 4, 5
+EXIT_VIOLATED, EXIT_USAGE, EXIT_IN_USE, EXIT_DAMAGED = 1, 2, 3, 4
 
 logger = logging.getLogger("innkeeper")
 
@@ -368,22 +367,25 @@ def spare_the_collector() -> None:
     gc.set_threshold(_NEW_OBJECTS, 20, 20)
 
 
-async def until_stopped(inn: Inn, welcome: str, *more: asyncio.Task[None]) -> None:
-    """Say that all is ready, and wait for SIGTERM or Ctrl-C, or for one of `more`; raises what ends a part before."""
+async def until_stopped(welcome: str, failed: Coroutine[object, object, object]) -> None:
+    """Say that all is ready, and wait for SIGTERM or Ctrl-C; raises what `failed` raises before that."""
     spare_the_collector()
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     print(welcome, file=sys.stderr)
-    await first_of(inn, stopped.wait(), *more)
+    await first_of(stopped.wait(), failed)
     print("Finishing what was accepted …", file=sys.stderr)
 
 
-async def first_of(inn: Inn, asked: Coroutine[object, object, object], *more: asyncio.Task[None]) -> None:
-    """Wait until it is asked to end, or for one of `more`; raises what ends a part of it before that."""
-    waited = {asyncio.create_task(asked), asyncio.create_task(inn.ended()), *more}
-    for done in (await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED))[0]:
-        done.result()
+async def first_of(*waits: Coroutine[object, object, object]) -> None:
+    """Wait until one of these is over; raises what it raises."""
+    waiting = {asyncio.create_task(wait) for wait in waits}
+    done, left = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in left:
+        task.cancel()
+    for task in done:
+        task.result()
 
 
 async def demo(options: argparse.Namespace) -> None:
@@ -393,7 +395,7 @@ async def demo(options: argparse.Namespace) -> None:
     async with running(options.data, outside) as inn:
         await furnish_once(inn, options)
         async with serving(inn.app(), "127.0.0.1", options.port) as port:
-            await until_stopped(inn, welcome(options, port))
+            await until_stopped(welcome(options, port), inn.ended())
 
 
 async def furnish_once(inn: Inn, options: argparse.Namespace) -> None:
@@ -420,7 +422,7 @@ async def serve(options: argparse.Namespace) -> None:
         running(options.data, outside) as inn,
         serving(inn.app(keys), options.host, options.port) as port,
     ):
-        await until_stopped(inn, welcome(options, port))
+        await until_stopped(welcome(options, port), inn.ended())
 
 
 def begin(options: argparse.Namespace) -> list[str]:
@@ -440,7 +442,7 @@ async def part(options: argparse.Namespace) -> None:
     else:
         await made(options.data)
     async with running(options.data, outside, parts=parts) as inn, entrance(inn, options):
-        await until_stopped(inn, f"{', '.join(parts)}: ready, data: {options.data}")
+        await until_stopped(f"{', '.join(parts)}: ready, data: {options.data}", inn.ended())
 
 
 async def made(data: Path) -> None:
@@ -462,56 +464,45 @@ async def entrance(inn: Inn, options: argparse.Namespace) -> AsyncIterator[None]
         yield
 
 
-async def live(options: argparse.Namespace, part: str, stopped: threading.Event, begun: Callable[[], None]) -> None:
-    """One part of an inn, for its keeper."""
-    async with running(options.data, Outside.chosen(options), parts=[part]) as inn, entrance(inn, options):
+async def supervised_part(name: str, supervised: Supervised) -> None:
+    """One part of an installation, for its supervisor."""
+    given = json.loads(supervised.greeting)
+    options = parsed(given["arguments"])
+    options.port = given["port"]
+    set_for_demo(options)
+    async with running(options.data, Outside.chosen(options), parts=[name]) as inn, entrance(inn, options):
         spare_the_collector()
-        begun()
-        await first_of(inn, told(stopped))
+        supervised.ready()
+        await first_of(supervised.stopped(), inn.ended())
 
 
-async def told(stopped: threading.Event) -> None:
-    """Look whether it is time; a thread that waited would keep a part that ends by itself from ending."""
-    while not stopped.is_set():  # noqa: ASYNC110 (it is set in another thread)
-        await asyncio.sleep(_LOOK_SECONDS)
-
-
-def processes(options: argparse.Namespace) -> None:
-    """All parts of an inn, each in a process of its own."""
-    data = DataDirectory(options.data)
-    Outside.chosen(options)
+def set_for_demo(options: argparse.Namespace) -> None:
+    """The demo's gateways are for this machine alone, and ask for no keys."""
     if options.run is demo:
         options.host, options.keys = "127.0.0.1", None
-    else:
+
+
+async def processes(options: argparse.Namespace, arguments: list[str]) -> None:
+    """All parts of an installation, each in a process of its own."""
+    data = DataDirectory(options.data)
+    Outside.chosen(options)
+    set_for_demo(options)
+    if options.keys:
         read_keys(options.keys)
     reservations = begin(options)
-    with free_port(options.host, options.port) as options.port:
-        keeper = Keeper(lambda *life: run_async(live(options, *life)))
-        try:
-            with data.ours("keeper", patience_seconds=_PATIENCE_SECONDS):
-                tend(keeper, [*reservations, BILLING, NOTIFICATIONS, DELIVERY])
-                run_async(front(options, keeper))
-                keeper.rest()
-        finally:
-            keeper.end()
-
-
-def tend(keeper: Keeper, parts: list[str]) -> None:
-    """Have them begin."""
-    if failure := keeper.tend(parts):
-        raise CannotRun(failure)
-
-
-async def front(options: argparse.Namespace, keeper: Keeper) -> None:
-    """What is left to the process that started the others: furnish, open, and wait for the end."""
-    async with running(options.data, Outside(), parts=[GATEWAY]) as inn:
-        if options.run is demo:
-            await furnish_once(inn, options)
-    tend(keeper, gateways(options.workers))
-    watch = asyncio.create_task(keeper.died())
-    await until_stopped(inn, welcome(options, options.port), watch)
-    if watch.done():
-        raise CannotRun("the keeper of the other processes has died; all end, to be started again", EXIT_DIED)
+    with (
+        free_port(options.host, options.port) as options.port,
+        data.ours("supervisor", patience_seconds=_PATIENCE_SECONDS),
+    ):
+        greeting = json.dumps({"arguments": arguments, "port": options.port}).encode()
+        command = lambda name: [sys.executable, __file__, "part", name, str(options.data)]  # noqa: E731
+        async with Supervisor(command, greeting) as supervisor:
+            await supervisor.start([*reservations, BILLING, NOTIFICATIONS, DELIVERY])
+            if options.run is demo:
+                async with running(options.data, Outside(), parts=[GATEWAY]) as inn:
+                    await furnish_once(inn, options)
+            await supervisor.start(gateways(options.workers))
+            await until_stopped(welcome(options, options.port), supervisor.failed())
 
 
 def verify(options: argparse.Namespace) -> None:
@@ -560,23 +551,34 @@ def run_async(work: Coroutine[object, object, None]) -> None:
         runner.run(work)
 
 
+def parsed(arguments: list[str]) -> argparse.Namespace:
+    """The options of a command line."""
+    top = command_line(
+        {"demo": demo, "serve": serve, "verify": verify, "replay": replay, "dead-letters": answer_dead_letters}
+        | dict.fromkeys((RESERVATIONS, BILLING, NOTIFICATIONS, DELIVERY, GATEWAY), part)
+    )
+    return top.parse_args(with_command(arguments))
+
+
 def main(arguments: list[str]) -> int:
     """Run a command; the exit code says how it ended."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("innkeeper").setLevel(logging.INFO)
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # what strangers send that is not HTTP is no error
-    top = command_line(
-        {"demo": demo, "serve": serve, "verify": verify, "replay": replay, "dead-letters": answer_dead_letters}
-        | dict.fromkeys((RESERVATIONS, BILLING, NOTIFICATIONS, DELIVERY, GATEWAY), part)
-    )
-    options = top.parse_args(with_command(arguments))
     try:
-        run = processes if getattr(options, "processes", False) else options.run
-        if run is not processes and getattr(options, "workers", 1) > 1:
+        if arguments[:1] == ["part"]:
+            run_async(supervised_part(arguments[1], Supervised()))
+            return 0
+        options = parsed(arguments)
+        if getattr(options, "processes", False):
+            run_async(processes(options, arguments))
+        elif getattr(options, "workers", 1) > 1:
             raise CannotRun("several gateways are several processes: --workers needs --processes")
-        work = run(options)
-        if work is not None:
+        elif (work := options.run(options)) is not None:
             run_async(work)
+    except CannotStart as error:
+        print(f"innkeeper: {error}", file=sys.stderr)
+        return error.code
     except (CannotRun, NoWayOut) as error:
         print(f"innkeeper: {error}", file=sys.stderr)
         return error.code if isinstance(error, CannotRun) else EXIT_USAGE

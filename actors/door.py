@@ -49,6 +49,7 @@ class Door:
     async def open(self) -> None:
         """From now on others may come in."""
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path.parent.chmod(0o700)  # it may have been there
         self._path.unlink(missing_ok=True)
         loop = asyncio.get_running_loop()
         if self._offered.source is not None:

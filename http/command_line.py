@@ -75,7 +75,9 @@ def command_line(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
     for options in (serve_options, parts[DELIVERY], parts[GATEWAY]):
         switch(options, "--simulated-payments", "a payment provider that only plays, as in the demo")
     for options in (serve_options, parts[GATEWAY]):
-        option(options, "--host", str, "0.0.0.0", "the address to listen on")
+        option(
+            options, "--host", str, "127.0.0.1", "the address to listen on (0.0.0.0: every one that the machine has)"
+        )
         option(options, "--keys", Path, "keys", "a file with a line name:key for each client")
     _options_of_guests(command)
     return top

@@ -134,7 +134,7 @@ class DataDirectory(NamedTuple):
         if len(bytes(doors / "reservations-00.sock")) > _SOCKET_PATH_BYTES_MAX:
             doors = Path(tempfile.gettempdir()) / f"innkeeper-{blake2b(bytes(doors), digest_size=8).hexdigest()}"
             doors.mkdir(mode=0o700, exist_ok=True)
-            if doors.stat().st_uid != os.getuid():
+            if doors.is_symlink() or doors.stat().st_uid != os.getuid():
                 raise DataUnusable(f"{doors} belongs to somebody else; choose a shorter path for --data")
         return doors / f"{part}.sock"
 

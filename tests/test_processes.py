@@ -7,7 +7,6 @@ import asyncio
 import os
 import pickle
 import random
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -323,6 +322,16 @@ def test_a_whole_inn_and_its_parts_do_not_share_a_data_directory(inn: InnProcess
         assert (refused.returncode, "in use by another Innkeeper" in refused.stderr) == (3, True), refused.stderr
 
 
+def test_a_part_that_cannot_start_ends_all_with_its_own_message_and_exit_code(tmp_path: Path) -> None:
+    data = DataDirectory(tmp_path / "data")
+    data.partitions(2)
+    data.journal(1).write_bytes(b"this is no database" * 500)
+    refused = finished("demo", "--processes", "--port", "0", "--data", data.path)
+    assert refused.returncode == 4, refused.stderr
+    assert "reservations-1 could not start (exit code 4)" in refused.stderr
+    wait_until(lambda: not left_over(tmp_path), BACK_SECONDS_MAX)
+
+
 @pytest.mark.parametrize(("part", "journal"), [("reservations-1", "partition-1.db"), ("billing", "billing-0.db")])
 def test_a_part_that_ends_by_itself_is_started_again(inn: InnProcess, part: str, journal: str) -> None:
     asyncio.run(open_hotels(inn))
@@ -342,15 +351,3 @@ def test_a_part_that_ends_by_itself_is_started_again(inn: InnProcess, part: str,
                 statuses = {(await session.get(f"/v1/hotels/{hotel}/ledger")).status for hotel in HOTELS}
 
     asyncio.run(ask_until_back())
-
-
-def test_without_their_keeper_all_end_so_that_somebody_starts_them_again(inn: InnProcess, tmp_path: Path) -> None:
-    os.kill(keeper_of(inn), signal.SIGKILL)
-    assert inn.ended() == 5
-    wait_until(lambda: not left_over(tmp_path), BACK_SECONDS_MAX)
-    assert "the keeper of the other processes has died" in (tmp_path / "data.log").read_text()
-
-
-def keeper_of(inn: InnProcess) -> int:
-    """The process that starts the parts: the parent of each."""
-    return int(Path(f"/proc/{inn.pid('billing')}/stat").read_text().rpartition(") ")[2].split()[1])
