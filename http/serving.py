@@ -20,7 +20,8 @@ class CannotListen(Exception):
 @contextmanager
 def free_port(host: str, port: int) -> Iterator[int]:
     """A port (0: any) that nobody else has, kept for several gateways of ours. Raises CannotListen."""
-    with socket.socket() as alone, socket.socket() as kept:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as alone, socket.socket(family) as kept:
         with _listening(host, port):
             alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             alone.bind((host, port))
