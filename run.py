@@ -75,6 +75,7 @@ from innkeeper.storage.journal import SqliteJournal
 from innkeeper.storage.log import JournalLog
 from innkeeper.storage.outbox import SqliteOutbox, create_outbox
 from innkeeper.storage.read_models import ReadModels
+from innkeeper.storage.schema import closed_on_failure
 from sqlite_utils import Database
 from tqdm import tqdm
 
@@ -219,8 +220,9 @@ class Inn:
 
     def _recover(self, path: Path, trade: Trade) -> Host:
         """A host on a journal, with its hotels rebuilt."""
-        host = Host(SqliteJournal(path), self.clock, uuid7, trade)
-        with tqdm(unit=" events", desc="recovering", disable=not sys.stderr.isatty(), leave=False) as bar:
+        host = Host(journal := SqliteJournal(path), self.clock, uuid7, trade)
+        bar = tqdm(unit=" events", desc="recovering", disable=not sys.stderr.isatty(), leave=False)
+        with closed_on_failure(journal), bar:
             host.recover(lambda events: bar.update(events - bar.n) and None)
         return host
 
