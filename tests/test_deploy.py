@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from demanded import demand
 from innkeeper.protocol.contexts import BILLING, DELIVERY, GATEWAY, NOTIFICATIONS, RESERVATIONS
 from patience import wait_until
 from test_feeds import sweep
@@ -24,6 +26,7 @@ STEP_SECONDS_MAX = 60
 
 
 def test_its_commands_work_on_a_clean_directory(rabbitmq: str, tmp_path: Path) -> None:
+    demand(all(map(shutil.which, ("bash", "curl"))), "no bash or no curl on this machine")
     begin, ask, end = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

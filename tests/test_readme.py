@@ -36,7 +36,7 @@ def shape(value: Any) -> Any:
 
 
 def test_its_commands_work_and_answer_as_shown(demo: ServerProcess) -> None:
-    demand(shutil.which("curl") is not None, "no curl on this machine")
+    demand(all(map(shutil.which, ("bash", "curl"))), "no bash or no curl on this machine")
     answers = []
     for block in blocks("sh"):
         for command in re.split(r"\n(?=curl )", block.strip().replace("http://127.0.0.1:8080", demo.url)):

@@ -63,6 +63,7 @@ def test_a_history_that_cannot_be_played_is_said_so(tmp_path: Path, history: str
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_a_real_hotel_s_three_years_come_out_exactly(tmp_path: Path) -> None:
     if "INNKEEPER_HISTORIES" not in os.environ and not HISTORY.exists():
         pytest.skip(f"{HISTORY} is not here; say where it is with INNKEEPER_HISTORIES")
