@@ -3,7 +3,6 @@
 
 import argparse
 import asyncio
-import gc
 import json
 import logging
 import signal
@@ -19,6 +18,7 @@ from aiohttp import web
 from innkeeper.actors.biller import TYPES as BILLED
 from innkeeper.actors.biller import Biller
 from innkeeper.actors.bulletin import Bulletin
+from innkeeper.actors.collector import spare_the_collector
 from innkeeper.actors.door import Door, Offered
 from innkeeper.actors.host import Host
 from innkeeper.actors.keeper import Keeper
@@ -48,7 +48,7 @@ from innkeeper.http.command_line import CannotRun, command_line, with_command
 from innkeeper.http.furnishing import furnish
 from innkeeper.http.guests import answer_dead_letters, replay
 from innkeeper.http.keys import Keys, read_keys
-from innkeeper.http.serving import CannotListen, free_port, serving
+from innkeeper.http.serving import CannotListen, free_port, reserved, serving, serving_on
 from innkeeper.protocol.asking import Desk, Source
 from innkeeper.protocol.contexts import (
     BILLING,
@@ -80,7 +80,6 @@ from sqlite_utils import Database
 from tqdm import tqdm
 
 _LOOK_SECONDS = 0.1
-_NEW_OBJECTS = 10_000  # of containers, before the collector looks at them
 _PATIENCE_SECONDS = 5.0  # a part may still be finishing what it accepted when its successor begins
 EXIT_VIOLATED, EXIT_USAGE, EXIT_IN_USE, EXIT_DAMAGED, EXIT_DIED = 1, 2, 3, 4, 5
 
@@ -364,12 +363,6 @@ async def running(
         yield inn
 
 
-def spare_the_collector() -> None:
-    """What stands now stands for long: it need not be looked at again. And hardly anything here refers to itself."""
-    gc.freeze()
-    gc.set_threshold(_NEW_OBJECTS, 20, 20)
-
-
 async def until_stopped(inn: Inn, welcome: str, *more: asyncio.Task[None]) -> None:
     """Say that all is ready, and wait for SIGTERM or Ctrl-C, or for one of `more`; raises what ends a part before."""
     spare_the_collector()
@@ -390,12 +383,25 @@ async def first_of(inn: Inn, asked: Coroutine[object, object, object], *more: as
 
 async def demo(options: argparse.Namespace) -> None:
     """Two furnished hotels on this machine alone."""
+    options.host = "127.0.0.1"
+    await whole(options, None)
+
+
+async def serve(options: argparse.Namespace) -> None:
+    """Production: keys are required."""
+    options.empty = True
+    await whole(options, read_keys(options.keys))
+
+
+async def whole(options: argparse.Namespace, keys: Keys | None) -> None:
+    """All parts of an inn in this process. Nothing is made where its port is in use."""
     outside = Outside.chosen(options)
-    begin(options)
-    async with running(options.data, outside) as inn:
-        await furnish_once(inn, options)
-        async with serving(inn.app(), "127.0.0.1", options.port) as port:
-            await until_stopped(inn, welcome(options, port))
+    with reserved(options.host, options.port) as sockets:
+        begin(options)
+        async with running(options.data, outside) as inn:
+            await furnish_once(inn, options)
+            async with serving_on(inn.app(keys), sockets) as port:
+                await until_stopped(inn, welcome(options, port))
 
 
 async def furnish_once(inn: Inn, options: argparse.Namespace) -> None:
@@ -412,17 +418,6 @@ def welcome(options: argparse.Namespace, port: int) -> str:
         return f"Serving http://{options.host}:{port}, data: {options.data}"
     desk = f"Front desk: http://127.0.0.1:{port}   API: http://127.0.0.1:{port}/docs   data: {options.data}\n"
     return desk + "Ctrl-C stops it; what was booked is there again at the next start."
-
-
-async def serve(options: argparse.Namespace) -> None:
-    """Production: keys are required."""
-    keys, outside = read_keys(options.keys), Outside.chosen(options)
-    begin(options)
-    async with (
-        running(options.data, outside) as inn,
-        serving(inn.app(keys), options.host, options.port) as port,
-    ):
-        await until_stopped(inn, welcome(options, port))
 
 
 def begin(options: argparse.Namespace) -> list[str]:
@@ -562,8 +557,8 @@ def run_async(work: Coroutine[object, object, None]) -> None:
         runner.run(work)
 
 
-def main(arguments: list[str]) -> int:
-    """Run a command; the exit code says how it ended."""
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command, by default that of the command line; the exit code says how it ended."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("innkeeper").setLevel(logging.INFO)
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # what strangers send that is not HTTP is no error
@@ -571,7 +566,7 @@ def main(arguments: list[str]) -> int:
         {"demo": demo, "serve": serve, "verify": verify, "replay": replay, "dead-letters": answer_dead_letters}
         | dict.fromkeys((RESERVATIONS, BILLING, NOTIFICATIONS, DELIVERY, GATEWAY), part)
     )
-    options = top.parse_args(with_command(arguments))
+    options = top.parse_args(with_command(sys.argv[1:] if arguments is None else arguments))
     try:
         run = processes if getattr(options, "processes", False) else options.run
         if run is not processes and getattr(options, "workers", 1) > 1:
@@ -579,22 +574,22 @@ def main(arguments: list[str]) -> int:
         work = run(options)
         if work is not None:
             run_async(work)
-    except (CannotRun, NoWayOut) as error:
+    except (CannotRun, NoWayOut, CannotListen, DataUnusable, JournalError) as error:
         print(f"innkeeper: {error}", file=sys.stderr)
-        return error.code if isinstance(error, CannotRun) else EXIT_USAGE
-    except CannotListen as error:
-        print(f"innkeeper: {error}", file=sys.stderr)
-        return EXIT_IN_USE if error.in_use else EXIT_USAGE
-    except DataUnusable as error:
-        print(f"innkeeper: {error}", file=sys.stderr)
-        return EXIT_IN_USE if isinstance(error, DataInUse) else EXIT_USAGE
-    except JournalError as error:
-        print(f"innkeeper: {error}", file=sys.stderr)
-        return EXIT_IN_USE if isinstance(error, Fenced) else EXIT_DAMAGED
+        return exit_code(error)
     except KeyboardInterrupt:
         return 130
     return 0
 
 
+def exit_code(error: Exception) -> int:
+    """How the program ends for this reason."""
+    if isinstance(error, CannotRun):
+        return error.code
+    if isinstance(error, DataInUse | Fenced) or (isinstance(error, CannotListen) and error.in_use):
+        return EXIT_IN_USE
+    return EXIT_DAMAGED if isinstance(error, JournalError) else EXIT_USAGE
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
