@@ -89,7 +89,8 @@ class _Version(argparse.Action):
     """Shows the version. It is looked up only when it is asked for, which spares every other start the search."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        parser.exit(message=f"innkeeper {version('innkeeper')}\n")
+        print(f"innkeeper {version('innkeeper')}")
+        parser.exit()
 
 
 def program() -> str:
