@@ -9,7 +9,7 @@ SECONDS ?= 60
 RUN ?=
 RUN_MB := 170
 TEST_MB := 165
-INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt $$(test -t 2 || echo --quiet)
+INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --use-pep517 --constraint constraints.txt $$(test -t 2 || echo --quiet)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check split away bench simulate kill format clean
