@@ -1,12 +1,15 @@
 # Everything a newcomer needs: `make run` and `make test` set up what they need by themselves, once.
 
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 SEEDS ?= 1-2000
 ROUNDS ?= 100
 SECONDS ?= 60
 RUN ?=
+RUN_MB := 170
+TEST_MB := 165
+INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --use-pep517 --constraint constraints.txt $$(test -t 2 || echo --quiet)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check split away bench simulate kill format clean
@@ -15,43 +18,53 @@ help:  ## Say what there is to make
 	@echo "Innkeeper. Start with: make run"
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# A virtual environment with what running needs; pip shows its progress on a terminal.
 $(VENV)/ready: pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Innkeeper needs Python 3.11 or newer; say which with: make PYTHON=python3.12 …")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,check,bench]'
-	mkdir -p build/types/innkeeper
-	for room in protocol actors storage http delivery; do ln -sfn ../../../$$room build/types/innkeeper/$$room; done
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Innkeeper needs Python 3.11 or newer; say which with: make PYTHON=python3.12 …")'
+	@echo "Making a virtual environment in $(VENV), with $$($(PYTHON) --version) …"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "Installing what Innkeeper needs to run (once, about $(RUN_MB) MB) …"
+	@$(INSTALL) --editable '.[rabbitmq,kafka]'
+	@touch $@
+
+# The same with what tests, checks and benchmarks need.
+$(VENV)/ready-to-test: $(VENV)/ready
+	@echo "Installing what tests and checks need (once, about $(TEST_MB) MB more) …"
+	@$(INSTALL) --editable '.[test,check,bench]'
+	@mkdir -p build/types/innkeeper
+	@for room in protocol actors storage http delivery; do ln -sfn ../../../$$room build/types/innkeeper/$$room; done
+	@touch $@
 
 run: $(VENV)/ready  ## The demo: two furnished hotels at http://127.0.0.1:8080 (options: make run RUN="--port 9000")
-	$(BIN)/python run.py demo --webhooks-to-loopback $(RUN)
+	@echo "Starting the demo …"
+	@$(BIN)/python run.py demo --webhooks-to-loopback $(RUN)
 
-test: $(VENV)/ready  ## All tests
+test: $(VENV)/ready-to-test  ## All tests
 	$(BIN)/python -m pytest -q
 
-check: $(VENV)/ready  ## Style (ruff), types (mypy), and the tidiness of the house
+check: $(VENV)/ready-to-test  ## Style (ruff), types (mypy), and the tidiness of the house
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p innkeeper.protocol -p innkeeper.actors -p innkeeper.storage -p innkeeper.http -p innkeeper.delivery
 	$(BIN)/mypy run.py
 	$(BIN)/python -m pytest -q tests/test_house.py
 
-split: $(VENV)/ready  ## The tests of the API once more, with every part of the inn behind a door of its own
+split: $(VENV)/ready-to-test  ## The tests of the API once more, with every part of the inn behind a door of its own
 	INNKEEPER_TEST_SPLIT=1 $(BIN)/python -m pytest -q tests/test_front_desk.py tests/test_http_*.py tests/test_archive.py tests/test_waitlist.py
 
-away: $(VENV)/ready  ## Stop a real RabbitMQ under load, for a while: make away SECONDS=60
+away: $(VENV)/ready-to-test  ## Stop a real RabbitMQ under load, for a while: make away SECONDS=60
 	INNKEEPER_BROKER_AWAY_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q tests/test_brokers.py -k stops_under_load
 
-bench: $(VENV)/ready  ## Side by side with bare aiohttp and PostgreSQL (needs wrk)
+bench: $(VENV)/ready-to-test  ## Side by side with bare aiohttp and PostgreSQL (needs wrk)
 	$(BIN)/python tests/benchmarks/run.py
 
-simulate: $(VENV)/ready  ## Many simulated lives of a partition, from seeds: make simulate SEEDS=1-2000
+simulate: $(VENV)/ready-to-test  ## Many simulated lives of a partition, from seeds: make simulate SEEDS=1-2000
 	$(BIN)/python tests/simulation/run.py --seeds $(SEEDS)
 
-kill: $(VENV)/ready  ## Kill the real process under load, again and again: make kill ROUNDS=100
+kill: $(VENV)/ready-to-test  ## Kill the real process under load, again and again: make kill ROUNDS=100
 	INNKEEPER_KILL_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -q tests/test_kill.py tests/test_processes.py
 
-format: $(VENV)/ready  ## Bring the code into its style
+format: $(VENV)/ready-to-test  ## Bring the code into its style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -3,7 +3,6 @@
 
 import argparse
 import asyncio
-import gc
 import json
 import logging
 import signal
@@ -18,6 +17,7 @@ from aiohttp import web
 from innkeeper.actors.biller import TYPES as BILLED
 from innkeeper.actors.biller import Biller
 from innkeeper.actors.bulletin import Bulletin
+from innkeeper.actors.collector import spare_the_collector
 from innkeeper.actors.door import Door, Offered
 from innkeeper.actors.host import Host
 from innkeeper.actors.ledger import BILLING_TRADE
@@ -47,7 +47,7 @@ from innkeeper.http.command_line import CannotRun, command_line, with_command
 from innkeeper.http.furnishing import furnish
 from innkeeper.http.guests import answer_dead_letters, replay
 from innkeeper.http.keys import Keys, read_keys
-from innkeeper.http.serving import CannotListen, free_port, serving
+from innkeeper.http.serving import CannotListen, free_port, reserved, serving, serving_on
 from innkeeper.protocol.asking import Desk, Source
 from innkeeper.protocol.contexts import (
     BILLING,
@@ -74,11 +74,11 @@ from innkeeper.storage.journal import SqliteJournal
 from innkeeper.storage.log import JournalLog
 from innkeeper.storage.outbox import SqliteOutbox, create_outbox
 from innkeeper.storage.read_models import ReadModels
+from innkeeper.storage.schema import closed_on_failure
 from sqlite_utils import Database
 from tqdm import tqdm
 
 _LOOK_SECONDS = 0.1
-_NEW_OBJECTS = 10_000  # of containers, before the collector looks at them
 _PATIENCE_SECONDS = 5.0  # a part may still be finishing what it accepted when its successor begins
 EXIT_VIOLATED, EXIT_USAGE, EXIT_IN_USE, EXIT_DAMAGED = 1, 2, 3, 4
 
@@ -218,8 +218,9 @@ class Inn:
 
     def _recover(self, path: Path, trade: Trade) -> Host:
         """A host on a journal, with its hotels rebuilt."""
-        host = Host(SqliteJournal(path), self.clock, uuid7, trade)
-        with tqdm(unit=" events", desc="recovering", disable=not sys.stderr.isatty(), leave=False) as bar:
+        host = Host(journal := SqliteJournal(path), self.clock, uuid7, trade)
+        bar = tqdm(unit=" events", desc="recovering", disable=not sys.stderr.isatty(), leave=False)
+        with closed_on_failure(journal), bar:
             host.recover(lambda events: bar.update(events - bar.n) and None)
         return host
 
@@ -361,12 +362,6 @@ async def running(
         yield inn
 
 
-def spare_the_collector() -> None:
-    """What stands now stands for long: it need not be looked at again. And hardly anything here refers to itself."""
-    gc.freeze()
-    gc.set_threshold(_NEW_OBJECTS, 20, 20)
-
-
 async def until_stopped(welcome: str, failed: Coroutine[object, object, object]) -> None:
     """Say that all is ready, and wait for SIGTERM or Ctrl-C; raises what `failed` raises before that."""
     spare_the_collector()
@@ -390,12 +385,25 @@ async def first_of(*waits: Coroutine[object, object, object]) -> None:
 
 async def demo(options: argparse.Namespace) -> None:
     """Two furnished hotels on this machine alone."""
+    set_for_demo(options)
+    await whole(options, None)
+
+
+async def serve(options: argparse.Namespace) -> None:
+    """Production: keys are required."""
+    options.empty = True
+    await whole(options, read_keys(options.keys))
+
+
+async def whole(options: argparse.Namespace, keys: Keys | None) -> None:
+    """All parts of an inn in this process. Nothing is made where its port is in use."""
     outside = Outside.chosen(options)
-    begin(options)
-    async with running(options.data, outside) as inn:
-        await furnish_once(inn, options)
-        async with serving(inn.app(), "127.0.0.1", options.port) as port:
-            await until_stopped(welcome(options, port), inn.ended())
+    with reserved(options.host, options.port) as sockets:
+        begin(options)
+        async with running(options.data, outside) as inn:
+            await furnish_once(inn, options)
+            async with serving_on(inn.app(keys), sockets) as port:
+                await until_stopped(welcome(options, port), inn.ended())
 
 
 async def furnish_once(inn: Inn, options: argparse.Namespace) -> None:
@@ -412,17 +420,6 @@ def welcome(options: argparse.Namespace, port: int) -> str:
         return f"Serving http://{options.host}:{port}, data: {options.data}"
     desk = f"Front desk: http://127.0.0.1:{port}   API: http://127.0.0.1:{port}/docs   data: {options.data}\n"
     return desk + "Ctrl-C stops it; what was booked is there again at the next start."
-
-
-async def serve(options: argparse.Namespace) -> None:
-    """Production: keys are required."""
-    keys, outside = read_keys(options.keys), Outside.chosen(options)
-    begin(options)
-    async with (
-        running(options.data, outside) as inn,
-        serving(inn.app(keys), options.host, options.port) as port,
-    ):
-        await until_stopped(welcome(options, port), inn.ended())
 
 
 def begin(options: argparse.Namespace) -> list[str]:
@@ -560,13 +557,14 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     return top.parse_args(with_command(arguments))
 
 
-def main(arguments: list[str]) -> int:
-    """Run a command; the exit code says how it ended."""
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command, by default that of the command line; the exit code says how it ended."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("innkeeper").setLevel(logging.INFO)
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # what strangers send that is not HTTP is no error
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        if arguments[:1] == ["part"]:
+        if arguments[:1] == ["part"] and len(arguments) > 1:
             run_async(supervised_part(arguments[1], Supervised()))
             return 0
         options = parsed(arguments)
@@ -576,25 +574,22 @@ def main(arguments: list[str]) -> int:
             raise CannotRun("several gateways are several processes: --workers needs --processes")
         elif (work := options.run(options)) is not None:
             run_async(work)
-    except CannotStart as error:
+    except (CannotRun, CannotStart, NoWayOut, CannotListen, DataUnusable, JournalError) as error:
         print(f"innkeeper: {error}", file=sys.stderr)
-        return error.code
-    except (CannotRun, NoWayOut) as error:
-        print(f"innkeeper: {error}", file=sys.stderr)
-        return error.code if isinstance(error, CannotRun) else EXIT_USAGE
-    except CannotListen as error:
-        print(f"innkeeper: {error}", file=sys.stderr)
-        return EXIT_IN_USE if error.in_use else EXIT_USAGE
-    except DataUnusable as error:
-        print(f"innkeeper: {error}", file=sys.stderr)
-        return EXIT_IN_USE if isinstance(error, DataInUse) else EXIT_USAGE
-    except JournalError as error:
-        print(f"innkeeper: {error}", file=sys.stderr)
-        return EXIT_IN_USE if isinstance(error, Fenced) else EXIT_DAMAGED
+        return exit_code(error)
     except KeyboardInterrupt:
         return 130
     return 0
 
 
+def exit_code(error: Exception) -> int:
+    """How the program ends for this reason."""
+    if isinstance(error, CannotRun | CannotStart):
+        return error.code
+    if isinstance(error, DataInUse | Fenced) or (isinstance(error, CannotListen) and error.in_use):
+        return EXIT_IN_USE
+    return EXIT_DAMAGED if isinstance(error, JournalError) else EXIT_USAGE
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -1,11 +1,13 @@
-"""The command line: its commands, and their options, each with an environment variable: `--port` is INNKEEPER_PORT."""
+"""The command line: its commands, and the options of each."""
 
 import argparse
-import os
+import sys
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 from innkeeper.http.dead_letters import ACTIONS
+from innkeeper.http.options import option, path, port_number, switch, whole_number
 from innkeeper.protocol import limits
 from innkeeper.protocol.contexts import BILLING, DELIVERY, GATEWAY, NOTIFICATIONS, RESERVATIONS
 
@@ -34,10 +36,11 @@ class CannotRun(Exception):
 def command_line(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
     """All commands with their options; `runs` says what carries each out."""
     top = argparse.ArgumentParser(
-        prog="run.py",
+        prog=program(),
         description="Innkeeper: a hotel reservation system made of actors and events.",
         epilog="Without a command it runs the demo. Every option --some-name has a variable INNKEEPER_SOME_NAME.",
     )
+    top.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = top.add_subparsers(metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
@@ -50,15 +53,16 @@ def command_line(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
     parts = {name: command(name, text) for name, text in _PARTS.items()}
     verify_options = command("verify", "prove the promises over a whole journal")
     wholes = (demo_options, serve_options)
+    partitions, partition = whole_number(1, limits.partitions_max), whole_number(0, limits.partitions_max - 1)
     for options in (*wholes, *parts.values(), verify_options):
-        option(options, "--data", Path, "data", "the data directory")
+        option(options, "--data", path, "data", "the data directory")
     for options in (*wholes, *parts.values()):
         option(options, "--broker", str, "", _BROKER)
     for name, options in parts.items():
         options.set_defaults(part=name)
     for options in (*wholes, parts[RESERVATIONS]):
-        option(options, "--partitions", _from_1_to(limits.partitions_max), None, "spread hotels over so many, for ever")
-    option(parts[RESERVATIONS], "--partition", int, None, "only the partition of this number, from 0 (all)")
+        option(options, "--partitions", partitions, None, "spread hotels over so many, for ever")
+    option(parts[RESERVATIONS], "--partition", partition, None, "only the partition of this number, from 0 (all)")
     for options in (*wholes, parts[GATEWAY]):
         option(options, "--port", port_number, "8080", "the port to listen on; 0 takes any that is free")
     for options in (*wholes, parts[DELIVERY]):
@@ -69,7 +73,7 @@ def command_line(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
         option(options, "--mail-from", str, "", "the address that letters come from")
     for options in wholes:
         switch(options, "--processes", "each part in a process of its own, which is started again when it dies")
-        option(options, "--workers", _from_1_to(limits.workers_max), "1", "so many gateways, with --processes")
+        option(options, "--workers", whole_number(1, limits.workers_max), "1", "so many gateways, with --processes")
     switch(demo_options, "--empty", "no hotels yet")
     demo_options.set_defaults(simulated_payments=True)
     for options in (serve_options, parts[DELIVERY], parts[GATEWAY]):
@@ -78,22 +82,38 @@ def command_line(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
         option(
             options, "--host", str, "127.0.0.1", "the address to listen on (0.0.0.0: every one that the machine has)"
         )
-        option(options, "--keys", Path, "keys", "a file with a line name:key for each client")
+        option(options, "--keys", path, "keys", "a file with a line name:key for each client")
     _options_of_guests(command)
     return top
+
+
+class _Version(argparse.Action):
+    """Shows the version. It is looked up only when it is asked for, which spares every other start the search."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"innkeeper {version('innkeeper')}")
+        parser.exit()
+
+
+def program() -> str:
+    """How this program was called: `innkeeper`, `run.py`, or `python -m innkeeper.run`."""
+    module = sys.modules["__main__"].__spec__
+    return Path(sys.argv[0]).name if module is None else f"python -m {module.name}"
 
 
 def _options_of_guests(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
     """The commands that speak HTTP to a server."""
     replay_options = command("replay", "play a booking history (CSV) through the HTTP API")
-    replay_options.add_argument("history", type=Path, metavar="HISTORY.csv", help="the bookings and their fates")
-    option(replay_options, "--rooms", Path, None, "how many rooms of each type (CSV)", metavar="ROOMS.csv")
+    replay_options.add_argument("history", type=path, metavar="HISTORY.csv", help="the bookings and their fates")
+    option(
+        replay_options, "--rooms", path, None, "how many rooms of each type (CSV)", metavar="ROOMS.csv", required=True
+    )
     option(replay_options, "--url", str, "", "a running server; without it one is started for this alone")
     option(replay_options, "--hotel", str, "history", "the id of the hotel to open there")
     option(
         replay_options,
         "--decisions",
-        Path,
+        path,
         None,
         "write a letter per booking here: Y accepted, n refused",
         metavar="FILE",
@@ -108,47 +128,5 @@ def _options_of_guests(command: Callable[[str, str], argparse.ArgumentParser]) -
 
 def with_command(arguments: list[str]) -> list[str]:
     """What was typed, with the command that is meant where none is said."""
-    said = arguments and (not arguments[0].startswith("-") or arguments[0] in ("-h", "--help"))
+    said = arguments and (not arguments[0].startswith("-") or arguments[0] in ("-h", "--help", "--version"))
     return arguments if said else ["demo", *arguments]
-
-
-def option(
-    options: argparse.ArgumentParser,
-    name: str,
-    kind: Callable[[str], object],
-    default: str | None,
-    text: str,
-    metavar: str | None = None,
-) -> None:
-    """One option with its environment variable and its default."""
-    given = os.environ.get(variable(name), default)
-    required = given is None and name == "--rooms"
-    shown = f"{text} ({variable(name)}" + (f"; {default})" if default else ")")
-    options.add_argument(name, type=kind, default=given, required=required, metavar=metavar, help=shown)
-
-
-def switch(options: argparse.ArgumentParser, name: str, text: str) -> None:
-    """An option that is on or off."""
-    options.add_argument(name, action="store_true", default=variable(name) in os.environ, help=text)
-
-
-def variable(name: str) -> str:
-    """The environment variable of an option: `--port` is INNKEEPER_PORT."""
-    return "INNKEEPER_" + name.strip("-").upper().replace("-", "_")
-
-
-def _from_1_to(most: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        if not 1 <= int(text) <= most:
-            raise ValueError(text)
-        return int(text)
-
-    return number
-
-
-def port_number(text: str) -> int:
-    """A port, as the command line has it."""
-    number = int(text)
-    if not 0 <= number <= 65_535:
-        raise ValueError(text)
-    return number

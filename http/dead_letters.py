@@ -45,7 +45,7 @@ def _shown(letters: list[dict[str, Any]], subscriber: str, event: str) -> str:
         if (letter["subscriber"], letter["event"]) == (subscriber, event):
             trace: str = letter.pop("trace")
             return json.dumps(letter, indent=2, ensure_ascii=False) + "\n\n" + trace.rstrip()
-    raise CannotAsk(f"there is no dead letter {event} of {subscriber}; see: run.py dead-letters list")
+    raise CannotAsk(f"there is no dead letter {event} of {subscriber}; see the command: dead-letters list")
 
 
 def _table(letters: list[dict[str, Any]]) -> str:

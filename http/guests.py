@@ -6,7 +6,7 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from innkeeper.http.command_line import CannotRun
+from innkeeper.http.command_line import CannotRun, program
 from innkeeper.http.dead_letters import CannotAsk, dead_letters
 from innkeeper.http.replay import HistoryError, own_server, play
 
@@ -28,7 +28,7 @@ async def replay(options: argparse.Namespace) -> None:
 async def answer_dead_letters(options: argparse.Namespace) -> None:
     """List what subscribers could not take in, show one with its traceback, try it again, or go on without it."""
     if options.action != "list" and not options.event:
-        raise CannotRun(f"say which: run.py dead-letters {options.action} SUBSCRIBER EVENT")
+        raise CannotRun(f"say which: {program()} dead-letters {options.action} SUBSCRIBER EVENT")
     try:
         print(await dead_letters(options.url, options.key, options.action, options.subscriber, options.event))
     except CannotAsk as error:

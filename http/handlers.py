@@ -76,6 +76,7 @@ PAGE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
+_PAGE_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}  # the same on every machine
 _PARTS = frozenset(part.name for part in PAGES.iterdir())
 _REPLAYED = {"Idempotent-Replayed": "true"}
 
@@ -304,7 +305,7 @@ async def show_asyncapi(request: web.Request) -> web.Response:
 
 async def show_docs(_: web.Request) -> web.FileResponse:
     """GET /docs"""
-    return web.FileResponse(PAGES / "docs.html", headers=PAGE_HEADERS)
+    return _page("docs.html")
 
 
 async def show_page_part(request: web.Request) -> web.FileResponse:
@@ -312,9 +313,14 @@ async def show_page_part(request: web.Request) -> web.FileResponse:
     part = request.match_info["part"]
     if part not in _PARTS:
         raise web.HTTPNotFound
-    return web.FileResponse(PAGES / part, headers=PAGE_HEADERS)
+    return _page(part)
 
 
 async def show_front_desk(_: web.Request) -> web.FileResponse:
     """GET /"""
-    return web.FileResponse(PAGES / "front_desk.html", headers=PAGE_HEADERS)
+    return _page("front_desk.html")
+
+
+def _page(part: str) -> web.FileResponse:
+    kind = _PAGE_TYPES[Path(part).suffix]
+    return web.FileResponse(PAGES / part, headers={**PAGE_HEADERS, "Content-Type": f"{kind}; charset=utf-8"})

@@ -7,6 +7,7 @@ matters. The order counts only among bookings that compete for a night of a type
 
 import asyncio
 import csv
+import os
 import re
 import sys
 import tempfile
@@ -286,10 +287,12 @@ async def play(url: str, hotel: str, history: Path, rooms: Path, progress: bool)
 
 @asynccontextmanager
 async def own_server(program: Path) -> AsyncIterator[str]:
-    """The URL of an empty server in a process of its own, which ends with its data at the end."""
+    """The URL of an empty server in a process of its own, which ends with its data at the end. It takes no setting from
+    the environment: those are the real server's, whose archive, broker and mail server are not for what is played."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("INNKEEPER_")}
     with tempfile.TemporaryDirectory(prefix="innkeeper-") as data:
         command = (sys.executable, str(program), "demo", "--empty", "--port", "0", "--data", data)
-        server = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+        server = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE, env=plain)
         assert server.stderr is not None
         try:
             first = (await server.stderr.readline()).decode()

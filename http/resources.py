@@ -8,6 +8,7 @@ from innkeeper.protocol.booking import Status
 from innkeeper.protocol.hotel import CancellationPolicy
 from innkeeper.protocol.refusals import FieldError
 
+Night = date  # a field that is called `date` hides the type of this name
 T = TypeVar("T")
 
 
@@ -21,7 +22,7 @@ class Amount(msgspec.Struct, frozen=True, gc=False):
 class NightPrice(msgspec.Struct, frozen=True, gc=False):
     """What one night costs."""
 
-    date: date
+    date: Night
     amount: str
 
 
@@ -100,7 +101,7 @@ class HotelResource(msgspec.Struct, frozen=True):
 class NightLeft(msgspec.Struct, frozen=True, gc=False):
     """Rooms left on one night."""
 
-    date: date
+    date: Night
     rooms: int
 
 

@@ -3,7 +3,7 @@
 import errno
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 
 from aiohttp import web
 from innkeeper.protocol import limits
@@ -42,10 +42,36 @@ def _listening(host: str, port: int) -> Iterator[None]:
         raise CannotListen(f"cannot listen on {host}:{port}: {error}", False) from None
 
 
+@contextmanager
+def reserved(host: str, port: int, shared: bool = False) -> Iterator[list[socket.socket]]:
+    """A port (0: any) on the addresses of a host, bound but not listened on yet, so that a port in use is noticed
+    before anything else is done; `shared` if others may listen on it, too. Raises CannotListen."""
+    with ExitStack() as opened:
+        sockets = []
+        with _listening(host, port):
+            known = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            for family, kind, protocol, _, address in dict.fromkeys(known):
+                sockets.append(bound := opened.enter_context(socket.socket(family, kind, protocol)))
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if shared:
+                    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                if family == socket.AF_INET6:
+                    bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                bound.bind(address)
+        yield sockets
+
+
 @asynccontextmanager
 async def serving(app: web.Application, host: str, port: int, shared: bool = False) -> AsyncIterator[int]:
-    """The gateway on a port (0: any), which others may share; at the end it takes no more, and finishes what it
-    took."""
+    """The gateway on a port (0: any), which others may share."""
+    with reserved(host, port, shared) as sockets:
+        async with serving_on(app, sockets) as number:
+            yield number
+
+
+@asynccontextmanager
+async def serving_on(app: web.Application, sockets: list[socket.socket]) -> AsyncIterator[int]:
+    """The gateway on a reserved port; at the end it takes no more, and finishes what it took."""
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -54,8 +80,9 @@ async def serving(app: web.Application, host: str, port: int, shared: bool = Fal
     )
     await runner.setup()
     try:
-        with _listening(host, port):
-            await web.TCPSite(runner, host, port, backlog=1024, reuse_port=shared).start()
+        for bound in sockets:
+            with _listening(*bound.getsockname()[:2]):
+                await web.SockSite(runner, bound, backlog=1024).start()
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()

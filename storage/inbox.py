@@ -16,7 +16,7 @@ from innkeeper.protocol.asking import Hearer
 from innkeeper.protocol.record import Entry
 from innkeeper.protocol.refusals import Refused
 from innkeeper.protocol.subscribing import Log, Stalled
-from innkeeper.storage.schema import open_to_write
+from innkeeper.storage.schema import closed_on_failure, open_to_write
 
 _PORTION_EVENTS = 500
 
@@ -43,9 +43,10 @@ class Inbox:
         self._lock = threading.Lock()
         self._origins = origins
         self.logs = {log: InboxLog(log, self._read) for log in origins}
-        self._places: dict[str, int] = dict(self._db.execute("SELECT name, place FROM places").fetchall())
-        for log in self.logs.values():
-            log.begin(*self._kept(log.name))
+        with closed_on_failure(self):
+            self._places: dict[str, int] = dict(self._db.execute("SELECT name, place FROM places").fetchall())
+            for log in self.logs.values():
+                log.begin(*self._kept(log.name))
 
     def place(self, name: str) -> int | None:
         """See `protocol.feeding.Inbox`."""

@@ -7,6 +7,7 @@ writes or checkpoints can damage a write-ahead log. Readers open the file with `
 import sqlite3
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from hashlib import blake2b
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import msgspec
 from innkeeper.protocol import wire
 from innkeeper.protocol.journal import Damaged, Fenced, KeptReply, Snapshot
 from innkeeper.protocol.record import Recorded
-from innkeeper.storage.schema import migrate
+from innkeeper.storage.schema import closed_on_failure, migrate
 
 _COLUMNS = "seq, hotel, hotel_seq, at, by, correlation, cause, type, body, hash"
 _CHECKPOINT_PAGES = 4_000
@@ -44,26 +45,30 @@ class SqliteJournal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._connect()
-        self._check_tail()
-        self._db.execute("UPDATE writer SET epoch = epoch + 1")
-        self.epoch: int = self._db.execute("SELECT epoch FROM writer").fetchone()[0]
+        with closed_on_failure(self):
+            self._check_tail()
+            self._db.execute("UPDATE writer SET epoch = epoch + 1")
+            self.epoch: int = self._db.execute("SELECT epoch FROM writer").fetchone()[0]
 
     def _connect(self) -> None:
-        try:
-            migrate(self.path)
-            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=10, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-            self._db.execute("PRAGMA cache_size = -65536")
-            self._db.execute("PRAGMA mmap_size = 0")
-            self._seq, self._hash = self._db.execute("SELECT seq, hash FROM writer").fetchone()
-            self._written = self._seq, self._hash
-            self._reader = open_to_read(self.path)
-        except sqlite3.DatabaseError as error:
-            raise Damaged(
-                f"{self.path} is not a journal that can be read ({error}); restore it from a backup"
-            ) from error
+        with ExitStack() as opened:
+            try:
+                migrate(self.path)
+                self._db = sqlite3.connect(self.path, isolation_level=None, timeout=10, check_same_thread=False)
+                opened.enter_context(closing(self._db))
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = FULL")
+                self._db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+                self._db.execute("PRAGMA cache_size = -65536")
+                self._db.execute("PRAGMA mmap_size = 0")
+                self._seq, self._hash = self._db.execute("SELECT seq, hash FROM writer").fetchone()
+                self._written = self._seq, self._hash
+                self._reader = open_to_read(self.path)
+            except sqlite3.DatabaseError as error:
+                raise Damaged(
+                    f"{self.path} is not a journal that can be read ({error}); restore it from a backup"
+                ) from error
+            opened.pop_all()
 
     def write(self, records: Sequence[Recorded], replies: Sequence[KeptReply]) -> int:
         """See `protocol.journal.Journal`."""

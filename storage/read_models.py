@@ -8,6 +8,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from datetime import date
 from itertools import islice
 from pathlib import Path
@@ -22,6 +23,7 @@ from innkeeper.protocol.record import Recorded, after, hotel_after
 from innkeeper.protocol.subscribing import Positions
 from innkeeper.protocol.views import BadCursor, BookingSearch, Listed
 from innkeeper.storage.journal import open_to_read, read_rows, record_of
+from innkeeper.storage.schema import closed_on_failure
 
 logger = logging.getLogger(__name__)
 
@@ -44,15 +46,17 @@ class ReadModels:
         self._log = log
         self._path = path
         self._lock = threading.Lock()
-        self._db = _open(path)
-        self._journal = open_to_read(journal)
-        self._end = open_to_read(journal)
-        self._position: int = self._db.execute("SELECT position FROM follower").fetchone()[0]
-        self._hotels = {
-            hotel.id: hotel
-            for (body,) in self._db.execute("SELECT body FROM hotels")
-            for hotel in [_unpack_hotel(body)]
-        }
+        with ExitStack() as opened:
+            self._db = opened.enter_context(closing(_open(path)))
+            self._journal = opened.enter_context(closing(open_to_read(journal)))
+            self._end = opened.enter_context(closing(open_to_read(journal)))
+            self._position: int = self._db.execute("SELECT position FROM follower").fetchone()[0]
+            self._hotels = {
+                hotel.id: hotel
+                for (body,) in self._db.execute("SELECT body FROM hotels")
+                for hotel in [_unpack_hotel(body)]
+            }
+            self._close = opened.pop_all().close
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="read models", daemon=True)
 
@@ -65,9 +69,7 @@ class ReadModels:
         self._stopping.set()
         self._thread.join()
         with self._lock:
-            self._db.close()
-            self._journal.close()
-            self._end.close()
+            self._close()
 
     def catch_up(self, position: int) -> None:
         """Take in the journal at least up to this position."""
@@ -165,9 +167,10 @@ def _open(path: Path) -> sqlite_utils.Database:
     """The file, made anew where it is missing or of another form."""
     for _ in range(2):
         db = sqlite_utils.Database(sqlite3.connect(path, timeout=10, check_same_thread=False))
-        if db.execute("PRAGMA user_version").fetchone()[0] == FORM:
-            db.execute("PRAGMA synchronous = NORMAL")
-            return db
+        with closed_on_failure(db):
+            if db.execute("PRAGMA user_version").fetchone()[0] == FORM:
+                db.execute("PRAGMA synchronous = NORMAL")
+                return db
         db.close()
         for old in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
             old.unlink(missing_ok=True)
@@ -176,7 +179,11 @@ def _open(path: Path) -> sqlite_utils.Database:
 
 
 def _create(path: Path) -> None:
-    db = sqlite_utils.Database(sqlite3.connect(path))
+    with closing(sqlite_utils.Database(sqlite3.connect(path))) as db:
+        _create_tables(db)
+
+
+def _create_tables(db: sqlite_utils.Database) -> None:
     db.enable_wal()
     with db.atomic():
         db.table("follower").create({"position": int})
@@ -196,7 +203,6 @@ def _create(path: Path) -> None:
         )
         db.execute("CREATE VIRTUAL TABLE guests USING fts5(words)")
         db.execute(f"PRAGMA user_version = {FORM}")
-    db.close()
 
 
 def _conditions(search: BookingSearch, cursor: str | None) -> tuple[list[str], dict[str, Any]]:

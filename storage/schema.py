@@ -1,8 +1,10 @@
 """The tables of a partition's file, as migrations: each brings a file one version further; none is ever edited."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import sqlite_utils
 from innkeeper.protocol.journal import JournalError
@@ -54,6 +56,22 @@ def open_to_write(path: Path, *migrations: Callable[[sqlite_utils.Database], Non
     """A file of this form, made if need be, by the one who writes it. May be used from any thread, by one at a time."""
     migrate(path, migrations)
     db = sqlite_utils.Database(sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False))
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
+    with closed_on_failure(db):
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
     return db
+
+
+class _Closable(Protocol):
+    def close(self) -> None:
+        """Close it."""
+
+
+@contextmanager
+def closed_on_failure(opened: _Closable) -> Iterator[None]:
+    """Closes what was opened if the rest of its opening fails, after which nobody else has a reference to it."""
+    try:
+        yield
+    except BaseException:
+        opened.close()
+        raise

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 from brokers import kafka, rabbitmq
+from connections import watch_connections
 from hypothesis import HealthCheck, settings
 from reception import Reception, reception
+
+watch_connections()
 
 __all__ = ["desk", "kafka", "rabbitmq"]
 

@@ -171,6 +171,7 @@ def rabbitmqctl(rabbitmq: str) -> Iterator[Callable[[str], None]]:
         control("start_app")
 
 
+@pytest.mark.slow
 def test_a_broker_that_stops_under_load_loses_nothing_and_delays_no_booking(
     rabbitmq: str, rabbitmqctl: Callable[[str], None], hotel: str, tmp_path: Path
 ) -> None:

@@ -2,16 +2,18 @@
 event; and whoever was stopped meanwhile has missed nothing."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
 from patience import wait_until
 from receiver import Receiver, receiver
-from server_process import ServerProcess
+from server_process import ServerProcess, finished
 
 SECONDS_MAX = 20
 HOTEL = "/v1/hotels/hotel-do-mar"
@@ -107,3 +109,25 @@ def test_whoever_was_stopped_has_missed_nothing(demo: Demo) -> None:
     demo.tell_followers("resume")
     wait_until(lambda: not any(demo.missing(one) for one in bookings), SECONDS_MAX)
     assert [demo.folio(one)["booking"] for one in bookings] == [one["id"] for one in bookings]
+
+
+@pytest.mark.parametrize("command", ["demo", "serve"])
+def test_a_port_in_use_is_reported_before_anything_is_made(command: str, tmp_path: Path) -> None:
+    (keys := tmp_path / "keys").write_text("front-desk:0123456789abcdef0123456789abcdef\n")
+    keys.chmod(0o600)
+    options = {"demo": (), "serve": ("--keys", keys, "--host", "127.0.0.1")}[command]
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        ended = finished(command, "--port", str(port), "--data", tmp_path / "data", *options)
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert ended.stderr == f"innkeeper: port {port} is in use; choose another with --port\n"
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_address_that_is_not_of_this_machine_is_a_usage_error(tmp_path: Path) -> None:
+    (keys := tmp_path / "keys").write_text("front-desk:0123456789abcdef0123456789abcdef\n")
+    keys.chmod(0o600)
+    ended = finished("serve", "--keys", keys, "--host", "192.0.2.1", "--port", "0", "--data", tmp_path / "data")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("innkeeper: cannot listen on 192.0.2.1:0: ")
+    assert not (tmp_path / "data").exists()

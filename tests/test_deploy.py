@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from demanded import demand
 from innkeeper.protocol.contexts import BILLING, DELIVERY, GATEWAY, NOTIFICATIONS, RESERVATIONS
 from patience import wait_until
 from test_feeds import sweep
@@ -24,6 +26,7 @@ STEP_SECONDS_MAX = 60
 
 
 def test_its_commands_work_on_a_clean_directory(rabbitmq: str, tmp_path: Path) -> None:
+    demand(shutil.which("curl") is not None, "no curl on this machine")
     begin, ask, end = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -32,11 +35,11 @@ def test_its_commands_work_on_a_clean_directory(rabbitmq: str, tmp_path: Path) -
     begin = begin.replace(" run.py", f" {HOUSE}/run.py").replace("gateway &", f"gateway --port {port} &")
     asyncio.run(sweep(rabbitmq))
     with (tmp_path / "log").open("w") as log:
-        subprocess.run(["bash", "-ec", begin], cwd=tmp_path, check=True, stdout=log, stderr=log)
+        subprocess.run(["sh", "-ec", begin], cwd=tmp_path, check=True, stdout=log, stderr=log)
     pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
     try:
         asked = subprocess.run(
-            ["bash", "-ec", ask.replace("8080", str(port)).replace("-sf ", "-sf -w '\\n' ")],
+            ["sh", "-ec", ask.replace("8080", str(port)).replace("-sf ", "-sf -w '\\n' ")],
             cwd=tmp_path, capture_output=True, text=True, timeout=STEP_SECONDS_MAX, check=False,
         )  # fmt: skip
         assert asked.returncode == 0, asked.stdout + asked.stderr + (tmp_path / "log").read_text()
@@ -45,7 +48,7 @@ def test_its_commands_work_on_a_clean_directory(rabbitmq: str, tmp_path: Path) -
         assert {one["name"] for one in listening["data"]} >= {"billing", "notifications", "archive", "broker-billing"}
         assert hotel["id"] == "seaside"
         assert "accounts" in ledger
-        subprocess.run(["bash", "-ec", end], cwd=tmp_path, check=True)
+        subprocess.run(["sh", "-ec", end], cwd=tmp_path, check=True)
         wait_until(lambda: not any(map(alive, pids)), STEP_SECONDS_MAX)
     finally:
         for pid in filter(alive, pids):

@@ -11,7 +11,7 @@ from browser import Page, open_page
 from front_desk import FrontDesk, assert_problem, front_desk
 
 PARTS = Path(__file__).parents[1] / "http" / "pages"
-TYPES = {".html": "text/html", ".css": "text/css", ".js": "application/javascript"}
+TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 POLICY = {
     "default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "img-src 'self' data:",
     "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
@@ -45,7 +45,7 @@ def test_the_page_allows_nothing_but_what_comes_from_here(front: FrontDesk) -> N
     for path, file in served.items():
         reply = front.get(path)
         assert (reply.status, reply.body) == (200, file.read_bytes()), path
-        assert reply.headers["content-type"].partition(";")[0] == TYPES[file.suffix]
+        assert reply.headers["content-type"] == f"{TYPES[file.suffix]}; charset=utf-8"
         assert set(reply.headers["content-security-policy"].split("; ")) == POLICY
         assert reply.headers["x-content-type-options"] == "nosniff"
         assert reply.headers["cache-control"] == "no-cache", "an old script may not meet a new page"

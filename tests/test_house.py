@@ -188,3 +188,13 @@ def test_no_file_has_a_name_that_says_nothing(path: Path) -> None:
         "common",
         "misc",
     }
+
+
+@pytest.mark.parametrize("path", EVERYTHING, ids=name)
+def test_no_field_hides_the_type_of_a_field(path: Path) -> None:
+    """From Python 3.14 on annotations are evaluated late, when `date: date` means the field itself."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ClassDef):
+            fields = [member for member in node.body if isinstance(member, ast.AnnAssign)]
+            types = {one.id for field in fields for one in ast.walk(field.annotation) if isinstance(one, ast.Name)}
+            assert not types & {ast.unparse(field.target) for field in fields}, f"{name(path)}: {node.name}"

@@ -157,6 +157,7 @@ programs = st.lists(takes | takes | gives | st.just(Look()), min_size=1, max_siz
 hotels = st.fixed_dictionaries({"DBL": st.integers(1, 3), "STE": st.integers(1, 2)})
 
 
+@pytest.mark.slow
 @settings(max_examples=120)
 @given(rooms=hotels, before=st.lists(takes, max_size=3), clients=st.lists(programs, min_size=2, max_size=7))
 def test_some_order_explains_what_all_clients_saw(

@@ -211,6 +211,7 @@ def test_who_wishes_for_what_never_happens_hears_that_time_goes_on(
         listener.close()
 
 
+@pytest.mark.slow
 def test_who_does_not_read_is_cut_off_and_costs_the_others_nothing(
     front: FrontDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

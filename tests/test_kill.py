@@ -248,6 +248,7 @@ def assert_everyone_heard_everything(server: ServerProcess, other: Receiver, bef
     assert len(told) == sum(map(len, logs)) - sum(before)
 
 
+@pytest.mark.slow
 def test_what_was_acknowledged_survives_kill_minus_nine(server: ServerProcess) -> None:
     seed = random.randrange(1_000_000)
     print(f"seed {seed}")

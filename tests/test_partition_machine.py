@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
@@ -355,5 +356,5 @@ class PartitionMachine(RuleBasedStateMachine):
             assert encode(describe(folded)) == encode(describe(rebuilt)) == encode(self.desk.host.describe(HOTEL))
 
 
-TestPartition = PartitionMachine.TestCase
+TestPartition = pytest.mark.slow(PartitionMachine.TestCase)
 TestPartition.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

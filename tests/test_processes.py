@@ -143,6 +143,7 @@ def hearing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[InnProce
         asyncio.run(sweep(url))
 
 
+@pytest.mark.slow
 def test_each_process_is_killed_in_turn_under_load(hearing: InnProcess) -> None:
     inn, chance, books = hearing, random.Random(4), Books()
     asyncio.run(open_hotels(inn))

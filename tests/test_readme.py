@@ -39,12 +39,23 @@ def test_its_commands_work_and_answer_as_shown(demo: ServerProcess) -> None:
     demand(shutil.which("curl") is not None, "no curl on this machine")
     answers = []
     for block in blocks("sh"):
-        for command in re.split(r"\n(?=curl )", block.strip().replace("http://127.0.0.1:8080", demo.url)):
-            done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30, check=False)
-            assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        first, *commands = re.split(r"\n(?=curl )", block.strip().replace("http://127.0.0.1:8080", demo.url))
+        for command in commands:
+            typed = f"{first}\n{command}"
+            done = subprocess.run(["sh", "-c", typed], capture_output=True, text=True, timeout=30, check=False)
+            assert done.returncode == 0, f"{typed}\n{done.stdout}{done.stderr}"
             answers.append(json.loads(done.stdout))
+    assert len(answers) == 3
     (shown,) = map(json.loads, blocks("json"))
     assert shape(answers[-1]) == shape(shown)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/deploy.md"])
+def test_commands_to_type_do_without_what_only_gnu_has(page: str) -> None:
+    """BSD and macOS have another `date`, `sed -i`, `readlink -f` and `stat`."""
+    text = (Path(__file__).parents[1] / page).read_text()
+    typed = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
+    assert not re.search(r"\bdate -d|\bsed -i|\breadlink -f|\bstat -c|\bgrep -P", typed)
 
 
 def test_its_links_lead_somewhere() -> None:

@@ -39,6 +39,19 @@ def test_a_small_history_comes_out_as_counted_by_hand(tmp_path: Path) -> None:
     assert decisions.read_text() == "Y\nn\nY\nY\n"
 
 
+def test_the_server_of_a_replay_has_no_settings_of_the_real_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "history.csv").write_text(SMALL_HISTORY)
+    (tmp_path / "rooms.csv").write_text(SMALL_ROOMS)
+    monkeypatch.setenv("INNKEEPER_ARCHIVE", str(tmp_path / "archive"))
+    monkeypatch.setenv("INNKEEPER_SMTP", "smtp://127.0.0.1:1")
+    monkeypatch.setenv("INNKEEPER_BROKER", "amqp://127.0.0.1:1/")
+    done = finished("replay", tmp_path / "history.csv", "--rooms", tmp_path / "rooms.csv")
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "archive").exists(), "what is only played would be mixed up with what happened"
+
+
 @pytest.mark.parametrize(
     ("history", "rooms", "told"),
     [
@@ -63,6 +76,7 @@ def test_a_history_that_cannot_be_played_is_said_so(tmp_path: Path, history: str
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_a_real_hotel_s_three_years_come_out_exactly(tmp_path: Path) -> None:
     if "INNKEEPER_HISTORIES" not in os.environ and not HISTORY.exists():
         pytest.skip(f"{HISTORY} is not here; say where it is with INNKEEPER_HISTORIES")

@@ -37,11 +37,13 @@ def lives() -> list[Life]:
     return [live(seed, STEPS) for seed in SEEDS]
 
 
+@pytest.mark.slow
 def test_no_life_breaks_a_promise(lives: list[Life]) -> None:
     broken = {life.seed: life.violations[:3] for life in lives if life.violations}
     assert not broken, f"live them again with: make simulate SEEDS={','.join(map(str, broken))}\n{broken}"
 
 
+@pytest.mark.slow
 def test_in_these_lives_much_goes_wrong(lives: list[Life]) -> None:
     """A simulation in which nothing happens proves nothing."""
     assert sum(life.crashes for life in lives) > len(lives)
@@ -50,6 +52,7 @@ def test_in_these_lives_much_goes_wrong(lives: list[Life]) -> None:
     assert sum(life.events for life in lives) > 50 * len(lives)
 
 
+@pytest.mark.slow
 def test_the_same_seed_lives_the_same_life_in_any_process(lives: list[Life]) -> None:
     program = f"from simulation.run import live; print([live(seed, {STEPS}).digest for seed in (3, 4)])"
     digests = str([life.digest for life in lives[2:4]])

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from correspondence import NOON, named, notice
+from demanded import demand
 from innkeeper.delivery.letters import Letters
 from innkeeper.delivery.smtp import SmtpCourier, SmtpServer
 from innkeeper.protocol.notices import Notice, NoticeKind, Recipient
@@ -240,8 +241,7 @@ def test_an_address_in_other_letters_goes_only_where_it_can() -> None:
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """A certificate for 127.0.0.1, for the server and for who trusts it."""
     openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("there is no openssl to make a certificate with")
+    demand(openssl is not None, "no openssl on this machine")
     folder: Path = tmp_path_factory.mktemp("certificate")
     key, cert = str(folder / "key.pem"), str(folder / "cert.pem")
     subprocess.run(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from demanded import demand
 from innkeeper.delivery import posting
 from innkeeper.delivery.posting import Poster
 from strangers import LOOPS, Manners, Run, Stranger, answer, answering, never, outcome_with, post, repeating, stranger
@@ -253,8 +254,8 @@ def test_who_speaks_no_tls_gets_nothing(run: Run) -> None:
     run(check())
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
 def test_who_shows_a_certificate_of_their_own_making_gets_nothing(run: Run, tmp_path: Path) -> None:
+    demand(shutil.which("openssl") is not None, "no openssl on this machine")
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
          "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost",

@@ -27,6 +27,7 @@ from innkeeper.actors.rules.state import HotelState
 from innkeeper.actors.rules.waitlist import join_event, leave_event
 from innkeeper.protocol import commands, events, limits
 from innkeeper.protocol.booking import Booking, Contact, Personal, Status
+from innkeeper.protocol.events import Event
 from innkeeper.protocol.refusals import HotelExists, NotAllowed, NotFound, Refused, StaleVersion, invalid
 from innkeeper.protocol.replies import AuditReply, BookingReply, HotelReply, Reply, WaitlistReply
 from innkeeper.protocol.stay import check_stay
@@ -45,7 +46,7 @@ class Stamp(msgspec.Struct, frozen=True, gc=False):
 class Decision(msgspec.Struct, frozen=True, gc=False):
     """The events to happen, and the reply that is true once they have."""
 
-    events: tuple[events.Event, ...]
+    events: tuple[Event, ...]
     reply: Callable[[HotelState], Reply]
 
 

@@ -1,0 +1,39 @@
+"""SQLite connections that say where they were opened when somebody forgets to close them. Python does so by itself only
+from 3.13 on, and does not say where."""
+
+import sqlite3
+import traceback
+import warnings
+from typing import Any
+
+_FRAMES = 6
+
+
+class WatchedConnection(sqlite3.Connection):
+    """Warns of itself when it is collected and was not closed."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        self._opened_at: list[traceback.FrameSummary] | None = None
+        super().__init__(*arguments, **settings)
+        self._opened_at = traceback.extract_stack(limit=_FRAMES)[:-1]
+
+    def close(self) -> None:
+        """Close it; it is not watched any longer."""
+        super().close()
+        self._opened_at = None
+
+    def __del__(self) -> None:
+        if self._opened_at is not None:
+            opened_at = "".join(traceback.format_list(self._opened_at))
+            self.close()
+            warnings.warn(f"unclosed database, opened at\n{opened_at}", ResourceWarning, stacklevel=1)
+
+
+def watch_connections() -> None:
+    """From now on every connection of this process is watched."""
+    connect = sqlite3.connect
+
+    def watched(*arguments: Any, **settings: Any) -> sqlite3.Connection:
+        return connect(*arguments, **{"factory": WatchedConnection, **settings})
+
+    sqlite3.connect = watched  # type: ignore[assignment]
