@@ -98,8 +98,8 @@ def heard_all(front: FrontDesk) -> bool:
     return lag(front) == 0
 
 
-def lag(front: FrontDesk) -> int:
-    (state,) = [one for one in front.get("/v1/subscribers").json["data"] if one["name"] == "broker"]
+def lag(front: FrontDesk, publisher: str = "broker") -> int:
+    (state,) = [one for one in front.get("/v1/subscribers").json["data"] if one["name"] == publisher]
     return int(state["lag"])
 
 

@@ -80,13 +80,13 @@ class Stumbling:
             raise KeyError("nobody foresaw this")
 
 
-def fed(feed: Any, until: Callable[[], bool]) -> None:
-    """Let it run until then."""
+def fed(feed: Any, until: Callable[[], bool], seconds: float = BACK_SECONDS_MAX) -> None:
+    """Let it run until then, at most so long."""
 
     async def run() -> None:
         task = asyncio.create_task(feed.run())
         try:
-            await asyncio.to_thread(wait_until, until, BACK_SECONDS_MAX)
+            await asyncio.to_thread(wait_until, until, seconds)
             assert not task.done()
         finally:
             task.cancel()
