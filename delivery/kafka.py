@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
+from typing import Any
 from urllib.parse import urlsplit
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -23,17 +24,25 @@ from innkeeper.protocol.subscribing import Keep, Stalled
 TOPIC = "innkeeper.events"
 DEAD_TOPIC = "innkeeper.events.dead"
 logger = logging.getLogger(__name__)
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the subscriber and the feed say once what they wait for
 
 _LOOK_SECONDS = 10.0  # for partitions that were added to the topic
+_STOP_SECONDS_MAX = 300.0  # then the cluster may have moved to addresses that this producer does not know
 _HEADERS = [("content-type", b"application/cloudevents+json; charset=utf-8")]
 
 
 class KafkaPublisher:
-    """The topic `innkeeper.events` of the cluster at `kafka://host:port,host:port`; an event's key is its hotel."""
+    """The topic `innkeeper.events` of the cluster at `kafka://host:port,host:port`; an event's key is its hotel.
+
+    An idempotent producer sends what it once accepted again and again until it is confirmed, also while it stops. So a
+    producer that failed is stopped first, and only then the next one is made: the cluster never gets events from two.
+    """
 
     def __init__(self, url: str) -> None:
         self._servers = urlsplit(url).netloc
         self._producer: AIOKafkaProducer | None = None
+        self._stopping: asyncio.Task[None] | None = None
+        self._stop_until = 0.0
 
     async def take_in(self, entries: Sequence[Entry]) -> Keep:
         """See `protocol.subscribing.Handle`."""
@@ -41,34 +50,55 @@ class KafkaPublisher:
             async with asyncio.timeout(limits.broker_seconds_max):
                 producer = await self._open()
                 sent = [
-                    await producer.send(
-                        TOPIC, cloud_event_json(entry), key=entry[1].hotel.encode(), headers=_HEADERS,
-                        timestamp_ms=entry[1].at // 1_000,
-                    )
+                    await producer.send(TOPIC, cloud_event_json(entry), key=entry[1].hotel.encode(), headers=_HEADERS)
                     for entry in entries
-                ]  # fmt: skip
+                ]
                 await asyncio.gather(*sent)
         except (KafkaError, OSError, TimeoutError) as error:
-            await self.close()
+            self._give_up()
             raise Stalled(f"Kafka at {self._servers} does not take events: {reason_of(error)}") from error
         return _acknowledged
 
     async def close(self) -> None:
-        """Hang up."""
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            with suppress(KafkaError, OSError, TimeoutError):
-                async with asyncio.timeout(limits.broker_goodbye_seconds_max):  # it would wait for one that has died
-                    await producer.stop()
+        """Disconnect; what is not confirmed soon is given up."""
+        self._give_up()
+        stopping, self._stopping = self._stopping, None
+        if stopping is not None:
+            await asyncio.wait({stopping}, timeout=limits.broker_goodbye_seconds_max)
+            stopping.cancel()
+            await asyncio.wait({stopping})
 
     async def _open(self) -> AIOKafkaProducer:
+        if self._stopping is not None:
+            timeout = self._stop_until - asyncio.get_running_loop().time()
+            await asyncio.wait({self._stopping}, timeout=max(0.0, timeout))
+            self._stopping = None
         if self._producer is None:
-            producer = AIOKafkaProducer(
-                bootstrap_servers=self._servers, client_id="innkeeper", acks="all", enable_idempotence=True
-            )  # fmt: skip
-            self._producer = producer
-            await producer.start()
+            self._producer = AIOKafkaProducer(**_client(self._servers), acks="all", enable_idempotence=True)
+            await self._producer.start()
         return self._producer
+
+    def _give_up(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            self._stopping = asyncio.create_task(_stopped(producer))
+            self._stop_until = asyncio.get_running_loop().time() + _STOP_SECONDS_MAX
+
+
+async def _stopped(producer: AIOKafkaProducer) -> None:
+    try:
+        with suppress(KafkaError, OSError, TimeoutError):
+            await producer.stop()
+    finally:
+        await producer.client.close()
+
+
+def _client(servers: str) -> dict[str, Any]:
+    return {
+        "bootstrap_servers": servers,
+        "client_id": "innkeeper",
+        "request_timeout_ms": round(limits.broker_seconds_max * 1_000),
+    }
 
 
 def _acknowledged() -> None:
@@ -103,11 +133,7 @@ class _Connection:
         self._group = group
         self._inbox = inbox
         self._log_of = log_of
-        self._client = {
-            "bootstrap_servers": servers,
-            "client_id": "innkeeper",
-            "request_timeout_ms": round(limits.broker_seconds_max * 1_000),
-        }
+        self._client = _client(servers)
         self._look_at = 0.0
         self._resources = AsyncExitStack()
         self._dead: AIOKafkaProducer | None = None

@@ -1,17 +1,36 @@
 """Services that are fed by a real Kafka: what waits in its topic comes in by itself, whichever partition it is in."""
 
+import asyncio
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from innkeeper.delivery.kafka import KafkaFeed
+import pytest
+from aiokafka import AIOKafkaConsumer
+from cable import Cable, cable
+from confluent_kafka import Producer
+from innkeeper.delivery.kafka import DEAD_TOPIC, TOPIC, KafkaFeed
+from innkeeper.protocol import limits
 from innkeeper.storage.inbox import Inbox
 from patience import wait_until
 from support.kafka_node import PARTITIONS, KafkaNode
 from support.kafka_topics import grow, partitions_of, publish, published
 from test_brokers import lag
-from test_feeds import Origin, books, entry, everything_is_there, fed, split
+from test_feeds import (
+    BACK_SECONDS_MAX,
+    FAILURES,
+    Failing,
+    Origin,
+    Stumbling,
+    after,
+    books,
+    entry,
+    everything_is_there,
+    fed,
+    split,
+    survives,
+)
 
 SOON_SECONDS = 15
 ADDED_PARTITIONS_SECONDS = 30
@@ -114,3 +133,104 @@ def test_letters_are_written_from_what_waits_in_kafka_while_reservations_is_stop
         front.start_part("reservations")
         wait_until(lambda: front.get(hotel).status == 200, SOON_SECONDS)
         everything_is_there(front, tmp_path, hotel, booked)
+
+
+def test_services_hear_through_kafka(kafka: str, tmp_path: Path) -> None:
+    with split(tmp_path, kafka) as front:
+        hotel = front.open({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
+        booked = books(front, hotel, range(10))
+        front.end_part("billing")
+        booked += books(front, hotel, range(10, 15))
+        front.start_part("billing")
+        everything_is_there(front, tmp_path, hotel, booked)
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("disconnects", [True, False])
+def test_a_feed_from_kafka_outlives_whatever_fails(
+    real_kafka: KafkaNode, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
+    error: BaseException, disconnects: bool,
+) -> None:  # fmt: skip
+    if not disconnects:
+        monkeypatch.setattr(AIOKafkaConsumer, "stop", after(AIOKafkaConsumer.stop, RuntimeError("while closing")))
+    inbox = Failing(tmp_path / "inbox.db", error)
+    entries = [entry(one) for one in range(1, 31)]
+    feed = lambda inbox: feed_of(real_kafka.url, inbox)  # noqa: E731
+    survives(feed, inbox, lambda: publish(real_kafka.servers, entries), lambda: caplog.text)
+
+
+def test_a_feed_that_cannot_even_begin_tries_again(caplog: pytest.LogCaptureFixture) -> None:
+    feed = KafkaFeed("kafka://127.0.0.1:none", "billing", Stumbling(0), lambda _: "billing")
+    fed(feed, lambda: "gets no events now" in caplog.text)
+
+
+@pytest.mark.parametrize("fault", [Cable.cut, Cable.go_silent])
+def test_a_connection_to_kafka_that_breaks_or_falls_silent_is_replaced(
+    real_kafka: KafkaNode, tmp_path: Path, fault: Callable[[Cable], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "broker_seconds_max", 2)
+    publish(real_kafka.servers, [entry(one) for one in range(1, 31)])
+    with cable("127.0.0.1", real_kafka.distant_port, real_kafka.announced_port) as laid, alone(tmp_path) as inbox:
+        steps: list[int] = []
+
+        def again() -> bool:
+            if inbox.logs["billing"].position == 30 and not steps:
+                fault(laid)
+                steps.append(laid.connections)
+                publish(real_kafka.servers, [entry(one) for one in range(31, 61)])
+                laid.mend()
+            return inbox.logs["billing"].position == 60
+
+        fed(feed_of(f"kafka://127.0.0.1:{laid.port}", inbox), again, BACK_SECONDS_MAX)
+        assert laid.connections > steps[0]
+
+
+def test_a_feed_outlives_a_kafka_that_is_killed(
+    real_kafka: KafkaNode, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(real_kafka.servers, [entry(one) for one in range(1, 31)])
+    with alone(tmp_path) as inbox:
+        steps: list[str] = []
+
+        def again() -> bool:
+            if inbox.logs["billing"].position == 30 and not steps:
+                steps.append("killed")
+                real_kafka.kill()
+            if "gets no events now" in caplog.text and not real_kafka.is_running():
+                real_kafka.start()
+                publish(real_kafka.servers, [entry(one) for one in range(31, 61)])
+            return inbox.logs["billing"].position == 60
+
+        fed(feed_of(real_kafka.url, inbox), again, 3 * BACK_SECONDS_MAX)
+    assert caplog.text.count("gets no events now") == 1
+    assert caplog.text.count("is fed again") == 1
+
+
+def test_what_is_no_event_goes_to_the_dead_letters_of_kafka(real_kafka: KafkaNode, tmp_path: Path) -> None:
+    producer = Producer({"bootstrap.servers": real_kafka.servers})
+    for number in range(50):
+        producer.produce(TOPIC, b"not an event" if number else None, key=f"hotel-{number}".encode())
+    assert producer.flush(SOON_SECONDS) == 0
+    publish(real_kafka.servers, [entry(one) for one in range(1, 31)])
+    with alone(tmp_path) as inbox:
+        log = inbox.logs["billing"]
+        all_there = lambda: log.position == 30 and len(published(real_kafka.servers, DEAD_TOPIC)) >= 50  # noqa: E731
+        fed(feed_of(real_kafka.url, inbox), all_there, BACK_SECONDS_MAX)
+    dead = published(real_kafka.servers, DEAD_TOPIC)
+    assert sorted(message.key for message in dead) == sorted(f"hotel-{number}" for number in range(50))
+    assert {message.headers["innkeeper-group"] for message in dead} == {b"innkeeper.billing"}
+    assert all(message.headers["innkeeper-reason"] for message in dead)
+
+
+def test_a_group_that_cannot_commit_holds_nothing_up(
+    real_kafka: KafkaNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()  # as aiokafka does while the group has no coordinator
+
+    monkeypatch.setattr(AIOKafkaConsumer, "commit", never)
+    publish(real_kafka.servers, [entry(one) for one in range(1, 31)])
+    with alone(tmp_path) as inbox:
+        fed(feed_of(real_kafka.url, inbox), lambda: inbox.logs["billing"].position == 30, SOON_SECONDS)
+        publish(real_kafka.servers, [entry(one) for one in range(31, 61)])
+        fed(feed_of(real_kafka.url, inbox), lambda: inbox.logs["billing"].position == 60, SOON_SECONDS)

@@ -23,6 +23,7 @@ class Message(NamedTuple):
     key: str
     value: bytes
     headers: dict[str, bytes]
+    milliseconds: int
 
     @property
     def event(self) -> dict[str, Any]:
@@ -70,8 +71,14 @@ def publish(servers: str, entries: list[Entry], partition: int | None = None) ->
 
 def published(servers: str, topic: str = TOPIC) -> list[Message]:
     """All messages of a topic, each partition in its order, up to where each ends now."""
-    options = {"bootstrap.servers": servers, "group.id": f"test-{uuid.uuid4().hex}", "enable.auto.commit": False}
-    consumer = Consumer(options)
+    consumer = Consumer(
+        {
+            "bootstrap.servers": servers,
+            "group.id": f"test-{uuid.uuid4().hex}",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+        }
+    )
     try:
         places = [TopicPartition(topic, number, 0) for number in partitions_of(servers, topic)]
         ends = {place.partition: consumer.get_watermark_offsets(place, ANSWER_SECONDS_MAX)[1] for place in places}
@@ -86,7 +93,7 @@ def published(servers: str, topic: str = TOPIC) -> list[Message]:
                     found.append(
                         Message(
                             message.partition(), message.offset(), (message.key() or b"").decode(),
-                            message.value() or b"", dict(message.headers() or []),
+                            message.value() or b"", dict(message.headers() or []), message.timestamp()[1],
                         )
                     )  # fmt: skip
         return found
