@@ -39,12 +39,14 @@ class _Reporter:
         self._failed = False
 
     def failed(self, error: BaseException) -> None:
+        """An attempt failed."""
         if not self._failed:
             unexpected = not isinstance(error, (*self._expected, Stalled, TimeoutError))
             logger.warning("%s: %s", self._failing, reason_of(error), exc_info=error if unexpected else None)
         self._failed = True
 
     def worked(self) -> None:
+        """An attempt succeeded."""
         if self._failed:
             logger.warning("%s", self._working)
         self._failed = False

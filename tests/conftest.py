@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 from brokers import MOCK_KAFKA, kafka, kafka_node, rabbitmq, real_kafka
+from databases import postgres
 from hypothesis import HealthCheck, settings
 from reception import Reception, reception
 
-__all__ = ["desk", "kafka", "kafka_node", "rabbitmq", "real_kafka"]
+__all__ = ["desk", "kafka", "kafka_node", "postgres", "rabbitmq", "real_kafka"]
 
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")

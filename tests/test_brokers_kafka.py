@@ -96,8 +96,9 @@ def in_order(messages: list[Message], front: FrontDesk) -> None:
 
 
 def test_a_kafka_that_is_killed_under_load_loses_nothing_and_delays_no_booking(
-    real_kafka: KafkaNode, tmp_path: Path
+    real_kafka: KafkaNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(limits, "broker_seconds_max", 5)
     with front_desk(tmp_path, broker=real_kafka.url) as front:
         for hotel in HOTELS:
             front.open({"DBL": 100}, id=hotel)
