@@ -5,6 +5,7 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep, time
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from cable import Cable, cable
 from front_desk import FrontDesk, front_desk
-from innkeeper.delivery.brokers import publisher
+from innkeeper.delivery.brokers import Publisher, publisher
 from innkeeper.delivery.kafka import TOPIC
 from innkeeper.protocol import limits
 from innkeeper.protocol.subscribing import Stalled
@@ -175,6 +176,16 @@ def test_a_kafka_that_is_away_at_the_start_is_waited_for(real_kafka: KafkaNode, 
         in_order(published(real_kafka.servers), front)
 
 
+async def taken_in(broker: Publisher, number: int) -> None:
+    """Publish this event, as a subscriber does: again where the broker takes nothing now."""
+    async with asyncio.timeout(BACK_SECONDS_MAX):
+        while True:
+            with suppress(Stalled):
+                await broker.take_in([pinned("hotel", number)])
+                return
+            await asyncio.sleep(0.2)
+
+
 def test_a_publisher_that_fails_again_and_again_leaves_nothing_running(
     real_kafka: KafkaNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,13 +194,12 @@ def test_a_publisher_that_fails_again_and_again_leaves_nothing_running(
 
     async def publish(laid: Cable) -> int:
         broker = publisher(f"kafka://127.0.0.1:{laid.port}")
-        await broker.take_in([pinned("hotel", 1)])
+        await taken_in(broker, 1)
         for _ in range(5):
             laid.go_silent()
             with pytest.raises(Stalled, match="no answer in 1 s"):
                 await broker.take_in([pinned("hotel", 2)])
-            await asyncio.sleep(1)
-            await broker.take_in([pinned("hotel", 3)])
+            await taken_in(broker, 3)
         await broker.close()
         return len(asyncio.all_tasks())
 

@@ -145,7 +145,7 @@ def test_a_feed_outlives_whatever_fails(
         await broker.close()
 
     def published() -> None:
-        fed(RabbitFeed(clean, "billing", Stumbling(0), str), lambda: queue_exists(clean))
+        fed(RabbitFeed(clean, "billing", Stumbling(0), str), lambda: is_consumed(clean))
         asyncio.run(publish())
         if not disconnects:
             monkeypatch.setattr("innkeeper.delivery.rabbitmq._hang_up", after(_hang_up, RuntimeError("while closing")))
@@ -166,14 +166,16 @@ def after(work: Callable[..., Any], error: Exception) -> Callable[..., Any]:
     return fails
 
 
-def queue_exists(url: str) -> bool:
+def is_consumed(url: str) -> bool:
+    """Whether somebody consumes billing's queue, which is bound by then."""
+
     async def look() -> bool:
         async with await aio_pika.connect(url) as connection:
             try:
-                await (await connection.channel()).get_queue("innkeeper.billing")
+                queue = await (await connection.channel()).get_queue("innkeeper.billing")
             except aio_pika.exceptions.ChannelNotFoundEntity:
                 return False
-            return True
+            return bool(queue.declaration_result.consumer_count)
 
     return asyncio.run(look())
 

@@ -2,10 +2,10 @@
 
 import json
 import uuid
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, NamedTuple
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 from innkeeper.delivery.kafka import DEAD_TOPIC, TOPIC
 from innkeeper.protocol.cloud_event import cloud_event_json
@@ -81,13 +81,15 @@ def published(servers: str, topic: str = TOPIC) -> list[Message]:
     )
     try:
         places = [TopicPartition(topic, number, 0) for number in partitions_of(servers, topic)]
-        ends = {place.partition: consumer.get_watermark_offsets(place, ANSWER_SECONDS_MAX)[1] for place in places}
+        ends = {place.partition: _end(consumer, place) for place in places}
         consumer.assign(places)
         found: list[Message] = []
         until = monotonic() + ANSWER_SECONDS_MAX
         while len(found) < sum(ends.values()):
             assert monotonic() < until, f"{len(found)} of {ends} messages came"
             for message in consumer.consume(1_000, timeout=0.2):
+                if message.error() is not None and message.error().retriable():
+                    continue
                 assert message.error() is None, message.error()
                 if message.offset() < ends[message.partition()]:
                     found.append(
@@ -99,3 +101,18 @@ def published(servers: str, topic: str = TOPIC) -> list[Message]:
         return found
     finally:
         consumer.close()
+
+
+def _end(consumer: Consumer, place: TopicPartition) -> int:
+    """Where a partition ends now. A client learns only by an error that a topic was made anew."""
+    until = monotonic() + ANSWER_SECONDS_MAX
+    while True:
+        try:
+            _, end = consumer.get_watermark_offsets(place, ANSWER_SECONDS_MAX)
+        except KafkaException as error:
+            stale = error.args[0].retriable() or error.args[0].code() == KafkaError.NOT_LEADER_FOR_PARTITION
+            if not stale or monotonic() > until:
+                raise
+            sleep(0.1)
+        else:
+            return int(end)
