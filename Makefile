@@ -52,8 +52,8 @@ check: $(VENV)/ready-to-test  ## Style (ruff), types (mypy), and the tidiness of
 split: $(VENV)/ready-to-test  ## The tests of the API once more, with every part of the inn behind a door of its own
 	INNKEEPER_TEST_SPLIT=1 $(BIN)/python -m pytest -q tests/test_front_desk.py tests/test_http_*.py tests/test_archive.py tests/test_waitlist.py
 
-away: $(VENV)/ready-to-test  ## Stop a real RabbitMQ under load, for a while: make away SECONDS=60
-	INNKEEPER_BROKER_AWAY_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q tests/test_brokers.py -k stops_under_load
+away: $(VENV)/ready-to-test  ## Stop a real RabbitMQ and kill a real Kafka under load, for a while: make away SECONDS=60
+	INNKEEPER_BROKER_AWAY_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q tests/test_brokers.py tests/test_brokers_kafka.py -k under_load
 
 bench: $(VENV)/ready-to-test  ## Side by side with bare aiohttp and PostgreSQL (needs wrk)
 	$(BIN)/python tests/benchmarks/run.py

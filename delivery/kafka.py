@@ -7,11 +7,14 @@ A hotel's events go to one partition of the topic, in order. After a failure som
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
+from typing import Any
 from urllib.parse import urlsplit
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
+from innkeeper.delivery.consuming import consume, reason_of
 from innkeeper.protocol import limits
 from innkeeper.protocol.cloud_event import cloud_event_json, entry_of
 from innkeeper.protocol.feeding import Inbox, LogOf
@@ -21,17 +24,25 @@ from innkeeper.protocol.subscribing import Keep, Stalled
 TOPIC = "innkeeper.events"
 DEAD_TOPIC = "innkeeper.events.dead"
 logger = logging.getLogger(__name__)
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the subscriber and the feed say once what they wait for
 
-_LOOK_SECONDS = 30.0  # for partitions that were added to the topic
+_LOOK_SECONDS = 10.0  # for partitions that were added to the topic
+_STOP_SECONDS_MAX = 300.0  # then the cluster may have moved to addresses that this producer does not know
 _HEADERS = [("content-type", b"application/cloudevents+json; charset=utf-8")]
 
 
 class KafkaPublisher:
-    """The topic `innkeeper.events` of the cluster at `kafka://host:port,host:port`; an event's key is its hotel."""
+    """The topic `innkeeper.events` of the cluster at `kafka://host:port,host:port`; an event's key is its hotel.
+
+    An idempotent producer sends what it once accepted again and again until it is confirmed, also while it stops. So a
+    producer that failed is stopped first, and only then the next one is made: the cluster never gets events from two.
+    """
 
     def __init__(self, url: str) -> None:
         self._servers = urlsplit(url).netloc
         self._producer: AIOKafkaProducer | None = None
+        self._stopping: asyncio.Task[None] | None = None
+        self._stop_until = 0.0
 
     async def take_in(self, entries: Sequence[Entry]) -> Keep:
         """See `protocol.subscribing.Handle`."""
@@ -39,38 +50,55 @@ class KafkaPublisher:
             async with asyncio.timeout(limits.broker_seconds_max):
                 producer = await self._open()
                 sent = [
-                    await producer.send(
-                        TOPIC, cloud_event_json(entry), key=entry[1].hotel.encode(), headers=_HEADERS,
-                        timestamp_ms=entry[1].at // 1_000,
-                    )
+                    await producer.send(TOPIC, cloud_event_json(entry), key=entry[1].hotel.encode(), headers=_HEADERS)
                     for entry in entries
-                ]  # fmt: skip
+                ]
                 await asyncio.gather(*sent)
         except (KafkaError, OSError, TimeoutError) as error:
-            await self.close()
-            raise Stalled(f"Kafka at {self._servers} does not take events: {_reason(error)}") from error
+            self._give_up()
+            raise Stalled(f"Kafka at {self._servers} does not take events: {reason_of(error)}") from error
         return _acknowledged
 
     async def close(self) -> None:
-        """Hang up."""
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            with suppress(KafkaError, OSError, TimeoutError):
-                async with asyncio.timeout(limits.broker_goodbye_seconds_max):  # it would wait for one that has died
-                    await producer.stop()
+        """Disconnect; what is not confirmed soon is given up."""
+        self._give_up()
+        stopping, self._stopping = self._stopping, None
+        if stopping is not None:
+            await asyncio.wait({stopping}, timeout=limits.broker_goodbye_seconds_max)
+            stopping.cancel()
+            await asyncio.wait({stopping})
 
     async def _open(self) -> AIOKafkaProducer:
+        if self._stopping is not None:
+            timeout = self._stop_until - asyncio.get_running_loop().time()
+            await asyncio.wait({self._stopping}, timeout=max(0.0, timeout))
+            self._stopping = None
         if self._producer is None:
-            producer = AIOKafkaProducer(
-                bootstrap_servers=self._servers, client_id="innkeeper", acks="all", enable_idempotence=True
-            )  # fmt: skip
-            self._producer = producer
-            await producer.start()
+            self._producer = AIOKafkaProducer(**_client(self._servers), acks="all", enable_idempotence=True)
+            await self._producer.start()
         return self._producer
 
+    def _give_up(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            self._stopping = asyncio.create_task(_stopped(producer))
+            self._stop_until = asyncio.get_running_loop().time() + _STOP_SECONDS_MAX
 
-def _reason(error: Exception) -> str:
-    return str(error) or f"no answer in {limits.broker_seconds_max} s"
+
+async def _stopped(producer: AIOKafkaProducer) -> None:
+    try:
+        with suppress(KafkaError, OSError, TimeoutError):
+            await producer.stop()
+    finally:
+        await producer.client.close()
+
+
+def _client(servers: str) -> dict[str, Any]:
+    return {
+        "bootstrap_servers": servers,
+        "client_id": "innkeeper",
+        "request_timeout_ms": round(limits.broker_seconds_max * 1_000),
+    }
 
 
 def _acknowledged() -> None:
@@ -86,47 +114,52 @@ class KafkaFeed:
         self._group = f"innkeeper.{name}"
         self._inbox = inbox
         self._log_of = log_of
-        self._look_at = 0.0
 
     async def run(self) -> None:
         """See `protocol.feeding.Feed`."""
-        failed = False
-        while True:
-            consumer = AIOKafkaConsumer(
-                bootstrap_servers=self._servers, client_id="innkeeper", group_id=self._group,
-                enable_auto_commit=False, auto_offset_reset="earliest",
-            )  # fmt: skip
-            try:
-                async with asyncio.timeout(limits.broker_seconds_max):
-                    await consumer.start()
-                self._look_at = 0.0
-                while True:
-                    await self._consume(consumer)
-                    if failed:
-                        logger.warning("%s is fed again", self._group)
-                    failed = False
-            except Exception as error:  # whatever it is: whoever stops listening here is not told of it any more
-                if not failed:
-                    unknown = not isinstance(error, (KafkaError, OSError, TimeoutError, Stalled))
-                    logger.warning("%s gets no events now: %s", self._group, _reason(error), exc_info=unknown)
-                failed = True
-            finally:
-                with suppress(Exception):
-                    async with asyncio.timeout(limits.broker_goodbye_seconds_max):
-                        await consumer.stop()
-            await asyncio.sleep(limits.feed_retry_seconds)
+        await consume(self._group, self._connection, self._inbox, (KafkaError, OSError))
 
-    async def _consume(self, consumer: AIOKafkaConsumer) -> None:
-        """What the cluster left out, and what arrives within a while."""
+    def _connection(self) -> "_Connection":
+        return _Connection(self._servers, self._group, self._inbox, self._log_of)
+
+
+class _Connection:
+    """A consumer of all partitions of the topic: the group has no other member, and takes no part in the assignment.
+
+    The partitions are asked of the cluster itself. aiokafka's consumer answers from a copy of the metadata that does
+    not contain a topic which nobody has assigned yet, and is renewed only every five minutes."""
+
+    def __init__(self, servers: str, group: str, inbox: Inbox, log_of: LogOf) -> None:
+        self._group = group
+        self._inbox = inbox
+        self._log_of = log_of
+        self._client = _client(servers)
+        self._look_at = 0.0
+        self._resources = AsyncExitStack()
+        self._dead: AIOKafkaProducer | None = None
+
+    async def open(self) -> None:
+        """See `consuming.Connection`."""
+        self._admin = AIOKafkaAdminClient(**self._client)
+        self._resources.push_async_callback(self._admin.close)
+        await self._admin.start()
+        self._consumer = AIOKafkaConsumer(
+            **self._client, group_id=self._group, enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+        self._resources.push_async_callback(self._consumer.stop)
+        await self._consumer.start()
+
+    async def consume(self) -> None:
+        """See `consuming.Connection`."""
         now = asyncio.get_running_loop().time()
         if now >= self._look_at:
-            await self._assign(consumer)
-            self._look_at = now + (_LOOK_SECONDS if consumer.assignment() else limits.feed_look_seconds)
-        await asyncio.to_thread(self._inbox.fetch_missing)
-        if not consumer.assignment():  # nothing was ever published there
+            await self._assign()
+            await self._commit()
+            self._look_at = now + (_LOOK_SECONDS if self._consumer.assignment() else limits.feed_look_seconds)
+        if not self._consumer.assignment():  # the topic does not exist yet
             await asyncio.sleep(limits.feed_look_seconds)
             return
-        found = await consumer.getmany(
+        found = await self._consumer.getmany(
             timeout_ms=round(limits.feed_look_seconds * 1_000), max_records=limits.subscriber_portion_events_max
         )
         entries: list[tuple[str, Entry]] = []
@@ -141,28 +174,43 @@ class KafkaFeed:
                 places[_place(partition)] = message.offset + 1
         if places:
             await asyncio.to_thread(self._inbox.take_in, entries, places)
-            await consumer.commit()  # only for those who watch the group: it goes on where its inbox says
 
-    async def _assign(self, consumer: AIOKafkaConsumer) -> None:
-        """All partitions of the topic that there are by now, each where the inbox says: the group is this consumer
-        alone."""
-        await consumer.topics()
-        partitions = {TopicPartition(TOPIC, number) for number in consumer.partitions_for_topic(TOPIC) or ()}
-        if partitions != consumer.assignment():
-            consumer.assign(partitions)
+    async def close(self) -> None:
+        """See `consuming.Connection`."""
+        await self._resources.aclose()
+
+    async def _assign(self) -> None:
+        """All partitions that the topic has by now, each from where the inbox says."""
+        (topic,) = await self._admin.describe_topics([TOPIC])
+        partitions = {TopicPartition(TOPIC, partition["partition"]) for partition in topic["partitions"]}
+        if partitions - self._consumer.assignment():
+            self._consumer.assign(partitions)
             for partition in partitions:
-                consumer.seek(partition, self._inbox.place(_place(partition)) or 0)
+                self._consumer.seek(partition, self._inbox.place(_place(partition)) or 0)
+
+    async def _commit(self) -> None:
+        """Let those who watch the group see how far it has come. Nothing depends on it: it begins where its inbox says.
+        So it does not wait for a coordinator that is away, for which aiokafka would wait without end."""
+        places = {
+            partition: place
+            for partition in self._consumer.assignment()
+            if (place := self._inbox.place(_place(partition))) is not None
+        }
+        if places:
+            with suppress(KafkaError, TimeoutError):
+                async with asyncio.timeout(limits.feed_look_seconds):
+                    await self._consumer.commit(places)
 
     async def _bury(self, value: bytes | None, key: bytes | None, reason: str) -> None:
-        """Among the dead letters, with the reason."""
+        """Send it to the dead letters, with the reason."""
         logger.warning("%s cannot take in a message: %s", self._group, reason)
-        producer = AIOKafkaProducer(bootstrap_servers=self._servers, client_id="innkeeper", acks="all")
-        await producer.start()
-        try:
-            headers = [("innkeeper-reason", reason.encode()), ("innkeeper-group", self._group.encode())]
-            await producer.send_and_wait(DEAD_TOPIC, value, key=key, headers=headers)
-        finally:
-            await producer.stop()
+        headers = [("innkeeper-reason", reason.encode()), ("innkeeper-group", self._group.encode())]
+        async with asyncio.timeout(limits.broker_seconds_max):
+            if self._dead is None:
+                self._dead = AIOKafkaProducer(**self._client, acks="all")
+                self._resources.push_async_callback(self._dead.stop)
+                await self._dead.start()
+            await self._dead.send_and_wait(DEAD_TOPIC, value, key=key, headers=headers)
 
 
 def _place(partition: TopicPartition) -> str:

@@ -18,6 +18,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.connection import Connection
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 from aiormq import Channel, spec
+from innkeeper.delivery.consuming import consume
 from innkeeper.protocol import limits, wire
 from innkeeper.protocol.cloud_event import cloud_event_json, entry_of
 from innkeeper.protocol.feeding import Inbox, LogOf
@@ -137,30 +138,26 @@ class RabbitFeed:
 
     async def run(self) -> None:
         """See `protocol.feeding.Feed`."""
-        failed = False
-        while True:
-            connection = _connection(self._url)
-            try:
-                async with asyncio.timeout(limits.broker_seconds_max):
-                    arrived = await self._open(connection)
-                while True:
-                    await self._consume(arrived)
-                    if failed:
-                        logger.warning("%s is fed again", self._queue_name)
-                    failed = False
-            except Exception as error:  # whatever it is: whoever stops listening here is not told of it any more
-                if not failed:
-                    unknown = not isinstance(error, (*_LOST, Stalled))
-                    logger.warning("%s gets no events now: %s", self._queue_name, _reason(error), exc_info=unknown)
-                failed = True
-            finally:
-                await _hang_up(connection)
-            await asyncio.sleep(limits.feed_retry_seconds)
+        await consume(self._queue_name, self._connection, self._inbox, _LOST)
 
-    async def _open(self, connection: Connection) -> "asyncio.Queue[AbstractIncomingMessage | None]":
-        """Connect; what arrives from now on, and None when nothing does any more."""
-        await connection.connect()
-        channel = await connection.channel()
+    def _connection(self) -> "_Consumer":
+        return _Consumer(self._url, self._queue_name, self._inbox, self._log_of)
+
+
+class _Consumer:
+    """A connection that consumes the queue."""
+
+    def __init__(self, url: str, queue_name: str, inbox: Inbox, log_of: LogOf) -> None:
+        self._queue_name = queue_name
+        self._inbox = inbox
+        self._log_of = log_of
+        self._connection = _connection(url)
+        self._arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
+
+    async def open(self) -> None:
+        """See `consuming.Connection`."""
+        await self._connection.connect()
+        channel = await self._connection.channel()
         await channel.set_qos(prefetch_count=2 * limits.subscriber_portion_events_max)
         self._dead = await channel.declare_exchange(DEAD_EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
         exchange = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
@@ -173,22 +170,23 @@ class RabbitFeed:
         }
         queue = await channel.declare_queue(self._queue_name, durable=True, arguments=arguments)
         await queue.bind(exchange, "#")
-        arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
-        channel.close_callbacks.add(lambda *_: arrived.put_nowait(None))
-        await queue.consume(arrived.put)
-        return arrived
+        channel.close_callbacks.add(lambda *_: self._arrived.put_nowait(None))  # nothing arrives any more
+        await queue.consume(self._arrived.put)
 
-    async def _consume(self, arrived: "asyncio.Queue[AbstractIncomingMessage | None]") -> None:
-        """What the broker left out, and what arrives within a while."""
-        await asyncio.to_thread(self._inbox.fetch_missing)
+    async def consume(self) -> None:
+        """See `consuming.Connection`."""
         messages: list[AbstractIncomingMessage] = []
         with suppress(TimeoutError):
             async with asyncio.timeout(limits.feed_look_seconds):
-                messages.append(_there(await arrived.get()))
-        while messages and not arrived.empty() and len(messages) < limits.subscriber_portion_events_max:
-            messages.append(_there(arrived.get_nowait()))
+                messages.append(_there(await self._arrived.get()))
+        while messages and not self._arrived.empty() and len(messages) < limits.subscriber_portion_events_max:
+            messages.append(_there(self._arrived.get_nowait()))
         if messages:
             await self._take_in(messages)
+
+    async def close(self) -> None:
+        """See `consuming.Connection`."""
+        await _hang_up(self._connection)
 
     async def _take_in(self, messages: Sequence[AbstractIncomingMessage]) -> None:
         entries: list[tuple[str, Entry]] = []
@@ -199,7 +197,8 @@ class RabbitFeed:
             except ValueError as error:
                 await self._bury(message, str(error))
         await asyncio.to_thread(self._inbox.take_in, entries, {})
-        await messages[-1].ack(multiple=True)
+        async with asyncio.timeout(limits.broker_seconds_max):
+            await messages[-1].ack(multiple=True)
 
     async def _bury(self, message: AbstractIncomingMessage, reason: str) -> None:
         """Among the dead letters, with the reason; it is acknowledged together with those around it."""
@@ -212,7 +211,8 @@ class RabbitFeed:
             message_id=message.message_id,
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         )
-        await self._dead.publish(dead, self._queue_name)
+        async with asyncio.timeout(limits.broker_seconds_max):
+            await self._dead.publish(dead, self._queue_name)
 
 
 _QUORUM: dict[str, Any] = {"x-queue-type": "quorum"}

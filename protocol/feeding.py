@@ -10,7 +10,7 @@ LogOf = Callable[[Recorded], str]
 
 
 class Inbox(Protocol):
-    """What came so far. May be asked from any thread, and may block on the disk."""
+    """What came so far. May be asked from any thread, also from several at once, and may block on the disk."""
 
     def place(self, name: str) -> int | None:
         """Where in a part of the broker's own order to go on; None where nothing came of it yet."""

@@ -40,7 +40,8 @@ class Inbox:
     def __init__(self, path: Path, origins: Mapping[str, Log]) -> None:
         """Of the logs of these names; what the broker leaves out is fetched from there."""
         self._db = open_to_write(path, _create)
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of the database
+        self._taking_in = threading.Lock()  # so that what became readable is announced in order
         self._origins = origins
         self.logs = {log: InboxLog(log, self._read) for log in origins}
         with closed_on_failure(self):
@@ -59,15 +60,16 @@ class Inbox:
             for log, (position, record) in entries
             if log in self.logs
         ]
-        try:
-            with self._lock, self._db.atomic():
-                self._db.conn.executemany("INSERT OR IGNORE INTO entries VALUES (?,?,?,?,?)", rows)
-                self._db.conn.executemany("INSERT OR REPLACE INTO places VALUES (?,?)", list(places.items()))
-        except sqlite3.Error as error:
-            raise Stalled(f"the inbox cannot be written: {error}") from error
-        self._places |= places
-        for name, log in self.logs.items():
-            log.take_in([entry for of, entry in entries if of == name])
+        with self._taking_in:
+            try:
+                with self._lock, self._db.atomic():
+                    self._db.conn.executemany("INSERT OR IGNORE INTO entries VALUES (?,?,?,?,?)", rows)
+                    self._db.conn.executemany("INSERT OR REPLACE INTO places VALUES (?,?)", list(places.items()))
+            except sqlite3.Error as error:
+                raise Stalled(f"the inbox cannot be written: {error}") from error
+            self._places |= places
+            for name, log in self.logs.items():
+                log.take_in([entry for of, entry in entries if of == name])
 
     def fetch_missing(self) -> None:
         """See `protocol.feeding.Inbox`."""

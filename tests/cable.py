@@ -9,8 +9,10 @@ from contextlib import contextmanager, suppress
 class Cable:
     """A port of this machine that leads to another one."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, own_port: int = 0) -> None:
+        """To a server; on a port of its own that is free, or on this one."""
         self._far = (host, port)
+        self._own_port = own_port
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="cable", daemon=True)
         self._ends: set[asyncio.StreamWriter] = set()
@@ -43,7 +45,7 @@ class Cable:
             end.transport.abort()
 
     async def _start(self) -> None:
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self._own_port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _carry(self, reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
@@ -88,9 +90,9 @@ class Cable:
 
 
 @contextmanager
-def cable(host: str, port: int) -> Iterator[Cable]:
+def cable(host: str, port: int, own_port: int = 0) -> Iterator[Cable]:
     """A cable to this server."""
-    laid = Cable(host, port)
+    laid = Cable(host, port, own_port)
     laid.start()
     try:
         yield laid

@@ -4,14 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from brokers import kafka, rabbitmq
+from brokers import MOCK_KAFKA, kafka, kafka_node, rabbitmq, real_kafka
 from connections import watch_connections
+from databases import postgres
 from hypothesis import HealthCheck, settings
 from reception import Reception, reception
 
 watch_connections()
 
-__all__ = ["desk", "kafka", "rabbitmq"]
+__all__ = ["desk", "kafka", "kafka_node", "postgres", "rabbitmq", "real_kafka"]
 
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
@@ -22,3 +23,9 @@ def desk(tmp_path: Path) -> Iterator[Reception]:
     """A partition with no hotels yet."""
     with reception(tmp_path / "journal.db") as opened:
         yield opened
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what these tests did not run against."""
+    if terminalreporter.config.stash.get(MOCK_KAFKA, False):
+        terminalreporter.write_line("Kafka: librdkafka's mock cluster, because this machine has no Java or no Maven")

@@ -4,11 +4,13 @@ import os
 
 import pytest
 
+DEMAND_ALL = bool(os.environ.get("INNKEEPER_DEMAND_ALL"))
+
 
 def demand(present: bool, reason: str) -> None:
     """Skip this test for this reason, unless everything is demanded here."""
     if present:
         return
-    if os.environ.get("INNKEEPER_DEMAND_ALL"):
+    if DEMAND_ALL:
         pytest.fail(reason)
     pytest.skip(reason)

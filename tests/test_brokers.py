@@ -1,4 +1,5 @@
-"""All events go to a broker: RabbitMQ and Kafka, as real as they come, with cables that are cut and go silent."""
+"""All events go to a broker: a real RabbitMQ, with connections that are cut and fall silent. Kafka is in
+`test_brokers_kafka.py`."""
 
 import asyncio
 import json
@@ -17,17 +18,14 @@ from urllib.parse import urlsplit
 
 import aio_pika
 import pytest
-from aiokafka import AIOKafkaConsumer
 from cable import Cable, cable
 from demanded import demand
 from front_desk import FrontDesk, front_desk
 from innkeeper.delivery.brokers import publisher
-from innkeeper.delivery.kafka import TOPIC
 from innkeeper.delivery.rabbitmq import EXCHANGE
 from innkeeper.protocol import limits
 from innkeeper.protocol.events import BookingPinned
 from innkeeper.protocol.record import Entry, Recorded
-from innkeeper.protocol.subscribing import Stalled
 from patience import wait_until
 
 AWAY_SECONDS = int(os.environ.get("INNKEEPER_BROKER_AWAY_SECONDS", "3"))
@@ -98,8 +96,8 @@ def heard_all(front: FrontDesk) -> bool:
     return lag(front) == 0
 
 
-def lag(front: FrontDesk) -> int:
-    (state,) = [one for one in front.get("/v1/subscribers").json["data"] if one["name"] == "broker"]
+def lag(front: FrontDesk, publisher: str = "broker") -> int:
+    (state,) = [one for one in front.get("/v1/subscribers").json["data"] if one["name"] == publisher]
     return int(state["lag"])
 
 
@@ -178,7 +176,7 @@ def test_a_broker_that_stops_under_load_loses_nothing_and_delays_no_booking(
     with queue_for(rabbitmq, hotel) as queue, front_desk(tmp_path, broker=rabbitmq) as front:
         front.open({"DBL": 5_000}, id=hotel)
         done, took = threading.Event(), list[float]()
-        load = threading.Thread(target=_book_until, args=(front, hotel, done, took))
+        load = threading.Thread(target=book_until, args=(front, [hotel], done, took))
         load.start()
         try:
             wait_until(lambda: len(took) > 20, 20)
@@ -197,10 +195,11 @@ def test_a_broker_that_stops_under_load_loses_nothing_and_delays_no_booking(
         assert max(took) < 5
 
 
-def _book_until(front: FrontDesk, hotel: str, done: threading.Event, took: list[float]) -> None:
+def book_until(front: FrontDesk, hotels: list[str], done: threading.Event, took: list[float]) -> None:
+    """Book in each of these hotels in turn; `took` gains the seconds of each booking."""
     while not done.wait(0.02):
         start = monotonic()
-        front.book(f"/v1/hotels/{hotel}", 1 + len(took) % 300)
+        front.book(f"/v1/hotels/{hotels[len(took) % len(hotels)]}", 1 + len(took) % 300)
         took.append(monotonic() - start)
 
 
@@ -236,57 +235,6 @@ def test_what_was_not_known_to_be_confirmed_comes_again_under_the_same_id(rabbit
         asyncio.run(publish_twice())
         assert [event["id"] for event in queue.take()] == [f"{hotel}:1", f"{hotel}:2"] * 2
         assert [message.message_id for message in queue.messages] == [f"{hotel}:1", f"{hotel}:2"] * 2
-
-
-def consumed(url: str, hotel: str, number: int) -> list[Any]:
-    """So many messages of the topic that are about the hotel."""
-
-    async def consume() -> list[Any]:
-        consumer = AIOKafkaConsumer(
-            TOPIC, bootstrap_servers=urlsplit(url).netloc, auto_offset_reset="earliest", enable_auto_commit=False
-        )  # fmt: skip
-        await consumer.start()
-        try:
-            found: list[Any] = []
-            async with asyncio.timeout(30):
-                while len(found) < number:
-                    found += [message async for message in _some(consumer) if message.key == hotel.encode()]
-            return found
-        finally:
-            await consumer.stop()
-
-    async def _some(consumer: AIOKafkaConsumer) -> Any:
-        for messages in (await consumer.getmany(timeout_ms=500)).values():
-            for message in messages:
-                yield message
-
-    return asyncio.run(consume())
-
-
-def test_events_come_to_kafka_as_they_happened(kafka: str, hotel: str, tmp_path: Path) -> None:
-    with front_desk(tmp_path, broker=kafka) as front:
-        front.open({"DBL": 50}, id=hotel)
-        books(front, hotel, range(1, 20))
-        everything = front.everything()
-        wait_until(lambda: heard_all(front), 30)
-        messages = consumed(kafka, hotel, len(everything))
-        assert len({message.partition for message in messages}) == 1  # so they have an order
-        assert dict(messages[0].headers)["content-type"].startswith(b"application/cloudevents+json")
-        once_in_order([json.loads(message.value) for message in messages], front)
-
-
-def test_a_kafka_that_is_away_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "broker_seconds_max", 1)
-
-    async def publish() -> None:
-        broker = publisher("kafka://127.0.0.1:9")
-        try:
-            await broker.take_in([pinned("hotel", 1)])
-        finally:
-            await broker.close()
-
-    with pytest.raises(Stalled, match=r"Kafka at 127\.0\.0\.1:9 does not take events"):
-        asyncio.run(publish())
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1/", "amqp://", "127.0.0.1:5672", "kafka:///topic", "amqp://[::1/"])

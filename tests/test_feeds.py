@@ -5,7 +5,7 @@ import json
 import socket
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,8 +16,7 @@ from cable import Cable, cable
 from front_desk import FrontDesk, front_desk
 from hypothesis import given
 from hypothesis import strategies as st
-from innkeeper.delivery.kafka import KafkaFeed
-from innkeeper.delivery.rabbitmq import DEAD_EXCHANGE, EXCHANGE, REASON, RabbitFeed
+from innkeeper.delivery.rabbitmq import DEAD_EXCHANGE, EXCHANGE, REASON, RabbitFeed, RabbitPublisher, _hang_up
 from innkeeper.protocol import limits
 from innkeeper.protocol.cloud_event import cloud_event_json, entry_of
 from innkeeper.protocol.events import BookingPinned
@@ -62,7 +61,7 @@ def test_what_no_log_can_hold_is_no_event_of_ours() -> None:
 
 
 class Stumbling:
-    """An inbox that fails in a way that nobody foresaw so many times, and then works."""
+    """An inbox of a service that nothing was published for, which cannot fetch what is missing so many times."""
 
     def __init__(self, times: int = 1) -> None:
         self.times = times
@@ -80,13 +79,41 @@ class Stumbling:
             raise KeyError("nobody foresaw this")
 
 
-def fed(feed: Any, until: Callable[[], bool]) -> None:
-    """Let it run until then."""
+class Failing(Inbox):
+    """An inbox that fails with this error so many times, and then takes in what comes."""
+
+    def __init__(self, path: Path, error: BaseException, times: int = 3) -> None:
+        origin = Origin(1_000_000)
+        origin.reached = False
+        super().__init__(path, {"billing": origin})
+        self.error = error
+        self.times = times
+
+    def take_in(self, entries: Any, places: Any) -> None:
+        self.times -= 1
+        if self.times >= 0:
+            raise self.error
+        super().take_in(entries, places)
+
+
+def survives(feed: Callable[[Inbox], Any], inbox: Failing, publish: Callable[[], None], log: Callable[[], str]) -> None:
+    """Let the feed run until all that is published has come, and check that it said once that it failed."""
+    with closing(inbox):
+        publish()
+        fed(feed(inbox), lambda: inbox.times < 0 and inbox.logs["billing"].position == 30)
+        assert inbox.logs["billing"].read(0, 100) == [entry(one) for one in range(1, 31)]
+    assert log().count("Traceback (most recent call last)") == 1
+    assert log().count("gets no events now") == 1
+    assert log().count("is fed again") == 1
+
+
+def fed(feed: Any, until: Callable[[], bool], seconds: float = BACK_SECONDS_MAX) -> None:
+    """Let it run until then, at most so long."""
 
     async def run() -> None:
         task = asyncio.create_task(feed.run())
         try:
-            await asyncio.to_thread(wait_until, until, BACK_SECONDS_MAX)
+            await asyncio.to_thread(wait_until, until, seconds)
             assert not task.done()
         finally:
             task.cancel()
@@ -95,18 +122,62 @@ def fed(feed: Any, until: Callable[[], bool]) -> None:
     asyncio.run(run())
 
 
-def test_a_feed_outlives_what_nobody_foresaw(clean: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_feed_goes_on_when_what_is_missing_cannot_be_fetched(clean: str, caplog: pytest.LogCaptureFixture) -> None:
     inbox = Stumbling(times=3)
     fed(RabbitFeed(clean, "billing", inbox, lambda _: "billing"), lambda: inbox.looks >= 6)
-    assert caplog.text.count("Traceback") == 1
-    assert caplog.text.count("is fed again") == 1
+    assert caplog.text.count("cannot fetch what the broker left out") == 1
+    assert caplog.text.count("fetches again") == 1
+    assert "gets no events now" not in caplog.text
 
 
-def test_a_feed_from_kafka_outlives_what_nobody_foresaw(kafka: str, caplog: pytest.LogCaptureFixture) -> None:
-    inbox = Stumbling(times=3)
-    fed(KafkaFeed(kafka, "billing", inbox, lambda _: "billing"), lambda: inbox.looks >= 6)
-    assert caplog.text.count("Traceback") == 1
-    assert caplog.text.count("is fed again") == 1
+FAILURES = [KeyError("unforeseen"), asyncio.CancelledError("of a future of the client library")]
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("disconnects", [True, False])
+def test_a_feed_outlives_whatever_fails(
+    clean: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
+    error: BaseException, disconnects: bool,
+) -> None:  # fmt: skip
+    async def publish() -> None:
+        broker = RabbitPublisher(clean)
+        await broker.take_in([entry(one) for one in range(1, 31)])
+        await broker.close()
+
+    def published() -> None:
+        fed(RabbitFeed(clean, "billing", Stumbling(0), str), lambda: is_consumed(clean))
+        asyncio.run(publish())
+        if not disconnects:
+            monkeypatch.setattr("innkeeper.delivery.rabbitmq._hang_up", after(_hang_up, RuntimeError("while closing")))
+
+    inbox = Failing(tmp_path / "inbox.db", error)
+    survives(
+        lambda inbox: RabbitFeed(clean, "billing", inbox, lambda _: "billing"), inbox, published, lambda: caplog.text
+    )
+
+
+def after(work: Callable[..., Any], error: Exception) -> Callable[..., Any]:
+    """The same, and then this error."""
+
+    async def fails(*arguments: Any) -> None:
+        await work(*arguments)
+        raise error
+
+    return fails
+
+
+def is_consumed(url: str) -> bool:
+    """Whether somebody consumes billing's queue, which is bound by then."""
+
+    async def look() -> bool:
+        async with await aio_pika.connect(url) as connection:
+            try:
+                queue = await (await connection.channel()).get_queue("innkeeper.billing")
+            except aio_pika.exceptions.ChannelNotFoundEntity:
+                return False
+            return bool(queue.declaration_result.consumer_count)
+
+    return asyncio.run(look())
 
 
 def test_a_broker_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,13 +389,3 @@ def test_what_is_no_event_goes_to_the_dead_letters_and_can_be_sent_again(clean: 
         wait_until(lambda: bool(again.extend(asyncio.run(dead_letters())) or again), BACK_SECONDS_MAX)
         assert again[0][:2] == found[0][:2]
     assert DEAD_EXCHANGE == "innkeeper.dead"
-
-
-def test_services_hear_through_kafka(kafka: str, tmp_path: Path) -> None:
-    with split(tmp_path, kafka) as front:
-        hotel = front.open({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
-        booked = books(front, hotel, range(10))
-        front.end_part("billing")
-        booked += books(front, hotel, range(10, 15))
-        front.start_part("billing")
-        everything_is_there(front, tmp_path, hotel, booked)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import platform
 import re
 import shutil
@@ -14,7 +15,6 @@ from typing import NamedTuple
 
 import asyncpg
 from load import Round
-from postgres import URL
 
 _PAGE = """# Benchmarks
 
@@ -51,8 +51,8 @@ Each is the median of {rounds} round(s) of {seconds} s.
   them, chains its journal by hashes, keeps lists that can be searched, and bills. Letters to guests and the
   archive, a file each, wait for the part that measures what all subscribers cost together.
 - Each is one Python process on uvloop and one loopback port. Requests and answers are the same; Innkeeper's own code
-  reads the requests for PostgreSQL and renders its answers, so that only the keeping differs. Innkeeper's data is in
-  the project's folder, PostgreSQL's where its server keeps it: see that both are on disks of the same kind.
+  reads the requests for PostgreSQL and renders its answers, so that only the keeping differs. Both keep
+  their data in the project's folder.
 - The load is `wrk -t1 -c{clients}` with one script for all: a random one of {hotels} hotels (300 rooms each), any
   type, arrival on one of 1,000 dates, one to three nights, every guest another. In each round the contestants take
   turns; each has a fresh process and fresh data, a second to warm up, and {seconds} s that count.
@@ -72,9 +72,10 @@ Each is the median of {rounds} round(s) of {seconds} s.
 
 `--events 1000000` takes recovery and the large journal at full size. `--only NAME` takes one part:
 {parts}.
-`--seconds`, `--rounds`, `--clients`, `--hotels` and `--connections` say how hard to press. `INNKEEPER_BENCH_POSTGRES`
-names another database (its schema is its own, and dropped at the end). Without `wrk` or PostgreSQL the parts that need
-them are left out, and the report says so.
+`--seconds`, `--rounds`, `--clients`, `--hotels` and `--connections` say how hard to press. PostgreSQL is
+started for the benchmark where its server is installed; `INNKEEPER_BENCH_POSTGRES` names a running one instead (its
+schema is its own, and dropped at the end). Without `wrk` or PostgreSQL the parts that need them are left out, and the
+report says so.
 """
 
 
@@ -192,8 +193,12 @@ def machine() -> dict[str, str]:
 
 
 def _postgres_version() -> str:
+    url = os.environ.get("INNKEEPER_BENCH_POSTGRES")
+    if url is None:
+        return "not there"
+
     async def ask() -> str:
-        connection = await asyncpg.connect(URL, timeout=5)
+        connection = await asyncpg.connect(url, timeout=5)
         try:
             return str(await connection.fetchval("SHOW server_version"))
         finally:

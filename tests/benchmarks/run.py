@@ -3,11 +3,15 @@
 python tests/benchmarks/run.py, or make bench. The tables go to stdout; docs/benchmarks.md says what they mean."""
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import broker
 import inside
@@ -19,6 +23,7 @@ from contestants import HOUSE, Missing
 from load import Load, need_wrk
 from parts import Bench
 from report import Report, busy_share
+from support.postgres_node import postgres_node, programs
 
 PARTS: dict[str, Callable[[Bench], None]] = {
     "bookings": parts.bookings,
@@ -33,6 +38,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "memory": inside.memory,
     "reshuffle": inside.reshuffle,
 }
+WITH_POSTGRES = {"bookings"}
 WITHOUT_WRK = ("publishing", "behind", "memory", "reshuffle")
 BUSY_SHARE_MAX = 0.1
 
@@ -78,6 +84,20 @@ def measure(options: argparse.Namespace) -> Report:
     return report
 
 
+@contextmanager
+def database(options: argparse.Namespace) -> Iterator[None]:
+    """A PostgreSQL for the parts that need one, unless one is named or none can be started."""
+    needed = WITH_POSTGRES.intersection(options.only or PARTS) and "INNKEEPER_BENCH_POSTGRES" not in os.environ
+    if not needed or programs() is None:
+        yield
+        return
+    data = options.data or HOUSE / "build"
+    data.mkdir(parents=True, exist_ok=True)
+    with postgres_node(data) as url:
+        os.environ["INNKEEPER_BENCH_POSTGRES"] = url
+        yield
+
+
 def page(report: Report, options: argparse.Namespace) -> str:
     """docs/benchmarks.md, with the command that makes it again (but for where it puts what it found)."""
     sizes = "".join(
@@ -101,17 +121,18 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
-        report = measure(options)
+        with database(options):
+            report = measure(options)
+            print(report.text())
+            if options.json:
+                options.json.write_text(report.json() + "\n", encoding="utf-8")
+            if options.markdown:
+                options.markdown.write_text(page(report, options), encoding="utf-8")
     except KeyboardInterrupt:
         return 130
     except RuntimeError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1
-    print(report.text())
-    if options.json:
-        options.json.write_text(report.json() + "\n", encoding="utf-8")
-    if options.markdown:
-        options.markdown.write_text(page(report, options), encoding="utf-8")
     return 0
 
 

@@ -1,0 +1,118 @@
+"""What tests do to the topics of a Kafka, with librdkafka: a client that shares no code with Innkeeper's."""
+
+import json
+import uuid
+from time import monotonic, sleep
+from typing import Any, NamedTuple
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewPartitions
+from innkeeper.delivery.kafka import DEAD_TOPIC, TOPIC
+from innkeeper.protocol.cloud_event import cloud_event_json
+from innkeeper.protocol.record import Entry
+from patience import wait_until
+
+ANSWER_SECONDS_MAX = 60
+
+
+class Message(NamedTuple):
+    """A message as it stands in a topic."""
+
+    partition: int
+    offset: int
+    key: str
+    value: bytes
+    headers: dict[str, bytes]
+    milliseconds: int
+
+    @property
+    def event(self) -> dict[str, Any]:
+        """The CloudEvent in it."""
+        event: dict[str, Any] = json.loads(self.value)
+        return event
+
+
+def remove_topics(servers: str) -> None:
+    """Remove our topics with all that is in them."""
+    admin = AdminClient({"bootstrap.servers": servers})
+
+    def ours() -> list[str]:
+        return [topic for topic in (TOPIC, DEAD_TOPIC) if topic in admin.list_topics(timeout=ANSWER_SECONDS_MAX).topics]
+
+    if there := ours():
+        for removed in admin.delete_topics(there, operation_timeout=ANSWER_SECONDS_MAX).values():
+            removed.result(ANSWER_SECONDS_MAX)
+        wait_until(lambda: not ours(), ANSWER_SECONDS_MAX)
+
+
+def partitions_of(servers: str, topic: str = TOPIC) -> list[int]:
+    """The partitions that a topic has; none where there is no such topic."""
+    found = AdminClient({"bootstrap.servers": servers}).list_topics(timeout=ANSWER_SECONDS_MAX).topics
+    return sorted(found[topic].partitions) if topic in found else []
+
+
+def grow(servers: str, partitions: int, topic: str = TOPIC) -> None:
+    """Give a topic more partitions, so many in all."""
+    admin = AdminClient({"bootstrap.servers": servers})
+    admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(ANSWER_SECONDS_MAX)
+    wait_until(lambda: len(partitions_of(servers, topic)) == partitions, ANSWER_SECONDS_MAX)
+
+
+def publish(servers: str, entries: list[Entry], partition: int | None = None) -> None:
+    """Publish these as Innkeeper does, in order; to this partition instead of the one that belongs to the hotel."""
+    producer = Producer(
+        {"bootstrap.servers": servers, "enable.idempotence": True, "topic.metadata.refresh.interval.ms": 500}
+    )
+    where = {} if partition is None else {"partition": partition}
+    for entry in entries:
+        producer.produce(TOPIC, cloud_event_json(entry), key=entry[1].hotel.encode(), **where)
+    assert producer.flush(ANSWER_SECONDS_MAX) == 0
+
+
+def published(servers: str, topic: str = TOPIC) -> list[Message]:
+    """All messages of a topic, each partition in its order, up to where each ends now."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": servers,
+            "group.id": f"test-{uuid.uuid4().hex}",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+        }
+    )
+    try:
+        places = [TopicPartition(topic, number, 0) for number in partitions_of(servers, topic)]
+        ends = {place.partition: _end(consumer, place) for place in places}
+        consumer.assign(places)
+        found: list[Message] = []
+        until = monotonic() + ANSWER_SECONDS_MAX
+        while len(found) < sum(ends.values()):
+            assert monotonic() < until, f"{len(found)} of {ends} messages came"
+            for message in consumer.consume(1_000, timeout=0.2):
+                if message.error() is not None and message.error().retriable():
+                    continue
+                assert message.error() is None, message.error()
+                if message.offset() < ends[message.partition()]:
+                    found.append(
+                        Message(
+                            message.partition(), message.offset(), (message.key() or b"").decode(),
+                            message.value() or b"", dict(message.headers() or []), message.timestamp()[1],
+                        )
+                    )  # fmt: skip
+        return found
+    finally:
+        consumer.close()
+
+
+def _end(consumer: Consumer, place: TopicPartition) -> int:
+    """Where a partition ends now. A client learns only by an error that a topic was made anew."""
+    until = monotonic() + ANSWER_SECONDS_MAX
+    while True:
+        try:
+            _, end = consumer.get_watermark_offsets(place, ANSWER_SECONDS_MAX)
+        except KafkaException as error:
+            stale = error.args[0].retriable() or error.args[0].code() == KafkaError.NOT_LEADER_FOR_PARTITION
+            if not stale or monotonic() > until:
+                raise
+            sleep(0.1)
+        else:
+            return int(end)
