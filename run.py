@@ -48,6 +48,7 @@ from innkeeper.http.command_line import CannotRun, command_line, with_command
 from innkeeper.http.furnishing import furnish
 from innkeeper.http.guests import answer_dead_letters, replay
 from innkeeper.http.keys import Keys, read_keys
+from innkeeper.http.origin_check import HostPolicy
 from innkeeper.http.serving import CannotListen, free_port, serving
 from innkeeper.protocol.asking import Desk, Source
 from innkeeper.protocol.contexts import (
@@ -126,10 +127,10 @@ class Inn:
                 await door.open()
                 ends.push_async_callback(door.close)
 
-    def app(self, keys: Keys | None = None) -> web.Application:
+    def app(self, keys: Keys | None = None, hosts: HostPolicy | None = None) -> web.Application:
         """The gateway before it."""
         providers = self.outside.providers
-        return make_app(self.desks, self.sources, self.logs, self.views, self.services, keys, providers)
+        return make_app(self.desks, self.sources, self.logs, self.views, self.services, keys, providers, hosts)
 
     async def ended(self) -> None:
         """Wait for the end of a partition or a service that nobody asked to end; raises what ended it."""
@@ -418,7 +419,7 @@ async def serve(options: argparse.Namespace) -> None:
     begin(options)
     async with (
         running(options.data, outside) as inn,
-        serving(inn.app(keys), options.host, options.port) as port,
+        serving(inn.app(keys, HostPolicy.chosen(options)), options.host, options.port) as port,
     ):
         await until_stopped(inn, welcome(options, port))
 
@@ -458,7 +459,7 @@ async def entrance(inn: Inn, options: argparse.Namespace) -> AsyncIterator[None]
         yield
         return
     keys = read_keys(options.keys) if options.keys else None
-    async with serving(inn.app(keys), options.host, options.port, shared=True):
+    async with serving(inn.app(keys, HostPolicy.chosen(options)), options.host, options.port, shared=True):
         yield
 
 
@@ -480,9 +481,7 @@ def processes(options: argparse.Namespace) -> None:
     """All parts of an inn, each in a process of its own."""
     data = DataDirectory(options.data)
     Outside.chosen(options)
-    if options.run is demo:
-        options.host, options.keys = "127.0.0.1", None
-    else:
+    if options.run is not demo:
         read_keys(options.keys)
     reservations = begin(options)
     with free_port(options.host, options.port) as options.port:

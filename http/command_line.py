@@ -4,8 +4,10 @@ import argparse
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from innkeeper.http.dead_letters import ACTIONS
+from innkeeper.http.host_names import host_name, network
 from innkeeper.protocol import limits
 from innkeeper.protocol.contexts import BILLING, DELIVERY, GATEWAY, NOTIFICATIONS, RESERVATIONS
 
@@ -71,12 +73,14 @@ def command_line(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
         switch(options, "--processes", "each part in a process of its own, which is started again when it dies")
         option(options, "--workers", _from_1_to(limits.workers_max), "1", "so many gateways, with --processes")
     switch(demo_options, "--empty", "no hotels yet")
-    demo_options.set_defaults(simulated_payments=True)
+    demo_options.set_defaults(simulated_payments=True, host="127.0.0.1", keys=None, host_name=(), trusted_proxy=())
     for options in (serve_options, parts[DELIVERY], parts[GATEWAY]):
         switch(options, "--simulated-payments", "a payment provider that only plays, as in the demo")
     for options in (serve_options, parts[GATEWAY]):
         option(options, "--host", str, "0.0.0.0", "the address to listen on")
         option(options, "--keys", Path, "keys", "a file with a line name:key for each client")
+        repeated(options, "--host-name", host_name, "NAME", "a name that clients know it as, beside its own addresses")
+        repeated(options, "--trusted-proxy", network, "NETWORK", "the address of a proxy that may say host and scheme")
     _options_of_guests(command)
     return top
 
@@ -123,6 +127,26 @@ def option(
     required = given is None and name == "--rooms"
     shown = f"{text} ({variable(name)}" + (f"; {default})" if default else ")")
     options.add_argument(name, type=kind, default=given, required=required, metavar=metavar, help=shown)
+
+
+class _Together(argparse.Action):
+    """Keeps what is given each time, in the place of the default."""
+
+    def __call__(
+        self, _: argparse.ArgumentParser, options: argparse.Namespace, values: Any, __: str | None = None
+    ) -> None:
+        earlier = getattr(options, self.dest)
+        setattr(options, self.dest, (*earlier, *values) if isinstance(earlier, tuple) else values)
+
+
+def repeated(
+    options: argparse.ArgumentParser, name: str, kind: Callable[[str], object], metavar: str, text: str
+) -> None:
+    """One option that may be given several times; its environment variable has commas between."""
+    several = lambda given: tuple(kind(one) for one in given.split(",") if one.strip())  # noqa: E731
+    shown = f"{text}; repeatable ({variable(name)}, with commas between)"
+    default = os.environ.get(variable(name), "")
+    options.add_argument(name, type=several, action=_Together, default=default, metavar=metavar, help=shown)
 
 
 def switch(options: argparse.ArgumentParser, name: str, text: str) -> None:
