@@ -47,6 +47,7 @@ from innkeeper.http.command_line import CannotRun, command_line, with_command
 from innkeeper.http.furnishing import furnish
 from innkeeper.http.guests import answer_dead_letters, replay
 from innkeeper.http.keys import Keys, read_keys
+from innkeeper.http.origin_check import HostPolicy
 from innkeeper.http.serving import CannotListen, free_port, reserved, serving, serving_on
 from innkeeper.protocol.asking import Desk, Source
 from innkeeper.protocol.contexts import (
@@ -125,10 +126,10 @@ class Inn:
                 await door.open()
                 ends.push_async_callback(door.close)
 
-    def app(self, keys: Keys | None = None) -> web.Application:
+    def app(self, keys: Keys | None = None, hosts: HostPolicy | None = None) -> web.Application:
         """The gateway before it."""
         providers = self.outside.providers
-        return make_app(self.desks, self.sources, self.logs, self.views, self.services, keys, providers)
+        return make_app(self.desks, self.sources, self.logs, self.views, self.services, keys, providers, hosts)
 
     async def ended(self) -> None:
         """Wait for the end of a partition or a service that nobody asked to end; raises what ended it."""
@@ -385,7 +386,6 @@ async def first_of(*waits: Coroutine[object, object, object]) -> None:
 
 async def demo(options: argparse.Namespace) -> None:
     """Two furnished hotels on this machine alone."""
-    set_for_demo(options)
     await whole(options, None)
 
 
@@ -402,7 +402,7 @@ async def whole(options: argparse.Namespace, keys: Keys | None) -> None:
         begin(options)
         async with running(options.data, outside) as inn:
             await furnish_once(inn, options)
-            async with serving_on(inn.app(keys), sockets) as port:
+            async with serving_on(inn.app(keys, HostPolicy.chosen(options)), sockets) as port:
                 await until_stopped(welcome(options, port), inn.ended())
 
 
@@ -457,7 +457,7 @@ async def entrance(inn: Inn, options: argparse.Namespace) -> AsyncIterator[None]
         yield
         return
     keys = read_keys(options.keys) if options.keys else None
-    async with serving(inn.app(keys), options.host, options.port, shared=True):
+    async with serving(inn.app(keys, HostPolicy.chosen(options)), options.host, options.port, shared=True):
         yield
 
 
@@ -466,24 +466,16 @@ async def supervised_part(name: str, supervised: Supervised) -> None:
     given = json.loads(supervised.greeting)
     options = parsed(given["arguments"])
     options.port = given["port"]
-    set_for_demo(options)
     async with running(options.data, Outside.chosen(options), parts=[name]) as inn, entrance(inn, options):
         spare_the_collector()
         supervised.ready()
         await first_of(supervised.stopped(), inn.ended())
 
 
-def set_for_demo(options: argparse.Namespace) -> None:
-    """The demo's gateways are for this machine alone, and ask for no keys."""
-    if options.run is demo:
-        options.host, options.keys = "127.0.0.1", None
-
-
 async def processes(options: argparse.Namespace, arguments: list[str]) -> None:
     """All parts of an installation, each in a process of its own."""
     data = DataDirectory(options.data)
     Outside.chosen(options)
-    set_for_demo(options)
     if options.keys:
         read_keys(options.keys)
     reservations = begin(options)

@@ -10,6 +10,7 @@ from innkeeper.http.handlers import ASYNCAPI, DESK, DESKS, LOGS, OPENAPI, STREAM
 from innkeeper.http.keys import Keys, require
 from innkeeper.http.live_stream import LiveStream
 from innkeeper.http.metrics import Metrics
+from innkeeper.http.origin_check import HostPolicy, check_origins
 from innkeeper.http.problems import METRICS, guard
 from innkeeper.http.routes import ROUTES
 from innkeeper.protocol.asking import Desk, Services, Source
@@ -27,11 +28,15 @@ def make_app(
     services: Services,
     keys: Keys | None = None,
     providers: Collection[str] = (),
+    hosts: HostPolicy | None = None,
 ) -> web.Application:
     """The gateway before the desks, sources and logs of all contexts, the read models of reservations, and the services
-    that listen; without `keys` all may ask. `providers` are those that can be asked for a payment."""
+    that listen; without `keys` all may ask. `providers` are those that can be asked for a payment. `hosts` are the
+    names that requests may be made to; without it those of this machine alone."""
     desk = desks[RESERVATIONS]
-    app = web.Application(middlewares=[guard, require(keys)], client_max_size=body_bytes_max)
+    app = web.Application(
+        middlewares=[guard, check_origins(hosts or HostPolicy()), require(keys)], client_max_size=body_bytes_max
+    )
     app[DESKS] = desks
     app[DESK] = desk
     app[VIEWS] = views

@@ -7,7 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from innkeeper.http.dead_letters import ACTIONS
-from innkeeper.http.options import option, path, port_number, switch, whole_number
+from innkeeper.http.host_names import host_name, network
+from innkeeper.http.options import option, path, port_number, repeated, switch, whole_number
 from innkeeper.protocol import limits
 from innkeeper.protocol.contexts import BILLING, DELIVERY, GATEWAY, NOTIFICATIONS, RESERVATIONS
 
@@ -75,7 +76,7 @@ def command_line(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
         switch(options, "--processes", "each part in a process of its own, which is started again when it dies")
         option(options, "--workers", whole_number(1, limits.workers_max), "1", "so many gateways, with --processes")
     switch(demo_options, "--empty", "no hotels yet")
-    demo_options.set_defaults(simulated_payments=True)
+    demo_options.set_defaults(simulated_payments=True, host="127.0.0.1", keys=None, host_name=(), trusted_proxy=())
     for options in (serve_options, parts[DELIVERY], parts[GATEWAY]):
         switch(options, "--simulated-payments", "a payment provider that only plays, as in the demo")
     for options in (serve_options, parts[GATEWAY]):
@@ -83,6 +84,8 @@ def command_line(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
             options, "--host", str, "127.0.0.1", "the address to listen on (0.0.0.0: every one that the machine has)"
         )
         option(options, "--keys", path, "keys", "a file with a line name:key for each client")
+        repeated(options, "--host-name", host_name, "NAME", "a name that clients know it as, beside its own addresses")
+        repeated(options, "--trusted-proxy", network, "NETWORK", "the address of a proxy that may say host and scheme")
     _options_of_guests(command)
     return top
 

@@ -26,7 +26,7 @@ from innkeeper.http.parsing import (
     resume_after,
     slug_of,
 )
-from innkeeper.http.problems import METRICS, REQUEST_ID, refusal_response
+from innkeeper.http.problems import METRICS, NOT_FOR_OTHER_ORIGINS, REQUEST_ID, refusal_response
 from innkeeper.http.rendering import json_response
 from innkeeper.http.resources import Health
 from innkeeper.protocol import limits
@@ -272,7 +272,8 @@ async def stream_events(request: web.Request) -> web.StreamResponse:
     wish = Wish(asked.hotel, asked.types())
     if asked.hotel is not None:
         await ask(request, DescribeHotel(asked.hotel), HotelReply)
-    return await request.app[STREAM].serve(request, wish, after, {"X-Request-ID": request[REQUEST_ID]})
+    headers = {"X-Request-ID": request[REQUEST_ID], **NOT_FOR_OTHER_ORIGINS}
+    return await request.app[STREAM].serve(request, wish, after, headers)
 
 
 async def show_live(_: web.Request) -> web.Response:

@@ -65,16 +65,15 @@ def _operation(each: Operation, schemas: dict[Any, Schema]) -> Schema:
     answer: Schema = {"description": each.summary, "content": {media: {"schema": schema}}}
     if each.answer is BookingResource:
         answer["headers"] = {"ETag": {"schema": _TEXT, "description": "The version of the booking."}}
+    problem = {"content": {"application/problem+json": {"schema": schemas[Problem]}}}
     described: Schema = {
         "operationId": _operation_id(each),
         "summary": each.summary,
         "parameters": [*_path_parameters(each), *_query_parameters(each), *_header_parameters(each)],
         "responses": {
             str(each.status): answer,
-            "default": {
-                "description": "What went wrong",
-                "content": {"application/problem+json": {"schema": schemas[Problem]}},
-            },
+            **{status: {**problem, "description": text} for status, text in _refusals(each)},
+            "default": {**problem, "description": "What went wrong"},
         },
     }
     if each.body is not None:
@@ -82,6 +81,16 @@ def _operation(each: Operation, schemas: dict[Any, Schema]) -> Schema:
         content = {"application/json": {"schema": schemas[each.body]}}
         described["requestBody"] = {"required": required, "content": content}
     return described
+
+
+def _refusals(each: Operation) -> Iterator[tuple[str, str]]:
+    """What is refused before the operation (`origin_check`)."""
+    if each.path.startswith("/health/"):
+        return
+    yield "403", "`cross_origin`: a page of another origin asked for it"
+    if each.method != "GET":
+        yield "415", "`unsupported_media_type`: the body is not JSON"
+    yield "421", "`unknown_host`: the server is not known under the host that was asked (`--host-name`)"
 
 
 def _operation_id(each: Operation) -> str:

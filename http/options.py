@@ -4,6 +4,7 @@ import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off", ""}
@@ -42,6 +43,32 @@ def option(
         required=required and given is None,
         metavar=metavar,
         help=shown,
+    )
+
+
+class _Repeated(argparse.Action):
+    """Collects the values of all arguments; the first one replaces the default."""
+
+    def __call__(
+        self, _: argparse.ArgumentParser, options: argparse.Namespace, values: Any, __: str | None = None
+    ) -> None:
+        earlier = getattr(options, self.dest)
+        setattr(options, self.dest, (*earlier, *values) if isinstance(earlier, tuple) else values)
+
+
+def repeated(
+    options: argparse.ArgumentParser, name: str, kind: Callable[[str], object], metavar: str, text: str
+) -> None:
+    """Add an option that may be given several times; its values are a tuple. Its variable has commas between them."""
+    several = lambda given: tuple(kind(one) for one in given.split(",") if one.strip())  # noqa: E731
+    given = _given(name)
+    options.add_argument(
+        name,
+        type=_checked(several),
+        action=_Repeated,
+        default="" if given is None else given,
+        metavar=metavar,
+        help=f"{text}; repeatable ({variable(name)}, with commas between)",
     )
 
 

@@ -61,6 +61,9 @@ _TITLES = {
     "not_allowed": "Not allowed in this state",
     "stale_version": "Changed since you saw it",
     "unavailable": "Not available now",
+    "unknown_host": "Not a name of this server",
+    "malformed_host": "The host is missing, malformed or not the only one",
+    "cross_origin": "Not for a page of another origin",
 }
 
 _HEADERS = {503: {"Retry-After": "1"}, 401: {"WWW-Authenticate": 'Basic realm="innkeeper", charset="UTF-8"'}}
@@ -72,6 +75,9 @@ _requests = count(1)
 
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics")
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+
+NOT_FOR_OTHER_ORIGINS = {"Cross-Origin-Resource-Policy": "same-origin", "X-Content-Type-Options": "nosniff"}
+"""What every response carries: a browser gives it to no page of another origin, whatever that takes it for."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -134,6 +140,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     if response.prepared:  # it was streamed, and took as long as its listener wished
         return response
     response.headers["X-Request-ID"] = request_id
+    response.headers.update(NOT_FOR_OTHER_ORIGINS)
     took = time.perf_counter() - start
     request.app[METRICS].count(request, response.status, took)
     if took > _SLOW_SECONDS:

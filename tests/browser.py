@@ -53,10 +53,10 @@ class Page:
 
 
 @contextmanager
-def open_page(url: str, profile: Path) -> Iterator[Page]:
-    """A browser of its own that shows this page; skips where there is none."""
+def open_page(url: str, profile: Path, *options: str) -> Iterator[Page]:
+    """A browser of its own, with these options, that shows this page; skips where there is none."""
     demand(CHROMIUM is not None, "no Chromium on this machine; on Debian: apt install chromium")
-    command = [str(CHROMIUM), *QUIET, f"--user-data-dir={profile}", "--remote-debugging-port=0", url]
+    command = [str(CHROMIUM), *QUIET, *options, f"--user-data-dir={profile}", "--remote-debugging-port=0", url]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         with asyncio.Runner() as runner:

@@ -19,6 +19,7 @@ from urllib.parse import urlencode
 
 from innkeeper.http.handlers import STREAM
 from innkeeper.http.keys import Keys
+from innkeeper.http.origin_check import HostPolicy
 from innkeeper.protocol.journal import Fenced
 from reception import NOON, TODAY, night
 
@@ -88,8 +89,18 @@ class FrontDesk:
     """A gateway, its partition and its read models, and short ways to ask them over HTTP. Time runs as it does, from
     noon of the first business date; `pass_seconds` makes it jump."""
 
-    def __init__(self, data: Path, keys: Keys | None = None, split: bool = SPLIT, **outside: Any) -> None:
-        """`split` into parts that are each alone, or all in one."""
+    def __init__(
+        self,
+        data: Path,
+        keys: Keys | None = None,
+        split: bool = SPLIT,
+        hosts: HostPolicy | None = None,
+        address: str = "127.0.0.1",
+        **outside: Any,
+    ) -> None:
+        """`split` into parts that are each alone, or all in one; it listens on `address`."""
+        self._hosts = hosts
+        self._address = address
         self._split = split
         self._parts: dict[str, Part] = {}
         self._data = data
@@ -160,9 +171,9 @@ class FrontDesk:
         async with self._run.running(self._data, self._outside, self.clock, parts) as inn:
             for line in inn.lines.values():
                 await line.found()
-            app = inn.app(self._keys)
+            app = inn.app(self._keys, self._hosts)
             self._stream = app[STREAM]
-            async with self._run.serving(app, "127.0.0.1", 0) as port:
+            async with self._run.serving(app, self._address, 0) as port:
                 self._started.set_result(port)
                 await asyncio.to_thread(self._stop.wait)
 
@@ -254,9 +265,16 @@ def of_reservations(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def front_desk(data: Path, keys: Keys | None = None, split: bool = SPLIT, **outside: Any) -> Iterator[FrontDesk]:
+def front_desk(
+    data: Path,
+    keys: Keys | None = None,
+    split: bool = SPLIT,
+    hosts: HostPolicy | None = None,
+    address: str = "127.0.0.1",
+    **outside: Any,
+) -> Iterator[FrontDesk]:
     """A front desk on an empty data directory; `outside` says where what leaves the building may go."""
-    desk = FrontDesk(data, keys, split, **outside)
+    desk = FrontDesk(data, keys, split, hosts, address, **outside)
     desk.start()
     try:
         yield desk

@@ -114,7 +114,7 @@ def test_a_body_too_large_is_refused_whether_its_length_is_told_or_not(
     front: FrontDesk, route: tuple[str, str]
 ) -> None:
     method, path = route
-    head = f"{method} {path} HTTP/1.1\r\nHost: x\r\n".encode() + JSON
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n".encode() + JSON
     large = b'{"notes": "' + b"x" * 70_000 + b'"}'
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (large[:30_000], large[30_000:])) + b"0\r\n\r\n"
     with unharmed(front):
@@ -273,18 +273,21 @@ def test_nobody_checks_in_before_the_day_of_arrival(front: FrontDesk, hotel: str
     ("request_bytes", "status"),
     [
         (b"nonsense\r\n\r\n", 400),
-        (b"BREW /v1/hotels HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-        (b"GET /\0 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-        (b"GET /v1/hotels/\xed\xa0\x80 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-        (b"GET /v1/hotels?cursor=\xff HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-        (b"GET /v1/hotels HTTP/1.1\r\nHost: x\r\nX: a\0b\r\n\r\n", 400),
-        (b"GET /" + b"x" * 9_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 9_000 + b"\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 1_000 + b"\r\n", 400),
-        (b"POST /v1/hotels HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400),
-        (b"POST /v1/hotels HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-        (b"POST /v1/hotels HTTP/1.1\r\n" + JSON + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
-        (b"GET /v1/hotels HTTP/1.1\r\nHost: x\r\nExpect: miracles\r\n\r\n", 417),
+        (b"BREW /v1/hotels HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET /\0 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET /v1/hotels/\xed\xa0\x80 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET /v1/hotels?cursor=\xff HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET /v1/hotels HTTP/1.1\r\nHost: localhost\r\nX: a\0b\r\n\r\n", 400),
+        (b"GET /" + b"x" * 9_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 9_000 + b"\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 1_000 + b"\r\n", 400),
+        (b"POST /v1/hotels HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", 400),
+        (
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        (b"POST /v1/hotels HTTP/1.1\r\nHost: localhost\r\n" + JSON + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+        (b"GET /v1/hotels HTTP/1.1\r\nHost: localhost\r\nExpect: miracles\r\n\r\n", 417),
     ],
     ids=lambda value: str(value)[:70],
 )
@@ -319,7 +322,7 @@ def header_pieces(start: bytes) -> Iterator[bytes]:
 
 def body_pieces(path: str) -> Iterator[bytes]:
     """A body that never comes to its end."""
-    yield f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n".encode() + JSON + b'\r\n{"notes": "'
+    yield f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n".encode() + JSON + b'\r\n{"notes": "'
     while True:
         yield b"x"
 
@@ -331,7 +334,7 @@ def test_a_header_that_never_ends_is_cut_off(front: FrontDesk) -> None:
 
 def test_a_header_that_never_ends_is_cut_off_on_a_known_connection_too(front: FrontDesk) -> None:
     with unharmed(front), front.connect() as bare:
-        bare.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        bare.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert answer_on(bare).status == 200
         trickle(bare, header_pieces(b""))
 
@@ -378,7 +381,11 @@ def test_a_client_who_hangs_up_half_way_is_no_fault_of_ours(
 def test_a_client_who_does_not_wait_for_the_answer_has_booked_once(front: FrontDesk) -> None:
     hotel = front.open({"DBL": 1})
     body = str(stay()).replace("'", '"').encode()
-    head = f"POST {hotel}/bookings HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n".encode() + JSON + b"\r\n"
+    head = (
+        f"POST {hotel}/bookings HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n".encode()
+        + JSON
+        + b"\r\n"
+    )
     for _ in range(10):
         with front.connect() as bare:
             bare.sendall(head + body)

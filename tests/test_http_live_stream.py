@@ -28,7 +28,7 @@ class Listener:
     def __init__(self, front: FrontDesk, query: str = "", last: object = None) -> None:
         self._bare = front.connect()
         resumed = "" if last is None else f"Last-Event-ID: {last}\r\n"
-        self._bare.sendall(f"GET /v1/events/stream?{query} HTTP/1.1\r\nHost: x\r\n{resumed}\r\n".encode())
+        self._bare.sendall(f"GET /v1/events/stream?{query} HTTP/1.1\r\nHost: localhost\r\n{resumed}\r\n".encode())
         self._lines = self._bare.makefile("rb")
         self.head = self._head()
         self.billed: list[dict[str, Any]] = []
@@ -220,7 +220,7 @@ def test_who_does_not_read_is_cut_off_and_costs_the_others_nothing(
     with socket.socket() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         deaf.connect(("127.0.0.1", front.port))
-        deaf.sendall(b"GET /v1/events/stream?after=0 HTTP/1.1\r\nHost: x\r\n\r\n")
+        deaf.sendall(b"GET /v1/events/stream?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         listener, wordy = Listener(front), "x" * limits.notes_characters_max
         until = monotonic() + 60
         booked = 0
@@ -274,7 +274,7 @@ def test_a_question_that_makes_no_sense_is_refused(front: FrontDesk, query: str,
 @pytest.mark.parametrize("last", ["x", "-1", "1.0", "99999999", "9" * 40, "²"])
 def test_a_last_event_that_never_was_is_refused(front: FrontDesk, last: str) -> None:
     with front.connect() as bare:
-        bare.sendall(f"GET /v1/events/stream HTTP/1.1\r\nHost: x\r\nLast-Event-ID: {last}\r\n\r\n".encode())
+        bare.sendall(f"GET /v1/events/stream HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: {last}\r\n\r\n".encode())
         assert_problem(answer_on(bare), 422, "invalid", "Last-Event-ID", "range")
 
 

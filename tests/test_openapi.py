@@ -200,6 +200,19 @@ def test_problems_have_the_form_that_the_document_says(front: FrontDesk) -> None
         Draft202012Validator({**promised, "components": DOCUMENT["components"]}).validate(reply.json)
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [({"Origin": "null"}, 403), ({"Host": "stranger.test"}, 421), ({"Content-Type": "text/plain"}, 415)],
+    ids=str,
+)
+def test_what_is_refused_before_any_route_has_the_form_that_the_document_says(
+    front: FrontDesk, headers: dict[str, str], status: int
+) -> None:
+    reply = front.send("POST", "/v1/hotels", {}, headers)
+    assert reply.status == status
+    check_answer("open_hotel", reply)
+
+
 @pytest.mark.parametrize("operation", sorted(name for name, each in OPERATIONS.items() if "requestBody" in each))
 def test_a_body_with_an_unknown_field_is_refused_as_the_document_says(operation: str) -> None:
     content = OPERATIONS[operation]["requestBody"]["content"]["application/json"]
