@@ -1,9 +1,10 @@
 """Services that are fed by a real Kafka: what waits in its topic comes in by itself, whichever partition it is in."""
 
 import asyncio
+import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from cable import Cable, cable
 from confluent_kafka import Producer
 from innkeeper.delivery.kafka import DEAD_TOPIC, TOPIC, KafkaFeed
 from innkeeper.protocol import limits
+from innkeeper.protocol.record import Entry
+from innkeeper.protocol.refusals import Refused, Unavailable
 from innkeeper.storage.inbox import Inbox
 from patience import wait_until
 from support.kafka_node import PARTITIONS, KafkaNode
@@ -183,6 +186,25 @@ def test_a_connection_to_kafka_that_breaks_or_falls_silent_is_replaced(
 
         fed(feed_of(f"kafka://127.0.0.1:{laid.port}", inbox), again, BACK_SECONDS_MAX)
         assert laid.connections > steps[0]
+
+
+def test_events_do_not_wait_for_a_part_that_hangs(real_kafka: KafkaNode, tmp_path: Path) -> None:
+    released = threading.Event()
+
+    class Hanging(Origin):
+        """A log whose process does not answer."""
+
+        def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[Entry]:
+            released.wait(4 * SOON_SECONDS)
+            raise Refused(Unavailable("no answer"))
+
+    publish(real_kafka.servers, [entry(one) for one in range(1, 31)])
+    with closing(Inbox(tmp_path / "inbox.db", {"billing": Hanging(1_000_000)})) as inbox:
+        try:
+            feed = feed_of(real_kafka.url, inbox)
+            fed(feed, lambda: inbox.logs["billing"].position == 30 and not released.set(), SOON_SECONDS)
+        finally:
+            released.set()
 
 
 def test_a_feed_outlives_a_kafka_that_is_killed(

@@ -86,6 +86,7 @@ class KafkaNode:
         self._folder = folder
         self._jars = fetched_jars()
         self._process: subprocess.Popen[bytes] | None = None
+        self._watcher: subprocess.Popen[bytes] | None = None
         self.port, self.distant_port, self.announced_port, controller = _free_ports(4)
         settings = _SETTINGS.format(
             port=self.port,
@@ -121,6 +122,10 @@ class KafkaNode:
             self._process = subprocess.Popen(
                 self._java("kafka.Kafka", str(self._settings)), stdout=output, stderr=subprocess.STDOUT
             )
+        kill_when_input_ends = f"cat; kill -9 {self._process.pid}"  # as it does when the test run is killed
+        self._watcher = subprocess.Popen(
+            ["sh", "-c", kill_when_input_ends], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
         until = monotonic() + START_SECONDS_MAX
         while b"Kafka Server started" not in log.read_bytes()[began:]:
             if monotonic() > until or self._process.poll() is not None:
@@ -130,6 +135,10 @@ class KafkaNode:
 
     def kill(self) -> None:
         """End it at once, as a power cut would."""
+        if self._watcher is not None:
+            self._watcher.kill()
+            self._watcher.communicate(timeout=STOP_SECONDS_MAX)
+            self._watcher = None
         if self._process is not None:
             self._process.kill()
             self._process.wait(STOP_SECONDS_MAX)
