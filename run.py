@@ -14,43 +14,46 @@ from pathlib import Path
 from random import random
 
 from aiohttp import web
-from innkeeper.actors.biller import TYPES as BILLED
-from innkeeper.actors.biller import Biller
-from innkeeper.actors.bulletin import Bulletin
-from innkeeper.actors.collector import spare_the_collector
-from innkeeper.actors.door import Door, Offered
-from innkeeper.actors.host import Host
-from innkeeper.actors.ledger import BILLING_TRADE
-from innkeeper.actors.line import Line, LineLog, LineViews
-from innkeeper.actors.mailroom import Mailroom
-from innkeeper.actors.next_door import NextDoor
-from innkeeper.actors.notifier import TYPES as NOTED
-from innkeeper.actors.notifier import NotifierHost
-from innkeeper.actors.partition import Partition
-from innkeeper.actors.recovery import snapshot_faults
-from innkeeper.actors.service import Service
-from innkeeper.actors.services import Services
-from innkeeper.actors.spread import SpreadDesk, SpreadViews
-from innkeeper.actors.stamps import clock, uuid7
-from innkeeper.actors.supervisor import CannotStart, Supervised, Supervisor
-from innkeeper.actors.trade import BOOKING, Trade
+from innkeeper.actors.billing.event_handler import TYPES as BILLED
+from innkeeper.actors.billing.event_handler import BillingEventHandler
+from innkeeper.actors.billing.ledger import LEDGER
+from innkeeper.actors.cluster.partition_router import PartitionedViews, PartitionRouter
+from innkeeper.actors.cluster.rpc_client import RemoteEventLog, RemoteViews, RpcClient
+from innkeeper.actors.cluster.rpc_server import RpcServer, ServedPorts
+from innkeeper.actors.cluster.supervisor import CannotStart, Supervised, Supervisor
+from innkeeper.actors.cluster.thread_bridge import ThreadBridge
+from innkeeper.actors.delivery.event_writer import EventWriter
+from innkeeper.actors.notifications.notifier import TYPES as NOTED
+from innkeeper.actors.notifications.notifier import Notifier
+from innkeeper.actors.notifications.outbox_relay import OutboxRelay
+from innkeeper.actors.partition.aggregate_type import HOTEL, AggregateType
+from innkeeper.actors.partition.clock_and_ids import clock, uuid7
+from innkeeper.actors.partition.host import Host
+from innkeeper.actors.partition.partition import Partition
+from innkeeper.actors.partition.recovery import snapshot_faults
+from innkeeper.actors.subscriptions.service import Service
+from innkeeper.actors.subscriptions.services import Services
+from innkeeper.actors.system.garbage_collector import spare_the_collector
 from innkeeper.delivery.archive import Archive
 from innkeeper.delivery.backoff import delay_seconds
-from innkeeper.delivery.brokers import feed, publisher
-from innkeeper.delivery.outside import NoWayOut, Outside, courier, providers
-from innkeeper.delivery.payments import TYPES as PAID
-from innkeeper.delivery.payments import Payments
-from innkeeper.delivery.posting import Poster
-from innkeeper.delivery.webhooks import Webhooks
+from innkeeper.delivery.brokers.brokers import feed, publisher
+from innkeeper.delivery.integrations import IntegrationError, Integrations, mail_transport, providers
+from innkeeper.delivery.payments.payments import TYPES as PAID
+from innkeeper.delivery.payments.payments import Payments
+from innkeeper.delivery.webhooks.client import WebhookClient
+from innkeeper.delivery.webhooks.webhooks import Webhooks
 from innkeeper.http.app import make_app
-from innkeeper.http.command_line import CannotRun, command_line, with_command
-from innkeeper.http.furnishing import furnish
-from innkeeper.http.guests import answer_dead_letters, replay
+from innkeeper.http.commands.client_commands import answer_dead_letters, replay
+from innkeeper.http.commands.command_line import CannotRun, command_line, with_command
+from innkeeper.http.commands.demo_data import load_demo_data
 from innkeeper.http.keys import Keys, read_keys
 from innkeeper.http.origin_check import HostPolicy
 from innkeeper.http.serving import CannotListen, free_port, reserved, serving, serving_on
-from innkeeper.protocol.asking import Desk, Source
-from innkeeper.protocol.contexts import (
+from innkeeper.protocol.ports.journal import Fenced, JournalError
+from innkeeper.protocol.ports.message_bus import CommitStream, MessageBus
+from innkeeper.protocol.ports.subscriptions import EventLog, SubscriptionRequest
+from innkeeper.protocol.ports.views import Views
+from innkeeper.protocol.values.contexts import (
     BILLING,
     DELIVERY,
     GATEWAY,
@@ -62,20 +65,17 @@ from innkeeper.protocol.contexts import (
     log_of,
     reservations_logs,
 )
-from innkeeper.protocol.journal import Fenced, JournalError
-from innkeeper.protocol.subscribing import Log, Subscribe
-from innkeeper.protocol.views import Views
-from innkeeper.storage.auditor import Auditor
-from innkeeper.storage.billing_auditor import BillingAuditor
-from innkeeper.storage.cursors import Migration, SqliteCursor, open_service
+from innkeeper.storage.audit.billing import BillingAuditor
+from innkeeper.storage.audit.reservations import Auditor
 from innkeeper.storage.data_directory import DataDirectory, DataInUse, DataUnusable
-from innkeeper.storage.endpoints import SqliteEndpoints, create_endpoints
-from innkeeper.storage.inbox import Inbox
-from innkeeper.storage.journal import SqliteJournal
-from innkeeper.storage.log import JournalLog
-from innkeeper.storage.outbox import SqliteOutbox, create_outbox
-from innkeeper.storage.read_models import ReadModels
-from innkeeper.storage.schema import closed_on_failure
+from innkeeper.storage.sqlite.cursors import Migration, SqliteCursor, open_service
+from innkeeper.storage.sqlite.endpoints import SqliteEndpoints, create_endpoints
+from innkeeper.storage.sqlite.event_log import JournalLog
+from innkeeper.storage.sqlite.inbox import Inbox
+from innkeeper.storage.sqlite.journal import SqliteJournal
+from innkeeper.storage.sqlite.outbox import SqliteOutbox, create_outbox
+from innkeeper.storage.sqlite.read_models import ReadModels
+from innkeeper.storage.sqlite.schema import closed_on_failure
 from sqlite_utils import Database
 from tqdm import tqdm
 
@@ -89,21 +89,23 @@ logger = logging.getLogger("innkeeper")
 Furnish = Callable[[Service], AbstractAsyncContextManager[None]]
 
 
-class Inn:
+class Application:
     """The parts of an inn that live in this process, and lines to those others that they need."""
 
-    def __init__(self, data: DataDirectory, outside: Outside, clock: Callable[[], int], parts: Collection[str]) -> None:
+    def __init__(
+        self, data: DataDirectory, outside: Integrations, clock: Callable[[], int], parts: Collection[str]
+    ) -> None:
         """`parts` by name; all of them where none is named."""
         self.data = data
         self.outside = outside
         self.clock = clock
         self.parts = parts
         self.partitions: dict[str, Partition] = {}
-        self.lines: dict[str, Line] = {}
-        self.back_office = NextDoor()
-        self.desks: dict[str, Desk] = {BILLING: self.back_office}
-        self.sources: dict[str, Source] = {}
-        self.logs: dict[str, Log] = {}
+        self.lines: dict[str, RpcClient] = {}
+        self.back_office = ThreadBridge()
+        self.desks: dict[str, MessageBus] = {BILLING: self.back_office}
+        self.sources: dict[str, CommitStream] = {}
+        self.logs: dict[str, EventLog] = {}
         self.services = Services()
 
     async def open(self, ends: AsyncExitStack) -> None:
@@ -116,13 +118,15 @@ class Inn:
             await self._open_billing(closing)
             await self._open_notifications(closing)
             await self._open_delivery(closing)
-        self.views = SpreadViews(views)
+        self.views = PartitionedViews(views)
         await self._publish()
         for part in self.parts:
             if not is_gateway(part):
                 desk = self.back_office if part == BILLING else self.partitions.get(part)
-                behind = Offered(desk, self.sources.get(part), self.logs.get(part), views.get(part), self.services.ask)
-                door = Door(self.data.door(part), behind)
+                behind = ServedPorts(
+                    desk, self.sources.get(part), self.logs.get(part), views.get(part), self.services.ask
+                )
+                door = RpcServer(self.data.door(part), behind)
                 await door.open()
                 ends.push_async_callback(door.close)
 
@@ -143,7 +147,7 @@ class Inn:
         views: dict[str, Views] = {}
         for number, log in enumerate(reservations_logs(self.data.partitions())):
             if self._here(log):
-                recover = partial(self._recover, self.data.journal(number), BOOKING)
+                recover = partial(self._recover, self.data.journal(number), HOTEL)
                 partition = self.partitions[log] = Partition(recover, self.clock, log)
                 await partition.start()
                 ends.push_async_callback(partition.stop)
@@ -154,7 +158,7 @@ class Inn:
 
     def _open_reservations(self, views: dict[str, Views], closing: AsyncExitStack) -> None:
         """All partitions as one desk; `views` gains those of the partitions elsewhere."""
-        desks: dict[str, Desk] = {}
+        desks: dict[str, MessageBus] = {}
         logs = reservations_logs(self.data.partitions())
         for number, log in enumerate(logs):
             if self._here(log):
@@ -162,10 +166,10 @@ class Inn:
                 self._hear(log, self.partitions[log], self._read(self.data.journal(number), closing))
             elif not set(self.parts) <= set(logs):
                 line, read_there = self._reach(log, closing)
-                desks[log], views[log] = line, (seen := LineViews(line))
+                desks[log], views[log] = line, (seen := RemoteViews(line))
                 closing.callback(seen.close)
                 self._hear(log, line, read_there)
-        self.desks[RESERVATIONS] = SpreadDesk(desks)
+        self.desks[RESERVATIONS] = PartitionRouter(desks)
 
     async def _open_billing(self, closing: AsyncExitStack) -> None:
         if self._here(BILLING):
@@ -184,7 +188,7 @@ class Inn:
 
     async def _open_delivery(self, closing: AsyncExitStack) -> None:
         if self._here(DELIVERY):
-            self.bulletin = Bulletin(SqliteJournal(self.data.delivery_log), self.clock)
+            self.bulletin = EventWriter(SqliteJournal(self.data.delivery_log), self.clock)
             closing.callback(self.bulletin.close)
             self._hear(DELIVERY, self.bulletin, self._read(self.data.delivery_log, closing))
             await self._follow(DELIVERY, self._delivery, closing)
@@ -198,7 +202,7 @@ class Inn:
     def _here(self, part: str) -> bool:
         return not self.parts or part in self.parts
 
-    def _hear(self, log: str, source: Source, read: Log) -> None:
+    def _hear(self, log: str, source: CommitStream, read: EventLog) -> None:
         self.sources[log], self.logs[log] = source, read
 
     def _read(self, journal: Path, closing: AsyncExitStack) -> JournalLog:
@@ -206,18 +210,18 @@ class Inn:
         closing.callback(log.close)
         return log
 
-    def _reach(self, part: str, closing: AsyncExitStack) -> tuple[Line, LineLog]:
+    def _reach(self, part: str, closing: AsyncExitStack) -> tuple[RpcClient, RemoteEventLog]:
         """A line to a part in another process, and to its log."""
-        line = self.lines[part] = Line(part, self.data.door(part))
+        line = self.lines[part] = RpcClient(part, self.data.door(part))
         line.start()
         closing.push_async_callback(line.stop)
         if self._is_front:
             self.services.reach(part, line.tell)
-        log = LineLog(line)
+        log = RemoteEventLog(line)
         closing.callback(log.close)
         return line, log
 
-    def _recover(self, path: Path, trade: Trade) -> Host:
+    def _recover(self, path: Path, trade: AggregateType) -> Host:
         """A host on a journal, with its hotels rebuilt."""
         host = Host(journal := SqliteJournal(path), self.clock, uuid7, trade)
         bar = tqdm(unit=" events", desc="recovering", disable=not sys.stderr.isatty(), leave=False)
@@ -226,15 +230,15 @@ class Inn:
         return host
 
     def _is_crowded(self) -> bool:
-        crowds: list[Partition | Line] = [*self.partitions.values(), *self.lines.values()]
+        crowds: list[Partition | RpcClient] = [*self.partitions.values(), *self.lines.values()]
         return any(crowd.is_crowded() for crowd in crowds)
 
-    async def _follow(self, name: str, furnish: Furnish, closing: AsyncExitStack) -> None:
+    async def _follow(self, name: str, load_demo_data: Furnish, closing: AsyncExitStack) -> None:
         """A service that follows all logs that there are so far. Those of other processes come from the broker, where
         there is one."""
         elsewhere = {log: read for log, read in self.logs.items() if not self._here(log)}
         if not self.outside.broker or not elsewhere:
-            await self._start(name, furnish, self.logs, self.sources)
+            await self._start(name, load_demo_data, self.logs, self.sources)
             return
         inbox = Inbox(self.data.inbox(name), elsewhere)
         closing.callback(inbox.close)
@@ -244,7 +248,7 @@ class Inn:
 
         @asynccontextmanager
         async def fed(service: Service) -> AsyncIterator[None]:
-            async with furnish(service):
+            async with load_demo_data(service):
                 task = asyncio.create_task(feeding.run())
                 try:
                     yield
@@ -256,24 +260,24 @@ class Inn:
     async def _start(
         self,
         name: str,
-        furnish: Furnish,
-        logs: Mapping[str, Log],
-        sources: Mapping[str, Source],
+        load_demo_data: Furnish,
+        logs: Mapping[str, EventLog],
+        sources: Mapping[str, CommitStream],
     ) -> None:
-        service = Service(name, furnish, logs, self.clock, self._is_crowded)
+        service = Service(name, load_demo_data, logs, self.clock, self._is_crowded)
         await self.services.start(service, sources)
 
     @asynccontextmanager
     async def _billing(self, service: Service) -> AsyncIterator[None]:
         """Billing, with a partition and a journal of its own."""
-        partition = Partition(partial(self._recover, self.data.billing, BILLING_TRADE), self.clock, BILLING)
+        partition = Partition(partial(self._recover, self.data.billing, LEDGER), self.clock, BILLING)
         await partition.start()
         life = asyncio.create_task(partition.ended())
         service.needs(life)
         try:
             with self._database(service):
                 self.back_office.open(partition)
-                service.follow(Subscribe(BILLING, BILLED), Biller(partition).take_in)
+                service.follow(SubscriptionRequest(BILLING, BILLED), BillingEventHandler(partition).take_in)
                 yield
         finally:
             await partition.stop()
@@ -282,14 +286,14 @@ class Inn:
     @asynccontextmanager
     async def _notifications(self, service: Service) -> AsyncIterator[None]:
         """Notifications, which decides what guests are told, and the mailroom that tells them."""
-        async with courier(self.outside, self.data.templates, self.data.mail, self.clock) as send:
+        async with mail_transport(self.outside, self.data.templates, self.data.mail, self.clock) as send:
             with self._database(service, create_outbox) as db:
                 outbox = SqliteOutbox(db, "mail")
                 pause_seconds = lambda attempts: delay_seconds(attempts, random())  # noqa: E731
-                mailroom = Mailroom("mail", outbox, send, pause_seconds, self.clock, service.busy)
-                notifier = NotifierHost(outbox, self.clock, mailroom.hear_of_news)
+                mailroom = OutboxRelay("mail", outbox, send, pause_seconds, self.clock, service.busy)
+                notifier = Notifier(outbox, self.clock, mailroom.hear_of_news)
                 service.answering.update(notifier.answering)
-                service.follow(Subscribe(NOTIFICATIONS, NOTED), notifier.take_in)
+                service.follow(SubscriptionRequest(NOTIFICATIONS, NOTED), notifier.take_in)
                 service.employ(mailroom)
                 try:
                     yield
@@ -304,9 +308,9 @@ class Inn:
             asked = providers(outside, self.data.provider_secret, service.ask, self.clock)
             payments = Payments(self.back_office, asked, self.clock)
             service.answering.update(payments.answering)
-            service.follow(Subscribe("payments", PAID), payments.take_in, portion_events=1)
-            service.follow(Subscribe("archive"), Archive(outside.archive or str(self.data.archive)).take_in)
-            async with Poster(to_loopback=outside.webhooks_to_loopback) as poster:
+            service.follow(SubscriptionRequest("payments", PAID), payments.take_in, portion_events=1)
+            service.follow(SubscriptionRequest("archive"), Archive(outside.archive or str(self.data.archive)).take_in)
+            async with WebhookClient(to_loopback=outside.webhooks_to_loopback) as poster:
                 endpoints, publish = SqliteEndpoints(db), self.bulletin.publish
                 webhooks = Webhooks(endpoints, service, service.logs, poster, self.clock, uuid7, publish)
                 service.answering.update(webhooks.answering)
@@ -327,7 +331,7 @@ class Inn:
     async def _publisher(self, service: Service) -> AsyncIterator[None]:
         broker = publisher(self.outside.broker)
         with self._database(service):
-            service.follow(Subscribe(self._named("broker")), broker.take_in)
+            service.follow(SubscriptionRequest(self._named("broker")), broker.take_in)
             try:
                 yield
             finally:
@@ -351,14 +355,14 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
 
 @asynccontextmanager
 async def running(
-    path: Path, outside: Outside, clock: Callable[[], int] = clock, parts: Collection[str] = ()
-) -> AsyncIterator[Inn]:
+    path: Path, outside: Integrations, clock: Callable[[], int] = clock, parts: Collection[str] = ()
+) -> AsyncIterator[Application]:
     """An inn, or these parts of it, on a data directory; stopped in good order at the end."""
     async with AsyncExitStack() as ends:
         data = DataDirectory(path)
         owned = data.theirs() if parts == [GATEWAY] else data.ours(*parts, patience_seconds=_PATIENCE_SECONDS)
         ends.enter_context(owned if parts else data.ours())
-        inn = Inn(data, outside, clock, parts)
+        inn = Application(data, outside, clock, parts)
         await inn.open(ends)
         yield inn
 
@@ -397,21 +401,21 @@ async def serve(options: argparse.Namespace) -> None:
 
 async def whole(options: argparse.Namespace, keys: Keys | None) -> None:
     """All parts of an inn in this process. Nothing is made where its port is in use."""
-    outside = Outside.chosen(options)
+    outside = Integrations.chosen(options)
     with reserved(options.host, options.port) as sockets:
         begin(options)
         async with running(options.data, outside) as inn:
-            await furnish_once(inn, options)
+            await load_demo_data_once(inn, options)
             async with serving_on(inn.app(keys, HostPolicy.chosen(options)), sockets) as port:
                 await until_stopped(welcome(options, port), inn.ended())
 
 
-async def furnish_once(inn: Inn, options: argparse.Namespace) -> None:
+async def load_demo_data_once(inn: Application, options: argparse.Namespace) -> None:
     """The demo's hotels, where there are none and some are wished for."""
     for line in inn.lines.values():
         await line.found()
     if not options.empty and not any((await inn.desks[RESERVATIONS].positions()).values()):
-        await furnish(inn.desks, inn.services, sys.stderr.isatty())
+        await load_demo_data(inn.desks, inn.services, sys.stderr.isatty())
 
 
 def welcome(options: argparse.Namespace, port: int) -> str:
@@ -429,7 +433,7 @@ def begin(options: argparse.Namespace) -> list[str]:
 
 async def part(options: argparse.Namespace) -> None:
     """One part of an inn, in a process of its own; the others are reached through their doors in the data directory."""
-    parts, outside = [options.part], Outside.chosen(options)
+    parts, outside = [options.part], Integrations.chosen(options)
     if options.part == RESERVATIONS:
         parts = begin(options)
         if options.partition is not None:
@@ -451,7 +455,7 @@ async def made(data: Path) -> None:
 
 
 @asynccontextmanager
-async def entrance(inn: Inn, options: argparse.Namespace) -> AsyncIterator[None]:
+async def entrance(inn: Application, options: argparse.Namespace) -> AsyncIterator[None]:
     """The gateway, where this part is one."""
     if not any(map(is_gateway, inn.parts)):
         yield
@@ -466,7 +470,7 @@ async def supervised_part(name: str, supervised: Supervised) -> None:
     given = json.loads(supervised.greeting)
     options = parsed(given["arguments"])
     options.port = given["port"]
-    async with running(options.data, Outside.chosen(options), parts=[name]) as inn, entrance(inn, options):
+    async with running(options.data, Integrations.chosen(options), parts=[name]) as inn, entrance(inn, options):
         spare_the_collector()
         supervised.ready()
         await first_of(supervised.stopped(), inn.ended())
@@ -475,7 +479,7 @@ async def supervised_part(name: str, supervised: Supervised) -> None:
 async def processes(options: argparse.Namespace, arguments: list[str]) -> None:
     """All parts of an installation, each in a process of its own."""
     data = DataDirectory(options.data)
-    Outside.chosen(options)
+    Integrations.chosen(options)
     if options.keys:
         read_keys(options.keys)
     reservations = begin(options)
@@ -488,8 +492,8 @@ async def processes(options: argparse.Namespace, arguments: list[str]) -> None:
         async with Supervisor(command, greeting) as supervisor:
             await supervisor.start([*reservations, BILLING, NOTIFICATIONS, DELIVERY])
             if options.run is demo:
-                async with running(options.data, Outside(), parts=[GATEWAY]) as inn:
-                    await furnish_once(inn, options)
+                async with running(options.data, Integrations(), parts=[GATEWAY]) as inn:
+                    await load_demo_data_once(inn, options)
             await supervisor.start(gateways(options.workers))
             await until_stopped(welcome(options, options.port), supervisor.failed())
 
@@ -504,9 +508,9 @@ def verify(options: argparse.Namespace) -> None:
         auditors = [Auditor() for _ in range(data.partitions())]
         violations: list[str] = []
         for number, auditor in enumerate(auditors):
-            violations += _audit(data.journal(number), auditor, BOOKING)
+            violations += _audit(data.journal(number), auditor, HOTEL)
         if data.billing.exists():
-            violations += _audit(data.billing, billing, BILLING_TRADE)
+            violations += _audit(data.billing, billing, LEDGER)
     counted = {
         "events": sum(auditor.events for auditor in auditors),
         "hotels": sum(len(auditor.hotels) for auditor in auditors),
@@ -517,7 +521,7 @@ def verify(options: argparse.Namespace) -> None:
         raise CannotRun(f"{len(violations)} violations", EXIT_VIOLATED)
 
 
-def _audit(path: Path, auditor: Auditor | BillingAuditor, trade: Trade) -> list[str]:
+def _audit(path: Path, auditor: Auditor | BillingAuditor, trade: AggregateType) -> list[str]:
     """What is wrong in a journal."""
     journal = SqliteJournal(path)
     try:
@@ -566,7 +570,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise CannotRun("several gateways are several processes: --workers needs --processes")
         elif (work := options.run(options)) is not None:
             run_async(work)
-    except (CannotRun, CannotStart, NoWayOut, CannotListen, DataUnusable, JournalError) as error:
+    except (CannotRun, CannotStart, IntegrationError, CannotListen, DataUnusable, JournalError) as error:
         print(f"innkeeper: {error}", file=sys.stderr)
         return exit_code(error)
     except KeyboardInterrupt:

@@ -1,1 +1,1 @@
-"""Who decides: the desk of a partition, its hotels and their rooms. They talk only by messages, and do no I/O."""
+"""Who decides. Actors talk only by messages, and do no input or output. Imports protocol."""

@@ -1,1 +1,2 @@
-"""What leaves the building: e-mail, webhooks, the archive, brokers."""
+"""Adapters to the outside and nothing else: e-mail, webhooks, brokers, payment providers, the archive. Imports
+protocol."""

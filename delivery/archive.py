@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
-from innkeeper.protocol.cloud_event import cloud_event_json
-from innkeeper.protocol.events import BookingEvent
-from innkeeper.protocol.instants import instant
-from innkeeper.protocol.record import Entry, Recorded
-from innkeeper.protocol.subscribing import Keep, Stalled
+from innkeeper.protocol.codec.cloud_event import cloud_event_json
+from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
+from innkeeper.protocol.ports.subscriptions import Effects, Stalled
+from innkeeper.protocol.reservations.events import BookingEvent
+from innkeeper.protocol.values.instants import instant
 
 _SYNCS_AT_ONCE = 8
 _UNFINISHED = ".part"
@@ -29,7 +29,7 @@ class Archive:
         self._files, root = fsspec.core.url_to_fs(url)
         self._root = root.rstrip("/")
 
-    async def take_in(self, entries: Sequence[Entry]) -> Keep:
+    async def take_in(self, entries: Sequence[LogEntry]) -> Effects:
         """See `protocol.subscribing.Handle`."""
         files = {f"{self._root}/{file_name(record)}": cloud_event_json((seq, record)) for seq, record in entries}
         try:
@@ -51,7 +51,7 @@ class Archive:
             deque(threads.map(sync, files), maxlen=0)
 
 
-def file_name(record: Recorded) -> str:
+def file_name(record: RecordedEvent) -> str:
     """`bookings/{booking}/{yyyy}/{mm}/{dd}/{id}.json`, by the day (UTC) of the event; `hotels/{hotel}/…` where it is of
     no booking."""
     event = record.event

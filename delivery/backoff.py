@@ -4,7 +4,7 @@ import re
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-from innkeeper.protocol.limits import retry_after_seconds_max, retry_seconds_first, retry_seconds_max
+from innkeeper.protocol.values.limits import retry_after_seconds_max, retry_seconds_first, retry_seconds_max
 
 _GROWTH = 3
 _STEPS_MAX = 20  # by then any step is past the longest

@@ -3,27 +3,27 @@
 from collections.abc import Collection, Mapping
 
 from aiohttp import web
-from innkeeper.http import asyncapi, openapi
-from innkeeper.http.back_office import SERVICES
-from innkeeper.http.billing import PROVIDERS
-from innkeeper.http.handlers import ASYNCAPI, DESK, DESKS, LOGS, OPENAPI, STREAM, VIEWS, show_page_part
+from innkeeper.http.api import asyncapi, openapi
+from innkeeper.http.api.billing import PROVIDERS
+from innkeeper.http.api.reservations import ASYNCAPI, DESK, DESKS, LOGS, OPENAPI, STREAM, VIEWS, show_page_part
+from innkeeper.http.api.routes import ROUTES
+from innkeeper.http.api.subscribers import SERVICES
 from innkeeper.http.keys import Keys, require
 from innkeeper.http.live_stream import LiveStream
 from innkeeper.http.metrics import Metrics
 from innkeeper.http.origin_check import HostPolicy, check_origins
 from innkeeper.http.problems import METRICS, guard
-from innkeeper.http.routes import ROUTES
-from innkeeper.protocol.asking import Desk, Services, Source
-from innkeeper.protocol.contexts import RESERVATIONS
-from innkeeper.protocol.limits import body_bytes_max
-from innkeeper.protocol.subscribing import Log
-from innkeeper.protocol.views import Views
+from innkeeper.protocol.ports.message_bus import CommitStream, MessageBus, Services
+from innkeeper.protocol.ports.subscriptions import EventLog
+from innkeeper.protocol.ports.views import Views
+from innkeeper.protocol.values.contexts import RESERVATIONS
+from innkeeper.protocol.values.limits import body_bytes_max
 
 
 def make_app(
-    desks: Mapping[str, Desk],
-    sources: Mapping[str, Source],
-    logs: Mapping[str, Log],
+    desks: Mapping[str, MessageBus],
+    sources: Mapping[str, CommitStream],
+    logs: Mapping[str, EventLog],
     views: Views,
     services: Services,
     keys: Keys | None = None,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
-from innkeeper.http.command_line import CannotRun
-from innkeeper.http.parsing import Malformed
+from innkeeper.http.api.parsing import Malformed
+from innkeeper.http.commands.command_line import CannotRun
 from innkeeper.http.problems import Handler
 
 BY: web.RequestKey[str] = web.RequestKey("by", str)

@@ -18,12 +18,13 @@ from random import randint
 
 import msgspec
 from aiohttp import web
-from innkeeper.protocol import limits, wire
-from innkeeper.protocol.asking import Source
-from innkeeper.protocol.cloud_event import cloud_event_json
-from innkeeper.protocol.record import Recorded
-from innkeeper.protocol.refusals import Refused, Unavailable
-from innkeeper.protocol.subscribing import Log
+from innkeeper.protocol.codec import wire
+from innkeeper.protocol.codec.cloud_event import cloud_event_json
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.messages.refusals import Refused, Unavailable
+from innkeeper.protocol.ports.message_bus import CommitStream
+from innkeeper.protocol.ports.subscriptions import EventLog
+from innkeeper.protocol.values import limits
 
 _RING_EVENTS = 4_096
 _PORTION_EVENTS = 200
@@ -34,24 +35,24 @@ _RETRY_MILLISECONDS = (1_000, 4_000)  # anywhere between, so that not all come b
 _HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
-Positions = tuple[int, ...]
+LogPositions = tuple[int, ...]
 """One in each log, in the order of the stream's logs."""
 
 
-class Told:
+class RenderedEvent:
     """An event at its position in its log, one of those that were told together; it is looked at and rendered when
     first asked for."""
 
     __slots__ = ("_data", "_place", "_records", "position")
 
-    def __init__(self, position: int, records: Sequence[Recorded], place: int) -> None:
+    def __init__(self, position: int, records: Sequence[RecordedEvent], place: int) -> None:
         self.position = position
         self._records = records
         self._place = place
         self._data: bytes | None = None
 
     @property
-    def record(self) -> Recorded:
+    def record(self) -> RecordedEvent:
         """The event."""
         return self._records[self._place]
 
@@ -63,23 +64,23 @@ class Told:
         return self._data
 
 
-class Ring:
+class RecentRenderedEvents:
     """The newest events of one log, and the way to the older ones."""
 
-    def __init__(self, log: Log, position: int) -> None:
+    def __init__(self, log: EventLog, position: int) -> None:
         self.position = position
         self._log = log
-        self._ring: deque[Told] = deque(maxlen=_RING_EVENTS)
+        self._ring: deque[RenderedEvent] = deque(maxlen=_RING_EVENTS)
 
-    def hear(self, position: int, records: Sequence[Recorded]) -> None:
+    def hear(self, position: int, records: Sequence[RecordedEvent]) -> None:
         """What was committed just now, up to this position."""
         if position - len(records) != self.position:  # what is between stands in the log
             self._ring.clear()
         first = position - len(records) + 1
-        self._ring.extend(Told(first + place, records, place) for place in range(len(records)))
+        self._ring.extend(RenderedEvent(first + place, records, place) for place in range(len(records)))
         self.position = position
 
-    async def portion(self, after: int) -> list[Told]:
+    async def portion(self, after: int) -> list[RenderedEvent]:
         """The next events behind a position: from the ring, or where it no longer reaches back so far, the journal."""
         if after >= self.position:
             return []
@@ -87,7 +88,7 @@ class Ring:
             start = after + 1 - self._ring[0].position
             return list(islice(self._ring, start, start + _PORTION_EVENTS))
         entries = await asyncio.to_thread(self._log.read, after, _PORTION_EVENTS)
-        return [Told(position, (record,), 0) for position, record in entries]
+        return [RenderedEvent(position, (record,), 0) for position, record in entries]
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -96,7 +97,7 @@ class Wish(msgspec.Struct, frozen=True):
     hotel: str | None = None
     types: tuple[str, ...] = ()
 
-    def grants(self, record: Recorded) -> bool:
+    def grants(self, record: RecordedEvent) -> bool:
         """Is this event wished for?"""
         if self.hotel is not None and record.hotel != self.hotel:
             return False
@@ -106,12 +107,12 @@ class Wish(msgspec.Struct, frozen=True):
 class LiveStream:
     """All who listen. Everything here runs in the event loop's thread."""
 
-    def __init__(self, sources: Mapping[str, Source], logs: Mapping[str, Log]) -> None:
+    def __init__(self, sources: Mapping[str, CommitStream], logs: Mapping[str, EventLog]) -> None:
         """Each log is heard at the source of the same name."""
         self._logs = [*logs]
-        self._rings = [Ring(log, sources[name].position) for name, log in logs.items()]
+        self._rings = [RecentRenderedEvents(log, sources[name].position) for name, log in logs.items()]
         self._woken = self.positions
-        self._waiting: dict[str | None, dict[tuple[str, ...], list[asyncio.Future[Positions]]]] = {}
+        self._waiting: dict[str | None, dict[tuple[str, ...], list[asyncio.Future[LogPositions]]]] = {}
         self._news: dict[str | None, set[str]] = {}
         self._round_planned = self._closing = self._missed = False
         self.listeners = 0
@@ -124,11 +125,11 @@ class LiveStream:
         return dict(zip(self._logs, self.positions, strict=True))
 
     @property
-    def positions(self) -> Positions:
+    def positions(self) -> LogPositions:
         """Where the logs end."""
         return tuple(ring.position for ring in self._rings)
 
-    def _hear(self, ring: Ring, position: int, records: Sequence[Recorded]) -> None:
+    def _hear(self, ring: RecentRenderedEvents, position: int, records: Sequence[RecordedEvent]) -> None:
         if position - len(records) != ring.position:  # who knows for whom that was, which stands in the log only
             self._missed = True
         ring.hear(position, records)
@@ -143,7 +144,7 @@ class LiveStream:
         self._wake([(news, self.positions) for wishes in self._waiting.values() for n in wishes.values() for news in n])
 
     async def serve(
-        self, request: web.Request, wish: Wish, after: Positions, headers: dict[str, str]
+        self, request: web.Request, wish: Wish, after: LogPositions, headers: dict[str, str]
     ) -> web.StreamResponse:
         """Tell this client all that it wishes to hear behind these positions, until it leaves or reads too slowly."""
         if self.listeners >= limits.listeners_max:
@@ -163,7 +164,7 @@ class LiveStream:
             self.listeners -= 1
         return response
 
-    async def _tell_all(self, response: web.StreamResponse, wish: Wish, after: Positions) -> None:
+    async def _tell_all(self, response: web.StreamResponse, wish: Wish, after: LogPositions) -> None:
         body = b"retry: %d\nid: %b\n\n" % (randint(*_RETRY_MILLISECONDS), _id(after))
         now = asyncio.get_running_loop().time
         told_at = now()
@@ -181,7 +182,7 @@ class LiveStream:
             else:
                 after, body = await self._wait(wish, after)
 
-    async def _portion(self, after: Positions, turn: int) -> tuple[list[Told], int]:
+    async def _portion(self, after: LogPositions, turn: int) -> tuple[list[RenderedEvent], int]:
         """The next events behind these positions, and of which log they are; the logs take turns."""
         for _ in self._rings:
             turn = (turn + 1) % len(self._rings)
@@ -190,10 +191,10 @@ class LiveStream:
                 return portion, turn
         return [], turn
 
-    async def _wait(self, wish: Wish, after: Positions) -> tuple[Positions, bytes]:
+    async def _wait(self, wish: Wish, after: LogPositions) -> tuple[LogPositions, bytes]:
         """Wait for news; from where to go on, and a heartbeat if there was none for long. A position moves on over what
         this listener had no part in: all that was told to others while it slept."""
-        news: asyncio.Future[Positions] = asyncio.get_running_loop().create_future()
+        news: asyncio.Future[LogPositions] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(wish.hotel, {}).setdefault(wish.types, []).append(news)
         try:
             async with asyncio.timeout(limits.heartbeat_seconds):
@@ -207,7 +208,7 @@ class LiveStream:
                 self._forget(wish.hotel, wish.types)
             return after, _heartbeat(after)
 
-    def _forget(self, hotel: str | None, types: tuple[str, ...]) -> list[asyncio.Future[Positions]]:
+    def _forget(self, hotel: str | None, types: tuple[str, ...]) -> list[asyncio.Future[LogPositions]]:
         """Nobody waits for this any more; who did."""
         wishes = self._waiting.get(hotel, {})
         waited = wishes.pop(types, [])
@@ -231,7 +232,7 @@ class LiveStream:
         if self._news:
             self._plan_round()
 
-    def _due(self) -> list[tuple[asyncio.Future[Positions], Positions]]:
+    def _due(self) -> list[tuple[asyncio.Future[LogPositions], LogPositions]]:
         """Whoever waits for what is new, each with the positions up to which nothing was for it."""
         since, self._woken = self._woken, self.positions
         happened, self._news = self._news, {}
@@ -248,7 +249,7 @@ class LiveStream:
         ]
         return [(news, since) for hotel, types in granted for news in self._forget(hotel, types)]
 
-    def _wake(self, due: list[tuple[asyncio.Future[Positions], Positions]]) -> None:
+    def _wake(self, due: list[tuple[asyncio.Future[LogPositions], LogPositions]]) -> None:
         """Some at a time, so that bookings come in between."""
         for news, since in due[:_LISTENERS_AT_ONCE]:
             if not news.done():
@@ -257,7 +258,7 @@ class LiveStream:
             asyncio.get_running_loop().call_soon(self._wake, due[_LISTENERS_AT_ONCE:])
 
 
-def _messages(portion: list[Told], wish: Wish, after: Positions, log: int) -> tuple[bytes, Positions]:
+def _messages(portion: list[RenderedEvent], wish: Wish, after: LogPositions, log: int) -> tuple[bytes, LogPositions]:
     """Those of these events of a log that are wished for, as messages, and the positions behind all of them."""
     before, behind = after[:log], after[log + 1 :]
     body = b"".join(
@@ -270,15 +271,15 @@ def _messages(portion: list[Told], wish: Wish, after: Positions, log: int) -> tu
     return body, (*before, portion[-1].position, *behind)
 
 
-def _furthest(one: Positions, other: Positions) -> Positions:
+def _furthest(one: LogPositions, other: LogPositions) -> LogPositions:
     return tuple(map(max, one, other))
 
 
-def _id(after: Positions) -> bytes:
+def _id(after: LogPositions) -> bytes:
     """The positions as a client sends them back: `1234.56`."""
     return ".".join(map(str, after)).encode()
 
 
-def _heartbeat(after: Positions) -> bytes:
+def _heartbeat(after: LogPositions) -> bytes:
     """A sign of life, from which a browser learns where it would go on."""
     return b": still here\nid: %b\n\n" % _id(after)

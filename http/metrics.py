@@ -8,9 +8,9 @@ from contextlib import suppress
 
 from aiohttp import web
 from innkeeper.http.live_stream import LiveStream
-from innkeeper.protocol.asking import Desk, Services
-from innkeeper.protocol.refusals import Refused
-from innkeeper.protocol.subscribing import ListSubscribers, SubscribersReply, SubscriberState
+from innkeeper.protocol.messages.refusals import Refused
+from innkeeper.protocol.ports.message_bus import MessageBus, Services
+from innkeeper.protocol.ports.subscriptions import ListSubscribers, SubscribersReply, SubscriberState
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -39,7 +39,7 @@ class Tally:
 class Metrics(Collector):
     """All figures of this process."""
 
-    def __init__(self, desk: Desk, stream: LiveStream, services: Services) -> None:
+    def __init__(self, desk: MessageBus, stream: LiveStream, services: Services) -> None:
         self._desk = desk
         self._stream = stream
         self._services = services

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
+from innkeeper.http.api.parsing import Malformed
 from innkeeper.http.host_names import (
     DEFAULT_PORTS,
     Authority,
@@ -25,7 +26,6 @@ from innkeeper.http.host_names import (
     is_loopback,
     origin_of,
 )
-from innkeeper.http.parsing import Malformed
 from innkeeper.http.problems import Handler
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -10,11 +10,12 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+from innkeeper.http.api.parsing import Malformed
+from innkeeper.http.api.resources import Problem
 from innkeeper.http.metrics import Metrics
-from innkeeper.http.parsing import Malformed
-from innkeeper.http.resources import Problem
-from innkeeper.protocol import limits, refusals
-from innkeeper.protocol.refusals import FieldError, Refusal, Refused
+from innkeeper.protocol.messages import refusals
+from innkeeper.protocol.messages.refusals import FieldError, Refusal, Refused
+from innkeeper.protocol.values import limits
 
 logger = logging.getLogger(__name__)
 

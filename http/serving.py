@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 
 from aiohttp import web
-from innkeeper.protocol import limits
+from innkeeper.protocol.values import limits
 
 
 class CannotListen(Exception):

@@ -1,1 +1,1 @@
-"""What is remembered: the journal, its snapshots, and the read models that follow it."""
+"""What is remembered: the data directory, the engines, and the proofs of what they hold. Imports protocol."""

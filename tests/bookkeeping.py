@@ -4,23 +4,26 @@ from datetime import date
 from itertools import count
 from typing import Any
 
-from innkeeper.actors.rules.audit import due_events
-from innkeeper.actors.rules.billing import decisions as billing
-from innkeeper.actors.rules.billing.answers import answer
-from innkeeper.actors.rules.billing.state import LedgerState
-from innkeeper.actors.rules.billing.state import evolve as enter
-from innkeeper.actors.rules.decisions import Stamp, decide
-from innkeeper.actors.rules.state import HotelState, evolve
-from innkeeper.protocol import billing_commands, billing_queries, commands, events, wire
-from innkeeper.protocol.billing_replies import BillReply, InvoiceReply, PaymentReply
-from innkeeper.protocol.billing_terms import BillingPlan, ChargeKind, PartyPlan, TaxPlan
-from innkeeper.protocol.booking import Booking
-from innkeeper.protocol.commands import BookingChange, Command
-from innkeeper.protocol.folio import Bill, FolioLine, Invoice, Payment
-from innkeeper.protocol.money import Money, render
-from innkeeper.protocol.queries import Query
-from innkeeper.protocol.record import Recorded
-from innkeeper.protocol.replies import BookingReply, Reply
+from innkeeper.actors.billing.rules import decisions as billing
+from innkeeper.actors.billing.rules.answers import answer
+from innkeeper.actors.billing.rules.state import LedgerState
+from innkeeper.actors.billing.rules.state import evolve as enter
+from innkeeper.actors.reservations.rules.audit import due_events
+from innkeeper.actors.reservations.rules.decisions import CommandContext, decide
+from innkeeper.actors.reservations.rules.state import HotelState, evolve
+from innkeeper.protocol.billing import commands as billing_commands
+from innkeeper.protocol.billing import queries as billing_queries
+from innkeeper.protocol.billing.folio import Bill, FolioLine, Invoice, Payment
+from innkeeper.protocol.billing.replies import BillReply, InvoiceReply, PaymentReply
+from innkeeper.protocol.billing.terms import BillingPlan, ChargeKind, PartyPlan, TaxPlan
+from innkeeper.protocol.codec import wire
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.reservations import commands, events
+from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.commands import BookingChange, Command
+from innkeeper.protocol.reservations.queries import Query
+from innkeeper.protocol.reservations.replies import BookingReply, Reply
+from innkeeper.protocol.values.money import Money, render
 from reception import HOTEL, NOON, night, plan, request
 
 VAT = TaxPlan(code="VAT6", name="VAT 6 %", applies_to=(ChargeKind.ROOM, ChargeKind.FEE), rate=600, included=True)
@@ -42,8 +45,8 @@ class Books:
         self.at = NOON
         self.hotel = HotelState()
         self.ledger = LedgerState()
-        self.happened: list[Recorded] = []
-        self.records: list[Recorded] = []
+        self.happened: list[RecordedEvent] = []
+        self.records: list[RecordedEvent] = []
         self._ids = (f"id-{number}" for number in count())
         self.say(commands.OpenHotel(HOTEL, plan({"DBL": 3, "SUI": 2})))
         if taxes or more:
@@ -54,8 +57,8 @@ class Books:
         plan = BillingPlan(seller=PartyPlan("Seaside Ltd", ("1 Beach Road", "Lisbon"), "PT500"), taxes=taxes, **more)
         self.enter(billing_commands.ChangeBillingTerms(HOTEL, plan))
 
-    def stamp(self) -> Stamp:
-        return Stamp(self.at, next(self._ids))
+    def stamp(self) -> CommandContext:
+        return CommandContext(self.at, next(self._ids))
 
     def say(self, command: Command) -> Reply:
         """Something at the front desk; the ledger hears of it."""
@@ -65,16 +68,16 @@ class Books:
 
     def happen(self, done: tuple[events.Event, ...]) -> None:
         for event in done:
-            record = Recorded(HOTEL, self.hotel.seq + 1, self.at, "tester", "request", "cause", event)
+            record = RecordedEvent(HOTEL, self.hotel.seq + 1, self.at, "tester", "request", "cause", event)
             evolve(self.hotel, record)
             self.happened.append(record)
             self.hear(record)
 
-    def hear(self, record: Recorded) -> list[events.Event]:
+    def hear(self, record: RecordedEvent) -> list[events.Event]:
         """Tell the ledger of an event of reservations; what follows."""
         before = len(self.records)
-        told = wire.decode(wire.encode(billing_commands.HearOf(HOTEL, record)))
-        assert isinstance(told, billing_commands.HearOf)
+        told = wire.decode(wire.encode(billing_commands.ApplyReservationEvent(HOTEL, record)))
+        assert isinstance(told, billing_commands.ApplyReservationEvent)
         self.enter(told)
         return [followed.event for followed in self.records[before:]]
 
@@ -84,7 +87,7 @@ class Books:
         for event in decision.events:
             read = wire.decode_event(wire.event_type(event), wire.encode_fields(event))
             cause = decision.cause or "command"
-            record = Recorded(HOTEL, self.ledger.seq + 1, self.at, "tester", "request", cause, read)
+            record = RecordedEvent(HOTEL, self.ledger.seq + 1, self.at, "tester", "request", cause, read)
             enter(self.ledger, record)
             self.records.append(record)
         return decision.reply(self.ledger)

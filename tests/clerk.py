@@ -4,14 +4,14 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-from innkeeper.actors.heard import HeardLog
-from innkeeper.actors.subscriber import Subscriber
-from innkeeper.protocol.contexts import RESERVATIONS
-from innkeeper.protocol.events import BookingPinned, Event
-from innkeeper.protocol.record import Entry, Recorded
-from innkeeper.protocol.refusals import Refused, Unavailable
-from innkeeper.protocol.subscribing import Keep, Stalled, Subscribe
-from innkeeper.storage.cursors import SqliteCursor, open_service
+from innkeeper.actors.subscriptions.recent_events import RecentEvents
+from innkeeper.actors.subscriptions.subscriber import Subscriber
+from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
+from innkeeper.protocol.messages.refusals import Refused, Unavailable
+from innkeeper.protocol.ports.subscriptions import Effects, Stalled, SubscriptionRequest
+from innkeeper.protocol.reservations.events import BookingPinned, Event
+from innkeeper.protocol.values.contexts import RESERVATIONS
+from innkeeper.storage.sqlite.cursors import SqliteCursor, open_service
 
 SECOND = 1_000_000
 
@@ -20,13 +20,13 @@ class Story:
     """A log that grows, as a list."""
 
     def __init__(self) -> None:
-        self.entries: list[Entry] = []
+        self.entries: list[LogEntry] = []
         self.refusals = 0  # so many readers are sent away first
 
-    def happen(self, hotel: str, event: Event) -> Entry:
+    def happen(self, hotel: str, event: Event) -> LogEntry:
         """One more event."""
         seq = sum(record.hotel == hotel for _, record in self.entries) + 1
-        self.entries.append((len(self.entries) + 1, Recorded(hotel, seq, 0, "", "", "", event)))
+        self.entries.append((len(self.entries) + 1, RecordedEvent(hotel, seq, 0, "", "", "", event)))
         return self.entries[-1]
 
     @property
@@ -34,7 +34,7 @@ class Story:
         """See `protocol.subscribing.Log`."""
         return len(self.entries)
 
-    def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[Entry]:
+    def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
         """See `protocol.subscribing.Log`."""
         if self.refusals:
             self.refusals -= 1
@@ -66,11 +66,11 @@ class Clerk:
         self.hear(())
 
     def _subscriber(self) -> Subscriber:
-        self.log = HeardLog(self.story)
-        cursor = SqliteCursor(self._db, Subscribe("clerk", self._types), RESERVATIONS, self.log)
+        self.log = RecentEvents(self.story)
+        cursor = SqliteCursor(self._db, SubscriptionRequest("clerk", self._types), RESERVATIONS, self.log)
         return Subscriber([cursor], self._take_in, lambda: self.at)
 
-    async def _take_in(self, entries: Sequence[Entry]) -> Keep:
+    async def _take_in(self, entries: Sequence[LogEntry]) -> Effects:
         if self.away:
             raise Stalled("the destination is away")
         for _, record in entries:
@@ -79,13 +79,13 @@ class Clerk:
                 raise ValueError(f"cannot read {record.id}")
         return lambda: self._keep(entries)
 
-    def _keep(self, entries: Sequence[Entry]) -> None:
+    def _keep(self, entries: Sequence[LogEntry]) -> None:
         for _, record in entries:
             self._db.execute("INSERT INTO book VALUES (?, ?)", (record.id, record.hotel))
         if self.disk_full:
             raise sqlite3.OperationalError("database or disk is full")
 
-    def hear(self, records: Sequence[Recorded]) -> None:
+    def hear(self, records: Sequence[RecordedEvent]) -> None:
         """Let it know of the newest events."""
         self.log.hear(len(self.story.entries), records)
         self.subscriber.wake()

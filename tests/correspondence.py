@@ -4,8 +4,8 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
-from innkeeper.protocol.instants import microseconds
-from innkeeper.protocol.notices import HotelFacts, Notice, NoticeKind, Recipient, StayFacts
+from innkeeper.protocol.notifications.notices import HotelFacts, Notice, NoticeKind, Recipient, StayFacts
+from innkeeper.protocol.values.instants import microseconds
 
 HOTEL = HotelFacts("seaside", "Seaside Lodge", "Europe/Lisbon", "EUR", "15:00", "11:00")
 STAY = StayFacts(guest="Ana Sousa", room_type="Double with balcony", arrival=date(2026, 7, 2),

@@ -17,10 +17,10 @@ from types import ModuleType
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from innkeeper.http.handlers import STREAM
+from innkeeper.http.api.reservations import STREAM
 from innkeeper.http.keys import Keys
 from innkeeper.http.origin_check import HostPolicy
-from innkeeper.protocol.journal import Fenced
+from innkeeper.protocol.ports.journal import Fenced
 from reception import NOON, TODAY, night
 
 PROBLEM_FIELDS = {"type", "title", "status", "detail", "code", "errors", "request_id"}

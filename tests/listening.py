@@ -4,18 +4,18 @@ from itertools import count
 from typing import Any
 
 import msgspec
-from innkeeper.actors.rules.audit import due_events
-from innkeeper.actors.rules.decisions import Stamp, decide
-from innkeeper.actors.rules.notices import KnownBooking, KnownHotel, take_in
-from innkeeper.actors.rules.state import HotelState, evolve
-from innkeeper.protocol import commands, events
-from innkeeper.protocol.billing_events import PaymentRecorded
-from innkeeper.protocol.booking import Booking, Contact
-from innkeeper.protocol.commands import BookingChange
-from innkeeper.protocol.folio import FolioLine, LineKind
-from innkeeper.protocol.notices import Notice
-from innkeeper.protocol.record import Recorded
-from innkeeper.protocol.replies import BookingReply
+from innkeeper.actors.notifications.rules.notices import KnownBooking, KnownHotel, take_in
+from innkeeper.actors.reservations.rules.audit import due_events
+from innkeeper.actors.reservations.rules.decisions import CommandContext, decide
+from innkeeper.actors.reservations.rules.state import HotelState, evolve
+from innkeeper.protocol.billing.events import PaymentRecorded
+from innkeeper.protocol.billing.folio import FolioLine, LineKind
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.notifications.notices import Notice
+from innkeeper.protocol.reservations import commands, events
+from innkeeper.protocol.reservations.booking import Booking, Contact
+from innkeeper.protocol.reservations.commands import BookingChange
+from innkeeper.protocol.reservations.replies import BookingReply
 from reception import HOTEL, NOON, night, plan, request
 
 HOUR = 3_600 * 1_000_000
@@ -33,23 +33,23 @@ class House:
         self.bookings: dict[str, KnownBooking] = {}
         self.told: list[Notice] = []
         self.due: dict[str, Notice] = {}
-        self.records: list[Recorded] = []
+        self.records: list[RecordedEvent] = []
         self._ids = (f"id-{number}" for number in count())
         self.say(commands.OpenHotel(HOTEL, plan({"DBL": 3, "SUI": 2}, **more)))
 
     def say(self, command: commands.Command) -> list[Notice]:
         """Do it; what notifications says, at once or for later."""
-        return self.happen(decide(self.state, command, Stamp(self.at, next(self._ids))).events)
+        return self.happen(decide(self.state, command, CommandContext(self.at, next(self._ids))).events)
 
     def happen(self, done: tuple[events.Event, ...]) -> list[Notice]:
         return [notice for event in done for notice in self._take_in(event)]
 
     def _take_in(self, event: events.Event) -> tuple[Notice, ...]:
-        record = Recorded(HOTEL, self.state.seq + 1, self.at, "tester", "request", "cause", event)
+        record = RecordedEvent(HOTEL, self.state.seq + 1, self.at, "tester", "request", "cause", event)
         evolve(self.state, record)
         return self.hear(record)
 
-    def hear(self, record: Recorded) -> tuple[Notice, ...]:
+    def hear(self, record: RecordedEvent) -> tuple[Notice, ...]:
         """What notifications says because of an event."""
         event = record.event
         self.records.append(record)
@@ -72,7 +72,7 @@ class House:
         """Billing has money for a booking."""
         line = FolioLine(id=1, kind=LineKind.PAYMENT, business_date=night(0), amount=-units, payment="p")
         paid = PaymentRecorded(booking, 1, "p", "cash", line)
-        return self.hear(Recorded(HOTEL, seq, self.at, "tester", "request", "cause", paid))
+        return self.hear(RecordedEvent(HOTEL, seq, self.at, "tester", "request", "cause", paid))
 
     def pass_time(self, microseconds: int) -> None:
         """Let time pass, and holds run out."""
@@ -81,7 +81,7 @@ class House:
 
     def book(self, arrival: int = 30, nights: int = 2, guest: Contact = ANN, **more: Any) -> Booking:
         command = commands.Book(HOTEL, msgspec.structs.replace(request(arrival, nights, **more), guest=guest))
-        decision = decide(self.state, command, Stamp(self.at, next(self._ids)))
+        decision = decide(self.state, command, CommandContext(self.at, next(self._ids)))
         self.happen(decision.events)
         reply = decision.reply(self.state)
         assert isinstance(reply, BookingReply)

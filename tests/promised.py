@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 from front_desk import Answered
-from innkeeper.http.openapi import document
+from innkeeper.http.api.openapi import document
 from jsonschema import Draft202012Validator
 
 DOCUMENT = msgspec.json.decode(msgspec.json.encode(document()))

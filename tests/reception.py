@@ -7,16 +7,16 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from innkeeper.actors.host import Host
-from innkeeper.protocol.asking import Answer, Asked
-from innkeeper.protocol.booking import Booking, Contact
-from innkeeper.protocol.commands import Book, BookingRequest, Command, HotelPlan, OpenHotel, RoomTypeOffer
-from innkeeper.protocol.journal import Journal
-from innkeeper.protocol.money import Money
-from innkeeper.protocol.queries import Query
-from innkeeper.protocol.refusals import Refusal
-from innkeeper.protocol.replies import BookingReply, Reply
-from innkeeper.storage.journal import SqliteJournal
+from innkeeper.actors.partition.host import Host
+from innkeeper.protocol.messages.refusals import Refusal
+from innkeeper.protocol.ports.journal import Journal
+from innkeeper.protocol.ports.message_bus import Envelope, Result
+from innkeeper.protocol.reservations.booking import Booking, Contact
+from innkeeper.protocol.reservations.commands import Book, BookingRequest, Command, HotelPlan, OpenHotel, RoomTypeOffer
+from innkeeper.protocol.reservations.queries import Query
+from innkeeper.protocol.reservations.replies import BookingReply, Reply
+from innkeeper.protocol.values.money import Money
+from innkeeper.storage.sqlite.journal import SqliteJournal
 
 TODAY = date(2026, 6, 1)
 NOON = 1_780_315_200_000_000  # 2026-06-01 12:00 UTC, in microseconds
@@ -65,9 +65,9 @@ class Reception:
         self.at += round(seconds * 1_000_000)
         self.host.handle([])
 
-    def answer(self, message: Command | Query, key: str | None = None, if_version: int | None = None) -> Answer:
+    def answer(self, message: Command | Query, key: str | None = None, if_version: int | None = None) -> Result:
         """Say one thing."""
-        return self.host.handle([Asked(message, key, "request", "tester", if_version)])[0]
+        return self.host.handle([Envelope(message, key, "request", "tester", if_version)])[0]
 
     def say(self, message: Command | Query, key: str | None = None, if_version: int | None = None) -> Reply | Refusal:
         """Say one thing; the reply or refusal."""
@@ -77,7 +77,7 @@ class Reception:
         """Say several things at once, in one batch."""
         return [
             answer.answer
-            for answer in self.host.handle([Asked(message, None, "request", "tester") for message in messages])
+            for answer in self.host.handle([Envelope(message, None, "request", "tester") for message in messages])
         ]
 
     def open(self, rooms: dict[str, int] | None = None, hotel: str = HOTEL, **more: Any) -> None:

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import pytest
 from bookkeeping import Books
-from innkeeper.actors.rules.billing.state import describe
-from innkeeper.protocol.refusals import Invalid, NotAllowed, NotFound, Refused
+from innkeeper.actors.billing.rules.state import describe
+from innkeeper.protocol.messages.refusals import Invalid, NotAllowed, NotFound, Refused
 
 
 @contextmanager

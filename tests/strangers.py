@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-from innkeeper.delivery.posting import Outcome, Poster
-from innkeeper.delivery.signing import fresh_secret
+from innkeeper.delivery.webhooks.client import Outcome, WebhookClient
+from innkeeper.delivery.webhooks.signing import fresh_secret
 
 LOOPS: list[Callable[[], asyncio.AbstractEventLoop]] = [asyncio.new_event_loop]
 try:
@@ -126,14 +126,14 @@ async def never(known: Stranger, reader: asyncio.StreamReader, writer: asyncio.S
     await reader.read()
 
 
-async def post(poster: Poster, url: str, body: bytes = BODY) -> Outcome:
+async def post(poster: WebhookClient, url: str, body: bytes = BODY) -> Outcome:
     """Post one message now."""
     return await poster.post(url, SECRETS, MESSAGE, int(time.time()), body)
 
 
 async def outcome_with(manners: Manners) -> tuple[Outcome, Stranger]:
     """What comes of posting to someone with such manners; afterwards the poster still serves everyone else."""
-    async with Poster(to_loopback=True) as poster:
+    async with WebhookClient(to_loopback=True) as poster:
         async with stranger(manners) as known:
             outcome = await post(poster, known.url())
         async with stranger(answering(answer(204))) as polite:

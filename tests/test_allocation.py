@@ -4,8 +4,8 @@ from itertools import product
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from innkeeper.actors.rules.allocation import Plan, Wanted, allocate
-from innkeeper.actors.rules.calendar import Calendar, Claimed
+from innkeeper.actors.reservations.rules.allocation import Plan, Wanted, allocate
+from innkeeper.actors.reservations.rules.calendar import Calendar, Claimed
 
 ORIGIN = 739_000
 NIGHTS = 9

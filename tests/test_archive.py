@@ -10,17 +10,19 @@ import fsspec
 import pytest
 from front_desk import FrontDesk, front_desk, of_reservations, path_of
 from innkeeper.delivery.archive import Archive, file_name
-from innkeeper.protocol.events import BookingPinned, BusinessDateRolled
-from innkeeper.protocol.record import Entry, Recorded
-from innkeeper.protocol.subscribing import Stalled
+from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
+from innkeeper.protocol.ports.subscriptions import Stalled
+from innkeeper.protocol.reservations.events import BookingPinned, BusinessDateRolled
 from patience import wait_until
 
 DAY = 86_400_000_000
 
 
-def entry(position: int = 1) -> Entry:
+def entry(position: int = 1) -> LogEntry:
     """A booking is pinned, on the second day of 1970."""
-    return position, Recorded("kestrel-inn", position, DAY, "ann", "request", "command", BookingPinned("b-1", "101"))
+    return position, RecordedEvent(
+        "kestrel-inn", position, DAY, "ann", "request", "command", BookingPinned("b-1", "101")
+    )
 
 
 def files(folder: Path) -> dict[str, Any]:
@@ -32,7 +34,7 @@ def files(folder: Path) -> dict[str, Any]:
 def test_a_file_is_named_after_its_booking_its_day_and_its_event() -> None:
     _, record = entry(7)
     assert file_name(record) == "bookings/b-1/1970/01/02/kestrel-inn:7.json"
-    rolled = Recorded("kestrel-inn", 8, 0, "", "", "", BusinessDateRolled(date(2026, 1, 1), date(2026, 1, 2)))
+    rolled = RecordedEvent("kestrel-inn", 8, 0, "", "", "", BusinessDateRolled(date(2026, 1, 1), date(2026, 1, 2)))
     assert file_name(rolled) == "hotels/kestrel-inn/1970/01/01/kestrel-inn:8.json"
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 from front_desk import front_desk
-from innkeeper.http.asyncapi import document
-from innkeeper.protocol import wire
-from innkeeper.protocol.cloud_event import cloud_event_json
-from innkeeper.protocol.record import Recorded
+from innkeeper.http.api.asyncapi import document
+from innkeeper.protocol.codec import wire
+from innkeeper.protocol.codec.cloud_event import cloud_event_json
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
@@ -65,7 +65,7 @@ def test_every_event_has_a_message_and_a_schema_of_its_own() -> None:
 @pytest.mark.parametrize("line", GOLDEN, ids=[line.split()[0] for line in GOLDEN])
 def test_an_event_written_long_ago_is_what_the_document_says_today(line: str) -> None:
     old, body = line.split()
-    record = Recorded("seaside", 7, 1, "ann", "request", "command", wire.decode_event(old, bytes.fromhex(body)))
+    record = RecordedEvent("seaside", 7, 1, "ann", "request", "command", wire.decode_event(old, bytes.fromhex(body)))
     told = json.loads(cloud_event_json((7, record)))
     check = payload_of(told["type"])
     check.validate(told)

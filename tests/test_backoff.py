@@ -7,11 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from innkeeper.delivery.backoff import delay_seconds, retry_after_seconds
-from innkeeper.protocol.limits import (
-    retry_after_seconds_max,
-    retry_seconds_first,
-    retry_seconds_max,
-)
+from innkeeper.protocol.values.limits import retry_after_seconds_max, retry_seconds_first, retry_seconds_max
 
 ATTEMPTS = st.integers(1, 10**9)
 CHANCES = st.floats(0, 1, exclude_max=True)

@@ -2,13 +2,13 @@
 
 import pytest
 from bookkeeping import CITY, SERVICE, VAT, VAT_FOOD, Books, eur
-from innkeeper.protocol import limits
-from innkeeper.protocol.billing_commands import MoveCharges, OpenFolio, PostCharge, ReverseCharge, SplitCharge
-from innkeeper.protocol.billing_queries import ShowBill, ShowFolio
-from innkeeper.protocol.billing_terms import ChargeKind, PartyPlan
-from innkeeper.protocol.folio import FolioLine, LineKind, Place
-from innkeeper.protocol.money import Money
-from innkeeper.protocol.refusals import NotAllowed, Refused
+from innkeeper.protocol.billing.commands import MoveCharges, OpenFolio, PostCharge, ReverseCharge, SplitCharge
+from innkeeper.protocol.billing.folio import FolioLine, LineKind, LinePosition
+from innkeeper.protocol.billing.queries import ShowBill, ShowFolio
+from innkeeper.protocol.billing.terms import ChargeKind, PartyPlan
+from innkeeper.protocol.messages.refusals import NotAllowed, Refused
+from innkeeper.protocol.values import limits
+from innkeeper.protocol.values.money import Money
 from reception import HOTEL, night
 from refusing import refused
 
@@ -130,9 +130,9 @@ def test_a_company_pays_the_room_and_the_guest_the_extras(books: Books) -> None:
     assert books.balances(booking) == [700, 20_400]
     assert books.bill(booking).folios[1].buyer == GLOBEX.party()
     there = lines(books, booking, 2)[0]
-    assert there.moved_from == Place(booking, 1, rooms[0])
+    assert there.moved_from == LinePosition(booking, 1, rooms[0])
     back = next(line for line in lines(books, booking) if line.reverses == rooms[0])
-    assert back.moved_to == (Place(booking, 2, there.id),)
+    assert back.moved_to == (LinePosition(booking, 2, there.id),)
     assert there.night == night(0)
 
 
@@ -171,8 +171,8 @@ def test_a_charge_is_split_and_no_cent_is_lost(books: Books) -> None:
     assert (first.amount, second.amount, back.amount) == (3_333, whole.amount - 3_333, -whole.amount)
     for of_whole, of_first, of_second in zip(whole.taxes, first.taxes, second.taxes, strict=True):
         assert of_first.amount + of_second.amount == of_whole.amount
-    assert back.moved_to == (Place(booking, 1, first.id), Place(booking, 1, second.id))
-    assert first.moved_from == second.moved_from == Place(booking, 1, whole.id)
+    assert back.moved_to == (LinePosition(booking, 1, first.id), LinePosition(booking, 1, second.id))
+    assert first.moved_from == second.moved_from == LinePosition(booking, 1, whole.id)
     books.roll()
     assert books.bill(booking).balance == whole.amount
 

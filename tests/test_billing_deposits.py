@@ -3,12 +3,12 @@
 from bookkeeping import CITY, Books
 from hypothesis import given
 from hypothesis import strategies as st
-from innkeeper.actors.rules.billing.deposits import deposits_due
-from innkeeper.protocol import commands
-from innkeeper.protocol.billing_queries import ShowBill
-from innkeeper.protocol.billing_terms import BillingTerms, Deposit, DepositPlan, Party
-from innkeeper.protocol.booking import Status
-from innkeeper.protocol.folio import DepositDue, StayTerms
+from innkeeper.actors.billing.rules.deposits import deposits_due
+from innkeeper.protocol.billing.folio import DepositDue, StayTerms
+from innkeeper.protocol.billing.queries import ShowBill
+from innkeeper.protocol.billing.terms import BillingTerms, Deposit, DepositPlan, Party
+from innkeeper.protocol.reservations import commands
+from innkeeper.protocol.reservations.booking import Status
 from reception import HOTEL, TODAY, night
 
 SCHEDULE = (DepositPlan(50, 14), DepositPlan(30))

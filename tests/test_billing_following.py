@@ -2,13 +2,15 @@
 
 import pytest
 from bookkeeping import CITY, VAT, Books
-from innkeeper.protocol import billing_commands, billing_events, commands, events
-from innkeeper.protocol.billing_terms import ChargeKind, Party
-from innkeeper.protocol.booking import Contact, Status
-from innkeeper.protocol.folio import LineKind
-from innkeeper.protocol.money import Money
-from innkeeper.protocol.record import Recorded
-from innkeeper.protocol.refusals import NotFound, Refused
+from innkeeper.protocol.billing import commands as billing_commands
+from innkeeper.protocol.billing import events as billing_events
+from innkeeper.protocol.billing.folio import LineKind
+from innkeeper.protocol.billing.terms import ChargeKind, Party
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.messages.refusals import NotFound, Refused
+from innkeeper.protocol.reservations import commands, events
+from innkeeper.protocol.reservations.booking import Contact, Status
+from innkeeper.protocol.values.money import Money
 from listening import DAY, HOUR
 from reception import HOTEL, TODAY, night
 
@@ -250,7 +252,7 @@ def test_an_event_without_effect_told_again_has_none_then_either(books: Books) -
 def test_before_the_doors_open_the_ledger_knows_nothing() -> None:
     books = Books()
     books.ledger = type(books.ledger)()
-    assert books.hear(Recorded(HOTEL, 7, 0, "", "", "", events.BookingCancelled("b-1", 100))) == []
+    assert books.hear(RecordedEvent(HOTEL, 7, 0, "", "", "", events.BookingCancelled("b-1", 100))) == []
     with pytest.raises(Refused) as refused:
         books.enter(billing_commands.IssueInvoice(HOTEL, "b-1"))
     assert refused.value.refusal == NotFound("hotel", HOTEL)

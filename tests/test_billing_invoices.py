@@ -2,13 +2,13 @@
 
 import pytest
 from bookkeeping import CITY, VAT, VAT_FOOD, Books
-from innkeeper.actors.rules.billing.invoicing import totals
-from innkeeper.protocol import commands
-from innkeeper.protocol.billing_commands import MoveCharges, OpenFolio, ReverseCharge
-from innkeeper.protocol.billing_queries import ListInvoices, ShowInvoice
-from innkeeper.protocol.billing_replies import InvoicesReply
-from innkeeper.protocol.billing_terms import BillingPlan, ChargeKind, Party, PartyPlan
-from innkeeper.protocol.folio import DocumentKind, Invoice, TaxTotal
+from innkeeper.actors.billing.rules.invoicing import totals
+from innkeeper.protocol.billing.commands import MoveCharges, OpenFolio, ReverseCharge
+from innkeeper.protocol.billing.folio import DocumentKind, Invoice, TaxTotal
+from innkeeper.protocol.billing.queries import ListInvoices, ShowInvoice
+from innkeeper.protocol.billing.replies import InvoicesReply
+from innkeeper.protocol.billing.terms import BillingPlan, ChargeKind, Party, PartyPlan
+from innkeeper.protocol.reservations import commands
 from reception import HOTEL, TODAY, night
 from refusing import refused
 

@@ -2,13 +2,14 @@
 
 import pytest
 from bookkeeping import CITY, VAT, Books, eur
-from innkeeper.actors.rules.billing.ledger import GUEST_LEDGER, Entry, entries
-from innkeeper.actors.rules.billing.state import LedgerState, describe, fold, restore
-from innkeeper.protocol import commands, wire
-from innkeeper.protocol.billing_commands import MoveCharges, OpenFolio, RefundPayment, SplitCharge
-from innkeeper.protocol.billing_queries import DescribeLedger, ShowFolio, TrialBalance
-from innkeeper.protocol.billing_replies import LedgerStateReply, TrialBalanceReply
-from innkeeper.protocol.billing_terms import PartyPlan
+from innkeeper.actors.billing.rules.ledger import GUEST_LEDGER, Entry, entries
+from innkeeper.actors.billing.rules.state import LedgerState, describe, fold, restore
+from innkeeper.protocol.billing.commands import MoveCharges, OpenFolio, RefundPayment, SplitCharge
+from innkeeper.protocol.billing.queries import DescribeLedger, ShowFolio, TrialBalance
+from innkeeper.protocol.billing.replies import LedgerStateReply, TrialBalanceReply
+from innkeeper.protocol.billing.terms import PartyPlan
+from innkeeper.protocol.codec import wire
+from innkeeper.protocol.reservations import commands
 from reception import HOTEL
 
 

@@ -6,13 +6,14 @@ import pytest
 from bookkeeping import Books, eur
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from innkeeper.actors.rules.billing.payments import ACTIONS, OUTCOMES
-from innkeeper.protocol import commands, limits
-from innkeeper.protocol.billing_commands import CapturePayment, RefundPayment, SplitCharge, StartPayment, VoidPayment
-from innkeeper.protocol.billing_queries import ShowPayment
-from innkeeper.protocol.folio import LineKind, Payment, PaymentStatus
-from innkeeper.protocol.money import Money
-from innkeeper.protocol.refusals import NotAllowed, Refused
+from innkeeper.actors.billing.rules.payments import ACTIONS, OUTCOMES
+from innkeeper.protocol.billing.commands import CapturePayment, RefundPayment, SplitCharge, StartPayment, VoidPayment
+from innkeeper.protocol.billing.folio import LineKind, Payment, PaymentStatus
+from innkeeper.protocol.billing.queries import ShowPayment
+from innkeeper.protocol.messages.refusals import NotAllowed, Refused
+from innkeeper.protocol.reservations import commands
+from innkeeper.protocol.values import limits
+from innkeeper.protocol.values.money import Money
 from reception import HOTEL
 from refusing import refused
 

@@ -14,18 +14,20 @@ from bookkeeping import CITY, SERVICE, VAT, VAT_FOOD, Books, eur
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from innkeeper.actors.rules.billing import folios, invoicing, state
-from innkeeper.actors.rules.billing.ledger import GUEST_LEDGER, entries
-from innkeeper.actors.rules.billing.state import LedgerState, describe, fold
-from innkeeper.protocol import billing_commands as billing
-from innkeeper.protocol import billing_events, commands, wire
-from innkeeper.protocol.billing_queries import TrialBalance
-from innkeeper.protocol.billing_terms import ChargeKind, DepositPlan, PartyPlan
-from innkeeper.protocol.booking import Contact, Status
-from innkeeper.protocol.folio import Bill, DocumentKind, FolioLine, TaxAmount
-from innkeeper.protocol.refusals import Refused
-from innkeeper.storage.billing_auditor import BillingAuditor
-from innkeeper.storage.billing_auditor import Books as Recount
+from innkeeper.actors.billing.rules import folios, invoicing, state
+from innkeeper.actors.billing.rules.ledger import GUEST_LEDGER, entries
+from innkeeper.actors.billing.rules.state import LedgerState, describe, fold
+from innkeeper.protocol.billing import commands as billing
+from innkeeper.protocol.billing import events as billing_events
+from innkeeper.protocol.billing.folio import Bill, DocumentKind, FolioLine, TaxAmount
+from innkeeper.protocol.billing.queries import TrialBalance
+from innkeeper.protocol.billing.terms import ChargeKind, DepositPlan, PartyPlan
+from innkeeper.protocol.codec import wire
+from innkeeper.protocol.messages.refusals import Refused
+from innkeeper.protocol.reservations import commands
+from innkeeper.protocol.reservations.booking import Contact, Status
+from innkeeper.storage.audit.billing import BillingAuditor
+from innkeeper.storage.audit.billing import Books as Recount
 from listening import HOUR
 from reception import HOTEL, night
 

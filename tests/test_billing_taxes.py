@@ -6,13 +6,13 @@ import pytest
 from bookkeeping import Books, eur
 from hypothesis import given
 from hypothesis import strategies as st
-from innkeeper.actors.rules.billing.taxes import half_up, opposite, split_taxes, taxed
-from innkeeper.protocol import billing_queries
-from innkeeper.protocol.billing_terms import BillingPlan, ChargeKind, DepositPlan, PartyPlan, Tax, TaxPlan
-from innkeeper.protocol.booking import Status
-from innkeeper.protocol.folio import StayTerms, TaxAmount
-from innkeeper.protocol.money import Money
-from innkeeper.protocol.refusals import Invalid, Refused
+from innkeeper.actors.billing.rules.taxes import half_up, opposite, split_taxes, taxed
+from innkeeper.protocol.billing import queries as billing_queries
+from innkeeper.protocol.billing.folio import StayTerms, TaxAmount
+from innkeeper.protocol.billing.terms import BillingPlan, ChargeKind, DepositPlan, PartyPlan, Tax, TaxPlan
+from innkeeper.protocol.messages.refusals import Invalid, Refused
+from innkeeper.protocol.reservations.booking import Status
+from innkeeper.protocol.values.money import Money
 from reception import HOTEL, TODAY, night
 
 STAY = StayTerms(

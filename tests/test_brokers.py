@@ -21,11 +21,11 @@ import pytest
 from cable import Cable, cable
 from demanded import demand
 from front_desk import FrontDesk, front_desk
-from innkeeper.delivery.brokers import publisher
-from innkeeper.delivery.rabbitmq import EXCHANGE
-from innkeeper.protocol import limits
-from innkeeper.protocol.events import BookingPinned
-from innkeeper.protocol.record import Entry, Recorded
+from innkeeper.delivery.brokers.brokers import publisher
+from innkeeper.delivery.brokers.rabbitmq import EXCHANGE
+from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
+from innkeeper.protocol.reservations.events import BookingPinned
+from innkeeper.protocol.values import limits
 from patience import wait_until
 
 AWAY_SECONDS = int(os.environ.get("INNKEEPER_BROKER_AWAY_SECONDS", "3"))
@@ -38,9 +38,9 @@ def hotel() -> str:
     return f"hotel-{uuid.uuid4().hex[:12]}"
 
 
-def pinned(hotel: str, number: int) -> Entry:
+def pinned(hotel: str, number: int) -> LogEntry:
     event = BookingPinned("b-1", "101")
-    return number, Recorded(hotel, number, 86_400_000_000, "ann", "request", "command", event)
+    return number, RecordedEvent(hotel, number, 86_400_000_000, "ann", "request", "command", event)
 
 
 class Queue:

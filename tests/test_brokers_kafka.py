@@ -15,10 +15,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from cable import Cable, cable
 from front_desk import FrontDesk, front_desk
-from innkeeper.delivery.brokers import Publisher, publisher
-from innkeeper.delivery.kafka import TOPIC
-from innkeeper.protocol import limits
-from innkeeper.protocol.subscribing import Stalled
+from innkeeper.delivery.brokers.brokers import Publisher, publisher
+from innkeeper.delivery.brokers.kafka import TOPIC
+from innkeeper.protocol.ports.subscriptions import Stalled
+from innkeeper.protocol.values import limits
 from patience import wait_until
 from support.kafka_node import PARTITIONS, KafkaNode
 from support.kafka_topics import Message, published

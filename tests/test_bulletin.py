@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from innkeeper.actors.bulletin import Bulletin
-from innkeeper.protocol.delivery_events import WebhookDisabled, WebhookEnabled
-from innkeeper.protocol.journal import KeptReply
-from innkeeper.protocol.record import Recorded
-from innkeeper.storage.journal import SqliteJournal
+from innkeeper.actors.delivery.event_writer import EventWriter
+from innkeeper.protocol.delivery.events import WebhookDisabled, WebhookEnabled
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.ports.journal import KeptReply
+from innkeeper.storage.sqlite.journal import SqliteJournal
 
 DISABLED = WebhookDisabled("one", "https://example.com/", "gone")
 ENABLED = WebhookEnabled("one", "https://example.com/")
@@ -20,7 +20,7 @@ class FullDisk(SqliteJournal):
 
     fails = ""
 
-    def write(self, records: Sequence[Recorded], replies: Sequence[KeptReply]) -> int:
+    def write(self, records: Sequence[RecordedEvent], replies: Sequence[KeptReply]) -> int:
         position = super().write(records, replies)
         self._fail("before the commit")
         return position
@@ -41,7 +41,7 @@ def test_after_a_failure_it_goes_on_without_a_gap(tmp_path: Path, fails: str, ke
     told: list[int] = []
 
     async def publish() -> None:
-        bulletin = Bulletin(journal, lambda: 1)
+        bulletin = EventWriter(journal, lambda: 1)
         bulletin.hear(lambda _, records: told.extend(record.hotel_seq for record in records))
         bulletin.publish("_all", DISABLED)
         journal.fails = fails

@@ -2,7 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-from innkeeper.actors.rules.calendar import HORIZON, Calendar
+from innkeeper.actors.reservations.rules.calendar import HORIZON, Calendar
 
 ORIGIN = 739_000
 ROOMS = 3

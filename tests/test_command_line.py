@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
-from innkeeper.http.command_line import command_line
+from innkeeper.http.commands.command_line import command_line
 
 ON = ("1", "true", "True", "YES", "on")
 OFF = ("0", "false", "False", "NO", "off", "", " ")

@@ -14,7 +14,7 @@ from browser import Page, open_page
 from front_desk import ANSWER_SECONDS_MAX, FrontDesk, front_desk, path_of
 from innkeeper.http.host_names import network
 from innkeeper.http.origin_check import HostPolicy
-from innkeeper.protocol import limits
+from innkeeper.protocol.values import limits
 from other_site import other_site
 from patience import wait_until
 from tls_proxy import tls_proxy

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from demanded import demand
-from innkeeper.protocol.contexts import BILLING, DELIVERY, GATEWAY, NOTIFICATIONS, RESERVATIONS
+from innkeeper.protocol.values.contexts import BILLING, DELIVERY, GATEWAY, NOTIFICATIONS, RESERVATIONS
 from patience import wait_until
 from test_feeds import sweep
 from test_processes import alive

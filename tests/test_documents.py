@@ -11,10 +11,10 @@ import pytest
 from bookkeeping import CITY, SERVICE, VAT, Books
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from innkeeper.http.documents import html_document
-from innkeeper.http.sheets import pdf_document
-from innkeeper.protocol.billing_terms import ChargeKind, Party, PartyPlan
-from innkeeper.protocol.folio import Invoice
+from innkeeper.http.documents.invoices import html_document
+from innkeeper.http.documents.pdf import pdf_document
+from innkeeper.protocol.billing.folio import Invoice
+from innkeeper.protocol.billing.terms import ChargeKind, Party, PartyPlan
 from pypdf import PdfReader
 
 

@@ -14,11 +14,11 @@ import pytest
 from correspondence import HOTEL, NOON, named, notice
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from innkeeper.delivery.email import FolderCourier, compose, mailbox
-from innkeeper.delivery.letters import Letters
-from innkeeper.delivery.wording import clean
-from innkeeper.protocol.notices import Notice, NoticeKind, Recipient
-from innkeeper.protocol.outbox import CannotSend
+from innkeeper.delivery.email.letters import Letters
+from innkeeper.delivery.email.mail_transport import FolderCourier, compose, mailbox
+from innkeeper.delivery.email.wording import clean
+from innkeeper.protocol.notifications.notices import Notice, NoticeKind, Recipient
+from innkeeper.protocol.ports.outbox import CannotSend
 
 LETTERS = Letters(None)
 SENDER = "stay@inn.example"

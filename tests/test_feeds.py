@@ -16,14 +16,14 @@ from cable import Cable, cable
 from front_desk import FrontDesk, front_desk
 from hypothesis import given
 from hypothesis import strategies as st
-from innkeeper.delivery.rabbitmq import DEAD_EXCHANGE, EXCHANGE, REASON, RabbitFeed, RabbitPublisher, _hang_up
-from innkeeper.protocol import limits
-from innkeeper.protocol.cloud_event import cloud_event_json, entry_of
-from innkeeper.protocol.events import BookingPinned
-from innkeeper.protocol.record import Entry, Recorded
-from innkeeper.protocol.refusals import Refused, Unavailable
-from innkeeper.protocol.wire import ALL_EVENTS
-from innkeeper.storage.inbox import Inbox
+from innkeeper.delivery.brokers.rabbitmq import DEAD_EXCHANGE, EXCHANGE, REASON, RabbitFeed, RabbitPublisher, _hang_up
+from innkeeper.protocol.codec.cloud_event import cloud_event_json, entry_of
+from innkeeper.protocol.codec.wire import ALL_EVENTS
+from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
+from innkeeper.protocol.messages.refusals import Refused, Unavailable
+from innkeeper.protocol.reservations.events import BookingPinned
+from innkeeper.protocol.values import limits
+from innkeeper.storage.sqlite.inbox import Inbox
 from patience import wait_until
 from test_wire import messages
 
@@ -34,7 +34,7 @@ everybody = st.sampled_from(ALL_EVENTS).flatmap(messages)
 
 @given(everybody, st.integers(1, 2**40), st.integers(0, 2**50))
 def test_what_went_out_to_a_broker_comes_in_as_it_was(event: Any, position: int, at: int) -> None:
-    entry = position, Recorded("kestrel-inn", 3, at, "ann", "request-1", "command-1", event)
+    entry = position, RecordedEvent("kestrel-inn", 3, at, "ann", "request-1", "command-1", event)
     assert entry_of(cloud_event_json(entry)) == entry
 
 
@@ -148,7 +148,9 @@ def test_a_feed_outlives_whatever_fails(
         fed(RabbitFeed(clean, "billing", Stumbling(0), str), lambda: is_consumed(clean))
         asyncio.run(publish())
         if not disconnects:
-            monkeypatch.setattr("innkeeper.delivery.rabbitmq._hang_up", after(_hang_up, RuntimeError("while closing")))
+            monkeypatch.setattr(
+                "innkeeper.delivery.brokers.rabbitmq._hang_up", after(_hang_up, RuntimeError("while closing"))
+            )
 
     inbox = Failing(tmp_path / "inbox.db", error)
     survives(
@@ -196,9 +198,9 @@ def test_a_broker_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch)
             visit.close()
 
 
-def entry(position: int) -> Entry:
+def entry(position: int) -> LogEntry:
     event = BookingPinned(f"b-{position}", "101")
-    return position, Recorded(f"hotel-{position % 3}", (position + 2) // 3, position, "ann", "", "", event)
+    return position, RecordedEvent(f"hotel-{position % 3}", (position + 2) // 3, position, "ann", "", "", event)
 
 
 class Origin:
@@ -208,7 +210,7 @@ class Origin:
         self.position = size
         self.reached = True
 
-    def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[Entry]:
+    def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
         """See `Log`."""
         if not self.reached:
             raise Refused(Unavailable("away"))

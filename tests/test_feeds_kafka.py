@@ -11,11 +11,11 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from cable import Cable, cable
 from confluent_kafka import Producer
-from innkeeper.delivery.kafka import DEAD_TOPIC, TOPIC, KafkaFeed
-from innkeeper.protocol import limits
-from innkeeper.protocol.record import Entry
-from innkeeper.protocol.refusals import Refused, Unavailable
-from innkeeper.storage.inbox import Inbox
+from innkeeper.delivery.brokers.kafka import DEAD_TOPIC, TOPIC, KafkaFeed
+from innkeeper.protocol.messages.recorded_event import LogEntry
+from innkeeper.protocol.messages.refusals import Refused, Unavailable
+from innkeeper.protocol.values import limits
+from innkeeper.storage.sqlite.inbox import Inbox
 from patience import wait_until
 from support.kafka_node import PARTITIONS, KafkaNode
 from support.kafka_topics import grow, partitions_of, publish, published
@@ -194,7 +194,7 @@ def test_events_do_not_wait_for_a_part_that_hangs(real_kafka: KafkaNode, tmp_pat
     class Hanging(Origin):
         """A log whose process does not answer."""
 
-        def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[Entry]:
+        def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
             released.wait(4 * SOON_SECONDS)
             raise Refused(Unavailable("no answer"))
 

@@ -11,9 +11,9 @@ from time import monotonic, sleep
 import pytest
 from front_desk import assert_problem, send
 from inn_process import InnProcess
-from innkeeper.http.command_line import command_line
+from innkeeper.http.commands.command_line import command_line
 from innkeeper.http.origin_check import HostPolicy
-from innkeeper.protocol.contexts import BILLING, DELIVERY, GATEWAY, NOTIFICATIONS, RESERVATIONS
+from innkeeper.protocol.values.contexts import BILLING, DELIVERY, GATEWAY, NOTIFICATIONS, RESERVATIONS
 from server_process import START_SECONDS_MAX, ServerProcess, program
 
 KEY = "a-key-of-twenty-characters"

@@ -6,23 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from innkeeper.http.openapi import document
+from innkeeper.http.api.openapi import document
+from innkeeper.http.api.routes import OPERATIONS, ROUTES
 from innkeeper.http.problems import STATUS
-from innkeeper.http.routes import OPERATIONS, ROUTES
-from innkeeper.protocol import (
-    billing_commands,
-    billing_events,
-    billing_queries,
-    billing_replies,
-    commands,
-    delivery_events,
-    events,
-    limits,
-    queries,
-    refusals,
-    replies,
-    wire,
-)
+from innkeeper.protocol.billing import commands as billing_commands
+from innkeeper.protocol.billing import events as billing_events
+from innkeeper.protocol.billing import queries as billing_queries
+from innkeeper.protocol.billing import replies as billing_replies
+from innkeeper.protocol.codec import wire
+from innkeeper.protocol.delivery import events as delivery_events
+from innkeeper.protocol.messages import refusals
+from innkeeper.protocol.reservations import commands, events, queries, replies
+from innkeeper.protocol.values import limits
 
 HOUSE = Path(__file__).parents[1]
 ROOMS = {"protocol", "actors", "storage", "http", "delivery"}

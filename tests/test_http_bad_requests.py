@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from front_desk import FrontDesk, answer_on, assert_problem, front_desk, hotel_plan, path_of, stay
-from innkeeper.protocol import limits
+from innkeeper.protocol.values import limits
 
 ACTIONS = (
     "confirm", "release", "extend", "cancel", "reinstate", "check-in", "check-out", "no-show", "move", "pin", "unpin",

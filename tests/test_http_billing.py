@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from front_desk import Answered, FrontDesk, assert_problem, front_desk, path_of
-from innkeeper.delivery.signing import fresh_secret
+from innkeeper.delivery.webhooks.signing import fresh_secret
 from patience import wait_until
 from provider import NEWS_PATH, news
 from reception import night

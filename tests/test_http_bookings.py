@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from front_desk import ANSWER_SECONDS_MAX, FrontDesk, assert_problem, front_desk, hotel_plan, path_of, stay
-from innkeeper.storage.journal import SqliteJournal
+from innkeeper.storage.sqlite.journal import SqliteJournal
 from patience import wait_until
 from reception import night
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from front_desk import FrontDesk, answer_on, assert_problem, front_desk, of_reservations
 from innkeeper.http import live_stream
-from innkeeper.protocol import limits
+from innkeeper.protocol.values import limits
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from front_desk import FrontDesk, assert_problem, front_desk, path_of
-from innkeeper.delivery.smtp import SmtpServer
+from innkeeper.delivery.email.smtp import SmtpServer
 from patience import wait_until
 from post_office import free_port, open_post_office
 from server_process import finished

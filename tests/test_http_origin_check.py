@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from demanded import demand
 from front_desk import ANSWER_SECONDS_MAX, Answered, FrontDesk, answer_on, assert_problem, front_desk, hotel_plan, stay
+from innkeeper.http.api.routes import OPERATIONS
 from innkeeper.http.host_names import network
 from innkeeper.http.origin_check import HostPolicy
-from innkeeper.http.routes import OPERATIONS
 
 CROSS_SITE = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "empty"}
 CHANGES = [

@@ -10,10 +10,10 @@ import pytest
 from front_desk import FrontDesk, assert_problem, front_desk
 from innkeeper.delivery.archive import Archive
 from innkeeper.http.keys import Keys
-from innkeeper.protocol import limits
-from innkeeper.protocol.events import BookingCancelled
-from innkeeper.protocol.record import Entry
-from innkeeper.protocol.subscribing import Keep
+from innkeeper.protocol.messages.recorded_event import LogEntry
+from innkeeper.protocol.ports.subscriptions import Effects
+from innkeeper.protocol.reservations.events import BookingCancelled
+from innkeeper.protocol.values import limits
 from patience import wait_until
 from promised import check_answer
 from server_process import finished
@@ -45,7 +45,7 @@ def choking(front: FrontDesk, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     chokes = [True]
     take_in = Archive.take_in
 
-    async def choke(self: Archive, entries: Sequence[Entry]) -> Keep:
+    async def choke(self: Archive, entries: Sequence[LogEntry]) -> Effects:
         if chokes and any(isinstance(record.event, BookingCancelled) for _, record in entries):
             raise ValueError("what is a cancellation?")
         return await take_in(self, entries)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from front_desk import Answered, FrontDesk, assert_problem, front_desk, path_of
-from innkeeper.protocol import limits
+from innkeeper.protocol.values import limits
 from patience import wait_until
 from promised import check_answer
 from receiver import Receiver, receiver
@@ -22,7 +22,7 @@ DAY = 86_400
 @pytest.fixture
 def front(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FrontDesk]:
     """A front desk of its own, that tries again soon."""
-    monkeypatch.setattr("innkeeper.delivery.webhooks.delay_seconds", lambda *_: 0.05)
+    monkeypatch.setattr("innkeeper.delivery.webhooks.webhooks.delay_seconds", lambda *_: 0.05)
     with front_desk(tmp_path) as opened:
         yield opened
 
@@ -363,7 +363,7 @@ def test_what_is_not_there_or_too_much_is_refused(
         "address",
     )
     assert shown(front, webhook)["url"] == other.url
-    monkeypatch.setattr("innkeeper.delivery.webhooks.webhooks_max", 1)
+    monkeypatch.setattr("innkeeper.delivery.webhooks.webhooks.webhooks_max", 1)
     body = {"url": other.url, "events": ["innkeeper.*"]}
     assert_problem(front.post("/v1/webhooks", body), 503, "unavailable")
 
@@ -371,8 +371,8 @@ def test_what_is_not_there_or_too_much_is_refused(
 def test_attempts_are_listed_page_by_page_and_the_oldest_are_forgotten(
     front: FrontDesk, other: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("innkeeper.storage.endpoints.webhook_deliveries_kept_max", 5)
-    monkeypatch.setattr("innkeeper.storage.endpoints._TIDY_EVERY", 1)
+    monkeypatch.setattr("innkeeper.storage.sqlite.endpoints.webhook_deliveries_kept_max", 5)
+    monkeypatch.setattr("innkeeper.storage.sqlite.endpoints._TIDY_EVERY", 1)
     webhook = add(front, other.url)
     for _ in range(8):
         act(front, webhook, "ping")

@@ -5,17 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from innkeeper.protocol.booking import Personal
-from innkeeper.protocol.events import HoldExpired, NoteChanged
-from innkeeper.protocol.journal import Damaged, Fenced, JournalError, KeptReply, Snapshot
-from innkeeper.protocol.record import Recorded
-from innkeeper.storage.journal import SqliteJournal
-from innkeeper.storage.schema import MIGRATIONS, migrate
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.ports.journal import Damaged, Fenced, JournalError, KeptReply, Snapshot
+from innkeeper.protocol.reservations.booking import Personal
+from innkeeper.protocol.reservations.events import HoldExpired, NoteChanged
+from innkeeper.storage.sqlite.journal import SqliteJournal
+from innkeeper.storage.sqlite.schema import MIGRATIONS, migrate
 
 
-def recorded(seq: int, hotel: str = "north") -> Recorded:
+def recorded(seq: int, hotel: str = "north") -> RecordedEvent:
     """Some event."""
-    return Recorded(hotel, seq, 1_000 + seq, "ann", "request", f"command-{seq}", HoldExpired(f"booking-{seq}"))
+    return RecordedEvent(hotel, seq, 1_000 + seq, "ann", "request", f"command-{seq}", HoldExpired(f"booking-{seq}"))
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "journal.db"
 
 
-def keep(journal: SqliteJournal, *records: Recorded, replies: tuple[KeptReply, ...] = ()) -> int:
+def keep(journal: SqliteJournal, *records: RecordedEvent, replies: tuple[KeptReply, ...] = ()) -> int:
     """Write and sync."""
     position = journal.write(records, replies)
     journal.sync()
@@ -35,7 +35,7 @@ def test_what_was_synced_is_there_in_order_after_opening_again(path: Path) -> No
     journal = SqliteJournal(path)
     records = [recorded(1), recorded(1, "south"), recorded(2)]
     assert keep(journal, *records) == 3
-    noted = Recorded("north", 3, 5, "bob", "r", "c", NoteChanged("b", "g", Personal("Ann", None, None, "late")))
+    noted = RecordedEvent("north", 3, 5, "bob", "r", "c", NoteChanged("b", "g", Personal("Ann", None, None, "late")))
     assert keep(journal, noted) == 4
     journal.close()
     journal = SqliteJournal(path)

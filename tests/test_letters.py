@@ -12,10 +12,10 @@ import pytest
 from correspondence import EXPIRES, HOTEL, STAY, named, notice
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from innkeeper.delivery.letters import Letters
-from innkeeper.delivery.wording import clean
-from innkeeper.protocol.letters import Letter
-from innkeeper.protocol.notices import Notice, NoticeKind
+from innkeeper.delivery.email.letters import Letters
+from innkeeper.delivery.email.wording import clean
+from innkeeper.protocol.notifications.letters import Letter
+from innkeeper.protocol.notifications.notices import Notice, NoticeKind
 
 LETTERS = Letters(None)
 LANGUAGES = ("en", "pt", "de")

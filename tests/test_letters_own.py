@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 from correspondence import HOTEL, named, notice
-from innkeeper.delivery.letters import Letters
-from innkeeper.protocol.notices import NoticeKind
+from innkeeper.delivery.email.letters import Letters
+from innkeeper.protocol.notifications.notices import NoticeKind
 
 OURS = Letters(None)
 OWN = """{% extends layout %}
@@ -158,7 +158,7 @@ def test_a_language_that_we_do_not_speak(own: Path, caplog: pytest.LogCaptureFix
     letters = Letters(own)
     assert letters.write(notice(language="fr")).language == "en"
     assert "words" in caplog.text.lower() or "missing" in caplog.text
-    english = (Path(__file__).parents[1] / "delivery/templates/en/words.toml").read_text("utf-8")
+    english = (Path(__file__).parents[1] / "delivery/email/templates/en/words.toml").read_text("utf-8")
     put(own, "fr/words.toml", english.replace('locale = "en"', 'locale = "fr"').replace("Dear", "Bonjour"))
     letter = letters.write(notice(language="fr"))
     assert (letter.subject, letter.language) == ("Bonjour, Ana Sousa", "fr")

@@ -7,17 +7,17 @@ from time import monotonic
 
 import msgpack
 import pytest
-from innkeeper.actors import line as line_module
-from innkeeper.actors.door import Door, Offered
-from innkeeper.actors.line import Line, ReadingLine
-from innkeeper.protocol import frames
-from innkeeper.protocol.asking import Answer, Asked
-from innkeeper.protocol.queries import DescribeHotel
-from innkeeper.protocol.refusals import Refused, Unavailable
-from innkeeper.protocol.subscribing import Positions
+from innkeeper.actors.cluster import rpc_client as line_module
+from innkeeper.actors.cluster.rpc_client import BlockingRpcClient, RpcClient
+from innkeeper.actors.cluster.rpc_server import RpcServer, ServedPorts
+from innkeeper.protocol.codec import frames
+from innkeeper.protocol.messages.refusals import Refused, Unavailable
+from innkeeper.protocol.ports.message_bus import Envelope, Result
+from innkeeper.protocol.ports.subscriptions import Positions
+from innkeeper.protocol.reservations.queries import DescribeHotel
 
 PATIENCE_SECONDS = 30
-QUESTION = Asked(DescribeHotel("seaside"))
+QUESTION = Envelope(DescribeHotel("seaside"))
 
 
 class Mute:
@@ -54,13 +54,13 @@ class Mute:
             heard.feed(data)
             for number, verb, *_ in heard:
                 if self.answers and verb == frames.ASK:
-                    body = frames.answer_body(Answer(Unavailable("closed for the season")))
+                    body = frames.answer_body(Result(Unavailable("closed for the season")))
                     writer.write(frames.pack(number, frames.DONE, body))
         writer.close()
         await writer.wait_closed()
 
 
-async def seen(line: Line, mute: Mute) -> None:
+async def seen(line: RpcClient, mute: Mute) -> None:
     """The hang is noticed, whoever waited is told, and who asks while it lasts is refused at once."""
     await mute.open()
     line.start()
@@ -70,14 +70,14 @@ async def seen(line: Line, mute: Mute) -> None:
             assert (line.ready, line.position) == (True, 7)
             mute.greets = False
             waited = await line.ask(QUESTION)
-            assert waited == Answer(Unavailable("reservations ended before it answered", unknown=True))
+            assert waited == Result(Unavailable("reservations ended before it answered", unknown=True))
             with pytest.raises(Refused) as refused:
                 await line.positions()
             assert refused.value.refusal == Unavailable("reservations is not running")
             assert not line.ready
             mute.greets = mute.answers = True
             await line.found()
-            assert await line.ask(QUESTION) == Answer(Unavailable("closed for the season"))
+            assert await line.ask(QUESTION) == Result(Unavailable("closed for the season"))
     finally:
         await line.stop()
         await mute.close()
@@ -88,7 +88,7 @@ def test_whoever_waits_for_a_part_that_hangs_is_told_and_it_is_asked_again_once_
 ) -> None:
     monkeypatch.setattr(line_module, "door_silent_seconds_max", 1)
     path = tmp_path / "door"
-    asyncio.run(seen(Line("reservations", path), Mute(path)))
+    asyncio.run(seen(RpcClient("reservations", path), Mute(path)))
 
 
 class SlowDesk:
@@ -96,9 +96,9 @@ class SlowDesk:
 
     ready, waiting = True, 0
 
-    async def ask(self, _: Asked) -> Answer:
+    async def ask(self, _: Envelope) -> Result:
         await asyncio.sleep(0.3)
-        return Answer(Unavailable("closed for the season"))
+        return Result(Unavailable("closed for the season"))
 
     async def positions(self, hotel: str | None = None) -> Positions:
         return {}
@@ -106,9 +106,9 @@ class SlowDesk:
 
 def test_a_door_that_is_closed_answers_whoever_asked_before_and_nobody_else(tmp_path: Path) -> None:
     async def close() -> None:
-        door = Door(tmp_path / "door", Offered(SlowDesk()))
+        door = RpcServer(tmp_path / "door", ServedPorts(SlowDesk()))
         await door.open()
-        line = Line("reservations", tmp_path / "door")
+        line = RpcClient("reservations", tmp_path / "door")
         line.start()
         async with asyncio.timeout(PATIENCE_SECONDS):
             await line.found()
@@ -116,9 +116,9 @@ def test_a_door_that_is_closed_answers_whoever_asked_before_and_nobody_else(tmp_
             await asyncio.sleep(0.05)
             closed = asyncio.create_task(door.close())
             await asyncio.sleep(0.05)
-            assert await line.ask(QUESTION) == Answer(Unavailable("this is just ending"))
+            assert await line.ask(QUESTION) == Result(Unavailable("this is just ending"))
             assert not asked.done()
-            assert await asked == Answer(Unavailable("closed for the season"))
+            assert await asked == Result(Unavailable("closed for the season"))
             await closed
         await line.stop()
 
@@ -134,7 +134,7 @@ def test_a_reader_waits_once_for_a_part_that_hangs_however_many_connections_it_k
         mute = Mute(tmp_path / "door")
         mute.greets, mute.answers = False, True
         await mute.open()
-        reading = ReadingLine(Line("reservations", mute.path))
+        reading = BlockingRpcClient(RpcClient("reservations", mute.path))
         ask = partial(asyncio.to_thread, reading.ask, frames.ASK)
         await asyncio.gather(*(ask() for _ in range(5)))
         mute.answers = False
@@ -155,7 +155,7 @@ def test_an_event_from_the_future_does_not_end_the_line(tmp_path: Path) -> None:
     async def listen() -> None:
         mute = Mute(tmp_path / "door")
         await mute.open()
-        line = Line("reservations", mute.path)
+        line = RpcClient("reservations", mute.path)
         line.hear(lambda position, records: told.append((position, len(list(records)))))
         line.start()
         async with asyncio.timeout(PATIENCE_SECONDS):

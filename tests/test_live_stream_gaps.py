@@ -8,9 +8,9 @@ import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 from innkeeper.http.live_stream import LiveStream, Wish
-from innkeeper.protocol.asking import Hearer
-from innkeeper.protocol.events import BookingPinned
-from innkeeper.protocol.record import Entry, Recorded
+from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
+from innkeeper.protocol.ports.message_bus import CommitListener
+from innkeeper.protocol.reservations.events import BookingPinned
 
 PATIENCE_SECONDS = 10
 
@@ -19,26 +19,26 @@ class Told:
     """A log, and the source that tells of it, or only how far it has come."""
 
     def __init__(self) -> None:
-        self.entries: list[Entry] = []
-        self._hearers: list[Hearer] = []
+        self.entries: list[LogEntry] = []
+        self._hearers: list[CommitListener] = []
 
     @property
     def position(self) -> int:
         return len(self.entries)
 
-    def hear(self, hearer: Hearer) -> None:
+    def hear(self, hearer: CommitListener) -> None:
         self._hearers.append(hearer)
 
-    def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[Entry]:
+    def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
         return self.entries[after : after + limit]
 
     def commit(self, hotel: str, tells: bool = True) -> None:
         event = BookingPinned("b-1", "101")
-        record = Recorded(hotel, self.position + 1, 86_400_000_000, "ann", "", "", event)
+        record = RecordedEvent(hotel, self.position + 1, 86_400_000_000, "ann", "", "", event)
         self.entries.append((self.position + 1, record))
         self.tell((record,) if tells else ())
 
-    def tell(self, records: Sequence[Recorded]) -> None:
+    def tell(self, records: Sequence[RecordedEvent]) -> None:
         for hearer in self._hearers:
             hearer(self.position, records)
 

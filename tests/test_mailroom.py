@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from innkeeper.actors.mailroom import Mailroom
-from innkeeper.protocol import limits
-from innkeeper.protocol.notices import HotelFacts, Notice, NoticeKind, Recipient, StayFacts
-from innkeeper.protocol.outbox import CannotSend
-from innkeeper.protocol.subscribing import Stalled
-from innkeeper.storage.cursors import open_service
-from innkeeper.storage.outbox import SqliteOutbox, create_outbox
+from innkeeper.actors.notifications.outbox_relay import OutboxRelay
+from innkeeper.protocol.notifications.notices import HotelFacts, Notice, NoticeKind, Recipient, StayFacts
+from innkeeper.protocol.ports.outbox import CannotSend
+from innkeeper.protocol.ports.subscriptions import Stalled
+from innkeeper.protocol.values import limits
+from innkeeper.storage.sqlite.cursors import open_service
+from innkeeper.storage.sqlite.outbox import SqliteOutbox, create_outbox
 
 SECOND = 1_000_000
 PAUSE_SECONDS = 10
@@ -46,7 +46,7 @@ class Post:
         """Begin, or begin again after a crash."""
         self._db = open_service(self._path, create_outbox)
         self.outbox = SqliteOutbox(self._db, "mail")
-        self.room = Mailroom(
+        self.room = OutboxRelay(
             "mail", self.outbox, self._send, lambda attempts: PAUSE_SECONDS * attempts, lambda: self.at
         )
 

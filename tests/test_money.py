@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from innkeeper.protocol.limits import rate_minor_units_max
-from innkeeper.protocol.money import Money, digits, render
-from innkeeper.protocol.refusals import Refused
+from innkeeper.protocol.messages.refusals import Refused
+from innkeeper.protocol.values.limits import rate_minor_units_max
+from innkeeper.protocol.values.money import Money, digits, render
 
 
 @given(st.integers(0, rate_minor_units_max), st.sampled_from(["EUR", "JPY", "BHD", "USD", "CLF"]))

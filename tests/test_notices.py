@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from innkeeper.actors.rules.notices import UnknownBooking, reminder_due_at, take_in, warning_due_at
-from innkeeper.protocol import commands, events
-from innkeeper.protocol.booking import Contact
-from innkeeper.protocol.hotel import CancellationPolicy
-from innkeeper.protocol.instants import instant
-from innkeeper.protocol.money import Money
-from innkeeper.protocol.notices import Notice, NoticeKind, Recipient
-from innkeeper.protocol.refusals import Refused
+from innkeeper.actors.notifications.rules.notices import UnknownBooking, reminder_due_at, take_in, warning_due_at
+from innkeeper.protocol.messages.refusals import Refused
+from innkeeper.protocol.notifications.notices import Notice, NoticeKind, Recipient
+from innkeeper.protocol.reservations import commands, events
+from innkeeper.protocol.reservations.booking import Contact
+from innkeeper.protocol.reservations.hotel import CancellationPolicy
+from innkeeper.protocol.values.instants import instant
+from innkeeper.protocol.values.money import Money
 from listening import ANN, DAY, HOUR, House
 from reception import HOTEL, NOON, night
 

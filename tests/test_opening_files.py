@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from connections import WatchedConnection
-from innkeeper.protocol.journal import Damaged
-from innkeeper.storage.cursors import open_service
-from innkeeper.storage.inbox import Inbox
-from innkeeper.storage.journal import SqliteJournal
-from innkeeper.storage.read_models import FORM, ReadModels
+from innkeeper.protocol.ports.journal import Damaged
+from innkeeper.storage.sqlite.cursors import open_service
+from innkeeper.storage.sqlite.inbox import Inbox
+from innkeeper.storage.sqlite.journal import SqliteJournal
+from innkeeper.storage.sqlite.read_models import FORM, ReadModels
 
 
 def read_models(path: Path) -> ReadModels:

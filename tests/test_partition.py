@@ -10,17 +10,17 @@ from typing import Any
 
 import msgspec
 import pytest
-from innkeeper.actors import partition as partition_module
-from innkeeper.actors.host import Host
-from innkeeper.actors.hotel import HotelActor
-from innkeeper.actors.partition import Partition
-from innkeeper.protocol.asking import Answer, Asked
-from innkeeper.protocol.commands import Book, Command, OpenHotel
-from innkeeper.protocol.journal import Fenced, KeptReply, Snapshot
-from innkeeper.protocol.queries import DescribeHotel
-from innkeeper.protocol.refusals import Invalid, KeyReused, NotFound, Unavailable
-from innkeeper.protocol.replies import BookingReply, HotelReply
-from innkeeper.storage.journal import SqliteJournal
+from innkeeper.actors.partition import partition as partition_module
+from innkeeper.actors.partition.host import Host
+from innkeeper.actors.partition.partition import Partition
+from innkeeper.actors.reservations.hotel import HotelActor
+from innkeeper.protocol.messages.refusals import Invalid, KeyReused, NotFound, Unavailable
+from innkeeper.protocol.ports.journal import Fenced, KeptReply, Snapshot
+from innkeeper.protocol.ports.message_bus import Envelope, Result
+from innkeeper.protocol.reservations.commands import Book, Command, OpenHotel
+from innkeeper.protocol.reservations.queries import DescribeHotel
+from innkeeper.protocol.reservations.replies import BookingReply, HotelReply
+from innkeeper.storage.sqlite.journal import SqliteJournal
 from reception import HOTEL, NOON, Reception, plan, reception, request
 
 
@@ -51,11 +51,11 @@ class Town:
         ids = (f"id-{number}" for number in range(100_000))
         self.partition = Partition(lambda: Host(self.journal, lambda: NOON, lambda: next(ids)), lambda: NOON)
 
-    async def say(self, command: Command | DescribeHotel, key: str | None = None) -> Answer:
+    async def say(self, command: Command | DescribeHotel, key: str | None = None) -> Result:
         """Ask the partition."""
-        return await self.partition.ask(Asked(command, key, "request", "tester"))
+        return await self.partition.ask(Envelope(command, key, "request", "tester"))
 
-    def booking(self, key: str | None = None, **more: Any) -> "asyncio.Task[Answer]":
+    def booking(self, key: str | None = None, **more: Any) -> "asyncio.Task[Result]":
         """A booking on its way."""
         return asyncio.create_task(self.say(Book(HOTEL, request(**more)), key))
 
@@ -265,7 +265,7 @@ def test_a_snapshot_that_cannot_be_kept_is_left_for_later(
 
 def test_while_nobody_knows_what_was_answered_nobody_is_answered(sick: tuple[FullJournal, Reception]) -> None:
     journal, at_desk = sick
-    ask = Asked(Book(HOTEL, request()), "key", "request", "tester")
+    ask = Envelope(Book(HOTEL, request()), "key", "request", "tester")
     journal.broken.add("replies")
     assert isinstance(at_desk.host.handle([ask])[0].answer, Unavailable)
     journal.broken.clear()
@@ -280,7 +280,7 @@ def test_a_journal_that_cannot_be_opened_again_is_tried_once_a_second(
     journal, at_desk = sick
     journal.broken |= {"sync", "reopen"}
     for _ in range(5):
-        at_desk.host.handle([Asked(Book(HOTEL, request()), None, "request", "tester")])
+        at_desk.host.handle([Envelope(Book(HOTEL, request()), None, "request", "tester")])
         assert at_desk.host.due_at == at_desk.at + 1_000_000
         at_desk.at += 10_000_000
     assert caplog.text.count("Traceback") == 2  # of the write, and of the first opening
@@ -294,7 +294,7 @@ def test_after_a_failed_write_of_nothing_but_a_refusal_the_next_one_works(
     journal, at_desk = sick
     refused = Book(HOTEL, request(room_type="none"))
     journal.broken.add("sync")
-    assert isinstance(at_desk.host.handle([Asked(refused, "one", "request", "tester")])[0].answer, Unavailable)
+    assert isinstance(at_desk.host.handle([Envelope(refused, "one", "request", "tester")])[0].answer, Unavailable)
     journal.broken.clear()
-    assert isinstance(at_desk.host.handle([Asked(refused, "two", "request", "tester")])[0].answer, Invalid)
+    assert isinstance(at_desk.host.handle([Envelope(refused, "two", "request", "tester")])[0].answer, Invalid)
     at_desk.book()

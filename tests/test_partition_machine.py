@@ -13,17 +13,25 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
-from innkeeper.actors.recovery import rebuild
-from innkeeper.actors.rules.state import HotelState, describe, fold
-from innkeeper.protocol import commands, limits, refusals
-from innkeeper.protocol.booking import Booking
-from innkeeper.protocol.commands import BookingChange
-from innkeeper.protocol.queries import DescribeState, FindAvailability, ListWaitlist
-from innkeeper.protocol.replies import AuditReply, AvailabilityReply, BookingReply, StateReply, WaitlistReply
-from innkeeper.protocol.waitlist import WaitlistRequest
-from innkeeper.protocol.wire import encode
-from innkeeper.storage.auditor import Auditor
-from innkeeper.storage.journal import SqliteJournal
+from innkeeper.actors.partition.recovery import rebuild
+from innkeeper.actors.reservations.rules.state import HotelState, describe, fold
+from innkeeper.protocol.codec.wire import encode
+from innkeeper.protocol.messages import refusals
+from innkeeper.protocol.reservations import commands
+from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.commands import BookingChange
+from innkeeper.protocol.reservations.queries import DescribeState, FindAvailability, ListWaitlist
+from innkeeper.protocol.reservations.replies import (
+    AuditReply,
+    AvailabilityReply,
+    BookingReply,
+    StateReply,
+    WaitlistReply,
+)
+from innkeeper.protocol.reservations.waitlist import WaitlistRequest
+from innkeeper.protocol.values import limits
+from innkeeper.storage.audit.reservations import Auditor
+from innkeeper.storage.sqlite.journal import SqliteJournal
 from reception import HOTEL, Reception, night, plan, request
 
 ROOMS = {"DBL": 3, "STE": 1}

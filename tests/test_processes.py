@@ -18,10 +18,11 @@ import pytest
 from aiohttp import ClientError, ClientSession
 from front_desk import hotel_plan, stay
 from inn_process import InnProcess
-from innkeeper.protocol import frames, limits
-from innkeeper.protocol.contexts import partition_of
+from innkeeper.protocol.codec import frames
+from innkeeper.protocol.values import limits
+from innkeeper.protocol.values.contexts import partition_of
 from innkeeper.storage.data_directory import DataDirectory, DataUnusable
-from innkeeper.storage.journal import SqliteJournal
+from innkeeper.storage.sqlite.journal import SqliteJournal
 from patience import wait_until
 from server_process import finished, program
 from test_feeds import sweep

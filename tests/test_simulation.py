@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from innkeeper.actors import notifier
-from innkeeper.actors.host import Host
-from innkeeper.actors.messages import Claim, ClaimDone
-from innkeeper.actors.room import RoomActor
-from innkeeper.actors.rules import allocation, answers
-from innkeeper.actors.rules.calendar import Calendar
-from innkeeper.actors.rules.notices import take_in as rules_take_in
-from innkeeper.actors.rules.state import describe
-from innkeeper.protocol import events
-from innkeeper.protocol.replies import StateReply
-from innkeeper.storage.cursors import SqliteCursor
-from innkeeper.storage.outbox import SqliteOutbox
+from innkeeper.actors.notifications import notifier
+from innkeeper.actors.notifications.rules.notices import take_in as rules_take_in
+from innkeeper.actors.partition.host import Host
+from innkeeper.actors.partition.messages import Claim, ClaimDone
+from innkeeper.actors.reservations.room import RoomActor
+from innkeeper.actors.reservations.rules import allocation, answers
+from innkeeper.actors.reservations.rules.calendar import Calendar
+from innkeeper.actors.reservations.rules.state import describe
+from innkeeper.protocol.reservations import events
+from innkeeper.protocol.reservations.replies import StateReply
+from innkeeper.storage.sqlite.cursors import SqliteCursor
+from innkeeper.storage.sqlite.outbox import SqliteOutbox
 from msgspec.structs import replace
 from simulation import services
 from simulation.run import live, seeds_of
@@ -186,7 +186,7 @@ def test_services_that_move_on_too_early_are_found_out(monkeypatch: pytest.Monke
 
 
 def test_a_ledger_that_hears_everything_twice_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("innkeeper.actors.rules.billing.state.heard_in", lambda record: 0)
+    monkeypatch.setattr("innkeeper.actors.billing.rules.state.heard_in", lambda record: 0)
     assert found("twice, or out of its order (P5)")
 
 

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from correspondence import NOON, named, notice
 from demanded import demand
-from innkeeper.delivery.letters import Letters
-from innkeeper.delivery.smtp import SmtpCourier, SmtpServer
-from innkeeper.protocol.notices import Notice, NoticeKind, Recipient
-from innkeeper.protocol.outbox import CannotSend
+from innkeeper.delivery.email.letters import Letters
+from innkeeper.delivery.email.smtp import SmtpCourier, SmtpServer
+from innkeeper.protocol.notifications.notices import Notice, NoticeKind, Recipient
+from innkeeper.protocol.ports.outbox import CannotSend
 from post_office import PostOffice, open_post_office
 
 LETTERS = Letters(None)

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from inn_process import InnProcess
-from innkeeper.protocol.contexts import partition_of
+from innkeeper.protocol.values.contexts import partition_of
 from patience import wait_until
 from reception import night
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from innkeeper.actors.actor import HouseActor
-from innkeeper.actors.stage import Stage
+from innkeeper.actors.system.local_actor_system import LocalActorSystem
+from innkeeper.actors.system.typed_actor import TypedActor
 from thespian.actors import ActorAddress, ActorExitRequest, PoisonMessage
 
 
@@ -32,7 +32,7 @@ class Listen(msgspec.Struct, frozen=True):
     """Say what you heard."""
 
 
-class Echo(HouseActor):
+class Echo(TypedActor):
     """Hears itself: what it says comes behind what was said before."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ Echo.handles = {Say: Echo.hear, Fail: Echo.fail, Listen: Echo.tell}
 @pytest.fixture
 def echo() -> Any:
     """A stage and the one on it."""
-    stage = Stage()
+    stage = LocalActorSystem()
     yield stage, stage.createActor(Echo)
     stage.shutdown()
 
@@ -96,7 +96,7 @@ def test_who_has_gone_hears_nothing(echo: Any) -> None:
 
 def test_two_stages_know_nothing_of_each_other(echo: Any) -> None:
     stage, actor = echo
-    other = Stage()
+    other = LocalActorSystem()
     stage.tell(actor, Say("here"))
     assert other.ask(other.createActor(Echo), Listen()) == Heard(())
     other.shutdown()

@@ -8,12 +8,12 @@ from pathlib import Path
 from clerk import Story
 from hypothesis import given
 from hypothesis import strategies as st
-from innkeeper.actors.subscriber import Subscriber
-from innkeeper.protocol.contexts import BILLING, RESERVATIONS
-from innkeeper.protocol.events import BookingPinned
-from innkeeper.protocol.record import Entry
-from innkeeper.protocol.subscribing import Keep, Subscribe
-from innkeeper.storage.cursors import SqliteCursor, open_service
+from innkeeper.actors.subscriptions.subscriber import Subscriber
+from innkeeper.protocol.messages.recorded_event import LogEntry
+from innkeeper.protocol.ports.subscriptions import Effects, SubscriptionRequest
+from innkeeper.protocol.reservations.events import BookingPinned
+from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS
+from innkeeper.storage.sqlite.cursors import SqliteCursor, open_service
 
 STEPS = st.lists(st.sampled_from(["happen", "follow", "step", "restart"]), max_size=60)
 
@@ -30,12 +30,12 @@ class Archivist:
     def restart(self) -> None:
         """The process is gone, and back."""
         cursors = [
-            SqliteCursor(self._db, Subscribe("archivist"), log, story)
+            SqliteCursor(self._db, SubscriptionRequest("archivist"), log, story)
             for log, story in zip((RESERVATIONS, BILLING), self.stories, strict=True)
         ]
         self._subscriber = Subscriber(cursors, self._take_in, lambda: 0, portion_events=2)
 
-    async def _take_in(self, entries: Sequence[Entry]) -> Keep:
+    async def _take_in(self, entries: Sequence[LogEntry]) -> Effects:
         def keep() -> None:
             for _, record in entries:
                 event = record.event

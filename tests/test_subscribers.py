@@ -13,9 +13,9 @@ import pytest
 from clerk import SECOND, Clerk, Story, happen, told
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from innkeeper.protocol import limits
-from innkeeper.protocol.events import BookingCancelled, BookingPinned
-from innkeeper.protocol.subscribing import Stalled
+from innkeeper.protocol.ports.subscriptions import Stalled
+from innkeeper.protocol.reservations.events import BookingCancelled, BookingPinned
+from innkeeper.protocol.values import limits
 
 HOTELS = ("north", "south", "west")
 
@@ -156,7 +156,7 @@ def test_a_dead_letter_is_redriven_or_dropped_and_its_hotel_goes_on_in_order(
 
 
 def test_a_hotel_that_catches_up_does_not_overtake_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("innkeeper.actors.subscriber.subscriber_portion_events_max", 1)
+    monkeypatch.setattr("innkeeper.actors.subscriptions.subscriber.subscriber_portion_events_max", 1)
 
     async def act(clerk: Clerk) -> None:
         clerk.poison["north:1"] = 1
@@ -220,7 +220,7 @@ def test_a_full_disk_or_a_lost_destination_stalls_and_changes_nothing(tmp_path: 
 
 
 def test_whoever_lives_gets_over_a_stall_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("innkeeper.actors.worker.subscriber_retry_seconds", 0.01)
+    monkeypatch.setattr("innkeeper.actors.subscriptions.task.subscriber_retry_seconds", 0.01)
 
     async def act(clerk: Clerk) -> None:
         clerk.away = True
@@ -259,8 +259,8 @@ def test_whatever_happens_each_event_has_its_effects_once_and_in_order(
     steps: list[tuple[Any, ...]], portion: int, inbox: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
-        patch.setattr("innkeeper.actors.subscriber.subscriber_portion_events_max", portion)
-        patch.setattr("innkeeper.actors.heard.heard_events_max", inbox)
+        patch.setattr("innkeeper.actors.subscriptions.subscriber.subscriber_portion_events_max", portion)
+        patch.setattr("innkeeper.actors.subscriptions.recent_events.heard_events_max", inbox)
         asyncio.run(_live(steps, Path(folder)))
 
 

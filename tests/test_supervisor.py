@@ -9,7 +9,7 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from innkeeper.actors.supervisor import CannotStart, Supervisor
+from innkeeper.actors.cluster.supervisor import CannotStart, Supervisor
 
 PART = """
 import asyncio, os, sys

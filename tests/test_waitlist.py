@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 from front_desk import FrontDesk, assert_problem, front_desk, path_of, stay
-from innkeeper.actors.rules.audit import due_events
-from innkeeper.protocol import commands, limits, refusals
-from innkeeper.protocol.booking import Contact, Status
-from innkeeper.protocol.commands import BookingChange
-from innkeeper.protocol.queries import DescribeState, FindBooking, ListWaitlist
-from innkeeper.protocol.replies import BookingReply, WaitlistReply
-from innkeeper.protocol.waitlist import WaitlistRequest
-from innkeeper.storage.auditor import Auditor
+from innkeeper.actors.reservations.rules.audit import due_events
+from innkeeper.protocol.messages import refusals
+from innkeeper.protocol.reservations import commands
+from innkeeper.protocol.reservations.booking import Contact, Status
+from innkeeper.protocol.reservations.commands import BookingChange
+from innkeeper.protocol.reservations.queries import DescribeState, FindBooking, ListWaitlist
+from innkeeper.protocol.reservations.replies import BookingReply, WaitlistReply
+from innkeeper.protocol.reservations.waitlist import WaitlistRequest
+from innkeeper.protocol.values import limits
+from innkeeper.storage.audit.reservations import Auditor
 from listening import House
 from reception import HOTEL, Reception, night, reception, request
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 from aiohttp import ClientConnectorError, ClientSession
-from innkeeper.delivery.guard import (
+from innkeeper.delivery.webhooks.guard import (
     Forbidden,
     Guard,
     check_url,
@@ -16,8 +16,8 @@ from innkeeper.delivery.guard import (
     permitted,
     url_fault,
 )
-from innkeeper.protocol.limits import webhook_url_characters_max
-from innkeeper.protocol.refusals import FieldError, Invalid, Refused
+from innkeeper.protocol.messages.refusals import FieldError, Invalid, Refused
+from innkeeper.protocol.values.limits import webhook_url_characters_max
 
 PUBLIC = [
     "8.8.8.8", "1.1.1.1", "93.184.215.14", "100.63.255.255", "100.128.0.0", "172.15.255.255", "172.32.0.0",

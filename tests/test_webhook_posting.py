@@ -9,9 +9,9 @@ from importlib.metadata import version
 
 import pytest
 from aiohttp import web
-from innkeeper.delivery import posting
-from innkeeper.delivery.posting import Poster
-from innkeeper.protocol.refusals import Refused
+from innkeeper.delivery.webhooks import client as posting
+from innkeeper.delivery.webhooks.client import WebhookClient
+from innkeeper.protocol.messages.refusals import Refused
 from standardwebhooks import Webhook
 from strangers import (
     BODY,
@@ -63,7 +63,7 @@ def test_a_webhook_arrives_whole_and_signed(run: Run) -> None:
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        async with Poster(to_loopback=True) as poster:
+        async with WebhookClient(to_loopback=True) as poster:
             outcome = await post(poster, f"http://127.0.0.1:{runner.addresses[0][1]}/hook?token=a%2Fb")
         await runner.cleanup()
         assert outcome.delivered
@@ -157,7 +157,7 @@ def test_where_nobody_listens_it_is_said(run: Run) -> None:
     async def check() -> None:
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
-            async with Poster(to_loopback=True) as poster:
+            async with WebhookClient(to_loopback=True) as poster:
                 outcome = await post(poster, f"http://127.0.0.1:{closed.getsockname()[1]}/")
         assert (outcome.status, outcome.error) == (None, "the host refuses connections")
 
@@ -169,7 +169,7 @@ def test_a_name_that_nobody_knows_is_said_so(run: Run) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     async def check() -> None:
-        async with Poster(to_loopback=True, lookup=unknown) as poster:
+        async with WebhookClient(to_loopback=True, lookup=unknown) as poster:
             outcome = await post(poster, "http://nobody.example/")
         assert (outcome.status, outcome.error) == (None, "the host's name cannot be resolved")
 
@@ -183,7 +183,7 @@ def test_a_name_server_that_does_not_answer_is_not_waited_for(run: Run) -> None:
         return ["127.0.0.1"]
 
     async def check() -> None:
-        async with Poster(to_loopback=True, lookup=slow) as poster:
+        async with WebhookClient(to_loopback=True, lookup=slow) as poster:
             outcome = await post(poster, "http://slow.example/")
         assert outcome.status is None
         assert outcome.error in (
@@ -205,7 +205,7 @@ def test_each_connection_asks_for_the_name_once_and_goes_where_that_says(run: Ru
 
     async def check() -> None:
         closing = answering(answer(204, "Connection: close"))
-        async with Poster(to_loopback=True, lookup=changing) as poster, stranger(closing) as known:
+        async with WebhookClient(to_loopback=True, lookup=changing) as poster, stranger(closing) as known:
             first = await post(poster, known.url(host="hook.example"))
             assert asked == ["hook.example"]
             second = await post(poster, known.url(host="hook.example"))
@@ -222,7 +222,7 @@ def test_each_connection_asks_for_the_name_once_and_goes_where_that_says(run: Ru
 )
 def test_a_name_that_leads_here_is_not_followed(run: Run, answer_of_dns: list[str]) -> None:
     async def check() -> None:
-        async with Poster(lookup=lambda name: answer_of_dns) as poster, stranger(never) as known:
+        async with WebhookClient(lookup=lambda name: answer_of_dns) as poster, stranger(never) as known:
             outcome = await post(poster, known.url(host="hook.example"))
             await asyncio.sleep(0.01)
             assert known.connections == 0
@@ -234,7 +234,7 @@ def test_a_name_that_leads_here_is_not_followed(run: Run, answer_of_dns: list[st
 @pytest.mark.parametrize("host", OWN)
 def test_a_url_that_leads_here_is_not_followed(run: Run, host: str) -> None:
     async def check() -> None:
-        async with Poster() as poster, stranger(never) as known:
+        async with WebhookClient() as poster, stranger(never) as known:
             outcome = await post(poster, known.url(host=host))
             await asyncio.sleep(0.01)
             assert known.connections == 0
@@ -247,7 +247,7 @@ def test_a_url_that_leads_here_is_not_followed(run: Run, host: str) -> None:
 def test_no_cookie_is_kept(run: Run) -> None:
     async def check() -> None:
         async with (
-            Poster(to_loopback=True) as poster,
+            WebhookClient(to_loopback=True) as poster,
             stranger(answering(answer(200, "Set-Cookie: seen=before; Path=/", "Connection: close"))) as known,
         ):
             await post(poster, known.url(host="localhost"))
@@ -265,7 +265,7 @@ def test_no_proxy_of_the_environment_is_asked(run: Run, monkeypatch: pytest.Monk
                 monkeypatch.setenv(name, proxy.url())
             monkeypatch.delenv("no_proxy", raising=False)
             monkeypatch.delenv("NO_PROXY", raising=False)
-            async with Poster(to_loopback=True) as poster:
+            async with WebhookClient(to_loopback=True) as poster:
                 assert (await post(poster, known.url())).delivered
             assert proxy.connections == 0
 
@@ -279,7 +279,7 @@ def test_a_burst_goes_over_one_connection(run: Run) -> None:
             writer.write(answer(200, body=b"ok"))
 
     async def check() -> None:
-        async with Poster(to_loopback=True) as poster, stranger(patient) as known:
+        async with WebhookClient(to_loopback=True) as poster, stranger(patient) as known:
             for _ in range(5):
                 assert (await post(poster, known.url())).delivered
             assert known.connections == 1
@@ -290,7 +290,7 @@ def test_a_burst_goes_over_one_connection(run: Run) -> None:
 def test_many_are_posted_at_once_and_the_slow_hold_up_nobody(run: Run) -> None:
     async def check() -> None:
         async with (
-            Poster(to_loopback=True) as poster,
+            WebhookClient(to_loopback=True) as poster,
             stranger(never) as slow,
             stranger(answering(answer(204))) as quick,
         ):
@@ -308,7 +308,7 @@ def test_many_are_posted_at_once_and_the_slow_hold_up_nobody(run: Run) -> None:
 def test_what_is_posted_after_the_close_fails_without_harm(run: Run) -> None:
     async def check() -> None:
         async with stranger(answering(answer(204))) as known:
-            async with Poster(to_loopback=True) as poster:
+            async with WebhookClient(to_loopback=True) as poster:
                 pass
             outcome = await post(poster, known.url())
             assert known.connections == 0
@@ -319,7 +319,7 @@ def test_what_is_posted_after_the_close_fails_without_harm(run: Run) -> None:
 
 def test_a_secret_that_is_none_is_our_own_fault(run: Run) -> None:
     async def check() -> None:
-        async with Poster(to_loopback=True) as poster:
+        async with WebhookClient(to_loopback=True) as poster:
             with pytest.raises(ValueError, match="prefix"):
                 await poster.post("http://127.0.0.1/", ["nope"], MESSAGE, 0, BODY)
 
@@ -328,7 +328,7 @@ def test_a_secret_that_is_none_is_our_own_fault(run: Run) -> None:
 
 def test_a_url_is_checked_for_where_this_poster_may_go(run: Run) -> None:
     async def check() -> None:
-        async with Poster() as poster, Poster(to_loopback=True) as demo:
+        async with WebhookClient() as poster, WebhookClient(to_loopback=True) as demo:
             poster.check("https://example.com/hook")
             demo.check("http://127.0.0.1/hook")
             for refusing, url in ((poster, "http://127.0.0.1/hook"), (demo, "http://8.8.8.8/hook")):

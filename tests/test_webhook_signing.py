@@ -4,8 +4,8 @@ import base64
 import time
 
 import pytest
-from innkeeper.delivery.signing import check_secret, fresh_secret, signature_headers
-from innkeeper.protocol.refusals import FieldError, Invalid, Refused
+from innkeeper.delivery.webhooks.signing import check_secret, fresh_secret, signature_headers
+from innkeeper.protocol.messages.refusals import FieldError, Invalid, Refused
 from standardwebhooks import Webhook, WebhookVerificationError
 
 BODY = '{"specversion":"1.0","data":{"guest":"Ana Sousa, Évora"}}'.encode()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from demanded import demand
-from innkeeper.delivery import posting
-from innkeeper.delivery.posting import Poster
+from innkeeper.delivery.webhooks import client as posting
+from innkeeper.delivery.webhooks.client import WebhookClient
 from strangers import LOOPS, Manners, Run, Stranger, answer, answering, never, outcome_with, post, repeating, stranger
 
 HASTE_SECONDS = 0.2
@@ -57,7 +57,7 @@ def test_an_answer_is_not_unpacked(run: Run) -> None:
 def test_an_endless_answer_is_not_listened_to(run: Run, framing: bytes) -> None:
     async def check() -> None:
         start = b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n"
-        async with Poster(to_loopback=True) as poster, stranger(repeating(start, b"x" * 65_536)) as known:
+        async with WebhookClient(to_loopback=True) as poster, stranger(repeating(start, b"x" * 65_536)) as known:
             outcome = await post(poster, known.url())
             async with asyncio.timeout(5):
                 await known.left.wait()
@@ -108,7 +108,7 @@ def test_who_answers_before_hearing_the_end_is_heard(run: Run) -> None:
         await asyncio.sleep(0.1)
 
     async def check() -> None:
-        async with Poster(to_loopback=True) as poster, stranger(rude) as known:
+        async with WebhookClient(to_loopback=True) as poster, stranger(rude) as known:
             async with asyncio.timeout(5):
                 outcome = await post(poster, known.url(), b"x" * 1_000_000)
         assert not outcome.delivered
@@ -132,7 +132,7 @@ def test_who_answers_before_hearing_the_end_is_heard(run: Run) -> None:
 )
 def test_who_does_not_answer_in_time_is_not_waited_for(run: Run, manners: Manners) -> None:
     async def check() -> None:
-        async with Poster(to_loopback=True) as poster, stranger(manners) as known:
+        async with WebhookClient(to_loopback=True) as poster, stranger(manners) as known:
             outcome = await post(poster, known.url())
             async with asyncio.timeout(5):
                 await known.left.wait()
@@ -230,7 +230,7 @@ def test_a_connection_that_breaks_is_said_to_break(run: Run, then: str) -> None:
 @pytest.mark.usefixtures("hasty")
 def test_who_never_agrees_on_tls_is_not_waited_for(run: Run) -> None:
     async def check() -> None:
-        async with Poster(to_loopback=True) as poster, stranger(never) as known:
+        async with WebhookClient(to_loopback=True) as poster, stranger(never) as known:
             outcome = await post(poster, known.url("https"))
         assert outcome.status is None
         assert outcome.error.startswith("no ")
@@ -246,7 +246,7 @@ def test_who_speaks_no_tls_gets_nothing(run: Run) -> None:
 
     async def check() -> None:
         outcome = None
-        async with Poster(to_loopback=True) as poster, stranger(blunt) as known:
+        async with WebhookClient(to_loopback=True) as poster, stranger(blunt) as known:
             outcome = await post(poster, known.url("https"))
         assert (outcome.status, outcome.error) == (None, "the host does not speak TLS with us")
         assert b"Ana" not in known.heard
@@ -266,7 +266,7 @@ def test_who_shows_a_certificate_of_their_own_making_gets_nothing(run: Run, tmp_
     tls.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
 
     async def check() -> None:
-        async with Poster(to_loopback=True) as poster, stranger(answering(answer(200)), tls) as known:
+        async with WebhookClient(to_loopback=True) as poster, stranger(answering(answer(200)), tls) as known:
             outcome = await post(poster, known.url("https"))
         assert outcome.status is None
         assert outcome.error.startswith("the host's certificate is not trusted: self")
@@ -278,7 +278,7 @@ def test_who_shows_a_certificate_of_their_own_making_gets_nothing(run: Run, tmp_
 @pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"], ids=["silent", "halfway"])
 def test_whoever_stops_it_stops_it(run: Run, start: bytes) -> None:
     async def check() -> None:
-        async with Poster(to_loopback=True) as poster, stranger(answering(start, then="silence")) as known:
+        async with WebhookClient(to_loopback=True) as poster, stranger(answering(start, then="silence")) as known:
             task = asyncio.create_task(post(poster, known.url()))
             async with asyncio.timeout(5):
                 await known.answered.wait()

@@ -8,9 +8,22 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from innkeeper.protocol import billing_replies, wire
-from innkeeper.protocol.billing_events import BILLING_EVENTS
-from innkeeper.protocol.billing_terms import (
+from innkeeper.protocol.billing import replies as billing_replies
+from innkeeper.protocol.billing.events import BILLING_EVENTS
+from innkeeper.protocol.billing.folio import (
+    Bill,
+    DepositDue,
+    Folio,
+    FolioLine,
+    Invoice,
+    Ledger,
+    LinePosition,
+    Payment,
+    StayTerms,
+    TaxAmount,
+    TaxTotal,
+)
+from innkeeper.protocol.billing.terms import (
     BillingPlan,
     BillingTerms,
     ChargeKind,
@@ -21,28 +34,22 @@ from innkeeper.protocol.billing_terms import (
     Tax,
     TaxPlan,
 )
-from innkeeper.protocol.booking import Booking, Contact, Personal
-from innkeeper.protocol.commands import BookingChange, BookingRequest, ContactChange, HotelPlan, RoomTypeOffer
-from innkeeper.protocol.delivery_events import DELIVERY_EVENTS
-from innkeeper.protocol.events import EVENTS, Event
-from innkeeper.protocol.folio import (
-    Bill,
-    DepositDue,
-    Folio,
-    FolioLine,
-    Invoice,
-    Ledger,
-    Payment,
-    Place,
-    StayTerms,
-    TaxAmount,
-    TaxTotal,
+from innkeeper.protocol.codec import wire
+from innkeeper.protocol.delivery.events import DELIVERY_EVENTS
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.reservations.booking import Booking, Contact, Personal
+from innkeeper.protocol.reservations.commands import (
+    BookingChange,
+    BookingRequest,
+    ContactChange,
+    HotelPlan,
+    RoomTypeOffer,
 )
-from innkeeper.protocol.hotel import CancellationPolicy, Hotel, RoomType
-from innkeeper.protocol.money import Money
-from innkeeper.protocol.record import Recorded
-from innkeeper.protocol.replies import TypeAvailability
-from innkeeper.protocol.waitlist import WaitlistRequest
+from innkeeper.protocol.reservations.events import EVENTS, Event
+from innkeeper.protocol.reservations.hotel import CancellationPolicy, Hotel, RoomType
+from innkeeper.protocol.reservations.replies import TypeAvailability
+from innkeeper.protocol.reservations.waitlist import WaitlistRequest
+from innkeeper.protocol.values.money import Money
 
 GOLDEN = Path(__file__).parent / "golden" / "events.txt"
 
@@ -145,7 +152,7 @@ for _kind, _strategy in (
 
 _told = st.deferred(
     lambda: st.builds(
-        Recorded,
+        RecordedEvent,
         _text,
         st.integers(1, 9),
         st.integers(0, 9),
@@ -170,7 +177,7 @@ _BY_NAME: dict[str, st.SearchStrategy[object]] = {
 }
 _NESTED = {
     Booking, Personal, Hotel, RoomType, CancellationPolicy, TypeAvailability, Bill, BillingTerms, Deposit, DepositDue,
-    Folio, FolioLine, Invoice, Ledger, Payment, Place, StayTerms, Tax, TaxAmount, TaxTotal,
+    Folio, FolioLine, Invoice, Ledger, Payment, LinePosition, StayTerms, Tax, TaxAmount, TaxTotal,
     billing_replies.AccountBalance, Party,
 }  # fmt: skip
 

@@ -4,13 +4,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from innkeeper.actors.worker import Worker
-from innkeeper.protocol.subscribing import DeadLetter, Stalled, SubscriberState
+from innkeeper.actors.subscriptions.task import BackgroundTask
+from innkeeper.protocol.ports.subscriptions import DeadLetter, Stalled, SubscriberState
 
 STEP_SECONDS = 0.002
 
 
-class Digger(Worker):
+class Digger(BackgroundTask):
     """Has as many steps to do as it is told, each of which takes its time; `during` happens in the middle of one."""
 
     def __init__(self, todo: int, busy: bool = False) -> None:

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from time import perf_counter
 
 import aio_pika
-from innkeeper.delivery.rabbitmq import EXCHANGE, RabbitPublisher
-from innkeeper.protocol.events import BookingPinned
-from innkeeper.protocol.limits import subscriber_portion_events_max
-from innkeeper.protocol.record import Entry, Recorded
+from innkeeper.delivery.brokers.rabbitmq import EXCHANGE, RabbitPublisher
+from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
+from innkeeper.protocol.reservations.events import BookingPinned
+from innkeeper.protocol.values.limits import subscriber_portion_events_max
 from parts import Bench, progress
 
 URL = os.environ.get("INNKEEPER_TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672/")
@@ -68,8 +68,8 @@ def _event(number: int) -> BookingPinned:
 
 async def _rate() -> float:
     publisher = RabbitPublisher(URL)
-    entries: Sequence[Entry] = [
-        (number, Recorded(HOTEL, number, number, "ann", f"request-{number}", f"command-{number}", _event(number)))
+    entries: Sequence[LogEntry] = [
+        (number, RecordedEvent(HOTEL, number, number, "ann", f"request-{number}", f"command-{number}", _event(number)))
         for number in range(1, EVENTS + 1)
     ]
     try:

@@ -2,10 +2,10 @@
 
 import time
 
-from innkeeper.http.rendering import booking_resource
-from innkeeper.http.resources import BookingResource
-from innkeeper.protocol.booking import Booking, Personal, Status
-from innkeeper.protocol.commands import BookingRequest
+from innkeeper.http.api.rendering import booking_resource
+from innkeeper.http.api.resources import BookingResource
+from innkeeper.protocol.reservations.booking import Booking, Personal, Status
+from innkeeper.protocol.reservations.commands import BookingRequest
 
 RATE = 12_000  # minor units a night
 

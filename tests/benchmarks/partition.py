@@ -23,15 +23,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import msgspec
 from hotels import NIGHTS, ROOM_TYPES, plan, stay
-from innkeeper.actors.host import Host
-from innkeeper.actors.stamps import uuid7
-from innkeeper.protocol import wire
-from innkeeper.protocol.asking import Asked
-from innkeeper.protocol.commands import Book, BookingRequest, Command, HotelPlan, OpenHotel
-from innkeeper.protocol.journal import Journal, KeptReply, Snapshot
-from innkeeper.protocol.record import Recorded
-from innkeeper.protocol.replies import Reply, StateReply
-from innkeeper.storage.journal import SqliteJournal
+from innkeeper.actors.partition.clock_and_ids import uuid7
+from innkeeper.actors.partition.host import Host
+from innkeeper.protocol.codec import wire
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.ports.journal import Journal, KeptReply, Snapshot
+from innkeeper.protocol.ports.message_bus import Envelope
+from innkeeper.protocol.reservations.commands import Book, BookingRequest, Command, HotelPlan, OpenHotel
+from innkeeper.protocol.reservations.replies import Reply, StateReply
+from innkeeper.storage.sqlite.journal import SqliteJournal
 from reception import NOON
 from tqdm import tqdm
 
@@ -45,7 +45,7 @@ class NoJournal:
     def __init__(self) -> None:
         self._position = 0
 
-    def write(self, records: Sequence[Recorded], replies: Sequence[KeptReply]) -> int:
+    def write(self, records: Sequence[RecordedEvent], replies: Sequence[KeptReply]) -> int:
         self._position += len(records)
         return self._position
 
@@ -63,7 +63,7 @@ class NoJournal:
 
     def read(
         self, after: int = 0, hotel: str | None = None, after_hotel_seq: int = 0
-    ) -> Iterator[tuple[int, Recorded]]:
+    ) -> Iterator[tuple[int, RecordedEvent]]:
         return iter(())
 
     def snapshots(self, hotel: str | None = None) -> Iterator[Snapshot]:
@@ -125,7 +125,7 @@ def book(host: Host, bookings: int, hotels: int, seed: int) -> None:
 
 
 def _say(host: Host, commands: list[Command]) -> None:
-    answers = host.handle([Asked(command, None, "0197f000-benchmark", "benchmark") for command in commands])
+    answers = host.handle([Envelope(command, None, "0197f000-benchmark", "benchmark") for command in commands])
     refused = [answer.answer for answer in answers if not isinstance(answer.answer, Reply)]
     if refused:
         raise RuntimeError(f"{len(refused)} were refused, the first: {refused[0]}")

@@ -21,9 +21,9 @@ import msgspec
 from aiohttp import web
 from documents import RATE, booking_document
 from hotels import TODAY
-from innkeeper.actors.stamps import uuid7
-from innkeeper.http.rendering import json_response
-from innkeeper.protocol.commands import BookingRequest, HotelPlan
+from innkeeper.actors.partition.clock_and_ids import uuid7
+from innkeeper.http.api.rendering import json_response
+from innkeeper.protocol.reservations.commands import BookingRequest, HotelPlan
 from serving import serve
 
 URL = os.environ.get("INNKEEPER_BENCH_POSTGRES", "postgresql://postgres@127.0.0.1/test")

@@ -20,13 +20,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import msgspec
 from hotels import FIRST_ARRIVAL, plan, stay
-from innkeeper.actors.rules.decisions import Stamp, decide
-from innkeeper.actors.rules.state import HotelState, evolve
-from innkeeper.protocol.booking import Personal
-from innkeeper.protocol.commands import Book, BookingRequest, HotelPlan, OpenHotel
-from innkeeper.protocol.events import BookingConfirmed, Event
-from innkeeper.protocol.record import Recorded
-from innkeeper.protocol.refusals import Refused
+from innkeeper.actors.reservations.rules.decisions import CommandContext, decide
+from innkeeper.actors.reservations.rules.state import HotelState, evolve
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.messages.refusals import Refused
+from innkeeper.protocol.reservations.booking import Personal
+from innkeeper.protocol.reservations.commands import Book, BookingRequest, HotelPlan, OpenHotel
+from innkeeper.protocol.reservations.events import BookingConfirmed, Event
 from reception import NOON
 
 ROOMS = 300
@@ -65,7 +65,7 @@ def measure(hotel: str, decisions: int, seed: int = 1) -> Reshuffled:
             continue
         start = perf_counter()
         try:
-            events = decide(state, wanted, Stamp(0, "the one more")).events
+            events = decide(state, wanted, CommandContext(0, "the one more")).events
         except Refused:
             events = ()
             refused += 1
@@ -87,7 +87,7 @@ def empty_hotel() -> HotelState:
     """All 300 rooms, nobody yet."""
     state = HotelState()
     opening = OpenHotel(HOTEL, msgspec.convert(plan(HOTEL, {"DBL": ROOMS}), HotelPlan))
-    for event in decide(state, opening, Stamp(NOON, "opening")).events:
+    for event in decide(state, opening, CommandContext(NOON, "opening")).events:
         _happens(state, event)
     return state
 
@@ -98,7 +98,7 @@ def fill_by_living(state: HotelState, chance: Random) -> None:
     while guests % 100 or _occupancy(state) < OCCUPANCY:
         guests += 1
         with suppress(Refused):
-            for event in decide(state, _random_stay(chance, 1), Stamp(NOON, f"booking-{guests}")).events:
+            for event in decide(state, _random_stay(chance, 1), CommandContext(NOON, f"booking-{guests}")).events:
                 _happens(state, event)
 
 
@@ -145,7 +145,7 @@ def _booking(number: int, room: str, arrival: int, departure: int) -> BookingCon
 
 
 def _happens(state: HotelState, event: Event) -> None:
-    evolve(state, Recorded(HOTEL, state.seq + 1, NOON, "benchmark", "", "", event))
+    evolve(state, RecordedEvent(HOTEL, state.seq + 1, NOON, "benchmark", "", "", event))
 
 
 if __name__ == "__main__":

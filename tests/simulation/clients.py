@@ -5,13 +5,13 @@ from datetime import date, timedelta
 from random import Random
 from typing import Any
 
-from innkeeper.protocol import commands, queries
-from innkeeper.protocol.booking import Contact
-from innkeeper.protocol.commands import BookingChange, BookingRequest, Command, HotelPlan, RoomTypeOffer
-from innkeeper.protocol.money import Money
-from innkeeper.protocol.queries import Query
-from innkeeper.protocol.refusals import Refused
-from innkeeper.protocol.waitlist import WaitlistRequest
+from innkeeper.protocol.messages.refusals import Refused
+from innkeeper.protocol.reservations import commands, queries
+from innkeeper.protocol.reservations.booking import Contact
+from innkeeper.protocol.reservations.commands import BookingChange, BookingRequest, Command, HotelPlan, RoomTypeOffer
+from innkeeper.protocol.reservations.queries import Query
+from innkeeper.protocol.reservations.waitlist import WaitlistRequest
+from innkeeper.protocol.values.money import Money
 from simulation.ledger import Ledger, Request
 from simulation.witness import LIVE, Witness
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
 
-from innkeeper.protocol import wire
-from innkeeper.protocol.journal import Fenced, JournalError, KeptReply, Snapshot
-from innkeeper.protocol.record import Recorded
+from innkeeper.protocol.codec import wire
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.ports.journal import Fenced, JournalError, KeptReply, Snapshot
 
 Row = tuple[str, int, int, str, str, str, str, bytes]
 
@@ -112,7 +112,7 @@ class DiskReader:
 
     def read(
         self, after: int = 0, hotel: str | None = None, after_hotel_seq: int = 0
-    ) -> Iterator[tuple[int, Recorded]]:
+    ) -> Iterator[tuple[int, RecordedEvent]]:
         """See `protocol.journal.Journal`."""
         for seq, row in enumerate(self._disk.rows[after:], start=after + 1):
             if hotel is None or (row[0] == hotel and row[1] > after_hotel_seq):
@@ -135,7 +135,7 @@ class FaultyJournal(DiskReader):
         disk.sync()
         self._epoch = disk.epoch
 
-    def write(self, records: Sequence[Recorded], replies: Sequence[KeptReply]) -> int:
+    def write(self, records: Sequence[RecordedEvent], replies: Sequence[KeptReply]) -> int:
         """See `protocol.journal.Journal`; the disk may be full."""
         self._check_writer()
         self._fault = self._faults.strike()
@@ -163,7 +163,7 @@ class FaultyJournal(DiskReader):
         if self._epoch != self._disk.epoch:
             raise Fenced("another process writes to this disk now")
 
-    def _check_unique(self, records: Sequence[Recorded], replies: Sequence[KeptReply]) -> None:
+    def _check_unique(self, records: Sequence[RecordedEvent], replies: Sequence[KeptReply]) -> None:
         """What the constraints of the tables refuse."""
         last = {hotel: hotel_seq for hotel, hotel_seq, *_ in self._disk.rows}
         for record in records:
@@ -191,13 +191,13 @@ class FaultyJournal(DiskReader):
         """See `protocol.journal.Journal`."""
 
 
-def _row(record: Recorded) -> Row:
+def _row(record: RecordedEvent) -> Row:
     return (
         record.hotel, record.hotel_seq, record.at, record.by, record.correlation, record.cause,
         wire.event_type(record.event), wire.encode_fields(record.event),
     )  # fmt: skip
 
 
-def _record(row: Row) -> Recorded:
+def _record(row: Row) -> RecordedEvent:
     *columns, type_name, fields = row
-    return Recorded(*columns, wire.decode_event(type_name, fields))
+    return RecordedEvent(*columns, wire.decode_event(type_name, fields))

@@ -10,12 +10,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from innkeeper.actors.heard import HeardLog
-from innkeeper.actors.subscriber import Subscriber
-from innkeeper.protocol.contexts import RESERVATIONS
-from innkeeper.protocol.record import Entry, Recorded
-from innkeeper.protocol.subscribing import Keep, Stalled, Subscribe
-from innkeeper.storage.cursors import SqliteCursor, open_service
+from innkeeper.actors.subscriptions.recent_events import RecentEvents
+from innkeeper.actors.subscriptions.subscriber import Subscriber
+from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
+from innkeeper.protocol.ports.subscriptions import Effects, Stalled, SubscriptionRequest
+from innkeeper.protocol.values.contexts import RESERVATIONS
+from innkeeper.storage.sqlite.cursors import SqliteCursor, open_service
 from simulation.faulty_journal import Crash, Disk, DiskReader
 
 _CHOKES_ON = 0.02
@@ -34,7 +34,7 @@ class DurableLog:
         """See `protocol.subscribing.Log`."""
         return sum(len(transaction.rows) for transaction in self._disk.transactions[: self._disk.durable])
 
-    def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[Entry]:
+    def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
         """See `protocol.subscribing.Log`."""
         end = self.position
         found = []
@@ -48,13 +48,13 @@ class DurableLog:
 class Postman:
     """Brings what is broadcast, in his own way: he loses it, brings it twice, or mixes it up."""
 
-    def __init__(self, log: HeardLog, random: Random, rate: float) -> None:
+    def __init__(self, log: RecentEvents, random: Random, rate: float) -> None:
         self.log = log
         self._random = random
         self._rate = rate
-        self._bag: list[tuple[int, Sequence[Recorded]]] = []
+        self._bag: list[tuple[int, Sequence[RecordedEvent]]] = []
 
-    def bring(self, position: int, records: Sequence[Recorded]) -> None:
+    def bring(self, position: int, records: Sequence[RecordedEvent]) -> None:
         """He does with it as he likes."""
         self._bag.append((position, records))
         if not self._unlucky():
@@ -88,13 +88,13 @@ class Follower:
 
     def _open(self) -> None:
         self._db = open_service(self._folder / "follower.db", lambda db: db.execute("CREATE TABLE book (event TEXT)"))
-        self._postman = Postman(HeardLog(DurableLog(self._disk)), self._random, self._rate)
-        cursor = self._cursor(self._db, Subscribe("follower"), RESERVATIONS, self._postman.log)
+        self._postman = Postman(RecentEvents(DurableLog(self._disk)), self._random, self._rate)
+        cursor = self._cursor(self._db, SubscriptionRequest("follower"), RESERVATIONS, self._postman.log)
         self._subscriber = Subscriber(
             [cursor], self._take_in, self._clock, portion_events=self._random.choice((1, 3, 64))
         )
 
-    def hear(self, position: int, records: Sequence[Recorded]) -> None:
+    def hear(self, position: int, records: Sequence[RecordedEvent]) -> None:
         """What the host broadcasts."""
         self._postman.bring(position, records)
 
@@ -134,7 +134,7 @@ class Follower:
                 at = next((at for at, pair in enumerate(zip(written, told, strict=False)) if len(set(pair)) > 1), -1)
                 yield f"{hotel}: the follower wrote {len(written)} of {len(told)} events, wrong from {at} on (P5)"
 
-    async def _take_in(self, entries: Sequence[Entry]) -> Keep:
+    async def _take_in(self, entries: Sequence[LogEntry]) -> Effects:
         if self._unlucky():
             raise Stalled("the destination is away")
         for _, record in entries:
@@ -149,7 +149,7 @@ class Follower:
         fault = self._random.choice(faults) if self._unlucky() else None
         return lambda: self._keep(entries, fault)
 
-    def _keep(self, entries: Sequence[Entry], fault: BaseException | None) -> None:
+    def _keep(self, entries: Sequence[LogEntry], fault: BaseException | None) -> None:
         for number, (_, record) in enumerate(entries):
             if fault is not None and number == len(entries) // 2:
                 raise fault

@@ -7,19 +7,19 @@ those after all events of the requests up to it, and before any event of a later
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 
-from innkeeper.protocol.asking import Answer
-from innkeeper.protocol.record import Recorded
-from innkeeper.protocol.refusals import KeyReused, Refusal, Unavailable
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.messages.refusals import KeyReused, Refusal, Unavailable
+from innkeeper.protocol.ports.message_bus import Result
 from simulation.judge import judge
 from simulation.ledger import Ledger, Request
 from simulation.witness import Trace, Witness
 
-Heard = Sequence[tuple[Request, Answer]]
+Heard = Sequence[tuple[Request, Result]]
 
 
-def hear(witness: Witness, ledger: Ledger, heard: Heard, records: Iterable[Recorded]) -> Iterator[str]:
+def hear(witness: Witness, ledger: Ledger, heard: Heard, records: Iterable[RecordedEvent]) -> Iterator[str]:
     """Take in what a batch has done, and say what is wrong with what it answered."""
-    happened: dict[str, deque[list[Recorded]]] = {}
+    happened: dict[str, deque[list[RecordedEvent]]] = {}
     for record in records:
         commands = happened.setdefault(record.hotel, deque())
         if record.cause and commands and commands[-1][-1].cause == record.cause:
@@ -45,7 +45,7 @@ def hear(witness: Witness, ledger: Ledger, heard: Heard, records: Iterable[Recor
             witness.take_in(command)
 
 
-def _let_pass(witness: Witness, commands: deque[list[Recorded]], correlation: str) -> None:
+def _let_pass(witness: Witness, commands: deque[list[RecordedEvent]], correlation: str) -> None:
     while commands and commands[0][0].correlation == correlation:
         witness.take_in(commands.popleft())
 
@@ -55,7 +55,7 @@ def _version(witness: Witness, request: Request) -> int | None:
     return None if facts is None else facts.version
 
 
-def _faults(witness: Witness, ledger: Ledger, request: Request, answer: Answer, version: int | None) -> Iterator[str]:
+def _faults(witness: Witness, ledger: Ledger, request: Request, answer: Result, version: int | None) -> Iterator[str]:
     yield from ledger.heard(request, answer, witness.traces.get(request.id, Trace()))
     if answer.replayed or isinstance(answer.answer, KeyReused | Unavailable):
         return

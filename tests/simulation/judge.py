@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from datetime import date, timedelta
 
-from innkeeper.protocol import refusals, replies
-from innkeeper.protocol.booking import Booking
-from innkeeper.protocol.commands import ActionCommand, Book, Command, JoinWaitlist, Move, OpenHotel
-from innkeeper.protocol.queries import FindBooking, Query
-from innkeeper.protocol.refusals import Refusal
-from innkeeper.protocol.replies import Reply
+from innkeeper.protocol.messages import refusals
+from innkeeper.protocol.messages.refusals import Refusal
+from innkeeper.protocol.reservations import replies
+from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.commands import ActionCommand, Book, Command, JoinWaitlist, Move, OpenHotel
+from innkeeper.protocol.reservations.queries import FindBooking, Query
+from innkeeper.protocol.reservations.replies import Reply
 from simulation.witness import Witness
 
 

@@ -6,11 +6,11 @@ A request carries its id as correlation, through all its retries; so its effects
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from innkeeper.protocol import wire
-from innkeeper.protocol.asking import Answer, Asked
-from innkeeper.protocol.commands import Command
-from innkeeper.protocol.queries import Query
-from innkeeper.protocol.refusals import KeyReused, Refusal, Unavailable
+from innkeeper.protocol.codec import wire
+from innkeeper.protocol.messages.refusals import KeyReused, Refusal, Unavailable
+from innkeeper.protocol.ports.message_bus import Envelope, Result
+from innkeeper.protocol.reservations.commands import Command
+from innkeeper.protocol.reservations.queries import Query
 from simulation.witness import Trace, Witness
 
 
@@ -23,9 +23,9 @@ class Request:
     key: str | None = None
     if_version: int | None = None
 
-    def asked(self) -> Asked:
+    def asked(self) -> Envelope:
         """As it comes to the partition."""
-        return Asked(self.message, self.key, self.id, "client", self.if_version)
+        return Envelope(self.message, self.key, self.id, "client", self.if_version)
 
     def __str__(self) -> str:
         return f"{self.id} ({type(self.message).__name__}, key {self.key})"
@@ -48,7 +48,7 @@ class Ledger:
             if request.id not in self.answered:
                 self.unanswered[request.id] = request
 
-    def heard(self, request: Request, answer: Answer, trace: Trace) -> Iterator[str]:
+    def heard(self, request: Request, answer: Result, trace: Trace) -> Iterator[str]:
         """A client has an answer, which leaves this trace in the journal; what is wrong with that."""
         if isinstance(answer.answer, Unavailable):
             return
@@ -59,7 +59,7 @@ class Ledger:
             self.answered[request.id] = request
             yield from self._same(request, answer)
 
-    def _trace(self, request: Request, answer: Answer, trace: Trace) -> Iterator[str]:
+    def _trace(self, request: Request, answer: Result, trace: Trace) -> Iterator[str]:
         if len(trace.causes) > 1:
             yield f"{request} happened {len(trace.causes)} times (P7)"
         if isinstance(answer.answer, Refusal) and trace.events:
@@ -67,7 +67,7 @@ class Ledger:
         if isinstance(request.message, Query) and trace.events:
             yield f"{request} is a question, and yet {trace.events} happened"
 
-    def _same(self, request: Request, answer: Answer) -> Iterator[str]:
+    def _same(self, request: Request, answer: Result) -> Iterator[str]:
         """The same key: the same answer to the same body, and a refusal of any other."""
         assert request.key is not None
         refused = isinstance(answer.answer, KeyReused)

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from random import Random
 from typing import Any
 
-from innkeeper.actors import hotel
-from innkeeper.actors.desk import DeskActor
-from innkeeper.actors.messages import Claim, OrdersDone
-from innkeeper.actors.room import RoomActor
+from innkeeper.actors.partition.messages import Claim, HotelCommandsDone
+from innkeeper.actors.partition.router import HotelRouter
+from innkeeper.actors.reservations import hotel
+from innkeeper.actors.reservations.room import RoomActor
 
 
 class Mishap(Exception):
@@ -38,7 +38,7 @@ def mishap(random: Random) -> Iterator[list[str]]:
     elif kind == "room":
         place, name, work = RoomActor.handles, Claim, RoomActor.claim
     else:
-        place, name, work = DeskActor.handles, OrdersDone, DeskActor.orders_done
+        place, name, work = HotelRouter.handles, HotelCommandsDone, HotelRouter.orders_done
     place[name] = failing(work)
     try:
         yield happened

@@ -13,33 +13,33 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from innkeeper.actors.biller import TYPES as BILLED
-from innkeeper.actors.biller import Biller
-from innkeeper.actors.heard import HeardLog
-from innkeeper.actors.host import Host
-from innkeeper.actors.ledger import BILLING_TRADE
-from innkeeper.actors.mailroom import Mailroom
-from innkeeper.actors.notifier import TYPES as NOTED
-from innkeeper.actors.notifier import NotifierHost
-from innkeeper.actors.rules.billing.decisions import decide
-from innkeeper.actors.rules.billing.state import LedgerState, evolve
-from innkeeper.actors.rules.decisions import Stamp
-from innkeeper.actors.rules.notices import KnownBooking, KnownHotel, TakenIn, take_in
-from innkeeper.actors.subscriber import Subscriber
-from innkeeper.protocol.asking import Answer, Asked, Hearer
-from innkeeper.protocol.billing_commands import HearOf, PostCharge, RecordPayment
-from innkeeper.protocol.billing_events import FolioOpened, PaymentRecorded
-from innkeeper.protocol.billing_terms import ChargeKind
-from innkeeper.protocol.contexts import BILLING, RESERVATIONS
-from innkeeper.protocol.events import BookingEvent
-from innkeeper.protocol.money import Money
-from innkeeper.protocol.notices import Notice, NoticeKind
-from innkeeper.protocol.outbox import CannotSend
-from innkeeper.protocol.record import Recorded
-from innkeeper.protocol.subscribing import Stalled, Subscribe
-from innkeeper.storage.billing_auditor import BillingAuditor
-from innkeeper.storage.cursors import SqliteCursor, open_service
-from innkeeper.storage.outbox import SqliteOutbox, create_outbox
+from innkeeper.actors.billing.event_handler import TYPES as BILLED
+from innkeeper.actors.billing.event_handler import BillingEventHandler
+from innkeeper.actors.billing.ledger import LEDGER
+from innkeeper.actors.billing.rules.decisions import decide
+from innkeeper.actors.billing.rules.state import LedgerState, evolve
+from innkeeper.actors.notifications.notifier import TYPES as NOTED
+from innkeeper.actors.notifications.notifier import Notifier
+from innkeeper.actors.notifications.outbox_relay import OutboxRelay
+from innkeeper.actors.notifications.rules.notices import KnownBooking, KnownHotel, TakenIn, take_in
+from innkeeper.actors.partition.host import Host
+from innkeeper.actors.reservations.rules.decisions import CommandContext
+from innkeeper.actors.subscriptions.recent_events import RecentEvents
+from innkeeper.actors.subscriptions.subscriber import Subscriber
+from innkeeper.protocol.billing.commands import ApplyReservationEvent, PostCharge, RecordPayment
+from innkeeper.protocol.billing.events import FolioOpened, PaymentRecorded
+from innkeeper.protocol.billing.terms import ChargeKind
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.notifications.notices import Notice, NoticeKind
+from innkeeper.protocol.ports.message_bus import CommitListener, Envelope, Result
+from innkeeper.protocol.ports.outbox import CannotSend
+from innkeeper.protocol.ports.subscriptions import Stalled, SubscriptionRequest
+from innkeeper.protocol.reservations.events import BookingEvent
+from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS
+from innkeeper.protocol.values.money import Money
+from innkeeper.storage.audit.billing import BillingAuditor
+from innkeeper.storage.sqlite.cursors import SqliteCursor, open_service
+from innkeeper.storage.sqlite.outbox import SqliteOutbox, create_outbox
 from simulation.faulty_journal import Crash, Disk, DiskReader, Faults, FaultyJournal
 from simulation.follower import DurableLog, Postman
 
@@ -58,7 +58,7 @@ class BackOffice:
         clock: Callable[[], int],
         ids: Callable[[], str],
         folder: Path,
-        published: Hearer,
+        published: CommitListener,
     ) -> None:
         self.disk = Disk()
         self._reservations = reservations
@@ -73,27 +73,27 @@ class BackOffice:
         self._open()
 
     def _open(self) -> None:
-        self._waiting: list[tuple[Asked, asyncio.Future[Answer]]] = []
-        self._host = Host(FaultyJournal(self.disk, self._faults), self._clock, self._ids, BILLING_TRADE)
+        self._waiting: list[tuple[Envelope, asyncio.Future[Result]]] = []
+        self._host = Host(FaultyJournal(self.disk, self._faults), self._clock, self._ids, LEDGER)
         self._host.published = self._published
         self._host.recover()
         self._db = open_service(self._folder / "billing.db")
-        self._postman = Postman(HeardLog(DurableLog(self._reservations)), self._random, self._faults.rate)
-        cursor = SqliteCursor(self._db, Subscribe("billing", BILLED), RESERVATIONS, self._postman.log)
+        self._postman = Postman(RecentEvents(DurableLog(self._reservations)), self._random, self._faults.rate)
+        cursor = SqliteCursor(self._db, SubscriptionRequest("billing", BILLED), RESERVATIONS, self._postman.log)
         self._subscriber = Subscriber(
-            [cursor], Biller(self).take_in, self._clock, portion_events=self._random.choice(_PORTIONS)
+            [cursor], BillingEventHandler(self).take_in, self._clock, portion_events=self._random.choice(_PORTIONS)
         )
 
     ready = True
     position = 0
     waiting = 0
 
-    def hear(self, hearer: Hearer) -> None:
+    def hear(self, hearer: CommitListener) -> None:
         """See `protocol.asking.Desk`."""
 
-    async def ask(self, asked: Asked) -> Answer:
+    async def ask(self, asked: Envelope) -> Result:
         """See `protocol.asking.Desk`: all that is asked at once is one batch."""
-        future: asyncio.Future[Answer] = self._loop.create_future()
+        future: asyncio.Future[Result] = self._loop.create_future()
         if not self._waiting:
             self._loop.call_soon(self._carry_out)
         self._waiting.append((asked, future))
@@ -110,13 +110,13 @@ class BackOffice:
         for (_, future), answer in zip(batch, answers, strict=True):
             future.set_result(answer)
 
-    def _published(self, position: int, records: Sequence[Recorded]) -> None:
+    def _published(self, position: int, records: Sequence[RecordedEvent]) -> None:
         self._bills += [
             (record.hotel, record.event.booking) for record in records if isinstance(record.event, FolioOpened)
         ]
         self._tell(position, records)
 
-    def told(self, position: int, records: Sequence[Recorded]) -> None:
+    def told(self, position: int, records: Sequence[RecordedEvent]) -> None:
         """What reservations broadcasts."""
         self._postman.bring(position, records)
 
@@ -125,7 +125,7 @@ class BackOffice:
         for _ in range(self._random.randrange(4)):
             try:
                 if self._bills and self._random.random() < 0.3:
-                    self._host.handle([Asked(self._command())])
+                    self._host.handle([Envelope(self._command())])
                 else:
                     self._loop.run_until_complete(self._subscriber.step())
             except Stalled:
@@ -172,16 +172,16 @@ class BackOffice:
             yield from _wrong_in_books(hotel, *of_hotel)
 
 
-def _wrong_in_books(hotel: str, happened: Sequence[Recorded], booked: Sequence[Recorded]) -> Iterator[str]:
+def _wrong_in_books(hotel: str, happened: Sequence[RecordedEvent], booked: Sequence[RecordedEvent]) -> Iterator[str]:
     """Follow the books entry by entry: what followed from each event of reservations, once and in order?"""
     state = LedgerState()
     untold = list(happened)
 
-    def follows_from(record: Recorded) -> list[Any]:
-        return list(decide(state, HearOf(hotel, record), Stamp(record.at, "")).events)
+    def follows_from(record: RecordedEvent) -> list[Any]:
+        return list(decide(state, ApplyReservationEvent(hotel, record), CommandContext(record.at, "")).events)
 
     causes = {record.id for record in happened}
-    groups: list[list[Recorded]] = []
+    groups: list[list[RecordedEvent]] = []
     for record in booked:
         if groups and groups[-1][0].cause == record.cause:
             groups[-1].append(record)
@@ -251,17 +251,17 @@ class Post:
         self._outbox = _FaultyOutbox(self._db, "mail")
         self._outbox.unlucky, self._outbox.choice = self._unlucky, self._random.choice
         self._postmen = {
-            log: Postman(HeardLog(DurableLog(disk)), self._random, self._rate) for log, disk in self._disks.items()
+            log: Postman(RecentEvents(DurableLog(disk)), self._random, self._rate) for log, disk in self._disks.items()
         }
-        subscribe = Subscribe("notifications", NOTED)
+        subscribe = SubscriptionRequest("notifications", NOTED)
         cursors = [SqliteCursor(self._db, subscribe, log, postman.log) for log, postman in self._postmen.items()]
-        self._notifier = NotifierHost(self._outbox, self._clock, lambda: None)
+        self._notifier = Notifier(self._outbox, self._clock, lambda: None)
         self._subscriber = Subscriber(
             cursors, self._notifier.take_in, self._clock, portion_events=self._random.choice(_PORTIONS)
         )
-        self._mailroom = Mailroom("mail", self._outbox, self._send, lambda _: _PAUSE_SECONDS, self._clock)
+        self._mailroom = OutboxRelay("mail", self._outbox, self._send, lambda _: _PAUSE_SECONDS, self._clock)
 
-    def told(self, log: str, position: int, records: Sequence[Recorded]) -> None:
+    def told(self, log: str, position: int, records: Sequence[RecordedEvent]) -> None:
         """What is broadcast."""
         self._postmen[log].bring(position, records)
 
@@ -358,7 +358,7 @@ class _Expected:
                 if record.event.booking in silent:
                     self.uncertain.add(f"{record.id}:{NoticeKind.RECEIPT.value}")
 
-    def _take_in(self, record: Recorded) -> TakenIn:
+    def _take_in(self, record: RecordedEvent) -> TakenIn:
         name = record.event.booking if isinstance(record.event, BookingEvent) else ""
         taken = take_in(self._hotels.get(record.hotel), self._bookings.get(name), record)
         self._hotels[record.hotel], self._bookings[name] = taken.hotel, taken.booking

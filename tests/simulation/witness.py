@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from innkeeper.protocol import events
-from innkeeper.protocol.record import Recorded
-from innkeeper.storage.auditor import Auditor, Ledger
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.reservations import events
+from innkeeper.storage.audit.reservations import Auditor, HotelRecord
 
 LIVE = ("held", "confirmed", "in_house")
 
@@ -58,7 +58,7 @@ class Witness:
         self.bookings: dict[str, Facts] = {}
         self.traces: dict[str, Trace] = {}
 
-    def take_in(self, records: Sequence[Recorded]) -> None:
+    def take_in(self, records: Sequence[RecordedEvent]) -> None:
         """The events of one command."""
         self.auditor.take_in(records)
         self.position += len(records)
@@ -90,7 +90,7 @@ class Witness:
         elif isinstance(event, events.BookingHeld | events.HoldExtended):
             facts.expires_at = event.expires_at
 
-    def house(self, hotel: str) -> Ledger | None:
+    def house(self, hotel: str) -> HotelRecord | None:
         """The auditor's book of this hotel, if it is open."""
         return self.auditor.hotels.get(hotel)
 

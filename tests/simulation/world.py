@@ -13,18 +13,18 @@ from itertools import count
 from pathlib import Path
 from random import Random
 
-from innkeeper.actors.host import Decided, Host
-from innkeeper.actors.recovery import rebuild
-from innkeeper.actors.rules.state import HotelState, describe, fold
-from innkeeper.protocol import wire
-from innkeeper.protocol.asking import Answer
-from innkeeper.protocol.contexts import BILLING, RESERVATIONS
-from innkeeper.protocol.instants import microseconds
-from innkeeper.protocol.journal import Fenced
-from innkeeper.protocol.record import Recorded
-from innkeeper.protocol.refusals import Refusal, Unavailable
-from innkeeper.protocol.replies import StateReply
-from innkeeper.storage.cursors import SqliteCursor
+from innkeeper.actors.partition.host import Host, PendingBatch
+from innkeeper.actors.partition.recovery import rebuild
+from innkeeper.actors.reservations.rules.state import HotelState, describe, fold
+from innkeeper.protocol.codec import wire
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.messages.refusals import Refusal, Unavailable
+from innkeeper.protocol.ports.journal import Fenced
+from innkeeper.protocol.ports.message_bus import Result
+from innkeeper.protocol.reservations.replies import StateReply
+from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS
+from innkeeper.protocol.values.instants import microseconds
+from innkeeper.storage.sqlite.cursors import SqliteCursor
 from simulation.clients import FIRST_DAY, Clients
 from simulation.faulty_journal import Crash, Disk, DiskReader, Faults, FaultyJournal
 from simulation.follower import Follower
@@ -117,7 +117,7 @@ class World:
         host.recover()
         return host
 
-    def _published(self, position: int, records: Sequence[Recorded]) -> None:
+    def _published(self, position: int, records: Sequence[RecordedEvent]) -> None:
         """Nobody hears of an event that is not on the disk."""
         durable = [row[:2] for row in self._disk.rows[:position]][-len(records) :]
         if not self._disk.lies and self._disk.durable < len(self._disk.transactions):
@@ -180,11 +180,11 @@ class World:
             self._blame(_needless(requests, answers))
             self._blame(f"hold {booking} outlived its time" for booking in self._witness.overdue(self._at))
 
-    def _carry_out(self, requests: Sequence[Request]) -> list[Answer]:
+    def _carry_out(self, requests: Sequence[Request]) -> list[Result]:
         """In one batch, or in two of which the second is decided while the first is not yet on the disk."""
         cut = self._random.randrange(len(requests) + 1)
         batches = [[request.asked() for request in part] for part in (requests[:cut], requests[cut:])]
-        answers: list[Answer] = []
+        answers: list[Result] = []
         waiting = []
         for batch in batches:
             if self._host.must_rest:
@@ -195,14 +195,14 @@ class World:
             answers += self._finish(group)
         return answers
 
-    def _finish(self, group: list[Decided]) -> list[Answer]:
+    def _finish(self, group: list[PendingBatch]) -> list[Result]:
         if not group:
             return []
         if self._host.write(group):
             self._host.sync(group)
         return [answer for answers in self._host.release(group) for answer in answers]
 
-    def _news(self) -> list[Recorded]:
+    def _news(self) -> list[RecordedEvent]:
         """The events on the disk that the witness does not know yet."""
         return [record for _, record in self.journal().read(after=self._witness.position)]
 
@@ -241,7 +241,7 @@ class World:
         self._blame(self._ledger.recheck(self._witness))
         self._blame(self._rebuilt_alike(records))
 
-    def _rebuilt_alike(self, records: Sequence[Recorded]) -> Iterator[str]:
+    def _rebuilt_alike(self, records: Sequence[RecordedEvent]) -> Iterator[str]:
         """P6: the living hotel, the fold of all its events, and its snapshot with the events after it are one."""
         for hotel in sorted({record.hotel for record in records}):
             living = self._host.describe(hotel)
@@ -281,7 +281,7 @@ class World:
         self._blame(self._ledger.doubled(self._witness))
 
 
-def _needless(requests: Sequence[Request], answers: Sequence[Answer]) -> Iterator[str]:
+def _needless(requests: Sequence[Request], answers: Sequence[Result]) -> Iterator[str]:
     for request, answer in zip(requests, answers, strict=True):
         if isinstance(answer.answer, Unavailable):
             yield f"{request} got no answer though nothing was wrong: {answer.answer.reason}"

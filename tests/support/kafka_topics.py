@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
-from innkeeper.delivery.kafka import DEAD_TOPIC, TOPIC
-from innkeeper.protocol.cloud_event import cloud_event_json
-from innkeeper.protocol.record import Entry
+from innkeeper.delivery.brokers.kafka import DEAD_TOPIC, TOPIC
+from innkeeper.protocol.codec.cloud_event import cloud_event_json
+from innkeeper.protocol.messages.recorded_event import LogEntry
 from patience import wait_until
 
 ANSWER_SECONDS_MAX = 60
@@ -58,7 +58,7 @@ def grow(servers: str, partitions: int, topic: str = TOPIC) -> None:
     wait_until(lambda: len(partitions_of(servers, topic)) == partitions, ANSWER_SECONDS_MAX)
 
 
-def publish(servers: str, entries: list[Entry], partition: int | None = None) -> None:
+def publish(servers: str, entries: list[LogEntry], partition: int | None = None) -> None:
     """Publish these as Innkeeper does, in order; to this partition instead of the one that belongs to the hotel."""
     producer = Producer(
         {"bootstrap.servers": servers, "enable.idempotence": True, "topic.metadata.refresh.interval.ms": 500}

@@ -1,0 +1,91 @@
+"""A hotel's ledger: it hears of reservations and of those who pay, decides by the rules of billing, and asks nobody."""
+
+import traceback
+
+from innkeeper.actors.billing.rules.answers import answer
+from innkeeper.actors.billing.rules.decisions import decide
+from innkeeper.actors.billing.rules.state import LedgerState, describe, evolve, restore
+from innkeeper.actors.partition.aggregate_type import AggregateType
+from innkeeper.actors.partition.messages import (
+    AddressedCommand,
+    HotelCommands,
+    HotelCommandsDone,
+    HotelFailed,
+    LoadState,
+    Outcome,
+)
+from innkeeper.actors.partition.router import HotelRouter
+from innkeeper.actors.reservations.rules.decisions import CommandContext
+from innkeeper.actors.system.typed_actor import TypedActor
+from innkeeper.protocol.billing.commands import ApplyReservationEvent
+from innkeeper.protocol.billing.queries import DescribeLedger
+from innkeeper.protocol.billing.replies import LedgerStateReply
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.messages.refusals import Refused
+from innkeeper.protocol.reservations.queries import Query
+from innkeeper.protocol.reservations.replies import Reply
+from thespian.actors import ActorAddress
+
+
+class LedgerActor(TypedActor):
+    """The books of one hotel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = ""
+        self.state = LedgerState()
+
+    def furnish(self, message: LoadState, _: ActorAddress) -> None:
+        """Begin, or begin again, as the journal tells it."""
+        self.name = message.hotel
+        self.state = message.state or LedgerState()
+
+    def orders(self, message: HotelCommands, desk: ActorAddress) -> None:
+        """A new share of work, one after the other."""
+        outcomes: list[Outcome] = []
+        records: list[RecordedEvent] = []
+        try:
+            for order in message.orders:
+                try:
+                    outcomes.append(Outcome(order.number, self._carry_out(order, records)))
+                except Refused as refused:
+                    outcomes.append(Outcome(order.number, refused.refusal))
+        except Exception:
+            self.send(desk, HotelFailed(self.name, traceback.format_exc()))
+            return
+        is_open = self.state.ledger is not None
+        self.send(desk, HotelCommandsDone(self.name, tuple(outcomes), tuple(records), None, is_open))
+
+    def _carry_out(self, order: AddressedCommand, records: list[RecordedEvent]) -> Reply:
+        if isinstance(order.message, Query):
+            return answer(self.state, order.message)
+        decision = decide(self.state, order.message, CommandContext(order.at, order.id, order.if_version))
+        cause = decision.cause or order.id
+        for seq, event in enumerate(decision.events, self.state.seq + 1):
+            record = RecordedEvent(self.name, seq, order.at, order.by, order.correlation, cause, event)
+            evolve(self.state, record)
+            records.append(record)
+        return decision.reply(self.state)
+
+
+LedgerActor.handles = {LoadState: LedgerActor.furnish, HotelCommands: LedgerActor.orders}
+
+
+class LedgerRouter(HotelRouter):
+    """The desk of billing: a hotel's ledger is opened by hearing of the hotel."""
+
+    kind = LedgerActor
+    opens = ApplyReservationEvent
+
+
+LEDGER = AggregateType(
+    desk=LedgerRouter,
+    begin=LedgerState,
+    evolve=evolve,
+    describe=describe,
+    restore=restore,
+    is_open=lambda state: state.ledger is not None,
+    ask=DescribeLedger,
+    described=LedgerStateReply,
+)
+"""Guests are billed."""

@@ -1,0 +1,1 @@
+"""The rules of billing, pure: what a ledger decides, and what it is after an event. Imports protocol alone."""

@@ -1,0 +1,79 @@
+"""What a ledger answers to a query. Reading only."""
+
+from collections.abc import Callable
+from typing import Any
+
+from innkeeper.actors.billing.rules.deciding import bill_reply, find_bill, find_folio
+from innkeeper.actors.billing.rules.state import LedgerState, describe
+from innkeeper.protocol.billing import queries
+from innkeeper.protocol.billing.replies import (
+    AccountBalance,
+    FolioReply,
+    InvoiceReply,
+    InvoicesReply,
+    LedgerReply,
+    PaymentReply,
+    TrialBalanceReply,
+)
+from innkeeper.protocol.messages.refusals import NotFound, Refused
+from innkeeper.protocol.reservations.queries import Query
+from innkeeper.protocol.reservations.replies import Reply
+
+
+def answer(state: LedgerState, query: Query) -> Reply:
+    """The answer; raises `Refused`."""
+    if state.ledger is None:
+        raise Refused(NotFound("hotel", query.hotel))
+    return _ANSWERS[type(query)](state, query)
+
+
+def _terms(state: LedgerState, _: queries.ShowBillingTerms) -> Reply:
+    return LedgerReply(state.opened())
+
+
+def _bill(state: LedgerState, query: queries.ShowBill) -> Reply:
+    return bill_reply(state, find_bill(state, query.booking))
+
+
+def _folio(state: LedgerState, query: queries.ShowFolio) -> Reply:
+    folio = find_folio(find_bill(state, query.booking), query.folio)
+    return FolioReply(state.opened().currency, query.booking, folio)
+
+
+def _payment(state: LedgerState, query: queries.ShowPayment) -> Reply:
+    if query.payment not in state.payments:
+        raise Refused(NotFound("payment", query.payment))
+    return PaymentReply(state.opened().currency, state.payments[query.payment], state.payment(query.payment))
+
+
+def _invoice(state: LedgerState, query: queries.ShowInvoice) -> Reply:
+    if query.number not in state.documents:
+        raise Refused(NotFound("invoice", query.number))
+    return InvoiceReply(state.documents[query.number])
+
+
+def _invoices(state: LedgerState, query: queries.ListInvoices) -> Reply:
+    documents = [document for document in state.documents.values() if query.booking in (None, document.booking)]
+    return InvoicesReply(tuple(documents[query.skip : query.skip + query.limit]), len(documents))
+
+
+def _trial_balance(state: LedgerState, _: queries.TrialBalance) -> Reply:
+    accounts = tuple(AccountBalance(account, amount) for account, amount in sorted(state.accounts.items()))
+    guests = sum(bill.balance for bill in state.bills.values())
+    return TrialBalanceReply(state.opened().currency, accounts, guests)
+
+
+def _state(state: LedgerState, _: queries.DescribeLedger) -> Reply:
+    return describe(state)
+
+
+_ANSWERS: dict[type[Query], Callable[[LedgerState, Any], Reply]] = {
+    queries.ShowBillingTerms: _terms,
+    queries.ShowBill: _bill,
+    queries.ShowFolio: _folio,
+    queries.ShowPayment: _payment,
+    queries.ShowInvoice: _invoice,
+    queries.ListInvoices: _invoices,
+    queries.TrialBalance: _trial_balance,
+    queries.DescribeLedger: _state,
+}

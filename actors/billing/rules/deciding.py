@@ -1,0 +1,101 @@
+"""The form of a ledger's decisions, and what its rules look up: bills, folios, lines, amounts."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+
+import msgspec
+from innkeeper.actors.billing.rules.deposits import deposits_due
+from innkeeper.actors.billing.rules.state import LedgerState
+from innkeeper.protocol.billing.folio import Bill, Folio, FolioLine, LinePosition
+from innkeeper.protocol.billing.replies import BillReply, FolioReply, InvoiceReply, PaymentReply
+from innkeeper.protocol.messages.refusals import NotFound, Refused, invalid
+from innkeeper.protocol.reservations.events import Event
+from innkeeper.protocol.reservations.replies import Reply
+from innkeeper.protocol.values import limits
+from innkeeper.protocol.values.money import Money
+
+
+class Decision(msgspec.Struct, frozen=True, gc=False):
+    """The events to happen, and the reply that is true once they have. `cause` is the id of the reservations' event
+    that they follow from, and is to be recorded with them; empty, where the command itself is the cause."""
+
+    events: tuple[Event, ...]
+    reply: Callable[[LedgerState], Reply]
+    cause: str = ""
+
+
+def line_numbers(state: LedgerState) -> Iterator[int]:
+    """Numbers for the lines that a decision posts."""
+    return count(state.lines_posted + 1)
+
+
+def find_bill(state: LedgerState, booking: str) -> Bill:
+    """The bill of a booking."""
+    bill = state.bills.get(booking)
+    if bill is None:
+        raise Refused(NotFound("booking", booking))
+    return bill
+
+
+def find_folio(bill: Bill, number: int) -> Folio:
+    """One of its folios."""
+    if not 1 <= number <= len(bill.folios):
+        raise Refused(NotFound("folio", str(number)))
+    return bill.folios[number - 1]
+
+
+def find_line(bill: Bill, number: int) -> tuple[LinePosition, FolioLine]:
+    """One of its lines, and where it stands."""
+    for folio in bill.folios:
+        for line in folio.lines:
+            if line.id == number:
+                return LinePosition(bill.booking, folio.number, number), line
+    raise Refused(NotFound("line", str(number)))
+
+
+def check_room(folio: Folio, lines: int = 1) -> None:
+    """Refuse what a folio has no room for. Only what is posted by hand is refused: a night slept is always owed."""
+    if len(folio.lines) + lines > limits.lines_per_folio_max:
+        raise invalid("folio", "lines_max", f"a folio has at most {limits.lines_per_folio_max} lines; open another one")
+
+
+def units_of(state: LedgerState, money: Money, field: str = "amount") -> int:
+    """An amount in minor units; refuses one in another currency than the hotel's."""
+    currency = state.opened().currency
+    if money.currency != currency:
+        raise invalid(f"{field}.currency", "currency", f"amounts of this hotel are in {currency}")
+    return money.minor_units()
+
+
+def positive(state: LedgerState, money: Money) -> int:
+    """An amount above zero, in minor units."""
+    units = units_of(state, money)
+    if not units:
+        raise invalid("amount", "positive", "the amount must be above zero")
+    return units
+
+
+def the_bill(booking: str) -> Callable[[LedgerState], Reply]:
+    """The reply that shows a booking's bill."""
+    return lambda state: bill_reply(state, state.bills[booking])
+
+
+def bill_reply(state: LedgerState, bill: Bill) -> BillReply:
+    """A bill with its deposits."""
+    ledger = state.opened()
+    return BillReply(ledger.currency, bill, deposits_due(ledger.terms, bill.stay, bill.paid))
+
+
+def the_folio(booking: str, number: int) -> Callable[[LedgerState], Reply]:
+    """The reply that shows one folio."""
+    return lambda state: FolioReply(state.opened().currency, booking, state.folio(booking, number))
+
+
+def the_payment(payment: str) -> Callable[[LedgerState], Reply]:
+    """The reply that shows one payment."""
+    return lambda state: PaymentReply(state.opened().currency, state.payments[payment], state.payment(payment))
+
+
+def the_document(number: str) -> Callable[[LedgerState], Reply]:
+    """The reply that shows an invoice or a credit note."""
+    return lambda state: InvoiceReply(state.documents[number])

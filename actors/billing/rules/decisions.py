@@ -1,0 +1,108 @@
+"""What a ledger decides: a command becomes events, or a refusal. Nothing is changed here.
+
+`DECISIONS` is the table of who handles what. A decision that brings a bill to zero says so: the booking is paid.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from innkeeper.actors.billing.rules.deciding import Decision, units_of
+from innkeeper.actors.billing.rules.folios import move_charges, open_folio, post_charge, reverse_charge, split_charge
+from innkeeper.actors.billing.rules.following import follow
+from innkeeper.actors.billing.rules.invoicing import check_prefixes, issue_credit_note, issue_invoice
+from innkeeper.actors.billing.rules.payments import (
+    capture_payment,
+    record_payment,
+    refund_payment,
+    settle_payment,
+    start_payment,
+    void_payment,
+)
+from innkeeper.actors.billing.rules.state import LedgerState
+from innkeeper.actors.reservations.rules.decisions import CommandContext
+from innkeeper.protocol.billing import commands, events
+from innkeeper.protocol.billing.replies import HeardReply, LedgerReply
+from innkeeper.protocol.billing.terms import BillingTerms, Deposit, Tax, TaxPlan
+from innkeeper.protocol.messages.refusals import NotFound, Refused
+from innkeeper.protocol.reservations.commands import Command
+from innkeeper.protocol.reservations.events import Event
+
+
+def decide(state: LedgerState, command: Command, stamp: CommandContext) -> Decision:
+    """The decision on a command of billing; raises `Refused`, but never at hearing of what has happened."""
+    if isinstance(command, commands.ApplyReservationEvent):
+        return _hear_of(state, command)
+    if state.ledger is None:
+        raise Refused(NotFound("hotel", command.hotel))
+    decision = DECISIONS[type(command)](state, command, stamp)
+    return Decision(_with_paid(state, decision.events), decision.reply)
+
+
+def _hear_of(state: LedgerState, command: commands.ApplyReservationEvent) -> Decision:
+    followed = _with_paid(state, follow(state, command.record))
+    return Decision(followed, lambda state: HeardReply(command.hotel, state.heard), command.record.id)
+
+
+def _with_paid(state: LedgerState, done: tuple[Event, ...]) -> tuple[Event, ...]:
+    """The events, and which bookings they pay: those that were charged, and owe nothing any more."""
+    balance: dict[str, int] = {}
+    charged: dict[str, int] = {}
+    for event in done:
+        if isinstance(event, _POSTINGS):
+            balance[event.booking] = balance.get(event.booking, 0) + event.line.amount
+            if event.line.is_charge:
+                charged[event.booking] = charged.get(event.booking, 0) + event.line.amount
+    paid = []
+    for booking, change in balance.items():
+        bill = state.bills[booking]
+        amount = bill.charged + charged.get(booking, 0)
+        if change and bill.balance + change == 0 and amount > 0:
+            paid.append(events.BookingPaid(booking, amount))
+    return (*done, *paid)
+
+
+_POSTINGS = (events.ChargePosted, events.ChargeReversed, events.PaymentRecorded, events.PaymentRefunded)
+
+
+def _change_terms(state: LedgerState, command: commands.ChangeBillingTerms, stamp: CommandContext) -> Decision:
+    plan = command.plan
+    terms = BillingTerms(
+        seller=plan.seller.party(),
+        taxes=tuple(_tax(state, tax) for tax in plan.taxes),
+        deposits=tuple(Deposit(deposit.percent, deposit.days_before_arrival) for deposit in plan.deposits),
+        invoice_prefix=plan.invoice_prefix,
+        credit_note_prefix=plan.credit_note_prefix,
+    )
+    check_prefixes(state, terms)
+    done = () if terms == state.opened().terms else (events.BillingTermsChanged(terms),)
+    return Decision(done, lambda state: LedgerReply(state.opened()))
+
+
+def _tax(state: LedgerState, plan: TaxPlan) -> Tax:
+    return Tax(
+        code=plan.code,
+        name=plan.name,
+        applies_to=plan.applies_to,
+        rate=plan.rate,
+        per_night=0 if plan.per_night is None else units_of(state, plan.per_night, "taxes.per_night"),
+        included=plan.included,
+        exempt_below=plan.exempt_below,
+    )
+
+
+DECISIONS: dict[type[Command], Callable[[LedgerState, Any, CommandContext], Decision]] = {
+    commands.ChangeBillingTerms: _change_terms,
+    commands.OpenFolio: open_folio,
+    commands.PostCharge: post_charge,
+    commands.ReverseCharge: reverse_charge,
+    commands.MoveCharges: move_charges,
+    commands.SplitCharge: split_charge,
+    commands.RecordPayment: record_payment,
+    commands.StartPayment: start_payment,
+    commands.SettlePayment: settle_payment,
+    commands.CapturePayment: capture_payment,
+    commands.VoidPayment: void_payment,
+    commands.RefundPayment: refund_payment,
+    commands.IssueInvoice: issue_invoice,
+    commands.IssueCreditNote: issue_credit_note,
+}

@@ -1,0 +1,169 @@
+"""Folios and their lines: posting, reversing, moving and splitting. Nothing is edited; what was wrong is taken back."""
+
+from datetime import date
+
+import msgspec
+from innkeeper.actors.billing.rules.deciding import (
+    Decision,
+    check_room,
+    find_bill,
+    find_folio,
+    find_line,
+    line_numbers,
+    the_bill,
+    units_of,
+)
+from innkeeper.actors.billing.rules.state import LedgerState
+from innkeeper.actors.billing.rules.taxes import opposite, split_taxes, taxed
+from innkeeper.actors.reservations.rules.decisions import CommandContext
+from innkeeper.protocol.billing import commands, events
+from innkeeper.protocol.billing.folio import FolioLine, LineKind, LinePosition, StayTerms
+from innkeeper.protocol.billing.terms import ChargeKind, Tax
+from innkeeper.protocol.messages.refusals import NotAllowed, Refused, invalid
+from innkeeper.protocol.values import limits
+from innkeeper.protocol.values.money import render
+
+_replace = msgspec.structs.replace
+
+
+class Priced(msgspec.Struct, frozen=True, gc=False):
+    """Something to be charged: its price in minor units is for the whole quantity; for a room, which night."""
+
+    charge: ChargeKind
+    text: str
+    price: int
+    quantity: int = 1
+    night: date | None = None
+
+
+def charge_line(number: int, day: date, priced: Priced, taxes: tuple[Tax, ...], stay: StayTerms) -> FolioLine:
+    """The line that charges it, with its taxes."""
+    amount, parts = taxed(taxes, priced.charge, priced.price, priced.quantity, stay)
+    return FolioLine(
+        id=number,
+        kind=LineKind.CHARGE,
+        business_date=day,
+        amount=amount,
+        charge=priced.charge,
+        text=priced.text,
+        quantity=priced.quantity,
+        taxes=parts,
+        night=priced.night,
+    )
+
+
+def reversal(number: int, day: date, line: FolioLine, moved_to: tuple[LinePosition, ...] = ()) -> FolioLine:
+    """The line that takes another one back."""
+    return FolioLine(
+        id=number,
+        kind=LineKind.REVERSAL,
+        business_date=day,
+        amount=-line.amount,
+        charge=line.charge,
+        text=line.text,
+        quantity=line.quantity,
+        taxes=opposite(line.taxes),
+        night=line.night,
+        reverses=line.id,
+        moved_to=moved_to,
+    )
+
+
+def open_folio(state: LedgerState, command: commands.OpenFolio, stamp: CommandContext) -> Decision:
+    """Another folio of a booking, for another buyer."""
+    bill = find_bill(state, command.booking)
+    number = len(bill.folios) + 1
+    if number > limits.folios_per_booking_max:
+        raise invalid("booking", "folios_max", f"a booking has at most {limits.folios_per_booking_max} folios")
+    opened = events.FolioOpened(booking=bill.booking, folio=number, guest_id=bill.guest_id, buyer=command.buyer.party())
+    return Decision((opened,), the_bill(bill.booking))
+
+
+def post_charge(state: LedgerState, command: commands.PostCharge, stamp: CommandContext) -> Decision:
+    """A charge by hand, on the hotel's business date."""
+    bill = find_bill(state, command.booking)
+    check_room(find_folio(bill, command.folio))
+    ledger = state.opened()
+    price = units_of(state, command.unit_amount, "unit_amount") * command.quantity
+    if price > limits.charge_minor_units_max:
+        most = render(limits.charge_minor_units_max, ledger.currency)
+        raise invalid("quantity", "amount_max", f"a charge is at most {most}")
+    priced = Priced(command.charge, command.text, price, command.quantity)
+    line = charge_line(next(line_numbers(state)), ledger.business_date, priced, ledger.terms.taxes, bill.stay)
+    return Decision((events.ChargePosted(bill.booking, command.folio, line),), the_bill(bill.booking))
+
+
+def reverse_charge(state: LedgerState, command: commands.ReverseCharge, stamp: CommandContext) -> Decision:
+    """A charge taken back, once, with the reason."""
+    place, line = find_line(find_bill(state, command.booking), command.line)
+    _check_standing("reverse", line)
+    taken_back = reversal(next(line_numbers(state)), state.opened().business_date, line)
+    done = events.ChargeReversed(place.booking, place.folio, taken_back, command.reason)
+    return Decision((done,), the_bill(command.booking))
+
+
+def _check_standing(action: str, line: FolioLine) -> None:
+    """Only a charge that nobody has taken back yet, and no document names, can be taken back or moved."""
+    if line.kind is not LineKind.CHARGE:
+        raise Refused(NotAllowed(action, f"line {line.id} is a {line.kind.value}; only charges can be taken back", ()))
+    if line.reversed_by is not None:
+        raise Refused(NotAllowed(action, f"line {line.id} was reversed already, by line {line.reversed_by}", ()))
+    if line.invoice is not None:
+        reason = f"line {line.id} stands on invoice {line.invoice}; issue a credit note"
+        raise Refused(NotAllowed(action, reason, ("credit-note",)))
+
+
+def move_charges(state: LedgerState, command: commands.MoveCharges, stamp: CommandContext) -> Decision:
+    """Lines moved to another folio: taken back here, and charged there."""
+    bill = find_bill(state, command.booking)
+    target = find_bill(state, command.to_booking or bill.booking)
+    check_room(find_folio(target, command.to_folio), len(command.lines))
+    day, numbers = state.opened().business_date, line_numbers(state)
+    done: list[events.FolioEvent] = []
+    for asked in command.lines:
+        place, line = find_line(bill, asked)
+        _check_standing("move", line)
+        if (place.booking, place.folio) == (target.booking, command.to_folio):
+            raise invalid("to_folio", "other", f"line {line.id} is on this folio already")
+        back, there = next(numbers), LinePosition(target.booking, command.to_folio, next(numbers))
+        taken_back = reversal(back, day, line, (there,))
+        charged = _replace(line, id=there.line, business_date=day, moved_from=place)
+        done.append(events.ChargeReversed(place.booking, place.folio, taken_back, "moved"))
+        done.append(events.ChargePosted(there.booking, there.folio, charged))
+    return Decision(tuple(done), the_bill(bill.booking))
+
+
+def split_charge(state: LedgerState, command: commands.SplitCharge, stamp: CommandContext) -> Decision:
+    """A charge in two parts on its folio: it is taken back, and charged as two. No cent of tax is lost."""
+    bill = find_bill(state, command.booking)
+    place, line = find_line(bill, command.line)
+    _check_standing("split", line)
+    part = units_of(state, command.amount)
+    if not 0 < part < line.amount:
+        raise invalid("amount", "part", "the amount must be above zero, and less than the line's")
+    check_room(find_folio(bill, place.folio), 3)
+    day, numbers = state.opened().business_date, line_numbers(state)
+    back = next(numbers)
+    parts = [
+        _replace(line, id=next(numbers), business_date=day, amount=amount, taxes=taxes, moved_from=place)
+        for amount, taxes in zip((part, line.amount - part), split_taxes(line.taxes, part, line.amount), strict=True)
+    ]
+    moved_to = tuple(LinePosition(place.booking, place.folio, charged.id) for charged in parts)
+    taken_back = reversal(back, day, line, moved_to)
+    return Decision(
+        (
+            events.ChargeReversed(place.booking, place.folio, taken_back, "split"),
+            *(events.ChargePosted(place.booking, place.folio, charged) for charged in parts),
+        ),
+        the_bill(bill.booking),
+    )
+
+
+def standing(state: LedgerState, place: LinePosition) -> list[tuple[LinePosition, FolioLine]]:
+    """What is left of a charge, wherever it was moved and however it was split; nothing, if it was taken back."""
+    folio = state.folio(place.booking, place.folio)
+    line = next(line for line in folio.lines if line.id == place.line)
+    if line.reversed_by is None:
+        return [(place, line)]
+    taken_back = next(other for other in folio.lines if other.id == line.reversed_by)
+    return [found for there in taken_back.moved_to for found in standing(state, there)]

@@ -1,0 +1,160 @@
+"""What follows in the ledger from what happens in reservations.
+
+An event is heard once, in its place: what follows from it is recorded with its id as the cause, and the ledger hears
+nothing again up to the last cause that it has recorded. An event from which nothing follows leaves no trace there; it
+is one from which nothing would follow a second time either, as whatever can follow from it depends on it alone, or
+would have changed what is known of the stay.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from typing import Any
+
+import msgspec
+from innkeeper.actors.billing.rules.deciding import line_numbers
+from innkeeper.actors.billing.rules.folios import Priced, charge_line, reversal, standing
+from innkeeper.actors.billing.rules.state import LedgerState
+from innkeeper.protocol.billing import events as billing_events
+from innkeeper.protocol.billing.events import BuyerChanged, ChargePosted, ChargeReversed, FolioOpened, FolioTermsChanged
+from innkeeper.protocol.billing.folio import Bill, LineKind, LinePosition, StayTerms
+from innkeeper.protocol.billing.terms import ChargeKind, Party
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.reservations import events
+from innkeeper.protocol.reservations.booking import Personal, Status
+from innkeeper.protocol.reservations.events import Event
+
+Events = Iterator[Event]
+
+
+def follow(state: LedgerState, record: RecordedEvent) -> tuple[Event, ...]:
+    """What follows from an event of reservations. Never refuses: it has happened."""
+    event = record.event
+    if record.hotel_seq <= state.heard:
+        return ()
+    if isinstance(event, events.HotelOpened):
+        return (billing_events.LedgerOpened(event.title, event.currency, event.business_date),)
+    if state.ledger is None:
+        return ()
+    if isinstance(event, events.BusinessDateRolled):
+        return tuple(_rolled(state, event))
+    if isinstance(event, events.StayEvent):
+        return tuple(_terms(state, event))
+    if isinstance(event, events.BookingEvent) and event.booking in state.bills and type(event) in _RULES:
+        return tuple(_RULES[type(event)](state, state.bills[event.booking], event))
+    return ()
+
+
+def _terms(state: LedgerState, event: events.StayEvent) -> Events:
+    bill = state.bills.get(event.booking)
+    buyer = _guest(event.guest)
+    stay = StayTerms(
+        locator=event.locator,
+        status=_STATUS.get(type(event)) or (Status.CONFIRMED if bill is None else bill.stay.status),
+        booked_on=state.opened().business_date if bill is None else bill.stay.booked_on,
+        arrival=event.arrival,
+        departure=event.departure,
+        rate=event.rate,
+        adults=event.adults,
+        children=event.children,
+    )
+    if bill is None:
+        yield FolioOpened(booking=event.booking, folio=1, guest_id=event.guest_id, buyer=buyer, stay=stay)
+        return
+    if stay != bill.stay:
+        yield FolioTermsChanged(event.booking, stay)
+    if buyer != bill.folios[0].buyer:
+        yield BuyerChanged(event.booking, 1, event.guest_id, buyer)
+
+
+def _guest(guest: Personal) -> Party:
+    return Party(guest.name)
+
+
+_STATUS: dict[type[Event], Status] = {
+    events.BookingHeld: Status.HELD,
+    events.BookingConfirmed: Status.CONFIRMED,
+    events.GuestCheckedIn: Status.IN_HOUSE,
+    events.HoldExpired: Status.EXPIRED,
+    events.HoldReleased: Status.RELEASED,
+    events.BookingCancelled: Status.CANCELLED,
+    events.GuestNoShow: Status.NO_SHOW,
+    events.BookingReinstated: Status.CONFIRMED,
+    events.GuestCheckedOut: Status.CHECKED_OUT,
+}
+
+
+def _stands(state: LedgerState, bill: Bill, event: events.BookingEvent, **more: Any) -> Events:
+    yield FolioTermsChanged(bill.booking, msgspec.structs.replace(bill.stay, status=_STATUS[type(event)], **more))
+
+
+def _not_coming(state: LedgerState, bill: Bill, event: events.BookingCancelled | events.GuestNoShow) -> Events:
+    yield from _stands(state, bill, event)
+    if event.fee > 0:
+        text = "No-show fee" if isinstance(event, events.GuestNoShow) else "Cancellation fee"
+        priced = Priced(ChargeKind.FEE, text, event.fee)
+        yield _charge(state, bill, next(line_numbers(state)), state.opened().business_date, priced)
+
+
+def _coming_after_all(state: LedgerState, bill: Bill, event: events.BookingReinstated) -> Events:
+    """The fee is not owed any more, wherever it was moved; what stands on an invoice stays there, and is corrected."""
+    yield from _stands(state, bill, event)
+    if bill.fee is not None:
+        yield from _take_back(state, [LinePosition(bill.booking, 1, bill.fee)], "reinstated", line_numbers(state))
+
+
+def _left(state: LedgerState, bill: Bill, event: events.GuestCheckedOut) -> Events:
+    """The nights that the guest slept and no audit has posted yet are owed; those of an early departure are not."""
+    numbers = line_numbers(state)
+    yield from _stands(state, bill, event, departure=event.departure)
+    yield from _nights(state, bill, event.departure, state.opened().business_date, numbers)
+    beyond = [
+        LinePosition(bill.booking, 1, line.id)
+        for line in bill.folios[0].lines
+        if line.night is not None
+        and line.night >= event.departure
+        and line.kind is LineKind.CHARGE
+        and line.moved_from is None
+    ]
+    yield from _take_back(state, beyond, "early departure", numbers)
+
+
+def _rolled(state: LedgerState, event: events.BusinessDateRolled) -> Events:
+    """Each night slept by a guest in house is owed, when its day closes."""
+    numbers = line_numbers(state)
+    for booking in sorted(state.in_house):
+        bill = state.bills[booking]
+        yield from _nights(state, bill, min(bill.stay.departure, event.opened), event.closed, numbers)
+    yield billing_events.LedgerDayOpened(event.opened)
+
+
+def _nights(state: LedgerState, bill: Bill, until: date, today: date, numbers: Iterator[int]) -> Events:
+    """The nights before `until` that are not posted yet. A night belongs to its own date; one that is heard of when
+    its day is closed, to the business date."""
+    night = max(bill.stay.arrival, bill.posted_until or bill.stay.arrival)
+    while night < until:
+        priced = Priced(ChargeKind.ROOM, "Room", bill.stay.rate, 1, night)
+        yield _charge(state, bill, next(numbers), max(night, today), priced)
+        night += timedelta(days=1)
+
+
+def _charge(state: LedgerState, bill: Bill, number: int, day: date, priced: Priced) -> ChargePosted:
+    line = charge_line(number, day, priced, state.opened().terms.taxes, bill.stay)
+    return ChargePosted(bill.booking, 1, line)
+
+
+def _take_back(state: LedgerState, charged: list[LinePosition], reason: str, numbers: Iterator[int]) -> Events:
+    today = state.opened().business_date
+    for first in charged:
+        for place, line in standing(state, first):
+            yield ChargeReversed(place.booking, place.folio, reversal(next(numbers), today, line), reason)
+
+
+_RULES: dict[type[Event], Callable[[LedgerState, Bill, Any], Events]] = {
+    events.GuestCheckedIn: _stands,
+    events.HoldExpired: _stands,
+    events.HoldReleased: _stands,
+    events.BookingCancelled: _not_coming,
+    events.GuestNoShow: _not_coming,
+    events.BookingReinstated: _coming_after_all,
+    events.GuestCheckedOut: _left,
+}

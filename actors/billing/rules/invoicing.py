@@ -1,0 +1,131 @@
+"""Invoices and credit notes: gapless numbers, and every line on one document at most.
+
+What is wrong on an invoice is never changed there: a credit note takes the whole invoice back, or a correction that had
+to be posted meanwhile (a fee that is not owed any more) goes on the next document. Numbers follow each other without a
+gap in a series of their own for each kind (Directive 2006/112/EC, article 226, point 2, asks for a sequential number).
+"""
+
+import re
+from typing import Any
+
+from innkeeper.actors.billing.rules.deciding import Decision, find_bill, find_folio, line_numbers, the_document
+from innkeeper.actors.billing.rules.folios import reversal
+from innkeeper.actors.billing.rules.state import LedgerState
+from innkeeper.actors.reservations.rules.decisions import CommandContext
+from innkeeper.protocol.billing import commands, events
+from innkeeper.protocol.billing.folio import DocumentKind, Folio, FolioLine, Invoice, LineKind, LinePosition, TaxTotal
+from innkeeper.protocol.billing.terms import BillingTerms, Party, Tax
+from innkeeper.protocol.messages.refusals import NotAllowed, NotFound, Refused, invalid
+from innkeeper.protocol.reservations.events import Event
+
+
+def uninvoiced(folio: Folio) -> tuple[FolioLine, ...]:
+    """The lines that the next document of a folio carries. Charges and reversals that offset each other before anyone
+    was told of them are left off."""
+    waiting = {line.id: line for line in folio.lines if line.is_charge and line.invoice is None}
+    return tuple(line for line in waiting.values() if line.reversed_by not in waiting and line.reverses not in waiting)
+
+
+def totals(lines: tuple[FolioLine, ...], taxes: tuple[Tax, ...]) -> tuple[TaxTotal, ...]:
+    """The lines' taxes, added up by tax and rate; names are those of today's terms, or the tax's code."""
+    names = {tax.code: tax.name for tax in taxes}
+    sums: dict[tuple[str, int], tuple[int, int]] = {}
+    for line in lines:
+        shares = [(tax.code, tax.rate, line.net if tax.rate else 0, tax.amount) for tax in line.taxes]
+        if not any(tax.rate for tax in line.taxes):
+            shares.append(("", 0, line.net, 0))
+        for code, rate, net, tax_amount in shares:
+            net_before, tax_before = sums.get((code, rate), (0, 0))
+            sums[code, rate] = (net_before + net, tax_before + tax_amount)
+    return tuple(
+        TaxTotal(code, names.get(code, code), rate, net, tax, net + tax)
+        for (code, rate), (net, tax) in sorted(sums.items())
+        if code or net
+    )
+
+
+def issue_invoice(state: LedgerState, command: commands.IssueInvoice, stamp: CommandContext) -> Decision:
+    """An invoice of all that waits on a folio; a credit note, where corrections outweigh what is new."""
+    bill = find_bill(state, command.booking)
+    folio = find_folio(bill, command.folio)
+    lines = uninvoiced(folio)
+    if not lines:
+        raise Refused(NotAllowed("invoice", f"nothing on folio {folio.number} is to be invoiced", ()))
+    buyer = folio.buyer if command.buyer is None else command.buyer.party()
+    said = _document(state, LinePosition(bill.booking, folio.number, 0), lines, buyer)
+    total = sum(line.amount for line in lines)
+    if total < 0:
+        number = _number(state, DocumentKind.CREDIT_NOTE)
+        return Decision((events.CreditNoteIssued(number=number, **said),), the_document(number))
+    number = _number(state, DocumentKind.INVOICE)
+    return Decision((events.InvoiceIssued(number=number, **said),), the_document(number))
+
+
+def issue_credit_note(state: LedgerState, command: commands.IssueCreditNote, stamp: CommandContext) -> Decision:
+    """A whole invoice taken back: its charges are reversed, and the reversals stand on the credit note. What the
+    invoice itself corrected stays corrected, and so do charges whose correction stands on another document."""
+    invoice = _find(state, command.number)
+    by_id = {line.id: line for line in state.folio(invoice.booking, invoice.folio).lines}
+    day, numbers = state.opened().business_date, line_numbers(state)
+    done: list[Event] = []
+    lines = []
+    for charged in (by_id[line.id] for line in invoice.lines if line.kind is LineKind.CHARGE):
+        if charged.reversed_by is None:
+            line = reversal(next(numbers), day, charged)
+            done.append(events.ChargeReversed(invoice.booking, invoice.folio, line, command.reason))
+            lines.append(line)
+        elif by_id[charged.reversed_by].invoice is None:
+            lines.append(by_id[charged.reversed_by])
+    if not lines:
+        raise Refused(NotAllowed("credit", f"all that invoice {invoice.number} charges was corrected already", ()))
+    number = _number(state, DocumentKind.CREDIT_NOTE)
+    said = _document(state, LinePosition(invoice.booking, invoice.folio, 0), tuple(lines), invoice.buyer)
+    note = events.CreditNoteIssued(number=number, credits=invoice.number, reason=command.reason, **said)
+    return Decision((*done, note), the_document(number))
+
+
+def _find(state: LedgerState, number: str) -> Invoice:
+    """An invoice that can be credited."""
+    document = state.documents.get(number)
+    if document is None:
+        raise Refused(NotFound("invoice", number))
+    if document.kind is DocumentKind.CREDIT_NOTE:
+        raise Refused(NotAllowed("credit", f"{number} is a credit note itself", ()))
+    if document.credited_by is not None:
+        raise Refused(NotAllowed("credit", f"{number} was credited already, by {document.credited_by}", ()))
+    return document
+
+
+def _document(state: LedgerState, place: LinePosition, lines: tuple[FolioLine, ...], buyer: Party) -> dict[str, Any]:
+    ledger = state.opened()
+    return {
+        "booking": place.booking,
+        "folio": place.folio,
+        "business_date": ledger.business_date,
+        "seller": ledger.terms.seller,
+        "guest_id": state.bills[place.booking].guest_id,
+        "buyer": buyer,
+        "lines": lines,
+        "totals": totals(lines, ledger.terms.taxes),
+        "net": sum(line.net for line in lines),
+        "total": sum(line.amount for line in lines),
+    }
+
+
+def _number(state: LedgerState, kind: DocumentKind) -> str:
+    return f"{_prefix(state.opened().terms, kind)}{state.issued[kind] + 1}"
+
+
+def _prefix(terms: BillingTerms, kind: DocumentKind) -> str:
+    return terms.invoice_prefix if kind is DocumentKind.INVOICE else terms.credit_note_prefix
+
+
+def check_prefixes(state: LedgerState, terms: BillingTerms) -> None:
+    """Refuse a prefix under which documents of the other kind were issued: their numbers could be given twice."""
+    used = {(re.sub(r"[0-9]+$", "", document.number), document.kind) for document in state.documents.values()}
+    for field, prefix, other in (
+        ("invoice_prefix", terms.invoice_prefix, DocumentKind.CREDIT_NOTE),
+        ("credit_note_prefix", terms.credit_note_prefix, DocumentKind.INVOICE),
+    ):
+        if (prefix, other) in used:
+            raise invalid(field, "taken", f"documents of the other kind were issued as {prefix}…")

@@ -1,0 +1,40 @@
+"""Double entry: what each event puts on which accounts. Every event's entries add up to zero.
+
+Debits are positive, credits negative. The guest ledger is what guests owe, by folio; below it stand revenue by kind of
+charge, tax payable by tax, and a clearing account for each method of payment, to be settled with the bank.
+"""
+
+from typing import NamedTuple
+
+from innkeeper.protocol.billing import events
+from innkeeper.protocol.reservations.events import Event
+
+GUEST_LEDGER = "guest_ledger"
+
+
+class Entry(NamedTuple):
+    """So many minor units on an account; an entry of the guest ledger says whose `folio` it is (booking and number)."""
+
+    account: str
+    amount: int
+    folio: tuple[str, int] | None = None
+
+
+def entries(event: Event) -> tuple[Entry, ...]:
+    """What an event puts on which accounts; nothing, where no money or debt changes hands."""
+    match event:
+        case events.ChargePosted() | events.ChargeReversed():
+            assert event.line.charge is not None
+            return (
+                _guest(event, event.line.amount),
+                Entry(f"revenue:{event.line.charge.value}", -event.line.net),
+                *(Entry(f"tax:{tax.code}", -tax.amount) for tax in event.line.taxes),
+            )
+        case events.PaymentRecorded() | events.PaymentRefunded():
+            return (_guest(event, event.line.amount), Entry(f"clearing:{event.method}", -event.line.amount))
+        case _:
+            return ()
+
+
+def _guest(event: events.FolioEvent, amount: int) -> Entry:
+    return Entry(GUEST_LEDGER, amount, (event.booking, event.folio))

@@ -1,0 +1,161 @@
+"""Payments: by hand, where the money is there at once, or by a provider, who tells us later what became of it.
+
+A provider's news may come twice, late, or out of order. `OUTCOMES` says what each makes of a payment; a pair that is
+not in it is old news, and changes nothing. Money that came counts, whatever was said before: the hotel can only give
+back what it sees. `ACTIONS` says what staff may do.
+"""
+
+from innkeeper.actors.billing.rules.deciding import (
+    Decision,
+    check_room,
+    find_bill,
+    find_folio,
+    line_numbers,
+    positive,
+    the_payment,
+)
+from innkeeper.actors.billing.rules.state import LedgerState
+from innkeeper.actors.reservations.rules.decisions import CommandContext
+from innkeeper.protocol.billing import commands, events
+from innkeeper.protocol.billing.folio import Folio, FolioLine, LineKind, Payment, PaymentStatus
+from innkeeper.protocol.messages.refusals import NotAllowed, NotFound, Refused, invalid
+from innkeeper.protocol.values import limits
+from innkeeper.protocol.values.money import Money
+
+# (status, what the provider says) → the status that follows.
+OUTCOMES: dict[tuple[PaymentStatus, str], PaymentStatus] = {
+    (PaymentStatus.PENDING, "authorised"): PaymentStatus.AUTHORISED,
+    (PaymentStatus.PENDING, "captured"): PaymentStatus.CAPTURED,
+    (PaymentStatus.PENDING, "failed"): PaymentStatus.FAILED,
+    (PaymentStatus.PENDING, "voided"): PaymentStatus.VOIDED,
+    (PaymentStatus.AUTHORISED, "captured"): PaymentStatus.CAPTURED,
+    (PaymentStatus.AUTHORISED, "failed"): PaymentStatus.FAILED,
+    (PaymentStatus.AUTHORISED, "voided"): PaymentStatus.VOIDED,
+    (PaymentStatus.FAILED, "captured"): PaymentStatus.CAPTURED,
+    (PaymentStatus.VOIDED, "captured"): PaymentStatus.CAPTURED,
+}
+
+# (status, action of staff) → the status that follows; a refund of all that was captured makes it refunded.
+ACTIONS: dict[tuple[PaymentStatus, str], PaymentStatus] = {
+    (PaymentStatus.PENDING, "void"): PaymentStatus.VOIDED,
+    (PaymentStatus.AUTHORISED, "capture"): PaymentStatus.CAPTURED,
+    (PaymentStatus.AUTHORISED, "void"): PaymentStatus.VOIDED,
+    (PaymentStatus.CAPTURED, "refund"): PaymentStatus.CAPTURED,
+}
+
+
+def allowed(payment: Payment) -> tuple[str, ...]:
+    """What staff can do with it now."""
+    return tuple(action for status, action in ACTIONS if status is payment.status)
+
+
+def record_payment(state: LedgerState, command: commands.RecordPayment, stamp: CommandContext) -> Decision:
+    """Money that was handed over."""
+    folio = find_folio(find_bill(state, command.booking), command.folio)
+    amount = positive(state, command.amount)
+    _check_payments(folio)
+    check_room(folio)
+    line = _line(state, LineKind.PAYMENT, stamp.id, command.method, -amount)
+    done = events.PaymentRecorded(command.booking, folio.number, stamp.id, command.method, line, command.reference)
+    return Decision((done,), the_payment(stamp.id))
+
+
+def start_payment(state: LedgerState, command: commands.StartPayment, stamp: CommandContext) -> Decision:
+    """A provider is to be asked for money."""
+    folio = find_folio(find_bill(state, command.booking), command.folio)
+    amount = positive(state, command.amount)
+    _check_payments(folio)
+    started = events.PaymentStarted(
+        command.booking, folio.number, stamp.id, command.provider, amount, command.capture, command.token
+    )
+    return Decision((started,), the_payment(stamp.id))
+
+
+def _check_payments(folio: Folio) -> None:
+    if len(folio.payments) >= limits.payments_per_folio_max:
+        raise invalid("folio", "payments_max", f"a folio has at most {limits.payments_per_folio_max} payments")
+
+
+def _line(state: LedgerState, kind: LineKind, payment: str, method: str, amount: int) -> FolioLine:
+    return FolioLine(
+        id=next(line_numbers(state)),
+        kind=kind,
+        business_date=state.opened().business_date,
+        amount=amount,
+        text=method,
+        payment=payment,
+    )
+
+
+def settle_payment(state: LedgerState, command: commands.SettlePayment, stamp: CommandContext) -> Decision:
+    """What a provider says of a payment."""
+    payment = _find(state, command.payment)
+    booking = state.payments[payment.id]
+    done: tuple[events.PaymentEvent, ...] = ()
+    if (payment.status, command.outcome) in OUTCOMES:
+        match command.outcome:
+            case "authorised":
+                done = (events.PaymentAuthorised(booking, payment.folio, payment.id, command.reference),)
+            case "captured":
+                done = (_captured(state, payment, command.amount, command.reference),)
+            case "failed":
+                done = (events.PaymentFailed(booking, payment.folio, payment.id, command.reason, command.reference),)
+            case "voided":
+                done = (events.PaymentVoided(booking, payment.folio, payment.id, command.reason),)
+    return Decision(done, the_payment(payment.id))
+
+
+def capture_payment(state: LedgerState, command: commands.CapturePayment, stamp: CommandContext) -> Decision:
+    """Take what was authorised, or less."""
+    payment = _find_for("capture", state, command.payment)
+    return Decision((_captured(state, payment, command.amount, command.reference),), the_payment(payment.id))
+
+
+def _captured(state: LedgerState, payment: Payment, asked: Money | None, reference: str) -> events.PaymentRecorded:
+    amount = payment.amount if asked is None else positive(state, asked)
+    if amount > payment.amount:
+        raise invalid("amount", "authorised_max", "no more can be captured than was asked for")
+    line = _line(state, LineKind.PAYMENT, payment.id, payment.method, -amount)
+    booking = state.payments[payment.id]
+    return events.PaymentRecorded(booking, payment.folio, payment.id, payment.method, line, reference)
+
+
+def void_payment(state: LedgerState, command: commands.VoidPayment, stamp: CommandContext) -> Decision:
+    """Let go of money that was not captured."""
+    payment = _find_for("void", state, command.payment)
+    voided = events.PaymentVoided(state.payments[payment.id], payment.folio, payment.id, command.reason)
+    return Decision((voided,), the_payment(payment.id))
+
+
+def refund_payment(state: LedgerState, command: commands.RefundPayment, stamp: CommandContext) -> Decision:
+    """Give money back: never more than came."""
+    payment = _find_for("refund", state, command.payment)
+    left = payment.captured - payment.refunded
+    amount = left if command.amount is None else positive(state, command.amount)
+    if amount > left:
+        raise invalid("amount", "captured_max", "no more can be refunded than is left of what was captured")
+    booking = state.payments[payment.id]
+    lines = state.folio(booking, payment.folio).lines
+    refunds = sum(line.kind is LineKind.REFUND and line.payment == payment.id for line in lines)
+    if refunds >= limits.refunds_per_payment_max and amount < left:
+        most = limits.refunds_per_payment_max
+        raise invalid("amount", "refunds_max", f"after {most} refunds of a payment, all that is left can be refunded")
+    line = _line(state, LineKind.REFUND, payment.id, payment.method, amount)
+    refunded = events.PaymentRefunded(
+        booking, payment.folio, payment.id, payment.method, line, command.reason, command.reference
+    )
+    return Decision((refunded,), the_payment(payment.id))
+
+
+def _find(state: LedgerState, payment: str) -> Payment:
+    if payment not in state.payments:
+        raise Refused(NotFound("payment", payment))
+    return state.payment(payment)
+
+
+def _find_for(action: str, state: LedgerState, payment: str) -> Payment:
+    found = _find(state, payment)
+    if (found.status, action) not in ACTIONS:
+        reason = f"a payment that is {found.status.value} cannot {action}"
+        raise Refused(NotAllowed(action, reason, allowed(found)))
+    return found

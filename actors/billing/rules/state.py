@@ -1,0 +1,295 @@
+"""What a hotel's ledger knows, and how an event changes it.
+
+The values in it are frozen, and a changed bill takes the place of the old one; only the tables that hold them are
+changed in place, by `evolve` alone. Bills are kept for good: a payment or a correction can come long after the stay.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from innkeeper.actors.billing.rules.ledger import entries
+from innkeeper.protocol.billing import events
+from innkeeper.protocol.billing.folio import (
+    Bill,
+    DocumentKind,
+    Folio,
+    FolioLine,
+    Invoice,
+    Ledger,
+    Payment,
+    PaymentStatus,
+)
+from innkeeper.protocol.billing.replies import AccountBalance, LedgerStateReply
+from innkeeper.protocol.billing.terms import BillingTerms, ChargeKind, Party
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.reservations.booking import Status
+from innkeeper.protocol.reservations.events import Event
+
+_replace = msgspec.structs.replace
+
+
+@dataclass(slots=True)
+class LedgerState:
+    """One hotel's ledger. `heard` is the place of the last of the reservations' events that had an effect here;
+    `payments` says of each payment whose bill it is on."""
+
+    ledger: Ledger | None = None
+    seq: int = 0
+    heard: int = 0
+    lines_posted: int = 0
+    bills: dict[str, Bill] = field(default_factory=dict)
+    in_house: set[str] = field(default_factory=set)
+    payments: dict[str, str] = field(default_factory=dict)
+    documents: dict[str, Invoice] = field(default_factory=dict)
+    issued: dict[DocumentKind, int] = field(default_factory=lambda: dict.fromkeys(DocumentKind, 0))
+    accounts: dict[str, int] = field(default_factory=dict)
+
+    def opened(self) -> Ledger:
+        """The ledger, which must be open."""
+        assert self.ledger is not None
+        return self.ledger
+
+    def folio(self, booking: str, number: int) -> Folio:
+        """A folio that there is."""
+        return self.bills[booking].folios[number - 1]
+
+    def payment(self, payment: str) -> Payment:
+        """A payment that there is."""
+        folios = self.bills[self.payments[payment]].folios
+        return next(known for folio in folios for known in folio.payments if known.id == payment)
+
+
+def heard_in(record: RecordedEvent) -> int | None:
+    """The place of the reservations' event that this event of billing follows from; None if a command caused it."""
+    hotel, _, place = record.cause.rpartition(":")
+    return int(place) if hotel == record.hotel and place.isdecimal() else None
+
+
+def evolve(state: LedgerState, record: RecordedEvent) -> None:
+    """The state after this event."""
+    state.seq = record.hotel_seq
+    state.heard = max(state.heard, heard_in(record) or 0)
+    event = record.event
+    for account, amount, _ in entries(event):
+        state.accounts[account] = state.accounts.get(account, 0) + amount
+    rule = _EFFECTS.get(type(event))
+    if rule is not None:
+        rule(state, record, event)
+
+
+def fold(state: LedgerState, records: Iterable[RecordedEvent]) -> LedgerState:
+    """The state after all these events."""
+    for record in records:
+        evolve(state, record)
+    return state
+
+
+def _opened(state: LedgerState, record: RecordedEvent, event: events.LedgerOpened) -> None:
+    state.ledger = Ledger(
+        hotel=record.hotel,
+        title=event.title,
+        currency=event.currency,
+        business_date=event.business_date,
+        terms=BillingTerms(seller=Party(event.title)),
+    )
+
+
+def _day_opened(state: LedgerState, _: RecordedEvent, event: events.LedgerDayOpened) -> None:
+    state.ledger = _replace(state.opened(), business_date=event.business_date)
+
+
+def _terms_changed(state: LedgerState, _: RecordedEvent, event: events.BillingTermsChanged) -> None:
+    state.ledger = _replace(state.opened(), terms=event.terms)
+
+
+def _folio_opened(state: LedgerState, _: RecordedEvent, event: events.FolioOpened) -> None:
+    bill = state.bills.get(event.booking)
+    if bill is None:
+        assert event.stay is not None
+        bill = Bill(booking=event.booking, guest_id=event.guest_id, stay=event.stay)
+    folio = Folio(number=event.folio, buyer=event.buyer)
+    _keep(state, _replace(bill, folios=(*bill.folios, folio)))
+
+
+def _stay_changed(state: LedgerState, _: RecordedEvent, event: events.FolioTermsChanged) -> None:
+    _keep(state, _replace(state.bills[event.booking], stay=event.stay))
+
+
+def _keep(state: LedgerState, bill: Bill) -> None:
+    state.bills[bill.booking] = bill
+    if bill.stay.status is Status.IN_HOUSE:
+        state.in_house.add(bill.booking)
+    else:
+        state.in_house.discard(bill.booking)
+
+
+def _change_folio(state: LedgerState, event: events.FolioEvent, **change: Any) -> None:
+    bill = state.bills[event.booking]
+    folio = _replace(bill.folios[event.folio - 1], **change)
+    folios = (*bill.folios[: event.folio - 1], folio, *bill.folios[event.folio :])
+    state.bills[event.booking] = _replace(bill, folios=folios)
+
+
+def _buyer_changed(state: LedgerState, _: RecordedEvent, event: events.BuyerChanged) -> None:
+    _change_folio(state, event, buyer=event.buyer)
+
+
+def _posted(state: LedgerState, record: RecordedEvent, event: events.ChargePosted) -> None:
+    line = event.line
+    _add_line(state, event, line)
+    if line.moved_from is not None:
+        return
+    bill = state.bills[event.booking]
+    if line.night is not None:
+        state.bills[event.booking] = _replace(bill, posted_until=line.night + timedelta(days=1))
+    elif line.charge is ChargeKind.FEE and heard_in(record) is not None:
+        state.bills[event.booking] = _replace(bill, fee=line.id)
+
+
+def _reversed(state: LedgerState, _: RecordedEvent, event: events.ChargeReversed) -> None:
+    _mark(state, event, {event.line.reverses}, reversed_by=event.line.id)
+    _add_line(state, event, event.line)
+
+
+def _add_line(state: LedgerState, event: events.FolioEvent, line: FolioLine) -> None:
+    folio = state.folio(event.booking, event.folio)
+    charged = folio.charged + line.amount if line.is_charge else folio.charged
+    _change_folio(state, event, lines=(*folio.lines, line), charged=charged, balance=folio.balance + line.amount)
+    state.lines_posted = max(state.lines_posted, line.id)
+
+
+def _mark(state: LedgerState, event: events.FolioEvent, lines: set[int | None], **mark: Any) -> None:
+    folio = state.folio(event.booking, event.folio)
+    marked = tuple(_replace(line, **mark) if line.id in lines else line for line in folio.lines)
+    _change_folio(state, event, lines=marked)
+
+
+def _payment_started(state: LedgerState, record: RecordedEvent, event: events.PaymentStarted) -> None:
+    started = Payment(
+        id=event.payment,
+        folio=event.folio,
+        method=event.method,
+        status=PaymentStatus.PENDING,
+        amount=event.amount,
+        started_at=record.at,
+        capture=event.capture,
+    )
+    _keep_payment(state, event, started)
+
+
+def _payment_authorised(state: LedgerState, _: RecordedEvent, event: events.PaymentAuthorised) -> None:
+    _change_payment(state, event, status=PaymentStatus.AUTHORISED, reference=event.reference)
+
+
+def _payment_recorded(state: LedgerState, record: RecordedEvent, event: events.PaymentRecorded) -> None:
+    if event.payment not in state.payments:
+        by_hand = events.PaymentStarted(
+            event.booking, event.folio, event.payment, event.method, -event.line.amount, True
+        )
+        _payment_started(state, record, by_hand)
+    _add_line(state, event, event.line)
+    _change_payment(
+        state, event, status=PaymentStatus.CAPTURED, captured=-event.line.amount, reference=event.reference, reason=""
+    )
+
+
+def _payment_failed(state: LedgerState, _: RecordedEvent, event: events.PaymentFailed) -> None:
+    _change_payment(state, event, status=PaymentStatus.FAILED, reason=event.reason, reference=event.reference)
+
+
+def _payment_voided(state: LedgerState, _: RecordedEvent, event: events.PaymentVoided) -> None:
+    _change_payment(state, event, status=PaymentStatus.VOIDED, reason=event.reason)
+
+
+def _payment_refunded(state: LedgerState, _: RecordedEvent, event: events.PaymentRefunded) -> None:
+    _add_line(state, event, event.line)
+    payment = state.payment(event.payment)
+    refunded = payment.refunded + event.line.amount
+    status = PaymentStatus.REFUNDED if refunded == payment.captured else PaymentStatus.CAPTURED
+    _change_payment(state, event, status=status, refunded=refunded, reason=event.reason)
+
+
+def _change_payment(state: LedgerState, event: events.PaymentEvent, **change: Any) -> None:
+    if change.get("reference") == "":
+        del change["reference"]  # what is known of it stays known
+    _keep_payment(state, event, _replace(state.payment(event.payment), **change))
+
+
+def _keep_payment(state: LedgerState, event: events.FolioEvent, payment: Payment) -> None:
+    others = state.folio(event.booking, event.folio).payments
+    if payment.id in state.payments:
+        payments = tuple(payment if other.id == payment.id else other for other in others)
+    else:
+        payments = (*others, payment)
+        state.payments[payment.id] = event.booking
+    _change_folio(state, event, payments=payments)
+
+
+def _invoice_issued(state: LedgerState, record: RecordedEvent, event: events.InvoiceIssued) -> None:
+    _keep_document(state, record, event, DocumentKind.INVOICE)
+
+
+def _credit_note_issued(state: LedgerState, record: RecordedEvent, event: events.CreditNoteIssued) -> None:
+    _keep_document(state, record, event, DocumentKind.CREDIT_NOTE, credits=event.credits, reason=event.reason)
+    if event.credits is not None:
+        credited = state.documents[event.credits]
+        state.documents[event.credits] = _replace(credited, credited_by=event.number)
+
+
+def _keep_document(
+    state: LedgerState, record: RecordedEvent, event: events.DocumentEvent, kind: DocumentKind, **more: Any
+) -> None:
+    said = {name: getattr(event, name) for name in events.DocumentEvent.__struct_fields__}
+    currency = state.opened().currency
+    state.documents[event.number] = Invoice(kind=kind, issued_at=record.at, currency=currency, **said, **more)
+    state.issued[kind] += 1
+    _mark(state, event, {line.id for line in event.lines}, invoice=event.number)
+
+
+_EFFECTS: dict[type[Event], Callable[[LedgerState, RecordedEvent, Any], None]] = {
+    events.LedgerOpened: _opened,
+    events.LedgerDayOpened: _day_opened,
+    events.BillingTermsChanged: _terms_changed,
+    events.FolioOpened: _folio_opened,
+    events.FolioTermsChanged: _stay_changed,
+    events.BuyerChanged: _buyer_changed,
+    events.ChargePosted: _posted,
+    events.ChargeReversed: _reversed,
+    events.PaymentStarted: _payment_started,
+    events.PaymentAuthorised: _payment_authorised,
+    events.PaymentRecorded: _payment_recorded,
+    events.PaymentFailed: _payment_failed,
+    events.PaymentVoided: _payment_voided,
+    events.PaymentRefunded: _payment_refunded,
+    events.InvoiceIssued: _invoice_issued,
+    events.CreditNoteIssued: _credit_note_issued,
+}
+
+
+def describe(state: LedgerState) -> LedgerStateReply:
+    """The whole state as one value: two ledgers that went through the same events describe themselves alike."""
+    return LedgerStateReply(
+        ledger=state.opened(),
+        hotel_seq=state.seq,
+        heard=state.heard,
+        lines_posted=state.lines_posted,
+        bills=tuple(sorted(state.bills.values(), key=lambda bill: bill.booking)),
+        documents=tuple(state.documents.values()),
+        accounts=tuple(AccountBalance(account, amount) for account, amount in sorted(state.accounts.items())),
+    )
+
+
+def restore(described: LedgerStateReply) -> LedgerState:
+    """The state that described itself so."""
+    state = LedgerState(described.ledger, described.hotel_seq, described.heard, described.lines_posted)
+    for bill in described.bills:
+        _keep(state, bill)
+        state.payments |= {payment.id: bill.booking for folio in bill.folios for payment in folio.payments}
+    for document in described.documents:
+        state.documents[document.number] = document
+        state.issued[document.kind] += 1
+    state.accounts = {balance.account: balance.amount for balance in described.accounts}
+    return state

@@ -1,0 +1,1 @@
+"""Several processes: the supervisor, RPC between the parts, and routing between partitions."""

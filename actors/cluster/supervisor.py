@@ -1,0 +1,204 @@
+"""Starts the parts of an installation as processes of their own, and starts one again when it ends unasked.
+
+A part and its supervisor hold the ends of two pipes, and no socket. Through the first the supervisor gives the part
+what it needs to start, and closes it to stop the part; it closes by itself when the supervisor dies, in whatever way.
+On the second the part says when it is ready. A part's death is noticed by its process descriptor, in milliseconds.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from itertools import groupby
+from time import monotonic
+from types import TracebackType
+from typing import Self
+
+from innkeeper.protocol.values.contexts import context_of
+
+logger = logging.getLogger(__name__)
+
+_READY = b"ready\n"
+_STOP_SECONDS_MAX = 120.0  # a part may have many accepted commands to finish
+_PAUSE_SECONDS_MIN = 0.1
+_PAUSE_SECONDS_MAX = 5.0
+_STABLE_SECONDS = 3.0  # a part that ran for so long is started again at once
+
+
+class CannotStart(Exception):
+    """A part ended before it was ready; `code` is its exit code. The part itself has said why."""
+
+    def __init__(self, name: str, code: int) -> None:
+        super().__init__(f"{name} could not start (exit code {code}); its own message stands above")
+        self.code = code
+
+
+class ChildProcess:
+    """One part in a process of its own. Its standard input and output are the two pipes; standard error is shared."""
+
+    def __init__(self, command: Sequence[str], greeting: bytes) -> None:
+        """Starts it. `greeting` is one line, from which the part reads what it needs to start."""
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, process_group=0
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._input, self._output = self._process.stdin, self._process.stdout
+        with suppress(BrokenPipeError):  # it has ended already, which `ready` notices
+            self._input.write(greeting + b"\n")
+
+    async def ready(self) -> bool:
+        """Wait until the part is ready; False where it ended before that."""
+        said = b""
+        while _READY not in said:
+            await _until_readable(self._output.fileno())
+            more = self._output.read(len(_READY))
+            if not more:
+                return False
+            said += more
+        return True
+
+    async def ended(self) -> int:
+        """Wait for the end of the process; its exit code, negative where a signal ended it."""
+        if hasattr(os, "pidfd_open"):
+            descriptor = os.pidfd_open(self._process.pid)
+            try:
+                await _until_readable(descriptor)
+            finally:
+                os.close(descriptor)
+        return await asyncio.to_thread(self._process.wait)
+
+    def stop(self) -> None:
+        """Ask the part to finish what it accepted, and to end."""
+        self._input.close()
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """Close the pipes of a process that has ended."""
+        self._input.close()
+        self._output.close()
+
+
+class Supervisor:
+    """Starts parts and keeps them running, until it stops them. All methods are for the event loop's thread."""
+
+    def __init__(self, command: Callable[[str], Sequence[str]], greeting: bytes) -> None:
+        """`command` is what starts the part of a name; `greeting` is one line that each part reads first."""
+        self._command = command
+        self._greeting = greeting
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._children: dict[str, ChildProcess] = {}
+        self._stopping = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self, names: Iterable[str]) -> None:
+        """Start these parts at once, and wait until all are ready. Raises CannotStart."""
+        starting = []
+        for name in names:
+            starting.append(ready := asyncio.get_running_loop().create_future())
+            self._tasks[name] = asyncio.create_task(self._supervise(name, ready), name=name)
+        await asyncio.gather(*starting)
+
+    async def failed(self) -> None:
+        """Wait until a part is no longer supervised, by a fault of the supervisor; raises that fault."""
+        for task in (await asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_COMPLETED))[0]:
+            task.result()
+
+    async def stop(self) -> None:
+        """Stop all parts: those that were started last first, and those of one context at once."""
+        self._stopping = True
+        for _, names in groupby(reversed(self._tasks), context_of):
+            await self._stop(list(names))
+
+    async def _stop(self, names: list[str]) -> None:
+        for name in names:
+            if name in self._children:
+                self._children[name].stop()
+            else:
+                self._tasks[name].cancel()  # it waits to be started again
+        tasks = [self._tasks[name] for name in names]
+        for late in (await asyncio.wait(tasks, timeout=_STOP_SECONDS_MAX))[1]:
+            logger.error("%s did not end within %.0f s; it is killed", late.get_name(), _STOP_SECONDS_MAX)
+            self._children[late.get_name()].kill()
+        await asyncio.wait(tasks)
+
+    async def _supervise(self, name: str, first: "asyncio.Future[None]") -> None:
+        """Run a part again and again. `first` is done when it is ready for the first time, or could not start."""
+        pause = 0.0
+        while True:
+            since = monotonic()
+            code = await self._run(name, first)
+            if self._stopping:
+                first.cancel()
+                return
+            if not first.done():
+                first.set_exception(CannotStart(name, code))
+                return
+            pause = 0.0 if monotonic() - since > _STABLE_SECONDS else pause
+            logger.error("%s has ended (%s); it is started again in %.1f s", name, _cause(code), pause)
+            await asyncio.sleep(pause)
+            pause = min(max(2 * pause, _PAUSE_SECONDS_MIN), _PAUSE_SECONDS_MAX)
+
+    async def _run(self, name: str, first: "asyncio.Future[None]") -> int:
+        """Run a part once, until it ends; its exit code."""
+        try:
+            child = self._children[name] = ChildProcess(self._command(name), self._greeting)
+        except OSError as error:
+            logger.error("%s cannot be started: %s", name, error)
+            return error.errno or 1
+        try:
+            if await child.ready() and not first.done():
+                first.set_result(None)
+            return await child.ended()
+        finally:
+            del self._children[name]
+            child.close()
+
+
+def _cause(code: int) -> str:
+    """Why a process ended, for the log."""
+    return f"exit code {code}" if code >= 0 else f"ended by {signal.Signals(-code).name}"
+
+
+async def _until_readable(descriptor: int) -> None:
+    """Wait until this descriptor can be read, or its other end is closed."""
+    loop, readable = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(descriptor)
+
+
+class Supervised:
+    """The part's side: what its supervisor gave it, and how the two know of each other's end."""
+
+    def __init__(self) -> None:
+        """For the first moment of a process. A signal that a terminal or a service manager sends to all processes is
+        left to the supervisor, which stops its parts in order."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        self.greeting = sys.stdin.buffer.readline()
+
+    def ready(self) -> None:
+        """Say that the part takes requests now."""
+        with suppress(BrokenPipeError):  # the supervisor has ended, which `stopped` notices
+            os.write(sys.stdout.fileno(), _READY)
+
+    async def stopped(self) -> None:
+        """Wait until the supervisor asks the part to stop, or has ended itself."""
+        await _until_readable(sys.stdin.fileno())

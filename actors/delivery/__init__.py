@@ -1,0 +1,1 @@
+"""The part of delivery that writes events of its own."""

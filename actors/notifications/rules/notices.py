@@ -1,0 +1,294 @@
+"""What notifications knows of hotels and bookings, and what it says to whom when something happens.
+
+A guest hears of what the guest would care about, once: not of rooms that the hotel rearranges, nor of notes and pins.
+Beside what is said at once, a booking has at most one notice that waits for its time: a hold the warning that it runs
+out, a confirmed booking the reminder before arrival. Whatever happens to the booking takes that one back, and makes a
+new one with the facts as they are now.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+from innkeeper.protocol.billing.events import PaymentRecorded
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.notifications.notices import HotelFacts, Notice, NoticeKind, Recipient, StayFacts
+from innkeeper.protocol.notifications.terms import NotificationTerms
+from innkeeper.protocol.reservations import events
+from innkeeper.protocol.reservations.booking import Personal, Status
+from innkeeper.protocol.values.instants import microseconds
+from innkeeper.protocol.values.limits import notice_useful_seconds_max
+
+_MINUTE = 60 * 1_000_000
+_WARNED_HOLD_MIN = 120 * _MINUTE  # a shorter one is over before most people look at their mail again
+_WARNING_MIN = 30 * _MINUTE
+
+
+class KnownHotel(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """What notifications knows of a hotel. `room_types` are codes with their names."""
+
+    facts: HotelFacts
+    free_until_hours: int
+    room_types: tuple[tuple[str, str], ...] = ()
+    terms: NotificationTerms = NotificationTerms()
+
+
+class KnownBooking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """What notifications knows of a booking. `waiting` is the id of the notice that waits for its time, if any (it may
+    have been sent meanwhile); a hold began, or was last extended, at `held_at` (microseconds since 1970 UTC)."""
+
+    id: str
+    locator: str
+    stay: StayFacts
+    status: Status
+    email: str | None = None
+    held_at: int = 0
+    expires_at: int = 0
+    reminder_on: date | None = None
+    waiting: str = ""
+
+
+class TakenIn(NamedTuple):
+    """What follows from an event. A hotel or a booking that is None is still unknown: nothing is to be kept.
+    `withdrawn` are ids of notices that shall not be sent any more, if they have not been."""
+
+    hotel: KnownHotel | None
+    booking: KnownBooking | None
+    notices: tuple[Notice, ...] = ()
+    withdrawn: tuple[str, ...] = ()
+
+
+class UnknownBooking(Exception):
+    """There is no telling whom to write to."""
+
+
+def take_in(hotel: KnownHotel | None, booking: KnownBooking | None, record: RecordedEvent) -> TakenIn:
+    """What notifications knows after an event, and what it says. `booking` is the one that the event is about; None
+    stands for what is not known yet. Raises UnknownBooking for a payment of such a one, which is not to be passed over
+    in silence."""
+    event = record.event
+    if not isinstance(event, events.BookingEvent):
+        return TakenIn(_hotel_after(hotel, record), booking)
+    if isinstance(event, PaymentRecorded):
+        return _paid(hotel, booking, record, event)
+    if hotel is None or (booking is None and not isinstance(event, events.StayEvent)):
+        return TakenIn(hotel, booking)
+    rule = _RULES.get(type(event))
+    if rule is not None:
+        return rule(hotel, booking, record, event)
+    if booking is None or type(event) not in _STANDS:
+        return TakenIn(hotel, booking)
+    status, kind = _STANDS[type(event)]
+    return _tell(hotel, booking, msgspec.structs.replace(booking, status=status), record, kind)
+
+
+def _hotel_after(hotel: KnownHotel | None, record: RecordedEvent) -> KnownHotel | None:
+    event = record.event
+    if isinstance(event, events.HotelOpened):
+        facts = HotelFacts(
+            record.hotel, event.title, event.timezone, event.currency, event.check_in, event.check_out
+        )  # fmt: skip
+        return KnownHotel(facts=facts, free_until_hours=event.cancellation.free_until_hours)
+    if isinstance(event, events.RoomTypeAdded) and hotel is not None:
+        return msgspec.structs.replace(hotel, room_types=(*hotel.room_types, (event.code, event.title)))
+    return hotel
+
+
+def _held(hotel: KnownHotel, was: KnownBooking | None, record: RecordedEvent, event: events.BookingHeld) -> TakenIn:
+    now = _known(hotel, event, Status.HELD, record.at, event.expires_at)
+    return _tell(hotel, was, now, record, NoticeKind.WAITLIST_OFFER if event.from_waitlist else NoticeKind.HOLD)
+
+
+def _confirmed(
+    hotel: KnownHotel, was: KnownBooking | None, record: RecordedEvent, event: events.BookingConfirmed
+) -> TakenIn:
+    return _tell(hotel, was, _known(hotel, event, Status.CONFIRMED), record, NoticeKind.CONFIRMATION)
+
+
+def _modified(
+    hotel: KnownHotel, was: KnownBooking | None, record: RecordedEvent, event: events.BookingModified
+) -> TakenIn:
+    """Who has a new address and nothing else new gets there what was said to the old one."""
+    if was is None:
+        return _tell(hotel, None, _known(hotel, event, Status.CONFIRMED), record)
+    now = _known(hotel, event, was.status, was.held_at, was.expires_at)
+    if now.stay != was.stay:
+        return _tell(hotel, was, now, record, NoticeKind.CHANGE, before=was.stay)
+    if now.email == was.email:
+        return TakenIn(hotel, was)
+    return _tell(hotel, was, now, record, _SAID.get(was.status))
+
+
+_SAID = {Status.HELD: NoticeKind.HOLD, Status.CONFIRMED: NoticeKind.CONFIRMATION}
+
+
+def _extended(hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.HoldExtended) -> TakenIn:
+    now = msgspec.structs.replace(was, held_at=record.at, expires_at=event.expires_at)
+    return _tell(hotel, was, now, record)
+
+
+def _reminder_changed(
+    hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.ReminderChanged
+) -> TakenIn:
+    return _tell(hotel, was, msgspec.structs.replace(was, reminder_on=event.reminder_on), record)
+
+
+def _cancelled(hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.BookingCancelled) -> TakenIn:
+    now = msgspec.structs.replace(was, status=Status.CANCELLED)
+    return _tell(hotel, was, now, record, NoticeKind.CANCELLATION, fee=event.fee, reason=event.reason)
+
+
+def _paid(
+    hotel: KnownHotel | None, was: KnownBooking | None, record: RecordedEvent, event: PaymentRecorded
+) -> TakenIn:  # fmt: skip
+    if hotel is None or was is None:
+        raise UnknownBooking(f"{event.booking} of {record.hotel}")
+    if was.email is None:
+        return TakenIn(hotel, was)
+    receipt = notice(NoticeKind.RECEIPT, hotel, was, record.id, record.at, amount=-event.line.amount)
+    return TakenIn(hotel, was, (receipt,))
+
+
+def _left(hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.GuestCheckedOut) -> TakenIn:
+    stay = msgspec.structs.replace(was.stay, departure=event.departure)
+    return _tell(hotel, was, msgspec.structs.replace(was, status=Status.CHECKED_OUT, stay=stay), record)
+
+
+_RULES: dict[type[events.Event], Callable[[KnownHotel, Any, RecordedEvent, Any], TakenIn]] = {
+    events.BookingHeld: _held,
+    events.BookingConfirmed: _confirmed,
+    events.BookingModified: _modified,
+    events.HoldExtended: _extended,
+    events.ReminderChanged: _reminder_changed,
+    events.BookingCancelled: _cancelled,
+    events.GuestCheckedOut: _left,
+}
+
+# Events that say nothing but where a booking now stands, and what the guest hears of it.
+_STANDS: dict[type[events.Event], tuple[Status, NoticeKind | None]] = {
+    events.HoldExpired: (Status.EXPIRED, None),
+    events.HoldReleased: (Status.RELEASED, None),
+    events.BookingReinstated: (Status.CONFIRMED, NoticeKind.CONFIRMATION),
+    events.GuestCheckedIn: (Status.IN_HOUSE, None),
+    events.GuestNoShow: (Status.NO_SHOW, None),
+}
+
+
+def _known(
+    hotel: KnownHotel, event: events.StayEvent, status: Status, held_at: int = 0, expires_at: int = 0
+) -> KnownBooking:
+    guest: Personal = event.guest
+    stay = StayFacts(
+        guest=guest.name,
+        room_type=next((name for code, name in hotel.room_types if code == event.room_type), event.room_type),
+        arrival=event.arrival,
+        departure=event.departure,
+        adults=event.adults,
+        rate=event.rate,
+        children=event.children,
+    )
+    return KnownBooking(
+        id=event.booking,
+        locator=event.locator,
+        stay=stay,
+        status=status,
+        email=guest.email,
+        held_at=held_at,
+        expires_at=expires_at,
+        reminder_on=event.reminder_on,
+    )
+
+
+def _tell(
+    hotel: KnownHotel,
+    was: KnownBooking | None,
+    now: KnownBooking,
+    record: RecordedEvent,
+    kind: NoticeKind | None = None,
+    **more: Any,
+) -> TakenIn:
+    """Say this at once (`more` is what else its letter says), and in place of what waited, what shall wait now."""
+    notices: tuple[Notice, ...] = ()
+    if now.email is not None:
+        if kind is not None:
+            notices = (notice(kind, hotel, now, record.id, record.at, **more),)
+        later = _later(hotel, now, record)
+        if later is not None:
+            notices = (*notices, later)
+            return TakenIn(hotel, msgspec.structs.replace(now, waiting=later.id), notices, _withdrawn(was))
+    if now.waiting:
+        now = msgspec.structs.replace(now, waiting="")
+    return TakenIn(hotel, now, notices, _withdrawn(was))
+
+
+def _withdrawn(was: KnownBooking | None) -> tuple[str, ...]:
+    return () if was is None or not was.waiting else (was.waiting,)
+
+
+def _later(hotel: KnownHotel, booking: KnownBooking, record: RecordedEvent) -> Notice | None:
+    """What waits for its time; None where that is past, or where there is nothing to wait for."""
+    if booking.status is Status.CONFIRMED:
+        kind, due_at = NoticeKind.REMINDER, reminder_due_at(hotel, booking.stay.arrival, booking.reminder_on)
+    elif booking.status is Status.HELD:
+        kind, due_at = NoticeKind.HOLD_EXPIRING, warning_due_at(booking.held_at, booking.expires_at)
+    else:
+        return None
+    return notice(kind, hotel, booking, record.id, due_at, due_at=due_at) if due_at > record.at else None
+
+
+def reminder_due_at(hotel: KnownHotel, arrival: date, reminder_on: date | None = None) -> int:
+    """When to remind the guest: on the day that the booking says, or so many days before arrival, at the hotel's own
+    time of day, whatever its clocks did in between (microseconds since 1970 UTC)."""
+    day, days_before = (arrival, hotel.terms.reminder_days) if reminder_on is None else (reminder_on, 0)
+    return _instant_of(day, days_before, hotel.terms.reminder_at, hotel.facts.timezone)
+
+
+def warning_due_at(held_at: int, expires_at: int) -> int:
+    """When to warn that a hold runs out: a tenth of its time before the end, and half an hour at least. 0, which is
+    never, for a hold of less than two hours: its own letter has only just said when it ends."""
+    held = expires_at - held_at
+    return expires_at - max(held // 10, _WARNING_MIN) if held >= _WARNED_HOLD_MIN else 0
+
+
+def notice(kind: NoticeKind, hotel: KnownHotel, booking: KnownBooking, event: str, read_at: int, **more: Any) -> Notice:
+    """A notice about a booking, because of the event with this id. It will be read no sooner than `read_at`
+    (microseconds since 1970 UTC): what is past by then is not offered. `more` is what else a Notice may say."""
+    assert booking.email is not None
+    stay, expires_at = booking.stay, 0
+    free_until, useful_until = 0, read_at + notice_useful_seconds_max * 1_000_000
+    if booking.status is Status.HELD and kind is not NoticeKind.RECEIPT:
+        expires_at = useful_until = booking.expires_at
+    else:
+        free_until = _free_until(stay.arrival, hotel.facts.check_in, hotel.free_until_hours, hotel.facts.timezone)
+        if kind is NoticeKind.REMINDER:
+            useful_until = _instant_of(stay.arrival, -1, "00:00", hotel.facts.timezone)
+    fields = {"useful_until": useful_until, "expires_at": expires_at} | more
+    return Notice(
+        id=f"{event}:{kind.value}",
+        kind=kind,
+        hotel=hotel.facts,
+        booking=booking.id,
+        locator=booking.locator,
+        recipient=Recipient(stay.guest, booking.email),
+        stay=stay,
+        language=hotel.terms.language,
+        free_until=free_until if free_until >= read_at else 0,
+        **fields,
+    )
+
+
+@lru_cache(maxsize=10_000)
+def _instant_of(day: date, days_before: int, clock_time: str, timezone: str) -> int:
+    """A local time so many days before a day. A time that the change of clocks repeats is meant the first time."""
+    local = datetime.combine(day - timedelta(days=days_before), time.fromisoformat(clock_time), ZoneInfo(timezone))
+    return microseconds(local.astimezone(UTC))
+
+
+@lru_cache(maxsize=10_000)
+def _free_until(arrival: date, check_in: str, hours: int, timezone: str) -> int:
+    """Until when cancelling is free, on the hotel's clock, as the fee is reckoned."""
+    local = datetime.combine(arrival, time.fromisoformat(check_in)) - timedelta(hours=hours)
+    return microseconds(local.replace(tzinfo=ZoneInfo(timezone)).astimezone(UTC))

@@ -1,0 +1,1 @@
+"""A partition: its queue, its host, its router, and how its hotels recover from the journal."""

@@ -1,0 +1,292 @@
+"""The host of a partition: it owns one actor system and one journal, and is driven by one thread at a time.
+
+A batch of commands goes to the desk; what happened goes to the journal in one transaction; only then are the answers
+let out. Time and ids come in from outside, so that a whole partition runs the same again from one seed.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
+from typing import Any
+
+from innkeeper.actors.partition.aggregate_type import HOTEL, AggregateType
+from innkeeper.actors.partition.messages import AddressedCommand, CommandBatch, CommandBatchDone, LoadState, StateLoaded
+from innkeeper.actors.partition.recovery import rebuild, rebuild_all
+from innkeeper.actors.system.local_actor_system import LocalActorSystem
+from innkeeper.protocol.codec import wire
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.messages.refusals import KeyReused, Refusal, Unavailable
+from innkeeper.protocol.ports.journal import Fenced, Journal, KeptReply, Snapshot
+from innkeeper.protocol.ports.message_bus import CommitListener, Envelope, Result
+from innkeeper.protocol.reservations.commands import Command
+from innkeeper.protocol.reservations.queries import Query
+from innkeeper.protocol.reservations.replies import Reply
+from innkeeper.protocol.values.limits import snapshot_after_events
+from thespian.actors import ActorAddress
+
+logger = logging.getLogger(__name__)
+
+_RETRY_MICROSECONDS = 1_000_000
+HOTEL_FAULT = "the hotel had a fault and was rebuilt"
+
+
+class PendingBatch:
+    """A batch between decision and release: its answers, and what shall be on disk before anyone hears them. One that
+    has `failed` answers everyone `Unavailable`."""
+
+    def __init__(self, size: int) -> None:
+        self.answers: list[Result] = [Result(Unavailable(HOTEL_FAULT))] * size
+        self.records: tuple[RecordedEvent, ...] = ()
+        self.replies: list[KeptReply] = []
+        self.position = 0
+        self.failed = False
+
+    def fail(self, reason: str) -> None:
+        """None of it has happened."""
+        self.failed = True
+        self.answers = [Result(Unavailable(reason))] * len(self.answers)
+
+
+class Host:
+    """One partition, without its thread. `published` hears of each commit."""
+
+    def __init__(
+        self, journal: Journal, clock: Callable[[], int], ids: Callable[[], str], trade: AggregateType = HOTEL
+    ) -> None:
+        self.journal = journal
+        self._trade = trade
+        self.due_at: int | None = 0
+        self._clock = clock
+        self._ids = ids
+        self.published: CommitListener = lambda *_: None
+        self._last_at = 0
+        self._stale: set[str] = set()
+        self._desk_failed = self._journal_failed = self._cannot_rebuild = False
+        self._unreleased: deque[PendingBatch] = deque()
+        self._unsaved_replies: dict[str, KeptReply] = {}
+        self._since_snapshot: dict[str, int] = {}
+        self._system, self._desk = _desk(trade)
+
+    def recover(self, progress: Callable[[int], None] = lambda _: None) -> int:
+        """Rebuild every hotel from its newest snapshot and the events after it; returns how many events that took."""
+        states, events = rebuild_all(self.journal, progress, self._trade)
+        for hotel, state in states.items():
+            self._ask(LoadState(hotel, state))
+        return events
+
+    def handle(self, asked: Sequence[Envelope]) -> list[Result]:
+        """Carry out a batch. When this returns, what it answers is on disk."""
+        decided = self.decide(asked)
+        if self.write([decided]):
+            self.sync([decided])
+        return self.release([decided])[0]
+
+    @property
+    def must_rest(self) -> bool:
+        """Must all that is decided be released before the next decision, because hotels are to be rebuilt?"""
+        return bool(self._stale) or self._desk_failed or self._journal_failed
+
+    def decide(self, asked: Sequence[Envelope]) -> PendingBatch:
+        """Let the hotels decide on a batch, on top of all that they have decided before, be it on disk or not. The
+        answers may be told after `write`, `sync` and `release`; batches pass these in the order of their decision."""
+        decided = PendingBatch(len(asked))
+        self._unreleased.append(decided)
+        if self.must_rest and not self._rebuild():
+            decided.fail("the journal cannot be read")
+            return decided
+        at = self._last_at = max(self._clock(), self._last_at)
+        orders, first = [], _FirstOfTheirKeys()
+        try:
+            for number, ask in enumerate(asked):
+                if ask.key is None or self._is_new(decided, first, number, ask):
+                    orders.append(
+                        AddressedCommand(number, ask.message, at, self._ids(), ask.correlation, ask.by, ask.if_version)
+                    )
+        except Exception:
+            logger.exception("the journal does not say what was answered before; nobody is answered now")
+            decided.fail("the journal cannot be read")
+            return decided
+        self._carry_out(CommandBatch(at, tuple(orders)), decided)
+        self._keep_replies(decided, first)
+        return decided
+
+    def write(self, group: Sequence[PendingBatch]) -> bool:
+        """Write to the journal what was decided, all in one transaction; is there anything to `sync`?"""
+        records = [record for decided in group for record in decided.records]
+        replies = [reply for decided in group for reply in decided.replies]
+        if group[0].failed or not (records or replies):
+            return False
+        with self._failing(group):
+            position = self.journal.write(records, replies) - len(records)
+            for decided in group:
+                position += len(decided.records)
+                decided.position = position
+        return not group[0].failed
+
+    def sync(self, group: Sequence[PendingBatch]) -> None:
+        """Wait until what was written is on disk. May run in another thread, while more is decided."""
+        with self._failing(group):
+            self.journal.sync()
+
+    @contextmanager
+    def _failing(self, group: Sequence[PendingBatch]) -> Iterator[None]:
+        try:
+            yield
+        except Fenced:
+            raise
+        except Exception:
+            logger.exception("the journal refused a batch; its hotels are rebuilt and nobody is acknowledged")
+            group[0].failed = True
+
+    def release(self, group: Sequence[PendingBatch]) -> list[list[Result]]:
+        """The answers, now that they are true for good. After a failed commit nobody is acknowledged: neither those
+        in it, nor those whose decisions came after it and were built on it."""
+        if group[0].failed:
+            for decided in self._unreleased:
+                self._stale.update(record.hotel for record in decided.records)
+                decided.fail("the journal could not be written")
+            self.due_at = max(self._clock(), self._last_at) + _RETRY_MICROSECONDS
+            self._journal_failed = True
+        for decided in group:
+            self._release(decided)
+        return [decided.answers for decided in group]
+
+    def _release(self, decided: PendingBatch) -> None:
+        assert self._unreleased.popleft() is decided
+        for reply in decided.replies:
+            self._unsaved_replies.pop(reply.key, None)
+        if decided.failed:
+            return
+        for record in decided.records:
+            self._since_snapshot[record.hotel] = self._since_snapshot.get(record.hotel, 0) + 1
+        if decided.records:
+            self.published(decided.position, decided.records)
+
+    def save_snapshots(self, after_events: int = snapshot_after_events, at_most: int = 1) -> int:
+        """Keep the state of hotels that saw so many events since their last snapshot; returns how many were saved."""
+        hotels = [hotel for hotel, events in self._since_snapshot.items() if events >= after_events][:at_most]
+        if not hotels or self.must_rest or self._unreleased:
+            return 0
+        described = [(hotel, self.describe(hotel)) for hotel in hotels]
+        snapshots = [
+            Snapshot(hotel, state.hotel_seq, wire.encode(state))
+            for hotel, state in described
+            if isinstance(state, self._trade.described)
+        ]
+        for hotel in hotels:
+            self._since_snapshot.pop(hotel)
+        try:
+            self.journal.save_snapshots(snapshots)
+        except Fenced:
+            raise
+        except Exception:
+            logger.exception("no snapshot of %s could be kept; the next start reads more of the journal", hotels)
+            return 0
+        return len(snapshots)
+
+    def describe(self, hotel: str) -> Any:
+        """The hotel's whole state as its trade describes it, for snapshots and auditors; or a refusal."""
+        done = self._ask(CommandBatch(0, (AddressedCommand(0, self._trade.ask(hotel), 0, ""),)))
+        return done.outcomes[0].answer if isinstance(done, CommandBatchDone) else Unavailable("the desk failed")
+
+    def close(self) -> None:
+        """End the actors and the journal."""
+        self._system.shutdown()
+        self.journal.close()
+
+    def _ask(self, message: object) -> object:
+        return self._system.ask(self._desk, message)
+
+    def _is_new(self, decided: PendingBatch, first: "_FirstOfTheirKeys", number: int, ask: Envelope) -> bool:
+        """Does this command come for the first time under its key? If not, it gets the answer that was given then."""
+        key, fingerprint = ask.key or "", _fingerprint(ask.message)
+        if key in first.numbers:
+            first.followers.append((number, key, fingerprint))
+            return False
+        kept = self._unsaved_replies.get(key) or self.journal.reply(key)
+        if kept is not None:
+            decided.answers[number] = _replayed(kept, fingerprint)
+            return False
+        first.numbers[key] = number, fingerprint
+        return True
+
+    def _carry_out(self, batch: CommandBatch, decided: PendingBatch) -> None:
+        done = self._ask(batch)
+        if not isinstance(done, CommandBatchDone):
+            logger.error("the desk failed: %s", done)
+            self._desk_failed = True
+            return
+        self.due_at = done.due_at
+        self._stale.update(done.broken)
+        decided.records = done.records
+        for outcome in done.outcomes:
+            decided.answers[outcome.number] = Result(outcome.answer)
+
+    def _keep_replies(self, decided: PendingBatch, first: "_FirstOfTheirKeys") -> None:
+        for key, (number, fingerprint) in first.numbers.items():
+            answer = decided.answers[number].answer
+            if not isinstance(answer, Unavailable):
+                kept = self._unsaved_replies[key] = KeptReply(key, fingerprint, wire.encode(answer))
+                decided.replies.append(kept)
+        for number, key, fingerprint in first.followers:
+            if key in self._unsaved_replies:
+                decided.answers[number] = _replayed(self._unsaved_replies[key], fingerprint)
+
+    def _rebuild(self) -> bool:
+        """Bring the hotels that cannot be trusted back to what the journal says."""
+        try:
+            self.journal.reopen()
+            if self._desk_failed:
+                self._new_desk()
+            for hotel in sorted(self._stale):
+                state = rebuild(self.journal, hotel, self._trade)
+                if not isinstance(self._ask(LoadState(hotel, state)), StateLoaded):
+                    return False
+        except Fenced:
+            raise
+        except Exception as error:
+            if not self._cannot_rebuild:
+                logger.exception(
+                    "hotels cannot be rebuilt from the journal; their partition answers nothing until then"
+                )
+            else:
+                logger.error("hotels still cannot be rebuilt from the journal: %s", error)
+            self._cannot_rebuild = True
+            return False
+        self._stale.clear()
+        self._journal_failed = self._cannot_rebuild = False
+        return True
+
+    def _new_desk(self) -> None:
+        self._system.shutdown()
+        self._system, self._desk = _desk(self._trade)
+        self._stale = self.journal.hotels()
+        self._desk_failed = False
+
+
+def _desk(trade: AggregateType) -> tuple[LocalActorSystem, ActorAddress]:
+    """A new actor system with its desk."""
+    stage = LocalActorSystem()
+    return stage, stage.createActor(trade.desk)
+
+
+class _FirstOfTheirKeys:
+    """Within one batch: which command was the first under each key, and which came again."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, tuple[int, bytes]] = {}
+        self.followers: list[tuple[int, str, bytes]] = []
+
+
+def _replayed(kept: KeptReply, fingerprint: bytes) -> Result:
+    if kept.fingerprint != fingerprint:
+        return Result(KeyReused())
+    answer = wire.decode(kept.reply)
+    assert isinstance(answer, Reply | Refusal)
+    return Result(answer, replayed=True)
+
+
+def _fingerprint(message: Command | Query) -> bytes:
+    return blake2b(wire.encode(message), digest_size=16).digest()

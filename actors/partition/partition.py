@@ -1,0 +1,188 @@
+"""A partition at work: the bounded queue before a host, and the two tasks that drive it.
+
+One task lets the actors decide, in the thread of the gateway's event loop; the other writes all that was
+decided meanwhile in one transaction, and has a thread wait for the disk. So while one group of decisions is on
+its way to the disk the next is made, and nobody hears of any before it is there. Too many unanswered: refused at once.
+(Actors in a second thread would fight the gateway for the interpreter's lock; see docs/decisions.md.)
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from time import monotonic
+
+from innkeeper.actors.partition.host import Host, PendingBatch
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.messages.refusals import Unavailable
+from innkeeper.protocol.ports.message_bus import CommitListener, Envelope, Result
+from innkeeper.protocol.ports.subscriptions import Positions
+from innkeeper.protocol.values.contexts import RESERVATIONS
+from innkeeper.protocol.values.limits import commands_per_batch_max, commands_waiting_max
+
+logger = logging.getLogger(__name__)
+
+_IDLE_SECONDS = 2.0
+_CROWD = 8  # commands decided at once
+_CROWDED_SECONDS = 0.1  # a crowd comes and goes within milliseconds: while it is answered nobody waits
+
+QueuedCommand = tuple[Envelope, "asyncio.Future[Result]"]
+
+
+class Partition:
+    """A host with its queue. All methods are for the event loop's thread."""
+
+    def __init__(self, open_host: Callable[[], Host], clock: Callable[[], int], log: str = RESERVATIONS) -> None:
+        """Its events stand in the log of this name."""
+        self.log = log
+        self.position = 0
+        self.ready = False
+        self._open_host = open_host
+        self._clock = clock
+        self.waiting = 0
+        self._queue: deque[QueuedCommand] = deque()
+        self._decided: deque[tuple[list[QueuedCommand], PendingBatch]] = deque()
+        self._wake = asyncio.Event()
+        self._to_commit = asyncio.Event()
+        self._at_rest = asyncio.Event()
+        self._stopping = False
+        self._writer = ThreadPoolExecutor(1, "journal")
+        self._life: asyncio.Task[None] | None = None
+        self._hearers: list[CommitListener] = []
+        self._crowd_at = -_CROWDED_SECONDS
+
+    async def start(self) -> None:
+        """Open the journal and rebuild the hotels; raises what that raises."""
+        host = await asyncio.get_running_loop().run_in_executor(self._writer, self._open_host)
+        self.position = host.journal.position()
+        host.published = self._publish
+        self.ready = True
+        self._at_rest.set()
+        self._life = asyncio.create_task(self._live(host))
+
+    async def ask(self, asked: Envelope) -> Result:
+        """The answer, once its effects are on disk. At once `Unavailable` where too many are waiting."""
+        if self.waiting >= commands_waiting_max:
+            return Result(Unavailable("too many commands are waiting"))
+        if not self.ready:
+            return Result(Unavailable("the partition is not running"))
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._queue.append((asked, future))
+        self._wake.set()
+        self.waiting += 1
+        try:
+            return await future
+        finally:
+            self.waiting -= 1
+
+    def is_crowded(self) -> bool:
+        """Were there many commands at once just now? May be asked from any thread."""
+        return monotonic() - self._crowd_at < _CROWDED_SECONDS
+
+    async def positions(self, _: str | None = None) -> Positions:
+        """See `protocol.asking.Desk`."""
+        return {self.log: self.position}
+
+    def hear(self, hearer: CommitListener) -> None:
+        """See `protocol.asking.Source`."""
+        self._hearers.append(hearer)
+
+    def _publish(self, position: int, records: Sequence[RecordedEvent]) -> None:
+        self.position = position
+        for hearer in self._hearers:
+            hearer(position, records)
+
+    async def ended(self) -> None:
+        """Wait for the end, which comes by `stop`; raises what ended it before."""
+        assert self._life is not None
+        await asyncio.shield(self._life)
+
+    async def stop(self) -> None:
+        """Finish what was accepted, keep snapshots, and end."""
+        self._stopping = True
+        self._wake.set()
+        if self._life is not None:
+            await asyncio.wait({self._life})
+        self._writer.shutdown()
+
+    async def _live(self, host: Host) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                committing = tasks.create_task(self._commit_all(host))
+                await self._decide_all(host)
+                committing.cancel()
+            self.ready = False
+            while host.save_snapshots(after_events=1):
+                pass
+        except ExceptionGroup as errors:
+            logger.critical("the partition stops: %s", errors.exceptions[0], exc_info=errors.exceptions[0])
+            raise errors.exceptions[0] from None
+        finally:
+            self.ready = False
+            await asyncio.get_running_loop().run_in_executor(self._writer, host.close)  # behind what it still writes
+            waiting = [*self._queue, *(one for batch, _ in self._decided for one in batch)]
+            _tell(waiting, [Result(Unavailable("the partition is not running"))] * len(waiting))
+
+    async def _decide_all(self, host: Host) -> None:
+        idle_since = monotonic()
+        while self._queue or not self._stopping:
+            if host.must_rest:
+                await self._at_rest.wait()
+            batch = await self._gather()
+            if batch or (host.due_at is not None and host.due_at <= self._clock()):
+                self._decide(host, batch)
+                idle_since = monotonic()
+            elif monotonic() - idle_since < _IDLE_SECONDS or not host.save_snapshots():
+                await self._wait(host.due_at)
+        await self._at_rest.wait()
+
+    def _decide(self, host: Host, batch: list[QueuedCommand]) -> None:
+        try:
+            self._decided.append((batch, host.decide([asked for asked, _ in batch])))
+        except BaseException:
+            self._queue.extendleft(reversed(batch))  # to be refused with the others
+            raise
+        if len(batch) > _CROWD:
+            self._crowd_at = monotonic()
+        self._at_rest.clear()
+        self._to_commit.set()
+
+    async def _commit_all(self, host: Host) -> None:
+        while True:
+            await self._to_commit.wait()
+            self._to_commit.clear()
+            while self._decided:
+                await self._commit(host, list(self._decided))
+            self._at_rest.set()
+
+    async def _commit(self, host: Host, group: list[tuple[list[QueuedCommand], PendingBatch]]) -> None:
+        decided = [decided for _, decided in group]
+        if host.write(decided):
+            await asyncio.get_running_loop().run_in_executor(self._writer, host.sync, decided)
+        answers = host.release(decided)
+        for batch_answers in answers:
+            batch, _ = self._decided.popleft()
+            _tell(batch, batch_answers)
+
+    async def _gather(self) -> list[QueuedCommand]:
+        """What is waiting, and what is arriving just now: the larger a batch, the less each command in it costs."""
+        self._wake.clear()
+        queue, arrived = self._queue, -1
+        while arrived < len(queue) < commands_per_batch_max:
+            arrived = len(queue)
+            await asyncio.sleep(0)
+        return [queue.popleft() for _ in range(min(len(queue), commands_per_batch_max))]
+
+    async def _wait(self, due_at: int | None) -> None:
+        seconds = _IDLE_SECONDS if due_at is None else min(max((due_at - self._clock()) / 1e6, 0.001), _IDLE_SECONDS)
+        if not self._stopping:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), seconds)
+
+
+def _tell(batch: list[QueuedCommand], answers: list[Result]) -> None:
+    for (_, future), answer in zip(batch, answers, strict=True):
+        if not future.done():
+            future.set_result(answer)

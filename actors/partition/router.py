@@ -1,0 +1,130 @@
+"""The desk of a partition: it sends each order to its hotel, and gathers what came of a batch."""
+
+import logging
+from typing import ClassVar
+
+from innkeeper.actors.partition.messages import (
+    AddressedCommand,
+    CommandBatch,
+    CommandBatchDone,
+    HotelCommands,
+    HotelCommandsDone,
+    HotelFailed,
+    LoadState,
+    Outcome,
+    StateLoaded,
+)
+from innkeeper.actors.reservations.hotel import HotelActor
+from innkeeper.actors.system.typed_actor import TypedActor
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.messages.refusals import NotFound
+from innkeeper.protocol.reservations.commands import Command, OpenHotel
+from thespian.actors import ActorAddress, ActorExitRequest, PoisonMessage
+
+logger = logging.getLogger(__name__)
+
+
+class HotelRouter(TypedActor):
+    """The desk knows which actor is which hotel, and nothing else of them. `kind` is the actor of each, and a command
+    of the kind `opens` makes a new one."""
+
+    kind: ClassVar[type[TypedActor]] = HotelActor
+    opens: ClassVar[type[Command]] = OpenHotel
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hotels: dict[str, ActorAddress] = {}
+        self.due_times: dict[str, int] = {}
+        self.host: ActorAddress | None = None
+        self.pending: set[str] = set()
+        self.outcomes: list[Outcome] = []
+        self.records: list[RecordedEvent] = []
+        self.broken: dict[str, str] = {}
+
+    def batch(self, message: CommandBatch, host: ActorAddress) -> None:
+        """Give each hotel its share; what falls due comes first, wherever it does."""
+        self.host = host
+        self.outcomes, self.records, self.broken = [], [], {}
+        shares: dict[str, list[AddressedCommand]] = {
+            hotel: [] for hotel, at in self.due_times.items() if at <= message.at
+        }
+        for order in message.orders:
+            hotel = order.message.hotel
+            if hotel not in self.hotels and isinstance(order.message, self.opens):
+                self._open(LoadState(hotel, None))
+            if hotel in self.hotels:
+                shares.setdefault(hotel, []).append(order)
+            else:
+                self.outcomes.append(Outcome(order.number, NotFound("hotel", hotel)))
+        self.pending = set(shares)
+        for hotel, orders in shares.items():
+            self.send(self.hotels[hotel], HotelCommands(message.at, tuple(orders)))
+        self._answer_when_all_is_done()
+
+    def orders_done(self, message: HotelCommandsDone, _: ActorAddress) -> None:
+        """A hotel has done its share."""
+        if message.hotel not in self.pending:
+            return
+        self.outcomes.extend(message.outcomes)
+        self.records.extend(message.records)
+        if message.is_open:
+            self._note_due(message.hotel, message.due_at)
+        else:
+            self._close(message.hotel)
+        self._done(message.hotel)
+
+    def hotel_broken(self, message: HotelFailed, _: ActorAddress) -> None:
+        """A hotel's own code failed: close it; the host rebuilds it from the journal."""
+        logger.error("hotel %s failed:\n%s", message.hotel, message.reason)
+        self.broken[message.hotel] = message.reason
+        self._close(message.hotel)
+        self._done(message.hotel)
+
+    def poisoned(self, message: PoisonMessage, sender: ActorAddress) -> None:
+        """A hotel failed in a way that it could not tell itself."""
+        for hotel, address in list(self.hotels.items()):
+            if address == sender:
+                self.hotel_broken(HotelFailed(hotel, str(message.details)), sender)
+
+    def furnish(self, message: LoadState, host: ActorAddress) -> None:
+        """A hotel begins, begins again, or is closed."""
+        self._close(message.hotel)
+        if message.state is not None:
+            self._open(message)
+        self.send(host, StateLoaded())
+
+    def _open(self, message: LoadState) -> None:
+        address = self.hotels[message.hotel] = self.createActor(self.kind)
+        self.due_times[message.hotel] = 0  # unknown yet; the next batch asks
+        self.send(address, message)
+
+    def _close(self, hotel: str) -> None:
+        self.due_times.pop(hotel, None)
+        address = self.hotels.pop(hotel, None)
+        if address is not None:
+            self.send(address, ActorExitRequest())
+
+    def _note_due(self, hotel: str, at: int | None) -> None:
+        if at is None:
+            self.due_times.pop(hotel, None)
+        else:
+            self.due_times[hotel] = at
+
+    def _done(self, hotel: str) -> None:
+        if hotel in self.pending:
+            self.pending.discard(hotel)
+            self._answer_when_all_is_done()
+
+    def _answer_when_all_is_done(self) -> None:
+        if not self.pending:
+            due_at = min(self.due_times.values(), default=None)
+            self.send(self.host, CommandBatchDone(tuple(self.outcomes), tuple(self.records), self.broken, due_at))
+
+
+HotelRouter.handles = {
+    CommandBatch: HotelRouter.batch,
+    HotelCommandsDone: HotelRouter.orders_done,
+    HotelFailed: HotelRouter.hotel_broken,
+    PoisonMessage: HotelRouter.poisoned,
+    LoadState: HotelRouter.furnish,
+}

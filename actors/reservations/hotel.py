@@ -1,0 +1,235 @@
+"""A hotel: it finishes one order before it starts the next, and claims rooms before it believes its own decision.
+
+For each order: decide with the pure rules → ask every room concerned to change hands → when all have agreed, evolve and
+go on. When a room refuses, the others give back, the refusing room is shut for this order, and the hotel decides again.
+"""
+
+import logging
+import traceback
+from collections import deque
+from collections.abc import Callable
+
+from innkeeper.actors.partition.messages import (
+    AddressedCommand,
+    Claim,
+    ClaimDone,
+    ClaimRefused,
+    HotelCommands,
+    HotelCommandsDone,
+    HotelFailed,
+    LoadState,
+    OpenRoom,
+    Outcome,
+)
+from innkeeper.actors.reservations.room import RoomActor
+from innkeeper.actors.reservations.rules.answers import answer
+from innkeeper.actors.reservations.rules.audit import due_at, due_events
+from innkeeper.actors.reservations.rules.claims import RoomChange, held_by, preview, room_changes
+from innkeeper.actors.reservations.rules.decisions import CommandContext, Decision, decide
+from innkeeper.actors.reservations.rules.state import HotelState, evolve
+from innkeeper.actors.reservations.rules.waitlist import offered_to
+from innkeeper.actors.system.typed_actor import TypedActor
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.messages.refusals import Refused
+from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.commands import Command
+from innkeeper.protocol.reservations.events import Event
+from innkeeper.protocol.reservations.queries import Query
+from innkeeper.protocol.reservations.replies import Reply
+from thespian.actors import ActorAddress, PoisonMessage
+
+logger = logging.getLogger(__name__)
+
+
+class PendingDecision:
+    """A decision that waits for its rooms. `order` is None for what falls due by itself."""
+
+    def __init__(self, order: AddressedCommand | None, decision: Decision, records: tuple[RecordedEvent, ...]) -> None:
+        self.order = order
+        self.decision = decision
+        self.records = records
+        self.foreseen: list[Booking | None] = [None] * len(records)
+        self.changes: dict[str, RoomChange] = {}
+        self.done: list[str] = []
+        self.refused: list[str] = []
+
+
+class HotelActor(TypedActor):
+    """One hotel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = ""
+        self.state = HotelState()
+        self.rooms: dict[str, ActorAddress] = {}
+        self._forget_batch()
+
+    def _forget_batch(self) -> None:
+        self.desk: ActorAddress | None = None
+        self.at = 0
+        self.waiting: deque[AddressedCommand] = deque()
+        self.outcomes: list[Outcome] = []
+        self.records: list[RecordedEvent] = []
+        self.step: PendingDecision | None = None
+        self.shut: frozenset[str] = frozenset()
+        self.undoing = False
+
+    def furnish(self, message: LoadState, _: ActorAddress) -> None:
+        """Begin, or begin again, as the journal tells it."""
+        self.name = message.hotel
+        self.state = message.state or HotelState()
+
+    def orders(self, message: HotelCommands, desk: ActorAddress) -> None:
+        """A new share of work; the desk sends the next one only after this one is done."""
+        self._forget_batch()
+        self.desk, self.at = desk, message.at
+        self.waiting.extend(message.orders)
+        self._guarded(self._run)
+
+    def claim_done(self, message: ClaimDone, _: ActorAddress) -> None:
+        """A room agreed."""
+        if self.step is not None:
+            self.step.done.append(message.room)
+            self._guarded(self._all_answered)
+
+    def claim_refused(self, message: ClaimRefused, _: ActorAddress) -> None:
+        """A room did not."""
+        if self.step is not None:
+            self.step.refused.append(message.room)
+            self._guarded(self._all_answered)
+
+    def poisoned(self, message: PoisonMessage, _: ActorAddress) -> None:
+        """A room failed."""
+        self._broken(str(message.details))
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception:
+            self._broken(traceback.format_exc())
+
+    def _broken(self, reason: str) -> None:
+        desk = self.desk
+        self._forget_batch()
+        if desk is not None:
+            self.send(desk, HotelFailed(self.name, reason))
+
+    def _run(self) -> None:
+        """Go on until a room must be asked, or nothing is left."""
+        while self.step is None:
+            due = due_at(self.state)
+            if due is not None and due <= self.at:
+                self._take_step(None, Decision(due_events(self.state, self.at), _nothing))
+            elif self.waiting:
+                self._carry_out(self.waiting[0])
+            else:
+                self._report()
+                return
+
+    def _carry_out(self, order: AddressedCommand) -> None:
+        try:
+            if isinstance(order.message, Query):
+                self.outcomes.append(Outcome(order.number, answer(self.state, order.message)))
+                self.waiting.popleft()
+            else:
+                self._take_step(order, self._decide(order, order.message))
+        except Refused as refused:
+            self.outcomes.append(Outcome(order.number, refused.refusal))
+            self.waiting.popleft()
+            self.shut = frozenset()
+
+    def _decide(self, order: AddressedCommand, command: Command) -> Decision:
+        return decide(self.state, command, CommandContext(order.at, order.id, order.if_version, self.shut))
+
+    def _take_step(self, order: AddressedCommand | None, decision: Decision) -> None:
+        step = PendingDecision(order, decision, self._recorded(order, decision.events))
+        if self.state.hotel is not None:
+            step.foreseen = preview(self.state, step.records)
+            step.changes = room_changes(self.state, step.foreseen)
+        if not step.changes:
+            self._finish(step)
+            return
+        self.step = step
+        for room, change in step.changes.items():
+            self._ask_room(room, change.gives, change.takes)
+
+    def _recorded(self, order: AddressedCommand | None, events: tuple[Event, ...]) -> tuple[RecordedEvent, ...]:
+        seq, records = self.state.seq, []
+        cause = offered_to(events) if order is None else order.id
+        for event in events:
+            seq += 1
+            if order is None:
+                records.append(RecordedEvent(self.name, seq, self.at, "system", "", cause, event))
+            else:
+                records.append(RecordedEvent(self.name, seq, order.at, order.by, order.correlation, cause, event))
+        return tuple(records)
+
+    def _ask_room(self, room: str, gives: list[str], takes: list[tuple[int, int, str]]) -> None:
+        address = self.rooms.get(room) or self._open_room(room)
+        today = self.state.opened().business_date.toordinal()
+        self.send(address, Claim(today, tuple(gives), tuple(takes)))
+
+    def _open_room(self, room: str) -> ActorAddress:
+        """Rooms wake when they are first needed: a chain of hotels has many that nobody asks for today."""
+        kind, position = self.state.rooms[room]
+        address = self.rooms[room] = self.createActor(RoomActor)
+        today = self.state.opened().business_date.toordinal()
+        self.send(address, OpenRoom(room, today, tuple(self.state.calendars[kind].stays[position])))
+        return address
+
+    def _all_answered(self) -> None:
+        step = self.step
+        assert step is not None
+        if len(step.done) + len(step.refused) < len(step.changes):
+            return
+        self.step = None
+        if self.undoing:
+            self.undoing = False
+        elif step.refused:
+            self._decide_again(step)
+        else:
+            self._finish(step)
+        self._run()
+
+    def _finish(self, step: PendingDecision) -> None:
+        """All rooms agreed: now it has happened."""
+        for record, foreseen in zip(step.records, step.foreseen, strict=True):
+            evolve(self.state, record, foreseen)
+        self.records.extend(step.records)
+        self.shut = frozenset()
+        if step.order is not None:
+            self.outcomes.append(Outcome(step.order.number, step.decision.reply(self.state)))
+            self.waiting.popleft()
+
+    def _decide_again(self, step: PendingDecision) -> None:
+        """Undo what the other rooms did, and leave out those that refused."""
+        logger.error("hotel %s: rooms %s refused a claim that the hotel held to be free", self.name, step.refused)
+        if step.order is None or self.shut:
+            raise RuntimeError(f"rooms {step.refused} of hotel {self.name} know of other guests than the hotel does")
+        self.shut = frozenset(step.refused)
+        if not step.done:
+            return
+        self.step = PendingDecision(step.order, step.decision, ())
+        self.step.changes = {room: step.changes[room] for room in step.done}
+        self.undoing = True
+        for room, change in self.step.changes.items():
+            held = (held_by(self.state.bookings[booking]) for booking in change.gives)
+            self._ask_room(room, [stay[2] for stay in change.takes], [hold[1] for hold in held if hold is not None])
+
+    def _report(self) -> None:
+        outcomes, records, is_open = tuple(self.outcomes), tuple(self.records), self.state.hotel is not None
+        desk, self.desk = self.desk, None
+        self.send(desk, HotelCommandsDone(self.name, outcomes, records, due_at(self.state), is_open))
+
+
+def _nothing(_: HotelState) -> Reply:
+    raise AssertionError("what falls due by itself answers nobody")
+
+
+HotelActor.handles = {
+    LoadState: HotelActor.furnish,
+    HotelCommands: HotelActor.orders,
+    ClaimDone: HotelActor.claim_done,
+    ClaimRefused: HotelActor.claim_refused,
+    PoisonMessage: HotelActor.poisoned,
+}

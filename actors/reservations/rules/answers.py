@@ -1,0 +1,68 @@
+"""What a hotel answers to a query. Reading only."""
+
+from collections.abc import Callable
+from typing import Any
+
+from innkeeper.actors.reservations.rules.state import HotelState, describe
+from innkeeper.protocol.messages.refusals import NotFound, Refused, invalid
+from innkeeper.protocol.reservations import queries
+from innkeeper.protocol.reservations.replies import (
+    AvailabilityReply,
+    BookingReply,
+    HotelReply,
+    Reply,
+    TypeAvailability,
+    WaitlistReply,
+)
+from innkeeper.protocol.values import limits
+
+
+def answer(state: HotelState, query: queries.Query) -> Reply:
+    """The answer; raises `Refused`."""
+    if state.hotel is None:
+        raise Refused(NotFound("hotel", query.hotel))
+    return _ANSWERS[type(query)](state, query)
+
+
+def _hotel(state: HotelState, _: queries.DescribeHotel) -> Reply:
+    return HotelReply(state.opened())
+
+
+def _booking(state: HotelState, query: queries.FindBooking) -> Reply:
+    if query.booking not in state.bookings:
+        raise Refused(NotFound("booking", query.booking))
+    return BookingReply(state.bookings[query.booking])
+
+
+def _availability(state: HotelState, query: queries.FindAvailability) -> Reply:
+    hotel = state.opened()
+    if query.arrival < hotel.business_date:
+        raise invalid(
+            "arrival", "not_past", f"arrival {query.arrival} is before the business date, {hotel.business_date}"
+        )
+    if (query.arrival - hotel.business_date).days > limits.arrival_days_ahead_max:
+        raise invalid("arrival", "days_ahead_max", f"arrival is more than {limits.arrival_days_ahead_max} days ahead")
+    arrival, departure = query.arrival.toordinal(), query.departure.toordinal()
+    types = []
+    for kind in hotel.room_types:
+        if kind.max_guests >= query.guests:
+            nights = state.calendars[kind.code].left(arrival, departure)
+            types.append(TypeAvailability(kind, min(nights), tuple(nights)))
+    return AvailabilityReply(hotel.id, hotel.currency, query.arrival, query.departure, tuple(types))
+
+
+def _waitlist(state: HotelState, query: queries.ListWaitlist) -> Reply:
+    return WaitlistReply(query.hotel, tuple(state.waitlist.values()))
+
+
+def _state(state: HotelState, _: queries.DescribeState) -> Reply:
+    return describe(state)
+
+
+_ANSWERS: dict[type[queries.Query], Callable[[HotelState, Any], Reply]] = {
+    queries.DescribeHotel: _hotel,
+    queries.FindBooking: _booking,
+    queries.FindAvailability: _availability,
+    queries.ListWaitlist: _waitlist,
+    queries.DescribeState: _state,
+}

@@ -1,0 +1,77 @@
+"""The night audit, and what falls due by itself: holds that run out, offers to who waits for a room that has come free,
+and audits that roll at a fixed time."""
+
+from datetime import date, time, timedelta
+from zoneinfo import ZoneInfo
+
+from innkeeper.actors.reservations.rules.pricing import first_night, next_audit
+from innkeeper.actors.reservations.rules.state import HotelState
+from innkeeper.actors.reservations.rules.waitlist import lapse_events, offer_events
+from innkeeper.protocol.reservations import events
+from innkeeper.protocol.reservations.booking import Booking, Status
+from innkeeper.protocol.values.instants import instant
+
+
+def roll_events(state: HotelState, to: date) -> tuple[events.Event, ...]:
+    """Close the business date and open `to`. Who was due in and did not come is a no-show, holds for nights gone by run
+    out, who was due out and is still listed has left, and who waited in vain waits no more. Nothing happens where
+    `to` is open already."""
+    today = state.opened().business_date
+    if to <= today:
+        return ()
+    settled = [event for booking in _by_id(state) if (event := _settle(booking, to)) is not None]
+    return (*settled, *lapse_events(state, to), events.BusinessDateRolled(today, to))
+
+
+def _by_id(state: HotelState) -> list[Booking]:
+    return sorted(state.bookings.values(), key=lambda booking: booking.id)
+
+
+def _settle(booking: Booking, to: date) -> events.Event | None:
+    if booking.status is Status.HELD and booking.arrival < to:
+        return events.HoldExpired(booking.id)
+    if booking.status is Status.CONFIRMED and booking.arrival < to:
+        return events.GuestNoShow(booking.id, first_night(booking))
+    if booking.status is Status.IN_HOUSE and booking.departure < to:
+        return events.GuestCheckedOut(booking.id, booking.departure)
+    return None
+
+
+def due_at(state: HotelState) -> int | None:
+    """When something falls due next (microseconds since 1970 UTC), or None."""
+    if state.hotel is None:
+        return None
+    if state.waitlist and state.freed:
+        return 0
+    expiry, audit = state.next_expiry(), next_audit(state.hotel)
+    return expiry if audit is None else audit if expiry is None else min(expiry, audit)
+
+
+def due_events(state: HotelState, at: int) -> tuple[events.Event, ...]:
+    """What has fallen due: holds first, then offers. Ask again after these have happened: more may be due."""
+    expired = sorted(
+        (booking.expires_at, booking.id)
+        for booking in (state.bookings.get(booking) for _, booking in _expiries_until(state, at))
+        if booking is not None and booking.expires_at is not None and booking.expires_at <= at
+    )
+    if expired:
+        return tuple(events.HoldExpired(booking) for _, booking in dict.fromkeys(expired))
+    if state.waitlist and state.freed:
+        return offer_events(state, at)
+    audit = next_audit(state.opened())
+    if audit is None or audit > at:
+        return ()
+    return roll_events(state, _open_date(state, at))
+
+
+def _expiries_until(state: HotelState, at: int) -> list[tuple[int, str]]:
+    return [expiry for expiry in state.expiries if expiry[0] <= at]
+
+
+def _open_date(state: HotelState, at: int) -> date:
+    """The business date that should be open at this instant: the local date once its audit time has come."""
+    hotel = state.opened()
+    local = instant(at).astimezone(ZoneInfo(hotel.timezone))
+    audited = local.time() >= time.fromisoformat(hotel.night_audit)
+    open_date = local.date() if audited else local.date() - timedelta(days=1)
+    return max(open_date, hotel.business_date + timedelta(days=1))

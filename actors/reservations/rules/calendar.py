@@ -1,0 +1,113 @@
+"""Which room is taken on which night, for the rooms of one type.
+
+For each night the calendar keeps one integer whose bit `i` says that room `i` is taken. The rooms free for a whole stay
+are what is left of the OR of its nights, and a night is sold out when all bits are set: both cost a few machine words,
+whatever the size of the hotel. The list starts at the business date (`origin`); nights gone by drop off its front.
+
+Beside it, per room, stand the stays that it holds in order of arrival, to see who is in the way of whom.
+"""
+
+from bisect import bisect_left, insort
+from dataclasses import dataclass, field
+
+from innkeeper.protocol.values.limits import arrival_days_ahead_max, availability_nights_max, stay_nights_max
+
+# One night more than the latest departure, so that the night after a stay can be looked at too.
+HORIZON = arrival_days_ahead_max + max(stay_nights_max, availability_nights_max) + 1
+
+# (arrival, departure, booking): the nights that a booking holds, as ordinals of dates.
+Claimed = tuple[int, int, str]
+
+
+@dataclass(slots=True)
+class Calendar:
+    """The rooms of one type, and who holds them when. Nights are ordinals of dates (`date.toordinal`)."""
+
+    origin: int
+    numbers: list[str] = field(default_factory=list)
+    everyone: int = 0
+    taken: list[int] = field(default_factory=lambda: [0] * HORIZON)
+    stays: list[list[Claimed]] = field(default_factory=list)
+    shares: bool = False
+
+    def add_room(self, number: str) -> None:
+        """One more room, free on all nights."""
+        self.everyone |= 1 << len(self.numbers)
+        self.numbers.append(number)
+        self.stays.append([])
+
+    def sketch(self) -> "Calendar":
+        """A copy to try things on, at the price of two short lists: it shares those of stays until it changes one."""
+        return Calendar(self.origin, self.numbers, self.everyone, self.taken[:], self.stays[:], shares=True)
+
+    def claim(self, room: int, arrival: int, departure: int, booking: str) -> None:
+        """The booking holds the room on these nights. Nothing changes where they are over."""
+        if departure <= self.origin:
+            return
+        if self.shares:
+            self.stays[room] = self.stays[room][:]
+        insort(self.stays[room], (arrival, departure, booking))
+        bit = 1 << room
+        for night in range(max(arrival - self.origin, 0), departure - self.origin):
+            self.taken[night] |= bit
+
+    def vacate(self, room: int, booking: str) -> None:
+        """The booking holds the room no longer. Nothing changes where its nights are over."""
+        gone = [stay for stay in self.stays[room] if stay[2] == booking]
+        self.stays[room] = [stay for stay in self.stays[room] if stay[2] != booking]
+        bit = 1 << room
+        for stay in gone:
+            for night in self._nights(stay):
+                self.taken[night] &= ~bit
+            for other in self.in_the_way(room, stay[0], stay[1]):  # while guests change rooms, two may hold one
+                for night in self._nights(other):
+                    self.taken[night] |= bit
+
+    def _nights(self, stay: Claimed) -> range:
+        return range(max(stay[0] - self.origin, 0), stay[1] - self.origin)
+
+    def roll(self, origin: int) -> None:
+        """The nights before `origin` are over."""
+        gone = min(origin - self.origin, HORIZON)
+        self.taken = self.taken[gone:] + [0] * gone
+        self.origin = origin
+        self.stays = [[stay for stay in stays if stay[1] > origin] for stays in self.stays]
+
+    def free_for(self, arrival: int, departure: int) -> int:
+        """The rooms free on every one of these nights, as bits."""
+        taken = 0
+        for night in self.taken[max(arrival - self.origin, 0) : departure - self.origin]:
+            taken |= night
+        return self.everyone & ~taken
+
+    def left(self, arrival: int, departure: int) -> list[int]:
+        """How many rooms are free, night by night."""
+        rooms = len(self.numbers)
+        return [rooms - night.bit_count() for night in self.taken[arrival - self.origin : departure - self.origin]]
+
+    def sold_out(self, arrival: int, departure: int) -> list[int]:
+        """The nights on which no room is free."""
+        first = max(arrival, self.origin)
+        nights = self.taken[first - self.origin : departure - self.origin]
+        return [first + night for night, taken in enumerate(nights) if taken & self.everyone == self.everyone]
+
+    def best_fit(self, rooms: int, arrival: int, departure: int) -> int:
+        """Of these rooms, the one whose gap the stay fills best: both edges, one edge, any; the first of equals."""
+        before = arrival - 1 - self.origin
+        snug_before = rooms & self.taken[before] if before >= 0 else rooms
+        snug_after = rooms & self.taken[departure - self.origin]
+        choice = (snug_before & snug_after) or snug_before or snug_after or rooms
+        return (choice & -choice).bit_length() - 1
+
+    def in_the_way(self, room: int, arrival: int, departure: int) -> list[Claimed]:
+        """The stays in this room that share a night with [arrival, departure)."""
+        stays = self.stays[room]
+        first = bisect_left(stays, (arrival, 0, ""))
+        if first and stays[first - 1][1] > arrival:
+            first -= 1
+        found = []
+        for position in range(first, len(stays)):
+            if stays[position][0] >= departure:
+                break
+            found.append(stays[position])
+        return found

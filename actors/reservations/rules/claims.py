@@ -1,0 +1,55 @@
+"""What a decision asks of the rooms: per room, whose nights it gives back and whose it takes."""
+
+from collections.abc import Sequence
+
+import msgspec
+from innkeeper.actors.reservations.rules.calendar import Claimed
+from innkeeper.actors.reservations.rules.lifecycle import HOLDS_NIGHTS
+from innkeeper.actors.reservations.rules.state import HotelState
+from innkeeper.protocol.messages.recorded_event import RecordedEvent, apply_event
+from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.events import BookingEvent
+
+
+class RoomChange(msgspec.Struct, frozen=True):
+    """One room's part: bookings that leave it, and stays that come to it, all at once."""
+
+    gives: list[str] = []
+    takes: list[Claimed] = []
+
+
+def held_by(booking: Booking) -> tuple[str, Claimed] | None:
+    """The room and the nights that a booking holds, if any."""
+    if booking.status not in HOLDS_NIGHTS:
+        return None
+    return booking.room, (booking.arrival.toordinal(), booking.departure.toordinal(), booking.id)
+
+
+def preview(state: HotelState, records: Sequence[RecordedEvent]) -> list[Booking | None]:
+    """What each record's booking will be after it; None for a record that is not about a booking."""
+    latest: dict[str, Booking] = {}
+    foreseen: list[Booking | None] = []
+    for record in records:
+        if isinstance(record.event, BookingEvent):
+            booking = record.event.booking
+            was = latest.get(booking) or state.bookings.get(booking)
+            latest[booking] = apply_event(was, record, state.opened().currency)
+            foreseen.append(latest[booking])
+        else:
+            foreseen.append(None)
+    return foreseen
+
+
+def room_changes(state: HotelState, foreseen: Sequence[Booking | None]) -> dict[str, RoomChange]:
+    """What changes for each room when the bookings become what is foreseen."""
+    changes: dict[str, RoomChange] = {}
+    for booking, now in {later.id: later for later in foreseen if later is not None}.items():
+        known = state.bookings.get(booking)
+        left, taken = held_by(known) if known else None, held_by(now)
+        if left == taken:
+            continue
+        if left:
+            changes.setdefault(left[0], RoomChange()).gives.append(booking)
+        if taken:
+            changes.setdefault(taken[0], RoomChange()).takes.append(taken[1])
+    return changes

@@ -1,0 +1,350 @@
+"""What a hotel decides: a command becomes events, or a refusal. Nothing is changed here.
+
+`DECISIONS` is the table of who handles what. Each rule gets the state, the command and its stamp (when, by which id,
+which rooms have refused a claim); it returns the events and how to answer once they have happened, or raises `Refused`.
+"""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+import msgspec
+from innkeeper.actors.reservations.rules.audit import roll_events
+from innkeeper.actors.reservations.rules.lifecycle import allowed, why_not
+from innkeeper.actors.reservations.rules.locators import locator
+from innkeeper.actors.reservations.rules.opening import opening_events
+from innkeeper.actors.reservations.rules.pricing import cancellation_fee, first_night
+from innkeeper.actors.reservations.rules.rooming import (
+    Rooming,
+    check_arrival,
+    check_guests,
+    check_room,
+    find_room,
+    rate_of,
+    room_type_of,
+)
+from innkeeper.actors.reservations.rules.state import HotelState
+from innkeeper.actors.reservations.rules.waitlist import join_event, leave_event
+from innkeeper.protocol.messages.refusals import HotelExists, NotAllowed, NotFound, Refused, StaleVersion, invalid
+from innkeeper.protocol.reservations import commands, events
+from innkeeper.protocol.reservations.booking import Booking, Contact, Personal, Status
+from innkeeper.protocol.reservations.events import Event
+from innkeeper.protocol.reservations.replies import AuditReply, BookingReply, HotelReply, Reply, WaitlistReply
+from innkeeper.protocol.values import limits
+from innkeeper.protocol.values.stay import check_stay
+from msgspec import UNSET
+
+
+class CommandContext(msgspec.Struct, frozen=True, gc=False):
+    """What the partition's host gives to a command: the instant (microseconds since 1970 UTC) and a fresh unique id."""
+
+    at: int
+    id: str
+    if_version: int | None = None
+    shut: frozenset[str] = frozenset()
+
+
+class Decision(msgspec.Struct, frozen=True, gc=False):
+    """The events to happen, and the reply that is true once they have."""
+
+    events: tuple[Event, ...]
+    reply: Callable[[HotelState], Reply]
+
+
+def decide(state: HotelState, command: commands.Command, stamp: CommandContext) -> Decision:
+    """The decision on a command; raises `Refused`."""
+    if state.hotel is None and not isinstance(command, commands.OpenHotel):
+        raise Refused(NotFound("hotel", command.hotel))
+    if isinstance(command, commands.ActionCommand):
+        booking = find(state, command, stamp)
+        return Decision(_ACTIONS[type(command)](state, booking, command, stamp), _the_booking(booking.id))
+    return _DECISIONS[type(command)](state, command, stamp)
+
+
+def find(state: HotelState, command: commands.ActionCommand, stamp: CommandContext) -> Booking:
+    """The booking that the action is for, in a state and version that allow it."""
+    booking = state.bookings.get(command.booking)
+    if booking is None:
+        raise Refused(NotFound("booking", command.booking))
+    if stamp.if_version is not None and stamp.if_version != booking.version:
+        raise Refused(StaleVersion(booking.version))
+    today = state.opened().business_date
+    reason = why_not(booking, command.action, today)
+    if reason is not None:
+        raise Refused(NotAllowed(command.action, reason, allowed(booking, today)))
+    return booking
+
+
+def _the_booking(booking: str) -> Callable[[HotelState], Reply]:
+    return lambda state: BookingReply(state.bookings[booking])
+
+
+def _open_hotel(state: HotelState, command: commands.OpenHotel, stamp: CommandContext) -> Decision:
+    if state.hotel is not None:
+        raise Refused(HotelExists(command.hotel))
+    return Decision(opening_events(command.plan, stamp.at), lambda state: HotelReply(state.opened()))
+
+
+def _book(state: HotelState, command: commands.Book, stamp: CommandContext) -> Decision:
+    request = command.request
+    kind = room_type_of(state, request.room_type)
+    check_arrival(state, request.arrival)
+    check_guests(kind, request.adults, request.children)
+    if request.room is not None:
+        check_room(state, request.room, kind.code)
+    rooming = Rooming(stamp.id, request.arrival, request.departure, kind.code, room=request.room, shut=stamp.shut)
+    room, moved = find_room(state, rooming)
+    confirmed = events.BookingConfirmed(
+        booking=stamp.id,
+        locator=locator(state.bookings_made),
+        room_type=request.room_type,
+        room=room,
+        arrival=request.arrival,
+        departure=request.departure,
+        adults=request.adults,
+        children=request.children,
+        guest_id=stamp.id,  # a guest is known by the first booking
+        guest=_personal(request.guest, request.notes),
+        rate=rate_of(state, kind, request.rate),
+        source=request.source,
+        reminder_on=_reminder(state, request.reminder_on, request.arrival),
+        pinned=request.room is not None,
+    )
+    made: events.Event = confirmed
+    if request.status == "held":
+        expires_at = stamp.at + (request.hold_seconds or limits.hold_seconds_default) * 1_000_000
+        made = events.BookingHeld(**msgspec.structs.asdict(confirmed), expires_at=expires_at)
+    return Decision((*moved, made), _the_booking(stamp.id))
+
+
+def _reminder(state: HotelState, day: date | None, arrival: date) -> date | None:
+    """A day from the business date up to the arrival, or the hotel's usual one."""
+    today = state.opened().business_date
+    if day is not None and not today <= day <= arrival:
+        raise invalid("reminder_on", "before_arrival", f"a reminder is sent from {today} up to the arrival, {arrival}")
+    return day
+
+
+def _personal(contact: Contact, notes: str) -> Personal:
+    return Personal(contact.name, contact.email, contact.phone, notes)
+
+
+def _join_waitlist(state: HotelState, command: commands.JoinWaitlist, stamp: CommandContext) -> Decision:
+    joined = join_event(state, command.request, stamp.id)
+    return Decision((joined,), lambda state: WaitlistReply(command.hotel, (state.waitlist[stamp.id],)))
+
+
+def _leave_waitlist(state: HotelState, command: commands.LeaveWaitlist, stamp: CommandContext) -> Decision:
+    left = leave_event(state, command.entry)
+    entry = state.waitlist[command.entry]
+    return Decision((left,), lambda _: WaitlistReply(command.hotel, (entry,)))
+
+
+def _roll(state: HotelState, command: commands.RollBusinessDate, stamp: CommandContext) -> Decision:
+    today = state.opened().business_date
+    to = command.to or today + timedelta(days=1)
+    if (to - today).days > limits.night_audit_days_max:
+        raise invalid("to", "days_max", f"a night audit closes at most {limits.night_audit_days_max} days at once")
+    done = roll_events(state, to)
+    counted = {kind: sum(isinstance(event, kind) for event in done) for kind in _SETTLED}
+    return Decision(done, lambda state: AuditReply(command.hotel, state.opened().business_date, *counted.values()))
+
+
+_SETTLED = (events.GuestNoShow, events.GuestCheckedOut, events.HoldExpired)
+
+
+def _confirm(
+    state: HotelState, booking: Booking, command: commands.Confirm, stamp: CommandContext
+) -> tuple[events.Event, ...]:
+    return (events.BookingConfirmed(**terms_of(booking)),)
+
+
+def _release(
+    state: HotelState, booking: Booking, command: commands.Release, stamp: CommandContext
+) -> tuple[events.Event, ...]:
+    return (events.HoldReleased(booking.id),)
+
+
+def _extend(
+    state: HotelState, booking: Booking, command: commands.Extend, stamp: CommandContext
+) -> tuple[events.Event, ...]:
+    expires_at = stamp.at + command.hold_seconds * 1_000_000
+    if booking.expires_at is not None and expires_at <= booking.expires_at:
+        return ()  # the guest was given longer before
+    return (events.HoldExtended(booking.id, expires_at),)
+
+
+def _cancel(
+    state: HotelState, booking: Booking, command: commands.Cancel, stamp: CommandContext
+) -> tuple[events.Event, ...]:
+    return (events.BookingCancelled(booking.id, cancellation_fee(state.opened(), booking, stamp.at), command.reason),)
+
+
+def _reinstate(
+    state: HotelState, booking: Booking, command: commands.Reinstate, stamp: CommandContext
+) -> tuple[events.Event, ...]:
+    kind, _position = state.rooms[booking.room]
+    arrival = max(booking.arrival, state.opened().business_date)
+    rooming = Rooming(
+        booking.id, arrival, booking.departure, kind,
+        room=booking.room if booking.pinned else None, prefer=booking.room, shut=stamp.shut,
+    )  # fmt: skip
+    room, moved = find_room(state, rooming)
+    return (*moved, events.BookingReinstated(booking.id, room))
+
+
+def _check_in(
+    state: HotelState, booking: Booking, command: commands.CheckIn, stamp: CommandContext
+) -> tuple[events.Event, ...]:
+    return (events.GuestCheckedIn(booking.id, booking.room),)
+
+
+def _check_out(
+    state: HotelState, booking: Booking, command: commands.CheckOut, stamp: CommandContext
+) -> tuple[events.Event, ...]:
+    slept_until = max(state.opened().business_date, booking.arrival + timedelta(days=1))
+    return (events.GuestCheckedOut(booking.id, min(booking.departure, slept_until)),)
+
+
+def _no_show(
+    state: HotelState, booking: Booking, command: commands.MarkNoShow, stamp: CommandContext
+) -> tuple[events.Event, ...]:
+    return (events.GuestNoShow(booking.id, first_night(booking)),)
+
+
+def _move(
+    state: HotelState, booking: Booking, command: commands.Move, stamp: CommandContext
+) -> tuple[events.Event, ...]:
+    check_room(state, command.room)
+    if command.room == booking.room:
+        return ()
+    kind, _position = state.rooms[command.room]
+    check_guests(state.room_types[kind], booking.adults, booking.children)
+    arrival = max(booking.arrival, state.opened().business_date)
+    if booking.departure <= arrival:
+        raise invalid("room", "nights_left", "the guest is due out today: no night is left to move")
+    rooming = Rooming(
+        booking.id, arrival, booking.departure, kind, room=command.room, present=booking, shut=stamp.shut
+    )  # fmt: skip
+    _room, moved = find_room(state, rooming)
+    cause = "request" if kind == booking.room_type else "upgrade"
+    done: list[events.Event] = [*moved, events.RoomMoved(booking.id, booking.room, command.room, cause)]
+    if cause == "upgrade" and not booking.pinned and booking.status is not Status.IN_HOUSE:
+        done.append(events.BookingPinned(booking.id, command.room))
+    return tuple(done)
+
+
+def _pin(state: HotelState, booking: Booking, command: commands.Pin, stamp: CommandContext) -> tuple[events.Event, ...]:
+    return (events.BookingPinned(booking.id, booking.room),)
+
+
+def _unpin(
+    state: HotelState, booking: Booking, command: commands.Unpin, stamp: CommandContext
+) -> tuple[events.Event, ...]:
+    return (events.BookingUnpinned(booking.id),)
+
+
+def terms_of(booking: Booking) -> dict[str, Any]:
+    """All of a booking's terms, as the events that say them whole have them."""
+    return {"booking": booking.id, "locator": booking.locator} | {
+        term: getattr(booking, term)
+        for term in events.StayEvent.__struct_fields__
+        if term not in ("booking", "locator")
+    }
+
+
+def _said(change: commands.BookingChange | commands.ContactChange) -> dict[str, Any]:
+    """What a change says, without what stays as it is."""
+    return {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
+
+
+def _change(
+    state: HotelState, booking: Booking, command: commands.Change, stamp: CommandContext
+) -> tuple[events.Event, ...]:
+    change = command.change
+    asked = _said(change)
+    notes = asked.pop("notes", booking.guest.notes)
+    reminder_asked, reminder = "reminder_on" in asked, asked.pop("reminder_on", booking.reminder_on)
+    guest = asked.pop("guest", None)
+    person = msgspec.structs.replace(booking.guest, notes=notes, **({} if guest is None else _said(guest)))
+    was = terms_of(booking)
+    terms = was | asked | {"guest": person}
+    kind = room_type_of(state, terms["room_type"])
+    if "rate" in asked or kind.code != booking.room_type:
+        terms["rate"] = rate_of(state, kind, asked.get("rate"))
+    moved = _rearrange(state, booking, terms, stamp)
+    if {"adults", "children", "room_type"} & asked.keys():
+        check_guests(kind, terms["adults"], terms["children"])
+    done: list[events.Event] = list(moved)
+    if (
+        terms | {"guest": booking.guest} != was
+        or msgspec.structs.replace(person, notes=booking.guest.notes) != booking.guest
+    ):
+        done.append(events.BookingModified(**terms))
+    if notes != booking.guest.notes:
+        done.append(events.NoteChanged(booking.id, booking.guest_id, person))
+    if reminder_asked:
+        reminder = _reminder(state, reminder, terms["arrival"])
+    elif reminder is not None and reminder > terms["arrival"]:
+        reminder = None  # the stay is earlier now than the reminder of it
+    if reminder != booking.reminder_on:
+        done.append(events.ReminderChanged(booking.id, reminder))
+    return tuple(done)
+
+
+def _rearrange(
+    state: HotelState, booking: Booking, terms: dict[str, Any], stamp: CommandContext
+) -> tuple[events.Event, ...]:
+    """Find a room for the new stay in `terms`, and enter it there."""
+    if all(terms[term] == getattr(booking, term) for term in ("room_type", "arrival", "departure")):
+        return ()
+    today = state.opened().business_date
+    arrival, departure = terms["arrival"], terms["departure"]
+    check_stay(arrival, departure)
+    in_house = booking.status is Status.IN_HOUSE
+    if in_house and (arrival != booking.arrival or terms["room_type"] != booking.room_type):
+        raise invalid(
+            "arrival", "in_house", "a guest in house keeps the arrival and the room type; use move to change rooms"
+        )
+    if arrival != booking.arrival:
+        check_arrival(state, arrival)
+    if departure < today:
+        raise invalid("departure", "not_past", f"departure {departure} is before the business date, {today}")
+    same_type = terms["room_type"] == booking.room_type
+    fixed = same_type and (in_house or booking.pinned)
+    rooming = Rooming(
+        booking.id, max(arrival, today), departure,
+        state.rooms[booking.room][0] if same_type else terms["room_type"],
+        room=booking.room if fixed else None, prefer=booking.room, present=booking, shut=stamp.shut,
+    )  # fmt: skip
+    terms["pinned"] = booking.pinned and same_type
+    if rooming.arrival >= departure:  # the guest in house is now due out today
+        return ()
+    terms["room"], moved = find_room(state, rooming)
+    return moved
+
+
+_ACTIONS: dict[
+    type[commands.Command], Callable[[HotelState, Booking, Any, CommandContext], tuple[events.Event, ...]]
+] = {
+    commands.Change: _change,
+    commands.Confirm: _confirm,
+    commands.Release: _release,
+    commands.Extend: _extend,
+    commands.Cancel: _cancel,
+    commands.Reinstate: _reinstate,
+    commands.CheckIn: _check_in,
+    commands.CheckOut: _check_out,
+    commands.MarkNoShow: _no_show,
+    commands.Move: _move,
+    commands.Pin: _pin,
+    commands.Unpin: _unpin,
+}
+
+_DECISIONS: dict[type[commands.Command], Callable[[HotelState, Any, CommandContext], Decision]] = {
+    commands.OpenHotel: _open_hotel,
+    commands.Book: _book,
+    commands.JoinWaitlist: _join_waitlist,
+    commands.LeaveWaitlist: _leave_waitlist,
+    commands.RollBusinessDate: _roll,
+}

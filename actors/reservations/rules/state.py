@@ -1,0 +1,183 @@
+"""What a hotel knows, and how an event changes it.
+
+The state belongs to one hotel actor and is changed in place, by `evolve` alone: copying the calendars of ten thousand
+rooms for each booking would make the fold quadratic. `decide` only reads it.
+
+A hotel keeps in mind the bookings that can still change. When the business date passes the departure of one that has
+ended, it is forgotten here; the journal and the read models keep it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from heapq import heapify, heappop, heappush
+
+from innkeeper.actors.reservations.rules.calendar import Calendar
+from innkeeper.actors.reservations.rules.lifecycle import HOLDS_NIGHTS, NOT_ARRIVED
+from innkeeper.protocol.messages.recorded_event import RecordedEvent, apply_event, apply_hotel_event
+from innkeeper.protocol.reservations import events
+from innkeeper.protocol.reservations.booking import Booking, Status
+from innkeeper.protocol.reservations.hotel import Hotel, RoomType
+from innkeeper.protocol.reservations.replies import StateReply
+from innkeeper.protocol.reservations.waitlist import WaitlistEntry
+
+
+@dataclass(slots=True)
+class HotelState:
+    """One hotel. `rooms` says of each room number its type and its position in that type's calendar; `waitlist` has who
+    waits, longest first, and `freed` the room types that may have a room for one of them now."""
+
+    hotel: Hotel | None = None
+    seq: int = 0
+    bookings_made: int = 0
+    room_types: dict[str, RoomType] = field(default_factory=dict)
+    calendars: dict[str, Calendar] = field(default_factory=dict)
+    rooms: dict[str, tuple[str, int]] = field(default_factory=dict)
+    bookings: dict[str, Booking] = field(default_factory=dict)
+    expiries: list[tuple[int, str]] = field(default_factory=list)
+    waitlist: dict[str, WaitlistEntry] = field(default_factory=dict)
+    freed: set[str] = field(default_factory=set)
+
+    def opened(self) -> Hotel:
+        """The hotel, which must be open."""
+        assert self.hotel is not None
+        return self.hotel
+
+    def movable(self, booking: str) -> bool:
+        """May this guest change rooms without being asked? Only before arrival, and if the room is not promised."""
+        stay = self.bookings[booking]
+        return stay.status in NOT_ARRIVED and not stay.pinned
+
+    def next_expiry(self) -> int | None:
+        """When the next hold runs out. Holds that ended in another way are dropped here."""
+        while self.expiries:
+            expires_at, booking = self.expiries[0]
+            known = self.bookings.get(booking)
+            if known is not None and known.expires_at == expires_at:
+                return expires_at
+            heappop(self.expiries)
+        return None
+
+    def claim(self, booking: Booking) -> None:
+        """Enter the booking's nights in the calendar."""
+        kind, position = self.rooms[booking.room]
+        self.calendars[kind].claim(position, booking.arrival.toordinal(), booking.departure.toordinal(), booking.id)
+
+    def vacate(self, booking: Booking) -> None:
+        """Take the booking's nights out of the calendar."""
+        kind, position = self.rooms[booking.room]
+        self.calendars[kind].vacate(position, booking.id)
+        self.freed.add(kind)
+
+
+def evolve(state: HotelState, record: RecordedEvent, foreseen: Booking | None = None) -> None:
+    """The state after this event. `foreseen` is what the booking is after it, where that was worked out before."""
+    state.seq = record.hotel_seq
+    event = record.event
+    if isinstance(event, events.BookingEvent):
+        was = state.bookings.get(event.booking)
+        _evolve_booking(state, was, foreseen or apply_event(was, record, state.opened().currency))
+    else:
+        _evolve_hotel(state, event, record)
+
+
+def fold(state: HotelState, records: Iterable[RecordedEvent]) -> HotelState:
+    """The state after all these events."""
+    for record in records:
+        evolve(state, record)
+    return state
+
+
+def _evolve_booking(state: HotelState, was: Booking | None, now: Booking) -> None:
+    state.bookings[now.id] = now
+    if was is None:
+        state.bookings_made += 1
+        state.waitlist.pop(now.id, None)
+        state.claim(now)
+    elif (was.room, was.arrival, was.departure, was.status in HOLDS_NIGHTS) != (
+        now.room, now.arrival, now.departure, now.status in HOLDS_NIGHTS,
+    ):  # fmt: skip
+        if was.status in HOLDS_NIGHTS:
+            state.vacate(was)
+        if now.status in HOLDS_NIGHTS:
+            state.claim(now)
+    if was is not None and was.pinned and not now.pinned:
+        state.freed.add(state.rooms[now.room][0])
+    if now.expires_at is not None and (was is None or was.expires_at != now.expires_at):
+        heappush(state.expiries, (now.expires_at, now.id))
+
+
+def _evolve_hotel(state: HotelState, event: events.Event, record: RecordedEvent) -> None:
+    state.hotel = hotel = apply_hotel_event(state.hotel, record)
+    state.room_types = {kind.code: kind for kind in hotel.room_types}
+    match event:
+        case events.RoomTypeAdded():
+            state.calendars[event.code] = Calendar(hotel.business_date.toordinal())
+        case events.RoomAdded():
+            _add_room(state, event.room, event.room_type)
+        case events.WaitlistJoined():
+            state.waitlist[event.entry] = _waiting(event, record)
+        case events.WaitlistLeft():
+            del state.waitlist[event.entry]
+        case events.BusinessDateRolled():
+            _roll(state, event.opened)
+
+
+def _waiting(event: events.WaitlistJoined, record: RecordedEvent) -> WaitlistEntry:
+    return WaitlistEntry(
+        id=event.entry,
+        room_type=event.room_type,
+        arrival=event.arrival,
+        departure=event.departure,
+        adults=event.adults,
+        children=event.children,
+        guest=event.guest,
+        source=event.source,
+        joined_at=record.at,
+        joined_by=record.by,
+    )
+
+
+def _add_room(state: HotelState, room: str, code: str) -> None:
+    calendar = state.calendars[code]
+    state.rooms[room] = (code, len(calendar.numbers))
+    calendar.add_room(room)
+
+
+def _roll(state: HotelState, opened: date) -> None:
+    for calendar in state.calendars.values():
+        calendar.roll(opened.toordinal())
+    for booking in [booking.id for booking in state.bookings.values() if is_over(booking, opened)]:
+        del state.bookings[booking]
+
+
+def is_over(booking: Booking, business_date: date) -> bool:
+    """Nothing can change this booking any more."""
+    ended = booking.status not in (Status.HELD, Status.CONFIRMED, Status.IN_HOUSE)
+    return ended and booking.departure <= business_date
+
+
+def describe(state: HotelState) -> StateReply:
+    """The whole state as one value: two hotels that went through the same events describe themselves alike."""
+    bookings = tuple(sorted(state.bookings.values(), key=lambda booking: booking.id))
+    return StateReply(state.opened(), state.seq, state.bookings_made, bookings, tuple(state.waitlist.values()))
+
+
+def restore(described: StateReply) -> HotelState:
+    """The state that described itself so."""
+    hotel = described.hotel
+    state = HotelState(hotel=hotel, seq=described.hotel_seq, bookings_made=described.bookings_made)
+    state.room_types = {kind.code: kind for kind in hotel.room_types}
+    for kind in hotel.room_types:
+        state.calendars[kind.code] = Calendar(hotel.business_date.toordinal())
+        for room in kind.rooms:
+            _add_room(state, room, kind.code)
+    for booking in described.bookings:
+        state.bookings[booking.id] = booking
+        if booking.status in HOLDS_NIGHTS:
+            state.claim(booking)
+    state.expiries = [(b.expires_at, b.id) for b in described.bookings if b.expires_at is not None]
+    heapify(state.expiries)
+    state.waitlist = {entry.id: entry for entry in described.waitlist}
+    state.freed = set(state.room_types)
+    return state

@@ -1,0 +1,93 @@
+"""All services, in this process or behind a door: who is told what."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
+
+from innkeeper.actors.subscriptions.service import Service
+from innkeeper.protocol.messages.refusals import NotFound, Refused, Unavailable
+from innkeeper.protocol.ports.message_bus import CommitStream
+from innkeeper.protocol.ports.subscriptions import (
+    AwaitSubscriber,
+    DeadLettersReply,
+    ListDeadLetters,
+    ListSubscribers,
+    PauseSubscriber,
+    Redrive,
+    SubscribersReply,
+)
+from innkeeper.protocol.reservations.replies import Reply
+from innkeeper.protocol.values.contexts import ServiceMessage
+from innkeeper.protocol.values.limits import service_answer_seconds_max
+
+R = TypeVar("R", bound=Reply)
+Ask = Callable[[ServiceMessage], Awaitable[Reply]]
+
+
+class Services:
+    """A `protocol.asking.Services`."""
+
+    def __init__(self) -> None:
+        self._services: dict[str, Ask] = {}
+        self._ours: list[Service] = []
+
+    async def start(self, service: Service, sources: Mapping[str, CommitStream]) -> None:
+        """One more, in a thread of its own, which hears of what the sources of the logs that it follows commit; raises
+        what stands in its way."""
+        await service.start(sources)
+        self._ours.append(service)
+        self.reach(service.name, service.ask)
+
+    def reach(self, name: str, ask: Ask) -> None:
+        """One more, which is asked in this way."""
+        self._services[name] = ask
+
+    def lives(self) -> list["asyncio.Future[None]"]:
+        """The ends of those of this process; whoever ends without being asked to says why there."""
+        return [asyncio.wrap_future(service.ended) for service in self._ours]
+
+    async def stop(self) -> None:
+        """Those of this process finish what is at hand, and end: last those that began first."""
+        while self._ours:
+            await self._ours.pop().stop()
+
+    async def ask(self, message: ServiceMessage) -> Reply:
+        """See `protocol.asking.Services`."""
+        try:
+            async with asyncio.timeout(service_answer_seconds_max):
+                match message:
+                    case ListSubscribers():
+                        replies = await self._ask_all(message, SubscribersReply)
+                        return SubscribersReply(tuple(one for reply in replies for one in reply.subscribers))
+                    case ListDeadLetters():
+                        letters = await self._ask_all(message, DeadLettersReply)
+                        return DeadLettersReply(tuple(one for reply in letters for one in reply.dead_letters))
+                    case PauseSubscriber() | Redrive() | AwaitSubscriber():
+                        return await self._ask_whose(message.subscriber, message)
+                    case _ if message.service in self._services:
+                        return await self._services[message.service](message)
+        except TimeoutError:
+            raise Refused(Unavailable("the service does not answer")) from None
+        raise Refused(Unavailable(f"{message.service} is not running"))
+
+    async def _ask_all(self, message: ServiceMessage, kind: type[R]) -> list[R]:
+        """The answers of those who are there."""
+        replies = await asyncio.gather(*(ask(message) for ask in self._services.values()), return_exceptions=True)
+        answers = [reply for reply in replies if isinstance(reply, kind)]
+        for failure in replies:
+            if isinstance(failure, BaseException) and not (isinstance(failure, Refused) and answers):
+                raise failure
+        return answers
+
+    async def _ask_whose(self, subscriber: str, message: ServiceMessage) -> Reply:
+        """The answer of the service in which this subscriber lives: most are named like theirs."""
+        missing = Refused(NotFound("subscriber", subscriber))
+        for name in sorted(self._services, key=lambda name: name != subscriber):
+            try:
+                return await self._services[name](message)
+            except Refused as refused:
+                if not isinstance(refused.refusal, NotFound):
+                    missing = refused
+                elif refused.refusal.kind != "subscriber":
+                    raise
+        raise missing

@@ -1,0 +1,225 @@
+"""Events on their way to RabbitMQ and back: a subscriber that publishes what it takes in, and whose cursor moves when
+the broker has confirmed it; and a feed that acknowledges what it consumes when its inbox has it on disk.
+
+So an event is published at least once, in the order of its log. Its `message_id` is the event's id, the same each time:
+who consumes does each once. A connection that fails is given up whole, and made anew for the next attempt.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import aio_pika
+import aiormq
+from aio_pika.abc import AbstractIncomingMessage
+from aio_pika.connection import Connection
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
+from aiormq import Channel, spec
+from innkeeper.delivery.brokers.consumer import consume
+from innkeeper.protocol.codec import wire
+from innkeeper.protocol.codec.cloud_event import cloud_event_json, entry_of
+from innkeeper.protocol.messages.recorded_event import LogEntry
+from innkeeper.protocol.ports.inbox import Inbox, LogOf
+from innkeeper.protocol.ports.subscriptions import Effects, Stalled
+from innkeeper.protocol.values import limits
+from innkeeper.protocol.values.instants import instant
+from yarl import URL
+
+EXCHANGE = "innkeeper.events"
+DEAD_EXCHANGE = "innkeeper.dead"
+REASON = "innkeeper-reason"
+_LOST = (AMQPError, OSError, TimeoutError, RuntimeError)
+logger = logging.getLogger(__name__)
+aiormq.Connection.FRAME_BUFFER_SIZE = limits.subscriber_portion_events_max  # a portion goes out without a pause
+logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # the subscriber says what it is stalled by, once
+
+
+class RabbitPublisher:
+    """A durable topic exchange at `amqp://user:password@host:port/vhost` (`amqps://` for TLS). The routing key of an
+    event is `{hotel}.{type}`, so that a queue can be bound to a hotel, to a type, or to both."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._name = urlsplit(url).hostname or "the broker"  # without the password
+        self._connection: Connection | None = None
+        self._channel: Channel | None = None
+
+    async def take_in(self, entries: Sequence[LogEntry]) -> Effects:
+        """See `protocol.subscribing.Handle`."""
+        try:
+            async with asyncio.timeout(limits.broker_seconds_max):
+                channel = await self._open()
+                await asyncio.gather(*(_publish(channel, entry) for entry in entries))
+        except _LOST as error:
+            await self.close()
+            raise Stalled(f"RabbitMQ at {self._name} does not take events: {_reason(error)}") from error
+        return _confirmed
+
+    async def close(self) -> None:
+        """Hang up."""
+        connection, self._connection, self._channel = self._connection, None, None
+        if connection is not None:
+            await _hang_up(connection)
+
+    async def _open(self) -> Channel:
+        if self._channel is None or self._channel.is_closed:
+            await self.close()
+            self._connection = _connection(self._url)
+            await self._connection.connect()
+            channel = await self._connection.channel()
+            await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+            underlay = await channel.get_underlay_channel()
+            assert isinstance(underlay, Channel)
+            self._channel = underlay
+        return self._channel
+
+
+def _connection(url: str) -> Connection:
+    return Connection(URL(url), client_properties={"connection_name": "innkeeper"})
+
+
+async def _hang_up(connection: Connection) -> None:
+    with suppress(Exception):
+        async with asyncio.timeout(1):  # one that has died does not answer
+            await connection.close()
+    with suppress(Exception):
+        await connection.close()  # then it only notes that it is closed, and needs no closing when it is collected
+
+
+async def _publish(channel: Channel, entry: LogEntry) -> None:
+    """Send it without waiting for the socket, which would be waited for again for each message; then wait for the
+    confirmation."""
+    _, record = entry
+    kind = wire.event_type(record.event)
+    properties = spec.Basic.Properties(
+        content_type="application/cloudevents+json",
+        content_encoding="utf-8",
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        message_id=record.id,
+        correlation_id=record.correlation,
+        timestamp=instant(record.at),
+        message_type=kind,
+        app_id="innkeeper",
+    )
+    await channel.basic_publish(
+        cloud_event_json(entry),
+        exchange=EXCHANGE,
+        routing_key=f"{record.hotel}.{kind}",
+        properties=properties,
+        mandatory=False,  # nobody need listen
+        wait=False,
+    )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer in {limits.broker_seconds_max} s"
+    if isinstance(error, ChannelInvalidStateError | RuntimeError):
+        return "the connection was lost"
+    return str(error)
+
+
+def _confirmed() -> None:
+    """The broker has it: that is the effect."""
+
+
+class RabbitFeed:
+    """A `protocol.feeding.Feed`: a quorum queue of its own, which has all events since it was first declared. A message
+    that is no event of ours goes to the exchange `innkeeper.dead` with the reason, and so does one that was delivered
+    too often."""
+
+    def __init__(self, url: str, name: str, inbox: Inbox, log_of: LogOf) -> None:
+        self._url = url
+        self._queue_name = f"innkeeper.{name}"
+        self._inbox = inbox
+        self._log_of = log_of
+
+    async def run(self) -> None:
+        """See `protocol.feeding.Feed`."""
+        await consume(self._queue_name, self._connection, self._inbox, _LOST)
+
+    def _connection(self) -> "_Consumer":
+        return _Consumer(self._url, self._queue_name, self._inbox, self._log_of)
+
+
+class _Consumer:
+    """A connection that consumes the queue."""
+
+    def __init__(self, url: str, queue_name: str, inbox: Inbox, log_of: LogOf) -> None:
+        self._queue_name = queue_name
+        self._inbox = inbox
+        self._log_of = log_of
+        self._connection = _connection(url)
+        self._arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
+
+    async def open(self) -> None:
+        """See `consuming.Connection`."""
+        await self._connection.connect()
+        channel = await self._connection.channel()
+        await channel.set_qos(prefetch_count=2 * limits.subscriber_portion_events_max)
+        self._dead = await channel.declare_exchange(DEAD_EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+        exchange = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+        dead = await channel.declare_queue(f"{self._queue_name}.dead", durable=True, arguments=_QUORUM)
+        await dead.bind(self._dead, self._queue_name)
+        arguments = _QUORUM | {
+            "x-dead-letter-exchange": DEAD_EXCHANGE,
+            "x-dead-letter-routing-key": self._queue_name,
+            "x-delivery-limit": limits.feed_deliveries_max,
+        }
+        queue = await channel.declare_queue(self._queue_name, durable=True, arguments=arguments)
+        await queue.bind(exchange, "#")
+        channel.close_callbacks.add(lambda *_: self._arrived.put_nowait(None))  # nothing arrives any more
+        await queue.consume(self._arrived.put)
+
+    async def consume(self) -> None:
+        """See `consuming.Connection`."""
+        messages: list[AbstractIncomingMessage] = []
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limits.feed_look_seconds):
+                messages.append(_there(await self._arrived.get()))
+        while messages and not self._arrived.empty() and len(messages) < limits.subscriber_portion_events_max:
+            messages.append(_there(self._arrived.get_nowait()))
+        if messages:
+            await self._take_in(messages)
+
+    async def close(self) -> None:
+        """See `consuming.Connection`."""
+        await _hang_up(self._connection)
+
+    async def _take_in(self, messages: Sequence[AbstractIncomingMessage]) -> None:
+        entries: list[tuple[str, LogEntry]] = []
+        for message in messages:
+            try:
+                entry = entry_of(message.body)
+                entries.append((self._log_of(entry[1]), entry))
+            except ValueError as error:
+                await self._bury(message, str(error))
+        await asyncio.to_thread(self._inbox.take_in, entries, {})
+        async with asyncio.timeout(limits.broker_seconds_max):
+            await messages[-1].ack(multiple=True)
+
+    async def _bury(self, message: AbstractIncomingMessage, reason: str) -> None:
+        """Among the dead letters, with the reason; it is acknowledged together with those around it."""
+        logger.warning("%s cannot take in a message: %s", self._queue_name, reason)
+        headers = {**message.headers, REASON: reason}
+        dead = aio_pika.Message(
+            message.body,
+            headers=headers,
+            content_type=message.content_type,
+            message_id=message.message_id,
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        )
+        async with asyncio.timeout(limits.broker_seconds_max):
+            await self._dead.publish(dead, self._queue_name)
+
+
+_QUORUM: dict[str, Any] = {"x-queue-type": "quorum"}
+
+
+def _there(message: AbstractIncomingMessage | None) -> AbstractIncomingMessage:
+    if message is None:
+        raise ConnectionError("the connection was lost")
+    return message

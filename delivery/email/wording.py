@@ -1,0 +1,231 @@
+"""The facts of a notice in a language: dates, money and counts as its readers write them.
+
+Words come from a `words.toml` of each language, forms of dates and money from Unicode's CLDR (Babel). What is said here
+is what templates may use: text and lists of text, nothing that leads anywhere else.
+"""
+
+import copy
+import re
+import unicodedata
+from datetime import date, time
+from decimal import Decimal
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date, format_time
+from babel.lists import format_list
+from innkeeper.protocol.notifications.notices import Notice, NoticeKind, StayFacts
+from innkeeper.protocol.values.instants import instant
+from innkeeper.protocol.values.money import digits
+
+Forms = dict[str, str]
+"""A phrase for each plural form of CLDR that the language has: `one`, `other` and so on; `other` is always there."""
+
+Rows = list[tuple[str, str]]
+"""Labels and what stands beside them."""
+
+_Form = Literal["long", "full"]
+_HOLE = re.compile(r"\{(\w+)\}")
+_CODE_BESIDE_DIGITS = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
+_BIDI = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_NEITHER_SPACE_NOR_TEXT = {"Cc", "Cs", "Zl", "Zp"}
+_NO_MONEY = {NoticeKind.CANCELLATION, NoticeKind.RECEIPT}
+
+
+class Labels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What stands beside each fact."""
+
+    reference: str
+    guest: str
+    room: str
+    guests: str
+    arrival: str
+    departure: str
+    price: str
+    fee: str
+    expires: str
+    paid: str
+
+
+class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What all letters in a language have in common. In braces stands what is filled in. `locale` (BCP 47) says how
+    dates and money are written where the wished language names no country."""
+
+    locale: str
+    greeting: str
+    farewell: str
+    moment: str
+    check_in: str
+    check_out: str
+    change: str
+    changed: str
+    unchanged: str
+    price: str
+    infant: str
+    ages: Forms
+    adults: Forms
+    children: Forms
+    nights: Forms
+    labels: Labels
+
+
+def clean(text: str) -> str:
+    """One line that can be shown anywhere: no control characters, no lone surrogates, and nothing that turns the
+    direction of what follows."""
+    kept = (
+        " " if letter.isspace() or unicodedata.category(letter) in _NEITHER_SPACE_NOR_TEXT else letter
+        for letter in text
+        if letter not in _BIDI
+    )
+    return " ".join("".join(kept).split())
+
+
+def facts(notice: Notice, words: Words, language: str, wished: str) -> dict[str, Any]:
+    """What templates in this language may say of a notice, for a reader who wished for another one, maybe. What does
+    not apply is empty."""
+    return _Speaker(notice, words, _locale(words, language, wished)).facts() | {"language": language}
+
+
+def _locale(words: Words, language: str, wished: str) -> Locale:
+    """How dates and money are written: as where the reader lives, where that is known."""
+    own = Locale.parse(words.locale, sep="-")
+    if "-" not in wished or wished.partition("-")[0] != language.partition("-")[0]:
+        return own
+    try:
+        return Locale.parse(wished, sep="-")
+    except (UnknownLocaleError, ValueError):
+        return own
+
+
+def _fill(phrase: str, **values: str | int) -> str:
+    return _HOLE.sub(lambda hole: str(values[hole[1]]), phrase)
+
+
+class _Speaker:
+    """Says the facts of one notice in one language."""
+
+    def __init__(self, notice: Notice, words: Words, locale: Locale) -> None:
+        self._notice = notice
+        self._words = words
+        self._locale = locale
+        self._zone = ZoneInfo(notice.hotel.timezone)
+
+    def facts(self) -> dict[str, Any]:
+        """See `facts`."""
+        notice, words = self._notice, self._words
+        stay, hotel = notice.stay, clean(notice.hotel.name)
+        guest = clean(notice.recipient.name)
+        return {
+            "kind": notice.kind.value,
+            "hotel": hotel,
+            "greeting": _fill(words.greeting, guest=guest),
+            "farewell": _fill(words.farewell, hotel=hotel),
+            "guest": guest,
+            "locator": clean(notice.locator),
+            "room": clean(stay.room_type),
+            "guests": self._guests(stay),
+            "arrival": self._date(stay.arrival, "long"),
+            "departure": self._date(stay.departure, "long"),
+            "check_in": self._time(time.fromisoformat(notice.hotel.check_in)),
+            "check_out": self._time(time.fromisoformat(notice.hotel.check_out)),
+            "nights": self._count(words.nights, stay.nights),
+            "rate": self._money(stay.rate),
+            "total": self._money(stay.total),
+            "free_until": self._moment(notice.free_until, "long"),
+            "expires": self._moment(notice.expires_at, "long"),
+            "fee": self._money(notice.fee) if notice.fee else "",
+            "amount": self._money(notice.amount) if notice.amount else "",
+            "tables": self._tables(),
+        }
+
+    def _tables(self) -> list[tuple[str, Rows]]:
+        """Titles and rows: what has changed, where something has, and the booking as it is now."""
+        changes = self._changes()
+        if not changes:
+            return [("", self._rows())]
+        return [(self._words.changed, changes), (self._words.unchanged, self._rows())]
+
+    def _rows(self) -> Rows:
+        notice, words, labels = self._notice, self._words, self._words.labels
+        rows = [(labels.reference, clean(notice.locator)), *self._booked(notice.stay).items()]
+        if notice.kind not in _NO_MONEY:
+            facts = notice.hotel
+            times = {
+                labels.arrival: (words.check_in, facts.check_in),
+                labels.departure: (words.check_out, facts.check_out),
+            }
+            for place, (label, value) in enumerate(rows):
+                if label in times:
+                    phrase, clock = times[label]
+                    rows[place] = label, _fill(phrase, date=value, time=self._time(time.fromisoformat(clock)))
+            rows.append((labels.price, self._price(notice.stay)))
+        more = {
+            labels.expires: self._moment(notice.expires_at, "full"),
+            labels.fee: self._money(notice.fee) if notice.fee else "",
+            labels.paid: self._money(notice.amount) if notice.kind is NoticeKind.RECEIPT else "",
+        }
+        return [*rows, *((label, value) for label, value in more.items() if value)]
+
+    def _changes(self) -> Rows:
+        """The facts that differ from before, old and new."""
+        notice, words = self._notice, self._words
+        if notice.before is None:
+            return []
+        old = self._booked(notice.before) | {words.labels.price: self._price(notice.before)}
+        new = self._booked(notice.stay) | {words.labels.price: self._price(notice.stay)}
+        return [
+            (label, _fill(words.change, old=old[label], new=new[label])) for label in new if old[label] != new[label]
+        ]
+
+    def _booked(self, stay: StayFacts) -> dict[str, str]:
+        labels = self._words.labels
+        return {
+            labels.guest: clean(stay.guest),
+            labels.room: clean(stay.room_type),
+            labels.arrival: self._date(stay.arrival, "full"),
+            labels.departure: self._date(stay.departure, "full"),
+            labels.guests: self._guests(stay),
+        }
+
+    def _guests(self, stay: StayFacts) -> str:
+        words = self._words
+        parts = [self._count(words.adults, stay.adults)]
+        if stay.children:
+            ages = [str(age) if age else words.infant for age in sorted(stay.children)]
+            children = self._count(words.children, len(ages))
+            listed = format_list(ages, "standard", locale=self._locale)
+            parts.append(self._count(words.ages, len(ages), children=children, ages=listed))
+        return ", ".join(parts)
+
+    def _price(self, stay: StayFacts) -> str:
+        nights = self._count(self._words.nights, stay.nights)
+        return _fill(self._words.price, total=self._money(stay.total), nights=nights, rate=self._money(stay.rate))
+
+    def _count(self, forms: Forms, count: int, **values: str) -> str:
+        phrase = forms.get(self._locale.plural_form(count)) or forms["other"]
+        return _fill(phrase, count=count, **values)
+
+    def _date(self, day: date, form: _Form) -> str:
+        return format_date(day, form, self._locale)
+
+    def _time(self, clock: time) -> str:
+        return format_time(clock, "short", locale=self._locale).replace("\u202f", "\u00a0")  # which more fonts have
+
+    def _moment(self, at: int, form: _Form) -> str:
+        """An instant on the hotel's clock; nothing where there is none."""
+        if not at:
+            return ""
+        local = instant(at).astimezone(self._zone)
+        return _fill(self._words.moment, date=self._date(local.date(), form), time=self._time(local.time()))
+
+    def _money(self, minor_units: int) -> str:
+        """With as many digits as ISO 4217 gives the currency, as the ledger has them: CLDR rounds some away."""
+        currency = self._notice.hotel.currency
+        places = digits(currency)
+        pattern = copy.copy(self._locale.currency_formats["standard"])
+        pattern.frac_prec = (places, places)
+        amount = Decimal(minor_units).scaleb(-places)
+        text: str = pattern.apply(amount, self._locale, currency=currency, currency_digits=False)
+        return _CODE_BESIDE_DIGITS.sub("\u00a0", text.replace("\u202f", "\u00a0"))

@@ -1,0 +1,1 @@
+"""Webhooks: signing, the guard against one's own network, the client, and the deliveries."""

@@ -1,0 +1,227 @@
+"""The guard at the way out: a webhook goes to the public internet, never to what stands near this server.
+
+Whoever registers a webhook chooses where this server connects to. Without a guard that could be the cloud's metadata,
+a database, or this server itself (server-side request forgery, OWASP API7:2023). A URL is checked when it is given,
+in one strict form that no two parsers read differently. What a name stands for is checked whenever a connection is
+made, and the connection goes to the very address that was checked: a name that changes its mind gains nothing.
+"""
+
+import asyncio
+import re
+import socket
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from aiohttp import AddrInfoType, TCPConnector
+from aiohttp.abc import AbstractResolver, ResolveResult
+from innkeeper.protocol.messages.refusals import FieldError, Invalid, Refused
+from innkeeper.protocol.values.limits import webhook_lookups_at_once_max, webhook_url_characters_max
+
+_KEEP_ALIVE_SECONDS = 1  # for bursts; most servers keep a silent connection longer, so none is closed under a message
+
+Lookup = Callable[[str], Sequence[str]]
+"""The addresses that a name stands for. May block; raises `OSError` where there are none."""
+
+_VISIBLE = re.compile(r"(?:[!-$&-~]|%[0-9A-Fa-f]{2})+")
+_UNSAFE = frozenset('"<>\\^`{|}')  # never in a URL (RFC 3986), and read differently by different parsers
+_URL = re.compile(r"(?P<scheme>[^:/?#]+)://(?P<authority>[^/?#]*)(?:[/?][^#]*)?(?P<fragment>#.*)?")
+_AUTHORITY = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]*)(?P<port>:.*)?")
+_PORT = re.compile(r":[1-9][0-9]{0,4}")
+_PORT_MAX = 65_535
+_NAME_CHARACTERS_MAX = 253
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.I)
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.I)
+_OWN_NAME = re.compile(r"(.*\.)?localhost", re.I)  # RFC 6761, 6.3
+
+# The special-purpose registries of IANA (RFC 6890), and what clouds keep for themselves.
+_LOOPBACK = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+_NOT_PUBLIC_4 = tuple(
+    IPv4Network(net)
+    for net in (
+        "0.0.0.0/8",  # this network
+        "10.0.0.0/8",  # private
+        "100.64.0.0/10",  # shared by a provider's customers
+        "127.0.0.0/8",  # loopback
+        "168.63.129.16/32",  # Azure's own services, on every virtual machine
+        "169.254.0.0/16",  # link-local, with the metadata of most clouds
+        "172.16.0.0/12",  # private
+        "192.0.0.0/24",  # protocol assignments
+        "192.0.2.0/24",  # documentation
+        "192.88.99.0/24",  # relays to 6to4
+        "192.168.0.0/16",  # private
+        "198.18.0.0/15",  # benchmarks
+        "198.51.100.0/24",  # documentation
+        "203.0.113.0/24",  # documentation
+        "224.0.0.0/4",  # multicast
+        "240.0.0.0/4",  # reserved, with broadcast
+    )
+)
+_GLOBAL_6 = IPv6Network("2000::/3")  # all that is given out; loopback, link-local, unique local, multicast lie outside
+_NOT_PUBLIC_6 = tuple(
+    IPv6Network(net)
+    for net in (
+        "2001::/23",  # protocol assignments, with Teredo
+        "2001:db8::/32",  # documentation
+        "3fff::/20",  # documentation
+    )
+)
+# IPv6 that is a way to an IPv4 address, and where that stands in it (bits behind it).
+_CARRIERS = (
+    (IPv6Network("::ffff:0:0/96"), 0),  # mapped (RFC 4291)
+    (IPv6Network("64:ff9b::/96"), 0),  # NAT64 (RFC 6052)
+    (IPv6Network("2002::/16"), 80),  # 6to4 (RFC 3056)
+)
+
+
+class Forbidden(OSError):
+    """A connection that the guard does not let out."""
+
+
+def permitted(address: str, *, to_loopback: bool = False) -> bool:
+    """May a webhook go to this address? Only to a public one; with `to_loopback` only to this machine."""
+    try:
+        known = ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(known, IPv6Address) and known.scope_id is not None:
+        return False
+    if to_loopback:
+        return any(known in net for net in _LOOPBACK)
+    if isinstance(known, IPv6Address):
+        carried = _carried(known)
+        if carried is None:
+            return known in _GLOBAL_6 and not any(known in net for net in _NOT_PUBLIC_6)
+        known = carried
+    return not any(known in net for net in _NOT_PUBLIC_4)
+
+
+def url_fault(url: str, *, to_loopback: bool = False) -> FieldError | None:
+    """What is wrong with a webhook's URL, as far as can be told without asking anyone what its name stands for."""
+    if len(url) > webhook_url_characters_max:
+        return _fault("length", f"at most {webhook_url_characters_max} characters")
+    if not _VISIBLE.fullmatch(url) or _UNSAFE & set(url):
+        return _fault("characters", "visible ASCII only: names as xn--…, all else percent-encoded (RFC 3986)")
+    parts = _URL.fullmatch(url)
+    if parts is None or parts["scheme"].lower() not in ("https", "http"):
+        return _fault("scheme", "expected https://… or http://…")
+    if parts["fragment"] is not None:
+        return _fault("fragment", "a fragment (#…) is never sent; leave it out")
+    if "@" in parts["authority"]:
+        return _fault("user_info", "no user or password in the URL; messages are signed instead")
+    authority = _AUTHORITY.fullmatch(parts["authority"])
+    if authority is None or not authority["host"]:
+        return _fault("host", "expected a host after ://")
+    port = authority["port"]
+    if port is not None and not (_PORT.fullmatch(port) and int(port[1:]) <= _PORT_MAX):
+        return _fault("port", f"expected a port from 1 to {_PORT_MAX}")
+    return _host_fault(authority["host"], to_loopback)
+
+
+def check_url(url: str, *, to_loopback: bool = False) -> None:
+    """Refuses a URL that no webhook may go to (see `url_fault`)."""
+    fault = url_fault(url, to_loopback=to_loopback)
+    if fault is not None:
+        raise Refused(Invalid((fault,)))
+
+
+def look_up(name: str) -> Sequence[str]:
+    """What this system knows a name to stand for. Blocks."""
+    return list(dict.fromkeys(str(found[4][0]) for found in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)))
+
+
+class Guard(AbstractResolver):
+    """Resolves names for connections, and opens their sockets; both only where the address is permitted.
+
+    Names are looked up in threads of its own: a name server that never answers must not hold up the disk's threads.
+    """
+
+    def __init__(self, *, to_loopback: bool = False, lookup: Lookup = look_up) -> None:
+        self._to_loopback = to_loopback
+        self._lookup = lookup
+        self._threads = ThreadPoolExecutor(webhook_lookups_at_once_max, "webhook-names")
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 (every address counts)
+    ) -> list[ResolveResult]:
+        """See `aiohttp.abc.AbstractResolver`. Raises `Forbidden` if a single one of the addresses is not permitted."""
+        addresses = await asyncio.get_running_loop().run_in_executor(self._threads, self._lookup, host)
+        if not addresses:
+            raise OSError("the name stands for no address")
+        if not all(permitted(address, to_loopback=self._to_loopback) for address in addresses):
+            raise Forbidden("the name stands for an address that webhooks may not go to")
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for address in addresses
+        ]
+
+    def open_socket(self, destination: AddrInfoType) -> socket.socket:
+        """The socket for a connection to this very address, which aiohttp resolves no more. The last look, and the
+        only one at an address that stands in the URL itself, for which no resolver is asked."""
+        family, kind, protocol, _, address = destination
+        if not permitted(str(address[0]), to_loopback=self._to_loopback):
+            raise Forbidden("webhooks may not go to this address")
+        return socket.socket(family, kind, protocol)
+
+    async def close(self) -> None:
+        """No more names will be looked up; those under way are not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def guarded_connector(guard: Guard) -> TCPConnector:
+    """A connector whose every connection passes the guard. Nothing is remembered of what names stood for; whoever
+    posts says how many connections there are at once."""
+    return TCPConnector(
+        resolver=guard,
+        socket_factory=guard.open_socket,
+        use_dns_cache=False,
+        keepalive_timeout=_KEEP_ALIVE_SECONDS,
+        limit=0,
+    )
+
+
+def _host_fault(host: str, to_loopback: bool) -> FieldError | None:
+    name = host.removesuffix(".")
+    if host.startswith("["):
+        return _literal_fault(host[1:-1], IPv6Address, "an IPv6 address in brackets", to_loopback)
+    if _NUMBER.fullmatch(name.rpartition(".")[2]):  # so it is meant as a number, whatever stands before (WHATWG URL)
+        return _literal_fault(host, IPv4Address, "an IPv4 address as four decimal numbers", to_loopback)
+    if len(name) > _NAME_CHARACTERS_MAX or not all(_LABEL.fullmatch(label) for label in name.split(".")):
+        return _fault("host", "expected the name of a host")
+    if not to_loopback and _OWN_NAME.fullmatch(name):
+        return _fault("address", "webhooks go to public addresses only")
+    return None
+
+
+def _literal_fault(
+    host: str, kind: type[IPv4Address] | type[IPv6Address], form: str, to_loopback: bool
+) -> FieldError | None:
+    try:
+        kind(host)
+    except ValueError:
+        return _fault("host", f"expected {form}")
+    if not permitted(host, to_loopback=to_loopback):
+        where = "this machine's own address" if to_loopback else "public addresses"
+        return _fault("address", f"webhooks go to {where} only")
+    return None
+
+
+def _carried(address: IPv6Address) -> IPv4Address | None:
+    for net, behind in _CARRIERS:
+        if address in net:
+            return IPv4Address(int(address) >> behind & 0xFFFFFFFF)
+    return None
+
+
+def _fault(rule: str, message: str) -> FieldError:
+    return FieldError("url", rule, message)

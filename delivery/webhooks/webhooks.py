@@ -1,0 +1,310 @@
+"""Webhooks at work: each endpoint is a subscriber of its own, which is told one event at a time, in order.
+
+An endpoint that does not answer is tried again after longer and longer pauses, and what happens meanwhile waits in the
+log; after days of failure it is disabled. An event that it answers, but will not take, is given up after some attempts.
+Whatever is sent again carries the same id, so that the other side can tell.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from random import random
+from typing import Any
+
+import msgspec
+from innkeeper.delivery.backoff import delay_seconds
+from innkeeper.delivery.webhooks.client import Outcome, WebhookClient
+from innkeeper.delivery.webhooks.signing import check_secret, fresh_secret
+from innkeeper.protocol.codec import wire
+from innkeeper.protocol.codec.cloud_event import CloudEvent, cloud_event_json
+from innkeeper.protocol.delivery.events import ALL_HOTELS, WebhookDisabled, WebhookEnabled
+from innkeeper.protocol.delivery.webhooks import (
+    AddWebhook,
+    ChangeWebhook,
+    DeliveriesReply,
+    Delivery,
+    EnableWebhook,
+    Endpoints,
+    ListDeliveries,
+    ListWebhooks,
+    PingWebhook,
+    RemoveWebhook,
+    ReplayFrom,
+    ResendEvent,
+    RotateSecret,
+    ShowWebhook,
+    SigningSecret,
+    Webhook,
+    WebhookPinged,
+    WebhookReply,
+    WebhooksReply,
+)
+from innkeeper.protocol.messages.recorded_event import LogEntry
+from innkeeper.protocol.messages.refusals import NotFound, Refused, Unavailable, invalid
+from innkeeper.protocol.ports.subscriptions import (
+    Effects,
+    EventHandler,
+    EventLog,
+    Stalled,
+    Subscribers,
+    Subscription,
+    SubscriptionRequest,
+)
+from innkeeper.protocol.reservations.events import Event
+from innkeeper.protocol.reservations.replies import Reply
+from innkeeper.protocol.values.instants import instant
+from innkeeper.protocol.values.limits import (
+    webhook_attempts_max,
+    webhook_failing_seconds_max,
+    webhook_posts_at_once_max,
+    webhook_secret_overlap_seconds,
+    webhooks_max,
+)
+
+logger = logging.getLogger(__name__)
+
+_AWAY = frozenset({408, 425, 429, 502, 503, 504})  # it does not say what it thinks of the event
+_SECONDS = 1_000_000
+_DIGITS_MAX = 18
+
+
+class Webhooks:
+    """All endpoints of a delivery service; lives in its event loop."""
+
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        subscribers: Subscribers,
+        logs: Mapping[str, EventLog],
+        poster: WebhookClient,
+        clock: Callable[[], int],
+        ids: Callable[[], str],
+        publish: Callable[[str, Event], None],
+    ) -> None:
+        """`publish` tells everybody what became of a webhook (of a hotel, or of all)."""
+        self._endpoints = endpoints
+        self._subscribers = subscribers
+        self._logs = logs
+        self._poster = poster
+        self._clock = clock
+        self._ids = ids
+        self._publish = publish
+        self._slots = asyncio.Semaphore(webhook_posts_at_once_max)
+        self._webhooks: dict[str, tuple[Webhook, tuple[SigningSecret, ...]]] = {}
+        self._places: dict[str, Subscription] = {}
+        self.answering: dict[type, Callable[[Any], Awaitable[Reply]]] = {
+            AddWebhook: self.add, ListWebhooks: self.list, ShowWebhook: self.show, ChangeWebhook: self.change,
+            RemoveWebhook: self.remove, EnableWebhook: self.enable, RotateSecret: self.rotate, PingWebhook: self.ping,
+            ResendEvent: self.resend, ReplayFrom: self.replay, ListDeliveries: self.deliveries,
+        }  # fmt: skip
+        for webhook, secrets in endpoints.all():
+            self._webhooks[webhook.id] = webhook, secrets
+            self._follow(webhook)
+
+    async def add(self, message: AddWebhook) -> WebhookReply:
+        """A new endpoint, with its secret: this once."""
+        plan = message.plan
+        self._poster.check(plan.url)
+        secret = self._checked(plan.secret)
+        if len(self._webhooks) >= webhooks_max:
+            raise Refused(Unavailable(f"there are {webhooks_max} webhooks already"))
+        webhook = Webhook(
+            id=self._ids(), url=plan.url, events=plan.events, hotel=plan.hotel,
+            after={log: told.position for log, told in self._logs.items()},
+            created_at=self._clock(), created_by=message.by,
+        )  # fmt: skip
+        self._put(webhook, (SigningSecret(secret),))
+        self._follow(webhook)
+        return WebhookReply(webhook, secret)
+
+    async def list(self, _: ListWebhooks) -> WebhooksReply:
+        """All endpoints."""
+        return WebhooksReply(tuple(webhook for webhook, _ in self._webhooks.values()))
+
+    async def show(self, message: ShowWebhook) -> WebhookReply:
+        """One endpoint."""
+        return WebhookReply(self._known(message.webhook)[0])
+
+    async def change(self, message: ChangeWebhook) -> WebhookReply:
+        """It goes on where it was, as it is wished from now on."""
+        webhook, secrets = self._known(message.webhook)
+        changed = {
+            field: value
+            for field in message.change.__struct_fields__
+            if (value := getattr(message.change, field)) is not msgspec.UNSET
+        }
+        if "url" in changed:
+            self._poster.check(changed["url"])
+        webhook = msgspec.structs.replace(webhook, **changed, attempts=0)
+        self._put(webhook, secrets)
+        await self._subscribers.unfollow(_name(webhook), for_good=False)
+        self._follow(webhook)
+        return WebhookReply(webhook)
+
+    async def remove(self, message: RemoveWebhook) -> WebhookReply:
+        """Nothing more is sent to it."""
+        webhook, _ = self._known(message.webhook)
+        del self._webhooks[webhook.id]
+        self._endpoints.remove(webhook.id)
+        await self._subscribers.unfollow(_name(webhook))
+        return WebhookReply(webhook)
+
+    async def enable(self, message: EnableWebhook) -> WebhookReply:
+        """Let it get nothing, or go on where it was."""
+        webhook, secrets = self._known(message.webhook)
+        if message.enabled:
+            if webhook.disabled_at is not None:
+                self._publish(webhook.hotel or ALL_HOTELS, WebhookEnabled(webhook.id, webhook.url))
+            webhook = msgspec.structs.replace(
+                webhook, attempts=0, failing_since=None, disabled_at=None, disabled_reason=""
+            )
+            self._put(webhook, secrets)
+            self._places[webhook.id].pause(False)
+            self._subscribers.wake(_name(webhook))
+        elif webhook.disabled_at is None:
+            webhook = self._disable(webhook, "by hand")
+        return WebhookReply(webhook)
+
+    async def rotate(self, message: RotateSecret) -> WebhookReply:
+        """A new secret, shown this once; the one before signs beside it for a while."""
+        webhook, secrets = self._known(message.webhook)
+        secret = self._checked(message.secret)
+        until = self._clock() + webhook_secret_overlap_seconds * _SECONDS
+        self._put(webhook, (SigningSecret(secret), SigningSecret(secrets[0].secret, until)))
+        return WebhookReply(webhook, secret)
+
+    async def ping(self, message: PingWebhook) -> DeliveriesReply:
+        """Send a test event now."""
+        webhook, _ = self._known(message.webhook)
+        name = f"ping-{self._ids()}"
+        told = CloudEvent(
+            specversion="1.0", id=name, source=f"/webhooks/{webhook.id}", type="innkeeper.webhook.pinged.v1",
+            time=instant(self._clock()), datacontenttype="application/json", sequence="0", correlationid="",
+            causationid="", by="", position=0, data=WebhookPinged(webhook.id),
+        )  # fmt: skip
+        return DeliveriesReply((await self._try_once(webhook, name, told.type, msgspec.json.encode(told)),))
+
+    async def resend(self, message: ResendEvent) -> DeliveriesReply:
+        """Send this event now, whatever else waits."""
+        webhook, _ = self._known(message.webhook)
+        found = self._find(message.event)
+        if found is None or webhook.hotel not in (None, found[1].hotel):
+            raise Refused(NotFound("event", message.event))
+        return DeliveriesReply((await self._try_once(webhook, message.event, _type(found), cloud_event_json(found)),))
+
+    def _find(self, event: str) -> LogEntry | None:
+        """The event of this name, in whichever log it stands."""
+        name, _, seq = event.rpartition(":")
+        if not (seq.isascii() and seq.isdigit() and len(seq) < _DIGITS_MAX):
+            return None
+        hotel = name.rpartition(":")[2]
+        found = (entry for log in self._logs.values() for entry in log.read(0, 1, hotel, int(seq) - 1))
+        return next((entry for entry in found if entry[1].id == event), None)
+
+    async def replay(self, message: ReplayFrom) -> WebhookReply:
+        """Go back, and send everything from there on again."""
+        webhook, secrets = self._known(message.webhook)
+        end = self._logs[message.log].position
+        if not 0 <= message.after <= end:
+            raise invalid("after", "range", f"expected a position in the log {message.log}, which ends at {end}")
+        webhook = msgspec.structs.replace(webhook, attempts=0)
+        self._put(webhook, secrets)
+        self._places[webhook.id].go_to({message.log: message.after})
+        self._subscribers.wake(_name(webhook))
+        return WebhookReply(webhook)
+
+    async def deliveries(self, message: ListDeliveries) -> DeliveriesReply:
+        """The latest attempts."""
+        self._known(message.webhook)
+        return self._endpoints.deliveries(message)
+
+    def _known(self, webhook: str) -> tuple[Webhook, tuple[SigningSecret, ...]]:
+        if webhook not in self._webhooks:
+            raise Refused(NotFound("webhook", webhook))
+        return self._webhooks[webhook]
+
+    def _checked(self, secret: str | None) -> str:
+        if secret is None:
+            return fresh_secret()
+        check_secret(secret)
+        return secret
+
+    def _put(self, webhook: Webhook, secrets: tuple[SigningSecret, ...]) -> None:
+        self._endpoints.put(webhook, secrets)
+        self._webhooks[webhook.id] = webhook, secrets
+
+    def _follow(self, webhook: Webhook) -> None:
+        subscribe = SubscriptionRequest(_name(webhook), webhook.events, webhook.hotel, webhook.after)
+        self._places[webhook.id] = self._subscribers.follow(subscribe, self._handle(webhook.id), portion_events=1)
+
+    def _handle(self, name: str) -> EventHandler:
+        async def take_in(entries: Sequence[LogEntry]) -> Effects:
+            ((_, record),) = entries
+            webhook, _ = self._known(name)
+            outcome = await self._post(webhook, record.id, cloud_event_json(entries[0]))
+            return self._settle(name, entries[0], outcome)
+
+        return take_in
+
+    def _settle(self, name: str, entry: LogEntry, outcome: Outcome) -> Effects:
+        """Go on, or raise `Stalled` until it is tried again."""
+        webhook, secrets = self._known(name)
+        attempt = webhook.attempts + 1
+        given_up = not outcome.delivered and outcome.status not in _AWAY | {None} and attempt >= webhook_attempts_max
+        delivery = self._delivery(webhook, entry[1].id, _type(entry), attempt, outcome, given_up)
+        if outcome.delivered or given_up:
+            since = None if outcome.delivered else webhook.failing_since
+            went_on = msgspec.structs.replace(webhook, attempts=0, failing_since=since)
+
+            def keep() -> None:
+                self._endpoints.note(delivery)
+                if went_on != webhook:
+                    self._put(went_on, secrets)
+
+            return keep
+        self._endpoints.note(delivery)
+        since = webhook.failing_since or self._clock()
+        webhook = msgspec.structs.replace(webhook, attempts=attempt, failing_since=since)
+        self._put(webhook, secrets)
+        if outcome.gone:
+            self._disable(webhook, "it answered 410: gone for good")
+        elif self._clock() - since > webhook_failing_seconds_max * _SECONDS:
+            self._disable(webhook, f"nothing was delivered for {webhook_failing_seconds_max // 86_400} days")
+        raise Stalled(outcome.error, delay_seconds(attempt, random(), outcome.retry_after_seconds))
+
+    def _disable(self, webhook: Webhook, reason: str) -> Webhook:
+        self._publish(webhook.hotel or ALL_HOTELS, WebhookDisabled(webhook.id, webhook.url, reason))
+        webhook = msgspec.structs.replace(webhook, disabled_at=self._clock(), disabled_reason=reason)
+        self._put(webhook, self._webhooks[webhook.id][1])
+        self._places[webhook.id].pause(True)
+        logger.warning("webhook %s to %s is disabled: %s", webhook.id, webhook.url, reason)
+        return webhook
+
+    async def _try_once(self, webhook: Webhook, event: str, type_name: str, body: bytes) -> Delivery:
+        outcome = await self._post(webhook, event, body)
+        return self._endpoints.note(self._delivery(webhook, event, type_name, 1, outcome, given_up=False))
+
+    async def _post(self, webhook: Webhook, event: str, body: bytes) -> Outcome:
+        at = self._clock()
+        _, secrets = self._webhooks[webhook.id]
+        valid = [one.secret for one in secrets if one.until is None or one.until > at]
+        async with self._slots:
+            return await self._poster.post(webhook.url, valid, event, at // _SECONDS, body)
+
+    def _delivery(
+        self, webhook: Webhook, event: str, type_name: str, attempt: int, outcome: Outcome, given_up: bool
+    ) -> Delivery:
+        return Delivery(
+            webhook=webhook.id, event=event, type=type_name, at=self._clock(), attempt=attempt, status=outcome.status,
+            error=outcome.error, milliseconds=round(outcome.seconds * 1_000), excerpt=outcome.excerpt,
+            given_up=given_up,
+        )  # fmt: skip
+
+
+def _name(webhook: Webhook) -> str:
+    """Under which name it subscribes."""
+    return f"webhook-{webhook.id}"
+
+
+def _type(entry: LogEntry) -> str:
+    return wire.event_type(entry[1].event)

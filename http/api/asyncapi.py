@@ -1,0 +1,91 @@
+"""The AsyncAPI 3.0 document of all events, made from the events themselves: it cannot say anything else than is sent.
+
+A message of a broker is a CloudEvent (`protocol.cloud_event`) whose `data` has the schema of its type and version.
+"""
+
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+from innkeeper.protocol.codec import wire
+from innkeeper.protocol.codec.cloud_event import CloudEvent
+from innkeeper.protocol.reservations.events import Event
+
+Schema = dict[str, Any]
+
+_SCHEMAS = "#/components/schemas/{name}"
+_EXCHANGE = _TOPIC = "innkeeper.events"
+_MEDIA = "application/cloudevents+json"
+
+
+def document() -> Schema:
+    """The whole document. A message, and the schema of its event, stand in `components` as `BookingConfirmedV1`."""
+    kinds = {f"{kind.__name__}V{kind.version}": kind for kind in wire.ALL_EVENTS}
+    (_, *found), components = msgspec.json.schema_components([CloudEvent, *kinds.values()], ref_template=_SCHEMAS)
+    for name, reference in zip(kinds, found, strict=True):
+        components[name] = components.pop(reference["$ref"].rpartition("/")[2])
+    messages = {name: _message(name, kind) for name, kind in kinds.items()}
+    return {
+        "asyncapi": "3.0.0",
+        "id": "urn:innkeeper",
+        "info": {
+            "title": "Innkeeper",
+            "version": version("innkeeper"),
+            "description": "Every event, in its hotel's order and at least once: an event always has the same id.",
+        },
+        "defaultContentType": _MEDIA,
+        "channels": {"rabbitmq": _rabbitmq(messages), "kafka": _kafka(messages)},
+        "operations": {
+            "publishToRabbitmq": _sends("rabbitmq", messages),
+            "publishToKafka": _sends("kafka", messages),
+        },
+        "components": {"messages": messages, "schemas": components},
+    }
+
+
+def _message(name: str, kind: type[Event]) -> Schema:
+    type_name = wire.type_name(kind)
+    data = {"$ref": _SCHEMAS.format(name=name)}
+    own = {"type": "object", "properties": {"type": {"const": type_name}, "data": data}}
+    return {
+        "name": type_name,
+        "title": type_name,
+        "summary": " ".join((kind.__doc__ or "").split()),
+        "contentType": _MEDIA,
+        "payload": {"allOf": [{"$ref": _SCHEMAS.format(name="CloudEvent")}, own]},
+    }
+
+
+def _rabbitmq(messages: Schema) -> Schema:
+    exchange = {"name": _EXCHANGE, "type": "topic", "durable": True, "autoDelete": False}
+    return {
+        "address": "{hotel}.{type}",
+        "description": "The routing keys of a durable topic exchange. Messages are persistent, with the event's id.",
+        "parameters": {
+            "hotel": {"description": "The hotel's id, or _all for what is of none."},
+            "type": {"description": "The type of the event, such as innkeeper.booking.confirmed.v1."},
+        },
+        "messages": _references(messages),
+        "bindings": {"amqp": {"is": "routingKey", "exchange": exchange}},
+    }
+
+
+def _kafka(messages: Schema) -> Schema:
+    return {
+        "address": _TOPIC,
+        "description": "One topic. The key of a message is the hotel's id, so that a hotel's events have an order.",
+        "messages": _references(messages),
+        "bindings": {"kafka": {"topic": _TOPIC}},
+    }
+
+
+def _references(messages: Schema) -> Schema:
+    return {name: {"$ref": f"#/components/messages/{name}"} for name in messages}
+
+
+def _sends(channel: str, messages: Schema) -> Schema:
+    return {
+        "action": "send",
+        "channel": {"$ref": f"#/channels/{channel}"},
+        "messages": [{"$ref": f"#/channels/{channel}/messages/{name}"} for name in messages],
+    }

@@ -1,0 +1,48 @@
+"""Parse → ask → render, for notifications: how a hotel writes to its guests."""
+
+import msgspec
+from aiohttp import web
+from innkeeper.http.api.parsing import body_of
+from innkeeper.http.api.rendering import json_response
+from innkeeper.http.api.reservations import DESK
+from innkeeper.http.api.subscribers import ask
+from innkeeper.protocol.messages.refusals import Refused, Unavailable
+from innkeeper.protocol.notifications.terms import (
+    ChangeNotificationTerms,
+    NotificationTerms,
+    NotificationTermsReply,
+    ShowNotificationTerms,
+)
+from innkeeper.protocol.ports.subscriptions import AwaitSubscriber, SubscribersReply
+
+
+class NotificationTermsResource(msgspec.Struct, frozen=True):
+    """How a hotel writes to its guests."""
+
+    language: str
+    reminder_days: int
+    reminder_at: str
+
+
+_terms = msgspec.json.Decoder(NotificationTerms)
+
+
+async def show_notification_terms(request: web.Request) -> web.Response:
+    """GET /v1/hotels/{hotel}/notifications"""
+    return await _answer(request, ShowNotificationTerms(request.match_info["hotel"]))
+
+
+async def change_notification_terms(request: web.Request) -> web.Response:
+    """PUT /v1/hotels/{hotel}/notifications"""
+    terms = await body_of(request, _terms)
+    return await _answer(request, ChangeNotificationTerms(request.match_info["hotel"], terms))
+
+
+async def _answer(request: web.Request, message: ShowNotificationTerms | ChangeNotificationTerms) -> web.Response:
+    """Ask notifications, once it has heard of all that was acknowledged before this request."""
+    ends = await request.app[DESK].positions(message.hotel)
+    (state,) = (await ask(request, AwaitSubscriber("notifications", ends), SubscribersReply)).subscribers
+    if any(state.positions[log] < end for log, end in ends.items()):
+        raise Refused(Unavailable("notifications has not heard of everything yet"))
+    terms = (await ask(request, message, NotificationTermsReply)).terms
+    return json_response(NotificationTermsResource(terms.language, terms.reminder_days, terms.reminder_at))

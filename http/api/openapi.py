@@ -1,0 +1,132 @@
+"""The OpenAPI 3.1 document, made from the table of routes and the forms of what goes in and out: it cannot say anything
+else than the code does."""
+
+import re
+from collections.abc import Iterable, Iterator
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+from innkeeper.http.api.parsing import ACTION_FIELDS
+from innkeeper.http.api.reservations import act_on_booking
+from innkeeper.http.api.resources import BookingResource, Problem
+from innkeeper.http.api.routes import OPERATIONS, Operation
+from innkeeper.protocol.values import limits
+
+Schema = dict[str, Any]
+
+_SCHEMAS = "#/components/schemas/{name}"
+_TEXT = {"type": "string"}
+_HEADERS = {
+    "Idempotency-Key": (
+        "The same key gives the same answer, however often it is sent.",
+        {"type": "string", "minLength": 1, "maxLength": limits.idempotency_key_characters_max},
+    ),
+    "If-Match": ("The version that was seen, as its ETag; another one is refused with 412.", _TEXT),
+    "Last-Event-ID": ("The last event that was heard; the stream goes on behind it.", _TEXT),
+}
+
+
+def document() -> Schema:
+    """The whole document."""
+    operations = list(_with_actions(OPERATIONS))
+    forms = {form for each in operations for form in (each.answer, each.body) if _is_form(form)}
+    ordered = sorted(forms, key=str)
+    found, components = msgspec.json.schema_components([*ordered, Problem], ref_template=_SCHEMAS)
+    schemas = dict(zip([*ordered, Problem], found, strict=True))
+    paths: dict[str, Schema] = {}
+    for each in operations:
+        paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Innkeeper", "version": version("innkeeper")},
+        "paths": paths,
+        "security": [{}, {"bearer": []}, {"basic": []}],
+        "components": {
+            "schemas": components,
+            "securitySchemes": {name: {"type": "http", "scheme": name} for name in ("bearer", "basic")},
+        },
+    }
+
+
+def _with_actions(operations: Iterable[Operation]) -> Iterator[Operation]:
+    """The operations, with one for each action on a booking in the place of the one for all."""
+    for each in operations:
+        if "{action}" not in each.path:
+            yield each
+            continue
+        for action, (kind, fields) in ACTION_FIELDS.items():
+            meaning = (kind.__doc__ or "").strip()
+            yield each._replace(path=each.path.replace("{action}", action), summary=meaning, body=fields)
+
+
+def _operation(each: Operation, schemas: dict[Any, Schema]) -> Schema:
+    media, schema = ("application/json", schemas[each.answer]) if _is_form(each.answer) else (each.answer, {})
+    answer: Schema = {"description": each.summary, "content": {media: {"schema": schema}}}
+    if each.answer is BookingResource:
+        answer["headers"] = {"ETag": {"schema": _TEXT, "description": "The version of the booking."}}
+    problem = {"content": {"application/problem+json": {"schema": schemas[Problem]}}}
+    described: Schema = {
+        "operationId": _operation_id(each),
+        "summary": each.summary,
+        "parameters": [*_path_parameters(each), *_query_parameters(each), *_header_parameters(each)],
+        "responses": {
+            str(each.status): answer,
+            **{status: {**problem, "description": text} for status, text in _refusals(each)},
+            "default": {**problem, "description": "What went wrong"},
+        },
+    }
+    if each.body is not None:
+        required = any(field.required for field in msgspec.structs.fields(each.body))
+        content = {"application/json": {"schema": schemas[each.body]}}
+        described["requestBody"] = {"required": required, "content": content}
+    return described
+
+
+def _refusals(each: Operation) -> Iterator[tuple[str, str]]:
+    """What is refused before the operation (`origin_check`)."""
+    if each.path.startswith("/health/"):
+        return
+    yield "403", "`cross_origin`: a page of another origin asked for it"
+    if each.method != "GET":
+        yield "415", "`unsupported_media_type`: the body is not JSON"
+    yield "421", "`unknown_host`: the server is not known under the host that was asked (`--host-name`)"
+
+
+def _operation_id(each: Operation) -> str:
+    name = each.handler.__name__
+    return name if each.handler is not act_on_booking else each.path.rpartition("/")[2].replace("-", "_")
+
+
+def _path_parameters(each: Operation) -> Iterator[Schema]:
+    for name in re.findall(r"{(\w+)}", each.path):
+        yield {"name": name, "in": "path", "required": True, "schema": _TEXT}
+
+
+def _query_parameters(each: Operation) -> Iterator[Schema]:
+    if each.query is None:
+        return
+    (_,), components = msgspec.json.schema_components([each.query], ref_template=_SCHEMAS)
+    form = components[each.query.__name__]
+    for name, schema in form["properties"].items():
+        shown = next((one for one in schema.get("anyOf", ()) if one != {"type": "null"}), schema)
+        if "$ref" in shown:
+            shown = components[shown["$ref"].rpartition("/")[2]]
+        yield {"name": name, "in": "query", "required": name in form.get("required", ()), "schema": shown}
+
+
+def _header_parameters(each: Operation) -> Iterator[Schema]:
+    names = []
+    if each.method == "POST" and each.path.startswith("/v1/hotels"):
+        names.append("Idempotency-Key")
+    if each.answer is BookingResource and "{booking}" in each.path and each.method != "GET":
+        names.append("If-Match")
+    if each.answer == "text/event-stream":
+        names.append("Last-Event-ID")
+    for name in names:
+        description, schema = _HEADERS[name]
+        yield {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
+
+
+def _is_form(answer: Any) -> bool:
+    return answer is not None and not isinstance(answer, str)

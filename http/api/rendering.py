@@ -1,0 +1,140 @@
+"""From replies to resources, and to JSON."""
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+from innkeeper.http.api.resources import (
+    Amount,
+    AuditResource,
+    AvailabilityResource,
+    BookingResource,
+    ChartBooking,
+    ChartGuest,
+    ChartRoom,
+    DeadLetterResource,
+    GuestResource,
+    HotelResource,
+    Listing,
+    NightLeft,
+    NightPrice,
+    Price,
+    RoomTypeResource,
+    SubscriberResource,
+    TapeChart,
+    TypeLeft,
+)
+from innkeeper.protocol.ports.subscriptions import DeadLetter, SubscriberState
+from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.hotel import Hotel, RoomType
+from innkeeper.protocol.reservations.replies import AuditReply, AvailabilityReply, TypeAvailability
+from innkeeper.protocol.values.instants import instant
+from innkeeper.protocol.values.money import render
+
+T = TypeVar("T")
+
+_encode = msgspec.json.Encoder().encode
+
+
+_JSON = {"Content-Type": "application/json"}
+_DAY = timedelta(days=1)
+
+
+def booking_resource(booking: Booking) -> BookingResource:
+    """A booking as a client sees it."""
+    arrival, currency = booking.arrival, booking.currency
+    nights = (booking.departure - arrival).days
+    amount = render(booking.rate, currency)
+    guest = booking.guest
+    created_at = instant(booking.created_at)
+    changed_at = created_at if booking.changed_at == booking.created_at else instant(booking.changed_at)
+    return BookingResource(
+        booking.id, booking.locator, booking.hotel, booking.status, booking.room_type, booking.room, booking.pinned,
+        arrival, booking.departure, nights, booking.adults, booking.children,
+        GuestResource(booking.guest_id, guest.name, guest.email, guest.phone),
+        Price(
+            render(booking.rate * nights, currency), currency,
+            [NightPrice(arrival + _DAY * night, amount) for night in range(nights)],
+        ),
+        Amount(render(booking.fee, currency), currency) if booking.fee else None,
+        guest.notes, booking.source, booking.group,
+        None if booking.expires_at is None else instant(booking.expires_at), booking.reminder_on,
+        created_at, booking.created_by, changed_at, booking.changed_by,
+        booking.version,
+    )  # fmt: skip
+
+
+def hotel_resource(hotel: Hotel) -> HotelResource:
+    """A hotel as a client sees it."""
+    return HotelResource(
+        hotel.id, hotel.name, hotel.timezone, hotel.currency, hotel.check_in, hotel.check_out, hotel.night_audit,
+        hotel.cancellation, hotel.business_date,
+        [_room_type(kind, hotel.currency) for kind in hotel.room_types],
+    )  # fmt: skip
+
+
+def _room_type(kind: RoomType, currency: str) -> RoomTypeResource:
+    return RoomTypeResource(
+        kind.code, kind.name, kind.max_guests, Amount(render(kind.rate, currency), currency), kind.rooms
+    )
+
+
+def availability(reply: AvailabilityReply) -> AvailabilityResource:
+    """Rooms left per type."""
+    dates = [reply.arrival + _DAY * night for night in range((reply.departure - reply.arrival).days)]
+    return AvailabilityResource(
+        reply.hotel, reply.arrival, reply.departure, [_type_left(left, reply.currency, dates) for left in reply.types]
+    )
+
+
+def _type_left(left: TypeAvailability, currency: str, dates: list[date]) -> TypeLeft:
+    kind = left.room_type
+    nights = list(map(NightLeft, dates, left.nights))
+    return TypeLeft(
+        kind.code, kind.name, kind.max_guests, Amount(render(kind.rate, currency), currency), left.rooms, nights
+    )
+
+
+def audit(reply: AuditReply) -> AuditResource:
+    """What a night audit settled."""
+    return AuditResource(reply.hotel, reply.business_date, reply.no_shows, reply.checked_out, reply.holds_expired)
+
+
+def subscriber(state: SubscriberState) -> SubscriberResource:
+    """Who listens."""
+    return SubscriberResource(
+        state.name, state.types, state.positions, state.lag, state.paused, state.parked, state.stalled or None
+    )
+
+
+def dead_letter(letter: DeadLetter) -> DeadLetterResource:
+    """What could not be taken in."""
+    return DeadLetterResource(
+        letter.subscriber, letter.event, letter.type, letter.hotel, letter.reason, letter.trace, letter.attempts,
+        instant(letter.since), None if letter.retry_at is None else instant(letter.retry_at),
+    )  # fmt: skip
+
+
+def tape_chart(hotel: Hotel, bookings: Iterable[Booking], start: date, end: date) -> TapeChart:
+    """The rooms and nights of a hotel, and who has them."""
+    rooms = [ChartRoom(room, kind.code) for kind in hotel.room_types for room in kind.rooms]
+    bars = [
+        ChartBooking(
+            booking.id, booking.locator, booking.status, booking.room, booking.room_type, booking.arrival,
+            booking.departure, booking.pinned, booking.adults, booking.children, ChartGuest(booking.guest.name),
+        )
+        for booking in bookings
+    ]  # fmt: skip
+    return TapeChart(hotel.id, hotel.business_date, start, end, rooms, bars)
+
+
+def page(entries: Iterable[T], next_cursor: str | None) -> Listing[T]:
+    """A part of a list."""
+    return Listing(list(entries), next_cursor)
+
+
+def json_response(body: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """A JSON response."""
+    return web.Response(body=_encode(body), status=status, headers={**_JSON, **(headers or {})})

@@ -1,0 +1,327 @@
+"""Parse → ask → render: one function per route."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+from innkeeper.http.api import rendering
+from innkeeper.http.api.parsing import (
+    AuditRequest,
+    AvailabilityQuestion,
+    BookingFilter,
+    LogPosition,
+    Page,
+    StreamQuestion,
+    Window,
+    action_of,
+    body_of,
+    idempotency_key,
+    if_version,
+    query_of,
+    resume_after,
+    slug_of,
+)
+from innkeeper.http.api.rendering import json_response
+from innkeeper.http.api.resources import Health
+from innkeeper.http.keys import BY
+from innkeeper.http.live_stream import LiveStream, Wish
+from innkeeper.http.problems import METRICS, NOT_FOR_OTHER_ORIGINS, REQUEST_ID, refusal_response
+from innkeeper.protocol.codec.cloud_event import cloud_event
+from innkeeper.protocol.messages.refusals import NotAllowed, NotFound, Refusal, Refused, Unavailable, invalid
+from innkeeper.protocol.ports.message_bus import Envelope, MessageBus, Result
+from innkeeper.protocol.ports.subscriptions import EventLog, Positions
+from innkeeper.protocol.ports.views import BadCursor, BookingSearch, Views
+from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.commands import (
+    ActionCommand,
+    Book,
+    BookingChange,
+    BookingRequest,
+    Change,
+    Command,
+    HotelPlan,
+    OpenHotel,
+    RollBusinessDate,
+)
+from innkeeper.protocol.reservations.queries import DescribeHotel, FindAvailability, FindBooking, Query
+from innkeeper.protocol.reservations.replies import AuditReply, AvailabilityReply, BookingReply, HotelReply, Reply
+from innkeeper.protocol.values import limits
+from innkeeper.protocol.values.contexts import RESERVATIONS, context_of, partition_of, reservations_logs
+from innkeeper.protocol.values.stay import check_stay
+from prometheus_client import CONTENT_TYPE_LATEST
+
+DESK: web.AppKey[MessageBus] = web.AppKey("desk")
+VIEWS: web.AppKey[Views] = web.AppKey("views")
+DESKS: web.AppKey[Mapping[str, MessageBus]] = web.AppKey("desks")
+LOGS: web.AppKey[Mapping[str, EventLog]] = web.AppKey("logs")
+STREAM: web.AppKey[LiveStream] = web.AppKey("stream")
+OPENAPI: web.AppKey[dict[str, Any]] = web.AppKey("openapi")
+ASYNCAPI: web.AppKey[dict[str, Any]] = web.AppKey("asyncapi")
+PAGES = Path(__file__).parents[1] / "pages"
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Reply)
+
+_hotel_plan = msgspec.json.Decoder(HotelPlan)
+_booking_request = msgspec.json.Decoder(BookingRequest)
+_booking_change = msgspec.json.Decoder(BookingChange)
+_audit_request = msgspec.json.Decoder(AuditRequest)
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-cache",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+_PAGE_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}  # the same on every machine
+_PARTS = frozenset(part.name for part in PAGES.iterdir())
+_REPLAYED = {"Idempotent-Replayed": "true"}
+
+
+async def ask(
+    request: web.Request, message: Command | Query, kind: type[R], context: str = RESERVATIONS
+) -> tuple[R, dict[str, str]]:
+    """Ask the desk of a context; the reply, and the headers that go with it. Raises `Refused`."""
+    by = request[BY]
+    key = idempotency_key(request, by) if request.method == "POST" else None
+    asked = Envelope(message, key, request[REQUEST_ID], by, if_version(request))
+    answer: Result = await request.app[DESKS][context].ask(asked)
+    headers = dict(_REPLAYED) if answer.replayed else {}
+    if isinstance(answer.answer, Refusal):
+        raise RefusedAnswer(answer.answer, headers)
+    assert isinstance(answer.answer, kind)
+    return answer.answer, headers
+
+
+class RefusedAnswer(Refused):
+    """A refusal by the desk, with the headers that go with it."""
+
+    def __init__(self, refusal: Refusal, headers: dict[str, str]) -> None:
+        super().__init__(refusal)
+        self.headers = headers
+
+
+async def view(request: web.Request, hotel: str | None, read: Callable[[Views, Positions], T]) -> T:
+    """Read from the views of a hotel, or of all, as of everything acknowledged before this request."""
+    positions = await request.app[DESK].positions(hotel)
+    try:
+        return await asyncio.to_thread(read, request.app[VIEWS], positions)
+    except BadCursor:
+        raise invalid("cursor", "unknown", "this cursor was not given out by this list") from None
+
+
+async def open_hotel(request: web.Request) -> web.Response:
+    """POST /v1/hotels"""
+    plan = await body_of(request, _hotel_plan)
+    hotel = plan.id or slug_of(plan.name)
+    reply, headers = await ask(request, OpenHotel(hotel, plan), HotelReply)
+    return json_response(rendering.hotel_resource(reply.hotel), 201, {**headers, "Location": f"/v1/hotels/{hotel}"})
+
+
+async def list_hotels(request: web.Request) -> web.Response:
+    """GET /v1/hotels"""
+    asked = query_of(request, Page)
+    hotels, cursor = await view(request, None, lambda views, ends: views.hotels(ends, asked.limit, asked.cursor))
+    return json_response(rendering.page(map(rendering.hotel_resource, hotels), cursor))
+
+
+async def show_hotel(request: web.Request) -> web.Response:
+    """GET /v1/hotels/{hotel}"""
+    reply, _ = await ask(request, DescribeHotel(request.match_info["hotel"]), HotelReply)
+    return json_response(rendering.hotel_resource(reply.hotel))
+
+
+async def show_availability(request: web.Request) -> web.Response:
+    """GET /v1/hotels/{hotel}/availability"""
+    asked = query_of(request, AvailabilityQuestion)
+    question = FindAvailability(request.match_info["hotel"], asked.arrival, asked.departure, asked.guests)
+    reply, _ = await ask(request, question, AvailabilityReply)
+    return json_response(rendering.availability(reply))
+
+
+async def book(request: web.Request) -> web.Response:
+    """POST /v1/hotels/{hotel}/bookings"""
+    hotel = request.match_info["hotel"]
+    wanted = await body_of(request, _booking_request)
+    reply, headers = await ask(request, Book(hotel, wanted), BookingReply)
+    booking = reply.booking
+    headers["Location"] = f"/v1/hotels/{hotel}/bookings/{booking.id}"
+    headers["ETag"] = f'"{booking.version}"'
+    return json_response(rendering.booking_resource(booking), 201, headers)
+
+
+async def list_bookings(request: web.Request) -> web.Response:
+    """GET /v1/hotels/{hotel}/bookings"""
+    asked = query_of(request, BookingFilter)
+    hotel = request.match_info["hotel"]
+    await ask(request, DescribeHotel(hotel), HotelReply)
+    search = BookingSearch(
+        hotel, asked.status, asked.room_type, asked.room, asked.arrival_from, asked.arrival_to, asked.q
+    )
+    found = await view(
+        request, search.hotel, lambda views, ends: views.bookings(ends, search, asked.limit, asked.cursor)
+    )
+    return json_response(rendering.page(map(rendering.booking_resource, found.bookings), found.cursor))
+
+
+async def show_booking(request: web.Request) -> web.Response:
+    """GET /v1/hotels/{hotel}/bookings/{booking}"""
+    hotel, booking = request.match_info["hotel"], request.match_info["booking"]
+    try:
+        reply, _ = await ask(request, FindBooking(hotel, booking), BookingReply)
+        found = reply.booking
+    except Refused as refused:
+        known = await _forgotten(request, hotel, booking, refused)
+        if known is None:
+            raise
+        found = known
+    return json_response(rendering.booking_resource(found), headers={"ETag": f'"{found.version}"'})
+
+
+async def _forgotten(request: web.Request, hotel: str, booking: str, refused: Refused) -> Booking | None:
+    """A booking that the hotel has put out of its mind, because nothing can change it any more."""
+    if not isinstance(refused.refusal, NotFound) or refused.refusal.kind != "booking":
+        return None
+    return await view(request, hotel, lambda views, ends: views.booking(ends, hotel, booking))
+
+
+async def _act(request: web.Request, command: ActionCommand) -> web.Response:
+    try:
+        reply, headers = await ask(request, command, BookingReply)
+    except RefusedAnswer as refused:
+        if await _forgotten(request, command.hotel, command.booking, refused) is None:
+            raise
+        over = NotAllowed(command.action, "the stay is over; nothing can change it any more", ())
+        return refusal_response(request, over, refused.headers)
+    headers["ETag"] = f'"{reply.booking.version}"'
+    return json_response(rendering.booking_resource(reply.booking), headers=headers)
+
+
+async def change_booking(request: web.Request) -> web.Response:
+    """PATCH /v1/hotels/{hotel}/bookings/{booking}"""
+    change = await body_of(request, _booking_change)
+    return await _act(request, Change(request.match_info["hotel"], request.match_info["booking"], change))
+
+
+async def act_on_booking(request: web.Request) -> web.Response:
+    """POST /v1/hotels/{hotel}/bookings/{booking}/actions/{action}"""
+    return await _act(request, await action_of(request))
+
+
+async def show_history(request: web.Request) -> web.Response:
+    """GET /v1/hotels/{hotel}/bookings/{booking}/history"""
+    hotel, booking = request.match_info["hotel"], request.match_info["booking"]
+    records = await view(request, hotel, lambda views, ends: views.history(ends, hotel, booking))
+    if not records:
+        raise Refused(NotFound("booking", booking))
+    return json_response(rendering.page(map(cloud_event, records), None))
+
+
+async def show_tape_chart(request: web.Request) -> web.Response:
+    """GET /v1/hotels/{hotel}/tape-chart"""
+    hotel, window = request.match_info["hotel"], query_of(request, Window)
+    check_stay(window.from_, window.to, limits.tape_chart_nights_max, ("from", "to"))
+    chart = await view(request, hotel, lambda views, ends: views.chart(ends, hotel, window.from_, window.to))
+    if chart is None:
+        raise Refused(NotFound("hotel", hotel))
+    return json_response(rendering.tape_chart(*chart, window.from_, window.to))
+
+
+async def audit_night(request: web.Request) -> web.Response:
+    """POST /v1/hotels/{hotel}/night-audit"""
+    wanted = await body_of(request, _audit_request)
+    reply, headers = await ask(request, RollBusinessDate(request.match_info["hotel"], wanted.to), AuditReply)
+    return json_response(rendering.audit(reply), headers=headers)
+
+
+def log_of(request: web.Request, name: str) -> EventLog:
+    """The log of this name."""
+    logs = request.app[LOGS]
+    if name not in logs:
+        raise invalid("log", "one_of", f"{name!r} is not one of the logs, which are {', '.join(logs)}; say which")
+    return logs[name]
+
+
+def _log_of_hotel(request: web.Request, name: str, hotel: str) -> str:
+    """The log of reservations in which this hotel's events stand, where there are several."""
+    if name != RESERVATIONS:
+        return name
+    partitions = sum(context_of(log) == RESERVATIONS for log in request.app[LOGS])
+    return reservations_logs(partitions)[partition_of(hotel, partitions)]
+
+
+async def list_events(request: web.Request) -> web.Response:
+    """GET /v1/events"""
+    asked = query_of(request, LogPosition)
+    after, name = asked.after if asked.cursor is None else asked.cursor, asked.log
+    if asked.hotel is not None:
+        await ask(request, DescribeHotel(asked.hotel), HotelReply)
+        name = _log_of_hotel(request, name, asked.hotel)
+    records = await asyncio.to_thread(log_of(request, name).read, after, asked.limit, asked.hotel)
+    cursor = str(records[-1][0]) if len(records) == asked.limit else None
+    return json_response(rendering.page(map(cloud_event, records), cursor))
+
+
+async def stream_events(request: web.Request) -> web.StreamResponse:
+    """GET /v1/events/stream"""
+    asked = query_of(request, StreamQuestion)
+    after = resume_after(request, asked, request.app[STREAM].positions)
+    wish = Wish(asked.hotel, asked.types())
+    if asked.hotel is not None:
+        await ask(request, DescribeHotel(asked.hotel), HotelReply)
+    headers = {"X-Request-ID": request[REQUEST_ID], **NOT_FOR_OTHER_ORIGINS}
+    return await request.app[STREAM].serve(request, wish, after, headers)
+
+
+async def show_live(_: web.Request) -> web.Response:
+    """GET /health/live"""
+    return json_response(Health("live"))
+
+
+async def show_ready(request: web.Request) -> web.Response:
+    """GET /health/ready"""
+    if not request.app[DESK].ready:
+        raise Refused(Unavailable("the partition is not running"))
+    return json_response(Health("ready"))
+
+
+async def show_metrics(request: web.Request) -> web.Response:
+    """GET /metrics"""
+    body = await request.app[METRICS].render()
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def show_openapi(request: web.Request) -> web.Response:
+    """GET /openapi.json"""
+    return json_response(request.app[OPENAPI])
+
+
+async def show_asyncapi(request: web.Request) -> web.Response:
+    """GET /asyncapi.json"""
+    return json_response(request.app[ASYNCAPI])
+
+
+async def show_docs(_: web.Request) -> web.FileResponse:
+    """GET /docs"""
+    return _page("docs.html")
+
+
+async def show_page_part(request: web.Request) -> web.FileResponse:
+    """What the pages are made of."""
+    part = request.match_info["part"]
+    if part not in _PARTS:
+        raise web.HTTPNotFound
+    return _page(part)
+
+
+async def show_front_desk(_: web.Request) -> web.FileResponse:
+    """GET /"""
+    return _page("front_desk.html")
+
+
+def _page(part: str) -> web.FileResponse:
+    kind = _PAGE_TYPES[Path(part).suffix]
+    return web.FileResponse(PAGES / part, headers={**PAGE_HEADERS, "Content-Type": f"{kind}; charset=utf-8"})

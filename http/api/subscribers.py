@@ -1,0 +1,84 @@
+"""Parse → ask → render, for those who listen: one function per route of subscribers and dead letters."""
+
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+from innkeeper.http.api import rendering
+from innkeeper.http.api.parsing import body_of
+from innkeeper.http.api.rendering import json_response
+from innkeeper.protocol.ports.message_bus import Services
+from innkeeper.protocol.ports.subscriptions import (
+    DeadLettersReply,
+    ListDeadLetters,
+    ListSubscribers,
+    PauseSubscriber,
+    Redrive,
+    SubscribersReply,
+)
+from innkeeper.protocol.reservations.replies import Reply
+from innkeeper.protocol.values.contexts import ServiceMessage
+
+SERVICES: web.AppKey[Services] = web.AppKey("services")
+
+R = TypeVar("R", bound=Reply)
+
+
+class NoFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """There is nothing more to say."""
+
+
+no_fields = msgspec.json.Decoder(NoFields)
+
+
+async def ask(request: web.Request, message: ServiceMessage, kind: type[R]) -> R:
+    """Ask the services. Raises `Refused`."""
+    reply = await request.app[SERVICES].ask(message)
+    assert isinstance(reply, kind)
+    return reply
+
+
+async def list_subscribers(request: web.Request) -> web.Response:
+    """GET /v1/subscribers"""
+    reply = await ask(request, ListSubscribers(), SubscribersReply)
+    return json_response(rendering.page(map(rendering.subscriber, reply.subscribers), None))
+
+
+async def pause_subscriber(request: web.Request) -> web.Response:
+    """POST /v1/subscribers/{subscriber}/actions/pause"""
+    return await _pause(request, paused=True)
+
+
+async def resume_subscriber(request: web.Request) -> web.Response:
+    """POST /v1/subscribers/{subscriber}/actions/resume"""
+    return await _pause(request, paused=False)
+
+
+async def _pause(request: web.Request, paused: bool) -> web.Response:
+    await body_of(request, no_fields)
+    message = PauseSubscriber(request.match_info["subscriber"], paused)
+    (state,) = (await ask(request, message, SubscribersReply)).subscribers
+    return json_response(rendering.subscriber(state))
+
+
+async def list_dead_letters(request: web.Request) -> web.Response:
+    """GET /v1/dead-letters"""
+    reply = await ask(request, ListDeadLetters(), DeadLettersReply)
+    return json_response(rendering.page(map(rendering.dead_letter, reply.dead_letters), None))
+
+
+async def redrive_dead_letter(request: web.Request) -> web.Response:
+    """POST /v1/dead-letters/{subscriber}/{event}/actions/redrive"""
+    return await _redrive(request, drop=False)
+
+
+async def drop_dead_letter(request: web.Request) -> web.Response:
+    """POST /v1/dead-letters/{subscriber}/{event}/actions/drop"""
+    return await _redrive(request, drop=True)
+
+
+async def _redrive(request: web.Request, drop: bool) -> web.Response:
+    await body_of(request, no_fields)
+    message = Redrive(request.match_info["subscriber"], request.match_info["event"], drop)
+    (letter,) = (await ask(request, message, DeadLettersReply)).dead_letters
+    return json_response(rendering.dead_letter(letter))

@@ -1,0 +1,89 @@
+"""Parse → ask → render, for the waitlist: who waits for a stay that is sold out."""
+
+from datetime import date, datetime
+
+import msgspec
+from aiohttp import web
+from innkeeper.http.api.parsing import Page, body_of, query_of
+from innkeeper.http.api.rendering import json_response, page
+from innkeeper.http.api.reservations import ask, show_booking
+from innkeeper.protocol.messages.refusals import invalid
+from innkeeper.protocol.reservations.booking import Contact
+from innkeeper.protocol.reservations.commands import JoinWaitlist, LeaveWaitlist
+from innkeeper.protocol.reservations.queries import ListWaitlist
+from innkeeper.protocol.reservations.replies import WaitlistReply
+from innkeeper.protocol.reservations.waitlist import WaitlistEntry, WaitlistRequest
+from innkeeper.protocol.values.instants import instant
+
+
+class WaitlistResource(msgspec.Struct, frozen=True):
+    """A guest who waits for a stay. Once it is offered, a booking that is held has its id."""
+
+    id: str
+    hotel: str
+    room_type: str
+    arrival: date
+    departure: date
+    adults: int
+    children: tuple[int, ...]
+    guest: Contact
+    notes: str
+    source: str
+    joined_at: datetime
+    joined_by: str
+
+
+_request = msgspec.json.Decoder(WaitlistRequest)
+
+
+async def join_waitlist(request: web.Request) -> web.Response:
+    """POST /v1/hotels/{hotel}/waitlist"""
+    hotel = request.match_info["hotel"]
+    reply, headers = await ask(request, JoinWaitlist(hotel, await body_of(request, _request)), WaitlistReply)
+    entry = _entry(hotel, reply.entries[0])
+    return json_response(entry, 201, {**headers, "Location": f"/v1/hotels/{hotel}/waitlist/{entry.id}"})
+
+
+async def list_waitlist(request: web.Request) -> web.Response:
+    """GET /v1/hotels/{hotel}/waitlist"""
+    asked = query_of(request, Page)
+    hotel, entries = await _waiting(request)
+    start = 0
+    if asked.cursor is not None:  # the number of entries ahead: who leaves meanwhile moves the others up
+        if not asked.cursor.isascii() or not asked.cursor.isdigit() or len(asked.cursor) > 9:
+            raise invalid("cursor", "unknown", "this cursor was not given out by this list")
+        start = int(asked.cursor)
+    end = start + asked.limit
+    return json_response(
+        page([_entry(hotel, entry) for entry in entries[start:end]], str(end) if end < len(entries) else None)
+    )
+
+
+async def show_entry(request: web.Request) -> web.Response:
+    """GET /v1/hotels/{hotel}/waitlist/{booking}"""
+    hotel, entries = await _waiting(request)
+    for entry in entries:
+        if entry.id == request.match_info["booking"]:
+            return json_response(_entry(hotel, entry))
+    await show_booking(request)
+    raise web.HTTPSeeOther(f"/v1/hotels/{hotel}/bookings/{request.match_info['booking']}")
+
+
+async def leave_waitlist(request: web.Request) -> web.Response:
+    """DELETE /v1/hotels/{hotel}/waitlist/{booking}"""
+    hotel = request.match_info["hotel"]
+    reply, _ = await ask(request, LeaveWaitlist(hotel, request.match_info["booking"]), WaitlistReply)
+    return json_response(_entry(hotel, reply.entries[0]))
+
+
+async def _waiting(request: web.Request) -> tuple[str, tuple[WaitlistEntry, ...]]:
+    reply, _ = await ask(request, ListWaitlist(request.match_info["hotel"]), WaitlistReply)
+    return reply.hotel, reply.entries
+
+
+def _entry(hotel: str, entry: WaitlistEntry) -> WaitlistResource:
+    guest = Contact(entry.guest.name, entry.guest.email, entry.guest.phone)
+    return WaitlistResource(
+        entry.id, hotel, entry.room_type, entry.arrival, entry.departure, entry.adults, entry.children, guest,
+        entry.guest.notes, entry.source, instant(entry.joined_at), entry.joined_by,
+    )  # fmt: skip

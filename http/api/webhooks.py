@@ -1,0 +1,235 @@
+"""Parse → ask → render, for webhooks: one function per route."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from aiohttp import web
+from innkeeper.http.api.parsing import body_of, query_of
+from innkeeper.http.api.rendering import json_response, page
+from innkeeper.http.api.reservations import DESKS, log_of
+from innkeeper.http.api.subscribers import ask, no_fields
+from innkeeper.http.keys import BY
+from innkeeper.http.problems import REQUEST_ID
+from innkeeper.protocol.delivery.webhooks import (
+    AboutWebhook,
+    AddWebhook,
+    ChangeWebhook,
+    DeliveriesReply,
+    Delivery,
+    EnableWebhook,
+    ListDeliveries,
+    ListWebhooks,
+    PingWebhook,
+    RemoveWebhook,
+    ReplayFrom,
+    ResendEvent,
+    RotateSecret,
+    Secret,
+    ShowWebhook,
+    Webhook,
+    WebhookChange,
+    WebhookPlan,
+    WebhookReply,
+    WebhooksReply,
+)
+from innkeeper.protocol.messages.refusals import Refusal, Refused, invalid
+from innkeeper.protocol.ports.message_bus import Envelope
+from innkeeper.protocol.reservations.queries import DescribeHotel
+from innkeeper.protocol.values import limits
+from innkeeper.protocol.values.contexts import RESERVATIONS
+from innkeeper.protocol.values.instants import instant
+from innkeeper.protocol.values.text import Line
+from msgspec import Meta
+
+
+class WebhookResource(msgspec.Struct, frozen=True):
+    """An endpoint that is told of events. `secret` is shown once, when it is new; `attempts` counts those of the event
+    that it is to get next; `failing_since` and `disabled_at` are null while all is well."""
+
+    id: str
+    url: str
+    events: tuple[str, ...]
+    hotel: str | None
+    secret: str | None
+    created_at: datetime
+    created_by: str
+    attempts: int
+    failing_since: datetime | None
+    disabled_at: datetime | None
+    disabled_reason: str | None
+
+
+class DeliveryResource(msgspec.Struct, frozen=True):
+    """One attempt. `status` is what the endpoint answered, null where it did not; `error` says why it does not count as
+    delivered. An event that was `given_up` is not sent again by itself."""
+
+    number: int
+    event: str
+    type: str
+    at: datetime
+    attempt: int
+    delivered: bool
+    status: int | None
+    error: str | None
+    milliseconds: int
+    excerpt: str
+    given_up: bool
+
+
+class DeliveryFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which attempts: `failed` leaves out those that were delivered."""
+
+    limit: Annotated[int, Meta(ge=1, le=limits.list_entries_max)] = limits.list_entries_default
+    cursor: Annotated[str, Meta(max_length=200)] | None = None
+    failed: bool = False
+
+
+class NewSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The new secret; one is made where none is said."""
+
+    secret: Secret | None = None
+
+
+class EventName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The id of an event."""
+
+    event: Line
+
+
+class ReplayStart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Behind which position of which log."""
+
+    after: Annotated[int, Meta(ge=0, le=2**53)]
+    log: Line = RESERVATIONS
+
+
+_plan = msgspec.json.Decoder(WebhookPlan)
+_change = msgspec.json.Decoder(WebhookChange)
+_new_secret = msgspec.json.Decoder(NewSecret)
+_event_name = msgspec.json.Decoder(EventName)
+_replay_start = msgspec.json.Decoder(ReplayStart)
+
+
+async def add_webhook(request: web.Request) -> web.Response:
+    """POST /v1/webhooks"""
+    plan = await body_of(request, _plan)
+    if plan.hotel is not None:
+        await _check_hotel(request, plan.hotel)
+    reply = await ask(request, AddWebhook(plan, request[BY]), WebhookReply)
+    return json_response(_rendered(reply), 201, {"Location": f"/v1/webhooks/{reply.webhook.id}"})
+
+
+async def list_webhooks(request: web.Request) -> web.Response:
+    """GET /v1/webhooks"""
+    reply = await ask(request, ListWebhooks(), WebhooksReply)
+    return json_response(page((_webhook(one, None) for one in reply.webhooks), None))
+
+
+async def show_webhook(request: web.Request) -> web.Response:
+    """GET /v1/webhooks/{webhook}"""
+    return await _told(request, ShowWebhook(_id(request)))
+
+
+async def change_webhook(request: web.Request) -> web.Response:
+    """PATCH /v1/webhooks/{webhook}"""
+    change = await body_of(request, _change)
+    if isinstance(change.hotel, str):
+        await _check_hotel(request, change.hotel)
+    return await _told(request, ChangeWebhook(_id(request), change))
+
+
+async def remove_webhook(request: web.Request) -> web.Response:
+    """DELETE /v1/webhooks/{webhook}"""
+    return await _told(request, RemoveWebhook(_id(request)))
+
+
+async def enable_webhook(request: web.Request) -> web.Response:
+    """POST /v1/webhooks/{webhook}/actions/enable"""
+    await body_of(request, no_fields)
+    return await _told(request, EnableWebhook(_id(request), enabled=True))
+
+
+async def disable_webhook(request: web.Request) -> web.Response:
+    """POST /v1/webhooks/{webhook}/actions/disable"""
+    await body_of(request, no_fields)
+    return await _told(request, EnableWebhook(_id(request), enabled=False))
+
+
+async def rotate_secret(request: web.Request) -> web.Response:
+    """POST /v1/webhooks/{webhook}/actions/rotate-secret"""
+    return await _told(request, RotateSecret(_id(request), (await body_of(request, _new_secret)).secret))
+
+
+async def replay_events(request: web.Request) -> web.Response:
+    """POST /v1/webhooks/{webhook}/actions/replay"""
+    start = await body_of(request, _replay_start)
+    log_of(request, start.log)
+    return await _told(request, ReplayFrom(_id(request), start.after, start.log))
+
+
+async def ping_webhook(request: web.Request) -> web.Response:
+    """POST /v1/webhooks/{webhook}/actions/ping"""
+    await body_of(request, no_fields)
+    return await _tried(request, PingWebhook(_id(request)))
+
+
+async def resend_event(request: web.Request) -> web.Response:
+    """POST /v1/webhooks/{webhook}/actions/resend"""
+    return await _tried(request, ResendEvent(_id(request), (await body_of(request, _event_name)).event))
+
+
+async def list_deliveries(request: web.Request) -> web.Response:
+    """GET /v1/webhooks/{webhook}/deliveries"""
+    asked = query_of(request, DeliveryFilter)
+    before = asked.cursor
+    if before is not None and not (before.isascii() and before.isdigit() and len(before) <= 18):
+        raise invalid("cursor", "unknown", "this cursor was not given out by this list")
+    question = ListDeliveries(_id(request), asked.limit, None if before is None else int(before), asked.failed)
+    reply = await ask(request, question, DeliveriesReply)
+    cursor = str(reply.deliveries[-1].number) if reply.more else None
+    return json_response(page(map(_delivery, reply.deliveries), cursor))
+
+
+def _id(request: web.Request) -> str:
+    return request.match_info["webhook"]
+
+
+async def _check_hotel(request: web.Request, hotel: str) -> None:
+    """Refuse a hotel that is not open. Asked under no idempotency key: a retry shall see one that was opened since."""
+    question = Envelope(DescribeHotel(hotel), None, request[REQUEST_ID], request[BY])
+    answer = (await request.app[DESKS][RESERVATIONS].ask(question)).answer
+    if isinstance(answer, Refusal):
+        raise Refused(answer)
+
+
+async def _told(request: web.Request, message: AboutWebhook) -> web.Response:
+    return json_response(_rendered(await ask(request, message, WebhookReply)))
+
+
+async def _tried(request: web.Request, message: AboutWebhook) -> web.Response:
+    (delivery,) = (await ask(request, message, DeliveriesReply)).deliveries
+    return json_response(_delivery(delivery))
+
+
+def _rendered(reply: WebhookReply) -> WebhookResource:
+    return _webhook(reply.webhook, reply.secret)
+
+
+def _webhook(webhook: Webhook, secret: str | None) -> WebhookResource:
+    return WebhookResource(
+        webhook.id, webhook.url, webhook.events, webhook.hotel, secret, instant(webhook.created_at),
+        webhook.created_by, webhook.attempts, _instant(webhook.failing_since), _instant(webhook.disabled_at),
+        webhook.disabled_reason or None,
+    )  # fmt: skip
+
+
+def _delivery(delivery: Delivery) -> DeliveryResource:
+    return DeliveryResource(
+        delivery.number, delivery.event, delivery.type, instant(delivery.at), delivery.attempt, not delivery.error,
+        delivery.status, delivery.error or None, delivery.milliseconds, delivery.excerpt, delivery.given_up,
+    )  # fmt: skip
+
+
+def _instant(at: int | None) -> datetime | None:
+    return None if at is None else instant(at)

@@ -1,0 +1,35 @@
+"""Commands that are guests of a server like anybody else: they speak HTTP to it."""
+
+import argparse
+import json
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+from innkeeper.http.commands.command_line import CannotRun, program
+from innkeeper.http.commands.dead_letters import CannotAsk, dead_letters
+from innkeeper.http.commands.replay import HistoryError, own_server, play
+
+_RUN = Path(__file__).parents[2] / "run.py"
+
+
+async def replay(options: argparse.Namespace) -> None:
+    """Play a booking history through the HTTP API: of a running server, or of one that is started just for this."""
+    try:
+        async with own_server(_RUN) if not options.url else nullcontext(options.url) as url:
+            tally, decisions = await play(url, options.hotel, options.history, options.rooms, sys.stderr.isatty())
+    except HistoryError as error:
+        raise CannotRun(str(error)) from None
+    if options.decisions:
+        options.decisions.write_text(decisions, encoding="ascii")
+    print(json.dumps(tally))
+
+
+async def answer_dead_letters(options: argparse.Namespace) -> None:
+    """List what subscribers could not take in, show one with its traceback, try it again, or go on without it."""
+    if options.action != "list" and not options.event:
+        raise CannotRun(f"say which: {program()} dead-letters {options.action} SUBSCRIBER EVENT")
+    try:
+        print(await dead_letters(options.url, options.key, options.action, options.subscriber, options.event))
+    except CannotAsk as error:
+        raise CannotRun(str(error)) from None

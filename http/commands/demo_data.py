@@ -1,0 +1,165 @@
+"""The demo's two hotels, and a few hundred guests around today: made up, but as a front desk would see them."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import date, timedelta
+from random import Random
+
+from innkeeper.protocol.billing.commands import ChangeBillingTerms
+from innkeeper.protocol.billing.replies import LedgerReply
+from innkeeper.protocol.billing.terms import BillingPlan, ChargeKind, DepositPlan, PartyPlan, TaxPlan
+from innkeeper.protocol.messages.refusals import Refusal, SoldOut
+from innkeeper.protocol.ports.message_bus import Envelope, MessageBus, Services
+from innkeeper.protocol.ports.subscriptions import AwaitSubscriber
+from innkeeper.protocol.reservations.booking import Contact
+from innkeeper.protocol.reservations.commands import (
+    Book,
+    BookingRequest,
+    Cancel,
+    CheckIn,
+    Command,
+    HotelPlan,
+    OpenHotel,
+    Pin,
+    RoomTypeOffer,
+)
+from innkeeper.protocol.reservations.replies import BookingReply, HotelReply, Reply
+from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS
+from innkeeper.protocol.values.money import Money
+from tqdm import tqdm
+
+PLANS = (
+    HotelPlan(
+        id="hotel-do-mar",
+        name="Hotel do Mar, Faro",
+        timezone="Europe/Lisbon",
+        currency="EUR",
+        night_audit="03:00",
+        room_types=(
+            RoomTypeOffer("SGL", "Single, courtyard", 1, Money("74.00", "EUR"), room_count=6),
+            RoomTypeOffer("DBL", "Double, sea view", 2, Money("128.00", "EUR"), room_count=18),
+            RoomTypeOffer("FAM", "Family, two rooms", 4, Money("189.00", "EUR"), room_count=8),
+            RoomTypeOffer("STE", "Suite, roof terrace", 3, Money("310.00", "EUR"), rooms=("501", "502", "503")),
+        ),
+    ),
+    HotelPlan(
+        id="kestrel-inn",
+        name="The Kestrel Inn, Edinburgh",
+        timezone="Europe/London",
+        currency="GBP",
+        check_in="14:00",
+        check_out="10:30",
+        night_audit="02:30",
+        room_types=(
+            RoomTypeOffer("TWN", "Twin", 2, Money("96.00", "GBP"), room_count=9),
+            RoomTypeOffer("DBL", "Double, castle view", 2, Money("115.00", "GBP"), room_count=12),
+            RoomTypeOffer("FAM", "Family, under the roof", 5, Money("162.00", "GBP"), rooms=("R1", "R2", "R3", "R4")),
+        ),
+    ),
+)
+_ROOMS = (ChargeKind.ROOM, ChargeKind.FEE)
+_MEALS = (ChargeKind.BREAKFAST, ChargeKind.RESTAURANT)
+_REST = tuple(kind for kind in ChargeKind if kind not in (*_ROOMS, *_MEALS))
+BILLING_PLANS = {
+    "hotel-do-mar": BillingPlan(
+        seller=PartyPlan(
+            "Hotel do Mar, Exploração Hoteleira, Lda.", ("Rua da Marina 12", "8000-000 Faro", "Portugal"), "PT999999990"
+        ),
+        taxes=(
+            TaxPlan(code="VAT6", name="IVA 6 %", applies_to=_ROOMS, rate=600, included=True),
+            TaxPlan(code="VAT13", name="IVA 13 %", applies_to=_MEALS, rate=1_300, included=True),
+            TaxPlan(code="VAT23", name="IVA 23 %", applies_to=_REST, rate=2_300, included=True),
+            TaxPlan(
+                code="CITY",
+                name="City tax",
+                applies_to=(ChargeKind.ROOM,),
+                per_night=Money("2.00", "EUR"),
+                exempt_below=16,
+            ),
+        ),
+        deposits=(DepositPlan(30, 14),),
+        invoice_prefix="FT-",
+        credit_note_prefix="NC-",
+    ),
+    "kestrel-inn": BillingPlan(
+        seller=PartyPlan("The Kestrel Inn Ltd", ("7 Castle Wynd", "Edinburgh EH1", "United Kingdom"), "GB999999973"),
+        taxes=(TaxPlan(code="VAT20", name="VAT 20 %", applies_to=tuple(ChargeKind), rate=2_000, included=True),),
+    ),
+}
+BOOKINGS_PER_HOTEL = 400
+_SEED = 1889
+_GIVEN = (
+    "Ana", "Rui", "Inês", "Tiago", "Maeve", "Callum", "Isla", "Ewan", "Sofia", "Mateus",
+    "Yuki", "Haruto", "Léa", "Jonas", "Priya", "Arjun", "Nora", "Emil", "Zofia", "Luca",
+)  # fmt: skip
+_FAMILY = (
+    "Almeida", "Ferreira", "Lopes", "Reid", "Campbell", "Fraser", "Sato",
+    "Tanaka", "Moreau", "Lindqvist", "Sharma", "Kowalska", "Rossi", "Okafor", "Byrne",
+)  # fmt: skip
+_NOTES = ("", "", "", "", "Late arrival, around 22:30", "Ground floor if possible", "Anniversary", "Cot in the room")
+_SOURCES = ("direct", "direct", "phone", "booking-site", "travel-agency")
+
+
+class CannotFurnish(RuntimeError):
+    """A hotel of the demo could not be opened."""
+
+
+async def load_demo_data(desks: Mapping[str, MessageBus], services: Services, progress: bool = False) -> None:
+    """Open the demo's hotels, say how they bill, and let their guests in."""
+    desk = desks[RESERVATIONS]
+    with tqdm(total=len(PLANS) * BOOKINGS_PER_HOTEL, desc="furnishing", unit=" bookings", disable=not progress) as bar:
+        for plan in PLANS:
+            opened = await _ask(desk, OpenHotel(plan.id or "", plan))
+            if not isinstance(opened, HotelReply):
+                raise CannotFurnish(f"{plan.name} could not be opened: {opened}")
+            await services.ask(AwaitSubscriber("billing", await desk.positions(opened.hotel.id)))
+            billed = await _ask(desks[BILLING], ChangeBillingTerms(opened.hotel.id, BILLING_PLANS[opened.hotel.id]))
+            if not isinstance(billed, LedgerReply):
+                raise CannotFurnish(f"{plan.name} cannot bill: {billed}")
+            chance = Random(f"{_SEED} {plan.id}")
+            for _ in range(0, BOOKINGS_PER_HOTEL, 20):
+                requests = [_request(plan, opened.hotel.business_date, chance) for _ in range(20)]
+                await asyncio.gather(*(_live(desk, plan.id or "", request, chance.random()) for request in requests))
+                bar.update(20)
+
+
+async def _live(desk: MessageBus, hotel: str, request: BookingRequest, fate: float) -> None:
+    """Book, and do what such guests do: most just come, some cancel, some have asked for that very room."""
+    booked = await _ask(desk, Book(hotel, request))
+    if not isinstance(booked, BookingReply):
+        assert isinstance(booked, SoldOut), booked
+        return
+    booking = booked.booking
+    if booking.status == "confirmed" and fate < 0.08:
+        await _ask(desk, Cancel(hotel, booking.id, "change of plans"))
+    elif booking.status == "confirmed" and fate > 0.94:
+        await _ask(desk, Pin(hotel, booking.id))
+    elif fate > 0.25:
+        await _ask(desk, CheckIn(hotel, booking.id))  # refused, as it should be, for those who arrive later
+
+
+def _request(plan: HotelPlan, today: date, chance: Random) -> BookingRequest:
+    (kind,) = chance.choices(plan.room_types, [offer.room_count or len(offer.rooms) for offer in plan.room_types])
+    arrival = today + timedelta(days=0 if chance.random() < 0.12 else int(chance.triangular(0, 70, 3)))
+    nights = chance.choice((1, 1, 2, 2, 2, 3, 3, 4, 5, 7, 10))
+    given, family = chance.choice(_GIVEN), chance.choice(_FAMILY)
+    adults = chance.randint(1, min(kind.max_guests, 2))
+    children = tuple(chance.randint(1, 15) for _ in range(chance.randint(0, kind.max_guests - adults)))
+    held = chance.random() < 0.06
+    return BookingRequest(
+        room_type=kind.code,
+        arrival=arrival,
+        departure=arrival + timedelta(days=nights),
+        guest=Contact(f"{given} {family}", f"{given}.{family}@example.com".lower(), None),
+        adults=adults,
+        children=children if kind.max_guests > 2 else (),
+        status="held" if held else "confirmed",
+        hold_seconds=chance.randrange(3_600, 86_400) if held else None,
+        notes=chance.choice(_NOTES),
+        source=chance.choice(_SOURCES),
+    )
+
+
+async def _ask(desk: MessageBus, command: Command) -> Reply | Refusal:
+    answer = await desk.ask(Envelope(command, by="furnishing"))
+    return answer.answer

@@ -1,0 +1,306 @@
+"""Plays a hotel's real history through the HTTP API: what was booked, what was refused, and what came of it.
+
+Day by day: cancellations of that day of bookings made earlier, then the day's bookings in the order of the file, then
+their cancellations on the same day, then arrivals, then departures; then the night audit rolls to the next day that
+matters. The order counts only among bookings that compete for a night of a type, so only they wait for each other.
+"""
+
+import asyncio
+import csv
+import os
+import re
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+from innkeeper.protocol.values.limits import night_audit_days_max
+from tqdm import tqdm
+
+CURRENCY = "EUR"
+_TRIES = 8
+_AT_ONCE = 32
+_OUTCOMES = ("cancelled", "no_show", "checked_out")
+_COLUMNS = ("booked_on", "arrival", "departure", "room_type", "adults", "children", "rate", "outcome", "outcome_on")
+
+
+class HistoryError(ValueError):
+    """A file that cannot be played, or a server that does not let it be; the message says where."""
+
+
+@dataclass(slots=True)
+class Row:
+    """One booking of the history, and its id once it was accepted."""
+
+    number: int
+    booked_on: date
+    arrival: date
+    departure: date
+    room_type: str
+    adults: int
+    children: int
+    rate: str
+    outcome: str
+    outcome_on: date
+    booking: str | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the replay counts; room nights and revenue are those of checked-out stays."""
+
+    bookings: int = 0
+    accepted: int = 0
+    refused: int = 0
+    cancelled: int = 0
+    no_show: int = 0
+    checked_out: int = 0
+    room_nights: int = 0
+    room_revenue: Decimal = field(default_factory=lambda: Decimal("0.00"))
+
+    def report(self) -> dict[str, Any]:
+        """As JSON can hold it; the revenue is a decimal number with two digits."""
+        counted: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
+        counted["room_revenue"] = float(self.room_revenue)
+        return counted
+
+
+def read_history(path: Path) -> list[Row]:
+    """The rows of a history; refuses what is not one."""
+    rows = []
+    for number, fields in enumerate(_table(path, _COLUMNS), start=2):
+        try:
+            row = Row(
+                number=number - 2,
+                booked_on=date.fromisoformat(fields["booked_on"]),
+                arrival=date.fromisoformat(fields["arrival"]),
+                departure=date.fromisoformat(fields["departure"]),
+                room_type=fields["room_type"],
+                adults=int(fields["adults"]),
+                children=int(fields["children"]),
+                rate=str(Decimal(fields["rate"]).quantize(Decimal("0.01"))),
+                outcome=fields["outcome"],
+                outcome_on=date.fromisoformat(fields["outcome_on"]),
+            )
+        except (ValueError, ArithmeticError) as error:
+            raise HistoryError(f"{path}, line {number}: {error}") from None
+        if row.outcome not in _OUTCOMES:
+            raise HistoryError(f"{path}, line {number}: outcome is one of {', '.join(_OUTCOMES)}")
+        rows.append(row)
+    return rows
+
+
+def read_rooms(path: Path) -> dict[str, int]:
+    """How many rooms of each type there are."""
+    try:
+        return {fields["room_type"]: int(fields["rooms"]) for fields in _table(path, ("room_type", "rooms"))}
+    except ValueError as error:
+        raise HistoryError(f"{path}: {error}") from None
+
+
+def _table(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            table = csv.DictReader(file)
+            missing = set(columns) - set(table.fieldnames or ())
+            if missing:
+                raise HistoryError(f"{path} has no column {', '.join(sorted(missing))}")
+            return list(table)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise HistoryError(f"{path} cannot be read: {error}") from None
+
+
+class Replay:
+    """One history on its way through the API of one hotel."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, url: str, hotel: str, rows: list[Row], bar: "tqdm[None]"
+    ) -> None:
+        self._session = session
+        self._hotels = f"{url.rstrip('/')}/v1/hotels"
+        self._hotel = hotel
+        self._bookings = f"{self._hotels}/{hotel}/bookings"
+        self._rows = rows
+        self._bar = bar
+        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self.tally = Tally()
+
+    async def open(self, rooms: dict[str, int]) -> None:
+        """Open the hotel on the first day that matters; each type takes as many guests as are ever asked of it."""
+        kinds = []
+        for code, count in rooms.items():
+            guests = [row.adults + row.children for row in self._rows if row.room_type == code]
+            rate = {"amount": "100.00", "currency": CURRENCY}
+            kinds.append(
+                {
+                    "code": code,
+                    "name": f"Type {code}",
+                    "max_guests": max(guests, default=1),
+                    "rate": rate,
+                    "room_count": count,
+                }
+            )
+        plan = {
+            "id": self._hotel, "name": "Replayed history", "timezone": "UTC", "currency": CURRENCY,
+            "business_date": str(self._days()[0]), "room_types": kinds,
+        }  # fmt: skip
+        status, answer = await self._post(self._hotels, plan, "open")
+        if status != 201:
+            raise HistoryError(f"the hotel could not be opened: {answer.get('detail')} (choose another with --hotel)")
+
+    async def play(self) -> None:
+        """All days, in order."""
+        booked, cancelled, arriving, leaving = (
+            _grouped(self._rows, key) for key in ("booked_on", "outcome_on", "arrival", "departure")
+        )
+        days = self._days()
+        for day, following in zip(days, [*days[1:], None], strict=True):
+            await self._each([r for r in cancelled[day] if r.outcome == "cancelled" and r.booking], "cancel")
+            await self._book_in_turn(booked[day])
+            await self._each([r for r in booked[day] if _cancelled_at_once(r) and r.booking], "cancel")
+            here = [r for r in arriving[day] if r.booking and r.outcome != "cancelled"]
+            await self._each([r for r in here if r.outcome == "checked_out"], "check-in")
+            await self._each([r for r in here if r.outcome == "no_show"], "no-show")
+            await self._each([r for r in leaving[day] if r.booking and r.outcome == "checked_out"], "check-out")
+            if following is not None:
+                await self._audit(day, following)
+
+    def _days(self) -> list[date]:
+        return sorted({day for r in self._rows for day in (r.booked_on, r.arrival, r.departure, r.outcome_on)})
+
+    async def _book_in_turn(self, rows: list[Row]) -> None:
+        """Each booking waits for those before it that want a room of its type on one of its nights."""
+        booking: list[asyncio.Task[None]] = []
+
+        async def after(rivals: list[asyncio.Task[None]], row: Row) -> None:
+            await asyncio.gather(*rivals)
+            async with self._gate:
+                await self._book(row)
+
+        for row in rows:
+            rivals = [task for task, earlier in zip(booking, rows, strict=False) if _compete(earlier, row)]
+            booking.append(asyncio.create_task(after(rivals, row)))
+        await asyncio.gather(*booking)
+
+    async def _book(self, row: Row) -> None:
+        request = {
+            "room_type": row.room_type,
+            "arrival": str(row.arrival),
+            "departure": str(row.departure),
+            "adults": row.adults,
+            "children": [8] * row.children,
+            "guest": {"name": f"Guest {row.number + 1}"},
+            "rate": {"amount": row.rate, "currency": CURRENCY},
+            "source": "history",
+        }
+        status, answer = await self._post(self._bookings, request, f"book-{row.number}")
+        self.tally.bookings += 1
+        self._bar.update()
+        if status == 409 and answer["code"] == "sold_out":
+            self.tally.refused += 1
+            return
+        if status != 201:
+            raise HistoryError(f"row {row.number + 1} was answered with {status}: {answer.get('detail')}")
+        self.tally.accepted += 1
+        row.booking = answer["id"]
+
+    async def _each(self, rows: list[Row], action: str) -> None:
+        await asyncio.gather(*(self._act(row, action) for row in rows))
+
+    async def _act(self, row: Row, action: str) -> None:
+        async with self._gate:
+            url = f"{self._bookings}/{row.booking}/actions/{action}"
+            status, answer = await self._post(url, {}, f"{action}-{row.number}")
+        if status != 200:
+            raise HistoryError(f"row {row.number + 1}: {action} was answered with {status}: {answer.get('detail')}")
+        match action:
+            case "cancel":
+                self.tally.cancelled += 1
+            case "no-show":
+                self.tally.no_show += 1
+            case "check-out":
+                self.tally.checked_out += 1
+                self.tally.room_nights += answer["nights"]
+                self.tally.room_revenue += Decimal(answer["price"]["total"])
+
+    async def _audit(self, day: date, following: date) -> None:
+        while day < following:
+            day = min(following, date.fromordinal(day.toordinal() + night_audit_days_max))
+            status, answer = await self._post(
+                f"{self._hotels}/{self._hotel}/night-audit", {"to": str(day)}, f"audit-{day}"
+            )
+            if status != 200:
+                raise HistoryError(f"the night audit to {day} was answered with {status}: {answer.get('detail')}")
+
+    async def _post(self, url: str, body: dict[str, Any], step: str) -> tuple[int, dict[str, Any]]:
+        """Post, and again while the server is busy or away: the idempotency key makes that safe."""
+        headers = {"Idempotency-Key": f"replay-{self._hotel}-{step}", "Content-Type": "application/json"}
+        data = msgspec.json.encode(body)
+        for attempt in range(_TRIES):
+            try:
+                async with self._session.post(url, data=data, headers=headers) as response:
+                    if response.status != 503:
+                        return response.status, msgspec.json.decode(await response.read())
+            except (aiohttp.ClientConnectionError, TimeoutError) as error:
+                if attempt == _TRIES - 1:
+                    raise HistoryError(f"{url} cannot be reached: {error}") from None
+            await asyncio.sleep(min(0.1 * 2**attempt, 5))
+        raise HistoryError(f"{url} stays busy")
+
+
+def _grouped(rows: list[Row], key: str) -> dict[Any, list[Row]]:
+    groups: dict[Any, list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[getattr(row, key)].append(row)
+    return groups
+
+
+def _compete(one: Row, other: Row) -> bool:
+    return one.room_type == other.room_type and one.arrival < other.departure and other.arrival < one.departure
+
+
+def _cancelled_at_once(row: Row) -> bool:
+    return row.outcome == "cancelled" and row.outcome_on == row.booked_on
+
+
+async def play(url: str, hotel: str, history: Path, rooms: Path, progress: bool) -> tuple[dict[str, Any], str]:
+    """Play a history through the API at `url`; the tally, and a letter per row: Y accepted, n refused."""
+    rows, counts = read_history(history), read_rooms(rooms)
+    unknown = {row.room_type for row in rows} - counts.keys()
+    if unknown or not rows:
+        raise HistoryError(f"{rooms} does not name the types {sorted(unknown)}" if rows else f"{history} has no rows")
+    async with aiohttp.ClientSession() as session:
+        with tqdm(total=len(rows), unit=" bookings", desc="replaying", disable=not progress) as bar:
+            replayed = Replay(session, url, hotel, rows, bar)
+            await replayed.open(counts)
+            await replayed.play()
+    return replayed.tally.report(), "".join("Y\n" if row.booking else "n\n" for row in rows)
+
+
+@asynccontextmanager
+async def own_server(program: Path) -> AsyncIterator[str]:
+    """The URL of an empty server in a process of its own, which ends with its data at the end. It takes no setting from
+    the environment: those are the real server's, whose archive, broker and mail server are not for what is played."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("INNKEEPER_")}
+    with tempfile.TemporaryDirectory(prefix="innkeeper-") as data:
+        command = (sys.executable, str(program), "demo", "--empty", "--port", "0", "--data", data)
+        server = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE, env=plain)
+        assert server.stderr is not None
+        try:
+            first = (await server.stderr.readline()).decode()
+            match = re.search(r"http://[0-9.:]+", first)
+            if match is None:
+                raise HistoryError(f"the server for this replay did not start: {first.strip()}")
+            yield match[0]
+        finally:
+            if server.returncode is None:
+                server.terminate()
+            await server.communicate()

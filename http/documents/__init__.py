@@ -1,0 +1,1 @@
+"""Invoices and credit notes as people read them: HTML and PDF."""

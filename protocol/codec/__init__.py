@@ -1,0 +1,1 @@
+"""How messages become bytes: the msgpack wire table, frames between processes, CloudEvents for the outside."""

@@ -1,0 +1,1 @@
+"""The language of delivery: its events, and the webhooks that it serves."""

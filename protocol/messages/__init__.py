@@ -1,0 +1,1 @@
+"""What all messages share: the recorded event and the refusals. Imports values and the contexts' events."""

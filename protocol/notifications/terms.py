@@ -1,0 +1,44 @@
+"""How a hotel writes to its guests: in which language, and when it reminds them; how to ask for that and change it."""
+
+from typing import Annotated, ClassVar
+
+import msgspec
+from innkeeper.protocol.reservations.replies import Reply
+from innkeeper.protocol.values import limits
+from innkeeper.protocol.values.contexts import NOTIFICATIONS, ServiceMessage
+from innkeeper.protocol.values.text import ClockTime, Language
+from msgspec import Meta
+
+
+class NotificationTerms(
+    msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """Letters are written in `language` (BCP 47), or in English where there are no templates in it. Guests are reminded
+    `reminder_days` before arrival, unless a booking names another day, at the hotel's local time `reminder_at`."""
+
+    language: Language = "en"
+    reminder_days: Annotated[int, Meta(ge=0, le=limits.reminder_days_max)] = 3
+    reminder_at: ClockTime = "10:00"
+
+
+class NotificationMessage(ServiceMessage, frozen=True):
+    """The base of what notifications is asked and told."""
+
+    service: ClassVar[str] = NOTIFICATIONS
+    hotel: str
+
+
+class ShowNotificationTerms(NotificationMessage, frozen=True):
+    """On which terms does this hotel write to its guests?"""
+
+
+class ChangeNotificationTerms(NotificationMessage, frozen=True):
+    """On these, in whatever is decided from now on."""
+
+    terms: NotificationTerms
+
+
+class NotificationTermsReply(Reply, frozen=True):
+    """These are the terms."""
+
+    terms: NotificationTerms

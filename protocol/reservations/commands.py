@@ -1,0 +1,272 @@
+"""What a hotel can be told to do. Imperative, frozen, and already right in form: a hotel only judges its own state.
+
+Their fields are decoded straight from what the outside sent, so the limits of `text` and the checks here are the
+only door. A command may be refused; the refusal says why.
+"""
+
+from datetime import date
+from typing import Annotated, ClassVar, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from innkeeper.protocol.messages.refusals import invalid
+from innkeeper.protocol.reservations.booking import Contact
+from innkeeper.protocol.reservations.hotel import CancellationPolicy
+from innkeeper.protocol.reservations.waitlist import WaitlistRequest
+from innkeeper.protocol.values import limits
+from innkeeper.protocol.values.money import Money, digits
+from innkeeper.protocol.values.stay import check_stay
+from innkeeper.protocol.values.text import (
+    Adults,
+    Children,
+    ClockTime,
+    Code,
+    Email,
+    HoldSeconds,
+    Line,
+    Name,
+    Notes,
+    Slug,
+)
+from msgspec import UNSET, Meta, UnsetType
+
+
+class Command(msgspec.Struct, frozen=True, gc=False):
+    """The base of all commands: each is for one hotel."""
+
+    hotel: str
+
+
+class ActionCommand(Command, frozen=True):
+    """An action on one booking; `action` is its name in the API and in the table of legal transitions."""
+
+    action: ClassVar[str]
+    booking: str
+
+
+class RoomTypeOffer(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """A room type to open the hotel with: either its room numbers, or how many to number by floor."""
+
+    code: Code
+    name: Name
+    max_guests: Annotated[int, Meta(ge=1, le=limits.guests_per_room_max)]
+    rate: Money
+    rooms: tuple[Code, ...] = ()
+    room_count: Annotated[int, Meta(ge=0, le=limits.rooms_per_hotel_max)] = 0
+
+    def __post_init__(self) -> None:
+        if bool(self.rooms) == bool(self.room_count):
+            raise invalid("rooms", "one_of", "give either rooms or room_count, and at least one room")
+
+
+class HotelPlan(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
+    """What a new hotel shall be."""
+
+    name: Name
+    timezone: str
+    currency: str
+    room_types: Annotated[tuple[RoomTypeOffer, ...], Meta(min_length=1, max_length=limits.room_types_per_hotel_max)]
+    id: Slug | None = None
+    check_in: ClockTime = "15:00"
+    check_out: ClockTime = "11:00"
+    night_audit: str = "manual"
+    business_date: date | None = None
+    cancellation: CancellationPolicy = CancellationPolicy()
+
+    def __post_init__(self) -> None:
+        try:
+            ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise invalid(
+                "timezone", "iana", "timezone must be a name of the IANA database, such as Europe/Lisbon"
+            ) from None
+        digits(self.currency)
+        self._check_night_audit()
+        first, last = limits.business_date_year_min, limits.business_date_year_max
+        if self.business_date is not None and not first <= self.business_date.year <= last:
+            raise invalid("business_date", "range", f"a business date is of the years {first} to {last}")
+        if not 0 <= self.cancellation.free_until_hours <= 8_784:
+            raise invalid("cancellation.free_until_hours", "range", "free_until_hours is 0 to 8,784")
+        self._check_room_types()
+
+    def _check_night_audit(self) -> None:
+        if self.night_audit != "manual":
+            try:
+                msgspec.convert(self.night_audit, ClockTime)
+            except msgspec.ValidationError:
+                raise invalid(
+                    "night_audit", "clock", 'night_audit is "manual" or a local time such as "03:00"'
+                ) from None
+
+    def _check_room_types(self) -> None:
+        codes = [offer.code for offer in self.room_types]
+        rooms = [room for offer in self.room_types for room in offer.rooms]
+        if len(set(codes)) < len(codes):
+            raise invalid("room_types", "unique", "two room types have the same code")
+        if len(set(rooms)) < len(rooms):
+            raise invalid("room_types", "unique", "a room number is given twice")
+        if any(offer.rate.currency != self.currency for offer in self.room_types):
+            raise invalid("room_types", "currency", f"every rate must be in the hotel's currency, {self.currency}")
+        if len(rooms) + sum(offer.room_count for offer in self.room_types) > limits.rooms_per_hotel_max:
+            raise invalid("room_types", "rooms_max", f"a hotel has at most {limits.rooms_per_hotel_max} rooms")
+
+
+class BookingRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
+    """What a guest asks for. `room` pins that very room; `rate` (per night) is for staff; `hold_seconds` for a hold;
+    on `reminder_on` the guest is reminded of the stay, where nothing is said on the hotel's usual day."""
+
+    room_type: Code
+    arrival: date
+    departure: date
+    guest: Contact
+    adults: Adults = 1
+    children: Children = ()
+    status: Literal["confirmed", "held"] = "confirmed"
+    hold_seconds: HoldSeconds | None = None
+    room: Code | None = None
+    rate: Money | None = None
+    notes: Notes = ""
+    source: Line = ""
+    reminder_on: date | None = None
+
+    def __post_init__(self) -> None:
+        check_stay(self.arrival, self.departure)
+        if self.hold_seconds is not None and self.status != "held":
+            raise invalid("hold_seconds", "only_held", 'hold_seconds goes with status "held"')
+
+
+class ContactChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
+    """What shall be different about the guest: null takes the address or the number away, but a guest has a name."""
+
+    name: Name | UnsetType = UNSET
+    email: Email | UnsetType | None = UNSET
+    phone: Line | UnsetType | None = UNSET
+
+
+class BookingChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
+    """What shall be different; what is not said stays as it is."""
+
+    room_type: Code | UnsetType = UNSET
+    arrival: date | UnsetType = UNSET
+    departure: date | UnsetType = UNSET
+    guest: ContactChange | UnsetType = UNSET
+    adults: Adults | UnsetType = UNSET
+    children: Children | UnsetType = UNSET
+    rate: Money | UnsetType = UNSET
+    notes: Notes | UnsetType = UNSET
+    source: Line | UnsetType = UNSET
+    reminder_on: date | UnsetType | None = UNSET
+
+
+class OpenHotel(Command, frozen=True):
+    """Open a hotel: all its types and rooms, from the first moment."""
+
+    plan: HotelPlan
+
+
+class Book(Command, frozen=True):
+    """Book, or hold, one room of a type for one stay. Other guests may change rooms to make it fit."""
+
+    request: BookingRequest
+
+
+class Change(ActionCommand, frozen=True):
+    """Change a booking's stay, type, guest, rate, notes or reminder; the whole change happens or none of it."""
+
+    action: ClassVar[str] = "change"
+    change: BookingChange
+
+
+class Confirm(ActionCommand, frozen=True):
+    """Turn a hold into a confirmed booking."""
+
+    action: ClassVar[str] = "confirm"
+
+
+class Release(ActionCommand, frozen=True):
+    """Give a hold back before it expires."""
+
+    action: ClassVar[str] = "release"
+
+
+class Extend(ActionCommand, frozen=True):
+    """Let a hold live for so many seconds from now; one that lives longer anyway stays as it is."""
+
+    action: ClassVar[str] = "extend"
+    hold_seconds: HoldSeconds = limits.hold_seconds_default
+
+
+class Cancel(ActionCommand, frozen=True):
+    """Cancel a confirmed booking; the fee follows the hotel's policy."""
+
+    action: ClassVar[str] = "cancel"
+    reason: Line = ""
+
+
+class Reinstate(ActionCommand, frozen=True):
+    """Bring a cancelled or no-show booking back, if there still is a room for it."""
+
+    action: ClassVar[str] = "reinstate"
+
+
+class CheckIn(ActionCommand, frozen=True):
+    """The guest is here; from now on the room is fixed."""
+
+    action: ClassVar[str] = "check-in"
+
+
+class CheckOut(ActionCommand, frozen=True):
+    """The guest leaves; nights that were not slept go back on sale."""
+
+    action: ClassVar[str] = "check-out"
+
+
+class MarkNoShow(ActionCommand, frozen=True):
+    """The guest did not come."""
+
+    action: ClassVar[str] = "no-show"
+
+
+class Move(ActionCommand, frozen=True, kw_only=True):
+    """Give the booking another room: of its own type, or of another one (an upgrade, which pins it there)."""
+
+    action: ClassVar[str] = "move"
+    room: Code
+
+
+class Pin(ActionCommand, frozen=True):
+    """Promise the guest the room that the booking has now."""
+
+    action: ClassVar[str] = "pin"
+
+
+class Unpin(ActionCommand, frozen=True):
+    """Take that promise back."""
+
+    action: ClassVar[str] = "unpin"
+
+
+class JoinWaitlist(Command, frozen=True):
+    """Wait for a stay that is sold out, and be offered it when a room comes free."""
+
+    request: WaitlistRequest
+
+
+class LeaveWaitlist(Command, frozen=True):
+    """Wait no longer."""
+
+    entry: str
+
+
+class RollBusinessDate(Command, frozen=True):
+    """The night audit: close the business date and open `to` (the next day when not said)."""
+
+    to: date | None = None
+
+
+ACTIONS: tuple[type[ActionCommand], ...] = (
+    Confirm, Release, Extend, Cancel, Reinstate, CheckIn, CheckOut, MarkNoShow, Move, Pin, Unpin,
+)  # fmt: skip
+COMMANDS: tuple[type[Command], ...] = (
+    OpenHotel, Book, Change, *ACTIONS, JoinWaitlist, LeaveWaitlist, RollBusinessDate,
+)  # fmt: skip

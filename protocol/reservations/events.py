@@ -1,0 +1,231 @@
+"""What happened. Past tense, one fact each, never changed afterwards; the state of a hotel is the fold of its events.
+
+Guest data stands only in an event's `guest` part, beside the guest's id, so that it can be sealed apart from the rest.
+Amounts are minor units of the hotel's currency; instants are microseconds since 1970 UTC.
+"""
+
+from datetime import date
+from typing import ClassVar
+
+import msgspec
+from innkeeper.protocol.reservations.booking import Personal
+from innkeeper.protocol.reservations.hotel import CancellationPolicy
+from innkeeper.protocol.values.contexts import RESERVATIONS
+
+
+class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The base of all events. `name` is the type's name to the outside, `version` counts its changes of form;
+    `context` is the context in whose words it speaks, and in whose log it stands."""
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    context: ClassVar[str] = RESERVATIONS
+
+
+class BookingEvent(Event, frozen=True):
+    """The base of all events about one booking."""
+
+    booking: str
+
+
+class HotelOpened(Event, frozen=True):
+    """A hotel opened its doors; its types and rooms follow."""
+
+    name: ClassVar[str] = "hotel.opened"
+    title: str
+    timezone: str
+    currency: str
+    check_in: str
+    check_out: str
+    night_audit: str
+    cancellation: CancellationPolicy
+    business_date: date
+
+
+class RoomTypeAdded(Event, frozen=True):
+    """The hotel sells a new type of room at this rate per night."""
+
+    name: ClassVar[str] = "room_type.added"
+    code: str
+    title: str
+    max_guests: int
+    rate: int
+
+
+class RoomAdded(Event, frozen=True):
+    """The hotel has one more room of a type."""
+
+    name: ClassVar[str] = "room.added"
+    room: str
+    room_type: str
+
+
+class StayEvent(BookingEvent, frozen=True, kw_only=True):
+    """The base of the events that say all of a booking's terms: who, when, which type and room, at which rate."""
+
+    locator: str
+    room_type: str
+    room: str
+    arrival: date
+    departure: date
+    adults: int
+    guest_id: str
+    guest: Personal
+    rate: int
+    children: tuple[int, ...] = ()
+    pinned: bool = False
+    source: str = ""
+    group: str | None = None
+    reminder_on: date | None = None
+
+
+class BookingHeld(StayEvent, frozen=True, kw_only=True):
+    """A room is held until `expires_at`. `from_waitlist`: it is offered to a guest who waited for it, and the booking
+    has the id of the waitlist's entry, which is taken off with this."""
+
+    name: ClassVar[str] = "booking.held"
+    expires_at: int
+    from_waitlist: bool = False
+
+
+class BookingConfirmed(StayEvent, frozen=True, kw_only=True):
+    """A booking is confirmed: a new one, or a hold that was taken up."""
+
+    name: ClassVar[str] = "booking.confirmed"
+
+
+class BookingModified(StayEvent, frozen=True, kw_only=True):
+    """A booking has new terms; these are all of them."""
+
+    name: ClassVar[str] = "booking.modified"
+
+
+class HoldExtended(BookingEvent, frozen=True):
+    """A hold lasts until another instant."""
+
+    name: ClassVar[str] = "booking.hold_extended"
+    expires_at: int
+
+
+class HoldExpired(BookingEvent, frozen=True):
+    """A hold's time ran out; its nights are free again."""
+
+    name: ClassVar[str] = "booking.hold_expired"
+
+
+class HoldReleased(BookingEvent, frozen=True):
+    """A hold was given back."""
+
+    name: ClassVar[str] = "booking.hold_released"
+
+
+class RoomMoved(BookingEvent, frozen=True):
+    """A booking has another room. `cause` is reshuffle, request or upgrade; `for_booking` the one it made room for."""
+
+    name: ClassVar[str] = "booking.room_moved"
+    from_room: str
+    to_room: str
+    cause: str
+    for_booking: str | None = None
+
+
+class BookingPinned(BookingEvent, frozen=True):
+    """The guest has the hotel's word for this room."""
+
+    name: ClassVar[str] = "booking.pinned"
+    room: str
+
+
+class BookingUnpinned(BookingEvent, frozen=True):
+    """The booking may change rooms again."""
+
+    name: ClassVar[str] = "booking.unpinned"
+
+
+class BookingCancelled(BookingEvent, frozen=True):
+    """A booking was cancelled; `fee` is owed."""
+
+    name: ClassVar[str] = "booking.cancelled"
+    fee: int = 0
+    reason: str = ""
+
+
+class BookingReinstated(BookingEvent, frozen=True):
+    """A cancelled or no-show booking is confirmed again, in this room."""
+
+    name: ClassVar[str] = "booking.reinstated"
+    room: str
+
+
+class GuestCheckedIn(BookingEvent, frozen=True):
+    """The guest is in house, in this room."""
+
+    name: ClassVar[str] = "booking.checked_in"
+    room: str
+
+
+class GuestCheckedOut(BookingEvent, frozen=True):
+    """The guest left; `departure` is the day that the stay really ended, earlier than booked for an early departure."""
+
+    name: ClassVar[str] = "booking.checked_out"
+    departure: date
+
+
+class GuestNoShow(BookingEvent, frozen=True):
+    """The guest did not come; `fee` is owed."""
+
+    name: ClassVar[str] = "booking.no_show"
+    fee: int = 0
+
+
+class NoteChanged(BookingEvent, frozen=True):
+    """The booking's notes are different; they stand in the guest part."""
+
+    name: ClassVar[str] = "booking.note_changed"
+    guest_id: str
+    guest: Personal
+
+
+class ReminderChanged(BookingEvent, frozen=True):
+    """The guest is to be reminded on another day; None is the hotel's usual day."""
+
+    name: ClassVar[str] = "booking.reminder_changed"
+    reminder_on: date | None = None
+
+
+class WaitlistJoined(Event, frozen=True, kw_only=True):
+    """A guest waits for a stay that is sold out."""
+
+    name: ClassVar[str] = "waitlist.joined"
+    entry: str
+    room_type: str
+    arrival: date
+    departure: date
+    adults: int
+    guest_id: str
+    guest: Personal
+    children: tuple[int, ...] = ()
+    source: str = ""
+
+
+class WaitlistLeft(Event, frozen=True):
+    """A guest waits no longer, without an offer. `reason` is withdrawn, or lapsed: the day of arrival is over."""
+
+    name: ClassVar[str] = "waitlist.left"
+    entry: str
+    reason: str
+
+
+class BusinessDateRolled(Event, frozen=True):
+    """The night audit closed one business date and opened another."""
+
+    name: ClassVar[str] = "business_date.rolled"
+    closed: date
+    opened: date
+
+
+EVENTS: tuple[type[Event], ...] = (
+    HotelOpened, RoomTypeAdded, RoomAdded, BookingHeld, BookingConfirmed, BookingModified, HoldExtended, HoldExpired,
+    HoldReleased, RoomMoved, BookingPinned, BookingUnpinned, BookingCancelled, BookingReinstated, GuestCheckedIn,
+    GuestCheckedOut, GuestNoShow, NoteChanged, ReminderChanged, WaitlistJoined, WaitlistLeft, BusinessDateRolled,
+)  # fmt: skip

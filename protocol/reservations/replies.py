@@ -1,0 +1,74 @@
+"""What a hotel answers when it does not refuse."""
+
+from datetime import date
+
+import msgspec
+from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.hotel import Hotel, RoomType
+from innkeeper.protocol.reservations.waitlist import WaitlistEntry
+
+
+class Reply(msgspec.Struct, frozen=True, gc=False):
+    """The base of all replies."""
+
+
+class HotelReply(Reply, frozen=True):
+    """The hotel, as it stands."""
+
+    hotel: Hotel
+
+
+class BookingReply(Reply, frozen=True):
+    """The booking, as it stands."""
+
+    booking: Booking
+
+
+class TypeAvailability(msgspec.Struct, frozen=True, gc=False):
+    """Rooms left of one type: for the whole stay, and for each of its nights in order."""
+
+    room_type: RoomType
+    rooms: int
+    nights: tuple[int, ...]
+
+
+class AvailabilityReply(Reply, frozen=True):
+    """What is left to sell."""
+
+    hotel: str
+    currency: str
+    arrival: date
+    departure: date
+    types: tuple[TypeAvailability, ...]
+
+
+class AuditReply(Reply, frozen=True):
+    """The business date after a night audit, and what the audit settled."""
+
+    hotel: str
+    business_date: date
+    no_shows: int
+    checked_out: int
+    holds_expired: int
+
+
+class WaitlistReply(Reply, frozen=True):
+    """Entries of the waitlist: all that there are, longest waiting first, or the one that the command was about."""
+
+    hotel: str
+    entries: tuple[WaitlistEntry, ...]
+
+
+class StateReply(Reply, frozen=True):
+    """A hotel's whole state: what a snapshot keeps. Its bookings are the ones that can still change."""
+
+    hotel: Hotel
+    hotel_seq: int
+    bookings_made: int
+    bookings: tuple[Booking, ...]
+    waitlist: tuple[WaitlistEntry, ...] = ()
+
+
+REPLIES: tuple[type[Reply], ...] = (
+    HotelReply, BookingReply, AvailabilityReply, AuditReply, WaitlistReply, StateReply,
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""The shared kernel: money, stays, text, instants, limits, and the names of the contexts. Imports nothing of ours."""

@@ -1,0 +1,41 @@
+"""The kinds of text and numbers that the outside may send, with their limits. Decoding enforces them."""
+
+from typing import Annotated
+
+from innkeeper.protocol.values import limits
+from msgspec import Meta
+
+# No control characters at all (a NUL byte in a name is an attack or an accident), or all but tab and line breaks.
+_LINE = r"^[^\x00-\x1f\x7f]*(?![\s\S])"
+_PROSE = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*(?![\s\S])"
+_SLUG = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(?![\s\S])"
+_CODE = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(?![\s\S])"
+_EMAIL = r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+(?![\s\S])"
+_PREFIX = r"^[A-Za-z0-9/-]*[A-Za-z/-](?![\s\S])"
+_VISIBLE = r"\S"
+_LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*(?![\s\S])"
+_CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9](?![\s\S])"
+
+Slug = Annotated[str, Meta(min_length=1, max_length=limits.slug_characters_max, pattern=_SLUG)]
+Code = Annotated[str, Meta(min_length=1, max_length=limits.room_number_characters_max, pattern=_CODE)]
+Name = Annotated[
+    str, Meta(min_length=1, max_length=limits.name_characters_max, pattern=rf"(?=[\s\S]*{_VISIBLE}){_LINE}")
+]
+Line = Annotated[str, Meta(max_length=limits.name_characters_max, pattern=_LINE)]
+Email = Annotated[str, Meta(max_length=limits.name_characters_max, pattern=_EMAIL)]
+Notes = Annotated[str, Meta(max_length=limits.notes_characters_max, pattern=_PROSE)]
+Language = Annotated[str, Meta(max_length=limits.language_characters_max, pattern=_LANGUAGE)]
+ClockTime = Annotated[str, Meta(pattern=_CLOCK)]
+Adults = Annotated[int, Meta(ge=1, le=limits.guests_per_room_max)]
+ChildAge = Annotated[int, Meta(ge=0, le=17)]
+Children = Annotated[tuple[ChildAge, ...], Meta(max_length=limits.guests_per_room_max)]
+HoldSeconds = Annotated[int, Meta(ge=1, le=limits.hold_seconds_max)]
+AddressLines = Annotated[tuple[Name, ...], Meta(max_length=limits.address_lines_max)]
+Quantity = Annotated[int, Meta(ge=1, le=limits.charge_quantity_max)]
+BasisPoints = Annotated[int, Meta(ge=0, le=limits.tax_basis_points_max)]
+Percent = Annotated[int, Meta(ge=1, le=100)]
+# What stands before the number of a document; no digit ends it, so that no two numbers read alike.
+DocumentPrefix = Annotated[
+    str,
+    Meta(min_length=1, max_length=limits.document_prefix_characters_max, pattern=_PREFIX),
+]

@@ -1,0 +1,262 @@
+"""A subscriber's cursor in its own database, with the hotels that are parked there.
+
+An event that cannot be taken in parks its hotel: the other hotels go on, and the events of the parked one wait in the
+log, where they stand anyway, until that event is taken in at last, or dropped.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import sqlite_utils
+from innkeeper.protocol.codec import wire
+from innkeeper.protocol.messages.recorded_event import LogEntry
+from innkeeper.protocol.ports.subscriptions import (
+    DeadLetter,
+    Effects,
+    EventBatch,
+    EventLog,
+    Failure,
+    SubscriberState,
+    SubscriptionRequest,
+)
+from innkeeper.protocol.values.limits import subscriber_attempts_max, subscriber_retry_seconds
+from innkeeper.storage.sqlite.schema import open_to_write
+
+_SAVE_AFTER_EVENTS = 1_000  # a cursor that only passed over what was not wished for need not be exact on the disk
+
+Migration = Callable[[sqlite_utils.Database], None]
+
+
+def _cursors(db: sqlite_utils.Database) -> None:
+    db.execute(
+        """
+        CREATE TABLE cursors (
+            name TEXT NOT NULL, log TEXT NOT NULL, position INTEGER NOT NULL, paused INTEGER NOT NULL,
+            PRIMARY KEY (name, log)
+        ) STRICT
+        """
+    )
+    db.execute(
+        """
+        CREATE TABLE parked (
+            name TEXT NOT NULL, log TEXT NOT NULL, hotel TEXT NOT NULL, after INTEGER NOT NULL, event TEXT NOT NULL,
+            type TEXT NOT NULL, reason TEXT NOT NULL, trace TEXT NOT NULL, attempts INTEGER NOT NULL,
+            since INTEGER NOT NULL, retry_at INTEGER, PRIMARY KEY (name, log, hotel)
+        ) STRICT
+        """
+    )
+
+
+def open_service(path: Path, *migrations: Migration) -> sqlite_utils.Database:
+    """The database of a service: cursors, and what else its migrations make."""
+    return open_to_write(path, _cursors, *migrations)
+
+
+class Parked(msgspec.Struct):
+    """A hotel that waits behind an event: `after` is the last of its events that was taken in. Without an event it is
+    only catching up."""
+
+    hotel: str
+    after: int
+    event: str
+    type: str
+    reason: str
+    trace: str
+    attempts: int
+    since: int
+    retry_at: int | None
+
+
+class SqliteCursor:
+    """A `protocol.subscribing.Cursor`."""
+
+    def __init__(self, db: sqlite_utils.Database, subscribe: SubscriptionRequest, name: str, log: EventLog) -> None:
+        """The place in the log of this name."""
+        self._db = db
+        self._subscribe = subscribe
+        self._log = log
+        self._key = (subscribe.name, name)
+        self._wished = wire.kinds_of(subscribe.types)
+        with db.atomic():
+            db.execute("INSERT OR IGNORE INTO cursors VALUES (?, ?, ?, 0)", (*self._key, subscribe.after.get(name, 0)))
+        row = db.execute("SELECT position, paused FROM cursors WHERE name = ? AND log = ?", self._key).fetchone()
+        self._position: int = row[0]
+        self._paused = bool(row[1])
+        self._saved = self._position
+        self._parked: dict[str, Parked] = {}
+        self._parked_last = False
+        self._load_parked()
+
+    @property
+    def log(self) -> str:
+        """See `protocol.subscribing.Cursor`."""
+        return self._key[1]
+
+    @property
+    def position(self) -> int:
+        """See `protocol.subscribing.Cursor`."""
+        return self._position
+
+    @property
+    def end(self) -> int:
+        """See `protocol.subscribing.Cursor`."""
+        return self._log.position
+
+    def portion(self, at: int, limit: int, end: int) -> EventBatch | None:
+        """See `protocol.subscribing.Cursor`. Fresh events and parked hotels take turns."""
+        if self._paused:
+            return None
+        due = [hotel for hotel in self._parked.values() if _is_due(hotel, at)]
+        if due and not (self._parked_last and self._position < end):
+            self._parked_last = True
+            return self._of_parked(due[0], limit)
+        self._parked_last = False
+        entries = self._log.read(self._position, min(limit, end - self._position)) if self._position < end else ()
+        if not entries:
+            return None
+        return EventBatch(tuple(filter(self._is_wished, entries)), entries[-1][0])
+
+    def move(self, portion: EventBatch, keep: Effects) -> None:
+        """See `protocol.subscribing.Cursor`."""
+        if not portion.entries and portion.parked_hotel is None and portion.until - self._saved < _SAVE_AFTER_EVENTS:
+            self._position = portion.until
+            return
+        position = portion.until if portion.parked_hotel is None else self._position
+        with self._changing():
+            keep()
+            self._save_position(position)  # a parked hotel may be about to catch up with what is not saved yet
+            if portion.parked_hotel is not None:
+                self._move_parked(self._parked[portion.parked_hotel], portion.until)
+        self._position = self._saved = position
+
+    def park(self, portion: EventBatch, failure: Failure, at: int) -> None:
+        """See `protocol.subscribing.Cursor`."""
+        was = self._parked.get(failure.entry[1].hotel)
+        again = was is not None and was.event == failure.entry[1].id
+        attempts, since = (was.attempts + 1, was.since) if was is not None and again else (1, at)
+        position = portion.until if portion.parked_hotel is None else self._position
+        with self._changing():
+            self._save(_parked(failure, attempts, since, at))
+            self._save_position(position)
+        self._position = self._saved = position
+
+    def due_at(self) -> int | None:
+        """See `protocol.subscribing.Cursor`."""
+        if self._paused:
+            return None
+        return min((hotel.retry_at for hotel in self._parked.values() if hotel.retry_at is not None), default=None)
+
+    def pause(self, paused: bool) -> None:
+        """See `protocol.subscribing.Cursor`."""
+        with self._db.atomic():
+            self._db.execute("UPDATE cursors SET paused = ? WHERE name = ? AND log = ?", (paused, *self._key))
+        self._paused = paused
+
+    def go_to(self, position: int) -> None:
+        """See `protocol.subscribing.Cursor`."""
+        with self._changing():
+            self._save_position(position)
+            self._db.execute("DELETE FROM parked WHERE name = ? AND log = ?", self._key)
+            self._parked.clear()
+        self._position = self._saved = position
+
+    def forget(self) -> None:
+        """See `protocol.subscribing.Cursor`."""
+        with self._db.atomic():
+            for table in ("cursors", "parked"):
+                self._db.execute(f"DELETE FROM {table} WHERE name = ? AND log = ?", self._key)
+
+    def state(self) -> SubscriberState:
+        """See `protocol.subscribing.Cursor`."""
+        lag = max(self.end - self._position, 0)
+        positions = {self.log: self._position}
+        return SubscriberState(
+            self._subscribe.name, self._subscribe.types, positions, lag, self._paused, len(self._parked)
+        )
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """See `protocol.subscribing.Cursor`."""
+        waiting = sorted(
+            (hotel for hotel in self._parked.values() if hotel.event), key=lambda hotel: (hotel.since, hotel.hotel)
+        )
+        return [self._dead_letter(hotel) for hotel in waiting]
+
+    def redrive(self, event: str, drop: bool = False) -> DeadLetter | None:
+        """See `protocol.subscribing.Cursor`."""
+        hotel = next((hotel for hotel in self._parked.values() if hotel.event == event), None)
+        if hotel is None:
+            return None
+        was = self._dead_letter(hotel)
+        after = int(event.rpartition(":")[2]) if drop else hotel.after
+        with self._changing():
+            self._save(msgspec.structs.replace(hotel, after=after, event="" if drop else event, retry_at=0))
+        return was
+
+    def _is_wished(self, entry: LogEntry) -> bool:
+        record = entry[1]
+        if type(record.event) not in self._wished or record.hotel in self._parked:
+            return False
+        return self._subscribe.hotel is None or record.hotel == self._subscribe.hotel
+
+    def _of_parked(self, hotel: Parked, limit: int) -> EventBatch:
+        """The next events of a parked hotel, up to where the others are; one alone, while that one is in doubt."""
+        entries = self._log.read(0, 1 if hotel.event else limit, hotel.hotel, hotel.after)
+        entries = [entry for entry in entries if entry[0] <= self._position]
+        until = entries[-1][1].hotel_seq if entries else hotel.after
+        wished = tuple(entry for entry in entries if type(entry[1].event) in self._wished)
+        return EventBatch(wished, until, hotel.hotel)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """One transaction; after a failure nothing has changed, here or on the disk."""
+        try:
+            with self._db.atomic():
+                yield
+        except BaseException:
+            self._load_parked()
+            raise
+
+    def _save_position(self, position: int) -> None:
+        self._db.execute("UPDATE cursors SET position = ? WHERE name = ? AND log = ?", (position, *self._key))
+
+    def _move_parked(self, hotel: Parked, until: int) -> None:
+        if until > hotel.after:
+            self._save(msgspec.structs.replace(hotel, after=until, event="", attempts=0, retry_at=0))
+        else:  # it has caught up with the others
+            self._db.execute("DELETE FROM parked WHERE name = ? AND log = ? AND hotel = ?", (*self._key, hotel.hotel))
+            del self._parked[hotel.hotel]
+
+    def _save(self, hotel: Parked) -> None:
+        row = (*self._key, *msgspec.structs.astuple(hotel))
+        self._db.execute("INSERT OR REPLACE INTO parked VALUES (?,?,?,?,?,?,?,?,?,?,?)", row)
+        self._parked[hotel.hotel] = hotel
+
+    def _load_parked(self) -> None:
+        rows = self._db.execute("SELECT * FROM parked WHERE name = ? AND log = ?", self._key).fetchall()
+        self._parked = {row[2]: Parked(*row[2:]) for row in rows}
+
+    def _dead_letter(self, hotel: Parked) -> DeadLetter:
+        return DeadLetter(
+            self._subscribe.name, hotel.hotel, hotel.event, hotel.type, hotel.reason, hotel.trace, hotel.attempts,
+            hotel.since, hotel.retry_at,
+        )  # fmt: skip
+
+
+def _is_due(hotel: Parked, at: int) -> bool:
+    """Is it time to try again? It also is where the clock was set back since, and says hours instead of seconds."""
+    return hotel.retry_at is not None and not at < hotel.retry_at <= at + _pause(subscriber_attempts_max)
+
+
+def _pause(attempts: int) -> int:
+    """Microseconds."""
+    return round(subscriber_retry_seconds * 1e6) << (attempts - 1)
+
+
+def _parked(failure: Failure, attempts: int, since: int, at: int) -> Parked:
+    record = failure.entry[1]
+    after = record.hotel_seq - 1
+    retry_at = at + _pause(attempts) if attempts < subscriber_attempts_max else None
+    type_name = wire.event_type(record.event)
+    return Parked(record.hotel, after, record.id, type_name, failure.reason, failure.trace, attempts, since, retry_at)

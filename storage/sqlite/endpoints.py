@@ -1,0 +1,74 @@
+"""Webhooks in the delivery service's database, beside their cursors: secrets, state, and the latest attempts."""
+
+import msgspec
+import sqlite_utils
+from innkeeper.protocol.delivery.webhooks import DeliveriesReply, Delivery, ListDeliveries, SigningSecret, Webhook
+from innkeeper.protocol.values.limits import webhook_deliveries_kept_max
+
+_pack = msgspec.msgpack.encode
+_unpack_webhook = msgspec.msgpack.Decoder(Webhook).decode
+_unpack_secrets = msgspec.msgpack.Decoder(tuple[SigningSecret, ...]).decode
+_unpack_delivery = msgspec.msgpack.Decoder(Delivery).decode
+_TIDY_EVERY = 100
+
+
+def create_endpoints(db: sqlite_utils.Database) -> None:
+    """The tables, as a migration."""
+    db.execute("CREATE TABLE webhooks (id TEXT PRIMARY KEY, body BLOB NOT NULL, secrets BLOB NOT NULL) STRICT")
+    db.execute(
+        """
+        CREATE TABLE deliveries (
+            number INTEGER PRIMARY KEY AUTOINCREMENT, webhook TEXT NOT NULL, failed INTEGER NOT NULL, body BLOB NOT NULL
+        ) STRICT
+        """
+    )
+    db.execute("CREATE INDEX deliveries_of ON deliveries (webhook, number)")
+
+
+class SqliteEndpoints:
+    """A `protocol.webhooks.Endpoints`."""
+
+    def __init__(self, db: sqlite_utils.Database) -> None:
+        self._db = db
+
+    def all(self) -> list[tuple[Webhook, tuple[SigningSecret, ...]]]:
+        """See `protocol.webhooks.Endpoints`."""
+        rows = self._db.execute("SELECT body, secrets FROM webhooks ORDER BY id").fetchall()
+        return [(_unpack_webhook(body), _unpack_secrets(secrets)) for body, secrets in rows]
+
+    def put(self, webhook: Webhook, secrets: tuple[SigningSecret, ...]) -> None:
+        """See `protocol.webhooks.Endpoints`."""
+        row = (webhook.id, _pack(webhook), _pack(secrets))
+        self._db.execute("INSERT OR REPLACE INTO webhooks VALUES (?,?,?)", row)
+
+    def remove(self, webhook: str) -> None:
+        """See `protocol.webhooks.Endpoints`."""
+        with self._db.atomic():
+            self._db.execute("DELETE FROM webhooks WHERE id = ?", (webhook,))
+            self._db.execute("DELETE FROM deliveries WHERE webhook = ?", (webhook,))
+
+    def note(self, delivery: Delivery) -> Delivery:
+        """See `protocol.webhooks.Endpoints`."""
+        row = (delivery.webhook, bool(delivery.error), _pack(delivery))
+        cursor = self._db.execute("INSERT INTO deliveries (webhook, failed, body) VALUES (?,?,?)", row)
+        number = int(cursor.lastrowid or 0)
+        if number % _TIDY_EVERY == 0:
+            self._tidy(delivery.webhook)
+        return msgspec.structs.replace(delivery, number=number)
+
+    def _tidy(self, webhook: str) -> None:
+        self._db.execute(
+            "DELETE FROM deliveries WHERE webhook = :webhook AND number <="
+            " (SELECT number FROM deliveries WHERE webhook = :webhook ORDER BY number DESC LIMIT 1 OFFSET :kept)",
+            {"webhook": webhook, "kept": webhook_deliveries_kept_max},
+        )
+
+    def deliveries(self, asked: ListDeliveries) -> DeliveriesReply:
+        """See `protocol.webhooks.Endpoints`."""
+        rows = self._db.execute(
+            "SELECT number, body FROM deliveries WHERE webhook = ? AND number < ? AND failed >= ?"
+            " ORDER BY number DESC LIMIT ?",
+            (asked.webhook, 2**63 - 1 if asked.before is None else asked.before, asked.failed, asked.limit + 1),
+        ).fetchall()
+        found = (msgspec.structs.replace(_unpack_delivery(body), number=number) for number, body in rows[: asked.limit])
+        return DeliveriesReply(tuple(found), len(rows) > asked.limit)

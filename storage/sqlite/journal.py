@@ -1,0 +1,195 @@
+"""The journal of a partition in one SQLite file: append-only events in a hash chain, kept replies, snapshots.
+
+One connection writes, with `synchronous=FULL`, and it alone checkpoints: before SQLite 3.51.3 a second connection that
+writes or checkpoints can damage a write-ahead log. Readers open the file with `mode=ro`.
+"""
+
+import sqlite3
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from hashlib import blake2b
+from pathlib import Path
+
+import msgspec
+from innkeeper.protocol.codec import wire
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.ports.journal import Damaged, Fenced, KeptReply, Snapshot
+from innkeeper.storage.sqlite.schema import closed_on_failure, migrate
+
+_COLUMNS = "seq, hotel, hotel_seq, at, by, correlation, cause, type, body, hash"
+_CHECKPOINT_PAGES = 4_000
+_TAIL_EVENTS = 1_000
+GENESIS = bytes(16)
+
+Row = tuple[int, str, int, int, str, str, str, str, bytes, bytes]
+
+
+def link(previous: bytes, row: Sequence[object]) -> bytes:
+    """The hash of an event's row behind the one before it; it covers every column."""
+    seq, hotel, hotel_seq, at, by, correlation, cause, type_name, body = row[:9]
+    head = f"{seq}\x1f{hotel}\x1f{hotel_seq}\x1f{at}\x1f{by}\x1f{correlation}\x1f{cause}\x1f{type_name}".encode()
+    assert isinstance(body, bytes)
+    return blake2b(previous + len(head).to_bytes(4, "big") + head + body, digest_size=16).digest()
+
+
+def record_of(row: Row) -> RecordedEvent:
+    """The event of a row."""
+    _, hotel, hotel_seq, at, by, correlation, cause, type_name, body, _ = row
+    return RecordedEvent(hotel, hotel_seq, at, by, correlation, cause, wire.decode_event(type_name, body))
+
+
+class SqliteJournal:
+    """A `protocol.journal.Journal`; opening it fences every writer that opened it before."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._connect()
+        with closed_on_failure(self):
+            self._check_tail()
+            self._db.execute("UPDATE writer SET epoch = epoch + 1")
+            self.epoch: int = self._db.execute("SELECT epoch FROM writer").fetchone()[0]
+
+    def _connect(self) -> None:
+        with ExitStack() as opened:
+            try:
+                migrate(self.path)
+                self._db = sqlite3.connect(self.path, isolation_level=None, timeout=10, check_same_thread=False)
+                opened.enter_context(closing(self._db))
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = FULL")
+                self._db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+                self._db.execute("PRAGMA cache_size = -65536")
+                self._db.execute("PRAGMA mmap_size = 0")
+                self._seq, self._hash = self._db.execute("SELECT seq, hash FROM writer").fetchone()
+                self._written = self._seq, self._hash
+                self._reader = open_to_read(self.path)
+            except sqlite3.DatabaseError as error:
+                raise Damaged(
+                    f"{self.path} is not a journal that can be read ({error}); restore it from a backup"
+                ) from error
+            opened.pop_all()
+
+    def write(self, records: Sequence[RecordedEvent], replies: Sequence[KeptReply]) -> int:
+        """See `protocol.journal.Journal`."""
+        seq, last = self._seq, self._hash
+        rows = []
+        for record in records:
+            seq += 1
+            event = record.event
+            row = (
+                seq, record.hotel, record.hotel_seq, record.at, record.by, record.correlation, record.cause,
+                wire.event_type(event), wire.encode_fields(event),
+            )  # fmt: skip
+            last = link(last, row)
+            rows.append((*row, last))
+        self._db.execute("BEGIN IMMEDIATE")
+        head = self._db.execute("UPDATE writer SET seq = ?, hash = ? WHERE epoch = ?", (seq, last, self.epoch))
+        if head.rowcount != 1:
+            self._db.execute("ROLLBACK")
+            raise Fenced(f"another process writes to {self.path} now; this one must stop")
+        self._db.executemany(f"INSERT INTO events ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
+        self._db.executemany(
+            "INSERT INTO replies (key, fingerprint, reply) VALUES (?,?,?)", map(msgspec.structs.astuple, replies)
+        )
+        self._written = seq, last
+        return int(seq)
+
+    def sync(self) -> None:
+        """See `protocol.journal.Journal`."""
+        self._db.execute("COMMIT")
+        self._seq, self._hash = self._written
+
+    def position(self) -> int:
+        """See `protocol.journal.Journal`."""
+        return int(self._seq)
+
+    def reply(self, key: str) -> KeptReply | None:
+        """See `protocol.journal.Journal`."""
+        row = self._reader.execute("SELECT key, fingerprint, reply FROM replies WHERE key = ?", (key,)).fetchone()
+        return None if row is None else KeptReply(*row)
+
+    def hotels(self) -> set[str]:
+        """See `protocol.journal.Journal`."""
+        return {hotel for (hotel,) in self._db.execute("SELECT hotel FROM events WHERE hotel_seq = 1")}
+
+    def read(
+        self, after: int = 0, hotel: str | None = None, after_hotel_seq: int = 0
+    ) -> Iterator[tuple[int, RecordedEvent]]:
+        """See `protocol.journal.Journal`."""
+        return ((row[0], record_of(row)) for row in read_rows(self._db, after, hotel, after_hotel_seq))
+
+    def snapshots(self, hotel: str | None = None) -> Iterator[Snapshot]:
+        """See `protocol.journal.Journal`."""
+        query = "SELECT hotel, hotel_seq, state FROM snapshots"
+        found = self._db.execute(query) if hotel is None else self._db.execute(f"{query} WHERE hotel = ?", (hotel,))
+        return (Snapshot(*row) for row in found)
+
+    def save_snapshots(self, snapshots: Iterable[Snapshot]) -> None:
+        """See `protocol.journal.Journal`."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(
+                "INSERT OR REPLACE INTO snapshots (hotel, hotel_seq, state) VALUES (?,?,?)",
+                [(snapshot.hotel, snapshot.hotel_seq, snapshot.state) for snapshot in snapshots],
+            )
+
+    def reopen(self) -> None:
+        """See `protocol.journal.Journal`."""
+        self.close()
+        self._connect()
+
+    def close(self) -> None:
+        """See `protocol.journal.Journal`."""
+        self._reader.close()
+        self._db.close()
+
+    def checked(self) -> Iterator[tuple[int, RecordedEvent]]:
+        """All events in order, each proved to be what was written."""
+        rows = check_chain(self.path, read_rows(self._db), (self._seq, self._hash))
+        return ((row[0], record_of(row)) for row in rows)
+
+    def _check_tail(self) -> None:
+        """The last rows must chain up to the head: a lost or altered tail shows before anyone builds on it."""
+        start = max(self._seq - _TAIL_EVENTS, 0)
+        before = self._db.execute("SELECT hash FROM events WHERE seq = ?", (start,)).fetchone()
+        if start and before is None:
+            raise Damaged(f"{self.path}: event {start} is missing; restore the file from a backup")
+        tail = read_rows(self._db, start)
+        deque(check_chain(self.path, tail, (self._seq, self._hash), start, before[0] if start else GENESIS), maxlen=0)
+
+
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """A connection to a journal's file that cannot write."""
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+    )
+
+
+def read_rows(
+    db: sqlite3.Connection, after: int = 0, hotel: str | None = None, after_hotel_seq: int = 0
+) -> Iterator[Row]:
+    """The rows of events behind a position, in order."""
+    if hotel is None:
+        return db.execute(f"SELECT {_COLUMNS} FROM events WHERE seq > ? ORDER BY seq", (after,))
+    return db.execute(
+        f"SELECT {_COLUMNS} FROM events WHERE hotel = ? AND hotel_seq > ? AND seq > ? ORDER BY hotel_seq",
+        (hotel, after_hotel_seq, after),
+    )
+
+
+def check_chain(
+    path: Path, rows: Iterable[Row], head: tuple[int, bytes], after: int = 0, previous: bytes = GENESIS
+) -> Iterator[Row]:
+    """The rows, refusing those that have a gap, that are not what was written, or that do not end at the head."""
+    seq = after
+    for row in rows:
+        seq += 1
+        if row[0] != seq:
+            raise Damaged(f"{path}: event {seq} is missing; restore the file from a backup")
+        previous = link(previous, row)
+        if previous != row[9]:
+            raise Damaged(f"{path}: event {seq} is not what was written; restore the file from a backup")
+        yield row
+    if (seq, previous) != head:
+        raise Damaged(f"{path}: it ends at event {seq} but should end at {head[0]}; restore the file from a backup")

@@ -1,0 +1,148 @@
+"""The outbox of notifications, in its service's database beside its cursor."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+import sqlite_utils
+from innkeeper.protocol.notifications.notices import Notice
+from innkeeper.protocol.ports.outbox import DueNotice
+from innkeeper.protocol.ports.subscriptions import DeadLetter
+
+_unpack = msgspec.msgpack.Decoder(Notice).decode
+_AT_ONCE = 500  # SQLite takes so many values in one statement, and more
+
+
+def create_outbox(db: sqlite_utils.Database) -> None:
+    """The tables, as a migration."""
+    for statement in (
+        "CREATE TABLE hotels (id TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT",
+        "CREATE TABLE bookings (id TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT, WITHOUT ROWID",
+        """
+        CREATE TABLE notices (
+            number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, hotel TEXT NOT NULL, address TEXT NOT NULL,
+            body BLOB NOT NULL, due_at INTEGER, attempts INTEGER NOT NULL DEFAULT 0, reason TEXT NOT NULL DEFAULT '',
+            since INTEGER NOT NULL DEFAULT 0
+        ) STRICT
+        """,
+        "CREATE INDEX notices_due ON notices (due_at) WHERE due_at IS NOT NULL",
+        "CREATE INDEX notices_dead ON notices (since) WHERE due_at IS NULL",
+        "CREATE INDEX notices_tried ON notices (address, number) WHERE attempts > 0 AND due_at IS NOT NULL",
+        "CREATE TABLE sending (paused INTEGER NOT NULL) STRICT",
+        "INSERT INTO sending VALUES (0)",
+    ):
+        db.execute(statement)
+
+
+class SqliteOutbox:
+    """A `protocol.outbox.Outbox`. What was sent is forgotten; `due_at` is null where only a person can help."""
+
+    def __init__(self, db: sqlite_utils.Database, name: str) -> None:
+        """`name` is the sender's, under which its dead letters are shown."""
+        self._db = db
+        self._name = name
+
+    def hotels(self, ids: Iterable[str]) -> dict[str, bytes]:
+        """See `protocol.outbox.Outbox`."""
+        return self._bodies("hotels", list(ids))
+
+    def bookings(self, ids: Iterable[str]) -> dict[str, bytes]:
+        """See `protocol.outbox.Outbox`."""
+        return self._bodies("bookings", list(ids))
+
+    def _bodies(self, table: str, ids: Sequence[str]) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+        for start in range(0, len(ids), _AT_ONCE):
+            part = ids[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(part))
+            found.update(self._db.execute(f"SELECT id, body FROM {table} WHERE id IN ({marks})", part).fetchall())
+        return found
+
+    def keep(
+        self,
+        hotels: Mapping[str, bytes],
+        bookings: Mapping[str, bytes],
+        notices: Sequence[Notice],
+        withdrawn: Sequence[str],
+    ) -> None:
+        """See `protocol.outbox.Outbox`."""
+        conn = self._db.conn
+        conn.executemany("INSERT OR REPLACE INTO hotels VALUES (?,?)", list(hotels.items()))
+        conn.executemany("INSERT OR REPLACE INTO bookings VALUES (?,?)", list(bookings.items()))
+        conn.executemany("DELETE FROM notices WHERE id = ?", [(id_,) for id_ in withdrawn])
+        conn.executemany(
+            "INSERT OR IGNORE INTO notices (id, hotel, address, body, due_at) VALUES (?,?,?,?,?)",
+            [(one.id, one.hotel.id, one.recipient.email, msgspec.msgpack.encode(one), one.due_at) for one in notices],
+        )
+
+    def due(self, at: int, limit: int) -> list[DueNotice]:
+        """See `protocol.outbox.Outbox`."""
+        rows = self._db.execute(
+            """
+            SELECT body, attempts FROM notices AS one WHERE due_at <= ? AND NOT EXISTS (
+                SELECT 1 FROM notices AS earlier WHERE earlier.address = one.address AND earlier.number < one.number
+                AND earlier.attempts > 0 AND earlier.due_at > ?
+            ) ORDER BY number LIMIT ?
+            """,
+            (at, at, limit),
+        ).fetchall()
+        return [DueNotice(_unpack(body), attempts) for body, attempts in rows]
+
+    def count(self, at: int) -> tuple[int, int]:
+        """See `protocol.outbox.Outbox`."""
+        late, dead = self._db.execute(
+            """
+            SELECT (SELECT count(*) FROM notices WHERE due_at <= ?), (SELECT count(*) FROM notices WHERE due_at IS NULL)
+            """,
+            (at,),
+        ).fetchone()
+        return late, dead
+
+    @property
+    def paused(self) -> bool:
+        """See `protocol.outbox.Outbox`."""
+        return bool(self._db.execute("SELECT paused FROM sending").fetchone()[0])
+
+    def pause(self, paused: bool) -> None:
+        """See `protocol.outbox.Outbox`."""
+        self._db.execute("UPDATE sending SET paused = ?", (paused,))
+
+    def next_due_at(self) -> int | None:
+        """See `protocol.outbox.Outbox`."""
+        found: int | None = self._db.execute("SELECT min(due_at) FROM notices WHERE due_at IS NOT NULL").fetchone()[0]
+        return found
+
+    def sent(self, notice: str) -> None:
+        """See `protocol.outbox.Outbox`."""
+        self._db.execute("DELETE FROM notices WHERE id = ?", (notice,))
+
+    def failed(self, notice: str, reason: str, at: int, retry_at: int | None) -> None:
+        """See `protocol.outbox.Outbox`."""
+        self._db.execute(
+            "UPDATE notices SET due_at = ?, reason = ?, attempts = attempts + 1,"
+            " since = CASE since WHEN 0 THEN ? ELSE since END WHERE id = ?",
+            (retry_at, reason, at, notice),
+        )
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """See `protocol.outbox.Outbox`."""
+        rows = self._db.execute(
+            "SELECT id, hotel, body, reason, attempts, since FROM notices WHERE due_at IS NULL ORDER BY since, number"
+        ).fetchall()
+        return [self._dead_letter(*row) for row in rows]
+
+    def redrive(self, notice: str, drop: bool = False) -> DeadLetter | None:
+        """See `protocol.outbox.Outbox`."""
+        row = self._db.execute(
+            "SELECT id, hotel, body, reason, attempts, since FROM notices WHERE id = ? AND due_at IS NULL", (notice,)
+        ).fetchone()
+        if row is None:
+            return None
+        if drop:
+            self.sent(notice)
+        else:
+            body = msgspec.msgpack.encode(msgspec.structs.replace(_unpack(row[2]), useful_until=0))
+            self._db.execute("UPDATE notices SET due_at = 0, attempts = 0, body = ? WHERE id = ?", (body, notice))
+        return self._dead_letter(*row)
+
+    def _dead_letter(self, notice: str, hotel: str, body: bytes, reason: str, attempts: int, since: int) -> DeadLetter:
+        return DeadLetter(self._name, hotel, notice, _unpack(body).kind.value, reason, "", attempts, since, None)

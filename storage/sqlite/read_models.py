@@ -1,0 +1,296 @@
+"""Read models: bookings and hotels as tables to list and search, in a file of their own that follows the journal.
+
+The file can be thrown away at any time; it is made again from the journal. Each step writes its effects and its
+position in one transaction, so a crash neither loses nor doubles any.
+"""
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from datetime import date
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import sqlite_utils
+from innkeeper.protocol.messages.recorded_event import RecordedEvent, apply_event, apply_hotel_event
+from innkeeper.protocol.ports.subscriptions import Positions
+from innkeeper.protocol.ports.views import BadCursor, BookingSearch, Listed
+from innkeeper.protocol.reservations import events
+from innkeeper.protocol.reservations.booking import Booking, Status
+from innkeeper.protocol.reservations.hotel import Hotel
+from innkeeper.storage.sqlite.journal import open_to_read, read_rows, record_of
+from innkeeper.storage.sqlite.schema import closed_on_failure
+
+logger = logging.getLogger(__name__)
+
+FORM = 1  # raised whenever the tables or their contents change: older files are made anew
+_STEP_EVENTS = 2_000
+_PAUSE_SECONDS = 0.25
+_BEHIND_EVENTS_MAX = 20_000
+
+_pack_booking = msgspec.msgpack.Encoder().encode
+_unpack_booking = msgspec.msgpack.Decoder(Booking).decode
+_unpack_hotel = msgspec.msgpack.Decoder(Hotel).decode
+_HOLDING = (Status.HELD, Status.CONFIRMED, Status.IN_HOUSE, Status.CHECKED_OUT)
+
+
+class ReadModels:
+    """A `protocol.views.Views` over a journal's file. A thread of its own keeps it near the journal's end."""
+
+    def __init__(self, path: Path, journal: Path, log: str) -> None:
+        """Of the journal of this log."""
+        self._log = log
+        self._path = path
+        self._lock = threading.Lock()
+        with ExitStack() as opened:
+            self._db = opened.enter_context(closing(_open(path)))
+            self._journal = opened.enter_context(closing(open_to_read(journal)))
+            self._end = opened.enter_context(closing(open_to_read(journal)))
+            self._position: int = self._db.execute("SELECT position FROM follower").fetchone()[0]
+            self._hotels = {
+                hotel.id: hotel
+                for (body,) in self._db.execute("SELECT body FROM hotels")
+                for hotel in [_unpack_hotel(body)]
+            }
+            self._close = opened.pop_all().close
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="read models", daemon=True)
+
+    def start(self) -> None:
+        """Begin to follow the journal."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop following, and close the files."""
+        self._stopping.set()
+        self._thread.join()
+        with self._lock:
+            self._close()
+
+    def catch_up(self, position: int) -> None:
+        """Take in the journal at least up to this position."""
+        with self._lock:
+            while self._position < position and self._step():
+                pass
+
+    def _follow(self) -> None:
+        """Keep near the journal's end without taking time from bookings: step when the journal rests, or when much has
+        piled up. Whoever reads catches up first in any case."""
+        seen = self._position
+        while not self._stopping.wait(_PAUSE_SECONDS):
+            try:
+                (end,) = self._end.execute("SELECT seq FROM writer").fetchone()
+                behind = end - self._position
+                while (end == seen or behind > _BEHIND_EVENTS_MAX) and behind > 0 and not self._stopping.is_set():
+                    with self._lock:
+                        self._step()
+                    behind = end - self._position
+                seen = end
+            except sqlite3.Error:
+                logger.exception("the read models cannot follow the journal; trying again")
+
+    def _step(self) -> int:
+        """Take in some more events; returns how many there were."""
+        rows = list(islice(read_rows(self._journal, self._position), _STEP_EVENTS))
+        if rows:
+            step = _Step(self._db, self._hotels)
+            with self._db.atomic():
+                step.take_in([(row[0], record_of(row)) for row in rows])
+                self._db.execute("UPDATE follower SET position = ?", (rows[-1][0],))
+            self._hotels |= step.changed_hotels
+            self._position = rows[-1][0]
+        return len(rows)
+
+    def hotels(self, positions: Positions, limit: int, cursor: str | None) -> tuple[list[Hotel], str | None]:
+        """See `protocol.views.Views`."""
+        self.catch_up(positions[self._log])
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT body FROM hotels WHERE id > ? ORDER BY id LIMIT ?", (cursor or "", limit + 1)
+            ).fetchall()
+        found = [_unpack_hotel(body) for (body,) in rows[:limit]]
+        return found, found[-1].id if len(rows) > limit else None
+
+    def bookings(self, positions: Positions, search: BookingSearch, limit: int, cursor: str | None) -> Listed:
+        """See `protocol.views.Views`."""
+        where, values = _conditions(search, cursor)
+        self.catch_up(positions[self._log])
+        with self._lock:
+            rows = self._db.execute(
+                f"SELECT number, body FROM bookings WHERE {' AND '.join(where)} ORDER BY number DESC LIMIT :limit",
+                {**values, "limit": limit + 1},
+            ).fetchall()
+        more = str(rows[limit - 1][0]) if len(rows) > limit else None
+        return Listed(tuple(_unpack_booking(body) for _, body in rows[:limit]), more)
+
+    def booking(self, positions: Positions, hotel: str, booking: str) -> Booking | None:
+        """See `protocol.views.Views`."""
+        self.catch_up(positions[self._log])
+        with self._lock:
+            row = self._db.execute("SELECT body FROM bookings WHERE id = ? AND hotel = ?", (booking, hotel)).fetchone()
+        return None if row is None else _unpack_booking(row[0])
+
+    def history(self, positions: Positions, hotel: str, booking: str) -> list[tuple[int, RecordedEvent]]:
+        """See `protocol.views.Views`."""
+        self.catch_up(positions[self._log])
+        with self._lock:
+            found = self._db.execute(
+                "SELECT position FROM history JOIN bookings ON bookings.number = history.booking"
+                " WHERE bookings.id = ? AND bookings.hotel = ? ORDER BY position",
+                (booking, hotel),
+            ).fetchall()
+            rows = [next(read_rows(self._journal, seq - 1)) for (seq,) in found]
+        return [(row[0], record_of(row)) for row in rows]
+
+    def chart(self, positions: Positions, hotel: str, start: date, end: date) -> tuple[Hotel, list[Booking]] | None:
+        """See `protocol.views.Views`."""
+        self.catch_up(positions[self._log])
+        with self._lock:
+            known = self._db.execute("SELECT body FROM hotels WHERE id = ?", (hotel,)).fetchone()
+            rows = self._db.execute(
+                "SELECT body FROM bookings WHERE hotel = ? AND arrival < ? AND arrival > ? AND departure > ?"
+                f" AND status IN {_HOLDING_SQL} ORDER BY arrival, number",
+                (hotel, end.toordinal(), start.toordinal() - _LONGEST_STAY, start.toordinal()),
+            ).fetchall()
+        return None if known is None else (_unpack_hotel(known[0]), [_unpack_booking(body) for (body,) in rows])
+
+
+_HOLDING_SQL = "(" + ", ".join(f"'{status.value}'" for status in _HOLDING) + ")"
+_LONGEST_STAY = 4_000  # days; a stay in house can be extended again and again
+
+
+def _open(path: Path) -> sqlite_utils.Database:
+    """The file, made anew where it is missing or of another form."""
+    for _ in range(2):
+        db = sqlite_utils.Database(sqlite3.connect(path, timeout=10, check_same_thread=False))
+        with closed_on_failure(db):
+            if db.execute("PRAGMA user_version").fetchone()[0] == FORM:
+                db.execute("PRAGMA synchronous = NORMAL")
+                return db
+        db.close()
+        for old in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+            old.unlink(missing_ok=True)
+        _create(path)
+    raise sqlite3.DatabaseError(f"{path} cannot be made")
+
+
+def _create(path: Path) -> None:
+    with closing(sqlite_utils.Database(sqlite3.connect(path))) as db:
+        _create_tables(db)
+
+
+def _create_tables(db: sqlite_utils.Database) -> None:
+    db.enable_wal()
+    with db.atomic():
+        db.table("follower").create({"position": int})
+        db.table("follower").insert({"position": 0})
+        db.table("hotels").create({"id": str, "body": bytes}, pk="id")
+        db.table("bookings").create(
+            {
+                "number": int, "id": str, "hotel": str, "status": str, "room_type": str, "room": str,
+                "arrival": int, "departure": int, "body": bytes,
+            },
+            pk="number",
+        )  # fmt: skip
+        db.table("bookings").create_index(["id"], unique=True)
+        db.table("bookings").create_index(["hotel", "arrival"])
+        db.execute(
+            "CREATE TABLE history (booking INTEGER, position INTEGER, PRIMARY KEY (booking, position)) WITHOUT ROWID"
+        )
+        db.execute("CREATE VIRTUAL TABLE guests USING fts5(words)")
+        db.execute(f"PRAGMA user_version = {FORM}")
+
+
+def _conditions(search: BookingSearch, cursor: str | None) -> tuple[list[str], dict[str, Any]]:
+    where: list[str] = ["hotel = :hotel"]
+    values: dict[str, Any] = {"hotel": search.hotel}
+    for column in ("status", "room_type", "room"):
+        value = getattr(search, column)
+        if value is not None:
+            where.append(f"{column} = :{column}")
+            values[column] = str(value)
+    for name, sign in (("arrival_from", ">="), ("arrival_to", "<=")):
+        day = getattr(search, name)
+        if day is not None:
+            where.append(f"arrival {sign} :{name}")
+            values[name] = day.toordinal()
+    if search.text is not None:
+        where.append("number IN (SELECT rowid FROM guests WHERE guests MATCH :text)")
+        values["text"] = " ".join('"' + word.replace('"', '""') + '"*' for word in search.text.split()) or '""'
+    if cursor is not None:
+        if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
+            raise BadCursor(cursor)
+        where.append("number < :cursor")
+        values["cursor"] = int(cursor)
+    return where, values
+
+
+class _Step:
+    """Some events on their way into the tables: read what they touch, fold, write each row once."""
+
+    def __init__(self, db: sqlite_utils.Database, hotels: Mapping[str, Hotel]) -> None:
+        self._db = db
+        self._known_hotels = hotels
+        self.changed_hotels: dict[str, Hotel] = {}
+        self._bookings: dict[str, tuple[int, Booking]] = {}
+
+    def take_in(self, records: Sequence[tuple[int, RecordedEvent]]) -> None:
+        """Fold these events into the tables."""
+        history = []
+        guests = {}
+        for seq, record in records:
+            event = record.event
+            if not isinstance(event, events.BookingEvent):
+                self._fold_hotel(record)
+                continue
+            number, was = self._booking(event.booking) or (seq, None)
+            now = apply_event(was, record, self._hotel(record.hotel).currency)
+            self._bookings[now.id] = (number, now)
+            history.append((number, seq))
+            if was is None or was.guest != now.guest:
+                guests[number] = _words(now)
+        self._write(history, guests)
+
+    def _write(self, history: list[tuple[int, int]], guests: dict[int, str]) -> None:
+        conn = self._db.conn
+        conn.executemany(
+            "INSERT OR REPLACE INTO bookings (number, id, hotel, status, room_type, room, arrival, departure, body)"
+            " VALUES (?,?,?,?,?,?,?,?,?)",
+            self._rows(),
+        )
+        conn.executemany("INSERT INTO history (booking, position) VALUES (?,?)", history)
+        conn.executemany("INSERT OR REPLACE INTO guests (rowid, words) VALUES (?,?)", list(guests.items()))
+        conn.executemany(
+            "INSERT OR REPLACE INTO hotels (id, body) VALUES (?,?)",
+            [(hotel.id, msgspec.msgpack.encode(hotel)) for hotel in self.changed_hotels.values()],
+        )
+
+    def _rows(self) -> Iterator[tuple[Any, ...]]:
+        for number, b in self._bookings.values():
+            yield (
+                number, b.id, b.hotel, b.status.value, b.room_type, b.room,
+                b.arrival.toordinal(), b.departure.toordinal(), _pack_booking(b),
+            )  # fmt: skip
+
+    def _booking(self, booking: str) -> tuple[int, Booking] | None:
+        known = self._bookings.get(booking)
+        if known is None:
+            row = self._db.execute("SELECT number, body FROM bookings WHERE id = ?", (booking,)).fetchone()
+            known = None if row is None else (row[0], _unpack_booking(row[1]))
+        return known
+
+    def _hotel(self, hotel: str) -> Hotel:
+        return self.changed_hotels.get(hotel) or self._known_hotels[hotel]
+
+    def _fold_hotel(self, record: RecordedEvent) -> None:
+        opened = isinstance(record.event, events.HotelOpened)
+        self.changed_hotels[record.hotel] = apply_hotel_event(None if opened else self._hotel(record.hotel), record)
+
+
+def _words(booking: Booking) -> str:
+    guest = booking.guest
+    return " ".join(filter(None, (guest.name, guest.email, guest.phone, booking.locator)))
