@@ -15,6 +15,14 @@ from innkeeper.http.api.resources import Problem
 from innkeeper.http.metrics import Metrics
 from innkeeper.protocol.messages import refusals
 from innkeeper.protocol.messages.refusals import FieldError, Refusal, Refused
+from innkeeper.protocol.reservations.refusals import (
+    HotelExists,
+    NoSingleRoom,
+    RoomsLeft,
+    RoomTaken,
+    SoldOut,
+    WaitlistFull,
+)
 from innkeeper.protocol.values import limits
 
 logger = logging.getLogger(__name__)
@@ -22,12 +30,12 @@ logger = logging.getLogger(__name__)
 STATUS: dict[type[Refusal], int] = {
     refusals.Invalid: 422,
     refusals.NotFound: 404,
-    refusals.HotelExists: 409,
-    refusals.SoldOut: 409,
-    refusals.NoSingleRoom: 409,
-    refusals.RoomTaken: 409,
-    refusals.RoomsLeft: 409,
-    refusals.WaitlistFull: 409,
+    HotelExists: 409,
+    SoldOut: 409,
+    NoSingleRoom: 409,
+    RoomTaken: 409,
+    RoomsLeft: 409,
+    WaitlistFull: 409,
     refusals.NotAllowed: 409,
     refusals.StaleVersion: 412,
     refusals.KeyReused: 422,
@@ -42,12 +50,12 @@ _AGAIN = {
 _DETAILS: dict[type[Refusal], Callable[[Any], str]] = {
     refusals.Invalid: lambda refusal: "; ".join(f"{e.field}: {e.message}" for e in refusal.errors),
     refusals.NotFound: lambda refusal: f"there is no {refusal.kind} {refusal.name!r} here",
-    refusals.HotelExists: lambda refusal: f"a hotel {refusal.hotel!r} is open already",
-    refusals.SoldOut: lambda refusal: f"no {refusal.room_type} is left on " + ", ".join(map(str, refusal.nights)),
-    refusals.NoSingleRoom: lambda refusal: f"pinned rooms leave no single {refusal.room_type} for the whole stay",
-    refusals.RoomTaken: lambda refusal: f"room {refusal.room} is taken on " + ", ".join(map(str, refusal.nights)),
-    refusals.RoomsLeft: lambda refusal: f"there is a {refusal.room_type} to book for this stay: nobody needs to wait",
-    refusals.WaitlistFull: lambda refusal: f"{refusal.entries} guests wait already, which is as many as can",
+    HotelExists: lambda refusal: f"a hotel {refusal.hotel!r} is open already",
+    SoldOut: lambda refusal: f"no {refusal.room_type} is left on " + ", ".join(map(str, refusal.nights)),
+    NoSingleRoom: lambda refusal: f"pinned rooms leave no single {refusal.room_type} for the whole stay",
+    RoomTaken: lambda refusal: f"room {refusal.room} is taken on " + ", ".join(map(str, refusal.nights)),
+    RoomsLeft: lambda refusal: f"there is a {refusal.room_type} to book for this stay: nobody needs to wait",
+    WaitlistFull: lambda refusal: f"{refusal.entries} guests wait already, which is as many as can",
     refusals.NotAllowed: lambda refusal: refusal.reason,
     refusals.StaleVersion: lambda refusal: f"the booking has changed; its version is {refusal.version} now",
     refusals.BadSignature: lambda refusal: f"the signature is not good: {refusal.reason}",

@@ -17,12 +17,15 @@ from innkeeper.protocol.billing.folio import Bill, FolioLine, Invoice, Payment
 from innkeeper.protocol.billing.replies import BillReply, InvoiceReply, PaymentReply
 from innkeeper.protocol.billing.terms import BillingPlan, ChargeKind, PartyPlan, TaxPlan
 from innkeeper.protocol.codec import wire
+from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.reservations import commands, events
+from innkeeper.protocol.messages.reply import Reply
+from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import Booking
-from innkeeper.protocol.reservations.commands import BookingChange, Command
-from innkeeper.protocol.reservations.queries import Query
-from innkeeper.protocol.reservations.replies import BookingReply, Reply
+from innkeeper.protocol.reservations.commands import BookingChange
+from innkeeper.protocol.reservations.replies import BookingReply
 from innkeeper.protocol.values.money import Money, render
 from reception import HOTEL, NOON, night, plan, request
 
@@ -66,14 +69,14 @@ class Books:
         self.happen(decision.events)
         return decision.reply(self.hotel)
 
-    def happen(self, done: tuple[events.Event, ...]) -> None:
+    def happen(self, done: tuple[Event, ...]) -> None:
         for event in done:
             record = RecordedEvent(HOTEL, self.hotel.seq + 1, self.at, "tester", "request", "cause", event)
             evolve(self.hotel, record)
             self.happened.append(record)
             self.hear(record)
 
-    def hear(self, record: RecordedEvent) -> list[events.Event]:
+    def hear(self, record: RecordedEvent) -> list[Event]:
         """Tell the ledger of an event of reservations; what follows."""
         before = len(self.records)
         told = wire.decode(wire.encode(billing_commands.ApplyReservationEvent(HOTEL, record)))

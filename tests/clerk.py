@@ -6,10 +6,11 @@ from pathlib import Path
 
 from innkeeper.actors.subscriptions.recent_events import RecentEvents
 from innkeeper.actors.subscriptions.subscriber import Subscriber
+from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
 from innkeeper.protocol.ports.subscriptions import Effects, Stalled, SubscriptionRequest
-from innkeeper.protocol.reservations.events import BookingPinned, Event
+from innkeeper.protocol.reservations.events import BookingPinned
 from innkeeper.protocol.values.contexts import RESERVATIONS
 from innkeeper.storage.sqlite.cursors import SqliteCursor, open_service
 

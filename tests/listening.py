@@ -10,6 +10,8 @@ from innkeeper.actors.reservations.rules.decisions import CommandContext, decide
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
 from innkeeper.protocol.billing.events import PaymentRecorded
 from innkeeper.protocol.billing.folio import FolioLine, LineKind
+from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.notifications.notices import Notice
 from innkeeper.protocol.reservations import commands, events
@@ -37,14 +39,14 @@ class House:
         self._ids = (f"id-{number}" for number in count())
         self.say(commands.OpenHotel(HOTEL, plan({"DBL": 3, "SUI": 2}, **more)))
 
-    def say(self, command: commands.Command) -> list[Notice]:
+    def say(self, command: Command) -> list[Notice]:
         """Do it; what notifications says, at once or for later."""
         return self.happen(decide(self.state, command, CommandContext(self.at, next(self._ids))).events)
 
-    def happen(self, done: tuple[events.Event, ...]) -> list[Notice]:
+    def happen(self, done: tuple[Event, ...]) -> list[Notice]:
         return [notice for event in done for notice in self._take_in(event)]
 
-    def _take_in(self, event: events.Event) -> tuple[Notice, ...]:
+    def _take_in(self, event: Event) -> tuple[Notice, ...]:
         record = RecordedEvent(HOTEL, self.state.seq + 1, self.at, "tester", "request", "cause", event)
         evolve(self.state, record)
         return self.hear(record)

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from innkeeper.actors.partition.host import Host
+from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import Refusal
+from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.journal import Journal
 from innkeeper.protocol.ports.message_bus import Envelope, Result
 from innkeeper.protocol.reservations.booking import Booking, Contact
-from innkeeper.protocol.reservations.commands import Book, BookingRequest, Command, HotelPlan, OpenHotel, RoomTypeOffer
-from innkeeper.protocol.reservations.queries import Query
-from innkeeper.protocol.reservations.replies import BookingReply, Reply
+from innkeeper.protocol.reservations.commands import Book, BookingRequest, HotelPlan, OpenHotel, RoomTypeOffer
+from innkeeper.protocol.reservations.replies import BookingReply
 from innkeeper.protocol.values.money import Money
 from innkeeper.storage.sqlite.journal import SqliteJournal
 

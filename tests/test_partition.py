@@ -14,10 +14,11 @@ from innkeeper.actors.partition import partition as partition_module
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.partition.partition import Partition
 from innkeeper.actors.reservations.hotel import HotelActor
+from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.refusals import Invalid, KeyReused, NotFound, Unavailable
 from innkeeper.protocol.ports.journal import Fenced, KeptReply, Snapshot
 from innkeeper.protocol.ports.message_bus import Envelope, Result
-from innkeeper.protocol.reservations.commands import Book, Command, OpenHotel
+from innkeeper.protocol.reservations.commands import Book, OpenHotel
 from innkeeper.protocol.reservations.queries import DescribeHotel
 from innkeeper.protocol.reservations.replies import BookingReply, HotelReply
 from innkeeper.storage.sqlite.journal import SqliteJournal

@@ -17,10 +17,12 @@ from innkeeper.actors.partition.recovery import rebuild
 from innkeeper.actors.reservations.rules.state import HotelState, describe, fold
 from innkeeper.protocol.codec.wire import encode
 from innkeeper.protocol.messages import refusals
+from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.commands import BookingChange
 from innkeeper.protocol.reservations.queries import DescribeState, FindAvailability, ListWaitlist
+from innkeeper.protocol.reservations.refusals import NoSingleRoom, RoomsLeft, RoomTaken, SoldOut
 from innkeeper.protocol.reservations.replies import (
     AuditReply,
     AvailabilityReply,
@@ -102,7 +104,7 @@ class PartitionMachine(RuleBasedStateMachine):
         nights = range(max(arrival, self.today), departure)
         return [number for number in nights if self.taken(room_type, number, but_for) >= ROOMS[room_type]]
 
-    def say(self, command: commands.Command) -> Any:
+    def say(self, command: Command) -> Any:
         """Say it under a new key, and keep the answer to ask for it again."""
         self.keys += 1
         key = f"key-{self.keys}"
@@ -114,11 +116,11 @@ class PartitionMachine(RuleBasedStateMachine):
 
     def fits(self, answer: Any, nights: list[int]) -> bool:
         """Was a stay taken, as it had to be? Refused only for these very nights, or where rooms are promised."""
-        if isinstance(answer, refusals.SoldOut):
+        if isinstance(answer, SoldOut):
             assert answer.nights == tuple(night(number) for number in nights), (answer, nights)
             return False
         assert not nights, (answer, nights)
-        if isinstance(answer, refusals.NoSingleRoom | refusals.RoomTaken):
+        if isinstance(answer, NoSingleRoom | RoomTaken):
             assert self.promises, answer
             return False
         assert isinstance(answer, BookingReply), answer
@@ -152,7 +154,7 @@ class PartitionMachine(RuleBasedStateMachine):
             assert self.full(room_type, first, first + nights) or self.promises, "there is a room"
             self.waiting[answer.entries[0].id] = Stay(room_type, first, first + nights, "waiting")
         else:
-            assert answer == refusals.RoomsLeft(room_type)
+            assert answer == RoomsLeft(room_type)
             assert not self.full(room_type, first, first + nights)
 
     @precondition(lambda self: self.waiting)
@@ -243,10 +245,10 @@ class PartitionMachine(RuleBasedStateMachine):
         change = BookingChange(arrival=night(first), departure=night(first + nights))
         answer = self.say(commands.Change(HOTEL, booking, change))
         if stay.status not in ("held", "confirmed"):
-            if isinstance(answer, refusals.SoldOut):  # the guest is in house, and cannot stay on
+            if isinstance(answer, SoldOut):  # the guest is in house, and cannot stay on
                 self.fits(answer, self.full(stay.room_type, stay.arrival, first + nights, booking))
                 return
-            refused = refusals.NotAllowed | refusals.NotFound | refusals.Invalid | refusals.NoSingleRoom
+            refused = refusals.NotAllowed | refusals.NotFound | refusals.Invalid | NoSingleRoom
             assert isinstance(answer, refused | BookingReply), answer
             if isinstance(answer, BookingReply):
                 stay.arrival, stay.departure = self.dates(answer.booking)
@@ -277,7 +279,7 @@ class PartitionMachine(RuleBasedStateMachine):
         if stay.status not in HOLDING:
             self.allowed(answer, booking, False)
         elif not isinstance(answer, BookingReply):
-            assert isinstance(answer, refusals.RoomTaken), answer
+            assert isinstance(answer, RoomTaken), answer
         else:
             assert answer.booking.room == room
 

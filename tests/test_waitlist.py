@@ -12,6 +12,7 @@ from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import Contact, Status
 from innkeeper.protocol.reservations.commands import BookingChange
 from innkeeper.protocol.reservations.queries import DescribeState, FindBooking, ListWaitlist
+from innkeeper.protocol.reservations.refusals import RoomsLeft, SoldOut, WaitlistFull
 from innkeeper.protocol.reservations.replies import BookingReply, WaitlistReply
 from innkeeper.protocol.reservations.waitlist import WaitlistRequest
 from innkeeper.protocol.values import limits
@@ -158,7 +159,7 @@ def test_who_waits_comes_before_who_books_in_the_same_batch(desk: Reception) -> 
     taken = desk.book(1)
     entry = join(desk, 1)
     _, refused = desk.say_all([commands.Cancel(HOTEL, taken.id), commands.Book(HOTEL, request(1))])
-    assert refused == refusals.SoldOut("DBL", (night(1),))
+    assert refused == SoldOut("DBL", (night(1),))
     assert status(desk, entry) is Status.HELD
 
 
@@ -170,7 +171,7 @@ def test_an_offer_goes_to_whom_the_free_nights_are_enough(desk: Reception) -> No
 
 
 def test_nobody_waits_for_what_can_be_booked(desk: Reception) -> None:
-    assert desk.say(commands.JoinWaitlist(HOTEL, wish(1))) == refusals.RoomsLeft("DBL")
+    assert desk.say(commands.JoinWaitlist(HOTEL, wish(1))) == RoomsLeft("DBL")
 
 
 def test_who_waits_may_leave_once(desk: Reception) -> None:
@@ -195,7 +196,7 @@ def test_a_waitlist_has_an_end(desk: Reception, monkeypatch: pytest.MonkeyPatch)
     desk.book(1)
     join(desk, 1)
     join(desk, 1)
-    assert desk.say(commands.JoinWaitlist(HOTEL, wish(1))) == refusals.WaitlistFull(2)
+    assert desk.say(commands.JoinWaitlist(HOTEL, wish(1))) == WaitlistFull(2)
 
 
 @pytest.mark.parametrize("snapshot", [False, True])

@@ -36,6 +36,7 @@ from innkeeper.protocol.billing.terms import (
 )
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.delivery.events import DELIVERY_EVENTS
+from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations.booking import Booking, Contact, Personal
 from innkeeper.protocol.reservations.commands import (
@@ -45,7 +46,7 @@ from innkeeper.protocol.reservations.commands import (
     HotelPlan,
     RoomTypeOffer,
 )
-from innkeeper.protocol.reservations.events import EVENTS, Event
+from innkeeper.protocol.reservations.events import EVENTS
 from innkeeper.protocol.reservations.hotel import CancellationPolicy, Hotel, RoomType
 from innkeeper.protocol.reservations.replies import TypeAvailability
 from innkeeper.protocol.reservations.waitlist import WaitlistRequest

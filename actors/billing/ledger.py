@@ -20,10 +20,10 @@ from innkeeper.actors.system.typed_actor import TypedActor
 from innkeeper.protocol.billing.commands import ApplyReservationEvent
 from innkeeper.protocol.billing.queries import DescribeLedger
 from innkeeper.protocol.billing.replies import LedgerStateReply
+from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused
-from innkeeper.protocol.reservations.queries import Query
-from innkeeper.protocol.reservations.replies import Reply
+from innkeeper.protocol.messages.reply import Reply
 from thespian.actors import ActorAddress
 
 

@@ -20,12 +20,12 @@ from typing import Any, cast
 from innkeeper.protocol.codec import frames, wire
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
+from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.message_bus import CommitListener, Envelope, Result
 from innkeeper.protocol.ports.subscriptions import Positions
 from innkeeper.protocol.ports.views import BadCursor, BookingSearch, Listed
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel
-from innkeeper.protocol.reservations.replies import Reply
 from innkeeper.protocol.values.limits import commands_waiting_max, door_answer_seconds_max, door_silent_seconds_max
 
 logger = logging.getLogger(__name__)

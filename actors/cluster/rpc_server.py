@@ -14,11 +14,11 @@ from typing import Any, NamedTuple, cast
 from innkeeper.protocol.codec import frames, wire
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refusal, Refused, Unavailable
+from innkeeper.protocol.messages.reply import Reply
+from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.ports.message_bus import CommitStream, MessageBus
 from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.ports.views import BadCursor, Views
-from innkeeper.protocol.reservations.replies import Reply
-from innkeeper.protocol.values.contexts import ServiceMessage
 from innkeeper.protocol.values.limits import door_backlog_bytes_max, shutdown_seconds_max
 
 logger = logging.getLogger(__name__)

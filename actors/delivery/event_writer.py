@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable
 
 from innkeeper.actors.cluster.thread_bridge import in_loop
+from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.ports.journal import Journal
 from innkeeper.protocol.ports.message_bus import CommitListener
-from innkeeper.protocol.reservations.events import Event
 
 
 class EventWriter:

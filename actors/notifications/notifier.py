@@ -14,6 +14,7 @@ from innkeeper.actors.system.local_actor_system import LocalActorSystem
 from innkeeper.actors.system.typed_actor import TypedActor
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import NotFound, Refused
+from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.notifications.notices import Notice
 from innkeeper.protocol.notifications.terms import (
     ChangeNotificationTerms,
@@ -23,7 +24,6 @@ from innkeeper.protocol.notifications.terms import (
 from innkeeper.protocol.ports.outbox import Outbox
 from innkeeper.protocol.ports.subscriptions import Effects
 from innkeeper.protocol.reservations.events import BookingEvent
-from innkeeper.protocol.reservations.replies import Reply
 from thespian.actors import ActorAddress, PoisonMessage
 
 TYPES = ("innkeeper.hotel.*", "innkeeper.room_type.*", "innkeeper.booking.*", "innkeeper.payment.recorded.*")

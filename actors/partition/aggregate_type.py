@@ -5,9 +5,11 @@ from typing import Any, NamedTuple
 
 from innkeeper.actors.partition.router import HotelRouter
 from innkeeper.actors.reservations.rules.state import HotelState, describe, evolve, restore
+from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.reservations.queries import DescribeState, Query
-from innkeeper.protocol.reservations.replies import Reply, StateReply
+from innkeeper.protocol.messages.reply import Reply
+from innkeeper.protocol.reservations.queries import DescribeState
+from innkeeper.protocol.reservations.replies import StateReply
 
 
 class AggregateType(NamedTuple):

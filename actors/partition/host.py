@@ -16,13 +16,13 @@ from innkeeper.actors.partition.messages import AddressedCommand, CommandBatch, 
 from innkeeper.actors.partition.recovery import rebuild, rebuild_all
 from innkeeper.actors.system.local_actor_system import LocalActorSystem
 from innkeeper.protocol.codec import wire
+from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import KeyReused, Refusal, Unavailable
+from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.journal import Fenced, Journal, KeptReply, Snapshot
 from innkeeper.protocol.ports.message_bus import CommitListener, Envelope, Result
-from innkeeper.protocol.reservations.commands import Command
-from innkeeper.protocol.reservations.queries import Query
-from innkeeper.protocol.reservations.replies import Reply
 from innkeeper.protocol.values.limits import snapshot_after_events
 from thespian.actors import ActorAddress
 

@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 from innkeeper.actors.notifications.rules.notices import KnownBooking, KnownHotel
 from innkeeper.actors.reservations.rules.calendar import Claimed
+from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.messages.refusals import Refusal
+from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.notifications.notices import Notice
-from innkeeper.protocol.reservations.commands import Command
-from innkeeper.protocol.reservations.queries import Query
-from innkeeper.protocol.reservations.replies import Reply
 
 
 class AddressedCommand(msgspec.Struct, frozen=True, gc=False):

@@ -16,9 +16,10 @@ from innkeeper.actors.partition.messages import (
 )
 from innkeeper.actors.reservations.hotel import HotelActor
 from innkeeper.actors.system.typed_actor import TypedActor
+from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import NotFound
-from innkeeper.protocol.reservations.commands import Command, OpenHotel
+from innkeeper.protocol.reservations.commands import OpenHotel
 from thespian.actors import ActorAddress, ActorExitRequest, PoisonMessage
 
 logger = logging.getLogger(__name__)

@@ -29,13 +29,13 @@ from innkeeper.actors.reservations.rules.decisions import CommandContext, Decisi
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
 from innkeeper.actors.reservations.rules.waitlist import offered_to
 from innkeeper.actors.system.typed_actor import TypedActor
+from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused
+from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations.booking import Booking
-from innkeeper.protocol.reservations.commands import Command
-from innkeeper.protocol.reservations.events import Event
-from innkeeper.protocol.reservations.queries import Query
-from innkeeper.protocol.reservations.replies import Reply
 from thespian.actors import ActorAddress, PoisonMessage
 
 logger = logging.getLogger(__name__)

@@ -18,6 +18,7 @@ from innkeeper.actors.subscriptions.subscriber import Subscriber
 from innkeeper.actors.subscriptions.task import BackgroundTask
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import NotFound, Refused, Unavailable
+from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.message_bus import CommitStream
 from innkeeper.protocol.ports.subscriptions import (
     AwaitSubscriber,
@@ -33,7 +34,6 @@ from innkeeper.protocol.ports.subscriptions import (
     Subscription,
     SubscriptionRequest,
 )
-from innkeeper.protocol.reservations.replies import Reply
 from innkeeper.protocol.values.limits import (
     service_shutdown_seconds_max,
     subscriber_portion_events_max,

@@ -6,6 +6,8 @@ from typing import TypeVar
 
 from innkeeper.actors.subscriptions.service import Service
 from innkeeper.protocol.messages.refusals import NotFound, Refused, Unavailable
+from innkeeper.protocol.messages.reply import Reply
+from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.ports.message_bus import CommitStream
 from innkeeper.protocol.ports.subscriptions import (
     AwaitSubscriber,
@@ -16,8 +18,6 @@ from innkeeper.protocol.ports.subscriptions import (
     Redrive,
     SubscribersReply,
 )
-from innkeeper.protocol.reservations.replies import Reply
-from innkeeper.protocol.values.contexts import ServiceMessage
 from innkeeper.protocol.values.limits import service_answer_seconds_max
 
 R = TypeVar("R", bound=Reply)

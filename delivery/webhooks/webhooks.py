@@ -39,8 +39,10 @@ from innkeeper.protocol.delivery.webhooks import (
     WebhookReply,
     WebhooksReply,
 )
+from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import NotFound, Refused, Unavailable, invalid
+from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.subscriptions import (
     Effects,
     EventHandler,
@@ -50,8 +52,6 @@ from innkeeper.protocol.ports.subscriptions import (
     Subscription,
     SubscriptionRequest,
 )
-from innkeeper.protocol.reservations.events import Event
-from innkeeper.protocol.reservations.replies import Reply
 from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.limits import (
     webhook_attempts_max,

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.codec.cloud_event import CloudEvent
-from innkeeper.protocol.reservations.events import Event
+from innkeeper.protocol.messages.event import Event
 
 Schema = dict[str, Any]
 

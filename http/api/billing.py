@@ -24,11 +24,11 @@ from innkeeper.protocol.billing.replies import (
     TrialBalanceReply,
 )
 from innkeeper.protocol.billing.terms import BillingPlan, ChargeKind, PartyPlan
+from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import invalid
+from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.subscriptions import AwaitSubscriber
-from innkeeper.protocol.reservations.commands import Command
-from innkeeper.protocol.reservations.queries import Query
-from innkeeper.protocol.reservations.replies import Reply
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import BILLING
 from innkeeper.protocol.values.money import Money

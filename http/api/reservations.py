@@ -30,7 +30,10 @@ from innkeeper.http.keys import BY
 from innkeeper.http.live_stream import LiveStream, Wish
 from innkeeper.http.problems import METRICS, NOT_FOR_OTHER_ORIGINS, REQUEST_ID, refusal_response
 from innkeeper.protocol.codec.cloud_event import cloud_event
+from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import NotAllowed, NotFound, Refusal, Refused, Unavailable, invalid
+from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.message_bus import Envelope, MessageBus, Result
 from innkeeper.protocol.ports.subscriptions import EventLog, Positions
 from innkeeper.protocol.ports.views import BadCursor, BookingSearch, Views
@@ -41,13 +44,12 @@ from innkeeper.protocol.reservations.commands import (
     BookingChange,
     BookingRequest,
     Change,
-    Command,
     HotelPlan,
     OpenHotel,
     RollBusinessDate,
 )
-from innkeeper.protocol.reservations.queries import DescribeHotel, FindAvailability, FindBooking, Query
-from innkeeper.protocol.reservations.replies import AuditReply, AvailabilityReply, BookingReply, HotelReply, Reply
+from innkeeper.protocol.reservations.queries import DescribeHotel, FindAvailability, FindBooking
+from innkeeper.protocol.reservations.replies import AuditReply, AvailabilityReply, BookingReply, HotelReply
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import RESERVATIONS, context_of, partition_of, reservations_logs
 from innkeeper.protocol.values.stay import check_stay

@@ -7,6 +7,8 @@ from aiohttp import web
 from innkeeper.http.api import rendering
 from innkeeper.http.api.parsing import body_of
 from innkeeper.http.api.rendering import json_response
+from innkeeper.protocol.messages.reply import Reply
+from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.ports.message_bus import Services
 from innkeeper.protocol.ports.subscriptions import (
     DeadLettersReply,
@@ -16,8 +18,6 @@ from innkeeper.protocol.ports.subscriptions import (
     Redrive,
     SubscribersReply,
 )
-from innkeeper.protocol.reservations.replies import Reply
-from innkeeper.protocol.values.contexts import ServiceMessage
 
 SERVICES: web.AppKey[Services] = web.AppKey("services")
 

@@ -8,7 +8,9 @@ from random import Random
 from innkeeper.protocol.billing.commands import ChangeBillingTerms
 from innkeeper.protocol.billing.replies import LedgerReply
 from innkeeper.protocol.billing.terms import BillingPlan, ChargeKind, DepositPlan, PartyPlan, TaxPlan
-from innkeeper.protocol.messages.refusals import Refusal, SoldOut
+from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.refusals import Refusal
+from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.message_bus import Envelope, MessageBus, Services
 from innkeeper.protocol.ports.subscriptions import AwaitSubscriber
 from innkeeper.protocol.reservations.booking import Contact
@@ -17,13 +19,13 @@ from innkeeper.protocol.reservations.commands import (
     BookingRequest,
     Cancel,
     CheckIn,
-    Command,
     HotelPlan,
     OpenHotel,
     Pin,
     RoomTypeOffer,
 )
-from innkeeper.protocol.reservations.replies import BookingReply, HotelReply, Reply
+from innkeeper.protocol.reservations.refusals import SoldOut
+from innkeeper.protocol.reservations.replies import BookingReply, HotelReply
 from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS
 from innkeeper.protocol.values.money import Money
 from tqdm import tqdm

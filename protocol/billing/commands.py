@@ -3,9 +3,9 @@
 from typing import Annotated, Literal
 
 from innkeeper.protocol.billing.terms import BillingPlan, ChargeKind, PartyPlan
+from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import invalid
-from innkeeper.protocol.reservations.commands import Command
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money
 from innkeeper.protocol.values.text import Line, Name, Quantity, Slug
@@ -154,6 +154,7 @@ class IssueCreditNote(Command, frozen=True):
 
 
 BILLING_COMMANDS: tuple[type[Command], ...] = (
-    ApplyReservationEvent, ChangeBillingTerms, OpenFolio, PostCharge, ReverseCharge, MoveCharges, SplitCharge, RecordPayment,
-    StartPayment, SettlePayment, CapturePayment, VoidPayment, RefundPayment, IssueInvoice, IssueCreditNote,
+    ApplyReservationEvent, ChangeBillingTerms, OpenFolio, PostCharge, ReverseCharge, MoveCharges, SplitCharge,
+    RecordPayment, StartPayment, SettlePayment, CapturePayment, VoidPayment, RefundPayment, IssueInvoice,
+    IssueCreditNote,
 )  # fmt: skip

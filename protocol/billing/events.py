@@ -9,7 +9,8 @@ from typing import ClassVar
 
 from innkeeper.protocol.billing.folio import FolioLine, StayTerms, TaxTotal
 from innkeeper.protocol.billing.terms import BillingTerms, Party
-from innkeeper.protocol.reservations.events import BookingEvent, Event
+from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.reservations.events import BookingEvent
 from innkeeper.protocol.values.contexts import BILLING
 
 

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Protocol
 
 import msgspec
-from innkeeper.protocol.reservations.replies import Reply
-from innkeeper.protocol.values.contexts import DELIVERY, ServiceMessage
+from innkeeper.protocol.messages.reply import Reply
+from innkeeper.protocol.messages.service_message import ServiceMessage
+from innkeeper.protocol.values.contexts import DELIVERY
 from innkeeper.protocol.values.text import Line, Slug
 from msgspec import Meta
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from innkeeper.protocol.reservations.queries import Query
+from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.values import limits
 from msgspec import Meta
 

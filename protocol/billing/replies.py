@@ -2,7 +2,7 @@
 
 import msgspec
 from innkeeper.protocol.billing.folio import Bill, DepositDue, Folio, Invoice, Ledger, Payment
-from innkeeper.protocol.reservations.replies import Reply
+from innkeeper.protocol.messages.reply import Reply
 
 
 class HeardReply(Reply, frozen=True):

@@ -4,8 +4,9 @@ from datetime import datetime
 
 import msgspec
 from innkeeper.protocol.codec import wire
+from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
-from innkeeper.protocol.reservations.events import BookingEvent, Event
+from innkeeper.protocol.reservations.events import BookingEvent
 from innkeeper.protocol.values.contexts import RESERVATIONS
 from innkeeper.protocol.values.instants import instant, microseconds
 from msgspec import UNSET, UnsetType

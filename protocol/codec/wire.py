@@ -16,18 +16,27 @@ from innkeeper.protocol.billing.queries import BILLING_QUERIES
 from innkeeper.protocol.billing.replies import BILLING_REPLIES
 from innkeeper.protocol.delivery.events import DELIVERY_EVENTS
 from innkeeper.protocol.messages import refusals
+from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations.commands import COMMANDS
-from innkeeper.protocol.reservations.events import EVENTS, Event
+from innkeeper.protocol.reservations.events import EVENTS
 from innkeeper.protocol.reservations.queries import QUERIES
+from innkeeper.protocol.reservations.refusals import (
+    HotelExists,
+    NoSingleRoom,
+    RoomsLeft,
+    RoomTaken,
+    SoldOut,
+    WaitlistFull,
+)
 from innkeeper.protocol.reservations.replies import REPLIES
 
 Message = msgspec.Struct
 
 REFUSALS: tuple[type[refusals.Refusal], ...] = (
-    refusals.Invalid, refusals.NotFound, refusals.HotelExists, refusals.SoldOut, refusals.NoSingleRoom,
-    refusals.RoomTaken, refusals.NotAllowed, refusals.StaleVersion, refusals.KeyReused, refusals.BadSignature,
-    refusals.RoomsLeft, refusals.WaitlistFull, refusals.Unavailable,
+    refusals.Invalid, refusals.NotFound, HotelExists, SoldOut, NoSingleRoom,
+    RoomTaken, refusals.NotAllowed, refusals.StaleVersion, refusals.KeyReused, refusals.BadSignature,
+    RoomsLeft, WaitlistFull, refusals.Unavailable,
 )  # fmt: skip
 
 ALL_EVENTS: tuple[type[Event], ...] = (*EVENTS, *BILLING_EVENTS, *DELIVERY_EVENTS)

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Final
 
-from innkeeper.protocol.reservations.events import Event
+from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.values.contexts import DELIVERY
 
 ALL_HOTELS: Final = "_all"

@@ -7,12 +7,13 @@ from typing import Annotated, ClassVar, Protocol
 
 import msgspec
 from innkeeper.protocol.codec import wire
+from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import invalid
+from innkeeper.protocol.messages.reply import Reply
+from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.ports.subscriptions import Positions
-from innkeeper.protocol.reservations.events import Event
-from innkeeper.protocol.reservations.replies import Reply
 from innkeeper.protocol.values import limits
-from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS, ServiceMessage
+from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS
 from innkeeper.protocol.values.text import Line, Slug
 from msgspec import UNSET, Meta, UnsetType
 

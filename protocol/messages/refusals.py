@@ -3,7 +3,6 @@
 `Refused` is the exception that carries a refusal out of a value or a rule; a refusal itself is a reply like any other.
 """
 
-from datetime import date
 from typing import ClassVar
 
 import msgspec
@@ -36,50 +35,6 @@ class NotFound(Refusal, frozen=True):
     code: ClassVar[str] = "not_found"
     kind: str
     name: str
-
-
-class HotelExists(Refusal, frozen=True):
-    """A hotel with this id is open already."""
-
-    code: ClassVar[str] = "hotel_exists"
-    hotel: str
-
-
-class SoldOut(Refusal, frozen=True):
-    """On these nights no room of the type is left."""
-
-    code: ClassVar[str] = "sold_out"
-    room_type: str
-    nights: tuple[date, ...]
-
-
-class NoSingleRoom(Refusal, frozen=True):
-    """Each night has a room left, but pinned rooms stand in the way of giving one room for the whole stay."""
-
-    code: ClassVar[str] = "no_single_room"
-    room_type: str
-
-
-class RoomTaken(Refusal, frozen=True):
-    """The room that was asked for is held by someone who cannot be moved out of it."""
-
-    code: ClassVar[str] = "room_taken"
-    room: str
-    nights: tuple[date, ...]
-
-
-class RoomsLeft(Refusal, frozen=True):
-    """Nobody needs to wait for this stay: there is a room to book."""
-
-    code: ClassVar[str] = "rooms_left"
-    room_type: str
-
-
-class WaitlistFull(Refusal, frozen=True):
-    """As many as `entries` guests wait already."""
-
-    code: ClassVar[str] = "waitlist_full"
-    entries: int
 
 
 class NotAllowed(Refusal, frozen=True):

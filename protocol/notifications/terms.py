@@ -3,9 +3,10 @@
 from typing import Annotated, ClassVar
 
 import msgspec
-from innkeeper.protocol.reservations.replies import Reply
+from innkeeper.protocol.messages.reply import Reply
+from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.values import limits
-from innkeeper.protocol.values.contexts import NOTIFICATIONS, ServiceMessage
+from innkeeper.protocol.values.contexts import NOTIFICATIONS
 from innkeeper.protocol.values.text import ClockTime, Language
 from msgspec import Meta
 

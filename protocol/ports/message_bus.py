@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
+from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refusal
+from innkeeper.protocol.messages.reply import Reply
+from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.ports.subscriptions import Positions
-from innkeeper.protocol.reservations.commands import Command
-from innkeeper.protocol.reservations.queries import Query
-from innkeeper.protocol.reservations.replies import Reply
-from innkeeper.protocol.values.contexts import ServiceMessage
 
 
 class Envelope(msgspec.Struct, frozen=True, gc=False):

@@ -9,8 +9,8 @@ from typing import ClassVar, Protocol
 
 import msgspec
 from innkeeper.protocol.messages.recorded_event import LogEntry
-from innkeeper.protocol.reservations.replies import Reply
-from innkeeper.protocol.values.contexts import ServiceMessage
+from innkeeper.protocol.messages.reply import Reply
+from innkeeper.protocol.messages.service_message import ServiceMessage
 
 Positions = dict[str, int]
 """Positions in several logs, each of which is named after its context."""

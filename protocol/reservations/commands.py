@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
+from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.reservations.booking import Contact
 from innkeeper.protocol.reservations.hotel import CancellationPolicy
@@ -29,12 +30,6 @@ from innkeeper.protocol.values.text import (
     Slug,
 )
 from msgspec import UNSET, Meta, UnsetType
-
-
-class Command(msgspec.Struct, frozen=True, gc=False):
-    """The base of all commands: each is for one hotel."""
-
-    hotel: str
 
 
 class ActionCommand(Command, frozen=True):

@@ -7,19 +7,9 @@ Amounts are minor units of the hotel's currency; instants are microseconds since
 from datetime import date
 from typing import ClassVar
 
-import msgspec
+from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.reservations.booking import Personal
 from innkeeper.protocol.reservations.hotel import CancellationPolicy
-from innkeeper.protocol.values.contexts import RESERVATIONS
-
-
-class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """The base of all events. `name` is the type's name to the outside, `version` counts its changes of form;
-    `context` is the context in whose words it speaks, and in whose log it stands."""
-
-    name: ClassVar[str]
-    version: ClassVar[int] = 1
-    context: ClassVar[str] = RESERVATIONS
 
 
 class BookingEvent(Event, frozen=True):

@@ -2,15 +2,9 @@
 
 from datetime import date
 
-import msgspec
+from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.stay import check_stay
-
-
-class Query(msgspec.Struct, frozen=True, gc=False):
-    """The base of all queries: each is for one hotel."""
-
-    hotel: str
 
 
 class DescribeHotel(Query, frozen=True):

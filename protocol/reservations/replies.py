@@ -3,13 +3,10 @@
 from datetime import date
 
 import msgspec
+from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
-
-
-class Reply(msgspec.Struct, frozen=True, gc=False):
-    """The base of all replies."""
 
 
 class HotelReply(Reply, frozen=True):

@@ -5,21 +5,13 @@ Reservations is spread over partitions, each with a log of its own; a hotel is i
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import ClassVar, Final
-
-import msgspec
+from typing import Final
 
 RESERVATIONS: Final = "reservations"
 BILLING: Final = "billing"
 DELIVERY: Final = "delivery"
 NOTIFICATIONS: Final = "notifications"
 GATEWAY: Final = "gateway"
-
-
-class ServiceMessage(msgspec.Struct, frozen=True):
-    """The base of what is told to a service that listens: the one of this name, or "" for those whom it concerns."""
-
-    service: ClassVar[str]
 
 
 def partition_of(hotel: str, partitions: int) -> int:

@@ -16,12 +16,13 @@ from typing import Any
 
 import msgspec
 import sqlite_utils
-from innkeeper.protocol.messages.recorded_event import RecordedEvent, apply_event, apply_hotel_event
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.ports.subscriptions import Positions
 from innkeeper.protocol.ports.views import BadCursor, BookingSearch, Listed
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import Booking, Status
 from innkeeper.protocol.reservations.hotel import Hotel
+from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
 from innkeeper.storage.sqlite.journal import open_to_read, read_rows, record_of
 from innkeeper.storage.sqlite.schema import closed_on_failure
 

@@ -26,11 +26,13 @@ from hotels import NIGHTS, ROOM_TYPES, plan, stay
 from innkeeper.actors.partition.clock_and_ids import uuid7
 from innkeeper.actors.partition.host import Host
 from innkeeper.protocol.codec import wire
+from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.journal import Journal, KeptReply, Snapshot
 from innkeeper.protocol.ports.message_bus import Envelope
-from innkeeper.protocol.reservations.commands import Book, BookingRequest, Command, HotelPlan, OpenHotel
-from innkeeper.protocol.reservations.replies import Reply, StateReply
+from innkeeper.protocol.reservations.commands import Book, BookingRequest, HotelPlan, OpenHotel
+from innkeeper.protocol.reservations.replies import StateReply
 from innkeeper.storage.sqlite.journal import SqliteJournal
 from reception import NOON
 from tqdm import tqdm

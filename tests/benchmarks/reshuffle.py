@@ -22,11 +22,12 @@ import msgspec
 from hotels import FIRST_ARRIVAL, plan, stay
 from innkeeper.actors.reservations.rules.decisions import CommandContext, decide
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
+from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations.booking import Personal
 from innkeeper.protocol.reservations.commands import Book, BookingRequest, HotelPlan, OpenHotel
-from innkeeper.protocol.reservations.events import BookingConfirmed, Event
+from innkeeper.protocol.reservations.events import BookingConfirmed
 from reception import NOON
 
 ROOMS = 300

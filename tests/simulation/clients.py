@@ -5,11 +5,12 @@ from datetime import date, timedelta
 from random import Random
 from typing import Any
 
+from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations import commands, queries
 from innkeeper.protocol.reservations.booking import Contact
-from innkeeper.protocol.reservations.commands import BookingChange, BookingRequest, Command, HotelPlan, RoomTypeOffer
-from innkeeper.protocol.reservations.queries import Query
+from innkeeper.protocol.reservations.commands import BookingChange, BookingRequest, HotelPlan, RoomTypeOffer
 from innkeeper.protocol.reservations.waitlist import WaitlistRequest
 from innkeeper.protocol.values.money import Money
 from simulation.ledger import Ledger, Request

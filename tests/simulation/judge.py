@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 
 from innkeeper.protocol.messages import refusals
+from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import Refusal
+from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations import replies
 from innkeeper.protocol.reservations.booking import Booking
-from innkeeper.protocol.reservations.commands import ActionCommand, Book, Command, JoinWaitlist, Move, OpenHotel
-from innkeeper.protocol.reservations.queries import FindBooking, Query
-from innkeeper.protocol.reservations.replies import Reply
+from innkeeper.protocol.reservations.commands import ActionCommand, Book, JoinWaitlist, Move, OpenHotel
+from innkeeper.protocol.reservations.queries import FindBooking
+from innkeeper.protocol.reservations.refusals import HotelExists, NoSingleRoom, RoomsLeft, RoomTaken, SoldOut
 from simulation.witness import Witness
 
 
@@ -26,20 +29,20 @@ def judge(witness: Witness, message: Command | Query, answer: Reply | Refusal) -
                 yield f"the business date is {witness.today(message.hotel)}, not {answer.business_date}"
         case replies.AvailabilityReply():
             yield from _availability(witness, answer)
-        case refusals.SoldOut():
+        case SoldOut():
             yield from _sold_out(witness, message, answer)
         case replies.WaitlistReply() if isinstance(message, JoinWaitlist):
             yield from _joined(witness, message, answer)
-        case refusals.RoomsLeft():
+        case RoomsLeft():
             yield from _rooms_left(witness, message, answer)
-        case refusals.NoSingleRoom():
+        case NoSingleRoom():
             if not witness.promised(message.hotel, answer.room_type):
                 yield f"no {answer.room_type} is pinned, and yet there is no single room (P4)"
-        case refusals.RoomTaken():
+        case RoomTaken():
             yield from _room_taken(witness, message, answer)
         case refusals.NotFound():
             yield from _not_found(witness, message, answer)
-        case refusals.HotelExists():
+        case HotelExists():
             if not isinstance(message, OpenHotel) or witness.house(message.hotel) is None:
                 yield "there is no such hotel yet"
         case refusals.StaleVersion():
@@ -79,7 +82,7 @@ def _availability(witness: Witness, answer: replies.AvailabilityReply) -> Iterat
             yield f"{kind.room_type.code} has {true} left, not {kind.nights}"
 
 
-def _sold_out(witness: Witness, message: Command | Query, answer: refusals.SoldOut) -> Iterator[str]:
+def _sold_out(witness: Witness, message: Command | Query, answer: SoldOut) -> Iterator[str]:
     if not answer.nights:
         yield "sold out on no night (P4)"
     for night in answer.nights:
@@ -88,7 +91,7 @@ def _sold_out(witness: Witness, message: Command | Query, answer: refusals.SoldO
             yield f"{left} {answer.room_type} are left on {night}, and yet it is sold out (P4)"
 
 
-def _room_taken(witness: Witness, message: Command | Query, answer: refusals.RoomTaken) -> Iterator[str]:
+def _room_taken(witness: Witness, message: Command | Query, answer: RoomTaken) -> Iterator[str]:
     if not answer.nights:
         yield f"room {answer.room} is taken on no night"
     promised = witness.promised(message.hotel, witness.house(message.hotel).rooms[answer.room])
@@ -108,7 +111,7 @@ def _joined(witness: Witness, message: JoinWaitlist, answer: replies.WaitlistRep
         yield f"there is a {entry.room_type} on every night, and yet {entry.id} has to wait (P4)"
 
 
-def _rooms_left(witness: Witness, message: Command | Query, answer: refusals.RoomsLeft) -> Iterator[str]:
+def _rooms_left(witness: Witness, message: Command | Query, answer: RoomsLeft) -> Iterator[str]:
     if not isinstance(message, JoinWaitlist) or not _free_every_night(witness, message):
         yield f"no {answer.room_type} is left, and yet nobody needs to wait"
 
@@ -126,7 +129,7 @@ def _insists(witness: Witness, message: Command | Query) -> bool:
     return isinstance(message, Move) or witness.bookings[_subject(message)].pinned
 
 
-def _both_in_house(witness: Witness, message: Command | Query, answer: refusals.RoomTaken) -> bool:
+def _both_in_house(witness: Witness, message: Command | Query, answer: RoomTaken) -> bool:
     """Does a guest who stays wish to stay on, and somebody else lives in the room by then?"""
     holders = (witness.taken_by(message.hotel, answer.room, night) or "" for night in answer.nights)
     guests = [witness.bookings.get(booking) for booking in (_subject(message), *holders)]

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from innkeeper.protocol.codec import wire
+from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import KeyReused, Refusal, Unavailable
 from innkeeper.protocol.ports.message_bus import Envelope, Result
-from innkeeper.protocol.reservations.commands import Command
-from innkeeper.protocol.reservations.queries import Query
 from simulation.witness import Trace, Witness
 
 

@@ -15,9 +15,9 @@ from innkeeper.protocol.billing.replies import (
     PaymentReply,
     TrialBalanceReply,
 )
+from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import NotFound, Refused
-from innkeeper.protocol.reservations.queries import Query
-from innkeeper.protocol.reservations.replies import Reply
+from innkeeper.protocol.messages.reply import Reply
 
 
 def answer(state: LedgerState, query: Query) -> Reply:

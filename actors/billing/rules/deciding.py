@@ -8,9 +8,9 @@ from innkeeper.actors.billing.rules.deposits import deposits_due
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing.folio import Bill, Folio, FolioLine, LinePosition
 from innkeeper.protocol.billing.replies import BillReply, FolioReply, InvoiceReply, PaymentReply
+from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import NotFound, Refused, invalid
-from innkeeper.protocol.reservations.events import Event
-from innkeeper.protocol.reservations.replies import Reply
+from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money
 

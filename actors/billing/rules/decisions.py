@@ -23,9 +23,9 @@ from innkeeper.actors.reservations.rules.decisions import CommandContext
 from innkeeper.protocol.billing import commands, events
 from innkeeper.protocol.billing.replies import HeardReply, LedgerReply
 from innkeeper.protocol.billing.terms import BillingTerms, Deposit, Tax, TaxPlan
+from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import NotFound, Refused
-from innkeeper.protocol.reservations.commands import Command
-from innkeeper.protocol.reservations.events import Event
 
 
 def decide(state: LedgerState, command: Command, stamp: CommandContext) -> Decision:

@@ -18,10 +18,10 @@ from innkeeper.protocol.billing import events as billing_events
 from innkeeper.protocol.billing.events import BuyerChanged, ChargePosted, ChargeReversed, FolioOpened, FolioTermsChanged
 from innkeeper.protocol.billing.folio import Bill, LineKind, LinePosition, StayTerms
 from innkeeper.protocol.billing.terms import ChargeKind, Party
+from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import Personal, Status
-from innkeeper.protocol.reservations.events import Event
 
 Events = Iterator[Event]
 

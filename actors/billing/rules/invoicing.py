@@ -15,8 +15,8 @@ from innkeeper.actors.reservations.rules.decisions import CommandContext
 from innkeeper.protocol.billing import commands, events
 from innkeeper.protocol.billing.folio import DocumentKind, Folio, FolioLine, Invoice, LineKind, LinePosition, TaxTotal
 from innkeeper.protocol.billing.terms import BillingTerms, Party, Tax
+from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import NotAllowed, NotFound, Refused, invalid
-from innkeeper.protocol.reservations.events import Event
 
 
 def uninvoiced(folio: Folio) -> tuple[FolioLine, ...]:

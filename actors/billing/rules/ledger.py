@@ -7,7 +7,7 @@ charge, tax payable by tax, and a clearing account for each method of payment, t
 from typing import NamedTuple
 
 from innkeeper.protocol.billing import events
-from innkeeper.protocol.reservations.events import Event
+from innkeeper.protocol.messages.event import Event
 
 GUEST_LEDGER = "guest_ledger"
 

@@ -24,9 +24,9 @@ from innkeeper.protocol.billing.folio import (
 )
 from innkeeper.protocol.billing.replies import AccountBalance, LedgerStateReply
 from innkeeper.protocol.billing.terms import BillingTerms, ChargeKind, Party
+from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations.booking import Status
-from innkeeper.protocol.reservations.events import Event
 
 _replace = msgspec.structs.replace
 

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from innkeeper.protocol.billing.events import PaymentRecorded
+from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.notifications.notices import HotelFacts, Notice, NoticeKind, Recipient, StayFacts
 from innkeeper.protocol.notifications.terms import NotificationTerms
@@ -157,7 +158,7 @@ def _left(hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: ev
     return _tell(hotel, was, msgspec.structs.replace(was, status=Status.CHECKED_OUT, stay=stay), record)
 
 
-_RULES: dict[type[events.Event], Callable[[KnownHotel, Any, RecordedEvent, Any], TakenIn]] = {
+_RULES: dict[type[Event], Callable[[KnownHotel, Any, RecordedEvent, Any], TakenIn]] = {
     events.BookingHeld: _held,
     events.BookingConfirmed: _confirmed,
     events.BookingModified: _modified,
@@ -168,7 +169,7 @@ _RULES: dict[type[events.Event], Callable[[KnownHotel, Any, RecordedEvent, Any],
 }
 
 # Events that say nothing but where a booking now stands, and what the guest hears of it.
-_STANDS: dict[type[events.Event], tuple[Status, NoticeKind | None]] = {
+_STANDS: dict[type[Event], tuple[Status, NoticeKind | None]] = {
     events.HoldExpired: (Status.EXPIRED, None),
     events.HoldReleased: (Status.RELEASED, None),
     events.BookingReinstated: (Status.CONFIRMED, NoticeKind.CONFIRMATION),

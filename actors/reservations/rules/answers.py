@@ -4,20 +4,21 @@ from collections.abc import Callable
 from typing import Any
 
 from innkeeper.actors.reservations.rules.state import HotelState, describe
+from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import NotFound, Refused, invalid
+from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations import queries
 from innkeeper.protocol.reservations.replies import (
     AvailabilityReply,
     BookingReply,
     HotelReply,
-    Reply,
     TypeAvailability,
     WaitlistReply,
 )
 from innkeeper.protocol.values import limits
 
 
-def answer(state: HotelState, query: queries.Query) -> Reply:
+def answer(state: HotelState, query: Query) -> Reply:
     """The answer; raises `Refused`."""
     if state.hotel is None:
         raise Refused(NotFound("hotel", query.hotel))
@@ -59,7 +60,7 @@ def _state(state: HotelState, _: queries.DescribeState) -> Reply:
     return describe(state)
 
 
-_ANSWERS: dict[type[queries.Query], Callable[[HotelState, Any], Reply]] = {
+_ANSWERS: dict[type[Query], Callable[[HotelState, Any], Reply]] = {
     queries.DescribeHotel: _hotel,
     queries.FindBooking: _booking,
     queries.FindAvailability: _availability,

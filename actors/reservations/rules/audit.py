@@ -7,12 +7,13 @@ from zoneinfo import ZoneInfo
 from innkeeper.actors.reservations.rules.pricing import first_night, next_audit
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.actors.reservations.rules.waitlist import lapse_events, offer_events
+from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import Booking, Status
 from innkeeper.protocol.values.instants import instant
 
 
-def roll_events(state: HotelState, to: date) -> tuple[events.Event, ...]:
+def roll_events(state: HotelState, to: date) -> tuple[Event, ...]:
     """Close the business date and open `to`. Who was due in and did not come is a no-show, holds for nights gone by run
     out, who was due out and is still listed has left, and who waited in vain waits no more. Nothing happens where
     `to` is open already."""
@@ -27,7 +28,7 @@ def _by_id(state: HotelState) -> list[Booking]:
     return sorted(state.bookings.values(), key=lambda booking: booking.id)
 
 
-def _settle(booking: Booking, to: date) -> events.Event | None:
+def _settle(booking: Booking, to: date) -> Event | None:
     if booking.status is Status.HELD and booking.arrival < to:
         return events.HoldExpired(booking.id)
     if booking.status is Status.CONFIRMED and booking.arrival < to:
@@ -47,7 +48,7 @@ def due_at(state: HotelState) -> int | None:
     return expiry if audit is None else audit if expiry is None else min(expiry, audit)
 
 
-def due_events(state: HotelState, at: int) -> tuple[events.Event, ...]:
+def due_events(state: HotelState, at: int) -> tuple[Event, ...]:
     """What has fallen due: holds first, then offers. Ask again after these have happened: more may be due."""
     expired = sorted(
         (booking.expires_at, booking.id)

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import msgspec
 from innkeeper.actors.reservations.rules.calendar import Claimed
-from innkeeper.actors.reservations.rules.lifecycle import HOLDS_NIGHTS
 from innkeeper.actors.reservations.rules.state import HotelState
-from innkeeper.protocol.messages.recorded_event import RecordedEvent, apply_event
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.events import BookingEvent
+from innkeeper.protocol.reservations.projection import apply_event
+from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
 
 
 class RoomChange(msgspec.Struct, frozen=True):

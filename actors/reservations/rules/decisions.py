@@ -25,11 +25,14 @@ from innkeeper.actors.reservations.rules.rooming import (
 )
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.actors.reservations.rules.waitlist import join_event, leave_event
-from innkeeper.protocol.messages.refusals import HotelExists, NotAllowed, NotFound, Refused, StaleVersion, invalid
+from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.messages.refusals import NotAllowed, NotFound, Refused, StaleVersion, invalid
+from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations import commands, events
 from innkeeper.protocol.reservations.booking import Booking, Contact, Personal, Status
-from innkeeper.protocol.reservations.events import Event
-from innkeeper.protocol.reservations.replies import AuditReply, BookingReply, HotelReply, Reply, WaitlistReply
+from innkeeper.protocol.reservations.refusals import HotelExists
+from innkeeper.protocol.reservations.replies import AuditReply, BookingReply, HotelReply, WaitlistReply
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.stay import check_stay
 from msgspec import UNSET
@@ -51,7 +54,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     reply: Callable[[HotelState], Reply]
 
 
-def decide(state: HotelState, command: commands.Command, stamp: CommandContext) -> Decision:
+def decide(state: HotelState, command: Command, stamp: CommandContext) -> Decision:
     """The decision on a command; raises `Refused`."""
     if state.hotel is None and not isinstance(command, commands.OpenHotel):
         raise Refused(NotFound("hotel", command.hotel))
@@ -110,7 +113,7 @@ def _book(state: HotelState, command: commands.Book, stamp: CommandContext) -> D
         reminder_on=_reminder(state, request.reminder_on, request.arrival),
         pinned=request.room is not None,
     )
-    made: events.Event = confirmed
+    made: Event = confirmed
     if request.status == "held":
         expires_at = stamp.at + (request.hold_seconds or limits.hold_seconds_default) * 1_000_000
         made = events.BookingHeld(**msgspec.structs.asdict(confirmed), expires_at=expires_at)
@@ -155,34 +158,30 @@ _SETTLED = (events.GuestNoShow, events.GuestCheckedOut, events.HoldExpired)
 
 def _confirm(
     state: HotelState, booking: Booking, command: commands.Confirm, stamp: CommandContext
-) -> tuple[events.Event, ...]:
+) -> tuple[Event, ...]:
     return (events.BookingConfirmed(**terms_of(booking)),)
 
 
 def _release(
     state: HotelState, booking: Booking, command: commands.Release, stamp: CommandContext
-) -> tuple[events.Event, ...]:
+) -> tuple[Event, ...]:
     return (events.HoldReleased(booking.id),)
 
 
-def _extend(
-    state: HotelState, booking: Booking, command: commands.Extend, stamp: CommandContext
-) -> tuple[events.Event, ...]:
+def _extend(state: HotelState, booking: Booking, command: commands.Extend, stamp: CommandContext) -> tuple[Event, ...]:
     expires_at = stamp.at + command.hold_seconds * 1_000_000
     if booking.expires_at is not None and expires_at <= booking.expires_at:
         return ()  # the guest was given longer before
     return (events.HoldExtended(booking.id, expires_at),)
 
 
-def _cancel(
-    state: HotelState, booking: Booking, command: commands.Cancel, stamp: CommandContext
-) -> tuple[events.Event, ...]:
+def _cancel(state: HotelState, booking: Booking, command: commands.Cancel, stamp: CommandContext) -> tuple[Event, ...]:
     return (events.BookingCancelled(booking.id, cancellation_fee(state.opened(), booking, stamp.at), command.reason),)
 
 
 def _reinstate(
     state: HotelState, booking: Booking, command: commands.Reinstate, stamp: CommandContext
-) -> tuple[events.Event, ...]:
+) -> tuple[Event, ...]:
     kind, _position = state.rooms[booking.room]
     arrival = max(booking.arrival, state.opened().business_date)
     rooming = Rooming(
@@ -195,26 +194,24 @@ def _reinstate(
 
 def _check_in(
     state: HotelState, booking: Booking, command: commands.CheckIn, stamp: CommandContext
-) -> tuple[events.Event, ...]:
+) -> tuple[Event, ...]:
     return (events.GuestCheckedIn(booking.id, booking.room),)
 
 
 def _check_out(
     state: HotelState, booking: Booking, command: commands.CheckOut, stamp: CommandContext
-) -> tuple[events.Event, ...]:
+) -> tuple[Event, ...]:
     slept_until = max(state.opened().business_date, booking.arrival + timedelta(days=1))
     return (events.GuestCheckedOut(booking.id, min(booking.departure, slept_until)),)
 
 
 def _no_show(
     state: HotelState, booking: Booking, command: commands.MarkNoShow, stamp: CommandContext
-) -> tuple[events.Event, ...]:
+) -> tuple[Event, ...]:
     return (events.GuestNoShow(booking.id, first_night(booking)),)
 
 
-def _move(
-    state: HotelState, booking: Booking, command: commands.Move, stamp: CommandContext
-) -> tuple[events.Event, ...]:
+def _move(state: HotelState, booking: Booking, command: commands.Move, stamp: CommandContext) -> tuple[Event, ...]:
     check_room(state, command.room)
     if command.room == booking.room:
         return ()
@@ -228,19 +225,17 @@ def _move(
     )  # fmt: skip
     _room, moved = find_room(state, rooming)
     cause = "request" if kind == booking.room_type else "upgrade"
-    done: list[events.Event] = [*moved, events.RoomMoved(booking.id, booking.room, command.room, cause)]
+    done: list[Event] = [*moved, events.RoomMoved(booking.id, booking.room, command.room, cause)]
     if cause == "upgrade" and not booking.pinned and booking.status is not Status.IN_HOUSE:
         done.append(events.BookingPinned(booking.id, command.room))
     return tuple(done)
 
 
-def _pin(state: HotelState, booking: Booking, command: commands.Pin, stamp: CommandContext) -> tuple[events.Event, ...]:
+def _pin(state: HotelState, booking: Booking, command: commands.Pin, stamp: CommandContext) -> tuple[Event, ...]:
     return (events.BookingPinned(booking.id, booking.room),)
 
 
-def _unpin(
-    state: HotelState, booking: Booking, command: commands.Unpin, stamp: CommandContext
-) -> tuple[events.Event, ...]:
+def _unpin(state: HotelState, booking: Booking, command: commands.Unpin, stamp: CommandContext) -> tuple[Event, ...]:
     return (events.BookingUnpinned(booking.id),)
 
 
@@ -258,9 +253,7 @@ def _said(change: commands.BookingChange | commands.ContactChange) -> dict[str, 
     return {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
 
 
-def _change(
-    state: HotelState, booking: Booking, command: commands.Change, stamp: CommandContext
-) -> tuple[events.Event, ...]:
+def _change(state: HotelState, booking: Booking, command: commands.Change, stamp: CommandContext) -> tuple[Event, ...]:
     change = command.change
     asked = _said(change)
     notes = asked.pop("notes", booking.guest.notes)
@@ -275,7 +268,7 @@ def _change(
     moved = _rearrange(state, booking, terms, stamp)
     if {"adults", "children", "room_type"} & asked.keys():
         check_guests(kind, terms["adults"], terms["children"])
-    done: list[events.Event] = list(moved)
+    done: list[Event] = list(moved)
     if (
         terms | {"guest": booking.guest} != was
         or msgspec.structs.replace(person, notes=booking.guest.notes) != booking.guest
@@ -292,9 +285,7 @@ def _change(
     return tuple(done)
 
 
-def _rearrange(
-    state: HotelState, booking: Booking, terms: dict[str, Any], stamp: CommandContext
-) -> tuple[events.Event, ...]:
+def _rearrange(state: HotelState, booking: Booking, terms: dict[str, Any], stamp: CommandContext) -> tuple[Event, ...]:
     """Find a room for the new stay in `terms`, and enter it there."""
     if all(terms[term] == getattr(booking, term) for term in ("room_type", "arrival", "departure")):
         return ()
@@ -324,9 +315,7 @@ def _rearrange(
     return moved
 
 
-_ACTIONS: dict[
-    type[commands.Command], Callable[[HotelState, Booking, Any, CommandContext], tuple[events.Event, ...]]
-] = {
+_ACTIONS: dict[type[Command], Callable[[HotelState, Booking, Any, CommandContext], tuple[Event, ...]]] = {
     commands.Change: _change,
     commands.Confirm: _confirm,
     commands.Release: _release,
@@ -341,7 +330,7 @@ _ACTIONS: dict[
     commands.Unpin: _unpin,
 }
 
-_DECISIONS: dict[type[commands.Command], Callable[[HotelState, Any, CommandContext], Decision]] = {
+_DECISIONS: dict[type[Command], Callable[[HotelState, Any, CommandContext], Decision]] = {
     commands.OpenHotel: _open_hotel,
     commands.Book: _book,
     commands.JoinWaitlist: _join_waitlist,

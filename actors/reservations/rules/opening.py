@@ -1,12 +1,13 @@
 """The opening of a hotel: its types and rooms, and how rooms are numbered when only their count is said."""
 
 from innkeeper.actors.reservations.rules.pricing import local_date
+from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.commands import HotelPlan, RoomTypeOffer
 
 
-def opening_events(plan: HotelPlan, at: int) -> tuple[events.Event, ...]:
+def opening_events(plan: HotelPlan, at: int) -> tuple[Event, ...]:
     """All that happens when this hotel opens at this instant."""
     opened = events.HotelOpened(
         plan.name,
@@ -18,7 +19,7 @@ def opening_events(plan: HotelPlan, at: int) -> tuple[events.Event, ...]:
         plan.cancellation,
         plan.business_date or local_date(plan.timezone, at),
     )
-    done: list[events.Event] = [opened]
+    done: list[Event] = [opened]
     numbers = _numbers(plan)
     for offer in plan.room_types:
         done.append(events.RoomTypeAdded(offer.code, offer.name, offer.max_guests, offer.rate.minor_units()))

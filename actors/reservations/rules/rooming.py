@@ -7,10 +7,11 @@ import msgspec
 from innkeeper.actors.reservations.rules.allocation import Wanted, allocate
 from innkeeper.actors.reservations.rules.calendar import Calendar
 from innkeeper.actors.reservations.rules.state import HotelState
-from innkeeper.protocol.messages.refusals import NoSingleRoom, Refused, RoomTaken, SoldOut, invalid
+from innkeeper.protocol.messages.refusals import Refused, invalid
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.events import RoomMoved
 from innkeeper.protocol.reservations.hotel import RoomType
+from innkeeper.protocol.reservations.refusals import NoSingleRoom, RoomTaken, SoldOut
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money
 

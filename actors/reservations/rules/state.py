@@ -13,12 +13,14 @@ from datetime import date
 from heapq import heapify, heappop, heappush
 
 from innkeeper.actors.reservations.rules.calendar import Calendar
-from innkeeper.actors.reservations.rules.lifecycle import HOLDS_NIGHTS, NOT_ARRIVED
-from innkeeper.protocol.messages.recorded_event import RecordedEvent, apply_event, apply_hotel_event
+from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import Booking, Status
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
+from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
 from innkeeper.protocol.reservations.replies import StateReply
+from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS, NOT_ARRIVED
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 
 
@@ -107,7 +109,7 @@ def _evolve_booking(state: HotelState, was: Booking | None, now: Booking) -> Non
         heappush(state.expiries, (now.expires_at, now.id))
 
 
-def _evolve_hotel(state: HotelState, event: events.Event, record: RecordedEvent) -> None:
+def _evolve_hotel(state: HotelState, event: Event, record: RecordedEvent) -> None:
     state.hotel = hotel = apply_hotel_event(state.hotel, record)
     state.room_types = {kind.code: kind for kind in hotel.room_types}
     match event:

@@ -10,9 +10,11 @@ from datetime import date
 from innkeeper.actors.reservations.rules.locators import locator
 from innkeeper.actors.reservations.rules.rooming import Rooming, check_arrival, check_guests, find_room, room_type_of
 from innkeeper.actors.reservations.rules.state import HotelState
-from innkeeper.protocol.messages.refusals import NotFound, Refused, RoomsLeft, WaitlistFull
+from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.messages.refusals import NotFound, Refused
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import Personal
+from innkeeper.protocol.reservations.refusals import RoomsLeft, WaitlistFull
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry, WaitlistRequest
 from innkeeper.protocol.values import limits
 
@@ -52,7 +54,7 @@ def lapse_events(state: HotelState, to: date) -> list[events.WaitlistLeft]:
     return [events.WaitlistLeft(entry.id, "lapsed") for entry in state.waitlist.values() if entry.arrival < to]
 
 
-def offer_events(state: HotelState, at: int) -> tuple[events.Event, ...]:
+def offer_events(state: HotelState, at: int) -> tuple[Event, ...]:
     """The next offer, now that rooms have come free; where there is none, nothing has come free any more."""
     for entry in state.waitlist.values():
         found = entry.room_type in state.freed and _room(state, _rooming(entry))
@@ -63,7 +65,7 @@ def offer_events(state: HotelState, at: int) -> tuple[events.Event, ...]:
     return ()
 
 
-def offered_to(done: tuple[events.Event, ...]) -> str:
+def offered_to(done: tuple[Event, ...]) -> str:
     """The entry that this is an offer to; "" if it is none. An entry has the id of the command that made it, so it is
     what caused the offer."""
     return next((event.booking for event in done if isinstance(event, events.BookingHeld)), "")

@@ -1,0 +1,9 @@
+"""The base of all commands."""
+
+import msgspec
+
+
+class Command(msgspec.Struct, frozen=True, gc=False):
+    """The base of all commands: each is for one hotel."""
+
+    hotel: str

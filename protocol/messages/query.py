@@ -1,0 +1,9 @@
+"""The base of all queries."""
+
+import msgspec
+
+
+class Query(msgspec.Struct, frozen=True, gc=False):
+    """The base of all queries: each is for one hotel."""
+
+    hotel: str
