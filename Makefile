@@ -47,7 +47,7 @@ check: $(VENV)/ready-to-test  ## Style (ruff), types (mypy), and the tidiness of
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p innkeeper.protocol -p innkeeper.actors -p innkeeper.storage -p innkeeper.http -p innkeeper.delivery
 	$(BIN)/mypy run.py
-	$(BIN)/python -m pytest -q tests/test_house.py
+	$(BIN)/python -m pytest -q tests/test_layout.py
 
 split: $(VENV)/ready-to-test  ## The tests of the API once more, with every part of the inn behind a door of its own
 	INNKEEPER_TEST_SPLIT=1 $(BIN)/python -m pytest -q tests/test_front_desk.py tests/test_http_*.py tests/test_archive.py tests/test_waitlist.py

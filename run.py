@@ -16,7 +16,7 @@ from random import random
 from aiohttp import web
 from innkeeper.actors.billing.event_handler import TYPES as BILLED
 from innkeeper.actors.billing.event_handler import BillingEventHandler
-from innkeeper.actors.billing.ledger import LEDGER
+from innkeeper.actors.billing.router import LEDGER
 from innkeeper.actors.cluster.partition_router import PartitionedViews, PartitionRouter
 from innkeeper.actors.cluster.rpc_client import RemoteEventLog, RemoteViews, RpcClient
 from innkeeper.actors.cluster.rpc_server import RpcServer, ServedPorts
@@ -26,11 +26,12 @@ from innkeeper.actors.delivery.event_writer import EventWriter
 from innkeeper.actors.notifications.notifier import TYPES as NOTED
 from innkeeper.actors.notifications.notifier import Notifier
 from innkeeper.actors.notifications.outbox_relay import OutboxRelay
-from innkeeper.actors.partition.aggregate_type import HOTEL, AggregateType
+from innkeeper.actors.partition.aggregate_type import AggregateType
 from innkeeper.actors.partition.clock_and_ids import clock, uuid7
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.partition.partition import Partition
 from innkeeper.actors.partition.recovery import snapshot_faults
+from innkeeper.actors.reservations.router import HOTEL
 from innkeeper.actors.subscriptions.service import Service
 from innkeeper.actors.subscriptions.services import Services
 from innkeeper.actors.system.garbage_collector import spare_the_collector

@@ -9,7 +9,7 @@ from innkeeper.actors.billing.rules.answers import answer
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.actors.billing.rules.state import evolve as enter
 from innkeeper.actors.reservations.rules.audit import due_events
-from innkeeper.actors.reservations.rules.decisions import CommandContext, decide
+from innkeeper.actors.reservations.rules.decisions import decide
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
 from innkeeper.protocol.billing import commands as billing_commands
 from innkeeper.protocol.billing import queries as billing_queries
@@ -18,6 +18,7 @@ from innkeeper.protocol.billing.replies import BillReply, InvoiceReply, PaymentR
 from innkeeper.protocol.billing.terms import BillingPlan, ChargeKind, PartyPlan, TaxPlan
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.command_context import CommandContext
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.recorded_event import RecordedEvent

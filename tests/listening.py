@@ -6,11 +6,12 @@ from typing import Any
 import msgspec
 from innkeeper.actors.notifications.rules.notices import KnownBooking, KnownHotel, take_in
 from innkeeper.actors.reservations.rules.audit import due_events
-from innkeeper.actors.reservations.rules.decisions import CommandContext, decide
+from innkeeper.actors.reservations.rules.decisions import decide
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
 from innkeeper.protocol.billing.events import PaymentRecorded
 from innkeeper.protocol.billing.folio import FolioLine, LineKind
 from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.command_context import CommandContext
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.notifications.notices import Notice

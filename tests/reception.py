@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from innkeeper.actors.partition.host import Host
+from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import Refusal
@@ -59,7 +60,7 @@ class Reception:
     def __init__(self, journal: Journal, at: int = NOON) -> None:
         self.at = at
         self._ids = (f"id-{number:06d}" for number in count(journal.position() * 1_000))
-        self.host = Host(journal, lambda: self.at, lambda: next(self._ids))
+        self.host = Host(journal, lambda: self.at, lambda: next(self._ids), HOTEL_TYPE)
         self.host.recover()
 
     def pass_seconds(self, seconds: float) -> None:

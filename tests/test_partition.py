@@ -14,6 +14,7 @@ from innkeeper.actors.partition import partition as partition_module
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.partition.partition import Partition
 from innkeeper.actors.reservations.hotel import HotelActor
+from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.refusals import Invalid, KeyReused, NotFound, Unavailable
 from innkeeper.protocol.ports.journal import Fenced, KeptReply, Snapshot
@@ -50,7 +51,9 @@ class Town:
     def __init__(self, path: Path) -> None:
         self.journal = SlowJournal(path)
         ids = (f"id-{number}" for number in range(100_000))
-        self.partition = Partition(lambda: Host(self.journal, lambda: NOON, lambda: next(ids)), lambda: NOON)
+        self.partition = Partition(
+            lambda: Host(self.journal, lambda: NOON, lambda: next(ids), HOTEL_TYPE), lambda: NOON
+        )
 
     async def say(self, command: Command | DescribeHotel, key: str | None = None) -> Result:
         """Ask the partition."""

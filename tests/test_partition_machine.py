@@ -14,6 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
 from innkeeper.actors.partition.recovery import rebuild
+from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
 from innkeeper.actors.reservations.rules.state import HotelState, describe, fold
 from innkeeper.protocol.codec.wire import encode
 from innkeeper.protocol.messages import refusals
@@ -361,7 +362,7 @@ class PartitionMachine(RuleBasedStateMachine):
         auditor.take_in(records)
         assert auditor.violations == []
         if records:
-            folded, rebuilt = fold(HotelState(), records), rebuild(journal, HOTEL)
+            folded, rebuilt = fold(HotelState(), records), rebuild(journal, HOTEL, HOTEL_TYPE)
             assert rebuilt is not None
             assert encode(describe(folded)) == encode(describe(rebuilt)) == encode(self.desk.host.describe(HOTEL))
 

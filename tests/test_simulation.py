@@ -13,7 +13,7 @@ import pytest
 from innkeeper.actors.notifications import notifier
 from innkeeper.actors.notifications.rules.notices import take_in as rules_take_in
 from innkeeper.actors.partition.host import Host
-from innkeeper.actors.partition.messages import Claim, ClaimDone
+from innkeeper.actors.reservations.messages import Claim, ClaimDone
 from innkeeper.actors.reservations.room import RoomActor
 from innkeeper.actors.reservations.rules import allocation, answers
 from innkeeper.actors.reservations.rules.calendar import Calendar

@@ -4,8 +4,7 @@ import traceback
 
 from innkeeper.actors.billing.rules.answers import answer
 from innkeeper.actors.billing.rules.decisions import decide
-from innkeeper.actors.billing.rules.state import LedgerState, describe, evolve, restore
-from innkeeper.actors.partition.aggregate_type import AggregateType
+from innkeeper.actors.billing.rules.state import LedgerState, evolve
 from innkeeper.actors.partition.messages import (
     AddressedCommand,
     HotelCommands,
@@ -14,12 +13,8 @@ from innkeeper.actors.partition.messages import (
     LoadState,
     Outcome,
 )
-from innkeeper.actors.partition.router import HotelRouter
-from innkeeper.actors.reservations.rules.decisions import CommandContext
 from innkeeper.actors.system.typed_actor import TypedActor
-from innkeeper.protocol.billing.commands import ApplyReservationEvent
-from innkeeper.protocol.billing.queries import DescribeLedger
-from innkeeper.protocol.billing.replies import LedgerStateReply
+from innkeeper.protocol.messages.command_context import CommandContext
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused
@@ -69,23 +64,3 @@ class LedgerActor(TypedActor):
 
 
 LedgerActor.handles = {LoadState: LedgerActor.furnish, HotelCommands: LedgerActor.orders}
-
-
-class LedgerRouter(HotelRouter):
-    """The desk of billing: a hotel's ledger is opened by hearing of the hotel."""
-
-    kind = LedgerActor
-    opens = ApplyReservationEvent
-
-
-LEDGER = AggregateType(
-    desk=LedgerRouter,
-    begin=LedgerState,
-    evolve=evolve,
-    describe=describe,
-    restore=restore,
-    is_open=lambda state: state.ledger is not None,
-    ask=DescribeLedger,
-    described=LedgerStateReply,
-)
-"""Guests are billed."""

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
+from innkeeper.actors.notifications.messages import DecideNotices, NoticesDecided
 from innkeeper.actors.notifications.rules.notices import KnownBooking, KnownHotel, take_in
-from innkeeper.actors.partition.messages import DecideNotices, NoticesDecided
 from innkeeper.actors.system.local_actor_system import LocalActorSystem
 from innkeeper.actors.system.typed_actor import TypedActor
 from innkeeper.protocol.messages.recorded_event import LogEntry

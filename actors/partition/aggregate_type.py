@@ -1,23 +1,21 @@
-"""What a partition does for its hotels: which desk they sit behind, and how each begins again from its events."""
+"""What a partition runs for its hotels: the router of their actors, and how each is rebuilt from its events."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from innkeeper.actors.partition.router import HotelRouter
-from innkeeper.actors.reservations.rules.state import HotelState, describe, evolve, restore
+from innkeeper.actors.partition.router import Router
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.reply import Reply
-from innkeeper.protocol.reservations.queries import DescribeState
-from innkeeper.protocol.reservations.replies import StateReply
 
 
 class AggregateType(NamedTuple):
-    """A trade is plied on states: one `begin`s empty, each event `evolve`s it, a snapshot `describe`s it whole and can
-    `restore` it. Where it is not `is_open`, the hotel never opened. `ask` makes the query that is answered with the
-    same description, of the kind `described`."""
+    """A kind of aggregate, one for each hotel. `begin` makes an empty state, `evolve` changes it by an event,
+    `describe` gives it as one value for a snapshot, and `restore` makes the state from that value. A state that is not
+    `is_open` belongs to a hotel that never opened. `ask` makes the query whose reply is the description, of the class
+    `described`."""
 
-    desk: type[HotelRouter]
+    router: type[Router]
     begin: Callable[[], Any]
     evolve: Callable[[Any, RecordedEvent], None]
     describe: Callable[[Any], Reply]
@@ -31,16 +29,3 @@ class AggregateType(NamedTuple):
         for record in records:
             self.evolve(state, record)
         return state
-
-
-HOTEL = AggregateType(
-    desk=HotelRouter,
-    begin=HotelState,
-    evolve=evolve,
-    describe=describe,
-    restore=restore,
-    is_open=lambda state: state.hotel is not None,
-    ask=DescribeState,
-    described=StateReply,
-)
-"""Rooms are booked."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Any
 
-from innkeeper.actors.partition.aggregate_type import HOTEL, AggregateType
+from innkeeper.actors.partition.aggregate_type import AggregateType
 from innkeeper.actors.partition.messages import AddressedCommand, CommandBatch, CommandBatchDone, LoadState, StateLoaded
 from innkeeper.actors.partition.recovery import rebuild, rebuild_all
 from innkeeper.actors.system.local_actor_system import LocalActorSystem
@@ -53,10 +53,10 @@ class Host:
     """One partition, without its thread. `published` hears of each commit."""
 
     def __init__(
-        self, journal: Journal, clock: Callable[[], int], ids: Callable[[], str], trade: AggregateType = HOTEL
+        self, journal: Journal, clock: Callable[[], int], ids: Callable[[], str], aggregate_type: AggregateType
     ) -> None:
         self.journal = journal
-        self._trade = trade
+        self._aggregate_type = aggregate_type
         self.due_at: int | None = 0
         self._clock = clock
         self._ids = ids
@@ -67,11 +67,11 @@ class Host:
         self._unreleased: deque[PendingBatch] = deque()
         self._unsaved_replies: dict[str, KeptReply] = {}
         self._since_snapshot: dict[str, int] = {}
-        self._system, self._desk = _desk(trade)
+        self._system, self._desk = _desk(aggregate_type)
 
     def recover(self, progress: Callable[[int], None] = lambda _: None) -> int:
         """Rebuild every hotel from its newest snapshot and the events after it; returns how many events that took."""
-        states, events = rebuild_all(self.journal, progress, self._trade)
+        states, events = rebuild_all(self.journal, progress, self._aggregate_type)
         for hotel, state in states.items():
             self._ask(LoadState(hotel, state))
         return events
@@ -173,7 +173,7 @@ class Host:
         snapshots = [
             Snapshot(hotel, state.hotel_seq, wire.encode(state))
             for hotel, state in described
-            if isinstance(state, self._trade.described)
+            if isinstance(state, self._aggregate_type.described)
         ]
         for hotel in hotels:
             self._since_snapshot.pop(hotel)
@@ -187,8 +187,8 @@ class Host:
         return len(snapshots)
 
     def describe(self, hotel: str) -> Any:
-        """The hotel's whole state as its trade describes it, for snapshots and auditors; or a refusal."""
-        done = self._ask(CommandBatch(0, (AddressedCommand(0, self._trade.ask(hotel), 0, ""),)))
+        """The hotel's whole state as its aggregate_type describes it, for snapshots and auditors; or a refusal."""
+        done = self._ask(CommandBatch(0, (AddressedCommand(0, self._aggregate_type.ask(hotel), 0, ""),)))
         return done.outcomes[0].answer if isinstance(done, CommandBatchDone) else Unavailable("the desk failed")
 
     def close(self) -> None:
@@ -241,7 +241,7 @@ class Host:
             if self._desk_failed:
                 self._new_desk()
             for hotel in sorted(self._stale):
-                state = rebuild(self.journal, hotel, self._trade)
+                state = rebuild(self.journal, hotel, self._aggregate_type)
                 if not isinstance(self._ask(LoadState(hotel, state)), StateLoaded):
                     return False
         except Fenced:
@@ -261,15 +261,15 @@ class Host:
 
     def _new_desk(self) -> None:
         self._system.shutdown()
-        self._system, self._desk = _desk(self._trade)
+        self._system, self._desk = _desk(self._aggregate_type)
         self._stale = self.journal.hotels()
         self._desk_failed = False
 
 
-def _desk(trade: AggregateType) -> tuple[LocalActorSystem, ActorAddress]:
+def _desk(aggregate_type: AggregateType) -> tuple[LocalActorSystem, ActorAddress]:
     """A new actor system with its desk."""
     stage = LocalActorSystem()
-    return stage, stage.createActor(trade.desk)
+    return stage, stage.createActor(aggregate_type.router)
 
 
 class _FirstOfTheirKeys:

@@ -1,17 +1,13 @@
 """What the actors of a partition say to each other. Frozen: on the simple actor base messages are not copied."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from innkeeper.actors.notifications.rules.notices import KnownBooking, KnownHotel
-from innkeeper.actors.reservations.rules.calendar import Claimed
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.query import Query
-from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refusal
 from innkeeper.protocol.messages.reply import Reply
-from innkeeper.protocol.notifications.notices import Notice
 
 
 class AddressedCommand(msgspec.Struct, frozen=True, gc=False):
@@ -84,51 +80,3 @@ class LoadState(msgspec.Struct, frozen=True, gc=False):
 
 class StateLoaded(msgspec.Struct, frozen=True, gc=False):
     """Desk to host: done."""
-
-
-class DecideNotices(msgspec.Struct, frozen=True, gc=False):
-    """Host to notifier: events to take in now, and what it knows of the hotels and bookings that they are about."""
-
-    at: int
-    entries: tuple[LogEntry, ...]
-    hotels: Mapping[str, KnownHotel]
-    bookings: Mapping[str, KnownBooking]
-
-
-class NoticesDecided(msgspec.Struct, frozen=True, gc=False):
-    """Notifier to host: what it knows now, where that is new, what is to be said, and what is not to be said any
-    more."""
-
-    hotels: Mapping[str, KnownHotel]
-    bookings: Mapping[str, KnownBooking]
-    notices: tuple[Notice, ...]
-    withdrawn: tuple[str, ...]
-
-
-class OpenRoom(msgspec.Struct, frozen=True, gc=False):
-    """Hotel to a new room: who you are and who holds you."""
-
-    number: str
-    today: int
-    holders: tuple[Claimed, ...]
-
-
-class Claim(msgspec.Struct, frozen=True, gc=False):
-    """Hotel to room: give back the nights of some bookings and take some stays, all or none. Nights before `today` are
-    over."""
-
-    today: int
-    gives: tuple[str, ...]
-    takes: tuple[Claimed, ...]
-
-
-class ClaimDone(msgspec.Struct, frozen=True, gc=False):
-    """Room to hotel: done."""
-
-    room: str
-
-
-class ClaimRefused(msgspec.Struct, frozen=True, gc=False):
-    """Room to hotel: someone else holds one of these nights; nothing was done."""
-
-    room: str

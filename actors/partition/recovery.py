@@ -6,32 +6,34 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-from innkeeper.actors.partition.aggregate_type import HOTEL, AggregateType
+from innkeeper.actors.partition.aggregate_type import AggregateType
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.ports.journal import Journal
 
 
-def rebuild(journal: Journal, hotel: str, trade: AggregateType = HOTEL) -> Any:
+def rebuild(journal: Journal, hotel: str, aggregate_type: AggregateType) -> Any:
     """The state of one hotel as the journal tells it, None if it never opened."""
-    state = trade.begin()
+    state = aggregate_type.begin()
     for snapshot in journal.snapshots(hotel):
-        state = trade.restore(wire.decode(snapshot.state))
-    trade.fold(state, (record for _, record in journal.read(hotel=hotel, after_hotel_seq=state.seq)))
-    return state if trade.is_open(state) else None
+        state = aggregate_type.restore(wire.decode(snapshot.state))
+    aggregate_type.fold(state, (record for _, record in journal.read(hotel=hotel, after_hotel_seq=state.seq)))
+    return state if aggregate_type.is_open(state) else None
 
 
 def rebuild_all(
-    journal: Journal, progress: Callable[[int], None], trade: AggregateType = HOTEL
+    journal: Journal, progress: Callable[[int], None], aggregate_type: AggregateType
 ) -> tuple[dict[str, Any], int]:
     """The state of every hotel as the journal tells it, and how many events were read for that."""
     states: dict[str, Any] = {}
-    events, evolve = 0, trade.evolve
+    events, evolve = 0, aggregate_type.evolve
     with _no_collector():
-        states.update((snapshot.hotel, trade.restore(wire.decode(snapshot.state))) for snapshot in journal.snapshots())
+        states.update(
+            (snapshot.hotel, aggregate_type.restore(wire.decode(snapshot.state))) for snapshot in journal.snapshots()
+        )
         for state_events in _tails(journal, states):
             for record in state_events:
-                evolve(states.get(record.hotel) or states.setdefault(record.hotel, trade.begin()), record)
+                evolve(states.get(record.hotel) or states.setdefault(record.hotel, aggregate_type.begin()), record)
                 events += 1
                 if events % 1_000 == 0:
                     progress(events)
@@ -62,13 +64,15 @@ def _tails(journal: Journal, states: dict[str, Any]) -> Iterable[Iterable[Record
         yield (record for _, record in journal.read(hotel=hotel))
 
 
-def snapshot_faults(journal: Journal, trade: AggregateType = HOTEL) -> list[str]:
+def snapshot_faults(journal: Journal, aggregate_type: AggregateType) -> list[str]:
     """P6: each snapshot is byte for byte what the events up to it make; those that are not."""
     found = []
     for snapshot in journal.snapshots():
         records = journal.read(hotel=snapshot.hotel)
-        state = trade.fold(trade.begin(), (record for _, record in islice(records, snapshot.hotel_seq)))
-        if wire.encode(trade.describe(state)) != snapshot.state:
+        state = aggregate_type.fold(
+            aggregate_type.begin(), (record for _, record in islice(records, snapshot.hotel_seq))
+        )
+        if wire.encode(aggregate_type.describe(state)) != snapshot.state:
             found.append(
                 f"{snapshot.hotel}: the snapshot at event {snapshot.hotel_seq} is not what its events make (P6)"
             )

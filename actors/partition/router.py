@@ -1,4 +1,4 @@
-"""The desk of a partition: it sends each order to its hotel, and gathers what came of a batch."""
+"""The router of a partition: it sends each command to the actor of its hotel, and gathers the results of a batch."""
 
 import logging
 from typing import ClassVar
@@ -14,23 +14,21 @@ from innkeeper.actors.partition.messages import (
     Outcome,
     StateLoaded,
 )
-from innkeeper.actors.reservations.hotel import HotelActor
 from innkeeper.actors.system.typed_actor import TypedActor
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import NotFound
-from innkeeper.protocol.reservations.commands import OpenHotel
 from thespian.actors import ActorAddress, ActorExitRequest, PoisonMessage
 
 logger = logging.getLogger(__name__)
 
 
-class HotelRouter(TypedActor):
-    """The desk knows which actor is which hotel, and nothing else of them. `kind` is the actor of each, and a command
-    of the kind `opens` makes a new one."""
+class Router(TypedActor):
+    """Knows the actor of each hotel, and nothing else of it. Subclasses say which: `kind` is the class of the actors,
+    and a command of the class `opens` creates a new one."""
 
-    kind: ClassVar[type[TypedActor]] = HotelActor
-    opens: ClassVar[type[Command]] = OpenHotel
+    kind: ClassVar[type[TypedActor]]
+    opens: ClassVar[type[Command]]
 
     def __init__(self) -> None:
         super().__init__()
@@ -122,10 +120,10 @@ class HotelRouter(TypedActor):
             self.send(self.host, CommandBatchDone(tuple(self.outcomes), tuple(self.records), self.broken, due_at))
 
 
-HotelRouter.handles = {
-    CommandBatch: HotelRouter.batch,
-    HotelCommandsDone: HotelRouter.orders_done,
-    HotelFailed: HotelRouter.hotel_broken,
-    PoisonMessage: HotelRouter.poisoned,
-    LoadState: HotelRouter.furnish,
+Router.handles = {
+    CommandBatch: Router.batch,
+    HotelCommandsDone: Router.orders_done,
+    HotelFailed: Router.hotel_broken,
+    PoisonMessage: Router.poisoned,
+    LoadState: Router.furnish,
 }

@@ -11,25 +11,23 @@ from collections.abc import Callable
 
 from innkeeper.actors.partition.messages import (
     AddressedCommand,
-    Claim,
-    ClaimDone,
-    ClaimRefused,
     HotelCommands,
     HotelCommandsDone,
     HotelFailed,
     LoadState,
-    OpenRoom,
     Outcome,
 )
+from innkeeper.actors.reservations.messages import Claim, ClaimDone, ClaimRefused, OpenRoom
 from innkeeper.actors.reservations.room import RoomActor
 from innkeeper.actors.reservations.rules.answers import answer
 from innkeeper.actors.reservations.rules.audit import due_at, due_events
 from innkeeper.actors.reservations.rules.claims import RoomChange, held_by, preview, room_changes
-from innkeeper.actors.reservations.rules.decisions import CommandContext, Decision, decide
+from innkeeper.actors.reservations.rules.decisions import Decision, decide
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
 from innkeeper.actors.reservations.rules.waitlist import offered_to
 from innkeeper.actors.system.typed_actor import TypedActor
 from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.command_context import CommandContext
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.recorded_event import RecordedEvent

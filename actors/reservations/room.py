@@ -1,6 +1,6 @@
 """A room: the last authority on its own nights. Nobody sleeps in it without its word."""
 
-from innkeeper.actors.partition.messages import Claim, ClaimDone, ClaimRefused, OpenRoom
+from innkeeper.actors.reservations.messages import Claim, ClaimDone, ClaimRefused, OpenRoom
 from innkeeper.actors.reservations.rules.calendar import Claimed
 from innkeeper.actors.system.typed_actor import TypedActor
 from thespian.actors import ActorAddress

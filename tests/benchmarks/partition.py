@@ -25,6 +25,7 @@ import msgspec
 from hotels import NIGHTS, ROOM_TYPES, plan, stay
 from innkeeper.actors.partition.clock_and_ids import uuid7
 from innkeeper.actors.partition.host import Host
+from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
@@ -83,7 +84,7 @@ class NoJournal:
 
 def host_on(journal: Journal) -> Host:
     """A host whose clock stands still."""
-    return Host(journal, lambda: NOON, uuid7)
+    return Host(journal, lambda: NOON, uuid7, HOTEL_TYPE)
 
 
 def journal_in(folder: Path) -> SqliteJournal:

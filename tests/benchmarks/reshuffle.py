@@ -20,8 +20,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import msgspec
 from hotels import FIRST_ARRIVAL, plan, stay
-from innkeeper.actors.reservations.rules.decisions import CommandContext, decide
+from innkeeper.actors.reservations.rules.decisions import decide
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
+from innkeeper.protocol.messages.command_context import CommandContext
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused

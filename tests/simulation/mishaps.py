@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from random import Random
 from typing import Any
 
-from innkeeper.actors.partition.messages import Claim, HotelCommandsDone
+from innkeeper.actors.partition.messages import HotelCommandsDone
 from innkeeper.actors.partition.router import HotelRouter
 from innkeeper.actors.reservations import hotel
+from innkeeper.actors.reservations.messages import Claim
 from innkeeper.actors.reservations.room import RoomActor
 
 

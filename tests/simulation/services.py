@@ -15,7 +15,7 @@ from typing import Any
 
 from innkeeper.actors.billing.event_handler import TYPES as BILLED
 from innkeeper.actors.billing.event_handler import BillingEventHandler
-from innkeeper.actors.billing.ledger import LEDGER
+from innkeeper.actors.billing.router import LEDGER
 from innkeeper.actors.billing.rules.decisions import decide
 from innkeeper.actors.billing.rules.state import LedgerState, evolve
 from innkeeper.actors.notifications.notifier import TYPES as NOTED
@@ -23,12 +23,12 @@ from innkeeper.actors.notifications.notifier import Notifier
 from innkeeper.actors.notifications.outbox_relay import OutboxRelay
 from innkeeper.actors.notifications.rules.notices import KnownBooking, KnownHotel, TakenIn, take_in
 from innkeeper.actors.partition.host import Host
-from innkeeper.actors.reservations.rules.decisions import CommandContext
 from innkeeper.actors.subscriptions.recent_events import RecentEvents
 from innkeeper.actors.subscriptions.subscriber import Subscriber
 from innkeeper.protocol.billing.commands import ApplyReservationEvent, PostCharge, RecordPayment
 from innkeeper.protocol.billing.events import FolioOpened, PaymentRecorded
 from innkeeper.protocol.billing.terms import ChargeKind
+from innkeeper.protocol.messages.command_context import CommandContext
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.notifications.notices import Notice, NoticeKind
 from innkeeper.protocol.ports.message_bus import CommitListener, Envelope, Result

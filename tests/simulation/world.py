@@ -15,6 +15,7 @@ from random import Random
 
 from innkeeper.actors.partition.host import Host, PendingBatch
 from innkeeper.actors.partition.recovery import rebuild
+from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
 from innkeeper.actors.reservations.rules.state import HotelState, describe, fold
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
@@ -246,7 +247,7 @@ class World:
         for hotel in sorted({record.hotel for record in records}):
             living = self._host.describe(hotel)
             folded = fold(HotelState(), (record for record in records if record.hotel == hotel))
-            rebuilt = rebuild(self.journal(), hotel)
+            rebuilt = rebuild(self.journal(), hotel, HOTEL_TYPE)
             assert rebuilt is not None
             if not isinstance(living, StateReply) or wire.encode(living) != wire.encode(describe(folded)):
                 yield f"{hotel} is not what its events make (P6)"

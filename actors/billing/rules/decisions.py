@@ -19,11 +19,11 @@ from innkeeper.actors.billing.rules.payments import (
     void_payment,
 )
 from innkeeper.actors.billing.rules.state import LedgerState
-from innkeeper.actors.reservations.rules.decisions import CommandContext
 from innkeeper.protocol.billing import commands, events
 from innkeeper.protocol.billing.replies import HeardReply, LedgerReply
 from innkeeper.protocol.billing.terms import BillingTerms, Deposit, Tax, TaxPlan
 from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.command_context import CommandContext
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import NotFound, Refused
 

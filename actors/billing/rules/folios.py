@@ -15,10 +15,10 @@ from innkeeper.actors.billing.rules.deciding import (
 )
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.actors.billing.rules.taxes import opposite, split_taxes, taxed
-from innkeeper.actors.reservations.rules.decisions import CommandContext
 from innkeeper.protocol.billing import commands, events
 from innkeeper.protocol.billing.folio import FolioLine, LineKind, LinePosition, StayTerms
 from innkeeper.protocol.billing.terms import ChargeKind, Tax
+from innkeeper.protocol.messages.command_context import CommandContext
 from innkeeper.protocol.messages.refusals import NotAllowed, Refused, invalid
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import render

@@ -11,10 +11,10 @@ from typing import Any
 from innkeeper.actors.billing.rules.deciding import Decision, find_bill, find_folio, line_numbers, the_document
 from innkeeper.actors.billing.rules.folios import reversal
 from innkeeper.actors.billing.rules.state import LedgerState
-from innkeeper.actors.reservations.rules.decisions import CommandContext
 from innkeeper.protocol.billing import commands, events
 from innkeeper.protocol.billing.folio import DocumentKind, Folio, FolioLine, Invoice, LineKind, LinePosition, TaxTotal
 from innkeeper.protocol.billing.terms import BillingTerms, Party, Tax
+from innkeeper.protocol.messages.command_context import CommandContext
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import NotAllowed, NotFound, Refused, invalid
 

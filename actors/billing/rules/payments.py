@@ -15,9 +15,9 @@ from innkeeper.actors.billing.rules.deciding import (
     the_payment,
 )
 from innkeeper.actors.billing.rules.state import LedgerState
-from innkeeper.actors.reservations.rules.decisions import CommandContext
 from innkeeper.protocol.billing import commands, events
 from innkeeper.protocol.billing.folio import Folio, FolioLine, LineKind, Payment, PaymentStatus
+from innkeeper.protocol.messages.command_context import CommandContext
 from innkeeper.protocol.messages.refusals import NotAllowed, NotFound, Refused, invalid
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money

@@ -26,6 +26,7 @@ from innkeeper.actors.reservations.rules.rooming import (
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.actors.reservations.rules.waitlist import join_event, leave_event
 from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.command_context import CommandContext
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import NotAllowed, NotFound, Refused, StaleVersion, invalid
 from innkeeper.protocol.messages.reply import Reply
@@ -36,15 +37,6 @@ from innkeeper.protocol.reservations.replies import AuditReply, BookingReply, Ho
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.stay import check_stay
 from msgspec import UNSET
-
-
-class CommandContext(msgspec.Struct, frozen=True, gc=False):
-    """What the partition's host gives to a command: the instant (microseconds since 1970 UTC) and a fresh unique id."""
-
-    at: int
-    id: str
-    if_version: int | None = None
-    shut: frozenset[str] = frozenset()
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):

@@ -1,0 +1,29 @@
+"""What the partition of billing runs: the router of its ledgers, and how a ledger is rebuilt from its events."""
+
+from innkeeper.actors.billing.ledger import LedgerActor
+from innkeeper.actors.billing.rules.state import LedgerState, describe, evolve, restore
+from innkeeper.actors.partition.aggregate_type import AggregateType
+from innkeeper.actors.partition.router import Router
+from innkeeper.protocol.billing.commands import ApplyReservationEvent
+from innkeeper.protocol.billing.queries import DescribeLedger
+from innkeeper.protocol.billing.replies import LedgerStateReply
+
+
+class LedgerRouter(Router):
+    """Routes to ledgers; the first event of a hotel creates its ledger."""
+
+    kind = LedgerActor
+    opens = ApplyReservationEvent
+
+
+LEDGER = AggregateType(
+    router=LedgerRouter,
+    begin=LedgerState,
+    evolve=evolve,
+    describe=describe,
+    restore=restore,
+    is_open=lambda state: state.ledger is not None,
+    ask=DescribeLedger,
+    described=LedgerStateReply,
+)
+"""A hotel's ledger with its folios, payments and documents."""

@@ -1,0 +1,29 @@
+"""What a partition of reservations runs: the router of its hotels, and how a hotel is rebuilt from its events."""
+
+from innkeeper.actors.partition.aggregate_type import AggregateType
+from innkeeper.actors.partition.router import Router
+from innkeeper.actors.reservations.hotel import HotelActor
+from innkeeper.actors.reservations.rules.state import HotelState, describe, evolve, restore
+from innkeeper.protocol.reservations.commands import OpenHotel
+from innkeeper.protocol.reservations.queries import DescribeState
+from innkeeper.protocol.reservations.replies import StateReply
+
+
+class HotelRouter(Router):
+    """Routes to hotels; opening one creates its actor."""
+
+    kind = HotelActor
+    opens = OpenHotel
+
+
+HOTEL = AggregateType(
+    router=HotelRouter,
+    begin=HotelState,
+    evolve=evolve,
+    describe=describe,
+    restore=restore,
+    is_open=lambda state: state.hotel is not None,
+    ask=DescribeState,
+    described=StateReply,
+)
+"""A hotel with its rooms and bookings."""
