@@ -25,6 +25,7 @@ from reception import NOON, TODAY, night
 
 PROBLEM_FIELDS = {"type", "title", "status", "detail", "code", "errors", "request_id"}
 ANSWER_SECONDS_MAX = 30
+START_SECONDS_MAX = 60
 SPLIT = bool(os.environ.get("INNKEEPER_TEST_SPLIT"))
 PARTS = ("reservations", "billing", "notifications", "delivery")
 
@@ -75,7 +76,7 @@ class Part:
             async with run.running(*more, [name]) as inn:
                 self._begun.set_result(None)
                 with suppress(Fenced):
-                    await run.first_of(inn, asyncio.to_thread(self._stop.wait))
+                    await run.first_of(inn.ended(), asyncio.to_thread(self._stop.wait))
 
         try:
             run.run_async(live())
@@ -110,7 +111,7 @@ class FrontDesk:
         self._ahead = NOON - round(monotonic() * 1e6)
         self._started: Future[int] = Future()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._live, name="front desk")
+        self._thread = threading.Thread(target=self._live, name="front desk", daemon=True)
         self._names = count(1)
         self._seen = 0
         self.port = 0
@@ -126,7 +127,7 @@ class FrontDesk:
     def start(self) -> None:
         """Open; raises whatever stands in the way."""
         self._thread.start()
-        self.port = self._started.result()
+        self.port = self._started.result(START_SECONDS_MAX)
 
     def close(self) -> None:
         """Finish what was accepted, and end."""
@@ -138,7 +139,7 @@ class FrontDesk:
         self.close()
         self._stop.clear()
         self._started = Future()
-        self._thread = threading.Thread(target=self._live, name="front desk")
+        self._thread = threading.Thread(target=self._live, name="front desk", daemon=True)
         self.start()
 
     def _live(self) -> None:
