@@ -107,7 +107,7 @@ class FrontDesk:
         self._data = data
         self._keys = keys
         self._run = load_run()
-        self._outside = self._run.Outside(**{"webhooks_to_loopback": True, "simulated_payments": True} | outside)
+        self._outside = self._run.Integrations(**{"webhooks_to_loopback": True, "simulated_payments": True} | outside)
         self._ahead = NOON - round(monotonic() * 1e6)
         self._started: Future[int] = Future()
         self._stop = threading.Event()

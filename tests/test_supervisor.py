@@ -14,7 +14,7 @@ from innkeeper.actors.cluster.supervisor import CannotStart, Supervisor
 PART = """
 import asyncio, os, sys
 from pathlib import Path
-from innkeeper.actors.supervisor import Supervised
+from innkeeper.actors.cluster.supervisor import Supervised
 
 name, folder = sys.argv[1], Path(sys.argv[2])
 supervised = Supervised()
