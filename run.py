@@ -34,7 +34,7 @@ from innkeeper.actors.partition.recovery import snapshot_faults
 from innkeeper.actors.reservations.router import HOTEL
 from innkeeper.actors.subscriptions.service import Service
 from innkeeper.actors.subscriptions.services import Services
-from innkeeper.actors.system.garbage_collector import spare_the_collector
+from innkeeper.actors.system.garbage_collector import freeze_startup_objects
 from innkeeper.delivery.archive import Archive
 from innkeeper.delivery.backoff import delay_seconds
 from innkeeper.delivery.brokers.brokers import feed, publisher
@@ -103,8 +103,8 @@ class Application:
         self.parts = parts
         self.partitions: dict[str, Partition] = {}
         self.lines: dict[str, RpcClient] = {}
-        self.back_office = ThreadBridge()
-        self.desks: dict[str, MessageBus] = {BILLING: self.back_office}
+        self.billing_bus = ThreadBridge()
+        self.desks: dict[str, MessageBus] = {BILLING: self.billing_bus}
         self.sources: dict[str, CommitStream] = {}
         self.logs: dict[str, EventLog] = {}
         self.services = Services()
@@ -123,7 +123,7 @@ class Application:
         await self._publish()
         for part in self.parts:
             if not is_gateway(part):
-                desk = self.back_office if part == BILLING else self.partitions.get(part)
+                desk = self.billing_bus if part == BILLING else self.partitions.get(part)
                 behind = ServedPorts(
                     desk, self.sources.get(part), self.logs.get(part), views.get(part), self.services.ask
                 )
@@ -175,11 +175,11 @@ class Application:
     async def _open_billing(self, closing: AsyncExitStack) -> None:
         if self._here(BILLING):
             await self._follow(BILLING, self._billing, closing)
-            self._hear(BILLING, self.back_office, self._read(self.data.billing, closing))
+            self._hear(BILLING, self.billing_bus, self._read(self.data.billing, closing))
         else:
             line, read_there = self._reach(BILLING, closing)
-            self.back_office.open(line)
-            self._hear(BILLING, self.back_office, read_there)
+            self.billing_bus.open(line)
+            self._hear(BILLING, self.billing_bus, read_there)
 
     async def _open_notifications(self, closing: AsyncExitStack) -> None:
         if self._here(NOTIFICATIONS):
@@ -230,9 +230,9 @@ class Application:
             host.recover(lambda events: bar.update(events - bar.n) and None)
         return host
 
-    def _is_crowded(self) -> bool:
+    def _is_under_load(self) -> bool:
         crowds: list[Partition | RpcClient] = [*self.partitions.values(), *self.lines.values()]
-        return any(crowd.is_crowded() for crowd in crowds)
+        return any(crowd.is_under_load() for crowd in crowds)
 
     async def _follow(self, name: str, load_demo_data: Furnish, closing: AsyncExitStack) -> None:
         """A service that follows all logs that there are so far. Those of other processes come from the broker, where
@@ -265,7 +265,7 @@ class Application:
         logs: Mapping[str, EventLog],
         sources: Mapping[str, CommitStream],
     ) -> None:
-        service = Service(name, load_demo_data, logs, self.clock, self._is_crowded)
+        service = Service(name, load_demo_data, logs, self.clock, self._is_under_load)
         await self.services.start(service, sources)
 
     @asynccontextmanager
@@ -277,8 +277,8 @@ class Application:
         service.needs(life)
         try:
             with self._database(service):
-                self.back_office.open(partition)
-                service.follow(SubscriptionRequest(BILLING, BILLED), BillingEventHandler(partition).take_in)
+                self.billing_bus.open(partition)
+                service.follow(SubscriptionRequest(BILLING, BILLED), BillingEventHandler(partition).handle)
                 yield
         finally:
             await partition.stop()
@@ -292,10 +292,10 @@ class Application:
                 outbox = SqliteOutbox(db, "mail")
                 pause_seconds = lambda attempts: delay_seconds(attempts, random())  # noqa: E731
                 mailroom = OutboxRelay("mail", outbox, send, pause_seconds, self.clock, service.busy)
-                notifier = Notifier(outbox, self.clock, mailroom.hear_of_news)
+                notifier = Notifier(outbox, self.clock, mailroom.notify)
                 service.answering.update(notifier.answering)
-                service.follow(SubscriptionRequest(NOTIFICATIONS, NOTED), notifier.take_in)
-                service.employ(mailroom)
+                service.follow(SubscriptionRequest(NOTIFICATIONS, NOTED), notifier.handle)
+                service.add_task(mailroom)
                 try:
                     yield
                 finally:
@@ -307,10 +307,10 @@ class Application:
         outside = self.outside
         with self._database(service, create_endpoints) as db:
             asked = providers(outside, self.data.provider_secret, service.ask, self.clock)
-            payments = Payments(self.back_office, asked, self.clock)
+            payments = Payments(self.billing_bus, asked, self.clock)
             service.answering.update(payments.answering)
-            service.follow(SubscriptionRequest("payments", PAID), payments.take_in, portion_events=1)
-            service.follow(SubscriptionRequest("archive"), Archive(outside.archive or str(self.data.archive)).take_in)
+            service.follow(SubscriptionRequest("payments", PAID), payments.handle, batch_events=1)
+            service.follow(SubscriptionRequest("archive"), Archive(outside.archive or str(self.data.archive)).handle)
             async with WebhookClient(to_loopback=outside.webhooks_to_loopback) as poster:
                 endpoints, publish = SqliteEndpoints(db), self.bulletin.publish
                 webhooks = Webhooks(endpoints, service, service.logs, poster, self.clock, uuid7, publish)
@@ -332,7 +332,7 @@ class Application:
     async def _publisher(self, service: Service) -> AsyncIterator[None]:
         broker = publisher(self.outside.broker)
         with self._database(service):
-            service.follow(SubscriptionRequest(self._named("broker")), broker.take_in)
+            service.follow(SubscriptionRequest(self._named("broker")), broker.handle)
             try:
                 yield
             finally:
@@ -361,8 +361,8 @@ async def running(
     """An inn, or these parts of it, on a data directory; stopped in good order at the end."""
     async with AsyncExitStack() as ends:
         data = DataDirectory(path)
-        owned = data.theirs() if parts == [GATEWAY] else data.ours(*parts, patience_seconds=_PATIENCE_SECONDS)
-        ends.enter_context(owned if parts else data.ours())
+        owned = data.lock_shared() if parts == [GATEWAY] else data.lock(*parts, patience_seconds=_PATIENCE_SECONDS)
+        ends.enter_context(owned if parts else data.lock())
         inn = Application(data, outside, clock, parts)
         await inn.open(ends)
         yield inn
@@ -370,7 +370,7 @@ async def running(
 
 async def until_stopped(welcome: str, failed: Coroutine[object, object, object]) -> None:
     """Say that all is ready, and wait for SIGTERM or Ctrl-C; raises what `failed` raises before that."""
-    spare_the_collector()
+    freeze_startup_objects()
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -390,7 +390,7 @@ async def first_of(*waits: Coroutine[object, object, object]) -> None:
 
 
 async def demo(options: argparse.Namespace) -> None:
-    """Two furnished hotels on this machine alone."""
+    """Two hotels with guests on this machine alone."""
     await whole(options, None)
 
 
@@ -472,7 +472,7 @@ async def supervised_part(name: str, supervised: Supervised) -> None:
     options = parsed(given["arguments"])
     options.port = given["port"]
     async with running(options.data, Integrations.chosen(options), parts=[name]) as inn, entrance(inn, options):
-        spare_the_collector()
+        freeze_startup_objects()
         supervised.ready()
         await first_of(supervised.stopped(), inn.ended())
 
@@ -486,7 +486,7 @@ async def processes(options: argparse.Namespace, arguments: list[str]) -> None:
     reservations = begin(options)
     with (
         free_port(options.host, options.port) as options.port,
-        data.ours("supervisor", patience_seconds=_PATIENCE_SECONDS),
+        data.lock("supervisor", patience_seconds=_PATIENCE_SECONDS),
     ):
         greeting = json.dumps({"arguments": arguments, "port": options.port}).encode()
         command = lambda name: [sys.executable, __file__, "part", name, str(options.data)]  # noqa: E731
@@ -505,7 +505,7 @@ def verify(options: argparse.Namespace) -> None:
     if not data.journal(0).exists():
         raise CannotRun(f"{options.data} holds no journal; give the data directory with --data")
     billing = BillingAuditor()
-    with data.ours():
+    with data.lock():
         auditors = [Auditor() for _ in range(data.partitions())]
         violations: list[str] = []
         for number, auditor in enumerate(auditors):
@@ -527,7 +527,7 @@ def _audit(path: Path, auditor: Auditor | BillingAuditor, trade: AggregateType) 
     journal = SqliteJournal(path)
     try:
         bar = tqdm(journal.checked(), total=journal.position(), unit=" events", disable=not sys.stderr.isatty())
-        auditor.take_in(record for _, record in bar)
+        auditor.handle(record for _, record in bar)
         return auditor.violations + snapshot_faults(journal, trade)
     finally:
         journal.close()

@@ -29,7 +29,7 @@ class Archive:
         self._files, root = fsspec.core.url_to_fs(url)
         self._root = root.rstrip("/")
 
-    async def take_in(self, entries: Sequence[LogEntry]) -> Effects:
+    async def handle(self, entries: Sequence[LogEntry]) -> Effects:
         """See `protocol.subscribing.Handle`."""
         files = {f"{self._root}/{file_name(record)}": cloud_event_json((seq, record)) for seq, record in entries}
         try:
@@ -61,11 +61,11 @@ def file_name(record: RecordedEvent) -> str:
 
 def sync(path: str) -> None:
     """Wait until a file, as it was written, is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
+    folder = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        os.fsync(folder)
     finally:
-        os.close(handle)
+        os.close(folder)
 
 
 def _kept() -> None:

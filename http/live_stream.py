@@ -72,7 +72,7 @@ class RecentRenderedEvents:
         self._log = log
         self._ring: deque[RenderedEvent] = deque(maxlen=_RING_EVENTS)
 
-    def hear(self, position: int, records: Sequence[RecordedEvent]) -> None:
+    def subscribe(self, position: int, records: Sequence[RecordedEvent]) -> None:
         """What was committed just now, up to this position."""
         if position - len(records) != self.position:  # what is between stands in the log
             self._ring.clear()
@@ -80,7 +80,7 @@ class RecentRenderedEvents:
         self._ring.extend(RenderedEvent(first + place, records, place) for place in range(len(records)))
         self.position = position
 
-    async def portion(self, after: int) -> list[RenderedEvent]:
+    async def batch(self, after: int) -> list[RenderedEvent]:
         """The next events behind a position: from the ring, or where it no longer reaches back so far, the journal."""
         if after >= self.position:
             return []
@@ -117,7 +117,7 @@ class LiveStream:
         self._round_planned = self._closing = self._missed = False
         self.listeners = 0
         for name, ring in zip(logs, self._rings, strict=True):
-            sources[name].hear(partial(self._hear, ring))
+            sources[name].subscribe(partial(self._hear, ring))
 
     @property
     def ends(self) -> dict[str, int]:
@@ -132,7 +132,7 @@ class LiveStream:
     def _hear(self, ring: RecentRenderedEvents, position: int, records: Sequence[RecordedEvent]) -> None:
         if position - len(records) != ring.position:  # who knows for whom that was, which stands in the log only
             self._missed = True
-        ring.hear(position, records)
+        ring.subscribe(position, records)
         if self._waiting:
             for record in records:
                 self._news.setdefault(record.hotel, set()).add(wire.event_type(record.event))
@@ -176,9 +176,9 @@ class LiveStream:
                 told_at = now()
                 async with asyncio.timeout(limits.listener_seconds_max):
                     await response.write(body)
-            portion, turn = await self._portion(after, turn)
-            if portion:
-                body, after = _messages(portion, wish, after, turn)
+            batch, turn = await self._portion(after, turn)
+            if batch:
+                body, after = _messages(batch, wish, after, turn)
             else:
                 after, body = await self._wait(wish, after)
 
@@ -186,9 +186,9 @@ class LiveStream:
         """The next events behind these positions, and of which log they are; the logs take turns."""
         for _ in self._rings:
             turn = (turn + 1) % len(self._rings)
-            portion = await self._rings[turn].portion(after[turn])
-            if portion:
-                return portion, turn
+            batch = await self._rings[turn].batch(after[turn])
+            if batch:
+                return batch, turn
         return [], turn
 
     async def _wait(self, wish: Wish, after: LogPositions) -> tuple[LogPositions, bytes]:
@@ -258,17 +258,17 @@ class LiveStream:
             asyncio.get_running_loop().call_soon(self._wake, due[_LISTENERS_AT_ONCE:])
 
 
-def _messages(portion: list[RenderedEvent], wish: Wish, after: LogPositions, log: int) -> tuple[bytes, LogPositions]:
+def _messages(batch: list[RenderedEvent], wish: Wish, after: LogPositions, log: int) -> tuple[bytes, LogPositions]:
     """Those of these events of a log that are wished for, as messages, and the positions behind all of them."""
     before, behind = after[:log], after[log + 1 :]
     body = b"".join(
         [
             b"id: %b\n%b" % (_id((*before, told.position, *behind)), told.data)
-            for told in portion
+            for told in batch
             if wish.grants(told.record)
         ]
     )
-    return body, (*before, portion[-1].position, *behind)
+    return body, (*before, batch[-1].position, *behind)
 
 
 def _furthest(one: LogPositions, other: LogPositions) -> LogPositions:

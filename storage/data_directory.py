@@ -28,7 +28,7 @@ class DataDirectory(NamedTuple):
     path: Path
 
     @contextmanager
-    def ours(self, *parts: str, patience_seconds: float = 0) -> Iterator[None]:
+    def lock(self, *parts: str, patience_seconds: float = 0) -> Iterator[None]:
         """Nobody else may use it meanwhile; where parts of it are named, nobody else these parts. Who uses it now may
         take so long to end. Raises DataUnusable."""
         with ExitStack() as locks:
@@ -43,7 +43,7 @@ class DataDirectory(NamedTuple):
             yield
 
     @contextmanager
-    def theirs(self) -> Iterator[None]:
+    def lock_shared(self) -> Iterator[None]:
         """For who owns no part of it: nobody has it as a whole meanwhile. Raises DataUnusable."""
         with ExitStack() as locks:
             self._create()

@@ -75,9 +75,9 @@ class Books:
             record = RecordedEvent(HOTEL, self.hotel.seq + 1, self.at, "tester", "request", "cause", event)
             evolve(self.hotel, record)
             self.happened.append(record)
-            self.hear(record)
+            self.subscribe(record)
 
-    def hear(self, record: RecordedEvent) -> list[Event]:
+    def subscribe(self, record: RecordedEvent) -> list[Event]:
         """Tell the ledger of an event of reservations; what follows."""
         before = len(self.records)
         told = wire.decode(wire.encode(billing_commands.ApplyReservationEvent(HOTEL, record)))

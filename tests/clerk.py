@@ -64,7 +64,7 @@ class Clerk:
     def _open(self) -> None:
         self._db = open_service(self._path, lambda db: db.execute("CREATE TABLE book (event TEXT, hotel TEXT)"))
         self.subscriber = self._subscriber()
-        self.hear(())
+        self.subscribe(())
 
     def _subscriber(self) -> Subscriber:
         self.log = RecentEvents(self.story)
@@ -86,9 +86,9 @@ class Clerk:
         if self.disk_full:
             raise sqlite3.OperationalError("database or disk is full")
 
-    def hear(self, records: Sequence[RecordedEvent]) -> None:
+    def subscribe(self, records: Sequence[RecordedEvent]) -> None:
         """Let it know of the newest events."""
-        self.log.hear(len(self.story.entries), records)
+        self.log.subscribe(len(self.story.entries), records)
         self.subscriber.wake()
 
     def restart(self) -> None:
@@ -118,4 +118,4 @@ def told(story: Story, hotel: str) -> list[str]:
 def happen(clerk: Clerk, *hotels: str) -> None:
     """An event in each of these hotels, which the clerk hears of."""
     for hotel in hotels:
-        clerk.hear((clerk.story.happen(hotel, BookingPinned("b", "101"))[1],))
+        clerk.subscribe((clerk.story.happen(hotel, BookingPinned("b", "101"))[1],))

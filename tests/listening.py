@@ -4,7 +4,7 @@ from itertools import count
 from typing import Any
 
 import msgspec
-from innkeeper.actors.notifications.rules.notices import KnownBooking, KnownHotel, take_in
+from innkeeper.actors.notifications.rules.notices import KnownBooking, KnownHotel, handle
 from innkeeper.actors.reservations.rules.audit import due_events
 from innkeeper.actors.reservations.rules.decisions import decide
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
@@ -50,14 +50,14 @@ class House:
     def _take_in(self, event: Event) -> tuple[Notice, ...]:
         record = RecordedEvent(HOTEL, self.state.seq + 1, self.at, "tester", "request", "cause", event)
         evolve(self.state, record)
-        return self.hear(record)
+        return self.subscribe(record)
 
-    def hear(self, record: RecordedEvent) -> tuple[Notice, ...]:
+    def subscribe(self, record: RecordedEvent) -> tuple[Notice, ...]:
         """What notifications says because of an event."""
         event = record.event
         self.records.append(record)
         of = event.booking if isinstance(event, events.BookingEvent) else ""
-        hotel, booking, notices, withdrawn = take_in(self.hotel, self.bookings.get(of), record)
+        hotel, booking, notices, withdrawn = handle(self.hotel, self.bookings.get(of), record)
         self.hotel = remembered(hotel)
         if booking is not None:
             self.bookings[of] = remembered(booking)
@@ -75,7 +75,7 @@ class House:
         """Billing has money for a booking."""
         line = FolioLine(id=1, kind=LineKind.PAYMENT, business_date=night(0), amount=-units, payment="p")
         paid = PaymentRecorded(booking, 1, "p", "cash", line)
-        return self.hear(RecordedEvent(HOTEL, seq, self.at, "tester", "request", "cause", paid))
+        return self.subscribe(RecordedEvent(HOTEL, seq, self.at, "tester", "request", "cause", paid))
 
     def pass_time(self, microseconds: int) -> None:
         """Let time pass, and holds run out."""

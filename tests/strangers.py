@@ -74,7 +74,7 @@ async def stranger(manners: Manners, tls: ssl.SSLContext | None = None) -> Async
         await asyncio.gather(*visits, return_exceptions=True)
 
 
-async def hear(known: Stranger, reader: asyncio.StreamReader) -> None:
+async def subscribe(known: Stranger, reader: asyncio.StreamReader) -> None:
     """Read one whole request."""
     head = await reader.readuntil(b"\r\n\r\n")
     size = next(int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
@@ -85,7 +85,7 @@ def answering(*parts: bytes, then: str = "close") -> Manners:
     """Hears the request, says this, and then closes, resets or stays silent."""
 
     async def manners(known: Stranger, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await hear(known, reader)
+        await subscribe(known, reader)
         for part in parts:
             writer.write(part)
             await writer.drain()
@@ -104,7 +104,7 @@ def repeating(start: bytes, again: bytes, pause: float = 0) -> Manners:
     """Says a start, and then the same again and again until nobody listens."""
 
     async def manners(known: Stranger, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await hear(known, reader)
+        await subscribe(known, reader)
         writer.write(start)
         while True:
             writer.write(again)

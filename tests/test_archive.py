@@ -43,7 +43,7 @@ def test_an_event_is_archived_as_a_cloud_event_however_often_it_comes(tmp_path: 
     url = url.format(folder=tmp_path)
     archive = Archive(url)
     for entries in ([entry(1)], [entry(1), entry(2)]):
-        asyncio.run(archive.take_in(entries))
+        asyncio.run(archive.handle(entries))
     place, root = fsspec.core.url_to_fs(url)
     assert len(place.find(root)) == 2
     told = json.loads(place.cat(f"{root}/bookings/b-1/1970/01/02/kestrel-inn:2.json"))
@@ -54,7 +54,7 @@ def test_an_event_is_archived_as_a_cloud_event_however_often_it_comes(tmp_path: 
 def test_a_place_that_cannot_be_written_stalls_and_says_where(tmp_path: Path) -> None:
     (tmp_path / "archive").write_text("a file, not a folder")
     with pytest.raises(Stalled, match="archive cannot be written"):
-        asyncio.run(Archive(str(tmp_path / "archive")).take_in([entry()]))
+        asyncio.run(Archive(str(tmp_path / "archive")).handle([entry()]))
 
 
 def test_what_is_booked_is_archived_at_once_as_the_history_tells_it(tmp_path: Path) -> None:

@@ -238,7 +238,7 @@ def test_an_event_told_again_changes_nothing(books: Books) -> None:
     books.say(commands.CheckOut(HOTEL, booking))
     before = list(books.records)
     for record in books.happened:
-        assert books.hear(record) == []
+        assert books.subscribe(record) == []
     assert books.records == before
 
 
@@ -246,13 +246,13 @@ def test_an_event_without_effect_told_again_has_none_then_either(books: Books) -
     booking = books.book(3, 2)
     books.say(commands.Pin(HOTEL, booking))
     books.charge(booking)
-    assert books.hear(books.happened[-1]) == []
+    assert books.subscribe(books.happened[-1]) == []
 
 
 def test_before_the_doors_open_the_ledger_knows_nothing() -> None:
     books = Books()
     books.ledger = type(books.ledger)()
-    assert books.hear(RecordedEvent(HOTEL, 7, 0, "", "", "", events.BookingCancelled("b-1", 100))) == []
+    assert books.subscribe(RecordedEvent(HOTEL, 7, 0, "", "", "", events.BookingCancelled("b-1", 100))) == []
     with pytest.raises(Refused) as refused:
         books.enter(billing_commands.IssueInvoice(HOTEL, "b-1"))
     assert refused.value.refusal == NotFound("hotel", HOTEL)

@@ -109,7 +109,7 @@ class Guests(RuleBasedStateMachine):
     @rule(which=pick)
     def tell_again(self, which: int) -> None:
         happened = self.books.happened
-        assert self.books.hear(happened[-1 - which % len(happened)]) == [], "an event had effects twice"
+        assert self.books.subscribe(happened[-1 - which % len(happened)]) == [], "an event had effects twice"
 
     @rule(terms=st.sampled_from(TERMS))
     def agree(self, terms: Any) -> None:
@@ -208,7 +208,7 @@ class Guests(RuleBasedStateMachine):
         self.read = len(self.books.records)
         for record in new:
             assert sum(entry.amount for entry in entries(record.event)) == 0
-        self.auditor.take_in(new)
+        self.auditor.handle(new)
         assert not self.auditor.violations, self.auditor.violations
         for bill in self.books.ledger.bills.values():
             self.bill_is_what_was_posted(bill)

@@ -228,7 +228,7 @@ def test_what_was_not_known_to_be_confirmed_comes_again_under_the_same_id(rabbit
     async def publish_twice() -> None:
         for _ in range(2):  # as when the process dies between the confirmation and the move of the cursor
             broker = publisher(rabbitmq)
-            await broker.take_in([pinned(hotel, number) for number in (1, 2)])
+            await broker.handle([pinned(hotel, number) for number in (1, 2)])
             await broker.close()
 
     with queue_for(rabbitmq, hotel) as queue:

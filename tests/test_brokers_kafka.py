@@ -73,7 +73,7 @@ def test_a_kafka_that_is_away_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
     async def publish() -> None:
         broker = publisher("kafka://127.0.0.1:9")
         try:
-            await broker.take_in([pinned("hotel", 1)])
+            await broker.handle([pinned("hotel", 1)])
         finally:
             await broker.close()
 
@@ -181,7 +181,7 @@ async def taken_in(broker: Publisher, number: int) -> None:
     async with asyncio.timeout(BACK_SECONDS_MAX):
         while True:
             with suppress(Stalled):
-                await broker.take_in([pinned("hotel", number)])
+                await broker.handle([pinned("hotel", number)])
                 return
             await asyncio.sleep(0.2)
 
@@ -198,7 +198,7 @@ def test_a_publisher_that_fails_again_and_again_leaves_nothing_running(
         for _ in range(5):
             laid.go_silent()
             with pytest.raises(Stalled, match="no answer in 1 s"):
-                await broker.take_in([pinned("hotel", 2)])
+                await broker.handle([pinned("hotel", 2)])
             await taken_in(broker, 3)
         await broker.close()
         return len(asyncio.all_tasks())
@@ -213,7 +213,7 @@ def test_kafka_keeps_an_old_event_as_long_as_a_new_one(real_kafka: KafkaNode) ->
 
     async def publish() -> None:
         broker = publisher(real_kafka.url)
-        await broker.take_in([pinned("hotel", 1)])
+        await broker.handle([pinned("hotel", 1)])
         await broker.close()
 
     asyncio.run(publish())

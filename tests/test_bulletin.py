@@ -42,7 +42,7 @@ def test_after_a_failure_it_goes_on_without_a_gap(tmp_path: Path, fails: str, ke
 
     async def publish() -> None:
         bulletin = EventWriter(journal, lambda: 1)
-        bulletin.hear(lambda _, records: told.extend(record.hotel_seq for record in records))
+        bulletin.subscribe(lambda _, records: told.extend(record.hotel_seq for record in records))
         bulletin.publish("_all", DISABLED)
         journal.fails = fails
         with pytest.raises(OSError, match=fails):

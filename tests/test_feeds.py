@@ -70,7 +70,7 @@ class Stumbling:
     def place(self, name: str) -> int | None:
         return None
 
-    def take_in(self, entries: object, places: object) -> None:
+    def handle(self, entries: object, places: object) -> None:
         raise AssertionError("nothing was published")
 
     def fetch_missing(self) -> None:
@@ -89,11 +89,11 @@ class Failing(Inbox):
         self.error = error
         self.times = times
 
-    def take_in(self, entries: Any, places: Any) -> None:
+    def handle(self, entries: Any, places: Any) -> None:
         self.times -= 1
         if self.times >= 0:
             raise self.error
-        super().take_in(entries, places)
+        super().handle(entries, places)
 
 
 def survives(feed: Callable[[Inbox], Any], inbox: Failing, publish: Callable[[], None], log: Callable[[], str]) -> None:
@@ -141,7 +141,7 @@ def test_a_feed_outlives_whatever_fails(
 ) -> None:  # fmt: skip
     async def publish() -> None:
         broker = RabbitPublisher(clean)
-        await broker.take_in([entry(one) for one in range(1, 31)])
+        await broker.handle([entry(one) for one in range(1, 31)])
         await broker.close()
 
     def published() -> None:
@@ -231,7 +231,7 @@ def test_an_inbox_shows_what_its_log_says_in_order_and_once(
             inbox = Inbox(path, {"billing": origin})
         log = inbox.logs["billing"]
         told.append(log.position)
-        inbox.take_in([("billing", entry(one)) for one in batch] + [("other", entry(99))], {"topic:0": number})
+        inbox.handle([("billing", entry(one)) for one in batch] + [("other", entry(99))], {"topic:0": number})
         came |= set(batch)
         end = next(one for one in range(14) if one + 1 not in came)
         assert log.position == end
@@ -248,9 +248,11 @@ def test_an_inbox_shows_what_its_log_says_in_order_and_once(
 
 def test_who_hears_an_inbox_is_told_what_became_readable(tmp_path: Path) -> None:
     inbox, told = Inbox(tmp_path / "inbox.db", {"billing": Origin(9)}), list[Any]()
-    inbox.logs["billing"].hear(lambda position, records: told.append((position, [one.hotel_seq for one in records])))
+    inbox.logs["billing"].subscribe(
+        lambda position, records: told.append((position, [one.hotel_seq for one in records]))
+    )
     for batch in ([2], [1], [3, 4], [4]):
-        inbox.take_in([("billing", entry(one)) for one in batch], {})
+        inbox.handle([("billing", entry(one)) for one in batch], {})
     assert told == [(2, [1, 1]), (4, [1, 2])]
     inbox.close()
 

@@ -55,7 +55,7 @@ class Listener:
             name, _, value = line.decode().rstrip("\n").partition(": ")
             fields[name.rstrip(":")] = value
 
-    def hear(self, count: int) -> list[dict[str, Any]]:
+    def subscribe(self, count: int) -> list[dict[str, Any]]:
         """The next so many events of reservations; what billing did stands in `billed`."""
         heard: list[dict[str, Any]] = []
         while len(heard) < count:
@@ -87,7 +87,7 @@ def test_what_happens_is_heard_as_the_log_tells_it(front: FrontDesk) -> None:
     assert b"X-Request-ID" in listener.head
     front.book(front.open())
     log = front.entries("/v1/events", limit=200)
-    assert listener.hear(len(log)) == log
+    assert listener.subscribe(len(log)) == log
     listener.close()
 
 
@@ -98,7 +98,7 @@ def test_a_listener_hears_its_hotel_and_its_types_alone(front: FrontDesk) -> Non
     booking = front.book(here)
     front.act(here, booking, "pin")
     front.act(here, booking, "cancel")
-    heard = listener.hear(2)
+    heard = listener.subscribe(2)
     assert [event["type"] for event in heard] == ["innkeeper.booking.confirmed.v1", "innkeeper.booking.cancelled.v1"]
     assert {event["subject"] for event in heard} == {booking["id"]}
     listener.close()
@@ -107,13 +107,13 @@ def test_a_listener_hears_its_hotel_and_its_types_alone(front: FrontDesk) -> Non
 def test_whoever_was_away_hears_what_happened_meanwhile_and_nothing_twice(front: FrontDesk) -> None:
     hotel = front.open({"DBL": 9})
     listener = Listener(front, "after=0")
-    first = listener.hear(5)
+    first = listener.subscribe(5)
     listener.close()
     for _ in range(9):
         front.book(hotel)
     again = Listener(front, last=first[-1]["position"])
     log = front.entries("/v1/events", limit=200)
-    assert first + again.hear(len(log) - 5) == log
+    assert first + again.subscribe(len(log) - 5) == log
     again.close()
 
 
@@ -124,7 +124,7 @@ def test_what_billing_does_is_heard_too_and_nothing_is_missing_after_a_break(fro
         front.book(hotel)
         ours, all_told = len(front.entries("/v1/events", limit=200)), len(front.everything())
         listener = Listener(front, last=last)
-        heard += listener.hear(ours - listener.position)
+        heard += listener.subscribe(ours - listener.position)
         while len(listener.billed) < all_told - ours - int(last.split(".")[1]):
             listener.hear_one()
         heard += listener.billed
@@ -144,7 +144,7 @@ def test_who_was_away_for_longer_than_the_ring_reaches_is_served_from_the_journa
             front.book(hotel, night)
         end = front.position()
         for listener in listeners:
-            heard = listener.hear(end - listener.position)
+            heard = listener.subscribe(end - listener.position)
             assert [event["position"] for event in heard] == list(range(listener.position + 1, end + 1))
             listener.close()
 
@@ -160,7 +160,7 @@ def test_many_listeners_hear_the_same_while_clients_book_at_once(front: FrontDes
     log = front.entries("/v1/events", after=everyone[0].position, limit=200)
     for number, listener in enumerate(everyone):
         own = log if number % 2 else [event for event in log if event["source"].endswith(f"/house-{number % 3}")]
-        assert listener.hear(len(own)) == own
+        assert listener.subscribe(len(own)) == own
         listener.close()
 
 
@@ -228,7 +228,7 @@ def test_who_does_not_read_is_cut_off_and_costs_the_others_nothing(
             front.book(hotel, booked % 300, notes=wordy)
             booked += 1
         assert _is_cut_off(front), f"still listening after {booked} bookings"
-        assert len(listener.hear(booked)) == booked
+        assert len(listener.subscribe(booked)) == booked
         listener.close()
 
 

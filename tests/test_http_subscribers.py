@@ -43,14 +43,14 @@ def archived(folder: Path) -> set[str]:
 def choking(front: FrontDesk, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """While it is not empty, the archive cannot cope with cancellations."""
     chokes = [True]
-    take_in = Archive.take_in
+    handle = Archive.handle
 
     async def choke(self: Archive, entries: Sequence[LogEntry]) -> Effects:
         if chokes and any(isinstance(record.event, BookingCancelled) for _, record in entries):
             raise ValueError("what is a cancellation?")
-        return await take_in(self, entries)
+        return await handle(self, entries)
 
-    monkeypatch.setattr(Archive, "take_in", choke)
+    monkeypatch.setattr(Archive, "handle", choke)
     front.restart()
     return chokes
 

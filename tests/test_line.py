@@ -156,7 +156,7 @@ def test_an_event_from_the_future_does_not_end_the_line(tmp_path: Path) -> None:
         mute = Mute(tmp_path / "door")
         await mute.open()
         line = RpcClient("reservations", mute.path)
-        line.hear(lambda position, records: told.append((position, len(list(records)))))
+        line.subscribe(lambda position, records: told.append((position, len(list(records)))))
         line.start()
         async with asyncio.timeout(PATIENCE_SECONDS):
             await line.found()

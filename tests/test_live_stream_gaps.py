@@ -20,14 +20,14 @@ class Told:
 
     def __init__(self) -> None:
         self.entries: list[LogEntry] = []
-        self._hearers: list[CommitListener] = []
+        self._listeners: list[CommitListener] = []
 
     @property
     def position(self) -> int:
         return len(self.entries)
 
-    def hear(self, hearer: CommitListener) -> None:
-        self._hearers.append(hearer)
+    def subscribe(self, listener: CommitListener) -> None:
+        self._listeners.append(listener)
 
     def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
         return self.entries[after : after + limit]
@@ -39,8 +39,8 @@ class Told:
         self.tell((record,) if tells else ())
 
     def tell(self, records: Sequence[RecordedEvent]) -> None:
-        for hearer in self._hearers:
-            hearer(self.position, records)
+        for listener in self._listeners:
+            listener(self.position, records)
 
 
 @pytest.mark.parametrize("wish", [Wish(), Wish("north"), Wish(types=("innkeeper.booking.*",))])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from innkeeper.actors.notifications.rules.notices import UnknownBooking, reminder_due_at, take_in, warning_due_at
+from innkeeper.actors.notifications.rules.notices import UnknownBooking, handle, reminder_due_at, warning_due_at
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.notifications.notices import Notice, NoticeKind, Recipient
 from innkeeper.protocol.reservations import commands, events
@@ -248,16 +248,16 @@ def test_an_event_that_is_told_twice_makes_the_same_notices(house: House) -> Non
     house.book()
     record = house.records[-1]
     assert isinstance(record.event, events.BookingConfirmed)
-    first, second = (take_in(house.hotel, None, record) for _ in range(2))
+    first, second = (handle(house.hotel, None, record) for _ in range(2))
     assert first == second
     assert [notice.id for notice in first.notices] == [f"{record.id}:confirmation", f"{record.id}:reminder"]
 
 
 def test_what_happens_in_an_unknown_hotel_or_to_an_unknown_booking_is_passed_over(house: House) -> None:
     house.book()
-    assert take_in(None, None, house.records[-1]) == (None, None, (), ())
+    assert handle(None, None, house.records[-1]) == (None, None, (), ())
     cancelled = msgspec.structs.replace(house.records[-1], event=events.BookingCancelled("nobody"))
-    assert take_in(house.hotel, None, cancelled) == (house.hotel, None, (), ())
+    assert handle(house.hotel, None, cancelled) == (house.hotel, None, (), ())
 
 
 def test_who_pays_gets_a_receipt_whatever_became_of_the_booking(house: House) -> None:

@@ -359,7 +359,7 @@ class PartitionMachine(RuleBasedStateMachine):
         journal = self.desk.host.journal
         records = [record for _, record in journal.read()]
         auditor = Auditor()
-        auditor.take_in(records)
+        auditor.handle(records)
         assert auditor.violations == []
         if records:
             folded, rebuilt = fold(HotelState(), records), rebuild(journal, HOTEL, HOTEL_TYPE)

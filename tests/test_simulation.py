@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from innkeeper.actors.notifications import notifier
-from innkeeper.actors.notifications.rules.notices import take_in as rules_take_in
+from innkeeper.actors.notifications.rules.notices import handle as rules_take_in
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.reservations.messages import Claim, ClaimDone
 from innkeeper.actors.reservations.room import RoomActor
@@ -152,8 +152,8 @@ def test_an_event_told_before_the_disk_has_it_is_found_out() -> None:
 class MovesTooEarly(SqliteCursor):
     """Moves on, and then writes what came of it."""
 
-    def move(self, portion: Any, keep: Any) -> None:
-        super().move(portion, lambda: None)
+    def move(self, batch: Any, keep: Any) -> None:
+        super().move(batch, lambda: None)
         with self._db.atomic():
             keep()
 
@@ -207,5 +207,5 @@ def test_a_letter_that_is_sent_twice_is_found_out(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_reminder_of_what_was_cancelled_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notifier, "take_in", lambda *told: rules_take_in(*told)._replace(withdrawn=()))
+    monkeypatch.setattr(notifier, "handle", lambda *told: rules_take_in(*told)._replace(withdrawn=()))
     assert found("though it was taken back (P5)")

@@ -40,7 +40,7 @@ class Echo(TypedActor):
         self.heard: list[str] = []
         self.failed = 0
 
-    def hear(self, message: Say, _: ActorAddress) -> None:
+    def subscribe(self, message: Say, _: ActorAddress) -> None:
         self.heard.append(message.words)
         for number in range(message.times):
             self.send(self.myAddress, Say(f"{message.words}.{number}"))
@@ -55,7 +55,7 @@ class Echo(TypedActor):
         self.send(sender, Heard(tuple(self.heard)))
 
 
-Echo.handles = {Say: Echo.hear, Fail: Echo.fail, Listen: Echo.tell}
+Echo.handles = {Say: Echo.subscribe, Fail: Echo.fail, Listen: Echo.tell}
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ class Archivist:
             SqliteCursor(self._db, SubscriptionRequest("archivist"), log, story)
             for log, story in zip((RESERVATIONS, BILLING), self.stories, strict=True)
         ]
-        self._subscriber = Subscriber(cursors, self._take_in, lambda: 0, portion_events=2)
+        self._subscriber = Subscriber(cursors, self._take_in, lambda: 0, batch_events=2)
 
     async def _take_in(self, entries: Sequence[LogEntry]) -> Effects:
         def keep() -> None:

@@ -53,7 +53,7 @@ def test_what_happened_while_nobody_listened_is_not_missed(tmp_path: Path) -> No
 def test_only_what_was_subscribed_to_is_taken_in(tmp_path: Path) -> None:
     async def act(clerk: Clerk) -> None:
         happen(clerk, "north")
-        clerk.hear((clerk.story.happen("north", BookingCancelled("b"))[1],))
+        clerk.subscribe((clerk.story.happen("north", BookingCancelled("b"))[1],))
         happen(clerk, "north")
         await clerk.work()
         assert clerk.book("north") == ["north:2"]
@@ -156,7 +156,7 @@ def test_a_dead_letter_is_redriven_or_dropped_and_its_hotel_goes_on_in_order(
 
 
 def test_a_hotel_that_catches_up_does_not_overtake_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("innkeeper.actors.subscriptions.subscriber.subscriber_portion_events_max", 1)
+    monkeypatch.setattr("innkeeper.actors.subscriptions.subscriber.subscriber_batch_events_max", 1)
 
     async def act(clerk: Clerk) -> None:
         clerk.poison["north:1"] = 1
@@ -173,13 +173,13 @@ def test_a_hotel_that_catches_up_does_not_overtake_the_others(tmp_path: Path, mo
 def test_what_is_told_twice_or_late_or_not_at_all_is_taken_in_once(tmp_path: Path) -> None:
     async def act(clerk: Clerk) -> None:
         records = [clerk.story.happen("north", BookingPinned("b", "101"))[1] for _ in range(6)]
-        clerk.log.hear(2, records[:2])
-        clerk.log.hear(2, records[:2])
+        clerk.log.subscribe(2, records[:2])
+        clerk.log.subscribe(2, records[:2])
         await clerk.work()
-        clerk.log.hear(5, records[4:5])
-        clerk.log.hear(4, records[1:4])
+        clerk.log.subscribe(5, records[4:5])
+        clerk.log.subscribe(4, records[1:4])
         await clerk.work()
-        clerk.log.hear(6, records[1:])
+        clerk.log.subscribe(6, records[1:])
         await clerk.work()
         assert clerk.book("north") == told(clerk.story, "north")
 
@@ -254,13 +254,13 @@ STEPS = st.lists(
 
 
 @settings(max_examples=150, deadline=None)
-@given(steps=STEPS, portion=st.integers(1, 5), inbox=st.integers(1, 8))
+@given(steps=STEPS, batch=st.integers(1, 5), inbox=st.integers(1, 8))
 def test_whatever_happens_each_event_has_its_effects_once_and_in_order(
-    steps: list[tuple[Any, ...]], portion: int, inbox: int
+    steps: list[tuple[Any, ...]], batch: int, inbox: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
-        patch.setattr("innkeeper.actors.subscriptions.subscriber.subscriber_portion_events_max", portion)
-        patch.setattr("innkeeper.actors.subscriptions.recent_events.heard_events_max", inbox)
+        patch.setattr("innkeeper.actors.subscriptions.subscriber.subscriber_batch_events_max", batch)
+        patch.setattr("innkeeper.actors.subscriptions.recent_events.recent_events_max", inbox)
         asyncio.run(_live(steps, Path(folder)))
 
 
@@ -274,7 +274,7 @@ async def _live(steps: list[tuple[Any, ...]], folder: Path) -> None:
                 expected = [event for event in told(clerk.story, hotel) if event not in dropped]
                 assert clerk.book(hotel) == expected[: len(clerk.book(hotel))]
         clerk.poison.clear()
-        clerk.hear(())
+        clerk.subscribe(())
         for letter in clerk.subscriber.dead_letters():
             clerk.subscriber.redrive(letter.event)
         await clerk.work()
@@ -294,9 +294,9 @@ async def _take_step(clerk: Clerk, dropped: set[str], name: str, *more: Any) -> 
             record = clerk.story.happen(hotel, BookingPinned("b", "101"))[1]
             heard = {"heard": 1, "twice": 2}.get(how, 0)
             for _ in range(heard):
-                clerk.hear((record,))
+                clerk.subscribe((record,))
             if how == "stale":
-                clerk.log.hear(1, (clerk.story.entries[0][1],))
+                clerk.log.subscribe(1, (clerk.story.entries[0][1],))
         case "poison":
             hotel, times = more
             clerk.poison[f"{hotel}:{len(told(clerk.story, hotel)) + 1}"] = times
@@ -325,7 +325,7 @@ def test_a_log_that_could_not_be_read_is_looked_at_again_without_any_news(tmp_pa
     async def act(clerk: Clerk) -> None:
         clerk.story.refusals = 1
         clerk.story.happen("north", BookingPinned("b", "101"))
-        clerk.hear(())  # how far it has come, and not what happened
+        clerk.subscribe(())  # how far it has come, and not what happened
         life = asyncio.create_task(clerk.subscriber.live())
         async with asyncio.timeout(10):
             await until(lambda: clerk.book("north") == ["north:1"])

@@ -237,9 +237,9 @@ def test_the_auditor_sees_an_offer_to_nobody(desk: Reception) -> None:
     desk.expect(commands.Cancel(HOTEL, taken.id))
     records = [record for _, record in desk.host.journal.read()]
     honest, cut = Auditor(), Auditor()
-    honest.take_in(records)
+    honest.handle(records)
     assert honest.violations == []
-    cut.take_in(record for record in records if type(record.event).__name__ != "WaitlistJoined")
+    cut.handle(record for record in records if type(record.event).__name__ != "WaitlistJoined")
     assert any("does not stand on it" in violation for violation in cut.violations)
 
 

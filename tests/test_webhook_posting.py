@@ -22,11 +22,11 @@ from strangers import (
     Stranger,
     answer,
     answering,
-    hear,
     never,
     outcome_with,
     post,
     stranger,
+    subscribe,
 )
 
 HASTE_SECONDS = 0.2
@@ -275,7 +275,7 @@ def test_no_proxy_of_the_environment_is_asked(run: Run, monkeypatch: pytest.Monk
 def test_a_burst_goes_over_one_connection(run: Run) -> None:
     async def patient(known: Stranger, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
-            await hear(known, reader)
+            await subscribe(known, reader)
             writer.write(answer(200, body=b"ok"))
 
     async def check() -> None:

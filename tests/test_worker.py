@@ -17,7 +17,7 @@ class Digger(BackgroundTask):
         super().__init__("digger", lambda: round(time.time() * 1e6), lambda: busy)
         self.todo = todo
         self.steps = 0
-        self.during: Callable[[], None] = self.hear_of_news
+        self.during: Callable[[], None] = self.notify
         self.stalls = False
 
     async def step(self) -> bool:
@@ -93,7 +93,7 @@ def test_while_it_works_others_in_its_service_get_their_turn() -> None:
 def test_news_that_comes_while_it_looks_is_not_lost() -> None:
     digger = Digger(todo=0)
     news = iter((True, False, False))
-    digger.during = lambda: digger.hear_of_news() if next(news) else None
+    digger.during = lambda: digger.notify() if next(news) else None
     live(digger, lambda: asyncio.sleep(20 * STEP_SECONDS))
     assert digger.steps == 2
 
@@ -105,7 +105,7 @@ def test_what_stalls_it_is_tried_again_in_time_and_not_with_each_news() -> None:
     async def tell() -> None:
         for _ in range(10):
             await asyncio.sleep(STEP_SECONDS)
-            digger.hear_of_news()
+            digger.notify()
         assert (digger.steps, digger.state().stalled) == (1, "a rock")
         digger.stalls = False
         digger.wake()  # somebody has seen to it

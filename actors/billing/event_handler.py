@@ -24,7 +24,7 @@ class BillingEventHandler:
     def __init__(self, desk: MessageBus) -> None:
         self._desk = desk
 
-    async def take_in(self, entries: Sequence[LogEntry]) -> Effects:
+    async def handle(self, entries: Sequence[LogEntry]) -> Effects:
         """See `protocol.subscribing.Handle`."""
         heard = (
             self._desk.ask(Envelope(ApplyReservationEvent(record.hotel, record), None, record.correlation, record.by))

@@ -30,7 +30,7 @@ class LedgerActor(TypedActor):
         self.name = ""
         self.state = LedgerState()
 
-    def furnish(self, message: LoadState, _: ActorAddress) -> None:
+    def load_state(self, message: LoadState, _: ActorAddress) -> None:
         """Begin, or begin again, as the journal tells it."""
         self.name = message.hotel
         self.state = message.state or LedgerState()
@@ -63,4 +63,4 @@ class LedgerActor(TypedActor):
         return decision.reply(self.state)
 
 
-LedgerActor.handles = {LoadState: LedgerActor.furnish, HotelCommands: LedgerActor.orders}
+LedgerActor.handles = {LoadState: LedgerActor.load_state, HotelCommands: LedgerActor.orders}

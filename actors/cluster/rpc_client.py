@@ -32,8 +32,8 @@ logger = logging.getLogger(__name__)
 
 _AGAIN_SECONDS = 0.02
 _LISTEN_SECONDS = 1
-_CROWD = 8  # events told at once
-_CROWDED_SECONDS = 0.1
+_LOAD_COMMANDS = 8  # events told at once
+_LOAD_SECONDS = 0.1
 _BYTES = 1 << 18
 _FRAMES_AT_ONCE = 8  # then the other side can begin, while more is said here
 
@@ -48,14 +48,14 @@ class RpcClient(asyncio.Protocol):
         self.position = -1
         self._numbers = count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
-        self._hearers: list[CommitListener] = []
+        self._listeners: list[CommitListener] = []
         self._said: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._silent_seconds = 0
         self._lost = asyncio.Event()
         self._found = asyncio.Event()
         self._life: asyncio.Task[None] | None = None
-        self._crowd_at = -_CROWDED_SECONDS
+        self._load_at = -_LOAD_SECONDS
 
     def start(self) -> None:
         """Connect, and stay connected."""
@@ -83,9 +83,9 @@ class RpcClient(asyncio.Protocol):
         """See `protocol.asking.Desk`."""
         return len(self._waiting)
 
-    def is_crowded(self) -> bool:
+    def is_under_load(self) -> bool:
         """Did much happen at once just now? May be asked from any thread."""
-        return monotonic() - self._crowd_at < _CROWDED_SECONDS
+        return monotonic() - self._load_at < _LOAD_SECONDS
 
     async def ask(self, asked: Envelope) -> Result:
         """See `protocol.asking.Desk`."""
@@ -105,9 +105,9 @@ class RpcClient(asyncio.Protocol):
         assert isinstance(reply, Reply)
         return reply
 
-    def hear(self, hearer: CommitListener) -> None:
+    def subscribe(self, listener: CommitListener) -> None:
         """See `protocol.asking.Source`."""
-        self._hearers.append(hearer)
+        self._listeners.append(listener)
 
     async def _ask(self, verb: str, *fields: Any) -> Any:
         if not self.ready:
@@ -186,14 +186,14 @@ class RpcClient(asyncio.Protocol):
     def _hear(self, position: int, body: Sequence[bytes]) -> None:
         self.position = position
         self._found.set()
-        if len(body) >= _CROWD:
-            self._crowd_at = monotonic()
+        if len(body) >= _LOAD_COMMANDS:
+            self._load_at = monotonic()
         records = frames.Records(body)
-        for hearer in self._hearers:
+        for listener in self._listeners:
             try:
-                hearer(position, records)
+                listener(position, records)
             except wire.UnknownMessage:  # a newer one wrote it; it is read from the log by who has become newer, too
-                hearer(position, ())
+                listener(position, ())
 
 
 class BlockingRpcClient:

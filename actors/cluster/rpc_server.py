@@ -19,7 +19,7 @@ from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.ports.message_bus import CommitStream, MessageBus
 from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.ports.views import BadCursor, Views
-from innkeeper.protocol.values.limits import door_backlog_bytes_max, shutdown_seconds_max
+from innkeeper.protocol.values.limits import rpc_backlog_bytes_max, shutdown_seconds_max
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class RpcServer:
         self._path.unlink(missing_ok=True)
         loop = asyncio.get_running_loop()
         if self._offered.source is not None:
-            self._offered.source.hear(self._hear)
+            self._offered.source.subscribe(self._hear)
         self._server = await loop.create_unix_server(lambda: RpcConnection(self), self._path)
         self._path.chmod(0o600)
 
@@ -68,7 +68,7 @@ class RpcServer:
             visit.end()
         self._path.unlink(missing_ok=True)
 
-    def hear(self, visit: "RpcConnection") -> None:
+    def subscribe(self, visit: "RpcConnection") -> None:
         """It is told of all that is committed from now on, if anything is, and first how far it had come."""
         self._hearing.add(visit)
         source = self._offered.source
@@ -133,7 +133,7 @@ class RpcConnection(asyncio.Protocol):
             self._frames.feed(data)
             for number, verb, *fields in self._frames:
                 if verb == frames.HEAR:
-                    self._door.hear(self)
+                    self._door.subscribe(self)
                     continue
                 task = asyncio.create_task(self._answer(number, verb, fields))
                 self.answering.add(task)
@@ -152,7 +152,7 @@ class RpcConnection(asyncio.Protocol):
         """Send it, with whatever else is said in this turn of the loop. One who does not listen must go."""
         if self._transport is None:
             return
-        if self._transport.get_write_buffer_size() > door_backlog_bytes_max:
+        if self._transport.get_write_buffer_size() > rpc_backlog_bytes_max:
             self._transport.abort()
             return
         if not self._said:

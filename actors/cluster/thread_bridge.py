@@ -16,12 +16,12 @@ class ThreadBridge:
     def __init__(self) -> None:
         self._desk: PublishingMessageBus | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._hearers: list[CommitListener] = []
+        self._listeners: list[CommitListener] = []
 
     def open(self, desk: PublishingMessageBus) -> None:
         """This desk takes what is asked, from now on, in the loop that runs here."""
         self._desk, self._loop = desk, asyncio.get_running_loop()
-        desk.hear(self._publish)
+        desk.subscribe(self._publish)
 
     @property
     def ready(self) -> bool:
@@ -51,20 +51,20 @@ class ThreadBridge:
         told = asyncio.run_coroutine_threadsafe(self._desk.positions(hotel), self._loop)
         return await asyncio.wrap_future(told)
 
-    def hear(self, hearer: CommitListener) -> None:
+    def subscribe(self, listener: CommitListener) -> None:
         """See `protocol.asking.Source`. It is told in the loop that runs here."""
-        self._hearers.append(in_loop(asyncio.get_running_loop(), hearer))
+        self._listeners.append(in_loop(asyncio.get_running_loop(), listener))
 
     def _publish(self, position: int, records: Sequence[RecordedEvent]) -> None:
-        for hearer in self._hearers:
-            hearer(position, records)
+        for listener in self._listeners:
+            listener(position, records)
 
 
-def in_loop(loop: asyncio.AbstractEventLoop, hearer: CommitListener) -> CommitListener:
+def in_loop(loop: asyncio.AbstractEventLoop, listener: CommitListener) -> CommitListener:
     """The hearer, to be told from any thread."""
 
     def tell(position: int, records: Sequence[RecordedEvent]) -> None:
         with suppress(RuntimeError):  # that loop has ended
-            loop.call_soon_threadsafe(hearer, position, records)
+            loop.call_soon_threadsafe(listener, position, records)
 
     return tell

@@ -18,12 +18,12 @@ class EventWriter:
         self.position = journal.position()
         self._journal = journal
         self._clock = clock
-        self._hearers: list[CommitListener] = []
+        self._listeners: list[CommitListener] = []
         self._count()
 
-    def hear(self, hearer: CommitListener) -> None:
+    def subscribe(self, listener: CommitListener) -> None:
         """See `protocol.asking.Source`."""
-        self._hearers.append(in_loop(asyncio.get_running_loop(), hearer))
+        self._listeners.append(in_loop(asyncio.get_running_loop(), listener))
 
     def publish(self, hotel: str, event: Event) -> None:
         """When this returns, it is on disk."""
@@ -38,8 +38,8 @@ class EventWriter:
             raise
         self._seqs[hotel] = seq
         self.position = self._journal.position()
-        for hearer in self._hearers:
-            hearer(self.position, [record])
+        for listener in self._listeners:
+            listener(self.position, [record])
 
     def _count(self) -> None:
         self._seqs = {record.hotel: record.hotel_seq for _, record in self._journal.read()}

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 from innkeeper.actors.notifications.messages import DecideNotices, NoticesDecided
-from innkeeper.actors.notifications.rules.notices import KnownBooking, KnownHotel, take_in
+from innkeeper.actors.notifications.rules.notices import KnownBooking, KnownHotel, handle
 from innkeeper.actors.system.local_actor_system import LocalActorSystem
 from innkeeper.actors.system.typed_actor import TypedActor
 from innkeeper.protocol.messages.recorded_event import LogEntry
@@ -37,7 +37,7 @@ _unpack_booking = msgspec.msgpack.Decoder(KnownBooking).decode
 class NotifierActor(TypedActor):
     """Decides on each event in turn."""
 
-    def hear(self, message: DecideNotices, host: ActorAddress) -> None:
+    def subscribe(self, message: DecideNotices, host: ActorAddress) -> None:
         """Take these in."""
         hotels, bookings = dict(message.hotels), dict(message.bookings)
         changed_hotels: dict[str, KnownHotel] = {}
@@ -47,7 +47,7 @@ class NotifierActor(TypedActor):
         for _, record in message.entries:
             name = record.event.booking if isinstance(record.event, BookingEvent) else ""
             hotel, booking = hotels.get(record.hotel), bookings.get(name)
-            taken = take_in(hotel, booking, record)
+            taken = handle(hotel, booking, record)
             if taken.hotel is not None and taken.hotel is not hotel:
                 hotels[record.hotel] = changed_hotels[record.hotel] = taken.hotel
             if taken.booking is not None and taken.booking is not booking:
@@ -57,7 +57,7 @@ class NotifierActor(TypedActor):
         self.send(host, NoticesDecided(changed_hotels, changed_bookings, tuple(notices.values()), tuple(withdrawn)))
 
 
-NotifierActor.handles = {DecideNotices: NotifierActor.hear}
+NotifierActor.handles = {DecideNotices: NotifierActor.subscribe}
 
 
 class Notifier:
@@ -75,14 +75,14 @@ class Notifier:
             ChangeNotificationTerms: self.change_terms,
         }
 
-    async def take_in(self, entries: Sequence[LogEntry]) -> Effects:
+    async def handle(self, entries: Sequence[LogEntry]) -> Effects:
         """See `protocol.subscribing.Handle`."""
         names = {record.event.booking for _, record in entries if isinstance(record.event, BookingEvent)}
         bookings = {name: _unpack_booking(body) for name, body in self._outbox.bookings(names).items()}
         hotels = self._outbox.hotels({record.hotel for _, record in entries}).items()
         known = {name: _unpack_hotel(body) for name, body in hotels}
-        hear = DecideNotices(self._clock(), tuple(entries), known, bookings)
-        heard = self._system.ask(self._actor, hear)
+        subscribe = DecideNotices(self._clock(), tuple(entries), known, bookings)
+        heard = self._system.ask(self._actor, subscribe)
         if not isinstance(heard, NoticesDecided):
             details = heard.details if isinstance(heard, PoisonMessage) else "it did not answer"
             raise RuntimeError(f"notifications failed: {details}")

@@ -16,7 +16,7 @@ from innkeeper.protocol.values.limits import letter_attempts_max, letters_at_onc
 
 logger = logging.getLogger(__name__)
 
-_PORTION = 16 * letters_at_once_max
+_BATCH = 16 * letters_at_once_max
 
 
 class OutboxRelay(BackgroundTask):
@@ -42,7 +42,7 @@ class OutboxRelay(BackgroundTask):
         if self._outbox.paused:
             return False
         by_address: dict[str, list[DueNotice]] = {}
-        for waiting in self._outbox.due(self.clock(), _PORTION):
+        for waiting in self._outbox.due(self.clock(), _BATCH):
             by_address.setdefault(waiting.notice.recipient.email, []).append(waiting)
         slots, self._tried = asyncio.Semaphore(letters_at_once_max), 0
         done = await asyncio.gather(

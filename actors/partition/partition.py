@@ -25,8 +25,8 @@ from innkeeper.protocol.values.limits import commands_per_batch_max, commands_wa
 logger = logging.getLogger(__name__)
 
 _IDLE_SECONDS = 2.0
-_CROWD = 8  # commands decided at once
-_CROWDED_SECONDS = 0.1  # a crowd comes and goes within milliseconds: while it is answered nobody waits
+_LOAD_COMMANDS = 8  # commands decided at once
+_LOAD_SECONDS = 0.1  # a crowd comes and goes within milliseconds: while it is answered nobody waits
 
 QueuedCommand = tuple[Envelope, "asyncio.Future[Result]"]
 
@@ -50,8 +50,8 @@ class Partition:
         self._stopping = False
         self._writer = ThreadPoolExecutor(1, "journal")
         self._life: asyncio.Task[None] | None = None
-        self._hearers: list[CommitListener] = []
-        self._crowd_at = -_CROWDED_SECONDS
+        self._listeners: list[CommitListener] = []
+        self._load_at = -_LOAD_SECONDS
 
     async def start(self) -> None:
         """Open the journal and rebuild the hotels; raises what that raises."""
@@ -77,22 +77,22 @@ class Partition:
         finally:
             self.waiting -= 1
 
-    def is_crowded(self) -> bool:
+    def is_under_load(self) -> bool:
         """Were there many commands at once just now? May be asked from any thread."""
-        return monotonic() - self._crowd_at < _CROWDED_SECONDS
+        return monotonic() - self._load_at < _LOAD_SECONDS
 
     async def positions(self, _: str | None = None) -> Positions:
         """See `protocol.asking.Desk`."""
         return {self.log: self.position}
 
-    def hear(self, hearer: CommitListener) -> None:
+    def subscribe(self, listener: CommitListener) -> None:
         """See `protocol.asking.Source`."""
-        self._hearers.append(hearer)
+        self._listeners.append(listener)
 
     def _publish(self, position: int, records: Sequence[RecordedEvent]) -> None:
         self.position = position
-        for hearer in self._hearers:
-            hearer(position, records)
+        for listener in self._listeners:
+            listener(position, records)
 
     async def ended(self) -> None:
         """Wait for the end, which comes by `stop`; raises what ended it before."""
@@ -144,8 +144,8 @@ class Partition:
         except BaseException:
             self._queue.extendleft(reversed(batch))  # to be refused with the others
             raise
-        if len(batch) > _CROWD:
-            self._crowd_at = monotonic()
+        if len(batch) > _LOAD_COMMANDS:
+            self._load_at = monotonic()
         self._at_rest.clear()
         self._to_commit.set()
 

@@ -85,7 +85,7 @@ class Router(TypedActor):
             if address == sender:
                 self.hotel_broken(HotelFailed(hotel, str(message.details)), sender)
 
-    def furnish(self, message: LoadState, host: ActorAddress) -> None:
+    def load_state(self, message: LoadState, host: ActorAddress) -> None:
         """A hotel begins, begins again, or is closed."""
         self._close(message.hotel)
         if message.state is not None:
@@ -125,5 +125,5 @@ Router.handles = {
     HotelCommandsDone: Router.orders_done,
     HotelFailed: Router.hotel_broken,
     PoisonMessage: Router.poisoned,
-    LoadState: Router.furnish,
+    LoadState: Router.load_state,
 }

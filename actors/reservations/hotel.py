@@ -46,7 +46,7 @@ class PendingDecision:
         self.order = order
         self.decision = decision
         self.records = records
-        self.foreseen: list[Booking | None] = [None] * len(records)
+        self.previewed: list[Booking | None] = [None] * len(records)
         self.changes: dict[str, RoomChange] = {}
         self.done: list[str] = []
         self.refused: list[str] = []
@@ -69,10 +69,10 @@ class HotelActor(TypedActor):
         self.outcomes: list[Outcome] = []
         self.records: list[RecordedEvent] = []
         self.step: PendingDecision | None = None
-        self.shut: frozenset[str] = frozenset()
+        self.excluded_rooms: frozenset[str] = frozenset()
         self.undoing = False
 
-    def furnish(self, message: LoadState, _: ActorAddress) -> None:
+    def load_state(self, message: LoadState, _: ActorAddress) -> None:
         """Begin, or begin again, as the journal tells it."""
         self.name = message.hotel
         self.state = message.state or HotelState()
@@ -134,16 +134,16 @@ class HotelActor(TypedActor):
         except Refused as refused:
             self.outcomes.append(Outcome(order.number, refused.refusal))
             self.waiting.popleft()
-            self.shut = frozenset()
+            self.excluded_rooms = frozenset()
 
     def _decide(self, order: AddressedCommand, command: Command) -> Decision:
-        return decide(self.state, command, CommandContext(order.at, order.id, order.if_version, self.shut))
+        return decide(self.state, command, CommandContext(order.at, order.id, order.if_version, self.excluded_rooms))
 
     def _take_step(self, order: AddressedCommand | None, decision: Decision) -> None:
         step = PendingDecision(order, decision, self._recorded(order, decision.events))
         if self.state.hotel is not None:
-            step.foreseen = preview(self.state, step.records)
-            step.changes = room_changes(self.state, step.foreseen)
+            step.previewed = preview(self.state, step.records)
+            step.changes = room_changes(self.state, step.previewed)
         if not step.changes:
             self._finish(step)
             return
@@ -191,10 +191,10 @@ class HotelActor(TypedActor):
 
     def _finish(self, step: PendingDecision) -> None:
         """All rooms agreed: now it has happened."""
-        for record, foreseen in zip(step.records, step.foreseen, strict=True):
-            evolve(self.state, record, foreseen)
+        for record, previewed in zip(step.records, step.previewed, strict=True):
+            evolve(self.state, record, previewed)
         self.records.extend(step.records)
-        self.shut = frozenset()
+        self.excluded_rooms = frozenset()
         if step.order is not None:
             self.outcomes.append(Outcome(step.order.number, step.decision.reply(self.state)))
             self.waiting.popleft()
@@ -202,9 +202,9 @@ class HotelActor(TypedActor):
     def _decide_again(self, step: PendingDecision) -> None:
         """Undo what the other rooms did, and leave out those that refused."""
         logger.error("hotel %s: rooms %s refused a claim that the hotel held to be free", self.name, step.refused)
-        if step.order is None or self.shut:
+        if step.order is None or self.excluded_rooms:
             raise RuntimeError(f"rooms {step.refused} of hotel {self.name} know of other guests than the hotel does")
-        self.shut = frozenset(step.refused)
+        self.excluded_rooms = frozenset(step.refused)
         if not step.done:
             return
         self.step = PendingDecision(step.order, step.decision, ())
@@ -225,7 +225,7 @@ def _nothing(_: HotelState) -> Reply:
 
 
 HotelActor.handles = {
-    LoadState: HotelActor.furnish,
+    LoadState: HotelActor.load_state,
     HotelCommands: HotelActor.orders,
     ClaimDone: HotelActor.claim_done,
     ClaimRefused: HotelActor.claim_refused,

@@ -7,7 +7,7 @@ from itertools import islice
 
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.ports.subscriptions import EventLog
-from innkeeper.protocol.values.limits import heard_events_max
+from innkeeper.protocol.values.limits import recent_events_max
 
 
 class RecentEvents:
@@ -16,10 +16,10 @@ class RecentEvents:
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self._lock = threading.Lock()
-        self._heard: deque[LogEntry] = deque(maxlen=heard_events_max)
+        self._heard: deque[LogEntry] = deque(maxlen=recent_events_max)
         self.position = log.position
 
-    def hear(self, position: int, records: Sequence[RecordedEvent]) -> None:
+    def subscribe(self, position: int, records: Sequence[RecordedEvent]) -> None:
         """These were committed, up to this position. From any thread, at next to no cost. What comes twice changes
         nothing, and what never comes is read from the log."""
         first = position - len(records) + 1

@@ -36,7 +36,7 @@ from innkeeper.protocol.ports.subscriptions import (
 )
 from innkeeper.protocol.values.limits import (
     service_shutdown_seconds_max,
-    subscriber_portion_events_max,
+    subscriber_batch_events_max,
     subscriber_wait_seconds_max,
 )
 
@@ -47,14 +47,14 @@ _LOOK_SECONDS = 0.002
 
 class Service:
     """Start, ask and stop it from one event loop; it lives in another, as a `protocol.subscribing.Subscribers`. There
-    `furnish` opens what it needs: first of all `open_cursor`, for its subscribers."""
+    `open_resources` opens what it needs: first of all `open_cursor`, for its subscribers."""
 
     open_cursor: Callable[[SubscriptionRequest, str], Cursor]
 
     def __init__(
         self,
         name: str,
-        furnish: Callable[["Service"], AbstractAsyncContextManager[None]],
+        open_resources: Callable[["Service"], AbstractAsyncContextManager[None]],
         logs: Mapping[str, EventLog],
         clock: Callable[[], int],
         busy: Callable[[], bool] = lambda: False,
@@ -63,7 +63,7 @@ class Service:
         self.logs = {log: RecentEvents(told) for log, told in logs.items()}
         self.answering: dict[type, Callable[[Any], Awaitable[Reply]]] = {}
         self.workers: dict[str, BackgroundTask] = {}
-        self._furnish = furnish
+        self._open_resources = open_resources
         self._clock = clock
         self.busy = busy
         self._lives: dict[str, asyncio.Task[None]] = {}
@@ -81,8 +81,8 @@ class Service:
         self._thread.start()
         await asyncio.wrap_future(self._started)
         for log in self.logs:
-            sources[log].hear(partial(self.hear, log))
-            self.hear(log, sources[log].position, ())
+            sources[log].subscribe(partial(self.subscribe, log))
+            self.subscribe(log, sources[log].position, ())
 
     async def stop(self) -> None:
         """Finish what is at hand, and end."""
@@ -106,25 +106,25 @@ class Service:
             raise Refused(Unavailable(f"{self.name} is not running"))
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._answer(message), self._loop))
 
-    def hear(self, log: str, position: int, records: Sequence[RecordedEvent]) -> None:
+    def subscribe(self, log: str, position: int, records: Sequence[RecordedEvent]) -> None:
         """This was committed in a log. From any thread; see `protocol.asking.Hearer`."""
-        self.logs[log].hear(position, records)
-        waiting = any(worker.waits_for_news for worker in [*self.workers.values()])
+        self.logs[log].subscribe(position, records)
+        waiting = any(worker.waits_for_events for worker in [*self.workers.values()])
         if waiting and not self._woken and self._loop is not None:
             self._woken = True
             with suppress(RuntimeError):  # it has ended
                 self._loop.call_soon_threadsafe(self._wake)
 
     def follow(
-        self, subscribe: SubscriptionRequest, handle: EventHandler, portion_events: int = subscriber_portion_events_max
+        self, request: SubscriptionRequest, handle: EventHandler, batch_events: int = subscriber_batch_events_max
     ) -> Subscription:
         """See `protocol.subscribing.Subscribers`."""
-        cursors = [self.open_cursor(subscribe, log) for log in self.logs]
-        subscriber = Subscriber(cursors, handle, self._clock, self.busy, portion_events)
-        self.employ(subscriber)
+        cursors = [self.open_cursor(request, log) for log in self.logs]
+        subscriber = Subscriber(cursors, handle, self._clock, self.busy, batch_events)
+        self.add_task(subscriber)
         return subscriber
 
-    def employ(self, worker: BackgroundTask) -> None:
+    def add_task(self, worker: BackgroundTask) -> None:
         """It works here from now on, and is shown among the subscribers."""
         self.workers[worker.name] = worker
         self._lives[worker.name] = asyncio.create_task(worker.live(), name=worker.name)
@@ -144,7 +144,7 @@ class Service:
     def _wake(self) -> None:
         self._woken = False
         for worker in self.workers.values():
-            worker.hear_of_news()
+            worker.notify()
 
     def _run(self) -> None:
         try:
@@ -160,7 +160,7 @@ class Service:
 
     async def _live(self) -> None:
         self._loop = asyncio.get_running_loop()
-        async with self._furnish(self):
+        async with self._open_resources(self):
             self._started.set_result(None)
             await self._stopping.wait()
             await self._end({*self._lives.values()}, [*self.workers.values()])

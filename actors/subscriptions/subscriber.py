@@ -23,16 +23,16 @@ from innkeeper.protocol.ports.subscriptions import (
     SubscriberState,
 )
 from innkeeper.protocol.values.contexts import rank_of
-from innkeeper.protocol.values.limits import subscriber_portion_events_max, subscriber_retry_seconds
+from innkeeper.protocol.values.limits import subscriber_batch_events_max, subscriber_retry_seconds
 
 logger = logging.getLogger(__name__)
 
-_PORTION_WHILE_BUSY = 16
+_BATCH_UNDER_LOAD = 16
 
 
 class Subscriber(BackgroundTask):
     """One subscriber with its cursors, one for each log; they take turns. What happened in one log may have followed
-    from what stands in a log before it: it is taken in after that. At most `portion_events` are taken in at once, and
+    from what stands in a log before it: it is taken in after that. At most `batch_events` are taken in at once, and
     few while others are busy."""
 
     def __init__(
@@ -41,7 +41,7 @@ class Subscriber(BackgroundTask):
         handle: EventHandler,
         clock: Callable[[], int],
         busy: Callable[[], bool] = lambda: False,
-        portion_events: int = subscriber_portion_events_max,
+        batch_events: int = subscriber_batch_events_max,
     ) -> None:
         super().__init__(cursors[0].state().name, clock, busy)
         self._cursors = cursors
@@ -50,7 +50,7 @@ class Subscriber(BackgroundTask):
         self._turn = 0
         self._seen = self._followed = [0] * len(cursors)
         self._handle = handle
-        self._portion_events = portion_events
+        self._portion_events = batch_events
         self._one_by_one = 0
         self._refused = False
 
@@ -59,10 +59,10 @@ class Subscriber(BackgroundTask):
         self._refused = False
         for _ in self._cursors:
             cursor = self._cursors[self._turn]
-            portion = self._portion(cursor)
-            if portion is not None:
-                self.waits_for_news = False
-                await self._take_in(cursor, portion)
+            batch = self._portion(cursor)
+            if batch is not None:
+                self.waits_for_events = False
+                await self._take_in(cursor, batch)
                 return True
             self._next_turn()
         return False
@@ -70,7 +70,7 @@ class Subscriber(BackgroundTask):
     def _portion(self, cursor: Cursor) -> EventBatch | None:
         """What to take in next; nothing from a log that cannot be read now, and is looked at again soon."""
         try:
-            return cursor.portion(self.clock(), self._limit(), self._end(self._turn))
+            return cursor.batch(self.clock(), self._limit(), self._end(self._turn))
         except Refused:
             self._refused = True
             return None
@@ -136,23 +136,23 @@ class Subscriber(BackgroundTask):
     def _limit(self) -> int:
         if self._one_by_one:
             return 1
-        return min(self._portion_events, _PORTION_WHILE_BUSY) if self.busy() else self._portion_events
+        return min(self._portion_events, _BATCH_UNDER_LOAD) if self.busy() else self._portion_events
 
-    async def _take_in(self, cursor: Cursor, portion: EventBatch) -> None:
+    async def _take_in(self, cursor: Cursor, batch: EventBatch) -> None:
         try:
-            keep = await self._handle(portion.entries) if portion.entries else _nothing
+            keep = await self._handle(batch.entries) if batch.entries else _nothing
         except Stalled:
             raise
         except Exception as error:
-            if len(portion.entries) > 1:
-                self._one_by_one = len(portion.entries)
+            if len(batch.entries) > 1:
+                self._one_by_one = len(batch.entries)
                 return
-            failure = Failure(portion.entries[0], repr(error), traceback.format_exc())
-            cursor.park(portion, failure, self.clock())
+            failure = Failure(batch.entries[0], repr(error), traceback.format_exc())
+            cursor.park(batch, failure, self.clock())
             logger.warning("%s cannot take in %s: %r", self.name, failure.entry[1].id, error)
         else:
-            cursor.move(portion, keep)
-        self._one_by_one = max(self._one_by_one - len(portion.entries), 0)
+            cursor.move(batch, keep)
+        self._one_by_one = max(self._one_by_one - len(batch.entries), 0)
         if not self._one_by_one:
             self._next_turn()
 

@@ -23,7 +23,7 @@ class BackgroundTask(ABC):
 
     def __init__(self, name: str, clock: Callable[[], int], busy: Callable[[], bool] = lambda: False) -> None:
         self.name = name
-        self.waits_for_news = False
+        self.waits_for_events = False
         self.stalled = ""
         self.clock = clock
         self.busy = busy
@@ -56,7 +56,7 @@ class BackgroundTask(ABC):
     def redrive(self, event: str, drop: bool) -> DeadLetter | None:
         """Try that again, or go on without it; None where there is no such dead letter."""
 
-    def hear_of_news(self) -> None:
+    def notify(self) -> None:
         """There is something to do: look again, once it has rested or got over what stalls it."""
         self._news = True
         if self._idle:
@@ -76,28 +76,28 @@ class BackgroundTask(ABC):
         while not self._stopping:
             start = perf_counter()
             self._woken.clear()
-            self._news, self.waits_for_news = False, True  # from now on: what comes while it looks counts, too
+            self._news, self.waits_for_events = False, True  # from now on: what comes while it looks counts, too
             try:
                 worked = await self.step()
             except Exception as error:
-                self.waits_for_news = False
+                self.waits_for_events = False
                 await self._stall(error)
                 continue
             self._stalls, self.stalled = 0, ""
             if not worked:
-                await self._wait_for_news()
+                await self._wait_for_events()
             elif self.busy():
-                self.waits_for_news = False
+                self.waits_for_events = False
                 await self._step_back(_STEP_BACK * (perf_counter() - start))
             else:
                 await asyncio.sleep(0)  # whoever asks something here meanwhile is answered
 
-    async def _wait_for_news(self) -> None:
+    async def _wait_for_events(self) -> None:
         due_at = self.due_at()
         seconds = None if due_at is None else max((due_at - self.clock()) / 1e6, 0.001)
         self._idle = True
         await self._nap(0 if self._news else seconds and min(seconds, subscriber_stall_seconds_max))
-        self._idle = self.waits_for_news = False
+        self._idle = self.waits_for_events = False
 
     async def _step_back(self, seconds: float) -> None:
         """Rest for so long, or until the others are busy no more."""

@@ -14,7 +14,7 @@ class Publisher(Protocol):
     """A way to a broker."""
 
     @property
-    def take_in(self) -> EventHandler:
+    def handle(self) -> EventHandler:
         """Publish events, in order; done when the broker has them."""
 
     async def close(self) -> None:

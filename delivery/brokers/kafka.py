@@ -44,7 +44,7 @@ class KafkaPublisher:
         self._stopping: asyncio.Task[None] | None = None
         self._stop_until = 0.0
 
-    async def take_in(self, entries: Sequence[LogEntry]) -> Effects:
+    async def handle(self, entries: Sequence[LogEntry]) -> Effects:
         """See `protocol.subscribing.Handle`."""
         try:
             async with asyncio.timeout(limits.broker_seconds_max):
@@ -160,7 +160,7 @@ class _Connection:
             await asyncio.sleep(limits.feed_look_seconds)
             return
         found = await self._consumer.getmany(
-            timeout_ms=round(limits.feed_look_seconds * 1_000), max_records=limits.subscriber_portion_events_max
+            timeout_ms=round(limits.feed_look_seconds * 1_000), max_records=limits.subscriber_batch_events_max
         )
         entries: list[tuple[str, LogEntry]] = []
         places: dict[str, int] = {}
@@ -170,10 +170,10 @@ class _Connection:
                     entry = entry_of(message.value or b"")
                     entries.append((self._log_of(entry[1]), entry))
                 except ValueError as error:
-                    await self._bury(message.value, message.key, str(error))
+                    await self._dead_letter(message.value, message.key, str(error))
                 places[_place(partition)] = message.offset + 1
         if places:
-            await asyncio.to_thread(self._inbox.take_in, entries, places)
+            await asyncio.to_thread(self._inbox.handle, entries, places)
 
     async def close(self) -> None:
         """See `consuming.Connection`."""
@@ -201,7 +201,7 @@ class _Connection:
                 async with asyncio.timeout(limits.feed_look_seconds):
                     await self._consumer.commit(places)
 
-    async def _bury(self, value: bytes | None, key: bytes | None, reason: str) -> None:
+    async def _dead_letter(self, value: bytes | None, key: bytes | None, reason: str) -> None:
         """Send it to the dead letters, with the reason."""
         logger.warning("%s cannot take in a message: %s", self._group, reason)
         headers = [("innkeeper-reason", reason.encode()), ("innkeeper-group", self._group.encode())]

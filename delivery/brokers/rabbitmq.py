@@ -33,7 +33,7 @@ DEAD_EXCHANGE = "innkeeper.dead"
 REASON = "innkeeper-reason"
 _LOST = (AMQPError, OSError, TimeoutError, RuntimeError)
 logger = logging.getLogger(__name__)
-aiormq.Connection.FRAME_BUFFER_SIZE = limits.subscriber_portion_events_max  # a portion goes out without a pause
+aiormq.Connection.FRAME_BUFFER_SIZE = limits.subscriber_batch_events_max  # a portion goes out without a pause
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # the subscriber says what it is stalled by, once
 
 
@@ -47,7 +47,7 @@ class RabbitPublisher:
         self._connection: Connection | None = None
         self._channel: Channel | None = None
 
-    async def take_in(self, entries: Sequence[LogEntry]) -> Effects:
+    async def handle(self, entries: Sequence[LogEntry]) -> Effects:
         """See `protocol.subscribing.Handle`."""
         try:
             async with asyncio.timeout(limits.broker_seconds_max):
@@ -159,7 +159,7 @@ class _Consumer:
         """See `consuming.Connection`."""
         await self._connection.connect()
         channel = await self._connection.channel()
-        await channel.set_qos(prefetch_count=2 * limits.subscriber_portion_events_max)
+        await channel.set_qos(prefetch_count=2 * limits.subscriber_batch_events_max)
         self._dead = await channel.declare_exchange(DEAD_EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
         exchange = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
         dead = await channel.declare_queue(f"{self._queue_name}.dead", durable=True, arguments=_QUORUM)
@@ -180,7 +180,7 @@ class _Consumer:
         with suppress(TimeoutError):
             async with asyncio.timeout(limits.feed_look_seconds):
                 messages.append(_there(await self._arrived.get()))
-        while messages and not self._arrived.empty() and len(messages) < limits.subscriber_portion_events_max:
+        while messages and not self._arrived.empty() and len(messages) < limits.subscriber_batch_events_max:
             messages.append(_there(self._arrived.get_nowait()))
         if messages:
             await self._take_in(messages)
@@ -196,12 +196,12 @@ class _Consumer:
                 entry = entry_of(message.body)
                 entries.append((self._log_of(entry[1]), entry))
             except ValueError as error:
-                await self._bury(message, str(error))
-        await asyncio.to_thread(self._inbox.take_in, entries, {})
+                await self._dead_letter(message, str(error))
+        await asyncio.to_thread(self._inbox.handle, entries, {})
         async with asyncio.timeout(limits.broker_seconds_max):
             await messages[-1].ack(multiple=True)
 
-    async def _bury(self, message: AbstractIncomingMessage, reason: str) -> None:
+    async def _dead_letter(self, message: AbstractIncomingMessage, reason: str) -> None:
         """Among the dead letters, with the reason; it is acknowledged together with those around it."""
         logger.warning("%s cannot take in a message: %s", self._queue_name, reason)
         headers = {**message.headers, REASON: reason}

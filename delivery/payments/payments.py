@@ -53,9 +53,9 @@ class Payments:
         self._desk = desk
         self._providers = providers
         self._clock = clock
-        self.answering: dict[type, Callable[[Any], Awaitable[Reply]]] = {TellOfPayment: self.hear}
+        self.answering: dict[type, Callable[[Any], Awaitable[Reply]]] = {TellOfPayment: self.subscribe}
 
-    async def take_in(self, entries: Sequence[LogEntry]) -> Effects:
+    async def handle(self, entries: Sequence[LogEntry]) -> Effects:
         """See `protocol.subscribing.Handle`."""
         for _, record in entries:
             event = record.event
@@ -67,7 +67,7 @@ class Payments:
                 raise Stalled(str(error)) from error
         return _kept
 
-    async def hear(self, message: TellOfPayment) -> NewsTaken:
+    async def subscribe(self, message: TellOfPayment) -> NewsTaken:
         """A notification came: believe it if the provider has signed it."""
         provider = self._providers.get(message.provider)
         if provider is None:

@@ -152,10 +152,10 @@ async def _excerpt(response: ClientResponse) -> str:
     with suppress(ClientError, OSError):
         async with asyncio.timeout(webhook_excerpt_seconds_max):
             while len(body) < webhook_excerpt_bytes_max:
-                portion = await response.content.read(webhook_excerpt_bytes_max - len(body))
-                if not portion:
+                batch = await response.content.read(webhook_excerpt_bytes_max - len(body))
+                if not batch:
                     break
-                body += portion
+                body += batch
     text = body.decode(errors="replace")
     return "".join(letter if letter.isprintable() else " " for letter in text)
 

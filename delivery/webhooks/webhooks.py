@@ -234,17 +234,17 @@ class Webhooks:
         self._webhooks[webhook.id] = webhook, secrets
 
     def _follow(self, webhook: Webhook) -> None:
-        subscribe = SubscriptionRequest(_name(webhook), webhook.events, webhook.hotel, webhook.after)
-        self._places[webhook.id] = self._subscribers.follow(subscribe, self._handle(webhook.id), portion_events=1)
+        request = SubscriptionRequest(_name(webhook), webhook.events, webhook.hotel, webhook.after)
+        self._places[webhook.id] = self._subscribers.follow(request, self._handle(webhook.id), batch_events=1)
 
     def _handle(self, name: str) -> EventHandler:
-        async def take_in(entries: Sequence[LogEntry]) -> Effects:
+        async def handle(entries: Sequence[LogEntry]) -> Effects:
             ((_, record),) = entries
             webhook, _ = self._known(name)
             outcome = await self._post(webhook, record.id, cloud_event_json(entries[0]))
             return self._settle(name, entries[0], outcome)
 
-        return take_in
+        return handle
 
     def _settle(self, name: str, entry: LogEntry, outcome: Outcome) -> Effects:
         """Go on, or raise `Stalled` until it is tried again."""

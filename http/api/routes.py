@@ -6,7 +6,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from innkeeper.http.api import billing, notifications, waitlist, webhooks
 from innkeeper.http.api import reservations as handlers
-from innkeeper.http.api import subscribers as back_office
+from innkeeper.http.api import subscribers as billing_bus
 from innkeeper.http.api.billing_resources import (
     BillingTermsResource,
     BillResource,
@@ -208,26 +208,26 @@ OPERATIONS = (
         query=StreamQuestion,
     ),
     Operation(
-        "GET", "/v1/subscribers", back_office.list_subscribers, "Who listens, and how far each has come",
+        "GET", "/v1/subscribers", billing_bus.list_subscribers, "Who listens, and how far each has come",
         Listing[SubscriberResource],
     ),
     Operation(
-        "POST", _SUBSCRIBER + "/actions/pause", back_office.pause_subscriber, "Take nothing in from now on",
+        "POST", _SUBSCRIBER + "/actions/pause", billing_bus.pause_subscriber, "Take nothing in from now on",
         SubscriberResource,
     ),
     Operation(
-        "POST", _SUBSCRIBER + "/actions/resume", back_office.resume_subscriber, "Go on where it was", SubscriberResource
+        "POST", _SUBSCRIBER + "/actions/resume", billing_bus.resume_subscriber, "Go on where it was", SubscriberResource
     ),
     Operation(
-        "GET", "/v1/dead-letters", back_office.list_dead_letters, "What a subscriber could not take in",
+        "GET", "/v1/dead-letters", billing_bus.list_dead_letters, "What a subscriber could not take in",
         Listing[DeadLetterResource],
     ),
     Operation(
-        "POST", _DEAD_LETTER + "/actions/redrive", back_office.redrive_dead_letter, "Try a dead letter again",
+        "POST", _DEAD_LETTER + "/actions/redrive", billing_bus.redrive_dead_letter, "Try a dead letter again",
         DeadLetterResource,
     ),
     Operation(
-        "POST", _DEAD_LETTER + "/actions/drop", back_office.drop_dead_letter, "Go on without a dead letter",
+        "POST", _DEAD_LETTER + "/actions/drop", billing_bus.drop_dead_letter, "Go on without a dead letter",
         DeadLetterResource,
     ),
     Operation(

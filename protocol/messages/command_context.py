@@ -9,4 +9,4 @@ class CommandContext(msgspec.Struct, frozen=True, gc=False):
     at: int
     id: str
     if_version: int | None = None
-    shut: frozenset[str] = frozenset()
+    excluded_rooms: frozenset[str] = frozenset()

@@ -15,7 +15,7 @@ class Inbox(Protocol):
     def place(self, name: str) -> int | None:
         """Where in a part of the broker's own order to go on; None where nothing came of it yet."""
 
-    def take_in(self, entries: Sequence[tuple[str, LogEntry]], places: Mapping[str, int]) -> None:
+    def handle(self, entries: Sequence[tuple[str, LogEntry]], places: Mapping[str, int]) -> None:
         """Keep these, each with the name of its log, and where to go on. What came before changes nothing. When this
         returns it is on disk. Raises `Stalled`."""
 

@@ -49,7 +49,7 @@ class CommitStream(Protocol):
     def position(self) -> int:
         """The position in the log of the last event that was acknowledged; -1 while that is not known."""
 
-    def hear(self, hearer: CommitListener) -> None:
+    def subscribe(self, listener: CommitListener) -> None:
         """From now on tell it of each commit, in order, as soon as it is on disk. Where a position is told that lies
         further on than the events that were told with it, what is between stands in the log."""
 

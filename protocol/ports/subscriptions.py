@@ -113,13 +113,13 @@ class Cursor(Protocol):
     def end(self) -> int:
         """Up to where the log goes now."""
 
-    def portion(self, at: int, limit: int, end: int) -> EventBatch | None:
+    def batch(self, at: int, limit: int, end: int) -> EventBatch | None:
         """What to take in next, up to this position; None if nothing is to be done at this instant."""
 
-    def move(self, portion: EventBatch, keep: Effects) -> None:
+    def move(self, batch: EventBatch, keep: Effects) -> None:
         """Keep the effects of a portion and move behind it, both or neither."""
 
-    def park(self, portion: EventBatch, failure: Failure, at: int) -> None:
+    def park(self, batch: EventBatch, failure: Failure, at: int) -> None:
         """The only event of this portion could not be taken in: park its hotel, and move on with the others."""
 
     def due_at(self) -> int | None:
@@ -157,7 +157,7 @@ class Subscription(Protocol):
 class Subscribers(Protocol):
     """Where subscribers live. For one thread."""
 
-    def follow(self, subscribe: SubscriptionRequest, handle: EventHandler, portion_events: int = ...) -> Subscription:
+    def follow(self, request: SubscriptionRequest, handle: EventHandler, batch_events: int = ...) -> Subscription:
         """From now on, what is wished for is handled, at most so many events at once."""
 
     async def unfollow(self, name: str, for_good: bool = True) -> None:

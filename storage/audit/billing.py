@@ -46,7 +46,7 @@ class BillingAuditor:
         self.violations: list[str] = []
         self._moved: list[tuple[Books, FolioLine]] = []
 
-    def take_in(self, records: Iterable[RecordedEvent]) -> None:
+    def handle(self, records: Iterable[RecordedEvent]) -> None:
         """The next events, in the journal's order, up to the end of what a command did."""
         for record in records:
             self._take_in(record)

@@ -45,7 +45,7 @@ class Auditor:
         self._command: tuple[str, str] | None = None
         self._touched: set[tuple[str, str, int]] = set()
 
-    def take_in(self, records: Iterable[RecordedEvent]) -> None:
+    def handle(self, records: Iterable[RecordedEvent]) -> None:
         """The next events, in the journal's order."""
         for record in records:
             command = (record.hotel, record.cause or record.id)

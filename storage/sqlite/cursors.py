@@ -72,15 +72,15 @@ class Parked(msgspec.Struct):
 class SqliteCursor:
     """A `protocol.subscribing.Cursor`."""
 
-    def __init__(self, db: sqlite_utils.Database, subscribe: SubscriptionRequest, name: str, log: EventLog) -> None:
+    def __init__(self, db: sqlite_utils.Database, request: SubscriptionRequest, name: str, log: EventLog) -> None:
         """The place in the log of this name."""
         self._db = db
-        self._subscribe = subscribe
+        self._request = request
         self._log = log
-        self._key = (subscribe.name, name)
-        self._wished = wire.kinds_of(subscribe.types)
+        self._key = (request.name, name)
+        self._wished = wire.kinds_of(request.types)
         with db.atomic():
-            db.execute("INSERT OR IGNORE INTO cursors VALUES (?, ?, ?, 0)", (*self._key, subscribe.after.get(name, 0)))
+            db.execute("INSERT OR IGNORE INTO cursors VALUES (?, ?, ?, 0)", (*self._key, request.after.get(name, 0)))
         row = db.execute("SELECT position, paused FROM cursors WHERE name = ? AND log = ?", self._key).fetchone()
         self._position: int = row[0]
         self._paused = bool(row[1])
@@ -104,7 +104,7 @@ class SqliteCursor:
         """See `protocol.subscribing.Cursor`."""
         return self._log.position
 
-    def portion(self, at: int, limit: int, end: int) -> EventBatch | None:
+    def batch(self, at: int, limit: int, end: int) -> EventBatch | None:
         """See `protocol.subscribing.Cursor`. Fresh events and parked hotels take turns."""
         if self._paused:
             return None
@@ -118,25 +118,25 @@ class SqliteCursor:
             return None
         return EventBatch(tuple(filter(self._is_wished, entries)), entries[-1][0])
 
-    def move(self, portion: EventBatch, keep: Effects) -> None:
+    def move(self, batch: EventBatch, keep: Effects) -> None:
         """See `protocol.subscribing.Cursor`."""
-        if not portion.entries and portion.parked_hotel is None and portion.until - self._saved < _SAVE_AFTER_EVENTS:
-            self._position = portion.until
+        if not batch.entries and batch.parked_hotel is None and batch.until - self._saved < _SAVE_AFTER_EVENTS:
+            self._position = batch.until
             return
-        position = portion.until if portion.parked_hotel is None else self._position
+        position = batch.until if batch.parked_hotel is None else self._position
         with self._changing():
             keep()
             self._save_position(position)  # a parked hotel may be about to catch up with what is not saved yet
-            if portion.parked_hotel is not None:
-                self._move_parked(self._parked[portion.parked_hotel], portion.until)
+            if batch.parked_hotel is not None:
+                self._move_parked(self._parked[batch.parked_hotel], batch.until)
         self._position = self._saved = position
 
-    def park(self, portion: EventBatch, failure: Failure, at: int) -> None:
+    def park(self, batch: EventBatch, failure: Failure, at: int) -> None:
         """See `protocol.subscribing.Cursor`."""
         was = self._parked.get(failure.entry[1].hotel)
         again = was is not None and was.event == failure.entry[1].id
         attempts, since = (was.attempts + 1, was.since) if was is not None and again else (1, at)
-        position = portion.until if portion.parked_hotel is None else self._position
+        position = batch.until if batch.parked_hotel is None else self._position
         with self._changing():
             self._save(_parked(failure, attempts, since, at))
             self._save_position(position)
@@ -172,9 +172,7 @@ class SqliteCursor:
         """See `protocol.subscribing.Cursor`."""
         lag = max(self.end - self._position, 0)
         positions = {self.log: self._position}
-        return SubscriberState(
-            self._subscribe.name, self._subscribe.types, positions, lag, self._paused, len(self._parked)
-        )
+        return SubscriberState(self._request.name, self._request.types, positions, lag, self._paused, len(self._parked))
 
     def dead_letters(self) -> list[DeadLetter]:
         """See `protocol.subscribing.Cursor`."""
@@ -198,7 +196,7 @@ class SqliteCursor:
         record = entry[1]
         if type(record.event) not in self._wished or record.hotel in self._parked:
             return False
-        return self._subscribe.hotel is None or record.hotel == self._subscribe.hotel
+        return self._request.hotel is None or record.hotel == self._request.hotel
 
     def _of_parked(self, hotel: Parked, limit: int) -> EventBatch:
         """The next events of a parked hotel, up to where the others are; one alone, while that one is in doubt."""
@@ -239,7 +237,7 @@ class SqliteCursor:
 
     def _dead_letter(self, hotel: Parked) -> DeadLetter:
         return DeadLetter(
-            self._subscribe.name, hotel.hotel, hotel.event, hotel.type, hotel.reason, hotel.trace, hotel.attempts,
+            self._request.name, hotel.hotel, hotel.event, hotel.type, hotel.reason, hotel.trace, hotel.attempts,
             hotel.since, hotel.retry_at,
         )  # fmt: skip
 

@@ -53,7 +53,7 @@ class Inbox:
         """See `protocol.feeding.Inbox`."""
         return self._places.get(name)
 
-    def take_in(self, entries: Sequence[tuple[str, LogEntry]], places: Mapping[str, int]) -> None:
+    def handle(self, entries: Sequence[tuple[str, LogEntry]], places: Mapping[str, int]) -> None:
         """See `protocol.feeding.Inbox`."""
         rows = [
             (log, position, record.hotel, record.hotel_seq, wire.encode_record(record))
@@ -69,7 +69,7 @@ class Inbox:
                 raise Stalled(f"the inbox cannot be written: {error}") from error
             self._places |= places
             for name, log in self.logs.items():
-                log.take_in([entry for of, entry in entries if of == name])
+                log.handle([entry for of, entry in entries if of == name])
 
     def fetch_missing(self) -> None:
         """See `protocol.feeding.Inbox`."""
@@ -81,7 +81,7 @@ class Inbox:
                     break
                 if not entries:
                     break
-                self.take_in([(name, entry) for entry in entries], {})
+                self.handle([(name, entry) for entry in entries], {})
 
     def close(self) -> None:
         """No more."""
@@ -118,14 +118,14 @@ class InboxLog:
         self.position = 0
         self._read = read
         self._early: dict[int, LogEntry | None] = {}
-        self._hearers: list[CommitListener] = []
+        self._listeners: list[CommitListener] = []
 
     def begin(self, position: int, early: Sequence[int]) -> None:
         """So much is there already."""
         self.position = position
         self._early = dict.fromkeys(early)
 
-    def take_in(self, entries: Sequence[LogEntry]) -> None:
+    def handle(self, entries: Sequence[LogEntry]) -> None:
         """These came, in any order."""
         self._early.update((entry[0], entry) for entry in entries if entry[0] > self.position)
         told = []
@@ -133,13 +133,13 @@ class InboxLog:
             self.position += 1
             told.append(self._early.pop(self.position))
         records = [entry[1] for entry in told if entry is not None]
-        for hearer in self._hearers if told else ():
-            hearer(self.position, records if len(records) == len(told) else ())
+        for listener in self._listeners if told else ():
+            listener(self.position, records if len(records) == len(told) else ())
 
     def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
         """See `protocol.subscribing.EventLog`."""
         return self._read(self.name, after, self.position, limit, hotel, after_hotel_seq)
 
-    def hear(self, hearer: CommitListener) -> None:
+    def subscribe(self, listener: CommitListener) -> None:
         """See `protocol.asking.Source`. It is told in whichever thread takes in."""
-        self._hearers.append(hearer)
+        self._listeners.append(listener)

@@ -100,7 +100,7 @@ class ReadModels:
         if rows:
             step = _Step(self._db, self._hotels)
             with self._db.atomic():
-                step.take_in([(row[0], record_of(row)) for row in rows])
+                step.handle([(row[0], record_of(row)) for row in rows])
                 self._db.execute("UPDATE follower SET position = ?", (rows[-1][0],))
             self._hotels |= step.changed_hotels
             self._position = rows[-1][0]
@@ -239,7 +239,7 @@ class _Step:
         self.changed_hotels: dict[str, Hotel] = {}
         self._bookings: dict[str, tuple[int, Booking]] = {}
 
-    def take_in(self, records: Sequence[tuple[int, RecordedEvent]]) -> None:
+    def handle(self, records: Sequence[tuple[int, RecordedEvent]]) -> None:
         """Fold these events into the tables."""
         history = []
         guests = {}

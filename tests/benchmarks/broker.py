@@ -10,7 +10,7 @@ import aio_pika
 from innkeeper.delivery.brokers.rabbitmq import EXCHANGE, RabbitPublisher
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.reservations.events import BookingPinned
-from innkeeper.protocol.values.limits import subscriber_portion_events_max
+from innkeeper.protocol.values.limits import subscriber_batch_events_max
 from parts import Bench, progress
 
 URL = os.environ.get("INNKEEPER_TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672/")
@@ -73,10 +73,10 @@ async def _rate() -> float:
         for number in range(1, EVENTS + 1)
     ]
     try:
-        await publisher.take_in(entries[:1])
+        await publisher.handle(entries[:1])
         start = perf_counter()
-        for first in range(0, EVENTS, subscriber_portion_events_max):
-            await publisher.take_in(entries[first : first + subscriber_portion_events_max])
+        for first in range(0, EVENTS, subscriber_batch_events_max):
+            await publisher.handle(entries[first : first + subscriber_batch_events_max])
         return EVENTS / (perf_counter() - start)
     finally:
         await publisher.close()

@@ -62,7 +62,7 @@ class Postman:
             while self._bag:
                 letter = self._bag.pop(0)
                 for _ in range(2 if self._unlucky() else 1):
-                    self.log.hear(*letter)
+                    self.log.subscribe(*letter)
         elif self._unlucky():
             self._bag.clear()
 
@@ -91,10 +91,10 @@ class Follower:
         self._postman = Postman(RecentEvents(DurableLog(self._disk)), self._random, self._rate)
         cursor = self._cursor(self._db, SubscriptionRequest("follower"), RESERVATIONS, self._postman.log)
         self._subscriber = Subscriber(
-            [cursor], self._take_in, self._clock, portion_events=self._random.choice((1, 3, 64))
+            [cursor], self._take_in, self._clock, batch_events=self._random.choice((1, 3, 64))
         )
 
-    def hear(self, position: int, records: Sequence[RecordedEvent]) -> None:
+    def subscribe(self, position: int, records: Sequence[RecordedEvent]) -> None:
         """What the host broadcasts."""
         self._postman.bring(position, records)
 

@@ -17,7 +17,7 @@ from simulation.witness import Trace, Witness
 Heard = Sequence[tuple[Request, Result]]
 
 
-def hear(witness: Witness, ledger: Ledger, heard: Heard, records: Iterable[RecordedEvent]) -> Iterator[str]:
+def subscribe(witness: Witness, ledger: Ledger, heard: Heard, records: Iterable[RecordedEvent]) -> Iterator[str]:
     """Take in what a batch has done, and say what is wrong with what it answered."""
     happened: dict[str, deque[list[RecordedEvent]]] = {}
     for record in records:
@@ -42,12 +42,12 @@ def hear(witness: Witness, ledger: Ledger, heard: Heard, records: Iterable[Recor
             yield f"{request}: {fault}"
     for commands in happened.values():
         for command in commands:
-            witness.take_in(command)
+            witness.handle(command)
 
 
 def _let_pass(witness: Witness, commands: deque[list[RecordedEvent]], correlation: str) -> None:
     while commands and commands[0][0].correlation == correlation:
-        witness.take_in(commands.popleft())
+        witness.handle(commands.popleft())
 
 
 def _version(witness: Witness, request: Request) -> int | None:

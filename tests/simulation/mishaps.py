@@ -6,10 +6,10 @@ from random import Random
 from typing import Any
 
 from innkeeper.actors.partition.messages import HotelCommandsDone
-from innkeeper.actors.partition.router import HotelRouter
 from innkeeper.actors.reservations import hotel
 from innkeeper.actors.reservations.messages import Claim
 from innkeeper.actors.reservations.room import RoomActor
+from innkeeper.actors.reservations.router import HotelRouter
 
 
 class Mishap(Exception):

@@ -21,7 +21,7 @@ from innkeeper.actors.billing.rules.state import LedgerState, evolve
 from innkeeper.actors.notifications.notifier import TYPES as NOTED
 from innkeeper.actors.notifications.notifier import Notifier
 from innkeeper.actors.notifications.outbox_relay import OutboxRelay
-from innkeeper.actors.notifications.rules.notices import KnownBooking, KnownHotel, TakenIn, take_in
+from innkeeper.actors.notifications.rules.notices import KnownBooking, KnownHotel, TakenIn, handle
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.subscriptions.recent_events import RecentEvents
 from innkeeper.actors.subscriptions.subscriber import Subscriber
@@ -81,14 +81,14 @@ class BackOffice:
         self._postman = Postman(RecentEvents(DurableLog(self._reservations)), self._random, self._faults.rate)
         cursor = SqliteCursor(self._db, SubscriptionRequest("billing", BILLED), RESERVATIONS, self._postman.log)
         self._subscriber = Subscriber(
-            [cursor], BillingEventHandler(self).take_in, self._clock, portion_events=self._random.choice(_PORTIONS)
+            [cursor], BillingEventHandler(self).handle, self._clock, batch_events=self._random.choice(_PORTIONS)
         )
 
     ready = True
     position = 0
     waiting = 0
 
-    def hear(self, hearer: CommitListener) -> None:
+    def subscribe(self, listener: CommitListener) -> None:
         """See `protocol.asking.Desk`."""
 
     async def ask(self, asked: Envelope) -> Result:
@@ -164,7 +164,7 @@ class BackOffice:
             pass
         records = [record for _, record in DiskReader(self.disk).read()]
         auditor = BillingAuditor()
-        auditor.take_in(records)
+        auditor.handle(records)
         yield from auditor.violations
         happened = [record for _, record in DiskReader(self._reservations).read()]
         for hotel in sorted({record.hotel for record in happened}):
@@ -253,11 +253,11 @@ class Post:
         self._postmen = {
             log: Postman(RecentEvents(DurableLog(disk)), self._random, self._rate) for log, disk in self._disks.items()
         }
-        subscribe = SubscriptionRequest("notifications", NOTED)
-        cursors = [SqliteCursor(self._db, subscribe, log, postman.log) for log, postman in self._postmen.items()]
+        request = SubscriptionRequest("notifications", NOTED)
+        cursors = [SqliteCursor(self._db, request, log, postman.log) for log, postman in self._postmen.items()]
         self._notifier = Notifier(self._outbox, self._clock, lambda: None)
         self._subscriber = Subscriber(
-            cursors, self._notifier.take_in, self._clock, portion_events=self._random.choice(_PORTIONS)
+            cursors, self._notifier.handle, self._clock, batch_events=self._random.choice(_PORTIONS)
         )
         self._mailroom = OutboxRelay("mail", self._outbox, self._send, lambda _: _PAUSE_SECONDS, self._clock)
 
@@ -360,7 +360,7 @@ class _Expected:
 
     def _take_in(self, record: RecordedEvent) -> TakenIn:
         name = record.event.booking if isinstance(record.event, BookingEvent) else ""
-        taken = take_in(self._hotels.get(record.hotel), self._bookings.get(name), record)
+        taken = handle(self._hotels.get(record.hotel), self._bookings.get(name), record)
         self._hotels[record.hotel], self._bookings[name] = taken.hotel, taken.booking
         self.notices.update((notice.id, notice) for notice in taken.notices)
         return taken

@@ -58,9 +58,9 @@ class Witness:
         self.bookings: dict[str, Facts] = {}
         self.traces: dict[str, Trace] = {}
 
-    def take_in(self, records: Sequence[RecordedEvent]) -> None:
+    def handle(self, records: Sequence[RecordedEvent]) -> None:
         """The events of one command."""
-        self.auditor.take_in(records)
+        self.auditor.handle(records)
         self.position += len(records)
         for record in records:
             trace = self.traces.setdefault(record.correlation, Trace())

@@ -29,7 +29,7 @@ from innkeeper.storage.sqlite.cursors import SqliteCursor
 from simulation.clients import FIRST_DAY, Clients
 from simulation.faulty_journal import Crash, Disk, DiskReader, Faults, FaultyJournal
 from simulation.follower import Follower
-from simulation.hearing import hear
+from simulation.hearing import subscribe
 from simulation.ledger import Ledger, Request
 from simulation.mishaps import mishap
 from simulation.services import BackOffice, Post
@@ -125,7 +125,7 @@ class World:
             self._blame(["events were told before they were on disk (P3)"])
         if durable != [(record.hotel, record.hotel_seq) for record in records]:
             self._blame(["the events that were told are not those on the disk (P5)"])
-        self._follower.hear(position, records)
+        self._follower.subscribe(position, records)
         self._billing.told(position, records)
         self._post.told(RESERVATIONS, position, records)
 
@@ -176,7 +176,7 @@ class World:
         self._digest.update(repr(answers).encode())
         self.life.answers += len(answers)
         self.life.refusals += sum(isinstance(answer.answer, Refusal) for answer in answers)
-        self._blame(hear(self._witness, self._ledger, list(zip(requests, answers, strict=True)), self._news()))
+        self._blame(subscribe(self._witness, self._ledger, list(zip(requests, answers, strict=True)), self._news()))
         if not happened and struck == self._faults.struck:
             self._blame(_needless(requests, answers))
             self._blame(f"hold {booking} outlived its time" for booking in self._witness.overdue(self._at))
@@ -237,7 +237,7 @@ class World:
         self._host = self._open()
         self._witness = Witness()
         records = self._news()
-        self._blame(hear(self._witness, self._ledger, (), records))
+        self._blame(subscribe(self._witness, self._ledger, (), records))
         self._blame(self._witness.auditor.violations)
         self._blame(self._ledger.recheck(self._witness))
         self._blame(self._rebuilt_alike(records))

@@ -66,7 +66,7 @@ class UnknownBooking(Exception):
     """There is no telling whom to write to."""
 
 
-def take_in(hotel: KnownHotel | None, booking: KnownBooking | None, record: RecordedEvent) -> TakenIn:
+def handle(hotel: KnownHotel | None, booking: KnownBooking | None, record: RecordedEvent) -> TakenIn:
     """What notifications knows after an event, and what it says. `booking` is the one that the event is about; None
     stands for what is not known yet. Raises UnknownBooking for a payment of such a one, which is not to be passed over
     in silence."""

@@ -29,22 +29,22 @@ def held_by(booking: Booking) -> tuple[str, Claimed] | None:
 def preview(state: HotelState, records: Sequence[RecordedEvent]) -> list[Booking | None]:
     """What each record's booking will be after it; None for a record that is not about a booking."""
     latest: dict[str, Booking] = {}
-    foreseen: list[Booking | None] = []
+    previewed: list[Booking | None] = []
     for record in records:
         if isinstance(record.event, BookingEvent):
             booking = record.event.booking
             was = latest.get(booking) or state.bookings.get(booking)
             latest[booking] = apply_event(was, record, state.opened().currency)
-            foreseen.append(latest[booking])
+            previewed.append(latest[booking])
         else:
-            foreseen.append(None)
-    return foreseen
+            previewed.append(None)
+    return previewed
 
 
-def room_changes(state: HotelState, foreseen: Sequence[Booking | None]) -> dict[str, RoomChange]:
+def room_changes(state: HotelState, previewed: Sequence[Booking | None]) -> dict[str, RoomChange]:
     """What changes for each room when the bookings become what is foreseen."""
     changes: dict[str, RoomChange] = {}
-    for booking, now in {later.id: later for later in foreseen if later is not None}.items():
+    for booking, now in {later.id: later for later in previewed if later is not None}.items():
         known = state.bookings.get(booking)
         left, taken = held_by(known) if known else None, held_by(now)
         if left == taken:

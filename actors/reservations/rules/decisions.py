@@ -87,7 +87,9 @@ def _book(state: HotelState, command: commands.Book, stamp: CommandContext) -> D
     check_guests(kind, request.adults, request.children)
     if request.room is not None:
         check_room(state, request.room, kind.code)
-    rooming = Rooming(stamp.id, request.arrival, request.departure, kind.code, room=request.room, shut=stamp.shut)
+    rooming = Rooming(
+        stamp.id, request.arrival, request.departure, kind.code, room=request.room, excluded_rooms=stamp.excluded_rooms
+    )
     room, moved = find_room(state, rooming)
     confirmed = events.BookingConfirmed(
         booking=stamp.id,
@@ -178,7 +180,7 @@ def _reinstate(
     arrival = max(booking.arrival, state.opened().business_date)
     rooming = Rooming(
         booking.id, arrival, booking.departure, kind,
-        room=booking.room if booking.pinned else None, prefer=booking.room, shut=stamp.shut,
+        room=booking.room if booking.pinned else None, prefer=booking.room, excluded_rooms=stamp.excluded_rooms,
     )  # fmt: skip
     room, moved = find_room(state, rooming)
     return (*moved, events.BookingReinstated(booking.id, room))
@@ -213,7 +215,8 @@ def _move(state: HotelState, booking: Booking, command: commands.Move, stamp: Co
     if booking.departure <= arrival:
         raise invalid("room", "nights_left", "the guest is due out today: no night is left to move")
     rooming = Rooming(
-        booking.id, arrival, booking.departure, kind, room=command.room, present=booking, shut=stamp.shut
+        booking.id, arrival, booking.departure, kind, room=command.room, present=booking,
+        excluded_rooms=stamp.excluded_rooms,
     )  # fmt: skip
     _room, moved = find_room(state, rooming)
     cause = "request" if kind == booking.room_type else "upgrade"
@@ -298,7 +301,7 @@ def _rearrange(state: HotelState, booking: Booking, terms: dict[str, Any], stamp
     rooming = Rooming(
         booking.id, max(arrival, today), departure,
         state.rooms[booking.room][0] if same_type else terms["room_type"],
-        room=booking.room if fixed else None, prefer=booking.room, present=booking, shut=stamp.shut,
+        room=booking.room if fixed else None, prefer=booking.room, present=booking, excluded_rooms=stamp.excluded_rooms,
     )  # fmt: skip
     terms["pinned"] = booking.pinned and same_type
     if rooming.arrival >= departure:  # the guest in house is now due out today

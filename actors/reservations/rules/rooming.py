@@ -18,7 +18,7 @@ from innkeeper.protocol.values.money import Money
 
 class Rooming(msgspec.Struct, frozen=True, gc=False):
     """A stay looking for a room of one type: exactly `room` if said, rather `prefer` if that is free. `present` is the
-    booking as it is now, whose nights count as free; `shut` are rooms that refused a claim."""
+    booking as it is now, whose nights count as free; `excluded_rooms` are rooms that refused a claim."""
 
     booking: str
     arrival: date
@@ -27,7 +27,7 @@ class Rooming(msgspec.Struct, frozen=True, gc=False):
     room: str | None = None
     prefer: str | None = None
     present: Booking | None = None
-    shut: frozenset[str] = frozenset()
+    excluded_rooms: frozenset[str] = frozenset()
 
 
 def find_room(state: HotelState, rooming: Rooming) -> tuple[str, tuple[RoomMoved, ...]]:
@@ -51,15 +51,17 @@ def find_room(state: HotelState, rooming: Rooming) -> tuple[str, tuple[RoomMoved
 
 def _calendar(state: HotelState, rooming: Rooming) -> Calendar:
     calendar = state.calendars[rooming.room_type]
-    if rooming.present is None and not rooming.shut:
+    if rooming.present is None and not rooming.excluded_rooms:
         return calendar
     calendar = calendar.sketch()
     if rooming.present is not None:
         kind, position = state.rooms[rooming.present.room]
         if kind == rooming.room_type:
             calendar.vacate(position, rooming.present.id)
-    shut = sum(1 << state.rooms[room][1] for room in rooming.shut if state.rooms[room][0] == rooming.room_type)
-    return replace(calendar, everyone=calendar.everyone & ~shut)
+    excluded_rooms = sum(
+        1 << state.rooms[room][1] for room in rooming.excluded_rooms if state.rooms[room][0] == rooming.room_type
+    )
+    return replace(calendar, everyone=calendar.everyone & ~excluded_rooms)
 
 
 def _why_none(calendar: Calendar, rooming: Rooming) -> SoldOut | RoomTaken | NoSingleRoom:

@@ -72,13 +72,13 @@ class HotelState:
         self.freed.add(kind)
 
 
-def evolve(state: HotelState, record: RecordedEvent, foreseen: Booking | None = None) -> None:
-    """The state after this event. `foreseen` is what the booking is after it, where that was worked out before."""
+def evolve(state: HotelState, record: RecordedEvent, previewed: Booking | None = None) -> None:
+    """The state after this event. `previewed` is what the booking is after it, where that was worked out before."""
     state.seq = record.hotel_seq
     event = record.event
     if isinstance(event, events.BookingEvent):
         was = state.bookings.get(event.booking)
-        _evolve_booking(state, was, foreseen or apply_event(was, record, state.opened().currency))
+        _evolve_booking(state, was, previewed or apply_event(was, record, state.opened().currency))
     else:
         _evolve_hotel(state, event, record)
 
