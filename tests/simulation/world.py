@@ -113,7 +113,9 @@ class World:
         return self.life
 
     def _open(self) -> Host:
-        host = self._host_kind(FaultyJournal(self._disk, self._faults), lambda: self._at, lambda: next(self._ids))
+        host = self._host_kind(
+            FaultyJournal(self._disk, self._faults), lambda: self._at, lambda: next(self._ids), HOTEL_TYPE
+        )
         host.published = self._published
         host.recover()
         return host
