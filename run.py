@@ -37,14 +37,14 @@ from innkeeper.actors.subscriptions.services import Services
 from innkeeper.actors.system.garbage_collector import freeze_startup_objects
 from innkeeper.delivery.archive import Archive
 from innkeeper.delivery.backoff import delay_seconds
-from innkeeper.delivery.brokers.brokers import feed, publisher
+from innkeeper.delivery.brokers.brokers import broker_consumer, publisher
 from innkeeper.delivery.integrations import IntegrationError, Integrations, mail_transport, providers
 from innkeeper.delivery.payments.payments import TYPES as PAID
 from innkeeper.delivery.payments.payments import Payments
 from innkeeper.delivery.webhooks.client import WebhookClient
 from innkeeper.delivery.webhooks.webhooks import Webhooks
 from innkeeper.http.app import make_app
-from innkeeper.http.commands.client_commands import answer_dead_letters, replay
+from innkeeper.http.commands.client_commands import manage_dead_letters, replay
 from innkeeper.http.commands.command_line import CannotRun, command_line, with_command
 from innkeeper.http.commands.demo_data import load_demo_data
 from innkeeper.http.keys import Keys, read_keys
@@ -87,7 +87,7 @@ EXIT_VIOLATED, EXIT_USAGE, EXIT_IN_USE, EXIT_DAMAGED = 1, 2, 3, 4
 logger = logging.getLogger("innkeeper")
 
 
-Furnish = Callable[[Service], AbstractAsyncContextManager[None]]
+OpenResources = Callable[[Service], AbstractAsyncContextManager[None]]
 
 
 class Application:
@@ -234,23 +234,23 @@ class Application:
         crowds: list[Partition | RpcClient] = [*self.partitions.values(), *self.lines.values()]
         return any(crowd.is_under_load() for crowd in crowds)
 
-    async def _follow(self, name: str, load_demo_data: Furnish, closing: AsyncExitStack) -> None:
+    async def _follow(self, name: str, resources: OpenResources, closing: AsyncExitStack) -> None:
         """A service that follows all logs that there are so far. Those of other processes come from the broker, where
         there is one."""
         elsewhere = {log: read for log, read in self.logs.items() if not self._here(log)}
         if not self.outside.broker or not elsewhere:
-            await self._start(name, load_demo_data, self.logs, self.sources)
+            await self._start(name, resources, self.logs, self.sources)
             return
         inbox = Inbox(self.data.inbox(name), elsewhere)
         closing.callback(inbox.close)
         partitions = self.data.partitions()
         log = lambda record: log_of(record.event.context, record.hotel, partitions)  # noqa: E731
-        feeding = feed(self.outside.broker, name, inbox, log)
+        consumer = broker_consumer(self.outside.broker, name, inbox, log)
 
         @asynccontextmanager
         async def fed(service: Service) -> AsyncIterator[None]:
-            async with load_demo_data(service):
-                task = asyncio.create_task(feeding.run())
+            async with resources(service):
+                task = asyncio.create_task(consumer.run())
                 try:
                     yield
                 finally:
@@ -261,11 +261,11 @@ class Application:
     async def _start(
         self,
         name: str,
-        load_demo_data: Furnish,
+        resources: OpenResources,
         logs: Mapping[str, EventLog],
         sources: Mapping[str, CommitStream],
     ) -> None:
-        service = Service(name, load_demo_data, logs, self.clock, self._is_under_load)
+        service = Service(name, resources, logs, self.clock, self._is_under_load)
         await self.services.start(service, sources)
 
     @asynccontextmanager
@@ -548,7 +548,7 @@ def run_async(work: Coroutine[object, object, None]) -> None:
 def parsed(arguments: list[str]) -> argparse.Namespace:
     """The options of a command line."""
     top = command_line(
-        {"demo": demo, "serve": serve, "verify": verify, "replay": replay, "dead-letters": answer_dead_letters}
+        {"demo": demo, "serve": serve, "verify": verify, "replay": replay, "dead-letters": manage_dead_letters}
         | dict.fromkeys((RESERVATIONS, BILLING, NOTIFICATIONS, DELIVERY, GATEWAY), part)
     )
     return top.parse_args(with_command(arguments))

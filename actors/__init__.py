@@ -1,1 +1,1 @@
-"""Who decides. Actors talk only by messages, and do no input or output. Imports protocol."""
+"""The actors that decide. They communicate only by messages and do no input or output. Imports protocol."""

@@ -1,2 +1,2 @@
-"""Adapters to the outside and nothing else: e-mail, webhooks, brokers, payment providers, the archive. Imports
+"""The adapters to external systems: e-mail, webhooks, brokers, payment providers, the archive. Imports only
 protocol."""

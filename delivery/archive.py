@@ -1,6 +1,6 @@
-"""The archive: every event as a JSON file of its own, under any URL that fsspec knows.
+"""The archive: each event as a JSON file, under any URL that fsspec supports.
 
-A file's name follows from its event, so writing it again changes nothing: what was archived twice is there once.
+The name of a file is derived from its event, so that an event that is archived twice is stored once.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _UNFINISHED = ".part"
 
 
 class Archive:
-    """A place for files: a folder, or `s3://…`, `gs://…`, `memory://…` and whatever else fsspec has a driver for."""
+    """Writes to a folder, or to `s3://…`, `gs://…`, `memory://…` or any other URL that fsspec has a driver for."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -30,13 +30,13 @@ class Archive:
         self._root = root.rstrip("/")
 
     async def handle(self, entries: Sequence[LogEntry]) -> Effects:
-        """See `protocol.subscribing.Handle`."""
+        """See `protocol.ports.subscriptions.EventHandler`."""
         files = {f"{self._root}/{file_name(record)}": cloud_event_json((seq, record)) for seq, record in entries}
         try:
             await asyncio.to_thread(self._write, files)
-        except Exception as error:  # each driver has its own kinds
+        except Exception as error:  # each driver raises exceptions of its own
             raise Stalled(f"{self._url} cannot be written: {error}") from error
-        return _kept
+        return _no_effects
 
     def _write(self, files: dict[str, bytes]) -> None:
         if not isinstance(self._files, LocalFileSystem):
@@ -46,27 +46,27 @@ class Archive:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path + _UNFINISHED, "wb") as file:
                 file.write(body)
-            os.replace(path + _UNFINISHED, path)  # who reads the archive finds whole files
-        with ThreadPoolExecutor(_SYNCS_AT_ONCE) as threads:  # they share the file system's own commits
+            os.replace(path + _UNFINISHED, path)  # a reader of the archive sees only complete files
+        with ThreadPoolExecutor(_SYNCS_AT_ONCE) as threads:  # concurrent syncs share the file system's commits
             deque(threads.map(sync, files), maxlen=0)
 
 
 def file_name(record: RecordedEvent) -> str:
-    """`bookings/{booking}/{yyyy}/{mm}/{dd}/{id}.json`, by the day (UTC) of the event; `hotels/{hotel}/…` where it is of
-    no booking."""
+    """`bookings/{booking}/{yyyy}/{mm}/{dd}/{id}.json`, by the day (UTC) of the event; `hotels/{hotel}/…` for an event
+    that belongs to no booking."""
     event = record.event
     subject = f"bookings/{event.booking}" if isinstance(event, BookingEvent) else f"hotels/{record.hotel}"
     return f"{subject}/{instant(record.at):%Y/%m/%d}/{record.id}.json"
 
 
 def sync(path: str) -> None:
-    """Wait until a file, as it was written, is on the disk."""
-    folder = os.open(path, os.O_RDONLY)
+    """Wait until the content of a file is on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
-def _kept() -> None:
-    """The files are the effects."""
+def _no_effects() -> None:
+    """Nothing is to be written with the cursor: the files are the effects."""

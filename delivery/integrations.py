@@ -1,4 +1,4 @@
-"""Where what leaves the building may go, and the ways there."""
+"""The external systems that an installation uses, and the adapters to them."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from innkeeper.delivery.brokers.brokers import publisher
 from innkeeper.delivery.email.letters import Letters
-from innkeeper.delivery.email.mail_transport import FolderCourier, mailbox
-from innkeeper.delivery.email.smtp import SmtpCourier, SmtpServer
+from innkeeper.delivery.email.mail_transport import FolderMailTransport, mailbox
+from innkeeper.delivery.email.smtp import SmtpMailTransport, SmtpServer
 from innkeeper.delivery.payments.payments import Notify, SimulatedProvider
 from innkeeper.delivery.webhooks.signing import fresh_secret
 from innkeeper.protocol.billing.payments import Provider
@@ -20,11 +20,11 @@ SIMULATED = "simulated"
 
 
 class IntegrationError(ValueError):
-    """What was asked for cannot be; why, and which option says so."""
+    """The chosen integrations cannot be used; the message says why, and names the option."""
 
 
 class Integrations(NamedTuple):
-    """As it was chosen. A `broker` is a URL; without one events go from process to process."""
+    """The chosen integrations. `broker` is a URL; without one, events are sent directly between processes."""
 
     archive: str = ""
     webhooks_to_loopback: bool = False
@@ -35,49 +35,50 @@ class Integrations(NamedTuple):
 
     @classmethod
     def chosen(cls, options: Any) -> "Integrations":
-        """As the command line says, as far as it says anything. Raises NoWayOut."""
-        said = {name: value for name, value in vars(options).items() if name in cls._fields and value}
+        """The integrations that the command-line options select. Raises IntegrationError."""
+        given = {name: value for name, value in vars(options).items() if name in cls._fields and value}
         try:
-            mailbox(said.get("mail_from", MAIL_FROM))
-            if "smtp" in said:
-                if "mail_from" not in said:
-                    raise ValueError("nobody said which address letters come from")
-                said["smtp"] = SmtpServer.parse(said["smtp"])
+            mailbox(given.get("mail_from", MAIL_FROM))
+            if "smtp" in given:
+                if "mail_from" not in given:
+                    raise ValueError("the sender's address is missing")
+                given["smtp"] = SmtpServer.parse(given["smtp"])
         except ValueError as error:
             raise IntegrationError(f"no mail can be sent: {error}; see --smtp and --mail-from") from None
-        if said.get("broker") == LOCAL:
-            del said["broker"]
+        if given.get("broker") == LOCAL:
+            del given["broker"]
         try:
-            publisher(said["broker"]) if "broker" in said else None
+            publisher(given["broker"]) if "broker" in given else None
         except ValueError as error:
             raise IntegrationError(f"no events can be published: {error}; see --broker") from None
-        return cls(**said)
+        return cls(**given)
 
     @property
     def providers(self) -> tuple[str, ...]:
-        """Who can be asked for a payment."""
+        """The names of the payment providers that are available."""
         return (SIMULATED,) if self.simulated_payments else ()
 
 
 @asynccontextmanager
 async def mail_transport(
-    outside: Integrations, templates: Path, folder: Path, clock: Callable[[], int]
+    chosen: Integrations, templates: Path, folder: Path, clock: Callable[[], int]
 ) -> AsyncIterator[SendNotice]:
-    """Who carries letters: to the mail server, or into a folder where there is none."""
+    """Sends letters to the mail server, or writes them to a folder where no server is configured."""
     letters = Letters(templates)
-    if outside.smtp is None:
-        yield FolderCourier(folder, letters, outside.mail_from, clock)
+    if chosen.smtp is None:
+        yield FolderMailTransport(folder, letters, chosen.mail_from, clock)
         return
-    carrying = SmtpCourier(outside.smtp, letters, outside.mail_from, clock)
+    transport = SmtpMailTransport(chosen.smtp, letters, chosen.mail_from, clock)
     try:
-        yield carrying
+        yield transport
     finally:
-        await carrying.close()
+        await transport.close()
 
 
-def providers(outside: Integrations, secret: Path, notify: Notify, clock: Callable[[], int]) -> dict[str, Provider]:
-    """Who can be asked for money. What the simulated one signs with stands in a file; `notify` hears of news."""
-    if not outside.simulated_payments:
+def providers(chosen: Integrations, secret: Path, notify: Notify, clock: Callable[[], int]) -> dict[str, Provider]:
+    """The payment providers by name. The secret that the simulated one signs with is kept in the file `secret`; its
+    notifications go to `notify`."""
+    if not chosen.simulated_payments:
         return {}
     if not secret.exists():
         secret.touch(0o600)

@@ -1,4 +1,4 @@
-"""The gateway's table of contents: what it needs, what it serves, what stands before every request."""
+"""Composes the gateway: its dependencies, its routes, and its middlewares."""
 
 from collections.abc import Collection, Mapping
 
@@ -21,8 +21,8 @@ from innkeeper.protocol.values.limits import body_bytes_max
 
 
 def make_app(
-    desks: Mapping[str, MessageBus],
-    sources: Mapping[str, CommitStream],
+    buses: Mapping[str, MessageBus],
+    streams: Mapping[str, CommitStream],
     logs: Mapping[str, EventLog],
     views: Views,
     services: Services,
@@ -30,23 +30,23 @@ def make_app(
     providers: Collection[str] = (),
     hosts: HostPolicy | None = None,
 ) -> web.Application:
-    """The gateway before the desks, sources and logs of all contexts, the read models of reservations, and the services
-    that listen; without `keys` all may ask. `providers` are those that can be asked for a payment. `hosts` are the
-    names that requests may be made to; without it those of this machine alone."""
-    desk = desks[RESERVATIONS]
+    """The gateway to the message buses, commit streams and logs of all contexts, the read models of reservations, and
+    the services. Without `keys` every client has access. `providers` are the available payment providers. `hosts` are
+    the host names that requests may be made to; by default only loopback names."""
+    bus = buses[RESERVATIONS]
     app = web.Application(
         middlewares=[guard, check_origins(hosts or HostPolicy()), require(keys)], client_max_size=body_bytes_max
     )
-    app[DESKS] = desks
-    app[DESK] = desk
+    app[DESKS] = buses
+    app[DESK] = bus
     app[VIEWS] = views
     app[LOGS] = logs
     app[SERVICES] = services
     app[PROVIDERS] = frozenset(providers)
     app[OPENAPI] = openapi.document()
     app[ASYNCAPI] = asyncapi.document()
-    app[STREAM] = LiveStream(sources, logs)
-    app[METRICS] = Metrics(desk, app[STREAM], services)
+    app[STREAM] = LiveStream(streams, logs)
+    app[METRICS] = Metrics(bus, app[STREAM], services)
     app.on_shutdown.append(app[STREAM].close)
     app.add_routes(ROUTES)
     app.router.add_get("/pages/{part}", show_page_part, allow_head=False)

@@ -1,4 +1,4 @@
-"""The names of hosts in requests: `Host`, `Origin`, and what proxies forward, each parsed strictly and to one form."""
+"""Parses the hosts in `Host`, `Origin` and forwarding headers strictly, to a canonical form."""
 
 import re
 from argparse import ArgumentTypeError
@@ -11,14 +11,14 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-_NAMES_KEPT = 1_024
+_CACHED_NAMES_MAX = 1_024
 _AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{1,255}))(?::([0-9]{0,5}))?")
 _PAIR = re.compile(r'\s*([A-Za-z0-9!#$%&\'*+.^_`|~-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s";,]+))\s*')
 _ESCAPED = re.compile(r"\\(.)")
 
 
 class Authority(NamedTuple):
-    """A host in its one form (lower case, an address without brackets), and a port where one is named."""
+    """A host in canonical form (lower case, an address without brackets), and the port where one is given."""
 
     host: str
     port: int | None
@@ -32,13 +32,13 @@ class Origin(NamedTuple):
     port: int | None
 
     def __str__(self) -> str:
-        shown = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{shown}" + ("" if self.port == DEFAULT_PORTS[self.scheme] else f":{self.port}")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}" + ("" if self.port == DEFAULT_PORTS[self.scheme] else f":{self.port}")
 
 
-@lru_cache(_NAMES_KEPT)
+@lru_cache(_CACHED_NAMES_MAX)
 def authority_of(text: str) -> Authority | None:
-    """What a `Host` header names; None where it is malformed (RFC 9110, section 7.2)."""
+    """Parses a `Host` header; None where it is malformed (RFC 9110, section 7.2)."""
     match = _AUTHORITY.fullmatch(text)
     if match is None:
         return None
@@ -55,9 +55,9 @@ def authority_of(text: str) -> Authority | None:
     return Authority(name.lower().removesuffix(".") if address is None else str(address), port)
 
 
-@lru_cache(_NAMES_KEPT)
+@lru_cache(_CACHED_NAMES_MAX)
 def origin_of(text: str) -> Origin | None:
-    """What an `Origin` header names; None for `null` and for what has another form."""
+    """Parses an `Origin` header; None for `null` and where it is malformed."""
     scheme, separator, rest = text.partition("://")
     authority = authority_of(rest)
     if scheme not in DEFAULT_PORTS or not separator or authority is None:
@@ -66,7 +66,7 @@ def origin_of(text: str) -> Origin | None:
 
 
 def address_of(text: str) -> Address | None:
-    """An IP address, without its zone, and IPv4 as such also where it is mapped into IPv6; None for what is none."""
+    """Parses an IP address without its zone; IPv4 mapped into IPv6 becomes IPv4. None where it is not an address."""
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:
@@ -76,24 +76,24 @@ def address_of(text: str) -> Address | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Does this name this machine by its form alone: a loopback address, `localhost`, or a name below it (RFC 6761)?"""
+    """Whether a host is a loopback address, `localhost`, or a name below it (RFC 6761)."""
     address = address_of(host)
     return address.is_loopback if address is not None else host == "localhost" or host.endswith(".localhost")
 
 
 def host_name(text: str) -> str:
-    """A host name or an address as an operator writes it, in its one form. Raises ArgumentTypeError."""
+    """A host name or address from the command line, in canonical form. Raises ArgumentTypeError."""
     text = text.strip()
     authority = authority_of(f"[{text}]" if text.count(":") > 1 and not text.startswith("[") else text)
     if authority is None:
-        raise ArgumentTypeError(f"{text!r} is no host name (write an international one in its ASCII form, xn--…)")
+        raise ArgumentTypeError(f"{text!r} is not a host name (an international one needs its ASCII form, xn--…)")
     if authority.port is not None:
-        raise ArgumentTypeError(f"give {text!r} without its port: every port is meant")
+        raise ArgumentTypeError(f"{text!r} must not have a port: a host name applies to all ports")
     return authority.host
 
 
 def network(text: str) -> Network:
-    """An address or a network as an operator writes it: 10.0.0.7, 10.0.0.0/8, ::1. Raises ArgumentTypeError."""
+    """An address or a network from the command line: 10.0.0.7, 10.0.0.0/8, ::1. Raises ArgumentTypeError."""
     try:
         return ip_network(text.strip())
     except ValueError as error:
@@ -101,7 +101,7 @@ def network(text: str) -> Network:
 
 
 def forwarded(values: Iterable[str]) -> Mapping[str, str] | None:
-    """The last element of `Forwarded` headers (RFC 7239), added by the nearest proxy; None if it is malformed."""
+    """The last element of the `Forwarded` headers (RFC 7239), added by the nearest proxy; None where malformed."""
     text, position = ",".join(values), 0
     pairs: dict[str, str] = {}
     while match := _PAIR.match(text, position):

@@ -1,7 +1,7 @@
-"""API keys: who may ask, and under which name it stands in the events.
+"""API keys: which clients have access, and the name of each in the events.
 
-A file with a line `name:key` for each client. A key comes as `Authorization: Bearer …`, or as the password of HTTP
-Basic with the name as its user, so that a browser asks for it. Keys are compared by digest, in constant time.
+A file has a line `name:key` for each client. A key is sent as `Authorization: Bearer …`, or as the password of HTTP
+Basic with the name as the user, so that a browser asks for it. Keys are compared by digest, in constant time.
 """
 
 import base64
@@ -26,22 +26,22 @@ class BadKeys(ValueError):
 
 
 def read_keys(path: Path) -> "Keys":
-    """The keys in a file, for a command that asks for one. Raises CannotRun."""
+    """Reads the keys from a file, for a command that requires one. Raises CannotRun."""
     try:
         return Keys.read(path)
     except (OSError, BadKeys, UnicodeDecodeError) as error:
-        raise CannotRun(f"a file of keys is needed (--keys): {error}") from None
+        raise CannotRun(f"a file of API keys is required (--keys): {error}") from None
 
 
 class Keys:
-    """The known keys."""
+    """The known keys and the names of their clients."""
 
     def __init__(self, names: dict[str, str]) -> None:
         self._names = {sha256(key.encode()).digest(): name for name, key in names.items()}
 
     @classmethod
     def read(cls, path: Path) -> "Keys":
-        """From a file; refuses one without keys, or with keys that could be guessed."""
+        """Reads a file. Raises BadKeys where it has no keys, a malformed line or a short key."""
         names: dict[str, str] = {}
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             if not line.strip() or line.startswith("#"):
@@ -49,17 +49,17 @@ class Keys:
             name, colon, key = (part.strip() for part in line.partition(":"))
             if not colon or not name or len(key) < _KEY_CHARACTERS_MIN:
                 raise BadKeys(
-                    f"{path}, line {number}: expected name:key, the key of {_KEY_CHARACTERS_MIN} characters or more"
+                    f"{path}, line {number}: expected name:key, with a key of at least {_KEY_CHARACTERS_MIN} characters"
                 )
             if name in names or key in names.values():
-                raise BadKeys(f"{path}, line {number}: each name and each key may stand there once")
+                raise BadKeys(f"{path}, line {number}: the name or the key is repeated; each must be unique")
             names[name] = key
         if not names:
-            raise BadKeys(f"{path} holds no keys")
+            raise BadKeys(f"{path} has no keys")
         return cls(names)
 
     def name(self, authorization: str) -> str | None:
-        """Whose request this is."""
+        """The name of the client with this `Authorization` header; None where its key is not known."""
         scheme, _, value = authorization.partition(" ")
         key = value.strip()
         if scheme.lower() == "basic":
@@ -74,7 +74,7 @@ class Keys:
 
 
 def require(keys: Keys | None) -> Middleware:
-    """The middleware that lets in whoever has a key; everyone, where there are no keys."""
+    """The middleware that requires a known key; without `keys` it admits every request."""
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -83,7 +83,7 @@ def require(keys: Keys | None) -> Middleware:
         elif not request.path.startswith(_OPEN_PATHS):
             name = keys.name(request.headers.get("Authorization", ""))
             if name is None:
-                raise Malformed(401, "key_required", "send a known key: Authorization: Bearer …")
+                raise Malformed(401, "key_required", "a known API key is required: Authorization: Bearer …")
             request[BY] = name
         return await handler(request)
 

@@ -1,6 +1,6 @@
-"""What an operator watches: how many requests, how they ended and how long they took, and how the partition is.
+"""Metrics in Prometheus's text format: the number, outcome and duration of requests, and the state of the partition.
 
-A request costs two look-ups and two additions here; all else is done when somebody asks (Prometheus's text format)."""
+Counting a request costs two look-ups and two additions; everything else is computed when metrics are requested."""
 
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ _BOUNDS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 
 class Tally:
-    """Requests of one kind: how many took up to each bound, and how long they took together."""
+    """Requests of one method, route and status: their number up to each bound, and their total duration in seconds."""
 
     __slots__ = ("counts", "seconds")
 
@@ -28,19 +28,19 @@ class Tally:
         self.seconds = 0.0
 
     def buckets(self) -> list[tuple[str, float]]:
-        """How many took at most so long, as Prometheus counts."""
-        told, total = [], 0
+        """The cumulative numbers of requests up to each bound, as Prometheus expects them."""
+        cumulative, total = [], 0
         for bound, count in zip((*map(str, _BOUNDS_SECONDS), "+Inf"), self.counts, strict=True):
             total += count
-            told.append((bound, float(total)))
-        return told
+            cumulative.append((bound, float(total)))
+        return cumulative
 
 
 class Metrics(Collector):
-    """All figures of this process."""
+    """Collects the metrics of this process."""
 
-    def __init__(self, desk: MessageBus, stream: LiveStream, services: Services) -> None:
-        self._desk = desk
+    def __init__(self, bus: MessageBus, stream: LiveStream, services: Services) -> None:
+        self._bus = bus
         self._stream = stream
         self._services = services
         self._subscribers: tuple[SubscriberState, ...] = ()
@@ -51,7 +51,7 @@ class Metrics(Collector):
             collector(registry=self._registry)
 
     def count(self, request: web.Request, status: int, seconds: float) -> None:
-        """A request was answered."""
+        """Counts a request that was answered."""
         resource = request.match_info.route.resource
         kind = request.method, resource.canonical if resource is not None else "none", status
         tally = self._tallies.get(kind) or self._tallies.setdefault(kind, Tally())
@@ -59,7 +59,7 @@ class Metrics(Collector):
         tally.seconds += seconds
 
     async def render(self) -> bytes:
-        """All of them, in Prometheus's text format; those of services that do not answer are missing."""
+        """All metrics in Prometheus's text format, without those of services that do not answer."""
         self._subscribers = ()
         with suppress(Refused):
             reply = await self._services.ask(ListSubscribers())
@@ -80,13 +80,13 @@ class Metrics(Collector):
             if position >= 0:
                 events.add_metric((log,), position)
         yield events
-        yield GaugeMetricFamily("innkeeper_commands_waiting", "Commands without an answer yet", self._desk.waiting)
-        yield GaugeMetricFamily("innkeeper_listeners", "Who listens to the live stream", self._stream.listeners)
-        yield GaugeMetricFamily("innkeeper_ready", "Does the partition take commands?", self._desk.ready)
+        yield GaugeMetricFamily("innkeeper_commands_waiting", "Commands without a result yet", self._bus.waiting)
+        yield GaugeMetricFamily("innkeeper_listeners", "Listeners of the live stream", self._stream.listeners)
+        yield GaugeMetricFamily("innkeeper_ready", "Whether the partition accepts commands (1 or 0)", self._bus.ready)
         labels = ("subscriber",)
-        lag = GaugeMetricFamily("innkeeper_subscriber_lag_events", "Events not seen yet", labels=labels)
+        lag = GaugeMetricFamily("innkeeper_subscriber_lag_events", "Events not handled yet", labels=labels)
         parked = GaugeMetricFamily(
-            "innkeeper_subscriber_parked_hotels", "Hotels behind an event that could not be taken in", labels=labels
+            "innkeeper_subscriber_parked_hotels", "Hotels that wait behind a dead letter", labels=labels
         )
         for subscriber in self._subscribers:
             lag.add_metric((subscriber.name,), subscriber.lag)

@@ -1,10 +1,10 @@
-"""Which requests the gateway answers at all. A web page of somebody else, open in a browser that reaches this server,
-can make requests too; three checks before every route keep it from acting or reading:
+"""Rejects requests that a web page of another origin makes through the browser of a user who can reach this server. A
+middleware makes three checks before every route:
 
-1. The request is made to a host that this server is known as. A name that somebody else controls and points at this
-   server (DNS rebinding) makes a page of that name same-origin, so that nothing else would stop it.
-2. It is not made by a page of another origin (`Origin`, `Sec-Fetch-Site`), which may only link here. Clients that are
-   no browsers send neither header.
+1. The request is made to a known host of this server. If an attacker's name resolves to this server (DNS rebinding), a
+   page of that name is same-origin, and the other checks do not stop it.
+2. It is not made by a page of another origin (`Origin`, `Sec-Fetch-Site`), which may only link here. Clients other than
+   browsers send neither header.
 3. A body is JSON: a form, or a script without permission (CORS), cannot send that type to another origin.
 """
 
@@ -30,26 +30,26 @@ from innkeeper.http.problems import Handler
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITES = frozenset({None, "same-origin", "none"})  # Sec-Fetch-Site (W3C Fetch Metadata); none: typed by the user
-_NAMES_KEPT = 1_024
+_CACHED_NAMES_MAX = 1_024
 _SHOWN_CHARACTERS_MAX = 100
 
 
 class HostPolicy:
-    """The hosts that a server is known as, and the proxies that may say as which one it was asked.
+    """The known hosts of a server, and the proxies that may forward the requested host and scheme.
 
     Loopback names, the address that the server is bound to and the address that a connection arrived at are always
-    known: nobody else can point any of them at another machine's pages."""
+    known: an attacker cannot serve pages under any of them."""
 
     def __init__(self, names: Collection[str] = (), proxies: Collection[Network] = (), bound: str = "") -> None:
-        """`names` and `bound` (the host that the server listens on) in the form of `host_name`."""
+        """`names` and `bound` (the host that the server listens on) are in the form of `host_name`."""
         known = frozenset({*names, bound})
         self._proxies = tuple(proxies)
 
-        @lru_cache(_NAMES_KEPT)
+        @lru_cache(_CACHED_NAMES_MAX)
         def is_known(host: str) -> bool:
             return host in known or is_loopback(host)
 
-        @lru_cache(_NAMES_KEPT)
+        @lru_cache(_CACHED_NAMES_MAX)
         def is_proxy(peer: str) -> bool:
             address = address_of(peer)
             return address is not None and any(address in each for each in self._proxies)
@@ -58,15 +58,17 @@ class HostPolicy:
 
     @classmethod
     def chosen(cls, options: argparse.Namespace) -> "HostPolicy":
-        """As the command line says."""
+        """The policy that the command-line options select."""
         return cls(options.host_name, options.trusted_proxy, str(address_of(options.host) or options.host.lower()))
 
     def origin(self, request: web.Request) -> Origin:
-        """The origin that the request was made to. Raises Malformed where this server is not known as its host."""
+        """The origin that the request was made to. Raises Malformed where its host is not known."""
         hosts = request.headers.getall("Host", ())
         if len(hosts) != 1:
             number = "no" if not hosts else "more than one"
-            raise Malformed(400, "malformed_host", f"the request has {number} Host header; send one (RFC 9112, 3.2)")
+            raise Malformed(
+                400, "malformed_host", f"the request has {number} Host header; one is required (RFC 9112, 3.2)"
+            )
         scheme, host = "http", hosts[0]
         if not request.raw_path.startswith("/") and request.url.host is not None:
             _check_target(request, host)
@@ -74,14 +76,14 @@ class HostPolicy:
             scheme, host = _forwarded(request, scheme, host)
         authority = authority_of(host)
         if authority is None:
-            raise Malformed(400, "malformed_host", f"the host {_shown(host)} is not a host name with a port or without")
+            raise Malformed(400, "malformed_host", f"the host {_shown(host)} is not a host name with an optional port")
         if not self._is_known(authority.host) and not _arrived_at(request, authority):
             raise Malformed(421, "unknown_host", _unknown(authority.host))
         return Origin(scheme, authority.host, authority.port or DEFAULT_PORTS[scheme])
 
 
 def check_origins(policy: HostPolicy) -> Middleware:
-    """The middleware that lets a request on if it is made to a known host, and by no page of another origin."""
+    """The middleware that rejects requests to unknown hosts and requests by pages of another origin."""
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -95,7 +97,7 @@ def check_origins(policy: HostPolicy) -> Middleware:
         if "Origin" in headers:
             _check_origin(headers.getall("Origin"), origin)
         if headers.get("Sec-Fetch-Site") not in _OWN_SITES and not _is_link(request):
-            raise Malformed(403, "cross_origin", "a page of another origin may link to pages here, and do nothing else")
+            raise Malformed(403, "cross_origin", "a page of another origin may only link to this server")
         if request.body_exists and request.method not in _SAFE:
             _check_body(request)
         return await handler(request)
@@ -104,19 +106,19 @@ def check_origins(policy: HostPolicy) -> Middleware:
 
 
 def _is_health(request: web.Request) -> bool:
-    """Is this a question of a load balancer, which asks by whatever name or address it knows?"""
+    """Whether this is a health check, which a load balancer may make under any host name or address."""
     resource = request.match_info.route.resource
     return resource is not None and resource.canonical.startswith("/health/")
 
 
 def _check_target(request: web.Request, host: str) -> None:
-    """A request target with a host of its own (`GET http://host/path`) names the same one as the Host header."""
+    """Refuses a request target with a host (`GET http://host/path`) that differs from the Host header."""
     if origin_of(f"http://{request.url.authority}") != origin_of(f"http://{host}"):
         raise Malformed(400, "malformed_host", "the Host header and the request target name different hosts")
 
 
 def _arrived_at(request: web.Request, authority: Authority) -> bool:
-    """Is this the address of ours that the connection came in at? It matters where we listen on all of them."""
+    """Whether this is the local address of the connection. It matters where the server listens on all addresses."""
     transport = request.transport
     address = address_of(authority.host)
     if transport is None or address is None:
@@ -125,39 +127,39 @@ def _arrived_at(request: web.Request, authority: Authority) -> bool:
 
 
 def _forwarded(request: web.Request, scheme: str, host: str) -> tuple[str, str]:
-    """Scheme and host that the proxy was asked for. Where it says them in two ways, both must agree: else a client
-    could add the header that its proxy does not set."""
+    """The scheme and host that the proxy received. Where both kinds of forwarding headers are present, they must agree:
+    otherwise a client could add the header that the proxy does not set."""
     headers = request.headers
     standard = forwarded(headers.getall("Forwarded", ())) if "Forwarded" in headers else {}
     if standard is None:
         raise Malformed(400, "malformed_host", "the Forwarded header is malformed (RFC 7239)")
     found = {}
     for name, default in (("host", host), ("proto", scheme)):
-        said = {standard[name].lower()} if name in standard else set()
+        values = {standard[name].lower()} if name in standard else set()
         if common := headers.getall(f"X-Forwarded-{name.title()}", ()):
-            said.add(common[-1].rpartition(",")[2].strip().lower())
-        if len(said) > 1:
-            raise Malformed(400, "malformed_host", f"Forwarded and X-Forwarded-{name.title()} do not agree")
-        found[name] = said.pop() if said else default
+            values.add(common[-1].rpartition(",")[2].strip().lower())
+        if len(values) > 1:
+            raise Malformed(400, "malformed_host", f"Forwarded and X-Forwarded-{name.title()} differ")
+        found[name] = values.pop() if values else default
     if found["proto"] not in DEFAULT_PORTS:
         raise Malformed(400, "malformed_host", f"the forwarded scheme {_shown(found['proto'])} is not http or https")
     return found["proto"], found["host"]
 
 
 def _check_origin(origins: Collection[str], own: Origin) -> None:
-    """A browser says which page asks: it must be one of ours."""
+    """Refuses a request by a page of another origin, which the browser names in `Origin`."""
     for origin in origins:
         if origin_of(origin) != own:
             raise Malformed(
                 403,
                 "cross_origin",
-                f"a page of {_shown(origin)} may not do this: the request was made to {own}. If both are this server, "
-                "behind a proxy, the proxy has to forward host and scheme, and be named with --trusted-proxy",
+                f"a page of {_shown(origin)} may not make this request to {own}. If both are this server behind a "
+                "proxy, the proxy must forward the host and scheme, and be listed with --trusted-proxy",
             )
 
 
 def _is_link(request: web.Request) -> bool:
-    """Has somebody followed a link from another site, to a page that is shown by itself, not within one of theirs?"""
+    """Whether the user followed a link from another site to a page of its own, not embedded in theirs."""
     headers = request.headers
     navigates = headers.get("Sec-Fetch-Mode") == "navigate" and headers.get("Sec-Fetch-Dest") in (None, "document")
     return navigates and request.method in _SAFE
@@ -166,15 +168,15 @@ def _is_link(request: web.Request) -> bool:
 def _check_body(request: web.Request) -> None:
     headers = request.headers
     if headers.get("Content-Type") != "application/json" and request.content_type != "application/json":
-        raise Malformed(415, "unsupported_media_type", "send JSON, with Content-Type: application/json")
+        raise Malformed(415, "unsupported_media_type", "the body must be JSON, with Content-Type: application/json")
     if "Content-Encoding" in headers:
-        raise Malformed(415, "unsupported_media_type", "send the body as it is, without Content-Encoding")
+        raise Malformed(415, "unsupported_media_type", "Content-Encoding is not supported; send the body unencoded")
 
 
 def _unknown(host: str) -> str:
     return (
-        f"this server is not known as {_shown(host)}, but by loopback names, by the address that it is bound to, and "
-        "by the names given to serve or gateway with --host-name (INNKEEPER_HOST_NAME)"
+        f"{_shown(host)} is not a known host of this server. Known are loopback names, the address that it is bound "
+        "to, and the names given to serve or gateway with --host-name (INNKEEPER_HOST_NAME)"
     )
 
 

@@ -1,4 +1,4 @@
-"""The gateway on a port."""
+"""Serves the gateway on a port."""
 
 import errno
 import socket
@@ -10,7 +10,7 @@ from innkeeper.protocol.values import limits
 
 
 class CannotListen(Exception):
-    """Why there is no gateway; `in_use` if the port is somebody else's."""
+    """The gateway cannot listen; `in_use` where another process has the port."""
 
     def __init__(self, message: str, in_use: bool) -> None:
         super().__init__(message)
@@ -19,16 +19,16 @@ class CannotListen(Exception):
 
 @contextmanager
 def free_port(host: str, port: int) -> Iterator[int]:
-    """A port (0: any) that nobody else has, kept for several gateways of ours. Raises CannotListen."""
+    """Reserves a free port (0: any) for several gateways of this installation. Raises CannotListen."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as alone, socket.socket(family) as kept:
+    with socket.socket(family) as exclusive, socket.socket(family) as kept:
         with _listening(host, port):
-            alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            alone.bind((host, port))
-            number: int = alone.getsockname()[1]
-            alone.close()
+            exclusive.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            exclusive.bind((host, port))
+            number: int = exclusive.getsockname()[1]
+            exclusive.close()
             kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            kept.bind((host, number))  # and never listens
+            kept.bind((host, number))  # bound, but never listens
         yield number
 
 
@@ -44,14 +44,14 @@ def _listening(host: str, port: int) -> Iterator[None]:
 
 @contextmanager
 def reserved(host: str, port: int, shared: bool = False) -> Iterator[list[socket.socket]]:
-    """A port (0: any) on the addresses of a host, bound but not listened on yet, so that a port in use is noticed
-    before anything else is done; `shared` if others may listen on it, too. Raises CannotListen."""
-    with ExitStack() as opened:
+    """Binds a port (0: any) on the addresses of a host without listening, so that a port in use is detected before
+    anything else is started; `shared` lets other processes listen on it too. Raises CannotListen."""
+    with ExitStack() as resources:
         sockets = []
         with _listening(host, port):
-            known = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            for family, kind, protocol, _, address in dict.fromkeys(known):
-                sockets.append(bound := opened.enter_context(socket.socket(family, kind, protocol)))
+            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            for family, kind, protocol, _, address in dict.fromkeys(addresses):
+                sockets.append(bound := resources.enter_context(socket.socket(family, kind, protocol)))
                 bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 if shared:
                     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -63,7 +63,7 @@ def reserved(host: str, port: int, shared: bool = False) -> Iterator[list[socket
 
 @asynccontextmanager
 async def serving(app: web.Application, host: str, port: int, shared: bool = False) -> AsyncIterator[int]:
-    """The gateway on a port (0: any), which others may share."""
+    """Serves the gateway on a port (0: any), which other processes may share."""
     with reserved(host, port, shared) as sockets:
         async with serving_on(app, sockets) as number:
             yield number
@@ -71,7 +71,7 @@ async def serving(app: web.Application, host: str, port: int, shared: bool = Fal
 
 @asynccontextmanager
 async def serving_on(app: web.Application, sockets: list[socket.socket]) -> AsyncIterator[int]:
-    """The gateway on a reserved port; at the end it takes no more, and finishes what it took."""
+    """Serves the gateway on a reserved port. At the end it accepts no more requests, and completes those under way."""
     runner = web.AppRunner(
         app,
         access_log=None,

@@ -15,7 +15,7 @@ from correspondence import HOTEL, NOON, named, notice
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from innkeeper.delivery.email.letters import Letters
-from innkeeper.delivery.email.mail_transport import FolderCourier, compose, mailbox
+from innkeeper.delivery.email.mail_transport import FolderMailTransport, compose, mailbox
 from innkeeper.delivery.email.wording import clean
 from innkeeper.protocol.notifications.notices import Notice, NoticeKind, Recipient
 from innkeeper.protocol.ports.outbox import CannotSend
@@ -144,7 +144,7 @@ def put(folder: Path, *notices: Notice, at: int = NOON) -> None:
     """Have these put into a folder."""
 
     async def work() -> None:
-        courier = FolderCourier(folder, LETTERS, SENDER, lambda: at)
+        courier = FolderMailTransport(folder, LETTERS, SENDER, lambda: at)
         for one in notices:
             await courier(one)
 
@@ -194,4 +194,4 @@ def test_half_a_letter_is_never_there(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_sender_that_is_no_address_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is not an e-mail address"):
-        FolderCourier(tmp_path, LETTERS, "inn", lambda: NOON)
+        FolderMailTransport(tmp_path, LETTERS, "inn", lambda: NOON)

@@ -16,7 +16,14 @@ from cable import Cable, cable
 from front_desk import FrontDesk, front_desk
 from hypothesis import given
 from hypothesis import strategies as st
-from innkeeper.delivery.brokers.rabbitmq import DEAD_EXCHANGE, EXCHANGE, REASON, RabbitFeed, RabbitPublisher, _hang_up
+from innkeeper.delivery.brokers.rabbitmq import (
+    DEAD_EXCHANGE,
+    EXCHANGE,
+    REASON,
+    RabbitConsumer,
+    RabbitPublisher,
+    _hang_up,
+)
 from innkeeper.protocol.codec.cloud_event import cloud_event_json, entry_of
 from innkeeper.protocol.codec.wire import ALL_EVENTS
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
@@ -103,8 +110,8 @@ def survives(feed: Callable[[Inbox], Any], inbox: Failing, publish: Callable[[],
         fed(feed(inbox), lambda: inbox.times < 0 and inbox.logs["billing"].position == 30)
         assert inbox.logs["billing"].read(0, 100) == [entry(one) for one in range(1, 31)]
     assert log().count("Traceback (most recent call last)") == 1
-    assert log().count("gets no events now") == 1
-    assert log().count("is fed again") == 1
+    assert log().count("receives no events") == 1
+    assert log().count("receives events again") == 1
 
 
 def fed(feed: Any, until: Callable[[], bool], seconds: float = BACK_SECONDS_MAX) -> None:
@@ -124,10 +131,10 @@ def fed(feed: Any, until: Callable[[], bool], seconds: float = BACK_SECONDS_MAX)
 
 def test_a_feed_goes_on_when_what_is_missing_cannot_be_fetched(clean: str, caplog: pytest.LogCaptureFixture) -> None:
     inbox = Stumbling(times=3)
-    fed(RabbitFeed(clean, "billing", inbox, lambda _: "billing"), lambda: inbox.looks >= 6)
-    assert caplog.text.count("cannot fetch what the broker left out") == 1
-    assert caplog.text.count("fetches again") == 1
-    assert "gets no events now" not in caplog.text
+    fed(RabbitConsumer(clean, "billing", inbox, lambda _: "billing"), lambda: inbox.looks >= 6)
+    assert caplog.text.count("cannot fetch missing events") == 1
+    assert caplog.text.count("fetches missing events again") == 1
+    assert "receives no events" not in caplog.text
 
 
 FAILURES = [KeyError("unforeseen"), asyncio.CancelledError("of a future of the client library")]
@@ -145,7 +152,7 @@ def test_a_feed_outlives_whatever_fails(
         await broker.close()
 
     def published() -> None:
-        fed(RabbitFeed(clean, "billing", Stumbling(0), str), lambda: is_consumed(clean))
+        fed(RabbitConsumer(clean, "billing", Stumbling(0), str), lambda: is_consumed(clean))
         asyncio.run(publish())
         if not disconnects:
             monkeypatch.setattr(
@@ -154,7 +161,10 @@ def test_a_feed_outlives_whatever_fails(
 
     inbox = Failing(tmp_path / "inbox.db", error)
     survives(
-        lambda inbox: RabbitFeed(clean, "billing", inbox, lambda _: "billing"), inbox, published, lambda: caplog.text
+        lambda inbox: RabbitConsumer(clean, "billing", inbox, lambda _: "billing"),
+        inbox,
+        published,
+        lambda: caplog.text,
     )
 
 
@@ -186,7 +196,7 @@ def test_a_broker_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(limits, "broker_seconds_max", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         mute.settimeout(BACK_SECONDS_MAX)
-        feed = RabbitFeed(f"amqp://guest:guest@127.0.0.1:{mute.getsockname()[1]}/", "billing", Stumbling(), str)
+        feed = RabbitConsumer(f"amqp://guest:guest@127.0.0.1:{mute.getsockname()[1]}/", "billing", Stumbling(), str)
         visits: list[socket.socket] = []
 
         def visited_twice() -> bool:

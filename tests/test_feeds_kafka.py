@@ -11,7 +11,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from cable import Cable, cable
 from confluent_kafka import Producer
-from innkeeper.delivery.brokers.kafka import DEAD_TOPIC, TOPIC, KafkaFeed
+from innkeeper.delivery.brokers.kafka import DEAD_TOPIC, TOPIC, KafkaConsumer
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
 from innkeeper.protocol.values import limits
@@ -51,8 +51,8 @@ def alone(folder: Path) -> Iterator[Inbox]:
         inbox.close()
 
 
-def feed_of(kafka: str, inbox: Inbox) -> KafkaFeed:
-    return KafkaFeed(kafka, "billing", inbox, lambda _: "billing")
+def feed_of(kafka: str, inbox: Inbox) -> KafkaConsumer:
+    return KafkaConsumer(kafka, "billing", inbox, lambda _: "billing")
 
 
 def test_what_waits_in_kafka_is_taken_in_soon_although_reservations_is_away(
@@ -163,8 +163,8 @@ def test_a_feed_from_kafka_outlives_whatever_fails(
 
 
 def test_a_feed_that_cannot_even_begin_tries_again(caplog: pytest.LogCaptureFixture) -> None:
-    feed = KafkaFeed("kafka://127.0.0.1:none", "billing", Stumbling(0), lambda _: "billing")
-    fed(feed, lambda: "gets no events now" in caplog.text)
+    feed = KafkaConsumer("kafka://127.0.0.1:none", "billing", Stumbling(0), lambda _: "billing")
+    fed(feed, lambda: "receives no events" in caplog.text)
 
 
 @pytest.mark.parametrize("fault", [Cable.cut, Cable.go_silent])
@@ -218,14 +218,14 @@ def test_a_feed_outlives_a_kafka_that_is_killed(
             if inbox.logs["billing"].position == 30 and not steps:
                 steps.append("killed")
                 real_kafka.kill()
-            if "gets no events now" in caplog.text and not real_kafka.is_running():
+            if "receives no events" in caplog.text and not real_kafka.is_running():
                 real_kafka.start()
                 publish(real_kafka.servers, [entry(one) for one in range(31, 61)])
             return inbox.logs["billing"].position == 60
 
         fed(feed_of(real_kafka.url, inbox), again, 3 * BACK_SECONDS_MAX)
-    assert caplog.text.count("gets no events now") == 1
-    assert caplog.text.count("is fed again") == 1
+    assert caplog.text.count("receives no events") == 1
+    assert caplog.text.count("receives events again") == 1
 
 
 def test_what_is_no_event_goes_to_the_dead_letters_of_kafka(real_kafka: KafkaNode, tmp_path: Path) -> None:

@@ -44,9 +44,9 @@ def test_names_and_proxies_are_given_one_by_one_or_together(command: str, monkey
 @pytest.mark.parametrize(
     ("option", "value", "says"),
     [
-        ("--host-name", "hotel.example:8443", "without its port"),
-        ("--host-name", "https://hotel.example", "no host name"),
-        ("--host-name", "*.hotel.example", "no host name"),
+        ("--host-name", "hotel.example:8443", "must not have a port"),
+        ("--host-name", "https://hotel.example", "is not a host name"),
+        ("--host-name", "*.hotel.example", "is not a host name"),
         ("--host-name", "hôtel.example", "xn--"),
         ("--trusted-proxy", "proxy.example", "IPv4 or IPv6"),
         ("--trusted-proxy", "10.0.0.1/8", "host bits"),

@@ -189,9 +189,9 @@ def test_a_mail_server_takes_the_letters_also_those_from_while_it_was_away(tmp_p
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["--smtp", "http://mail.example", "--mail-from", "stay@inn.example"], "begins with smtp:// or smtps://"),
-        (["--smtp", "smtp://ann@mail.example", "--mail-from", "stay@inn.example"], "a user without a password"),
-        (["--smtp", "smtp://mail.example"], "which address letters come from"),
+        (["--smtp", "http://mail.example", "--mail-from", "stay@inn.example"], "must begin with smtp:// or smtps://"),
+        (["--smtp", "smtp://ann@mail.example", "--mail-from", "stay@inn.example"], "both a user and a password"),
+        (["--smtp", "smtp://mail.example"], "the sender's address is missing"),
         (["--mail-from", "nobody"], "'nobody' is not an e-mail address"),
     ],
 )

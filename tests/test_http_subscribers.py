@@ -196,7 +196,7 @@ def test_an_operator_sees_and_settles_dead_letters_from_the_terminal(front: Fron
 
 
 def test_the_terminal_says_what_is_missing(tmp_path: Path) -> None:
-    assert "say which" in finished("dead-letters", "show").stderr
+    assert "must be named" in finished("dead-letters", "show").stderr
     gone = finished("dead-letters", "list", "--url", "http://127.0.0.1:1")
     assert (gone.returncode, "no Innkeeper answers" in gone.stderr) == (2, True)
     file = tmp_path / "keys"

@@ -227,7 +227,7 @@ def test_everybody_hears_that_a_webhook_is_disabled_and_enabled(front: FrontDesk
         ("delivery:_all:2", "/hotels/_all/delivery", "innkeeper.webhook.enabled.v1", "2"),
     ]
     assert told[0]["data"] == {
-        "webhook": webhook["id"], "url": ill.url, "reason": "it answered 410: gone for good",
+        "webhook": webhook["id"], "url": ill.url, "reason": "the endpoint answered 410 Gone",
     }  # fmt: skip
 
 

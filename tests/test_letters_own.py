@@ -82,7 +82,7 @@ def test_a_broken_one_does_not_stop_a_confirmation(own: Path, caplog: pytest.Log
     assert Letters(own).write(notice()) == OURS.write(notice())
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
-    assert "seaside's own confirmation (en) cannot be used" in record.getMessage()
+    assert "seaside's template confirmation (en) cannot be used" in record.getMessage()
     assert "\n" not in record.getMessage()
 
 

@@ -116,7 +116,7 @@ def test_a_door_that_is_closed_answers_whoever_asked_before_and_nobody_else(tmp_
             await asyncio.sleep(0.05)
             closed = asyncio.create_task(door.close())
             await asyncio.sleep(0.05)
-            assert await line.ask(QUESTION) == Result(Unavailable("this is just ending"))
+            assert await line.ask(QUESTION) == Result(Unavailable("the server is stopping"))
             assert not asked.done()
             assert await asked == Result(Unavailable("closed for the season"))
             await closed

@@ -229,7 +229,7 @@ def test_the_page_shows_every_operation(front: FrontDesk, tmp_path: Path) -> Non
             "Idempotency-Key",
             "guest.name",
             "required",
-            "Answers 201",
+            "Response 201",
             "price.total",
         ):
             assert text in shown

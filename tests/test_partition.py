@@ -261,7 +261,7 @@ def test_a_snapshot_that_cannot_be_kept_is_left_for_later(
     journal, at_desk = sick
     journal.broken.add("snapshots")
     assert at_desk.host.save_snapshots(after_events=1) == 0
-    assert "no snapshot of ['seaside'] could be kept" in caplog.text
+    assert "snapshots of ['seaside'] could not be saved" in caplog.text
     journal.broken.clear()
     at_desk.book()
     assert at_desk.host.save_snapshots(after_events=1) == 1

@@ -16,7 +16,7 @@ import pytest
 from correspondence import NOON, named, notice
 from demanded import demand
 from innkeeper.delivery.email.letters import Letters
-from innkeeper.delivery.email.smtp import SmtpCourier, SmtpServer
+from innkeeper.delivery.email.smtp import SmtpMailTransport, SmtpServer
 from innkeeper.protocol.notifications.notices import Notice, NoticeKind, Recipient
 from innkeeper.protocol.ports.outbox import CannotSend
 from post_office import PostOffice, open_post_office
@@ -29,17 +29,17 @@ ANN = "ann:p%40ss%20word@"
 def post(url: str, *notices: Notice, **more: Any) -> None:
     """Send these, one after the other, by one courier."""
 
-    async def work(courier: SmtpCourier) -> None:
+    async def work(courier: SmtpMailTransport) -> None:
         for one in notices:
             await courier(one)
 
     with_courier(url, work, **more)
 
 
-def with_courier(url: str, work: Callable[[SmtpCourier], Awaitable[None]], **more: Any) -> None:
+def with_courier(url: str, work: Callable[[SmtpMailTransport], Awaitable[None]], **more: Any) -> None:
     async def run() -> None:
         limits: dict[str, Any] = {"connect_seconds_max": 5, "command_seconds_max": 5} | more
-        courier = SmtpCourier(SmtpServer.parse(url), LETTERS, SENDER, lambda: NOON, **limits)
+        courier = SmtpMailTransport(SmtpServer.parse(url), LETTERS, SENDER, lambda: NOON, **limits)
         try:
             await work(courier)
         finally:
@@ -84,7 +84,7 @@ def test_letters_go_at_the_same_time_over_a_few_connections(office: PostOffice) 
     office.seconds = 0.3
     began = time.monotonic()
 
-    async def work(courier: SmtpCourier) -> None:
+    async def work(courier: SmtpMailTransport) -> None:
         await asyncio.gather(*(courier(notice(id=str(number))) for number in range(8)))
 
     with_courier(url(office), work)
@@ -96,7 +96,7 @@ def test_letters_go_at_the_same_time_over_a_few_connections(office: PostOffice) 
 def test_a_connection_that_was_dropped_in_between_is_made_again(office: PostOffice) -> None:
     office.hangs_up = 2
 
-    async def work(courier: SmtpCourier) -> None:
+    async def work(courier: SmtpMailTransport) -> None:
         for number in range(4):
             await courier(notice(id=str(number)))
             await asyncio.sleep(0.2)
@@ -133,7 +133,7 @@ def test_a_connection_that_is_no_good_any_more_is_noticed_before_a_letter_goes_o
 def test_what_the_server_answers_decides(office: PostOffice, where: str, answer: str, expected: str) -> None:
     getattr(office, where).append(answer)
 
-    async def work(courier: SmtpCourier) -> None:
+    async def work(courier: SmtpMailTransport) -> None:
         with pytest.raises(CannotSend) as caught:
             await courier(notice())
         assert verdict(caught.value) == expected
@@ -190,7 +190,7 @@ def test_who_says_nothing_or_nonsense_is_away_and_soon(greeting: bytes) -> None:
 def test_who_is_too_slow_is_away_and_the_connection_is_not_used_again(office: PostOffice) -> None:
     office.seconds = 1.0
 
-    async def work(courier: SmtpCourier) -> None:
+    async def work(courier: SmtpMailTransport) -> None:
         with pytest.raises(CannotSend) as caught:
             await courier(notice())
         assert verdict(caught.value) == "away"
@@ -204,7 +204,7 @@ def test_who_is_too_slow_is_away_and_the_connection_is_not_used_again(office: Po
 def test_a_letter_that_is_given_up_halfway_leaves_no_half_used_connection(office: PostOffice) -> None:
     office.seconds = 0.5
 
-    async def work(courier: SmtpCourier) -> None:
+    async def work(courier: SmtpMailTransport) -> None:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(courier(notice()), 0.2)
         office.seconds = 0
@@ -340,4 +340,4 @@ def test_a_url_that_says_something_else_is_refused(text: str) -> None:
 
 def test_a_sender_that_is_no_address_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="is not an e-mail address"):
-        SmtpCourier(SmtpServer.parse("smtp://localhost"), LETTERS, "inn", lambda: NOON)
+        SmtpMailTransport(SmtpServer.parse("smtp://localhost"), LETTERS, "inn", lambda: NOON)

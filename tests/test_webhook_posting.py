@@ -30,7 +30,7 @@ from strangers import (
 )
 
 HASTE_SECONDS = 0.2
-FORBIDDEN = "the host is not at a public address that webhooks may go to"
+FORBIDDEN = "webhooks may not go to the address of the host"
 OWN = ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "2130706433", "0x7f.1", "0177.1", "127.1", "0.0.0.0", "0"]
 
 

@@ -1,4 +1,4 @@
-"""Hotels spread over partitions: whoever asks sees one desk, and one set of read models."""
+"""Hotels spread over partitions, behind one message bus and one set of read models."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -13,45 +13,45 @@ from innkeeper.protocol.values.contexts import partition_of
 
 
 class PartitionRouter:
-    """A `protocol.asking.MessageBus` before those of all partitions, in their order."""
+    """A `MessageBus` that sends each command to the partition of its hotel."""
 
-    def __init__(self, desks: Mapping[str, MessageBus]) -> None:
-        """Each under the name of its log."""
-        self._desks = [*desks.values()]
+    def __init__(self, buses: Mapping[str, MessageBus]) -> None:
+        """`buses` are the partitions in their order, by the name of their log."""
+        self._buses = [*buses.values()]
 
     @property
     def ready(self) -> bool:
-        """Does any take commands? The others' hotels are refused one by one."""
-        return any(desk.ready for desk in self._desks)
+        """Whether any partition takes commands; the others refuse the commands of their hotels one by one."""
+        return any(bus.ready for bus in self._buses)
 
     @property
     def waiting(self) -> int:
-        """See `protocol.asking.MessageBus`."""
-        return sum(desk.waiting for desk in self._desks)
+        """See `MessageBus`."""
+        return sum(bus.waiting for bus in self._buses)
 
-    async def ask(self, asked: Envelope) -> Result:
-        """See `protocol.asking.MessageBus`."""
-        return await self._desks[partition_of(asked.message.hotel, len(self._desks))].ask(asked)
+    async def ask(self, envelope: Envelope) -> Result:
+        """See `MessageBus`."""
+        return await self._buses[partition_of(envelope.message.hotel, len(self._buses))].ask(envelope)
 
     async def positions(self, hotel: str | None = None) -> Positions:
-        """See `protocol.asking.MessageBus`."""
+        """See `MessageBus`."""
         if hotel is not None:
-            return await self._desks[partition_of(hotel, len(self._desks))].positions(hotel)
+            return await self._buses[partition_of(hotel, len(self._buses))].positions(hotel)
         ends: Positions = {}
-        for desk in self._desks:
-            ends |= await desk.positions()
+        for bus in self._buses:
+            ends |= await bus.positions()
         return ends
 
 
 class PartitionedViews:
-    """A `protocol.views.Views` over those of all partitions, in their order."""
+    """A `Views` over the read models of all partitions."""
 
     def __init__(self, views: Mapping[str, Views]) -> None:
-        """Each under the name of its log."""
+        """`views` are those of the partitions in their order, by the name of their log."""
         self._views = [*views.values()]
 
     def hotels(self, positions: Positions, limit: int, cursor: str | None) -> tuple[list[Hotel], str | None]:
-        """See `protocol.views.Views`."""
+        """See `Views`."""
         if cursor is not None and self._of(cursor).chart(positions, cursor, date.min, date.min) is None:
             raise BadCursor(cursor)
         parts = (views.hotels(positions, limit, cursor) for views in self._views)
@@ -61,19 +61,19 @@ class PartitionedViews:
         return listed[:limit], listed[limit - 1].id if more else None
 
     def bookings(self, positions: Positions, search: BookingSearch, limit: int, cursor: str | None) -> Listed:
-        """See `protocol.views.Views`."""
+        """See `Views`."""
         return self._of(search.hotel).bookings(positions, search, limit, cursor)
 
     def booking(self, positions: Positions, hotel: str, booking: str) -> Booking | None:
-        """See `protocol.views.Views`."""
+        """See `Views`."""
         return self._of(hotel).booking(positions, hotel, booking)
 
     def history(self, positions: Positions, hotel: str, booking: str) -> list[LogEntry]:
-        """See `protocol.views.Views`."""
+        """See `Views`."""
         return self._of(hotel).history(positions, hotel, booking)
 
     def chart(self, positions: Positions, hotel: str, start: date, end: date) -> tuple[Hotel, list[Booking]] | None:
-        """See `protocol.views.Views`."""
+        """See `Views`."""
         return self._of(hotel).chart(positions, hotel, start, end)
 
     def _of(self, hotel: str) -> Views:

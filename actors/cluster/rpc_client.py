@@ -1,8 +1,8 @@
-"""A line to a context behind another process's door: what is asked here is answered there.
+"""RPC clients of a part in another process, over a Unix socket of this machine.
 
-It connects by itself, and again when it was lost. While nobody answers there everything is refused at once; what was
-asked and not answered when the connection was lost is refused too, though it may have happened. A process that hangs
-is one that does not answer: when it has been silent for too long while somebody waited, the line hangs up.
+`RpcClient` connects by itself, and reconnects when the connection is lost. Without a connection it refuses requests at
+once; requests that were not answered when the connection was lost are refused too, though they may have taken effect.
+It closes the connection to a process that hangs: one that was silent for too long while a request waited.
 """
 
 import asyncio
@@ -30,83 +30,83 @@ from innkeeper.protocol.values.limits import commands_waiting_max, door_answer_s
 
 logger = logging.getLogger(__name__)
 
-_AGAIN_SECONDS = 0.02
-_LISTEN_SECONDS = 1
-_LOAD_COMMANDS = 8  # events told at once
+_RECONNECT_SECONDS = 0.02
+_CHECK_SECONDS = 1
+_LOAD_COMMANDS = 8  # events in one commit
 _LOAD_SECONDS = 0.1
-_BYTES = 1 << 18
-_FRAMES_AT_ONCE = 8  # then the other side can begin, while more is said here
+_READ_BYTES = 1 << 18
+_FRAMES_AT_ONCE = 8  # so that the server can begin while more are written
 
 
 class RpcClient(asyncio.Protocol):
-    """A `protocol.asking.Desk` and `Source`, and who is told messages, behind a door; for one event loop."""
+    """A `PublishingMessageBus` of another process, and a way to ask its services; for one event loop."""
 
     def __init__(self, name: str, path: Path) -> None:
-        """To the door at this path; `name` is for messages to people."""
+        """`path` is the server's socket; `name` is the server's name in log lines and refusals."""
         self.name = name
         self.path = path
         self.position = -1
         self._numbers = count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._listeners: list[CommitListener] = []
-        self._said: list[bytes] = []
+        self._unsent: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._silent_seconds = 0
         self._lost = asyncio.Event()
         self._found = asyncio.Event()
-        self._life: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
         self._load_at = -_LOAD_SECONDS
 
     def start(self) -> None:
-        """Connect, and stay connected."""
-        self._life = asyncio.create_task(self._stay_connected())
+        """Connects, and keeps connected until `stop`."""
+        self._task = asyncio.create_task(self._stay_connected())
 
     async def stop(self) -> None:
-        """Hang up."""
-        if self._life is not None:
-            self._life.cancel()
-            await asyncio.wait({self._life})
+        """Closes the connection."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
         if self._transport is not None:
             self._transport.close()
 
     async def found(self) -> None:
-        """Wait until somebody answers."""
+        """Waits until the server answers."""
         await self._found.wait()
 
     @property
     def ready(self) -> bool:
-        """See `protocol.asking.Desk`."""
+        """See `MessageBus`."""
         return self._found.is_set()
 
     @property
     def waiting(self) -> int:
-        """See `protocol.asking.Desk`."""
+        """See `MessageBus`."""
         return len(self._waiting)
 
     def is_under_load(self) -> bool:
-        """Did much happen at once just now? May be asked from any thread."""
+        """Whether there was a large commit just now. May be called from any thread."""
         return monotonic() - self._load_at < _LOAD_SECONDS
 
-    async def ask(self, asked: Envelope) -> Result:
-        """See `protocol.asking.Desk`."""
+    async def ask(self, envelope: Envelope) -> Result:
+        """See `MessageBus`."""
         try:
-            return frames.answer_of(await self._ask(frames.ASK, *frames.asked_fields(asked)))
+            return frames.answer_of(await self._ask(frames.ASK, *frames.asked_fields(envelope)))
         except Refused as refused:
             return Result(refused.refusal)
 
     async def positions(self, hotel: str | None = None) -> Positions:
-        """See `protocol.asking.Desk`."""
-        told: Positions = await self._ask(frames.POSITIONS, hotel)
-        return told
+        """See `MessageBus`."""
+        positions: Positions = await self._ask(frames.POSITIONS, hotel)
+        return positions
 
     async def tell(self, message: object) -> Reply:
-        """What the service there answers. Raises `Refused`."""
+        """Sends a message to the service behind this connection and returns its reply. Raises `Refused`."""
         reply = frames.message_of(await self._ask(frames.TELL, *frames.message_body(message)))
         assert isinstance(reply, Reply)
         return reply
 
     def subscribe(self, listener: CommitListener) -> None:
-        """See `protocol.asking.Source`."""
+        """See `CommitStream`."""
         self._listeners.append(listener)
 
     async def _ask(self, verb: str, *fields: Any) -> Any:
@@ -115,25 +115,25 @@ class RpcClient(asyncio.Protocol):
         if len(self._waiting) >= commands_waiting_max:
             raise Refused(Unavailable("too many commands are waiting"))
         number = next(self._numbers)
-        self._say(frames.pack(number, verb, *fields))
-        answered = self._waiting[number] = asyncio.get_running_loop().create_future()
+        self._send(frames.pack(number, verb, *fields))
+        response = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
-            kind, body = await answered
+            kind, body = await response
         finally:
             self._waiting.pop(number, None)
-        return _told(kind, body)
+        return _checked(kind, body)
 
-    def _say(self, frame: bytes) -> None:
-        if not self._said:
+    def _send(self, frame: bytes) -> None:
+        if not self._unsent:
             asyncio.get_running_loop().call_soon(self._flush)
-        self._said.append(frame)
-        if len(self._said) >= _FRAMES_AT_ONCE:
+        self._unsent.append(frame)
+        if len(self._unsent) >= _FRAMES_AT_ONCE:
             self._flush()
 
     def _flush(self) -> None:
-        said, self._said = b"".join(self._said), []
-        if self._transport is not None and said:
-            self._transport.write(said)
+        data, self._unsent = b"".join(self._unsent), []
+        if self._transport is not None and data:
+            self._transport.write(data)
 
     async def _stay_connected(self) -> None:
         loop = asyncio.get_running_loop()
@@ -142,17 +142,17 @@ class RpcClient(asyncio.Protocol):
             with suppress(OSError):
                 transport, _ = await loop.create_unix_connection(lambda: self, str(self.path))
                 while not self._lost.is_set():
-                    await self._listen(transport)
-            await asyncio.sleep(_AGAIN_SECONDS)
+                    await self._watch(transport)
+            await asyncio.sleep(_RECONNECT_SECONDS)
 
-    async def _listen(self, transport: asyncio.Transport) -> None:
-        """For a second, and hang up if the other side has been silent for too long."""
+    async def _watch(self, transport: asyncio.Transport) -> None:
+        """Waits a second for the end of the connection, and aborts it where the server was silent for too long."""
         self._silent_seconds = self._silent_seconds + 1 if self._waiting or not self.ready else 0
         if self._silent_seconds > door_silent_seconds_max:
-            logger.error("%s does not answer; what it was asked is refused", self.name)
+            logger.error("%s does not answer; requests to it are refused", self.name)
             transport.abort()
         with suppress(TimeoutError):
-            async with asyncio.timeout(_LISTEN_SECONDS):
+            async with asyncio.timeout(_CHECK_SECONDS):
                 await self._lost.wait()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -160,17 +160,17 @@ class RpcClient(asyncio.Protocol):
         self._frames = frames.frames_of()
         self._silent_seconds = 0
         self._transport = cast(asyncio.Transport, transport)
-        self._say(frames.pack(next(self._numbers), frames.HEAR))
+        self._send(frames.pack(next(self._numbers), frames.HEAR))
 
     def connection_lost(self, _: Exception | None) -> None:
         """See `asyncio`."""
         self._transport = None
         self._found.clear()
-        self._said.clear()
+        self._unsent.clear()
         lost = frames.REFUSED, wire.encode(Unavailable(f"{self.name} ended before it answered", unknown=True))
-        for answered in self._waiting.values():
-            if not answered.done():
-                answered.set_result(lost)
+        for response in self._waiting.values():
+            if not response.done():
+                response.set_result(lost)
         self._lost.set()
 
     def data_received(self, data: bytes) -> None:
@@ -179,11 +179,11 @@ class RpcClient(asyncio.Protocol):
         self._frames.feed(data)
         for number, kind, body in self._frames:
             if number == frames.NEWS:
-                self._hear(kind, body)
-            elif (answered := self._waiting.get(number)) is not None and not answered.done():
-                answered.set_result((kind, body))
+                self._publish(kind, body)
+            elif (response := self._waiting.get(number)) is not None and not response.done():
+                response.set_result((kind, body))
 
-    def _hear(self, position: int, body: Sequence[bytes]) -> None:
+    def _publish(self, position: int, body: Sequence[bytes]) -> None:
         self.position = position
         self._found.set()
         if len(body) >= _LOAD_COMMANDS:
@@ -192,45 +192,45 @@ class RpcClient(asyncio.Protocol):
         for listener in self._listeners:
             try:
                 listener(position, records)
-            except wire.UnknownMessage:  # a newer one wrote it; it is read from the log by who has become newer, too
+            except wire.UnknownMessage:  # written by a newer version; the log holds it for a later read
                 listener(position, ())
 
 
 class BlockingRpcClient:
-    """A line for whoever waits in a thread, with a connection for each who does."""
+    """An RPC client that blocks the calling thread, with one connection for each waiting thread."""
 
-    def __init__(self, line: RpcClient) -> None:
-        self._line = line
+    def __init__(self, client: RpcClient) -> None:
+        self._client = client
         self._idle: deque[socket.socket] = deque()
 
     def close(self) -> None:
-        """Hang up."""
+        """Closes all idle connections."""
         with suppress(IndexError):  # another thread may take the last one
             while self._idle:
                 self._idle.pop().close()
 
     def ask(self, verb: str, *fields: Any) -> Any:
-        """The body of the answer. Raises `Refused`."""
-        question = frames.pack(1, verb, *fields)
+        """Returns the body of the response. Raises `Refused`."""
+        request = frames.pack(1, verb, *fields)
         while self._idle:
             try:
-                return _told(*self._asked(self._idle.pop(), question))
-            except TimeoutError as error:  # so would all the others
+                return _checked(*self._exchange(self._idle.pop(), request))
+            except TimeoutError as error:  # the other connections would time out too
                 self.close()
-                raise Refused(Unavailable(f"{self._line.name} does not answer")) from error
+                raise Refused(Unavailable(f"{self._client.name} does not answer")) from error
             except (OSError, IndexError):
-                continue  # the other side has begun anew since
+                continue  # the server was restarted since
         try:
-            return _told(*self._asked(socket.socket(socket.AF_UNIX), question, fresh=True))
+            return _checked(*self._exchange(socket.socket(socket.AF_UNIX), request, fresh=True))
         except OSError as error:
-            raise Refused(Unavailable(f"{self._line.name} does not answer")) from error
+            raise Refused(Unavailable(f"{self._client.name} does not answer")) from error
 
-    def _asked(self, connection: socket.socket, question: bytes, fresh: bool = False) -> tuple[int, Any]:
+    def _exchange(self, connection: socket.socket, request: bytes, fresh: bool = False) -> tuple[int, Any]:
         try:
             if fresh:
                 connection.settimeout(door_answer_seconds_max)
-                connection.connect(str(self._line.path))
-            connection.sendall(question)
+                connection.connect(str(self._client.path))
+            connection.sendall(request)
             _, kind, body = _next_frame(connection)
         except BaseException:
             connection.close()
@@ -241,7 +241,7 @@ class BlockingRpcClient:
 
 def _next_frame(connection: socket.socket) -> Any:
     unpacker = frames.frames_of()
-    while data := connection.recv(_BYTES):
+    while data := connection.recv(_READ_BYTES):
         unpacker.feed(data)
         for frame in unpacker:
             return frame
@@ -249,60 +249,60 @@ def _next_frame(connection: socket.socket) -> Any:
 
 
 class RemoteEventLog:
-    """A `protocol.subscribing.Log` behind a door. Raises `Refused` while nobody answers there."""
+    """An `EventLog` of another process. Raises `Refused` while that does not answer."""
 
-    def __init__(self, line: RpcClient) -> None:
-        self._line = line
-        self._reading = BlockingRpcClient(line)
+    def __init__(self, client: RpcClient) -> None:
+        self._client = client
+        self._reading = BlockingRpcClient(client)
         self.close = self._reading.close
 
     @property
     def position(self) -> int:
-        """See `protocol.subscribing.Log`."""
-        return self._line.position
+        """See `EventLog`."""
+        return self._client.position
 
     def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
-        """See `protocol.subscribing.Log`."""
+        """See `EventLog`."""
         return frames.entries_of(self._reading.ask(frames.READ, after, limit, hotel, after_hotel_seq))
 
 
 class RemoteViews:
-    """A `protocol.views.Views` behind a door."""
+    """The `Views` of another process."""
 
-    def __init__(self, line: RpcClient) -> None:
-        self._reading = BlockingRpcClient(line)
+    def __init__(self, client: RpcClient) -> None:
+        self._reading = BlockingRpcClient(client)
         self.close = self._reading.close
 
     def hotels(self, positions: Positions, limit: int, cursor: str | None) -> tuple[list[Hotel], str | None]:
-        """See `protocol.views.Views`."""
-        found: tuple[list[Hotel], str | None] = self._see("hotels", positions, limit, cursor)
+        """See `Views`."""
+        found: tuple[list[Hotel], str | None] = self._query("hotels", positions, limit, cursor)
         return found
 
     def bookings(self, positions: Positions, search: BookingSearch, limit: int, cursor: str | None) -> Listed:
-        """See `protocol.views.Views`."""
-        found: Listed = self._see("bookings", positions, search, limit, cursor)
+        """See `Views`."""
+        found: Listed = self._query("bookings", positions, search, limit, cursor)
         return found
 
     def booking(self, positions: Positions, hotel: str, booking: str) -> Booking | None:
-        """See `protocol.views.Views`."""
-        found: Booking | None = self._see("booking", positions, hotel, booking)
+        """See `Views`."""
+        found: Booking | None = self._query("booking", positions, hotel, booking)
         return found
 
     def history(self, positions: Positions, hotel: str, booking: str) -> list[LogEntry]:
-        """See `protocol.views.Views`."""
-        found: list[LogEntry] = self._see("history", positions, hotel, booking)
+        """See `Views`."""
+        found: list[LogEntry] = self._query("history", positions, hotel, booking)
         return found
 
     def chart(self, positions: Positions, hotel: str, start: date, end: date) -> tuple[Hotel, list[Booking]] | None:
-        """See `protocol.views.Views`."""
-        found: tuple[Hotel, list[Booking]] | None = self._see("chart", positions, hotel, start, end)
+        """See `Views`."""
+        found: tuple[Hotel, list[Booking]] | None = self._query("chart", positions, hotel, start, end)
         return found
 
-    def _see(self, name: str, *question: Any) -> Any:
-        return frames.seen_of(name, self._reading.ask(frames.VIEW, *frames.view_fields(name, question)))
+    def _query(self, name: str, *request: Any) -> Any:
+        return frames.seen_of(name, self._reading.ask(frames.VIEW, *frames.view_fields(name, request)))
 
 
-def _told(kind: int, body: Any) -> Any:
+def _checked(kind: int, body: Any) -> Any:
     if kind == frames.REFUSED:
         raise Refused(frames.refusal_of(body))
     if kind == frames.BAD_CURSOR:

@@ -1,7 +1,7 @@
-"""A door: what a context takes, tells and shows, for the other processes of the inn, on a socket of this machine.
+"""The RPC server of a part: offers its ports to the other processes of an installation, on a Unix socket.
 
-Questions of one visitor are answered as their answers come, those that read one after the other. What is committed is
-told to all who asked to hear of it, rendered once. The socket's file is its owner's alone.
+Requests of one connection are handled concurrently and answered as they complete. A commit is encoded once and sent to
+all connections that subscribed to commits. Only the owner can open the socket's file.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ AskService = Callable[[ServiceMessage], Awaitable[Reply]]
 
 
 class ServedPorts(NamedTuple):
-    """What stands behind a door; None is not there."""
+    """The ports that an RPC server offers; requests to a port that is None are refused."""
 
     desk: MessageBus | None = None
     source: CommitStream | None = None
@@ -37,95 +37,95 @@ class ServedPorts(NamedTuple):
 
 
 class RpcServer:
-    """Opened and closed in one event loop."""
+    """Listens on one Unix socket. Opened and closed in one event loop."""
 
-    def __init__(self, path: Path, offered: ServedPorts) -> None:
-        self._path = path
-        self._offered = offered
-        self._hearing: set[RpcConnection] = set()
+    def __init__(self, path: Path, ports: ServedPorts) -> None:
+        self.path = path
+        self._ports = ports
+        self._subscribed: set[RpcConnection] = set()
         self.closing = False
-        self.visits: set[RpcConnection] = set()
+        self.connections: set[RpcConnection] = set()
 
     async def open(self) -> None:
-        """From now on others may come in."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path.parent.chmod(0o700)  # it may have been there
-        self._path.unlink(missing_ok=True)
+        """Creates the socket and accepts connections from now on."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path.parent.chmod(0o700)  # it may have existed with other permissions
+        self.path.unlink(missing_ok=True)
         loop = asyncio.get_running_loop()
-        if self._offered.source is not None:
-            self._offered.source.subscribe(self._hear)
-        self._server = await loop.create_unix_server(lambda: RpcConnection(self), self._path)
-        self._path.chmod(0o600)
+        if self._ports.source is not None:
+            self._ports.source.subscribe(self._publish)
+        self._server = await loop.create_unix_server(lambda: RpcConnection(self), self.path)
+        self.path.chmod(0o600)
 
     async def close(self) -> None:
-        """Nobody is let in any more; whoever asked before is answered, and then everybody out."""
+        """Accepts no more connections, answers the requests that have arrived, and closes all connections."""
         self.closing = True
         self._server.close()
-        answering = {task for visit in self.visits for task in visit.answering}
+        answering = {task for connection in self.connections for task in connection.answering}
         if answering:
             await asyncio.wait(answering, timeout=shutdown_seconds_max)
-        for visit in [*self.visits]:
-            visit.end()
-        self._path.unlink(missing_ok=True)
+        for connection in [*self.connections]:
+            connection.end()
+        self.path.unlink(missing_ok=True)
 
-    def subscribe(self, visit: "RpcConnection") -> None:
-        """It is told of all that is committed from now on, if anything is, and first how far it had come."""
-        self._hearing.add(visit)
-        source = self._offered.source
-        visit.say(frames.pack(frames.NEWS, 0 if source is None else source.position, ()))
+    def subscribe(self, connection: "RpcConnection") -> None:
+        """Sends the connection the current position of the log, and each commit from now on."""
+        self._subscribed.add(connection)
+        source = self._ports.source
+        connection.send(frames.pack(frames.NEWS, 0 if source is None else source.position, ()))
 
-    def leave(self, visit: "RpcConnection") -> None:
-        """It has gone."""
-        self.visits.discard(visit)
-        self._hearing.discard(visit)
+    def forget(self, connection: "RpcConnection") -> None:
+        """Forgets a closed connection."""
+        self.connections.discard(connection)
+        self._subscribed.discard(connection)
 
-    def _hear(self, position: int, records: Sequence[RecordedEvent]) -> None:
-        if self._hearing:
-            news = frames.pack(frames.NEWS, position, frames.records_body(records))
-            for visit in [*self._hearing]:
-                visit.say(news)
+    def _publish(self, position: int, records: Sequence[RecordedEvent]) -> None:
+        if self._subscribed:
+            frame = frames.pack(frames.NEWS, position, frames.records_body(records))
+            for connection in [*self._subscribed]:
+                connection.send(frame)
 
     async def answer(self, verb: str, fields: Sequence[Any]) -> Any:
-        """The body of the answer. Raises `Refused`."""
-        offered = self._offered
+        """Handles a request and returns the body of the response. Raises `Refused`."""
+        ports = self._ports
         if self.closing:
-            raise Refused(Unavailable("this is just ending"))
+            raise Refused(Unavailable("the server is stopping"))
         match verb:
-            case frames.ASK if offered.desk is not None:
-                return frames.answer_body(await offered.desk.ask(frames.asked_of(fields)))
-            case frames.POSITIONS if offered.desk is not None:
-                return await offered.desk.positions(*fields)
-            case frames.TELL if offered.tell is not None:
-                return frames.message_body(await offered.tell(frames.message_of(fields)))
-            case frames.READ if offered.log is not None:
-                return frames.entries_body(await asyncio.to_thread(offered.log.read, *fields))
-            case frames.VIEW if offered.views is not None:
-                name, question = frames.view_of(fields)
-                seen = await asyncio.to_thread(getattr(offered.views, name), *question)
-                return frames.seen_body(name, seen)
+            case frames.ASK if ports.desk is not None:
+                return frames.answer_body(await ports.desk.ask(frames.asked_of(fields)))
+            case frames.POSITIONS if ports.desk is not None:
+                return await ports.desk.positions(*fields)
+            case frames.TELL if ports.tell is not None:
+                return frames.message_body(await ports.tell(frames.message_of(fields)))
+            case frames.READ if ports.log is not None:
+                return frames.entries_body(await asyncio.to_thread(ports.log.read, *fields))
+            case frames.VIEW if ports.views is not None:
+                name, arguments = frames.view_of(fields)
+                found = await asyncio.to_thread(getattr(ports.views, name), *arguments)
+                return frames.seen_body(name, found)
             case _:
-                raise Refused(Unavailable(f"nobody answers {verb!r} here"))
+                raise Refused(Unavailable(f"requests of kind {verb!r} are not served here"))
 
 
 class RpcConnection(asyncio.Protocol):
-    """Somebody at the door."""
+    """One connection of a client."""
 
-    def __init__(self, door: RpcServer) -> None:
-        self._door = door
+    def __init__(self, server: RpcServer) -> None:
+        self._server = server
         self._frames = frames.frames_of()
-        self._said: list[bytes] = []
+        self._unsent: list[bytes] = []
         self.answering: set[asyncio.Task[None]] = set()
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio`."""
         self._transport = cast(asyncio.Transport, transport)
-        self._door.visits.add(self)
+        self._server.connections.add(self)
 
     def connection_lost(self, _: Exception | None) -> None:
         """See `asyncio`."""
         self._transport = None
-        self._door.leave(self)
+        self._server.forget(self)
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio`."""
@@ -133,49 +133,49 @@ class RpcConnection(asyncio.Protocol):
             self._frames.feed(data)
             for number, verb, *fields in self._frames:
                 if verb == frames.HEAR:
-                    self._door.subscribe(self)
+                    self._server.subscribe(self)
                     continue
                 task = asyncio.create_task(self._answer(number, verb, fields))
                 self.answering.add(task)
                 task.add_done_callback(self.answering.discard)
         except (ValueError, TypeError, OverflowError):
-            logger.warning("somebody at the door %s does not speak as we do", self._door)
+            logger.warning("a connection to %s sent a malformed frame and is closed", self._server.path)
             self.end()
 
     def end(self) -> None:
-        """Goodbye, once what was said is out."""
+        """Closes the connection after sending what is buffered."""
         self._flush()
         if self._transport is not None:
             self._transport.close()
 
-    def say(self, frame: bytes) -> None:
-        """Send it, with whatever else is said in this turn of the loop. One who does not listen must go."""
+    def send(self, frame: bytes) -> None:
+        """Sends the frame with the others of this turn of the loop. Aborts the connection where the client does not read."""
         if self._transport is None:
             return
         if self._transport.get_write_buffer_size() > rpc_backlog_bytes_max:
             self._transport.abort()
             return
-        if not self._said:
+        if not self._unsent:
             asyncio.get_running_loop().call_soon(self._flush)
-        self._said.append(frame)
+        self._unsent.append(frame)
 
     def _flush(self) -> None:
-        said, self._said = b"".join(self._said), []
-        if self._transport is not None and said:
-            self._transport.write(said)
+        data, self._unsent = b"".join(self._unsent), []
+        if self._transport is not None and data:
+            self._transport.write(data)
 
     async def _answer(self, number: int, verb: str, fields: Sequence[Any]) -> None:
         with suppress(asyncio.CancelledError):
-            self.say(frames.pack(number, *await self._outcome(verb, fields)))
+            self.send(frames.pack(number, *await self._outcome(verb, fields)))
 
     async def _outcome(self, verb: str, fields: Sequence[Any]) -> tuple[int, Any]:
         try:
-            return frames.DONE, await self._door.answer(verb, fields)
+            return frames.DONE, await self._server.answer(verb, fields)
         except Refused as refused:
             refusal: Refusal = refused.refusal
         except BadCursor:
             return frames.BAD_CURSOR, None
         except Exception:
-            logger.exception("%s could not be answered", verb)
-            refusal = Unavailable("this could not be answered")
+            logger.exception("a request of kind %r failed", verb)
+            refusal = Unavailable("the request failed")
         return frames.REFUSED, wire.encode(refusal)

@@ -1,8 +1,8 @@
-"""Starts the parts of an installation as processes of their own, and starts one again when it ends unasked.
+"""Starts the parts of an installation as processes of their own, and restarts a part that ends unexpectedly.
 
-A part and its supervisor hold the ends of two pipes, and no socket. Through the first the supervisor gives the part
-what it needs to start, and closes it to stop the part; it closes by itself when the supervisor dies, in whatever way.
-On the second the part says when it is ready. A part's death is noticed by its process descriptor, in milliseconds.
+A part and its supervisor are connected by two pipes, and no socket. Through the first the supervisor sends the part
+what it needs to start, and closes it to stop the part; the system closes it when the supervisor dies in any way. On the
+second the part reports when it is ready. The end of a part is detected by its process descriptor, in milliseconds.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ _READY = b"ready\n"
 _STOP_SECONDS_MAX = 120.0  # a part may have many accepted commands to finish
 _PAUSE_SECONDS_MIN = 0.1
 _PAUSE_SECONDS_MAX = 5.0
-_STABLE_SECONDS = 3.0  # a part that ran for so long is started again at once
+_STABLE_SECONDS = 3.0  # a part that ran for longer is restarted at once
 
 
 class CannotStart(Exception):
-    """A part ended before it was ready; `code` is its exit code. The part itself has said why."""
+    """A part ended before it was ready; `code` is its exit code. The part has logged the reason."""
 
     def __init__(self, name: str, code: int) -> None:
-        super().__init__(f"{name} could not start (exit code {code}); its own message stands above")
+        super().__init__(f"{name} could not start (exit code {code}); see its own message above")
         self.code = code
 
 
@@ -41,29 +41,29 @@ class ChildProcess:
     """One part in a process of its own. Its standard input and output are the two pipes; standard error is shared."""
 
     def __init__(self, command: Sequence[str], greeting: bytes) -> None:
-        """Starts it. `greeting` is one line, from which the part reads what it needs to start."""
+        """Starts the process. `greeting` is one line with what the part needs to start."""
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, process_group=0
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._input, self._output = self._process.stdin, self._process.stdout
-        with suppress(BrokenPipeError):  # it has ended already, which `ready` notices
+        with suppress(BrokenPipeError):  # the process has ended already, which `ready` detects
             self._input.write(greeting + b"\n")
 
     async def ready(self) -> bool:
-        """Wait until the part is ready; False where it ended before that."""
-        said = b""
-        while _READY not in said:
+        """Waits until the part is ready; False where it ended before that."""
+        received = b""
+        while _READY not in received:
             await _until_readable(self._output.fileno())
             more = self._output.read(len(_READY))
             if not more:
                 return False
-            said += more
+            received += more
         return True
 
     async def ended(self) -> int:
-        """Wait for the end of the process; its exit code, negative where a signal ended it."""
+        """Waits for the end of the process; returns its exit code, negative where a signal ended it."""
         if hasattr(os, "pidfd_open"):
             descriptor = os.pidfd_open(self._process.pid)
             try:
@@ -73,15 +73,15 @@ class ChildProcess:
         return await asyncio.to_thread(self._process.wait)
 
     def stop(self) -> None:
-        """Ask the part to finish what it accepted, and to end."""
+        """Asks the part to finish its accepted commands, and to end."""
         self._input.close()
 
     def kill(self) -> None:
-        """End the process at once."""
+        """Ends the process at once."""
         self._process.kill()
 
     def close(self) -> None:
-        """Close the pipes of a process that has ended."""
+        """Closes the pipes of a process that has ended."""
         self._input.close()
         self._output.close()
 
@@ -90,7 +90,7 @@ class Supervisor:
     """Starts parts and keeps them running, until it stops them. All methods are for the event loop's thread."""
 
     def __init__(self, command: Callable[[str], Sequence[str]], greeting: bytes) -> None:
-        """`command` is what starts the part of a name; `greeting` is one line that each part reads first."""
+        """`command` returns the command line of a part by its name; `greeting` is the first line that each part reads."""
         self._command = command
         self._greeting = greeting
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -106,7 +106,7 @@ class Supervisor:
         await self.stop()
 
     async def start(self, names: Iterable[str]) -> None:
-        """Start these parts at once, and wait until all are ready. Raises CannotStart."""
+        """Starts these parts concurrently, and waits until all are ready. Raises CannotStart."""
         starting = []
         for name in names:
             starting.append(ready := asyncio.get_running_loop().create_future())
@@ -114,12 +114,12 @@ class Supervisor:
         await asyncio.gather(*starting)
 
     async def failed(self) -> None:
-        """Wait until a part is no longer supervised, by a fault of the supervisor; raises that fault."""
+        """Waits until the supervision of a part has failed; raises its error."""
         for task in (await asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_COMPLETED))[0]:
             task.result()
 
     async def stop(self) -> None:
-        """Stop all parts: those that were started last first, and those of one context at once."""
+        """Stops all parts, in reverse order of their start; those of one context concurrently."""
         self._stopping = True
         for _, names in groupby(reversed(self._tasks), context_of):
             await self._stop(list(names))
@@ -129,7 +129,7 @@ class Supervisor:
             if name in self._children:
                 self._children[name].stop()
             else:
-                self._tasks[name].cancel()  # it waits to be started again
+                self._tasks[name].cancel()  # it is not running: it waits to be restarted
         tasks = [self._tasks[name] for name in names]
         for late in (await asyncio.wait(tasks, timeout=_STOP_SECONDS_MAX))[1]:
             logger.error("%s did not end within %.0f s; it is killed", late.get_name(), _STOP_SECONDS_MAX)
@@ -137,7 +137,7 @@ class Supervisor:
         await asyncio.wait(tasks)
 
     async def _supervise(self, name: str, first: "asyncio.Future[None]") -> None:
-        """Run a part again and again. `first` is done when it is ready for the first time, or could not start."""
+        """Runs a part, and restarts it. `first` is done when it is ready for the first time, or could not start."""
         pause = 0.0
         while True:
             since = monotonic()
@@ -149,12 +149,12 @@ class Supervisor:
                 first.set_exception(CannotStart(name, code))
                 return
             pause = 0.0 if monotonic() - since > _STABLE_SECONDS else pause
-            logger.error("%s has ended (%s); it is started again in %.1f s", name, _cause(code), pause)
+            logger.error("%s has ended (%s); it is restarted in %.1f s", name, _cause(code), pause)
             await asyncio.sleep(pause)
             pause = min(max(2 * pause, _PAUSE_SECONDS_MIN), _PAUSE_SECONDS_MAX)
 
     async def _run(self, name: str, first: "asyncio.Future[None]") -> int:
-        """Run a part once, until it ends; its exit code."""
+        """Runs a part once, until it ends; returns its exit code."""
         try:
             child = self._children[name] = ChildProcess(self._command(name), self._greeting)
         except OSError as error:
@@ -175,7 +175,7 @@ def _cause(code: int) -> str:
 
 
 async def _until_readable(descriptor: int) -> None:
-    """Wait until this descriptor can be read, or its other end is closed."""
+    """Waits until this descriptor can be read, or its other end is closed."""
     loop, readable = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(descriptor, readable.set)
     try:
@@ -185,20 +185,20 @@ async def _until_readable(descriptor: int) -> None:
 
 
 class Supervised:
-    """The part's side: what its supervisor gave it, and how the two know of each other's end."""
+    """The part's side: the `greeting` of its supervisor, the report that it is ready, and the request to stop."""
 
     def __init__(self) -> None:
-        """For the first moment of a process. A signal that a terminal or a service manager sends to all processes is
-        left to the supervisor, which stops its parts in order."""
+        """To be made first in a process. Ignores the signals that a terminal or a service manager sends to all
+        processes: the supervisor handles them, and stops its parts in order."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         self.greeting = sys.stdin.buffer.readline()
 
     def ready(self) -> None:
-        """Say that the part takes requests now."""
-        with suppress(BrokenPipeError):  # the supervisor has ended, which `stopped` notices
+        """Reports that the part takes requests now."""
+        with suppress(BrokenPipeError):  # the supervisor has ended, which `stopped` detects
             os.write(sys.stdout.fileno(), _READY)
 
     async def stopped(self) -> None:
-        """Wait until the supervisor asks the part to stop, or has ended itself."""
+        """Waits until the supervisor asks the part to stop, or has ended itself."""
         await _until_readable(sys.stdin.fileno())

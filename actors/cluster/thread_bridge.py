@@ -1,4 +1,4 @@
-"""A desk in another thread: what is asked here goes over there, and what is committed there is heard here."""
+"""A message bus in another thread: forwards commands to its event loop, and its commits to the listeners' loops."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,48 +11,48 @@ from innkeeper.protocol.ports.subscriptions import Positions
 
 
 class ThreadBridge:
-    """A `protocol.asking.Desk` before one that lives in another event loop. It is closed until `open`ed there."""
+    """A `PublishingMessageBus` before one in another event loop. It refuses commands until `open` is called there."""
 
     def __init__(self) -> None:
-        self._desk: PublishingMessageBus | None = None
+        self._bus: PublishingMessageBus | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners: list[CommitListener] = []
 
-    def open(self, desk: PublishingMessageBus) -> None:
-        """This desk takes what is asked, from now on, in the loop that runs here."""
-        self._desk, self._loop = desk, asyncio.get_running_loop()
-        desk.subscribe(self._publish)
+    def open(self, bus: PublishingMessageBus) -> None:
+        """Forwards commands to this bus from now on, in the running event loop."""
+        self._bus, self._loop = bus, asyncio.get_running_loop()
+        bus.subscribe(self._publish)
 
     @property
     def ready(self) -> bool:
-        """See `protocol.asking.Desk`."""
-        return self._desk is not None and self._desk.ready
+        """See `MessageBus`."""
+        return self._bus is not None and self._bus.ready
 
     @property
     def position(self) -> int:
-        """See `protocol.asking.Desk`."""
-        return 0 if self._desk is None else self._desk.position
+        """See `MessageBus`."""
+        return 0 if self._bus is None else self._bus.position
 
     @property
     def waiting(self) -> int:
-        """See `protocol.asking.Desk`."""
-        return 0 if self._desk is None else self._desk.waiting
+        """See `MessageBus`."""
+        return 0 if self._bus is None else self._bus.waiting
 
-    async def ask(self, asked: Envelope) -> Result:
-        """See `protocol.asking.Desk`."""
-        if self._desk is None or self._loop is None or not self._desk.ready:
-            return Result(Unavailable("the desk is closed"))
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._desk.ask(asked), self._loop))
+    async def ask(self, envelope: Envelope) -> Result:
+        """See `MessageBus`."""
+        if self._bus is None or self._loop is None or not self._bus.ready:
+            return Result(Unavailable("the partition is not running"))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._bus.ask(envelope), self._loop))
 
     async def positions(self, hotel: str | None = None) -> Positions:
-        """See `protocol.asking.Desk`."""
-        if self._desk is None or self._loop is None:
-            raise Refused(Unavailable("the desk is closed"))
-        told = asyncio.run_coroutine_threadsafe(self._desk.positions(hotel), self._loop)
-        return await asyncio.wrap_future(told)
+        """See `MessageBus`."""
+        if self._bus is None or self._loop is None:
+            raise Refused(Unavailable("the partition is not running"))
+        positions = asyncio.run_coroutine_threadsafe(self._bus.positions(hotel), self._loop)
+        return await asyncio.wrap_future(positions)
 
     def subscribe(self, listener: CommitListener) -> None:
-        """See `protocol.asking.Source`. It is told in the loop that runs here."""
+        """See `CommitStream`. The listener is called in the event loop that runs here."""
         self._listeners.append(in_loop(asyncio.get_running_loop(), listener))
 
     def _publish(self, position: int, records: Sequence[RecordedEvent]) -> None:
@@ -61,10 +61,10 @@ class ThreadBridge:
 
 
 def in_loop(loop: asyncio.AbstractEventLoop, listener: CommitListener) -> CommitListener:
-    """The hearer, to be told from any thread."""
+    """Wraps a listener so that it may be called from any thread and runs in this loop."""
 
-    def tell(position: int, records: Sequence[RecordedEvent]) -> None:
+    def call(position: int, records: Sequence[RecordedEvent]) -> None:
         with suppress(RuntimeError):  # that loop has ended
             loop.call_soon_threadsafe(listener, position, records)
 
-    return tell
+    return call

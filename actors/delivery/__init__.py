@@ -1,1 +1,1 @@
-"""The part of delivery that writes events of its own."""
+"""The actors of delivery: the writer of its own events."""

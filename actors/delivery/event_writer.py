@@ -1,4 +1,4 @@
-"""Where a service tells what it has done by itself: a log of its own, which everybody can follow like any other."""
+"""Writes the events of a service to a log of its own, which subscribers follow like any other."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,39 +11,39 @@ from innkeeper.protocol.ports.message_bus import CommitListener
 
 
 class EventWriter:
-    """A `protocol.asking.Source` that takes no commands: what is published happened already. Published in one thread;
-    whoever hears of it is told in the event loop from which it asked for that."""
+    """A `CommitStream` without commands: it publishes what has happened already. Events are published in one thread; a
+    listener is called in the event loop from which it subscribed."""
 
     def __init__(self, journal: Journal, clock: Callable[[], int]) -> None:
         self.position = journal.position()
         self._journal = journal
         self._clock = clock
         self._listeners: list[CommitListener] = []
-        self._count()
+        self._read_sequences()
 
     def subscribe(self, listener: CommitListener) -> None:
-        """See `protocol.asking.Source`."""
+        """See `CommitStream`."""
         self._listeners.append(in_loop(asyncio.get_running_loop(), listener))
 
     def publish(self, hotel: str, event: Event) -> None:
-        """When this returns, it is on disk."""
+        """Writes the event and calls the listeners. When this returns, the event is on disk."""
         seq = self._seqs.get(hotel, 0) + 1
         record = RecordedEvent(hotel, seq, self._clock(), "", "", "", event)
         try:
             self._journal.write([record], ())
             self._journal.sync()
         except Exception:
-            self._journal.reopen()  # nobody knows what is on the disk now: look
-            self._count()
+            self._journal.reopen()  # what is on disk is unknown now: read it again
+            self._read_sequences()
             raise
         self._seqs[hotel] = seq
         self.position = self._journal.position()
         for listener in self._listeners:
             listener(self.position, [record])
 
-    def _count(self) -> None:
+    def _read_sequences(self) -> None:
         self._seqs = {record.hotel: record.hotel_seq for _, record in self._journal.read()}
 
     def close(self) -> None:
-        """Nothing more is published."""
+        """Closes the journal; nothing can be published any more."""
         self._journal.close()

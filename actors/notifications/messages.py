@@ -1,4 +1,4 @@
-"""What the notifier and its actor say to each other. Frozen, as messages between actors are not copied."""
+"""The messages between the notifier and its actor. Frozen, because messages between actors are not copied."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from innkeeper.protocol.notifications.notices import Notice
 
 
 class DecideNotices(msgspec.Struct, frozen=True, gc=False):
-    """Host to notifier: events to take in now, and what it knows of the hotels and bookings that they are about."""
+    """Notifier to actor: events to handle now, and what is known of their hotels and bookings."""
 
     at: int
     entries: tuple[LogEntry, ...]
@@ -18,8 +18,8 @@ class DecideNotices(msgspec.Struct, frozen=True, gc=False):
 
 
 class NoticesDecided(msgspec.Struct, frozen=True, gc=False):
-    """Notifier to host: what it knows now, where that is new, what is to be said, and what is not to be said any
-    more."""
+    """Actor to notifier: the hotels and bookings that have changed, the notices to send, and the ids of those to
+    withdraw."""
 
     hotels: Mapping[str, KnownHotel]
     bookings: Mapping[str, KnownBooking]

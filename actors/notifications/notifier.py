@@ -1,7 +1,7 @@
-"""Notifications: the actor that decides what is said to whom and when, and the host that keeps its books.
+"""The actor that decides which notices are sent to whom and when, and its host, which reads and writes the outbox.
 
-The actor does no I/O: with the events it gets what it once wrote down of the hotels and bookings concerned, and it
-answers with what is to be written down now, notices among it.
+The actor does no I/O: with the events it gets what the outbox holds of their hotels and bookings, and it replies with
+what is to be written to the outbox, including notices.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -37,8 +37,8 @@ _unpack_booking = msgspec.msgpack.Decoder(KnownBooking).decode
 class NotifierActor(TypedActor):
     """Decides on each event in turn."""
 
-    def subscribe(self, message: DecideNotices, host: ActorAddress) -> None:
-        """Take these in."""
+    def decide(self, message: DecideNotices, host: ActorAddress) -> None:
+        """Decides on these events, one after the other."""
         hotels, bookings = dict(message.hotels), dict(message.bookings)
         changed_hotels: dict[str, KnownHotel] = {}
         changed_bookings: dict[str, KnownBooking] = {}
@@ -47,21 +47,21 @@ class NotifierActor(TypedActor):
         for _, record in message.entries:
             name = record.event.booking if isinstance(record.event, BookingEvent) else ""
             hotel, booking = hotels.get(record.hotel), bookings.get(name)
-            taken = handle(hotel, booking, record)
-            if taken.hotel is not None and taken.hotel is not hotel:
-                hotels[record.hotel] = changed_hotels[record.hotel] = taken.hotel
-            if taken.booking is not None and taken.booking is not booking:
-                bookings[name] = changed_bookings[name] = taken.booking
-            withdrawn += [one for one in taken.withdrawn if notices.pop(one, None) is None]
-            notices.update((one.id, one) for one in taken.notices if one.useful_until > message.at)
+            outcome = handle(hotel, booking, record)
+            if outcome.hotel is not None and outcome.hotel is not hotel:
+                hotels[record.hotel] = changed_hotels[record.hotel] = outcome.hotel
+            if outcome.booking is not None and outcome.booking is not booking:
+                bookings[name] = changed_bookings[name] = outcome.booking
+            withdrawn += [id_ for id_ in outcome.withdrawn if notices.pop(id_, None) is None]
+            notices.update((notice.id, notice) for notice in outcome.notices if notice.useful_until > message.at)
         self.send(host, NoticesDecided(changed_hotels, changed_bookings, tuple(notices.values()), tuple(withdrawn)))
 
 
-NotifierActor.handles = {DecideNotices: NotifierActor.subscribe}
+NotifierActor.handles = {DecideNotices: NotifierActor.decide}
 
 
 class Notifier:
-    """The actor with its own actor system, and its books. Lives in one thread."""
+    """The host of the actor, with an actor system of its own and the outbox. For one thread."""
 
     def __init__(self, outbox: Outbox, clock: Callable[[], int], decided: Callable[[], None]) -> None:
         """`decided` is called when there are new notices in the outbox."""
@@ -76,35 +76,35 @@ class Notifier:
         }
 
     async def handle(self, entries: Sequence[LogEntry]) -> Effects:
-        """See `protocol.subscribing.Handle`."""
+        """See `EventHandler`."""
         names = {record.event.booking for _, record in entries if isinstance(record.event, BookingEvent)}
         bookings = {name: _unpack_booking(body) for name, body in self._outbox.bookings(names).items()}
         hotels = self._outbox.hotels({record.hotel for _, record in entries}).items()
         known = {name: _unpack_hotel(body) for name, body in hotels}
-        subscribe = DecideNotices(self._clock(), tuple(entries), known, bookings)
-        heard = self._system.ask(self._actor, subscribe)
-        if not isinstance(heard, NoticesDecided):
-            details = heard.details if isinstance(heard, PoisonMessage) else "it did not answer"
+        request = DecideNotices(self._clock(), tuple(entries), known, bookings)
+        decided = self._system.ask(self._actor, request)
+        if not isinstance(decided, NoticesDecided):
+            details = decided.details if isinstance(decided, PoisonMessage) else "the actor did not reply"
             raise RuntimeError(f"notifications failed: {details}")
 
         def keep() -> None:
             self._outbox.keep(
-                {name: _pack(hotel) for name, hotel in heard.hotels.items()},
-                {name: _pack(booking) for name, booking in heard.bookings.items()},
-                heard.notices,
-                heard.withdrawn,
+                {name: _pack(hotel) for name, hotel in decided.hotels.items()},
+                {name: _pack(booking) for name, booking in decided.bookings.items()},
+                decided.notices,
+                decided.withdrawn,
             )
-            if heard.notices:
+            if decided.notices:
                 self._decided()
 
         return keep
 
     async def show_terms(self, message: ShowNotificationTerms) -> NotificationTermsReply:
-        """How a hotel writes to its guests."""
+        """Returns the notification terms of a hotel."""
         return NotificationTermsReply(self._known(message.hotel).terms)
 
     async def change_terms(self, message: ChangeNotificationTerms) -> NotificationTermsReply:
-        """It does so from now on; what was decided before stays as it is."""
+        """Changes the terms for later notices; those decided before are not changed."""
         hotel = msgspec.structs.replace(self._known(message.hotel), terms=message.terms)
         self._outbox.keep({message.hotel: _pack(hotel)}, {}, (), ())
         return NotificationTermsReply(message.terms)
@@ -116,5 +116,5 @@ class Notifier:
         return _unpack_hotel(body)
 
     def close(self) -> None:
-        """End the actor."""
+        """Stops the actor."""
         self._system.shutdown()

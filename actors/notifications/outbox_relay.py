@@ -1,8 +1,8 @@
-"""The mailroom: it sends what notifications has decided to say, when its time has come.
+"""Sends the notices in the outbox when they are due.
 
-Letters to one address go out in the order in which they were decided, letters to several at once. One that cannot be
-sent is tried again after longer and longer pauses, and what nobody would take ends among the dead letters. A letter is
-crossed out only after it was sent: who dies in between sends the same letter again.
+Notices to one address are sent in the order in which they were decided, those to different addresses concurrently. One
+that cannot be sent is retried with growing pauses, and becomes a dead letter when no attempt succeeds. A notice is
+marked as sent only after it was sent: a crash in between sends the same notice again.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _BATCH = 16 * letters_at_once_max
 
 
 class OutboxRelay(BackgroundTask):
-    """The worker that empties the outbox. `pause_seconds` says how long to wait after so many attempts."""
+    """The background task that sends what is in the outbox. `pause_seconds` is the pause after so many attempts."""
 
     def __init__(
         self,
@@ -38,12 +38,12 @@ class OutboxRelay(BackgroundTask):
         self._tried = 0
 
     async def step(self) -> bool:
-        """Send what is due; was anything? Raises `Stalled` where the way out is closed."""
+        """Sends the due notices; returns whether there were any. Raises `Stalled` where the mail server is unreachable."""
         if self._outbox.paused:
             return False
         by_address: dict[str, list[DueNotice]] = {}
-        for waiting in self._outbox.due(self.clock(), _BATCH):
-            by_address.setdefault(waiting.notice.recipient.email, []).append(waiting)
+        for due in self._outbox.due(self.clock(), _BATCH):
+            by_address.setdefault(due.notice.recipient.email, []).append(due)
         slots, self._tried = asyncio.Semaphore(letters_at_once_max), 0
         done = await asyncio.gather(
             *(self._send_in_order(slots, letters) for letters in by_address.values()), return_exceptions=True
@@ -54,19 +54,19 @@ class OutboxRelay(BackgroundTask):
         return bool(by_address)
 
     async def _send_in_order(self, slots: asyncio.Semaphore, letters: list[DueNotice]) -> None:
-        for waiting in letters:
+        for due in letters:
             async with slots:
                 if self._tried >= letters_at_once_max and self.busy():
                     return
                 self._tried += 1
-                if not await self._settle(waiting):
+                if not await self._settle(due):
                     return
 
-    async def _settle(self, waiting: DueNotice) -> bool:
-        """Send one, and cross it out; may those behind it go, too?"""
-        notice, at = waiting.notice, self.clock()
+    async def _settle(self, due: DueNotice) -> bool:
+        """Sends one notice and marks it as sent; returns whether the later ones to this address may be sent now."""
+        notice, at = due.notice, self.clock()
         if 0 < notice.useful_until < at:
-            logger.info("%s of %s is not sent any more: its time is over", notice.kind.value, notice.booking)
+            logger.info("%s of %s is not sent: it is no longer useful", notice.kind.value, notice.booking)
             self._outbox.sent(notice.id)
             return True
         try:
@@ -74,19 +74,19 @@ class OutboxRelay(BackgroundTask):
         except CannotSend as error:
             if error.away:
                 raise Stalled(str(error)) from error
-            return self._failed(waiting, str(error), error.for_good)
+            return self._failed(due, str(error), error.for_good)
         except Exception as error:
-            logger.exception("the letter %s cannot be written", notice.id)
-            return self._failed(waiting, repr(error), for_good=False)
+            logger.exception("the notice %s cannot be sent", notice.id)
+            return self._failed(due, repr(error), for_good=False)
         self._outbox.sent(notice.id)
         return True
 
-    def _failed(self, waiting: DueNotice, reason: str, for_good: bool) -> bool:
-        attempts, at = waiting.attempts + 1, self.clock()
+    def _failed(self, due: DueNotice, reason: str, for_good: bool) -> bool:
+        attempts, at = due.attempts + 1, self.clock()
         for_good = for_good or attempts >= letter_attempts_max
         retry_at = None if for_good else at + round(self._pause_seconds(attempts) * 1e6)
-        self._outbox.failed(waiting.notice.id, reason, at, retry_at)
-        logger.warning("the letter %s was not sent (attempt %d): %s", waiting.notice.id, attempts, reason)
+        self._outbox.failed(due.notice.id, reason, at, retry_at)
+        logger.warning("the notice %s was not sent (attempt %d): %s", due.notice.id, attempts, reason)
         return for_good
 
     def due_at(self) -> int | None:
@@ -94,7 +94,7 @@ class OutboxRelay(BackgroundTask):
         return None if self._outbox.paused else self._outbox.next_due_at()
 
     def state(self) -> SubscriberState:
-        """See `BackgroundTask`. What should have been sent by now is how far it lags behind."""
+        """See `BackgroundTask`. `lag` is how many notices are overdue."""
         late, dead = self._outbox.count(self.clock())
         return SubscriberState(self.name, (), {}, late, self._outbox.paused, dead, self.stalled)
 
@@ -107,5 +107,5 @@ class OutboxRelay(BackgroundTask):
         return self._outbox.dead_letters()
 
     def redrive(self, event: str, drop: bool) -> DeadLetter | None:
-        """See `BackgroundTask`. It is tried again even where its time is over."""
+        """See `BackgroundTask`. A notice that is no longer useful is retried too."""
         return self._outbox.redrive(event, drop)

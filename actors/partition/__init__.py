@@ -1,1 +1,1 @@
-"""A partition: its queue, its host, its router, and how its hotels recover from the journal."""
+"""A partition: its queue, its host, its router, and the recovery of its hotels from the journal."""

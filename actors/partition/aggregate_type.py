@@ -1,4 +1,4 @@
-"""What a partition runs for its hotels: the router of their actors, and how each is rebuilt from its events."""
+"""The aggregate that a partition runs for each hotel: the router of its actors, and its fold and snapshot."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -10,9 +10,9 @@ from innkeeper.protocol.messages.reply import Reply
 
 
 class AggregateType(NamedTuple):
-    """A kind of aggregate, one for each hotel. `begin` makes an empty state, `evolve` changes it by an event,
-    `describe` gives it as one value for a snapshot, and `restore` makes the state from that value. A state that is not
-    `is_open` belongs to a hotel that never opened. `ask` makes the query whose reply is the description, of the class
+    """A kind of aggregate, with one instance for each hotel. `begin` makes an empty state, `evolve` applies an event to
+    it, `describe` returns it as one value for a snapshot, and `restore` makes the state from that value. `is_open` is
+    false for a hotel that never opened. `ask` makes the query whose reply is the description, of the class
     `described`."""
 
     router: type[Router]
@@ -25,7 +25,7 @@ class AggregateType(NamedTuple):
     described: type[Any]
 
     def fold(self, state: Any, records: Iterable[RecordedEvent]) -> Any:
-        """The state after all these events."""
+        """Applies these events to the state and returns it."""
         for record in records:
             self.evolve(state, record)
         return state

@@ -1,7 +1,7 @@
 """The host of a partition: it owns one actor system and one journal, and is driven by one thread at a time.
 
-A batch of commands goes to the desk; what happened goes to the journal in one transaction; only then are the answers
-let out. Time and ids come in from outside, so that a whole partition runs the same again from one seed.
+The host sends a batch of commands to the router, writes the resulting events to the journal in one transaction, and
+only then releases the results. Clock and ids are inputs, so that a whole partition can be replayed from one seed.
 """
 
 import logging
@@ -33,8 +33,8 @@ HOTEL_FAULT = "the hotel had a fault and was rebuilt"
 
 
 class PendingBatch:
-    """A batch between decision and release: its answers, and what shall be on disk before anyone hears them. One that
-    has `failed` answers everyone `Unavailable`."""
+    """A batch between decision and release: its results, and what must be on disk before they are released. When it
+    has `failed`, each result is `Unavailable`."""
 
     def __init__(self, size: int) -> None:
         self.answers: list[Result] = [Result(Unavailable(HOTEL_FAULT))] * size
@@ -44,13 +44,13 @@ class PendingBatch:
         self.failed = False
 
     def fail(self, reason: str) -> None:
-        """None of it has happened."""
+        """Discards the decisions: each command of the batch gets `Unavailable`."""
         self.failed = True
         self.answers = [Result(Unavailable(reason))] * len(self.answers)
 
 
 class Host:
-    """One partition, without its thread. `published` hears of each commit."""
+    """One partition, without its thread. Calls `published` with each commit."""
 
     def __init__(
         self, journal: Journal, clock: Callable[[], int], ids: Callable[[], str], aggregate_type: AggregateType
@@ -63,57 +63,56 @@ class Host:
         self.published: CommitListener = lambda *_: None
         self._last_at = 0
         self._stale: set[str] = set()
-        self._desk_failed = self._journal_failed = self._cannot_rebuild = False
+        self._router_failed = self._journal_failed = self._cannot_rebuild = False
         self._unreleased: deque[PendingBatch] = deque()
         self._unsaved_replies: dict[str, KeptReply] = {}
         self._since_snapshot: dict[str, int] = {}
-        self._system, self._desk = _desk(aggregate_type)
+        self._system, self._router = _start_router(aggregate_type)
 
     def recover(self, progress: Callable[[int], None] = lambda _: None) -> int:
-        """Rebuild every hotel from its newest snapshot and the events after it; returns how many events that took."""
+        """Rebuilds every hotel from its newest snapshot and the events after it; returns how many events were read."""
         states, events = rebuild_all(self.journal, progress, self._aggregate_type)
         for hotel, state in states.items():
             self._ask(LoadState(hotel, state))
         return events
 
-    def handle(self, asked: Sequence[Envelope]) -> list[Result]:
-        """Carry out a batch. When this returns, what it answers is on disk."""
-        decided = self.decide(asked)
+    def handle(self, envelopes: Sequence[Envelope]) -> list[Result]:
+        """Handles a batch. When this returns, the effects of its results are on disk."""
+        decided = self.decide(envelopes)
         if self.write([decided]):
             self.sync([decided])
         return self.release([decided])[0]
 
     @property
     def must_rest(self) -> bool:
-        """Must all that is decided be released before the next decision, because hotels are to be rebuilt?"""
-        return bool(self._stale) or self._desk_failed or self._journal_failed
+        """True where all decided batches must be released before the next decision, because hotels must be rebuilt."""
+        return bool(self._stale) or self._router_failed or self._journal_failed
 
-    def decide(self, asked: Sequence[Envelope]) -> PendingBatch:
-        """Let the hotels decide on a batch, on top of all that they have decided before, be it on disk or not. The
-        answers may be told after `write`, `sync` and `release`; batches pass these in the order of their decision."""
-        decided = PendingBatch(len(asked))
+    def decide(self, envelopes: Sequence[Envelope]) -> PendingBatch:
+        """Decides on a batch, based on all earlier decisions, whether they are on disk or not. Its results may be sent
+        after `write`, `sync` and `release`; batches go through these in the order of their decision."""
+        decided = PendingBatch(len(envelopes))
         self._unreleased.append(decided)
         if self.must_rest and not self._rebuild():
             decided.fail("the journal cannot be read")
             return decided
         at = self._last_at = max(self._clock(), self._last_at)
-        orders, first = [], _FirstOfTheirKeys()
+        commands, keys = [], _BatchKeys()
         try:
-            for number, ask in enumerate(asked):
-                if ask.key is None or self._is_new(decided, first, number, ask):
-                    orders.append(
-                        AddressedCommand(number, ask.message, at, self._ids(), ask.correlation, ask.by, ask.if_version)
-                    )
+            for number, envelope in enumerate(envelopes):
+                if envelope.key is None or self._is_new(decided, keys, number, envelope):
+                    origin = envelope.correlation, envelope.by, envelope.if_version
+                    commands.append(AddressedCommand(number, envelope.message, at, self._ids(), *origin))
         except Exception:
-            logger.exception("the journal does not say what was answered before; nobody is answered now")
+            logger.exception("earlier replies cannot be read from the journal; the batch is refused")
             decided.fail("the journal cannot be read")
             return decided
-        self._carry_out(CommandBatch(at, tuple(orders)), decided)
-        self._keep_replies(decided, first)
+        self._carry_out(CommandBatch(at, tuple(commands)), decided)
+        self._keep_replies(decided, keys)
         return decided
 
     def write(self, group: Sequence[PendingBatch]) -> bool:
-        """Write to the journal what was decided, all in one transaction; is there anything to `sync`?"""
+        """Writes these batches to the journal in one transaction; returns whether there is anything to `sync`."""
         records = [record for decided in group for record in decided.records]
         replies = [reply for decided in group for reply in decided.replies]
         if group[0].failed or not (records or replies):
@@ -126,7 +125,7 @@ class Host:
         return not group[0].failed
 
     def sync(self, group: Sequence[PendingBatch]) -> None:
-        """Wait until what was written is on disk. May run in another thread, while more is decided."""
+        """Waits until what was written is on disk. May run in another thread while further batches are decided."""
         with self._failing(group):
             self.journal.sync()
 
@@ -137,12 +136,12 @@ class Host:
         except Fenced:
             raise
         except Exception:
-            logger.exception("the journal refused a batch; its hotels are rebuilt and nobody is acknowledged")
+            logger.exception("the journal could not write a batch; its commands are refused and its hotels are rebuilt")
             group[0].failed = True
 
     def release(self, group: Sequence[PendingBatch]) -> list[list[Result]]:
-        """The answers, now that they are true for good. After a failed commit nobody is acknowledged: neither those
-        in it, nor those whose decisions came after it and were built on it."""
+        """Returns the results of committed batches. After a failed commit no command is acknowledged, neither those in
+        it nor those decided after it, whose decisions are based on it."""
         if group[0].failed:
             for decided in self._unreleased:
                 self._stale.update(record.hotel for record in decided.records)
@@ -165,7 +164,7 @@ class Host:
             self.published(decided.position, decided.records)
 
     def save_snapshots(self, after_events: int = snapshot_after_events, at_most: int = 1) -> int:
-        """Keep the state of hotels that saw so many events since their last snapshot; returns how many were saved."""
+        """Saves the state of hotels with so many events since their last snapshot; returns how many were saved."""
         hotels = [hotel for hotel, events in self._since_snapshot.items() if events >= after_events][:at_most]
         if not hotels or self.must_rest or self._unreleased:
             return 0
@@ -182,41 +181,41 @@ class Host:
         except Fenced:
             raise
         except Exception:
-            logger.exception("no snapshot of %s could be kept; the next start reads more of the journal", hotels)
+            logger.exception("snapshots of %s could not be saved; the next start reads more of the journal", hotels)
             return 0
         return len(snapshots)
 
     def describe(self, hotel: str) -> Any:
-        """The hotel's whole state as its aggregate_type describes it, for snapshots and auditors; or a refusal."""
+        """The hotel's whole state as its aggregate type describes it, for snapshots and auditors; or a refusal."""
         done = self._ask(CommandBatch(0, (AddressedCommand(0, self._aggregate_type.ask(hotel), 0, ""),)))
-        return done.outcomes[0].answer if isinstance(done, CommandBatchDone) else Unavailable("the desk failed")
+        return done.outcomes[0].answer if isinstance(done, CommandBatchDone) else Unavailable("the router failed")
 
     def close(self) -> None:
-        """End the actors and the journal."""
+        """Stops the actors and closes the journal."""
         self._system.shutdown()
         self.journal.close()
 
     def _ask(self, message: object) -> object:
-        return self._system.ask(self._desk, message)
+        return self._system.ask(self._router, message)
 
-    def _is_new(self, decided: PendingBatch, first: "_FirstOfTheirKeys", number: int, ask: Envelope) -> bool:
-        """Does this command come for the first time under its key? If not, it gets the answer that was given then."""
-        key, fingerprint = ask.key or "", _fingerprint(ask.message)
-        if key in first.numbers:
-            first.followers.append((number, key, fingerprint))
+    def _is_new(self, decided: PendingBatch, keys: "_BatchKeys", number: int, envelope: Envelope) -> bool:
+        """Returns whether the key is new. If not, the command gets the result that its key already has."""
+        key, fingerprint = envelope.key or "", _fingerprint(envelope.message)
+        if key in keys.numbers:
+            keys.repeats.append((number, key, fingerprint))
             return False
         kept = self._unsaved_replies.get(key) or self.journal.reply(key)
         if kept is not None:
             decided.answers[number] = _replayed(kept, fingerprint)
             return False
-        first.numbers[key] = number, fingerprint
+        keys.numbers[key] = number, fingerprint
         return True
 
     def _carry_out(self, batch: CommandBatch, decided: PendingBatch) -> None:
         done = self._ask(batch)
         if not isinstance(done, CommandBatchDone):
-            logger.error("the desk failed: %s", done)
-            self._desk_failed = True
+            logger.error("the router failed: %s", done)
+            self._router_failed = True
             return
         self.due_at = done.due_at
         self._stale.update(done.broken)
@@ -224,22 +223,22 @@ class Host:
         for outcome in done.outcomes:
             decided.answers[outcome.number] = Result(outcome.answer)
 
-    def _keep_replies(self, decided: PendingBatch, first: "_FirstOfTheirKeys") -> None:
-        for key, (number, fingerprint) in first.numbers.items():
+    def _keep_replies(self, decided: PendingBatch, keys: "_BatchKeys") -> None:
+        for key, (number, fingerprint) in keys.numbers.items():
             answer = decided.answers[number].answer
             if not isinstance(answer, Unavailable):
                 kept = self._unsaved_replies[key] = KeptReply(key, fingerprint, wire.encode(answer))
                 decided.replies.append(kept)
-        for number, key, fingerprint in first.followers:
+        for number, key, fingerprint in keys.repeats:
             if key in self._unsaved_replies:
                 decided.answers[number] = _replayed(self._unsaved_replies[key], fingerprint)
 
     def _rebuild(self) -> bool:
-        """Bring the hotels that cannot be trusted back to what the journal says."""
+        """Rebuilds from the journal the hotels whose state is not reliable; returns whether that succeeded."""
         try:
             self.journal.reopen()
-            if self._desk_failed:
-                self._new_desk()
+            if self._router_failed:
+                self._restart_router()
             for hotel in sorted(self._stale):
                 state = rebuild(self.journal, hotel, self._aggregate_type)
                 if not isinstance(self._ask(LoadState(hotel, state)), StateLoaded):
@@ -249,7 +248,7 @@ class Host:
         except Exception as error:
             if not self._cannot_rebuild:
                 logger.exception(
-                    "hotels cannot be rebuilt from the journal; their partition answers nothing until then"
+                    "hotels cannot be rebuilt from the journal; the partition refuses all commands until they can be"
                 )
             else:
                 logger.error("hotels still cannot be rebuilt from the journal: %s", error)
@@ -259,25 +258,25 @@ class Host:
         self._journal_failed = self._cannot_rebuild = False
         return True
 
-    def _new_desk(self) -> None:
+    def _restart_router(self) -> None:
         self._system.shutdown()
-        self._system, self._desk = _desk(self._aggregate_type)
+        self._system, self._router = _start_router(self._aggregate_type)
         self._stale = self.journal.hotels()
-        self._desk_failed = False
+        self._router_failed = False
 
 
-def _desk(aggregate_type: AggregateType) -> tuple[LocalActorSystem, ActorAddress]:
-    """A new actor system with its desk."""
-    stage = LocalActorSystem()
-    return stage, stage.createActor(aggregate_type.router)
+def _start_router(aggregate_type: AggregateType) -> tuple[LocalActorSystem, ActorAddress]:
+    """A new actor system with its router."""
+    system = LocalActorSystem()
+    return system, system.createActor(aggregate_type.router)
 
 
-class _FirstOfTheirKeys:
-    """Within one batch: which command was the first under each key, and which came again."""
+class _BatchKeys:
+    """The idempotency keys of one batch: the number of the first command with each key, and those that repeat it."""
 
     def __init__(self) -> None:
         self.numbers: dict[str, tuple[int, bytes]] = {}
-        self.followers: list[tuple[int, str, bytes]] = []
+        self.repeats: list[tuple[int, str, bytes]] = []
 
 
 def _replayed(kept: KeptReply, fingerprint: bytes) -> Result:

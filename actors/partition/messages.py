@@ -1,4 +1,4 @@
-"""What the actors of a partition say to each other. Frozen: on the simple actor base messages are not copied."""
+"""The messages between the actors of a partition. Frozen, because the local actor system does not copy them."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from innkeeper.protocol.messages.reply import Reply
 
 
 class AddressedCommand(msgspec.Struct, frozen=True, gc=False):
-    """A command or query, stamped by the host. `number` is its place in the batch."""
+    """A command or query with the instant, id and origin that the host adds. `number` is its place in the batch."""
 
     number: int
     message: Command | Query
@@ -23,22 +23,22 @@ class AddressedCommand(msgspec.Struct, frozen=True, gc=False):
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """What came of an order."""
+    """The reply or refusal to the command or query of this number."""
 
     number: int
     answer: Reply | Refusal
 
 
 class CommandBatch(msgspec.Struct, frozen=True, gc=False):
-    """Host to desk: orders to carry out, after everything that has fallen due by `at`."""
+    """Host to router: commands and queries to handle, after everything that is due by `at`."""
 
     at: int
     orders: tuple[AddressedCommand, ...]
 
 
 class CommandBatchDone(msgspec.Struct, frozen=True, gc=False):
-    """Desk to host: what came of a batch, and all that happened, in each hotel's order. Hotels in `broken` must be
-    rebuilt: nothing of theirs counts. `due_at` is when something falls due next."""
+    """Router to host: the outcomes of a batch, and its events in each hotel's order. Hotels in `broken` must be
+    rebuilt: none of their events counts. `due_at` is when something is due next."""
 
     outcomes: tuple[Outcome, ...]
     records: tuple[RecordedEvent, ...]
@@ -47,15 +47,15 @@ class CommandBatchDone(msgspec.Struct, frozen=True, gc=False):
 
 
 class HotelCommands(msgspec.Struct, frozen=True, gc=False):
-    """Desk to hotel: this hotel's share of a batch."""
+    """Router to hotel: this hotel's share of a batch."""
 
     at: int
     orders: tuple[AddressedCommand, ...]
 
 
 class HotelCommandsDone(msgspec.Struct, frozen=True, gc=False):
-    """Hotel to desk: what came of its share, all that happened (also by itself), and when something falls due next. A
-    hotel whose opening was refused is not open, and can go."""
+    """Hotel to router: the outcomes of its share, its events (also those without a command), and when something is due
+    next. A hotel whose opening was refused is not open, and its actor can be closed."""
 
     hotel: str
     outcomes: tuple[Outcome, ...]
@@ -65,18 +65,18 @@ class HotelCommandsDone(msgspec.Struct, frozen=True, gc=False):
 
 
 class HotelFailed(msgspec.Struct, frozen=True, gc=False):
-    """Hotel to desk: a fault in this hotel's own code; its state is not to be trusted."""
+    """Hotel to router: the hotel's own code failed; its state is not reliable."""
 
     hotel: str
     reason: str
 
 
 class LoadState(msgspec.Struct, frozen=True, gc=False):
-    """Host to desk: this is the hotel, as the journal tells it; None closes its actor. Desk to hotel: this is you."""
+    """Host to router, router to hotel: the hotel's state from the journal. None closes its actor."""
 
     hotel: str
     state: Any
 
 
 class StateLoaded(msgspec.Struct, frozen=True, gc=False):
-    """Desk to host: done."""
+    """Router to host: the state is loaded."""

@@ -1,9 +1,9 @@
-"""A partition at work: the bounded queue before a host, and the two tasks that drive it.
+"""A partition: the bounded queue before a host, and the two tasks that drive the host.
 
-One task lets the actors decide, in the thread of the gateway's event loop; the other writes all that was
-decided meanwhile in one transaction, and has a thread wait for the disk. So while one group of decisions is on
-its way to the disk the next is made, and nobody hears of any before it is there. Too many unanswered: refused at once.
-(Actors in a second thread would fight the gateway for the interpreter's lock; see docs/decisions.md.)
+One task runs the actors' decisions in the thread of the gateway's event loop; the other writes all decided batches in
+one transaction, and has a thread wait for the disk. So the next group is decided while one is being written, and no
+result is released before it is on disk. Commands are refused at once while too many are waiting.
+(Actors in a second thread would compete with the gateway for the interpreter's lock; see docs/decisions.md.)
 """
 
 import asyncio
@@ -25,8 +25,8 @@ from innkeeper.protocol.values.limits import commands_per_batch_max, commands_wa
 logger = logging.getLogger(__name__)
 
 _IDLE_SECONDS = 2.0
-_LOAD_COMMANDS = 8  # commands decided at once
-_LOAD_SECONDS = 0.1  # a crowd comes and goes within milliseconds: while it is answered nobody waits
+_LOAD_COMMANDS = 8  # in one batch
+_LOAD_SECONDS = 0.1  # bursts of commands last milliseconds with gaps between: load is assumed for this long after one
 
 QueuedCommand = tuple[Envelope, "asyncio.Future[Result]"]
 
@@ -35,7 +35,7 @@ class Partition:
     """A host with its queue. All methods are for the event loop's thread."""
 
     def __init__(self, open_host: Callable[[], Host], clock: Callable[[], int], log: str = RESERVATIONS) -> None:
-        """Its events stand in the log of this name."""
+        """`log` is the name of the log that holds its events."""
         self.log = log
         self.position = 0
         self.ready = False
@@ -46,30 +46,30 @@ class Partition:
         self._decided: deque[tuple[list[QueuedCommand], PendingBatch]] = deque()
         self._wake = asyncio.Event()
         self._to_commit = asyncio.Event()
-        self._at_rest = asyncio.Event()
+        self._drained = asyncio.Event()
         self._stopping = False
         self._writer = ThreadPoolExecutor(1, "journal")
-        self._life: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
         self._listeners: list[CommitListener] = []
         self._load_at = -_LOAD_SECONDS
 
     async def start(self) -> None:
-        """Open the journal and rebuild the hotels; raises what that raises."""
+        """Opens the journal and rebuilds the hotels; raises what that raises."""
         host = await asyncio.get_running_loop().run_in_executor(self._writer, self._open_host)
         self.position = host.journal.position()
         host.published = self._publish
         self.ready = True
-        self._at_rest.set()
-        self._life = asyncio.create_task(self._live(host))
+        self._drained.set()
+        self._task = asyncio.create_task(self._run(host))
 
-    async def ask(self, asked: Envelope) -> Result:
-        """The answer, once its effects are on disk. At once `Unavailable` where too many are waiting."""
+    async def ask(self, envelope: Envelope) -> Result:
+        """The result, once its effects are on disk; `Unavailable` at once where too many commands are waiting."""
         if self.waiting >= commands_waiting_max:
             return Result(Unavailable("too many commands are waiting"))
         if not self.ready:
             return Result(Unavailable("the partition is not running"))
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._queue.append((asked, future))
+        self._queue.append((envelope, future))
         self._wake.set()
         self.waiting += 1
         try:
@@ -78,15 +78,15 @@ class Partition:
             self.waiting -= 1
 
     def is_under_load(self) -> bool:
-        """Were there many commands at once just now? May be asked from any thread."""
+        """Whether there was a large batch just now. May be called from any thread."""
         return monotonic() - self._load_at < _LOAD_SECONDS
 
     async def positions(self, _: str | None = None) -> Positions:
-        """See `protocol.asking.Desk`."""
+        """See `MessageBus`."""
         return {self.log: self.position}
 
     def subscribe(self, listener: CommitListener) -> None:
-        """See `protocol.asking.Source`."""
+        """See `CommitStream`."""
         self._listeners.append(listener)
 
     def _publish(self, position: int, records: Sequence[RecordedEvent]) -> None:
@@ -95,19 +95,19 @@ class Partition:
             listener(position, records)
 
     async def ended(self) -> None:
-        """Wait for the end, which comes by `stop`; raises what ended it before."""
-        assert self._life is not None
-        await asyncio.shield(self._life)
+        """Waits until the partition has stopped; raises the error if one stopped it before `stop` did."""
+        assert self._task is not None
+        await asyncio.shield(self._task)
 
     async def stop(self) -> None:
-        """Finish what was accepted, keep snapshots, and end."""
+        """Finishes the accepted commands, saves snapshots, and stops."""
         self._stopping = True
         self._wake.set()
-        if self._life is not None:
-            await asyncio.wait({self._life})
+        if self._task is not None:
+            await asyncio.wait({self._task})
         self._writer.shutdown()
 
-    async def _live(self, host: Host) -> None:
+    async def _run(self, host: Host) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
                 committing = tasks.create_task(self._commit_all(host))
@@ -121,32 +121,32 @@ class Partition:
             raise errors.exceptions[0] from None
         finally:
             self.ready = False
-            await asyncio.get_running_loop().run_in_executor(self._writer, host.close)  # behind what it still writes
-            waiting = [*self._queue, *(one for batch, _ in self._decided for one in batch)]
-            _tell(waiting, [Result(Unavailable("the partition is not running"))] * len(waiting))
+            await asyncio.get_running_loop().run_in_executor(self._writer, host.close)  # after its pending writes
+            waiting = [*self._queue, *(command for batch, _ in self._decided for command in batch)]
+            _set_results(waiting, [Result(Unavailable("the partition is not running"))] * len(waiting))
 
     async def _decide_all(self, host: Host) -> None:
         idle_since = monotonic()
         while self._queue or not self._stopping:
             if host.must_rest:
-                await self._at_rest.wait()
+                await self._drained.wait()
             batch = await self._gather()
             if batch or (host.due_at is not None and host.due_at <= self._clock()):
                 self._decide(host, batch)
                 idle_since = monotonic()
             elif monotonic() - idle_since < _IDLE_SECONDS or not host.save_snapshots():
                 await self._wait(host.due_at)
-        await self._at_rest.wait()
+        await self._drained.wait()
 
     def _decide(self, host: Host, batch: list[QueuedCommand]) -> None:
         try:
-            self._decided.append((batch, host.decide([asked for asked, _ in batch])))
+            self._decided.append((batch, host.decide([envelope for envelope, _ in batch])))
         except BaseException:
-            self._queue.extendleft(reversed(batch))  # to be refused with the others
+            self._queue.extendleft(reversed(batch))  # they are refused with the rest of the queue
             raise
         if len(batch) > _LOAD_COMMANDS:
             self._load_at = monotonic()
-        self._at_rest.clear()
+        self._drained.clear()
         self._to_commit.set()
 
     async def _commit_all(self, host: Host) -> None:
@@ -155,19 +155,19 @@ class Partition:
             self._to_commit.clear()
             while self._decided:
                 await self._commit(host, list(self._decided))
-            self._at_rest.set()
+            self._drained.set()
 
     async def _commit(self, host: Host, group: list[tuple[list[QueuedCommand], PendingBatch]]) -> None:
         decided = [decided for _, decided in group]
         if host.write(decided):
             await asyncio.get_running_loop().run_in_executor(self._writer, host.sync, decided)
-        answers = host.release(decided)
-        for batch_answers in answers:
+        results = host.release(decided)
+        for batch_results in results:
             batch, _ = self._decided.popleft()
-            _tell(batch, batch_answers)
+            _set_results(batch, batch_results)
 
     async def _gather(self) -> list[QueuedCommand]:
-        """What is waiting, and what is arriving just now: the larger a batch, the less each command in it costs."""
+        """The waiting commands, and those arriving just now: the larger a batch, the less each command in it costs."""
         self._wake.clear()
         queue, arrived = self._queue, -1
         while arrived < len(queue) < commands_per_batch_max:
@@ -182,7 +182,7 @@ class Partition:
                 await asyncio.wait_for(self._wake.wait(), seconds)
 
 
-def _tell(batch: list[QueuedCommand], answers: list[Result]) -> None:
-    for (_, future), answer in zip(batch, answers, strict=True):
+def _set_results(batch: list[QueuedCommand], results: list[Result]) -> None:
+    for (_, future), result in zip(batch, results, strict=True):
         if not future.done():
-            future.set_result(answer)
+            future.set_result(result)

@@ -1,4 +1,4 @@
-"""Hotels from the journal: each from its newest snapshot and the events after it."""
+"""Rebuilds hotels from the journal: each from its newest snapshot and the events after it."""
 
 import gc
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +13,7 @@ from innkeeper.protocol.ports.journal import Journal
 
 
 def rebuild(journal: Journal, hotel: str, aggregate_type: AggregateType) -> Any:
-    """The state of one hotel as the journal tells it, None if it never opened."""
+    """The state of one hotel from the journal, None if it never opened."""
     state = aggregate_type.begin()
     for snapshot in journal.snapshots(hotel):
         state = aggregate_type.restore(wire.decode(snapshot.state))
@@ -24,10 +24,10 @@ def rebuild(journal: Journal, hotel: str, aggregate_type: AggregateType) -> Any:
 def rebuild_all(
     journal: Journal, progress: Callable[[int], None], aggregate_type: AggregateType
 ) -> tuple[dict[str, Any], int]:
-    """The state of every hotel as the journal tells it, and how many events were read for that."""
+    """The state of every hotel from the journal, and how many events were read for that."""
     states: dict[str, Any] = {}
     events, evolve = 0, aggregate_type.evolve
-    with _no_collector():
+    with _without_garbage_collection():
         states.update(
             (snapshot.hotel, aggregate_type.restore(wire.decode(snapshot.state))) for snapshot in journal.snapshots()
         )
@@ -41,8 +41,9 @@ def rebuild_all(
 
 
 @contextmanager
-def _no_collector() -> Iterator[None]:
-    """All that is made here stays: looking for garbage among millions of bookings takes longer than making them."""
+def _without_garbage_collection() -> Iterator[None]:
+    """Disables the garbage collector: nothing made here is garbage, and searching millions of bookings for it takes
+    longer than making them."""
     was = gc.isenabled()
     gc.disable()
     try:
@@ -53,7 +54,7 @@ def _no_collector() -> Iterator[None]:
 
 
 def _tails(journal: Journal, states: dict[str, Any]) -> Iterable[Iterable[RecordedEvent]]:
-    """The events that no snapshot holds: of each hotel with a snapshot its tail, then all of the others."""
+    """The events after the snapshots: of each hotel with a snapshot the later ones, of the other hotels all."""
     if not states:
         yield (record for _, record in journal.read())
         return
@@ -65,7 +66,7 @@ def _tails(journal: Journal, states: dict[str, Any]) -> Iterable[Iterable[Record
 
 
 def snapshot_faults(journal: Journal, aggregate_type: AggregateType) -> list[str]:
-    """P6: each snapshot is byte for byte what the events up to it make; those that are not."""
+    """Checks P6: each snapshot is byte for byte the fold of its events. Returns a message for each that is not."""
     found = []
     for snapshot in journal.snapshots():
         records = journal.read(hotel=snapshot.hotel)
@@ -74,6 +75,6 @@ def snapshot_faults(journal: Journal, aggregate_type: AggregateType) -> list[str
         )
         if wire.encode(aggregate_type.describe(state)) != snapshot.state:
             found.append(
-                f"{snapshot.hotel}: the snapshot at event {snapshot.hotel_seq} is not what its events make (P6)"
+                f"{snapshot.hotel}: the snapshot at event {snapshot.hotel_seq} differs from the fold of its events (P6)"
             )
     return found

@@ -1,4 +1,4 @@
-"""The router of a partition: it sends each command to the actor of its hotel, and gathers the results of a batch."""
+"""The router of a partition: sends each command to the actor of its hotel, and collects the outcomes of a batch."""
 
 import logging
 from typing import ClassVar
@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 
 
 class Router(TypedActor):
-    """Knows the actor of each hotel, and nothing else of it. Subclasses say which: `kind` is the class of the actors,
-    and a command of the class `opens` creates a new one."""
+    """Holds the address of each hotel's actor and when the hotel is due next. Subclasses set `kind`, the class of the
+    actors, and `opens`, the class of the command that creates a new one."""
 
     kind: ClassVar[type[TypedActor]]
     opens: ClassVar[type[Command]]
@@ -41,27 +41,27 @@ class Router(TypedActor):
         self.broken: dict[str, str] = {}
 
     def batch(self, message: CommandBatch, host: ActorAddress) -> None:
-        """Give each hotel its share; what falls due comes first, wherever it does."""
+        """Sends each hotel its share of the commands, and an empty share to hotels with nothing but due work."""
         self.host = host
         self.outcomes, self.records, self.broken = [], [], {}
         shares: dict[str, list[AddressedCommand]] = {
             hotel: [] for hotel, at in self.due_times.items() if at <= message.at
         }
-        for order in message.orders:
-            hotel = order.message.hotel
-            if hotel not in self.hotels and isinstance(order.message, self.opens):
+        for command in message.orders:
+            hotel = command.message.hotel
+            if hotel not in self.hotels and isinstance(command.message, self.opens):
                 self._open(LoadState(hotel, None))
             if hotel in self.hotels:
-                shares.setdefault(hotel, []).append(order)
+                shares.setdefault(hotel, []).append(command)
             else:
-                self.outcomes.append(Outcome(order.number, NotFound("hotel", hotel)))
+                self.outcomes.append(Outcome(command.number, NotFound("hotel", hotel)))
         self.pending = set(shares)
-        for hotel, orders in shares.items():
-            self.send(self.hotels[hotel], HotelCommands(message.at, tuple(orders)))
-        self._answer_when_all_is_done()
+        for hotel, commands in shares.items():
+            self.send(self.hotels[hotel], HotelCommands(message.at, tuple(commands)))
+        self._report_when_done()
 
-    def orders_done(self, message: HotelCommandsDone, _: ActorAddress) -> None:
-        """A hotel has done its share."""
+    def commands_done(self, message: HotelCommandsDone, _: ActorAddress) -> None:
+        """Collects what a hotel has done."""
         if message.hotel not in self.pending:
             return
         self.outcomes.extend(message.outcomes)
@@ -72,21 +72,21 @@ class Router(TypedActor):
             self._close(message.hotel)
         self._done(message.hotel)
 
-    def hotel_broken(self, message: HotelFailed, _: ActorAddress) -> None:
-        """A hotel's own code failed: close it; the host rebuilds it from the journal."""
+    def hotel_failed(self, message: HotelFailed, _: ActorAddress) -> None:
+        """Closes a hotel whose own code failed; the host rebuilds it from the journal."""
         logger.error("hotel %s failed:\n%s", message.hotel, message.reason)
         self.broken[message.hotel] = message.reason
         self._close(message.hotel)
         self._done(message.hotel)
 
     def poisoned(self, message: PoisonMessage, sender: ActorAddress) -> None:
-        """A hotel failed in a way that it could not tell itself."""
+        """Handles the failure of a hotel that could not report it itself."""
         for hotel, address in list(self.hotels.items()):
             if address == sender:
-                self.hotel_broken(HotelFailed(hotel, str(message.details)), sender)
+                self.hotel_failed(HotelFailed(hotel, str(message.details)), sender)
 
     def load_state(self, message: LoadState, host: ActorAddress) -> None:
-        """A hotel begins, begins again, or is closed."""
+        """Opens, replaces or closes the actor of a hotel."""
         self._close(message.hotel)
         if message.state is not None:
             self._open(message)
@@ -94,7 +94,7 @@ class Router(TypedActor):
 
     def _open(self, message: LoadState) -> None:
         address = self.hotels[message.hotel] = self.createActor(self.kind)
-        self.due_times[message.hotel] = 0  # unknown yet; the next batch asks
+        self.due_times[message.hotel] = 0  # not known yet: the next batch includes this hotel
         self.send(address, message)
 
     def _close(self, hotel: str) -> None:
@@ -112,9 +112,9 @@ class Router(TypedActor):
     def _done(self, hotel: str) -> None:
         if hotel in self.pending:
             self.pending.discard(hotel)
-            self._answer_when_all_is_done()
+            self._report_when_done()
 
-    def _answer_when_all_is_done(self) -> None:
+    def _report_when_done(self) -> None:
         if not self.pending:
             due_at = min(self.due_times.values(), default=None)
             self.send(self.host, CommandBatchDone(tuple(self.outcomes), tuple(self.records), self.broken, due_at))
@@ -122,8 +122,8 @@ class Router(TypedActor):
 
 Router.handles = {
     CommandBatch: Router.batch,
-    HotelCommandsDone: Router.orders_done,
-    HotelFailed: Router.hotel_broken,
+    HotelCommandsDone: Router.commands_done,
+    HotelFailed: Router.hotel_failed,
     PoisonMessage: Router.poisoned,
     LoadState: Router.load_state,
 }

@@ -1,1 +1,1 @@
-"""How subscribers follow the event logs: services, their tasks, and the buffer of recent events."""
+"""The processing of the event logs by subscribers: services, their tasks, and the buffer of recent events."""

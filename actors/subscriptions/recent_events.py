@@ -1,4 +1,4 @@
-"""What a service has heard of the log: the newest events in memory, and the rest where it always stands."""
+"""The newest events of a log in memory, in front of the log itself."""
 
 import threading
 from collections import deque
@@ -11,30 +11,30 @@ from innkeeper.protocol.values.limits import recent_events_max
 
 
 class RecentEvents:
-    """A `protocol.subscribing.EventLog` that answers from what was broadcast, as far as that reaches back."""
+    """An `EventLog` that reads from the published events as far as they reach back, and else from the log."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self._lock = threading.Lock()
-        self._heard: deque[LogEntry] = deque(maxlen=recent_events_max)
+        self._entries: deque[LogEntry] = deque(maxlen=recent_events_max)
         self.position = log.position
 
     def subscribe(self, position: int, records: Sequence[RecordedEvent]) -> None:
-        """These were committed, up to this position. From any thread, at next to no cost. What comes twice changes
-        nothing, and what never comes is read from the log."""
+        """Adds committed events, up to this position. May be called from any thread, at very little cost. Events that
+        come twice change nothing; events that never come are read from the log."""
         first = position - len(records) + 1
         with self._lock:
-            end = self._heard[-1][0] if self._heard else self.position
+            end = self._entries[-1][0] if self._entries else self.position
             if first > end + 1:
-                self._heard.clear()
-            self._heard.extend(entry for entry in enumerate(records, first) if entry[0] > end)
+                self._entries.clear()
+            self._entries.extend(entry for entry in enumerate(records, first) if entry[0] > end)
             self.position = max(self.position, position)
 
     def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
-        """See `protocol.subscribing.EventLog`."""
+        """See `EventLog`."""
         if hotel is None:
             with self._lock:
-                if self._heard and self._heard[0][0] <= after + 1:
-                    start = after + 1 - self._heard[0][0]
-                    return list(islice(self._heard, start, start + limit))
+                if self._entries and self._entries[0][0] <= after + 1:
+                    start = after + 1 - self._entries[0][0]
+                    return list(islice(self._entries, start, start + limit))
         return self._log.read(after, limit, hotel, after_hotel_seq)

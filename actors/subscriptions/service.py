@@ -1,7 +1,7 @@
-"""A service at work: a thread with an event loop of its own, in which some subscribers live.
+"""A service: a thread with an event loop of its own, in which some subscribers run.
 
-Nothing of it runs in the gateway's loop: what it is asked and told comes over, and a slow or broken service keeps
-nobody else waiting. As a process of its own it would look the same from both sides.
+Nothing of it runs in the gateway's loop: messages and events are passed to its own, so that a slow or broken service
+delays no other part. In a process of its own it would have the same interface.
 """
 
 import asyncio
@@ -42,12 +42,12 @@ from innkeeper.protocol.values.limits import (
 
 logger = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 0.002
+_POLL_SECONDS = 0.002
 
 
 class Service:
-    """Start, ask and stop it from one event loop; it lives in another, as a `protocol.subscribing.Subscribers`. There
-    `open_resources` opens what it needs: first of all `open_cursor`, for its subscribers."""
+    """Started, asked and stopped from one event loop; runs in another, where it is a `Subscribers`. There
+    `open_resources` opens what it needs, and sets `open_cursor` first, which its subscribers need."""
 
     open_cursor: Callable[[SubscriptionRequest, str], Cursor]
 
@@ -60,24 +60,24 @@ class Service:
         busy: Callable[[], bool] = lambda: False,
     ) -> None:
         self.name = name
-        self.logs = {log: RecentEvents(told) for log, told in logs.items()}
+        self.logs = {log: RecentEvents(source) for log, source in logs.items()}
         self.answering: dict[type, Callable[[Any], Awaitable[Reply]]] = {}
         self.workers: dict[str, BackgroundTask] = {}
         self._open_resources = open_resources
         self._clock = clock
         self.busy = busy
-        self._lives: dict[str, asyncio.Task[None]] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
         self._started: Future[None] = Future()
         self.ended: Future[None] = Future()
         self._failure: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
-        self._woken = False
+        self._notified = False
         self._thread = threading.Thread(target=self._run, name=name)
 
     async def start(self, sources: Mapping[str, CommitStream]) -> None:
-        """Open it, and let it hear of all that the sources of the logs that it follows commit; raises what that
-        raises."""
+        """Starts the thread, and subscribes to the commits of the logs that the service follows. Raises what opening
+        its resources raises."""
         self._thread.start()
         await asyncio.wrap_future(self._started)
         for log in self.logs:
@@ -85,70 +85,70 @@ class Service:
             self.subscribe(log, sources[log].position, ())
 
     async def stop(self) -> None:
-        """Finish what is at hand, and end."""
+        """Finishes the steps that are running, and ends."""
         if self._thread.is_alive() and self._loop is not None:
             self._loop.call_soon_threadsafe(self._stopping.set)
             await asyncio.to_thread(self._thread.join)
 
-    def needs(self, life: "asyncio.Task[None]") -> None:
-        """It cannot live without this: when that fails it ends, too, and `ended` says why. From its own loop."""
+    def needs(self, task: "asyncio.Task[None]") -> None:
+        """Ends the service when this task fails; `ended` then has its error. To be called in the service's own loop."""
 
         def end(done: "asyncio.Task[None]") -> None:
             if not done.cancelled() and done.exception() is not None:
                 self._failure = done.exception()
                 self._stopping.set()
 
-        life.add_done_callback(end)
+        task.add_done_callback(end)
 
     async def ask(self, message: object) -> Reply:
-        """Its answer; raises `Refused`."""
+        """Passes the message to the service and returns its reply. Raises `Refused`."""
         if self._loop is None or not self._thread.is_alive():
             raise Refused(Unavailable(f"{self.name} is not running"))
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._answer(message), self._loop))
 
     def subscribe(self, log: str, position: int, records: Sequence[RecordedEvent]) -> None:
-        """This was committed in a log. From any thread; see `protocol.asking.Hearer`."""
+        """Takes a commit of a log; see `CommitListener`. May be called from any thread."""
         self.logs[log].subscribe(position, records)
         waiting = any(worker.waits_for_events for worker in [*self.workers.values()])
-        if waiting and not self._woken and self._loop is not None:
-            self._woken = True
-            with suppress(RuntimeError):  # it has ended
-                self._loop.call_soon_threadsafe(self._wake)
+        if waiting and not self._notified and self._loop is not None:
+            self._notified = True
+            with suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._notify)
 
     def follow(
         self, request: SubscriptionRequest, handle: EventHandler, batch_events: int = subscriber_batch_events_max
     ) -> Subscription:
-        """See `protocol.subscribing.Subscribers`."""
+        """See `Subscribers`."""
         cursors = [self.open_cursor(request, log) for log in self.logs]
         subscriber = Subscriber(cursors, handle, self._clock, self.busy, batch_events)
         self.add_task(subscriber)
         return subscriber
 
     def add_task(self, worker: BackgroundTask) -> None:
-        """It works here from now on, and is shown among the subscribers."""
+        """Runs this task in the service, and lists it among the subscribers."""
         self.workers[worker.name] = worker
-        self._lives[worker.name] = asyncio.create_task(worker.live(), name=worker.name)
+        self._running[worker.name] = asyncio.create_task(worker.live(), name=worker.name)
 
     async def unfollow(self, name: str, for_good: bool = True) -> None:
-        """See `protocol.subscribing.Subscribers`."""
+        """See `Subscribers`."""
         subscriber = self.workers.pop(name)
         assert isinstance(subscriber, Subscriber)
-        await self._end({self._lives.pop(name)}, [subscriber])
+        await self._end({self._running.pop(name)}, [subscriber])
         if for_good:
             subscriber.forget()
 
     def wake(self, name: str) -> None:
-        """See `protocol.subscribing.Subscribers`."""
+        """See `Subscribers`."""
         self.workers[name].wake()
 
-    def _wake(self) -> None:
-        self._woken = False
+    def _notify(self) -> None:
+        self._notified = False
         for worker in self.workers.values():
             worker.notify()
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._live())
+            asyncio.run(self._serve())
         except BaseException as error:
             if self._started.done():
                 logger.critical("%s stops", self.name, exc_info=error)
@@ -158,23 +158,23 @@ class Service:
         else:
             self.ended.set_result(None)
 
-    async def _live(self) -> None:
+    async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         async with self._open_resources(self):
             self._started.set_result(None)
             await self._stopping.wait()
-            await self._end({*self._lives.values()}, [*self.workers.values()])
+            await self._end({*self._running.values()}, [*self.workers.values()])
         if self._failure is not None:
             raise self._failure
 
-    async def _end(self, lives: set[asyncio.Task[None]], workers: Sequence[BackgroundTask]) -> None:
+    async def _end(self, tasks: set[asyncio.Task[None]], workers: Sequence[BackgroundTask]) -> None:
         for worker in workers:
             worker.stop()
-        if lives:
-            _, unfinished = await asyncio.wait(lives, timeout=service_shutdown_seconds_max)
-            for life in unfinished:
-                life.cancel()
-            await asyncio.gather(*lives, return_exceptions=True)
+        if tasks:
+            _, unfinished = await asyncio.wait(tasks, timeout=service_shutdown_seconds_max)
+            for task in unfinished:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _answer(self, message: object) -> Reply:
         match message:
@@ -204,7 +204,7 @@ class Service:
                 while (state := worker.state()) and not (state.paused or state.stalled):
                     if all(state.positions[log] >= wanted for log, wanted in message.positions.items()):
                         break
-                    await asyncio.sleep(_LOOK_SECONDS)
+                    await asyncio.sleep(_POLL_SECONDS)
         return SubscribersReply((worker.state(),))
 
     def _pause(self, message: PauseSubscriber) -> Reply:

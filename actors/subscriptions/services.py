@@ -1,4 +1,4 @@
-"""All services, in this process or behind a door: who is told what."""
+"""Routes messages to all services, in this process or in others."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -25,34 +25,34 @@ Ask = Callable[[ServiceMessage], Awaitable[Reply]]
 
 
 class Services:
-    """A `protocol.asking.Services`."""
+    """See `innkeeper.protocol.ports.message_bus.Services`. Those of this process are also started and stopped here."""
 
     def __init__(self) -> None:
         self._services: dict[str, Ask] = {}
-        self._ours: list[Service] = []
+        self._local: list[Service] = []
 
     async def start(self, service: Service, sources: Mapping[str, CommitStream]) -> None:
-        """One more, in a thread of its own, which hears of what the sources of the logs that it follows commit; raises
-        what stands in its way."""
+        """Starts a service in a thread of its own, subscribed to the sources of the logs that it follows. Raises what
+        its start raises."""
         await service.start(sources)
-        self._ours.append(service)
+        self._local.append(service)
         self.reach(service.name, service.ask)
 
     def reach(self, name: str, ask: Ask) -> None:
-        """One more, which is asked in this way."""
+        """Adds a service; `ask` sends it a message."""
         self._services[name] = ask
 
     def lives(self) -> list["asyncio.Future[None]"]:
-        """The ends of those of this process; whoever ends without being asked to says why there."""
-        return [asyncio.wrap_future(service.ended) for service in self._ours]
+        """Futures that are done when the services of this process end, with the error of one that failed."""
+        return [asyncio.wrap_future(service.ended) for service in self._local]
 
     async def stop(self) -> None:
-        """Those of this process finish what is at hand, and end: last those that began first."""
-        while self._ours:
-            await self._ours.pop().stop()
+        """Stops the services of this process, in reverse order of their start."""
+        while self._local:
+            await self._local.pop().stop()
 
     async def ask(self, message: ServiceMessage) -> Reply:
-        """See `protocol.asking.Services`."""
+        """See `Services`."""
         try:
             async with asyncio.timeout(service_answer_seconds_max):
                 match message:
@@ -63,7 +63,7 @@ class Services:
                         letters = await self._ask_all(message, DeadLettersReply)
                         return DeadLettersReply(tuple(one for reply in letters for one in reply.dead_letters))
                     case PauseSubscriber() | Redrive() | AwaitSubscriber():
-                        return await self._ask_whose(message.subscriber, message)
+                        return await self._ask_service_of(message.subscriber, message)
                     case _ if message.service in self._services:
                         return await self._services[message.service](message)
         except TimeoutError:
@@ -71,7 +71,7 @@ class Services:
         raise Refused(Unavailable(f"{message.service} is not running"))
 
     async def _ask_all(self, message: ServiceMessage, kind: type[R]) -> list[R]:
-        """The answers of those who are there."""
+        """The replies of the services that are running. Raises where none has replied."""
         replies = await asyncio.gather(*(ask(message) for ask in self._services.values()), return_exceptions=True)
         answers = [reply for reply in replies if isinstance(reply, kind)]
         for failure in replies:
@@ -79,8 +79,8 @@ class Services:
                 raise failure
         return answers
 
-    async def _ask_whose(self, subscriber: str, message: ServiceMessage) -> Reply:
-        """The answer of the service in which this subscriber lives: most are named like theirs."""
+    async def _ask_service_of(self, subscriber: str, message: ServiceMessage) -> Reply:
+        """The reply of the service that runs this subscriber; the service of the same name is asked first."""
         missing = Refused(NotFound("subscriber", subscriber))
         for name in sorted(self._services, key=lambda name: name != subscriber):
             try:

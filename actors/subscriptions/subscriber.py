@@ -1,8 +1,8 @@
-"""A subscriber at work: it takes in what happened, portion by portion from each log, and moves its cursor behind it.
+"""A subscriber: handles events batch by batch from each log, and moves its cursor after each batch.
 
-An event that it cannot cope with is found by taking a portion's events one by one; it parks its hotel and is tried
-again later, while the other hotels go on. What has nothing to do with the event (a full disk, a destination that is
-away) stalls everything, and is tried again until it works.
+When a batch fails, its events are handled one by one to find the one that fails; that event parks its hotel and is
+retried later, while the other hotels continue. A failure that does not depend on the event (a full disk, an unreachable
+destination) stalls the whole subscriber, which retries until it succeeds.
 """
 
 import logging
@@ -31,9 +31,9 @@ _BATCH_UNDER_LOAD = 16
 
 
 class Subscriber(BackgroundTask):
-    """One subscriber with its cursors, one for each log; they take turns. What happened in one log may have followed
-    from what stands in a log before it: it is taken in after that. At most `batch_events` are taken in at once, and
-    few while others are busy."""
+    """One subscriber with its cursors, one for each log; they take turns. Events of a log may follow from events of
+    logs of lower rank, and are handled after those. A batch has at most `batch_events`, and fewer while other parts
+    are busy."""
 
     def __init__(
         self,
@@ -46,39 +46,39 @@ class Subscriber(BackgroundTask):
         super().__init__(cursors[0].state().name, clock, busy)
         self._cursors = cursors
         ranks = [rank_of(cursor.log) for cursor in cursors]
-        self._before = [[one for one, other in enumerate(ranks) if other < rank] for rank in ranks]
+        self._before = [[index for index, other in enumerate(ranks) if other < rank] for rank in ranks]
         self._turn = 0
         self._seen = self._followed = [0] * len(cursors)
         self._handle = handle
-        self._portion_events = batch_events
+        self._batch_events = batch_events
         self._one_by_one = 0
-        self._refused = False
+        self._unreadable = False
 
     async def step(self) -> bool:
-        """Take in the next portion; was there any? Raises where nothing can be taken in now."""
-        self._refused = False
+        """Handles the next batch; returns whether there was one. Raises where no event can be handled now."""
+        self._unreadable = False
         for _ in self._cursors:
             cursor = self._cursors[self._turn]
-            batch = self._portion(cursor)
+            batch = self._next_batch(cursor)
             if batch is not None:
                 self.waits_for_events = False
-                await self._take_in(cursor, batch)
+                await self._process(cursor, batch)
                 return True
             self._next_turn()
         return False
 
-    def _portion(self, cursor: Cursor) -> EventBatch | None:
-        """What to take in next; nothing from a log that cannot be read now, and is looked at again soon."""
+    def _next_batch(self, cursor: Cursor) -> EventBatch | None:
+        """The next batch of a log; None where there is none, or where the log cannot be read now and is retried soon."""
         try:
             return cursor.batch(self.clock(), self._limit(), self._end(self._turn))
         except Refused:
-            self._refused = True
+            self._unreadable = True
             return None
 
     def due_at(self) -> int | None:
         """See `BackgroundTask`."""
         due = [at for cursor in self._cursors if (at := cursor.due_at()) is not None]
-        if self._refused:
+        if self._unreadable:
             due.append(self.clock() + round(subscriber_retry_seconds * 1e6))
         return min(due, default=None)
 
@@ -99,13 +99,13 @@ class Subscriber(BackgroundTask):
             cursor.pause(paused)
 
     def go_to(self, positions: Positions) -> None:
-        """See `protocol.subscribing.Place`."""
+        """See `Subscription`."""
         for cursor in self._cursors:
             if cursor.log in positions:
                 cursor.go_to(positions[cursor.log])
 
     def forget(self) -> None:
-        """There is no such subscriber any more."""
+        """Removes the cursors of this subscriber for good."""
         for cursor in self._cursors:
             cursor.forget()
 
@@ -119,14 +119,14 @@ class Subscriber(BackgroundTask):
         return next((letter for letter in found if letter is not None), None)
 
     def _end(self, turn: int) -> int:
-        """Up to where this log may be taken in: what followed from the logs of lower rank waits until they have come to
-        where they were when it was seen."""
+        """The position up to which this log may be handled. Its events may follow from logs of lower rank: they wait
+        until the cursors of those have reached the ends that these logs had when the events were seen."""
         before = self._before[turn]
         if not before:
             return self._cursors[turn].end
-        ends = [cursor.end for cursor in reversed(self._cursors)][::-1]  # the first log is looked at last
+        ends = [cursor.end for cursor in reversed(self._cursors)][::-1]  # the end of the first log is read last
         for seen in (self._seen, ends):
-            if all(self._cursors[one].position >= seen[one] for one in before):
+            if all(self._cursors[index].position >= seen[index] for index in before):
                 self._followed, self._seen = seen, ends
         return self._followed[turn]
 
@@ -136,11 +136,11 @@ class Subscriber(BackgroundTask):
     def _limit(self) -> int:
         if self._one_by_one:
             return 1
-        return min(self._portion_events, _BATCH_UNDER_LOAD) if self.busy() else self._portion_events
+        return min(self._batch_events, _BATCH_UNDER_LOAD) if self.busy() else self._batch_events
 
-    async def _take_in(self, cursor: Cursor, batch: EventBatch) -> None:
+    async def _process(self, cursor: Cursor, batch: EventBatch) -> None:
         try:
-            keep = await self._handle(batch.entries) if batch.entries else _nothing
+            effects = await self._handle(batch.entries) if batch.entries else _no_effects
         except Stalled:
             raise
         except Exception as error:
@@ -149,13 +149,13 @@ class Subscriber(BackgroundTask):
                 return
             failure = Failure(batch.entries[0], repr(error), traceback.format_exc())
             cursor.park(batch, failure, self.clock())
-            logger.warning("%s cannot take in %s: %r", self.name, failure.entry[1].id, error)
+            logger.warning("%s cannot handle %s: %r", self.name, failure.entry[1].id, error)
         else:
-            cursor.move(batch, keep)
+            cursor.move(batch, effects)
         self._one_by_one = max(self._one_by_one - len(batch.entries), 0)
         if not self._one_by_one:
             self._next_turn()
 
 
-def _nothing() -> None:
+def _no_effects() -> None:
     return

@@ -1,5 +1,5 @@
-"""Whoever works in a service by itself: takes one step after another, rests when there is nothing to do, and gets over
-what stalls it by trying again after longer and longer pauses.
+"""A background task of a service: runs one step after another, waits when there is nothing to do, and retries with
+growing pauses when a step fails.
 """
 
 import asyncio
@@ -14,12 +14,12 @@ from innkeeper.protocol.values.limits import subscriber_retry_seconds, subscribe
 
 logger = logging.getLogger(__name__)
 
-_STEP_BACK = 20  # while others are busy, it rests so many times as long as it worked
-_LOOK_SECONDS = 0.1  # and looks so often whether they still are
+_PAUSE_FACTOR = 20  # while other parts are busy, a pause is so many times as long as the step before it
+_BUSY_CHECK_SECONDS = 0.1  # how often a pause checks whether they still are
 
 
 class BackgroundTask(ABC):
-    """Lives in one event loop. While others in this process are `busy`, it takes long rests."""
+    """Runs in one event loop. While other parts of this process are `busy`, it makes long pauses between steps."""
 
     def __init__(self, name: str, clock: Callable[[], int], busy: Callable[[], bool] = lambda: False) -> None:
         self.name = name
@@ -28,55 +28,55 @@ class BackgroundTask(ABC):
         self.clock = clock
         self.busy = busy
         self._stalls = 0
-        self._news = self._idle = False
+        self._notified = self._idle = False
         self._woken = asyncio.Event()
         self._stopping = False
 
     @abstractmethod
     async def step(self) -> bool:
-        """Do the next piece of work; was there any? Raises where nothing goes on now."""
+        """Does the next piece of work; returns whether there was any. Raises where no work can be done now."""
 
     @abstractmethod
     def due_at(self) -> int | None:
-        """When there is something to do though there is no news (microseconds since 1970 UTC), None if never."""
+        """When there is work without a notification (microseconds since 1970 UTC), None if never."""
 
     @abstractmethod
     def state(self) -> SubscriberState:
-        """How far it has come."""
+        """Its positions, lag and faults."""
 
     @abstractmethod
     def pause(self, paused: bool) -> None:
-        """Do nothing from now on, or go on; for longer than this process lives."""
+        """Pauses or resumes the task; a restart of the process keeps this."""
 
     @abstractmethod
     def dead_letters(self) -> list[DeadLetter]:
-        """What it could not do, oldest first."""
+        """The events or notices that it could not handle, oldest first."""
 
     @abstractmethod
     def redrive(self, event: str, drop: bool) -> DeadLetter | None:
-        """Try that again, or go on without it; None where there is no such dead letter."""
+        """Retries a dead letter, or drops it; None where there is no such dead letter."""
 
     def notify(self) -> None:
-        """There is something to do: look again, once it has rested or got over what stalls it."""
-        self._news = True
+        """There is work: runs the next step once the current pause after a step or failure is over."""
+        self._notified = True
         if self._idle:
             self.wake()
 
     def wake(self) -> None:
-        """There is something to do, or something has changed: look again."""
+        """Something has changed: ends a pause and runs the next step."""
         self._woken.set()
 
     def stop(self) -> None:
-        """Finish what is at hand, and end."""
+        """Finishes the current step, and ends."""
         self._stopping = True
         self.wake()
 
     async def live(self) -> None:
-        """Work on whatever comes, until stopped."""
+        """Runs steps until the task is stopped."""
         while not self._stopping:
             start = perf_counter()
             self._woken.clear()
-            self._news, self.waits_for_events = False, True  # from now on: what comes while it looks counts, too
+            self._notified, self.waits_for_events = False, True  # before the step: a notification during it counts too
             try:
                 worked = await self.step()
             except Exception as error:
@@ -88,24 +88,24 @@ class BackgroundTask(ABC):
                 await self._wait_for_events()
             elif self.busy():
                 self.waits_for_events = False
-                await self._step_back(_STEP_BACK * (perf_counter() - start))
+                await self._pause_while_busy(_PAUSE_FACTOR * (perf_counter() - start))
             else:
-                await asyncio.sleep(0)  # whoever asks something here meanwhile is answered
+                await asyncio.sleep(0)  # lets the loop handle messages meanwhile
 
     async def _wait_for_events(self) -> None:
         due_at = self.due_at()
         seconds = None if due_at is None else max((due_at - self.clock()) / 1e6, 0.001)
         self._idle = True
-        await self._nap(0 if self._news else seconds and min(seconds, subscriber_stall_seconds_max))
+        await self._sleep(0 if self._notified else seconds and min(seconds, subscriber_stall_seconds_max))
         self._idle = self.waits_for_events = False
 
-    async def _step_back(self, seconds: float) -> None:
-        """Rest for so long, or until the others are busy no more."""
+    async def _pause_while_busy(self, seconds: float) -> None:
+        """Pauses for so long, or until the other parts are no longer busy."""
         until = perf_counter() + seconds
         while self.busy() and not self._woken.is_set() and (left := until - perf_counter()) > 0:
-            await self._nap(min(left, _LOOK_SECONDS))
+            await self._sleep(min(left, _BUSY_CHECK_SECONDS))
 
-    async def _nap(self, seconds: float | None) -> None:
+    async def _sleep(self, seconds: float | None) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
@@ -118,4 +118,4 @@ class BackgroundTask(ABC):
         seconds = error.retry_seconds if isinstance(error, Stalled) else None
         if seconds is None:
             seconds = min(subscriber_retry_seconds * 2 ** min(self._stalls - 1, 16), subscriber_stall_seconds_max)
-        await self._nap(seconds)
+        await self._sleep(seconds)

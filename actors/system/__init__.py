@@ -1,1 +1,1 @@
-"""The local actor system and the typed actor on which all our actors stand. Imports no other folder of actors."""
+"""The local actor system and the base class of all actors. Imports no other folder of actors."""

@@ -1,11 +1,11 @@
-"""Python's garbage collector, set for a process whose objects live long and hardly ever refer to themselves."""
+"""Settings of Python's garbage collector for a process whose objects are long-lived and rarely form cycles."""
 
 import gc
 
-_NEW_OBJECTS = 10_000  # containers that are made before the collector looks at them
+_NEW_OBJECTS = 10_000  # net allocations of containers before a collection
 
 
 def freeze_startup_objects() -> None:
-    """Exempt all that exists now from garbage collection, and collect less often what comes."""
+    """Exempts all existing objects from garbage collection, and collects later ones less often."""
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS, 20, 20)

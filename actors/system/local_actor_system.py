@@ -1,10 +1,10 @@
-"""The stage of a partition's actors: Thespian's simple system, without what none of ours asks of it.
+"""The actor system of a partition: Thespian's simple system, without the features that no actor here uses.
 
-For each message Thespian looks for wakeups that fall due, takes a lock against other threads, formats a line for a log
-that nobody keeps, and goes through what the message could be of its own; that takes several times as long as to
-deliver it. Our actors never ask to be woken (the host says what time it is), one thread at a time drives them, and all
-that they say to each other are structs, which go straight to their receiver. The rest is left to Thespian: making and
-ending actors, the three attempts at a message whose handler raises, and the poison after them.
+For each message Thespian checks for due wakeups, takes a lock against other threads, formats a log record that is not
+kept, and tests whether the message is one of its own; that takes several times as long as delivering it. Actors here
+never request wakeups (the host passes the time), one thread at a time drives them, and all their messages are structs,
+which go directly to their receiver. The rest is left to Thespian: creating and ending actors, the three attempts at a
+message whose handler raises, and the `PoisonMessage` after them.
 """
 
 from typing import Any
@@ -15,12 +15,12 @@ from thespian.system.simpleSystemBase import ActorRef, ActorSystemBase, PendingS
 
 
 class LocalActorSystem(ActorSystem):  # type: ignore[misc]
-    """An actor system of its own in the thread that asks it; a process may have several."""
+    """An actor system that runs in the calling thread; a process may have several."""
 
     def __init__(self) -> None:
         super().__init__(transientUnique=True)
 
-    def _startupActorSys(self, *_: object) -> "_SystemBase":  # noqa: N802 (Thespian's names, here and below)
+    def _startupActorSys(self, *_: object) -> "_SystemBase":  # noqa: N802 (names of Thespian, here and below)
         self.systemAddress = ActorAddress("/ActorSys")
         self.capabilities: dict[str, object] = {}
         self._systemBase = _SystemBase(self, logDefs=False)
@@ -29,7 +29,7 @@ class LocalActorSystem(ActorSystem):  # type: ignore[misc]
 
 class _SystemBase(ActorSystemBase):  # type: ignore[misc]
     def _runSends(self, *_: object, **__: object) -> None:  # noqa: N802
-        """Until nobody has anything to say any more. The answer of an actor that was asked waits by then."""
+        """Delivers messages until none is pending. By then the reply of the actor that was asked is there."""
         pending = self._pendingSends
         while pending:
             self._runSingleSend(pending.pop(0))
@@ -42,11 +42,11 @@ class _SystemBase(ActorSystemBase):  # type: ignore[misc]
             self._callActorWithMessage(receiver, send, send.msg, send.sender)
 
     def actor_send(self, sender: ActorAddress, receiver: ActorAddress, message: Any) -> None:
-        """See Thespian: it is delivered behind what was said before."""
+        """See Thespian. The message is delivered after those sent before it."""
         self._pendingSends.append(PendingSend(sender, message, receiver))
 
-    def _newRefAndActor(self, *what: Any, **more: Any) -> ActorRef:  # noqa: N802
-        made = super()._newRefAndActor(*what, **more)
-        if made.instance is not None:
-            made.instance._receive = made.instance.receiveMessage
-        return made
+    def _newRefAndActor(self, *arguments: Any, **options: Any) -> ActorRef:  # noqa: N802
+        actor = super()._newRefAndActor(*arguments, **options)
+        if actor.instance is not None:
+            actor.instance._receive = actor.instance.receiveMessage
+        return actor

@@ -1,7 +1,7 @@
-"""The one thing all our actors share: a table of who handles what, by type.
+"""The base class of all actors: a table of handlers by message type.
 
-Thespian's own dispatcher looks through the class names of each message; a dictionary costs a fifth of that. What a
-handler raises goes to Thespian, which delivers the message twice more and then tells the sender (`PoisonMessage`).
+Thespian's own dispatcher searches the class names of each message; a dictionary costs a fifth of that. When a handler
+raises, Thespian delivers the message twice more and then sends the sender a `PoisonMessage`.
 """
 
 from collections.abc import Callable
@@ -11,12 +11,12 @@ from thespian.actors import Actor, ActorAddress, ActorExitRequest, ChildActorExi
 
 
 class TypedActor(Actor):  # type: ignore[misc]
-    """An actor that finds the handler of a message in `handles`; a message that nobody handles is a fault."""
+    """An actor that looks up the handler of a message in `handles`. Raises TypeError where there is none."""
 
     handles: ClassVar[dict[type, Callable[[Any, Any, ActorAddress], None]]] = {}
 
-    def receiveMessage(self, message: Any, sender: ActorAddress) -> None:  # noqa: N802 (Thespian's name)
-        """Thespian's door."""
+    def receiveMessage(self, message: Any, sender: ActorAddress) -> None:  # noqa: N802 (name of Thespian)
+        """See Thespian: called with each message."""
         handler = self.handles.get(type(message))
         if handler is not None:
             handler(self, message, sender)

@@ -1,1 +1,1 @@
-"""Publishers and consumers for RabbitMQ and Kafka behind one shape."""
+"""Publishers and consumers for RabbitMQ and Kafka, behind one interface."""

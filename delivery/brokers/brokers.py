@@ -1,4 +1,4 @@
-"""Which broker events go to."""
+"""Makes the publisher and the consumer for the broker at a URL."""
 
 from importlib import import_module
 from typing import Any, Protocol
@@ -11,34 +11,37 @@ _KINDS = {"amqp": ("rabbitmq", "Rabbit"), "amqps": ("rabbitmq", "Rabbit"), "kafk
 
 
 class Publisher(Protocol):
-    """A way to a broker."""
+    """Sends events to a broker."""
 
     @property
     def handle(self) -> EventHandler:
-        """Publish events, in order; done when the broker has them."""
+        """Publishes events in order; returns when the broker has confirmed them."""
 
     async def close(self) -> None:
-        """Hang up."""
+        """Disconnect."""
 
 
 def publisher(url: str) -> Publisher:
-    """The way to this broker; raises ValueError where there is none."""
+    """The publisher for the broker at this URL. Raises ValueError for an unsupported URL."""
     made: Publisher = _kind(url, "Publisher")(url)
     return made
 
 
-def feed(url: str, name: str, inbox: Inbox, log_of: LogOf) -> BrokerConsumer:
-    """The way from this broker into the inbox of the service of this name; raises ValueError where there is none."""
-    made: BrokerConsumer = _kind(url, "BrokerConsumer")(url, name, inbox, log_of)
+def broker_consumer(url: str, name: str, inbox: Inbox, log_of: LogOf) -> BrokerConsumer:
+    """The consumer that writes events from this broker to the inbox of the service `name`. Raises ValueError for an
+    unsupported URL."""
+    made: BrokerConsumer = _kind(url, "Consumer")(url, name, inbox, log_of)
     return made
 
 
 def _kind(url: str, part: str) -> Any:
     parts = urlsplit(url)
     if parts.scheme not in _KINDS or not parts.hostname:
-        raise ValueError(f"a broker is amqp://…, amqps://… or kafka://…, not {parts.scheme or url!r}")
+        raise ValueError(f"a broker's URL begins with amqp://, amqps:// or kafka://, not {parts.scheme or url!r}")
     module, name = _KINDS[parts.scheme]
     try:
-        return getattr(import_module(f"innkeeper.delivery.{module}"), name + part)
+        return getattr(import_module(f"innkeeper.delivery.brokers.{module}"), name + part)
     except ImportError as error:
+        if (error.name or "").startswith("innkeeper"):
+            raise
         raise ValueError(f"{error}; install it with: pip install 'innkeeper[{module}]'") from None

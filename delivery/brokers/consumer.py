@@ -1,7 +1,8 @@
-"""How a service consumes events from a broker, the same for every kind of broker: connect, consume, and connect again
-after whatever failure, until cancelled.
+"""Consumes events from a broker of any kind for a service: connects, consumes, and reconnects after any failure, until
+cancelled.
 
-What the broker left out is fetched beside that, from the log in which it happened: neither waits for the other.
+A second task fetches the events that the broker left out from the log in which they were recorded. Neither task waits
+for the other.
 """
 
 import asyncio
@@ -17,20 +18,20 @@ logger = logging.getLogger(__name__)
 
 
 class Connection(Protocol):
-    """A connection to a broker, for one attempt: it is opened once and closed once."""
+    """A connection to a broker, for one attempt: opened once and closed once."""
 
     async def open(self) -> None:
-        """Connect, and begin where the inbox says."""
+        """Connects, and starts at the position in the inbox."""
 
     async def consume(self) -> None:
-        """Take in what arrives within `feed_look_seconds`. Raises where nothing can come this way any more."""
+        """Writes what arrives within `feed_look_seconds` to the inbox. Raises when the connection is lost."""
 
     async def close(self) -> None:
-        """Disconnect. May raise, and may be called when `open` has failed."""
+        """Disconnects. May raise, and may be called after `open` has failed."""
 
 
 class _Reporter:
-    """Logs the first of several failures in a row, and that it works again after them."""
+    """Logs the first of several consecutive failures, and the first success after them."""
 
     def __init__(self, failing: str, working: str, expected: tuple[type[BaseException], ...]) -> None:
         self._failing = failing
@@ -55,10 +56,9 @@ class _Reporter:
 async def consume(
     name: str, connect: Callable[[], Connection], inbox: Inbox, expected: tuple[type[BaseException], ...]
 ) -> None:
-    """Consume for the service of this name until cancelled. Failures that are `expected` are logged without their
-    traceback."""
-    consuming = _Reporter(f"{name} gets no events now", f"{name} is fed again", expected)
-    fetching = _Reporter(f"{name} cannot fetch what the broker left out", f"{name} fetches again", expected)
+    """Consumes for the service `name` until cancelled. `expected` failures are logged without a traceback."""
+    consuming = _Reporter(f"{name} receives no events", f"{name} receives events again", expected)
+    fetching = _Reporter(f"{name} cannot fetch missing events", f"{name} fetches missing events again", expected)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_consume(connect, consuming))
         tasks.create_task(_fetch_missing(inbox, fetching))
@@ -76,8 +76,8 @@ async def _consume(connect: Callable[[], Connection], report: _Reporter) -> None
                     report.worked()
             finally:
                 await _close(connection)
-        except (Exception, asyncio.CancelledError) as error:  # nobody else would notice that a service is fed no more
-            _unless_cancelled(error)
+        except (Exception, asyncio.CancelledError) as error:  # nothing else detects that the service gets no events
+            _raise_if_cancelled(error)
             report.failed(error)
         await asyncio.sleep(limits.feed_retry_seconds)
 
@@ -88,31 +88,31 @@ async def _fetch_missing(inbox: Inbox, report: _Reporter) -> None:
             await asyncio.to_thread(inbox.fetch_missing)
             report.worked()
         except (Exception, asyncio.CancelledError) as error:
-            _unless_cancelled(error)
+            _raise_if_cancelled(error)
             report.failed(error)
         await asyncio.sleep(limits.feed_look_seconds)
 
 
 async def _close(connection: Connection) -> None:
-    """What goes wrong here changes nothing: the connection is given up."""
+    """Failures are ignored: the connection is discarded anyway."""
     try:
-        async with asyncio.timeout(limits.broker_goodbye_seconds_max):  # a broker that has died does not answer
+        async with asyncio.timeout(limits.broker_goodbye_seconds_max):  # a dead broker does not answer
             await connection.close()
     except (Exception, asyncio.CancelledError) as error:
-        _unless_cancelled(error)
-        logger.debug("a connection to the broker was not closed in order", exc_info=error)
+        _raise_if_cancelled(error)
+        logger.debug("a connection to the broker was not closed cleanly", exc_info=error)
 
 
-def _unless_cancelled(error: BaseException) -> None:
-    """Raise it where it is the cancellation of this task: a client library can also raise a `CancelledError` of its
-    own, when a future that it awaits is cancelled."""
+def _raise_if_cancelled(error: BaseException) -> None:
+    """Raises the error where it is the cancellation of this task. A client library can raise a `CancelledError` of its
+    own when a future that it awaits is cancelled."""
     task = asyncio.current_task()
     if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
         raise error
 
 
 def reason_of(error: BaseException) -> str:
-    """What to say of an error that may have no text."""
+    """The text of an error, or a description where it has none."""
     if isinstance(error, TimeoutError) and not str(error):
         return f"no answer in {limits.broker_seconds_max} s"
     return str(error) or type(error).__name__

@@ -1,5 +1,5 @@
-"""Events on their way to Kafka and back: a subscriber that produces what it takes in, and whose cursor moves when all
-replicas have it; and a feed whose offsets stand in its inbox, beside what it took in.
+"""The publisher and the consumer for Kafka. The publisher is a subscriber whose cursor moves when all replicas have the
+events. The consumer keeps its offsets in the inbox, together with the events.
 
 A hotel's events go to one partition of the topic, in order. After a failure some are produced again, with the same id.
 """
@@ -24,18 +24,19 @@ from innkeeper.protocol.values import limits
 TOPIC = "innkeeper.events"
 DEAD_TOPIC = "innkeeper.events.dead"
 logger = logging.getLogger(__name__)
-logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the subscriber and the feed say once what they wait for
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the subscriber and the consumer log each failure once
 
-_LOOK_SECONDS = 10.0  # for partitions that were added to the topic
-_STOP_SECONDS_MAX = 300.0  # then the cluster may have moved to addresses that this producer does not know
+_LOOK_SECONDS = 10.0  # between looks for partitions that were added to the topic
+_STOP_SECONDS_MAX = 300.0  # after that the cluster may have addresses that this producer does not know
 _HEADERS = [("content-type", b"application/cloudevents+json; charset=utf-8")]
 
 
 class KafkaPublisher:
-    """The topic `innkeeper.events` of the cluster at `kafka://host:port,host:port`; an event's key is its hotel.
+    """Publishes to the topic `innkeeper.events` of the cluster at `kafka://host:port,host:port`; an event's key is its
+    hotel.
 
-    An idempotent producer sends what it once accepted again and again until it is confirmed, also while it stops. So a
-    producer that failed is stopped first, and only then the next one is made: the cluster never gets events from two.
+    An idempotent producer resends what it has accepted until it is confirmed, also while it stops. A failed producer is
+    therefore stopped before the next one is made, so that the cluster never gets events from two producers.
     """
 
     def __init__(self, url: str) -> None:
@@ -45,7 +46,7 @@ class KafkaPublisher:
         self._stop_until = 0.0
 
     async def handle(self, entries: Sequence[LogEntry]) -> Effects:
-        """See `protocol.subscribing.Handle`."""
+        """See `protocol.ports.subscriptions.EventHandler`."""
         try:
             async with asyncio.timeout(limits.broker_seconds_max):
                 producer = await self._open()
@@ -55,13 +56,13 @@ class KafkaPublisher:
                 ]
                 await asyncio.gather(*sent)
         except (KafkaError, OSError, TimeoutError) as error:
-            self._give_up()
+            self._discard()
             raise Stalled(f"Kafka at {self._servers} does not take events: {reason_of(error)}") from error
-        return _acknowledged
+        return _no_effects
 
     async def close(self) -> None:
-        """Disconnect; what is not confirmed soon is given up."""
-        self._give_up()
+        """Disconnects, and drops what is not confirmed within `broker_goodbye_seconds_max`."""
+        self._discard()
         stopping, self._stopping = self._stopping, None
         if stopping is not None:
             await asyncio.wait({stopping}, timeout=limits.broker_goodbye_seconds_max)
@@ -78,14 +79,14 @@ class KafkaPublisher:
             await self._producer.start()
         return self._producer
 
-    def _give_up(self) -> None:
+    def _discard(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
-            self._stopping = asyncio.create_task(_stopped(producer))
+            self._stopping = asyncio.create_task(_stop(producer))
             self._stop_until = asyncio.get_running_loop().time() + _STOP_SECONDS_MAX
 
 
-async def _stopped(producer: AIOKafkaProducer) -> None:
+async def _stop(producer: AIOKafkaProducer) -> None:
     try:
         with suppress(KafkaError, OSError, TimeoutError):
             await producer.stop()
@@ -101,13 +102,13 @@ def _client(servers: str) -> dict[str, Any]:
     }
 
 
-def _acknowledged() -> None:
-    """The cluster has it: that is the effect."""
+def _no_effects() -> None:
+    """Nothing is to be written with the cursor: the effect is that the cluster has the events."""
 
 
-class KafkaFeed:
-    """A `protocol.feeding.Feed`: a consumer group of its own. A message that is no event of ours goes to the topic
-    `innkeeper.events.dead` with the reason."""
+class KafkaConsumer:
+    """A `protocol.ports.inbox.BrokerConsumer` with its own consumer group. A message that is not an Innkeeper event is
+    sent to the topic `innkeeper.events.dead` with the reason."""
 
     def __init__(self, url: str, name: str, inbox: Inbox, log_of: LogOf) -> None:
         self._servers = urlsplit(url).netloc
@@ -116,7 +117,7 @@ class KafkaFeed:
         self._log_of = log_of
 
     async def run(self) -> None:
-        """See `protocol.feeding.Feed`."""
+        """See `protocol.ports.inbox.BrokerConsumer`."""
         await consume(self._group, self._connection, self._inbox, (KafkaError, OSError))
 
     def _connection(self) -> "_Connection":
@@ -124,10 +125,10 @@ class KafkaFeed:
 
 
 class _Connection:
-    """A consumer of all partitions of the topic: the group has no other member, and takes no part in the assignment.
+    """A consumer of all partitions of the topic: the group has no other member, and assigns the partitions itself.
 
-    The partitions are asked of the cluster itself. aiokafka's consumer answers from a copy of the metadata that does
-    not contain a topic which nobody has assigned yet, and is renewed only every five minutes."""
+    It requests the partitions from the cluster. aiokafka's consumer uses a cached copy of the metadata, which lacks a
+    topic that has not been assigned yet and is refreshed only every five minutes."""
 
     def __init__(self, servers: str, group: str, inbox: Inbox, log_of: LogOf) -> None:
         self._group = group
@@ -136,10 +137,10 @@ class _Connection:
         self._client = _client(servers)
         self._look_at = 0.0
         self._resources = AsyncExitStack()
-        self._dead: AIOKafkaProducer | None = None
+        self._dead_producer: AIOKafkaProducer | None = None
 
     async def open(self) -> None:
-        """See `consuming.Connection`."""
+        """See `consumer.Connection`."""
         self._admin = AIOKafkaAdminClient(**self._client)
         self._resources.push_async_callback(self._admin.close)
         await self._admin.start()
@@ -150,7 +151,7 @@ class _Connection:
         await self._consumer.start()
 
     async def consume(self) -> None:
-        """See `consuming.Connection`."""
+        """See `consumer.Connection`."""
         now = asyncio.get_running_loop().time()
         if now >= self._look_at:
             await self._assign()
@@ -170,48 +171,48 @@ class _Connection:
                     entry = entry_of(message.value or b"")
                     entries.append((self._log_of(entry[1]), entry))
                 except ValueError as error:
-                    await self._dead_letter(message.value, message.key, str(error))
-                places[_place(partition)] = message.offset + 1
+                    await self._send_to_dead_letters(message.value, message.key, str(error))
+                places[_place_name(partition)] = message.offset + 1
         if places:
             await asyncio.to_thread(self._inbox.handle, entries, places)
 
     async def close(self) -> None:
-        """See `consuming.Connection`."""
+        """See `consumer.Connection`."""
         await self._resources.aclose()
 
     async def _assign(self) -> None:
-        """All partitions that the topic has by now, each from where the inbox says."""
+        """Assigns all partitions that the topic has now, each from the offset in the inbox."""
         (topic,) = await self._admin.describe_topics([TOPIC])
         partitions = {TopicPartition(TOPIC, partition["partition"]) for partition in topic["partitions"]}
         if partitions - self._consumer.assignment():
             self._consumer.assign(partitions)
             for partition in partitions:
-                self._consumer.seek(partition, self._inbox.place(_place(partition)) or 0)
+                self._consumer.seek(partition, self._inbox.place(_place_name(partition)) or 0)
 
     async def _commit(self) -> None:
-        """Let those who watch the group see how far it has come. Nothing depends on it: it begins where its inbox says.
-        So it does not wait for a coordinator that is away, for which aiokafka would wait without end."""
+        """Commits the offsets to the cluster, for monitoring only: consumption starts at the offsets in the inbox. It
+        therefore does not wait for an unavailable coordinator, for which aiokafka would wait indefinitely."""
         places = {
             partition: place
             for partition in self._consumer.assignment()
-            if (place := self._inbox.place(_place(partition))) is not None
+            if (place := self._inbox.place(_place_name(partition))) is not None
         }
         if places:
             with suppress(KafkaError, TimeoutError):
                 async with asyncio.timeout(limits.feed_look_seconds):
                     await self._consumer.commit(places)
 
-    async def _dead_letter(self, value: bytes | None, key: bytes | None, reason: str) -> None:
-        """Send it to the dead letters, with the reason."""
-        logger.warning("%s cannot take in a message: %s", self._group, reason)
+    async def _send_to_dead_letters(self, value: bytes | None, key: bytes | None, reason: str) -> None:
+        """Sends the message to the dead-letter topic, with the reason."""
+        logger.warning("%s cannot handle a message: %s", self._group, reason)
         headers = [("innkeeper-reason", reason.encode()), ("innkeeper-group", self._group.encode())]
         async with asyncio.timeout(limits.broker_seconds_max):
-            if self._dead is None:
-                self._dead = AIOKafkaProducer(**self._client, acks="all")
-                self._resources.push_async_callback(self._dead.stop)
-                await self._dead.start()
-            await self._dead.send_and_wait(DEAD_TOPIC, value, key=key, headers=headers)
+            if self._dead_producer is None:
+                self._dead_producer = AIOKafkaProducer(**self._client, acks="all")
+                self._resources.push_async_callback(self._dead_producer.stop)
+                await self._dead_producer.start()
+            await self._dead_producer.send_and_wait(DEAD_TOPIC, value, key=key, headers=headers)
 
 
-def _place(partition: TopicPartition) -> str:
+def _place_name(partition: TopicPartition) -> str:
     return f"{partition.topic}:{partition.partition}"

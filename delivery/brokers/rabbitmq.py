@@ -1,8 +1,8 @@
-"""Events on their way to RabbitMQ and back: a subscriber that publishes what it takes in, and whose cursor moves when
-the broker has confirmed it; and a feed that acknowledges what it consumes when its inbox has it on disk.
+"""The publisher and the consumer for RabbitMQ. The publisher is a subscriber whose cursor moves when the broker has
+confirmed the events. The consumer acknowledges messages when its inbox has them on disk.
 
-So an event is published at least once, in the order of its log. Its `message_id` is the event's id, the same each time:
-who consumes does each once. A connection that fails is given up whole, and made anew for the next attempt.
+An event is published at least once, in the order of its log. Its `message_id` is the event's id, the same each time, so
+that consumers can drop duplicates. A connection that fails is closed, and the next attempt makes a new one.
 """
 
 import asyncio
@@ -33,13 +33,13 @@ DEAD_EXCHANGE = "innkeeper.dead"
 REASON = "innkeeper-reason"
 _LOST = (AMQPError, OSError, TimeoutError, RuntimeError)
 logger = logging.getLogger(__name__)
-aiormq.Connection.FRAME_BUFFER_SIZE = limits.subscriber_batch_events_max  # a portion goes out without a pause
-logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # the subscriber says what it is stalled by, once
+aiormq.Connection.FRAME_BUFFER_SIZE = limits.subscriber_batch_events_max  # a batch is sent without a pause
+logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # the subscriber logs the reason of a stall once
 
 
 class RabbitPublisher:
-    """A durable topic exchange at `amqp://user:password@host:port/vhost` (`amqps://` for TLS). The routing key of an
-    event is `{hotel}.{type}`, so that a queue can be bound to a hotel, to a type, or to both."""
+    """Publishes to a durable topic exchange at `amqp://user:password@host:port/vhost` (`amqps://` for TLS). The routing
+    key of an event is `{hotel}.{type}`, so that a queue can be bound to a hotel, to a type, or to both."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -48,7 +48,7 @@ class RabbitPublisher:
         self._channel: Channel | None = None
 
     async def handle(self, entries: Sequence[LogEntry]) -> Effects:
-        """See `protocol.subscribing.Handle`."""
+        """See `protocol.ports.subscriptions.EventHandler`."""
         try:
             async with asyncio.timeout(limits.broker_seconds_max):
                 channel = await self._open()
@@ -56,13 +56,13 @@ class RabbitPublisher:
         except _LOST as error:
             await self.close()
             raise Stalled(f"RabbitMQ at {self._name} does not take events: {_reason(error)}") from error
-        return _confirmed
+        return _no_effects
 
     async def close(self) -> None:
-        """Hang up."""
+        """Disconnects."""
         connection, self._connection, self._channel = self._connection, None, None
         if connection is not None:
-            await _hang_up(connection)
+            await _close(connection)
 
     async def _open(self) -> Channel:
         if self._channel is None or self._channel.is_closed:
@@ -81,19 +81,19 @@ def _connection(url: str) -> Connection:
     return Connection(URL(url), client_properties={"connection_name": "innkeeper"})
 
 
-async def _hang_up(connection: Connection) -> None:
+async def _close(connection: Connection) -> None:
     with suppress(Exception):
-        async with asyncio.timeout(1):  # one that has died does not answer
+        async with asyncio.timeout(1):  # a dead broker does not answer
             await connection.close()
     with suppress(Exception):
-        await connection.close()  # then it only notes that it is closed, and needs no closing when it is collected
+        await connection.close()  # the second call only marks it as closed, so that its garbage collection need not
 
 
 async def _publish(channel: Channel, entry: LogEntry) -> None:
-    """Send it without waiting for the socket, which would be waited for again for each message; then wait for the
-    confirmation."""
+    """Publishes an event and waits for its confirmation, but not for the socket, which would cost a wait for each
+    message."""
     _, record = entry
-    kind = wire.event_type(record.event)
+    type_name = wire.event_type(record.event)
     properties = spec.Basic.Properties(
         content_type="application/cloudevents+json",
         content_encoding="utf-8",
@@ -101,15 +101,15 @@ async def _publish(channel: Channel, entry: LogEntry) -> None:
         message_id=record.id,
         correlation_id=record.correlation,
         timestamp=instant(record.at),
-        message_type=kind,
+        message_type=type_name,
         app_id="innkeeper",
     )
     await channel.basic_publish(
         cloud_event_json(entry),
         exchange=EXCHANGE,
-        routing_key=f"{record.hotel}.{kind}",
+        routing_key=f"{record.hotel}.{type_name}",
         properties=properties,
-        mandatory=False,  # nobody need listen
+        mandatory=False,  # no queue needs to be bound
         wait=False,
     )
 
@@ -122,14 +122,14 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-def _confirmed() -> None:
-    """The broker has it: that is the effect."""
+def _no_effects() -> None:
+    """Nothing is to be written with the cursor: the effect is that the broker has the events."""
 
 
-class RabbitFeed:
-    """A `protocol.feeding.Feed`: a quorum queue of its own, which has all events since it was first declared. A message
-    that is no event of ours goes to the exchange `innkeeper.dead` with the reason, and so does one that was delivered
-    too often."""
+class RabbitConsumer:
+    """A `protocol.ports.inbox.BrokerConsumer` with its own quorum queue, which holds all events since it was first
+    declared. A message that is not an Innkeeper event is sent to the exchange `innkeeper.dead` with the reason, and so
+    is one that was delivered too often."""
 
     def __init__(self, url: str, name: str, inbox: Inbox, log_of: LogOf) -> None:
         self._url = url
@@ -138,7 +138,7 @@ class RabbitFeed:
         self._log_of = log_of
 
     async def run(self) -> None:
-        """See `protocol.feeding.Feed`."""
+        """See `protocol.ports.inbox.BrokerConsumer`."""
         await consume(self._queue_name, self._connection, self._inbox, _LOST)
 
     def _connection(self) -> "_Consumer":
@@ -156,14 +156,14 @@ class _Consumer:
         self._arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
 
     async def open(self) -> None:
-        """See `consuming.Connection`."""
+        """See `consumer.Connection`."""
         await self._connection.connect()
         channel = await self._connection.channel()
         await channel.set_qos(prefetch_count=2 * limits.subscriber_batch_events_max)
-        self._dead = await channel.declare_exchange(DEAD_EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+        self._dead_exchange = await channel.declare_exchange(DEAD_EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
         exchange = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
         dead = await channel.declare_queue(f"{self._queue_name}.dead", durable=True, arguments=_QUORUM)
-        await dead.bind(self._dead, self._queue_name)
+        await dead.bind(self._dead_exchange, self._queue_name)
         arguments = _QUORUM | {
             "x-dead-letter-exchange": DEAD_EXCHANGE,
             "x-dead-letter-routing-key": self._queue_name,
@@ -171,39 +171,39 @@ class _Consumer:
         }
         queue = await channel.declare_queue(self._queue_name, durable=True, arguments=arguments)
         await queue.bind(exchange, "#")
-        channel.close_callbacks.add(lambda *_: self._arrived.put_nowait(None))  # nothing arrives any more
+        channel.close_callbacks.add(lambda *_: self._arrived.put_nowait(None))  # no more messages arrive
         await queue.consume(self._arrived.put)
 
     async def consume(self) -> None:
-        """See `consuming.Connection`."""
+        """See `consumer.Connection`."""
         messages: list[AbstractIncomingMessage] = []
         with suppress(TimeoutError):
             async with asyncio.timeout(limits.feed_look_seconds):
-                messages.append(_there(await self._arrived.get()))
+                messages.append(_received(await self._arrived.get()))
         while messages and not self._arrived.empty() and len(messages) < limits.subscriber_batch_events_max:
-            messages.append(_there(self._arrived.get_nowait()))
+            messages.append(_received(self._arrived.get_nowait()))
         if messages:
-            await self._take_in(messages)
+            await self._handle(messages)
 
     async def close(self) -> None:
-        """See `consuming.Connection`."""
-        await _hang_up(self._connection)
+        """See `consumer.Connection`."""
+        await _close(self._connection)
 
-    async def _take_in(self, messages: Sequence[AbstractIncomingMessage]) -> None:
+    async def _handle(self, messages: Sequence[AbstractIncomingMessage]) -> None:
         entries: list[tuple[str, LogEntry]] = []
         for message in messages:
             try:
                 entry = entry_of(message.body)
                 entries.append((self._log_of(entry[1]), entry))
             except ValueError as error:
-                await self._dead_letter(message, str(error))
+                await self._send_to_dead_letters(message, str(error))
         await asyncio.to_thread(self._inbox.handle, entries, {})
         async with asyncio.timeout(limits.broker_seconds_max):
             await messages[-1].ack(multiple=True)
 
-    async def _dead_letter(self, message: AbstractIncomingMessage, reason: str) -> None:
-        """Among the dead letters, with the reason; it is acknowledged together with those around it."""
-        logger.warning("%s cannot take in a message: %s", self._queue_name, reason)
+    async def _send_to_dead_letters(self, message: AbstractIncomingMessage, reason: str) -> None:
+        """Sends the message to the dead letters, with the reason; it is acknowledged with the rest of its batch."""
+        logger.warning("%s cannot handle a message: %s", self._queue_name, reason)
         headers = {**message.headers, REASON: reason}
         dead = aio_pika.Message(
             message.body,
@@ -213,13 +213,13 @@ class _Consumer:
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         )
         async with asyncio.timeout(limits.broker_seconds_max):
-            await self._dead.publish(dead, self._queue_name)
+            await self._dead_exchange.publish(dead, self._queue_name)
 
 
 _QUORUM: dict[str, Any] = {"x-queue-type": "quorum"}
 
 
-def _there(message: AbstractIncomingMessage | None) -> AbstractIncomingMessage:
+def _received(message: AbstractIncomingMessage | None) -> AbstractIncomingMessage:
     if message is None:
         raise ConnectionError("the connection was lost")
     return message

@@ -1,1 +1,1 @@
-"""Letters as e-mail: their words, their form, and the ways to a mail server or a folder."""
+"""Letters as e-mail: their wording and layout, and the transports to a mail server or a folder."""

@@ -1,8 +1,8 @@
-"""Letters: what a notice says, in the guest's language and the hotel's words.
+"""Renders notices as letters, in the guest's language and with the hotel's wording.
 
-A template is a small file for each kind and language; the plain text and the page of HTML are made from the same one. A
-hotel may have templates of its own. They run in Jinja's sandbox and see nothing but text, and where one is broken the
-guest gets our letter instead: a confirmation is worth more than its wording.
+There is a template for each kind of letter and language; the plain text and the HTML are made from the same one. A
+hotel may have its own templates. They run in Jinja's sandbox with text as their only input. Where one fails, the letter
+is made from the built-in template, because the guest needs the confirmation more than the hotel's wording.
 """
 
 import logging
@@ -22,7 +22,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 logger = logging.getLogger(__name__)
 
-_OURS = Path(__file__).parent / "templates"
+_BUILT_IN = Path(__file__).parent / "templates"
 _LANGUAGE = "en"
 _TAG = re.compile(r"[a-z]{2,3}(-[a-z0-9]{1,8})*", re.ASCII | re.IGNORECASE)
 _HOTEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
@@ -32,22 +32,22 @@ _LINE_CHARACTERS = 72
 
 
 class Letters:
-    """Writes letters, from the templates of each hotel in `own` (`{hotel}/{language}/{kind}.txt`) and from ours."""
+    """Writes letters from the hotels' templates in `own` (`{hotel}/{language}/{kind}.txt`) and the built-in ones."""
 
     def __init__(self, own: Path | None) -> None:
         self._own = own
-        self._ours = _Shelf(_OURS)
+        self._built_in = _Templates(_BUILT_IN)
 
     def write(self, notice: Notice) -> Letter:
-        """The letter that says this, in the language that is nearest to the one wished for. The same each time."""
+        """The letter for this notice, in the available language nearest to the requested one. The same each time."""
         folder = self._folder(notice.hotel.id)
         if folder is not None:
             try:
-                return _Shelf(folder, _OURS).letter(notice)
-            except Exception as error:  # a stranger's template may do anything
-                name = f"{notice.hotel.id}'s own {notice.kind.value} ({notice.language})"
-                logger.warning("%s cannot be used, ours goes out instead: %s", name, _complaint(error))
-        return self._ours.letter(notice)
+                return _Templates(folder, _BUILT_IN).letter(notice)
+            except Exception as error:  # a hotel's template may raise anything
+                name = f"{notice.hotel.id}'s template {notice.kind.value} ({notice.language})"
+                logger.warning("%s cannot be used, the built-in one is used instead: %s", name, _error_text(error))
+        return self._built_in.letter(notice)
 
     def _folder(self, hotel: str) -> Path | None:
         if self._own is None or not _HOTEL.fullmatch(hotel):
@@ -56,8 +56,8 @@ class Letters:
         return folder if folder.is_dir() else None
 
 
-class _Shelf:
-    """Templates in one or two folders; what lies in the first hides what the second has under the same name."""
+class _Templates:
+    """Templates in one or two folders; those in the first override those of the same name in the second."""
 
     def __init__(self, *folders: Path) -> None:
         self._folders = folders
@@ -66,23 +66,23 @@ class _Shelf:
 
     def letter(self, notice: Notice) -> Letter:
         """See `Letters.write`."""
-        wished = _canonical(notice.language)
+        requested = _canonical(notice.language)
         kind = notice.kind.value
-        language = next(tag for tag in _nearest(wished) if self._has(f"{tag}/{kind}.txt"))
-        dialects = [tag for tag in _nearest(wished) if _root(tag) == _root(language)]
-        said = facts(notice, self._words(language, dialects), language, wished)
+        language = next(tag for tag in _nearest(requested) if self._has(f"{tag}/{kind}.txt"))
+        dialects = [tag for tag in _nearest(requested) if _root(tag) == _root(language)]
+        values = facts(notice, self._words(language, dialects), language, requested)
         names = [f"{tag}/{kind}.{ending}" for tag in dialects for ending in ("html", "txt")]
-        subject, text = _divide(_render(self._text.get_template(f"{language}/{kind}.txt"), "letter.txt", said))
-        html = _render(self._html.select_template(names), "letter.html", said).strip() + "\n"
+        subject, text = _split_subject(_render(self._text.get_template(f"{language}/{kind}.txt"), "letter.txt", values))
+        html = _render(self._html.select_template(names), "letter.html", values).strip() + "\n"
         if not html[:9].lower() == "<!doctype":
-            raise ValueError(f"the page of HTML begins with {html[:20]!r}: does its template extend the layout?")
+            raise ValueError(f"the HTML begins with {html[:20]!r}: does the template extend the layout?")
         return Letter(subject, text, html, language)
 
     def _has(self, name: str) -> bool:
         return any((folder / name).is_file() for folder in self._folders)
 
     def _words(self, language: str, dialects: list[str]) -> Words:
-        """The words of a language, changed by those of its dialect, each by those of the first folder."""
+        """The words of a language, overridden by those of its dialect; the first folder overrides the second."""
         words: dict[str, Any] = {}
         for tag in [_root(language), *(tag for tag in dialects if tag != _root(language))]:
             for folder in reversed(self._folders):
@@ -105,30 +105,30 @@ def _environment(folders: tuple[Path, ...], *, escaped: bool) -> ImmutableSandbo
     return environment
 
 
-def _render(template: Template, layout: str, said: Mapping[str, Any]) -> str:
-    return template.render(said, layout=layout)
+def _render(template: Template, layout: str, values: Mapping[str, Any]) -> str:
+    return template.render(values, layout=layout)
 
 
-def _divide(rendered: str) -> tuple[str, str]:
-    """The subject, which is the first line, and the rest."""
+def _split_subject(rendered: str) -> tuple[str, str]:
+    """The subject, from the first line, and the rest."""
     head, _, body = rendered.lstrip().partition("\n")
     subject = clean(head.removeprefix(_SUBJECT))
     if not head.startswith(_SUBJECT) or not subject:
-        raise ValueError("there is no subject: does the template extend the layout?")
+        raise ValueError("the subject is missing: does the template extend the layout?")
     if len(subject) > _SUBJECT_CHARACTERS_MAX:
         subject = subject[: _SUBJECT_CHARACTERS_MAX - 1].rstrip() + "…"
     return subject, re.sub(r"\n{3,}", "\n\n", body).strip() + "\n"
 
 
 def _paragraphs(text: str) -> list[str]:
-    """What stands between empty lines, each in one line. What is escaped stays so."""
+    """The paragraphs of a text, each in one line. Escaped text stays escaped."""
     kind = type(text)
     parts = (re.sub(r"[ \t\r\n]+", " ", part).strip(" ") for part in re.split(r"\n[ \t\r]*\n", text))
     return [kind(part) for part in parts if part]
 
 
 def _wrapped(text: str, indent: str = "") -> str:
-    """In lines that fit a screen; those after the first are indented."""
+    """The text in lines of at most 72 characters; those after the first are indented."""
     return textwrap.fill(
         text, _LINE_CHARACTERS, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
@@ -144,7 +144,7 @@ def _merged(words: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
 
 
 def _canonical(tag: str) -> str:
-    """A tag of BCP 47 as it is usually written, `pt-BR`; ours where it is none."""
+    """A BCP 47 language tag in its usual form, `pt-BR`; the default language where it is invalid."""
     if not _TAG.fullmatch(tag):
         return _LANGUAGE
     first, *others = tag.lower().split("-")
@@ -155,7 +155,7 @@ _FORMS = {2: str.upper, 4: str.title}
 
 
 def _nearest(tag: str) -> list[str]:
-    """In which languages to write to who wishes for this one, best first."""
+    """The languages to use for a guest who requests this one, best first."""
     return list(dict.fromkeys((tag, _root(tag), _LANGUAGE)))
 
 
@@ -163,7 +163,7 @@ def _root(tag: str) -> str:
     return tag.partition("-")[0]
 
 
-def _complaint(error: Exception) -> str:
-    """What is wrong, in one line, with the place where Jinja knows it."""
+def _error_text(error: Exception) -> str:
+    """The error in one line, with the template and line where Jinja reports them."""
     place = f"{getattr(error, 'name', None)}, line {error.lineno}: " if hasattr(error, "lineno") else ""
     return clean(f"{type(error).__name__}: {place}{error}")

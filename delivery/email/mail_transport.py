@@ -1,7 +1,7 @@
-"""Letters as e-mail, and the courier who puts them into a folder instead of sending them.
+"""Composes letters as e-mail messages, and the transport that writes them to a folder instead of sending them.
 
-Names and addresses are what strangers have typed. A name becomes one harmless line; an address is taken apart and only
-used if it is one. The same notice is the same message each time, so that whoever gets it twice can tell.
+Names and addresses are untrusted input. A name becomes a single line without control characters; an address is parsed
+and used only if it is valid. The same notice gives the same message each time, so that duplicates can be detected.
 """
 
 import asyncio
@@ -37,12 +37,12 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9]+")
 
 
 def mailbox(email: str, name: str = "") -> Address:
-    """Who may be written to under this address (RFC 5321, RFC 6531; the domain as DNS knows it). Raises ValueError
-    where it is none. What stands in quotes, or at an IP address, is not accepted: it is a trick or a mistake."""
+    """Parses an address (RFC 5321, RFC 6531); the domain is in its DNS form. Raises ValueError where it is invalid. A
+    quoted local part or an IP address as the domain is not accepted: it is an attack or a mistake."""
     local, at, domain = email.rpartition("@")
-    fits = 0 < len(local.encode(errors="replace")) <= _LOCAL_BYTES_MAX and _LOCAL.fullmatch(local)
+    is_valid_local = 0 < len(local.encode(errors="replace")) <= _LOCAL_BYTES_MAX and _LOCAL.fullmatch(local)
     host = _host(domain)
-    if not at or not fits or not _DOMAIN.fullmatch(host):
+    if not at or not is_valid_local or not _DOMAIN.fullmatch(host):
         raise ValueError(f"{clean(email)!r} is not an e-mail address")
     return Address(clean(name)[:_NAME_CHARACTERS_MAX], local, host)
 
@@ -57,29 +57,29 @@ def _host(domain: str) -> str:
 
 
 def compose(notice: Notice, letter: Letter, sender: str, at: int) -> EmailMessage:
-    """The message that carries this letter, from the hotel at the `sender`'s address, written at this instant
-    (microseconds since 1970 UTC). Raises ValueError where one of the addresses is none."""
+    """The e-mail message with this letter, from the hotel at the address `sender`, dated `at` (microseconds since 1970
+    UTC). Raises ValueError where one of the addresses is invalid."""
     digest = _digest(notice)
     origin = mailbox(sender, notice.hotel.name)
     to = mailbox(notice.recipient.email, notice.recipient.name)
     utf8 = not (to.username + origin.username).isascii()
     message = EmailMessage(policy=SMTP.clone(utf8=utf8, refold_source="none"))
-    message.set_raw("From", _written(origin))
-    message.set_raw("To", _written(to))
+    message.set_raw("From", _header_form(origin))
+    message.set_raw("To", _header_form(to))
     message.set_raw("Subject", _folded(letter.subject, "Subject"))
     message["Date"] = format_datetime(instant(at // 1_000_000 * 1_000_000))
     message["Message-ID"] = f"<{digest}@{origin.domain}>"
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday notice shall answer
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: suppresses automatic replies
     message.set_content(letter.text, charset="utf-8", cte="quoted-printable")
     message.add_alternative(letter.html, subtype="html", charset="utf-8", cte="quoted-printable")
-    message["Content-Language"] = letter.language  # last, or it moves into the first part
+    message["Content-Language"] = letter.language  # last: earlier it would be moved to the first part
     message.set_boundary(f"={digest}=")
     return message
 
 
-def _written(address: Address) -> str:
-    """An address as it stands in a header. The standard library would fold a long name so that it falls apart into
-    addresses, and decode one that looks like an encoded word (RFC 2047), whatever that hides."""
+def _header_form(address: Address) -> str:
+    """An address in the form for a header. The standard library would fold a long name so that it is read as several
+    addresses, and would decode a name that looks like an encoded word (RFC 2047)."""
     name = address.display_name
     if name.isascii() and len(name) <= _QUOTED_CHARACTERS_MAX and "=?" not in name:
         return f'"{quote(name)}" <{address.addr_spec}>' if name else address.addr_spec
@@ -87,7 +87,7 @@ def _written(address: Address) -> str:
 
 
 def _folded(line: str, header: str, encoded: bool = False) -> str:
-    """A line as it stands in a header: in encoded words where it needs them, and in short lines."""
+    """A line in the form for a header: in encoded words where needed, and folded."""
     charset = "utf-8" if encoded or "=?" in line or not line.isascii() else "us-ascii"
     return Header(line, charset, header_name=header).encode(linesep="\r\n")
 
@@ -96,9 +96,10 @@ def _digest(notice: Notice) -> str:
     return blake2b(notice.id.encode(), digest_size=_ID_BYTES).hexdigest()
 
 
-class FolderCourier:
-    """Puts letters into a folder, each as a file that mail programs open: `{locator}-{kind}-{hash}.eml`. `clock`
-    gives microseconds since 1970 UTC. It is a `Send`; what was put there once is not put there again."""
+class FolderMailTransport:
+    """A `SendNotice` that writes letters to a folder, each as a file that mail programs open:
+    `{locator}-{kind}-{hash}.eml`. A letter that is already there is not written again. `clock` gives microseconds since
+    1970 UTC."""
 
     def __init__(self, folder: Path, letters: Letters, sender: str, clock: Callable[[], int]) -> None:
         mailbox(sender)
@@ -108,10 +109,10 @@ class FolderCourier:
         self._clock = clock
 
     async def __call__(self, notice: Notice) -> None:
-        """See `protocol.outbox.Send`."""
-        await asyncio.to_thread(self._put, notice)
+        """See `protocol.ports.outbox.SendNotice`."""
+        await asyncio.to_thread(self._store, notice)
 
-    def _put(self, notice: Notice) -> None:
+    def _store(self, notice: Notice) -> None:
         path = self._folder / f"{_UNSAFE.sub('', notice.locator)}-{notice.kind.value}-{_digest(notice)[:12]}.eml"
         if path.exists():
             return
@@ -126,7 +127,7 @@ class FolderCourier:
             raise CannotSend(f"{self._folder} cannot be written: {error.strerror}", away=True) from error
 
     def _write(self, path: Path, body: bytes) -> None:
-        """All of it or nothing: under another name first, until it is on the disk."""
+        """Writes the file atomically: under a temporary name until it is on disk."""
         handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=self._folder)
         try:
             with open(handle, "wb") as file:

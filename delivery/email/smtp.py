@@ -1,8 +1,8 @@
-"""The courier who hands letters to a mail server.
+"""The transport that sends letters to a mail server.
 
-The server is the hotel's own or its provider's. What it says of one letter concerns that letter: refused now, or for
-good. Where it does not answer, does not let us in, or does not know our own address, no letter could go, and the way
-out is closed until somebody sees to it.
+The server is the hotel's own or its provider's. A refusal of one letter concerns only that letter, for now or for good.
+Where the server does not answer, rejects the credentials or rejects the sender's address, no letter can be sent, and
+the transport is reported as unavailable.
 """
 
 import asyncio
@@ -33,15 +33,15 @@ from innkeeper.protocol.values.limits import letters_at_once_max
 _PORTS = {"smtp": 25, "smtps": 465}
 _SUBMISSION_PORT = 587
 _IDLE_SECONDS_MAX = 60
-_COMPLAINT_CHARACTERS_MAX = 300
+_ERROR_CHARACTERS_MAX = 300
 _CLOSING = 421
 _TOO_LARGE = 552
-_NOT_LET_IN = {530, 534, 535, 538}  # RFC 4954: it wants another password, or more safety
+_CREDENTIALS_REJECTED = {530, 534, 535, 538}  # RFC 4954: other credentials, or encryption, are required
 
 
 class SmtpServer(msgspec.Struct, frozen=True, kw_only=True):
-    """A mail server, and how to speak with it. `tls`: from the first byte (`implicit`), by STARTTLS or not at all
-    (`required`), by STARTTLS where it is offered (`offered`), or `never`."""
+    """A mail server and how to connect to it. `tls` is `implicit` (from the first byte), `required` (STARTTLS, or no
+    connection), `offered` (STARTTLS where the server offers it) or `never`."""
 
     host: str
     port: int
@@ -51,42 +51,44 @@ class SmtpServer(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def parse(cls, url: str) -> "SmtpServer":
-        """`smtp://user:password@host:port`, or `smtps://…` for TLS from the first byte. `?starttls=required` or `never`
-        says otherwise than usual: STARTTLS where it is offered, and always before a password goes over a network.
-        Raises ValueError, which does not tell the password."""
+        """Parses `smtp://user:password@host:port`, or `smtps://…` for TLS from the first byte. `?starttls=required` or
+        `never` overrides the default: STARTTLS where it is offered, and always before a password is sent over a
+        network. Raises ValueError, whose text does not contain the password."""
         try:
             parts = urlsplit(url)
             port = parts.port
         except ValueError as error:
-            raise ValueError("the mail server's URL has a host or a port that is none") from error
+            raise ValueError("the mail server's URL has an invalid host or port") from error
         scheme, host = parts.scheme, parts.hostname
         if scheme not in _PORTS:
-            raise ValueError("the mail server's URL begins with smtp:// or smtps://")
+            raise ValueError("the mail server's URL must begin with smtp:// or smtps://")
         if not host or port == 0 or parts.path not in ("", "/") or parts.fragment:
-            raise ValueError(f"the mail server's URL is {scheme}://user:password@host:port, and nothing behind it")
+            raise ValueError(f"the mail server's URL must have the form {scheme}://user:password@host:port")
         if any(character.isspace() or not character.isprintable() for character in unquote(host)):
-            raise ValueError("the mail server's name has characters that no name has")
+            raise ValueError("the mail server's host has characters that are not allowed in a host name")
         user, password = (None if part is None else unquote(part) for part in (parts.username, parts.password))
         if (not user) != (not password):
-            raise ValueError("the mail server's URL has a user without a password, or the other way round")
-        wish = _wish(scheme, parts.query)
+            raise ValueError("the mail server's URL must have both a user and a password, or neither")
+        starttls = _starttls(scheme, parts.query)
         if scheme == "smtps":
             return cls(host=host, port=port or _PORTS[scheme], tls="implicit", user=user or None, password=password)
-        usual: Literal["required", "offered"] = "required" if user and not _is_loopback(host) else "offered"
+        default: Literal["required", "offered"] = "required" if user and not _is_loopback(host) else "offered"
         port = port or (_SUBMISSION_PORT if user else _PORTS[scheme])
-        return cls(host=host, port=port, tls=wish or usual, user=user or None, password=password)
+        return cls(host=host, port=port, tls=starttls or default, user=user or None, password=password)
 
     def __repr__(self) -> str:
         return f"{self.host}:{self.port}"
 
 
-def _wish(scheme: str, query: str) -> Literal["required", "never"] | None:
+def _starttls(scheme: str, query: str) -> Literal["required", "never"] | None:
     match parse_qsl(query, keep_blank_values=True):
         case []:
             return None
-        case [("starttls", "required" | "never" as wish)] if scheme == "smtp":
-            return wish
-    raise ValueError("behind the mail server's URL may stand ?starttls=required or ?starttls=never, of smtp:// alone")
+        case [("starttls", "required" | "never" as starttls)] if scheme == "smtp":
+            return starttls
+    raise ValueError(
+        "the mail server's URL may end only in ?starttls=required or ?starttls=never, and only with smtp://"
+    )
 
 
 def _is_loopback(host: str) -> bool:
@@ -98,10 +100,10 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-class SmtpCourier:
-    """Sends letters by SMTP; a `Send`. `clock` gives microseconds since 1970 UTC; `trust` is whose certificates to
-    believe, the system's authorities unless said. It keeps a few connections for the next letters. To be used and
-    closed within one event loop."""
+class SmtpMailTransport:
+    """A `SendNotice` that sends letters by SMTP. `clock` gives microseconds since 1970 UTC; `trust` holds the trusted
+    certificate authorities, by default the system's. It reuses connections. To be used and closed within one event
+    loop."""
 
     def __init__(
         self,
@@ -125,7 +127,7 @@ class SmtpCourier:
         self._slots = asyncio.Semaphore(letters_at_once_max)
 
     async def __call__(self, notice: Notice) -> None:
-        """See `protocol.outbox.Send`."""
+        """See `protocol.ports.outbox.SendNotice`."""
         letter = await asyncio.to_thread(self._letters.write, notice)
         try:
             message = compose(notice, letter, self._sender, self._clock())
@@ -141,22 +143,22 @@ class SmtpCourier:
                 self._put_back(connection)
                 raise self._cannot_send(error) from error
             except asyncio.CancelledError:
-                connection.close()  # nobody knows how far it got
+                connection.close()  # it is unknown how much was sent
                 raise
             self._put_back(connection)
 
     async def close(self) -> None:
-        """Take leave of the server; to be called when nothing is being sent."""
+        """Closes the idle connections; to be called when nothing is being sent."""
         while self._idle:
-            await self._leave(self._idle.pop()[0])
+            await self._quit(self._idle.pop()[0])
 
     async def _connection(self) -> SMTP:
-        """One that works: an idle one that still answers, or a new one."""
+        """A working connection: an idle one that still answers, or a new one."""
         now = asyncio.get_running_loop().time()
         while self._idle:
             connection, since = self._idle.pop()
             if now - since > _IDLE_SECONDS_MAX:
-                await self._leave(connection)
+                await self._quit(connection)
             elif connection.is_connected:
                 with suppress(SMTPException, OSError):
                     await connection.rset(timeout=self._connect_seconds_max)
@@ -165,7 +167,7 @@ class SmtpCourier:
         try:
             return await self._connect()
         except (SMTPException, OSError, ValueError) as error:
-            raise CannotSend(f"{self._server!r} cannot be reached: {_said(error)}", away=True) from error
+            raise CannotSend(f"{self._server!r} cannot be reached: {_error_text(error)}", away=True) from error
 
     async def _connect(self) -> SMTP:
         server = self._server
@@ -174,7 +176,7 @@ class SmtpCourier:
             port=server.port,
             use_tls=server.tls == "implicit",
             start_tls={"implicit": False, "never": False, "required": True, "offered": None}[server.tls],
-            validate_certs=not (server.tls == "offered" and _is_loopback(server.host)),  # who could listen there?
+            validate_certs=not (server.tls == "offered" and _is_loopback(server.host)),  # loopback is safe
             tls_context=self._trust,
             timeout=self._command_seconds_max,
         )
@@ -195,7 +197,7 @@ class SmtpCourier:
         else:
             connection.close()
 
-    async def _leave(self, connection: SMTP) -> None:
+    async def _quit(self, connection: SMTP) -> None:
         transport = connection.transport
         with suppress(SMTPException, OSError):
             await connection.quit(timeout=self._connect_seconds_max)
@@ -203,15 +205,15 @@ class SmtpCourier:
         await _abort(transport)
 
     def _cannot_send(self, error: Exception) -> CannotSend:
-        """What a failure says: of this letter, or of the way out."""
+        """Classifies a failure: of this letter, or of the connection to the server."""
         if isinstance(error, SMTPRecipientsRefused):
             error = error.recipients[0]
-        reason = f"{self._server!r}: {_said(error)}"
+        reason = f"{self._server!r}: {_error_text(error)}"
         match error:
-            case SMTPResponseException(code=code) if code == _CLOSING or code in _NOT_LET_IN:
+            case SMTPResponseException(code=code) if code == _CLOSING or code in _CREDENTIALS_REJECTED:
                 return CannotSend(reason, away=True)
             case SMTPSenderRefused(code=code) if code >= 500 and code != _TOO_LARGE:
-                return CannotSend(reason, away=True)  # it does not take letters from our address, whatever they say
+                return CannotSend(reason, away=True)  # it rejects every letter from this sender
             case SMTPResponseException(code=code):
                 return CannotSend(reason, for_good=500 <= code < 600)
             case SMTPServerDisconnected() | OSError():
@@ -220,13 +222,13 @@ class SmtpCourier:
 
 
 async def _abort(transport: asyncio.BaseTransport | None) -> None:
-    """Be rid of a connection now: TLS would wait for the other side's farewell."""
+    """Closes a connection at once: TLS would wait for the server's closing message."""
     if transport is not None:
         cast(asyncio.WriteTransport, transport).abort()
         await asyncio.sleep(0)
 
 
-def _said(error: Exception) -> str:
-    """What the server said, in one line and not too long; it may have put anything there."""
+def _error_text(error: Exception) -> str:
+    """The server's error in one line of limited length; its text is untrusted."""
     text = f"{error.code} {error.message}" if isinstance(error, SMTPResponseException) else str(error)
-    return clean(text or type(error).__name__)[:_COMPLAINT_CHARACTERS_MAX]
+    return clean(text or type(error).__name__)[:_ERROR_CHARACTERS_MAX]

@@ -1,7 +1,7 @@
-"""The facts of a notice in a language: dates, money and counts as its readers write them.
+"""The facts of a notice in a language: dates, money and counts in the reader's format.
 
-Words come from a `words.toml` of each language, forms of dates and money from Unicode's CLDR (Babel). What is said here
-is what templates may use: text and lists of text, nothing that leads anywhere else.
+The words come from the `words.toml` of each language, the formats of dates and money from Unicode's CLDR (Babel).
+Templates get only these values: text and lists of text, and no objects through which they could reach others.
 """
 
 import copy
@@ -21,13 +21,13 @@ from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.money import digits
 
 Forms = dict[str, str]
-"""A phrase for each plural form of CLDR that the language has: `one`, `other` and so on; `other` is always there."""
+"""A phrase for each CLDR plural form of the language: `one`, `other` and so on; `other` is required."""
 
 Rows = list[tuple[str, str]]
-"""Labels and what stands beside them."""
+"""Labels and their values."""
 
 _Form = Literal["long", "full"]
-_HOLE = re.compile(r"\{(\w+)\}")
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _CODE_BESIDE_DIGITS = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
 _BIDI = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _NEITHER_SPACE_NOR_TEXT = {"Cc", "Cs", "Zl", "Zp"}
@@ -35,7 +35,7 @@ _NO_MONEY = {NoticeKind.CANCELLATION, NoticeKind.RECEIPT}
 
 
 class Labels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What stands beside each fact."""
+    """The label of each fact."""
 
     reference: str
     guest: str
@@ -50,8 +50,8 @@ class Labels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What all letters in a language have in common. In braces stands what is filled in. `locale` (BCP 47) says how
-    dates and money are written where the wished language names no country."""
+    """The phrases that all letters in a language share; names in braces are replaced by values. `locale` (BCP 47) sets
+    the format of dates and money where the requested language names no country."""
 
     locale: str
     greeting: str
@@ -72,39 +72,39 @@ class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def clean(text: str) -> str:
-    """One line that can be shown anywhere: no control characters, no lone surrogates, and nothing that turns the
-    direction of what follows."""
-    kept = (
-        " " if letter.isspace() or unicodedata.category(letter) in _NEITHER_SPACE_NOR_TEXT else letter
-        for letter in text
-        if letter not in _BIDI
+    """One line that is safe to show: without control characters, lone surrogates, or characters that change the
+    direction of text."""
+    characters = (
+        " " if character.isspace() or unicodedata.category(character) in _NEITHER_SPACE_NOR_TEXT else character
+        for character in text
+        if character not in _BIDI
     )
-    return " ".join("".join(kept).split())
+    return " ".join("".join(characters).split())
 
 
-def facts(notice: Notice, words: Words, language: str, wished: str) -> dict[str, Any]:
-    """What templates in this language may say of a notice, for a reader who wished for another one, maybe. What does
-    not apply is empty."""
-    return _Speaker(notice, words, _locale(words, language, wished)).facts() | {"language": language}
+def facts(notice: Notice, words: Words, language: str, requested: str) -> dict[str, Any]:
+    """The values for templates in this language; `requested` is the reader's language. A value that does not apply is
+    empty."""
+    return _FactFormatter(notice, words, _locale(words, language, requested)).facts() | {"language": language}
 
 
-def _locale(words: Words, language: str, wished: str) -> Locale:
-    """How dates and money are written: as where the reader lives, where that is known."""
+def _locale(words: Words, language: str, requested: str) -> Locale:
+    """The format of dates and money: that of the reader's country where it is known."""
     own = Locale.parse(words.locale, sep="-")
-    if "-" not in wished or wished.partition("-")[0] != language.partition("-")[0]:
+    if "-" not in requested or requested.partition("-")[0] != language.partition("-")[0]:
         return own
     try:
-        return Locale.parse(wished, sep="-")
+        return Locale.parse(requested, sep="-")
     except (UnknownLocaleError, ValueError):
         return own
 
 
 def _fill(phrase: str, **values: str | int) -> str:
-    return _HOLE.sub(lambda hole: str(values[hole[1]]), phrase)
+    return _PLACEHOLDER.sub(lambda match: str(values[match[1]]), phrase)
 
 
-class _Speaker:
-    """Says the facts of one notice in one language."""
+class _FactFormatter:
+    """Formats the facts of one notice in one language."""
 
     def __init__(self, notice: Notice, words: Words, locale: Locale) -> None:
         self._notice = notice
@@ -141,7 +141,7 @@ class _Speaker:
         }
 
     def _tables(self) -> list[tuple[str, Rows]]:
-        """Titles and rows: what has changed, where something has, and the booking as it is now."""
+        """Titles and rows: the changes, if there are any, and the current booking."""
         changes = self._changes()
         if not changes:
             return [("", self._rows())]
@@ -169,7 +169,7 @@ class _Speaker:
         return [*rows, *((label, value) for label, value in more.items() if value)]
 
     def _changes(self) -> Rows:
-        """The facts that differ from before, old and new."""
+        """The facts that have changed, with their old and new values."""
         notice, words = self._notice, self._words
         if notice.before is None:
             return []
@@ -211,17 +211,17 @@ class _Speaker:
         return format_date(day, form, self._locale)
 
     def _time(self, clock: time) -> str:
-        return format_time(clock, "short", locale=self._locale).replace("\u202f", "\u00a0")  # which more fonts have
+        return format_time(clock, "short", locale=self._locale).replace("\u202f", "\u00a0")  # more fonts have it
 
     def _moment(self, at: int, form: _Form) -> str:
-        """An instant on the hotel's clock; nothing where there is none."""
+        """An instant in the hotel's time zone; empty for 0."""
         if not at:
             return ""
         local = instant(at).astimezone(self._zone)
         return _fill(self._words.moment, date=self._date(local.date(), form), time=self._time(local.time()))
 
     def _money(self, minor_units: int) -> str:
-        """With as many digits as ISO 4217 gives the currency, as the ledger has them: CLDR rounds some away."""
+        """An amount with the digits that ISO 4217 gives the currency, as in the ledger: CLDR drops some of them."""
         currency = self._notice.hotel.currency
         places = digits(currency)
         pattern = copy.copy(self._locale.currency_formats["standard"])

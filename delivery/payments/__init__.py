@@ -1,1 +1,1 @@
-"""Payment providers behind one port."""
+"""The adapters to payment providers."""

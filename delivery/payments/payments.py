@@ -1,7 +1,8 @@
-"""Payments that a provider gets: what billing wants goes to the provider, and the provider's news go back to billing.
+"""Carries out payments with providers: billing's events become requests to a provider, and the provider's notifications
+become commands to billing.
 
-Billing's own log says what is to be done, so nothing is forgotten in a crash: the provider is asked again, under the
-same name, and does it once. Its notifications come signed, and are believed only then.
+The requests follow from billing's log, so that a crash loses none: a request is repeated with the same payment id, and
+the provider carries it out once. Only notifications with a valid signature are accepted.
 """
 
 import asyncio
@@ -41,22 +42,22 @@ from innkeeper.protocol.ports.subscriptions import Effects, Stalled
 logger = logging.getLogger(__name__)
 
 TYPES = ("innkeeper.payment.*",)
-"""What it subscribes to, in the log of billing."""
+"""The event types that `Payments.handle` handles, in the log of billing."""
 
 _news = msgspec.json.Decoder(PaymentNews)
 
 
 class Payments:
-    """All providers, before the desk of billing."""
+    """Connects all providers to billing's message bus."""
 
-    def __init__(self, desk: MessageBus, providers: Mapping[str, Provider], clock: Callable[[], int]) -> None:
-        self._desk = desk
+    def __init__(self, bus: MessageBus, providers: Mapping[str, Provider], clock: Callable[[], int]) -> None:
+        self._bus = bus
         self._providers = providers
         self._clock = clock
-        self.answering: dict[type, Callable[[Any], Awaitable[Reply]]] = {TellOfPayment: self.subscribe}
+        self.answering: dict[type, Callable[[Any], Awaitable[Reply]]] = {TellOfPayment: self.receive}
 
     async def handle(self, entries: Sequence[LogEntry]) -> Effects:
-        """See `protocol.subscribing.Handle`."""
+        """See `protocol.ports.subscriptions.EventHandler`."""
         for _, record in entries:
             event = record.event
             if not isinstance(event, PaymentEvent):
@@ -65,10 +66,10 @@ class Payments:
                 await self._carry_out(record, event)
             except ProviderAway as error:
                 raise Stalled(str(error)) from error
-        return _kept
+        return _no_effects
 
-    async def subscribe(self, message: TellOfPayment) -> NewsTaken:
-        """A notification came: believe it if the provider has signed it."""
+    async def receive(self, message: TellOfPayment) -> NewsTaken:
+        """Handles a notification. Refuses one without a valid signature of the provider."""
         provider = self._providers.get(message.provider)
         if provider is None:
             raise Refused(NotFound("payment provider", message.provider))
@@ -76,7 +77,7 @@ class Payments:
         try:
             news = _news.decode(message.body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise invalid("body", "form", f"expected the news of a payment: {error}") from None
+            raise invalid("body", "form", f"expected the notification of a payment: {error}") from None
         await self._settle(news, message.provider)
         return NewsTaken(news)
 
@@ -88,7 +89,7 @@ class Payments:
         if isinstance(event, PaymentVoided):
             method = (await self._known(record.hotel, event.payment)).payment.method
         provider = self._providers.get(method)
-        if provider is None:  # money that was handed over
+        if provider is None:  # a manual payment, such as cash
             return
         match event:
             case PaymentRecorded():
@@ -109,7 +110,7 @@ class Payments:
         )  # fmt: skip
         news: PaymentNews | None
         if provider is None:
-            reason = f"there is no provider {event.method} here any more"
+            reason = f"there is no payment provider {event.method!r} any more"
             news = PaymentNews(hotel=record.hotel, payment=event.payment, outcome="failed", reason=reason)
         else:
             news = await provider.ask(wanted)
@@ -131,25 +132,26 @@ class Payments:
         await self._ask(settle, provider)
 
     async def _ask(self, message: Command | Query, by: str) -> Reply:
-        answer = (await self._desk.ask(Envelope(message, by=by))).answer
-        if isinstance(answer, Unavailable):
-            raise Stalled(answer.reason)
-        if isinstance(answer, Refusal):
-            raise Refused(answer)
-        return answer
+        result = (await self._bus.ask(Envelope(message, by=by))).answer
+        if isinstance(result, Unavailable):
+            raise Stalled(result.reason)
+        if isinstance(result, Refusal):
+            raise Refused(result)
+        return result
 
 
-def _kept() -> None:
+def _no_effects() -> None:
     return
 
 
 Notify = Callable[[TellOfPayment], Awaitable[object]]
-"""Takes a notification as it comes from a provider."""
+"""Receives a notification from a provider."""
 
 
 class SimulatedProvider:
-    """A provider for demos and tests. The token says what it does: `decline` refuses, `late` or `late-3` (seconds)
-    leaves the answer to a notification, anything else gets the money at once. It forgets everything when it ends."""
+    """A provider for demos and tests. The token selects the outcome: `decline` fails, `late` leaves the payment
+    pending, `late-3` settles it with a notification after 3 seconds, any other succeeds at once. Its state is
+    not stored."""
 
     def __init__(self, name: str, secret: str, notify: Notify, clock: Callable[[], int]) -> None:
         self.secrets: tuple[str, ...] = (secret,)
@@ -159,7 +161,7 @@ class SimulatedProvider:
         self._late: set[asyncio.Task[None]] = set()
 
     async def ask(self, wanted: PaymentWanted) -> PaymentNews | None:
-        """See `protocol.payments.Provider`."""
+        """See `protocol.billing.payments.Provider`."""
         outcome, reason = ("captured" if wanted.capture else "authorised"), ""
         name, _, seconds = wanted.token.partition("-")
         if name == "decline":
@@ -171,25 +173,25 @@ class SimulatedProvider:
         if name != "late":
             return news
         if seconds.isdigit():
-            task = asyncio.create_task(self._tell_late(news, min(int(seconds), _LATE_SECONDS_MAX)))
+            task = asyncio.create_task(self._notify_late(news, min(int(seconds), _LATE_SECONDS_MAX)))
             self._late.add(task)
             task.add_done_callback(self._late.discard)
         return None
 
-    async def _tell_late(self, news: PaymentNews, seconds: int) -> None:
+    async def _notify_late(self, news: PaymentNews, seconds: int) -> None:
         await asyncio.sleep(seconds)
         body = msgspec.json.encode(news)
         headers = signature_headers(self.secrets, news.payment, self._clock() // 1_000_000, body)
         await self._notify(TellOfPayment(self._name, headers, body))
 
     async def capture(self, payment: str, amount: int) -> None:
-        """See `protocol.payments.Provider`."""
+        """See `protocol.billing.payments.Provider`."""
 
     async def void(self, payment: str) -> None:
-        """See `protocol.payments.Provider`."""
+        """See `protocol.billing.payments.Provider`."""
 
     async def refund(self, payment: str, refund: str, amount: int) -> None:
-        """See `protocol.payments.Provider`."""
+        """See `protocol.billing.payments.Provider`."""
 
 
 _LATE_SECONDS_MAX = 3_600

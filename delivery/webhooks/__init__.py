@@ -1,1 +1,1 @@
-"""Webhooks: signing, the guard against one's own network, the client, and the deliveries."""
+"""Webhooks: signatures, the guard of the local network, the HTTP client, and the endpoints with their deliveries."""

@@ -1,8 +1,8 @@
-"""Sends one webhook, and says what came of it.
+"""Posts a webhook and returns the outcome.
 
-The other side is a stranger: it may be slow, broken or hostile. Whatever it does becomes an `Outcome`, within a limited
-time and a limited amount of memory. It counts what it answered, not what it said: the status is taken as soon as it is
-there, and of the body a little is read for whoever looks into a failure later.
+The endpoint is not trusted: it may be slow, broken or hostile. Whatever it does becomes an `Outcome`, in limited time
+and memory. Only the status of the answer counts, as soon as it has arrived; a short excerpt of the body is kept for
+the list of deliveries.
 """
 
 import asyncio
@@ -50,11 +50,11 @@ _HEADERS = {
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What came of one attempt.
+    """The outcome of one attempt.
 
-    `status` is what was answered, None where nothing was; `error` says in a few words why it is not delivered.
-    `excerpt` is the beginning of the answer's body. `retry_after_seconds` is how long the other side asks to be left
-    in peace, counted from the end of the attempt.
+    `status` is that of the answer, None where there was none; `error` says why the message is not delivered.
+    `excerpt` is the beginning of the answer's body. `retry_after_seconds` is the delay that the endpoint asks for,
+    from the end of the attempt on.
     """
 
     status: int | None
@@ -65,20 +65,20 @@ class Outcome(msgspec.Struct, frozen=True):
 
     @property
     def delivered(self) -> bool:
-        """Did the endpoint take the message in? Only 2xx says so (Standard Webhooks)."""
+        """Whether the endpoint accepted the message: only 2xx means that (Standard Webhooks)."""
         return self.status is not None and 200 <= self.status < 300
 
     @property
     def gone(self) -> bool:
-        """Does the endpoint ask never to be called again (410, Standard Webhooks)?"""
+        """Whether the endpoint asks for no further messages (410, Standard Webhooks)."""
         return self.status == 410
 
 
 class WebhookClient:
-    """Posts webhooks over connections that it holds; made and closed within a running event loop.
+    """Posts webhooks over pooled connections; made and closed within a running event loop.
 
-    With `to_loopback` it posts to this machine and nowhere else, for tests and demos. How many are posted at once is
-    up to whoever asks.
+    With `to_loopback` it posts only to this machine, for tests and demos. The caller limits the number of concurrent
+    posts.
     """
 
     def __init__(self, *, to_loopback: bool = False, lookup: Lookup = look_up) -> None:
@@ -105,18 +105,19 @@ class WebhookClient:
         await self.close()
 
     async def close(self) -> None:
-        """Closes all connections; what is being posted fails."""
+        """Closes all connections; posts that are under way fail."""
         await self._session.close()
         await self._guard.close()
 
     def check(self, url: str) -> None:
-        """Refuses a URL that would never be posted to (see `guard.url_fault`)."""
+        """Refuses a URL that webhooks may not be posted to (see `guard.url_fault`)."""
         check_url(url, to_loopback=self._to_loopback)
 
     async def post(self, url: str, secrets: Sequence[str], message_id: str, at_seconds: int, body: bytes) -> Outcome:
-        """Try once to deliver a message: `body` is a CloudEvent as JSON, the rest see `signing.signature_headers`.
+        """Makes one attempt to deliver a message. `body` is a CloudEvent as JSON; the other parameters are those of
+        `signing.signature_headers`.
 
-        Raises only what is our own fault (a bad secret or id); nothing that the network or the other side does.
+        Raises only for the caller's errors (a bad secret or id), never for those of the network or the endpoint.
         """
         headers = signature_headers(secrets, message_id, at_seconds, body)
         fault = url_fault(url, to_loopback=self._to_loopback)
@@ -125,7 +126,7 @@ class WebhookClient:
         start = time.monotonic()
         try:
             async with asyncio.timeout(webhook_seconds_max):
-                target = URL(url, encoded=True)  # as it was given: a token in it may be signed
+                target = URL(url, encoded=True)  # unchanged: a token in it may be signed
                 response = await self._session.post(target, data=body, headers=headers, allow_redirects=False)
         except (ClientError, OSError, ValueError, RuntimeError) as error:  # uvloop has a RuntimeError for some OSErrors
             return Outcome(None, _reason(error), time.monotonic() - start)
@@ -136,31 +137,31 @@ class WebhookClient:
                 response.close()
             response.release()
         seconds = time.monotonic() - start
-        asked = response.headers.get("Retry-After")
+        retry_after = response.headers.get("Retry-After")
         return Outcome(
             response.status,
-            _complaint(response.status),
+            _status_error(response.status),
             seconds,
             excerpt,
-            None if asked is None else retry_after_seconds(asked, at_seconds + seconds),
+            None if retry_after is None else retry_after_seconds(retry_after, at_seconds + seconds),
         )
 
 
 async def _excerpt(response: ClientResponse) -> str:
-    """The beginning of the body, as far as it comes soon; the other side has no say in what a log looks like."""
+    """The beginning of the body, as far as it arrives in time; unprintable characters become spaces."""
     body = b""
     with suppress(ClientError, OSError):
         async with asyncio.timeout(webhook_excerpt_seconds_max):
             while len(body) < webhook_excerpt_bytes_max:
-                batch = await response.content.read(webhook_excerpt_bytes_max - len(body))
-                if not batch:
+                chunk = await response.content.read(webhook_excerpt_bytes_max - len(body))
+                if not chunk:
                     break
-                body += batch
+                body += chunk
     text = body.decode(errors="replace")
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
-def _complaint(status: int) -> str:
+def _status_error(status: int) -> str:
     if 200 <= status < 300:
         return ""
     if 300 <= status < 400:
@@ -169,16 +170,16 @@ def _complaint(status: int) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Why there is no answer, in words that give away nothing about addresses."""
+    """Why there is no answer, without disclosing addresses."""
     match error:
         case ClientConnectorError(os_error=Forbidden()):
-            return "the host is not at a public address that webhooks may go to"
+            return "webhooks may not go to the address of the host"
         case ClientConnectorDNSError():
             return "the host's name cannot be resolved"
         case ClientConnectorCertificateError(certificate_error=cause):
             return f"the host's certificate is not trusted: {getattr(cause, 'verify_message', '') or 'invalid'}"
         case ClientSSLError():
-            return "the host does not speak TLS with us"
+            return "the TLS handshake with the host failed"
         case ServerTimeoutError():
             return f"no connection within {webhook_connect_seconds_max} seconds"
         case TimeoutError():
@@ -191,4 +192,4 @@ def _reason(error: Exception) -> str:
             return "the URL is refused"
         case ClientResponseError() | ClientPayloadError():
             return "the answer is not HTTP"
-    return "the connection broke before there was an answer"
+    return "the connection was lost before there was an answer"

@@ -1,9 +1,9 @@
-"""The guard at the way out: a webhook goes to the public internet, never to what stands near this server.
+"""The guard for outgoing webhooks: they go to the public internet, never to the network of this server.
 
-Whoever registers a webhook chooses where this server connects to. Without a guard that could be the cloud's metadata,
-a database, or this server itself (server-side request forgery, OWASP API7:2023). A URL is checked when it is given,
-in one strict form that no two parsers read differently. What a name stands for is checked whenever a connection is
-made, and the connection goes to the very address that was checked: a name that changes its mind gains nothing.
+The client that registers a webhook chooses where this server connects to. Without a guard that could be the cloud's
+metadata service, a database, or this server itself (server-side request forgery, OWASP API7:2023). A URL is checked
+when it is registered, in a strict form that all parsers read alike. The addresses of a name are checked for each
+connection, and the connection is made to the checked address, so that a later change of the name has no effect.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from innkeeper.protocol.messages.refusals import FieldError, Invalid, Refused
 from innkeeper.protocol.values.limits import webhook_lookups_at_once_max, webhook_url_characters_max
 
-_KEEP_ALIVE_SECONDS = 1  # for bursts; most servers keep a silent connection longer, so none is closed under a message
+_KEEP_ALIVE_SECONDS = 1  # for bursts; most servers keep an idle connection longer, so none is closed during a post
 
 Lookup = Callable[[str], Sequence[str]]
-"""The addresses that a name stands for. May block; raises `OSError` where there are none."""
+"""Resolves a name to its addresses. May block; raises `OSError` where there are none."""
 
 _VISIBLE = re.compile(r"(?:[!-$&-~]|%[0-9A-Fa-f]{2})+")
 _UNSAFE = frozenset('"<>\\^`{|}')  # never in a URL (RFC 3986), and read differently by different parsers
@@ -32,9 +32,9 @@ _PORT_MAX = 65_535
 _NAME_CHARACTERS_MAX = 253
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.I)
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.I)
-_OWN_NAME = re.compile(r"(.*\.)?localhost", re.I)  # RFC 6761, 6.3
+_LOOPBACK_NAME = re.compile(r"(.*\.)?localhost", re.I)  # RFC 6761, 6.3
 
-# The special-purpose registries of IANA (RFC 6890), and what clouds keep for themselves.
+# IANA's special-purpose registries (RFC 6890), and addresses that clouds reserve.
 _LOOPBACK = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 _NOT_PUBLIC_4 = tuple(
     IPv4Network(net)
@@ -57,7 +57,7 @@ _NOT_PUBLIC_4 = tuple(
         "240.0.0.0/4",  # reserved, with broadcast
     )
 )
-_GLOBAL_6 = IPv6Network("2000::/3")  # all that is given out; loopback, link-local, unique local, multicast lie outside
+_GLOBAL_6 = IPv6Network("2000::/3")  # all that is allocated; without loopback, link-local, unique local and multicast
 _NOT_PUBLIC_6 = tuple(
     IPv6Network(net)
     for net in (
@@ -66,8 +66,8 @@ _NOT_PUBLIC_6 = tuple(
         "3fff::/20",  # documentation
     )
 )
-# IPv6 that is a way to an IPv4 address, and where that stands in it (bits behind it).
-_CARRIERS = (
+# IPv6 networks that embed an IPv4 address, and the number of bits to the right of it.
+_EMBEDDING_6 = (
     (IPv6Network("::ffff:0:0/96"), 0),  # mapped (RFC 4291)
     (IPv6Network("64:ff9b::/96"), 0),  # NAT64 (RFC 6052)
     (IPv6Network("2002::/16"), 80),  # 6to4 (RFC 3056)
@@ -75,11 +75,11 @@ _CARRIERS = (
 
 
 class Forbidden(OSError):
-    """A connection that the guard does not let out."""
+    """The guard refuses the connection."""
 
 
 def permitted(address: str, *, to_loopback: bool = False) -> bool:
-    """May a webhook go to this address? Only to a public one; with `to_loopback` only to this machine."""
+    """Whether a webhook may go to this address: a public one; with `to_loopback`, only this machine's."""
     try:
         known = ip_address(address)
     except ValueError:
@@ -89,15 +89,15 @@ def permitted(address: str, *, to_loopback: bool = False) -> bool:
     if to_loopback:
         return any(known in net for net in _LOOPBACK)
     if isinstance(known, IPv6Address):
-        carried = _carried(known)
-        if carried is None:
+        embedded = _embedded(known)
+        if embedded is None:
             return known in _GLOBAL_6 and not any(known in net for net in _NOT_PUBLIC_6)
-        known = carried
+        known = embedded
     return not any(known in net for net in _NOT_PUBLIC_4)
 
 
 def url_fault(url: str, *, to_loopback: bool = False) -> FieldError | None:
-    """What is wrong with a webhook's URL, as far as can be told without asking anyone what its name stands for."""
+    """What is wrong with a webhook's URL, as far as can be known without resolving its name."""
     if len(url) > webhook_url_characters_max:
         return _fault("length", f"at most {webhook_url_characters_max} characters")
     if not _VISIBLE.fullmatch(url) or _UNSAFE & set(url):
@@ -126,14 +126,14 @@ def check_url(url: str, *, to_loopback: bool = False) -> None:
 
 
 def look_up(name: str) -> Sequence[str]:
-    """What this system knows a name to stand for. Blocks."""
+    """The addresses that the system's resolver returns for a name. Blocks."""
     return list(dict.fromkeys(str(found[4][0]) for found in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)))
 
 
 class Guard(AbstractResolver):
-    """Resolves names for connections, and opens their sockets; both only where the address is permitted.
+    """Resolves names for connections and opens their sockets, only where the address is permitted.
 
-    Names are looked up in threads of its own: a name server that never answers must not hold up the disk's threads.
+    Names are looked up in separate threads: a name server that does not answer must not block the threads for the disk.
     """
 
     def __init__(self, *, to_loopback: bool = False, lookup: Lookup = look_up) -> None:
@@ -150,9 +150,9 @@ class Guard(AbstractResolver):
         """See `aiohttp.abc.AbstractResolver`. Raises `Forbidden` if a single one of the addresses is not permitted."""
         addresses = await asyncio.get_running_loop().run_in_executor(self._threads, self._lookup, host)
         if not addresses:
-            raise OSError("the name stands for no address")
+            raise OSError("the name has no address")
         if not all(permitted(address, to_loopback=self._to_loopback) for address in addresses):
-            raise Forbidden("the name stands for an address that webhooks may not go to")
+            raise Forbidden("the name has an address that webhooks may not go to")
         return [
             ResolveResult(
                 hostname=host,
@@ -166,21 +166,21 @@ class Guard(AbstractResolver):
         ]
 
     def open_socket(self, destination: AddrInfoType) -> socket.socket:
-        """The socket for a connection to this very address, which aiohttp resolves no more. The last look, and the
-        only one at an address that stands in the URL itself, for which no resolver is asked."""
+        """Opens the socket for a connection to this address, which aiohttp does not resolve again. This is the last
+        check, and the only one for an address in the URL itself, which is not resolved."""
         family, kind, protocol, _, address = destination
         if not permitted(str(address[0]), to_loopback=self._to_loopback):
             raise Forbidden("webhooks may not go to this address")
         return socket.socket(family, kind, protocol)
 
     async def close(self) -> None:
-        """No more names will be looked up; those under way are not waited for."""
+        """Stops the look-ups without waiting for those under way."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def guarded_connector(guard: Guard) -> TCPConnector:
-    """A connector whose every connection passes the guard. Nothing is remembered of what names stood for; whoever
-    posts says how many connections there are at once."""
+    """A connector that checks each connection with the guard. Resolved names are not cached; the caller limits the
+    number of connections."""
     return TCPConnector(
         resolver=guard,
         socket_factory=guard.open_socket,
@@ -194,11 +194,11 @@ def _host_fault(host: str, to_loopback: bool) -> FieldError | None:
     name = host.removesuffix(".")
     if host.startswith("["):
         return _literal_fault(host[1:-1], IPv6Address, "an IPv6 address in brackets", to_loopback)
-    if _NUMBER.fullmatch(name.rpartition(".")[2]):  # so it is meant as a number, whatever stands before (WHATWG URL)
+    if _NUMBER.fullmatch(name.rpartition(".")[2]):  # then it is an IPv4 address (WHATWG URL)
         return _literal_fault(host, IPv4Address, "an IPv4 address as four decimal numbers", to_loopback)
     if len(name) > _NAME_CHARACTERS_MAX or not all(_LABEL.fullmatch(label) for label in name.split(".")):
-        return _fault("host", "expected the name of a host")
-    if not to_loopback and _OWN_NAME.fullmatch(name):
+        return _fault("host", "expected a host name")
+    if not to_loopback and _LOOPBACK_NAME.fullmatch(name):
         return _fault("address", "webhooks go to public addresses only")
     return None
 
@@ -216,10 +216,10 @@ def _literal_fault(
     return None
 
 
-def _carried(address: IPv6Address) -> IPv4Address | None:
-    for net, behind in _CARRIERS:
+def _embedded(address: IPv6Address) -> IPv4Address | None:
+    for net, bits in _EMBEDDING_6:
         if address in net:
-            return IPv4Address(int(address) >> behind & 0xFFFFFFFF)
+            return IPv4Address(int(address) >> bits & 0xFFFFFFFF)
     return None
 
 

@@ -1,4 +1,4 @@
-"""Signatures, so that whoever gets a webhook can tell that it is ours, whole, and new.
+"""Signatures, with which a receiver verifies that a webhook is authentic, unaltered and recent.
 
 Standard Webhooks 1.0 (github.com/standard-webhooks/standard-webhooks, spec/standard-webhooks.md), with symmetric keys:
 HMAC-SHA256 over `id.timestamp.body`. While a secret is being replaced, a message carries a signature for each.
@@ -19,25 +19,25 @@ _SECRET_BYTES_MAX = 64
 _SECRET_BYTES_FRESH = 32
 _AGE_SECONDS_MAX = 5 * 60
 _TIMESTAMP = re.compile(r"[0-9]{1,12}", re.ASCII)
-_MESSAGE_ID = re.compile(r"[A-Za-z0-9_:-]+")  # no full stop: it parts the id from the timestamp in what is signed
+_MESSAGE_ID = re.compile(r"[A-Za-z0-9_:-]+")  # no full stop: it separates the id from the timestamp in the signed text
 
 
 def fresh_secret(random_bytes: Callable[[int], bytes] = chance.token_bytes) -> str:
-    """A new secret for one endpoint; `random_bytes` gives so many bytes that nobody can guess."""
+    """A new secret for an endpoint; `random_bytes` returns that many unpredictable bytes."""
     return _PREFIX + base64.b64encode(random_bytes(_SECRET_BYTES_FRESH)).decode()
 
 
 def check_secret(secret: str) -> None:
-    """Refuses what cannot be a secret: `whsec_`, then 24 to 64 bytes in base64. The refusal does not repeat it."""
+    """Refuses text that is not a secret: `whsec_`, then 24 to 64 bytes in base64. The refusal does not contain it."""
     _key(secret)
 
 
 def signature_headers(secrets: Sequence[str], message_id: str, at_seconds: int, body: bytes) -> dict[str, str]:
     """The headers that sign one attempt to deliver a message.
 
-    `secrets` are those that are valid now, the newest first. `message_id` stays the same over all attempts;
-    `at_seconds` is the time of this one, in seconds since 1970 UTC. Raises `ValueError` for an id that cannot be signed
-    safely or where there is no secret, `Refused` for a bad secret.
+    `secrets` are the valid ones, the newest first. `message_id` is the same for all attempts; `at_seconds` is the time
+    of this one, in seconds since 1970 UTC. Raises `ValueError` for an id that cannot be signed safely or where there is
+    no secret, `Refused` for a bad secret.
     """
     if not secrets or not _MESSAGE_ID.fullmatch(message_id):
         raise ValueError("a message is signed with a secret or more, under an id of letters, digits, '_', ':' and '-'")
@@ -50,16 +50,16 @@ def signature_headers(secrets: Sequence[str], message_id: str, at_seconds: int, 
 
 
 def check_signature(secrets: Sequence[str], headers: Mapping[str, str], body: bytes, at_seconds: int) -> None:
-    """Refuses a message that none of these secrets has signed, or that was signed too long ago or ahead of our clock
-    (`at_seconds`). The names of `headers` are in lower case."""
+    """Refuses a message that was not signed with one of these secrets, or whose timestamp differs from `at_seconds` by
+    more than five minutes. The names of `headers` are in lower case."""
     message_id, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     if not _TIMESTAMP.fullmatch(timestamp) or abs(int(timestamp) - at_seconds) > _AGE_SECONDS_MAX:
-        raise Refused(BadSignature("its timestamp is missing, or too far from now"))
+        raise Refused(BadSignature("the timestamp is missing, or more than five minutes from now"))
     content = b"%b.%b.%b" % (message_id.encode(errors="surrogateescape"), timestamp.encode(), body)
-    wanted = [_signature(_key(secret), content).encode() for secret in secrets]
+    expected = [_signature(_key(secret), content).encode() for secret in secrets]
     given = headers.get("webhook-signature", "").encode(errors="surrogateescape").split(b" ")
-    if not any(hmac.compare_digest(one, other) for one in wanted for other in given):
-        raise Refused(BadSignature("no secret that we know has signed it"))
+    if not any(hmac.compare_digest(one, other) for one in expected for other in given):
+        raise Refused(BadSignature("it was not made with a known secret"))
 
 
 def _signature(key: bytes, content: bytes) -> str:

@@ -1,8 +1,8 @@
-"""Webhooks at work: each endpoint is a subscriber of its own, which is told one event at a time, in order.
+"""Delivers events to webhooks: each endpoint is a subscriber, and gets one event at a time, in order.
 
-An endpoint that does not answer is tried again after longer and longer pauses, and what happens meanwhile waits in the
-log; after days of failure it is disabled. An event that it answers, but will not take, is given up after some attempts.
-Whatever is sent again carries the same id, so that the other side can tell.
+An endpoint that does not answer is retried with growing delays, while later events wait in the log; after days of
+failure it is disabled. An event that an endpoint keeps rejecting is given up after some attempts. An event that is sent
+again has the same id, so that the endpoint can drop duplicates.
 """
 
 import asyncio
@@ -63,35 +63,35 @@ from innkeeper.protocol.values.limits import (
 
 logger = logging.getLogger(__name__)
 
-_AWAY = frozenset({408, 425, 429, 502, 503, 504})  # it does not say what it thinks of the event
+_RETRIED = frozenset({408, 425, 429, 502, 503, 504})  # statuses that do not reject the event itself
 _SECONDS = 1_000_000
 _DIGITS_MAX = 18
 
 
 class Webhooks:
-    """All endpoints of a delivery service; lives in its event loop."""
+    """All endpoints of a delivery service; used in its event loop only."""
 
     def __init__(
         self,
         endpoints: Endpoints,
         subscribers: Subscribers,
         logs: Mapping[str, EventLog],
-        poster: WebhookClient,
+        client: WebhookClient,
         clock: Callable[[], int],
         ids: Callable[[], str],
         publish: Callable[[str, Event], None],
     ) -> None:
-        """`publish` tells everybody what became of a webhook (of a hotel, or of all)."""
+        """`publish` publishes an event about a webhook of this hotel, or of all hotels."""
         self._endpoints = endpoints
         self._subscribers = subscribers
         self._logs = logs
-        self._poster = poster
+        self._client = client
         self._clock = clock
         self._ids = ids
         self._publish = publish
         self._slots = asyncio.Semaphore(webhook_posts_at_once_max)
         self._webhooks: dict[str, tuple[Webhook, tuple[SigningSecret, ...]]] = {}
-        self._places: dict[str, Subscription] = {}
+        self._subscriptions: dict[str, Subscription] = {}
         self.answering: dict[type, Callable[[Any], Awaitable[Reply]]] = {
             AddWebhook: self.add, ListWebhooks: self.list, ShowWebhook: self.show, ChangeWebhook: self.change,
             RemoveWebhook: self.remove, EnableWebhook: self.enable, RotateSecret: self.rotate, PingWebhook: self.ping,
@@ -102,15 +102,15 @@ class Webhooks:
             self._follow(webhook)
 
     async def add(self, message: AddWebhook) -> WebhookReply:
-        """A new endpoint, with its secret: this once."""
+        """Adds an endpoint. Only this reply, and that of `rotate`, contains its secret."""
         plan = message.plan
-        self._poster.check(plan.url)
-        secret = self._checked(plan.secret)
+        self._client.check(plan.url)
+        secret = self._secret_or_new(plan.secret)
         if len(self._webhooks) >= webhooks_max:
-            raise Refused(Unavailable(f"there are {webhooks_max} webhooks already"))
+            raise Refused(Unavailable(f"there are already {webhooks_max} webhooks, which is the maximum"))
         webhook = Webhook(
             id=self._ids(), url=plan.url, events=plan.events, hotel=plan.hotel,
-            after={log: told.position for log, told in self._logs.items()},
+            after={name: log.position for name, log in self._logs.items()},
             created_at=self._clock(), created_by=message.by,
         )  # fmt: skip
         self._put(webhook, (SigningSecret(secret),))
@@ -118,15 +118,15 @@ class Webhooks:
         return WebhookReply(webhook, secret)
 
     async def list(self, _: ListWebhooks) -> WebhooksReply:
-        """All endpoints."""
+        """Returns all endpoints."""
         return WebhooksReply(tuple(webhook for webhook, _ in self._webhooks.values()))
 
     async def show(self, message: ShowWebhook) -> WebhookReply:
-        """One endpoint."""
+        """Returns one endpoint."""
         return WebhookReply(self._known(message.webhook)[0])
 
     async def change(self, message: ChangeWebhook) -> WebhookReply:
-        """It goes on where it was, as it is wished from now on."""
+        """Changes an endpoint, which keeps its position in the logs."""
         webhook, secrets = self._known(message.webhook)
         changed = {
             field: value
@@ -134,7 +134,7 @@ class Webhooks:
             if (value := getattr(message.change, field)) is not msgspec.UNSET
         }
         if "url" in changed:
-            self._poster.check(changed["url"])
+            self._client.check(changed["url"])
         webhook = msgspec.structs.replace(webhook, **changed, attempts=0)
         self._put(webhook, secrets)
         await self._subscribers.unfollow(_name(webhook), for_good=False)
@@ -142,7 +142,7 @@ class Webhooks:
         return WebhookReply(webhook)
 
     async def remove(self, message: RemoveWebhook) -> WebhookReply:
-        """Nothing more is sent to it."""
+        """Removes an endpoint; nothing more is sent to it."""
         webhook, _ = self._known(message.webhook)
         del self._webhooks[webhook.id]
         self._endpoints.remove(webhook.id)
@@ -150,7 +150,7 @@ class Webhooks:
         return WebhookReply(webhook)
 
     async def enable(self, message: EnableWebhook) -> WebhookReply:
-        """Let it get nothing, or go on where it was."""
+        """Disables an endpoint, or enables it again at its position in the logs."""
         webhook, secrets = self._known(message.webhook)
         if message.enabled:
             if webhook.disabled_at is not None:
@@ -159,41 +159,41 @@ class Webhooks:
                 webhook, attempts=0, failing_since=None, disabled_at=None, disabled_reason=""
             )
             self._put(webhook, secrets)
-            self._places[webhook.id].pause(False)
+            self._subscriptions[webhook.id].pause(False)
             self._subscribers.wake(_name(webhook))
         elif webhook.disabled_at is None:
             webhook = self._disable(webhook, "by hand")
         return WebhookReply(webhook)
 
     async def rotate(self, message: RotateSecret) -> WebhookReply:
-        """A new secret, shown this once; the one before signs beside it for a while."""
+        """Replaces the secret. The previous one also signs for `webhook_secret_overlap_seconds`."""
         webhook, secrets = self._known(message.webhook)
-        secret = self._checked(message.secret)
+        secret = self._secret_or_new(message.secret)
         until = self._clock() + webhook_secret_overlap_seconds * _SECONDS
         self._put(webhook, (SigningSecret(secret), SigningSecret(secrets[0].secret, until)))
         return WebhookReply(webhook, secret)
 
     async def ping(self, message: PingWebhook) -> DeliveriesReply:
-        """Send a test event now."""
+        """Sends a test event now."""
         webhook, _ = self._known(message.webhook)
         name = f"ping-{self._ids()}"
-        told = CloudEvent(
+        event = CloudEvent(
             specversion="1.0", id=name, source=f"/webhooks/{webhook.id}", type="innkeeper.webhook.pinged.v1",
             time=instant(self._clock()), datacontenttype="application/json", sequence="0", correlationid="",
             causationid="", by="", position=0, data=WebhookPinged(webhook.id),
         )  # fmt: skip
-        return DeliveriesReply((await self._try_once(webhook, name, told.type, msgspec.json.encode(told)),))
+        return DeliveriesReply((await self._attempt(webhook, name, event.type, msgspec.json.encode(event)),))
 
     async def resend(self, message: ResendEvent) -> DeliveriesReply:
-        """Send this event now, whatever else waits."""
+        """Sends this event now, ahead of those that wait."""
         webhook, _ = self._known(message.webhook)
         found = self._find(message.event)
         if found is None or webhook.hotel not in (None, found[1].hotel):
             raise Refused(NotFound("event", message.event))
-        return DeliveriesReply((await self._try_once(webhook, message.event, _type(found), cloud_event_json(found)),))
+        return DeliveriesReply((await self._attempt(webhook, message.event, _type(found), cloud_event_json(found)),))
 
     def _find(self, event: str) -> LogEntry | None:
-        """The event of this name, in whichever log it stands."""
+        """The event with this id, from any of the logs."""
         name, _, seq = event.rpartition(":")
         if not (seq.isascii() and seq.isdigit() and len(seq) < _DIGITS_MAX):
             return None
@@ -202,19 +202,19 @@ class Webhooks:
         return next((entry for entry in found if entry[1].id == event), None)
 
     async def replay(self, message: ReplayFrom) -> WebhookReply:
-        """Go back, and send everything from there on again."""
+        """Moves an endpoint back to a position in a log, and sends all later events again."""
         webhook, secrets = self._known(message.webhook)
         end = self._logs[message.log].position
         if not 0 <= message.after <= end:
             raise invalid("after", "range", f"expected a position in the log {message.log}, which ends at {end}")
         webhook = msgspec.structs.replace(webhook, attempts=0)
         self._put(webhook, secrets)
-        self._places[webhook.id].go_to({message.log: message.after})
+        self._subscriptions[webhook.id].go_to({message.log: message.after})
         self._subscribers.wake(_name(webhook))
         return WebhookReply(webhook)
 
     async def deliveries(self, message: ListDeliveries) -> DeliveriesReply:
-        """The latest attempts."""
+        """Returns the latest attempts."""
         self._known(message.webhook)
         return self._endpoints.deliveries(message)
 
@@ -223,7 +223,7 @@ class Webhooks:
             raise Refused(NotFound("webhook", webhook))
         return self._webhooks[webhook]
 
-    def _checked(self, secret: str | None) -> str:
+    def _secret_or_new(self, secret: str | None) -> str:
         if secret is None:
             return fresh_secret()
         check_secret(secret)
@@ -235,7 +235,7 @@ class Webhooks:
 
     def _follow(self, webhook: Webhook) -> None:
         request = SubscriptionRequest(_name(webhook), webhook.events, webhook.hotel, webhook.after)
-        self._places[webhook.id] = self._subscribers.follow(request, self._handle(webhook.id), batch_events=1)
+        self._subscriptions[webhook.id] = self._subscribers.follow(request, self._handle(webhook.id), batch_events=1)
 
     def _handle(self, name: str) -> EventHandler:
         async def handle(entries: Sequence[LogEntry]) -> Effects:
@@ -247,19 +247,19 @@ class Webhooks:
         return handle
 
     def _settle(self, name: str, entry: LogEntry, outcome: Outcome) -> Effects:
-        """Go on, or raise `Stalled` until it is tried again."""
+        """The effects of a delivery that succeeded or is given up; raises `Stalled` where it is to be retried."""
         webhook, secrets = self._known(name)
         attempt = webhook.attempts + 1
-        given_up = not outcome.delivered and outcome.status not in _AWAY | {None} and attempt >= webhook_attempts_max
+        given_up = not outcome.delivered and outcome.status not in _RETRIED | {None} and attempt >= webhook_attempts_max
         delivery = self._delivery(webhook, entry[1].id, _type(entry), attempt, outcome, given_up)
         if outcome.delivered or given_up:
             since = None if outcome.delivered else webhook.failing_since
-            went_on = msgspec.structs.replace(webhook, attempts=0, failing_since=since)
+            settled = msgspec.structs.replace(webhook, attempts=0, failing_since=since)
 
             def keep() -> None:
                 self._endpoints.note(delivery)
-                if went_on != webhook:
-                    self._put(went_on, secrets)
+                if settled != webhook:
+                    self._put(settled, secrets)
 
             return keep
         self._endpoints.note(delivery)
@@ -267,7 +267,7 @@ class Webhooks:
         webhook = msgspec.structs.replace(webhook, attempts=attempt, failing_since=since)
         self._put(webhook, secrets)
         if outcome.gone:
-            self._disable(webhook, "it answered 410: gone for good")
+            self._disable(webhook, "the endpoint answered 410 Gone")
         elif self._clock() - since > webhook_failing_seconds_max * _SECONDS:
             self._disable(webhook, f"nothing was delivered for {webhook_failing_seconds_max // 86_400} days")
         raise Stalled(outcome.error, delay_seconds(attempt, random(), outcome.retry_after_seconds))
@@ -276,11 +276,11 @@ class Webhooks:
         self._publish(webhook.hotel or ALL_HOTELS, WebhookDisabled(webhook.id, webhook.url, reason))
         webhook = msgspec.structs.replace(webhook, disabled_at=self._clock(), disabled_reason=reason)
         self._put(webhook, self._webhooks[webhook.id][1])
-        self._places[webhook.id].pause(True)
+        self._subscriptions[webhook.id].pause(True)
         logger.warning("webhook %s to %s is disabled: %s", webhook.id, webhook.url, reason)
         return webhook
 
-    async def _try_once(self, webhook: Webhook, event: str, type_name: str, body: bytes) -> Delivery:
+    async def _attempt(self, webhook: Webhook, event: str, type_name: str, body: bytes) -> Delivery:
         outcome = await self._post(webhook, event, body)
         return self._endpoints.note(self._delivery(webhook, event, type_name, 1, outcome, given_up=False))
 
@@ -289,7 +289,7 @@ class Webhooks:
         _, secrets = self._webhooks[webhook.id]
         valid = [one.secret for one in secrets if one.until is None or one.until > at]
         async with self._slots:
-            return await self._poster.post(webhook.url, valid, event, at // _SECONDS, body)
+            return await self._client.post(webhook.url, valid, event, at // _SECONDS, body)
 
     def _delivery(
         self, webhook: Webhook, event: str, type_name: str, attempt: int, outcome: Outcome, given_up: bool
@@ -302,7 +302,7 @@ class Webhooks:
 
 
 def _name(webhook: Webhook) -> str:
-    """Under which name it subscribes."""
+    """The name of the webhook's subscriber."""
     return f"webhook-{webhook.id}"
 
 

@@ -1,1 +1,1 @@
-"""The HTTP API, a file for each context: routes, resources, handlers, and the documents that describe them."""
+"""The HTTP API: routes, resources and handlers, a file for each context, and the OpenAPI and AsyncAPI documents."""

@@ -1,6 +1,6 @@
-"""The AsyncAPI 3.0 document of all events, made from the events themselves: it cannot say anything else than is sent.
+"""The AsyncAPI 3.0 document of all events, generated from the event classes, so that it always agrees with them.
 
-A message of a broker is a CloudEvent (`protocol.cloud_event`) whose `data` has the schema of its type and version.
+A broker message is a CloudEvent (`protocol.codec.cloud_event`) whose `data` has the schema of its type and version.
 """
 
 from importlib.metadata import version
@@ -19,7 +19,7 @@ _MEDIA = "application/cloudevents+json"
 
 
 def document() -> Schema:
-    """The whole document. A message, and the schema of its event, stand in `components` as `BookingConfirmedV1`."""
+    """The whole document. `components` has a message and a schema for each event, such as `BookingConfirmedV1`."""
     kinds = {f"{kind.__name__}V{kind.version}": kind for kind in wire.ALL_EVENTS}
     (_, *found), components = msgspec.json.schema_components([CloudEvent, *kinds.values()], ref_template=_SCHEMAS)
     for name, reference in zip(kinds, found, strict=True):
@@ -31,13 +31,13 @@ def document() -> Schema:
         "info": {
             "title": "Innkeeper",
             "version": version("innkeeper"),
-            "description": "Every event, in its hotel's order and at least once: an event always has the same id.",
+            "description": "All events, at least once, in the order of their hotel. A repeated event has the same id.",
         },
         "defaultContentType": _MEDIA,
         "channels": {"rabbitmq": _rabbitmq(messages), "kafka": _kafka(messages)},
         "operations": {
-            "publishToRabbitmq": _sends("rabbitmq", messages),
-            "publishToKafka": _sends("kafka", messages),
+            "publishToRabbitmq": _send_operation("rabbitmq", messages),
+            "publishToKafka": _send_operation("kafka", messages),
         },
         "components": {"messages": messages, "schemas": components},
     }
@@ -62,7 +62,7 @@ def _rabbitmq(messages: Schema) -> Schema:
         "address": "{hotel}.{type}",
         "description": "The routing keys of a durable topic exchange. Messages are persistent, with the event's id.",
         "parameters": {
-            "hotel": {"description": "The hotel's id, or _all for what is of none."},
+            "hotel": {"description": "The hotel's id, or _all for an event of no single hotel."},
             "type": {"description": "The type of the event, such as innkeeper.booking.confirmed.v1."},
         },
         "messages": _references(messages),
@@ -73,7 +73,7 @@ def _rabbitmq(messages: Schema) -> Schema:
 def _kafka(messages: Schema) -> Schema:
     return {
         "address": _TOPIC,
-        "description": "One topic. The key of a message is the hotel's id, so that a hotel's events have an order.",
+        "description": "One topic. The key of a message is the hotel's id, so that the events of a hotel are ordered.",
         "messages": _references(messages),
         "bindings": {"kafka": {"topic": _TOPIC}},
     }
@@ -83,7 +83,7 @@ def _references(messages: Schema) -> Schema:
     return {name: {"$ref": f"#/components/messages/{name}"} for name in messages}
 
 
-def _sends(channel: str, messages: Schema) -> Schema:
+def _send_operation(channel: str, messages: Schema) -> Schema:
     return {
         "action": "send",
         "channel": {"$ref": f"#/channels/{channel}"},

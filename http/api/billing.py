@@ -1,4 +1,4 @@
-"""Parse → ask → render, for billing: one function per route of bills, payments and invoices."""
+"""The handlers of the routes of bills, payments and invoices."""
 
 import asyncio
 from collections.abc import Collection
@@ -43,11 +43,11 @@ FolioNumber = Annotated[int, Meta(ge=1, le=limits.folios_per_booking_max)]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The base of what the routes of billing take."""
+    """The base of the request bodies and queries of billing."""
 
 
 class ChargeRequest(Request, frozen=True):
-    """Charge so many of something, at this price each."""
+    """A charge of a quantity at a unit price."""
 
     charge: ChargeKind
     text: Name
@@ -57,19 +57,19 @@ class ChargeRequest(Request, frozen=True):
 
 
 class Reason(Request, frozen=True):
-    """Why."""
+    """The reason for a correction."""
 
     reason: Name
 
 
 class Part(Request, frozen=True):
-    """How much of it."""
+    """The amount to split off."""
 
     amount: Money
 
 
 class Transfer(Request, frozen=True):
-    """Which lines go to which folio, of this booking or of another one."""
+    """The lines to move, and the folio of this or another booking to move them to."""
 
     lines: Annotated[tuple[int, ...], Meta(min_length=1, max_length=limits.lines_per_folio_max)]
     to_folio: FolioNumber = 1
@@ -77,14 +77,14 @@ class Transfer(Request, frozen=True):
 
 
 class NewFolio(Request, frozen=True):
-    """Who pays it."""
+    """A new folio and its payer."""
 
     buyer: PartyPlan
 
 
 class PaymentRequest(Request, frozen=True):
-    """Money that is here (cash, terminal, transfer), or a provider that shall be asked for it; without `capture` only
-    to reserve it. `token` is what the provider gave the guest for this payment."""
+    """A manual payment (cash, terminal, transfer) or one by a provider, which only reserves the money where `capture`
+    is false. `token` is the provider's token for this payment."""
 
     method: Slug
     amount: Money
@@ -95,20 +95,20 @@ class PaymentRequest(Request, frozen=True):
 
 
 class Captured(Request, frozen=True):
-    """How much is taken of what was reserved: all of it unless said."""
+    """The amount to capture, by default all that is reserved."""
 
     amount: Money | None = None
     reference: Line = ""
 
 
 class Voided(Request, frozen=True):
-    """Why the money is not wanted any more."""
+    """The reason for voiding a payment."""
 
     reason: Line = ""
 
 
 class Refund(Request, frozen=True):
-    """How much goes back, all of it unless said, and why."""
+    """The amount to refund, by default all of it, and the reason."""
 
     amount: Money | None = None
     reason: Line = ""
@@ -116,33 +116,33 @@ class Refund(Request, frozen=True):
 
 
 class InvoiceRequest(Request, frozen=True):
-    """Which folio is invoiced, and to whom if not to whom it names."""
+    """The folio to invoice, and the buyer where it is not the folio's."""
 
     folio: FolioNumber = 1
     buyer: PartyPlan | None = None
 
 
 class DocumentForm(Request, frozen=True):
-    """In which form a document is wanted."""
+    """The format of a document."""
 
     format: Literal["json", "html", "pdf"] = "json"
 
 
 async def _ask(request: web.Request, message: Command | Query, kind: type[R]) -> tuple[R, dict[str, str]]:
-    """Ask billing, once it has heard of all that was acknowledged before this request."""
+    """Sends a message to billing, after it has handled all events acknowledged before this request."""
     ends = await request.app[DESK].positions(message.hotel)
     await request.app[SERVICES].ask(AwaitSubscriber("billing", ends))
     return await ask(request, message, kind, BILLING)
 
 
-def _named(request: web.Request, name: str) -> str:
+def _path(request: web.Request, name: str) -> str:
     return request.match_info[name]
 
 
 def _line(request: web.Request) -> int:
     text = request.match_info["line"]
     if not (text.isascii() and text.isdigit() and len(text) < 16):
-        raise invalid("line", "number", "a line is named by its number")
+        raise invalid("line", "number", "expected the number of a line")
     return int(text)
 
 
@@ -161,84 +161,84 @@ _plan = msgspec.json.Decoder(BillingPlan)
 
 async def show_bill(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/bookings/{booking}/folio"""
-    return await _the_bill(request, queries.ShowBill(_named(request, "hotel"), _named(request, "booking")))
+    return await _bill(request, queries.ShowBill(_path(request, "hotel"), _path(request, "booking")))
 
 
 async def open_folio(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/bookings/{booking}/folios"""
-    asked = await body_of(request, _new_folio)
-    command = commands.OpenFolio(_named(request, "hotel"), _named(request, "booking"), asked.buyer)
-    return await _the_bill(request, command, 201)
+    body = await body_of(request, _new_folio)
+    command = commands.OpenFolio(_path(request, "hotel"), _path(request, "booking"), body.buyer)
+    return await _bill(request, command, 201)
 
 
 async def post_charge(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/bookings/{booking}/folio/charges"""
-    asked = await body_of(request, _charge)
+    body = await body_of(request, _charge)
     command = commands.PostCharge(
-        _named(request, "hotel"), _named(request, "booking"), charge=asked.charge, text=asked.text,
-        unit_amount=asked.amount, quantity=asked.quantity, folio=asked.folio,
+        _path(request, "hotel"), _path(request, "booking"), charge=body.charge, text=body.text,
+        unit_amount=body.amount, quantity=body.quantity, folio=body.folio,
     )  # fmt: skip
-    return await _the_bill(request, command, 201)
+    return await _bill(request, command, 201)
 
 
 async def reverse_charge(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/bookings/{booking}/folio/charges/{line}/actions/reverse"""
-    asked = await body_of(request, _reason)
-    command = commands.ReverseCharge(_named(request, "hotel"), _named(request, "booking"), _line(request), asked.reason)
-    return await _the_bill(request, command)
+    body = await body_of(request, _reason)
+    command = commands.ReverseCharge(_path(request, "hotel"), _path(request, "booking"), _line(request), body.reason)
+    return await _bill(request, command)
 
 
 async def split_charge(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/bookings/{booking}/folio/charges/{line}/actions/split"""
-    asked = await body_of(request, _part)
-    command = commands.SplitCharge(_named(request, "hotel"), _named(request, "booking"), _line(request), asked.amount)
-    return await _the_bill(request, command)
+    body = await body_of(request, _part)
+    command = commands.SplitCharge(_path(request, "hotel"), _path(request, "booking"), _line(request), body.amount)
+    return await _bill(request, command)
 
 
 async def move_charges(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/bookings/{booking}/folio/actions/transfer"""
-    asked = await body_of(request, _transfer)
+    body = await body_of(request, _transfer)
     command = commands.MoveCharges(
-        _named(request, "hotel"), _named(request, "booking"), asked.lines, asked.to_folio, asked.to_booking
+        _path(request, "hotel"), _path(request, "booking"), body.lines, body.to_folio, body.to_booking
     )
-    return await _the_bill(request, command)
+    return await _bill(request, command)
 
 
-async def _the_bill(request: web.Request, message: Command | Query, status: int = 200) -> web.Response:
+async def _bill(request: web.Request, message: Command | Query, status: int = 200) -> web.Response:
     kind: Any = Reply
     reply, headers = await _ask(request, message, kind)
-    if isinstance(reply, FolioReply):  # they all answer with the whole bill
-        reply, _ = await ask(request, queries.ShowBill(_named(request, "hotel"), reply.booking), BillReply, BILLING)
+    if isinstance(reply, FolioReply):  # the response is always the whole bill
+        reply, _ = await ask(request, queries.ShowBill(_path(request, "hotel"), reply.booking), BillReply, BILLING)
     assert isinstance(reply, BillReply)
     return json_response(resources.bill(reply), status, headers)
 
 
 async def pay(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/bookings/{booking}/folio/payments"""
-    asked = await body_of(request, _payment)
-    hotel, booking = _named(request, "hotel"), _named(request, "booking")
+    body = await body_of(request, _payment)
+    hotel, booking = _path(request, "hotel"), _path(request, "booking")
     command: Command
-    if asked.method in commands.MANUAL_METHODS:
-        if not asked.capture or asked.token:
-            raise invalid("method", "provider", f"only a provider reserves money or takes a token, not {asked.method}")
+    if body.method in commands.MANUAL_METHODS:
+        if not body.capture or body.token:
+            raise invalid("method", "provider", f"a payment by {body.method} cannot be reserved and takes no token")
         command = commands.RecordPayment(
             hotel,
             booking,
-            method=cast(commands.ManualMethod, asked.method),
-            amount=asked.amount,
-            folio=asked.folio,
-            reference=asked.reference,
+            method=cast(commands.ManualMethod, body.method),
+            amount=body.amount,
+            folio=body.folio,
+            reference=body.reference,
         )
     else:
         providers = request.app[PROVIDERS]
-        if asked.method not in providers:
+        if body.method not in providers:
             known = ", ".join((*commands.MANUAL_METHODS, *sorted(providers)))
             raise invalid("method", "known", f"expected one of {known}")
         command = commands.StartPayment(
-            hotel, booking, provider=asked.method, amount=asked.amount, folio=asked.folio, capture=asked.capture,
-            token=asked.token,
+            hotel, booking, provider=body.method, amount=body.amount, folio=body.folio, capture=body.capture,
+            token=body.token,
         )  # fmt: skip
-    return await _the_payment(request, command, 201)
+    return await _payment_response(request, command, 201)
 
 
 async def hear_of_payment(request: web.Request) -> web.Response:
@@ -252,58 +252,56 @@ async def hear_of_payment(request: web.Request) -> web.Response:
 
 async def show_payment(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/payments/{payment}"""
-    return await _the_payment(request, queries.ShowPayment(_named(request, "hotel"), _named(request, "payment")))
+    return await _payment_response(request, queries.ShowPayment(_path(request, "hotel"), _path(request, "payment")))
 
 
 async def capture_payment(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/payments/{payment}/actions/capture"""
-    asked = await body_of(request, _captured)
-    command = commands.CapturePayment(
-        _named(request, "hotel"), _named(request, "payment"), asked.amount, asked.reference
-    )
-    return await _the_payment(request, command)
+    body = await body_of(request, _captured)
+    command = commands.CapturePayment(_path(request, "hotel"), _path(request, "payment"), body.amount, body.reference)
+    return await _payment_response(request, command)
 
 
 async def void_payment(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/payments/{payment}/actions/void"""
-    asked = await body_of(request, _voided)
-    command = commands.VoidPayment(_named(request, "hotel"), _named(request, "payment"), asked.reason)
-    return await _the_payment(request, command)
+    body = await body_of(request, _voided)
+    command = commands.VoidPayment(_path(request, "hotel"), _path(request, "payment"), body.reason)
+    return await _payment_response(request, command)
 
 
 async def refund_payment(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/payments/{payment}/actions/refund"""
-    asked = await body_of(request, _refund)
+    body = await body_of(request, _refund)
     command = commands.RefundPayment(
-        _named(request, "hotel"), _named(request, "payment"), asked.amount, asked.reason, asked.reference
+        _path(request, "hotel"), _path(request, "payment"), body.amount, body.reason, body.reference
     )
-    return await _the_payment(request, command)
+    return await _payment_response(request, command)
 
 
-async def _the_payment(request: web.Request, message: Command | Query, status: int = 200) -> web.Response:
+async def _payment_response(request: web.Request, message: Command | Query, status: int = 200) -> web.Response:
     reply, headers = await _ask(request, message, PaymentReply)
     if status == 201:
-        headers["Location"] = f"/v1/hotels/{_named(request, 'hotel')}/payments/{reply.payment.id}"
+        headers["Location"] = f"/v1/hotels/{_path(request, 'hotel')}/payments/{reply.payment.id}"
     return json_response(resources.payment(reply.payment, reply.currency), status, headers)
 
 
 async def issue_invoice(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/bookings/{booking}/invoices"""
-    asked = await body_of(request, _invoice)
-    command = commands.IssueInvoice(_named(request, "hotel"), _named(request, "booking"), asked.folio, asked.buyer)
+    body = await body_of(request, _invoice)
+    command = commands.IssueInvoice(_path(request, "hotel"), _path(request, "booking"), body.folio, body.buyer)
     return await _new_document(request, command)
 
 
 async def issue_credit_note(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/invoices/{number}/actions/credit"""
-    asked = await body_of(request, _reason)
-    command = commands.IssueCreditNote(_named(request, "hotel"), _named(request, "number"), asked.reason)
+    body = await body_of(request, _reason)
+    command = commands.IssueCreditNote(_path(request, "hotel"), _path(request, "number"), body.reason)
     return await _new_document(request, command)
 
 
 async def _new_document(request: web.Request, command: Command) -> web.Response:
     reply, headers = await _ask(request, command, InvoiceReply)
-    headers["Location"] = f"/v1/hotels/{_named(request, 'hotel')}/invoices/{reply.invoice.number}"
+    headers["Location"] = f"/v1/hotels/{_path(request, 'hotel')}/invoices/{reply.invoice.number}"
     return json_response(resources.invoice(reply.invoice), 201, headers)
 
 
@@ -314,13 +312,13 @@ async def list_invoices(request: web.Request) -> web.Response:
 
 async def list_booking_invoices(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/bookings/{booking}/invoices"""
-    return await _invoices(request, _named(request, "booking"))
+    return await _invoices(request, _path(request, "booking"))
 
 
 async def _invoices(request: web.Request, booking: str | None) -> web.Response:
-    asked = query_of(request, Page)
-    skip = _skipped(asked.cursor)
-    query = queries.ListInvoices(_named(request, "hotel"), booking, skip, asked.limit)
+    listing = query_of(request, Page)
+    skip = _skipped(listing.cursor)
+    query = queries.ListInvoices(_path(request, "hotel"), booking, skip, listing.limit)
     reply, _ = await _ask(request, query, InvoicesReply)
     end = skip + len(reply.invoices)
     return json_response(page(map(resources.invoice, reply.invoices), str(end) if end < reply.number else None))
@@ -330,20 +328,18 @@ def _skipped(cursor: str | None) -> int:
     if cursor is None:
         return 0
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 16):
-        raise invalid("cursor", "unknown", "this cursor was not given out by this list")
+        raise invalid("cursor", "unknown", "expected the next_cursor of a page of this list")
     return int(cursor)
 
 
 async def show_invoice(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/invoices/{number}"""
-    form = query_of(request, DocumentForm).format
-    reply, _ = await _ask(
-        request, queries.ShowInvoice(_named(request, "hotel"), _named(request, "number")), InvoiceReply
-    )
-    if form == "html":
+    format_ = query_of(request, DocumentForm).format
+    reply, _ = await _ask(request, queries.ShowInvoice(_path(request, "hotel"), _path(request, "number")), InvoiceReply)
+    if format_ == "html":
         text = await asyncio.to_thread(html_document, reply.invoice)
         return web.Response(text=text, content_type="text/html", headers=HTML_HEADERS)
-    if form == "pdf":
+    if format_ == "pdf":
         name = f'inline; filename="{reply.invoice.number.replace("/", "-")}.pdf"'
         from innkeeper.http.documents.pdf import pdf_document
 
@@ -354,19 +350,19 @@ async def show_invoice(request: web.Request) -> web.Response:
 
 async def show_billing_terms(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/billing"""
-    reply, _ = await _ask(request, queries.ShowBillingTerms(_named(request, "hotel")), LedgerReply)
+    reply, _ = await _ask(request, queries.ShowBillingTerms(_path(request, "hotel")), LedgerReply)
     return json_response(resources.billing_terms(reply))
 
 
 async def change_billing_terms(request: web.Request) -> web.Response:
     """PUT /v1/hotels/{hotel}/billing"""
     plan = await body_of(request, _plan)
-    reply, headers = await _ask(request, commands.ChangeBillingTerms(_named(request, "hotel"), plan), LedgerReply)
+    reply, headers = await _ask(request, commands.ChangeBillingTerms(_path(request, "hotel"), plan), LedgerReply)
     return json_response(resources.billing_terms(reply), headers=headers)
 
 
 async def show_trial_balance(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/ledger"""
-    hotel = _named(request, "hotel")
+    hotel = _path(request, "hotel")
     reply, _ = await _ask(request, queries.TrialBalance(hotel), TrialBalanceReply)
     return json_response(resources.trial_balance(hotel, reply))

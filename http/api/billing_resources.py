@@ -1,4 +1,4 @@
-"""What a client sees of billing: bills, folios, payments, invoices and the ledger, and how replies become that."""
+"""The resources of billing (bills, folios, payments, invoices, the ledger), and their rendering from replies."""
 
 from datetime import date, datetime
 
@@ -22,7 +22,7 @@ from innkeeper.protocol.values.money import render
 
 
 class TaxResource(msgspec.Struct, frozen=True):
-    """How much of a line is this tax; `rate` in percent, "0" for a tax per guest and night."""
+    """The amount of a tax in a line; `rate` in percent, "0" for a tax per guest and night."""
 
     code: str
     rate: str
@@ -30,7 +30,7 @@ class TaxResource(msgspec.Struct, frozen=True):
 
 
 class LineResource(msgspec.Struct, frozen=True):
-    """A line of a folio. What raises the balance is positive, what lowers it negative."""
+    """A line of a folio. A positive amount raises the balance, a negative one lowers it."""
 
     id: int
     kind: LineKind
@@ -51,7 +51,7 @@ class LineResource(msgspec.Struct, frozen=True):
 
 
 class PaymentResource(msgspec.Struct, frozen=True):
-    """A payment. Only what was captured, less what was refunded, counts."""
+    """A payment. It reduces the balance by the captured amount less the refunded one."""
 
     id: str
     folio: int
@@ -66,7 +66,7 @@ class PaymentResource(msgspec.Struct, frozen=True):
 
 
 class FolioResource(msgspec.Struct, frozen=True):
-    """One account of a booking, and who pays it."""
+    """One account of a booking, and its payer."""
 
     number: int
     buyer: Party
@@ -77,7 +77,7 @@ class FolioResource(msgspec.Struct, frozen=True):
 
 
 class DepositResource(msgspec.Struct, frozen=True):
-    """What is to be paid by a day, and how much of that has been."""
+    """The amount due by a day, and the part of it that has been paid."""
 
     due: date
     amount: Amount
@@ -85,7 +85,7 @@ class DepositResource(msgspec.Struct, frozen=True):
 
 
 class BillResource(msgspec.Struct, frozen=True):
-    """All folios of a booking. `balance` is what is still owed: charges − payments."""
+    """All folios of a booking. `balance` is the amount still owed: charges − payments."""
 
     booking: str
     charged: Amount
@@ -96,7 +96,7 @@ class BillResource(msgspec.Struct, frozen=True):
 
 
 class TotalResource(msgspec.Struct, frozen=True):
-    """What a document has under one tax; without a code, what bears none by rate."""
+    """The totals of a document under one tax; without a code, those of lines without a tax by rate."""
 
     code: str
     name: str
@@ -139,7 +139,7 @@ class TaxTermsResource(msgspec.Struct, frozen=True):
 
 
 class BillingTermsResource(msgspec.Struct, frozen=True):
-    """On which terms the hotel bills; a tax's `rate` in basis points: 600 is 6 %."""
+    """The terms on which a hotel bills; the `rate` of a tax is in basis points: 600 is 6 %."""
 
     hotel: str
     currency: str
@@ -152,14 +152,14 @@ class BillingTermsResource(msgspec.Struct, frozen=True):
 
 
 class AccountResource(msgspec.Struct, frozen=True):
-    """What stands on an account: debits are positive, credits negative."""
+    """The balance of an account: debits are positive, credits negative."""
 
     account: str
     balance: Amount
 
 
 class TrialBalanceResource(msgspec.Struct, frozen=True):
-    """All accounts of a hotel; they add up to zero. `guests` is what all folios together still owe."""
+    """All accounts of a hotel, which add up to zero. `guests` is the amount that all folios together still owe."""
 
     hotel: str
     guests: Amount
@@ -178,13 +178,13 @@ def percent(basis_points: int) -> str:
 
 def bill(reply: BillReply) -> BillResource:
     """A booking's bill."""
-    told, currency = reply.bill, reply.currency
+    source, currency = reply.bill, reply.currency
     return BillResource(
-        booking=told.booking,
-        charged=money(told.charged, currency),
-        paid=money(told.paid, currency),
-        balance=money(told.balance, currency),
-        folios=[folio(one, currency) for one in told.folios],
+        booking=source.booking,
+        charged=money(source.charged, currency),
+        paid=money(source.paid, currency),
+        balance=money(source.balance, currency),
+        folios=[folio(one, currency) for one in source.folios],
         deposits=[
             DepositResource(deposit.due, money(deposit.amount, currency), money(deposit.covered, currency))
             for deposit in reply.deposits
@@ -192,86 +192,86 @@ def bill(reply: BillReply) -> BillResource:
     )
 
 
-def folio(told: Folio, currency: str) -> FolioResource:
+def folio(source: Folio, currency: str) -> FolioResource:
     """One folio."""
     return FolioResource(
-        number=told.number,
-        buyer=told.buyer,
-        charged=money(told.charged, currency),
-        balance=money(told.balance, currency),
-        lines=[line(one, currency) for one in told.lines],
-        payments=[payment(one, currency) for one in told.payments],
+        number=source.number,
+        buyer=source.buyer,
+        charged=money(source.charged, currency),
+        balance=money(source.balance, currency),
+        lines=[line(one, currency) for one in source.lines],
+        payments=[payment(one, currency) for one in source.payments],
     )
 
 
-def line(told: FolioLine, currency: str) -> LineResource:
+def line(source: FolioLine, currency: str) -> LineResource:
     """One line."""
     return LineResource(
-        id=told.id,
-        kind=told.kind,
-        business_date=told.business_date,
-        charge=told.charge,
-        text=told.text,
-        quantity=told.quantity,
-        night=told.night,
-        amount=money(told.amount, currency),
-        net=money(told.net, currency),
-        taxes=[TaxResource(tax.code, percent(tax.rate), money(tax.amount, currency)) for tax in told.taxes],
-        payment=told.payment,
-        reverses=told.reverses,
-        reversed_by=told.reversed_by,
-        moved_from=told.moved_from,
-        moved_to=told.moved_to,
-        invoice=told.invoice,
+        id=source.id,
+        kind=source.kind,
+        business_date=source.business_date,
+        charge=source.charge,
+        text=source.text,
+        quantity=source.quantity,
+        night=source.night,
+        amount=money(source.amount, currency),
+        net=money(source.net, currency),
+        taxes=[TaxResource(tax.code, percent(tax.rate), money(tax.amount, currency)) for tax in source.taxes],
+        payment=source.payment,
+        reverses=source.reverses,
+        reversed_by=source.reversed_by,
+        moved_from=source.moved_from,
+        moved_to=source.moved_to,
+        invoice=source.invoice,
     )
 
 
-def payment(told: Payment, currency: str) -> PaymentResource:
+def payment(source: Payment, currency: str) -> PaymentResource:
     """One payment."""
     return PaymentResource(
-        id=told.id,
-        folio=told.folio,
-        method=told.method,
-        status=told.status,
-        amount=money(told.amount, currency),
-        captured=money(told.captured, currency),
-        refunded=money(told.refunded, currency),
-        started_at=instant(told.started_at),
-        reference=told.reference,
-        reason=told.reason,
+        id=source.id,
+        folio=source.folio,
+        method=source.method,
+        status=source.status,
+        amount=money(source.amount, currency),
+        captured=money(source.captured, currency),
+        refunded=money(source.refunded, currency),
+        started_at=instant(source.started_at),
+        reference=source.reference,
+        reason=source.reason,
     )
 
 
-def invoice(told: Invoice) -> InvoiceResource:
+def invoice(source: Invoice) -> InvoiceResource:
     """An invoice or a credit note."""
-    currency = told.currency
+    currency = source.currency
     return InvoiceResource(
-        number=told.number,
-        kind=told.kind,
-        booking=told.booking,
-        folio=told.folio,
-        issued_at=instant(told.issued_at),
-        business_date=told.business_date,
-        seller=told.seller,
-        buyer=told.buyer,
-        lines=[line(one, currency) for one in told.lines],
-        totals=[_total(total, currency) for total in told.totals],
-        net=money(told.net, currency),
-        total=money(told.total, currency),
-        credits=told.credits,
-        credited_by=told.credited_by,
-        reason=told.reason,
+        number=source.number,
+        kind=source.kind,
+        booking=source.booking,
+        folio=source.folio,
+        issued_at=instant(source.issued_at),
+        business_date=source.business_date,
+        seller=source.seller,
+        buyer=source.buyer,
+        lines=[line(one, currency) for one in source.lines],
+        totals=[_total(total, currency) for total in source.totals],
+        net=money(source.net, currency),
+        total=money(source.total, currency),
+        credits=source.credits,
+        credited_by=source.credited_by,
+        reason=source.reason,
     )
 
 
-def _total(told: TaxTotal, currency: str) -> TotalResource:
+def _total(source: TaxTotal, currency: str) -> TotalResource:
     return TotalResource(
-        code=told.code,
-        name=told.name,
-        rate=percent(told.rate),
-        net=money(told.net, currency),
-        tax=money(told.tax, currency),
-        gross=money(told.gross, currency),
+        code=source.code,
+        name=source.name,
+        rate=percent(source.rate),
+        net=money(source.net, currency),
+        tax=money(source.tax, currency),
+        gross=money(source.gross, currency),
     )
 
 

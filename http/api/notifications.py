@@ -1,4 +1,4 @@
-"""Parse → ask → render, for notifications: how a hotel writes to its guests."""
+"""The handlers of the routes of notifications."""
 
 import msgspec
 from aiohttp import web
@@ -17,7 +17,7 @@ from innkeeper.protocol.ports.subscriptions import AwaitSubscriber, SubscribersR
 
 
 class NotificationTermsResource(msgspec.Struct, frozen=True):
-    """How a hotel writes to its guests."""
+    """The terms on which a hotel sends letters to its guests."""
 
     language: str
     reminder_days: int
@@ -29,20 +29,20 @@ _terms = msgspec.json.Decoder(NotificationTerms)
 
 async def show_notification_terms(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/notifications"""
-    return await _answer(request, ShowNotificationTerms(request.match_info["hotel"]))
+    return await _respond(request, ShowNotificationTerms(request.match_info["hotel"]))
 
 
 async def change_notification_terms(request: web.Request) -> web.Response:
     """PUT /v1/hotels/{hotel}/notifications"""
     terms = await body_of(request, _terms)
-    return await _answer(request, ChangeNotificationTerms(request.match_info["hotel"], terms))
+    return await _respond(request, ChangeNotificationTerms(request.match_info["hotel"], terms))
 
 
-async def _answer(request: web.Request, message: ShowNotificationTerms | ChangeNotificationTerms) -> web.Response:
-    """Ask notifications, once it has heard of all that was acknowledged before this request."""
+async def _respond(request: web.Request, message: ShowNotificationTerms | ChangeNotificationTerms) -> web.Response:
+    """Sends a message to notifications, after it has handled all events acknowledged before this request."""
     ends = await request.app[DESK].positions(message.hotel)
     (state,) = (await ask(request, AwaitSubscriber("notifications", ends), SubscribersReply)).subscribers
     if any(state.positions[log] < end for log, end in ends.items()):
-        raise Refused(Unavailable("notifications has not heard of everything yet"))
+        raise Refused(Unavailable("notifications has not handled all events yet"))
     terms = (await ask(request, message, NotificationTermsReply)).terms
     return json_response(NotificationTermsResource(terms.language, terms.reminder_days, terms.reminder_at))

@@ -1,5 +1,5 @@
-"""The OpenAPI 3.1 document, made from the table of routes and the forms of what goes in and out: it cannot say anything
-else than the code does."""
+"""The OpenAPI 3.1 document, generated from the table of routes and the types of requests and responses, so that it
+always agrees with the code."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -19,18 +19,21 @@ _SCHEMAS = "#/components/schemas/{name}"
 _TEXT = {"type": "string"}
 _HEADERS = {
     "Idempotency-Key": (
-        "The same key gives the same answer, however often it is sent.",
+        "Repeated requests with the same key get the same response.",
         {"type": "string", "minLength": 1, "maxLength": limits.idempotency_key_characters_max},
     ),
-    "If-Match": ("The version that was seen, as its ETag; another one is refused with 412.", _TEXT),
-    "Last-Event-ID": ("The last event that was heard; the stream goes on behind it.", _TEXT),
+    "If-Match": (
+        "The ETag of the expected version; another version is refused with 412.",
+        _TEXT,
+    ),
+    "Last-Event-ID": ("The id of the last event that was received; the stream resumes after it.", _TEXT),
 }
 
 
 def document() -> Schema:
     """The whole document."""
     operations = list(_with_actions(OPERATIONS))
-    forms = {form for each in operations for form in (each.answer, each.body) if _is_form(form)}
+    forms = {form for each in operations for form in (each.answer, each.body) if _is_type(form)}
     ordered = sorted(forms, key=str)
     found, components = msgspec.json.schema_components([*ordered, Problem], ref_template=_SCHEMAS)
     schemas = dict(zip([*ordered, Problem], found, strict=True))
@@ -50,7 +53,7 @@ def document() -> Schema:
 
 
 def _with_actions(operations: Iterable[Operation]) -> Iterator[Operation]:
-    """The operations, with one for each action on a booking in the place of the one for all."""
+    """The operations, with one for each action on a booking instead of the generic one."""
     for each in operations:
         if "{action}" not in each.path:
             yield each
@@ -61,7 +64,7 @@ def _with_actions(operations: Iterable[Operation]) -> Iterator[Operation]:
 
 
 def _operation(each: Operation, schemas: dict[Any, Schema]) -> Schema:
-    media, schema = ("application/json", schemas[each.answer]) if _is_form(each.answer) else (each.answer, {})
+    media, schema = ("application/json", schemas[each.answer]) if _is_type(each.answer) else (each.answer, {})
     answer: Schema = {"description": each.summary, "content": {media: {"schema": schema}}}
     if each.answer is BookingResource:
         answer["headers"] = {"ETag": {"schema": _TEXT, "description": "The version of the booking."}}
@@ -73,7 +76,7 @@ def _operation(each: Operation, schemas: dict[Any, Schema]) -> Schema:
         "responses": {
             str(each.status): answer,
             **{status: {**problem, "description": text} for status, text in _refusals(each)},
-            "default": {**problem, "description": "What went wrong"},
+            "default": {**problem, "description": "The error"},
         },
     }
     if each.body is not None:
@@ -84,13 +87,13 @@ def _operation(each: Operation, schemas: dict[Any, Schema]) -> Schema:
 
 
 def _refusals(each: Operation) -> Iterator[tuple[str, str]]:
-    """What is refused before the operation (`origin_check`)."""
+    """The errors of `origin_check`, which precede the operation."""
     if each.path.startswith("/health/"):
         return
-    yield "403", "`cross_origin`: a page of another origin asked for it"
+    yield "403", "`cross_origin`: the request was made by a page of another origin"
     if each.method != "GET":
         yield "415", "`unsupported_media_type`: the body is not JSON"
-    yield "421", "`unknown_host`: the server is not known under the host that was asked (`--host-name`)"
+    yield "421", "`unknown_host`: the host of the request is not a known one of this server (`--host-name`)"
 
 
 def _operation_id(each: Operation) -> str:
@@ -128,5 +131,5 @@ def _header_parameters(each: Operation) -> Iterator[Schema]:
         yield {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
 
 
-def _is_form(answer: Any) -> bool:
+def _is_type(answer: Any) -> bool:
     return answer is not None and not isinstance(answer, str)

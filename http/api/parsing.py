@@ -1,4 +1,4 @@
-"""From what a client sent to a command: decode, or say which field broke which rule."""
+"""Parses requests into commands and queries, or refuses them with the field and the rule that it breaks."""
 
 import asyncio
 import re
@@ -19,14 +19,14 @@ from msgspec import Meta
 T = TypeVar("T")
 
 _NO_BODY = b"{}"
-_POSITION_MAX = 2**63 - 1  # the largest integer that a database knows
+_POSITION_MAX = 2**63 - 1  # the largest integer of the database
 _KEY = re.compile(rf"[\x21-\x7e]{{1,{limits.idempotency_key_characters_max}}}")
 _POSITIONS = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18}){0,9}")
 _ETAG = re.compile(r'(?:W/)?"?([0-9]{1,9})"?')
 
 
 class Malformed(Exception):
-    """The request cannot be read at all; `status` and `code` say why."""
+    """The request is rejected before it is decoded; `status` and `code` are those of the response."""
 
     def __init__(self, status: int, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -36,14 +36,14 @@ class Malformed(Exception):
 
 
 class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which part of a list."""
+    """The requested page of a list."""
 
     limit: Annotated[int, Meta(ge=1, le=limits.list_entries_max)] = limits.list_entries_default
     cursor: Annotated[str, Meta(max_length=200)] | None = None
 
 
 class BookingFilter(Page, frozen=True, forbid_unknown_fields=True):
-    """Which bookings of a hotel. Arrivals are from `arrival_from` to `arrival_to`, both included."""
+    """Filters the bookings of a hotel. Arrivals are from `arrival_from` to `arrival_to`, both included."""
 
     status: Status | None = None
     room_type: Line | None = None
@@ -54,7 +54,7 @@ class BookingFilter(Page, frozen=True, forbid_unknown_fields=True):
 
 
 class AvailabilityQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """For which stay, and how many guests."""
+    """The stay and the number of guests."""
 
     arrival: date
     departure: date
@@ -69,8 +69,8 @@ class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"f
 
 
 class LogPosition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which part of which log of events, or what stands there of one hotel; `cursor` is where the last part ended, and
-    goes before `after`."""
+    """A page of a log of events, or of one hotel's events in it. `cursor` is the end of the previous page, and takes
+    precedence over `after`."""
 
     after: Annotated[int, Meta(ge=0, le=_POSITION_MAX)] = 0
     cursor: Annotated[int, Meta(ge=0, le=_POSITION_MAX)] | None = None
@@ -80,30 +80,30 @@ class LogPosition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StreamQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to listen to: a hotel, types of events with commas between, and from where on: the position in each log, in
-    the form of the stream's own ids."""
+    """The filter and start of a live stream: a hotel, event types separated by commas, and the position in each log
+    after which the stream starts, in the form of its event ids."""
 
     hotel: Line | None = None
     type: Annotated[str, Meta(max_length=1_000)] | None = None
     after: Annotated[str, Meta(max_length=100)] | None = None
 
     def types(self) -> tuple[str, ...]:
-        """The types by themselves; refuses those that no event has."""
-        wanted = tuple(self.type.split(",")) if self.type else ()
-        for one in wanted:
-            if not wire.is_known_type(one):
-                raise invalid("type", "unknown", f"no event is of type {one!r}; see the types in GET /v1/events")
-        return wanted
+        """The event types as a tuple. Refuses unknown ones."""
+        names = tuple(self.type.split(",")) if self.type else ()
+        for name in names:
+            if not wire.is_known_type(name):
+                raise invalid("type", "unknown", f"there is no event type {name!r}; GET /asyncapi.json lists the types")
+        return names
 
 
 class AuditRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Up to which business date."""
+    """The business date to close up to."""
 
     to: date | None = None
 
 
 async def read_body(request: web.Request) -> bytes:
-    """The whole body; nothing is an empty object. The application's own size limit holds."""
+    """Reads the whole body, within the application's size limit. An empty body is an empty object."""
     if request.content.is_eof():
         return await request.read() or _NO_BODY
     try:
@@ -112,24 +112,24 @@ async def read_body(request: web.Request) -> bytes:
     except TimeoutError:
         raise Malformed(408, "body_timeout", f"the body did not arrive in {limits.body_seconds_max} s") from None
     except ConnectionError:
-        raise Malformed(400, "hung_up", "the connection ended before the body did") from None
+        raise Malformed(400, "hung_up", "the connection was closed before the whole body had arrived") from None
 
 
 async def body_of(request: web.Request, decoder: "msgspec.json.Decoder[T]") -> T:
-    """The body as a value of the decoder's type."""
+    """Decodes the body as a value of the decoder's type."""
     body = await read_body(request)
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise _refused(error) from error
+        raise _refusal_of(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Malformed(400, "not_json", f"the body is not JSON in UTF-8: {error}") from error
     except RecursionError as error:
-        raise Malformed(400, "too_deep", "the body is nested too deep") from error
+        raise Malformed(400, "too_deep", "the body is nested too deeply") from error
 
 
 def _own_fields(kind: type[ActionCommand]) -> "msgspec.json.Decoder[msgspec.Struct]":
-    """A decoder for what an action needs beyond the booking."""
+    """A decoder for the fields of an action other than the hotel and the booking."""
     fields = [
         (field.name, field.type) if field.default is msgspec.NODEFAULT else (field.name, field.type, field.default)
         for field in msgspec.structs.fields(kind)[len(ActionCommand.__struct_fields__) :]
@@ -142,7 +142,7 @@ ACTION_FIELDS = {action: (kind, decoder.type) for action, (kind, decoder) in _AC
 
 
 async def action_of(request: web.Request) -> ActionCommand:
-    """The action on this booking that the path names; the body holds the action's own fields, if it has any."""
+    """The action on a booking that the path names; the body has the action's own fields."""
     path = request.match_info
     if path["action"] not in _ACTIONS:
         raise Refused(NotFound("action", path["action"]))
@@ -152,27 +152,27 @@ async def action_of(request: web.Request) -> ActionCommand:
 
 
 def query_of(request: web.Request, kind: type[T]) -> T:
-    """The query string as a value."""
+    """Converts the query string to a value of this type."""
     query = request.query
     for name in query:
         if len(query.getall(name)) > 1:
-            raise invalid(name, "once", f"{name} is given more than once")
+            raise invalid(name, "once", "may be given only once")
     try:
         return msgspec.convert(dict(query), kind, strict=False)
     except msgspec.ValidationError as error:
-        raise _refused(error) from error
+        raise _refusal_of(error) from error
 
 
 def slug_of(name: str) -> str:
-    """A hotel's id from its name: "Hotel do Mar, Faro" is `hotel-do-mar-faro`."""
+    """Derives a hotel's id from its name: "Hotel do Mar, Faro" gives `hotel-do-mar-faro`."""
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[: limits.slug_characters_max].strip("-")
     if not slug:
-        raise invalid("id", "required", "give an id: none can be made from this name")
+        raise invalid("id", "required", "required, because none can be derived from this name")
     return slug
 
 
 def idempotency_key(request: web.Request, by: str) -> str | None:
-    """The key of the request, if it has one; each client has its own keys."""
+    """The idempotency key of the request, if it has one, prefixed by the client's name."""
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
@@ -183,22 +183,22 @@ def idempotency_key(request: web.Request, by: str) -> str | None:
     return f"{by}:{key}"
 
 
-def resume_after(request: web.Request, asked: StreamQuestion, ends: tuple[int, ...]) -> tuple[int, ...]:
-    """Behind which position in each log the client's stream goes on: what it heard last, what it asks for, or now, as
-    in logs of which it says nothing."""
+def resume_after(request: web.Request, question: StreamQuestion, ends: tuple[int, ...]) -> tuple[int, ...]:
+    """The position in each log after which the stream starts: that of `Last-Event-ID`, or of `after`, or the log's end
+    where neither gives one."""
     last = request.headers.get("Last-Event-ID")
-    field, told = ("after", asked.after) if last is None else ("Last-Event-ID", last)
-    if told is None:
+    field, text = ("after", question.after) if last is None else ("Last-Event-ID", last)
+    if text is None:
         return ends
-    after = tuple(map(int, told.split("."))) if _POSITIONS.fullmatch(told) else (-1,)
+    after = tuple(map(int, text.split("."))) if _POSITIONS.fullmatch(text) else (-1,)
     if len(after) > len(ends) or not all(0 <= one <= end for one, end in zip(after, ends, strict=False)):
         logs = ".".join(map(str, ends))
-        raise invalid(field, "range", f"expected a position in each log, with points between; they end at {logs}")
+        raise invalid(field, "range", f"expected a position in each log, such as {logs}, where they end")
     return after + ends[len(after) :]
 
 
 def if_version(request: web.Request) -> int | None:
-    """The version that the client saw. What we never gave out as an ETag matches no version."""
+    """The version in `If-Match`; None for any. A tag in another form becomes -1, which no booking has."""
     tag = request.headers.get("If-Match")
     if tag is None or tag.strip() == "*":
         return None
@@ -207,22 +207,22 @@ def if_version(request: web.Request) -> int | None:
 
 
 _PATH = re.compile(r" - at `\$\.?(.*)`$", re.DOTALL)
-_KINDS = (
-    (re.compile(r"missing required field `(.*)`"), "required", "{0} is required"),
-    (re.compile(r"contains unknown field `(.*)`"), "unknown", "there is no field {0}"),
+_RULES = (
+    (re.compile(r"missing required field `(.*)`"), "required", "this field is required"),
+    (re.compile(r"contains unknown field `(.*)`"), "unknown", "this field does not exist"),
     (re.compile(r"Invalid RFC3339 encoded date"), "date", "expected a date that exists, as YYYY-MM-DD"),
     (re.compile(r"Expected `str` of length (\S+) (\d+)"), "length", "expected text of length {0} {1}"),
     (re.compile(r"Expected `\w+` of length (\S+) (\d+)"), "length", "expected {0} {1} entries"),
     (re.compile(r"Expected `\w+` (>=|<=|<|>) (\S+)"), "range", "expected a number {0} {1}"),
-    (re.compile(r"out of range"), "range", "this number is too large"),
-    (re.compile(r"matching regex"), "form", "contains characters, or has a form, that is not allowed here"),
-    (re.compile(r"Invalid enum value '?(.*?)'?$"), "one_of", "{0} is not one of the values allowed here"),
+    (re.compile(r"out of range"), "range", "the number is too large"),
+    (re.compile(r"matching regex"), "form", "has characters or a form that is not allowed"),
+    (re.compile(r"Invalid enum value '?(.*?)'?$"), "one_of", "{0} is not one of the allowed values"),
     (re.compile(r"Expected `(.*)`, got `(.*)`"), "type", "expected {0}, got {1}"),
 )
 
 
-def _refused(error: msgspec.ValidationError) -> Refused:
-    """Our refusal for what the decoder found, with the field's whole path."""
+def _refusal_of(error: msgspec.ValidationError) -> Refused:
+    """The refusal for a decoder's error, with the full path of the field."""
     text = str(error)
     match = _PATH.search(text)
     path = match[1] if match else ""
@@ -231,7 +231,7 @@ def _refused(error: msgspec.ValidationError) -> Refused:
         found = [FieldError(_join(path, e.field), e.rule, e.message) for e in cause.refusal.errors]
         return Refused(Invalid(tuple(found)))
     text = _PATH.sub("", text)
-    for pattern, rule, message in _KINDS:
+    for pattern, rule, message in _RULES:
         match = pattern.search(text)
         if match:
             field = _join(path, match[1]) if rule in ("required", "unknown") else path

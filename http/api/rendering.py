@@ -1,4 +1,4 @@
-"""From replies to resources, and to JSON."""
+"""Renders replies as resources, and resources as JSON."""
 
 from collections.abc import Iterable
 from datetime import date, timedelta
@@ -43,7 +43,7 @@ _DAY = timedelta(days=1)
 
 
 def booking_resource(booking: Booking) -> BookingResource:
-    """A booking as a client sees it."""
+    """The resource of a booking."""
     arrival, currency = booking.arrival, booking.currency
     nights = (booking.departure - arrival).days
     amount = render(booking.rate, currency)
@@ -67,7 +67,7 @@ def booking_resource(booking: Booking) -> BookingResource:
 
 
 def hotel_resource(hotel: Hotel) -> HotelResource:
-    """A hotel as a client sees it."""
+    """The resource of a hotel."""
     return HotelResource(
         hotel.id, hotel.name, hotel.timezone, hotel.currency, hotel.check_in, hotel.check_out, hotel.night_audit,
         hotel.cancellation, hotel.business_date,
@@ -82,7 +82,7 @@ def _room_type(kind: RoomType, currency: str) -> RoomTypeResource:
 
 
 def availability(reply: AvailabilityReply) -> AvailabilityResource:
-    """Rooms left per type."""
+    """The resource of the rooms left per type."""
     dates = [reply.arrival + _DAY * night for night in range((reply.departure - reply.arrival).days)]
     return AvailabilityResource(
         reply.hotel, reply.arrival, reply.departure, [_type_left(left, reply.currency, dates) for left in reply.types]
@@ -98,19 +98,19 @@ def _type_left(left: TypeAvailability, currency: str, dates: list[date]) -> Type
 
 
 def audit(reply: AuditReply) -> AuditResource:
-    """What a night audit settled."""
+    """The resource of a night audit."""
     return AuditResource(reply.hotel, reply.business_date, reply.no_shows, reply.checked_out, reply.holds_expired)
 
 
 def subscriber(state: SubscriberState) -> SubscriberResource:
-    """Who listens."""
+    """The resource of a subscriber."""
     return SubscriberResource(
         state.name, state.types, state.positions, state.lag, state.paused, state.parked, state.stalled or None
     )
 
 
 def dead_letter(letter: DeadLetter) -> DeadLetterResource:
-    """What could not be taken in."""
+    """The resource of a dead letter."""
     return DeadLetterResource(
         letter.subscriber, letter.event, letter.type, letter.hotel, letter.reason, letter.trace, letter.attempts,
         instant(letter.since), None if letter.retry_at is None else instant(letter.retry_at),
@@ -118,7 +118,7 @@ def dead_letter(letter: DeadLetter) -> DeadLetterResource:
 
 
 def tape_chart(hotel: Hotel, bookings: Iterable[Booking], start: date, end: date) -> TapeChart:
-    """The rooms and nights of a hotel, and who has them."""
+    """The tape chart of a hotel for the nights [start, end)."""
     rooms = [ChartRoom(room, kind.code) for kind in hotel.room_types for room in kind.rooms]
     bars = [
         ChartBooking(
@@ -131,7 +131,7 @@ def tape_chart(hotel: Hotel, bookings: Iterable[Booking], start: date, end: date
 
 
 def page(entries: Iterable[T], next_cursor: str | None) -> Listing[T]:
-    """A part of a list."""
+    """A page of a list."""
     return Listing(list(entries), next_cursor)
 
 

@@ -1,4 +1,4 @@
-"""Parse → ask → render: one function per route."""
+"""The handlers of the routes of reservations: each parses the request, sends the message and renders the reply."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -78,7 +78,8 @@ PAGE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-_PAGE_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}  # the same on every machine
+# Set here, because the types that Python finds depend on the machine.
+_PAGE_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 _PARTS = frozenset(part.name for part in PAGES.iterdir())
 _REPLAYED = {"Idempotent-Replayed": "true"}
 
@@ -86,20 +87,20 @@ _REPLAYED = {"Idempotent-Replayed": "true"}
 async def ask(
     request: web.Request, message: Command | Query, kind: type[R], context: str = RESERVATIONS
 ) -> tuple[R, dict[str, str]]:
-    """Ask the desk of a context; the reply, and the headers that go with it. Raises `Refused`."""
+    """Sends a message to the bus of a context. Returns the reply and headers for the response. Raises `Refused`."""
     by = request[BY]
     key = idempotency_key(request, by) if request.method == "POST" else None
-    asked = Envelope(message, key, request[REQUEST_ID], by, if_version(request))
-    answer: Result = await request.app[DESKS][context].ask(asked)
-    headers = dict(_REPLAYED) if answer.replayed else {}
-    if isinstance(answer.answer, Refusal):
-        raise RefusedAnswer(answer.answer, headers)
-    assert isinstance(answer.answer, kind)
-    return answer.answer, headers
+    envelope = Envelope(message, key, request[REQUEST_ID], by, if_version(request))
+    result: Result = await request.app[DESKS][context].ask(envelope)
+    headers = dict(_REPLAYED) if result.replayed else {}
+    if isinstance(result.answer, Refusal):
+        raise RefusedAnswer(result.answer, headers)
+    assert isinstance(result.answer, kind)
+    return result.answer, headers
 
 
 class RefusedAnswer(Refused):
-    """A refusal by the desk, with the headers that go with it."""
+    """A refusal, with headers for the response."""
 
     def __init__(self, refusal: Refusal, headers: dict[str, str]) -> None:
         super().__init__(refusal)
@@ -107,12 +108,12 @@ class RefusedAnswer(Refused):
 
 
 async def view(request: web.Request, hotel: str | None, read: Callable[[Views, Positions], T]) -> T:
-    """Read from the views of a hotel, or of all, as of everything acknowledged before this request."""
+    """Reads from the views, after they contain everything of the hotel (None: of all) that was acknowledged before."""
     positions = await request.app[DESK].positions(hotel)
     try:
         return await asyncio.to_thread(read, request.app[VIEWS], positions)
     except BadCursor:
-        raise invalid("cursor", "unknown", "this cursor was not given out by this list") from None
+        raise invalid("cursor", "unknown", "expected the next_cursor of a page of this list") from None
 
 
 async def open_hotel(request: web.Request) -> web.Response:
@@ -125,8 +126,8 @@ async def open_hotel(request: web.Request) -> web.Response:
 
 async def list_hotels(request: web.Request) -> web.Response:
     """GET /v1/hotels"""
-    asked = query_of(request, Page)
-    hotels, cursor = await view(request, None, lambda views, ends: views.hotels(ends, asked.limit, asked.cursor))
+    query = query_of(request, Page)
+    hotels, cursor = await view(request, None, lambda views, ends: views.hotels(ends, query.limit, query.cursor))
     return json_response(rendering.page(map(rendering.hotel_resource, hotels), cursor))
 
 
@@ -138,17 +139,17 @@ async def show_hotel(request: web.Request) -> web.Response:
 
 async def show_availability(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/availability"""
-    asked = query_of(request, AvailabilityQuestion)
-    question = FindAvailability(request.match_info["hotel"], asked.arrival, asked.departure, asked.guests)
-    reply, _ = await ask(request, question, AvailabilityReply)
+    query = query_of(request, AvailabilityQuestion)
+    availability = FindAvailability(request.match_info["hotel"], query.arrival, query.departure, query.guests)
+    reply, _ = await ask(request, availability, AvailabilityReply)
     return json_response(rendering.availability(reply))
 
 
 async def book(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/bookings"""
     hotel = request.match_info["hotel"]
-    wanted = await body_of(request, _booking_request)
-    reply, headers = await ask(request, Book(hotel, wanted), BookingReply)
+    booking_request = await body_of(request, _booking_request)
+    reply, headers = await ask(request, Book(hotel, booking_request), BookingReply)
     booking = reply.booking
     headers["Location"] = f"/v1/hotels/{hotel}/bookings/{booking.id}"
     headers["ETag"] = f'"{booking.version}"'
@@ -157,14 +158,14 @@ async def book(request: web.Request) -> web.Response:
 
 async def list_bookings(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/bookings"""
-    asked = query_of(request, BookingFilter)
+    query = query_of(request, BookingFilter)
     hotel = request.match_info["hotel"]
     await ask(request, DescribeHotel(hotel), HotelReply)
     search = BookingSearch(
-        hotel, asked.status, asked.room_type, asked.room, asked.arrival_from, asked.arrival_to, asked.q
+        hotel, query.status, query.room_type, query.room, query.arrival_from, query.arrival_to, query.q
     )
     found = await view(
-        request, search.hotel, lambda views, ends: views.bookings(ends, search, asked.limit, asked.cursor)
+        request, search.hotel, lambda views, ends: views.bookings(ends, search, query.limit, query.cursor)
     )
     return json_response(rendering.page(map(rendering.booking_resource, found.bookings), found.cursor))
 
@@ -176,15 +177,15 @@ async def show_booking(request: web.Request) -> web.Response:
         reply, _ = await ask(request, FindBooking(hotel, booking), BookingReply)
         found = reply.booking
     except Refused as refused:
-        known = await _forgotten(request, hotel, booking, refused)
+        known = await _booking_in_views(request, hotel, booking, refused)
         if known is None:
             raise
         found = known
     return json_response(rendering.booking_resource(found), headers={"ETag": f'"{found.version}"'})
 
 
-async def _forgotten(request: web.Request, hotel: str, booking: str, refused: Refused) -> Booking | None:
-    """A booking that the hotel has put out of its mind, because nothing can change it any more."""
+async def _booking_in_views(request: web.Request, hotel: str, booking: str, refused: Refused) -> Booking | None:
+    """The booking from the views, where the hotel has dropped it from memory because it cannot change any more."""
     if not isinstance(refused.refusal, NotFound) or refused.refusal.kind != "booking":
         return None
     return await view(request, hotel, lambda views, ends: views.booking(ends, hotel, booking))
@@ -194,10 +195,10 @@ async def _act(request: web.Request, command: ActionCommand) -> web.Response:
     try:
         reply, headers = await ask(request, command, BookingReply)
     except RefusedAnswer as refused:
-        if await _forgotten(request, command.hotel, command.booking, refused) is None:
+        if await _booking_in_views(request, command.hotel, command.booking, refused) is None:
             raise
-        over = NotAllowed(command.action, "the stay is over; nothing can change it any more", ())
-        return refusal_response(request, over, refused.headers)
+        refusal = NotAllowed(command.action, "the stay is over; the booking cannot be changed any more", ())
+        return refusal_response(request, refusal, refused.headers)
     headers["ETag"] = f'"{reply.booking.version}"'
     return json_response(rendering.booking_resource(reply.booking), headers=headers)
 
@@ -234,21 +235,21 @@ async def show_tape_chart(request: web.Request) -> web.Response:
 
 async def audit_night(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/night-audit"""
-    wanted = await body_of(request, _audit_request)
-    reply, headers = await ask(request, RollBusinessDate(request.match_info["hotel"], wanted.to), AuditReply)
+    audit_request = await body_of(request, _audit_request)
+    reply, headers = await ask(request, RollBusinessDate(request.match_info["hotel"], audit_request.to), AuditReply)
     return json_response(rendering.audit(reply), headers=headers)
 
 
 def log_of(request: web.Request, name: str) -> EventLog:
-    """The log of this name."""
+    """The log of this name. Raises `Refused` for an unknown one."""
     logs = request.app[LOGS]
     if name not in logs:
-        raise invalid("log", "one_of", f"{name!r} is not one of the logs, which are {', '.join(logs)}; say which")
+        raise invalid("log", "one_of", f"expected one of the logs: {', '.join(logs)}")
     return logs[name]
 
 
 def _log_of_hotel(request: web.Request, name: str, hotel: str) -> str:
-    """The log of reservations in which this hotel's events stand, where there are several."""
+    """The log that has this hotel's events, where the context has several."""
     if name != RESERVATIONS:
         return name
     partitions = sum(context_of(log) == RESERVATIONS for log in request.app[LOGS])
@@ -257,25 +258,25 @@ def _log_of_hotel(request: web.Request, name: str, hotel: str) -> str:
 
 async def list_events(request: web.Request) -> web.Response:
     """GET /v1/events"""
-    asked = query_of(request, LogPosition)
-    after, name = asked.after if asked.cursor is None else asked.cursor, asked.log
-    if asked.hotel is not None:
-        await ask(request, DescribeHotel(asked.hotel), HotelReply)
-        name = _log_of_hotel(request, name, asked.hotel)
-    records = await asyncio.to_thread(log_of(request, name).read, after, asked.limit, asked.hotel)
-    cursor = str(records[-1][0]) if len(records) == asked.limit else None
+    query = query_of(request, LogPosition)
+    after, name = query.after if query.cursor is None else query.cursor, query.log
+    if query.hotel is not None:
+        await ask(request, DescribeHotel(query.hotel), HotelReply)
+        name = _log_of_hotel(request, name, query.hotel)
+    records = await asyncio.to_thread(log_of(request, name).read, after, query.limit, query.hotel)
+    cursor = str(records[-1][0]) if len(records) == query.limit else None
     return json_response(rendering.page(map(cloud_event, records), cursor))
 
 
 async def stream_events(request: web.Request) -> web.StreamResponse:
     """GET /v1/events/stream"""
-    asked = query_of(request, StreamQuestion)
-    after = resume_after(request, asked, request.app[STREAM].positions)
-    wish = Wish(asked.hotel, asked.types())
-    if asked.hotel is not None:
-        await ask(request, DescribeHotel(asked.hotel), HotelReply)
+    query = query_of(request, StreamQuestion)
+    after = resume_after(request, query, request.app[STREAM].positions)
+    event_filter = Wish(query.hotel, query.types())
+    if query.hotel is not None:
+        await ask(request, DescribeHotel(query.hotel), HotelReply)
     headers = {"X-Request-ID": request[REQUEST_ID], **NOT_FOR_OTHER_ORIGINS}
-    return await request.app[STREAM].serve(request, wish, after, headers)
+    return await request.app[STREAM].serve(request, event_filter, after, headers)
 
 
 async def show_live(_: web.Request) -> web.Response:
@@ -286,7 +287,7 @@ async def show_live(_: web.Request) -> web.Response:
 async def show_ready(request: web.Request) -> web.Response:
     """GET /health/ready"""
     if not request.app[DESK].ready:
-        raise Refused(Unavailable("the partition is not running"))
+        raise Refused(Unavailable("the partition does not accept commands"))
     return json_response(Health("ready"))
 
 
@@ -312,7 +313,7 @@ async def show_docs(_: web.Request) -> web.FileResponse:
 
 
 async def show_page_part(request: web.Request) -> web.FileResponse:
-    """What the pages are made of."""
+    """GET /pages/{part}"""
     part = request.match_info["part"]
     if part not in _PARTS:
         raise web.HTTPNotFound

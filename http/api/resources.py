@@ -1,4 +1,4 @@
-"""What a client sees: the form of every answer. `rendering` fills them in; the OpenAPI document describes them."""
+"""The resources in responses. `rendering` makes them; the OpenAPI document describes them."""
 
 from datetime import date, datetime
 from typing import Generic, TypeVar
@@ -20,14 +20,14 @@ class Amount(msgspec.Struct, frozen=True, gc=False):
 
 
 class NightPrice(msgspec.Struct, frozen=True, gc=False):
-    """What one night costs."""
+    """The price of one night."""
 
     date: Night
     amount: str
 
 
 class Price(msgspec.Struct, frozen=True, gc=False):
-    """What the stay costs, night by night."""
+    """The price of the stay, night by night."""
 
     total: str
     currency: str
@@ -35,7 +35,7 @@ class Price(msgspec.Struct, frozen=True, gc=False):
 
 
 class GuestResource(msgspec.Struct, frozen=True, gc=False):
-    """The guest."""
+    """The guest of a booking."""
 
     id: str
     name: str
@@ -84,7 +84,7 @@ class RoomTypeResource(msgspec.Struct, frozen=True):
 
 
 class HotelResource(msgspec.Struct, frozen=True):
-    """A hotel. `business_date` is the day that it lives in."""
+    """A hotel. `business_date` is its current day."""
 
     id: str
     name: str
@@ -106,7 +106,7 @@ class NightLeft(msgspec.Struct, frozen=True, gc=False):
 
 
 class TypeLeft(msgspec.Struct, frozen=True, gc=False):
-    """Rooms left of a type: for the whole stay, and night by night."""
+    """Rooms left of a type, for the whole stay and night by night."""
 
     code: str
     name: str
@@ -117,7 +117,7 @@ class TypeLeft(msgspec.Struct, frozen=True, gc=False):
 
 
 class AvailabilityResource(msgspec.Struct, frozen=True, gc=False):
-    """What is left to sell."""
+    """The rooms that are left for a stay, by type."""
 
     hotel: str
     arrival: date
@@ -126,7 +126,7 @@ class AvailabilityResource(msgspec.Struct, frozen=True, gc=False):
 
 
 class AuditResource(msgspec.Struct, frozen=True, gc=False):
-    """The business date after a night audit, and what the audit settled."""
+    """The business date after a night audit, and the number of bookings that the audit changed."""
 
     hotel: str
     business_date: date
@@ -143,7 +143,7 @@ class ChartRoom(msgspec.Struct, frozen=True, gc=False):
 
 
 class ChartGuest(msgspec.Struct, frozen=True, gc=False):
-    """Who a bar of the tape chart is for."""
+    """The guest of a bar of the tape chart."""
 
     name: str
 
@@ -176,16 +176,16 @@ class TapeChart(msgspec.Struct, frozen=True, gc=False, rename={"from_": "from"})
 
 
 class Listing(msgspec.Struct, Generic[T], frozen=True):
-    """A part of a list; `next_cursor` asks for the next one, None where this is the last."""
+    """A page of a list. `next_cursor` requests the next page; it is None on the last one."""
 
     data: list[T]
     next_cursor: str | None
 
 
 class SubscriberResource(msgspec.Struct, frozen=True):
-    """Who listens, and how far it has come: `positions` are where it stands in each log, `lag` counts the events that
-    it has not seen. `stalled` says why nothing goes on, if so; `parked` counts the hotels that wait behind an event
-    that could not be taken in."""
+    """A subscriber: `positions` are its positions in the logs, `lag` is the number of events that it has not handled.
+    `stalled` is the reason why it is stalled, if it is; `parked` is the number of hotels that wait behind a dead
+    letter."""
 
     name: str
     types: tuple[str, ...]
@@ -197,8 +197,8 @@ class SubscriberResource(msgspec.Struct, frozen=True):
 
 
 class DeadLetterResource(msgspec.Struct, frozen=True):
-    """An event that a subscriber could not take in. Later events of its hotel wait there until it is redriven or
-    dropped; `retry_at` is when that is tried again by itself, None where it needs a person."""
+    """An event that a subscriber could not handle. Later events of its hotel wait until it is redriven or dropped.
+    `retry_at` is the time of the next automatic attempt, None where an operator must decide."""
 
     subscriber: str
     event: str
@@ -212,13 +212,13 @@ class DeadLetterResource(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """How the server feels."""
+    """The state of the server."""
 
     status: str
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """An error (RFC 9457). `code` is stable; what a code knows more (nights, allowed actions) stands beside these."""
+    """An error (RFC 9457). `code` is stable; some codes add members (nights, allowed actions)."""
 
     type: str
     title: str

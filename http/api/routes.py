@@ -1,12 +1,12 @@
-"""Every URL of the gateway: what it takes, what it answers, who handles it. The OpenAPI document is made from this."""
+"""The table of the gateway's routes, each with its parameters, body, response and handler. The OpenAPI document is
+generated from it."""
 
 from typing import Any, NamedTuple
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from innkeeper.http.api import billing, notifications, waitlist, webhooks
+from innkeeper.http.api import billing, notifications, subscribers, waitlist, webhooks
 from innkeeper.http.api import reservations as handlers
-from innkeeper.http.api import subscribers as billing_bus
 from innkeeper.http.api.billing_resources import (
     BillingTermsResource,
     BillResource,
@@ -53,8 +53,8 @@ from innkeeper.protocol.reservations.waitlist import WaitlistRequest
 
 
 class Operation(NamedTuple):
-    """One method of one path. `query` and `body` are the forms of what it takes, `answer` of what it gives; an answer
-    that is no form is the media type of something else."""
+    """One method of one path. `query`, `body` and `answer` are the types of the query string, the request body and the
+    response; an `answer` that is text is the media type of a response that is not JSON of a type."""
 
     method: str
     path: str
@@ -79,56 +79,58 @@ _WEBHOOK = "/v1/webhooks/{webhook}"
 _DEAD_LETTER = "/v1/dead-letters/{subscriber}/{event}"
 _ACTION = _BOOKING + "/actions/{action}"
 
-# The router tries them in this order, so the busiest stand first.
+# The router tries them in this order, so the most frequent come first.
 OPERATIONS = (
-    Operation("POST", _BOOKINGS, handlers.book, "Book a room, or hold it", BookingResource, 201, body=BookingRequest),
+    Operation("POST", _BOOKINGS, handlers.book, "Book or hold a room", BookingResource, 201, body=BookingRequest),
     Operation(
-        "GET", _BOOKINGS, handlers.list_bookings, "The bookings, newest first", Listing[BookingResource],
+        "GET", _BOOKINGS, handlers.list_bookings, "List the bookings, newest first", Listing[BookingResource],
         query=BookingFilter,
     ),
     Operation(
-        "GET", _HOTEL + "/availability", handlers.show_availability, "What is left to sell", AvailabilityResource,
-        query=AvailabilityQuestion,
+        "GET", _HOTEL + "/availability", handlers.show_availability, "Show the rooms left for a stay",
+        AvailabilityResource, query=AvailabilityQuestion,
     ),
     Operation("POST", "/v1/hotels", handlers.open_hotel, "Open a hotel", HotelResource, 201, body=HotelPlan),
-    Operation("GET", "/v1/hotels", handlers.list_hotels, "All hotels", Listing[HotelResource], query=Page),
-    Operation("GET", _HOTEL, handlers.show_hotel, "One hotel", HotelResource),
-    Operation("GET", _BOOKING, handlers.show_booking, "One booking", BookingResource),
+    Operation("GET", "/v1/hotels", handlers.list_hotels, "List all hotels", Listing[HotelResource], query=Page),
+    Operation("GET", _HOTEL, handlers.show_hotel, "Show a hotel", HotelResource),
+    Operation("GET", _BOOKING, handlers.show_booking, "Show a booking", BookingResource),
     Operation("PATCH", _BOOKING, handlers.change_booking, "Change a booking", BookingResource, body=BookingChange),
-    Operation("GET", _BOOKING + "/history", handlers.show_history, "All events of a booking", Listing[CloudEvent]),
+    Operation("GET", _BOOKING + "/history", handlers.show_history, "List all events of a booking", Listing[CloudEvent]),
     Operation("POST", _ACTION, handlers.act_on_booking, "Act on a booking", BookingResource),
     Operation(
-        "POST", _WAITLIST, waitlist.join_waitlist, "Wait for a stay that is sold out", waitlist.WaitlistResource, 201,
-        body=WaitlistRequest,
+        "POST", _WAITLIST, waitlist.join_waitlist, "Join the waitlist for a stay that is sold out",
+        waitlist.WaitlistResource, 201, body=WaitlistRequest,
     ),
     Operation(
-        "GET", _WAITLIST, waitlist.list_waitlist, "Who waits, longest first", Listing[waitlist.WaitlistResource],
-        query=Page,
+        "GET", _WAITLIST, waitlist.list_waitlist, "List the waitlist, longest wait first",
+        Listing[waitlist.WaitlistResource], query=Page,
     ),
     Operation(
-        "GET", _WAITING, waitlist.show_entry, "One who waits; 303 to the booking once there is an offer",
+        "GET", _WAITING, waitlist.show_entry, "Show a waitlist entry; 303 to the booking once there is an offer",
         waitlist.WaitlistResource,
     ),
-    Operation("DELETE", _WAITING, waitlist.leave_waitlist, "Wait no longer", waitlist.WaitlistResource),
+    Operation("DELETE", _WAITING, waitlist.leave_waitlist, "Leave the waitlist", waitlist.WaitlistResource),
     Operation(
-        "GET", _HOTEL + "/tape-chart", handlers.show_tape_chart, "Rooms, nights and who has them", TapeChart,
-        query=Window,
+        "GET", _HOTEL + "/tape-chart", handlers.show_tape_chart, "Show the tape chart: rooms, nights and bookings",
+        TapeChart, query=Window,
     ),
     Operation(
         "POST", _HOTEL + "/night-audit", handlers.audit_night, "Close the business date", AuditResource,
         body=AuditRequest,
     ),
-    Operation("GET", _FOLIO, billing.show_bill, "What a booking owes, and has paid", BillResource),
     Operation(
-        "POST", _BOOKING + "/folios", billing.open_folio, "Another folio, for who else pays", BillResource, 201,
+        "GET", _FOLIO, billing.show_bill, "Show the bill of a booking: charges, payments and balance", BillResource,
+    ),
+    Operation(
+        "POST", _BOOKING + "/folios", billing.open_folio, "Open another folio, for another payer", BillResource, 201,
         body=billing.NewFolio,
     ),
     Operation(
-        "POST", _FOLIO + "/charges", billing.post_charge, "Charge something", BillResource, 201,
+        "POST", _FOLIO + "/charges", billing.post_charge, "Post a charge", BillResource, 201,
         body=billing.ChargeRequest,
     ),
     Operation(
-        "POST", _FOLIO + "/charges/{line}/actions/reverse", billing.reverse_charge, "Take a charge back", BillResource,
+        "POST", _FOLIO + "/charges/{line}/actions/reverse", billing.reverse_charge, "Reverse a charge", BillResource,
         body=billing.Reason,
     ),
     Operation(
@@ -140,130 +142,133 @@ OPERATIONS = (
         body=billing.Transfer,
     ),
     Operation(
-        "POST", _FOLIO + "/payments", billing.pay, "Pay, or ask a provider for the money", PaymentResource, 201,
-        body=billing.PaymentRequest,
+        "POST", _FOLIO + "/payments", billing.pay, "Record a payment, or start one with a provider", PaymentResource,
+        201, body=billing.PaymentRequest,
     ),
     Operation(
         "POST", "/v1/payment-providers/{provider}/notifications", billing.hear_of_payment,
-        "A provider tells what became of a payment (signed: Standard Webhooks)", PaymentNews, body=PaymentNews,
+        "Receive a provider's notification of a payment (signed: Standard Webhooks)", PaymentNews, body=PaymentNews,
     ),
-    Operation("GET", _PAYMENT, billing.show_payment, "One payment", PaymentResource),
+    Operation("GET", _PAYMENT, billing.show_payment, "Show a payment", PaymentResource),
     Operation(
-        "POST", _PAYMENT + "/actions/capture", billing.capture_payment, "Take what was reserved", PaymentResource,
-        body=billing.Captured,
+        "POST", _PAYMENT + "/actions/capture", billing.capture_payment, "Capture an authorised payment",
+        PaymentResource, body=billing.Captured,
     ),
     Operation(
-        "POST", _PAYMENT + "/actions/void", billing.void_payment, "Let go of what was reserved", PaymentResource,
+        "POST", _PAYMENT + "/actions/void", billing.void_payment, "Void an authorised payment", PaymentResource,
         body=billing.Voided,
     ),
     Operation(
-        "POST", _PAYMENT + "/actions/refund", billing.refund_payment, "Give money back", PaymentResource,
+        "POST", _PAYMENT + "/actions/refund", billing.refund_payment, "Refund a payment", PaymentResource,
         body=billing.Refund,
     ),
     Operation(
-        "POST", _BOOKING + "/invoices", billing.issue_invoice, "Invoice a folio", InvoiceResource, 201,
+        "POST", _BOOKING + "/invoices", billing.issue_invoice, "Issue an invoice for a folio", InvoiceResource, 201,
         body=billing.InvoiceRequest,
     ),
     Operation(
-        "GET", _BOOKING + "/invoices", billing.list_booking_invoices, "The invoices of a booking",
+        "GET", _BOOKING + "/invoices", billing.list_booking_invoices, "List the invoices of a booking",
         Listing[InvoiceResource], query=Page,
     ),
     Operation(
-        "GET", _HOTEL + "/invoices", billing.list_invoices, "All invoices and credit notes, in their order",
+        "GET", _HOTEL + "/invoices", billing.list_invoices, "List all invoices and credit notes, in the order of issue",
         Listing[InvoiceResource], query=Page,
     ),
     Operation(
-        "GET", _INVOICE, billing.show_invoice, "One invoice or credit note; as JSON, HTML or PDF", InvoiceResource,
+        "GET", _INVOICE, billing.show_invoice, "Show an invoice or credit note, as JSON, HTML or PDF", InvoiceResource,
         query=billing.DocumentForm,
     ),
     Operation(
-        "POST", _INVOICE + "/actions/credit", billing.issue_credit_note, "Take a whole invoice back", InvoiceResource,
-        201, body=billing.Reason,
+        "POST", _INVOICE + "/actions/credit", billing.issue_credit_note, "Issue a credit note for a whole invoice",
+        InvoiceResource, 201, body=billing.Reason,
     ),
     Operation(
-        "GET", _HOTEL + "/billing", billing.show_billing_terms, "Seller, taxes, deposits and numbers",
+        "GET", _HOTEL + "/billing", billing.show_billing_terms, "Show the seller, taxes, deposits and document numbers",
         BillingTermsResource,
     ),
     Operation(
-        "PUT", _HOTEL + "/billing", billing.change_billing_terms, "Bill on other terms from now on",
+        "PUT", _HOTEL + "/billing", billing.change_billing_terms, "Change the billing terms",
         BillingTermsResource, body=BillingPlan,
     ),
     Operation(
-        "GET", _HOTEL + "/notifications", notifications.show_notification_terms, "How the hotel writes to its guests",
-        NotificationTermsResource,
+        "GET", _HOTEL + "/notifications", notifications.show_notification_terms,
+        "Show the notification terms of a hotel", NotificationTermsResource,
     ),
     Operation(
-        "PUT", _HOTEL + "/notifications", notifications.change_notification_terms, "Write so from now on",
-        NotificationTermsResource, body=NotificationTerms,
+        "PUT", _HOTEL + "/notifications", notifications.change_notification_terms,
+        "Change the notification terms of a hotel", NotificationTermsResource, body=NotificationTerms,
     ),
     Operation(
-        "GET", _HOTEL + "/ledger", billing.show_trial_balance, "The accounts of a hotel, which add up to zero",
+        "GET", _HOTEL + "/ledger", billing.show_trial_balance, "Show the trial balance of a hotel",
         TrialBalanceResource,
     ),
     Operation(
-        "GET", "/v1/events", handlers.list_events, "The log of all events", Listing[CloudEvent], query=LogPosition
+        "GET", "/v1/events", handlers.list_events, "List the events of a log", Listing[CloudEvent], query=LogPosition
     ),
     Operation(
-        "GET", "/v1/events/stream", handlers.stream_events, "All events as they happen", "text/event-stream",
+        "GET", "/v1/events/stream", handlers.stream_events, "Stream events as they are recorded", "text/event-stream",
         query=StreamQuestion,
     ),
     Operation(
-        "GET", "/v1/subscribers", billing_bus.list_subscribers, "Who listens, and how far each has come",
+        "GET", "/v1/subscribers", subscribers.list_subscribers, "List the subscribers and their positions",
         Listing[SubscriberResource],
     ),
     Operation(
-        "POST", _SUBSCRIBER + "/actions/pause", billing_bus.pause_subscriber, "Take nothing in from now on",
+        "POST", _SUBSCRIBER + "/actions/pause", subscribers.pause_subscriber, "Pause a subscriber",
         SubscriberResource,
     ),
     Operation(
-        "POST", _SUBSCRIBER + "/actions/resume", billing_bus.resume_subscriber, "Go on where it was", SubscriberResource
+        "POST", _SUBSCRIBER + "/actions/resume", subscribers.resume_subscriber, "Resume a subscriber",
+        SubscriberResource
     ),
     Operation(
-        "GET", "/v1/dead-letters", billing_bus.list_dead_letters, "What a subscriber could not take in",
+        "GET", "/v1/dead-letters", subscribers.list_dead_letters, "List the dead letters of all subscribers",
         Listing[DeadLetterResource],
     ),
     Operation(
-        "POST", _DEAD_LETTER + "/actions/redrive", billing_bus.redrive_dead_letter, "Try a dead letter again",
+        "POST", _DEAD_LETTER + "/actions/redrive", subscribers.redrive_dead_letter, "Redrive a dead letter",
         DeadLetterResource,
     ),
     Operation(
-        "POST", _DEAD_LETTER + "/actions/drop", billing_bus.drop_dead_letter, "Go on without a dead letter",
+        "POST", _DEAD_LETTER + "/actions/drop", subscribers.drop_dead_letter, "Drop a dead letter",
         DeadLetterResource,
     ),
     Operation(
-        "POST", "/v1/webhooks", webhooks.add_webhook, "Tell an endpoint of events from now on", WebhookResource, 201,
-        body=WebhookPlan,
+        "POST", "/v1/webhooks", webhooks.add_webhook, "Add a webhook, which gets the events from now on",
+        WebhookResource, 201, body=WebhookPlan,
     ),
-    Operation("GET", "/v1/webhooks", webhooks.list_webhooks, "All webhooks", Listing[WebhookResource]),
-    Operation("GET", _WEBHOOK, webhooks.show_webhook, "One webhook", WebhookResource),
+    Operation("GET", "/v1/webhooks", webhooks.list_webhooks, "List all webhooks", Listing[WebhookResource]),
+    Operation("GET", _WEBHOOK, webhooks.show_webhook, "Show a webhook", WebhookResource),
     Operation("PATCH", _WEBHOOK, webhooks.change_webhook, "Change a webhook", WebhookResource, body=WebhookChange),
-    Operation("DELETE", _WEBHOOK, webhooks.remove_webhook, "Forget a webhook", WebhookResource),
-    Operation("POST", _WEBHOOK + "/actions/enable", webhooks.enable_webhook, "Go on where it was", WebhookResource),
-    Operation("POST", _WEBHOOK + "/actions/disable", webhooks.disable_webhook, "Send it nothing", WebhookResource),
+    Operation("DELETE", _WEBHOOK, webhooks.remove_webhook, "Remove a webhook", WebhookResource),
+    Operation("POST", _WEBHOOK + "/actions/enable", webhooks.enable_webhook, "Enable a webhook again", WebhookResource),
+    Operation("POST", _WEBHOOK + "/actions/disable", webhooks.disable_webhook, "Disable a webhook", WebhookResource),
     Operation(
-        "POST", _WEBHOOK + "/actions/rotate-secret", webhooks.rotate_secret, "Sign with a new secret", WebhookResource,
-        body=NewSecret,
+        "POST", _WEBHOOK + "/actions/rotate-secret", webhooks.rotate_secret, "Replace the secret of a webhook",
+        WebhookResource, body=NewSecret,
     ),
     Operation("POST", _WEBHOOK + "/actions/ping", webhooks.ping_webhook, "Send a test event now", DeliveryResource),
     Operation(
-        "POST", _WEBHOOK + "/actions/resend", webhooks.resend_event, "Send one event again now", DeliveryResource,
+        "POST", _WEBHOOK + "/actions/resend", webhooks.resend_event, "Send an event again now", DeliveryResource,
         body=EventName,
     ),
     Operation(
-        "POST", _WEBHOOK + "/actions/replay", webhooks.replay_events, "Send all events from a position on again",
+        "POST", _WEBHOOK + "/actions/replay", webhooks.replay_events, "Send all events after a position again",
         WebhookResource, body=ReplayStart,
     ),
     Operation(
-        "GET", _WEBHOOK + "/deliveries", webhooks.list_deliveries, "The latest attempts", Listing[DeliveryResource],
-        query=DeliveryFilter,
+        "GET", _WEBHOOK + "/deliveries", webhooks.list_deliveries, "List the latest deliveries",
+        Listing[DeliveryResource], query=DeliveryFilter,
     ),
-    Operation("GET", "/health/live", handlers.show_live, "Does the process answer?", Health),
-    Operation("GET", "/health/ready", handlers.show_ready, "Does it take bookings?", Health),
-    Operation("GET", "/metrics", handlers.show_metrics, "Figures for Prometheus", "text/plain"),
-    Operation("GET", "/openapi.json", handlers.show_openapi, "This description", "application/json"),
-    Operation("GET", "/asyncapi.json", handlers.show_asyncapi, "All events of the broker", "application/json"),
-    Operation("GET", "/docs", handlers.show_docs, "This description as a page", "text/html"),
-    Operation("GET", "/", handlers.show_front_desk, "The front desk", "text/html"),
+    Operation("GET", "/health/live", handlers.show_live, "Check that the process is alive", Health),
+    Operation("GET", "/health/ready", handlers.show_ready, "Check that bookings are accepted", Health),
+    Operation("GET", "/metrics", handlers.show_metrics, "Show the metrics for Prometheus", "text/plain"),
+    Operation("GET", "/openapi.json", handlers.show_openapi, "Get this OpenAPI document", "application/json"),
+    Operation(
+        "GET", "/asyncapi.json", handlers.show_asyncapi, "Get the AsyncAPI document of all events", "application/json",
+    ),
+    Operation("GET", "/docs", handlers.show_docs, "Show this document as a page", "text/html"),
+    Operation("GET", "/", handlers.show_front_desk, "Show the front desk page", "text/html"),
 )  # fmt: skip
 
 ROUTES = tuple(

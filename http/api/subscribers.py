@@ -1,4 +1,4 @@
-"""Parse → ask → render, for those who listen: one function per route of subscribers and dead letters."""
+"""The handlers of the routes of subscribers and dead letters."""
 
 from typing import TypeVar
 
@@ -25,14 +25,14 @@ R = TypeVar("R", bound=Reply)
 
 
 class NoFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """There is nothing more to say."""
+    """An empty object, the body of an action without fields."""
 
 
 no_fields = msgspec.json.Decoder(NoFields)
 
 
 async def ask(request: web.Request, message: ServiceMessage, kind: type[R]) -> R:
-    """Ask the services. Raises `Refused`."""
+    """Sends a message to the service that handles it. Raises `Refused`."""
     reply = await request.app[SERVICES].ask(message)
     assert isinstance(reply, kind)
     return reply

@@ -1,4 +1,4 @@
-"""Parse → ask → render, for the waitlist: who waits for a stay that is sold out."""
+"""The handlers of the routes of the waitlist."""
 
 from datetime import date, datetime
 
@@ -17,7 +17,7 @@ from innkeeper.protocol.values.instants import instant
 
 
 class WaitlistResource(msgspec.Struct, frozen=True):
-    """A guest who waits for a stay. Once it is offered, a booking that is held has its id."""
+    """A guest who waits for a stay. When the stay is offered, the held booking has the id of this entry."""
 
     id: str
     hotel: str
@@ -46,14 +46,14 @@ async def join_waitlist(request: web.Request) -> web.Response:
 
 async def list_waitlist(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/waitlist"""
-    asked = query_of(request, Page)
+    query = query_of(request, Page)
     hotel, entries = await _waiting(request)
     start = 0
-    if asked.cursor is not None:  # the number of entries ahead: who leaves meanwhile moves the others up
-        if not asked.cursor.isascii() or not asked.cursor.isdigit() or len(asked.cursor) > 9:
-            raise invalid("cursor", "unknown", "this cursor was not given out by this list")
-        start = int(asked.cursor)
-    end = start + asked.limit
+    if query.cursor is not None:  # the number of preceding entries, which shifts when guests leave
+        if not query.cursor.isascii() or not query.cursor.isdigit() or len(query.cursor) > 9:
+            raise invalid("cursor", "unknown", "expected the next_cursor of a page of this list")
+        start = int(query.cursor)
+    end = start + query.limit
     return json_response(
         page([_entry(hotel, entry) for entry in entries[start:end]], str(end) if end < len(entries) else None)
     )

@@ -1,4 +1,4 @@
-"""Parse → ask → render, for webhooks: one function per route."""
+"""The handlers of the routes of webhooks."""
 
 from datetime import datetime
 from typing import Annotated
@@ -44,8 +44,8 @@ from msgspec import Meta
 
 
 class WebhookResource(msgspec.Struct, frozen=True):
-    """An endpoint that is told of events. `secret` is shown once, when it is new; `attempts` counts those of the event
-    that it is to get next; `failing_since` and `disabled_at` are null while all is well."""
+    """An endpoint that gets events. `secret` is shown only once, when it is new; `attempts` is the number of attempts
+    to deliver the next event; `failing_since` and `disabled_at` are null while deliveries succeed."""
 
     id: str
     url: str
@@ -61,8 +61,8 @@ class WebhookResource(msgspec.Struct, frozen=True):
 
 
 class DeliveryResource(msgspec.Struct, frozen=True):
-    """One attempt. `status` is what the endpoint answered, null where it did not; `error` says why it does not count as
-    delivered. An event that was `given_up` is not sent again by itself."""
+    """One attempt. `status` is that of the endpoint's answer, null where there was none; `error` is the reason why the
+    event is not delivered. An event that was `given_up` is not retried."""
 
     number: int
     event: str
@@ -78,7 +78,7 @@ class DeliveryResource(msgspec.Struct, frozen=True):
 
 
 class DeliveryFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which attempts: `failed` leaves out those that were delivered."""
+    """Filters the attempts: `failed` omits the successful ones."""
 
     limit: Annotated[int, Meta(ge=1, le=limits.list_entries_max)] = limits.list_entries_default
     cursor: Annotated[str, Meta(max_length=200)] | None = None
@@ -86,7 +86,7 @@ class DeliveryFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NewSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The new secret; one is made where none is said."""
+    """The new secret; one is generated where it is omitted."""
 
     secret: Secret | None = None
 
@@ -98,7 +98,7 @@ class EventName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ReplayStart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Behind which position of which log."""
+    """The log, and the position in it after which events are sent again."""
 
     after: Annotated[int, Meta(ge=0, le=2**53)]
     log: Line = RESERVATIONS
@@ -128,7 +128,7 @@ async def list_webhooks(request: web.Request) -> web.Response:
 
 async def show_webhook(request: web.Request) -> web.Response:
     """GET /v1/webhooks/{webhook}"""
-    return await _told(request, ShowWebhook(_id(request)))
+    return await _webhook_response(request, ShowWebhook(_id(request)))
 
 
 async def change_webhook(request: web.Request) -> web.Response:
@@ -136,57 +136,57 @@ async def change_webhook(request: web.Request) -> web.Response:
     change = await body_of(request, _change)
     if isinstance(change.hotel, str):
         await _check_hotel(request, change.hotel)
-    return await _told(request, ChangeWebhook(_id(request), change))
+    return await _webhook_response(request, ChangeWebhook(_id(request), change))
 
 
 async def remove_webhook(request: web.Request) -> web.Response:
     """DELETE /v1/webhooks/{webhook}"""
-    return await _told(request, RemoveWebhook(_id(request)))
+    return await _webhook_response(request, RemoveWebhook(_id(request)))
 
 
 async def enable_webhook(request: web.Request) -> web.Response:
     """POST /v1/webhooks/{webhook}/actions/enable"""
     await body_of(request, no_fields)
-    return await _told(request, EnableWebhook(_id(request), enabled=True))
+    return await _webhook_response(request, EnableWebhook(_id(request), enabled=True))
 
 
 async def disable_webhook(request: web.Request) -> web.Response:
     """POST /v1/webhooks/{webhook}/actions/disable"""
     await body_of(request, no_fields)
-    return await _told(request, EnableWebhook(_id(request), enabled=False))
+    return await _webhook_response(request, EnableWebhook(_id(request), enabled=False))
 
 
 async def rotate_secret(request: web.Request) -> web.Response:
     """POST /v1/webhooks/{webhook}/actions/rotate-secret"""
-    return await _told(request, RotateSecret(_id(request), (await body_of(request, _new_secret)).secret))
+    return await _webhook_response(request, RotateSecret(_id(request), (await body_of(request, _new_secret)).secret))
 
 
 async def replay_events(request: web.Request) -> web.Response:
     """POST /v1/webhooks/{webhook}/actions/replay"""
     start = await body_of(request, _replay_start)
     log_of(request, start.log)
-    return await _told(request, ReplayFrom(_id(request), start.after, start.log))
+    return await _webhook_response(request, ReplayFrom(_id(request), start.after, start.log))
 
 
 async def ping_webhook(request: web.Request) -> web.Response:
     """POST /v1/webhooks/{webhook}/actions/ping"""
     await body_of(request, no_fields)
-    return await _tried(request, PingWebhook(_id(request)))
+    return await _delivery_response(request, PingWebhook(_id(request)))
 
 
 async def resend_event(request: web.Request) -> web.Response:
     """POST /v1/webhooks/{webhook}/actions/resend"""
-    return await _tried(request, ResendEvent(_id(request), (await body_of(request, _event_name)).event))
+    return await _delivery_response(request, ResendEvent(_id(request), (await body_of(request, _event_name)).event))
 
 
 async def list_deliveries(request: web.Request) -> web.Response:
     """GET /v1/webhooks/{webhook}/deliveries"""
-    asked = query_of(request, DeliveryFilter)
-    before = asked.cursor
+    query = query_of(request, DeliveryFilter)
+    before = query.cursor
     if before is not None and not (before.isascii() and before.isdigit() and len(before) <= 18):
-        raise invalid("cursor", "unknown", "this cursor was not given out by this list")
-    question = ListDeliveries(_id(request), asked.limit, None if before is None else int(before), asked.failed)
-    reply = await ask(request, question, DeliveriesReply)
+        raise invalid("cursor", "unknown", "expected the next_cursor of a page of this list")
+    message = ListDeliveries(_id(request), query.limit, None if before is None else int(before), query.failed)
+    reply = await ask(request, message, DeliveriesReply)
     cursor = str(reply.deliveries[-1].number) if reply.more else None
     return json_response(page(map(_delivery, reply.deliveries), cursor))
 
@@ -196,18 +196,18 @@ def _id(request: web.Request) -> str:
 
 
 async def _check_hotel(request: web.Request, hotel: str) -> None:
-    """Refuse a hotel that is not open. Asked under no idempotency key: a retry shall see one that was opened since."""
-    question = Envelope(DescribeHotel(hotel), None, request[REQUEST_ID], request[BY])
-    answer = (await request.app[DESKS][RESERVATIONS].ask(question)).answer
-    if isinstance(answer, Refusal):
-        raise Refused(answer)
+    """Refuses an unknown hotel. The query has no idempotency key, so that a retry finds a hotel opened in between."""
+    envelope = Envelope(DescribeHotel(hotel), None, request[REQUEST_ID], request[BY])
+    result = (await request.app[DESKS][RESERVATIONS].ask(envelope)).answer
+    if isinstance(result, Refusal):
+        raise Refused(result)
 
 
-async def _told(request: web.Request, message: AboutWebhook) -> web.Response:
+async def _webhook_response(request: web.Request, message: AboutWebhook) -> web.Response:
     return json_response(_rendered(await ask(request, message, WebhookReply)))
 
 
-async def _tried(request: web.Request, message: AboutWebhook) -> web.Response:
+async def _delivery_response(request: web.Request, message: AboutWebhook) -> web.Response:
     (delivery,) = (await ask(request, message, DeliveriesReply)).deliveries
     return json_response(_delivery(delivery))
 

@@ -1,1 +1,1 @@
-"""The command line: its options, and the commands that are clients of the API."""
+"""The command line: its options, and the commands that are clients of the HTTP API."""

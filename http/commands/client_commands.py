@@ -1,4 +1,4 @@
-"""Commands that are guests of a server like anybody else: they speak HTTP to it."""
+"""Commands that are clients of the HTTP API of a server."""
 
 import argparse
 import json
@@ -14,7 +14,7 @@ _RUN = Path(__file__).parents[2] / "run.py"
 
 
 async def replay(options: argparse.Namespace) -> None:
-    """Play a booking history through the HTTP API: of a running server, or of one that is started just for this."""
+    """Replay a booking history through the HTTP API of a running server, or of one that is started for the replay."""
     try:
         async with own_server(_RUN) if not options.url else nullcontext(options.url) as url:
             tally, decisions = await play(url, options.hotel, options.history, options.rooms, sys.stderr.isatty())
@@ -25,10 +25,10 @@ async def replay(options: argparse.Namespace) -> None:
     print(json.dumps(tally))
 
 
-async def answer_dead_letters(options: argparse.Namespace) -> None:
-    """List what subscribers could not take in, show one with its traceback, try it again, or go on without it."""
+async def manage_dead_letters(options: argparse.Namespace) -> None:
+    """List the dead letters of all subscribers, show one with its traceback, redrive it, or drop it."""
     if options.action != "list" and not options.event:
-        raise CannotRun(f"say which: {program()} dead-letters {options.action} SUBSCRIBER EVENT")
+        raise CannotRun(f"a dead letter must be named: {program()} dead-letters {options.action} SUBSCRIBER EVENT")
     try:
         print(await dead_letters(options.url, options.key, options.action, options.subscriber, options.event))
     except CannotAsk as error:

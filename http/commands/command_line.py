@@ -1,4 +1,4 @@
-"""The command line: its commands, and the options of each."""
+"""The commands of the command line and their options."""
 
 import argparse
 import sys
@@ -15,19 +15,19 @@ from innkeeper.protocol.values.contexts import BILLING, DELIVERY, GATEWAY, NOTIF
 EXIT_USAGE = 2
 
 _PARTS = {
-    RESERVATIONS: "one part of an inn alone: its hotels, all or those of one partition",
-    BILLING: "one part of an inn alone: folios, payments and invoices",
-    NOTIFICATIONS: "one part of an inn alone: letters to guests",
-    DELIVERY: "one part of an inn alone: webhooks, archive and payment providers",
-    GATEWAY: "one part of an inn alone: HTTP; several may share a port",
+    RESERVATIONS: "run one part only: reservations, for all hotels or those of one partition",
+    BILLING: "run one part only: folios, payments and invoices",
+    NOTIFICATIONS: "run one part only: letters to guests",
+    DELIVERY: "run one part only: webhooks, archive and payment providers",
+    GATEWAY: "run one part only: HTTP; several may share a port",
 }
-_BROKER = "events go there: amqp://user:password@host/ or kafka://host:port (local: from process to process)"
+_BROKER = "the broker for events: amqp://user:password@host/ or kafka://host:port (local: no broker)"
 
 Run = Callable[[argparse.Namespace], object]
 
 
 class CannotRun(Exception):
-    """Why the program ends at once, for the person at the terminal; `code` for the script that called."""
+    """The program cannot run. The message is for the operator; `code` is the exit code."""
 
     def __init__(self, message: str, code: int = EXIT_USAGE) -> None:
         super().__init__(message)
@@ -35,7 +35,7 @@ class CannotRun(Exception):
 
 
 def command_line(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
-    """All commands with their options; `runs` says what carries each out."""
+    """The parser of all commands with their options; `runs` has the function of each command."""
     top = argparse.ArgumentParser(
         prog=program(),
         description="Innkeeper: a hotel reservation system made of actors and events.",
@@ -49,49 +49,51 @@ def command_line(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
         added.set_defaults(run=runs[name])
         return added
 
-    demo_options = command("demo", "two furnished hotels on this machine alone (the default)")
-    serve_options = command("serve", "production: listens where you say, and asks for keys")
+    demo_options = command("demo", "run two demo hotels, for this machine only (the default)")
+    serve_options = command("serve", "run in production: on a configured address, with API keys")
     parts = {name: command(name, text) for name, text in _PARTS.items()}
-    verify_options = command("verify", "prove the promises over a whole journal")
-    wholes = (demo_options, serve_options)
+    verify_options = command("verify", "verify the whole journal")
+    full_options = (demo_options, serve_options)
     partitions, partition = whole_number(1, limits.partitions_max), whole_number(0, limits.partitions_max - 1)
-    for options in (*wholes, *parts.values(), verify_options):
+    for options in (*full_options, *parts.values(), verify_options):
         option(options, "--data", path, "data", "the data directory")
-    for options in (*wholes, *parts.values()):
+    for options in (*full_options, *parts.values()):
         option(options, "--broker", str, "", _BROKER)
     for name, options in parts.items():
         options.set_defaults(part=name)
-    for options in (*wholes, parts[RESERVATIONS]):
-        option(options, "--partitions", partitions, None, "spread hotels over so many, for ever")
-    option(parts[RESERVATIONS], "--partition", partition, None, "only the partition of this number, from 0 (all)")
-    for options in (*wholes, parts[GATEWAY]):
-        option(options, "--port", port_number, "8080", "the port to listen on; 0 takes any that is free")
-    for options in (*wholes, parts[DELIVERY]):
+    for options in (*full_options, parts[RESERVATIONS]):
+        option(options, "--partitions", partitions, None, "the number of partitions; it cannot be changed later")
+    option(parts[RESERVATIONS], "--partition", partition, None, "run only the partition of this number, from 0 (all)")
+    for options in (*full_options, parts[GATEWAY]):
+        option(options, "--port", port_number, "8080", "the port to listen on; 0 selects a free one")
+    for options in (*full_options, parts[DELIVERY]):
         option(options, "--archive", str, "", "the archive of all events: any fsspec URL (a folder in --data)")
-        switch(options, "--webhooks-to-loopback", "let webhooks go to this machine, and nowhere else")
-    for options in (*wholes, parts[NOTIFICATIONS]):
+        switch(options, "--webhooks-to-loopback", "send webhooks only to this machine")
+    for options in (*full_options, parts[NOTIFICATIONS]):
         option(options, "--smtp", str, "", "the mail server: smtp://user:password@host (letters go to DATA/mail)")
-        option(options, "--mail-from", str, "", "the address that letters come from")
-    for options in wholes:
-        switch(options, "--processes", "each part in a process of its own, which is started again when it dies")
-        option(options, "--workers", whole_number(1, limits.workers_max), "1", "so many gateways, with --processes")
-    switch(demo_options, "--empty", "no hotels yet")
+        option(options, "--mail-from", str, "", "the sender's address of letters")
+    for options in full_options:
+        switch(options, "--processes", "run each part in its own process, and restart it when it ends")
+        option(
+            options, "--workers", whole_number(1, limits.workers_max), "1", "the number of gateways with --processes"
+        )
+    switch(demo_options, "--empty", "start without hotels")
     demo_options.set_defaults(simulated_payments=True, host="127.0.0.1", keys=None, host_name=(), trusted_proxy=())
     for options in (serve_options, parts[DELIVERY], parts[GATEWAY]):
-        switch(options, "--simulated-payments", "a payment provider that only plays, as in the demo")
+        switch(options, "--simulated-payments", "add a simulated payment provider, as in the demo")
     for options in (serve_options, parts[GATEWAY]):
         option(
             options, "--host", str, "127.0.0.1", "the address to listen on (0.0.0.0: every one that the machine has)"
         )
         option(options, "--keys", path, "keys", "a file with a line name:key for each client")
-        repeated(options, "--host-name", host_name, "NAME", "a name that clients know it as, beside its own addresses")
-        repeated(options, "--trusted-proxy", network, "NETWORK", "the address of a proxy that may say host and scheme")
-    _options_of_guests(command)
+        repeated(options, "--host-name", host_name, "NAME", "a host name of this server, beside its own addresses")
+        repeated(options, "--trusted-proxy", network, "NETWORK", "the address of a proxy that forwards host and scheme")
+    _client_commands(command)
     return top
 
 
 class _Version(argparse.Action):
-    """Shows the version. It is looked up only when it is asked for, which spares every other start the search."""
+    """Shows the version, which is looked up only here, because the look-up is slow."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         print(f"innkeeper {version('innkeeper')}")
@@ -99,37 +101,43 @@ class _Version(argparse.Action):
 
 
 def program() -> str:
-    """How this program was called: `innkeeper`, `run.py`, or `python -m innkeeper.run`."""
+    """The name that this program was called by: `innkeeper`, `run.py`, or `python -m innkeeper.run`."""
     module = sys.modules["__main__"].__spec__
     return Path(sys.argv[0]).name if module is None else f"python -m {module.name}"
 
 
-def _options_of_guests(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
-    """The commands that speak HTTP to a server."""
-    replay_options = command("replay", "play a booking history (CSV) through the HTTP API")
-    replay_options.add_argument("history", type=path, metavar="HISTORY.csv", help="the bookings and their fates")
+def _client_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    """Adds the commands that are clients of the HTTP API."""
+    replay_options = command("replay", "replay a booking history (CSV) through the HTTP API")
+    replay_options.add_argument("history", type=path, metavar="HISTORY.csv", help="the bookings and their outcomes")
     option(
-        replay_options, "--rooms", path, None, "how many rooms of each type (CSV)", metavar="ROOMS.csv", required=True
+        replay_options,
+        "--rooms",
+        path,
+        None,
+        "the rooms of each type (CSV)",
+        metavar="ROOMS.csv",
+        required=True,
     )
-    option(replay_options, "--url", str, "", "a running server; without it one is started for this alone")
-    option(replay_options, "--hotel", str, "history", "the id of the hotel to open there")
+    option(replay_options, "--url", str, "", "a running server; by default one is started for the replay")
+    option(replay_options, "--hotel", str, "history", "the id of the hotel to open")
     option(
         replay_options,
         "--decisions",
         path,
         None,
-        "write a letter per booking here: Y accepted, n refused",
+        "write a line for each booking to this file: Y accepted, n refused",
         metavar="FILE",
     )
-    letter_options = command("dead-letters", "what subscribers could not take in, and what to do")
-    letter_options.add_argument("action", choices=ACTIONS, help="what to do")
-    letter_options.add_argument("subscriber", nargs="?", default="", help="whose")
-    letter_options.add_argument("event", nargs="?", default="", help="the event that it could not take in")
-    option(letter_options, "--url", str, "http://127.0.0.1:8080", "the running server")
-    option(letter_options, "--key", str, "", "a key, if the server asks for one")
+    dead_letter_options = command("dead-letters", "list, show, redrive or drop dead letters")
+    dead_letter_options.add_argument("action", choices=ACTIONS, help="the action")
+    dead_letter_options.add_argument("subscriber", nargs="?", default="", help="the subscriber of the dead letter")
+    dead_letter_options.add_argument("event", nargs="?", default="", help="the event of the dead letter")
+    option(dead_letter_options, "--url", str, "http://127.0.0.1:8080", "the running server")
+    option(dead_letter_options, "--key", str, "", "an API key, if the server requires one")
 
 
 def with_command(arguments: list[str]) -> list[str]:
-    """What was typed, with the command that is meant where none is said."""
-    said = arguments and (not arguments[0].startswith("-") or arguments[0] in ("-h", "--help", "--version"))
-    return arguments if said else ["demo", *arguments]
+    """The arguments, with the default command `demo` where none is given."""
+    has_command = arguments and (not arguments[0].startswith("-") or arguments[0] in ("-h", "--help", "--version"))
+    return arguments if has_command else ["demo", *arguments]

@@ -1,4 +1,4 @@
-"""What an operator does about dead letters from a terminal: through the API of a running server, like everyone else."""
+"""Lists, shows, redrives and drops dead letters through the HTTP API of a running server."""
 
 import json
 from typing import Any
@@ -11,41 +11,41 @@ _COLUMNS = ("subscriber", "event", "type", "attempts", "since", "reason")
 
 
 class CannotAsk(RuntimeError):
-    """The server is not there, or refuses; the message says what to do."""
+    """The server does not answer, or refuses the request; the message says what to do."""
 
 
 async def dead_letters(url: str, key: str, action: str, subscriber: str, event: str) -> str:
-    """Do it; what to tell the operator. Raises `CannotAsk`."""
+    """Carries out an action; returns the text for the operator. Raises `CannotAsk`."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
         async with aiohttp.ClientSession(f"{url.rstrip('/')}/v1/", headers=headers) as session:
             if action in ("list", "show"):
-                letters = (await _asked(session, "GET", "dead-letters"))["data"]
-                return _table(letters) if action == "list" else _shown(letters, subscriber, event)
+                letters = (await _request(session, "GET", "dead-letters"))["data"]
+                return _table(letters) if action == "list" else _details(letters, subscriber, event)
             path = f"dead-letters/{quote(subscriber, safe='')}/{quote(event, safe='')}/actions/{action}"
-            letter = await _asked(session, "POST", path)
+            letter = await _request(session, "POST", path)
             done = "will be tried again" if action == "redrive" else "was dropped"
-            return f"{letter['event']} {done}; later events of {letter['hotel']} follow it to {letter['subscriber']}."
+            return f"{letter['event']} {done}; later events of {letter['hotel']} then go to {letter['subscriber']}."
     except aiohttp.ClientConnectionError as error:
-        raise CannotAsk(f"no Innkeeper answers at {url}: start it, or give another --url ({error})") from error
+        raise CannotAsk(f"no Innkeeper answers at {url}; start it, or set --url ({error})") from error
 
 
-async def _asked(session: aiohttp.ClientSession, method: str, path: str) -> dict[str, Any]:
+async def _request(session: aiohttp.ClientSession, method: str, path: str) -> dict[str, Any]:
     async with session.request(method, path) as response:
         if response.status == 401:
-            raise CannotAsk("this server asks for a key: give one with --key, or in INNKEEPER_KEY")
-        told: dict[str, Any] = await response.json(content_type=None)
+            raise CannotAsk("the server requires an API key; set --key or INNKEEPER_KEY")
+        answer: dict[str, Any] = await response.json(content_type=None)
         if response.status >= 400:
-            raise CannotAsk(told.get("detail", response.reason))
-        return told
+            raise CannotAsk(answer.get("detail", response.reason))
+        return answer
 
 
-def _shown(letters: list[dict[str, Any]], subscriber: str, event: str) -> str:
+def _details(letters: list[dict[str, Any]], subscriber: str, event: str) -> str:
     for letter in letters:
         if (letter["subscriber"], letter["event"]) == (subscriber, event):
             trace: str = letter.pop("trace")
             return json.dumps(letter, indent=2, ensure_ascii=False) + "\n\n" + trace.rstrip()
-    raise CannotAsk(f"there is no dead letter {event} of {subscriber}; see the command: dead-letters list")
+    raise CannotAsk(f"there is no dead letter {event} of {subscriber}; the command dead-letters list shows all")
 
 
 def _table(letters: list[dict[str, Any]]) -> str:

@@ -1,4 +1,4 @@
-"""The demo's two hotels, and a few hundred guests around today: made up, but as a front desk would see them."""
+"""The demo data: two hotels, and several hundred realistic bookings around the current date."""
 
 import asyncio
 from collections.abc import Mapping
@@ -59,18 +59,18 @@ PLANS = (
         ),
     ),
 )
-_ROOMS = (ChargeKind.ROOM, ChargeKind.FEE)
-_MEALS = (ChargeKind.BREAKFAST, ChargeKind.RESTAURANT)
-_REST = tuple(kind for kind in ChargeKind if kind not in (*_ROOMS, *_MEALS))
+_ROOM_CHARGES = (ChargeKind.ROOM, ChargeKind.FEE)
+_MEAL_CHARGES = (ChargeKind.BREAKFAST, ChargeKind.RESTAURANT)
+_OTHER_CHARGES = tuple(kind for kind in ChargeKind if kind not in (*_ROOM_CHARGES, *_MEAL_CHARGES))
 BILLING_PLANS = {
     "hotel-do-mar": BillingPlan(
         seller=PartyPlan(
             "Hotel do Mar, Exploração Hoteleira, Lda.", ("Rua da Marina 12", "8000-000 Faro", "Portugal"), "PT999999990"
         ),
         taxes=(
-            TaxPlan(code="VAT6", name="IVA 6 %", applies_to=_ROOMS, rate=600, included=True),
-            TaxPlan(code="VAT13", name="IVA 13 %", applies_to=_MEALS, rate=1_300, included=True),
-            TaxPlan(code="VAT23", name="IVA 23 %", applies_to=_REST, rate=2_300, included=True),
+            TaxPlan(code="VAT6", name="IVA 6 %", applies_to=_ROOM_CHARGES, rate=600, included=True),
+            TaxPlan(code="VAT13", name="IVA 13 %", applies_to=_MEAL_CHARGES, rate=1_300, included=True),
+            TaxPlan(code="VAT23", name="IVA 23 %", applies_to=_OTHER_CHARGES, rate=2_300, included=True),
             TaxPlan(
                 code="CITY",
                 name="City tax",
@@ -102,52 +102,52 @@ _NOTES = ("", "", "", "", "Late arrival, around 22:30", "Ground floor if possibl
 _SOURCES = ("direct", "direct", "phone", "booking-site", "travel-agency")
 
 
-class CannotFurnish(RuntimeError):
+class DemoDataError(RuntimeError):
     """A hotel of the demo could not be opened."""
 
 
-async def load_demo_data(desks: Mapping[str, MessageBus], services: Services, progress: bool = False) -> None:
-    """Open the demo's hotels, say how they bill, and let their guests in."""
-    desk = desks[RESERVATIONS]
-    with tqdm(total=len(PLANS) * BOOKINGS_PER_HOTEL, desc="furnishing", unit=" bookings", disable=not progress) as bar:
+async def load_demo_data(buses: Mapping[str, MessageBus], services: Services, progress: bool = False) -> None:
+    """Opens the demo's hotels, sets their billing terms, and makes their bookings."""
+    bus = buses[RESERVATIONS]
+    with tqdm(total=len(PLANS) * BOOKINGS_PER_HOTEL, desc="demo data", unit=" bookings", disable=not progress) as bar:
         for plan in PLANS:
-            opened = await _ask(desk, OpenHotel(plan.id or "", plan))
+            opened = await _ask(bus, OpenHotel(plan.id or "", plan))
             if not isinstance(opened, HotelReply):
-                raise CannotFurnish(f"{plan.name} could not be opened: {opened}")
-            await services.ask(AwaitSubscriber("billing", await desk.positions(opened.hotel.id)))
-            billed = await _ask(desks[BILLING], ChangeBillingTerms(opened.hotel.id, BILLING_PLANS[opened.hotel.id]))
+                raise DemoDataError(f"{plan.name} could not be opened: {opened}")
+            await services.ask(AwaitSubscriber("billing", await bus.positions(opened.hotel.id)))
+            billed = await _ask(buses[BILLING], ChangeBillingTerms(opened.hotel.id, BILLING_PLANS[opened.hotel.id]))
             if not isinstance(billed, LedgerReply):
-                raise CannotFurnish(f"{plan.name} cannot bill: {billed}")
-            chance = Random(f"{_SEED} {plan.id}")
+                raise DemoDataError(f"the billing terms of {plan.name} could not be set: {billed}")
+            random = Random(f"{_SEED} {plan.id}")
             for _ in range(0, BOOKINGS_PER_HOTEL, 20):
-                requests = [_request(plan, opened.hotel.business_date, chance) for _ in range(20)]
-                await asyncio.gather(*(_live(desk, plan.id or "", request, chance.random()) for request in requests))
+                requests = [_request(plan, opened.hotel.business_date, random) for _ in range(20)]
+                await asyncio.gather(*(_book(bus, plan.id or "", request, random.random()) for request in requests))
                 bar.update(20)
 
 
-async def _live(desk: MessageBus, hotel: str, request: BookingRequest, fate: float) -> None:
-    """Book, and do what such guests do: most just come, some cancel, some have asked for that very room."""
-    booked = await _ask(desk, Book(hotel, request))
+async def _book(bus: MessageBus, hotel: str, request: BookingRequest, fate: float) -> None:
+    """Makes a booking, and cancels, pins or checks in some of them, as `fate` (0 to 1) selects."""
+    booked = await _ask(bus, Book(hotel, request))
     if not isinstance(booked, BookingReply):
         assert isinstance(booked, SoldOut), booked
         return
     booking = booked.booking
     if booking.status == "confirmed" and fate < 0.08:
-        await _ask(desk, Cancel(hotel, booking.id, "change of plans"))
+        await _ask(bus, Cancel(hotel, booking.id, "change of plans"))
     elif booking.status == "confirmed" and fate > 0.94:
-        await _ask(desk, Pin(hotel, booking.id))
+        await _ask(bus, Pin(hotel, booking.id))
     elif fate > 0.25:
-        await _ask(desk, CheckIn(hotel, booking.id))  # refused, as it should be, for those who arrive later
+        await _ask(bus, CheckIn(hotel, booking.id))  # refused for those who arrive later
 
 
-def _request(plan: HotelPlan, today: date, chance: Random) -> BookingRequest:
-    (kind,) = chance.choices(plan.room_types, [offer.room_count or len(offer.rooms) for offer in plan.room_types])
-    arrival = today + timedelta(days=0 if chance.random() < 0.12 else int(chance.triangular(0, 70, 3)))
-    nights = chance.choice((1, 1, 2, 2, 2, 3, 3, 4, 5, 7, 10))
-    given, family = chance.choice(_GIVEN), chance.choice(_FAMILY)
-    adults = chance.randint(1, min(kind.max_guests, 2))
-    children = tuple(chance.randint(1, 15) for _ in range(chance.randint(0, kind.max_guests - adults)))
-    held = chance.random() < 0.06
+def _request(plan: HotelPlan, today: date, random: Random) -> BookingRequest:
+    (kind,) = random.choices(plan.room_types, [offer.room_count or len(offer.rooms) for offer in plan.room_types])
+    arrival = today + timedelta(days=0 if random.random() < 0.12 else int(random.triangular(0, 70, 3)))
+    nights = random.choice((1, 1, 2, 2, 2, 3, 3, 4, 5, 7, 10))
+    given, family = random.choice(_GIVEN), random.choice(_FAMILY)
+    adults = random.randint(1, min(kind.max_guests, 2))
+    children = tuple(random.randint(1, 15) for _ in range(random.randint(0, kind.max_guests - adults)))
+    held = random.random() < 0.06
     return BookingRequest(
         room_type=kind.code,
         arrival=arrival,
@@ -156,12 +156,12 @@ def _request(plan: HotelPlan, today: date, chance: Random) -> BookingRequest:
         adults=adults,
         children=children if kind.max_guests > 2 else (),
         status="held" if held else "confirmed",
-        hold_seconds=chance.randrange(3_600, 86_400) if held else None,
-        notes=chance.choice(_NOTES),
-        source=chance.choice(_SOURCES),
+        hold_seconds=random.randrange(3_600, 86_400) if held else None,
+        notes=random.choice(_NOTES),
+        source=random.choice(_SOURCES),
     )
 
 
-async def _ask(desk: MessageBus, command: Command) -> Reply | Refusal:
-    answer = await desk.ask(Envelope(command, by="furnishing"))
-    return answer.answer
+async def _ask(bus: MessageBus, command: Command) -> Reply | Refusal:
+    result = await bus.ask(Envelope(command, by="furnishing"))
+    return result.answer

@@ -1,4 +1,4 @@
-"""Options of the command line. Each has an environment variable, which its argument overrides."""
+"""Command-line options. Each has an environment variable, which the argument overrides."""
 
 import argparse
 import os
@@ -11,8 +11,8 @@ _FALSE = {"0", "false", "no", "off", ""}
 
 
 class _Variable(str):
-    """The value of an environment variable. argparse gives a default that is text to the option's `type`, but only when
-    the option belongs to the command that was called, and the argument is missing."""
+    """The value of an environment variable. argparse converts a default that is text with the option's `type`, but only
+    if the option belongs to the chosen command and the argument is missing."""
 
     __slots__ = ("name",)
     name: str
@@ -32,22 +32,21 @@ def option(
     metavar: str | None = None,
     required: bool = False,
 ) -> None:
-    """Add an option with a value. `kind` makes the value from text, or raises ArgumentTypeError saying what is
-    expected."""
+    """Adds an option with a value. `kind` converts the text; it raises ArgumentTypeError with what is expected."""
     given = _given(name)
-    shown = f"{text} ({variable(name)}" + (f"; {default})" if default else ")")
+    description = f"{text} ({variable(name)}" + (f"; {default})" if default else ")")
     options.add_argument(
         name,
         type=_checked(kind),
         default=default if given is None else given,
         required=required and given is None,
         metavar=metavar,
-        help=shown,
+        help=description,
     )
 
 
 class _Repeated(argparse.Action):
-    """Collects the values of all arguments; the first one replaces the default."""
+    """Collects the values of all arguments; the first replaces the default."""
 
     def __call__(
         self, _: argparse.ArgumentParser, options: argparse.Namespace, values: Any, __: str | None = None
@@ -59,30 +58,30 @@ class _Repeated(argparse.Action):
 def repeated(
     options: argparse.ArgumentParser, name: str, kind: Callable[[str], object], metavar: str, text: str
 ) -> None:
-    """Add an option that may be given several times; its values are a tuple. Its variable has commas between them."""
-    several = lambda given: tuple(kind(one) for one in given.split(",") if one.strip())  # noqa: E731
+    """Adds an option that may be repeated; its values are a tuple. Its variable separates them with commas."""
+    values = lambda given: tuple(kind(one) for one in given.split(",") if one.strip())  # noqa: E731
     given = _given(name)
     options.add_argument(
         name,
-        type=_checked(several),
+        type=_checked(values),
         action=_Repeated,
         default="" if given is None else given,
         metavar=metavar,
-        help=f"{text}; repeatable ({variable(name)}, with commas between)",
+        help=f"{text}; repeatable ({variable(name)}, separated by commas)",
     )
 
 
 def switch(options: argparse.ArgumentParser, name: str, text: str) -> None:
-    """Add an option that is on or off."""
+    """Adds an option that is on or off."""
     given = _given(name)
     added = options.add_argument(
         name, action="store_true", default=False if given is None else given, help=f"{text} ({variable(name)})"
     )
-    added.type = _checked(truth)  # `store_true` takes none itself, but its default goes through it
+    added.type = _checked(truth)  # `store_true` accepts no type, but its default is converted
 
 
 def truth(text: str) -> bool:
-    """Whether the value of a switch's variable means on."""
+    """Converts the value of a switch's variable."""
     word = text.strip().lower()
     if word not in _TRUE | _FALSE:
         raise argparse.ArgumentTypeError("it must be true or false (1, yes, on; 0, no, off, empty)")
@@ -90,7 +89,7 @@ def truth(text: str) -> bool:
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:
-    """A kind of option: a whole number within these bounds, both included."""
+    """Makes the conversion of an option to a whole number within these bounds, both included."""
 
     def number(text: str) -> int:
         try:
@@ -108,14 +107,14 @@ port_number = whole_number(0, 65_535)
 
 
 def path(text: str) -> Path:
-    """A kind of option: a file or folder."""
+    """Converts an option to the path of a file or folder."""
     if not text.strip():
         raise argparse.ArgumentTypeError("it must be the path of a file or folder")
     return Path(text)
 
 
 def _given(name: str) -> _Variable | None:
-    """What the environment says about an option."""
+    """The value of an option's environment variable, if it is set."""
     text = os.environ.get(variable(name))
     if text is None:
         return None
@@ -125,7 +124,7 @@ def _given(name: str) -> _Variable | None:
 
 
 def _checked(kind: Callable[[str], object]) -> Callable[[str], object]:
-    """The same kind; a refused value of a variable is reported with the variable's name."""
+    """Wraps a conversion, so that an error in the value of a variable names the variable."""
 
     def value(text: str) -> object:
         plain = str(text)

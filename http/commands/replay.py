@@ -1,8 +1,8 @@
-"""Plays a hotel's real history through the HTTP API: what was booked, what was refused, and what came of it.
+"""Replays the history of a hotel through the HTTP API: bookings, cancellations, check-ins, no-shows and check-outs.
 
-Day by day: cancellations of that day of bookings made earlier, then the day's bookings in the order of the file, then
-their cancellations on the same day, then arrivals, then departures; then the night audit rolls to the next day that
-matters. The order counts only among bookings that compete for a night of a type, so only they wait for each other.
+Each day: that day's cancellations of earlier bookings, then the day's bookings in the order of the file, then their
+cancellations on the same day, then arrivals, then departures, then the night audit to the next day with an entry. Only
+bookings that compete for a night of a room type wait for each other; the others run concurrently.
 """
 
 import asyncio
@@ -26,19 +26,19 @@ from innkeeper.protocol.values.limits import night_audit_days_max
 from tqdm import tqdm
 
 CURRENCY = "EUR"
-_TRIES = 8
-_AT_ONCE = 32
+_ATTEMPTS_MAX = 8
+_CONCURRENT_REQUESTS_MAX = 32
 _OUTCOMES = ("cancelled", "no_show", "checked_out")
 _COLUMNS = ("booked_on", "arrival", "departure", "room_type", "adults", "children", "rate", "outcome", "outcome_on")
 
 
 class HistoryError(ValueError):
-    """A file that cannot be played, or a server that does not let it be; the message says where."""
+    """The history cannot be replayed, because of a file or of the server; the message says where."""
 
 
 @dataclass(slots=True)
 class Row:
-    """One booking of the history, and its id once it was accepted."""
+    """One booking of the history, and its id once it is accepted."""
 
     number: int
     booked_on: date
@@ -55,7 +55,7 @@ class Row:
 
 @dataclass(slots=True)
 class Tally:
-    """What the replay counts; room nights and revenue are those of checked-out stays."""
+    """The counts of a replay; room nights and revenue are those of checked-out stays."""
 
     bookings: int = 0
     accepted: int = 0
@@ -67,14 +67,14 @@ class Tally:
     room_revenue: Decimal = field(default_factory=lambda: Decimal("0.00"))
 
     def report(self) -> dict[str, Any]:
-        """As JSON can hold it; the revenue is a decimal number with two digits."""
+        """The counts as values for JSON; the revenue is a number with two decimal places."""
         counted: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
         counted["room_revenue"] = float(self.room_revenue)
         return counted
 
 
 def read_history(path: Path) -> list[Row]:
-    """The rows of a history; refuses what is not one."""
+    """Reads the rows of a history. Raises HistoryError for an invalid file."""
     rows = []
     for number, fields in enumerate(_table(path, _COLUMNS), start=2):
         try:
@@ -93,13 +93,13 @@ def read_history(path: Path) -> list[Row]:
         except (ValueError, ArithmeticError) as error:
             raise HistoryError(f"{path}, line {number}: {error}") from None
         if row.outcome not in _OUTCOMES:
-            raise HistoryError(f"{path}, line {number}: outcome is one of {', '.join(_OUTCOMES)}")
+            raise HistoryError(f"{path}, line {number}: outcome must be one of {', '.join(_OUTCOMES)}")
         rows.append(row)
     return rows
 
 
 def read_rooms(path: Path) -> dict[str, int]:
-    """How many rooms of each type there are."""
+    """Reads the number of rooms of each type."""
     try:
         return {fields["room_type"]: int(fields["rooms"]) for fields in _table(path, ("room_type", "rooms"))}
     except ValueError as error:
@@ -119,7 +119,7 @@ def _table(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
 
 
 class Replay:
-    """One history on its way through the API of one hotel."""
+    """Replays one history through the API, as one hotel."""
 
     def __init__(
         self, session: aiohttp.ClientSession, url: str, hotel: str, rows: list[Row], bar: "tqdm[None]"
@@ -130,11 +130,11 @@ class Replay:
         self._bookings = f"{self._hotels}/{hotel}/bookings"
         self._rows = rows
         self._bar = bar
-        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._slots = asyncio.Semaphore(_CONCURRENT_REQUESTS_MAX)
         self.tally = Tally()
 
     async def open(self, rooms: dict[str, int]) -> None:
-        """Open the hotel on the first day that matters; each type takes as many guests as are ever asked of it."""
+        """Opens the hotel on the first day of the history. A type takes as many guests as its largest booking has."""
         kinds = []
         for code, count in rooms.items():
             guests = [row.adults + row.children for row in self._rows if row.room_type == code]
@@ -154,21 +154,21 @@ class Replay:
         }  # fmt: skip
         status, answer = await self._post(self._hotels, plan, "open")
         if status != 201:
-            raise HistoryError(f"the hotel could not be opened: {answer.get('detail')} (choose another with --hotel)")
+            raise HistoryError(f"the hotel could not be opened: {answer.get('detail')} (--hotel sets another id)")
 
     async def play(self) -> None:
-        """All days, in order."""
+        """Replays all days, in order."""
         booked, cancelled, arriving, leaving = (
             _grouped(self._rows, key) for key in ("booked_on", "outcome_on", "arrival", "departure")
         )
         days = self._days()
         for day, following in zip(days, [*days[1:], None], strict=True):
             await self._each([r for r in cancelled[day] if r.outcome == "cancelled" and r.booking], "cancel")
-            await self._book_in_turn(booked[day])
+            await self._book_all(booked[day])
             await self._each([r for r in booked[day] if _cancelled_at_once(r) and r.booking], "cancel")
-            here = [r for r in arriving[day] if r.booking and r.outcome != "cancelled"]
-            await self._each([r for r in here if r.outcome == "checked_out"], "check-in")
-            await self._each([r for r in here if r.outcome == "no_show"], "no-show")
+            arrivals = [r for r in arriving[day] if r.booking and r.outcome != "cancelled"]
+            await self._each([r for r in arrivals if r.outcome == "checked_out"], "check-in")
+            await self._each([r for r in arrivals if r.outcome == "no_show"], "no-show")
             await self._each([r for r in leaving[day] if r.booking and r.outcome == "checked_out"], "check-out")
             if following is not None:
                 await self._audit(day, following)
@@ -176,13 +176,13 @@ class Replay:
     def _days(self) -> list[date]:
         return sorted({day for r in self._rows for day in (r.booked_on, r.arrival, r.departure, r.outcome_on)})
 
-    async def _book_in_turn(self, rows: list[Row]) -> None:
-        """Each booking waits for those before it that want a room of its type on one of its nights."""
+    async def _book_all(self, rows: list[Row]) -> None:
+        """Makes the bookings. Each waits for earlier ones that compete with it for a room type and night."""
         booking: list[asyncio.Task[None]] = []
 
         async def after(rivals: list[asyncio.Task[None]], row: Row) -> None:
             await asyncio.gather(*rivals)
-            async with self._gate:
+            async with self._slots:
                 await self._book(row)
 
         for row in rows:
@@ -216,7 +216,7 @@ class Replay:
         await asyncio.gather(*(self._act(row, action) for row in rows))
 
     async def _act(self, row: Row, action: str) -> None:
-        async with self._gate:
+        async with self._slots:
             url = f"{self._bookings}/{row.booking}/actions/{action}"
             status, answer = await self._post(url, {}, f"{action}-{row.number}")
         if status != 200:
@@ -241,19 +241,19 @@ class Replay:
                 raise HistoryError(f"the night audit to {day} was answered with {status}: {answer.get('detail')}")
 
     async def _post(self, url: str, body: dict[str, Any], step: str) -> tuple[int, dict[str, Any]]:
-        """Post, and again while the server is busy or away: the idempotency key makes that safe."""
+        """Posts a request. Retries while the server is busy or unreachable; the idempotency key makes that safe."""
         headers = {"Idempotency-Key": f"replay-{self._hotel}-{step}", "Content-Type": "application/json"}
         data = msgspec.json.encode(body)
-        for attempt in range(_TRIES):
+        for attempt in range(_ATTEMPTS_MAX):
             try:
                 async with self._session.post(url, data=data, headers=headers) as response:
                     if response.status != 503:
                         return response.status, msgspec.json.decode(await response.read())
             except (aiohttp.ClientConnectionError, TimeoutError) as error:
-                if attempt == _TRIES - 1:
+                if attempt == _ATTEMPTS_MAX - 1:
                     raise HistoryError(f"{url} cannot be reached: {error}") from None
             await asyncio.sleep(min(0.1 * 2**attempt, 5))
-        raise HistoryError(f"{url} stays busy")
+        raise HistoryError(f"{url} is still busy after {_ATTEMPTS_MAX} attempts")
 
 
 def _grouped(rows: list[Row], key: str) -> dict[Any, list[Row]]:
@@ -272,11 +272,11 @@ def _cancelled_at_once(row: Row) -> bool:
 
 
 async def play(url: str, hotel: str, history: Path, rooms: Path, progress: bool) -> tuple[dict[str, Any], str]:
-    """Play a history through the API at `url`; the tally, and a letter per row: Y accepted, n refused."""
+    """Replays a history through the API at `url`. Returns the counts, and a line per row: Y accepted, n refused."""
     rows, counts = read_history(history), read_rooms(rooms)
     unknown = {row.room_type for row in rows} - counts.keys()
     if unknown or not rows:
-        raise HistoryError(f"{rooms} does not name the types {sorted(unknown)}" if rows else f"{history} has no rows")
+        raise HistoryError(f"{rooms} lacks the types {sorted(unknown)}" if rows else f"{history} has no rows")
     async with aiohttp.ClientSession() as session:
         with tqdm(total=len(rows), unit=" bookings", desc="replaying", disable=not progress) as bar:
             replayed = Replay(session, url, hotel, rows, bar)
@@ -287,18 +287,18 @@ async def play(url: str, hotel: str, history: Path, rooms: Path, progress: bool)
 
 @asynccontextmanager
 async def own_server(program: Path) -> AsyncIterator[str]:
-    """The URL of an empty server in a process of its own, which ends with its data at the end. It takes no setting from
-    the environment: those are the real server's, whose archive, broker and mail server are not for what is played."""
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("INNKEEPER_")}
+    """Starts an empty server in its own process, and stops it and deletes its data at the end; gives its URL. Settings
+    in the environment are ignored, so that a replay does not use a real archive, broker or mail server."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("INNKEEPER_")}
     with tempfile.TemporaryDirectory(prefix="innkeeper-") as data:
         command = (sys.executable, str(program), "demo", "--empty", "--port", "0", "--data", data)
-        server = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE, env=plain)
+        server = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE, env=environment)
         assert server.stderr is not None
         try:
             first = (await server.stderr.readline()).decode()
             match = re.search(r"http://[0-9.:]+", first)
             if match is None:
-                raise HistoryError(f"the server for this replay did not start: {first.strip()}")
+                raise HistoryError(f"the server for the replay did not start: {first.strip()}")
             yield match[0]
         finally:
             if server.returncode is None:

@@ -1,1 +1,1 @@
-"""Invoices and credit notes as people read them: HTML and PDF."""
+"""Invoices and credit notes as HTML and PDF documents."""

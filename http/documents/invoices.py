@@ -1,6 +1,6 @@
-"""Invoices and credit notes as people read them: a page for the browser, and a PDF. Both show the same paper.
+"""Invoices and credit notes as documents: the content that HTML and PDF share, and the HTML.
 
-The same document is the same bytes each time, as it was issued: nothing here asks for the time or for what is so today.
+The same invoice gives the same bytes each time, because nothing here depends on the current time or on current data.
 """
 
 import base64
@@ -26,13 +26,13 @@ HTML_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-"""What a page of this kind is served with: it may show itself and nothing else."""
+"""The headers of the HTML: it may load nothing but its own style."""
 
 _TITLES = {DocumentKind.INVOICE: "Invoice", DocumentKind.CREDIT_NOTE: "Credit note"}
 
 
 class Table(NamedTuple):
-    """Rows under headings; the foot has a label and the sum. `widths` are parts of the width."""
+    """Rows under headings; the foot has a label and the sum. `widths` are relative."""
 
     headings: tuple[str, ...]
     widths: tuple[int, ...]
@@ -41,7 +41,7 @@ class Table(NamedTuple):
 
 
 class Paper(NamedTuple):
-    """A document in words, as it is laid out."""
+    """The content of a document as text."""
 
     title: str
     seller: list[str]
@@ -53,20 +53,20 @@ class Paper(NamedTuple):
 
 
 def html_document(invoice: Invoice) -> str:
-    """The document as a page that stands alone; to be served with `HTML_HEADERS`."""
+    """The document as a self-contained HTML page; to be served with `HTML_HEADERS`."""
     return _template().render(paper=paper_of(invoice), style=_STYLE)
 
 
 @cache
 def _template() -> jinja2.Template:
-    house = jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_PAPERS), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
-    return house.get_template("invoice.html")
+    return environment.get_template("invoice.html")
 
 
 def paper_of(invoice: Invoice) -> Paper:
-    """The document in words."""
+    """The content of the document for an invoice."""
 
     def money(units: int) -> str:
         return _grouped(render(units, invoice.currency))

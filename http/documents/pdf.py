@@ -1,5 +1,5 @@
-"""An invoice or credit note on paper: the PDF, drawn with fpdf2. It takes as long to load as aiohttp does, and most
-starts of the program never need it: whoever does imports it then."""
+"""An invoice or credit note as a PDF, drawn with fpdf2. This module is imported only when a PDF is requested, because
+fpdf2 takes as long to load as aiohttp, and most processes never need it."""
 
 from collections.abc import Iterable
 
@@ -10,17 +10,17 @@ from innkeeper.http.documents.invoices import Paper, Table, paper_of
 from innkeeper.protocol.billing.folio import Invoice
 from innkeeper.protocol.values.instants import instant
 
-_INK, _FAINT, _RULE = (27, 35, 48), (93, 104, 121), (228, 232, 238)
+_TEXT_COLOUR, _LABEL_COLOUR, _LINE_COLOUR = (27, 35, 48), (93, 104, 121), (228, 232, 238)
 _LINE_MM = 5.2
 
 
 def pdf_document(invoice: Invoice) -> bytes:
-    """The document as a PDF of as many A4 pages as it takes."""
-    return _Sheets(paper_of(invoice), invoice.issued_at).whole()
+    """The document as a PDF with A4 pages."""
+    return _Document(paper_of(invoice), invoice.issued_at).render()
 
 
-class _Sheets(FPDF):
-    """The paper on sheets of A4. `issued_at` is in microseconds since 1970 UTC."""
+class _Document(FPDF):
+    """Lays out a document on A4 pages. `issued_at` is in microseconds since 1970 UTC."""
 
     def __init__(self, paper: Paper, issued_at: int) -> None:
         super().__init__(format="A4")
@@ -36,26 +36,26 @@ class _Sheets(FPDF):
             self.add_font("paper", style, font_source_sans_pro.font_files_ttf[face])
 
     def footer(self) -> None:
-        """Which page of how many, on each."""
+        """Writes the title and the page number at the foot of each page."""
         self.set_y(-15)
-        self._ink("", 9, _FAINT)
+        self._set_text_style("", 9, _LABEL_COLOUR)
         self.cell(0, _LINE_MM, self._paper.title)
         self.cell(0, _LINE_MM, f"Page {self.page_no()} of {{nb}}", align="R", new_x=XPos.RIGHT)
 
-    def whole(self) -> bytes:
-        """All of it."""
+    def render(self) -> bytes:
+        """Draws the whole document, and returns the bytes of the PDF."""
         self.add_page()
         top = self.get_y()
         self._lines(self._paper.seller, self.epw / 2)
         below = self.get_y()
         self.set_xy(self.l_margin + self.epw / 2, top)
-        self._ink("B", 17)
+        self._set_text_style("B", 17)
         self.multi_cell(0, 8, self._paper.title, align="R", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
         self._facts()
         self.set_y(max(below, self.get_y()) + 12)
         self._lines(self._paper.buyer, self.epw * 0.7)
         self.ln(10)
-        self._ink("", 10.5)
+        self._set_text_style("", 10.5)
         for remark in self._paper.remarks:
             self.multi_cell(0, _LINE_MM, remark, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
             self.ln(4)
@@ -64,30 +64,30 @@ class _Sheets(FPDF):
         self._table(self._paper.taxes)
         return bytes(self.output())
 
-    def _ink(self, style: str, points: float, colour: tuple[int, int, int] = _INK) -> None:
+    def _set_text_style(self, style: str, points: float, colour: tuple[int, int, int] = _TEXT_COLOUR) -> None:
         self.set_font("paper", style, points)
         self.set_text_color(*colour)
 
     def _lines(self, lines: Iterable[str], width: float) -> None:
         for number, line in enumerate(lines):
-            self._ink("" if number else "B", 10.5)
+            self._set_text_style("" if number else "B", 10.5)
             self.multi_cell(width, _LINE_MM, line, align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
     def _facts(self) -> None:
         for label, value in self._paper.facts:
             self.set_x(self.l_margin + self.epw * 0.5)
-            self._ink("", 10, _FAINT)
+            self._set_text_style("", 10, _LABEL_COLOUR)
             self.cell(self.epw * 0.18, _LINE_MM, label)
-            self._ink("", 10)
+            self._set_text_style("", 10)
             self.multi_cell(0, _LINE_MM, value, align="R", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
     def _table(self, table: Table) -> None:
-        self._ink("", 10)
-        self.set_draw_color(*_RULE)
+        self._set_text_style("", 10)
+        self.set_draw_color(*_LINE_COLOUR)
         with self.table(
             borders_layout=TableBordersLayout.HORIZONTAL_LINES,
             col_widths=table.widths,
-            headings_style=FontFace(color=_FAINT),
+            headings_style=FontFace(color=_LABEL_COLOUR),
             line_height=_LINE_MM,
             padding=(0.9, 0.6),
             text_align=("LEFT", "LEFT", "RIGHT", "RIGHT", "RIGHT", "RIGHT"),
@@ -96,5 +96,5 @@ class _Sheets(FPDF):
                 grid.row(row)
         if table.foot is not None:
             self.ln(2)
-            self._ink("B", 12.5)
+            self._set_text_style("B", 12.5)
             self.cell(self.epw, 8, f"{table.foot[0]}   {table.foot[1]}", align="R", new_x=XPos.LMARGIN, new_y=YPos.NEXT)

@@ -1,30 +1,30 @@
-// How the page asks the API: with patience that ends, and with errors that say whose fault it is.
+// Requests to the API, with a timeout, and with errors that tell a refusal from an unreachable server.
 
 const ANSWER_MILLISECONDS_MAX = 10_000;
 
-/** The server answered, and will not show this. */
+/** The server refused the request. */
 export class Refused extends Error {}
 
-/** Nobody answered, or not in the way of the API. */
+/** The server did not answer in time, or not with JSON. */
 export class Unreachable extends Error {}
 
 export async function ask(path, signal) {
-  const [response, answer] = await answered(path, signal);
+  const [response, answer] = await send(path, signal);
   if (response.ok) return answer;
   throw new Refused(answer.detail ?? `the server answered ${response.status}`);
 }
 
-async function answered(path, signal) {
-  const patience = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MILLISECONDS_MAX)]);
+async function send(path, signal) {
+  const limited = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MILLISECONDS_MAX)]);
   try {
-    const response = await fetch(path, { headers: { Accept: "application/json" }, signal: patience });
+    const response = await fetch(path, { headers: { Accept: "application/json" }, signal: limited });
     return [response, await response.json()];
   } catch (error) {
     throw new Unreachable(error.message);
   }
 }
 
-/** A whole list, page by page. */
+/** Requests all pages of a list. */
 export async function askAll(path, signal) {
   const entries = [];
   let cursor = null;

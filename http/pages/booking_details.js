@@ -1,4 +1,4 @@
-// The panel that says all about one booking: who, when, where, for how much, and what has happened to it.
+// The panel with the details of a booking: guest, stay, room, price and history.
 
 import { counted, dayOf, hotelTime, longDate, shortDate } from "./days.js";
 import { element, part } from "./elements.js";
@@ -7,7 +7,7 @@ const panel = part("details");
 let drawn = "";
 let open = null;
 
-/** Show a booking and its events; when it stands there already, nothing moves. Returns whether it was just opened. */
+/** Shows a booking and its events; unchanged content is not redrawn. Returns whether the panel was just opened. */
 export function drawBooking(hotel, booking, events) {
   const text = JSON.stringify([booking, events]);
   if (text !== drawn) {
@@ -17,7 +17,7 @@ export function drawBooking(hotel, booking, events) {
     part("standing").className = booking.status;
     part("facts").replaceChildren(...Object.entries(facts(hotel, booking)).flatMap(fact));
     drawPrice(booking.price);
-    part("history").replaceChildren(...events.map((event) => happening(hotel, event)));
+    part("history").replaceChildren(...events.map((event) => historyEntry(hotel, event)));
   }
   const opening = open === null;
   open = booking.id;
@@ -26,7 +26,7 @@ export function drawBooking(hotel, booking, events) {
   return opening;
 }
 
-/** Close the panel; returns the id of the booking that was open, or null. */
+/** Closes the panel. Returns the id of the booking that was open, or null. */
 export function closeBooking() {
   const closed = open;
   open = null;
@@ -72,13 +72,13 @@ function priceRow(label, amount) {
   return element("tr", "", {}, element("th", "", { scope: "row" }, label), element("td", "", {}, amount));
 }
 
-function happening(hotel, event) {
+function historyEntry(hotel, event) {
   const what = event.type.split(".").at(-2).replaceAll("_", " ");
   const when = `${hotelTime(event.time, hotel.timezone)}, ${event.by}`;
   return element("li", "", {}, element("b", "", {}, what + more(event.data)), element("span", "", {}, when));
 }
 
-function more(said) {
-  if (said.from_room) return ` from ${said.from_room} to ${said.to_room} (${said.cause})`;
-  return said.reason ? `: ${said.reason}` : "";
+function more(data) {
+  if (data.from_room) return ` from ${data.from_room} to ${data.to_room} (${data.cause})`;
+  return data.reason ? `: ${data.reason}` : "";
 }

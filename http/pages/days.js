@@ -1,10 +1,10 @@
-// Hotel dates as numbers of days since 1970, so that no time zone can shift them, and how dates are said.
+// Hotel dates as numbers of days since 1970, so that no time zone can shift them, and the formats of dates.
 
 const DAY_MILLISECONDS = 86_400_000;
 const LANGUAGE = "en-GB"; // the language of the page
 
 const moment = (day) => new Date(day * DAY_MILLISECONDS);
-const said = (form) => {
+const formatter = (form) => {
   const format = new Intl.DateTimeFormat(LANGUAGE, { timeZone: "UTC", ...form });
   return (day) => format.format(moment(day));
 };
@@ -14,11 +14,11 @@ export const textOf = (day) => moment(day).toISOString().slice(0, 10);
 export const isDate = (text) => /^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(dayOf(text));
 export const isWeekend = (day) => [0, 6].includes(moment(day).getUTCDay());
 
-export const weekday = said({ weekday: "short" });
-export const dayOfMonth = said({ day: "numeric" });
-export const month = said({ month: "short", year: "numeric" });
-export const shortDate = said({ weekday: "short", day: "numeric", month: "short" });
-export const longDate = said({ weekday: "long", day: "numeric", month: "long", year: "numeric" });
+export const weekday = formatter({ weekday: "short" });
+export const dayOfMonth = formatter({ day: "numeric" });
+export const month = formatter({ month: "short", year: "numeric" });
+export const shortDate = formatter({ weekday: "short", day: "numeric", month: "short" });
+export const longDate = formatter({ weekday: "long", day: "numeric", month: "long", year: "numeric" });
 
 export const counted = (number, one, many = `${one}s`) => `${number} ${number === 1 ? one : many}`;
 
@@ -27,11 +27,11 @@ export function stayDates(stay) {
   return `${shortDate(dayOf(stay.arrival))} – ${shortDate(dayOf(stay.departure))}, ${counted(nights, "night")}`;
 }
 
-/** An instant as the clocks in the hotel show it. */
+/** An instant in the hotel's time zone. */
 export function hotelTime(instant, timeZone) {
   const format = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium", timeStyle: "short", timeZone });
   return format.format(new Date(instant));
 }
 
-/** Now, on the clock of whoever looks at the page. */
+/** The current time in the browser's time zone. */
 export const clockTime = () => new Date().toLocaleTimeString(LANGUAGE);

@@ -1,4 +1,4 @@
-// The API as a page: every operation of /openapi.json with what it takes and what it answers.
+// The API documentation: every operation of /openapi.json with its parameters, body and response.
 
 import { ask } from "./asking.js";
 import { element, part } from "./elements.js";
@@ -9,7 +9,7 @@ let schemas = {};
 
 const named = (schema) => (schema.$ref ? schemas[schema.$ref.split("/").at(-1)] : schema);
 
-/** What a value may be, in a few words. */
+/** The type of a value as text. */
 function kindOf(schema) {
   if (schema.anyOf) return schema.anyOf.map(kindOf).join(" or ");
   const known = named(schema);
@@ -30,9 +30,9 @@ const RULES = {
 
 function rulesOf(schema) {
   const known = { ...named(schema), ...(schema.anyOf ?? []).map(named).find((one) => one.type !== "null"), ...schema };
-  const isSaid = (rule) => ["number", "string"].includes(typeof known[rule]) && known[rule] !== "";
-  const told = Object.keys(RULES).filter(isSaid);
-  return told.map((rule) => RULES[rule](known[rule])).join(", ");
+  const isGiven = (rule) => ["number", "string"].includes(typeof known[rule]) && known[rule] !== "";
+  const given = Object.keys(RULES).filter(isGiven);
+  return given.map((rule) => RULES[rule](known[rule])).join(", ");
 }
 
 function row(name, schema, required, meaning = "") {
@@ -41,7 +41,7 @@ function row(name, schema, required, meaning = "") {
   return element("tr", "", {}, ...cells);
 }
 
-/** The fields of an object, and of the objects in it: `guest.name`. An answer has all of its fields anyway. */
+/** The fields of an object and of nested objects: `guest.name`. A response always has all of its fields. */
 function fieldRows(schema, isAnswer, prefix = "", depth = 0) {
   const known = named(schema);
   return Object.entries(known.properties ?? {}).flatMap(([name, field]) => {
@@ -67,8 +67,8 @@ function drawOperation(path, method, operation) {
   return element("details", "", { id: operation.operationId },
     element("summary", "", {}, element("span", "method", {}, method.toUpperCase()), element("span", "path", {}, path),
       element("span", "meaning", {}, operation.summary)),
-    element("div", "", {}, ...table("Takes", takes), ...table("Body", body ? fieldRows(body, false) : []),
-      ...table(`Answers ${status}`, answers.length ? answers : [row(media, {}, false)])));
+    element("div", "", {}, ...table("Parameters", takes), ...table("Body", body ? fieldRows(body, false) : []),
+      ...table(`Response ${status}`, answers.length ? answers : [row(media, {}, false)])));
 }
 
 function filter() {
@@ -88,4 +88,4 @@ async function draw() {
 }
 
 part("filter").addEventListener("input", filter);
-draw().catch((error) => part("operations").append(`This cannot be shown: ${error.message}`));
+draw().catch((error) => part("operations").append(`The API cannot be shown: ${error.message}`));

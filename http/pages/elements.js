@@ -1,8 +1,8 @@
-// The only place where elements are made: whatever guests typed is set as text, never as markup.
+// The only place that makes elements: untrusted text, such as a guest's name, is set as text, never as markup.
 
 export const part = (id) => document.getElementById(id);
 
-/** An element with a class, attributes, and children that are elements or text. */
+/** Makes an element with a class, attributes, and children that are elements or text. */
 export function element(kind, className = "", attributes = {}, ...children) {
   const made = document.createElement(kind);
   if (className) made.className = className;
@@ -11,7 +11,7 @@ export function element(kind, className = "", attributes = {}, ...children) {
   return made;
 }
 
-/** Put an element into grid columns. */
+/** Places an element in grid columns. */
 export function across(made, column, columns) {
   made.style.gridColumn = `${column} / span ${columns}`;
   return made;

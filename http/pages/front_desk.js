@@ -1,5 +1,5 @@
-// The front desk's page: the address says what to show, the API says how it stands. It looks again as soon as it hears
-// that something happened there; where it hears nothing, every few seconds.
+// The front desk page: the URL's fragment selects what to show, and the data comes from the API. The page reloads the
+// data when the live stream reports an event of the hotel; without the stream, every few seconds.
 
 import { ask, askAll, Refused } from "./asking.js";
 import { closeBooking, drawBooking } from "./booking_details.js";
@@ -17,13 +17,13 @@ const NIGHTS_BEFORE_TODAY = 1;
 let hotels = [];
 let businessDay = null;
 let updated = null;
-let asking = new AbortController();
-let nextLook = null;
+let request = new AbortController();
+let nextReload = null;
 let news = false;
 
-// What the address asks for; without a `from`, the chart follows the business date.
+// The selection in the URL's fragment; without a `from`, the chart follows the business date.
 
-function wanted() {
+function selection() {
   const given = new URLSearchParams(location.hash.slice(1));
   const [from, nights] = [given.get("from"), Number(given.get("nights"))];
   return {
@@ -35,8 +35,8 @@ function wanted() {
 }
 
 function address(change) {
-  const said = Object.entries({ ...wanted(), ...change }).filter(([, value]) => value !== null);
-  return `#${new URLSearchParams(said)}`;
+  const given = Object.entries({ ...selection(), ...change }).filter(([, value]) => value !== null);
+  return `#${new URLSearchParams(given)}`;
 }
 
 function go(change) {
@@ -44,42 +44,42 @@ function go(change) {
 }
 
 function firstDay() {
-  const { from } = wanted();
+  const { from } = selection();
   return from === null ? businessDay - NIGHTS_BEFORE_TODAY : dayOf(from);
 }
 
-// Looking again
+// Reloading
 
-async function look() {
-  asking.abort();
-  const mine = (asking = new AbortController());
-  clearTimeout(nextLook);
+async function reload() {
+  request.abort();
+  const mine = (request = new AbortController());
+  clearTimeout(nextReload);
   news = false;
   try {
     await showAll(mine.signal);
     if (mine.signal.aborted) return;
     updated = clockTime();
     part("updated").textContent = isLive() ? `Live, up to date at ${updated}` : `Up to date at ${updated}`;
-    say("");
+    showMessage("");
   } catch (error) {
     if (mine.signal.aborted) return;
-    if (drawnHotel() !== wanted().hotel) hideChart();
-    say(complaint(error));
+    if (drawnHotel() !== selection().hotel) hideChart();
+    showMessage(errorText(error));
   }
-  if (document.visibilityState === "visible") lookIn(news ? NEWS_MILLISECONDS : pollMilliseconds());
+  if (document.visibilityState === "visible") reloadIn(news ? NEWS_MILLISECONDS : pollMilliseconds());
 }
 
-function lookIn(milliseconds) {
-  clearTimeout(nextLook);
-  nextLook = setTimeout(look, milliseconds);
+function reloadIn(milliseconds) {
+  clearTimeout(nextReload);
+  nextReload = setTimeout(reload, milliseconds);
 }
 
 const pollMilliseconds = () => (isLive() ? POLL_LIVE_MILLISECONDS : POLL_MILLISECONDS);
 
-function hear() {
+function onEvent() {
   if (news) return;
   news = true;
-  lookIn(NEWS_MILLISECONDS);
+  reloadIn(NEWS_MILLISECONDS);
 }
 
 async function showAll(signal) {
@@ -90,23 +90,23 @@ async function showAll(signal) {
   businessDay = dayOf(hotel.business_date);
   await showChart(hotel, signal);
   await showBooking(hotel, signal);
-  if (document.visibilityState === "visible") follow(hotel.id, hear);
+  if (document.visibilityState === "visible") follow(hotel.id, onEvent);
 }
 
 async function chosenHotel(signal) {
-  if (!hotels.some((hotel) => hotel.id === wanted().hotel)) {
+  if (!hotels.some((hotel) => hotel.id === selection().hotel)) {
     hotels = await askAll("/v1/hotels", signal);
     fillChooser();
   }
   if (!hotels.length) return null;
-  const known = hotels.find((hotel) => hotel.id === wanted().hotel) ?? hotels[0];
-  if (known.id !== wanted().hotel) history.replaceState(null, "", address({ hotel: known.id }));
+  const known = hotels.find((hotel) => hotel.id === selection().hotel) ?? hotels[0];
+  if (known.id !== selection().hotel) history.replaceState(null, "", address({ hotel: known.id }));
   part("hotel").value = known.id;
   return ask(pathOf(known.id), signal);
 }
 
 async function showChart(hotel, signal) {
-  const { nights } = wanted();
+  const { nights } = selection();
   const first = firstDay();
   part("from").value = textOf(first);
   part("nights").value = String(nights);
@@ -117,7 +117,7 @@ async function showChart(hotel, signal) {
 }
 
 async function showBooking(hotel, signal) {
-  const { booking } = wanted();
+  const { booking } = selection();
   markOpen(booking);
   if (booking === null) return;
   const path = `${pathOf(hotel.id)}/bookings/${encodeURIComponent(booking)}`;
@@ -134,7 +134,7 @@ function fillChooser() {
   part("hotel").replaceChildren(...hotels.map((hotel) => new Option(hotel.name, hotel.id)));
 }
 
-// What the desk has before it today; it can only be told from a chart that shows last night and tonight.
+// The arrivals and departures of today, which are known only if the chart shows last night and tonight.
 
 function summary(chart) {
   const today = chart.business_date;
@@ -146,10 +146,10 @@ function summary(chart) {
   return [date, ` · ${inHouse.length} in house · ${dueIn.length} due in · ${dueOut.length} due out`];
 }
 
-function complaint(error) {
-  if (error instanceof Refused) return `This cannot be shown: ${error.message}.`;
-  const last = updated === null ? "" : ` What you see is how things stood at ${updated}.`;
-  return `The server cannot be reached.${last} Trying again every ${counted(POLL_MILLISECONDS / 1_000, "second")} …`;
+function errorText(error) {
+  if (error instanceof Refused) return `The data cannot be shown: ${error.message}.`;
+  const last = updated === null ? "" : ` The chart shows the state at ${updated}.`;
+  return `The server cannot be reached.${last} Retrying every ${counted(POLL_MILLISECONDS / 1_000, "second")} …`;
 }
 
 function hideChart() {
@@ -158,16 +158,16 @@ function hideChart() {
   updated = null;
 }
 
-function say(message) {
+function showMessage(message) {
   if (part("message").textContent !== message) part("message").textContent = message;
   part("message").hidden = message === "";
   document.body.classList.toggle("troubled", message !== "");
 }
 
-// What the hands do
+// User input
 
 function close() {
-  if (wanted().booking !== null) go({ booking: null });
+  if (selection().booking !== null) go({ booking: null });
   const closed = closeBooking();
   if (closed !== null) (barOf(closed) ?? part("chart")).focus();
 }
@@ -176,12 +176,12 @@ function listen(id, kind, act) {
   part(id).addEventListener(kind, act);
 }
 
-function askForHotelsAnew() {
+function reloadHotels() {
   hotels = [];
-  look();
+  reload();
 }
 
-listen("hotel", "focus", askForHotelsAnew);
+listen("hotel", "focus", reloadHotels);
 listen("hotel", "change", (event) => go({ hotel: event.target.value, from: null, booking: null }));
 listen("nights", "change", (event) => go({ nights: Number(event.target.value) }));
 listen("from", "change", (event) => isDate(event.target.value) && go({ from: event.target.value }));
@@ -195,18 +195,18 @@ listen("board", "click", (event) => {
 });
 addEventListener("keydown", (event) => event.key === "Escape" && close());
 addEventListener("hashchange", () => {
-  if (wanted().booking === null) close();
-  look();
+  if (selection().booking === null) close();
+  reload();
 });
-addEventListener("online", look);
+addEventListener("online", reload);
 document.addEventListener("visibilitychange", () => {
-  clearTimeout(nextLook);
+  clearTimeout(nextReload);
   leave();
-  if (document.visibilityState === "visible") look();
+  if (document.visibilityState === "visible") reload();
 });
 
 part("example").textContent = `curl ${location.origin}/v1/hotels -H 'Content-Type: application/json' -d '{
   "name": "Hotel do Mar", "timezone": "Europe/Lisbon", "currency": "EUR",
   "room_types": [{"code": "DBL", "name": "Double", "max_guests": 2,
                   "room_count": 10, "rate": {"amount": "120.00", "currency": "EUR"}}]}'`;
-look();
+reload();

@@ -1,15 +1,15 @@
-// Whoever looks at a hotel hears of what happens there: one stream at a time, which comes back by itself when it broke.
+// The live stream of the events of the shown hotel: one stream at a time, which reconnects by itself.
 
 let stream = null;
 let followed = null;
 
-export function follow(hotel, heard) {
+export function follow(hotel, listener) {
   if (followed === hotel && stream.readyState !== EventSource.CLOSED) return;
   leave();
   followed = hotel;
   stream = new EventSource(`/v1/events/stream?hotel=${encodeURIComponent(hotel)}`);
-  stream.onmessage = heard;
-  stream.onopen = heard; // what happened while it was broken shall show too
+  stream.onmessage = listener;
+  stream.onopen = listener; // events may have been missed while it was disconnected
 }
 
 export function leave() {

@@ -1,5 +1,5 @@
-// The tape chart itself: rooms down, nights across, and a bar for each stay. Each night is two columns, so that a stay
-// runs from the middle of its arrival day to the middle of its departure day.
+// The tape chart: a row for each room, two columns for each night, and a bar for each stay, from the middle of its
+// arrival day to the middle of its departure day.
 
 import { counted, dayOf, dayOfMonth, isWeekend, longDate, month, shortDate, stayDates, weekday } from "./days.js";
 import { across, element, part } from "./elements.js";
@@ -9,7 +9,7 @@ const board = part("board");
 const chart = part("chart");
 let drawn = { text: "", hotel: null };
 
-/** Draw a hotel's chart, unless it stands there already; what is in view and in focus stays so. */
+/** Draws a hotel's chart; an unchanged one is not redrawn. The scroll position and the focus are kept. */
 export function drawChart(hotel, answer) {
   const text = JSON.stringify([hotel, answer]);
   if (text === drawn.text) return;
@@ -27,7 +27,7 @@ export function drawChart(hotel, answer) {
 export const drawnHotel = () => drawn.hotel;
 export const barOf = (booking) => [...board.querySelectorAll(".stay")].find((bar) => bar.dataset.booking === booking);
 
-/** Mark the bar whose details are open. */
+/** Marks the bar whose details are open. */
 export function markOpen(booking) {
   for (const bar of board.querySelectorAll(".stay")) {
     bar.setAttribute("aria-expanded", String(bar.dataset.booking === booking));
@@ -69,10 +69,10 @@ function months(nights) {
 }
 
 function dayHeader(night) {
-  const said = { role: "columnheader", "aria-label": longDate(night.day), title: longDate(night.day) };
-  if (night.kind === "business") said["aria-current"] = "date";
+  const attributes = { role: "columnheader", "aria-label": longDate(night.day), title: longDate(night.day) };
+  if (night.kind === "business") attributes["aria-current"] = "date";
   const number = element("strong", "", {}, dayOfMonth(night.day));
-  return across(element("div", `day ${night.kind}`, said, weekday(night.day), number), night.column, 2);
+  return across(element("div", `day ${night.kind}`, attributes, weekday(night.day), number), night.column, 2);
 }
 
 function groups(hotel, stays, nights) {
@@ -94,8 +94,8 @@ function typeRow(type, stays, nights) {
 function freeCount(type, stays, night) {
   const taken = stays.filter((stay) => dayOf(stay.arrival) <= night.day && night.day < dayOf(stay.departure));
   const free = type.rooms.length - taken.length;
-  const said = `${shortDate(night.day)}: ${free} of ${type.rooms.length} ${type.code} free`;
-  const attributes = { role: "gridcell", title: said, "aria-label": said };
+  const label = `${shortDate(night.day)}: ${free} of ${type.rooms.length} ${type.code} free`;
+  const attributes = { role: "gridcell", title: label, "aria-label": label };
   return across(element("div", free > 0 ? "free" : "free none", attributes, String(free)), night.column, 2);
 }
 
@@ -111,8 +111,8 @@ function bar(stay, nights) {
   const end = 2 * (dayOf(stay.departure) - first) + 2;
   const last = 2 * nights.length + 1;
   const edges = (start < 1 ? " early" : "") + (end > last ? " late" : "");
-  const said = description(stay);
-  const attributes = { type: "button", tabindex: "-1", title: said, "aria-label": said, "aria-haspopup": "dialog" };
+  const label = description(stay);
+  const attributes = { type: "button", tabindex: "-1", title: label, "aria-label": label, "aria-haspopup": "dialog" };
   const name = element("span", "name", {}, ...(stay.pinned ? [element("i", "pin")] : []), stay.guest.name);
   const made = element("button", `stay ${stay.status}${edges}`, attributes, name);
   made.dataset.booking = stay.id;
@@ -130,7 +130,7 @@ function description(stay) {
   ].join("\n");
 }
 
-// Only one bar is in the tab order; arrow keys go on from there.
+// Only one bar is in the tab order; the arrow keys move from there.
 
 function enter(bar) {
   for (const other of board.querySelectorAll('.stay[tabindex="0"]')) other.tabIndex = -1;

@@ -1,1 +1,1 @@
-"""The rules of notifications, pure: which notices follow from an event. Imports protocol alone."""
+"""The rules of notifications, pure: which notices follow from an event. Imports protocol only."""

@@ -1,9 +1,9 @@
-"""What notifications knows of hotels and bookings, and what it says to whom when something happens.
+"""What notifications keeps of hotels and bookings, and which notices follow from an event.
 
-A guest hears of what the guest would care about, once: not of rooms that the hotel rearranges, nor of notes and pins.
-Beside what is said at once, a booking has at most one notice that waits for its time: a hold the warning that it runs
-out, a confirmed booking the reminder before arrival. Whatever happens to the booking takes that one back, and makes a
-new one with the facts as they are now.
+A guest gets one notice of each event that matters to guests: none of reshuffled rooms, notes or pins. Besides notices
+that are sent at once, a booking has at most one that is scheduled: a hold the warning before it expires, a confirmed
+booking the reminder before arrival. Each event of the booking withdraws the scheduled notice, and makes a new one with
+the current facts.
 """
 
 from collections.abc import Callable
@@ -24,12 +24,12 @@ from innkeeper.protocol.values.instants import microseconds
 from innkeeper.protocol.values.limits import notice_useful_seconds_max
 
 _MINUTE = 60 * 1_000_000
-_WARNED_HOLD_MIN = 120 * _MINUTE  # a shorter one is over before most people look at their mail again
+_WARNED_HOLD_MIN = 120 * _MINUTE  # a shorter one expires before most guests read their mail again
 _WARNING_MIN = 30 * _MINUTE
 
 
 class KnownHotel(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """What notifications knows of a hotel. `room_types` are codes with their names."""
+    """What notifications keeps of a hotel. `room_types` are codes with their names."""
 
     facts: HotelFacts
     free_until_hours: int
@@ -38,8 +38,8 @@ class KnownHotel(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
 
 
 class KnownBooking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """What notifications knows of a booking. `waiting` is the id of the notice that waits for its time, if any (it may
-    have been sent meanwhile); a hold began, or was last extended, at `held_at` (microseconds since 1970 UTC)."""
+    """What notifications keeps of a booking. `waiting` is the id of the scheduled notice, if any (it may have been sent
+    meanwhile); `held_at` is when a hold began or was last extended (microseconds since 1970 UTC)."""
 
     id: str
     locator: str
@@ -54,7 +54,7 @@ class KnownBooking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_def
 
 class TakenIn(NamedTuple):
     """What follows from an event. A hotel or a booking that is None is still unknown: nothing is to be kept.
-    `withdrawn` are ids of notices that shall not be sent any more, if they have not been."""
+    `withdrawn` are the ids of notices that must not be sent, unless they have been sent already."""
 
     hotel: KnownHotel | None
     booking: KnownBooking | None
@@ -63,13 +63,13 @@ class TakenIn(NamedTuple):
 
 
 class UnknownBooking(Exception):
-    """There is no telling whom to write to."""
+    """A payment is for a booking whose guest is not known."""
 
 
 def handle(hotel: KnownHotel | None, booking: KnownBooking | None, record: RecordedEvent) -> TakenIn:
-    """What notifications knows after an event, and what it says. `booking` is the one that the event is about; None
-    stands for what is not known yet. Raises UnknownBooking for a payment of such a one, which is not to be passed over
-    in silence."""
+    """What notifications keeps after an event, and the notices that follow. `booking` is the one that the event is
+    about; None is one that is not known yet. Raises UnknownBooking for a payment of such a booking, because its receipt
+    must not be lost."""
     event = record.event
     if not isinstance(event, events.BookingEvent):
         return TakenIn(_hotel_after(hotel, record), booking)
@@ -80,10 +80,10 @@ def handle(hotel: KnownHotel | None, booking: KnownBooking | None, record: Recor
     rule = _RULES.get(type(event))
     if rule is not None:
         return rule(hotel, booking, record, event)
-    if booking is None or type(event) not in _STANDS:
+    if booking is None or type(event) not in _STATUS_CHANGES:
         return TakenIn(hotel, booking)
-    status, kind = _STANDS[type(event)]
-    return _tell(hotel, booking, msgspec.structs.replace(booking, status=status), record, kind)
+    status, kind = _STATUS_CHANGES[type(event)]
+    return _notify(hotel, booking, msgspec.structs.replace(booking, status=status), record, kind)
 
 
 def _hotel_after(hotel: KnownHotel | None, record: RecordedEvent) -> KnownHotel | None:
@@ -100,46 +100,46 @@ def _hotel_after(hotel: KnownHotel | None, record: RecordedEvent) -> KnownHotel 
 
 def _held(hotel: KnownHotel, was: KnownBooking | None, record: RecordedEvent, event: events.BookingHeld) -> TakenIn:
     now = _known(hotel, event, Status.HELD, record.at, event.expires_at)
-    return _tell(hotel, was, now, record, NoticeKind.WAITLIST_OFFER if event.from_waitlist else NoticeKind.HOLD)
+    return _notify(hotel, was, now, record, NoticeKind.WAITLIST_OFFER if event.from_waitlist else NoticeKind.HOLD)
 
 
 def _confirmed(
     hotel: KnownHotel, was: KnownBooking | None, record: RecordedEvent, event: events.BookingConfirmed
 ) -> TakenIn:
-    return _tell(hotel, was, _known(hotel, event, Status.CONFIRMED), record, NoticeKind.CONFIRMATION)
+    return _notify(hotel, was, _known(hotel, event, Status.CONFIRMED), record, NoticeKind.CONFIRMATION)
 
 
 def _modified(
     hotel: KnownHotel, was: KnownBooking | None, record: RecordedEvent, event: events.BookingModified
 ) -> TakenIn:
-    """Who has a new address and nothing else new gets there what was said to the old one."""
+    """When only the address changed, sends the last notice again, to the new address."""
     if was is None:
-        return _tell(hotel, None, _known(hotel, event, Status.CONFIRMED), record)
+        return _notify(hotel, None, _known(hotel, event, Status.CONFIRMED), record)
     now = _known(hotel, event, was.status, was.held_at, was.expires_at)
     if now.stay != was.stay:
-        return _tell(hotel, was, now, record, NoticeKind.CHANGE, before=was.stay)
+        return _notify(hotel, was, now, record, NoticeKind.CHANGE, before=was.stay)
     if now.email == was.email:
         return TakenIn(hotel, was)
-    return _tell(hotel, was, now, record, _SAID.get(was.status))
+    return _notify(hotel, was, now, record, _NOTICE_OF_STATUS.get(was.status))
 
 
-_SAID = {Status.HELD: NoticeKind.HOLD, Status.CONFIRMED: NoticeKind.CONFIRMATION}
+_NOTICE_OF_STATUS = {Status.HELD: NoticeKind.HOLD, Status.CONFIRMED: NoticeKind.CONFIRMATION}
 
 
 def _extended(hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.HoldExtended) -> TakenIn:
     now = msgspec.structs.replace(was, held_at=record.at, expires_at=event.expires_at)
-    return _tell(hotel, was, now, record)
+    return _notify(hotel, was, now, record)
 
 
 def _reminder_changed(
     hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.ReminderChanged
 ) -> TakenIn:
-    return _tell(hotel, was, msgspec.structs.replace(was, reminder_on=event.reminder_on), record)
+    return _notify(hotel, was, msgspec.structs.replace(was, reminder_on=event.reminder_on), record)
 
 
 def _cancelled(hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.BookingCancelled) -> TakenIn:
     now = msgspec.structs.replace(was, status=Status.CANCELLED)
-    return _tell(hotel, was, now, record, NoticeKind.CANCELLATION, fee=event.fee, reason=event.reason)
+    return _notify(hotel, was, now, record, NoticeKind.CANCELLATION, fee=event.fee, reason=event.reason)
 
 
 def _paid(
@@ -153,9 +153,9 @@ def _paid(
     return TakenIn(hotel, was, (receipt,))
 
 
-def _left(hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.GuestCheckedOut) -> TakenIn:
+def _checked_out(hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.GuestCheckedOut) -> TakenIn:
     stay = msgspec.structs.replace(was.stay, departure=event.departure)
-    return _tell(hotel, was, msgspec.structs.replace(was, status=Status.CHECKED_OUT, stay=stay), record)
+    return _notify(hotel, was, msgspec.structs.replace(was, status=Status.CHECKED_OUT, stay=stay), record)
 
 
 _RULES: dict[type[Event], Callable[[KnownHotel, Any, RecordedEvent, Any], TakenIn]] = {
@@ -165,11 +165,11 @@ _RULES: dict[type[Event], Callable[[KnownHotel, Any, RecordedEvent, Any], TakenI
     events.HoldExtended: _extended,
     events.ReminderChanged: _reminder_changed,
     events.BookingCancelled: _cancelled,
-    events.GuestCheckedOut: _left,
+    events.GuestCheckedOut: _checked_out,
 }
 
-# Events that say nothing but where a booking now stands, and what the guest hears of it.
-_STANDS: dict[type[Event], tuple[Status, NoticeKind | None]] = {
+# Events that only change the status: the new status, and the notice to the guest.
+_STATUS_CHANGES: dict[type[Event], tuple[Status, NoticeKind | None]] = {
     events.HoldExpired: (Status.EXPIRED, None),
     events.HoldReleased: (Status.RELEASED, None),
     events.BookingReinstated: (Status.CONFIRMED, NoticeKind.CONFIRMATION),
@@ -203,7 +203,7 @@ def _known(
     )
 
 
-def _tell(
+def _notify(
     hotel: KnownHotel,
     was: KnownBooking | None,
     now: KnownBooking,
@@ -211,26 +211,26 @@ def _tell(
     kind: NoticeKind | None = None,
     **more: Any,
 ) -> TakenIn:
-    """Say this at once (`more` is what else its letter says), and in place of what waited, what shall wait now."""
+    """Sends a notice of this kind at once (`more` are its further fields), and replaces the scheduled notice."""
     notices: tuple[Notice, ...] = ()
     if now.email is not None:
         if kind is not None:
             notices = (notice(kind, hotel, now, record.id, record.at, **more),)
-        later = _later(hotel, now, record)
-        if later is not None:
-            notices = (*notices, later)
-            return TakenIn(hotel, msgspec.structs.replace(now, waiting=later.id), notices, _withdrawn(was))
+        scheduled = _scheduled(hotel, now, record)
+        if scheduled is not None:
+            notices = (*notices, scheduled)
+            return TakenIn(hotel, msgspec.structs.replace(now, waiting=scheduled.id), notices, _replaced(was))
     if now.waiting:
         now = msgspec.structs.replace(now, waiting="")
-    return TakenIn(hotel, now, notices, _withdrawn(was))
+    return TakenIn(hotel, now, notices, _replaced(was))
 
 
-def _withdrawn(was: KnownBooking | None) -> tuple[str, ...]:
+def _replaced(was: KnownBooking | None) -> tuple[str, ...]:
     return () if was is None or not was.waiting else (was.waiting,)
 
 
-def _later(hotel: KnownHotel, booking: KnownBooking, record: RecordedEvent) -> Notice | None:
-    """What waits for its time; None where that is past, or where there is nothing to wait for."""
+def _scheduled(hotel: KnownHotel, booking: KnownBooking, record: RecordedEvent) -> Notice | None:
+    """The notice to schedule; None where its time has passed, or where the status has none."""
     if booking.status is Status.CONFIRMED:
         kind, due_at = NoticeKind.REMINDER, reminder_due_at(hotel, booking.stay.arrival, booking.reminder_on)
     elif booking.status is Status.HELD:
@@ -241,22 +241,22 @@ def _later(hotel: KnownHotel, booking: KnownBooking, record: RecordedEvent) -> N
 
 
 def reminder_due_at(hotel: KnownHotel, arrival: date, reminder_on: date | None = None) -> int:
-    """When to remind the guest: on the day that the booking says, or so many days before arrival, at the hotel's own
-    time of day, whatever its clocks did in between (microseconds since 1970 UTC)."""
+    """When to remind the guest (microseconds since 1970 UTC): on the booking's own day, or so many days before arrival,
+    at the hotel's local time of day, also across a change of clocks."""
     day, days_before = (arrival, hotel.terms.reminder_days) if reminder_on is None else (reminder_on, 0)
     return _instant_of(day, days_before, hotel.terms.reminder_at, hotel.facts.timezone)
 
 
 def warning_due_at(held_at: int, expires_at: int) -> int:
-    """When to warn that a hold runs out: a tenth of its time before the end, and half an hour at least. 0, which is
-    never, for a hold of less than two hours: its own letter has only just said when it ends."""
+    """When to warn that a hold expires: a tenth of its duration before the end, and at least half an hour. 0, which is
+    never, for a hold of less than two hours: the notice of the hold itself has just said when it ends."""
     held = expires_at - held_at
     return expires_at - max(held // 10, _WARNING_MIN) if held >= _WARNED_HOLD_MIN else 0
 
 
 def notice(kind: NoticeKind, hotel: KnownHotel, booking: KnownBooking, event: str, read_at: int, **more: Any) -> Notice:
-    """A notice about a booking, because of the event with this id. It will be read no sooner than `read_at`
-    (microseconds since 1970 UTC): what is past by then is not offered. `more` is what else a Notice may say."""
+    """A notice about a booking that follows from the event with this id. It is read no sooner than `read_at`
+    (microseconds since 1970 UTC), so free cancellation that ends before is left out. `more` are further fields."""
     assert booking.email is not None
     stay, expires_at = booking.stay, 0
     free_until, useful_until = 0, read_at + notice_useful_seconds_max * 1_000_000
@@ -283,13 +283,13 @@ def notice(kind: NoticeKind, hotel: KnownHotel, booking: KnownBooking, event: st
 
 @lru_cache(maxsize=10_000)
 def _instant_of(day: date, days_before: int, clock_time: str, timezone: str) -> int:
-    """A local time so many days before a day. A time that the change of clocks repeats is meant the first time."""
+    """A local time so many days before a day. Of a time that the change of clocks repeats, the first is taken."""
     local = datetime.combine(day - timedelta(days=days_before), time.fromisoformat(clock_time), ZoneInfo(timezone))
     return microseconds(local.astimezone(UTC))
 
 
 @lru_cache(maxsize=10_000)
 def _free_until(arrival: date, check_in: str, hours: int, timezone: str) -> int:
-    """Until when cancelling is free, on the hotel's clock, as the fee is reckoned."""
+    """Until when cancelling is free, on the hotel's clock, as in the calculation of the fee."""
     local = datetime.combine(arrival, time.fromisoformat(check_in)) - timedelta(hours=hours)
     return microseconds(local.replace(tzinfo=ZoneInfo(timezone)).astimezone(UTC))
