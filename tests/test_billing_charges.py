@@ -89,7 +89,7 @@ def test_a_charge_is_taken_back_once_and_for_good(books: Books) -> None:
     booking = books.stay()
     charged = books.charge(booking)
     books.enter(ReverseCharge(HOTEL, booking, charged.id, "wrong"))
-    with refused(books, "was reversed already"):
+    with refused(books, "is already reversed"):
         books.enter(ReverseCharge(HOTEL, booking, charged.id, "wrong"))
     with refused(books, "is a reversal"):
         books.enter(ReverseCharge(HOTEL, booking, charged.id + 1, "wrong"))
@@ -141,7 +141,7 @@ def test_a_guest_pays_for_another(books: Books) -> None:
     charged = books.charge(mine, 700)
     books.enter(MoveCharges(HOTEL, mine, (charged.id,), 1, yours))
     assert (books.bill(mine).balance, books.bill(yours).balance) == (0, 700)
-    with refused(books, "was reversed already"):
+    with refused(books, "is already reversed"):
         books.enter(MoveCharges(HOTEL, mine, (charged.id,), 1, yours))
 
 
@@ -158,7 +158,7 @@ def test_a_move_goes_somewhere_else_or_nowhere(books: Books) -> None:
     with refused(books, "lines:unique"):
         MoveCharges(HOTEL, booking, (first.id, first.id), 2)
     books.enter(ReverseCharge(HOTEL, booking, second.id, "wrong"))
-    with refused(books, "was reversed already"):
+    with refused(books, "is already reversed"):
         books.enter(MoveCharges(HOTEL, booking, (first.id, second.id), 2))
 
 

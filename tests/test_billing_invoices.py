@@ -69,7 +69,7 @@ def test_a_line_stands_on_one_invoice(books: Books) -> None:
     booking = books.stay()
     books.charge(booking, 100)
     books.invoice(booking)
-    with refused(books, "nothing on folio 1 is to be invoiced"):
+    with refused(books, "folio 1 has no lines to invoice"):
         books.invoice(booking)
     books.charge(booking, 200)
     assert books.invoice(booking).total == 200
@@ -81,7 +81,7 @@ def test_what_was_taken_back_before_nobody_is_told_of(books: Books) -> None:
     wrong = books.charge(booking, 100)
     books.pay(booking, 50)
     books.enter(ReverseCharge(HOTEL, booking, wrong.id, "wrong"))
-    with refused(books, "nothing on folio 1"):
+    with refused(books, "folio 1 has no lines"):
         books.invoice(booking)
     with refused(books, "folio"):
         books.invoice(booking, 2)
@@ -117,9 +117,9 @@ def test_an_invoice_is_credited_once_and_a_credit_note_never(books: Books) -> No
     books.charge(booking, 100)
     books.invoice(booking)
     books.credit("INV-1")
-    with refused(books, "INV-1 was credited already, by CN-1"):
+    with refused(books, "INV-1 is already credited by CN-1"):
         books.credit("INV-1")
-    with refused(books, "CN-1 is a credit note itself"):
+    with refused(books, "CN-1 is a credit note; only invoices"):
         books.credit("CN-1")
     with refused(books, "invoice"):
         books.credit("INV-9")
@@ -156,7 +156,7 @@ def test_a_correction_that_was_invoiced_is_not_credited_again(books: Books) -> N
     second = books.invoice(booking)
     assert (second.kind, sorted(line.amount for line in second.lines)) == (DocumentKind.INVOICE, [-10_000, 12_000])
     check(second)
-    with refused(books, "was corrected already"):
+    with refused(books, "are corrected already"):
         books.credit("INV-1")
     assert books.credit("INV-2").total == -12_000
     documents = books.ask(ListInvoices(HOTEL)).invoices
@@ -166,7 +166,7 @@ def test_a_correction_that_was_invoiced_is_not_credited_again(books: Books) -> N
 def test_numbers_follow_each_other_whatever_was_refused(books: Books) -> None:
     for number in (1, 2, 3):
         booking = books.stay(0, 1) if number < 4 else ""
-        with refused(books, "nothing on folio 1"):
+        with refused(books, "folio 1 has no lines"):
             books.invoice(booking)
         books.charge(booking, 100)
         assert books.invoice(booking).number == f"INV-{number}"

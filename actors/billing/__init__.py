@@ -1,1 +1,1 @@
-"""The actors of billing: each hotel's ledger, and the handler that feeds it the events of reservations."""
+"""The actors of billing: each hotel's ledger, and the handler that sends it the events of reservations."""

@@ -1,7 +1,7 @@
-"""How billing listens: each event of reservations goes to its hotel's ledger as a message, in order.
+"""Sends each event of reservations to its hotel's ledger as a command, in order.
 
-The ledger has a journal of its own, so its effects cannot be written together with the cursor. It need not: a ledger
-knows how far it has heard, and hearing of something again changes nothing.
+The ledger has a journal of its own, so its effects cannot be written together with the cursor. They need not be: a
+ledger records how far it has applied events, and an event that it receives again changes nothing.
 """
 
 import asyncio
@@ -19,22 +19,22 @@ TYPES = ("innkeeper.hotel.*", "innkeeper.booking.*", "innkeeper.business_date.*"
 
 
 class BillingEventHandler:
-    """Takes in what happens in reservations, before billing's own desk."""
+    """Handles the events of reservations by sending them to the message bus of billing."""
 
-    def __init__(self, desk: MessageBus) -> None:
-        self._desk = desk
+    def __init__(self, bus: MessageBus) -> None:
+        self._bus = bus
 
     async def handle(self, entries: Sequence[LogEntry]) -> Effects:
-        """See `protocol.subscribing.Handle`."""
-        heard = (
-            self._desk.ask(Envelope(ApplyReservationEvent(record.hotel, record), None, record.correlation, record.by))
+        """See `EventHandler`."""
+        results = (
+            self._bus.ask(Envelope(ApplyReservationEvent(record.hotel, record), None, record.correlation, record.by))
             for _, record in entries
         )
-        for answer in await asyncio.gather(*heard):
-            if isinstance(answer.answer, Unavailable) and answer.answer.reason != HOTEL_FAULT:
-                raise Stalled(answer.answer.reason)
-            if isinstance(answer.answer, Refusal):
-                raise RuntimeError(f"the ledger could not hear of it: {answer.answer}")
+        for result in await asyncio.gather(*results):
+            if isinstance(result.answer, Unavailable) and result.answer.reason != HOTEL_FAULT:
+                raise Stalled(result.answer.reason)
+            if isinstance(result.answer, Refusal):
+                raise RuntimeError(f"the ledger refused an event of reservations: {result.answer}")
         return _no_effects
 
 

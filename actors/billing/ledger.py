@@ -1,4 +1,4 @@
-"""A hotel's ledger: it hears of reservations and of those who pay, decides by the rules of billing, and asks nobody."""
+"""The actor of a hotel's ledger: decides on commands and events of reservations by the rules of billing alone."""
 
 import traceback
 
@@ -23,7 +23,7 @@ from thespian.actors import ActorAddress
 
 
 class LedgerActor(TypedActor):
-    """The books of one hotel."""
+    """The ledger of one hotel."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,36 +31,36 @@ class LedgerActor(TypedActor):
         self.state = LedgerState()
 
     def load_state(self, message: LoadState, _: ActorAddress) -> None:
-        """Begin, or begin again, as the journal tells it."""
+        """Starts, or restarts, with the state from the journal."""
         self.name = message.hotel
         self.state = message.state or LedgerState()
 
-    def orders(self, message: HotelCommands, desk: ActorAddress) -> None:
-        """A new share of work, one after the other."""
+    def handle_commands(self, message: HotelCommands, router: ActorAddress) -> None:
+        """Handles the commands and queries of a batch, one after the other."""
         outcomes: list[Outcome] = []
         records: list[RecordedEvent] = []
         try:
-            for order in message.orders:
+            for command in message.orders:
                 try:
-                    outcomes.append(Outcome(order.number, self._carry_out(order, records)))
+                    outcomes.append(Outcome(command.number, self._carry_out(command, records)))
                 except Refused as refused:
-                    outcomes.append(Outcome(order.number, refused.refusal))
+                    outcomes.append(Outcome(command.number, refused.refusal))
         except Exception:
-            self.send(desk, HotelFailed(self.name, traceback.format_exc()))
+            self.send(router, HotelFailed(self.name, traceback.format_exc()))
             return
         is_open = self.state.ledger is not None
-        self.send(desk, HotelCommandsDone(self.name, tuple(outcomes), tuple(records), None, is_open))
+        self.send(router, HotelCommandsDone(self.name, tuple(outcomes), tuple(records), None, is_open))
 
-    def _carry_out(self, order: AddressedCommand, records: list[RecordedEvent]) -> Reply:
-        if isinstance(order.message, Query):
-            return answer(self.state, order.message)
-        decision = decide(self.state, order.message, CommandContext(order.at, order.id, order.if_version))
-        cause = decision.cause or order.id
+    def _carry_out(self, command: AddressedCommand, records: list[RecordedEvent]) -> Reply:
+        if isinstance(command.message, Query):
+            return answer(self.state, command.message)
+        decision = decide(self.state, command.message, CommandContext(command.at, command.id, command.if_version))
+        cause = decision.cause or command.id
         for seq, event in enumerate(decision.events, self.state.seq + 1):
-            record = RecordedEvent(self.name, seq, order.at, order.by, order.correlation, cause, event)
+            record = RecordedEvent(self.name, seq, command.at, command.by, command.correlation, cause, event)
             evolve(self.state, record)
             records.append(record)
         return decision.reply(self.state)
 
 
-LedgerActor.handles = {LoadState: LedgerActor.load_state, HotelCommands: LedgerActor.orders}
+LedgerActor.handles = {LoadState: LedgerActor.load_state, HotelCommands: LedgerActor.handle_commands}

@@ -1,4 +1,4 @@
-"""What the partition of billing runs: the router of its ledgers, and how a ledger is rebuilt from its events."""
+"""The aggregate type of billing: the router of the ledgers, and the fold and snapshot of a ledger."""
 
 from innkeeper.actors.billing.ledger import LedgerActor
 from innkeeper.actors.billing.rules.state import LedgerState, describe, evolve, restore
@@ -10,7 +10,7 @@ from innkeeper.protocol.billing.replies import LedgerStateReply
 
 
 class LedgerRouter(Router):
-    """Routes to ledgers; the first event of a hotel creates its ledger."""
+    """Routes commands to ledgers; the first event of a hotel creates its ledger."""
 
     kind = LedgerActor
     opens = ApplyReservationEvent

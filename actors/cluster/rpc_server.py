@@ -149,7 +149,7 @@ class RpcConnection(asyncio.Protocol):
             self._transport.close()
 
     def send(self, frame: bytes) -> None:
-        """Sends the frame with the others of this turn of the loop. Aborts the connection where the client does not read."""
+        """Sends the frame with the others of this turn of the loop. Aborts a connection whose client does not read."""
         if self._transport is None:
             return
         if self._transport.get_write_buffer_size() > rpc_backlog_bytes_max:

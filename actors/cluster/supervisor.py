@@ -90,7 +90,7 @@ class Supervisor:
     """Starts parts and keeps them running, until it stops them. All methods are for the event loop's thread."""
 
     def __init__(self, command: Callable[[str], Sequence[str]], greeting: bytes) -> None:
-        """`command` returns the command line of a part by its name; `greeting` is the first line that each part reads."""
+        """`command` gives the command line of a part by its name; `greeting` is the first line that each part reads."""
         self._command = command
         self._greeting = greeting
         self._tasks: dict[str, asyncio.Task[None]] = {}

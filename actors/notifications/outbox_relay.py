@@ -38,7 +38,7 @@ class OutboxRelay(BackgroundTask):
         self._tried = 0
 
     async def step(self) -> bool:
-        """Sends the due notices; returns whether there were any. Raises `Stalled` where the mail server is unreachable."""
+        """Sends the due notices; returns whether there were any. Raises `Stalled` where nothing can be sent now."""
         if self._outbox.paused:
             return False
         by_address: dict[str, list[DueNotice]] = {}

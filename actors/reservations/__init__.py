@@ -1,1 +1,1 @@
-"""The actors of reservations: each hotel, and each room as the last authority on its own nights."""
+"""The actors of reservations: one for each hotel, and one for each room, which guards its own nights."""

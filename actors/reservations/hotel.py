@@ -1,7 +1,7 @@
-"""A hotel: it finishes one order before it starts the next, and claims rooms before it believes its own decision.
+"""The actor of a hotel: finishes one command before the next, and applies a decision only after the rooms accept it.
 
-For each order: decide with the pure rules → ask every room concerned to change hands → when all have agreed, evolve and
-go on. When a room refuses, the others give back, the refusing room is shut for this order, and the hotel decides again.
+For each command: decide with the pure rules → send each affected room its claim → when all accept, evolve the state.
+When a room refuses, the others undo their claims, and the hotel decides again without the room that refused.
 """
 
 import logging
@@ -40,10 +40,12 @@ logger = logging.getLogger(__name__)
 
 
 class PendingDecision:
-    """A decision that waits for its rooms. `order` is None for what falls due by itself."""
+    """A decision that waits for its rooms. `command` is None for what is due without a command."""
 
-    def __init__(self, order: AddressedCommand | None, decision: Decision, records: tuple[RecordedEvent, ...]) -> None:
-        self.order = order
+    def __init__(
+        self, command: AddressedCommand | None, decision: Decision, records: tuple[RecordedEvent, ...]
+    ) -> None:
+        self.command = command
         self.decision = decision
         self.records = records
         self.previewed: list[Booking | None] = [None] * len(records)
@@ -63,7 +65,7 @@ class HotelActor(TypedActor):
         self._forget_batch()
 
     def _forget_batch(self) -> None:
-        self.desk: ActorAddress | None = None
+        self.router: ActorAddress | None = None
         self.at = 0
         self.waiting: deque[AddressedCommand] = deque()
         self.outcomes: list[Outcome] = []
@@ -73,31 +75,31 @@ class HotelActor(TypedActor):
         self.undoing = False
 
     def load_state(self, message: LoadState, _: ActorAddress) -> None:
-        """Begin, or begin again, as the journal tells it."""
+        """Starts, or restarts, with the state from the journal."""
         self.name = message.hotel
         self.state = message.state or HotelState()
 
-    def orders(self, message: HotelCommands, desk: ActorAddress) -> None:
-        """A new share of work; the desk sends the next one only after this one is done."""
+    def handle_commands(self, message: HotelCommands, router: ActorAddress) -> None:
+        """Handles this hotel's share of a batch; the router sends the next share only after this one is done."""
         self._forget_batch()
-        self.desk, self.at = desk, message.at
+        self.router, self.at = router, message.at
         self.waiting.extend(message.orders)
         self._guarded(self._run)
 
     def claim_done(self, message: ClaimDone, _: ActorAddress) -> None:
-        """A room agreed."""
+        """A room has accepted its claim."""
         if self.step is not None:
             self.step.done.append(message.room)
-            self._guarded(self._all_answered)
+            self._guarded(self._continue_when_answered)
 
     def claim_refused(self, message: ClaimRefused, _: ActorAddress) -> None:
-        """A room did not."""
+        """A room has refused its claim."""
         if self.step is not None:
             self.step.refused.append(message.room)
-            self._guarded(self._all_answered)
+            self._guarded(self._continue_when_answered)
 
     def poisoned(self, message: PoisonMessage, _: ActorAddress) -> None:
-        """A room failed."""
+        """A room has failed, and with it this hotel."""
         self._broken(str(message.details))
 
     def _guarded(self, work: Callable[[], None]) -> None:
@@ -107,40 +109,42 @@ class HotelActor(TypedActor):
             self._broken(traceback.format_exc())
 
     def _broken(self, reason: str) -> None:
-        desk = self.desk
+        router = self.router
         self._forget_batch()
-        if desk is not None:
-            self.send(desk, HotelFailed(self.name, reason))
+        if router is not None:
+            self.send(router, HotelFailed(self.name, reason))
 
     def _run(self) -> None:
-        """Go on until a room must be asked, or nothing is left."""
+        """Runs due work and commands until rooms must reply, or nothing is left."""
         while self.step is None:
             due = due_at(self.state)
             if due is not None and due <= self.at:
-                self._take_step(None, Decision(due_events(self.state, self.at), _nothing))
+                self._take_step(None, Decision(due_events(self.state, self.at), _no_reply))
             elif self.waiting:
                 self._carry_out(self.waiting[0])
             else:
                 self._report()
                 return
 
-    def _carry_out(self, order: AddressedCommand) -> None:
+    def _carry_out(self, command: AddressedCommand) -> None:
         try:
-            if isinstance(order.message, Query):
-                self.outcomes.append(Outcome(order.number, answer(self.state, order.message)))
+            if isinstance(command.message, Query):
+                self.outcomes.append(Outcome(command.number, answer(self.state, command.message)))
                 self.waiting.popleft()
             else:
-                self._take_step(order, self._decide(order, order.message))
+                self._take_step(command, self._decide(command, command.message))
         except Refused as refused:
-            self.outcomes.append(Outcome(order.number, refused.refusal))
+            self.outcomes.append(Outcome(command.number, refused.refusal))
             self.waiting.popleft()
             self.excluded_rooms = frozenset()
 
-    def _decide(self, order: AddressedCommand, command: Command) -> Decision:
-        return decide(self.state, command, CommandContext(order.at, order.id, order.if_version, self.excluded_rooms))
+    def _decide(self, addressed: AddressedCommand, command: Command) -> Decision:
+        return decide(
+            self.state, command, CommandContext(addressed.at, addressed.id, addressed.if_version, self.excluded_rooms)
+        )
 
-    def _take_step(self, order: AddressedCommand | None, decision: Decision) -> None:
-        step = PendingDecision(order, decision, self._recorded(order, decision.events))
+    def _take_step(self, command: AddressedCommand | None, decision: Decision) -> None:
+        step = PendingDecision(command, decision, self._recorded(command, decision.events))
         if self.state.hotel is not None:
             step.previewed = preview(self.state, step.records)
             step.changes = room_changes(self.state, step.previewed)
@@ -151,15 +155,15 @@ class HotelActor(TypedActor):
         for room, change in step.changes.items():
             self._ask_room(room, change.gives, change.takes)
 
-    def _recorded(self, order: AddressedCommand | None, events: tuple[Event, ...]) -> tuple[RecordedEvent, ...]:
+    def _recorded(self, command: AddressedCommand | None, events: tuple[Event, ...]) -> tuple[RecordedEvent, ...]:
         seq, records = self.state.seq, []
-        cause = offered_to(events) if order is None else order.id
+        cause = offered_to(events) if command is None else command.id
         for event in events:
             seq += 1
-            if order is None:
+            if command is None:
                 records.append(RecordedEvent(self.name, seq, self.at, "system", "", cause, event))
             else:
-                records.append(RecordedEvent(self.name, seq, order.at, order.by, order.correlation, cause, event))
+                records.append(RecordedEvent(self.name, seq, command.at, command.by, command.correlation, cause, event))
         return tuple(records)
 
     def _ask_room(self, room: str, gives: list[str], takes: list[tuple[int, int, str]]) -> None:
@@ -168,14 +172,14 @@ class HotelActor(TypedActor):
         self.send(address, Claim(today, tuple(gives), tuple(takes)))
 
     def _open_room(self, room: str) -> ActorAddress:
-        """Rooms wake when they are first needed: a chain of hotels has many that nobody asks for today."""
+        """Creates the actor of a room when it is first needed: most rooms of a chain are not needed on a given day."""
         kind, position = self.state.rooms[room]
         address = self.rooms[room] = self.createActor(RoomActor)
         today = self.state.opened().business_date.toordinal()
         self.send(address, OpenRoom(room, today, tuple(self.state.calendars[kind].stays[position])))
         return address
 
-    def _all_answered(self) -> None:
+    def _continue_when_answered(self) -> None:
         step = self.step
         assert step is not None
         if len(step.done) + len(step.refused) < len(step.changes):
@@ -190,24 +194,26 @@ class HotelActor(TypedActor):
         self._run()
 
     def _finish(self, step: PendingDecision) -> None:
-        """All rooms agreed: now it has happened."""
+        """Applies a decision that all its rooms have accepted."""
         for record, previewed in zip(step.records, step.previewed, strict=True):
             evolve(self.state, record, previewed)
         self.records.extend(step.records)
         self.excluded_rooms = frozenset()
-        if step.order is not None:
-            self.outcomes.append(Outcome(step.order.number, step.decision.reply(self.state)))
+        if step.command is not None:
+            self.outcomes.append(Outcome(step.command.number, step.decision.reply(self.state)))
             self.waiting.popleft()
 
     def _decide_again(self, step: PendingDecision) -> None:
-        """Undo what the other rooms did, and leave out those that refused."""
-        logger.error("hotel %s: rooms %s refused a claim that the hotel held to be free", self.name, step.refused)
-        if step.order is None or self.excluded_rooms:
-            raise RuntimeError(f"rooms {step.refused} of hotel {self.name} know of other guests than the hotel does")
+        """Undoes the claims that other rooms accepted, and excludes the rooms that refused."""
+        logger.error(
+            "hotel %s: rooms %s refused a claim on nights that are free in the hotel's state", self.name, step.refused
+        )
+        if step.command is None or self.excluded_rooms:
+            raise RuntimeError(f"rooms {step.refused} of hotel {self.name} hold other stays than the hotel's state")
         self.excluded_rooms = frozenset(step.refused)
         if not step.done:
             return
-        self.step = PendingDecision(step.order, step.decision, ())
+        self.step = PendingDecision(step.command, step.decision, ())
         self.step.changes = {room: step.changes[room] for room in step.done}
         self.undoing = True
         for room, change in self.step.changes.items():
@@ -216,17 +222,17 @@ class HotelActor(TypedActor):
 
     def _report(self) -> None:
         outcomes, records, is_open = tuple(self.outcomes), tuple(self.records), self.state.hotel is not None
-        desk, self.desk = self.desk, None
-        self.send(desk, HotelCommandsDone(self.name, outcomes, records, due_at(self.state), is_open))
+        router, self.router = self.router, None
+        self.send(router, HotelCommandsDone(self.name, outcomes, records, due_at(self.state), is_open))
 
 
-def _nothing(_: HotelState) -> Reply:
-    raise AssertionError("what falls due by itself answers nobody")
+def _no_reply(_: HotelState) -> Reply:
+    raise AssertionError("what is due without a command has no reply")
 
 
 HotelActor.handles = {
     LoadState: HotelActor.load_state,
-    HotelCommands: HotelActor.orders,
+    HotelCommands: HotelActor.handle_commands,
     ClaimDone: HotelActor.claim_done,
     ClaimRefused: HotelActor.claim_refused,
     PoisonMessage: HotelActor.poisoned,

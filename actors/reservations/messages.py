@@ -1,11 +1,11 @@
-"""What a hotel and its rooms say to each other. Frozen, as messages between actors are not copied."""
+"""The messages between a hotel and its rooms. Frozen, because messages between actors are not copied."""
 
 import msgspec
 from innkeeper.actors.reservations.rules.calendar import Claimed
 
 
 class OpenRoom(msgspec.Struct, frozen=True, gc=False):
-    """Hotel to a new room: who you are and who holds you."""
+    """Hotel to a new room: its number, and the stays that hold it. `today` is the business date as an ordinal."""
 
     number: str
     today: int
@@ -13,8 +13,8 @@ class OpenRoom(msgspec.Struct, frozen=True, gc=False):
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
-    """Hotel to room: give back the nights of some bookings and take some stays, all or none. Nights before `today` are
-    over."""
+    """Hotel to room: release the nights of some bookings and claim those of some stays, all or none. Nights before
+    `today` are over."""
 
     today: int
     gives: tuple[str, ...]
@@ -22,12 +22,12 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
 
 
 class ClaimDone(msgspec.Struct, frozen=True, gc=False):
-    """Room to hotel: done."""
+    """Room to hotel: the claim is accepted."""
 
     room: str
 
 
 class ClaimRefused(msgspec.Struct, frozen=True, gc=False):
-    """Room to hotel: someone else holds one of these nights; nothing was done."""
+    """Room to hotel: another stay holds one of these nights; nothing was changed."""
 
     room: str

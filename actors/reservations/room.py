@@ -1,4 +1,4 @@
-"""A room: the last authority on its own nights. Nobody sleeps in it without its word."""
+"""The actor of a room: accepts or refuses each claim on its nights, so that no night is held twice."""
 
 from innkeeper.actors.reservations.messages import Claim, ClaimDone, ClaimRefused, OpenRoom
 from innkeeper.actors.reservations.rules.calendar import Claimed
@@ -7,7 +7,7 @@ from thespian.actors import ActorAddress
 
 
 class RoomActor(TypedActor):
-    """One room. Its taken nights are the bits of an integer, counted from the day it was last asked."""
+    """One room. The taken nights are the bits of an integer, counted from `origin`, the day of the last claim."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -17,14 +17,14 @@ class RoomActor(TypedActor):
         self.holders: dict[str, Claimed] = {}
 
     def open(self, message: OpenRoom, _: ActorAddress) -> None:
-        """Begin, held by those who hold it."""
+        """Starts with the stays that hold the room."""
         self.number = message.number
         self.origin = message.today
         for stay in message.holders:
             self._take(stay)
 
     def claim(self, message: Claim, hotel: ActorAddress) -> None:
-        """All or nothing: who leaves, leaves first; then each stay must find its nights free."""
+        """Releases the given nights first, and refuses the whole claim where a night to take is not free then."""
         if message.today > self.origin:
             self._roll(message.today)
         given = [self.holders[booking] for booking in message.gives if booking in self.holders]

@@ -1,4 +1,4 @@
-"""What a partition of reservations runs: the router of its hotels, and how a hotel is rebuilt from its events."""
+"""The aggregate type of reservations: the router of the hotels, and the fold and snapshot of a hotel."""
 
 from innkeeper.actors.partition.aggregate_type import AggregateType
 from innkeeper.actors.partition.router import Router
@@ -10,7 +10,7 @@ from innkeeper.protocol.reservations.replies import StateReply
 
 
 class HotelRouter(Router):
-    """Routes to hotels; opening one creates its actor."""
+    """Routes commands to hotels; `OpenHotel` creates the actor of a hotel."""
 
     kind = HotelActor
     opens = OpenHotel

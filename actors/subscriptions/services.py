@@ -71,7 +71,7 @@ class Services:
         raise Refused(Unavailable(f"{message.service} is not running"))
 
     async def _ask_all(self, message: ServiceMessage, kind: type[R]) -> list[R]:
-        """The replies of the services that are running. Raises where none has replied."""
+        """The replies of all services; a refusal is ignored where another service has replied."""
         replies = await asyncio.gather(*(ask(message) for ask in self._services.values()), return_exceptions=True)
         answers = [reply for reply in replies if isinstance(reply, kind)]
         for failure in replies:

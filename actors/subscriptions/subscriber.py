@@ -68,7 +68,7 @@ class Subscriber(BackgroundTask):
         return False
 
     def _next_batch(self, cursor: Cursor) -> EventBatch | None:
-        """The next batch of a log; None where there is none, or where the log cannot be read now and is retried soon."""
+        """The next batch of a log; None where there is none, or where the log cannot be read now (it is retried)."""
         try:
             return cursor.batch(self.clock(), self._limit(), self._end(self._turn))
         except Refused:

@@ -1,1 +1,1 @@
-"""The rules of billing, pure: what a ledger decides, and what it is after an event. Imports protocol alone."""
+"""The rules of billing, pure: what a ledger decides, and its state after an event. Imports protocol only."""

@@ -1,4 +1,4 @@
-"""What a ledger answers to a query. Reading only."""
+"""The replies of a ledger to queries. They only read the state."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,10 +21,10 @@ from innkeeper.protocol.messages.reply import Reply
 
 
 def answer(state: LedgerState, query: Query) -> Reply:
-    """The answer; raises `Refused`."""
+    """The reply to a query. Raises `Refused`."""
     if state.ledger is None:
         raise Refused(NotFound("hotel", query.hotel))
-    return _ANSWERS[type(query)](state, query)
+    return _REPLIES[type(query)](state, query)
 
 
 def _terms(state: LedgerState, _: queries.ShowBillingTerms) -> Reply:
@@ -67,7 +67,7 @@ def _state(state: LedgerState, _: queries.DescribeLedger) -> Reply:
     return describe(state)
 
 
-_ANSWERS: dict[type[Query], Callable[[LedgerState, Any], Reply]] = {
+_REPLIES: dict[type[Query], Callable[[LedgerState, Any], Reply]] = {
     queries.ShowBillingTerms: _terms,
     queries.ShowBill: _bill,
     queries.ShowFolio: _folio,

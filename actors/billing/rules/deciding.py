@@ -1,4 +1,4 @@
-"""The form of a ledger's decisions, and what its rules look up: bills, folios, lines, amounts."""
+"""The decision of a ledger, and lookups for its rules: bills, folios, lines, amounts."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -16,8 +16,8 @@ from innkeeper.protocol.values.money import Money
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
-    """The events to happen, and the reply that is true once they have. `cause` is the id of the reservations' event
-    that they follow from, and is to be recorded with them; empty, where the command itself is the cause."""
+    """The events of a decision, and the reply once they are applied. `cause` is the id of the reservations' event that
+    they follow from, and is recorded with them; it is empty where the command itself is the cause."""
 
     events: tuple[Event, ...]
     reply: Callable[[LedgerState], Reply]
@@ -25,12 +25,12 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
 
 
 def line_numbers(state: LedgerState) -> Iterator[int]:
-    """Numbers for the lines that a decision posts."""
+    """Yields the numbers for the lines that a decision posts."""
     return count(state.lines_posted + 1)
 
 
 def find_bill(state: LedgerState, booking: str) -> Bill:
-    """The bill of a booking."""
+    """The bill of a booking. Refuses an unknown booking."""
     bill = state.bills.get(booking)
     if bill is None:
         raise Refused(NotFound("booking", booking))
@@ -38,14 +38,14 @@ def find_bill(state: LedgerState, booking: str) -> Bill:
 
 
 def find_folio(bill: Bill, number: int) -> Folio:
-    """One of its folios."""
+    """The folio of a bill by its number. Refuses an unknown number."""
     if not 1 <= number <= len(bill.folios):
         raise Refused(NotFound("folio", str(number)))
     return bill.folios[number - 1]
 
 
 def find_line(bill: Bill, number: int) -> tuple[LinePosition, FolioLine]:
-    """One of its lines, and where it stands."""
+    """The line of a bill by its number, and its position. Refuses an unknown number."""
     for folio in bill.folios:
         for line in folio.lines:
             if line.id == number:
@@ -54,13 +54,13 @@ def find_line(bill: Bill, number: int) -> tuple[LinePosition, FolioLine]:
 
 
 def check_room(folio: Folio, lines: int = 1) -> None:
-    """Refuse what a folio has no room for. Only what is posted by hand is refused: a night slept is always owed."""
+    """Refuses lines beyond the limit of a folio. Only manual postings are refused: a night slept is always owed."""
     if len(folio.lines) + lines > limits.lines_per_folio_max:
         raise invalid("folio", "lines_max", f"a folio has at most {limits.lines_per_folio_max} lines; open another one")
 
 
 def units_of(state: LedgerState, money: Money, field: str = "amount") -> int:
-    """An amount in minor units; refuses one in another currency than the hotel's."""
+    """An amount in minor units. Refuses a currency other than the hotel's."""
     currency = state.opened().currency
     if money.currency != currency:
         raise invalid(f"{field}.currency", "currency", f"amounts of this hotel are in {currency}")
@@ -68,7 +68,7 @@ def units_of(state: LedgerState, money: Money, field: str = "amount") -> int:
 
 
 def positive(state: LedgerState, money: Money) -> int:
-    """An amount above zero, in minor units."""
+    """An amount in minor units. Refuses zero."""
     units = units_of(state, money)
     if not units:
         raise invalid("amount", "positive", "the amount must be above zero")

@@ -1,6 +1,6 @@
-"""What a ledger decides: a command becomes events, or a refusal. Nothing is changed here.
+"""The decisions of a ledger: a command leads to events or to a refusal. They do not change the state.
 
-`DECISIONS` is the table of who handles what. A decision that brings a bill to zero says so: the booking is paid.
+`DECISIONS` maps each command to its rule. A decision that brings the balance of a bill to zero adds `BookingPaid`.
 """
 
 from collections.abc import Callable
@@ -28,23 +28,23 @@ from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import NotFound, Refused
 
 
-def decide(state: LedgerState, command: Command, stamp: CommandContext) -> Decision:
-    """The decision on a command of billing; raises `Refused`, but never at hearing of what has happened."""
+def decide(state: LedgerState, command: Command, context: CommandContext) -> Decision:
+    """The decision on a command of billing. Raises `Refused`, but never for an event of reservations."""
     if isinstance(command, commands.ApplyReservationEvent):
-        return _hear_of(state, command)
+        return _apply_event(state, command)
     if state.ledger is None:
         raise Refused(NotFound("hotel", command.hotel))
-    decision = DECISIONS[type(command)](state, command, stamp)
+    decision = DECISIONS[type(command)](state, command, context)
     return Decision(_with_paid(state, decision.events), decision.reply)
 
 
-def _hear_of(state: LedgerState, command: commands.ApplyReservationEvent) -> Decision:
+def _apply_event(state: LedgerState, command: commands.ApplyReservationEvent) -> Decision:
     followed = _with_paid(state, follow(state, command.record))
     return Decision(followed, lambda state: HeardReply(command.hotel, state.heard), command.record.id)
 
 
 def _with_paid(state: LedgerState, done: tuple[Event, ...]) -> tuple[Event, ...]:
-    """The events, and which bookings they pay: those that were charged, and owe nothing any more."""
+    """The events, and `BookingPaid` for each booking that was charged and whose balance becomes zero."""
     balance: dict[str, int] = {}
     charged: dict[str, int] = {}
     for event in done:
@@ -64,7 +64,7 @@ def _with_paid(state: LedgerState, done: tuple[Event, ...]) -> tuple[Event, ...]
 _POSTINGS = (events.ChargePosted, events.ChargeReversed, events.PaymentRecorded, events.PaymentRefunded)
 
 
-def _change_terms(state: LedgerState, command: commands.ChangeBillingTerms, stamp: CommandContext) -> Decision:
+def _change_terms(state: LedgerState, command: commands.ChangeBillingTerms, context: CommandContext) -> Decision:
     plan = command.plan
     terms = BillingTerms(
         seller=plan.seller.party(),

@@ -1,4 +1,4 @@
-"""What is to be paid before the guest comes, and how much of that has been."""
+"""The deposits that are due before arrival, and how much of each is paid."""
 
 from datetime import date, timedelta
 
@@ -7,29 +7,29 @@ from innkeeper.protocol.billing.folio import DepositDue, StayTerms
 from innkeeper.protocol.billing.terms import BillingTerms, ChargeKind, Deposit
 from innkeeper.protocol.reservations.booking import Status
 
-_STILL_WANTED = (Status.HELD, Status.CONFIRMED, Status.IN_HOUSE)
+_WITH_DEPOSITS = (Status.HELD, Status.CONFIRMED, Status.IN_HOUSE)
 
 
 def stay_price(terms: BillingTerms, stay: StayTerms) -> int:
-    """What all nights of the stay come to, taxes and all."""
+    """The price of all nights of the stay, with taxes."""
     night, _ = taxed(terms.taxes, ChargeKind.ROOM, stay.rate, 1, stay)
     return night * stay.nights
 
 
 def deposits_due(terms: BillingTerms, stay: StayTerms, paid: int) -> tuple[DepositDue, ...]:
-    """The deposits in the order of their days. Each is rounded so that they add up to their percentages together;
-    what was paid covers the first of them first. None is due before the booking was made, nor after it has ended."""
-    if stay.status not in _STILL_WANTED:
+    """The deposits by due date. Each is rounded so that together they add up to the sum of their percentages; payments
+    cover the earliest first. None is due before the day of booking, and a booking that has ended has none."""
+    if stay.status not in _WITH_DEPOSITS:
         return ()
     price = stay_price(terms, stay)
     days = sorted((_due(deposit, stay), deposit.percent) for deposit in terms.deposits)
     deposits = []
-    percent = asked = 0
+    percent = requested = 0
     for due, more in days:
         percent += more
-        amount = half_up(price * percent, 100) - asked
-        covered = min(max(paid - asked, 0), amount)
-        asked += amount
+        amount = half_up(price * percent, 100) - requested
+        covered = min(max(paid - requested, 0), amount)
+        requested += amount
         deposits.append(DepositDue(due, amount, covered))
     return tuple(deposits)
 

@@ -1,4 +1,4 @@
-"""Folios and their lines: posting, reversing, moving and splitting. Nothing is edited; what was wrong is taken back."""
+"""Folios and their lines: posting, reversing, moving and splitting. Lines are never edited, but reversed."""
 
 from datetime import date
 
@@ -27,7 +27,7 @@ _replace = msgspec.structs.replace
 
 
 class Priced(msgspec.Struct, frozen=True, gc=False):
-    """Something to be charged: its price in minor units is for the whole quantity; for a room, which night."""
+    """An item to charge: its price in minor units for the whole quantity and, for a room, the night."""
 
     charge: ChargeKind
     text: str
@@ -37,7 +37,7 @@ class Priced(msgspec.Struct, frozen=True, gc=False):
 
 
 def charge_line(number: int, day: date, priced: Priced, taxes: tuple[Tax, ...], stay: StayTerms) -> FolioLine:
-    """The line that charges it, with its taxes."""
+    """The line that charges an item, with its taxes."""
     amount, parts = taxed(taxes, priced.charge, priced.price, priced.quantity, stay)
     return FolioLine(
         id=number,
@@ -53,7 +53,7 @@ def charge_line(number: int, day: date, priced: Priced, taxes: tuple[Tax, ...], 
 
 
 def reversal(number: int, day: date, line: FolioLine, moved_to: tuple[LinePosition, ...] = ()) -> FolioLine:
-    """The line that takes another one back."""
+    """The line that reverses another line."""
     return FolioLine(
         id=number,
         kind=LineKind.REVERSAL,
@@ -69,8 +69,8 @@ def reversal(number: int, day: date, line: FolioLine, moved_to: tuple[LinePositi
     )
 
 
-def open_folio(state: LedgerState, command: commands.OpenFolio, stamp: CommandContext) -> Decision:
-    """Another folio of a booking, for another buyer."""
+def open_folio(state: LedgerState, command: commands.OpenFolio, context: CommandContext) -> Decision:
+    """Opens another folio of a booking, for another buyer."""
     bill = find_bill(state, command.booking)
     number = len(bill.folios) + 1
     if number > limits.folios_per_booking_max:
@@ -79,8 +79,8 @@ def open_folio(state: LedgerState, command: commands.OpenFolio, stamp: CommandCo
     return Decision((opened,), the_bill(bill.booking))
 
 
-def post_charge(state: LedgerState, command: commands.PostCharge, stamp: CommandContext) -> Decision:
-    """A charge by hand, on the hotel's business date."""
+def post_charge(state: LedgerState, command: commands.PostCharge, context: CommandContext) -> Decision:
+    """Posts a manual charge on the hotel's business date."""
     bill = find_bill(state, command.booking)
     check_room(find_folio(bill, command.folio))
     ledger = state.opened()
@@ -93,66 +93,66 @@ def post_charge(state: LedgerState, command: commands.PostCharge, stamp: Command
     return Decision((events.ChargePosted(bill.booking, command.folio, line),), the_bill(bill.booking))
 
 
-def reverse_charge(state: LedgerState, command: commands.ReverseCharge, stamp: CommandContext) -> Decision:
-    """A charge taken back, once, with the reason."""
+def reverse_charge(state: LedgerState, command: commands.ReverseCharge, context: CommandContext) -> Decision:
+    """Reverses a charge, once, with the reason."""
     place, line = find_line(find_bill(state, command.booking), command.line)
-    _check_standing("reverse", line)
-    taken_back = reversal(next(line_numbers(state)), state.opened().business_date, line)
-    done = events.ChargeReversed(place.booking, place.folio, taken_back, command.reason)
+    _check_changeable("reverse", line)
+    reversal_line = reversal(next(line_numbers(state)), state.opened().business_date, line)
+    done = events.ChargeReversed(place.booking, place.folio, reversal_line, command.reason)
     return Decision((done,), the_bill(command.booking))
 
 
-def _check_standing(action: str, line: FolioLine) -> None:
-    """Only a charge that nobody has taken back yet, and no document names, can be taken back or moved."""
+def _check_changeable(action: str, line: FolioLine) -> None:
+    """Refuses to reverse, move or split what is not a charge, is reversed already, or is on an invoice."""
     if line.kind is not LineKind.CHARGE:
-        raise Refused(NotAllowed(action, f"line {line.id} is a {line.kind.value}; only charges can be taken back", ()))
+        raise Refused(NotAllowed(action, f"line {line.id} is a {line.kind.value}; only charges can be changed", ()))
     if line.reversed_by is not None:
-        raise Refused(NotAllowed(action, f"line {line.id} was reversed already, by line {line.reversed_by}", ()))
+        raise Refused(NotAllowed(action, f"line {line.id} is already reversed by line {line.reversed_by}", ()))
     if line.invoice is not None:
-        reason = f"line {line.id} stands on invoice {line.invoice}; issue a credit note"
+        reason = f"line {line.id} is on invoice {line.invoice}; issue a credit note"
         raise Refused(NotAllowed(action, reason, ("credit-note",)))
 
 
-def move_charges(state: LedgerState, command: commands.MoveCharges, stamp: CommandContext) -> Decision:
-    """Lines moved to another folio: taken back here, and charged there."""
+def move_charges(state: LedgerState, command: commands.MoveCharges, context: CommandContext) -> Decision:
+    """Moves lines to another folio: reverses them on theirs, and charges them on the other."""
     bill = find_bill(state, command.booking)
     target = find_bill(state, command.to_booking or bill.booking)
     check_room(find_folio(target, command.to_folio), len(command.lines))
     day, numbers = state.opened().business_date, line_numbers(state)
     done: list[events.FolioEvent] = []
-    for asked in command.lines:
-        place, line = find_line(bill, asked)
-        _check_standing("move", line)
+    for number in command.lines:
+        place, line = find_line(bill, number)
+        _check_changeable("move", line)
         if (place.booking, place.folio) == (target.booking, command.to_folio):
-            raise invalid("to_folio", "other", f"line {line.id} is on this folio already")
-        back, there = next(numbers), LinePosition(target.booking, command.to_folio, next(numbers))
-        taken_back = reversal(back, day, line, (there,))
+            raise invalid("to_folio", "other", f"line {line.id} is already on this folio")
+        reversal_number, there = next(numbers), LinePosition(target.booking, command.to_folio, next(numbers))
+        reversal_line = reversal(reversal_number, day, line, (there,))
         charged = _replace(line, id=there.line, business_date=day, moved_from=place)
-        done.append(events.ChargeReversed(place.booking, place.folio, taken_back, "moved"))
+        done.append(events.ChargeReversed(place.booking, place.folio, reversal_line, "moved"))
         done.append(events.ChargePosted(there.booking, there.folio, charged))
     return Decision(tuple(done), the_bill(bill.booking))
 
 
-def split_charge(state: LedgerState, command: commands.SplitCharge, stamp: CommandContext) -> Decision:
-    """A charge in two parts on its folio: it is taken back, and charged as two. No cent of tax is lost."""
+def split_charge(state: LedgerState, command: commands.SplitCharge, context: CommandContext) -> Decision:
+    """Splits a charge on its folio: reverses it, and posts two charges with the same total and taxes."""
     bill = find_bill(state, command.booking)
     place, line = find_line(bill, command.line)
-    _check_standing("split", line)
+    _check_changeable("split", line)
     part = units_of(state, command.amount)
     if not 0 < part < line.amount:
-        raise invalid("amount", "part", "the amount must be above zero, and less than the line's")
+        raise invalid("amount", "part", "the amount must be above zero and below the amount of the line")
     check_room(find_folio(bill, place.folio), 3)
     day, numbers = state.opened().business_date, line_numbers(state)
-    back = next(numbers)
+    reversal_number = next(numbers)
     parts = [
         _replace(line, id=next(numbers), business_date=day, amount=amount, taxes=taxes, moved_from=place)
         for amount, taxes in zip((part, line.amount - part), split_taxes(line.taxes, part, line.amount), strict=True)
     ]
     moved_to = tuple(LinePosition(place.booking, place.folio, charged.id) for charged in parts)
-    taken_back = reversal(back, day, line, moved_to)
+    reversal_line = reversal(reversal_number, day, line, moved_to)
     return Decision(
         (
-            events.ChargeReversed(place.booking, place.folio, taken_back, "split"),
+            events.ChargeReversed(place.booking, place.folio, reversal_line, "split"),
             *(events.ChargePosted(place.booking, place.folio, charged) for charged in parts),
         ),
         the_bill(bill.booking),
@@ -160,10 +160,10 @@ def split_charge(state: LedgerState, command: commands.SplitCharge, stamp: Comma
 
 
 def standing(state: LedgerState, place: LinePosition) -> list[tuple[LinePosition, FolioLine]]:
-    """What is left of a charge, wherever it was moved and however it was split; nothing, if it was taken back."""
+    """The lines that a charge has become by moves and splits; none, if it was reversed."""
     folio = state.folio(place.booking, place.folio)
     line = next(line for line in folio.lines if line.id == place.line)
     if line.reversed_by is None:
         return [(place, line)]
-    taken_back = next(other for other in folio.lines if other.id == line.reversed_by)
-    return [found for there in taken_back.moved_to for found in standing(state, there)]
+    reversal_line = next(other for other in folio.lines if other.id == line.reversed_by)
+    return [found for there in reversal_line.moved_to for found in standing(state, there)]

@@ -1,9 +1,8 @@
-"""What follows in the ledger from what happens in reservations.
+"""The events of a ledger that follow from events of reservations.
 
-An event is heard once, in its place: what follows from it is recorded with its id as the cause, and the ledger hears
-nothing again up to the last cause that it has recorded. An event from which nothing follows leaves no trace there; it
-is one from which nothing would follow a second time either, as whatever can follow from it depends on it alone, or
-would have changed what is known of the stay.
+Each event is applied once, in order: what follows is recorded with its id as the cause, and the ledger ignores events
+up to the last cause that it has recorded. An event without consequences leaves no record. It has none when it comes
+again either, because its consequences depend on the event alone, or would have changed the recorded terms of the stay.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,7 +26,7 @@ Events = Iterator[Event]
 
 
 def follow(state: LedgerState, record: RecordedEvent) -> tuple[Event, ...]:
-    """What follows from an event of reservations. Never refuses: it has happened."""
+    """The events that follow from an event of reservations. Never refuses, because that has happened already."""
     event = record.event
     if record.hotel_seq <= state.heard:
         return ()
@@ -83,29 +82,29 @@ _STATUS: dict[type[Event], Status] = {
 }
 
 
-def _stands(state: LedgerState, bill: Bill, event: events.BookingEvent, **more: Any) -> Events:
+def _status_changed(state: LedgerState, bill: Bill, event: events.BookingEvent, **more: Any) -> Events:
     yield FolioTermsChanged(bill.booking, msgspec.structs.replace(bill.stay, status=_STATUS[type(event)], **more))
 
 
-def _not_coming(state: LedgerState, bill: Bill, event: events.BookingCancelled | events.GuestNoShow) -> Events:
-    yield from _stands(state, bill, event)
+def _not_arriving(state: LedgerState, bill: Bill, event: events.BookingCancelled | events.GuestNoShow) -> Events:
+    yield from _status_changed(state, bill, event)
     if event.fee > 0:
         text = "No-show fee" if isinstance(event, events.GuestNoShow) else "Cancellation fee"
         priced = Priced(ChargeKind.FEE, text, event.fee)
         yield _charge(state, bill, next(line_numbers(state)), state.opened().business_date, priced)
 
 
-def _coming_after_all(state: LedgerState, bill: Bill, event: events.BookingReinstated) -> Events:
-    """The fee is not owed any more, wherever it was moved; what stands on an invoice stays there, and is corrected."""
-    yield from _stands(state, bill, event)
+def _reinstated(state: LedgerState, bill: Bill, event: events.BookingReinstated) -> Events:
+    """Reverses the fee, on whichever folio it is now. An invoice with the fee is not changed, but corrected later."""
+    yield from _status_changed(state, bill, event)
     if bill.fee is not None:
-        yield from _take_back(state, [LinePosition(bill.booking, 1, bill.fee)], "reinstated", line_numbers(state))
+        yield from _reverse(state, [LinePosition(bill.booking, 1, bill.fee)], "reinstated", line_numbers(state))
 
 
-def _left(state: LedgerState, bill: Bill, event: events.GuestCheckedOut) -> Events:
-    """The nights that the guest slept and no audit has posted yet are owed; those of an early departure are not."""
+def _checked_out(state: LedgerState, bill: Bill, event: events.GuestCheckedOut) -> Events:
+    """Charges the nights slept that no audit has posted yet, and reverses those after an early departure."""
     numbers = line_numbers(state)
-    yield from _stands(state, bill, event, departure=event.departure)
+    yield from _status_changed(state, bill, event, departure=event.departure)
     yield from _nights(state, bill, event.departure, state.opened().business_date, numbers)
     beyond = [
         LinePosition(bill.booking, 1, line.id)
@@ -115,11 +114,11 @@ def _left(state: LedgerState, bill: Bill, event: events.GuestCheckedOut) -> Even
         and line.kind is LineKind.CHARGE
         and line.moved_from is None
     ]
-    yield from _take_back(state, beyond, "early departure", numbers)
+    yield from _reverse(state, beyond, "early departure", numbers)
 
 
 def _rolled(state: LedgerState, event: events.BusinessDateRolled) -> Events:
-    """Each night slept by a guest in house is owed, when its day closes."""
+    """Charges the night of each guest in house when its day closes."""
     numbers = line_numbers(state)
     for booking in sorted(state.in_house):
         bill = state.bills[booking]
@@ -128,8 +127,8 @@ def _rolled(state: LedgerState, event: events.BusinessDateRolled) -> Events:
 
 
 def _nights(state: LedgerState, bill: Bill, until: date, today: date, numbers: Iterator[int]) -> Events:
-    """The nights before `until` that are not posted yet. A night belongs to its own date; one that is heard of when
-    its day is closed, to the business date."""
+    """Charges the nights before `until` that are not posted yet, each on its own date, or on the business date where
+    its day is closed already."""
     night = max(bill.stay.arrival, bill.posted_until or bill.stay.arrival)
     while night < until:
         priced = Priced(ChargeKind.ROOM, "Room", bill.stay.rate, 1, night)
@@ -142,7 +141,7 @@ def _charge(state: LedgerState, bill: Bill, number: int, day: date, priced: Pric
     return ChargePosted(bill.booking, 1, line)
 
 
-def _take_back(state: LedgerState, charged: list[LinePosition], reason: str, numbers: Iterator[int]) -> Events:
+def _reverse(state: LedgerState, charged: list[LinePosition], reason: str, numbers: Iterator[int]) -> Events:
     today = state.opened().business_date
     for first in charged:
         for place, line in standing(state, first):
@@ -150,11 +149,11 @@ def _take_back(state: LedgerState, charged: list[LinePosition], reason: str, num
 
 
 _RULES: dict[type[Event], Callable[[LedgerState, Bill, Any], Events]] = {
-    events.GuestCheckedIn: _stands,
-    events.HoldExpired: _stands,
-    events.HoldReleased: _stands,
-    events.BookingCancelled: _not_coming,
-    events.GuestNoShow: _not_coming,
-    events.BookingReinstated: _coming_after_all,
-    events.GuestCheckedOut: _left,
+    events.GuestCheckedIn: _status_changed,
+    events.HoldExpired: _status_changed,
+    events.HoldReleased: _status_changed,
+    events.BookingCancelled: _not_arriving,
+    events.GuestNoShow: _not_arriving,
+    events.BookingReinstated: _reinstated,
+    events.GuestCheckedOut: _checked_out,
 }

@@ -1,8 +1,8 @@
 """Invoices and credit notes: gapless numbers, and every line on one document at most.
 
-What is wrong on an invoice is never changed there: a credit note takes the whole invoice back, or a correction that had
-to be posted meanwhile (a fee that is not owed any more) goes on the next document. Numbers follow each other without a
-gap in a series of their own for each kind (Directive 2006/112/EC, article 226, point 2, asks for a sequential number).
+An invoice is never changed: a credit note reverses the whole invoice, or a correction that was posted meanwhile (a fee
+that is no longer owed) goes on the next document. Numbers are consecutive without a gap, in a series for each kind
+(Directive 2006/112/EC, article 226, point 2, requires a sequential number).
 """
 
 import re
@@ -20,14 +20,14 @@ from innkeeper.protocol.messages.refusals import NotAllowed, NotFound, Refused, 
 
 
 def uninvoiced(folio: Folio) -> tuple[FolioLine, ...]:
-    """The lines that the next document of a folio carries. Charges and reversals that offset each other before anyone
-    was told of them are left off."""
+    """The lines of the next document of a folio. Charges and reversals that offset each other before either was
+    invoiced are left out."""
     waiting = {line.id: line for line in folio.lines if line.is_charge and line.invoice is None}
     return tuple(line for line in waiting.values() if line.reversed_by not in waiting and line.reverses not in waiting)
 
 
 def totals(lines: tuple[FolioLine, ...], taxes: tuple[Tax, ...]) -> tuple[TaxTotal, ...]:
-    """The lines' taxes, added up by tax and rate; names are those of today's terms, or the tax's code."""
+    """The sums of the lines' taxes by tax and rate. Names are those of the current terms, or else the tax's code."""
     names = {tax.code: tax.name for tax in taxes}
     sums: dict[tuple[str, int], tuple[int, int]] = {}
     for line in lines:
@@ -44,55 +44,55 @@ def totals(lines: tuple[FolioLine, ...], taxes: tuple[Tax, ...]) -> tuple[TaxTot
     )
 
 
-def issue_invoice(state: LedgerState, command: commands.IssueInvoice, stamp: CommandContext) -> Decision:
-    """An invoice of all that waits on a folio; a credit note, where corrections outweigh what is new."""
+def issue_invoice(state: LedgerState, command: commands.IssueInvoice, context: CommandContext) -> Decision:
+    """Issues an invoice of all uninvoiced lines of a folio, or a credit note where their total is negative."""
     bill = find_bill(state, command.booking)
     folio = find_folio(bill, command.folio)
     lines = uninvoiced(folio)
     if not lines:
-        raise Refused(NotAllowed("invoice", f"nothing on folio {folio.number} is to be invoiced", ()))
+        raise Refused(NotAllowed("invoice", f"folio {folio.number} has no lines to invoice", ()))
     buyer = folio.buyer if command.buyer is None else command.buyer.party()
-    said = _document(state, LinePosition(bill.booking, folio.number, 0), lines, buyer)
+    fields = _document(state, LinePosition(bill.booking, folio.number, 0), lines, buyer)
     total = sum(line.amount for line in lines)
     if total < 0:
         number = _number(state, DocumentKind.CREDIT_NOTE)
-        return Decision((events.CreditNoteIssued(number=number, **said),), the_document(number))
+        return Decision((events.CreditNoteIssued(number=number, **fields),), the_document(number))
     number = _number(state, DocumentKind.INVOICE)
-    return Decision((events.InvoiceIssued(number=number, **said),), the_document(number))
+    return Decision((events.InvoiceIssued(number=number, **fields),), the_document(number))
 
 
-def issue_credit_note(state: LedgerState, command: commands.IssueCreditNote, stamp: CommandContext) -> Decision:
-    """A whole invoice taken back: its charges are reversed, and the reversals stand on the credit note. What the
-    invoice itself corrected stays corrected, and so do charges whose correction stands on another document."""
+def issue_credit_note(state: LedgerState, command: commands.IssueCreditNote, context: CommandContext) -> Decision:
+    """Credits a whole invoice: reverses its charges, and puts the reversals on the credit note. The corrections on the
+    invoice itself remain, as do charges whose correction is on another document."""
     invoice = _find(state, command.number)
     by_id = {line.id: line for line in state.folio(invoice.booking, invoice.folio).lines}
     day, numbers = state.opened().business_date, line_numbers(state)
     done: list[Event] = []
     lines = []
-    for charged in (by_id[line.id] for line in invoice.lines if line.kind is LineKind.CHARGE):
-        if charged.reversed_by is None:
-            line = reversal(next(numbers), day, charged)
+    for charge in (by_id[line.id] for line in invoice.lines if line.kind is LineKind.CHARGE):
+        if charge.reversed_by is None:
+            line = reversal(next(numbers), day, charge)
             done.append(events.ChargeReversed(invoice.booking, invoice.folio, line, command.reason))
             lines.append(line)
-        elif by_id[charged.reversed_by].invoice is None:
-            lines.append(by_id[charged.reversed_by])
+        elif by_id[charge.reversed_by].invoice is None:
+            lines.append(by_id[charge.reversed_by])
     if not lines:
-        raise Refused(NotAllowed("credit", f"all that invoice {invoice.number} charges was corrected already", ()))
+        raise Refused(NotAllowed("credit", f"all charges of invoice {invoice.number} are corrected already", ()))
     number = _number(state, DocumentKind.CREDIT_NOTE)
-    said = _document(state, LinePosition(invoice.booking, invoice.folio, 0), tuple(lines), invoice.buyer)
-    note = events.CreditNoteIssued(number=number, credits=invoice.number, reason=command.reason, **said)
+    fields = _document(state, LinePosition(invoice.booking, invoice.folio, 0), tuple(lines), invoice.buyer)
+    note = events.CreditNoteIssued(number=number, credits=invoice.number, reason=command.reason, **fields)
     return Decision((*done, note), the_document(number))
 
 
 def _find(state: LedgerState, number: str) -> Invoice:
-    """An invoice that can be credited."""
+    """An invoice that can be credited. Refuses any other document."""
     document = state.documents.get(number)
     if document is None:
         raise Refused(NotFound("invoice", number))
     if document.kind is DocumentKind.CREDIT_NOTE:
-        raise Refused(NotAllowed("credit", f"{number} is a credit note itself", ()))
+        raise Refused(NotAllowed("credit", f"{number} is a credit note; only invoices can be credited", ()))
     if document.credited_by is not None:
-        raise Refused(NotAllowed("credit", f"{number} was credited already, by {document.credited_by}", ()))
+        raise Refused(NotAllowed("credit", f"{number} is already credited by {document.credited_by}", ()))
     return document
 
 
@@ -121,11 +121,11 @@ def _prefix(terms: BillingTerms, kind: DocumentKind) -> str:
 
 
 def check_prefixes(state: LedgerState, terms: BillingTerms) -> None:
-    """Refuse a prefix under which documents of the other kind were issued: their numbers could be given twice."""
+    """Refuses a prefix that documents of the other kind have used: a number could be issued twice."""
     used = {(re.sub(r"[0-9]+$", "", document.number), document.kind) for document in state.documents.values()}
     for field, prefix, other in (
         ("invoice_prefix", terms.invoice_prefix, DocumentKind.CREDIT_NOTE),
         ("credit_note_prefix", terms.credit_note_prefix, DocumentKind.INVOICE),
     ):
         if (prefix, other) in used:
-            raise invalid(field, "taken", f"documents of the other kind were issued as {prefix}…")
+            raise invalid(field, "taken", f"documents of the other kind were issued with the prefix {prefix}")

@@ -1,7 +1,7 @@
-"""Double entry: what each event puts on which accounts. Every event's entries add up to zero.
+"""Double entry: the entries that each event makes in the accounts. The entries of an event add up to zero.
 
-Debits are positive, credits negative. The guest ledger is what guests owe, by folio; below it stand revenue by kind of
-charge, tax payable by tax, and a clearing account for each method of payment, to be settled with the bank.
+Debits are positive, credits negative. The guest ledger is what guests owe, by folio; the other accounts are revenue by
+kind of charge, tax payable by tax, and a clearing account for each method of payment, to be settled with the bank.
 """
 
 from typing import NamedTuple
@@ -13,7 +13,7 @@ GUEST_LEDGER = "guest_ledger"
 
 
 class Entry(NamedTuple):
-    """So many minor units on an account; an entry of the guest ledger says whose `folio` it is (booking and number)."""
+    """An amount in minor units on an account. An entry of the guest ledger has its `folio` (booking and number)."""
 
     account: str
     amount: int
@@ -21,7 +21,7 @@ class Entry(NamedTuple):
 
 
 def entries(event: Event) -> tuple[Entry, ...]:
-    """What an event puts on which accounts; nothing, where no money or debt changes hands."""
+    """The entries of an event; none, where it changes no debt and moves no money."""
     match event:
         case events.ChargePosted() | events.ChargeReversed():
             assert event.line.charge is not None

@@ -1,8 +1,8 @@
-"""Payments: by hand, where the money is there at once, or by a provider, who tells us later what became of it.
+"""Payments: manual ones, which are paid at once, and those of a provider, whose outcome is reported later.
 
-A provider's news may come twice, late, or out of order. `OUTCOMES` says what each makes of a payment; a pair that is
-not in it is old news, and changes nothing. Money that came counts, whatever was said before: the hotel can only give
-back what it sees. `ACTIONS` says what staff may do.
+A provider may report an outcome twice, late, or out of order. `OUTCOMES` gives the status after each; a pair that is
+not in it is outdated and changes nothing. A captured payment counts whatever was reported before, because the hotel can
+refund only what it has recorded. `ACTIONS` lists what staff may do.
 """
 
 from innkeeper.actors.billing.rules.deciding import (
@@ -22,7 +22,7 @@ from innkeeper.protocol.messages.refusals import NotAllowed, NotFound, Refused, 
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money
 
-# (status, what the provider says) → the status that follows.
+# (status, outcome reported by the provider) → next status.
 OUTCOMES: dict[tuple[PaymentStatus, str], PaymentStatus] = {
     (PaymentStatus.PENDING, "authorised"): PaymentStatus.AUTHORISED,
     (PaymentStatus.PENDING, "captured"): PaymentStatus.CAPTURED,
@@ -35,7 +35,7 @@ OUTCOMES: dict[tuple[PaymentStatus, str], PaymentStatus] = {
     (PaymentStatus.VOIDED, "captured"): PaymentStatus.CAPTURED,
 }
 
-# (status, action of staff) → the status that follows; a refund of all that was captured makes it refunded.
+# (status, action of staff) → next status; a refund of the whole captured amount makes it refunded.
 ACTIONS: dict[tuple[PaymentStatus, str], PaymentStatus] = {
     (PaymentStatus.PENDING, "void"): PaymentStatus.VOIDED,
     (PaymentStatus.AUTHORISED, "capture"): PaymentStatus.CAPTURED,
@@ -45,30 +45,30 @@ ACTIONS: dict[tuple[PaymentStatus, str], PaymentStatus] = {
 
 
 def allowed(payment: Payment) -> tuple[str, ...]:
-    """What staff can do with it now."""
+    """The actions of staff that the payment allows now."""
     return tuple(action for status, action in ACTIONS if status is payment.status)
 
 
-def record_payment(state: LedgerState, command: commands.RecordPayment, stamp: CommandContext) -> Decision:
-    """Money that was handed over."""
+def record_payment(state: LedgerState, command: commands.RecordPayment, context: CommandContext) -> Decision:
+    """Records a manual payment."""
     folio = find_folio(find_bill(state, command.booking), command.folio)
     amount = positive(state, command.amount)
     _check_payments(folio)
     check_room(folio)
-    line = _line(state, LineKind.PAYMENT, stamp.id, command.method, -amount)
-    done = events.PaymentRecorded(command.booking, folio.number, stamp.id, command.method, line, command.reference)
-    return Decision((done,), the_payment(stamp.id))
+    line = _line(state, LineKind.PAYMENT, context.id, command.method, -amount)
+    done = events.PaymentRecorded(command.booking, folio.number, context.id, command.method, line, command.reference)
+    return Decision((done,), the_payment(context.id))
 
 
-def start_payment(state: LedgerState, command: commands.StartPayment, stamp: CommandContext) -> Decision:
-    """A provider is to be asked for money."""
+def start_payment(state: LedgerState, command: commands.StartPayment, context: CommandContext) -> Decision:
+    """Starts a payment with a provider."""
     folio = find_folio(find_bill(state, command.booking), command.folio)
     amount = positive(state, command.amount)
     _check_payments(folio)
     started = events.PaymentStarted(
-        command.booking, folio.number, stamp.id, command.provider, amount, command.capture, command.token
+        command.booking, folio.number, context.id, command.provider, amount, command.capture, command.token
     )
-    return Decision((started,), the_payment(stamp.id))
+    return Decision((started,), the_payment(context.id))
 
 
 def _check_payments(folio: Folio) -> None:
@@ -87,8 +87,8 @@ def _line(state: LedgerState, kind: LineKind, payment: str, method: str, amount:
     )
 
 
-def settle_payment(state: LedgerState, command: commands.SettlePayment, stamp: CommandContext) -> Decision:
-    """What a provider says of a payment."""
+def settle_payment(state: LedgerState, command: commands.SettlePayment, context: CommandContext) -> Decision:
+    """Applies the outcome that a provider reports."""
     payment = _find(state, command.payment)
     booking = state.payments[payment.id]
     done: tuple[events.PaymentEvent, ...] = ()
@@ -105,41 +105,41 @@ def settle_payment(state: LedgerState, command: commands.SettlePayment, stamp: C
     return Decision(done, the_payment(payment.id))
 
 
-def capture_payment(state: LedgerState, command: commands.CapturePayment, stamp: CommandContext) -> Decision:
-    """Take what was authorised, or less."""
+def capture_payment(state: LedgerState, command: commands.CapturePayment, context: CommandContext) -> Decision:
+    """Captures the authorised amount, or less."""
     payment = _find_for("capture", state, command.payment)
     return Decision((_captured(state, payment, command.amount, command.reference),), the_payment(payment.id))
 
 
-def _captured(state: LedgerState, payment: Payment, asked: Money | None, reference: str) -> events.PaymentRecorded:
-    amount = payment.amount if asked is None else positive(state, asked)
+def _captured(state: LedgerState, payment: Payment, requested: Money | None, reference: str) -> events.PaymentRecorded:
+    amount = payment.amount if requested is None else positive(state, requested)
     if amount > payment.amount:
-        raise invalid("amount", "authorised_max", "no more can be captured than was asked for")
+        raise invalid("amount", "authorised_max", "the amount must be at most that of the payment")
     line = _line(state, LineKind.PAYMENT, payment.id, payment.method, -amount)
     booking = state.payments[payment.id]
     return events.PaymentRecorded(booking, payment.folio, payment.id, payment.method, line, reference)
 
 
-def void_payment(state: LedgerState, command: commands.VoidPayment, stamp: CommandContext) -> Decision:
-    """Let go of money that was not captured."""
+def void_payment(state: LedgerState, command: commands.VoidPayment, context: CommandContext) -> Decision:
+    """Voids a payment that is not captured."""
     payment = _find_for("void", state, command.payment)
     voided = events.PaymentVoided(state.payments[payment.id], payment.folio, payment.id, command.reason)
     return Decision((voided,), the_payment(payment.id))
 
 
-def refund_payment(state: LedgerState, command: commands.RefundPayment, stamp: CommandContext) -> Decision:
-    """Give money back: never more than came."""
+def refund_payment(state: LedgerState, command: commands.RefundPayment, context: CommandContext) -> Decision:
+    """Refunds a payment, at most what is left of the captured amount."""
     payment = _find_for("refund", state, command.payment)
     left = payment.captured - payment.refunded
     amount = left if command.amount is None else positive(state, command.amount)
     if amount > left:
-        raise invalid("amount", "captured_max", "no more can be refunded than is left of what was captured")
+        raise invalid("amount", "captured_max", "the amount must be at most what is left of the captured amount")
     booking = state.payments[payment.id]
     lines = state.folio(booking, payment.folio).lines
     refunds = sum(line.kind is LineKind.REFUND and line.payment == payment.id for line in lines)
     if refunds >= limits.refunds_per_payment_max and amount < left:
         most = limits.refunds_per_payment_max
-        raise invalid("amount", "refunds_max", f"after {most} refunds of a payment, all that is left can be refunded")
+        raise invalid("amount", "refunds_max", f"after {most} refunds, the amount must be all that is left")
     line = _line(state, LineKind.REFUND, payment.id, payment.method, amount)
     refunded = events.PaymentRefunded(
         booking, payment.folio, payment.id, payment.method, line, command.reason, command.reference

@@ -1,7 +1,7 @@
-"""What a hotel's ledger knows, and how an event changes it.
+"""The state of a hotel's ledger, and its change by events.
 
-The values in it are frozen, and a changed bill takes the place of the old one; only the tables that hold them are
-changed in place, by `evolve` alone. Bills are kept for good: a payment or a correction can come long after the stay.
+The values are frozen, and a changed bill replaces the old one; only the tables that hold the values are changed in
+place, by `evolve` alone. Bills are never removed: a payment or a correction can come long after the stay.
 """
 
 from collections.abc import Callable, Iterable
@@ -33,8 +33,8 @@ _replace = msgspec.structs.replace
 
 @dataclass(slots=True)
 class LedgerState:
-    """One hotel's ledger. `heard` is the place of the last of the reservations' events that had an effect here;
-    `payments` says of each payment whose bill it is on."""
+    """One hotel's ledger. `heard` is the sequence number of the last event of reservations that had an effect here;
+    `payments` maps each payment to its booking."""
 
     ledger: Ledger | None = None
     seq: int = 0
@@ -53,23 +53,23 @@ class LedgerState:
         return self.ledger
 
     def folio(self, booking: str, number: int) -> Folio:
-        """A folio that there is."""
+        """A folio, which must exist."""
         return self.bills[booking].folios[number - 1]
 
     def payment(self, payment: str) -> Payment:
-        """A payment that there is."""
+        """A payment, which must exist."""
         folios = self.bills[self.payments[payment]].folios
         return next(known for folio in folios for known in folio.payments if known.id == payment)
 
 
 def heard_in(record: RecordedEvent) -> int | None:
-    """The place of the reservations' event that this event of billing follows from; None if a command caused it."""
-    hotel, _, place = record.cause.rpartition(":")
-    return int(place) if hotel == record.hotel and place.isdecimal() else None
+    """The sequence number of the reservations' event that caused this event; None if a command caused it."""
+    hotel, _, number = record.cause.rpartition(":")
+    return int(number) if hotel == record.hotel and number.isdecimal() else None
 
 
 def evolve(state: LedgerState, record: RecordedEvent) -> None:
-    """The state after this event."""
+    """Applies an event to the state."""
     state.seq = record.hotel_seq
     state.heard = max(state.heard, heard_in(record) or 0)
     event = record.event
@@ -81,7 +81,7 @@ def evolve(state: LedgerState, record: RecordedEvent) -> None:
 
 
 def fold(state: LedgerState, records: Iterable[RecordedEvent]) -> LedgerState:
-    """The state after all these events."""
+    """Applies these events to the state and returns it."""
     for record in records:
         evolve(state, record)
     return state
@@ -214,7 +214,7 @@ def _payment_refunded(state: LedgerState, _: RecordedEvent, event: events.Paymen
 
 def _change_payment(state: LedgerState, event: events.PaymentEvent, **change: Any) -> None:
     if change.get("reference") == "":
-        del change["reference"]  # what is known of it stays known
+        del change["reference"]  # an earlier reference is kept
     _keep_payment(state, event, _replace(state.payment(event.payment), **change))
 
 
@@ -242,9 +242,9 @@ def _credit_note_issued(state: LedgerState, record: RecordedEvent, event: events
 def _keep_document(
     state: LedgerState, record: RecordedEvent, event: events.DocumentEvent, kind: DocumentKind, **more: Any
 ) -> None:
-    said = {name: getattr(event, name) for name in events.DocumentEvent.__struct_fields__}
+    fields = {name: getattr(event, name) for name in events.DocumentEvent.__struct_fields__}
     currency = state.opened().currency
-    state.documents[event.number] = Invoice(kind=kind, issued_at=record.at, currency=currency, **said, **more)
+    state.documents[event.number] = Invoice(kind=kind, issued_at=record.at, currency=currency, **fields, **more)
     state.issued[kind] += 1
     _mark(state, event, {line.id for line in event.lines}, invoice=event.number)
 
@@ -270,7 +270,7 @@ _EFFECTS: dict[type[Event], Callable[[LedgerState, RecordedEvent, Any], None]] =
 
 
 def describe(state: LedgerState) -> LedgerStateReply:
-    """The whole state as one value: two ledgers that went through the same events describe themselves alike."""
+    """The whole state as one value. Ledgers with the same events have equal values."""
     return LedgerStateReply(
         ledger=state.opened(),
         hotel_seq=state.seq,
@@ -283,7 +283,7 @@ def describe(state: LedgerState) -> LedgerStateReply:
 
 
 def restore(described: LedgerStateReply) -> LedgerState:
-    """The state that described itself so."""
+    """The state from the value that `describe` made of it."""
     state = LedgerState(described.ledger, described.hotel_seq, described.heard, described.lines_posted)
     for bill in described.bills:
         _keep(state, bill)

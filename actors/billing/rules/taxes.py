@@ -1,8 +1,8 @@
-"""Taxes in integers: what a price includes, what comes on top of it, and how a line's taxes are split without a loss.
+"""Taxes in integers: those a price includes, those added to it, and how a line's taxes are split without a loss.
 
-Every line is rounded by itself, half up, and a document's taxes are the sum of its lines'. Directive 2006/112/EC asks
-an invoice for the tax payable by rate (article 226) and leaves the level and method of rounding to the member states
-(Court of Justice, C-484/06, Ahold, and C-302/07, Wetherspoon); by line and half up is what tills do nearly everywhere.
+Every line is rounded by itself, half up, and a document's taxes are the sum of its lines'. Directive 2006/112/EC
+requires the tax payable by rate on an invoice (article 226), and leaves the level and method of rounding to the member
+states (Court of Justice, C-484/06, Ahold, and C-302/07, Wetherspoon); most tills round by line and half up.
 """
 
 from innkeeper.protocol.billing.folio import StayTerms, TaxAmount
@@ -12,17 +12,17 @@ _WHOLE = 10_000  # basis points
 
 
 def half_up(numerator: int, denominator: int) -> int:
-    """The quotient of two numbers, none below zero, as the nearest integer; a half is rounded up."""
+    """The quotient of two non-negative numbers, rounded to the nearest integer, a half upwards."""
     return (2 * numerator + denominator) // (2 * denominator)
 
 
 def taxed(
     taxes: tuple[Tax, ...], charge: ChargeKind, price: int, quantity: int, stay: StayTerms
 ) -> tuple[int, tuple[TaxAmount, ...]]:
-    """What a charge at this price (minor units, for the whole quantity) comes to, and the taxes in that.
+    """The total of a charge at this price (minor units, for the whole quantity), and the taxes in it.
 
-    Included: taxes per guest and night are taken out of the price first, as far as it reaches; of what remains, each
-    rate's tax is remaining × rate / (1 + all included rates). Added: rate × what the price is without included taxes.
+    Included taxes: those per guest and night are deducted from the price first, down to zero; of the rest, the tax of
+    each rate is rest × rate / (1 + all included rates). Added taxes: rate × the price without included taxes.
     """
     due = [tax for tax in taxes if charge in tax.applies_to]
     fixed = {tax.code: tax.per_night * quantity * _payers(tax, stay) for tax in due if not tax.rate}
@@ -51,12 +51,12 @@ def _payers(tax: Tax, stay: StayTerms) -> int:
 def split_taxes(
     taxes: tuple[TaxAmount, ...], part: int, whole: int
 ) -> tuple[tuple[TaxAmount, ...], tuple[TaxAmount, ...]]:
-    """The taxes of a part of a charge, and those of the rest, which add up to what they were."""
+    """The taxes of a part of a charge, and those of the rest. Together they equal the taxes of the charge."""
     first = tuple(TaxAmount(tax.code, tax.rate, half_up(tax.amount * part, whole)) for tax in taxes)
     rest = (TaxAmount(tax.code, tax.rate, tax.amount - share.amount) for tax, share in zip(taxes, first, strict=True))
     return first, tuple(rest)
 
 
 def opposite(taxes: tuple[TaxAmount, ...]) -> tuple[TaxAmount, ...]:
-    """The same taxes, taken back."""
+    """The same taxes with the opposite sign."""
     return tuple(TaxAmount(tax.code, tax.rate, -tax.amount) for tax in taxes)

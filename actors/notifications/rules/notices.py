@@ -112,7 +112,7 @@ def _confirmed(
 def _modified(
     hotel: KnownHotel, was: KnownBooking | None, record: RecordedEvent, event: events.BookingModified
 ) -> TakenIn:
-    """When only the address changed, sends the last notice again, to the new address."""
+    """When only the address changed, sends the notice of the booking's status again, to the new address."""
     if was is None:
         return _notify(hotel, None, _known(hotel, event, Status.CONFIRMED), record)
     now = _known(hotel, event, was.status, was.held_at, was.expires_at)

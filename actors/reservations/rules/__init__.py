@@ -1,2 +1,2 @@
-"""The rules of reservations, pure: what a hotel decides, and what it is after an event. No actors, input, output,
-clock or chance; imports protocol alone."""
+"""The rules of reservations, pure: what a hotel decides, and its state after an event. No actors, input, output,
+clock or randomness; imports protocol only."""

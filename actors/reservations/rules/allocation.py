@@ -1,15 +1,15 @@
-"""Which room a stay gets, and who changes rooms to make it fit.
+"""The choice of a room for a stay, and of the guests who change rooms to make it fit.
 
 A free room is chosen by best fit. Where every night has a room left but no single room is free throughout, guests who
 have not arrived change rooms (a reshuffle):
 
 1. `_one_step`: give the stay a room whose few holders all fit into other rooms as those are now.
-2. `_sweep`: place the stay in a room free on its first night, and place whoever is in the way the same way, earliest
-   arrival first. As everyone placed so far arrived no later, a room is free on that night whenever the night is not
-   sold out; so this finds a plan whenever there is one, as long as only guests in house are fixed (their nights all
-   start before anyone's who is still to come). It is the classic colouring of an interval graph, done lazily.
-3. `_search`: where both need three moves or more, or pinned rooms block the sweep, look for fewer moves, depth first,
-   within a bound of steps.
+2. `_sweep`: place the stay in a room free on its first night, and place the stays that it displaces the same way,
+   earliest arrival first. As every stay placed so far arrives no later, a room is free on that night unless the night
+   is sold out; so this finds a plan whenever there is one, as long as only guests in house are fixed (their nights all
+   start before those of guests who have not arrived). It is the greedy colouring of an interval graph, done lazily.
+3. `_search`: where both need three moves or more, or pinned rooms block the sweep, search for fewer moves, depth first,
+   within a limit of steps.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,14 +24,14 @@ SEARCH_MOVES_MAX = 4
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """The room for the stay, and who changes rooms before it: booking → (from, to), as positions in the calendar."""
+    """The room for the stay, and the moves before it: booking → (from, to), as positions in the calendar."""
 
     room: int
     moves: dict[str, tuple[int, int]]
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """A stay that wants a room: of the bits in `rooms` only. Those who stand in the way move if `movable`."""
+    """A stay that needs one of the rooms in `rooms` (bits). Bookings for which `movable` is true may change rooms."""
 
     stay: Claimed
     rooms: int
@@ -39,7 +39,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 def allocate(calendar: Calendar, wanted: Wanted) -> Plan | None:
-    """The plan with the fewest moves that was found, or None. The calendar is left as it is."""
+    """The plan with the fewest moves that was found, or None. Does not change the calendar."""
     arrival, departure, _ = wanted.stay
     free = calendar.free_for(arrival, departure) & wanted.rooms
     if free:
@@ -55,7 +55,7 @@ def allocate(calendar: Calendar, wanted: Wanted) -> Plan | None:
 
 
 def bits(rooms: int) -> Iterator[int]:
-    """The positions of the ones."""
+    """Yields the positions of the bits that are set."""
     while rooms:
         low = rooms & -rooms
         yield low.bit_length() - 1
@@ -76,7 +76,7 @@ def _one_step(calendar: Calendar, wanted: Wanted) -> Plan | None:
         if best is not None and len(holders) >= len(best.moves):
             continue
         moves = {}
-        for holder in holders:  # of one room, so they never stand in each other's way
+        for holder in holders:  # all from one room, so they never overlap
             free = calendar.free_for(holder[0], holder[1]) if wanted.movable(holder[2]) else 0
             if not free:
                 break
@@ -89,32 +89,34 @@ def _one_step(calendar: Calendar, wanted: Wanted) -> Plan | None:
 def _sweep(calendar: Calendar, wanted: Wanted) -> Plan | None:
     sketch = calendar.sketch()
     placed: dict[str, int] = {}
-    home: dict[str, int] = {}
+    previous: dict[str, int] = {}
     everyone = calendar.everyone
     pending = [wanted.stay]
     while pending:
         arrival, departure, booking = stay = heappop(pending)
         own = booking == wanted.stay[2]
-        choice = _roomiest(sketch, stay, wanted, placed, wanted.rooms if own else everyone)
+        choice = _least_displacing(sketch, stay, wanted, placed, wanted.rooms if own else everyone)
         if choice is None:
             return None
         for holder in sketch.in_the_way(choice, arrival, departure):
             sketch.vacate(choice, holder[2])
-            home[holder[2]] = choice
+            previous[holder[2]] = choice
             heappush(pending, holder)
         sketch.claim(choice, arrival, departure, booking)
         placed[booking] = choice
-    return _plan(wanted, placed, home)
+    return _plan(wanted, placed, previous)
 
 
-def _roomiest(sketch: Calendar, stay: Claimed, wanted: Wanted, placed: dict[str, int], rooms: int) -> int | None:
-    """The room, free on the first night, that the stay disturbs least."""
+def _least_displacing(
+    sketch: Calendar, stay: Claimed, wanted: Wanted, placed: dict[str, int], rooms: int
+) -> int | None:
+    """The room, free on the first night, in which the stay displaces the fewest others."""
     arrival, departure, booking = stay
     free = sketch.free_for(arrival, departure) & rooms
     if free:
         return sketch.best_fit(free, arrival, departure)
     if booking == wanted.stay[2] and rooms.bit_count() == 1:
-        candidates = rooms  # this very room, whoever is in it on the first night
+        candidates = rooms  # this room only, even if it is taken on the first night
     else:
         candidates = sketch.free_for(max(arrival, sketch.origin), max(arrival, sketch.origin) + 1) & rooms
     best, fewest = None, None
@@ -138,18 +140,23 @@ def _search(calendar: Calendar, wanted: Wanted, moves_max: int) -> Plan | None:
 
 @dataclass(slots=True)
 class _Search:
-    """A depth-first search over who could go where; `place` tries rooms for the first of `pending`."""
+    """A depth-first search over rooms for the pending stays; `place` tries rooms for the first of `pending`."""
 
     wanted: Wanted
     everyone: int
     steps_left: int = reshuffle_steps_max
 
     def place(
-        self, sketch: Calendar, pending: list[Claimed], placed: dict[str, int], home: dict[str, int], moves_left: int
+        self,
+        sketch: Calendar,
+        pending: list[Claimed],
+        placed: dict[str, int],
+        previous: dict[str, int],
+        moves_left: int,
     ) -> Plan | None:
         """The plan in which each of `pending` has a room, or None."""
         if not pending:
-            return _plan(self.wanted, placed, home)
+            return _plan(self.wanted, placed, previous)
         arrival, departure, booking = pending[0]
         for room, holders in self._options(sketch, pending[0], placed, moves_left):
             if self.steps_left <= 0:
@@ -160,7 +167,7 @@ class _Search:
             tried.claim(room, arrival, departure, booking)
             displaced = {holder[2]: room for holder in holders}
             plan = self.place(
-                tried, pending[1:] + holders, {**placed, booking: room}, home | displaced, moves_left - len(holders)
+                tried, pending[1:] + holders, {**placed, booking: room}, previous | displaced, moves_left - len(holders)
             )
             if plan is not None:
                 return plan
@@ -178,7 +185,7 @@ class _Search:
         return sorted(options, key=lambda option: len(option[1]))
 
 
-def _plan(wanted: Wanted, placed: dict[str, int], home: dict[str, int]) -> Plan:
-    """Those who came back to the room they have do not move."""
-    moves = {booking: (home[booking], room) for booking, room in placed.items() if booking in home}
+def _plan(wanted: Wanted, placed: dict[str, int], previous: dict[str, int]) -> Plan:
+    """The plan without the stays that were placed back into their own room."""
+    moves = {booking: (previous[booking], room) for booking, room in placed.items() if booking in previous}
     return Plan(placed[wanted.stay[2]], {booking: move for booking, move in moves.items() if move[0] != move[1]})

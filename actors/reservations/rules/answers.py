@@ -1,4 +1,4 @@
-"""What a hotel answers to a query. Reading only."""
+"""The replies of a hotel to queries. They only read the state."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,10 +19,10 @@ from innkeeper.protocol.values import limits
 
 
 def answer(state: HotelState, query: Query) -> Reply:
-    """The answer; raises `Refused`."""
+    """The reply to a query. Raises `Refused`."""
     if state.hotel is None:
         raise Refused(NotFound("hotel", query.hotel))
-    return _ANSWERS[type(query)](state, query)
+    return _REPLIES[type(query)](state, query)
 
 
 def _hotel(state: HotelState, _: queries.DescribeHotel) -> Reply:
@@ -60,7 +60,7 @@ def _state(state: HotelState, _: queries.DescribeState) -> Reply:
     return describe(state)
 
 
-_ANSWERS: dict[type[Query], Callable[[HotelState, Any], Reply]] = {
+_REPLIES: dict[type[Query], Callable[[HotelState, Any], Reply]] = {
     queries.DescribeHotel: _hotel,
     queries.FindBooking: _booking,
     queries.FindAvailability: _availability,

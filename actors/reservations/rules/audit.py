@@ -1,5 +1,5 @@
-"""The night audit, and what falls due by itself: holds that run out, offers to who waits for a room that has come free,
-and audits that roll at a fixed time."""
+"""The night audit, and what is due without a command: holds that expire, offers to guests on the waitlist when a room
+comes free, and audits at a fixed time."""
 
 from datetime import date, time, timedelta
 from zoneinfo import ZoneInfo
@@ -14,9 +14,9 @@ from innkeeper.protocol.values.instants import instant
 
 
 def roll_events(state: HotelState, to: date) -> tuple[Event, ...]:
-    """Close the business date and open `to`. Who was due in and did not come is a no-show, holds for nights gone by run
-    out, who was due out and is still listed has left, and who waited in vain waits no more. Nothing happens where
-    `to` is open already."""
+    """Closes the business date and opens `to`. Guests who were due in become no-shows, holds for past nights expire,
+    guests who were due out and are still in house are checked out, and waitlist entries for past arrivals lapse. There
+    are no events where `to` is open already."""
     today = state.opened().business_date
     if to <= today:
         return ()
@@ -39,7 +39,7 @@ def _settle(booking: Booking, to: date) -> Event | None:
 
 
 def due_at(state: HotelState) -> int | None:
-    """When something falls due next (microseconds since 1970 UTC), or None."""
+    """When something is due next (microseconds since 1970 UTC), or None."""
     if state.hotel is None:
         return None
     if state.waitlist and state.freed:
@@ -49,7 +49,7 @@ def due_at(state: HotelState) -> int | None:
 
 
 def due_events(state: HotelState, at: int) -> tuple[Event, ...]:
-    """What has fallen due: holds first, then offers. Ask again after these have happened: more may be due."""
+    """The events that are due: holds first, then offers, then an audit. After they are applied, more may be due."""
     expired = sorted(
         (booking.expires_at, booking.id)
         for booking in (state.bookings.get(booking) for _, booking in _expiries_until(state, at))
@@ -70,7 +70,7 @@ def _expiries_until(state: HotelState, at: int) -> list[tuple[int, str]]:
 
 
 def _open_date(state: HotelState, at: int) -> date:
-    """The business date that should be open at this instant: the local date once its audit time has come."""
+    """The business date that should be open at this instant: the local date from its audit time on."""
     hotel = state.opened()
     local = instant(at).astimezone(ZoneInfo(hotel.timezone))
     audited = local.time() >= time.fromisoformat(hotel.night_audit)

@@ -1,10 +1,10 @@
-"""Which room is taken on which night, for the rooms of one type.
+"""The taken nights of the rooms of one type.
 
 For each night the calendar keeps one integer whose bit `i` says that room `i` is taken. The rooms free for a whole stay
-are what is left of the OR of its nights, and a night is sold out when all bits are set: both cost a few machine words,
-whatever the size of the hotel. The list starts at the business date (`origin`); nights gone by drop off its front.
+are the zeros in the OR of its nights, and a night is sold out when all bits are set: both cost a few machine words,
+even in a large hotel. The list starts at the business date (`origin`); past nights are removed from its front.
 
-Beside it, per room, stand the stays that it holds in order of arrival, to see who is in the way of whom.
+The calendar also keeps the stays of each room in order of arrival, to find those that overlap a given stay.
 """
 
 from bisect import bisect_left, insort
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from innkeeper.protocol.values.limits import arrival_days_ahead_max, availability_nights_max, stay_nights_max
 
-# One night more than the latest departure, so that the night after a stay can be looked at too.
+# One night more than the latest departure, so that the night after a stay can be read too.
 HORIZON = arrival_days_ahead_max + max(stay_nights_max, availability_nights_max) + 1
 
 # (arrival, departure, booking): the nights that a booking holds, as ordinals of dates.
@@ -21,7 +21,7 @@ Claimed = tuple[int, int, str]
 
 @dataclass(slots=True)
 class Calendar:
-    """The rooms of one type, and who holds them when. Nights are ordinals of dates (`date.toordinal`)."""
+    """The rooms of one type and the stays that hold them. Nights are ordinals of dates (`date.toordinal`)."""
 
     origin: int
     numbers: list[str] = field(default_factory=list)
@@ -31,17 +31,17 @@ class Calendar:
     shares: bool = False
 
     def add_room(self, number: str) -> None:
-        """One more room, free on all nights."""
+        """Adds a room, free on all nights."""
         self.everyone |= 1 << len(self.numbers)
         self.numbers.append(number)
         self.stays.append([])
 
     def sketch(self) -> "Calendar":
-        """A copy to try things on, at the price of two short lists: it shares those of stays until it changes one."""
+        """A copy for trial changes. It copies two short lists, and shares the lists of stays until it changes one."""
         return Calendar(self.origin, self.numbers, self.everyone, self.taken[:], self.stays[:], shares=True)
 
     def claim(self, room: int, arrival: int, departure: int, booking: str) -> None:
-        """The booking holds the room on these nights. Nothing changes where they are over."""
+        """Enters the booking for the room on these nights. Nothing changes where they are past."""
         if departure <= self.origin:
             return
         if self.shares:
@@ -52,14 +52,14 @@ class Calendar:
             self.taken[night] |= bit
 
     def vacate(self, room: int, booking: str) -> None:
-        """The booking holds the room no longer. Nothing changes where its nights are over."""
+        """Removes the booking from the room. Nothing changes where its nights are past."""
         gone = [stay for stay in self.stays[room] if stay[2] == booking]
         self.stays[room] = [stay for stay in self.stays[room] if stay[2] != booking]
         bit = 1 << room
         for stay in gone:
             for night in self._nights(stay):
                 self.taken[night] &= ~bit
-            for other in self.in_the_way(room, stay[0], stay[1]):  # while guests change rooms, two may hold one
+            for other in self.in_the_way(room, stay[0], stay[1]):  # while guests change rooms, two may hold one room
                 for night in self._nights(other):
                     self.taken[night] |= bit
 
@@ -67,7 +67,7 @@ class Calendar:
         return range(max(stay[0] - self.origin, 0), stay[1] - self.origin)
 
     def roll(self, origin: int) -> None:
-        """The nights before `origin` are over."""
+        """Removes the nights before `origin`."""
         gone = min(origin - self.origin, HORIZON)
         self.taken = self.taken[gone:] + [0] * gone
         self.origin = origin
@@ -81,7 +81,7 @@ class Calendar:
         return self.everyone & ~taken
 
     def left(self, arrival: int, departure: int) -> list[int]:
-        """How many rooms are free, night by night."""
+        """The number of free rooms for each night."""
         rooms = len(self.numbers)
         return [rooms - night.bit_count() for night in self.taken[arrival - self.origin : departure - self.origin]]
 
@@ -92,11 +92,11 @@ class Calendar:
         return [first + night for night, taken in enumerate(nights) if taken & self.everyone == self.everyone]
 
     def best_fit(self, rooms: int, arrival: int, departure: int) -> int:
-        """Of these rooms, the one whose gap the stay fills best: both edges, one edge, any; the first of equals."""
+        """The room whose gap the stay fills best: both edges, else before, else after, else any; first of equals."""
         before = arrival - 1 - self.origin
-        snug_before = rooms & self.taken[before] if before >= 0 else rooms
-        snug_after = rooms & self.taken[departure - self.origin]
-        choice = (snug_before & snug_after) or snug_before or snug_after or rooms
+        adjacent_before = rooms & self.taken[before] if before >= 0 else rooms
+        adjacent_after = rooms & self.taken[departure - self.origin]
+        choice = (adjacent_before & adjacent_after) or adjacent_before or adjacent_after or rooms
         return (choice & -choice).bit_length() - 1
 
     def in_the_way(self, room: int, arrival: int, departure: int) -> list[Claimed]:

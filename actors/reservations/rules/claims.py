@@ -1,4 +1,4 @@
-"""What a decision asks of the rooms: per room, whose nights it gives back and whose it takes."""
+"""The claims that a decision makes on rooms: for each room, the bookings that leave it and the stays it takes."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
 
 
 class RoomChange(msgspec.Struct, frozen=True):
-    """One room's part: bookings that leave it, and stays that come to it, all at once."""
+    """The change of one room: bookings that leave it, and stays that it takes, all at once."""
 
     gives: list[str] = []
     takes: list[Claimed] = []
@@ -27,7 +27,7 @@ def held_by(booking: Booking) -> tuple[str, Claimed] | None:
 
 
 def preview(state: HotelState, records: Sequence[RecordedEvent]) -> list[Booking | None]:
-    """What each record's booking will be after it; None for a record that is not about a booking."""
+    """The booking after each record; None for a record that is not about a booking."""
     latest: dict[str, Booking] = {}
     previewed: list[Booking | None] = []
     for record in records:
@@ -42,7 +42,7 @@ def preview(state: HotelState, records: Sequence[RecordedEvent]) -> list[Booking
 
 
 def room_changes(state: HotelState, previewed: Sequence[Booking | None]) -> dict[str, RoomChange]:
-    """What changes for each room when the bookings become what is foreseen."""
+    """The change of each room when the bookings become the previewed ones."""
     changes: dict[str, RoomChange] = {}
     for booking, now in {later.id: later for later in previewed if later is not None}.items():
         known = state.bookings.get(booking)

@@ -1,7 +1,7 @@
-"""What a hotel decides: a command becomes events, or a refusal. Nothing is changed here.
+"""The decisions of a hotel: a command leads to events or to a refusal. They do not change the state.
 
-`DECISIONS` is the table of who handles what. Each rule gets the state, the command and its stamp (when, by which id,
-which rooms have refused a claim); it returns the events and how to answer once they have happened, or raises `Refused`.
+`_DECISIONS` and `_ACTIONS` map each command to its rule. A rule gets the state, the command and its context (instant,
+id, rooms that have refused a claim); it returns the events and the reply once they are applied, or raises `Refused`.
 """
 
 from collections.abc import Callable
@@ -40,28 +40,28 @@ from msgspec import UNSET
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
-    """The events to happen, and the reply that is true once they have."""
+    """The events of a decision, and the reply once they are applied."""
 
     events: tuple[Event, ...]
     reply: Callable[[HotelState], Reply]
 
 
-def decide(state: HotelState, command: Command, stamp: CommandContext) -> Decision:
-    """The decision on a command; raises `Refused`."""
+def decide(state: HotelState, command: Command, context: CommandContext) -> Decision:
+    """The decision on a command. Raises `Refused`."""
     if state.hotel is None and not isinstance(command, commands.OpenHotel):
         raise Refused(NotFound("hotel", command.hotel))
     if isinstance(command, commands.ActionCommand):
-        booking = find(state, command, stamp)
-        return Decision(_ACTIONS[type(command)](state, booking, command, stamp), _the_booking(booking.id))
-    return _DECISIONS[type(command)](state, command, stamp)
+        booking = find(state, command, context)
+        return Decision(_ACTIONS[type(command)](state, booking, command, context), _the_booking(booking.id))
+    return _DECISIONS[type(command)](state, command, context)
 
 
-def find(state: HotelState, command: commands.ActionCommand, stamp: CommandContext) -> Booking:
-    """The booking that the action is for, in a state and version that allow it."""
+def find(state: HotelState, command: commands.ActionCommand, context: CommandContext) -> Booking:
+    """The booking of an action. Refuses where its status, version or the business date does not allow the action."""
     booking = state.bookings.get(command.booking)
     if booking is None:
         raise Refused(NotFound("booking", command.booking))
-    if stamp.if_version is not None and stamp.if_version != booking.version:
+    if context.if_version is not None and context.if_version != booking.version:
         raise Refused(StaleVersion(booking.version))
     today = state.opened().business_date
     reason = why_not(booking, command.action, today)
@@ -74,13 +74,13 @@ def _the_booking(booking: str) -> Callable[[HotelState], Reply]:
     return lambda state: BookingReply(state.bookings[booking])
 
 
-def _open_hotel(state: HotelState, command: commands.OpenHotel, stamp: CommandContext) -> Decision:
+def _open_hotel(state: HotelState, command: commands.OpenHotel, context: CommandContext) -> Decision:
     if state.hotel is not None:
         raise Refused(HotelExists(command.hotel))
-    return Decision(opening_events(command.plan, stamp.at), lambda state: HotelReply(state.opened()))
+    return Decision(opening_events(command.plan, context.at), lambda state: HotelReply(state.opened()))
 
 
-def _book(state: HotelState, command: commands.Book, stamp: CommandContext) -> Decision:
+def _book(state: HotelState, command: commands.Book, context: CommandContext) -> Decision:
     request = command.request
     kind = room_type_of(state, request.room_type)
     check_arrival(state, request.arrival)
@@ -88,11 +88,16 @@ def _book(state: HotelState, command: commands.Book, stamp: CommandContext) -> D
     if request.room is not None:
         check_room(state, request.room, kind.code)
     rooming = Rooming(
-        stamp.id, request.arrival, request.departure, kind.code, room=request.room, excluded_rooms=stamp.excluded_rooms
+        context.id,
+        request.arrival,
+        request.departure,
+        kind.code,
+        room=request.room,
+        excluded_rooms=context.excluded_rooms,
     )
     room, moved = find_room(state, rooming)
     confirmed = events.BookingConfirmed(
-        booking=stamp.id,
+        booking=context.id,
         locator=locator(state.bookings_made),
         room_type=request.room_type,
         room=room,
@@ -100,7 +105,7 @@ def _book(state: HotelState, command: commands.Book, stamp: CommandContext) -> D
         departure=request.departure,
         adults=request.adults,
         children=request.children,
-        guest_id=stamp.id,  # a guest is known by the first booking
+        guest_id=context.id,  # a guest has the id of the first booking
         guest=_personal(request.guest, request.notes),
         rate=rate_of(state, kind, request.rate),
         source=request.source,
@@ -109,16 +114,16 @@ def _book(state: HotelState, command: commands.Book, stamp: CommandContext) -> D
     )
     made: Event = confirmed
     if request.status == "held":
-        expires_at = stamp.at + (request.hold_seconds or limits.hold_seconds_default) * 1_000_000
+        expires_at = context.at + (request.hold_seconds or limits.hold_seconds_default) * 1_000_000
         made = events.BookingHeld(**msgspec.structs.asdict(confirmed), expires_at=expires_at)
-    return Decision((*moved, made), _the_booking(stamp.id))
+    return Decision((*moved, made), _the_booking(context.id))
 
 
 def _reminder(state: HotelState, day: date | None, arrival: date) -> date | None:
-    """A day from the business date up to the arrival, or the hotel's usual one."""
+    """The day of the reminder, or None for the hotel's usual one. Refuses a day in the past or after arrival."""
     today = state.opened().business_date
     if day is not None and not today <= day <= arrival:
-        raise invalid("reminder_on", "before_arrival", f"a reminder is sent from {today} up to the arrival, {arrival}")
+        raise invalid("reminder_on", "before_arrival", f"a reminder must be between {today} and the arrival, {arrival}")
     return day
 
 
@@ -126,22 +131,22 @@ def _personal(contact: Contact, notes: str) -> Personal:
     return Personal(contact.name, contact.email, contact.phone, notes)
 
 
-def _join_waitlist(state: HotelState, command: commands.JoinWaitlist, stamp: CommandContext) -> Decision:
-    joined = join_event(state, command.request, stamp.id)
-    return Decision((joined,), lambda state: WaitlistReply(command.hotel, (state.waitlist[stamp.id],)))
+def _join_waitlist(state: HotelState, command: commands.JoinWaitlist, context: CommandContext) -> Decision:
+    joined = join_event(state, command.request, context.id)
+    return Decision((joined,), lambda state: WaitlistReply(command.hotel, (state.waitlist[context.id],)))
 
 
-def _leave_waitlist(state: HotelState, command: commands.LeaveWaitlist, stamp: CommandContext) -> Decision:
+def _leave_waitlist(state: HotelState, command: commands.LeaveWaitlist, context: CommandContext) -> Decision:
     left = leave_event(state, command.entry)
     entry = state.waitlist[command.entry]
     return Decision((left,), lambda _: WaitlistReply(command.hotel, (entry,)))
 
 
-def _roll(state: HotelState, command: commands.RollBusinessDate, stamp: CommandContext) -> Decision:
+def _roll(state: HotelState, command: commands.RollBusinessDate, context: CommandContext) -> Decision:
     today = state.opened().business_date
     to = command.to or today + timedelta(days=1)
     if (to - today).days > limits.night_audit_days_max:
-        raise invalid("to", "days_max", f"a night audit closes at most {limits.night_audit_days_max} days at once")
+        raise invalid("to", "days_max", f"a night audit closes at most {limits.night_audit_days_max} days")
     done = roll_events(state, to)
     counted = {kind: sum(isinstance(event, kind) for event in done) for kind in _SETTLED}
     return Decision(done, lambda state: AuditReply(command.hotel, state.opened().business_date, *counted.values()))
@@ -151,61 +156,65 @@ _SETTLED = (events.GuestNoShow, events.GuestCheckedOut, events.HoldExpired)
 
 
 def _confirm(
-    state: HotelState, booking: Booking, command: commands.Confirm, stamp: CommandContext
+    state: HotelState, booking: Booking, command: commands.Confirm, context: CommandContext
 ) -> tuple[Event, ...]:
     return (events.BookingConfirmed(**terms_of(booking)),)
 
 
 def _release(
-    state: HotelState, booking: Booking, command: commands.Release, stamp: CommandContext
+    state: HotelState, booking: Booking, command: commands.Release, context: CommandContext
 ) -> tuple[Event, ...]:
     return (events.HoldReleased(booking.id),)
 
 
-def _extend(state: HotelState, booking: Booking, command: commands.Extend, stamp: CommandContext) -> tuple[Event, ...]:
-    expires_at = stamp.at + command.hold_seconds * 1_000_000
+def _extend(
+    state: HotelState, booking: Booking, command: commands.Extend, context: CommandContext
+) -> tuple[Event, ...]:
+    expires_at = context.at + command.hold_seconds * 1_000_000
     if booking.expires_at is not None and expires_at <= booking.expires_at:
-        return ()  # the guest was given longer before
+        return ()  # the hold already lasts longer
     return (events.HoldExtended(booking.id, expires_at),)
 
 
-def _cancel(state: HotelState, booking: Booking, command: commands.Cancel, stamp: CommandContext) -> tuple[Event, ...]:
-    return (events.BookingCancelled(booking.id, cancellation_fee(state.opened(), booking, stamp.at), command.reason),)
+def _cancel(
+    state: HotelState, booking: Booking, command: commands.Cancel, context: CommandContext
+) -> tuple[Event, ...]:
+    return (events.BookingCancelled(booking.id, cancellation_fee(state.opened(), booking, context.at), command.reason),)
 
 
 def _reinstate(
-    state: HotelState, booking: Booking, command: commands.Reinstate, stamp: CommandContext
+    state: HotelState, booking: Booking, command: commands.Reinstate, context: CommandContext
 ) -> tuple[Event, ...]:
     kind, _position = state.rooms[booking.room]
     arrival = max(booking.arrival, state.opened().business_date)
     rooming = Rooming(
         booking.id, arrival, booking.departure, kind,
-        room=booking.room if booking.pinned else None, prefer=booking.room, excluded_rooms=stamp.excluded_rooms,
+        room=booking.room if booking.pinned else None, prefer=booking.room, excluded_rooms=context.excluded_rooms,
     )  # fmt: skip
     room, moved = find_room(state, rooming)
     return (*moved, events.BookingReinstated(booking.id, room))
 
 
 def _check_in(
-    state: HotelState, booking: Booking, command: commands.CheckIn, stamp: CommandContext
+    state: HotelState, booking: Booking, command: commands.CheckIn, context: CommandContext
 ) -> tuple[Event, ...]:
     return (events.GuestCheckedIn(booking.id, booking.room),)
 
 
 def _check_out(
-    state: HotelState, booking: Booking, command: commands.CheckOut, stamp: CommandContext
+    state: HotelState, booking: Booking, command: commands.CheckOut, context: CommandContext
 ) -> tuple[Event, ...]:
     slept_until = max(state.opened().business_date, booking.arrival + timedelta(days=1))
     return (events.GuestCheckedOut(booking.id, min(booking.departure, slept_until)),)
 
 
 def _no_show(
-    state: HotelState, booking: Booking, command: commands.MarkNoShow, stamp: CommandContext
+    state: HotelState, booking: Booking, command: commands.MarkNoShow, context: CommandContext
 ) -> tuple[Event, ...]:
     return (events.GuestNoShow(booking.id, first_night(booking)),)
 
 
-def _move(state: HotelState, booking: Booking, command: commands.Move, stamp: CommandContext) -> tuple[Event, ...]:
+def _move(state: HotelState, booking: Booking, command: commands.Move, context: CommandContext) -> tuple[Event, ...]:
     check_room(state, command.room)
     if command.room == booking.room:
         return ()
@@ -216,7 +225,7 @@ def _move(state: HotelState, booking: Booking, command: commands.Move, stamp: Co
         raise invalid("room", "nights_left", "the guest is due out today: no night is left to move")
     rooming = Rooming(
         booking.id, arrival, booking.departure, kind, room=command.room, present=booking,
-        excluded_rooms=stamp.excluded_rooms,
+        excluded_rooms=context.excluded_rooms,
     )  # fmt: skip
     _room, moved = find_room(state, rooming)
     cause = "request" if kind == booking.room_type else "upgrade"
@@ -226,16 +235,16 @@ def _move(state: HotelState, booking: Booking, command: commands.Move, stamp: Co
     return tuple(done)
 
 
-def _pin(state: HotelState, booking: Booking, command: commands.Pin, stamp: CommandContext) -> tuple[Event, ...]:
+def _pin(state: HotelState, booking: Booking, command: commands.Pin, context: CommandContext) -> tuple[Event, ...]:
     return (events.BookingPinned(booking.id, booking.room),)
 
 
-def _unpin(state: HotelState, booking: Booking, command: commands.Unpin, stamp: CommandContext) -> tuple[Event, ...]:
+def _unpin(state: HotelState, booking: Booking, command: commands.Unpin, context: CommandContext) -> tuple[Event, ...]:
     return (events.BookingUnpinned(booking.id),)
 
 
 def terms_of(booking: Booking) -> dict[str, Any]:
-    """All of a booking's terms, as the events that say them whole have them."""
+    """All terms of a booking, as the fields of a `StayEvent`."""
     return {"booking": booking.id, "locator": booking.locator} | {
         term: getattr(booking, term)
         for term in events.StayEvent.__struct_fields__
@@ -243,25 +252,27 @@ def terms_of(booking: Booking) -> dict[str, Any]:
     }
 
 
-def _said(change: commands.BookingChange | commands.ContactChange) -> dict[str, Any]:
-    """What a change says, without what stays as it is."""
+def _changed_fields(change: commands.BookingChange | commands.ContactChange) -> dict[str, Any]:
+    """The fields that a change sets."""
     return {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
 
 
-def _change(state: HotelState, booking: Booking, command: commands.Change, stamp: CommandContext) -> tuple[Event, ...]:
+def _change(
+    state: HotelState, booking: Booking, command: commands.Change, context: CommandContext
+) -> tuple[Event, ...]:
     change = command.change
-    asked = _said(change)
-    notes = asked.pop("notes", booking.guest.notes)
-    reminder_asked, reminder = "reminder_on" in asked, asked.pop("reminder_on", booking.reminder_on)
-    guest = asked.pop("guest", None)
-    person = msgspec.structs.replace(booking.guest, notes=notes, **({} if guest is None else _said(guest)))
+    changed = _changed_fields(change)
+    notes = changed.pop("notes", booking.guest.notes)
+    reminder_given, reminder = "reminder_on" in changed, changed.pop("reminder_on", booking.reminder_on)
+    guest = changed.pop("guest", None)
+    person = msgspec.structs.replace(booking.guest, notes=notes, **({} if guest is None else _changed_fields(guest)))
     was = terms_of(booking)
-    terms = was | asked | {"guest": person}
+    terms = was | changed | {"guest": person}
     kind = room_type_of(state, terms["room_type"])
-    if "rate" in asked or kind.code != booking.room_type:
-        terms["rate"] = rate_of(state, kind, asked.get("rate"))
-    moved = _rearrange(state, booking, terms, stamp)
-    if {"adults", "children", "room_type"} & asked.keys():
+    if "rate" in changed or kind.code != booking.room_type:
+        terms["rate"] = rate_of(state, kind, changed.get("rate"))
+    moved = _rearrange(state, booking, terms, context)
+    if {"adults", "children", "room_type"} & changed.keys():
         check_guests(kind, terms["adults"], terms["children"])
     done: list[Event] = list(moved)
     if (
@@ -271,17 +282,19 @@ def _change(state: HotelState, booking: Booking, command: commands.Change, stamp
         done.append(events.BookingModified(**terms))
     if notes != booking.guest.notes:
         done.append(events.NoteChanged(booking.id, booking.guest_id, person))
-    if reminder_asked:
+    if reminder_given:
         reminder = _reminder(state, reminder, terms["arrival"])
     elif reminder is not None and reminder > terms["arrival"]:
-        reminder = None  # the stay is earlier now than the reminder of it
+        reminder = None  # the reminder would be after the new arrival
     if reminder != booking.reminder_on:
         done.append(events.ReminderChanged(booking.id, reminder))
     return tuple(done)
 
 
-def _rearrange(state: HotelState, booking: Booking, terms: dict[str, Any], stamp: CommandContext) -> tuple[Event, ...]:
-    """Find a room for the new stay in `terms`, and enter it there."""
+def _rearrange(
+    state: HotelState, booking: Booking, terms: dict[str, Any], context: CommandContext
+) -> tuple[Event, ...]:
+    """Finds a room for the new stay in `terms`, and sets it there; returns the moves of other guests."""
     if all(terms[term] == getattr(booking, term) for term in ("room_type", "arrival", "departure")):
         return ()
     today = state.opened().business_date
@@ -301,10 +314,11 @@ def _rearrange(state: HotelState, booking: Booking, terms: dict[str, Any], stamp
     rooming = Rooming(
         booking.id, max(arrival, today), departure,
         state.rooms[booking.room][0] if same_type else terms["room_type"],
-        room=booking.room if fixed else None, prefer=booking.room, present=booking, excluded_rooms=stamp.excluded_rooms,
+        room=booking.room if fixed else None, prefer=booking.room, present=booking,
+        excluded_rooms=context.excluded_rooms,
     )  # fmt: skip
     terms["pinned"] = booking.pinned and same_type
-    if rooming.arrival >= departure:  # the guest in house is now due out today
+    if rooming.arrival >= departure:  # the guest in house is due out today now
         return ()
     terms["room"], moved = find_room(state, rooming)
     return moved

@@ -1,10 +1,10 @@
-"""The life of a booking, as a table.
+"""The actions that a booking allows, by its status (`TRANSITIONS`) and its dates.
 
-A booking is born held or confirmed. A hold is taken up (confirm), given back (release) or runs out. A confirmed guest
-arrives (check-in), cancels, or does not come (no-show); who is in house leaves (check-out). Cancelled and no-show
-bookings can come back (reinstate) while there still are nights to sleep. All else is not allowed.
+A booking starts as held or confirmed. A hold is confirmed, released, or expires. A confirmed guest arrives (check-in),
+cancels, or does not come (no-show); a guest in house leaves (check-out). Cancelled and no-show bookings can be
+reinstated while nights of the stay are left. No other action is allowed.
 
-The dates decide too: nobody checks in before the day of arrival, and nothing happens to a stay that is over.
+The dates count too: a check-in is not possible before the day of arrival, nor an action on a stay that is over.
 """
 
 from datetime import date
@@ -24,14 +24,14 @@ def why_not(booking: Booking, action: str, today: date) -> str | None:
     if action == "reinstate" and booking.status is Status.CANCELLED and booking.arrival < today:
         return f"arrival was {booking.arrival} and the business date is {today}"
     if action == "pin" and booking.pinned:
-        return f"room {booking.room} is pinned already"
+        return f"room {booking.room} is already pinned"
     if action == "unpin" and not booking.pinned:
         return "the booking is not pinned"
     return None
 
 
 def allowed(booking: Booking, today: date) -> tuple[str, ...]:
-    """The actions that this booking can take now."""
+    """The actions that this booking allows on this business date."""
     return tuple(
         action for status, action in TRANSITIONS if status is booking.status and why_not(booking, action, today) is None
     )

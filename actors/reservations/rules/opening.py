@@ -1,4 +1,4 @@
-"""The opening of a hotel: its types and rooms, and how rooms are numbered when only their count is said."""
+"""The opening of a hotel: its room types and rooms, and the room numbers where only a count is given."""
 
 from innkeeper.actors.reservations.rules.pricing import local_date
 from innkeeper.protocol.messages.event import Event
@@ -8,7 +8,7 @@ from innkeeper.protocol.reservations.commands import HotelPlan, RoomTypeOffer
 
 
 def opening_events(plan: HotelPlan, at: int) -> tuple[Event, ...]:
-    """All that happens when this hotel opens at this instant."""
+    """The events of opening this hotel at this instant."""
     opened = events.HotelOpened(
         plan.name,
         plan.timezone,
@@ -28,12 +28,12 @@ def opening_events(plan: HotelPlan, at: int) -> tuple[Event, ...]:
 
 
 def _numbers(plan: HotelPlan) -> dict[str, list[str]]:
-    """The room numbers of each type; a type that only says how many gets a floor of its own: 101, 102, …; 201, …"""
+    """The room numbers of each type; a type with only a count gets a floor of its own: 101, 102, …; 201, …"""
     width = max(2, *(len(str(offer.room_count)) for offer in plan.room_types))
     numbers = {offer.code: _of(offer, floor, width) for floor, offer in enumerate(plan.room_types, start=1)}
     every = [number for rooms in numbers.values() for number in rooms]
     if len(set(every)) < len(every):
-        raise invalid("room_types", "unique", "a room number that was given is also one that room_count makes")
+        raise invalid("room_types", "unique", "a given room number is also made from room_count; give another one")
     return numbers
 
 

@@ -1,4 +1,4 @@
-"""What a stay costs, and what not coming costs."""
+"""The fees of a cancellation or no-show, and the hotel's local time."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -10,8 +10,8 @@ from innkeeper.protocol.values.instants import instant, microseconds
 
 
 def hotel_now(hotel: Hotel, at: int) -> datetime:
-    """The hotel's local time, without its zone. A hotel lives in its business date: where the wall clock shows
-    another day than that one or the next (a manual audit, a replayed history), only its time of day counts."""
+    """The hotel's local time, without its zone. The business date takes precedence: where the clock shows another day
+    than that one or the next (a manual audit, a replayed history), only its time of day is used."""
     local = instant(at).astimezone(ZoneInfo(hotel.timezone)).replace(tzinfo=None)
     ahead = (local.date() - hotel.business_date).days
     return local if ahead in (0, 1) else datetime.combine(hotel.business_date, local.time())
@@ -23,16 +23,16 @@ def first_night(booking: Booking) -> int:
 
 
 def cancellation_fee(hotel: Hotel, booking: Booking, at: int) -> int:
-    """Free until so many hours before check-in time on the day of arrival, then the first night."""
+    """Zero until so many hours before check-in time on the day of arrival, then the rate of the first night."""
     expected = datetime.combine(booking.arrival, time.fromisoformat(hotel.check_in))
     hours = hotel.cancellation.free_until_hours
     return 0 if expected - hotel_now(hotel, at) >= timedelta(hours=hours) else first_night(booking)
 
 
 def next_audit(hotel: Hotel) -> int | None:
-    """When the business date rolls by itself: at the audit's local time on the day after it; None for a manual audit.
+    """When the automatic audit is due: at its local time on the day after the business date; None for a manual audit.
 
-    A time that the change of clocks skips or repeats is taken as the first instant at which it can be read.
+    Of a time that the change of clocks skips or repeats, the first instant is taken.
     """
     if hotel.night_audit == "manual":
         return None
@@ -46,5 +46,5 @@ def _instant_of(day: date, clock_time: str, timezone: str) -> int:
 
 
 def local_date(hotel_timezone: str, at: int) -> date:
-    """Which day it is there."""
+    """The hotel's local date at this instant."""
     return instant(at).astimezone(ZoneInfo(hotel_timezone)).date()

@@ -1,4 +1,4 @@
-"""A room for a stay: the checks, the plan, and the moves of other guests as events."""
+"""Finds a room for a stay: the checks, the plan, and the moves of other guests as events."""
 
 from dataclasses import replace
 from datetime import date
@@ -17,7 +17,7 @@ from innkeeper.protocol.values.money import Money
 
 
 class Rooming(msgspec.Struct, frozen=True, gc=False):
-    """A stay looking for a room of one type: exactly `room` if said, rather `prefer` if that is free. `present` is the
+    """A stay that needs a room of one type: `room` if set, else `prefer` if that is free, else any. `present` is the
     booking as it is now, whose nights count as free; `excluded_rooms` are rooms that refused a claim."""
 
     booking: str
@@ -31,7 +31,7 @@ class Rooming(msgspec.Struct, frozen=True, gc=False):
 
 
 def find_room(state: HotelState, rooming: Rooming) -> tuple[str, tuple[RoomMoved, ...]]:
-    """The room, and who moves for it. Refuses with the nights that are sold out, or with who stands in the way."""
+    """The room, and the moves of other guests. Refuses with the nights that are sold out or taken."""
     calendar = _calendar(state, rooming)
     arrival, departure = rooming.arrival.toordinal(), rooming.departure.toordinal()
     if rooming.prefer is not None and rooming.room is None:
@@ -77,7 +77,7 @@ def _why_none(calendar: Calendar, rooming: Rooming) -> SoldOut | RoomTaken | NoS
 
 
 def room_type_of(state: HotelState, code: str) -> RoomType:
-    """The room type, which must be one of the hotel's."""
+    """The room type of this code. Refuses a code that the hotel does not have."""
     kind = state.room_types.get(code)
     if kind is None:
         known = ", ".join(kind.code for kind in state.opened().room_types)
@@ -86,7 +86,7 @@ def room_type_of(state: HotelState, code: str) -> RoomType:
 
 
 def check_arrival(state: HotelState, arrival: date) -> None:
-    """Refuse an arrival before the business date, or too far ahead."""
+    """Refuses an arrival before the business date, or too far ahead."""
     today = state.opened().business_date
     if arrival < today:
         raise invalid("arrival", "not_past", f"arrival {arrival} is before the business date, {today}")
@@ -97,16 +97,14 @@ def check_arrival(state: HotelState, arrival: date) -> None:
 
 
 def check_guests(kind: RoomType, adults: int, children: tuple[int, ...]) -> None:
-    """Refuse more guests than the type takes."""
+    """Refuses more guests than the room type takes."""
     guests = adults + len(children)
     if guests > kind.max_guests:
-        raise invalid(
-            "adults", "max_guests", f"{guests} guests are more than the {kind.max_guests} that {kind.code} takes"
-        )
+        raise invalid("adults", "max_guests", f"{kind.code} takes at most {kind.max_guests} guests, not {guests}")
 
 
 def check_room(state: HotelState, room: str, room_type: str | None = None) -> None:
-    """Refuse a room that the hotel does not have, or that is of another type."""
+    """Refuses a room that the hotel does not have, or that is of another type."""
     if room not in state.rooms:
         raise invalid("room", "unknown", f"this hotel has no room {room!r}")
     kind = state.rooms[room][0]
@@ -114,11 +112,11 @@ def check_room(state: HotelState, room: str, room_type: str | None = None) -> No
         raise invalid("room", "room_type", f"room {room} is of type {kind}, not {room_type}")
 
 
-def rate_of(state: HotelState, kind: RoomType, asked: Money | None) -> int:
-    """The rate per night in minor units: the one that staff asked for, or the type's own."""
-    if asked is None:
+def rate_of(state: HotelState, kind: RoomType, requested: Money | None) -> int:
+    """The rate per night in minor units: the requested one, or the room type's own. Refuses another currency."""
+    if requested is None:
         return kind.rate
     currency = state.opened().currency
-    if asked.currency != currency:
+    if requested.currency != currency:
         raise invalid("rate.currency", "currency", f"rates of this hotel are in {currency}")
-    return asked.minor_units()
+    return requested.minor_units()

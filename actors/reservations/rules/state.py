@@ -1,10 +1,10 @@
-"""What a hotel knows, and how an event changes it.
+"""The state of a hotel, and its change by events.
 
 The state belongs to one hotel actor and is changed in place, by `evolve` alone: copying the calendars of ten thousand
 rooms for each booking would make the fold quadratic. `decide` only reads it.
 
-A hotel keeps in mind the bookings that can still change. When the business date passes the departure of one that has
-ended, it is forgotten here; the journal and the read models keep it.
+The state holds the bookings that can still change. A booking that has ended is removed when the business date passes
+its departure; the journal and the read models keep it.
 """
 
 from collections.abc import Iterable
@@ -26,8 +26,8 @@ from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 
 @dataclass(slots=True)
 class HotelState:
-    """One hotel. `rooms` says of each room number its type and its position in that type's calendar; `waitlist` has who
-    waits, longest first, and `freed` the room types that may have a room for one of them now."""
+    """One hotel. `rooms` maps each room number to its type and its position in that type's calendar; `waitlist` has the
+    entries, oldest first, and `freed` the room types that may have a room for one of them now."""
 
     hotel: Hotel | None = None
     seq: int = 0
@@ -46,12 +46,12 @@ class HotelState:
         return self.hotel
 
     def movable(self, booking: str) -> bool:
-        """May this guest change rooms without being asked? Only before arrival, and if the room is not promised."""
+        """Whether the hotel may change the room of this booking: only before arrival, and unless the room is pinned."""
         stay = self.bookings[booking]
         return stay.status in NOT_ARRIVED and not stay.pinned
 
     def next_expiry(self) -> int | None:
-        """When the next hold runs out. Holds that ended in another way are dropped here."""
+        """When the next hold expires. Removes the expiries of holds that have ended in another way."""
         while self.expiries:
             expires_at, booking = self.expiries[0]
             known = self.bookings.get(booking)
@@ -61,19 +61,19 @@ class HotelState:
         return None
 
     def claim(self, booking: Booking) -> None:
-        """Enter the booking's nights in the calendar."""
+        """Enters the booking's nights in the calendar."""
         kind, position = self.rooms[booking.room]
         self.calendars[kind].claim(position, booking.arrival.toordinal(), booking.departure.toordinal(), booking.id)
 
     def vacate(self, booking: Booking) -> None:
-        """Take the booking's nights out of the calendar."""
+        """Removes the booking's nights from the calendar."""
         kind, position = self.rooms[booking.room]
         self.calendars[kind].vacate(position, booking.id)
         self.freed.add(kind)
 
 
 def evolve(state: HotelState, record: RecordedEvent, previewed: Booking | None = None) -> None:
-    """The state after this event. `previewed` is what the booking is after it, where that was worked out before."""
+    """Applies an event to the state. `previewed` is the booking after it, where that was computed before."""
     state.seq = record.hotel_seq
     event = record.event
     if isinstance(event, events.BookingEvent):
@@ -84,7 +84,7 @@ def evolve(state: HotelState, record: RecordedEvent, previewed: Booking | None =
 
 
 def fold(state: HotelState, records: Iterable[RecordedEvent]) -> HotelState:
-    """The state after all these events."""
+    """Applies these events to the state and returns it."""
     for record in records:
         evolve(state, record)
     return state
@@ -154,19 +154,19 @@ def _roll(state: HotelState, opened: date) -> None:
 
 
 def is_over(booking: Booking, business_date: date) -> bool:
-    """Nothing can change this booking any more."""
+    """Whether nothing can change this booking any more."""
     ended = booking.status not in (Status.HELD, Status.CONFIRMED, Status.IN_HOUSE)
     return ended and booking.departure <= business_date
 
 
 def describe(state: HotelState) -> StateReply:
-    """The whole state as one value: two hotels that went through the same events describe themselves alike."""
+    """The whole state as one value. Hotels with the same events have equal values."""
     bookings = tuple(sorted(state.bookings.values(), key=lambda booking: booking.id))
     return StateReply(state.opened(), state.seq, state.bookings_made, bookings, tuple(state.waitlist.values()))
 
 
 def restore(described: StateReply) -> HotelState:
-    """The state that described itself so."""
+    """The state from the value that `describe` made of it."""
     hotel = described.hotel
     state = HotelState(hotel=hotel, seq=described.hotel_seq, bookings_made=described.bookings_made)
     state.room_types = {kind.code: kind for kind in hotel.room_types}

@@ -1,8 +1,8 @@
-"""The waitlist: who waits for a stay that is sold out, and who is next when a room of the type comes free.
+"""The waitlist: guests who wait for a stay that is sold out, and the offers when a room of the type comes free.
 
-Who waited longest goes first, and nobody who came later books what an earlier one waits for: the hotel makes its offers
-before it takes its next order. An offer is a hold, under the id of the entry: it is confirmed, given back or runs out
-like any other, and then it is the next one's turn. Who still waits when the day of arrival is over is taken off.
+The oldest entry gets the first offer. The hotel makes its offers before it handles its next command, so that a later
+request cannot book the room. An offer is a hold with the id of the entry: it is confirmed, released or expires like any
+other, and after its end the next entry gets an offer. An entry lapses when its day of arrival is over.
 """
 
 from datetime import date
@@ -20,7 +20,7 @@ from innkeeper.protocol.values import limits
 
 
 def join_event(state: HotelState, request: WaitlistRequest, id_: str) -> events.WaitlistJoined:
-    """The entry, under this id. Refuses while there is a room to book, and when too many wait already."""
+    """The event that adds an entry with this id. Refuses while a room can be booked, and where the waitlist is full."""
     kind = room_type_of(state, request.room_type)
     check_arrival(state, request.arrival)
     check_guests(kind, request.adults, request.children)
@@ -43,19 +43,19 @@ def join_event(state: HotelState, request: WaitlistRequest, id_: str) -> events.
 
 
 def leave_event(state: HotelState, entry: str) -> events.WaitlistLeft:
-    """The guest does not wait any longer."""
+    """The event that removes an entry on request. Refuses an unknown entry."""
     if entry not in state.waitlist:
         raise Refused(NotFound("waitlist entry", entry))
     return events.WaitlistLeft(entry, "withdrawn")
 
 
 def lapse_events(state: HotelState, to: date) -> list[events.WaitlistLeft]:
-    """Who waited in vain, when `to` is the business date."""
+    """The events that remove the entries whose arrival is before `to`, the new business date."""
     return [events.WaitlistLeft(entry.id, "lapsed") for entry in state.waitlist.values() if entry.arrival < to]
 
 
 def offer_events(state: HotelState, at: int) -> tuple[Event, ...]:
-    """The next offer, now that rooms have come free; where there is none, nothing has come free any more."""
+    """The events of the next offer, from the freed rooms. Where no entry fits, clears `freed` and returns none."""
     for entry in state.waitlist.values():
         found = entry.room_type in state.freed and _room(state, _rooming(entry))
         if found:
@@ -66,8 +66,8 @@ def offer_events(state: HotelState, at: int) -> tuple[Event, ...]:
 
 
 def offered_to(done: tuple[Event, ...]) -> str:
-    """The entry that this is an offer to; "" if it is none. An entry has the id of the command that made it, so it is
-    what caused the offer."""
+    """The id of the entry that these events make an offer to; "" if they are no offer. It is also the id of the command
+    that made the entry, and so the cause of the offer."""
     return next((event.booking for event in done if isinstance(event, events.BookingHeld)), "")
 
 
