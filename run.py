@@ -8,7 +8,7 @@ import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from random import random
@@ -135,6 +135,13 @@ class Application:
         """The gateway before it."""
         providers = self.outside.providers
         return make_app(self.desks, self.sources, self.logs, self.views, self.services, keys, providers, hosts)
+
+    async def connected(self, seconds: float) -> None:
+        """Wait until the other parts answer, at most so long: requests to one that was not reached yet are refused."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                for line in self.lines.values():
+                    await line.found()
 
     async def ended(self) -> None:
         """Wait for the end of a partition or a service that nobody asked to end; raises what ended it."""
@@ -471,10 +478,13 @@ async def supervised_part(name: str, supervised: Supervised) -> None:
     given = json.loads(supervised.greeting)
     options = parsed(given["arguments"])
     options.port = given["port"]
-    async with running(options.data, Integrations.chosen(options), parts=[name]) as inn, entrance(inn, options):
-        freeze_startup_objects()
-        supervised.ready()
-        await first_of(supervised.stopped(), inn.ended())
+    async with running(options.data, Integrations.chosen(options), parts=[name]) as inn:
+        if is_gateway(name):
+            await inn.connected(_PATIENCE_SECONDS)
+        async with entrance(inn, options):
+            freeze_startup_objects()
+            supervised.ready()
+            await first_of(supervised.stopped(), inn.ended())
 
 
 async def processes(options: argparse.Namespace, arguments: list[str]) -> None:
