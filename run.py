@@ -34,6 +34,7 @@ from innkeeper.actors.partition.recovery import snapshot_faults
 from innkeeper.actors.reservations.router import HOTEL
 from innkeeper.actors.subscriptions.service import Service
 from innkeeper.actors.subscriptions.services import Services
+from innkeeper.actors.system.event_loop import run_async
 from innkeeper.actors.system.garbage_collector import freeze_startup_objects
 from innkeeper.delivery.archive import Archive
 from innkeeper.delivery.backoff import delay_seconds
@@ -541,18 +542,6 @@ def _audit(path: Path, auditor: Auditor | BillingAuditor, trade: AggregateType) 
         return auditor.violations + snapshot_faults(journal, trade)
     finally:
         journal.close()
-
-
-def run_async(work: Coroutine[object, object, None]) -> None:
-    """Run on uvloop where there is one."""
-    try:
-        import uvloop
-
-        loops: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    except ImportError:
-        loops = asyncio.new_event_loop
-    with asyncio.Runner(loop_factory=loops) as runner:
-        runner.run(work)
 
 
 def parsed(arguments: list[str]) -> argparse.Namespace:

@@ -16,7 +16,7 @@ import yaml
 from demanded import demand
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY, GATEWAY, NOTIFICATIONS, RESERVATIONS
 from patience import wait_until
-from test_feeds import sweep
+from support.rabbitmq_queues import sweep
 from test_processes import alive
 
 HOUSE = Path(__file__).parents[1]

@@ -32,9 +32,9 @@ from innkeeper.protocol.reservations.events import BookingPinned
 from innkeeper.protocol.values import limits
 from innkeeper.storage.sqlite.inbox import Inbox
 from patience import wait_until
+from support.rabbitmq_queues import QUEUES, sweep
 from test_wire import messages
 
-QUEUES = ("billing", "notifications", "delivery")
 BACK_SECONDS_MAX = 30
 everybody = st.sampled_from(ALL_EVENTS).flatmap(messages)
 
@@ -273,14 +273,6 @@ def clean(rabbitmq: str) -> Iterator[str]:
     asyncio.run(sweep(rabbitmq))
     yield rabbitmq
     asyncio.run(sweep(rabbitmq))
-
-
-async def sweep(url: str) -> None:
-    async with await aio_pika.connect(url) as connection:
-        channel = await connection.channel()
-        for name in QUEUES:
-            for queue in (f"innkeeper.{name}", f"innkeeper.{name}.dead"):
-                await channel.queue_delete(queue)
 
 
 @contextmanager

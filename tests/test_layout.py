@@ -66,7 +66,7 @@ ARROWS = {
 # What they import of others, beyond the standard library.
 LIBRARIES = {
     "protocol": {"msgspec", "msgpack", "iso4217"},
-    "actors": {"msgspec", "thespian"},
+    "actors": {"msgspec", "thespian", "uvloop"},
     "storage": {"msgspec", "sqlite_utils"},
     "delivery": {
         "aio_pika", "aiohttp", "aiokafka", "aiormq", "aiosmtplib", "babel", "fsspec", "jinja2", "msgspec", "yarl",

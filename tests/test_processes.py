@@ -25,7 +25,7 @@ from innkeeper.storage.data_directory import DataDirectory, DataUnusable
 from innkeeper.storage.sqlite.journal import SqliteJournal
 from patience import wait_until
 from server_process import finished, program
-from test_feeds import sweep
+from support.rabbitmq_queues import sweep
 from test_kill import Books, ask, assert_no_room_is_shared, assert_same, bookings, next_wish
 
 PARTITIONS, ROUNDS = 4, int(os.environ.get("INNKEEPER_KILL_ROUNDS", "2"))

@@ -46,15 +46,15 @@ class OutboxRelay(BackgroundTask):
             by_address.setdefault(due.notice.recipient.email, []).append(due)
         slots, self._tried = asyncio.Semaphore(letters_at_once_max), 0
         done = await asyncio.gather(
-            *(self._send_in_order(slots, letters) for letters in by_address.values()), return_exceptions=True
+            *(self._send_in_order(slots, notices) for notices in by_address.values()), return_exceptions=True
         )
         for error in done:
             if isinstance(error, BaseException):
                 raise error
         return bool(by_address)
 
-    async def _send_in_order(self, slots: asyncio.Semaphore, letters: list[DueNotice]) -> None:
-        for due in letters:
+    async def _send_in_order(self, slots: asyncio.Semaphore, notices: list[DueNotice]) -> None:
+        for due in notices:
             async with slots:
                 if self._tried >= letters_at_once_max and self.busy():
                     return

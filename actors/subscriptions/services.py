@@ -58,10 +58,10 @@ class Services:
                 match message:
                     case ListSubscribers():
                         replies = await self._ask_all(message, SubscribersReply)
-                        return SubscribersReply(tuple(one for reply in replies for one in reply.subscribers))
+                        return SubscribersReply(tuple(state for reply in replies for state in reply.subscribers))
                     case ListDeadLetters():
                         letters = await self._ask_all(message, DeadLettersReply)
-                        return DeadLettersReply(tuple(one for reply in letters for one in reply.dead_letters))
+                        return DeadLettersReply(tuple(letter for reply in letters for letter in reply.dead_letters))
                     case PauseSubscriber() | Redrive() | AwaitSubscriber():
                         return await self._ask_service_of(message.subscriber, message)
                     case _ if message.service in self._services:
@@ -73,11 +73,11 @@ class Services:
     async def _ask_all(self, message: ServiceMessage, kind: type[R]) -> list[R]:
         """The replies of all services; a refusal is ignored where another service has replied."""
         replies = await asyncio.gather(*(ask(message) for ask in self._services.values()), return_exceptions=True)
-        answers = [reply for reply in replies if isinstance(reply, kind)]
+        received = [reply for reply in replies if isinstance(reply, kind)]
         for failure in replies:
-            if isinstance(failure, BaseException) and not (isinstance(failure, Refused) and answers):
+            if isinstance(failure, BaseException) and not (isinstance(failure, Refused) and received):
                 raise failure
-        return answers
+        return received
 
     async def _ask_service_of(self, subscriber: str, message: ServiceMessage) -> Reply:
         """The reply of the service that runs this subscriber; the service of the same name is asked first."""
