@@ -1,1 +1,1 @@
-"""What is said: values, messages, ports and codecs. Imports nothing of ours; everybody may import it."""
+"""The messages, values, ports and codecs that all parts share. Imports no other folder; every folder may import it."""

@@ -22,7 +22,7 @@ from innkeeper.delivery.brokers.rabbitmq import (
     REASON,
     RabbitConsumer,
     RabbitPublisher,
-    _hang_up,
+    _close,
 )
 from innkeeper.protocol.codec.cloud_event import cloud_event_json, entry_of
 from innkeeper.protocol.codec.wire import ALL_EVENTS
@@ -156,7 +156,7 @@ def test_a_feed_outlives_whatever_fails(
         asyncio.run(publish())
         if not disconnects:
             monkeypatch.setattr(
-                "innkeeper.delivery.brokers.rabbitmq._hang_up", after(_hang_up, RuntimeError("while closing"))
+                "innkeeper.delivery.brokers.rabbitmq._close", after(_close, RuntimeError("while closing"))
             )
 
     inbox = Failing(tmp_path / "inbox.db", error)

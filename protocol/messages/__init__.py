@@ -1,1 +1,1 @@
-"""What all messages share: the recorded event and the refusals. Imports values and the contexts' events."""
+"""The bases of all messages, the recorded event and the shared refusals. Imports only `protocol.values`."""

@@ -4,6 +4,6 @@ import msgspec
 
 
 class Command(msgspec.Struct, frozen=True, gc=False):
-    """The base of all commands: each is for one hotel."""
+    """The base of all commands. Each is for one hotel."""
 
     hotel: str

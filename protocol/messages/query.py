@@ -4,6 +4,6 @@ import msgspec
 
 
 class Query(msgspec.Struct, frozen=True, gc=False):
-    """The base of all queries: each is for one hotel."""
+    """The base of all queries. Each is for one hotel."""
 
     hotel: str

@@ -1,4 +1,4 @@
-"""An event as it stands in the journal, and what a booking or a hotel is after it."""
+"""An event as the journal holds it, with its place, time, author and cause."""
 
 import msgspec
 from innkeeper.protocol.messages.event import Event
@@ -6,8 +6,8 @@ from innkeeper.protocol.values.contexts import RESERVATIONS
 
 
 class RecordedEvent(msgspec.Struct, frozen=True, gc=False):
-    """An event with its place in its hotel's history (`hotel_seq`, gapless from 1), when it was decided (microseconds
-    since 1970 UTC), by whom, in which request (`correlation`), and by which command (`cause`)."""
+    """An event with its place in its hotel's history (`hotel_seq`, gapless from 1), the instant of the decision
+    (microseconds since 1970 UTC), its author, its request (`correlation`), and its command (`cause`)."""
 
     hotel: str
     hotel_seq: int
@@ -19,10 +19,10 @@ class RecordedEvent(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def id(self) -> str:
-        """Unique over all hotels and contexts, and the same each time that it is told."""
+        """Unique over all hotels and contexts, and the same in every delivery of the event."""
         name = f"{self.hotel}:{self.hotel_seq}"
         return name if self.event.context is RESERVATIONS else f"{self.event.context}:{name}"
 
 
 LogEntry = tuple[int, RecordedEvent]
-"""An event, behind its position in the log."""
+"""The position of an event in the log, and the event."""

@@ -1,6 +1,6 @@
-"""Why something was not done. A refusal changes nothing, and says what the caller can do about it.
+"""The refusals that all contexts share. A refusal changes nothing, and names what the caller can do about it.
 
-`Refused` is the exception that carries a refusal out of a value or a rule; a refusal itself is a reply like any other.
+A refusal is returned like a reply; `Refused` is the exception that carries one out of a value or a rule.
 """
 
 from typing import ClassVar
@@ -9,7 +9,7 @@ import msgspec
 
 
 class FieldError(msgspec.Struct, frozen=True, gc=False):
-    """One field that broke one rule. `field` is a dotted path (`guest.name`); `rule` is a stable word."""
+    """One field that breaks one rule. `field` is a dotted path (`guest.name`); `rule` is a stable identifier."""
 
     field: str
     rule: str
@@ -23,14 +23,14 @@ class Refusal(msgspec.Struct, frozen=True, gc=False):
 
 
 class Invalid(Refusal, frozen=True):
-    """What was asked cannot be right, whatever the state of the hotel."""
+    """The request is invalid, whatever the state of the hotel."""
 
     code: ClassVar[str] = "invalid"
     errors: tuple[FieldError, ...]
 
 
 class NotFound(Refusal, frozen=True):
-    """There is no such hotel or booking here."""
+    """The hotel, booking or other object does not exist."""
 
     code: ClassVar[str] = "not_found"
     kind: str
@@ -38,7 +38,7 @@ class NotFound(Refusal, frozen=True):
 
 
 class NotAllowed(Refusal, frozen=True):
-    """The booking's status or the business date does not allow this action; `allowed` names the ones that are."""
+    """The booking's status or the business date does not allow this action; `allowed` names the actions that are."""
 
     code: ClassVar[str] = "not_allowed"
     action: str
@@ -47,28 +47,28 @@ class NotAllowed(Refusal, frozen=True):
 
 
 class StaleVersion(Refusal, frozen=True):
-    """The caller saw another version than the one that stands now."""
+    """The version that the caller expects is not the current one, which is `version`."""
 
     code: ClassVar[str] = "stale_version"
     version: int
 
 
 class BadSignature(Refusal, frozen=True):
-    """A message did not come from whom it says, or not lately."""
+    """The signature of a message is wrong, or too old."""
 
     code: ClassVar[str] = "bad_signature"
     reason: str
 
 
 class KeyReused(Refusal, frozen=True):
-    """The idempotency key was used before, for something else."""
+    """The idempotency key was used before, with another request."""
 
     code: ClassVar[str] = "idempotency_key_reused"
 
 
 class Unavailable(Refusal, frozen=True):
-    """Not now: too busy, or the effects could not be put on disk. Nothing was acknowledged; try again. Where `unknown`
-    it may have been done all the same, as where the line was lost before the answer."""
+    """The part is overloaded, or could not write to its disk. Nothing was acknowledged; the caller can try again.
+    Where `unknown`, the command may have been carried out, as when the connection is lost before the result."""
 
     code: ClassVar[str] = "unavailable"
     reason: str
@@ -76,7 +76,7 @@ class Unavailable(Refusal, frozen=True):
 
 
 class Refused(ValueError):
-    """Carries a refusal to whoever asked."""
+    """Carries a refusal to the caller."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(repr(refusal))
@@ -84,5 +84,5 @@ class Refused(ValueError):
 
 
 def invalid(field: str, rule: str, message: str) -> Refused:
-    """The refusal of one field."""
+    """Returns the exception that refuses one field."""
     return Refused(Invalid((FieldError(field, rule, message),)))

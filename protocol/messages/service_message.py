@@ -6,6 +6,6 @@ import msgspec
 
 
 class ServiceMessage(msgspec.Struct, frozen=True):
-    """The base of what is told to a service that listens: the one of this name, or "" for those whom it concerns."""
+    """The base of all messages to a service. `service` is its name, or "" where any service may be the addressee."""
 
     service: ClassVar[str]

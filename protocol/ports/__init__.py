@@ -1,1 +1,1 @@
-"""What one part needs of another, as protocols: message bus, journal, event log, cursors, inbox, outbox, views."""
+"""The interfaces between the parts, as `typing.Protocol`s: message bus, journal, event log, cursors, inbox, outbox, views."""

@@ -1,7 +1,7 @@
-"""The journal, as the partition's host needs it: a small door behind which SQLite stands today.
+"""The journal as the partition's host uses it; SQLite implements it.
 
-The journal is the only truth. Whoever opens it to write gets a new epoch; a writer whose epoch is no longer the newest
-is refused (`Fenced`), so that a second process, or a stalled one that wakes up, does no harm.
+The journal is the source of truth. Opening it to write begins a new epoch; a writer whose epoch is no longer the newest
+is refused (`Fenced`), so that a second process, or one that resumes after a stall, does no harm.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,19 +12,19 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 
 
 class JournalError(Exception):
-    """The journal could not do what was asked; its message tells the operator what to do next."""
+    """An operation on the journal failed; the message tells the operator what to do next."""
 
 
 class Fenced(JournalError):
-    """Another writer has opened this journal since."""
+    """Another writer has opened this journal since then."""
 
 
 class Damaged(JournalError):
-    """The journal does not say any more what was once written to it."""
+    """The journal's contents are not what was written to it."""
 
 
 class KeptReply(msgspec.Struct, frozen=True):
-    """What was answered under an idempotency key, and the fingerprint of what it was the answer to."""
+    """The reply that was given under an idempotency key, and the fingerprint of the request."""
 
     key: str
     fingerprint: bytes
@@ -40,38 +40,39 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 class Journal(Protocol):
-    """One partition's journal, with one writer. All methods belong to one thread, but for `sync`: it waits for the disk
-    and may do so in another thread, while `reply` and `position` are asked. After an error of `write` or `sync` nobody
-    knows what is on disk, until `reopen`."""
+    """One partition's journal, with one writer. All methods are called in one thread, except `sync`: it waits for the
+    disk and may run in another thread, while `reply` and `position` are called. After an error of `write` or `sync` it
+    is not known what is on disk, until `reopen`."""
 
     def write(self, records: Sequence[RecordedEvent], replies: Sequence[KeptReply]) -> int:
-        """Get these ready for the disk, all or none, and return the position that the last will have."""
+        """Begins a commit of these, all or none, and returns the position that the last event will have."""
 
     def sync(self) -> None:
-        """Put on disk what was written. Returns only when power may fail."""
+        """Commits what was written. Returns when it is safe from a loss of power."""
 
     def position(self) -> int:
-        """The position of the last event, 0 for an empty journal."""
+        """Returns the position of the last event, 0 for an empty journal."""
 
     def reply(self, key: str) -> KeptReply | None:
-        """What was answered under this key."""
+        """Returns the reply that was given under this key, or None."""
 
     def hotels(self) -> set[str]:
-        """Every hotel that has an event."""
+        """Returns the ids of all hotels that have an event."""
 
     def read(
         self, after: int = 0, hotel: str | None = None, after_hotel_seq: int = 0
     ) -> Iterator[tuple[int, RecordedEvent]]:
-        """Events behind a position in order, with theirs; of one hotel behind one of its events, if said."""
+        """Yields the events after this position, each with its own, in order; only those of `hotel` after its event
+        `after_hotel_seq`, where a hotel is given."""
 
     def snapshots(self, hotel: str | None = None) -> Iterator[Snapshot]:
-        """The newest snapshot of each hotel, or of one."""
+        """Yields the newest snapshot of each hotel, or of one."""
 
     def save_snapshots(self, snapshots: Iterable[Snapshot]) -> None:
-        """Keep these; older ones of the same hotels go."""
+        """Stores these in place of older ones of the same hotels."""
 
     def reopen(self) -> None:
-        """Begin anew after a failure: forget what was not committed, and see what was."""
+        """Connects again after a failure: drops what was not committed, and reads the head anew."""
 
     def close(self) -> None:
-        """No more writing."""
+        """Closes the journal."""

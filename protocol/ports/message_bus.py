@@ -1,4 +1,4 @@
-"""How a gateway asks a partition: what goes along with a command, and what comes back."""
+"""The ports between a gateway and the partitions: envelope and result of a command, and the stream of commits."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -14,8 +14,8 @@ from innkeeper.protocol.ports.subscriptions import Positions
 
 
 class Envelope(msgspec.Struct, frozen=True, gc=False):
-    """A command or query as it comes to the partition: under which idempotency key, for which request, by whom, and
-    for which version of the booking (any, where None)."""
+    """A command or query with its idempotency key, its request (`correlation`), its author (`by`), and the version of
+    the booking that it expects (any, where None)."""
 
     message: Command | Query
     key: str | None = None
@@ -25,53 +25,53 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):
-    """The reply or refusal; `replayed` if it was given before, under the same idempotency key."""
+    """The reply or refusal; `replayed` where it was given before, under the same idempotency key."""
 
     answer: Reply | Refusal
     replayed: bool = False
 
 
 CommitListener = Callable[[int, Sequence[RecordedEvent]], None]
-"""Hears of a commit: the position of its last event, and its events in order. It must be quick, and never raise."""
+"""Called with the position of a commit's last event, and its events in order. It must be quick, and never raise."""
 
 
 class Services(Protocol):
-    """The services that listen: billing, notifications, delivery; in this process, or a way to them."""
+    """The services that answer messages: billing, notifications, delivery; in this process, or their RPC clients."""
 
     async def ask(self, message: ServiceMessage) -> Reply:
-        """The answer of whichever service it is for. Raises `Refused`."""
+        """Returns the reply of the service that the message is for. Raises `Refused`."""
 
 
 class CommitStream(Protocol):
-    """Where events come from, one after the other."""
+    """Announces each commit as soon as it is on disk."""
 
     @property
     def position(self) -> int:
-        """The position in the log of the last event that was acknowledged; -1 while that is not known."""
+        """The position in the log of the last acknowledged event; -1 while that is not known."""
 
     def subscribe(self, listener: CommitListener) -> None:
-        """From now on tell it of each commit, in order, as soon as it is on disk. Where a position is told that lies
-        further on than the events that were told with it, what is between stands in the log."""
+        """Subscribes the listener to all later commits, in order. Where a position is higher than the events given so
+        far account for, the listener has to read the missing events from the log."""
 
 
 class MessageBus(Protocol):
-    """Whoever takes commands: a partition in this process, or a way to one, or to several."""
+    """Takes envelopes and gives results: a partition in this process, or a client of one or several."""
 
     @property
     def ready(self) -> bool:
-        """Does it take commands now?"""
+        """Whether it takes commands now."""
 
     @property
     def waiting(self) -> int:
-        """How many commands have no answer yet."""
+        """The number of commands that wait for their result."""
 
-    async def ask(self, asked: Envelope) -> Result:
-        """The answer, once its effects are on disk."""
+    async def ask(self, envelope: Envelope) -> Result:
+        """Returns the result, once its effects are on disk."""
 
     async def positions(self, hotel: str | None = None) -> Positions:
-        """Where the log ends that tells of this hotel (of all hotels: each log). What was acknowledged before this was
-        asked stands before that. Raises `Refused`."""
+        """Returns the end of the log that holds this hotel's events, or without `hotel` of each log. It is behind all
+        that was acknowledged before the call. Raises `Refused`."""
 
 
 class PublishingMessageBus(MessageBus, CommitStream, Protocol):
-    """A desk that also tells of what it commits."""
+    """A message bus that also announces its commits."""

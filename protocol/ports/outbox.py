@@ -1,5 +1,5 @@
-"""Where notifications remembers what it knows, and what is still to be said: nothing is sent that is not written here
-first, in the transaction that moves its cursor."""
+"""The outbox of notifications: what it knows of hotels and bookings, and the notices that are still to be sent. A notice
+is written here before it is sent, in the transaction that moves the cursor."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
@@ -10,7 +10,7 @@ from innkeeper.protocol.ports.subscriptions import DeadLetter
 
 
 class CannotSend(Exception):
-    """A letter could not be sent: for now, or `for_good`. Where the way out is `away`, no other letter can be sent
+    """A letter could not be sent: for now, or `for_good`. Where the mail server is `away`, no other letter can be sent
     either."""
 
     def __init__(self, reason: str, for_good: bool = False, away: bool = False) -> None:
@@ -20,24 +20,24 @@ class CannotSend(Exception):
 
 
 SendNotice = Callable[[Notice], Awaitable[None]]
-"""Sends the letter that says this; raises `CannotSend`. The same notice may come twice, and is the same letter."""
+"""Sends the letter of a notice; raises `CannotSend`. The same notice may come twice, and is the same letter."""
 
 
 class DueNotice(msgspec.Struct, frozen=True):
-    """A notice whose time has come, after so many attempts to send it."""
+    """A notice that is due, and how many attempts to send it have failed."""
 
     notice: Notice
     attempts: int
 
 
 class Outbox(Protocol):
-    """What is known of hotels and bookings is kept as bytes: only who wrote them reads them. For one thread."""
+    """Stores hotels and bookings as opaque bytes, which only the caller reads, and notices. For one thread."""
 
     def hotels(self, ids: Iterable[str]) -> dict[str, bytes]:
-        """What is known of these hotels."""
+        """Returns what is known of these hotels, by id."""
 
     def bookings(self, ids: Iterable[str]) -> dict[str, bytes]:
-        """What is known of these bookings."""
+        """Returns what is known of these bookings, by id."""
 
     def keep(
         self,
@@ -46,34 +46,34 @@ class Outbox(Protocol):
         notices: Sequence[Notice],
         withdrawn: Sequence[str],
     ) -> None:
-        """Write down what is known now and what is to be said, and take back what is not to be said any more, where it
-        has not been said. To be called within a transaction."""
+        """Stores hotels, bookings and notices, and removes the notices whose ids are `withdrawn`, where they were not
+        sent yet. To be called within a transaction."""
 
     def due(self, at: int, limit: int) -> list[DueNotice]:
-        """The notices whose time has come, in the order in which they were decided; none to an address that waits for
-        an earlier one to be tried again."""
+        """Returns the notices that are due, in the order in which they were decided; none to an address for which an
+        earlier notice waits for a retry."""
 
     def count(self, at: int) -> tuple[int, int]:
-        """How many notices should have been sent by now, and how many nobody tries any more."""
+        """Returns the number of notices that are due, and of those that are dead letters."""
 
     @property
     def paused(self) -> bool:
-        """Shall nothing be sent?"""
+        """Whether sending is paused."""
 
     def pause(self, paused: bool) -> None:
-        """Send nothing from now on, or go on."""
+        """Pauses or resumes sending."""
 
     def next_due_at(self) -> int | None:
-        """When the next time comes, in microseconds since 1970 UTC."""
+        """Returns when the next notice is due, in microseconds since 1970 UTC; None without one."""
 
     def sent(self, notice: str) -> None:
-        """It is said, and never said again."""
+        """Removes a notice that was sent."""
 
     def failed(self, notice: str, reason: str, at: int, retry_at: int | None) -> None:
-        """It could not be said; try again then, or, where that is None, when a person says so."""
+        """Records a failed attempt and when to retry it; None makes the notice a dead letter."""
 
     def dead_letters(self) -> list[DeadLetter]:
-        """What nobody tries any more to say, oldest first."""
+        """Returns the notices that are not retried any more, oldest first."""
 
     def redrive(self, notice: str, drop: bool = False) -> DeadLetter | None:
-        """Try it again, though its time be over, or leave it unsaid; None where it is no dead letter."""
+        """Makes a dead letter due again, even where it is no longer useful, or drops it; None where it is none."""

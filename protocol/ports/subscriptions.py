@@ -1,7 +1,7 @@
-"""How subscribers follow the log: what each wishes to hear, how far it has come, and what it could not take in.
+"""How subscribers follow the logs: subscription requests, cursors, event handlers and dead letters.
 
-A subscriber knows events, not those who made them. Its cursor moves in the same transaction as its effects, so that
-each event has its effects exactly once, however often it is told.
+A subscriber depends on the events alone, not on the part that makes them. Its cursor moves in the same transaction as
+its effects, so that each event has its effects exactly once, however often it is delivered.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,24 +13,25 @@ from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.messages.service_message import ServiceMessage
 
 Positions = dict[str, int]
-"""Positions in several logs, each of which is named after its context."""
+"""Positions in several logs, by the name of the log."""
 
 
 class EventLog(Protocol):
-    """All events of a partition, in order. May be asked from any thread, and may block on the disk."""
+    """All events of a partition, in order. Thread-safe; its methods may block on the disk."""
 
     @property
     def position(self) -> int:
         """The position of the last event."""
 
     def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
-        """At most so many events behind a position; of one hotel behind one of its events, if said."""
+        """Returns at most `limit` events after this position; only those of `hotel` after its event `after_hotel_seq`,
+        where a hotel is given."""
 
 
 class SubscriptionRequest(msgspec.Struct, frozen=True):
-    """What a subscriber wishes to hear: events of these types (`innkeeper.booking.*` for all that begin so), of one
-    hotel or of all. Under its name it finds its place again; one that is new begins behind the positions `after`, and
-    at the beginning of a log of which they say nothing."""
+    """Which events a subscriber gets: those of these types (`innkeeper.booking.*` for all that begin so), of one hotel
+    or of all. Its cursors are stored under its name; a new subscriber begins after the positions `after`, and at the
+    beginning of a log that they do not contain."""
 
     name: str
     types: tuple[str, ...] = ("innkeeper.*",)
@@ -39,7 +40,7 @@ class SubscriptionRequest(msgspec.Struct, frozen=True):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """An event that could not be taken in, and why."""
+    """An event that the handler could not handle, and why."""
 
     entry: LogEntry
     reason: str
@@ -47,15 +48,15 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 Effects = Callable[[], None]
-"""Writes the effects of some events; called in the transaction that moves the cursor behind them."""
+"""Writes the effects of some events; called in the transaction that moves the cursor past them."""
 
 EventHandler = Callable[[Sequence[LogEntry]], Awaitable[Effects]]
-"""Takes events in. Raises `Stalled` where none can be taken in now, anything else where it cannot cope with these."""
+"""Handles events. Raises `Stalled` where it can handle none now, anything else where it cannot handle these."""
 
 
 class Stalled(Exception):
-    """Nothing goes on now, whichever event comes: the destination is away, the disk is full. To be tried again, in so
-    many seconds if it is known."""
+    """No event can be handled now: the destination is away, the disk is full. To be tried again, after
+    `retry_seconds` where that is known."""
 
     def __init__(self, reason: str, retry_seconds: float | None = None) -> None:
         super().__init__(reason)
@@ -63,7 +64,8 @@ class Stalled(Exception):
 
 
 class EventBatch(msgspec.Struct, frozen=True):
-    """Some events to take in; after them the log is read up to `until`. Of a hotel that was parked: which."""
+    """Events to handle at once; after them the log is read up to `until`. `parked_hotel` is set in a batch of a parked
+    hotel, whose `until` is a `hotel_seq`."""
 
     entries: tuple[LogEntry, ...]
     until: int
@@ -71,8 +73,8 @@ class EventBatch(msgspec.Struct, frozen=True):
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """An event that a subscriber could not take in: its hotel is parked there, until it is redriven or dropped.
-    Instants are microseconds since 1970 UTC; `retry_at` is None when only a person can help."""
+    """An event that a subscriber could not handle: its hotel is parked there, until the event is redriven or dropped.
+    Instants are microseconds since 1970 UTC; `retry_at` is None where it is not retried automatically."""
 
     subscriber: str
     hotel: str
@@ -86,8 +88,8 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class SubscriberState(msgspec.Struct, frozen=True):
-    """How far a subscriber has come: `lag` is how many events of the logs it has not seen yet. `stalled` says why
-    nothing goes on, if so; `parked` is how many hotels wait behind an event that it could not take in."""
+    """The progress of a subscriber: `lag` is the number of events after its positions, `stalled` the reason why it
+    cannot handle any now, `parked` the number of hotels that wait behind an event that it could not handle."""
 
     name: str
     types: tuple[str, ...]
@@ -99,7 +101,7 @@ class SubscriberState(msgspec.Struct, frozen=True):
 
 
 class Cursor(Protocol):
-    """A subscriber's place in one log, and the hotels that are parked there. For one thread."""
+    """A subscriber's position in one log, and its parked hotels. For one thread."""
 
     @property
     def log(self) -> str:
@@ -107,96 +109,97 @@ class Cursor(Protocol):
 
     @property
     def position(self) -> int:
-        """Up to where it has come."""
+        """The position up to which the log was handled."""
 
     @property
     def end(self) -> int:
-        """Up to where the log goes now."""
+        """The position of the log's last event."""
 
     def batch(self, at: int, limit: int, end: int) -> EventBatch | None:
-        """What to take in next, up to this position; None if nothing is to be done at this instant."""
+        """Returns the next batch, up to the position `end`; None where there is nothing to do at the instant `at`."""
 
-    def move(self, batch: EventBatch, keep: Effects) -> None:
-        """Keep the effects of a portion and move behind it, both or neither."""
+    def move(self, batch: EventBatch, effects: Effects) -> None:
+        """Writes the effects of a batch and moves past it, in one transaction."""
 
     def park(self, batch: EventBatch, failure: Failure, at: int) -> None:
-        """The only event of this portion could not be taken in: park its hotel, and move on with the others."""
+        """Parks the hotel of the batch's only event, which could not be handled, and moves past it for the others."""
 
     def due_at(self) -> int | None:
-        """When a parked hotel is to be tried again, None if none is."""
+        """Returns when a parked hotel is to be tried again; None where none is."""
 
     def pause(self, paused: bool) -> None:
-        """Take nothing in from now on, or go on."""
+        """Pauses or resumes the subscriber."""
 
     def go_to(self, position: int) -> None:
-        """Go on behind this position, wherever it was; no hotel is parked any more."""
+        """Moves to this position, and unparks all hotels."""
 
     def forget(self) -> None:
-        """There is no such subscriber any more."""
+        """Removes the cursor and its parked hotels."""
 
     def state(self) -> SubscriberState:
-        """How far it has come."""
+        """Returns the subscriber's progress in this log."""
 
     def dead_letters(self) -> list[DeadLetter]:
-        """What could not be taken in, oldest first."""
+        """Returns the dead letters, oldest first."""
 
     def redrive(self, event: str, drop: bool = False) -> DeadLetter | None:
-        """Try this event of a parked hotel again, or go on without it; None where no hotel waits for it."""
+        """Retries this dead letter now, or drops it; None where no hotel is parked at this event."""
 
 
 class Subscription(Protocol):
-    """A subscriber's place in all its logs. For one thread."""
+    """A subscriber's cursors in all its logs. For one thread."""
 
     def pause(self, paused: bool) -> None:
         """See `Cursor`."""
 
     def go_to(self, positions: Positions) -> None:
-        """See `Cursor`; in logs of which nothing is said it stays where it is."""
+        """See `Cursor`; in a log that `positions` does not contain, the cursor stays where it is."""
 
 
 class Subscribers(Protocol):
-    """Where subscribers live. For one thread."""
+    """Runs subscribers. For one thread."""
 
     def follow(self, request: SubscriptionRequest, handle: EventHandler, batch_events: int = ...) -> Subscription:
-        """From now on, what is wished for is handled, at most so many events at once."""
+        """Subscribes the handler to the events of the request, at most `batch_events` at once."""
 
     async def unfollow(self, name: str, for_good: bool = True) -> None:
-        """No more, once the portion at hand is done; `for_good` it also forgets how far it came."""
+        """Ends the subscription after the current batch; `for_good` also removes its cursors."""
 
     def wake(self, name: str) -> None:
-        """Something has changed for this subscriber: it shall look again."""
+        """Makes this subscriber look for events again at once."""
 
 
 class SubscriberMessage(ServiceMessage, frozen=True):
-    """The base of what subscribers can be asked and told, all or by name."""
+    """The base of all messages about subscribers: about all of them, or about one by its name."""
 
     service: ClassVar[str] = ""
 
 
 class ListSubscribers(SubscriberMessage, frozen=True):
-    """Who listens, and how far each has come."""
+    """List the subscribers and their progress."""
 
 
 class ListDeadLetters(SubscriberMessage, frozen=True):
-    """What could not be taken in."""
+    """List the dead letters of all subscribers."""
 
 
 class AwaitSubscriber(SubscriberMessage, frozen=True):
-    """Answer when it has come so far; or after a while, or at once where it is paused or stalled, as it is."""
+    """Wait until the subscriber has reached these positions; at most for a while, and not where it is paused or
+    stalled. The reply is its state then."""
 
     subscriber: str
     positions: Positions
 
 
 class PauseSubscriber(SubscriberMessage, frozen=True):
-    """Take nothing in from now on, or go on where it was."""
+    """Pause a subscriber, or resume it where it was."""
 
     subscriber: str
     paused: bool
 
 
 class Redrive(SubscriberMessage, frozen=True):
-    """Try a dead letter again, or go on without it (`drop`)."""
+    """Retry a dead letter, or continue without it (`drop`)."""
 
     subscriber: str
     event: str
@@ -204,12 +207,12 @@ class Redrive(SubscriberMessage, frozen=True):
 
 
 class SubscribersReply(Reply, frozen=True):
-    """Who listens."""
+    """Subscribers and their progress."""
 
     subscribers: tuple[SubscriberState, ...]
 
 
 class DeadLettersReply(Reply, frozen=True):
-    """What could not be taken in."""
+    """Dead letters."""
 
     dead_letters: tuple[DeadLetter, ...]

@@ -1,4 +1,4 @@
-"""What a gateway reads beside the actors: lists and histories of everything that was ever acknowledged."""
+"""The read models as a gateway uses them: lists and histories of everything that was ever acknowledged."""
 
 from datetime import date
 from typing import Protocol
@@ -11,8 +11,8 @@ from innkeeper.protocol.reservations.hotel import Hotel
 
 
 class BookingSearch(msgspec.Struct, frozen=True):
-    """Which bookings of a hotel; arrivals from `arrival_from` to `arrival_to`, both included; `text` is searched in
-    the guest's name, e-mail and phone and in the locator."""
+    """Selects bookings of a hotel. `arrival_from` and `arrival_to` are both included; `text` is searched in the guest's
+    name, e-mail and phone and in the locator."""
 
     hotel: str
     status: Status | None = None
@@ -24,31 +24,30 @@ class BookingSearch(msgspec.Struct, frozen=True):
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """A part of a list of bookings; `cursor` leads to the next one."""
+    """A page of a list of bookings; `cursor` selects the next page, None after the last."""
 
     bookings: tuple[Booking, ...]
     cursor: str | None
 
 
 class BadCursor(ValueError):
-    """A cursor that no list gave out."""
+    """The cursor is not one that a list returned."""
 
 
 class Views(Protocol):
-    """Read models. Each method first catches up with its log to where `positions` says, and
-    may block on the disk meanwhile."""
+    """Read models. Each method first catches up with the log to `positions`, and may block on the disk meanwhile."""
 
     def hotels(self, positions: Positions, limit: int, cursor: str | None) -> tuple[list[Hotel], str | None]:
-        """Hotels in the order of their ids."""
+        """Returns a page of hotels in the order of their ids, and the cursor of the next page."""
 
     def bookings(self, positions: Positions, search: BookingSearch, limit: int, cursor: str | None) -> Listed:
-        """Bookings in the order in which they were made, newest first."""
+        """Returns a page of bookings in the order in which they were made, newest first. Raises `BadCursor`."""
 
     def booking(self, positions: Positions, hotel: str, booking: str) -> Booking | None:
-        """One booking, however old."""
+        """Returns a booking, however old; None where there is none."""
 
     def history(self, positions: Positions, hotel: str, booking: str) -> list[tuple[int, RecordedEvent]]:
-        """All events about a booking, in order, with their positions in the journal."""
+        """Returns all events about a booking, in order, with their positions in the journal."""
 
     def chart(self, positions: Positions, hotel: str, start: date, end: date) -> tuple[Hotel, list[Booking]] | None:
-        """The hotel and the bookings that hold a night in [start, end); None where there is no such hotel."""
+        """Returns the hotel and the bookings that hold a night in [start, end); None where there is no such hotel."""
