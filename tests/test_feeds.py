@@ -57,11 +57,11 @@ def test_what_is_no_event_of_ours_is_refused(field: str) -> None:
 
 def test_what_no_log_can_hold_is_no_event_of_ours() -> None:
     told = json.loads(cloud_event_json(entry(1)))
-    with pytest.raises(ValueError, match="not an event of ours"):
+    with pytest.raises(ValueError, match="not an event of Innkeeper"):
         entry_of(json.dumps({**told, "position": 2**63}).encode())
-    with pytest.raises(ValueError, match="not an event of ours"):
+    with pytest.raises(ValueError, match="not an event of Innkeeper"):
         entry_of(json.dumps({**told, "sequence": str(2**63), "id": f"hotel-1:{2**63}"}).encode())
-    with pytest.raises(ValueError, match="not an event of ours"):
+    with pytest.raises(ValueError, match="not an event of Innkeeper"):
         entry_of(json.dumps({**told, "sequence": "0", "id": "hotel-1:0"}).encode())
     with pytest.raises(ValueError, match="no offset"):
         entry_of(json.dumps({**told, "time": "2026-06-01T12:00:00"}).encode())

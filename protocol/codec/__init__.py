@@ -1,1 +1,1 @@
-"""How messages become bytes: the msgpack wire table, frames between processes, CloudEvents for the outside."""
+"""How messages are encoded: the msgpack wire table, frames between processes, CloudEvents for other systems."""

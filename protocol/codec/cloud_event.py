@@ -1,4 +1,4 @@
-"""An event as the outside sees it: CloudEvents 1.0, in its JSON format."""
+"""The public form of an event: CloudEvents 1.0, in its JSON format."""
 
 from datetime import datetime
 
@@ -33,7 +33,7 @@ class CloudEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 def cloud_event(entry: LogEntry) -> CloudEvent:
-    """An event of the log as a CloudEvent."""
+    """Returns an entry of the log as a CloudEvent."""
     position, record = entry
     return CloudEvent(
         specversion="1.0",
@@ -53,21 +53,21 @@ def cloud_event(entry: LogEntry) -> CloudEvent:
 
 
 def _source(record: RecordedEvent) -> str:
-    """Whose gapless `sequence` it is: the hotel's, or what another context keeps of the hotel."""
+    """Returns the source, within which `sequence` is gapless: the hotel, or the hotel in another context."""
     hotel, context = f"/hotels/{record.hotel}", record.event.context
     return hotel if context is RESERVATIONS else f"{hotel}/{context}"
 
 
 def cloud_event_json(entry: LogEntry) -> bytes:
-    """The same, as JSON."""
+    """Returns an entry of the log as a CloudEvent in JSON."""
     return _encode(cloud_event(entry))
 
 
-_LARGEST = 2**63  # no log has as many, and no database takes more
+_NUMBER_LIMIT = 2**63  # SQLite stores no larger integer
 
 
-class _Told(msgspec.Struct):
-    """The parts of a CloudEvent from which ours can be made again."""
+class _Attributes(msgspec.Struct):
+    """The attributes of a CloudEvent from which its entry of the log is decoded."""
 
     id: str
     source: str
@@ -81,20 +81,20 @@ class _Told(msgspec.Struct):
     data: msgspec.Raw
 
 
-_decode = msgspec.json.Decoder(_Told).decode
+_decode = msgspec.json.Decoder(_Attributes).decode
 
 
 def entry_of(body: bytes) -> LogEntry:
-    """The entry of the log that `cloud_event_json` was given. Raises ValueError, and says what is wrong."""
-    told = _decode(body)
-    if told.time.tzinfo is None:
-        raise ValueError(f"the time of this event has no offset: {told.time}")
-    _, hotels, hotel, *_ = f"{told.source}//".split("/")
+    """Decodes what `cloud_event_json` encodes. Raises ValueError with the reason."""
+    found = _decode(body)
+    if found.time.tzinfo is None:
+        raise ValueError(f"the time of event {found.id!r} has no UTC offset: {found.time}")
+    _, hotels, hotel, *_ = f"{found.source}//".split("/")
     record = RecordedEvent(
-        hotel, int(told.sequence), microseconds(told.time), told.by, told.correlationid, told.causationid,
-        wire.decode_event_json(told.type, told.data),
+        hotel, int(found.sequence), microseconds(found.time), found.by, found.correlationid, found.causationid,
+        wire.decode_event_json(found.type, found.data),
     )  # fmt: skip
-    in_range = all(0 < number < _LARGEST for number in (told.position, record.hotel_seq))
-    if hotels != "hotels" or record.id != told.id or not in_range:
-        raise ValueError(f"this is not an event of ours: {told.id!r} of {told.source!r}")
-    return told.position, record
+    in_range = all(0 < number < _NUMBER_LIMIT for number in (found.position, record.hotel_seq))
+    if hotels != "hotels" or record.id != found.id or not in_range:
+        raise ValueError(f"not an event of Innkeeper: {found.id!r} of {found.source!r}")
+    return found.position, record

@@ -1,7 +1,7 @@
-"""What the processes of one inn say to each other through their doors: frames of msgpack, one behind the other.
+"""The RPC protocol between the processes of one installation: frames of msgpack on a socket.
 
-A question is `[number, verb, …]`, its answer `[number, kind, body]`; what is told unasked has the number 0. Everything
-in them is plain data: whoever comes through a door can ask, and can make nobody run anything.
+A request is `[number, verb, …]`, its response `[number, kind, body]`; a notification has the number 0. Frames contain
+plain data only: a client can send requests, but no code.
 """
 
 from collections.abc import Sequence
@@ -36,10 +36,10 @@ REFUSED: Final = 1
 BAD_CURSOR: Final = 2
 
 _encode = msgspec.msgpack.Encoder().encode
-_LISTENING = (notification_terms, payments, subscribing, webhooks)
+_SERVICE_MODULES = (notification_terms, payments, subscribing, webhooks)
 MESSAGES: dict[str, type[msgspec.Struct]] = {
     name: kind
-    for module in _LISTENING
+    for module in _SERVICE_MODULES
     for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, ServiceMessage | Reply) and kind.__module__ == module.__name__
 }
@@ -47,68 +47,68 @@ _VIEWS = {name: get_type_hints(getattr(Views, name)) for name in ("hotels", "boo
 
 
 def frames_of() -> msgpack.Unpacker:
-    """Takes bytes as they come in (`feed`), and gives the frames that are whole."""
+    """Returns a decoder that takes bytes as they arrive (`feed`), and yields the complete frames."""
     return msgpack.Unpacker(max_buffer_size=FRAME_BYTES_MAX)
 
 
 def pack(*frame: Any) -> bytes:
-    """A frame."""
+    """Encodes a frame."""
     return _encode(frame)
 
 
 def message_body(message: object) -> tuple[str, Any]:
-    """What a service is told, or answers, as the body of a frame."""
+    """Encodes a message to a service, or its reply, as the body of a frame."""
     return type(message).__name__, msgspec.to_builtins(message, builtin_types=(bytes,))
 
 
 def message_of(body: Sequence[Any]) -> Any:
-    """See `message_body`."""
+    """Decodes what `message_body` encodes."""
     name, fields = body
     return msgspec.convert(fields, MESSAGES[name])
 
 
-def asked_fields(asked: Envelope) -> tuple[Any, ...]:
-    """What is asked of a desk, as parts of a frame."""
-    return wire.encode(asked.message), asked.key, asked.correlation, asked.by, asked.if_version
+def asked_fields(envelope: Envelope) -> tuple[Any, ...]:
+    """Encodes an envelope as parts of a frame."""
+    return wire.encode(envelope.message), envelope.key, envelope.correlation, envelope.by, envelope.if_version
 
 
 def asked_of(fields: Sequence[Any]) -> Envelope:
-    """See `asked_fields`."""
+    """Decodes what `asked_fields` encodes."""
     message, key, correlation, by, if_version = fields
     return Envelope(wire.decode(message), key, correlation, by, if_version)  # type: ignore[arg-type]
 
 
-def answer_body(answer: Result) -> tuple[bytes, bool]:
-    """What a desk answers, as the body of a frame."""
-    return wire.encode(answer.answer), answer.replayed
+def answer_body(result: Result) -> tuple[bytes, bool]:
+    """Encodes a result as the body of a frame."""
+    return wire.encode(result.answer), result.replayed
 
 
 def answer_of(body: Sequence[Any]) -> Result:
-    """See `answer_body`."""
+    """Decodes what `answer_body` encodes."""
     return Result(wire.decode(body[0]), body[1])  # type: ignore[arg-type]
 
 
 def refusal_of(body: bytes) -> Refusal:
-    """Why not."""
+    """Decodes the refusal that is the body of a frame."""
     refusal = wire.decode(body)
     assert isinstance(refusal, Refusal)
     return refusal
 
 
 def records_body(records: Sequence[RecordedEvent]) -> list[bytes]:
-    """Events, as the body of a frame."""
+    """Encodes events as the body of a frame."""
     return [wire.encode_record(record) for record in records]
 
 
 class Records(Sequence[RecordedEvent]):
-    """See `records_body`. Each event is decoded when it is first asked for: a gateway to whom nobody listens never
-    asks."""
+    """Decodes what `records_body` encodes, each event at its first access: a gateway without listeners decodes
+    none."""
 
     def __init__(self, body: Sequence[bytes]) -> None:
-        self._told: list[bytes | RecordedEvent] = [*body]
+        self._records: list[bytes | RecordedEvent] = [*body]
 
     def __len__(self) -> int:
-        return len(self._told)
+        return len(self._records)
 
     @overload
     def __getitem__(self, place: int) -> RecordedEvent: ...
@@ -119,39 +119,39 @@ class Records(Sequence[RecordedEvent]):
     def __getitem__(self, place: int | slice) -> RecordedEvent | list[RecordedEvent]:
         if isinstance(place, slice):
             return [self[one] for one in range(*place.indices(len(self)))]
-        told = self._told[place]
-        if isinstance(told, bytes):
-            told = self._told[place] = wire.decode_record(told)
-        return told
+        record = self._records[place]
+        if isinstance(record, bytes):
+            record = self._records[place] = wire.decode_record(record)
+        return record
 
 
 def entries_body(entries: Sequence[LogEntry]) -> list[tuple[int, bytes]]:
-    """Entries of a log, as the body of a frame."""
+    """Encodes entries of a log as the body of a frame."""
     return [(position, wire.encode_record(record)) for position, record in entries]
 
 
 def entries_of(body: Sequence[Any]) -> list[LogEntry]:
-    """See `entries_body`."""
+    """Decodes what `entries_body` encodes."""
     return [(position, wire.decode_record(record)) for position, record in body]
 
 
-def view_fields(name: str, question: Sequence[Any]) -> tuple[Any, ...]:
-    """What is asked of the read models, as parts of a frame."""
-    return name, *msgspec.to_builtins(question)
+def view_fields(name: str, arguments: Sequence[Any]) -> tuple[Any, ...]:
+    """Encodes a call of a method of `Views` as parts of a frame."""
+    return name, *msgspec.to_builtins(arguments)
 
 
 def view_of(fields: Sequence[Any]) -> tuple[str, Sequence[Any]]:
-    """See `view_fields`."""
-    name, *question = fields
+    """Decodes what `view_fields` encodes."""
+    name, *arguments = fields
     *kinds, _ = _VIEWS[name].values()
-    return name, msgspec.convert(question, tuple[*kinds])  # type: ignore[valid-type]
+    return name, msgspec.convert(arguments, tuple[*kinds])  # type: ignore[valid-type]
 
 
-def seen_body(name: str, seen: Any) -> Any:
-    """What the read models show, as the body of a frame."""
-    return entries_body(seen) if name == "history" else msgspec.to_builtins(seen)
+def seen_body(name: str, found: Any) -> Any:
+    """Encodes the result of a method of `Views` as the body of a frame."""
+    return entries_body(found) if name == "history" else msgspec.to_builtins(found)
 
 
 def seen_of(name: str, body: Any) -> Any:
-    """See `seen_body`."""
+    """Decodes what `seen_body` encodes."""
     return entries_of(body) if name == "history" else msgspec.convert(body, _VIEWS[name]["return"])

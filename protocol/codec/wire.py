@@ -1,8 +1,8 @@
-"""The wire format: msgpack maps of field names, behind a table of everything that is ever said.
+"""The wire format: msgpack maps of field names, with a table of all message types.
 
-The bytes are plain msgpack, which any tool in any language reads. Those written by any version decode forever: a
-message carries the version of its form, and an older form is brought up to today's here, at the edge, one step at a
-time (`UPCASTS`). Fields may be added with a default in the same version.
+The bytes are plain msgpack, which any language can read. What any version wrote can be decoded for ever: a message
+carries the version of its fields, and decoding converts an older version to the current one, one version at a time
+(`UPCASTS`). Fields may be added with a default in the same version.
 """
 
 from collections.abc import Callable, Iterable
@@ -47,14 +47,14 @@ TABLE: dict[str, type[Message]] = {
     kind.__name__: kind for kind in (*RESERVATIONS, *BILLING, *DELIVERY_EVENTS, *REFUSALS)
 }
 
-# (name of the message, version of the form) → what turns its fields into the next version's.
+# (name of the message, version of its fields) → the function that converts its fields to the next version.
 UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 _VERSIONS = {kind: kind.version if issubclass(kind, Event) else 1 for kind in TABLE.values()}
-_encode = msgspec.msgpack.Encoder().encode  # msgpack, too, in a fifth of msgpack's own time
+_encode = msgspec.msgpack.Encoder().encode  # a fifth of the time of the msgpack package
 _decode_message = msgspec.msgpack.Decoder(tuple[str, int, bytes]).decode
 _decode_record = msgspec.msgpack.Decoder(tuple[str, int, int, str, str, str, str, bytes]).decode
-_decode_heard_fields = msgspec.msgpack.Decoder(tuple[str, bytes]).decode
+_decode_apply_fields = msgspec.msgpack.Decoder(tuple[str, bytes]).decode
 _DECODERS = {kind: msgspec.msgpack.Decoder(kind) for kind in TABLE.values()}
 _TYPE_NAMES = {kind: f"innkeeper.{kind.name}.v{kind.version}" for kind in ALL_EVENTS}
 _EVENT_TYPES = {
@@ -65,52 +65,52 @@ _EVENT_TYPES = {
 
 
 class UnknownMessage(ValueError):
-    """Bytes of a message that this version does not know: a newer one wrote them."""
+    """A message of a type or version that this Innkeeper does not know: a newer one wrote it."""
 
 
 def event_type(event: Event) -> str:
-    """The event's type to the outside: `innkeeper.booking.confirmed.v1`."""
+    """Returns the event's public type: `innkeeper.booking.confirmed.v1`."""
     return _TYPE_NAMES[type(event)]
 
 
 def type_name(kind: type[Event]) -> str:
-    """The type to the outside of all events of a kind."""
+    """Returns the public type of a class of events."""
     return _TYPE_NAMES[kind]
 
 
 def is_of_types(type_name: str, wanted: Iterable[str]) -> bool:
-    """Is the event's type one of these? One that ends in `*` stands for all that begin so: `innkeeper.booking.*`."""
+    """Returns whether the event's type is one of these, of which `innkeeper.booking.*` matches all that begin so."""
     return any(type_name.startswith(one[:-1]) if one.endswith("*") else type_name == one for one in wanted)
 
 
 def kinds_of(wanted: Iterable[str]) -> frozenset[type[Event]]:
-    """The events of these types, as they are today."""
+    """Returns the classes of these types of events, in their current versions."""
     wanted = tuple(wanted)
     return frozenset(kind for kind, type_name in _TYPE_NAMES.items() if is_of_types(type_name, wanted))
 
 
 def is_known_type(wanted: str) -> bool:
-    """Is there any event of this type, which may end in `*`?"""
+    """Returns whether any event is of this type, which may end in `*`."""
     return any(is_of_types(type_name, (wanted,)) for type_name in _EVENT_TYPES)
 
 
 def encode_fields(message: Message) -> bytes:
-    """The fields of a message; its name and version stand elsewhere."""
+    """Encodes the fields of a message, without its name and version."""
     return _encode(message)
 
 
 def decode_event(type_name: str, fields: bytes) -> Event:
-    """The event whose fields these are, or what an older form of it means today."""
+    """Decodes an event, and converts an older version of it. Raises `UnknownMessage`."""
     if type_name not in _EVENT_TYPES:
-        raise UnknownMessage(f"no event of type {type_name!r} is known here; a newer version wrote it")
+        raise UnknownMessage(f"event type {type_name!r} is unknown; a newer Innkeeper wrote it")
     event: Event = _decode_fields(*_EVENT_TYPES[type_name], fields)
     return event
 
 
 def decode_event_json(type_name: str, fields: msgspec.Raw) -> Event:
-    """The same for fields in JSON, as the outside has them."""
+    """Decodes an event from fields in JSON; see `decode_event`."""
     if type_name not in _EVENT_TYPES:
-        raise UnknownMessage(f"no event of type {type_name!r} is known here; a newer version wrote it")
+        raise UnknownMessage(f"event type {type_name!r} is unknown; a newer Innkeeper wrote it")
     kind, version = _EVENT_TYPES[type_name]
     if version == _VERSIONS[kind]:
         return msgspec.json.decode(fields, type=kind)
@@ -118,7 +118,7 @@ def decode_event_json(type_name: str, fields: msgspec.Raw) -> Event:
 
 
 def encode(message: Message) -> bytes:
-    """A whole message, with its name and the version of its form."""
+    """Encodes a message with its name and the version of its fields."""
     kind = type(message)
     if isinstance(message, ApplyReservationEvent):
         fields = _encode((message.hotel, encode_record(message.record)))
@@ -128,29 +128,29 @@ def encode(message: Message) -> bytes:
 
 
 def decode(body: bytes) -> Message:
-    """The message that `encode` was given."""
+    """Decodes what `encode` encodes. Raises `UnknownMessage`."""
     name, version, fields = _decode_message(body)
     kind = TABLE.get(name)
     if kind is None or version > _VERSIONS[kind]:
-        raise UnknownMessage(f"no message {name!r} of version {version} is known here; a newer version wrote it")
-    message: Message = _decode_heard(fields) if kind is ApplyReservationEvent else _decode_fields(kind, version, fields)
+        raise UnknownMessage(f"message {name!r} of version {version} is unknown; a newer Innkeeper wrote it")
+    message: Message = _decode_apply(fields) if kind is ApplyReservationEvent else _decode_fields(kind, version, fields)
     return message
 
 
 def encode_record(record: RecordedEvent) -> bytes:
-    """An event with its place; the event has a type and a version of its own."""
+    """Encodes an event with its place in the journal; the event has a type and version of its own."""
     place = (record.hotel, record.hotel_seq, record.at, record.by, record.correlation, record.cause)
     return _encode((*place, event_type(record.event), encode_fields(record.event)))
 
 
 def decode_record(body: bytes) -> RecordedEvent:
-    """The event that `encode_record` was given."""
+    """Decodes what `encode_record` encodes. Raises `UnknownMessage`."""
     hotel, hotel_seq, at, by, correlation, cause, type_name, event = _decode_record(body)
     return RecordedEvent(hotel, hotel_seq, at, by, correlation, cause, decode_event(type_name, event))
 
 
-def _decode_heard(fields: bytes) -> ApplyReservationEvent:
-    hotel, record = _decode_heard_fields(fields)
+def _decode_apply(fields: bytes) -> ApplyReservationEvent:
+    hotel, record = _decode_apply_fields(fields)
     return ApplyReservationEvent(hotel, decode_record(record))
 
 

@@ -1,1 +1,1 @@
-"""The interfaces between the parts, as `typing.Protocol`s: message bus, journal, event log, cursors, inbox, outbox, views."""
+"""The interfaces between the parts: message bus, journal, event log, cursors, inbox, outbox, views."""

@@ -13,7 +13,7 @@ class Inbox(Protocol):
     """Stores the events that came from a broker. Thread-safe; its methods may block on the disk."""
 
     def place(self, name: str) -> int | None:
-        """Returns the offset at which to resume a queue or partition of the broker; None where nothing came of it yet."""
+        """Returns the offset at which to resume a stream of the broker; None where nothing came of it yet."""
 
     def handle(self, entries: Sequence[tuple[str, LogEntry]], places: Mapping[str, int]) -> None:
         """Stores the entries, each with the name of its log, and the offsets at which to resume. Ignores entries that

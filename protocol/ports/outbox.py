@@ -1,5 +1,7 @@
-"""The outbox of notifications: what it knows of hotels and bookings, and the notices that are still to be sent. A notice
-is written here before it is sent, in the transaction that moves the cursor."""
+"""The outbox of notifications: what it knows of hotels and bookings, and the notices that are still to be sent.
+
+A notice is written here before it is sent, in the transaction that moves the cursor.
+"""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Protocol

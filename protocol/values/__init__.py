@@ -1,1 +1,1 @@
-"""The shared kernel: money, stays, text, instants, limits, and the names of the contexts. Imports nothing of ours."""
+"""The shared kernel: money, stays, text, instants, limits, and the names of the contexts. Imports only `protocol.messages.refusals`."""

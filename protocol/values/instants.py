@@ -1,4 +1,4 @@
-"""Instants: microseconds since 1970 UTC inside, RFC 3339 outside."""
+"""Instants: microseconds since 1970 UTC in the system, RFC 3339 in its interfaces."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,10 +7,10 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def instant(at: int) -> datetime:
-    """Microseconds since 1970 as a datetime in UTC."""
+    """Returns microseconds since 1970 UTC as a datetime in UTC."""
     return _START + timedelta(microseconds=at)
 
 
 def microseconds(moment: datetime) -> int:
-    """The other way round."""
+    """Returns a datetime as microseconds since 1970 UTC."""
     return (moment - _START) // _MICROSECOND

@@ -1,4 +1,4 @@
-"""Every limit of the system, in one place. Each is refused by name when it is passed; the unit stands last."""
+"""Every limit of the system, in one place. A refusal names the limit that is exceeded. A name ends with its unit."""
 
 stay_nights_max = 365
 arrival_days_ahead_max = 1_096

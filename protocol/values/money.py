@@ -1,4 +1,4 @@
-"""Money: integer minor units inside, a decimal string with the currency's own number of digits (ISO 4217) outside."""
+"""Money: integer minor units in the system, in its interfaces a decimal string with the digits of ISO 4217."""
 
 import re
 from functools import cache
@@ -13,18 +13,18 @@ _AMOUNT = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,4}))?", re.ASCII)
 
 @cache
 def digits(currency: str) -> int:
-    """How many digits follow the point in this currency; refuses what ISO 4217 does not list."""
+    """Returns how many digits follow the decimal point in this currency; refuses one that ISO 4217 does not list."""
     try:
         exponent = Currency(currency).exponent
     except ValueError:
         exponent = None
     if exponent is None:
-        raise invalid("currency", "iso_4217", f"{currency!r} is not a currency of ISO 4217")
+        raise invalid("currency", "iso_4217", f"{currency!r} is not a currency code of ISO 4217")
     return int(exponent)
 
 
 class Money(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An amount as the outside writes it: `{"amount": "120.00", "currency": "EUR"}`."""
+    """An amount as the interfaces have it: `{"amount": "120.00", "currency": "EUR"}`."""
 
     amount: str
     currency: str
@@ -33,14 +33,14 @@ class Money(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         self.minor_units()
 
     def minor_units(self) -> int:
-        """The amount in the currency's smallest unit: 120.00 EUR is 12000, 120 JPY is 120."""
+        """Returns the amount in the currency's smallest unit: 120.00 EUR is 12000, 120 JPY is 120."""
         places = digits(self.currency)
         match = _AMOUNT.fullmatch(self.amount)
         if match is None:
             raise invalid("amount", "decimal", "an amount is a string of digits with an optional point, such as 120.00")
         whole, fraction = match[1], match[2] or ""
         if len(fraction) > places:
-            raise invalid("amount", "digits", f"{self.currency} has {places} digits after the point")
+            raise invalid("amount", "digits", f"an amount in {self.currency} has at most {places} digits after the point")
         units = int(whole + fraction.ljust(places, "0"))
         if units > rate_minor_units_max:
             raise invalid("amount", "maximum", f"an amount is at most {render(rate_minor_units_max, self.currency)}")
@@ -48,7 +48,7 @@ class Money(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def render(minor_units: int, currency: str) -> str:
-    """12000 EUR → "120.00"."""
+    """Returns minor units as a decimal string: 12000 EUR → "120.00"."""
     places = digits(currency)
     if not places:
         return str(minor_units)

@@ -12,10 +12,10 @@ def check_stay(
     nights_max: int = stay_nights_max,
     names: tuple[str, str] = ("arrival", "departure"),
 ) -> None:
-    """Refuse a stay that ends before it starts, or that is too long. `names` are those of the two fields."""
+    """Refuses a stay that does not end after it starts, or is too long. `names` are those of the two fields."""
     start, end = names
     nights = (departure - arrival).days
     if nights < 1:
         raise invalid(end, f"after_{start}", f"{end} must be after {start}, {arrival}")
     if nights > nights_max:
-        raise invalid(end, "nights_max", f"{nights} nights are more than the limit of {nights_max}")
+        raise invalid(end, "nights_max", f"{start} to {end} is {nights} nights; at most {nights_max} are allowed")

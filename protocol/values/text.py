@@ -1,4 +1,4 @@
-"""The kinds of text and numbers that the outside may send, with their limits. Decoding enforces them."""
+"""The types of text and numbers that clients send, with their limits. Decoding enforces them."""
 
 from typing import Annotated
 
@@ -34,7 +34,7 @@ AddressLines = Annotated[tuple[Name, ...], Meta(max_length=limits.address_lines_
 Quantity = Annotated[int, Meta(ge=1, le=limits.charge_quantity_max)]
 BasisPoints = Annotated[int, Meta(ge=0, le=limits.tax_basis_points_max)]
 Percent = Annotated[int, Meta(ge=1, le=100)]
-# What stands before the number of a document; no digit ends it, so that no two numbers read alike.
+# The prefix of a document number; it does not end in a digit, so that two numbers are never the same text.
 DocumentPrefix = Annotated[
     str,
     Meta(min_length=1, max_length=limits.document_prefix_characters_max, pattern=_PREFIX),

@@ -39,7 +39,7 @@ def mishap(random: Random) -> Iterator[list[str]]:
     elif kind == "room":
         place, name, work = RoomActor.handles, Claim, RoomActor.claim
     else:
-        place, name, work = HotelRouter.handles, HotelCommandsDone, HotelRouter.orders_done
+        place, name, work = HotelRouter.handles, HotelCommandsDone, HotelRouter.commands_done
     place[name] = failing(work)
     try:
         yield happened
