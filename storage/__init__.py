@@ -1,1 +1,1 @@
-"""What is remembered: the data directory, the engines, and the proofs of what they hold. Imports protocol."""
+"""Storage: the data directory, the database engines, and the auditors of their journals. Imports only protocol."""

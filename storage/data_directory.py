@@ -1,4 +1,4 @@
-"""The data directory: where everything lies, and whose it is while a process runs."""
+"""The data directory: the paths of its files, and the locks of the processes that use it."""
 
 import fcntl
 import os
@@ -10,27 +10,27 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import NamedTuple, TextIO
 
-_LOOK_SECONDS = 0.02
+_LOCK_RETRY_SECONDS = 0.02
 _SOCKET_PATH_BYTES_MAX = 100
 
 
 class DataUnusable(Exception):
-    """It cannot be used; why, and what to do about it."""
+    """The data directory cannot be used; the message has the reason and what to do."""
 
 
 class DataInUse(DataUnusable):
-    """Another process has it."""
+    """Another process has locked the data directory."""
 
 
 class DataDirectory(NamedTuple):
-    """The files of one Innkeeper, each under its name."""
+    """The files of one installation."""
 
     path: Path
 
     @contextmanager
     def lock(self, *parts: str, patience_seconds: float = 0) -> Iterator[None]:
-        """Nobody else may use it meanwhile; where parts of it are named, nobody else these parts. Who uses it now may
-        take so long to end. Raises DataUnusable."""
+        """Locks the whole directory, or only these parts of it. Waits at most `patience_seconds` for the process that
+        holds the lock. Raises DataUnusable."""
         with ExitStack() as locks:
             self._create()
             until = monotonic() + patience_seconds
@@ -44,7 +44,7 @@ class DataDirectory(NamedTuple):
 
     @contextmanager
     def lock_shared(self) -> Iterator[None]:
-        """For who owns no part of it: nobody has it as a whole meanwhile. Raises DataUnusable."""
+        """Locks no part, but prevents a lock of the whole directory meanwhile. Raises DataUnusable."""
         with ExitStack() as locks:
             self._create()
             self._lock("lock", fcntl.LOCK_SH, locks, monotonic())
@@ -68,46 +68,46 @@ class DataDirectory(NamedTuple):
             except BlockingIOError:
                 if monotonic() >= until:
                     break
-                sleep(_LOOK_SECONDS)
+                sleep(_LOCK_RETRY_SECONDS)
         reason = f"{self.path} is in use by another Innkeeper; stop it, or choose another with --data"
         raise DataInUse(reason)
 
     @property
     def is_made(self) -> bool:
-        """Is it said over how many partitions its hotels are spread?"""
+        """Whether the number of partitions is set."""
         return (self.path / "partitions").exists()
 
     def partitions(self, wanted: int | None = None) -> int:
-        """Over how many partitions its hotels are spread: as it was made, and as `wanted` where it is made now. Raises
-        DataUnusable where that is another number: every hotel would be looked for in the wrong place."""
+        """Returns the number of partitions, which is set to `wanted` where the directory is new. Raises DataUnusable
+        where another number is set: hotels would be looked for in the wrong partitions."""
         self._create()
         file = self.path / "partitions"
         if not file.exists():
             fresh = file.with_name(f"partitions.{os.getpid()}")
             if self.journal(1).exists():
                 raise DataUnusable(f"{file} is missing; restore it: it holds the number of partitions")
-            with fresh.open("w") as made_now:
-                made_now.write(f"{1 if self.journal(0).exists() else wanted or 1}\n")
-                made_now.flush()
-                os.fsync(made_now.fileno())
+            with fresh.open("w") as new_file:
+                new_file.write(f"{1 if self.journal(0).exists() else wanted or 1}\n")
+                new_file.flush()
+                os.fsync(new_file.fileno())
             try:
                 os.link(fresh, file)
             except FileExistsError:
-                pass  # another process was faster
+                pass  # another process set it first
             finally:
                 fresh.unlink()
-        made = int(file.read_text())
-        if wanted is not None and wanted != made:
-            reason = f"{self.path} was made with --partitions {made}, which cannot be changed; {wanted} was asked for"
+        number = int(file.read_text())
+        if wanted is not None and wanted != number:
+            reason = f"{self.path} was made with --partitions {number}, which cannot be changed to {wanted}"
             raise DataUnusable(reason)
-        return made
+        return number
 
     def journal(self, partition: int) -> Path:
-        """The journal of a partition of reservations."""
+        """Returns the path of the journal of a partition of reservations."""
         return self.path / f"partition-{partition}.db"
 
     def views(self, partition: int) -> Path:
-        """Its read models."""
+        """Returns the path of the read models of a partition."""
         return self.path / f"views-{partition}.db"
 
     @property
@@ -117,35 +117,35 @@ class DataDirectory(NamedTuple):
 
     @property
     def delivery_log(self) -> Path:
-        """The log of what delivery did by itself."""
+        """The log of delivery's own events."""
         return self.path / "delivery-0.db"
 
     def service(self, name: str) -> Path:
-        """What the service of this name keeps for itself."""
+        """Returns the path of the database of this service."""
         return self.path / f"{name}.db"
 
     def inbox(self, name: str) -> Path:
-        """What the service of this name got from a broker."""
+        """Returns the path of the inbox of this service."""
         return self.path / f"{name}-inbox.db"
 
     def door(self, part: str) -> Path:
-        """The door to a part, for the other processes; elsewhere where its path would be too long for a socket."""
-        doors = (self.path / "doors").absolute()
-        if len(bytes(doors / "reservations-00.sock")) > _SOCKET_PATH_BYTES_MAX:
-            doors = Path(tempfile.gettempdir()) / f"innkeeper-{blake2b(bytes(doors), digest_size=8).hexdigest()}"
-            doors.mkdir(mode=0o700, exist_ok=True)
-            if doors.is_symlink() or doors.stat().st_uid != os.getuid():
-                raise DataUnusable(f"{doors} belongs to somebody else; choose a shorter path for --data")
-        return doors / f"{part}.sock"
+        """Returns the path of a part's socket; it is in the temporary folder where it would be too long here."""
+        sockets = (self.path / "doors").absolute()
+        if len(bytes(sockets / "reservations-00.sock")) > _SOCKET_PATH_BYTES_MAX:
+            sockets = Path(tempfile.gettempdir()) / f"innkeeper-{blake2b(bytes(sockets), digest_size=8).hexdigest()}"
+            sockets.mkdir(mode=0o700, exist_ok=True)
+            if sockets.is_symlink() or sockets.stat().st_uid != os.getuid():
+                raise DataUnusable(f"{sockets} belongs to another user; choose a shorter path for --data")
+        return sockets / f"{part}.sock"
 
     @property
     def archive(self) -> Path:
-        """The archive of all events, unless it is kept elsewhere."""
+        """The archive of all events, unless another place is configured."""
         return self.path / "archive"
 
     @property
     def mail(self) -> Path:
-        """Letters, where no mail server takes them."""
+        """The folder of letters, where no mail server is configured."""
         return self.path / "mail"
 
     @property
@@ -155,5 +155,5 @@ class DataDirectory(NamedTuple):
 
     @property
     def provider_secret(self) -> Path:
-        """What the simulated payment provider signs with."""
+        """The secret of the simulated payment provider."""
         return self.path / "simulated-provider.secret"

@@ -287,7 +287,7 @@ def test_the_doors_of_a_long_path_are_elsewhere_and_nobody_elses(tmp_path: Path)
     assert door.parent.stat().st_mode & 0o777 == 0o700
     if os.getuid() == 0:
         os.chown(door.parent, 12345, -1)
-        with pytest.raises(DataUnusable, match="belongs to somebody else"):
+        with pytest.raises(DataUnusable, match="belongs to another user"):
             data.door("billing")
     door.parent.rmdir()
 

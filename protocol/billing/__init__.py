@@ -1,1 +1,1 @@
-"""The language of billing: its commands, queries, events, replies, terms, and the folio that they speak of."""
+"""The messages of billing: commands, queries, events and replies; with its folios, terms and payments."""

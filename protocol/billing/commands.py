@@ -1,4 +1,4 @@
-"""What a hotel's ledger can be told to do: hear of reservations, and what staff and payment providers want of it."""
+"""The commands of a hotel's ledger: of the events of reservations, of the staff, and of payment providers."""
 
 from typing import Annotated, Literal
 
@@ -16,7 +16,7 @@ MANUAL_METHODS: tuple[str, ...] = ("cash", "terminal", "transfer")
 
 
 class ApplyReservationEvent(Command, frozen=True):
-    """Hear of an event of reservations, in their order. Hearing of one again changes nothing."""
+    """Apply an event of reservations, in their order. An event that was applied already changes nothing."""
 
     record: RecordedEvent
 
@@ -34,13 +34,13 @@ class BillCommand(Command, frozen=True):
 
 
 class OpenFolio(BillCommand, frozen=True):
-    """Open another folio for who else pays: a company, an agency, the other guest."""
+    """Open another folio for another buyer: a company, an agency, the other guest."""
 
     buyer: PartyPlan
 
 
 class PostCharge(BillCommand, frozen=True, kw_only=True):
-    """Charge so many of something. Taxes that are not included in the price come on top of it."""
+    """Post a charge for a quantity of something. Taxes that are not included in the price are added to it."""
 
     charge: ChargeKind
     text: Name
@@ -50,7 +50,7 @@ class PostCharge(BillCommand, frozen=True, kw_only=True):
 
 
 class ReverseCharge(BillCommand, frozen=True):
-    """Take a charge back, as long as it stands on no invoice."""
+    """Reverse a charge that is on no invoice."""
 
     line: int
     reason: Name
@@ -69,14 +69,14 @@ class MoveCharges(BillCommand, frozen=True):
 
 
 class SplitCharge(BillCommand, frozen=True):
-    """Split a charge in two, of which the first has this amount, so that they can be moved apart."""
+    """Split a charge in two, of which the first has this amount, so that they can be moved separately."""
 
     line: int
     amount: Money
 
 
 class RecordPayment(BillCommand, frozen=True, kw_only=True):
-    """The guest has paid by hand: the money is here."""
+    """Record a payment that the hotel has received by cash, terminal or transfer."""
 
     method: ManualMethod
     amount: Money
@@ -85,7 +85,7 @@ class RecordPayment(BillCommand, frozen=True, kw_only=True):
 
 
 class StartPayment(BillCommand, frozen=True, kw_only=True):
-    """Ask a provider for money: to take it, or (without `capture`) to authorise it. The provider settles it later.
+    """Start a payment at a provider, which captures it, or (without `capture`) authorises it, and settles it later.
     `token` is what the provider gave the guest for this payment."""
 
     provider: Slug
@@ -96,7 +96,7 @@ class StartPayment(BillCommand, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.provider in MANUAL_METHODS:
-            raise invalid("provider", "not_manual", f"{self.provider} is paid by hand, with no provider to wait for")
+            raise invalid("provider", "not_manual", f"{self.provider} is a manual method, not a payment provider")
 
 
 class PaymentCommand(Command, frozen=True):
@@ -106,7 +106,7 @@ class PaymentCommand(Command, frozen=True):
 
 
 class SettlePayment(PaymentCommand, frozen=True, kw_only=True):
-    """What the provider says of a payment; old news change nothing. Captured is the whole amount unless said."""
+    """Apply a provider's outcome of a payment; an outdated one changes nothing. None captures the whole amount."""
 
     outcome: Literal["authorised", "captured", "failed", "voided"]
     reference: Line = ""
@@ -115,24 +115,24 @@ class SettlePayment(PaymentCommand, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.amount is not None and self.outcome != "captured":
-            raise invalid("amount", "only_captured", 'amount goes with the outcome "captured"')
+            raise invalid("amount", "only_captured", 'allowed only with outcome "captured"')
 
 
 class CapturePayment(PaymentCommand, frozen=True):
-    """Take what was authorised, all of it unless said; the rest is let go."""
+    """Capture an authorised payment: this amount, or all of it where None; the rest is released."""
 
     amount: Money | None = None
     reference: Line = ""
 
 
 class VoidPayment(PaymentCommand, frozen=True):
-    """Let go of what was authorised, or asked for, before it is captured."""
+    """Void a pending or authorised payment before it is captured."""
 
     reason: Line = ""
 
 
 class RefundPayment(PaymentCommand, frozen=True):
-    """Give captured money back: all that is left of it unless said."""
+    """Refund a captured payment: this amount, or all that is left of it where None."""
 
     amount: Money | None = None
     reason: Line = ""
@@ -140,14 +140,14 @@ class RefundPayment(PaymentCommand, frozen=True):
 
 
 class IssueInvoice(BillCommand, frozen=True):
-    """Invoice a folio's lines that stand on no document yet; `buyer` only if it is not whom the folio names."""
+    """Invoice a folio's lines that are on no document yet; `buyer` only where it is not the folio's buyer."""
 
     folio: int = 1
     buyer: PartyPlan | None = None
 
 
 class IssueCreditNote(Command, frozen=True):
-    """Take a whole invoice back: its lines are reversed, and stand on a credit note."""
+    """Credit a whole invoice: its lines are reversed, and are on a credit note."""
 
     number: Line
     reason: Name

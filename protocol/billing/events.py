@@ -1,7 +1,7 @@
-"""What happened in a hotel's ledger. Its own journal holds these; the reservations' events stand in another one.
+"""The events of a hotel's ledger, in a journal of their own.
 
-Nothing that was posted is ever edited: a charge is taken back by another line, and what a line says is in its event for
-good. Guest data stands only in a `buyer` part, beside the guest's id. Amounts are minor units of the hotel's currency.
+Nothing that was posted is ever edited: another line reverses a charge, and the event that posted a line keeps it
+unchanged. Guest data is only in a `buyer` part, beside the guest's id. Amounts are minor units of the hotel's currency.
 """
 
 from datetime import date
@@ -15,7 +15,7 @@ from innkeeper.protocol.values.contexts import BILLING
 
 
 class LedgerOpened(Event, frozen=True):
-    """A hotel opened, and its books with it: no taxes, no deposits, sold in the hotel's own name."""
+    """The ledger of a new hotel was opened: without taxes and deposits, and with the hotel as the seller."""
 
     context: ClassVar[str] = BILLING
     name: ClassVar[str] = "ledger.opened"
@@ -25,7 +25,7 @@ class LedgerOpened(Event, frozen=True):
 
 
 class LedgerDayOpened(Event, frozen=True):
-    """Everything is posted on this business date from now on."""
+    """Lines are posted on this business date from now on."""
 
     context: ClassVar[str] = BILLING
     name: ClassVar[str] = "ledger.day_opened"
@@ -41,7 +41,7 @@ class BillingTermsChanged(Event, frozen=True):
 
 
 class FolioTermsChanged(BookingEvent, frozen=True):
-    """What billing needs to know of the stay is different; these are all of the stay's terms."""
+    """The stay's terms that billing uses changed; these are all of them."""
 
     context: ClassVar[str] = BILLING
     name: ClassVar[str] = "folio.terms_changed"
@@ -56,7 +56,7 @@ class FolioEvent(BookingEvent, frozen=True):
 
 
 class FolioOpened(FolioEvent, frozen=True, kw_only=True):
-    """A booking has a folio that this buyer pays; the first one, the guest's own, comes with the stay."""
+    """A folio of a booking was opened for this buyer; the first folio, the guest's own, also has the stay."""
 
     name: ClassVar[str] = "folio.opened"
     guest_id: str
@@ -65,7 +65,7 @@ class FolioOpened(FolioEvent, frozen=True, kw_only=True):
 
 
 class BuyerChanged(FolioEvent, frozen=True):
-    """Somebody else pays the folio, or has another name now."""
+    """The folio has another buyer, or its buyer has other data."""
 
     name: ClassVar[str] = "folio.buyer_changed"
     guest_id: str
@@ -73,14 +73,14 @@ class BuyerChanged(FolioEvent, frozen=True):
 
 
 class ChargePosted(FolioEvent, frozen=True):
-    """Something is owed."""
+    """A charge was posted."""
 
     name: ClassVar[str] = "folio.charge_posted"
     line: FolioLine
 
 
 class ChargeReversed(FolioEvent, frozen=True):
-    """A charge was taken back, or moved, or split: `line` has the opposite amounts, and says which line it reverses."""
+    """A charge was reversed, moved or split: `line` has the opposite amounts, and names the line that it reverses."""
 
     name: ClassVar[str] = "folio.charge_reversed"
     line: FolioLine
@@ -94,8 +94,8 @@ class PaymentEvent(FolioEvent, frozen=True):
 
 
 class PaymentStarted(PaymentEvent, frozen=True):
-    """A provider is asked for money: to take it (`capture`), or only to authorise it. `token` is what the provider
-    gave the guest for this payment."""
+    """A payment was started at a provider, which is to capture it (`capture`) or only to authorise it. `token` is the
+    provider's token for this payment, from the guest."""
 
     name: ClassVar[str] = "payment.started"
     method: str
@@ -105,14 +105,14 @@ class PaymentStarted(PaymentEvent, frozen=True):
 
 
 class PaymentAuthorised(PaymentEvent, frozen=True):
-    """The money is reserved for the hotel; none of it has come yet."""
+    """The provider authorised the payment; no money was captured yet."""
 
     name: ClassVar[str] = "payment.authorised"
     reference: str = ""
 
 
 class PaymentRecorded(PaymentEvent, frozen=True):
-    """The hotel has the money: handed over, or captured by a provider. `line` lowers the balance by it."""
+    """The hotel received a payment: by hand, or captured by a provider. `line` lowers the balance by it."""
 
     name: ClassVar[str] = "payment.recorded"
     method: str
@@ -121,7 +121,7 @@ class PaymentRecorded(PaymentEvent, frozen=True):
 
 
 class PaymentFailed(PaymentEvent, frozen=True):
-    """The provider did not get the money, or an authorisation is worth nothing any more."""
+    """The payment failed at the provider, or its authorisation is no longer valid."""
 
     name: ClassVar[str] = "payment.failed"
     reason: str = ""
@@ -129,14 +129,14 @@ class PaymentFailed(PaymentEvent, frozen=True):
 
 
 class PaymentVoided(PaymentEvent, frozen=True):
-    """The hotel does not want the money after all, before it came."""
+    """The hotel cancelled the payment before it was captured."""
 
     name: ClassVar[str] = "payment.voided"
     reason: str = ""
 
 
 class PaymentRefunded(PaymentEvent, frozen=True):
-    """Money went back, all or a part of it. `line` raises the balance by it."""
+    """A payment was refunded, in whole or in part. `line` raises the balance by it."""
 
     name: ClassVar[str] = "payment.refunded"
     method: str
@@ -146,7 +146,7 @@ class PaymentRefunded(PaymentEvent, frozen=True):
 
 
 class BookingPaid(BookingEvent, frozen=True):
-    """All that was charged for the booking, which is `amount`, is paid. It can happen again, after new charges."""
+    """All charges of the booking, which are `amount`, are paid. It can happen again, after new charges."""
 
     context: ClassVar[str] = BILLING
     name: ClassVar[str] = "booking.paid"
@@ -154,7 +154,7 @@ class BookingPaid(BookingEvent, frozen=True):
 
 
 class DocumentEvent(FolioEvent, frozen=True, kw_only=True):
-    """The base of the events that say a whole document, which begins to exist with them."""
+    """The base of the events that issue a document; they contain all of it."""
 
     number: str
     business_date: date

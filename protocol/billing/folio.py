@@ -1,8 +1,7 @@
-"""A bill as everyone sees it: its folios with their lines and payments, and the documents that are issued of them.
+"""The public form of a bill: its folios with their lines and payments, and the documents issued from them.
 
-Amounts are minor units of the hotel's currency: what the guest comes to owe is positive, what lowers the balance is
-negative. A line says for ever what it said when it was posted. Later it is only marked: by what reversed it, and with
-the document on which it stands.
+Amounts are minor units of the hotel's currency: what the guest owes is positive, what lowers the balance is negative. A
+line never changes after it was posted. It is only marked later: with the line that reverses it, and with its document.
 """
 
 from datetime import date
@@ -14,7 +13,7 @@ from innkeeper.protocol.reservations.booking import Status
 
 
 class LineKind(StrEnum):
-    """What a line does to the balance: charges raise it, payments lower it, reversals and refunds take those back."""
+    """What a line does to the balance: charges raise it, payments lower it, reversals and refunds undo those."""
 
     CHARGE = "charge"
     REVERSAL = "reversal"
@@ -23,7 +22,7 @@ class LineKind(StrEnum):
 
 
 class TaxAmount(msgspec.Struct, frozen=True, gc=False):
-    """How much of a line's amount is this tax; `rate` in basis points, 0 for a tax per guest and night."""
+    """The part of a line's amount that is this tax; `rate` in basis points, 0 for a tax per guest and night."""
 
     code: str
     rate: int
@@ -31,7 +30,7 @@ class TaxAmount(msgspec.Struct, frozen=True, gc=False):
 
 
 class LinePosition(msgspec.Struct, frozen=True, gc=False):
-    """Where a line stands: on a folio of a booking. Line numbers are unique in the hotel."""
+    """A line on a folio of a booking. Line numbers are unique in the hotel."""
 
     booking: str
     folio: int
@@ -39,11 +38,11 @@ class LinePosition(msgspec.Struct, frozen=True, gc=False):
 
 
 class FolioLine(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """One line of a folio. `amount` has all taxes in it.
+    """One line of a folio. `amount` includes all taxes.
 
-    Charges and reversals say what they are for (`charge`), how many of it, and for a room which night was slept.
-    A reversal says which line it `reverses`, and where the charge went if it was moved or split; the new line says
-    where it came from. Payments and refunds say which `payment` they are of. `reversed_by` and `invoice` are marks."""
+    Charges and reversals have a `charge`, a `quantity`, and for a room the `night` that was slept. A reversal names the
+    line that it `reverses`, and the lines to which the charge was moved or split (`moved_to`), which name it in
+    `moved_from`. Payments and refunds name their `payment`. `reversed_by` and `invoice` are marks."""
 
     id: int
     kind: LineKind
@@ -63,7 +62,7 @@ class FolioLine(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaul
 
     @property
     def tax(self) -> int:
-        """All taxes in the amount."""
+        """The sum of the taxes in the amount."""
         return sum(tax.amount for tax in self.taxes)
 
     @property
@@ -73,12 +72,12 @@ class FolioLine(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaul
 
     @property
     def is_charge(self) -> bool:
-        """Is it a charge, or the reversal of one? Only these stand on documents."""
+        """Whether it is a charge or the reversal of one. Only these are on documents."""
         return self.charge is not None
 
 
 class PaymentStatus(StrEnum):
-    """Where a payment stands. Only captured money counts; refunded means that all of it went back."""
+    """The status of a payment. Only captured money counts; refunded means that all of it was refunded."""
 
     PENDING = "pending"
     AUTHORISED = "authorised"
@@ -89,8 +88,8 @@ class PaymentStatus(StrEnum):
 
 
 class Payment(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """A payment of a folio. `method` is cash, terminal, transfer, or a provider's name; `amount` is what was asked for.
-    `capture` says whether the provider is to take the money at once or only to authorise it."""
+    """A payment of a folio. `method` is cash, terminal, transfer, or a provider's name; `amount` is the requested one.
+    `capture`: whether the provider is to capture the money at once or only to authorise it."""
 
     id: str
     folio: int
@@ -106,8 +105,8 @@ class Payment(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
 
 
 class Folio(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """One account of a booking and who pays it. `charged` is the sum of its charges and reversals, `balance` of all
-    its lines: what is still owed, or below zero what the hotel owes."""
+    """One account of a booking, and its buyer. `charged` is the sum of its charges and reversals, `balance` the sum of
+    all its lines: what the buyer still owes, or below zero what the hotel owes."""
 
     number: int
     buyer: Party
@@ -118,7 +117,7 @@ class Folio(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
 
 
 class StayTerms(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """What billing needs to know of a booking. `rate` is per night; `booked_on` the business date it was made on."""
+    """The terms of a booking that billing uses. `rate` is per night; `booked_on` the business date of the booking."""
 
     locator: str
     status: Status
@@ -131,13 +130,13 @@ class StayTerms(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaul
 
     @property
     def nights(self) -> int:
-        """How many nights it has."""
+        """The number of nights of the stay."""
         return (self.departure - self.arrival).days
 
 
 class Bill(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """All folios of one booking, numbered from 1, which is the guest's own. Nights before `posted_until` have been
-    posted; `fee` is the line of the fee that was owed last for not coming."""
+    posted; `fee` is the line of the last fee for a cancellation or a no-show."""
 
     booking: str
     guest_id: str
@@ -148,22 +147,22 @@ class Bill(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
 
     @property
     def charged(self) -> int:
-        """All charges less what was reversed."""
+        """All charges less the reversals."""
         return sum(folio.charged for folio in self.folios)
 
     @property
     def balance(self) -> int:
-        """What is still owed for this booking."""
+        """The amount still owed for this booking."""
         return sum(folio.balance for folio in self.folios)
 
     @property
     def paid(self) -> int:
-        """What was captured less what was refunded."""
+        """The payments less the refunds."""
         return self.charged - self.balance
 
 
 class DepositDue(msgspec.Struct, frozen=True, gc=False):
-    """A deposit: on `due` so much is to be paid, of which `covered` has been."""
+    """A deposit: `amount` is due on `due`, of which `covered` is paid."""
 
     due: date
     amount: int
@@ -171,15 +170,15 @@ class DepositDue(msgspec.Struct, frozen=True, gc=False):
 
 
 class DocumentKind(StrEnum):
-    """What a numbered document is."""
+    """The kind of a numbered document."""
 
     INVOICE = "invoice"
     CREDIT_NOTE = "credit_note"
 
 
 class TaxTotal(msgspec.Struct, frozen=True, gc=False):
-    """What a document has under one tax. `net` is what the tax was reckoned on: 0 for a tax per guest and night.
-    An empty code stands for lines that bear no tax by rate. Of two taxes by rate on one line, both have its net."""
+    """A document's total of one tax. `net` is the amount on which the tax is computed: 0 for a tax per guest and night.
+    An empty code is for lines without a tax by rate. Of two taxes by rate on one line, both include its net."""
 
     code: str
     name: str
@@ -193,7 +192,7 @@ class Invoice(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     """An invoice, or a credit note, as it was issued; never changed. `issued_at` is in microseconds since 1970 UTC.
 
     A credit note names the invoice that it `credits` as a whole, with the reason; one that credits none carries only
-    corrections of lines that stand on earlier invoices. `credited_by` is a mark."""
+    corrections of lines that are on earlier invoices. `credited_by` is a mark."""
 
     number: str
     kind: DocumentKind
@@ -215,7 +214,7 @@ class Invoice(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
 
 
 class Ledger(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """A hotel as billing knows it."""
+    """A hotel in billing, with its terms."""
 
     hotel: str
     title: str

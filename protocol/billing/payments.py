@@ -1,7 +1,7 @@
-"""What billing and a payment provider say to each other: the small port behind which every provider stands.
+"""The port of payment providers, and the messages about their notifications.
 
-Amounts are minor units of `currency`. Everything is named by the payment's id, under which a provider does it once,
-however often it is asked.
+Amounts are minor units of `currency`. The payment's id serves as an idempotency key: a provider carries out each
+request once, however often it is sent.
 """
 
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ from msgspec import Meta
 
 
 class PaymentWanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Money that a provider shall get: take it (`capture`), or only reserve it. `token` is what the provider gave the
-    guest for this payment."""
+    """A payment that a provider is to capture (`capture`) or only to authorise. `token` is the provider's token for
+    this payment, from the guest."""
 
     payment: str
     hotel: str
@@ -29,7 +29,7 @@ class PaymentWanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PaymentNews(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What became of a payment. `reference` is the provider's own name for it; `reason` says why it failed."""
+    """The outcome of a payment. `reference` is the provider's id of it; `reason` is the reason of a failure."""
 
     hotel: Slug
     payment: Annotated[str, Meta(min_length=1, max_length=64)]
@@ -39,30 +39,30 @@ class PaymentNews(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class ProviderAway(Exception):
-    """The provider does not answer; to be asked again later."""
+    """The provider does not answer; the request is to be repeated later."""
 
 
 class Provider(Protocol):
-    """Whoever gets money from guests. Raises `ProviderAway`."""
+    """A payment provider. Each method raises `ProviderAway`."""
 
     secrets: tuple[str, ...]
-    """What its notifications are signed with (`whsec_…`), the newest first."""
+    """The secrets that sign its notifications (`whsec_…`), newest first."""
 
     async def ask(self, wanted: PaymentWanted) -> PaymentNews | None:
-        """Get this money; what became of it, or None where its notification will tell."""
+        """Starts the payment; returns its outcome, or None where a notification will follow."""
 
     async def capture(self, payment: str, amount: int) -> None:
-        """Take so much of what was reserved; once taken, this changes nothing."""
+        """Captures this amount of an authorised payment; changes nothing once it is captured."""
 
     async def void(self, payment: str) -> None:
-        """Let go of what was reserved."""
+        """Releases an authorised payment."""
 
     async def refund(self, payment: str, refund: str, amount: int) -> None:
-        """Give so much back; `refund` names this one of several."""
+        """Refunds this amount; `refund` is the id of the refund, as a payment can have several."""
 
 
 class TellOfPayment(ServiceMessage, frozen=True):
-    """A notification as it came from a provider, signed with Standard Webhooks headers (their names in lower case)."""
+    """Deliver a notification of a provider, signed with Standard Webhooks headers (their names in lower case)."""
 
     service: ClassVar[str] = DELIVERY
 
@@ -72,6 +72,6 @@ class TellOfPayment(ServiceMessage, frozen=True):
 
 
 class NewsTaken(Reply, frozen=True):
-    """The notification is taken in; hearing of it again changes nothing."""
+    """The notification was handled; the same one again changes nothing."""
 
     news: PaymentNews

@@ -1,4 +1,4 @@
-"""What a hotel's ledger can be asked. A query changes nothing; its answer holds everything acknowledged before it."""
+"""The queries of a hotel's ledger. A query changes nothing; its reply includes everything acknowledged before it."""
 
 from typing import Annotated
 
@@ -8,36 +8,36 @@ from msgspec import Meta
 
 
 class ShowBillingTerms(Query, frozen=True):
-    """The terms on which the hotel bills."""
+    """Return the hotel's billing terms."""
 
 
 class ShowBill(Query, frozen=True):
-    """All folios of a booking, and the deposits that are due."""
+    """Return all folios of a booking, and its deposits."""
 
     booking: str
 
 
 class ShowFolio(Query, frozen=True):
-    """One folio of a booking."""
+    """Return one folio of a booking."""
 
     booking: str
     folio: int = 1
 
 
 class ShowPayment(Query, frozen=True):
-    """One payment."""
+    """Return one payment."""
 
     payment: str
 
 
 class ShowInvoice(Query, frozen=True):
-    """One invoice or credit note, by its number."""
+    """Return one invoice or credit note by its number."""
 
     number: str
 
 
 class ListInvoices(Query, frozen=True):
-    """Invoices and credit notes in the order of their issue, all or a booking's: so many, after the first `skip`."""
+    """List `limit` invoices and credit notes in the order of issue, after the first `skip`; all or a booking's."""
 
     booking: str | None = None
     skip: Annotated[int, Meta(ge=0)] = 0
@@ -45,11 +45,11 @@ class ListInvoices(Query, frozen=True):
 
 
 class TrialBalance(Query, frozen=True):
-    """What stands on each account of the ledger; all of it together is zero."""
+    """Return the balance of each account of the ledger; their sum is zero."""
 
 
 class DescribeLedger(Query, frozen=True):
-    """All that the ledger knows, as its snapshot; for the journal's keeper and for auditors."""
+    """Return the ledger's whole state, as its snapshot has it; for the partition's host and for auditors."""
 
 
 BILLING_QUERIES: tuple[type[Query], ...] = (

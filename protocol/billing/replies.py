@@ -1,4 +1,4 @@
-"""What a hotel's ledger answers when it does not refuse. Amounts are minor units of `currency`."""
+"""The replies of a hotel's ledger. Amounts are minor units of `currency`."""
 
 import msgspec
 from innkeeper.protocol.billing.folio import Bill, DepositDue, Folio, Invoice, Ledger, Payment
@@ -6,20 +6,20 @@ from innkeeper.protocol.messages.reply import Reply
 
 
 class HeardReply(Reply, frozen=True):
-    """The ledger has heard of the event; of the reservations' events up to `heard` it will hear nothing new."""
+    """The ledger has applied the event; it ignores those of reservations up to the `hotel_seq` `heard`."""
 
     hotel: str
     heard: int
 
 
 class LedgerReply(Reply, frozen=True):
-    """The hotel as billing knows it, with its terms."""
+    """The hotel in billing, with its terms."""
 
     ledger: Ledger
 
 
 class BillReply(Reply, frozen=True):
-    """All folios of a booking as they stand, and its deposits in the order of their days."""
+    """All folios of a booking in their current state, and its deposits in the order of their dates."""
 
     currency: str
     bill: Bill
@@ -27,7 +27,7 @@ class BillReply(Reply, frozen=True):
 
 
 class FolioReply(Reply, frozen=True):
-    """One folio as it stands."""
+    """One folio in its current state."""
 
     currency: str
     booking: str
@@ -35,7 +35,7 @@ class FolioReply(Reply, frozen=True):
 
 
 class PaymentReply(Reply, frozen=True):
-    """One payment as it stands."""
+    """One payment in its current state."""
 
     currency: str
     booking: str
@@ -49,22 +49,22 @@ class InvoiceReply(Reply, frozen=True):
 
 
 class InvoicesReply(Reply, frozen=True):
-    """Some invoices and credit notes, and how many of them there are from the first to the last."""
+    """A page of invoices and credit notes, and the number of all of them."""
 
     invoices: tuple[Invoice, ...]
     number: int
 
 
 class AccountBalance(msgspec.Struct, frozen=True, gc=False):
-    """What stands on one account: debits are positive, credits negative."""
+    """The balance of one account: debits are positive, credits negative."""
 
     account: str
     amount: int
 
 
 class TrialBalanceReply(Reply, frozen=True):
-    """All accounts by name; they add up to zero. `guests` is what all folios together have as their balance, which is
-    what the account `guest_ledger` has."""
+    """All accounts by name; their sum is zero. `guests` is the sum of the balances of all folios, which equals the
+    account `guest_ledger`."""
 
     currency: str
     accounts: tuple[AccountBalance, ...]
@@ -72,7 +72,7 @@ class TrialBalanceReply(Reply, frozen=True):
 
 
 class LedgerStateReply(Reply, frozen=True):
-    """A ledger's whole state: what a snapshot keeps."""
+    """A ledger's whole state, as a snapshot has it. `heard`: see `HeardReply`."""
 
     ledger: Ledger
     hotel_seq: int

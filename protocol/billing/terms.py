@@ -1,4 +1,4 @@
-"""A hotel's terms of billing: who sells, which taxes, which deposits, and how its documents are numbered."""
+"""A hotel's billing terms: its seller, taxes, deposits, and the numbering of its documents."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -12,7 +12,7 @@ from msgspec import Meta
 
 
 class ChargeKind(StrEnum):
-    """What a charge is for; each kind is revenue of its own, and taxes apply by kind."""
+    """What a charge is for; each kind has a revenue account of its own, and taxes apply by kind."""
 
     ROOM = "room"
     FEE = "fee"
@@ -26,7 +26,7 @@ class ChargeKind(StrEnum):
 
 
 class Party(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """Who sells or who pays, as it stands on an invoice. For a buyer it is guest data."""
+    """The seller or buyer of an invoice. A buyer is guest data."""
 
     name: str
     address: tuple[str, ...] = ()
@@ -49,14 +49,14 @@ class Tax(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tru
 
 
 class Deposit(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """So many percent of the stay's price are due so many days before arrival; at booking, when not said."""
+    """A percentage of the stay's price that is due a number of days before arrival; at booking where that is None."""
 
     percent: int
     days_before_arrival: int | None = None
 
 
 class BillingTerms(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """The terms as the ledger keeps them."""
+    """The billing terms in the ledger's state."""
 
     seller: Party
     taxes: tuple[Tax, ...] = ()
@@ -66,26 +66,26 @@ class BillingTerms(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_def
 
 
 class PartyPlan(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """Who sells or who pays, as the outside says it; see `Party`."""
+    """A seller or buyer in a request; see `Party`."""
 
     name: Name
     address: AddressLines = ()
     tax_number: Line = ""
 
     def party(self) -> Party:
-        """The same, as it is kept."""
+        """Returns the `Party` of the ledger's state."""
         return Party(self.name, self.address, self.tax_number)
 
 
 class DepositPlan(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """A deposit as the outside says it; see `Deposit`."""
+    """A deposit in a request; see `Deposit`."""
 
     percent: Percent
     days_before_arrival: Annotated[int, Meta(ge=0, le=limits.arrival_days_ahead_max)] | None = None
 
 
 class TaxPlan(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
-    """A tax as the outside says it; see `Tax`."""
+    """A tax in a request; see `Tax`."""
 
     code: Code
     name: Name
@@ -97,14 +97,14 @@ class TaxPlan(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknow
 
     def __post_init__(self) -> None:
         if bool(self.rate) == (self.per_night is not None):
-            raise invalid("rate", "one_of", "give either rate, in basis points and above 0, or per_night")
+            raise invalid("rate", "one_of", "expected either rate, in basis points and above 0, or per_night")
         if self.per_night is not None and self.applies_to != (ChargeKind.ROOM,):
-            raise invalid("applies_to", "only_room", "a tax per night applies to room charges, and to nothing else")
+            raise invalid("applies_to", "only_room", "a tax per night applies only to charges of kind room")
 
 
 class BillingPlan(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
-    """The terms that a hotel shall have, all of them. Deposits add up to 100 percent at most; what they leave is due
-    when the guest leaves."""
+    """All billing terms of a hotel, in a request. Deposits add up to at most 100 percent; the rest of the price is due
+    at check-out."""
 
     seller: PartyPlan
     taxes: Annotated[tuple[TaxPlan, ...], Meta(max_length=limits.taxes_per_hotel_max)] = ()
@@ -116,6 +116,6 @@ class BillingPlan(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_un
         if len({tax.code for tax in self.taxes}) < len(self.taxes):
             raise invalid("taxes", "unique", "two taxes have the same code")
         if sum(deposit.percent for deposit in self.deposits) > 100:
-            raise invalid("deposits", "percent_max", "deposits are more than 100 percent together")
+            raise invalid("deposits", "percent_max", "the deposits together must not exceed 100 percent")
         if self.invoice_prefix == self.credit_note_prefix:
-            raise invalid("credit_note_prefix", "unique", "invoices and credit notes need prefixes of their own")
+            raise invalid("credit_note_prefix", "unique", "must differ from invoice_prefix")

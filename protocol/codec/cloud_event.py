@@ -88,7 +88,7 @@ def entry_of(body: bytes) -> LogEntry:
     """Decodes what `cloud_event_json` encodes. Raises ValueError with the reason."""
     found = _decode(body)
     if found.time.tzinfo is None:
-        raise ValueError(f"the time of event {found.id!r} has no UTC offset: {found.time}")
+        raise ValueError(f"the time of event {found.id!r} has no offset from UTC: {found.time}")
     _, hotels, hotel, *_ = f"{found.source}//".split("/")
     record = RecordedEvent(
         hotel, int(found.sequence), microseconds(found.time), found.by, found.correlationid, found.causationid,

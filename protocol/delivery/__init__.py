@@ -1,1 +1,1 @@
-"""The language of delivery: its events, and the webhooks that it serves."""
+"""The messages of delivery: its events, and those about webhooks."""

@@ -1,4 +1,4 @@
-"""What happened on the way out of the house. What concerns no hotel alone is told of `ALL_HOTELS`."""
+"""The events of delivery. Those that concern no single hotel are of the hotel `ALL_HOTELS`."""
 
 from typing import ClassVar, Final
 
@@ -18,14 +18,14 @@ class WebhookEvent(Event, frozen=True):
 
 
 class WebhookDisabled(WebhookEvent, frozen=True):
-    """Nothing is sent to it any more, until somebody enables it again; then it misses nothing."""
+    """A webhook was disabled: it gets no events until it is enabled again, and then all that it missed."""
 
     name: ClassVar[str] = "webhook.disabled"
     reason: str
 
 
 class WebhookEnabled(WebhookEvent, frozen=True):
-    """It goes on where it was."""
+    """A webhook was enabled again: it gets the events after the last one that it got."""
 
     name: ClassVar[str] = "webhook.enabled"
 

@@ -1,4 +1,4 @@
-"""Webhooks: who wishes to be told of which events at which URL, what can be done about it, and what came of it.
+"""Webhooks: the messages about them, their endpoints and secrets, and the attempts to deliver events to them.
 
 Instants are microseconds since 1970 UTC.
 """
@@ -25,12 +25,12 @@ Secret = Annotated[str, Meta(max_length=limits.name_characters_max)]
 def _check_types(types: tuple[str, ...]) -> None:
     for one in types:
         if not wire.is_known_type(one):
-            raise invalid("events", "unknown", f"no event is of type {one!r}; such as innkeeper.booking.* is")
+            raise invalid("events", "unknown", f"there is no event type {one!r}; GET /asyncapi.json lists the types")
 
 
 class WebhookPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A new webhook: where, which events, of which hotel (all where none is said), signed with which secret (a new one
-    where none is said)."""
+    """A new webhook: its URL, types of events, hotel (all hotels where None), and secret for signatures (a generated
+    one where None)."""
 
     url: Url
     events: EventTypes
@@ -42,7 +42,7 @@ class WebhookPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class WebhookChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What shall be different."""
+    """A change of a webhook; fields that are not set stay as they are."""
 
     url: Url | UnsetType = UNSET
     events: EventTypes | UnsetType = UNSET
@@ -54,8 +54,8 @@ class WebhookChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
-    """An endpoint. `attempts` counts those of the event that it is to get next; `failing_since` is None while all is
-    well. One that is disabled gets nothing, and misses nothing once it is enabled again."""
+    """A webhook. `attempts` counts the attempts to deliver its next event; `failing_since` is None while deliveries
+    succeed. A disabled webhook gets no events; once it is enabled again, it gets all that it missed."""
 
     id: str
     url: str
@@ -71,15 +71,15 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SigningSecret(msgspec.Struct, frozen=True):
-    """A secret, and until when it signs beside a newer one; None for the newest."""
+    """A secret, and until when it is used beside a newer one; None for the newest."""
 
     secret: str
     until: int | None = None
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt to tell an endpoint of an event. `status` is what it answered, None where it did not; `error` says
-    why it does not count. After one that is `given_up` the event is not tried again by itself."""
+    """One attempt to deliver an event to a webhook. `status` is the HTTP status of the response, None without one;
+    `error` is the reason of a failure. An event that is `given_up` is not retried automatically."""
 
     number: int = 0
     webhook: str
@@ -95,57 +95,57 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WebhookPinged(Event, frozen=True):
-    """A test; it stands in no log."""
+    """A test event; no log contains it."""
 
     name: ClassVar[str] = "webhook.pinged"
     webhook: str
 
 
 class WebhookMessage(ServiceMessage, frozen=True):
-    """The base of what can be asked and said about webhooks."""
+    """The base of all messages about webhooks."""
 
     service: ClassVar[str] = DELIVERY
 
 
 class AddWebhook(WebhookMessage, frozen=True):
-    """From now on tell this endpoint."""
+    """Add a webhook, which gets the events from now on."""
 
     plan: WebhookPlan
     by: str
 
 
 class ListWebhooks(WebhookMessage, frozen=True):
-    """All of them."""
+    """List all webhooks."""
 
 
 class AboutWebhook(WebhookMessage, frozen=True):
-    """The base of what is about one webhook."""
+    """The base of the messages about one webhook."""
 
     webhook: str
 
 
 class ShowWebhook(AboutWebhook, frozen=True):
-    """One of them."""
+    """Return one webhook."""
 
 
 class ChangeWebhook(AboutWebhook, frozen=True):
-    """Another URL, other events, another hotel; it goes on where it was."""
+    """Change URL, types of events or hotel of a webhook; its position in the logs stays."""
 
     change: WebhookChange
 
 
 class RemoveWebhook(AboutWebhook, frozen=True):
-    """Tell it nothing more, and forget it."""
+    """Remove a webhook with its secrets and attempts."""
 
 
 class EnableWebhook(AboutWebhook, frozen=True):
-    """Let it get nothing, or go on where it was."""
+    """Enable a webhook, which resumes where it was, or disable it."""
 
     enabled: bool
 
 
 class RotateSecret(AboutWebhook, frozen=True):
-    """Sign with a new secret; for a while also with the one before, so that the other side can change over."""
+    """Sign with a new secret, and for a while also with the previous one, so that the receiver can switch."""
 
     secret: str | None = None
 
@@ -155,20 +155,20 @@ class PingWebhook(AboutWebhook, frozen=True):
 
 
 class ResendEvent(AboutWebhook, frozen=True):
-    """Send this event again now, out of its order."""
+    """Send this event again now, outside the order."""
 
     event: str
 
 
 class ReplayFrom(AboutWebhook, frozen=True):
-    """Send everything behind this position of a log again, in order."""
+    """Send all events after this position of a log again, in order."""
 
     after: int
     log: str = RESERVATIONS
 
 
 class ListDeliveries(AboutWebhook, frozen=True):
-    """The attempts, newest first; only those that failed, if said."""
+    """List the attempts, newest first, before number `before`; only failed ones where `failed`."""
 
     limit: int
     before: int | None = None
@@ -176,7 +176,7 @@ class ListDeliveries(AboutWebhook, frozen=True):
 
 
 class WebhookReply(Reply, frozen=True):
-    """A webhook; the secret only where it is new."""
+    """A webhook, with its secret where that is new."""
 
     webhook: Webhook
     secret: str | None = None
@@ -196,20 +196,20 @@ class DeliveriesReply(Reply, frozen=True):
 
 
 class Endpoints(Protocol):
-    """Where webhooks, their secrets and their attempts are remembered. What changes together is written together by
-    whoever opens a transaction around it."""
+    """Stores webhooks, their secrets and the attempts. The caller opens a transaction around changes that belong
+    together."""
 
     def all(self) -> list[tuple[Webhook, tuple[SigningSecret, ...]]]:
-        """Every webhook with its secrets, newest first, in the order in which they were made."""
+        """Returns the webhooks in the order in which they were made, each with its secrets, newest first."""
 
     def put(self, webhook: Webhook, secrets: tuple[SigningSecret, ...]) -> None:
-        """Keep it as it is now."""
+        """Stores the webhook and its secrets."""
 
     def remove(self, webhook: str) -> None:
-        """Forget it and its attempts."""
+        """Removes the webhook and its attempts."""
 
     def note(self, delivery: Delivery) -> Delivery:
-        """Keep an attempt, and give it its number; old ones may go."""
+        """Stores an attempt and returns it with its number; may delete old attempts."""
 
-    def deliveries(self, asked: ListDeliveries) -> DeliveriesReply:
-        """Some attempts."""
+    def deliveries(self, request: ListDeliveries) -> DeliveriesReply:
+        """Returns a page of attempts."""

@@ -1,1 +1,1 @@
-"""The language of notifications: notices, letters, and the terms on which a hotel writes to its guests."""
+"""The messages of notifications: notices, letters, and the terms on which a hotel writes to its guests."""

@@ -1,11 +1,11 @@
-"""What a guest finds in the mail."""
+"""A letter to a guest."""
 
 import msgspec
 
 
 class Letter(msgspec.Struct, frozen=True):
-    """A notice in words: the same twice, as plain text and as a page of HTML. `subject` is one line, `language` is what
-    it is written in (BCP 47), which is not always what was wished for."""
+    """The letter of a notice, as plain text and as HTML. `subject` is one line. `language` (BCP 47) is the language of
+    the letter, which differs from that of the notice where there is no template in that."""
 
     subject: str
     text: str

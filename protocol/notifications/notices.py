@@ -1,7 +1,7 @@
-"""What shall be said to a guest: notices, as notifications decides them and as a letter tells them.
+"""Notices to guests, which notifications decides and letters render.
 
-A notice carries all that its letter needs, so that it can wait for its time, be written by another process and be sent
-by a third, and still say what was true when it was decided.
+A notice contains all that its letter needs, so that it can wait until it is due, be rendered by one process and be sent
+by another, and still has the facts at the time of the decision.
 """
 
 from datetime import date
@@ -24,8 +24,8 @@ class NoticeKind(StrEnum):
 
 
 class HotelFacts(msgspec.Struct, frozen=True, gc=False):
-    """What letters say of a hotel. `check_in` and `check_out` are local times such as "15:00"; `timezone` is a name of
-    the IANA database, `currency` one of ISO 4217."""
+    """The facts of a hotel in letters. `check_in` and `check_out` are local times such as "15:00"; `timezone` is a name
+    of the IANA database, `currency` one of ISO 4217."""
 
     id: str
     name: str
@@ -36,14 +36,14 @@ class HotelFacts(msgspec.Struct, frozen=True, gc=False):
 
 
 class Recipient(msgspec.Struct, frozen=True, gc=False):
-    """Who gets the letter, as the guest has written it: nothing here is safe to put in a header as it stands."""
+    """The recipient of the letter, as the guest wrote it: not safe in a header without encoding."""
 
     name: str
     email: str
 
 
 class StayFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """What a guest knows of a booking. `room_type` is its name, not its code; `rate` is per night, in minor units of
+    """The facts of a booking in letters. `room_type` is its name, not its code; `rate` is per night, in minor units of
     the hotel's currency; `children` are their ages."""
 
     guest: str
@@ -56,7 +56,7 @@ class StayFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaul
 
     @property
     def nights(self) -> int:
-        """How many nights the guest sleeps."""
+        """The number of nights of the stay."""
         return (self.departure - self.arrival).days
 
     @property
@@ -66,18 +66,18 @@ class StayFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaul
 
 
 class Notice(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """One thing to say to one guest. Instants are microseconds since 1970 UTC, and 0 where there is none.
+    """One message to one guest. Instants are microseconds since 1970 UTC, and 0 where there is none.
 
-    - `id`: the event's id and the kind: the same notice each time that the event is told.
+    - `id`: the event's id and the kind, the same in every delivery of the event.
     - `language`: a tag of BCP 47, such as `pt-BR`.
-    - `due_at`: when to send it; 0 is at once.
-    - `useful_until`: after that it would only confuse.
-    - `before`: what the booking was before it changed; of a change only.
-    - `free_until`: until when cancelling is free; 0 where it costs the first night.
+    - `due_at`: when to send it; 0 for at once.
+    - `useful_until`: after this instant it is not sent any more, as it would only confuse.
+    - `before`: the stay before the change; of a change only.
+    - `free_until`: until when cancelling is free; 0 where cancelling costs the first night.
     - `expires_at`: when the hold or the offer runs out.
     - `fee`: what a cancellation costs, in minor units.
-    - `amount`: what was paid, in minor units; of a receipt only.
-    - `reason`: why it was cancelled, in the words of whoever did it. May be meant for the staff alone.
+    - `amount`: the amount paid, in minor units; of a receipt only.
+    - `reason`: why the booking was cancelled, as entered. May be meant for the staff alone.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""How a hotel writes to its guests: in which language, and when it reminds them; how to ask for that and change it."""
+"""The terms on which a hotel writes to its guests (language, reminders), and the messages about them."""
 
 from typing import Annotated, ClassVar
 
@@ -23,23 +23,23 @@ class NotificationTerms(
 
 
 class NotificationMessage(ServiceMessage, frozen=True):
-    """The base of what notifications is asked and told."""
+    """The base of all messages to notifications."""
 
     service: ClassVar[str] = NOTIFICATIONS
     hotel: str
 
 
 class ShowNotificationTerms(NotificationMessage, frozen=True):
-    """On which terms does this hotel write to its guests?"""
+    """Return the terms on which this hotel writes to its guests."""
 
 
 class ChangeNotificationTerms(NotificationMessage, frozen=True):
-    """On these, in whatever is decided from now on."""
+    """Set the terms for all notices that are decided from now on."""
 
     terms: NotificationTerms
 
 
 class NotificationTermsReply(Reply, frozen=True):
-    """These are the terms."""
+    """The terms of a hotel."""
 
     terms: NotificationTerms

@@ -69,8 +69,8 @@ class MessageBus(Protocol):
         """Returns the result, once its effects are on disk."""
 
     async def positions(self, hotel: str | None = None) -> Positions:
-        """Returns the end of the log that holds this hotel's events, or without `hotel` of each log. It is behind all
-        that was acknowledged before the call. Raises `Refused`."""
+        """Returns the end of the log that holds this hotel's events; of each log, where `hotel` is None. All that was
+        acknowledged before the call is at or before these positions. Raises `Refused`."""
 
 
 class PublishingMessageBus(MessageBus, CommitStream, Protocol):

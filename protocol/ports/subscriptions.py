@@ -55,7 +55,7 @@ EventHandler = Callable[[Sequence[LogEntry]], Awaitable[Effects]]
 
 
 class Stalled(Exception):
-    """No event can be handled now: the destination is away, the disk is full. To be tried again, after
+    """No event can be handled now: the destination does not respond, or the disk is full. To be tried again, after
     `retry_seconds` where that is known."""
 
     def __init__(self, reason: str, retry_seconds: float | None = None) -> None:

@@ -1,2 +1,1 @@
-"""The language of reservations: its commands, queries, events, replies, and the booking and the hotel that they speak
-of."""
+"""The messages of reservations: commands, queries, events and replies; with its hotel, booking and waitlist."""

@@ -1,4 +1,4 @@
-"""A booking as everyone sees it: one guest's claim on one room for one stay."""
+"""The public form of a booking: one guest's claim on one room for one stay."""
 
 from datetime import date
 from enum import StrEnum
@@ -8,7 +8,7 @@ from innkeeper.protocol.values.text import Email, Line, Name
 
 
 class Status(StrEnum):
-    """Where a booking stands: held → confirmed → in_house → checked_out, or one of the ways it ends early."""
+    """The status of a booking: held → confirmed → in_house → checked_out, or one of those that end it early."""
 
     HELD = "held"
     CONFIRMED = "confirmed"
@@ -21,7 +21,7 @@ class Status(StrEnum):
 
 
 class Contact(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
-    """Who the guest is, as the caller says it."""
+    """The guest's contact data, as the caller sends it."""
 
     name: Name
     email: Email | None = None
@@ -29,7 +29,7 @@ class Contact(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True,
 
 
 class Personal(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """All that is known of the guest as a person. Stands only in an event's `guest` part, beside a guest id."""
+    """The personal data of a guest. Is only in an event's `guest` part, beside a guest id."""
 
     name: str
     email: str | None = None
@@ -38,9 +38,9 @@ class Personal(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Booking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """The whole booking. `rate` is per night and `fee` what the guest owes for not coming, both in minor units;
-    instants are microseconds since 1970 UTC. `version` counts the changes; on
-    `reminder_on` the guest is to be reminded of the stay, None for the hotel's usual day."""
+    """The whole booking. `rate` is per night, `fee` is for a late cancellation or a no-show, both in minor units;
+    instants are microseconds since 1970 UTC. `version` counts the changes. The guest is reminded of the stay on
+    `reminder_on`, or on the hotel's usual day where it is None."""
 
     id: str
     locator: str

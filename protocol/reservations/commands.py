@@ -1,7 +1,7 @@
-"""What a hotel can be told to do. Imperative, frozen, and already right in form: a hotel only judges its own state.
+"""The commands of a hotel: imperative, frozen, and valid in form, so that the hotel checks only its own state.
 
-Their fields are decoded straight from what the outside sent, so the limits of `text` and the checks here are the
-only door. A command may be refused; the refusal says why.
+Their fields are decoded directly from a client's request; the limits of `text` and the checks here are the only
+validation of form. A hotel may refuse a command; the refusal contains the reason.
 """
 
 from datetime import date
@@ -40,7 +40,7 @@ class ActionCommand(Command, frozen=True):
 
 
 class RoomTypeOffer(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """A room type to open the hotel with: either its room numbers, or how many to number by floor."""
+    """A room type of a new hotel: either its room numbers, or how many rooms to number by floor."""
 
     code: Code
     name: Name
@@ -51,11 +51,11 @@ class RoomTypeOffer(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields
 
     def __post_init__(self) -> None:
         if bool(self.rooms) == bool(self.room_count):
-            raise invalid("rooms", "one_of", "give either rooms or room_count, and at least one room")
+            raise invalid("rooms", "one_of", "expected either rooms or room_count, and at least one room")
 
 
 class HotelPlan(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
-    """What a new hotel shall be."""
+    """The properties of a new hotel."""
 
     name: Name
     timezone: str
@@ -72,16 +72,14 @@ class HotelPlan(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unkn
         try:
             ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise invalid(
-                "timezone", "iana", "timezone must be a name of the IANA database, such as Europe/Lisbon"
-            ) from None
+            raise invalid("timezone", "iana", "expected a name of the IANA database, such as Europe/Lisbon") from None
         digits(self.currency)
         self._check_night_audit()
         first, last = limits.business_date_year_min, limits.business_date_year_max
         if self.business_date is not None and not first <= self.business_date.year <= last:
-            raise invalid("business_date", "range", f"a business date is of the years {first} to {last}")
+            raise invalid("business_date", "range", f"expected a date in the years {first} to {last}")
         if not 0 <= self.cancellation.free_until_hours <= 8_784:
-            raise invalid("cancellation.free_until_hours", "range", "free_until_hours is 0 to 8,784")
+            raise invalid("cancellation.free_until_hours", "range", "expected 0 to 8,784 hours")
         self._check_room_types()
 
     def _check_night_audit(self) -> None:
@@ -89,9 +87,7 @@ class HotelPlan(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unkn
             try:
                 msgspec.convert(self.night_audit, ClockTime)
             except msgspec.ValidationError:
-                raise invalid(
-                    "night_audit", "clock", 'night_audit is "manual" or a local time such as "03:00"'
-                ) from None
+                raise invalid("night_audit", "clock", 'expected "manual" or a local time such as "03:00"') from None
 
     def _check_room_types(self) -> None:
         codes = [offer.code for offer in self.room_types]
@@ -101,14 +97,14 @@ class HotelPlan(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unkn
         if len(set(rooms)) < len(rooms):
             raise invalid("room_types", "unique", "a room number is given twice")
         if any(offer.rate.currency != self.currency for offer in self.room_types):
-            raise invalid("room_types", "currency", f"every rate must be in the hotel's currency, {self.currency}")
+            raise invalid("room_types", "currency", f"every rate must be in the currency of the hotel, {self.currency}")
         if len(rooms) + sum(offer.room_count for offer in self.room_types) > limits.rooms_per_hotel_max:
             raise invalid("room_types", "rooms_max", f"a hotel has at most {limits.rooms_per_hotel_max} rooms")
 
 
 class BookingRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
-    """What a guest asks for. `room` pins that very room; `rate` (per night) is for staff; `hold_seconds` for a hold;
-    on `reminder_on` the guest is reminded of the stay, where nothing is said on the hotel's usual day."""
+    """A request for a booking. `room` pins this room; `rate` (per night) is for staff; `hold_seconds` is for a hold.
+    The guest is reminded of the stay on `reminder_on`, or on the hotel's usual day where it is None."""
 
     room_type: Code
     arrival: date
@@ -127,11 +123,11 @@ class BookingRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid
     def __post_init__(self) -> None:
         check_stay(self.arrival, self.departure)
         if self.hold_seconds is not None and self.status != "held":
-            raise invalid("hold_seconds", "only_held", 'hold_seconds goes with status "held"')
+            raise invalid("hold_seconds", "only_held", 'allowed only with status "held"')
 
 
 class ContactChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
-    """What shall be different about the guest: null takes the address or the number away, but a guest has a name."""
+    """A change of the guest's contact data: null removes the e-mail or the phone; the name cannot be removed."""
 
     name: Name | UnsetType = UNSET
     email: Email | UnsetType | None = UNSET
@@ -139,7 +135,7 @@ class ContactChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_
 
 
 class BookingChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
-    """What shall be different; what is not said stays as it is."""
+    """A change of a booking; fields that are not set stay as they are."""
 
     room_type: Code | UnsetType = UNSET
     arrival: date | UnsetType = UNSET
@@ -154,19 +150,19 @@ class BookingChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_
 
 
 class OpenHotel(Command, frozen=True):
-    """Open a hotel: all its types and rooms, from the first moment."""
+    """Open a hotel with all its room types and rooms."""
 
     plan: HotelPlan
 
 
 class Book(Command, frozen=True):
-    """Book, or hold, one room of a type for one stay. Other guests may change rooms to make it fit."""
+    """Book or hold one room of a type for one stay. Other bookings may be given other rooms to make it fit."""
 
     request: BookingRequest
 
 
 class Change(ActionCommand, frozen=True):
-    """Change a booking's stay, type, guest, rate, notes or reminder; the whole change happens or none of it."""
+    """Change a booking's stay, type, guest, rate, notes or reminder: all of the change or none of it."""
 
     action: ClassVar[str] = "change"
     change: BookingChange
@@ -179,13 +175,13 @@ class Confirm(ActionCommand, frozen=True):
 
 
 class Release(ActionCommand, frozen=True):
-    """Give a hold back before it expires."""
+    """Release a hold before it expires."""
 
     action: ClassVar[str] = "release"
 
 
 class Extend(ActionCommand, frozen=True):
-    """Let a hold live for so many seconds from now; one that lives longer anyway stays as it is."""
+    """Extend a hold until so many seconds from now, unless it expires later than that already."""
 
     action: ClassVar[str] = "extend"
     hold_seconds: HoldSeconds = limits.hold_seconds_default
@@ -199,62 +195,62 @@ class Cancel(ActionCommand, frozen=True):
 
 
 class Reinstate(ActionCommand, frozen=True):
-    """Bring a cancelled or no-show booking back, if there still is a room for it."""
+    """Reinstate a cancelled or no-show booking, if there still is a room for it."""
 
     action: ClassVar[str] = "reinstate"
 
 
 class CheckIn(ActionCommand, frozen=True):
-    """The guest is here; from now on the room is fixed."""
+    """Check the guest in; from now on the room is fixed."""
 
     action: ClassVar[str] = "check-in"
 
 
 class CheckOut(ActionCommand, frozen=True):
-    """The guest leaves; nights that were not slept go back on sale."""
+    """Check the guest out; nights that were not slept can be sold again."""
 
     action: ClassVar[str] = "check-out"
 
 
 class MarkNoShow(ActionCommand, frozen=True):
-    """The guest did not come."""
+    """Mark a guest who did not come as a no-show."""
 
     action: ClassVar[str] = "no-show"
 
 
 class Move(ActionCommand, frozen=True, kw_only=True):
-    """Give the booking another room: of its own type, or of another one (an upgrade, which pins it there)."""
+    """Give the booking another room, of its own type or of another one (an upgrade, which pins the room)."""
 
     action: ClassVar[str] = "move"
     room: Code
 
 
 class Pin(ActionCommand, frozen=True):
-    """Promise the guest the room that the booking has now."""
+    """Pin the room that the booking has now: the hotel does not change it any more."""
 
     action: ClassVar[str] = "pin"
 
 
 class Unpin(ActionCommand, frozen=True):
-    """Take that promise back."""
+    """Unpin the booking's room, so that the hotel may change it."""
 
     action: ClassVar[str] = "unpin"
 
 
 class JoinWaitlist(Command, frozen=True):
-    """Wait for a stay that is sold out, and be offered it when a room comes free."""
+    """Put a guest on the waitlist for a stay that is sold out; the hotel offers it when a room becomes free."""
 
     request: WaitlistRequest
 
 
 class LeaveWaitlist(Command, frozen=True):
-    """Wait no longer."""
+    """Take an entry off the waitlist."""
 
     entry: str
 
 
 class RollBusinessDate(Command, frozen=True):
-    """The night audit: close the business date and open `to` (the next day when not said)."""
+    """The night audit: close the business date and open `to` (the next day where it is None)."""
 
     to: date | None = None
 

@@ -1,6 +1,6 @@
-"""What happened. Past tense, one fact each, never changed afterwards; the state of a hotel is the fold of its events.
+"""The events of a hotel: past tense, one fact each, immutable; the state of a hotel is the fold of its events.
 
-Guest data stands only in an event's `guest` part, beside the guest's id, so that it can be sealed apart from the rest.
+Guest data is only in an event's `guest` part, beside the guest's id, so that it can be encrypted apart from the rest.
 Amounts are minor units of the hotel's currency; instants are microseconds since 1970 UTC.
 """
 
@@ -19,7 +19,7 @@ class BookingEvent(Event, frozen=True):
 
 
 class HotelOpened(Event, frozen=True):
-    """A hotel opened its doors; its types and rooms follow."""
+    """A hotel was opened; the events of its room types and rooms follow."""
 
     name: ClassVar[str] = "hotel.opened"
     title: str
@@ -33,7 +33,7 @@ class HotelOpened(Event, frozen=True):
 
 
 class RoomTypeAdded(Event, frozen=True):
-    """The hotel sells a new type of room at this rate per night."""
+    """The hotel sells a new room type at this rate per night."""
 
     name: ClassVar[str] = "room_type.added"
     code: str
@@ -51,7 +51,7 @@ class RoomAdded(Event, frozen=True):
 
 
 class StayEvent(BookingEvent, frozen=True, kw_only=True):
-    """The base of the events that say all of a booking's terms: who, when, which type and room, at which rate."""
+    """The base of the events that contain all terms of a booking: guest, dates, room type, room and rate."""
 
     locator: str
     room_type: str
@@ -70,8 +70,8 @@ class StayEvent(BookingEvent, frozen=True, kw_only=True):
 
 
 class BookingHeld(StayEvent, frozen=True, kw_only=True):
-    """A room is held until `expires_at`. `from_waitlist`: it is offered to a guest who waited for it, and the booking
-    has the id of the waitlist's entry, which is taken off with this."""
+    """A room is held until `expires_at`. `from_waitlist`: it is offered to a guest of the waitlist; the booking has the
+    id of the entry, which this event removes from the waitlist."""
 
     name: ClassVar[str] = "booking.held"
     expires_at: int
@@ -79,7 +79,7 @@ class BookingHeld(StayEvent, frozen=True, kw_only=True):
 
 
 class BookingConfirmed(StayEvent, frozen=True, kw_only=True):
-    """A booking is confirmed: a new one, or a hold that was taken up."""
+    """A booking is confirmed: a new one, or one that was held."""
 
     name: ClassVar[str] = "booking.confirmed"
 
@@ -91,26 +91,26 @@ class BookingModified(StayEvent, frozen=True, kw_only=True):
 
 
 class HoldExtended(BookingEvent, frozen=True):
-    """A hold lasts until another instant."""
+    """A hold expires at another instant."""
 
     name: ClassVar[str] = "booking.hold_extended"
     expires_at: int
 
 
 class HoldExpired(BookingEvent, frozen=True):
-    """A hold's time ran out; its nights are free again."""
+    """A hold expired; its nights are free again."""
 
     name: ClassVar[str] = "booking.hold_expired"
 
 
 class HoldReleased(BookingEvent, frozen=True):
-    """A hold was given back."""
+    """A hold was released before it expired; its nights are free again."""
 
     name: ClassVar[str] = "booking.hold_released"
 
 
 class RoomMoved(BookingEvent, frozen=True):
-    """A booking has another room. `cause` is reshuffle, request or upgrade; `for_booking` the one it made room for."""
+    """A booking has another room. `cause` is reshuffle, request or upgrade; `for_booking` the one that caused it."""
 
     name: ClassVar[str] = "booking.room_moved"
     from_room: str
@@ -120,14 +120,14 @@ class RoomMoved(BookingEvent, frozen=True):
 
 
 class BookingPinned(BookingEvent, frozen=True):
-    """The guest has the hotel's word for this room."""
+    """The hotel promised not to change this room of the booking."""
 
     name: ClassVar[str] = "booking.pinned"
     room: str
 
 
 class BookingUnpinned(BookingEvent, frozen=True):
-    """The booking may change rooms again."""
+    """The hotel may change the room of the booking again."""
 
     name: ClassVar[str] = "booking.unpinned"
 
@@ -155,7 +155,7 @@ class GuestCheckedIn(BookingEvent, frozen=True):
 
 
 class GuestCheckedOut(BookingEvent, frozen=True):
-    """The guest left; `departure` is the day that the stay really ended, earlier than booked for an early departure."""
+    """The guest left; `departure` is the day on which the stay ended, earlier than booked for an early departure."""
 
     name: ClassVar[str] = "booking.checked_out"
     departure: date
@@ -169,7 +169,7 @@ class GuestNoShow(BookingEvent, frozen=True):
 
 
 class NoteChanged(BookingEvent, frozen=True):
-    """The booking's notes are different; they stand in the guest part."""
+    """The booking's notes changed; they are in the `guest` part."""
 
     name: ClassVar[str] = "booking.note_changed"
     guest_id: str
@@ -177,7 +177,7 @@ class NoteChanged(BookingEvent, frozen=True):
 
 
 class ReminderChanged(BookingEvent, frozen=True):
-    """The guest is to be reminded on another day; None is the hotel's usual day."""
+    """The guest is reminded on another day; None is the hotel's usual day."""
 
     name: ClassVar[str] = "booking.reminder_changed"
     reminder_on: date | None = None
@@ -199,7 +199,7 @@ class WaitlistJoined(Event, frozen=True, kw_only=True):
 
 
 class WaitlistLeft(Event, frozen=True):
-    """A guest waits no longer, without an offer. `reason` is withdrawn, or lapsed: the day of arrival is over."""
+    """A guest left the waitlist without an offer. `reason` is withdrawn, or lapsed: the day of arrival is over."""
 
     name: ClassVar[str] = "waitlist.left"
     entry: str

@@ -1,4 +1,4 @@
-"""A hotel as everyone sees it: what it sells, where it is, which day it lives in."""
+"""The public form of a hotel: its room types, time zone, currency, hours and business date."""
 
 from datetime import date
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class CancellationPolicy(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """Cancelling is free until so many hours before check-in time on the day of arrival; later it costs a night."""
+    """Cancelling is free until this many hours before check-in time on the day of arrival; later it costs a night."""
 
     free_until_hours: int = 24
 
@@ -22,7 +22,7 @@ class RoomType(msgspec.Struct, frozen=True, gc=False):
 
 
 class Hotel(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """One property. `night_audit` is "manual" or the local time at which the business date rolls by itself."""
+    """One property. `night_audit` is "manual" or the local time at which the business date rolls."""
 
     id: str
     name: str

@@ -1,4 +1,4 @@
-"""The fold of one booking and of one hotel: what each is after an event about it."""
+"""The fold of one booking and of one hotel: the state of each after an event about it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -68,7 +68,7 @@ _CHANGES: dict[type[Event], Callable[[Any], dict[str, Any]]] = {
 
 
 def apply_event(booking: Booking | None, record: RecordedEvent, currency: str) -> Booking:
-    """What a booking is after an event about it; None is a booking that was not made yet."""
+    """Returns the booking after an event about it; None is a booking that does not exist yet."""
     if booking is None:
         return _made(record, currency)
     return msgspec.structs.replace(
@@ -81,7 +81,7 @@ def apply_event(booking: Booking | None, record: RecordedEvent, currency: str) -
 
 
 def apply_hotel_event(hotel: Hotel | None, record: RecordedEvent) -> Hotel:
-    """What a hotel is after an event about it; None is a hotel that was not open yet."""
+    """Returns the hotel after an event about it; None is a hotel that is not open yet."""
     event = record.event
     if isinstance(event, events.HotelOpened):
         return Hotel(

@@ -1,4 +1,4 @@
-"""What a hotel can be asked. A query changes nothing; its answer holds everything acknowledged before it."""
+"""The queries of a hotel. A query changes nothing; its reply includes everything acknowledged before it."""
 
 from datetime import date
 
@@ -8,11 +8,11 @@ from innkeeper.protocol.values.stay import check_stay
 
 
 class DescribeHotel(Query, frozen=True):
-    """What the hotel is, and its business date."""
+    """Describe the hotel and its business date."""
 
 
 class FindAvailability(Query, frozen=True):
-    """How many rooms of each type are left, for the whole stay and night by night."""
+    """Count the rooms left of each type, for the whole stay and for each night."""
 
     arrival: date
     departure: date
@@ -23,17 +23,17 @@ class FindAvailability(Query, frozen=True):
 
 
 class FindBooking(Query, frozen=True):
-    """One booking that the hotel still has in mind."""
+    """Return one booking that can still change; the read models have the others."""
 
     booking: str
 
 
 class ListWaitlist(Query, frozen=True):
-    """Who waits, longest first."""
+    """List the entries of the waitlist, longest waiting first."""
 
 
 class DescribeState(Query, frozen=True):
-    """All that the hotel knows, as its snapshot; for the journal's keeper and for auditors."""
+    """Return the hotel's whole state, as its snapshot has it; for the partition's host and for auditors."""
 
 
 QUERIES: tuple[type[Query], ...] = (DescribeHotel, FindAvailability, FindBooking, ListWaitlist, DescribeState)

@@ -1,4 +1,4 @@
-"""What a hotel refuses, beside what every context can refuse."""
+"""The refusals of reservations, beside those that all contexts share."""
 
 from datetime import date
 from typing import ClassVar
@@ -22,14 +22,14 @@ class SoldOut(Refusal, frozen=True):
 
 
 class NoSingleRoom(Refusal, frozen=True):
-    """Each night has a room left, but pinned rooms stand in the way of giving one room for the whole stay."""
+    """Each night has a room left, but because of pinned rooms no room is free for the whole stay."""
 
     code: ClassVar[str] = "no_single_room"
     room_type: str
 
 
 class RoomTaken(Refusal, frozen=True):
-    """The room that was asked for is held by someone who cannot be moved out of it."""
+    """The requested room is held by a booking that cannot be moved to another room."""
 
     code: ClassVar[str] = "room_taken"
     room: str
@@ -37,14 +37,14 @@ class RoomTaken(Refusal, frozen=True):
 
 
 class RoomsLeft(Refusal, frozen=True):
-    """Nobody needs to wait for this stay: there is a room to book."""
+    """The waitlist takes no entry for this stay: a room can be booked."""
 
     code: ClassVar[str] = "rooms_left"
     room_type: str
 
 
 class WaitlistFull(Refusal, frozen=True):
-    """As many as `entries` guests wait already."""
+    """The waitlist is full: `entries` guests wait already."""
 
     code: ClassVar[str] = "waitlist_full"
     entries: int

@@ -1,4 +1,4 @@
-"""What a hotel answers when it does not refuse."""
+"""The replies of a hotel."""
 
 from datetime import date
 
@@ -10,13 +10,13 @@ from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 
 
 class HotelReply(Reply, frozen=True):
-    """The hotel, as it stands."""
+    """The hotel in its current state."""
 
     hotel: Hotel
 
 
 class BookingReply(Reply, frozen=True):
-    """The booking, as it stands."""
+    """The booking in its current state."""
 
     booking: Booking
 
@@ -30,7 +30,7 @@ class TypeAvailability(msgspec.Struct, frozen=True, gc=False):
 
 
 class AvailabilityReply(Reply, frozen=True):
-    """What is left to sell."""
+    """The rooms that are left to sell, by type."""
 
     hotel: str
     currency: str
@@ -40,7 +40,7 @@ class AvailabilityReply(Reply, frozen=True):
 
 
 class AuditReply(Reply, frozen=True):
-    """The business date after a night audit, and what the audit settled."""
+    """The business date after a night audit, and how many bookings the audit closed."""
 
     hotel: str
     business_date: date
@@ -50,14 +50,14 @@ class AuditReply(Reply, frozen=True):
 
 
 class WaitlistReply(Reply, frozen=True):
-    """Entries of the waitlist: all that there are, longest waiting first, or the one that the command was about."""
+    """Entries of the waitlist: all of them, longest waiting first, or the one that the command was about."""
 
     hotel: str
     entries: tuple[WaitlistEntry, ...]
 
 
 class StateReply(Reply, frozen=True):
-    """A hotel's whole state: what a snapshot keeps. Its bookings are the ones that can still change."""
+    """A hotel's whole state, as a snapshot has it. Its bookings are those that can still change."""
 
     hotel: Hotel
     hotel_seq: int

@@ -1,8 +1,8 @@
-"""The life of a booking as a table: which action leads from which status to which. Facts about statuses stand here."""
+"""The transitions of a booking as a table: which action leads from which status to which; and facts about statuses."""
 
 from innkeeper.protocol.reservations.booking import Status
 
-# (status, action) → the status that follows. Actions that leave the status as it is map to the same one.
+# (status, action) → the next status. Actions that do not change the status map to the same one.
 TRANSITIONS: dict[tuple[Status, str], Status] = {
     (Status.HELD, "confirm"): Status.CONFIRMED,
     (Status.HELD, "release"): Status.RELEASED,

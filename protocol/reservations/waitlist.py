@@ -1,4 +1,4 @@
-"""Who waits for a stay that is sold out. An entry that is offered a room becomes a hold, under the same id."""
+"""The waitlist of stays that are sold out. An entry that is offered a room becomes a hold with the same id."""
 
 from datetime import date
 
@@ -9,7 +9,7 @@ from innkeeper.protocol.values.text import Adults, Children, Code, Line, Notes
 
 
 class WaitlistRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
-    """What a guest would book, were there a room."""
+    """The stay that a guest waits for."""
 
     room_type: Code
     arrival: date

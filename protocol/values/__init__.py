@@ -1,1 +1,1 @@
-"""The shared kernel: money, stays, text, instants, limits, and the names of the contexts. Imports only `protocol.messages.refusals`."""
+"""The shared kernel: money, stays, text, instants, limits, names of contexts. Imports only the shared refusals."""

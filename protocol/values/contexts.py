@@ -22,7 +22,7 @@ def partition_of(hotel: str, partitions: int) -> int:
 
 
 def reservations_logs(partitions: int) -> Sequence[str]:
-    """Returns the names of the logs of reservations, one for each partition: `reservations`, or `reservations-0` and so on."""
+    """Returns the logs of reservations, one for each partition: `reservations`, or `reservations-0` and so on."""
     if partitions == 1:
         return (RESERVATIONS,)
     return [f"{RESERVATIONS}-{number}" for number in range(partitions)]

@@ -37,13 +37,13 @@ class Money(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         places = digits(self.currency)
         match = _AMOUNT.fullmatch(self.amount)
         if match is None:
-            raise invalid("amount", "decimal", "an amount is a string of digits with an optional point, such as 120.00")
+            raise invalid("amount", "decimal", "expected digits with an optional decimal point, such as 120.00")
         whole, fraction = match[1], match[2] or ""
         if len(fraction) > places:
-            raise invalid("amount", "digits", f"an amount in {self.currency} has at most {places} digits after the point")
+            raise invalid("amount", "digits", f"{self.currency} has at most {places} digits after the point")
         units = int(whole + fraction.ljust(places, "0"))
         if units > rate_minor_units_max:
-            raise invalid("amount", "maximum", f"an amount is at most {render(rate_minor_units_max, self.currency)}")
+            raise invalid("amount", "maximum", f"the maximum is {render(rate_minor_units_max, self.currency)}")
         return units
 
 

@@ -16,6 +16,6 @@ def check_stay(
     start, end = names
     nights = (departure - arrival).days
     if nights < 1:
-        raise invalid(end, f"after_{start}", f"{end} must be after {start}, {arrival}")
+        raise invalid(end, f"after_{start}", f"expected a date after {start}, {arrival}")
     if nights > nights_max:
-        raise invalid(end, "nights_max", f"{start} to {end} is {nights} nights; at most {nights_max} are allowed")
+        raise invalid(end, "nights_max", f"{nights} nights after {start}; the maximum is {nights_max}")

@@ -1,1 +1,1 @@
-"""Proofs of the promises from the events alone, with none of the code that keeps them."""
+"""Auditors, which check the promises from the events alone, with none of the code that keeps them."""

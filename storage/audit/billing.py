@@ -1,7 +1,7 @@
-"""Reads billing's whole journal and adds it up again, with nothing of the rules that wrote it (P8).
+"""The auditor of billing, which reads a whole journal and computes its sums again, without the rules of billing (P8).
 
-It believes no sum that the events say: what was charged and paid it counts by itself, and each line it writes down when
-it is posted, to see that nobody says anything else of it later. It is slow and simple on purpose.
+It uses no sum of the events: it adds up charges and payments itself, and keeps each line as it was posted, to check
+that no later event contradicts it. It is slow and simple on purpose.
 """
 
 import re
@@ -15,12 +15,12 @@ from innkeeper.protocol.billing.folio import FolioLine, LineKind
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 
 Key = tuple[str, int]
-"""A folio: its booking, and its number there."""
+"""A folio: its booking, and its number within the booking."""
 
 
 @dataclass(slots=True)
 class Books:
-    """One hotel's books so far: what each folio was charged and has paid, and every line as it was posted."""
+    """One hotel's books so far: the charges and payments of each folio, and every line as it was posted."""
 
     hotel: str
     seq: int = 0
@@ -38,7 +38,7 @@ class Books:
 
 
 class BillingAuditor:
-    """Takes events one by one; `violations` says what is wrong, in words."""
+    """Checks events in order; `violations` describes what is wrong."""
 
     def __init__(self) -> None:
         self.hotels: dict[str, Books] = {}
@@ -47,14 +47,14 @@ class BillingAuditor:
         self._moved: list[tuple[Books, FolioLine]] = []
 
     def handle(self, records: Iterable[RecordedEvent]) -> None:
-        """The next events, in the journal's order, up to the end of what a command did."""
+        """Checks the next events, in the journal's order, up to the last event of a command."""
         for record in records:
-            self._take_in(record)
+            self._check(record)
         for books, back in self._moved:
             self._check_moved(books, back)
         self._moved.clear()
 
-    def _take_in(self, record: RecordedEvent) -> None:
+    def _check(self, record: RecordedEvent) -> None:
         self.events += 1
         books = self.hotels.setdefault(record.hotel, Books(record.hotel))
         self._expect(books, record.hotel_seq == books.seq + 1, f"event {record.hotel_seq} follows event {books.seq}")
@@ -75,23 +75,21 @@ class BillingAuditor:
             case events.BookingPaid():
                 folios = [(event.booking, number) for number in range(1, books.folios[event.booking] + 1)]
                 charged, paid = (sum(sums[folio] for folio in folios) for sums in (books.charges, books.payments))
-                self._expect(books, charged == paid == event.amount, f"booking {event.booking} was not paid")
+                self._expect(books, charged == paid == event.amount, f"booking {event.booking} is not paid in full")
 
-    def _expect(self, books: Books, so: bool, complaint: str) -> None:
-        if not so:
-            self.violations.append(f"{books.hotel}: {complaint} (P8)")
+    def _expect(self, books: Books, condition: bool, violation: str) -> None:
+        if not condition:
+            self.violations.append(f"{books.hotel}: {violation} (P8)")
 
     def _post(self, books: Books, key: Key, line: FolioLine) -> None:
         self._expect(books, line.id not in books.lines, f"line {line.id} was posted twice")
-        self._expect(
-            books, (line.reversed_by, line.invoice) == (None, None), f"line {line.id} was marked before its time"
-        )
+        self._expect(books, (line.reversed_by, line.invoice) == (None, None), f"line {line.id} was posted with marks")
         books.lines[line.id] = (key, line)
         books.posted.setdefault(key, []).append(line)
 
     def _charged(self, books: Books, key: Key, line: FolioLine) -> None:
-        self._expect(books, line.kind is LineKind.CHARGE, f"line {line.id} is no charge")
-        self._expect(books, line.amount >= line.tax, f"line {line.id} has more taxes than it amounts to")
+        self._expect(books, line.kind is LineKind.CHARGE, f"line {line.id} is not a charge")
+        self._expect(books, line.amount >= line.tax, f"line {line.id} has taxes above its amount")
         self._post(books, key, line)
         books.charges[key] += line.amount
         for tax in line.taxes:
@@ -99,7 +97,7 @@ class BillingAuditor:
         if line.moved_from is not None:
             back = books.lines.get(books.reversals.get(line.moved_from.line, 0))
             left = back is not None and line.id in [place.line for place in back[1].moved_to]
-            self._expect(books, left, f"line {line.id} came from where it never was")
+            self._expect(books, left, f"line {line.id} was not moved from the line that it names")
         elif line.night is not None:
             books.nights[key[0], line.night] += 1
             once = books.nights[key[0], line.night] == 1
@@ -123,10 +121,10 @@ class BillingAuditor:
             self._moved.append((books, line))
 
     def _check_moved(self, books: Books, back: FolioLine) -> None:
-        """What was moved or split arrived: no more and no less, to the last cent of every tax."""
+        """Checks that the lines of a moved or split charge have its amount, and the amount of each of its taxes."""
         parts = [books.lines[place.line] for place in back.moved_to if place.line in books.lines]
         arrived = [key for key, _ in parts] == [(place.booking, place.folio) for place in back.moved_to]
-        self._expect(books, arrived, f"line {back.reverses} did not arrive where it was moved")
+        self._expect(books, arrived, f"line {back.reverses} is not on the folio to which it was moved")
         whole = [sum(part.amount for _, part in parts)]
         whole += [sum(part.taxes[number].amount for _, part in parts) for number in range(len(back.taxes))]
         self._expect(
@@ -136,12 +134,12 @@ class BillingAuditor:
     def _paid(self, books: Books, key: Key, line: FolioLine, payment: str) -> None:
         known = line.kind in (LineKind.PAYMENT, LineKind.REFUND) and line.payment == payment
         self._expect(
-            books, known and (line.amount < 0) == (line.kind is LineKind.PAYMENT), f"line {line.id} is no payment"
+            books, known and (line.amount < 0) == (line.kind is LineKind.PAYMENT), f"line {line.id} is not a payment"
         )
         self._post(books, key, line)
         books.payments[key] -= line.amount
         books.captured[payment] -= line.amount
-        self._expect(books, books.captured[payment] >= 0, f"more went back of payment {payment} than had come")
+        self._expect(books, books.captured[payment] >= 0, f"payment {payment} was refunded above its captured amount")
 
     def _issued(self, books: Books, event: events.InvoiceIssued | events.CreditNoteIssued) -> None:
         books.documents[type(event)] += 1
@@ -150,12 +148,12 @@ class BillingAuditor:
         self._expect(books, gapless, f"{event.number} is not the next number of its kind")
         for line in event.lines:
             where, posted = books.lines.get(line.id, (None, None))
-            said = posted is not None and (posted.amount, posted.taxes) == (line.amount, line.taxes)
+            same = posted is not None and (posted.amount, posted.taxes) == (line.amount, line.taxes)
             self._expect(
-                books, said and where == (event.booking, event.folio), f"{event.number} changes line {line.id}"
+                books, same and where == (event.booking, event.folio), f"{event.number} changes line {line.id}"
             )
             once = books.on_document.setdefault(line.id, event.number) == event.number
-            self._expect(books, once, f"line {line.id} stands on {event.number} and on another document")
+            self._expect(books, once, f"line {line.id} is on {event.number} and on another document")
         taxes, total = sum(line.tax for line in event.lines), sum(line.amount for line in event.lines)
         sums = (event.total, event.net, sum(each.tax for each in event.totals))
         self._expect(

@@ -1,7 +1,7 @@
-"""Reads a whole journal and proves what was promised, with nothing of the rules that wrote it.
+"""The auditor of reservations, which reads a whole journal and checks the promises, without the rules of reservations.
 
-It knows only what the events mean, in plain dictionaries: who holds which room on which night (P1), how many rooms a
-type has (P2), and that each hotel's history has no gap. It is slow and simple on purpose.
+It applies the events to plain dictionaries, and checks who holds which room on which night (P1), which rooms a hotel
+has (P2), and that each hotel's history has no gap. It is slow and simple on purpose.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from innkeeper.protocol.reservations import events
 
 @dataclass(slots=True)
 class Held:
-    """A booking as the auditor sees it: the nights it holds, each in a room."""
+    """A booking in the auditor: the nights that it holds, each in a room."""
 
     room: str
     arrival: int
@@ -25,7 +25,7 @@ class Held:
 
 @dataclass(slots=True)
 class HotelRecord:
-    """One hotel's events so far."""
+    """The state of one hotel after its events so far."""
 
     seq: int = 0
     today: int = 0
@@ -36,7 +36,7 @@ class HotelRecord:
 
 
 class Auditor:
-    """Takes events one by one; `violations` says what is wrong, in words."""
+    """Checks events in order; `violations` describes what is wrong."""
 
     def __init__(self) -> None:
         self.hotels: dict[str, HotelRecord] = {}
@@ -46,60 +46,60 @@ class Auditor:
         self._touched: set[tuple[str, str, int]] = set()
 
     def handle(self, records: Iterable[RecordedEvent]) -> None:
-        """The next events, in the journal's order."""
+        """Checks the next events, in the journal's order."""
         for record in records:
             command = (record.hotel, record.cause or record.id)
-            if command != self._command:  # within one command guests may pass each other in the corridor
+            if command != self._command:  # bookings may exchange rooms within a command
                 self._check_rooms()
                 self._command = command
-            self._take_in(record)
+            self._check(record)
         self._check_rooms()
 
-    def _take_in(self, record: RecordedEvent) -> None:
+    def _check(self, record: RecordedEvent) -> None:
         self.events += 1
-        ledger = self.hotels.setdefault(record.hotel, HotelRecord())
-        if record.hotel_seq != ledger.seq + 1:
-            self.violations.append(f"{record.hotel}: event {record.hotel_seq} follows event {ledger.seq}")
-        ledger.seq = record.hotel_seq
+        state = self.hotels.setdefault(record.hotel, HotelRecord())
+        if record.hotel_seq != state.seq + 1:
+            self.violations.append(f"{record.hotel}: event {record.hotel_seq} follows event {state.seq}")
+        state.seq = record.hotel_seq
         event = record.event
         match event:
             case events.HotelOpened():
-                ledger.today = event.business_date.toordinal()
+                state.today = event.business_date.toordinal()
             case events.RoomAdded():
-                ledger.rooms[event.room] = event.room_type
+                state.rooms[event.room] = event.room_type
             case events.BusinessDateRolled():
-                self._roll(ledger, event.opened)
+                self._roll(state, event.opened)
             case events.WaitlistJoined():
-                ledger.waiting.add(event.entry)
+                state.waiting.add(event.entry)
             case events.WaitlistLeft():
-                self._take_off(record.hotel, ledger, event.entry)
+                self._leave_waitlist(record.hotel, state, event.entry)
             case events.BookingEvent():
                 if isinstance(event, events.BookingHeld) and event.from_waitlist:
-                    self._take_off(record.hotel, ledger, event.booking)
-                self._take_in_booking(record.hotel, ledger, event)
+                    self._leave_waitlist(record.hotel, state, event.booking)
+                self._apply_booking(record.hotel, state, event)
             case _:
                 pass
 
-    def _roll(self, ledger: HotelRecord, opened: date) -> None:
-        ledger.today = opened.toordinal()
+    def _roll(self, state: HotelRecord, opened: date) -> None:
+        state.today = opened.toordinal()
 
-    def _take_off(self, hotel: str, ledger: HotelRecord, entry: str) -> None:
-        if entry not in ledger.waiting:
-            self.violations.append(f"{hotel}: {entry} is taken off the waitlist, and does not stand on it")
-        ledger.waiting.discard(entry)
+    def _leave_waitlist(self, hotel: str, state: HotelRecord, entry: str) -> None:
+        if entry not in state.waiting:
+            self.violations.append(f"{hotel}: {entry} is taken off the waitlist, but is not on it")
+        state.waiting.discard(entry)
 
-    def _take_in_booking(self, hotel: str, ledger: HotelRecord, event: events.BookingEvent) -> None:
-        held = ledger.bookings.get(event.booking)
+    def _apply_booking(self, hotel: str, state: HotelRecord, event: events.BookingEvent) -> None:
+        held = state.bookings.get(event.booking)
         match event:
             case events.BookingHeld() | events.BookingConfirmed() | events.BookingModified():
                 if held is None:
-                    held = ledger.bookings[event.booking] = Held(event.room, 0, 0, {})
+                    held = state.bookings[event.booking] = Held(event.room, 0, 0, {})
                 held.room, held.arrival, held.departure = (
                     event.room, event.arrival.toordinal(), event.departure.toordinal(),
                 )  # fmt: skip
                 held.open = True
             case _ if held is None:
-                self.violations.append(f"{hotel}: {type(event).__name__} of a booking that was never made")
+                self.violations.append(f"{hotel}: {type(event).__name__} of a booking that does not exist")
                 return
             case events.RoomMoved():
                 held.room = event.to_room
@@ -111,29 +111,29 @@ class Auditor:
                 held.open = False
             case _:
                 return
-        self._hold(hotel, ledger, event.booking, held)
+        self._hold(hotel, state, event.booking, held)
 
-    def _hold(self, hotel: str, ledger: HotelRecord, booking: str, held: Held) -> None:
-        """Enter the nights from the business date on; those gone by stay as they were slept."""
-        for night in [night for night in held.nights if night >= ledger.today]:
+    def _hold(self, hotel: str, state: HotelRecord, booking: str, held: Held) -> None:
+        """Replaces the booking's nights from the business date on; earlier nights stay as they were slept."""
+        for night in [night for night in held.nights if night >= state.today]:
             room = held.nights.pop(night)
-            if ledger.holders.get((room, night)) == booking:
-                del ledger.holders[room, night]
+            if state.holders.get((room, night)) == booking:
+                del state.holders[room, night]
         if held.open:
-            for night in range(max(held.arrival, ledger.today), held.departure):
+            for night in range(max(held.arrival, state.today), held.departure):
                 held.nights[night] = held.room
                 self._touched.add((hotel, booking, night))
 
     def _check_rooms(self) -> None:
-        """After a command: each touched night has one holder, in a room that the hotel has."""
+        """Checks after a command that each changed night has one holder, in a room that the hotel has."""
         for hotel, booking, night in sorted(self._touched):
-            ledger = self.hotels[hotel]
-            room = ledger.bookings[booking].nights.get(night)
+            state = self.hotels[hotel]
+            room = state.bookings[booking].nights.get(night)
             if room is None:
                 continue
-            if room not in ledger.rooms:
-                self.violations.append(f"{hotel}: booking {booking} has room {room}, which the hotel has not (P2)")
-            holder = ledger.holders.setdefault((room, night), booking)
+            if room not in state.rooms:
+                self.violations.append(f"{hotel}: booking {booking} has room {room}, which does not exist (P2)")
+            holder = state.holders.setdefault((room, night), booking)
             if holder != booking:
                 self.violations.append(
                     f"{hotel}: {holder} and {booking} both hold room {room} on {date.fromordinal(night)} (P1)"

@@ -1,1 +1,1 @@
-"""Every port in SQLite: journal, event log, cursors, inbox, outbox, endpoints, read models."""
+"""The storage ports in SQLite: journal, event log, cursors, inbox, outbox, endpoints, read models."""

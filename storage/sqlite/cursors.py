@@ -1,7 +1,7 @@
-"""A subscriber's cursor in its own database, with the hotels that are parked there.
+"""A subscriber's cursor and its parked hotels, in the database of its service.
 
-An event that cannot be taken in parks its hotel: the other hotels go on, and the events of the parked one wait in the
-log, where they stand anyway, until that event is taken in at last, or dropped.
+An event that the subscriber cannot handle parks its hotel: the other hotels continue, and the later events of the
+parked hotel wait in the log until the event is handled at last, or dropped.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ from innkeeper.protocol.ports.subscriptions import (
 from innkeeper.protocol.values.limits import subscriber_attempts_max, subscriber_retry_seconds
 from innkeeper.storage.sqlite.schema import open_to_write
 
-_SAVE_AFTER_EVENTS = 1_000  # a cursor that only passed over what was not wished for need not be exact on the disk
+_SAVE_AFTER_EVENTS = 1_000  # events of other types may be read again after a crash
 
 Migration = Callable[[sqlite_utils.Database], None]
 
@@ -50,13 +50,13 @@ def _cursors(db: sqlite_utils.Database) -> None:
 
 
 def open_service(path: Path, *migrations: Migration) -> sqlite_utils.Database:
-    """The database of a service: cursors, and what else its migrations make."""
+    """Opens the database of a service: cursors, and the tables of these migrations."""
     return open_to_write(path, _cursors, *migrations)
 
 
 class Parked(msgspec.Struct):
-    """A hotel that waits behind an event: `after` is the last of its events that was taken in. Without an event it is
-    only catching up."""
+    """A hotel that waits behind an event; `after` is the `hotel_seq` of its last event that was handled. Where `event`
+    is empty, the hotel is catching up."""
 
     hotel: str
     after: int
@@ -70,15 +70,15 @@ class Parked(msgspec.Struct):
 
 
 class SqliteCursor:
-    """A `protocol.subscribing.Cursor`."""
+    """Implements `protocol.ports.subscriptions.Cursor` in SQLite."""
 
     def __init__(self, db: sqlite_utils.Database, request: SubscriptionRequest, name: str, log: EventLog) -> None:
-        """The place in the log of this name."""
+        """Loads the cursor of the request's subscriber in this log, called `name`, or creates it."""
         self._db = db
         self._request = request
         self._log = log
         self._key = (request.name, name)
-        self._wished = wire.kinds_of(request.types)
+        self._kinds = wire.kinds_of(request.types)
         with db.atomic():
             db.execute("INSERT OR IGNORE INTO cursors VALUES (?, ?, ?, 0)", (*self._key, request.after.get(name, 0)))
         row = db.execute("SELECT position, paused FROM cursors WHERE name = ? AND log = ?", self._key).fetchone()
@@ -91,48 +91,48 @@ class SqliteCursor:
 
     @property
     def log(self) -> str:
-        """See `protocol.subscribing.Cursor`."""
+        """See `Cursor`."""
         return self._key[1]
 
     @property
     def position(self) -> int:
-        """See `protocol.subscribing.Cursor`."""
+        """See `Cursor`."""
         return self._position
 
     @property
     def end(self) -> int:
-        """See `protocol.subscribing.Cursor`."""
+        """See `Cursor`."""
         return self._log.position
 
     def batch(self, at: int, limit: int, end: int) -> EventBatch | None:
-        """See `protocol.subscribing.Cursor`. Fresh events and parked hotels take turns."""
+        """See `Cursor`. Batches of new events and of parked hotels alternate."""
         if self._paused:
             return None
         due = [hotel for hotel in self._parked.values() if _is_due(hotel, at)]
         if due and not (self._parked_last and self._position < end):
             self._parked_last = True
-            return self._of_parked(due[0], limit)
+            return self._parked_batch(due[0], limit)
         self._parked_last = False
         entries = self._log.read(self._position, min(limit, end - self._position)) if self._position < end else ()
         if not entries:
             return None
-        return EventBatch(tuple(filter(self._is_wished, entries)), entries[-1][0])
+        return EventBatch(tuple(filter(self._is_requested, entries)), entries[-1][0])
 
-    def move(self, batch: EventBatch, keep: Effects) -> None:
-        """See `protocol.subscribing.Cursor`."""
+    def move(self, batch: EventBatch, effects: Effects) -> None:
+        """See `Cursor`."""
         if not batch.entries and batch.parked_hotel is None and batch.until - self._saved < _SAVE_AFTER_EVENTS:
             self._position = batch.until
             return
         position = batch.until if batch.parked_hotel is None else self._position
         with self._changing():
-            keep()
-            self._save_position(position)  # a parked hotel may be about to catch up with what is not saved yet
+            effects()
+            self._save_position(position)  # a parked hotel may catch up with a position that is not saved yet
             if batch.parked_hotel is not None:
                 self._move_parked(self._parked[batch.parked_hotel], batch.until)
         self._position = self._saved = position
 
     def park(self, batch: EventBatch, failure: Failure, at: int) -> None:
-        """See `protocol.subscribing.Cursor`."""
+        """See `Cursor`."""
         was = self._parked.get(failure.entry[1].hotel)
         again = was is not None and was.event == failure.entry[1].id
         attempts, since = (was.attempts + 1, was.since) if was is not None and again else (1, at)
@@ -143,19 +143,19 @@ class SqliteCursor:
         self._position = self._saved = position
 
     def due_at(self) -> int | None:
-        """See `protocol.subscribing.Cursor`."""
+        """See `Cursor`."""
         if self._paused:
             return None
         return min((hotel.retry_at for hotel in self._parked.values() if hotel.retry_at is not None), default=None)
 
     def pause(self, paused: bool) -> None:
-        """See `protocol.subscribing.Cursor`."""
+        """See `Cursor`."""
         with self._db.atomic():
             self._db.execute("UPDATE cursors SET paused = ? WHERE name = ? AND log = ?", (paused, *self._key))
         self._paused = paused
 
     def go_to(self, position: int) -> None:
-        """See `protocol.subscribing.Cursor`."""
+        """See `Cursor`."""
         with self._changing():
             self._save_position(position)
             self._db.execute("DELETE FROM parked WHERE name = ? AND log = ?", self._key)
@@ -163,26 +163,26 @@ class SqliteCursor:
         self._position = self._saved = position
 
     def forget(self) -> None:
-        """See `protocol.subscribing.Cursor`."""
+        """See `Cursor`."""
         with self._db.atomic():
             for table in ("cursors", "parked"):
                 self._db.execute(f"DELETE FROM {table} WHERE name = ? AND log = ?", self._key)
 
     def state(self) -> SubscriberState:
-        """See `protocol.subscribing.Cursor`."""
+        """See `Cursor`."""
         lag = max(self.end - self._position, 0)
         positions = {self.log: self._position}
         return SubscriberState(self._request.name, self._request.types, positions, lag, self._paused, len(self._parked))
 
     def dead_letters(self) -> list[DeadLetter]:
-        """See `protocol.subscribing.Cursor`."""
+        """See `Cursor`."""
         waiting = sorted(
             (hotel for hotel in self._parked.values() if hotel.event), key=lambda hotel: (hotel.since, hotel.hotel)
         )
         return [self._dead_letter(hotel) for hotel in waiting]
 
     def redrive(self, event: str, drop: bool = False) -> DeadLetter | None:
-        """See `protocol.subscribing.Cursor`."""
+        """See `Cursor`."""
         hotel = next((hotel for hotel in self._parked.values() if hotel.event == event), None)
         if hotel is None:
             return None
@@ -192,23 +192,23 @@ class SqliteCursor:
             self._save(msgspec.structs.replace(hotel, after=after, event="" if drop else event, retry_at=0))
         return was
 
-    def _is_wished(self, entry: LogEntry) -> bool:
+    def _is_requested(self, entry: LogEntry) -> bool:
         record = entry[1]
-        if type(record.event) not in self._wished or record.hotel in self._parked:
+        if type(record.event) not in self._kinds or record.hotel in self._parked:
             return False
         return self._request.hotel is None or record.hotel == self._request.hotel
 
-    def _of_parked(self, hotel: Parked, limit: int) -> EventBatch:
-        """The next events of a parked hotel, up to where the others are; one alone, while that one is in doubt."""
+    def _parked_batch(self, hotel: Parked, limit: int) -> EventBatch:
+        """Returns a parked hotel's next events up to the cursor's position; only its dead letter, if it has one."""
         entries = self._log.read(0, 1 if hotel.event else limit, hotel.hotel, hotel.after)
         entries = [entry for entry in entries if entry[0] <= self._position]
         until = entries[-1][1].hotel_seq if entries else hotel.after
-        wished = tuple(entry for entry in entries if type(entry[1].event) in self._wished)
-        return EventBatch(wished, until, hotel.hotel)
+        requested = tuple(entry for entry in entries if type(entry[1].event) in self._kinds)
+        return EventBatch(requested, until, hotel.hotel)
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """One transaction; after a failure nothing has changed, here or on the disk."""
+        """Opens a transaction; a failure undoes all changes, in memory and on disk."""
         try:
             with self._db.atomic():
                 yield
@@ -222,7 +222,7 @@ class SqliteCursor:
     def _move_parked(self, hotel: Parked, until: int) -> None:
         if until > hotel.after:
             self._save(msgspec.structs.replace(hotel, after=until, event="", attempts=0, retry_at=0))
-        else:  # it has caught up with the others
+        else:  # it has caught up
             self._db.execute("DELETE FROM parked WHERE name = ? AND log = ? AND hotel = ?", (*self._key, hotel.hotel))
             del self._parked[hotel.hotel]
 
@@ -243,12 +243,12 @@ class SqliteCursor:
 
 
 def _is_due(hotel: Parked, at: int) -> bool:
-    """Is it time to try again? It also is where the clock was set back since, and says hours instead of seconds."""
+    """Returns whether to try again now. Also true where the clock was set back since, which would delay it by hours."""
     return hotel.retry_at is not None and not at < hotel.retry_at <= at + _pause(subscriber_attempts_max)
 
 
 def _pause(attempts: int) -> int:
-    """Microseconds."""
+    """Returns the microseconds before the next attempt."""
     return round(subscriber_retry_seconds * 1e6) << (attempts - 1)
 
 

@@ -9,11 +9,11 @@ _pack = msgspec.msgpack.encode
 _unpack_webhook = msgspec.msgpack.Decoder(Webhook).decode
 _unpack_secrets = msgspec.msgpack.Decoder(tuple[SigningSecret, ...]).decode
 _unpack_delivery = msgspec.msgpack.Decoder(Delivery).decode
-_TIDY_EVERY = 100
+_DELETE_EVERY = 100
 
 
 def create_endpoints(db: sqlite_utils.Database) -> None:
-    """The tables, as a migration."""
+    """Creates the tables; a migration."""
     db.execute("CREATE TABLE webhooks (id TEXT PRIMARY KEY, body BLOB NOT NULL, secrets BLOB NOT NULL) STRICT")
     db.execute(
         """
@@ -26,49 +26,50 @@ def create_endpoints(db: sqlite_utils.Database) -> None:
 
 
 class SqliteEndpoints:
-    """A `protocol.webhooks.Endpoints`."""
+    """Implements `protocol.delivery.webhooks.Endpoints` in SQLite."""
 
     def __init__(self, db: sqlite_utils.Database) -> None:
         self._db = db
 
     def all(self) -> list[tuple[Webhook, tuple[SigningSecret, ...]]]:
-        """See `protocol.webhooks.Endpoints`."""
+        """See `Endpoints`."""
         rows = self._db.execute("SELECT body, secrets FROM webhooks ORDER BY id").fetchall()
         return [(_unpack_webhook(body), _unpack_secrets(secrets)) for body, secrets in rows]
 
     def put(self, webhook: Webhook, secrets: tuple[SigningSecret, ...]) -> None:
-        """See `protocol.webhooks.Endpoints`."""
+        """See `Endpoints`."""
         row = (webhook.id, _pack(webhook), _pack(secrets))
         self._db.execute("INSERT OR REPLACE INTO webhooks VALUES (?,?,?)", row)
 
     def remove(self, webhook: str) -> None:
-        """See `protocol.webhooks.Endpoints`."""
+        """See `Endpoints`."""
         with self._db.atomic():
             self._db.execute("DELETE FROM webhooks WHERE id = ?", (webhook,))
             self._db.execute("DELETE FROM deliveries WHERE webhook = ?", (webhook,))
 
     def note(self, delivery: Delivery) -> Delivery:
-        """See `protocol.webhooks.Endpoints`."""
+        """See `Endpoints`."""
         row = (delivery.webhook, bool(delivery.error), _pack(delivery))
         cursor = self._db.execute("INSERT INTO deliveries (webhook, failed, body) VALUES (?,?,?)", row)
         number = int(cursor.lastrowid or 0)
-        if number % _TIDY_EVERY == 0:
-            self._tidy(delivery.webhook)
+        if number % _DELETE_EVERY == 0:
+            self._delete_old(delivery.webhook)
         return msgspec.structs.replace(delivery, number=number)
 
-    def _tidy(self, webhook: str) -> None:
+    def _delete_old(self, webhook: str) -> None:
         self._db.execute(
             "DELETE FROM deliveries WHERE webhook = :webhook AND number <="
             " (SELECT number FROM deliveries WHERE webhook = :webhook ORDER BY number DESC LIMIT 1 OFFSET :kept)",
             {"webhook": webhook, "kept": webhook_deliveries_kept_max},
         )
 
-    def deliveries(self, asked: ListDeliveries) -> DeliveriesReply:
-        """See `protocol.webhooks.Endpoints`."""
+    def deliveries(self, request: ListDeliveries) -> DeliveriesReply:
+        """See `Endpoints`."""
+        limit = request.limit
         rows = self._db.execute(
             "SELECT number, body FROM deliveries WHERE webhook = ? AND number < ? AND failed >= ?"
             " ORDER BY number DESC LIMIT ?",
-            (asked.webhook, 2**63 - 1 if asked.before is None else asked.before, asked.failed, asked.limit + 1),
+            (request.webhook, 2**63 - 1 if request.before is None else request.before, request.failed, limit + 1),
         ).fetchall()
-        found = (msgspec.structs.replace(_unpack_delivery(body), number=number) for number, body in rows[: asked.limit])
-        return DeliveriesReply(tuple(found), len(rows) > asked.limit)
+        found = (msgspec.structs.replace(_unpack_delivery(body), number=number) for number, body in rows[:limit])
+        return DeliveriesReply(tuple(found), len(rows) > limit)

@@ -1,4 +1,4 @@
-"""The log of a partition, for all who read it beside its writer: subscribers that catch up, listeners, lists."""
+"""The event log of a partition, for its readers: subscribers that catch up, live streams, lists."""
 
 import threading
 from itertools import islice
@@ -9,7 +9,7 @@ from innkeeper.storage.sqlite.journal import open_to_read, read_rows, record_of
 
 
 class JournalLog:
-    """A `protocol.subscribing.Log` over a journal's file, which it only reads."""
+    """Implements `protocol.ports.subscriptions.EventLog` over a journal's file, which it opens read-only."""
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
@@ -17,17 +17,17 @@ class JournalLog:
 
     @property
     def position(self) -> int:
-        """See `protocol.subscribing.Log`."""
+        """See `EventLog`."""
         with self._lock:
             return int(self._db.execute("SELECT seq FROM writer").fetchone()[0])
 
     def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
-        """See `protocol.subscribing.Log`."""
+        """See `EventLog`."""
         with self._lock:
             rows = list(islice(read_rows(self._db, after, hotel, after_hotel_seq), limit))
         return [(row[0], record_of(row)) for row in rows]
 
     def close(self) -> None:
-        """No more reading."""
+        """Closes the file."""
         with self._lock:
             self._db.close()

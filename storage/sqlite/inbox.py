@@ -1,8 +1,8 @@
-"""What a service got from a broker: a copy of the logs that it follows, in a file of its own.
+"""The inbox of a service: its copy of the logs that a broker delivers, in a file of its own.
 
-A broker may tell an event twice, or late, or never. Each is kept once, at its place in its log, and read only when all
-before it are there, too; one that stays away is fetched from the log itself. So whoever follows these logs sees what it
-would see of the logs themselves. Where in the broker's own order it goes on is kept in the same transaction.
+A broker may deliver an event twice, late or never. The inbox stores each event once, at its position in its log, and
+returns it only when all events before it are stored, too; a missing event is read from the log itself. So a subscriber
+gets from the inbox what it would get from the logs. The broker's offsets are stored in the same transaction.
 """
 
 import sqlite3
@@ -18,7 +18,7 @@ from innkeeper.protocol.ports.message_bus import CommitListener
 from innkeeper.protocol.ports.subscriptions import EventLog, Stalled
 from innkeeper.storage.sqlite.schema import closed_on_failure, open_to_write
 
-_PORTION_EVENTS = 500
+_BATCH_EVENTS = 500
 
 
 def _create(db: sqlite_utils.Database) -> None:
@@ -35,32 +35,32 @@ def _create(db: sqlite_utils.Database) -> None:
 
 
 class Inbox:
-    """A `protocol.feeding.Inbox`. May be used from any thread."""
+    """Implements `protocol.ports.inbox.Inbox` in SQLite. Thread-safe."""
 
     def __init__(self, path: Path, origins: Mapping[str, EventLog]) -> None:
-        """Of the logs of these names; what the broker leaves out is fetched from there."""
+        """Stores events of the logs `origins`, from which it reads what the broker does not deliver."""
         self._db = open_to_write(path, _create)
         self._lock = threading.Lock()  # of the database
-        self._taking_in = threading.Lock()  # so that what became readable is announced in order
+        self._handling = threading.Lock()  # so that listeners are called in the order of the log
         self._origins = origins
         self.logs = {log: InboxLog(log, self._read) for log in origins}
         with closed_on_failure(self):
             self._places: dict[str, int] = dict(self._db.execute("SELECT name, place FROM places").fetchall())
             for log in self.logs.values():
-                log.begin(*self._kept(log.name))
+                log.begin(*self._stored(log.name))
 
     def place(self, name: str) -> int | None:
-        """See `protocol.feeding.Inbox`."""
+        """See `protocol.ports.inbox.Inbox`."""
         return self._places.get(name)
 
     def handle(self, entries: Sequence[tuple[str, LogEntry]], places: Mapping[str, int]) -> None:
-        """See `protocol.feeding.Inbox`."""
+        """See `protocol.ports.inbox.Inbox`."""
         rows = [
             (log, position, record.hotel, record.hotel_seq, wire.encode_record(record))
             for log, (position, record) in entries
             if log in self.logs
         ]
-        with self._taking_in:
+        with self._handling:
             try:
                 with self._lock, self._db.atomic():
                     self._db.conn.executemany("INSERT OR IGNORE INTO entries VALUES (?,?,?,?,?)", rows)
@@ -72,11 +72,11 @@ class Inbox:
                 log.handle([entry for of, entry in entries if of == name])
 
     def fetch_missing(self) -> None:
-        """See `protocol.feeding.Inbox`."""
+        """See `protocol.ports.inbox.Inbox`."""
         for name, log in self.logs.items():
             while self._origins[name].position > log.position:
                 try:
-                    entries = self._origins[name].read(log.position, _PORTION_EVENTS)
+                    entries = self._origins[name].read(log.position, _BATCH_EVENTS)
                 except Refused:
                     break
                 if not entries:
@@ -84,11 +84,11 @@ class Inbox:
                 self.handle([(name, entry) for entry in entries], {})
 
     def close(self) -> None:
-        """No more."""
+        """Closes the file."""
         self._db.close()
 
-    def _kept(self, log: str) -> tuple[int, list[int]]:
-        """Up to where nothing is missing, and what came early."""
+    def _stored(self, log: str) -> tuple[int, list[int]]:
+        """Returns the position up to which no event is missing, and the positions of events after a gap."""
         end = self._db.execute(
             "SELECT min(position) FROM entries AS one WHERE log = ? AND NOT EXISTS"
             " (SELECT 1 FROM entries WHERE log = one.log AND position = one.position + 1)"
@@ -110,8 +110,8 @@ class Inbox:
 
 
 class InboxLog:
-    """One log of an inbox, up to where nothing is missing: a `protocol.subscribing.EventLog`, and a
-    `protocol.asking.Source`."""
+    """One log of an inbox, up to the first missing event. Implements `protocol.ports.subscriptions.EventLog` and
+    `protocol.ports.message_bus.CommitStream`."""
 
     def __init__(self, name: str, read: Callable[[str, int, int, int, str | None, int], list[LogEntry]]) -> None:
         self.name = name
@@ -121,25 +121,25 @@ class InboxLog:
         self._listeners: list[CommitListener] = []
 
     def begin(self, position: int, early: Sequence[int]) -> None:
-        """So much is there already."""
+        """Sets the position up to which no event is missing, and the positions of events after a gap."""
         self.position = position
         self._early = dict.fromkeys(early)
 
     def handle(self, entries: Sequence[LogEntry]) -> None:
-        """These came, in any order."""
+        """Adds entries, in any order, and announces those that no gap precedes any more."""
         self._early.update((entry[0], entry) for entry in entries if entry[0] > self.position)
-        told = []
+        complete = []
         while self.position + 1 in self._early:
             self.position += 1
-            told.append(self._early.pop(self.position))
-        records = [entry[1] for entry in told if entry is not None]
-        for listener in self._listeners if told else ():
-            listener(self.position, records if len(records) == len(told) else ())
+            complete.append(self._early.pop(self.position))
+        records = [entry[1] for entry in complete if entry is not None]
+        for listener in self._listeners if complete else ():
+            listener(self.position, records if len(records) == len(complete) else ())
 
     def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
-        """See `protocol.subscribing.EventLog`."""
+        """See `EventLog`."""
         return self._read(self.name, after, self.position, limit, hotel, after_hotel_seq)
 
     def subscribe(self, listener: CommitListener) -> None:
-        """See `protocol.asking.Source`. It is told in whichever thread takes in."""
+        """See `CommitStream`. The listener is called in the thread that handles the entries."""
         self._listeners.append(listener)

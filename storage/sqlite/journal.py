@@ -26,7 +26,7 @@ Row = tuple[int, str, int, int, str, str, str, str, bytes, bytes]
 
 
 def link(previous: bytes, row: Sequence[object]) -> bytes:
-    """The hash of an event's row behind the one before it; it covers every column."""
+    """Returns the hash of an event's row, over all of its columns and the previous hash."""
     seq, hotel, hotel_seq, at, by, correlation, cause, type_name, body = row[:9]
     head = f"{seq}\x1f{hotel}\x1f{hotel_seq}\x1f{at}\x1f{by}\x1f{correlation}\x1f{cause}\x1f{type_name}".encode()
     assert isinstance(body, bytes)
@@ -34,13 +34,13 @@ def link(previous: bytes, row: Sequence[object]) -> bytes:
 
 
 def record_of(row: Row) -> RecordedEvent:
-    """The event of a row."""
+    """Decodes the event of a row."""
     _, hotel, hotel_seq, at, by, correlation, cause, type_name, body, _ = row
     return RecordedEvent(hotel, hotel_seq, at, by, correlation, cause, wire.decode_event(type_name, body))
 
 
 class SqliteJournal:
-    """A `protocol.journal.Journal`; opening it fences every writer that opened it before."""
+    """Implements `protocol.ports.journal.Journal` in SQLite. Opening it fences all earlier writers."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -65,13 +65,11 @@ class SqliteJournal:
                 self._written = self._seq, self._hash
                 self._reader = open_to_read(self.path)
             except sqlite3.DatabaseError as error:
-                raise Damaged(
-                    f"{self.path} is not a journal that can be read ({error}); restore it from a backup"
-                ) from error
+                raise Damaged(f"{self.path} cannot be read as a journal ({error}); restore it from a backup") from error
             opened.pop_all()
 
     def write(self, records: Sequence[RecordedEvent], replies: Sequence[KeptReply]) -> int:
-        """See `protocol.journal.Journal`."""
+        """See `Journal`."""
         seq, last = self._seq, self._hash
         rows = []
         for record in records:
@@ -96,37 +94,37 @@ class SqliteJournal:
         return int(seq)
 
     def sync(self) -> None:
-        """See `protocol.journal.Journal`."""
+        """See `Journal`."""
         self._db.execute("COMMIT")
         self._seq, self._hash = self._written
 
     def position(self) -> int:
-        """See `protocol.journal.Journal`."""
+        """See `Journal`."""
         return int(self._seq)
 
     def reply(self, key: str) -> KeptReply | None:
-        """See `protocol.journal.Journal`."""
+        """See `Journal`."""
         row = self._reader.execute("SELECT key, fingerprint, reply FROM replies WHERE key = ?", (key,)).fetchone()
         return None if row is None else KeptReply(*row)
 
     def hotels(self) -> set[str]:
-        """See `protocol.journal.Journal`."""
+        """See `Journal`."""
         return {hotel for (hotel,) in self._db.execute("SELECT hotel FROM events WHERE hotel_seq = 1")}
 
     def read(
         self, after: int = 0, hotel: str | None = None, after_hotel_seq: int = 0
     ) -> Iterator[tuple[int, RecordedEvent]]:
-        """See `protocol.journal.Journal`."""
+        """See `Journal`."""
         return ((row[0], record_of(row)) for row in read_rows(self._db, after, hotel, after_hotel_seq))
 
     def snapshots(self, hotel: str | None = None) -> Iterator[Snapshot]:
-        """See `protocol.journal.Journal`."""
+        """See `Journal`."""
         query = "SELECT hotel, hotel_seq, state FROM snapshots"
         found = self._db.execute(query) if hotel is None else self._db.execute(f"{query} WHERE hotel = ?", (hotel,))
         return (Snapshot(*row) for row in found)
 
     def save_snapshots(self, snapshots: Iterable[Snapshot]) -> None:
-        """See `protocol.journal.Journal`."""
+        """See `Journal`."""
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany(
@@ -135,22 +133,22 @@ class SqliteJournal:
             )
 
     def reopen(self) -> None:
-        """See `protocol.journal.Journal`."""
+        """See `Journal`."""
         self.close()
         self._connect()
 
     def close(self) -> None:
-        """See `protocol.journal.Journal`."""
+        """See `Journal`."""
         self._reader.close()
         self._db.close()
 
     def checked(self) -> Iterator[tuple[int, RecordedEvent]]:
-        """All events in order, each proved to be what was written."""
+        """Yields all events in order, each verified by the hash chain."""
         rows = check_chain(self.path, read_rows(self._db), (self._seq, self._hash))
         return ((row[0], record_of(row)) for row in rows)
 
     def _check_tail(self) -> None:
-        """The last rows must chain up to the head: a lost or altered tail shows before anyone builds on it."""
+        """Verifies the hash chain of the last rows, so that nothing is appended to a lost or altered tail."""
         start = max(self._seq - _TAIL_EVENTS, 0)
         before = self._db.execute("SELECT hash FROM events WHERE seq = ?", (start,)).fetchone()
         if start and before is None:
@@ -160,7 +158,7 @@ class SqliteJournal:
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """A connection to a journal's file that cannot write."""
+    """Opens a read-only connection to a journal's file."""
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
     )
@@ -169,7 +167,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 def read_rows(
     db: sqlite3.Connection, after: int = 0, hotel: str | None = None, after_hotel_seq: int = 0
 ) -> Iterator[Row]:
-    """The rows of events behind a position, in order."""
+    """Yields the rows of the events after this position, in order."""
     if hotel is None:
         return db.execute(f"SELECT {_COLUMNS} FROM events WHERE seq > ? ORDER BY seq", (after,))
     return db.execute(
@@ -181,7 +179,7 @@ def read_rows(
 def check_chain(
     path: Path, rows: Iterable[Row], head: tuple[int, bytes], after: int = 0, previous: bytes = GENESIS
 ) -> Iterator[Row]:
-    """The rows, refusing those that have a gap, that are not what was written, or that do not end at the head."""
+    """Yields the rows. Raises Damaged on a gap, on a row that was altered, and where they do not end at the head."""
     seq = after
     for row in rows:
         seq += 1

@@ -9,11 +9,11 @@ from innkeeper.protocol.ports.outbox import DueNotice
 from innkeeper.protocol.ports.subscriptions import DeadLetter
 
 _unpack = msgspec.msgpack.Decoder(Notice).decode
-_AT_ONCE = 500  # SQLite takes so many values in one statement, and more
+_IDS_PER_STATEMENT = 500  # below the limit of SQLite
 
 
 def create_outbox(db: sqlite_utils.Database) -> None:
-    """The tables, as a migration."""
+    """Creates the tables; a migration."""
     for statement in (
         "CREATE TABLE hotels (id TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT",
         "CREATE TABLE bookings (id TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT, WITHOUT ROWID",
@@ -34,25 +34,25 @@ def create_outbox(db: sqlite_utils.Database) -> None:
 
 
 class SqliteOutbox:
-    """A `protocol.outbox.Outbox`. What was sent is forgotten; `due_at` is null where only a person can help."""
+    """Implements `protocol.ports.outbox.Outbox` in SQLite. Sent notices are deleted; dead letters have no `due_at`."""
 
     def __init__(self, db: sqlite_utils.Database, name: str) -> None:
-        """`name` is the sender's, under which its dead letters are shown."""
+        """`name` is the subscriber that its dead letters name."""
         self._db = db
         self._name = name
 
     def hotels(self, ids: Iterable[str]) -> dict[str, bytes]:
-        """See `protocol.outbox.Outbox`."""
+        """See `Outbox`."""
         return self._bodies("hotels", list(ids))
 
     def bookings(self, ids: Iterable[str]) -> dict[str, bytes]:
-        """See `protocol.outbox.Outbox`."""
+        """See `Outbox`."""
         return self._bodies("bookings", list(ids))
 
     def _bodies(self, table: str, ids: Sequence[str]) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
-        for start in range(0, len(ids), _AT_ONCE):
-            part = ids[start : start + _AT_ONCE]
+        for start in range(0, len(ids), _IDS_PER_STATEMENT):
+            part = ids[start : start + _IDS_PER_STATEMENT]
             marks = ",".join("?" * len(part))
             found.update(self._db.execute(f"SELECT id, body FROM {table} WHERE id IN ({marks})", part).fetchall())
         return found
@@ -64,7 +64,7 @@ class SqliteOutbox:
         notices: Sequence[Notice],
         withdrawn: Sequence[str],
     ) -> None:
-        """See `protocol.outbox.Outbox`."""
+        """See `Outbox`."""
         conn = self._db.conn
         conn.executemany("INSERT OR REPLACE INTO hotels VALUES (?,?)", list(hotels.items()))
         conn.executemany("INSERT OR REPLACE INTO bookings VALUES (?,?)", list(bookings.items()))
@@ -75,7 +75,7 @@ class SqliteOutbox:
         )
 
     def due(self, at: int, limit: int) -> list[DueNotice]:
-        """See `protocol.outbox.Outbox`."""
+        """See `Outbox`."""
         rows = self._db.execute(
             """
             SELECT body, attempts FROM notices AS one WHERE due_at <= ? AND NOT EXISTS (
@@ -88,7 +88,7 @@ class SqliteOutbox:
         return [DueNotice(_unpack(body), attempts) for body, attempts in rows]
 
     def count(self, at: int) -> tuple[int, int]:
-        """See `protocol.outbox.Outbox`."""
+        """See `Outbox`."""
         late, dead = self._db.execute(
             """
             SELECT (SELECT count(*) FROM notices WHERE due_at <= ?), (SELECT count(*) FROM notices WHERE due_at IS NULL)
@@ -99,24 +99,24 @@ class SqliteOutbox:
 
     @property
     def paused(self) -> bool:
-        """See `protocol.outbox.Outbox`."""
+        """See `Outbox`."""
         return bool(self._db.execute("SELECT paused FROM sending").fetchone()[0])
 
     def pause(self, paused: bool) -> None:
-        """See `protocol.outbox.Outbox`."""
+        """See `Outbox`."""
         self._db.execute("UPDATE sending SET paused = ?", (paused,))
 
     def next_due_at(self) -> int | None:
-        """See `protocol.outbox.Outbox`."""
+        """See `Outbox`."""
         found: int | None = self._db.execute("SELECT min(due_at) FROM notices WHERE due_at IS NOT NULL").fetchone()[0]
         return found
 
     def sent(self, notice: str) -> None:
-        """See `protocol.outbox.Outbox`."""
+        """See `Outbox`."""
         self._db.execute("DELETE FROM notices WHERE id = ?", (notice,))
 
     def failed(self, notice: str, reason: str, at: int, retry_at: int | None) -> None:
-        """See `protocol.outbox.Outbox`."""
+        """See `Outbox`."""
         self._db.execute(
             "UPDATE notices SET due_at = ?, reason = ?, attempts = attempts + 1,"
             " since = CASE since WHEN 0 THEN ? ELSE since END WHERE id = ?",
@@ -124,14 +124,14 @@ class SqliteOutbox:
         )
 
     def dead_letters(self) -> list[DeadLetter]:
-        """See `protocol.outbox.Outbox`."""
+        """See `Outbox`."""
         rows = self._db.execute(
             "SELECT id, hotel, body, reason, attempts, since FROM notices WHERE due_at IS NULL ORDER BY since, number"
         ).fetchall()
         return [self._dead_letter(*row) for row in rows]
 
     def redrive(self, notice: str, drop: bool = False) -> DeadLetter | None:
-        """See `protocol.outbox.Outbox`."""
+        """See `Outbox`."""
         row = self._db.execute(
             "SELECT id, hotel, body, reason, attempts, since FROM notices WHERE id = ? AND due_at IS NULL", (notice,)
         ).fetchone()

@@ -1,7 +1,7 @@
-"""Read models: bookings and hotels as tables to list and search, in a file of their own that follows the journal.
+"""Read models: tables of bookings and hotels for lists and searches, in a file of their own that follows the journal.
 
-The file can be thrown away at any time; it is made again from the journal. Each step writes its effects and its
-position in one transaction, so a crash neither loses nor doubles any.
+The file can be deleted at any time; it is rebuilt from the journal. Each step writes its effects and its position in
+one transaction, so that a crash neither loses nor repeats effects.
 """
 
 import logging
@@ -28,9 +28,9 @@ from innkeeper.storage.sqlite.schema import closed_on_failure
 
 logger = logging.getLogger(__name__)
 
-FORM = 1  # raised whenever the tables or their contents change: older files are made anew
+FORM = 1  # to be raised when the tables or their contents change: files of another form are rebuilt
 _STEP_EVENTS = 2_000
-_PAUSE_SECONDS = 0.25
+_POLL_SECONDS = 0.25
 _BEHIND_EVENTS_MAX = 20_000
 
 _pack_booking = msgspec.msgpack.Encoder().encode
@@ -40,10 +40,10 @@ _HOLDING = (Status.HELD, Status.CONFIRMED, Status.IN_HOUSE, Status.CHECKED_OUT)
 
 
 class ReadModels:
-    """A `protocol.views.Views` over a journal's file. A thread of its own keeps it near the journal's end."""
+    """Implements `protocol.ports.views.Views` in SQLite. A thread of its own follows the journal."""
 
     def __init__(self, path: Path, journal: Path, log: str) -> None:
-        """Of the journal of this log."""
+        """`log` is the name of the journal's log."""
         self._log = log
         self._path = path
         self._lock = threading.Lock()
@@ -62,27 +62,27 @@ class ReadModels:
         self._thread = threading.Thread(target=self._follow, name="read models", daemon=True)
 
     def start(self) -> None:
-        """Begin to follow the journal."""
+        """Starts to follow the journal."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop following, and close the files."""
+        """Stops following the journal, and closes the files."""
         self._stopping.set()
         self._thread.join()
         with self._lock:
             self._close()
 
     def catch_up(self, position: int) -> None:
-        """Take in the journal at least up to this position."""
+        """Applies the journal at least up to this position."""
         with self._lock:
             while self._position < position and self._step():
                 pass
 
     def _follow(self) -> None:
-        """Keep near the journal's end without taking time from bookings: step when the journal rests, or when much has
-        piled up. Whoever reads catches up first in any case."""
+        """Stays near the journal's end without taking time from bookings: steps when the journal does not grow, or when
+        many events are left. A reader catches up first in any case."""
         seen = self._position
-        while not self._stopping.wait(_PAUSE_SECONDS):
+        while not self._stopping.wait(_POLL_SECONDS):
             try:
                 (end,) = self._end.execute("SELECT seq FROM writer").fetchone()
                 behind = end - self._position
@@ -92,10 +92,10 @@ class ReadModels:
                     behind = end - self._position
                 seen = end
             except sqlite3.Error:
-                logger.exception("the read models cannot follow the journal; trying again")
+                logger.exception("the read models could not read the journal; retrying")
 
     def _step(self) -> int:
-        """Take in some more events; returns how many there were."""
+        """Applies the next events; returns how many there were."""
         rows = list(islice(read_rows(self._journal, self._position), _STEP_EVENTS))
         if rows:
             step = _Step(self._db, self._hotels)
@@ -107,7 +107,7 @@ class ReadModels:
         return len(rows)
 
     def hotels(self, positions: Positions, limit: int, cursor: str | None) -> tuple[list[Hotel], str | None]:
-        """See `protocol.views.Views`."""
+        """See `Views`."""
         self.catch_up(positions[self._log])
         with self._lock:
             rows = self._db.execute(
@@ -117,7 +117,7 @@ class ReadModels:
         return found, found[-1].id if len(rows) > limit else None
 
     def bookings(self, positions: Positions, search: BookingSearch, limit: int, cursor: str | None) -> Listed:
-        """See `protocol.views.Views`."""
+        """See `Views`."""
         where, values = _conditions(search, cursor)
         self.catch_up(positions[self._log])
         with self._lock:
@@ -129,14 +129,14 @@ class ReadModels:
         return Listed(tuple(_unpack_booking(body) for _, body in rows[:limit]), more)
 
     def booking(self, positions: Positions, hotel: str, booking: str) -> Booking | None:
-        """See `protocol.views.Views`."""
+        """See `Views`."""
         self.catch_up(positions[self._log])
         with self._lock:
             row = self._db.execute("SELECT body FROM bookings WHERE id = ? AND hotel = ?", (booking, hotel)).fetchone()
         return None if row is None else _unpack_booking(row[0])
 
     def history(self, positions: Positions, hotel: str, booking: str) -> list[tuple[int, RecordedEvent]]:
-        """See `protocol.views.Views`."""
+        """See `Views`."""
         self.catch_up(positions[self._log])
         with self._lock:
             found = self._db.execute(
@@ -148,7 +148,7 @@ class ReadModels:
         return [(row[0], record_of(row)) for row in rows]
 
     def chart(self, positions: Positions, hotel: str, start: date, end: date) -> tuple[Hotel, list[Booking]] | None:
-        """See `protocol.views.Views`."""
+        """See `Views`."""
         self.catch_up(positions[self._log])
         with self._lock:
             known = self._db.execute("SELECT body FROM hotels WHERE id = ?", (hotel,)).fetchone()
@@ -161,11 +161,11 @@ class ReadModels:
 
 
 _HOLDING_SQL = "(" + ", ".join(f"'{status.value}'" for status in _HOLDING) + ")"
-_LONGEST_STAY = 4_000  # days; a stay in house can be extended again and again
+_LONGEST_STAY = 4_000  # days; a stay in house can be extended repeatedly
 
 
 def _open(path: Path) -> sqlite_utils.Database:
-    """The file, made anew where it is missing or of another form."""
+    """Opens the file, and creates it anew where it is missing or of another form."""
     for _ in range(2):
         db = sqlite_utils.Database(sqlite3.connect(path, timeout=10, check_same_thread=False))
         with closed_on_failure(db):
@@ -176,7 +176,7 @@ def _open(path: Path) -> sqlite_utils.Database:
         for old in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
             old.unlink(missing_ok=True)
         _create(path)
-    raise sqlite3.DatabaseError(f"{path} cannot be made")
+    raise sqlite3.DatabaseError(f"{path} cannot be created")
 
 
 def _create(path: Path) -> None:
@@ -231,7 +231,7 @@ def _conditions(search: BookingSearch, cursor: str | None) -> tuple[list[str], d
 
 
 class _Step:
-    """Some events on their way into the tables: read what they touch, fold, write each row once."""
+    """Applies some events to the tables: reads the rows that they change, folds, and writes each row once."""
 
     def __init__(self, db: sqlite_utils.Database, hotels: Mapping[str, Hotel]) -> None:
         self._db = db
@@ -240,7 +240,7 @@ class _Step:
         self._bookings: dict[str, tuple[int, Booking]] = {}
 
     def handle(self, records: Sequence[tuple[int, RecordedEvent]]) -> None:
-        """Fold these events into the tables."""
+        """Applies these events to the tables."""
         history = []
         guests = {}
         for seq, record in records:

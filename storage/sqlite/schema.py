@@ -1,4 +1,4 @@
-"""The tables of a partition's file, as migrations: each brings a file one version further; none is ever edited."""
+"""Migrations of SQLite files: each brings a file to its next version, and is never edited."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -35,13 +35,13 @@ MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (_first,)
 
 
 def migrate(path: Path, migrations: tuple[Callable[[sqlite_utils.Database], None], ...] = MIGRATIONS) -> None:
-    """Bring the file to the newest version, creating it if need be; refuses a file that a newer Innkeeper wrote."""
+    """Migrates the file to the newest version, and creates it where missing. Raises JournalError on a newer version."""
     connection = sqlite3.connect(path, timeout=10)
     try:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > len(migrations):
             raise JournalError(
-                f"{path} was written by a newer Innkeeper (schema {version}; this one knows {len(migrations)}); upgrade"
+                f"{path} was written by a newer Innkeeper (schema {version}; this one has {len(migrations)}); upgrade"
             )
         db = sqlite_utils.Database(connection)
         for step in range(version, len(migrations)):
@@ -53,7 +53,7 @@ def migrate(path: Path, migrations: tuple[Callable[[sqlite_utils.Database], None
 
 
 def open_to_write(path: Path, *migrations: Callable[[sqlite_utils.Database], None]) -> sqlite_utils.Database:
-    """A file of this form, made if need be, by the one who writes it. May be used from any thread, by one at a time."""
+    """Opens a file for its only writer, and migrates it. Usable in any thread, but in one at a time."""
     migrate(path, migrations)
     db = sqlite_utils.Database(sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False))
     with closed_on_failure(db):
@@ -64,12 +64,12 @@ def open_to_write(path: Path, *migrations: Callable[[sqlite_utils.Database], Non
 
 class _Closable(Protocol):
     def close(self) -> None:
-        """Close it."""
+        """Closes it."""
 
 
 @contextmanager
 def closed_on_failure(opened: _Closable) -> Iterator[None]:
-    """Closes what was opened if the rest of its opening fails, after which nobody else has a reference to it."""
+    """Closes `opened` if the rest of its initialisation fails, after which nothing else has a reference to it."""
     try:
         yield
     except BaseException:
