@@ -161,7 +161,7 @@ class MovesTooEarly(SqliteCursor):
 class OvertakesItself(SqliteCursor):
     """Goes on with a hotel that waits behind an event."""
 
-    def _is_wished(self, entry: Any) -> bool:
+    def _is_requested(self, entry: Any) -> bool:
         return True
 
 
