@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -63,10 +64,11 @@ def test_parts_get_the_greeting_and_are_stopped_gateways_first_and_partitions_la
     assert stopped == ["gateway", "gateway", "delivery", "billing", "reservations", "reservations"]
 
 
-def test_a_part_that_is_killed_is_started_again_and_the_others_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGRTMIN + 1])
+def test_a_part_that_is_killed_is_started_again_and_the_others_go_on(tmp_path: Path, number: int) -> None:
     async def story(supervisor: Supervisor) -> None:
         await supervisor.start(["billing", "delivery"])
-        os.kill(starts(tmp_path, "billing")[0], signal.SIGKILL)
+        os.kill(starts(tmp_path, "billing")[0], number)
         await until(lambda: len(starts(tmp_path, "billing")) == 2)
         assert len(starts(tmp_path, "delivery")) == 1
 
@@ -119,3 +121,9 @@ def test_a_part_ignores_the_signals_of_a_terminal_and_heeds_its_supervisor(tmp_p
 
     supervise(tmp_path, story)
     assert (len(starts(tmp_path, "billing")), (tmp_path / "stopped").read_text()) == (1, "billing\n")
+
+
+def test_a_part_whose_supervisor_is_gone_ends_with_a_message(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PART, "billing", str(tmp_path)]
+    ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (1, "the supervisor has ended before this part started\n")

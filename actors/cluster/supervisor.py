@@ -171,7 +171,9 @@ class Supervisor:
 
 def _cause(code: int) -> str:
     """Why a process ended, for the log."""
-    return f"exit code {code}" if code >= 0 else f"ended by {signal.Signals(-code).name}"
+    if code >= 0:
+        return f"exit code {code}"
+    return f"by {signal.strsignal(-code) or f'signal {-code}'}"
 
 
 async def _until_readable(descriptor: int) -> None:
@@ -193,6 +195,8 @@ class Supervised:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         self.greeting = sys.stdin.buffer.readline()
+        if not self.greeting:
+            sys.exit("the supervisor has ended before this part started")
 
     def ready(self) -> None:
         """Reports that the part takes requests now."""
