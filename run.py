@@ -14,7 +14,7 @@ from pathlib import Path
 from random import random
 
 from aiohttp import web
-from innkeeper.actors.billing.event_handler import TYPES as BILLED
+from innkeeper.actors.billing.event_handler import BILLING_EVENT_TYPES
 from innkeeper.actors.billing.event_handler import BillingEventHandler
 from innkeeper.actors.billing.router import LEDGER
 from innkeeper.actors.cluster.partition_router import PartitionedViews, PartitionRouter
@@ -23,14 +23,14 @@ from innkeeper.actors.cluster.rpc_server import RpcServer, ServedPorts
 from innkeeper.actors.cluster.supervisor import CannotStart, Supervised, Supervisor
 from innkeeper.actors.cluster.thread_bridge import ThreadBridge
 from innkeeper.actors.delivery.event_writer import EventWriter
-from innkeeper.actors.notifications.notifier import TYPES as NOTED
+from innkeeper.actors.notifications.notifier import NOTIFIER_EVENT_TYPES
 from innkeeper.actors.notifications.notifier import Notifier
 from innkeeper.actors.notifications.outbox_relay import OutboxRelay
 from innkeeper.actors.partition.aggregate_type import AggregateType
 from innkeeper.actors.partition.clock_and_ids import clock, uuid7
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.partition.partition import Partition
-from innkeeper.actors.partition.recovery import snapshot_faults
+from innkeeper.actors.partition.recovery import check_snapshots
 from innkeeper.actors.reservations.router import HOTEL
 from innkeeper.actors.subscriptions.service import Service
 from innkeeper.actors.subscriptions.services import Services
@@ -40,7 +40,7 @@ from innkeeper.delivery.archive import Archive
 from innkeeper.delivery.backoff import delay_seconds
 from innkeeper.delivery.brokers.brokers import broker_consumer, publisher
 from innkeeper.delivery.integrations import IntegrationError, Integrations, mail_transport, providers
-from innkeeper.delivery.payments.payments import TYPES as PAID
+from innkeeper.delivery.payments.payments import PAYMENT_EVENT_TYPES
 from innkeeper.delivery.payments.payments import Payments
 from innkeeper.delivery.webhooks.client import WebhookClient
 from innkeeper.delivery.webhooks.webhooks import Webhooks
@@ -68,16 +68,16 @@ from innkeeper.protocol.values.contexts import (
     reservations_logs,
 )
 from innkeeper.storage.audit.billing import BillingAuditor
-from innkeeper.storage.audit.reservations import Auditor
+from innkeeper.storage.audit.reservations import ReservationsAuditor
 from innkeeper.storage.data_directory import DataDirectory, DataInUse, DataUnusable
 from innkeeper.storage.sqlite.cursors import Migration, SqliteCursor, open_service
-from innkeeper.storage.sqlite.endpoints import SqliteEndpoints, create_endpoints
-from innkeeper.storage.sqlite.event_log import JournalLog
-from innkeeper.storage.sqlite.inbox import Inbox
+from innkeeper.storage.sqlite.event_log import SqliteEventLog
+from innkeeper.storage.sqlite.inbox import SqliteInbox
 from innkeeper.storage.sqlite.journal import SqliteJournal
 from innkeeper.storage.sqlite.outbox import SqliteOutbox, create_outbox
-from innkeeper.storage.sqlite.read_models import ReadModels
+from innkeeper.storage.sqlite.read_models import SqliteReadModels
 from innkeeper.storage.sqlite.schema import closed_on_failure
+from innkeeper.storage.sqlite.webhook_store import SqliteWebhookStore, create_webhook_store
 from sqlite_utils import Database
 from tqdm import tqdm
 
@@ -160,7 +160,7 @@ class Application:
                 partition = self.partitions[log] = Partition(recover, self.clock, log)
                 await partition.start()
                 ends.push_async_callback(partition.stop)
-                views[log] = seen = ReadModels(self.data.views(number), self.data.journal(number), log)
+                views[log] = seen = SqliteReadModels(self.data.views(number), self.data.journal(number), log)
                 seen.start()
                 ends.callback(seen.stop)
         return views
@@ -214,8 +214,8 @@ class Application:
     def _hear(self, log: str, source: CommitStream, read: EventLog) -> None:
         self.sources[log], self.logs[log] = source, read
 
-    def _read(self, journal: Path, closing: AsyncExitStack) -> JournalLog:
-        log = JournalLog(journal)
+    def _read(self, journal: Path, closing: AsyncExitStack) -> SqliteEventLog:
+        log = SqliteEventLog(journal)
         closing.callback(log.close)
         return log
 
@@ -249,7 +249,7 @@ class Application:
         if not self.outside.broker or not elsewhere:
             await self._start(name, resources, self.logs, self.sources)
             return
-        inbox = Inbox(self.data.inbox(name), elsewhere)
+        inbox = SqliteInbox(self.data.inbox(name), elsewhere)
         closing.callback(inbox.close)
         partitions = self.data.partitions()
         log = lambda record: log_of(record.event.context, record.hotel, partitions)  # noqa: E731
@@ -286,7 +286,7 @@ class Application:
         try:
             with self._database(service):
                 self.billing_bus.open(partition)
-                service.follow(SubscriptionRequest(BILLING, BILLED), BillingEventHandler(partition).handle)
+                service.follow(SubscriptionRequest(BILLING, BILLING_EVENT_TYPES), BillingEventHandler(partition).handle)
                 yield
         finally:
             await partition.stop()
@@ -302,7 +302,7 @@ class Application:
                 mailroom = OutboxRelay("mail", outbox, send, pause_seconds, self.clock, service.busy)
                 notifier = Notifier(outbox, self.clock, mailroom.notify)
                 service.answering.update(notifier.answering)
-                service.follow(SubscriptionRequest(NOTIFICATIONS, NOTED), notifier.handle)
+                service.follow(SubscriptionRequest(NOTIFICATIONS, NOTIFIER_EVENT_TYPES), notifier.handle)
                 service.add_task(mailroom)
                 try:
                     yield
@@ -313,14 +313,14 @@ class Application:
     async def _delivery(self, service: Service) -> AsyncIterator[None]:
         """Delivery, which carries events out of the building."""
         outside = self.outside
-        with self._database(service, create_endpoints) as db:
+        with self._database(service, create_webhook_store) as db:
             asked = providers(outside, self.data.provider_secret, service.ask, self.clock)
             payments = Payments(self.billing_bus, asked, self.clock)
             service.answering.update(payments.answering)
-            service.follow(SubscriptionRequest("payments", PAID), payments.handle, batch_events=1)
+            service.follow(SubscriptionRequest("payments", PAYMENT_EVENT_TYPES), payments.handle, batch_events=1)
             service.follow(SubscriptionRequest("archive"), Archive(outside.archive or str(self.data.archive)).handle)
             async with WebhookClient(to_loopback=outside.webhooks_to_loopback) as poster:
-                endpoints, publish = SqliteEndpoints(db), self.bulletin.publish
+                endpoints, publish = SqliteWebhookStore(db), self.bulletin.publish
                 webhooks = Webhooks(endpoints, service, service.logs, poster, self.clock, uuid7, publish)
                 service.answering.update(webhooks.answering)
                 yield
@@ -517,7 +517,7 @@ def verify(options: argparse.Namespace) -> None:
         raise CannotRun(f"{options.data} holds no journal; give the data directory with --data")
     billing = BillingAuditor()
     with data.lock():
-        auditors = [Auditor() for _ in range(data.partitions())]
+        auditors = [ReservationsAuditor() for _ in range(data.partitions())]
         violations: list[str] = []
         for number, auditor in enumerate(auditors):
             violations += _audit(data.journal(number), auditor, HOTEL)
@@ -533,13 +533,13 @@ def verify(options: argparse.Namespace) -> None:
         raise CannotRun(f"{len(violations)} violations", EXIT_VIOLATED)
 
 
-def _audit(path: Path, auditor: Auditor | BillingAuditor, trade: AggregateType) -> list[str]:
+def _audit(path: Path, auditor: ReservationsAuditor | BillingAuditor, trade: AggregateType) -> list[str]:
     """What is wrong in a journal."""
     journal = SqliteJournal(path)
     try:
         bar = tqdm(journal.checked(), total=journal.position(), unit=" events", disable=not sys.stderr.isatty())
         auditor.handle(record for _, record in bar)
-        return auditor.violations + snapshot_faults(journal, trade)
+        return auditor.violations + check_snapshots(journal, trade)
     finally:
         journal.close()
 

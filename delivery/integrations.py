@@ -9,7 +9,7 @@ from innkeeper.delivery.brokers.brokers import publisher
 from innkeeper.delivery.email.letters import Letters
 from innkeeper.delivery.email.mail_transport import FolderMailTransport, mailbox
 from innkeeper.delivery.email.smtp import SmtpMailTransport, SmtpServer
-from innkeeper.delivery.payments.payments import Notify, SimulatedProvider
+from innkeeper.delivery.payments.payments import NotifyPayments, SimulatedProvider
 from innkeeper.delivery.webhooks.signing import fresh_secret
 from innkeeper.protocol.billing.payments import Provider
 from innkeeper.protocol.ports.outbox import SendNotice
@@ -75,7 +75,9 @@ async def mail_transport(
         await transport.close()
 
 
-def providers(chosen: Integrations, secret: Path, notify: Notify, clock: Callable[[], int]) -> dict[str, Provider]:
+def providers(
+    chosen: Integrations, secret: Path, notify: NotifyPayments, clock: Callable[[], int]
+) -> dict[str, Provider]:
     """The payment providers by name. The secret that the simulated one signs with is kept in the file `secret`; its
     notifications go to `notify`."""
     if not chosen.simulated_payments:

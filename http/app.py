@@ -5,14 +5,23 @@ from collections.abc import Collection, Mapping
 from aiohttp import web
 from innkeeper.http.api import asyncapi, openapi
 from innkeeper.http.api.billing import PROVIDERS
-from innkeeper.http.api.reservations import ASYNCAPI, DESK, DESKS, LOGS, OPENAPI, STREAM, VIEWS, show_page_part
+from innkeeper.http.api.reservations import (
+    ASYNCAPI,
+    BUSES,
+    LOGS,
+    OPENAPI,
+    RESERVATIONS_BUS,
+    STREAM,
+    VIEWS,
+    show_page_part,
+)
 from innkeeper.http.api.routes import ROUTES
 from innkeeper.http.api.subscribers import SERVICES
-from innkeeper.http.keys import Keys, require
+from innkeeper.http.keys import Keys, require_key
 from innkeeper.http.live_stream import LiveStream
 from innkeeper.http.metrics import Metrics
 from innkeeper.http.origin_check import HostPolicy, check_origins
-from innkeeper.http.problems import METRICS, guard
+from innkeeper.http.problems import METRICS, handle_request
 from innkeeper.protocol.ports.message_bus import CommitStream, MessageBus, Services
 from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.ports.views import Views
@@ -35,10 +44,11 @@ def make_app(
     the host names that requests may be made to; by default only loopback names."""
     bus = buses[RESERVATIONS]
     app = web.Application(
-        middlewares=[guard, check_origins(hosts or HostPolicy()), require(keys)], client_max_size=body_bytes_max
+        middlewares=[handle_request, check_origins(hosts or HostPolicy()), require_key(keys)],
+        client_max_size=body_bytes_max,
     )
-    app[DESKS] = buses
-    app[DESK] = bus
+    app[BUSES] = buses
+    app[RESERVATIONS_BUS] = bus
     app[VIEWS] = views
     app[LOGS] = logs
     app[SERVICES] = services

@@ -73,7 +73,7 @@ class Keys:
         return next((name for known, name in self._names.items() if hmac.compare_digest(known, digest)), None)
 
 
-def require(keys: Keys | None) -> Middleware:
+def require_key(keys: Keys | None) -> Middleware:
     """The middleware that requires a known key; without `keys` it admits every request."""
 
     @web.middleware

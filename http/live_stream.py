@@ -90,7 +90,7 @@ class RecentRenderedEvents:
         return [RenderedEvent(position, (record,), 0) for position, record in entries]
 
 
-class Wish(msgspec.Struct, frozen=True):
+class EventFilter(msgspec.Struct, frozen=True):
     """A listener's filter: one hotel or all, and some event types or all (`…*` matches a prefix)."""
 
     hotel: str | None = None
@@ -144,7 +144,7 @@ class LiveStream:
         self._wake([(news, self.positions) for futures in waiting for news in futures])
 
     async def serve(
-        self, request: web.Request, event_filter: Wish, after: LogPositions, headers: dict[str, str]
+        self, request: web.Request, event_filter: EventFilter, after: LogPositions, headers: dict[str, str]
     ) -> web.StreamResponse:
         """Sends a client all matching events after these positions, until it disconnects or reads too slowly."""
         if self.listeners >= limits.listeners_max:
@@ -164,7 +164,7 @@ class LiveStream:
             self.listeners -= 1
         return response
 
-    async def _send_all(self, response: web.StreamResponse, event_filter: Wish, after: LogPositions) -> None:
+    async def _send_all(self, response: web.StreamResponse, event_filter: EventFilter, after: LogPositions) -> None:
         body = b"retry: %d\nid: %b\n\n" % (randint(*_RETRY_MILLISECONDS), _id(after))
         now = asyncio.get_running_loop().time
         sent_at = now()
@@ -191,7 +191,7 @@ class LiveStream:
                 return batch, turn
         return [], turn
 
-    async def _wait(self, event_filter: Wish, after: LogPositions) -> tuple[LogPositions, bytes]:
+    async def _wait(self, event_filter: EventFilter, after: LogPositions) -> tuple[LogPositions, bytes]:
         """Waits for matching events. Returns the positions to continue after, and a heartbeat where none came in time.
         The positions move past the events that did not match while the listener waited."""
         news: asyncio.Future[LogPositions] = asyncio.get_running_loop().create_future()
@@ -259,7 +259,7 @@ class LiveStream:
 
 
 def _messages(
-    batch: list[RenderedEvent], event_filter: Wish, after: LogPositions, log: int
+    batch: list[RenderedEvent], event_filter: EventFilter, after: LogPositions, log: int
 ) -> tuple[bytes, LogPositions]:
     """The matching events of a batch as messages, and the positions after the whole batch."""
     earlier, later = after[:log], after[log + 1 :]

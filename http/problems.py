@@ -120,7 +120,7 @@ def refusal_response(request: web.Request, refusal: Refusal, headers: Mapping[st
 
 
 @web.middleware
-async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def handle_request(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Assigns each request an id, renders all errors as problem details, and logs slow requests."""
     given = request.headers.get("X-Request-ID")
     request_id = given if given is not None and _REQUEST_ID.fullmatch(given) else f"{_PROCESS}-{next(_requests):x}"

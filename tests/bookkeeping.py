@@ -5,7 +5,7 @@ from itertools import count
 from typing import Any
 
 from innkeeper.actors.billing.rules import decisions as billing
-from innkeeper.actors.billing.rules.answers import answer
+from innkeeper.actors.billing.rules.queries import answer
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.actors.billing.rules.state import evolve as enter
 from innkeeper.actors.reservations.rules.audit import due_events

@@ -4,7 +4,7 @@ from itertools import product
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from innkeeper.actors.reservations.rules.allocation import Plan, Wanted, allocate
+from innkeeper.actors.reservations.rules.allocation import Plan, RoomRequest, allocate
 from innkeeper.actors.reservations.rules.calendar import Calendar, Claimed
 
 ORIGIN = 739_000
@@ -68,7 +68,7 @@ def test_a_stay_is_refused_only_if_a_night_is_sold_out(
             arrival = 0
         stay = (ORIGIN + arrival, ORIGIN + arrival + nights, f"b{number}")
         full = bool(calendar.sold_out(stay[0], stay[1]))
-        plan = allocate(calendar, Wanted(stay, calendar.everyone, lambda booking: booking not in fixed))
+        plan = allocate(calendar, RoomRequest(stay, calendar.everyone, lambda booking: booking not in fixed))
         assert (plan is None) == full
         if plan is not None:
             assert not fixed & plan.moves.keys()
@@ -85,7 +85,7 @@ def test_nobody_moves_without_need(rooms: int, wanted: list[tuple[int, int]], da
     fixed: set[str] = set()
     for number, (arrival, nights) in enumerate([*wanted, (data.draw(st.integers(0, 5)), data.draw(st.integers(1, 3)))]):
         stay = (ORIGIN + arrival, ORIGIN + arrival + nights, f"b{number}")
-        plan = allocate(calendar, Wanted(stay, calendar.everyone, lambda booking: booking not in fixed))
+        plan = allocate(calendar, RoomRequest(stay, calendar.everyone, lambda booking: booking not in fixed))
         best = fewest_moves(calendar, stay, fixed)
         assert (None if plan is None else len(plan.moves)) == best
         if plan is not None:
@@ -97,6 +97,6 @@ def test_nobody_moves_without_need(rooms: int, wanted: list[tuple[int, int]], da
 def test_a_guest_who_wants_this_very_room_gets_it_when_others_can_move() -> None:
     calendar = calendar_of(2)
     calendar.claim(0, ORIGIN + 1, ORIGIN + 3, "anyone")
-    wanted = Wanted((ORIGIN + 2, ORIGIN + 4, "pinned"), 0b01, lambda _: True)
+    wanted = RoomRequest((ORIGIN + 2, ORIGIN + 4, "pinned"), 0b01, lambda _: True)
     assert allocate(calendar, wanted) == Plan(0, {"anyone": (0, 1)})
-    assert allocate(calendar, Wanted(wanted.stay, 0b01, lambda _: False)) is None
+    assert allocate(calendar, RoomRequest(wanted.stay, 0b01, lambda _: False)) is None

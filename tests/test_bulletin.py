@@ -8,7 +8,7 @@ import pytest
 from innkeeper.actors.delivery.event_writer import EventWriter
 from innkeeper.protocol.delivery.events import WebhookDisabled, WebhookEnabled
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.ports.journal import KeptReply
+from innkeeper.protocol.ports.journal import StoredReply
 from innkeeper.storage.sqlite.journal import SqliteJournal
 
 DISABLED = WebhookDisabled("one", "https://example.com/", "gone")
@@ -20,7 +20,7 @@ class FullDisk(SqliteJournal):
 
     fails = ""
 
-    def write(self, records: Sequence[RecordedEvent], replies: Sequence[KeptReply]) -> int:
+    def write(self, records: Sequence[RecordedEvent], replies: Sequence[StoredReply]) -> int:
         position = super().write(records, replies)
         self._fail("before the commit")
         return position

@@ -18,7 +18,7 @@ from innkeeper.delivery.email.letters import Letters
 from innkeeper.delivery.email.mail_transport import FolderMailTransport, compose, mailbox
 from innkeeper.delivery.email.wording import clean
 from innkeeper.protocol.notifications.notices import Notice, NoticeKind, Recipient
-from innkeeper.protocol.ports.outbox import CannotSend
+from innkeeper.protocol.ports.outbox import SendFailed
 
 LETTERS = Letters(None)
 SENDER = "stay@inn.example"
@@ -119,7 +119,7 @@ def test_an_address_is_taken(email: str, expected: str) -> None:
 def test_what_is_no_address_is_refused_for_good(email: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is not an e-mail address"):
         mailbox(email)
-    with pytest.raises(CannotSend) as caught:
+    with pytest.raises(SendFailed) as caught:
         put(tmp_path, notice(recipient=Recipient("Ann", email)))
     assert (caught.value.for_good, caught.value.away) == (True, False)
     assert list(tmp_path.iterdir()) == []
@@ -177,7 +177,7 @@ def test_a_name_of_a_file_cannot_lead_elsewhere(tmp_path: Path) -> None:
 
 def test_where_the_folder_cannot_be_written_the_way_out_is_closed(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(CannotSend, match="cannot be written") as caught:
+    with pytest.raises(SendFailed, match="cannot be written") as caught:
         put(tmp_path / "file", notice())
     assert (caught.value.for_good, caught.value.away) == (False, True)
 
@@ -187,7 +187,7 @@ def test_half_a_letter_is_never_there(tmp_path: Path, monkeypatch: pytest.Monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(CannotSend, match="No space left"):
+    with pytest.raises(SendFailed, match="No space left"):
         put(tmp_path, notice())
     assert list(tmp_path.iterdir()) == []
 

@@ -30,7 +30,7 @@ from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
 from innkeeper.protocol.reservations.events import BookingPinned
 from innkeeper.protocol.values import limits
-from innkeeper.storage.sqlite.inbox import Inbox
+from innkeeper.storage.sqlite.inbox import SqliteInbox
 from patience import wait_until
 from support.rabbitmq_queues import QUEUES, sweep
 from test_wire import messages
@@ -86,7 +86,7 @@ class Stumbling:
             raise KeyError("nobody foresaw this")
 
 
-class Failing(Inbox):
+class Failing(SqliteInbox):
     """An inbox that fails with this error so many times, and then takes in what comes."""
 
     def __init__(self, path: Path, error: BaseException, times: int = 3) -> None:
@@ -103,7 +103,9 @@ class Failing(Inbox):
         super().handle(entries, places)
 
 
-def survives(feed: Callable[[Inbox], Any], inbox: Failing, publish: Callable[[], None], log: Callable[[], str]) -> None:
+def survives(
+    feed: Callable[[SqliteInbox], Any], inbox: Failing, publish: Callable[[], None], log: Callable[[], str]
+) -> None:
     """Let the feed run until all that is published has come, and check that it said once that it failed."""
     with closing(inbox):
         publish()
@@ -233,12 +235,12 @@ def test_an_inbox_shows_what_its_log_says_in_order_and_once(
 ) -> None:
     path = tmp_path_factory.mktemp("inbox") / "inbox.db"
     origin = Origin(12)
-    inbox, told = Inbox(path, {"billing": origin}), list[int]()
+    inbox, told = SqliteInbox(path, {"billing": origin}), list[int]()
     came: set[int] = set()
     for number, batch in enumerate(batches):
         if number in restarts:
             inbox.close()
-            inbox = Inbox(path, {"billing": origin})
+            inbox = SqliteInbox(path, {"billing": origin})
         log = inbox.logs["billing"]
         told.append(log.position)
         inbox.handle([("billing", entry(one)) for one in batch] + [("other", entry(99))], {"topic:0": number})
@@ -257,7 +259,7 @@ def test_an_inbox_shows_what_its_log_says_in_order_and_once(
 
 
 def test_who_hears_an_inbox_is_told_what_became_readable(tmp_path: Path) -> None:
-    inbox, told = Inbox(tmp_path / "inbox.db", {"billing": Origin(9)}), list[Any]()
+    inbox, told = SqliteInbox(tmp_path / "inbox.db", {"billing": Origin(9)}), list[Any]()
     inbox.logs["billing"].subscribe(
         lambda position, records: told.append((position, [one.hotel_seq for one in records]))
     )

@@ -15,7 +15,7 @@ from innkeeper.delivery.brokers.kafka import DEAD_TOPIC, TOPIC, KafkaConsumer
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
 from innkeeper.protocol.values import limits
-from innkeeper.storage.sqlite.inbox import Inbox
+from innkeeper.storage.sqlite.inbox import SqliteInbox
 from patience import wait_until
 from support.kafka_node import PARTITIONS, KafkaNode
 from support.kafka_topics import grow, partitions_of, publish, published
@@ -40,18 +40,18 @@ ADDED_PARTITIONS_SECONDS = 30
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[Inbox]:
+def alone(folder: Path) -> Iterator[SqliteInbox]:
     """The inbox of a service that can reach nobody but the broker."""
     origin = Origin(1_000_000)
     origin.reached = False
-    inbox = Inbox(folder / "inbox.db", {"billing": origin})
+    inbox = SqliteInbox(folder / "inbox.db", {"billing": origin})
     try:
         yield inbox
     finally:
         inbox.close()
 
 
-def feed_of(kafka: str, inbox: Inbox) -> KafkaConsumer:
+def feed_of(kafka: str, inbox: SqliteInbox) -> KafkaConsumer:
     return KafkaConsumer(kafka, "billing", inbox, lambda _: "billing")
 
 
@@ -74,7 +74,7 @@ def test_a_service_that_starts_before_the_topic_exists_takes_in_what_comes(
 ) -> None:
     begun: list[None] = []
 
-    def comes(inbox: Inbox) -> bool:
+    def comes(inbox: SqliteInbox) -> bool:
         if not begun and partitions_of(real_kafka.servers):
             publish(real_kafka.servers, [entry(one) for one in range(1, 31)])
             begun.append(None)
@@ -199,7 +199,7 @@ def test_events_do_not_wait_for_a_part_that_hangs(real_kafka: KafkaNode, tmp_pat
             raise Refused(Unavailable("no answer"))
 
     publish(real_kafka.servers, [entry(one) for one in range(1, 31)])
-    with closing(Inbox(tmp_path / "inbox.db", {"billing": Hanging(1_000_000)})) as inbox:
+    with closing(SqliteInbox(tmp_path / "inbox.db", {"billing": Hanging(1_000_000)})) as inbox:
         try:
             feed = feed_of(real_kafka.url, inbox)
             fed(feed, lambda: inbox.logs["billing"].position == 30 and not released.set(), SOON_SECONDS)

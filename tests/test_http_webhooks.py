@@ -371,8 +371,8 @@ def test_what_is_not_there_or_too_much_is_refused(
 def test_attempts_are_listed_page_by_page_and_the_oldest_are_forgotten(
     front: FrontDesk, other: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("innkeeper.storage.sqlite.endpoints.webhook_deliveries_kept_max", 5)
-    monkeypatch.setattr("innkeeper.storage.sqlite.endpoints._DELETE_EVERY", 1)
+    monkeypatch.setattr("innkeeper.storage.sqlite.webhook_store.webhook_deliveries_kept_max", 5)
+    monkeypatch.setattr("innkeeper.storage.sqlite.webhook_store._DELETE_EVERY", 1)
     webhook = add(front, other.url)
     for _ in range(8):
         act(front, webhook, "ping")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.ports.journal import Damaged, Fenced, JournalError, KeptReply, Snapshot
+from innkeeper.protocol.ports.journal import Damaged, Fenced, JournalError, Snapshot, StoredReply
 from innkeeper.protocol.reservations.booking import Personal
 from innkeeper.protocol.reservations.events import HoldExpired, NoteChanged
 from innkeeper.storage.sqlite.journal import SqliteJournal
@@ -24,7 +24,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "journal.db"
 
 
-def keep(journal: SqliteJournal, *records: RecordedEvent, replies: tuple[KeptReply, ...] = ()) -> int:
+def keep(journal: SqliteJournal, *records: RecordedEvent, replies: tuple[StoredReply, ...] = ()) -> int:
     """Write and sync."""
     position = journal.write(records, replies)
     journal.sync()
@@ -50,7 +50,7 @@ def test_what_was_synced_is_there_in_order_after_opening_again(path: Path) -> No
 def test_what_was_written_but_not_synced_never_was(path: Path) -> None:
     journal = SqliteJournal(path)
     keep(journal, recorded(1))
-    journal.write([recorded(2)], [KeptReply("key", b"f", b"r")])
+    journal.write([recorded(2)], [StoredReply("key", b"f", b"r")])
     assert journal.position() == 1
     assert journal.reply("key") is None
     journal.reopen()
@@ -61,7 +61,7 @@ def test_what_was_written_but_not_synced_never_was(path: Path) -> None:
 
 def test_a_reply_is_kept_with_the_events_it_belongs_to(path: Path) -> None:
     journal = SqliteJournal(path)
-    kept = KeptReply("key", b"fingerprint", b"reply")
+    kept = StoredReply("key", b"fingerprint", b"reply")
     keep(journal, recorded(1), replies=(kept,))
     assert journal.reply("key") == kept
     assert journal.reply("other") is None
@@ -89,7 +89,7 @@ def test_a_writer_that_was_superseded_can_write_no_more(path: Path) -> None:
         stalled.write([recorded(2)], [])
     assert keep(newer, recorded(2)) == 2
     with pytest.raises(Fenced):
-        stalled.write([], [KeptReply("key", b"f", b"r")])
+        stalled.write([], [StoredReply("key", b"f", b"r")])
     stalled.close()
     newer.close()
 

@@ -48,13 +48,13 @@ class Mute:
         self._visits.add(asyncio.current_task())
         self._writers.append(writer)
         if self.greets:
-            writer.write(frames.pack(frames.NEWS, 7, ()))
-        heard = frames.frames_of()
+            writer.write(frames.pack(frames.COMMITS, 7, ()))
+        heard = frames.frame_decoder()
         while data := await reader.read(65_536):
             heard.feed(data)
             for number, verb, *_ in heard:
                 if self.answers and verb == frames.ASK:
-                    body = frames.answer_body(Result(Unavailable("closed for the season")))
+                    body = frames.result_body(Result(Unavailable("closed for the season")))
                     writer.write(frames.pack(number, frames.DONE, body))
         writer.close()
         await writer.wait_closed()
@@ -160,7 +160,7 @@ def test_an_event_from_the_future_does_not_end_the_line(tmp_path: Path) -> None:
         line.start()
         async with asyncio.timeout(PATIENCE_SECONDS):
             await line.found()
-            mute.tell(frames.pack(frames.NEWS, 8, [unknown]))
+            mute.tell(frames.pack(frames.COMMITS, 8, [unknown]))
             while told[-1] != (8, 0):  # noqa: ASYNC110 (it comes from another task)
                 await asyncio.sleep(0.01)
         assert (line.ready, line.position) == (True, 8)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
-from innkeeper.http.live_stream import LiveStream, Wish
+from innkeeper.http.live_stream import EventFilter, LiveStream
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.ports.message_bus import CommitListener
 from innkeeper.protocol.reservations.events import BookingPinned
@@ -43,8 +43,8 @@ class Told:
             listener(self.position, records)
 
 
-@pytest.mark.parametrize("wish", [Wish(), Wish("north"), Wish(types=("innkeeper.booking.*",))])
-def test_what_was_told_by_its_position_alone_is_read_from_the_log(wish: Wish) -> None:
+@pytest.mark.parametrize("wish", [EventFilter(), EventFilter("north"), EventFilter(types=("innkeeper.booking.*",))])
+def test_what_was_told_by_its_position_alone_is_read_from_the_log(wish: EventFilter) -> None:
     async def listen() -> list[int]:
         log = Told()
         stream = LiveStream({"reservations": log}, {"reservations": log})

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from innkeeper.actors.notifications.outbox_relay import OutboxRelay
 from innkeeper.protocol.notifications.notices import HotelFacts, Notice, NoticeKind, Recipient, StayFacts
-from innkeeper.protocol.ports.outbox import CannotSend
+from innkeeper.protocol.ports.outbox import SendFailed
 from innkeeper.protocol.ports.subscriptions import Stalled
 from innkeeper.protocol.values import limits
 from innkeeper.storage.sqlite.cursors import open_service
@@ -89,8 +89,8 @@ def post(tmp_path: Path) -> Any:
     post.close()
 
 
-def away() -> CannotSend:
-    return CannotSend("nobody answers", away=True)
+def away() -> SendFailed:
+    return SendFailed("nobody answers", away=True)
 
 
 def test_what_is_decided_is_sent_once(post: Post) -> None:
@@ -130,7 +130,7 @@ def test_what_would_only_confuse_by_now_is_not_sent(post: Post) -> None:
 
 
 def test_letters_to_one_address_keep_their_order_and_hold_up_no_other(post: Post) -> None:
-    post.refusals["1"] = [CannotSend("busy")]
+    post.refusals["1"] = [SendFailed("busy")]
     post.decide(letter("1"), letter("2"), letter("3", "bo@example.com"))
     post.work()
     assert post.delivered == ["3"]
@@ -143,7 +143,7 @@ def test_letters_to_one_address_keep_their_order_and_hold_up_no_other(post: Post
 
 
 def test_a_letter_that_is_refused_for_good_waits_for_a_person_and_the_next_ones_go(post: Post) -> None:
-    post.refusals["1"] = [CannotSend("550 no such mailbox", for_good=True)]
+    post.refusals["1"] = [SendFailed("550 no such mailbox", for_good=True)]
     post.decide(letter("1"), letter("2"))
     post.work()
     assert post.delivered == ["2"]
@@ -154,7 +154,7 @@ def test_a_letter_that_is_refused_for_good_waits_for_a_person_and_the_next_ones_
 
 
 def test_it_is_tried_again_after_longer_pauses_and_then_given_up(post: Post) -> None:
-    post.refusals["1"] = [CannotSend("450 try later") for _ in range(100)]
+    post.refusals["1"] = [SendFailed("450 try later") for _ in range(100)]
     post.decide(letter("1"))
     pauses = []
     while not post.room.dead_letters():
@@ -171,7 +171,7 @@ def test_it_is_tried_again_after_longer_pauses_and_then_given_up(post: Post) -> 
 def test_a_dead_letter_is_sent_again_or_dropped_after_a_restart_too(
     post: Post, drop: bool, expected: list[str]
 ) -> None:
-    post.refusals["1"] = [CannotSend("550", for_good=True)]
+    post.refusals["1"] = [SendFailed("550", for_good=True)]
     post.decide(letter("1", useful_until=2 * SECOND))
     post.work()
     post.close()

@@ -10,22 +10,22 @@ import pytest
 from connections import WatchedConnection
 from innkeeper.protocol.ports.journal import Damaged
 from innkeeper.storage.sqlite.cursors import open_service
-from innkeeper.storage.sqlite.inbox import Inbox
+from innkeeper.storage.sqlite.inbox import SqliteInbox
 from innkeeper.storage.sqlite.journal import SqliteJournal
-from innkeeper.storage.sqlite.read_models import FORM, ReadModels
+from innkeeper.storage.sqlite.read_models import FORM, SqliteReadModels
 
 
-def read_models(path: Path) -> ReadModels:
+def read_models(path: Path) -> SqliteReadModels:
     """Read models of an empty journal."""
     journal = path.with_name("journal.db")
     SqliteJournal(journal).close()
-    return ReadModels(path, journal, "reservations")
+    return SqliteReadModels(path, journal, "reservations")
 
 
 OPENERS: dict[str, Callable[[Path], object]] = {
     "journal": SqliteJournal,
     "service": open_service,
-    "inbox": lambda path: Inbox(path, {}),
+    "inbox": lambda path: SqliteInbox(path, {}),
     "read models": read_models,
 }
 

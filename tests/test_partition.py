@@ -17,7 +17,7 @@ from innkeeper.actors.reservations.hotel import HotelActor
 from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.refusals import Invalid, KeyReused, NotFound, Unavailable
-from innkeeper.protocol.ports.journal import Fenced, KeptReply, Snapshot
+from innkeeper.protocol.ports.journal import Fenced, Snapshot, StoredReply
 from innkeeper.protocol.ports.message_bus import Envelope, Result
 from innkeeper.protocol.reservations.commands import Book, OpenHotel
 from innkeeper.protocol.reservations.queries import DescribeHotel
@@ -231,7 +231,7 @@ class FullJournal(SqliteJournal):
         self._fail_if("snapshots")
         super().save_snapshots(snapshots)
 
-    def reply(self, key: str) -> KeptReply | None:
+    def reply(self, key: str) -> StoredReply | None:
         self._fail_if("replies")
         return super().reply(key)
 

@@ -33,7 +33,7 @@ from innkeeper.protocol.reservations.replies import (
 )
 from innkeeper.protocol.reservations.waitlist import WaitlistRequest
 from innkeeper.protocol.values import limits
-from innkeeper.storage.audit.reservations import Auditor
+from innkeeper.storage.audit.reservations import ReservationsAuditor
 from innkeeper.storage.sqlite.journal import SqliteJournal
 from reception import HOTEL, Reception, night, plan, request
 
@@ -358,7 +358,7 @@ class PartitionMachine(RuleBasedStateMachine):
     def the_journal_proves_it(self) -> None:
         journal = self.desk.host.journal
         records = [record for _, record in journal.read()]
-        auditor = Auditor()
+        auditor = ReservationsAuditor()
         auditor.handle(records)
         assert auditor.violations == []
         if records:

@@ -311,7 +311,7 @@ def test_a_stranger_at_the_door_makes_nobody_run_anything(inn: InnProcess) -> No
         ["tell", "Exit", {}],
     ]
     for number, question in enumerate(strange, start=1):
-        answer = frames.frames_of()
+        answer = frames.frame_decoder()
         answer.feed(asyncio.run(knock(frames.pack(number, *question), waits=True)))
         assert [frame[:2] for frame in answer] == [[number, frames.REFUSED]]
     pid = inn.pid("billing")

@@ -15,7 +15,7 @@ from innkeeper.actors.notifications.rules.notices import handle as rules_take_in
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.reservations.messages import Claim, ClaimDone
 from innkeeper.actors.reservations.room import RoomActor
-from innkeeper.actors.reservations.rules import allocation, answers
+from innkeeper.actors.reservations.rules import allocation, queries
 from innkeeper.actors.reservations.rules.calendar import Calendar
 from innkeeper.actors.reservations.rules.state import describe
 from innkeeper.protocol.reservations import events
@@ -120,7 +120,7 @@ def test_a_state_that_is_not_what_its_events_make_is_found_out(monkeypatch: pyte
         described = describe(state)
         return replace(described, bookings=described.bookings[1:])
 
-    monkeypatch.setattr(answers, "describe", forgetful)
+    monkeypatch.setattr(queries, "describe", forgetful)
     assert found("(P6)")
 
 

@@ -18,7 +18,7 @@ from demanded import demand
 from innkeeper.delivery.email.letters import Letters
 from innkeeper.delivery.email.smtp import SmtpMailTransport, SmtpServer
 from innkeeper.protocol.notifications.notices import Notice, NoticeKind, Recipient
-from innkeeper.protocol.ports.outbox import CannotSend
+from innkeeper.protocol.ports.outbox import SendFailed
 from post_office import PostOffice, open_post_office
 
 LETTERS = Letters(None)
@@ -48,14 +48,14 @@ def with_courier(url: str, work: Callable[[SmtpMailTransport], Awaitable[None]],
     asyncio.run(run())
 
 
-def refusal(url: str, one: Notice | None = None, **more: Any) -> CannotSend:
+def refusal(url: str, one: Notice | None = None, **more: Any) -> SendFailed:
     """Why it cannot be sent."""
-    with pytest.raises(CannotSend) as caught:
+    with pytest.raises(SendFailed) as caught:
         post(url, one or notice(), **more)
     return caught.value
 
 
-def verdict(error: CannotSend) -> str:
+def verdict(error: SendFailed) -> str:
     return {(False, True): "away", (True, False): "for good", (False, False): "later"}[error.for_good, error.away]
 
 
@@ -134,7 +134,7 @@ def test_what_the_server_answers_decides(office: PostOffice, where: str, answer:
     getattr(office, where).append(answer)
 
     async def work(courier: SmtpMailTransport) -> None:
-        with pytest.raises(CannotSend) as caught:
+        with pytest.raises(SendFailed) as caught:
             await courier(notice())
         assert verdict(caught.value) == expected
         assert answer[:3] in str(caught.value)
@@ -191,7 +191,7 @@ def test_who_is_too_slow_is_away_and_the_connection_is_not_used_again(office: Po
     office.seconds = 1.0
 
     async def work(courier: SmtpMailTransport) -> None:
-        with pytest.raises(CannotSend) as caught:
+        with pytest.raises(SendFailed) as caught:
             await courier(notice())
         assert verdict(caught.value) == "away"
         office.seconds = 0

@@ -16,7 +16,7 @@ from innkeeper.protocol.reservations.refusals import RoomsLeft, SoldOut, Waitlis
 from innkeeper.protocol.reservations.replies import BookingReply, WaitlistReply
 from innkeeper.protocol.reservations.waitlist import WaitlistRequest
 from innkeeper.protocol.values import limits
-from innkeeper.storage.audit.reservations import Auditor
+from innkeeper.storage.audit.reservations import ReservationsAuditor
 from listening import House
 from reception import HOTEL, Reception, night, reception, request
 
@@ -236,7 +236,7 @@ def test_the_auditor_sees_an_offer_to_nobody(desk: Reception) -> None:
     join(desk, 1)
     desk.expect(commands.Cancel(HOTEL, taken.id))
     records = [record for _, record in desk.host.journal.read()]
-    honest, cut = Auditor(), Auditor()
+    honest, cut = ReservationsAuditor(), ReservationsAuditor()
     honest.handle(records)
     assert honest.violations == []
     cut.handle(record for record in records if type(record.event).__name__ != "WaitlistJoined")

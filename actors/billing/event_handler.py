@@ -14,7 +14,7 @@ from innkeeper.protocol.messages.refusals import Refusal, Unavailable
 from innkeeper.protocol.ports.message_bus import Envelope, MessageBus
 from innkeeper.protocol.ports.subscriptions import Effects, Stalled
 
-TYPES = ("innkeeper.hotel.*", "innkeeper.booking.*", "innkeeper.business_date.*")
+BILLING_EVENT_TYPES = ("innkeeper.hotel.*", "innkeeper.booking.*", "innkeeper.business_date.*")
 """What billing subscribes to, in the log of reservations."""
 
 

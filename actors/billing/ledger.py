@@ -2,8 +2,8 @@
 
 import traceback
 
-from innkeeper.actors.billing.rules.answers import answer
 from innkeeper.actors.billing.rules.decisions import decide
+from innkeeper.actors.billing.rules.queries import answer
 from innkeeper.actors.billing.rules.state import LedgerState, evolve
 from innkeeper.actors.partition.messages import (
     AddressedCommand,

@@ -6,7 +6,7 @@ from datetime import date
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.message_bus import Envelope, MessageBus, Result
 from innkeeper.protocol.ports.subscriptions import Positions
-from innkeeper.protocol.ports.views import BadCursor, BookingSearch, Listed, Views
+from innkeeper.protocol.ports.views import BadCursor, BookingPage, BookingSearch, Views
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.values.contexts import partition_of
@@ -60,7 +60,7 @@ class PartitionedViews:
         more = len(listed) > limit or any(cursors)
         return listed[:limit], listed[limit - 1].id if more else None
 
-    def bookings(self, positions: Positions, search: BookingSearch, limit: int, cursor: str | None) -> Listed:
+    def bookings(self, positions: Positions, search: BookingSearch, limit: int, cursor: str | None) -> BookingPage:
         """See `Views`."""
         return self._of(search.hotel).bookings(positions, search, limit, cursor)
 

@@ -23,7 +23,7 @@ from innkeeper.protocol.messages.refusals import Refused, Unavailable
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.message_bus import CommitListener, Envelope, Result
 from innkeeper.protocol.ports.subscriptions import Positions
-from innkeeper.protocol.ports.views import BadCursor, BookingSearch, Listed
+from innkeeper.protocol.ports.views import BadCursor, BookingPage, BookingSearch
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.values.limits import commands_waiting_max, door_answer_seconds_max, door_silent_seconds_max
@@ -90,7 +90,7 @@ class RpcClient(asyncio.Protocol):
     async def ask(self, envelope: Envelope) -> Result:
         """See `MessageBus`."""
         try:
-            return frames.answer_of(await self._ask(frames.ASK, *frames.asked_fields(envelope)))
+            return frames.result_of(await self._ask(frames.ASK, *frames.envelope_fields(envelope)))
         except Refused as refused:
             return Result(refused.refusal)
 
@@ -101,7 +101,7 @@ class RpcClient(asyncio.Protocol):
 
     async def tell(self, message: object) -> Reply:
         """Sends a message to the service behind this connection and returns its reply. Raises `Refused`."""
-        reply = frames.message_of(await self._ask(frames.TELL, *frames.message_body(message)))
+        reply = frames.message_of(await self._ask(frames.ASK_SERVICE, *frames.message_body(message)))
         assert isinstance(reply, Reply)
         return reply
 
@@ -157,10 +157,10 @@ class RpcClient(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio`."""
-        self._frames = frames.frames_of()
+        self._frames = frames.frame_decoder()
         self._silent_seconds = 0
         self._transport = cast(asyncio.Transport, transport)
-        self._send(frames.pack(next(self._numbers), frames.HEAR))
+        self._send(frames.pack(next(self._numbers), frames.SUBSCRIBE))
 
     def connection_lost(self, _: Exception | None) -> None:
         """See `asyncio`."""
@@ -178,7 +178,7 @@ class RpcClient(asyncio.Protocol):
         self._silent_seconds = 0
         self._frames.feed(data)
         for number, kind, body in self._frames:
-            if number == frames.NEWS:
+            if number == frames.COMMITS:
                 self._publish(kind, body)
             elif (response := self._waiting.get(number)) is not None and not response.done():
                 response.set_result((kind, body))
@@ -240,7 +240,7 @@ class BlockingRpcClient:
 
 
 def _next_frame(connection: socket.socket) -> Any:
-    unpacker = frames.frames_of()
+    unpacker = frames.frame_decoder()
     while data := connection.recv(_READ_BYTES):
         unpacker.feed(data)
         for frame in unpacker:
@@ -278,9 +278,9 @@ class RemoteViews:
         found: tuple[list[Hotel], str | None] = self._query("hotels", positions, limit, cursor)
         return found
 
-    def bookings(self, positions: Positions, search: BookingSearch, limit: int, cursor: str | None) -> Listed:
+    def bookings(self, positions: Positions, search: BookingSearch, limit: int, cursor: str | None) -> BookingPage:
         """See `Views`."""
-        found: Listed = self._query("bookings", positions, search, limit, cursor)
+        found: BookingPage = self._query("bookings", positions, search, limit, cursor)
         return found
 
     def booking(self, positions: Positions, hotel: str, booking: str) -> Booking | None:
@@ -299,7 +299,7 @@ class RemoteViews:
         return found
 
     def _query(self, name: str, *request: Any) -> Any:
-        return frames.seen_of(name, self._reading.ask(frames.VIEW, *frames.view_fields(name, request)))
+        return frames.view_result_of(name, self._reading.ask(frames.VIEW, *frames.view_fields(name, request)))
 
 
 def _checked(kind: int, body: Any) -> Any:

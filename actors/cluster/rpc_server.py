@@ -72,7 +72,7 @@ class RpcServer:
         """Sends the connection the current position of the log, and each commit from now on."""
         self._subscribed.add(connection)
         source = self._ports.source
-        connection.send(frames.pack(frames.NEWS, 0 if source is None else source.position, ()))
+        connection.send(frames.pack(frames.COMMITS, 0 if source is None else source.position, ()))
 
     def forget(self, connection: "RpcConnection") -> None:
         """Forgets a closed connection."""
@@ -81,7 +81,7 @@ class RpcServer:
 
     def _publish(self, position: int, records: Sequence[RecordedEvent]) -> None:
         if self._subscribed:
-            frame = frames.pack(frames.NEWS, position, frames.records_body(records))
+            frame = frames.pack(frames.COMMITS, position, frames.records_body(records))
             for connection in [*self._subscribed]:
                 connection.send(frame)
 
@@ -92,17 +92,17 @@ class RpcServer:
             raise Refused(Unavailable("the server is stopping"))
         match verb:
             case frames.ASK if ports.desk is not None:
-                return frames.answer_body(await ports.desk.ask(frames.asked_of(fields)))
+                return frames.result_body(await ports.desk.ask(frames.envelope_of(fields)))
             case frames.POSITIONS if ports.desk is not None:
                 return await ports.desk.positions(*fields)
-            case frames.TELL if ports.tell is not None:
+            case frames.ASK_SERVICE if ports.tell is not None:
                 return frames.message_body(await ports.tell(frames.message_of(fields)))
             case frames.READ if ports.log is not None:
                 return frames.entries_body(await asyncio.to_thread(ports.log.read, *fields))
             case frames.VIEW if ports.views is not None:
                 name, arguments = frames.view_of(fields)
                 found = await asyncio.to_thread(getattr(ports.views, name), *arguments)
-                return frames.seen_body(name, found)
+                return frames.view_result_body(name, found)
             case _:
                 raise Refused(Unavailable(f"requests of kind {verb!r} are not served here"))
 
@@ -112,7 +112,7 @@ class RpcConnection(asyncio.Protocol):
 
     def __init__(self, server: RpcServer) -> None:
         self._server = server
-        self._frames = frames.frames_of()
+        self._frames = frames.frame_decoder()
         self._unsent: list[bytes] = []
         self.answering: set[asyncio.Task[None]] = set()
         self._transport: asyncio.Transport | None = None
@@ -132,7 +132,7 @@ class RpcConnection(asyncio.Protocol):
         try:
             self._frames.feed(data)
             for number, verb, *fields in self._frames:
-                if verb == frames.HEAR:
+                if verb == frames.SUBSCRIBE:
                     self._server.subscribe(self)
                     continue
                 task = asyncio.create_task(self._answer(number, verb, fields))

@@ -26,7 +26,12 @@ from innkeeper.protocol.ports.subscriptions import Effects
 from innkeeper.protocol.reservations.events import BookingEvent
 from thespian.actors import ActorAddress, PoisonMessage
 
-TYPES = ("innkeeper.hotel.*", "innkeeper.room_type.*", "innkeeper.booking.*", "innkeeper.payment.recorded.*")
+NOTIFIER_EVENT_TYPES = (
+    "innkeeper.hotel.*",
+    "innkeeper.room_type.*",
+    "innkeeper.booking.*",
+    "innkeeper.payment.recorded.*",
+)
 """What notifications subscribes to."""
 
 _pack = msgspec.msgpack.encode

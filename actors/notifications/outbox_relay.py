@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 
 from innkeeper.actors.subscriptions.task import BackgroundTask
-from innkeeper.protocol.ports.outbox import CannotSend, DueNotice, Outbox, SendNotice
+from innkeeper.protocol.ports.outbox import DueNotice, Outbox, SendFailed, SendNotice
 from innkeeper.protocol.ports.subscriptions import DeadLetter, Stalled, SubscriberState
 from innkeeper.protocol.values.limits import letter_attempts_max, letters_at_once_max
 
@@ -71,7 +71,7 @@ class OutboxRelay(BackgroundTask):
             return True
         try:
             await self._send(notice)
-        except CannotSend as error:
+        except SendFailed as error:
             if error.away:
                 raise Stalled(str(error)) from error
             return self._failed(due, str(error), error.for_good)

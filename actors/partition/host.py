@@ -21,7 +21,7 @@ from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import KeyReused, Refusal, Unavailable
 from innkeeper.protocol.messages.reply import Reply
-from innkeeper.protocol.ports.journal import Fenced, Journal, KeptReply, Snapshot
+from innkeeper.protocol.ports.journal import Fenced, Journal, Snapshot, StoredReply
 from innkeeper.protocol.ports.message_bus import CommitListener, Envelope, Result
 from innkeeper.protocol.values.limits import snapshot_after_events
 from thespian.actors import ActorAddress
@@ -39,7 +39,7 @@ class PendingBatch:
     def __init__(self, size: int) -> None:
         self.answers: list[Result] = [Result(Unavailable(HOTEL_FAULT))] * size
         self.records: tuple[RecordedEvent, ...] = ()
-        self.replies: list[KeptReply] = []
+        self.replies: list[StoredReply] = []
         self.position = 0
         self.failed = False
 
@@ -65,7 +65,7 @@ class Host:
         self._stale: set[str] = set()
         self._router_failed = self._journal_failed = self._cannot_rebuild = False
         self._unreleased: deque[PendingBatch] = deque()
-        self._unsaved_replies: dict[str, KeptReply] = {}
+        self._unsaved_replies: dict[str, StoredReply] = {}
         self._since_snapshot: dict[str, int] = {}
         self._system, self._router = _start_router(aggregate_type)
 
@@ -227,7 +227,7 @@ class Host:
         for key, (number, fingerprint) in keys.numbers.items():
             answer = decided.answers[number].answer
             if not isinstance(answer, Unavailable):
-                kept = self._unsaved_replies[key] = KeptReply(key, fingerprint, wire.encode(answer))
+                kept = self._unsaved_replies[key] = StoredReply(key, fingerprint, wire.encode(answer))
                 decided.replies.append(kept)
         for number, key, fingerprint in keys.repeats:
             if key in self._unsaved_replies:
@@ -279,7 +279,7 @@ class _BatchKeys:
         self.repeats: list[tuple[int, str, bytes]] = []
 
 
-def _replayed(kept: KeptReply, fingerprint: bytes) -> Result:
+def _replayed(kept: StoredReply, fingerprint: bytes) -> Result:
     if kept.fingerprint != fingerprint:
         return Result(KeyReused())
     answer = wire.decode(kept.reply)

@@ -65,7 +65,7 @@ def _tails(journal: Journal, states: dict[str, Any]) -> Iterable[Iterable[Record
         yield (record for _, record in journal.read(hotel=hotel))
 
 
-def snapshot_faults(journal: Journal, aggregate_type: AggregateType) -> list[str]:
+def check_snapshots(journal: Journal, aggregate_type: AggregateType) -> list[str]:
     """Checks P6: each snapshot is byte for byte the fold of its events. Returns a message for each that is not."""
     found = []
     for snapshot in journal.snapshots():

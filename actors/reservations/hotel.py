@@ -19,10 +19,10 @@ from innkeeper.actors.partition.messages import (
 )
 from innkeeper.actors.reservations.messages import Claim, ClaimDone, ClaimRefused, OpenRoom
 from innkeeper.actors.reservations.room import RoomActor
-from innkeeper.actors.reservations.rules.answers import answer
 from innkeeper.actors.reservations.rules.audit import due_at, due_events
 from innkeeper.actors.reservations.rules.claims import RoomChange, held_by, preview, room_changes
 from innkeeper.actors.reservations.rules.decisions import Decision, decide
+from innkeeper.actors.reservations.rules.queries import answer
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
 from innkeeper.actors.reservations.rules.waitlist import offered_to
 from innkeeper.actors.system.typed_actor import TypedActor

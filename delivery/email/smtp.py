@@ -27,7 +27,7 @@ from innkeeper.delivery.email.letters import Letters
 from innkeeper.delivery.email.mail_transport import compose, mailbox
 from innkeeper.delivery.email.wording import clean
 from innkeeper.protocol.notifications.notices import Notice
-from innkeeper.protocol.ports.outbox import CannotSend
+from innkeeper.protocol.ports.outbox import SendFailed
 from innkeeper.protocol.values.limits import letters_at_once_max
 
 _PORTS = {"smtp": 25, "smtps": 465}
@@ -133,7 +133,7 @@ class SmtpMailTransport:
             message = compose(notice, letter, self._sender, self._clock())
             to = mailbox(notice.recipient.email).addr_spec
         except ValueError as error:
-            raise CannotSend(str(error), for_good=True) from error
+            raise SendFailed(str(error), for_good=True) from error
         options = [] if (self._sender + to).isascii() else ["SMTPUTF8"]
         async with self._slots:
             connection = await self._connection()
@@ -167,7 +167,7 @@ class SmtpMailTransport:
         try:
             return await self._connect()
         except (SMTPException, OSError, ValueError) as error:
-            raise CannotSend(f"{self._server!r} cannot be reached: {_error_text(error)}", away=True) from error
+            raise SendFailed(f"{self._server!r} cannot be reached: {_error_text(error)}", away=True) from error
 
     async def _connect(self) -> SMTP:
         server = self._server
@@ -204,21 +204,21 @@ class SmtpMailTransport:
         connection.close()
         await _abort(transport)
 
-    def _cannot_send(self, error: Exception) -> CannotSend:
+    def _cannot_send(self, error: Exception) -> SendFailed:
         """Classifies a failure: of this letter, or of the connection to the server."""
         if isinstance(error, SMTPRecipientsRefused):
             error = error.recipients[0]
         reason = f"{self._server!r}: {_error_text(error)}"
         match error:
             case SMTPResponseException(code=code) if code == _CLOSING or code in _CREDENTIALS_REJECTED:
-                return CannotSend(reason, away=True)
+                return SendFailed(reason, away=True)
             case SMTPSenderRefused(code=code) if code >= 500 and code != _TOO_LARGE:
-                return CannotSend(reason, away=True)  # it rejects every letter from this sender
+                return SendFailed(reason, away=True)  # it rejects every letter from this sender
             case SMTPResponseException(code=code):
-                return CannotSend(reason, for_good=500 <= code < 600)
+                return SendFailed(reason, for_good=500 <= code < 600)
             case SMTPServerDisconnected() | OSError():
-                return CannotSend(reason, away=True)
-        return CannotSend(reason, for_good=isinstance(error, SMTPNotSupported | ValueError))
+                return SendFailed(reason, away=True)
+        return SendFailed(reason, for_good=isinstance(error, SMTPNotSupported | ValueError))
 
 
 async def _abort(transport: asyncio.BaseTransport | None) -> None:

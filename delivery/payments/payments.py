@@ -22,12 +22,12 @@ from innkeeper.protocol.billing.events import (
 )
 from innkeeper.protocol.billing.folio import PaymentStatus
 from innkeeper.protocol.billing.payments import (
-    NewsTaken,
-    PaymentNews,
-    PaymentWanted,
+    NotifyPayment,
+    PaymentRequested,
+    PaymentUpdate,
+    PaymentUpdateReply,
     Provider,
-    ProviderAway,
-    TellOfPayment,
+    ProviderUnreachable,
 )
 from innkeeper.protocol.billing.queries import ShowPayment
 from innkeeper.protocol.billing.replies import PaymentReply
@@ -41,10 +41,10 @@ from innkeeper.protocol.ports.subscriptions import Effects, Stalled
 
 logger = logging.getLogger(__name__)
 
-TYPES = ("innkeeper.payment.*",)
+PAYMENT_EVENT_TYPES = ("innkeeper.payment.*",)
 """The event types that `Payments.handle` handles, in the log of billing."""
 
-_news = msgspec.json.Decoder(PaymentNews)
+_update = msgspec.json.Decoder(PaymentUpdate)
 
 
 class Payments:
@@ -54,7 +54,7 @@ class Payments:
         self._bus = bus
         self._providers = providers
         self._clock = clock
-        self.answering: dict[type, Callable[[Any], Awaitable[Reply]]] = {TellOfPayment: self.receive}
+        self.answering: dict[type, Callable[[Any], Awaitable[Reply]]] = {NotifyPayment: self.receive}
 
     async def handle(self, entries: Sequence[LogEntry]) -> Effects:
         """See `protocol.ports.subscriptions.EventHandler`."""
@@ -64,22 +64,22 @@ class Payments:
                 continue
             try:
                 await self._carry_out(record, event)
-            except ProviderAway as error:
+            except ProviderUnreachable as error:
                 raise Stalled(str(error)) from error
         return _no_effects
 
-    async def receive(self, message: TellOfPayment) -> NewsTaken:
+    async def receive(self, message: NotifyPayment) -> PaymentUpdateReply:
         """Handles a notification. Refuses one without a valid signature of the provider."""
         provider = self._providers.get(message.provider)
         if provider is None:
             raise Refused(NotFound("payment provider", message.provider))
         check_signature(provider.secrets, message.headers, message.body, self._clock() // 1_000_000)
         try:
-            news = _news.decode(message.body)
+            news = _update.decode(message.body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise invalid("body", "form", f"expected the notification of a payment: {error}") from None
         await self._settle(news, message.provider)
-        return NewsTaken(news)
+        return PaymentUpdateReply(news)
 
     async def _carry_out(self, record: RecordedEvent, event: PaymentEvent) -> None:
         if isinstance(event, PaymentStarted):
@@ -104,14 +104,14 @@ class Payments:
         if known.payment.status is not PaymentStatus.PENDING:
             return
         provider = self._providers.get(event.method)
-        wanted = PaymentWanted(
+        wanted = PaymentRequested(
             payment=event.payment, hotel=record.hotel, booking=event.booking, amount=event.amount,
             currency=known.currency, capture=event.capture, token=event.token,
         )  # fmt: skip
-        news: PaymentNews | None
+        news: PaymentUpdate | None
         if provider is None:
             reason = f"there is no payment provider {event.method!r} any more"
-            news = PaymentNews(hotel=record.hotel, payment=event.payment, outcome="failed", reason=reason)
+            news = PaymentUpdate(hotel=record.hotel, payment=event.payment, outcome="failed", reason=reason)
         else:
             news = await provider.ask(wanted)
         if news is not None:
@@ -122,7 +122,7 @@ class Payments:
         assert isinstance(reply, PaymentReply)
         return reply
 
-    async def _settle(self, news: PaymentNews, provider: str) -> None:
+    async def _settle(self, news: PaymentUpdate, provider: str) -> None:
         known = await self._known(news.hotel, news.payment)
         if known.payment.method != provider:
             raise Refused(NotFound("payment", news.payment))
@@ -144,7 +144,7 @@ def _no_effects() -> None:
     return
 
 
-Notify = Callable[[TellOfPayment], Awaitable[object]]
+NotifyPayments = Callable[[NotifyPayment], Awaitable[object]]
 """Receives a notification from a provider."""
 
 
@@ -153,14 +153,14 @@ class SimulatedProvider:
     pending, `late-3` settles it with a notification after 3 seconds, any other succeeds at once. Its state is
     not stored."""
 
-    def __init__(self, name: str, secret: str, notify: Notify, clock: Callable[[], int]) -> None:
+    def __init__(self, name: str, secret: str, notify: NotifyPayments, clock: Callable[[], int]) -> None:
         self.secrets: tuple[str, ...] = (secret,)
         self._name = name
         self._notify = notify
         self._clock = clock
         self._late: set[asyncio.Task[None]] = set()
 
-    async def ask(self, wanted: PaymentWanted) -> PaymentNews | None:
+    async def ask(self, wanted: PaymentRequested) -> PaymentUpdate | None:
         """See `protocol.billing.payments.Provider`."""
         outcome, reason = ("captured" if wanted.capture else "authorised"), ""
         name, _, seconds = wanted.token.partition("-")
@@ -168,7 +168,7 @@ class SimulatedProvider:
             outcome, reason = "failed", "the bank declined"
         news = msgspec.convert(
             {"hotel": wanted.hotel, "payment": wanted.payment, "outcome": outcome, "reason": reason,
-             "reference": f"sim-{wanted.payment}"}, PaymentNews,
+             "reference": f"sim-{wanted.payment}"}, PaymentUpdate,
         )  # fmt: skip
         if name != "late":
             return news
@@ -178,11 +178,11 @@ class SimulatedProvider:
             task.add_done_callback(self._late.discard)
         return None
 
-    async def _notify_late(self, news: PaymentNews, seconds: int) -> None:
+    async def _notify_late(self, news: PaymentUpdate, seconds: int) -> None:
         await asyncio.sleep(seconds)
         body = msgspec.json.encode(news)
         headers = signature_headers(self.secrets, news.payment, self._clock() // 1_000_000, body)
-        await self._notify(TellOfPayment(self._name, headers, body))
+        await self._notify(NotifyPayment(self._name, headers, body))
 
     async def capture(self, payment: str, amount: int) -> None:
         """See `protocol.billing.payments.Provider`."""

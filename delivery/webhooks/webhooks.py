@@ -24,7 +24,6 @@ from innkeeper.protocol.delivery.webhooks import (
     DeliveriesReply,
     Delivery,
     EnableWebhook,
-    Endpoints,
     ListDeliveries,
     ListWebhooks,
     PingWebhook,
@@ -38,6 +37,7 @@ from innkeeper.protocol.delivery.webhooks import (
     WebhookPinged,
     WebhookReply,
     WebhooksReply,
+    WebhookStore,
 )
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import LogEntry
@@ -73,7 +73,7 @@ class Webhooks:
 
     def __init__(
         self,
-        endpoints: Endpoints,
+        endpoints: WebhookStore,
         subscribers: Subscribers,
         logs: Mapping[str, EventLog],
         client: WebhookClient,

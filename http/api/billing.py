@@ -9,11 +9,11 @@ from aiohttp import web
 from innkeeper.http.api import billing_resources as resources
 from innkeeper.http.api.parsing import Page, body_of, query_of
 from innkeeper.http.api.rendering import json_response, page
-from innkeeper.http.api.reservations import DESK, ask
+from innkeeper.http.api.reservations import RESERVATIONS_BUS, ask
 from innkeeper.http.api.subscribers import SERVICES
 from innkeeper.http.documents.invoices import HTML_HEADERS, html_document
 from innkeeper.protocol.billing import commands, queries
-from innkeeper.protocol.billing.payments import NewsTaken, TellOfPayment
+from innkeeper.protocol.billing.payments import NotifyPayment, PaymentUpdateReply
 from innkeeper.protocol.billing.replies import (
     BillReply,
     FolioReply,
@@ -130,7 +130,7 @@ class DocumentForm(Request, frozen=True):
 
 async def _ask(request: web.Request, message: Command | Query, kind: type[R]) -> tuple[R, dict[str, str]]:
     """Sends a message to billing, after it has handled all events acknowledged before this request."""
-    ends = await request.app[DESK].positions(message.hotel)
+    ends = await request.app[RESERVATIONS_BUS].positions(message.hotel)
     await request.app[SERVICES].ask(AwaitSubscriber("billing", ends))
     return await ask(request, message, kind, BILLING)
 
@@ -241,12 +241,12 @@ async def pay(request: web.Request) -> web.Response:
     return await _payment_response(request, command, 201)
 
 
-async def hear_of_payment(request: web.Request) -> web.Response:
+async def receive_payment_notification(request: web.Request) -> web.Response:
     """POST /v1/payment-providers/{provider}/notifications"""
     headers = {name.lower(): value for name, value in request.headers.items() if name.lower().startswith("webhook-")}
-    message = TellOfPayment(request.match_info["provider"], headers, await request.read())
+    message = NotifyPayment(request.match_info["provider"], headers, await request.read())
     reply = await request.app[SERVICES].ask(message)
-    assert isinstance(reply, NewsTaken)
+    assert isinstance(reply, PaymentUpdateReply)
     return json_response(reply.news)
 
 

@@ -4,7 +4,7 @@ import msgspec
 from aiohttp import web
 from innkeeper.http.api.parsing import body_of
 from innkeeper.http.api.rendering import json_response
-from innkeeper.http.api.reservations import DESK
+from innkeeper.http.api.reservations import RESERVATIONS_BUS
 from innkeeper.http.api.subscribers import ask
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
 from innkeeper.protocol.notifications.terms import (
@@ -40,7 +40,7 @@ async def change_notification_terms(request: web.Request) -> web.Response:
 
 async def _respond(request: web.Request, message: ShowNotificationTerms | ChangeNotificationTerms) -> web.Response:
     """Sends a message to notifications, after it has handled all events acknowledged before this request."""
-    ends = await request.app[DESK].positions(message.hotel)
+    ends = await request.app[RESERVATIONS_BUS].positions(message.hotel)
     (state,) = (await ask(request, AwaitSubscriber("notifications", ends), SubscribersReply)).subscribers
     if any(state.positions[log] < end for log, end in ends.items()):
         raise Refused(Unavailable("notifications has not handled all events yet"))

@@ -53,7 +53,7 @@ class BookingFilter(Page, frozen=True, forbid_unknown_fields=True):
     q: Line | None = None
 
 
-class AvailabilityQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AvailabilityQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The stay and the number of guests."""
 
     arrival: date
@@ -79,7 +79,7 @@ class LogPosition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hotel: Line | None = None
 
 
-class StreamQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class StreamQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The filter and start of a live stream: a hotel, event types separated by commas, and the position in each log
     after which the stream starts, in the form of its event ids."""
 
@@ -183,7 +183,7 @@ def idempotency_key(request: web.Request, by: str) -> str | None:
     return f"{by}:{key}"
 
 
-def resume_after(request: web.Request, question: StreamQuestion, ends: tuple[int, ...]) -> tuple[int, ...]:
+def resume_after(request: web.Request, question: StreamQuery, ends: tuple[int, ...]) -> tuple[int, ...]:
     """The position in each log after which the stream starts: that of `Last-Event-ID`, or of `after`, or the log's end
     where neither gives one."""
     last = request.headers.get("Last-Event-ID")

@@ -10,11 +10,11 @@ from aiohttp import web
 from innkeeper.http.api import rendering
 from innkeeper.http.api.parsing import (
     AuditRequest,
-    AvailabilityQuestion,
+    AvailabilityQuery,
     BookingFilter,
     LogPosition,
     Page,
-    StreamQuestion,
+    StreamQuery,
     Window,
     action_of,
     body_of,
@@ -27,7 +27,7 @@ from innkeeper.http.api.parsing import (
 from innkeeper.http.api.rendering import json_response
 from innkeeper.http.api.resources import Health
 from innkeeper.http.keys import BY
-from innkeeper.http.live_stream import LiveStream, Wish
+from innkeeper.http.live_stream import EventFilter, LiveStream
 from innkeeper.http.problems import METRICS, NOT_FOR_OTHER_ORIGINS, REQUEST_ID, refusal_response
 from innkeeper.protocol.codec.cloud_event import cloud_event
 from innkeeper.protocol.messages.command import Command
@@ -55,9 +55,9 @@ from innkeeper.protocol.values.contexts import RESERVATIONS, context_of, partiti
 from innkeeper.protocol.values.stay import check_stay
 from prometheus_client import CONTENT_TYPE_LATEST
 
-DESK: web.AppKey[MessageBus] = web.AppKey("desk")
+RESERVATIONS_BUS: web.AppKey[MessageBus] = web.AppKey("desk")
 VIEWS: web.AppKey[Views] = web.AppKey("views")
-DESKS: web.AppKey[Mapping[str, MessageBus]] = web.AppKey("desks")
+BUSES: web.AppKey[Mapping[str, MessageBus]] = web.AppKey("desks")
 LOGS: web.AppKey[Mapping[str, EventLog]] = web.AppKey("logs")
 STREAM: web.AppKey[LiveStream] = web.AppKey("stream")
 OPENAPI: web.AppKey[dict[str, Any]] = web.AppKey("openapi")
@@ -91,15 +91,15 @@ async def ask(
     by = request[BY]
     key = idempotency_key(request, by) if request.method == "POST" else None
     envelope = Envelope(message, key, request[REQUEST_ID], by, if_version(request))
-    result: Result = await request.app[DESKS][context].ask(envelope)
+    result: Result = await request.app[BUSES][context].ask(envelope)
     headers = dict(_REPLAYED) if result.replayed else {}
     if isinstance(result.answer, Refusal):
-        raise RefusedAnswer(result.answer, headers)
+        raise RefusedResponse(result.answer, headers)
     assert isinstance(result.answer, kind)
     return result.answer, headers
 
 
-class RefusedAnswer(Refused):
+class RefusedResponse(Refused):
     """A refusal, with headers for the response."""
 
     def __init__(self, refusal: Refusal, headers: dict[str, str]) -> None:
@@ -109,7 +109,7 @@ class RefusedAnswer(Refused):
 
 async def view(request: web.Request, hotel: str | None, read: Callable[[Views, Positions], T]) -> T:
     """Reads from the views, after they contain everything of the hotel (None: of all) that was acknowledged before."""
-    positions = await request.app[DESK].positions(hotel)
+    positions = await request.app[RESERVATIONS_BUS].positions(hotel)
     try:
         return await asyncio.to_thread(read, request.app[VIEWS], positions)
     except BadCursor:
@@ -139,7 +139,7 @@ async def show_hotel(request: web.Request) -> web.Response:
 
 async def show_availability(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/availability"""
-    query = query_of(request, AvailabilityQuestion)
+    query = query_of(request, AvailabilityQuery)
     availability = FindAvailability(request.match_info["hotel"], query.arrival, query.departure, query.guests)
     reply, _ = await ask(request, availability, AvailabilityReply)
     return json_response(rendering.availability(reply))
@@ -194,7 +194,7 @@ async def _booking_in_views(request: web.Request, hotel: str, booking: str, refu
 async def _act(request: web.Request, command: ActionCommand) -> web.Response:
     try:
         reply, headers = await ask(request, command, BookingReply)
-    except RefusedAnswer as refused:
+    except RefusedResponse as refused:
         if await _booking_in_views(request, command.hotel, command.booking, refused) is None:
             raise
         refusal = NotAllowed(command.action, "the stay is over; the booking cannot be changed any more", ())
@@ -270,9 +270,9 @@ async def list_events(request: web.Request) -> web.Response:
 
 async def stream_events(request: web.Request) -> web.StreamResponse:
     """GET /v1/events/stream"""
-    query = query_of(request, StreamQuestion)
+    query = query_of(request, StreamQuery)
     after = resume_after(request, query, request.app[STREAM].positions)
-    event_filter = Wish(query.hotel, query.types())
+    event_filter = EventFilter(query.hotel, query.types())
     if query.hotel is not None:
         await ask(request, DescribeHotel(query.hotel), HotelReply)
     headers = {"X-Request-ID": request[REQUEST_ID], **NOT_FOR_OTHER_ORIGINS}
@@ -286,7 +286,7 @@ async def show_live(_: web.Request) -> web.Response:
 
 async def show_ready(request: web.Request) -> web.Response:
     """GET /health/ready"""
-    if not request.app[DESK].ready:
+    if not request.app[RESERVATIONS_BUS].ready:
         raise Refused(Unavailable("the partition does not accept commands"))
     return json_response(Health("ready"))
 

@@ -17,11 +17,11 @@ from innkeeper.http.api.billing_resources import (
 from innkeeper.http.api.notifications import NotificationTermsResource
 from innkeeper.http.api.parsing import (
     AuditRequest,
-    AvailabilityQuestion,
+    AvailabilityQuery,
     BookingFilter,
     LogPosition,
     Page,
-    StreamQuestion,
+    StreamQuery,
     Window,
 )
 from innkeeper.http.api.resources import (
@@ -43,7 +43,7 @@ from innkeeper.http.api.webhooks import (
     ReplayStart,
     WebhookResource,
 )
-from innkeeper.protocol.billing.payments import PaymentNews
+from innkeeper.protocol.billing.payments import PaymentUpdate
 from innkeeper.protocol.billing.terms import BillingPlan
 from innkeeper.protocol.codec.cloud_event import CloudEvent
 from innkeeper.protocol.delivery.webhooks import WebhookChange, WebhookPlan
@@ -88,7 +88,7 @@ OPERATIONS = (
     ),
     Operation(
         "GET", _HOTEL + "/availability", handlers.show_availability, "Show the rooms left for a stay",
-        AvailabilityResource, query=AvailabilityQuestion,
+        AvailabilityResource, query=AvailabilityQuery,
     ),
     Operation("POST", "/v1/hotels", handlers.open_hotel, "Open a hotel", HotelResource, 201, body=HotelPlan),
     Operation("GET", "/v1/hotels", handlers.list_hotels, "List all hotels", Listing[HotelResource], query=Page),
@@ -146,8 +146,8 @@ OPERATIONS = (
         201, body=billing.PaymentRequest,
     ),
     Operation(
-        "POST", "/v1/payment-providers/{provider}/notifications", billing.hear_of_payment,
-        "Receive a provider's notification of a payment (signed: Standard Webhooks)", PaymentNews, body=PaymentNews,
+        "POST", "/v1/payment-providers/{provider}/notifications", billing.receive_payment_notification,
+        "Receive a provider's notification of a payment (signed: Standard Webhooks)", PaymentUpdate, body=PaymentUpdate,
     ),
     Operation("GET", _PAYMENT, billing.show_payment, "Show a payment", PaymentResource),
     Operation(
@@ -207,7 +207,7 @@ OPERATIONS = (
     ),
     Operation(
         "GET", "/v1/events/stream", handlers.stream_events, "Stream events as they are recorded", "text/event-stream",
-        query=StreamQuestion,
+        query=StreamQuery,
     ),
     Operation(
         "GET", "/v1/subscribers", subscribers.list_subscribers, "List the subscribers and their positions",

@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 from innkeeper.http.api.parsing import body_of, query_of
 from innkeeper.http.api.rendering import json_response, page
-from innkeeper.http.api.reservations import DESKS, log_of
+from innkeeper.http.api.reservations import BUSES, log_of
 from innkeeper.http.api.subscribers import ask, no_fields
 from innkeeper.http.keys import BY
 from innkeeper.http.problems import REQUEST_ID
@@ -198,7 +198,7 @@ def _id(request: web.Request) -> str:
 async def _check_hotel(request: web.Request, hotel: str) -> None:
     """Refuses an unknown hotel. The query has no idempotency key, so that a retry finds a hotel opened in between."""
     envelope = Envelope(DescribeHotel(hotel), None, request[REQUEST_ID], request[BY])
-    result = (await request.app[DESKS][RESERVATIONS].ask(envelope)).answer
+    result = (await request.app[BUSES][RESERVATIONS].ask(envelope)).answer
     if isinstance(result, Refusal):
         raise Refused(result)
 

@@ -1,6 +1,6 @@
 // The API documentation: every operation of /openapi.json with its parameters, body and response.
 
-import { ask } from "./asking.js";
+import { ask } from "./requests.js";
 import { element, part } from "./elements.js";
 
 const NESTING_MAX = 4;

@@ -1,7 +1,7 @@
 // The front desk page: the URL's fragment selects what to show, and the data comes from the API. The page reloads the
 // data when the live stream reports an event of the hotel; without the stream, every few seconds.
 
-import { ask, askAll, Refused } from "./asking.js";
+import { ask, askAll, Refused } from "./requests.js";
 import { closeBooking, drawBooking } from "./booking_details.js";
 import { clockTime, counted, dayOf, isDate, shortDate, textOf } from "./days.js";
 import { element, part } from "./elements.js";

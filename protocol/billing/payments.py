@@ -15,7 +15,7 @@ from innkeeper.protocol.values.text import Line, Slug
 from msgspec import Meta
 
 
-class PaymentWanted(msgspec.Struct, frozen=True, kw_only=True):
+class PaymentRequested(msgspec.Struct, frozen=True, kw_only=True):
     """A payment that a provider is to capture (`capture`) or only to authorise. `token` is the provider's token for
     this payment, from the guest."""
 
@@ -28,7 +28,7 @@ class PaymentWanted(msgspec.Struct, frozen=True, kw_only=True):
     token: str
 
 
-class PaymentNews(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PaymentUpdate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The outcome of a payment. `reference` is the provider's id of it; `reason` is the reason of a failure."""
 
     hotel: Slug
@@ -38,17 +38,17 @@ class PaymentNews(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     reason: Line = ""
 
 
-class ProviderAway(Exception):
+class ProviderUnreachable(Exception):
     """The provider does not answer; the request is to be repeated later."""
 
 
 class Provider(Protocol):
-    """A payment provider. Each method raises `ProviderAway`."""
+    """A payment provider. Each method raises `ProviderUnreachable`."""
 
     secrets: tuple[str, ...]
     """The secrets that sign its notifications (`whsec_…`), newest first."""
 
-    async def ask(self, wanted: PaymentWanted) -> PaymentNews | None:
+    async def ask(self, wanted: PaymentRequested) -> PaymentUpdate | None:
         """Starts the payment; returns its outcome, or None where a notification will follow."""
 
     async def capture(self, payment: str, amount: int) -> None:
@@ -61,7 +61,7 @@ class Provider(Protocol):
         """Refunds this amount; `refund` is the id of the refund, as a payment can have several."""
 
 
-class TellOfPayment(ServiceMessage, frozen=True):
+class NotifyPayment(ServiceMessage, frozen=True):
     """Deliver a notification of a provider, signed with Standard Webhooks headers (their names in lower case)."""
 
     service: ClassVar[str] = DELIVERY
@@ -71,7 +71,7 @@ class TellOfPayment(ServiceMessage, frozen=True):
     body: bytes
 
 
-class NewsTaken(Reply, frozen=True):
+class PaymentUpdateReply(Reply, frozen=True):
     """The notification was handled; the same one again changes nothing."""
 
-    news: PaymentNews
+    news: PaymentUpdate

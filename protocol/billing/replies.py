@@ -5,7 +5,7 @@ from innkeeper.protocol.billing.folio import Bill, DepositDue, Folio, Invoice, L
 from innkeeper.protocol.messages.reply import Reply
 
 
-class HeardReply(Reply, frozen=True):
+class EventAppliedReply(Reply, frozen=True):
     """The ledger has applied the event; it ignores those of reservations up to the `hotel_seq` `heard`."""
 
     hotel: str
@@ -72,7 +72,7 @@ class TrialBalanceReply(Reply, frozen=True):
 
 
 class LedgerStateReply(Reply, frozen=True):
-    """A ledger's whole state, as a snapshot has it. `heard`: see `HeardReply`."""
+    """A ledger's whole state, as a snapshot has it. `heard`: see `EventAppliedReply`."""
 
     ledger: Ledger
     hotel_seq: int
@@ -84,6 +84,6 @@ class LedgerStateReply(Reply, frozen=True):
 
 
 BILLING_REPLIES: tuple[type[Reply], ...] = (
-    HeardReply, LedgerReply, BillReply, FolioReply, PaymentReply, InvoiceReply, InvoicesReply, TrialBalanceReply,
+    EventAppliedReply, LedgerReply, BillReply, FolioReply, PaymentReply, InvoiceReply, InvoicesReply, TrialBalanceReply,
     LedgerStateReply,
 )  # fmt: skip

@@ -22,14 +22,14 @@ from innkeeper.protocol.ports.message_bus import Envelope, Result
 from innkeeper.protocol.ports.views import Views
 
 FRAME_BYTES_MAX = 64 * 1_024 * 1_024
-NEWS: Final = 0
+COMMITS: Final = 0
 
 ASK: Final = "ask"
-TELL: Final = "tell"
+ASK_SERVICE: Final = "tell"
 POSITIONS: Final = "positions"
 READ: Final = "read"
 VIEW: Final = "view"
-HEAR: Final = "hear"
+SUBSCRIBE: Final = "hear"
 
 DONE: Final = 0
 REFUSED: Final = 1
@@ -46,7 +46,7 @@ MESSAGES: dict[str, type[msgspec.Struct]] = {
 _VIEWS = {name: get_type_hints(getattr(Views, name)) for name in ("hotels", "bookings", "booking", "history", "chart")}
 
 
-def frames_of() -> msgpack.Unpacker:
+def frame_decoder() -> msgpack.Unpacker:
     """Returns a decoder that takes bytes as they arrive (`feed`), and yields the complete frames."""
     return msgpack.Unpacker(max_buffer_size=FRAME_BYTES_MAX)
 
@@ -67,24 +67,24 @@ def message_of(body: Sequence[Any]) -> Any:
     return msgspec.convert(fields, MESSAGES[name])
 
 
-def asked_fields(envelope: Envelope) -> tuple[Any, ...]:
+def envelope_fields(envelope: Envelope) -> tuple[Any, ...]:
     """Encodes an envelope as parts of a frame."""
     return wire.encode(envelope.message), envelope.key, envelope.correlation, envelope.by, envelope.if_version
 
 
-def asked_of(fields: Sequence[Any]) -> Envelope:
-    """Decodes what `asked_fields` encodes."""
+def envelope_of(fields: Sequence[Any]) -> Envelope:
+    """Decodes what `envelope_fields` encodes."""
     message, key, correlation, by, if_version = fields
     return Envelope(wire.decode(message), key, correlation, by, if_version)  # type: ignore[arg-type]
 
 
-def answer_body(result: Result) -> tuple[bytes, bool]:
+def result_body(result: Result) -> tuple[bytes, bool]:
     """Encodes a result as the body of a frame."""
     return wire.encode(result.answer), result.replayed
 
 
-def answer_of(body: Sequence[Any]) -> Result:
-    """Decodes what `answer_body` encodes."""
+def result_of(body: Sequence[Any]) -> Result:
+    """Decodes what `result_body` encodes."""
     return Result(wire.decode(body[0]), body[1])  # type: ignore[arg-type]
 
 
@@ -147,11 +147,11 @@ def view_of(fields: Sequence[Any]) -> tuple[str, Sequence[Any]]:
     return name, msgspec.convert(arguments, tuple[*kinds])  # type: ignore[valid-type]
 
 
-def seen_body(name: str, found: Any) -> Any:
+def view_result_body(name: str, found: Any) -> Any:
     """Encodes the result of a method of `Views` as the body of a frame."""
     return entries_body(found) if name == "history" else msgspec.to_builtins(found)
 
 
-def seen_of(name: str, body: Any) -> Any:
-    """Decodes what `seen_body` encodes."""
+def view_result_of(name: str, body: Any) -> Any:
+    """Decodes what `view_result_body` encodes."""
     return entries_of(body) if name == "history" else msgspec.convert(body, _VIEWS[name]["return"])

@@ -195,7 +195,7 @@ class DeliveriesReply(Reply, frozen=True):
     more: bool = False
 
 
-class Endpoints(Protocol):
+class WebhookStore(Protocol):
     """Stores webhooks, their secrets and the attempts. The caller opens a transaction around changes that belong
     together."""
 

@@ -23,7 +23,7 @@ class Damaged(JournalError):
     """The journal's contents are not what was written to it."""
 
 
-class KeptReply(msgspec.Struct, frozen=True):
+class StoredReply(msgspec.Struct, frozen=True):
     """The reply that was given under an idempotency key, and the fingerprint of the request."""
 
     key: str
@@ -44,7 +44,7 @@ class Journal(Protocol):
     disk and may run in another thread, while `reply` and `position` are called. After an error of `write` or `sync` it
     is not known what is on disk, until `reopen`."""
 
-    def write(self, records: Sequence[RecordedEvent], replies: Sequence[KeptReply]) -> int:
+    def write(self, records: Sequence[RecordedEvent], replies: Sequence[StoredReply]) -> int:
         """Begins a commit of these, all or none, and returns the position that the last event will have."""
 
     def sync(self) -> None:
@@ -53,7 +53,7 @@ class Journal(Protocol):
     def position(self) -> int:
         """Returns the position of the last event, 0 for an empty journal."""
 
-    def reply(self, key: str) -> KeptReply | None:
+    def reply(self, key: str) -> StoredReply | None:
         """Returns the reply that was given under this key, or None."""
 
     def hotels(self) -> set[str]:

@@ -11,7 +11,7 @@ from innkeeper.protocol.notifications.notices import Notice
 from innkeeper.protocol.ports.subscriptions import DeadLetter
 
 
-class CannotSend(Exception):
+class SendFailed(Exception):
     """A letter could not be sent: for now, or `for_good`. Where the mail server is `away`, no other letter can be sent
     either."""
 
@@ -22,7 +22,7 @@ class CannotSend(Exception):
 
 
 SendNotice = Callable[[Notice], Awaitable[None]]
-"""Sends the letter of a notice; raises `CannotSend`. The same notice may come twice, and is the same letter."""
+"""Sends the letter of a notice; raises `SendFailed`. The same notice may come twice, and is the same letter."""
 
 
 class DueNotice(msgspec.Struct, frozen=True):

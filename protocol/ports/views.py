@@ -23,7 +23,7 @@ class BookingSearch(msgspec.Struct, frozen=True):
     text: str | None = None
 
 
-class Listed(msgspec.Struct, frozen=True):
+class BookingPage(msgspec.Struct, frozen=True):
     """A page of a list of bookings; `cursor` selects the next page, None after the last."""
 
     bookings: tuple[Booking, ...]
@@ -40,7 +40,7 @@ class Views(Protocol):
     def hotels(self, positions: Positions, limit: int, cursor: str | None) -> tuple[list[Hotel], str | None]:
         """Returns a page of hotels in the order of their ids, and the cursor of the next page."""
 
-    def bookings(self, positions: Positions, search: BookingSearch, limit: int, cursor: str | None) -> Listed:
+    def bookings(self, positions: Positions, search: BookingSearch, limit: int, cursor: str | None) -> BookingPage:
         """Returns a page of bookings in the order in which they were made, newest first. Raises `BadCursor`."""
 
     def booking(self, positions: Positions, hotel: str, booking: str) -> Booking | None:

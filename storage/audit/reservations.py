@@ -35,7 +35,7 @@ class HotelRecord:
     waiting: set[str] = field(default_factory=set)
 
 
-class Auditor:
+class ReservationsAuditor:
     """Checks events in order; `violations` describes what is wrong."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.storage.sqlite.journal import open_to_read, read_rows, record_of
 
 
-class JournalLog:
+class SqliteEventLog:
     """Implements `protocol.ports.subscriptions.EventLog` over a journal's file, which it opens read-only."""
 
     def __init__(self, path: Path) -> None:

@@ -34,8 +34,8 @@ def _create(db: sqlite_utils.Database) -> None:
     db.execute("CREATE TABLE places (name TEXT PRIMARY KEY, place INTEGER NOT NULL) STRICT")
 
 
-class Inbox:
-    """Implements `protocol.ports.inbox.Inbox` in SQLite. Thread-safe."""
+class SqliteInbox:
+    """Implements `protocol.ports.inbox.SqliteInbox` in SQLite. Thread-safe."""
 
     def __init__(self, path: Path, origins: Mapping[str, EventLog]) -> None:
         """Stores events of the logs `origins`, from which it reads what the broker does not deliver."""
@@ -50,11 +50,11 @@ class Inbox:
                 log.begin(*self._stored(log.name))
 
     def place(self, name: str) -> int | None:
-        """See `protocol.ports.inbox.Inbox`."""
+        """See `protocol.ports.inbox.SqliteInbox`."""
         return self._places.get(name)
 
     def handle(self, entries: Sequence[tuple[str, LogEntry]], places: Mapping[str, int]) -> None:
-        """See `protocol.ports.inbox.Inbox`."""
+        """See `protocol.ports.inbox.SqliteInbox`."""
         rows = [
             (log, position, record.hotel, record.hotel_seq, wire.encode_record(record))
             for log, (position, record) in entries
@@ -72,7 +72,7 @@ class Inbox:
                 log.handle([entry for of, entry in entries if of == name])
 
     def fetch_missing(self) -> None:
-        """See `protocol.ports.inbox.Inbox`."""
+        """See `protocol.ports.inbox.SqliteInbox`."""
         for name, log in self.logs.items():
             while self._origins[name].position > log.position:
                 try:

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.ports.journal import Damaged, Fenced, KeptReply, Snapshot
+from innkeeper.protocol.ports.journal import Damaged, Fenced, Snapshot, StoredReply
 from innkeeper.storage.sqlite.schema import closed_on_failure, migrate
 
 _COLUMNS = "seq, hotel, hotel_seq, at, by, correlation, cause, type, body, hash"
@@ -68,7 +68,7 @@ class SqliteJournal:
                 raise Damaged(f"{self.path} cannot be read as a journal ({error}); restore it from a backup") from error
             opened.pop_all()
 
-    def write(self, records: Sequence[RecordedEvent], replies: Sequence[KeptReply]) -> int:
+    def write(self, records: Sequence[RecordedEvent], replies: Sequence[StoredReply]) -> int:
         """See `Journal`."""
         seq, last = self._seq, self._hash
         rows = []
@@ -102,10 +102,10 @@ class SqliteJournal:
         """See `Journal`."""
         return int(self._seq)
 
-    def reply(self, key: str) -> KeptReply | None:
+    def reply(self, key: str) -> StoredReply | None:
         """See `Journal`."""
         row = self._reader.execute("SELECT key, fingerprint, reply FROM replies WHERE key = ?", (key,)).fetchone()
-        return None if row is None else KeptReply(*row)
+        return None if row is None else StoredReply(*row)
 
     def hotels(self) -> set[str]:
         """See `Journal`."""

@@ -18,7 +18,7 @@ import msgspec
 import sqlite_utils
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.ports.subscriptions import Positions
-from innkeeper.protocol.ports.views import BadCursor, BookingSearch, Listed
+from innkeeper.protocol.ports.views import BadCursor, BookingPage, BookingSearch
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import Booking, Status
 from innkeeper.protocol.reservations.hotel import Hotel
@@ -39,7 +39,7 @@ _unpack_hotel = msgspec.msgpack.Decoder(Hotel).decode
 _HOLDING = (Status.HELD, Status.CONFIRMED, Status.IN_HOUSE, Status.CHECKED_OUT)
 
 
-class ReadModels:
+class SqliteReadModels:
     """Implements `protocol.ports.views.Views` in SQLite. A thread of its own follows the journal."""
 
     def __init__(self, path: Path, journal: Path, log: str) -> None:
@@ -116,7 +116,7 @@ class ReadModels:
         found = [_unpack_hotel(body) for (body,) in rows[:limit]]
         return found, found[-1].id if len(rows) > limit else None
 
-    def bookings(self, positions: Positions, search: BookingSearch, limit: int, cursor: str | None) -> Listed:
+    def bookings(self, positions: Positions, search: BookingSearch, limit: int, cursor: str | None) -> BookingPage:
         """See `Views`."""
         where, values = _conditions(search, cursor)
         self.catch_up(positions[self._log])
@@ -126,7 +126,7 @@ class ReadModels:
                 {**values, "limit": limit + 1},
             ).fetchall()
         more = str(rows[limit - 1][0]) if len(rows) > limit else None
-        return Listed(tuple(_unpack_booking(body) for _, body in rows[:limit]), more)
+        return BookingPage(tuple(_unpack_booking(body) for _, body in rows[:limit]), more)
 
     def booking(self, positions: Positions, hotel: str, booking: str) -> Booking | None:
         """See `Views`."""

@@ -30,7 +30,7 @@ from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.reply import Reply
-from innkeeper.protocol.ports.journal import Journal, KeptReply, Snapshot
+from innkeeper.protocol.ports.journal import Journal, Snapshot, StoredReply
 from innkeeper.protocol.ports.message_bus import Envelope
 from innkeeper.protocol.reservations.commands import Book, BookingRequest, HotelPlan, OpenHotel
 from innkeeper.protocol.reservations.replies import StateReply
@@ -48,7 +48,7 @@ class NoJournal:
     def __init__(self) -> None:
         self._position = 0
 
-    def write(self, records: Sequence[RecordedEvent], replies: Sequence[KeptReply]) -> int:
+    def write(self, records: Sequence[RecordedEvent], replies: Sequence[StoredReply]) -> int:
         self._position += len(records)
         return self._position
 
@@ -58,7 +58,7 @@ class NoJournal:
     def position(self) -> int:
         return self._position
 
-    def reply(self, key: str) -> KeptReply | None:
+    def reply(self, key: str) -> StoredReply | None:
         return None
 
     def hotels(self) -> set[str]:

@@ -12,7 +12,7 @@ from random import Random
 
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.ports.journal import Fenced, JournalError, KeptReply, Snapshot
+from innkeeper.protocol.ports.journal import Fenced, JournalError, Snapshot, StoredReply
 
 Row = tuple[str, int, int, str, str, str, str, bytes]
 
@@ -56,7 +56,7 @@ class Transaction:
     """What is written all or none."""
 
     rows: tuple[Row, ...] = ()
-    replies: tuple[KeptReply, ...] = ()
+    replies: tuple[StoredReply, ...] = ()
     snapshots: tuple[Snapshot, ...] = ()
 
 
@@ -70,7 +70,7 @@ class Disk:
     durable: int = 0
     transactions: list[Transaction] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
-    replies: dict[str, KeptReply] = field(default_factory=dict)
+    replies: dict[str, StoredReply] = field(default_factory=dict)
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
 
     def write(self, transaction: Transaction) -> None:
@@ -102,7 +102,7 @@ class DiskReader:
         """See `protocol.journal.Journal`."""
         return len(self._disk.rows)
 
-    def reply(self, key: str) -> KeptReply | None:
+    def reply(self, key: str) -> StoredReply | None:
         """See `protocol.journal.Journal`."""
         return self._disk.replies.get(key)
 
@@ -135,7 +135,7 @@ class FaultyJournal(DiskReader):
         disk.sync()
         self._epoch = disk.epoch
 
-    def write(self, records: Sequence[RecordedEvent], replies: Sequence[KeptReply]) -> int:
+    def write(self, records: Sequence[RecordedEvent], replies: Sequence[StoredReply]) -> int:
         """See `protocol.journal.Journal`; the disk may be full."""
         self._check_writer()
         self._fault = self._faults.strike()
@@ -163,7 +163,7 @@ class FaultyJournal(DiskReader):
         if self._epoch != self._disk.epoch:
             raise Fenced("another process writes to this disk now")
 
-    def _check_unique(self, records: Sequence[RecordedEvent], replies: Sequence[KeptReply]) -> None:
+    def _check_unique(self, records: Sequence[RecordedEvent], replies: Sequence[StoredReply]) -> None:
         """What the constraints of the tables refuse."""
         last = {hotel: hotel_seq for hotel, hotel_seq, *_ in self._disk.rows}
         for record in records:

@@ -13,15 +13,15 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from innkeeper.actors.billing.event_handler import TYPES as BILLED
+from innkeeper.actors.billing.event_handler import BILLING_EVENT_TYPES
 from innkeeper.actors.billing.event_handler import BillingEventHandler
 from innkeeper.actors.billing.router import LEDGER
 from innkeeper.actors.billing.rules.decisions import decide
 from innkeeper.actors.billing.rules.state import LedgerState, evolve
-from innkeeper.actors.notifications.notifier import TYPES as NOTED
+from innkeeper.actors.notifications.notifier import NOTIFIER_EVENT_TYPES
 from innkeeper.actors.notifications.notifier import Notifier
 from innkeeper.actors.notifications.outbox_relay import OutboxRelay
-from innkeeper.actors.notifications.rules.notices import KnownBooking, KnownHotel, TakenIn, handle
+from innkeeper.actors.notifications.rules.notices import KnownBooking, KnownHotel, NoticeDecision, handle
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.subscriptions.recent_events import RecentEvents
 from innkeeper.actors.subscriptions.subscriber import Subscriber
@@ -32,7 +32,7 @@ from innkeeper.protocol.messages.command_context import CommandContext
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.notifications.notices import Notice, NoticeKind
 from innkeeper.protocol.ports.message_bus import CommitListener, Envelope, Result
-from innkeeper.protocol.ports.outbox import CannotSend
+from innkeeper.protocol.ports.outbox import SendFailed
 from innkeeper.protocol.ports.subscriptions import Stalled, SubscriptionRequest
 from innkeeper.protocol.reservations.events import BookingEvent
 from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS
@@ -79,7 +79,7 @@ class BackOffice:
         self._host.recover()
         self._db = open_service(self._folder / "billing.db")
         self._postman = Postman(RecentEvents(DurableLog(self._reservations)), self._random, self._faults.rate)
-        cursor = SqliteCursor(self._db, SubscriptionRequest("billing", BILLED), RESERVATIONS, self._postman.log)
+        cursor = SqliteCursor(self._db, SubscriptionRequest("billing", BILLING_EVENT_TYPES), RESERVATIONS, self._postman.log)
         self._subscriber = Subscriber(
             [cursor], BillingEventHandler(self).handle, self._clock, batch_events=self._random.choice(_PORTIONS)
         )
@@ -253,7 +253,7 @@ class Post:
         self._postmen = {
             log: Postman(RecentEvents(DurableLog(disk)), self._random, self._rate) for log, disk in self._disks.items()
         }
-        request = SubscriptionRequest("notifications", NOTED)
+        request = SubscriptionRequest("notifications", NOTIFIER_EVENT_TYPES)
         cursors = [SqliteCursor(self._db, request, log, postman.log) for log, postman in self._postmen.items()]
         self._notifier = Notifier(self._outbox, self._clock, lambda: None)
         self._subscriber = Subscriber(
@@ -267,7 +267,7 @@ class Post:
 
     async def _send(self, notice: Notice) -> None:
         if self._unlucky():
-            faults = (CannotSend("not now"), CannotSend("never", for_good=True), CannotSend("away", away=True))
+            faults = (SendFailed("not now"), SendFailed("never", for_good=True), SendFailed("away", away=True))
             raise self._random.choice((*faults, Crash("before it was sent")))
         self._delivered[notice.id] += 1
         if self._delivered[notice.id] > 1 + self._doubtful[notice.id]:
@@ -358,7 +358,7 @@ class _Expected:
                 if record.event.booking in silent:
                     self.uncertain.add(f"{record.id}:{NoticeKind.RECEIPT.value}")
 
-    def _take_in(self, record: RecordedEvent) -> TakenIn:
+    def _take_in(self, record: RecordedEvent) -> NoticeDecision:
         name = record.event.booking if isinstance(record.event, BookingEvent) else ""
         taken = handle(self._hotels.get(record.hotel), self._bookings.get(name), record)
         self._hotels[record.hotel], self._bookings[name] = taken.hotel, taken.booking

@@ -10,7 +10,7 @@ from datetime import date
 
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
-from innkeeper.storage.audit.reservations import Auditor, HotelRecord
+from innkeeper.storage.audit.reservations import HotelRecord, ReservationsAuditor
 
 LIVE = ("held", "confirmed", "in_house")
 
@@ -53,7 +53,7 @@ class Witness:
     """Takes in the events of one command after the other."""
 
     def __init__(self) -> None:
-        self.auditor = Auditor()
+        self.auditor = ReservationsAuditor()
         self.position = 0
         self.bookings: dict[str, Facts] = {}
         self.traces: dict[str, Trace] = {}

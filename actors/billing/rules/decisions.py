@@ -6,9 +6,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from innkeeper.actors.billing.rules.deciding import Decision, units_of
+from innkeeper.actors.billing.rules.decision import Decision, units_of
 from innkeeper.actors.billing.rules.folios import move_charges, open_folio, post_charge, reverse_charge, split_charge
-from innkeeper.actors.billing.rules.following import follow
 from innkeeper.actors.billing.rules.invoicing import check_prefixes, issue_credit_note, issue_invoice
 from innkeeper.actors.billing.rules.payments import (
     capture_payment,
@@ -18,9 +17,10 @@ from innkeeper.actors.billing.rules.payments import (
     start_payment,
     void_payment,
 )
+from innkeeper.actors.billing.rules.reservation_events import follow
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import commands, events
-from innkeeper.protocol.billing.replies import HeardReply, LedgerReply
+from innkeeper.protocol.billing.replies import EventAppliedReply, LedgerReply
 from innkeeper.protocol.billing.terms import BillingTerms, Deposit, Tax, TaxPlan
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.command_context import CommandContext
@@ -40,7 +40,7 @@ def decide(state: LedgerState, command: Command, context: CommandContext) -> Dec
 
 def _apply_event(state: LedgerState, command: commands.ApplyReservationEvent) -> Decision:
     followed = _with_paid(state, follow(state, command.record))
-    return Decision(followed, lambda state: HeardReply(command.hotel, state.heard), command.record.id)
+    return Decision(followed, lambda state: EventAppliedReply(command.hotel, state.heard), command.record.id)
 
 
 def _with_paid(state: LedgerState, done: tuple[Event, ...]) -> tuple[Event, ...]:

@@ -3,7 +3,7 @@
 from datetime import date
 
 import msgspec
-from innkeeper.actors.billing.rules.deciding import (
+from innkeeper.actors.billing.rules.decision import (
     Decision,
     check_room,
     find_bill,

@@ -8,7 +8,7 @@ that is no longer owed) goes on the next document. Numbers are consecutive witho
 import re
 from typing import Any
 
-from innkeeper.actors.billing.rules.deciding import Decision, find_bill, find_folio, line_numbers, the_document
+from innkeeper.actors.billing.rules.decision import Decision, find_bill, find_folio, line_numbers, the_document
 from innkeeper.actors.billing.rules.folios import reversal
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import commands, events

@@ -5,7 +5,7 @@ not in it is outdated and changes nothing. A captured payment counts whatever wa
 refund only what it has recorded. `ACTIONS` lists what staff may do.
 """
 
-from innkeeper.actors.billing.rules.deciding import (
+from innkeeper.actors.billing.rules.decision import (
     Decision,
     check_room,
     find_bill,

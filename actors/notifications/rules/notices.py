@@ -52,7 +52,7 @@ class KnownBooking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_def
     waiting: str = ""
 
 
-class TakenIn(NamedTuple):
+class NoticeDecision(NamedTuple):
     """What follows from an event. A hotel or a booking that is None is still unknown: nothing is to be kept.
     `withdrawn` are the ids of notices that must not be sent, unless they have been sent already."""
 
@@ -66,22 +66,22 @@ class UnknownBooking(Exception):
     """A payment is for a booking whose guest is not known."""
 
 
-def handle(hotel: KnownHotel | None, booking: KnownBooking | None, record: RecordedEvent) -> TakenIn:
+def handle(hotel: KnownHotel | None, booking: KnownBooking | None, record: RecordedEvent) -> NoticeDecision:
     """What notifications keeps after an event, and the notices that follow. `booking` is the one that the event is
     about; None is one that is not known yet. Raises UnknownBooking for a payment of such a booking, because its receipt
     must not be lost."""
     event = record.event
     if not isinstance(event, events.BookingEvent):
-        return TakenIn(_hotel_after(hotel, record), booking)
+        return NoticeDecision(_hotel_after(hotel, record), booking)
     if isinstance(event, PaymentRecorded):
         return _paid(hotel, booking, record, event)
     if hotel is None or (booking is None and not isinstance(event, events.StayEvent)):
-        return TakenIn(hotel, booking)
+        return NoticeDecision(hotel, booking)
     rule = _RULES.get(type(event))
     if rule is not None:
         return rule(hotel, booking, record, event)
     if booking is None or type(event) not in _STATUS_CHANGES:
-        return TakenIn(hotel, booking)
+        return NoticeDecision(hotel, booking)
     status, kind = _STATUS_CHANGES[type(event)]
     return _notify(hotel, booking, msgspec.structs.replace(booking, status=status), record, kind)
 
@@ -98,20 +98,22 @@ def _hotel_after(hotel: KnownHotel | None, record: RecordedEvent) -> KnownHotel 
     return hotel
 
 
-def _held(hotel: KnownHotel, was: KnownBooking | None, record: RecordedEvent, event: events.BookingHeld) -> TakenIn:
+def _held(
+    hotel: KnownHotel, was: KnownBooking | None, record: RecordedEvent, event: events.BookingHeld
+) -> NoticeDecision:
     now = _known(hotel, event, Status.HELD, record.at, event.expires_at)
     return _notify(hotel, was, now, record, NoticeKind.WAITLIST_OFFER if event.from_waitlist else NoticeKind.HOLD)
 
 
 def _confirmed(
     hotel: KnownHotel, was: KnownBooking | None, record: RecordedEvent, event: events.BookingConfirmed
-) -> TakenIn:
+) -> NoticeDecision:
     return _notify(hotel, was, _known(hotel, event, Status.CONFIRMED), record, NoticeKind.CONFIRMATION)
 
 
 def _modified(
     hotel: KnownHotel, was: KnownBooking | None, record: RecordedEvent, event: events.BookingModified
-) -> TakenIn:
+) -> NoticeDecision:
     """When only the address changed, sends the notice of the booking's status again, to the new address."""
     if was is None:
         return _notify(hotel, None, _known(hotel, event, Status.CONFIRMED), record)
@@ -119,46 +121,52 @@ def _modified(
     if now.stay != was.stay:
         return _notify(hotel, was, now, record, NoticeKind.CHANGE, before=was.stay)
     if now.email == was.email:
-        return TakenIn(hotel, was)
+        return NoticeDecision(hotel, was)
     return _notify(hotel, was, now, record, _NOTICE_OF_STATUS.get(was.status))
 
 
 _NOTICE_OF_STATUS = {Status.HELD: NoticeKind.HOLD, Status.CONFIRMED: NoticeKind.CONFIRMATION}
 
 
-def _extended(hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.HoldExtended) -> TakenIn:
+def _extended(
+    hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.HoldExtended
+) -> NoticeDecision:
     now = msgspec.structs.replace(was, held_at=record.at, expires_at=event.expires_at)
     return _notify(hotel, was, now, record)
 
 
 def _reminder_changed(
     hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.ReminderChanged
-) -> TakenIn:
+) -> NoticeDecision:
     return _notify(hotel, was, msgspec.structs.replace(was, reminder_on=event.reminder_on), record)
 
 
-def _cancelled(hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.BookingCancelled) -> TakenIn:
+def _cancelled(
+    hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.BookingCancelled
+) -> NoticeDecision:
     now = msgspec.structs.replace(was, status=Status.CANCELLED)
     return _notify(hotel, was, now, record, NoticeKind.CANCELLATION, fee=event.fee, reason=event.reason)
 
 
 def _paid(
     hotel: KnownHotel | None, was: KnownBooking | None, record: RecordedEvent, event: PaymentRecorded
-) -> TakenIn:  # fmt: skip
+) -> NoticeDecision:  # fmt: skip
     if hotel is None or was is None:
         raise UnknownBooking(f"{event.booking} of {record.hotel}")
     if was.email is None:
-        return TakenIn(hotel, was)
+        return NoticeDecision(hotel, was)
     receipt = notice(NoticeKind.RECEIPT, hotel, was, record.id, record.at, amount=-event.line.amount)
-    return TakenIn(hotel, was, (receipt,))
+    return NoticeDecision(hotel, was, (receipt,))
 
 
-def _checked_out(hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.GuestCheckedOut) -> TakenIn:
+def _checked_out(
+    hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.GuestCheckedOut
+) -> NoticeDecision:
     stay = msgspec.structs.replace(was.stay, departure=event.departure)
     return _notify(hotel, was, msgspec.structs.replace(was, status=Status.CHECKED_OUT, stay=stay), record)
 
 
-_RULES: dict[type[Event], Callable[[KnownHotel, Any, RecordedEvent, Any], TakenIn]] = {
+_RULES: dict[type[Event], Callable[[KnownHotel, Any, RecordedEvent, Any], NoticeDecision]] = {
     events.BookingHeld: _held,
     events.BookingConfirmed: _confirmed,
     events.BookingModified: _modified,
@@ -210,7 +218,7 @@ def _notify(
     record: RecordedEvent,
     kind: NoticeKind | None = None,
     **more: Any,
-) -> TakenIn:
+) -> NoticeDecision:
     """Sends a notice of this kind at once (`more` are its further fields), and replaces the scheduled notice."""
     notices: tuple[Notice, ...] = ()
     if now.email is not None:
@@ -219,10 +227,10 @@ def _notify(
         scheduled = _scheduled(hotel, now, record)
         if scheduled is not None:
             notices = (*notices, scheduled)
-            return TakenIn(hotel, msgspec.structs.replace(now, waiting=scheduled.id), notices, _replaced(was))
+            return NoticeDecision(hotel, msgspec.structs.replace(now, waiting=scheduled.id), notices, _replaced(was))
     if now.waiting:
         now = msgspec.structs.replace(now, waiting="")
-    return TakenIn(hotel, now, notices, _replaced(was))
+    return NoticeDecision(hotel, now, notices, _replaced(was))
 
 
 def _replaced(was: KnownBooking | None) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ class Plan(msgspec.Struct, frozen=True):
     moves: dict[str, tuple[int, int]]
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class RoomRequest(msgspec.Struct, frozen=True):
     """A stay that needs one of the rooms in `rooms` (bits). Bookings for which `movable` is true may change rooms."""
 
     stay: Claimed
@@ -38,7 +38,7 @@ class Wanted(msgspec.Struct, frozen=True):
     movable: Callable[[str], bool]
 
 
-def allocate(calendar: Calendar, wanted: Wanted) -> Plan | None:
+def allocate(calendar: Calendar, wanted: RoomRequest) -> Plan | None:
     """The plan with the fewest moves that was found, or None. Does not change the calendar."""
     arrival, departure, _ = wanted.stay
     free = calendar.free_for(arrival, departure) & wanted.rooms
@@ -68,7 +68,7 @@ def _fewer(one: Plan | None, other: Plan | None) -> Plan | None:
     return one if len(one.moves) < len(other.moves) else other
 
 
-def _one_step(calendar: Calendar, wanted: Wanted) -> Plan | None:
+def _one_step(calendar: Calendar, wanted: RoomRequest) -> Plan | None:
     best: Plan | None = None
     arrival, departure, _ = wanted.stay
     for room in bits(wanted.rooms):
@@ -86,7 +86,7 @@ def _one_step(calendar: Calendar, wanted: Wanted) -> Plan | None:
     return best
 
 
-def _sweep(calendar: Calendar, wanted: Wanted) -> Plan | None:
+def _sweep(calendar: Calendar, wanted: RoomRequest) -> Plan | None:
     sketch = calendar.sketch()
     placed: dict[str, int] = {}
     previous: dict[str, int] = {}
@@ -108,7 +108,7 @@ def _sweep(calendar: Calendar, wanted: Wanted) -> Plan | None:
 
 
 def _least_displacing(
-    sketch: Calendar, stay: Claimed, wanted: Wanted, placed: dict[str, int], rooms: int
+    sketch: Calendar, stay: Claimed, wanted: RoomRequest, placed: dict[str, int], rooms: int
 ) -> int | None:
     """The room, free on the first night, in which the stay displaces the fewest others."""
     arrival, departure, booking = stay
@@ -129,7 +129,7 @@ def _least_displacing(
     return best
 
 
-def _search(calendar: Calendar, wanted: Wanted, moves_max: int) -> Plan | None:
+def _search(calendar: Calendar, wanted: RoomRequest, moves_max: int) -> Plan | None:
     search = _Search(wanted, calendar.everyone)
     for depth in range(1, moves_max + 1):
         plan = search.place(calendar, [wanted.stay], {}, {}, depth)
@@ -142,7 +142,7 @@ def _search(calendar: Calendar, wanted: Wanted, moves_max: int) -> Plan | None:
 class _Search:
     """A depth-first search over rooms for the pending stays; `place` tries rooms for the first of `pending`."""
 
-    wanted: Wanted
+    wanted: RoomRequest
     everyone: int
     steps_left: int = reshuffle_steps_max
 
@@ -185,7 +185,7 @@ class _Search:
         return sorted(options, key=lambda option: len(option[1]))
 
 
-def _plan(wanted: Wanted, placed: dict[str, int], previous: dict[str, int]) -> Plan:
+def _plan(wanted: RoomRequest, placed: dict[str, int], previous: dict[str, int]) -> Plan:
     """The plan without the stays that were placed back into their own room."""
     moves = {booking: (previous[booking], room) for booking, room in placed.items() if booking in previous}
     return Plan(placed[wanted.stay[2]], {booking: move for booking, move in moves.items() if move[0] != move[1]})

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import date
 
 import msgspec
-from innkeeper.actors.reservations.rules.allocation import Wanted, allocate
+from innkeeper.actors.reservations.rules.allocation import RoomRequest, allocate
 from innkeeper.actors.reservations.rules.calendar import Calendar
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.protocol.messages.refusals import Refused, invalid
@@ -39,7 +39,7 @@ def find_room(state: HotelState, rooming: Rooming) -> tuple[str, tuple[RoomMoved
         if kind == rooming.room_type and calendar.free_for(arrival, departure) >> position & 1:
             return rooming.prefer, ()
     rooms = calendar.everyone if rooming.room is None else 1 << state.rooms[rooming.room][1] & calendar.everyone
-    plan = allocate(calendar, Wanted((arrival, departure, rooming.booking), rooms, state.movable))
+    plan = allocate(calendar, RoomRequest((arrival, departure, rooming.booking), rooms, state.movable))
     if plan is None:
         raise Refused(_why_none(calendar, rooming))
     moved = tuple(

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import msgspec
-from innkeeper.actors.billing.rules.deciding import line_numbers
+from innkeeper.actors.billing.rules.decision import line_numbers
 from innkeeper.actors.billing.rules.folios import Priced, charge_line, reversal, standing
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import events as billing_events

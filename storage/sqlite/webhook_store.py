@@ -12,7 +12,7 @@ _unpack_delivery = msgspec.msgpack.Decoder(Delivery).decode
 _DELETE_EVERY = 100
 
 
-def create_endpoints(db: sqlite_utils.Database) -> None:
+def create_webhook_store(db: sqlite_utils.Database) -> None:
     """Creates the tables; a migration."""
     db.execute("CREATE TABLE webhooks (id TEXT PRIMARY KEY, body BLOB NOT NULL, secrets BLOB NOT NULL) STRICT")
     db.execute(
@@ -25,8 +25,8 @@ def create_endpoints(db: sqlite_utils.Database) -> None:
     db.execute("CREATE INDEX deliveries_of ON deliveries (webhook, number)")
 
 
-class SqliteEndpoints:
-    """Implements `protocol.delivery.webhooks.Endpoints` in SQLite."""
+class SqliteWebhookStore:
+    """Implements `protocol.delivery.webhooks.WebhookStore` in SQLite."""
 
     def __init__(self, db: sqlite_utils.Database) -> None:
         self._db = db
