@@ -14,8 +14,7 @@ from pathlib import Path
 from random import random
 
 from aiohttp import web
-from innkeeper.actors.billing.event_handler import BILLING_EVENT_TYPES
-from innkeeper.actors.billing.event_handler import BillingEventHandler
+from innkeeper.actors.billing.event_handler import BILLING_EVENT_TYPES, BillingEventHandler
 from innkeeper.actors.billing.router import LEDGER
 from innkeeper.actors.cluster.partition_router import PartitionedViews, PartitionRouter
 from innkeeper.actors.cluster.rpc_client import RemoteEventLog, RemoteViews, RpcClient
@@ -23,8 +22,7 @@ from innkeeper.actors.cluster.rpc_server import RpcServer, ServedPorts
 from innkeeper.actors.cluster.supervisor import CannotStart, Supervised, Supervisor
 from innkeeper.actors.cluster.thread_bridge import ThreadBridge
 from innkeeper.actors.delivery.event_writer import EventWriter
-from innkeeper.actors.notifications.notifier import NOTIFIER_EVENT_TYPES
-from innkeeper.actors.notifications.notifier import Notifier
+from innkeeper.actors.notifications.notifier import NOTIFIER_EVENT_TYPES, Notifier
 from innkeeper.actors.notifications.outbox_relay import OutboxRelay
 from innkeeper.actors.partition.aggregate_type import AggregateType
 from innkeeper.actors.partition.clock_and_ids import clock, uuid7
@@ -40,8 +38,7 @@ from innkeeper.delivery.archive import Archive
 from innkeeper.delivery.backoff import delay_seconds
 from innkeeper.delivery.brokers.brokers import broker_consumer, publisher
 from innkeeper.delivery.integrations import IntegrationError, Integrations, mail_transport, providers
-from innkeeper.delivery.payments.payments import PAYMENT_EVENT_TYPES
-from innkeeper.delivery.payments.payments import Payments
+from innkeeper.delivery.payments.payments import PAYMENT_EVENT_TYPES, Payments
 from innkeeper.delivery.webhooks.client import WebhookClient
 from innkeeper.delivery.webhooks.webhooks import Webhooks
 from innkeeper.http.app import make_app
@@ -128,7 +125,7 @@ class Application:
                 behind = ServedPorts(
                     desk, self.sources.get(part), self.logs.get(part), views.get(part), self.services.ask
                 )
-                door = RpcServer(self.data.door(part), behind)
+                door = RpcServer(self.data.socket(part), behind)
                 await door.open()
                 ends.push_async_callback(door.close)
 
@@ -142,12 +139,12 @@ class Application:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 for line in self.lines.values():
-                    await line.found()
+                    await line.connected()
 
     async def ended(self) -> None:
         """Wait for the end of a partition or a service that nobody asked to end; raises what ended it."""
         partitions = (asyncio.ensure_future(partition.ended()) for partition in self.partitions.values())
-        lives = {*partitions, *self.services.lives()} or {asyncio.get_running_loop().create_future()}
+        lives = {*partitions, *self.services.ended()} or {asyncio.get_running_loop().create_future()}
         for done in (await asyncio.wait(lives, return_when=asyncio.FIRST_COMPLETED))[0]:
             done.result()
 
@@ -221,11 +218,11 @@ class Application:
 
     def _reach(self, part: str, closing: AsyncExitStack) -> tuple[RpcClient, RemoteEventLog]:
         """A line to a part in another process, and to its log."""
-        line = self.lines[part] = RpcClient(part, self.data.door(part))
+        line = self.lines[part] = RpcClient(part, self.data.socket(part))
         line.start()
         closing.push_async_callback(line.stop)
         if self._is_front:
-            self.services.reach(part, line.tell)
+            self.services.add(part, line.ask_service)
         log = RemoteEventLog(line)
         closing.callback(log.close)
         return line, log
@@ -286,7 +283,9 @@ class Application:
         try:
             with self._database(service):
                 self.billing_bus.open(partition)
-                service.follow(SubscriptionRequest(BILLING, BILLING_EVENT_TYPES), BillingEventHandler(partition).handle)
+                service.subscribe(
+                    SubscriptionRequest(BILLING, BILLING_EVENT_TYPES), BillingEventHandler(partition).handle
+                )
                 yield
         finally:
             await partition.stop()
@@ -301,8 +300,8 @@ class Application:
                 pause_seconds = lambda attempts: delay_seconds(attempts, random())  # noqa: E731
                 mailroom = OutboxRelay("mail", outbox, send, pause_seconds, self.clock, service.busy)
                 notifier = Notifier(outbox, self.clock, mailroom.notify)
-                service.answering.update(notifier.answering)
-                service.follow(SubscriptionRequest(NOTIFICATIONS, NOTIFIER_EVENT_TYPES), notifier.handle)
+                service.handlers.update(notifier.handlers)
+                service.subscribe(SubscriptionRequest(NOTIFICATIONS, NOTIFIER_EVENT_TYPES), notifier.handle)
                 service.add_task(mailroom)
                 try:
                     yield
@@ -316,13 +315,13 @@ class Application:
         with self._database(service, create_webhook_store) as db:
             asked = providers(outside, self.data.provider_secret, service.ask, self.clock)
             payments = Payments(self.billing_bus, asked, self.clock)
-            service.answering.update(payments.answering)
-            service.follow(SubscriptionRequest("payments", PAYMENT_EVENT_TYPES), payments.handle, batch_events=1)
-            service.follow(SubscriptionRequest("archive"), Archive(outside.archive or str(self.data.archive)).handle)
+            service.handlers.update(payments.handlers)
+            service.subscribe(SubscriptionRequest("payments", PAYMENT_EVENT_TYPES), payments.handle, batch_events=1)
+            service.subscribe(SubscriptionRequest("archive"), Archive(outside.archive or str(self.data.archive)).handle)
             async with WebhookClient(to_loopback=outside.webhooks_to_loopback) as poster:
                 endpoints, publish = SqliteWebhookStore(db), self.bulletin.publish
                 webhooks = Webhooks(endpoints, service, service.logs, poster, self.clock, uuid7, publish)
-                service.answering.update(webhooks.answering)
+                service.handlers.update(webhooks.handlers)
                 yield
 
     async def _publish(self) -> None:
@@ -340,7 +339,7 @@ class Application:
     async def _publisher(self, service: Service) -> AsyncIterator[None]:
         broker = publisher(self.outside.broker)
         with self._database(service):
-            service.follow(SubscriptionRequest(self._named("broker")), broker.handle)
+            service.subscribe(SubscriptionRequest(self._named("broker")), broker.handle)
             try:
                 yield
             finally:
@@ -410,19 +409,19 @@ async def serve(options: argparse.Namespace) -> None:
 
 async def whole(options: argparse.Namespace, keys: Keys | None) -> None:
     """All parts of an inn in this process. Nothing is made where its port is in use."""
-    outside = Integrations.chosen(options)
+    outside = Integrations.from_options(options)
     with reserved(options.host, options.port) as sockets:
         begin(options)
         async with running(options.data, outside) as inn:
             await load_demo_data_once(inn, options)
-            async with serving_on(inn.app(keys, HostPolicy.chosen(options)), sockets) as port:
+            async with serving_on(inn.app(keys, HostPolicy.from_options(options)), sockets) as port:
                 await until_stopped(welcome(options, port), inn.ended())
 
 
 async def load_demo_data_once(inn: Application, options: argparse.Namespace) -> None:
     """The demo's hotels, where there are none and some are wished for."""
     for line in inn.lines.values():
-        await line.found()
+        await line.connected()
     if not options.empty and not any((await inn.desks[RESERVATIONS].positions()).values()):
         await load_demo_data(inn.desks, inn.services, sys.stderr.isatty())
 
@@ -442,7 +441,7 @@ def begin(options: argparse.Namespace) -> list[str]:
 
 async def part(options: argparse.Namespace) -> None:
     """One part of an inn, in a process of its own; the others are reached through their doors in the data directory."""
-    parts, outside = [options.part], Integrations.chosen(options)
+    parts, outside = [options.part], Integrations.from_options(options)
     if options.part == RESERVATIONS:
         parts = begin(options)
         if options.partition is not None:
@@ -470,7 +469,7 @@ async def entrance(inn: Application, options: argparse.Namespace) -> AsyncIterat
         yield
         return
     keys = read_keys(options.keys) if options.keys else None
-    async with serving(inn.app(keys, HostPolicy.chosen(options)), options.host, options.port, shared=True):
+    async with serving(inn.app(keys, HostPolicy.from_options(options)), options.host, options.port, shared=True):
         yield
 
 
@@ -479,7 +478,7 @@ async def supervised_part(name: str, supervised: Supervised) -> None:
     given = json.loads(supervised.greeting)
     options = parsed(given["arguments"])
     options.port = given["port"]
-    async with running(options.data, Integrations.chosen(options), parts=[name]) as inn:
+    async with running(options.data, Integrations.from_options(options), parts=[name]) as inn:
         if is_gateway(name):
             await inn.connected(_PATIENCE_SECONDS)
         async with entrance(inn, options):
@@ -491,7 +490,7 @@ async def supervised_part(name: str, supervised: Supervised) -> None:
 async def processes(options: argparse.Namespace, arguments: list[str]) -> None:
     """All parts of an installation, each in a process of its own."""
     data = DataDirectory(options.data)
-    Integrations.chosen(options)
+    Integrations.from_options(options)
     if options.keys:
         read_keys(options.keys)
     reservations = begin(options)

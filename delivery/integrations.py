@@ -34,7 +34,7 @@ class Integrations(NamedTuple):
     broker: str = ""
 
     @classmethod
-    def chosen(cls, options: Any) -> "Integrations":
+    def from_options(cls, options: Any) -> "Integrations":
         """The integrations that the command-line options select. Raises IntegrationError."""
         given = {name: value for name, value in vars(options).items() if name in cls._fields and value}
         try:

@@ -96,7 +96,7 @@ class EventFilter(msgspec.Struct, frozen=True):
     hotel: str | None = None
     types: tuple[str, ...] = ()
 
-    def grants(self, record: RecordedEvent) -> bool:
+    def matches(self, record: RecordedEvent) -> bool:
         """Whether the filter matches this event."""
         if self.hotel is not None and record.hotel != self.hotel:
             return False
@@ -267,7 +267,7 @@ def _messages(
         [
             b"id: %b\n%b" % (_id((*earlier, event.position, *later)), event.data)
             for event in batch
-            if event_filter.grants(event.record)
+            if event_filter.matches(event.record)
         ]
     )
     return body, (*earlier, batch[-1].position, *later)

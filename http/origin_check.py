@@ -57,7 +57,7 @@ class HostPolicy:
         self._is_known, self._is_proxy = is_known, is_proxy
 
     @classmethod
-    def chosen(cls, options: argparse.Namespace) -> "HostPolicy":
+    def from_options(cls, options: argparse.Namespace) -> "HostPolicy":
         """The policy that the command-line options select."""
         return cls(options.host_name, options.trusted_proxy, str(address_of(options.host) or options.host.lower()))
 

@@ -128,7 +128,7 @@ class DataDirectory(NamedTuple):
         """Returns the path of the inbox of this service."""
         return self.path / f"{name}-inbox.db"
 
-    def door(self, part: str) -> Path:
+    def socket(self, part: str) -> Path:
         """Returns the path of a part's socket; it is in the temporary folder where it would be too long here."""
         sockets = (self.path / "doors").absolute()
         if len(bytes(sockets / "reservations-00.sock")) > _SOCKET_PATH_BYTES_MAX:

@@ -88,7 +88,7 @@ class Clerk:
 
     def subscribe(self, records: Sequence[RecordedEvent]) -> None:
         """Let it know of the newest events."""
-        self.log.subscribe(len(self.story.entries), records)
+        self.log.append(len(self.story.entries), records)
         self.subscriber.wake()
 
     def restart(self) -> None:

@@ -171,7 +171,7 @@ class FrontDesk:
     async def _serve_http(self, parts: list[str]) -> None:
         async with self._run.running(self._data, self._outside, self.clock, parts) as inn:
             for line in inn.lines.values():
-                await line.found()
+                await line.connected()
             app = inn.app(self._keys, self._hosts)
             self._stream = app[STREAM]
             async with self._run.serving(app, self._address, 0) as port:

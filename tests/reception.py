@@ -74,12 +74,12 @@ class Reception:
 
     def say(self, message: Command | Query, key: str | None = None, if_version: int | None = None) -> Reply | Refusal:
         """Say one thing; the reply or refusal."""
-        return self.answer(message, key, if_version).answer
+        return self.answer(message, key, if_version).response
 
     def say_all(self, messages: Sequence[Command | Query]) -> list[Reply | Refusal]:
         """Say several things at once, in one batch."""
         return [
-            answer.answer
+            answer.response
             for answer in self.host.handle([Envelope(message, None, "request", "tester") for message in messages])
         ]
 

@@ -26,9 +26,9 @@ def carry_out(calendar: Calendar, stay: Claimed, plan: Plan) -> None:
     for booking, here, _, _ in moved:
         calendar.vacate(here, booking)
     for booking, _, there, (_, held) in moved:
-        assert not calendar.in_the_way(there, held[0], held[1])
+        assert not calendar.overlapping(there, held[0], held[1])
         calendar.claim(there, held[0], held[1], booking)
-    assert not calendar.in_the_way(plan.room, stay[0], stay[1])
+    assert not calendar.overlapping(plan.room, stay[0], stay[1])
     calendar.claim(plan.room, *stay)
 
 
@@ -68,7 +68,7 @@ def test_a_stay_is_refused_only_if_a_night_is_sold_out(
             arrival = 0
         stay = (ORIGIN + arrival, ORIGIN + arrival + nights, f"b{number}")
         full = bool(calendar.sold_out(stay[0], stay[1]))
-        plan = allocate(calendar, RoomRequest(stay, calendar.everyone, lambda booking: booking not in fixed))
+        plan = allocate(calendar, RoomRequest(stay, calendar.all_rooms, lambda booking: booking not in fixed))
         assert (plan is None) == full
         if plan is not None:
             assert not fixed & plan.moves.keys()
@@ -85,7 +85,7 @@ def test_nobody_moves_without_need(rooms: int, wanted: list[tuple[int, int]], da
     fixed: set[str] = set()
     for number, (arrival, nights) in enumerate([*wanted, (data.draw(st.integers(0, 5)), data.draw(st.integers(1, 3)))]):
         stay = (ORIGIN + arrival, ORIGIN + arrival + nights, f"b{number}")
-        plan = allocate(calendar, RoomRequest(stay, calendar.everyone, lambda booking: booking not in fixed))
+        plan = allocate(calendar, RoomRequest(stay, calendar.all_rooms, lambda booking: booking not in fixed))
         best = fewest_moves(calendar, stay, fixed)
         assert (None if plan is None else len(plan.moves)) == best
         if plan is not None:

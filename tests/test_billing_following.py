@@ -229,7 +229,7 @@ def test_what_follows_says_what_it_follows_from(books: Books) -> None:
     causes = {record.event.name: record.cause for record in books.records}
     rolled = next(record for record in books.happened if isinstance(record.event, events.BusinessDateRolled))
     assert causes["folio.charge_posted"] == causes["ledger.day_opened"] == rolled.id
-    assert books.ledger.heard == rolled.hotel_seq
+    assert books.ledger.applied_seq == rolled.hotel_seq
 
 
 def test_an_event_told_again_changes_nothing(books: Books) -> None:

@@ -315,7 +315,7 @@ BROKEN: tuple[tuple[object, str, object, str], ...] = (
     (state._EFFECTS, "ChargeReversed", _edits, "a line was edited"),
     (state._EFFECTS, "PaymentAuthorised", _counts_authorised, "the balance is wrong"),
     (state._EFFECTS, "ChargePosted", _forgets_nights, "charged twice for the night"),
-    (state, "heard_in", lambda record: 0, "an event had effects twice"),
+    (state, "cause_seq", lambda record: 0, "an event had effects twice"),
     (folios, "split_taxes", _loses_cents, "lost a part"),
     (invoicing, "_number", _skips_numbers, "is not the next number"),
 )

@@ -190,7 +190,7 @@ def test_a_publisher_that_fails_again_and_again_leaves_nothing_running(
     real_kafka: KafkaNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "broker_seconds_max", 1)
-    monkeypatch.setattr(limits, "broker_goodbye_seconds_max", 1)
+    monkeypatch.setattr(limits, "broker_close_seconds_max", 1)
 
     async def publish(laid: Cable) -> int:
         broker = publisher(f"kafka://127.0.0.1:{laid.port}")

@@ -68,7 +68,7 @@ def check(calendar: Calendar, plain: Plain) -> None:
         free = calendar.free_for(start, end)
         for room in range(ROOMS):
             assert bool(free >> room & 1) == plain.free(room, start, end)
-            there = {stay[2] for stay in calendar.in_the_way(room, start, end)}
+            there = {stay[2] for stay in calendar.overlapping(room, start, end)}
             assert there == {
                 plain.holders[room, night] for night in range(start, end) if (room, night) in plain.holders
             }
@@ -87,10 +87,10 @@ def test_a_stay_goes_where_it_leaves_no_gap() -> None:
 def test_a_sketch_leaves_the_calendar_as_it_is() -> None:
     calendar = new_calendar()
     calendar.claim(0, ORIGIN, ORIGIN + 2, "here")
-    sketch = calendar.sketch()
+    sketch = calendar.copy()
     sketch.vacate(0, "here")
     sketch.claim(0, ORIGIN + 1, ORIGIN + 4, "there")
-    assert calendar.in_the_way(0, ORIGIN, ORIGIN + 9) == [(ORIGIN, ORIGIN + 2, "here")]
+    assert calendar.overlapping(0, ORIGIN, ORIGIN + 9) == [(ORIGIN, ORIGIN + 2, "here")]
     assert calendar.left(ORIGIN, ORIGIN + 3) == [2, 2, 3]
 
 

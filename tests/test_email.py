@@ -121,7 +121,7 @@ def test_what_is_no_address_is_refused_for_good(email: str, tmp_path: Path) -> N
         mailbox(email)
     with pytest.raises(SendFailed) as caught:
         put(tmp_path, notice(recipient=Recipient("Ann", email)))
-    assert (caught.value.for_good, caught.value.away) == (True, False)
+    assert (caught.value.permanent, caught.value.unreachable) == (True, False)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -179,7 +179,7 @@ def test_where_the_folder_cannot_be_written_the_way_out_is_closed(tmp_path: Path
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(SendFailed, match="cannot be written") as caught:
         put(tmp_path / "file", notice())
-    assert (caught.value.for_good, caught.value.away) == (False, True)
+    assert (caught.value.permanent, caught.value.unreachable) == (False, True)
 
 
 def test_half_a_letter_is_never_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

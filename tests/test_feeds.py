@@ -74,7 +74,7 @@ class Stumbling:
         self.times = times
         self.looks = 0
 
-    def place(self, name: str) -> int | None:
+    def offset(self, name: str) -> int | None:
         return None
 
     def handle(self, entries: object, places: object) -> None:
@@ -249,7 +249,7 @@ def test_an_inbox_shows_what_its_log_says_in_order_and_once(
         assert log.position == end
         assert log.read(0, 100) == [entry(one) for one in range(1, end + 1)]
         assert log.read(0, 100, "hotel-1", 1) == [e for e in log.read(0, 100) if e[1].hotel == "hotel-1"][1:]
-        assert inbox.place("topic:0") == number
+        assert inbox.offset("topic:0") == number
     origin.reached = False
     inbox.fetch_missing()
     origin.reached = True

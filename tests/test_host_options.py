@@ -38,7 +38,7 @@ def test_names_and_proxies_are_given_one_by_one_or_together(command: str, monkey
     assert options.host_name == ("one.example", "2001:db8::8")
     assert [*map(str, options.trusted_proxy)] == ["10.0.0.0/8", "::1/128"]
     assert parsed(command, "--host-name", "other.example").host_name == ("other.example",)
-    assert isinstance(HostPolicy.chosen(options), HostPolicy)
+    assert isinstance(HostPolicy.from_options(options), HostPolicy)
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ async def seen(line: RpcClient, mute: Mute) -> None:
     line.start()
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            await line.found()
+            await line.connected()
             assert (line.ready, line.position) == (True, 7)
             mute.greets = False
             waited = await line.ask(QUESTION)
@@ -76,7 +76,7 @@ async def seen(line: RpcClient, mute: Mute) -> None:
             assert refused.value.refusal == Unavailable("reservations is not running")
             assert not line.ready
             mute.greets = mute.answers = True
-            await line.found()
+            await line.connected()
             assert await line.ask(QUESTION) == Result(Unavailable("closed for the season"))
     finally:
         await line.stop()
@@ -86,7 +86,7 @@ async def seen(line: RpcClient, mute: Mute) -> None:
 def test_whoever_waits_for_a_part_that_hangs_is_told_and_it_is_asked_again_once_it_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line_module, "door_silent_seconds_max", 1)
+    monkeypatch.setattr(line_module, "rpc_silence_seconds_max", 1)
     path = tmp_path / "door"
     asyncio.run(seen(RpcClient("reservations", path), Mute(path)))
 
@@ -111,7 +111,7 @@ def test_a_door_that_is_closed_answers_whoever_asked_before_and_nobody_else(tmp_
         line = RpcClient("reservations", tmp_path / "door")
         line.start()
         async with asyncio.timeout(PATIENCE_SECONDS):
-            await line.found()
+            await line.connected()
             asked = asyncio.create_task(line.ask(QUESTION))
             await asyncio.sleep(0.05)
             closed = asyncio.create_task(door.close())
@@ -128,7 +128,7 @@ def test_a_door_that_is_closed_answers_whoever_asked_before_and_nobody_else(tmp_
 def test_a_reader_waits_once_for_a_part_that_hangs_however_many_connections_it_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line_module, "door_answer_seconds_max", 1)
+    monkeypatch.setattr(line_module, "rpc_response_seconds_max", 1)
 
     async def read() -> None:
         mute = Mute(tmp_path / "door")
@@ -159,7 +159,7 @@ def test_an_event_from_the_future_does_not_end_the_line(tmp_path: Path) -> None:
         line.subscribe(lambda position, records: told.append((position, len(list(records)))))
         line.start()
         async with asyncio.timeout(PATIENCE_SECONDS):
-            await line.found()
+            await line.connected()
             mute.tell(frames.pack(frames.COMMITS, 8, [unknown]))
             while told[-1] != (8, 0):  # noqa: ASYNC110 (it comes from another task)
                 await asyncio.sleep(0.01)

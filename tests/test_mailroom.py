@@ -70,7 +70,7 @@ class Post:
     def decide(self, *notices: Notice, withdrawn: Sequence[str] = ()) -> None:
         """Notifications has decided to say this."""
         with self._db.atomic():
-            self.outbox.keep({}, {}, notices, withdrawn)
+            self.outbox.store({}, {}, notices, withdrawn)
 
     def work(self) -> None:
         """Send all that can be sent now."""
@@ -90,7 +90,7 @@ def post(tmp_path: Path) -> Any:
 
 
 def away() -> SendFailed:
-    return SendFailed("nobody answers", away=True)
+    return SendFailed("nobody answers", unreachable=True)
 
 
 def test_what_is_decided_is_sent_once(post: Post) -> None:
@@ -143,7 +143,7 @@ def test_letters_to_one_address_keep_their_order_and_hold_up_no_other(post: Post
 
 
 def test_a_letter_that_is_refused_for_good_waits_for_a_person_and_the_next_ones_go(post: Post) -> None:
-    post.refusals["1"] = [SendFailed("550 no such mailbox", for_good=True)]
+    post.refusals["1"] = [SendFailed("550 no such mailbox", permanent=True)]
     post.decide(letter("1"), letter("2"))
     post.work()
     assert post.delivered == ["2"]
@@ -171,7 +171,7 @@ def test_it_is_tried_again_after_longer_pauses_and_then_given_up(post: Post) -> 
 def test_a_dead_letter_is_sent_again_or_dropped_after_a_restart_too(
     post: Post, drop: bool, expected: list[str]
 ) -> None:
-    post.refusals["1"] = [SendFailed("550", for_good=True)]
+    post.refusals["1"] = [SendFailed("550", permanent=True)]
     post.decide(letter("1", useful_until=2 * SECOND))
     post.work()
     post.close()
@@ -237,7 +237,7 @@ def test_only_so_many_are_on_the_way_at_once(post: Post) -> None:
 
 def test_whoever_lives_sends_by_itself_what_comes_and_what_falls_due(post: Post) -> None:
     async def live() -> None:
-        life = asyncio.create_task(post.room.live())
+        life = asyncio.create_task(post.room.run())
         post.decide(letter("1"), letter("2", due_at=SECOND + SECOND // 20))
         post.room.wake()
         await _until(lambda: post.delivered == ["1"])

@@ -71,7 +71,7 @@ def in_town(path: Path, story: Callable[[Town], Coroutine[Any, Any, None]]) -> N
         town = Town(path)
         await town.partition.start()
         try:
-            assert isinstance((await town.say(OpenHotel(HOTEL, plan({"DBL": 9})))).answer, HotelReply)
+            assert isinstance((await town.say(OpenHotel(HOTEL, plan({"DBL": 9})))).response, HotelReply)
             await story(town)
         finally:
             town.journal.free.set()
@@ -94,8 +94,8 @@ def test_nobody_is_told_before_the_disk_has_it(tmp_path: Path) -> None:
         await moments()
         assert not any(task.done() for task in (*bookings, question))
         town.journal.free.set()
-        assert all([isinstance((await booking).answer, BookingReply) for booking in bookings])
-        assert isinstance((await question).answer, HotelReply)
+        assert all([isinstance((await booking).response, BookingReply) for booking in bookings])
+        assert isinstance((await question).response, HotelReply)
 
     in_town(tmp_path / "journal.db", story)
 
@@ -127,11 +127,11 @@ def test_when_the_disk_fails_nobody_is_acknowledged_who_was_decided_on_top_of_it
         await moments()
         town.journal.free.set()
         for booking in (*first, *later):
-            assert isinstance((await booking).answer, Unavailable)
+            assert isinstance((await booking).response, Unavailable)
         again = [await town.booking(key=key) for key in ("first", "later")]
-        assert all(isinstance(answer.answer, BookingReply) and not answer.replayed for answer in again)
+        assert all(isinstance(answer.response, BookingReply) and not answer.replayed for answer in again)
         rest = await asyncio.gather(*(town.booking() for _ in range(8)))
-        assert sum(isinstance(answer.answer, BookingReply) for answer in rest) == 7
+        assert sum(isinstance(answer.response, BookingReply) for answer in rest) == 7
 
     in_town(tmp_path / "journal.db", story)
     recovered = Reception(SqliteJournal(tmp_path / "journal.db"))
@@ -150,8 +150,8 @@ def test_the_same_key_while_the_first_is_on_its_way_to_the_disk_books_once(tmp_p
         town.journal.free.set()
         answers = await asyncio.gather(first, again, other)
         assert [answer.replayed for answer in answers] == [False, True, False]
-        assert answers[0].answer == answers[1].answer
-        assert answers[2].answer == KeyReused()
+        assert answers[0].response == answers[1].response
+        assert answers[2].response == KeyReused()
 
     in_town(tmp_path / "journal.db", story)
 
@@ -163,10 +163,10 @@ def test_too_many_who_wait_are_refused_at_once(tmp_path: Path, monkeypatch: pyte
         town.journal.free.clear()
         waiting = [town.booking() for _ in range(5)]
         await moments()
-        assert isinstance((await town.booking()).answer, Unavailable)
+        assert isinstance((await town.booking()).response, Unavailable)
         town.journal.free.set()
-        assert all([isinstance((await booking).answer, BookingReply) for booking in waiting])
-        assert isinstance((await town.booking()).answer, BookingReply)
+        assert all([isinstance((await booking).response, BookingReply) for booking in waiting])
+        assert isinstance((await town.booking()).response, BookingReply)
 
     in_town(tmp_path / "journal.db", story)
 
@@ -176,8 +176,8 @@ def test_a_stop_finishes_what_was_accepted_and_takes_no_more(tmp_path: Path) -> 
         bookings = [town.booking() for _ in range(4)]
         await asyncio.sleep(0)
         await town.partition.stop()
-        assert all([isinstance((await booking).answer, BookingReply) for booking in bookings])
-        assert isinstance((await town.booking()).answer, Unavailable)
+        assert all([isinstance((await booking).response, BookingReply) for booking in bookings])
+        assert isinstance((await town.booking()).response, Unavailable)
         assert not town.partition.ready
 
     in_town(tmp_path / "journal.db", story)
@@ -188,7 +188,7 @@ def test_a_partition_whose_journal_was_taken_over_ends_and_says_so(
 ) -> None:
     async def story(town: Town) -> None:
         SqliteJournal(tmp_path / "journal.db").close()
-        assert isinstance((await town.booking()).answer, Unavailable)
+        assert isinstance((await town.booking()).response, Unavailable)
         with pytest.raises(Fenced):
             await town.partition.ended()
         assert not town.partition.ready
@@ -271,11 +271,11 @@ def test_while_nobody_knows_what_was_answered_nobody_is_answered(sick: tuple[Ful
     journal, at_desk = sick
     ask = Envelope(Book(HOTEL, request()), "key", "request", "tester")
     journal.broken.add("replies")
-    assert isinstance(at_desk.host.handle([ask])[0].answer, Unavailable)
+    assert isinstance(at_desk.host.handle([ask])[0].response, Unavailable)
     journal.broken.clear()
     first, again = at_desk.host.handle([ask])[0], at_desk.host.handle([ask])[0]
-    assert isinstance(first.answer, BookingReply)
-    assert (again.answer, again.replayed) == (first.answer, True)
+    assert isinstance(first.response, BookingReply)
+    assert (again.response, again.replayed) == (first.response, True)
 
 
 def test_a_journal_that_cannot_be_opened_again_is_tried_once_a_second(
@@ -298,7 +298,7 @@ def test_after_a_failed_write_of_nothing_but_a_refusal_the_next_one_works(
     journal, at_desk = sick
     refused = Book(HOTEL, request(room_type="none"))
     journal.broken.add("sync")
-    assert isinstance(at_desk.host.handle([Envelope(refused, "one", "request", "tester")])[0].answer, Unavailable)
+    assert isinstance(at_desk.host.handle([Envelope(refused, "one", "request", "tester")])[0].response, Unavailable)
     journal.broken.clear()
-    assert isinstance(at_desk.host.handle([Envelope(refused, "two", "request", "tester")])[0].answer, Invalid)
+    assert isinstance(at_desk.host.handle([Envelope(refused, "two", "request", "tester")])[0].response, Invalid)
     at_desk.book()

@@ -111,9 +111,9 @@ class PartitionMachine(RuleBasedStateMachine):
         key = f"key-{self.keys}"
         answer = self.desk.answer(command, key)
         assert not answer.replayed
-        assert not isinstance(answer.answer, refusals.Unavailable), answer
-        self.kept.append((key, command, answer.answer))
-        return answer.answer
+        assert not isinstance(answer.response, refusals.Unavailable), answer
+        self.kept.append((key, command, answer.response))
+        return answer.response
 
     def fits(self, answer: Any, nights: list[int]) -> bool:
         """Was a stay taken, as it had to be? Refused only for these very nights, or where rooms are promised."""
@@ -319,9 +319,9 @@ class PartitionMachine(RuleBasedStateMachine):
     def ask_again(self, data: st.DataObject) -> None:
         key, command, told = data.draw(st.sampled_from(self.kept))
         again = self.desk.answer(command, key)
-        assert (again.answer, again.replayed) == (told, True)
+        assert (again.response, again.replayed) == (told, True)
         other = self.desk.answer(DescribeState(HOTEL), key)
-        assert other.answer == refusals.KeyReused()
+        assert other.response == refusals.KeyReused()
 
     @rule(snapshot=st.booleans())
     def restart(self, snapshot: bool) -> None:

@@ -282,13 +282,13 @@ def test_several_gateways_need_several_processes(tmp_path: Path) -> None:
 
 def test_the_doors_of_a_long_path_are_elsewhere_and_nobody_elses(tmp_path: Path) -> None:
     data = DataDirectory(tmp_path / ("long" * 30))
-    door = data.door("billing")
+    door = data.socket("billing")
     assert len(bytes(door)) < 108
     assert door.parent.stat().st_mode & 0o777 == 0o700
     if os.getuid() == 0:
         os.chown(door.parent, 12345, -1)
         with pytest.raises(DataUnusable, match="belongs to another user"):
-            data.door("billing")
+            data.socket("billing")
     door.parent.rmdir()
 
 

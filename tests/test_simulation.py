@@ -92,14 +92,14 @@ def a_room_that_agrees_to_everything(self: RoomActor, message: Claim, hotel: Any
 
 
 def test_a_room_sold_twice_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Calendar, "free_for", lambda self, arrival, departure: self.everyone)
+    monkeypatch.setattr(Calendar, "free_for", lambda self, arrival, departure: self.all_rooms)
     monkeypatch.setitem(RoomActor.handles, Claim, a_room_that_agrees_to_everything)
     assert found("(P1)")
 
 
 def test_a_hotel_that_sells_a_room_twice_is_stopped_by_the_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """The room is the last authority: the hotel's fault comes to light, and no guest stands before a taken bed."""
-    monkeypatch.setattr(Calendar, "free_for", lambda self, arrival, departure: self.everyone)
+    monkeypatch.setattr(Calendar, "free_for", lambda self, arrival, departure: self.all_rooms)
     violations = list(_violations({}))
     assert any("a room refused what its hotel held to be free" in violation for violation in violations)
     assert not any("(P1)" in violation for violation in violations)
@@ -141,7 +141,7 @@ class AnswersTooEarly(Host):
     def write(self, group: Any) -> bool:
         for decided in group:
             if decided.records:
-                self.published(self.journal.position() + len(decided.records), decided.records)
+                self.on_commit(self.journal.position() + len(decided.records), decided.records)
         return super().write(group)
 
 
@@ -186,23 +186,23 @@ def test_services_that_move_on_too_early_are_found_out(monkeypatch: pytest.Monke
 
 
 def test_a_ledger_that_hears_everything_twice_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("innkeeper.actors.billing.rules.state.heard_in", lambda record: 0)
+    monkeypatch.setattr("innkeeper.actors.billing.rules.state.cause_seq", lambda record: 0)
     assert found("twice, or out of its order (P5)")
 
 
 def test_a_letter_that_is_lost_on_its_way_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SqliteOutbox, "failed", lambda self, notice, *_: self.sent(notice))
+    monkeypatch.setattr(SqliteOutbox, "mark_failed", lambda self, notice, *_: self.mark_sent(notice))
     assert found("was never told (P5)")
 
 
 def test_a_letter_that_is_sent_twice_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     known: set[str] = set()
-    crossed_out = SqliteOutbox.sent
+    crossed_out = SqliteOutbox.mark_sent
 
     def crosses_out_at_the_second_time(outbox: SqliteOutbox, notice: str) -> None:
         crossed_out(outbox, notice) if notice in known else known.add(notice)
 
-    monkeypatch.setattr(SqliteOutbox, "sent", crosses_out_at_the_second_time)
+    monkeypatch.setattr(SqliteOutbox, "mark_sent", crosses_out_at_the_second_time)
     assert found("was told twice for no reason (P5)")
 
 

@@ -56,7 +56,9 @@ def refusal(url: str, one: Notice | None = None, **more: Any) -> SendFailed:
 
 
 def verdict(error: SendFailed) -> str:
-    return {(False, True): "away", (True, False): "for good", (False, False): "later"}[error.for_good, error.away]
+    return {(False, True): "away", (True, False): "for good", (False, False): "later"}[
+        error.permanent, error.unreachable
+    ]
 
 
 @pytest.fixture

@@ -173,13 +173,13 @@ def test_a_hotel_that_catches_up_does_not_overtake_the_others(tmp_path: Path, mo
 def test_what_is_told_twice_or_late_or_not_at_all_is_taken_in_once(tmp_path: Path) -> None:
     async def act(clerk: Clerk) -> None:
         records = [clerk.story.happen("north", BookingPinned("b", "101"))[1] for _ in range(6)]
-        clerk.log.subscribe(2, records[:2])
-        clerk.log.subscribe(2, records[:2])
+        clerk.log.append(2, records[:2])
+        clerk.log.append(2, records[:2])
         await clerk.work()
-        clerk.log.subscribe(5, records[4:5])
-        clerk.log.subscribe(4, records[1:4])
+        clerk.log.append(5, records[4:5])
+        clerk.log.append(4, records[1:4])
         await clerk.work()
-        clerk.log.subscribe(6, records[1:])
+        clerk.log.append(6, records[1:])
         await clerk.work()
         assert clerk.book("north") == told(clerk.story, "north")
 
@@ -225,7 +225,7 @@ def test_whoever_lives_gets_over_a_stall_by_itself(tmp_path: Path, monkeypatch: 
     async def act(clerk: Clerk) -> None:
         clerk.away = True
         happen(clerk, "north")
-        living = asyncio.create_task(clerk.subscriber.live())
+        living = asyncio.create_task(clerk.subscriber.run())
         await until(lambda: bool(clerk.subscriber.state().stalled))
         assert clerk.subscriber.state().stalled == "the destination is away"
         clerk.away = False
@@ -296,7 +296,7 @@ async def _take_step(clerk: Clerk, dropped: set[str], name: str, *more: Any) -> 
             for _ in range(heard):
                 clerk.subscribe((record,))
             if how == "stale":
-                clerk.log.subscribe(1, (clerk.story.entries[0][1],))
+                clerk.log.append(1, (clerk.story.entries[0][1],))
         case "poison":
             hotel, times = more
             clerk.poison[f"{hotel}:{len(told(clerk.story, hotel)) + 1}"] = times
@@ -326,7 +326,7 @@ def test_a_log_that_could_not_be_read_is_looked_at_again_without_any_news(tmp_pa
         clerk.story.refusals = 1
         clerk.story.happen("north", BookingPinned("b", "101"))
         clerk.subscribe(())  # how far it has come, and not what happened
-        life = asyncio.create_task(clerk.subscriber.live())
+        life = asyncio.create_task(clerk.subscriber.run())
         async with asyncio.timeout(10):
             await until(lambda: clerk.book("north") == ["north:1"])
             clerk.subscriber.stop()

@@ -54,7 +54,7 @@ def live(digger: Digger, meanwhile: Callable[[], Awaitable[None]]) -> None:
     """Let it work while something else happens."""
 
     async def run() -> None:
-        life = asyncio.create_task(digger.live())
+        life = asyncio.create_task(digger.run())
         await meanwhile()
         digger.stop()
         async with asyncio.timeout(5):

@@ -31,10 +31,10 @@ class BillingEventHandler:
             for _, record in entries
         )
         for result in await asyncio.gather(*results):
-            if isinstance(result.answer, Unavailable) and result.answer.reason != HOTEL_FAULT:
-                raise Stalled(result.answer.reason)
-            if isinstance(result.answer, Refusal):
-                raise RuntimeError(f"the ledger refused an event of reservations: {result.answer}")
+            if isinstance(result.response, Unavailable) and result.response.reason != HOTEL_FAULT:
+                raise Stalled(result.response.reason)
+            if isinstance(result.response, Refusal):
+                raise RuntimeError(f"the ledger refused an event of reservations: {result.response}")
         return _no_effects
 
 

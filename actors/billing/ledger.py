@@ -40,7 +40,7 @@ class LedgerActor(TypedActor):
         outcomes: list[Outcome] = []
         records: list[RecordedEvent] = []
         try:
-            for command in message.orders:
+            for command in message.commands:
                 try:
                     outcomes.append(Outcome(command.number, self._carry_out(command, records)))
                 except Refused as refused:

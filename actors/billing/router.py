@@ -12,8 +12,8 @@ from innkeeper.protocol.billing.replies import LedgerStateReply
 class LedgerRouter(Router):
     """Routes commands to ledgers; the first event of a hotel creates its ledger."""
 
-    kind = LedgerActor
-    opens = ApplyReservationEvent
+    actor_type = LedgerActor
+    opening_command = ApplyReservationEvent
 
 
 LEDGER = AggregateType(
@@ -23,7 +23,7 @@ LEDGER = AggregateType(
     describe=describe,
     restore=restore,
     is_open=lambda state: state.ledger is not None,
-    ask=DescribeLedger,
-    described=LedgerStateReply,
+    query=DescribeLedger,
+    description=LedgerStateReply,
 )
 """A hotel's ledger with its folios, payments and documents."""

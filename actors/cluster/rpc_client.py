@@ -26,7 +26,7 @@ from innkeeper.protocol.ports.subscriptions import Positions
 from innkeeper.protocol.ports.views import BadCursor, BookingPage, BookingSearch
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel
-from innkeeper.protocol.values.limits import commands_waiting_max, door_answer_seconds_max, door_silent_seconds_max
+from innkeeper.protocol.values.limits import commands_waiting_max, rpc_response_seconds_max, rpc_silence_seconds_max
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class RpcClient(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    async def found(self) -> None:
+    async def connected(self) -> None:
         """Waits until the server answers."""
         await self._found.wait()
 
@@ -99,7 +99,7 @@ class RpcClient(asyncio.Protocol):
         positions: Positions = await self._ask(frames.POSITIONS, hotel)
         return positions
 
-    async def tell(self, message: object) -> Reply:
+    async def ask_service(self, message: object) -> Reply:
         """Sends a message to the service behind this connection and returns its reply. Raises `Refused`."""
         reply = frames.message_of(await self._ask(frames.ASK_SERVICE, *frames.message_body(message)))
         assert isinstance(reply, Reply)
@@ -148,7 +148,7 @@ class RpcClient(asyncio.Protocol):
     async def _watch(self, transport: asyncio.Transport) -> None:
         """Waits a second for the end of the connection, and aborts it where the server was silent for too long."""
         self._silent_seconds = self._silent_seconds + 1 if self._waiting or not self.ready else 0
-        if self._silent_seconds > door_silent_seconds_max:
+        if self._silent_seconds > rpc_silence_seconds_max:
             logger.error("%s does not answer; requests to it are refused", self.name)
             transport.abort()
         with suppress(TimeoutError):
@@ -228,7 +228,7 @@ class BlockingRpcClient:
     def _exchange(self, connection: socket.socket, request: bytes, fresh: bool = False) -> tuple[int, Any]:
         try:
             if fresh:
-                connection.settimeout(door_answer_seconds_max)
+                connection.settimeout(rpc_response_seconds_max)
                 connection.connect(str(self._client.path))
             connection.sendall(request)
             _, kind, body = _next_frame(connection)

@@ -29,11 +29,11 @@ AskService = Callable[[ServiceMessage], Awaitable[Reply]]
 class ServedPorts(NamedTuple):
     """The ports that an RPC server offers; requests to a port that is None are refused."""
 
-    desk: MessageBus | None = None
-    source: CommitStream | None = None
+    bus: MessageBus | None = None
+    stream: CommitStream | None = None
     log: EventLog | None = None
     views: Views | None = None
-    tell: AskService | None = None
+    ask_service: AskService | None = None
 
 
 class RpcServer:
@@ -52,8 +52,8 @@ class RpcServer:
         self.path.parent.chmod(0o700)  # it may have existed with other permissions
         self.path.unlink(missing_ok=True)
         loop = asyncio.get_running_loop()
-        if self._ports.source is not None:
-            self._ports.source.subscribe(self._publish)
+        if self._ports.stream is not None:
+            self._ports.stream.subscribe(self._publish)
         self._server = await loop.create_unix_server(lambda: RpcConnection(self), self.path)
         self.path.chmod(0o600)
 
@@ -61,7 +61,7 @@ class RpcServer:
         """Accepts no more connections, answers the requests that have arrived, and closes all connections."""
         self.closing = True
         self._server.close()
-        answering = {task for connection in self.connections for task in connection.answering}
+        answering = {task for connection in self.connections for task in connection.pending}
         if answering:
             await asyncio.wait(answering, timeout=shutdown_seconds_max)
         for connection in [*self.connections]:
@@ -71,7 +71,7 @@ class RpcServer:
     def subscribe(self, connection: "RpcConnection") -> None:
         """Sends the connection the current position of the log, and each commit from now on."""
         self._subscribed.add(connection)
-        source = self._ports.source
+        source = self._ports.stream
         connection.send(frames.pack(frames.COMMITS, 0 if source is None else source.position, ()))
 
     def forget(self, connection: "RpcConnection") -> None:
@@ -91,12 +91,12 @@ class RpcServer:
         if self.closing:
             raise Refused(Unavailable("the server is stopping"))
         match verb:
-            case frames.ASK if ports.desk is not None:
-                return frames.result_body(await ports.desk.ask(frames.envelope_of(fields)))
-            case frames.POSITIONS if ports.desk is not None:
-                return await ports.desk.positions(*fields)
-            case frames.ASK_SERVICE if ports.tell is not None:
-                return frames.message_body(await ports.tell(frames.message_of(fields)))
+            case frames.ASK if ports.bus is not None:
+                return frames.result_body(await ports.bus.ask(frames.envelope_of(fields)))
+            case frames.POSITIONS if ports.bus is not None:
+                return await ports.bus.positions(*fields)
+            case frames.ASK_SERVICE if ports.ask_service is not None:
+                return frames.message_body(await ports.ask_service(frames.message_of(fields)))
             case frames.READ if ports.log is not None:
                 return frames.entries_body(await asyncio.to_thread(ports.log.read, *fields))
             case frames.VIEW if ports.views is not None:
@@ -114,7 +114,7 @@ class RpcConnection(asyncio.Protocol):
         self._server = server
         self._frames = frames.frame_decoder()
         self._unsent: list[bytes] = []
-        self.answering: set[asyncio.Task[None]] = set()
+        self.pending: set[asyncio.Task[None]] = set()
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -136,8 +136,8 @@ class RpcConnection(asyncio.Protocol):
                     self._server.subscribe(self)
                     continue
                 task = asyncio.create_task(self._answer(number, verb, fields))
-                self.answering.add(task)
-                task.add_done_callback(self.answering.discard)
+                self.pending.add(task)
+                task.add_done_callback(self.pending.discard)
         except (ValueError, TypeError, OverflowError):
             logger.warning("a connection to %s sent a malformed frame and is closed", self._server.path)
             self.end()

@@ -75,7 +75,7 @@ class Notifier:
         self._decided = decided
         self._system = LocalActorSystem()
         self._actor = self._system.createActor(NotifierActor)
-        self.answering: dict[type, Callable[[Any], Awaitable[Reply]]] = {
+        self.handlers: dict[type, Callable[[Any], Awaitable[Reply]]] = {
             ShowNotificationTerms: self.show_terms,
             ChangeNotificationTerms: self.change_terms,
         }
@@ -93,7 +93,7 @@ class Notifier:
             raise RuntimeError(f"notifications failed: {details}")
 
         def keep() -> None:
-            self._outbox.keep(
+            self._outbox.store(
                 {name: _pack(hotel) for name, hotel in decided.hotels.items()},
                 {name: _pack(booking) for name, booking in decided.bookings.items()},
                 decided.notices,
@@ -111,7 +111,7 @@ class Notifier:
     async def change_terms(self, message: ChangeNotificationTerms) -> NotificationTermsReply:
         """Changes the terms for later notices; those decided before are not changed."""
         hotel = msgspec.structs.replace(self._known(message.hotel), terms=message.terms)
-        self._outbox.keep({message.hotel: _pack(hotel)}, {}, (), ())
+        self._outbox.store({message.hotel: _pack(hotel)}, {}, (), ())
         return NotificationTermsReply(message.terms)
 
     def _known(self, hotel: str) -> KnownHotel:

@@ -67,27 +67,27 @@ class OutboxRelay(BackgroundTask):
         notice, at = due.notice, self.clock()
         if 0 < notice.useful_until < at:
             logger.info("%s of %s is not sent: it is no longer useful", notice.kind.value, notice.booking)
-            self._outbox.sent(notice.id)
+            self._outbox.mark_sent(notice.id)
             return True
         try:
             await self._send(notice)
         except SendFailed as error:
-            if error.away:
+            if error.unreachable:
                 raise Stalled(str(error)) from error
-            return self._failed(due, str(error), error.for_good)
+            return self._failed(due, str(error), error.permanent)
         except Exception as error:
             logger.exception("the notice %s cannot be sent", notice.id)
-            return self._failed(due, repr(error), for_good=False)
-        self._outbox.sent(notice.id)
+            return self._failed(due, repr(error), permanent=False)
+        self._outbox.mark_sent(notice.id)
         return True
 
-    def _failed(self, due: DueNotice, reason: str, for_good: bool) -> bool:
+    def _failed(self, due: DueNotice, reason: str, permanent: bool) -> bool:
         attempts, at = due.attempts + 1, self.clock()
-        for_good = for_good or attempts >= letter_attempts_max
-        retry_at = None if for_good else at + round(self._pause_seconds(attempts) * 1e6)
-        self._outbox.failed(due.notice.id, reason, at, retry_at)
+        permanent = permanent or attempts >= letter_attempts_max
+        retry_at = None if permanent else at + round(self._pause_seconds(attempts) * 1e6)
+        self._outbox.mark_failed(due.notice.id, reason, at, retry_at)
         logger.warning("the notice %s was not sent (attempt %d): %s", due.notice.id, attempts, reason)
-        return for_good
+        return permanent
 
     def due_at(self) -> int | None:
         """See `BackgroundTask`."""

@@ -12,8 +12,8 @@ from innkeeper.protocol.messages.reply import Reply
 class AggregateType(NamedTuple):
     """A kind of aggregate, with one instance for each hotel. `begin` makes an empty state, `evolve` applies an event to
     it, `describe` returns it as one value for a snapshot, and `restore` makes the state from that value. `is_open` is
-    false for a hotel that never opened. `ask` makes the query whose reply is the description, of the class
-    `described`."""
+    false for a hotel that never opened. `query` makes the query whose reply is the description, of the class
+    `description`."""
 
     router: type[Router]
     begin: Callable[[], Any]
@@ -21,8 +21,8 @@ class AggregateType(NamedTuple):
     describe: Callable[[Any], Reply]
     restore: Callable[[Any], Any]
     is_open: Callable[[Any], bool]
-    ask: Callable[[str], Query]
-    described: type[Any]
+    query: Callable[[str], Query]
+    description: type[Any]
 
     def fold(self, state: Any, records: Iterable[RecordedEvent]) -> Any:
         """Applies these events to the state and returns it."""

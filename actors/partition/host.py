@@ -37,7 +37,7 @@ class PendingBatch:
     has `failed`, each result is `Unavailable`."""
 
     def __init__(self, size: int) -> None:
-        self.answers: list[Result] = [Result(Unavailable(HOTEL_FAULT))] * size
+        self.results: list[Result] = [Result(Unavailable(HOTEL_FAULT))] * size
         self.records: tuple[RecordedEvent, ...] = ()
         self.replies: list[StoredReply] = []
         self.position = 0
@@ -46,11 +46,11 @@ class PendingBatch:
     def fail(self, reason: str) -> None:
         """Discards the decisions: each command of the batch gets `Unavailable`."""
         self.failed = True
-        self.answers = [Result(Unavailable(reason))] * len(self.answers)
+        self.results = [Result(Unavailable(reason))] * len(self.results)
 
 
 class Host:
-    """One partition, without its thread. Calls `published` with each commit."""
+    """One partition, without its thread. Calls `on_commit` with each commit."""
 
     def __init__(
         self, journal: Journal, clock: Callable[[], int], ids: Callable[[], str], aggregate_type: AggregateType
@@ -60,7 +60,7 @@ class Host:
         self.due_at: int | None = 0
         self._clock = clock
         self._ids = ids
-        self.published: CommitListener = lambda *_: None
+        self.on_commit: CommitListener = lambda *_: None
         self._last_at = 0
         self._stale: set[str] = set()
         self._router_failed = self._journal_failed = self._cannot_rebuild = False
@@ -84,7 +84,7 @@ class Host:
         return self.release([decided])[0]
 
     @property
-    def must_rest(self) -> bool:
+    def must_drain(self) -> bool:
         """True where all decided batches must be released before the next decision, because hotels must be rebuilt."""
         return bool(self._stale) or self._router_failed or self._journal_failed
 
@@ -93,7 +93,7 @@ class Host:
         after `write`, `sync` and `release`; batches go through these in the order of their decision."""
         decided = PendingBatch(len(envelopes))
         self._unreleased.append(decided)
-        if self.must_rest and not self._rebuild():
+        if self.must_drain and not self._rebuild():
             decided.fail("the journal cannot be read")
             return decided
         at = self._last_at = max(self._clock(), self._last_at)
@@ -150,7 +150,7 @@ class Host:
             self._journal_failed = True
         for decided in group:
             self._release(decided)
-        return [decided.answers for decided in group]
+        return [decided.results for decided in group]
 
     def _release(self, decided: PendingBatch) -> None:
         assert self._unreleased.popleft() is decided
@@ -161,18 +161,18 @@ class Host:
         for record in decided.records:
             self._since_snapshot[record.hotel] = self._since_snapshot.get(record.hotel, 0) + 1
         if decided.records:
-            self.published(decided.position, decided.records)
+            self.on_commit(decided.position, decided.records)
 
     def save_snapshots(self, after_events: int = snapshot_after_events, at_most: int = 1) -> int:
         """Saves the state of hotels with so many events since their last snapshot; returns how many were saved."""
         hotels = [hotel for hotel, events in self._since_snapshot.items() if events >= after_events][:at_most]
-        if not hotels or self.must_rest or self._unreleased:
+        if not hotels or self.must_drain or self._unreleased:
             return 0
         described = [(hotel, self.describe(hotel)) for hotel in hotels]
         snapshots = [
             Snapshot(hotel, state.hotel_seq, wire.encode(state))
             for hotel, state in described
-            if isinstance(state, self._aggregate_type.described)
+            if isinstance(state, self._aggregate_type.description)
         ]
         for hotel in hotels:
             self._since_snapshot.pop(hotel)
@@ -187,8 +187,8 @@ class Host:
 
     def describe(self, hotel: str) -> Any:
         """The hotel's whole state as its aggregate type describes it, for snapshots and auditors; or a refusal."""
-        done = self._ask(CommandBatch(0, (AddressedCommand(0, self._aggregate_type.ask(hotel), 0, ""),)))
-        return done.outcomes[0].answer if isinstance(done, CommandBatchDone) else Unavailable("the router failed")
+        done = self._ask(CommandBatch(0, (AddressedCommand(0, self._aggregate_type.query(hotel), 0, ""),)))
+        return done.outcomes[0].response if isinstance(done, CommandBatchDone) else Unavailable("the router failed")
 
     def close(self) -> None:
         """Stops the actors and closes the journal."""
@@ -206,7 +206,7 @@ class Host:
             return False
         kept = self._unsaved_replies.get(key) or self.journal.reply(key)
         if kept is not None:
-            decided.answers[number] = _replayed(kept, fingerprint)
+            decided.results[number] = _replayed(kept, fingerprint)
             return False
         keys.numbers[key] = number, fingerprint
         return True
@@ -218,20 +218,20 @@ class Host:
             self._router_failed = True
             return
         self.due_at = done.due_at
-        self._stale.update(done.broken)
+        self._stale.update(done.failed_hotels)
         decided.records = done.records
         for outcome in done.outcomes:
-            decided.answers[outcome.number] = Result(outcome.answer)
+            decided.results[outcome.number] = Result(outcome.response)
 
     def _keep_replies(self, decided: PendingBatch, keys: "_BatchKeys") -> None:
         for key, (number, fingerprint) in keys.numbers.items():
-            answer = decided.answers[number].answer
+            answer = decided.results[number].response
             if not isinstance(answer, Unavailable):
                 kept = self._unsaved_replies[key] = StoredReply(key, fingerprint, wire.encode(answer))
                 decided.replies.append(kept)
         for number, key, fingerprint in keys.repeats:
             if key in self._unsaved_replies:
-                decided.answers[number] = _replayed(self._unsaved_replies[key], fingerprint)
+                decided.results[number] = _replayed(self._unsaved_replies[key], fingerprint)
 
     def _rebuild(self) -> bool:
         """Rebuilds from the journal the hotels whose state is not reliable; returns whether that succeeded."""

@@ -26,23 +26,23 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     """The reply or refusal to the command or query of this number."""
 
     number: int
-    answer: Reply | Refusal
+    response: Reply | Refusal
 
 
 class CommandBatch(msgspec.Struct, frozen=True, gc=False):
     """Host to router: commands and queries to handle, after everything that is due by `at`."""
 
     at: int
-    orders: tuple[AddressedCommand, ...]
+    commands: tuple[AddressedCommand, ...]
 
 
 class CommandBatchDone(msgspec.Struct, frozen=True, gc=False):
-    """Router to host: the outcomes of a batch, and its events in each hotel's order. Hotels in `broken` must be
+    """Router to host: the outcomes of a batch, and its events in each hotel's order. Hotels in `failed_hotels` must be
     rebuilt: none of their events counts. `due_at` is when something is due next."""
 
     outcomes: tuple[Outcome, ...]
     records: tuple[RecordedEvent, ...]
-    broken: dict[str, str]
+    failed_hotels: dict[str, str]
     due_at: int | None
 
 
@@ -50,7 +50,7 @@ class HotelCommands(msgspec.Struct, frozen=True, gc=False):
     """Router to hotel: this hotel's share of a batch."""
 
     at: int
-    orders: tuple[AddressedCommand, ...]
+    commands: tuple[AddressedCommand, ...]
 
 
 class HotelCommandsDone(msgspec.Struct, frozen=True, gc=False):

@@ -57,7 +57,7 @@ class Partition:
         """Opens the journal and rebuilds the hotels; raises what that raises."""
         host = await asyncio.get_running_loop().run_in_executor(self._writer, self._open_host)
         self.position = host.journal.position()
-        host.published = self._publish
+        host.on_commit = self._publish
         self.ready = True
         self._drained.set()
         self._task = asyncio.create_task(self._run(host))
@@ -128,7 +128,7 @@ class Partition:
     async def _decide_all(self, host: Host) -> None:
         idle_since = monotonic()
         while self._queue or not self._stopping:
-            if host.must_rest:
+            if host.must_drain:
                 await self._drained.wait()
             batch = await self._gather()
             if batch or (host.due_at is not None and host.due_at <= self._clock()):

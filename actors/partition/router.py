@@ -24,11 +24,11 @@ logger = logging.getLogger(__name__)
 
 
 class Router(TypedActor):
-    """Holds the address of each hotel's actor and when the hotel is due next. Subclasses set `kind`, the class of the
-    actors, and `opens`, the class of the command that creates a new one."""
+    """Holds the address of each hotel's actor and when the hotel is due next. Subclasses set `actor_type`, the class of
+    the actors, and `opening_command`, the class of the command that creates a new one."""
 
-    kind: ClassVar[type[TypedActor]]
-    opens: ClassVar[type[Command]]
+    actor_type: ClassVar[type[TypedActor]]
+    opening_command: ClassVar[type[Command]]
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,18 +38,18 @@ class Router(TypedActor):
         self.pending: set[str] = set()
         self.outcomes: list[Outcome] = []
         self.records: list[RecordedEvent] = []
-        self.broken: dict[str, str] = {}
+        self.failed_hotels: dict[str, str] = {}
 
     def batch(self, message: CommandBatch, host: ActorAddress) -> None:
         """Sends each hotel its share of the commands, and an empty share to hotels with nothing but due work."""
         self.host = host
-        self.outcomes, self.records, self.broken = [], [], {}
+        self.outcomes, self.records, self.failed_hotels = [], [], {}
         shares: dict[str, list[AddressedCommand]] = {
             hotel: [] for hotel, at in self.due_times.items() if at <= message.at
         }
-        for command in message.orders:
+        for command in message.commands:
             hotel = command.message.hotel
-            if hotel not in self.hotels and isinstance(command.message, self.opens):
+            if hotel not in self.hotels and isinstance(command.message, self.opening_command):
                 self._open(LoadState(hotel, None))
             if hotel in self.hotels:
                 shares.setdefault(hotel, []).append(command)
@@ -75,11 +75,11 @@ class Router(TypedActor):
     def hotel_failed(self, message: HotelFailed, _: ActorAddress) -> None:
         """Closes a hotel whose own code failed; the host rebuilds it from the journal."""
         logger.error("hotel %s failed:\n%s", message.hotel, message.reason)
-        self.broken[message.hotel] = message.reason
+        self.failed_hotels[message.hotel] = message.reason
         self._close(message.hotel)
         self._done(message.hotel)
 
-    def poisoned(self, message: PoisonMessage, sender: ActorAddress) -> None:
+    def actor_failed(self, message: PoisonMessage, sender: ActorAddress) -> None:
         """Handles the failure of a hotel that could not report it itself."""
         for hotel, address in list(self.hotels.items()):
             if address == sender:
@@ -93,7 +93,7 @@ class Router(TypedActor):
         self.send(host, StateLoaded())
 
     def _open(self, message: LoadState) -> None:
-        address = self.hotels[message.hotel] = self.createActor(self.kind)
+        address = self.hotels[message.hotel] = self.createActor(self.actor_type)
         self.due_times[message.hotel] = 0  # not known yet: the next batch includes this hotel
         self.send(address, message)
 
@@ -117,13 +117,15 @@ class Router(TypedActor):
     def _report_when_done(self) -> None:
         if not self.pending:
             due_at = min(self.due_times.values(), default=None)
-            self.send(self.host, CommandBatchDone(tuple(self.outcomes), tuple(self.records), self.broken, due_at))
+            self.send(
+                self.host, CommandBatchDone(tuple(self.outcomes), tuple(self.records), self.failed_hotels, due_at)
+            )
 
 
 Router.handles = {
     CommandBatch: Router.batch,
     HotelCommandsDone: Router.commands_done,
     HotelFailed: Router.hotel_failed,
-    PoisonMessage: Router.poisoned,
+    PoisonMessage: Router.actor_failed,
     LoadState: Router.load_state,
 }

@@ -83,7 +83,7 @@ class HotelActor(TypedActor):
         """Handles this hotel's share of a batch; the router sends the next share only after this one is done."""
         self._forget_batch()
         self.router, self.at = router, message.at
-        self.waiting.extend(message.orders)
+        self.waiting.extend(message.commands)
         self._guarded(self._run)
 
     def claim_done(self, message: ClaimDone, _: ActorAddress) -> None:
@@ -98,7 +98,7 @@ class HotelActor(TypedActor):
             self.step.refused.append(message.room)
             self._guarded(self._continue_when_answered)
 
-    def poisoned(self, message: PoisonMessage, _: ActorAddress) -> None:
+    def room_failed(self, message: PoisonMessage, _: ActorAddress) -> None:
         """A room has failed, and with it this hotel."""
         self._broken(str(message.details))
 
@@ -153,7 +153,7 @@ class HotelActor(TypedActor):
             return
         self.step = step
         for room, change in step.changes.items():
-            self._ask_room(room, change.gives, change.takes)
+            self._ask_room(room, change.releases, change.claims)
 
     def _recorded(self, command: AddressedCommand | None, events: tuple[Event, ...]) -> tuple[RecordedEvent, ...]:
         seq, records = self.state.seq, []
@@ -217,8 +217,8 @@ class HotelActor(TypedActor):
         self.step.changes = {room: step.changes[room] for room in step.done}
         self.undoing = True
         for room, change in self.step.changes.items():
-            held = (held_by(self.state.bookings[booking]) for booking in change.gives)
-            self._ask_room(room, [stay[2] for stay in change.takes], [hold[1] for hold in held if hold is not None])
+            held = (held_by(self.state.bookings[booking]) for booking in change.releases)
+            self._ask_room(room, [stay[2] for stay in change.claims], [hold[1] for hold in held if hold is not None])
 
     def _report(self) -> None:
         outcomes, records, is_open = tuple(self.outcomes), tuple(self.records), self.state.hotel is not None
@@ -235,5 +235,5 @@ HotelActor.handles = {
     HotelCommands: HotelActor.handle_commands,
     ClaimDone: HotelActor.claim_done,
     ClaimRefused: HotelActor.claim_refused,
-    PoisonMessage: HotelActor.poisoned,
+    PoisonMessage: HotelActor.room_failed,
 }

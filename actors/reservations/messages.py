@@ -17,8 +17,8 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     `today` are over."""
 
     today: int
-    gives: tuple[str, ...]
-    takes: tuple[Claimed, ...]
+    releases: tuple[str, ...]
+    claims: tuple[Claimed, ...]
 
 
 class ClaimDone(msgspec.Struct, frozen=True, gc=False):

@@ -27,11 +27,11 @@ class RoomActor(TypedActor):
         """Releases the given nights first, and refuses the whole claim where a night to take is not free then."""
         if message.today > self.origin:
             self._roll(message.today)
-        given = [self.holders[booking] for booking in message.gives if booking in self.holders]
+        given = [self.holders[booking] for booking in message.releases if booking in self.holders]
         taken = self.taken
         for stay in given:
             taken &= ~self._nights(stay)
-        for stay in message.takes:
+        for stay in message.claims:
             nights = self._nights(stay)
             if taken & nights:
                 self.send(hotel, ClaimRefused(self.number))
@@ -40,7 +40,7 @@ class RoomActor(TypedActor):
         for stay in given:
             del self.holders[stay[2]]
         self.taken = taken
-        for stay in message.takes:
+        for stay in message.claims:
             self.holders[stay[2]] = stay
         self.send(hotel, ClaimDone(self.number))
 

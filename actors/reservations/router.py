@@ -12,8 +12,8 @@ from innkeeper.protocol.reservations.replies import StateReply
 class HotelRouter(Router):
     """Routes commands to hotels; `OpenHotel` creates the actor of a hotel."""
 
-    kind = HotelActor
-    opens = OpenHotel
+    actor_type = HotelActor
+    opening_command = OpenHotel
 
 
 HOTEL = AggregateType(
@@ -23,7 +23,7 @@ HOTEL = AggregateType(
     describe=describe,
     restore=restore,
     is_open=lambda state: state.hotel is not None,
-    ask=DescribeState,
-    described=StateReply,
+    query=DescribeState,
+    description=StateReply,
 )
 """A hotel with its rooms and bookings."""

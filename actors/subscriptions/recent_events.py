@@ -19,7 +19,7 @@ class RecentEvents:
         self._entries: deque[LogEntry] = deque(maxlen=recent_events_max)
         self.position = log.position
 
-    def subscribe(self, position: int, records: Sequence[RecordedEvent]) -> None:
+    def append(self, position: int, records: Sequence[RecordedEvent]) -> None:
         """Adds committed events, up to this position. May be called from any thread, at very little cost. Events that
         come twice change nothing; events that never come are read from the log."""
         first = position - len(records) + 1

@@ -61,8 +61,8 @@ class Service:
     ) -> None:
         self.name = name
         self.logs = {log: RecentEvents(source) for log, source in logs.items()}
-        self.answering: dict[type, Callable[[Any], Awaitable[Reply]]] = {}
-        self.workers: dict[str, BackgroundTask] = {}
+        self.handlers: dict[type, Callable[[Any], Awaitable[Reply]]] = {}
+        self.tasks: dict[str, BackgroundTask] = {}
         self._open_resources = open_resources
         self._clock = clock
         self.busy = busy
@@ -81,8 +81,8 @@ class Service:
         self._thread.start()
         await asyncio.wrap_future(self._started)
         for log in self.logs:
-            sources[log].subscribe(partial(self.subscribe, log))
-            self.subscribe(log, sources[log].position, ())
+            sources[log].subscribe(partial(self.receive_commit, log))
+            self.receive_commit(log, sources[log].position, ())
 
     async def stop(self) -> None:
         """Finishes the steps that are running, and ends."""
@@ -106,16 +106,16 @@ class Service:
             raise Refused(Unavailable(f"{self.name} is not running"))
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._answer(message), self._loop))
 
-    def subscribe(self, log: str, position: int, records: Sequence[RecordedEvent]) -> None:
+    def receive_commit(self, log: str, position: int, records: Sequence[RecordedEvent]) -> None:
         """Takes a commit of a log; see `CommitListener`. May be called from any thread."""
-        self.logs[log].subscribe(position, records)
-        waiting = any(worker.waits_for_events for worker in [*self.workers.values()])
+        self.logs[log].append(position, records)
+        waiting = any(worker.waits_for_events for worker in [*self.tasks.values()])
         if waiting and not self._notified and self._loop is not None:
             self._notified = True
             with suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(self._notify)
 
-    def follow(
+    def subscribe(
         self, request: SubscriptionRequest, handle: EventHandler, batch_events: int = subscriber_batch_events_max
     ) -> Subscription:
         """See `Subscribers`."""
@@ -126,24 +126,24 @@ class Service:
 
     def add_task(self, worker: BackgroundTask) -> None:
         """Runs this task in the service, and lists it among the subscribers."""
-        self.workers[worker.name] = worker
-        self._running[worker.name] = asyncio.create_task(worker.live(), name=worker.name)
+        self.tasks[worker.name] = worker
+        self._running[worker.name] = asyncio.create_task(worker.run(), name=worker.name)
 
-    async def unfollow(self, name: str, for_good: bool = True) -> None:
+    async def unsubscribe(self, name: str, delete: bool = True) -> None:
         """See `Subscribers`."""
-        subscriber = self.workers.pop(name)
+        subscriber = self.tasks.pop(name)
         assert isinstance(subscriber, Subscriber)
         await self._end({self._running.pop(name)}, [subscriber])
-        if for_good:
-            subscriber.forget()
+        if delete:
+            subscriber.delete()
 
-    def wake(self, name: str) -> None:
+    def notify(self, name: str) -> None:
         """See `Subscribers`."""
-        self.workers[name].wake()
+        self.tasks[name].wake()
 
     def _notify(self) -> None:
         self._notified = False
-        for worker in self.workers.values():
+        for worker in self.tasks.values():
             worker.notify()
 
     def _run(self) -> None:
@@ -163,7 +163,7 @@ class Service:
         async with self._open_resources(self):
             self._started.set_result(None)
             await self._stopping.wait()
-            await self._end({*self._running.values()}, [*self.workers.values()])
+            await self._end({*self._running.values()}, [*self.tasks.values()])
         if self._failure is not None:
             raise self._failure
 
@@ -179,9 +179,9 @@ class Service:
     async def _answer(self, message: object) -> Reply:
         match message:
             case ListSubscribers():
-                return SubscribersReply(tuple(worker.state() for worker in self.workers.values()))
+                return SubscribersReply(tuple(worker.state() for worker in self.tasks.values()))
             case ListDeadLetters():
-                found = (worker.dead_letters() for worker in self.workers.values())
+                found = (worker.dead_letters() for worker in self.tasks.values())
                 return DeadLettersReply(tuple(letter for letters in found for letter in letters))
             case AwaitSubscriber():
                 return await self._await(message)
@@ -190,12 +190,12 @@ class Service:
             case Redrive():
                 return self._redrive(message)
             case _:
-                return await self.answering[type(message)](message)
+                return await self.handlers[type(message)](message)
 
     def _named(self, name: str) -> BackgroundTask:
-        if name not in self.workers:
+        if name not in self.tasks:
             raise Refused(NotFound("subscriber", name))
-        return self.workers[name]
+        return self.tasks[name]
 
     async def _await(self, message: AwaitSubscriber) -> Reply:
         worker = self._named(message.subscriber)

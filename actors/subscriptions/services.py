@@ -36,13 +36,13 @@ class Services:
         its start raises."""
         await service.start(sources)
         self._local.append(service)
-        self.reach(service.name, service.ask)
+        self.add(service.name, service.ask)
 
-    def reach(self, name: str, ask: Ask) -> None:
+    def add(self, name: str, ask: Ask) -> None:
         """Adds a service; `ask` sends it a message."""
         self._services[name] = ask
 
-    def lives(self) -> list["asyncio.Future[None]"]:
+    def ended(self) -> list["asyncio.Future[None]"]:
         """Futures that are done when the services of this process end, with the error of one that failed."""
         return [asyncio.wrap_future(service.ended) for service in self._local]
 

@@ -98,16 +98,16 @@ class Subscriber(BackgroundTask):
         for cursor in self._cursors:
             cursor.pause(paused)
 
-    def go_to(self, positions: Positions) -> None:
+    def seek(self, positions: Positions) -> None:
         """See `Subscription`."""
         for cursor in self._cursors:
             if cursor.log in positions:
-                cursor.go_to(positions[cursor.log])
+                cursor.seek(positions[cursor.log])
 
-    def forget(self) -> None:
+    def delete(self) -> None:
         """Removes the cursors of this subscriber for good."""
         for cursor in self._cursors:
-            cursor.forget()
+            cursor.delete()
 
     def dead_letters(self) -> list[DeadLetter]:
         """See `BackgroundTask`."""

@@ -71,7 +71,7 @@ class BackgroundTask(ABC):
         self._stopping = True
         self.wake()
 
-    async def live(self) -> None:
+    async def run(self) -> None:
         """Runs steps until the task is stopped."""
         while not self._stopping:
             start = perf_counter()

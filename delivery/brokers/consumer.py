@@ -24,7 +24,7 @@ class Connection(Protocol):
         """Connects, and starts at the position in the inbox."""
 
     async def consume(self) -> None:
-        """Writes what arrives within `feed_look_seconds` to the inbox. Raises when the connection is lost."""
+        """Writes what arrives within `consumer_poll_seconds` to the inbox. Raises when the connection is lost."""
 
     async def close(self) -> None:
         """Disconnects. May raise, and may be called after `open` has failed."""
@@ -79,7 +79,7 @@ async def _consume(connect: Callable[[], Connection], report: _Reporter) -> None
         except (Exception, asyncio.CancelledError) as error:  # nothing else detects that the service gets no events
             _raise_if_cancelled(error)
             report.failed(error)
-        await asyncio.sleep(limits.feed_retry_seconds)
+        await asyncio.sleep(limits.consumer_retry_seconds)
 
 
 async def _fetch_missing(inbox: Inbox, report: _Reporter) -> None:
@@ -90,13 +90,13 @@ async def _fetch_missing(inbox: Inbox, report: _Reporter) -> None:
         except (Exception, asyncio.CancelledError) as error:
             _raise_if_cancelled(error)
             report.failed(error)
-        await asyncio.sleep(limits.feed_look_seconds)
+        await asyncio.sleep(limits.consumer_poll_seconds)
 
 
 async def _close(connection: Connection) -> None:
     """Failures are ignored: the connection is discarded anyway."""
     try:
-        async with asyncio.timeout(limits.broker_goodbye_seconds_max):  # a dead broker does not answer
+        async with asyncio.timeout(limits.broker_close_seconds_max):  # a dead broker does not answer
             await connection.close()
     except (Exception, asyncio.CancelledError) as error:
         _raise_if_cancelled(error)

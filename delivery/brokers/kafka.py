@@ -61,11 +61,11 @@ class KafkaPublisher:
         return _no_effects
 
     async def close(self) -> None:
-        """Disconnects, and drops what is not confirmed within `broker_goodbye_seconds_max`."""
+        """Disconnects, and drops what is not confirmed within `broker_close_seconds_max`."""
         self._discard()
         stopping, self._stopping = self._stopping, None
         if stopping is not None:
-            await asyncio.wait({stopping}, timeout=limits.broker_goodbye_seconds_max)
+            await asyncio.wait({stopping}, timeout=limits.broker_close_seconds_max)
             stopping.cancel()
             await asyncio.wait({stopping})
 
@@ -156,12 +156,12 @@ class _Connection:
         if now >= self._look_at:
             await self._assign()
             await self._commit()
-            self._look_at = now + (_LOOK_SECONDS if self._consumer.assignment() else limits.feed_look_seconds)
+            self._look_at = now + (_LOOK_SECONDS if self._consumer.assignment() else limits.consumer_poll_seconds)
         if not self._consumer.assignment():  # the topic does not exist yet
-            await asyncio.sleep(limits.feed_look_seconds)
+            await asyncio.sleep(limits.consumer_poll_seconds)
             return
         found = await self._consumer.getmany(
-            timeout_ms=round(limits.feed_look_seconds * 1_000), max_records=limits.subscriber_batch_events_max
+            timeout_ms=round(limits.consumer_poll_seconds * 1_000), max_records=limits.subscriber_batch_events_max
         )
         entries: list[tuple[str, LogEntry]] = []
         places: dict[str, int] = {}
@@ -187,7 +187,7 @@ class _Connection:
         if partitions - self._consumer.assignment():
             self._consumer.assign(partitions)
             for partition in partitions:
-                self._consumer.seek(partition, self._inbox.place(_place_name(partition)) or 0)
+                self._consumer.seek(partition, self._inbox.offset(_place_name(partition)) or 0)
 
     async def _commit(self) -> None:
         """Commits the offsets to the cluster, for monitoring only: consumption starts at the offsets in the inbox. It
@@ -195,11 +195,11 @@ class _Connection:
         places = {
             partition: place
             for partition in self._consumer.assignment()
-            if (place := self._inbox.place(_place_name(partition))) is not None
+            if (place := self._inbox.offset(_place_name(partition))) is not None
         }
         if places:
             with suppress(KafkaError, TimeoutError):
-                async with asyncio.timeout(limits.feed_look_seconds):
+                async with asyncio.timeout(limits.consumer_poll_seconds):
                     await self._consumer.commit(places)
 
     async def _send_to_dead_letters(self, value: bytes | None, key: bytes | None, reason: str) -> None:

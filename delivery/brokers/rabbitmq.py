@@ -167,7 +167,7 @@ class _Consumer:
         arguments = _QUORUM | {
             "x-dead-letter-exchange": DEAD_EXCHANGE,
             "x-dead-letter-routing-key": self._queue_name,
-            "x-delivery-limit": limits.feed_deliveries_max,
+            "x-delivery-limit": limits.consumer_deliveries_max,
         }
         queue = await channel.declare_queue(self._queue_name, durable=True, arguments=arguments)
         await queue.bind(exchange, "#")
@@ -178,7 +178,7 @@ class _Consumer:
         """See `consumer.Connection`."""
         messages: list[AbstractIncomingMessage] = []
         with suppress(TimeoutError):
-            async with asyncio.timeout(limits.feed_look_seconds):
+            async with asyncio.timeout(limits.consumer_poll_seconds):
                 messages.append(_received(await self._arrived.get()))
         while messages and not self._arrived.empty() and len(messages) < limits.subscriber_batch_events_max:
             messages.append(_received(self._arrived.get_nowait()))

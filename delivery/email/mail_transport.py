@@ -119,12 +119,12 @@ class FolderMailTransport:
         try:
             body = compose(notice, self._letters.write(notice), self._sender, self._clock()).as_bytes()
         except ValueError as error:
-            raise SendFailed(str(error), for_good=True) from error
+            raise SendFailed(str(error), permanent=True) from error
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._write(path, body)
         except OSError as error:
-            raise SendFailed(f"{self._folder} cannot be written: {error.strerror}", away=True) from error
+            raise SendFailed(f"{self._folder} cannot be written: {error.strerror}", unreachable=True) from error
 
     def _write(self, path: Path, body: bytes) -> None:
         """Writes the file atomically: under a temporary name until it is on disk."""

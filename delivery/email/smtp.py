@@ -133,7 +133,7 @@ class SmtpMailTransport:
             message = compose(notice, letter, self._sender, self._clock())
             to = mailbox(notice.recipient.email).addr_spec
         except ValueError as error:
-            raise SendFailed(str(error), for_good=True) from error
+            raise SendFailed(str(error), permanent=True) from error
         options = [] if (self._sender + to).isascii() else ["SMTPUTF8"]
         async with self._slots:
             connection = await self._connection()
@@ -167,7 +167,7 @@ class SmtpMailTransport:
         try:
             return await self._connect()
         except (SMTPException, OSError, ValueError) as error:
-            raise SendFailed(f"{self._server!r} cannot be reached: {_error_text(error)}", away=True) from error
+            raise SendFailed(f"{self._server!r} cannot be reached: {_error_text(error)}", unreachable=True) from error
 
     async def _connect(self) -> SMTP:
         server = self._server
@@ -211,14 +211,14 @@ class SmtpMailTransport:
         reason = f"{self._server!r}: {_error_text(error)}"
         match error:
             case SMTPResponseException(code=code) if code == _CLOSING or code in _CREDENTIALS_REJECTED:
-                return SendFailed(reason, away=True)
+                return SendFailed(reason, unreachable=True)
             case SMTPSenderRefused(code=code) if code >= 500 and code != _TOO_LARGE:
-                return SendFailed(reason, away=True)  # it rejects every letter from this sender
+                return SendFailed(reason, unreachable=True)  # it rejects every letter from this sender
             case SMTPResponseException(code=code):
-                return SendFailed(reason, for_good=500 <= code < 600)
+                return SendFailed(reason, permanent=500 <= code < 600)
             case SMTPServerDisconnected() | OSError():
-                return SendFailed(reason, away=True)
-        return SendFailed(reason, for_good=isinstance(error, SMTPNotSupported | ValueError))
+                return SendFailed(reason, unreachable=True)
+        return SendFailed(reason, permanent=isinstance(error, SMTPNotSupported | ValueError))
 
 
 async def _abort(transport: asyncio.BaseTransport | None) -> None:

@@ -54,7 +54,7 @@ class Payments:
         self._bus = bus
         self._providers = providers
         self._clock = clock
-        self.answering: dict[type, Callable[[Any], Awaitable[Reply]]] = {NotifyPayment: self.receive}
+        self.handlers: dict[type, Callable[[Any], Awaitable[Reply]]] = {NotifyPayment: self.receive}
 
     async def handle(self, entries: Sequence[LogEntry]) -> Effects:
         """See `protocol.ports.subscriptions.EventHandler`."""
@@ -113,7 +113,7 @@ class Payments:
             reason = f"there is no payment provider {event.method!r} any more"
             news = PaymentUpdate(hotel=record.hotel, payment=event.payment, outcome="failed", reason=reason)
         else:
-            news = await provider.ask(wanted)
+            news = await provider.start(wanted)
         if news is not None:
             await self._settle(news, event.method)
 
@@ -132,7 +132,7 @@ class Payments:
         await self._ask(settle, provider)
 
     async def _ask(self, message: Command | Query, by: str) -> Reply:
-        result = (await self._bus.ask(Envelope(message, by=by))).answer
+        result = (await self._bus.ask(Envelope(message, by=by))).response
         if isinstance(result, Unavailable):
             raise Stalled(result.reason)
         if isinstance(result, Refusal):
@@ -160,7 +160,7 @@ class SimulatedProvider:
         self._clock = clock
         self._late: set[asyncio.Task[None]] = set()
 
-    async def ask(self, wanted: PaymentRequested) -> PaymentUpdate | None:
+    async def start(self, wanted: PaymentRequested) -> PaymentUpdate | None:
         """See `protocol.billing.payments.Provider`."""
         outcome, reason = ("captured" if wanted.capture else "authorised"), ""
         name, _, seconds = wanted.token.partition("-")

@@ -92,7 +92,7 @@ class Webhooks:
         self._slots = asyncio.Semaphore(webhook_posts_at_once_max)
         self._webhooks: dict[str, tuple[Webhook, tuple[SigningSecret, ...]]] = {}
         self._subscriptions: dict[str, Subscription] = {}
-        self.answering: dict[type, Callable[[Any], Awaitable[Reply]]] = {
+        self.handlers: dict[type, Callable[[Any], Awaitable[Reply]]] = {
             AddWebhook: self.add, ListWebhooks: self.list, ShowWebhook: self.show, ChangeWebhook: self.change,
             RemoveWebhook: self.remove, EnableWebhook: self.enable, RotateSecret: self.rotate, PingWebhook: self.ping,
             ResendEvent: self.resend, ReplayFrom: self.replay, ListDeliveries: self.deliveries,
@@ -137,7 +137,7 @@ class Webhooks:
             self._client.check(changed["url"])
         webhook = msgspec.structs.replace(webhook, **changed, attempts=0)
         self._put(webhook, secrets)
-        await self._subscribers.unfollow(_name(webhook), for_good=False)
+        await self._subscribers.unsubscribe(_name(webhook), delete=False)
         self._follow(webhook)
         return WebhookReply(webhook)
 
@@ -146,7 +146,7 @@ class Webhooks:
         webhook, _ = self._known(message.webhook)
         del self._webhooks[webhook.id]
         self._endpoints.remove(webhook.id)
-        await self._subscribers.unfollow(_name(webhook))
+        await self._subscribers.unsubscribe(_name(webhook))
         return WebhookReply(webhook)
 
     async def enable(self, message: EnableWebhook) -> WebhookReply:
@@ -160,7 +160,7 @@ class Webhooks:
             )
             self._put(webhook, secrets)
             self._subscriptions[webhook.id].pause(False)
-            self._subscribers.wake(_name(webhook))
+            self._subscribers.notify(_name(webhook))
         elif webhook.disabled_at is None:
             webhook = self._disable(webhook, "by hand")
         return WebhookReply(webhook)
@@ -209,8 +209,8 @@ class Webhooks:
             raise invalid("after", "range", f"expected a position in the log {message.log}, which ends at {end}")
         webhook = msgspec.structs.replace(webhook, attempts=0)
         self._put(webhook, secrets)
-        self._subscriptions[webhook.id].go_to({message.log: message.after})
-        self._subscribers.wake(_name(webhook))
+        self._subscriptions[webhook.id].seek({message.log: message.after})
+        self._subscribers.notify(_name(webhook))
         return WebhookReply(webhook)
 
     async def deliveries(self, message: ListDeliveries) -> DeliveriesReply:
@@ -235,7 +235,7 @@ class Webhooks:
 
     def _follow(self, webhook: Webhook) -> None:
         request = SubscriptionRequest(_name(webhook), webhook.events, webhook.hotel, webhook.after)
-        self._subscriptions[webhook.id] = self._subscribers.follow(request, self._handle(webhook.id), batch_events=1)
+        self._subscriptions[webhook.id] = self._subscribers.subscribe(request, self._handle(webhook.id), batch_events=1)
 
     def _handle(self, name: str) -> EventHandler:
         async def handle(entries: Sequence[LogEntry]) -> Effects:

@@ -247,7 +247,7 @@ async def receive_payment_notification(request: web.Request) -> web.Response:
     message = NotifyPayment(request.match_info["provider"], headers, await request.read())
     reply = await request.app[SERVICES].ask(message)
     assert isinstance(reply, PaymentUpdateReply)
-    return json_response(reply.news)
+    return json_response(reply.update)
 
 
 async def show_payment(request: web.Request) -> web.Response:

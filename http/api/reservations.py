@@ -93,10 +93,10 @@ async def ask(
     envelope = Envelope(message, key, request[REQUEST_ID], by, if_version(request))
     result: Result = await request.app[BUSES][context].ask(envelope)
     headers = dict(_REPLAYED) if result.replayed else {}
-    if isinstance(result.answer, Refusal):
-        raise RefusedResponse(result.answer, headers)
-    assert isinstance(result.answer, kind)
-    return result.answer, headers
+    if isinstance(result.response, Refusal):
+        raise RefusedResponse(result.response, headers)
+    assert isinstance(result.response, kind)
+    return result.response, headers
 
 
 class RefusedResponse(Refused):

@@ -198,7 +198,7 @@ def _id(request: web.Request) -> str:
 async def _check_hotel(request: web.Request, hotel: str) -> None:
     """Refuses an unknown hotel. The query has no idempotency key, so that a retry finds a hotel opened in between."""
     envelope = Envelope(DescribeHotel(hotel), None, request[REQUEST_ID], request[BY])
-    result = (await request.app[BUSES][RESERVATIONS].ask(envelope)).answer
+    result = (await request.app[BUSES][RESERVATIONS].ask(envelope)).response
     if isinstance(result, Refusal):
         raise Refused(result)
 

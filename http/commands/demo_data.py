@@ -164,4 +164,4 @@ def _request(plan: HotelPlan, today: date, random: Random) -> BookingRequest:
 
 async def _ask(bus: MessageBus, command: Command) -> Reply | Refusal:
     result = await bus.ask(Envelope(command, by="furnishing"))
-    return result.answer
+    return result.response

@@ -48,7 +48,7 @@ class Provider(Protocol):
     secrets: tuple[str, ...]
     """The secrets that sign its notifications (`whsec_…`), newest first."""
 
-    async def ask(self, wanted: PaymentRequested) -> PaymentUpdate | None:
+    async def start(self, wanted: PaymentRequested) -> PaymentUpdate | None:
         """Starts the payment; returns its outcome, or None where a notification will follow."""
 
     async def capture(self, payment: str, amount: int) -> None:
@@ -74,4 +74,4 @@ class NotifyPayment(ServiceMessage, frozen=True):
 class PaymentUpdateReply(Reply, frozen=True):
     """The notification was handled; the same one again changes nothing."""
 
-    news: PaymentUpdate
+    update: PaymentUpdate

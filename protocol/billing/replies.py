@@ -6,10 +6,10 @@ from innkeeper.protocol.messages.reply import Reply
 
 
 class EventAppliedReply(Reply, frozen=True):
-    """The ledger has applied the event; it ignores those of reservations up to the `hotel_seq` `heard`."""
+    """The ledger has applied the event; it ignores those of reservations up to the `hotel_seq` `applied_seq`."""
 
     hotel: str
-    heard: int
+    applied_seq: int
 
 
 class LedgerReply(Reply, frozen=True):
@@ -72,11 +72,11 @@ class TrialBalanceReply(Reply, frozen=True):
 
 
 class LedgerStateReply(Reply, frozen=True):
-    """A ledger's whole state, as a snapshot has it. `heard`: see `EventAppliedReply`."""
+    """A ledger's whole state, as a snapshot has it. `applied_seq`: see `EventAppliedReply`."""
 
     ledger: Ledger
     hotel_seq: int
-    heard: int
+    applied_seq: int
     lines_posted: int
     bills: tuple[Bill, ...]
     documents: tuple[Invoice, ...]

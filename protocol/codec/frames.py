@@ -80,7 +80,7 @@ def envelope_of(fields: Sequence[Any]) -> Envelope:
 
 def result_body(result: Result) -> tuple[bytes, bool]:
     """Encodes a result as the body of a frame."""
-    return wire.encode(result.answer), result.replayed
+    return wire.encode(result.response), result.replayed
 
 
 def result_of(body: Sequence[Any]) -> Result:

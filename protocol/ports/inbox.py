@@ -12,7 +12,7 @@ LogOf = Callable[[RecordedEvent], str]
 class Inbox(Protocol):
     """Stores the events that came from a broker. Thread-safe; its methods may block on the disk."""
 
-    def place(self, name: str) -> int | None:
+    def offset(self, name: str) -> int | None:
         """Returns the offset at which to resume a stream of the broker; None where nothing came of it yet."""
 
     def handle(self, entries: Sequence[tuple[str, LogEntry]], places: Mapping[str, int]) -> None:

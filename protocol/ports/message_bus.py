@@ -27,7 +27,7 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
 class Result(msgspec.Struct, frozen=True, gc=False):
     """The reply or refusal; `replayed` where it was given before, under the same idempotency key."""
 
-    answer: Reply | Refusal
+    response: Reply | Refusal
     replayed: bool = False
 
 

@@ -12,13 +12,13 @@ from innkeeper.protocol.ports.subscriptions import DeadLetter
 
 
 class SendFailed(Exception):
-    """A letter could not be sent: for now, or `for_good`. Where the mail server is `away`, no other letter can be sent
-    either."""
+    """A letter could not be sent. `permanent`: a retry is pointless. `unreachable`: no other letter can be sent now
+    either, because the mail server does not answer."""
 
-    def __init__(self, reason: str, for_good: bool = False, away: bool = False) -> None:
+    def __init__(self, reason: str, permanent: bool = False, unreachable: bool = False) -> None:
         super().__init__(reason)
-        self.for_good = for_good
-        self.away = away
+        self.permanent = permanent
+        self.unreachable = unreachable
 
 
 SendNotice = Callable[[Notice], Awaitable[None]]
@@ -41,7 +41,7 @@ class Outbox(Protocol):
     def bookings(self, ids: Iterable[str]) -> dict[str, bytes]:
         """Returns what is known of these bookings, by id."""
 
-    def keep(
+    def store(
         self,
         hotels: Mapping[str, bytes],
         bookings: Mapping[str, bytes],
@@ -68,10 +68,10 @@ class Outbox(Protocol):
     def next_due_at(self) -> int | None:
         """Returns when the next notice is due, in microseconds since 1970 UTC; None without one."""
 
-    def sent(self, notice: str) -> None:
+    def mark_sent(self, notice: str) -> None:
         """Removes a notice that was sent."""
 
-    def failed(self, notice: str, reason: str, at: int, retry_at: int | None) -> None:
+    def mark_failed(self, notice: str, reason: str, at: int, retry_at: int | None) -> None:
         """Records a failed attempt and when to retry it; None makes the notice a dead letter."""
 
     def dead_letters(self) -> list[DeadLetter]:

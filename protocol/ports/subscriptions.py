@@ -130,10 +130,10 @@ class Cursor(Protocol):
     def pause(self, paused: bool) -> None:
         """Pauses or resumes the subscriber."""
 
-    def go_to(self, position: int) -> None:
+    def seek(self, position: int) -> None:
         """Moves to this position, and unparks all hotels."""
 
-    def forget(self) -> None:
+    def delete(self) -> None:
         """Removes the cursor and its parked hotels."""
 
     def state(self) -> SubscriberState:
@@ -152,20 +152,20 @@ class Subscription(Protocol):
     def pause(self, paused: bool) -> None:
         """See `Cursor`."""
 
-    def go_to(self, positions: Positions) -> None:
+    def seek(self, positions: Positions) -> None:
         """See `Cursor`; in a log that `positions` does not contain, the cursor stays where it is."""
 
 
 class Subscribers(Protocol):
     """Runs subscribers. For one thread."""
 
-    def follow(self, request: SubscriptionRequest, handle: EventHandler, batch_events: int = ...) -> Subscription:
+    def subscribe(self, request: SubscriptionRequest, handle: EventHandler, batch_events: int = ...) -> Subscription:
         """Subscribes the handler to the events of the request, at most `batch_events` at once."""
 
-    async def unfollow(self, name: str, for_good: bool = True) -> None:
-        """Ends the subscription after the current batch; `for_good` also removes its cursors."""
+    async def unsubscribe(self, name: str, delete: bool = True) -> None:
+        """Ends the subscription after the current batch; `delete` also deletes its cursors."""
 
-    def wake(self, name: str) -> None:
+    def notify(self, name: str) -> None:
         """Makes this subscriber look for events again at once."""
 
 

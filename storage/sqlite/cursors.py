@@ -154,7 +154,7 @@ class SqliteCursor:
             self._db.execute("UPDATE cursors SET paused = ? WHERE name = ? AND log = ?", (paused, *self._key))
         self._paused = paused
 
-    def go_to(self, position: int) -> None:
+    def seek(self, position: int) -> None:
         """See `Cursor`."""
         with self._changing():
             self._save_position(position)
@@ -162,7 +162,7 @@ class SqliteCursor:
             self._parked.clear()
         self._position = self._saved = position
 
-    def forget(self) -> None:
+    def delete(self) -> None:
         """See `Cursor`."""
         with self._db.atomic():
             for table in ("cursors", "parked"):

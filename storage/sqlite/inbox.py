@@ -49,7 +49,7 @@ class SqliteInbox:
             for log in self.logs.values():
                 log.begin(*self._stored(log.name))
 
-    def place(self, name: str) -> int | None:
+    def offset(self, name: str) -> int | None:
         """See `protocol.ports.inbox.SqliteInbox`."""
         return self._places.get(name)
 

@@ -57,7 +57,7 @@ class SqliteOutbox:
             found.update(self._db.execute(f"SELECT id, body FROM {table} WHERE id IN ({marks})", part).fetchall())
         return found
 
-    def keep(
+    def store(
         self,
         hotels: Mapping[str, bytes],
         bookings: Mapping[str, bytes],
@@ -111,11 +111,11 @@ class SqliteOutbox:
         found: int | None = self._db.execute("SELECT min(due_at) FROM notices WHERE due_at IS NOT NULL").fetchone()[0]
         return found
 
-    def sent(self, notice: str) -> None:
+    def mark_sent(self, notice: str) -> None:
         """See `Outbox`."""
         self._db.execute("DELETE FROM notices WHERE id = ?", (notice,))
 
-    def failed(self, notice: str, reason: str, at: int, retry_at: int | None) -> None:
+    def mark_failed(self, notice: str, reason: str, at: int, retry_at: int | None) -> None:
         """See `Outbox`."""
         self._db.execute(
             "UPDATE notices SET due_at = ?, reason = ?, attempts = attempts + 1,"
@@ -138,7 +138,7 @@ class SqliteOutbox:
         if row is None:
             return None
         if drop:
-            self.sent(notice)
+            self.mark_sent(notice)
         else:
             body = msgspec.msgpack.encode(msgspec.structs.replace(_unpack(row[2]), useful_until=0))
             self._db.execute("UPDATE notices SET due_at = 0, attempts = 0, body = ? WHERE id = ?", (body, notice))

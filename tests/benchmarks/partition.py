@@ -129,7 +129,7 @@ def book(host: Host, bookings: int, hotels: int, seed: int) -> None:
 
 def _say(host: Host, commands: list[Command]) -> None:
     answers = host.handle([Envelope(command, None, "0197f000-benchmark", "benchmark") for command in commands])
-    refused = [answer.answer for answer in answers if not isinstance(answer.answer, Reply)]
+    refused = [answer.response for answer in answers if not isinstance(answer.response, Reply)]
     if refused:
         raise RuntimeError(f"{len(refused)} were refused, the first: {refused[0]}")
 

@@ -62,7 +62,7 @@ class Postman:
             while self._bag:
                 letter = self._bag.pop(0)
                 for _ in range(2 if self._unlucky() else 1):
-                    self.log.subscribe(*letter)
+                    self.log.append(*letter)
         elif self._unlucky():
             self._bag.clear()
 

@@ -33,7 +33,7 @@ def subscribe(witness: Witness, ledger: Ledger, heard: Heard, records: Iterable[
         _let_pass(witness, commands, "")
         version = _version(witness, request)
         to_come[request.id] -= 1
-        in_vain = isinstance(answer.answer, Unavailable)  # perhaps it is heard at the next attempt
+        in_vain = isinstance(answer.response, Unavailable)  # perhaps it is heard at the next attempt
         if request.id not in seen and not (in_vain and to_come[request.id]):
             _let_pass(witness, commands, request.id)
         if not in_vain:
@@ -57,9 +57,9 @@ def _version(witness: Witness, request: Request) -> int | None:
 
 def _faults(witness: Witness, ledger: Ledger, request: Request, answer: Result, version: int | None) -> Iterator[str]:
     yield from ledger.heard(request, answer, witness.traces.get(request.id, Trace()))
-    if answer.replayed or isinstance(answer.answer, KeyReused | Unavailable):
+    if answer.replayed or isinstance(answer.response, KeyReused | Unavailable):
         return
-    yield from judge(witness, request.message, answer.answer)
+    yield from judge(witness, request.message, answer.response)
     wanted = request.if_version
-    if wanted not in (None, version) and not isinstance(answer.answer, Refusal):
+    if wanted not in (None, version) and not isinstance(answer.response, Refusal):
         yield f"it was for version {wanted}, and was done to version {version}"

@@ -50,7 +50,7 @@ class Ledger:
 
     def heard(self, request: Request, answer: Result, trace: Trace) -> Iterator[str]:
         """A client has an answer, which leaves this trace in the journal; what is wrong with that."""
-        if isinstance(answer.answer, Unavailable):
+        if isinstance(answer.response, Unavailable):
             return
         yield from self._trace(request, answer, trace)
         self._evidence[request.id] = (request, Trace(list(trace.events), set(trace.causes)))
@@ -62,7 +62,7 @@ class Ledger:
     def _trace(self, request: Request, answer: Result, trace: Trace) -> Iterator[str]:
         if len(trace.causes) > 1:
             yield f"{request} happened {len(trace.causes)} times (P7)"
-        if isinstance(answer.answer, Refusal) and trace.events:
+        if isinstance(answer.response, Refusal) and trace.events:
             yield f"{request} was refused, and yet {trace.events} happened (P9)"
         if isinstance(request.message, Query) and trace.events:
             yield f"{request} is a question, and yet {trace.events} happened"
@@ -70,8 +70,8 @@ class Ledger:
     def _same(self, request: Request, answer: Result) -> Iterator[str]:
         """The same key: the same answer to the same body, and a refusal of any other."""
         assert request.key is not None
-        refused = isinstance(answer.answer, KeyReused)
-        encoded = wire.encode(answer.answer)
+        refused = isinstance(answer.response, KeyReused)
+        encoded = wire.encode(answer.response)
         kept = self._kept.get(request.key)
         if kept is None:
             others = [tried for tried in self._tried[request.key] if tried.message != request.message]
@@ -81,7 +81,7 @@ class Ledger:
                 yield f"{request} is told that its key was used for something else, and it was not (P7)"
         elif kept[0].message == request.message:
             if encoded != kept[1]:
-                yield f"{request} has another answer than before: {answer.answer} (P7)"
+                yield f"{request} has another answer than before: {answer.response} (P7)"
             elif not answer.replayed:
                 yield f"{request} has its old answer, but not as a replay (P7)"
         elif not refused:

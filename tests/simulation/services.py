@@ -13,13 +13,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from innkeeper.actors.billing.event_handler import BILLING_EVENT_TYPES
-from innkeeper.actors.billing.event_handler import BillingEventHandler
+from innkeeper.actors.billing.event_handler import BILLING_EVENT_TYPES, BillingEventHandler
 from innkeeper.actors.billing.router import LEDGER
 from innkeeper.actors.billing.rules.decisions import decide
 from innkeeper.actors.billing.rules.state import LedgerState, evolve
-from innkeeper.actors.notifications.notifier import NOTIFIER_EVENT_TYPES
-from innkeeper.actors.notifications.notifier import Notifier
+from innkeeper.actors.notifications.notifier import NOTIFIER_EVENT_TYPES, Notifier
 from innkeeper.actors.notifications.outbox_relay import OutboxRelay
 from innkeeper.actors.notifications.rules.notices import KnownBooking, KnownHotel, NoticeDecision, handle
 from innkeeper.actors.partition.host import Host
@@ -75,11 +73,13 @@ class BackOffice:
     def _open(self) -> None:
         self._waiting: list[tuple[Envelope, asyncio.Future[Result]]] = []
         self._host = Host(FaultyJournal(self.disk, self._faults), self._clock, self._ids, LEDGER)
-        self._host.published = self._published
+        self._host.on_commit = self._published
         self._host.recover()
         self._db = open_service(self._folder / "billing.db")
         self._postman = Postman(RecentEvents(DurableLog(self._reservations)), self._random, self._faults.rate)
-        cursor = SqliteCursor(self._db, SubscriptionRequest("billing", BILLING_EVENT_TYPES), RESERVATIONS, self._postman.log)
+        cursor = SqliteCursor(
+            self._db, SubscriptionRequest("billing", BILLING_EVENT_TYPES), RESERVATIONS, self._postman.log
+        )
         self._subscriber = Subscriber(
             [cursor], BillingEventHandler(self).handle, self._clock, batch_events=self._random.choice(_PORTIONS)
         )
@@ -210,13 +210,13 @@ class _FaultyOutbox(SqliteOutbox):
     unlucky: Callable[[], bool]
     choice: Callable[[Sequence[BaseException]], BaseException]
 
-    def keep(self, *what: Any) -> None:
-        super().keep(*what)
+    def store(self, *what: Any) -> None:
+        super().store(*what)
         self._fail()
 
-    def sent(self, notice: str) -> None:
+    def mark_sent(self, notice: str) -> None:
         self._fail()
-        super().sent(notice)
+        super().mark_sent(notice)
 
     def _fail(self) -> None:
         if self.unlucky():
@@ -267,7 +267,7 @@ class Post:
 
     async def _send(self, notice: Notice) -> None:
         if self._unlucky():
-            faults = (SendFailed("not now"), SendFailed("never", for_good=True), SendFailed("away", away=True))
+            faults = (SendFailed("not now"), SendFailed("never", permanent=True), SendFailed("away", unreachable=True))
             raise self._random.choice((*faults, Crash("before it was sent")))
         self._delivered[notice.id] += 1
         if self._delivered[notice.id] > 1 + self._doubtful[notice.id]:

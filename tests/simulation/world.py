@@ -116,7 +116,7 @@ class World:
         host = self._host_kind(
             FaultyJournal(self._disk, self._faults), lambda: self._at, lambda: next(self._ids), HOTEL_TYPE
         )
-        host.published = self._published
+        host.on_commit = self._published
         host.recover()
         return host
 
@@ -177,7 +177,7 @@ class World:
         self.life.mishaps += bool(happened)
         self._digest.update(repr(answers).encode())
         self.life.answers += len(answers)
-        self.life.refusals += sum(isinstance(answer.answer, Refusal) for answer in answers)
+        self.life.refusals += sum(isinstance(answer.response, Refusal) for answer in answers)
         self._blame(subscribe(self._witness, self._ledger, list(zip(requests, answers, strict=True)), self._news()))
         if not happened and struck == self._faults.struck:
             self._blame(_needless(requests, answers))
@@ -190,7 +190,7 @@ class World:
         answers: list[Result] = []
         waiting = []
         for batch in batches:
-            if self._host.must_rest:
+            if self._host.must_drain:
                 answers += self._finish(waiting)
                 waiting = []
             waiting.append(self._host.decide(batch))
@@ -286,8 +286,8 @@ class World:
 
 def _needless(requests: Sequence[Request], answers: Sequence[Result]) -> Iterator[str]:
     for request, answer in zip(requests, answers, strict=True):
-        if isinstance(answer.answer, Unavailable):
-            yield f"{request} got no answer though nothing was wrong: {answer.answer.reason}"
+        if isinstance(answer.response, Unavailable):
+            yield f"{request} got no answer though nothing was wrong: {answer.response.reason}"
 
 
 class _Alarm(logging.Handler):

@@ -17,7 +17,7 @@ from innkeeper.actors.billing.rules.payments import (
     start_payment,
     void_payment,
 )
-from innkeeper.actors.billing.rules.reservation_events import follow
+from innkeeper.actors.billing.rules.reservation_events import derive_events
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import commands, events
 from innkeeper.protocol.billing.replies import EventAppliedReply, LedgerReply
@@ -39,8 +39,8 @@ def decide(state: LedgerState, command: Command, context: CommandContext) -> Dec
 
 
 def _apply_event(state: LedgerState, command: commands.ApplyReservationEvent) -> Decision:
-    followed = _with_paid(state, follow(state, command.record))
-    return Decision(followed, lambda state: EventAppliedReply(command.hotel, state.heard), command.record.id)
+    followed = _with_paid(state, derive_events(state, command.record))
+    return Decision(followed, lambda state: EventAppliedReply(command.hotel, state.applied_seq), command.record.id)
 
 
 def _with_paid(state: LedgerState, done: tuple[Event, ...]) -> tuple[Event, ...]:

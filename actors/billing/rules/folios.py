@@ -159,11 +159,11 @@ def split_charge(state: LedgerState, command: commands.SplitCharge, context: Com
     )
 
 
-def standing(state: LedgerState, place: LinePosition) -> list[tuple[LinePosition, FolioLine]]:
+def current_lines(state: LedgerState, place: LinePosition) -> list[tuple[LinePosition, FolioLine]]:
     """The lines that a charge has become by moves and splits; none, if it was reversed."""
     folio = state.folio(place.booking, place.folio)
     line = next(line for line in folio.lines if line.id == place.line)
     if line.reversed_by is None:
         return [(place, line)]
     reversal_line = next(other for other in folio.lines if other.id == line.reversed_by)
-    return [found for there in reversal_line.moved_to for found in standing(state, there)]
+    return [found for there in reversal_line.moved_to for found in current_lines(state, there)]

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 from innkeeper.actors.billing.rules.decision import line_numbers
-from innkeeper.actors.billing.rules.folios import Priced, charge_line, reversal, standing
+from innkeeper.actors.billing.rules.folios import Priced, charge_line, current_lines, reversal
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import events as billing_events
 from innkeeper.protocol.billing.events import BuyerChanged, ChargePosted, ChargeReversed, FolioOpened, FolioTermsChanged
@@ -25,10 +25,10 @@ from innkeeper.protocol.reservations.booking import Personal, Status
 Events = Iterator[Event]
 
 
-def follow(state: LedgerState, record: RecordedEvent) -> tuple[Event, ...]:
+def derive_events(state: LedgerState, record: RecordedEvent) -> tuple[Event, ...]:
     """The events that follow from an event of reservations. Never refuses, because that has happened already."""
     event = record.event
-    if record.hotel_seq <= state.heard:
+    if record.hotel_seq <= state.applied_seq:
         return ()
     if isinstance(event, events.HotelOpened):
         return (billing_events.LedgerOpened(event.title, event.currency, event.business_date),)
@@ -144,7 +144,7 @@ def _charge(state: LedgerState, bill: Bill, number: int, day: date, priced: Pric
 def _reverse(state: LedgerState, charged: list[LinePosition], reason: str, numbers: Iterator[int]) -> Events:
     today = state.opened().business_date
     for first in charged:
-        for place, line in standing(state, first):
+        for place, line in current_lines(state, first):
             yield ChargeReversed(place.booking, place.folio, reversal(next(numbers), today, line), reason)
 
 

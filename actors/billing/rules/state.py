@@ -33,12 +33,12 @@ _replace = msgspec.structs.replace
 
 @dataclass(slots=True)
 class LedgerState:
-    """One hotel's ledger. `heard` is the sequence number of the last event of reservations that had an effect here;
-    `payments` maps each payment to its booking."""
+    """One hotel's ledger. `applied_seq` is the sequence number of the last event of reservations that had an effect
+    here; `payments` maps each payment to its booking."""
 
     ledger: Ledger | None = None
     seq: int = 0
-    heard: int = 0
+    applied_seq: int = 0
     lines_posted: int = 0
     bills: dict[str, Bill] = field(default_factory=dict)
     in_house: set[str] = field(default_factory=set)
@@ -62,7 +62,7 @@ class LedgerState:
         return next(known for folio in folios for known in folio.payments if known.id == payment)
 
 
-def heard_in(record: RecordedEvent) -> int | None:
+def cause_seq(record: RecordedEvent) -> int | None:
     """The sequence number of the reservations' event that caused this event; None if a command caused it."""
     hotel, _, number = record.cause.rpartition(":")
     return int(number) if hotel == record.hotel and number.isdecimal() else None
@@ -71,7 +71,7 @@ def heard_in(record: RecordedEvent) -> int | None:
 def evolve(state: LedgerState, record: RecordedEvent) -> None:
     """Applies an event to the state."""
     state.seq = record.hotel_seq
-    state.heard = max(state.heard, heard_in(record) or 0)
+    state.applied_seq = max(state.applied_seq, cause_seq(record) or 0)
     event = record.event
     for account, amount, _ in entries(event):
         state.accounts[account] = state.accounts.get(account, 0) + amount
@@ -145,7 +145,7 @@ def _posted(state: LedgerState, record: RecordedEvent, event: events.ChargePoste
     bill = state.bills[event.booking]
     if line.night is not None:
         state.bills[event.booking] = _replace(bill, posted_until=line.night + timedelta(days=1))
-    elif line.charge is ChargeKind.FEE and heard_in(record) is not None:
+    elif line.charge is ChargeKind.FEE and cause_seq(record) is not None:
         state.bills[event.booking] = _replace(bill, fee=line.id)
 
 
@@ -274,7 +274,7 @@ def describe(state: LedgerState) -> LedgerStateReply:
     return LedgerStateReply(
         ledger=state.opened(),
         hotel_seq=state.seq,
-        heard=state.heard,
+        applied_seq=state.applied_seq,
         lines_posted=state.lines_posted,
         bills=tuple(sorted(state.bills.values(), key=lambda bill: bill.booking)),
         documents=tuple(state.documents.values()),
@@ -284,7 +284,7 @@ def describe(state: LedgerState) -> LedgerStateReply:
 
 def restore(described: LedgerStateReply) -> LedgerState:
     """The state from the value that `describe` made of it."""
-    state = LedgerState(described.ledger, described.hotel_seq, described.heard, described.lines_posted)
+    state = LedgerState(described.ledger, described.hotel_seq, described.applied_seq, described.lines_posted)
     for bill in described.bills:
         _keep(state, bill)
         state.payments |= {payment.id: bill.booking for folio in bill.folios for payment in folio.payments}

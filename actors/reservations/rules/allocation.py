@@ -72,7 +72,7 @@ def _one_step(calendar: Calendar, wanted: RoomRequest) -> Plan | None:
     best: Plan | None = None
     arrival, departure, _ = wanted.stay
     for room in bits(wanted.rooms):
-        holders = calendar.in_the_way(room, arrival, departure)
+        holders = calendar.overlapping(room, arrival, departure)
         if best is not None and len(holders) >= len(best.moves):
             continue
         moves = {}
@@ -87,10 +87,10 @@ def _one_step(calendar: Calendar, wanted: RoomRequest) -> Plan | None:
 
 
 def _sweep(calendar: Calendar, wanted: RoomRequest) -> Plan | None:
-    sketch = calendar.sketch()
+    sketch = calendar.copy()
     placed: dict[str, int] = {}
     previous: dict[str, int] = {}
-    everyone = calendar.everyone
+    everyone = calendar.all_rooms
     pending = [wanted.stay]
     while pending:
         arrival, departure, booking = stay = heappop(pending)
@@ -98,7 +98,7 @@ def _sweep(calendar: Calendar, wanted: RoomRequest) -> Plan | None:
         choice = _least_displacing(sketch, stay, wanted, placed, wanted.rooms if own else everyone)
         if choice is None:
             return None
-        for holder in sketch.in_the_way(choice, arrival, departure):
+        for holder in sketch.overlapping(choice, arrival, departure):
             sketch.vacate(choice, holder[2])
             previous[holder[2]] = choice
             heappush(pending, holder)
@@ -121,7 +121,7 @@ def _least_displacing(
         candidates = sketch.free_for(max(arrival, sketch.origin), max(arrival, sketch.origin) + 1) & rooms
     best, fewest = None, None
     for room in bits(candidates):
-        holders = sketch.in_the_way(room, arrival, departure)
+        holders = sketch.overlapping(room, arrival, departure)
         if all(holder[2] not in placed and wanted.movable(holder[2]) for holder in holders) and (
             fewest is None or len(holders) < fewest
         ):
@@ -130,7 +130,7 @@ def _least_displacing(
 
 
 def _search(calendar: Calendar, wanted: RoomRequest, moves_max: int) -> Plan | None:
-    search = _Search(wanted, calendar.everyone)
+    search = _Search(wanted, calendar.all_rooms)
     for depth in range(1, moves_max + 1):
         plan = search.place(calendar, [wanted.stay], {}, {}, depth)
         if plan is not None or search.steps_left <= 0:
@@ -143,7 +143,7 @@ class _Search:
     """A depth-first search over rooms for the pending stays; `place` tries rooms for the first of `pending`."""
 
     wanted: RoomRequest
-    everyone: int
+    all_rooms: int
     steps_left: int = reshuffle_steps_max
 
     def place(
@@ -161,7 +161,7 @@ class _Search:
         for room, holders in self._options(sketch, pending[0], placed, moves_left):
             if self.steps_left <= 0:
                 return None
-            tried = sketch.sketch()
+            tried = sketch.copy()
             for holder in holders:
                 tried.vacate(room, holder[2])
             tried.claim(room, arrival, departure, booking)
@@ -177,9 +177,9 @@ class _Search:
         self, sketch: Calendar, stay: Claimed, placed: dict[str, int], moves_left: int
     ) -> list[tuple[int, list[Claimed]]]:
         options = []
-        for room in bits(self.wanted.rooms if stay[2] == self.wanted.stay[2] else self.everyone):
+        for room in bits(self.wanted.rooms if stay[2] == self.wanted.stay[2] else self.all_rooms):
             self.steps_left -= 1
-            holders = sketch.in_the_way(room, stay[0], stay[1])
+            holders = sketch.overlapping(room, stay[0], stay[1])
             if len(holders) <= moves_left and all(h[2] not in placed and self.wanted.movable(h[2]) for h in holders):
                 options.append((room, holders))
         return sorted(options, key=lambda option: len(option[1]))

@@ -25,20 +25,20 @@ class Calendar:
 
     origin: int
     numbers: list[str] = field(default_factory=list)
-    everyone: int = 0
+    all_rooms: int = 0
     taken: list[int] = field(default_factory=lambda: [0] * HORIZON)
     stays: list[list[Claimed]] = field(default_factory=list)
     shares: bool = False
 
     def add_room(self, number: str) -> None:
         """Adds a room, free on all nights."""
-        self.everyone |= 1 << len(self.numbers)
+        self.all_rooms |= 1 << len(self.numbers)
         self.numbers.append(number)
         self.stays.append([])
 
-    def sketch(self) -> "Calendar":
+    def copy(self) -> "Calendar":
         """A copy for trial changes. It copies two short lists, and shares the lists of stays until it changes one."""
-        return Calendar(self.origin, self.numbers, self.everyone, self.taken[:], self.stays[:], shares=True)
+        return Calendar(self.origin, self.numbers, self.all_rooms, self.taken[:], self.stays[:], shares=True)
 
     def claim(self, room: int, arrival: int, departure: int, booking: str) -> None:
         """Enters the booking for the room on these nights. Nothing changes where they are past."""
@@ -59,7 +59,7 @@ class Calendar:
         for stay in gone:
             for night in self._nights(stay):
                 self.taken[night] &= ~bit
-            for other in self.in_the_way(room, stay[0], stay[1]):  # while guests change rooms, two may hold one room
+            for other in self.overlapping(room, stay[0], stay[1]):  # while guests change rooms, two may hold one room
                 for night in self._nights(other):
                     self.taken[night] |= bit
 
@@ -78,7 +78,7 @@ class Calendar:
         taken = 0
         for night in self.taken[max(arrival - self.origin, 0) : departure - self.origin]:
             taken |= night
-        return self.everyone & ~taken
+        return self.all_rooms & ~taken
 
     def left(self, arrival: int, departure: int) -> list[int]:
         """The number of free rooms for each night."""
@@ -89,7 +89,7 @@ class Calendar:
         """The nights on which no room is free."""
         first = max(arrival, self.origin)
         nights = self.taken[first - self.origin : departure - self.origin]
-        return [first + night for night, taken in enumerate(nights) if taken & self.everyone == self.everyone]
+        return [first + night for night, taken in enumerate(nights) if taken & self.all_rooms == self.all_rooms]
 
     def best_fit(self, rooms: int, arrival: int, departure: int) -> int:
         """The room whose gap the stay fills best: both edges, else before, else after, else any; first of equals."""
@@ -99,7 +99,7 @@ class Calendar:
         choice = (adjacent_before & adjacent_after) or adjacent_before or adjacent_after or rooms
         return (choice & -choice).bit_length() - 1
 
-    def in_the_way(self, room: int, arrival: int, departure: int) -> list[Claimed]:
+    def overlapping(self, room: int, arrival: int, departure: int) -> list[Claimed]:
         """The stays in this room that share a night with [arrival, departure)."""
         stays = self.stays[room]
         first = bisect_left(stays, (arrival, 0, ""))

@@ -15,8 +15,8 @@ from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
 class RoomChange(msgspec.Struct, frozen=True):
     """The change of one room: bookings that leave it, and stays that it takes, all at once."""
 
-    gives: list[str] = []
-    takes: list[Claimed] = []
+    releases: list[str] = []
+    claims: list[Claimed] = []
 
 
 def held_by(booking: Booking) -> tuple[str, Claimed] | None:
@@ -50,7 +50,7 @@ def room_changes(state: HotelState, previewed: Sequence[Booking | None]) -> dict
         if left == taken:
             continue
         if left:
-            changes.setdefault(left[0], RoomChange()).gives.append(booking)
+            changes.setdefault(left[0], RoomChange()).releases.append(booking)
         if taken:
-            changes.setdefault(taken[0], RoomChange()).takes.append(taken[1])
+            changes.setdefault(taken[0], RoomChange()).claims.append(taken[1])
     return changes

@@ -38,7 +38,7 @@ def find_room(state: HotelState, rooming: Rooming) -> tuple[str, tuple[RoomMoved
         kind, position = state.rooms[rooming.prefer]
         if kind == rooming.room_type and calendar.free_for(arrival, departure) >> position & 1:
             return rooming.prefer, ()
-    rooms = calendar.everyone if rooming.room is None else 1 << state.rooms[rooming.room][1] & calendar.everyone
+    rooms = calendar.all_rooms if rooming.room is None else 1 << state.rooms[rooming.room][1] & calendar.all_rooms
     plan = allocate(calendar, RoomRequest((arrival, departure, rooming.booking), rooms, state.movable))
     if plan is None:
         raise Refused(_why_none(calendar, rooming))
@@ -53,7 +53,7 @@ def _calendar(state: HotelState, rooming: Rooming) -> Calendar:
     calendar = state.calendars[rooming.room_type]
     if rooming.present is None and not rooming.excluded_rooms:
         return calendar
-    calendar = calendar.sketch()
+    calendar = calendar.copy()
     if rooming.present is not None:
         kind, position = state.rooms[rooming.present.room]
         if kind == rooming.room_type:
@@ -61,7 +61,7 @@ def _calendar(state: HotelState, rooming: Rooming) -> Calendar:
     excluded_rooms = sum(
         1 << state.rooms[room][1] for room in rooming.excluded_rooms if state.rooms[room][0] == rooming.room_type
     )
-    return replace(calendar, everyone=calendar.everyone & ~excluded_rooms)
+    return replace(calendar, all_rooms=calendar.all_rooms & ~excluded_rooms)
 
 
 def _why_none(calendar: Calendar, rooming: Rooming) -> SoldOut | RoomTaken | NoSingleRoom:
