@@ -32,23 +32,23 @@ class SqliteWebhookStore:
         self._db = db
 
     def all(self) -> list[tuple[Webhook, tuple[SigningSecret, ...]]]:
-        """See `Endpoints`."""
+        """See `WebhookStore`."""
         rows = self._db.execute("SELECT body, secrets FROM webhooks ORDER BY id").fetchall()
         return [(_unpack_webhook(body), _unpack_secrets(secrets)) for body, secrets in rows]
 
     def put(self, webhook: Webhook, secrets: tuple[SigningSecret, ...]) -> None:
-        """See `Endpoints`."""
+        """See `WebhookStore`."""
         row = (webhook.id, _pack(webhook), _pack(secrets))
         self._db.execute("INSERT OR REPLACE INTO webhooks VALUES (?,?,?)", row)
 
     def remove(self, webhook: str) -> None:
-        """See `Endpoints`."""
+        """See `WebhookStore`."""
         with self._db.atomic():
             self._db.execute("DELETE FROM webhooks WHERE id = ?", (webhook,))
             self._db.execute("DELETE FROM deliveries WHERE webhook = ?", (webhook,))
 
     def note(self, delivery: Delivery) -> Delivery:
-        """See `Endpoints`."""
+        """See `WebhookStore`."""
         row = (delivery.webhook, bool(delivery.error), _pack(delivery))
         cursor = self._db.execute("INSERT INTO deliveries (webhook, failed, body) VALUES (?,?,?)", row)
         number = int(cursor.lastrowid or 0)
@@ -64,7 +64,7 @@ class SqliteWebhookStore:
         )
 
     def deliveries(self, request: ListDeliveries) -> DeliveriesReply:
-        """See `Endpoints`."""
+        """See `WebhookStore`."""
         limit = request.limit
         rows = self._db.execute(
             "SELECT number, body FROM deliveries WHERE webhook = ? AND number < ? AND failed >= ?"
