@@ -50,10 +50,10 @@ check: $(VENV)/ready-to-test  ## Style (ruff), types (mypy), and the tidiness of
 	$(BIN)/python -m pytest -q tests/test_layout.py
 
 split: $(VENV)/ready-to-test  ## The tests of the API once more, with every part of the inn behind a door of its own
-	INNKEEPER_TEST_SPLIT=1 $(BIN)/python -m pytest -q tests/test_front_desk.py tests/test_http_*.py tests/test_archive.py tests/test_waitlist.py
+	INNKEEPER_TEST_SPLIT=1 $(BIN)/python -m pytest -q tests/api tests/browser/test_front_desk_page.py tests/delivery/test_archive.py
 
 away: $(VENV)/ready-to-test  ## Stop a real RabbitMQ and kill a real Kafka under load, for a while: make away SECONDS=60
-	INNKEEPER_BROKER_AWAY_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q tests/test_brokers.py tests/test_brokers_kafka.py -k under_load
+	INNKEEPER_BROKER_AWAY_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q tests/delivery/test_rabbitmq_publisher.py tests/delivery/test_kafka_publisher.py -k under_load
 
 bench: $(VENV)/ready-to-test  ## Side by side with bare aiohttp and PostgreSQL (needs wrk)
 	$(BIN)/python tests/benchmarks/run.py
@@ -62,7 +62,7 @@ simulate: $(VENV)/ready-to-test  ## Many simulated lives of a partition, from se
 	$(BIN)/python tests/simulation/run.py --seeds $(SEEDS)
 
 kill: $(VENV)/ready-to-test  ## Kill the real process under load, again and again: make kill ROUNDS=100
-	INNKEEPER_KILL_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -q tests/test_kill.py tests/test_processes.py
+	INNKEEPER_KILL_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -q tests/cluster/test_kill.py tests/cluster/test_processes.py
 
 format: $(VENV)/ready-to-test  ## Bring the code into its style
 	$(BIN)/ruff check --fix .

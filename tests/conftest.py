@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from brokers import MOCK_KAFKA, kafka, kafka_node, rabbitmq, real_kafka
-from connections import watch_connections
-from databases import postgres
 from hypothesis import HealthCheck, settings
-from reception import Reception, reception
+from support.brokers import MOCK_KAFKA, kafka, kafka_node, rabbitmq, real_kafka
+from support.databases import postgres
+from support.partition_fixture import PartitionFixture, partition_fixture
+from support.sqlite_connections import watch_connections
 
 watch_connections()
 
@@ -19,9 +19,9 @@ settings.load_profile("house")
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Reception]:
+def desk(tmp_path: Path) -> Iterator[PartitionFixture]:
     """A partition with no hotels yet."""
-    with reception(tmp_path / "journal.db") as opened:
+    with partition_fixture(tmp_path / "journal.db") as opened:
         yield opened
 
 

@@ -35,7 +35,7 @@ from innkeeper.protocol.ports.message_bus import Envelope
 from innkeeper.protocol.reservations.commands import Book, BookingRequest, HotelPlan, OpenHotel
 from innkeeper.protocol.reservations.replies import StateReply
 from innkeeper.storage.sqlite.journal import SqliteJournal
-from reception import NOON
+from support.partition_fixture import NOON
 from tqdm import tqdm
 
 BATCH = 512

@@ -29,7 +29,7 @@ from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations.booking import Personal
 from innkeeper.protocol.reservations.commands import Book, BookingRequest, HotelPlan, OpenHotel
 from innkeeper.protocol.reservations.events import BookingConfirmed
-from reception import NOON
+from support.partition_fixture import NOON
 
 ROOMS = 300
 NIGHTS = 120

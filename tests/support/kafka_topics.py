@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 from innkeeper.delivery.brokers.kafka import DEAD_TOPIC, TOPIC
 from innkeeper.protocol.codec.cloud_event import cloud_event_json
 from innkeeper.protocol.messages.recorded_event import LogEntry
-from patience import wait_until
+from support.waiting import wait_until
 
 ANSWER_SECONDS_MAX = 60
 

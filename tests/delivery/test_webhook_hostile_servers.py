@@ -1,0 +1,304 @@
+"""Posting a webhook to strangers who are slow, broken or hostile: it ends soon, it costs little, and it says why."""
+
+import asyncio
+import gzip
+import shutil
+import ssl
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from innkeeper.delivery.webhooks import client as posting
+from innkeeper.delivery.webhooks.client import WebhookClient
+from support.hostile_servers import (
+    LOOPS,
+    HostileServer,
+    Manners,
+    Run,
+    answer,
+    answering,
+    hostile_server,
+    never,
+    outcome_with,
+    post,
+    repeating,
+)
+from support.required_tools import require
+
+HASTE_SECONDS = 0.2
+CLOCK_SECONDS = 0.01  # how much two clocks of one machine may differ
+
+
+@pytest.fixture(params=LOOPS, ids=lambda loop: loop.__module__)
+def run(request: pytest.FixtureRequest) -> Iterator[Run]:
+    """Runs a test in each kind of event loop that we run in."""
+    with asyncio.Runner(loop_factory=request.param) as runner:
+        yield runner.run
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Little patience, so that the tests need little too."""
+    for name in ("webhook_seconds_max", "webhook_connect_seconds_max", "webhook_excerpt_seconds_max"):
+        monkeypatch.setattr(posting, name, HASTE_SECONDS)
+
+
+def test_an_answer_cannot_forge_a_log(run: Run) -> None:
+    async def check() -> None:
+        outcome, _ = await outcome_with(
+            answering(answer(500, body=b"a\x1b[2J\r\n2026 all is well\x00\xff\xe2\x80\xae."))
+        )
+        assert outcome.excerpt == "a [2J  2026 all is well \ufffd ."
+
+    run(check())
+
+
+def test_an_answer_is_not_unpacked(run: Run) -> None:
+    async def check() -> None:
+        bomb = gzip.compress(bytes(10_000_000))
+        outcome, _ = await outcome_with(answering(answer(200, "Content-Encoding: gzip", body=bomb)))
+        assert outcome.delivered
+        assert len(outcome.excerpt) <= 1_024
+        assert "\ufffd" in outcome.excerpt
+
+    run(check())
+
+
+@pytest.mark.parametrize("framing", [b"", b"Content-Length: 1000000000000\r\n"])
+def test_an_endless_answer_is_not_listened_to(run: Run, framing: bytes) -> None:
+    async def check() -> None:
+        start = b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n"
+        async with WebhookClient(to_loopback=True) as poster, hostile_server(repeating(start, b"x" * 65_536)) as known:
+            outcome = await post(poster, known.url())
+            async with asyncio.timeout(5):
+                await known.left.wait()
+        assert outcome.delivered
+        assert outcome.excerpt == "x" * 1_024
+        assert outcome.seconds < 1
+        assert known.sent < 20_000_000
+
+    run(check())
+
+
+def test_an_answer_in_endless_chunks_is_not_listened_to(run: Run) -> None:
+    async def check() -> None:
+        start = b"HTTP/1.1 404 No\r\nTransfer-Encoding: chunked\r\n\r\n"
+        outcome, _ = await outcome_with(repeating(start, b"1\r\nx\r\n" * 1_000))
+        assert (outcome.status, outcome.excerpt) == (404, "x" * 1_024)
+
+    run(check())
+
+
+@pytest.mark.usefixtures("hasty")
+def test_who_says_yes_and_then_dawdles_has_the_message_all_the_same(run: Run) -> None:
+    async def check() -> None:
+        start = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+        outcome, _ = await outcome_with(repeating(start, b"z", pause=HASTE_SECONDS / 5))
+        assert outcome.delivered
+        assert outcome.excerpt.strip("z") == ""
+        assert 1 <= len(outcome.excerpt) < 20
+        assert HASTE_SECONDS - CLOCK_SECONDS <= outcome.seconds < 5
+
+    run(check())
+
+
+@pytest.mark.parametrize("then", ["close", "reset"])
+def test_who_says_yes_and_breaks_off_has_the_message_all_the_same(run: Run, then: str) -> None:
+    async def check() -> None:
+        outcome, _ = await outcome_with(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc", then=then))
+        assert outcome.delivered
+
+    run(check())
+
+
+def test_who_answers_before_hearing_the_end_is_heard(run: Run) -> None:
+    async def rude(known: HostileServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer(413, "Connection: close"))
+        await writer.drain()
+        await asyncio.sleep(0.1)
+
+    async def check() -> None:
+        async with WebhookClient(to_loopback=True) as poster, hostile_server(rude) as known:
+            async with asyncio.timeout(5):
+                outcome = await post(poster, known.url(), b"x" * 1_000_000)
+        assert not outcome.delivered
+        assert outcome.status == 413
+
+    run(check())
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize(
+    "manners",
+    [
+        never,
+        answering(then="silence"),
+        answering(b"HTTP/1.1 200 OK\r\nX-Slow: ", then="silence"),
+        repeating(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"z", pause=HASTE_SECONDS / 5),
+        repeating(b"", b"HTTP/1.1 100 Continue\r\n\r\n", pause=HASTE_SECONDS / 100),
+        repeating(b"", b"HTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\n" * 100),
+    ],
+    ids=["deaf", "silent", "half a head", "slow head", "continue", "early hints"],
+)
+def test_who_does_not_answer_in_time_is_not_waited_for(run: Run, manners: Manners) -> None:
+    async def check() -> None:
+        async with WebhookClient(to_loopback=True) as poster, hostile_server(manners) as known:
+            outcome = await post(poster, known.url())
+            async with asyncio.timeout(5):
+                await known.left.wait()
+        assert (outcome.status, outcome.error) == (None, f"no answer within {HASTE_SECONDS} seconds")
+        assert HASTE_SECONDS - CLOCK_SECONDS <= outcome.seconds < 5
+
+    run(check())
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\r\n\r\n\r\nnope\r\n\r\n",
+        b"\x00\x01\x02\x03\r\n\r\n",
+        b"\x16\x03\x01\x00\x05hello\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"220 mail.example ESMTP\r\n",
+        b"<html>HTTP/0.9 was enough</html>\n\n",
+        b"HTTP/1.1\r\n\r\n",
+        b"HTTP/1.1 abc OK\r\n\r\n",
+        b"HTTP/1.1 99999 OK\r\n\r\n",
+        b"HTTP/1.1 -200 OK\r\n\r\n",
+        b"HTTP/9.9 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n: no name\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
+        b"HTTP/1.1 200 OK\r\nX: \x00\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        bytes(range(256)) * 40,
+    ],
+)
+def test_garbage_is_not_an_answer(run: Run, garbage: bytes) -> None:
+    async def check() -> None:
+        outcome, _ = await outcome_with(answering(garbage))
+        assert (outcome.status, outcome.delivered) == (None, False)
+        assert outcome.error in ("the answer is not HTTP", "the connection was lost before there was an answer")
+
+    run(check())
+
+
+@pytest.mark.parametrize(
+    "oddity",
+    [
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: ;;=;\x01\xff\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: \xff/;;charset=\xff\r\nContent-Length: 1\r\n\r\nx",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: nonsense\r\nContent-Length: 1\r\n\r\nx",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnot a chunk\r\n",
+        b"HTTP/1.0 200\r\n\r\n",
+        b"HTTP/1.1 200 \xff\xfe\r\nLink: <<<>>>;;rel\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nRetry-After: \xff\r\nContent-Length: 0\r\n\r\nHTTP/1.1 500 smuggled\r\n\r\n",
+    ],
+)
+def test_odd_answers_do_no_harm(run: Run, oddity: bytes) -> None:
+    async def check() -> None:
+        outcome, _ = await outcome_with(answering(oddity))
+        assert outcome.status in (200, None)
+        assert outcome.delivered == (not outcome.error)
+
+    run(check())
+
+
+@pytest.mark.parametrize(
+    "manners",
+    [
+        repeating(b"HTTP/1.1 200 OK\r\nX-Long: ", b"x" * 65_536),
+        repeating(b"HTTP/1.1 200 OK\r\n", b"".join(b"X-%d: x\r\n" % number for number in range(10_000))),
+        repeating(b"HTTP/1.1 200 ", b"O" * 65_536),
+        repeating(b"", b"x" * 65_536),
+    ],
+    ids=["a header without end", "headers without end", "a reason without end", "no head at all"],
+)
+def test_a_head_without_end_is_not_listened_to(run: Run, manners: Manners) -> None:
+    async def check() -> None:
+        outcome, known = await outcome_with(manners)
+        assert (outcome.status, outcome.error) == (None, "the answer is not HTTP")
+        assert outcome.seconds < 5
+        assert known.sent < 20_000_000
+
+    run(check())
+
+
+@pytest.mark.parametrize("then", ["close", "reset"])
+def test_a_connection_that_breaks_is_said_to_break(run: Run, then: str) -> None:
+    async def check() -> None:
+        for manners in (answering(then=then), answering(b"HTTP/1.1 20", then=then)):
+            outcome, _ = await outcome_with(manners)
+            assert (outcome.status, outcome.error) == (None, "the connection was lost before there was an answer")
+
+    run(check())
+
+
+@pytest.mark.usefixtures("hasty")
+def test_who_never_agrees_on_tls_is_not_waited_for(run: Run) -> None:
+    async def check() -> None:
+        async with WebhookClient(to_loopback=True) as poster, hostile_server(never) as known:
+            outcome = await post(poster, known.url("https"))
+        assert outcome.status is None
+        assert outcome.error.startswith("no ")
+        assert HASTE_SECONDS - CLOCK_SECONDS <= outcome.seconds < 5
+
+    run(check())
+
+
+def test_who_speaks_no_tls_gets_nothing(run: Run) -> None:
+    async def blunt(known: HostileServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        known.heard = await reader.read(1_000)
+        writer.write(answer(200))
+
+    async def check() -> None:
+        outcome = None
+        async with WebhookClient(to_loopback=True) as poster, hostile_server(blunt) as known:
+            outcome = await post(poster, known.url("https"))
+        assert (outcome.status, outcome.error) == (None, "the TLS handshake with the host failed")
+        assert b"Ana" not in known.heard
+
+    run(check())
+
+
+def test_who_shows_a_certificate_of_their_own_making_gets_nothing(run: Run, tmp_path: Path) -> None:
+    require(shutil.which("openssl") is not None, "no openssl on this machine")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost",
+         "-keyout", tmp_path / "key.pem", "-out", tmp_path / "certificate.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
+
+    async def check() -> None:
+        async with WebhookClient(to_loopback=True) as poster, hostile_server(answering(answer(200)), tls) as known:
+            outcome = await post(poster, known.url("https"))
+        assert outcome.status is None
+        assert outcome.error.startswith("the host's certificate is not trusted: self")
+        assert known.heard == b""
+
+    run(check())
+
+
+@pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"], ids=["silent", "halfway"])
+def test_whoever_stops_it_stops_it(run: Run, start: bytes) -> None:
+    async def check() -> None:
+        async with WebhookClient(to_loopback=True) as poster, hostile_server(answering(start, then="silence")) as known:
+            task = asyncio.create_task(post(poster, known.url()))
+            async with asyncio.timeout(5):
+                await known.answered.wait()
+            await asyncio.sleep(0.02)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            async with asyncio.timeout(5):
+                await known.left.wait()
+
+    run(check())

@@ -1,0 +1,133 @@
+"""The demo as a newcomer sees it: who books finds the bill, the letter, the webhook, the archived file and the live
+event; and whoever was stopped meanwhile has missed nothing."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+from support.server_process import ServerProcess, finished
+from support.waiting import wait_until
+from support.webhook_receiver import WebhookReceiver, webhook_receiver
+
+SECONDS_MAX = 20
+HOTEL = "/v1/hotels/hotel-do-mar"
+FOLLOWERS = ("billing", "notifications", "mail", "archive")
+
+
+class Demo:
+    """A furnished demo, a receiver of its webhooks, and somebody who listens to it live."""
+
+    def __init__(self, server: ServerProcess, other: WebhookReceiver) -> None:
+        self.server = server
+        self.other = other
+        self._listening = False
+        self.live: list[dict[str, Any]] = []
+        self.post("/v1/webhooks", {"url": other.url, "events": ["innkeeper.booking.*"]})
+        threading.Thread(target=self._listen, daemon=True).start()
+        wait_until(lambda: bool(self._listening), SECONDS_MAX)
+
+    def _listen(self) -> None:
+        with urlopen(f"{self.server.url}/v1/events/stream", timeout=SECONDS_MAX) as stream:
+            for line in stream:
+                self._listening = True
+                if line.startswith(b"data: "):
+                    self.live.append(json.loads(line.removeprefix(b"data: ")))
+
+    def get(self, path: str) -> Any:
+        """GET"""
+        with urlopen(self.server.url + path, timeout=SECONDS_MAX) as answer:
+            return json.load(answer)
+
+    def post(self, path: str, body: Any = None) -> Any:
+        """POST"""
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(self.server.url + path, data, {"Content-Type": "application/json"}, method="POST")
+        with urlopen(request, timeout=SECONDS_MAX) as answer:
+            return json.load(answer)
+
+    def book(self, nights: int) -> Any:
+        """Ana books so many nights next winter."""
+        arrival = date.fromisoformat(self.get(HOTEL)["business_date"]) + timedelta(days=200)
+        stay = {"arrival": str(arrival), "departure": str(arrival + timedelta(days=nights)), "room_type": "DBL"}
+        guest = {"name": "Ana Sousa", "email": "ana@example.com"}
+        return self.post(f"{HOTEL}/bookings", {**stay, "adults": 2, "guest": guest})
+
+    def missing(self, booking: Any) -> set[str]:
+        """Who has not yet done what a booking asks of them."""
+        (event,) = (one["id"] for one in self.get(f"{HOTEL}/bookings/{booking['id']}/history")["data"])
+        there = {
+            "letter": any(self.server.data.glob(f"mail/{booking['locator']}-confirmation-*.eml")),
+            "webhook": event in self.other.ids(),
+            "archive": any(self.server.data.glob(f"archive/bookings/{booking['id']}/*/*/*/{event}.json")),
+            "live": event in {one["id"] for one in self.live},
+        }
+        return {name for name, done in there.items() if not done}
+
+    def folio(self, booking: Any) -> Any:
+        """Its bill."""
+        return self.get(f"{HOTEL}/bookings/{booking['id']}/folio")
+
+    def tell_followers(self, action: str) -> None:
+        """To pause, or to resume."""
+        for name in (*FOLLOWERS, *self.webhooks()):
+            self.post(f"/v1/subscribers/{name}/actions/{action}", {})
+
+    def webhooks(self) -> list[str]:
+        """The subscribers that tell webhooks."""
+        names: list[str] = [one["name"] for one in self.get("/v1/subscribers")["data"]]
+        return [name for name in names if name.startswith("webhook")]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """The demo."""
+    server = ServerProcess(tmp_path_factory.mktemp("demo") / "data", furnished=True)
+    try:
+        with webhook_receiver() as other:
+            yield Demo(server, other)
+    finally:
+        server.close()
+
+
+def test_who_books_finds_everything_done(demo: Demo) -> None:
+    booking = demo.book(2)
+    assert demo.folio(booking)["booking"] == booking["id"]
+    wait_until(lambda: not demo.missing(booking), SECONDS_MAX)
+
+
+def test_whoever_was_stopped_has_missed_nothing(demo: Demo) -> None:
+    demo.tell_followers("pause")
+    bookings = [demo.book(nights) for nights in (1, 2, 3)]
+    wait_until(lambda: all("live" not in demo.missing(one) for one in bookings), SECONDS_MAX)
+    assert [demo.missing(one) for one in bookings] == [{"letter", "webhook", "archive"}] * 3
+    demo.tell_followers("resume")
+    wait_until(lambda: not any(demo.missing(one) for one in bookings), SECONDS_MAX)
+    assert [demo.folio(one)["booking"] for one in bookings] == [one["id"] for one in bookings]
+
+
+@pytest.mark.parametrize("command", ["demo", "serve"])
+def test_a_port_in_use_is_reported_before_anything_is_made(command: str, tmp_path: Path) -> None:
+    (keys := tmp_path / "keys").write_text("front-desk:0123456789abcdef0123456789abcdef\n")
+    keys.chmod(0o600)
+    options = {"demo": (), "serve": ("--keys", keys, "--host", "127.0.0.1")}[command]
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        ended = finished(command, "--port", str(port), "--data", tmp_path / "data", *options)
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert ended.stderr == f"innkeeper: port {port} is in use; choose another with --port\n"
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_address_that_is_not_of_this_machine_is_a_usage_error(tmp_path: Path) -> None:
+    (keys := tmp_path / "keys").write_text("front-desk:0123456789abcdef0123456789abcdef\n")
+    keys.chmod(0o600)
+    ended = finished("serve", "--keys", keys, "--host", "192.0.2.1", "--port", "0", "--data", tmp_path / "data")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("innkeeper: cannot listen on 192.0.2.1:0: ")
+    assert not (tmp_path / "data").exists()

@@ -1,0 +1,78 @@
+"""What docs/deploy.md shows is true: its commands make an inn of many processes that answers as it says."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from innkeeper.protocol.values.contexts import BILLING, DELIVERY, GATEWAY, NOTIFICATIONS, RESERVATIONS
+from support.installation import alive
+from support.paths import ROOT
+from support.rabbitmq_queues import sweep
+from support.required_tools import require
+from support.waiting import wait_until
+
+PAGE = (ROOT / "docs/deploy.md").read_text()
+PARTS = {RESERVATIONS, BILLING, NOTIFICATIONS, DELIVERY, GATEWAY}
+STEP_SECONDS_MAX = 60
+
+
+def test_its_commands_work_on_a_clean_directory(rabbitmq: str, tmp_path: Path) -> None:
+    require(shutil.which("curl") is not None, "no curl on this machine")
+    begin, ask, end = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    begin = begin.replace("make .venv/ready\n", "").replace(".venv/bin/python", sys.executable)
+    begin = begin.replace("amqp://guest:guest@127.0.0.1/", rabbitmq)
+    begin = begin.replace(" run.py", f" {ROOT}/run.py").replace("gateway &", f"gateway --port {port} &")
+    asyncio.run(sweep(rabbitmq))
+    with (tmp_path / "log").open("w") as log:
+        subprocess.run(["sh", "-ec", begin], cwd=tmp_path, check=True, stdout=log, stderr=log)
+    pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+    try:
+        asked = subprocess.run(
+            ["sh", "-ec", ask.replace("8080", str(port)).replace("-sf ", "-sf -w '\\n' ")],
+            cwd=tmp_path, capture_output=True, text=True, timeout=STEP_SECONDS_MAX, check=False,
+        )  # fmt: skip
+        assert asked.returncode == 0, asked.stdout + asked.stderr + (tmp_path / "log").read_text()
+        ready, listening, hotel, ledger = map(json.loads, asked.stdout.split("\n")[:4])
+        assert ready == {"status": "ready"}
+        assert {one["name"] for one in listening["data"]} >= {"billing", "notifications", "archive", "broker-billing"}
+        assert hotel["id"] == "seaside"
+        assert "accounts" in ledger
+        subprocess.run(["sh", "-ec", end], cwd=tmp_path, check=True)
+        wait_until(lambda: not any(map(alive, pids)), STEP_SECONDS_MAX)
+    finally:
+        for pid in filter(alive, pids):
+            os.kill(pid, signal.SIGKILL)
+        asyncio.run(sweep(rabbitmq))
+
+
+def test_its_containers_run_every_part() -> None:
+    compose = yaml.safe_load((ROOT / "docs/deploy/compose.yaml").read_text())
+    commands = [service["command"] for service in compose["services"].values() if "command" in service]
+    assert {command[0] for command in commands} == PARTS
+    for command in commands:
+        told = subprocess.run(
+            [sys.executable, str(ROOT / "run.py"), command[0], "--help"], capture_output=True, text=True, check=True
+        )
+        assert set(re.findall(r"--\w+", " ".join(command))) <= set(re.findall(r"--\w+", told.stdout))
+
+
+def test_its_unit_names_the_parts_that_there_are() -> None:
+    unit = (ROOT / "docs/deploy/innkeeper@.service").read_text()
+    assert "run.py %i" in unit
+    assert set(re.findall(r"innkeeper@(\w+)", PAGE)) - {"service"} == PARTS
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(([^)#]+)\)", PAGE))
+def test_its_links_lead_somewhere(target: str) -> None:
+    assert (ROOT / "docs" / target).exists()

@@ -1,0 +1,97 @@
+"""Three years of a real hotel, through the real gateway: exactly the bookings that can be taken are taken (P2, P4)."""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from support.paths import ROOT
+from support.server_process import finished
+
+DATA = Path(os.environ.get("INNKEEPER_HISTORIES", ROOT.parent / "shared" / "data"))
+HISTORY, ROOMS = DATA / "resort-history.csv", DATA / "resort-rooms.csv"
+
+SMALL_ROOMS = "room_type,rooms\nA,1\n"
+SMALL_HISTORY = """booked_on,arrival,departure,room_type,adults,children,rate,outcome,outcome_on
+2026-01-01,2026-01-10,2026-01-12,A,2,0,50.00,cancelled,2026-01-05
+2026-01-01,2026-01-11,2026-01-13,A,1,0,60.00,checked_out,2026-01-13
+2026-01-06,2026-01-11,2026-01-13,A,1,1,70.00,checked_out,2026-01-13
+2026-01-07,2026-01-13,2026-01-14,A,1,0,80.00,no_show,2026-01-13
+"""
+
+
+def test_a_small_history_comes_out_as_counted_by_hand(tmp_path: Path) -> None:
+    (tmp_path / "history.csv").write_text(SMALL_HISTORY)
+    (tmp_path / "rooms.csv").write_text(SMALL_ROOMS)
+    decisions = tmp_path / "decisions"
+    done = finished("replay", tmp_path / "history.csv", "--rooms", tmp_path / "rooms.csv", "--decisions", decisions)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "bookings": 4,
+        "accepted": 3,
+        "refused": 1,
+        "cancelled": 1,
+        "no_show": 1,
+        "checked_out": 1,
+        "room_nights": 2,
+        "room_revenue": 140.0,
+    }
+    assert decisions.read_text() == "Y\nn\nY\nY\n"
+
+
+def test_the_server_of_a_replay_has_no_settings_of_the_real_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "history.csv").write_text(SMALL_HISTORY)
+    (tmp_path / "rooms.csv").write_text(SMALL_ROOMS)
+    monkeypatch.setenv("INNKEEPER_ARCHIVE", str(tmp_path / "archive"))
+    monkeypatch.setenv("INNKEEPER_SMTP", "smtp://127.0.0.1:1")
+    monkeypatch.setenv("INNKEEPER_BROKER", "amqp://127.0.0.1:1/")
+    done = finished("replay", tmp_path / "history.csv", "--rooms", tmp_path / "rooms.csv")
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "archive").exists(), "what is only played would be mixed up with what happened"
+
+
+@pytest.mark.parametrize(
+    ("history", "rooms", "told"),
+    [
+        ("", SMALL_ROOMS, "no column"),
+        ("a,b\n1,2\n", SMALL_ROOMS, "no column"),
+        (SMALL_HISTORY.replace("2026-01-10", "2026-02-30"), SMALL_ROOMS, "line 2"),
+        (SMALL_HISTORY.replace("no_show", "vanished"), SMALL_ROOMS, "line 5"),
+        (SMALL_HISTORY.replace("60.00", "much"), SMALL_ROOMS, "line 3"),
+        (SMALL_HISTORY, "room_type,rooms\nA,many\n", "rooms.csv"),
+        (SMALL_HISTORY, "room_type,rooms\nB,1\n", "A"),
+        (None, SMALL_ROOMS, "history.csv"),
+    ],
+)
+def test_a_history_that_cannot_be_played_is_said_so(tmp_path: Path, history: str | None, rooms: str, told: str) -> None:
+    if history is not None:
+        (tmp_path / "history.csv").write_text(history)
+    (tmp_path / "rooms.csv").write_text(rooms)
+    done = finished("replay", tmp_path / "history.csv", "--rooms", tmp_path / "rooms.csv")
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.slow
+def test_a_real_hotel_s_three_years_come_out_exactly(tmp_path: Path) -> None:
+    if "INNKEEPER_HISTORIES" not in os.environ and not HISTORY.exists():
+        pytest.skip(f"{HISTORY} is not here; say where it is with INNKEEPER_HISTORIES")
+    decisions = tmp_path / "decisions"
+    done = finished("replay", HISTORY, "--rooms", ROOMS, "--decisions", decisions, seconds=300)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "bookings": 9_916,
+        "accepted": 9_763,
+        "refused": 153,
+        "cancelled": 6_040,
+        "no_show": 159,
+        "checked_out": 3_564,
+        "room_nights": 17_290,
+        "room_revenue": 1_522_013.64,
+    }
+    assert Counter(decisions.read_text().split()) == {"Y": 9_763, "n": 153}

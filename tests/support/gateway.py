@@ -1,0 +1,342 @@
+"""The real gateway on a free loopback port, in a thread of its own, and a client that talks to it as anyone would."""
+
+import asyncio
+import importlib.util
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from http.client import HTTPConnection, HTTPResponse
+from itertools import count
+from pathlib import Path
+from time import monotonic
+from types import ModuleType
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from innkeeper.http.api.reservations import STREAM
+from innkeeper.http.keys import Keys
+from innkeeper.http.origin_check import HostPolicy
+from innkeeper.protocol.ports.journal import Fenced
+from support.partition_fixture import NOON, TODAY, night
+from support.paths import ROOT
+
+PROBLEM_FIELDS = {"type", "title", "status", "detail", "code", "errors", "request_id"}
+ANSWER_SECONDS_MAX = 30
+START_SECONDS_MAX = 60
+SPLIT = bool(os.environ.get("INNKEEPER_TEST_SPLIT"))
+PARTS = ("reservations", "billing", "notifications", "delivery")
+
+
+def load_run() -> ModuleType:
+    """The composition root, read anew, so that it takes the limits as they are now."""
+    spec = importlib.util.spec_from_file_location("innkeeper_run", ROOT / "run.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class HttpResponse(NamedTuple):
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body as a value."""
+        return json.loads(self.body)
+
+
+class Part:
+    """A part of an inn on its own, behind its door, in a thread: with the clock of the test."""
+
+    def __init__(self, run: ModuleType, name: str, *more: Any) -> None:
+        self._stop = threading.Event()
+        self._begun: Future[None] = Future()
+        self._thread = threading.Thread(target=self._live, args=(run, name, *more), name=name)
+
+    def start(self) -> None:
+        """Begin; raises whatever stands in the way."""
+        self._thread.start()
+        self._begun.result()
+
+    def end(self) -> None:
+        """Finish what was accepted."""
+        self._stop.set()
+        self._thread.join()
+
+    def _live(self, run: ModuleType, name: str, *more: Any) -> None:
+        async def live() -> None:
+            async with run.running(*more, [name]) as inn:
+                self._begun.set_result(None)
+                with suppress(Fenced):
+                    await run.first_of(inn.ended(), asyncio.to_thread(self._stop.wait))
+
+        try:
+            run.run_async(live())
+        except BaseException as error:
+            if self._begun.done():
+                raise
+            self._begun.set_exception(error)
+
+
+class Gateway:
+    """A gateway, its partition and its read models, and short ways to ask them over HTTP. Time runs as it does, from
+    noon of the first business date; `pass_seconds` makes it jump."""
+
+    def __init__(
+        self,
+        data: Path,
+        keys: Keys | None = None,
+        split: bool = SPLIT,
+        hosts: HostPolicy | None = None,
+        address: str = "127.0.0.1",
+        **outside: Any,
+    ) -> None:
+        """`split` into parts that are each alone, or all in one; it listens on `address`."""
+        self._hosts = hosts
+        self._address = address
+        self._split = split
+        self._parts: dict[str, Part] = {}
+        self._data = data
+        self._keys = keys
+        self._run = load_run()
+        self._outside = self._run.Integrations(**{"webhooks_to_loopback": True, "simulated_payments": True} | outside)
+        self._ahead = NOON - round(monotonic() * 1e6)
+        self._started: Future[int] = Future()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._live, name="front desk", daemon=True)
+        self._names = count(1)
+        self._seen = 0
+        self.port = 0
+
+    def clock(self) -> int:
+        """Now, in microseconds since 1970 UTC."""
+        return round(monotonic() * 1e6) + self._ahead
+
+    def pass_seconds(self, seconds: float) -> None:
+        """Let time jump."""
+        self._ahead += round(seconds * 1e6)
+
+    def start(self) -> None:
+        """Open; raises whatever stands in the way."""
+        self._thread.start()
+        self.port = self._started.result(START_SECONDS_MAX)
+
+    def close(self) -> None:
+        """Finish what was accepted, and end."""
+        self._stop.set()
+        self._thread.join()
+
+    def restart(self) -> None:
+        """Close, and open again on the same data."""
+        self.close()
+        self._stop.clear()
+        self._started = Future()
+        self._thread = threading.Thread(target=self._live, name="front desk", daemon=True)
+        self.start()
+
+    def _live(self) -> None:
+        try:
+            self._run.run_async(self._serve())
+        except BaseException as error:
+            if self._started.done():
+                raise
+            self._started.set_exception(error)
+
+    async def _serve(self) -> None:
+        try:
+            for name in PARTS if self._split else ():
+                self.start_part(name)
+            await self._serve_http(["gateway-0"] if self._split else [])
+        finally:
+            for name in reversed([*self._parts]):
+                self.end_part(name)
+
+    def start_part(self, name: str) -> None:
+        """Begin a part that is alone."""
+        self._parts[name] = Part(self._run, name, self._data, self._outside, self.clock)
+        self._parts[name].start()
+
+    def end_part(self, name: str) -> None:
+        """End a part that is alone; the others go on."""
+        self._parts.pop(name).end()
+
+    async def _serve_http(self, parts: list[str]) -> None:
+        async with self._run.running(self._data, self._outside, self.clock, parts) as inn:
+            for line in inn.lines.values():
+                await line.connected()
+            app = inn.app(self._keys, self._hosts)
+            self._stream = app[STREAM]
+            async with self._run.serving(app, self._address, 0) as port:
+                self._started.set_result(port)
+                await asyncio.to_thread(self._stop.wait)
+
+    def send(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> HttpResponse:
+        """One request on a connection of its own; a body that is not bytes goes as JSON."""
+        return send(self.port, method, path, body, headers)
+
+    def get(self, path: str, **query: Any) -> HttpResponse:
+        """GET; `from_` and the like stand for names that Python keeps to itself."""
+        asked = urlencode({name.strip("_"): value for name, value in query.items()})
+        return self.send("GET", f"{path}?{asked}" if asked else path)
+
+    def post(self, path: str, body: Any = None, headers: dict[str, str] | None = None) -> HttpResponse:
+        """POST"""
+        return self.send("POST", path, body, headers)
+
+    def connect(self) -> socket.socket:
+        """A bare connection, for clients who do not behave."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=ANSWER_SECONDS_MAX)
+
+    def raw(self, request: bytes) -> HttpResponse:
+        """Send these very bytes."""
+        with self.connect() as bare:
+            bare.sendall(request)
+            return response_on(bare)
+
+    def open(self, rooms: dict[str, int] | None = None, **more: Any) -> str:
+        """Open a hotel of types for two at 100.00 EUR; its path."""
+        reply = self.post("/v1/hotels", hotel_plan(rooms, **{"id": f"hotel-{next(self._names)}"} | more))
+        assert reply.status == 201, reply
+        return reply.headers["location"]
+
+    def book(self, hotel: str, arrival: int = 1, nights: int = 1, **more: Any) -> dict[str, Any]:
+        """Book, and expect it to work; the booking."""
+        reply = self.post(f"{hotel}/bookings", stay(arrival, nights, **more))
+        assert reply.status == 201, reply
+        return reply.json
+
+    def act(self, hotel: str, booking: dict[str, Any], action: str, **fields: Any) -> HttpResponse:
+        """An action on a booking."""
+        return self.post(f"{path_of(hotel, booking)}/actions/{action}", fields)
+
+    def audit(self, hotel: str, to: int) -> HttpResponse:
+        """The night audit up to the day so many after the first business date."""
+        return self.post(f"{hotel}/night-audit", {"to": str(night(to))})
+
+    def entries(self, path: str, **query: Any) -> list[dict[str, Any]]:
+        """A whole list, page by page."""
+        page = self.get(path, **query).json
+        found: list[dict[str, Any]] = page["data"]
+        while page["next_cursor"] is not None:
+            page = self.get(path, **query, cursor=page["next_cursor"]).json
+            found += page["data"]
+        return found
+
+    def everything(self) -> list[dict[str, Any]]:
+        """The events of all logs, once billing has heard of all reservations."""
+        self.get("/v1/hotels/any/ledger")  # billing answers nobody before that
+        logs = ("reservations", "billing", "delivery")
+        return [event for log in logs for event in self.entries("/v1/events", limit=200, log=log)]
+
+    def listeners(self) -> int:
+        """How many listen to the live stream now."""
+        return self._stream.listeners
+
+    def position(self) -> int:
+        """How many events there are."""
+        while page := self.get("/v1/events", after=self._seen, limit=200).json["data"]:
+            self._seen = page[-1]["position"]
+        return self._seen
+
+
+def send(port: int, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> HttpResponse:
+    """One request on a connection of its own; a body that is not bytes goes as JSON."""
+    if body is not None and not isinstance(body, bytes):
+        body = json.dumps(body).encode()
+    kind = {} if body is None else {"Content-Type": "application/json"}
+    connection = HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS_MAX)
+    try:
+        connection.request(method, path, body, {**kind, **(headers or {})})
+        return _answered(connection.getresponse())
+    finally:
+        connection.close()
+
+
+def of_reservations(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of these events that are not billing's."""
+    return [event for event in events if not event["source"].endswith("/billing")]
+
+
+@contextmanager
+def gateway(
+    data: Path,
+    keys: Keys | None = None,
+    split: bool = SPLIT,
+    hosts: HostPolicy | None = None,
+    address: str = "127.0.0.1",
+    **outside: Any,
+) -> Iterator[Gateway]:
+    """A front desk on an empty data directory; `outside` says where what leaves the building may go."""
+    desk = Gateway(data, keys, split, hosts, address, **outside)
+    desk.start()
+    try:
+        yield desk
+    finally:
+        desk.close()
+
+
+def response_on(bare: socket.socket) -> HttpResponse:
+    """The answer on a bare connection."""
+    response = HTTPResponse(bare)
+    try:
+        response.begin()
+        return _answered(response)
+    finally:
+        response.close()
+
+
+def _answered(response: HTTPResponse) -> HttpResponse:
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    return HttpResponse(response.status, headers, response.read())
+
+
+def path_of(hotel: str, booking: dict[str, Any]) -> str:
+    """Where a booking is found."""
+    return f"{hotel}/bookings/{booking['id']}"
+
+
+def hotel_plan(rooms: dict[str, int] | None = None, **more: Any) -> dict[str, Any]:
+    """The body that opens a hotel."""
+    kinds = [
+        {
+            "code": code,
+            "name": f"Type {code}",
+            "max_guests": 2,
+            "rate": {"amount": "100.00", "currency": "EUR"},
+            "room_count": number,
+        }
+        for code, number in (rooms or {"DBL": 3}).items()
+    ]
+    plan = {"name": "Seaside", "timezone": "Europe/Lisbon", "currency": "EUR", "business_date": str(TODAY)}
+    return plan | {"room_types": kinds} | more
+
+
+def stay(arrival: int = 1, nights: int = 1, **more: Any) -> dict[str, Any]:
+    """The body that books a stay which begins so many nights after the first business date."""
+    dates = {"arrival": str(night(arrival)), "departure": str(night(arrival + nights))}
+    return {"room_type": "DBL", "guest": {"name": "Ann"}} | dates | more
+
+
+def assert_problem(
+    reply: HttpResponse, status: int, code: str | None = None, field: str | None = None, rule: str | None = None
+) -> dict[str, Any]:
+    """Check that this is a whole problem document (RFC 9457), and the one expected (of any code where none is
+    said); returns it."""
+    assert reply.status == status, reply
+    assert reply.headers["content-type"].partition(";")[0] == "application/problem+json", reply
+    problem: dict[str, Any] = reply.json
+    assert problem.keys() >= PROBLEM_FIELDS, problem
+    assert (problem["status"], problem["code"]) == (status, code or problem["code"]), problem
+    assert problem["request_id"] == reply.headers["x-request-id"], reply
+    if field is not None:
+        assert (field, rule) in [(error["field"], error["rule"]) for error in problem["errors"]], problem
+    return problem

@@ -1,0 +1,202 @@
+"""Messages of any kind, for property-based tests."""
+
+from datetime import date
+
+import msgspec
+from hypothesis import strategies as st
+from innkeeper.protocol.billing import replies as billing_replies
+from innkeeper.protocol.billing.folio import (
+    Bill,
+    DepositDue,
+    Folio,
+    FolioLine,
+    Invoice,
+    Ledger,
+    LinePosition,
+    Payment,
+    StayTerms,
+    TaxAmount,
+    TaxTotal,
+)
+from innkeeper.protocol.billing.terms import (
+    BillingPlan,
+    BillingTerms,
+    ChargeKind,
+    Deposit,
+    DepositPlan,
+    Party,
+    PartyPlan,
+    Tax,
+    TaxPlan,
+)
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.reservations.booking import Booking, Contact, Personal
+from innkeeper.protocol.reservations.commands import (
+    BookingChange,
+    BookingRequest,
+    ContactChange,
+    HotelPlan,
+    RoomTypeOffer,
+)
+from innkeeper.protocol.reservations.events import EVENTS
+from innkeeper.protocol.reservations.hotel import CancellationPolicy, Hotel, RoomType
+from innkeeper.protocol.reservations.replies import TypeAvailability
+from innkeeper.protocol.reservations.waitlist import WaitlistRequest
+from innkeeper.protocol.values.money import Money
+
+_text = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
+_name = _text.filter(str.strip)
+_code = st.from_regex(r"[A-Z0-9]{1,4}", fullmatch=True)
+_money = st.builds(Money, st.integers(0, 10**6).map(lambda cents: f"{cents // 100}.{cents % 100:02d}"), st.just("EUR"))
+_day = st.dates(date(2020, 1, 1), date(2030, 1, 1))
+
+st.register_type_strategy(str, _name)
+st.register_type_strategy(int, st.integers(0, 2**53))
+st.register_type_strategy(Money, _money)
+
+
+@st.composite
+def stays(draw: st.DrawFn) -> tuple[object, object]:
+    """An arrival, and a departure after it."""
+    arrival = draw(_day)
+    return arrival, arrival.fromordinal(arrival.toordinal() + draw(st.integers(1, 365)))
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> BookingRequest:
+    """Booking requests that may be said."""
+    arrival, departure = draw(stays())
+    held = draw(st.booleans())
+    return BookingRequest(
+        room_type=draw(_code),
+        arrival=arrival,
+        departure=departure,
+        guest=draw(st.builds(Contact, _text, st.none() | st.just("a@b.example"), st.none() | _text)),
+        adults=draw(st.integers(1, 100)),
+        children=tuple(draw(st.lists(st.integers(0, 17), max_size=4))),
+        status="held" if held else "confirmed",
+        hold_seconds=draw(st.none() | st.integers(1, 86_400)) if held else None,
+        room=draw(st.none() | _code),
+        rate=draw(st.none() | _money),
+        notes=draw(st.just("") | _text),
+        reminder_on=draw(st.none() | _day),
+    )
+
+
+def waited_for(wanted: BookingRequest) -> WaitlistRequest:
+    """The same stay, for who waits for it."""
+    return WaitlistRequest(**{name: getattr(wanted, name) for name in WaitlistRequest.__struct_fields__})
+
+
+_plans = st.builds(
+    HotelPlan,
+    name=_text,
+    timezone=st.sampled_from(["Europe/Lisbon", "UTC", "Asia/Tokyo"]),
+    currency=st.just("EUR"),
+    room_types=st.just((RoomTypeOffer("DBL", "Double", 2, Money("10.00", "EUR"), room_count=2),)),
+    id=st.none() | st.just("inn"),
+    business_date=st.none() | _day,
+    night_audit=st.sampled_from(["manual", "03:00"]),
+    cancellation=st.builds(CancellationPolicy, st.integers(0, 100)),
+)
+_contact_changes = st.builds(
+    ContactChange,
+    name=st.just(msgspec.UNSET) | _name,
+    email=st.just(msgspec.UNSET) | st.none() | st.just("a@b.example"),
+    phone=st.just(msgspec.UNSET) | st.none() | _text,
+)
+_changes = st.builds(
+    BookingChange,
+    guest=st.just(msgspec.UNSET) | _contact_changes,
+    notes=st.just(msgspec.UNSET) | _text,
+    reminder_on=st.just(msgspec.UNSET) | st.none() | _day,
+    adults=st.just(msgspec.UNSET) | st.integers(1, 9),
+)
+
+_parties = st.builds(PartyPlan, _name, st.lists(_name, max_size=3).map(tuple), st.just("") | _text)
+_tax_plans = st.builds(
+    TaxPlan,
+    code=_code,
+    name=_name,
+    applies_to=st.lists(st.sampled_from(ChargeKind), min_size=1, max_size=3).map(tuple),
+    rate=st.integers(1, 10_000),
+    included=st.booleans(),
+    exempt_below=st.integers(0, 18),
+)
+_deposit_plans = st.builds(DepositPlan, st.integers(1, 30), st.none() | st.integers(0, 99))
+_billing_plans = st.builds(
+    BillingPlan,
+    seller=_parties,
+    taxes=st.lists(_tax_plans, max_size=3, unique_by=lambda tax: tax.code).map(tuple),
+    deposits=st.lists(_deposit_plans, max_size=3).map(tuple),
+    invoice_prefix=st.sampled_from(["INV-", "2026/"]),
+)
+for _kind, _strategy in (
+    (BookingRequest, requests()),
+    (WaitlistRequest, requests().map(waited_for)),
+    (HotelPlan, _plans),
+    (BookingChange, _changes),
+    (PartyPlan, _parties),
+    (BillingPlan, _billing_plans),
+):
+    st.register_type_strategy(_kind, _strategy)
+
+_told = st.deferred(
+    lambda: st.builds(
+        RecordedEvent,
+        _text,
+        st.integers(1, 9),
+        st.integers(0, 9),
+        _text,
+        _text,
+        _text,
+        st.sampled_from(EVENTS).flatmap(messages),
+    )
+)
+_BY_NAME: dict[str, st.SearchStrategy[object]] = {
+    "arrival": _day,
+    "departure": _day,
+    "room": _code,
+    "hold_seconds": st.integers(1, 86_400),
+    "quantity": st.integers(1, 1_000),
+    "limit": st.integers(1, 200),
+    "lines": st.lists(st.integers(1, 99), min_size=1, max_size=3, unique=True).map(tuple),
+    "provider": st.sampled_from(["simulated", "bank-2"]),
+    "record": _told,
+    "percent": st.integers(1, 100),
+    "days_before_arrival": st.none() | st.integers(0, 99),
+}
+_NESTED = {
+    Booking, Personal, Hotel, RoomType, CancellationPolicy, TypeAvailability, Bill, BillingTerms, Deposit, DepositDue,
+    Folio, FolioLine, Invoice, Ledger, Payment, LinePosition, StayTerms, Tax, TaxAmount, TaxTotal,
+    billing_replies.AccountBalance, Party,
+}  # fmt: skip
+
+
+def messages(kind: type[msgspec.Struct]) -> st.SearchStrategy[msgspec.Struct]:
+    """Any message of a kind, from the types of its fields."""
+    fields = {field.name: _of(field.name, field.type) for field in msgspec.structs.fields(kind)}
+    return st.fixed_dictionaries(fields).map(lambda values: _build(kind, values))
+
+
+def _of(name: str, kind: object) -> st.SearchStrategy[object]:
+    if kind in _NESTED:
+        return messages(kind)  # type: ignore[arg-type]
+    arguments = getattr(kind, "__args__", ())
+    if arguments and arguments[0] in _NESTED:
+        several = st.lists(messages(arguments[0]), max_size=2).map(tuple)
+        return several if arguments[-1] is Ellipsis else st.none() | messages(arguments[0])
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    return st.from_type(kind)  # type: ignore[arg-type]
+
+
+def _build(kind: type[msgspec.Struct], values: dict[str, object]) -> msgspec.Struct:
+    if {"arrival", "departure"} <= values.keys() and values["departure"] <= values["arrival"]:  # type: ignore[operator]
+        values["departure"] = values["arrival"].fromordinal(values["arrival"].toordinal() + 1)  # type: ignore[attr-defined]
+    if kind.__name__ == "SettlePayment" and values["outcome"] != "captured":
+        values["amount"] = None
+    if kind.__name__ == "FindAvailability":
+        days = min(values["departure"].toordinal() - values["arrival"].toordinal(), 300)  # type: ignore[attr-defined]
+        values["departure"] = values["arrival"].fromordinal(values["arrival"].toordinal() + days)  # type: ignore[attr-defined]
+    return kind(**values)

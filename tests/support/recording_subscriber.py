@@ -1,0 +1,121 @@
+"""A log that grows, and a subscriber that writes down what it takes in and copes only with what it can."""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from innkeeper.actors.subscriptions.recent_events import RecentEvents
+from innkeeper.actors.subscriptions.subscriber import Subscriber
+from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
+from innkeeper.protocol.messages.refusals import Refused, Unavailable
+from innkeeper.protocol.ports.subscriptions import Effects, Stalled, SubscriptionRequest
+from innkeeper.protocol.reservations.events import BookingPinned
+from innkeeper.protocol.values.contexts import RESERVATIONS
+from innkeeper.storage.sqlite.cursors import SqliteCursor, open_service
+
+SECOND = 1_000_000
+
+
+class GrowingLog:
+    """A log that grows, as a list."""
+
+    def __init__(self) -> None:
+        self.entries: list[LogEntry] = []
+        self.refusals = 0  # so many readers are sent away first
+
+    def happen(self, hotel: str, event: Event) -> LogEntry:
+        """One more event."""
+        seq = sum(record.hotel == hotel for _, record in self.entries) + 1
+        self.entries.append((len(self.entries) + 1, RecordedEvent(hotel, seq, 0, "", "", "", event)))
+        return self.entries[-1]
+
+    @property
+    def position(self) -> int:
+        """See `protocol.subscribing.Log`."""
+        return len(self.entries)
+
+    def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
+        """See `protocol.subscribing.Log`."""
+        if self.refusals:
+            self.refusals -= 1
+            raise Refused(Unavailable("away"))
+        found = (
+            entry
+            for entry in self.entries[after:]
+            if hotel is None or (entry[1].hotel == hotel and entry[1].hotel_seq > after_hotel_seq)
+        )
+        return [entry for entry, _ in zip(found, range(limit), strict=False)]
+
+
+class RecordingSubscriber:
+    """A subscriber that writes down what it takes in, and copes only with what it is not told to choke on."""
+
+    def __init__(self, path: Path, story: GrowingLog, types: tuple[str, ...] = ("innkeeper.*",)) -> None:
+        self.at = 0
+        self.story = story
+        self.poison: dict[str, int] = {}
+        self.away = False
+        self.disk_full = False
+        self._path = path
+        self._types = types
+        self._open()
+
+    def _open(self) -> None:
+        self._db = open_service(self._path, lambda db: db.execute("CREATE TABLE book (event TEXT, hotel TEXT)"))
+        self.subscriber = self._subscriber()
+        self.subscribe(())
+
+    def _subscriber(self) -> Subscriber:
+        self.log = RecentEvents(self.story)
+        cursor = SqliteCursor(self._db, SubscriptionRequest("clerk", self._types), RESERVATIONS, self.log)
+        return Subscriber([cursor], self._take_in, lambda: self.at)
+
+    async def _take_in(self, entries: Sequence[LogEntry]) -> Effects:
+        if self.away:
+            raise Stalled("the destination is away")
+        for _, record in entries:
+            if self.poison.get(record.id, 0):
+                self.poison[record.id] -= 1
+                raise ValueError(f"cannot read {record.id}")
+        return lambda: self._keep(entries)
+
+    def _keep(self, entries: Sequence[LogEntry]) -> None:
+        for _, record in entries:
+            self._db.execute("INSERT INTO book VALUES (?, ?)", (record.id, record.hotel))
+        if self.disk_full:
+            raise sqlite3.OperationalError("database or disk is full")
+
+    def subscribe(self, records: Sequence[RecordedEvent]) -> None:
+        """Let it know of the newest events."""
+        self.log.append(len(self.story.entries), records)
+        self.subscriber.wake()
+
+    def restart(self) -> None:
+        """The process is gone, and back."""
+        self._db.close()
+        self._open()
+
+    async def work(self) -> None:
+        """Take in all that can be taken in now."""
+        while await self.subscriber.step():
+            pass
+
+    def book(self, hotel: str) -> list[str]:
+        """What it wrote down of a hotel."""
+        return [event for (event,) in self._db.execute("SELECT event FROM book WHERE hotel = ?", (hotel,))]
+
+    def close(self) -> None:
+        """No more."""
+        self._db.close()
+
+
+def told(story: GrowingLog, hotel: str) -> list[str]:
+    """What happened in a hotel."""
+    return [record.id for _, record in story.entries if record.hotel == hotel]
+
+
+def happen(clerk: RecordingSubscriber, *hotels: str) -> None:
+    """An event in each of these hotels, which the clerk hears of."""
+    for hotel in hotels:
+        clerk.subscribe((clerk.story.happen(hotel, BookingPinned("b", "101"))[1],))

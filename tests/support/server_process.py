@@ -1,0 +1,67 @@
+"""The real program in a process of its own, to be stopped, killed and started again."""
+
+import contextlib
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from support.paths import ROOT
+
+RUN = ROOT / "run.py"
+START_SECONDS_MAX = 30
+
+
+def program(*arguments: str | Path) -> list[str]:
+    """The command line of `run.py`."""
+    return [sys.executable, str(RUN), *map(str, arguments)]
+
+
+def finished(*arguments: str | Path, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+    """Run it to its end."""
+    return subprocess.run(program(*arguments), capture_output=True, text=True, timeout=seconds, check=False)
+
+
+class ServerProcess:
+    """`run.py demo` on a data directory, on a free port of this machine, with webhooks to it; with no hotels unless it
+    is `furnished`."""
+
+    def __init__(self, data: Path, furnished: bool = False) -> None:
+        self.data = data
+        self._options = ["--webhooks-to-loopback", *([] if furnished else ["--empty"])]
+        self.log = data.with_name(f"{data.name}.log")
+        self._open()
+
+    def _open(self) -> None:
+        with self.log.open("w") as log:
+            self._process = subprocess.Popen(
+                program("demo", *self._options, "--port", "0", "--data", self.data), stderr=subprocess.PIPE, text=True
+            )
+            assert self._process.stderr is not None
+            first = self._process.stderr.readline()
+            log.write(first)
+        match = re.search(r"http://[0-9.:]+", first)
+        assert match is not None, f"it did not start: {first}{self._process.communicate(timeout=START_SECONDS_MAX)[1]}"
+        self.url = match[0]
+
+    def kill(self) -> None:
+        """As a power cut would: no goodbye, nothing finished."""
+        self._process.send_signal(signal.SIGKILL)
+        self._process.communicate(timeout=START_SECONDS_MAX)
+
+    def stop(self) -> tuple[int, str]:
+        """Ask it to finish; its exit code and what it said."""
+        self._process.send_signal(signal.SIGTERM)
+        _, said = self._process.communicate(timeout=START_SECONDS_MAX)
+        return self._process.returncode, said
+
+    def start_again(self) -> None:
+        """The same data, a new process, another port."""
+        self._open()
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        self._process.communicate(timeout=START_SECONDS_MAX)
