@@ -1,4 +1,4 @@
-# Everything a newcomer needs: `make run` and `make test` set up what they need by themselves, once.
+# Targets to run, test and measure Innkeeper. Each installs what it needs in a virtual environment, once.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -14,11 +14,11 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --use-pep517 
 .DEFAULT_GOAL := help
 .PHONY: help run test check split away bench simulate kill format clean
 
-help:  ## Say what there is to make
+help:  ## List the targets
 	@echo "Innkeeper. Start with: make run"
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# A virtual environment with what running needs; pip shows its progress on a terminal.
+# A virtual environment with what is needed to run; pip shows its progress on a terminal.
 $(VENV)/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Innkeeper needs Python 3.11 or newer; say which with: make PYTHON=python3.12 …")'
 	@echo "Making a virtual environment in $(VENV), with $$($(PYTHON) --version) …"
@@ -27,7 +27,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@$(INSTALL) --editable '.[rabbitmq,kafka]'
 	@touch $@
 
-# The same with what tests, checks and benchmarks need.
+# The same, with what tests, checks and benchmarks need.
 $(VENV)/ready-to-test: $(VENV)/ready
 	@echo "Installing what tests and checks need (once, about $(TEST_MB) MB more) …"
 	@$(INSTALL) --editable '.[test,check,bench]'
@@ -35,38 +35,38 @@ $(VENV)/ready-to-test: $(VENV)/ready
 	@for room in protocol actors storage http delivery; do ln -sfn ../../../$$room build/types/innkeeper/$$room; done
 	@touch $@
 
-run: $(VENV)/ready  ## The demo: two furnished hotels at http://127.0.0.1:8080 (options: make run RUN="--port 9000")
+run: $(VENV)/ready  ## Run the demo: two hotels at http://127.0.0.1:8080 (options: make run RUN="--port 9000")
 	@echo "Starting the demo …"
 	@$(BIN)/python run.py demo --webhooks-to-loopback $(RUN)
 
-test: $(VENV)/ready-to-test  ## All tests
+test: $(VENV)/ready-to-test  ## Run all tests
 	$(BIN)/python -m pytest -q
 
-check: $(VENV)/ready-to-test  ## Style (ruff), types (mypy), and the tidiness of the house
+check: $(VENV)/ready-to-test  ## Check style (ruff), types (mypy) and the layout of the project
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p innkeeper.protocol -p innkeeper.actors -p innkeeper.storage -p innkeeper.http -p innkeeper.delivery
 	$(BIN)/mypy run.py
 	$(BIN)/python -m pytest -q tests/test_layout.py
 
-split: $(VENV)/ready-to-test  ## The tests of the API once more, with every part of the inn behind a door of its own
+split: $(VENV)/ready-to-test  ## Run the tests of the API with each part behind RPC
 	INNKEEPER_TEST_SPLIT=1 $(BIN)/python -m pytest -q tests/api tests/browser/test_front_desk_page.py tests/delivery/test_archive.py
 
-away: $(VENV)/ready-to-test  ## Stop a real RabbitMQ and kill a real Kafka under load, for a while: make away SECONDS=60
+away: $(VENV)/ready-to-test  ## Stop a real RabbitMQ and kill a real Kafka under load: make away SECONDS=60
 	INNKEEPER_BROKER_AWAY_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q tests/delivery/test_rabbitmq_publisher.py tests/delivery/test_kafka_publisher.py -k under_load
 
-bench: $(VENV)/ready-to-test  ## Side by side with bare aiohttp and PostgreSQL (needs wrk)
+bench: $(VENV)/ready-to-test  ## Compare with bare aiohttp and PostgreSQL (needs wrk)
 	$(BIN)/python tests/benchmarks/run.py
 
-simulate: $(VENV)/ready-to-test  ## Many simulated lives of a partition, from seeds: make simulate SEEDS=1-2000
+simulate: $(VENV)/ready-to-test  ## Simulate a partition with faults, from seeds: make simulate SEEDS=1-2000
 	$(BIN)/python tests/simulation/run.py --seeds $(SEEDS)
 
-kill: $(VENV)/ready-to-test  ## Kill the real process under load, again and again: make kill ROUNDS=100
+kill: $(VENV)/ready-to-test  ## Kill the processes under load, repeatedly: make kill ROUNDS=100
 	INNKEEPER_KILL_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -q tests/cluster/test_kill.py tests/cluster/test_processes.py
 
-format: $(VENV)/ready-to-test  ## Bring the code into its style
+format: $(VENV)/ready-to-test  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean:  ## Forget the virtual environment and the demo's data
+clean:  ## Delete the virtual environment, the build folder and the demo's data
 	rm -rf $(VENV) build data

@@ -18,49 +18,50 @@ from load import Round
 
 _PAGE = """# Benchmarks
 
-This page is made by `make bench`; every number on it comes from one run, side by side, on one machine.
+`make bench` measures the figures of this page in one run on one machine, and writes the page.
 
 ## Figures
 
 {figures}
 
-A figure without a verdict has no goal, or was taken at a smaller size than its goal speaks of.
+A figure without a verdict has no goal, or was measured at a smaller size than that of its goal.
 
 ## Side by side
 
 {contests}
 
-req/s, p50 and p99 are what `wrk` saw. CPU is processor time per request: of the server process during the run, of the
-connections of its database during the run, and of the server process after the run until it had nothing left to do
-(Innkeeper's lists follow the journal when it rests, or when they fall far behind).
-Each is the median of {rounds} round(s) of {seconds} s.
+`wrk` measured req/s, p50 and p99. CPU is processor time per request: of the server process during the run, of its
+database's connections during the run, and of the server process after the run until it was idle (Innkeeper's read
+models follow the journal when it is idle, or when they are far behind). Each figure is the median of {rounds} round(s)
+of
+{seconds} s.
 {notes}
-## What is compared, and why it is fair
+## What is compared
 
-- **A bare aiohttp handler**, the most that this stack can do: it reads the JSON, keeps nothing, and sends a body of
-  the same size, rendered once. Nobody could book faster on aiohttp; what is missing to 1.00 is the price of booking.
-  A second one reads and writes the same JSON with aiohttp's own `request.json()` and `web.json_response()`.
-- **aiohttp + asyncpg + PostgreSQL** in two designs. *Exclusion*: a row per booking, `EXCLUDE USING gist (hotel WITH =,
-  room WITH =, stay WITH &&)`, a free room chosen by query. *Counters*: free rooms per hotel, type and night, without
-  giving anyone a room. Both book in one statement, which is one transaction with its outbox row, `synchronous_commit =
-  on`. Both are spared what would slow them without need: statements are prepared, connections are kept and not reset
-  between requests, keys are integers, the planner is told to use the indexes. They share the cores with their
-  database.
+- **A bare aiohttp handler** is the upper limit of this stack: it reads the JSON, stores nothing, and sends a body of
+  the same size that was rendered once. The difference to 1.00 is the cost of booking. A second one reads and writes
+  the same JSON with aiohttp's own `request.json()` and `web.json_response()`.
+- **aiohttp + asyncpg + PostgreSQL** in two designs. *Exclusion*: a row per booking,
+  `EXCLUDE USING gist (hotel WITH =, room WITH =, stay WITH &&)`, a free room chosen by query. *Counters*: free rooms
+  per hotel, type and night, without an assigned room. Both book in one statement, which is one transaction with its
+  outbox row, `synchronous_commit = on`. Both avoid needless cost: statements are prepared, connections are kept and
+  not reset between requests, keys are integers, the planner is told to use the indexes. They share the cores with
+  their database.
 - **Innkeeper**, as `python run.py demo --empty` starts it: SQLite with `synchronous=FULL`, every acknowledged booking
-  on disk. It checks more (all limits, the business date, guests per room) and does more: it gives rooms and re-plans
-  them, chains its journal by hashes, keeps lists that can be searched, and bills. Letters to guests and the
-  archive, a file each, wait for the part that measures what all subscribers cost together.
-- Each is one Python process on uvloop and one loopback port. Requests and answers are the same; Innkeeper's own code
-  reads the requests for PostgreSQL and renders its answers, so that only the keeping differs. Both keep
-  their data in the project's folder.
+  on disk. It checks more (all limits, the business date, guests per room) and does more: it assigns rooms and
+  reshuffles them, chains its journal by hashes, keeps lists that can be searched, and bills. Letters to guests and the
+  archive, a file each, run only in the part that measures the cost of all subscribers.
+- Each is one Python process on uvloop and one loopback port. Requests and responses are the same. Innkeeper's own code
+  reads the requests for PostgreSQL and renders its responses, so that only the storage differs. Both keep their data
+  in the project's folder.
 - The load is `wrk -t1 -c{clients}` with one script for all: a random one of {hotels} hotels (300 rooms each), any
-  type, arrival on one of 1,000 dates, one to three nights, every guest another. In each round the contestants take
-  turns; each has a fresh process and fresh data, a second to warm up, and {seconds} s that count.
+  type, arrival on one of 1,000 dates, one to three nights, another guest each time. In each round the contestants take
+  turns; each has a new process and new data, a second to warm up, and {seconds} s that count.
 - After every run PostgreSQL's tables are checked, and after its last run Innkeeper's journal is (`python run.py
-  verify`): a single room night sold twice ends the benchmark with an error.
-- Recovery is timed from opening the journal until all hotels could answer, in a process of its own, with every
-  booking still alive, which is the dearest case. Memory is the growth of a process that keeps no journal. A reshuffle
-  is the whole decision, in the thread that takes it.
+  verify`): a single room-night that was sold twice ends the benchmark with an error.
+- Recovery is timed from opening the journal until all hotels can answer, in a process of its own, with all bookings
+  still live, which is the slowest case. Memory is the growth of a process without a journal. A reshuffle is the whole
+  decision, in the thread that takes it.
 
 ## Machine
 
@@ -70,12 +71,12 @@ Each is the median of {rounds} round(s) of {seconds} s.
 
     {command}
 
-`--events 1000000` takes recovery and the large journal at full size. `--only NAME` takes one part:
+`--events 1000000` measures recovery and the large journal at full size. `--only NAME` measures one part:
 {parts}.
-`--seconds`, `--rounds`, `--clients`, `--hotels` and `--connections` say how hard to press. PostgreSQL is
-started for the benchmark where its server is installed; `INNKEEPER_BENCH_POSTGRES` names a running one instead (its
-schema is its own, and dropped at the end). Without `wrk` or PostgreSQL the parts that need them are left out, and the
-report says so.
+`--seconds`, `--rounds`, `--clients`, `--hotels` and `--connections` set the load. The benchmark starts PostgreSQL
+where its server is installed; `INNKEEPER_BENCH_POSTGRES` gives the URL of a running one instead (the benchmark makes a
+schema of its own there, and drops it at the end). Without `wrk` or PostgreSQL the parts that need them are left out,
+and the report says so.
 """
 
 

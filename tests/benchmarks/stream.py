@@ -117,7 +117,7 @@ def _report(bench: Bench, title: str, share: float, rate: float, told: dict[str,
         f"{title}, at {share:.0%} of full load: decision → client, p99",
         f"≤ {P99_MILLISECONDS_MAX} ms" if judged else "–",
         f"{told['p99']} ms (p50 {told['p50']} ms, longest {told['longest']} ms; {rate:,.0f} bookings/s,"
-        f" {told['heard']:,} events heard, no gap, no double)",
+        f" {told['heard']:,} events received, no gap, no duplicate)",
         told["p99"] <= P99_MILLISECONDS_MAX if judged else None,
     )
 
