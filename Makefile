@@ -7,6 +7,8 @@ SEEDS ?= 1-2000
 ROUNDS ?= 100
 SECONDS ?= 60
 RUN ?=
+WORKERS ?= 4
+TESTS ?=
 RUN_MB := 170
 TEST_MB := 165
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --use-pep517 --constraint constraints.txt $$(test -t 2 || echo --quiet)
@@ -39,8 +41,8 @@ run: $(VENV)/ready  ## The demo: two furnished hotels at http://127.0.0.1:8080 (
 	@echo "Starting the demo …"
 	@$(BIN)/python run.py demo --webhooks-to-loopback $(RUN)
 
-test: $(VENV)/ready-to-test  ## All tests
-	$(BIN)/python -m pytest -q
+test: $(VENV)/ready-to-test  ## All tests, in WORKERS processes at once (some of them: make test TESTS='-m "not slow"')
+	$(BIN)/python -m pytest -q -n $(WORKERS) $(TESTS)
 
 check: $(VENV)/ready-to-test  ## Style (ruff), types (mypy), and the tidiness of the house
 	$(BIN)/ruff check .
@@ -50,7 +52,7 @@ check: $(VENV)/ready-to-test  ## Style (ruff), types (mypy), and the tidiness of
 	$(BIN)/python -m pytest -q tests/test_layout.py
 
 split: $(VENV)/ready-to-test  ## The tests of the API once more, with every part of the inn behind a door of its own
-	INNKEEPER_TEST_SPLIT=1 $(BIN)/python -m pytest -q tests/test_front_desk.py tests/test_http_*.py tests/test_archive.py tests/test_waitlist.py
+	INNKEEPER_TEST_SPLIT=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/test_front_desk.py tests/test_http_*.py tests/test_archive.py tests/test_waitlist.py
 
 away: $(VENV)/ready-to-test  ## Stop a real RabbitMQ and kill a real Kafka under load, for a while: make away SECONDS=60
 	INNKEEPER_BROKER_AWAY_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q tests/test_brokers.py tests/test_brokers_kafka.py -k under_load

@@ -130,7 +130,10 @@ async def everybody_heard(inn: InnProcess) -> list[str]:
         return ids
 
 
-@pytest.fixture(params=["from process to process", "through a broker"])
+THROUGH_A_BROKER = pytest.param("through a broker", marks=pytest.mark.xdist_group("rabbitmq"))
+
+
+@pytest.fixture(params=["from process to process", THROUGH_A_BROKER])
 def hearing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[InnProcess]:
     """The same, its services hearing in one way or the other."""
     options = ["--partitions", str(PARTITIONS), "--workers", "2"]
