@@ -297,7 +297,7 @@ def test_the_doors_of_a_long_path_are_elsewhere_and_nobody_elses(tmp_path: Path)
 
 def test_a_stranger_at_the_door_makes_nobody_run_anything(inn: InnProcess) -> None:
     async def knock(said: bytes, *, waits: bool) -> bytes:
-        reader, writer = await asyncio.open_unix_connection(inn.data / "doors" / "billing.sock")
+        reader, writer = await asyncio.open_unix_connection(DataDirectory(inn.data).door("billing"))
         writer.write(said)
         async with asyncio.timeout(BACK_SECONDS_MAX):
             answer = await reader.read(65_536) if waits else b""
