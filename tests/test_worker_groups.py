@@ -5,6 +5,8 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+from worker_groups import LONGEST, SHARED
+
 CONFTEST = """
 import pytest
 from worker_groups import check_groups, group_tests
@@ -53,3 +55,7 @@ def test_tests_of_the_broker_share_a_process_and_so_do_those_of_a_file(tmp_path:
         processes[group].add(process)
     assert processes.keys() == {"rabbitmq", "test_one", "test_two"}
     assert {len(used) for used in processes.values()} == {1}, processes
+
+
+def test_the_groups_that_start_first_are_there() -> None:
+    assert set(LONGEST) <= {*SHARED.values(), *(path.name for path in Path(__file__).parent.rglob("test_*.py"))}
