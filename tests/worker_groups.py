@@ -3,14 +3,14 @@
 import pytest
 
 SHARED = {"rabbitmq": "rabbitmq", "kafka": "kafka", "real_kafka": "kafka", "kafka_node": "kafka"}
-LONGEST = (
+LONGEST = (  # half a minute or more
     "rabbitmq", "test_processes.py", "kafka", "test_replay.py", "test_kill.py", "test_simulation.py", "test_wheel.py",
     "test_partition_machine.py", "test_listeners.py",
 )  # fmt: skip
 
 
 def group_tests(items: list[pytest.Item]) -> None:
-    """Mark each test with its group, and move the groups that take longest to the front: a minute, or about half of one.
+    """Mark each test with its group, and move the groups that take longest to the front.
 
     All tests of the one RabbitMQ are a group, because they use the same queues; so are those of Kafka, which is started
     once. The other tests of a file are a group, because they share its fixtures."""
