@@ -14,7 +14,7 @@ from innkeeper.delivery.webhooks import client as posting
 from innkeeper.delivery.webhooks.client import WebhookClient
 from strangers import LOOPS, Manners, Run, Stranger, answer, answering, never, outcome_with, post, repeating, stranger
 
-HASTE_SECONDS = 0.2
+HASTE_SECONDS = 0.5
 CLOCK_SECONDS = 0.01  # how much two clocks of one machine may differ
 
 
