@@ -7,6 +7,8 @@ SEEDS ?= 1-2000
 ROUNDS ?= 100
 SECONDS ?= 60
 RUN ?=
+WORKERS ?= 4
+TESTS ?=
 RUN_MB := 170
 TEST_MB := 165
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --use-pep517 --constraint constraints.txt $$(test -t 2 || echo --quiet)
@@ -39,8 +41,8 @@ run: $(VENV)/ready  ## Run the demo: two hotels at http://127.0.0.1:8080 (option
 	@echo "Starting the demo …"
 	@$(BIN)/python run.py demo --webhooks-to-loopback $(RUN)
 
-test: $(VENV)/ready-to-test  ## Run all tests
-	$(BIN)/python -m pytest -q
+test: $(VENV)/ready-to-test  ## Run all tests, WORKERS at once (some of them: make test TESTS='-m "not slow"')
+	$(BIN)/python -m pytest -q -n $(WORKERS) $(TESTS)
 
 check: $(VENV)/ready-to-test  ## Check style (ruff), types (mypy) and the layout of the project
 	$(BIN)/ruff check .
@@ -50,7 +52,7 @@ check: $(VENV)/ready-to-test  ## Check style (ruff), types (mypy) and the layout
 	$(BIN)/python -m pytest -q tests/test_layout.py
 
 split: $(VENV)/ready-to-test  ## Run the tests of the API with each part behind RPC
-	INNKEEPER_TEST_SPLIT=1 $(BIN)/python -m pytest -q tests/api tests/browser/test_front_desk_page.py tests/delivery/test_archive.py
+	INNKEEPER_TEST_SPLIT=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/api tests/browser/test_front_desk_page.py tests/delivery/test_archive.py
 
 away: $(VENV)/ready-to-test  ## Stop a real RabbitMQ and kill a real Kafka under load: make away SECONDS=60
 	INNKEEPER_BROKER_AWAY_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q tests/delivery/test_rabbitmq_publisher.py tests/delivery/test_kafka_publisher.py -k under_load

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -9,6 +10,7 @@ from support.brokers import MOCK_KAFKA, kafka, kafka_node, rabbitmq, real_kafka
 from support.databases import postgres
 from support.partition_fixture import PartitionFixture, partition_fixture
 from support.sqlite_connections import watch_connections
+from support.worker_groups import check_groups, group_tests
 
 watch_connections()
 
@@ -23,6 +25,36 @@ def desk(tmp_path: Path) -> Iterator[PartitionFixture]:
     """A partition with no hotels yet."""
     with partition_fixture(tmp_path / "journal.db") as opened:
         yield opened
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Group the tests where several processes run them."""
+    if _is_grouped(config):
+        group_tests(items)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Check that these groups count."""
+    if _is_grouped(session.config):
+        check_groups(session.items)
+
+
+def _is_grouped(config: pytest.Config) -> bool:
+    return getattr(config.option, "loadgroup", False)  # pytest-xdist sets it in each of its processes
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Report to the first process what the tests of this one did not run against."""
+    output: dict[str, Any] = getattr(session.config, "workeroutput", {})
+    output["mock_kafka"] = session.config.stash.get(MOCK_KAFKA, False)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take the report of a process that ends."""
+    if getattr(node, "workeroutput", {}).get("mock_kafka"):
+        node.config.stash[MOCK_KAFKA] = True
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -50,6 +50,13 @@ class Digger(BackgroundTask):
         return None
 
 
+async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until this is so, for so long at most."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 (it comes from another task)
+            await asyncio.sleep(STEP_SECONDS)
+
+
 def live(digger: Digger, meanwhile: Callable[[], Awaitable[None]]) -> None:
     """Let it work while something else happens."""
 
@@ -57,7 +64,7 @@ def live(digger: Digger, meanwhile: Callable[[], Awaitable[None]]) -> None:
         life = asyncio.create_task(digger.run())
         await meanwhile()
         digger.stop()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await life
 
     asyncio.run(run())
@@ -65,17 +72,21 @@ def live(digger: Digger, meanwhile: Callable[[], Awaitable[None]]) -> None:
 
 def test_while_others_are_busy_it_rests_whatever_news_there_is() -> None:
     digger = Digger(todo=10_000, busy=True)
-    live(digger, lambda: asyncio.sleep(20 * 30 * STEP_SECONDS))
-    assert 2 <= digger.steps <= 60  # 600 without a rest
+
+    async def watch() -> None:
+        await asyncio.sleep(20 * 30 * STEP_SECONDS)
+        await until(lambda: digger.steps >= 2)
+
+    live(digger, watch)
+    assert digger.steps <= 60  # 600 without a rest
 
 
 def test_it_rests_no_longer_than_others_are_busy() -> None:
     digger = Digger(todo=3)
-    digger.during = lambda: time.sleep(0.25)  # so long a step that it would rest for five seconds
+    digger.during = lambda: time.sleep(0.5)  # so long a step that it would rest for ten seconds
     others = iter((True, True, True))
     digger.busy = lambda: next(others, False)
-    live(digger, lambda: asyncio.sleep(1.5))
-    assert digger.todo < 0
+    live(digger, lambda: until(lambda: digger.todo < 0, seconds=9))
 
 
 def test_while_it_works_others_in_its_service_get_their_turn() -> None:
@@ -94,7 +105,12 @@ def test_news_that_comes_while_it_looks_is_not_lost() -> None:
     digger = Digger(todo=0)
     news = iter((True, False, False))
     digger.during = lambda: digger.notify() if next(news) else None
-    live(digger, lambda: asyncio.sleep(20 * STEP_SECONDS))
+
+    async def watch() -> None:
+        await until(lambda: digger.steps >= 2)
+        await asyncio.sleep(20 * STEP_SECONDS)
+
+    live(digger, watch)
     assert digger.steps == 2
 
 
@@ -109,7 +125,7 @@ def test_what_stalls_it_is_tried_again_in_time_and_not_with_each_news() -> None:
         assert (digger.steps, digger.state().stalled) == (1, "a rock")
         digger.stalls = False
         digger.wake()  # somebody has seen to it
-        await asyncio.sleep(20 * STEP_SECONDS)
+        await until(lambda: digger.todo < 0)
 
     live(digger, tell)
     assert (digger.state().lag, digger.stalled) == (0, "")

@@ -126,7 +126,7 @@ WAYS = {
 }
 
 
-@pytest.fixture(params=["local", "rabbitmq"])
+@pytest.fixture(params=["local", pytest.param("rabbitmq", marks=pytest.mark.xdist_group("rabbitmq"))])
 def broker(request: pytest.FixtureRequest) -> str:
     """Without a broker, and with one."""
     return "local" if request.param == "local" else request.getfixturevalue("rabbitmq")

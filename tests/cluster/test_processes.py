@@ -130,7 +130,10 @@ async def everybody_heard(inn: Installation) -> list[str]:
         return ids
 
 
-@pytest.fixture(params=["from process to process", "through a broker"])
+THROUGH_A_BROKER = pytest.param("through a broker", marks=pytest.mark.xdist_group("rabbitmq"))
+
+
+@pytest.fixture(params=["from process to process", THROUGH_A_BROKER])
 def hearing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Installation]:
     """The same, its services hearing in one way or the other."""
     options = ["--partitions", str(PARTITIONS), "--workers", "2"]
@@ -286,7 +289,7 @@ def test_the_doors_of_a_long_path_are_elsewhere_and_nobody_elses(tmp_path: Path)
 
 def test_a_stranger_at_the_door_makes_nobody_run_anything(inn: Installation) -> None:
     async def knock(said: bytes, *, waits: bool) -> bytes:
-        reader, writer = await asyncio.open_unix_connection(inn.data / "doors" / "billing.sock")
+        reader, writer = await asyncio.open_unix_connection(DataDirectory(inn.data).socket("billing"))
         writer.write(said)
         async with asyncio.timeout(BACK_SECONDS_MAX):
             answer = await reader.read(65_536) if waits else b""

@@ -26,7 +26,7 @@ from support.hostile_servers import (
 )
 from support.required_tools import require
 
-HASTE_SECONDS = 0.2
+HASTE_SECONDS = 0.5
 CLOCK_SECONDS = 0.01  # how much two clocks of one machine may differ
 
 

@@ -59,6 +59,7 @@ def test_a_changed_body_is_not_believed() -> None:
         ("webhook-timestamp", str(int(time.time()) + 60)),
         ("webhook-signature", "v1," + base64.b64encode(bytes(32)).decode()),
     ],
+    ids=["id", "timestamp", "signature"],  # the same in every process that collects the tests
 )
 def test_a_changed_header_is_not_believed(header: str, value: str) -> None:
     secret = fresh_secret()
