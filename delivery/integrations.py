@@ -1,26 +1,34 @@
 """The external systems that an installation uses, and the adapters to them."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from innkeeper.delivery.archive import Archive
 from innkeeper.delivery.brokers.brokers import publisher
 from innkeeper.delivery.email.letters import Letters
 from innkeeper.delivery.email.mail_transport import FolderMailTransport, mailbox
 from innkeeper.delivery.email.smtp import SmtpMailTransport, SmtpServer
-from innkeeper.delivery.payments.payments import NotifyPayments, SimulatedProvider
+from innkeeper.delivery.payments.payments import NotifyPayments, Payments, SimulatedProvider
+from innkeeper.delivery.webhooks.client import WebhookClient
 from innkeeper.delivery.webhooks.signing import fresh_secret
+from innkeeper.delivery.webhooks.webhooks import Webhooks
 from innkeeper.protocol.billing.payments import Provider
+from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.ports.message_bus import MessageBus
 from innkeeper.protocol.ports.outbox import SendNotice
+from innkeeper.protocol.ports.service_store import DeliveryStore
+from innkeeper.protocol.ports.subscriptions import EventHandler, EventLog, Subscribers
+from innkeeper.protocol.values.operator_error import OperatorError
 
 MAIL_FROM = "reservations@localhost"
 LOCAL = "local"
 SIMULATED = "simulated"
 
 
-class IntegrationError(ValueError):
-    """The chosen integrations cannot be used; the message says why, and names the option."""
+class IntegrationError(OperatorError):
+    """The chosen integrations cannot be used; the message names the option."""
 
 
 class Integrations(NamedTuple):
@@ -86,3 +94,30 @@ def providers(
         secret.touch(0o600)
         secret.write_text(fresh_secret())
     return {SIMULATED: SimulatedProvider(SIMULATED, secret.read_text(), notify, clock)}
+
+
+def open_archive(chosen: Integrations, folder: Path) -> EventHandler:
+    """The event handler that archives every event; in this folder, where no other place is configured."""
+    return Archive(chosen.archive or str(folder)).handle
+
+
+def open_payments(
+    chosen: Integrations, secret: Path, clock: Callable[[], int], bus: MessageBus, notify: NotifyPayments
+) -> Payments:
+    """The payment providers, connected to billing's message bus; see `providers`."""
+    return Payments(bus, providers(chosen, secret, notify, clock), clock)
+
+
+@asynccontextmanager
+async def open_webhooks(
+    chosen: Integrations,
+    clock: Callable[[], int],
+    ids: Callable[[], str],
+    publish: Callable[[str, Event], None],
+    store: DeliveryStore,
+    subscribers: Subscribers,
+    logs: Mapping[str, EventLog],
+) -> AsyncIterator[Webhooks]:
+    """The endpoints of the store, subscribed to the logs. `publish` publishes an event about an endpoint."""
+    async with WebhookClient(to_loopback=chosen.webhooks_to_loopback) as client:
+        yield Webhooks(store.webhooks, subscribers, logs, client, clock, ids, publish)

@@ -1,6 +1,7 @@
 """Composes the gateway: its dependencies, its routes, and its middlewares."""
 
 from collections.abc import Collection, Mapping
+from typing import Protocol
 
 from aiohttp import web
 from innkeeper.http.api import asyncapi, openapi
@@ -29,19 +30,39 @@ from innkeeper.protocol.values.contexts import RESERVATIONS
 from innkeeper.protocol.values.limits import body_bytes_max
 
 
+class GatewayPorts(Protocol):
+    """The ports of all parts."""
+
+    @property
+    def buses(self) -> Mapping[str, MessageBus]:
+        """The message bus of each context."""
+
+    @property
+    def streams(self) -> Mapping[str, CommitStream]:
+        """The commits of each log."""
+
+    @property
+    def logs(self) -> Mapping[str, EventLog]:
+        """The events of each log."""
+
+    @property
+    def views(self) -> Views:
+        """The read models of reservations."""
+
+    @property
+    def services(self) -> Services:
+        """Billing, notifications and delivery, as they answer messages."""
+
+
 def make_app(
-    buses: Mapping[str, MessageBus],
-    streams: Mapping[str, CommitStream],
-    logs: Mapping[str, EventLog],
-    views: Views,
-    services: Services,
-    keys: Keys | None = None,
+    ports: GatewayPorts,
     providers: Collection[str] = (),
+    keys: Keys | None = None,
     hosts: HostPolicy | None = None,
 ) -> web.Application:
-    """The gateway to the message buses, commit streams and logs of all contexts, the read models of reservations, and
-    the services. Without `keys` every client has access. `providers` are the available payment providers. `hosts` are
-    the host names that requests may be made to; by default only loopback names."""
+    """The gateway to all parts. `providers` are the available payment providers. Without `keys` every client has
+    access. `hosts` are the host names that requests may be made to; by default only loopback names."""
+    buses, services = ports.buses, ports.services
     bus = buses[RESERVATIONS]
     app = web.Application(
         middlewares=[handle_request, check_origins(hosts or HostPolicy()), require_key(keys)],
@@ -49,13 +70,13 @@ def make_app(
     )
     app[BUSES] = buses
     app[RESERVATIONS_BUS] = bus
-    app[VIEWS] = views
-    app[LOGS] = logs
+    app[VIEWS] = ports.views
+    app[LOGS] = ports.logs
     app[SERVICES] = services
     app[PROVIDERS] = frozenset(providers)
     app[OPENAPI] = openapi.document()
     app[ASYNCAPI] = asyncapi.document()
-    app[STREAM] = LiveStream(streams, logs)
+    app[STREAM] = LiveStream(ports.streams, ports.logs)
     app[METRICS] = Metrics(bus, app[STREAM], services)
     app.on_shutdown.append(app[STREAM].close)
     app.add_routes(ROUTES)

@@ -7,14 +7,17 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 
 from aiohttp import web
 from innkeeper.protocol.values import limits
+from innkeeper.protocol.values.operator_error import EXIT_IN_USE, OperatorError
 
 
-class CannotListen(Exception):
-    """The gateway cannot listen; `in_use` where another process has the port."""
+class CannotListen(OperatorError):
+    """The gateway cannot listen on its address."""
 
-    def __init__(self, message: str, in_use: bool) -> None:
-        super().__init__(message)
-        self.in_use = in_use
+
+class PortInUse(CannotListen):
+    """Another process has the port."""
+
+    exit_code = EXIT_IN_USE
 
 
 @contextmanager
@@ -38,8 +41,8 @@ def _listening(host: str, port: int) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise CannotListen(f"port {port} is in use; choose another with --port", True) from None
-        raise CannotListen(f"cannot listen on {host}:{port}: {error}", False) from None
+            raise PortInUse(f"port {port} is in use; choose another with --port") from None
+        raise CannotListen(f"cannot listen on {host}:{port}: {error}") from None
 
 
 @contextmanager

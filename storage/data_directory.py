@@ -10,16 +10,20 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import NamedTuple, TextIO
 
+from innkeeper.protocol.values.operator_error import EXIT_IN_USE, OperatorError
+
 _LOCK_RETRY_SECONDS = 0.02
 _SOCKET_PATH_BYTES_MAX = 100
 
 
-class DataUnusable(Exception):
-    """The data directory cannot be used; the message has the reason and what to do."""
+class DataUnusable(OperatorError):
+    """The data directory cannot be used."""
 
 
 class DataInUse(DataUnusable):
     """Another process has locked the data directory."""
+
+    exit_code = EXIT_IN_USE
 
 
 class DataDirectory(NamedTuple):

@@ -1,1 +1,1 @@
-"""Several processes: the supervisor, RPC between the parts, and routing between partitions."""
+"""Several processes: parts and their ports, the supervisor, RPC, and routing between partitions."""

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Self
 
 from innkeeper.protocol.values.contexts import context_of
+from innkeeper.protocol.values.operator_error import OperatorError
 
 logger = logging.getLogger(__name__)
 
@@ -29,12 +30,12 @@ _PAUSE_SECONDS_MAX = 5.0
 _STABLE_SECONDS = 3.0  # a part that ran for longer is restarted at once
 
 
-class CannotStart(Exception):
-    """A part ended before it was ready; `code` is its exit code. The part has logged the reason."""
+class CannotStart(OperatorError):
+    """A part ended before it was ready; `exit_code` is that of the part, which has logged the reason."""
 
     def __init__(self, name: str, code: int) -> None:
         super().__init__(f"{name} could not start (exit code {code}); see its own message above")
-        self.code = code
+        self.exit_code = code
 
 
 class ChildProcess:

@@ -29,9 +29,9 @@ class OutboxRelay(BackgroundTask):
         send: SendNotice,
         pause_seconds: Callable[[int], float],
         clock: Callable[[], int],
-        busy: Callable[[], bool] = lambda: False,
+        is_under_load: Callable[[], bool] = lambda: False,
     ) -> None:
-        super().__init__(name, clock, busy)
+        super().__init__(name, clock, is_under_load)
         self._outbox = outbox
         self._send = send
         self._pause_seconds = pause_seconds
@@ -56,7 +56,7 @@ class OutboxRelay(BackgroundTask):
     async def _send_in_order(self, slots: asyncio.Semaphore, notices: list[DueNotice]) -> None:
         for due in notices:
             async with slots:
-                if self._tried >= letters_at_once_max and self.busy():
+                if self._tried >= letters_at_once_max and self.is_under_load():
                     return
                 self._tried += 1
                 if not await self._settle(due):

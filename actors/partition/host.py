@@ -7,9 +7,9 @@ only then releases the results. Clock and ids are inputs, so that a whole partit
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from innkeeper.actors.partition.aggregate_type import AggregateType
 from innkeeper.actors.partition.messages import AddressedCommand, CommandBatch, CommandBatchDone, LoadState, StateLoaded
@@ -23,6 +23,7 @@ from innkeeper.protocol.messages.refusals import KeyReused, Refusal, Unavailable
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.journal import Fenced, Journal, Snapshot, StoredReply
 from innkeeper.protocol.ports.message_bus import CommitListener, Envelope, Result
+from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.values.limits import snapshot_after_events
 from thespian.actors import ActorAddress
 
@@ -263,6 +264,31 @@ class Host:
         self._system, self._router = _start_router(self._aggregate_type)
         self._stale = self.journal.hotels()
         self._router_failed = False
+
+
+class HostPorts(NamedTuple):
+    """What a host needs: its journal, opened in the thread that recovers it, clock and ids as inputs, and a progress
+    bar for the recovery, which is called with how many events were read so far. `open_log` opens the journal to read
+    the events that the host has written."""
+
+    open_journal: Callable[[], Journal]
+    open_log: Callable[[], AbstractContextManager[EventLog]]
+    clock: Callable[[], int]
+    ids: Callable[[], str]
+    progress: Callable[[], AbstractContextManager[Callable[[int], None]]]
+
+
+def open_host(ports: HostPorts, aggregate_type: AggregateType) -> Host:
+    """Returns a host with its hotels rebuilt from the journal; closes the journal where that fails."""
+    journal = ports.open_journal()
+    try:
+        host = Host(journal, ports.clock, ports.ids, aggregate_type)
+        with ports.progress() as progress:
+            host.recover(progress)
+    except BaseException:
+        journal.close()
+        raise
+    return host
 
 
 def _start_router(aggregate_type: AggregateType) -> tuple[LocalActorSystem, ActorAddress]:

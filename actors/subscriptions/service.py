@@ -7,11 +7,11 @@ delays no other part. In a process of its own it would have the same interface.
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from innkeeper.actors.subscriptions.recent_events import RecentEvents
 from innkeeper.actors.subscriptions.subscriber import Subscriber
@@ -19,10 +19,11 @@ from innkeeper.actors.subscriptions.task import BackgroundTask
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import NotFound, Refused, Unavailable
 from innkeeper.protocol.messages.reply import Reply
+from innkeeper.protocol.ports.inbox import BrokerConsumer
 from innkeeper.protocol.ports.message_bus import CommitStream
+from innkeeper.protocol.ports.service_store import ServiceStore
 from innkeeper.protocol.ports.subscriptions import (
     AwaitSubscriber,
-    Cursor,
     DeadLettersReply,
     EventHandler,
     EventLog,
@@ -45,27 +46,42 @@ logger = logging.getLogger(__name__)
 _POLL_SECONDS = 0.002
 
 
-class Service:
-    """Started, asked and stopped from one event loop; runs in another, where it is a `Subscribers`. There
-    `open_resources` opens what it needs, and sets `open_cursor` first, which its subscribers need."""
+S = TypeVar("S", bound=ServiceStore)
+Handlers = Mapping[type, Callable[[Any], Awaitable[Reply]]]
+"""The methods that handle messages to a service, by the class of the message."""
 
-    open_cursor: Callable[[SubscriptionRequest, str], Cursor]
+
+class ServicePorts(NamedTuple, Generic[S]):
+    """What every service needs: the logs that it follows and the streams of their commits, its own store, which is
+    opened in its thread, and a clock. Where a `consumer` fills some of the logs from a broker, it runs as long as the
+    service."""
+
+    logs: Mapping[str, EventLog]
+    streams: Mapping[str, CommitStream]
+    open_store: Callable[[], AbstractContextManager[S]]
+    clock: Callable[[], int]
+    is_under_load: Callable[[], bool] = lambda: False
+    consumer: BrokerConsumer | None = None
+
+
+class Service(Generic[S]):
+    """Started, asked and stopped from one event loop; runs in another, where it is a `Subscribers`. There
+    `open_handlers` opens what it needs, subscribes its event handlers, and yields the handlers of its messages."""
 
     def __init__(
         self,
         name: str,
-        open_resources: Callable[["Service"], AbstractAsyncContextManager[None]],
-        logs: Mapping[str, EventLog],
-        clock: Callable[[], int],
-        busy: Callable[[], bool] = lambda: False,
+        ports: ServicePorts[S],
+        open_handlers: Callable[["Service[S]", S], AbstractAsyncContextManager[Handlers]],
     ) -> None:
         self.name = name
-        self.logs = {log: RecentEvents(source) for log, source in logs.items()}
-        self.handlers: dict[type, Callable[[Any], Awaitable[Reply]]] = {}
+        self.logs = {log: RecentEvents(source) for log, source in ports.logs.items()}
         self.tasks: dict[str, BackgroundTask] = {}
-        self._open_resources = open_resources
-        self._clock = clock
-        self.busy = busy
+        self.is_under_load = ports.is_under_load
+        self._ports = ports
+        self._open_handlers = open_handlers
+        self._handlers: Handlers = {}
+        self._store: S
         self._running: dict[str, asyncio.Task[None]] = {}
         self._started: Future[None] = Future()
         self.ended: Future[None] = Future()
@@ -75,14 +91,15 @@ class Service:
         self._notified = False
         self._thread = threading.Thread(target=self._run, name=name)
 
-    async def start(self, sources: Mapping[str, CommitStream]) -> None:
+    async def start(self) -> None:
         """Starts the thread, and subscribes to the commits of the logs that the service follows. Raises what opening
-        its resources raises."""
+        its store and handlers raises."""
         self._thread.start()
         await asyncio.wrap_future(self._started)
         for log in self.logs:
-            sources[log].subscribe(partial(self.receive_commit, log))
-            self.receive_commit(log, sources[log].position, ())
+            stream = self._ports.streams[log]
+            stream.subscribe(partial(self.receive_commit, log))
+            self.receive_commit(log, stream.position, ())
 
     async def stop(self) -> None:
         """Finishes the steps that are running, and ends."""
@@ -119,8 +136,8 @@ class Service:
         self, request: SubscriptionRequest, handle: EventHandler, batch_events: int = subscriber_batch_events_max
     ) -> Subscription:
         """See `Subscribers`."""
-        cursors = [self.open_cursor(request, log) for log in self.logs]
-        subscriber = Subscriber(cursors, handle, self._clock, self.busy, batch_events)
+        cursors = [self._store.open_cursor(request, name, log) for name, log in self.logs.items()]
+        subscriber = Subscriber(cursors, handle, self._ports.clock, self.is_under_load, batch_events)
         self.add_task(subscriber)
         return subscriber
 
@@ -160,10 +177,11 @@ class Service:
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
-        async with self._open_resources(self):
-            self._started.set_result(None)
-            await self._stopping.wait()
-            await self._end({*self._running.values()}, [*self.tasks.values()])
+        with self._ports.open_store() as self._store:
+            async with self._open_handlers(self, self._store) as self._handlers, _running(self._ports.consumer):
+                self._started.set_result(None)
+                await self._stopping.wait()
+                await self._end({*self._running.values()}, [*self.tasks.values()])
         if self._failure is not None:
             raise self._failure
 
@@ -190,7 +208,7 @@ class Service:
             case Redrive():
                 return self._redrive(message)
             case _:
-                return await self.handlers[type(message)](message)
+                return await self._handlers[type(message)](message)
 
     def _named(self, name: str) -> BackgroundTask:
         if name not in self.tasks:
@@ -220,3 +238,16 @@ class Service:
             raise Refused(NotFound("dead letter", message.event))
         worker.wake()
         return DeadLettersReply((letter,))
+
+
+@asynccontextmanager
+async def _running(consumer: BrokerConsumer | None) -> AsyncIterator[None]:
+    if consumer is None:
+        yield
+        return
+    task = asyncio.create_task(consumer.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})

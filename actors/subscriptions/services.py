@@ -1,14 +1,13 @@
 """Routes messages to all services, in this process or in others."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from innkeeper.actors.subscriptions.service import Service
 from innkeeper.protocol.messages.refusals import NotFound, Refused, Unavailable
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.messages.service_message import ServiceMessage
-from innkeeper.protocol.ports.message_bus import CommitStream
 from innkeeper.protocol.ports.subscriptions import (
     AwaitSubscriber,
     DeadLettersReply,
@@ -25,16 +24,15 @@ Ask = Callable[[ServiceMessage], Awaitable[Reply]]
 
 
 class Services:
-    """See `innkeeper.protocol.ports.message_bus.Services`. Those of this process are also started and stopped here."""
+    """See `innkeeper.protocol.ports.message_bus.Services`. Those of this process are also started here."""
 
     def __init__(self) -> None:
         self._services: dict[str, Ask] = {}
-        self._local: list[Service] = []
+        self._local: list[Service[Any]] = []
 
-    async def start(self, service: Service, sources: Mapping[str, CommitStream]) -> None:
-        """Starts a service in a thread of its own, subscribed to the sources of the logs that it follows. Raises what
-        its start raises."""
-        await service.start(sources)
+    async def start(self, service: Service[Any]) -> None:
+        """Starts a service in a thread of its own. Raises what its start raises."""
+        await service.start()
         self._local.append(service)
         self.add(service.name, service.ask)
 
@@ -45,11 +43,6 @@ class Services:
     def ended(self) -> list["asyncio.Future[None]"]:
         """Futures that are done when the services of this process end, with the error of one that failed."""
         return [asyncio.wrap_future(service.ended) for service in self._local]
-
-    async def stop(self) -> None:
-        """Stops the services of this process, in reverse order of their start."""
-        while self._local:
-            await self._local.pop().stop()
 
     async def ask(self, message: ServiceMessage) -> Reply:
         """See `Services`."""

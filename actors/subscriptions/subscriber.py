@@ -32,18 +32,17 @@ _BATCH_UNDER_LOAD = 16
 
 class Subscriber(BackgroundTask):
     """One subscriber with its cursors, one for each log; they take turns. Events of a log may follow from events of
-    logs of lower rank, and are handled after those. A batch has at most `batch_events`, and fewer while other parts
-    are busy."""
+    logs of lower rank, and are handled after those. A batch has at most `batch_events`, and fewer under load."""
 
     def __init__(
         self,
         cursors: Sequence[Cursor],
         handle: EventHandler,
         clock: Callable[[], int],
-        busy: Callable[[], bool] = lambda: False,
+        is_under_load: Callable[[], bool] = lambda: False,
         batch_events: int = subscriber_batch_events_max,
     ) -> None:
-        super().__init__(cursors[0].state().name, clock, busy)
+        super().__init__(cursors[0].state().name, clock, is_under_load)
         self._cursors = cursors
         ranks = [rank_of(cursor.log) for cursor in cursors]
         self._before = [[index for index, other in enumerate(ranks) if other < rank] for rank in ranks]
@@ -136,7 +135,7 @@ class Subscriber(BackgroundTask):
     def _limit(self) -> int:
         if self._one_by_one:
             return 1
-        return min(self._batch_events, _BATCH_UNDER_LOAD) if self.busy() else self._batch_events
+        return min(self._batch_events, _BATCH_UNDER_LOAD) if self.is_under_load() else self._batch_events
 
     async def _process(self, cursor: Cursor, batch: EventBatch) -> None:
         try:

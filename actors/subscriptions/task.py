@@ -14,19 +14,19 @@ from innkeeper.protocol.values.limits import subscriber_retry_seconds, subscribe
 
 logger = logging.getLogger(__name__)
 
-_PAUSE_FACTOR = 20  # while other parts are busy, a pause is so many times as long as the step before it
-_BUSY_CHECK_SECONDS = 0.1  # how often a pause checks whether they still are
+_PAUSE_FACTOR = 20  # under load, a pause is so many times as long as the step before it
+_LOAD_CHECK_SECONDS = 0.1  # how often a pause checks the load
 
 
 class BackgroundTask(ABC):
-    """Runs in one event loop. While other parts of this process are `busy`, it makes long pauses between steps."""
+    """Runs in one event loop. While this process `is_under_load`, it makes long pauses between steps."""
 
-    def __init__(self, name: str, clock: Callable[[], int], busy: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, name: str, clock: Callable[[], int], is_under_load: Callable[[], bool] = lambda: False) -> None:
         self.name = name
         self.waits_for_events = False
         self.stalled = ""
         self.clock = clock
-        self.busy = busy
+        self.is_under_load = is_under_load
         self._stalls = 0
         self._notified = self._idle = False
         self._woken = asyncio.Event()
@@ -86,9 +86,9 @@ class BackgroundTask(ABC):
             self._stalls, self.stalled = 0, ""
             if not worked:
                 await self._wait_for_events()
-            elif self.busy():
+            elif self.is_under_load():
                 self.waits_for_events = False
-                await self._pause_while_busy(_PAUSE_FACTOR * (perf_counter() - start))
+                await self._pause_under_load(_PAUSE_FACTOR * (perf_counter() - start))
             else:
                 await asyncio.sleep(0)  # lets the loop handle messages meanwhile
 
@@ -99,11 +99,11 @@ class BackgroundTask(ABC):
         await self._sleep(0 if self._notified else seconds and min(seconds, subscriber_stall_seconds_max))
         self._idle = self.waits_for_events = False
 
-    async def _pause_while_busy(self, seconds: float) -> None:
-        """Pauses for so long, or until the other parts are no longer busy."""
+    async def _pause_under_load(self, seconds: float) -> None:
+        """Pauses for so long, or until the load is over."""
         until = perf_counter() + seconds
-        while self.busy() and not self._woken.is_set() and (left := until - perf_counter()) > 0:
-            await self._sleep(min(left, _BUSY_CHECK_SECONDS))
+        while self.is_under_load() and not self._woken.is_set() and (left := until - perf_counter()) > 0:
+            await self._sleep(min(left, _LOAD_CHECK_SECONDS))
 
     async def _sleep(self, seconds: float | None) -> None:
         with suppress(TimeoutError):

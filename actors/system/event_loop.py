@@ -1,11 +1,12 @@
 """The event loop of a process: uvloop where it is installed, else the standard library's."""
 
 import asyncio
+import signal
 from collections.abc import Callable, Coroutine
 
 
 def run_async(work: Coroutine[object, object, None]) -> None:
-    """Run on uvloop where there is one."""
+    """Runs the coroutine in a new event loop."""
     try:
         import uvloop
 
@@ -14,3 +15,21 @@ def run_async(work: Coroutine[object, object, None]) -> None:
         loops = asyncio.new_event_loop
     with asyncio.Runner(loop_factory=loops) as runner:
         runner.run(work)
+
+
+async def until_stopped(failed: Coroutine[object, object, object]) -> None:
+    """Waits for SIGTERM or SIGINT; raises what `failed` raises before that."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    await first_of(stopped.wait(), failed)
+
+
+async def first_of(*waits: Coroutine[object, object, object]) -> None:
+    """Waits until one of these is done, and cancels the others; raises what it raises."""
+    waiting = {asyncio.create_task(wait) for wait in waits}
+    done, left = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in left:
+        task.cancel()
+    for task in done:
+        task.result()

@@ -1,5 +1,7 @@
 """Makes the publisher and the consumer for the broker at a URL."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -18,13 +20,23 @@ class Publisher(Protocol):
         """Publishes events in order; returns when the broker has confirmed them."""
 
     async def close(self) -> None:
-        """Disconnect."""
+        """Disconnects."""
 
 
 def publisher(url: str) -> Publisher:
     """The publisher for the broker at this URL. Raises ValueError for an unsupported URL."""
     made: Publisher = _kind(url, "Publisher")(url)
     return made
+
+
+@asynccontextmanager
+async def open_publisher(url: str) -> AsyncIterator[EventHandler]:
+    """The event handler that publishes to the broker at this URL; disconnects at the end."""
+    opened = publisher(url)
+    try:
+        yield opened.handle
+    finally:
+        await opened.close()
 
 
 def broker_consumer(url: str, name: str, inbox: Inbox, log_of: LogOf) -> BrokerConsumer:

@@ -11,8 +11,7 @@ from innkeeper.http.commands.options import option, path, port_number, repeated,
 from innkeeper.http.host_names import host_name, network
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY, GATEWAY, NOTIFICATIONS, RESERVATIONS
-
-EXIT_USAGE = 2
+from innkeeper.protocol.values.operator_error import EXIT_USAGE, OperatorError
 
 _PARTS = {
     RESERVATIONS: "run one part only: reservations, for all hotels or those of one partition",
@@ -26,12 +25,12 @@ _BROKER = "the broker for events: amqp://user:password@host/ or kafka://host:por
 Run = Callable[[argparse.Namespace], object]
 
 
-class CannotRun(Exception):
-    """The program cannot run. The message is for the operator; `code` is the exit code."""
+class CannotRun(OperatorError):
+    """The command cannot be carried out."""
 
-    def __init__(self, message: str, code: int = EXIT_USAGE) -> None:
+    def __init__(self, message: str, exit_code: int = EXIT_USAGE) -> None:
         super().__init__(message)
-        self.code = code
+        self.exit_code = exit_code
 
 
 def command_line(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
@@ -45,7 +44,7 @@ def command_line(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
     commands = top.add_subparsers(metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=(runs[name].__doc__ or text).strip())
+        added = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         added.set_defaults(run=runs[name])
         return added
 
@@ -78,6 +77,7 @@ def command_line(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
             options, "--workers", whole_number(1, limits.workers_max), "1", "the number of gateways with --processes"
         )
     switch(demo_options, "--empty", "start without hotels")
+    serve_options.set_defaults(empty=True)
     demo_options.set_defaults(simulated_payments=True, host="127.0.0.1", keys=None, host_name=(), trusted_proxy=())
     for options in (serve_options, parts[DELIVERY], parts[GATEWAY]):
         switch(options, "--simulated-payments", "add a simulated payment provider, as in the demo")
@@ -98,6 +98,14 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         print(f"innkeeper {version('innkeeper')}")
         parser.exit()
+
+
+def welcome(options: argparse.Namespace, port: int) -> str:
+    """The message of a server that is ready on this port."""
+    if options.keys is not None:
+        return f"Serving http://{options.host}:{port}, data: {options.data}"
+    pages = f"Front desk: http://127.0.0.1:{port}   API: http://127.0.0.1:{port}/docs   data: {options.data}\n"
+    return pages + "Ctrl-C stops it; the next start continues with the same bookings."
 
 
 def program() -> str:

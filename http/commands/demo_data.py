@@ -1,6 +1,7 @@
 """The demo data: two hotels, and several hundred realistic bookings around the current date."""
 
 import asyncio
+import sys
 from collections.abc import Mapping
 from datetime import date, timedelta
 from random import Random
@@ -106,10 +107,14 @@ class DemoDataError(RuntimeError):
     """A hotel of the demo could not be opened."""
 
 
-async def load_demo_data(buses: Mapping[str, MessageBus], services: Services, progress: bool = False) -> None:
-    """Opens the demo's hotels, sets their billing terms, and makes their bookings."""
+async def load_demo_data(buses: Mapping[str, MessageBus], services: Services) -> None:
+    """Opens the demo's hotels, sets their billing terms, and makes their bookings. Does nothing where the data
+    directory has events already."""
     bus = buses[RESERVATIONS]
-    with tqdm(total=len(PLANS) * BOOKINGS_PER_HOTEL, desc="demo data", unit=" bookings", disable=not progress) as bar:
+    if any((await bus.positions()).values()):
+        return
+    total, hidden = len(PLANS) * BOOKINGS_PER_HOTEL, not sys.stderr.isatty()
+    with tqdm(total=total, desc="demo data", unit=" bookings", disable=hidden) as bar:
         for plan in PLANS:
             opened = await _ask(bus, OpenHotel(plan.id or "", plan))
             if not isinstance(opened, HotelReply):

@@ -9,14 +9,19 @@ from typing import Protocol
 
 import msgspec
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.values.operator_error import EXIT_DAMAGED, EXIT_IN_USE, OperatorError
 
 
-class JournalError(Exception):
-    """An operation on the journal failed; the message tells the operator what to do next."""
+class JournalError(OperatorError):
+    """An operation on the journal failed."""
+
+    exit_code = EXIT_DAMAGED
 
 
 class Fenced(JournalError):
     """Another writer has opened this journal since then."""
+
+    exit_code = EXIT_IN_USE
 
 
 class Damaged(JournalError):

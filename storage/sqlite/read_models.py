@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing
 from datetime import date
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import sqlite_utils
@@ -61,11 +61,12 @@ class SqliteReadModels:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="read models", daemon=True)
 
-    def start(self) -> None:
+    def __enter__(self) -> Self:
         """Starts to follow the journal."""
         self._thread.start()
+        return self
 
-    def stop(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stops following the journal, and closes the files."""
         self._stopping.set()
         self._thread.join()

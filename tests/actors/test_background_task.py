@@ -85,7 +85,7 @@ def test_it_rests_no_longer_than_others_are_busy() -> None:
     digger = Digger(todo=3)
     digger.during = lambda: time.sleep(0.5)  # so long a step that it would rest for ten seconds
     others = iter((True, True, True))
-    digger.busy = lambda: next(others, False)
+    digger.is_under_load = lambda: next(others, False)
     live(digger, lambda: until(lambda: digger.todo < 0, seconds=9))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from innkeeper.http.keys import BadKeys, Keys
+from innkeeper.protocol.values.operator_error import EXIT_USAGE
 from support.gateway import Gateway, assert_problem, gateway, hotel_plan, load_run, path_of, stay
 
 WEB, DESK = "w" * 20, "desk-key-café-1234567"
@@ -154,6 +155,6 @@ def test_serve_does_not_start_without_good_keys(
     if content is not None:
         keys.write_bytes(content)
     run = load_run()
-    assert run.main(["serve", "--keys", str(keys), "--data", str(tmp_path / "data"), "--port", "0"]) == run.EXIT_USAGE
+    assert run.main(["serve", "--keys", str(keys), "--data", str(tmp_path / "data"), "--port", "0"]) == EXIT_USAGE
     assert "keys" in capsys.readouterr().err
     assert not (tmp_path / "data").exists()

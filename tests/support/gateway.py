@@ -74,10 +74,10 @@ class Part:
 
     def _live(self, run: ModuleType, name: str, *more: Any) -> None:
         async def live() -> None:
-            async with run.running(*more, [name]) as inn:
+            async with run.running(*more, [name]) as parts:
                 self._begun.set_result(None)
                 with suppress(Fenced):
-                    await run.first_of(inn.ended(), asyncio.to_thread(self._stop.wait))
+                    await run.first_of(parts.ended(), asyncio.to_thread(self._stop.wait))
 
         try:
             run.run_async(live())
@@ -170,10 +170,9 @@ class Gateway:
         self._parts.pop(name).end()
 
     async def _serve_http(self, parts: list[str]) -> None:
-        async with self._run.running(self._data, self._outside, self.clock, parts) as inn:
-            for line in inn.lines.values():
-                await line.connected()
-            app = inn.app(self._keys, self._hosts)
+        async with self._run.running(self._data, self._outside, self.clock, parts) as ports:
+            await ports.connected()
+            app = self._run.make_app(ports, self._outside.providers, self._keys, self._hosts)
             self._stream = app[STREAM]
             async with self._run.serving(app, self._address, 0) as port:
                 self._started.set_result(port)

@@ -1,0 +1,21 @@
+"""Progress bars on a terminal."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from innkeeper.protocol.messages.recorded_event import LogEntry
+from tqdm import tqdm
+
+
+@contextmanager
+def recovery_progress() -> Iterator[Callable[[int], None]]:
+    """A bar for the events of a recovery; called with how many were read so far."""
+    with tqdm(unit=" events", desc="recovering", disable=not sys.stderr.isatty(), leave=False) as bar:
+        yield lambda events: bar.update(events - bar.n) and None
+
+
+def verification_progress(entries: Iterable[LogEntry], total: int) -> Iterable[LogEntry]:
+    """Passes the entries on, with a bar for so many."""
+    bar: Iterable[LogEntry] = tqdm(entries, total=total, unit=" events", disable=not sys.stderr.isatty())
+    return bar
