@@ -21,6 +21,7 @@ from innkeeper.protocol.codec import frames, wire
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
 from innkeeper.protocol.messages.reply import Reply
+from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.ports.message_bus import CommitListener, Envelope, Result
 from innkeeper.protocol.ports.subscriptions import Positions
 from innkeeper.protocol.ports.views import BadCursor, BookingPage, BookingSearch
@@ -99,7 +100,7 @@ class RpcClient(asyncio.Protocol):
         positions: Positions = await self._ask(frames.POSITIONS, hotel)
         return positions
 
-    async def ask_service(self, message: object) -> Reply:
+    async def ask_service(self, message: ServiceMessage) -> Reply:
         """Sends a message to the service behind this connection and returns its reply. Raises `Refused`."""
         reply = frames.message_of(await self._ask(frames.ASK_SERVICE, *frames.message_body(message)))
         assert isinstance(reply, Reply)

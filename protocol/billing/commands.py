@@ -1,6 +1,6 @@
 """The commands of a hotel's ledger: of the events of reservations, of the staff, and of payment providers."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from innkeeper.protocol.billing.terms import BillingPlan, ChargeKind, PartyPlan
 from innkeeper.protocol.messages.command import Command
@@ -18,12 +18,14 @@ MANUAL_METHODS: tuple[str, ...] = ("cash", "terminal", "transfer")
 class ApplyReservationEvent(Command, frozen=True):
     """Apply an event of reservations, in their order. An event that was applied already changes nothing."""
 
+    name: ClassVar[str] = "ledger.apply_event"
     record: RecordedEvent
 
 
 class ChangeBillingTerms(Command, frozen=True):
     """Bill on these terms from now on."""
 
+    name: ClassVar[str] = "billing_terms.change"
     plan: BillingPlan
 
 
@@ -36,12 +38,14 @@ class BillCommand(Command, frozen=True):
 class OpenFolio(BillCommand, frozen=True):
     """Open another folio for another buyer: a company, an agency, the other guest."""
 
+    name: ClassVar[str] = "folio.open"
     buyer: PartyPlan
 
 
 class PostCharge(BillCommand, frozen=True, kw_only=True):
     """Post a charge for a quantity of something. Taxes that are not included in the price are added to it."""
 
+    name: ClassVar[str] = "charge.post"
     charge: ChargeKind
     text: Name
     unit_amount: Money
@@ -52,6 +56,7 @@ class PostCharge(BillCommand, frozen=True, kw_only=True):
 class ReverseCharge(BillCommand, frozen=True):
     """Reverse a charge that is on no invoice."""
 
+    name: ClassVar[str] = "charge.reverse"
     line: int
     reason: Name
 
@@ -59,6 +64,7 @@ class ReverseCharge(BillCommand, frozen=True):
 class MoveCharges(BillCommand, frozen=True):
     """Move lines to another folio, of this booking or of another one. All of them move, or none."""
 
+    name: ClassVar[str] = "charges.move"
     lines: Annotated[tuple[int, ...], Meta(min_length=1, max_length=limits.lines_per_folio_max)]
     to_folio: int
     to_booking: str | None = None
@@ -71,6 +77,7 @@ class MoveCharges(BillCommand, frozen=True):
 class SplitCharge(BillCommand, frozen=True):
     """Split a charge in two, of which the first has this amount, so that they can be moved separately."""
 
+    name: ClassVar[str] = "charge.split"
     line: int
     amount: Money
 
@@ -78,6 +85,7 @@ class SplitCharge(BillCommand, frozen=True):
 class RecordPayment(BillCommand, frozen=True, kw_only=True):
     """Record a payment that the hotel has received by cash, terminal or transfer."""
 
+    name: ClassVar[str] = "payment.record"
     method: ManualMethod
     amount: Money
     folio: int = 1
@@ -88,6 +96,7 @@ class StartPayment(BillCommand, frozen=True, kw_only=True):
     """Start a payment at a provider, which captures it, or (without `capture`) authorises it, and settles it later.
     `token` is what the provider gave the guest for this payment."""
 
+    name: ClassVar[str] = "payment.start"
     provider: Slug
     amount: Money
     folio: int = 1
@@ -108,6 +117,7 @@ class PaymentCommand(Command, frozen=True):
 class SettlePayment(PaymentCommand, frozen=True, kw_only=True):
     """Apply a provider's outcome of a payment; an outdated one changes nothing. None captures the whole amount."""
 
+    name: ClassVar[str] = "payment.settle"
     outcome: Literal["authorised", "captured", "failed", "voided"]
     reference: Line = ""
     reason: Line = ""
@@ -121,6 +131,7 @@ class SettlePayment(PaymentCommand, frozen=True, kw_only=True):
 class CapturePayment(PaymentCommand, frozen=True):
     """Capture an authorised payment: this amount, or all of it where None; the rest is released."""
 
+    name: ClassVar[str] = "payment.capture"
     amount: Money | None = None
     reference: Line = ""
 
@@ -128,12 +139,14 @@ class CapturePayment(PaymentCommand, frozen=True):
 class VoidPayment(PaymentCommand, frozen=True):
     """Void a pending or authorised payment before it is captured."""
 
+    name: ClassVar[str] = "payment.void"
     reason: Line = ""
 
 
 class RefundPayment(PaymentCommand, frozen=True):
     """Refund a captured payment: this amount, or all that is left of it where None."""
 
+    name: ClassVar[str] = "payment.refund"
     amount: Money | None = None
     reason: Line = ""
     reference: Line = ""
@@ -142,6 +155,7 @@ class RefundPayment(PaymentCommand, frozen=True):
 class IssueInvoice(BillCommand, frozen=True):
     """Invoice a folio's lines that are on no document yet; `buyer` only where it is not the folio's buyer."""
 
+    name: ClassVar[str] = "invoice.issue"
     folio: int = 1
     buyer: PartyPlan | None = None
 
@@ -149,6 +163,7 @@ class IssueInvoice(BillCommand, frozen=True):
 class IssueCreditNote(Command, frozen=True):
     """Credit a whole invoice: its lines are reversed, and are on a credit note."""
 
+    name: ClassVar[str] = "credit_note.issue"
     number: Line
     reason: Name
 

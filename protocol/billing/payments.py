@@ -64,6 +64,7 @@ class Provider(Protocol):
 class NotifyPayment(ServiceMessage, frozen=True):
     """Deliver a notification of a provider, signed with Standard Webhooks headers (their names in lower case)."""
 
+    name: ClassVar[str] = "payment.notify"
     service: ClassVar[str] = DELIVERY
 
     provider: str
@@ -74,4 +75,5 @@ class NotifyPayment(ServiceMessage, frozen=True):
 class PaymentUpdateReply(Reply, frozen=True):
     """The notification was handled; the same one again changes nothing."""
 
+    name: ClassVar[str] = "payment_update.reply"
     update: PaymentUpdate

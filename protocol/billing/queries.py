@@ -1,6 +1,6 @@
 """The queries of a hotel's ledger. A query changes nothing; its reply includes everything acknowledged before it."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.values import limits
@@ -10,16 +10,20 @@ from msgspec import Meta
 class ShowBillingTerms(Query, frozen=True):
     """Return the hotel's billing terms."""
 
+    name: ClassVar[str] = "billing_terms.show"
+
 
 class ShowBill(Query, frozen=True):
     """Return all folios of a booking, and its deposits."""
 
+    name: ClassVar[str] = "bill.show"
     booking: str
 
 
 class ShowFolio(Query, frozen=True):
     """Return one folio of a booking."""
 
+    name: ClassVar[str] = "folio.show"
     booking: str
     folio: int = 1
 
@@ -27,18 +31,21 @@ class ShowFolio(Query, frozen=True):
 class ShowPayment(Query, frozen=True):
     """Return one payment."""
 
+    name: ClassVar[str] = "payment.show"
     payment: str
 
 
 class ShowInvoice(Query, frozen=True):
     """Return one invoice or credit note by its number."""
 
+    name: ClassVar[str] = "invoice.show"
     number: str
 
 
 class ListInvoices(Query, frozen=True):
     """List `limit` invoices and credit notes in the order of issue, after the first `skip`; all or a booking's."""
 
+    name: ClassVar[str] = "invoices.list"
     booking: str | None = None
     skip: Annotated[int, Meta(ge=0)] = 0
     limit: Annotated[int, Meta(ge=1, le=limits.list_entries_max)] = limits.list_entries_default
@@ -47,9 +54,13 @@ class ListInvoices(Query, frozen=True):
 class TrialBalance(Query, frozen=True):
     """Return the balance of each account of the ledger; their sum is zero."""
 
+    name: ClassVar[str] = "trial_balance.show"
+
 
 class DescribeLedger(Query, frozen=True):
     """Return the ledger's whole state, as its snapshot has it; for the partition's host and for auditors."""
+
+    name: ClassVar[str] = "ledger_state.describe"
 
 
 BILLING_QUERIES: tuple[type[Query], ...] = (

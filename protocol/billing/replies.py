@@ -1,5 +1,7 @@
 """The replies of a hotel's ledger. Amounts are minor units of `currency`."""
 
+from typing import ClassVar
+
 import msgspec
 from innkeeper.protocol.billing.folio import Bill, DepositDue, Folio, Invoice, Ledger, Payment
 from innkeeper.protocol.messages.reply import Reply
@@ -8,6 +10,7 @@ from innkeeper.protocol.messages.reply import Reply
 class EventAppliedReply(Reply, frozen=True):
     """The ledger has applied the event; it ignores those of reservations up to the `hotel_seq` `applied_seq`."""
 
+    name: ClassVar[str] = "event_applied.reply"
     hotel: str
     applied_seq: int
 
@@ -15,12 +18,14 @@ class EventAppliedReply(Reply, frozen=True):
 class LedgerReply(Reply, frozen=True):
     """The hotel in billing, with its terms."""
 
+    name: ClassVar[str] = "ledger.reply"
     ledger: Ledger
 
 
 class BillReply(Reply, frozen=True):
     """All folios of a booking in their current state, and its deposits in the order of their dates."""
 
+    name: ClassVar[str] = "bill.reply"
     currency: str
     bill: Bill
     deposits: tuple[DepositDue, ...] = ()
@@ -29,6 +34,7 @@ class BillReply(Reply, frozen=True):
 class FolioReply(Reply, frozen=True):
     """One folio in its current state."""
 
+    name: ClassVar[str] = "folio.reply"
     currency: str
     booking: str
     folio: Folio
@@ -37,6 +43,7 @@ class FolioReply(Reply, frozen=True):
 class PaymentReply(Reply, frozen=True):
     """One payment in its current state."""
 
+    name: ClassVar[str] = "payment.reply"
     currency: str
     booking: str
     payment: Payment
@@ -45,12 +52,14 @@ class PaymentReply(Reply, frozen=True):
 class InvoiceReply(Reply, frozen=True):
     """One invoice or credit note."""
 
+    name: ClassVar[str] = "invoice.reply"
     invoice: Invoice
 
 
 class InvoicesReply(Reply, frozen=True):
     """A page of invoices and credit notes, and the number of all of them."""
 
+    name: ClassVar[str] = "invoices.reply"
     invoices: tuple[Invoice, ...]
     number: int
 
@@ -66,6 +75,7 @@ class TrialBalanceReply(Reply, frozen=True):
     """All accounts by name; their sum is zero. `guests` is the sum of the balances of all folios, which equals the
     account `guest_ledger`."""
 
+    name: ClassVar[str] = "trial_balance.reply"
     currency: str
     accounts: tuple[AccountBalance, ...]
     guests: int
@@ -74,6 +84,7 @@ class TrialBalanceReply(Reply, frozen=True):
 class LedgerStateReply(Reply, frozen=True):
     """A ledger's whole state, as a snapshot has it. `applied_seq`: see `EventAppliedReply`."""
 
+    name: ClassVar[str] = "ledger_state.reply"
     ledger: Ledger
     hotel_seq: int
     applied_seq: int

@@ -4,7 +4,7 @@ A request is `[number, verb, …]`, its response `[number, kind, body]`; a notif
 plain data only: a client can send requests, but no code.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, get_type_hints, overload
 
 import msgpack
@@ -25,11 +25,11 @@ FRAME_BYTES_MAX = 64 * 1_024 * 1_024
 COMMITS: Final = 0
 
 ASK: Final = "ask"
-ASK_SERVICE: Final = "tell"
+ASK_SERVICE: Final = "ask_service"
 POSITIONS: Final = "positions"
 READ: Final = "read"
 VIEW: Final = "view"
-SUBSCRIBE: Final = "hear"
+SUBSCRIBE: Final = "subscribe"
 
 DONE: Final = 0
 REFUSED: Final = 1
@@ -37,12 +37,17 @@ BAD_CURSOR: Final = 2
 
 _encode = msgspec.msgpack.Encoder().encode
 _SERVICE_MODULES = (notification_terms, payments, subscribing, webhooks)
-MESSAGES: dict[str, type[msgspec.Struct]] = {
-    name: kind
-    for module in _SERVICE_MODULES
-    for name, kind in vars(module).items()
-    if isinstance(kind, type) and issubclass(kind, ServiceMessage | Reply) and kind.__module__ == module.__name__
-}
+
+
+def _service_messages() -> Iterator[type[ServiceMessage] | type[Reply]]:
+    for module in _SERVICE_MODULES:
+        for kind in vars(module).values():
+            if isinstance(kind, type) and issubclass(kind, ServiceMessage | Reply) and hasattr(kind, "name"):
+                yield kind
+
+
+MESSAGES = {kind.name: kind for kind in _service_messages()}
+"""All messages to services and their replies, by their names on the wire."""
 _VIEWS = {name: get_type_hints(getattr(Views, name)) for name in ("hotels", "bookings", "booking", "history", "chart")}
 
 
@@ -56,9 +61,9 @@ def pack(*frame: Any) -> bytes:
     return _encode(frame)
 
 
-def message_body(message: object) -> tuple[str, Any]:
+def message_body(message: ServiceMessage | Reply) -> tuple[str, Any]:
     """Encodes a message to a service, or its reply, as the body of a frame."""
-    return type(message).__name__, msgspec.to_builtins(message, builtin_types=(bytes,))
+    return message.name, msgspec.to_builtins(message, builtin_types=(bytes,))
 
 
 def message_of(body: Sequence[Any]) -> Any:

@@ -16,8 +16,11 @@ from innkeeper.protocol.billing.queries import BILLING_QUERIES
 from innkeeper.protocol.billing.replies import BILLING_REPLIES
 from innkeeper.protocol.delivery.events import DELIVERY_EVENTS
 from innkeeper.protocol.messages import refusals
+from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations.commands import COMMANDS
 from innkeeper.protocol.reservations.events import EVENTS
 from innkeeper.protocol.reservations.queries import QUERIES
@@ -40,12 +43,17 @@ REFUSALS: tuple[type[refusals.Refusal], ...] = (
 )  # fmt: skip
 
 ALL_EVENTS: tuple[type[Event], ...] = (*EVENTS, *BILLING_EVENTS, *DELIVERY_EVENTS)
-RESERVATIONS: tuple[type[Message], ...] = (*COMMANDS, *QUERIES, *EVENTS, *REPLIES)
-BILLING: tuple[type[Message], ...] = (*BILLING_COMMANDS, *BILLING_QUERIES, *BILLING_EVENTS, *BILLING_REPLIES)
-
+_COMMANDS: tuple[type[Command], ...] = (*COMMANDS, *BILLING_COMMANDS)
+_QUERIES: tuple[type[Query], ...] = (*QUERIES, *BILLING_QUERIES)
+_REPLIES: tuple[type[Reply], ...] = (*REPLIES, *BILLING_REPLIES)
 TABLE: dict[str, type[Message]] = {
-    kind.__name__: kind for kind in (*RESERVATIONS, *BILLING, *DELIVERY_EVENTS, *REFUSALS)
+    **{kind.name: kind for kind in _COMMANDS},
+    **{kind.name: kind for kind in _QUERIES},
+    **{kind.name: kind for kind in _REPLIES},
+    **{kind.name: kind for kind in ALL_EVENTS},
+    **{f"refusal.{kind.code}": kind for kind in REFUSALS},
 }
+"""All messages by their names on the wire."""
 
 # (name of the message, version of its fields) → the function that converts its fields to the next version.
 UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -56,6 +64,7 @@ _decode_message = msgspec.msgpack.Decoder(tuple[str, int, bytes]).decode
 _decode_record = msgspec.msgpack.Decoder(tuple[str, int, int, str, str, str, str, bytes]).decode
 _decode_apply_fields = msgspec.msgpack.Decoder(tuple[str, bytes]).decode
 _DECODERS = {kind: msgspec.msgpack.Decoder(kind) for kind in TABLE.values()}
+_NAMES = {kind: name for name, kind in TABLE.items()}
 _TYPE_NAMES = {kind: f"innkeeper.{kind.name}.v{kind.version}" for kind in ALL_EVENTS}
 _EVENT_TYPES = {
     f"innkeeper.{kind.name}.v{version}": (kind, version)
@@ -124,7 +133,7 @@ def encode(message: Message) -> bytes:
         fields = _encode((message.hotel, encode_record(message.record)))
     else:
         fields = encode_fields(message)
-    return _encode((kind.__name__, _VERSIONS[kind], fields))
+    return _encode((_NAMES[kind], _VERSIONS[kind], fields))
 
 
 def decode(body: bytes) -> Message:
@@ -159,5 +168,5 @@ def _decode_fields(kind: type[Message], version: int, fields: bytes) -> Any:
         return _DECODERS[kind].decode(fields)
     old = msgpack.unpackb(fields)
     for step in range(version, _VERSIONS[kind]):
-        old = UPCASTS[kind.__name__, step](old)
+        old = UPCASTS[_NAMES[kind], step](old)
     return msgspec.convert(old, kind)

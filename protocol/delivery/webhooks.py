@@ -110,12 +110,15 @@ class WebhookMessage(ServiceMessage, frozen=True):
 class AddWebhook(WebhookMessage, frozen=True):
     """Add a webhook, which gets the events from now on."""
 
+    name: ClassVar[str] = "webhook.add"
     plan: WebhookPlan
     by: str
 
 
 class ListWebhooks(WebhookMessage, frozen=True):
     """List all webhooks."""
+
+    name: ClassVar[str] = "webhooks.list"
 
 
 class AboutWebhook(WebhookMessage, frozen=True):
@@ -127,42 +130,53 @@ class AboutWebhook(WebhookMessage, frozen=True):
 class ShowWebhook(AboutWebhook, frozen=True):
     """Return one webhook."""
 
+    name: ClassVar[str] = "webhook.show"
+
 
 class ChangeWebhook(AboutWebhook, frozen=True):
     """Change URL, types of events or hotel of a webhook; its position in the logs stays."""
 
+    name: ClassVar[str] = "webhook.change"
     change: WebhookChange
 
 
 class RemoveWebhook(AboutWebhook, frozen=True):
     """Remove a webhook with its secrets and attempts."""
 
+    name: ClassVar[str] = "webhook.remove"
+
 
 class EnableWebhook(AboutWebhook, frozen=True):
     """Enable a webhook, which resumes where it was, or disable it."""
 
+    name: ClassVar[str] = "webhook.enable"
     enabled: bool
 
 
 class RotateSecret(AboutWebhook, frozen=True):
     """Sign with a new secret, and for a while also with the previous one, so that the receiver can switch."""
 
+    name: ClassVar[str] = "webhook.rotate_secret"
     secret: str | None = None
 
 
 class PingWebhook(AboutWebhook, frozen=True):
     """Send a test event now."""
 
+    name: ClassVar[str] = "webhook.ping"
+
 
 class ResendEvent(AboutWebhook, frozen=True):
     """Send this event again now, outside the order."""
 
+    name: ClassVar[str] = "webhook.resend_event"
     event: str
 
 
 class ReplayFrom(AboutWebhook, frozen=True):
     """Send all events after this position of a log again, in order."""
 
+    name: ClassVar[str] = "webhook.replay_events"
     after: int
     log: str = RESERVATIONS
 
@@ -170,6 +184,7 @@ class ReplayFrom(AboutWebhook, frozen=True):
 class ListDeliveries(AboutWebhook, frozen=True):
     """List the attempts, newest first, before number `before`; only failed ones where `failed`."""
 
+    name: ClassVar[str] = "deliveries.list"
     limit: int
     before: int | None = None
     failed: bool = False
@@ -178,6 +193,7 @@ class ListDeliveries(AboutWebhook, frozen=True):
 class WebhookReply(Reply, frozen=True):
     """A webhook, with its secret where that is new."""
 
+    name: ClassVar[str] = "webhook.reply"
     webhook: Webhook
     secret: str | None = None
 
@@ -185,12 +201,14 @@ class WebhookReply(Reply, frozen=True):
 class WebhooksReply(Reply, frozen=True):
     """All webhooks, in the order in which they were made."""
 
+    name: ClassVar[str] = "webhooks.reply"
     webhooks: tuple[Webhook, ...]
 
 
 class DeliveriesReply(Reply, frozen=True):
     """Some attempts, newest first, and whether there are older ones."""
 
+    name: ClassVar[str] = "deliveries.reply"
     deliveries: tuple[Delivery, ...]
     more: bool = False
 

@@ -7,8 +7,8 @@ from innkeeper.protocol.values.contexts import RESERVATIONS
 
 
 class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """The base of all events. `name` is the public name of the type, `version` the version of its fields;
-    `context` is the context that defines it, and whose log holds it."""
+    """The base of all events. `name` is the public name of the type, which never changes; `version` is the version of
+    its fields. `context` is the context that defines it, and whose log holds it."""
 
     name: ClassVar[str]
     version: ClassVar[int] = 1

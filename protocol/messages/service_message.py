@@ -6,6 +6,8 @@ import msgspec
 
 
 class ServiceMessage(msgspec.Struct, frozen=True):
-    """The base of all messages to a service. `service` is its name, or "" where any service may be the addressee."""
+    """The base of all messages to a service. `name` is its name on the wire, `service` the service that it is
+    for, or "" where any may be."""
 
+    name: ClassVar[str]
     service: ClassVar[str]

@@ -32,14 +32,18 @@ class NotificationMessage(ServiceMessage, frozen=True):
 class ShowNotificationTerms(NotificationMessage, frozen=True):
     """Return the terms on which this hotel writes to its guests."""
 
+    name: ClassVar[str] = "notification_terms.show"
+
 
 class ChangeNotificationTerms(NotificationMessage, frozen=True):
     """Set the terms for all notices that are decided from now on."""
 
+    name: ClassVar[str] = "notification_terms.change"
     terms: NotificationTerms
 
 
 class NotificationTermsReply(Reply, frozen=True):
     """The terms of a hotel."""
 
+    name: ClassVar[str] = "notification_terms.reply"
     terms: NotificationTerms

@@ -178,15 +178,20 @@ class SubscriberMessage(ServiceMessage, frozen=True):
 class ListSubscribers(SubscriberMessage, frozen=True):
     """List the subscribers and their progress."""
 
+    name: ClassVar[str] = "subscribers.list"
+
 
 class ListDeadLetters(SubscriberMessage, frozen=True):
     """List the dead letters of all subscribers."""
+
+    name: ClassVar[str] = "dead_letters.list"
 
 
 class AwaitSubscriber(SubscriberMessage, frozen=True):
     """Wait until the subscriber has reached these positions; at most for a while, and not where it is paused or
     stalled. The reply is its state then."""
 
+    name: ClassVar[str] = "subscriber.await"
     subscriber: str
     positions: Positions
 
@@ -194,6 +199,7 @@ class AwaitSubscriber(SubscriberMessage, frozen=True):
 class PauseSubscriber(SubscriberMessage, frozen=True):
     """Pause a subscriber, or resume it where it was."""
 
+    name: ClassVar[str] = "subscriber.pause"
     subscriber: str
     paused: bool
 
@@ -201,6 +207,7 @@ class PauseSubscriber(SubscriberMessage, frozen=True):
 class Redrive(SubscriberMessage, frozen=True):
     """Retry a dead letter, or continue without it (`drop`)."""
 
+    name: ClassVar[str] = "dead_letter.redrive"
     subscriber: str
     event: str
     drop: bool = False
@@ -209,10 +216,12 @@ class Redrive(SubscriberMessage, frozen=True):
 class SubscribersReply(Reply, frozen=True):
     """Subscribers and their progress."""
 
+    name: ClassVar[str] = "subscribers.reply"
     subscribers: tuple[SubscriberState, ...]
 
 
 class DeadLettersReply(Reply, frozen=True):
     """Dead letters."""
 
+    name: ClassVar[str] = "dead_letters.reply"
     dead_letters: tuple[DeadLetter, ...]

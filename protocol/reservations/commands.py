@@ -152,18 +152,21 @@ class BookingChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_
 class OpenHotel(Command, frozen=True):
     """Open a hotel with all its room types and rooms."""
 
+    name: ClassVar[str] = "hotel.open"
     plan: HotelPlan
 
 
 class Book(Command, frozen=True):
     """Book or hold one room of a type for one stay. Other bookings may be given other rooms to make it fit."""
 
+    name: ClassVar[str] = "booking.book"
     request: BookingRequest
 
 
 class Change(ActionCommand, frozen=True):
     """Change a booking's stay, type, guest, rate, notes or reminder: all of the change or none of it."""
 
+    name: ClassVar[str] = "booking.change"
     action: ClassVar[str] = "change"
     change: BookingChange
 
@@ -171,18 +174,21 @@ class Change(ActionCommand, frozen=True):
 class Confirm(ActionCommand, frozen=True):
     """Turn a hold into a confirmed booking."""
 
+    name: ClassVar[str] = "booking.confirm"
     action: ClassVar[str] = "confirm"
 
 
 class Release(ActionCommand, frozen=True):
     """Release a hold before it expires."""
 
+    name: ClassVar[str] = "booking.release"
     action: ClassVar[str] = "release"
 
 
 class Extend(ActionCommand, frozen=True):
     """Extend a hold until so many seconds from now, unless it expires later than that already."""
 
+    name: ClassVar[str] = "booking.extend"
     action: ClassVar[str] = "extend"
     hold_seconds: HoldSeconds = limits.hold_seconds_default
 
@@ -190,6 +196,7 @@ class Extend(ActionCommand, frozen=True):
 class Cancel(ActionCommand, frozen=True):
     """Cancel a confirmed booking; the fee follows the hotel's policy."""
 
+    name: ClassVar[str] = "booking.cancel"
     action: ClassVar[str] = "cancel"
     reason: Line = ""
 
@@ -197,30 +204,35 @@ class Cancel(ActionCommand, frozen=True):
 class Reinstate(ActionCommand, frozen=True):
     """Reinstate a cancelled or no-show booking, if there still is a room for it."""
 
+    name: ClassVar[str] = "booking.reinstate"
     action: ClassVar[str] = "reinstate"
 
 
 class CheckIn(ActionCommand, frozen=True):
     """Check the guest in; from now on the room is fixed."""
 
+    name: ClassVar[str] = "booking.check_in"
     action: ClassVar[str] = "check-in"
 
 
 class CheckOut(ActionCommand, frozen=True):
     """Check the guest out; nights that were not slept can be sold again."""
 
+    name: ClassVar[str] = "booking.check_out"
     action: ClassVar[str] = "check-out"
 
 
 class MarkNoShow(ActionCommand, frozen=True):
     """Mark a guest who did not come as a no-show."""
 
+    name: ClassVar[str] = "booking.mark_no_show"
     action: ClassVar[str] = "no-show"
 
 
 class Move(ActionCommand, frozen=True, kw_only=True):
     """Give the booking another room, of its own type or of another one (an upgrade, which pins the room)."""
 
+    name: ClassVar[str] = "booking.move"
     action: ClassVar[str] = "move"
     room: Code
 
@@ -228,30 +240,35 @@ class Move(ActionCommand, frozen=True, kw_only=True):
 class Pin(ActionCommand, frozen=True):
     """Pin the room that the booking has now: the hotel does not change it any more."""
 
+    name: ClassVar[str] = "booking.pin"
     action: ClassVar[str] = "pin"
 
 
 class Unpin(ActionCommand, frozen=True):
     """Unpin the booking's room, so that the hotel may change it."""
 
+    name: ClassVar[str] = "booking.unpin"
     action: ClassVar[str] = "unpin"
 
 
 class JoinWaitlist(Command, frozen=True):
     """Put a guest on the waitlist for a stay that is sold out; the hotel offers it when a room becomes free."""
 
+    name: ClassVar[str] = "waitlist.join"
     request: WaitlistRequest
 
 
 class LeaveWaitlist(Command, frozen=True):
     """Take an entry off the waitlist."""
 
+    name: ClassVar[str] = "waitlist.leave"
     entry: str
 
 
 class RollBusinessDate(Command, frozen=True):
     """The night audit: close the business date and open `to` (the next day where it is None)."""
 
+    name: ClassVar[str] = "business_date.roll"
     to: date | None = None
 
 

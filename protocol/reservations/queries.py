@@ -1,6 +1,7 @@
 """The queries of a hotel. A query changes nothing; its reply includes everything acknowledged before it."""
 
 from datetime import date
+from typing import ClassVar
 
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.values import limits
@@ -10,10 +11,13 @@ from innkeeper.protocol.values.stay import check_stay
 class DescribeHotel(Query, frozen=True):
     """Describe the hotel and its business date."""
 
+    name: ClassVar[str] = "hotel.describe"
+
 
 class FindAvailability(Query, frozen=True):
     """Count the rooms left of each type, for the whole stay and for each night."""
 
+    name: ClassVar[str] = "availability.find"
     arrival: date
     departure: date
     guests: int = 1
@@ -25,15 +29,20 @@ class FindAvailability(Query, frozen=True):
 class FindBooking(Query, frozen=True):
     """Return one booking that can still change; the read models have the others."""
 
+    name: ClassVar[str] = "booking.find"
     booking: str
 
 
 class ListWaitlist(Query, frozen=True):
     """List the entries of the waitlist, longest waiting first."""
 
+    name: ClassVar[str] = "waitlist.list"
+
 
 class DescribeState(Query, frozen=True):
     """Return the hotel's whole state, as its snapshot has it; for the partition's host and for auditors."""
+
+    name: ClassVar[str] = "hotel_state.describe"
 
 
 QUERIES: tuple[type[Query], ...] = (DescribeHotel, FindAvailability, FindBooking, ListWaitlist, DescribeState)

@@ -1,6 +1,7 @@
 """The replies of a hotel."""
 
 from datetime import date
+from typing import ClassVar
 
 import msgspec
 from innkeeper.protocol.messages.reply import Reply
@@ -12,12 +13,14 @@ from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 class HotelReply(Reply, frozen=True):
     """The hotel in its current state."""
 
+    name: ClassVar[str] = "hotel.reply"
     hotel: Hotel
 
 
 class BookingReply(Reply, frozen=True):
     """The booking in its current state."""
 
+    name: ClassVar[str] = "booking.reply"
     booking: Booking
 
 
@@ -32,6 +35,7 @@ class TypeAvailability(msgspec.Struct, frozen=True, gc=False):
 class AvailabilityReply(Reply, frozen=True):
     """The rooms that are left to sell, by type."""
 
+    name: ClassVar[str] = "availability.reply"
     hotel: str
     currency: str
     arrival: date
@@ -42,6 +46,7 @@ class AvailabilityReply(Reply, frozen=True):
 class AuditReply(Reply, frozen=True):
     """The business date after a night audit, and how many bookings the audit closed."""
 
+    name: ClassVar[str] = "business_date.reply"
     hotel: str
     business_date: date
     no_shows: int
@@ -52,6 +57,7 @@ class AuditReply(Reply, frozen=True):
 class WaitlistReply(Reply, frozen=True):
     """Entries of the waitlist: all of them, longest waiting first, or the one that the command was about."""
 
+    name: ClassVar[str] = "waitlist.reply"
     hotel: str
     entries: tuple[WaitlistEntry, ...]
 
@@ -59,6 +65,7 @@ class WaitlistReply(Reply, frozen=True):
 class StateReply(Reply, frozen=True):
     """A hotel's whole state, as a snapshot has it. Its bookings are those that can still change."""
 
+    name: ClassVar[str] = "hotel_state.reply"
     hotel: Hotel
     hotel_seq: int
     bookings_made: int

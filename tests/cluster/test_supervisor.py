@@ -83,7 +83,7 @@ def test_a_part_that_cannot_start_is_named_with_its_exit_code_and_the_others_are
 
     with pytest.raises(CannotStart, match=r"delivery could not start \(exit code 4\)") as raised:
         supervise(tmp_path, story)
-    assert raised.value.code == 4
+    assert raised.value.exit_code == 4
     for pid in starts(tmp_path, "billing"):
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)

@@ -32,7 +32,7 @@ def test_every_message_survives_the_wire(name: str) -> None:
 
 def test_a_message_of_a_newer_version_is_refused() -> None:
     with pytest.raises(wire.UnknownMessage, match="newer Innkeeper"):
-        wire.decode(msgpack.packb(["DescribeHotel", 2, msgpack.packb({"hotel": "inn"})]))
+        wire.decode(msgpack.packb(["hotel.describe", 2, msgpack.packb({"hotel": "inn"})]))
     with pytest.raises(wire.UnknownMessage, match="newer Innkeeper"):
         wire.decode_event("innkeeper.booking.confirmed.v99", b"\x80")
 
@@ -43,11 +43,11 @@ def test_fields_that_a_newer_form_added_are_passed_over() -> None:
 
 
 def test_an_older_form_becomes_todays(monkeypatch: pytest.MonkeyPatch) -> None:
-    kind = wire.TABLE["HoldExpired"]
+    kind = wire.TABLE["booking.hold_expired"]
     monkeypatch.setitem(wire._VERSIONS, kind, 3)
-    monkeypatch.setitem(wire.UPCASTS, ("HoldExpired", 1), lambda fields: {"reservation": fields["id"]})
-    monkeypatch.setitem(wire.UPCASTS, ("HoldExpired", 2), lambda fields: {"booking": fields["reservation"]})
-    old = msgpack.packb(["HoldExpired", 1, msgpack.packb({"id": "b-1"})])
+    monkeypatch.setitem(wire.UPCASTS, ("booking.hold_expired", 1), lambda fields: {"reservation": fields["id"]})
+    monkeypatch.setitem(wire.UPCASTS, ("booking.hold_expired", 2), lambda fields: {"booking": fields["reservation"]})
+    old = msgpack.packb(["booking.hold_expired", 1, msgpack.packb({"id": "b-1"})])
     assert wire.decode(old) == kind("b-1")
 
 
