@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -22,7 +23,23 @@ from test_processes import alive
 HOUSE = Path(__file__).parents[1]
 PAGE = (HOUSE / "docs/deploy.md").read_text()
 PARTS = {RESERVATIONS, BILLING, NOTIFICATIONS, DELIVERY, GATEWAY}
+SUBSCRIBERS = {"billing", "notifications", "archive", "broker-billing"}
 STEP_SECONDS_MAX = 60
+
+
+def _responses(commands: str, folder: Path) -> list[Any]:
+    """The JSON of each response to these commands."""
+    done = subprocess.run(
+        ["sh", "-ec", commands],
+        cwd=folder, capture_output=True, text=True, timeout=STEP_SECONDS_MAX, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr + (folder / "log").read_text()
+    return [json.loads(line) for line in done.stdout.splitlines() if line]
+
+
+def _names(listing: Any) -> set[str]:
+    """The subscribers in a list of them. A part that is still starting is missing from it."""
+    return {subscriber["name"] for subscriber in listing["data"]}
 
 
 def test_its_commands_work_on_a_clean_directory(rabbitmq: str, tmp_path: Path) -> None:
@@ -38,14 +55,11 @@ def test_its_commands_work_on_a_clean_directory(rabbitmq: str, tmp_path: Path) -
         subprocess.run(["sh", "-ec", begin], cwd=tmp_path, check=True, stdout=log, stderr=log)
     pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
     try:
-        asked = subprocess.run(
-            ["sh", "-ec", ask.replace("8080", str(port)).replace("-sf ", "-sf -w '\\n' ")],
-            cwd=tmp_path, capture_output=True, text=True, timeout=STEP_SECONDS_MAX, check=False,
-        )  # fmt: skip
-        assert asked.returncode == 0, asked.stdout + asked.stderr + (tmp_path / "log").read_text()
-        ready, listening, hotel, ledger = map(json.loads, asked.stdout.split("\n")[:4])
+        ask = ask.replace("8080", str(port)).replace("-sf ", "-sf -w '\\n' ")
+        ready, _, hotel, ledger = _responses(ask, tmp_path)
         assert ready == {"status": "ready"}
-        assert {one["name"] for one in listening["data"]} >= {"billing", "notifications", "archive", "broker-billing"}
+        key, subscribers = ask.splitlines()[1:3]
+        wait_until(lambda: _names(*_responses(f"{key}\n{subscribers}", tmp_path)) >= SUBSCRIBERS, STEP_SECONDS_MAX)
         assert hotel["id"] == "seaside"
         assert "accounts" in ledger
         subprocess.run(["sh", "-ec", end], cwd=tmp_path, check=True)
