@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 RUN = Path(__file__).parents[1] / "run.py"
-START_SECONDS_MAX = 30
+START_SECONDS_MAX = 120
 
 
 def program(*arguments: str | Path) -> list[str]:
@@ -16,7 +16,7 @@ def program(*arguments: str | Path) -> list[str]:
     return [sys.executable, str(RUN), *map(str, arguments)]
 
 
-def finished(*arguments: str | Path, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+def finished(*arguments: str | Path, seconds: float = 120) -> subprocess.CompletedProcess[str]:
     """Run it to its end."""
     return subprocess.run(program(*arguments), capture_output=True, text=True, timeout=seconds, check=False)
 

@@ -60,7 +60,7 @@ def test_events_come_to_kafka_as_they_happened(kafka: str, hotel: str, tmp_path:
         front.open({"DBL": 50}, id=hotel)
         books(front, hotel, range(1, 20))
         everything = front.everything()
-        wait_until(lambda: heard_all(front), 30)
+        wait_until(lambda: heard_all(front), 60)
         messages = consumed(kafka, hotel, len(everything))
         assert len({message.partition for message in messages}) == 1  # so they have an order
         assert dict(messages[0].headers)["content-type"].startswith(b"application/cloudevents+json")

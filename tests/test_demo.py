@@ -15,7 +15,7 @@ from patience import wait_until
 from receiver import Receiver, receiver
 from server_process import ServerProcess, finished
 
-SECONDS_MAX = 20
+SECONDS_MAX = 60
 HOTEL = "/v1/hotels/hotel-do-mar"
 FOLLOWERS = ("billing", "notifications", "mail", "archive")
 

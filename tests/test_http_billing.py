@@ -13,7 +13,7 @@ from patience import wait_until
 from provider import NEWS_PATH, news
 from reception import night
 
-SECONDS_MAX = 20
+SECONDS_MAX = 60
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from patience import wait_until
 from post_office import free_port, open_post_office
 from server_process import finished
 
-SECONDS_MAX = 20
+SECONDS_MAX = 60
 ANN = {"name": "Ann Reid", "email": "ann@example.com"}
 
 

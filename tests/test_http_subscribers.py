@@ -18,7 +18,7 @@ from patience import wait_until
 from promised import check_answer
 from server_process import finished
 
-SECONDS_MAX = 10
+SECONDS_MAX = 60
 
 
 @pytest.fixture

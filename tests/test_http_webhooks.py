@@ -14,7 +14,7 @@ from promised import check_answer
 from receiver import Receiver, receiver
 from standardwebhooks.webhooks import Webhook
 
-SECONDS_MAX = 15
+SECONDS_MAX = 60
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 DAY = 86_400
 
