@@ -327,7 +327,7 @@ def test_a_log_that_could_not_be_read_is_looked_at_again_without_any_news(tmp_pa
         clerk.story.happen("north", BookingPinned("b", "101"))
         clerk.subscribe(())  # how far it has come, and not what happened
         life = asyncio.create_task(clerk.subscriber.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await until(lambda: clerk.book("north") == ["north:1"])
             clerk.subscriber.stop()
             await life

@@ -13,7 +13,7 @@ from support.partition_fixture import night
 from support.payment_updates import NEWS_PATH, payment_update
 from support.waiting import wait_until
 
-SECONDS_MAX = 20
+SECONDS_MAX = 60
 
 
 @pytest.fixture

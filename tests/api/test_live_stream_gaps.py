@@ -12,7 +12,7 @@ from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.ports.message_bus import CommitListener
 from innkeeper.protocol.reservations.events import BookingPinned
 
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 60
 
 
 class Told:

@@ -14,7 +14,7 @@ from support.server_process import finished
 from support.smtp_server import free_port, smtp_server
 from support.waiting import wait_until
 
-SECONDS_MAX = 20
+SECONDS_MAX = 60
 ANN = {"name": "Ann Reid", "email": "ann@example.com"}
 
 

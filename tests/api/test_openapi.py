@@ -116,7 +116,7 @@ def _billing_operations(front: Gateway, secret: str) -> dict[str, HttpResponse]:
 
     def reserved() -> str:
         payment = pay("simulated", capture=False).headers["location"]
-        wait_until(lambda: front.get(payment).json["status"] == "authorised", 20)
+        wait_until(lambda: front.get(payment).json["status"] == "authorised", 60)
         return payment
 
     charged = charge("Water")

@@ -18,7 +18,7 @@ from support.openapi_schemas import check_response
 from support.server_process import finished
 from support.waiting import wait_until
 
-SECONDS_MAX = 10
+SECONDS_MAX = 60
 
 
 @pytest.fixture

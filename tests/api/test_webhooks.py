@@ -14,7 +14,7 @@ from support.openapi_schemas import check_response
 from support.waiting import wait_until
 from support.webhook_receiver import WebhookReceiver, webhook_receiver
 
-SECONDS_MAX = 15
+SECONDS_MAX = 60
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 DAY = 86_400
 

@@ -23,7 +23,7 @@ from support.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="listeners are read from /proc (Linux)")
 
-START_SECONDS_MAX = 60
+START_SECONDS_MAX = 120
 TCP_LISTEN = "0A"
 UNIX_LISTENS = 0x10000  # __SO_ACCEPTCON
 KEY = "front-desk:a-key-for-tests-of-listeners\n"

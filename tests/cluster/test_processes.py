@@ -32,7 +32,7 @@ PARTITIONS, ROUNDS = 4, int(os.environ.get("INNKEEPER_KILL_ROUNDS", "2"))
 PARTS = (*(f"reservations-{n}" for n in range(PARTITIONS)), "billing", "notifications", "delivery", "gateway-0")
 HOTELS = ("north", "south", "east", "west", "harbour", "mill", "quay", "abbey")
 CLIENTS = 12
-BACK_SECONDS_MAX = 30
+BACK_SECONDS_MAX = 120
 LETTERS_SECONDS_MAX = 90
 
 
@@ -217,7 +217,7 @@ def test_ctrl_c_ends_all_in_order(inn: Installation, tmp_path: Path) -> None:
     asyncio.run(open_hotels(inn))
     start = monotonic()
     assert inn.interrupt() == 0
-    assert monotonic() - start < 10
+    assert monotonic() - start < limits.shutdown_seconds_max, "something had to be given up"
     wait_until(lambda: not left_over(tmp_path), BACK_SECONDS_MAX)
     assert "Traceback" not in (tmp_path / "data.log").read_text()
     assert finished("verify", "--data", inn.data).returncode == 0

@@ -31,7 +31,7 @@ from support.waiting import wait_until
 PARTITIONS, GATEWAYS = 4, 2
 ROOMS = {"DBL": 2, "STE": 1}
 PARTS = (*(f"reservations-{n}" for n in range(PARTITIONS)), "gateway-0", "gateway-1")
-BACK_SECONDS_MAX = 30
+BACK_SECONDS_MAX = 120
 TAKES = {"held", "confirmed"}
 LEGAL = {
     "confirm": ({"held"}, "confirmed"),

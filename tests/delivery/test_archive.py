@@ -64,7 +64,7 @@ def test_what_is_booked_is_archived_at_once_as_the_history_tells_it(tmp_path: Pa
         front.act(hotel, booking, "pin")
         history = front.get(f"{path_of(hotel, booking)}/history").json["data"]
         folder = tmp_path / "archive" / "bookings" / booking["id"]
-        wait_until(lambda: len(of_reservations(files(folder).values())) == 2, seconds=5)
+        wait_until(lambda: len(of_reservations(files(folder).values())) == 2, seconds=60)
         assert of_reservations(files(folder).values()) == history
 
 
@@ -73,16 +73,16 @@ def test_bookings_go_on_while_the_archive_is_away_and_none_is_missing_afterwards
     with gateway(tmp_path) as front:
         hotel = front.open({"DBL": 5})
         front.book(hotel)
-        wait_until(lambda: subscriber(front)["stalled"] is not None, seconds=5)
+        wait_until(lambda: subscriber(front)["stalled"] is not None, seconds=60)
         assert "cannot be written" in subscriber(front)["stalled"]
         for _ in range(4):
             front.book(hotel)
         (tmp_path / "archive").unlink()
         events = front.everything()
-        wait_until(lambda: len(files(tmp_path / "archive")) == len(events), seconds=15)
+        wait_until(lambda: len(files(tmp_path / "archive")) == len(events), seconds=60)
         archived = files(tmp_path / "archive").values()
         assert sorted(archived, key=by_source) == sorted(events, key=by_source)
-        wait_until(lambda: subscriber(front)["stalled"] is None, seconds=5)
+        wait_until(lambda: subscriber(front)["stalled"] is None, seconds=60)
 
 
 def by_source(event: dict[str, Any]) -> tuple[str, int]:

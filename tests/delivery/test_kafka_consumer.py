@@ -35,7 +35,7 @@ from support.kafka_topics import grow, partitions_of, publish, published
 from support.tcp_proxy import TcpProxy, tcp_proxy
 from support.waiting import wait_until
 
-SOON_SECONDS = 15
+SOON_SECONDS = 60
 ADDED_PARTITIONS_SECONDS = 30
 
 

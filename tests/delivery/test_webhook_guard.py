@@ -200,14 +200,14 @@ def test_a_name_server_that_never_answers_does_not_hold_up_other_threads() -> No
     answered = threading.Event()
 
     def silent(name: str) -> Sequence[str]:
-        answered.wait(10)
+        answered.wait(120)
         return []
 
     async def check() -> None:
         guard = Guard(lookup=silent)
         waiting = [asyncio.create_task(guard.resolve("slow.example", 443)) for _ in range(50)]
         await asyncio.sleep(0)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await asyncio.to_thread(lambda: "read from the disk") == "read from the disk"
         assert not any(task.done() for task in waiting)
         for task in waiting:

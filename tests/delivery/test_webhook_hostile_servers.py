@@ -71,11 +71,11 @@ def test_an_endless_answer_is_not_listened_to(run: Run, framing: bytes) -> None:
         start = b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n"
         async with WebhookClient(to_loopback=True) as poster, hostile_server(repeating(start, b"x" * 65_536)) as known:
             outcome = await post(poster, known.url())
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await known.left.wait()
         assert outcome.delivered
         assert outcome.excerpt == "x" * 1_024
-        assert outcome.seconds < 1
+        assert outcome.seconds < 5
         assert known.sent < 20_000_000
 
     run(check())
@@ -121,7 +121,7 @@ def test_who_answers_before_hearing_the_end_is_heard(run: Run) -> None:
 
     async def check() -> None:
         async with WebhookClient(to_loopback=True) as poster, hostile_server(rude) as known:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 outcome = await post(poster, known.url(), b"x" * 1_000_000)
         assert not outcome.delivered
         assert outcome.status == 413
@@ -146,7 +146,7 @@ def test_who_does_not_answer_in_time_is_not_waited_for(run: Run, manners: Manner
     async def check() -> None:
         async with WebhookClient(to_loopback=True) as poster, hostile_server(manners) as known:
             outcome = await post(poster, known.url())
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await known.left.wait()
         assert (outcome.status, outcome.error) == (None, f"no answer within {HASTE_SECONDS} seconds")
         assert HASTE_SECONDS - CLOCK_SECONDS <= outcome.seconds < 5
@@ -292,13 +292,13 @@ def test_whoever_stops_it_stops_it(run: Run, start: bytes) -> None:
     async def check() -> None:
         async with WebhookClient(to_loopback=True) as poster, hostile_server(answering(start, then="silence")) as known:
             task = asyncio.create_task(post(poster, known.url()))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await known.answered.wait()
             await asyncio.sleep(0.02)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await known.left.wait()
 
     run(check())

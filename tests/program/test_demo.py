@@ -15,7 +15,7 @@ from support.server_process import ServerProcess, finished
 from support.waiting import wait_until
 from support.webhook_receiver import WebhookReceiver, webhook_receiver
 
-SECONDS_MAX = 20
+SECONDS_MAX = 60
 HOTEL = "/v1/hotels/hotel-do-mar"
 FOLLOWERS = ("billing", "notifications", "mail", "archive")
 

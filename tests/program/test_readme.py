@@ -43,7 +43,7 @@ def test_its_commands_work_and_answer_as_shown(demo: ServerProcess) -> None:
         first, *commands = re.split(r"\n(?=curl )", block.strip().replace("http://127.0.0.1:8080", demo.url))
         for command in commands:
             typed = f"{first}\n{command}"
-            done = subprocess.run(["sh", "-c", typed], capture_output=True, text=True, timeout=30, check=False)
+            done = subprocess.run(["sh", "-c", typed], capture_output=True, text=True, timeout=120, check=False)
             assert done.returncode == 0, f"{typed}\n{done.stdout}{done.stderr}"
             answers.append(json.loads(done.stdout))
     assert len(answers) == 3

@@ -82,7 +82,7 @@ def test_a_real_hotel_s_three_years_come_out_exactly(tmp_path: Path) -> None:
     if "INNKEEPER_HISTORIES" not in os.environ and not HISTORY.exists():
         pytest.skip(f"{HISTORY} is not here; say where it is with INNKEEPER_HISTORIES")
     decisions = tmp_path / "decisions"
-    done = finished("replay", HISTORY, "--rooms", ROOMS, "--decisions", decisions, seconds=300)
+    done = finished("replay", HISTORY, "--rooms", ROOMS, "--decisions", decisions, seconds=1_200)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
         "bookings": 9_916,

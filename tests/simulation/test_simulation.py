@@ -62,7 +62,7 @@ def test_the_same_seed_lives_the_same_life_in_any_process(lives: list[Life]) -> 
             env={"PYTHONHASHSEED": chance, "PYTHONPATH": str(ROOT / "tests")},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=True,
         )
         assert done.stdout.strip() == digests

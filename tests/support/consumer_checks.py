@@ -13,7 +13,7 @@ from innkeeper.storage.sqlite.inbox import SqliteInbox
 from support.gateway import Gateway, gateway
 from support.waiting import wait_until
 
-BACK_SECONDS_MAX = 30
+BACK_SECONDS_MAX = 120
 
 
 class Stumbling:

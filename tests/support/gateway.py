@@ -26,7 +26,7 @@ from support.paths import ROOT
 
 PROBLEM_FIELDS = {"type", "title", "status", "detail", "code", "errors", "request_id"}
 ANSWER_SECONDS_MAX = 30
-START_SECONDS_MAX = 60
+START_SECONDS_MAX = 120
 SPLIT = bool(os.environ.get("INNKEEPER_TEST_SPLIT"))
 PARTS = ("reservations", "billing", "notifications", "delivery")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from support.paths import ROOT
 
 RUN = ROOT / "run.py"
-START_SECONDS_MAX = 30
+START_SECONDS_MAX = 120
 
 
 def program(*arguments: str | Path) -> list[str]:
@@ -18,7 +18,7 @@ def program(*arguments: str | Path) -> list[str]:
     return [sys.executable, str(RUN), *map(str, arguments)]
 
 
-def finished(*arguments: str | Path, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+def finished(*arguments: str | Path, seconds: float = 120) -> subprocess.CompletedProcess[str]:
     """Run it to its end."""
     return subprocess.run(program(*arguments), capture_output=True, text=True, timeout=seconds, check=False)
 
