@@ -134,7 +134,7 @@ class DataDirectory(NamedTuple):
 
     def socket(self, part: str) -> Path:
         """Returns the path of a part's socket; it is in the temporary folder where it would be too long here."""
-        sockets = (self.path / "doors").absolute()
+        sockets = (self.path / "sockets").absolute()
         if len(bytes(sockets / "reservations-00.sock")) > _SOCKET_PATH_BYTES_MAX:
             sockets = Path(tempfile.gettempdir()) / f"innkeeper-{blake2b(bytes(sockets), digest_size=8).hexdigest()}"
             sockets.mkdir(mode=0o700, exist_ok=True)

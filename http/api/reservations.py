@@ -55,9 +55,9 @@ from innkeeper.protocol.values.contexts import RESERVATIONS, context_of, partiti
 from innkeeper.protocol.values.stay import check_stay
 from prometheus_client import CONTENT_TYPE_LATEST
 
-RESERVATIONS_BUS: web.AppKey[MessageBus] = web.AppKey("desk")
+RESERVATIONS_BUS: web.AppKey[MessageBus] = web.AppKey("reservations_bus")
 VIEWS: web.AppKey[Views] = web.AppKey("views")
-BUSES: web.AppKey[Mapping[str, MessageBus]] = web.AppKey("desks")
+BUSES: web.AppKey[Mapping[str, MessageBus]] = web.AppKey("buses")
 LOGS: web.AppKey[Mapping[str, EventLog]] = web.AppKey("logs")
 STREAM: web.AppKey[LiveStream] = web.AppKey("stream")
 OPENAPI: web.AppKey[dict[str, Any]] = web.AppKey("openapi")
