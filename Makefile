@@ -7,6 +7,7 @@ SEEDS ?= 1-2000
 ROUNDS ?= 100
 SECONDS ?= 60
 RUN ?=
+LIST ?=
 WORKERS ?= 4
 TESTS ?=
 RUN_MB := 170
@@ -14,7 +15,7 @@ TEST_MB := 165
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --use-pep517 --constraint constraints.txt $$(test -t 2 || echo --quiet)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check split away bench simulate kill format clean
+.PHONY: help run test check split away bench way simulate kill format clean
 
 help:  ## List the targets
 	@echo "Innkeeper. Start with: make run"
@@ -59,6 +60,9 @@ away: $(VENV)/ready-to-test  ## Stop a real RabbitMQ and kill a real Kafka under
 
 bench: $(VENV)/ready-to-test  ## Compare with bare aiohttp and PostgreSQL (needs wrk)
 	$(BIN)/python tests/benchmarks/run.py
+
+way: $(VENV)/ready-to-test  ## Count the files, functions and calls that one booking passes through: make way LIST=--list
+	$(BIN)/python tests/benchmarks/way.py $(LIST)
 
 simulate: $(VENV)/ready-to-test  ## Simulate a partition with faults, from seeds: make simulate SEEDS=1-2000
 	$(BIN)/python tests/simulation/run.py --seeds $(SEEDS)
