@@ -204,10 +204,10 @@ def test_a_hotel_whose_opening_was_refused_leaves_nothing_behind(tmp_path: Path)
         before = _living_hotels()
         for number in range(5):
             opening = OpenHotel(f"hotel-{number}", msgspec.structs.replace(twice, room_types=offers))
-            assert isinstance(desk.say(opening), Invalid)
-            assert desk.say(DescribeHotel(f"hotel-{number}")) == NotFound("hotel", f"hotel-{number}")
+            assert isinstance(desk.execute(opening), Invalid)
+            assert desk.execute(DescribeHotel(f"hotel-{number}")) == NotFound("hotel", f"hotel-{number}")
         assert _living_hotels() == before
-        desk.open(hotel="hotel-0")
+        desk.open_hotel(hotel="hotel-0")
 
 
 def _living_hotels() -> int:
@@ -250,7 +250,7 @@ def sick(tmp_path: Path) -> Iterator[tuple[FullJournal, PartitionFixture]]:
     """A hotel over such a journal."""
     journal = FullJournal(tmp_path / "journal.db")
     at_desk = PartitionFixture(journal)
-    at_desk.open()
+    at_desk.open_hotel()
     yield journal, at_desk
     at_desk.host.close()
 

@@ -90,7 +90,7 @@ class PartitionMachine(RuleBasedStateMachine):
     def open_hotel(self, promising: bool) -> None:
         """In half of the hotels nobody is ever promised a room, so that no refusal can be excused by that."""
         self.promising = promising
-        self.desk.say(commands.OpenHotel(HOTEL, plan(ROOMS)))
+        self.desk.execute(commands.OpenHotel(HOTEL, plan(ROOMS)))
 
     def taken(self, room_type: str, number: int, but_for: str = "") -> int:
         """How many rooms of a type are held in a night."""
@@ -109,7 +109,7 @@ class PartitionMachine(RuleBasedStateMachine):
         """Say it under a new key, and keep the answer to ask for it again."""
         self.keys += 1
         key = f"key-{self.keys}"
-        answer = self.desk.answer(command, key)
+        answer = self.desk.result(command, key)
         assert not answer.replayed
         assert not isinstance(answer.response, refusals.Unavailable), answer
         self.kept.append((key, command, answer.response))
@@ -168,7 +168,7 @@ class PartitionMachine(RuleBasedStateMachine):
 
     def hear_offers(self) -> None:
         """Who waits is offered a room as soon as there is one, longest waiting first."""
-        reply = self.desk.say(ListWaitlist(HOTEL))
+        reply = self.desk.execute(ListWaitlist(HOTEL))
         still = [entry.id for entry in reply.entries] if isinstance(reply, WaitlistReply) else []
         for id_, stay in list(self.waiting.items()):
             if stay.arrival < self.today:
@@ -294,7 +294,7 @@ class PartitionMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1, 59, 60, 3_600, 90_000]))
     def tick(self, seconds: int) -> None:
-        self.desk.pass_seconds(seconds)
+        self.desk.advance_clock(seconds)
         for stay in self.stays.values():
             if stay.status == "held" and stay.expires_at is not None and stay.expires_at <= self.desk.at:
                 stay.status, stay.expires_at = "expired", None
@@ -318,9 +318,9 @@ class PartitionMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def ask_again(self, data: st.DataObject) -> None:
         key, command, told = data.draw(st.sampled_from(self.kept))
-        again = self.desk.answer(command, key)
+        again = self.desk.result(command, key)
         assert (again.response, again.replayed) == (told, True)
-        other = self.desk.answer(DescribeState(HOTEL), key)
+        other = self.desk.result(DescribeState(HOTEL), key)
         assert other.response == refusals.KeyReused()
 
     @rule(snapshot=st.booleans())
@@ -334,7 +334,7 @@ class PartitionMachine(RuleBasedStateMachine):
     @invariant()
     def everyone_stands_where_the_model_says(self) -> None:
         self.hear_offers()
-        state = self.desk.say(DescribeState(HOTEL))
+        state = self.desk.execute(DescribeState(HOTEL))
         if not isinstance(state, StateReply):
             return
         for booking in state.bookings:
@@ -346,7 +346,7 @@ class PartitionMachine(RuleBasedStateMachine):
     @invariant()
     def what_is_left_is_what_the_model_counts(self) -> None:
         self.hear_offers()
-        reply = self.desk.say(FindAvailability(HOTEL, night(self.today), night(self.today + 10)))
+        reply = self.desk.execute(FindAvailability(HOTEL, night(self.today), night(self.today + 10)))
         if not isinstance(reply, AvailabilityReply):
             return
         for kind in reply.types:

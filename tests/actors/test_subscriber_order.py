@@ -13,7 +13,7 @@ from innkeeper.protocol.ports.subscriptions import Effects, SubscriptionRequest
 from innkeeper.protocol.reservations.events import BookingPinned
 from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS
 from innkeeper.storage.sqlite.cursors import SqliteCursor, open_service
-from support.recording_subscriber import GrowingLog
+from support.recording_subscriber import InMemoryEventLog
 
 STEPS = st.lists(st.sampled_from(["happen", "follow", "step", "restart"]), max_size=60)
 
@@ -22,7 +22,7 @@ class Archivist:
     """Takes in two logs. An event of the second one says how long the first one was when it happened."""
 
     def __init__(self, path: Path) -> None:
-        self.stories = [GrowingLog(), GrowingLog()]
+        self.stories = [InMemoryEventLog(), InMemoryEventLog()]
         self.told: list[list[str]] = [[], []]
         self._db = open_service(path)
         self.restart()
@@ -62,9 +62,9 @@ def test_what_followed_is_told_after_what_it_followed_from(steps: list[str]) -> 
         causes, effects = archivist.stories
         for name in steps:
             if name == "happen":
-                causes.happen("cause", BookingPinned("b", "101"))
+                causes.append("cause", BookingPinned("b", "101"))
             elif name == "follow":
-                effects.happen("effect", BookingPinned("b", str(causes.position)))
+                effects.append("effect", BookingPinned("b", str(causes.position)))
             elif name == "restart":
                 archivist.restart()
             else:
@@ -78,10 +78,10 @@ def test_what_followed_is_told_after_what_it_followed_from(steps: list[str]) -> 
 def test_a_log_before_it_that_never_rests_keeps_nobody_waiting(tmp_path: Path) -> None:
     archivist = Archivist(tmp_path / "cursors.db")
     causes, effects = archivist.stories
-    effects.happen("effect", BookingPinned("b", "0"))
+    effects.append("effect", BookingPinned("b", "0"))
     for _ in range(10):
-        causes.happen("cause", BookingPinned("b", "101"))
-        causes.happen("cause", BookingPinned("b", "101"))
+        causes.append("cause", BookingPinned("b", "101"))
+        causes.append("cause", BookingPinned("b", "101"))
         archivist.step()
     archivist.close()
     assert len(archivist.told[1]) == 1

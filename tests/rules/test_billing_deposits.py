@@ -15,7 +15,7 @@ SCHEDULE = (DepositPlan(50, 14), DepositPlan(30))
 
 
 def dues(books: LedgerFixture, booking: str) -> tuple[DepositDue, ...]:
-    deposits: tuple[DepositDue, ...] = books.ask(ShowBill(HOTEL, booking)).deposits
+    deposits: tuple[DepositDue, ...] = books.query(ShowBill(HOTEL, booking)).deposits
     return deposits
 
 
@@ -33,9 +33,9 @@ def test_who_books_late_owes_everything_at_once() -> None:
 def test_what_was_paid_covers_the_first_deposit_first() -> None:
     books = LedgerFixture(deposits=SCHEDULE)
     booking = books.book(30, 1)
-    books.pay(booking, 4_000)
+    books.record_payment(booking, 4_000)
     assert [(deposit.amount, deposit.covered) for deposit in dues(books, booking)] == [(3_000, 3_000), (5_000, 1_000)]
-    books.pay(booking, 9_000)
+    books.record_payment(booking, 9_000)
     assert [deposit.covered for deposit in dues(books, booking)] == [3_000, 5_000]
 
 
@@ -49,7 +49,7 @@ def test_a_longer_stay_has_greater_deposits() -> None:
 def test_nothing_is_due_for_a_stay_that_will_not_be() -> None:
     books = LedgerFixture(deposits=SCHEDULE)
     booking = books.book(30, 1)
-    books.say(commands.Cancel(HOTEL, booking))
+    books.execute_on_hotel(commands.Cancel(HOTEL, booking))
     assert dues(books, booking) == ()
 
 

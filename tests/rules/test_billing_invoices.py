@@ -28,11 +28,11 @@ def check(invoice: Invoice) -> None:
 
 
 def test_an_invoice_says_who_sells_who_buys_and_what(books: LedgerFixture) -> None:
-    booking = books.stay(0, 1, guest="Ann", adults=2)
-    books.charge(booking, 1_130, charge=ChargeKind.BREAKFAST, text="Breakfast")
-    books.charge(booking, 500, charge=ChargeKind.OTHER, text="Umbrella")
-    books.roll()
-    invoice = books.invoice(booking)
+    booking = books.book_and_check_in(0, 1, guest="Ann", adults=2)
+    books.post_charge(booking, 1_130, charge=ChargeKind.BREAKFAST, text="Breakfast")
+    books.post_charge(booking, 500, charge=ChargeKind.OTHER, text="Umbrella")
+    books.roll_business_date()
+    invoice = books.issue_invoice(booking)
     assert (invoice.number, invoice.kind, invoice.business_date) == ("INV-1", DocumentKind.INVOICE, night(1))
     assert (invoice.issued_at, invoice.currency) == (books.at, "EUR")
     assert (invoice.seller.name, invoice.seller.tax_number, invoice.buyer) == ("Seaside Ltd", "PT500", Party("Ann"))
@@ -48,60 +48,60 @@ def test_an_invoice_says_who_sells_who_buys_and_what(books: LedgerFixture) -> No
 
 
 def test_a_company_may_stand_on_it_for_once(books: LedgerFixture) -> None:
-    booking = books.stay()
-    books.charge(booking)
-    assert books.invoice(booking, buyer=GLOBEX).buyer == GLOBEX.party()
-    books.charge(booking)
-    assert books.invoice(booking).buyer == Party("Ann")
+    booking = books.book_and_check_in()
+    books.post_charge(booking)
+    assert books.issue_invoice(booking, buyer=GLOBEX).buyer == GLOBEX.party()
+    books.post_charge(booking)
+    assert books.issue_invoice(booking).buyer == Party("Ann")
 
 
 def test_each_folio_has_invoices_of_its_own(books: LedgerFixture) -> None:
-    booking = books.stay()
-    mine, theirs = books.charge(booking, 100), books.charge(booking, 200)
-    books.enter(OpenFolio(HOTEL, booking, GLOBEX))
-    books.enter(MoveCharges(HOTEL, booking, (theirs.id,), 2))
-    first, second = books.invoice(booking), books.invoice(booking, 2)
+    booking = books.book_and_check_in()
+    mine, theirs = books.post_charge(booking, 100), books.post_charge(booking, 200)
+    books.execute(OpenFolio(HOTEL, booking, GLOBEX))
+    books.execute(MoveCharges(HOTEL, booking, (theirs.id,), 2))
+    first, second = books.issue_invoice(booking), books.issue_invoice(booking, 2)
     assert ([line.id for line in first.lines], first.total) == ([mine.id], 100)
     assert (second.total, second.buyer, second.number) == (200, GLOBEX.party(), "INV-2")
 
 
 def test_a_line_stands_on_one_invoice(books: LedgerFixture) -> None:
-    booking = books.stay()
-    books.charge(booking, 100)
-    books.invoice(booking)
+    booking = books.book_and_check_in()
+    books.post_charge(booking, 100)
+    books.issue_invoice(booking)
     with refused(books, "folio 1 has no lines to invoice"):
-        books.invoice(booking)
-    books.charge(booking, 200)
-    assert books.invoice(booking).total == 200
+        books.issue_invoice(booking)
+    books.post_charge(booking, 200)
+    assert books.issue_invoice(booking).total == 200
     assert [line.invoice for line in books.bill(booking).folios[0].lines] == ["INV-1", "INV-2"]
 
 
 def test_what_was_taken_back_before_nobody_is_told_of(books: LedgerFixture) -> None:
-    booking = books.stay()
-    wrong = books.charge(booking, 100)
-    books.pay(booking, 50)
-    books.enter(ReverseCharge(HOTEL, booking, wrong.id, "wrong"))
+    booking = books.book_and_check_in()
+    wrong = books.post_charge(booking, 100)
+    books.record_payment(booking, 50)
+    books.execute(ReverseCharge(HOTEL, booking, wrong.id, "wrong"))
     with refused(books, "folio 1 has no lines"):
-        books.invoice(booking)
+        books.issue_invoice(booking)
     with refused(books, "folio"):
-        books.invoice(booking, 2)
-    books.charge(booking, 200)
-    assert [line.amount for line in books.invoice(booking).lines] == [200]
+        books.issue_invoice(booking, 2)
+    books.post_charge(booking, 200)
+    assert [line.amount for line in books.issue_invoice(booking).lines] == [200]
 
 
 def test_a_gift_is_invoiced_at_nothing(books: LedgerFixture) -> None:
-    booking = books.stay()
-    books.charge(booking, 0)
-    gift = books.invoice(booking)
+    booking = books.book_and_check_in()
+    books.post_charge(booking, 0)
+    gift = books.issue_invoice(booking)
     assert (gift.kind, gift.total) == (DocumentKind.INVOICE, 0)
 
 
 def test_a_credit_note_takes_a_whole_invoice_back(books: LedgerFixture) -> None:
-    booking = books.stay(0, 1)
-    books.roll()
-    books.charge(booking, 100)
-    invoice = books.invoice(booking, buyer=GLOBEX)
-    note = books.credit(invoice.number)
+    booking = books.book_and_check_in(0, 1)
+    books.roll_business_date()
+    books.post_charge(booking, 100)
+    invoice = books.issue_invoice(booking, buyer=GLOBEX)
+    note = books.issue_credit_note(invoice.number)
     assert (note.number, note.kind, note.credits, note.reason) == (
         "CN-1", DocumentKind.CREDIT_NOTE, "INV-1", "wrong name",
     )  # fmt: skip
@@ -109,99 +109,99 @@ def test_a_credit_note_takes_a_whole_invoice_back(books: LedgerFixture) -> None:
     assert (note.total, note.buyer) == (-invoice.total, GLOBEX.party())
     check(note)
     assert books.bill(booking).balance == 0
-    assert books.ask(ShowInvoice(HOTEL, "INV-1")).invoice.credited_by == "CN-1"
+    assert books.query(ShowInvoice(HOTEL, "INV-1")).invoice.credited_by == "CN-1"
 
 
 def test_an_invoice_is_credited_once_and_a_credit_note_never(books: LedgerFixture) -> None:
-    booking = books.stay()
-    books.charge(booking, 100)
-    books.invoice(booking)
-    books.credit("INV-1")
+    booking = books.book_and_check_in()
+    books.post_charge(booking, 100)
+    books.issue_invoice(booking)
+    books.issue_credit_note("INV-1")
     with refused(books, "INV-1 is already credited by CN-1"):
-        books.credit("INV-1")
+        books.issue_credit_note("INV-1")
     with refused(books, "CN-1 is a credit note; only invoices"):
-        books.credit("CN-1")
+        books.issue_credit_note("CN-1")
     with refused(books, "invoice"):
-        books.credit("INV-9")
+        books.issue_credit_note("INV-9")
     with refused(books, "invoice"):
-        books.ask(ShowInvoice(HOTEL, "INV-9"))
+        books.query(ShowInvoice(HOTEL, "INV-9"))
 
 
 def test_after_a_credit_note_what_is_right_is_charged_and_invoiced_anew(books: LedgerFixture) -> None:
-    booking = books.stay()
-    books.charge(booking, 100)
-    books.invoice(booking)
-    books.credit("INV-1")
-    books.charge(booking, 90)
-    assert (books.invoice(booking).number, books.bill(booking).balance) == ("INV-2", 90)
+    booking = books.book_and_check_in()
+    books.post_charge(booking, 100)
+    books.issue_invoice(booking)
+    books.issue_credit_note("INV-1")
+    books.post_charge(booking, 90)
+    assert (books.issue_invoice(booking).number, books.bill(booking).balance) == ("INV-2", 90)
 
 
 def test_a_correction_that_waits_goes_with_the_credit_note(books: LedgerFixture) -> None:
     booking = books.book(0, 2)
-    books.charge(booking, 300)
-    books.say(commands.Cancel(HOTEL, booking))
-    books.invoice(booking)
-    books.say(commands.Reinstate(HOTEL, booking))
-    note = books.credit("INV-1")
+    books.post_charge(booking, 300)
+    books.execute_on_hotel(commands.Cancel(HOTEL, booking))
+    books.issue_invoice(booking)
+    books.execute_on_hotel(commands.Reinstate(HOTEL, booking))
+    note = books.issue_credit_note("INV-1")
     assert sorted(line.amount for line in note.lines) == [-10_000, -300]
     assert books.bill(booking).balance == 0
 
 
 def test_a_correction_that_was_invoiced_is_not_credited_again(books: LedgerFixture) -> None:
     booking = books.book(0, 2)
-    books.say(commands.Cancel(HOTEL, booking))
-    books.invoice(booking)
-    books.say(commands.Reinstate(HOTEL, booking))
-    books.charge(booking, 12_000)
-    second = books.invoice(booking)
+    books.execute_on_hotel(commands.Cancel(HOTEL, booking))
+    books.issue_invoice(booking)
+    books.execute_on_hotel(commands.Reinstate(HOTEL, booking))
+    books.post_charge(booking, 12_000)
+    second = books.issue_invoice(booking)
     assert (second.kind, sorted(line.amount for line in second.lines)) == (DocumentKind.INVOICE, [-10_000, 12_000])
     check(second)
     with refused(books, "are corrected already"):
-        books.credit("INV-1")
-    assert books.credit("INV-2").total == -12_000
-    documents = books.ask(ListInvoices(HOTEL)).invoices
+        books.issue_credit_note("INV-1")
+    assert books.issue_credit_note("INV-2").total == -12_000
+    documents = books.query(ListInvoices(HOTEL)).invoices
     assert sum(document.total for document in documents) == books.bill(booking).charged == 0
 
 
 def test_numbers_follow_each_other_whatever_was_refused(books: LedgerFixture) -> None:
     for number in (1, 2, 3):
-        booking = books.stay(0, 1) if number < 4 else ""
+        booking = books.book_and_check_in(0, 1) if number < 4 else ""
         with refused(books, "folio 1 has no lines"):
-            books.invoice(booking)
-        books.charge(booking, 100)
-        assert books.invoice(booking).number == f"INV-{number}"
-        books.say(commands.CheckOut(HOTEL, booking))
-    assert [books.credit(f"INV-{number}").number for number in (3, 1)] == ["CN-1", "CN-2"]
+            books.issue_invoice(booking)
+        books.post_charge(booking, 100)
+        assert books.issue_invoice(booking).number == f"INV-{number}"
+        books.execute_on_hotel(commands.CheckOut(HOTEL, booking))
+    assert [books.issue_credit_note(f"INV-{number}").number for number in (3, 1)] == ["CN-1", "CN-2"]
 
 
 def test_a_new_prefix_goes_on_counting(books: LedgerFixture) -> None:
-    booking = books.stay()
-    books.charge(booking)
-    books.invoice(booking)
-    books.agree(invoice_prefix="2027/", credit_note_prefix="2027/C")
-    books.charge(booking)
-    assert books.invoice(booking).number == "2027/2"
-    assert books.credit("INV-1").number == "2027/C1"
+    booking = books.book_and_check_in()
+    books.post_charge(booking)
+    books.issue_invoice(booking)
+    books.set_billing_terms(invoice_prefix="2027/", credit_note_prefix="2027/C")
+    books.post_charge(booking)
+    assert books.issue_invoice(booking).number == "2027/2"
+    assert books.issue_credit_note("INV-1").number == "2027/C1"
 
 
 def test_no_number_can_be_given_twice(books: LedgerFixture) -> None:
-    booking = books.stay()
-    books.charge(booking)
-    books.invoice(booking)
+    booking = books.book_and_check_in()
+    books.post_charge(booking)
+    books.issue_invoice(booking)
     with refused(books, "credit_note_prefix:unique"):
         BillingPlan(seller=GLOBEX, invoice_prefix="A-", credit_note_prefix="A-")
     with refused(books, "credit_note_prefix:taken"):
-        books.agree(invoice_prefix="X-", credit_note_prefix="INV-")
+        books.set_billing_terms(invoice_prefix="X-", credit_note_prefix="INV-")
 
 
 def test_documents_are_listed_in_the_order_of_their_issue(books: LedgerFixture) -> None:
-    mine, yours = books.stay(), books.stay()
+    mine, yours = books.book_and_check_in(), books.book_and_check_in()
     for booking in (mine, yours, mine):
-        books.charge(booking, 100)
-        books.invoice(booking)
+        books.post_charge(booking, 100)
+        books.issue_invoice(booking)
 
     def listed(**more: object) -> tuple[list[str], int]:
-        reply = books.ask(ListInvoices(HOTEL, **more))  # type: ignore[arg-type]
+        reply = books.query(ListInvoices(HOTEL, **more))  # type: ignore[arg-type]
         assert isinstance(reply, InvoicesReply)
         return [invoice.number for invoice in reply.invoices], reply.number
 
@@ -216,12 +216,12 @@ def test_a_line_under_two_rates_stands_with_its_net_under_both() -> None:
         VAT.__class__(code=code, name=code, applies_to=(ChargeKind.OTHER,), rate=rate)
         for code, rate in (("STATE", 600), ("COUNTY", 200))
     )
-    books.agree(*taxes)
-    booking = books.stay()
-    line = books.charge(booking, 1_000)
+    books.set_billing_terms(*taxes)
+    booking = books.book_and_check_in()
+    line = books.post_charge(booking, 1_000)
     assert totals((line,), ()) == (
         TaxTotal("COUNTY", "COUNTY", 200, 1_000, 20, 1_020),
         TaxTotal("STATE", "STATE", 600, 1_000, 60, 1_060),
     )
-    invoice = books.invoice(booking)
+    invoice = books.issue_invoice(booking)
     assert (invoice.net, invoice.total, invoice.business_date) == (1_000, 1_080, TODAY)

@@ -17,21 +17,21 @@ from support.partition_fixture import HOTEL
 def books() -> LedgerFixture:
     """A day in the life of a hotel."""
     books = LedgerFixture(VAT, CITY)
-    mine, yours = books.stay(0, 2), books.stay(0, 1, adults=2)
+    mine, yours = books.book_and_check_in(0, 2), books.book_and_check_in(0, 1, adults=2)
     lost = books.book(0, 2)
-    books.roll()
-    books.enter(OpenFolio(HOTEL, mine, PartyPlan("Globex")))
+    books.roll_business_date()
+    books.execute(OpenFolio(HOTEL, mine, PartyPlan("Globex")))
     (room,) = books.bill(mine).folios[0].lines
-    books.enter(SplitCharge(HOTEL, mine, room.id, eur(3_000)))
+    books.execute(SplitCharge(HOTEL, mine, room.id, eur(3_000)))
     part = books.bill(mine).folios[0].lines[-1]
-    books.enter(MoveCharges(HOTEL, mine, (part.id,), 2))
-    payment = books.pay(yours, 9_000, method="terminal")
-    books.paid(RefundPayment(HOTEL, payment.id, eur(100)))
-    books.settle(books.start(lost, 10_000), "captured")
-    books.say(commands.CheckOut(HOTEL, yours))
-    books.invoice(yours)
-    books.credit("INV-1")
-    books.start(mine, 100, capture=False)
+    books.execute(MoveCharges(HOTEL, mine, (part.id,), 2))
+    payment = books.record_payment(yours, 9_000, method="terminal")
+    books.execute_payment(RefundPayment(HOTEL, payment.id, eur(100)))
+    books.settle_payment(books.start_payment(lost, 10_000), "captured")
+    books.execute_on_hotel(commands.CheckOut(HOTEL, yours))
+    books.issue_invoice(yours)
+    books.issue_credit_note("INV-1")
+    books.start_payment(mine, 100, capture=False)
     return books
 
 
@@ -49,7 +49,7 @@ def test_a_night_owes_revenue_and_tax(books: LedgerFixture) -> None:
 
 
 def test_the_trial_balance_is_zero_and_knows_what_guests_owe(books: LedgerFixture) -> None:
-    balance = books.ask(TrialBalance(HOTEL))
+    balance = books.query(TrialBalance(HOTEL))
     assert isinstance(balance, TrialBalanceReply)
     accounts = {account.account: account.amount for account in balance.accounts}
     assert sum(accounts.values()) == 0
@@ -64,7 +64,7 @@ def test_the_trial_balance_is_zero_and_knows_what_guests_owe(books: LedgerFixtur
 
 def test_the_events_make_the_same_ledger_again(books: LedgerFixture) -> None:
     again = describe(fold(LedgerState(), books.records))
-    assert again == books.ask(DescribeLedger(HOTEL))
+    assert again == books.query(DescribeLedger(HOTEL))
     assert wire.encode(again) == wire.encode(describe(books.ledger))
 
 
@@ -77,13 +77,13 @@ def test_a_ledger_comes_back_from_its_description_and_goes_on_alike(books: Ledge
         books.ledger.payments, books.ledger.in_house, books.ledger.issued,
     )  # fmt: skip
     books.ledger = restored
-    books.roll()
+    books.roll_business_date()
     booking = sorted(books.ledger.bills)[0]
-    books.charge(booking, 10)
-    assert books.invoice(booking).number == "INV-2"
+    books.post_charge(booking, 10)
+    assert books.issue_invoice(booking).number == "INV-2"
 
 
 def test_a_folio_can_be_seen_alone(books: LedgerFixture) -> None:
     booking = next(booking for booking, bill in books.ledger.bills.items() if len(bill.folios) == 2)
-    reply = books.ask(ShowFolio(HOTEL, booking, 2))
+    reply = books.query(ShowFolio(HOTEL, booking, 2))
     assert (reply.folio, reply.currency) == (books.bill(booking).folios[1], "EUR")

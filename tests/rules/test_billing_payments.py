@@ -26,14 +26,14 @@ def books() -> LedgerFixture:
 @pytest.fixture
 def booking(books: LedgerFixture) -> str:
     """A guest in house who owes 100.00."""
-    booking = books.stay(0, 9)
-    books.roll()
+    booking = books.book_and_check_in(0, 9)
+    books.roll_business_date()
     return booking
 
 
 @pytest.mark.parametrize("method", ["cash", "terminal", "transfer"])
 def test_money_on_the_table_counts_at_once(books: LedgerFixture, booking: str, method: str) -> None:
-    payment = books.pay(booking, 4_000, method=method, reference="slip 7")
+    payment = books.record_payment(booking, 4_000, method=method, reference="slip 7")
     assert (payment.status, payment.captured, payment.reference) == (PaymentStatus.CAPTURED, 4_000, "slip 7")
     line = books.bill(booking).folios[0].lines[-1]
     assert (line.kind, line.amount, line.payment, line.text) == (LineKind.PAYMENT, -4_000, payment.id, method)
@@ -42,7 +42,7 @@ def test_money_on_the_table_counts_at_once(books: LedgerFixture, booking: str, m
 
 
 def test_a_bill_can_be_paid_too_much(books: LedgerFixture, booking: str) -> None:
-    books.pay(booking, 15_000)
+    books.record_payment(booking, 15_000)
     assert books.bill(booking).balance == -5_000
 
 
@@ -56,9 +56,9 @@ def test_a_bill_can_be_paid_too_much(books: LedgerFixture, booking: str) -> None
 )
 def test_what_is_no_payment_is_refused(books: LedgerFixture, booking: str, more: dict[str, Any], what: str) -> None:
     with refused(books, what):
-        books.start(booking, 1, **more)
+        books.start_payment(booking, 1, **more)
     with refused(books, what):
-        books.pay(booking, 1, **more)
+        books.record_payment(booking, 1, **more)
 
 
 def test_cash_has_no_provider(books: LedgerFixture, booking: str) -> None:
@@ -67,106 +67,106 @@ def test_cash_has_no_provider(books: LedgerFixture, booking: str) -> None:
 
 
 def test_money_that_was_asked_for_does_not_count_before_it_is_here(books: LedgerFixture, booking: str) -> None:
-    payment = books.start(booking, 10_000)
+    payment = books.start_payment(booking, 10_000)
     assert (payment.status, payment.captured) == (PaymentStatus.PENDING, 0)
-    assert books.settle(payment, "authorised", reference="ref-1").status is PaymentStatus.AUTHORISED
+    assert books.settle_payment(payment, "authorised", reference="ref-1").status is PaymentStatus.AUTHORISED
     assert books.bill(booking).balance == 10_000
-    done = books.settle(payment, "captured")
+    done = books.settle_payment(payment, "captured")
     assert (done.status, done.captured, done.reference) == (PaymentStatus.CAPTURED, 10_000, "ref-1")
     assert books.bill(booking).balance == 0
 
 
 def test_a_payment_that_failed_says_why_and_costs_nothing(books: LedgerFixture, booking: str) -> None:
-    failed = books.settle(books.start(booking, 10_000), "failed", reason="card declined")
+    failed = books.settle_payment(books.start_payment(booking, 10_000), "failed", reason="card declined")
     assert (failed.status, failed.reason) == (PaymentStatus.FAILED, "card declined")
     assert books.bill(booking).balance == 10_000
 
 
 def test_money_that_came_after_all_counts(books: LedgerFixture, booking: str) -> None:
-    payment = books.start(booking, 10_000)
-    books.settle(payment, "failed", reason="timeout")
-    captured = books.settle(payment, "captured")
+    payment = books.start_payment(booking, 10_000)
+    books.settle_payment(payment, "failed", reason="timeout")
+    captured = books.settle_payment(payment, "captured")
     assert (captured.status, captured.reason) == (PaymentStatus.CAPTURED, "")
-    voided = books.start(booking, 500)
-    books.paid(VoidPayment(HOTEL, voided.id))
-    assert books.settle(voided, "captured").captured == 500
+    voided = books.start_payment(booking, 500)
+    books.execute_payment(VoidPayment(HOTEL, voided.id))
+    assert books.settle_payment(voided, "captured").captured == 500
     assert books.bill(booking).balance == -500
 
 
 @pytest.mark.parametrize("late", ["authorised", "captured", "failed", "voided"])
 def test_old_news_of_captured_money_changes_nothing(books: LedgerFixture, booking: str, late: str) -> None:
-    payment = books.start(booking, 10_000)
-    captured = books.settle(payment, "captured")
+    payment = books.start_payment(booking, 10_000)
+    captured = books.settle_payment(payment, "captured")
     before = len(books.records)
-    assert books.settle(payment, late) == captured
+    assert books.settle_payment(payment, late) == captured
     assert len(books.records) == before
 
 
 def test_an_authorisation_that_is_told_after_its_failure_is_old_news(books: LedgerFixture, booking: str) -> None:
-    payment = books.start(booking, 10_000)
-    books.settle(payment, "failed")
-    assert books.settle(payment, "authorised").status is PaymentStatus.FAILED
+    payment = books.start_payment(booking, 10_000)
+    books.settle_payment(payment, "failed")
+    assert books.settle_payment(payment, "authorised").status is PaymentStatus.FAILED
 
 
 @given(st.lists(st.sampled_from(["authorised", "captured", "failed", "voided"]), max_size=6))
 @settings(max_examples=60)
 def test_whatever_a_provider_tells_in_whatever_order_money_counts_once(told: list[Any]) -> None:
     books = LedgerFixture()
-    booking = books.stay()
-    payment = books.start(booking, 700)
+    booking = books.book_and_check_in()
+    payment = books.start_payment(booking, 700)
     for outcome in told:
-        books.settle(payment, outcome)
+        books.settle_payment(payment, outcome)
     assert books.bill(booking).balance == (-700 if "captured" in told else 0)
 
 
 def test_the_provider_may_have_taken_less(books: LedgerFixture, booking: str) -> None:
-    payment = books.start(booking, 10_000)
+    payment = books.start_payment(booking, 10_000)
     with refused(books, "amount:authorised_max"):
-        books.settle(payment, "captured", amount=eur(10_001))
-    assert books.settle(payment, "captured", amount=eur(9_000)).captured == 9_000
-    assert books.paid(RefundPayment(HOTEL, payment.id)).status is PaymentStatus.REFUNDED
+        books.settle_payment(payment, "captured", amount=eur(10_001))
+    assert books.settle_payment(payment, "captured", amount=eur(9_000)).captured == 9_000
+    assert books.execute_payment(RefundPayment(HOTEL, payment.id)).status is PaymentStatus.REFUNDED
     with refused(books, "amount:only_captured"):
-        books.settle(payment, "failed", amount=eur(9_000))
+        books.settle_payment(payment, "failed", amount=eur(9_000))
 
 
 def test_an_authorisation_is_taken_in_full_in_part_or_let_go(books: LedgerFixture, booking: str) -> None:
-    full, part, gone = (books.start(booking, 1_000, capture=False) for _ in range(3))
+    full, part, gone = (books.start_payment(booking, 1_000, capture=False) for _ in range(3))
     for payment in (full, part, gone):
-        books.settle(payment, "authorised")
+        books.settle_payment(payment, "authorised")
     with refused(books, "amount:authorised_max"):
-        books.paid(CapturePayment(HOTEL, part.id, eur(1_001)))
+        books.execute_payment(CapturePayment(HOTEL, part.id, eur(1_001)))
     with refused(books, "amount:positive"):
-        books.paid(CapturePayment(HOTEL, part.id, eur(0)))
-    assert books.paid(CapturePayment(HOTEL, full.id)).captured == 1_000
-    assert books.paid(CapturePayment(HOTEL, part.id, eur(300))).captured == 300
-    assert books.paid(VoidPayment(HOTEL, gone.id, "paid cash")).status is PaymentStatus.VOIDED
+        books.execute_payment(CapturePayment(HOTEL, part.id, eur(0)))
+    assert books.execute_payment(CapturePayment(HOTEL, full.id)).captured == 1_000
+    assert books.execute_payment(CapturePayment(HOTEL, part.id, eur(300))).captured == 300
+    assert books.execute_payment(VoidPayment(HOTEL, gone.id, "paid cash")).status is PaymentStatus.VOIDED
     assert books.bill(booking).balance == 8_700
 
 
 def test_staff_can_do_with_a_payment_what_its_status_allows(books: LedgerFixture, booking: str) -> None:
     def at(*outcomes: Any) -> Payment:
-        payment = books.start(booking, 1_000)
+        payment = books.start_payment(booking, 1_000)
         for outcome in outcomes:
-            payment = books.settle(payment, outcome)
+            payment = books.settle_payment(payment, outcome)
         return payment
 
     made = [at(), at("authorised"), at("captured"), at("failed"), at("voided")]
     whole = at("captured")
-    made.append(books.paid(RefundPayment(HOTEL, whole.id)))
+    made.append(books.execute_payment(RefundPayment(HOTEL, whole.id)))
     assert {payment.status for payment in made} == set(PaymentStatus)
     for payment in made:
         for action, kind in (("capture", CapturePayment), ("void", VoidPayment), ("refund", RefundPayment)):
             if (payment.status, action) not in ACTIONS:
                 with refused(books, f"{payment.status.value} cannot {action}"):
-                    books.paid(kind(HOTEL, payment.id))
+                    books.execute_payment(kind(HOTEL, payment.id))
     with pytest.raises(Refused) as told:
-        books.paid(CapturePayment(HOTEL, made[0].id))
+        books.execute_payment(CapturePayment(HOTEL, made[0].id))
     assert isinstance(told.value.refusal, NotAllowed)
     assert told.value.refusal.allowed == ("void",)
     with refused(books, "payment"):
-        books.paid(VoidPayment(HOTEL, "nothing"))
+        books.execute_payment(VoidPayment(HOTEL, "nothing"))
     with refused(books, "payment"):
-        books.ask(ShowPayment(HOTEL, "nothing"))
+        books.query(ShowPayment(HOTEL, "nothing"))
 
 
 def test_the_table_knows_every_status_and_outcome() -> None:
@@ -175,13 +175,13 @@ def test_the_table_knows_every_status_and_outcome() -> None:
 
 
 def test_money_goes_back_in_parts_and_never_more_than_came(books: LedgerFixture, booking: str) -> None:
-    payment = books.pay(booking, 1_000)
-    assert books.paid(RefundPayment(HOTEL, payment.id, eur(300), "late")).status is PaymentStatus.CAPTURED
+    payment = books.record_payment(booking, 1_000)
+    assert books.execute_payment(RefundPayment(HOTEL, payment.id, eur(300), "late")).status is PaymentStatus.CAPTURED
     with refused(books, "amount:captured_max"):
-        books.paid(RefundPayment(HOTEL, payment.id, eur(701)))
+        books.execute_payment(RefundPayment(HOTEL, payment.id, eur(701)))
     with refused(books, "amount:positive"):
-        books.paid(RefundPayment(HOTEL, payment.id, eur(0)))
-    done = books.paid(RefundPayment(HOTEL, payment.id, reason="all of it"))
+        books.execute_payment(RefundPayment(HOTEL, payment.id, eur(0)))
+    done = books.execute_payment(RefundPayment(HOTEL, payment.id, reason="all of it"))
     assert (done.status, done.refunded, done.reason) == (PaymentStatus.REFUNDED, 1_000, "all of it")
     assert books.bill(booking).balance == 10_000
     assert [line.amount for line in books.bill(booking).folios[0].lines[-3:]] == [-1_000, 300, 700]
@@ -189,10 +189,10 @@ def test_money_goes_back_in_parts_and_never_more_than_came(books: LedgerFixture,
 
 def test_a_cancelled_guest_still_pays_and_gets_money_back(books: LedgerFixture) -> None:
     booking = books.book(9, 1)
-    deposit = books.pay(booking, 3_000)
-    books.say(commands.Cancel(HOTEL, booking))
-    books.paid(RefundPayment(HOTEL, deposit.id))
-    books.pay(booking, 100)
+    deposit = books.record_payment(booking, 3_000)
+    books.execute_on_hotel(commands.Cancel(HOTEL, booking))
+    books.execute_payment(RefundPayment(HOTEL, deposit.id))
+    books.record_payment(booking, 100)
     assert books.bill(booking).balance == -100
 
 
@@ -201,15 +201,15 @@ def test_a_folio_has_so_many_payments_and_a_payment_so_many_refunds(
 ) -> None:
     monkeypatch.setattr(limits, "payments_per_folio_max", 1)
     monkeypatch.setattr(limits, "refunds_per_payment_max", 1)
-    payment = books.pay(booking, 1_000)
+    payment = books.record_payment(booking, 1_000)
     with refused(books, "folio:payments_max"):
-        books.pay(booking, 1_000)
+        books.record_payment(booking, 1_000)
     with refused(books, "folio:payments_max"):
-        books.start(booking, 1_000)
-    books.paid(RefundPayment(HOTEL, payment.id, eur(1)))
+        books.start_payment(booking, 1_000)
+    books.execute_payment(RefundPayment(HOTEL, payment.id, eur(1)))
     with refused(books, "amount:refunds_max"):
-        books.paid(RefundPayment(HOTEL, payment.id, eur(1)))
-    assert books.paid(RefundPayment(HOTEL, payment.id)).refunded == 1_000
+        books.execute_payment(RefundPayment(HOTEL, payment.id, eur(1)))
+    assert books.execute_payment(RefundPayment(HOTEL, payment.id)).refunded == 1_000
 
 
 def paid(books: LedgerFixture) -> list[int]:
@@ -217,40 +217,40 @@ def paid(books: LedgerFixture) -> list[int]:
 
 
 def test_a_bill_is_paid_when_nothing_is_owed_any_more(books: LedgerFixture, booking: str) -> None:
-    books.pay(booking, 4_000)
+    books.record_payment(booking, 4_000)
     assert paid(books) == []
-    books.pay(booking, 6_000)
+    books.record_payment(booking, 6_000)
     assert paid(books) == [10_000]
-    books.charge(booking, 500)
-    books.pay(booking, 500)
+    books.post_charge(booking, 500)
+    books.record_payment(booking, 500)
     assert paid(books) == [10_000, 10_500]
 
 
 def test_a_bill_that_is_paid_is_not_paid_again_by_a_split(books: LedgerFixture, booking: str) -> None:
-    books.pay(booking, 10_000)
+    books.record_payment(booking, 10_000)
     line = books.bill(booking).folios[0].lines[0]
-    books.enter(SplitCharge(HOTEL, booking, line.id, eur(1)))
+    books.execute(SplitCharge(HOTEL, booking, line.id, eur(1)))
     assert paid(books) == [10_000]
 
 
 def test_a_deposit_pays_the_night_that_it_was_for(books: LedgerFixture) -> None:
-    booking = books.stay(0, 1)
-    books.pay(booking, 10_000)
+    booking = books.book_and_check_in(0, 1)
+    books.record_payment(booking, 10_000)
     assert paid(books) == []
-    books.say(commands.CheckOut(HOTEL, booking))
+    books.execute_on_hotel(commands.CheckOut(HOTEL, booking))
     assert paid(books) == [10_000]
-    assert books.records[-1].cause == books.happened[-1].id
+    assert books.records[-1].cause == books.hotel_records[-1].id
 
 
 def test_a_bill_that_owes_nothing_because_nothing_was_charged_is_not_paid(books: LedgerFixture) -> None:
-    booking = books.stay(0, 5)
-    payment = books.pay(booking, 500)
-    books.paid(RefundPayment(HOTEL, payment.id))
+    booking = books.book_and_check_in(0, 5)
+    payment = books.record_payment(booking, 500)
+    books.execute_payment(RefundPayment(HOTEL, payment.id))
     assert paid(books) == []
 
 
 def test_an_overpaid_bill_is_paid_once_the_rest_went_back(books: LedgerFixture, booking: str) -> None:
-    payment = books.pay(booking, 10_500)
+    payment = books.record_payment(booking, 10_500)
     assert paid(books) == []
-    books.paid(RefundPayment(HOTEL, payment.id, eur(500)))
+    books.execute_payment(RefundPayment(HOTEL, payment.id, eur(500)))
     assert paid(books) == [10_000]

@@ -48,11 +48,11 @@ class Guests(RuleBasedStateMachine):
 
     def _try(self, what: Callable[[], object]) -> None:
         before, records = describe(self.books.ledger), len(self.books.records)
-        happened = len(self.books.happened)
+        happened = len(self.books.hotel_records)
         try:
             what()
         except Refused:
-            if len(self.books.happened) == happened:
+            if len(self.books.hotel_records) == happened:
                 assert (describe(self.books.ledger), len(self.books.records)) == (before, records)
 
     def _booking(self, number: int) -> str:
@@ -77,13 +77,13 @@ class Guests(RuleBasedStateMachine):
     @rule(nights=st.integers(1, 4))
     def walk_in(self, nights: int) -> None:
         today = (self.books.hotel.opened().business_date - night(0)).days
-        self._try(lambda: self.books.stay(today, nights))
+        self._try(lambda: self.books.book_and_check_in(today, nights))
 
     @precondition(lambda self: self.books.hotel.bookings)
     @rule(kind=st.sampled_from([kind for kind in commands.ACTIONS if kind is not commands.Move]), which=pick)
     def act(self, kind: Any, which: int) -> None:
         known = sorted(self.books.hotel.bookings)
-        self._try(lambda: self.books.say(kind(HOTEL, known[which % len(known)])))
+        self._try(lambda: self.books.execute_on_hotel(kind(HOTEL, known[which % len(known)])))
 
     @precondition(lambda self: self.books.hotel.bookings)
     @rule(which=pick, nights=st.integers(1, 5), rate=cents, name=st.sampled_from(["Ann", "Ben"]))
@@ -97,48 +97,48 @@ class Guests(RuleBasedStateMachine):
 
     @rule(nights=st.integers(1, 3))
     def roll(self, nights: int) -> None:
-        self.books.roll(nights)
+        self.books.roll_business_date(nights)
         self.bills_are_charges_less_payments()
         for booking in self.books.ledger.in_house:
             assert self._posted(booking) == self._slept(booking)
 
     @rule(hours=st.integers(1, 9))
     def wait(self, hours: int) -> None:
-        self.books.pass_time(hours * HOUR)
+        self.books.advance_clock(hours * HOUR)
 
     @rule(which=pick)
     def tell_again(self, which: int) -> None:
-        happened = self.books.happened
-        assert self.books.subscribe(happened[-1 - which % len(happened)]) == [], "an event had effects twice"
+        happened = self.books.hotel_records
+        assert self.books.apply_hotel_event(happened[-1 - which % len(happened)]) == [], "an event had effects twice"
 
     @rule(terms=st.sampled_from(TERMS))
     def agree(self, terms: Any) -> None:
-        self.books.agree(*terms, deposits=(DepositPlan(30),))
+        self.books.set_billing_terms(*terms, deposits=(DepositPlan(30),))
 
     @precondition(lambda self: self.books.ledger.bills)
     @rule(which=pick, units=cents, kind=st.sampled_from(ChargeKind), quantity=st.integers(1, 3))
     def charge(self, which: int, units: int, kind: ChargeKind, quantity: int) -> None:
         booking = self._booking(which)
         folio = 1 + units % len(self.books.bill(booking).folios)
-        self._try(lambda: self.books.charge(booking, units, charge=kind, quantity=quantity, folio=folio))
+        self._try(lambda: self.books.post_charge(booking, units, charge=kind, quantity=quantity, folio=folio))
 
     @precondition(lambda self: self.books.ledger.bills)
     @rule(which=pick)
     def open_folio(self, which: int) -> None:
-        self._try(lambda: self.books.enter(billing.OpenFolio(HOTEL, self._booking(which), PartyPlan("Globex"))))
+        self._try(lambda: self.books.execute(billing.OpenFolio(HOTEL, self._booking(which), PartyPlan("Globex"))))
 
     @precondition(lambda self: self.recount.lines)
     @rule(which=pick)
     def reverse(self, which: int) -> None:
         booking, line = self._line(which)
-        self._try(lambda: self.books.enter(billing.ReverseCharge(HOTEL, booking, line, "wrong")))
+        self._try(lambda: self.books.execute(billing.ReverseCharge(HOTEL, booking, line, "wrong")))
 
     @precondition(lambda self: self.recount.lines)
     @rule(which=pick, to=pick, folio=st.integers(1, 2))
     def move(self, which: int, to: int, folio: int) -> None:
         booking, line = self._line(which)
         self._try(
-            lambda: self.books.enter(billing.MoveCharges(HOTEL, booking, (line,), folio, self._booking(to)))
+            lambda: self.books.execute(billing.MoveCharges(HOTEL, booking, (line,), folio, self._booking(to)))
         )  # fmt: skip
 
     @precondition(lambda self: self.recount.lines)
@@ -146,7 +146,7 @@ class Guests(RuleBasedStateMachine):
     def split(self, which: int, percent: int) -> None:
         booking, line = self._line(which)
         part = eur(max(self.recount.lines[line][1].amount, 0) * percent // 100)
-        self._try(lambda: self.books.enter(billing.SplitCharge(HOTEL, booking, line, part)))
+        self._try(lambda: self.books.execute(billing.SplitCharge(HOTEL, booking, line, part)))
 
     @precondition(lambda self: self.books.ledger.bills)
     @rule(which=pick, units=cents, whole=st.booleans(), method=st.sampled_from(["cash", "simulated"]))
@@ -154,48 +154,48 @@ class Guests(RuleBasedStateMachine):
         booking = self._booking(which)
         owed = self.books.bill(booking).balance
         amount = owed if whole and owed > 0 else units
-        start = self.books.pay if method == "cash" else self.books.start
+        start = self.books.record_payment if method == "cash" else self.books.start_payment
         self._try(lambda: start(booking, amount))
 
     @precondition(lambda self: self.books.ledger.payments)
     @rule(which=pick, outcome=st.sampled_from(["authorised", "captured", "failed", "voided"]))
     def settle(self, which: int, outcome: Any) -> None:
         command = billing.SettlePayment(HOTEL, self._payment(which), outcome=outcome)
-        self._try(lambda: self.books.enter(command))
+        self._try(lambda: self.books.execute(command))
         assert billing_decides_nothing(self.books, command)
 
     @precondition(lambda self: self.books.ledger.payments)
     @rule(which=pick, units=cents, kind=st.sampled_from([billing.CapturePayment, billing.RefundPayment]))
     def capture_or_refund(self, which: int, units: int, kind: Any) -> None:
         amount = eur(units) if units % 2 else None
-        self._try(lambda: self.books.enter(kind(HOTEL, self._payment(which), amount)))
+        self._try(lambda: self.books.execute(kind(HOTEL, self._payment(which), amount)))
 
     @precondition(lambda self: self.books.ledger.payments)
     @rule(which=pick)
     def void(self, which: int) -> None:
-        self._try(lambda: self.books.enter(billing.VoidPayment(HOTEL, self._payment(which))))
+        self._try(lambda: self.books.execute(billing.VoidPayment(HOTEL, self._payment(which))))
 
     @precondition(lambda self: self.recount.lines)
     @rule(which=pick, folio=st.integers(1, 2))
     def invoice(self, which: int, folio: int) -> None:
         booking, _ = self._line(which)
-        self._try(lambda: self.books.invoice(booking, folio))
+        self._try(lambda: self.books.issue_invoice(booking, folio))
 
     @precondition(lambda self: self.books.hotel.bookings)
     @rule(which=pick, invoiced=st.booleans())
     def come_after_all(self, which: int, invoiced: bool) -> None:
         known = sorted(self.books.hotel.bookings)
         booking = known[which % len(known)]
-        self._try(lambda: self.books.say(commands.Cancel(HOTEL, booking)))
+        self._try(lambda: self.books.execute_on_hotel(commands.Cancel(HOTEL, booking)))
         if invoiced:
-            self._try(lambda: self.books.invoice(booking))
-        self._try(lambda: self.books.say(commands.Reinstate(HOTEL, booking)))
+            self._try(lambda: self.books.issue_invoice(booking))
+        self._try(lambda: self.books.execute_on_hotel(commands.Reinstate(HOTEL, booking)))
 
     @precondition(lambda self: self.books.ledger.documents)
     @rule(which=pick)
     def credit(self, which: int) -> None:
         known = sorted(self.books.ledger.documents)
-        self._try(lambda: self.books.credit(known[which % len(known)]))
+        self._try(lambda: self.books.issue_credit_note(known[which % len(known)]))
 
     @invariant()
     def the_books_are_right(self) -> None:
@@ -225,7 +225,7 @@ class Guests(RuleBasedStateMachine):
                 assert line.invoice == self.recount.on_document.get(line.id)
 
     def the_trial_balance_is_zero(self) -> None:
-        balance = self.books.ask(TrialBalance(HOTEL))
+        balance = self.books.query(TrialBalance(HOTEL))
         accounts = {account.account: account.amount for account in balance.accounts}
         assert sum(accounts.values()) == 0
         owed = sum(self.recount.charges.values()) - sum(self.recount.payments.values())
@@ -264,7 +264,7 @@ def _unmarked(line: FolioLine) -> FolioLine:
 def billing_decides_nothing(books: LedgerFixture, command: billing.SettlePayment) -> bool:
     """What a provider says again changes nothing."""
     before = len(books.records)
-    books.enter(command)
+    books.execute(command)
     return len(books.records) == before
 
 

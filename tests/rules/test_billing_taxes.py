@@ -136,7 +136,7 @@ def test_terms_that_make_no_sense_are_refused() -> None:
 def test_the_terms_that_were_agreed_are_told_and_agreeing_again_says_nothing() -> None:
     plan = TaxPlan(code="CITY", name="City tax", applies_to=(ROOM,), per_night=eur(200), exempt_below=13)
     books = LedgerFixture(plan)
-    terms = books.ask(billing_queries.ShowBillingTerms(HOTEL)).ledger.terms
+    terms = books.query(billing_queries.ShowBillingTerms(HOTEL)).ledger.terms
     assert terms.taxes == (Tax(code="CITY", name="City tax", applies_to=(ROOM,), per_night=200, exempt_below=13),)
-    books.agree(plan)
-    assert books.names().count("ledger.terms_changed") == 1
+    books.set_billing_terms(plan)
+    assert books.event_names().count("ledger.terms_changed") == 1

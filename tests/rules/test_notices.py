@@ -18,22 +18,22 @@ from innkeeper.protocol.reservations.booking import Contact
 from innkeeper.protocol.reservations.hotel import CancellationPolicy
 from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.money import Money
-from support.notifications_fixture import ANN, DAY, HOUR, NotifiedHotel
+from support.notifications_fixture import ANN, DAY, HOUR, NotificationsFixture
 from support.partition_fixture import HOTEL, NOON, night
 
 
 @pytest.fixture
-def house() -> NotifiedHotel:
-    return NotifiedHotel()
+def house() -> NotificationsFixture:
+    return NotificationsFixture()
 
 
 def local(at: int, timezone: str = "Europe/Lisbon") -> str:
     return f"{instant(at).astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M}"
 
 
-def test_who_books_gets_a_confirmation_and_later_a_reminder(house: NotifiedHotel) -> None:
+def test_who_books_gets_a_confirmation_and_later_a_reminder(house: NotificationsFixture) -> None:
     booking = house.book(guest=Contact("Ana Sousa", "ana@example.com"), room_type="SUI", adults=2)
-    (confirmation,), (reminder,) = house.told, house.due.values()
+    (confirmation,), (reminder,) = house.immediate, house.scheduled.values()
     assert confirmation.kind is NoticeKind.CONFIRMATION
     assert confirmation.recipient == reminder.recipient == Recipient("Ana Sousa", "ana@example.com")
     assert confirmation.locator == booking.locator
@@ -46,38 +46,38 @@ def test_who_books_gets_a_confirmation_and_later_a_reminder(house: NotifiedHotel
     assert local(reminder.useful_until) == "2026-07-02 00:00"
 
 
-def test_who_left_no_address_is_told_nothing(house: NotifiedHotel) -> None:
+def test_who_left_no_address_is_told_nothing(house: NotificationsFixture) -> None:
     booking = house.book(guest=Contact("Ann", None, "+351 1"))
     house.change(booking, departure=night(33))
-    house.say(commands.Cancel(HOTEL, booking.id))
-    assert (house.told, house.due) == ([], {})
+    house.execute(commands.Cancel(HOTEL, booking.id))
+    assert (house.immediate, house.scheduled) == ([], {})
 
 
-def test_who_arrives_soon_is_not_reminded(house: NotifiedHotel) -> None:
+def test_who_arrives_soon_is_not_reminded(house: NotificationsFixture) -> None:
     house.book(arrival=3)
-    assert (house.kinds_told(), house.kinds_due()) == (["confirmation"], [])
+    assert (house.immediate_kinds(), house.scheduled_kinds()) == (["confirmation"], [])
     house.book(arrival=4)
-    assert house.kinds_due() == ["reminder"]
+    assert house.scheduled_kinds() == ["reminder"]
 
 
-def test_cancelling_is_offered_for_free_only_while_it_is(house: NotifiedHotel) -> None:
+def test_cancelling_is_offered_for_free_only_while_it_is(house: NotificationsFixture) -> None:
     house.book(arrival=0)
-    assert house.told[-1].free_until == 0
+    assert house.immediate[-1].free_until == 0
     house.book(arrival=1)
-    assert local(house.told[-1].free_until) == "2026-06-01 15:00"
+    assert local(house.immediate[-1].free_until) == "2026-06-01 15:00"
 
 
 def test_a_reminder_offers_no_free_cancelling_that_is_past_when_it_is_read() -> None:
-    house = NotifiedHotel(cancellation=CancellationPolicy(free_until_hours=7 * 24))
+    house = NotificationsFixture(cancellation=CancellationPolicy(free_until_hours=7 * 24))
     house.book()
-    (reminder,) = house.due.values()
-    assert local(house.told[0].free_until) == "2026-06-24 15:00"
+    (reminder,) = house.scheduled.values()
+    assert local(house.immediate[0].free_until) == "2026-06-24 15:00"
     assert reminder.free_until == 0
 
 
-def test_a_hold_is_told_and_its_end_announced(house: NotifiedHotel) -> None:
+def test_a_hold_is_told_and_its_end_announced(house: NotificationsFixture) -> None:
     house.book(status="held", hold_seconds=24 * 3_600)
-    (hold,), (warning,) = house.told, house.due.values()
+    (hold,), (warning,) = house.immediate, house.scheduled.values()
     assert (hold.kind, warning.kind) == (NoticeKind.HOLD, NoticeKind.HOLD_EXPIRING)
     assert hold.expires_at == hold.useful_until == warning.expires_at == warning.useful_until == NOON + DAY
     assert warning.due_at == NOON + DAY - DAY // 10
@@ -93,31 +93,31 @@ def test_the_warning_comes_in_time_and_not_for_short_holds(minutes: int, warned_
     assert due_at == (0 if before is None else NOON + (minutes - before) * HOUR // 60)
 
 
-def test_a_hold_that_is_taken_up_is_confirmed_and_warns_no_more(house: NotifiedHotel) -> None:
+def test_a_hold_that_is_taken_up_is_confirmed_and_warns_no_more(house: NotificationsFixture) -> None:
     booking = house.book(status="held", hold_seconds=24 * 3_600)
-    house.say(commands.Confirm(HOTEL, booking.id))
-    assert (house.kinds_told(), house.kinds_due()) == (["hold", "confirmation"], ["reminder"])
-    assert house.told[-1].expires_at == 0
-    assert house.told[-1].useful_until == NOON + 7 * DAY
+    house.execute(commands.Confirm(HOTEL, booking.id))
+    assert (house.immediate_kinds(), house.scheduled_kinds()) == (["hold", "confirmation"], ["reminder"])
+    assert house.immediate[-1].expires_at == 0
+    assert house.immediate[-1].useful_until == NOON + 7 * DAY
 
 
-def test_a_hold_that_is_extended_warns_later_and_is_not_told_again(house: NotifiedHotel) -> None:
+def test_a_hold_that_is_extended_warns_later_and_is_not_told_again(house: NotificationsFixture) -> None:
     booking = house.book(status="held", hold_seconds=24 * 3_600)
-    house.pass_time(10 * HOUR)
-    house.say(commands.Extend(HOTEL, booking.id, 20 * 3_600))
-    (warning,) = house.due.values()
+    house.advance_clock(10 * HOUR)
+    house.execute(commands.Extend(HOTEL, booking.id, 20 * 3_600))
+    (warning,) = house.scheduled.values()
     assert (warning.due_at, warning.expires_at) == (NOON + 28 * HOUR, NOON + 30 * HOUR)
-    assert house.kinds_told() == ["hold"]
+    assert house.immediate_kinds() == ["hold"]
 
 
-def test_a_hold_that_is_over_warns_no_more(house: NotifiedHotel) -> None:
+def test_a_hold_that_is_over_warns_no_more(house: NotificationsFixture) -> None:
     released = house.book(status="held", hold_seconds=24 * 3_600)
     house.book(status="held", hold_seconds=24 * 3_600)
-    house.say(commands.Release(HOTEL, released.id))
-    assert len(house.due) == 1
-    house.pass_time(DAY)
-    assert house.due == {}
-    assert house.kinds_told() == ["hold", "hold"]
+    house.execute(commands.Release(HOTEL, released.id))
+    assert len(house.scheduled) == 1
+    house.advance_clock(DAY)
+    assert house.scheduled == {}
+    assert house.immediate_kinds() == ["hold", "hold"]
 
 
 @pytest.mark.parametrize(
@@ -132,10 +132,10 @@ def test_a_hold_that_is_over_warns_no_more(house: NotifiedHotel) -> None:
     ],
 )
 def test_a_change_that_matters_is_told_old_and_new(
-    house: NotifiedHotel, change: dict[str, Any], term: str, was: object, now: object
+    house: NotificationsFixture, change: dict[str, Any], term: str, was: object, now: object
 ) -> None:
     booking = house.book()
-    (reminder,) = house.due
+    (reminder,) = house.scheduled
     told = house.change(booking, **change)
     assert [notice.kind for notice in told] == [NoticeKind.CHANGE, NoticeKind.REMINDER]
     assert told[0].before is not None
@@ -146,105 +146,107 @@ def test_a_change_that_matters_is_told_old_and_new(
     ]
     assert differing == [term]
     assert (getattr(told[0].before, term), getattr(told[0].stay, term)) == (was, now)
-    assert reminder not in house.due
-    assert list(house.due.values()) == [told[1]]
+    assert reminder not in house.scheduled
+    assert list(house.scheduled.values()) == [told[1]]
     assert told[1].stay == told[0].stay
 
 
-def test_a_new_arrival_moves_the_reminder_and_an_early_one_drops_it(house: NotifiedHotel) -> None:
+def test_a_new_arrival_moves_the_reminder_and_an_early_one_drops_it(house: NotificationsFixture) -> None:
     booking = house.book()
     house.change(booking, arrival=night(31), departure=night(33))
-    assert [local(notice.due_at) for notice in house.due.values()] == ["2026-06-29 10:00"]
+    assert [local(notice.due_at) for notice in house.scheduled.values()] == ["2026-06-29 10:00"]
     house.change(booking, arrival=night(1))
-    assert not house.due
+    assert not house.scheduled
 
 
-def test_a_booking_may_say_on_which_day_its_guest_is_reminded(house: NotifiedHotel) -> None:
+def test_a_booking_may_say_on_which_day_its_guest_is_reminded(house: NotificationsFixture) -> None:
     booking = house.book(reminder_on=night(25))
-    assert [local(notice.due_at) for notice in house.due.values()] == ["2026-06-26 10:00"]
+    assert [local(notice.due_at) for notice in house.scheduled.values()] == ["2026-06-26 10:00"]
     house.change(booking, reminder_on=night(30))
-    assert [local(notice.due_at) for notice in house.due.values()] == ["2026-07-01 10:00"]
+    assert [local(notice.due_at) for notice in house.scheduled.values()] == ["2026-07-01 10:00"]
     house.change(booking, reminder_on=None)
-    assert [local(notice.due_at) for notice in house.due.values()] == ["2026-06-28 10:00"]
-    assert house.kinds_told() == ["confirmation"]
+    assert [local(notice.due_at) for notice in house.scheduled.values()] == ["2026-06-28 10:00"]
+    assert house.immediate_kinds() == ["confirmation"]
 
 
 @pytest.mark.parametrize("change", [{"notes": "late"}, {"source": "phone"}, {"guest": Contact("Ann", ANN.email, "1")}])
-def test_what_the_guest_does_not_care_about_is_not_told(house: NotifiedHotel, change: dict[str, Any]) -> None:
+def test_what_the_guest_does_not_care_about_is_not_told(house: NotificationsFixture, change: dict[str, Any]) -> None:
     booking = house.book()
-    due = dict(house.due)
+    due = dict(house.scheduled)
     assert house.change(booking, **change) == []
-    assert house.due == due
+    assert house.scheduled == due
 
 
-def test_rooms_are_rearranged_moved_and_promised_in_silence(house: NotifiedHotel) -> None:
+def test_rooms_are_rearranged_moved_and_promised_in_silence(house: NotificationsFixture) -> None:
     bookings = [house.book(arrival, nights) for arrival, nights in ((30, 1), (31, 1), (30, 1))]
-    told, due = len(house.told), dict(house.due)
-    house.say(commands.Move(HOTEL, bookings[0].id, room="103"))
-    house.say(commands.Pin(HOTEL, bookings[0].id))
-    house.say(commands.Unpin(HOTEL, bookings[0].id))
-    house.say(commands.Move(HOTEL, bookings[1].id, room="201"))
+    told, due = len(house.immediate), dict(house.scheduled)
+    house.execute(commands.Move(HOTEL, bookings[0].id, room="103"))
+    house.execute(commands.Pin(HOTEL, bookings[0].id))
+    house.execute(commands.Unpin(HOTEL, bookings[0].id))
+    house.execute(commands.Move(HOTEL, bookings[1].id, room="201"))
     assert any(isinstance(record.event, events.RoomMoved) for record in house.records)
-    assert (len(house.told), house.due) == (told, due)
+    assert (len(house.immediate), house.scheduled) == (told, due)
 
 
-def test_a_new_address_gets_what_was_said_to_the_old_one(house: NotifiedHotel) -> None:
+def test_a_new_address_gets_what_was_said_to_the_old_one(house: NotificationsFixture) -> None:
     booking = house.book()
     house.change(booking, guest=Contact("Ann", "new@example.com"))
-    assert house.kinds_told() == ["confirmation", "confirmation"]
-    assert {notice.recipient.email for notice in (house.told[-1], *house.due.values())} == {"new@example.com"}
+    assert house.immediate_kinds() == ["confirmation", "confirmation"]
+    assert {notice.recipient.email for notice in (house.immediate[-1], *house.scheduled.values())} == {
+        "new@example.com"
+    }
     house.change(booking, guest=Contact("Ann"))
-    assert (len(house.told), house.due) == (2, {})
+    assert (len(house.immediate), house.scheduled) == (2, {})
     held = house.book(status="held", guest=Contact("Bo"))
     house.change(held, guest=Contact("Bo", "bo@example.com"))
-    assert house.kinds_told()[2:] == ["hold"]
+    assert house.immediate_kinds()[2:] == ["hold"]
 
 
-def test_a_hold_that_changes_keeps_its_end(house: NotifiedHotel) -> None:
+def test_a_hold_that_changes_keeps_its_end(house: NotificationsFixture) -> None:
     booking = house.book(status="held", hold_seconds=24 * 3_600)
-    house.pass_time(HOUR)
+    house.advance_clock(HOUR)
     house.change(booking, adults=2)
-    (warning,) = house.due.values()
-    assert house.told[-1].kind is NoticeKind.CHANGE
-    assert house.told[-1].expires_at == NOON + DAY
+    (warning,) = house.scheduled.values()
+    assert house.immediate[-1].kind is NoticeKind.CHANGE
+    assert house.immediate[-1].expires_at == NOON + DAY
     assert (warning.due_at, warning.stay.adults) == (NOON + DAY - DAY // 10, 2)
 
 
-def test_a_cancellation_says_the_fee_and_ends_the_reminder(house: NotifiedHotel) -> None:
+def test_a_cancellation_says_the_fee_and_ends_the_reminder(house: NotificationsFixture) -> None:
     free, late = house.book(), house.book(arrival=0)
-    house.say(commands.Cancel(HOTEL, free.id))
-    house.say(commands.Cancel(HOTEL, late.id, "flight cancelled"))
-    assert house.kinds_told()[2:] == ["cancellation", "cancellation"]
-    assert [(notice.fee, notice.reason) for notice in house.told[2:]] == [(0, ""), (10_000, "flight cancelled")]
-    assert not house.due
+    house.execute(commands.Cancel(HOTEL, free.id))
+    house.execute(commands.Cancel(HOTEL, late.id, "flight cancelled"))
+    assert house.immediate_kinds()[2:] == ["cancellation", "cancellation"]
+    assert [(notice.fee, notice.reason) for notice in house.immediate[2:]] == [(0, ""), (10_000, "flight cancelled")]
+    assert not house.scheduled
 
 
-def test_who_comes_back_is_confirmed_again(house: NotifiedHotel) -> None:
+def test_who_comes_back_is_confirmed_again(house: NotificationsFixture) -> None:
     booking = house.book()
-    house.say(commands.Cancel(HOTEL, booking.id))
-    house.say(commands.Reinstate(HOTEL, booking.id))
-    assert house.kinds_told() == ["confirmation", "cancellation", "confirmation"]
-    assert house.kinds_due() == ["reminder"]
-    assert len({notice.id for notice in house.told}) == 3
+    house.execute(commands.Cancel(HOTEL, booking.id))
+    house.execute(commands.Reinstate(HOTEL, booking.id))
+    assert house.immediate_kinds() == ["confirmation", "cancellation", "confirmation"]
+    assert house.scheduled_kinds() == ["reminder"]
+    assert len({notice.id for notice in house.immediate}) == 3
 
 
-def test_who_has_arrived_is_not_reminded(house: NotifiedHotel) -> None:
+def test_who_has_arrived_is_not_reminded(house: NotificationsFixture) -> None:
     booking = house.book(arrival=5)
-    house.say(commands.RollBusinessDate(HOTEL, night(5)))  # the business date runs ahead of the clock
-    assert house.kinds_due() == ["reminder"]
-    house.say(commands.CheckIn(HOTEL, booking.id))
-    assert not house.due
-    house.say(commands.CheckOut(HOTEL, booking.id))
-    assert house.kinds_told() == ["confirmation"]
+    house.execute(commands.RollBusinessDate(HOTEL, night(5)))  # the business date runs ahead of the clock
+    assert house.scheduled_kinds() == ["reminder"]
+    house.execute(commands.CheckIn(HOTEL, booking.id))
+    assert not house.scheduled
+    house.execute(commands.CheckOut(HOTEL, booking.id))
+    assert house.immediate_kinds() == ["confirmation"]
 
 
-def test_who_did_not_come_is_not_reminded(house: NotifiedHotel) -> None:
+def test_who_did_not_come_is_not_reminded(house: NotificationsFixture) -> None:
     house.book(arrival=5)
-    house.say(commands.RollBusinessDate(HOTEL, night(6)))
-    assert (house.kinds_told(), house.due) == (["confirmation"], {})
+    house.execute(commands.RollBusinessDate(HOTEL, night(6)))
+    assert (house.immediate_kinds(), house.scheduled) == (["confirmation"], {})
 
 
-def test_an_event_that_is_told_twice_makes_the_same_notices(house: NotifiedHotel) -> None:
+def test_an_event_that_is_told_twice_makes_the_same_notices(house: NotificationsFixture) -> None:
     house.book()
     record = house.records[-1]
     assert isinstance(record.event, events.BookingConfirmed)
@@ -253,32 +255,32 @@ def test_an_event_that_is_told_twice_makes_the_same_notices(house: NotifiedHotel
     assert [notice.id for notice in first.notices] == [f"{record.id}:confirmation", f"{record.id}:reminder"]
 
 
-def test_what_happens_in_an_unknown_hotel_or_to_an_unknown_booking_is_passed_over(house: NotifiedHotel) -> None:
+def test_what_happens_in_an_unknown_hotel_or_to_an_unknown_booking_is_passed_over(house: NotificationsFixture) -> None:
     house.book()
     assert handle(None, None, house.records[-1]) == (None, None, (), ())
     cancelled = msgspec.structs.replace(house.records[-1], event=events.BookingCancelled("nobody"))
     assert handle(house.hotel, None, cancelled) == (house.hotel, None, (), ())
 
 
-def test_who_pays_gets_a_receipt_whatever_became_of_the_booking(house: NotifiedHotel) -> None:
+def test_who_pays_gets_a_receipt_whatever_became_of_the_booking(house: NotificationsFixture) -> None:
     booking = house.book(guest=Contact("Ana Sousa", "ana@example.com"), status="held", hold_seconds=24 * 3_600)
-    (receipt,) = house.pay(booking.id)
+    (receipt,) = house.record_payment(booking.id)
     assert (receipt.kind, receipt.amount, receipt.recipient.name) == (NoticeKind.RECEIPT, 5_000, "Ana Sousa")
     assert (receipt.id, receipt.due_at) == (f"billing:{HOTEL}:1:receipt", 0)
     assert (receipt.expires_at, receipt.useful_until) == (0, NOON + 7 * DAY)
-    assert house.kinds_due() == ["hold_expiring"]
-    house.pass_time(DAY)
-    (late,) = house.pay(booking.id, seq=2)
+    assert house.scheduled_kinds() == ["hold_expiring"]
+    house.advance_clock(DAY)
+    (late,) = house.record_payment(booking.id, seq=2)
     assert (late.kind, late.id) == (NoticeKind.RECEIPT, f"billing:{HOTEL}:2:receipt")
 
 
-def test_who_pays_and_left_no_address_gets_no_receipt(house: NotifiedHotel) -> None:
-    assert house.pay(house.book(guest=Contact("Ann", None, "+351 1")).id) == ()
+def test_who_pays_and_left_no_address_gets_no_receipt(house: NotificationsFixture) -> None:
+    assert house.record_payment(house.book(guest=Contact("Ann", None, "+351 1")).id) == ()
 
 
-def test_a_payment_for_an_unknown_booking_is_not_passed_over(house: NotifiedHotel) -> None:
+def test_a_payment_for_an_unknown_booking_is_not_passed_over(house: NotificationsFixture) -> None:
     with pytest.raises(UnknownBooking):
-        house.pay("nobody")
+        house.record_payment("nobody")
 
 
 zones = st.sampled_from(
@@ -288,7 +290,7 @@ zones = st.sampled_from(
 
 @given(zones, st.dates(date(2024, 1, 10), date(2030, 12, 31)))
 def test_the_reminder_comes_at_ten_on_the_hotels_clock_whatever_the_season(timezone: str, arrival: date) -> None:
-    house = NotifiedHotel(timezone=timezone)
+    house = NotificationsFixture(timezone=timezone)
     assert house.hotel is not None
     due = instant(reminder_due_at(house.hotel, arrival)).astimezone(ZoneInfo(timezone))
     assert (due.date(), due.hour, due.minute) == (arrival - timedelta(days=3), 10, 0)
@@ -296,7 +298,7 @@ def test_the_reminder_comes_at_ten_on_the_hotels_clock_whatever_the_season(timez
 
 def test_clocks_that_change_before_arrival_change_nothing_at_the_hotel() -> None:
     """Lisbon went back to winter time on 2026-10-25."""
-    house = NotifiedHotel(timezone="Europe/Lisbon")
+    house = NotificationsFixture(timezone="Europe/Lisbon")
     assert house.hotel is not None
     before, after = (reminder_due_at(house.hotel, date(2026, 10, day)) for day in (27, 28))
     assert instant(before) == datetime(2026, 10, 24, 9, tzinfo=UTC)
@@ -306,10 +308,10 @@ def test_clocks_that_change_before_arrival_change_nothing_at_the_hotel() -> None
 @settings(max_examples=30)
 @given(zones, st.integers(0, 300), st.integers(0, 24 * 30))
 def test_free_cancelling_is_offered_exactly_as_long_as_it_is_free(timezone: str, arrival: int, hours: int) -> None:
-    house = NotifiedHotel(timezone=timezone, cancellation=CancellationPolicy(free_until_hours=hours))
+    house = NotificationsFixture(timezone=timezone, cancellation=CancellationPolicy(free_until_hours=hours))
     booking = house.book(arrival=arrival)
-    free_until = house.told[0].free_until
-    cost = house.say(commands.Cancel(HOTEL, booking.id))[0].fee
+    free_until = house.immediate[0].free_until
+    cost = house.execute(commands.Cancel(HOTEL, booking.id))[0].fee
     assert (cost == 0) == (free_until >= house.at)
 
 
@@ -318,7 +320,7 @@ class Guests(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.house = NotifiedHotel()
+        self.house = NotificationsFixture()
 
     def _try(self, command: Callable[[], object]) -> None:
         try:
@@ -343,7 +345,7 @@ class Guests(RuleBasedStateMachine):
         which=st.randoms(use_true_random=False),
     )
     def act(self, kind: Any, which: Any) -> None:
-        self._try(lambda: self.house.say(kind(HOTEL, which.choice(sorted(self.house.state.bookings)))))
+        self._try(lambda: self.house.execute(kind(HOTEL, which.choice(sorted(self.house.state.bookings)))))
 
     @precondition(lambda self: self.house.state.bookings)
     @rule(adults=st.integers(1, 2), which=st.randoms(use_true_random=False))
@@ -353,15 +355,15 @@ class Guests(RuleBasedStateMachine):
 
     @rule(hours=st.integers(1, 30))
     def wait(self, hours: int) -> None:
-        self.house.pass_time(hours * HOUR)
+        self.house.advance_clock(hours * HOUR)
 
     @rule()
     def roll(self) -> None:
-        self.house.say(commands.RollBusinessDate(HOTEL))
+        self.house.execute(commands.RollBusinessDate(HOTEL))
 
     @invariant()
     def nothing_is_said_twice(self) -> None:
-        ids = [notice.id for notice in (*self.house.told, *self.house.due.values())]
+        ids = [notice.id for notice in (*self.house.immediate, *self.house.scheduled.values())]
         assert len(set(ids)) == len(ids)
 
     @invariant()
@@ -380,7 +382,7 @@ class Guests(RuleBasedStateMachine):
         assert len(set(waiting)) == len(waiting)
 
     def _still_due(self) -> Iterator[Notice]:
-        return (notice for notice in self.house.due.values() if notice.due_at > self.house.at)
+        return (notice for notice in self.house.scheduled.values() if notice.due_at > self.house.at)
 
 
 def test_whatever_happens_guests_hear_what_is_true_and_once() -> None:

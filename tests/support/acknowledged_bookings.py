@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import ClientSession
-from support.gateway import stay
+from support.gateway import stay_request
 from support.partition_fixture import night
 
 HOTELS = ("north", "south")
 
 
 @dataclass
-class Wish:
+class ClientRequest:
     """What a client wants under one key: to book, or to change a booking. `answer` is what it was told."""
 
     key: str
@@ -23,13 +23,13 @@ class Wish:
 
 
 @dataclass
-class Books:
+class ClientRecords:
     """The clients' own books: every wish, and the last that each of them knows of every booking."""
 
-    wishes: list[Wish] = field(default_factory=list)
+    requests: list[ClientRequest] = field(default_factory=list)
     bookings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def told(self, wish: Wish, status: int, answer: dict[str, Any]) -> None:
+    def record(self, wish: ClientRequest, status: int, answer: dict[str, Any]) -> None:
         """A definite answer."""
         assert status in (200, 201, 409), (status, answer)
         if wish.answer is not None:
@@ -40,36 +40,36 @@ class Books:
             if known is None or known["version"] < answer["version"]:
                 self.bookings[answer["id"]] = answer
 
-    def unanswered(self) -> list[Wish]:
+    def unanswered(self) -> list[ClientRequest]:
         """Who still waits."""
-        return [wish for wish in self.wishes if wish.answer is None]
+        return [wish for wish in self.requests if wish.answer is None]
 
 
-async def ask(session: ClientSession, books: Books, wish: Wish) -> None:
+async def send_request(session: ClientSession, books: ClientRecords, wish: ClientRequest) -> None:
     """Ask once; a refusal for now (503) is no answer."""
     async with session.post(wish.path, json=wish.body, headers={"Idempotency-Key": wish.key}) as response:
         answer = await response.json(content_type=None)
         if response.status != 503:
-            books.told(wish, response.status, answer)
+            books.record(wish, response.status, answer)
 
 
-def next_wish(books: Books, chance: random.Random, own: list[str], name: str) -> Wish:
+def next_request(books: ClientRecords, chance: random.Random, own: list[str], name: str) -> ClientRequest:
     """Mostly a new booking; else an end for one of this client's own."""
-    key = f"{name}-{len(books.wishes)}"
+    key = f"{name}-{len(books.requests)}"
     known = [books.bookings[id_] for id_ in own if books.bookings[id_]["status"] in ("held", "confirmed")]
     if known and chance.random() < 0.4:
         booking = chance.choice(known)
         actions = ["release", "confirm", "extend"] if booking["status"] == "held" else ["cancel", "pin"]
         path = f"/v1/hotels/{booking['hotel']}/bookings/{booking['id']}/actions/{chance.choice(actions)}"
-        return Wish(key, path, {})
+        return ClientRequest(key, path, {})
     status = chance.choice(["confirmed", "confirmed", "held"])
-    body = stay(
+    body = stay_request(
         chance.randrange(60), chance.randint(1, 4), guest={"name": key, "email": f"{key}@example.com"}, status=status
     )
-    return Wish(key, f"/v1/hotels/{chance.choice(HOTELS)}/bookings", body)
+    return ClientRequest(key, f"/v1/hotels/{chance.choice(HOTELS)}/bookings", body)
 
 
-def assert_same(known: dict[str, Any], found: dict[str, Any]) -> None:
+def assert_unchanged(known: dict[str, Any], found: dict[str, Any]) -> None:
     """What a client knows of a booking is still so; only its room may have changed, for another guest's sake."""
     assert found["version"] >= known["version"], (known, found)
     if found["version"] > known["version"]:
@@ -78,7 +78,7 @@ def assert_same(known: dict[str, Any], found: dict[str, Any]) -> None:
     assert found == known, "what was acknowledged is not there (P3)"
 
 
-async def bookings(session: ClientSession, hotel: str) -> list[dict[str, Any]]:
+async def list_bookings(session: ClientSession, hotel: str) -> list[dict[str, Any]]:
     """All bookings of a hotel, page by page."""
     found, cursor = [], ""
     while True:
@@ -90,7 +90,7 @@ async def bookings(session: ClientSession, hotel: str) -> list[dict[str, Any]]:
         cursor = f"&cursor={page['next_cursor']}"
 
 
-def assert_no_room_is_shared(found: Any) -> None:
+def assert_no_double_booking(found: Any) -> None:
     """P1, counted from the list alone."""
     nights = Counter(
         (booking["hotel"], booking["room"], str(night(number)))

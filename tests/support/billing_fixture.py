@@ -49,45 +49,45 @@ class LedgerFixture:
         self.at = NOON
         self.hotel = HotelState()
         self.ledger = LedgerState()
-        self.happened: list[RecordedEvent] = []
+        self.hotel_records: list[RecordedEvent] = []
         self.records: list[RecordedEvent] = []
         self._ids = (f"id-{number}" for number in count())
-        self.say(commands.OpenHotel(HOTEL, plan({"DBL": 3, "SUI": 2})))
+        self.execute_on_hotel(commands.OpenHotel(HOTEL, plan({"DBL": 3, "SUI": 2})))
         if taxes or more:
-            self.agree(*taxes, **more)
+            self.set_billing_terms(*taxes, **more)
 
-    def agree(self, *taxes: TaxPlan, **more: Any) -> None:
+    def set_billing_terms(self, *taxes: TaxPlan, **more: Any) -> None:
         """Set the terms of billing."""
         plan = BillingPlan(seller=PartyPlan("Seaside Ltd", ("1 Beach Road", "Lisbon"), "PT500"), taxes=taxes, **more)
-        self.enter(billing_commands.ChangeBillingTerms(HOTEL, plan))
+        self.execute(billing_commands.ChangeBillingTerms(HOTEL, plan))
 
-    def stamp(self) -> CommandContext:
+    def command_context(self) -> CommandContext:
         return CommandContext(self.at, next(self._ids))
 
-    def say(self, command: Command) -> Reply:
+    def execute_on_hotel(self, command: Command) -> Reply:
         """Something at the front desk; the ledger hears of it."""
-        decision = decide(self.hotel, command, self.stamp())
-        self.happen(decision.events)
+        decision = decide(self.hotel, command, self.command_context())
+        self.record_hotel_events(decision.events)
         return decision.reply(self.hotel)
 
-    def happen(self, done: tuple[Event, ...]) -> None:
+    def record_hotel_events(self, done: tuple[Event, ...]) -> None:
         for event in done:
             record = RecordedEvent(HOTEL, self.hotel.seq + 1, self.at, "tester", "request", "cause", event)
             evolve(self.hotel, record)
-            self.happened.append(record)
-            self.subscribe(record)
+            self.hotel_records.append(record)
+            self.apply_hotel_event(record)
 
-    def subscribe(self, record: RecordedEvent) -> list[Event]:
+    def apply_hotel_event(self, record: RecordedEvent) -> list[Event]:
         """Tell the ledger of an event of reservations; what follows."""
         before = len(self.records)
         told = wire.decode(wire.encode(billing_commands.ApplyReservationEvent(HOTEL, record)))
         assert isinstance(told, billing_commands.ApplyReservationEvent)
-        self.enter(told)
+        self.execute(told)
         return [followed.event for followed in self.records[before:]]
 
-    def enter(self, command: Command) -> Reply:
+    def execute(self, command: Command) -> Reply:
         """Something that the ledger is told."""
-        decision = billing.decide(self.ledger, command, self.stamp())
+        decision = billing.decide(self.ledger, command, self.command_context())
         for event in decision.events:
             read = wire.decode_event(wire.event_type(event), wire.encode_fields(event))
             cause = decision.cause or "command"
@@ -96,78 +96,78 @@ class LedgerFixture:
             self.records.append(record)
         return decision.reply(self.ledger)
 
-    def ask(self, query: Query) -> Any:
+    def query(self, query: Query) -> Any:
         return answer(self.ledger, query)
 
-    def pass_time(self, microseconds: int) -> None:
+    def advance_clock(self, microseconds: int) -> None:
         self.at += microseconds
-        self.happen(due_events(self.hotel, self.at))
+        self.record_hotel_events(due_events(self.hotel, self.at))
 
     def book(self, arrival: int = 0, nights: int = 2, **more: Any) -> str:
-        reply = self.say(commands.Book(HOTEL, request(arrival, nights, **more)))
+        reply = self.execute_on_hotel(commands.Book(HOTEL, request(arrival, nights, **more)))
         assert isinstance(reply, BookingReply)
         return reply.booking.id
 
-    def stay(self, arrival: int = 0, nights: int = 2, **more: Any) -> str:
+    def book_and_check_in(self, arrival: int = 0, nights: int = 2, **more: Any) -> str:
         """A guest in house."""
         booking = self.book(arrival, nights, **more)
-        self.say(commands.CheckIn(HOTEL, booking))
+        self.execute_on_hotel(commands.CheckIn(HOTEL, booking))
         return booking
 
     def change(self, booking: str, **what: Any) -> Booking:
-        reply = self.say(commands.Change(HOTEL, booking, BookingChange(**what)))
+        reply = self.execute_on_hotel(commands.Change(HOTEL, booking, BookingChange(**what)))
         assert isinstance(reply, BookingReply)
         return reply.booking
 
-    def roll(self, nights: int = 1) -> None:
+    def roll_business_date(self, nights: int = 1) -> None:
         today = self.hotel.opened().business_date
-        self.say(commands.RollBusinessDate(HOTEL, date.fromordinal(today.toordinal() + nights)))
+        self.execute_on_hotel(commands.RollBusinessDate(HOTEL, date.fromordinal(today.toordinal() + nights)))
 
-    def charge(self, booking: str, units: int = 1_000, **more: Any) -> FolioLine:
+    def post_charge(self, booking: str, units: int = 1_000, **more: Any) -> FolioLine:
         """An extra; its line."""
         fields = {"charge": ChargeKind.OTHER, "text": "Extra", "folio": 1} | more
-        reply = self.enter(billing_commands.PostCharge(HOTEL, booking, unit_amount=eur(units), **fields))
+        reply = self.execute(billing_commands.PostCharge(HOTEL, booking, unit_amount=eur(units), **fields))
         assert isinstance(reply, BillReply)
         return reply.bill.folios[fields["folio"] - 1].lines[-1]
 
-    def pay(self, booking: str, units: int, **more: Any) -> Payment:
+    def record_payment(self, booking: str, units: int, **more: Any) -> Payment:
         fields = {"method": "cash", "amount": eur(units)} | more
-        return self.paid(billing_commands.RecordPayment(HOTEL, booking, **fields))
+        return self.execute_payment(billing_commands.RecordPayment(HOTEL, booking, **fields))
 
-    def start(self, booking: str, units: int, **more: Any) -> Payment:
+    def start_payment(self, booking: str, units: int, **more: Any) -> Payment:
         fields = {"provider": "simulated", "amount": eur(units)} | more
-        return self.paid(billing_commands.StartPayment(HOTEL, booking, **fields))
+        return self.execute_payment(billing_commands.StartPayment(HOTEL, booking, **fields))
 
-    def settle(self, payment: Payment, outcome: Any, **more: Any) -> Payment:
-        return self.paid(billing_commands.SettlePayment(HOTEL, payment.id, outcome=outcome, **more))
+    def settle_payment(self, payment: Payment, outcome: Any, **more: Any) -> Payment:
+        return self.execute_payment(billing_commands.SettlePayment(HOTEL, payment.id, outcome=outcome, **more))
 
-    def paid(self, command: Command) -> Payment:
+    def execute_payment(self, command: Command) -> Payment:
         """A command about a payment; the payment after it."""
-        reply = self.enter(command)
+        reply = self.execute(command)
         assert isinstance(reply, PaymentReply)
         return reply.payment
 
-    def invoice(self, booking: str, folio: int = 1, buyer: PartyPlan | None = None) -> Invoice:
-        return self.issued(billing_commands.IssueInvoice(HOTEL, booking, folio, buyer))
+    def issue_invoice(self, booking: str, folio: int = 1, buyer: PartyPlan | None = None) -> Invoice:
+        return self.execute_invoice(billing_commands.IssueInvoice(HOTEL, booking, folio, buyer))
 
-    def credit(self, number: str) -> Invoice:
-        return self.issued(billing_commands.IssueCreditNote(HOTEL, number, "wrong name"))
+    def issue_credit_note(self, number: str) -> Invoice:
+        return self.execute_invoice(billing_commands.IssueCreditNote(HOTEL, number, "wrong name"))
 
-    def issued(self, command: Command) -> Invoice:
+    def execute_invoice(self, command: Command) -> Invoice:
         """A command about a document; the document."""
-        reply = self.enter(command)
+        reply = self.execute(command)
         assert isinstance(reply, InvoiceReply)
         return reply.invoice
 
     def bill(self, booking: str) -> Bill:
-        reply = self.ask(billing_queries.ShowBill(HOTEL, booking))
+        reply = self.query(billing_queries.ShowBill(HOTEL, booking))
         assert isinstance(reply, BillReply)
         return reply.bill
 
     def balances(self, booking: str) -> list[int]:
         return [folio.balance for folio in self.bill(booking).folios]
 
-    def nights(self, booking: str) -> list[int]:
+    def posted_nights(self, booking: str) -> list[int]:
         """How many nights after the first day each posted night is, reversed ones left out."""
         lines = [line for folio in self.bill(booking).folios for line in folio.lines]
         return [
@@ -176,6 +176,6 @@ class LedgerFixture:
             if line.night is not None and line.kind.value == "charge" and line.reversed_by is None
         ]
 
-    def names(self) -> list[str]:
+    def event_names(self) -> list[str]:
         """What happened in the ledger, by name."""
         return [record.event.name for record in self.records]

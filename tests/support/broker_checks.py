@@ -17,17 +17,17 @@ def hotel() -> str:
     return f"hotel-{uuid.uuid4().hex[:12]}"
 
 
-def pinned(hotel: str, number: int) -> LogEntry:
+def pinned_entry(hotel: str, number: int) -> LogEntry:
     event = BookingPinned("b-1", "101")
     return number, RecordedEvent(hotel, number, 86_400_000_000, "ann", "request", "command", event)
 
 
-def books(front: Gateway, hotel: str, nights: range) -> None:
+def book_nights(front: Gateway, hotel: str, nights: range) -> None:
     for night in nights:
         front.book(f"/v1/hotels/{hotel}", night)
 
 
-def heard_all(front: Gateway) -> bool:
+def is_broker_caught_up(front: Gateway) -> bool:
     """Has the broker all events of reservations?"""
     return lag(front) == 0
 
@@ -37,13 +37,13 @@ def lag(front: Gateway, publisher: str = "broker") -> int:
     return int(state["lag"])
 
 
-def once_in_order(told: list[dict[str, Any]], front: Gateway) -> None:
+def assert_each_once_in_order(told: list[dict[str, Any]], front: Gateway) -> None:
     """Without what was told twice, it is what the log says, in its order."""
     seen: dict[str, dict[str, Any]] = {}
     for event in told:
         assert seen.setdefault(event["id"], event) == event
     for log in ("reservations", "billing"):
-        said = front.entries("/v1/events", limit=200, log=log)
+        said = front.list_all("/v1/events", limit=200, log=log)
         assert [event for event in seen.values() if event["source"] == said[0]["source"]] == said
 
 
@@ -55,6 +55,6 @@ def book_until(front: Gateway, hotels: list[str], done: threading.Event, took: l
         took.append(monotonic() - start)
 
 
-def stalled(front: Gateway) -> str:
+def stall_reason(front: Gateway) -> str:
     (state,) = [one for one in front.get("/v1/subscribers").json["data"] if one["name"] == "broker"]
     return str(state["stalled"] or "")

@@ -28,7 +28,7 @@ class Page:
         self._devtools = devtools
         self._number = 0
 
-    def value_of(self, script: str) -> Any:
+    def evaluate(self, script: str) -> Any:
         """What this JavaScript comes to."""
         return self._runner.run(self._evaluate(script))
 
@@ -43,13 +43,13 @@ class Page:
     def wait_until(self, condition: str) -> None:
         """Wait until this JavaScript is true."""
         until = monotonic() + SECONDS_MAX
-        while not self.value_of(condition):
-            assert monotonic() < until, f"not so within {SECONDS_MAX} s: {condition}\n{self.markup()}"
+        while not self.evaluate(condition):
+            assert monotonic() < until, f"not so within {SECONDS_MAX} s: {condition}\n{self.html()}"
             sleep(0.05)
 
-    def markup(self) -> str:
+    def html(self) -> str:
         """The page as its scripts have made it."""
-        return str(self.value_of("document.documentElement.outerHTML"))
+        return str(self.evaluate("document.documentElement.outerHTML"))
 
 
 @contextmanager

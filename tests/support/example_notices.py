@@ -36,6 +36,6 @@ def notice(kind: NoticeKind = NoticeKind.CONFIRMATION, **more: Any) -> Notice:
     return Notice(kind=kind, **(fields | _MORE[kind] | more))
 
 
-def named(name: str) -> Notice:
+def confirmation_for(name: str) -> Notice:
     """A confirmation for a guest of this name."""
     return notice(recipient=Recipient(name, "ana@example.com"), stay=msgspec.structs.replace(STAY, guest=name))

@@ -67,7 +67,7 @@ class Part:
         self._thread.start()
         self._begun.result()
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Finish what was accepted."""
         self._stop.set()
         self._thread.join()
@@ -121,7 +121,7 @@ class Gateway:
         """Now, in microseconds since 1970 UTC."""
         return round(monotonic() * 1e6) + self._ahead
 
-    def pass_seconds(self, seconds: float) -> None:
+    def advance_clock(self, seconds: float) -> None:
         """Let time jump."""
         self._ahead += round(seconds * 1e6)
 
@@ -158,16 +158,16 @@ class Gateway:
             await self._serve_http(["gateway-0"] if self._split else [])
         finally:
             for name in reversed([*self._parts]):
-                self.end_part(name)
+                self.stop_part(name)
 
     def start_part(self, name: str) -> None:
         """Begin a part that is alone."""
         self._parts[name] = Part(self._run, name, self._data, self._outside, self.clock)
         self._parts[name].start()
 
-    def end_part(self, name: str) -> None:
+    def stop_part(self, name: str) -> None:
         """End a part that is alone; the others go on."""
-        self._parts.pop(name).end()
+        self._parts.pop(name).stop()
 
     async def _serve_http(self, parts: list[str]) -> None:
         async with self._run.running(self._data, self._outside, self.clock, parts) as inn:
@@ -196,13 +196,13 @@ class Gateway:
         """A bare connection, for clients who do not behave."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=ANSWER_SECONDS_MAX)
 
-    def raw(self, request: bytes) -> HttpResponse:
+    def send_bytes(self, request: bytes) -> HttpResponse:
         """Send these very bytes."""
         with self.connect() as bare:
             bare.sendall(request)
-            return response_on(bare)
+            return read_response(bare)
 
-    def open(self, rooms: dict[str, int] | None = None, **more: Any) -> str:
+    def open_hotel(self, rooms: dict[str, int] | None = None, **more: Any) -> str:
         """Open a hotel of types for two at 100.00 EUR; its path."""
         reply = self.post("/v1/hotels", hotel_plan(rooms, **{"id": f"hotel-{next(self._names)}"} | more))
         assert reply.status == 201, reply
@@ -210,19 +210,19 @@ class Gateway:
 
     def book(self, hotel: str, arrival: int = 1, nights: int = 1, **more: Any) -> dict[str, Any]:
         """Book, and expect it to work; the booking."""
-        reply = self.post(f"{hotel}/bookings", stay(arrival, nights, **more))
+        reply = self.post(f"{hotel}/bookings", stay_request(arrival, nights, **more))
         assert reply.status == 201, reply
         return reply.json
 
     def act(self, hotel: str, booking: dict[str, Any], action: str, **fields: Any) -> HttpResponse:
         """An action on a booking."""
-        return self.post(f"{path_of(hotel, booking)}/actions/{action}", fields)
+        return self.post(f"{booking_path(hotel, booking)}/actions/{action}", fields)
 
-    def audit(self, hotel: str, to: int) -> HttpResponse:
+    def run_night_audit(self, hotel: str, to: int) -> HttpResponse:
         """The night audit up to the day so many after the first business date."""
         return self.post(f"{hotel}/night-audit", {"to": str(night(to))})
 
-    def entries(self, path: str, **query: Any) -> list[dict[str, Any]]:
+    def list_all(self, path: str, **query: Any) -> list[dict[str, Any]]:
         """A whole list, page by page."""
         page = self.get(path, **query).json
         found: list[dict[str, Any]] = page["data"]
@@ -231,17 +231,17 @@ class Gateway:
             found += page["data"]
         return found
 
-    def everything(self) -> list[dict[str, Any]]:
+    def all_events(self) -> list[dict[str, Any]]:
         """The events of all logs, once billing has heard of all reservations."""
         self.get("/v1/hotels/any/ledger")  # billing answers nobody before that
         logs = ("reservations", "billing", "delivery")
-        return [event for log in logs for event in self.entries("/v1/events", limit=200, log=log)]
+        return [event for log in logs for event in self.list_all("/v1/events", limit=200, log=log)]
 
-    def listeners(self) -> int:
+    def stream_listeners(self) -> int:
         """How many listen to the live stream now."""
         return self._stream.listeners
 
-    def position(self) -> int:
+    def last_position(self) -> int:
         """How many events there are."""
         while page := self.get("/v1/events", after=self._seen, limit=200).json["data"]:
             self._seen = page[-1]["position"]
@@ -261,7 +261,7 @@ def send(port: int, method: str, path: str, body: Any = None, headers: dict[str,
         connection.close()
 
 
-def of_reservations(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def reservation_events(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Those of these events that are not billing's."""
     return [event for event in events if not event["source"].endswith("/billing")]
 
@@ -284,7 +284,7 @@ def gateway(
         desk.close()
 
 
-def response_on(bare: socket.socket) -> HttpResponse:
+def read_response(bare: socket.socket) -> HttpResponse:
     """The answer on a bare connection."""
     response = HTTPResponse(bare)
     try:
@@ -299,7 +299,7 @@ def _answered(response: HTTPResponse) -> HttpResponse:
     return HttpResponse(response.status, headers, response.read())
 
 
-def path_of(hotel: str, booking: dict[str, Any]) -> str:
+def booking_path(hotel: str, booking: dict[str, Any]) -> str:
     """Where a booking is found."""
     return f"{hotel}/bookings/{booking['id']}"
 
@@ -320,7 +320,7 @@ def hotel_plan(rooms: dict[str, int] | None = None, **more: Any) -> dict[str, An
     return plan | {"room_types": kinds} | more
 
 
-def stay(arrival: int = 1, nights: int = 1, **more: Any) -> dict[str, Any]:
+def stay_request(arrival: int = 1, nights: int = 1, **more: Any) -> dict[str, Any]:
     """The body that books a stay which begins so many nights after the first business date."""
     dates = {"arrival": str(night(arrival)), "departure": str(night(arrival + nights))}
     return {"room_type": "DBL", "guest": {"name": "Ann"}} | dates | more

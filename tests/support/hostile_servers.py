@@ -25,7 +25,7 @@ BODY = '{"specversion":"1.0","id":"1","data":{"guest":"Ana Sousa, Évora"}}'.enc
 MESSAGE = "01a2089e-623e-7e51-807d-23e452ec2280"
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
-Manners = Callable[["HostileServer", asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Behaviour = Callable[["HostileServer", asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class HostileServer:
@@ -34,10 +34,10 @@ class HostileServer:
     def __init__(self) -> None:
         self.port = 0
         self.connections = 0
-        self.heard = b""
-        self.sent = 0
-        self.answered = asyncio.Event()
-        self.left = asyncio.Event()
+        self.received = b""
+        self.bytes_sent = 0
+        self.responded = asyncio.Event()
+        self.disconnected = asyncio.Event()
 
     def url(self, scheme: str = "http", host: str = "127.0.0.1") -> str:
         """Where it can be found."""
@@ -45,7 +45,7 @@ class HostileServer:
 
 
 @asynccontextmanager
-async def hostile_server(manners: Manners, tls: ssl.SSLContext | None = None) -> AsyncIterator[HostileServer]:
+async def hostile_server(manners: Behaviour, tls: ssl.SSLContext | None = None) -> AsyncIterator[HostileServer]:
     """A server that does nothing but what its manners are, byte by byte."""
     known = HostileServer()
     visits: set[asyncio.Task[None]] = set()
@@ -60,7 +60,7 @@ async def hostile_server(manners: Manners, tls: ssl.SSLContext | None = None) ->
         except (ConnectionError, asyncio.CancelledError):
             pass
         finally:
-            known.left.set()
+            known.disconnected.set()
             writer.close()
 
     server = await asyncio.start_server(visit, "127.0.0.1", 0, ssl=tls)
@@ -74,22 +74,22 @@ async def hostile_server(manners: Manners, tls: ssl.SSLContext | None = None) ->
         await asyncio.gather(*visits, return_exceptions=True)
 
 
-async def subscribe(known: HostileServer, reader: asyncio.StreamReader) -> None:
+async def read_request(known: HostileServer, reader: asyncio.StreamReader) -> None:
     """Read one whole request."""
     head = await reader.readuntil(b"\r\n\r\n")
     size = next(int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
-    known.heard += head + await reader.readexactly(size)
+    known.received += head + await reader.readexactly(size)
 
 
-def answering(*parts: bytes, then: str = "close") -> Manners:
+def respond(*parts: bytes, then: str = "close") -> Behaviour:
     """Hears the request, says this, and then closes, resets or stays silent."""
 
     async def manners(known: HostileServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await subscribe(known, reader)
+        await read_request(known, reader)
         for part in parts:
             writer.write(part)
             await writer.drain()
-        known.answered.set()
+        known.responded.set()
         if then == "reset":
             peer = writer.get_extra_info("socket")
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -100,28 +100,28 @@ def answering(*parts: bytes, then: str = "close") -> Manners:
     return manners
 
 
-def repeating(start: bytes, again: bytes, pause: float = 0) -> Manners:
+def repeat(start: bytes, again: bytes, pause: float = 0) -> Behaviour:
     """Says a start, and then the same again and again until nobody listens."""
 
     async def manners(known: HostileServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await subscribe(known, reader)
+        await read_request(known, reader)
         writer.write(start)
         while True:
             writer.write(again)
             await writer.drain()
-            known.sent += len(again)
+            known.bytes_sent += len(again)
             await asyncio.sleep(pause)
 
     return manners
 
 
-def answer(status: int, *headers: str, body: bytes = b"") -> bytes:
+def http_response(status: int, *headers: str, body: bytes = b"") -> bytes:
     """A proper answer."""
     lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body)}", *headers, "", ""]
     return "\r\n".join(lines).encode() + body
 
 
-async def never(known: HostileServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def never_respond(known: HostileServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Takes the connection, and does nothing more."""
     await reader.read()
 
@@ -131,11 +131,11 @@ async def post(poster: WebhookClient, url: str, body: bytes = BODY) -> Outcome:
     return await poster.post(url, SECRETS, MESSAGE, int(time.time()), body)
 
 
-async def outcome_with(manners: Manners) -> tuple[Outcome, HostileServer]:
+async def post_to(manners: Behaviour) -> tuple[Outcome, HostileServer]:
     """What comes of posting to someone with such manners; afterwards the poster still serves everyone else."""
     async with WebhookClient(to_loopback=True) as poster:
         async with hostile_server(manners) as known:
             outcome = await post(poster, known.url())
-        async with hostile_server(answering(answer(204))) as polite:
+        async with hostile_server(respond(http_response(204))) as polite:
             assert (await post(poster, polite.url())).delivered
     return outcome, known

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from time import monotonic, sleep
 
-from support.server_process import START_SECONDS_MAX, program
+from support.server_process import START_SECONDS_MAX, program_command
 
 
 class Installation:
@@ -15,7 +15,7 @@ class Installation:
 
     def __init__(self, data: Path, *options: str) -> None:
         self.data = data
-        command = program("demo", "--processes", "--empty", "--webhooks-to-loopback", "--port", "0", *options)
+        command = program_command("demo", "--processes", "--empty", "--webhooks-to-loopback", "--port", "0", *options)
         with data.with_name(f"{data.name}.log").open("w") as log:
             command += ["--data", str(data)]
             self._process = subprocess.Popen(command, stderr=log, text=True, start_new_session=True)
@@ -49,7 +49,7 @@ class Installation:
         """As a fault would end it."""
         os.kill(self.pid(part), signal.SIGKILL)
 
-    def kill_front(self) -> None:
+    def kill_supervisor(self) -> None:
         """End the process that started all others."""
         self._process.kill()
         self._process.wait(START_SECONDS_MAX)
@@ -59,7 +59,7 @@ class Installation:
         os.killpg(self._process.pid, signal.SIGINT)
         return self._process.wait(START_SECONDS_MAX)
 
-    def ended(self) -> int:
+    def wait_until_ended(self) -> int:
         """Wait until it ends by itself; its exit code."""
         return self._process.wait(START_SECONDS_MAX)
 
@@ -74,7 +74,7 @@ class Installation:
             self.stop()
 
 
-def alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     """Is this process there, and no zombie?"""
     try:
         return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z"

@@ -51,7 +51,7 @@ def partitions_of(servers: str, topic: str = TOPIC) -> list[int]:
     return sorted(found[topic].partitions) if topic in found else []
 
 
-def grow(servers: str, partitions: int, topic: str = TOPIC) -> None:
+def add_partitions(servers: str, partitions: int, topic: str = TOPIC) -> None:
     """Give a topic more partitions, so many in all."""
     admin = AdminClient({"bootstrap.servers": servers})
     admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(ANSWER_SECONDS_MAX)
@@ -69,7 +69,7 @@ def publish(servers: str, entries: list[LogEntry], partition: int | None = None)
     assert producer.flush(ANSWER_SECONDS_MAX) == 0
 
 
-def published(servers: str, topic: str = TOPIC) -> list[Message]:
+def read_topic(servers: str, topic: str = TOPIC) -> list[Message]:
     """All messages of a topic, each partition in its order, up to where each ends now."""
     consumer = Consumer(
         {

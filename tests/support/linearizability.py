@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class What(Enum):
+class Outcome(Enum):
     """What an answer said."""
 
-    TAKEN = "the booking has its nights"
-    FULL = "refused: of its nights exactly `saw` are full"
-    FREED = "the booking gave its nights back"
-    GONE = "refused: the booking had given its nights back already"
-    LEFT = "so many rooms, `saw`, are left on each of the nights"
+    BOOKED = "the booking has its nights"
+    SOLD_OUT = "refused: of its nights exactly `reported` are full"
+    CANCELLED = "the booking gave its nights back"
+    ALREADY_CANCELLED = "refused: the booking had given its nights back already"
+    AVAILABLE = "so many rooms, `reported`, are left on each of the nights"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,41 +29,41 @@ class Operation:
 
     invoked: int
     answered: int
-    what: What
+    outcome: Outcome
     booking: str = ""
     nights: tuple[int, ...] = ()
-    saw: tuple[int, ...] = ()
+    reported: tuple[int, ...] = ()
 
 
-Live = dict[str, tuple[int, ...]]
+State = dict[str, tuple[int, ...]]
 """Who has which nights."""
 
 
-def after(live: Live, operation: Operation, rooms: int) -> Live | None:
+def state_after(live: State, operation: Operation, rooms: int) -> State | None:
     """Who has which nights after this operation; None where its answer would not be true."""
     left = tuple(rooms - sum(night in nights for nights in live.values()) for night in operation.nights)
     full = tuple(night for night, free in zip(operation.nights, left, strict=True) if free == 0)
-    match operation.what:
-        case What.TAKEN:
+    match operation.outcome:
+        case Outcome.BOOKED:
             return None if full else live | {operation.booking: operation.nights}
-        case What.FULL:
-            return live if full and full == operation.saw else None
-        case What.FREED:
+        case Outcome.SOLD_OUT:
+            return live if full and full == operation.reported else None
+        case Outcome.CANCELLED:
             rest = {booking: nights for booking, nights in live.items() if booking != operation.booking}
             return rest if len(rest) < len(live) else None
-        case What.GONE:
+        case Outcome.ALREADY_CANCELLED:
             return None if operation.booking in live else live
-        case What.LEFT:
-            return live if left == operation.saw else None
+        case Outcome.AVAILABLE:
+            return live if left == operation.reported else None
 
 
-def explanation(history: Iterable[Operation], rooms: int) -> Sequence[Operation] | None:
+def linearization(history: Iterable[Operation], rooms: int) -> Sequence[Operation] | None:
     """An order of these operations on one room type that explains every answer; None where there is none."""
     operations = sorted(history, key=lambda operation: operation.invoked)
     everything = (1 << len(operations)) - 1
     dead_ends: set[int] = set()
 
-    def search(done: int, live: Live) -> list[Operation] | None:
+    def search(done: int, live: State) -> list[Operation] | None:
         if done == everything:
             return []
         if done in dead_ends:
@@ -74,7 +74,7 @@ def explanation(history: Iterable[Operation], rooms: int) -> Sequence[Operation]
             operation = operations[number]
             if operation.invoked > first_answer:
                 break  # whoever answered first was done before this one began
-            then = after(live, operation, rooms)
+            then = state_after(live, operation, rooms)
             rest = None if then is None else search(done | 1 << number, then)
             if rest is not None:
                 return [operation, *rest]

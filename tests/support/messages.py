@@ -83,7 +83,7 @@ def requests(draw: st.DrawFn) -> BookingRequest:
     )
 
 
-def waited_for(wanted: BookingRequest) -> WaitlistRequest:
+def waitlist_request(wanted: BookingRequest) -> WaitlistRequest:
     """The same stay, for who waits for it."""
     return WaitlistRequest(**{name: getattr(wanted, name) for name in WaitlistRequest.__struct_fields__})
 
@@ -133,7 +133,7 @@ _billing_plans = st.builds(
 )
 for _kind, _strategy in (
     (BookingRequest, requests()),
-    (WaitlistRequest, requests().map(waited_for)),
+    (WaitlistRequest, requests().map(waitlist_request)),
     (HotelPlan, _plans),
     (BookingChange, _changes),
     (PartyPlan, _parties),

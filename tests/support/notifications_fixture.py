@@ -26,7 +26,7 @@ DAY = 24 * HOUR
 ANN = Contact("Ann", "ann@example.com")
 
 
-class NotifiedHotel:
+class NotificationsFixture:
     """A hotel, and notifications that listens to it and remembers only what fits through msgpack."""
 
     def __init__(self, **more: Any) -> None:
@@ -34,71 +34,71 @@ class NotifiedHotel:
         self.state = HotelState()
         self.hotel: KnownHotel | None = None
         self.bookings: dict[str, KnownBooking] = {}
-        self.told: list[Notice] = []
-        self.due: dict[str, Notice] = {}
+        self.immediate: list[Notice] = []
+        self.scheduled: dict[str, Notice] = {}
         self.records: list[RecordedEvent] = []
         self._ids = (f"id-{number}" for number in count())
-        self.say(commands.OpenHotel(HOTEL, plan({"DBL": 3, "SUI": 2}, **more)))
+        self.execute(commands.OpenHotel(HOTEL, plan({"DBL": 3, "SUI": 2}, **more)))
 
-    def say(self, command: Command) -> list[Notice]:
+    def execute(self, command: Command) -> list[Notice]:
         """Do it; what notifications says, at once or for later."""
-        return self.happen(decide(self.state, command, CommandContext(self.at, next(self._ids))).events)
+        return self.apply_events(decide(self.state, command, CommandContext(self.at, next(self._ids))).events)
 
-    def happen(self, done: tuple[Event, ...]) -> list[Notice]:
+    def apply_events(self, done: tuple[Event, ...]) -> list[Notice]:
         return [notice for event in done for notice in self._take_in(event)]
 
     def _take_in(self, event: Event) -> tuple[Notice, ...]:
         record = RecordedEvent(HOTEL, self.state.seq + 1, self.at, "tester", "request", "cause", event)
         evolve(self.state, record)
-        return self.subscribe(record)
+        return self.handle_record(record)
 
-    def subscribe(self, record: RecordedEvent) -> tuple[Notice, ...]:
+    def handle_record(self, record: RecordedEvent) -> tuple[Notice, ...]:
         """What notifications says because of an event."""
         event = record.event
         self.records.append(record)
         of = event.booking if isinstance(event, events.BookingEvent) else ""
         hotel, booking, notices, withdrawn = handle(self.hotel, self.bookings.get(of), record)
-        self.hotel = remembered(hotel)
+        self.hotel = through_msgpack(hotel)
         if booking is not None:
-            self.bookings[of] = remembered(booking)
+            self.bookings[of] = through_msgpack(booking)
         for notice in withdrawn:
-            self.due.pop(notice, None)
+            self.scheduled.pop(notice, None)
         for notice in notices:
-            assert remembered(notice) == notice
+            assert through_msgpack(notice) == notice
             if notice.due_at:
-                self.due[notice.id] = notice
+                self.scheduled[notice.id] = notice
             else:
-                self.told.append(notice)
+                self.immediate.append(notice)
         return notices
 
-    def pay(self, booking: str, units: int = 5_000, seq: int = 1) -> tuple[Notice, ...]:
+    def record_payment(self, booking: str, units: int = 5_000, seq: int = 1) -> tuple[Notice, ...]:
         """Billing has money for a booking."""
         line = FolioLine(id=1, kind=LineKind.PAYMENT, business_date=night(0), amount=-units, payment="p")
         paid = PaymentRecorded(booking, 1, "p", "cash", line)
-        return self.subscribe(RecordedEvent(HOTEL, seq, self.at, "tester", "request", "cause", paid))
+        return self.handle_record(RecordedEvent(HOTEL, seq, self.at, "tester", "request", "cause", paid))
 
-    def pass_time(self, microseconds: int) -> None:
+    def advance_clock(self, microseconds: int) -> None:
         """Let time pass, and holds run out."""
         self.at += microseconds
-        self.happen(due_events(self.state, self.at))
+        self.apply_events(due_events(self.state, self.at))
 
     def book(self, arrival: int = 30, nights: int = 2, guest: Contact = ANN, **more: Any) -> Booking:
         command = commands.Book(HOTEL, msgspec.structs.replace(request(arrival, nights, **more), guest=guest))
         decision = decide(self.state, command, CommandContext(self.at, next(self._ids)))
-        self.happen(decision.events)
+        self.apply_events(decision.events)
         reply = decision.reply(self.state)
         assert isinstance(reply, BookingReply)
         return reply.booking
 
     def change(self, booking: Booking, **what: Any) -> list[Notice]:
-        return self.say(commands.Change(HOTEL, booking.id, BookingChange(**what)))
+        return self.execute(commands.Change(HOTEL, booking.id, BookingChange(**what)))
 
-    def kinds_told(self) -> list[str]:
-        return [notice.kind.value for notice in self.told]
+    def immediate_kinds(self) -> list[str]:
+        return [notice.kind.value for notice in self.immediate]
 
-    def kinds_due(self) -> list[str]:
-        return [notice.kind.value for notice in self.due.values()]
+    def scheduled_kinds(self) -> list[str]:
+        return [notice.kind.value for notice in self.scheduled.values()]
 
 
-def remembered(value: Any) -> Any:
+def through_msgpack(value: Any) -> Any:
     return msgspec.msgpack.decode(msgspec.msgpack.encode(value), type=type(value))

@@ -63,38 +63,40 @@ class PartitionFixture:
         self.host = Host(journal, lambda: self.at, lambda: next(self._ids), HOTEL_TYPE)
         self.host.recover()
 
-    def pass_seconds(self, seconds: float) -> None:
+    def advance_clock(self, seconds: float) -> None:
         """Let time pass, and what falls due by then happen."""
         self.at += round(seconds * 1_000_000)
         self.host.handle([])
 
-    def answer(self, message: Command | Query, key: str | None = None, if_version: int | None = None) -> Result:
+    def result(self, message: Command | Query, key: str | None = None, if_version: int | None = None) -> Result:
         """Say one thing."""
         return self.host.handle([Envelope(message, key, "request", "tester", if_version)])[0]
 
-    def say(self, message: Command | Query, key: str | None = None, if_version: int | None = None) -> Reply | Refusal:
+    def execute(
+        self, message: Command | Query, key: str | None = None, if_version: int | None = None
+    ) -> Reply | Refusal:
         """Say one thing; the reply or refusal."""
-        return self.answer(message, key, if_version).response
+        return self.result(message, key, if_version).response
 
-    def say_all(self, messages: Sequence[Command | Query]) -> list[Reply | Refusal]:
+    def execute_batch(self, messages: Sequence[Command | Query]) -> list[Reply | Refusal]:
         """Say several things at once, in one batch."""
         return [
             answer.response
             for answer in self.host.handle([Envelope(message, None, "request", "tester") for message in messages])
         ]
 
-    def open(self, rooms: dict[str, int] | None = None, hotel: str = HOTEL, **more: Any) -> None:
+    def open_hotel(self, rooms: dict[str, int] | None = None, hotel: str = HOTEL, **more: Any) -> None:
         """Open a hotel."""
-        reply = self.say(OpenHotel(hotel, plan(rooms, **more)))
+        reply = self.execute(OpenHotel(hotel, plan(rooms, **more)))
         assert isinstance(reply, Reply), reply
 
     def book(self, arrival: int = 1, nights: int = 1, hotel: str = HOTEL, **more: Any) -> Booking:
         """Book, and expect it to work."""
-        return self.expect(Book(hotel, request(arrival, nights, **more)))
+        return self.booking_after(Book(hotel, request(arrival, nights, **more)))
 
-    def expect(self, command: Command, **more: Any) -> Booking:
+    def booking_after(self, command: Command, **more: Any) -> Booking:
         """Say a command about a booking, and expect it to work; the booking after it."""
-        reply = self.say(command, **more)
+        reply = self.execute(command, **more)
         assert isinstance(reply, BookingReply), reply
         return reply.booking
 

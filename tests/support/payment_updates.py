@@ -5,7 +5,7 @@ from datetime import datetime
 
 from standardwebhooks.webhooks import Webhook as StandardWebhook
 
-NEWS_PATH = "/v1/payment-providers/simulated/notifications"
+UPDATE_PATH = "/v1/payment-providers/simulated/notifications"
 
 
 def payment_update(secret: str, payment: str, outcome: str, at: datetime) -> tuple[bytes, dict[str, str]]:

@@ -17,14 +17,14 @@ from innkeeper.storage.sqlite.cursors import SqliteCursor, open_service
 SECOND = 1_000_000
 
 
-class GrowingLog:
+class InMemoryEventLog:
     """A log that grows, as a list."""
 
     def __init__(self) -> None:
         self.entries: list[LogEntry] = []
-        self.refusals = 0  # so many readers are sent away first
+        self.refusals_left = 0  # so many readers are sent away first
 
-    def happen(self, hotel: str, event: Event) -> LogEntry:
+    def append(self, hotel: str, event: Event) -> LogEntry:
         """One more event."""
         seq = sum(record.hotel == hotel for _, record in self.entries) + 1
         self.entries.append((len(self.entries) + 1, RecordedEvent(hotel, seq, 0, "", "", "", event)))
@@ -37,8 +37,8 @@ class GrowingLog:
 
     def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
         """See `protocol.subscribing.Log`."""
-        if self.refusals:
-            self.refusals -= 1
+        if self.refusals_left:
+            self.refusals_left -= 1
             raise Refused(Unavailable("away"))
         found = (
             entry
@@ -51,11 +51,11 @@ class GrowingLog:
 class RecordingSubscriber:
     """A subscriber that writes down what it takes in, and copes only with what it is not told to choke on."""
 
-    def __init__(self, path: Path, story: GrowingLog, types: tuple[str, ...] = ("innkeeper.*",)) -> None:
+    def __init__(self, path: Path, story: InMemoryEventLog, types: tuple[str, ...] = ("innkeeper.*",)) -> None:
         self.at = 0
-        self.story = story
-        self.poison: dict[str, int] = {}
-        self.away = False
+        self.event_log = story
+        self.failures: dict[str, int] = {}
+        self.unavailable = False
         self.disk_full = False
         self._path = path
         self._types = types
@@ -64,19 +64,19 @@ class RecordingSubscriber:
     def _open(self) -> None:
         self._db = open_service(self._path, lambda db: db.execute("CREATE TABLE book (event TEXT, hotel TEXT)"))
         self.subscriber = self._subscriber()
-        self.subscribe(())
+        self.notify(())
 
     def _subscriber(self) -> Subscriber:
-        self.log = RecentEvents(self.story)
+        self.log = RecentEvents(self.event_log)
         cursor = SqliteCursor(self._db, SubscriptionRequest("clerk", self._types), RESERVATIONS, self.log)
         return Subscriber([cursor], self._take_in, lambda: self.at)
 
     async def _take_in(self, entries: Sequence[LogEntry]) -> Effects:
-        if self.away:
+        if self.unavailable:
             raise Stalled("the destination is away")
         for _, record in entries:
-            if self.poison.get(record.id, 0):
-                self.poison[record.id] -= 1
+            if self.failures.get(record.id, 0):
+                self.failures[record.id] -= 1
                 raise ValueError(f"cannot read {record.id}")
         return lambda: self._keep(entries)
 
@@ -86,9 +86,9 @@ class RecordingSubscriber:
         if self.disk_full:
             raise sqlite3.OperationalError("database or disk is full")
 
-    def subscribe(self, records: Sequence[RecordedEvent]) -> None:
+    def notify(self, records: Sequence[RecordedEvent]) -> None:
         """Let it know of the newest events."""
-        self.log.append(len(self.story.entries), records)
+        self.log.append(len(self.event_log.entries), records)
         self.subscriber.wake()
 
     def restart(self) -> None:
@@ -96,12 +96,12 @@ class RecordingSubscriber:
         self._db.close()
         self._open()
 
-    async def work(self) -> None:
+    async def run_until_idle(self) -> None:
         """Take in all that can be taken in now."""
         while await self.subscriber.step():
             pass
 
-    def book(self, hotel: str) -> list[str]:
+    def handled(self, hotel: str) -> list[str]:
         """What it wrote down of a hotel."""
         return [event for (event,) in self._db.execute("SELECT event FROM book WHERE hotel = ?", (hotel,))]
 
@@ -110,12 +110,12 @@ class RecordingSubscriber:
         self._db.close()
 
 
-def told(story: GrowingLog, hotel: str) -> list[str]:
+def event_ids(story: InMemoryEventLog, hotel: str) -> list[str]:
     """What happened in a hotel."""
     return [record.id for _, record in story.entries if record.hotel == hotel]
 
 
-def happen(clerk: RecordingSubscriber, *hotels: str) -> None:
+def append_events(clerk: RecordingSubscriber, *hotels: str) -> None:
     """An event in each of these hotels, which the clerk hears of."""
     for hotel in hotels:
-        clerk.subscribe((clerk.story.happen(hotel, BookingPinned("b", "101"))[1],))
+        clerk.notify((clerk.event_log.append(hotel, BookingPinned("b", "101"))[1],))

@@ -13,14 +13,14 @@ RUN = ROOT / "run.py"
 START_SECONDS_MAX = 30
 
 
-def program(*arguments: str | Path) -> list[str]:
+def program_command(*arguments: str | Path) -> list[str]:
     """The command line of `run.py`."""
     return [sys.executable, str(RUN), *map(str, arguments)]
 
 
-def finished(*arguments: str | Path, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+def run_to_end(*arguments: str | Path, seconds: float = 60) -> subprocess.CompletedProcess[str]:
     """Run it to its end."""
-    return subprocess.run(program(*arguments), capture_output=True, text=True, timeout=seconds, check=False)
+    return subprocess.run(program_command(*arguments), capture_output=True, text=True, timeout=seconds, check=False)
 
 
 class ServerProcess:
@@ -36,7 +36,9 @@ class ServerProcess:
     def _open(self) -> None:
         with self.log.open("w") as log:
             self._process = subprocess.Popen(
-                program("demo", *self._options, "--port", "0", "--data", self.data), stderr=subprocess.PIPE, text=True
+                program_command("demo", *self._options, "--port", "0", "--data", self.data),
+                stderr=subprocess.PIPE,
+                text=True,
             )
             assert self._process.stderr is not None
             first = self._process.stderr.readline()

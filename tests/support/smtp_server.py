@@ -22,36 +22,36 @@ class RecordingSmtpServer:
         self.envelopes: list[Envelope] = []
         self.sessions: list[Session] = []
         self.encrypted: list[bool] = []
-        self.to_recipient: list[str] = []
-        self.to_sender: list[str] = []
-        self.to_letter: list[str] = []
-        self.to_reset: list[str] = []
-        self.seconds = 0.0
-        self.hangs_up = 0
+        self.recipient_replies: list[str] = []
+        self.sender_replies: list[str] = []
+        self.letter_replies: list[str] = []
+        self.reset_replies: list[str] = []
+        self.delay_seconds = 0.0
+        self.disconnects_left = 0
         self.port = 0
 
     async def handle_RSET(self, server: Any, session: Session, envelope: Envelope) -> str:  # noqa: N802
         """Whether the connection can be used for another letter."""
-        return self.to_reset.pop(0) if self.to_reset else "250 OK"
+        return self.reset_replies.pop(0) if self.reset_replies else "250 OK"
 
     async def handle_MAIL(self, server: Any, session: Session, envelope: Envelope, address: str, options: Any) -> str:  # noqa: N802
         """The sender."""
         envelope.mail_from = address
         envelope.mail_options.extend(options)
-        return self.to_sender.pop(0) if self.to_sender else "250 OK"
+        return self.sender_replies.pop(0) if self.sender_replies else "250 OK"
 
     async def handle_RCPT(self, server: Any, session: Session, envelope: Envelope, address: str, options: Any) -> str:  # noqa: N802
         """The recipient."""
-        if self.seconds:
-            await asyncio.sleep(self.seconds)
-        answer = self.to_recipient.pop(0) if self.to_recipient else "250 OK"
+        if self.delay_seconds:
+            await asyncio.sleep(self.delay_seconds)
+        answer = self.recipient_replies.pop(0) if self.recipient_replies else "250 OK"
         if answer.startswith("250"):
             envelope.rcpt_tos.append(address)
         return answer
 
     async def handle_DATA(self, server: Any, session: Session, envelope: Envelope) -> str:  # noqa: N802
         """The letter."""
-        answer = self.to_letter.pop(0) if self.to_letter else "250 OK"
+        answer = self.letter_replies.pop(0) if self.letter_replies else "250 OK"
         if answer.startswith("250"):
             assert isinstance(envelope.content, bytes)
             letter = message_from_bytes(envelope.content, policy=default)
@@ -60,8 +60,8 @@ class RecordingSmtpServer:
             self.envelopes.append(envelope)
             self.sessions.append(session)
             self.encrypted.append(server.transport.get_extra_info("sslcontext") is not None)
-        if self.hangs_up:
-            self.hangs_up -= 1
+        if self.disconnects_left:
+            self.disconnects_left -= 1
             asyncio.get_running_loop().call_later(0.05, server.transport.abort)
         return answer
 

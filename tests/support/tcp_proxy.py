@@ -22,15 +22,15 @@ class TcpProxy:
         self.connections = 0
         self.port = 0
 
-    def cut(self) -> None:
+    def disconnect(self) -> None:
         """Every connection ends, and none is made until it is mended."""
         self._call(self._cut)
 
-    def go_silent(self) -> None:
+    def drop_data(self) -> None:
         """What is connected now stays so, and nothing comes through any more; new connections are fine."""
         self._call(lambda: self._silent.update(self._ends))
 
-    def mend(self) -> None:
+    def accept_connections(self) -> None:
         """New connections work."""
         self._plugged = True
 

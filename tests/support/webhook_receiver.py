@@ -26,9 +26,9 @@ class WebhookReceiver:
     """`status` is what it answers; `refuses` are events that it answers with 422 whatever else comes."""
 
     def __init__(self) -> None:
-        self.taken: list[ReceivedEvent] = []
+        self.received: list[ReceivedEvent] = []
         self.status = 204
-        self.refuses: set[str] = set()
+        self.rejected: set[str] = set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="receiver")
@@ -40,8 +40,8 @@ class WebhookReceiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 taken = ReceivedEvent(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
-                receiver.taken.append(taken)
-                self.send_response(422 if taken.event["id"] in receiver.refuses else receiver.status)
+                receiver.received.append(taken)
+                self.send_response(422 if taken.event["id"] in receiver.rejected else receiver.status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -52,7 +52,7 @@ class WebhookReceiver:
 
     def ids(self) -> list[str]:
         """The events that came, in the order in which they came."""
-        return [taken.event["id"] for taken in self.taken]
+        return [taken.event["id"] for taken in self.received]
 
     def start(self) -> None:
         """Take what comes."""
