@@ -47,8 +47,8 @@ class LedgerFixture:
 
     def __init__(self, *taxes: TaxPlan, **more: Any) -> None:
         self.at = NOON
-        self.hotel = HotelState()
-        self.ledger = LedgerState()
+        self.hotel_state = HotelState()
+        self.state = LedgerState()
         self.hotel_records: list[RecordedEvent] = []
         self.records: list[RecordedEvent] = []
         self._ids = (f"id-{number}" for number in count())
@@ -66,14 +66,14 @@ class LedgerFixture:
 
     def execute_on_hotel(self, command: Command) -> Reply:
         """Something at the front desk; the ledger hears of it."""
-        decision = decide(self.hotel, command, self.command_context())
+        decision = decide(self.hotel_state, command, self.command_context())
         self.record_hotel_events(decision.events)
-        return decision.reply(self.hotel)
+        return decision.reply(self.hotel_state)
 
     def record_hotel_events(self, done: tuple[Event, ...]) -> None:
         for event in done:
-            record = RecordedEvent(HOTEL, self.hotel.seq + 1, self.at, "tester", "request", "cause", event)
-            evolve(self.hotel, record)
+            record = RecordedEvent(HOTEL, self.hotel_state.seq + 1, self.at, "tester", "request", "cause", event)
+            evolve(self.hotel_state, record)
             self.hotel_records.append(record)
             self.apply_hotel_event(record)
 
@@ -87,21 +87,21 @@ class LedgerFixture:
 
     def execute(self, command: Command) -> Reply:
         """Something that the ledger is told."""
-        decision = billing.decide(self.ledger, command, self.command_context())
+        decision = billing.decide(self.state, command, self.command_context())
         for event in decision.events:
             read = wire.decode_event(wire.event_type(event), wire.encode_fields(event))
             cause = decision.cause or "command"
-            record = RecordedEvent(HOTEL, self.ledger.seq + 1, self.at, "tester", "request", cause, read)
-            enter(self.ledger, record)
+            record = RecordedEvent(HOTEL, self.state.seq + 1, self.at, "tester", "request", cause, read)
+            enter(self.state, record)
             self.records.append(record)
-        return decision.reply(self.ledger)
+        return decision.reply(self.state)
 
     def query(self, query: Query) -> Any:
-        return answer(self.ledger, query)
+        return answer(self.state, query)
 
     def advance_clock(self, microseconds: int) -> None:
         self.at += microseconds
-        self.record_hotel_events(due_events(self.hotel, self.at))
+        self.record_hotel_events(due_events(self.hotel_state, self.at))
 
     def book(self, arrival: int = 0, nights: int = 2, **more: Any) -> str:
         reply = self.execute_on_hotel(commands.Book(HOTEL, request(arrival, nights, **more)))
@@ -120,7 +120,7 @@ class LedgerFixture:
         return reply.booking
 
     def roll_business_date(self, nights: int = 1) -> None:
-        today = self.hotel.opened().business_date
+        today = self.hotel_state.opened().business_date
         self.execute_on_hotel(commands.RollBusinessDate(HOTEL, date.fromordinal(today.toordinal() + nights)))
 
     def post_charge(self, booking: str, units: int = 1_000, **more: Any) -> FolioLine:

@@ -32,8 +32,8 @@ class NotificationsFixture:
     def __init__(self, **more: Any) -> None:
         self.at = NOON
         self.state = HotelState()
-        self.hotel: KnownHotel | None = None
-        self.bookings: dict[str, KnownBooking] = {}
+        self.known_hotel: KnownHotel | None = None
+        self.known_bookings: dict[str, KnownBooking] = {}
         self.immediate: list[Notice] = []
         self.scheduled: dict[str, Notice] = {}
         self.records: list[RecordedEvent] = []
@@ -57,10 +57,10 @@ class NotificationsFixture:
         event = record.event
         self.records.append(record)
         of = event.booking if isinstance(event, events.BookingEvent) else ""
-        hotel, booking, notices, withdrawn = handle(self.hotel, self.bookings.get(of), record)
-        self.hotel = through_msgpack(hotel)
+        hotel, booking, notices, withdrawn = handle(self.known_hotel, self.known_bookings.get(of), record)
+        self.known_hotel = through_msgpack(hotel)
         if booking is not None:
-            self.bookings[of] = through_msgpack(booking)
+            self.known_bookings[of] = through_msgpack(booking)
         for notice in withdrawn:
             self.scheduled.pop(notice, None)
         for notice in notices:

@@ -1,4 +1,4 @@
-"""A log that grows, and a subscriber that writes down what it takes in and copes only with what it can."""
+"""An event log in memory, and a subscriber that records the events it handles and fails on those it is told to."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ SECOND = 1_000_000
 
 
 class InMemoryEventLog:
-    """A log that grows, as a list."""
+    """An event log that is a list."""
 
     def __init__(self) -> None:
         self.entries: list[LogEntry] = []
-        self.refusals_left = 0  # so many readers are sent away first
+        self.refusals_left = 0  # so many reads are refused first
 
     def append(self, hotel: str, event: Event) -> LogEntry:
-        """One more event."""
+        """Append an event; its entry."""
         seq = sum(record.hotel == hotel for _, record in self.entries) + 1
         self.entries.append((len(self.entries) + 1, RecordedEvent(hotel, seq, 0, "", "", "", event)))
         return self.entries[-1]
@@ -49,11 +49,11 @@ class InMemoryEventLog:
 
 
 class RecordingSubscriber:
-    """A subscriber that writes down what it takes in, and copes only with what it is not told to choke on."""
+    """A subscriber that records the events it handles; `failures` says how often each event fails."""
 
-    def __init__(self, path: Path, story: InMemoryEventLog, types: tuple[str, ...] = ("innkeeper.*",)) -> None:
+    def __init__(self, path: Path, event_log: InMemoryEventLog, types: tuple[str, ...] = ("innkeeper.*",)) -> None:
         self.at = 0
-        self.event_log = story
+        self.event_log = event_log
         self.failures: dict[str, int] = {}
         self.unavailable = False
         self.disk_full = False
@@ -62,60 +62,60 @@ class RecordingSubscriber:
         self._open()
 
     def _open(self) -> None:
-        self._db = open_service(self._path, lambda db: db.execute("CREATE TABLE book (event TEXT, hotel TEXT)"))
+        self._db = open_service(self._path, lambda db: db.execute("CREATE TABLE handled (event TEXT, hotel TEXT)"))
         self.subscriber = self._subscriber()
         self.notify(())
 
     def _subscriber(self) -> Subscriber:
         self.log = RecentEvents(self.event_log)
         cursor = SqliteCursor(self._db, SubscriptionRequest("clerk", self._types), RESERVATIONS, self.log)
-        return Subscriber([cursor], self._take_in, lambda: self.at)
+        return Subscriber([cursor], self._handle, lambda: self.at)
 
-    async def _take_in(self, entries: Sequence[LogEntry]) -> Effects:
+    async def _handle(self, entries: Sequence[LogEntry]) -> Effects:
         if self.unavailable:
             raise Stalled("the destination is away")
         for _, record in entries:
             if self.failures.get(record.id, 0):
                 self.failures[record.id] -= 1
                 raise ValueError(f"cannot read {record.id}")
-        return lambda: self._keep(entries)
+        return lambda: self._store(entries)
 
-    def _keep(self, entries: Sequence[LogEntry]) -> None:
+    def _store(self, entries: Sequence[LogEntry]) -> None:
         for _, record in entries:
-            self._db.execute("INSERT INTO book VALUES (?, ?)", (record.id, record.hotel))
+            self._db.execute("INSERT INTO handled VALUES (?, ?)", (record.id, record.hotel))
         if self.disk_full:
             raise sqlite3.OperationalError("database or disk is full")
 
     def notify(self, records: Sequence[RecordedEvent]) -> None:
-        """Let it know of the newest events."""
+        """Notify it of the newest events."""
         self.log.append(len(self.event_log.entries), records)
         self.subscriber.wake()
 
     def restart(self) -> None:
-        """The process is gone, and back."""
+        """End the process, and start it again."""
         self._db.close()
         self._open()
 
     async def run_until_idle(self) -> None:
-        """Take in all that can be taken in now."""
+        """Handle all events that can be handled now."""
         while await self.subscriber.step():
             pass
 
     def handled(self, hotel: str) -> list[str]:
-        """What it wrote down of a hotel."""
-        return [event for (event,) in self._db.execute("SELECT event FROM book WHERE hotel = ?", (hotel,))]
+        """The events of a hotel that it has handled."""
+        return [event for (event,) in self._db.execute("SELECT event FROM handled WHERE hotel = ?", (hotel,))]
 
     def close(self) -> None:
-        """No more."""
+        """Close its database."""
         self._db.close()
 
 
-def event_ids(story: InMemoryEventLog, hotel: str) -> list[str]:
-    """What happened in a hotel."""
-    return [record.id for _, record in story.entries if record.hotel == hotel]
+def event_ids(event_log: InMemoryEventLog, hotel: str) -> list[str]:
+    """The ids of the events of a hotel."""
+    return [record.id for _, record in event_log.entries if record.hotel == hotel]
 
 
-def append_events(clerk: RecordingSubscriber, *hotels: str) -> None:
-    """An event in each of these hotels, which the clerk hears of."""
+def append_events(subscriber: RecordingSubscriber, *hotels: str) -> None:
+    """Append an event in each of these hotels, and notify the subscriber."""
     for hotel in hotels:
-        clerk.notify((clerk.event_log.append(hotel, BookingPinned("b", "101"))[1],))
+        subscriber.notify((subscriber.event_log.append(hotel, BookingPinned("b", "101"))[1],))
