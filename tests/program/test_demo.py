@@ -87,7 +87,7 @@ class Demo:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """The demo."""
-    server = ServerProcess(tmp_path_factory.mktemp("demo") / "data", furnished=True)
+    server = ServerProcess(tmp_path_factory.mktemp("demo") / "data", with_example_hotels=True)
     try:
         with webhook_receiver() as other:
             yield Demo(server, other)

@@ -24,7 +24,7 @@ def blocks(language: str) -> list[str]:
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[ServerProcess]:
     """The furnished demo."""
-    started = ServerProcess(tmp_path / "data", furnished=True)
+    started = ServerProcess(tmp_path / "data", with_example_hotels=True)
     yield started
     started.close()
 

@@ -1,4 +1,4 @@
-"""A hotel whose commands are decided by the real rules, and its ledger, which hears of all that happens there."""
+"""A hotel whose commands are decided by the real rules, and its ledger, to which all its events are applied."""
 
 from datetime import date
 from itertools import count
@@ -7,7 +7,7 @@ from typing import Any
 from innkeeper.actors.billing.rules import decisions as billing
 from innkeeper.actors.billing.rules.queries import answer
 from innkeeper.actors.billing.rules.state import LedgerState
-from innkeeper.actors.billing.rules.state import evolve as enter
+from innkeeper.actors.billing.rules.state import evolve as evolve_ledger
 from innkeeper.actors.reservations.rules.audit import due_events
 from innkeeper.actors.reservations.rules.decisions import decide
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
@@ -43,7 +43,7 @@ def eur(minor_units: int) -> Money:
 
 
 class LedgerFixture:
-    """A hotel and its ledger. Every event goes through its bytes before the ledger enters it, as from the journal."""
+    """A hotel and its ledger. Every event is encoded and decoded before it is applied, as from the journal."""
 
     def __init__(self, *taxes: TaxPlan, **more: Any) -> None:
         self.at = NOON
@@ -65,34 +65,34 @@ class LedgerFixture:
         return CommandContext(self.at, next(self._ids))
 
     def execute_on_hotel(self, command: Command) -> Reply:
-        """Something at the front desk; the ledger hears of it."""
+        """Execute a command of reservations, and apply its events to the ledger."""
         decision = decide(self.hotel_state, command, self.command_context())
         self.record_hotel_events(decision.events)
         return decision.reply(self.hotel_state)
 
-    def record_hotel_events(self, done: tuple[Event, ...]) -> None:
-        for event in done:
+    def record_hotel_events(self, events: tuple[Event, ...]) -> None:
+        for event in events:
             record = RecordedEvent(HOTEL, self.hotel_state.seq + 1, self.at, "tester", "request", "cause", event)
             evolve(self.hotel_state, record)
             self.hotel_records.append(record)
             self.apply_hotel_event(record)
 
     def apply_hotel_event(self, record: RecordedEvent) -> list[Event]:
-        """Tell the ledger of an event of reservations; what follows."""
+        """Apply an event of reservations to the ledger; the events of the ledger."""
         before = len(self.records)
-        told = wire.decode(wire.encode(billing_commands.ApplyReservationEvent(HOTEL, record)))
-        assert isinstance(told, billing_commands.ApplyReservationEvent)
-        self.execute(told)
+        command = wire.decode(wire.encode(billing_commands.ApplyReservationEvent(HOTEL, record)))
+        assert isinstance(command, billing_commands.ApplyReservationEvent)
+        self.execute(command)
         return [followed.event for followed in self.records[before:]]
 
     def execute(self, command: Command) -> Reply:
-        """Something that the ledger is told."""
+        """Execute a command of billing."""
         decision = billing.decide(self.state, command, self.command_context())
         for event in decision.events:
-            read = wire.decode_event(wire.event_type(event), wire.encode_fields(event))
+            decoded = wire.decode_event(wire.event_type(event), wire.encode_fields(event))
             cause = decision.cause or "command"
-            record = RecordedEvent(HOTEL, self.state.seq + 1, self.at, "tester", "request", cause, read)
-            enter(self.state, record)
+            record = RecordedEvent(HOTEL, self.state.seq + 1, self.at, "tester", "request", cause, decoded)
+            evolve_ledger(self.state, record)
             self.records.append(record)
         return decision.reply(self.state)
 
@@ -109,13 +109,13 @@ class LedgerFixture:
         return reply.booking.id
 
     def book_and_check_in(self, arrival: int = 0, nights: int = 2, **more: Any) -> str:
-        """A guest in house."""
+        """Book, and check in."""
         booking = self.book(arrival, nights, **more)
         self.execute_on_hotel(commands.CheckIn(HOTEL, booking))
         return booking
 
-    def change(self, booking: str, **what: Any) -> Booking:
-        reply = self.execute_on_hotel(commands.Change(HOTEL, booking, BookingChange(**what)))
+    def change(self, booking: str, **fields: Any) -> Booking:
+        reply = self.execute_on_hotel(commands.Change(HOTEL, booking, BookingChange(**fields)))
         assert isinstance(reply, BookingReply)
         return reply.booking
 
@@ -123,26 +123,26 @@ class LedgerFixture:
         today = self.hotel_state.opened().business_date
         self.execute_on_hotel(commands.RollBusinessDate(HOTEL, date.fromordinal(today.toordinal() + nights)))
 
-    def post_charge(self, booking: str, units: int = 1_000, **more: Any) -> FolioLine:
-        """An extra; its line."""
+    def post_charge(self, booking: str, minor_units: int = 1_000, **more: Any) -> FolioLine:
+        """Charge an extra; its line."""
         fields = {"charge": ChargeKind.OTHER, "text": "Extra", "folio": 1} | more
-        reply = self.execute(billing_commands.PostCharge(HOTEL, booking, unit_amount=eur(units), **fields))
+        reply = self.execute(billing_commands.PostCharge(HOTEL, booking, unit_amount=eur(minor_units), **fields))
         assert isinstance(reply, BillReply)
         return reply.bill.folios[fields["folio"] - 1].lines[-1]
 
-    def record_payment(self, booking: str, units: int, **more: Any) -> Payment:
-        fields = {"method": "cash", "amount": eur(units)} | more
+    def record_payment(self, booking: str, minor_units: int, **more: Any) -> Payment:
+        fields = {"method": "cash", "amount": eur(minor_units)} | more
         return self.execute_payment(billing_commands.RecordPayment(HOTEL, booking, **fields))
 
-    def start_payment(self, booking: str, units: int, **more: Any) -> Payment:
-        fields = {"provider": "simulated", "amount": eur(units)} | more
+    def start_payment(self, booking: str, minor_units: int, **more: Any) -> Payment:
+        fields = {"provider": "simulated", "amount": eur(minor_units)} | more
         return self.execute_payment(billing_commands.StartPayment(HOTEL, booking, **fields))
 
     def settle_payment(self, payment: Payment, outcome: Any, **more: Any) -> Payment:
         return self.execute_payment(billing_commands.SettlePayment(HOTEL, payment.id, outcome=outcome, **more))
 
     def execute_payment(self, command: Command) -> Payment:
-        """A command about a payment; the payment after it."""
+        """Execute a command about a payment; the payment after it."""
         reply = self.execute(command)
         assert isinstance(reply, PaymentReply)
         return reply.payment
@@ -154,7 +154,7 @@ class LedgerFixture:
         return self.execute_invoice(billing_commands.IssueCreditNote(HOTEL, number, "wrong name"))
 
     def execute_invoice(self, command: Command) -> Invoice:
-        """A command about a document; the document."""
+        """Execute a command about a document; the document."""
         reply = self.execute(command)
         assert isinstance(reply, InvoiceReply)
         return reply.invoice
@@ -177,5 +177,5 @@ class LedgerFixture:
         ]
 
     def event_names(self) -> list[str]:
-        """What happened in the ledger, by name."""
+        """The names of the events of the ledger."""
         return [record.event.name for record in self.records]

@@ -1,4 +1,4 @@
-"""Notices to write letters about, for tests."""
+"""Example notices for tests of letters."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -28,7 +28,7 @@ _MORE: dict[NoticeKind, dict[str, Any]] = {
 
 
 def notice(kind: NoticeKind = NoticeKind.CONFIRMATION, **more: Any) -> Notice:
-    """Something to say, with all that is usual for its kind."""
+    """A notice with the usual fields of its kind."""
     fields: dict[str, Any] = {
         "id": f"seaside:7:{kind.value}", "hotel": HOTEL, "booking": "b", "locator": "K7Q2ZP", "stay": STAY,
         "recipient": Recipient("Ana Sousa", "ana@example.com"),

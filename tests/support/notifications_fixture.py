@@ -1,4 +1,4 @@
-"""A hotel whose commands are decided by the real rules, and notifications that listens to it."""
+"""A hotel whose commands are decided by the real rules, and notifications, which handles its events."""
 
 from itertools import count
 from typing import Any
@@ -27,7 +27,10 @@ ANN = Contact("Ann", "ann@example.com")
 
 
 class NotificationsFixture:
-    """A hotel, and notifications that listens to it and remembers only what fits through msgpack."""
+    """A hotel, and notifications, whose state is encoded and decoded after each event.
+
+    Notices without a due time are in `immediate`, the others in `scheduled` until they are withdrawn.
+    """
 
     def __init__(self, **more: Any) -> None:
         self.at = NOON
@@ -41,26 +44,26 @@ class NotificationsFixture:
         self.execute(commands.OpenHotel(HOTEL, plan({"DBL": 3, "SUI": 2}, **more)))
 
     def execute(self, command: Command) -> list[Notice]:
-        """Do it; what notifications says, at once or for later."""
+        """Execute a command; its notices, immediate and scheduled."""
         return self.apply_events(decide(self.state, command, CommandContext(self.at, next(self._ids))).events)
 
-    def apply_events(self, done: tuple[Event, ...]) -> list[Notice]:
-        return [notice for event in done for notice in self._take_in(event)]
+    def apply_events(self, events_done: tuple[Event, ...]) -> list[Notice]:
+        return [notice for event in events_done for notice in self._apply(event)]
 
-    def _take_in(self, event: Event) -> tuple[Notice, ...]:
+    def _apply(self, event: Event) -> tuple[Notice, ...]:
         record = RecordedEvent(HOTEL, self.state.seq + 1, self.at, "tester", "request", "cause", event)
         evolve(self.state, record)
         return self.handle_record(record)
 
     def handle_record(self, record: RecordedEvent) -> tuple[Notice, ...]:
-        """What notifications says because of an event."""
+        """Handle an event; its notices."""
         event = record.event
         self.records.append(record)
-        of = event.booking if isinstance(event, events.BookingEvent) else ""
-        hotel, booking, notices, withdrawn = handle(self.known_hotel, self.known_bookings.get(of), record)
+        booking_id = event.booking if isinstance(event, events.BookingEvent) else ""
+        hotel, booking, notices, withdrawn = handle(self.known_hotel, self.known_bookings.get(booking_id), record)
         self.known_hotel = through_msgpack(hotel)
         if booking is not None:
-            self.known_bookings[of] = through_msgpack(booking)
+            self.known_bookings[booking_id] = through_msgpack(booking)
         for notice in withdrawn:
             self.scheduled.pop(notice, None)
         for notice in notices:
@@ -71,14 +74,14 @@ class NotificationsFixture:
                 self.immediate.append(notice)
         return notices
 
-    def record_payment(self, booking: str, units: int = 5_000, seq: int = 1) -> tuple[Notice, ...]:
-        """Billing has money for a booking."""
-        line = FolioLine(id=1, kind=LineKind.PAYMENT, business_date=night(0), amount=-units, payment="p")
-        paid = PaymentRecorded(booking, 1, "p", "cash", line)
-        return self.handle_record(RecordedEvent(HOTEL, seq, self.at, "tester", "request", "cause", paid))
+    def record_payment(self, booking: str, minor_units: int = 5_000, seq: int = 1) -> tuple[Notice, ...]:
+        """Handle an event of billing that a payment is recorded; its notices."""
+        line = FolioLine(id=1, kind=LineKind.PAYMENT, business_date=night(0), amount=-minor_units, payment="p")
+        payment = PaymentRecorded(booking, 1, "p", "cash", line)
+        return self.handle_record(RecordedEvent(HOTEL, seq, self.at, "tester", "request", "cause", payment))
 
     def advance_clock(self, microseconds: int) -> None:
-        """Let time pass, and holds run out."""
+        """Advance the clock, and let holds expire."""
         self.at += microseconds
         self.apply_events(due_events(self.state, self.at))
 
@@ -90,8 +93,8 @@ class NotificationsFixture:
         assert isinstance(reply, BookingReply)
         return reply.booking
 
-    def change(self, booking: Booking, **what: Any) -> list[Notice]:
-        return self.execute(commands.Change(HOTEL, booking.id, BookingChange(**what)))
+    def change(self, booking: Booking, **fields: Any) -> list[Notice]:
+        return self.execute(commands.Change(HOTEL, booking.id, BookingChange(**fields)))
 
     def immediate_kinds(self) -> list[str]:
         return [notice.kind.value for notice in self.immediate]

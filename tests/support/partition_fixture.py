@@ -1,4 +1,4 @@
-"""What tests say to a hotel: short ways to make commands, and a partition in this thread with a clock to turn."""
+"""Short ways to make commands, and a partition in this thread with a clock that tests advance."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -33,12 +33,12 @@ def night(number: int) -> date:
 
 def plan(rooms: dict[str, int] | None = None, **more: Any) -> HotelPlan:
     """A hotel with so many rooms of each type; each takes two guests and costs 100.00 EUR a night."""
-    kinds = tuple(
+    room_types = tuple(
         RoomTypeOffer(code, f"Type {code}", 2, Money("100.00", "EUR"), room_count=number)
         for code, number in (rooms or {"DBL": 3}).items()
     )
     fields = {"name": "Seaside", "timezone": "Europe/Lisbon", "currency": "EUR", "business_date": TODAY} | more
-    return HotelPlan(room_types=kinds, **fields)
+    return HotelPlan(room_types=room_types, **fields)
 
 
 def request(
@@ -55,7 +55,7 @@ def request(
 
 
 class PartitionFixture:
-    """A partition in this thread, over any journal. Time stands still until it is told to pass; ids are counted."""
+    """A partition in this thread, over any journal. Its clock is advanced by the test; its ids are counted."""
 
     def __init__(self, journal: Journal, at: int = NOON) -> None:
         self.at = at
@@ -64,22 +64,22 @@ class PartitionFixture:
         self.host.recover()
 
     def advance_clock(self, seconds: float) -> None:
-        """Let time pass, and what falls due by then happen."""
+        """Advance the clock, and let everything happen that is due by then."""
         self.at += round(seconds * 1_000_000)
         self.host.handle([])
 
     def result(self, message: Command | Query, key: str | None = None, if_version: int | None = None) -> Result:
-        """Say one thing."""
+        """Execute a message; its result."""
         return self.host.handle([Envelope(message, key, "request", "tester", if_version)])[0]
 
     def execute(
         self, message: Command | Query, key: str | None = None, if_version: int | None = None
     ) -> Reply | Refusal:
-        """Say one thing; the reply or refusal."""
+        """Execute a message; the reply or refusal."""
         return self.result(message, key, if_version).response
 
     def execute_batch(self, messages: Sequence[Command | Query]) -> list[Reply | Refusal]:
-        """Say several things at once, in one batch."""
+        """Execute several messages in one batch."""
         return [
             answer.response
             for answer in self.host.handle([Envelope(message, None, "request", "tester") for message in messages])
@@ -91,11 +91,11 @@ class PartitionFixture:
         assert isinstance(reply, Reply), reply
 
     def book(self, arrival: int = 1, nights: int = 1, hotel: str = HOTEL, **more: Any) -> Booking:
-        """Book, and expect it to work."""
+        """Book, and expect success."""
         return self.booking_after(Book(hotel, request(arrival, nights, **more)))
 
     def booking_after(self, command: Command, **more: Any) -> Booking:
-        """Say a command about a booking, and expect it to work; the booking after it."""
+        """Execute a command about a booking, and expect success; the booking after it."""
         reply = self.execute(command, **more)
         assert isinstance(reply, BookingReply), reply
         return reply.booking
@@ -103,9 +103,9 @@ class PartitionFixture:
 
 @contextmanager
 def partition_fixture(path: Path) -> Iterator[PartitionFixture]:
-    """A reception over a journal in a file."""
-    desk = PartitionFixture(SqliteJournal(path))
+    """A partition over a journal in a file."""
+    partition = PartitionFixture(SqliteJournal(path))
     try:
-        yield desk
+        yield partition
     finally:
-        desk.host.close()
+        partition.host.close()
