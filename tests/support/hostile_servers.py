@@ -101,7 +101,7 @@ def respond(*parts: bytes, then: str = "close") -> Behaviour:
 
 
 def repeat(start: bytes, repeated: bytes, pause: float = 0) -> Behaviour:
-    """Sends `start`, and then `again` repeatedly until the client disconnects."""
+    """Sends `start`, and then `repeated` again and again until the client disconnects."""
 
     async def behaviour(server: HostileServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(server, reader)

@@ -1,4 +1,4 @@
-"""An event log in memory, and a subscriber that records the events it handles and fails on those it is told to."""
+"""An event log in memory, and a subscriber that records the events it handles and fails on chosen ones."""
 
 import sqlite3
 from collections.abc import Sequence

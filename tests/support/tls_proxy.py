@@ -1,5 +1,5 @@
-"""A reverse proxy that terminates TLS, as nginx and Caddy do. It forwards requests in plain HTTP, and sends the original
-host and scheme in X-Forwarded-Host and X-Forwarded-Proto."""
+"""A reverse proxy that terminates TLS, as nginx and Caddy do. It forwards requests in plain HTTP, and sends the
+original host and scheme in X-Forwarded-Host and X-Forwarded-Proto."""
 
 import asyncio
 import ssl
