@@ -141,7 +141,7 @@ def _billing_operations(front: Gateway, secret: str) -> dict[str, HttpResponse]:
         "capture_payment": front.post(f"{reserved()}/actions/capture", {}),
         "void_payment": front.post(f"{reserved()}/actions/void", {}),
         "refund_payment": front.post(f"{cash.headers['location']}/actions/refund", {"amount": euros(3)}),
-        "hear_of_payment": front.post(UPDATE_PATH, *payment_update(secret, late, "captured", now)),
+        "receive_payment_notification": front.post(UPDATE_PATH, *payment_update(secret, late, "captured", now)),
         "show_bill": front.get(folio),
         "issue_invoice": front.post(f"{booking}/invoices", {}),
         "list_booking_invoices": front.get(f"{booking}/invoices"),

@@ -24,6 +24,7 @@ from support.broker_checks import (
     assert_each_once_in_order,
     book_nights,
     book_until,
+    hotel,
     is_broker_caught_up,
     lag,
     pinned_entry,
@@ -34,6 +35,8 @@ from support.paths import ROOT
 from support.required_tools import require
 from support.tcp_proxy import TcpProxy, tcp_proxy
 from support.waiting import wait_until
+
+__all__ = ["hotel"]
 
 AWAY_SECONDS = int(os.environ.get("INNKEEPER_BROKER_AWAY_SECONDS", "3"))
 
