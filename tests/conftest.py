@@ -14,14 +14,14 @@ from support.worker_groups import check_groups, group_tests
 
 watch_connections()
 
-__all__ = ["desk", "kafka", "kafka_node", "postgres", "rabbitmq", "real_kafka"]
+__all__ = ["kafka", "kafka_node", "partition", "postgres", "rabbitmq", "real_kafka"]
 
-settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("house")
+settings.register_profile("innkeeper", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("innkeeper")
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[PartitionFixture]:
+def partition(tmp_path: Path) -> Iterator[PartitionFixture]:
     """A partition with no hotels yet."""
     with partition_fixture(tmp_path / "journal.db") as opened:
         yield opened
@@ -29,13 +29,13 @@ def desk(tmp_path: Path) -> Iterator[PartitionFixture]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Group the tests where several processes run them."""
+    """Group the tests if several processes run them."""
     if _is_grouped(config):
         group_tests(items)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Check that these groups count."""
+    """Check that the groups are used."""
     if _is_grouped(session.config):
         check_groups(session.items)
 
@@ -45,19 +45,19 @@ def _is_grouped(config: pytest.Config) -> bool:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Report to the first process what the tests of this one did not run against."""
+    """Report to the first process whether tests of this one ran against a mock of Kafka."""
     output: dict[str, Any] = getattr(session.config, "workeroutput", {})
     output["mock_kafka"] = session.config.stash.get(MOCK_KAFKA, False)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Take the report of a process that ends."""
+    """Read the report of a process that ends."""
     if getattr(node, "workeroutput", {}).get("mock_kafka"):
         node.config.stash[MOCK_KAFKA] = True
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what these tests did not run against."""
+    """Report that tests ran against a mock of Kafka."""
     if terminalreporter.config.stash.get(MOCK_KAFKA, False):
         terminalreporter.write_line("Kafka: librdkafka's mock cluster, because this machine has no Java or no Maven")

@@ -1,4 +1,4 @@
-"""The layout is kept: which folder imports which, what stands in the tables, and how long files and functions are."""
+"""Rules of the source tree: imports between folders, complete tables, and the length of files and functions."""
 
 import ast
 import re
@@ -29,11 +29,11 @@ LINES_PER_FILE_MAX = 400
 LINES_OF_RUN_MAX = 250
 LINES_PER_FUNCTION_MAX = 60
 
-# What each folder or file imports of ours: folders or modules, with all below them. The longest name that fits counts.
+# Which folders or modules of the project each folder may import. The entry with the longest matching name applies.
 KERNEL = {"protocol.values", "protocol.messages"}
 RESERVATIONS_TERMS = {f"protocol.reservations.{module}" for module in ("events", "booking", "transitions")}
 HOSTING = {"protocol", "actors.system", "actors.partition"}
-ARROWS = {
+ALLOWED_IMPORTS = {
     "protocol/values": {"protocol.values", "protocol.messages.refusals"},
     "protocol/messages": KERNEL,
     "protocol/reservations": {*KERNEL, "protocol.reservations"},
@@ -68,7 +68,7 @@ ARROWS = {
     "delivery": {"protocol", "delivery"},
 }  # fmt: skip
 
-# What they import of others, beyond the standard library.
+# Which third-party libraries each folder may import.
 LIBRARIES = {
     "protocol": {"msgspec", "msgpack", "iso4217"},
     "actors": {"msgspec", "thespian", "uvloop"},
@@ -87,12 +87,12 @@ def sources(*folders: str) -> list[Path]:
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
 
 
-OURS = sources(*FOLDERS)
-EVERYTHING = [*OURS, ROOT / "run.py", *sources("tests")]
+SOURCES = sources(*FOLDERS)
+ALL_FILES = [*SOURCES, ROOT / "run.py", *sources("tests")]
 
 
-def name(path: Path) -> str:
-    """The file, as seen from the root."""
+def relative_name(path: Path) -> str:
+    """The path of a file within the source tree."""
     return path.relative_to(ROOT).as_posix()
 
 
@@ -102,58 +102,62 @@ def imports(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{name(path)} imports relative to itself"
+            assert node.level == 0, f"{relative_name(path)} has a relative import"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def folder_of(path: Path) -> str:
-    """The folder, or the file itself, whose arrows count for a file."""
-    return max((one for one in ARROWS if f"{name(path)}/".startswith(f"{one}/")), key=len)
+    """The entry of `ALLOWED_IMPORTS` that applies to a file."""
+    return max((folder for folder in ALLOWED_IMPORTS if relative_name(path).startswith(f"{folder}/")), key=len)
 
 
-def modules(imported: str) -> str:
-    """The module of ours that an import names, which may end in a name within it."""
+def module_of(imported: str) -> str:
+    """The module of the project that an import names; the import may end in a name within it."""
     parts = imported.split(".")
     is_module = (ROOT / Path(*parts)).with_suffix(".py").exists() or (ROOT / Path(*parts)).is_dir()
     return imported if is_module else ".".join(parts[:-1])
 
 
-@pytest.mark.parametrize("path", OURS, ids=name)
-def test_a_folder_imports_only_what_it_may(path: Path) -> None:
+@pytest.mark.parametrize("path", SOURCES, ids=relative_name)
+def test_a_folder_imports_only_allowed_modules(path: Path) -> None:
     for imported in imports(path):
         top, _, rest = imported.partition(".")
         if top == "innkeeper":
-            ours = ARROWS[folder_of(path)]
-            assert any(f"{modules(rest)}.".startswith(f"{one}.") for one in ours), f"{name(path)} imports {imported}"
+            allowed = ALLOWED_IMPORTS[folder_of(path)]
+            assert any(f"{module_of(rest)}.".startswith(f"{one}.") for one in allowed), (
+                f"{relative_name(path)} imports {imported}"
+            )
         else:
-            others = STANDARD | LIBRARIES[path.relative_to(ROOT).parts[0]]
-            assert top in others, f"{name(path)} imports {imported}"
+            libraries = STANDARD | LIBRARIES[path.relative_to(ROOT).parts[0]]
+            assert top in libraries, f"{relative_name(path)} imports {imported}"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "actors").rglob("rules/*.py")), ids=name)
-def test_rules_use_no_library_but_the_one_for_values(path: Path) -> None:
+@pytest.mark.parametrize("path", sorted((ROOT / "actors").rglob("rules/*.py")), ids=relative_name)
+def test_rules_import_no_library_but_msgspec(path: Path) -> None:
     assert {module.partition(".")[0] for module in imports(path)} <= STANDARD | {"innkeeper", "msgspec"}
 
 
-@pytest.mark.parametrize("path", [*sources("protocol"), *sorted((ROOT / "actors").rglob("rules/*.py"))], ids=name)
-def test_a_rule_knows_no_clock_no_chance_and_no_world(path: Path) -> None:
+@pytest.mark.parametrize(
+    "path", [*sources("protocol"), *sorted((ROOT / "actors").rglob("rules/*.py"))], ids=relative_name
+)
+def test_rules_use_no_clock_randomness_or_io(path: Path) -> None:
     assert not {module.partition(".")[0] for module in imports(path)} & IMPURE
     called = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
     assert not {call for call in called if re.search(r"\b(now|today|utcnow|time_ns|monotonic|open|print)$", call)}
 
 
-def test_only_run_composes_all_folders() -> None:
-    known = {module.split(".")[1] for module in imports(ROOT / "run.py") if module.startswith("innkeeper.")}
-    assert known == {path.relative_to(ROOT).parts[0] for path in OURS}
+def test_run_imports_from_every_folder() -> None:
+    composed = {module.split(".")[1] for module in imports(ROOT / "run.py") if module.startswith("innkeeper.")}
+    assert composed == {path.relative_to(ROOT).parts[0] for path in SOURCES}
 
 
-def test_the_standard_library_keeps_its_http() -> None:
+def test_no_folder_hides_http_of_the_standard_library() -> None:
     assert not (ROOT / "http" / "__init__.py").exists()
     assert not (ROOT / "tests" / "http").exists()
 
 
 def test_every_message_is_in_the_wire_table() -> None:
-    said = set(wire.TABLE.values())
+    in_table = set(wire.TABLE.values())
     for module, base in (
         (commands, Command),
         (queries, Query),
@@ -169,10 +173,10 @@ def test_every_message_is_in_the_wire_table() -> None:
         for kind in vars(module).values():
             leaf = isinstance(kind, type) and issubclass(kind, base) and not kind.__subclasses__()
             if leaf or kind in (events.BookingConfirmed, events.BookingModified):
-                assert kind in said, f"{kind.__name__} is not in the wire table"
+                assert kind in in_table, f"{kind.__name__} is not in the wire table"
 
 
-def test_every_message_has_its_own_wire_name() -> None:
+def test_every_message_has_a_unique_name() -> None:
     assert not wire.TABLE.keys() & frames.MESSAGES.keys()
     assert len({kind.__name__ for kind in wire.TABLE.values()}) == len(wire.TABLE)
 
@@ -185,8 +189,8 @@ def test_every_route_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     for route in ROUTES:
         assert f"`{route.method} {route.path}`" in readme, f"{route.method} {route.path} is not in the README"
-    told = set(re.findall(r"`((?:GET|POST|PATCH|PUT|DELETE) /[^`]*)`", readme))
-    assert told == {f"{route.method} {route.path}" for route in ROUTES}
+    documented = set(re.findall(r"`((?:GET|POST|PATCH|PUT|DELETE) /[^`]*)`", readme))
+    assert documented == {f"{route.method} {route.path}" for route in ROUTES}
 
 
 def test_every_route_is_in_the_openapi_document() -> None:
@@ -195,38 +199,38 @@ def test_every_route_is_in_the_openapi_document() -> None:
         assert operation.method.lower() in paths[operation.path.replace("{action}", "cancel")], operation.path
 
 
-def test_every_limit_is_used_and_told() -> None:
-    text = "\n".join(path.read_text() for path in OURS if path.name != "limits.py") + (ROOT / "run.py").read_text()
+def test_every_limit_is_used() -> None:
+    text = "\n".join(path.read_text() for path in SOURCES if path.name != "limits.py") + (ROOT / "run.py").read_text()
     for limit in vars(limits):
         if not limit.startswith("_"):
-            assert re.search(rf"\b{limit}\b", text), f"nobody uses {limit}"
+            assert re.search(rf"\b{limit}\b", text), f"{limit} is not used"
 
 
-@pytest.mark.parametrize("path", EVERYTHING, ids=name)
-def test_a_file_says_why_it_exists_and_fits_the_eye(path: Path) -> None:
+@pytest.mark.parametrize("path", ALL_FILES, ids=relative_name)
+def test_files_have_a_docstring_and_files_and_functions_are_short(path: Path) -> None:
     tree = ast.parse(path.read_text())
-    assert ast.get_docstring(tree), f"{name(path)} does not say why it exists"
-    most = LINES_PER_FILE_MAX if path != ROOT / "run.py" else LINES_OF_RUN_MAX
-    assert len(path.read_text().splitlines()) <= most
+    assert ast.get_docstring(tree), f"{relative_name(path)} has no docstring"
+    lines_max = LINES_PER_FILE_MAX if path != ROOT / "run.py" else LINES_OF_RUN_MAX
+    assert len(path.read_text().splitlines()) <= lines_max
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno is not None
             lines = node.end_lineno - node.lineno + 1
-            assert lines <= LINES_PER_FUNCTION_MAX, f"{name(path)}: {node.name} has {lines} lines"
+            assert lines <= LINES_PER_FUNCTION_MAX, f"{relative_name(path)}: {node.name} has {lines} lines"
 
 
-@pytest.mark.parametrize("path", [path for path in EVERYTHING if "tests" not in path.parts], ids=name)
-def test_what_others_use_has_a_docstring(path: Path) -> None:
+@pytest.mark.parametrize("path", [path for path in ALL_FILES if "tests" not in path.parts], ids=relative_name)
+def test_every_public_class_and_function_has_a_docstring(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ClassDef | ast.Module):
             for member in node.body:
                 public = isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
                 if public and not member.name.startswith("_"):
-                    assert ast.get_docstring(member), f"{name(path)}: {member.name} has no docstring"
+                    assert ast.get_docstring(member), f"{relative_name(path)}: {member.name} has no docstring"
 
 
-@pytest.mark.parametrize("path", OURS, ids=name)
-def test_no_file_has_a_name_that_says_nothing(path: Path) -> None:
+@pytest.mark.parametrize("path", SOURCES, ids=relative_name)
+def test_no_file_or_folder_has_a_meaningless_name(path: Path) -> None:
     assert not {path.stem, *path.relative_to(ROOT).parent.parts} & {
         "utils",
         "helpers",
@@ -237,11 +241,11 @@ def test_no_file_has_a_name_that_says_nothing(path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("path", EVERYTHING, ids=name)
+@pytest.mark.parametrize("path", ALL_FILES, ids=relative_name)
 def test_no_field_hides_the_type_of_a_field(path: Path) -> None:
     """From Python 3.14 on annotations are evaluated late, when `date: date` means the field itself."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ClassDef):
             fields = [member for member in node.body if isinstance(member, ast.AnnAssign)]
             types = {one.id for field in fields for one in ast.walk(field.annotation) if isinstance(one, ast.Name)}
-            assert not types & {ast.unparse(field.target) for field in fields}, f"{name(path)}: {node.name}"
+            assert not types & {ast.unparse(field.target) for field in fields}, f"{relative_name(path)}: {node.name}"

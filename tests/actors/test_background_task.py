@@ -1,4 +1,4 @@
-"""A worker is always there for news, and never in the way of others."""
+"""A background task reacts to every notification, and leaves time to other tasks."""
 
 import asyncio
 import time
@@ -10,122 +10,122 @@ from innkeeper.protocol.ports.subscriptions import DeadLetter, Stalled, Subscrib
 STEP_SECONDS = 0.002
 
 
-class Digger(BackgroundTask):
-    """Has as many steps to do as it is told, each of which takes its time; `during` happens in the middle of one."""
+class CountedTask(BackgroundTask):
+    """A task with a number of steps, each of which takes some time; `during` is called in the middle of each."""
 
-    def __init__(self, todo: int, busy: bool = False) -> None:
+    def __init__(self, steps_left: int, busy: bool = False) -> None:
         super().__init__("digger", lambda: round(time.time() * 1e6), lambda: busy)
-        self.todo = todo
+        self.steps_left = steps_left
         self.steps = 0
         self.during: Callable[[], None] = self.notify
         self.stalls = False
 
     async def step(self) -> bool:
-        """Dig."""
+        """Do one step."""
         self.steps += 1
         time.sleep(STEP_SECONDS)  # noqa: ASYNC251 it is work
         self.during()
         if self.stalls:
-            raise Stalled("a rock", retry_seconds=60)
-        self.todo -= 1
-        return self.todo >= 0
+            raise Stalled("unavailable", retry_seconds=60)
+        self.steps_left -= 1
+        return self.steps_left >= 0
 
     def due_at(self) -> int | None:
         """Never."""
         return None
 
     def state(self) -> SubscriberState:
-        """As far as it has come."""
-        return SubscriberState(self.name, (), {}, max(self.todo, 0), False, 0, self.stalled)
+        """Its lag is the number of steps left."""
+        return SubscriberState(self.name, (), {}, max(self.steps_left, 0), False, 0, self.stalled)
 
     def pause(self, paused: bool) -> None:
-        """It cannot."""
+        """Does nothing."""
 
     def dead_letters(self) -> list[DeadLetter]:
         """None."""
         return []
 
     def redrive(self, event: str, drop: bool) -> DeadLetter | None:
-        """Nothing."""
+        """There is none."""
         return None
 
 
 async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait until this is so, for so long at most."""
+    """Wait until the condition is true, for so many seconds at most."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 (it comes from another task)
             await asyncio.sleep(STEP_SECONDS)
 
 
-def live(digger: Digger, meanwhile: Callable[[], Awaitable[None]]) -> None:
-    """Let it work while something else happens."""
+def run_during(task: CountedTask, action: Callable[[], Awaitable[None]]) -> None:
+    """Run the task during this action."""
 
     async def run() -> None:
-        life = asyncio.create_task(digger.run())
-        await meanwhile()
-        digger.stop()
+        running = asyncio.create_task(task.run())
+        await action()
+        task.stop()
         async with asyncio.timeout(30):
-            await life
+            await running
 
     asyncio.run(run())
 
 
-def test_while_others_are_busy_it_rests_whatever_news_there_is() -> None:
-    digger = Digger(todo=10_000, busy=True)
+def test_a_task_rests_between_steps_while_others_are_busy() -> None:
+    task = CountedTask(steps_left=10_000, busy=True)
 
     async def watch() -> None:
         await asyncio.sleep(20 * 30 * STEP_SECONDS)
-        await until(lambda: digger.steps >= 2)
+        await until(lambda: task.steps >= 2)
 
-    live(digger, watch)
-    assert digger.steps <= 60  # 600 without a rest
+    run_during(task, watch)
+    assert task.steps <= 60  # 600 without a rest
 
 
-def test_it_rests_no_longer_than_others_are_busy() -> None:
-    digger = Digger(todo=3)
-    digger.during = lambda: time.sleep(0.5)  # so long a step that it would rest for ten seconds
+def test_a_task_stops_resting_when_others_are_no_longer_busy() -> None:
+    task = CountedTask(steps_left=3)
+    task.during = lambda: time.sleep(0.5)  # a rest after such a step would last ten seconds
     others = iter((True, True, True))
-    digger.is_under_load = lambda: next(others, False)
-    live(digger, lambda: until(lambda: digger.todo < 0, seconds=9))
+    task.is_under_load = lambda: next(others, False)
+    run_during(task, lambda: until(lambda: task.steps_left < 0, seconds=9))
 
 
-def test_while_it_works_others_in_its_service_get_their_turn() -> None:
-    digger, turns = Digger(todo=30), []
+def test_a_task_yields_to_other_tasks_of_its_service() -> None:
+    task, turns = CountedTask(steps_left=30), []
 
     async def take_turns() -> None:
-        while digger.todo > 0:
-            turns.append(digger.todo)
+        while task.steps_left > 0:
+            turns.append(task.steps_left)
             await asyncio.sleep(0)
 
-    live(digger, take_turns)
+    run_during(task, take_turns)
     assert len(set(turns)) >= 25
 
 
-def test_news_that_comes_while_it_looks_is_not_lost() -> None:
-    digger = Digger(todo=0)
-    news = iter((True, False, False))
-    digger.during = lambda: digger.notify() if next(news) else None
+def test_a_notification_during_a_step_is_not_lost() -> None:
+    task = CountedTask(steps_left=0)
+    notifications = iter((True, False, False))
+    task.during = lambda: task.notify() if next(notifications) else None
 
     async def watch() -> None:
-        await until(lambda: digger.steps >= 2)
+        await until(lambda: task.steps >= 2)
         await asyncio.sleep(20 * STEP_SECONDS)
 
-    live(digger, watch)
-    assert digger.steps == 2
+    run_during(task, watch)
+    assert task.steps == 2
 
 
-def test_what_stalls_it_is_tried_again_in_time_and_not_with_each_news() -> None:
-    digger = Digger(todo=5)
-    digger.stalls = True
+def test_a_stalled_task_retries_after_its_delay_and_not_on_notifications() -> None:
+    task = CountedTask(steps_left=5)
+    task.stalls = True
 
-    async def tell() -> None:
+    async def notify() -> None:
         for _ in range(10):
             await asyncio.sleep(STEP_SECONDS)
-            digger.notify()
-        assert (digger.steps, digger.state().stalled) == (1, "a rock")
-        digger.stalls = False
-        digger.wake()  # somebody has seen to it
-        await until(lambda: digger.todo < 0)
+            task.notify()
+        assert (task.steps, task.state().stalled) == (1, "unavailable")
+        task.stalls = False
+        task.wake()  # its cause is removed
+        await until(lambda: task.steps_left < 0)
 
-    live(digger, tell)
-    assert (digger.state().lag, digger.stalled) == (0, "")
+    run_during(task, notify)
+    assert (task.state().lag, task.stalled) == (0, "")

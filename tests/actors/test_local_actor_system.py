@@ -1,4 +1,4 @@
-"""The stage keeps what Thespian promises: order, three attempts, poison, and no word to who has gone."""
+"""The local actor system keeps the guarantees of Thespian: order, three attempts, poison, no delivery after an exit."""
 
 from typing import Any
 
@@ -9,95 +9,99 @@ from innkeeper.actors.system.typed_actor import TypedActor
 from thespian.actors import ActorAddress, ActorExitRequest, PoisonMessage
 
 
-class Say(msgspec.Struct, frozen=True):
-    """Something, to be passed on `times` times in between."""
+class Append(msgspec.Struct, frozen=True):
+    """Append these words; the actor sends itself `times` more messages."""
 
     words: str
     times: int = 0
 
 
 class Fail(msgspec.Struct, frozen=True):
-    """Raise at so many attempts."""
+    """Fail at so many attempts."""
 
     times: int
 
 
-class Heard(msgspec.Struct, frozen=True):
-    """All that came, in order."""
+class Appended(msgspec.Struct, frozen=True):
+    """The words of all messages, in order."""
 
     words: tuple[str, ...]
 
 
-class Listen(msgspec.Struct, frozen=True):
-    """Say what you heard."""
+class ShowAll(msgspec.Struct, frozen=True):
+    """Reply with all words."""
 
 
-class Echo(TypedActor):
-    """Hears itself: what it says comes behind what was said before."""
+class AppendingActor(TypedActor):
+    """An actor that sends messages to itself, which arrive after those that were sent before."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.heard: list[str] = []
+        self.words: list[str] = []
         self.failed = 0
 
-    def subscribe(self, message: Say, _: ActorAddress) -> None:
-        self.heard.append(message.words)
+    def append_words(self, message: Append, _: ActorAddress) -> None:
+        self.words.append(message.words)
         for number in range(message.times):
-            self.send(self.myAddress, Say(f"{message.words}.{number}"))
+            self.send(self.myAddress, Append(f"{message.words}.{number}"))
 
     def fail(self, message: Fail, sender: ActorAddress) -> None:
         self.failed += 1
         if self.failed <= message.times:
             raise ValueError(f"attempt {self.failed}")
-        self.send(sender, Heard((f"after {self.failed}",)))
+        self.send(sender, Appended((f"after {self.failed}",)))
 
-    def tell(self, _: Listen, sender: ActorAddress) -> None:
-        self.send(sender, Heard(tuple(self.heard)))
+    def show_all(self, _: ShowAll, sender: ActorAddress) -> None:
+        self.send(sender, Appended(tuple(self.words)))
 
 
-Echo.handles = {Say: Echo.subscribe, Fail: Echo.fail, Listen: Echo.tell}
+AppendingActor.handles = {
+    Append: AppendingActor.append_words,
+    Fail: AppendingActor.fail,
+    ShowAll: AppendingActor.show_all,
+}
 
 
 @pytest.fixture
-def echo() -> Any:
-    """A stage and the one on it."""
-    stage = LocalActorSystem()
-    yield stage, stage.createActor(Echo)
-    stage.shutdown()
+def system_and_actor() -> Any:
+    """An actor system, and an actor in it."""
+    system = LocalActorSystem()
+    yield system, system.createActor(AppendingActor)
+    system.shutdown()
 
 
-def test_what_is_said_comes_in_order_and_before_the_next_question(echo: Any) -> None:
-    stage, actor = echo
-    stage.tell(actor, Say("one", times=2))
-    stage.tell(actor, Say("two"))
-    assert stage.ask(actor, Listen()) == Heard(("one", "one.0", "one.1", "two"))
+def test_messages_arrive_in_order_and_before_the_next_ask(system_and_actor: Any) -> None:
+    system, actor = system_and_actor
+    system.tell(actor, Append("one", times=2))
+    system.tell(actor, Append("two"))
+    assert system.ask(actor, ShowAll()) == Appended(("one", "one.0", "one.1", "two"))
 
 
 @pytest.mark.parametrize("failures", [1, 2])
-def test_what_fails_is_tried_again(echo: Any, failures: int) -> None:
-    stage, actor = echo
-    assert stage.ask(actor, Fail(failures)) == Heard((f"after {failures + 1}",))
+def test_a_failed_message_is_retried(system_and_actor: Any, failures: int) -> None:
+    system, actor = system_and_actor
+    assert system.ask(actor, Fail(failures)) == Appended((f"after {failures + 1}",))
 
 
-def test_what_fails_three_times_comes_back_as_poison(echo: Any) -> None:
-    stage, actor = echo
-    answer = stage.ask(actor, Fail(99))
+def test_a_message_that_fails_three_times_is_returned_as_poison(system_and_actor: Any) -> None:
+    system, actor = system_and_actor
+    answer = system.ask(actor, Fail(99))
     assert isinstance(answer, PoisonMessage)
     assert answer.poisonMessage == Fail(99)
     assert "attempt 3" in answer.details
-    assert stage.ask(actor, Listen()) == Heard(())
+    assert system.ask(actor, ShowAll()) == Appended(())
 
 
-def test_who_has_gone_hears_nothing(echo: Any) -> None:
-    stage, actor = echo
-    stage.tell(actor, ActorExitRequest())
-    assert stage.ask(actor, Listen()) is None
+def test_an_actor_that_has_exited_receives_nothing(system_and_actor: Any) -> None:
+    system, actor = system_and_actor
+    system.tell(actor, ActorExitRequest())
+    assert system.ask(actor, ShowAll()) is None
 
 
-def test_two_stages_know_nothing_of_each_other(echo: Any) -> None:
-    stage, actor = echo
+def test_two_actor_systems_are_independent(system_and_actor: Any) -> None:
+    system, actor = system_and_actor
     other = LocalActorSystem()
-    stage.tell(actor, Say("here"))
-    assert other.ask(other.createActor(Echo), Listen()) == Heard(())
+    system.tell(actor, Append("here"))
+    assert other.ask(other.createActor(AppendingActor), ShowAll()) == Appended(())
     other.shutdown()
-    assert stage.ask(actor, Listen()) == Heard(("here",))
+    assert system.ask(actor, ShowAll()) == Appended(("here",))

@@ -1,4 +1,4 @@
-"""A partition at work: nobody hears of what is not on disk, whatever the disk does, and nobody waits without bound."""
+"""A partition replies only after its events are on disk, despite disk errors, and limits its queue."""
 
 import asyncio
 import errno
@@ -27,25 +27,25 @@ from support.partition_fixture import HOTEL, NOON, PartitionFixture, partition_f
 
 
 class SlowJournal(SqliteJournal):
-    """A real journal on a disk that can be held up, and that can fail."""
+    """A real journal whose sync can be blocked, and can fail."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self.free = threading.Event()
-        self.free.set()
-        self.fails = 0
+        self.unblocked = threading.Event()
+        self.unblocked.set()
+        self.failures_left = 0
         self.syncs = 0
 
     def sync(self) -> None:
-        self.free.wait(10)
-        if self.fails:
-            self.fails -= 1
+        self.unblocked.wait(10)
+        if self.failures_left:
+            self.failures_left -= 1
             raise OSError(errno.ENOSPC, "No space left on device")
         super().sync()
         self.syncs += 1
 
 
-class Town:
+class SlowPartition:
     """A partition over a slow journal, with one hotel of nine doubles."""
 
     def __init__(self, path: Path) -> None:
@@ -55,176 +55,174 @@ class Town:
             lambda: Host(self.journal, lambda: NOON, lambda: next(ids), HOTEL_TYPE), lambda: NOON
         )
 
-    async def say(self, command: Command | DescribeHotel, key: str | None = None) -> Result:
+    async def ask_partition(self, command: Command | DescribeHotel, key: str | None = None) -> Result:
         """Ask the partition."""
         return await self.partition.ask(Envelope(command, key, "request", "tester"))
 
     def booking(self, key: str | None = None, **more: Any) -> "asyncio.Task[Result]":
-        """A booking on its way."""
-        return asyncio.create_task(self.say(Book(HOTEL, request(**more)), key))
+        """Start a booking."""
+        return asyncio.create_task(self.ask_partition(Book(HOTEL, request(**more)), key))
 
 
-def in_town(path: Path, story: Callable[[Town], Coroutine[Any, Any, None]]) -> None:
-    """Let this happen in a town that is opened before and closed after it."""
+def run_with_partition(path: Path, check: Callable[[SlowPartition], Coroutine[Any, Any, None]]) -> None:
+    """Run a check with a partition that is started before and stopped after it."""
 
-    async def live() -> None:
-        town = Town(path)
-        await town.partition.start()
+    async def run() -> None:
+        slow = SlowPartition(path)
+        await slow.partition.start()
         try:
-            assert isinstance((await town.say(OpenHotel(HOTEL, plan({"DBL": 9})))).response, HotelReply)
-            await story(town)
+            assert isinstance((await slow.ask_partition(OpenHotel(HOTEL, plan({"DBL": 9})))).response, HotelReply)
+            await check(slow)
         finally:
-            town.journal.free.set()
-            await town.partition.stop()
+            slow.journal.unblocked.set()
+            await slow.partition.stop()
 
-    asyncio.run(live())
+    asyncio.run(run())
 
 
-async def moments() -> None:
-    """Time enough for everything that does not wait for the disk."""
+async def wait_for_tasks() -> None:
+    """Give time to everything that does not wait for the disk."""
     for _ in range(20):
         await asyncio.sleep(0.002)
 
 
-def test_nobody_is_told_before_the_disk_has_it(tmp_path: Path) -> None:
-    async def story(town: Town) -> None:
-        town.journal.free.clear()
-        bookings = [town.booking() for _ in range(3)]
-        question = asyncio.create_task(town.say(DescribeHotel(HOTEL)))
-        await moments()
-        assert not any(task.done() for task in (*bookings, question))
-        town.journal.free.set()
+def test_replies_wait_until_the_events_are_on_disk(tmp_path: Path) -> None:
+    async def check(slow: SlowPartition) -> None:
+        slow.journal.unblocked.clear()
+        bookings = [slow.booking() for _ in range(3)]
+        query = asyncio.create_task(slow.ask_partition(DescribeHotel(HOTEL)))
+        await wait_for_tasks()
+        assert not any(task.done() for task in (*bookings, query))
+        slow.journal.unblocked.set()
         assert all([isinstance((await booking).response, BookingReply) for booking in bookings])
-        assert isinstance((await question).response, HotelReply)
+        assert isinstance((await query).response, HotelReply)
 
-    in_town(tmp_path / "journal.db", story)
+    run_with_partition(tmp_path / "journal.db", check)
 
 
-def test_what_comes_while_the_disk_is_busy_goes_to_it_at_once_afterwards(tmp_path: Path) -> None:
-    async def story(town: Town) -> None:
-        town.journal.free.clear()
-        first = town.booking()
-        await moments()
+def test_commands_that_arrive_during_a_sync_are_synced_together(tmp_path: Path) -> None:
+    async def check(slow: SlowPartition) -> None:
+        slow.journal.unblocked.clear()
+        first = slow.booking()
+        await wait_for_tasks()
         later = []
         for _ in range(7):
-            later.append(town.booking())
-            await moments()
-        syncs = town.journal.syncs
-        town.journal.free.set()
+            later.append(slow.booking())
+            await wait_for_tasks()
+        syncs = slow.journal.syncs
+        slow.journal.unblocked.set()
         await asyncio.gather(first, *later)
-        assert town.journal.syncs == syncs + 2
+        assert slow.journal.syncs == syncs + 2
 
-    in_town(tmp_path / "journal.db", story)
+    run_with_partition(tmp_path / "journal.db", check)
 
 
-def test_when_the_disk_fails_nobody_is_acknowledged_who_was_decided_on_top_of_it(tmp_path: Path) -> None:
-    async def story(town: Town) -> None:
-        town.journal.free.clear()
-        town.journal.fails = 1
-        first = [town.booking(key="first"), town.booking()]
-        await moments()
-        later = [town.booking(), town.booking(key="later")]
-        await moments()
-        town.journal.free.set()
+def test_a_failed_sync_refuses_its_batch_and_the_batch_decided_after_it(tmp_path: Path) -> None:
+    async def check(slow: SlowPartition) -> None:
+        slow.journal.unblocked.clear()
+        slow.journal.failures_left = 1
+        first = [slow.booking(key="first"), slow.booking()]
+        await wait_for_tasks()
+        later = [slow.booking(), slow.booking(key="later")]
+        await wait_for_tasks()
+        slow.journal.unblocked.set()
         for booking in (*first, *later):
             assert isinstance((await booking).response, Unavailable)
-        again = [await town.booking(key=key) for key in ("first", "later")]
-        assert all(isinstance(answer.response, BookingReply) and not answer.replayed for answer in again)
-        rest = await asyncio.gather(*(town.booking() for _ in range(8)))
-        assert sum(isinstance(answer.response, BookingReply) for answer in rest) == 7
+        repeated = [await slow.booking(key=key) for key in ("first", "later")]
+        assert all(isinstance(answer.response, BookingReply) and not answer.replayed for answer in repeated)
+        others = await asyncio.gather(*(slow.booking() for _ in range(8)))
+        assert sum(isinstance(answer.response, BookingReply) for answer in others) == 7
 
-    in_town(tmp_path / "journal.db", story)
+    run_with_partition(tmp_path / "journal.db", check)
     recovered = PartitionFixture(SqliteJournal(tmp_path / "journal.db"))
     assert recovered.host.journal.position() == 11 + 9  # a hotel, a type, nine rooms, and nine bookings
     recovered.host.close()
 
 
-def test_the_same_key_while_the_first_is_on_its_way_to_the_disk_books_once(tmp_path: Path) -> None:
-    async def story(town: Town) -> None:
-        town.journal.free.clear()
-        first = town.booking(key="one")
-        await moments()
-        again, other = town.booking(key="one"), town.booking(key="one", guest="Bob")
-        await moments()
-        assert not any(task.done() for task in (first, again, other))
-        town.journal.free.set()
-        answers = await asyncio.gather(first, again, other)
+def test_a_repeated_key_during_a_sync_books_once(tmp_path: Path) -> None:
+    async def check(slow: SlowPartition) -> None:
+        slow.journal.unblocked.clear()
+        first = slow.booking(key="one")
+        await wait_for_tasks()
+        repeated, other = slow.booking(key="one"), slow.booking(key="one", guest="Bob")
+        await wait_for_tasks()
+        assert not any(task.done() for task in (first, repeated, other))
+        slow.journal.unblocked.set()
+        answers = await asyncio.gather(first, repeated, other)
         assert [answer.replayed for answer in answers] == [False, True, False]
         assert answers[0].response == answers[1].response
         assert answers[2].response == KeyReused()
 
-    in_town(tmp_path / "journal.db", story)
+    run_with_partition(tmp_path / "journal.db", check)
 
 
-def test_too_many_who_wait_are_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_beyond_the_queue_limit_are_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(partition_module, "commands_waiting_max", 5)
 
-    async def story(town: Town) -> None:
-        town.journal.free.clear()
-        waiting = [town.booking() for _ in range(5)]
-        await moments()
-        assert isinstance((await town.booking()).response, Unavailable)
-        town.journal.free.set()
-        assert all([isinstance((await booking).response, BookingReply) for booking in waiting])
-        assert isinstance((await town.booking()).response, BookingReply)
+    async def check(slow: SlowPartition) -> None:
+        slow.journal.unblocked.clear()
+        accepted = [slow.booking() for _ in range(5)]
+        await wait_for_tasks()
+        assert isinstance((await slow.booking()).response, Unavailable)
+        slow.journal.unblocked.set()
+        assert all([isinstance((await booking).response, BookingReply) for booking in accepted])
+        assert isinstance((await slow.booking()).response, BookingReply)
 
-    in_town(tmp_path / "journal.db", story)
+    run_with_partition(tmp_path / "journal.db", check)
 
 
-def test_a_stop_finishes_what_was_accepted_and_takes_no_more(tmp_path: Path) -> None:
-    async def story(town: Town) -> None:
-        bookings = [town.booking() for _ in range(4)]
+def test_a_stop_finishes_accepted_commands_and_refuses_new_ones(tmp_path: Path) -> None:
+    async def check(slow: SlowPartition) -> None:
+        bookings = [slow.booking() for _ in range(4)]
         await asyncio.sleep(0)
-        await town.partition.stop()
+        await slow.partition.stop()
         assert all([isinstance((await booking).response, BookingReply) for booking in bookings])
-        assert isinstance((await town.booking()).response, Unavailable)
-        assert not town.partition.ready
+        assert isinstance((await slow.booking()).response, Unavailable)
+        assert not slow.partition.ready
 
-    in_town(tmp_path / "journal.db", story)
+    run_with_partition(tmp_path / "journal.db", check)
 
 
-def test_a_partition_whose_journal_was_taken_over_ends_and_says_so(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def story(town: Town) -> None:
+def test_a_fenced_partition_ends_and_logs_the_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def check(slow: SlowPartition) -> None:
         SqliteJournal(tmp_path / "journal.db").close()
-        assert isinstance((await town.booking()).response, Unavailable)
+        assert isinstance((await slow.booking()).response, Unavailable)
         with pytest.raises(Fenced):
-            await town.partition.ended()
-        assert not town.partition.ready
+            await slow.partition.ended()
+        assert not slow.partition.ready
 
-    in_town(tmp_path / "journal.db", story)
+    run_with_partition(tmp_path / "journal.db", check)
     assert "another process writes" in caplog.text
 
 
-def test_a_hotel_whose_opening_was_refused_leaves_nothing_behind(tmp_path: Path) -> None:
-    twice = plan({"DBL": 1, "SGL": 1})
-    offers = (msgspec.structs.replace(twice.room_types[0], rooms=("201",), room_count=0), twice.room_types[1])
-    with partition_fixture(tmp_path / "journal.db") as desk:
-        before = _living_hotels()
+def test_a_refused_open_hotel_command_leaves_no_actor(tmp_path: Path) -> None:
+    hotel_plan = plan({"DBL": 1, "SGL": 1})
+    offers = (msgspec.structs.replace(hotel_plan.room_types[0], rooms=("201",), room_count=0), hotel_plan.room_types[1])
+    with partition_fixture(tmp_path / "journal.db") as partition:
+        before = _hotel_actors()
         for number in range(5):
-            opening = OpenHotel(f"hotel-{number}", msgspec.structs.replace(twice, room_types=offers))
-            assert isinstance(desk.say(opening), Invalid)
-            assert desk.say(DescribeHotel(f"hotel-{number}")) == NotFound("hotel", f"hotel-{number}")
-        assert _living_hotels() == before
-        desk.open(hotel="hotel-0")
+            command = OpenHotel(f"hotel-{number}", msgspec.structs.replace(hotel_plan, room_types=offers))
+            assert isinstance(partition.execute(command), Invalid)
+            assert partition.execute(DescribeHotel(f"hotel-{number}")) == NotFound("hotel", f"hotel-{number}")
+        assert _hotel_actors() == before
+        partition.open_hotel(hotel="hotel-0")
 
 
-def _living_hotels() -> int:
+def _hotel_actors() -> int:
     gc.collect()
     return sum(isinstance(one, HotelActor) for one in gc.get_objects())
 
 
-class FullJournal(SqliteJournal):
-    """A real journal on a disk that is full or sick in some ways, until it is not."""
+class FaultyJournal(SqliteJournal):
+    """A real journal whose operations in `broken` fail."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.broken: set[str] = set()
         self.reopened = 0
 
-    def _fail_if(self, what: str) -> None:
-        if what in self.broken:
+    def _fail_if(self, operation: str) -> None:
+        if operation in self.broken:
             raise OSError(errno.EIO, "Input/output error")
 
     def save_snapshots(self, snapshots: Iterable[Snapshot]) -> None:
@@ -246,59 +244,61 @@ class FullJournal(SqliteJournal):
 
 
 @pytest.fixture
-def sick(tmp_path: Path) -> Iterator[tuple[FullJournal, PartitionFixture]]:
-    """A hotel over such a journal."""
-    journal = FullJournal(tmp_path / "journal.db")
-    at_desk = PartitionFixture(journal)
-    at_desk.open()
-    yield journal, at_desk
-    at_desk.host.close()
+def faulty(tmp_path: Path) -> Iterator[tuple[FaultyJournal, PartitionFixture]]:
+    """Such a journal, and a partition with a hotel over it."""
+    journal = FaultyJournal(tmp_path / "journal.db")
+    fixture = PartitionFixture(journal)
+    fixture.open_hotel()
+    yield journal, fixture
+    fixture.host.close()
 
 
-def test_a_snapshot_that_cannot_be_kept_is_left_for_later(
-    sick: tuple[FullJournal, PartitionFixture], caplog: pytest.LogCaptureFixture
+def test_a_snapshot_that_cannot_be_saved_is_saved_later(
+    faulty: tuple[FaultyJournal, PartitionFixture], caplog: pytest.LogCaptureFixture
 ) -> None:
-    journal, at_desk = sick
+    journal, fixture = faulty
     journal.broken.add("snapshots")
-    assert at_desk.host.save_snapshots(after_events=1) == 0
+    assert fixture.host.save_snapshots(after_events=1) == 0
     assert "snapshots of ['seaside'] could not be saved" in caplog.text
     journal.broken.clear()
-    at_desk.book()
-    assert at_desk.host.save_snapshots(after_events=1) == 1
+    fixture.book()
+    assert fixture.host.save_snapshots(after_events=1) == 1
 
 
-def test_while_nobody_knows_what_was_answered_nobody_is_answered(sick: tuple[FullJournal, PartitionFixture]) -> None:
-    journal, at_desk = sick
-    ask = Envelope(Book(HOTEL, request()), "key", "request", "tester")
-    journal.broken.add("replies")
-    assert isinstance(at_desk.host.handle([ask])[0].response, Unavailable)
-    journal.broken.clear()
-    first, again = at_desk.host.handle([ask])[0], at_desk.host.handle([ask])[0]
-    assert isinstance(first.response, BookingReply)
-    assert (again.response, again.replayed) == (first.response, True)
-
-
-def test_a_journal_that_cannot_be_opened_again_is_tried_once_a_second(
-    sick: tuple[FullJournal, PartitionFixture], caplog: pytest.LogCaptureFixture
+def test_a_keyed_command_is_refused_while_stored_replies_cannot_be_read(
+    faulty: tuple[FaultyJournal, PartitionFixture],
 ) -> None:
-    journal, at_desk = sick
+    journal, fixture = faulty
+    envelope = Envelope(Book(HOTEL, request()), "key", "request", "tester")
+    journal.broken.add("replies")
+    assert isinstance(fixture.host.handle([envelope])[0].response, Unavailable)
+    journal.broken.clear()
+    first, repeated = fixture.host.handle([envelope])[0], fixture.host.handle([envelope])[0]
+    assert isinstance(first.response, BookingReply)
+    assert (repeated.response, repeated.replayed) == (first.response, True)
+
+
+def test_reopening_a_journal_is_retried_once_a_second(
+    faulty: tuple[FaultyJournal, PartitionFixture], caplog: pytest.LogCaptureFixture
+) -> None:
+    journal, fixture = faulty
     journal.broken |= {"sync", "reopen"}
     for _ in range(5):
-        at_desk.host.handle([Envelope(Book(HOTEL, request()), None, "request", "tester")])
-        assert at_desk.host.due_at == at_desk.at + 1_000_000
-        at_desk.at += 10_000_000
-    assert caplog.text.count("Traceback") == 2  # of the write, and of the first opening
+        fixture.host.handle([Envelope(Book(HOTEL, request()), None, "request", "tester")])
+        assert fixture.host.due_at == fixture.at + 1_000_000
+        fixture.at += 10_000_000
+    assert caplog.text.count("Traceback") == 2  # of the write, and of the first attempt to reopen
     journal.broken.clear()
-    at_desk.book()
+    fixture.book()
 
 
-def test_after_a_failed_write_of_nothing_but_a_refusal_the_next_one_works(
-    sick: tuple[FullJournal, PartitionFixture],
+def test_a_failed_write_of_a_refusal_does_not_affect_the_next_command(
+    faulty: tuple[FaultyJournal, PartitionFixture],
 ) -> None:
-    journal, at_desk = sick
+    journal, fixture = faulty
     refused = Book(HOTEL, request(room_type="none"))
     journal.broken.add("sync")
-    assert isinstance(at_desk.host.handle([Envelope(refused, "one", "request", "tester")])[0].response, Unavailable)
+    assert isinstance(fixture.host.handle([Envelope(refused, "one", "request", "tester")])[0].response, Unavailable)
     journal.broken.clear()
-    assert isinstance(at_desk.host.handle([Envelope(refused, "two", "request", "tester")])[0].response, Invalid)
-    at_desk.book()
+    assert isinstance(fixture.host.handle([Envelope(refused, "two", "request", "tester")])[0].response, Invalid)
+    fixture.book()

@@ -1,4 +1,4 @@
-"""A subscriber of two logs hears what followed after what it followed from, however far it lags, and misses nothing."""
+"""A subscriber of two logs handles each event after the event that caused it, however far it lags."""
 
 import asyncio
 import tempfile
@@ -13,75 +13,75 @@ from innkeeper.protocol.ports.subscriptions import Effects, SubscriptionRequest
 from innkeeper.protocol.reservations.events import BookingPinned
 from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS
 from innkeeper.storage.sqlite.cursors import SqliteCursor, open_service
-from support.recording_subscriber import GrowingLog
+from support.recording_subscriber import InMemoryEventLog
 
-STEPS = st.lists(st.sampled_from(["happen", "follow", "step", "restart"]), max_size=60)
+STEPS = st.lists(st.sampled_from(["cause", "effect", "step", "restart"]), max_size=60)
 
 
-class Archivist:
-    """Takes in two logs. An event of the second one says how long the first one was when it happened."""
+class TwoLogSubscriber:
+    """Subscribes to two logs. An event of the second one contains the position of the first one at that time."""
 
     def __init__(self, path: Path) -> None:
-        self.stories = [GrowingLog(), GrowingLog()]
-        self.told: list[list[str]] = [[], []]
+        self.logs = [InMemoryEventLog(), InMemoryEventLog()]
+        self.handled: list[list[str]] = [[], []]
         self._db = open_service(path)
         self.restart()
 
     def restart(self) -> None:
-        """The process is gone, and back."""
+        """End the process, and start it again."""
         cursors = [
-            SqliteCursor(self._db, SubscriptionRequest("archivist"), log, story)
-            for log, story in zip((RESERVATIONS, BILLING), self.stories, strict=True)
+            SqliteCursor(self._db, SubscriptionRequest("archivist"), log, event_log)
+            for log, event_log in zip((RESERVATIONS, BILLING), self.logs, strict=True)
         ]
-        self._subscriber = Subscriber(cursors, self._take_in, lambda: 0, batch_events=2)
+        self._subscriber = Subscriber(cursors, self._handle, lambda: 0, batch_events=2)
 
-    async def _take_in(self, entries: Sequence[LogEntry]) -> Effects:
-        def keep() -> None:
+    async def _handle(self, entries: Sequence[LogEntry]) -> Effects:
+        def store() -> None:
             for _, record in entries:
                 event = record.event
                 assert isinstance(event, BookingPinned)
                 log = 0 if record.hotel == "cause" else 1
-                assert log == 0 or len(self.told[0]) >= int(event.room), "told before what it followed from"
-                self.told[log].append(record.id)
+                assert log == 0 or len(self.handled[0]) >= int(event.room), "handled before its cause"
+                self.handled[log].append(record.id)
 
-        return keep
+        return store
 
     def step(self) -> bool:
-        """The next portion."""
+        """Handle the next batch."""
         return asyncio.run(self._subscriber.step())
 
     def close(self) -> None:
-        """No more."""
+        """Close its database."""
         self._db.close()
 
 
 @given(STEPS)
-def test_what_followed_is_told_after_what_it_followed_from(steps: list[str]) -> None:
+def test_an_event_is_handled_after_the_event_that_caused_it(steps: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        archivist = Archivist(Path(folder) / "cursors.db")
-        causes, effects = archivist.stories
+        subscriber = TwoLogSubscriber(Path(folder) / "cursors.db")
+        first_log, second_log = subscriber.logs
         for name in steps:
-            if name == "happen":
-                causes.happen("cause", BookingPinned("b", "101"))
-            elif name == "follow":
-                effects.happen("effect", BookingPinned("b", str(causes.position)))
+            if name == "cause":
+                first_log.append("cause", BookingPinned("b", "101"))
+            elif name == "effect":
+                second_log.append("effect", BookingPinned("b", str(first_log.position)))
             elif name == "restart":
-                archivist.restart()
+                subscriber.restart()
             else:
-                archivist.step()
-        while archivist.step():
+                subscriber.step()
+        while subscriber.step():
             pass
-        archivist.close()
-        assert archivist.told == [[record.id for _, record in story.entries] for story in archivist.stories]
+        subscriber.close()
+        assert subscriber.handled == [[record.id for _, record in event_log.entries] for event_log in subscriber.logs]
 
 
-def test_a_log_before_it_that_never_rests_keeps_nobody_waiting(tmp_path: Path) -> None:
-    archivist = Archivist(tmp_path / "cursors.db")
-    causes, effects = archivist.stories
-    effects.happen("effect", BookingPinned("b", "0"))
+def test_a_busy_first_log_does_not_delay_the_second(tmp_path: Path) -> None:
+    subscriber = TwoLogSubscriber(tmp_path / "cursors.db")
+    first_log, second_log = subscriber.logs
+    second_log.append("effect", BookingPinned("b", "0"))
     for _ in range(10):
-        causes.happen("cause", BookingPinned("b", "101"))
-        causes.happen("cause", BookingPinned("b", "101"))
-        archivist.step()
-    archivist.close()
-    assert len(archivist.told[1]) == 1
+        first_log.append("cause", BookingPinned("b", "101"))
+        first_log.append("cause", BookingPinned("b", "101"))
+        subscriber.step()
+    subscriber.close()
+    assert len(subscriber.handled[1]) == 1

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.gateway import Gateway, HttpResponse, assert_problem, gateway, hotel_plan, path_of, stay
+from support.gateway import Gateway, HttpResponse, assert_problem, booking_path, gateway, hotel_plan, stay_request
 from support.partition_fixture import night
 
 EUR = {"currency": "EUR"}
@@ -25,23 +25,23 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 @pytest.fixture(scope="module")
 def hotel(front: Gateway) -> str:
     """A hotel with three doubles and two suites; its path."""
-    return front.open({"DBL": 3, "STE": 2})
+    return front.open_hotel({"DBL": 3, "STE": 2})
 
 
 @pytest.fixture(scope="module")
 def booking(front: Gateway, hotel: str) -> str:
     """The path of a confirmed booking in that hotel, of version 2."""
     made = front.book(hotel)
-    front.send("PATCH", path_of(hotel, made), {"notes": "vegan"})
-    return path_of(hotel, made)
+    front.send("PATCH", booking_path(hotel, made), {"notes": "vegan"})
+    return booking_path(hotel, made)
 
 
 @contextmanager
 def unharmed(front: Gateway) -> Iterator[None]:
     """Whatever is asked in here changes nothing, and the desk serves on."""
-    before = front.position()
+    before = front.last_position()
     yield
-    assert front.position() == before
+    assert front.last_position() == before
     assert front.get("/health/ready").status == 200
 
 
@@ -180,12 +180,12 @@ def test_a_bad_booking_is_told_its_field_and_rule(
     front: Gateway, hotel: str, change: dict[str, Any], field: str, rule: str
 ) -> None:
     with unharmed(front):
-        assert_problem(front.post(f"{hotel}/bookings", stay() | change), 422, "invalid", field, rule)
+        assert_problem(front.post(f"{hotel}/bookings", stay_request() | change), 422, "invalid", field, rule)
 
 
 @pytest.mark.parametrize("field", ["room_type", "arrival", "departure", "guest"])
 def test_a_booking_lacks_nothing_that_is_required(front: Gateway, hotel: str, field: str) -> None:
-    body = {name: value for name, value in stay().items() if name != field}
+    body = {name: value for name, value in stay_request().items() if name != field}
     with unharmed(front):
         assert_problem(front.post(f"{hotel}/bookings", body), 422, "invalid", field, "required")
 
@@ -329,14 +329,14 @@ def test_a_bad_place_in_a_list_is_refused(front: Gateway, path: str, field: str,
 @pytest.mark.parametrize("key", ["", "k" * 256, "with space", "clé"])
 def test_a_key_that_is_too_long_or_has_odd_characters_is_refused(front: Gateway, hotel: str, key: str) -> None:
     with unharmed(front):
-        reply = front.post(f"{hotel}/bookings", stay(), {"Idempotency-Key": key})
+        reply = front.post(f"{hotel}/bookings", stay_request(), {"Idempotency-Key": key})
         assert_problem(reply, 422, "invalid", "Idempotency-Key", "form")
 
 
 @pytest.mark.parametrize("days", [367, 10_000])
 def test_a_night_audit_closes_no_more_than_a_year(front: Gateway, hotel: str, days: int) -> None:
     with unharmed(front):
-        assert_problem(front.audit(hotel, days), 422, "invalid", "to", "days_max")
+        assert_problem(front.run_night_audit(hotel, days), 422, "invalid", "to", "days_max")
 
 
 def assert_sane(reply: HttpResponse) -> None:
@@ -361,7 +361,7 @@ def wrong(good: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 
 @settings(max_examples=150)
-@given(body=wrong(stay() | {"adults": 1, "children": [], "notes": "", "rate": None, "hold_seconds": 1}))
+@given(body=wrong(stay_request() | {"adults": 1, "children": [], "notes": "", "rate": None, "hold_seconds": 1}))
 def test_whatever_is_posted_as_a_booking_is_answered_well(front: Gateway, hotel: str, body: Any) -> None:
     assert_sane(front.post(f"{hotel}/bookings", body if body is not None else b"null"))
 

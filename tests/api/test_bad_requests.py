@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from innkeeper.protocol.values import limits
-from support.gateway import Gateway, assert_problem, gateway, hotel_plan, path_of, response_on, stay
+from support.gateway import Gateway, assert_problem, booking_path, gateway, hotel_plan, read_response, stay_request
 
 ACTIONS = (
     "confirm", "release", "extend", "cancel", "reinstate", "check-in", "check-out", "no-show", "move", "pin", "unpin",
@@ -30,21 +30,21 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 @pytest.fixture(scope="module")
 def hotel(front: Gateway) -> str:
     """A hotel with many doubles; its path."""
-    return front.open({"DBL": 20})
+    return front.open_hotel({"DBL": 20})
 
 
 @pytest.fixture(scope="module")
 def booking(front: Gateway, hotel: str) -> str:
     """The path of a confirmed booking in that hotel."""
-    return path_of(hotel, front.book(hotel))
+    return booking_path(hotel, front.book(hotel))
 
 
 @contextmanager
 def unharmed(front: Gateway) -> Iterator[None]:
     """Whatever is asked in here changes nothing, and the desk serves on."""
-    before = front.position()
+    before = front.last_position()
     yield
-    assert front.position() == before
+    assert front.last_position() == before
     assert front.get("/health/ready").status == 200
 
 
@@ -114,8 +114,8 @@ def test_a_body_too_large_is_refused_whether_its_length_is_told_or_not(front: Ga
     large = b'{"notes": "' + b"x" * 70_000 + b'"}'
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (large[:30_000], large[30_000:])) + b"0\r\n\r\n"
     with unharmed(front):
-        assert_problem(front.raw(head + b"Content-Length: %d\r\n\r\n" % len(large) + large), 413, "too_large")
-        assert_problem(front.raw(head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks), 413, "too_large")
+        assert_problem(front.send_bytes(head + b"Content-Length: %d\r\n\r\n" % len(large) + large), 413, "too_large")
+        assert_problem(front.send_bytes(head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks), 413, "too_large")
 
 
 def test_a_body_of_just_the_limit_is_read(front: Gateway, hotel: str) -> None:
@@ -151,7 +151,7 @@ def test_an_unknown_hotel_or_booking_is_not_found(front: Gateway, hotel: str, pa
             for reply in (front.get(base), front.post(f"{base}/actions/cancel"), front.get(f"{base}/history")):
                 assert_problem(reply, 404, "not_found")
         for reply in (
-            front.post(f"/v1/hotels/{part}/bookings", stay()),
+            front.post(f"/v1/hotels/{part}/bookings", stay_request()),
             front.get(f"/v1/hotels/{part}/bookings"),
             front.get(f"/v1/hotels/{part}/availability?arrival=2026-06-02&departure=2026-06-03"),
             front.get(f"/v1/hotels/{part}/tape-chart?from=2026-06-02&to=2026-06-03"),
@@ -163,7 +163,7 @@ def test_an_unknown_hotel_or_booking_is_not_found(front: Gateway, hotel: str, pa
 
 def test_a_booking_is_not_found_in_another_hotel(front: Gateway, hotel: str) -> None:
     booking = front.book(hotel)
-    other = path_of(front.open(), booking)
+    other = booking_path(front.open_hotel(), booking)
     for reply in (front.get(other), front.get(f"{other}/history"), front.post(f"{other}/actions/cancel")):
         assert_problem(reply, 404, "not_found")
     assert_problem(front.send("PATCH", other, {"notes": "x"}), 404, "not_found")
@@ -222,8 +222,8 @@ def in_status(front: Gateway, hotel: str, status: str) -> dict[str, Any]:
     for action in ways[status]:
         booking = front.act(hotel, booking, action).json
     if status == "expired":
-        front.pass_seconds(60)
-        booking = front.get(path_of(hotel, booking)).json
+        front.advance_clock(60)
+        booking = front.get(booking_path(hotel, booking)).json
     assert booking["status"] == status
     return booking
 
@@ -252,7 +252,7 @@ def test_what_a_status_does_not_allow_is_refused_with_what_it_does(
             problem = assert_problem(front.act(hotel, booking, action, **fields), 409, "not_allowed")
             assert (problem["action"], set(problem["allowed"])) == (action, allowed)
         if "change" not in allowed:
-            reply = front.send("PATCH", path_of(hotel, booking), {"notes": "x"})
+            reply = front.send("PATCH", booking_path(hotel, booking), {"notes": "x"})
             assert set(assert_problem(reply, 409, "not_allowed")["allowed"]) == allowed
 
 
@@ -287,7 +287,7 @@ def test_nobody_checks_in_before_the_day_of_arrival(front: Gateway, hotel: str) 
 )
 def test_what_is_not_http_is_refused_and_harms_nobody(front: Gateway, request_bytes: bytes, status: int) -> None:
     with unharmed(front):
-        assert front.raw(request_bytes).status == status
+        assert front.send_bytes(request_bytes).status == status
 
 
 def trickle(bare: socket.socket, pieces: Iterator[bytes]) -> None:
@@ -329,14 +329,14 @@ def test_a_header_that_never_ends_is_cut_off(front: Gateway) -> None:
 def test_a_header_that_never_ends_is_cut_off_on_a_known_connection_too(front: Gateway) -> None:
     with unharmed(front), front.connect() as bare:
         bare.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert response_on(bare).status == 200
+        assert read_response(bare).status == 200
         trickle(bare, header_pieces(b""))
 
 
 def test_a_body_that_never_comes_is_given_up(front: Gateway, hotel: str) -> None:
     with unharmed(front), front.connect() as bare:
         trickle(bare, body_pieces(f"{hotel}/bookings"))
-        assert_problem(response_on(bare), 408, "body_timeout")
+        assert_problem(read_response(bare), 408, "body_timeout")
 
 
 def test_a_connection_that_says_nothing_is_closed(front: Gateway) -> None:
@@ -374,8 +374,8 @@ def test_a_client_who_hangs_up_half_way_is_no_fault_of_ours(
 
 
 def test_a_client_who_does_not_wait_for_the_answer_has_booked_once(front: Gateway) -> None:
-    hotel = front.open({"DBL": 1})
-    body = str(stay()).replace("'", '"').encode()
+    hotel = front.open_hotel({"DBL": 1})
+    body = str(stay_request()).replace("'", '"').encode()
     head = (
         f"POST {hotel}/bookings HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n".encode()
         + JSON
@@ -385,7 +385,7 @@ def test_a_client_who_does_not_wait_for_the_answer_has_booked_once(front: Gatewa
         with front.connect() as bare:
             bare.sendall(head + body)
     deadline = monotonic() + 30
-    while not front.entries(f"{hotel}/bookings") and monotonic() < deadline:
+    while not front.list_all(f"{hotel}/bookings") and monotonic() < deadline:
         sleep(0.05)
-    assert len(front.entries(f"{hotel}/bookings")) == 1
+    assert len(front.list_all(f"{hotel}/bookings")) == 1
     assert front.post("/v1/hotels", hotel_plan(id="next-door")).status == 201

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from innkeeper.delivery.webhooks.signing import fresh_secret
-from support.gateway import Gateway, HttpResponse, assert_problem, gateway, path_of
+from support.gateway import Gateway, HttpResponse, assert_problem, booking_path, gateway
 from support.partition_fixture import night
-from support.payment_updates import NEWS_PATH, payment_update
+from support.payment_updates import UPDATE_PATH, payment_update
 from support.waiting import wait_until
 
 SECONDS_MAX = 60
@@ -30,7 +30,7 @@ class Guest:
         self.front = front
         self.hotel = hotel
         self.booking = front.book(hotel, 0, nights, **more)
-        self.path = path_of(hotel, self.booking)
+        self.path = booking_path(hotel, self.booking)
 
     def bill(self) -> Any:
         """What the booking owes."""
@@ -66,7 +66,7 @@ def lines(bill: Any, folio: int = 1) -> list[tuple[str, str, str]]:
 
 
 def test_who_books_has_a_folio_at_once(front: Gateway) -> None:
-    guest = Guest(front, front.open())
+    guest = Guest(front, front.open_hotel())
     bill = guest.bill()
     assert (bill["booking"], bill["balance"], bill["charged"]) == (guest.booking["id"], euros("0.00"), euros("0.00"))
     assert [(folio["number"], folio["lines"]) for folio in bill["folios"]] == [(1, [])]
@@ -74,7 +74,7 @@ def test_who_books_has_a_folio_at_once(front: Gateway) -> None:
 
 
 def test_the_nights_are_charged_as_they_are_slept_and_paid_at_the_end(front: Gateway) -> None:
-    guest = Guest(front, front.open(), nights=2)
+    guest = Guest(front, front.open_hotel(), nights=2)
     front.act(guest.hotel, guest.booking, "check-in")
     front.post(f"{guest.hotel}/night-audit", {})
     assert guest.bill()["balance"] == euros("100.00")
@@ -90,11 +90,11 @@ def test_the_nights_are_charged_as_they_are_slept_and_paid_at_the_end(front: Gat
 
 
 def types(front: Gateway) -> list[str]:
-    return [event["type"] for event in front.entries("/v1/events", log="billing", limit=200)]
+    return [event["type"] for event in front.list_all("/v1/events", log="billing", limit=200)]
 
 
 def test_taxes_stand_on_each_line_and_on_the_invoice(front: Gateway) -> None:
-    hotel = front.open()
+    hotel = front.open_hotel()
     terms = {
         "seller": {"name": "Seaside Lda", "address": ["Rua do Mar 1", "8000-001 Faro"], "tax_number": "PT500000000"},
         "taxes": [
@@ -129,7 +129,7 @@ def test_taxes_stand_on_each_line_and_on_the_invoice(front: Gateway) -> None:
 
 
 def test_an_invoice_is_taken_back_by_a_credit_note_and_never_changed(front: Gateway) -> None:
-    guest = Guest(front, front.open(), nights=1)
+    guest = Guest(front, front.open_hotel(), nights=1)
     guest.sleep()
     invoice = guest.say("invoices").json
     assert_problem(guest.say("invoices"), 409, "not_allowed")
@@ -150,7 +150,7 @@ def test_an_invoice_is_taken_back_by_a_credit_note_and_never_changed(front: Gate
 
 
 def test_a_late_cancellation_is_charged_and_forgiven_when_the_guest_comes_after_all(front: Gateway) -> None:
-    guest = Guest(front, front.open())
+    guest = Guest(front, front.open_hotel())
     front.act(guest.hotel, guest.booking, "cancel")
     assert lines(guest.bill()) == [("charge", "fee", "100.00")]
     front.act(guest.hotel, guest.booking, "reinstate")
@@ -160,7 +160,7 @@ def test_a_late_cancellation_is_charged_and_forgiven_when_the_guest_comes_after_
 
 
 def test_a_charge_is_reversed_split_and_moved_to_who_else_pays(front: Gateway) -> None:
-    guest, friend = (Guest(front, hotel) for hotel in [front.open()] * 2)
+    guest, friend = (Guest(front, hotel) for hotel in [front.open_hotel()] * 2)
     wrong = guest.charge("7.00")["folios"][0]["lines"][0]["id"]
     assert lines(guest.say(f"folio/charges/{wrong}/actions/reverse", reason="not his").json)[1][2] == "-7.00"
     assert_problem(guest.say(f"folio/charges/{wrong}/actions/reverse", reason="again"), 409, "not_allowed")
@@ -177,7 +177,7 @@ def test_a_charge_is_reversed_split_and_moved_to_who_else_pays(front: Gateway) -
 
 
 def test_a_payment_goes_back_in_parts_and_never_more_than_came(front: Gateway) -> None:
-    guest = Guest(front, front.open())
+    guest = Guest(front, front.open_hotel())
     payment = guest.pay("50.00")
     path = f"{guest.hotel}/payments/{payment['id']}"
     assert front.get(path).json == payment
@@ -192,7 +192,7 @@ def test_a_payment_goes_back_in_parts_and_never_more_than_came(front: Gateway) -
 
 
 def test_the_same_key_charges_and_pays_once(front: Gateway) -> None:
-    guest = Guest(front, front.open())
+    guest = Guest(front, front.open_hotel())
     body = {"method": "cash", "amount": euros("5.00")}
     path = f"{guest.path}/folio/payments"
     first, again = (front.post(path, body, headers={"Idempotency-Key": "till-1"}) for _ in range(2))
@@ -203,7 +203,7 @@ def test_the_same_key_charges_and_pays_once(front: Gateway) -> None:
 
 
 def test_the_accounts_add_up_to_zero(front: Gateway) -> None:
-    guest = Guest(front, front.open(), nights=1)
+    guest = Guest(front, front.open_hotel(), nights=1)
     guest.sleep()
     guest.charge()
     guest.pay("60.00")
@@ -214,7 +214,7 @@ def test_the_accounts_add_up_to_zero(front: Gateway) -> None:
 
 
 def test_everything_is_there_again_after_a_restart(front: Gateway) -> None:
-    guest = Guest(front, front.open(), nights=1)
+    guest = Guest(front, front.open_hotel(), nights=1)
     guest.sleep()
     guest.charge()
     guest.pay("60.00")
@@ -245,7 +245,7 @@ def test_everything_is_there_again_after_a_restart(front: Gateway) -> None:
 def test_what_makes_no_sense_is_refused_and_changes_nothing(
     front: Gateway, path: str, body: dict[str, Any], status: int, field: str | None, rule: str | None
 ) -> None:
-    guest = Guest(front, front.open())
+    guest = Guest(front, front.open_hotel())
     before = guest.bill()
     assert_problem(guest.say(path, **body), status, None, field, rule)
     assert guest.bill() == before
@@ -267,7 +267,7 @@ def becomes(front: Gateway, payment: str, status: str) -> Any:
 
 
 def test_a_provider_gets_the_money_or_says_why_not(front: Gateway) -> None:
-    guest = Guest(front, front.open())
+    guest = Guest(front, front.open_hotel())
     paid = becomes(front, start(guest), "captured")
     assert paid["reference"] == f"sim-{paid['id']}"
     assert guest.bill()["balance"] == euros("-80.00")
@@ -277,7 +277,7 @@ def test_a_provider_gets_the_money_or_says_why_not(front: Gateway) -> None:
 
 
 def test_money_is_reserved_and_taken_later_or_let_go(front: Gateway) -> None:
-    guest = Guest(front, front.open())
+    guest = Guest(front, front.open_hotel())
     taken, let_go = start(guest, capture=False), start(guest, capture=False)
     for payment in (taken, let_go):
         becomes(front, payment, "authorised")
@@ -288,7 +288,7 @@ def test_money_is_reserved_and_taken_later_or_let_go(front: Gateway) -> None:
 
 
 def test_news_from_a_provider_are_believed_when_they_are_signed_and_count_once(front: Gateway, tmp_path: Path) -> None:
-    guest = Guest(front, front.open())
+    guest = Guest(front, front.open_hotel())
     payment = start(guest, token="late")
     secret = (tmp_path / "simulated-provider.secret").read_text()
     now = datetime.fromtimestamp(front.clock() / 1e6, UTC)
@@ -298,29 +298,29 @@ def test_news_from_a_provider_are_believed_when_they_are_signed_and_count_once(f
         payment_update(fresh_secret(), payment, "captured", now)[1],
         payment_update(secret, payment, "captured", now - timedelta(minutes=6))[1],
     ):  # fmt: skip
-        assert_problem(front.post(NEWS_PATH, body, headers=wrong), 401, "bad_signature")
-    assert_problem(front.post(NEWS_PATH, body + b" ", headers=headers), 401, "bad_signature")
+        assert_problem(front.post(UPDATE_PATH, body, headers=wrong), 401, "bad_signature")
+    assert_problem(front.post(UPDATE_PATH, body + b" ", headers=headers), 401, "bad_signature")
     assert front.get(payment).json["status"] == "pending"
     for _ in range(2):
-        assert front.post(NEWS_PATH, body, headers=headers).status == 200
+        assert front.post(UPDATE_PATH, body, headers=headers).status == 200
     assert front.get(payment).json["reference"] == "bank-1"
     late, signed = payment_update(secret, payment, "failed", now)
-    assert front.post(NEWS_PATH, late, headers=signed).status == 200
+    assert front.post(UPDATE_PATH, late, headers=signed).status == 200
     assert front.get(payment).json["status"] == "captured"
     assert guest.bill()["paid"] == euros("80.00")
     unknown, signed = payment_update(secret, "/v1/hotels/nowhere/payments/nobody", "captured", now)
-    assert_problem(front.post(NEWS_PATH, unknown, headers=signed), 404, "not_found")
+    assert_problem(front.post(UPDATE_PATH, unknown, headers=signed), 404, "not_found")
     assert_problem(front.post("/v1/payment-providers/other/notifications", body, headers=headers), 404, "not_found")
 
 
 def test_a_provider_may_take_its_time(front: Gateway) -> None:
-    guest = Guest(front, front.open())
+    guest = Guest(front, front.open_hotel())
     payment = start(guest, token="late-1")
     becomes(front, payment, "captured")
 
 
 def test_a_provider_is_asked_again_after_a_restart_and_pays_once(front: Gateway) -> None:
-    guest = Guest(front, front.open())
+    guest = Guest(front, front.open_hotel())
     front.post("/v1/subscribers/payments/actions/pause", {})
     payment = start(guest)
     front.restart()

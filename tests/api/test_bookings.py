@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from innkeeper.storage.sqlite.journal import SqliteJournal
-from support.gateway import ANSWER_SECONDS_MAX, Gateway, assert_problem, gateway, hotel_plan, path_of, stay
+from support.gateway import ANSWER_SECONDS_MAX, Gateway, assert_problem, booking_path, gateway, hotel_plan, stay_request
 from support.partition_fixture import night
 from support.waiting import wait_until
 
@@ -24,18 +24,18 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 @pytest.fixture
 def hotel(front: Gateway) -> str:
     """A hotel with three doubles and two suites; its path."""
-    return front.open({"DBL": 3, "STE": 2})
+    return front.open_hotel({"DBL": 3, "STE": 2})
 
 
 def test_a_booking_is_made_and_shown_whole(front: Gateway, hotel: str) -> None:
-    asked = stay(
+    asked = stay_request(
         2, 3, adults=1, children=[7], notes="late\narrival", source="phone",
         guest={"name": "Ann Lee", "email": "ann@example.com", "phone": "+351 1"},
     )  # fmt: skip
     reply = front.post(f"{hotel}/bookings", asked)
     booking = reply.json
     assert reply.status == 201
-    assert reply.headers["location"] == path_of(hotel, booking)
+    assert reply.headers["location"] == booking_path(hotel, booking)
     assert reply.headers["etag"] == '"1"'
     assert len(booking["locator"]) == 6
     assert booking["created_at"].endswith("Z")
@@ -51,7 +51,7 @@ def test_a_booking_is_made_and_shown_whole(front: Gateway, hotel: str) -> None:
         "fee": None, "notes": "late\narrival", "source": "phone", "group": None, "expires_at": None,
         "reminder_on": None, "created_by": "front desk", "changed_by": "front desk", "version": 1,
     }  # fmt: skip
-    again = front.get(path_of(hotel, booking))
+    again = front.get(booking_path(hotel, booking))
     assert (again.status, again.headers["etag"], again.json) == (200, '"1"', booking)
 
 
@@ -77,19 +77,19 @@ def test_a_change_changes_what_it_says_and_nothing_else(
     front: Gateway, hotel: str, change: dict[str, Any], shown: dict[str, Any]
 ) -> None:
     was = front.book(hotel)
-    reply = front.send("PATCH", path_of(hotel, was), change)
+    reply = front.send("PATCH", booking_path(hotel, was), change)
     assert (reply.status, reply.headers["etag"]) == (200, '"2"')
     now = reply.json
     assert now.items() >= (change | shown | {"version": 2}).items()
     derived = {"version", "changed_at", "nights", "price"}
     assert {name for name in now if now[name] != was[name]} - derived == (change | shown).keys() - derived
-    assert front.get(path_of(hotel, was)).json == now
+    assert front.get(booking_path(hotel, was)).json == now
 
 
 def test_a_reminder_is_set_moved_and_taken_back_as_events_of_their_own(front: Gateway, hotel: str) -> None:
     booking = front.book(hotel, 5, 2, reminder_on=str(night(3)))
     assert booking["reminder_on"] == str(night(3))
-    path = path_of(hotel, booking)
+    path = booking_path(hotel, booking)
     for day in (str(night(4)), str(night(4)), None):
         assert front.send("PATCH", path, {"reminder_on": day}).json["reminder_on"] == day
     history = front.get(f"{path}/history").json["data"]
@@ -103,13 +103,14 @@ def test_a_reminder_is_set_moved_and_taken_back_as_events_of_their_own(front: Ga
 @pytest.mark.parametrize("day", [-1, 6])
 def test_a_reminder_comes_from_today_up_to_the_arrival(front: Gateway, hotel: str, day: int) -> None:
     wrong = {"reminder_on": str(night(day))}
-    assert_problem(front.post(f"{hotel}/bookings", stay(5, **wrong)), 422, "invalid", "reminder_on", "before_arrival")
-    path = path_of(hotel, front.book(hotel, 5))
+    reply = front.post(f"{hotel}/bookings", stay_request(5, **wrong))
+    assert_problem(reply, 422, "invalid", "reminder_on", "before_arrival")
+    path = booking_path(hotel, front.book(hotel, 5))
     assert_problem(front.send("PATCH", path, wrong), 422, "invalid", "reminder_on", "before_arrival")
 
 
 def test_a_stay_that_comes_before_its_reminder_loses_it(front: Gateway, hotel: str) -> None:
-    path = path_of(hotel, front.book(hotel, 5, reminder_on=str(night(4))))
+    path = booking_path(hotel, front.book(hotel, 5, reminder_on=str(night(4))))
     earlier = {"arrival": str(night(2)), "departure": str(night(3))}
     changed = front.send("PATCH", path, earlier).json
     assert (changed["arrival"], changed["reminder_on"]) == (str(night(2)), None)
@@ -119,15 +120,15 @@ def test_a_stay_that_comes_before_its_reminder_loses_it(front: Gateway, hotel: s
 
 def test_a_new_guest_or_rate_is_a_change_too(front: Gateway, hotel: str) -> None:
     was = front.book(hotel, notes="vegan")
-    rate = {"amount": "90.00", "currency": "EUR"}
-    now = front.send("PATCH", path_of(hotel, was), {"guest": {"name": "Bea", "email": "b@x.pt"}, "rate": rate}).json
+    change = {"guest": {"name": "Bea", "email": "b@x.pt"}, "rate": {"amount": "90.00", "currency": "EUR"}}
+    now = front.send("PATCH", booking_path(hotel, was), change).json
     assert (now["guest"]["name"], now["guest"]["email"], now["notes"]) == ("Bea", "b@x.pt", "vegan")
     assert now["price"]["total"] == "90.00"
 
 
 def test_of_the_guest_only_what_is_said_changes(front: Gateway, hotel: str) -> None:
     booking = front.book(hotel, guest={"name": "Ann", "email": "ann@example.com", "phone": "+351 1"})
-    path, guest = path_of(hotel, booking), booking["guest"]
+    path, guest = booking_path(hotel, booking), booking["guest"]
     for change in ({"name": "Bea"}, {"phone": "+351 2"}, {"email": None}, {"name": "Cy", "email": "c@x.pt"}):
         guest |= change
         assert front.send("PATCH", path, {"guest": change}).json["guest"] == guest
@@ -140,7 +141,7 @@ def test_of_the_guest_only_what_is_said_changes(front: Gateway, hotel: str) -> N
 @pytest.mark.parametrize("nothing", [{}, {"guest": {}}])
 def test_a_change_of_nothing_changes_nothing(front: Gateway, hotel: str, nothing: dict[str, Any]) -> None:
     was = front.book(hotel, guest={"name": "Ann", "email": "ann@example.com"})
-    assert front.send("PATCH", path_of(hotel, was), nothing).json == was
+    assert front.send("PATCH", booking_path(hotel, was), nothing).json == was
 
 
 @pytest.mark.parametrize(
@@ -167,8 +168,8 @@ def test_actions_lead_from_status_to_status(
         reply = front.act(hotel, booking, action)
         assert (reply.status, reply.headers["etag"], reply.json["version"]) == (200, f'"{number}"', number), reply
     assert reply.json["status"] == status
-    assert front.get(path_of(hotel, booking)).json == reply.json
-    assert [entry["status"] for entry in front.entries(f"{hotel}/bookings")] == [status]
+    assert front.get(booking_path(hotel, booking)).json == reply.json
+    assert [entry["status"] for entry in front.list_all(f"{hotel}/bookings")] == [status]
 
 
 def test_a_move_gives_another_room_and_an_upgrade_pins_it(front: Gateway, hotel: str) -> None:
@@ -182,11 +183,11 @@ def test_a_move_gives_another_room_and_an_upgrade_pins_it(front: Gateway, hotel:
 
 def test_a_move_is_refused_where_the_other_type_takes_fewer_guests(front: Gateway) -> None:
     large, small = hotel_plan({"FAM": 2, "DBL": 1})["room_types"]
-    hotel = front.open(room_types=[large | {"max_guests": 4}, small])
+    hotel = front.open_hotel(room_types=[large | {"max_guests": 4}, small])
     family = front.book(hotel, room_type="FAM", adults=2, children=[3])
     refused = front.act(hotel, family, "move", room="201")
     assert_problem(refused, 422, "invalid", "adults", "max_guests")
-    assert front.get(path_of(hotel, family)).json == family
+    assert front.get(booking_path(hotel, family)).json == family
     assert front.act(hotel, family, "move", room="102").json["room"] == "102"
     couple = front.book(hotel, room_type="FAM", adults=2)
     assert front.act(hotel, couple, "move", room="201").json["room"] == "201"
@@ -207,12 +208,12 @@ def test_an_early_check_out_gives_the_other_nights_back(front: Gateway, hotel: s
 
 
 def test_an_expired_hold_gives_its_room_back(front: Gateway) -> None:
-    hotel = front.open({"DBL": 1})
+    hotel = front.open_hotel({"DBL": 1})
     hold = front.book(hotel, status="held", hold_seconds=HOUR)
     assert hold["expires_at"] > hold["created_at"]
-    assert_problem(front.post(f"{hotel}/bookings", stay()), 409, "sold_out")
-    front.pass_seconds(HOUR)
-    assert front.get(path_of(hotel, hold)).json["status"] == "expired"
+    assert_problem(front.post(f"{hotel}/bookings", stay_request()), 409, "sold_out")
+    front.advance_clock(HOUR)
+    assert front.get(booking_path(hotel, hold)).json["status"] == "expired"
     assert_problem(front.act(hotel, hold, "confirm"), 409, "not_allowed")
     assert front.book(hotel)["room"] == hold["room"]
 
@@ -220,8 +221,8 @@ def test_an_expired_hold_gives_its_room_back(front: Gateway) -> None:
 def test_an_extended_hold_lives_longer(front: Gateway, hotel: str) -> None:
     hold = front.book(hotel, status="held", hold_seconds=60)
     front.act(hotel, hold, "extend", hold_seconds=2 * HOUR)
-    front.pass_seconds(HOUR)
-    assert front.get(path_of(hotel, hold)).json["status"] == "held"
+    front.advance_clock(HOUR)
+    assert front.get(booking_path(hotel, hold)).json["status"] == "held"
 
 
 def test_to_extend_a_hold_never_makes_it_end_earlier(front: Gateway, hotel: str) -> None:
@@ -229,17 +230,17 @@ def test_to_extend_a_hold_never_makes_it_end_earlier(front: Gateway, hotel: str)
     for fields in ({}, {"hold_seconds": HOUR}):
         reply = front.act(hotel, hold, "extend", **fields)
         assert (reply.status, reply.headers["etag"], reply.json) == (200, '"1"', hold)
-    assert len(front.get(f"{path_of(hotel, hold)}/history").json["data"]) == 1
-    front.pass_seconds(HOUR)
+    assert len(front.get(f"{booking_path(hotel, hold)}/history").json["data"]) == 1
+    front.advance_clock(HOUR)
     later = front.act(hotel, hold, "extend", hold_seconds=24 * HOUR).json
     assert (later["expires_at"] > hold["expires_at"], later["version"]) == (True, 2)
 
 
 def test_a_hold_expires_by_itself_though_nobody_asks(front: Gateway, hotel: str) -> None:
-    before = front.position()
+    before = front.last_position()
     front.book(hotel, status="held", hold_seconds=1)
     deadline = monotonic() + 30
-    while front.position() < before + 2 and monotonic() < deadline:
+    while front.last_position() < before + 2 and monotonic() < deadline:
         sleep(0.05)
     [_, last] = front.get("/v1/events", after=before).json["data"]
     assert (last["type"], last["by"]) == ("innkeeper.booking.hold_expired.v1", "system")
@@ -271,22 +272,22 @@ def test_availability_reaches_as_far_as_bookings_do(front: Gateway, hotel: str) 
 
 
 def test_a_full_night_is_refused_and_named(front: Gateway) -> None:
-    hotel = front.open({"DBL": 1})
+    hotel = front.open_hotel({"DBL": 1})
     front.book(hotel, 2, 1)
     front.book(hotel, 4, 1)
-    problem = assert_problem(front.post(f"{hotel}/bookings", stay(1, 5)), 409, "sold_out")
+    problem = assert_problem(front.post(f"{hotel}/bookings", stay_request(1, 5)), 409, "sold_out")
     assert problem["nights"] == [str(night(2)), str(night(4))]
     assert problem["room_type"] == "DBL"
 
 
 def test_guests_change_rooms_rather_than_turn_one_away(front: Gateway) -> None:
-    hotel = front.open({"DBL": 2})
+    hotel = front.open_hotel({"DBL": 2})
     first = front.book(hotel, 1, 2)
     second = front.book(hotel, 3, 2)
     front.act(hotel, second, "move", room=next(iter({"101", "102"} - {first["room"]})))
     front.book(hotel, 1, 4)
     assert rooms_left(front, hotel, 1, 5) == {"DBL": [0, 0, 0, 0]}
-    moved = [front.get(path_of(hotel, booking)).json["room"] for booking in (first, second)]
+    moved = [front.get(booking_path(hotel, booking)).json["room"] for booking in (first, second)]
     assert moved[0] == moved[1]
 
 
@@ -312,12 +313,12 @@ def test_a_night_audit_settles_the_day_and_happens_once(front: Gateway, hotel: s
     guest = front.book(hotel, 0, 1, room_type="STE")
     front.act(hotel, guest, "check-in")
     settled = {"hotel": hotel.rpartition("/")[2], "business_date": str(night(2))}
-    assert front.audit(hotel, 2).json == settled | {"no_shows": 1, "checked_out": 1, "holds_expired": 1}
-    position = front.position()
-    assert front.audit(hotel, 2).json == settled | {"no_shows": 0, "checked_out": 0, "holds_expired": 0}
-    assert front.audit(hotel, 1).json["business_date"] == str(night(2))
-    assert front.position() == position
-    found = [front.get(path_of(hotel, booking)).json["status"] for booking in (late, hold, guest)]
+    assert front.run_night_audit(hotel, 2).json == settled | {"no_shows": 1, "checked_out": 1, "holds_expired": 1}
+    position = front.last_position()
+    assert front.run_night_audit(hotel, 2).json == settled | {"no_shows": 0, "checked_out": 0, "holds_expired": 0}
+    assert front.run_night_audit(hotel, 1).json["business_date"] == str(night(2))
+    assert front.last_position() == position
+    found = [front.get(booking_path(hotel, booking)).json["status"] for booking in (late, hold, guest)]
     assert found == ["no_show", "expired", "checked_out"]
     assert front.get(hotel).json["business_date"] == str(night(2))
     assert front.post(f"{hotel}/night-audit").json["business_date"] == str(night(3))
@@ -328,9 +329,9 @@ def test_a_stay_long_over_is_still_shown_but_nothing_can_change_it(front: Gatewa
     front.act(hotel, gone, "check-in")
     front.act(hotel, cancelled, "cancel")
     for day in (2, 40, 400):
-        front.audit(hotel, day)
+        front.run_night_audit(hotel, day)
     for booking, status in ((gone, "checked_out"), (cancelled, "cancelled")):
-        found = front.get(path_of(hotel, booking))
+        found = front.get(booking_path(hotel, booking))
         assert (found.status, found.json["status"], found.headers["etag"]) == (
             200,
             status,
@@ -338,18 +339,18 @@ def test_a_stay_long_over_is_still_shown_but_nothing_can_change_it(front: Gatewa
         )
         for action in ("check-in", "cancel", "reinstate", "pin", "confirm"):
             assert assert_problem(front.act(hotel, booking, action), 409, "not_allowed")["allowed"] == []
-        problem = assert_problem(front.send("PATCH", path_of(hotel, booking), {"notes": "x"}), 409, "not_allowed")
+        problem = assert_problem(front.send("PATCH", booking_path(hotel, booking), {"notes": "x"}), 409, "not_allowed")
         assert problem["allowed"] == []
-        assert front.get(path_of(hotel, booking) + "/history").status == 200
+        assert front.get(booking_path(hotel, booking) + "/history").status == 200
 
 
 def test_a_history_tells_what_happened_to_a_booking_in_order(front: Gateway, hotel: str) -> None:
     booking = front.book(hotel, 0, status="held")
     front.book(hotel, 0)
     front.act(hotel, booking, "confirm")
-    front.send("PATCH", path_of(hotel, booking), {"notes": "vegan"})
+    front.send("PATCH", booking_path(hotel, booking), {"notes": "vegan"})
     front.act(hotel, booking, "check-in")
-    told = front.get(path_of(hotel, booking) + "/history").json["data"]
+    told = front.get(booking_path(hotel, booking) + "/history").json["data"]
     names = ["held", "confirmed", "note_changed", "checked_in"]
     assert [event["type"] for event in told] == [f"innkeeper.booking.{name}.v1" for name in names]
     assert {event["subject"] for event in told} == {booking["id"]}
@@ -376,8 +377,8 @@ def test_a_hotel_without_an_id_is_called_by_its_name(front: Gateway) -> None:
 
 
 def test_hotels_are_listed_by_id_page_by_page(front: Gateway) -> None:
-    opened = {front.open(id=f"page-{number}").rpartition("/")[2] for number in range(5)}
-    listed = [hotel["id"] for hotel in front.entries("/v1/hotels", limit=2)]
+    opened = {front.open_hotel(id=f"page-{number}").rpartition("/")[2] for number in range(5)}
+    listed = [hotel["id"] for hotel in front.list_all("/v1/hotels", limit=2)]
     assert listed == sorted(set(listed))
     assert set(listed) >= opened
 
@@ -390,9 +391,9 @@ def test_a_desk_whose_data_was_taken_over_says_that_it_is_not_ready(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with gateway(tmp_path) as front:
-        hotel = front.open()
+        hotel = front.open_hotel()
         SqliteJournal(tmp_path / "partition-0.db").close()
-        assert_problem(front.post(f"{hotel}/bookings", stay()), 503, "unavailable")
+        assert_problem(front.post(f"{hotel}/bookings", stay_request()), 503, "unavailable")
         wait_until(lambda: front.get("/health/ready").status == 503, ANSWER_SECONDS_MAX)
         assert_problem(front.get("/health/ready"), 503, "unavailable")
         assert front.get("/health/live").status == 200

@@ -12,8 +12,8 @@ import pytest
 from aiohttp import ClientSession, TCPConnector
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.gateway import Gateway, gateway, path_of, stay
-from support.linearizability import Operation, What, explanation
+from support.gateway import Gateway, booking_path, gateway, stay_request
+from support.linearizability import Operation, Outcome, linearization
 from support.partition_fixture import TODAY, night
 
 TYPES = ("DBL", "STE")
@@ -63,7 +63,7 @@ class Scene:
     shared: list[dict[str, Any]] = field(default_factory=list)
     seen: dict[str, list[Operation]] = field(default_factory=dict)
 
-    def note(self, room_type: str, invoked: int, answered: int, what: What, **more: Any) -> None:
+    def note(self, room_type: str, invoked: int, answered: int, what: Outcome, **more: Any) -> None:
         """One operation on a room type."""
         self.seen.setdefault(room_type, []).append(Operation(invoked, answered, what, **more))
 
@@ -76,17 +76,17 @@ class Scene:
 
     async def take(self, step: Take, own: list[dict[str, Any]]) -> None:
         """A booking, or the nights on which there is none."""
-        body = stay(step.arrival, step.nights, room_type=step.room_type, status=step.status)
+        body = stay_request(step.arrival, step.nights, room_type=step.room_type, status=step.status)
         invoked, answered, status, answer = await self.timed("POST", f"{self.hotel}/bookings", body)
         nights = tuple(range(step.arrival, step.arrival + step.nights))
         if status == 201:
             own.append(answer)
-            self.note(step.room_type, invoked, answered, What.TAKEN, booking=answer["id"], nights=nights)
+            self.note(step.room_type, invoked, answered, Outcome.BOOKED, booking=answer["id"], nights=nights)
         else:
             assert (status, answer["code"]) == (409, "sold_out"), answer
             full = tuple(number for number in nights if str(night(number)) in answer["nights"])
             assert len(full) == len(answer["nights"]), answer
-            self.note(step.room_type, invoked, answered, What.FULL, nights=nights, saw=full)
+            self.note(step.room_type, invoked, answered, Outcome.SOLD_OUT, nights=nights, reported=full)
 
     async def give(self, step: Give, own: list[dict[str, Any]]) -> None:
         """Nights given back, unless they had been."""
@@ -95,10 +95,10 @@ class Scene:
             return
         booking = bookings[step.number % len(bookings)]
         action = "release" if booking["status"] == "held" else "cancel"
-        path = f"{path_of(self.hotel, booking)}/actions/{action}"
+        path = f"{booking_path(self.hotel, booking)}/actions/{action}"
         invoked, answered, status, answer = await self.timed("POST", path, {})
         assert status == 200 or (status, answer["code"]) == (409, "not_allowed"), answer
-        what = What.FREED if status == 200 else What.GONE
+        what = Outcome.CANCELLED if status == 200 else Outcome.ALREADY_CANCELLED
         self.note(booking["room_type"], invoked, answered, what, booking=booking["id"])
 
     async def look(self) -> None:
@@ -108,7 +108,7 @@ class Scene:
         assert status == 200, answer
         for kind in answer["room_types"]:
             left = tuple(entry["rooms"] for entry in kind["nights"])
-            self.note(kind["code"], invoked, answered, What.LEFT, nights=tuple(range(WINDOW)), saw=left)
+            self.note(kind["code"], invoked, answered, Outcome.AVAILABLE, nights=tuple(range(WINDOW)), reported=left)
 
     async def play(self, program: Program, own: list[dict[str, Any]]) -> None:
         """One client: one step after the other."""
@@ -124,7 +124,7 @@ class Scene:
 
 def act_out(front: Gateway, rooms: dict[str, int], before: Program, programs: list[Program]) -> Scene:
     """Play one program alone, and then all the others at once; what everyone saw."""
-    hotel = front.open(rooms)
+    hotel = front.open_hotel(rooms)
 
     async def together() -> Scene:
         async with session_to(front) as session:
@@ -165,7 +165,7 @@ def test_some_order_explains_what_all_clients_saw(
 ) -> None:
     scene = act_out(front, rooms, before, clients)
     for room_type, history in scene.seen.items():
-        assert explanation(history, rooms[room_type]) is not None, f"nothing explains {room_type}: {history}"
+        assert linearization(history, rooms[room_type]) is not None, f"nothing explains {room_type}: {history}"
     assert_nobody_shares_a_room(front, scene.hotel)
 
 
@@ -192,7 +192,7 @@ def booker(hotel: str, key: str | None = None, **more: Any) -> Callable[[ClientS
     headers = {} if key is None else {"Idempotency-Key": key}
 
     async def book(session: ClientSession, client: int) -> tuple[int, str, bool]:
-        body = stay(**{"guest": {"name": f"Guest {client}"}} | more)
+        body = stay_request(**{"guest": {"name": f"Guest {client}"}} | more)
         async with session.post(f"{hotel}/bookings", json=body, headers=headers) as response:
             answer = await response.json(content_type=None)
             return (
@@ -208,7 +208,7 @@ def booker(hotel: str, key: str | None = None, **more: Any) -> Callable[[ClientS
 @pytest.mark.parametrize("rooms", [1, 2, 7])
 @pytest.mark.parametrize("status", ["confirmed", "held"])
 def test_the_last_rooms_go_to_exactly_as_many_guests(front: Gateway, clients: int, rooms: int, status: str) -> None:
-    hotel = front.open({"DBL": rooms})
+    hotel = front.open_hotel({"DBL": rooms})
     answers = all_at_once(front, booker(hotel, status=status), clients)
     told = Counter(status if status == 201 else code for status, code, _ in answers)
     assert told == {201: rooms, "sold_out": clients - rooms}
@@ -216,24 +216,24 @@ def test_the_last_rooms_go_to_exactly_as_many_guests(front: Gateway, clients: in
 
 
 def test_the_same_key_at_the_same_moment_books_once(front: Gateway) -> None:
-    hotel = front.open({"DBL": 50})
+    hotel = front.open_hotel({"DBL": 50})
     answers = all_at_once(front, booker(hotel, key="one-and-only", guest={"name": "Ann"}), 50)
     assert {status for status, _, _ in answers} == {201}
     assert len({booking for _, booking, _ in answers}) == 1
     assert sorted(replayed for _, _, replayed in answers) == [False] + [True] * 49
-    assert len(front.entries(f"{hotel}/bookings")) == 1
+    assert len(front.list_all(f"{hotel}/bookings")) == 1
 
 
 def test_one_key_for_different_bodies_at_the_same_moment_books_once(front: Gateway) -> None:
-    hotel = front.open({"DBL": 50})
+    hotel = front.open_hotel({"DBL": 50})
     answers = all_at_once(front, booker(hotel, key="one-for-all"), 50)
     assert Counter(status for status, _, _ in answers) == {201: 1, 422: 49}
-    assert len(front.entries(f"{hotel}/bookings")) == 1
+    assert len(front.list_all(f"{hotel}/bookings")) == 1
 
 
 def test_of_many_who_saw_the_same_version_one_changes_it(front: Gateway) -> None:
-    hotel = front.open()
-    path = path_of(hotel, front.book(hotel))
+    hotel = front.open_hotel()
+    path = booking_path(hotel, front.book(hotel))
 
     async def change(session: ClientSession, client: int) -> int:
         async with session.patch(path, json={"notes": f"by {client}"}, headers={"If-Match": '"1"'}) as response:
@@ -244,7 +244,7 @@ def test_of_many_who_saw_the_same_version_one_changes_it(front: Gateway) -> None
 
 
 def test_a_night_is_audited_once_however_many_ask(front: Gateway) -> None:
-    hotel = front.open({"DBL": 5})
+    hotel = front.open_hotel({"DBL": 5})
     for _ in range(5):
         front.book(hotel, arrival=0)
 
@@ -258,22 +258,22 @@ def test_a_night_is_audited_once_however_many_ask(front: Gateway) -> None:
 
 def take(invoked: int, answered: int, booking: str, *nights: int) -> Operation:
     """An accepted booking."""
-    return Operation(invoked, answered, What.TAKEN, booking, nights)
+    return Operation(invoked, answered, Outcome.BOOKED, booking, nights)
 
 
 def full(invoked: int, answered: int, *nights: int, saw: tuple[int, ...] = (1,)) -> Operation:
     """A refused one."""
-    return Operation(invoked, answered, What.FULL, "", nights, saw)
+    return Operation(invoked, answered, Outcome.SOLD_OUT, "", nights, saw)
 
 
-def free(invoked: int, answered: int, booking: str, what: What = What.FREED) -> Operation:
+def free(invoked: int, answered: int, booking: str, what: Outcome = Outcome.CANCELLED) -> Operation:
     """A cancellation."""
     return Operation(invoked, answered, what, booking)
 
 
 def left(invoked: int, answered: int, rooms: int) -> Operation:
     """A look at night 1."""
-    return Operation(invoked, answered, What.LEFT, "", (1,), (rooms,))
+    return Operation(invoked, answered, Outcome.AVAILABLE, "", (1,), (rooms,))
 
 
 @pytest.mark.parametrize(
@@ -289,12 +289,12 @@ def left(invoked: int, answered: int, rooms: int) -> Operation:
         [take(0, 1, "a", 1), left(2, 3, 1)],
         [take(0, 1, "a", 1), free(2, 9, "a"), left(3, 4, 1), left(5, 6, 0)],
         [take(0, 1, "a", 1), free(2, 9, "a"), free(2, 9, "a")],
-        [take(0, 1, "a", 1), free(2, 3, "a", What.GONE), free(4, 5, "a")],
+        [take(0, 1, "a", 1), free(2, 3, "a", Outcome.ALREADY_CANCELLED), free(4, 5, "a")],
         [take(0, 1, "a", 1), free(2, 9, "a"), take(3, 4, "b", 1), take(5, 6, "c", 1)],
     ],
 )
 def test_the_checker_rejects_what_no_order_explains(history: list[Operation]) -> None:
-    assert explanation(history, rooms=1) is None
+    assert linearization(history, rooms=1) is None
 
 
 @pytest.mark.parametrize(
@@ -307,11 +307,11 @@ def test_the_checker_rejects_what_no_order_explains(history: list[Operation]) ->
         [take(0, 1, "a", 1), full(2, 9, 1), free(3, 4, "a"), take(5, 6, "b", 2)],
         [take(0, 1, "a", 1), full(2, 3, 1, 2)],
         [take(0, 1, "a", 1), free(2, 9, "a"), left(3, 4, 0), left(5, 6, 1)],
-        [take(0, 1, "a", 1), free(2, 9, "a"), free(2, 9, "a", What.GONE)],
+        [take(0, 1, "a", 1), free(2, 9, "a"), free(2, 9, "a", Outcome.ALREADY_CANCELLED)],
         [take(0, 9, "a", 1), take(0, 9, "b", 1), free(0, 9, "a")],
     ],
 )
 def test_the_checker_finds_the_order_that_explains(history: list[Operation]) -> None:
-    found = explanation(history, rooms=1)
+    found = linearization(history, rooms=1)
     assert found is not None
     assert sorted(map(repr, found)) == sorted(map(repr, history))

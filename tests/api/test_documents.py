@@ -29,15 +29,15 @@ def invoice(books: LedgerFixture) -> Invoice:
     """What the guest was invoiced."""
     booking = books.book(0, 2)
     for number in range(3):
-        books.charge(booking, 1_234_50, charge=ChargeKind.MINIBAR, text=f"Bottle {number}")
+        books.post_charge(booking, 1_234_50, charge=ChargeKind.MINIBAR, text=f"Bottle {number}")
     buyer = PartyPlan("Łukasz Ñúñez & Šárka <b>Öztürk</b>", ("Οδός 1", "Улица 2"), "PL777")
-    return books.invoice(booking, buyer=buyer)
+    return books.issue_invoice(booking, buyer=buyer)
 
 
 @pytest.fixture(scope="module")
 def note(books: LedgerFixture, invoice: Invoice) -> Invoice:
     """What took it back."""
-    return books.credit(invoice.number)
+    return books.issue_credit_note(invoice.number)
 
 
 class Words(HTMLParser):

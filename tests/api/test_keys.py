@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from innkeeper.http.keys import BadKeys, Keys
 from innkeeper.protocol.values.operator_error import EXIT_USAGE
-from support.gateway import Gateway, assert_problem, gateway, hotel_plan, load_run, path_of, stay
+from support.gateway import Gateway, assert_problem, booking_path, gateway, hotel_plan, load_run, stay_request
 
 WEB, DESK = "w" * 20, "desk-key-café-1234567"
 
@@ -87,19 +87,19 @@ def test_without_a_known_key_nothing_is_told_or_done(front: Gateway, headers: di
 )
 def test_what_is_done_stands_under_the_name_of_the_key(front: Gateway, name: str, headers: dict[str, str]) -> None:
     hotel = front.post("/v1/hotels", hotel_plan(name=f"Hotel {abs(hash(str(headers)))}"), headers).headers["location"]
-    booking = front.post(f"{hotel}/bookings", stay(), headers).json
+    booking = front.post(f"{hotel}/bookings", stay_request(), headers).json
     assert (booking["created_by"], booking["changed_by"]) == (name, name)
-    cancelled = front.post(path_of(hotel, booking) + "/actions/cancel", {}, bearer(WEB)).json
+    cancelled = front.post(booking_path(hotel, booking) + "/actions/cancel", {}, bearer(WEB)).json
     assert (cancelled["created_by"], cancelled["changed_by"]) == (name, "website")
-    history = front.send("GET", path_of(hotel, booking) + "/history", None, headers).json["data"]
+    history = front.send("GET", booking_path(hotel, booking) + "/history", None, headers).json["data"]
     assert [event["by"] for event in history] == [name, "website"]
 
 
 def test_a_key_of_one_client_is_not_the_idempotency_key_of_another(front: Gateway) -> None:
     hotel = front.post("/v1/hotels", hotel_plan({"DBL": 9}, id="shared"), bearer(WEB)).headers["location"]
     key = {"Idempotency-Key": "the-same"}
-    first = front.post(f"{hotel}/bookings", stay(), bearer(WEB) | key)
-    other = front.post(f"{hotel}/bookings", stay(), bearer(DESK) | key)
+    first = front.post(f"{hotel}/bookings", stay_request(), bearer(WEB) | key)
+    other = front.post(f"{hotel}/bookings", stay_request(), bearer(DESK) | key)
     assert first.status == 201
     assert "idempotent-replayed" not in other.headers
     assert other.status == 422 or other.json["id"] != first.json["id"]

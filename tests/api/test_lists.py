@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.gateway import Gateway, assert_problem, gateway, path_of, stay
+from support.gateway import Gateway, assert_problem, booking_path, gateway, stay_request
 from support.partition_fixture import night
 
 ANN = {"name": "Ann O'Neil", "email": "ann@sea.example", "phone": "+351 91 22"}
@@ -20,20 +20,20 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 @pytest.fixture(scope="module")
 def hotel(front: Gateway) -> str:
     """A hotel with five bookings, which `booked` names in the order in which they were made; its path."""
-    hotel = front.open({"DBL": 3, "STE": 2})
+    hotel = front.open_hotel({"DBL": 3, "STE": 2})
     front.book(hotel, 0, 2, guest=ANN)
     front.book(hotel, 1, 1, room_type="STE", guest={"name": "Bea Müller", "email": "bea@sea.example"})
     front.book(hotel, 2, 1, room="103", guest={"name": "Ann Lee"}, status="held", hold_seconds=9_999)
     front.act(hotel, front.book(hotel, 3, 1, guest={"name": "Carl Annan"}, room="102"), "cancel")
     front.book(hotel, 3, 1, guest={"name": "Dora"}, room="101")
-    front.book(front.open(), 0, 1, guest=ANN)
+    front.book(front.open_hotel(), 0, 1, guest=ANN)
     return hotel
 
 
 @pytest.fixture(scope="module")
 def booked(front: Gateway, hotel: str) -> list[dict[str, Any]]:
     """The bookings of that hotel, oldest first."""
-    return front.entries(f"{hotel}/bookings")[::-1]
+    return front.list_all(f"{hotel}/bookings")[::-1]
 
 
 @pytest.mark.parametrize(
@@ -68,24 +68,24 @@ def booked(front: Gateway, hotel: str) -> list[dict[str, Any]]:
 def test_bookings_are_found_by_what_is_asked_newest_first(
     front: Gateway, hotel: str, booked: list[dict[str, Any]], query: dict[str, Any], found: list[int]
 ) -> None:
-    assert front.entries(f"{hotel}/bookings", **query) == [booked[number] for number in found]
+    assert front.list_all(f"{hotel}/bookings", **query) == [booked[number] for number in found]
 
 
 def test_a_locator_finds_its_booking(front: Gateway, hotel: str, booked: list[dict[str, Any]]) -> None:
     for booking in booked:
-        assert front.entries(f"{hotel}/bookings", q=booking["locator"].lower()) == [booking]
+        assert front.list_all(f"{hotel}/bookings", q=booking["locator"].lower()) == [booking]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 4, 5, 200])
 def test_pages_join_to_the_whole_list(front: Gateway, hotel: str, booked: list[dict[str, Any]], limit: int) -> None:
-    assert front.entries(f"{hotel}/bookings", limit=limit) == booked[::-1]
+    assert front.list_all(f"{hotel}/bookings", limit=limit) == booked[::-1]
     first = front.get(f"{hotel}/bookings", limit=limit).json
     assert len(first["data"]) == min(limit, 5)
     assert (first["next_cursor"] is None) == (limit >= 5)
 
 
 def test_pages_hold_together_while_new_bookings_arrive(front: Gateway) -> None:
-    hotel = front.open({"DBL": 9})
+    hotel = front.open_hotel({"DBL": 9})
     made = [front.book(hotel)["id"] for _ in range(4)]
     page = front.get(f"{hotel}/bookings", limit=2).json
     front.book(hotel)
@@ -95,22 +95,22 @@ def test_pages_hold_together_while_new_bookings_arrive(front: Gateway) -> None:
 
 
 def test_a_list_shows_every_write_acknowledged_before_it(front: Gateway) -> None:
-    hotel = front.open({"DBL": 1})
+    hotel = front.open_hotel({"DBL": 1})
     bookings = f"{hotel}/bookings"
     for arrival in range(1, 61):
         booking = front.book(hotel, arrival)
         assert front.get(bookings, limit=1).json["data"] == [booking]
-        changed = front.send("PATCH", path_of(hotel, booking), {"guest": {"name": f"Guest {arrival}"}}).json
+        changed = front.send("PATCH", booking_path(hotel, booking), {"guest": {"name": f"Guest {arrival}"}}).json
         assert front.get(bookings, q=f"guest {arrival}").json["data"][0] == changed
         cancelled = front.act(hotel, booking, "cancel").json
         assert front.get(bookings, status="cancelled", limit=1).json["data"] == [cancelled]
-        assert len(front.get(path_of(hotel, booking) + "/history").json["data"]) == 3
+        assert len(front.get(booking_path(hotel, booking) + "/history").json["data"]) == 3
     assert front.get(f"{hotel}/tape-chart", from_=night(0), to=night(62)).json["bookings"] == []
 
 
 def test_the_log_tells_every_event_once_in_order(front: Gateway) -> None:
-    start = front.position()
-    hotel = front.open({"DBL": 1})
+    start = front.last_position()
+    hotel = front.open_hotel({"DBL": 1})
     booking = front.book(hotel)
     log = front.get("/v1/events", after=start).json["data"]
     names = ["hotel.opened", "room_type.added", "room.added", "booking.confirmed"]
@@ -130,8 +130,8 @@ def test_the_log_tells_every_event_once_in_order(front: Gateway) -> None:
 
 
 def test_the_log_is_read_page_by_page(front: Gateway) -> None:
-    front.open({"DBL": 3})
-    end, after, seen = front.position(), "0", []
+    front.open_hotel({"DBL": 3})
+    end, after, seen = front.last_position(), "0", []
     while after is not None:
         page = front.get("/v1/events", after=after, limit=7).json
         seen += [event["position"] for event in page["data"]]
@@ -141,11 +141,11 @@ def test_the_log_is_read_page_by_page(front: Gateway) -> None:
 
 
 def test_one_hotels_events_can_be_read_alone_and_in_parts(front: Gateway) -> None:
-    mine, other = front.open(), front.open()
+    mine, other = front.open_hotel(), front.open_hotel()
     for hotel in (mine, other, mine):
-        assert front.post(f"{hotel}/bookings", stay()).status == 201
+        assert front.post(f"{hotel}/bookings", stay_request()).status == 201
     name = mine.rpartition("/")[2]
-    found = front.entries("/v1/events", hotel=name, limit=2)
+    found = front.list_all("/v1/events", hotel=name, limit=2)
     assert {event["source"] for event in found} == {f"/hotels/{name}"}
     assert [event["sequence"] for event in found] == [str(number) for number in range(1, len(found) + 1)]
     assert [event["type"] for event in found[-2:]] == ["innkeeper.booking.confirmed.v1"] * 2

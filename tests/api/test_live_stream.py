@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from innkeeper.http import live_stream
 from innkeeper.protocol.values import limits
-from support.gateway import Gateway, assert_problem, gateway, of_reservations, response_on
+from support.gateway import Gateway, assert_problem, gateway, read_response, reservation_events
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ class Listener:
         """The next so many events of reservations; what billing did stands in `billed`."""
         heard: list[dict[str, Any]] = []
         while len(heard) < count:
-            heard += of_reservations(self.hear_one())
+            heard += reservation_events(self.hear_one())
         return heard
 
     def hear_one(self) -> list[dict[str, Any]]:
@@ -68,7 +68,7 @@ class Listener:
         if "data" not in message:
             return []
         event = json.loads(message["data"])
-        billed = not of_reservations([event])
+        billed = not reservation_events([event])
         if billed:
             self.billed.append(event)
         self.last = message["id"]
@@ -85,14 +85,14 @@ def test_what_happens_is_heard_as_the_log_tells_it(front: Gateway) -> None:
     listener = Listener(front)
     assert b"Content-Type: text/event-stream" in listener.head
     assert b"X-Request-ID" in listener.head
-    front.book(front.open())
-    log = front.entries("/v1/events", limit=200)
+    front.book(front.open_hotel())
+    log = front.list_all("/v1/events", limit=200)
     assert listener.subscribe(len(log)) == log
     listener.close()
 
 
 def test_a_listener_hears_its_hotel_and_its_types_alone(front: Gateway) -> None:
-    here, there = front.open(id="here"), front.open(id="there")
+    here, there = front.open_hotel(id="here"), front.open_hotel(id="there")
     listener = Listener(front, "hotel=here&type=innkeeper.booking.confirmed.*,innkeeper.booking.cancelled.v1")
     front.book(there)
     booking = front.book(here)
@@ -105,24 +105,24 @@ def test_a_listener_hears_its_hotel_and_its_types_alone(front: Gateway) -> None:
 
 
 def test_whoever_was_away_hears_what_happened_meanwhile_and_nothing_twice(front: Gateway) -> None:
-    hotel = front.open({"DBL": 9})
+    hotel = front.open_hotel({"DBL": 9})
     listener = Listener(front, "after=0")
     first = listener.subscribe(5)
     listener.close()
     for _ in range(9):
         front.book(hotel)
     again = Listener(front, last=first[-1]["position"])
-    log = front.entries("/v1/events", limit=200)
+    log = front.list_all("/v1/events", limit=200)
     assert first + again.subscribe(len(log) - 5) == log
     again.close()
 
 
 def test_what_billing_does_is_heard_too_and_nothing_is_missing_after_a_break(front: Gateway) -> None:
-    hotel = front.open({"DBL": 9})
+    hotel = front.open_hotel({"DBL": 9})
     heard, last = [], "0.0"
     for _ in range(4):
         front.book(hotel)
-        ours, all_told = len(front.entries("/v1/events", limit=200)), len(front.everything())
+        ours, all_told = len(front.list_all("/v1/events", limit=200)), len(front.all_events())
         listener = Listener(front, last=last)
         heard += listener.subscribe(ours - listener.position)
         while len(listener.billed) < all_told - ours - int(last.split(".")[1]):
@@ -130,7 +130,7 @@ def test_what_billing_does_is_heard_too_and_nothing_is_missing_after_a_break(fro
         heard += listener.billed
         last = listener.last
         listener.close()
-    assert sorted(heard, key=str) == sorted(front.everything(), key=str)
+    assert sorted(heard, key=str) == sorted(front.all_events(), key=str)
 
 
 def test_who_was_away_for_longer_than_the_ring_reaches_is_served_from_the_journal(
@@ -138,11 +138,11 @@ def test_who_was_away_for_longer_than_the_ring_reaches_is_served_from_the_journa
 ) -> None:
     monkeypatch.setattr(live_stream, "_RING_EVENTS", 4)
     with gateway(tmp_path) as front:
-        hotel = front.open({"DBL": 9})
+        hotel = front.open_hotel({"DBL": 9})
         listeners = [Listener(front, f"after={after}") for after in (0, 3)] + [Listener(front)]
         for night in range(30):
             front.book(hotel, night)
-        end = front.position()
+        end = front.last_position()
         for listener in listeners:
             heard = listener.subscribe(end - listener.position)
             assert [event["position"] for event in heard] == list(range(listener.position + 1, end + 1))
@@ -150,14 +150,14 @@ def test_who_was_away_for_longer_than_the_ring_reaches_is_served_from_the_journa
 
 
 def test_many_listeners_hear_the_same_while_clients_book_at_once(front: Gateway) -> None:
-    hotels = [front.open({"DBL": 50}, id=f"house-{number}") for number in range(3)]
+    hotels = [front.open_hotel({"DBL": 50}, id=f"house-{number}") for number in range(3)]
     everyone = [Listener(front, "" if number % 2 else f"hotel=house-{number % 3}") for number in range(30)]
     clients = [threading.Thread(target=_book_all, args=(front, hotel, 40)) for hotel in hotels]
     for client in clients:
         client.start()
     for client in clients:
         client.join()
-    log = front.entries("/v1/events", after=everyone[0].position, limit=200)
+    log = front.list_all("/v1/events", after=everyone[0].position, limit=200)
     for number, listener in enumerate(everyone):
         own = log if number % 2 else [event for event in log if event["source"].endswith(f"/house-{number % 3}")]
         assert listener.subscribe(len(own)) == own
@@ -173,11 +173,11 @@ def test_a_heartbeat_moves_a_listener_on_over_what_was_not_for_it(
     front: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "heartbeat_seconds", 0.2)
-    front.open(id="quiet")
-    busy = front.open(id="busy")
+    front.open_hotel(id="quiet")
+    busy = front.open_hotel(id="busy")
     quiet, everything = Listener(front, "hotel=quiet"), Listener(front)
     front.book(busy)
-    end = front.position()
+    end = front.last_position()
     until = monotonic() + 30
     while int(quiet.message()["id"].partition(".")[0]) < end:
         assert monotonic() < until
@@ -189,7 +189,7 @@ def test_who_wishes_for_what_never_happens_hears_that_time_goes_on(
     front: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "heartbeat_seconds", 0.3)
-    hotel = front.open({"DBL": 200})
+    hotel = front.open_hotel({"DBL": 200})
     listener = Listener(front, "type=innkeeper.booking.cancelled.*")
     until, stopped = monotonic() + 20, threading.Event()
 
@@ -216,7 +216,7 @@ def test_who_does_not_read_is_cut_off_and_costs_the_others_nothing(
     front: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "listener_seconds_max", 0.5)
-    hotel = front.open({"DBL": 200})
+    hotel = front.open_hotel({"DBL": 200})
     with socket.socket() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         deaf.connect(("127.0.0.1", front.port))
@@ -233,7 +233,7 @@ def test_who_does_not_read_is_cut_off_and_costs_the_others_nothing(
 
 
 def _is_cut_off(front: Gateway) -> bool:
-    return front.listeners() == 1
+    return front.stream_listeners() == 1
 
 
 def test_one_listener_too_many_is_asked_to_come_back(front: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,7 +275,7 @@ def test_a_question_that_makes_no_sense_is_refused(front: Gateway, query: str, f
 def test_a_last_event_that_never_was_is_refused(front: Gateway, last: str) -> None:
     with front.connect() as bare:
         bare.sendall(f"GET /v1/events/stream HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: {last}\r\n\r\n".encode())
-        assert_problem(response_on(bare), 422, "invalid", "Last-Event-ID", "range")
+        assert_problem(read_response(bare), 422, "invalid", "Last-Event-ID", "range")
 
 
 def test_no_one_listens_to_a_hotel_that_is_not_there(front: Gateway) -> None:
@@ -287,6 +287,6 @@ def test_listeners_that_leave_are_forgotten(front: Gateway, monkeypatch: pytest.
     for listener in [Listener(front) for _ in range(20)]:
         listener.close()
     until = monotonic() + 20
-    while front.listeners():
+    while front.stream_listeners():
         assert monotonic() < until
         sleep(0.05)

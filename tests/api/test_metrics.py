@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from innkeeper.http.keys import Keys
 from prometheus_client.parser import text_string_to_metric_families
-from support.gateway import Gateway, assert_problem, gateway, stay
+from support.gateway import Gateway, assert_problem, gateway, stay_request
 
 BOOKINGS = "/v1/hotels/{hotel}/bookings"
 
@@ -28,10 +28,10 @@ def figures(front: Gateway) -> dict[frozenset[str], float]:
 
 
 def test_requests_are_counted_by_route_and_outcome(front: Gateway) -> None:
-    hotel = front.open({"DBL": 1})
+    hotel = front.open_hotel({"DBL": 1})
     front.book(hotel)
     for _ in range(2):
-        assert_problem(front.post(f"{hotel}/bookings", stay()), 409, "sold_out")
+        assert_problem(front.post(f"{hotel}/bookings", stay_request()), 409, "sold_out")
     front.get("/nowhere")
     told = figures(front)
     count, bucket, total = (f"innkeeper_http_request_seconds_{part}" for part in ("count", "bucket", "sum"))
@@ -43,9 +43,9 @@ def test_requests_are_counted_by_route_and_outcome(front: Gateway) -> None:
 
 
 def test_the_partition_and_the_process_are_told(front: Gateway) -> None:
-    front.book(front.open())
+    front.book(front.open_hotel())
     told = figures(front)
-    assert told[frozenset({"innkeeper_events_total", "reservations"})] == front.position()
+    assert told[frozenset({"innkeeper_events_total", "reservations"})] == front.last_position()
     assert told[frozenset({"innkeeper_ready"})] == 1
     assert told[frozenset({"innkeeper_commands_waiting"})] == 0
     assert told[frozenset({"innkeeper_listeners"})] == 0

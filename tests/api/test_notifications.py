@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from innkeeper.delivery.email.smtp import SmtpServer
-from support.gateway import Gateway, assert_problem, gateway, path_of
-from support.server_process import finished
+from support.gateway import Gateway, assert_problem, booking_path, gateway
+from support.server_process import run_to_end
 from support.smtp_server import free_port, smtp_server
 from support.waiting import wait_until
 
@@ -63,13 +63,13 @@ def subscriber(front: Gateway, name: str) -> Any:
 
 
 def test_a_guest_is_told_what_happens_to_the_booking(front: Gateway, post: Post) -> None:
-    hotel = front.open()
+    hotel = front.open_hotel()
     booking = front.book(hotel, 20, 2, guest=ANN)
     confirmed = post.letter("confirmation")
     assert confirmed["to"] == "Ann Reid <ann@example.com>"
     assert confirmed["from"] == "Seaside <reservations@localhost>"
     assert booking["locator"] in confirmed["subject"] + text(confirmed)
-    front.send("PATCH", path_of(hotel, booking), {"adults": 2})
+    front.send("PATCH", booking_path(hotel, booking), {"adults": 2})
     assert "2 adults" in text(post.letter("change"))
     front.act(hotel, booking, "cancel")
     assert "free of charge" in text(post.letter("cancellation"))
@@ -77,24 +77,24 @@ def test_a_guest_is_told_what_happens_to_the_booking(front: Gateway, post: Post)
 
 
 def test_a_guest_who_pays_gets_a_receipt(front: Gateway, post: Post) -> None:
-    hotel = front.open()
+    hotel = front.open_hotel()
     booking = front.book(hotel, 20, 2, guest=ANN)
     paid = {"method": "cash", "amount": {"amount": "50.00", "currency": "EUR"}}
-    assert front.post(f"{path_of(hotel, booking)}/folio/payments", paid).status == 201
+    assert front.post(f"{booking_path(hotel, booking)}/folio/payments", paid).status == 201
     assert "Amount paid: €50.00" in text(post.letter("receipt"))
 
 
 def test_a_reminder_goes_out_when_its_time_has_come(front: Gateway, post: Post) -> None:
-    hotel = front.open()
+    hotel = front.open_hotel()
     front.book(hotel, 5, 2, guest=ANN)
     post.letter("confirmation")
-    front.pass_seconds(2 * 24 * 3_600)
+    front.advance_clock(2 * 24 * 3_600)
     front.book(hotel, 20)  # whoever is busy looks at the clock
     assert "June 6" in text(post.letter("reminder"))
 
 
 def test_a_hotel_writes_in_its_language_and_reminds_when_it_likes(front: Gateway, post: Post) -> None:
-    hotel = front.open()
+    hotel = front.open_hotel()
     assert front.get(f"{hotel}/notifications").json == {
         "language": "en", "reminder_days": 3, "reminder_at": "10:00",
     }  # fmt: skip
@@ -105,10 +105,10 @@ def test_a_hotel_writes_in_its_language_and_reminds_when_it_likes(front: Gateway
     assert front.get(f"{hotel}/notifications").json == terms
     front.book(hotel, 2, 2, guest=ANN)
     assert post.letter("confirmation")["content-language"] == "pt"
-    front.pass_seconds(24 * 3_600 + 5.5 * 3_600)
+    front.advance_clock(24 * 3_600 + 5.5 * 3_600)
     front.book(hotel, 20)
     assert not post.letters("reminder")
-    front.pass_seconds(2 * 3_600)
+    front.advance_clock(2 * 3_600)
     front.book(hotel, 20)
     post.letter("reminder")
 
@@ -128,7 +128,7 @@ def test_a_hotel_writes_in_its_language_and_reminds_when_it_likes(front: Gateway
 def test_terms_that_make_no_sense_are_refused(
     front: Gateway, terms: dict[str, Any], field: str, rule: str
 ) -> None:  # fmt: skip
-    hotel = front.open()
+    hotel = front.open_hotel()
     assert_problem(front.send("PUT", f"{hotel}/notifications", terms), 422, "invalid", field, rule)
     assert front.get(f"{hotel}/notifications").json["language"] == "en"
 
@@ -140,14 +140,14 @@ def test_a_hotel_that_is_not_there_has_no_terms(front: Gateway) -> None:
 
 def test_terms_are_not_told_while_notifications_is_paused_behind(front: Gateway) -> None:
     front.post("/v1/subscribers/notifications/actions/pause")
-    hotel = front.open()
+    hotel = front.open_hotel()
     assert_problem(front.get(f"{hotel}/notifications"), 503, "unavailable")
     front.post("/v1/subscribers/notifications/actions/resume")
     assert front.get(f"{hotel}/notifications").status == 200
 
 
 def test_letters_wait_while_the_mailroom_is_paused_and_go_out_once(front: Gateway, post: Post) -> None:
-    hotel = front.open()
+    hotel = front.open_hotel()
     front.post("/v1/subscribers/mail/actions/pause")
     front.book(hotel, 20, 2, guest=ANN)
     wait_until(lambda: subscriber(front, "mail")["lag"] == 1, SECONDS_MAX)
@@ -158,7 +158,7 @@ def test_letters_wait_while_the_mailroom_is_paused_and_go_out_once(front: Gatewa
 
 
 def test_a_guest_with_an_impossible_address_is_shown_to_a_person(front: Gateway) -> None:
-    hotel = front.open()
+    hotel = front.open_hotel()
     front.book(hotel, 20, 2, guest={"name": "Ann", "email": '"x y"@[127.0.0.1]'.replace(" ", "_")})
     wait_until(lambda: bool(front.get("/v1/dead-letters").json["data"]), SECONDS_MAX)
     (letter,) = front.get("/v1/dead-letters").json["data"]
@@ -173,7 +173,7 @@ def test_a_mail_server_takes_the_letters_also_those_from_while_it_was_away(tmp_p
     port = free_port()
     smtp = SmtpServer.parse(f"smtp://127.0.0.1:{port}")
     with gateway(tmp_path, smtp=smtp, mail_from="stay@inn.example") as front:
-        hotel = front.open()
+        hotel = front.open_hotel()
         booking = front.book(hotel, 20, 2, guest=ANN)
         wait_until(lambda: "cannot be reached" in (subscriber(front, "mail")["stalled"] or ""), SECONDS_MAX)
         assert front.book(hotel, 20)["status"] == "confirmed"
@@ -196,6 +196,6 @@ def test_a_mail_server_takes_the_letters_also_those_from_while_it_was_away(tmp_p
     ],
 )
 def test_a_way_out_that_cannot_work_is_refused_at_the_start(tmp_path: Path, options: list[str], reason: str) -> None:
-    done = finished("--empty", "--port", "0", "--data", tmp_path / "data", *options)
+    done = run_to_end("--empty", "--port", "0", "--data", tmp_path / "data", *options)
     assert (done.returncode, reason in done.stderr) == (2, True), done.stderr
     assert not (tmp_path / "data").exists()

@@ -9,10 +9,10 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from support.browser import open_page
-from support.gateway import Gateway, HttpResponse, gateway, path_of, stay
+from support.gateway import Gateway, HttpResponse, booking_path, gateway, stay_request
 from support.openapi_schemas import DOCUMENT, OPERATIONS, check_response
 from support.partition_fixture import night
-from support.payment_updates import NEWS_PATH, payment_update
+from support.payment_updates import UPDATE_PATH, payment_update
 from support.waiting import wait_until
 from support.webhook_receiver import webhook_receiver
 
@@ -41,7 +41,7 @@ def test_every_operation_has_a_name_of_its_own() -> None:
 
 def _every_operation(front: Gateway, data: Path) -> dict[str, HttpResponse]:
     """One good answer of each operation, but for the stream, which never ends, and dead letters, which need a fault."""
-    hotel = front.open({"DBL": 3})
+    hotel = front.open_hotel({"DBL": 3})
     held = front.book(hotel, status="held", hold_seconds=600)
     let_go = front.book(hotel, status="held")
     booking = front.book(hotel, 2, 2)
@@ -52,10 +52,10 @@ def _every_operation(front: Gateway, data: Path) -> dict[str, HttpResponse]:
         "list_hotels": front.get("/v1/hotels"),
         "show_hotel": front.get(hotel),
         "show_availability": front.get(f"{hotel}/availability", **two_nights),
-        "book": front.post(f"{hotel}/bookings", stay(5)),
+        "book": front.post(f"{hotel}/bookings", stay_request(5)),
         "list_bookings": front.get(f"{hotel}/bookings"),
-        "show_booking": front.get(path_of(hotel, booking)),
-        "change_booking": front.send("PATCH", path_of(hotel, booking), {"notes": "quiet"}),
+        "show_booking": front.get(booking_path(hotel, booking)),
+        "change_booking": front.send("PATCH", booking_path(hotel, booking), {"notes": "quiet"}),
         "extend": front.act(hotel, held, "extend", hold_seconds=900),
         "confirm": front.act(hotel, held, "confirm"),
         "release": front.act(hotel, let_go, "release"),
@@ -67,10 +67,10 @@ def _every_operation(front: Gateway, data: Path) -> dict[str, HttpResponse]:
         "check_in": front.act(hotel, due, "check-in"),
         "check_out": front.act(hotel, due, "check-out"),
         "no_show": front.act(hotel, absent, "no-show"),
-        "show_history": front.get(path_of(hotel, booking) + "/history"),
+        "show_history": front.get(booking_path(hotel, booking) + "/history"),
         **_waitlist_operations(front),
         "show_tape_chart": front.get(f"{hotel}/tape-chart", from_=night(0), to=night(9)),
-        "audit_night": front.audit(hotel, 1),
+        "audit_night": front.run_night_audit(hotel, 1),
         "list_events": front.get("/v1/events"),
         "list_subscribers": front.get("/v1/subscribers"),
         "pause_subscriber": front.post("/v1/subscribers/archive/actions/pause"),
@@ -89,9 +89,9 @@ def _every_operation(front: Gateway, data: Path) -> dict[str, HttpResponse]:
 
 
 def _waitlist_operations(front: Gateway) -> dict[str, HttpResponse]:
-    hotel = front.open({"DBL": 1})
+    hotel = front.open_hotel({"DBL": 1})
     front.book(hotel)
-    joined = front.post(f"{hotel}/waitlist", stay())
+    joined = front.post(f"{hotel}/waitlist", stay_request())
     entry = joined.headers["location"]
     return {
         "join_waitlist": joined,
@@ -102,8 +102,8 @@ def _waitlist_operations(front: Gateway) -> dict[str, HttpResponse]:
 
 
 def _billing_operations(front: Gateway, secret: str) -> dict[str, HttpResponse]:
-    hotel = front.open({"DBL": 3})
-    booking = path_of(hotel, front.book(hotel))
+    hotel = front.open_hotel({"DBL": 3})
+    booking = booking_path(hotel, front.book(hotel))
 
     def euros(units: int) -> dict[str, str]:
         return {"amount": f"{units}.00", "currency": "EUR"}
@@ -141,7 +141,7 @@ def _billing_operations(front: Gateway, secret: str) -> dict[str, HttpResponse]:
         "capture_payment": front.post(f"{reserved()}/actions/capture", {}),
         "void_payment": front.post(f"{reserved()}/actions/void", {}),
         "refund_payment": front.post(f"{cash.headers['location']}/actions/refund", {"amount": euros(3)}),
-        "receive_payment_notification": front.post(NEWS_PATH, *payment_update(secret, late, "captured", now)),
+        "receive_payment_notification": front.post(UPDATE_PATH, *payment_update(secret, late, "captured", now)),
         "show_bill": front.get(folio),
         "issue_invoice": front.post(f"{booking}/invoices", {}),
         "list_booking_invoices": front.get(f"{booking}/invoices"),
@@ -175,7 +175,7 @@ def _webhook_operations(front: Gateway) -> dict[str, HttpResponse]:
 
 
 def _opened(front: Gateway) -> HttpResponse:
-    front.open()
+    front.open_hotel()
     plan = front.get("/v1/hotels").json["data"][-1]
     types = [{**kind, "code": "NEW"} for kind in plan["room_types"]]
     fields = {name: plan[name] for name in ("name", "timezone", "currency", "cancellation", "business_date")}
@@ -192,9 +192,9 @@ def test_what_is_answered_is_what_the_document_says(front: Gateway, data: Path) 
 
 def test_problems_have_the_form_that_the_document_says(front: Gateway) -> None:
     promised = OPERATIONS["book"]["responses"]["default"]["content"]["application/problem+json"]["schema"]
-    hotel = front.open({"DBL": 1})
+    hotel = front.open_hotel({"DBL": 1})
     front.book(hotel)
-    for body in (b"{", {"room_type": 1}, stay(-1), stay()):
+    for body in (b"{", {"room_type": 1}, stay_request(-1), stay_request()):
         reply = front.post(f"{hotel}/bookings", body)
         assert reply.status >= 400
         Draft202012Validator({**promised, "components": DOCUMENT["components"]}).validate(reply.json)
@@ -223,7 +223,7 @@ def test_a_body_with_an_unknown_field_is_refused_as_the_document_says(operation:
 def test_the_page_shows_every_operation(front: Gateway, tmp_path: Path) -> None:
     with open_page(f"http://127.0.0.1:{front.port}/docs", tmp_path / "profile") as page:
         page.wait_until(f"document.querySelectorAll('details').length === {len(OPERATIONS)}")
-        shown = page.value_of("document.getElementById('book').textContent")
+        shown = page.evaluate("document.getElementById('book').textContent")
         for text in (
             "/v1/hotels/{hotel}/bookings",
             "Idempotency-Key",
@@ -233,5 +233,5 @@ def test_the_page_shows_every_operation(front: Gateway, tmp_path: Path) -> None:
             "price.total",
         ):
             assert text in shown
-        page.value_of("filter.value = 'audit'; filter.dispatchEvent(new Event('input'))")
+        page.evaluate("filter.value = 'audit'; filter.dispatchEvent(new Event('input'))")
         page.wait_until("[...document.querySelectorAll('details')].filter(one => !one.hidden).length === 1")

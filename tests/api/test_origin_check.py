@@ -19,8 +19,8 @@ from support.gateway import (
     assert_problem,
     gateway,
     hotel_plan,
-    response_on,
-    stay,
+    read_response,
+    stay_request,
 )
 from support.required_tools import require
 
@@ -107,28 +107,28 @@ def test_a_malformed_host_is_refused(front: Gateway, host: str) -> None:
     ids=str,
 )
 def test_a_request_names_exactly_one_host(front: Gateway, head: bytes) -> None:
-    assert_problem(front.raw(head + b"Connection: close\r\n\r\n"), 400, "malformed_host")
+    assert_problem(front.send_bytes(head + b"Connection: close\r\n\r\n"), 400, "malformed_host")
 
 
 @pytest.mark.parametrize("hosts", [(), ("localhost", "localhost"), ("localhost", "stranger.test")], ids=str)
 def test_no_host_and_two_hosts_are_not_http(front: Gateway, hosts: tuple[str, ...]) -> None:
     named = "".join(f"Host: {host}\r\n" for host in hosts)
     for path in ("/v1/hotels", "/health/live"):
-        reply = front.raw(f"GET {path} HTTP/1.1\r\n{named}Connection: close\r\n\r\n".encode())
+        reply = front.send_bytes(f"GET {path} HTTP/1.1\r\n{named}Connection: close\r\n\r\n".encode())
         assert (reply.status, "'Host' header" in reply.body.decode()) == (400, True)
 
 
 def test_a_target_with_a_host_is_the_same_as_one_without(front: Gateway) -> None:
     head = b"GET http://%s/v1/hotels HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n"
-    assert front.raw(head % (b"LOCALHOST:7", b"localhost:7")).status == 200
-    assert_problem(front.raw(head % (b"stranger.test", b"stranger.test")), 421, "unknown_host")
+    assert front.send_bytes(head % (b"LOCALHOST:7", b"localhost:7")).status == 200
+    assert_problem(front.send_bytes(head % (b"stranger.test", b"stranger.test")), 421, "unknown_host")
 
 
 def test_health_answers_whatever_name_it_is_asked_by(front: Gateway) -> None:
     for path in ("/health/live", "/health/ready"):
         for host in ("stranger.test", "10.0.0.1:8080", "", "two hosts"):
             assert get(front, host, path).status == 200
-        assert front.raw(f"GET {path} HTTP/1.0\r\n\r\n".encode()).status == 200
+        assert front.send_bytes(f"GET {path} HTTP/1.0\r\n\r\n".encode()).status == 200
     for path in ("/health", "/health/../v1/hotels", "/health/..%2fv1/hotels", "/health/none", "//health/live"):
         assert get(front, "stranger.test", path).status in (421, 400)
 
@@ -180,7 +180,7 @@ def test_it_is_reached_by_ipv6_too(tmp_path: Path, bound: str, reached: str) -> 
         for host, status in ((f"[{reached}]", 200), ("[::2]", 421), ("stranger.test", 421)):
             with socket.create_connection((reached, front.port), timeout=ANSWER_SECONDS_MAX) as bare:
                 bare.sendall(f"GET /v1/hotels HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-                assert response_on(bare).status == status
+                assert read_response(bare).status == status
 
 
 FORWARDED_HEADERS: list[dict[str, str]] = [
@@ -268,7 +268,7 @@ def test_two_origins_are_one_too_many(front: Gateway) -> None:
     head = "POST /v1/subscribers/billing/actions/resume HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n"
     for origins in (("http://localhost", "null"), ("http://stranger.test", "http://localhost")):
         request = head + "".join(f"Origin: {origin}\r\n" for origin in origins) + "\r\n"
-        assert_problem(front.raw(request.encode()), 403, "cross_origin")
+        assert_problem(front.send_bytes(request.encode()), 403, "cross_origin")
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "", "other"])
@@ -305,8 +305,8 @@ def test_no_route_takes_a_body_that_is_not_json(front: Gateway, method: str, pat
     told = "" if kind is None else f"Content-Type: {kind}\r\n"
     head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{told}"
     for rest in ("Content-Length: 2\r\n\r\n{}", "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"):
-        assert_problem(front.raw((head + rest).encode()), 415, "unsupported_media_type")
-    assert_problem(front.raw((head + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n").encode()), 415)
+        assert_problem(front.send_bytes((head + rest).encode()), 415, "unsupported_media_type")
+    assert_problem(front.send_bytes((head + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n").encode()), 415)
 
 
 def test_clients_that_are_no_browsers_act_as_before(front: Gateway) -> None:
@@ -316,7 +316,7 @@ def test_clients_that_are_no_browsers_act_as_before(front: Gateway) -> None:
     assert front.post(path, {}).status == 200
     assert front.post(path, {}, {"Content-Type": "application/json; charset=utf-8"}).status == 200
     assert front.send("POST", "/v1/payment-providers/simulated/notifications", {}).status in (401, 422)
-    assert front.post(f"{front.open()}/bookings", stay()).status == 201
+    assert front.post(f"{front.open_hotel()}/bookings", stay_request()).status == 201
 
 
 @pytest.mark.parametrize("path", READS)
@@ -335,11 +335,11 @@ def test_a_link_from_another_site_leads_here(front: Gateway) -> None:
 
 
 def test_no_response_is_for_another_origin(front: Gateway, named: Gateway) -> None:
-    hotel = front.open()
+    hotel = front.open_hotel()
     replies: list[HttpResponse] = [
         *(front.get(path) for path in ("/", "/docs", "/pages/front_desk.css", "/v1/hotels", "/metrics", "/nothing")),
         *(front.get(path) for path in ("/health/live", "/openapi.json", hotel)),
-        front.post(f"{hotel}/bookings", stay()),
+        front.post(f"{hotel}/bookings", stay_request()),
         front.post(f"{hotel}/bookings", b"{"),
         front.send("DELETE", "/v1/hotels"),
         posted(front, "localhost", Origin="http://stranger.test"),

@@ -15,7 +15,7 @@ from innkeeper.protocol.reservations.events import BookingCancelled
 from innkeeper.protocol.values import limits
 from support.gateway import Gateway, assert_problem, gateway
 from support.openapi_schemas import check_response
-from support.server_process import finished
+from support.server_process import run_to_end
 from support.waiting import wait_until
 
 SECONDS_MAX = 60
@@ -59,7 +59,7 @@ def cancelled(front: Gateway, hotel: str) -> str:
     """Book and cancel; the event that says so."""
     booking = front.book(hotel)
     assert front.act(hotel, booking, "cancel").status == 200
-    return front.entries("/v1/events", limit=200)[-1]["id"]
+    return front.list_all("/v1/events", limit=200)[-1]["id"]
 
 
 def dead_letters(front: Gateway) -> list[dict[str, Any]]:
@@ -68,10 +68,10 @@ def dead_letters(front: Gateway) -> list[dict[str, Any]]:
 
 
 def test_the_lag_of_each_subscriber_is_shown(front: Gateway) -> None:
-    front.book(front.open())
+    front.book(front.open_hotel())
     wait_until(lambda: archive(front)["lag"] == 0, SECONDS_MAX)
-    events = front.everything()
-    ours = front.position()
+    events = front.all_events()
+    ours = front.last_position()
     positions = {"reservations": ours, "billing": len(events) - ours, "delivery": 0}
     wait_until(lambda: archive(front)["positions"] == positions, SECONDS_MAX)
     told = archive(front)
@@ -85,7 +85,7 @@ def test_the_lag_of_each_subscriber_is_shown(front: Gateway) -> None:
 
 
 def test_a_subscriber_that_was_stopped_misses_nothing(front: Gateway, tmp_path: Path) -> None:
-    hotel = front.open()
+    hotel = front.open_hotel()
     wait_until(lambda: archive(front)["lag"] == 0, SECONDS_MAX)
     paused = front.post("/v1/subscribers/archive/actions/pause")
     assert (paused.status, paused.json["paused"]) == (200, True)
@@ -93,25 +93,25 @@ def test_a_subscriber_that_was_stopped_misses_nothing(front: Gateway, tmp_path: 
     before = archived(tmp_path)
     front.restart()
     front.book(hotel)
-    front.everything()
+    front.all_events()
     told = archive(front)
     assert (told["paused"], told["lag"]) == (True, 4)
     assert archived(tmp_path) == before
     assert front.post("/v1/subscribers/archive/actions/resume").json["paused"] is False
-    events = {event["id"] for event in front.everything()}
+    events = {event["id"] for event in front.all_events()}
     wait_until(lambda: archived(tmp_path) == events, SECONDS_MAX)
 
 
 def test_what_cannot_be_taken_in_is_shown_and_holds_up_only_its_hotel(
     front: Gateway, choking: list[bool], tmp_path: Path
 ) -> None:
-    hotel, other = front.open(), front.open()
+    hotel, other = front.open_hotel(), front.open_hotel()
     event = cancelled(front, hotel)
     wait_until(lambda: bool(dead_letters(front)), SECONDS_MAX)
     front.book(hotel)
     front.book(other)
     mine = {
-        told["id"] for told in front.entries("/v1/events", limit=200) if told["source"] != hotel.removeprefix("/v1")
+        told["id"] for told in front.list_all("/v1/events", limit=200) if told["source"] != hotel.removeprefix("/v1")
     }
     wait_until(lambda: mine <= archived(tmp_path), SECONDS_MAX)
     check_response("list_dead_letters", front.get("/v1/dead-letters"))
@@ -129,7 +129,7 @@ def use_up_attempts(front: Gateway) -> None:
     """Until only a person can help."""
     for attempts in range(1, limits.subscriber_attempts_max + 1):
         wait_until(lambda tried=attempts: [one["attempts"] for one in dead_letters(front)] == [tried], SECONDS_MAX)
-        front.pass_seconds(60)
+        front.advance_clock(60)
         front.post("/v1/subscribers/archive/actions/resume")  # look at the clock, which has jumped
 
 
@@ -137,7 +137,7 @@ def use_up_attempts(front: Gateway) -> None:
 def test_a_dead_letter_is_tried_again_or_left_out(
     front: Gateway, choking: list[bool], tmp_path: Path, action: str
 ) -> None:
-    hotel = front.open()
+    hotel = front.open_hotel()
     event = cancelled(front, hotel)
     use_up_attempts(front)
     front.book(hotel)
@@ -146,7 +146,7 @@ def test_a_dead_letter_is_tried_again_or_left_out(
     reply = front.post(f"/v1/dead-letters/archive/{event}/actions/{action}")
     assert (reply.status, reply.json["event"]) == (200, event)
     check_response(f"{action}_dead_letter", reply)
-    events = {told["id"] for told in front.everything()} - ({event} if action == "drop" else set())
+    events = {told["id"] for told in front.all_events()} - ({event} if action == "drop" else set())
     wait_until(lambda: archived(tmp_path) == events, SECONDS_MAX)
     assert dead_letters(front) == []
     assert_problem(front.post(f"/v1/dead-letters/archive/{event}/actions/{action}"), 404, "not_found")
@@ -154,7 +154,7 @@ def test_a_dead_letter_is_tried_again_or_left_out(
 
 @pytest.mark.usefixtures("choking")
 def test_after_some_tries_it_needs_a_person(front: Gateway) -> None:
-    cancelled(front, front.open())
+    cancelled(front, front.open_hotel())
     use_up_attempts(front)
     (letter,) = dead_letters(front)
     assert letter["retry_at"] is None
@@ -173,13 +173,13 @@ def test_who_asks_for_what_is_not_there_is_told(front: Gateway) -> None:
 
 def terminal(front: Gateway, *arguments: str) -> subprocess.CompletedProcess[str]:
     """What an operator sees."""
-    return finished("dead-letters", *arguments, "--url", f"http://127.0.0.1:{front.port}")
+    return run_to_end("dead-letters", *arguments, "--url", f"http://127.0.0.1:{front.port}")
 
 
 @pytest.mark.usefixtures("choking")
 def test_an_operator_sees_and_settles_dead_letters_from_the_terminal(front: Gateway) -> None:
     assert terminal(front, "list").stdout == "No dead letters.\n"
-    event = cancelled(front, front.open())
+    event = cancelled(front, front.open_hotel())
     wait_until(lambda: bool(dead_letters(front)), SECONDS_MAX)
     head, line = terminal(front, "list").stdout.splitlines()
     assert head.split() == ["subscriber", "event", "type", "attempts", "since", "reason"]
@@ -196,8 +196,8 @@ def test_an_operator_sees_and_settles_dead_letters_from_the_terminal(front: Gate
 
 
 def test_the_terminal_says_what_is_missing(tmp_path: Path) -> None:
-    assert "must be named" in finished("dead-letters", "show").stderr
-    gone = finished("dead-letters", "list", "--url", "http://127.0.0.1:1")
+    assert "must be named" in run_to_end("dead-letters", "show").stderr
+    gone = run_to_end("dead-letters", "list", "--url", "http://127.0.0.1:1")
     assert (gone.returncode, "no Innkeeper answers" in gone.stderr) == (2, True)
     file = tmp_path / "keys"
     file.write_text("ann:a-long-enough-key-for-anybody")

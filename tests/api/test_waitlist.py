@@ -16,8 +16,8 @@ from innkeeper.protocol.reservations.replies import BookingReply, WaitlistReply
 from innkeeper.protocol.reservations.waitlist import WaitlistRequest
 from innkeeper.protocol.values import limits
 from innkeeper.storage.audit.reservations import ReservationsAuditor
-from support.gateway import Gateway, assert_problem, gateway, path_of, stay
-from support.notifications_fixture import NotifiedHotel
+from support.gateway import Gateway, assert_problem, booking_path, gateway, stay_request
+from support.notifications_fixture import NotificationsFixture
 from support.partition_fixture import HOTEL, PartitionFixture, night, partition_fixture, request
 
 
@@ -25,7 +25,7 @@ from support.partition_fixture import HOTEL, PartitionFixture, night, partition_
 def desk(tmp_path: Path) -> Iterator[PartitionFixture]:
     """A hotel with one double and one suite."""
     with partition_fixture(tmp_path / "journal.db") as opened:
-        opened.open({"DBL": 1, "STE": 1})
+        opened.open_hotel({"DBL": 1, "STE": 1})
         yield opened
 
 
@@ -38,28 +38,28 @@ def wish(arrival: int = 1, nights: int = 1, room_type: str = "DBL", **more: Any)
 
 def join(desk: PartitionFixture, *stay: Any, **more: Any) -> str:
     """Join the waitlist; the entry's id."""
-    reply = desk.say(commands.JoinWaitlist(HOTEL, wish(*stay, **more)))
+    reply = desk.execute(commands.JoinWaitlist(HOTEL, wish(*stay, **more)))
     assert isinstance(reply, WaitlistReply), reply
     return reply.entries[0].id
 
 
 def waiting(desk: PartitionFixture) -> list[str]:
     """The ids of who waits, in their order."""
-    reply = desk.say(ListWaitlist(HOTEL))
+    reply = desk.execute(ListWaitlist(HOTEL))
     assert isinstance(reply, WaitlistReply)
     return [entry.id for entry in reply.entries]
 
 
 def status(desk: PartitionFixture, booking: str) -> Status | None:
-    reply = desk.say(FindBooking(HOTEL, booking))
+    reply = desk.execute(FindBooking(HOTEL, booking))
     return reply.booking.status if isinstance(reply, BookingReply) else None
 
 
 def test_a_cancelled_room_is_held_for_who_waited_longest(desk: PartitionFixture) -> None:
     taken = desk.book(1, 2)
     first, second = join(desk, 1, 2, adults=2, notes="sea view"), join(desk, 1, 2)
-    desk.expect(commands.Cancel(HOTEL, taken.id))
-    offered = desk.say(FindBooking(HOTEL, first))
+    desk.booking_after(commands.Cancel(HOTEL, taken.id))
+    offered = desk.execute(FindBooking(HOTEL, first))
     assert isinstance(offered, BookingReply)
     booking = offered.booking
     assert (booking.status, booking.room, booking.adults) == (Status.HELD, taken.room, 2)
@@ -68,56 +68,59 @@ def test_a_cancelled_room_is_held_for_who_waited_longest(desk: PartitionFixture)
     assert (made.by, made.cause) == ("system", first)  # by itself, and because of who joined
     assert booking.expires_at == desk.at + limits.waitlist_offer_seconds * 1_000_000
     assert waiting(desk) == [second]
-    assert desk.expect(commands.Confirm(HOTEL, first)).status is Status.CONFIRMED
+    assert desk.booking_after(commands.Confirm(HOTEL, first)).status is Status.CONFIRMED
 
 
 def test_an_offer_that_nobody_takes_up_goes_to_the_next(desk: PartitionFixture) -> None:
     taken = desk.book(1, 2)
     first, second, third = (join(desk, 1, 2) for _ in range(3))
-    desk.expect(commands.Cancel(HOTEL, taken.id))
-    desk.pass_seconds(limits.waitlist_offer_seconds)
+    desk.booking_after(commands.Cancel(HOTEL, taken.id))
+    desk.advance_clock(limits.waitlist_offer_seconds)
     assert (status(desk, first), status(desk, second)) == (Status.EXPIRED, Status.HELD)
-    desk.expect(commands.Release(HOTEL, second))
+    desk.booking_after(commands.Release(HOTEL, second))
     assert (status(desk, third), waiting(desk)) == (Status.HELD, [])
 
 
 def test_to_extend_an_offer_never_makes_it_end_earlier(desk: PartitionFixture) -> None:
     taken = desk.book(1, 2)
     first = join(desk, 1, 2)
-    desk.expect(commands.Cancel(HOTEL, taken.id))
+    desk.booking_after(commands.Cancel(HOTEL, taken.id))
     ends = desk.at + limits.waitlist_offer_seconds * 1_000_000
-    extended = desk.expect(commands.Extend(HOTEL, first))
+    extended = desk.booking_after(commands.Extend(HOTEL, first))
     assert (extended.expires_at, extended.version) == (ends, 1)
-    desk.pass_seconds(limits.waitlist_offer_seconds - 1)
+    desk.advance_clock(limits.waitlist_offer_seconds - 1)
     assert status(desk, first) is Status.HELD
-    assert desk.expect(commands.Extend(HOTEL, first)).expires_at == desk.at + limits.hold_seconds_default * 1_000_000
-    desk.pass_seconds(1)
+    assert (
+        desk.booking_after(commands.Extend(HOTEL, first)).expires_at
+        == desk.at + limits.hold_seconds_default * 1_000_000
+    )
+    desk.advance_clock(1)
     assert status(desk, first) is Status.HELD
 
 
 def free_by_cancelling(desk: PartitionFixture, booking: str) -> None:
-    desk.expect(commands.Cancel(HOTEL, booking))
+    desk.booking_after(commands.Cancel(HOTEL, booking))
 
 
 def free_by_no_show(desk: PartitionFixture, booking: str) -> None:
-    desk.expect(commands.MarkNoShow(HOTEL, booking))
+    desk.booking_after(commands.MarkNoShow(HOTEL, booking))
 
 
 def free_by_leaving_early(desk: PartitionFixture, booking: str) -> None:
-    desk.expect(commands.CheckIn(HOTEL, booking))
-    desk.expect(commands.CheckOut(HOTEL, booking))
+    desk.booking_after(commands.CheckIn(HOTEL, booking))
+    desk.booking_after(commands.CheckOut(HOTEL, booking))
 
 
 def free_by_changing_dates(desk: PartitionFixture, booking: str) -> None:
-    desk.expect(commands.Change(HOTEL, booking, BookingChange(arrival=night(0), departure=night(1))))
+    desk.booking_after(commands.Change(HOTEL, booking, BookingChange(arrival=night(0), departure=night(1))))
 
 
 def free_by_changing_type(desk: PartitionFixture, booking: str) -> None:
-    desk.expect(commands.Change(HOTEL, booking, BookingChange(room_type="STE")))
+    desk.booking_after(commands.Change(HOTEL, booking, BookingChange(room_type="STE")))
 
 
 def free_by_moving_up(desk: PartitionFixture, booking: str) -> None:
-    desk.expect(commands.Move(HOTEL, booking, room="201"))
+    desk.booking_after(commands.Move(HOTEL, booking, room="201"))
 
 
 @pytest.mark.parametrize("free", [
@@ -134,31 +137,31 @@ def test_whatever_frees_a_room_offers_it(desk: PartitionFixture, free: Any) -> N
 
 def test_a_promise_taken_back_may_make_room(tmp_path: Path) -> None:
     with partition_fixture(tmp_path / "journal.db") as desk:
-        desk.open({"DBL": 2})
+        desk.open_hotel({"DBL": 2})
         desk.book(1, 1, room="101")
         other = desk.book(2, 1, room="102")
         entry = join(desk, 1, 2)
-        desk.expect(commands.Unpin(HOTEL, other.id))
+        desk.booking_after(commands.Unpin(HOTEL, other.id))
         assert status(desk, entry) is Status.HELD
 
 
 def test_other_guests_change_rooms_for_an_offer(tmp_path: Path) -> None:
     with partition_fixture(tmp_path / "journal.db") as desk:
-        desk.open({"DBL": 2})
+        desk.open_hotel({"DBL": 2})
         early, late, short = desk.book(1, 1), desk.book(2, 1), desk.book(1, 1)
         assert early.room == late.room != short.room
         second = desk.book(2, 1)
         entry = join(desk, 1, 2)
-        desk.expect(commands.Cancel(HOTEL, early.id))
+        desk.booking_after(commands.Cancel(HOTEL, early.id))
         assert status(desk, entry) is None  # the second night is sold out still
-        desk.expect(commands.Cancel(HOTEL, second.id))
+        desk.booking_after(commands.Cancel(HOTEL, second.id))
         assert status(desk, entry) is Status.HELD
 
 
 def test_who_waits_comes_before_who_books_in_the_same_batch(desk: PartitionFixture) -> None:
     taken = desk.book(1)
     entry = join(desk, 1)
-    _, refused = desk.say_all([commands.Cancel(HOTEL, taken.id), commands.Book(HOTEL, request(1))])
+    _, refused = desk.execute_batch([commands.Cancel(HOTEL, taken.id), commands.Book(HOTEL, request(1))])
     assert refused == SoldOut("DBL", (night(1),))
     assert status(desk, entry) is Status.HELD
 
@@ -166,27 +169,27 @@ def test_who_waits_comes_before_who_books_in_the_same_batch(desk: PartitionFixtu
 def test_an_offer_goes_to_whom_the_free_nights_are_enough(desk: PartitionFixture) -> None:
     one, _ = desk.book(1), desk.book(2)
     long, short = join(desk, 1, 2), join(desk, 1, 1)
-    desk.expect(commands.Cancel(HOTEL, one.id))
+    desk.booking_after(commands.Cancel(HOTEL, one.id))
     assert (waiting(desk), status(desk, short)) == ([long], Status.HELD)
 
 
 def test_nobody_waits_for_what_can_be_booked(desk: PartitionFixture) -> None:
-    assert desk.say(commands.JoinWaitlist(HOTEL, wish(1))) == RoomsLeft("DBL")
+    assert desk.execute(commands.JoinWaitlist(HOTEL, wish(1))) == RoomsLeft("DBL")
 
 
 def test_who_waits_may_leave_once(desk: PartitionFixture) -> None:
     taken = desk.book(1)
     entry = join(desk, 1)
-    assert isinstance(desk.say(commands.LeaveWaitlist(HOTEL, entry)), WaitlistReply)
-    assert desk.say(commands.LeaveWaitlist(HOTEL, entry)) == refusals.NotFound("waitlist entry", entry)
-    desk.expect(commands.Cancel(HOTEL, taken.id))
+    assert isinstance(desk.execute(commands.LeaveWaitlist(HOTEL, entry)), WaitlistReply)
+    assert desk.execute(commands.LeaveWaitlist(HOTEL, entry)) == refusals.NotFound("waitlist entry", entry)
+    desk.booking_after(commands.Cancel(HOTEL, taken.id))
     assert status(desk, entry) is None
 
 
 def test_who_waits_in_vain_is_taken_off_when_the_day_is_over(desk: PartitionFixture) -> None:
-    desk.expect(commands.CheckIn(HOTEL, desk.book(0, 2).id))
+    desk.booking_after(commands.CheckIn(HOTEL, desk.book(0, 2).id))
     entry, later = join(desk, 0), join(desk, 1)
-    desk.say(commands.RollBusinessDate(HOTEL))
+    desk.execute(commands.RollBusinessDate(HOTEL))
     assert waiting(desk) == [later]
     assert status(desk, entry) is None
 
@@ -196,21 +199,21 @@ def test_a_waitlist_has_an_end(desk: PartitionFixture, monkeypatch: pytest.Monke
     desk.book(1)
     join(desk, 1)
     join(desk, 1)
-    assert desk.say(commands.JoinWaitlist(HOTEL, wish(1))) == WaitlistFull(2)
+    assert desk.execute(commands.JoinWaitlist(HOTEL, wish(1))) == WaitlistFull(2)
 
 
 @pytest.mark.parametrize("snapshot", [False, True])
 def test_the_waitlist_outlives_a_restart(tmp_path: Path, snapshot: bool) -> None:
     path = tmp_path / "journal.db"
     with partition_fixture(path) as desk:
-        desk.open({"DBL": 1})
+        desk.open_hotel({"DBL": 1})
         taken = desk.book(1)
         first, second = join(desk, 1), join(desk, 1)
         if snapshot:
             desk.host.save_snapshots(after_events=1)
     with partition_fixture(path) as desk:
         assert waiting(desk) == [first, second]
-        desk.expect(commands.Cancel(HOTEL, taken.id))
+        desk.booking_after(commands.Cancel(HOTEL, taken.id))
         assert (status(desk, first), waiting(desk)) == (Status.HELD, [second])
 
 
@@ -218,23 +221,23 @@ def test_a_room_that_was_free_when_the_process_died_is_offered_at_the_next_start
     """The cancellation is on disk and the offer is not: as if they had not been in one batch."""
     path = tmp_path / "journal.db"
     with partition_fixture(path) as desk:
-        desk.open({"DBL": 1})
+        desk.open_hotel({"DBL": 1})
         taken = desk.book(1)
         entry = join(desk, 1)
-        desk.expect(commands.Cancel(HOTEL, taken.id))
+        desk.booking_after(commands.Cancel(HOTEL, taken.id))
         records = [record for _, record in desk.host.journal.read()]
     with partition_fixture(tmp_path / "cut.db") as desk:
         desk.host.journal.write(records[:-1], ())
         desk.host.journal.sync()
     with partition_fixture(tmp_path / "cut.db") as desk:
-        desk.pass_seconds(1)
+        desk.advance_clock(1)
         assert status(desk, entry) is Status.HELD
 
 
 def test_the_auditor_sees_an_offer_to_nobody(desk: PartitionFixture) -> None:
     taken = desk.book(1)
     join(desk, 1)
-    desk.expect(commands.Cancel(HOTEL, taken.id))
+    desk.booking_after(commands.Cancel(HOTEL, taken.id))
     records = [record for _, record in desk.host.journal.read()]
     honest, cut = ReservationsAuditor(), ReservationsAuditor()
     honest.handle(records)
@@ -244,16 +247,16 @@ def test_the_auditor_sees_an_offer_to_nobody(desk: PartitionFixture) -> None:
 
 
 def test_an_offer_is_a_letter_of_its_own() -> None:
-    house = NotifiedHotel()
+    house = NotificationsFixture()
     taken = [house.book(arrival=10, nights=2).id for _ in range(3)]
-    house.say(commands.JoinWaitlist(HOTEL, wish(10, 2)))
-    house.told.clear()
-    house.say(commands.Cancel(HOTEL, taken[0]))
-    house.happen(due_events(house.state, house.at))
-    offer = house.told[-1]
+    house.execute(commands.JoinWaitlist(HOTEL, wish(10, 2)))
+    house.immediate.clear()
+    house.execute(commands.Cancel(HOTEL, taken[0]))
+    house.apply_events(due_events(house.state, house.at))
+    offer = house.immediate[-1]
     assert (offer.kind.value, offer.recipient.email) == ("waitlist_offer", "bea@example.com")
     assert offer.expires_at == house.at + limits.waitlist_offer_seconds * 1_000_000
-    assert house.kinds_due()[-1] == "hold_expiring"
+    assert house.scheduled_kinds()[-1] == "hold_expiring"
 
 
 @pytest.fixture(scope="module")
@@ -263,9 +266,9 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 
 def test_waiting_over_http_from_joining_to_the_letter(front: Gateway) -> None:
-    hotel = front.open({"DBL": 1})
-    taken = front.post(f"{hotel}/bookings", stay(2, 2)).json
-    asked = stay(2, 2, adults=2, notes="quiet", source="web", guest={"name": "Bea", "email": "bea@example.com"})
+    hotel = front.open_hotel({"DBL": 1})
+    taken = front.post(f"{hotel}/bookings", stay_request(2, 2)).json
+    asked = stay_request(2, 2, adults=2, notes="quiet", source="web", guest={"name": "Bea", "email": "bea@example.com"})
     reply = front.post(f"{hotel}/waitlist", asked, {"Idempotency-Key": "wait-1"})
     entry = reply.json
     assert reply.status == 201
@@ -282,7 +285,7 @@ def test_waiting_over_http_from_joining_to_the_letter(front: Gateway) -> None:
     assert front.get(f"{hotel}/waitlist?limit=1").json == {"data": [entry], "next_cursor": "1"}
     assert front.get(f"{hotel}/waitlist?limit=1&cursor=1").json == {"data": [other], "next_cursor": None}
     assert front.get(f"{hotel}/waitlist/{entry['id']}").json == entry
-    front.post(f"{path_of(hotel, taken)}/actions/cancel")
+    front.post(f"{booking_path(hotel, taken)}/actions/cancel")
     moved = front.get(f"{hotel}/waitlist/{entry['id']}")
     assert (moved.status, moved.headers["location"]) == (303, f"{hotel}/bookings/{entry['id']}")
     assert front.get(moved.headers["location"]).json["status"] == "held"
@@ -292,18 +295,19 @@ def test_waiting_over_http_from_joining_to_the_letter(front: Gateway) -> None:
 
 
 def test_what_cannot_be_waited_for_over_http(front: Gateway) -> None:
-    hotel = front.open({"DBL": 1})
+    hotel = front.open_hotel({"DBL": 1})
     waitlist = f"{hotel}/waitlist"
-    assert_problem(front.post(waitlist, stay(2, 2)), 409, "rooms_left")
-    front.post(f"{hotel}/bookings", stay(2, 2))
+    assert_problem(front.post(waitlist, stay_request(2, 2)), 409, "rooms_left")
+    front.post(f"{hotel}/bookings", stay_request(2, 2))
     for wrong in (
-        stay(-1, 2), stay(2, 0), stay(2, 400), stay(2, 2, adults=3), stay(2, 2, adults=0), stay(2, 2, room_type="???"),
-        stay(2, 2, status="held"), stay(2, 2, guest={"name": ""}), {},
+        stay_request(-1, 2), stay_request(2, 0), stay_request(2, 400), stay_request(2, 2, adults=3),
+        stay_request(2, 2, adults=0), stay_request(2, 2, room_type="???"),
+        stay_request(2, 2, status="held"), stay_request(2, 2, guest={"name": ""}), {},
     ):  # fmt: skip
         assert_problem(front.post(waitlist, wrong), 422, "invalid")
     for query in ("cursor=x", "cursor=-1", "limit=0", "limit=201", "color=red"):
         assert_problem(front.get(f"{waitlist}?{query}"), 422, "invalid")
-    assert_problem(front.post("/v1/hotels/nowhere/waitlist", stay(2, 2)), 404, "not_found")
+    assert_problem(front.post("/v1/hotels/nowhere/waitlist", stay_request(2, 2)), 404, "not_found")
     assert_problem(front.get("/v1/hotels/nowhere/waitlist"), 404, "not_found")
     assert front.get(waitlist).json["data"] == []
 
@@ -311,8 +315,8 @@ def test_what_cannot_be_waited_for_over_http(front: Gateway) -> None:
 def test_a_snapshot_without_a_waitlist_is_read(tmp_path: Path) -> None:
     """As one from before there were waitlists."""
     with partition_fixture(tmp_path / "journal.db") as desk:
-        desk.open({"DBL": 1})
-        assert not isinstance(desk.say(DescribeState(HOTEL)), refusals.Refusal)
+        desk.open_hotel({"DBL": 1})
+        assert not isinstance(desk.execute(DescribeState(HOTEL)), refusals.Refusal)
         desk.host.save_snapshots(after_events=1)
     with partition_fixture(tmp_path / "journal.db") as desk:
         assert waiting(desk) == []

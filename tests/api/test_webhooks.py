@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from innkeeper.protocol.values import limits
 from standardwebhooks.webhooks import Webhook
-from support.gateway import Gateway, HttpResponse, assert_problem, gateway, path_of
+from support.gateway import Gateway, HttpResponse, assert_problem, booking_path, gateway
 from support.openapi_schemas import check_response
 from support.waiting import wait_until
 from support.webhook_receiver import WebhookReceiver, webhook_receiver
@@ -78,16 +78,16 @@ def events(front: Gateway, **query: Any) -> list[dict[str, Any]]:
 
 
 def test_what_happens_from_now_on_is_told_in_order_and_signed(front: Gateway, other: WebhookReceiver) -> None:
-    front.book(front.open())
-    before = front.position()
+    front.book(front.open_hotel())
+    before = front.last_position()
     webhook = add(front, other.url, secret=SECRET)
     assert webhook["secret"] == SECRET
-    hotel = front.open()
+    hotel = front.open_hotel()
     booking = front.book(hotel)
     front.act(hotel, booking, "pin")
-    wait_until(lambda: len(other.taken) == front.position() - before, SECONDS_MAX)
-    assert [taken.event for taken in other.taken] == events(front, after=before)
-    for taken in other.taken:
+    wait_until(lambda: len(other.received) == front.last_position() - before, SECONDS_MAX)
+    assert [taken.event for taken in other.received] == events(front, after=before)
+    for taken in other.received:
         assert taken.headers["content-type"] == "application/cloudevents+json"
         assert taken.headers["webhook-id"] == taken.event["id"]
         check_signature(taken.headers, taken.body, SECRET)
@@ -96,19 +96,19 @@ def test_what_happens_from_now_on_is_told_in_order_and_signed(front: Gateway, ot
 
 
 def test_what_billing_does_is_told_and_can_be_sent_again(front: Gateway, other: WebhookReceiver) -> None:
-    hotel = front.open()
-    front.everything()
+    hotel = front.open_hotel()
+    front.all_events()
     webhook = add(front, other.url, events=["innkeeper.folio.*", "innkeeper.payment.*"])
     booking = front.book(hotel)
     money = {"amount": "5.00", "currency": "EUR"}
-    paid = front.post(f"{path_of(hotel, booking)}/folio/payments", {"method": "cash", "amount": money})
+    paid = front.post(f"{booking_path(hotel, booking)}/folio/payments", {"method": "cash", "amount": money})
     assert paid.status == 201
-    wait_until(lambda: len(other.taken) == 2, SECONDS_MAX)
+    wait_until(lambda: len(other.received) == 2, SECONDS_MAX)
     opened, recorded = events(front, log="billing")[-2:]
-    assert [taken.event for taken in other.taken] == [opened, recorded]
+    assert [taken.event for taken in other.received] == [opened, recorded]
     assert (recorded["type"], recorded["subject"]) == ("innkeeper.payment.recorded.v1", booking["id"])
     act(front, webhook, "resend", event=opened["id"])
-    assert other.taken[-1].event == opened
+    assert other.received[-1].event == opened
     act(front, webhook, "replay", after=opened["position"] - 1, log="billing")
     wait_until(lambda: other.ids()[3:] == [opened["id"], recorded["id"]], SECONDS_MAX)
 
@@ -121,23 +121,23 @@ def check_signature(headers: dict[str, str], body: bytes, secret: str) -> None:
 
 
 def test_it_is_told_only_of_the_types_and_the_hotel_that_it_wished_for(front: Gateway, other: WebhookReceiver) -> None:
-    mine, theirs = front.open(), front.open()
+    mine, theirs = front.open_hotel(), front.open_hotel()
     add(front, other.url, events=["innkeeper.booking.cancelled.*"], hotel=mine.rpartition("/")[2])
     for hotel in (theirs, mine):
         front.act(hotel, front.book(hotel), "cancel")
-    wait_until(lambda: bool(other.taken), SECONDS_MAX)
+    wait_until(lambda: bool(other.received), SECONDS_MAX)
     front.act(mine, front.book(mine), "cancel")
-    wait_until(lambda: len(other.taken) == 2, SECONDS_MAX)
-    assert {(taken.event["source"], taken.event["type"]) for taken in other.taken} == {
+    wait_until(lambda: len(other.received) == 2, SECONDS_MAX)
+    assert {(taken.event["source"], taken.event["type"]) for taken in other.received} == {
         (mine.removeprefix("/v1"), "innkeeper.booking.cancelled.v1")
     }
 
 
 def test_while_it_is_away_bookings_go_on_and_it_misses_nothing(front: Gateway, other: WebhookReceiver) -> None:
-    hotel = front.open({"DBL": 9})
+    hotel = front.open_hotel({"DBL": 9})
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/hook"
-    before = front.position()
+    before = front.last_position()
     webhook = add(front, url)
     for _ in range(5):
         front.book(hotel)
@@ -149,8 +149,8 @@ def test_while_it_is_away_bookings_go_on_and_it_misses_nothing(front: Gateway, o
     }
     assert failed[-1]["error"]
     assert front.send("PATCH", f"/v1/webhooks/{webhook['id']}", {"url": other.url}).json["url"] == other.url
-    wait_until(lambda: len(other.taken) == 5, SECONDS_MAX)
-    assert [taken.event for taken in other.taken] == events(front, after=before)
+    wait_until(lambda: len(other.received) == 5, SECONDS_MAX)
+    assert [taken.event for taken in other.received] == events(front, after=before)
     wait_until(lambda: shown(front, webhook)["failing_since"] is None, SECONDS_MAX)
 
 
@@ -158,17 +158,17 @@ def test_while_it_is_away_bookings_go_on_and_it_misses_nothing(front: Gateway, o
 def test_what_it_does_not_take_is_sent_again_with_the_same_id(
     front: Gateway, other: WebhookReceiver, status: int
 ) -> None:
-    hotel = front.open()
+    hotel = front.open_hotel()
     webhook = add(front, other.url)
     other.status = status
     front.book(hotel)
-    wait_until(lambda: len(other.taken) >= 3, SECONDS_MAX)
+    wait_until(lambda: len(other.received) >= 3, SECONDS_MAX)
     other.status = 200
     front.book(hotel)
     wait_until(lambda: deliveries(front, webhook)[0]["delivered"] and len(set(other.ids())) == 2, SECONDS_MAX)
     first, second = [told["id"] for told in events(front)[-2:]]
     assert other.ids() == [first] * other.ids().count(first) + [second]
-    assert {taken.headers["webhook-id"] for taken in other.taken[:3]} == {first}
+    assert {taken.headers["webhook-id"] for taken in other.received[:3]} == {first}
     told = deliveries(front, webhook)
     assert [one["attempt"] for one in told if one["event"] == first] == list(range(other.ids().count(first), 0, -1))
     assert told[-1]["status"] == status
@@ -177,38 +177,38 @@ def test_what_it_does_not_take_is_sent_again_with_the_same_id(
 def test_an_event_that_it_never_takes_is_given_up_and_the_later_ones_come(
     front: Gateway, other: WebhookReceiver
 ) -> None:
-    hotel = front.open()
+    hotel = front.open_hotel()
     webhook = add(front, other.url)
-    other.refuses.add(f"{hotel.rpartition('/')[2]}:{events(front)[-1]['position'] + 1}")
+    other.rejected.add(f"{hotel.rpartition('/')[2]}:{events(front)[-1]['position'] + 1}")
     for _ in range(2):
         front.book(hotel)
     wait_until(lambda: len(set(other.ids())) == 2, SECONDS_MAX)
-    (refused,) = other.refuses
+    (refused,) = other.rejected
     assert other.ids().count(refused) == limits.webhook_attempts_max
     (given_up,) = [one for one in deliveries(front, webhook) if one["given_up"]]
     assert (given_up["event"], given_up["status"], given_up["attempt"]) == (refused, 422, limits.webhook_attempts_max)
-    other.refuses.clear()
+    other.rejected.clear()
     resent = act(front, webhook, "resend", event=refused)
     assert (resent.json["event"], resent.json["delivered"]) == (refused, True)
-    assert other.taken[-1].headers["webhook-id"] == refused
+    assert other.received[-1].headers["webhook-id"] == refused
 
 
 def test_after_days_of_failure_it_is_disabled_and_goes_on_once_it_is_enabled(
     front: Gateway, other: WebhookReceiver
 ) -> None:
-    hotel = front.open()
+    hotel = front.open_hotel()
     webhook = add(front, other.url)
     other.status = 503
     front.book(hotel)
     wait_until(lambda: shown(front, webhook)["failing_since"] is not None, SECONDS_MAX)
-    front.pass_seconds(limits.webhook_failing_seconds_max + 1)
+    front.advance_clock(limits.webhook_failing_seconds_max + 1)
     wait_until(lambda: shown(front, webhook)["disabled_at"] is not None, SECONDS_MAX)
     assert "5 days" in shown(front, webhook)["disabled_reason"]
     front.restart()
-    other.status, seen = 200, len(other.taken)
+    other.status, seen = 200, len(other.received)
     front.book(hotel)
     act(front, webhook, "ping")
-    assert len(other.taken) == seen + 1
+    assert len(other.received) == seen + 1
     enabled = act(front, webhook, "enable").json
     assert (enabled["disabled_at"], enabled["failing_since"], enabled["attempts"]) == (None, None, 0)
     wait_until(lambda: other.ids()[-1] == events(front)[-1]["id"], SECONDS_MAX)
@@ -219,15 +219,15 @@ def test_everybody_hears_that_a_webhook_is_disabled_and_enabled(front: Gateway, 
         webhook = add(front, ill.url)
         add(front, other.url, events=["innkeeper.webhook.*"])
         ill.status = 410
-        front.open()
-        wait_until(lambda: len(other.taken) == 1, SECONDS_MAX)
+        front.open_hotel()
+        wait_until(lambda: len(other.received) == 1, SECONDS_MAX)
         front.restart()
         ill.status = 204
         act(front, webhook, "enable")
-        wait_until(lambda: len(other.taken) == 2, SECONDS_MAX)
+        wait_until(lambda: len(other.received) == 2, SECONDS_MAX)
         act(front, webhook, "enable")
-    told = front.entries("/v1/events", log="delivery")
-    assert [taken.event for taken in other.taken] == told
+    told = front.list_all("/v1/events", log="delivery")
+    assert [taken.event for taken in other.received] == told
     assert [(event["id"], event["source"], event["type"], event["sequence"]) for event in told] == [
         ("delivery:_all:1", "/hotels/_all/delivery", "innkeeper.webhook.disabled.v1", "1"),
         ("delivery:_all:2", "/hotels/_all/delivery", "innkeeper.webhook.enabled.v1", "2"),
@@ -240,10 +240,10 @@ def test_everybody_hears_that_a_webhook_is_disabled_and_enabled(front: Gateway, 
 def test_who_says_that_it_is_gone_is_not_called_again(front: Gateway, other: WebhookReceiver) -> None:
     webhook = add(front, other.url)
     other.status = 410
-    front.open()
+    front.open_hotel()
     wait_until(lambda: shown(front, webhook)["disabled_at"] is not None, SECONDS_MAX)
     assert "410" in shown(front, webhook)["disabled_reason"]
-    assert len(other.taken) == 1
+    assert len(other.received) == 1
 
 
 def test_while_a_secret_is_replaced_both_sign_and_then_the_new_one_alone(
@@ -253,11 +253,11 @@ def test_while_a_secret_is_replaced_both_sign_and_then_the_new_one_alone(
     fresh = act(front, webhook, "rotate-secret").json["secret"]
     act(front, webhook, "ping")
     for secret in (webhook["secret"], fresh):
-        check_signature(other.taken[-1].headers, other.taken[-1].body, secret)
-    front.pass_seconds(DAY + 1)
+        check_signature(other.received[-1].headers, other.received[-1].body, secret)
+    front.advance_clock(DAY + 1)
     act(front, webhook, "ping")
-    check_signature(other.taken[-1].headers, other.taken[-1].body, fresh)
-    assert len(other.taken[-1].headers["webhook-signature"].split()) == 1
+    check_signature(other.received[-1].headers, other.received[-1].body, fresh)
+    assert len(other.received[-1].headers["webhook-signature"].split()) == 1
     assert act(front, webhook, "rotate-secret", secret=SECRET).json["secret"] == SECRET
 
 
@@ -265,7 +265,7 @@ def test_a_ping_tells_what_came_of_it(front: Gateway, other: WebhookReceiver) ->
     webhook = add(front, other.url)
     reply = act(front, webhook, "ping")
     assert (reply.json["delivered"], reply.json["status"]) == (True, 204)
-    assert other.taken[-1].event["type"] == "innkeeper.webhook.pinged.v1"
+    assert other.received[-1].event["type"] == "innkeeper.webhook.pinged.v1"
     other.status = 500
     reply = act(front, webhook, "ping")
     assert (reply.json["delivered"], reply.json["status"]) == (False, 500)
@@ -273,13 +273,13 @@ def test_a_ping_tells_what_came_of_it(front: Gateway, other: WebhookReceiver) ->
 
 
 def test_a_replay_tells_everything_again_from_there_on(front: Gateway, other: WebhookReceiver) -> None:
-    hotel = front.open()
+    hotel = front.open_hotel()
     webhook = add(front, other.url)
     front.book(hotel)
-    wait_until(lambda: len(other.taken) == 1, SECONDS_MAX)
+    wait_until(lambda: len(other.received) == 1, SECONDS_MAX)
     act(front, webhook, "replay", after=2)
-    wait_until(lambda: len(other.taken) == 1 + front.position() - 2, SECONDS_MAX)
-    assert [taken.event for taken in other.taken[1:]] == events(front, after=2)
+    wait_until(lambda: len(other.received) == 1 + front.last_position() - 2, SECONDS_MAX)
+    assert [taken.event for taken in other.received[1:]] == events(front, after=2)
     problem = act(front, webhook, "replay", after=10**9)
     assert_problem(problem, 422, "invalid", "after", "range")
 
@@ -287,7 +287,7 @@ def test_a_replay_tells_everything_again_from_there_on(front: Gateway, other: We
 def test_a_disabled_webhook_gets_nothing_and_one_that_is_removed_is_forgotten(
     front: Gateway, other: WebhookReceiver
 ) -> None:
-    hotel = front.open()
+    hotel = front.open_hotel()
     kept, removed = add(front, other.url), add(front, other.url)
     assert act(front, kept, "disable").json["disabled_reason"] == "by hand"
     reply = front.send("DELETE", f"/v1/webhooks/{removed['id']}")
@@ -300,18 +300,18 @@ def test_a_disabled_webhook_gets_nothing_and_one_that_is_removed_is_forgotten(
     front.restart()
     assert [one["id"] for one in front.get("/v1/webhooks").json["data"]] == [kept["id"]]
     act(front, kept, "enable")
-    wait_until(lambda: len(other.taken) == 1, SECONDS_MAX)
+    wait_until(lambda: len(other.received) == 1, SECONDS_MAX)
 
 
 def test_it_goes_on_where_it_was_after_a_restart(front: Gateway, other: WebhookReceiver) -> None:
-    hotel = front.open()
+    hotel = front.open_hotel()
     webhook = add(front, other.url)
-    before = front.position()
+    before = front.last_position()
     for _ in range(3):
         front.book(hotel)
         front.restart()
-    wait_until(lambda: len(other.taken) == 3, SECONDS_MAX)
-    assert [taken.event for taken in other.taken] == events(front, after=before)
+    wait_until(lambda: len(other.received) == 3, SECONDS_MAX)
+    assert [taken.event for taken in other.received] == events(front, after=before)
     assert [one["attempt"] for one in deliveries(front, webhook)] == [1, 1, 1]
 
 
@@ -346,7 +346,7 @@ def test_a_webhook_is_of_a_hotel_that_is_open(front: Gateway, other: WebhookRece
     path = f"/v1/webhooks/{add(front, other.url)['id']}"
     assert_problem(front.send("PATCH", path, {"hotel": "inn"}), 404, "not_found")
     assert front.get(path).json["hotel"] is None
-    front.open(id="inn")
+    front.open_hotel(id="inn")
     assert front.post("/v1/webhooks", body, key).json["hotel"] == "inn"
     assert front.send("PATCH", path, {"hotel": "inn"}).json["hotel"] == "inn"
     assert front.send("PATCH", path, {"hotel": None}).json["hotel"] is None
@@ -384,7 +384,7 @@ def test_attempts_are_listed_page_by_page_and_the_oldest_are_forgotten(
     webhook = add(front, other.url)
     for _ in range(8):
         act(front, webhook, "ping")
-    listed = front.entries(f"/v1/webhooks/{webhook['id']}/deliveries", limit=2)
+    listed = front.list_all(f"/v1/webhooks/{webhook['id']}/deliveries", limit=2)
     assert [one["number"] for one in listed] == [8, 7, 6, 5, 4]
 
 
@@ -392,4 +392,4 @@ def test_only_with_leave_do_webhooks_go_to_this_machine(tmp_path: Path, other: W
     with gateway(tmp_path, webhooks_to_loopback=False) as front:
         body = {"url": other.url, "events": ["innkeeper.*"]}
         assert_problem(front.post("/v1/webhooks", body), 422, "invalid", "url", "address")
-    assert other.taken == []
+    assert other.received == []

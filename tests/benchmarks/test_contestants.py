@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from benchmarks.contestants import postgres as contestant
 from benchmarks.contestants import running
-from support.gateway import hotel_plan, send, stay
+from support.gateway import hotel_plan, send, stay_request
 
 
 @pytest.mark.parametrize("design", ["exclusion", "counters"])
@@ -20,6 +20,6 @@ def test_the_last_rooms_go_to_exactly_as_many_guests(
         assert send(port, "POST", "/v1/hotels", hotel_plan({"DBL": 3}, id="seaside")).status == 201
         with ThreadPoolExecutor(4) as guests:
             replies = guests.map(
-                lambda _: send(port, "POST", "/v1/hotels/seaside/bookings", stay(10)).status, range(12)
+                lambda _: send(port, "POST", "/v1/hotels/seaside/bookings", stay_request(10)).status, range(12)
             )
         assert sorted(replies) == [201] * 3 + [409] * 9

@@ -16,7 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from support.gateway import Gateway, gateway, stay
+from support.gateway import Gateway, gateway, stay_request
 from support.paths import ROOT
 from support.waiting import wait_until
 
@@ -54,7 +54,7 @@ def pause(server: Gateway, action: str) -> None:
 
 def way(server: Gateway, trace: Trace, hotel: str, day: int, *, until_rest: bool) -> Counter[tuple[str, str]]:
     """Books once, and returns the calls."""
-    body = stay(day, 2)
+    body = stay_request(day, 2)
     trace.calls = Counter()
     trace.counting = True
     response = server.post(f"{hotel}/bookings", body, {"Idempotency-Key": f"way-{day}"})
@@ -73,7 +73,7 @@ def main() -> None:
     trace = Trace()
     trace.install()
     with tempfile.TemporaryDirectory() as folder, gateway(Path(folder)) as server:
-        hotel = server.open({"DBL": 50})
+        hotel = server.open_hotel({"DBL": 50})
         for day in range(1, 1 + _WARM_UP_BOOKINGS):
             server.book(hotel, day)
         wait_until(lambda: lags(server) == 0, _REST_SECONDS_MAX)

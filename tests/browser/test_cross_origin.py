@@ -15,7 +15,7 @@ from innkeeper.http.origin_check import HostPolicy
 from innkeeper.protocol.values import limits
 from support.browser import Page, open_page
 from support.foreign_site import foreign_site
-from support.gateway import ANSWER_SECONDS_MAX, Gateway, gateway, path_of
+from support.gateway import ANSWER_SECONDS_MAX, Gateway, booking_path, gateway
 from support.paths import ROOT
 from support.tls_proxy import tls_proxy
 from support.waiting import wait_until
@@ -71,7 +71,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 @pytest.fixture(scope="module")
 def hotel(front: Gateway) -> str:
     """A hotel with a guest; its path."""
-    hotel = front.open({"DBL": 30}, name="Hotel do Mar")
+    hotel = front.open_hotel({"DBL": 30}, name="Hotel do Mar")
     front.book(hotel, 0, 3, guest={"name": GUEST})
     return hotel
 
@@ -92,27 +92,27 @@ class Attack:
 
     def fetch(self, path: str, **options: Any) -> str:
         """What came of `fetch`: a status, `opaque` for an answer that the page may not see, or `blocked`."""
-        return str(self._page.value_of(SENT.format(url=self._url(path), options=json.dumps(options))))
+        return str(self._page.evaluate(SENT.format(url=self._url(path), options=json.dumps(options))))
 
     def submit(self, path: str, kind: str, *fields: tuple[str, str]) -> None:
         """Send a form into a frame of its own, and wait until the server has answered."""
         given = {"url": self._target + path, "kind": kind, "fields": fields, "frame": f"frame-{next(_frames)}"}
         with self._answered():
-            self._page.value_of(FORM_SENT.format(**{name: json.dumps(value) for name, value in given.items()}))
+            self._page.evaluate(FORM_SENT.format(**{name: json.dumps(value) for name, value in given.items()}))
 
     def embed(self, path: str, element: str, attribute: str = "src", **more: str) -> str:
         """`loaded` or `blocked`."""
         fields = json.dumps({attribute: f"{self._target}{path}", **more})
-        return str(self._page.value_of(EMBEDDED.format(element=json.dumps(element), fields=fields)))
+        return str(self._page.evaluate(EMBEDDED.format(element=json.dumps(element), fields=fields)))
 
     def listen(self, path: str) -> str:
         """What came of an EventSource: `open`, or `blocked` for good."""
-        return str(self._page.value_of(LISTENED.format(url=self._url(path))))
+        return str(self._page.evaluate(LISTENED.format(url=self._url(path))))
 
     def beacon(self, path: str, body: str | None) -> None:
         """Send a beacon, and wait until the server has answered."""
         with self._answered():
-            self._page.value_of(f"navigator.sendBeacon({self._url(path)}, {json.dumps(body)})")
+            self._page.evaluate(f"navigator.sendBeacon({self._url(path)}, {json.dumps(body)})")
 
     @contextmanager
     def _answered(self) -> Iterator[None]:
@@ -163,7 +163,7 @@ def unharmed(front: Gateway, hotel: str) -> Iterator[None]:
 
     def state() -> tuple[Any, ...]:
         paused = [one["paused"] for one in front.get("/v1/subscribers").json["data"]]
-        return front.get(hotel).json, front.entries("/v1/hotels"), front.entries("/v1/webhooks"), paused
+        return front.get(hotel).json, front.list_all("/v1/hotels"), front.list_all("/v1/webhooks"), paused
 
     before = state()
     yield
@@ -223,8 +223,8 @@ def test_a_script_of_a_stranger_reads_nothing(hotel: str, attack: Attack, neighb
 def test_nothing_of_the_server_can_be_embedded(front: Gateway, hotel: str, attack: Attack) -> None:
     script = next(part.name for part in ROOT.glob("http/pages/*.js"))
     booking = front.book(hotel, 5)
-    front.post(f"{path_of(hotel, booking)}/folio/charges", _charge())
-    invoice = front.post(f"{path_of(hotel, booking)}/invoices", {}).headers["location"]
+    front.post(f"{booking_path(hotel, booking)}/folio/charges", _charge())
+    invoice = front.post(f"{booking_path(hotel, booking)}/invoices", {}).headers["location"]
     for path in (f"/pages/{script}", f"{hotel}/bookings", f"{invoice}?format=pdf", "/"):
         assert attack.embed(path, "img") == "blocked", path
         assert attack.embed(path, "script") == "blocked", path
@@ -239,7 +239,7 @@ def _charge() -> dict[str, Any]:
 def test_a_stranger_cannot_listen(front: Gateway, attack: Attack) -> None:
     assert attack.listen("/v1/events/stream?after=0") == "blocked"
     assert attack.fetch("/v1/events/stream?after=0", mode="no-cors") == "blocked"
-    wait_until(lambda: front.listeners() == 0, ANSWER_SECONDS_MAX)
+    wait_until(lambda: front.stream_listeners() == 0, ANSWER_SECONDS_MAX)
 
 
 def test_a_name_that_a_stranger_points_at_the_server_shows_nothing(front: Gateway, hotel: str, tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_a_name_that_a_stranger_points_at_the_server_shows_nothing(front: Gatewa
     with unharmed(front, hotel), open_page(url, tmp_path / "profile", MAPPED) as page:
         page.wait_until("location.hostname === 'rebound.test' && document.readyState === 'complete'")
         page.wait_until("document.body?.textContent.includes('{')")
-        assert GUEST not in page.markup()
+        assert GUEST not in page.html()
         own = Attack(front, page, f"http://rebound.test:{front.port}")
         assert own.fetch(f"{hotel}/bookings") == "421"
         assert own.fetch(f"{hotel}/bookings", headers={"X-Host": "localhost", "X-Original-Host": "localhost"}) == "421"
@@ -268,7 +268,7 @@ def test_the_front_desk_is_live_under_every_name_of_the_server(
     front: Gateway, hotel: str, tmp_path: Path, address: str
 ) -> None:
     with shown(f"http://{address}:{front.port}/", tmp_path / "profile") as page:
-        assert GUEST in page.markup()
+        assert GUEST in page.html()
         acted = Attack(front, page, f"http://{address}:{front.port}")
         json_body = {"headers": {"Content-Type": "application/json"}, "body": "{}"}
         assert acted.fetch("/v1/subscribers/billing/actions/resume", method="POST") == "200"
@@ -281,7 +281,7 @@ def test_the_front_desk_is_live_behind_a_proxy_that_ends_tls(front: Gateway, hot
         tls_proxy(front.port, tmp_path) as port,
         shown(f"https://secure.test:{port}/", tmp_path / "profile", "--ignore-certificate-errors") as page,
     ):
-        assert GUEST in page.markup()
+        assert GUEST in page.html()
         acted = Attack(front, page, f"https://secure.test:{port}")
         assert acted.fetch("/v1/subscribers/billing/actions/resume", method="POST") == "200"
 

@@ -39,7 +39,7 @@ def shown(front: Gateway, profile: Path, address: str = "") -> Iterator[Page]:
 def seen_in_browser(front: Gateway, profile: Path, address: str = "") -> str:
     """The page as the browser has made it, after its scripts have run."""
     with shown(front, profile, address) as page:
-        return page.markup()
+        return page.html()
 
 
 def test_the_page_allows_nothing_but_what_comes_from_here(front: Gateway) -> None:
@@ -78,7 +78,7 @@ def test_nothing_but_the_parts_of_the_page_is_given_away(front: Gateway) -> None
 
 
 def test_the_chart_shows_who_stays_where(front: Gateway, tmp_path: Path) -> None:
-    hotel = front.open({"DBL": 2}, name="Hotel do Mar")
+    hotel = front.open_hotel({"DBL": 2}, name="Hotel do Mar")
     booking = front.book(hotel, 0, 3, guest={"name": "Ana Sousa"})
     page = seen_in_browser(front, tmp_path / "profile")
     assert '<span class="name">Ana Sousa</span>' in page
@@ -88,7 +88,7 @@ def test_the_chart_shows_who_stays_where(front: Gateway, tmp_path: Path) -> None
 
 
 def test_a_link_to_a_booking_opens_all_about_it(front: Gateway, tmp_path: Path) -> None:
-    hotel = front.open(id="seaside")
+    hotel = front.open_hotel(id="seaside")
     booking = front.book(hotel, 1, 2, guest={"name": "Ana Sousa", "email": "ana@example.com"}, notes="late arrival")
     front.act(hotel, booking, "pin")
     page = seen_in_browser(front, tmp_path / "profile", f"#hotel=seaside&booking={booking['id']}")
@@ -100,7 +100,7 @@ def test_a_link_to_a_booking_opens_all_about_it(front: Gateway, tmp_path: Path) 
 
 
 def test_a_name_that_is_markup_stays_text(front: Gateway, tmp_path: Path) -> None:
-    booking = front.book(front.open(id="seaside"), 0, guest={"name": MARKUP}, notes=MARKUP)
+    booking = front.book(front.open_hotel(id="seaside"), 0, guest={"name": MARKUP}, notes=MARKUP)
     page = seen_in_browser(front, tmp_path / "profile", f"#hotel=seaside&booking={booking['id']}")
     assert page.count("&lt;img src=x") >= 3, "in the chart, as the panel's title, and in the notes"
     assert "<img" not in page
@@ -114,9 +114,9 @@ def test_an_empty_house_says_what_to_do_next(front: Gateway, tmp_path: Path) -> 
 
 
 def test_the_chart_shows_a_booking_as_soon_as_it_is_made(front: Gateway, tmp_path: Path) -> None:
-    hotel = front.open({"DBL": 2})
+    hotel = front.open_hotel({"DBL": 2})
     with shown(front, tmp_path / "profile") as page:
         page.wait_until("document.getElementById('updated').textContent.startsWith('Live')")
         booking = front.book(hotel, 0, 2, guest={"name": "Ana Sousa"})
         page.wait_until("[...document.querySelectorAll('.stay .name')].some(name => name.textContent === 'Ana Sousa')")
-        assert f"({booking['locator']})" in page.markup()
+        assert f"({booking['locator']})" in page.html()

@@ -14,7 +14,7 @@ from innkeeper.http.origin_check import HostPolicy
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY, GATEWAY, NOTIFICATIONS, RESERVATIONS
 from support.gateway import assert_problem, send
 from support.installation import Installation
-from support.server_process import START_SECONDS_MAX, ServerProcess, program
+from support.server_process import START_SECONDS_MAX, ServerProcess, program_command
 
 KEY = "a-key-of-twenty-characters"
 COMMANDS = (
@@ -103,7 +103,7 @@ def served(folder: Path, *options: str) -> Iterator[int]:
     """`run.py serve` on a free port of this machine; the port."""
     (folder / "keys").write_text(f"test:{KEY}\n")
     log = folder / "log"
-    command = program(
+    command = program_command(
         "serve", "--host", "127.0.0.1", "--port", "0", "--keys", folder / "keys", "--data", folder / "data"
     )
     with log.open("w") as written:

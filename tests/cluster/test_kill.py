@@ -15,9 +15,17 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientError, ClientSession
-from support.acknowledged_bookings import HOTELS, Books, ask, assert_no_room_is_shared, assert_same, bookings, next_wish
+from support.acknowledged_bookings import (
+    HOTELS,
+    ClientRecords,
+    assert_no_double_booking,
+    assert_unchanged,
+    list_bookings,
+    next_request,
+    send_request,
+)
 from support.gateway import hotel_plan
-from support.server_process import ServerProcess, finished
+from support.server_process import ServerProcess, run_to_end
 from support.webhook_receiver import WebhookReceiver, webhook_receiver
 
 ROUNDS = int(os.environ.get("INNKEEPER_KILL_ROUNDS", "20"))
@@ -42,19 +50,21 @@ LETTERS = {
 }
 
 
-async def client(session: ClientSession, books: Books, chance: random.Random, name: str) -> None:
+async def client(session: ClientSession, books: ClientRecords, chance: random.Random, name: str) -> None:
     """One wish after the other, until the server is gone."""
     own: list[str] = []
     with suppress(ClientError, asyncio.TimeoutError):
         while True:
-            wish = next_wish(books, chance, own, name)
-            books.wishes.append(wish)
-            await ask(session, books, wish)
+            wish = next_request(books, chance, own, name)
+            books.requests.append(wish)
+            await send_request(session, books, wish)
             if wish.answer is not None and wish.answer[0] == 201:
                 own.append(wish.answer[1]["id"])
 
 
-async def load(server: ServerProcess, books: Books, chance: random.Random, round_number: int, *, kill: bool) -> Any:
+async def load(
+    server: ServerProcess, books: ClientRecords, chance: random.Random, round_number: int, *, kill: bool
+) -> Any:
     """All clients at once, and the end of the server after a moment. Gives what stopping it gave."""
     async with ClientSession(server.url) as session:
         clients = [
@@ -67,19 +77,19 @@ async def load(server: ServerProcess, books: Books, chance: random.Random, round
         return ended
 
 
-async def settle(server: ServerProcess, books: Books) -> None:
+async def settle(server: ServerProcess, books: ClientRecords) -> None:
     """Everyone who waits asks again; then the house is compared with the clients' books."""
     async with ClientSession(server.url) as session:
         for wish in books.unanswered():
-            await ask(session, books, wish)
-        found = {booking["id"]: booking for hotel in HOTELS for booking in await bookings(session, hotel)}
+            await send_request(session, books, wish)
+        found = {booking["id"]: booking for hotel in HOTELS for booking in await list_bookings(session, hotel)}
     for id_, booking in books.bookings.items():
         assert id_ in found, "what was acknowledged is not there (P3)"
-        assert_same(booking, found[id_])
+        assert_unchanged(booking, found[id_])
     names = Counter(booking["guest"]["name"] for booking in found.values())
     assert not [name for name, times in names.items() if times > 1], "a wish was granted twice (P7)"
     assert found.keys() == books.bookings.keys(), "a booking that nobody asked for"
-    assert_no_room_is_shared(found.values())
+    assert_no_double_booking(found.values())
 
 
 async def open_hotels(server: ServerProcess) -> None:
@@ -160,7 +170,7 @@ def assert_everyone_heard_everything(server: ServerProcess, other: WebhookReceiv
 def test_what_was_acknowledged_survives_kill_minus_nine(server: ServerProcess) -> None:
     seed = random.randrange(1_000_000)
     print(f"seed {seed}")
-    chance, books = random.Random(seed), Books()
+    chance, books = random.Random(seed), ClientRecords()
     asyncio.run(open_hotels(server))
     with webhook_receiver() as other:
         before = [len(log) for log in asyncio.run(logs_of(server))]
@@ -173,12 +183,12 @@ def test_what_was_acknowledged_survives_kill_minus_nine(server: ServerProcess) -
         assert len(books.bookings) > 5 * ROUNDS
         assert_everyone_heard_everything(server, other, before)
     assert server.stop()[0] == 0
-    verified = finished("verify", "--data", server.data)
+    verified = run_to_end("verify", "--data", server.data)
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
 def test_a_polite_stop_finishes_what_was_accepted(server: ServerProcess) -> None:
-    chance, books = random.Random(1), Books()
+    chance, books = random.Random(1), ClientRecords()
     asyncio.run(open_hotels(server))
     code, said = asyncio.run(load(server, books, chance, 0, kill=False))
     assert code == 0, said
@@ -188,16 +198,16 @@ def test_a_polite_stop_finishes_what_was_accepted(server: ServerProcess) -> None
 
 
 def test_a_second_process_on_the_same_data_is_sent_away(server: ServerProcess) -> None:
-    second = finished("demo", "--port", "0", "--data", server.data)
+    second = run_to_end("demo", "--port", "0", "--data", server.data)
     assert second.returncode == EXIT_IN_USE
     assert "in use by another Innkeeper" in second.stderr
-    assert finished("verify", "--data", server.data).returncode == EXIT_IN_USE
+    assert run_to_end("verify", "--data", server.data).returncode == EXIT_IN_USE
     assert server.stop()[0] == 0
 
 
 def test_a_port_in_use_is_said_so(server: ServerProcess, tmp_path: Path) -> None:
     port = server.url.rpartition(":")[2]
-    second = finished("demo", "--empty", "--port", port, "--data", tmp_path / "other")
+    second = run_to_end("demo", "--empty", "--port", port, "--data", tmp_path / "other")
     assert second.returncode == EXIT_IN_USE
     assert f"port {port} is in use" in second.stderr
 
@@ -247,7 +257,7 @@ def test_a_journal_that_is_not_what_was_written_is_not_opened(journal: Path, har
     harm(journal)
     before = journal.read_bytes()
     for command in (("demo", "--port", "0"), ("verify",)):
-        refused = finished(*command, "--data", journal.parent)
+        refused = run_to_end(*command, "--data", journal.parent)
         assert refused.returncode == EXIT_DAMAGED, refused.stdout + refused.stderr
         assert "Traceback" not in refused.stderr
         assert "partition-0.db" in refused.stderr

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import pytest
 from support.paths import ROOT
-from support.server_process import program
+from support.server_process import program_command
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="listeners are read from /proc (Linux)")
@@ -142,7 +142,7 @@ def running(folder: Path, way: Way, broker: str) -> Iterator[set[int]]:
         for number, command in enumerate(way.commands):
             log = folder / f"{number}.log"
             with log.open("wb") as errors:
-                whole = program(*command, "--data", folder / "data", *options)
+                whole = program_command(*command, "--data", folder / "data", *options)
                 started.append(subprocess.Popen(whole, cwd=folder, stdout=errors, stderr=errors))
             wait_until(has_said(log, way.ready, started[-1]), START_SECONDS_MAX)
         yield set[int]().union(*(tree(process.pid) for process in started))

@@ -21,11 +21,18 @@ from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import partition_of
 from innkeeper.storage.data_directory import DataDirectory, DataUnusable
 from innkeeper.storage.sqlite.journal import SqliteJournal
-from support.acknowledged_bookings import Books, ask, assert_no_room_is_shared, assert_same, bookings, next_wish
-from support.gateway import hotel_plan, stay
-from support.installation import Installation, alive
-from support.rabbitmq_queues import sweep
-from support.server_process import finished, program
+from support.acknowledged_bookings import (
+    ClientRecords,
+    assert_no_double_booking,
+    assert_unchanged,
+    list_bookings,
+    next_request,
+    send_request,
+)
+from support.gateway import hotel_plan, stay_request
+from support.installation import Installation, is_alive
+from support.rabbitmq_queues import delete_queues
+from support.server_process import program_command, run_to_end
 from support.waiting import wait_until
 
 PARTITIONS, ROUNDS = 4, int(os.environ.get("INNKEEPER_KILL_ROUNDS", "2"))
@@ -53,36 +60,38 @@ async def open_hotels(inn: Installation, rooms: int = 40) -> None:
                 assert response.status == 201, await response.text()
 
 
-async def client(session: ClientSession, books: Books, chance: random.Random, name: str, done: asyncio.Event) -> None:
+async def client(
+    session: ClientSession, books: ClientRecords, chance: random.Random, name: str, done: asyncio.Event
+) -> None:
     """One wish after the other; one that got no answer is said again, under its key."""
     own: list[str] = []
     while not done.is_set():
-        wish = next_wish(books, chance, own, name)
+        wish = next_request(books, chance, own, name)
         parts = wish.path.split("/")
         parts[3] = books.bookings[parts[5]]["hotel"] if len(parts) > 5 else chance.choice(HOTELS)
         wish.path = "/".join(parts)
-        books.wishes.append(wish)
+        books.requests.append(wish)
         await answered(session, books, wish)
         assert wish.answer is not None
         if wish.answer[0] == 201:
             own.append(wish.answer[1]["id"])
 
 
-async def answered(session: ClientSession, books: Books, wish: Any) -> None:
+async def answered(session: ClientSession, books: ClientRecords, wish: Any) -> None:
     """Ask until there is an answer."""
     async with asyncio.timeout(BACK_SECONDS_MAX):
         while wish.answer is None:
             try:
-                await ask(session, books, wish)
+                await send_request(session, books, wish)
             except (ClientError, OSError):
                 await asyncio.sleep(0.02)  # that gateway has died
 
 
-async def live_through(inn: Installation, books: Books, victims: list[str], chance: random.Random) -> None:
+async def live_through(inn: Installation, books: ClientRecords, victims: list[str], chance: random.Random) -> None:
     """All clients at once, while these processes die one after the other."""
     done = asyncio.Event()
     async with ClientSession(inn.url) as session:
-        number = len(books.wishes)
+        number = len(books.requests)
         clients = [
             asyncio.create_task(client(session, books, random.Random(chance.random()), f"{number}-{one}", done))
             for one in range(CLIENTS)
@@ -98,15 +107,15 @@ async def live_through(inn: Installation, books: Books, victims: list[str], chan
         await asyncio.gather(*clients)
 
 
-async def compare(inn: Installation, books: Books) -> None:
+async def compare(inn: Installation, books: ClientRecords) -> None:
     """The house and the clients' books are one."""
     async with ClientSession(inn.url) as session:
-        found = {booking["id"]: booking for hotel in HOTELS for booking in await bookings(session, hotel)}
+        found = {booking["id"]: booking for hotel in HOTELS for booking in await list_bookings(session, hotel)}
     for id_, booking in books.bookings.items():
         assert id_ in found, "what was acknowledged is not there (P3)"
-        assert_same(booking, found[id_])
+        assert_unchanged(booking, found[id_])
     assert found.keys() == books.bookings.keys(), "a booking that nobody asked for (P7)"
-    assert_no_room_is_shared(found.values())
+    assert_no_double_booking(found.values())
 
 
 async def everybody_heard(inn: Installation) -> list[str]:
@@ -139,17 +148,17 @@ def hearing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Installa
     options = ["--partitions", str(PARTITIONS), "--workers", "2"]
     url = request.getfixturevalue("rabbitmq") if request.param == "through a broker" else ""
     if url:
-        asyncio.run(sweep(url))
+        asyncio.run(delete_queues(url))
     started = Installation(tmp_path / "data", *options, *(["--broker", url] if url else []))
     yield started
     started.close()
     if url:
-        asyncio.run(sweep(url))
+        asyncio.run(delete_queues(url))
 
 
 @pytest.mark.slow
 def test_each_process_is_killed_in_turn_under_load(hearing: Installation) -> None:
-    inn, chance, books = hearing, random.Random(4), Books()
+    inn, chance, books = hearing, random.Random(4), ClientRecords()
     asyncio.run(open_hotels(inn))
     for _ in range(ROUNDS):
         asyncio.run(live_through(inn, books, [chance.choice(PARTS)], chance))
@@ -160,13 +169,13 @@ def test_each_process_is_killed_in_turn_under_load(hearing: Installation) -> Non
     wait_until(lambda: len([*(inn.data / "archive").rglob("*.json")]) >= len(ids), BACK_SECONDS_MAX)
     assert sorted(path.stem for path in (inn.data / "archive").rglob("*.json")) == sorted(ids)
     assert inn.stop() == 0
-    proved = finished("verify", "--data", inn.data)
+    proved = run_to_end("verify", "--data", inn.data)
     assert proved.returncode == 0, proved.stdout + proved.stderr
 
 
 def test_the_hotels_of_a_dead_partition_are_refused_at_once_and_the_others_go_on(inn: Installation) -> None:
     async def book(session: ClientSession, hotel: str) -> int:
-        async with session.post(f"/v1/hotels/{hotel}/bookings", json=stay()) as response:
+        async with session.post(f"/v1/hotels/{hotel}/bookings", json=stay_request()) as response:
             return response.status
 
     async def look() -> None:
@@ -206,8 +215,8 @@ def test_a_hotels_events_are_found_wherever_they_stand(inn: Installation) -> Non
 def test_when_the_first_process_is_killed_the_others_finish_and_end(tmp_path: Path) -> None:
     inn = Installation(tmp_path / "data", "--partitions", "2")
     pids = [inn.pid(part) for part in ("reservations-0", "reservations-1", "billing", "gateway-0")]
-    inn.kill_front()
-    wait_until(lambda: not any(map(alive, pids)), BACK_SECONDS_MAX)
+    inn.kill_supervisor()
+    wait_until(lambda: not any(map(is_alive, pids)), BACK_SECONDS_MAX)
     again = Installation(tmp_path / "data", "--partitions", "2")
     assert again.stop() == 0
     wait_until(lambda: not left_over(tmp_path), BACK_SECONDS_MAX)
@@ -220,7 +229,7 @@ def test_ctrl_c_ends_all_in_order(inn: Installation, tmp_path: Path) -> None:
     assert monotonic() - start < limits.shutdown_seconds_max, "something had to be given up"
     wait_until(lambda: not left_over(tmp_path), BACK_SECONDS_MAX)
     assert "Traceback" not in (tmp_path / "data.log").read_text()
-    assert finished("verify", "--data", inn.data).returncode == 0
+    assert run_to_end("verify", "--data", inn.data).returncode == 0
 
 
 def left_over(folder: Path) -> list[str]:
@@ -240,7 +249,7 @@ def test_another_number_of_partitions_is_refused(tmp_path: Path, made: str, aske
     data = tmp_path / "data"
     Installation(data, "--partitions", made).close()
     for more in ([], ["--processes"]):
-        refused = finished("demo", "--port", "0", "--data", data, "--partitions", asked, *more)
+        refused = run_to_end("demo", "--port", "0", "--data", data, "--partitions", asked, *more)
         assert refused.returncode == 2
         assert said in refused.stderr
         assert "Traceback" not in refused.stderr
@@ -248,7 +257,7 @@ def test_another_number_of_partitions_is_refused(tmp_path: Path, made: str, aske
 
 def test_as_many_partitions_as_there_may_be_live_in_one_process_and_publish(rabbitmq: str, tmp_path: Path) -> None:
     options = ("--partitions", limits.partitions_max, "--broker", rabbitmq, "--data", tmp_path / "data")
-    command = program("reservations", *map(str, options))
+    command = program_command("reservations", *map(str, options))
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
@@ -270,7 +279,7 @@ def test_a_lost_number_of_partitions_is_not_guessed(tmp_path: Path) -> None:
 
 
 def test_several_gateways_need_several_processes(tmp_path: Path) -> None:
-    refused = finished("demo", "--port", "0", "--data", tmp_path / "data", "--workers", "2")
+    refused = run_to_end("demo", "--port", "0", "--data", tmp_path / "data", "--workers", "2")
     assert (refused.returncode, "--workers needs --processes" in refused.stderr) == (2, True), refused.stderr
     assert not (tmp_path / "data").exists()
 
@@ -316,7 +325,7 @@ def test_a_stranger_at_the_door_makes_nobody_run_anything(inn: Installation) -> 
 
 def test_a_whole_inn_and_its_parts_do_not_share_a_data_directory(inn: Installation) -> None:
     for command in (["demo", "--port", "0"], ["verify"], ["demo", "--port", "0", "--processes"]):
-        refused = finished(*command, "--data", inn.data)
+        refused = run_to_end(*command, "--data", inn.data)
         assert (refused.returncode, "in use by another Innkeeper" in refused.stderr) == (3, True), refused.stderr
 
 
@@ -324,7 +333,7 @@ def test_a_part_that_cannot_start_ends_all_with_its_own_message_and_exit_code(tm
     data = DataDirectory(tmp_path / "data")
     data.partitions(2)
     data.journal(1).write_bytes(b"this is no database" * 500)
-    refused = finished("demo", "--processes", "--port", "0", "--data", data.path)
+    refused = run_to_end("demo", "--processes", "--port", "0", "--data", data.path)
     assert refused.returncode == 4, refused.stderr
     assert "reservations-1 could not start (exit code 4)" in refused.stderr
     wait_until(lambda: not left_over(tmp_path), BACK_SECONDS_MAX)
@@ -340,7 +349,7 @@ def test_a_part_that_ends_by_itself_is_started_again(inn: Installation, part: st
         async with ClientSession(inn.url) as session, asyncio.timeout(BACK_SECONDS_MAX):
             while inn.pid_or_none(part) in (None, before):
                 for hotel in HOTELS:
-                    async with session.post(f"/v1/hotels/{hotel}/bookings", json=stay()) as response:
+                    async with session.post(f"/v1/hotels/{hotel}/bookings", json=stay_request()) as response:
                         assert response.status in (201, 503)
                 await asyncio.sleep(0.1)
             statuses = {503}

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from innkeeper.protocol.values.contexts import partition_of
-from support.gateway import HttpResponse, hotel_plan, send, stay
+from support.gateway import HttpResponse, hotel_plan, send, stay_request
 from support.installation import Installation
 from support.partition_fixture import night
 from support.waiting import wait_until
@@ -133,7 +133,7 @@ class SplitMachine(RuleBasedStateMachine):
     def book(self, hotel: int, room_type: str, arrival: int, nights: int, held: bool) -> str:
         status = "held" if held else "confirmed"
         wanted = Stay(self.hotels[hotel], room_type, arrival, arrival + nights, status)
-        body = stay(arrival, nights, room_type=room_type, status=status)
+        body = stay_request(arrival, nights, room_type=room_type, status=status)
         answer = self.say(f"/v1/hotels/{wanted.hotel}/bookings", body)
         full = self.full(wanted)
         assert (answer.status, answer.json.get("nights") if full else []) == ((409, full) if full else (201, []))

@@ -12,7 +12,7 @@ from innkeeper.delivery.archive import Archive, file_name
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.ports.subscriptions import Stalled
 from innkeeper.protocol.reservations.events import BookingPinned, BusinessDateRolled
-from support.gateway import Gateway, gateway, of_reservations, path_of
+from support.gateway import Gateway, booking_path, gateway, reservation_events
 from support.waiting import wait_until
 
 DAY = 86_400_000_000
@@ -59,26 +59,26 @@ def test_a_place_that_cannot_be_written_stalls_and_says_where(tmp_path: Path) ->
 
 def test_what_is_booked_is_archived_at_once_as_the_history_tells_it(tmp_path: Path) -> None:
     with gateway(tmp_path) as front:
-        hotel = front.open()
+        hotel = front.open_hotel()
         booking = front.book(hotel)
         front.act(hotel, booking, "pin")
-        history = front.get(f"{path_of(hotel, booking)}/history").json["data"]
+        history = front.get(f"{booking_path(hotel, booking)}/history").json["data"]
         folder = tmp_path / "archive" / "bookings" / booking["id"]
-        wait_until(lambda: len(of_reservations(files(folder).values())) == 2, seconds=60)
-        assert of_reservations(files(folder).values()) == history
+        wait_until(lambda: len(reservation_events(files(folder).values())) == 2, seconds=60)
+        assert reservation_events(files(folder).values()) == history
 
 
 def test_bookings_go_on_while_the_archive_is_away_and_none_is_missing_afterwards(tmp_path: Path) -> None:
     (tmp_path / "archive").write_text("in the way")
     with gateway(tmp_path) as front:
-        hotel = front.open({"DBL": 5})
+        hotel = front.open_hotel({"DBL": 5})
         front.book(hotel)
         wait_until(lambda: subscriber(front)["stalled"] is not None, seconds=60)
         assert "cannot be written" in subscriber(front)["stalled"]
         for _ in range(4):
             front.book(hotel)
         (tmp_path / "archive").unlink()
-        events = front.everything()
+        events = front.all_events()
         wait_until(lambda: len(files(tmp_path / "archive")) == len(events), seconds=60)
         archived = files(tmp_path / "archive").values()
         assert sorted(archived, key=by_source) == sorted(events, key=by_source)

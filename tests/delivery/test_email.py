@@ -18,7 +18,7 @@ from innkeeper.delivery.email.mail_transport import FolderMailTransport, compose
 from innkeeper.delivery.email.wording import clean
 from innkeeper.protocol.notifications.notices import Notice, NoticeKind, Recipient
 from innkeeper.protocol.ports.outbox import SendFailed
-from support.example_notices import HOTEL, NOON, named, notice
+from support.example_notices import HOTEL, NOON, confirmation_for, notice
 
 LETTERS = Letters(None)
 SENDER = "stay@inn.example"
@@ -82,7 +82,7 @@ def test_every_line_is_short_enough_for_any_mail_server() -> None:
 @example("é" * 200)
 @example("Ann\x1d\x85\u2028X: y\x00")
 def test_whatever_the_name_there_is_one_recipient_and_no_other_header(name: str) -> None:
-    told = msgspec.structs.replace(named(name), hotel=msgspec.structs.replace(HOTEL, name=name))
+    told = msgspec.structs.replace(confirmation_for(name), hotel=msgspec.structs.replace(HOTEL, name=name))
     message = sent(told)
     assert sorted(message.keys()) == sorted(HEADERS)
     assert [address.addr_spec for address in message["To"].addresses] == ["ana@example.com"]
@@ -92,7 +92,7 @@ def test_whatever_the_name_there_is_one_recipient_and_no_other_header(name: str)
 
 def test_a_name_arrives_as_it_was_typed() -> None:
     for name in ("Zoë Müller-Lüdenscheidt", "O'Brien, Pat", 'Joe "the Boss"', "山田太郎", "Ana (Ms.)"):
-        assert sent(named(name))["To"].addresses[0].display_name == name
+        assert sent(confirmation_for(name))["To"].addresses[0].display_name == name
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,18 @@ from innkeeper.delivery.brokers.brokers import Publisher, publisher
 from innkeeper.delivery.brokers.kafka import TOPIC
 from innkeeper.protocol.ports.subscriptions import Stalled
 from innkeeper.protocol.values import limits
-from support.broker_checks import book_until, books, heard_all, hotel, once_in_order, pinned, stalled
+from support.broker_checks import (
+    assert_each_once_in_order,
+    book_nights,
+    book_until,
+    hotel,
+    is_broker_caught_up,
+    pinned_entry,
+    stall_reason,
+)
 from support.gateway import Gateway, gateway
 from support.kafka_node import PARTITIONS, KafkaNode
-from support.kafka_topics import Message, published
+from support.kafka_topics import Message, read_topic
 from support.tcp_proxy import TcpProxy, tcp_proxy
 from support.waiting import wait_until
 
@@ -57,14 +65,14 @@ def consumed(url: str, hotel: str, number: int) -> list[Any]:
 
 def test_events_come_to_kafka_as_they_happened(kafka: str, hotel: str, tmp_path: Path) -> None:
     with gateway(tmp_path, broker=kafka) as front:
-        front.open({"DBL": 50}, id=hotel)
-        books(front, hotel, range(1, 20))
-        everything = front.everything()
-        wait_until(lambda: heard_all(front), 60)
+        front.open_hotel({"DBL": 50}, id=hotel)
+        book_nights(front, hotel, range(1, 20))
+        everything = front.all_events()
+        wait_until(lambda: is_broker_caught_up(front), 60)
         messages = consumed(kafka, hotel, len(everything))
         assert len({message.partition for message in messages}) == 1  # so they have an order
         assert dict(messages[0].headers)["content-type"].startswith(b"application/cloudevents+json")
-        once_in_order([json.loads(message.value) for message in messages], front)
+        assert_each_once_in_order([json.loads(message.value) for message in messages], front)
 
 
 def test_a_kafka_that_is_away_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +81,7 @@ def test_a_kafka_that_is_away_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
     async def publish() -> None:
         broker = publisher("kafka://127.0.0.1:9")
         try:
-            await broker.handle([pinned("hotel", 1)])
+            await broker.handle([pinned_entry("hotel", 1)])
         finally:
             await broker.close()
 
@@ -84,7 +92,7 @@ def test_a_kafka_that_is_away_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
 def in_order(messages: list[Message], front: Gateway) -> None:
     """Each hotel is in one partition, and there, without what came twice, is what the log says, in its order."""
     said: dict[str, list[dict[str, Any]]] = {}
-    for event in front.everything():
+    for event in front.all_events():
         said.setdefault(event["source"], []).append(event)
     came: dict[str, dict[str, dict[str, Any]]] = {}
     places: dict[str, set[int]] = {}
@@ -102,7 +110,7 @@ def test_a_kafka_that_is_killed_under_load_loses_nothing_and_delays_no_booking(
     monkeypatch.setattr(limits, "broker_seconds_max", 5)
     with gateway(tmp_path, broker=real_kafka.url) as front:
         for hotel in HOTELS:
-            front.open({"DBL": 100}, id=hotel)
+            front.open_hotel({"DBL": 100}, id=hotel)
         done, took = threading.Event(), list[float]()
         load = threading.Thread(target=book_until, args=(front, HOTELS, done, took))
         load.start()
@@ -110,7 +118,7 @@ def test_a_kafka_that_is_killed_under_load_loses_nothing_and_delays_no_booking(
             wait_until(lambda: len(took) > 100, 60)
             real_kafka.kill()
             before, killed = len(took), monotonic()
-            wait_until(lambda: stalled(front) != "", 2 * limits.broker_seconds_max)
+            wait_until(lambda: stall_reason(front) != "", 2 * limits.broker_seconds_max)
             sleep(max(0.0, AWAY_SECONDS - (monotonic() - killed)))
             wait_until(lambda: len(took) > before + 10 * AWAY_SECONDS, 60)  # of at most 50 a second
             meanwhile = len(took) - before
@@ -119,10 +127,10 @@ def test_a_kafka_that_is_killed_under_load_loses_nothing_and_delays_no_booking(
             done.set()
             load.join()
         started = monotonic()
-        front.everything()
-        wait_until(lambda: heard_all(front), BACK_SECONDS_MAX)
+        front.all_events()
+        wait_until(lambda: is_broker_caught_up(front), BACK_SECONDS_MAX)
         caught_up = monotonic() - started
-        messages = published(real_kafka.servers)
+        messages = read_topic(real_kafka.servers)
         in_order(messages, front)
         assert {message.partition for message in messages} == set(range(PARTITIONS))
         assert max(took) < 5
@@ -134,7 +142,7 @@ def test_a_kafka_that_is_killed_under_load_loses_nothing_and_delays_no_booking(
         )
 
 
-@pytest.mark.parametrize("fault", [TcpProxy.cut, TcpProxy.go_silent])
+@pytest.mark.parametrize("fault", [TcpProxy.disconnect, TcpProxy.drop_data])
 def test_a_broken_connection_to_kafka_loses_nothing_and_delays_no_booking(
     real_kafka: KafkaNode, tmp_path: Path, fault: Callable[[TcpProxy], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,36 +152,36 @@ def test_a_broken_connection_to_kafka_loses_nothing_and_delays_no_booking(
         gateway(tmp_path, broker=f"kafka://127.0.0.1:{laid.port}") as front,
     ):
         for hotel in HOTELS[:6]:
-            front.open({"DBL": 50}, id=hotel)
-            books(front, hotel, range(1, 4))
-        wait_until(lambda: heard_all(front), BACK_SECONDS_MAX)
+            front.open_hotel({"DBL": 50}, id=hotel)
+            book_nights(front, hotel, range(1, 4))
+        wait_until(lambda: is_broker_caught_up(front), BACK_SECONDS_MAX)
         before = laid.connections
         fault(laid)
         for hotel in HOTELS[:6]:
-            books(front, hotel, range(4, 8))
-        wait_until(lambda: stalled(front) != "", BACK_SECONDS_MAX)
-        assert "Kafka at 127.0.0.1" in stalled(front)
-        laid.mend()
+            book_nights(front, hotel, range(4, 8))
+        wait_until(lambda: stall_reason(front) != "", BACK_SECONDS_MAX)
+        assert "Kafka at 127.0.0.1" in stall_reason(front)
+        laid.accept_connections()
         for hotel in HOTELS[:6]:
-            books(front, hotel, range(8, 10))
-        front.everything()
-        wait_until(lambda: heard_all(front), BACK_SECONDS_MAX)
+            book_nights(front, hotel, range(8, 10))
+        front.all_events()
+        wait_until(lambda: is_broker_caught_up(front), BACK_SECONDS_MAX)
         assert laid.connections > before
-        in_order(published(real_kafka.servers), front)
+        in_order(read_topic(real_kafka.servers), front)
 
 
 def test_a_kafka_that_is_away_at_the_start_is_waited_for(real_kafka: KafkaNode, tmp_path: Path) -> None:
     real_kafka.kill()
     with gateway(tmp_path, broker=real_kafka.url) as front:
-        front.open({"DBL": 50}, id=HOTELS[0])
-        books(front, HOTELS[0], range(1, 5))
-        wait_until(lambda: stalled(front) != "", 2 * limits.broker_seconds_max)
+        front.open_hotel({"DBL": 50}, id=HOTELS[0])
+        book_nights(front, HOTELS[0], range(1, 5))
+        wait_until(lambda: stall_reason(front) != "", 2 * limits.broker_seconds_max)
         front.restart()
-        books(front, HOTELS[0], range(5, 10))
+        book_nights(front, HOTELS[0], range(5, 10))
         real_kafka.start()
-        front.everything()
-        wait_until(lambda: heard_all(front), BACK_SECONDS_MAX)
-        in_order(published(real_kafka.servers), front)
+        front.all_events()
+        wait_until(lambda: is_broker_caught_up(front), BACK_SECONDS_MAX)
+        in_order(read_topic(real_kafka.servers), front)
 
 
 async def taken_in(broker: Publisher, number: int) -> None:
@@ -181,7 +189,7 @@ async def taken_in(broker: Publisher, number: int) -> None:
     async with asyncio.timeout(BACK_SECONDS_MAX):
         while True:
             with suppress(Stalled):
-                await broker.handle([pinned("hotel", number)])
+                await broker.handle([pinned_entry("hotel", number)])
                 return
             await asyncio.sleep(0.2)
 
@@ -196,9 +204,9 @@ def test_a_publisher_that_fails_again_and_again_leaves_nothing_running(
         broker = publisher(f"kafka://127.0.0.1:{laid.port}")
         await taken_in(broker, 1)
         for _ in range(5):
-            laid.go_silent()
+            laid.drop_data()
             with pytest.raises(Stalled, match="no answer in 1 s"):
-                await broker.handle([pinned("hotel", 2)])
+                await broker.handle([pinned_entry("hotel", 2)])
             await taken_in(broker, 3)
         await broker.close()
         return len(asyncio.all_tasks())
@@ -213,10 +221,10 @@ def test_kafka_keeps_an_old_event_as_long_as_a_new_one(real_kafka: KafkaNode) ->
 
     async def publish() -> None:
         broker = publisher(real_kafka.url)
-        await broker.handle([pinned("hotel", 1)])
+        await broker.handle([pinned_entry("hotel", 1)])
         await broker.close()
 
     asyncio.run(publish())
-    (message,) = published(real_kafka.servers)
+    (message,) = read_topic(real_kafka.servers)
     assert message.event["time"].startswith("1970")
     assert time() - message.milliseconds / 1_000 < 3_600

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from innkeeper.delivery.email.letters import Letters
 from innkeeper.protocol.notifications.notices import NoticeKind
-from support.example_notices import HOTEL, named, notice
+from support.example_notices import HOTEL, confirmation_for, notice
 from support.paths import ROOT
 
 OURS = Letters(None)
@@ -38,7 +38,7 @@ def put(own: Path, name: str, text: str, hotel: str = "seaside") -> None:
 
 
 def test_a_hotels_own_letter_takes_the_place_of_ours(own: Path) -> None:
-    letter = Letters(own).write(named("Bo & <Co>"))
+    letter = Letters(own).write(confirmation_for("Bo & <Co>"))
     assert letter.subject == "Ahoy, Bo & <Co>"
     assert "\nThe sea is waiting for you from 3:00\u00a0PM.\n\nBring a towel.\n" in letter.text
     assert "Booking reference: K7Q2ZP" in letter.text

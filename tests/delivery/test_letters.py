@@ -15,7 +15,7 @@ from innkeeper.delivery.email.letters import Letters
 from innkeeper.delivery.email.wording import clean
 from innkeeper.protocol.notifications.letters import Letter
 from innkeeper.protocol.notifications.notices import Notice, NoticeKind
-from support.example_notices import EXPIRES, HOTEL, STAY, named, notice
+from support.example_notices import EXPIRES, HOTEL, STAY, confirmation_for, notice
 
 LETTERS = Letters(None)
 LANGUAGES = ("en", "pt", "de")
@@ -193,7 +193,7 @@ def test_the_same_notice_is_the_same_letter() -> None:
 
 
 def test_what_a_guest_types_is_never_markup_nor_a_template() -> None:
-    letter = LETTERS.write(named("<script>alert('&')</script> {{ 7 * 7 }} {guest} {% raw %}"))
+    letter = LETTERS.write(confirmation_for("<script>alert('&')</script> {{ 7 * 7 }} {guest} {% raw %}"))
     assert "<script" not in letter.html
     assert "&lt;script&gt;alert(" in letter.html
     assert "{{ 7 * 7 }} {guest} {% raw %}" in html.unescape(letter.html)
@@ -211,7 +211,7 @@ PLAIN_TAGS = _Page(LETTERS.write(notice()).html).tags
 @settings(max_examples=150, deadline=None)
 @given(st.text(min_size=1, max_size=200))
 def test_whatever_the_name_letters_keep_their_form(name: str) -> None:
-    letter = LETTERS.write(named(name))
+    letter = LETTERS.write(confirmation_for(name))
     assert _Page(letter.html).tags == PLAIN_TAGS
     assert len(letter.subject.splitlines()) == 1
     assert not [c for c in letter.text if unicodedata.category(c) in ("Cc", "Cs") and c != "\n"]

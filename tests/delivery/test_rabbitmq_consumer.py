@@ -27,21 +27,21 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.values import limits
 from innkeeper.storage.sqlite.inbox import SqliteInbox
 from support.consumer_checks import (
-    BACK_SECONDS_MAX,
     FAILURES,
-    Failing,
-    Origin,
-    Stumbling,
-    after,
-    books,
-    entry,
-    everything_is_there,
-    fed,
-    split,
-    survives,
+    RECOVERY_SECONDS_MAX,
+    FailingInbox,
+    InboxWithFailingFetch,
+    RemoteLog,
+    assert_all_delivered,
+    book_each,
+    check_recovery,
+    failing_after,
+    log_entry,
+    run_consumer,
+    split_gateway,
 )
 from support.messages import messages
-from support.rabbitmq_queues import QUEUES, sweep
+from support.rabbitmq_queues import QUEUES, delete_queues
 from support.tcp_proxy import TcpProxy, tcp_proxy
 from support.waiting import wait_until
 
@@ -56,7 +56,7 @@ def test_what_went_out_to_a_broker_comes_in_as_it_was(event: Any, position: int,
 
 @pytest.mark.parametrize("field", ["id", "source", "type", "time", "sequence", "position", "data"])
 def test_what_is_no_event_of_ours_is_refused(field: str) -> None:
-    told = json.loads(cloud_event_json(entry(1)))
+    told = json.loads(cloud_event_json(log_entry(1)))
     for wrong in (None, -1, "", "nonsense", {}):
         with pytest.raises(ValueError, match=r"."):
             entry_of(json.dumps({**told, field: wrong}).encode())
@@ -65,7 +65,7 @@ def test_what_is_no_event_of_ours_is_refused(field: str) -> None:
 
 
 def test_what_no_log_can_hold_is_no_event_of_ours() -> None:
-    told = json.loads(cloud_event_json(entry(1)))
+    told = json.loads(cloud_event_json(log_entry(1)))
     with pytest.raises(ValueError, match="not an event of Innkeeper"):
         entry_of(json.dumps({**told, "position": 2**63}).encode())
     with pytest.raises(ValueError, match="not an event of Innkeeper"):
@@ -77,8 +77,8 @@ def test_what_no_log_can_hold_is_no_event_of_ours() -> None:
 
 
 def test_a_feed_goes_on_when_what_is_missing_cannot_be_fetched(clean: str, caplog: pytest.LogCaptureFixture) -> None:
-    inbox = Stumbling(times=3)
-    fed(RabbitConsumer(clean, "billing", inbox, lambda _: "billing"), lambda: inbox.looks >= 6)
+    inbox = InboxWithFailingFetch(times=3)
+    run_consumer(RabbitConsumer(clean, "billing", inbox, lambda _: "billing"), lambda: inbox.fetch_attempts >= 6)
     assert caplog.text.count("cannot fetch missing events") == 1
     assert caplog.text.count("fetches missing events again") == 1
     assert "receives no events" not in caplog.text
@@ -92,19 +92,19 @@ def test_a_feed_outlives_whatever_fails(
 ) -> None:  # fmt: skip
     async def publish() -> None:
         broker = RabbitPublisher(clean)
-        await broker.handle([entry(one) for one in range(1, 31)])
+        await broker.handle([log_entry(one) for one in range(1, 31)])
         await broker.close()
 
     def published() -> None:
-        fed(RabbitConsumer(clean, "billing", Stumbling(0), str), lambda: is_consumed(clean))
+        run_consumer(RabbitConsumer(clean, "billing", InboxWithFailingFetch(0), str), lambda: is_consumed(clean))
         asyncio.run(publish())
         if not disconnects:
             monkeypatch.setattr(
-                "innkeeper.delivery.brokers.rabbitmq._close", after(_close, RuntimeError("while closing"))
+                "innkeeper.delivery.brokers.rabbitmq._close", failing_after(_close, RuntimeError("while closing"))
             )
 
-    inbox = Failing(tmp_path / "inbox.db", error)
-    survives(
+    inbox = FailingInbox(tmp_path / "inbox.db", error)
+    check_recovery(
         lambda inbox: RabbitConsumer(clean, "billing", inbox, lambda _: "billing"),
         inbox,
         published,
@@ -129,15 +129,17 @@ def is_consumed(url: str) -> bool:
 def test_a_broker_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "broker_seconds_max", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        mute.settimeout(BACK_SECONDS_MAX)
-        feed = RabbitConsumer(f"amqp://guest:guest@127.0.0.1:{mute.getsockname()[1]}/", "billing", Stumbling(), str)
+        mute.settimeout(RECOVERY_SECONDS_MAX)
+        feed = RabbitConsumer(
+            f"amqp://guest:guest@127.0.0.1:{mute.getsockname()[1]}/", "billing", InboxWithFailingFetch(), str
+        )
         visits: list[socket.socket] = []
 
         def visited_twice() -> bool:
             visits.append(mute.accept()[0])
             return len(visits) >= 2
 
-        fed(feed, visited_twice)
+        run_consumer(feed, visited_twice)
         for visit in visits:
             visit.close()
 
@@ -147,7 +149,7 @@ def test_an_inbox_shows_what_its_log_says_in_order_and_once(
     tmp_path_factory: pytest.TempPathFactory, batches: list[list[int]], restarts: set[int]
 ) -> None:
     path = tmp_path_factory.mktemp("inbox") / "inbox.db"
-    origin = Origin(12)
+    origin = RemoteLog(12)
     inbox, told = SqliteInbox(path, {"billing": origin}), list[int]()
     came: set[int] = set()
     for number, batch in enumerate(batches):
@@ -156,28 +158,28 @@ def test_an_inbox_shows_what_its_log_says_in_order_and_once(
             inbox = SqliteInbox(path, {"billing": origin})
         log = inbox.logs["billing"]
         told.append(log.position)
-        inbox.handle([("billing", entry(one)) for one in batch] + [("other", entry(99))], {"topic:0": number})
+        inbox.handle([("billing", log_entry(one)) for one in batch] + [("other", log_entry(99))], {"topic:0": number})
         came |= set(batch)
         end = next(one for one in range(14) if one + 1 not in came)
         assert log.position == end
-        assert log.read(0, 100) == [entry(one) for one in range(1, end + 1)]
+        assert log.read(0, 100) == [log_entry(one) for one in range(1, end + 1)]
         assert log.read(0, 100, "hotel-1", 1) == [e for e in log.read(0, 100) if e[1].hotel == "hotel-1"][1:]
         assert inbox.offset("topic:0") == number
-    origin.reached = False
+    origin.reachable = False
     inbox.fetch_missing()
-    origin.reached = True
+    origin.reachable = True
     inbox.fetch_missing()
-    assert inbox.logs["billing"].read(0, 100) == [entry(one) for one in range(1, 13)]
+    assert inbox.logs["billing"].read(0, 100) == [log_entry(one) for one in range(1, 13)]
     inbox.close()
 
 
 def test_who_hears_an_inbox_is_told_what_became_readable(tmp_path: Path) -> None:
-    inbox, told = SqliteInbox(tmp_path / "inbox.db", {"billing": Origin(9)}), list[Any]()
+    inbox, told = SqliteInbox(tmp_path / "inbox.db", {"billing": RemoteLog(9)}), list[Any]()
     inbox.logs["billing"].subscribe(
         lambda position, records: told.append((position, [one.hotel_seq for one in records]))
     )
     for batch in ([2], [1], [3, 4], [4]):
-        inbox.handle([("billing", entry(one)) for one in batch], {})
+        inbox.handle([("billing", log_entry(one)) for one in batch], {})
     assert told == [(2, [1, 1]), (4, [1, 2])]
     inbox.close()
 
@@ -185,66 +187,66 @@ def test_who_hears_an_inbox_is_told_what_became_readable(tmp_path: Path) -> None
 @pytest.fixture
 def clean(rabbitmq: str) -> Iterator[str]:
     """A RabbitMQ that has never heard of us: in a virtual host of its own, where that can be made, or swept."""
-    asyncio.run(sweep(rabbitmq))
+    asyncio.run(delete_queues(rabbitmq))
     yield rabbitmq
-    asyncio.run(sweep(rabbitmq))
+    asyncio.run(delete_queues(rabbitmq))
 
 
 def test_services_hear_through_rabbitmq(clean: str, tmp_path: Path) -> None:
-    with split(tmp_path, clean) as front:
-        hotel = front.open({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
-        everything_is_there(front, tmp_path, hotel, books(front, hotel, range(20)))
+    with split_gateway(tmp_path, clean) as front:
+        hotel = front.open_hotel({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
+        assert_all_delivered(front, tmp_path, hotel, book_each(front, hotel, range(20)))
 
 
-@pytest.mark.parametrize("fault", [TcpProxy.cut, TcpProxy.go_silent])
+@pytest.mark.parametrize("fault", [TcpProxy.disconnect, TcpProxy.drop_data])
 def test_a_broken_connection_leaves_every_effect_once(
     clean: str, tmp_path: Path, fault: Callable[[TcpProxy], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = urlsplit(clean)
     with tcp_proxy(str(parts.hostname), parts.port or 5672) as laid:
         broker = f"amqp://{parts.username}:{parts.password}@127.0.0.1:{laid.port}{parts.path}?heartbeat=1"
-        with split(tmp_path, broker) as front:
-            hotel = front.open({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
-            booked = books(front, hotel, range(10))
+        with split_gateway(tmp_path, broker) as front:
+            hotel = front.open_hotel({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
+            booked = book_each(front, hotel, range(10))
             fault(laid)
-            booked += books(front, hotel, range(10, 20))
-            laid.mend()
-            booked += books(front, hotel, range(20, 25))
-            everything_is_there(front, tmp_path, hotel, booked)
+            booked += book_each(front, hotel, range(10, 20))
+            laid.accept_connections()
+            booked += book_each(front, hotel, range(20, 25))
+            assert_all_delivered(front, tmp_path, hotel, booked)
 
 
 def test_a_service_that_ended_between_effect_and_acknowledgement_does_nothing_twice(
     clean: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = aio_pika.exceptions.ChannelInvalidStateError("as when the process ends just here")
-    with split(tmp_path, clean) as front:
-        hotel = front.open({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
+    with split_gateway(tmp_path, clean) as front:
+        hotel = front.open_hotel({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
         with monkeypatch.context() as patched:
 
             async def ends(*_: Any, **__: Any) -> None:
                 raise lost
 
             patched.setattr(aio_pika.IncomingMessage, "ack", ends)
-            booked = books(front, hotel, range(5))
-            front.everything()
-        booked += books(front, hotel, range(5, 10))
-        everything_is_there(front, tmp_path, hotel, booked)
+            booked = book_each(front, hotel, range(5))
+            front.all_events()
+        booked += book_each(front, hotel, range(5, 10))
+        assert_all_delivered(front, tmp_path, hotel, booked)
 
 
 def test_parts_come_and_go_in_turn(clean: str, tmp_path: Path) -> None:
-    with split(tmp_path, clean) as front:
-        hotel = front.open({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
-        booked = books(front, hotel, range(3))
+    with split_gateway(tmp_path, clean) as front:
+        hotel = front.open_hotel({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
+        booked = book_each(front, hotel, range(3))
         for number, part in enumerate(QUEUES, start=1):
-            front.end_part(part)
-            booked += books(front, hotel, range(3 * number, 3 * number + 3))
+            front.stop_part(part)
+            booked += book_each(front, hotel, range(3 * number, 3 * number + 3))
             front.start_part(part)
-        front.end_part("reservations")
+        front.stop_part("reservations")
         assert front.post(f"{hotel}/bookings", {}).status in (422, 503)
         front.start_part("reservations")
-        wait_until(lambda: front.get(hotel).status == 200, BACK_SECONDS_MAX)
-        booked += books(front, hotel, range(20, 23))
-        everything_is_there(front, tmp_path, hotel, booked)
+        wait_until(lambda: front.get(hotel).status == 200, RECOVERY_SECONDS_MAX)
+        booked += book_each(front, hotel, range(20, 23))
+        assert_all_delivered(front, tmp_path, hotel, booked)
 
 
 def test_what_is_no_event_goes_to_the_dead_letters_and_can_be_sent_again(clean: str, tmp_path: Path) -> None:
@@ -267,15 +269,17 @@ def test_what_is_no_event_goes_to_the_dead_letters_and_can_be_sent_again(clean: 
                 await message.ack()
             return found
 
-    with split(tmp_path, clean) as front:
-        hotel = front.open({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
+    with split_gateway(tmp_path, clean) as front:
+        hotel = front.open_hotel({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
         asyncio.run(throw_in(b"not an event"))
-        everything_is_there(front, tmp_path, hotel, books(front, hotel, range(3)))
+        assert_all_delivered(front, tmp_path, hotel, book_each(front, hotel, range(3)))
         found: list[Any] = []
-        wait_until(lambda: bool(found.extend(asyncio.run(dead_letters(send_again=True))) or found), BACK_SECONDS_MAX)
+        wait_until(
+            lambda: bool(found.extend(asyncio.run(dead_letters(send_again=True))) or found), RECOVERY_SECONDS_MAX
+        )
         assert found[0][:2] == ("poison", b"not an event")
         assert "JSON" in found[0][2]
         again: list[Any] = []
-        wait_until(lambda: bool(again.extend(asyncio.run(dead_letters())) or again), BACK_SECONDS_MAX)
+        wait_until(lambda: bool(again.extend(asyncio.run(dead_letters())) or again), RECOVERY_SECONDS_MAX)
         assert again[0][:2] == found[0][:2]
     assert DEAD_EXCHANGE == "innkeeper.dead"

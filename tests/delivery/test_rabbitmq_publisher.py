@@ -20,12 +20,23 @@ import pytest
 from innkeeper.delivery.brokers.brokers import publisher
 from innkeeper.delivery.brokers.rabbitmq import EXCHANGE
 from innkeeper.protocol.values import limits
-from support.broker_checks import book_until, books, heard_all, lag, once_in_order, pinned, stalled
+from support.broker_checks import (
+    assert_each_once_in_order,
+    book_nights,
+    book_until,
+    hotel,
+    is_broker_caught_up,
+    lag,
+    pinned_entry,
+    stall_reason,
+)
 from support.gateway import gateway
 from support.paths import ROOT
 from support.required_tools import require
 from support.tcp_proxy import TcpProxy, tcp_proxy
 from support.waiting import wait_until
+
+__all__ = ["hotel"]
 
 AWAY_SECONDS = int(os.environ.get("INNKEEPER_BROKER_AWAY_SECONDS", "3"))
 
@@ -75,13 +86,13 @@ def queue_for(url: str, hotel: str) -> Iterator[Queue]:
 
 def test_events_come_to_rabbitmq_as_they_happened(rabbitmq: str, hotel: str, tmp_path: Path) -> None:
     with queue_for(rabbitmq, hotel) as queue, gateway(tmp_path, broker=rabbitmq) as front:
-        front.open({"DBL": 50}, id=hotel)
-        books(front, hotel, range(1, 20))
-        front.everything()
-        wait_until(lambda: heard_all(front), 60)
+        front.open_hotel({"DBL": 50}, id=hotel)
+        book_nights(front, hotel, range(1, 20))
+        front.all_events()
+        wait_until(lambda: is_broker_caught_up(front), 60)
         told = queue.take()
         assert len({event["id"] for event in told}) == len(told)
-        once_in_order(told, front)
+        assert_each_once_in_order(told, front)
         for message, event in zip(queue.messages, told, strict=True):
             assert message.message_id == event["id"]
             assert message.routing_key == f"{hotel}.{event['type']}"
@@ -90,7 +101,7 @@ def test_events_come_to_rabbitmq_as_they_happened(rabbitmq: str, hotel: str, tmp
             assert message.content_type == "application/cloudevents+json"
 
 
-@pytest.mark.parametrize("fault", [TcpProxy.cut, TcpProxy.go_silent])
+@pytest.mark.parametrize("fault", [TcpProxy.disconnect, TcpProxy.drop_data])
 def test_a_broken_connection_loses_nothing_and_delays_no_booking(
     rabbitmq: str, hotel: str, tmp_path: Path, fault: Callable[[TcpProxy], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,20 +110,20 @@ def test_a_broken_connection_loses_nothing_and_delays_no_booking(
     with tcp_proxy(str(parts.hostname), parts.port or 5672) as laid, queue_for(rabbitmq, hotel) as queue:
         url = f"amqp://{parts.username}:{parts.password}@127.0.0.1:{laid.port}{parts.path}"
         with gateway(tmp_path, broker=url) as front:
-            front.open({"DBL": 50}, id=hotel)
-            books(front, hotel, range(1, 10))
-            wait_until(lambda: heard_all(front), 60)
+            front.open_hotel({"DBL": 50}, id=hotel)
+            book_nights(front, hotel, range(1, 10))
+            wait_until(lambda: is_broker_caught_up(front), 60)
             fault(laid)
-            books(front, hotel, range(10, 20))
-            wait_until(lambda: stalled(front) != "", 60)
-            assert "RabbitMQ at 127.0.0.1" in stalled(front)
-            assert "guest" not in stalled(front)
-            laid.mend()
-            books(front, hotel, range(20, 25))
-            front.everything()
-            wait_until(lambda: heard_all(front), 60)
+            book_nights(front, hotel, range(10, 20))
+            wait_until(lambda: stall_reason(front) != "", 60)
+            assert "RabbitMQ at 127.0.0.1" in stall_reason(front)
+            assert "guest" not in stall_reason(front)
+            laid.accept_connections()
+            book_nights(front, hotel, range(20, 25))
+            front.all_events()
+            wait_until(lambda: is_broker_caught_up(front), 60)
             assert laid.connections > 1
-            once_in_order(queue.take(), front)
+            assert_each_once_in_order(queue.take(), front)
 
 
 @pytest.fixture
@@ -136,14 +147,14 @@ def test_a_broker_that_stops_under_load_loses_nothing_and_delays_no_booking(
     rabbitmq: str, rabbitmqctl: Callable[[str], None], hotel: str, tmp_path: Path
 ) -> None:
     with queue_for(rabbitmq, hotel) as queue, gateway(tmp_path, broker=rabbitmq) as front:
-        front.open({"DBL": 5_000}, id=hotel)
+        front.open_hotel({"DBL": 5_000}, id=hotel)
         done, took = threading.Event(), list[float]()
         load = threading.Thread(target=book_until, args=(front, [hotel], done, took))
         load.start()
         try:
             wait_until(lambda: len(took) > 20, 60)
             rabbitmqctl("stop_app")
-            wait_until(lambda: stalled(front) != "", 60)
+            wait_until(lambda: stall_reason(front) != "", 60)
             before = len(took)
             sleep(AWAY_SECONDS)
             wait_until(lambda: len(took) > before + 10 * AWAY_SECONDS, 60)  # of 50 a second
@@ -151,34 +162,34 @@ def test_a_broker_that_stops_under_load_loses_nothing_and_delays_no_booking(
         finally:
             done.set()
             load.join()
-        front.everything()
-        wait_until(lambda: heard_all(front), 120)
-        once_in_order(queue.take(), front)
+        front.all_events()
+        wait_until(lambda: is_broker_caught_up(front), 120)
+        assert_each_once_in_order(queue.take(), front)
         assert max(took) < 5
 
 
 def test_a_broker_that_is_away_at_the_start_is_waited_for(rabbitmq: str, hotel: str, tmp_path: Path) -> None:
     parts = urlsplit(rabbitmq)
     with tcp_proxy(str(parts.hostname), parts.port or 5672) as laid, queue_for(rabbitmq, hotel) as queue:
-        laid.cut()
+        laid.disconnect()
         url = f"amqp://{parts.username}:{parts.password}@127.0.0.1:{laid.port}{parts.path}"
         with gateway(tmp_path, broker=url) as front:
-            front.open({"DBL": 50}, id=hotel)
-            books(front, hotel, range(1, 5))
+            front.open_hotel({"DBL": 50}, id=hotel)
+            book_nights(front, hotel, range(1, 5))
             assert lag(front) > 0
             front.restart()
-            books(front, hotel, range(5, 10))
-            laid.mend()
-            front.everything()
-            wait_until(lambda: heard_all(front), 60)
-            once_in_order(queue.take(), front)
+            book_nights(front, hotel, range(5, 10))
+            laid.accept_connections()
+            front.all_events()
+            wait_until(lambda: is_broker_caught_up(front), 60)
+            assert_each_once_in_order(queue.take(), front)
 
 
 def test_what_was_not_known_to_be_confirmed_comes_again_under_the_same_id(rabbitmq: str, hotel: str) -> None:
     async def publish_twice() -> None:
         for _ in range(2):  # as when the process dies between the confirmation and the move of the cursor
             broker = publisher(rabbitmq)
-            await broker.handle([pinned(hotel, number) for number in (1, 2)])
+            await broker.handle([pinned_entry(hotel, number) for number in (1, 2)])
             await broker.close()
 
     with queue_for(rabbitmq, hotel) as queue:

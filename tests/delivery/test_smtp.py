@@ -17,7 +17,7 @@ from innkeeper.delivery.email.letters import Letters
 from innkeeper.delivery.email.smtp import SmtpMailTransport, SmtpServer
 from innkeeper.protocol.notifications.notices import Notice, NoticeKind, Recipient
 from innkeeper.protocol.ports.outbox import SendFailed
-from support.example_notices import NOON, named, notice
+from support.example_notices import NOON, confirmation_for, notice
 from support.required_tools import require
 from support.smtp_server import RecordingSmtpServer, smtp_server
 
@@ -83,7 +83,7 @@ def test_letters_arrive_whole_over_one_connection(office: RecordingSmtpServer) -
 
 
 def test_letters_go_at_the_same_time_over_a_few_connections(office: RecordingSmtpServer) -> None:
-    office.seconds = 1.0
+    office.delay_seconds = 1.0
     began = time.monotonic()
 
     async def work(courier: SmtpMailTransport) -> None:
@@ -96,7 +96,7 @@ def test_letters_go_at_the_same_time_over_a_few_connections(office: RecordingSmt
 
 
 def test_a_connection_that_was_dropped_in_between_is_made_again(office: RecordingSmtpServer) -> None:
-    office.hangs_up = 2
+    office.disconnects_left = 2
 
     async def work(courier: SmtpMailTransport) -> None:
         for number in range(4):
@@ -111,7 +111,7 @@ def test_a_connection_that_was_dropped_in_between_is_made_again(office: Recordin
 def test_a_connection_that_is_no_good_any_more_is_noticed_before_a_letter_goes_over_it(
     office: RecordingSmtpServer,
 ) -> None:
-    office.to_reset = ["421 4.4.2 you said nothing for too long"]
+    office.reset_replies = ["421 4.4.2 you said nothing for too long"]
     post(url(office), notice(id="1"), notice(id="2"), notice(id="3"))
     assert len(office.letters) == 3
     assert len({id(session) for session in office.sessions}) == 2
@@ -120,18 +120,18 @@ def test_a_connection_that_is_no_good_any_more_is_noticed_before_a_letter_goes_o
 @pytest.mark.parametrize(
     ("where", "answer", "expected"),
     [
-        ("to_recipient", "550 5.1.1 no such mailbox", "for good"),
-        ("to_recipient", "554 5.7.1 we relay nothing", "for good"),
-        ("to_recipient", "450 4.2.0 try later", "later"),
-        ("to_recipient", "452 4.2.2 mailbox full", "later"),
-        ("to_recipient", "421 4.3.2 closing down", "away"),
-        ("to_recipient", "530 5.7.0 authentication required", "away"),
-        ("to_letter", "554 5.6.0 looks like spam", "for good"),
-        ("to_letter", "451 4.3.0 try later", "later"),
-        ("to_letter", "421 4.3.2 closing down", "away"),
-        ("to_sender", "550 5.7.1 not your address", "away"),
-        ("to_sender", "451 4.3.0 try later", "later"),
-        ("to_sender", "552 5.3.4 too large", "for good"),
+        ("recipient_replies", "550 5.1.1 no such mailbox", "for good"),
+        ("recipient_replies", "554 5.7.1 we relay nothing", "for good"),
+        ("recipient_replies", "450 4.2.0 try later", "later"),
+        ("recipient_replies", "452 4.2.2 mailbox full", "later"),
+        ("recipient_replies", "421 4.3.2 closing down", "away"),
+        ("recipient_replies", "530 5.7.0 authentication required", "away"),
+        ("letter_replies", "554 5.6.0 looks like spam", "for good"),
+        ("letter_replies", "451 4.3.0 try later", "later"),
+        ("letter_replies", "421 4.3.2 closing down", "away"),
+        ("sender_replies", "550 5.7.1 not your address", "away"),
+        ("sender_replies", "451 4.3.0 try later", "later"),
+        ("sender_replies", "552 5.3.4 too large", "for good"),
     ],
 )
 def test_what_the_server_answers_decides(office: RecordingSmtpServer, where: str, answer: str, expected: str) -> None:
@@ -192,13 +192,13 @@ def test_who_says_nothing_or_nonsense_is_away_and_soon(greeting: bytes) -> None:
 
 
 def test_who_is_too_slow_is_away_and_the_connection_is_not_used_again(office: RecordingSmtpServer) -> None:
-    office.seconds = 1.0
+    office.delay_seconds = 1.0
 
     async def work(courier: SmtpMailTransport) -> None:
         with pytest.raises(SendFailed) as caught:
             await courier(notice())
         assert verdict(caught.value) == "away"
-        office.seconds = 0
+        office.delay_seconds = 0
         await courier(notice(id="next"))
 
     with_courier(url(office), work, command_seconds_max=0.3)
@@ -206,12 +206,12 @@ def test_who_is_too_slow_is_away_and_the_connection_is_not_used_again(office: Re
 
 
 def test_a_letter_that_is_given_up_halfway_leaves_no_half_used_connection(office: RecordingSmtpServer) -> None:
-    office.seconds = 0.5
+    office.delay_seconds = 0.5
 
     async def work(courier: SmtpMailTransport) -> None:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(courier(notice()), 0.2)
-        office.seconds = 0
+        office.delay_seconds = 0
         await courier(notice(id="next"))
 
     with_courier(url(office), work)
@@ -219,7 +219,7 @@ def test_a_letter_that_is_given_up_halfway_leaves_no_half_used_connection(office
 
 
 def test_a_name_cannot_add_a_recipient(office: RecordingSmtpServer) -> None:
-    post(url(office), named("Ann\r\nRCPT TO:<bo@example.com>\r\nBcc: bo@example.com"))
+    post(url(office), confirmation_for("Ann\r\nRCPT TO:<bo@example.com>\r\nBcc: bo@example.com"))
     assert office.envelopes[0].rcpt_tos == ["ana@example.com"]
     assert office.letters[0]["Bcc"] is None
 

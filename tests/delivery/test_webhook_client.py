@@ -21,13 +21,13 @@ from support.hostile_servers import (
     SECRETS,
     HostileServer,
     Run,
-    answer,
-    answering,
     hostile_server,
-    never,
-    outcome_with,
+    http_response,
+    never_respond,
     post,
-    subscribe,
+    post_to,
+    read_request,
+    respond,
 )
 
 HASTE_SECONDS = 0.2
@@ -87,9 +87,9 @@ def test_a_webhook_arrives_whole_and_signed(run: Run) -> None:
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
 def test_an_endpoint_that_says_yes_has_the_message(run: Run, status: int) -> None:
     async def check() -> None:
-        outcome, known = await outcome_with(answering(answer(status)))
+        outcome, known = await post_to(respond(http_response(status)))
         assert (outcome.delivered, outcome.gone, outcome.status, outcome.error) == (True, False, status, "")
-        assert known.heard.endswith(BODY)
+        assert known.received.endswith(BODY)
 
     run(check())
 
@@ -97,7 +97,7 @@ def test_an_endpoint_that_says_yes_has_the_message(run: Run, status: int) -> Non
 @pytest.mark.parametrize("status", [101, 300, 304, 400, 401, 404, 409, 410, 413, 429, 500, 502, 503, 599, 999])
 def test_an_endpoint_that_says_no_has_it_not(run: Run, status: int) -> None:
     async def check() -> None:
-        outcome, _ = await outcome_with(answering(answer(status)))
+        outcome, _ = await post_to(respond(http_response(status)))
         assert not outcome.delivered
         assert outcome.status == status
         assert outcome.error.startswith(f"answered {status}")
@@ -109,8 +109,8 @@ def test_an_endpoint_that_says_no_has_it_not(run: Run, status: int) -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_a_failure_and_is_not_followed(run: Run, status: int) -> None:
     async def check() -> None:
-        async with hostile_server(answering(answer(204))) as elsewhere:
-            outcome, _ = await outcome_with(answering(answer(status, f"Location: {elsewhere.url()}")))
+        async with hostile_server(respond(http_response(204))) as elsewhere:
+            outcome, _ = await post_to(respond(http_response(status, f"Location: {elsewhere.url()}")))
             assert elsewhere.connections == 0
         assert not outcome.delivered
         assert outcome.error == f"answered {status}: redirects are not followed"
@@ -121,7 +121,7 @@ def test_a_redirect_is_a_failure_and_is_not_followed(run: Run, status: int) -> N
 @pytest.mark.parametrize("seconds", [120, 0])
 def test_how_long_to_leave_it_in_peace_is_heard(run: Run, seconds: int) -> None:
     async def check() -> None:
-        outcome, _ = await outcome_with(answering(answer(503, f"Retry-After: {seconds}")))
+        outcome, _ = await post_to(respond(http_response(503, f"Retry-After: {seconds}")))
         assert outcome.retry_after_seconds == seconds
 
     run(check())
@@ -130,7 +130,7 @@ def test_how_long_to_leave_it_in_peace_is_heard(run: Run, seconds: int) -> None:
 def test_until_when_to_leave_it_in_peace_is_heard(run: Run) -> None:
     async def check() -> None:
         until = formatdate(time.time() + 3_600, usegmt=True)
-        outcome, _ = await outcome_with(answering(answer(503, f"Retry-After: {until}")))
+        outcome, _ = await post_to(respond(http_response(503, f"Retry-After: {until}")))
         assert outcome.retry_after_seconds is not None
         assert 3_500 <= outcome.retry_after_seconds <= 3_601
 
@@ -140,7 +140,7 @@ def test_until_when_to_leave_it_in_peace_is_heard(run: Run) -> None:
 @pytest.mark.parametrize("header", ["Retry-After: soon", "Retry-After: -5", "Retry-After:", "X-Other: 1"])
 def test_nonsense_about_peace_is_not_heard(run: Run, header: str) -> None:
     async def check() -> None:
-        outcome, _ = await outcome_with(answering(answer(503, header)))
+        outcome, _ = await post_to(respond(http_response(503, header)))
         assert (outcome.status, outcome.retry_after_seconds) == (503, None)
 
     run(check())
@@ -148,7 +148,7 @@ def test_nonsense_about_peace_is_not_heard(run: Run, header: str) -> None:
 
 def test_of_an_answer_only_the_beginning_is_kept(run: Run) -> None:
     async def check() -> None:
-        outcome, _ = await outcome_with(answering(answer(500, body=b"x" * 5_000)))
+        outcome, _ = await post_to(respond(http_response(500, body=b"x" * 5_000)))
         assert outcome.excerpt == "x" * 1_024
 
     run(check())
@@ -208,7 +208,7 @@ def test_each_connection_asks_for_the_name_once_and_goes_where_that_says(run: Ru
         return next(answers)
 
     async def check() -> None:
-        closing = answering(answer(204, "Connection: close"))
+        closing = respond(http_response(204, "Connection: close"))
         async with WebhookClient(to_loopback=True, lookup=changing) as poster, hostile_server(closing) as known:
             first = await post(poster, known.url(host="hook.example"))
             assert asked == ["hook.example"]
@@ -216,7 +216,7 @@ def test_each_connection_asks_for_the_name_once_and_goes_where_that_says(run: Ru
             assert known.connections == 1
         assert first.delivered
         assert (second.status, second.error) == (None, FORBIDDEN)
-        assert b"\r\nHost: hook.example:" in known.heard
+        assert b"\r\nHost: hook.example:" in known.received
 
     run(check())
 
@@ -226,7 +226,7 @@ def test_each_connection_asks_for_the_name_once_and_goes_where_that_says(run: Ru
 )
 def test_a_name_that_leads_here_is_not_followed(run: Run, answer_of_dns: list[str]) -> None:
     async def check() -> None:
-        async with WebhookClient(lookup=lambda name: answer_of_dns) as poster, hostile_server(never) as known:
+        async with WebhookClient(lookup=lambda name: answer_of_dns) as poster, hostile_server(never_respond) as known:
             outcome = await post(poster, known.url(host="hook.example"))
             await asyncio.sleep(0.01)
             assert known.connections == 0
@@ -238,7 +238,7 @@ def test_a_name_that_leads_here_is_not_followed(run: Run, answer_of_dns: list[st
 @pytest.mark.parametrize("host", OWN)
 def test_a_url_that_leads_here_is_not_followed(run: Run, host: str) -> None:
     async def check() -> None:
-        async with WebhookClient() as poster, hostile_server(never) as known:
+        async with WebhookClient() as poster, hostile_server(never_respond) as known:
             outcome = await post(poster, known.url(host=host))
             await asyncio.sleep(0.01)
             assert known.connections == 0
@@ -252,19 +252,24 @@ def test_no_cookie_is_kept(run: Run) -> None:
     async def check() -> None:
         async with (
             WebhookClient(to_loopback=True) as poster,
-            hostile_server(answering(answer(200, "Set-Cookie: seen=before; Path=/", "Connection: close"))) as known,
+            hostile_server(
+                respond(http_response(200, "Set-Cookie: seen=before; Path=/", "Connection: close"))
+            ) as known,
         ):
             await post(poster, known.url(host="localhost"))
             await post(poster, known.url(host="localhost"))
         assert known.connections == 2
-        assert b"cookie" not in known.heard.lower()
+        assert b"cookie" not in known.received.lower()
 
     run(check())
 
 
 def test_no_proxy_of_the_environment_is_asked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     async def check() -> None:
-        async with hostile_server(answering(answer(502))) as proxy, hostile_server(answering(answer(204))) as known:
+        async with (
+            hostile_server(respond(http_response(502))) as proxy,
+            hostile_server(respond(http_response(204))) as known,
+        ):
             for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
                 monkeypatch.setenv(name, proxy.url())
             monkeypatch.delenv("no_proxy", raising=False)
@@ -279,8 +284,8 @@ def test_no_proxy_of_the_environment_is_asked(run: Run, monkeypatch: pytest.Monk
 def test_a_burst_goes_over_one_connection(run: Run) -> None:
     async def patient(known: HostileServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
-            await subscribe(known, reader)
-            writer.write(answer(200, body=b"ok"))
+            await read_request(known, reader)
+            writer.write(http_response(200, body=b"ok"))
 
     async def check() -> None:
         async with WebhookClient(to_loopback=True) as poster, hostile_server(patient) as known:
@@ -295,8 +300,8 @@ def test_many_are_posted_at_once_and_the_slow_hold_up_nobody(run: Run) -> None:
     async def check() -> None:
         async with (
             WebhookClient(to_loopback=True) as poster,
-            hostile_server(never) as slow,
-            hostile_server(answering(answer(204))) as quick,
+            hostile_server(never_respond) as slow,
+            hostile_server(respond(http_response(204))) as quick,
         ):
             waiting = [asyncio.create_task(post(poster, slow.url())) for _ in range(120)]
             await asyncio.sleep(0)
@@ -311,7 +316,7 @@ def test_many_are_posted_at_once_and_the_slow_hold_up_nobody(run: Run) -> None:
 
 def test_what_is_posted_after_the_close_fails_without_harm(run: Run) -> None:
     async def check() -> None:
-        async with hostile_server(answering(answer(204))) as known:
+        async with hostile_server(respond(http_response(204))) as known:
             async with WebhookClient(to_loopback=True) as poster:
                 pass
             outcome = await post(poster, known.url())

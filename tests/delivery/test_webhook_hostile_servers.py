@@ -13,16 +13,16 @@ from innkeeper.delivery.webhooks import client as posting
 from innkeeper.delivery.webhooks.client import WebhookClient
 from support.hostile_servers import (
     LOOPS,
+    Behaviour,
     HostileServer,
-    Manners,
     Run,
-    answer,
-    answering,
     hostile_server,
-    never,
-    outcome_with,
+    http_response,
+    never_respond,
     post,
-    repeating,
+    post_to,
+    repeat,
+    respond,
 )
 from support.required_tools import require
 
@@ -46,8 +46,8 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_answer_cannot_forge_a_log(run: Run) -> None:
     async def check() -> None:
-        outcome, _ = await outcome_with(
-            answering(answer(500, body=b"a\x1b[2J\r\n2026 all is well\x00\xff\xe2\x80\xae."))
+        outcome, _ = await post_to(
+            respond(http_response(500, body=b"a\x1b[2J\r\n2026 all is well\x00\xff\xe2\x80\xae."))
         )
         assert outcome.excerpt == "a [2J  2026 all is well \ufffd ."
 
@@ -57,7 +57,7 @@ def test_an_answer_cannot_forge_a_log(run: Run) -> None:
 def test_an_answer_is_not_unpacked(run: Run) -> None:
     async def check() -> None:
         bomb = gzip.compress(bytes(10_000_000))
-        outcome, _ = await outcome_with(answering(answer(200, "Content-Encoding: gzip", body=bomb)))
+        outcome, _ = await post_to(respond(http_response(200, "Content-Encoding: gzip", body=bomb)))
         assert outcome.delivered
         assert len(outcome.excerpt) <= 1_024
         assert "\ufffd" in outcome.excerpt
@@ -69,14 +69,14 @@ def test_an_answer_is_not_unpacked(run: Run) -> None:
 def test_an_endless_answer_is_not_listened_to(run: Run, framing: bytes) -> None:
     async def check() -> None:
         start = b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n"
-        async with WebhookClient(to_loopback=True) as poster, hostile_server(repeating(start, b"x" * 65_536)) as known:
+        async with WebhookClient(to_loopback=True) as poster, hostile_server(repeat(start, b"x" * 65_536)) as known:
             outcome = await post(poster, known.url())
             async with asyncio.timeout(30):
-                await known.left.wait()
+                await known.disconnected.wait()
         assert outcome.delivered
         assert outcome.excerpt == "x" * 1_024
         assert outcome.seconds < 5
-        assert known.sent < 20_000_000
+        assert known.bytes_sent < 20_000_000
 
     run(check())
 
@@ -84,7 +84,7 @@ def test_an_endless_answer_is_not_listened_to(run: Run, framing: bytes) -> None:
 def test_an_answer_in_endless_chunks_is_not_listened_to(run: Run) -> None:
     async def check() -> None:
         start = b"HTTP/1.1 404 No\r\nTransfer-Encoding: chunked\r\n\r\n"
-        outcome, _ = await outcome_with(repeating(start, b"1\r\nx\r\n" * 1_000))
+        outcome, _ = await post_to(repeat(start, b"1\r\nx\r\n" * 1_000))
         assert (outcome.status, outcome.excerpt) == (404, "x" * 1_024)
 
     run(check())
@@ -94,7 +94,7 @@ def test_an_answer_in_endless_chunks_is_not_listened_to(run: Run) -> None:
 def test_who_says_yes_and_then_dawdles_has_the_message_all_the_same(run: Run) -> None:
     async def check() -> None:
         start = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
-        outcome, _ = await outcome_with(repeating(start, b"z", pause=HASTE_SECONDS / 5))
+        outcome, _ = await post_to(repeat(start, b"z", pause=HASTE_SECONDS / 5))
         assert outcome.delivered
         assert outcome.excerpt.strip("z") == ""
         assert 1 <= len(outcome.excerpt) < 20
@@ -106,7 +106,7 @@ def test_who_says_yes_and_then_dawdles_has_the_message_all_the_same(run: Run) ->
 @pytest.mark.parametrize("then", ["close", "reset"])
 def test_who_says_yes_and_breaks_off_has_the_message_all_the_same(run: Run, then: str) -> None:
     async def check() -> None:
-        outcome, _ = await outcome_with(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc", then=then))
+        outcome, _ = await post_to(respond(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc", then=then))
         assert outcome.delivered
 
     run(check())
@@ -115,7 +115,7 @@ def test_who_says_yes_and_breaks_off_has_the_message_all_the_same(run: Run, then
 def test_who_answers_before_hearing_the_end_is_heard(run: Run) -> None:
     async def rude(known: HostileServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer(413, "Connection: close"))
+        writer.write(http_response(413, "Connection: close"))
         await writer.drain()
         await asyncio.sleep(0.1)
 
@@ -133,21 +133,21 @@ def test_who_answers_before_hearing_the_end_is_heard(run: Run) -> None:
 @pytest.mark.parametrize(
     "manners",
     [
-        never,
-        answering(then="silence"),
-        answering(b"HTTP/1.1 200 OK\r\nX-Slow: ", then="silence"),
-        repeating(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"z", pause=HASTE_SECONDS / 5),
-        repeating(b"", b"HTTP/1.1 100 Continue\r\n\r\n", pause=HASTE_SECONDS / 100),
-        repeating(b"", b"HTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\n" * 100),
+        never_respond,
+        respond(then="silence"),
+        respond(b"HTTP/1.1 200 OK\r\nX-Slow: ", then="silence"),
+        repeat(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"z", pause=HASTE_SECONDS / 5),
+        repeat(b"", b"HTTP/1.1 100 Continue\r\n\r\n", pause=HASTE_SECONDS / 100),
+        repeat(b"", b"HTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\n" * 100),
     ],
     ids=["deaf", "silent", "half a head", "slow head", "continue", "early hints"],
 )
-def test_who_does_not_answer_in_time_is_not_waited_for(run: Run, manners: Manners) -> None:
+def test_who_does_not_answer_in_time_is_not_waited_for(run: Run, manners: Behaviour) -> None:
     async def check() -> None:
         async with WebhookClient(to_loopback=True) as poster, hostile_server(manners) as known:
             outcome = await post(poster, known.url())
             async with asyncio.timeout(30):
-                await known.left.wait()
+                await known.disconnected.wait()
         assert (outcome.status, outcome.error) == (None, f"no answer within {HASTE_SECONDS} seconds")
         assert HASTE_SECONDS - CLOCK_SECONDS <= outcome.seconds < 5
 
@@ -181,7 +181,7 @@ def test_who_does_not_answer_in_time_is_not_waited_for(run: Run, manners: Manner
 )
 def test_garbage_is_not_an_answer(run: Run, garbage: bytes) -> None:
     async def check() -> None:
-        outcome, _ = await outcome_with(answering(garbage))
+        outcome, _ = await post_to(respond(garbage))
         assert (outcome.status, outcome.delivered) == (None, False)
         assert outcome.error in ("the answer is not HTTP", "the connection was lost before there was an answer")
 
@@ -202,7 +202,7 @@ def test_garbage_is_not_an_answer(run: Run, garbage: bytes) -> None:
 )
 def test_odd_answers_do_no_harm(run: Run, oddity: bytes) -> None:
     async def check() -> None:
-        outcome, _ = await outcome_with(answering(oddity))
+        outcome, _ = await post_to(respond(oddity))
         assert outcome.status in (200, None)
         assert outcome.delivered == (not outcome.error)
 
@@ -212,19 +212,19 @@ def test_odd_answers_do_no_harm(run: Run, oddity: bytes) -> None:
 @pytest.mark.parametrize(
     "manners",
     [
-        repeating(b"HTTP/1.1 200 OK\r\nX-Long: ", b"x" * 65_536),
-        repeating(b"HTTP/1.1 200 OK\r\n", b"".join(b"X-%d: x\r\n" % number for number in range(10_000))),
-        repeating(b"HTTP/1.1 200 ", b"O" * 65_536),
-        repeating(b"", b"x" * 65_536),
+        repeat(b"HTTP/1.1 200 OK\r\nX-Long: ", b"x" * 65_536),
+        repeat(b"HTTP/1.1 200 OK\r\n", b"".join(b"X-%d: x\r\n" % number for number in range(10_000))),
+        repeat(b"HTTP/1.1 200 ", b"O" * 65_536),
+        repeat(b"", b"x" * 65_536),
     ],
     ids=["a header without end", "headers without end", "a reason without end", "no head at all"],
 )
-def test_a_head_without_end_is_not_listened_to(run: Run, manners: Manners) -> None:
+def test_a_head_without_end_is_not_listened_to(run: Run, manners: Behaviour) -> None:
     async def check() -> None:
-        outcome, known = await outcome_with(manners)
+        outcome, known = await post_to(manners)
         assert (outcome.status, outcome.error) == (None, "the answer is not HTTP")
         assert outcome.seconds < 5
-        assert known.sent < 20_000_000
+        assert known.bytes_sent < 20_000_000
 
     run(check())
 
@@ -232,8 +232,8 @@ def test_a_head_without_end_is_not_listened_to(run: Run, manners: Manners) -> No
 @pytest.mark.parametrize("then", ["close", "reset"])
 def test_a_connection_that_breaks_is_said_to_break(run: Run, then: str) -> None:
     async def check() -> None:
-        for manners in (answering(then=then), answering(b"HTTP/1.1 20", then=then)):
-            outcome, _ = await outcome_with(manners)
+        for manners in (respond(then=then), respond(b"HTTP/1.1 20", then=then)):
+            outcome, _ = await post_to(manners)
             assert (outcome.status, outcome.error) == (None, "the connection was lost before there was an answer")
 
     run(check())
@@ -242,7 +242,7 @@ def test_a_connection_that_breaks_is_said_to_break(run: Run, then: str) -> None:
 @pytest.mark.usefixtures("hasty")
 def test_who_never_agrees_on_tls_is_not_waited_for(run: Run) -> None:
     async def check() -> None:
-        async with WebhookClient(to_loopback=True) as poster, hostile_server(never) as known:
+        async with WebhookClient(to_loopback=True) as poster, hostile_server(never_respond) as known:
             outcome = await post(poster, known.url("https"))
         assert outcome.status is None
         assert outcome.error.startswith("no ")
@@ -253,15 +253,15 @@ def test_who_never_agrees_on_tls_is_not_waited_for(run: Run) -> None:
 
 def test_who_speaks_no_tls_gets_nothing(run: Run) -> None:
     async def blunt(known: HostileServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        known.heard = await reader.read(1_000)
-        writer.write(answer(200))
+        known.received = await reader.read(1_000)
+        writer.write(http_response(200))
 
     async def check() -> None:
         outcome = None
         async with WebhookClient(to_loopback=True) as poster, hostile_server(blunt) as known:
             outcome = await post(poster, known.url("https"))
         assert (outcome.status, outcome.error) == (None, "the TLS handshake with the host failed")
-        assert b"Ana" not in known.heard
+        assert b"Ana" not in known.received
 
     run(check())
 
@@ -278,11 +278,11 @@ def test_who_shows_a_certificate_of_their_own_making_gets_nothing(run: Run, tmp_
     tls.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
 
     async def check() -> None:
-        async with WebhookClient(to_loopback=True) as poster, hostile_server(answering(answer(200)), tls) as known:
+        async with WebhookClient(to_loopback=True) as poster, hostile_server(respond(http_response(200)), tls) as known:
             outcome = await post(poster, known.url("https"))
         assert outcome.status is None
         assert outcome.error.startswith("the host's certificate is not trusted: self")
-        assert known.heard == b""
+        assert known.received == b""
 
     run(check())
 
@@ -290,15 +290,15 @@ def test_who_shows_a_certificate_of_their_own_making_gets_nothing(run: Run, tmp_
 @pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"], ids=["silent", "halfway"])
 def test_whoever_stops_it_stops_it(run: Run, start: bytes) -> None:
     async def check() -> None:
-        async with WebhookClient(to_loopback=True) as poster, hostile_server(answering(start, then="silence")) as known:
+        async with WebhookClient(to_loopback=True) as poster, hostile_server(respond(start, then="silence")) as known:
             task = asyncio.create_task(post(poster, known.url()))
             async with asyncio.timeout(30):
-                await known.answered.wait()
+                await known.responded.wait()
             await asyncio.sleep(0.02)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
             async with asyncio.timeout(30):
-                await known.left.wait()
+                await known.disconnected.wait()
 
     run(check())

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
-from support.server_process import ServerProcess, finished
+from support.server_process import ServerProcess, run_to_end
 from support.waiting import wait_until
 from support.webhook_receiver import WebhookReceiver, webhook_receiver
 
@@ -87,7 +87,7 @@ class Demo:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """The demo."""
-    server = ServerProcess(tmp_path_factory.mktemp("demo") / "data", furnished=True)
+    server = ServerProcess(tmp_path_factory.mktemp("demo") / "data", with_example_hotels=True)
     try:
         with webhook_receiver() as other:
             yield Demo(server, other)
@@ -118,7 +118,7 @@ def test_a_port_in_use_is_reported_before_anything_is_made(command: str, tmp_pat
     options = {"demo": (), "serve": ("--keys", keys, "--host", "127.0.0.1")}[command]
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        ended = finished(command, "--port", str(port), "--data", tmp_path / "data", *options)
+        ended = run_to_end(command, "--port", str(port), "--data", tmp_path / "data", *options)
     assert (ended.returncode, ended.stdout) == (3, "")
     assert ended.stderr == f"innkeeper: port {port} is in use; choose another with --port\n"
     assert not (tmp_path / "data").exists()
@@ -127,7 +127,7 @@ def test_a_port_in_use_is_reported_before_anything_is_made(command: str, tmp_pat
 def test_an_address_that_is_not_of_this_machine_is_a_usage_error(tmp_path: Path) -> None:
     (keys := tmp_path / "keys").write_text("front-desk:0123456789abcdef0123456789abcdef\n")
     keys.chmod(0o600)
-    ended = finished("serve", "--keys", keys, "--host", "192.0.2.1", "--port", "0", "--data", tmp_path / "data")
+    ended = run_to_end("serve", "--keys", keys, "--host", "192.0.2.1", "--port", "0", "--data", tmp_path / "data")
     assert ended.returncode == 2
     assert ended.stderr.startswith("innkeeper: cannot listen on 192.0.2.1:0: ")
     assert not (tmp_path / "data").exists()

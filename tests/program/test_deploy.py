@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import yaml
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY, GATEWAY, NOTIFICATIONS, RESERVATIONS
-from support.installation import alive
+from support.installation import is_alive
 from support.paths import ROOT
-from support.rabbitmq_queues import sweep
+from support.rabbitmq_queues import delete_queues
 from support.required_tools import require
 from support.waiting import wait_until
 
@@ -50,7 +50,7 @@ def test_its_commands_work_on_a_clean_directory(rabbitmq: str, tmp_path: Path) -
     begin = begin.replace("make .venv/ready\n", "").replace(".venv/bin/python", sys.executable)
     begin = begin.replace("amqp://guest:guest@127.0.0.1/", rabbitmq)
     begin = begin.replace(" run.py", f" {ROOT}/run.py").replace("gateway &", f"gateway --port {port} &")
-    asyncio.run(sweep(rabbitmq))
+    asyncio.run(delete_queues(rabbitmq))
     with (tmp_path / "log").open("w") as log:
         subprocess.run(["sh", "-ec", begin], cwd=tmp_path, check=True, stdout=log, stderr=log)
     pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
@@ -63,11 +63,11 @@ def test_its_commands_work_on_a_clean_directory(rabbitmq: str, tmp_path: Path) -
         assert hotel["id"] == "seaside"
         assert "accounts" in ledger
         subprocess.run(["sh", "-ec", end], cwd=tmp_path, check=True)
-        wait_until(lambda: not any(map(alive, pids)), STEP_SECONDS_MAX)
+        wait_until(lambda: not any(map(is_alive, pids)), STEP_SECONDS_MAX)
     finally:
-        for pid in filter(alive, pids):
+        for pid in filter(is_alive, pids):
             os.kill(pid, signal.SIGKILL)
-        asyncio.run(sweep(rabbitmq))
+        asyncio.run(delete_queues(rabbitmq))
 
 
 def test_its_containers_run_every_part() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support.paths import ROOT
 from support.required_tools import require
-from support.server_process import ServerProcess, finished
+from support.server_process import ServerProcess, run_to_end
 
 README = (ROOT / "README.md").read_text()
 
@@ -24,7 +24,7 @@ def blocks(language: str) -> list[str]:
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[ServerProcess]:
     """The furnished demo."""
-    started = ServerProcess(tmp_path / "data", furnished=True)
+    started = ServerProcess(tmp_path / "data", with_example_hotels=True)
     yield started
     started.close()
 
@@ -71,7 +71,7 @@ def test_the_files_of_its_tour_are_there() -> None:
 
 @pytest.mark.parametrize("command", ["demo", "serve", "verify", "replay", "dead-letters"])
 def test_its_options_are_those_of_the_command_line(command: str) -> None:
-    told = finished(command, "--help")
+    told = run_to_end(command, "--help")
     assert told.returncode == 0
     (line,) = [line for line in README.splitlines() if line.startswith("|") and f"run.py {command}" in line]
     known = set(re.findall(r"--[a-z]+", told.stdout))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.paths import ROOT
-from support.server_process import finished
+from support.server_process import run_to_end
 
 DATA = Path(os.environ.get("INNKEEPER_HISTORIES", ROOT.parent / "shared" / "data"))
 HISTORY, ROOMS = DATA / "resort-history.csv", DATA / "resort-rooms.csv"
@@ -25,7 +25,7 @@ def test_a_small_history_comes_out_as_counted_by_hand(tmp_path: Path) -> None:
     (tmp_path / "history.csv").write_text(SMALL_HISTORY)
     (tmp_path / "rooms.csv").write_text(SMALL_ROOMS)
     decisions = tmp_path / "decisions"
-    done = finished("replay", tmp_path / "history.csv", "--rooms", tmp_path / "rooms.csv", "--decisions", decisions)
+    done = run_to_end("replay", tmp_path / "history.csv", "--rooms", tmp_path / "rooms.csv", "--decisions", decisions)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
         "bookings": 4,
@@ -48,7 +48,7 @@ def test_the_server_of_a_replay_has_no_settings_of_the_real_one(
     monkeypatch.setenv("INNKEEPER_ARCHIVE", str(tmp_path / "archive"))
     monkeypatch.setenv("INNKEEPER_SMTP", "smtp://127.0.0.1:1")
     monkeypatch.setenv("INNKEEPER_BROKER", "amqp://127.0.0.1:1/")
-    done = finished("replay", tmp_path / "history.csv", "--rooms", tmp_path / "rooms.csv")
+    done = run_to_end("replay", tmp_path / "history.csv", "--rooms", tmp_path / "rooms.csv")
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "archive").exists(), "what is only played would be mixed up with what happened"
 
@@ -70,7 +70,7 @@ def test_a_history_that_cannot_be_played_is_said_so(tmp_path: Path, history: str
     if history is not None:
         (tmp_path / "history.csv").write_text(history)
     (tmp_path / "rooms.csv").write_text(rooms)
-    done = finished("replay", tmp_path / "history.csv", "--rooms", tmp_path / "rooms.csv")
+    done = run_to_end("replay", tmp_path / "history.csv", "--rooms", tmp_path / "rooms.csv")
     assert done.returncode == 2
     assert told in done.stderr
     assert "Traceback" not in done.stderr
@@ -82,7 +82,7 @@ def test_a_real_hotel_s_three_years_come_out_exactly(tmp_path: Path) -> None:
     if "INNKEEPER_HISTORIES" not in os.environ and not HISTORY.exists():
         pytest.skip(f"{HISTORY} is not here; say where it is with INNKEEPER_HISTORIES")
     decisions = tmp_path / "decisions"
-    done = finished("replay", HISTORY, "--rooms", ROOMS, "--decisions", decisions, seconds=1_200)
+    done = run_to_end("replay", HISTORY, "--rooms", ROOMS, "--decisions", decisions, seconds=1_200)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
         "bookings": 9_916,

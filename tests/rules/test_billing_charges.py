@@ -1,4 +1,4 @@
-"""Charges by hand, and what can be done with them: take back, move, split. Nothing is ever edited."""
+"""Manual charges, and how they are reversed, moved and split. No line is ever edited."""
 
 import pytest
 from innkeeper.protocol.billing.commands import MoveCharges, OpenFolio, PostCharge, ReverseCharge, SplitCharge
@@ -16,39 +16,39 @@ GLOBEX = PartyPlan("Globex", ("1 Main Street",), "PT123")
 
 
 @pytest.fixture
-def books() -> LedgerFixture:
+def ledger() -> LedgerFixture:
     return LedgerFixture(VAT, VAT_FOOD, SERVICE, CITY)
 
 
-def lines(books: LedgerFixture, booking: str, folio: int = 1) -> tuple[FolioLine, ...]:
-    return books.bill(booking).folios[folio - 1].lines
+def lines(ledger: LedgerFixture, booking: str, folio: int = 1) -> tuple[FolioLine, ...]:
+    return ledger.bill(booking).folios[folio - 1].lines
 
 
-def test_an_extra_is_charged_on_the_business_date_with_its_taxes(books: LedgerFixture) -> None:
-    booking = books.stay(0, 3)
-    books.roll()
-    line = books.charge(booking, 1_130, charge=ChargeKind.BREAKFAST, text="Breakfast", quantity=3)
+def test_an_extra_is_charged_on_the_business_date_with_its_taxes(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in(0, 3)
+    ledger.roll_business_date()
+    line = ledger.post_charge(booking, 1_130, charge=ChargeKind.BREAKFAST, text="Breakfast", quantity=3)
     assert (line.amount, line.tax, line.net, line.quantity) == (3_390, 390, 3_000, 3)
     assert (line.business_date, line.night, line.text) == (night(1), None, "Breakfast")
 
 
-def test_a_tax_that_is_not_in_the_price_comes_on_top_of_it(books: LedgerFixture) -> None:
-    line = books.charge(books.stay(), 995, charge=ChargeKind.MINIBAR)
+def test_a_tax_that_is_not_included_is_added_to_the_price(ledger: LedgerFixture) -> None:
+    line = ledger.post_charge(ledger.book_and_check_in(), 995, charge=ChargeKind.MINIBAR)
     assert (line.amount, line.net, line.tax) == (1_095, 995, 100)
 
 
-def test_a_gift_is_charged_at_nothing(books: LedgerFixture) -> None:
-    assert books.charge(books.stay(), 0).amount == 0
+def test_a_charge_can_be_zero(ledger: LedgerFixture) -> None:
+    assert ledger.post_charge(ledger.book_and_check_in(), 0).amount == 0
 
 
-def test_late_extras_are_charged_after_the_guest_has_left_or_cancelled(books: LedgerFixture) -> None:
-    booking = books.book(9, 1)
-    books.charge(booking, 700)
-    assert books.bill(booking).balance == 700
+def test_extras_can_be_charged_to_a_booking_that_is_not_in_house(ledger: LedgerFixture) -> None:
+    booking = ledger.book(9, 1)
+    ledger.post_charge(booking, 700)
+    assert ledger.bill(booking).balance == 700
 
 
 @pytest.mark.parametrize(
-    ("more", "what"),
+    ("more", "problem"),
     [
         ({"folio": 2}, "folio"),
         ({"folio": 0}, "folio"),
@@ -56,158 +56,158 @@ def test_late_extras_are_charged_after_the_guest_has_left_or_cancelled(books: Le
         ({"unit_amount": eur(limits.charge_minor_units_max), "quantity": 2}, "quantity:amount_max"),
     ],
 )
-def test_what_cannot_be_charged_is_refused(books: LedgerFixture, more: dict[str, object], what: str) -> None:
-    booking = books.stay()
+def test_an_invalid_charge_is_refused(ledger: LedgerFixture, more: dict[str, object], problem: str) -> None:
+    booking = ledger.book_and_check_in()
     fields = {"charge": ChargeKind.OTHER, "text": "Extra", "unit_amount": eur(100)} | more
-    with refused(books, what):
-        books.enter(PostCharge(HOTEL, booking, **fields))  # type: ignore[arg-type]
+    with refused(ledger, problem):
+        ledger.execute(PostCharge(HOTEL, booking, **fields))  # type: ignore[arg-type]
 
 
-def test_an_unknown_booking_has_no_bill(books: LedgerFixture) -> None:
-    with refused(books, "booking"):
-        books.charge("nobody")
-    with refused(books, "booking"):
-        books.ask(ShowBill(HOTEL, "nobody"))
-    booking = books.book()
-    with refused(books, "folio"):
-        books.ask(ShowFolio(HOTEL, booking, 2))
+def test_an_unknown_booking_has_no_bill(ledger: LedgerFixture) -> None:
+    with refused(ledger, "booking"):
+        ledger.post_charge("nobody")
+    with refused(ledger, "booking"):
+        ledger.query(ShowBill(HOTEL, "nobody"))
+    booking = ledger.book()
+    with refused(ledger, "folio"):
+        ledger.query(ShowFolio(HOTEL, booking, 2))
 
 
-def test_a_charge_is_taken_back_by_another_line(books: LedgerFixture) -> None:
-    booking = books.stay()
-    charged = books.charge(booking, 1_000, charge=ChargeKind.BREAKFAST)
-    books.enter(ReverseCharge(HOTEL, booking, charged.id, "not eaten"))
-    first, second = lines(books, booking)
+def test_a_reversal_is_a_line_of_its_own(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in()
+    charged = ledger.post_charge(booking, 1_000, charge=ChargeKind.BREAKFAST)
+    ledger.execute(ReverseCharge(HOTEL, booking, charged.id, "not eaten"))
+    first, second = lines(ledger, booking)
     assert (second.kind, second.amount, second.tax, second.reverses) == (
         LineKind.REVERSAL, -1_000, -charged.tax, charged.id,
     )  # fmt: skip
     assert first.reversed_by == second.id
-    assert books.bill(booking).balance == 0
+    assert ledger.bill(booking).balance == 0
 
 
-def test_a_charge_is_taken_back_once_and_for_good(books: LedgerFixture) -> None:
-    booking = books.stay()
-    charged = books.charge(booking)
-    books.enter(ReverseCharge(HOTEL, booking, charged.id, "wrong"))
-    with refused(books, "is already reversed"):
-        books.enter(ReverseCharge(HOTEL, booking, charged.id, "wrong"))
-    with refused(books, "is a reversal"):
-        books.enter(ReverseCharge(HOTEL, booking, charged.id + 1, "wrong"))
-    with refused(books, "line"):
-        books.enter(ReverseCharge(HOTEL, booking, 99, "wrong"))
+def test_a_charge_is_reversed_once_and_a_reversal_never(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in()
+    charged = ledger.post_charge(booking)
+    ledger.execute(ReverseCharge(HOTEL, booking, charged.id, "wrong"))
+    with refused(ledger, "is already reversed"):
+        ledger.execute(ReverseCharge(HOTEL, booking, charged.id, "wrong"))
+    with refused(ledger, "is a reversal"):
+        ledger.execute(ReverseCharge(HOTEL, booking, charged.id + 1, "wrong"))
+    with refused(ledger, "line"):
+        ledger.execute(ReverseCharge(HOTEL, booking, 99, "wrong"))
 
 
-def test_a_payment_is_not_a_charge_to_take_back_or_move(books: LedgerFixture) -> None:
-    booking = books.stay()
-    books.pay(booking, 500)
-    (paid,) = lines(books, booking)
-    with refused(books, "is a payment"):
-        books.enter(ReverseCharge(HOTEL, booking, paid.id, "wrong"))
-    books.enter(OpenFolio(HOTEL, booking, GLOBEX))
-    with refused(books, "is a payment"):
-        books.enter(MoveCharges(HOTEL, booking, (paid.id,), 2))
+def test_a_payment_cannot_be_reversed_or_moved_as_a_charge(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in()
+    ledger.record_payment(booking, 500)
+    (paid,) = lines(ledger, booking)
+    with refused(ledger, "is a payment"):
+        ledger.execute(ReverseCharge(HOTEL, booking, paid.id, "wrong"))
+    ledger.execute(OpenFolio(HOTEL, booking, GLOBEX))
+    with refused(ledger, "is a payment"):
+        ledger.execute(MoveCharges(HOTEL, booking, (paid.id,), 2))
 
 
-def test_what_stands_on_an_invoice_needs_a_credit_note(books: LedgerFixture) -> None:
-    booking = books.stay()
-    charged = books.charge(booking)
-    books.invoice(booking)
-    with refused(books, "issue a credit note"):
-        books.enter(ReverseCharge(HOTEL, booking, charged.id, "wrong"))
-    with pytest.raises(Refused) as told:
-        books.enter(SplitCharge(HOTEL, booking, charged.id, eur(1)))
-    assert isinstance(told.value.refusal, NotAllowed)
-    assert told.value.refusal.allowed == ("credit-note",)
+def test_an_invoiced_charge_cannot_be_reversed_or_split(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in()
+    charged = ledger.post_charge(booking)
+    ledger.issue_invoice(booking)
+    with refused(ledger, "issue a credit note"):
+        ledger.execute(ReverseCharge(HOTEL, booking, charged.id, "wrong"))
+    with pytest.raises(Refused) as refusal:
+        ledger.execute(SplitCharge(HOTEL, booking, charged.id, eur(1)))
+    assert isinstance(refusal.value.refusal, NotAllowed)
+    assert refusal.value.refusal.allowed == ("credit-note",)
 
 
-def test_a_company_pays_the_room_and_the_guest_the_extras(books: LedgerFixture) -> None:
-    booking = books.stay(0, 2)
-    books.roll(3)
-    books.charge(booking, 700)
-    books.enter(OpenFolio(HOTEL, booking, GLOBEX))
-    rooms = tuple(line.id for line in lines(books, booking) if line.charge is ChargeKind.ROOM)
-    books.enter(MoveCharges(HOTEL, booking, rooms, 2))
-    assert books.balances(booking) == [700, 20_400]
-    assert books.bill(booking).folios[1].buyer == GLOBEX.party()
-    there = lines(books, booking, 2)[0]
-    assert there.moved_from == LinePosition(booking, 1, rooms[0])
-    back = next(line for line in lines(books, booking) if line.reverses == rooms[0])
-    assert back.moved_to == (LinePosition(booking, 2, there.id),)
-    assert there.night == night(0)
+def test_nights_move_to_a_company_folio_and_extras_stay_with_the_guest(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in(0, 2)
+    ledger.roll_business_date(3)
+    ledger.post_charge(booking, 700)
+    ledger.execute(OpenFolio(HOTEL, booking, GLOBEX))
+    rooms = tuple(line.id for line in lines(ledger, booking) if line.charge is ChargeKind.ROOM)
+    ledger.execute(MoveCharges(HOTEL, booking, rooms, 2))
+    assert ledger.balances(booking) == [700, 20_400]
+    assert ledger.bill(booking).folios[1].buyer == GLOBEX.party()
+    moved = lines(ledger, booking, 2)[0]
+    assert moved.moved_from == LinePosition(booking, 1, rooms[0])
+    reversal = next(line for line in lines(ledger, booking) if line.reverses == rooms[0])
+    assert reversal.moved_to == (LinePosition(booking, 2, moved.id),)
+    assert moved.night == night(0)
 
 
-def test_a_guest_pays_for_another(books: LedgerFixture) -> None:
-    mine, yours = books.stay(), books.stay()
-    charged = books.charge(mine, 700)
-    books.enter(MoveCharges(HOTEL, mine, (charged.id,), 1, yours))
-    assert (books.bill(mine).balance, books.bill(yours).balance) == (0, 700)
-    with refused(books, "is already reversed"):
-        books.enter(MoveCharges(HOTEL, mine, (charged.id,), 1, yours))
+def test_a_charge_moves_to_another_booking(ledger: LedgerFixture) -> None:
+    first_booking, second_booking = ledger.book_and_check_in(), ledger.book_and_check_in()
+    charged = ledger.post_charge(first_booking, 700)
+    ledger.execute(MoveCharges(HOTEL, first_booking, (charged.id,), 1, second_booking))
+    assert (ledger.bill(first_booking).balance, ledger.bill(second_booking).balance) == (0, 700)
+    with refused(ledger, "is already reversed"):
+        ledger.execute(MoveCharges(HOTEL, first_booking, (charged.id,), 1, second_booking))
 
 
-def test_a_move_goes_somewhere_else_or_nowhere(books: LedgerFixture) -> None:
-    booking = books.stay()
-    first, second = books.charge(booking), books.charge(booking)
-    books.enter(OpenFolio(HOTEL, booking, GLOBEX))
-    with refused(books, "to_folio:other"):
-        books.enter(MoveCharges(HOTEL, booking, (first.id,), 1))
-    with refused(books, "folio"):
-        books.enter(MoveCharges(HOTEL, booking, (first.id,), 3))
-    with refused(books, "booking"):
-        books.enter(MoveCharges(HOTEL, booking, (first.id,), 1, "nobody"))
-    with refused(books, "lines:unique"):
+def test_an_invalid_move_of_charges_is_refused(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in()
+    first, second = ledger.post_charge(booking), ledger.post_charge(booking)
+    ledger.execute(OpenFolio(HOTEL, booking, GLOBEX))
+    with refused(ledger, "to_folio:other"):
+        ledger.execute(MoveCharges(HOTEL, booking, (first.id,), 1))
+    with refused(ledger, "folio"):
+        ledger.execute(MoveCharges(HOTEL, booking, (first.id,), 3))
+    with refused(ledger, "booking"):
+        ledger.execute(MoveCharges(HOTEL, booking, (first.id,), 1, "nobody"))
+    with refused(ledger, "lines:unique"):
         MoveCharges(HOTEL, booking, (first.id, first.id), 2)
-    books.enter(ReverseCharge(HOTEL, booking, second.id, "wrong"))
-    with refused(books, "is already reversed"):
-        books.enter(MoveCharges(HOTEL, booking, (first.id, second.id), 2))
+    ledger.execute(ReverseCharge(HOTEL, booking, second.id, "wrong"))
+    with refused(ledger, "is already reversed"):
+        ledger.execute(MoveCharges(HOTEL, booking, (first.id, second.id), 2))
 
 
-def test_a_charge_is_split_and_no_cent_is_lost(books: LedgerFixture) -> None:
-    booking = books.stay(0, 1)
-    books.roll()
-    (whole,) = lines(books, booking)
-    books.enter(SplitCharge(HOTEL, booking, whole.id, eur(3_333)))
-    _, back, first, second = lines(books, booking)
-    assert (first.amount, second.amount, back.amount) == (3_333, whole.amount - 3_333, -whole.amount)
-    for of_whole, of_first, of_second in zip(whole.taxes, first.taxes, second.taxes, strict=True):
-        assert of_first.amount + of_second.amount == of_whole.amount
-    assert back.moved_to == (LinePosition(booking, 1, first.id), LinePosition(booking, 1, second.id))
-    assert first.moved_from == second.moved_from == LinePosition(booking, 1, whole.id)
-    books.roll()
-    assert books.bill(booking).balance == whole.amount
+def test_a_split_of_a_charge_loses_no_cent(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in(0, 1)
+    ledger.roll_business_date()
+    (charge,) = lines(ledger, booking)
+    ledger.execute(SplitCharge(HOTEL, booking, charge.id, eur(3_333)))
+    _, reversal, first, second = lines(ledger, booking)
+    assert (first.amount, second.amount, reversal.amount) == (3_333, charge.amount - 3_333, -charge.amount)
+    for tax, first_tax, second_tax in zip(charge.taxes, first.taxes, second.taxes, strict=True):
+        assert first_tax.amount + second_tax.amount == tax.amount
+    assert reversal.moved_to == (LinePosition(booking, 1, first.id), LinePosition(booking, 1, second.id))
+    assert first.moved_from == second.moved_from == LinePosition(booking, 1, charge.id)
+    ledger.roll_business_date()
+    assert ledger.bill(booking).balance == charge.amount
 
 
 @pytest.mark.parametrize("amount", [0, 1_000, 1_001])
-def test_a_part_is_less_than_the_whole(books: LedgerFixture, amount: int) -> None:
-    booking = books.stay()
-    charged = books.charge(booking, 1_000)
-    with refused(books, "amount:part"):
-        books.enter(SplitCharge(HOTEL, booking, charged.id, eur(amount)))
+def test_a_split_part_must_be_less_than_the_charge(ledger: LedgerFixture, amount: int) -> None:
+    booking = ledger.book_and_check_in()
+    charged = ledger.post_charge(booking, 1_000)
+    with refused(ledger, "amount:part"):
+        ledger.execute(SplitCharge(HOTEL, booking, charged.id, eur(amount)))
 
 
-def test_a_booking_has_so_many_folios_and_no_more(books: LedgerFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_folios_of_a_booking_is_limited(ledger: LedgerFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "folios_per_booking_max", 2)
-    booking = books.stay()
-    books.enter(OpenFolio(HOTEL, booking, GLOBEX))
-    with refused(books, "booking:folios_max"):
-        books.enter(OpenFolio(HOTEL, booking, GLOBEX))
+    booking = ledger.book_and_check_in()
+    ledger.execute(OpenFolio(HOTEL, booking, GLOBEX))
+    with refused(ledger, "booking:folios_max"):
+        ledger.execute(OpenFolio(HOTEL, booking, GLOBEX))
 
 
-def test_a_full_folio_takes_nothing_by_hand_but_every_night_slept(
-    books: LedgerFixture, monkeypatch: pytest.MonkeyPatch
+def test_a_full_folio_refuses_manual_lines_but_nights_are_posted(
+    ledger: LedgerFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "lines_per_folio_max", 2)
-    booking, other = books.stay(0, 2), books.stay()
-    charged, moved = books.charge(booking), books.charge(other)
-    with refused(books, "folio:lines_max"):
-        books.enter(SplitCharge(HOTEL, booking, charged.id, eur(1)))
-    books.charge(booking)
-    with refused(books, "folio:lines_max"):
-        books.enter(MoveCharges(HOTEL, other, (moved.id,), 1, booking))
-    with refused(books, "folio:lines_max"):
-        books.charge(booking)
-    with refused(books, "folio:lines_max"):
-        books.pay(booking, 100)
-    books.enter(ReverseCharge(HOTEL, booking, charged.id, "wrong"))
-    books.roll()
-    assert books.nights(booking) == [0]
+    booking, other = ledger.book_and_check_in(0, 2), ledger.book_and_check_in()
+    charged, moved = ledger.post_charge(booking), ledger.post_charge(other)
+    with refused(ledger, "folio:lines_max"):
+        ledger.execute(SplitCharge(HOTEL, booking, charged.id, eur(1)))
+    ledger.post_charge(booking)
+    with refused(ledger, "folio:lines_max"):
+        ledger.execute(MoveCharges(HOTEL, other, (moved.id,), 1, booking))
+    with refused(ledger, "folio:lines_max"):
+        ledger.post_charge(booking)
+    with refused(ledger, "folio:lines_max"):
+        ledger.record_payment(booking, 100)
+    ledger.execute(ReverseCharge(HOTEL, booking, charged.id, "wrong"))
+    ledger.roll_business_date()
+    assert ledger.posted_nights(booking) == [0]

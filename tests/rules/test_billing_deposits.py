@@ -1,4 +1,4 @@
-"""Deposits: when they are due, how much they are, and how much of each is covered."""
+"""Deposits: their due dates, their amounts, and how much of each is covered."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,43 +14,46 @@ from support.partition_fixture import HOTEL, TODAY, night
 SCHEDULE = (DepositPlan(50, 14), DepositPlan(30))
 
 
-def dues(books: LedgerFixture, booking: str) -> tuple[DepositDue, ...]:
-    deposits: tuple[DepositDue, ...] = books.ask(ShowBill(HOTEL, booking)).deposits
+def deposits_of(ledger: LedgerFixture, booking: str) -> tuple[DepositDue, ...]:
+    deposits: tuple[DepositDue, ...] = ledger.query(ShowBill(HOTEL, booking)).deposits
     return deposits
 
 
 def test_deposits_are_due_at_booking_and_before_arrival() -> None:
-    books = LedgerFixture(CITY, deposits=SCHEDULE)
-    booking = books.book(30, 2)
-    assert dues(books, booking) == (DepositDue(TODAY, 6_120, 0), DepositDue(night(16), 10_200, 0))
+    ledger = LedgerFixture(CITY, deposits=SCHEDULE)
+    booking = ledger.book(30, 2)
+    assert deposits_of(ledger, booking) == (DepositDue(TODAY, 6_120, 0), DepositDue(night(16), 10_200, 0))
 
 
-def test_who_books_late_owes_everything_at_once() -> None:
-    books = LedgerFixture(deposits=SCHEDULE)
-    assert [deposit.due for deposit in dues(books, books.book(3, 1))] == [TODAY, TODAY]
+def test_all_deposits_of_a_late_booking_are_due_at_once() -> None:
+    ledger = LedgerFixture(deposits=SCHEDULE)
+    assert [deposit.due for deposit in deposits_of(ledger, ledger.book(3, 1))] == [TODAY, TODAY]
 
 
-def test_what_was_paid_covers_the_first_deposit_first() -> None:
-    books = LedgerFixture(deposits=SCHEDULE)
-    booking = books.book(30, 1)
-    books.pay(booking, 4_000)
-    assert [(deposit.amount, deposit.covered) for deposit in dues(books, booking)] == [(3_000, 3_000), (5_000, 1_000)]
-    books.pay(booking, 9_000)
-    assert [deposit.covered for deposit in dues(books, booking)] == [3_000, 5_000]
+def test_payments_cover_the_first_deposit_first() -> None:
+    ledger = LedgerFixture(deposits=SCHEDULE)
+    booking = ledger.book(30, 1)
+    ledger.record_payment(booking, 4_000)
+    assert [(deposit.amount, deposit.covered) for deposit in deposits_of(ledger, booking)] == [
+        (3_000, 3_000),
+        (5_000, 1_000),
+    ]
+    ledger.record_payment(booking, 9_000)
+    assert [deposit.covered for deposit in deposits_of(ledger, booking)] == [3_000, 5_000]
 
 
-def test_a_longer_stay_has_greater_deposits() -> None:
-    books = LedgerFixture(deposits=SCHEDULE)
-    booking = books.book(30, 1)
-    books.change(booking, departure=night(32))
-    assert [deposit.amount for deposit in dues(books, booking)] == [6_000, 10_000]
+def test_a_longer_stay_has_larger_deposits() -> None:
+    ledger = LedgerFixture(deposits=SCHEDULE)
+    booking = ledger.book(30, 1)
+    ledger.change(booking, departure=night(32))
+    assert [deposit.amount for deposit in deposits_of(ledger, booking)] == [6_000, 10_000]
 
 
-def test_nothing_is_due_for_a_stay_that_will_not_be() -> None:
-    books = LedgerFixture(deposits=SCHEDULE)
-    booking = books.book(30, 1)
-    books.say(commands.Cancel(HOTEL, booking))
-    assert dues(books, booking) == ()
+def test_a_cancelled_booking_has_no_deposits() -> None:
+    ledger = LedgerFixture(deposits=SCHEDULE)
+    booking = ledger.book(30, 1)
+    ledger.execute_on_hotel(commands.Cancel(HOTEL, booking))
+    assert deposits_of(ledger, booking) == ()
 
 
 @given(

@@ -1,4 +1,4 @@
-"""Invoices and credit notes: each line once, numbers without a gap, and nothing on them ever changed."""
+"""Invoices and credit notes: each line is on one of them, numbers have no gaps, and documents never change."""
 
 import pytest
 from innkeeper.actors.billing.rules.invoicing import totals
@@ -16,25 +16,25 @@ GLOBEX = PartyPlan("Globex", ("1 Main Street",), "PT123")
 
 
 @pytest.fixture
-def books() -> LedgerFixture:
+def ledger() -> LedgerFixture:
     return LedgerFixture(VAT, VAT_FOOD, CITY)
 
 
 def check(invoice: Invoice) -> None:
-    """What an invoice says adds up."""
+    """Check that the totals of an invoice add up."""
     assert invoice.total == sum(line.amount for line in invoice.lines) == sum(tax.gross for tax in invoice.totals)
     assert invoice.net == sum(line.net for line in invoice.lines) == sum(tax.net for tax in invoice.totals)
     assert sum(tax.tax for tax in invoice.totals) == sum(line.tax for line in invoice.lines)
 
 
-def test_an_invoice_says_who_sells_who_buys_and_what(books: LedgerFixture) -> None:
-    booking = books.stay(0, 1, guest="Ann", adults=2)
-    books.charge(booking, 1_130, charge=ChargeKind.BREAKFAST, text="Breakfast")
-    books.charge(booking, 500, charge=ChargeKind.OTHER, text="Umbrella")
-    books.roll()
-    invoice = books.invoice(booking)
+def test_an_invoice_contains_seller_buyer_lines_and_tax_totals(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in(0, 1, guest="Ann", adults=2)
+    ledger.post_charge(booking, 1_130, charge=ChargeKind.BREAKFAST, text="Breakfast")
+    ledger.post_charge(booking, 500, charge=ChargeKind.OTHER, text="Umbrella")
+    ledger.roll_business_date()
+    invoice = ledger.issue_invoice(booking)
     assert (invoice.number, invoice.kind, invoice.business_date) == ("INV-1", DocumentKind.INVOICE, night(1))
-    assert (invoice.issued_at, invoice.currency) == (books.at, "EUR")
+    assert (invoice.issued_at, invoice.currency) == (ledger.at, "EUR")
     assert (invoice.seller.name, invoice.seller.tax_number, invoice.buyer) == ("Seaside Ltd", "PT500", Party("Ann"))
     assert [line.text for line in invoice.lines] == ["Breakfast", "Umbrella", "Room"]
     assert invoice.totals == (
@@ -47,181 +47,181 @@ def test_an_invoice_says_who_sells_who_buys_and_what(books: LedgerFixture) -> No
     check(invoice)
 
 
-def test_a_company_may_stand_on_it_for_once(books: LedgerFixture) -> None:
-    booking = books.stay()
-    books.charge(booking)
-    assert books.invoice(booking, buyer=GLOBEX).buyer == GLOBEX.party()
-    books.charge(booking)
-    assert books.invoice(booking).buyer == Party("Ann")
+def test_a_buyer_given_for_one_invoice_applies_to_it_alone(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in()
+    ledger.post_charge(booking)
+    assert ledger.issue_invoice(booking, buyer=GLOBEX).buyer == GLOBEX.party()
+    ledger.post_charge(booking)
+    assert ledger.issue_invoice(booking).buyer == Party("Ann")
 
 
-def test_each_folio_has_invoices_of_its_own(books: LedgerFixture) -> None:
-    booking = books.stay()
-    mine, theirs = books.charge(booking, 100), books.charge(booking, 200)
-    books.enter(OpenFolio(HOTEL, booking, GLOBEX))
-    books.enter(MoveCharges(HOTEL, booking, (theirs.id,), 2))
-    first, second = books.invoice(booking), books.invoice(booking, 2)
-    assert ([line.id for line in first.lines], first.total) == ([mine.id], 100)
+def test_each_folio_is_invoiced_separately(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in()
+    own, company = ledger.post_charge(booking, 100), ledger.post_charge(booking, 200)
+    ledger.execute(OpenFolio(HOTEL, booking, GLOBEX))
+    ledger.execute(MoveCharges(HOTEL, booking, (company.id,), 2))
+    first, second = ledger.issue_invoice(booking), ledger.issue_invoice(booking, 2)
+    assert ([line.id for line in first.lines], first.total) == ([own.id], 100)
     assert (second.total, second.buyer, second.number) == (200, GLOBEX.party(), "INV-2")
 
 
-def test_a_line_stands_on_one_invoice(books: LedgerFixture) -> None:
-    booking = books.stay()
-    books.charge(booking, 100)
-    books.invoice(booking)
-    with refused(books, "folio 1 has no lines to invoice"):
-        books.invoice(booking)
-    books.charge(booking, 200)
-    assert books.invoice(booking).total == 200
-    assert [line.invoice for line in books.bill(booking).folios[0].lines] == ["INV-1", "INV-2"]
+def test_a_line_is_invoiced_once(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in()
+    ledger.post_charge(booking, 100)
+    ledger.issue_invoice(booking)
+    with refused(ledger, "folio 1 has no lines to invoice"):
+        ledger.issue_invoice(booking)
+    ledger.post_charge(booking, 200)
+    assert ledger.issue_invoice(booking).total == 200
+    assert [line.invoice for line in ledger.bill(booking).folios[0].lines] == ["INV-1", "INV-2"]
 
 
-def test_what_was_taken_back_before_nobody_is_told_of(books: LedgerFixture) -> None:
-    booking = books.stay()
-    wrong = books.charge(booking, 100)
-    books.pay(booking, 50)
-    books.enter(ReverseCharge(HOTEL, booking, wrong.id, "wrong"))
-    with refused(books, "folio 1 has no lines"):
-        books.invoice(booking)
-    with refused(books, "folio"):
-        books.invoice(booking, 2)
-    books.charge(booking, 200)
-    assert [line.amount for line in books.invoice(booking).lines] == [200]
+def test_charges_reversed_before_the_invoice_are_not_on_it(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in()
+    wrong = ledger.post_charge(booking, 100)
+    ledger.record_payment(booking, 50)
+    ledger.execute(ReverseCharge(HOTEL, booking, wrong.id, "wrong"))
+    with refused(ledger, "folio 1 has no lines"):
+        ledger.issue_invoice(booking)
+    with refused(ledger, "folio"):
+        ledger.issue_invoice(booking, 2)
+    ledger.post_charge(booking, 200)
+    assert [line.amount for line in ledger.issue_invoice(booking).lines] == [200]
 
 
-def test_a_gift_is_invoiced_at_nothing(books: LedgerFixture) -> None:
-    booking = books.stay()
-    books.charge(booking, 0)
-    gift = books.invoice(booking)
+def test_a_free_charge_is_invoiced_with_amount_zero(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in()
+    ledger.post_charge(booking, 0)
+    gift = ledger.issue_invoice(booking)
     assert (gift.kind, gift.total) == (DocumentKind.INVOICE, 0)
 
 
-def test_a_credit_note_takes_a_whole_invoice_back(books: LedgerFixture) -> None:
-    booking = books.stay(0, 1)
-    books.roll()
-    books.charge(booking, 100)
-    invoice = books.invoice(booking, buyer=GLOBEX)
-    note = books.credit(invoice.number)
+def test_a_credit_note_reverses_a_whole_invoice(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in(0, 1)
+    ledger.roll_business_date()
+    ledger.post_charge(booking, 100)
+    invoice = ledger.issue_invoice(booking, buyer=GLOBEX)
+    note = ledger.issue_credit_note(invoice.number)
     assert (note.number, note.kind, note.credits, note.reason) == (
         "CN-1", DocumentKind.CREDIT_NOTE, "INV-1", "wrong name",
     )  # fmt: skip
     assert [line.amount for line in note.lines] == [-line.amount for line in invoice.lines]
     assert (note.total, note.buyer) == (-invoice.total, GLOBEX.party())
     check(note)
-    assert books.bill(booking).balance == 0
-    assert books.ask(ShowInvoice(HOTEL, "INV-1")).invoice.credited_by == "CN-1"
+    assert ledger.bill(booking).balance == 0
+    assert ledger.query(ShowInvoice(HOTEL, "INV-1")).invoice.credited_by == "CN-1"
 
 
-def test_an_invoice_is_credited_once_and_a_credit_note_never(books: LedgerFixture) -> None:
-    booking = books.stay()
-    books.charge(booking, 100)
-    books.invoice(booking)
-    books.credit("INV-1")
-    with refused(books, "INV-1 is already credited by CN-1"):
-        books.credit("INV-1")
-    with refused(books, "CN-1 is a credit note; only invoices"):
-        books.credit("CN-1")
-    with refused(books, "invoice"):
-        books.credit("INV-9")
-    with refused(books, "invoice"):
-        books.ask(ShowInvoice(HOTEL, "INV-9"))
+def test_an_invoice_is_credited_once_and_a_credit_note_cannot_be_credited(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in()
+    ledger.post_charge(booking, 100)
+    ledger.issue_invoice(booking)
+    ledger.issue_credit_note("INV-1")
+    with refused(ledger, "INV-1 is already credited by CN-1"):
+        ledger.issue_credit_note("INV-1")
+    with refused(ledger, "CN-1 is a credit note; only invoices"):
+        ledger.issue_credit_note("CN-1")
+    with refused(ledger, "invoice"):
+        ledger.issue_credit_note("INV-9")
+    with refused(ledger, "invoice"):
+        ledger.query(ShowInvoice(HOTEL, "INV-9"))
 
 
-def test_after_a_credit_note_what_is_right_is_charged_and_invoiced_anew(books: LedgerFixture) -> None:
-    booking = books.stay()
-    books.charge(booking, 100)
-    books.invoice(booking)
-    books.credit("INV-1")
-    books.charge(booking, 90)
-    assert (books.invoice(booking).number, books.bill(booking).balance) == ("INV-2", 90)
+def test_a_corrected_charge_after_a_credit_note_is_invoiced(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in()
+    ledger.post_charge(booking, 100)
+    ledger.issue_invoice(booking)
+    ledger.issue_credit_note("INV-1")
+    ledger.post_charge(booking, 90)
+    assert (ledger.issue_invoice(booking).number, ledger.bill(booking).balance) == ("INV-2", 90)
 
 
-def test_a_correction_that_waits_goes_with_the_credit_note(books: LedgerFixture) -> None:
-    booking = books.book(0, 2)
-    books.charge(booking, 300)
-    books.say(commands.Cancel(HOTEL, booking))
-    books.invoice(booking)
-    books.say(commands.Reinstate(HOTEL, booking))
-    note = books.credit("INV-1")
+def test_a_credit_note_includes_corrections_not_yet_invoiced(ledger: LedgerFixture) -> None:
+    booking = ledger.book(0, 2)
+    ledger.post_charge(booking, 300)
+    ledger.execute_on_hotel(commands.Cancel(HOTEL, booking))
+    ledger.issue_invoice(booking)
+    ledger.execute_on_hotel(commands.Reinstate(HOTEL, booking))
+    note = ledger.issue_credit_note("INV-1")
     assert sorted(line.amount for line in note.lines) == [-10_000, -300]
-    assert books.bill(booking).balance == 0
+    assert ledger.bill(booking).balance == 0
 
 
-def test_a_correction_that_was_invoiced_is_not_credited_again(books: LedgerFixture) -> None:
-    booking = books.book(0, 2)
-    books.say(commands.Cancel(HOTEL, booking))
-    books.invoice(booking)
-    books.say(commands.Reinstate(HOTEL, booking))
-    books.charge(booking, 12_000)
-    second = books.invoice(booking)
+def test_an_invoice_with_an_invoiced_correction_cannot_be_credited(ledger: LedgerFixture) -> None:
+    booking = ledger.book(0, 2)
+    ledger.execute_on_hotel(commands.Cancel(HOTEL, booking))
+    ledger.issue_invoice(booking)
+    ledger.execute_on_hotel(commands.Reinstate(HOTEL, booking))
+    ledger.post_charge(booking, 12_000)
+    second = ledger.issue_invoice(booking)
     assert (second.kind, sorted(line.amount for line in second.lines)) == (DocumentKind.INVOICE, [-10_000, 12_000])
     check(second)
-    with refused(books, "are corrected already"):
-        books.credit("INV-1")
-    assert books.credit("INV-2").total == -12_000
-    documents = books.ask(ListInvoices(HOTEL)).invoices
-    assert sum(document.total for document in documents) == books.bill(booking).charged == 0
+    with refused(ledger, "are corrected already"):
+        ledger.issue_credit_note("INV-1")
+    assert ledger.issue_credit_note("INV-2").total == -12_000
+    documents = ledger.query(ListInvoices(HOTEL)).invoices
+    assert sum(document.total for document in documents) == ledger.bill(booking).charged == 0
 
 
-def test_numbers_follow_each_other_whatever_was_refused(books: LedgerFixture) -> None:
+def test_document_numbers_are_consecutive_after_refusals(ledger: LedgerFixture) -> None:
     for number in (1, 2, 3):
-        booking = books.stay(0, 1) if number < 4 else ""
-        with refused(books, "folio 1 has no lines"):
-            books.invoice(booking)
-        books.charge(booking, 100)
-        assert books.invoice(booking).number == f"INV-{number}"
-        books.say(commands.CheckOut(HOTEL, booking))
-    assert [books.credit(f"INV-{number}").number for number in (3, 1)] == ["CN-1", "CN-2"]
+        booking = ledger.book_and_check_in(0, 1) if number < 4 else ""
+        with refused(ledger, "folio 1 has no lines"):
+            ledger.issue_invoice(booking)
+        ledger.post_charge(booking, 100)
+        assert ledger.issue_invoice(booking).number == f"INV-{number}"
+        ledger.execute_on_hotel(commands.CheckOut(HOTEL, booking))
+    assert [ledger.issue_credit_note(f"INV-{number}").number for number in (3, 1)] == ["CN-1", "CN-2"]
 
 
-def test_a_new_prefix_goes_on_counting(books: LedgerFixture) -> None:
-    booking = books.stay()
-    books.charge(booking)
-    books.invoice(booking)
-    books.agree(invoice_prefix="2027/", credit_note_prefix="2027/C")
-    books.charge(booking)
-    assert books.invoice(booking).number == "2027/2"
-    assert books.credit("INV-1").number == "2027/C1"
+def test_a_new_prefix_continues_the_numbers(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in()
+    ledger.post_charge(booking)
+    ledger.issue_invoice(booking)
+    ledger.set_billing_terms(invoice_prefix="2027/", credit_note_prefix="2027/C")
+    ledger.post_charge(booking)
+    assert ledger.issue_invoice(booking).number == "2027/2"
+    assert ledger.issue_credit_note("INV-1").number == "2027/C1"
 
 
-def test_no_number_can_be_given_twice(books: LedgerFixture) -> None:
-    booking = books.stay()
-    books.charge(booking)
-    books.invoice(booking)
-    with refused(books, "credit_note_prefix:unique"):
+def test_prefixes_that_would_repeat_a_number_are_refused(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in()
+    ledger.post_charge(booking)
+    ledger.issue_invoice(booking)
+    with refused(ledger, "credit_note_prefix:unique"):
         BillingPlan(seller=GLOBEX, invoice_prefix="A-", credit_note_prefix="A-")
-    with refused(books, "credit_note_prefix:taken"):
-        books.agree(invoice_prefix="X-", credit_note_prefix="INV-")
+    with refused(ledger, "credit_note_prefix:taken"):
+        ledger.set_billing_terms(invoice_prefix="X-", credit_note_prefix="INV-")
 
 
-def test_documents_are_listed_in_the_order_of_their_issue(books: LedgerFixture) -> None:
-    mine, yours = books.stay(), books.stay()
-    for booking in (mine, yours, mine):
-        books.charge(booking, 100)
-        books.invoice(booking)
+def test_documents_are_listed_in_order_of_issue(ledger: LedgerFixture) -> None:
+    first_booking, second_booking = ledger.book_and_check_in(), ledger.book_and_check_in()
+    for booking in (first_booking, second_booking, first_booking):
+        ledger.post_charge(booking, 100)
+        ledger.issue_invoice(booking)
 
     def listed(**more: object) -> tuple[list[str], int]:
-        reply = books.ask(ListInvoices(HOTEL, **more))  # type: ignore[arg-type]
+        reply = ledger.query(ListInvoices(HOTEL, **more))  # type: ignore[arg-type]
         assert isinstance(reply, InvoicesReply)
         return [invoice.number for invoice in reply.invoices], reply.number
 
     assert listed() == (["INV-1", "INV-2", "INV-3"], 3)
-    assert listed(booking=mine) == (["INV-1", "INV-3"], 2)
+    assert listed(booking=first_booking) == (["INV-1", "INV-3"], 2)
     assert listed(skip=1, limit=1) == (["INV-2"], 3)
 
 
-def test_a_line_under_two_rates_stands_with_its_net_under_both() -> None:
-    books = LedgerFixture()
+def test_a_line_with_two_tax_rates_counts_its_net_under_both() -> None:
+    ledger = LedgerFixture()
     taxes = tuple(
         VAT.__class__(code=code, name=code, applies_to=(ChargeKind.OTHER,), rate=rate)
         for code, rate in (("STATE", 600), ("COUNTY", 200))
     )
-    books.agree(*taxes)
-    booking = books.stay()
-    line = books.charge(booking, 1_000)
+    ledger.set_billing_terms(*taxes)
+    booking = ledger.book_and_check_in()
+    line = ledger.post_charge(booking, 1_000)
     assert totals((line,), ()) == (
         TaxTotal("COUNTY", "COUNTY", 200, 1_000, 20, 1_020),
         TaxTotal("STATE", "STATE", 600, 1_000, 60, 1_060),
     )
-    invoice = books.invoice(booking)
+    invoice = ledger.issue_invoice(booking)
     assert (invoice.net, invoice.total, invoice.business_date) == (1_000, 1_080, TODAY)

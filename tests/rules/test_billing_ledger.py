@@ -1,4 +1,4 @@
-"""The ledger as a whole: double entry, the trial balance, and a state that its events make again."""
+"""The ledger as a whole: double entry, the trial balance, and its state as the fold of its events."""
 
 import pytest
 from innkeeper.actors.billing.rules.ledger import GUEST_LEDGER, Entry, entries
@@ -14,46 +14,46 @@ from support.partition_fixture import HOTEL
 
 
 @pytest.fixture
-def books() -> LedgerFixture:
-    """A day in the life of a hotel."""
-    books = LedgerFixture(VAT, CITY)
-    mine, yours = books.stay(0, 2), books.stay(0, 1, adults=2)
-    lost = books.book(0, 2)
-    books.roll()
-    books.enter(OpenFolio(HOTEL, mine, PartyPlan("Globex")))
-    (room,) = books.bill(mine).folios[0].lines
-    books.enter(SplitCharge(HOTEL, mine, room.id, eur(3_000)))
-    part = books.bill(mine).folios[0].lines[-1]
-    books.enter(MoveCharges(HOTEL, mine, (part.id,), 2))
-    payment = books.pay(yours, 9_000, method="terminal")
-    books.paid(RefundPayment(HOTEL, payment.id, eur(100)))
-    books.settle(books.start(lost, 10_000), "captured")
-    books.say(commands.CheckOut(HOTEL, yours))
-    books.invoice(yours)
-    books.credit("INV-1")
-    books.start(mine, 100, capture=False)
-    return books
+def ledger() -> LedgerFixture:
+    """A ledger with charges, payments, a refund, an invoice and a credit note."""
+    ledger = LedgerFixture(VAT, CITY)
+    first_booking, second_booking = ledger.book_and_check_in(0, 2), ledger.book_and_check_in(0, 1, adults=2)
+    no_show = ledger.book(0, 2)
+    ledger.roll_business_date()
+    ledger.execute(OpenFolio(HOTEL, first_booking, PartyPlan("Globex")))
+    (room,) = ledger.bill(first_booking).folios[0].lines
+    ledger.execute(SplitCharge(HOTEL, first_booking, room.id, eur(3_000)))
+    part = ledger.bill(first_booking).folios[0].lines[-1]
+    ledger.execute(MoveCharges(HOTEL, first_booking, (part.id,), 2))
+    payment = ledger.record_payment(second_booking, 9_000, method="terminal")
+    ledger.execute_payment(RefundPayment(HOTEL, payment.id, eur(100)))
+    ledger.settle_payment(ledger.start_payment(no_show, 10_000), "captured")
+    ledger.execute_on_hotel(commands.CheckOut(HOTEL, second_booking))
+    ledger.issue_invoice(second_booking)
+    ledger.issue_credit_note("INV-1")
+    ledger.start_payment(first_booking, 100, capture=False)
+    return ledger
 
 
-def test_every_event_is_entered_twice_or_not_at_all(books: LedgerFixture) -> None:
-    for record in books.records:
+def test_the_entries_of_each_event_sum_to_zero(ledger: LedgerFixture) -> None:
+    for record in ledger.records:
         assert sum(entry.amount for entry in entries(record.event)) == 0
 
 
-def test_a_night_owes_revenue_and_tax(books: LedgerFixture) -> None:
-    posted = next(record.event for record in books.records if record.event.name == "folio.charge_posted")
+def test_a_charge_is_split_into_revenue_and_tax_entries(ledger: LedgerFixture) -> None:
+    posted = next(record.event for record in ledger.records if record.event.name == "folio.charge_posted")
     booking = posted.booking  # type: ignore[attr-defined]
     assert set(entries(posted)) >= {
         Entry("revenue:fee", -9_434), Entry("tax:VAT6", -566), Entry(GUEST_LEDGER, 10_000, (booking, 1)),
     }  # fmt: skip
 
 
-def test_the_trial_balance_is_zero_and_knows_what_guests_owe(books: LedgerFixture) -> None:
-    balance = books.ask(TrialBalance(HOTEL))
+def test_the_trial_balance_sums_to_zero_and_contains_the_guest_ledger(ledger: LedgerFixture) -> None:
+    balance = ledger.query(TrialBalance(HOTEL))
     assert isinstance(balance, TrialBalanceReply)
     accounts = {account.account: account.amount for account in balance.accounts}
     assert sum(accounts.values()) == 0
-    folios = sum(folio.balance for bill in books.ledger.bills.values() for folio in bill.folios)
+    folios = sum(folio.balance for bill in ledger.state.bills.values() for folio in bill.folios)
     assert accounts[GUEST_LEDGER] == balance.guests == folios
     assert accounts["clearing:terminal"] == 8_900
     assert accounts["clearing:simulated"] == 10_000
@@ -62,28 +62,28 @@ def test_the_trial_balance_is_zero_and_knows_what_guests_owe(books: LedgerFixtur
     assert accounts["tax:CITY"] == -200
 
 
-def test_the_events_make_the_same_ledger_again(books: LedgerFixture) -> None:
-    again = describe(fold(LedgerState(), books.records))
-    assert again == books.ask(DescribeLedger(HOTEL))
-    assert wire.encode(again) == wire.encode(describe(books.ledger))
+def test_folding_the_events_gives_the_same_ledger(ledger: LedgerFixture) -> None:
+    folded = describe(fold(LedgerState(), ledger.records))
+    assert folded == ledger.query(DescribeLedger(HOTEL))
+    assert wire.encode(folded) == wire.encode(describe(ledger.state))
 
 
-def test_a_ledger_comes_back_from_its_description_and_goes_on_alike(books: LedgerFixture) -> None:
-    described = wire.decode(wire.encode(describe(books.ledger)))
+def test_a_ledger_restored_from_its_description_continues(ledger: LedgerFixture) -> None:
+    described = wire.decode(wire.encode(describe(ledger.state)))
     assert isinstance(described, LedgerStateReply)
     restored = restore(described)
-    assert describe(restored) == describe(books.ledger)
+    assert describe(restored) == describe(ledger.state)
     assert (restored.payments, restored.in_house, restored.issued) == (
-        books.ledger.payments, books.ledger.in_house, books.ledger.issued,
+        ledger.state.payments, ledger.state.in_house, ledger.state.issued,
     )  # fmt: skip
-    books.ledger = restored
-    books.roll()
-    booking = sorted(books.ledger.bills)[0]
-    books.charge(booking, 10)
-    assert books.invoice(booking).number == "INV-2"
+    ledger.state = restored
+    ledger.roll_business_date()
+    booking = sorted(ledger.state.bills)[0]
+    ledger.post_charge(booking, 10)
+    assert ledger.issue_invoice(booking).number == "INV-2"
 
 
-def test_a_folio_can_be_seen_alone(books: LedgerFixture) -> None:
-    booking = next(booking for booking, bill in books.ledger.bills.items() if len(bill.folios) == 2)
-    reply = books.ask(ShowFolio(HOTEL, booking, 2))
-    assert (reply.folio, reply.currency) == (books.bill(booking).folios[1], "EUR")
+def test_one_folio_can_be_queried(ledger: LedgerFixture) -> None:
+    booking = next(booking for booking, bill in ledger.state.bills.items() if len(bill.folios) == 2)
+    reply = ledger.query(ShowFolio(HOTEL, booking, 2))
+    assert (reply.folio, reply.currency) == (ledger.bill(booking).folios[1], "EUR")

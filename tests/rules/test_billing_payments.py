@@ -1,4 +1,4 @@
-"""Payments by hand and by a provider, whose news come twice, late and out of order; refunds; when a bill is paid."""
+"""Manual payments, and payments by a provider whose outcomes come twice, late and out of order; refunds; paid bills."""
 
 from typing import Any
 
@@ -19,238 +19,244 @@ from support.partition_fixture import HOTEL
 
 
 @pytest.fixture
-def books() -> LedgerFixture:
+def ledger() -> LedgerFixture:
     return LedgerFixture()
 
 
 @pytest.fixture
-def booking(books: LedgerFixture) -> str:
+def booking(ledger: LedgerFixture) -> str:
     """A guest in house who owes 100.00."""
-    booking = books.stay(0, 9)
-    books.roll()
+    booking = ledger.book_and_check_in(0, 9)
+    ledger.roll_business_date()
     return booking
 
 
 @pytest.mark.parametrize("method", ["cash", "terminal", "transfer"])
-def test_money_on_the_table_counts_at_once(books: LedgerFixture, booking: str, method: str) -> None:
-    payment = books.pay(booking, 4_000, method=method, reference="slip 7")
+def test_a_manual_payment_is_captured_at_once(ledger: LedgerFixture, booking: str, method: str) -> None:
+    payment = ledger.record_payment(booking, 4_000, method=method, reference="slip 7")
     assert (payment.status, payment.captured, payment.reference) == (PaymentStatus.CAPTURED, 4_000, "slip 7")
-    line = books.bill(booking).folios[0].lines[-1]
+    line = ledger.bill(booking).folios[0].lines[-1]
     assert (line.kind, line.amount, line.payment, line.text) == (LineKind.PAYMENT, -4_000, payment.id, method)
-    assert books.bill(booking).balance == 6_000
-    assert books.bill(booking).paid == 4_000
+    assert ledger.bill(booking).balance == 6_000
+    assert ledger.bill(booking).paid == 4_000
 
 
-def test_a_bill_can_be_paid_too_much(books: LedgerFixture, booking: str) -> None:
-    books.pay(booking, 15_000)
-    assert books.bill(booking).balance == -5_000
+def test_a_bill_can_be_overpaid(ledger: LedgerFixture, booking: str) -> None:
+    ledger.record_payment(booking, 15_000)
+    assert ledger.bill(booking).balance == -5_000
 
 
 @pytest.mark.parametrize(
-    ("more", "what"),
+    ("more", "problem"),
     [
         ({"amount": Money("0.00", "EUR")}, "amount:positive"),
         ({"amount": Money("1.00", "USD")}, "amount.currency:currency"),
         ({"folio": 2}, "folio"),
     ],
 )
-def test_what_is_no_payment_is_refused(books: LedgerFixture, booking: str, more: dict[str, Any], what: str) -> None:
-    with refused(books, what):
-        books.start(booking, 1, **more)
-    with refused(books, what):
-        books.pay(booking, 1, **more)
+def test_an_invalid_payment_is_refused(ledger: LedgerFixture, booking: str, more: dict[str, Any], problem: str) -> None:
+    with refused(ledger, problem):
+        ledger.start_payment(booking, 1, **more)
+    with refused(ledger, problem):
+        ledger.record_payment(booking, 1, **more)
 
 
-def test_cash_has_no_provider(books: LedgerFixture, booking: str) -> None:
-    with refused(books, "provider:not_manual"):
+def test_cash_is_no_payment_provider(ledger: LedgerFixture, booking: str) -> None:
+    with refused(ledger, "provider:not_manual"):
         StartPayment(HOTEL, booking, provider="cash", amount=eur(1))
 
 
-def test_money_that_was_asked_for_does_not_count_before_it_is_here(books: LedgerFixture, booking: str) -> None:
-    payment = books.start(booking, 10_000)
+def test_a_payment_reduces_the_balance_only_when_captured(ledger: LedgerFixture, booking: str) -> None:
+    payment = ledger.start_payment(booking, 10_000)
     assert (payment.status, payment.captured) == (PaymentStatus.PENDING, 0)
-    assert books.settle(payment, "authorised", reference="ref-1").status is PaymentStatus.AUTHORISED
-    assert books.bill(booking).balance == 10_000
-    done = books.settle(payment, "captured")
+    assert ledger.settle_payment(payment, "authorised", reference="ref-1").status is PaymentStatus.AUTHORISED
+    assert ledger.bill(booking).balance == 10_000
+    done = ledger.settle_payment(payment, "captured")
     assert (done.status, done.captured, done.reference) == (PaymentStatus.CAPTURED, 10_000, "ref-1")
-    assert books.bill(booking).balance == 0
+    assert ledger.bill(booking).balance == 0
 
 
-def test_a_payment_that_failed_says_why_and_costs_nothing(books: LedgerFixture, booking: str) -> None:
-    failed = books.settle(books.start(booking, 10_000), "failed", reason="card declined")
+def test_a_failed_payment_keeps_its_reason_and_the_balance(ledger: LedgerFixture, booking: str) -> None:
+    failed = ledger.settle_payment(ledger.start_payment(booking, 10_000), "failed", reason="card declined")
     assert (failed.status, failed.reason) == (PaymentStatus.FAILED, "card declined")
-    assert books.bill(booking).balance == 10_000
+    assert ledger.bill(booking).balance == 10_000
 
 
-def test_money_that_came_after_all_counts(books: LedgerFixture, booking: str) -> None:
-    payment = books.start(booking, 10_000)
-    books.settle(payment, "failed", reason="timeout")
-    captured = books.settle(payment, "captured")
+def test_a_capture_after_a_failure_or_a_void_counts(ledger: LedgerFixture, booking: str) -> None:
+    payment = ledger.start_payment(booking, 10_000)
+    ledger.settle_payment(payment, "failed", reason="timeout")
+    captured = ledger.settle_payment(payment, "captured")
     assert (captured.status, captured.reason) == (PaymentStatus.CAPTURED, "")
-    voided = books.start(booking, 500)
-    books.paid(VoidPayment(HOTEL, voided.id))
-    assert books.settle(voided, "captured").captured == 500
-    assert books.bill(booking).balance == -500
+    voided = ledger.start_payment(booking, 500)
+    ledger.execute_payment(VoidPayment(HOTEL, voided.id))
+    assert ledger.settle_payment(voided, "captured").captured == 500
+    assert ledger.bill(booking).balance == -500
 
 
 @pytest.mark.parametrize("late", ["authorised", "captured", "failed", "voided"])
-def test_old_news_of_captured_money_changes_nothing(books: LedgerFixture, booking: str, late: str) -> None:
-    payment = books.start(booking, 10_000)
-    captured = books.settle(payment, "captured")
-    before = len(books.records)
-    assert books.settle(payment, late) == captured
-    assert len(books.records) == before
+def test_late_outcomes_of_a_captured_payment_change_nothing(ledger: LedgerFixture, booking: str, late: str) -> None:
+    payment = ledger.start_payment(booking, 10_000)
+    captured = ledger.settle_payment(payment, "captured")
+    before = len(ledger.records)
+    assert ledger.settle_payment(payment, late) == captured
+    assert len(ledger.records) == before
 
 
-def test_an_authorisation_that_is_told_after_its_failure_is_old_news(books: LedgerFixture, booking: str) -> None:
-    payment = books.start(booking, 10_000)
-    books.settle(payment, "failed")
-    assert books.settle(payment, "authorised").status is PaymentStatus.FAILED
+def test_an_authorisation_after_a_failure_is_ignored(ledger: LedgerFixture, booking: str) -> None:
+    payment = ledger.start_payment(booking, 10_000)
+    ledger.settle_payment(payment, "failed")
+    assert ledger.settle_payment(payment, "authorised").status is PaymentStatus.FAILED
 
 
 @given(st.lists(st.sampled_from(["authorised", "captured", "failed", "voided"]), max_size=6))
 @settings(max_examples=60)
-def test_whatever_a_provider_tells_in_whatever_order_money_counts_once(told: list[Any]) -> None:
-    books = LedgerFixture()
-    booking = books.stay()
-    payment = books.start(booking, 700)
-    for outcome in told:
-        books.settle(payment, outcome)
-    assert books.bill(booking).balance == (-700 if "captured" in told else 0)
+def test_outcomes_in_any_order_capture_a_payment_once(outcomes: list[Any]) -> None:
+    ledger = LedgerFixture()
+    booking = ledger.book_and_check_in()
+    payment = ledger.start_payment(booking, 700)
+    for outcome in outcomes:
+        ledger.settle_payment(payment, outcome)
+    assert ledger.bill(booking).balance == (-700 if "captured" in outcomes else 0)
 
 
-def test_the_provider_may_have_taken_less(books: LedgerFixture, booking: str) -> None:
-    payment = books.start(booking, 10_000)
-    with refused(books, "amount:authorised_max"):
-        books.settle(payment, "captured", amount=eur(10_001))
-    assert books.settle(payment, "captured", amount=eur(9_000)).captured == 9_000
-    assert books.paid(RefundPayment(HOTEL, payment.id)).status is PaymentStatus.REFUNDED
-    with refused(books, "amount:only_captured"):
-        books.settle(payment, "failed", amount=eur(9_000))
+def test_a_provider_may_capture_less_than_the_amount(ledger: LedgerFixture, booking: str) -> None:
+    payment = ledger.start_payment(booking, 10_000)
+    with refused(ledger, "amount:authorised_max"):
+        ledger.settle_payment(payment, "captured", amount=eur(10_001))
+    assert ledger.settle_payment(payment, "captured", amount=eur(9_000)).captured == 9_000
+    assert ledger.execute_payment(RefundPayment(HOTEL, payment.id)).status is PaymentStatus.REFUNDED
+    with refused(ledger, "amount:only_captured"):
+        ledger.settle_payment(payment, "failed", amount=eur(9_000))
 
 
-def test_an_authorisation_is_taken_in_full_in_part_or_let_go(books: LedgerFixture, booking: str) -> None:
-    full, part, gone = (books.start(booking, 1_000, capture=False) for _ in range(3))
-    for payment in (full, part, gone):
-        books.settle(payment, "authorised")
-    with refused(books, "amount:authorised_max"):
-        books.paid(CapturePayment(HOTEL, part.id, eur(1_001)))
-    with refused(books, "amount:positive"):
-        books.paid(CapturePayment(HOTEL, part.id, eur(0)))
-    assert books.paid(CapturePayment(HOTEL, full.id)).captured == 1_000
-    assert books.paid(CapturePayment(HOTEL, part.id, eur(300))).captured == 300
-    assert books.paid(VoidPayment(HOTEL, gone.id, "paid cash")).status is PaymentStatus.VOIDED
-    assert books.bill(booking).balance == 8_700
+def test_an_authorisation_is_captured_in_full_in_part_or_voided(ledger: LedgerFixture, booking: str) -> None:
+    full, part, voided = (ledger.start_payment(booking, 1_000, capture=False) for _ in range(3))
+    for payment in (full, part, voided):
+        ledger.settle_payment(payment, "authorised")
+    with refused(ledger, "amount:authorised_max"):
+        ledger.execute_payment(CapturePayment(HOTEL, part.id, eur(1_001)))
+    with refused(ledger, "amount:positive"):
+        ledger.execute_payment(CapturePayment(HOTEL, part.id, eur(0)))
+    assert ledger.execute_payment(CapturePayment(HOTEL, full.id)).captured == 1_000
+    assert ledger.execute_payment(CapturePayment(HOTEL, part.id, eur(300))).captured == 300
+    assert ledger.execute_payment(VoidPayment(HOTEL, voided.id, "paid cash")).status is PaymentStatus.VOIDED
+    assert ledger.bill(booking).balance == 8_700
 
 
-def test_staff_can_do_with_a_payment_what_its_status_allows(books: LedgerFixture, booking: str) -> None:
-    def at(*outcomes: Any) -> Payment:
-        payment = books.start(booking, 1_000)
+def test_the_status_of_a_payment_decides_which_actions_are_allowed(ledger: LedgerFixture, booking: str) -> None:
+    def after(*outcomes: Any) -> Payment:
+        payment = ledger.start_payment(booking, 1_000)
         for outcome in outcomes:
-            payment = books.settle(payment, outcome)
+            payment = ledger.settle_payment(payment, outcome)
         return payment
 
-    made = [at(), at("authorised"), at("captured"), at("failed"), at("voided")]
-    whole = at("captured")
-    made.append(books.paid(RefundPayment(HOTEL, whole.id)))
-    assert {payment.status for payment in made} == set(PaymentStatus)
-    for payment in made:
+    payments = [
+        after(),
+        after("authorised"),
+        after("captured"),
+        after("failed"),
+        after("voided"),
+    ]
+    captured = after("captured")
+    payments.append(ledger.execute_payment(RefundPayment(HOTEL, captured.id)))
+    assert {payment.status for payment in payments} == set(PaymentStatus)
+    for payment in payments:
         for action, kind in (("capture", CapturePayment), ("void", VoidPayment), ("refund", RefundPayment)):
             if (payment.status, action) not in ACTIONS:
-                with refused(books, f"{payment.status.value} cannot {action}"):
-                    books.paid(kind(HOTEL, payment.id))
-    with pytest.raises(Refused) as told:
-        books.paid(CapturePayment(HOTEL, made[0].id))
-    assert isinstance(told.value.refusal, NotAllowed)
-    assert told.value.refusal.allowed == ("void",)
-    with refused(books, "payment"):
-        books.paid(VoidPayment(HOTEL, "nothing"))
-    with refused(books, "payment"):
-        books.ask(ShowPayment(HOTEL, "nothing"))
+                with refused(ledger, f"{payment.status.value} cannot {action}"):
+                    ledger.execute_payment(kind(HOTEL, payment.id))
+    with pytest.raises(Refused) as error:
+        ledger.execute_payment(CapturePayment(HOTEL, payments[0].id))
+    assert isinstance(error.value.refusal, NotAllowed)
+    assert error.value.refusal.allowed == ("void",)
+    with refused(ledger, "payment"):
+        ledger.execute_payment(VoidPayment(HOTEL, "nothing"))
+    with refused(ledger, "payment"):
+        ledger.query(ShowPayment(HOTEL, "nothing"))
 
 
-def test_the_table_knows_every_status_and_outcome() -> None:
+def test_the_table_of_outcomes_has_every_status_and_outcome() -> None:
     assert {status for status, _ in OUTCOMES} | {PaymentStatus.CAPTURED, PaymentStatus.REFUNDED} == set(PaymentStatus)
     assert {outcome for _, outcome in OUTCOMES} == {"authorised", "captured", "failed", "voided"}
 
 
-def test_money_goes_back_in_parts_and_never_more_than_came(books: LedgerFixture, booking: str) -> None:
-    payment = books.pay(booking, 1_000)
-    assert books.paid(RefundPayment(HOTEL, payment.id, eur(300), "late")).status is PaymentStatus.CAPTURED
-    with refused(books, "amount:captured_max"):
-        books.paid(RefundPayment(HOTEL, payment.id, eur(701)))
-    with refused(books, "amount:positive"):
-        books.paid(RefundPayment(HOTEL, payment.id, eur(0)))
-    done = books.paid(RefundPayment(HOTEL, payment.id, reason="all of it"))
+def test_refunds_are_partial_and_never_exceed_the_captured_amount(ledger: LedgerFixture, booking: str) -> None:
+    payment = ledger.record_payment(booking, 1_000)
+    assert ledger.execute_payment(RefundPayment(HOTEL, payment.id, eur(300), "late")).status is PaymentStatus.CAPTURED
+    with refused(ledger, "amount:captured_max"):
+        ledger.execute_payment(RefundPayment(HOTEL, payment.id, eur(701)))
+    with refused(ledger, "amount:positive"):
+        ledger.execute_payment(RefundPayment(HOTEL, payment.id, eur(0)))
+    done = ledger.execute_payment(RefundPayment(HOTEL, payment.id, reason="all of it"))
     assert (done.status, done.refunded, done.reason) == (PaymentStatus.REFUNDED, 1_000, "all of it")
-    assert books.bill(booking).balance == 10_000
-    assert [line.amount for line in books.bill(booking).folios[0].lines[-3:]] == [-1_000, 300, 700]
+    assert ledger.bill(booking).balance == 10_000
+    assert [line.amount for line in ledger.bill(booking).folios[0].lines[-3:]] == [-1_000, 300, 700]
 
 
-def test_a_cancelled_guest_still_pays_and_gets_money_back(books: LedgerFixture) -> None:
-    booking = books.book(9, 1)
-    deposit = books.pay(booking, 3_000)
-    books.say(commands.Cancel(HOTEL, booking))
-    books.paid(RefundPayment(HOTEL, deposit.id))
-    books.pay(booking, 100)
-    assert books.bill(booking).balance == -100
+def test_a_cancelled_booking_can_have_payments_and_refunds(ledger: LedgerFixture) -> None:
+    booking = ledger.book(9, 1)
+    deposit = ledger.record_payment(booking, 3_000)
+    ledger.execute_on_hotel(commands.Cancel(HOTEL, booking))
+    ledger.execute_payment(RefundPayment(HOTEL, deposit.id))
+    ledger.record_payment(booking, 100)
+    assert ledger.bill(booking).balance == -100
 
 
-def test_a_folio_has_so_many_payments_and_a_payment_so_many_refunds(
-    books: LedgerFixture, booking: str, monkeypatch: pytest.MonkeyPatch
+def test_payments_per_folio_and_refunds_per_payment_are_limited(
+    ledger: LedgerFixture, booking: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "payments_per_folio_max", 1)
     monkeypatch.setattr(limits, "refunds_per_payment_max", 1)
-    payment = books.pay(booking, 1_000)
-    with refused(books, "folio:payments_max"):
-        books.pay(booking, 1_000)
-    with refused(books, "folio:payments_max"):
-        books.start(booking, 1_000)
-    books.paid(RefundPayment(HOTEL, payment.id, eur(1)))
-    with refused(books, "amount:refunds_max"):
-        books.paid(RefundPayment(HOTEL, payment.id, eur(1)))
-    assert books.paid(RefundPayment(HOTEL, payment.id)).refunded == 1_000
+    payment = ledger.record_payment(booking, 1_000)
+    with refused(ledger, "folio:payments_max"):
+        ledger.record_payment(booking, 1_000)
+    with refused(ledger, "folio:payments_max"):
+        ledger.start_payment(booking, 1_000)
+    ledger.execute_payment(RefundPayment(HOTEL, payment.id, eur(1)))
+    with refused(ledger, "amount:refunds_max"):
+        ledger.execute_payment(RefundPayment(HOTEL, payment.id, eur(1)))
+    assert ledger.execute_payment(RefundPayment(HOTEL, payment.id)).refunded == 1_000
 
 
-def paid(books: LedgerFixture) -> list[int]:
-    return [record.event.amount for record in books.records if record.event.name == "booking.paid"]  # type: ignore[attr-defined]
+def paid_amounts(ledger: LedgerFixture) -> list[int]:
+    return [record.event.amount for record in ledger.records if record.event.name == "booking.paid"]  # type: ignore[attr-defined]
 
 
-def test_a_bill_is_paid_when_nothing_is_owed_any_more(books: LedgerFixture, booking: str) -> None:
-    books.pay(booking, 4_000)
-    assert paid(books) == []
-    books.pay(booking, 6_000)
-    assert paid(books) == [10_000]
-    books.charge(booking, 500)
-    books.pay(booking, 500)
-    assert paid(books) == [10_000, 10_500]
+def test_a_bill_is_paid_when_its_balance_becomes_zero(ledger: LedgerFixture, booking: str) -> None:
+    ledger.record_payment(booking, 4_000)
+    assert paid_amounts(ledger) == []
+    ledger.record_payment(booking, 6_000)
+    assert paid_amounts(ledger) == [10_000]
+    ledger.post_charge(booking, 500)
+    ledger.record_payment(booking, 500)
+    assert paid_amounts(ledger) == [10_000, 10_500]
 
 
-def test_a_bill_that_is_paid_is_not_paid_again_by_a_split(books: LedgerFixture, booking: str) -> None:
-    books.pay(booking, 10_000)
-    line = books.bill(booking).folios[0].lines[0]
-    books.enter(SplitCharge(HOTEL, booking, line.id, eur(1)))
-    assert paid(books) == [10_000]
+def test_a_split_does_not_report_a_paid_bill_again(ledger: LedgerFixture, booking: str) -> None:
+    ledger.record_payment(booking, 10_000)
+    line = ledger.bill(booking).folios[0].lines[0]
+    ledger.execute(SplitCharge(HOTEL, booking, line.id, eur(1)))
+    assert paid_amounts(ledger) == [10_000]
 
 
-def test_a_deposit_pays_the_night_that_it_was_for(books: LedgerFixture) -> None:
-    booking = books.stay(0, 1)
-    books.pay(booking, 10_000)
-    assert paid(books) == []
-    books.say(commands.CheckOut(HOTEL, booking))
-    assert paid(books) == [10_000]
-    assert books.records[-1].cause == books.happened[-1].id
+def test_a_deposit_pays_the_bill_at_check_out(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in(0, 1)
+    ledger.record_payment(booking, 10_000)
+    assert paid_amounts(ledger) == []
+    ledger.execute_on_hotel(commands.CheckOut(HOTEL, booking))
+    assert paid_amounts(ledger) == [10_000]
+    assert ledger.records[-1].cause == ledger.hotel_records[-1].id
 
 
-def test_a_bill_that_owes_nothing_because_nothing_was_charged_is_not_paid(books: LedgerFixture) -> None:
-    booking = books.stay(0, 5)
-    payment = books.pay(booking, 500)
-    books.paid(RefundPayment(HOTEL, payment.id))
-    assert paid(books) == []
+def test_a_bill_without_charges_is_not_reported_as_paid(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in(0, 5)
+    payment = ledger.record_payment(booking, 500)
+    ledger.execute_payment(RefundPayment(HOTEL, payment.id))
+    assert paid_amounts(ledger) == []
 
 
-def test_an_overpaid_bill_is_paid_once_the_rest_went_back(books: LedgerFixture, booking: str) -> None:
-    payment = books.pay(booking, 10_500)
-    assert paid(books) == []
-    books.paid(RefundPayment(HOTEL, payment.id, eur(500)))
-    assert paid(books) == [10_000]
+def test_an_overpaid_bill_is_paid_after_the_refund_of_the_excess(ledger: LedgerFixture, booking: str) -> None:
+    payment = ledger.record_payment(booking, 10_500)
+    assert paid_amounts(ledger) == []
+    ledger.execute_payment(RefundPayment(HOTEL, payment.id, eur(500)))
+    assert paid_amounts(ledger) == [10_000]

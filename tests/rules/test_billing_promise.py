@@ -1,7 +1,7 @@
 """P8: a folio's balance is its charges less its payments; nothing that was posted is ever edited, only reversed.
 
-Whatever guests, staff and providers do, a naive auditor adds up the events alone, and comes to the same. That it would
-notice is shown with ledgers that are broken on purpose.
+After any commands and any messages of payment providers, an independent auditor that adds up the events alone comes to
+the same balances. Ledgers that are broken on purpose show that the auditor reports faults.
 """
 
 from collections.abc import Callable
@@ -36,27 +36,27 @@ cents = st.integers(0, 20_000)
 TERMS = ((VAT, CITY), (), (SERVICE, VAT_FOOD, CITY))
 
 
-class Guests(RuleBasedStateMachine):
-    """Guests come and go, staff charge and move and invoice, providers say this and that, and events are told twice."""
+class BillingMachine(RuleBasedStateMachine):
+    """Bookings, charges, moves, invoices, payments, and repeated events, in any order."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.books = LedgerFixture(VAT, CITY, deposits=(DepositPlan(30),))
+        self.ledger = LedgerFixture(VAT, CITY, deposits=(DepositPlan(30),))
         self.auditor = BillingAuditor()
         self.recount = self.auditor.hotels.setdefault(HOTEL, Recount(HOTEL))
         self.read = 0
 
-    def _try(self, what: Callable[[], object]) -> None:
-        before, records = describe(self.books.ledger), len(self.books.records)
-        happened = len(self.books.happened)
+    def _try(self, command: Callable[[], object]) -> None:
+        before, records = describe(self.ledger.state), len(self.ledger.records)
+        hotel_records = len(self.ledger.hotel_records)
         try:
-            what()
+            command()
         except Refused:
-            if len(self.books.happened) == happened:
-                assert (describe(self.books.ledger), len(self.books.records)) == (before, records)
+            if len(self.ledger.hotel_records) == hotel_records:
+                assert (describe(self.ledger.state), len(self.ledger.records)) == (before, records)
 
     def _booking(self, number: int) -> str:
-        known = sorted(self.books.ledger.bills)
+        known = sorted(self.ledger.state.bills)
         return known[number % len(known)]
 
     def _line(self, number: int) -> tuple[str, int]:
@@ -65,80 +65,80 @@ class Guests(RuleBasedStateMachine):
         return booking, line.id
 
     def _payment(self, number: int) -> str:
-        known = sorted(self.books.ledger.payments)
+        known = sorted(self.ledger.state.payments)
         return known[-1 - number % len(known)]
 
     @rule(arrival=st.integers(0, 2), nights=st.integers(1, 4), held=st.booleans(), adults=st.integers(1, 2))
     def book(self, arrival: int, nights: int, held: bool, adults: int) -> None:
-        today = (self.books.hotel.opened().business_date - night(0)).days
+        today = (self.ledger.hotel_state.opened().business_date - night(0)).days
         more: dict[str, Any] = {"status": "held", "hold_seconds": 5 * 3_600} if held else {}
-        self._try(lambda: self.books.book(today + arrival, nights, adults=adults, **more))
+        self._try(lambda: self.ledger.book(today + arrival, nights, adults=adults, **more))
 
     @rule(nights=st.integers(1, 4))
     def walk_in(self, nights: int) -> None:
-        today = (self.books.hotel.opened().business_date - night(0)).days
-        self._try(lambda: self.books.stay(today, nights))
+        today = (self.ledger.hotel_state.opened().business_date - night(0)).days
+        self._try(lambda: self.ledger.book_and_check_in(today, nights))
 
-    @precondition(lambda self: self.books.hotel.bookings)
+    @precondition(lambda self: self.ledger.hotel_state.bookings)
     @rule(kind=st.sampled_from([kind for kind in commands.ACTIONS if kind is not commands.Move]), which=pick)
     def act(self, kind: Any, which: int) -> None:
-        known = sorted(self.books.hotel.bookings)
-        self._try(lambda: self.books.say(kind(HOTEL, known[which % len(known)])))
+        known = sorted(self.ledger.hotel_state.bookings)
+        self._try(lambda: self.ledger.execute_on_hotel(kind(HOTEL, known[which % len(known)])))
 
-    @precondition(lambda self: self.books.hotel.bookings)
+    @precondition(lambda self: self.ledger.hotel_state.bookings)
     @rule(which=pick, nights=st.integers(1, 5), rate=cents, name=st.sampled_from(["Ann", "Ben"]))
     def change(self, which: int, nights: int, rate: int, name: str) -> None:
-        known = sorted(self.books.hotel.bookings)
-        booking = self.books.hotel.bookings[known[which % len(known)]]
+        known = sorted(self.ledger.hotel_state.bookings)
+        booking = self.ledger.hotel_state.bookings[known[which % len(known)]]
         departure = booking.arrival + timedelta(days=nights)
         self._try(
-            lambda: self.books.change(booking.id, departure=departure, rate=eur(rate), guest=Contact(name))
+            lambda: self.ledger.change(booking.id, departure=departure, rate=eur(rate), guest=Contact(name))
         )  # fmt: skip
 
     @rule(nights=st.integers(1, 3))
     def roll(self, nights: int) -> None:
-        self.books.roll(nights)
+        self.ledger.roll_business_date(nights)
         self.bills_are_charges_less_payments()
-        for booking in self.books.ledger.in_house:
+        for booking in self.ledger.state.in_house:
             assert self._posted(booking) == self._slept(booking)
 
     @rule(hours=st.integers(1, 9))
     def wait(self, hours: int) -> None:
-        self.books.pass_time(hours * HOUR)
+        self.ledger.advance_clock(hours * HOUR)
 
     @rule(which=pick)
-    def tell_again(self, which: int) -> None:
-        happened = self.books.happened
-        assert self.books.subscribe(happened[-1 - which % len(happened)]) == [], "an event had effects twice"
+    def apply_again(self, which: int) -> None:
+        records = self.ledger.hotel_records
+        assert self.ledger.apply_hotel_event(records[-1 - which % len(records)]) == [], "an event had effects twice"
 
     @rule(terms=st.sampled_from(TERMS))
-    def agree(self, terms: Any) -> None:
-        self.books.agree(*terms, deposits=(DepositPlan(30),))
+    def change_terms(self, terms: Any) -> None:
+        self.ledger.set_billing_terms(*terms, deposits=(DepositPlan(30),))
 
-    @precondition(lambda self: self.books.ledger.bills)
+    @precondition(lambda self: self.ledger.state.bills)
     @rule(which=pick, units=cents, kind=st.sampled_from(ChargeKind), quantity=st.integers(1, 3))
     def charge(self, which: int, units: int, kind: ChargeKind, quantity: int) -> None:
         booking = self._booking(which)
-        folio = 1 + units % len(self.books.bill(booking).folios)
-        self._try(lambda: self.books.charge(booking, units, charge=kind, quantity=quantity, folio=folio))
+        folio = 1 + units % len(self.ledger.bill(booking).folios)
+        self._try(lambda: self.ledger.post_charge(booking, units, charge=kind, quantity=quantity, folio=folio))
 
-    @precondition(lambda self: self.books.ledger.bills)
+    @precondition(lambda self: self.ledger.state.bills)
     @rule(which=pick)
     def open_folio(self, which: int) -> None:
-        self._try(lambda: self.books.enter(billing.OpenFolio(HOTEL, self._booking(which), PartyPlan("Globex"))))
+        self._try(lambda: self.ledger.execute(billing.OpenFolio(HOTEL, self._booking(which), PartyPlan("Globex"))))
 
     @precondition(lambda self: self.recount.lines)
     @rule(which=pick)
     def reverse(self, which: int) -> None:
         booking, line = self._line(which)
-        self._try(lambda: self.books.enter(billing.ReverseCharge(HOTEL, booking, line, "wrong")))
+        self._try(lambda: self.ledger.execute(billing.ReverseCharge(HOTEL, booking, line, "wrong")))
 
     @precondition(lambda self: self.recount.lines)
     @rule(which=pick, to=pick, folio=st.integers(1, 2))
     def move(self, which: int, to: int, folio: int) -> None:
         booking, line = self._line(which)
         self._try(
-            lambda: self.books.enter(billing.MoveCharges(HOTEL, booking, (line,), folio, self._booking(to)))
+            lambda: self.ledger.execute(billing.MoveCharges(HOTEL, booking, (line,), folio, self._booking(to)))
         )  # fmt: skip
 
     @precondition(lambda self: self.recount.lines)
@@ -146,75 +146,75 @@ class Guests(RuleBasedStateMachine):
     def split(self, which: int, percent: int) -> None:
         booking, line = self._line(which)
         part = eur(max(self.recount.lines[line][1].amount, 0) * percent // 100)
-        self._try(lambda: self.books.enter(billing.SplitCharge(HOTEL, booking, line, part)))
+        self._try(lambda: self.ledger.execute(billing.SplitCharge(HOTEL, booking, line, part)))
 
-    @precondition(lambda self: self.books.ledger.bills)
+    @precondition(lambda self: self.ledger.state.bills)
     @rule(which=pick, units=cents, whole=st.booleans(), method=st.sampled_from(["cash", "simulated"]))
     def pay(self, which: int, units: int, whole: bool, method: str) -> None:
         booking = self._booking(which)
-        owed = self.books.bill(booking).balance
+        owed = self.ledger.bill(booking).balance
         amount = owed if whole and owed > 0 else units
-        start = self.books.pay if method == "cash" else self.books.start
+        start = self.ledger.record_payment if method == "cash" else self.ledger.start_payment
         self._try(lambda: start(booking, amount))
 
-    @precondition(lambda self: self.books.ledger.payments)
+    @precondition(lambda self: self.ledger.state.payments)
     @rule(which=pick, outcome=st.sampled_from(["authorised", "captured", "failed", "voided"]))
     def settle(self, which: int, outcome: Any) -> None:
         command = billing.SettlePayment(HOTEL, self._payment(which), outcome=outcome)
-        self._try(lambda: self.books.enter(command))
-        assert billing_decides_nothing(self.books, command)
+        self._try(lambda: self.ledger.execute(command))
+        assert repeated_command_records_nothing(self.ledger, command)
 
-    @precondition(lambda self: self.books.ledger.payments)
+    @precondition(lambda self: self.ledger.state.payments)
     @rule(which=pick, units=cents, kind=st.sampled_from([billing.CapturePayment, billing.RefundPayment]))
     def capture_or_refund(self, which: int, units: int, kind: Any) -> None:
         amount = eur(units) if units % 2 else None
-        self._try(lambda: self.books.enter(kind(HOTEL, self._payment(which), amount)))
+        self._try(lambda: self.ledger.execute(kind(HOTEL, self._payment(which), amount)))
 
-    @precondition(lambda self: self.books.ledger.payments)
+    @precondition(lambda self: self.ledger.state.payments)
     @rule(which=pick)
     def void(self, which: int) -> None:
-        self._try(lambda: self.books.enter(billing.VoidPayment(HOTEL, self._payment(which))))
+        self._try(lambda: self.ledger.execute(billing.VoidPayment(HOTEL, self._payment(which))))
 
     @precondition(lambda self: self.recount.lines)
     @rule(which=pick, folio=st.integers(1, 2))
     def invoice(self, which: int, folio: int) -> None:
         booking, _ = self._line(which)
-        self._try(lambda: self.books.invoice(booking, folio))
+        self._try(lambda: self.ledger.issue_invoice(booking, folio))
 
-    @precondition(lambda self: self.books.hotel.bookings)
+    @precondition(lambda self: self.ledger.hotel_state.bookings)
     @rule(which=pick, invoiced=st.booleans())
-    def come_after_all(self, which: int, invoiced: bool) -> None:
-        known = sorted(self.books.hotel.bookings)
+    def cancel_and_reinstate(self, which: int, invoiced: bool) -> None:
+        known = sorted(self.ledger.hotel_state.bookings)
         booking = known[which % len(known)]
-        self._try(lambda: self.books.say(commands.Cancel(HOTEL, booking)))
+        self._try(lambda: self.ledger.execute_on_hotel(commands.Cancel(HOTEL, booking)))
         if invoiced:
-            self._try(lambda: self.books.invoice(booking))
-        self._try(lambda: self.books.say(commands.Reinstate(HOTEL, booking)))
+            self._try(lambda: self.ledger.issue_invoice(booking))
+        self._try(lambda: self.ledger.execute_on_hotel(commands.Reinstate(HOTEL, booking)))
 
-    @precondition(lambda self: self.books.ledger.documents)
+    @precondition(lambda self: self.ledger.state.documents)
     @rule(which=pick)
     def credit(self, which: int) -> None:
-        known = sorted(self.books.ledger.documents)
-        self._try(lambda: self.books.credit(known[which % len(known)]))
+        known = sorted(self.ledger.state.documents)
+        self._try(lambda: self.ledger.issue_credit_note(known[which % len(known)]))
 
     @invariant()
-    def the_books_are_right(self) -> None:
+    def the_ledger_is_right(self) -> None:
         self.bills_are_charges_less_payments()
         self.the_trial_balance_is_zero()
         self.each_night_slept_is_posted_once_and_no_other()
 
     def bills_are_charges_less_payments(self) -> None:
-        new = self.books.records[self.read :]
-        self.read = len(self.books.records)
+        new = self.ledger.records[self.read :]
+        self.read = len(self.ledger.records)
         for record in new:
             assert sum(entry.amount for entry in entries(record.event)) == 0
         self.auditor.handle(new)
         assert not self.auditor.violations, self.auditor.violations
-        for bill in self.books.ledger.bills.values():
+        for bill in self.ledger.state.bills.values():
             self.bill_is_what_was_posted(bill)
 
     def bill_is_what_was_posted(self, bill: Bill) -> None:
-        """P8: the balance is charges less payments, and no line says anything else than when it was posted."""
+        """P8: the balance is charges less payments, and no line differs from what was posted."""
         for folio in bill.folios:
             key = (bill.booking, folio.number)
             assert folio.charged == self.recount.charges[key]
@@ -225,7 +225,7 @@ class Guests(RuleBasedStateMachine):
                 assert line.invoice == self.recount.on_document.get(line.id)
 
     def the_trial_balance_is_zero(self) -> None:
-        balance = self.books.ask(TrialBalance(HOTEL))
+        balance = self.ledger.query(TrialBalance(HOTEL))
         accounts = {account.account: account.amount for account in balance.accounts}
         assert sum(accounts.values()) == 0
         owed = sum(self.recount.charges.values()) - sum(self.recount.payments.values())
@@ -234,8 +234,8 @@ class Guests(RuleBasedStateMachine):
             assert accounts[f"tax:{code}"] == -amount
 
     def each_night_slept_is_posted_once_and_no_other(self) -> None:
-        """Who comes a day late as a no-show that was reinstated pays for the first night from the next audit on."""
-        for booking in self.books.hotel.bookings.values():
+        """The first night of a reinstated no-show, who comes a day late, is posted by the next audit."""
+        for booking in self.ledger.hotel_state.bookings.values():
             posted, slept = self._posted(booking.id), self._slept(booking.id)
             assert posted == slept[: len(posted)]
             if booking.status is not Status.IN_HOUSE:
@@ -245,35 +245,35 @@ class Guests(RuleBasedStateMachine):
         return [night for known, night in self.recount.nights if known == booking]
 
     def _slept(self, booking: str) -> list[date]:
-        stay = self.books.hotel.bookings[booking]
-        today = self.books.hotel.opened().business_date
+        stay = self.ledger.hotel_state.bookings[booking]
+        today = self.ledger.hotel_state.opened().business_date
         until = {Status.IN_HOUSE: min(stay.departure, today), Status.CHECKED_OUT: stay.departure}
         nights = (until.get(stay.status, stay.arrival) - stay.arrival).days
         return [stay.arrival + timedelta(days=number) for number in range(nights)]
 
     def teardown(self) -> None:
-        """P6: the events make the same ledger again."""
-        again = describe(fold(LedgerState(), self.books.records))
-        assert wire.encode(again) == wire.encode(describe(self.books.ledger))
+        """P6: folding the events gives the same ledger."""
+        folded = describe(fold(LedgerState(), self.ledger.records))
+        assert wire.encode(folded) == wire.encode(describe(self.ledger.state))
 
 
 def _unmarked(line: FolioLine) -> FolioLine:
     return msgspec.structs.replace(line, reversed_by=None, invoice=None)
 
 
-def billing_decides_nothing(books: LedgerFixture, command: billing.SettlePayment) -> bool:
-    """What a provider says again changes nothing."""
-    before = len(books.records)
-    books.enter(command)
-    return len(books.records) == before
+def repeated_command_records_nothing(ledger: LedgerFixture, command: billing.SettlePayment) -> bool:
+    """Whether the command records no event when it is executed again."""
+    before = len(ledger.records)
+    ledger.execute(command)
+    return len(ledger.records) == before
 
 
-def test_whatever_happens_the_balance_is_charges_less_payments() -> None:
-    run_state_machine_as_test(Guests, settings=settings(max_examples=60, stateful_step_count=50, deadline=None))
+def test_the_balance_is_charges_less_payments_after_any_sequence() -> None:
+    run_state_machine_as_test(BillingMachine, settings=settings(max_examples=60, stateful_step_count=50, deadline=None))
 
 
-def _edits(ledger: LedgerState, record: Any, event: billing_events.ChargeReversed) -> None:
-    """A ledger that rubs a charge out instead of reversing it."""
+def _edit_charge(ledger: LedgerState, record: Any, event: billing_events.ChargeReversed) -> None:
+    """Set a charge to zero instead of reversing it."""
     folio = ledger.folio(event.booking, event.folio)
     lines = tuple(
         msgspec.structs.replace(line, amount=0, taxes=()) if line.id == event.line.reverses else line
@@ -285,53 +285,53 @@ def _edits(ledger: LedgerState, record: Any, event: billing_events.ChargeReverse
     ledger.lines_posted = max(ledger.lines_posted, event.line.id)
 
 
-def _loses_cents(taxes: tuple[TaxAmount, ...], part: int, whole: int) -> Any:
-    """A split that rounds both halves down."""
+def _lose_cents(taxes: tuple[TaxAmount, ...], part: int, whole: int) -> Any:
+    """Split, and round both halves down."""
     return tuple(
         tuple(TaxAmount(tax.code, tax.rate, tax.amount * share // whole) for tax in taxes)
         for share in (part, whole - part)
     )
 
 
-def _counts_authorised(ledger: LedgerState, record: Any, event: billing_events.PaymentAuthorised) -> None:
-    """A ledger that counts money which is only authorised."""
+def _count_authorised(ledger: LedgerState, record: Any, event: billing_events.PaymentAuthorised) -> None:
+    """Count money that is only authorised."""
     amount = ledger.payment(event.payment).amount
     state._payment_authorised(ledger, record, event)
     state._change_folio(ledger, event, balance=ledger.folio(event.booking, event.folio).balance - amount)
 
 
-def _forgets_nights(ledger: LedgerState, record: Any, event: billing_events.ChargePosted) -> None:
-    """A ledger that does not remember which nights are posted."""
+def _forget_nights(ledger: LedgerState, record: Any, event: billing_events.ChargePosted) -> None:
+    """Do not remember which nights are posted."""
     state._add_line(ledger, event, event.line)
 
 
-def _skips_numbers(ledger: LedgerState, kind: DocumentKind) -> str:
-    """A series of documents in which every other number is missing."""
+def _skip_numbers(ledger: LedgerState, kind: DocumentKind) -> str:
+    """Leave out every other document number."""
     return f"{'INV' if kind is DocumentKind.INVOICE else 'CN'}-{2 * ledger.issued[kind] + 1}"
 
 
-# What is broken, with what, and what the auditor says to that.
+# What is replaced, by what, and the violation that the auditor reports.
 BROKEN: tuple[tuple[object, str, object, str], ...] = (
-    (state._EFFECTS, "ChargeReversed", _edits, "a line was edited"),
-    (state._EFFECTS, "PaymentAuthorised", _counts_authorised, "the balance is wrong"),
-    (state._EFFECTS, "ChargePosted", _forgets_nights, "charged twice for the night"),
+    (state._EFFECTS, "ChargeReversed", _edit_charge, "a line was edited"),
+    (state._EFFECTS, "PaymentAuthorised", _count_authorised, "the balance is wrong"),
+    (state._EFFECTS, "ChargePosted", _forget_nights, "charged twice for the night"),
     (state, "cause_seq", lambda record: 0, "an event had effects twice"),
-    (folios, "split_taxes", _loses_cents, "lost a part"),
-    (invoicing, "_number", _skips_numbers, "is not the next number"),
+    (folios, "split_taxes", _lose_cents, "lost a part"),
+    (invoicing, "_number", _skip_numbers, "is not the next number"),
 )
 
 
-@pytest.mark.parametrize(("where", "what", "broken", "said"), BROKEN, ids=[broken[-1] for broken in BROKEN])
-def test_a_broken_ledger_is_noticed(
-    where: Any, what: str, broken: Any, said: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("target", "name", "broken", "violation"), BROKEN, ids=[broken[-1] for broken in BROKEN])
+def test_the_auditor_reports_a_broken_ledger(
+    target: Any, name: str, broken: Any, violation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if isinstance(where, dict):
-        monkeypatch.setitem(where, getattr(billing_events, what), broken)
+    if isinstance(target, dict):
+        monkeypatch.setitem(target, getattr(billing_events, name), broken)
     else:
-        monkeypatch.setattr(where, what, broken)
+        monkeypatch.setattr(target, name, broken)
     quick = settings(
         max_examples=2_000, stateful_step_count=50, deadline=None, derandomize=True, database=None,
         phases=(Phase.generate,), report_multiple_bugs=False,
     )  # fmt: skip
-    with pytest.raises(AssertionError, match=said):
-        run_state_machine_as_test(Guests, settings=quick)
+    with pytest.raises(AssertionError, match=violation):
+        run_state_machine_as_test(BillingMachine, settings=quick)

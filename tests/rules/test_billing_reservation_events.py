@@ -1,4 +1,4 @@
-"""What the ledger makes of what happens in reservations: nights, fees, and never anything twice."""
+"""What the ledger posts for the events of reservations: nights and fees, each exactly once."""
 
 import pytest
 from innkeeper.protocol.billing import commands as billing_commands
@@ -16,261 +16,261 @@ from support.partition_fixture import HOTEL, TODAY, night
 
 
 @pytest.fixture
-def books() -> LedgerFixture:
+def ledger() -> LedgerFixture:
     return LedgerFixture()
 
 
-def test_a_hotel_opens_its_books_with_its_doors(books: LedgerFixture) -> None:
-    ledger = books.ledger.opened()
-    assert (ledger.hotel, ledger.title, ledger.currency, ledger.business_date) == (HOTEL, "Seaside", "EUR", TODAY)
-    assert ledger.terms.seller == Party("Seaside")
-    assert books.names() == ["ledger.opened"]
+def test_opening_a_hotel_opens_its_ledger(ledger: LedgerFixture) -> None:
+    opened = ledger.state.opened()
+    assert (opened.hotel, opened.title, opened.currency, opened.business_date) == (HOTEL, "Seaside", "EUR", TODAY)
+    assert opened.terms.seller == Party("Seaside")
+    assert ledger.event_names() == ["ledger.opened"]
 
 
-def test_who_books_has_a_folio_in_the_guests_name(books: LedgerFixture) -> None:
-    booking = books.book(3, 2, guest="Ann")
-    bill = books.bill(booking)
+def test_a_booking_opens_a_folio_in_the_guests_name(ledger: LedgerFixture) -> None:
+    booking = ledger.book(3, 2, guest="Ann")
+    bill = ledger.bill(booking)
     assert [(folio.number, folio.buyer) for folio in bill.folios] == [(1, Party("Ann"))]
     assert (bill.stay.arrival, bill.stay.nights, bill.stay.status) == (night(3), 2, Status.CONFIRMED)
     assert (bill.stay.booked_on, bill.balance) == (TODAY, 0)
 
 
-def test_a_hold_that_is_taken_up_keeps_its_folio(books: LedgerFixture) -> None:
-    booking = books.book(status="held", hold_seconds=3_600)
-    books.say(commands.Confirm(HOTEL, booking))
-    assert len(books.bill(booking).folios) == 1
-    assert books.bill(booking).stay.status is Status.CONFIRMED
+def test_confirming_a_hold_keeps_its_folio(ledger: LedgerFixture) -> None:
+    booking = ledger.book(status="held", hold_seconds=3_600)
+    ledger.execute_on_hotel(commands.Confirm(HOTEL, booking))
+    assert len(ledger.bill(booking).folios) == 1
+    assert ledger.bill(booking).stay.status is Status.CONFIRMED
 
 
-@pytest.mark.parametrize("how", ["release", "expire"])
-def test_a_hold_that_is_over_owes_nothing(books: LedgerFixture, how: str) -> None:
-    booking = books.book(status="held", hold_seconds=3_600)
-    if how == "release":
-        books.say(commands.Release(HOTEL, booking))
+@pytest.mark.parametrize("ending", ["release", "expire"])
+def test_a_released_or_expired_hold_owes_nothing(ledger: LedgerFixture, ending: str) -> None:
+    booking = ledger.book(status="held", hold_seconds=3_600)
+    if ending == "release":
+        ledger.execute_on_hotel(commands.Release(HOTEL, booking))
     else:
-        books.pass_time(HOUR)
-    books.roll(5)
-    assert books.bill(booking).stay.status in (Status.RELEASED, Status.EXPIRED)
-    assert books.bill(booking).balance == 0
+        ledger.advance_clock(HOUR)
+    ledger.roll_business_date(5)
+    assert ledger.bill(booking).stay.status in (Status.RELEASED, Status.EXPIRED)
+    assert ledger.bill(booking).balance == 0
 
 
-def test_changes_of_the_booking_are_known_to_its_bill(books: LedgerFixture) -> None:
-    booking = books.book(3, 2)
-    books.change(booking, departure=night(9), rate=Money("80.00", "EUR"), guest=Contact("Ann Smith"))
-    bill = books.bill(booking)
+def test_changes_of_a_booking_are_applied_to_its_bill(ledger: LedgerFixture) -> None:
+    booking = ledger.book(3, 2)
+    ledger.change(booking, departure=night(9), rate=Money("80.00", "EUR"), guest=Contact("Ann Smith"))
+    bill = ledger.bill(booking)
     assert (bill.stay.departure, bill.stay.rate) == (night(9), 8_000)
     assert bill.folios[0].buyer == Party("Ann Smith")
 
 
-def test_moves_pins_and_notes_concern_nobody_here(books: LedgerFixture) -> None:
-    booking = books.book(3, 2)
-    before = len(books.records)
-    books.say(commands.Pin(HOTEL, booking))
-    books.say(commands.Move(HOTEL, booking, room="102"))
-    books.change(booking, notes="late")
-    assert len(books.happened) > before + 3
-    assert len(books.records) == before
+def test_moves_pins_and_notes_record_no_ledger_event(ledger: LedgerFixture) -> None:
+    booking = ledger.book(3, 2)
+    before = len(ledger.records)
+    ledger.execute_on_hotel(commands.Pin(HOTEL, booking))
+    ledger.execute_on_hotel(commands.Move(HOTEL, booking, room="102"))
+    ledger.change(booking, notes="late")
+    assert len(ledger.hotel_records) > before + 3
+    assert len(ledger.records) == before
 
 
-def test_each_night_is_posted_when_its_day_closes(books: LedgerFixture) -> None:
-    booking = books.stay(0, 3)
-    assert books.nights(booking) == []
-    books.roll()
-    assert books.nights(booking) == [0]
-    books.roll()
-    assert books.nights(booking) == [0, 1]
-    (first, _) = books.bill(booking).folios[0].lines
+def test_the_night_audit_posts_each_night(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in(0, 3)
+    assert ledger.posted_nights(booking) == []
+    ledger.roll_business_date()
+    assert ledger.posted_nights(booking) == [0]
+    ledger.roll_business_date()
+    assert ledger.posted_nights(booking) == [0, 1]
+    (first, _) = ledger.bill(booking).folios[0].lines
     assert (first.charge, first.amount, first.business_date, first.night) == (ChargeKind.ROOM, 10_000, TODAY, TODAY)
-    assert books.bill(booking).balance == 20_000
+    assert ledger.bill(booking).balance == 20_000
 
 
-def test_an_audit_over_several_days_posts_each_of_their_nights_on_its_own_date(books: LedgerFixture) -> None:
-    booking = books.stay(0, 3)
-    books.roll(5)
-    lines = books.bill(booking).folios[0].lines
+def test_an_audit_over_several_days_posts_each_night_on_its_date(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in(0, 3)
+    ledger.roll_business_date(5)
+    lines = ledger.bill(booking).folios[0].lines
     assert [line.business_date for line in lines] == [night(0), night(1), night(2)]
-    assert books.bill(booking).stay.status is Status.CHECKED_OUT
-    assert books.ledger.opened().business_date == night(5)
+    assert ledger.bill(booking).stay.status is Status.CHECKED_OUT
+    assert ledger.state.opened().business_date == night(5)
 
 
-def test_who_is_not_in_house_is_not_charged_for_a_night(books: LedgerFixture) -> None:
-    booking = books.book(2, 2)
-    books.roll()
-    assert books.bill(booking).balance == 0
+def test_a_guest_who_is_not_in_house_is_not_charged_for_a_night(ledger: LedgerFixture) -> None:
+    booking = ledger.book(2, 2)
+    ledger.roll_business_date()
+    assert ledger.bill(booking).balance == 0
 
 
-def test_who_leaves_pays_for_the_nights_that_no_audit_has_seen(books: LedgerFixture) -> None:
-    booking = books.stay(0, 3)
-    books.say(commands.CheckOut(HOTEL, booking))
-    assert books.nights(booking) == [0]
-    assert books.bill(booking).stay.departure == night(1)
-    books.roll(4)
-    assert books.nights(booking) == [0]
+def test_check_out_posts_the_nights_that_no_audit_has_posted(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in(0, 3)
+    ledger.execute_on_hotel(commands.CheckOut(HOTEL, booking))
+    assert ledger.posted_nights(booking) == [0]
+    assert ledger.bill(booking).stay.departure == night(1)
+    ledger.roll_business_date(4)
+    assert ledger.posted_nights(booking) == [0]
 
 
-def test_who_leaves_after_the_audit_pays_no_night_twice(books: LedgerFixture) -> None:
-    booking = books.stay(0, 2)
-    books.roll(2)
-    books.say(commands.CheckOut(HOTEL, booking))
-    assert books.nights(booking) == [0, 1]
+def test_check_out_after_the_audit_posts_no_night_twice(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in(0, 2)
+    ledger.roll_business_date(2)
+    ledger.execute_on_hotel(commands.CheckOut(HOTEL, booking))
+    assert ledger.posted_nights(booking) == [0, 1]
 
 
-def test_nights_beyond_an_early_departure_are_taken_back_wherever_they_were_moved(books: LedgerFixture) -> None:
-    booking, other = books.stay(0, 3), books.book(0, 1)
-    books.roll(3)
-    second = books.bill(booking).folios[0].lines[1]
-    books.enter(billing_commands.MoveCharges(HOTEL, booking, (second.id,), 1, other))
-    assert books.balances(booking) + books.balances(other) == [20_000, 20_000]  # the other did not come, and owes a fee
-    books.happen((events.GuestCheckedOut(booking, night(1)),))
-    assert (books.nights(booking), books.nights(other)) == ([0], [])
-    assert books.balances(booking) + books.balances(other) == [10_000, 10_000]
+def test_early_departure_reverses_later_nights_on_every_folio(ledger: LedgerFixture) -> None:
+    booking, other = ledger.book_and_check_in(0, 3), ledger.book(0, 1)
+    ledger.roll_business_date(3)
+    second = ledger.bill(booking).folios[0].lines[1]
+    ledger.execute(billing_commands.MoveCharges(HOTEL, booking, (second.id,), 1, other))
+    assert ledger.balances(booking) + ledger.balances(other) == [20_000, 20_000]  # the other is a no-show with a fee
+    ledger.record_hotel_events((events.GuestCheckedOut(booking, night(1)),))
+    assert (ledger.posted_nights(booking), ledger.posted_nights(other)) == ([0], [])
+    assert ledger.balances(booking) + ledger.balances(other) == [10_000, 10_000]
 
 
-def test_a_night_beyond_an_early_departure_that_was_split_is_taken_back_once(books: LedgerFixture) -> None:
-    booking = books.stay(0, 3)
-    books.roll(2)
-    second = books.bill(booking).folios[0].lines[1]
-    books.enter(billing_commands.SplitCharge(HOTEL, booking, second.id, Money("30.00", "EUR")))
-    books.happen((events.GuestCheckedOut(booking, night(1)),))
-    assert (books.nights(booking), books.bill(booking).balance) == ([0], 10_000)
+def test_early_departure_reverses_a_split_night_once(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in(0, 3)
+    ledger.roll_business_date(2)
+    second = ledger.bill(booking).folios[0].lines[1]
+    ledger.execute(billing_commands.SplitCharge(HOTEL, booking, second.id, Money("30.00", "EUR")))
+    ledger.record_hotel_events((events.GuestCheckedOut(booking, night(1)),))
+    assert (ledger.posted_nights(booking), ledger.bill(booking).balance) == ([0], 10_000)
 
 
-def test_a_fee_by_hand_is_owed_even_if_the_guest_comes_after_all(books: LedgerFixture) -> None:
-    booking = books.book(0, 3)
-    books.say(commands.Cancel(HOTEL, booking))
-    books.charge(booking, 500, charge=ChargeKind.FEE, text="Telephone")
-    books.say(commands.Reinstate(HOTEL, booking))
-    assert books.bill(booking).balance == 500
+def test_reinstating_a_booking_keeps_a_fee_that_staff_posted(ledger: LedgerFixture) -> None:
+    booking = ledger.book(0, 3)
+    ledger.execute_on_hotel(commands.Cancel(HOTEL, booking))
+    ledger.post_charge(booking, 500, charge=ChargeKind.FEE, text="Telephone")
+    ledger.execute_on_hotel(commands.Reinstate(HOTEL, booking))
+    assert ledger.bill(booking).balance == 500
 
 
-def test_a_new_rate_counts_from_the_next_night(books: LedgerFixture) -> None:
-    booking = books.stay(0, 3)
-    books.roll()
-    books.change(booking, rate=Money("70.00", "EUR"))
-    books.roll()
-    assert [line.amount for line in books.bill(booking).folios[0].lines] == [10_000, 7_000]
+def test_a_new_rate_applies_from_the_next_night(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in(0, 3)
+    ledger.roll_business_date()
+    ledger.change(booking, rate=Money("70.00", "EUR"))
+    ledger.roll_business_date()
+    assert [line.amount for line in ledger.bill(booking).folios[0].lines] == [10_000, 7_000]
 
 
-def test_who_stays_longer_pays_for_every_night_once(books: LedgerFixture) -> None:
-    booking = books.stay(0, 2)
-    books.roll()
-    books.change(booking, departure=night(4))
-    books.roll(4)
-    assert books.nights(booking) == [0, 1, 2, 3]
+def test_each_night_of_an_extended_stay_is_posted_once(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in(0, 2)
+    ledger.roll_business_date()
+    ledger.change(booking, departure=night(4))
+    ledger.roll_business_date(4)
+    assert ledger.posted_nights(booking) == [0, 1, 2, 3]
 
 
-def test_a_night_that_staff_took_back_is_not_posted_again(books: LedgerFixture) -> None:
-    booking = books.stay(0, 3)
-    books.roll()
-    (line,) = books.bill(booking).folios[0].lines
-    books.enter(billing_commands.ReverseCharge(HOTEL, booking, line.id, "noise"))
-    books.roll()
-    assert books.nights(booking) == [1]
+def test_a_night_that_staff_reversed_is_not_posted_again(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in(0, 3)
+    ledger.roll_business_date()
+    (line,) = ledger.bill(booking).folios[0].lines
+    ledger.execute(billing_commands.ReverseCharge(HOTEL, booking, line.id, "noise"))
+    ledger.roll_business_date()
+    assert ledger.posted_nights(booking) == [1]
 
 
-def test_a_late_cancellation_costs_a_fee_and_an_early_one_does_not(books: LedgerFixture) -> None:
-    late, early = books.book(0, 2), books.book(9, 2)
+def test_a_late_cancellation_is_charged_a_fee_and_an_early_one_is_not(ledger: LedgerFixture) -> None:
+    late, early = ledger.book(0, 2), ledger.book(9, 2)
     for booking in (late, early):
-        books.say(commands.Cancel(HOTEL, booking))
-    (fee,) = books.bill(late).folios[0].lines
+        ledger.execute_on_hotel(commands.Cancel(HOTEL, booking))
+    (fee,) = ledger.bill(late).folios[0].lines
     assert (fee.charge, fee.amount, fee.text) == (ChargeKind.FEE, 10_000, "Cancellation fee")
-    assert books.bill(early).folios[0].lines == ()
+    assert ledger.bill(early).folios[0].lines == ()
 
 
-def test_who_does_not_come_owes_the_fee_and_no_more_after_coming_late() -> None:
-    books = LedgerFixture(VAT)
-    booking = books.book(0, 3)
-    books.roll()
-    (fee,) = books.bill(booking).folios[0].lines
+def test_reinstating_a_no_show_reverses_its_fee() -> None:
+    ledger = LedgerFixture(VAT)
+    booking = ledger.book(0, 3)
+    ledger.roll_business_date()
+    (fee,) = ledger.bill(booking).folios[0].lines
     assert (fee.text, fee.tax) == ("No-show fee", 566)
-    books.say(commands.Reinstate(HOTEL, booking))
-    assert books.bill(booking).balance == 0
-    books.say(commands.CheckIn(HOTEL, booking))
-    books.roll()
-    assert books.nights(booking) == [0, 1]
-    late = next(line for line in books.bill(booking).folios[0].lines if line.night == night(0))
+    ledger.execute_on_hotel(commands.Reinstate(HOTEL, booking))
+    assert ledger.bill(booking).balance == 0
+    ledger.execute_on_hotel(commands.CheckIn(HOTEL, booking))
+    ledger.roll_business_date()
+    assert ledger.posted_nights(booking) == [0, 1]
+    late = next(line for line in ledger.bill(booking).folios[0].lines if line.night == night(0))
     assert late.business_date == night(1)
 
 
-def test_a_fee_that_was_split_and_moved_is_taken_back_in_all_its_parts(books: LedgerFixture) -> None:
-    booking, other = books.book(0, 3), books.book(2, 1)
-    books.say(commands.Cancel(HOTEL, booking))
-    (fee,) = books.bill(booking).folios[0].lines
-    books.enter(billing_commands.SplitCharge(HOTEL, booking, fee.id, Money("30.00", "EUR")))
-    part = books.bill(booking).folios[0].lines[-1]
-    books.enter(billing_commands.MoveCharges(HOTEL, booking, (part.id,), 1, other))
-    assert books.balances(booking) + books.balances(other) == [3_000, 7_000]
-    books.say(commands.Reinstate(HOTEL, booking))
-    assert books.balances(booking) + books.balances(other) == [0, 0]
+def test_reinstating_a_booking_reverses_all_parts_of_a_split_fee(ledger: LedgerFixture) -> None:
+    booking, other = ledger.book(0, 3), ledger.book(2, 1)
+    ledger.execute_on_hotel(commands.Cancel(HOTEL, booking))
+    (fee,) = ledger.bill(booking).folios[0].lines
+    ledger.execute(billing_commands.SplitCharge(HOTEL, booking, fee.id, Money("30.00", "EUR")))
+    part = ledger.bill(booking).folios[0].lines[-1]
+    ledger.execute(billing_commands.MoveCharges(HOTEL, booking, (part.id,), 1, other))
+    assert ledger.balances(booking) + ledger.balances(other) == [3_000, 7_000]
+    ledger.execute_on_hotel(commands.Reinstate(HOTEL, booking))
+    assert ledger.balances(booking) + ledger.balances(other) == [0, 0]
 
 
-def test_a_fee_on_an_invoice_is_corrected_on_the_next_document(books: LedgerFixture) -> None:
-    booking = books.book(0, 3)
-    books.say(commands.Cancel(HOTEL, booking))
-    first = books.invoice(booking)
-    books.say(commands.Reinstate(HOTEL, booking))
-    assert books.bill(booking).balance == 0
-    correction = books.invoice(booking)
+def test_an_invoiced_fee_is_corrected_on_the_next_document(ledger: LedgerFixture) -> None:
+    booking = ledger.book(0, 3)
+    ledger.execute_on_hotel(commands.Cancel(HOTEL, booking))
+    first = ledger.issue_invoice(booking)
+    ledger.execute_on_hotel(commands.Reinstate(HOTEL, booking))
+    assert ledger.bill(booking).balance == 0
+    correction = ledger.issue_invoice(booking)
     assert (correction.kind.value, correction.total, correction.credits) == ("credit_note", -first.total, None)
 
 
-def test_a_second_cancellation_owes_a_second_fee_and_only_one_at_a_time(books: LedgerFixture) -> None:
-    booking = books.book(0, 3)
+def test_a_second_cancellation_is_charged_one_new_fee(ledger: LedgerFixture) -> None:
+    booking = ledger.book(0, 3)
     for _ in range(2):
-        books.say(commands.Cancel(HOTEL, booking))
-        assert books.bill(booking).balance == 10_000
-        books.say(commands.Reinstate(HOTEL, booking))
-        assert books.bill(booking).balance == 0
+        ledger.execute_on_hotel(commands.Cancel(HOTEL, booking))
+        assert ledger.bill(booking).balance == 10_000
+        ledger.execute_on_hotel(commands.Reinstate(HOTEL, booking))
+        assert ledger.bill(booking).balance == 0
 
 
-def test_what_follows_says_what_it_follows_from(books: LedgerFixture) -> None:
-    books.stay(0, 1)
-    books.roll()
-    causes = {record.event.name: record.cause for record in books.records}
-    rolled = next(record for record in books.happened if isinstance(record.event, events.BusinessDateRolled))
+def test_ledger_events_name_the_reservation_event_that_caused_them(ledger: LedgerFixture) -> None:
+    ledger.book_and_check_in(0, 1)
+    ledger.roll_business_date()
+    causes = {record.event.name: record.cause for record in ledger.records}
+    rolled = next(record for record in ledger.hotel_records if isinstance(record.event, events.BusinessDateRolled))
     assert causes["folio.charge_posted"] == causes["ledger.day_opened"] == rolled.id
-    assert books.ledger.applied_seq == rolled.hotel_seq
+    assert ledger.state.applied_seq == rolled.hotel_seq
 
 
-def test_an_event_told_again_changes_nothing(books: LedgerFixture) -> None:
-    booking = books.stay(0, 2)
-    books.roll()
-    books.say(commands.CheckOut(HOTEL, booking))
-    before = list(books.records)
-    for record in books.happened:
-        assert books.subscribe(record) == []
-    assert books.records == before
+def test_an_event_applied_again_changes_nothing(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in(0, 2)
+    ledger.roll_business_date()
+    ledger.execute_on_hotel(commands.CheckOut(HOTEL, booking))
+    before = list(ledger.records)
+    for record in ledger.hotel_records:
+        assert ledger.apply_hotel_event(record) == []
+    assert ledger.records == before
 
 
-def test_an_event_without_effect_told_again_has_none_then_either(books: LedgerFixture) -> None:
-    booking = books.book(3, 2)
-    books.say(commands.Pin(HOTEL, booking))
-    books.charge(booking)
-    assert books.subscribe(books.happened[-1]) == []
+def test_an_event_without_effect_applied_later_has_no_effect(ledger: LedgerFixture) -> None:
+    booking = ledger.book(3, 2)
+    ledger.execute_on_hotel(commands.Pin(HOTEL, booking))
+    ledger.post_charge(booking)
+    assert ledger.apply_hotel_event(ledger.hotel_records[-1]) == []
 
 
-def test_before_the_doors_open_the_ledger_knows_nothing() -> None:
-    books = LedgerFixture()
-    books.ledger = type(books.ledger)()
-    assert books.subscribe(RecordedEvent(HOTEL, 7, 0, "", "", "", events.BookingCancelled("b-1", 100))) == []
+def test_a_ledger_that_is_not_open_ignores_events_and_refuses_commands() -> None:
+    ledger = LedgerFixture()
+    ledger.state = type(ledger.state)()
+    assert ledger.apply_hotel_event(RecordedEvent(HOTEL, 7, 0, "", "", "", events.BookingCancelled("b-1", 100))) == []
     with pytest.raises(Refused) as refused:
-        books.enter(billing_commands.IssueInvoice(HOTEL, "b-1"))
+        ledger.execute(billing_commands.IssueInvoice(HOTEL, "b-1"))
     assert refused.value.refusal == NotFound("hotel", HOTEL)
 
 
-def test_a_room_night_bears_its_taxes() -> None:
-    books = LedgerFixture(VAT, CITY)
-    booking = books.stay(0, 1, adults=1, children=(12,))
-    books.roll(2)
-    (line,) = books.bill(booking).folios[0].lines
+def test_a_room_night_is_posted_with_its_taxes() -> None:
+    ledger = LedgerFixture(VAT, CITY)
+    booking = ledger.book_and_check_in(0, 1, adults=1, children=(12,))
+    ledger.roll_business_date(2)
+    (line,) = ledger.bill(booking).folios[0].lines
     assert line.amount == 10_000 + 200
     assert [(tax.code, tax.amount) for tax in line.taxes] == [("VAT6", 566), ("CITY", 200)]
     assert (line.net, line.kind) == (9_434, LineKind.CHARGE)
 
 
-def test_the_day_of_the_ledger_is_the_hotels(books: LedgerFixture) -> None:
-    books.roll(3)
-    assert isinstance(books.records[-1].event, billing_events.LedgerDayOpened)
-    assert books.ledger.opened().business_date == night(3)
-    books.pass_time(DAY)
-    assert books.ledger.opened().business_date == night(3)
+def test_the_business_date_of_the_ledger_follows_the_hotel(ledger: LedgerFixture) -> None:
+    ledger.roll_business_date(3)
+    assert isinstance(ledger.records[-1].event, billing_events.LedgerDayOpened)
+    assert ledger.state.opened().business_date == night(3)
+    ledger.advance_clock(DAY)
+    assert ledger.state.opened().business_date == night(3)

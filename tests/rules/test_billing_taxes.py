@@ -1,4 +1,4 @@
-"""Taxes in whole cents: included, on top, by guest and night, and split without a loss."""
+"""Taxes in whole cents: included, added, by guest and night, and split without a loss."""
 
 from fractions import Fraction
 
@@ -26,9 +26,9 @@ def tax(code: str = "VAT", **more: object) -> Tax:
 
 
 def amounts(price: int, *taxes: Tax, charge: ChargeKind = ROOM, quantity: int = 1, stay: StayTerms = STAY) -> list[int]:
-    """The whole amount, and each tax in it."""
-    whole, parts = taxed(taxes, charge, price, quantity, stay)
-    return [whole, *(part.amount for part in parts)]
+    """The total amount, and each tax in it."""
+    total, parts = taxed(taxes, charge, price, quantity, stay)
+    return [total, *(part.amount for part in parts)]
 
 
 @given(st.integers(0, 10**12), st.integers(1, 10**6))
@@ -40,12 +40,12 @@ def test_a_half_is_rounded_up(numerator: int, denominator: int) -> None:
     ("price", "rate", "expected"),
     [(10_000, 600, 566), (12_300, 2_300, 2_300), (1, 2_000, 0), (3, 2_000, 1), (0, 600, 0)],
 )
-def test_an_included_tax_is_taken_out_of_the_price(price: int, rate: int, expected: int) -> None:
+def test_an_included_tax_is_part_of_the_price(price: int, rate: int, expected: int) -> None:
     assert amounts(price, tax(rate=rate, included=True)) == [price, expected]
 
 
 @pytest.mark.parametrize(("price", "rate", "expected"), [(995, 1_000, 100), (994, 1_000, 99), (5, 1_000, 1), (0, 5, 0)])
-def test_an_added_tax_comes_on_top(price: int, rate: int, expected: int) -> None:
+def test_an_added_tax_is_on_top_of_the_price(price: int, rate: int, expected: int) -> None:
     assert amounts(price, tax(rate=rate)) == [price + expected, expected]
 
 
@@ -54,24 +54,24 @@ def test_two_included_rates_share_the_price() -> None:
     assert amounts(11_000, state, county) == [11_000, 600, 400]
 
 
-def test_a_tax_on_top_is_reckoned_without_the_included_one() -> None:
+def test_an_added_tax_is_calculated_without_the_included_one() -> None:
     assert amounts(12_300, tax(rate=2_300, included=True), tax("CITY", rate=500)) == [12_800, 2_300, 500]
 
 
-def test_a_tax_applies_to_its_kinds_of_charges_alone() -> None:
+def test_a_tax_applies_only_to_its_kinds_of_charges() -> None:
     assert amounts(100, tax(rate=600), charge=OTHER) == [100]
     assert amounts(100, tax(rate=600, applies_to=(ROOM, OTHER)), charge=OTHER) == [106, 6]
 
 
 @pytest.mark.parametrize(("exempt_below", "payers"), [(18, 2), (13, 3), (12, 4), (0, 5)])
-def test_a_city_tax_is_paid_by_guests_of_age(exempt_below: int, payers: int) -> None:
+def test_a_city_tax_exempts_guests_below_its_age(exempt_below: int, payers: int) -> None:
     family = StayTerms(**{name: getattr(STAY, name) for name in STAY.__struct_fields__} | {"children": (3, 12, 13)})
     city = tax("CITY", per_night=200, exempt_below=exempt_below)
     assert amounts(10_000, city, stay=family) == [10_000 + 200 * payers, 200 * payers]
     assert amounts(10_000, city, stay=family, quantity=3)[1] == 600 * payers
 
 
-def test_an_included_city_tax_is_taken_out_before_the_rates() -> None:
+def test_an_included_city_tax_is_deducted_before_the_rates() -> None:
     city, vat = tax("CITY", per_night=200, included=True), tax(rate=600, included=True)
     assert amounts(10_400, city, vat) == [10_400, 400, 566]
     assert amounts(300, tax(per_night=200, included=True)) == [300, 300]
@@ -82,25 +82,27 @@ def test_an_included_city_tax_is_taken_out_before_the_rates() -> None:
     st.lists(st.tuples(st.integers(0, 3_000), st.integers(0, 999), st.booleans()), max_size=4),
     st.data(),
 )
-def test_net_and_taxes_are_the_amount_and_a_split_loses_nothing(
-    price: int, said: list[tuple[int, int, bool]], data: st.DataObject
+def test_net_and_taxes_sum_to_the_amount_and_a_split_loses_nothing(
+    price: int, rates: list[tuple[int, int, bool]], data: st.DataObject
 ) -> None:
     taxes = tuple(
         tax(str(number), rate=rate, per_night=0 if rate else fixed, included=included)
-        for number, (rate, fixed, included) in enumerate(said)
+        for number, (rate, fixed, included) in enumerate(rates)
     )
-    whole, parts = taxed(taxes, ROOM, price, 1, STAY)
-    assert whole - sum(part.amount for part in parts) >= 0
-    assert whole == price + sum(part.amount for part, of in zip(parts, taxes, strict=True) if not of.included)
-    if whole:
-        first, rest = split_taxes(parts, data.draw(st.integers(0, whole)), whole)
+    total, parts = taxed(taxes, ROOM, price, 1, STAY)
+    assert total - sum(part.amount for part in parts) >= 0
+    assert total == price + sum(
+        part.amount for part, tax_of_part in zip(parts, taxes, strict=True) if not tax_of_part.included
+    )
+    if total:
+        first, rest = split_taxes(parts, data.draw(st.integers(0, total)), total)
         assert [one.amount + other.amount for one, other in zip(first, rest, strict=True)] == [
             part.amount for part in parts
         ]
     assert sum(part.amount for part in (*parts, *opposite(parts))) == 0
 
 
-def test_what_was_taken_back_keeps_its_code_and_rate() -> None:
+def test_a_reversed_tax_keeps_its_code_and_rate() -> None:
     assert opposite((TaxAmount("VAT", 600, 566),)) == (TaxAmount("VAT", 600, -566),)
 
 
@@ -112,31 +114,31 @@ def test_what_was_taken_back_keeps_its_code_and_rate() -> None:
         ({"per_night": Money("2.00", "EUR"), "applies_to": (ROOM, OTHER)}, "only_room"),
     ],
 )
-def test_a_tax_that_makes_no_sense_is_refused(fields: dict[str, object], rule: str) -> None:
-    with pytest.raises(Refused) as told:
+def test_an_invalid_tax_is_refused(fields: dict[str, object], rule: str) -> None:
+    with pytest.raises(Refused) as refused:
         TaxPlan(**{"code": "T", "name": "T", "applies_to": (ROOM,)} | fields)  # type: ignore[arg-type]
-    assert isinstance(told.value.refusal, Invalid)
-    assert told.value.refusal.errors[0].rule == rule
+    assert isinstance(refused.value.refusal, Invalid)
+    assert refused.value.refusal.errors[0].rule == rule
 
 
-def test_terms_that_make_no_sense_are_refused() -> None:
+def test_invalid_terms_are_refused() -> None:
     plan = TaxPlan(code="T", name="T", applies_to=(ROOM,), rate=1)
     for fields, rule in (
         ({"taxes": (plan, plan)}, "unique"),
         ({"deposits": (DepositPlan(60), DepositPlan(41))}, "percent_max"),
     ):
-        with pytest.raises(Refused) as told:
+        with pytest.raises(Refused) as refused:
             BillingPlan(seller=PartyPlan("S"), **fields)  # type: ignore[arg-type]
-        assert isinstance(told.value.refusal, Invalid)
-        assert told.value.refusal.errors[0].rule == rule
+        assert isinstance(refused.value.refusal, Invalid)
+        assert refused.value.refusal.errors[0].rule == rule
     with pytest.raises(Refused):
         LedgerFixture(TaxPlan(code="T", name="T", applies_to=(ROOM,), per_night=Money("2.00", "USD")))
 
 
-def test_the_terms_that_were_agreed_are_told_and_agreeing_again_says_nothing() -> None:
+def test_setting_the_same_terms_again_records_no_event() -> None:
     plan = TaxPlan(code="CITY", name="City tax", applies_to=(ROOM,), per_night=eur(200), exempt_below=13)
-    books = LedgerFixture(plan)
-    terms = books.ask(billing_queries.ShowBillingTerms(HOTEL)).ledger.terms
+    ledger = LedgerFixture(plan)
+    terms = ledger.query(billing_queries.ShowBillingTerms(HOTEL)).ledger.terms
     assert terms.taxes == (Tax(code="CITY", name="City tax", applies_to=(ROOM,), per_night=200, exempt_below=13),)
-    books.agree(plan)
-    assert books.names().count("ledger.terms_changed") == 1
+    ledger.set_billing_terms(plan)
+    assert ledger.event_names().count("ledger.terms_changed") == 1

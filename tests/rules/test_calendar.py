@@ -1,4 +1,4 @@
-"""The night calendar beside a plain dictionary."""
+"""The calendar of nights, compared with a model that is a plain dictionary."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,8 +17,8 @@ steps = st.lists(
 )
 
 
-class Plain:
-    """Who sleeps where, night by night."""
+class DictionaryCalendar:
+    """The booking of each room and night."""
 
     def __init__(self) -> None:
         self.origin = ORIGIN
@@ -36,45 +36,45 @@ def new_calendar() -> Calendar:
 
 
 @given(steps)
-def test_it_says_what_a_dictionary_would(todo: list[tuple[str, int, int, int]]) -> None:
-    calendar, plain, placed = new_calendar(), Plain(), []
-    for number, (what, first, second, third) in enumerate(todo):
-        if what == "roll":
-            plain.origin += first
-            calendar.roll(plain.origin)
-            plain.holders = {place: who for place, who in plain.holders.items() if place[1] >= plain.origin}
-        elif what == "vacate" and placed:
-            room, booking = placed.pop(first % len(placed))
+def test_the_calendar_agrees_with_a_dictionary(operations: list[tuple[str, int, int, int]]) -> None:
+    calendar, model, claims = new_calendar(), DictionaryCalendar(), []
+    for number, (operation, first, second, third) in enumerate(operations):
+        if operation == "roll":
+            model.origin += first
+            calendar.roll(model.origin)
+            model.holders = {place: holder for place, holder in model.holders.items() if place[1] >= model.origin}
+        elif operation == "vacate" and claims:
+            room, booking = claims.pop(first % len(claims))
             calendar.vacate(room, booking)
-            plain.holders = {place: who for place, who in plain.holders.items() if who != booking}
-        elif what == "claim":
-            arrival, departure = plain.origin + second, plain.origin + second + third
-            if plain.free(first, arrival, departure):
+            model.holders = {place: holder for place, holder in model.holders.items() if holder != booking}
+        elif operation == "claim":
+            arrival, departure = model.origin + second, model.origin + second + third
+            if model.free(first, arrival, departure):
                 calendar.claim(first, arrival, departure, f"b{number}")
-                plain.holders |= {(first, night): f"b{number}" for night in range(arrival, departure)}
-                placed.append((first, f"b{number}"))
-        check(calendar, plain)
+                model.holders |= {(first, night): f"b{number}" for night in range(arrival, departure)}
+                claims.append((first, f"b{number}"))
+        check(calendar, model)
 
 
-def check(calendar: Calendar, plain: Plain) -> None:
-    window = range(plain.origin, plain.origin + 20)
-    taken = [sum((room, night) in plain.holders for room in range(ROOMS)) for night in window]
+def check(calendar: Calendar, model: DictionaryCalendar) -> None:
+    window = range(model.origin, model.origin + 20)
+    taken = [sum((room, night) in model.holders for room in range(ROOMS)) for night in window]
     assert calendar.left(window.start, window.stop) == [ROOMS - number for number in taken]
     assert calendar.sold_out(window.start, window.stop) == [
         night for night, number in zip(window, taken, strict=True) if number == ROOMS
     ]
     for arrival, nights in ((0, 1), (2, 3), (5, 10)):
-        start, end = plain.origin + arrival, plain.origin + arrival + nights
+        start, end = model.origin + arrival, model.origin + arrival + nights
         free = calendar.free_for(start, end)
         for room in range(ROOMS):
-            assert bool(free >> room & 1) == plain.free(room, start, end)
-            there = {stay[2] for stay in calendar.overlapping(room, start, end)}
-            assert there == {
-                plain.holders[room, night] for night in range(start, end) if (room, night) in plain.holders
+            assert bool(free >> room & 1) == model.free(room, start, end)
+            found = {stay[2] for stay in calendar.overlapping(room, start, end)}
+            assert found == {
+                model.holders[room, night] for night in range(start, end) if (room, night) in model.holders
             }
 
 
-def test_a_stay_goes_where_it_leaves_no_gap() -> None:
+def test_the_best_fit_leaves_no_gap_between_stays() -> None:
     calendar = new_calendar()
     calendar.claim(1, ORIGIN + 1, ORIGIN + 3, "before")
     calendar.claim(1, ORIGIN + 5, ORIGIN + 7, "behind")
@@ -84,27 +84,27 @@ def test_a_stay_goes_where_it_leaves_no_gap() -> None:
     assert calendar.best_fit(0b001, ORIGIN + 3, ORIGIN + 5) == 0
 
 
-def test_a_sketch_leaves_the_calendar_as_it_is() -> None:
+def test_changes_of_a_copy_leave_the_calendar_unchanged() -> None:
     calendar = new_calendar()
     calendar.claim(0, ORIGIN, ORIGIN + 2, "here")
-    sketch = calendar.copy()
-    sketch.vacate(0, "here")
-    sketch.claim(0, ORIGIN + 1, ORIGIN + 4, "there")
+    copied = calendar.copy()
+    copied.vacate(0, "here")
+    copied.claim(0, ORIGIN + 1, ORIGIN + 4, "there")
     assert calendar.overlapping(0, ORIGIN, ORIGIN + 9) == [(ORIGIN, ORIGIN + 2, "here")]
     assert calendar.left(ORIGIN, ORIGIN + 3) == [2, 2, 3]
 
 
-def test_while_two_guests_pass_in_the_corridor_no_night_is_lost() -> None:
+def test_swapping_two_rooms_loses_no_night() -> None:
     calendar = new_calendar()
     calendar.claim(0, ORIGIN, ORIGIN + 3, "one")
     calendar.claim(1, ORIGIN, ORIGIN + 3, "two")
-    for booking, here, there in (("one", 0, 1), ("two", 1, 0)):
-        calendar.vacate(here, booking)
-        calendar.claim(there, ORIGIN, ORIGIN + 3, booking)
+    for booking, source, target in (("one", 0, 1), ("two", 1, 0)):
+        calendar.vacate(source, booking)
+        calendar.claim(target, ORIGIN, ORIGIN + 3, booking)
     assert calendar.left(ORIGIN, ORIGIN + 4) == [1, 1, 1, 3]
 
 
-def test_the_last_night_that_can_be_sold_is_on_the_calendar() -> None:
+def test_the_calendar_includes_the_last_night_that_can_be_sold() -> None:
     calendar = new_calendar()
     calendar.claim(0, ORIGIN + HORIZON - 2, ORIGIN + HORIZON - 1, "far")
     assert calendar.best_fit(0b110, ORIGIN + HORIZON - 2, ORIGIN + HORIZON - 1) == 1

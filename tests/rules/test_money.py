@@ -1,4 +1,4 @@
-"""Money is counted in the currency's smallest unit, and never rounded."""
+"""Money is counted in the smallest unit of its currency, and is never rounded."""
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from innkeeper.protocol.values.money import Money, digits, render
 
 
 @given(st.integers(0, rate_minor_units_max), st.sampled_from(["EUR", "JPY", "BHD", "USD", "CLF"]))
-def test_what_is_rendered_is_read_as_the_same_amount(units: int, currency: str) -> None:
+def test_a_rendered_amount_is_parsed_to_the_same_amount(units: int, currency: str) -> None:
     assert Money(render(units, currency), currency).minor_units() == units
 
 
@@ -23,7 +23,7 @@ def test_what_is_rendered_is_read_as_the_same_amount(units: int, currency: str) 
         ("1.234", "BHD", 1_234),
     ],
 )
-def test_each_currency_has_its_own_digits(amount: str, currency: str, units: int) -> None:
+def test_each_currency_has_its_number_of_digits(amount: str, currency: str, units: int) -> None:
     assert Money(amount, currency).minor_units() == units
 
 
@@ -45,7 +45,7 @@ def test_each_currency_has_its_own_digits(amount: str, currency: str, units: int
         ("1.00", "XYZ", "iso_4217"),
     ],
 )
-def test_what_is_no_amount_is_refused(amount: str, currency: str, rule: str) -> None:
+def test_an_invalid_amount_is_refused(amount: str, currency: str, rule: str) -> None:
     with pytest.raises(Refused) as refused:
         Money(amount, currency)
     assert [error.rule for error in refused.value.refusal.errors] == [rule]
@@ -56,5 +56,5 @@ def test_a_negative_amount_is_rendered_with_its_sign() -> None:
     assert render(-120, "JPY") == "-120"
 
 
-def test_the_digits_come_from_the_standard() -> None:
+def test_the_digits_of_a_currency_follow_iso_4217() -> None:
     assert [digits(currency) for currency in ("EUR", "JPY", "BHD", "CLF")] == [2, 0, 3, 4]

@@ -1,4 +1,4 @@
-"""What guests are told. Commands are decided by the real rules, and notifications takes in what happens."""
+"""The notices that notifications sends for the events of reservations and billing, which the real rules produce."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -18,22 +18,22 @@ from innkeeper.protocol.reservations.booking import Contact
 from innkeeper.protocol.reservations.hotel import CancellationPolicy
 from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.money import Money
-from support.notifications_fixture import ANN, DAY, HOUR, NotifiedHotel
+from support.notifications_fixture import ANN, DAY, HOUR, NotificationsFixture
 from support.partition_fixture import HOTEL, NOON, night
 
 
 @pytest.fixture
-def house() -> NotifiedHotel:
-    return NotifiedHotel()
+def hotel() -> NotificationsFixture:
+    return NotificationsFixture()
 
 
 def local(at: int, timezone: str = "Europe/Lisbon") -> str:
     return f"{instant(at).astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M}"
 
 
-def test_who_books_gets_a_confirmation_and_later_a_reminder(house: NotifiedHotel) -> None:
-    booking = house.book(guest=Contact("Ana Sousa", "ana@example.com"), room_type="SUI", adults=2)
-    (confirmation,), (reminder,) = house.told, house.due.values()
+def test_a_booking_sends_a_confirmation_and_schedules_a_reminder(hotel: NotificationsFixture) -> None:
+    booking = hotel.book(guest=Contact("Ana Sousa", "ana@example.com"), room_type="SUI", adults=2)
+    (confirmation,), (reminder,) = hotel.immediate, hotel.scheduled.values()
     assert confirmation.kind is NoticeKind.CONFIRMATION
     assert confirmation.recipient == reminder.recipient == Recipient("Ana Sousa", "ana@example.com")
     assert confirmation.locator == booking.locator
@@ -46,38 +46,38 @@ def test_who_books_gets_a_confirmation_and_later_a_reminder(house: NotifiedHotel
     assert local(reminder.useful_until) == "2026-07-02 00:00"
 
 
-def test_who_left_no_address_is_told_nothing(house: NotifiedHotel) -> None:
-    booking = house.book(guest=Contact("Ann", None, "+351 1"))
-    house.change(booking, departure=night(33))
-    house.say(commands.Cancel(HOTEL, booking.id))
-    assert (house.told, house.due) == ([], {})
+def test_a_guest_without_an_email_address_gets_no_notices(hotel: NotificationsFixture) -> None:
+    booking = hotel.book(guest=Contact("Ann", None, "+351 1"))
+    hotel.change(booking, departure=night(33))
+    hotel.execute(commands.Cancel(HOTEL, booking.id))
+    assert (hotel.immediate, hotel.scheduled) == ([], {})
 
 
-def test_who_arrives_soon_is_not_reminded(house: NotifiedHotel) -> None:
-    house.book(arrival=3)
-    assert (house.kinds_told(), house.kinds_due()) == (["confirmation"], [])
-    house.book(arrival=4)
-    assert house.kinds_due() == ["reminder"]
+def test_a_booking_shortly_before_arrival_has_no_reminder(hotel: NotificationsFixture) -> None:
+    hotel.book(arrival=3)
+    assert (hotel.immediate_kinds(), hotel.scheduled_kinds()) == (["confirmation"], [])
+    hotel.book(arrival=4)
+    assert hotel.scheduled_kinds() == ["reminder"]
 
 
-def test_cancelling_is_offered_for_free_only_while_it_is(house: NotifiedHotel) -> None:
-    house.book(arrival=0)
-    assert house.told[-1].free_until == 0
-    house.book(arrival=1)
-    assert local(house.told[-1].free_until) == "2026-06-01 15:00"
+def test_a_confirmation_offers_free_cancellation_only_while_it_is_free(hotel: NotificationsFixture) -> None:
+    hotel.book(arrival=0)
+    assert hotel.immediate[-1].free_until == 0
+    hotel.book(arrival=1)
+    assert local(hotel.immediate[-1].free_until) == "2026-06-01 15:00"
 
 
-def test_a_reminder_offers_no_free_cancelling_that_is_past_when_it_is_read() -> None:
-    house = NotifiedHotel(cancellation=CancellationPolicy(free_until_hours=7 * 24))
-    house.book()
-    (reminder,) = house.due.values()
-    assert local(house.told[0].free_until) == "2026-06-24 15:00"
+def test_a_reminder_omits_a_free_cancellation_that_ends_before_it_is_sent() -> None:
+    hotel = NotificationsFixture(cancellation=CancellationPolicy(free_until_hours=7 * 24))
+    hotel.book()
+    (reminder,) = hotel.scheduled.values()
+    assert local(hotel.immediate[0].free_until) == "2026-06-24 15:00"
     assert reminder.free_until == 0
 
 
-def test_a_hold_is_told_and_its_end_announced(house: NotifiedHotel) -> None:
-    house.book(status="held", hold_seconds=24 * 3_600)
-    (hold,), (warning,) = house.told, house.due.values()
+def test_a_hold_sends_a_notice_and_schedules_an_expiry_warning(hotel: NotificationsFixture) -> None:
+    hotel.book(status="held", hold_seconds=24 * 3_600)
+    (hold,), (warning,) = hotel.immediate, hotel.scheduled.values()
     assert (hold.kind, warning.kind) == (NoticeKind.HOLD, NoticeKind.HOLD_EXPIRING)
     assert hold.expires_at == hold.useful_until == warning.expires_at == warning.useful_until == NOON + DAY
     assert warning.due_at == NOON + DAY - DAY // 10
@@ -85,39 +85,41 @@ def test_a_hold_is_told_and_its_end_announced(house: NotifiedHotel) -> None:
 
 
 @pytest.mark.parametrize(
-    ("minutes", "warned_minutes_before"), [(15, None), (119, None), (120, 30), (300, 30), (600, 60), (1_440, 144)]
+    ("minutes", "minutes_before_expiry"), [(15, None), (119, None), (120, 30), (300, 30), (600, 60), (1_440, 144)]
 )
-def test_the_warning_comes_in_time_and_not_for_short_holds(minutes: int, warned_minutes_before: int | None) -> None:
+def test_the_expiry_warning_leaves_time_and_is_omitted_for_short_holds(
+    minutes: int, minutes_before_expiry: int | None
+) -> None:
     due_at = warning_due_at(NOON, NOON + minutes * HOUR // 60)
-    before = warned_minutes_before
+    before = minutes_before_expiry
     assert due_at == (0 if before is None else NOON + (minutes - before) * HOUR // 60)
 
 
-def test_a_hold_that_is_taken_up_is_confirmed_and_warns_no_more(house: NotifiedHotel) -> None:
-    booking = house.book(status="held", hold_seconds=24 * 3_600)
-    house.say(commands.Confirm(HOTEL, booking.id))
-    assert (house.kinds_told(), house.kinds_due()) == (["hold", "confirmation"], ["reminder"])
-    assert house.told[-1].expires_at == 0
-    assert house.told[-1].useful_until == NOON + 7 * DAY
+def test_confirming_a_hold_sends_a_confirmation_and_withdraws_the_warning(hotel: NotificationsFixture) -> None:
+    booking = hotel.book(status="held", hold_seconds=24 * 3_600)
+    hotel.execute(commands.Confirm(HOTEL, booking.id))
+    assert (hotel.immediate_kinds(), hotel.scheduled_kinds()) == (["hold", "confirmation"], ["reminder"])
+    assert hotel.immediate[-1].expires_at == 0
+    assert hotel.immediate[-1].useful_until == NOON + 7 * DAY
 
 
-def test_a_hold_that_is_extended_warns_later_and_is_not_told_again(house: NotifiedHotel) -> None:
-    booking = house.book(status="held", hold_seconds=24 * 3_600)
-    house.pass_time(10 * HOUR)
-    house.say(commands.Extend(HOTEL, booking.id, 20 * 3_600))
-    (warning,) = house.due.values()
+def test_extending_a_hold_postpones_the_warning_and_sends_nothing(hotel: NotificationsFixture) -> None:
+    booking = hotel.book(status="held", hold_seconds=24 * 3_600)
+    hotel.advance_clock(10 * HOUR)
+    hotel.execute(commands.Extend(HOTEL, booking.id, 20 * 3_600))
+    (warning,) = hotel.scheduled.values()
     assert (warning.due_at, warning.expires_at) == (NOON + 28 * HOUR, NOON + 30 * HOUR)
-    assert house.kinds_told() == ["hold"]
+    assert hotel.immediate_kinds() == ["hold"]
 
 
-def test_a_hold_that_is_over_warns_no_more(house: NotifiedHotel) -> None:
-    released = house.book(status="held", hold_seconds=24 * 3_600)
-    house.book(status="held", hold_seconds=24 * 3_600)
-    house.say(commands.Release(HOTEL, released.id))
-    assert len(house.due) == 1
-    house.pass_time(DAY)
-    assert house.due == {}
-    assert house.kinds_told() == ["hold", "hold"]
+def test_releasing_or_expiring_a_hold_withdraws_its_warning(hotel: NotificationsFixture) -> None:
+    released = hotel.book(status="held", hold_seconds=24 * 3_600)
+    hotel.book(status="held", hold_seconds=24 * 3_600)
+    hotel.execute(commands.Release(HOTEL, released.id))
+    assert len(hotel.scheduled) == 1
+    hotel.advance_clock(DAY)
+    assert hotel.scheduled == {}
+    assert hotel.immediate_kinds() == ["hold", "hold"]
 
 
 @pytest.mark.parametrize(
@@ -131,154 +133,156 @@ def test_a_hold_that_is_over_warns_no_more(house: NotifiedHotel) -> None:
         ({"guest": Contact("Ann Lee", "ann@example.com")}, "guest", "Ann", "Ann Lee"),
     ],
 )
-def test_a_change_that_matters_is_told_old_and_new(
-    house: NotifiedHotel, change: dict[str, Any], term: str, was: object, now: object
+def test_a_change_notice_contains_the_old_and_the_new_terms(
+    hotel: NotificationsFixture, change: dict[str, Any], term: str, was: object, now: object
 ) -> None:
-    booking = house.book()
-    (reminder,) = house.due
-    told = house.change(booking, **change)
-    assert [notice.kind for notice in told] == [NoticeKind.CHANGE, NoticeKind.REMINDER]
-    assert told[0].before is not None
+    booking = hotel.book()
+    (reminder,) = hotel.scheduled
+    notices = hotel.change(booking, **change)
+    assert [notice.kind for notice in notices] == [NoticeKind.CHANGE, NoticeKind.REMINDER]
+    assert notices[0].before is not None
     differing = [
         field
-        for field in told[0].stay.__struct_fields__
-        if getattr(told[0].stay, field) != getattr(told[0].before, field)
+        for field in notices[0].stay.__struct_fields__
+        if getattr(notices[0].stay, field) != getattr(notices[0].before, field)
     ]
     assert differing == [term]
-    assert (getattr(told[0].before, term), getattr(told[0].stay, term)) == (was, now)
-    assert reminder not in house.due
-    assert list(house.due.values()) == [told[1]]
-    assert told[1].stay == told[0].stay
+    assert (getattr(notices[0].before, term), getattr(notices[0].stay, term)) == (was, now)
+    assert reminder not in hotel.scheduled
+    assert list(hotel.scheduled.values()) == [notices[1]]
+    assert notices[1].stay == notices[0].stay
 
 
-def test_a_new_arrival_moves_the_reminder_and_an_early_one_drops_it(house: NotifiedHotel) -> None:
-    booking = house.book()
-    house.change(booking, arrival=night(31), departure=night(33))
-    assert [local(notice.due_at) for notice in house.due.values()] == ["2026-06-29 10:00"]
-    house.change(booking, arrival=night(1))
-    assert not house.due
+def test_a_new_arrival_date_reschedules_the_reminder_or_drops_it(hotel: NotificationsFixture) -> None:
+    booking = hotel.book()
+    hotel.change(booking, arrival=night(31), departure=night(33))
+    assert [local(notice.due_at) for notice in hotel.scheduled.values()] == ["2026-06-29 10:00"]
+    hotel.change(booking, arrival=night(1))
+    assert not hotel.scheduled
 
 
-def test_a_booking_may_say_on_which_day_its_guest_is_reminded(house: NotifiedHotel) -> None:
-    booking = house.book(reminder_on=night(25))
-    assert [local(notice.due_at) for notice in house.due.values()] == ["2026-06-26 10:00"]
-    house.change(booking, reminder_on=night(30))
-    assert [local(notice.due_at) for notice in house.due.values()] == ["2026-07-01 10:00"]
-    house.change(booking, reminder_on=None)
-    assert [local(notice.due_at) for notice in house.due.values()] == ["2026-06-28 10:00"]
-    assert house.kinds_told() == ["confirmation"]
+def test_a_booking_can_set_the_date_of_its_reminder(hotel: NotificationsFixture) -> None:
+    booking = hotel.book(reminder_on=night(25))
+    assert [local(notice.due_at) for notice in hotel.scheduled.values()] == ["2026-06-26 10:00"]
+    hotel.change(booking, reminder_on=night(30))
+    assert [local(notice.due_at) for notice in hotel.scheduled.values()] == ["2026-07-01 10:00"]
+    hotel.change(booking, reminder_on=None)
+    assert [local(notice.due_at) for notice in hotel.scheduled.values()] == ["2026-06-28 10:00"]
+    assert hotel.immediate_kinds() == ["confirmation"]
 
 
 @pytest.mark.parametrize("change", [{"notes": "late"}, {"source": "phone"}, {"guest": Contact("Ann", ANN.email, "1")}])
-def test_what_the_guest_does_not_care_about_is_not_told(house: NotifiedHotel, change: dict[str, Any]) -> None:
-    booking = house.book()
-    due = dict(house.due)
-    assert house.change(booking, **change) == []
-    assert house.due == due
+def test_changes_of_internal_fields_send_no_notice(hotel: NotificationsFixture, change: dict[str, Any]) -> None:
+    booking = hotel.book()
+    due = dict(hotel.scheduled)
+    assert hotel.change(booking, **change) == []
+    assert hotel.scheduled == due
 
 
-def test_rooms_are_rearranged_moved_and_promised_in_silence(house: NotifiedHotel) -> None:
-    bookings = [house.book(arrival, nights) for arrival, nights in ((30, 1), (31, 1), (30, 1))]
-    told, due = len(house.told), dict(house.due)
-    house.say(commands.Move(HOTEL, bookings[0].id, room="103"))
-    house.say(commands.Pin(HOTEL, bookings[0].id))
-    house.say(commands.Unpin(HOTEL, bookings[0].id))
-    house.say(commands.Move(HOTEL, bookings[1].id, room="201"))
-    assert any(isinstance(record.event, events.RoomMoved) for record in house.records)
-    assert (len(house.told), house.due) == (told, due)
+def test_moves_and_pins_send_no_notice(hotel: NotificationsFixture) -> None:
+    bookings = [hotel.book(arrival, nights) for arrival, nights in ((30, 1), (31, 1), (30, 1))]
+    sent, due = len(hotel.immediate), dict(hotel.scheduled)
+    hotel.execute(commands.Move(HOTEL, bookings[0].id, room="103"))
+    hotel.execute(commands.Pin(HOTEL, bookings[0].id))
+    hotel.execute(commands.Unpin(HOTEL, bookings[0].id))
+    hotel.execute(commands.Move(HOTEL, bookings[1].id, room="201"))
+    assert any(isinstance(record.event, events.RoomMoved) for record in hotel.records)
+    assert (len(hotel.immediate), hotel.scheduled) == (sent, due)
 
 
-def test_a_new_address_gets_what_was_said_to_the_old_one(house: NotifiedHotel) -> None:
-    booking = house.book()
-    house.change(booking, guest=Contact("Ann", "new@example.com"))
-    assert house.kinds_told() == ["confirmation", "confirmation"]
-    assert {notice.recipient.email for notice in (house.told[-1], *house.due.values())} == {"new@example.com"}
-    house.change(booking, guest=Contact("Ann"))
-    assert (len(house.told), house.due) == (2, {})
-    held = house.book(status="held", guest=Contact("Bo"))
-    house.change(held, guest=Contact("Bo", "bo@example.com"))
-    assert house.kinds_told()[2:] == ["hold"]
+def test_a_new_email_address_gets_the_current_notices_again(hotel: NotificationsFixture) -> None:
+    booking = hotel.book()
+    hotel.change(booking, guest=Contact("Ann", "new@example.com"))
+    assert hotel.immediate_kinds() == ["confirmation", "confirmation"]
+    assert {notice.recipient.email for notice in (hotel.immediate[-1], *hotel.scheduled.values())} == {
+        "new@example.com"
+    }
+    hotel.change(booking, guest=Contact("Ann"))
+    assert (len(hotel.immediate), hotel.scheduled) == (2, {})
+    held = hotel.book(status="held", guest=Contact("Bo"))
+    hotel.change(held, guest=Contact("Bo", "bo@example.com"))
+    assert hotel.immediate_kinds()[2:] == ["hold"]
 
 
-def test_a_hold_that_changes_keeps_its_end(house: NotifiedHotel) -> None:
-    booking = house.book(status="held", hold_seconds=24 * 3_600)
-    house.pass_time(HOUR)
-    house.change(booking, adults=2)
-    (warning,) = house.due.values()
-    assert house.told[-1].kind is NoticeKind.CHANGE
-    assert house.told[-1].expires_at == NOON + DAY
+def test_changing_a_hold_keeps_its_expiry(hotel: NotificationsFixture) -> None:
+    booking = hotel.book(status="held", hold_seconds=24 * 3_600)
+    hotel.advance_clock(HOUR)
+    hotel.change(booking, adults=2)
+    (warning,) = hotel.scheduled.values()
+    assert hotel.immediate[-1].kind is NoticeKind.CHANGE
+    assert hotel.immediate[-1].expires_at == NOON + DAY
     assert (warning.due_at, warning.stay.adults) == (NOON + DAY - DAY // 10, 2)
 
 
-def test_a_cancellation_says_the_fee_and_ends_the_reminder(house: NotifiedHotel) -> None:
-    free, late = house.book(), house.book(arrival=0)
-    house.say(commands.Cancel(HOTEL, free.id))
-    house.say(commands.Cancel(HOTEL, late.id, "flight cancelled"))
-    assert house.kinds_told()[2:] == ["cancellation", "cancellation"]
-    assert [(notice.fee, notice.reason) for notice in house.told[2:]] == [(0, ""), (10_000, "flight cancelled")]
-    assert not house.due
+def test_a_cancellation_notice_contains_the_fee_and_withdraws_the_reminder(hotel: NotificationsFixture) -> None:
+    free, late = hotel.book(), hotel.book(arrival=0)
+    hotel.execute(commands.Cancel(HOTEL, free.id))
+    hotel.execute(commands.Cancel(HOTEL, late.id, "flight cancelled"))
+    assert hotel.immediate_kinds()[2:] == ["cancellation", "cancellation"]
+    assert [(notice.fee, notice.reason) for notice in hotel.immediate[2:]] == [(0, ""), (10_000, "flight cancelled")]
+    assert not hotel.scheduled
 
 
-def test_who_comes_back_is_confirmed_again(house: NotifiedHotel) -> None:
-    booking = house.book()
-    house.say(commands.Cancel(HOTEL, booking.id))
-    house.say(commands.Reinstate(HOTEL, booking.id))
-    assert house.kinds_told() == ["confirmation", "cancellation", "confirmation"]
-    assert house.kinds_due() == ["reminder"]
-    assert len({notice.id for notice in house.told}) == 3
+def test_reinstating_a_booking_sends_a_new_confirmation(hotel: NotificationsFixture) -> None:
+    booking = hotel.book()
+    hotel.execute(commands.Cancel(HOTEL, booking.id))
+    hotel.execute(commands.Reinstate(HOTEL, booking.id))
+    assert hotel.immediate_kinds() == ["confirmation", "cancellation", "confirmation"]
+    assert hotel.scheduled_kinds() == ["reminder"]
+    assert len({notice.id for notice in hotel.immediate}) == 3
 
 
-def test_who_has_arrived_is_not_reminded(house: NotifiedHotel) -> None:
-    booking = house.book(arrival=5)
-    house.say(commands.RollBusinessDate(HOTEL, night(5)))  # the business date runs ahead of the clock
-    assert house.kinds_due() == ["reminder"]
-    house.say(commands.CheckIn(HOTEL, booking.id))
-    assert not house.due
-    house.say(commands.CheckOut(HOTEL, booking.id))
-    assert house.kinds_told() == ["confirmation"]
+def test_check_in_withdraws_the_reminder(hotel: NotificationsFixture) -> None:
+    booking = hotel.book(arrival=5)
+    hotel.execute(commands.RollBusinessDate(HOTEL, night(5)))  # the business date runs ahead of the clock
+    assert hotel.scheduled_kinds() == ["reminder"]
+    hotel.execute(commands.CheckIn(HOTEL, booking.id))
+    assert not hotel.scheduled
+    hotel.execute(commands.CheckOut(HOTEL, booking.id))
+    assert hotel.immediate_kinds() == ["confirmation"]
 
 
-def test_who_did_not_come_is_not_reminded(house: NotifiedHotel) -> None:
-    house.book(arrival=5)
-    house.say(commands.RollBusinessDate(HOTEL, night(6)))
-    assert (house.kinds_told(), house.due) == (["confirmation"], {})
+def test_a_no_show_withdraws_the_reminder(hotel: NotificationsFixture) -> None:
+    hotel.book(arrival=5)
+    hotel.execute(commands.RollBusinessDate(HOTEL, night(6)))
+    assert (hotel.immediate_kinds(), hotel.scheduled) == (["confirmation"], {})
 
 
-def test_an_event_that_is_told_twice_makes_the_same_notices(house: NotifiedHotel) -> None:
-    house.book()
-    record = house.records[-1]
+def test_an_event_handled_twice_produces_the_same_notices(hotel: NotificationsFixture) -> None:
+    hotel.book()
+    record = hotel.records[-1]
     assert isinstance(record.event, events.BookingConfirmed)
-    first, second = (handle(house.hotel, None, record) for _ in range(2))
+    first, second = (handle(hotel.known_hotel, None, record) for _ in range(2))
     assert first == second
     assert [notice.id for notice in first.notices] == [f"{record.id}:confirmation", f"{record.id}:reminder"]
 
 
-def test_what_happens_in_an_unknown_hotel_or_to_an_unknown_booking_is_passed_over(house: NotifiedHotel) -> None:
-    house.book()
-    assert handle(None, None, house.records[-1]) == (None, None, (), ())
-    cancelled = msgspec.structs.replace(house.records[-1], event=events.BookingCancelled("nobody"))
-    assert handle(house.hotel, None, cancelled) == (house.hotel, None, (), ())
+def test_events_of_an_unknown_hotel_or_booking_are_ignored(hotel: NotificationsFixture) -> None:
+    hotel.book()
+    assert handle(None, None, hotel.records[-1]) == (None, None, (), ())
+    cancelled = msgspec.structs.replace(hotel.records[-1], event=events.BookingCancelled("nobody"))
+    assert handle(hotel.known_hotel, None, cancelled) == (hotel.known_hotel, None, (), ())
 
 
-def test_who_pays_gets_a_receipt_whatever_became_of_the_booking(house: NotifiedHotel) -> None:
-    booking = house.book(guest=Contact("Ana Sousa", "ana@example.com"), status="held", hold_seconds=24 * 3_600)
-    (receipt,) = house.pay(booking.id)
+def test_a_payment_sends_a_receipt_whatever_the_status_of_the_booking(hotel: NotificationsFixture) -> None:
+    booking = hotel.book(guest=Contact("Ana Sousa", "ana@example.com"), status="held", hold_seconds=24 * 3_600)
+    (receipt,) = hotel.record_payment(booking.id)
     assert (receipt.kind, receipt.amount, receipt.recipient.name) == (NoticeKind.RECEIPT, 5_000, "Ana Sousa")
     assert (receipt.id, receipt.due_at) == (f"billing:{HOTEL}:1:receipt", 0)
     assert (receipt.expires_at, receipt.useful_until) == (0, NOON + 7 * DAY)
-    assert house.kinds_due() == ["hold_expiring"]
-    house.pass_time(DAY)
-    (late,) = house.pay(booking.id, seq=2)
+    assert hotel.scheduled_kinds() == ["hold_expiring"]
+    hotel.advance_clock(DAY)
+    (late,) = hotel.record_payment(booking.id, seq=2)
     assert (late.kind, late.id) == (NoticeKind.RECEIPT, f"billing:{HOTEL}:2:receipt")
 
 
-def test_who_pays_and_left_no_address_gets_no_receipt(house: NotifiedHotel) -> None:
-    assert house.pay(house.book(guest=Contact("Ann", None, "+351 1")).id) == ()
+def test_a_payment_of_a_guest_without_an_address_sends_no_receipt(hotel: NotificationsFixture) -> None:
+    assert hotel.record_payment(hotel.book(guest=Contact("Ann", None, "+351 1")).id) == ()
 
 
-def test_a_payment_for_an_unknown_booking_is_not_passed_over(house: NotifiedHotel) -> None:
+def test_a_payment_for_an_unknown_booking_raises_an_error(hotel: NotificationsFixture) -> None:
     with pytest.raises(UnknownBooking):
-        house.pay("nobody")
+        hotel.record_payment("nobody")
 
 
 zones = st.sampled_from(
@@ -287,38 +291,38 @@ zones = st.sampled_from(
 
 
 @given(zones, st.dates(date(2024, 1, 10), date(2030, 12, 31)))
-def test_the_reminder_comes_at_ten_on_the_hotels_clock_whatever_the_season(timezone: str, arrival: date) -> None:
-    house = NotifiedHotel(timezone=timezone)
-    assert house.hotel is not None
-    due = instant(reminder_due_at(house.hotel, arrival)).astimezone(ZoneInfo(timezone))
+def test_the_reminder_is_due_at_ten_local_time_in_every_season(timezone: str, arrival: date) -> None:
+    hotel = NotificationsFixture(timezone=timezone)
+    assert hotel.known_hotel is not None
+    due = instant(reminder_due_at(hotel.known_hotel, arrival)).astimezone(ZoneInfo(timezone))
     assert (due.date(), due.hour, due.minute) == (arrival - timedelta(days=3), 10, 0)
 
 
-def test_clocks_that_change_before_arrival_change_nothing_at_the_hotel() -> None:
-    """Lisbon went back to winter time on 2026-10-25."""
-    house = NotifiedHotel(timezone="Europe/Lisbon")
-    assert house.hotel is not None
-    before, after = (reminder_due_at(house.hotel, date(2026, 10, day)) for day in (27, 28))
+def test_the_reminder_stays_at_ten_local_time_across_a_clock_change() -> None:
+    """Lisbon changes to winter time on 2026-10-25."""
+    hotel = NotificationsFixture(timezone="Europe/Lisbon")
+    assert hotel.known_hotel is not None
+    before, after = (reminder_due_at(hotel.known_hotel, date(2026, 10, day)) for day in (27, 28))
     assert instant(before) == datetime(2026, 10, 24, 9, tzinfo=UTC)
     assert instant(after) == datetime(2026, 10, 25, 10, tzinfo=UTC)
 
 
 @settings(max_examples=30)
 @given(zones, st.integers(0, 300), st.integers(0, 24 * 30))
-def test_free_cancelling_is_offered_exactly_as_long_as_it_is_free(timezone: str, arrival: int, hours: int) -> None:
-    house = NotifiedHotel(timezone=timezone, cancellation=CancellationPolicy(free_until_hours=hours))
-    booking = house.book(arrival=arrival)
-    free_until = house.told[0].free_until
-    cost = house.say(commands.Cancel(HOTEL, booking.id))[0].fee
-    assert (cost == 0) == (free_until >= house.at)
+def test_the_offered_free_cancellation_agrees_with_the_fee(timezone: str, arrival: int, hours: int) -> None:
+    hotel = NotificationsFixture(timezone=timezone, cancellation=CancellationPolicy(free_until_hours=hours))
+    booking = hotel.book(arrival=arrival)
+    free_until = hotel.immediate[0].free_until
+    fee = hotel.execute(commands.Cancel(HOTEL, booking.id))[0].fee
+    assert (fee == 0) == (free_until >= hotel.at)
 
 
-class Guests(RuleBasedStateMachine):
-    """Whatever happens, nothing is said twice, and what waits belongs to who shall hear it."""
+class NotificationsMachine(RuleBasedStateMachine):
+    """After any commands no notice is repeated, and each scheduled notice agrees with its booking."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.house = NotifiedHotel()
+        self.hotel = NotificationsFixture()
 
     def _try(self, command: Callable[[], object]) -> None:
         try:
@@ -333,41 +337,41 @@ class Guests(RuleBasedStateMachine):
         email=st.none() | st.just("a@example.com"),
     )
     def book(self, arrival: int, nights: int, held: bool, email: str | None) -> None:
-        today = (self.house.state.opened().business_date - night(0)).days
+        today = (self.hotel.state.opened().business_date - night(0)).days
         more: dict[str, Any] = {"status": "held", "hold_seconds": 5 * 3_600} if held else {}
-        self._try(lambda: self.house.book(today + arrival, nights, Contact("Ann", email), **more))
+        self._try(lambda: self.hotel.book(today + arrival, nights, Contact("Ann", email), **more))
 
-    @precondition(lambda self: self.house.state.bookings)
+    @precondition(lambda self: self.hotel.state.bookings)
     @rule(
         kind=st.sampled_from([kind for kind in commands.ACTIONS if kind is not commands.Move]),
-        which=st.randoms(use_true_random=False),
+        random=st.randoms(use_true_random=False),
     )
-    def act(self, kind: Any, which: Any) -> None:
-        self._try(lambda: self.house.say(kind(HOTEL, which.choice(sorted(self.house.state.bookings)))))
+    def act(self, kind: Any, random: Any) -> None:
+        self._try(lambda: self.hotel.execute(kind(HOTEL, random.choice(sorted(self.hotel.state.bookings)))))
 
-    @precondition(lambda self: self.house.state.bookings)
-    @rule(adults=st.integers(1, 2), which=st.randoms(use_true_random=False))
-    def change(self, adults: int, which: Any) -> None:
-        booking = self.house.state.bookings[which.choice(sorted(self.house.state.bookings))]
-        self._try(lambda: self.house.change(booking, adults=adults))
+    @precondition(lambda self: self.hotel.state.bookings)
+    @rule(adults=st.integers(1, 2), random=st.randoms(use_true_random=False))
+    def change(self, adults: int, random: Any) -> None:
+        booking = self.hotel.state.bookings[random.choice(sorted(self.hotel.state.bookings))]
+        self._try(lambda: self.hotel.change(booking, adults=adults))
 
     @rule(hours=st.integers(1, 30))
     def wait(self, hours: int) -> None:
-        self.house.pass_time(hours * HOUR)
+        self.hotel.advance_clock(hours * HOUR)
 
     @rule()
     def roll(self) -> None:
-        self.house.say(commands.RollBusinessDate(HOTEL))
+        self.hotel.execute(commands.RollBusinessDate(HOTEL))
 
     @invariant()
-    def nothing_is_said_twice(self) -> None:
-        ids = [notice.id for notice in (*self.house.told, *self.house.due.values())]
+    def no_notice_is_repeated(self) -> None:
+        ids = [notice.id for notice in (*self.hotel.immediate, *self.hotel.scheduled.values())]
         assert len(set(ids)) == len(ids)
 
     @invariant()
-    def what_waits_is_true(self) -> None:
-        for notice in self._still_due():
-            booking = self.house.state.bookings[notice.booking]
+    def scheduled_notices_agree_with_their_booking(self) -> None:
+        for notice in self._future_notices():
+            booking = self.hotel.state.bookings[notice.booking]
             status = {"reminder": "confirmed", "hold_expiring": "held"}[notice.kind.value]
             assert booking.status.value == status
             assert notice.recipient.email == booking.guest.email
@@ -375,13 +379,15 @@ class Guests(RuleBasedStateMachine):
             assert notice.expires_at == (booking.expires_at or 0)
 
     @invariant()
-    def each_booking_waits_for_one_notice_at_most(self) -> None:
-        waiting = [notice.booking for notice in self._still_due()]
-        assert len(set(waiting)) == len(waiting)
+    def each_booking_has_at_most_one_scheduled_notice(self) -> None:
+        bookings = [notice.booking for notice in self._future_notices()]
+        assert len(set(bookings)) == len(bookings)
 
-    def _still_due(self) -> Iterator[Notice]:
-        return (notice for notice in self.house.due.values() if notice.due_at > self.house.at)
+    def _future_notices(self) -> Iterator[Notice]:
+        return (notice for notice in self.hotel.scheduled.values() if notice.due_at > self.hotel.at)
 
 
-def test_whatever_happens_guests_hear_what_is_true_and_once() -> None:
-    run_state_machine_as_test(Guests, settings=settings(max_examples=40, stateful_step_count=25, deadline=None))
+def test_notices_are_correct_and_unique_after_any_sequence() -> None:
+    run_state_machine_as_test(
+        NotificationsMachine, settings=settings(max_examples=40, stateful_step_count=25, deadline=None)
+    )

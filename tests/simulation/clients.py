@@ -1,4 +1,4 @@
-"""Guests, staff and machines at random: what they ask for, given what they may know. All chance is one seed's."""
+"""Random requests of guests, staff and machines, given what they may know. All randomness is from one seed."""
 
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -13,16 +13,16 @@ from innkeeper.protocol.reservations.booking import Contact
 from innkeeper.protocol.reservations.commands import BookingChange, BookingRequest, HotelPlan, RoomTypeOffer
 from innkeeper.protocol.reservations.waitlist import WaitlistRequest
 from innkeeper.protocol.values.money import Money
-from simulation.ledger import Ledger, Request
-from simulation.witness import LIVE, Witness
+from simulation.client_record import ClientRecord, Request
+from simulation.event_model import LIVE, EventModel
 
-FIRST_DAY = date(2026, 3, 27)  # two days before most of Europe turns its clocks
+FIRST_DAY = date(2026, 3, 27)  # two days before most of Europe changes its clocks
 HOTELS = ("alpha", "bravo", "carol")
 TYPES = ("DBL", "SUI")
 NIGHTS_AHEAD_MAX = 6
 STAY_NIGHTS_MAX = 5
 
-# How often each action is asked for, and for bookings of which status it makes sense.
+# The weight of each action, and the statuses of bookings to which it mostly applies.
 _ACTIONS: dict[type[commands.ActionCommand], tuple[int, tuple[str, ...]]] = {
     commands.Change: (8, LIVE),
     commands.Confirm: (4, ("held",)),
@@ -37,51 +37,51 @@ _ACTIONS: dict[type[commands.ActionCommand], tuple[int, tuple[str, ...]]] = {
     commands.Pin: (3, ("held", "confirmed")),
     commands.Unpin: (3, ("held", "confirmed")),
 }
-_PROMISES = (commands.Move, commands.Pin)
+_PIN_ACTIONS = (commands.Move, commands.Pin)
 
 
 class Clients:
-    """Everybody who talks to the partition. In some lives nobody is ever promised a room, so that P4 must hold."""
+    """All clients of a partition. With some seeds no room is ever pinned, so that P4 must hold."""
 
-    def __init__(self, random: Random, ledger: Ledger) -> None:
+    def __init__(self, random: Random, record: ClientRecord) -> None:
         self._random = random
-        self._ledger = ledger
+        self._record = record
         self._requests = 0
-        self._promises = random.random() < 0.5
+        self._with_pins = random.random() < 0.5
         self._plans = {hotel: self._plan(hotel) for hotel in HOTELS[: random.randint(1, len(HOTELS))]}
-        self._says: list[tuple[int, Callable[[Witness, str], Command | Query]]] = [
+        self._message_makers: list[tuple[int, Callable[[EventModel, str], Command | Query]]] = [
             (40, self._book), (45, self._act), (6, self._ask), (7, self._roll), (1, self._open), (8, self._wait),
         ]  # fmt: skip
 
-    def requests(self, witness: Witness, number: int) -> list[Request]:
-        """The next requests, to come as one batch: new ones, and old ones once more."""
-        return [self._again() or self._new(witness) for _ in range(number)]
+    def requests(self, model: EventModel, number: int) -> list[Request]:
+        """The next requests for one batch: new ones, and repeated ones."""
+        return [self._repeated() or self._new(model) for _ in range(number)]
 
-    def _again(self) -> Request | None:
-        """Ask again what nobody answered, or, more rarely, what was answered; or use its key for something else."""
-        chance = self._random.random()
-        if chance < 0.25 and self._ledger.unanswered:
-            return self._random.choice(list(self._ledger.unanswered.values()))
-        if chance > 0.95 and self._ledger.answered:
-            old = self._random.choice(list(self._ledger.answered.values()))
-            if chance > 0.98:
-                other = queries.FindBooking(old.message.hotel, f"other-{self._requests}")
-                return self._request(other, old.key)
-            return old
+    def _repeated(self) -> Request | None:
+        """Repeat an unanswered request or, more rarely, an answered one; or use its key for another message."""
+        draw = self._random.random()
+        if draw < 0.25 and self._record.unanswered:
+            return self._random.choice(list(self._record.unanswered.values()))
+        if draw > 0.95 and self._record.answered:
+            earlier = self._random.choice(list(self._record.answered.values()))
+            if draw > 0.98:
+                other = queries.FindBooking(earlier.message.hotel, f"other-{self._requests}")
+                return self._request(other, earlier.key)
+            return earlier
         return None
 
-    def _new(self, witness: Witness) -> Request:
+    def _new(self, model: EventModel) -> Request:
         hotel = self._random.choice(list(self._plans))
-        if witness.house(hotel) is None and self._random.random() < 0.9:
-            return self._request(self._open(witness, hotel), self._key())
-        weights, says = zip(*self._says, strict=True)
+        if model.hotel_record(hotel) is None and self._random.random() < 0.9:
+            return self._request(self._open(model, hotel), self._key())
+        weights, makers = zip(*self._message_makers, strict=True)
         while True:
-            (say,) = self._random.choices(says, weights)
+            (make_message,) = self._random.choices(makers, weights)
             try:
-                message = say(witness, hotel)
-            except Refused:  # a value that cannot be: no client gets as far as this
+                message = make_message(model, hotel)
+            except Refused:  # an invalid value, which no client can send
                 continue
-            return self._request(message, self._key(), self._version(witness, message))
+            return self._request(message, self._key(), self._version(model, message))
 
     def _request(self, message: Command | Query, key: str | None, if_version: int | None = None) -> Request:
         self._requests += 1
@@ -90,14 +90,14 @@ class Clients:
     def _key(self) -> str | None:
         return f"key-{self._requests}" if self._random.random() < 0.7 else None
 
-    def _version(self, witness: Witness, message: Command | Query) -> int | None:
-        facts = witness.bookings.get(getattr(message, "booking", ""))
+    def _version(self, model: EventModel, message: Command | Query) -> int | None:
+        facts = model.bookings.get(getattr(message, "booking", ""))
         if facts is None or isinstance(message, Query) or self._random.random() < 0.85:
             return None
         return facts.version - (self._random.random() < 0.4)
 
     def _plan(self, hotel: str) -> HotelPlan:
-        """A hotel so small that guests are in each other's way."""
+        """A hotel so small that bookings conflict."""
         kinds = TYPES[: self._random.randint(1, len(TYPES))]
         audits = ("manual", "manual", "03:00", "02:30")
         return HotelPlan(
@@ -112,28 +112,28 @@ class Clients:
             ),
         )
 
-    def _open(self, _: Witness, hotel: str) -> Command:
+    def _open(self, _: EventModel, hotel: str) -> Command:
         return commands.OpenHotel(hotel, self._plans[hotel])
 
-    def _ask(self, witness: Witness, hotel: str) -> Query:
+    def _ask(self, model: EventModel, hotel: str) -> Query:
         kind = self._random.choice((queries.DescribeHotel, queries.FindAvailability, queries.FindBooking))
         if kind is queries.FindAvailability:
-            arrival, departure = self._stay(witness, hotel)
-            return queries.FindAvailability(hotel, max(arrival, self._today(witness, hotel)), departure)
+            arrival, departure = self._stay(model, hotel)
+            return queries.FindAvailability(hotel, max(arrival, self._today(model, hotel)), departure)
         if kind is queries.FindBooking:
-            return queries.FindBooking(hotel, self._booking(witness, hotel, LIVE))
+            return queries.FindBooking(hotel, self._booking(model, hotel, LIVE))
         return queries.DescribeHotel(hotel)
 
-    def _roll(self, witness: Witness, hotel: str) -> Command:
+    def _roll(self, model: EventModel, hotel: str) -> Command:
         days = self._random.choice((None, None, 0, 1, 1, 2, 3))
         return commands.RollBusinessDate(
-            hotel, None if days is None else self._today(witness, hotel) + timedelta(days=days)
+            hotel, None if days is None else self._today(model, hotel) + timedelta(days=days)
         )
 
-    def _book(self, witness: Witness, hotel: str) -> Command:
-        arrival, departure = self._stay(witness, hotel)
+    def _book(self, model: EventModel, hotel: str) -> Command:
+        arrival, departure = self._stay(model, hotel)
         held = self._random.random() < 0.25
-        room = self._room(witness, hotel) if self._promises and self._random.random() < 0.15 else None
+        room = self._room(model, hotel) if self._with_pins and self._random.random() < 0.15 else None
         request = BookingRequest(
             room_type=self._type(hotel),
             arrival=arrival,
@@ -146,30 +146,30 @@ class Clients:
         )
         return commands.Book(hotel, request)
 
-    def _wait(self, witness: Witness, hotel: str) -> Command:
-        waiting = sorted(witness.waiting(hotel))
+    def _wait(self, model: EventModel, hotel: str) -> Command:
+        waiting = sorted(model.waiting(hotel))
         if waiting and self._random.random() < 0.2:
             return commands.LeaveWaitlist(hotel, self._random.choice(waiting))
-        arrival, departure = self._stay(witness, hotel)
+        arrival, departure = self._stay(model, hotel)
         guest = self._guest()
         return commands.JoinWaitlist(
             hotel, WaitlistRequest(room_type=self._type(hotel), arrival=arrival, departure=departure, guest=guest)
         )
 
-    def _act(self, witness: Witness, hotel: str) -> Command:
-        weights = [weight * (self._promises or kind not in _PROMISES) for kind, (weight, _) in _ACTIONS.items()]
+    def _act(self, model: EventModel, hotel: str) -> Command:
+        weights = [weight * (self._with_pins or kind not in _PIN_ACTIONS) for kind, (weight, _) in _ACTIONS.items()]
         (kind,) = self._random.choices(list(_ACTIONS), weights)
-        booking = self._booking(witness, hotel, _ACTIONS[kind][1])
+        booking = self._booking(model, hotel, _ACTIONS[kind][1])
         if kind is commands.Change:
-            return commands.Change(hotel, booking, self._change(witness, hotel))
+            return commands.Change(hotel, booking, self._change(model, hotel))
         if kind is commands.Extend:
             return commands.Extend(hotel, booking, self._random.choice((30, 600, 7_200)))
         if kind is commands.Move:
-            return commands.Move(hotel, booking, room=self._room(witness, hotel))
+            return commands.Move(hotel, booking, room=self._room(model, hotel))
         return kind(hotel, booking)
 
-    def _change(self, witness: Witness, hotel: str) -> BookingChange:
-        arrival, departure = self._stay(witness, hotel)
+    def _change(self, model: EventModel, hotel: str) -> BookingChange:
+        arrival, departure = self._stay(model, hotel)
         changes: tuple[dict[str, Any], ...] = (
             {"arrival": arrival, "departure": departure},
             {"departure": departure},
@@ -190,21 +190,21 @@ class Clients:
     def _guest(self) -> Contact:
         return Contact(f"Guest {self._requests}", f"{self._requests}@example.com" if self._requests % 5 else None)
 
-    def _today(self, witness: Witness, hotel: str) -> date:
-        return FIRST_DAY if witness.house(hotel) is None else witness.today(hotel)
+    def _today(self, model: EventModel, hotel: str) -> date:
+        return FIRST_DAY if model.hotel_record(hotel) is None else model.today(hotel)
 
-    def _stay(self, witness: Witness, hotel: str) -> tuple[date, date]:
+    def _stay(self, model: EventModel, hotel: str) -> tuple[date, date]:
         ahead = -1 if self._random.random() < 0.03 else self._random.choice((0, 0, 0, 1, *range(NIGHTS_AHEAD_MAX)))
-        arrival = self._today(witness, hotel) + timedelta(days=ahead)
+        arrival = self._today(model, hotel) + timedelta(days=ahead)
         return arrival, arrival + timedelta(days=self._random.randint(1, STAY_NIGHTS_MAX))
 
-    def _room(self, witness: Witness, hotel: str) -> str:
-        house = witness.house(hotel)
-        return self._random.choice([*house.rooms, "999"] if house else ["101"])
+    def _room(self, model: EventModel, hotel: str) -> str:
+        hotel_record = model.hotel_record(hotel)
+        return self._random.choice([*hotel_record.rooms, "999"] if hotel_record else ["101"])
 
-    def _booking(self, witness: Witness, hotel: str, statuses: tuple[str, ...]) -> str:
+    def _booking(self, model: EventModel, hotel: str, statuses: tuple[str, ...]) -> str:
         """Mostly one for which the action makes sense."""
-        fits = [id_ for id_, facts in witness.bookings.items() if facts.hotel == hotel and facts.status in statuses]
-        if fits and self._random.random() < 0.9:
-            return self._random.choice(fits[-12:])
-        return self._random.choice(list(witness.bookings) or ["nobody"])
+        suitable = [id_ for id_, facts in model.bookings.items() if facts.hotel == hotel and facts.status in statuses]
+        if suitable and self._random.random() < 0.9:
+            return self._random.choice(suitable[-12:])
+        return self._random.choice(list(model.bookings) or ["nobody"])

@@ -1,7 +1,7 @@
-"""A journal in memory that fails as disks and processes do, by the dice of one seed.
+"""A journal in memory that fails as disks and processes do, at random from one seed.
 
-The `Disk` outlives the process; what was written but not synced outlives it only while the power stays on. Events stand
-on it as the bytes of the wire format, so that all that is read back was decoded.
+The `Disk` survives the end of the process; what is not synced survives only without a power loss. Events are stored as
+bytes of the wire format, so that everything that is read was decoded.
 """
 
 import errno
@@ -18,11 +18,11 @@ Row = tuple[str, int, int, str, str, str, str, bytes]
 
 
 class Crash(BaseException):
-    """The process is gone. Not an Exception: nothing in the house may catch it and go on."""
+    """The end of the process. It is no Exception, so that no handler of the program catches it."""
 
 
 class Fault(StrEnum):
-    """What can go wrong at an append."""
+    """The faults of an append."""
 
     CRASH_BEFORE = "crash before the commit"
     CRASH_DURING = "crash between write and sync"
@@ -32,28 +32,28 @@ class Fault(StrEnum):
 
 
 class Faults:
-    """The dice. `rate` is the chance that an append fails; a reopening fails, and a snapshot crashes, as often."""
+    """Draws faults. `rate` is the probability that an append or a reopening fails, or that a snapshot crashes."""
 
     def __init__(self, random: Random, rate: float) -> None:
         self.rate = rate
-        self.struck = 0
+        self.count = 0
         self._random = random
 
-    def strike(self) -> Fault | None:
-        """What goes wrong this time, if anything."""
+    def draw(self) -> Fault | None:
+        """The fault of this append, if any."""
         if self._random.random() >= self.rate:
             return None
-        self.struck += 1
+        self.count += 1
         return self._random.choice(list(Fault))
 
-    def strikes(self) -> bool:
-        """Does something go wrong where only one thing can?"""
-        return self.strike() is not None
+    def is_faulty(self) -> bool:
+        """Whether there is a fault, where only one kind is possible."""
+        return self.draw() is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """What is written all or none."""
+    """What is written atomically."""
 
     rows: tuple[Row, ...] = ()
     replies: tuple[StoredReply, ...] = ()
@@ -62,10 +62,10 @@ class Transaction:
 
 @dataclass(slots=True)
 class Disk:
-    """What outlives the process: transactions, of which the first `durable` outlive a power loss too. A disk that
-    `lies` says at once that it has synced an append."""
+    """What survives the end of the process: transactions, of which the first `durable` survive a power loss too. A disk
+    that `acknowledges_early` reports a sync that has not happened."""
 
-    lies: bool = False
+    acknowledges_early: bool = False
     epoch: int = 0
     durable: int = 0
     transactions: list[Transaction] = field(default_factory=list)
@@ -74,57 +74,57 @@ class Disk:
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
 
     def write(self, transaction: Transaction) -> None:
-        """Not yet durable."""
+        """Write a transaction, which is not durable yet."""
         self.transactions.append(transaction)
         self.rows.extend(transaction.rows)
         self.replies.update((reply.key, reply) for reply in transaction.replies)
         self.snapshots.update((snapshot.hotel, snapshot) for snapshot in transaction.snapshots)
 
     def sync(self) -> None:
-        """All that is written is durable."""
+        """Make all that is written durable."""
         self.durable = len(self.transactions)
 
     def lose_power(self) -> None:
-        """Back to what is durable."""
-        kept = self.transactions[: self.durable]
+        """Drop what is not durable."""
+        durable = self.transactions[: self.durable]
         self.transactions, self.rows, self.replies, self.snapshots = [], [], {}, {}
-        for transaction in kept:
+        for transaction in durable:
             self.write(transaction)
 
 
 class DiskReader:
-    """What anyone can read on a disk, as a `protocol.journal.Journal` says it."""
+    """Reads a disk, as a `protocol.ports.journal.Journal`."""
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
 
     def position(self) -> int:
-        """See `protocol.journal.Journal`."""
+        """See `protocol.ports.journal.Journal`."""
         return len(self._disk.rows)
 
     def reply(self, key: str) -> StoredReply | None:
-        """See `protocol.journal.Journal`."""
+        """See `protocol.ports.journal.Journal`."""
         return self._disk.replies.get(key)
 
     def hotels(self) -> set[str]:
-        """See `protocol.journal.Journal`."""
+        """See `protocol.ports.journal.Journal`."""
         return {row[0] for row in self._disk.rows}
 
     def read(
         self, after: int = 0, hotel: str | None = None, after_hotel_seq: int = 0
     ) -> Iterator[tuple[int, RecordedEvent]]:
-        """See `protocol.journal.Journal`."""
+        """See `protocol.ports.journal.Journal`."""
         for seq, row in enumerate(self._disk.rows[after:], start=after + 1):
             if hotel is None or (row[0] == hotel and row[1] > after_hotel_seq):
                 yield seq, _record(row)
 
     def snapshots(self, hotel: str | None = None) -> Iterator[Snapshot]:
-        """See `protocol.journal.Journal`."""
+        """See `protocol.ports.journal.Journal`."""
         return (snapshot for snapshot in self._disk.snapshots.values() if hotel in (None, snapshot.hotel))
 
 
 class FaultyJournal(DiskReader):
-    """A `protocol.journal.Journal` on a disk; opening it fences every writer that opened it before."""
+    """A `protocol.ports.journal.Journal` on a disk; opening it fences every writer that opened it before."""
 
     def __init__(self, disk: Disk, faults: Faults) -> None:
         super().__init__(disk)
@@ -136,9 +136,9 @@ class FaultyJournal(DiskReader):
         self._epoch = disk.epoch
 
     def write(self, records: Sequence[RecordedEvent], replies: Sequence[StoredReply]) -> int:
-        """See `protocol.journal.Journal`; the disk may be full."""
+        """See `protocol.ports.journal.Journal`; the disk may be full."""
         self._check_writer()
-        self._fault = self._faults.strike()
+        self._fault = self._faults.draw()
         if self._fault is Fault.DISK_FULL:
             raise OSError(errno.ENOSPC, "No space left on device")
         self._check_unique(records, replies)
@@ -146,13 +146,13 @@ class FaultyJournal(DiskReader):
         return self.position() + len(records)
 
     def sync(self) -> None:
-        """See `protocol.journal.Journal`; it may also end in any of the ways of `Fault`."""
+        """See `protocol.ports.journal.Journal`; it may also fail with any `Fault`."""
         if self._fault is Fault.CRASH_BEFORE:
             raise Crash(self._fault)
         self._disk.write(self._written)
         if self._fault is Fault.CRASH_DURING:
             raise Crash(self._fault)
-        if not self._disk.lies:
+        if not self._disk.acknowledges_early:
             self._disk.sync()
         if self._fault is Fault.CRASH_AFTER:
             raise Crash(self._fault)
@@ -174,21 +174,21 @@ class FaultyJournal(DiskReader):
             raise JournalError("a key has its reply already")
 
     def save_snapshots(self, snapshots: Iterable[Snapshot]) -> None:
-        """See `protocol.journal.Journal`; the process may crash on the way."""
+        """See `protocol.ports.journal.Journal`; the process may crash before."""
         saved = tuple(snapshots)
-        if self._faults.strikes():
+        if self._faults.is_faulty():
             raise Crash("while saving snapshots")
         self._check_writer()
         self._disk.write(Transaction(snapshots=saved))
         self._disk.sync()
 
     def reopen(self) -> None:
-        """See `protocol.journal.Journal`; the disk may still be ill."""
-        if self._faults.strikes():
+        """See `protocol.ports.journal.Journal`; the disk may still fail."""
+        if self._faults.is_faulty():
             raise OSError(errno.EIO, "Input/output error")
 
     def close(self) -> None:
-        """See `protocol.journal.Journal`."""
+        """See `protocol.ports.journal.Journal`."""
 
 
 def _row(record: RecordedEvent) -> Row:

@@ -1,6 +1,6 @@
-"""Many simulated lives keep all promises; and a house with a bug in it is found out, so that the judges can be trusted.
+"""Many simulated seeds have no violations, and faults built into the program are reported.
 
-`make simulate SEEDS=1-2000` lives through more of them, and `make simulate SEEDS=7` through that one again.
+`make simulate SEEDS=1-2000` simulates more of them, and `make simulate SEEDS=7` one of them again.
 """
 
 import subprocess
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from innkeeper.actors.notifications import notifier
-from innkeeper.actors.notifications.rules.notices import handle as rules_take_in
+from innkeeper.actors.notifications.rules.notices import handle as rules_handle
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.reservations.messages import Claim, ClaimDone
 from innkeeper.actors.reservations.room import RoomActor
@@ -22,9 +22,9 @@ from innkeeper.protocol.reservations.replies import StateReply
 from innkeeper.storage.sqlite.cursors import SqliteCursor
 from innkeeper.storage.sqlite.outbox import SqliteOutbox
 from msgspec.structs import replace
-from simulation import services
-from simulation.run import live, seeds_of
-from simulation.world import Life, World
+from simulation import simulated_services
+from simulation.run import run_seed, seeds_of
+from simulation.simulated_partition import SimulatedPartition, SimulationResult
 from support.paths import ROOT
 
 SEEDS = range(1, 201)
@@ -32,34 +32,36 @@ STEPS = 100
 
 
 @pytest.fixture(scope="module")
-def lives() -> list[Life]:
-    """What became of every seed."""
-    return [live(seed, STEPS) for seed in SEEDS]
+def results() -> list[SimulationResult]:
+    """The result of every seed."""
+    return [run_seed(seed, STEPS) for seed in SEEDS]
 
 
 @pytest.mark.slow
-def test_no_life_breaks_a_promise(lives: list[Life]) -> None:
-    broken = {life.seed: life.violations[:3] for life in lives if life.violations}
-    assert not broken, f"live them again with: make simulate SEEDS={','.join(map(str, broken))}\n{broken}"
+def test_no_seed_has_violations(results: list[SimulationResult]) -> None:
+    violations = {result.seed: result.violations[:3] for result in results if result.violations}
+    assert not violations, (
+        f"simulate them again with: make simulate SEEDS={','.join(map(str, violations))}\n{violations}"
+    )
 
 
 @pytest.mark.slow
-def test_in_these_lives_much_goes_wrong(lives: list[Life]) -> None:
-    """A simulation in which nothing happens proves nothing."""
-    assert sum(life.crashes for life in lives) > len(lives)
-    assert sum(life.mishaps for life in lives) > len(lives) / 2
-    assert sum(life.refusals for life in lives) > 20 * len(lives)
-    assert sum(life.events for life in lives) > 50 * len(lives)
+def test_the_seeds_include_many_crashes_faults_and_refusals(results: list[SimulationResult]) -> None:
+    """A simulation without faults proves nothing."""
+    assert sum(result.crashes for result in results) > len(results)
+    assert sum(result.actor_faults for result in results) > len(results) / 2
+    assert sum(result.refusals for result in results) > 20 * len(results)
+    assert sum(result.events for result in results) > 50 * len(results)
 
 
 @pytest.mark.slow
-def test_the_same_seed_lives_the_same_life_in_any_process(lives: list[Life]) -> None:
-    program = f"from simulation.run import live; print([live(seed, {STEPS}).digest for seed in (3, 4)])"
-    digests = str([life.digest for life in lives[2:4]])
-    for chance in ("1", "2"):
+def test_a_seed_gives_the_same_run_in_every_process(results: list[SimulationResult]) -> None:
+    program = f"from simulation.run import run_seed; print([run_seed(seed, {STEPS}).digest for seed in (3, 4)])"
+    digests = str([result.digest for result in results[2:4]])
+    for hash_seed in ("1", "2"):
         done = subprocess.run(
             [sys.executable, "-c", program],
-            env={"PYTHONHASHSEED": chance, "PYTHONPATH": str(ROOT / "tests")},
+            env={"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT / "tests")},
             capture_output=True,
             text=True,
             timeout=300,
@@ -68,75 +70,75 @@ def test_the_same_seed_lives_the_same_life_in_any_process(lives: list[Life]) -> 
         assert done.stdout.strip() == digests
 
 
-def test_seeds_are_read_as_people_write_them() -> None:
+def test_ranges_of_seeds_are_parsed() -> None:
     assert seeds_of("7") == [7]
     assert seeds_of("3,5,20-22") == [3, 5, 20, 21, 22]
 
 
-def found(promise: str, **sabotage: Any) -> bool:
-    """Does a judge name this promise in one of a few lives of a sabotaged house?"""
-    return any(promise in violation for violation in _violations(sabotage))
+def is_reported(property_id: str, **changes: Any) -> bool:
+    """Whether a violation of one of a few seeds of the changed program contains this text."""
+    return any(property_id in violation for violation in _violations(changes))
 
 
-def _violations(sabotage: dict[str, Any]) -> Iterator[str]:
+def _violations(changes: dict[str, Any]) -> Iterator[str]:
     for seed in range(1, 41):
         try:
-            yield from World(seed, STEPS, **sabotage).live().violations
+            yield from SimulatedPartition(seed, STEPS, **changes).run().violations
         except Exception as error:
             yield f"{type(error).__name__}: {error}"
 
 
-def a_room_that_agrees_to_everything(self: RoomActor, message: Claim, hotel: Any) -> None:
-    """Says done, whoever sleeps there."""
+def accept_every_claim(self: RoomActor, message: Claim, hotel: Any) -> None:
+    """Accept a claim even if the room is taken."""
     self.send(hotel, ClaimDone(self.number))
 
 
-def test_a_room_sold_twice_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_room_booked_twice_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Calendar, "free_for", lambda self, arrival, departure: self.all_rooms)
-    monkeypatch.setitem(RoomActor.handles, Claim, a_room_that_agrees_to_everything)
-    assert found("(P1)")
+    monkeypatch.setitem(RoomActor.handles, Claim, accept_every_claim)
+    assert is_reported("(P1)")
 
 
-def test_a_hotel_that_sells_a_room_twice_is_stopped_by_the_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The room is the last authority: the hotel's fault comes to light, and no guest stands before a taken bed."""
+def test_the_room_refuses_a_second_claim_of_a_faulty_hotel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The room is the last authority: the fault of the hotel is reported, and no room is booked twice."""
     monkeypatch.setattr(Calendar, "free_for", lambda self, arrival, departure: self.all_rooms)
     violations = list(_violations({}))
-    assert any("a room refused what its hotel held to be free" in violation for violation in violations)
+    assert any("a room refused a claim of its hotel" in violation for violation in violations)
     assert not any("(P1)" in violation for violation in violations)
 
 
-def test_an_acknowledgement_before_the_disk_has_it_is_found_out() -> None:
-    assert found("(P3)", lies=True)
+def test_an_acknowledgement_before_the_sync_is_reported() -> None:
+    assert is_reported("(P3)", acknowledges_early=True)
 
 
-def test_a_needless_refusal_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    for way in ("_one_step", "_sweep", "_search"):
-        monkeypatch.setattr(allocation, way, lambda *_: None)
-    assert found("(P4)")
+def test_a_needless_refusal_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    for step_of_search in ("_one_step", "_sweep", "_search"):
+        monkeypatch.setattr(allocation, step_of_search, lambda *_: None)
+    assert is_reported("(P4)")
 
 
-def test_a_state_that_is_not_what_its_events_make_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forgetful(state: Any) -> StateReply:
+def test_a_state_that_differs_from_the_fold_of_its_events_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def describe_without_one_booking(state: Any) -> StateReply:
         described = describe(state)
         return replace(described, bookings=described.bookings[1:])
 
-    monkeypatch.setattr(queries, "describe", forgetful)
-    assert found("(P6)")
+    monkeypatch.setattr(queries, "describe", describe_without_one_booking)
+    assert is_reported("(P6)")
 
 
-class ForgetsReplies(Host):
-    """Keeps no reply under its key."""
+class StoresNoReplies(Host):
+    """Stores no reply for a key."""
 
     def _keep_replies(self, *_: Any) -> None:
         return
 
 
-def test_a_forgotten_reply_is_found_out() -> None:
-    assert found("(P7)", host=ForgetsReplies)
+def test_a_reply_that_was_not_stored_is_reported() -> None:
+    assert is_reported("(P7)", host=StoresNoReplies)
 
 
-class AnswersTooEarly(Host):
-    """Tells the subscribers what is not on the disk yet."""
+class PublishesTooEarly(Host):
+    """Publishes events before they are on the disk."""
 
     def write(self, group: Any) -> bool:
         for decided in group:
@@ -145,67 +147,67 @@ class AnswersTooEarly(Host):
         return super().write(group)
 
 
-def test_an_event_told_before_the_disk_has_it_is_found_out() -> None:
-    assert found("(P5)", host=AnswersTooEarly)
+def test_an_event_published_before_the_sync_is_reported() -> None:
+    assert is_reported("(P5)", host=PublishesTooEarly)
 
 
-class MovesTooEarly(SqliteCursor):
-    """Moves on, and then writes what came of it."""
+class MovesBeforeEffects(SqliteCursor):
+    """Moves the cursor before it writes the effects, in another transaction."""
 
-    def move(self, batch: Any, keep: Any) -> None:
+    def move(self, batch: Any, store: Any) -> None:
         super().move(batch, lambda: None)
         with self._db.atomic():
-            keep()
+            store()
 
 
-class OvertakesItself(SqliteCursor):
-    """Goes on with a hotel that waits behind an event."""
+class SkipsParkedHotels(SqliteCursor):
+    """Handles events of a hotel with a parked event."""
 
     def _is_requested(self, entry: Any) -> bool:
         return True
 
 
-@pytest.mark.parametrize("cursor", [MovesTooEarly, OvertakesItself])
-def test_a_cursor_that_loses_or_mixes_up_events_is_found_out(cursor: type[SqliteCursor]) -> None:
-    assert found("(P5)", cursor=cursor)
+@pytest.mark.parametrize("cursor", [MovesBeforeEffects, SkipsParkedHotels])
+def test_a_cursor_that_loses_or_reorders_events_is_reported(cursor: type[SqliteCursor]) -> None:
+    assert is_reported("(P5)", cursor=cursor)
 
 
-def test_guests_do_change_rooms_for_each_other() -> None:
-    world = World(1, STEPS)
+def test_the_seeds_include_room_moves_for_other_bookings() -> None:
+    partition = SimulatedPartition(1, STEPS)
     moves = 0
     for seed in range(1, 30):
-        world = World(seed, STEPS)
-        world.live()
-        moves += sum(isinstance(record.event, events.RoomMoved) for _, record in world.journal().read())
+        partition = SimulatedPartition(seed, STEPS)
+        partition.run()
+        moves += sum(isinstance(record.event, events.RoomMoved) for _, record in partition.journal().read())
     assert moves > 20
 
 
-def test_services_that_move_on_too_early_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "SqliteCursor", MovesTooEarly)
-    assert found("(P5)")
+def test_services_that_move_their_cursor_before_their_effects_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulated_services, "SqliteCursor", MovesBeforeEffects)
+    assert is_reported("(P5)")
 
 
-def test_a_ledger_that_hears_everything_twice_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ledger_that_applies_events_twice_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("innkeeper.actors.billing.rules.state.cause_seq", lambda record: 0)
-    assert found("twice, or out of its order (P5)")
+    assert is_reported("twice or out of order (P5)")
 
 
-def test_a_letter_that_is_lost_on_its_way_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_letter_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SqliteOutbox, "mark_failed", lambda self, notice, *_: self.mark_sent(notice))
-    assert found("was never told (P5)")
+    assert is_reported("was never sent (P5)")
 
 
-def test_a_letter_that_is_sent_twice_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    known: set[str] = set()
-    crossed_out = SqliteOutbox.mark_sent
+def test_a_letter_sent_twice_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    marked: set[str] = set()
+    mark_sent = SqliteOutbox.mark_sent
 
-    def crosses_out_at_the_second_time(outbox: SqliteOutbox, notice: str) -> None:
-        crossed_out(outbox, notice) if notice in known else known.add(notice)
+    def mark_sent_at_the_second_call(outbox: SqliteOutbox, notice: str) -> None:
+        mark_sent(outbox, notice) if notice in marked else marked.add(notice)
 
-    monkeypatch.setattr(SqliteOutbox, "mark_sent", crosses_out_at_the_second_time)
-    assert found("was told twice for no reason (P5)")
+    monkeypatch.setattr(SqliteOutbox, "mark_sent", mark_sent_at_the_second_call)
+    assert is_reported("was sent twice without a reason (P5)")
 
 
-def test_a_reminder_of_what_was_cancelled_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notifier, "handle", lambda *told: rules_take_in(*told)._replace(withdrawn=()))
-    assert found("though it was taken back (P5)")
+def test_a_reminder_that_was_not_withdrawn_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notifier, "handle", lambda *arguments: rules_handle(*arguments)._replace(withdrawn=()))
+    assert is_reported("but was withdrawn (P5)")

@@ -1,4 +1,4 @@
-"""The journal keeps what it was given, in a chain that shows every change, for one writer at a time."""
+"""The journal keeps its events in a hash chain that reveals every change, and allows one writer at a time."""
 
 import sqlite3
 from collections.abc import Callable
@@ -14,29 +14,29 @@ from innkeeper.storage.sqlite.schema import MIGRATIONS, migrate
 
 
 def recorded(seq: int, hotel: str = "north") -> RecordedEvent:
-    """Some event."""
+    """An event with this number."""
     return RecordedEvent(hotel, seq, 1_000 + seq, "ann", "request", f"command-{seq}", HoldExpired(f"booking-{seq}"))
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the journal is."""
+    """The path of the journal."""
     return tmp_path / "journal.db"
 
 
-def keep(journal: SqliteJournal, *records: RecordedEvent, replies: tuple[StoredReply, ...] = ()) -> int:
+def write_and_sync(journal: SqliteJournal, *records: RecordedEvent, replies: tuple[StoredReply, ...] = ()) -> int:
     """Write and sync."""
     position = journal.write(records, replies)
     journal.sync()
     return position
 
 
-def test_what_was_synced_is_there_in_order_after_opening_again(path: Path) -> None:
+def test_synced_events_are_read_in_order_after_reopening(path: Path) -> None:
     journal = SqliteJournal(path)
     records = [recorded(1), recorded(1, "south"), recorded(2)]
-    assert keep(journal, *records) == 3
+    assert write_and_sync(journal, *records) == 3
     noted = RecordedEvent("north", 3, 5, "bob", "r", "c", NoteChanged("b", "g", Personal("Ann", None, None, "late")))
-    assert keep(journal, noted) == 4
+    assert write_and_sync(journal, noted) == 4
     journal.close()
     journal = SqliteJournal(path)
     assert [record for _, record in journal.read()] == [*records, noted]
@@ -47,22 +47,22 @@ def test_what_was_synced_is_there_in_order_after_opening_again(path: Path) -> No
     journal.close()
 
 
-def test_what_was_written_but_not_synced_never_was(path: Path) -> None:
+def test_events_written_but_not_synced_are_gone_after_reopening(path: Path) -> None:
     journal = SqliteJournal(path)
-    keep(journal, recorded(1))
+    write_and_sync(journal, recorded(1))
     journal.write([recorded(2)], [StoredReply("key", b"f", b"r")])
     assert journal.position() == 1
     assert journal.reply("key") is None
     journal.reopen()
     assert journal.position() == 1
-    assert keep(journal, recorded(2)) == 2
+    assert write_and_sync(journal, recorded(2)) == 2
     journal.close()
 
 
-def test_a_reply_is_kept_with_the_events_it_belongs_to(path: Path) -> None:
+def test_a_reply_is_stored_with_its_events(path: Path) -> None:
     journal = SqliteJournal(path)
     kept = StoredReply("key", b"fingerprint", b"reply")
-    keep(journal, recorded(1), replies=(kept,))
+    write_and_sync(journal, recorded(1), replies=(kept,))
     assert journal.reply("key") == kept
     assert journal.reply("other") is None
     with pytest.raises(sqlite3.IntegrityError):
@@ -81,22 +81,22 @@ def test_the_newest_snapshot_of_a_hotel_is_kept(path: Path) -> None:
     journal.close()
 
 
-def test_a_writer_that_was_superseded_can_write_no_more(path: Path) -> None:
+def test_a_superseded_writer_is_fenced(path: Path) -> None:
     stalled = SqliteJournal(path)
-    keep(stalled, recorded(1))
+    write_and_sync(stalled, recorded(1))
     newer = SqliteJournal(path)
     with pytest.raises(Fenced):
         stalled.write([recorded(2)], [])
-    assert keep(newer, recorded(2)) == 2
+    assert write_and_sync(newer, recorded(2)) == 2
     with pytest.raises(Fenced):
         stalled.write([], [StoredReply("key", b"f", b"r")])
     stalled.close()
     newer.close()
 
 
-def test_a_hotel_s_history_has_each_number_once(path: Path) -> None:
+def test_a_second_event_with_the_same_number_is_refused(path: Path) -> None:
     journal = SqliteJournal(path)
-    keep(journal, recorded(1))
+    write_and_sync(journal, recorded(1))
     with pytest.raises(sqlite3.IntegrityError):
         journal.write([recorded(1)], [])
     journal.close()
@@ -117,9 +117,9 @@ CHANGES = (
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_any_change_to_what_was_written_shows(path: Path, change: str) -> None:
+def test_any_change_of_a_written_event_is_detected(path: Path, change: str) -> None:
     journal = SqliteJournal(path)
-    keep(journal, *(recorded(seq) for seq in range(1, 6)))
+    write_and_sync(journal, *(recorded(seq) for seq in range(1, 6)))
     journal.close()
     with sqlite3.connect(path) as db:
         db.execute(change)
@@ -128,9 +128,9 @@ def test_any_change_to_what_was_written_shows(path: Path, change: str) -> None:
         SqliteJournal(path)
 
 
-def test_a_change_far_from_the_end_shows_when_the_whole_is_checked(path: Path) -> None:
+def test_a_change_far_from_the_end_is_detected_by_a_full_check(path: Path) -> None:
     journal = SqliteJournal(path)
-    keep(journal, *(recorded(seq) for seq in range(1, 3_000)))
+    write_and_sync(journal, *(recorded(seq) for seq in range(1, 3_000)))
     journal.close()
     with sqlite3.connect(path) as db:
         db.execute("UPDATE events SET by = 'eve' WHERE seq = 2")
@@ -141,12 +141,12 @@ def test_a_change_far_from_the_end_shows_when_the_whole_is_checked(path: Path) -
     journal.close()
 
 
-def test_a_file_is_brought_to_the_newest_schema_step_by_step(path: Path) -> None:
+def test_a_file_is_migrated_to_the_newest_schema_once(path: Path) -> None:
     def second(db: object) -> None:
         db.execute("ALTER TABLE snapshots ADD COLUMN taken_at INTEGER")  # type: ignore[attr-defined]
 
     journal = SqliteJournal(path)
-    keep(journal, recorded(1))
+    write_and_sync(journal, recorded(1))
     journal.close()
     newer: tuple[Callable[..., None], ...] = (*MIGRATIONS, second)
     migrate(path, newer)
@@ -159,7 +159,7 @@ def test_a_file_is_brought_to_the_newest_schema_step_by_step(path: Path) -> None
         migrate(path)
 
 
-def test_a_migration_that_fails_leaves_the_file_as_it_was(path: Path) -> None:
+def test_a_failed_migration_leaves_the_file_unchanged(path: Path) -> None:
     def broken(db: object) -> None:
         db.execute("CREATE TABLE half (done INTEGER)")  # type: ignore[attr-defined]
         raise RuntimeError("the power fails here")

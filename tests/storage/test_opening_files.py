@@ -31,33 +31,33 @@ OPENERS: dict[str, Callable[[Path], object]] = {
 
 
 def not_a_database(path: Path) -> None:
-    """Some other file."""
+    """A file that is no database."""
     path.write_bytes(b"not a database" * 1_000)
 
 
 def without_tables(path: Path) -> None:
-    """A database of the newest form, or so it says, with nothing in it."""
+    """A database with the newest version number and no tables."""
     db = sqlite3.connect(path)
     db.execute(f"PRAGMA user_version = {FORM}")
     db.close()
 
 
 @pytest.mark.parametrize("opener", OPENERS)
-@pytest.mark.parametrize("spoil", [not_a_database, without_tables])
+@pytest.mark.parametrize("damage", [not_a_database, without_tables])
 def test_a_file_that_cannot_be_opened_leaves_no_connection(
-    spoil: Callable[[Path], None], opener: str, tmp_path: Path
+    damage: Callable[[Path], None], opener: str, tmp_path: Path
 ) -> None:
-    spoil(path := tmp_path / "spoilt.db")
+    damage(path := tmp_path / "spoilt.db")
     try:
         opened = OPENERS[opener](path)
     except (sqlite3.DatabaseError, Damaged):
         pass
     else:
-        assert (spoil, opener) in {(without_tables, "service")}, "only its cursors will miss their tables"
+        assert (damage, opener) in {(without_tables, "service")}, "only its cursors will miss their tables"
         opened.close()  # type: ignore[attr-defined]
     gc.collect()  # the failure refers to what was opened
 
 
-def test_a_connection_that_is_left_open_is_noticed(tmp_path: Path) -> None:
+def test_an_unclosed_connection_is_reported(tmp_path: Path) -> None:
     with pytest.warns(ResourceWarning, match="(?s)unclosed database, opened at.*test_opening_files"):
         WatchedConnection(tmp_path / "some.db").__del__()

@@ -1,4 +1,4 @@
-"""What clients of a server that is killed were told, and what must be true of it afterwards."""
+"""The answers that clients of a killed server have, and checks of the server against them."""
 
 import random
 from collections import Counter
@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import ClientSession
-from support.gateway import stay
+from support.gateway import stay_request
 from support.partition_fixture import night
 
 HOTELS = ("north", "south")
 
 
 @dataclass
-class Wish:
-    """What a client wants under one key: to book, or to change a booking. `answer` is what it was told."""
+class ClientRequest:
+    """A request with an idempotency key, to book or to act on a booking; `answer` is its definite answer."""
 
     key: str
     path: str
@@ -23,54 +23,59 @@ class Wish:
 
 
 @dataclass
-class Books:
-    """The clients' own books: every wish, and the last that each of them knows of every booking."""
+class ClientRecords:
+    """All requests of the clients, and the newest version of every booking that they know."""
 
-    wishes: list[Wish] = field(default_factory=list)
+    requests: list[ClientRequest] = field(default_factory=list)
     bookings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def told(self, wish: Wish, status: int, answer: dict[str, Any]) -> None:
-        """A definite answer."""
+    def record(self, request: ClientRequest, status: int, answer: dict[str, Any]) -> None:
+        """Record a definite answer."""
         assert status in (200, 201, 409), (status, answer)
-        if wish.answer is not None:
-            assert wish.answer == (status, answer), "the same key has another answer than before (P7)"
-        wish.answer = status, answer
+        if request.answer is not None:
+            assert request.answer == (status, answer), "the same key has another answer than before (P7)"
+        request.answer = status, answer
         if status < 300:
             known = self.bookings.get(answer["id"])
             if known is None or known["version"] < answer["version"]:
                 self.bookings[answer["id"]] = answer
 
-    def unanswered(self) -> list[Wish]:
-        """Who still waits."""
-        return [wish for wish in self.wishes if wish.answer is None]
+    def unanswered(self) -> list[ClientRequest]:
+        """The requests without an answer."""
+        return [request for request in self.requests if request.answer is None]
 
 
-async def ask(session: ClientSession, books: Books, wish: Wish) -> None:
-    """Ask once; a refusal for now (503) is no answer."""
-    async with session.post(wish.path, json=wish.body, headers={"Idempotency-Key": wish.key}) as response:
+async def send_request(session: ClientSession, records: ClientRecords, request: ClientRequest) -> None:
+    """Send a request once; a status of 503 is no answer."""
+    async with session.post(request.path, json=request.body, headers={"Idempotency-Key": request.key}) as response:
         answer = await response.json(content_type=None)
         if response.status != 503:
-            books.told(wish, response.status, answer)
+            records.record(request, response.status, answer)
 
 
-def next_wish(books: Books, chance: random.Random, own: list[str], name: str) -> Wish:
-    """Mostly a new booking; else an end for one of this client's own."""
-    key = f"{name}-{len(books.wishes)}"
-    known = [books.bookings[id_] for id_ in own if books.bookings[id_]["status"] in ("held", "confirmed")]
-    if known and chance.random() < 0.4:
-        booking = chance.choice(known)
+def next_request(
+    records: ClientRecords, random_source: random.Random, booking_ids: list[str], name: str
+) -> ClientRequest:
+    """Mostly a new booking; else an action on a booking of this client."""
+    key = f"{name}-{len(records.requests)}"
+    known = [records.bookings[id_] for id_ in booking_ids if records.bookings[id_]["status"] in ("held", "confirmed")]
+    if known and random_source.random() < 0.4:
+        booking = random_source.choice(known)
         actions = ["release", "confirm", "extend"] if booking["status"] == "held" else ["cancel", "pin"]
-        path = f"/v1/hotels/{booking['hotel']}/bookings/{booking['id']}/actions/{chance.choice(actions)}"
-        return Wish(key, path, {})
-    status = chance.choice(["confirmed", "confirmed", "held"])
-    body = stay(
-        chance.randrange(60), chance.randint(1, 4), guest={"name": key, "email": f"{key}@example.com"}, status=status
+        path = f"/v1/hotels/{booking['hotel']}/bookings/{booking['id']}/actions/{random_source.choice(actions)}"
+        return ClientRequest(key, path, {})
+    status = random_source.choice(["confirmed", "confirmed", "held"])
+    body = stay_request(
+        random_source.randrange(60),
+        random_source.randint(1, 4),
+        guest={"name": key, "email": f"{key}@example.com"},
+        status=status,
     )
-    return Wish(key, f"/v1/hotels/{chance.choice(HOTELS)}/bookings", body)
+    return ClientRequest(key, f"/v1/hotels/{random_source.choice(HOTELS)}/bookings", body)
 
 
-def assert_same(known: dict[str, Any], found: dict[str, Any]) -> None:
-    """What a client knows of a booking is still so; only its room may have changed, for another guest's sake."""
+def assert_unchanged(known: dict[str, Any], found: dict[str, Any]) -> None:
+    """Check that a booking is as the client knows it; only its room may have changed, to make space for another."""
     assert found["version"] >= known["version"], (known, found)
     if found["version"] > known["version"]:
         moved = ("room", "version", "changed_at", "changed_by")
@@ -78,7 +83,7 @@ def assert_same(known: dict[str, Any], found: dict[str, Any]) -> None:
     assert found == known, "what was acknowledged is not there (P3)"
 
 
-async def bookings(session: ClientSession, hotel: str) -> list[dict[str, Any]]:
+async def list_bookings(session: ClientSession, hotel: str) -> list[dict[str, Any]]:
     """All bookings of a hotel, page by page."""
     found, cursor = [], ""
     while True:
@@ -90,8 +95,8 @@ async def bookings(session: ClientSession, hotel: str) -> list[dict[str, Any]]:
         cursor = f"&cursor={page['next_cursor']}"
 
 
-def assert_no_room_is_shared(found: Any) -> None:
-    """P1, counted from the list alone."""
+def assert_no_double_booking(found: Any) -> None:
+    """P1: no room is booked twice for a night."""
     nights = Counter(
         (booking["hotel"], booking["room"], str(night(number)))
         for booking in found

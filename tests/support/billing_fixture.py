@@ -1,4 +1,4 @@
-"""A hotel whose commands are decided by the real rules, and its ledger, which hears of all that happens there."""
+"""A hotel whose commands are decided by the real rules, and its ledger, to which all its events are applied."""
 
 from datetime import date
 from itertools import count
@@ -7,7 +7,7 @@ from typing import Any
 from innkeeper.actors.billing.rules import decisions as billing
 from innkeeper.actors.billing.rules.queries import answer
 from innkeeper.actors.billing.rules.state import LedgerState
-from innkeeper.actors.billing.rules.state import evolve as enter
+from innkeeper.actors.billing.rules.state import evolve as evolve_ledger
 from innkeeper.actors.reservations.rules.audit import due_events
 from innkeeper.actors.reservations.rules.decisions import decide
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
@@ -43,131 +43,131 @@ def eur(minor_units: int) -> Money:
 
 
 class LedgerFixture:
-    """A hotel and its ledger. Every event goes through its bytes before the ledger enters it, as from the journal."""
+    """A hotel and its ledger. Every event is encoded and decoded before it is applied, as from the journal."""
 
     def __init__(self, *taxes: TaxPlan, **more: Any) -> None:
         self.at = NOON
-        self.hotel = HotelState()
-        self.ledger = LedgerState()
-        self.happened: list[RecordedEvent] = []
+        self.hotel_state = HotelState()
+        self.state = LedgerState()
+        self.hotel_records: list[RecordedEvent] = []
         self.records: list[RecordedEvent] = []
         self._ids = (f"id-{number}" for number in count())
-        self.say(commands.OpenHotel(HOTEL, plan({"DBL": 3, "SUI": 2})))
+        self.execute_on_hotel(commands.OpenHotel(HOTEL, plan({"DBL": 3, "SUI": 2})))
         if taxes or more:
-            self.agree(*taxes, **more)
+            self.set_billing_terms(*taxes, **more)
 
-    def agree(self, *taxes: TaxPlan, **more: Any) -> None:
+    def set_billing_terms(self, *taxes: TaxPlan, **more: Any) -> None:
         """Set the terms of billing."""
         plan = BillingPlan(seller=PartyPlan("Seaside Ltd", ("1 Beach Road", "Lisbon"), "PT500"), taxes=taxes, **more)
-        self.enter(billing_commands.ChangeBillingTerms(HOTEL, plan))
+        self.execute(billing_commands.ChangeBillingTerms(HOTEL, plan))
 
-    def stamp(self) -> CommandContext:
+    def command_context(self) -> CommandContext:
         return CommandContext(self.at, next(self._ids))
 
-    def say(self, command: Command) -> Reply:
-        """Something at the front desk; the ledger hears of it."""
-        decision = decide(self.hotel, command, self.stamp())
-        self.happen(decision.events)
-        return decision.reply(self.hotel)
+    def execute_on_hotel(self, command: Command) -> Reply:
+        """Execute a command of reservations, and apply its events to the ledger."""
+        decision = decide(self.hotel_state, command, self.command_context())
+        self.record_hotel_events(decision.events)
+        return decision.reply(self.hotel_state)
 
-    def happen(self, done: tuple[Event, ...]) -> None:
-        for event in done:
-            record = RecordedEvent(HOTEL, self.hotel.seq + 1, self.at, "tester", "request", "cause", event)
-            evolve(self.hotel, record)
-            self.happened.append(record)
-            self.subscribe(record)
+    def record_hotel_events(self, events: tuple[Event, ...]) -> None:
+        for event in events:
+            record = RecordedEvent(HOTEL, self.hotel_state.seq + 1, self.at, "tester", "request", "cause", event)
+            evolve(self.hotel_state, record)
+            self.hotel_records.append(record)
+            self.apply_hotel_event(record)
 
-    def subscribe(self, record: RecordedEvent) -> list[Event]:
-        """Tell the ledger of an event of reservations; what follows."""
+    def apply_hotel_event(self, record: RecordedEvent) -> list[Event]:
+        """Apply an event of reservations to the ledger; the events of the ledger."""
         before = len(self.records)
-        told = wire.decode(wire.encode(billing_commands.ApplyReservationEvent(HOTEL, record)))
-        assert isinstance(told, billing_commands.ApplyReservationEvent)
-        self.enter(told)
+        command = wire.decode(wire.encode(billing_commands.ApplyReservationEvent(HOTEL, record)))
+        assert isinstance(command, billing_commands.ApplyReservationEvent)
+        self.execute(command)
         return [followed.event for followed in self.records[before:]]
 
-    def enter(self, command: Command) -> Reply:
-        """Something that the ledger is told."""
-        decision = billing.decide(self.ledger, command, self.stamp())
+    def execute(self, command: Command) -> Reply:
+        """Execute a command of billing."""
+        decision = billing.decide(self.state, command, self.command_context())
         for event in decision.events:
-            read = wire.decode_event(wire.event_type(event), wire.encode_fields(event))
+            decoded = wire.decode_event(wire.event_type(event), wire.encode_fields(event))
             cause = decision.cause or "command"
-            record = RecordedEvent(HOTEL, self.ledger.seq + 1, self.at, "tester", "request", cause, read)
-            enter(self.ledger, record)
+            record = RecordedEvent(HOTEL, self.state.seq + 1, self.at, "tester", "request", cause, decoded)
+            evolve_ledger(self.state, record)
             self.records.append(record)
-        return decision.reply(self.ledger)
+        return decision.reply(self.state)
 
-    def ask(self, query: Query) -> Any:
-        return answer(self.ledger, query)
+    def query(self, query: Query) -> Any:
+        return answer(self.state, query)
 
-    def pass_time(self, microseconds: int) -> None:
+    def advance_clock(self, microseconds: int) -> None:
         self.at += microseconds
-        self.happen(due_events(self.hotel, self.at))
+        self.record_hotel_events(due_events(self.hotel_state, self.at))
 
     def book(self, arrival: int = 0, nights: int = 2, **more: Any) -> str:
-        reply = self.say(commands.Book(HOTEL, request(arrival, nights, **more)))
+        reply = self.execute_on_hotel(commands.Book(HOTEL, request(arrival, nights, **more)))
         assert isinstance(reply, BookingReply)
         return reply.booking.id
 
-    def stay(self, arrival: int = 0, nights: int = 2, **more: Any) -> str:
-        """A guest in house."""
+    def book_and_check_in(self, arrival: int = 0, nights: int = 2, **more: Any) -> str:
+        """Book, and check in."""
         booking = self.book(arrival, nights, **more)
-        self.say(commands.CheckIn(HOTEL, booking))
+        self.execute_on_hotel(commands.CheckIn(HOTEL, booking))
         return booking
 
-    def change(self, booking: str, **what: Any) -> Booking:
-        reply = self.say(commands.Change(HOTEL, booking, BookingChange(**what)))
+    def change(self, booking: str, **fields: Any) -> Booking:
+        reply = self.execute_on_hotel(commands.Change(HOTEL, booking, BookingChange(**fields)))
         assert isinstance(reply, BookingReply)
         return reply.booking
 
-    def roll(self, nights: int = 1) -> None:
-        today = self.hotel.opened().business_date
-        self.say(commands.RollBusinessDate(HOTEL, date.fromordinal(today.toordinal() + nights)))
+    def roll_business_date(self, nights: int = 1) -> None:
+        today = self.hotel_state.opened().business_date
+        self.execute_on_hotel(commands.RollBusinessDate(HOTEL, date.fromordinal(today.toordinal() + nights)))
 
-    def charge(self, booking: str, units: int = 1_000, **more: Any) -> FolioLine:
-        """An extra; its line."""
+    def post_charge(self, booking: str, minor_units: int = 1_000, **more: Any) -> FolioLine:
+        """Charge an extra; its line."""
         fields = {"charge": ChargeKind.OTHER, "text": "Extra", "folio": 1} | more
-        reply = self.enter(billing_commands.PostCharge(HOTEL, booking, unit_amount=eur(units), **fields))
+        reply = self.execute(billing_commands.PostCharge(HOTEL, booking, unit_amount=eur(minor_units), **fields))
         assert isinstance(reply, BillReply)
         return reply.bill.folios[fields["folio"] - 1].lines[-1]
 
-    def pay(self, booking: str, units: int, **more: Any) -> Payment:
-        fields = {"method": "cash", "amount": eur(units)} | more
-        return self.paid(billing_commands.RecordPayment(HOTEL, booking, **fields))
+    def record_payment(self, booking: str, minor_units: int, **more: Any) -> Payment:
+        fields = {"method": "cash", "amount": eur(minor_units)} | more
+        return self.execute_payment(billing_commands.RecordPayment(HOTEL, booking, **fields))
 
-    def start(self, booking: str, units: int, **more: Any) -> Payment:
-        fields = {"provider": "simulated", "amount": eur(units)} | more
-        return self.paid(billing_commands.StartPayment(HOTEL, booking, **fields))
+    def start_payment(self, booking: str, minor_units: int, **more: Any) -> Payment:
+        fields = {"provider": "simulated", "amount": eur(minor_units)} | more
+        return self.execute_payment(billing_commands.StartPayment(HOTEL, booking, **fields))
 
-    def settle(self, payment: Payment, outcome: Any, **more: Any) -> Payment:
-        return self.paid(billing_commands.SettlePayment(HOTEL, payment.id, outcome=outcome, **more))
+    def settle_payment(self, payment: Payment, outcome: Any, **more: Any) -> Payment:
+        return self.execute_payment(billing_commands.SettlePayment(HOTEL, payment.id, outcome=outcome, **more))
 
-    def paid(self, command: Command) -> Payment:
-        """A command about a payment; the payment after it."""
-        reply = self.enter(command)
+    def execute_payment(self, command: Command) -> Payment:
+        """Execute a command about a payment; the payment after it."""
+        reply = self.execute(command)
         assert isinstance(reply, PaymentReply)
         return reply.payment
 
-    def invoice(self, booking: str, folio: int = 1, buyer: PartyPlan | None = None) -> Invoice:
-        return self.issued(billing_commands.IssueInvoice(HOTEL, booking, folio, buyer))
+    def issue_invoice(self, booking: str, folio: int = 1, buyer: PartyPlan | None = None) -> Invoice:
+        return self.execute_invoice(billing_commands.IssueInvoice(HOTEL, booking, folio, buyer))
 
-    def credit(self, number: str) -> Invoice:
-        return self.issued(billing_commands.IssueCreditNote(HOTEL, number, "wrong name"))
+    def issue_credit_note(self, number: str) -> Invoice:
+        return self.execute_invoice(billing_commands.IssueCreditNote(HOTEL, number, "wrong name"))
 
-    def issued(self, command: Command) -> Invoice:
-        """A command about a document; the document."""
-        reply = self.enter(command)
+    def execute_invoice(self, command: Command) -> Invoice:
+        """Execute a command about a document; the document."""
+        reply = self.execute(command)
         assert isinstance(reply, InvoiceReply)
         return reply.invoice
 
     def bill(self, booking: str) -> Bill:
-        reply = self.ask(billing_queries.ShowBill(HOTEL, booking))
+        reply = self.query(billing_queries.ShowBill(HOTEL, booking))
         assert isinstance(reply, BillReply)
         return reply.bill
 
     def balances(self, booking: str) -> list[int]:
         return [folio.balance for folio in self.bill(booking).folios]
 
-    def nights(self, booking: str) -> list[int]:
+    def posted_nights(self, booking: str) -> list[int]:
         """How many nights after the first day each posted night is, reversed ones left out."""
         lines = [line for folio in self.bill(booking).folios for line in folio.lines]
         return [
@@ -176,6 +176,6 @@ class LedgerFixture:
             if line.night is not None and line.kind.value == "charge" and line.reversed_by is None
         ]
 
-    def names(self) -> list[str]:
-        """What happened in the ledger, by name."""
+    def event_names(self) -> list[str]:
+        """The names of the events of the ledger."""
         return [record.event.name for record in self.records]

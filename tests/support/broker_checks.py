@@ -1,4 +1,4 @@
-"""Bookings whose events go to a broker, and what must be true of them there."""
+"""Bookings whose events go to a broker, and checks of the events there."""
 
 import threading
 import uuid
@@ -13,48 +13,52 @@ from support.gateway import Gateway
 
 @pytest.fixture
 def hotel() -> str:
-    """A hotel id of which the broker has never heard."""
+    """A hotel id that the broker does not know."""
     return f"hotel-{uuid.uuid4().hex[:12]}"
 
 
-def pinned(hotel: str, number: int) -> LogEntry:
+def pinned_entry(hotel: str, number: int) -> LogEntry:
     event = BookingPinned("b-1", "101")
     return number, RecordedEvent(hotel, number, 86_400_000_000, "ann", "request", "command", event)
 
 
-def books(front: Gateway, hotel: str, nights: range) -> None:
+def book_nights(client: Gateway, hotel: str, nights: range) -> None:
     for night in nights:
-        front.book(f"/v1/hotels/{hotel}", night)
+        client.book(f"/v1/hotels/{hotel}", night)
 
 
-def heard_all(front: Gateway) -> bool:
-    """Has the broker all events of reservations?"""
-    return lag(front) == 0
+def is_broker_caught_up(client: Gateway) -> bool:
+    """Whether the broker has all events of reservations."""
+    return lag(client) == 0
 
 
-def lag(front: Gateway, publisher: str = "broker") -> int:
-    (state,) = [one for one in front.get("/v1/subscribers").json["data"] if one["name"] == publisher]
+def lag(client: Gateway, publisher: str = "broker") -> int:
+    (state,) = [
+        subscriber for subscriber in client.get("/v1/subscribers").json["data"] if subscriber["name"] == publisher
+    ]
     return int(state["lag"])
 
 
-def once_in_order(told: list[dict[str, Any]], front: Gateway) -> None:
-    """Without what was told twice, it is what the log says, in its order."""
+def assert_each_once_in_order(messages: list[dict[str, Any]], client: Gateway) -> None:
+    """Check that the messages without duplicates are the events of the logs, in order."""
     seen: dict[str, dict[str, Any]] = {}
-    for event in told:
+    for event in messages:
         assert seen.setdefault(event["id"], event) == event
     for log in ("reservations", "billing"):
-        said = front.entries("/v1/events", limit=200, log=log)
-        assert [event for event in seen.values() if event["source"] == said[0]["source"]] == said
+        log_events = client.list_all("/v1/events", limit=200, log=log)
+        assert [event for event in seen.values() if event["source"] == log_events[0]["source"]] == log_events
 
 
-def book_until(front: Gateway, hotels: list[str], done: threading.Event, took: list[float]) -> None:
-    """Book in each of these hotels in turn; `took` gains the seconds of each booking."""
+def book_until(client: Gateway, hotels: list[str], done: threading.Event, durations: list[float]) -> None:
+    """Book in each of these hotels in turn; the seconds of each booking are appended to `durations`."""
     while not done.wait(0.02):
         start = monotonic()
-        front.book(f"/v1/hotels/{hotels[len(took) % len(hotels)]}", 1 + len(took) % 300)
-        took.append(monotonic() - start)
+        client.book(f"/v1/hotels/{hotels[len(durations) % len(hotels)]}", 1 + len(durations) % 300)
+        durations.append(monotonic() - start)
 
 
-def stalled(front: Gateway) -> str:
-    (state,) = [one for one in front.get("/v1/subscribers").json["data"] if one["name"] == "broker"]
+def stall_reason(client: Gateway) -> str:
+    (state,) = [
+        subscriber for subscriber in client.get("/v1/subscribers").json["data"] if subscriber["name"] == "broker"
+    ]
     return str(state["stalled"] or "")

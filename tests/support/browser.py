@@ -1,4 +1,4 @@
-"""A real browser, without a screen: Chromium, told what to do over its DevTools protocol."""
+"""A real browser without a screen: Chromium, controlled over its DevTools protocol."""
 
 import asyncio
 import shutil
@@ -13,7 +13,7 @@ import aiohttp
 from support.required_tools import require
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = (
+OPTIONS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
@@ -28,35 +28,35 @@ class Page:
         self._devtools = devtools
         self._number = 0
 
-    def value_of(self, script: str) -> Any:
-        """What this JavaScript comes to."""
+    def evaluate(self, script: str) -> Any:
+        """The value of this JavaScript expression."""
         return self._runner.run(self._evaluate(script))
 
     async def _evaluate(self, script: str) -> Any:
         self._number += 1
-        asked = {"expression": script, "returnByValue": True, "awaitPromise": True}
-        await self._devtools.send_json({"id": self._number, "method": "Runtime.evaluate", "params": asked})
-        while (told := await self._devtools.receive_json(timeout=SECONDS_MAX)).get("id") != self._number:
+        parameters = {"expression": script, "returnByValue": True, "awaitPromise": True}
+        await self._devtools.send_json({"id": self._number, "method": "Runtime.evaluate", "params": parameters})
+        while (reply := await self._devtools.receive_json(timeout=SECONDS_MAX)).get("id") != self._number:
             pass
-        return told["result"]["result"].get("value")
+        return reply["result"]["result"].get("value")
 
     def wait_until(self, condition: str) -> None:
         """Wait until this JavaScript is true."""
         until = monotonic() + SECONDS_MAX
-        while not self.value_of(condition):
-            assert monotonic() < until, f"not so within {SECONDS_MAX} s: {condition}\n{self.markup()}"
+        while not self.evaluate(condition):
+            assert monotonic() < until, f"not so within {SECONDS_MAX} s: {condition}\n{self.html()}"
             sleep(0.05)
 
-    def markup(self) -> str:
-        """The page as its scripts have made it."""
-        return str(self.value_of("document.documentElement.outerHTML"))
+    def html(self) -> str:
+        """The current HTML of the page."""
+        return str(self.evaluate("document.documentElement.outerHTML"))
 
 
 @contextmanager
 def open_page(url: str, profile: Path, *options: str) -> Iterator[Page]:
-    """A browser of its own, with these options, that shows this page; skips where there is none."""
+    """Open this page in a new browser with these options; skips the test if there is no browser."""
     require(CHROMIUM is not None, "no Chromium on this machine; on Debian: apt install chromium")
-    command = [str(CHROMIUM), *QUIET, *options, f"--user-data-dir={profile}", "--remote-debugging-port=0", url]
+    command = [str(CHROMIUM), *OPTIONS, *options, f"--user-data-dir={profile}", "--remote-debugging-port=0", url]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         with asyncio.Runner() as runner:
@@ -71,11 +71,11 @@ def open_page(url: str, profile: Path, *options: str) -> Iterator[Page]:
 
 
 def _devtools_port(profile: Path) -> int:
-    told, until = profile / "DevToolsActivePort", monotonic() + SECONDS_MAX
-    while not (told.exists() and "\n" in told.read_text()):
+    ports, until = profile / "DevToolsActivePort", monotonic() + SECONDS_MAX
+    while not (ports.exists() and "\n" in ports.read_text()):
         assert monotonic() < until, "the browser did not start"
         sleep(0.02)
-    return int(told.read_text().splitlines()[0])
+    return int(ports.read_text().splitlines()[0])
 
 
 async def _connect(port: int, url: str) -> tuple[aiohttp.ClientSession, aiohttp.ClientWebSocketResponse]:

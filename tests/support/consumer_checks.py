@@ -1,4 +1,4 @@
-"""Services that get their events from a broker, and inboxes that fail."""
+"""Checks of services that consume their events from a broker, and inboxes that fail."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -13,65 +13,65 @@ from innkeeper.storage.sqlite.inbox import SqliteInbox
 from support.gateway import Gateway, gateway
 from support.waiting import wait_until
 
-BACK_SECONDS_MAX = 120
+RECOVERY_SECONDS_MAX = 120
 
 
-class Stumbling:
-    """An inbox of a service that nothing was published for, which cannot fetch what is missing so many times."""
+class InboxWithFailingFetch:
+    """An inbox without published events, whose `fetch_missing` fails so many times."""
 
     def __init__(self, times: int = 1) -> None:
         self.times = times
-        self.looks = 0
+        self.fetch_attempts = 0
 
     def offset(self, name: str) -> int | None:
         return None
 
-    def handle(self, entries: object, places: object) -> None:
+    def handle(self, entries: object, offsets: object) -> None:
         raise AssertionError("nothing was published")
 
     def fetch_missing(self) -> None:
-        self.looks += 1
-        if self.looks <= self.times:
+        self.fetch_attempts += 1
+        if self.fetch_attempts <= self.times:
             raise KeyError("nobody foresaw this")
 
 
-class Failing(SqliteInbox):
-    """An inbox that fails with this error so many times, and then takes in what comes."""
+class FailingInbox(SqliteInbox):
+    """An inbox that fails with this error so many times, and then stores events."""
 
     def __init__(self, path: Path, error: BaseException, times: int = 3) -> None:
-        origin = Origin(1_000_000)
-        origin.reached = False
+        origin = RemoteLog(1_000_000)
+        origin.reachable = False
         super().__init__(path, {"billing": origin})
         self.error = error
         self.times = times
 
-    def handle(self, entries: Any, places: Any) -> None:
+    def handle(self, entries: Any, offsets: Any) -> None:
         self.times -= 1
         if self.times >= 0:
             raise self.error
-        super().handle(entries, places)
+        super().handle(entries, offsets)
 
 
-def survives(
-    feed: Callable[[SqliteInbox], Any], inbox: Failing, publish: Callable[[], None], log: Callable[[], str]
+def check_recovery(
+    consumer: Callable[[SqliteInbox], Any], inbox: FailingInbox, publish: Callable[[], None], log: Callable[[], str]
 ) -> None:
-    """Let the feed run until all that is published has come, and check that it said once that it failed."""
+    """Run the consumer until all published events have arrived, and check that it logged the failure once."""
     with closing(inbox):
         publish()
-        fed(feed(inbox), lambda: inbox.times < 0 and inbox.logs["billing"].position == 30)
-        assert inbox.logs["billing"].read(0, 100) == [entry(one) for one in range(1, 31)]
+        run_consumer(consumer(inbox), lambda: inbox.times < 0 and inbox.logs["billing"].position == 30)
+        assert inbox.logs["billing"].read(0, 100) == [log_entry(one) for one in range(1, 31)]
     assert log().count("Traceback (most recent call last)") == 1
     assert log().count("receives no events") == 1
     assert log().count("receives events again") == 1
 
 
-def fed(feed: Any, until: Callable[[], bool], seconds: float = BACK_SECONDS_MAX) -> None:
-    """Let it run until then, at most so long."""
+def run_consumer(consumer: Any, condition: Callable[[], bool], seconds: float = RECOVERY_SECONDS_MAX) -> None:
+    """Run it until the condition is true, at most so long."""
 
     async def run() -> None:
-        task = asyncio.create_task(feed.run())
+        task = asyncio.create_task(consumer.run())
         try:
-            await asyncio.to_thread(wait_until, until, seconds)
+            await asyncio.to_thread(wait_until, condition, seconds)
             assert not task.done()
         finally:
             task.cancel()
@@ -83,61 +83,61 @@ def fed(feed: Any, until: Callable[[], bool], seconds: float = BACK_SECONDS_MAX)
 FAILURES = [KeyError("unforeseen"), asyncio.CancelledError("of a future of the client library")]
 
 
-def after(work: Callable[..., Any], error: Exception) -> Callable[..., Any]:
-    """The same, and then this error."""
+def failing_after(function: Callable[..., Any], error: Exception) -> Callable[..., Any]:
+    """The same function, which raises this error at its end."""
 
     async def fails(*arguments: Any) -> None:
-        await work(*arguments)
+        await function(*arguments)
         raise error
 
     return fails
 
 
-def entry(position: int) -> LogEntry:
+def log_entry(position: int) -> LogEntry:
     event = BookingPinned(f"b-{position}", "101")
     return position, RecordedEvent(f"hotel-{position % 3}", (position + 2) // 3, position, "ann", "", "", event)
 
 
-class Origin:
-    """The log itself, which can be out of reach."""
+class RemoteLog:
+    """The log of the other service, which can be unreachable."""
 
     def __init__(self, size: int) -> None:
         self.position = size
-        self.reached = True
+        self.reachable = True
 
     def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
-        """See `Log`."""
-        if not self.reached:
+        """See `EventLog`."""
+        if not self.reachable:
             raise Refused(Unavailable("away"))
-        return [entry(one) for one in range(after + 1, min(after + limit, self.position) + 1)]
+        return [log_entry(one) for one in range(after + 1, min(after + limit, self.position) + 1)]
 
 
 @contextmanager
-def split(data: Path, broker: str) -> Iterator[Gateway]:
-    """An inn whose parts are each alone and hear of each other through the broker."""
-    with gateway(data, split=True, broker=broker) as front:
-        yield front
+def split_gateway(data: Path, broker: str) -> Iterator[Gateway]:
+    """An installation of separate parts that exchange events through the broker."""
+    with gateway(data, split=True, broker=broker) as client:
+        yield client
 
 
-def everything_is_there(front: Gateway, data: Path, hotel: str, bookings: list[dict[str, Any]]) -> None:
-    """Each booking has its bill, and its letter once; each event is in the archive."""
+def assert_all_delivered(client: Gateway, data: Path, hotel: str, bookings: list[dict[str, Any]]) -> None:
+    """Check that each booking has its folio and one letter, and that each event is in the archive."""
     for booking in bookings:
         folio = f"{hotel}/bookings/{booking['id']}/folio"
-        wait_until(lambda path=folio: front.get(path).status == 200, BACK_SECONDS_MAX)  # type: ignore[misc]
-    events = front.everything()
-    wait_until(lambda: len([*(data / "mail").glob("*.eml")]) >= len(bookings), BACK_SECONDS_MAX)
-    wait_until(lambda: len(archived(data)) >= len(events), BACK_SECONDS_MAX)
+        wait_until(lambda path=folio: client.get(path).status == 200, RECOVERY_SECONDS_MAX)  # type: ignore[misc]
+    events = client.all_events()
+    wait_until(lambda: len([*(data / "mail").glob("*.eml")]) >= len(bookings), RECOVERY_SECONDS_MAX)
+    wait_until(lambda: len(archived_event_ids(data)) >= len(events), RECOVERY_SECONDS_MAX)
     assert len([*(data / "mail").glob("*.eml")]) == len(bookings)
-    assert archived(data) == sorted(event["id"] for event in events)
+    assert archived_event_ids(data) == sorted(event["id"] for event in events)
 
 
-def archived(data: Path) -> list[str]:
+def archived_event_ids(data: Path) -> list[str]:
     return sorted(path.stem for path in (data / "archive").rglob("*.json"))
 
 
-def guest(number: int) -> dict[str, Any]:
+def guest_fields(number: int) -> dict[str, Any]:
     return {"guest": {"name": f"Guest {number}", "email": f"guest-{number}@example.com"}}
 
 
-def books(front: Gateway, hotel: str, numbers: range) -> list[dict[str, Any]]:
-    return [front.book(hotel, 1 + number, **guest(number)) for number in numbers]
+def book_each(client: Gateway, hotel: str, numbers: range) -> list[dict[str, Any]]:
+    return [client.book(hotel, 1 + number, **guest_fields(number)) for number in numbers]

@@ -1,4 +1,4 @@
-"""Notices to write letters about, for tests."""
+"""Example notices for tests of letters."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -28,7 +28,7 @@ _MORE: dict[NoticeKind, dict[str, Any]] = {
 
 
 def notice(kind: NoticeKind = NoticeKind.CONFIRMATION, **more: Any) -> Notice:
-    """Something to say, with all that is usual for its kind."""
+    """A notice with the usual fields of its kind."""
     fields: dict[str, Any] = {
         "id": f"seaside:7:{kind.value}", "hotel": HOTEL, "booking": "b", "locator": "K7Q2ZP", "stay": STAY,
         "recipient": Recipient("Ana Sousa", "ana@example.com"),
@@ -36,6 +36,6 @@ def notice(kind: NoticeKind = NoticeKind.CONFIRMATION, **more: Any) -> Notice:
     return Notice(kind=kind, **(fields | _MORE[kind] | more))
 
 
-def named(name: str) -> Notice:
+def confirmation_for(name: str) -> Notice:
     """A confirmation for a guest of this name."""
     return notice(recipient=Recipient(name, "ana@example.com"), stay=msgspec.structs.replace(STAY, guest=name))

@@ -1,4 +1,4 @@
-"""A web site of somebody else: an empty page, on a port of this machine, from which a browser attacks."""
+"""A web site of another origin: an empty page on a port of this machine, from which a browser sends requests."""
 
 import threading
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ class _EmptyPage(BaseHTTPRequestHandler):
 
 @contextmanager
 def foreign_site() -> Iterator[int]:
-    """Serve it; the port."""
+    """Serve the page; the port."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _EmptyPage)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="other site")
     thread.start()

@@ -1,4 +1,4 @@
-"""The real gateway on a free loopback port, in a thread of its own, and a client that talks to it as anyone would."""
+"""The real gateway on a free loopback port, in a thread of its own, with an HTTP client."""
 
 import asyncio
 import importlib.util
@@ -32,7 +32,7 @@ PARTS = ("reservations", "billing", "notifications", "delivery")
 
 
 def load_run() -> ModuleType:
-    """The composition root, read anew, so that it takes the limits as they are now."""
+    """The composition root, loaded again, so that it uses the current limits."""
     spec = importlib.util.spec_from_file_location("innkeeper_run", ROOT / "run.py")
     assert spec is not None
     assert spec.loader is not None
@@ -42,7 +42,7 @@ def load_run() -> ModuleType:
 
 
 class HttpResponse(NamedTuple):
-    """What came back."""
+    """An HTTP response."""
 
     status: int
     headers: dict[str, str]
@@ -55,7 +55,7 @@ class HttpResponse(NamedTuple):
 
 
 class Part:
-    """A part of an inn on its own, behind its door, in a thread: with the clock of the test."""
+    """A part of a split installation in a thread, with the clock of the test."""
 
     def __init__(self, run: ModuleType, name: str, *more: Any) -> None:
         self._stop = threading.Event()
@@ -63,21 +63,21 @@ class Part:
         self._thread = threading.Thread(target=self._live, args=(run, name, *more), name=name)
 
     def start(self) -> None:
-        """Begin; raises whatever stands in the way."""
+        """Start; raises the error that prevents it."""
         self._thread.start()
         self._begun.result()
 
-    def end(self) -> None:
-        """Finish what was accepted."""
+    def stop(self) -> None:
+        """Finish accepted work, and stop."""
         self._stop.set()
         self._thread.join()
 
     def _live(self, run: ModuleType, name: str, *more: Any) -> None:
         async def live() -> None:
-            async with run.running(*more, [name]) as parts:
+            async with run.running(*more, [name]) as installation:
                 self._begun.set_result(None)
                 with suppress(Fenced):
-                    await run.first_of(parts.ended(), asyncio.to_thread(self._stop.wait))
+                    await run.first_of(installation.ended(), asyncio.to_thread(self._stop.wait))
 
         try:
             run.run_async(live())
@@ -88,8 +88,8 @@ class Part:
 
 
 class Gateway:
-    """A gateway, its partition and its read models, and short ways to ask them over HTTP. Time runs as it does, from
-    noon of the first business date; `pass_seconds` makes it jump."""
+    """A gateway, its partition and its read models, with short ways to send requests. Time runs from noon of the first
+    business date; `advance_clock` moves it forward."""
 
     def __init__(
         self,
@@ -98,9 +98,9 @@ class Gateway:
         split: bool = SPLIT,
         hosts: HostPolicy | None = None,
         address: str = "127.0.0.1",
-        **outside: Any,
+        **integrations: Any,
     ) -> None:
-        """`split` into parts that are each alone, or all in one; it listens on `address`."""
+        """All in one, or `split` into parts; it listens on `address`."""
         self._hosts = hosts
         self._address = address
         self._split = split
@@ -108,39 +108,41 @@ class Gateway:
         self._data = data
         self._keys = keys
         self._run = load_run()
-        self._outside = self._run.Integrations(**{"webhooks_to_loopback": True, "simulated_payments": True} | outside)
-        self._ahead = NOON - round(monotonic() * 1e6)
+        self._integrations = self._run.Integrations(
+            **{"webhooks_to_loopback": True, "simulated_payments": True} | integrations
+        )
+        self._clock_offset = NOON - round(monotonic() * 1e6)
         self._started: Future[int] = Future()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._live, name="front desk", daemon=True)
+        self._thread = threading.Thread(target=self._live, name="gateway", daemon=True)
         self._names = count(1)
         self._seen = 0
         self.port = 0
 
     def clock(self) -> int:
         """Now, in microseconds since 1970 UTC."""
-        return round(monotonic() * 1e6) + self._ahead
+        return round(monotonic() * 1e6) + self._clock_offset
 
-    def pass_seconds(self, seconds: float) -> None:
-        """Let time jump."""
-        self._ahead += round(seconds * 1e6)
+    def advance_clock(self, seconds: float) -> None:
+        """Move the clock forward."""
+        self._clock_offset += round(seconds * 1e6)
 
     def start(self) -> None:
-        """Open; raises whatever stands in the way."""
+        """Start; raises the error that prevents it."""
         self._thread.start()
         self.port = self._started.result(START_SECONDS_MAX)
 
     def close(self) -> None:
-        """Finish what was accepted, and end."""
+        """Finish accepted work, and stop."""
         self._stop.set()
         self._thread.join()
 
     def restart(self) -> None:
-        """Close, and open again on the same data."""
+        """Close, and start again on the same data."""
         self.close()
         self._stop.clear()
         self._started = Future()
-        self._thread = threading.Thread(target=self._live, name="front desk", daemon=True)
+        self._thread = threading.Thread(target=self._live, name="gateway", daemon=True)
         self.start()
 
     def _live(self) -> None:
@@ -158,21 +160,21 @@ class Gateway:
             await self._serve_http(["gateway-0"] if self._split else [])
         finally:
             for name in reversed([*self._parts]):
-                self.end_part(name)
+                self.stop_part(name)
 
     def start_part(self, name: str) -> None:
-        """Begin a part that is alone."""
-        self._parts[name] = Part(self._run, name, self._data, self._outside, self.clock)
+        """Start a separate part."""
+        self._parts[name] = Part(self._run, name, self._data, self._integrations, self.clock)
         self._parts[name].start()
 
-    def end_part(self, name: str) -> None:
-        """End a part that is alone; the others go on."""
-        self._parts.pop(name).end()
+    def stop_part(self, name: str) -> None:
+        """Stop a separate part; the others continue."""
+        self._parts.pop(name).stop()
 
     async def _serve_http(self, parts: list[str]) -> None:
-        async with self._run.running(self._data, self._outside, self.clock, parts) as ports:
+        async with self._run.running(self._data, self._integrations, self.clock, parts) as ports:
             await ports.connected()
-            app = self._run.make_app(ports, self._outside.providers, self._keys, self._hosts)
+            app = self._run.make_app(ports, self._integrations.providers, self._keys, self._hosts)
             self._stream = app[STREAM]
             async with self._run.serving(app, self._address, 0) as port:
                 self._started.set_result(port)
@@ -183,46 +185,46 @@ class Gateway:
         return send(self.port, method, path, body, headers)
 
     def get(self, path: str, **query: Any) -> HttpResponse:
-        """GET; `from_` and the like stand for names that Python keeps to itself."""
-        asked = urlencode({name.strip("_"): value for name, value in query.items()})
-        return self.send("GET", f"{path}?{asked}" if asked else path)
+        """GET; a name like `from_` stands for one that is reserved in Python."""
+        parameters = urlencode({name.strip("_"): value for name, value in query.items()})
+        return self.send("GET", f"{path}?{parameters}" if parameters else path)
 
     def post(self, path: str, body: Any = None, headers: dict[str, str] | None = None) -> HttpResponse:
         """POST"""
         return self.send("POST", path, body, headers)
 
     def connect(self) -> socket.socket:
-        """A bare connection, for clients who do not behave."""
+        """A bare connection, for invalid HTTP."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=ANSWER_SECONDS_MAX)
 
-    def raw(self, request: bytes) -> HttpResponse:
-        """Send these very bytes."""
+    def send_bytes(self, request: bytes) -> HttpResponse:
+        """Send these bytes; the response."""
         with self.connect() as bare:
             bare.sendall(request)
-            return response_on(bare)
+            return read_response(bare)
 
-    def open(self, rooms: dict[str, int] | None = None, **more: Any) -> str:
+    def open_hotel(self, rooms: dict[str, int] | None = None, **more: Any) -> str:
         """Open a hotel of types for two at 100.00 EUR; its path."""
         reply = self.post("/v1/hotels", hotel_plan(rooms, **{"id": f"hotel-{next(self._names)}"} | more))
         assert reply.status == 201, reply
         return reply.headers["location"]
 
     def book(self, hotel: str, arrival: int = 1, nights: int = 1, **more: Any) -> dict[str, Any]:
-        """Book, and expect it to work; the booking."""
-        reply = self.post(f"{hotel}/bookings", stay(arrival, nights, **more))
+        """Book, and expect success; the booking."""
+        reply = self.post(f"{hotel}/bookings", stay_request(arrival, nights, **more))
         assert reply.status == 201, reply
         return reply.json
 
     def act(self, hotel: str, booking: dict[str, Any], action: str, **fields: Any) -> HttpResponse:
-        """An action on a booking."""
-        return self.post(f"{path_of(hotel, booking)}/actions/{action}", fields)
+        """Request an action on a booking."""
+        return self.post(f"{booking_path(hotel, booking)}/actions/{action}", fields)
 
-    def audit(self, hotel: str, to: int) -> HttpResponse:
-        """The night audit up to the day so many after the first business date."""
+    def run_night_audit(self, hotel: str, to: int) -> HttpResponse:
+        """Run the night audit up to so many days after the first business date."""
         return self.post(f"{hotel}/night-audit", {"to": str(night(to))})
 
-    def entries(self, path: str, **query: Any) -> list[dict[str, Any]]:
-        """A whole list, page by page."""
+    def list_all(self, path: str, **query: Any) -> list[dict[str, Any]]:
+        """All entries of a list, page by page."""
         page = self.get(path, **query).json
         found: list[dict[str, Any]] = page["data"]
         while page["next_cursor"] is not None:
@@ -230,18 +232,18 @@ class Gateway:
             found += page["data"]
         return found
 
-    def everything(self) -> list[dict[str, Any]]:
-        """The events of all logs, once billing has heard of all reservations."""
-        self.get("/v1/hotels/any/ledger")  # billing answers nobody before that
+    def all_events(self) -> list[dict[str, Any]]:
+        """The events of all logs, after billing has handled all events of reservations."""
+        self.get("/v1/hotels/any/ledger")  # billing does not answer before that
         logs = ("reservations", "billing", "delivery")
-        return [event for log in logs for event in self.entries("/v1/events", limit=200, log=log)]
+        return [event for log in logs for event in self.list_all("/v1/events", limit=200, log=log)]
 
-    def listeners(self) -> int:
-        """How many listen to the live stream now."""
+    def stream_listeners(self) -> int:
+        """The number of clients of the live stream."""
         return self._stream.listeners
 
-    def position(self) -> int:
-        """How many events there are."""
+    def last_position(self) -> int:
+        """The position of the last event."""
         while page := self.get("/v1/events", after=self._seen, limit=200).json["data"]:
             self._seen = page[-1]["position"]
         return self._seen
@@ -251,17 +253,17 @@ def send(port: int, method: str, path: str, body: Any = None, headers: dict[str,
     """One request on a connection of its own; a body that is not bytes goes as JSON."""
     if body is not None and not isinstance(body, bytes):
         body = json.dumps(body).encode()
-    kind = {} if body is None else {"Content-Type": "application/json"}
+    content_type = {} if body is None else {"Content-Type": "application/json"}
     connection = HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS_MAX)
     try:
-        connection.request(method, path, body, {**kind, **(headers or {})})
+        connection.request(method, path, body, {**content_type, **(headers or {})})
         return _answered(connection.getresponse())
     finally:
         connection.close()
 
 
-def of_reservations(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those of these events that are not billing's."""
+def reservation_events(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """These events without those of billing."""
     return [event for event in events if not event["source"].endswith("/billing")]
 
 
@@ -272,19 +274,19 @@ def gateway(
     split: bool = SPLIT,
     hosts: HostPolicy | None = None,
     address: str = "127.0.0.1",
-    **outside: Any,
+    **integrations: Any,
 ) -> Iterator[Gateway]:
-    """A front desk on an empty data directory; `outside` says where what leaves the building may go."""
-    desk = Gateway(data, keys, split, hosts, address, **outside)
-    desk.start()
+    """A gateway on an empty data directory; `outside` are arguments of `Integrations`."""
+    opened = Gateway(data, keys, split, hosts, address, **integrations)
+    opened.start()
     try:
-        yield desk
+        yield opened
     finally:
-        desk.close()
+        opened.close()
 
 
-def response_on(bare: socket.socket) -> HttpResponse:
-    """The answer on a bare connection."""
+def read_response(bare: socket.socket) -> HttpResponse:
+    """Read the response on a bare connection."""
     response = HTTPResponse(bare)
     try:
         response.begin()
@@ -298,14 +300,14 @@ def _answered(response: HTTPResponse) -> HttpResponse:
     return HttpResponse(response.status, headers, response.read())
 
 
-def path_of(hotel: str, booking: dict[str, Any]) -> str:
-    """Where a booking is found."""
+def booking_path(hotel: str, booking: dict[str, Any]) -> str:
+    """The path of a booking."""
     return f"{hotel}/bookings/{booking['id']}"
 
 
 def hotel_plan(rooms: dict[str, int] | None = None, **more: Any) -> dict[str, Any]:
     """The body that opens a hotel."""
-    kinds = [
+    room_types = [
         {
             "code": code,
             "name": f"Type {code}",
@@ -316,10 +318,10 @@ def hotel_plan(rooms: dict[str, int] | None = None, **more: Any) -> dict[str, An
         for code, number in (rooms or {"DBL": 3}).items()
     ]
     plan = {"name": "Seaside", "timezone": "Europe/Lisbon", "currency": "EUR", "business_date": str(TODAY)}
-    return plan | {"room_types": kinds} | more
+    return plan | {"room_types": room_types} | more
 
 
-def stay(arrival: int = 1, nights: int = 1, **more: Any) -> dict[str, Any]:
+def stay_request(arrival: int = 1, nights: int = 1, **more: Any) -> dict[str, Any]:
     """The body that books a stay which begins so many nights after the first business date."""
     dates = {"arrival": str(night(arrival)), "departure": str(night(arrival + nights))}
     return {"room_type": "DBL", "guest": {"name": "Ann"}} | dates | more
@@ -328,8 +330,8 @@ def stay(arrival: int = 1, nights: int = 1, **more: Any) -> dict[str, Any]:
 def assert_problem(
     reply: HttpResponse, status: int, code: str | None = None, field: str | None = None, rule: str | None = None
 ) -> dict[str, Any]:
-    """Check that this is a whole problem document (RFC 9457), and the one expected (of any code where none is
-    said); returns it."""
+    """Check that this is a complete problem document (RFC 9457), with these values where they are given; the
+    document."""
     assert reply.status == status, reply
     assert reply.headers["content-type"].partition(";")[0] == "application/problem+json", reply
     problem: dict[str, Any] = reply.json

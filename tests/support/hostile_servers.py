@@ -1,4 +1,4 @@
-"""Strangers on this machine who take webhooks, each with manners of their own; most of them bad."""
+"""Webhook servers on this machine, most of which violate HTTP or the limits of the client."""
 
 import asyncio
 import socket
@@ -25,71 +25,71 @@ BODY = '{"specversion":"1.0","id":"1","data":{"guest":"Ana Sousa, Évora"}}'.enc
 MESSAGE = "01a2089e-623e-7e51-807d-23e452ec2280"
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
-Manners = Callable[["HostileServer", asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Behaviour = Callable[["HostileServer", asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class HostileServer:
-    """Someone who was asked to take webhooks, on a port of this machine."""
+    """A server on a port of this machine, and what it has seen."""
 
     def __init__(self) -> None:
         self.port = 0
         self.connections = 0
-        self.heard = b""
-        self.sent = 0
-        self.answered = asyncio.Event()
-        self.left = asyncio.Event()
+        self.received = b""
+        self.bytes_sent = 0
+        self.responded = asyncio.Event()
+        self.disconnected = asyncio.Event()
 
     def url(self, scheme: str = "http", host: str = "127.0.0.1") -> str:
-        """Where it can be found."""
+        """Its URL."""
         return f"{scheme}://{host}:{self.port}/hook"
 
 
 @asynccontextmanager
-async def hostile_server(manners: Manners, tls: ssl.SSLContext | None = None) -> AsyncIterator[HostileServer]:
-    """A server that does nothing but what its manners are, byte by byte."""
-    known = HostileServer()
-    visits: set[asyncio.Task[None]] = set()
+async def hostile_server(behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> AsyncIterator[HostileServer]:
+    """A server with this behaviour on each connection."""
+    server = HostileServer()
+    connections: set[asyncio.Task[None]] = set()
 
-    async def visit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        known.connections += 1
+    async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server.connections += 1
         task = asyncio.current_task()
         assert task is not None
-        visits.add(task)
+        connections.add(task)
         try:
-            await manners(known, reader, writer)
+            await behaviour(server, reader, writer)
         except (ConnectionError, asyncio.CancelledError):
             pass
         finally:
-            known.left.set()
+            server.disconnected.set()
             writer.close()
 
-    server = await asyncio.start_server(visit, "127.0.0.1", 0, ssl=tls)
-    known.port = server.sockets[0].getsockname()[1]
+    listener = await asyncio.start_server(on_connection, "127.0.0.1", 0, ssl=tls)
+    server.port = listener.sockets[0].getsockname()[1]
     try:
-        yield known
+        yield server
     finally:
-        server.close()
-        for task in visits:
+        listener.close()
+        for task in connections:
             task.cancel()
-        await asyncio.gather(*visits, return_exceptions=True)
+        await asyncio.gather(*connections, return_exceptions=True)
 
 
-async def subscribe(known: HostileServer, reader: asyncio.StreamReader) -> None:
+async def read_request(server: HostileServer, reader: asyncio.StreamReader) -> None:
     """Read one whole request."""
     head = await reader.readuntil(b"\r\n\r\n")
     size = next(int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
-    known.heard += head + await reader.readexactly(size)
+    server.received += head + await reader.readexactly(size)
 
 
-def answering(*parts: bytes, then: str = "close") -> Manners:
-    """Hears the request, says this, and then closes, resets or stays silent."""
+def respond(*parts: bytes, then: str = "close") -> Behaviour:
+    """Reads the request, sends these bytes, and then closes, resets or stays silent."""
 
-    async def manners(known: HostileServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await subscribe(known, reader)
+    async def behaviour(server: HostileServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(server, reader)
         for part in parts:
             writer.write(part)
             await writer.drain()
-        known.answered.set()
+        server.responded.set()
         if then == "reset":
             peer = writer.get_extra_info("socket")
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -97,45 +97,45 @@ def answering(*parts: bytes, then: str = "close") -> Manners:
         elif then == "silence":
             await reader.read()
 
-    return manners
+    return behaviour
 
 
-def repeating(start: bytes, again: bytes, pause: float = 0) -> Manners:
-    """Says a start, and then the same again and again until nobody listens."""
+def repeat(start: bytes, repeated: bytes, pause: float = 0) -> Behaviour:
+    """Sends `start`, and then `repeated` again and again until the client disconnects."""
 
-    async def manners(known: HostileServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await subscribe(known, reader)
+    async def behaviour(server: HostileServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(server, reader)
         writer.write(start)
         while True:
-            writer.write(again)
+            writer.write(repeated)
             await writer.drain()
-            known.sent += len(again)
+            server.bytes_sent += len(repeated)
             await asyncio.sleep(pause)
 
-    return manners
+    return behaviour
 
 
-def answer(status: int, *headers: str, body: bytes = b"") -> bytes:
-    """A proper answer."""
+def http_response(status: int, *headers: str, body: bytes = b"") -> bytes:
+    """A valid HTTP response."""
     lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body)}", *headers, "", ""]
     return "\r\n".join(lines).encode() + body
 
 
-async def never(known: HostileServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Takes the connection, and does nothing more."""
+async def never_respond(server: HostileServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Accepts the connection, and never responds."""
     await reader.read()
 
 
-async def post(poster: WebhookClient, url: str, body: bytes = BODY) -> Outcome:
+async def post(client: WebhookClient, url: str, body: bytes = BODY) -> Outcome:
     """Post one message now."""
-    return await poster.post(url, SECRETS, MESSAGE, int(time.time()), body)
+    return await client.post(url, SECRETS, MESSAGE, int(time.time()), body)
 
 
-async def outcome_with(manners: Manners) -> tuple[Outcome, HostileServer]:
-    """What comes of posting to someone with such manners; afterwards the poster still serves everyone else."""
-    async with WebhookClient(to_loopback=True) as poster:
-        async with hostile_server(manners) as known:
-            outcome = await post(poster, known.url())
-        async with hostile_server(answering(answer(204))) as polite:
-            assert (await post(poster, polite.url())).delivered
-    return outcome, known
+async def post_to(behaviour: Behaviour) -> tuple[Outcome, HostileServer]:
+    """The outcome of a post to a server with this behaviour. The client can still post to a normal server."""
+    async with WebhookClient(to_loopback=True) as client:
+        async with hostile_server(behaviour) as server:
+            outcome = await post(client, server.url())
+        async with hostile_server(respond(http_response(204))) as normal:
+            assert (await post(client, normal.url())).delivered
+    return outcome, server

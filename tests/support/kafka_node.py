@@ -21,7 +21,7 @@ PARTITIONS = 6
 FETCH_SECONDS_MAX = 600
 START_SECONDS_MAX = 120
 STOP_SECONDS_MAX = 60
-_PORTS = range(20_000, 32_000)  # below those that outgoing connections get, so that a stopped node finds its own free
+_PORTS = range(20_000, 32_000)  # below the ephemeral ports, so that a restarted node finds its ports free
 
 _SETTINGS = """\
 process.roles=broker,controller
@@ -48,12 +48,12 @@ log.cleaner.dedupe.buffer.size=10485760
 
 
 def missing_tools() -> list[str]:
-    """Which programs this machine lacks to fetch and run a Kafka."""
+    """The programs that are needed to fetch and run Kafka, and missing on this machine."""
     return [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
 
 
 def fetched_jars() -> Path:
-    """The folder with the jars of Kafka, fetched with Maven where it is not there yet."""
+    """The folder with the jars of Kafka, fetched with Maven if it does not exist."""
     version = ElementTree.parse(POM).findtext("{*}version")
     folder = CACHE / f"kafka-{version}"
     if not folder.exists():
@@ -77,12 +77,12 @@ def fetched_jars() -> Path:
 class KafkaNode:
     """A Kafka at `url`, with six partitions for each topic that is created by its first use.
 
-    Clients can also reach it by a second way: they connect to `announced_port`, where a test listens and forwards what
-    comes to `distant_port`. Whoever connects there is told by the node to stay there.
+    Clients can also connect to `announced_port`, where a test listens and forwards connections to `distant_port`. The
+    node announces that port to clients that connect there.
     """
 
     def __init__(self, folder: Path) -> None:
-        """In an empty folder, which keeps its configuration, its data and its log."""
+        """In an empty folder, for its configuration, its data and its log."""
         self._folder = folder
         self._jars = fetched_jars()
         self._process: subprocess.Popen[bytes] | None = None
@@ -106,23 +106,23 @@ class KafkaNode:
 
     @property
     def servers(self) -> str:
-        """What a client connects to first."""
+        """The bootstrap servers for a client."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def url(self) -> str:
-        """The same as Innkeeper takes it."""
+        """The URL for Innkeeper."""
         return f"kafka://{self.servers}"
 
     def start(self) -> None:
-        """Start it on the data that it has, and wait until it serves."""
+        """Start it with its data, and wait until it serves."""
         log = self._folder / "server.log"
         with log.open("ab") as output:
             began = output.tell()
             self._process = subprocess.Popen(
                 self._java("kafka.Kafka", str(self._settings)), stdout=output, stderr=subprocess.STDOUT
             )
-        kill_when_input_ends = f"cat; kill -9 {self._process.pid}"  # as it does when the test run is killed
+        kill_when_input_ends = f"cat; kill -9 {self._process.pid}"  # also when the test run is killed
         self._watcher = subprocess.Popen(
             ["sh", "-c", kill_when_input_ends], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
@@ -134,7 +134,7 @@ class KafkaNode:
             sleep(0.05)
 
     def kill(self) -> None:
-        """End it at once, as a power cut would."""
+        """Kill it."""
         if self._watcher is not None:
             self._watcher.kill()
             self._watcher.communicate(timeout=STOP_SECONDS_MAX)
@@ -154,7 +154,7 @@ class KafkaNode:
 
 
 def _free_ports(number: int) -> list[int]:
-    """So many ports of the loopback interface that nobody uses now."""
+    """Ports of the loopback interface that are free now."""
     ports: list[int] = []
     for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
         with socket.socket() as probe:

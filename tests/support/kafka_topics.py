@@ -1,4 +1,4 @@
-"""What tests do to the topics of a Kafka, with librdkafka: a client that shares no code with Innkeeper's."""
+"""Operations on the topics of Kafka with librdkafka, a client that shares no code with that of Innkeeper."""
 
 import json
 import uuid
@@ -16,7 +16,7 @@ ANSWER_SECONDS_MAX = 60
 
 
 class Message(NamedTuple):
-    """A message as it stands in a topic."""
+    """A message in a topic."""
 
     partition: int
     offset: int
@@ -33,14 +33,14 @@ class Message(NamedTuple):
 
 
 def remove_topics(servers: str) -> None:
-    """Remove our topics with all that is in them."""
+    """Remove the topics of Innkeeper with all their messages."""
     admin = AdminClient({"bootstrap.servers": servers})
 
     def ours() -> list[str]:
         return [topic for topic in (TOPIC, DEAD_TOPIC) if topic in admin.list_topics(timeout=ANSWER_SECONDS_MAX).topics]
 
-    if there := ours():
-        for removed in admin.delete_topics(there, operation_timeout=ANSWER_SECONDS_MAX).values():
+    if existing := ours():
+        for removed in admin.delete_topics(existing, operation_timeout=ANSWER_SECONDS_MAX).values():
             removed.result(ANSWER_SECONDS_MAX)
         wait_until(lambda: not ours(), ANSWER_SECONDS_MAX)
 
@@ -51,26 +51,26 @@ def partitions_of(servers: str, topic: str = TOPIC) -> list[int]:
     return sorted(found[topic].partitions) if topic in found else []
 
 
-def grow(servers: str, partitions: int, topic: str = TOPIC) -> None:
-    """Give a topic more partitions, so many in all."""
+def add_partitions(servers: str, partitions: int, topic: str = TOPIC) -> None:
+    """Increase the number of partitions of a topic to this number."""
     admin = AdminClient({"bootstrap.servers": servers})
     admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(ANSWER_SECONDS_MAX)
     wait_until(lambda: len(partitions_of(servers, topic)) == partitions, ANSWER_SECONDS_MAX)
 
 
 def publish(servers: str, entries: list[LogEntry], partition: int | None = None) -> None:
-    """Publish these as Innkeeper does, in order; to this partition instead of the one that belongs to the hotel."""
+    """Publish these events in order, as Innkeeper does; to this partition instead of the one of the hotel."""
     producer = Producer(
         {"bootstrap.servers": servers, "enable.idempotence": True, "topic.metadata.refresh.interval.ms": 500}
     )
-    where = {} if partition is None else {"partition": partition}
+    arguments = {} if partition is None else {"partition": partition}
     for entry in entries:
-        producer.produce(TOPIC, cloud_event_json(entry), key=entry[1].hotel.encode(), **where)
+        producer.produce(TOPIC, cloud_event_json(entry), key=entry[1].hotel.encode(), **arguments)
     assert producer.flush(ANSWER_SECONDS_MAX) == 0
 
 
-def published(servers: str, topic: str = TOPIC) -> list[Message]:
-    """All messages of a topic, each partition in its order, up to where each ends now."""
+def read_topic(servers: str, topic: str = TOPIC) -> list[Message]:
+    """All messages of a topic up to the current end of each partition, in the order of each partition."""
     consumer = Consumer(
         {
             "bootstrap.servers": servers,
@@ -80,9 +80,9 @@ def published(servers: str, topic: str = TOPIC) -> list[Message]:
         }
     )
     try:
-        places = [TopicPartition(topic, number, 0) for number in partitions_of(servers, topic)]
-        ends = {place.partition: _end(consumer, place) for place in places}
-        consumer.assign(places)
+        partitions_from_start = [TopicPartition(topic, number, 0) for number in partitions_of(servers, topic)]
+        ends = {topic_partition.partition: _end(consumer, topic_partition) for topic_partition in partitions_from_start}
+        consumer.assign(partitions_from_start)
         found: list[Message] = []
         until = monotonic() + ANSWER_SECONDS_MAX
         while len(found) < sum(ends.values()):
@@ -103,15 +103,15 @@ def published(servers: str, topic: str = TOPIC) -> list[Message]:
         consumer.close()
 
 
-def _end(consumer: Consumer, place: TopicPartition) -> int:
-    """Where a partition ends now. A client learns only by an error that a topic was made anew."""
+def _end(consumer: Consumer, topic_partition: TopicPartition) -> int:
+    """The current end of a partition. Only an error tells a client that a topic was created again."""
     until = monotonic() + ANSWER_SECONDS_MAX
     while True:
         try:
-            _, end = consumer.get_watermark_offsets(place, ANSWER_SECONDS_MAX)
+            _, end = consumer.get_watermark_offsets(topic_partition, ANSWER_SECONDS_MAX)
         except KafkaException as error:
-            stale = error.args[0].retriable() or error.args[0].code() == KafkaError.NOT_LEADER_FOR_PARTITION
-            if not stale or monotonic() > until:
+            is_stale = error.args[0].retriable() or error.args[0].code() == KafkaError.NOT_LEADER_FOR_PARTITION
+            if not is_stale or monotonic() > until:
                 raise
             sleep(0.1)
         else:

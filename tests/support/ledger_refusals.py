@@ -1,4 +1,4 @@
-"""How a ledger says no: with a refusal, and with nothing changed."""
+"""Checks that the ledger refuses a command and changes nothing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,17 +10,17 @@ from support.billing_fixture import LedgerFixture
 
 
 @contextmanager
-def refused(books: LedgerFixture, what: str) -> Iterator[None]:
-    """What is done here is refused, and changes nothing. `what` is the broken rule of a field (`amount:positive`), what
-    was not found (`line`), or a part of the reason why it is not allowed."""
-    before, records = describe(books.ledger), len(books.records)
-    with pytest.raises(Refused) as told:
+def refused(ledger: LedgerFixture, problem: str) -> Iterator[None]:
+    """Expect a refusal in this block, and an unchanged ledger. `problem` is the broken rule of a field
+    (`amount:positive`), the kind that was not found (`line`), or part of the reason why it is not allowed."""
+    before, records = describe(ledger.state), len(ledger.records)
+    with pytest.raises(Refused) as error:
         yield
-    assert (describe(books.ledger), len(books.records)) == (before, records)
-    match told.value.refusal:
+    assert (describe(ledger.state), len(ledger.records)) == (before, records)
+    match error.value.refusal:
         case Invalid(errors):
-            assert what in [f"{error.field}:{error.rule}" for error in errors]
+            assert problem in [f"{one.field}:{one.rule}" for one in errors]
         case NotFound(kind, _):
-            assert what == kind
+            assert problem == kind
         case NotAllowed(_, reason, _):
-            assert what in reason
+            assert problem in reason

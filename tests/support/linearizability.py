@@ -1,11 +1,11 @@
-"""Is there an order that explains what concurrent clients saw? A checker that stands apart from what it checks.
+"""Checks whether the answers to concurrent clients are linearizable. It shares no code with what it checks.
 
-A history is linearizable when its operations can be put in one order that a single hotel, doing one thing at a time,
-could have gone through: each operation somewhere between its invocation and its answer, each answer true at its place.
-The search is Wing and Gong's ("Testing and verifying concurrent objects", 1993): try each operation that may come next,
-step back where none fits. What is booked depends only on which operations are done, so a set of done operations that
-led nowhere once is not entered again (Lowe's memo). Room types share nothing, so each is checked on its own (Herlihy
-and Wing: linearizability is local).
+A history is linearizable if its operations can be put in an order in which one hotel could have executed them one at a
+time: each operation between its invocation and its answer, and each answer correct at its place.
+The search is that of Wing and Gong ("Testing and verifying concurrent objects", 1993): try each operation that may come
+next, and backtrack where none fits. The state depends only on which operations are done, so a set of done operations
+that failed once is not tried again (Lowe's memo). Room types share nothing, so each is checked alone (Herlihy and Wing:
+linearizability is local).
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,69 +13,69 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class What(Enum):
-    """What an answer said."""
+class Outcome(Enum):
+    """The meaning of an answer."""
 
-    TAKEN = "the booking has its nights"
-    FULL = "refused: of its nights exactly `saw` are full"
-    FREED = "the booking gave its nights back"
-    GONE = "refused: the booking had given its nights back already"
-    LEFT = "so many rooms, `saw`, are left on each of the nights"
+    BOOKED = "the booking holds its nights"
+    SOLD_OUT = "refused: of its nights exactly `reported` are sold out"
+    CANCELLED = "the booking holds its nights no longer"
+    ALREADY_CANCELLED = "refused: the booking was cancelled before"
+    AVAILABLE = "`reported` rooms are left on each of the nights"
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One request with its answer; the instants may be of any clock that all clients share."""
+    """One request with its answer; the instants are of a clock that all clients share."""
 
     invoked: int
     answered: int
-    what: What
+    outcome: Outcome
     booking: str = ""
     nights: tuple[int, ...] = ()
-    saw: tuple[int, ...] = ()
+    reported: tuple[int, ...] = ()
 
 
-Live = dict[str, tuple[int, ...]]
-"""Who has which nights."""
+State = dict[str, tuple[int, ...]]
+"""The nights of each booking."""
 
 
-def after(live: Live, operation: Operation, rooms: int) -> Live | None:
-    """Who has which nights after this operation; None where its answer would not be true."""
-    left = tuple(rooms - sum(night in nights for nights in live.values()) for night in operation.nights)
-    full = tuple(night for night, free in zip(operation.nights, left, strict=True) if free == 0)
-    match operation.what:
-        case What.TAKEN:
-            return None if full else live | {operation.booking: operation.nights}
-        case What.FULL:
-            return live if full and full == operation.saw else None
-        case What.FREED:
-            rest = {booking: nights for booking, nights in live.items() if booking != operation.booking}
-            return rest if len(rest) < len(live) else None
-        case What.GONE:
-            return None if operation.booking in live else live
-        case What.LEFT:
-            return live if left == operation.saw else None
+def state_after(state: State, operation: Operation, rooms: int) -> State | None:
+    """The state after this operation; None if its answer is wrong in this state."""
+    available = tuple(rooms - sum(night in nights for nights in state.values()) for night in operation.nights)
+    sold_out = tuple(night for night, rooms_left in zip(operation.nights, available, strict=True) if rooms_left == 0)
+    match operation.outcome:
+        case Outcome.BOOKED:
+            return None if sold_out else state | {operation.booking: operation.nights}
+        case Outcome.SOLD_OUT:
+            return state if sold_out and sold_out == operation.reported else None
+        case Outcome.CANCELLED:
+            rest = {booking: nights for booking, nights in state.items() if booking != operation.booking}
+            return rest if len(rest) < len(state) else None
+        case Outcome.ALREADY_CANCELLED:
+            return None if operation.booking in state else state
+        case Outcome.AVAILABLE:
+            return state if available == operation.reported else None
 
 
-def explanation(history: Iterable[Operation], rooms: int) -> Sequence[Operation] | None:
-    """An order of these operations on one room type that explains every answer; None where there is none."""
+def linearization(history: Iterable[Operation], rooms: int) -> Sequence[Operation] | None:
+    """An order of these operations on one room type in which every answer is correct; None if there is none."""
     operations = sorted(history, key=lambda operation: operation.invoked)
-    everything = (1 << len(operations)) - 1
+    all_done = (1 << len(operations)) - 1
     dead_ends: set[int] = set()
 
-    def search(done: int, live: Live) -> list[Operation] | None:
-        if done == everything:
+    def search(done: int, state: State) -> list[Operation] | None:
+        if done == all_done:
             return []
         if done in dead_ends:
             return None
-        open_ones = [number for number in range(len(operations)) if not done >> number & 1]
-        first_answer = min(operations[number].answered for number in open_ones)
-        for number in open_ones:
+        not_done = [number for number in range(len(operations)) if not done >> number & 1]
+        first_answer = min(operations[number].answered for number in not_done)
+        for number in not_done:
             operation = operations[number]
             if operation.invoked > first_answer:
-                break  # whoever answered first was done before this one began
-            then = after(live, operation, rooms)
-            rest = None if then is None else search(done | 1 << number, then)
+                break  # another operation was answered before this one was invoked
+            next_state = state_after(state, operation, rooms)
+            rest = None if next_state is None else search(done | 1 << number, next_state)
             if rest is not None:
                 return [operation, *rest]
         dead_ends.add(done)

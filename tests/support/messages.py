@@ -64,7 +64,7 @@ def stays(draw: st.DrawFn) -> tuple[object, object]:
 
 @st.composite
 def requests(draw: st.DrawFn) -> BookingRequest:
-    """Booking requests that may be said."""
+    """Valid booking requests."""
     arrival, departure = draw(stays())
     held = draw(st.booleans())
     return BookingRequest(
@@ -83,9 +83,9 @@ def requests(draw: st.DrawFn) -> BookingRequest:
     )
 
 
-def waited_for(wanted: BookingRequest) -> WaitlistRequest:
-    """The same stay, for who waits for it."""
-    return WaitlistRequest(**{name: getattr(wanted, name) for name in WaitlistRequest.__struct_fields__})
+def waitlist_request(request: BookingRequest) -> WaitlistRequest:
+    """The same stay, as a request for the waitlist."""
+    return WaitlistRequest(**{name: getattr(request, name) for name in WaitlistRequest.__struct_fields__})
 
 
 _plans = st.builds(
@@ -133,7 +133,7 @@ _billing_plans = st.builds(
 )
 for _kind, _strategy in (
     (BookingRequest, requests()),
-    (WaitlistRequest, requests().map(waited_for)),
+    (WaitlistRequest, requests().map(waitlist_request)),
     (HotelPlan, _plans),
     (BookingChange, _changes),
     (PartyPlan, _parties),
@@ -141,7 +141,7 @@ for _kind, _strategy in (
 ):
     st.register_type_strategy(_kind, _strategy)
 
-_told = st.deferred(
+_records = st.deferred(
     lambda: st.builds(
         RecordedEvent,
         _text,
@@ -162,7 +162,7 @@ _BY_NAME: dict[str, st.SearchStrategy[object]] = {
     "limit": st.integers(1, 200),
     "lines": st.lists(st.integers(1, 99), min_size=1, max_size=3, unique=True).map(tuple),
     "provider": st.sampled_from(["simulated", "bank-2"]),
-    "record": _told,
+    "record": _records,
     "percent": st.integers(1, 100),
     "days_before_arrival": st.none() | st.integers(0, 99),
 }
@@ -184,8 +184,8 @@ def _of(name: str, kind: object) -> st.SearchStrategy[object]:
         return messages(kind)  # type: ignore[arg-type]
     arguments = getattr(kind, "__args__", ())
     if arguments and arguments[0] in _NESTED:
-        several = st.lists(messages(arguments[0]), max_size=2).map(tuple)
-        return several if arguments[-1] is Ellipsis else st.none() | messages(arguments[0])
+        tuples = st.lists(messages(arguments[0]), max_size=2).map(tuple)
+        return tuples if arguments[-1] is Ellipsis else st.none() | messages(arguments[0])
     if name in _BY_NAME:
         return _BY_NAME[name]
     return st.from_type(kind)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A hotel whose commands are decided by the real rules, and notifications that listens to it."""
+"""A hotel whose commands are decided by the real rules, and notifications, which handles its events."""
 
 from itertools import count
 from typing import Any
@@ -26,79 +26,82 @@ DAY = 24 * HOUR
 ANN = Contact("Ann", "ann@example.com")
 
 
-class NotifiedHotel:
-    """A hotel, and notifications that listens to it and remembers only what fits through msgpack."""
+class NotificationsFixture:
+    """A hotel, and notifications, whose state is encoded and decoded after each event.
+
+    Notices without a due time are in `immediate`, the others in `scheduled` until they are withdrawn.
+    """
 
     def __init__(self, **more: Any) -> None:
         self.at = NOON
         self.state = HotelState()
-        self.hotel: KnownHotel | None = None
-        self.bookings: dict[str, KnownBooking] = {}
-        self.told: list[Notice] = []
-        self.due: dict[str, Notice] = {}
+        self.known_hotel: KnownHotel | None = None
+        self.known_bookings: dict[str, KnownBooking] = {}
+        self.immediate: list[Notice] = []
+        self.scheduled: dict[str, Notice] = {}
         self.records: list[RecordedEvent] = []
         self._ids = (f"id-{number}" for number in count())
-        self.say(commands.OpenHotel(HOTEL, plan({"DBL": 3, "SUI": 2}, **more)))
+        self.execute(commands.OpenHotel(HOTEL, plan({"DBL": 3, "SUI": 2}, **more)))
 
-    def say(self, command: Command) -> list[Notice]:
-        """Do it; what notifications says, at once or for later."""
-        return self.happen(decide(self.state, command, CommandContext(self.at, next(self._ids))).events)
+    def execute(self, command: Command) -> list[Notice]:
+        """Execute a command; its notices, immediate and scheduled."""
+        return self.apply_events(decide(self.state, command, CommandContext(self.at, next(self._ids))).events)
 
-    def happen(self, done: tuple[Event, ...]) -> list[Notice]:
-        return [notice for event in done for notice in self._take_in(event)]
+    def apply_events(self, events_done: tuple[Event, ...]) -> list[Notice]:
+        return [notice for event in events_done for notice in self._apply(event)]
 
-    def _take_in(self, event: Event) -> tuple[Notice, ...]:
+    def _apply(self, event: Event) -> tuple[Notice, ...]:
         record = RecordedEvent(HOTEL, self.state.seq + 1, self.at, "tester", "request", "cause", event)
         evolve(self.state, record)
-        return self.subscribe(record)
+        return self.handle_record(record)
 
-    def subscribe(self, record: RecordedEvent) -> tuple[Notice, ...]:
-        """What notifications says because of an event."""
+    def handle_record(self, record: RecordedEvent) -> tuple[Notice, ...]:
+        """Handle an event; its notices."""
         event = record.event
         self.records.append(record)
-        of = event.booking if isinstance(event, events.BookingEvent) else ""
-        hotel, booking, notices, withdrawn = handle(self.hotel, self.bookings.get(of), record)
-        self.hotel = remembered(hotel)
+        booking_id = event.booking if isinstance(event, events.BookingEvent) else ""
+        hotel, booking, notices, withdrawn = handle(self.known_hotel, self.known_bookings.get(booking_id), record)
+        self.known_hotel = through_msgpack(hotel)
         if booking is not None:
-            self.bookings[of] = remembered(booking)
+            self.known_bookings[booking_id] = through_msgpack(booking)
         for notice in withdrawn:
-            self.due.pop(notice, None)
+            self.scheduled.pop(notice, None)
         for notice in notices:
-            assert remembered(notice) == notice
+            assert through_msgpack(notice) == notice
             if notice.due_at:
-                self.due[notice.id] = notice
+                self.scheduled[notice.id] = notice
             else:
-                self.told.append(notice)
+                self.immediate.append(notice)
         return notices
 
-    def pay(self, booking: str, units: int = 5_000, seq: int = 1) -> tuple[Notice, ...]:
-        """Billing has money for a booking."""
-        line = FolioLine(id=1, kind=LineKind.PAYMENT, business_date=night(0), amount=-units, payment="p")
-        paid = PaymentRecorded(booking, 1, "p", "cash", line)
-        return self.subscribe(RecordedEvent(HOTEL, seq, self.at, "tester", "request", "cause", paid))
+    def record_payment(self, booking: str, minor_units: int = 5_000, seq: int = 1) -> tuple[Notice, ...]:
+        """Handle an event of billing that a payment is recorded; its notices."""
+        line = FolioLine(id=1, kind=LineKind.PAYMENT, business_date=night(0), amount=-minor_units, payment="p")
+        payment = PaymentRecorded(booking, 1, "p", "cash", line)
+        return self.handle_record(RecordedEvent(HOTEL, seq, self.at, "tester", "request", "cause", payment))
 
-    def pass_time(self, microseconds: int) -> None:
-        """Let time pass, and holds run out."""
+    def advance_clock(self, microseconds: int) -> None:
+        """Advance the clock, and let holds expire."""
         self.at += microseconds
-        self.happen(due_events(self.state, self.at))
+        self.apply_events(due_events(self.state, self.at))
 
     def book(self, arrival: int = 30, nights: int = 2, guest: Contact = ANN, **more: Any) -> Booking:
         command = commands.Book(HOTEL, msgspec.structs.replace(request(arrival, nights, **more), guest=guest))
         decision = decide(self.state, command, CommandContext(self.at, next(self._ids)))
-        self.happen(decision.events)
+        self.apply_events(decision.events)
         reply = decision.reply(self.state)
         assert isinstance(reply, BookingReply)
         return reply.booking
 
-    def change(self, booking: Booking, **what: Any) -> list[Notice]:
-        return self.say(commands.Change(HOTEL, booking.id, BookingChange(**what)))
+    def change(self, booking: Booking, **fields: Any) -> list[Notice]:
+        return self.execute(commands.Change(HOTEL, booking.id, BookingChange(**fields)))
 
-    def kinds_told(self) -> list[str]:
-        return [notice.kind.value for notice in self.told]
+    def immediate_kinds(self) -> list[str]:
+        return [notice.kind.value for notice in self.immediate]
 
-    def kinds_due(self) -> list[str]:
-        return [notice.kind.value for notice in self.due.values()]
+    def scheduled_kinds(self) -> list[str]:
+        return [notice.kind.value for notice in self.scheduled.values()]
 
 
-def remembered(value: Any) -> Any:
+def through_msgpack(value: Any) -> Any:
     return msgspec.msgpack.decode(msgspec.msgpack.encode(value), type=type(value))

@@ -1,4 +1,4 @@
-"""What the OpenAPI document promises, to hold real answers against."""
+"""Checks of real responses against the OpenAPI document."""
 
 from typing import Any
 
@@ -14,15 +14,15 @@ OPERATIONS = {
 
 
 def check_response(operation: str, reply: HttpResponse) -> None:
-    """The answer has the status, the media type and the form that the document promises, and no field more."""
-    promised = OPERATIONS[operation]["responses"][str(reply.status)]
+    """Check that a response has a documented status, media type and schema, and no other fields."""
+    documented = OPERATIONS[operation]["responses"][str(reply.status)]
     media = reply.headers["content-type"].partition(";")[0]
-    assert media in promised["content"], (operation, reply)
+    assert media in documented["content"], (operation, reply)
     if operation not in ("show_metrics", "show_openapi", "show_asyncapi", "show_docs", "show_front_desk"):
-        _check_form(promised["content"][media]["schema"], reply.json)
+        _check_form(documented["content"][media]["schema"], reply.json)
 
 
-def _check_form(schema: dict[str, Any], told: dict[str, Any]) -> None:
-    Draft202012Validator({**schema, "components": DOCUMENT["components"]}).validate(told)
-    form = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-    assert told.keys() <= form["properties"].keys()
+def _check_form(schema: dict[str, Any], body: dict[str, Any]) -> None:
+    Draft202012Validator({**schema, "components": DOCUMENT["components"]}).validate(body)
+    schema_of_type = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    assert body.keys() <= schema_of_type["properties"].keys()

@@ -1,4 +1,4 @@
-"""What tests say to a hotel: short ways to make commands, and a partition in this thread with a clock to turn."""
+"""Short ways to make commands, and a partition in this thread with a clock that tests advance."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -33,12 +33,12 @@ def night(number: int) -> date:
 
 def plan(rooms: dict[str, int] | None = None, **more: Any) -> HotelPlan:
     """A hotel with so many rooms of each type; each takes two guests and costs 100.00 EUR a night."""
-    kinds = tuple(
+    room_types = tuple(
         RoomTypeOffer(code, f"Type {code}", 2, Money("100.00", "EUR"), room_count=number)
         for code, number in (rooms or {"DBL": 3}).items()
     )
     fields = {"name": "Seaside", "timezone": "Europe/Lisbon", "currency": "EUR", "business_date": TODAY} | more
-    return HotelPlan(room_types=kinds, **fields)
+    return HotelPlan(room_types=room_types, **fields)
 
 
 def request(
@@ -55,7 +55,7 @@ def request(
 
 
 class PartitionFixture:
-    """A partition in this thread, over any journal. Time stands still until it is told to pass; ids are counted."""
+    """A partition in this thread, over any journal. Its clock is advanced by the test; its ids are counted."""
 
     def __init__(self, journal: Journal, at: int = NOON) -> None:
         self.at = at
@@ -63,47 +63,49 @@ class PartitionFixture:
         self.host = Host(journal, lambda: self.at, lambda: next(self._ids), HOTEL_TYPE)
         self.host.recover()
 
-    def pass_seconds(self, seconds: float) -> None:
-        """Let time pass, and what falls due by then happen."""
+    def advance_clock(self, seconds: float) -> None:
+        """Advance the clock, and let everything happen that is due by then."""
         self.at += round(seconds * 1_000_000)
         self.host.handle([])
 
-    def answer(self, message: Command | Query, key: str | None = None, if_version: int | None = None) -> Result:
-        """Say one thing."""
+    def result(self, message: Command | Query, key: str | None = None, if_version: int | None = None) -> Result:
+        """Execute a message; its result."""
         return self.host.handle([Envelope(message, key, "request", "tester", if_version)])[0]
 
-    def say(self, message: Command | Query, key: str | None = None, if_version: int | None = None) -> Reply | Refusal:
-        """Say one thing; the reply or refusal."""
-        return self.answer(message, key, if_version).response
+    def execute(
+        self, message: Command | Query, key: str | None = None, if_version: int | None = None
+    ) -> Reply | Refusal:
+        """Execute a message; the reply or refusal."""
+        return self.result(message, key, if_version).response
 
-    def say_all(self, messages: Sequence[Command | Query]) -> list[Reply | Refusal]:
-        """Say several things at once, in one batch."""
+    def execute_batch(self, messages: Sequence[Command | Query]) -> list[Reply | Refusal]:
+        """Execute several messages in one batch."""
         return [
             answer.response
             for answer in self.host.handle([Envelope(message, None, "request", "tester") for message in messages])
         ]
 
-    def open(self, rooms: dict[str, int] | None = None, hotel: str = HOTEL, **more: Any) -> None:
+    def open_hotel(self, rooms: dict[str, int] | None = None, hotel: str = HOTEL, **more: Any) -> None:
         """Open a hotel."""
-        reply = self.say(OpenHotel(hotel, plan(rooms, **more)))
+        reply = self.execute(OpenHotel(hotel, plan(rooms, **more)))
         assert isinstance(reply, Reply), reply
 
     def book(self, arrival: int = 1, nights: int = 1, hotel: str = HOTEL, **more: Any) -> Booking:
-        """Book, and expect it to work."""
-        return self.expect(Book(hotel, request(arrival, nights, **more)))
+        """Book, and expect success."""
+        return self.booking_after(Book(hotel, request(arrival, nights, **more)))
 
-    def expect(self, command: Command, **more: Any) -> Booking:
-        """Say a command about a booking, and expect it to work; the booking after it."""
-        reply = self.say(command, **more)
+    def booking_after(self, command: Command, **more: Any) -> Booking:
+        """Execute a command about a booking, and expect success; the booking after it."""
+        reply = self.execute(command, **more)
         assert isinstance(reply, BookingReply), reply
         return reply.booking
 
 
 @contextmanager
 def partition_fixture(path: Path) -> Iterator[PartitionFixture]:
-    """A reception over a journal in a file."""
-    desk = PartitionFixture(SqliteJournal(path))
+    """A partition over a journal in a file."""
+    partition = PartitionFixture(SqliteJournal(path))
     try:
-        yield desk
+        yield partition
     finally:
-        desk.host.close()
+        partition.host.close()

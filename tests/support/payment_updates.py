@@ -1,15 +1,15 @@
-"""A payment provider, as far as the desk hears of it: news about payments, signed by a library that is not ours."""
+"""The notifications of a payment provider, signed by a library that shares no code with Innkeeper."""
 
 import json
 from datetime import datetime
 
 from standardwebhooks.webhooks import Webhook as StandardWebhook
 
-NEWS_PATH = "/v1/payment-providers/simulated/notifications"
+UPDATE_PATH = "/v1/payment-providers/simulated/notifications"
 
 
 def payment_update(secret: str, payment: str, outcome: str, at: datetime) -> tuple[bytes, dict[str, str]]:
-    """The body and the headers that say what became of the payment at this path."""
+    """The body and the headers of a notification about the payment at this path."""
     hotel, _, id_ = payment.removeprefix("/v1/hotels/").split("/")
     body = json.dumps({"hotel": hotel, "payment": id_, "outcome": outcome, "reference": "bank-1"})
     signature = StandardWebhook(secret).sign("msg-1", at, body)

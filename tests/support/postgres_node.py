@@ -1,4 +1,4 @@
-"""A PostgreSQL for tests and benchmarks: a server of one's own in a folder, on a free loopback port."""
+"""A PostgreSQL for tests and benchmarks: a separate server in a folder, on a free loopback port."""
 
 import os
 import pwd

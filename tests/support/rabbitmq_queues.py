@@ -5,7 +5,7 @@ import aio_pika
 QUEUES = ("billing", "notifications", "delivery")
 
 
-async def sweep(url: str) -> None:
+async def delete_queues(url: str) -> None:
     """Delete the queues of all services, with what is in them."""
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel()

@@ -1,4 +1,4 @@
-"""A log that grows, and a subscriber that writes down what it takes in and copes only with what it can."""
+"""An event log in memory, and a subscriber that records the events it handles and fails on chosen ones."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ from innkeeper.storage.sqlite.cursors import SqliteCursor, open_service
 SECOND = 1_000_000
 
 
-class GrowingLog:
-    """A log that grows, as a list."""
+class InMemoryEventLog:
+    """An event log that is a list."""
 
     def __init__(self) -> None:
         self.entries: list[LogEntry] = []
-        self.refusals = 0  # so many readers are sent away first
+        self.refusals_left = 0  # so many reads are refused first
 
-    def happen(self, hotel: str, event: Event) -> LogEntry:
-        """One more event."""
+    def append(self, hotel: str, event: Event) -> LogEntry:
+        """Append an event; its entry."""
         seq = sum(record.hotel == hotel for _, record in self.entries) + 1
         self.entries.append((len(self.entries) + 1, RecordedEvent(hotel, seq, 0, "", "", "", event)))
         return self.entries[-1]
@@ -37,8 +37,8 @@ class GrowingLog:
 
     def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
         """See `protocol.subscribing.Log`."""
-        if self.refusals:
-            self.refusals -= 1
+        if self.refusals_left:
+            self.refusals_left -= 1
             raise Refused(Unavailable("away"))
         found = (
             entry
@@ -49,73 +49,73 @@ class GrowingLog:
 
 
 class RecordingSubscriber:
-    """A subscriber that writes down what it takes in, and copes only with what it is not told to choke on."""
+    """A subscriber that records the events it handles; `failures` says how often each event fails."""
 
-    def __init__(self, path: Path, story: GrowingLog, types: tuple[str, ...] = ("innkeeper.*",)) -> None:
+    def __init__(self, path: Path, event_log: InMemoryEventLog, types: tuple[str, ...] = ("innkeeper.*",)) -> None:
         self.at = 0
-        self.story = story
-        self.poison: dict[str, int] = {}
-        self.away = False
+        self.event_log = event_log
+        self.failures: dict[str, int] = {}
+        self.unavailable = False
         self.disk_full = False
         self._path = path
         self._types = types
         self._open()
 
     def _open(self) -> None:
-        self._db = open_service(self._path, lambda db: db.execute("CREATE TABLE book (event TEXT, hotel TEXT)"))
+        self._db = open_service(self._path, lambda db: db.execute("CREATE TABLE handled (event TEXT, hotel TEXT)"))
         self.subscriber = self._subscriber()
-        self.subscribe(())
+        self.notify(())
 
     def _subscriber(self) -> Subscriber:
-        self.log = RecentEvents(self.story)
+        self.log = RecentEvents(self.event_log)
         cursor = SqliteCursor(self._db, SubscriptionRequest("clerk", self._types), RESERVATIONS, self.log)
-        return Subscriber([cursor], self._take_in, lambda: self.at)
+        return Subscriber([cursor], self._handle, lambda: self.at)
 
-    async def _take_in(self, entries: Sequence[LogEntry]) -> Effects:
-        if self.away:
+    async def _handle(self, entries: Sequence[LogEntry]) -> Effects:
+        if self.unavailable:
             raise Stalled("the destination is away")
         for _, record in entries:
-            if self.poison.get(record.id, 0):
-                self.poison[record.id] -= 1
+            if self.failures.get(record.id, 0):
+                self.failures[record.id] -= 1
                 raise ValueError(f"cannot read {record.id}")
-        return lambda: self._keep(entries)
+        return lambda: self._store(entries)
 
-    def _keep(self, entries: Sequence[LogEntry]) -> None:
+    def _store(self, entries: Sequence[LogEntry]) -> None:
         for _, record in entries:
-            self._db.execute("INSERT INTO book VALUES (?, ?)", (record.id, record.hotel))
+            self._db.execute("INSERT INTO handled VALUES (?, ?)", (record.id, record.hotel))
         if self.disk_full:
             raise sqlite3.OperationalError("database or disk is full")
 
-    def subscribe(self, records: Sequence[RecordedEvent]) -> None:
-        """Let it know of the newest events."""
-        self.log.append(len(self.story.entries), records)
+    def notify(self, records: Sequence[RecordedEvent]) -> None:
+        """Notify it of the newest events."""
+        self.log.append(len(self.event_log.entries), records)
         self.subscriber.wake()
 
     def restart(self) -> None:
-        """The process is gone, and back."""
+        """End the process, and start it again."""
         self._db.close()
         self._open()
 
-    async def work(self) -> None:
-        """Take in all that can be taken in now."""
+    async def run_until_idle(self) -> None:
+        """Handle all events that can be handled now."""
         while await self.subscriber.step():
             pass
 
-    def book(self, hotel: str) -> list[str]:
-        """What it wrote down of a hotel."""
-        return [event for (event,) in self._db.execute("SELECT event FROM book WHERE hotel = ?", (hotel,))]
+    def handled(self, hotel: str) -> list[str]:
+        """The events of a hotel that it has handled."""
+        return [event for (event,) in self._db.execute("SELECT event FROM handled WHERE hotel = ?", (hotel,))]
 
     def close(self) -> None:
-        """No more."""
+        """Close its database."""
         self._db.close()
 
 
-def told(story: GrowingLog, hotel: str) -> list[str]:
-    """What happened in a hotel."""
-    return [record.id for _, record in story.entries if record.hotel == hotel]
+def event_ids(event_log: InMemoryEventLog, hotel: str) -> list[str]:
+    """The ids of the events of a hotel."""
+    return [record.id for _, record in event_log.entries if record.hotel == hotel]
 
 
-def happen(clerk: RecordingSubscriber, *hotels: str) -> None:
-    """An event in each of these hotels, which the clerk hears of."""
+def append_events(subscriber: RecordingSubscriber, *hotels: str) -> None:
+    """Append an event in each of these hotels, and notify the subscriber."""
     for hotel in hotels:
-        clerk.subscribe((clerk.story.happen(hotel, BookingPinned("b", "101"))[1],))
+        subscriber.notify((subscriber.event_log.append(hotel, BookingPinned("b", "101"))[1],))

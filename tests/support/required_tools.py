@@ -1,4 +1,4 @@
-"""What a newcomer's machine may lack is skipped with a reason; with INNKEEPER_DEMAND_ALL, as in CI, it fails."""
+"""Tests whose tools are missing are skipped with a reason; with INNKEEPER_DEMAND_ALL, as in CI, they fail."""
 
 import os
 
@@ -8,7 +8,7 @@ DEMAND_ALL = bool(os.environ.get("INNKEEPER_DEMAND_ALL"))
 
 
 def require(present: bool, reason: str) -> None:
-    """Skip this test for this reason, unless everything is demanded here."""
+    """Skip this test for this reason, or fail it if all tools are demanded."""
     if present:
         return
     if DEMAND_ALL:

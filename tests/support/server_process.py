@@ -1,4 +1,4 @@
-"""The real program in a process of its own, to be stopped, killed and started again."""
+"""The real program in its own process, which tests stop, kill and start again."""
 
 import contextlib
 import re
@@ -13,30 +13,31 @@ RUN = ROOT / "run.py"
 START_SECONDS_MAX = 120
 
 
-def program(*arguments: str | Path) -> list[str]:
+def program_command(*arguments: str | Path) -> list[str]:
     """The command line of `run.py`."""
     return [sys.executable, str(RUN), *map(str, arguments)]
 
 
-def finished(*arguments: str | Path, seconds: float = 120) -> subprocess.CompletedProcess[str]:
-    """Run it to its end."""
-    return subprocess.run(program(*arguments), capture_output=True, text=True, timeout=seconds, check=False)
+def run_to_end(*arguments: str | Path, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+    """Run `run.py`, and wait until it ends."""
+    return subprocess.run(program_command(*arguments), capture_output=True, text=True, timeout=seconds, check=False)
 
 
 class ServerProcess:
-    """`run.py demo` on a data directory, on a free port of this machine, with webhooks to it; with no hotels unless it
-    is `furnished`."""
+    """`run.py demo` on a data directory and a free port, with webhooks to this machine allowed."""
 
-    def __init__(self, data: Path, furnished: bool = False) -> None:
+    def __init__(self, data: Path, with_example_hotels: bool = False) -> None:
         self.data = data
-        self._options = ["--webhooks-to-loopback", *([] if furnished else ["--empty"])]
+        self._options = ["--webhooks-to-loopback", *([] if with_example_hotels else ["--empty"])]
         self.log = data.with_name(f"{data.name}.log")
         self._open()
 
     def _open(self) -> None:
         with self.log.open("w") as log:
             self._process = subprocess.Popen(
-                program("demo", *self._options, "--port", "0", "--data", self.data), stderr=subprocess.PIPE, text=True
+                program_command("demo", *self._options, "--port", "0", "--data", self.data),
+                stderr=subprocess.PIPE,
+                text=True,
             )
             assert self._process.stderr is not None
             first = self._process.stderr.readline()
@@ -46,22 +47,22 @@ class ServerProcess:
         self.url = match[0]
 
     def kill(self) -> None:
-        """As a power cut would: no goodbye, nothing finished."""
+        """Kill the process."""
         self._process.send_signal(signal.SIGKILL)
         self._process.communicate(timeout=START_SECONDS_MAX)
 
     def stop(self) -> tuple[int, str]:
-        """Ask it to finish; its exit code and what it said."""
+        """Stop with SIGTERM; the exit code and the output."""
         self._process.send_signal(signal.SIGTERM)
-        _, said = self._process.communicate(timeout=START_SECONDS_MAX)
-        return self._process.returncode, said
+        _, output = self._process.communicate(timeout=START_SECONDS_MAX)
+        return self._process.returncode, output
 
     def start_again(self) -> None:
-        """The same data, a new process, another port."""
+        """Start a new process with the same data, on another port."""
         self._open()
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Kill the process if it runs."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         self._process.communicate(timeout=START_SECONDS_MAX)

@@ -1,4 +1,4 @@
-"""A mail server for tests: a real one (aiosmtpd), in a thread of its own, that answers as it is told."""
+"""A mail server for tests: a real one (aiosmtpd) in its own thread, with given replies."""
 
 import asyncio
 import socket
@@ -15,43 +15,43 @@ from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
 
 
 class RecordingSmtpServer:
-    """What arrived, by which connections; what to answer, one for each letter, then the usual."""
+    """Records letters and their connections. Each list of replies is used first, one per letter, and then 250."""
 
     def __init__(self) -> None:
         self.letters: list[EmailMessage] = []
         self.envelopes: list[Envelope] = []
         self.sessions: list[Session] = []
         self.encrypted: list[bool] = []
-        self.to_recipient: list[str] = []
-        self.to_sender: list[str] = []
-        self.to_letter: list[str] = []
-        self.to_reset: list[str] = []
-        self.seconds = 0.0
-        self.hangs_up = 0
+        self.recipient_replies: list[str] = []
+        self.sender_replies: list[str] = []
+        self.letter_replies: list[str] = []
+        self.reset_replies: list[str] = []
+        self.delay_seconds = 0.0
+        self.disconnects_left = 0
         self.port = 0
 
     async def handle_RSET(self, server: Any, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """Whether the connection can be used for another letter."""
-        return self.to_reset.pop(0) if self.to_reset else "250 OK"
+        """The reply to RSET."""
+        return self.reset_replies.pop(0) if self.reset_replies else "250 OK"
 
     async def handle_MAIL(self, server: Any, session: Session, envelope: Envelope, address: str, options: Any) -> str:  # noqa: N802
-        """The sender."""
+        """The reply to the sender."""
         envelope.mail_from = address
         envelope.mail_options.extend(options)
-        return self.to_sender.pop(0) if self.to_sender else "250 OK"
+        return self.sender_replies.pop(0) if self.sender_replies else "250 OK"
 
     async def handle_RCPT(self, server: Any, session: Session, envelope: Envelope, address: str, options: Any) -> str:  # noqa: N802
-        """The recipient."""
-        if self.seconds:
-            await asyncio.sleep(self.seconds)
-        answer = self.to_recipient.pop(0) if self.to_recipient else "250 OK"
+        """The reply to the recipient."""
+        if self.delay_seconds:
+            await asyncio.sleep(self.delay_seconds)
+        answer = self.recipient_replies.pop(0) if self.recipient_replies else "250 OK"
         if answer.startswith("250"):
             envelope.rcpt_tos.append(address)
         return answer
 
     async def handle_DATA(self, server: Any, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """The letter."""
-        answer = self.to_letter.pop(0) if self.to_letter else "250 OK"
+        """The reply to the letter."""
+        answer = self.letter_replies.pop(0) if self.letter_replies else "250 OK"
         if answer.startswith("250"):
             assert isinstance(envelope.content, bytes)
             letter = message_from_bytes(envelope.content, policy=default)
@@ -60,23 +60,23 @@ class RecordingSmtpServer:
             self.envelopes.append(envelope)
             self.sessions.append(session)
             self.encrypted.append(server.transport.get_extra_info("sslcontext") is not None)
-        if self.hangs_up:
-            self.hangs_up -= 1
+        if self.disconnects_left:
+            self.disconnects_left -= 1
             asyncio.get_running_loop().call_later(0.05, server.transport.abort)
         return answer
 
 
-def _let_in(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
-    """Ann's password is `p@ss word`."""
+def _authenticate(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
+    """Only the user `ann` with the password `p@ss word` is accepted."""
     known = isinstance(data, LoginPassword) and (data.login, data.password) == (b"ann", b"p@ss word")
     return AuthResult(success=known, handled=False)
 
 
 def free_port() -> int:
-    """A port of this machine at which nobody listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
+    """A free port of this machine."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
     return port
 
 
@@ -84,17 +84,17 @@ def free_port() -> int:
 def smtp_server(
     tls: ssl.SSLContext | None = None, implicit: bool = False, port: int = 0, **more: Any
 ) -> Iterator[RecordingSmtpServer]:
-    """A mail server at a port of this machine, any that is free unless said; `more` goes to aiosmtpd."""
-    office = RecordingSmtpServer()
-    office.port = port or free_port()
+    """A mail server on this port, or on a free one; `more` goes to aiosmtpd."""
+    server = RecordingSmtpServer()
+    server.port = port or free_port()
     if more.get("auth_required"):
-        more |= {"authenticator": _let_in, "auth_require_tls": more.get("auth_require_tls", True)}
+        more |= {"authenticator": _authenticate, "auth_require_tls": more.get("auth_require_tls", True)}
     if implicit:
-        controller = Controller(office, hostname="127.0.0.1", port=office.port, ssl_context=tls, **more)
+        controller = Controller(server, hostname="127.0.0.1", port=server.port, ssl_context=tls, **more)
     else:
-        controller = Controller(office, hostname="127.0.0.1", port=office.port, tls_context=tls, **more)
+        controller = Controller(server, hostname="127.0.0.1", port=server.port, tls_context=tls, **more)
     controller.start()
     try:
-        yield office
+        yield server
     finally:
         controller.stop()

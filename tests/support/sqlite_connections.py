@@ -1,5 +1,5 @@
-"""SQLite connections that say where they were opened when somebody forgets to close them. Python does so by itself only
-from 3.13 on, and does not say where."""
+"""SQLite connections that warn with the place of their opening if they are not closed. Python itself warns only from
+3.13 on, and without the place."""
 
 import sqlite3
 import traceback
@@ -10,7 +10,7 @@ _FRAMES = 6
 
 
 class WatchedConnection(sqlite3.Connection):
-    """Warns of itself when it is collected and was not closed."""
+    """A connection that warns if it is collected without being closed."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         self._opened_at: list[traceback.FrameSummary] | None = None
@@ -18,7 +18,7 @@ class WatchedConnection(sqlite3.Connection):
         self._opened_at = traceback.extract_stack(limit=_FRAMES)[:-1]
 
     def close(self) -> None:
-        """Close it; it is not watched any longer."""
+        """Close it, and warn no more."""
         super().close()
         self._opened_at = None
 
@@ -30,7 +30,7 @@ class WatchedConnection(sqlite3.Connection):
 
 
 def watch_connections() -> None:
-    """From now on every connection of this process is watched."""
+    """Make every new connection of this process a `WatchedConnection`."""
     connect = sqlite3.connect
 
     def watched(*arguments: Any, **settings: Any) -> sqlite3.Connection:

@@ -1,5 +1,5 @@
-"""A reverse proxy that ends TLS before the server, as nginx and Caddy do: it sends the request on in plain HTTP, and
-says in X-Forwarded-Host and X-Forwarded-Proto what it was asked for."""
+"""A reverse proxy that terminates TLS, as nginx and Caddy do. It forwards requests in plain HTTP, and sends the
+original host and scheme in X-Forwarded-Host and X-Forwarded-Proto."""
 
 import asyncio
 import ssl
@@ -28,15 +28,17 @@ def _certificate(folder: Path) -> ssl.SSLContext:
     return context
 
 
-async def _proxy(behind: int, context: ssl.SSLContext, begun: Future[int], stop: threading.Event) -> None:
-    async def send_on(request: web.BaseRequest) -> web.StreamResponse:
-        said = {"X-Forwarded-Host": request.headers["Host"], "X-Forwarded-Proto": "https"}
+async def _proxy(server_port: int, context: ssl.SSLContext, started: Future[int], stop: threading.Event) -> None:
+    async def forward(request: web.BaseRequest) -> web.StreamResponse:
+        forwarded = {"X-Forwarded-Host": request.headers["Host"], "X-Forwarded-Proto": "https"}
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP}
-        url = f"http://127.0.0.1:{behind}{request.raw_path}"
+        url = f"http://127.0.0.1:{server_port}{request.raw_path}"
         body = await request.read()
-        async with client.request(request.method, url, headers=headers | said, data=body or None) as answer:
-            kept = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP}
-            response = web.StreamResponse(status=answer.status, headers=kept)
+        async with client.request(request.method, url, headers=headers | forwarded, data=body or None) as answer:
+            response_headers = {
+                name: value for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP
+            }
+            response = web.StreamResponse(status=answer.status, headers=response_headers)
             await response.prepare(request)
             async for chunk in answer.content.iter_any():
                 await response.write(chunk)
@@ -44,26 +46,26 @@ async def _proxy(behind: int, context: ssl.SSLContext, begun: Future[int], stop:
             return response
 
     async with aiohttp.ClientSession(auto_decompress=False) as client:
-        runner = web.ServerRunner(web.Server(send_on), shutdown_timeout=1)
+        runner = web.ServerRunner(web.Server(forward), shutdown_timeout=1)
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-            begun.set_result(runner.addresses[0][1])
+            started.set_result(runner.addresses[0][1])
             await asyncio.to_thread(stop.wait)
         finally:
             await runner.cleanup()
 
 
 @contextmanager
-def tls_proxy(behind: int, folder: Path) -> Iterator[int]:
-    """A proxy before the server on this port, with a certificate of its own; its port."""
-    begun: Future[int] = Future()
+def tls_proxy(server_port: int, folder: Path) -> Iterator[int]:
+    """A proxy before the server on this port, with a certificate of its own; the port of the proxy."""
+    started: Future[int] = Future()
     stop = threading.Event()
-    work = _proxy(behind, _certificate(folder), begun, stop)
-    thread = threading.Thread(target=lambda: asyncio.run(work), name="proxy")
+    proxy = _proxy(server_port, _certificate(folder), started, stop)
+    thread = threading.Thread(target=lambda: asyncio.run(proxy), name="proxy")
     thread.start()
     try:
-        yield begun.result(30)
+        yield started.result(30)
     finally:
         stop.set()
         thread.join()

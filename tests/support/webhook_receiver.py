@@ -1,4 +1,4 @@
-"""Whoever takes webhooks: a real HTTP server on this machine that writes down what comes, and answers as it is told."""
+"""A receiver of webhooks: a real HTTP server on this machine that records requests and answers with a given status."""
 
 import json
 import threading
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 
 class ReceivedEvent(NamedTuple):
-    """One request as it came."""
+    """One request."""
 
     path: str
     headers: dict[str, str]
@@ -18,17 +18,17 @@ class ReceivedEvent(NamedTuple):
     @property
     def event(self) -> dict[str, Any]:
         """The CloudEvent in it."""
-        told: dict[str, Any] = json.loads(self.body)
-        return told
+        event: dict[str, Any] = json.loads(self.body)
+        return event
 
 
 class WebhookReceiver:
-    """`status` is what it answers; `refuses` are events that it answers with 422 whatever else comes."""
+    """It answers with `status`, and with 422 to the events whose ids are in `rejected`."""
 
     def __init__(self) -> None:
-        self.taken: list[ReceivedEvent] = []
+        self.received: list[ReceivedEvent] = []
         self.status = 204
-        self.refuses: set[str] = set()
+        self.rejected: set[str] = set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="receiver")
@@ -39,9 +39,9 @@ class WebhookReceiver:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                taken = ReceivedEvent(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
-                receiver.taken.append(taken)
-                self.send_response(422 if taken.event["id"] in receiver.refuses else receiver.status)
+                request = ReceivedEvent(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
+                receiver.received.append(request)
+                self.send_response(422 if request.event["id"] in receiver.rejected else receiver.status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -51,15 +51,15 @@ class WebhookReceiver:
         return Handler
 
     def ids(self) -> list[str]:
-        """The events that came, in the order in which they came."""
-        return [taken.event["id"] for taken in self.taken]
+        """The ids of the received events, in order."""
+        return [request.event["id"] for request in self.received]
 
     def start(self) -> None:
-        """Take what comes."""
+        """Start the server."""
         self._thread.start()
 
     def close(self) -> None:
-        """Take no more."""
+        """Stop the server."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -67,10 +67,10 @@ class WebhookReceiver:
 
 @contextmanager
 def webhook_receiver() -> Iterator[WebhookReceiver]:
-    """A receiver that runs."""
-    started = WebhookReceiver()
-    started.start()
+    """A receiver that is started."""
+    receiver = WebhookReceiver()
+    receiver.start()
     try:
-        yield started
+        yield receiver
     finally:
-        started.close()
+        receiver.close()

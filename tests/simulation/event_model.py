@@ -1,7 +1,7 @@
-"""What really happened, told from the events alone: who holds which room, and where each booking stands.
+"""A model of the hotels, built from the events alone: the holder of each room, and the status of each booking.
 
-It shares no code with the rules. The auditor of the storage proves P1 and P2 on the way; here stand the facts that an
-answer to a client can be held against.
+It shares no code with the rules. It runs the auditor of the storage, which checks P1 and P2; answers to clients are
+checked against the facts of the model.
 """
 
 from collections.abc import Sequence
@@ -28,8 +28,8 @@ _STATUS = {
 
 
 @dataclass(slots=True)
-class Facts:
-    """One booking as its events tell it; `version` counts them."""
+class BookingFacts:
+    """A booking according to its events; `version` counts them."""
 
     hotel: str
     version: int = 0
@@ -43,23 +43,23 @@ class Facts:
 
 @dataclass(slots=True)
 class Trace:
-    """What one request left in the journal: the ids of its events, and the commands that caused them."""
+    """The effects of a request in the journal: the ids of its events, and the commands that caused them."""
 
     events: list[str] = field(default_factory=list)
     causes: set[str] = field(default_factory=set)
 
 
-class Witness:
-    """Takes in the events of one command after the other."""
+class EventModel:
+    """Applies the events of each command."""
 
     def __init__(self) -> None:
         self.auditor = ReservationsAuditor()
         self.position = 0
-        self.bookings: dict[str, Facts] = {}
+        self.bookings: dict[str, BookingFacts] = {}
         self.traces: dict[str, Trace] = {}
 
     def handle(self, records: Sequence[RecordedEvent]) -> None:
-        """The events of one command."""
+        """Apply the events of one command."""
         self.auditor.handle(records)
         self.position += len(records)
         for record in records:
@@ -67,10 +67,10 @@ class Witness:
             trace.events.append(record.id)
             trace.causes.add(record.cause)
             if isinstance(record.event, events.BookingEvent):
-                self._note(record.hotel, record.event)
+                self._apply(record.hotel, record.event)
 
-    def _note(self, hotel: str, event: events.BookingEvent) -> None:
-        facts = self.bookings.setdefault(event.booking, Facts(hotel))
+    def _apply(self, hotel: str, event: events.BookingEvent) -> None:
+        facts = self.bookings.setdefault(event.booking, BookingFacts(hotel))
         facts.version += 1
         facts.status = _STATUS.get(type(event), facts.status)
         match event:
@@ -90,8 +90,8 @@ class Witness:
         elif isinstance(event, events.BookingHeld | events.HoldExtended):
             facts.expires_at = event.expires_at
 
-    def house(self, hotel: str) -> HotelRecord | None:
-        """The auditor's book of this hotel, if it is open."""
+    def hotel_record(self, hotel: str) -> HotelRecord | None:
+        """The record that the auditor keeps of this hotel; None if it is not open."""
         return self.auditor.hotels.get(hotel)
 
     def today(self, hotel: str) -> date:
@@ -99,32 +99,32 @@ class Witness:
         return date.fromordinal(self.auditor.hotels[hotel].today)
 
     def waiting(self, hotel: str) -> set[str]:
-        """Who is on the hotel's waitlist."""
-        house = self.house(hotel)
-        return house.waiting if house else set()
+        """The entries of the waitlist of a hotel."""
+        record = self.hotel_record(hotel)
+        return record.waiting if record else set()
 
     def rooms(self, hotel: str, room_type: str) -> list[str]:
         """The rooms of a type."""
         return [room for room, kind in self.auditor.hotels[hotel].rooms.items() if kind == room_type]
 
-    def taken_by(self, hotel: str, room: str, night: date) -> str | None:
-        """Whose room it is in this night."""
+    def holder_of(self, hotel: str, room: str, night: date) -> str | None:
+        """The booking that holds the room in this night."""
         return self.auditor.hotels[hotel].holders.get((room, night.toordinal()))
 
-    def left(self, hotel: str, room_type: str, night: date, but_for: str = "") -> int:
-        """How many rooms of a type are free in this night, if one booking were not there."""
-        return sum(self.taken_by(hotel, room, night) in (None, but_for) for room in self.rooms(hotel, room_type))
+    def rooms_left(self, hotel: str, room_type: str, night: date, except_for: str = "") -> int:
+        """How many rooms of a type are free in this night, without counting one booking."""
+        return sum(self.holder_of(hotel, room, night) in (None, except_for) for room in self.rooms(hotel, room_type))
 
-    def promised(self, hotel: str, room_type: str) -> bool:
-        """Does someone who is still to come have the hotel's word for a room of this type?"""
+    def has_pinned_room(self, hotel: str, room_type: str) -> bool:
+        """Whether a room of this type is pinned for a live booking."""
         rooms = self.rooms(hotel, room_type)
         return any(
             facts.pinned and facts.hotel == hotel and facts.room in rooms and facts.status in LIVE
             for facts in self.bookings.values()
         )
 
-    def overdue(self, at: int) -> list[str]:
-        """Holds that should have run out by this instant."""
+    def expired_holds(self, at: int) -> list[str]:
+        """Holds that should have expired by this instant."""
         return [
             booking
             for booking, facts in self.bookings.items()

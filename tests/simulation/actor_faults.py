@@ -1,4 +1,4 @@
-"""Faults in the house's own code, for one batch: a hotel, a room or the desk that raises in the middle of its work."""
+"""Faults in the code of the actors, for one batch: a hotel, a room or the router raises in the middle of its work."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,24 +12,24 @@ from innkeeper.actors.reservations.room import RoomActor
 from innkeeper.actors.reservations.router import HotelRouter
 
 
-class Mishap(Exception):
-    """A fault that a programmer might have made."""
+class ActorFault(Exception):
+    """A programming error."""
 
 
 @contextmanager
-def mishap(random: Random) -> Iterator[list[str]]:
-    """From its n-th call on, one part of the house raises. The list says whether it came to that."""
-    kind = random.choice(("decide", "evolve", "evolve", "room", "desk"))
+def actor_fault(random: Random) -> Iterator[list[str]]:
+    """From its n-th call on one of the actors raises. The list is empty while it has not raised."""
+    kind = random.choice(("decide", "evolve", "evolve", "room", "router"))
     calls = random.choice((1, 1, 2, 3, 5))
-    happened: list[str] = []
+    raised: list[str] = []
 
     def failing(work: Callable[..., Any]) -> Callable[..., Any]:
         def fail(*arguments: Any) -> Any:
             nonlocal calls
             calls -= 1
             if calls <= 0:
-                happened.append(kind)
-                raise Mishap(kind)
+                raised.append(kind)
+                raise ActorFault(kind)
             return work(*arguments)
 
         return fail
@@ -42,6 +42,6 @@ def mishap(random: Random) -> Iterator[list[str]]:
         place, name, work = HotelRouter.handles, HotelCommandsDone, HotelRouter.commands_done
     place[name] = failing(work)
     try:
-        yield happened
+        yield raised
     finally:
         place[name] = work

@@ -1,8 +1,8 @@
-"""Billing and notifications in the simulated town: the real ones, each with its own disk, behind postmen who lose,
-repeat and mix up what is broadcast, with disks that fail, processes that die, and couriers who do not come.
+"""Billing and notifications in the simulation: the real ones, each with its own disk, with deliveries that lose, repeat
+and reorder notifications of commits, disks that fail, processes that crash, and a mail server that refuses.
 
-Whatever they go through, at the end each event of reservations has had its effects on the books once and in order, and
-each guest was told everything once (P5).
+At the end each event of reservations has had its effects on the ledger once and in order, and each notice was sent once
+(P5).
 """
 
 import asyncio
@@ -39,14 +39,14 @@ from innkeeper.storage.audit.billing import BillingAuditor
 from innkeeper.storage.sqlite.cursors import SqliteCursor, open_service
 from innkeeper.storage.sqlite.outbox import SqliteOutbox, create_outbox
 from simulation.faulty_journal import Crash, Disk, DiskReader, Faults, FaultyJournal
-from simulation.follower import DurableLog, Postman
+from simulation.simulated_subscriber import DurableLog, FaultyDelivery
 
-_PORTIONS = (1, 3, 64)
+_BATCH_SIZES = (1, 3, 64)
 _PAUSE_SECONDS = 60
 
 
-class BackOffice:
-    """Billing, with a host and a disk of its own, and guests who eat and pay."""
+class SimulatedBilling:
+    """Billing, with a host and a disk of its own, and random charges and payments."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class BackOffice:
         self._clock = clock
         self._ids = ids
         self._folder = folder
-        self._tell = published
+        self._on_commit = published
         self._loop = asyncio.new_event_loop()
         self._bills: list[tuple[str, str]] = []
         self._open()
@@ -76,12 +76,12 @@ class BackOffice:
         self._host.on_commit = self._published
         self._host.recover()
         self._db = open_service(self._folder / "billing.db")
-        self._postman = Postman(RecentEvents(DurableLog(self._reservations)), self._random, self._faults.rate)
+        self._delivery = FaultyDelivery(RecentEvents(DurableLog(self._reservations)), self._random, self._faults.rate)
         cursor = SqliteCursor(
-            self._db, SubscriptionRequest("billing", BILLING_EVENT_TYPES), RESERVATIONS, self._postman.log
+            self._db, SubscriptionRequest("billing", BILLING_EVENT_TYPES), RESERVATIONS, self._delivery.log
         )
         self._subscriber = Subscriber(
-            [cursor], BillingEventHandler(self).handle, self._clock, batch_events=self._random.choice(_PORTIONS)
+            [cursor], BillingEventHandler(self).handle, self._clock, batch_events=self._random.choice(_BATCH_SIZES)
         )
 
     ready = True
@@ -89,10 +89,10 @@ class BackOffice:
     waiting = 0
 
     def subscribe(self, listener: CommitListener) -> None:
-        """See `protocol.asking.Desk`."""
+        """See `protocol.ports.message_bus.MessageBus`."""
 
     async def ask(self, asked: Envelope) -> Result:
-        """See `protocol.asking.Desk`: all that is asked at once is one batch."""
+        """See `protocol.ports.message_bus.MessageBus`: all envelopes of one moment are one batch."""
         future: asyncio.Future[Result] = self._loop.create_future()
         if not self._waiting:
             self._loop.call_soon(self._carry_out)
@@ -114,14 +114,14 @@ class BackOffice:
         self._bills += [
             (record.hotel, record.event.booking) for record in records if isinstance(record.event, FolioOpened)
         ]
-        self._tell(position, records)
+        self._on_commit(position, records)
 
-    def told(self, position: int, records: Sequence[RecordedEvent]) -> None:
-        """What reservations broadcasts."""
-        self._postman.bring(position, records)
+    def deliver(self, position: int, records: Sequence[RecordedEvent]) -> None:
+        """Deliver a commit of reservations."""
+        self._delivery.deliver(position, records)
 
     def work(self) -> None:
-        """Take in some of what there is; now and then somebody eats, or pays."""
+        """Handle some events, and post some charges and payments."""
         for _ in range(self._random.randrange(4)):
             try:
                 if self._bills and self._random.random() < 0.3:
@@ -141,7 +141,7 @@ class BackOffice:
         return RecordPayment(hotel, booking, method="cash", amount=amount)
 
     def restart(self, power_lost: bool = False) -> None:
-        """The process is gone; perhaps the power, too."""
+        """End the process, perhaps with a power loss, and start it again."""
         self._host.close()
         self._db.close()
         if power_lost:
@@ -149,13 +149,13 @@ class BackOffice:
         self._open()
 
     def close(self) -> None:
-        """No more."""
+        """Close the databases."""
         self._host.close()
         self._db.close()
         self._loop.close()
 
     def settle(self) -> Iterator[str]:
-        """No more faults; then what is wrong in the books."""
+        """Without faults, handle all events; the violations."""
         self._faults.rate = 0.0
         self.restart()
         for letter in self._subscriber.dead_letters():
@@ -166,48 +166,50 @@ class BackOffice:
         auditor = BillingAuditor()
         auditor.handle(records)
         yield from auditor.violations
-        happened = [record for _, record in DiskReader(self._reservations).read()]
-        for hotel in sorted({record.hotel for record in happened}):
-            of_hotel = ([one for one in log if one.hotel == hotel] for log in (happened, records))
-            yield from _wrong_in_books(hotel, *of_hotel)
+        events = [record for _, record in DiskReader(self._reservations).read()]
+        for hotel in sorted({record.hotel for record in events}):
+            of_hotel = ([one for one in log if one.hotel == hotel] for log in (events, records))
+            yield from _billing_violations(hotel, *of_hotel)
 
 
-def _wrong_in_books(hotel: str, happened: Sequence[RecordedEvent], booked: Sequence[RecordedEvent]) -> Iterator[str]:
-    """Follow the books entry by entry: what followed from each event of reservations, once and in order?"""
+def _billing_violations(
+    hotel: str, events: Sequence[RecordedEvent], recorded: Sequence[RecordedEvent]
+) -> Iterator[str]:
+    """Replay the ledger: the effects of each event of reservations, once and in order."""
     state = LedgerState()
-    untold = list(happened)
+    unapplied = list(events)
 
-    def follows_from(record: RecordedEvent) -> list[Any]:
+    def effects_of(record: RecordedEvent) -> list[Any]:
         return list(decide(state, ApplyReservationEvent(hotel, record), CommandContext(record.at, "")).events)
 
-    causes = {record.id for record in happened}
+    causes = {record.id for record in events}
     groups: list[list[RecordedEvent]] = []
-    for record in booked:
+    for record in recorded:
         if groups and groups[-1][0].cause == record.cause:
             groups[-1].append(record)
         else:
             groups.append([record])
     for group in groups:
         if (cause := group[0].cause) in causes:
-            while untold and untold[0].id != cause:
-                if follows_from(untold.pop(0)):
-                    yield f"{hotel}: billing has passed over an event before {cause} (P5)"
-            if not untold:
-                yield f"{hotel}: {cause} has had effects on the books twice, or out of its order (P5)"
+            while unapplied and unapplied[0].id != cause:
+                if effects_of(unapplied.pop(0)):
+                    yield f"{hotel}: billing has skipped an event before {cause} (P5)"
+            if not unapplied:
+                yield f"{hotel}: {cause} was applied twice or out of order (P5)"
                 return
-            if follows_from(untold.pop(0)) != [record.event for record in group]:
-                yield f"{hotel}: what stands in the books does not follow from {cause} (P5)"
+            if effects_of(unapplied.pop(0)) != [record.event for record in group]:
+                yield f"{hotel}: the ledger has other events than {cause} causes (P5)"
         for record in group:
             evolve(state, record)
-    for record in untold:
-        if follows_from(record):
-            yield f"{hotel}: billing has never heard of {record.id} (P5)"
+    for record in unapplied:
+        if effects_of(record):
+            yield f"{hotel}: billing has not applied {record.id} (P5)"
 
 
 class _FaultyOutbox(SqliteOutbox):
-    """Fails as disks and processes do."""
+    """An outbox that fails as disks and processes do."""
 
-    unlucky: Callable[[], bool]
+    is_faulty: Callable[[], bool]
     choice: Callable[[Sequence[BaseException]], BaseException]
 
     def store(self, *what: Any) -> None:
@@ -219,12 +221,12 @@ class _FaultyOutbox(SqliteOutbox):
         super().mark_sent(notice)
 
     def _fail(self) -> None:
-        if self.unlucky():
+        if self.is_faulty():
             raise self.choice([Crash("while it is written"), sqlite3.OperationalError("database or disk is full")])
 
 
-class Post:
-    """Notifications and its mailroom, with a courier who has his days."""
+class SimulatedNotifications:
+    """Notifications and its outbox relay, with a transport that fails."""
 
     def __init__(
         self,
@@ -243,101 +245,102 @@ class Post:
         self._folder = folder
         self._loop = asyncio.new_event_loop()
         self._delivered: Counter[str] = Counter()
-        self._doubtful: Counter[str] = Counter()
+        self._perhaps_unmarked: Counter[str] = Counter()
         self._open()
 
     def _open(self) -> None:
         self._db = open_service(self._folder / "notifications.db", create_outbox)
         self._outbox = _FaultyOutbox(self._db, "mail")
-        self._outbox.unlucky, self._outbox.choice = self._unlucky, self._random.choice
-        self._postmen = {
-            log: Postman(RecentEvents(DurableLog(disk)), self._random, self._rate) for log, disk in self._disks.items()
+        self._outbox.is_faulty, self._outbox.choice = self._is_faulty, self._random.choice
+        self._deliveries = {
+            log: FaultyDelivery(RecentEvents(DurableLog(disk)), self._random, self._rate)
+            for log, disk in self._disks.items()
         }
         request = SubscriptionRequest("notifications", NOTIFIER_EVENT_TYPES)
-        cursors = [SqliteCursor(self._db, request, log, postman.log) for log, postman in self._postmen.items()]
+        cursors = [SqliteCursor(self._db, request, log, delivery.log) for log, delivery in self._deliveries.items()]
         self._notifier = Notifier(self._outbox, self._clock, lambda: None)
         self._subscriber = Subscriber(
-            cursors, self._notifier.handle, self._clock, batch_events=self._random.choice(_PORTIONS)
+            cursors, self._notifier.handle, self._clock, batch_events=self._random.choice(_BATCH_SIZES)
         )
-        self._mailroom = OutboxRelay("mail", self._outbox, self._send, lambda _: _PAUSE_SECONDS, self._clock)
+        self._relay = OutboxRelay("mail", self._outbox, self._send, lambda _: _PAUSE_SECONDS, self._clock)
 
-    def told(self, log: str, position: int, records: Sequence[RecordedEvent]) -> None:
-        """What is broadcast."""
-        self._postmen[log].bring(position, records)
+    def deliver(self, log: str, position: int, records: Sequence[RecordedEvent]) -> None:
+        """Deliver a commit of this log."""
+        self._deliveries[log].deliver(position, records)
 
     async def _send(self, notice: Notice) -> None:
-        if self._unlucky():
+        if self._is_faulty():
             faults = (SendFailed("not now"), SendFailed("never", permanent=True), SendFailed("away", unreachable=True))
             raise self._random.choice((*faults, Crash("before it was sent")))
         self._delivered[notice.id] += 1
-        if self._delivered[notice.id] > 1 + self._doubtful[notice.id]:
-            self._delivered[notice.id] += 1_000  # nobody had a reason to send it again
+        if self._delivered[notice.id] > 1 + self._perhaps_unmarked[notice.id]:
+            self._delivered[notice.id] += 1_000  # there was no reason to send it again
 
     def work(self) -> None:
-        """Decide and send some of what there is."""
+        """Handle some events, and send some notices."""
         self._latest = max(self._latest, self._clock())
         for _ in range(self._random.randrange(4)):
-            worker = self._random.choice((self._subscriber, self._mailroom))
+            worker = self._random.choice((self._subscriber, self._relay))
             before = self._delivered.copy()
             try:
                 self._loop.run_until_complete(worker.step())
             except (Stalled, sqlite3.OperationalError, Crash) as error:
-                # What was sent while something went wrong may not have been crossed out.
-                self._doubtful.update(id_ for id_ in self._delivered if self._delivered[id_] > before[id_])
+                # What was sent during a fault may not have been marked as sent.
+                self._perhaps_unmarked.update(id_ for id_ in self._delivered if self._delivered[id_] > before[id_])
                 if isinstance(error, Crash):
                     self.restart()
 
     def restart(self) -> None:
-        """The process is gone."""
+        """End the process, and start it again."""
         self._notifier.close()
         self._db.close()
         self._open()
 
     def close(self) -> None:
-        """No more."""
+        """Close the databases."""
         self._notifier.close()
         self._db.close()
         self._loop.close()
 
     def settle(self) -> Iterator[str]:
-        """No more faults, and a person who redrives every dead letter; then what is wrong with what was said."""
+        """Without faults, and with every dead letter redriven, send all notices; the violations."""
         self._rate = 0.0
         self.restart()
         if letters := self._subscriber.dead_letters():
-            yield f"notifications could not cope with {letters[0].event}: {letters[0].reason} (P5)"
+            yield f"notifications could not handle {letters[0].event}: {letters[0].reason} (P5)"
         while self._loop.run_until_complete(self._subscriber.step()):
             pass
-        for letter in self._mailroom.dead_letters():
-            self._mailroom.redrive(letter.event, drop=False)
-        while self._loop.run_until_complete(self._mailroom.step()):
+        for letter in self._relay.dead_letters():
+            self._relay.redrive(letter.event, drop=False)
+        while self._loop.run_until_complete(self._relay.step()):
             pass
         self._latest = max(self._latest, self._clock())
-        yield from self._wrong_in_letters(_Expected(self._disks))
+        yield from self._letter_violations(_Expected(self._disks))
 
-    def _wrong_in_letters(self, expected: "_Expected") -> Iterator[str]:
+    def _letter_violations(self, expected: "_Expected") -> Iterator[str]:
         for id_ in self._delivered:
             if id_ not in expected.notices and id_ not in expected.uncertain:
-                yield f"{id_} was told, and nobody had decided so (P5)"
+                yield f"{id_} was sent, but not decided (P5)"
             if self._delivered[id_] > 1_000:
-                yield f"{id_} was told twice for no reason (P5)"
+                yield f"{id_} was sent twice without a reason (P5)"
         waiting = {id_ for (id_,) in self._db.execute("SELECT id FROM notices")}
         for notice in expected.notices.values():
             in_time = notice.useful_until > self._latest
             if in_time and not notice.due_at and notice.id not in {*self._delivered, *waiting, *expected.uncertain}:
-                yield f"{notice.id} was never told (P5)"
+                yield f"{notice.id} was never sent (P5)"
             is_due = notice.id in expected.waiting and in_time
             if is_due and notice.due_at and notice.id not in {*self._delivered, *waiting}:
-                yield f"{notice.id} is not going to be told when its time comes (P5)"
+                yield f"{notice.id} is not scheduled (P5)"
             if notice.due_at and notice.id in waiting - expected.waiting:
-                yield f"{notice.id} is still going to be told, though it was taken back (P5)"
+                yield f"{notice.id} is scheduled, but was withdrawn (P5)"
 
-    def _unlucky(self) -> bool:
+    def _is_faulty(self) -> bool:
         return self._random.random() < self._rate
 
 
 class _Expected:
-    """What should be said, as the rules make it of all that happened, without any of the ways it goes. A receipt goes
-    to where the guest's letters go at that moment, if anywhere: where that changed, how the two logs met decides."""
+    """The notices that the rules decide for all events, without delivery. A receipt goes to the address that the guest
+    has at that moment, if any: where the address changed, the order of the two logs decides."""
 
     def __init__(self, disks: dict[str, Disk]) -> None:
         self.notices: dict[str, Notice] = {}
@@ -345,22 +348,22 @@ class _Expected:
         self.uncertain: set[str] = set()
         self._hotels: dict[str, KnownHotel | None] = {}
         self._bookings: dict[str, KnownBooking | None] = {}
-        silent: set[str] = set()
+        without_address: set[str] = set()
         for _, record in DiskReader(disks[RESERVATIONS]).read():
-            taken = self._take_in(record)
-            if taken.booking is not None and taken.booking.email is None:
-                silent.add(taken.booking.id)
-            self.waiting.difference_update(taken.withdrawn)
-            self.waiting.update(notice.id for notice in taken.notices if notice.due_at)
+            decision = self._decide(record)
+            if decision.booking is not None and decision.booking.email is None:
+                without_address.add(decision.booking.id)
+            self.waiting.difference_update(decision.withdrawn)
+            self.waiting.update(notice.id for notice in decision.notices if notice.due_at)
         for _, record in DiskReader(disks[BILLING]).read():
             if isinstance(record.event, PaymentRecorded):
-                self._take_in(record)
-                if record.event.booking in silent:
+                self._decide(record)
+                if record.event.booking in without_address:
                     self.uncertain.add(f"{record.id}:{NoticeKind.RECEIPT.value}")
 
-    def _take_in(self, record: RecordedEvent) -> NoticeDecision:
+    def _decide(self, record: RecordedEvent) -> NoticeDecision:
         name = record.event.booking if isinstance(record.event, BookingEvent) else ""
-        taken = handle(self._hotels.get(record.hotel), self._bookings.get(name), record)
-        self._hotels[record.hotel], self._bookings[name] = taken.hotel, taken.booking
-        self.notices.update((notice.id, notice) for notice in taken.notices)
-        return taken
+        decision = handle(self._hotels.get(record.hotel), self._bookings.get(name), record)
+        self._hotels[record.hotel], self._bookings[name] = decision.hotel, decision.booking
+        self.notices.update((notice.id, notice) for notice in decision.notices)
+        return decision
