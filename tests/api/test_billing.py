@@ -19,7 +19,7 @@ SECONDS_MAX = 20
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[Gateway]:
-    """A gateway of its own."""
+    """A gateway for one test."""
     with running_gateway(tmp_path) as opened:
         yield opened
 

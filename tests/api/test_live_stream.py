@@ -18,7 +18,7 @@ from support.gateway import gateway as running_gateway
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[Gateway]:
-    """A gateway of its own."""
+    """A gateway for one test."""
     with running_gateway(tmp_path) as opened:
         yield opened
 

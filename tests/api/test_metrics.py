@@ -14,7 +14,7 @@ BOOKINGS = "/v1/hotels/{hotel}/bookings"
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[Gateway]:
-    """A gateway of its own."""
+    """A gateway for one test."""
     with running_gateway(tmp_path) as opened:
         yield opened
 

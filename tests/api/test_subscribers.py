@@ -24,7 +24,7 @@ SECONDS_MAX = 10
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[Gateway]:
-    """A gateway of its own."""
+    """A gateway for one test."""
     with running_gateway(tmp_path) as opened:
         yield opened
 
