@@ -64,9 +64,9 @@ class ConcurrentRun:
     shared: list[dict[str, Any]] = field(default_factory=list)
     histories: dict[str, list[Operation]] = field(default_factory=dict)
 
-    def record(self, room_type: str, started: int, ended: int, what: What, **more: Any) -> None:
+    def record(self, room_type: str, started: int, ended: int, outcome: What, **more: Any) -> None:
         """Record an operation on a room type."""
-        self.histories.setdefault(room_type, []).append(Operation(started, ended, what, **more))
+        self.histories.setdefault(room_type, []).append(Operation(started, ended, outcome, **more))
 
     async def timed(self, method: str, path: str, request_body: Any = None) -> tuple[int, int, int, Any]:
         """One request: its start and end, and the status and body of the reply."""
@@ -85,9 +85,9 @@ class ConcurrentRun:
             self.record(step.room_type, started, ended, What.TAKEN, booking=body["id"], nights=nights)
         else:
             assert (status, body["code"]) == (409, "sold_out"), body
-            full = tuple(number for number in nights if str(night(number)) in body["nights"])
-            assert len(full) == len(body["nights"]), body
-            self.record(step.room_type, started, ended, What.FULL, nights=nights, saw=full)
+            full_nights = tuple(number for number in nights if str(night(number)) in body["nights"])
+            assert len(full_nights) == len(body["nights"]), body
+            self.record(step.room_type, started, ended, What.FULL, nights=nights, saw=full_nights)
 
     async def cancel(self, step: Cancel, own: list[dict[str, Any]]) -> None:
         """Cancel, and record whether the nights were freed by this or before."""
@@ -99,8 +99,8 @@ class ConcurrentRun:
         path = f"{path_of(self.hotel, booking)}/actions/{action}"
         started, ended, status, body = await self.timed("POST", path, {})
         assert status == 200 or (status, body["code"]) == (409, "not_allowed"), body
-        what = What.FREED if status == 200 else What.GONE
-        self.record(booking["room_type"], started, ended, what, booking=booking["id"])
+        outcome = What.FREED if status == 200 else What.GONE
+        self.record(booking["room_type"], started, ended, outcome, booking=booking["id"])
 
     async def query_availability(self) -> None:
         """Query and record the rooms left of each type on each night."""
@@ -108,8 +108,8 @@ class ConcurrentRun:
         started, ended, status, body = await self.timed("GET", path)
         assert status == 200, body
         for room_type in body["room_types"]:
-            left = tuple(entry["rooms"] for entry in room_type["nights"])
-            self.record(room_type["code"], started, ended, What.LEFT, nights=tuple(range(WINDOW)), saw=left)
+            rooms_left = tuple(entry["rooms"] for entry in room_type["nights"])
+            self.record(room_type["code"], started, ended, What.LEFT, nights=tuple(range(WINDOW)), saw=rooms_left)
 
     async def execute(self, program: Program, own: list[dict[str, Any]]) -> None:
         """Run the steps of one client, one after the other."""
@@ -259,22 +259,22 @@ def test_concurrent_night_audits_close_a_night_once(gateway: Gateway) -> None:
     assert sorted(all_at_once(gateway, audit, 20)) == [(str(night(1)), 0)] * 19 + [(str(night(1)), 5)]
 
 
-def taken(invoked: int, answered: int, booking: str, *nights: int) -> Operation:
+def booked(invoked: int, answered: int, booking: str, *nights: int) -> Operation:
     """An accepted booking."""
     return Operation(invoked, answered, What.TAKEN, booking, nights)
 
 
-def full(invoked: int, answered: int, *nights: int, saw: tuple[int, ...] = (1,)) -> Operation:
+def sold_out(invoked: int, answered: int, *nights: int, saw: tuple[int, ...] = (1,)) -> Operation:
     """A refused booking."""
     return Operation(invoked, answered, What.FULL, "", nights, saw)
 
 
-def freed(invoked: int, answered: int, booking: str, what: What = What.FREED) -> Operation:
+def cancelled(invoked: int, answered: int, booking: str, outcome: What = What.FREED) -> Operation:
     """A cancellation."""
-    return Operation(invoked, answered, what, booking)
+    return Operation(invoked, answered, outcome, booking)
 
 
-def left(invoked: int, answered: int, rooms: int) -> Operation:
+def available(invoked: int, answered: int, rooms: int) -> Operation:
     """A query of the rooms left on night 1."""
     return Operation(invoked, answered, What.LEFT, "", (1,), (rooms,))
 
@@ -282,18 +282,18 @@ def left(invoked: int, answered: int, rooms: int) -> Operation:
 @pytest.mark.parametrize(
     "history",
     [
-        [taken(0, 9, "a", 1), taken(0, 9, "b", 1)],
-        [taken(0, 1, "a", 1, 2), taken(2, 3, "b", 2, 3)],
-        [full(0, 9, 1)],
-        [taken(0, 1, "a", 1), freed(2, 3, "a"), full(4, 5, 1)],
-        [full(0, 1, 1), taken(2, 3, "a", 1)],
-        [taken(0, 1, "a", 1), full(2, 3, 1, 2, saw=(1, 2))],
-        [taken(0, 1, "a", 1), full(2, 3, 1, 2, saw=(2,))],
-        [taken(0, 1, "a", 1), left(2, 3, 1)],
-        [taken(0, 1, "a", 1), freed(2, 9, "a"), left(3, 4, 1), left(5, 6, 0)],
-        [taken(0, 1, "a", 1), freed(2, 9, "a"), freed(2, 9, "a")],
-        [taken(0, 1, "a", 1), freed(2, 3, "a", What.GONE), freed(4, 5, "a")],
-        [taken(0, 1, "a", 1), freed(2, 9, "a"), taken(3, 4, "b", 1), taken(5, 6, "c", 1)],
+        [booked(0, 9, "a", 1), booked(0, 9, "b", 1)],
+        [booked(0, 1, "a", 1, 2), booked(2, 3, "b", 2, 3)],
+        [sold_out(0, 9, 1)],
+        [booked(0, 1, "a", 1), cancelled(2, 3, "a"), sold_out(4, 5, 1)],
+        [sold_out(0, 1, 1), booked(2, 3, "a", 1)],
+        [booked(0, 1, "a", 1), sold_out(2, 3, 1, 2, saw=(1, 2))],
+        [booked(0, 1, "a", 1), sold_out(2, 3, 1, 2, saw=(2,))],
+        [booked(0, 1, "a", 1), available(2, 3, 1)],
+        [booked(0, 1, "a", 1), cancelled(2, 9, "a"), available(3, 4, 1), available(5, 6, 0)],
+        [booked(0, 1, "a", 1), cancelled(2, 9, "a"), cancelled(2, 9, "a")],
+        [booked(0, 1, "a", 1), cancelled(2, 3, "a", What.GONE), cancelled(4, 5, "a")],
+        [booked(0, 1, "a", 1), cancelled(2, 9, "a"), booked(3, 4, "b", 1), booked(5, 6, "c", 1)],
     ],
 )
 def test_the_checker_rejects_histories_without_a_sequential_order(history: list[Operation]) -> None:
@@ -304,14 +304,14 @@ def test_the_checker_rejects_histories_without_a_sequential_order(history: list[
     "history",
     [
         [],
-        [taken(0, 1, "a", 1, 2), taken(0, 1, "b", 3)],
-        [full(0, 3, 1), taken(1, 2, "a", 1)],
-        [taken(0, 1, "a", 1), freed(2, 9, "a"), taken(3, 4, "b", 1)],
-        [taken(0, 1, "a", 1), full(2, 9, 1), freed(3, 4, "a"), taken(5, 6, "b", 2)],
-        [taken(0, 1, "a", 1), full(2, 3, 1, 2)],
-        [taken(0, 1, "a", 1), freed(2, 9, "a"), left(3, 4, 0), left(5, 6, 1)],
-        [taken(0, 1, "a", 1), freed(2, 9, "a"), freed(2, 9, "a", What.GONE)],
-        [taken(0, 9, "a", 1), taken(0, 9, "b", 1), freed(0, 9, "a")],
+        [booked(0, 1, "a", 1, 2), booked(0, 1, "b", 3)],
+        [sold_out(0, 3, 1), booked(1, 2, "a", 1)],
+        [booked(0, 1, "a", 1), cancelled(2, 9, "a"), booked(3, 4, "b", 1)],
+        [booked(0, 1, "a", 1), sold_out(2, 9, 1), cancelled(3, 4, "a"), booked(5, 6, "b", 2)],
+        [booked(0, 1, "a", 1), sold_out(2, 3, 1, 2)],
+        [booked(0, 1, "a", 1), cancelled(2, 9, "a"), available(3, 4, 0), available(5, 6, 1)],
+        [booked(0, 1, "a", 1), cancelled(2, 9, "a"), cancelled(2, 9, "a", What.GONE)],
+        [booked(0, 9, "a", 1), booked(0, 9, "b", 1), cancelled(0, 9, "a")],
     ],
 )
 def test_the_checker_finds_a_sequential_order(history: list[Operation]) -> None:

@@ -32,11 +32,9 @@ def partition(tmp_path: Path) -> Iterator[PartitionFixture]:
 
 def waitlist_request(arrival: int = 1, nights: int = 1, room_type: str = "DBL", **more: Any) -> WaitlistRequest:
     """A request to wait for a stay."""
-    stay_request = request(arrival, nights, room_type)
+    requested = request(arrival, nights, room_type)
     fields = {"guest": Contact("Bea", "bea@example.com")} | more
-    return WaitlistRequest(
-        room_type=room_type, arrival=stay_request.arrival, departure=stay_request.departure, **fields
-    )
+    return WaitlistRequest(room_type=room_type, arrival=requested.arrival, departure=requested.departure, **fields)
 
 
 def join(partition: PartitionFixture, *stay: Any, **more: Any) -> str:
