@@ -104,7 +104,8 @@ def test_each_change_of_the_reminder_date_is_an_event_of_its_own(gateway: Gatewa
 @pytest.mark.parametrize("day", [-1, 6])
 def test_a_reminder_date_lies_between_today_and_arrival(gateway: Gateway, hotel: str, day: int) -> None:
     wrong = {"reminder_on": str(night(day))}
-    assert_problem(gateway.post(f"{hotel}/bookings", stay(5, **wrong)), 422, "invalid", "reminder_on", "before_arrival")
+    reply = gateway.post(f"{hotel}/bookings", stay(5, **wrong))
+    assert_problem(reply, 422, "invalid", "reminder_on", "before_arrival")
     path = path_of(hotel, gateway.book(hotel, 5))
     assert_problem(gateway.send("PATCH", path, wrong), 422, "invalid", "reminder_on", "before_arrival")
 
@@ -333,17 +334,15 @@ def test_a_past_stay_is_shown_but_cannot_be_changed(gateway: Gateway, hotel: str
     for day in (2, 40, 400):
         gateway.audit(hotel, day)
     for booking, status in ((checked_out, "checked_out"), (cancelled, "cancelled")):
-        found = gateway.get(path_of(hotel, booking))
-        assert (found.status, found.json["status"], found.headers["etag"]) == (
-            200,
-            status,
-            f'"{found.json["version"]}"',
-        )
+        path = path_of(hotel, booking)
+        found = gateway.get(path)
+        etag = f'"{found.json["version"]}"'
+        assert (found.status, found.json["status"], found.headers["etag"]) == (200, status, etag)
         for action in ("check-in", "cancel", "reinstate", "pin", "confirm"):
             assert assert_problem(gateway.act(hotel, booking, action), 409, "not_allowed")["allowed"] == []
-        problem = assert_problem(gateway.send("PATCH", path_of(hotel, booking), {"notes": "x"}), 409, "not_allowed")
+        problem = assert_problem(gateway.send("PATCH", path, {"notes": "x"}), 409, "not_allowed")
         assert problem["allowed"] == []
-        assert gateway.get(path_of(hotel, booking) + "/history").status == 200
+        assert gateway.get(f"{path}/history").status == 200
 
 
 def test_a_history_lists_the_events_of_a_booking_in_order(gateway: Gateway, hotel: str) -> None:

@@ -37,9 +37,9 @@ def waitlist_request(arrival: int = 1, nights: int = 1, room_type: str = "DBL", 
     return WaitlistRequest(room_type=room_type, arrival=requested.arrival, departure=requested.departure, **fields)
 
 
-def join(partition: PartitionFixture, *stay: Any, **more: Any) -> str:
+def join(partition: PartitionFixture, *dates: Any, **more: Any) -> str:
     """Join the waitlist; the id of the entry."""
-    reply = partition.say(commands.JoinWaitlist(HOTEL, waitlist_request(*stay, **more)))
+    reply = partition.say(commands.JoinWaitlist(HOTEL, waitlist_request(*dates, **more)))
     assert isinstance(reply, WaitlistReply), reply
     return reply.entries[0].id
 
@@ -301,8 +301,9 @@ def test_invalid_waitlist_requests_over_http_are_refused(gateway: Gateway) -> No
     assert_problem(gateway.post(waitlist, stay(2, 2)), 409, "rooms_left")
     gateway.post(f"{hotel}/bookings", stay(2, 2))
     for wrong in (
-        stay(-1, 2), stay(2, 0), stay(2, 400), stay(2, 2, adults=3), stay(2, 2, adults=0), stay(2, 2, room_type="???"),
-        stay(2, 2, status="held"), stay(2, 2, guest={"name": ""}), {},
+        stay(-1, 2), stay(2, 0), stay(2, 400), stay(2, 2, adults=3),
+        stay(2, 2, adults=0), stay(2, 2, room_type="???"), stay(2, 2, status="held"),
+        stay(2, 2, guest={"name": ""}), {},
     ):  # fmt: skip
         assert_problem(gateway.post(waitlist, wrong), 422, "invalid")
     for query in ("cursor=x", "cursor=-1", "limit=0", "limit=201", "color=red"):
