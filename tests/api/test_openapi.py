@@ -142,7 +142,7 @@ def _billing_operations(gateway: Gateway, secret: str) -> dict[str, HttpResponse
         "capture_payment": gateway.post(f"{authorised_payment()}/actions/capture", {}),
         "void_payment": gateway.post(f"{authorised_payment()}/actions/void", {}),
         "refund_payment": gateway.post(f"{cash.headers['location']}/actions/refund", {"amount": euros(3)}),
-        "hear_of_payment": gateway.post(NEWS_PATH, *payment_update(secret, late, "captured", now)),
+        "receive_payment_notification": gateway.post(NEWS_PATH, *payment_update(secret, late, "captured", now)),
         "show_bill": gateway.get(folio),
         "issue_invoice": gateway.post(f"{booking}/invoices", {}),
         "list_booking_invoices": gateway.get(f"{booking}/invoices"),
