@@ -54,7 +54,7 @@ def test_the_page_is_served_with_a_policy_that_allows_only_its_own_origin(gatewa
 
 
 @pytest.mark.parametrize("file", sorted(PAGES.iterdir()), ids=lambda file: file.name)
-def test_no_file_names_another_host_or_makes_markup_from_text(file: Path) -> None:
+def test_no_file_refers_to_another_host_or_makes_markup_from_text(file: Path) -> None:
     text = file.read_text()
     assert not re.search(r"https?://|\burl\(", text)
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b", text)
