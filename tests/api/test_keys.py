@@ -1,4 +1,4 @@
-"""In production nobody asks without a key, and what is done stands under the key's name."""
+"""API keys: requests without a known key are refused, and changes are recorded under the key's name."""
 
 from base64 import b64encode
 from collections.abc import Iterator
@@ -7,34 +7,35 @@ from pathlib import Path
 import pytest
 from innkeeper.http.keys import BadKeys, Keys
 from innkeeper.protocol.values.operator_error import EXIT_USAGE
-from support.gateway import Gateway, assert_problem, booking_path, gateway, hotel_plan, load_run, stay_request
+from support.gateway import Gateway, assert_problem, booking_path, hotel_plan, load_run, stay_request
+from support.gateway import gateway as running_gateway
 
 WEB, DESK = "w" * 20, "desk-key-café-1234567"
 
 
 @pytest.fixture(scope="module")
-def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """A front desk that knows two keys."""
-    with gateway(tmp_path_factory.mktemp("front"), Keys({"website": WEB, "night desk": DESK})) as opened:
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway with two keys."""
+    with running_gateway(tmp_path_factory.mktemp("gateway"), Keys({"website": WEB, "night desk": DESK})) as opened:
         yield opened
 
 
 def bearer(key: str) -> dict[str, str]:
-    """The header that shows a key."""
+    """The header with a key."""
     return {"Authorization": f"Bearer {key}".encode().decode("latin-1")}
 
 
 def basic(user: str, password: str) -> dict[str, str]:
-    """The header that a browser sends."""
+    """The header with a user and a password, as a browser sends it."""
     return {"Authorization": "Basic " + b64encode(f"{user}:{password}".encode()).decode()}
 
 
 def raw(value: bytes) -> dict[str, str]:
-    """The header with these very bytes."""
+    """The header with these bytes."""
     return {"Authorization": value.decode("latin-1")}
 
 
-WRONG = [
+UNKNOWN_KEYS = [
     {},
     raw(b""),
     raw(b"Bearer"),
@@ -58,8 +59,8 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("headers", WRONG, ids=str)
-def test_without_a_known_key_nothing_is_told_or_done(front: Gateway, headers: dict[str, str]) -> None:
+@pytest.mark.parametrize("headers", UNKNOWN_KEYS, ids=str)
+def test_a_request_without_a_known_key_is_refused(gateway: Gateway, headers: dict[str, str]) -> None:
     for method, path, body in (
         ("GET", "/v1/hotels", None),
         ("GET", "/v1/events", None),
@@ -68,10 +69,10 @@ def test_without_a_known_key_nothing_is_told_or_done(front: Gateway, headers: di
         ("DELETE", "/v1/hotels", None),
         ("POST", "/v1/hotels", hotel_plan(id="unseen")),
     ):
-        reply = front.send(method, path, body, headers)
+        reply = gateway.send(method, path, body, headers)
         assert_problem(reply, 401, "key_required")
         assert reply.headers["www-authenticate"].startswith("Basic ")
-    assert front.send("GET", "/v1/hotels/unseen", None, bearer(WEB)).status == 404
+    assert gateway.send("GET", "/v1/hotels/unseen", None, bearer(WEB)).status == 404
 
 
 @pytest.mark.parametrize(
@@ -85,33 +86,33 @@ def test_without_a_known_key_nothing_is_told_or_done(front: Gateway, headers: di
     ],
     ids=str,
 )
-def test_what_is_done_stands_under_the_name_of_the_key(front: Gateway, name: str, headers: dict[str, str]) -> None:
-    hotel = front.post("/v1/hotels", hotel_plan(name=f"Hotel {abs(hash(str(headers)))}"), headers).headers["location"]
-    booking = front.post(f"{hotel}/bookings", stay_request(), headers).json
+def test_a_change_is_recorded_under_the_name_of_the_key(gateway: Gateway, name: str, headers: dict[str, str]) -> None:
+    hotel = gateway.post("/v1/hotels", hotel_plan(name=f"Hotel {abs(hash(str(headers)))}"), headers).headers["location"]
+    booking = gateway.post(f"{hotel}/bookings", stay_request(), headers).json
     assert (booking["created_by"], booking["changed_by"]) == (name, name)
-    cancelled = front.post(booking_path(hotel, booking) + "/actions/cancel", {}, bearer(WEB)).json
+    cancelled = gateway.post(booking_path(hotel, booking) + "/actions/cancel", {}, bearer(WEB)).json
     assert (cancelled["created_by"], cancelled["changed_by"]) == (name, "website")
-    history = front.send("GET", booking_path(hotel, booking) + "/history", None, headers).json["data"]
+    history = gateway.send("GET", booking_path(hotel, booking) + "/history", None, headers).json["data"]
     assert [event["by"] for event in history] == [name, "website"]
 
 
-def test_a_key_of_one_client_is_not_the_idempotency_key_of_another(front: Gateway) -> None:
-    hotel = front.post("/v1/hotels", hotel_plan({"DBL": 9}, id="shared"), bearer(WEB)).headers["location"]
+def test_each_client_has_its_own_idempotency_keys(gateway: Gateway) -> None:
+    hotel = gateway.post("/v1/hotels", hotel_plan({"DBL": 9}, id="shared"), bearer(WEB)).headers["location"]
     key = {"Idempotency-Key": "the-same"}
-    first = front.post(f"{hotel}/bookings", stay_request(), bearer(WEB) | key)
-    other = front.post(f"{hotel}/bookings", stay_request(), bearer(DESK) | key)
+    first = gateway.post(f"{hotel}/bookings", stay_request(), bearer(WEB) | key)
+    other = gateway.post(f"{hotel}/bookings", stay_request(), bearer(DESK) | key)
     assert first.status == 201
     assert "idempotent-replayed" not in other.headers
     assert other.status == 422 or other.json["id"] != first.json["id"]
 
 
-def test_health_is_open_to_everyone_and_nothing_else_is(front: Gateway) -> None:
+def test_only_the_health_endpoints_need_no_key(gateway: Gateway) -> None:
     for path in ("/health/live", "/health/ready"):
-        assert front.get(path).status == 200
+        assert gateway.get(path).status == 200
     for path in ("/health", "//health/live", "/v1/hotels/health/", "/metrics", "/docs", "/"):
-        assert_problem(front.get(path), 401, "key_required")
+        assert_problem(gateway.get(path), 401, "key_required")
     for path in ("/health/../v1/hotels", "/health/%2e%2e/v1/hotels", "/health/..%2fv1/hotels"):
-        assert front.get(path).status in (401, 404)
+        assert gateway.get(path).status in (401, 404)
 
 
 @pytest.mark.parametrize(
@@ -129,26 +130,26 @@ def test_health_is_open_to_everyone_and_nothing_else_is(front: Gateway) -> None:
         b"website:" + b"w" * 20 + b"\nnight desk:" + b"w" * 20,
     ],
 )
-def test_a_bad_file_of_keys_is_refused(tmp_path: Path, text: bytes) -> None:
+def test_an_invalid_key_file_is_refused(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "keys").write_bytes(text)
     with pytest.raises(BadKeys):
         Keys.read(tmp_path / "keys")
 
 
-def test_a_good_file_of_keys_is_read(tmp_path: Path) -> None:
+def test_a_valid_key_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text(f"# our clients\r\nwebsite:{WEB}\r\n\nnight desk:{DESK}:x \n", encoding="utf-8")
     keys = Keys.read(tmp_path / "keys")
     known = [keys.name(f"Bearer {key}") for key in (WEB, f"{DESK}:x", "", DESK)]
     assert known == ["website", "night desk", None, None]
 
 
-def test_a_space_behind_the_colon_is_not_part_of_the_key(tmp_path: Path) -> None:
+def test_a_space_after_the_colon_is_not_part_of_the_key(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text(f"website: {WEB}\n", encoding="utf-8")
     assert Keys.read(tmp_path / "keys").name(f"Bearer {WEB}") == "website"
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff\xfe:" + b"w" * 20, b"website:short"])
-def test_serve_does_not_start_without_good_keys(
+def test_serve_does_not_start_without_a_valid_key_file(
     tmp_path: Path, content: bytes | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     keys = tmp_path / "keys"

@@ -1,39 +1,40 @@
-"""What was written is read at once: lists, their filters and pages, and the log of all events, over real HTTP."""
+"""Lists and the event log over HTTP: filters, pages, and that each shows every acknowledged write."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.gateway import Gateway, assert_problem, booking_path, gateway, stay_request
+from support.gateway import Gateway, assert_problem, booking_path, stay_request
+from support.gateway import gateway as running_gateway
 from support.partition_fixture import night
 
 ANN = {"name": "Ann O'Neil", "email": "ann@sea.example", "phone": "+351 91 22"}
 
 
 @pytest.fixture(scope="module")
-def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """One front desk for this file; each test opens hotels of its own."""
-    with gateway(tmp_path_factory.mktemp("front")) as opened:
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """One gateway for this file; each test opens its own hotels."""
+    with running_gateway(tmp_path_factory.mktemp("gateway")) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def hotel(front: Gateway) -> str:
-    """A hotel with five bookings, which `booked` names in the order in which they were made; its path."""
-    hotel = front.open_hotel({"DBL": 3, "STE": 2})
-    front.book(hotel, 0, 2, guest=ANN)
-    front.book(hotel, 1, 1, room_type="STE", guest={"name": "Bea Müller", "email": "bea@sea.example"})
-    front.book(hotel, 2, 1, room="103", guest={"name": "Ann Lee"}, status="held", hold_seconds=9_999)
-    front.act(hotel, front.book(hotel, 3, 1, guest={"name": "Carl Annan"}, room="102"), "cancel")
-    front.book(hotel, 3, 1, guest={"name": "Dora"}, room="101")
-    front.book(front.open_hotel(), 0, 1, guest=ANN)
+def hotel(gateway: Gateway) -> str:
+    """A hotel with the five bookings of `booked`; its path."""
+    hotel = gateway.open_hotel({"DBL": 3, "STE": 2})
+    gateway.book(hotel, 0, 2, guest=ANN)
+    gateway.book(hotel, 1, 1, room_type="STE", guest={"name": "Bea Müller", "email": "bea@sea.example"})
+    gateway.book(hotel, 2, 1, room="103", guest={"name": "Ann Lee"}, status="held", hold_seconds=9_999)
+    gateway.act(hotel, gateway.book(hotel, 3, 1, guest={"name": "Carl Annan"}, room="102"), "cancel")
+    gateway.book(hotel, 3, 1, guest={"name": "Dora"}, room="101")
+    gateway.book(gateway.open_hotel(), 0, 1, guest=ANN)
     return hotel
 
 
 @pytest.fixture(scope="module")
-def booked(front: Gateway, hotel: str) -> list[dict[str, Any]]:
+def booked(gateway: Gateway, hotel: str) -> list[dict[str, Any]]:
     """The bookings of that hotel, oldest first."""
-    return front.list_all(f"{hotel}/bookings")[::-1]
+    return gateway.list_all(f"{hotel}/bookings")[::-1]
 
 
 @pytest.mark.parametrize(
@@ -65,54 +66,56 @@ def booked(front: Gateway, hotel: str) -> list[dict[str, Any]]:
         ({"q": "ann NOT lee *"}, []),
     ],
 )
-def test_bookings_are_found_by_what_is_asked_newest_first(
-    front: Gateway, hotel: str, booked: list[dict[str, Any]], query: dict[str, Any], found: list[int]
+def test_bookings_are_filtered_and_listed_newest_first(
+    gateway: Gateway, hotel: str, booked: list[dict[str, Any]], query: dict[str, Any], found: list[int]
 ) -> None:
-    assert front.list_all(f"{hotel}/bookings", **query) == [booked[number] for number in found]
+    assert gateway.list_all(f"{hotel}/bookings", **query) == [booked[number] for number in found]
 
 
-def test_a_locator_finds_its_booking(front: Gateway, hotel: str, booked: list[dict[str, Any]]) -> None:
+def test_a_locator_finds_its_booking(gateway: Gateway, hotel: str, booked: list[dict[str, Any]]) -> None:
     for booking in booked:
-        assert front.list_all(f"{hotel}/bookings", q=booking["locator"].lower()) == [booking]
+        assert gateway.list_all(f"{hotel}/bookings", q=booking["locator"].lower()) == [booking]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 4, 5, 200])
-def test_pages_join_to_the_whole_list(front: Gateway, hotel: str, booked: list[dict[str, Any]], limit: int) -> None:
-    assert front.list_all(f"{hotel}/bookings", limit=limit) == booked[::-1]
-    first = front.get(f"{hotel}/bookings", limit=limit).json
+def test_the_pages_add_up_to_the_whole_list(
+    gateway: Gateway, hotel: str, booked: list[dict[str, Any]], limit: int
+) -> None:
+    assert gateway.list_all(f"{hotel}/bookings", limit=limit) == booked[::-1]
+    first = gateway.get(f"{hotel}/bookings", limit=limit).json
     assert len(first["data"]) == min(limit, 5)
     assert (first["next_cursor"] is None) == (limit >= 5)
 
 
-def test_pages_hold_together_while_new_bookings_arrive(front: Gateway) -> None:
-    hotel = front.open_hotel({"DBL": 9})
-    made = [front.book(hotel)["id"] for _ in range(4)]
-    page = front.get(f"{hotel}/bookings", limit=2).json
-    front.book(hotel)
-    rest = front.get(f"{hotel}/bookings", limit=2, cursor=page["next_cursor"]).json
+def test_pages_stay_consistent_while_bookings_are_made(gateway: Gateway) -> None:
+    hotel = gateway.open_hotel({"DBL": 9})
+    made = [gateway.book(hotel)["id"] for _ in range(4)]
+    page = gateway.get(f"{hotel}/bookings", limit=2).json
+    gateway.book(hotel)
+    rest = gateway.get(f"{hotel}/bookings", limit=2, cursor=page["next_cursor"]).json
     assert [booking["id"] for booking in page["data"] + rest["data"]] == made[::-1]
     assert rest["next_cursor"] is None
 
 
-def test_a_list_shows_every_write_acknowledged_before_it(front: Gateway) -> None:
-    hotel = front.open_hotel({"DBL": 1})
+def test_a_list_shows_every_write_acknowledged_before_it(gateway: Gateway) -> None:
+    hotel = gateway.open_hotel({"DBL": 1})
     bookings = f"{hotel}/bookings"
     for arrival in range(1, 61):
-        booking = front.book(hotel, arrival)
-        assert front.get(bookings, limit=1).json["data"] == [booking]
-        changed = front.send("PATCH", booking_path(hotel, booking), {"guest": {"name": f"Guest {arrival}"}}).json
-        assert front.get(bookings, q=f"guest {arrival}").json["data"][0] == changed
-        cancelled = front.act(hotel, booking, "cancel").json
-        assert front.get(bookings, status="cancelled", limit=1).json["data"] == [cancelled]
-        assert len(front.get(booking_path(hotel, booking) + "/history").json["data"]) == 3
-    assert front.get(f"{hotel}/tape-chart", from_=night(0), to=night(62)).json["bookings"] == []
+        booking = gateway.book(hotel, arrival)
+        assert gateway.get(bookings, limit=1).json["data"] == [booking]
+        changed = gateway.send("PATCH", booking_path(hotel, booking), {"guest": {"name": f"Guest {arrival}"}}).json
+        assert gateway.get(bookings, q=f"guest {arrival}").json["data"][0] == changed
+        cancelled = gateway.act(hotel, booking, "cancel").json
+        assert gateway.get(bookings, status="cancelled", limit=1).json["data"] == [cancelled]
+        assert len(gateway.get(booking_path(hotel, booking) + "/history").json["data"]) == 3
+    assert gateway.get(f"{hotel}/tape-chart", from_=night(0), to=night(62)).json["bookings"] == []
 
 
-def test_the_log_tells_every_event_once_in_order(front: Gateway) -> None:
-    start = front.last_position()
-    hotel = front.open_hotel({"DBL": 1})
-    booking = front.book(hotel)
-    log = front.get("/v1/events", after=start).json["data"]
+def test_the_event_log_contains_every_event_once_in_order(gateway: Gateway) -> None:
+    start = gateway.last_position()
+    hotel = gateway.open_hotel({"DBL": 1})
+    booking = gateway.book(hotel)
+    log = gateway.get("/v1/events", after=start).json["data"]
     names = ["hotel.opened", "room_type.added", "room.added", "booking.confirmed"]
     assert [event["type"] for event in log] == [f"innkeeper.{name}.v1" for name in names]
     assert [event["position"] for event in log] == [start + number for number in range(1, 5)]
@@ -126,28 +129,28 @@ def test_the_log_tells_every_event_once_in_order(front: Gateway) -> None:
         "time": booking["created_at"],
     }.items()  # fmt: skip
     assert log[3]["data"]["guest"] == {"name": "Ann"}
-    assert len({event["id"] for event in front.get("/v1/events", limit=200).json["data"]}) == min(start + 4, 200)
+    assert len({event["id"] for event in gateway.get("/v1/events", limit=200).json["data"]}) == min(start + 4, 200)
 
 
-def test_the_log_is_read_page_by_page(front: Gateway) -> None:
-    front.open_hotel({"DBL": 3})
-    end, after, seen = front.last_position(), "0", []
+def test_the_event_log_is_read_page_by_page(gateway: Gateway) -> None:
+    gateway.open_hotel({"DBL": 3})
+    end, after, seen = gateway.last_position(), "0", []
     while after is not None:
-        page = front.get("/v1/events", after=after, limit=7).json
+        page = gateway.get("/v1/events", after=after, limit=7).json
         seen += [event["position"] for event in page["data"]]
         after = page["next_cursor"]
     assert seen == list(range(1, end + 1))
-    assert front.get("/v1/events", after=end).json == {"data": [], "next_cursor": None}
+    assert gateway.get("/v1/events", after=end).json == {"data": [], "next_cursor": None}
 
 
-def test_one_hotels_events_can_be_read_alone_and_in_parts(front: Gateway) -> None:
-    mine, other = front.open_hotel(), front.open_hotel()
+def test_the_event_log_is_filtered_by_hotel_and_by_log(gateway: Gateway) -> None:
+    mine, other = gateway.open_hotel(), gateway.open_hotel()
     for hotel in (mine, other, mine):
-        assert front.post(f"{hotel}/bookings", stay_request()).status == 201
+        assert gateway.post(f"{hotel}/bookings", stay_request()).status == 201
     name = mine.rpartition("/")[2]
-    found = front.list_all("/v1/events", hotel=name, limit=2)
+    found = gateway.list_all("/v1/events", hotel=name, limit=2)
     assert {event["source"] for event in found} == {f"/hotels/{name}"}
     assert [event["sequence"] for event in found] == [str(number) for number in range(1, len(found) + 1)]
     assert [event["type"] for event in found[-2:]] == ["innkeeper.booking.confirmed.v1"] * 2
-    assert front.get("/v1/events", hotel=name, log="delivery").json["data"] == []
-    assert_problem(front.get("/v1/events", hotel="none"), 404, "not_found")
+    assert gateway.get("/v1/events", hotel=name, log="delivery").json["data"] == []
+    assert_problem(gateway.get("/v1/events", hotel="none"), 404, "not_found")

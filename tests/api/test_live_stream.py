@@ -1,4 +1,4 @@
-"""The live stream: whoever listens hears of every commit, in order, once, and goes on where it left off."""
+"""The live stream: a listener receives every event once and in order, and resumes after the last one."""
 
 import json
 import re
@@ -12,28 +12,31 @@ from typing import Any
 import pytest
 from innkeeper.http import live_stream
 from innkeeper.protocol.values import limits
-from support.gateway import Gateway, assert_problem, gateway, read_response, reservation_events
+from support.gateway import Gateway, assert_problem, read_response, reservation_events
+from support.gateway import gateway as running_gateway
 
 
 @pytest.fixture
-def front(tmp_path: Path) -> Iterator[Gateway]:
-    """A front desk of its own."""
-    with gateway(tmp_path) as opened:
+def gateway(tmp_path: Path) -> Iterator[Gateway]:
+    """A gateway for one test."""
+    with running_gateway(tmp_path) as opened:
         yield opened
 
 
 class Listener:
-    """One who listens, on a connection of its own."""
+    """A client of the live stream, on its own connection."""
 
-    def __init__(self, front: Gateway, query: str = "", last: object = None) -> None:
-        self._bare = front.connect()
-        resumed = "" if last is None else f"Last-Event-ID: {last}\r\n"
-        self._bare.sendall(f"GET /v1/events/stream?{query} HTTP/1.1\r\nHost: localhost\r\n{resumed}\r\n".encode())
-        self._lines = self._bare.makefile("rb")
+    def __init__(self, gateway: Gateway, query: str = "", last_event_id: object = None) -> None:
+        self._connection = gateway.connect()
+        last_event_header = "" if last_event_id is None else f"Last-Event-ID: {last_event_id}\r\n"
+        self._connection.sendall(
+            f"GET /v1/events/stream?{query} HTTP/1.1\r\nHost: localhost\r\n{last_event_header}\r\n".encode()
+        )
+        self._lines = self._connection.makefile("rb")
         self.head = self._head()
-        self.billed: list[dict[str, Any]] = []
-        self.last = self.message()["id"]
-        self.position = int(self.last.partition(".")[0])
+        self.billing_events: list[dict[str, Any]] = []
+        self.last_event_id = self.message()["id"]
+        self.position = int(self.last_event_id.partition(".")[0])
 
     def _head(self) -> bytes:
         head = b""
@@ -48,206 +51,206 @@ class Listener:
             line = self._lines.readline()
             if not line:
                 raise EOFError
-            if re.fullmatch(rb"[0-9a-f]*\r\n", line):  # the frame of a chunk
+            if re.fullmatch(rb"[0-9a-f]*\r\n", line):  # the size or the end of a chunk
                 continue
             if line == b"\n":
                 return fields
             name, _, value = line.decode().rstrip("\n").partition(": ")
             fields[name.rstrip(":")] = value
 
-    def subscribe(self, count: int) -> list[dict[str, Any]]:
-        """The next so many events of reservations; what billing did stands in `billed`."""
-        heard: list[dict[str, Any]] = []
-        while len(heard) < count:
-            heard += reservation_events(self.hear_one())
-        return heard
+    def receive(self, count: int) -> list[dict[str, Any]]:
+        """The next `count` events of reservations; events of billing are added to `billing_events`."""
+        events: list[dict[str, Any]] = []
+        while len(events) < count:
+            events += reservation_events(self.receive_one())
+        return events
 
-    def hear_one(self) -> list[dict[str, Any]]:
-        """The event in the next message, if there is one."""
+    def receive_one(self) -> list[dict[str, Any]]:
+        """The event in the next message, if it has one."""
         message = self.message()
         if "data" not in message:
             return []
         event = json.loads(message["data"])
-        billed = not reservation_events([event])
-        if billed:
-            self.billed.append(event)
-        self.last = message["id"]
-        assert int(self.last.split(".")[billed]) == event["position"]
+        is_billing = not reservation_events([event])
+        if is_billing:
+            self.billing_events.append(event)
+        self.last_event_id = message["id"]
+        assert int(self.last_event_id.split(".")[is_billing]) == event["position"]
         return [event]
 
     def close(self) -> None:
-        """Go away without a word."""
+        """Close the connection without a notice."""
         self._lines.close()
-        self._bare.close()
+        self._connection.close()
 
 
-def test_what_happens_is_heard_as_the_log_tells_it(front: Gateway) -> None:
-    listener = Listener(front)
+def test_the_live_stream_sends_the_events_of_the_log(gateway: Gateway) -> None:
+    listener = Listener(gateway)
     assert b"Content-Type: text/event-stream" in listener.head
     assert b"X-Request-ID" in listener.head
-    front.book(front.open_hotel())
-    log = front.list_all("/v1/events", limit=200)
-    assert listener.subscribe(len(log)) == log
+    gateway.book(gateway.open_hotel())
+    log = gateway.list_all("/v1/events", limit=200)
+    assert listener.receive(len(log)) == log
     listener.close()
 
 
-def test_a_listener_hears_its_hotel_and_its_types_alone(front: Gateway) -> None:
-    here, there = front.open_hotel(id="here"), front.open_hotel(id="there")
-    listener = Listener(front, "hotel=here&type=innkeeper.booking.confirmed.*,innkeeper.booking.cancelled.v1")
-    front.book(there)
-    booking = front.book(here)
-    front.act(here, booking, "pin")
-    front.act(here, booking, "cancel")
-    heard = listener.subscribe(2)
-    assert [event["type"] for event in heard] == ["innkeeper.booking.confirmed.v1", "innkeeper.booking.cancelled.v1"]
-    assert {event["subject"] for event in heard} == {booking["id"]}
+def test_a_listener_receives_only_its_hotel_and_event_types(gateway: Gateway) -> None:
+    hotel, other_hotel = gateway.open_hotel(id="here"), gateway.open_hotel(id="there")
+    listener = Listener(gateway, "hotel=here&type=innkeeper.booking.confirmed.*,innkeeper.booking.cancelled.v1")
+    gateway.book(other_hotel)
+    booking = gateway.book(hotel)
+    gateway.act(hotel, booking, "pin")
+    gateway.act(hotel, booking, "cancel")
+    events = listener.receive(2)
+    assert [event["type"] for event in events] == ["innkeeper.booking.confirmed.v1", "innkeeper.booking.cancelled.v1"]
+    assert {event["subject"] for event in events} == {booking["id"]}
     listener.close()
 
 
-def test_whoever_was_away_hears_what_happened_meanwhile_and_nothing_twice(front: Gateway) -> None:
-    hotel = front.open_hotel({"DBL": 9})
-    listener = Listener(front, "after=0")
-    first = listener.subscribe(5)
-    listener.close()
+def test_a_listener_resumes_after_its_last_event_without_repeats(gateway: Gateway) -> None:
+    hotel = gateway.open_hotel({"DBL": 9})
+    first = Listener(gateway, "after=0")
+    first_events = first.receive(5)
+    first.close()
     for _ in range(9):
-        front.book(hotel)
-    again = Listener(front, last=first[-1]["position"])
-    log = front.list_all("/v1/events", limit=200)
-    assert first + again.subscribe(len(log) - 5) == log
-    again.close()
+        gateway.book(hotel)
+    second = Listener(gateway, last_event_id=first_events[-1]["position"])
+    log = gateway.list_all("/v1/events", limit=200)
+    assert first_events + second.receive(len(log) - 5) == log
+    second.close()
 
 
-def test_what_billing_does_is_heard_too_and_nothing_is_missing_after_a_break(front: Gateway) -> None:
-    hotel = front.open_hotel({"DBL": 9})
-    heard, last = [], "0.0"
+def test_billing_events_are_streamed_and_none_is_missing_after_a_reconnect(gateway: Gateway) -> None:
+    hotel = gateway.open_hotel({"DBL": 9})
+    received, last_event_id = [], "0.0"
     for _ in range(4):
-        front.book(hotel)
-        ours, all_told = len(front.list_all("/v1/events", limit=200)), len(front.all_events())
-        listener = Listener(front, last=last)
-        heard += listener.subscribe(ours - listener.position)
-        while len(listener.billed) < all_told - ours - int(last.split(".")[1]):
-            listener.hear_one()
-        heard += listener.billed
-        last = listener.last
+        gateway.book(hotel)
+        reservations_count, total_count = len(gateway.list_all("/v1/events", limit=200)), len(gateway.all_events())
+        listener = Listener(gateway, last_event_id=last_event_id)
+        received += listener.receive(reservations_count - listener.position)
+        while len(listener.billing_events) < total_count - reservations_count - int(last_event_id.split(".")[1]):
+            listener.receive_one()
+        received += listener.billing_events
+        last_event_id = listener.last_event_id
         listener.close()
-    assert sorted(heard, key=str) == sorted(front.all_events(), key=str)
+    assert sorted(received, key=str) == sorted(gateway.all_events(), key=str)
 
 
-def test_who_was_away_for_longer_than_the_ring_reaches_is_served_from_the_journal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_events_older_than_the_ring_are_read_from_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_stream, "_RING_EVENTS", 4)
-    with gateway(tmp_path) as front:
-        hotel = front.open_hotel({"DBL": 9})
-        listeners = [Listener(front, f"after={after}") for after in (0, 3)] + [Listener(front)]
+    with running_gateway(tmp_path) as gateway:
+        hotel = gateway.open_hotel({"DBL": 9})
+        listeners = [Listener(gateway, f"after={after}") for after in (0, 3)] + [Listener(gateway)]
         for night in range(30):
-            front.book(hotel, night)
-        end = front.last_position()
+            gateway.book(hotel, night)
+        end = gateway.last_position()
         for listener in listeners:
-            heard = listener.subscribe(end - listener.position)
-            assert [event["position"] for event in heard] == list(range(listener.position + 1, end + 1))
+            events = listener.receive(end - listener.position)
+            assert [event["position"] for event in events] == list(range(listener.position + 1, end + 1))
             listener.close()
 
 
-def test_many_listeners_hear_the_same_while_clients_book_at_once(front: Gateway) -> None:
-    hotels = [front.open_hotel({"DBL": 50}, id=f"house-{number}") for number in range(3)]
-    everyone = [Listener(front, "" if number % 2 else f"hotel=house-{number % 3}") for number in range(30)]
-    clients = [threading.Thread(target=_book_all, args=(front, hotel, 40)) for hotel in hotels]
+def test_many_listeners_receive_the_same_events_of_concurrent_bookings(gateway: Gateway) -> None:
+    hotels = [gateway.open_hotel({"DBL": 50}, id=f"house-{number}") for number in range(3)]
+    listeners = [Listener(gateway, "" if number % 2 else f"hotel=house-{number % 3}") for number in range(30)]
+    clients = [threading.Thread(target=_book_all, args=(gateway, hotel, 40)) for hotel in hotels]
     for client in clients:
         client.start()
     for client in clients:
         client.join()
-    log = front.list_all("/v1/events", after=everyone[0].position, limit=200)
-    for number, listener in enumerate(everyone):
-        own = log if number % 2 else [event for event in log if event["source"].endswith(f"/house-{number % 3}")]
-        assert listener.subscribe(len(own)) == own
+    log = gateway.list_all("/v1/events", after=listeners[0].position, limit=200)
+    for number, listener in enumerate(listeners):
+        expected = log if number % 2 else [event for event in log if event["source"].endswith(f"/house-{number % 3}")]
+        assert listener.receive(len(expected)) == expected
         listener.close()
 
 
-def _book_all(front: Gateway, hotel: str, count: int) -> None:
+def _book_all(gateway: Gateway, hotel: str, count: int) -> None:
     for night in range(count):
-        front.book(hotel, night)
+        gateway.book(hotel, night)
 
 
-def test_a_heartbeat_moves_a_listener_on_over_what_was_not_for_it(
-    front: Gateway, monkeypatch: pytest.MonkeyPatch
+def test_a_heartbeat_carries_the_position_past_events_of_other_hotels(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "heartbeat_seconds", 0.2)
-    front.open_hotel(id="quiet")
-    busy = front.open_hotel(id="busy")
-    quiet, everything = Listener(front, "hotel=quiet"), Listener(front)
-    front.book(busy)
-    end = front.last_position()
+    gateway.open_hotel(id="quiet")
+    busy = gateway.open_hotel(id="busy")
+    quiet, unfiltered = Listener(gateway, "hotel=quiet"), Listener(gateway)
+    gateway.book(busy)
+    end = gateway.last_position()
     until = monotonic() + 30
     while int(quiet.message()["id"].partition(".")[0]) < end:
         assert monotonic() < until
-    for listener in (quiet, everything):
+    for listener in (quiet, unfiltered):
         listener.close()
 
 
-def test_who_wishes_for_what_never_happens_hears_that_time_goes_on(
-    front: Gateway, monkeypatch: pytest.MonkeyPatch
+def test_heartbeats_are_sent_while_only_events_of_other_types_are_committed(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "heartbeat_seconds", 0.3)
-    hotel = front.open_hotel({"DBL": 200})
-    listener = Listener(front, "type=innkeeper.booking.cancelled.*")
+    hotel = gateway.open_hotel({"DBL": 200})
+    listener = Listener(gateway, "type=innkeeper.booking.cancelled.*")
     until, stopped = monotonic() + 20, threading.Event()
 
-    def keep_booking() -> None:  # with news more often than a heartbeat
+    def keep_booking() -> None:  # with commits more often than a heartbeat
         for night in range(900):
             if stopped.is_set():
                 return
-            front.book(hotel, night)
+            gateway.book(hotel, night)
 
-    busy = threading.Thread(target=keep_booking)
-    busy.start()
+    booking_thread = threading.Thread(target=keep_booking)
+    booking_thread.start()
     try:
         while int(listener.message()["id"].partition(".")[0]) <= listener.position:
             assert monotonic() < until
-        assert busy.is_alive(), "it fell silent before the listener heard anything"
+        assert booking_thread.is_alive(), "the bookings ended before a heartbeat was received"
     finally:
         stopped.set()
-        busy.join()
+        booking_thread.join()
         listener.close()
 
 
 @pytest.mark.slow
-def test_who_does_not_read_is_cut_off_and_costs_the_others_nothing(
-    front: Gateway, monkeypatch: pytest.MonkeyPatch
+def test_a_listener_that_does_not_read_is_disconnected_and_delays_no_other(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "listener_seconds_max", 0.5)
-    hotel = front.open_hotel({"DBL": 200})
-    with socket.socket() as deaf:
-        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-        deaf.connect(("127.0.0.1", front.port))
-        deaf.sendall(b"GET /v1/events/stream?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        listener, wordy = Listener(front), "x" * limits.notes_characters_max
+    hotel = gateway.open_hotel({"DBL": 200})
+    with socket.socket() as stalled:
+        stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        stalled.connect(("127.0.0.1", gateway.port))
+        stalled.sendall(b"GET /v1/events/stream?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        listener, long_notes = Listener(gateway), "x" * limits.notes_characters_max
         until = monotonic() + 60
         booked = 0
-        while not _is_cut_off(front) and monotonic() < until:
-            front.book(hotel, booked % 300, notes=wordy)
+        while not _is_disconnected(gateway) and monotonic() < until:
+            gateway.book(hotel, booked % 300, notes=long_notes)
             booked += 1
-        assert _is_cut_off(front), f"still listening after {booked} bookings"
-        assert len(listener.subscribe(booked)) == booked
+        assert _is_disconnected(gateway), f"still connected after {booked} bookings"
+        assert len(listener.receive(booked)) == booked
         listener.close()
 
 
-def _is_cut_off(front: Gateway) -> bool:
-    return front.stream_listeners() == 1
+def _is_disconnected(gateway: Gateway) -> bool:
+    return gateway.stream_listeners() == 1
 
 
-def test_one_listener_too_many_is_asked_to_come_back(front: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_listener_above_the_limit_is_refused_with_retry_after(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(limits, "listeners_max", 1)
-    listener = Listener(front)
-    reply = front.get("/v1/events/stream")
+    listener = Listener(gateway)
+    reply = gateway.get("/v1/events/stream")
     assert_problem(reply, 503, "unavailable")
     assert reply.headers["retry-after"]
     listener.close()
 
 
-def test_a_stream_ends_when_the_gateway_does(tmp_path: Path) -> None:
-    with gateway(tmp_path) as front:
-        listener = Listener(front)
+def test_a_stream_ends_when_the_gateway_stops(tmp_path: Path) -> None:
+    with running_gateway(tmp_path) as gateway:
+        listener = Listener(gateway)
         started = monotonic()
     with pytest.raises(EOFError):
         listener.message()
@@ -267,26 +270,28 @@ def test_a_stream_ends_when_the_gateway_does(tmp_path: Path) -> None:
         ("since=1", "since", "unknown"),
     ],
 )
-def test_a_question_that_makes_no_sense_is_refused(front: Gateway, query: str, field: str, rule: str) -> None:
-    assert_problem(front.get(f"/v1/events/stream?{query}"), 422, "invalid", field, rule)
+def test_an_invalid_query_is_refused(gateway: Gateway, query: str, field: str, rule: str) -> None:
+    assert_problem(gateway.get(f"/v1/events/stream?{query}"), 422, "invalid", field, rule)
 
 
-@pytest.mark.parametrize("last", ["x", "-1", "1.0", "99999999", "9" * 40, "²"])
-def test_a_last_event_that_never_was_is_refused(front: Gateway, last: str) -> None:
-    with front.connect() as bare:
-        bare.sendall(f"GET /v1/events/stream HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: {last}\r\n\r\n".encode())
-        assert_problem(read_response(bare), 422, "invalid", "Last-Event-ID", "range")
+@pytest.mark.parametrize("last_event_id", ["x", "-1", "1.0", "99999999", "9" * 40, "²"])
+def test_an_invalid_last_event_id_is_refused(gateway: Gateway, last_event_id: str) -> None:
+    with gateway.connect() as connection:
+        connection.sendall(
+            f"GET /v1/events/stream HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: {last_event_id}\r\n\r\n".encode()
+        )
+        assert_problem(read_response(connection), 422, "invalid", "Last-Event-ID", "range")
 
 
-def test_no_one_listens_to_a_hotel_that_is_not_there(front: Gateway) -> None:
-    assert_problem(front.get("/v1/events/stream", hotel="none"), 404, "not_found")
+def test_the_stream_of_an_unknown_hotel_is_not_found(gateway: Gateway) -> None:
+    assert_problem(gateway.get("/v1/events/stream", hotel="none"), 404, "not_found")
 
 
-def test_listeners_that_leave_are_forgotten(front: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disconnected_listeners_are_removed(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "heartbeat_seconds", 0.1)
-    for listener in [Listener(front) for _ in range(20)]:
+    for listener in [Listener(gateway) for _ in range(20)]:
         listener.close()
     until = monotonic() + 20
-    while front.stream_listeners():
+    while gateway.stream_listeners():
         assert monotonic() < until
         sleep(0.05)

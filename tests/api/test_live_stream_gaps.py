@@ -1,4 +1,4 @@
-"""Whoever listens misses nothing of what its gateway was not told itself, and finds it in the log."""
+"""A live stream reads commits that are announced to it without their events from the log."""
 
 import asyncio
 import json
@@ -12,11 +12,11 @@ from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.ports.message_bus import CommitListener
 from innkeeper.protocol.reservations.events import BookingPinned
 
-PATIENCE_SECONDS = 60
+SECONDS_MAX = 60
 
 
-class Told:
-    """A log, and the source that tells of it, or only how far it has come."""
+class AnnouncedLog:
+    """An event log and its commit stream, which announces commits with or without their events."""
 
     def __init__(self) -> None:
         self.entries: list[LogEntry] = []
@@ -32,44 +32,46 @@ class Told:
     def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
         return self.entries[after : after + limit]
 
-    def commit(self, hotel: str, tells: bool = True) -> None:
+    def commit(self, hotel: str, with_events: bool = True) -> None:
         event = BookingPinned("b-1", "101")
         record = RecordedEvent(hotel, self.position + 1, 86_400_000_000, "ann", "", "", event)
         self.entries.append((self.position + 1, record))
-        self.tell((record,) if tells else ())
+        self.announce((record,) if with_events else ())
 
-    def tell(self, records: Sequence[RecordedEvent]) -> None:
+    def announce(self, records: Sequence[RecordedEvent]) -> None:
         for listener in self._listeners:
             listener(self.position, records)
 
 
-@pytest.mark.parametrize("wish", [EventFilter(), EventFilter("north"), EventFilter(types=("innkeeper.booking.*",))])
-def test_what_was_told_by_its_position_alone_is_read_from_the_log(wish: EventFilter) -> None:
-    async def listen() -> list[int]:
-        log = Told()
+@pytest.mark.parametrize(
+    "event_filter", [EventFilter(), EventFilter("north"), EventFilter(types=("innkeeper.booking.*",))]
+)
+def test_commits_announced_by_position_alone_are_read_from_the_log(event_filter: EventFilter) -> None:
+    async def received_sequences() -> list[int]:
+        log = AnnouncedLog()
         stream = LiveStream({"reservations": log}, {"reservations": log})
 
         async def serve(request: web.Request) -> web.StreamResponse:
-            return await stream.serve(request, wish, (0,), {})
+            return await stream.serve(request, event_filter, (0,), {})
 
         app = web.Application()
         app.router.add_get("/", serve)
         app.on_shutdown.append(stream.close)
-        heard: list[int] = []
+        sequences: list[int] = []
         async with (
             TestServer(app) as server,
             ClientSession() as session,
             session.get(server.make_url("/")) as response,
-            asyncio.timeout(PATIENCE_SECONDS),
+            asyncio.timeout(SECONDS_MAX),
         ):
-            for tells in (True, False, False, True):
-                log.commit("north", tells)
+            for with_events in (True, False, False, True):
+                log.commit("north", with_events)
                 await asyncio.sleep(0.1)
             log.commit("north")
-            while len(heard) < 5:
+            while len(sequences) < 5:
                 line = await response.content.readline()
                 if line.startswith(b"data: "):
-                    heard.append(int(json.loads(line[6:])["sequence"]))
-        return heard
+                    sequences.append(int(json.loads(line[6:])["sequence"]))
+        return sequences
 
-    assert asyncio.run(listen()) == [1, 2, 3, 4, 5]
+    assert asyncio.run(received_sequences()) == [1, 2, 3, 4, 5]

@@ -1,4 +1,4 @@
-"""Guests hear of their bookings: over HTTP something is done, and a letter lies in the folder or at a mail server."""
+"""Notifications over HTTP: a request leads to a letter in the mail folder or at a mail server."""
 
 from collections.abc import Iterator
 from email import message_from_bytes
@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from innkeeper.delivery.email.smtp import SmtpServer
-from support.gateway import Gateway, assert_problem, booking_path, gateway
+from support.gateway import Gateway, assert_problem, booking_path
+from support.gateway import gateway as running_gateway
 from support.server_process import run_to_end
 from support.smtp_server import free_port, smtp_server
 from support.waiting import wait_until
@@ -18,8 +19,8 @@ SECONDS_MAX = 60
 ANN = {"name": "Ann Reid", "email": "ann@example.com"}
 
 
-class Post:
-    """A front desk, and what it writes."""
+class MailFolder:
+    """The letters that a gateway writes to its data directory."""
 
     def __init__(self, data: Path) -> None:
         self.data = data
@@ -34,22 +35,22 @@ class Post:
         return found
 
     def letter(self, kind: str) -> EmailMessage:
-        """The only one of a kind, when it is there."""
+        """The only letter of a kind, once it is there."""
         wait_until(lambda: len(self.letters(kind)) == 1, SECONDS_MAX)
         return self.letters(kind)[0]
 
 
 @pytest.fixture
-def front(tmp_path: Path) -> Iterator[Gateway]:
-    """A front desk of its own."""
-    with gateway(tmp_path) as opened:
+def gateway(tmp_path: Path) -> Iterator[Gateway]:
+    """A gateway for one test."""
+    with running_gateway(tmp_path) as opened:
         yield opened
 
 
 @pytest.fixture
-def post(tmp_path: Path) -> Post:
-    """What it writes."""
-    return Post(tmp_path)
+def mail(tmp_path: Path) -> MailFolder:
+    """The letters of the gateway."""
+    return MailFolder(tmp_path)
 
 
 def text(letter: EmailMessage) -> str:
@@ -58,59 +59,59 @@ def text(letter: EmailMessage) -> str:
     return " ".join(body.get_content().split())
 
 
-def subscriber(front: Gateway, name: str) -> Any:
-    return next(one for one in front.get("/v1/subscribers").json["data"] if one["name"] == name)
+def subscriber(gateway: Gateway, name: str) -> Any:
+    return next(each for each in gateway.get("/v1/subscribers").json["data"] if each["name"] == name)
 
 
-def test_a_guest_is_told_what_happens_to_the_booking(front: Gateway, post: Post) -> None:
-    hotel = front.open_hotel()
-    booking = front.book(hotel, 20, 2, guest=ANN)
-    confirmed = post.letter("confirmation")
+def test_a_guest_gets_a_letter_for_each_change_of_the_booking(gateway: Gateway, mail: MailFolder) -> None:
+    hotel = gateway.open_hotel()
+    booking = gateway.book(hotel, 20, 2, guest=ANN)
+    confirmed = mail.letter("confirmation")
     assert confirmed["to"] == "Ann Reid <ann@example.com>"
     assert confirmed["from"] == "Seaside <reservations@localhost>"
     assert booking["locator"] in confirmed["subject"] + text(confirmed)
-    front.send("PATCH", booking_path(hotel, booking), {"adults": 2})
-    assert "2 adults" in text(post.letter("change"))
-    front.act(hotel, booking, "cancel")
-    assert "free of charge" in text(post.letter("cancellation"))
-    assert len(post.letters()) == 3
+    gateway.send("PATCH", booking_path(hotel, booking), {"adults": 2})
+    assert "2 adults" in text(mail.letter("change"))
+    gateway.act(hotel, booking, "cancel")
+    assert "free of charge" in text(mail.letter("cancellation"))
+    assert len(mail.letters()) == 3
 
 
-def test_a_guest_who_pays_gets_a_receipt(front: Gateway, post: Post) -> None:
-    hotel = front.open_hotel()
-    booking = front.book(hotel, 20, 2, guest=ANN)
-    paid = {"method": "cash", "amount": {"amount": "50.00", "currency": "EUR"}}
-    assert front.post(f"{booking_path(hotel, booking)}/folio/payments", paid).status == 201
-    assert "Amount paid: €50.00" in text(post.letter("receipt"))
+def test_a_guest_who_pays_gets_a_receipt(gateway: Gateway, mail: MailFolder) -> None:
+    hotel = gateway.open_hotel()
+    booking = gateway.book(hotel, 20, 2, guest=ANN)
+    payment = {"method": "cash", "amount": {"amount": "50.00", "currency": "EUR"}}
+    assert gateway.post(f"{booking_path(hotel, booking)}/folio/payments", payment).status == 201
+    assert "Amount paid: €50.00" in text(mail.letter("receipt"))
 
 
-def test_a_reminder_goes_out_when_its_time_has_come(front: Gateway, post: Post) -> None:
-    hotel = front.open_hotel()
-    front.book(hotel, 5, 2, guest=ANN)
-    post.letter("confirmation")
-    front.advance_clock(2 * 24 * 3_600)
-    front.book(hotel, 20)  # whoever is busy looks at the clock
-    assert "June 6" in text(post.letter("reminder"))
+def test_a_reminder_is_sent_when_it_is_due(gateway: Gateway, mail: MailFolder) -> None:
+    hotel = gateway.open_hotel()
+    gateway.book(hotel, 5, 2, guest=ANN)
+    mail.letter("confirmation")
+    gateway.advance_clock(2 * 24 * 3_600)
+    gateway.book(hotel, 20)  # a new event makes the service read the clock
+    assert "June 6" in text(mail.letter("reminder"))
 
 
-def test_a_hotel_writes_in_its_language_and_reminds_when_it_likes(front: Gateway, post: Post) -> None:
-    hotel = front.open_hotel()
-    assert front.get(f"{hotel}/notifications").json == {
+def test_a_hotel_sets_the_language_and_the_reminder_time_of_its_letters(gateway: Gateway, mail: MailFolder) -> None:
+    hotel = gateway.open_hotel()
+    assert gateway.get(f"{hotel}/notifications").json == {
         "language": "en", "reminder_days": 3, "reminder_at": "10:00",
     }  # fmt: skip
     terms = {"language": "pt-BR", "reminder_days": 1, "reminder_at": "18:30"}
-    assert front.send("PUT", f"{hotel}/notifications", terms).json == terms
-    assert front.get(f"{hotel}/notifications").json == terms
-    front.restart()
-    assert front.get(f"{hotel}/notifications").json == terms
-    front.book(hotel, 2, 2, guest=ANN)
-    assert post.letter("confirmation")["content-language"] == "pt"
-    front.advance_clock(24 * 3_600 + 5.5 * 3_600)
-    front.book(hotel, 20)
-    assert not post.letters("reminder")
-    front.advance_clock(2 * 3_600)
-    front.book(hotel, 20)
-    post.letter("reminder")
+    assert gateway.send("PUT", f"{hotel}/notifications", terms).json == terms
+    assert gateway.get(f"{hotel}/notifications").json == terms
+    gateway.restart()
+    assert gateway.get(f"{hotel}/notifications").json == terms
+    gateway.book(hotel, 2, 2, guest=ANN)
+    assert mail.letter("confirmation")["content-language"] == "pt"
+    gateway.advance_clock(24 * 3_600 + 5.5 * 3_600)
+    gateway.book(hotel, 20)
+    assert not mail.letters("reminder")
+    gateway.advance_clock(2 * 3_600)
+    gateway.book(hotel, 20)
+    mail.letter("reminder")
 
 
 @pytest.mark.parametrize(
@@ -125,64 +126,64 @@ def test_a_hotel_writes_in_its_language_and_reminds_when_it_likes(front: Gateway
         ({"colour": "red"}, "colour", "unknown"),
     ],
 )
-def test_terms_that_make_no_sense_are_refused(
-    front: Gateway, terms: dict[str, Any], field: str, rule: str
+def test_invalid_notification_terms_are_refused(
+    gateway: Gateway, terms: dict[str, Any], field: str, rule: str
 ) -> None:  # fmt: skip
-    hotel = front.open_hotel()
-    assert_problem(front.send("PUT", f"{hotel}/notifications", terms), 422, "invalid", field, rule)
-    assert front.get(f"{hotel}/notifications").json["language"] == "en"
+    hotel = gateway.open_hotel()
+    assert_problem(gateway.send("PUT", f"{hotel}/notifications", terms), 422, "invalid", field, rule)
+    assert gateway.get(f"{hotel}/notifications").json["language"] == "en"
 
 
-def test_a_hotel_that_is_not_there_has_no_terms(front: Gateway) -> None:
-    assert_problem(front.get("/v1/hotels/none/notifications"), 404, "not_found")
-    assert_problem(front.send("PUT", "/v1/hotels/none/notifications", {}), 404, "not_found")
+def test_the_notification_terms_of_an_unknown_hotel_are_not_found(gateway: Gateway) -> None:
+    assert_problem(gateway.get("/v1/hotels/none/notifications"), 404, "not_found")
+    assert_problem(gateway.send("PUT", "/v1/hotels/none/notifications", {}), 404, "not_found")
 
 
-def test_terms_are_not_told_while_notifications_is_paused_behind(front: Gateway) -> None:
-    front.post("/v1/subscribers/notifications/actions/pause")
-    hotel = front.open_hotel()
-    assert_problem(front.get(f"{hotel}/notifications"), 503, "unavailable")
-    front.post("/v1/subscribers/notifications/actions/resume")
-    assert front.get(f"{hotel}/notifications").status == 200
+def test_notification_terms_are_unavailable_while_notifications_lag_behind(gateway: Gateway) -> None:
+    gateway.post("/v1/subscribers/notifications/actions/pause")
+    hotel = gateway.open_hotel()
+    assert_problem(gateway.get(f"{hotel}/notifications"), 503, "unavailable")
+    gateway.post("/v1/subscribers/notifications/actions/resume")
+    assert gateway.get(f"{hotel}/notifications").status == 200
 
 
-def test_letters_wait_while_the_mailroom_is_paused_and_go_out_once(front: Gateway, post: Post) -> None:
-    hotel = front.open_hotel()
-    front.post("/v1/subscribers/mail/actions/pause")
-    front.book(hotel, 20, 2, guest=ANN)
-    wait_until(lambda: subscriber(front, "mail")["lag"] == 1, SECONDS_MAX)
-    front.restart()
-    assert (subscriber(front, "mail")["paused"], post.letters()) == (True, [])
-    front.post("/v1/subscribers/mail/actions/resume")
-    post.letter("confirmation")
+def test_letters_wait_while_mail_is_paused_and_are_sent_once(gateway: Gateway, mail: MailFolder) -> None:
+    hotel = gateway.open_hotel()
+    gateway.post("/v1/subscribers/mail/actions/pause")
+    gateway.book(hotel, 20, 2, guest=ANN)
+    wait_until(lambda: subscriber(gateway, "mail")["lag"] == 1, SECONDS_MAX)
+    gateway.restart()
+    assert (subscriber(gateway, "mail")["paused"], mail.letters()) == (True, [])
+    gateway.post("/v1/subscribers/mail/actions/resume")
+    mail.letter("confirmation")
 
 
-def test_a_guest_with_an_impossible_address_is_shown_to_a_person(front: Gateway) -> None:
-    hotel = front.open_hotel()
-    front.book(hotel, 20, 2, guest={"name": "Ann", "email": '"x y"@[127.0.0.1]'.replace(" ", "_")})
-    wait_until(lambda: bool(front.get("/v1/dead-letters").json["data"]), SECONDS_MAX)
-    (letter,) = front.get("/v1/dead-letters").json["data"]
+def test_a_letter_to_an_undeliverable_address_becomes_a_dead_letter(gateway: Gateway) -> None:
+    hotel = gateway.open_hotel()
+    gateway.book(hotel, 20, 2, guest={"name": "Ann", "email": '"x y"@[127.0.0.1]'.replace(" ", "_")})
+    wait_until(lambda: bool(gateway.get("/v1/dead-letters").json["data"]), SECONDS_MAX)
+    (letter,) = gateway.get("/v1/dead-letters").json["data"]
     assert (letter["subscriber"], letter["type"]) == ("mail", "confirmation")
     assert "is not an e-mail address" in letter["reason"]
-    dropped = front.post(f"/v1/dead-letters/mail/{letter['event']}/actions/drop")
+    dropped = gateway.post(f"/v1/dead-letters/mail/{letter['event']}/actions/drop")
     assert dropped.status == 200, dropped
-    assert front.get("/v1/dead-letters").json["data"] == []
+    assert gateway.get("/v1/dead-letters").json["data"] == []
 
 
-def test_a_mail_server_takes_the_letters_also_those_from_while_it_was_away(tmp_path: Path) -> None:
+def test_letters_wait_while_the_mail_server_is_unreachable(tmp_path: Path) -> None:
     port = free_port()
     smtp = SmtpServer.parse(f"smtp://127.0.0.1:{port}")
-    with gateway(tmp_path, smtp=smtp, mail_from="stay@inn.example") as front:
-        hotel = front.open_hotel()
-        booking = front.book(hotel, 20, 2, guest=ANN)
-        wait_until(lambda: "cannot be reached" in (subscriber(front, "mail")["stalled"] or ""), SECONDS_MAX)
-        assert front.book(hotel, 20)["status"] == "confirmed"
-        with smtp_server(port=port) as office:
-            wait_until(lambda: len(office.letters) == 1, SECONDS_MAX)
-            assert office.envelopes[0].mail_from == "stay@inn.example"
-            assert office.envelopes[0].rcpt_tos == ["ann@example.com"]
-            assert booking["locator"] in office.letters[0].as_string()
-            wait_until(lambda: subscriber(front, "mail")["stalled"] is None, SECONDS_MAX)
+    with running_gateway(tmp_path, smtp=smtp, mail_from="stay@inn.example") as gateway:
+        hotel = gateway.open_hotel()
+        booking = gateway.book(hotel, 20, 2, guest=ANN)
+        wait_until(lambda: "cannot be reached" in (subscriber(gateway, "mail")["stalled"] or ""), SECONDS_MAX)
+        assert gateway.book(hotel, 20)["status"] == "confirmed"
+        with smtp_server(port=port) as server:
+            wait_until(lambda: len(server.letters) == 1, SECONDS_MAX)
+            assert server.envelopes[0].mail_from == "stay@inn.example"
+            assert server.envelopes[0].rcpt_tos == ["ann@example.com"]
+            assert booking["locator"] in server.letters[0].as_string()
+            wait_until(lambda: subscriber(gateway, "mail")["stalled"] is None, SECONDS_MAX)
     assert not (tmp_path / "mail").exists()
 
 
@@ -195,7 +196,7 @@ def test_a_mail_server_takes_the_letters_also_those_from_while_it_was_away(tmp_p
         (["--mail-from", "nobody"], "'nobody' is not an e-mail address"),
     ],
 )
-def test_a_way_out_that_cannot_work_is_refused_at_the_start(tmp_path: Path, options: list[str], reason: str) -> None:
+def test_invalid_mail_options_are_refused_at_startup(tmp_path: Path, options: list[str], reason: str) -> None:
     done = run_to_end("--empty", "--port", "0", "--data", tmp_path / "data", *options)
     assert (done.returncode, reason in done.stderr) == (2, True), done.stderr
     assert not (tmp_path / "data").exists()

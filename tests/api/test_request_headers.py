@@ -1,92 +1,93 @@
-"""The manners of HTTP: versions (If-Match), request ids, and idempotency keys."""
+"""Request headers: versions (If-Match), request ids and idempotency keys."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
 import pytest
-from support.gateway import Gateway, HttpResponse, assert_problem, booking_path, gateway, hotel_plan, stay_request
+from support.gateway import Gateway, HttpResponse, assert_problem, booking_path, hotel_plan, stay_request
+from support.gateway import gateway as running_gateway
 from support.partition_fixture import night
 
 _numbers = count(1)
 
 
 @pytest.fixture(scope="module")
-def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """One front desk for this file; each test opens hotels of its own."""
-    with gateway(tmp_path_factory.mktemp("front")) as opened:
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """One gateway for this file; each test opens its own hotels."""
+    with running_gateway(tmp_path_factory.mktemp("gateway")) as opened:
         yield opened
 
 
 @pytest.fixture
-def hotel(front: Gateway) -> str:
+def hotel(gateway: Gateway) -> str:
     """A hotel with one double; its path."""
-    return front.open_hotel({"DBL": 1})
+    return gateway.open_hotel({"DBL": 1})
 
 
 @pytest.fixture
-def keyed(front: Gateway) -> Callable[..., HttpResponse]:
-    """POST under a key that is the same for the whole test."""
+def keyed(gateway: Gateway) -> Callable[..., HttpResponse]:
+    """POST with an idempotency key that is the same throughout the test."""
     key = {"Idempotency-Key": f"key-{next(_numbers)}"}
 
     def post(path: str, body: Any = None) -> HttpResponse:
-        return front.post(path, body, key)
+        return gateway.post(path, body, key)
 
     return post
 
 
 @pytest.mark.parametrize("tag", ['"1"', 'W/"1"', "1", "*"])
-def test_a_change_is_made_to_the_version_that_was_seen(front: Gateway, hotel: str, tag: str) -> None:
-    booking = front.book(hotel)
-    assert front.send("PATCH", booking_path(hotel, booking), {"notes": "x"}, {"If-Match": tag}).status == 200
+def test_a_change_with_the_current_version_is_made(gateway: Gateway, hotel: str, tag: str) -> None:
+    booking = gateway.book(hotel)
+    assert gateway.send("PATCH", booking_path(hotel, booking), {"notes": "x"}, {"If-Match": tag}).status == 200
 
 
 @pytest.mark.parametrize("tag", ['"1"', '"3"', '"abc"', "", '""', "-2", '"99999999999999999999"', "\udcff"])
-def test_a_change_to_another_version_is_refused(front: Gateway, hotel: str, tag: str) -> None:
-    booking = front.book(hotel)
-    front.send("PATCH", booking_path(hotel, booking), {"notes": "x"})
-    seen = {"If-Match": tag.encode("utf-8", "surrogateescape").decode("latin-1")}
-    before = front.last_position()
+def test_a_change_with_another_version_is_refused(gateway: Gateway, hotel: str, tag: str) -> None:
+    booking = gateway.book(hotel)
+    gateway.send("PATCH", booking_path(hotel, booking), {"notes": "x"})
+    if_match = {"If-Match": tag.encode("utf-8", "surrogateescape").decode("latin-1")}
+    before = gateway.last_position()
     for reply in (
-        front.send("PATCH", booking_path(hotel, booking), {"notes": "y"}, seen),
-        front.post(booking_path(hotel, booking) + "/actions/cancel", {}, seen),
+        gateway.send("PATCH", booking_path(hotel, booking), {"notes": "y"}, if_match),
+        gateway.post(booking_path(hotel, booking) + "/actions/cancel", {}, if_match),
     ):
         assert assert_problem(reply, 412, "stale_version")["version"] == 2
-    assert front.last_position() == before
+    assert gateway.last_position() == before
 
 
-def test_a_request_id_is_echoed_and_stands_in_the_events(front: Gateway, hotel: str) -> None:
-    before = front.last_position()
-    reply = front.post(f"{hotel}/bookings", stay_request(), {"X-Request-ID": "desk-7/42"})
+def test_a_request_id_is_echoed_and_recorded_in_the_events(gateway: Gateway, hotel: str) -> None:
+    before = gateway.last_position()
+    reply = gateway.post(f"{hotel}/bookings", stay_request(), {"X-Request-ID": "desk-7/42"})
     assert reply.headers["x-request-id"] == "desk-7/42"
-    [event] = front.get("/v1/events", after=before).json["data"]
+    [event] = gateway.get("/v1/events", after=before).json["data"]
     assert event["correlationid"] == "desk-7/42"
-    refused = front.post(f"{hotel}/bookings", stay_request(), {"X-Request-ID": "again"})
+    refused = gateway.post(f"{hotel}/bookings", stay_request(), {"X-Request-ID": "again"})
     assert assert_problem(refused, 409, "sold_out")["request_id"] == "again"
 
 
-@pytest.mark.parametrize("asked", [None, "", "with space", "x" * 129, "é"])
-def test_a_request_without_a_usable_id_gets_one(front: Gateway, asked: str | None) -> None:
-    headers = {} if asked is None else {"X-Request-ID": asked}
-    made = [front.send("GET", "/v1/hotels", None, headers).headers["x-request-id"] for _ in range(2)]
-    assert len({*made, asked}) == 3
-    assert all(made)
+@pytest.mark.parametrize("request_id", [None, "", "with space", "x" * 129, "é"])
+def test_a_request_without_a_valid_id_gets_one(gateway: Gateway, request_id: str | None) -> None:
+    headers = {} if request_id is None else {"X-Request-ID": request_id}
+    returned = [gateway.send("GET", "/v1/hotels", None, headers).headers["x-request-id"] for _ in range(2)]
+    assert len({*returned, request_id}) == 3
+    assert all(returned)
 
 
-def test_the_same_key_gets_the_same_reply(front: Gateway, hotel: str, keyed: Callable[..., HttpResponse]) -> None:
+def test_the_same_key_gets_the_same_reply(gateway: Gateway, hotel: str, keyed: Callable[..., HttpResponse]) -> None:
     first = keyed(f"{hotel}/bookings", stay_request())
-    front.act(hotel, first.json, "cancel")
-    before = front.last_position()
+    gateway.act(hotel, first.json, "cancel")
+    before = gateway.last_position()
     again = keyed(f"{hotel}/bookings", stay_request())
     assert "idempotent-replayed" not in first.headers
     assert again.headers["idempotent-replayed"] == "true"
     assert (again.status, again.json) == (201, first.json)
     assert all(again.headers[name] == first.headers[name] for name in ("location", "etag"))
-    assert front.last_position() == before
+    assert gateway.last_position() == before
 
 
-def test_every_kind_of_post_takes_a_key(front: Gateway, hotel: str) -> None:
-    booking = front.book(hotel)
+def test_every_kind_of_post_accepts_a_key(gateway: Gateway, hotel: str) -> None:
+    booking = gateway.book(hotel)
     posts = (
         ("/v1/hotels", hotel_plan(id="keyed")),
         (booking_path(hotel, booking) + "/actions/pin", {}),
@@ -95,48 +96,48 @@ def test_every_kind_of_post_takes_a_key(front: Gateway, hotel: str) -> None:
     )
     for number, (path, body) in enumerate(posts):
         key = {"Idempotency-Key": f"post-{number}-" + "~" * 240}
-        first, again = front.post(path, body, key), front.post(path, body, key)
+        first, again = gateway.post(path, body, key), gateway.post(path, body, key)
         assert first.status in (200, 201), first
         assert (again.status, again.body, again.headers["idempotent-replayed"]) == (first.status, first.body, "true")
 
 
-def test_a_key_used_for_something_else_is_refused(
-    front: Gateway, hotel: str, keyed: Callable[..., HttpResponse]
+def test_a_key_reused_for_another_request_is_refused(
+    gateway: Gateway, hotel: str, keyed: Callable[..., HttpResponse]
 ) -> None:
     booking = keyed(f"{hotel}/bookings", stay_request()).json
-    before = front.last_position()
+    before = gateway.last_position()
     for path, body in (
         (f"{hotel}/bookings", stay_request(notes="other")),
-        (f"{front.open_hotel()}/bookings", stay_request()),
+        (f"{gateway.open_hotel()}/bookings", stay_request()),
         (booking_path(hotel, booking) + "/actions/cancel", {}),
     ):
         assert_problem(keyed(path, body), 422, "idempotency_key_reused")
-    assert front.get(booking_path(hotel, booking)).json == booking
-    assert front.last_position() == before + 5  # the other hotel, and nothing else
+    assert gateway.get(booking_path(hotel, booking)).json == booking
+    assert gateway.last_position() == before + 5  # those of the other hotel only
     assert keyed(f"{hotel}/bookings", stay_request()).json == booking
 
 
-def test_a_refusal_is_replayed_too(front: Gateway, hotel: str, keyed: Callable[..., HttpResponse]) -> None:
-    taken = front.book(hotel)
+def test_a_refusal_is_replayed_too(gateway: Gateway, hotel: str, keyed: Callable[..., HttpResponse]) -> None:
+    taken = gateway.book(hotel)
     first = keyed(f"{hotel}/bookings", stay_request())
     assert_problem(first, 409, "sold_out")
-    front.act(hotel, taken, "cancel")
+    gateway.act(hotel, taken, "cancel")
     again = keyed(f"{hotel}/bookings", stay_request())
     assert assert_problem(again, 409, "sold_out")["nights"] == first.json["nights"]
     assert again.headers["idempotent-replayed"] == "true"
-    assert front.book(hotel)["status"] == "confirmed"
+    assert gateway.book(hotel)["status"] == "confirmed"
 
 
-def test_what_could_not_be_read_does_not_use_up_the_key(
-    front: Gateway, hotel: str, keyed: Callable[..., HttpResponse]
+def test_an_invalid_request_does_not_use_up_the_key(
+    gateway: Gateway, hotel: str, keyed: Callable[..., HttpResponse]
 ) -> None:
     assert_problem(keyed(f"{hotel}/bookings", {}), 422, "invalid")
     reply = keyed(f"{hotel}/bookings", stay_request())
     assert (reply.status, "idempotent-replayed" in reply.headers) == (201, False)
 
 
-def test_equal_bodies_are_the_same_however_they_are_written(
-    front: Gateway, hotel: str, keyed: Callable[..., HttpResponse]
+def test_equal_json_bodies_count_as_the_same_request(
+    gateway: Gateway, hotel: str, keyed: Callable[..., HttpResponse]
 ) -> None:
     first = keyed(f"{hotel}/bookings", stay_request())
     again = keyed(f"{hotel}/bookings", dict(reversed(stay_request(adults=1).items())))

@@ -1,4 +1,4 @@
-"""Who listens, over HTTP and from the terminal: how far each has come, pauses, and what could not be taken in."""
+"""Subscribers over HTTP and on the command line: position and lag, pause and resume, dead letters."""
 
 import json
 import subprocess
@@ -13,7 +13,8 @@ from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.subscriptions import Effects
 from innkeeper.protocol.reservations.events import BookingCancelled
 from innkeeper.protocol.values import limits
-from support.gateway import Gateway, assert_problem, gateway
+from support.gateway import Gateway, assert_problem
+from support.gateway import gateway as running_gateway
 from support.openapi_schemas import check_response
 from support.server_process import run_to_end
 from support.waiting import wait_until
@@ -22,185 +23,189 @@ SECONDS_MAX = 60
 
 
 @pytest.fixture
-def front(tmp_path: Path) -> Iterator[Gateway]:
-    """A front desk of its own."""
-    with gateway(tmp_path) as opened:
+def gateway(tmp_path: Path) -> Iterator[Gateway]:
+    """A gateway for one test."""
+    with running_gateway(tmp_path) as opened:
         yield opened
 
 
-def archive(front: Gateway) -> dict[str, Any]:
-    """How far the archive has come."""
-    (found,) = [one for one in front.get("/v1/subscribers").json["data"] if one["name"] == "archive"]
+def archive(gateway: Gateway) -> dict[str, Any]:
+    """The state of the subscriber `archive`."""
+    (found,) = [each for each in gateway.get("/v1/subscribers").json["data"] if each["name"] == "archive"]
     return found
 
 
-def archived(folder: Path) -> set[str]:
-    """The events in the archive."""
+def archived_events(folder: Path) -> set[str]:
+    """The ids of the events in the archive."""
     return {path.stem for path in (folder / "archive").rglob("*.json")}
 
 
 @pytest.fixture
-def choking(front: Gateway, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """While it is not empty, the archive cannot cope with cancellations."""
-    chokes = [True]
+def failing_archive(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """While this list is not empty, the archive fails on cancellations."""
+    failing = [True]
     handle = Archive.handle
 
     async def choke(self: Archive, entries: Sequence[LogEntry]) -> Effects:
-        if chokes and any(isinstance(record.event, BookingCancelled) for _, record in entries):
+        if failing and any(isinstance(record.event, BookingCancelled) for _, record in entries):
             raise ValueError("what is a cancellation?")
         return await handle(self, entries)
 
     monkeypatch.setattr(Archive, "handle", choke)
-    front.restart()
-    return chokes
+    gateway.restart()
+    return failing
 
 
-def cancelled(front: Gateway, hotel: str) -> str:
-    """Book and cancel; the event that says so."""
-    booking = front.book(hotel)
-    assert front.act(hotel, booking, "cancel").status == 200
-    return front.list_all("/v1/events", limit=200)[-1]["id"]
+def book_and_cancel(gateway: Gateway, hotel: str) -> str:
+    """Book and cancel; the id of the cancellation."""
+    booking = gateway.book(hotel)
+    assert gateway.act(hotel, booking, "cancel").status == 200
+    return gateway.list_all("/v1/events", limit=200)[-1]["id"]
 
 
-def dead_letters(front: Gateway) -> list[dict[str, Any]]:
-    """What could not be taken in."""
-    return front.get("/v1/dead-letters").json["data"]
+def dead_letters(gateway: Gateway) -> list[dict[str, Any]]:
+    """The dead letters."""
+    return gateway.get("/v1/dead-letters").json["data"]
 
 
-def test_the_lag_of_each_subscriber_is_shown(front: Gateway) -> None:
-    front.book(front.open_hotel())
-    wait_until(lambda: archive(front)["lag"] == 0, SECONDS_MAX)
-    events = front.all_events()
-    ours = front.last_position()
-    positions = {"reservations": ours, "billing": len(events) - ours, "delivery": 0}
-    wait_until(lambda: archive(front)["positions"] == positions, SECONDS_MAX)
-    told = archive(front)
-    assert told == {
+def test_the_positions_and_the_lag_of_a_subscriber_are_shown(gateway: Gateway) -> None:
+    gateway.book(gateway.open_hotel())
+    wait_until(lambda: archive(gateway)["lag"] == 0, SECONDS_MAX)
+    events = gateway.all_events()
+    reservations = gateway.last_position()
+    positions = {"reservations": reservations, "billing": len(events) - reservations, "delivery": 0}
+    wait_until(lambda: archive(gateway)["positions"] == positions, SECONDS_MAX)
+    state = archive(gateway)
+    assert state == {
         "name": "archive", "types": ["innkeeper.*"], "positions": positions, "lag": 0, "paused": False,
         "parked": 0, "stalled": None,
     }  # fmt: skip
-    figures = front.get("/metrics").body.decode()
-    assert 'innkeeper_subscriber_lag_events{subscriber="archive"} 0.0' in figures
-    assert 'innkeeper_subscriber_parked_hotels{subscriber="archive"} 0.0' in figures
+    metrics = gateway.get("/metrics").body.decode()
+    assert 'innkeeper_subscriber_lag_events{subscriber="archive"} 0.0' in metrics
+    assert 'innkeeper_subscriber_parked_hotels{subscriber="archive"} 0.0' in metrics
 
 
-def test_a_subscriber_that_was_stopped_misses_nothing(front: Gateway, tmp_path: Path) -> None:
-    hotel = front.open_hotel()
-    wait_until(lambda: archive(front)["lag"] == 0, SECONDS_MAX)
-    paused = front.post("/v1/subscribers/archive/actions/pause")
+def test_a_paused_subscriber_misses_no_event(gateway: Gateway, tmp_path: Path) -> None:
+    hotel = gateway.open_hotel()
+    wait_until(lambda: archive(gateway)["lag"] == 0, SECONDS_MAX)
+    paused = gateway.post("/v1/subscribers/archive/actions/pause")
     assert (paused.status, paused.json["paused"]) == (200, True)
-    front.book(hotel)
-    before = archived(tmp_path)
-    front.restart()
-    front.book(hotel)
-    front.all_events()
-    told = archive(front)
-    assert (told["paused"], told["lag"]) == (True, 4)
-    assert archived(tmp_path) == before
-    assert front.post("/v1/subscribers/archive/actions/resume").json["paused"] is False
-    events = {event["id"] for event in front.all_events()}
-    wait_until(lambda: archived(tmp_path) == events, SECONDS_MAX)
+    gateway.book(hotel)
+    before = archived_events(tmp_path)
+    gateway.restart()
+    gateway.book(hotel)
+    gateway.all_events()
+    state = archive(gateway)
+    assert (state["paused"], state["lag"]) == (True, 4)
+    assert archived_events(tmp_path) == before
+    assert gateway.post("/v1/subscribers/archive/actions/resume").json["paused"] is False
+    events = {event["id"] for event in gateway.all_events()}
+    wait_until(lambda: archived_events(tmp_path) == events, SECONDS_MAX)
 
 
-def test_what_cannot_be_taken_in_is_shown_and_holds_up_only_its_hotel(
-    front: Gateway, choking: list[bool], tmp_path: Path
+def test_an_event_that_fails_becomes_a_dead_letter_and_delays_only_its_hotel(
+    gateway: Gateway, failing_archive: list[bool], tmp_path: Path
 ) -> None:
-    hotel, other = front.open_hotel(), front.open_hotel()
-    event = cancelled(front, hotel)
-    wait_until(lambda: bool(dead_letters(front)), SECONDS_MAX)
-    front.book(hotel)
-    front.book(other)
-    mine = {
-        told["id"] for told in front.list_all("/v1/events", limit=200) if told["source"] != hotel.removeprefix("/v1")
+    hotel, other_hotel = gateway.open_hotel(), gateway.open_hotel()
+    event = book_and_cancel(gateway, hotel)
+    wait_until(lambda: bool(dead_letters(gateway)), SECONDS_MAX)
+    gateway.book(hotel)
+    gateway.book(other_hotel)
+    other_events = {
+        each["id"] for each in gateway.list_all("/v1/events", limit=200) if each["source"] != hotel.removeprefix("/v1")
     }
-    wait_until(lambda: mine <= archived(tmp_path), SECONDS_MAX)
-    check_response("list_dead_letters", front.get("/v1/dead-letters"))
-    (letter,) = dead_letters(front)
+    wait_until(lambda: other_events <= archived_events(tmp_path), SECONDS_MAX)
+    check_response("list_dead_letters", gateway.get("/v1/dead-letters"))
+    (letter,) = dead_letters(gateway)
     assert (letter["subscriber"], letter["event"], letter["hotel"]) == ("archive", event, hotel.rpartition("/")[2])
     assert (letter["type"], letter["reason"]) == (
         "innkeeper.booking.cancelled.v1", "ValueError('what is a cancellation?')",
     )  # fmt: skip
     assert "in choke" in letter["trace"]
-    assert event not in archived(tmp_path)
-    assert archive(front)["parked"] == 1
+    assert event not in archived_events(tmp_path)
+    assert archive(gateway)["parked"] == 1
 
 
-def use_up_attempts(front: Gateway) -> None:
-    """Until only a person can help."""
+def fail_all_attempts(gateway: Gateway) -> None:
+    """Let every automatic attempt fail."""
     for attempts in range(1, limits.subscriber_attempts_max + 1):
-        wait_until(lambda tried=attempts: [one["attempts"] for one in dead_letters(front)] == [tried], SECONDS_MAX)
-        front.advance_clock(60)
-        front.post("/v1/subscribers/archive/actions/resume")  # look at the clock, which has jumped
+        wait_until(
+            lambda expected=attempts: [each["attempts"] for each in dead_letters(gateway)] == [expected], SECONDS_MAX
+        )
+        gateway.advance_clock(60)
+        gateway.post("/v1/subscribers/archive/actions/resume")  # makes the service read the clock, which has jumped
 
 
 @pytest.mark.parametrize("action", ["redrive", "drop"])
-def test_a_dead_letter_is_tried_again_or_left_out(
-    front: Gateway, choking: list[bool], tmp_path: Path, action: str
+def test_a_dead_letter_is_redriven_or_dropped(
+    gateway: Gateway, failing_archive: list[bool], tmp_path: Path, action: str
 ) -> None:
-    hotel = front.open_hotel()
-    event = cancelled(front, hotel)
-    use_up_attempts(front)
-    front.book(hotel)
+    hotel = gateway.open_hotel()
+    event = book_and_cancel(gateway, hotel)
+    fail_all_attempts(gateway)
+    gateway.book(hotel)
     if action == "redrive":
-        choking.clear()
-    reply = front.post(f"/v1/dead-letters/archive/{event}/actions/{action}")
+        failing_archive.clear()
+    reply = gateway.post(f"/v1/dead-letters/archive/{event}/actions/{action}")
     assert (reply.status, reply.json["event"]) == (200, event)
     check_response(f"{action}_dead_letter", reply)
-    events = {told["id"] for told in front.all_events()} - ({event} if action == "drop" else set())
-    wait_until(lambda: archived(tmp_path) == events, SECONDS_MAX)
-    assert dead_letters(front) == []
-    assert_problem(front.post(f"/v1/dead-letters/archive/{event}/actions/{action}"), 404, "not_found")
+    events = {each["id"] for each in gateway.all_events()} - ({event} if action == "drop" else set())
+    wait_until(lambda: archived_events(tmp_path) == events, SECONDS_MAX)
+    assert dead_letters(gateway) == []
+    assert_problem(gateway.post(f"/v1/dead-letters/archive/{event}/actions/{action}"), 404, "not_found")
 
 
-@pytest.mark.usefixtures("choking")
-def test_after_some_tries_it_needs_a_person(front: Gateway) -> None:
-    cancelled(front, front.open_hotel())
-    use_up_attempts(front)
-    (letter,) = dead_letters(front)
+@pytest.mark.usefixtures("failing_archive")
+def test_a_dead_letter_is_not_retried_after_the_last_attempt(gateway: Gateway) -> None:
+    book_and_cancel(gateway, gateway.open_hotel())
+    fail_all_attempts(gateway)
+    (letter,) = dead_letters(gateway)
     assert letter["retry_at"] is None
 
 
-def test_who_asks_for_what_is_not_there_is_told(front: Gateway) -> None:
+def test_unknown_subscribers_actions_and_dead_letters_are_not_found(gateway: Gateway) -> None:
     for path in (
         "subscribers/nobody/actions/pause", "subscribers/nobody/actions/resume", "subscribers/archive/actions/dance",
         "dead-letters/archive/none:1/actions/redrive", "dead-letters/nobody/none:1/actions/drop",
         "dead-letters/archive/%00/actions/drop", "dead-letters/archive/none/actions/drop",
     ):  # fmt: skip
-        assert_problem(front.post(f"/v1/{path}"), 404, "not_found")
-    assert_problem(front.post("/v1/subscribers/archive/actions/pause", {"for": 5}), 422, "invalid", "for", "unknown")
-    assert archive(front)["paused"] is False
+        assert_problem(gateway.post(f"/v1/{path}"), 404, "not_found")
+    assert_problem(gateway.post("/v1/subscribers/archive/actions/pause", {"for": 5}), 422, "invalid", "for", "unknown")
+    assert archive(gateway)["paused"] is False
 
 
-def terminal(front: Gateway, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """What an operator sees."""
-    return run_to_end("dead-letters", *arguments, "--url", f"http://127.0.0.1:{front.port}")
+def run_dead_letters(gateway: Gateway, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `dead-letters` on the command line."""
+    return run_to_end("dead-letters", *arguments, "--url", f"http://127.0.0.1:{gateway.port}")
 
 
-@pytest.mark.usefixtures("choking")
-def test_an_operator_sees_and_settles_dead_letters_from_the_terminal(front: Gateway) -> None:
-    assert terminal(front, "list").stdout == "No dead letters.\n"
-    event = cancelled(front, front.open_hotel())
-    wait_until(lambda: bool(dead_letters(front)), SECONDS_MAX)
-    head, line = terminal(front, "list").stdout.splitlines()
+@pytest.mark.usefixtures("failing_archive")
+def test_the_command_line_lists_shows_and_drops_dead_letters(gateway: Gateway) -> None:
+    assert run_dead_letters(gateway, "list").stdout == "No dead letters.\n"
+    event = book_and_cancel(gateway, gateway.open_hotel())
+    wait_until(lambda: bool(dead_letters(gateway)), SECONDS_MAX)
+    head, line = run_dead_letters(gateway, "list").stdout.splitlines()
     assert head.split() == ["subscriber", "event", "type", "attempts", "since", "reason"]
     assert line.split()[:3] == ["archive", event, "innkeeper.booking.cancelled.v1"]
-    letter, _, trace = terminal(front, "show", "archive", event).stdout.partition("\n\n")
+    letter, _, trace = run_dead_letters(gateway, "show", "archive", event).stdout.partition("\n\n")
     assert json.loads(letter)["event"] == event
     assert "in choke" in trace
-    done = terminal(front, "drop", "archive", event)
+    done = run_dead_letters(gateway, "drop", "archive", event)
     assert (done.returncode, event in done.stdout) == (0, True)
-    again = terminal(front, "redrive", "archive", event)
+    again = run_dead_letters(gateway, "redrive", "archive", event)
     assert (again.returncode, again.stdout) == (2, "")
     assert "there is no dead letter" in again.stderr
-    assert terminal(front, "list").stdout == "No dead letters.\n"
+    assert run_dead_letters(gateway, "list").stdout == "No dead letters.\n"
 
 
-def test_the_terminal_says_what_is_missing(tmp_path: Path) -> None:
+def test_the_command_line_reports_what_is_missing(tmp_path: Path) -> None:
     assert "must be named" in run_to_end("dead-letters", "show").stderr
-    gone = run_to_end("dead-letters", "list", "--url", "http://127.0.0.1:1")
-    assert (gone.returncode, "no Innkeeper answers" in gone.stderr) == (2, True)
+    unreachable = run_to_end("dead-letters", "list", "--url", "http://127.0.0.1:1")
+    assert (unreachable.returncode, "no Innkeeper answers" in unreachable.stderr) == (2, True)
     file = tmp_path / "keys"
     file.write_text("ann:a-long-enough-key-for-anybody")
-    with gateway(tmp_path / "data", Keys.read(file)) as front:
-        assert "--key" in terminal(front, "list").stderr
-        assert terminal(front, "list", "--key", "a-long-enough-key-for-anybody").stdout == "No dead letters.\n"
+    with running_gateway(tmp_path / "data", Keys.read(file)) as gateway:
+        assert "--key" in run_dead_letters(gateway, "list").stderr
+        assert (
+            run_dead_letters(gateway, "list", "--key", "a-long-enough-key-for-anybody").stdout == "No dead letters.\n"
+        )

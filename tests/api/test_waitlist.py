@@ -1,4 +1,4 @@
-"""The waitlist: who waits for a stay that is sold out is offered it when a room comes free, longest waiting first."""
+"""The waitlist: when a room becomes free, a sold-out stay is offered to the guest who has waited longest."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,260 +16,261 @@ from innkeeper.protocol.reservations.replies import BookingReply, WaitlistReply
 from innkeeper.protocol.reservations.waitlist import WaitlistRequest
 from innkeeper.protocol.values import limits
 from innkeeper.storage.audit.reservations import ReservationsAuditor
-from support.gateway import Gateway, assert_problem, booking_path, gateway, stay_request
+from support.gateway import Gateway, assert_problem, booking_path, stay_request
+from support.gateway import gateway as running_gateway
 from support.notifications_fixture import NotificationsFixture
 from support.partition_fixture import HOTEL, PartitionFixture, night, partition_fixture, request
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[PartitionFixture]:
+def partition(tmp_path: Path) -> Iterator[PartitionFixture]:
     """A hotel with one double and one suite."""
     with partition_fixture(tmp_path / "journal.db") as opened:
         opened.open_hotel({"DBL": 1, "STE": 1})
         yield opened
 
 
-def wish(arrival: int = 1, nights: int = 1, room_type: str = "DBL", **more: Any) -> WaitlistRequest:
-    """A stay to wait for."""
-    wanted = request(arrival, nights, room_type)
+def waitlist_request(arrival: int = 1, nights: int = 1, room_type: str = "DBL", **more: Any) -> WaitlistRequest:
+    """A request to wait for a stay."""
+    requested = request(arrival, nights, room_type)
     fields = {"guest": Contact("Bea", "bea@example.com")} | more
-    return WaitlistRequest(room_type=room_type, arrival=wanted.arrival, departure=wanted.departure, **fields)
+    return WaitlistRequest(room_type=room_type, arrival=requested.arrival, departure=requested.departure, **fields)
 
 
-def join(desk: PartitionFixture, *stay: Any, **more: Any) -> str:
-    """Join the waitlist; the entry's id."""
-    reply = desk.execute(commands.JoinWaitlist(HOTEL, wish(*stay, **more)))
+def join(partition: PartitionFixture, *dates: Any, **more: Any) -> str:
+    """Join the waitlist; the id of the entry."""
+    reply = partition.execute(commands.JoinWaitlist(HOTEL, waitlist_request(*dates, **more)))
     assert isinstance(reply, WaitlistReply), reply
     return reply.entries[0].id
 
 
-def waiting(desk: PartitionFixture) -> list[str]:
-    """The ids of who waits, in their order."""
-    reply = desk.execute(ListWaitlist(HOTEL))
+def waiting_entries(partition: PartitionFixture) -> list[str]:
+    """The ids of the entries on the waitlist, in order."""
+    reply = partition.execute(ListWaitlist(HOTEL))
     assert isinstance(reply, WaitlistReply)
     return [entry.id for entry in reply.entries]
 
 
-def status(desk: PartitionFixture, booking: str) -> Status | None:
-    reply = desk.execute(FindBooking(HOTEL, booking))
+def status(partition: PartitionFixture, booking: str) -> Status | None:
+    reply = partition.execute(FindBooking(HOTEL, booking))
     return reply.booking.status if isinstance(reply, BookingReply) else None
 
 
-def test_a_cancelled_room_is_held_for_who_waited_longest(desk: PartitionFixture) -> None:
-    taken = desk.book(1, 2)
-    first, second = join(desk, 1, 2, adults=2, notes="sea view"), join(desk, 1, 2)
-    desk.booking_after(commands.Cancel(HOTEL, taken.id))
-    offered = desk.execute(FindBooking(HOTEL, first))
+def test_a_cancelled_room_is_held_for_the_guest_who_waited_longest(partition: PartitionFixture) -> None:
+    taken = partition.book(1, 2)
+    first, second = join(partition, 1, 2, adults=2, notes="sea view"), join(partition, 1, 2)
+    partition.booking_after(commands.Cancel(HOTEL, taken.id))
+    offered = partition.execute(FindBooking(HOTEL, first))
     assert isinstance(offered, BookingReply)
     booking = offered.booking
     assert (booking.status, booking.room, booking.adults) == (Status.HELD, taken.room, 2)
     assert (booking.guest.name, booking.guest.notes, booking.rate) == ("Bea", "sea view", 10_000)
-    (*_, made) = [record for _, record in desk.host.journal.read()]
-    assert (made.by, made.cause) == ("system", first)  # by itself, and because of who joined
-    assert booking.expires_at == desk.at + limits.waitlist_offer_seconds * 1_000_000
-    assert waiting(desk) == [second]
-    assert desk.booking_after(commands.Confirm(HOTEL, first)).status is Status.CONFIRMED
+    (*_, made) = [record for _, record in partition.host.journal.read()]
+    assert (made.by, made.cause) == ("system", first)  # made by the system, caused by the entry
+    assert booking.expires_at == partition.at + limits.waitlist_offer_seconds * 1_000_000
+    assert waiting_entries(partition) == [second]
+    assert partition.booking_after(commands.Confirm(HOTEL, first)).status is Status.CONFIRMED
 
 
-def test_an_offer_that_nobody_takes_up_goes_to_the_next(desk: PartitionFixture) -> None:
-    taken = desk.book(1, 2)
-    first, second, third = (join(desk, 1, 2) for _ in range(3))
-    desk.booking_after(commands.Cancel(HOTEL, taken.id))
-    desk.advance_clock(limits.waitlist_offer_seconds)
-    assert (status(desk, first), status(desk, second)) == (Status.EXPIRED, Status.HELD)
-    desk.booking_after(commands.Release(HOTEL, second))
-    assert (status(desk, third), waiting(desk)) == (Status.HELD, [])
+def test_an_expired_or_released_offer_goes_to_the_next_entry(partition: PartitionFixture) -> None:
+    taken = partition.book(1, 2)
+    first, second, third = (join(partition, 1, 2) for _ in range(3))
+    partition.booking_after(commands.Cancel(HOTEL, taken.id))
+    partition.advance_clock(limits.waitlist_offer_seconds)
+    assert (status(partition, first), status(partition, second)) == (Status.EXPIRED, Status.HELD)
+    partition.booking_after(commands.Release(HOTEL, second))
+    assert (status(partition, third), waiting_entries(partition)) == (Status.HELD, [])
 
 
-def test_to_extend_an_offer_never_makes_it_end_earlier(desk: PartitionFixture) -> None:
-    taken = desk.book(1, 2)
-    first = join(desk, 1, 2)
-    desk.booking_after(commands.Cancel(HOTEL, taken.id))
-    ends = desk.at + limits.waitlist_offer_seconds * 1_000_000
-    extended = desk.booking_after(commands.Extend(HOTEL, first))
+def test_extending_an_offer_never_shortens_it(partition: PartitionFixture) -> None:
+    taken = partition.book(1, 2)
+    first = join(partition, 1, 2)
+    partition.booking_after(commands.Cancel(HOTEL, taken.id))
+    ends = partition.at + limits.waitlist_offer_seconds * 1_000_000
+    extended = partition.booking_after(commands.Extend(HOTEL, first))
     assert (extended.expires_at, extended.version) == (ends, 1)
-    desk.advance_clock(limits.waitlist_offer_seconds - 1)
-    assert status(desk, first) is Status.HELD
+    partition.advance_clock(limits.waitlist_offer_seconds - 1)
+    assert status(partition, first) is Status.HELD
     assert (
-        desk.booking_after(commands.Extend(HOTEL, first)).expires_at
-        == desk.at + limits.hold_seconds_default * 1_000_000
+        partition.booking_after(commands.Extend(HOTEL, first)).expires_at
+        == partition.at + limits.hold_seconds_default * 1_000_000
     )
-    desk.advance_clock(1)
-    assert status(desk, first) is Status.HELD
+    partition.advance_clock(1)
+    assert status(partition, first) is Status.HELD
 
 
-def free_by_cancelling(desk: PartitionFixture, booking: str) -> None:
-    desk.booking_after(commands.Cancel(HOTEL, booking))
+def free_by_cancelling(partition: PartitionFixture, booking: str) -> None:
+    partition.booking_after(commands.Cancel(HOTEL, booking))
 
 
-def free_by_no_show(desk: PartitionFixture, booking: str) -> None:
-    desk.booking_after(commands.MarkNoShow(HOTEL, booking))
+def free_by_no_show(partition: PartitionFixture, booking: str) -> None:
+    partition.booking_after(commands.MarkNoShow(HOTEL, booking))
 
 
-def free_by_leaving_early(desk: PartitionFixture, booking: str) -> None:
-    desk.booking_after(commands.CheckIn(HOTEL, booking))
-    desk.booking_after(commands.CheckOut(HOTEL, booking))
+def free_by_leaving_early(partition: PartitionFixture, booking: str) -> None:
+    partition.booking_after(commands.CheckIn(HOTEL, booking))
+    partition.booking_after(commands.CheckOut(HOTEL, booking))
 
 
-def free_by_changing_dates(desk: PartitionFixture, booking: str) -> None:
-    desk.booking_after(commands.Change(HOTEL, booking, BookingChange(arrival=night(0), departure=night(1))))
+def free_by_changing_dates(partition: PartitionFixture, booking: str) -> None:
+    partition.booking_after(commands.Change(HOTEL, booking, BookingChange(arrival=night(0), departure=night(1))))
 
 
-def free_by_changing_type(desk: PartitionFixture, booking: str) -> None:
-    desk.booking_after(commands.Change(HOTEL, booking, BookingChange(room_type="STE")))
+def free_by_changing_type(partition: PartitionFixture, booking: str) -> None:
+    partition.booking_after(commands.Change(HOTEL, booking, BookingChange(room_type="STE")))
 
 
-def free_by_moving_up(desk: PartitionFixture, booking: str) -> None:
-    desk.booking_after(commands.Move(HOTEL, booking, room="201"))
+def free_by_upgrading(partition: PartitionFixture, booking: str) -> None:
+    partition.booking_after(commands.Move(HOTEL, booking, room="201"))
 
 
 @pytest.mark.parametrize("free", [
     free_by_cancelling, free_by_no_show, free_by_leaving_early, free_by_changing_dates, free_by_changing_type,
-    free_by_moving_up,
+    free_by_upgrading,
 ])  # fmt: skip
-def test_whatever_frees_a_room_offers_it(desk: PartitionFixture, free: Any) -> None:
-    taken = desk.book(0, 3)
-    entry = join(desk, 1, 1)
-    assert status(desk, entry) is None
-    free(desk, taken.id)
-    assert status(desk, entry) is Status.HELD
+def test_a_freed_room_is_offered_however_it_was_freed(partition: PartitionFixture, free: Any) -> None:
+    taken = partition.book(0, 3)
+    entry = join(partition, 1, 1)
+    assert status(partition, entry) is None
+    free(partition, taken.id)
+    assert status(partition, entry) is Status.HELD
 
 
-def test_a_promise_taken_back_may_make_room(tmp_path: Path) -> None:
-    with partition_fixture(tmp_path / "journal.db") as desk:
-        desk.open_hotel({"DBL": 2})
-        desk.book(1, 1, room="101")
-        other = desk.book(2, 1, room="102")
-        entry = join(desk, 1, 2)
-        desk.booking_after(commands.Unpin(HOTEL, other.id))
-        assert status(desk, entry) is Status.HELD
+def test_unpinning_a_room_may_make_an_offer_possible(tmp_path: Path) -> None:
+    with partition_fixture(tmp_path / "journal.db") as partition:
+        partition.open_hotel({"DBL": 2})
+        partition.book(1, 1, room="101")
+        other = partition.book(2, 1, room="102")
+        entry = join(partition, 1, 2)
+        partition.booking_after(commands.Unpin(HOTEL, other.id))
+        assert status(partition, entry) is Status.HELD
 
 
-def test_other_guests_change_rooms_for_an_offer(tmp_path: Path) -> None:
-    with partition_fixture(tmp_path / "journal.db") as desk:
-        desk.open_hotel({"DBL": 2})
-        early, late, short = desk.book(1, 1), desk.book(2, 1), desk.book(1, 1)
+def test_rooms_are_reassigned_for_an_offer(tmp_path: Path) -> None:
+    with partition_fixture(tmp_path / "journal.db") as partition:
+        partition.open_hotel({"DBL": 2})
+        early, late, short = partition.book(1, 1), partition.book(2, 1), partition.book(1, 1)
         assert early.room == late.room != short.room
-        second = desk.book(2, 1)
-        entry = join(desk, 1, 2)
-        desk.booking_after(commands.Cancel(HOTEL, early.id))
-        assert status(desk, entry) is None  # the second night is sold out still
-        desk.booking_after(commands.Cancel(HOTEL, second.id))
-        assert status(desk, entry) is Status.HELD
+        second = partition.book(2, 1)
+        entry = join(partition, 1, 2)
+        partition.booking_after(commands.Cancel(HOTEL, early.id))
+        assert status(partition, entry) is None  # the second night is still sold out
+        partition.booking_after(commands.Cancel(HOTEL, second.id))
+        assert status(partition, entry) is Status.HELD
 
 
-def test_who_waits_comes_before_who_books_in_the_same_batch(desk: PartitionFixture) -> None:
-    taken = desk.book(1)
-    entry = join(desk, 1)
-    _, refused = desk.execute_batch([commands.Cancel(HOTEL, taken.id), commands.Book(HOTEL, request(1))])
+def test_the_waitlist_precedes_a_booking_in_the_same_batch(partition: PartitionFixture) -> None:
+    taken = partition.book(1)
+    entry = join(partition, 1)
+    _, refused = partition.execute_batch([commands.Cancel(HOTEL, taken.id), commands.Book(HOTEL, request(1))])
     assert refused == SoldOut("DBL", (night(1),))
-    assert status(desk, entry) is Status.HELD
+    assert status(partition, entry) is Status.HELD
 
 
-def test_an_offer_goes_to_whom_the_free_nights_are_enough(desk: PartitionFixture) -> None:
-    one, _ = desk.book(1), desk.book(2)
-    long, short = join(desk, 1, 2), join(desk, 1, 1)
-    desk.booking_after(commands.Cancel(HOTEL, one.id))
-    assert (waiting(desk), status(desk, short)) == ([long], Status.HELD)
+def test_an_offer_goes_to_an_entry_that_needs_no_other_nights(partition: PartitionFixture) -> None:
+    cancelled, _ = partition.book(1), partition.book(2)
+    two_nights, one_night = join(partition, 1, 2), join(partition, 1, 1)
+    partition.booking_after(commands.Cancel(HOTEL, cancelled.id))
+    assert (waiting_entries(partition), status(partition, one_night)) == ([two_nights], Status.HELD)
 
 
-def test_nobody_waits_for_what_can_be_booked(desk: PartitionFixture) -> None:
-    assert desk.execute(commands.JoinWaitlist(HOTEL, wish(1))) == RoomsLeft("DBL")
+def test_joining_is_refused_while_the_stay_can_be_booked(partition: PartitionFixture) -> None:
+    assert partition.execute(commands.JoinWaitlist(HOTEL, waitlist_request(1))) == RoomsLeft("DBL")
 
 
-def test_who_waits_may_leave_once(desk: PartitionFixture) -> None:
-    taken = desk.book(1)
-    entry = join(desk, 1)
-    assert isinstance(desk.execute(commands.LeaveWaitlist(HOTEL, entry)), WaitlistReply)
-    assert desk.execute(commands.LeaveWaitlist(HOTEL, entry)) == refusals.NotFound("waitlist entry", entry)
-    desk.booking_after(commands.Cancel(HOTEL, taken.id))
-    assert status(desk, entry) is None
+def test_a_guest_can_leave_the_waitlist_once(partition: PartitionFixture) -> None:
+    taken = partition.book(1)
+    entry = join(partition, 1)
+    assert isinstance(partition.execute(commands.LeaveWaitlist(HOTEL, entry)), WaitlistReply)
+    assert partition.execute(commands.LeaveWaitlist(HOTEL, entry)) == refusals.NotFound("waitlist entry", entry)
+    partition.booking_after(commands.Cancel(HOTEL, taken.id))
+    assert status(partition, entry) is None
 
 
-def test_who_waits_in_vain_is_taken_off_when_the_day_is_over(desk: PartitionFixture) -> None:
-    desk.booking_after(commands.CheckIn(HOTEL, desk.book(0, 2).id))
-    entry, later = join(desk, 0), join(desk, 1)
-    desk.execute(commands.RollBusinessDate(HOTEL))
-    assert waiting(desk) == [later]
-    assert status(desk, entry) is None
+def test_an_entry_is_removed_when_its_arrival_day_is_closed(partition: PartitionFixture) -> None:
+    partition.booking_after(commands.CheckIn(HOTEL, partition.book(0, 2).id))
+    entry, later = join(partition, 0), join(partition, 1)
+    partition.execute(commands.RollBusinessDate(HOTEL))
+    assert waiting_entries(partition) == [later]
+    assert status(partition, entry) is None
 
 
-def test_a_waitlist_has_an_end(desk: PartitionFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_waitlist_refuses_another_entry(partition: PartitionFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "waitlist_entries_max", 2)
-    desk.book(1)
-    join(desk, 1)
-    join(desk, 1)
-    assert desk.execute(commands.JoinWaitlist(HOTEL, wish(1))) == WaitlistFull(2)
+    partition.book(1)
+    join(partition, 1)
+    join(partition, 1)
+    assert partition.execute(commands.JoinWaitlist(HOTEL, waitlist_request(1))) == WaitlistFull(2)
 
 
 @pytest.mark.parametrize("snapshot", [False, True])
-def test_the_waitlist_outlives_a_restart(tmp_path: Path, snapshot: bool) -> None:
+def test_the_waitlist_survives_a_restart(tmp_path: Path, snapshot: bool) -> None:
     path = tmp_path / "journal.db"
-    with partition_fixture(path) as desk:
-        desk.open_hotel({"DBL": 1})
-        taken = desk.book(1)
-        first, second = join(desk, 1), join(desk, 1)
+    with partition_fixture(path) as partition:
+        partition.open_hotel({"DBL": 1})
+        taken = partition.book(1)
+        first, second = join(partition, 1), join(partition, 1)
         if snapshot:
-            desk.host.save_snapshots(after_events=1)
-    with partition_fixture(path) as desk:
-        assert waiting(desk) == [first, second]
-        desk.booking_after(commands.Cancel(HOTEL, taken.id))
-        assert (status(desk, first), waiting(desk)) == (Status.HELD, [second])
+            partition.host.save_snapshots(after_events=1)
+    with partition_fixture(path) as partition:
+        assert waiting_entries(partition) == [first, second]
+        partition.booking_after(commands.Cancel(HOTEL, taken.id))
+        assert (status(partition, first), waiting_entries(partition)) == (Status.HELD, [second])
 
 
-def test_a_room_that_was_free_when_the_process_died_is_offered_at_the_next_start(tmp_path: Path) -> None:
-    """The cancellation is on disk and the offer is not: as if they had not been in one batch."""
+def test_a_room_freed_before_a_crash_is_offered_after_the_restart(tmp_path: Path) -> None:
+    """The journal ends before the offer, as if the cancellation had been in an earlier batch."""
     path = tmp_path / "journal.db"
-    with partition_fixture(path) as desk:
-        desk.open_hotel({"DBL": 1})
-        taken = desk.book(1)
-        entry = join(desk, 1)
-        desk.booking_after(commands.Cancel(HOTEL, taken.id))
-        records = [record for _, record in desk.host.journal.read()]
-    with partition_fixture(tmp_path / "cut.db") as desk:
-        desk.host.journal.write(records[:-1], ())
-        desk.host.journal.sync()
-    with partition_fixture(tmp_path / "cut.db") as desk:
-        desk.advance_clock(1)
-        assert status(desk, entry) is Status.HELD
+    with partition_fixture(path) as partition:
+        partition.open_hotel({"DBL": 1})
+        taken = partition.book(1)
+        entry = join(partition, 1)
+        partition.booking_after(commands.Cancel(HOTEL, taken.id))
+        records = [record for _, record in partition.host.journal.read()]
+    with partition_fixture(tmp_path / "cut.db") as partition:
+        partition.host.journal.write(records[:-1], ())
+        partition.host.journal.sync()
+    with partition_fixture(tmp_path / "cut.db") as partition:
+        partition.advance_clock(1)
+        assert status(partition, entry) is Status.HELD
 
 
-def test_the_auditor_sees_an_offer_to_nobody(desk: PartitionFixture) -> None:
-    taken = desk.book(1)
-    join(desk, 1)
-    desk.booking_after(commands.Cancel(HOTEL, taken.id))
-    records = [record for _, record in desk.host.journal.read()]
-    honest, cut = ReservationsAuditor(), ReservationsAuditor()
-    honest.handle(records)
-    assert honest.violations == []
-    cut.handle(record for record in records if type(record.event).__name__ != "WaitlistJoined")
-    assert any("is not on it" in violation for violation in cut.violations)
+def test_the_auditor_detects_an_offer_without_an_entry(partition: PartitionFixture) -> None:
+    taken = partition.book(1)
+    join(partition, 1)
+    partition.booking_after(commands.Cancel(HOTEL, taken.id))
+    records = [record for _, record in partition.host.journal.read()]
+    complete_journal, incomplete_journal = ReservationsAuditor(), ReservationsAuditor()
+    complete_journal.handle(records)
+    assert complete_journal.violations == []
+    incomplete_journal.handle(record for record in records if type(record.event).__name__ != "WaitlistJoined")
+    assert any("is not on it" in violation for violation in incomplete_journal.violations)
 
 
-def test_an_offer_is_a_letter_of_its_own() -> None:
-    house = NotificationsFixture()
-    taken = [house.book(arrival=10, nights=2).id for _ in range(3)]
-    house.execute(commands.JoinWaitlist(HOTEL, wish(10, 2)))
-    house.immediate.clear()
-    house.execute(commands.Cancel(HOTEL, taken[0]))
-    house.apply_events(due_events(house.state, house.at))
-    offer = house.immediate[-1]
+def test_an_offer_causes_a_letter_of_its_own_kind() -> None:
+    hotel = NotificationsFixture()
+    taken = [hotel.book(arrival=10, nights=2).id for _ in range(3)]
+    hotel.execute(commands.JoinWaitlist(HOTEL, waitlist_request(10, 2)))
+    hotel.immediate.clear()
+    hotel.execute(commands.Cancel(HOTEL, taken[0]))
+    hotel.apply_events(due_events(hotel.state, hotel.at))
+    offer = hotel.immediate[-1]
     assert (offer.kind.value, offer.recipient.email) == ("waitlist_offer", "bea@example.com")
-    assert offer.expires_at == house.at + limits.waitlist_offer_seconds * 1_000_000
-    assert house.scheduled_kinds()[-1] == "hold_expiring"
+    assert offer.expires_at == hotel.at + limits.waitlist_offer_seconds * 1_000_000
+    assert hotel.scheduled_kinds()[-1] == "hold_expiring"
 
 
 @pytest.fixture(scope="module")
-def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with gateway(tmp_path_factory.mktemp("front")) as opened:
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with running_gateway(tmp_path_factory.mktemp("gateway")) as opened:
         yield opened
 
 
-def test_waiting_over_http_from_joining_to_the_letter(front: Gateway) -> None:
-    hotel = front.open_hotel({"DBL": 1})
-    taken = front.post(f"{hotel}/bookings", stay_request(2, 2)).json
-    asked = stay_request(2, 2, adults=2, notes="quiet", source="web", guest={"name": "Bea", "email": "bea@example.com"})
-    reply = front.post(f"{hotel}/waitlist", asked, {"Idempotency-Key": "wait-1"})
+def test_the_waitlist_over_http_from_joining_to_the_offer(gateway: Gateway) -> None:
+    hotel = gateway.open_hotel({"DBL": 1})
+    taken = gateway.post(f"{hotel}/bookings", stay_request(2, 2)).json
+    body = stay_request(2, 2, adults=2, notes="quiet", source="web", guest={"name": "Bea", "email": "bea@example.com"})
+    reply = gateway.post(f"{hotel}/waitlist", body, {"Idempotency-Key": "wait-1"})
     entry = reply.json
     assert reply.status == 201
     assert reply.headers["location"] == f"{hotel}/waitlist/{entry['id']}"
@@ -278,45 +279,45 @@ def test_waiting_over_http_from_joining_to_the_letter(front: Gateway) -> None:
         "departure": "2026-06-05", "adults": 2, "children": [], "guest": {"name": "Bea", "email": "bea@example.com"},
         "notes": "quiet", "source": "web", "joined_at": "", "joined_by": "front desk",
     }  # fmt: skip
-    again = front.post(f"{hotel}/waitlist", asked, {"Idempotency-Key": "wait-1"})
+    again = gateway.post(f"{hotel}/waitlist", body, {"Idempotency-Key": "wait-1"})
     assert (again.json, again.headers["idempotent-replayed"]) == (entry, "true")
-    other = front.post(f"{hotel}/waitlist", asked).json
-    assert front.get(f"{hotel}/waitlist").json == {"data": [entry, other], "next_cursor": None}
-    assert front.get(f"{hotel}/waitlist?limit=1").json == {"data": [entry], "next_cursor": "1"}
-    assert front.get(f"{hotel}/waitlist?limit=1&cursor=1").json == {"data": [other], "next_cursor": None}
-    assert front.get(f"{hotel}/waitlist/{entry['id']}").json == entry
-    front.post(f"{booking_path(hotel, taken)}/actions/cancel")
-    moved = front.get(f"{hotel}/waitlist/{entry['id']}")
+    other = gateway.post(f"{hotel}/waitlist", body).json
+    assert gateway.get(f"{hotel}/waitlist").json == {"data": [entry, other], "next_cursor": None}
+    assert gateway.get(f"{hotel}/waitlist?limit=1").json == {"data": [entry], "next_cursor": "1"}
+    assert gateway.get(f"{hotel}/waitlist?limit=1&cursor=1").json == {"data": [other], "next_cursor": None}
+    assert gateway.get(f"{hotel}/waitlist/{entry['id']}").json == entry
+    gateway.post(f"{booking_path(hotel, taken)}/actions/cancel")
+    moved = gateway.get(f"{hotel}/waitlist/{entry['id']}")
     assert (moved.status, moved.headers["location"]) == (303, f"{hotel}/bookings/{entry['id']}")
-    assert front.get(moved.headers["location"]).json["status"] == "held"
-    assert front.send("DELETE", f"{hotel}/waitlist/{other['id']}").json == other
-    assert_problem(front.send("DELETE", f"{hotel}/waitlist/{other['id']}"), 404, "not_found")
-    assert_problem(front.get(f"{hotel}/waitlist/{other['id']}"), 404, "not_found")
+    assert gateway.get(moved.headers["location"]).json["status"] == "held"
+    assert gateway.send("DELETE", f"{hotel}/waitlist/{other['id']}").json == other
+    assert_problem(gateway.send("DELETE", f"{hotel}/waitlist/{other['id']}"), 404, "not_found")
+    assert_problem(gateway.get(f"{hotel}/waitlist/{other['id']}"), 404, "not_found")
 
 
-def test_what_cannot_be_waited_for_over_http(front: Gateway) -> None:
-    hotel = front.open_hotel({"DBL": 1})
+def test_invalid_waitlist_requests_over_http_are_refused(gateway: Gateway) -> None:
+    hotel = gateway.open_hotel({"DBL": 1})
     waitlist = f"{hotel}/waitlist"
-    assert_problem(front.post(waitlist, stay_request(2, 2)), 409, "rooms_left")
-    front.post(f"{hotel}/bookings", stay_request(2, 2))
+    assert_problem(gateway.post(waitlist, stay_request(2, 2)), 409, "rooms_left")
+    gateway.post(f"{hotel}/bookings", stay_request(2, 2))
     for wrong in (
         stay_request(-1, 2), stay_request(2, 0), stay_request(2, 400), stay_request(2, 2, adults=3),
-        stay_request(2, 2, adults=0), stay_request(2, 2, room_type="???"),
-        stay_request(2, 2, status="held"), stay_request(2, 2, guest={"name": ""}), {},
+        stay_request(2, 2, adults=0), stay_request(2, 2, room_type="???"), stay_request(2, 2, status="held"),
+        stay_request(2, 2, guest={"name": ""}), {},
     ):  # fmt: skip
-        assert_problem(front.post(waitlist, wrong), 422, "invalid")
+        assert_problem(gateway.post(waitlist, wrong), 422, "invalid")
     for query in ("cursor=x", "cursor=-1", "limit=0", "limit=201", "color=red"):
-        assert_problem(front.get(f"{waitlist}?{query}"), 422, "invalid")
-    assert_problem(front.post("/v1/hotels/nowhere/waitlist", stay_request(2, 2)), 404, "not_found")
-    assert_problem(front.get("/v1/hotels/nowhere/waitlist"), 404, "not_found")
-    assert front.get(waitlist).json["data"] == []
+        assert_problem(gateway.get(f"{waitlist}?{query}"), 422, "invalid")
+    assert_problem(gateway.post("/v1/hotels/nowhere/waitlist", stay_request(2, 2)), 404, "not_found")
+    assert_problem(gateway.get("/v1/hotels/nowhere/waitlist"), 404, "not_found")
+    assert gateway.get(waitlist).json["data"] == []
 
 
 def test_a_snapshot_without_a_waitlist_is_read(tmp_path: Path) -> None:
-    """As one from before there were waitlists."""
-    with partition_fixture(tmp_path / "journal.db") as desk:
-        desk.open_hotel({"DBL": 1})
-        assert not isinstance(desk.execute(DescribeState(HOTEL)), refusals.Refusal)
-        desk.host.save_snapshots(after_events=1)
-    with partition_fixture(tmp_path / "journal.db") as desk:
-        assert waiting(desk) == []
+    """Such as one made before there were waitlists."""
+    with partition_fixture(tmp_path / "journal.db") as partition:
+        partition.open_hotel({"DBL": 1})
+        assert not isinstance(partition.execute(DescribeState(HOTEL)), refusals.Refusal)
+        partition.host.save_snapshots(after_events=1)
+    with partition_fixture(tmp_path / "journal.db") as partition:
+        assert waiting_entries(partition) == []

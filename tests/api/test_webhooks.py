@@ -1,4 +1,4 @@
-"""Webhooks over HTTP: who is told what, in which order, signed how; and what comes of it when the other side is ill."""
+"""Webhooks over HTTP: which events are sent, in which order, how they are signed, and what follows failures."""
 
 import socket
 from collections.abc import Iterator
@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from innkeeper.protocol.values import limits
 from standardwebhooks.webhooks import Webhook
-from support.gateway import Gateway, HttpResponse, assert_problem, booking_path, gateway
+from support.gateway import Gateway, HttpResponse, assert_problem, booking_path
+from support.gateway import gateway as running_gateway
 from support.openapi_schemas import check_response
 from support.waiting import wait_until
 from support.webhook_receiver import WebhookReceiver, webhook_receiver
@@ -20,16 +21,16 @@ DAY = 86_400
 
 
 @pytest.fixture
-def front(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
-    """A front desk of its own, that tries again soon."""
+def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
+    """A gateway for one test that retries deliveries after 0.05 s."""
     monkeypatch.setattr("innkeeper.delivery.webhooks.webhooks.delay_seconds", lambda *_: 0.05)
-    with gateway(tmp_path) as opened:
+    with running_gateway(tmp_path) as opened:
         yield opened
 
 
 @pytest.fixture
-def other() -> Iterator[WebhookReceiver]:
-    """The other side."""
+def receiver() -> Iterator[WebhookReceiver]:
+    """The server that the webhooks are sent to."""
     with webhook_receiver() as started:
         yield started
 
@@ -37,18 +38,18 @@ def other() -> Iterator[WebhookReceiver]:
 RESERVATIONS = [f"innkeeper.{kind}.*" for kind in ("hotel", "room_type", "room", "booking", "business_date")]
 
 
-def add(front: Gateway, url: str, **more: Any) -> dict[str, Any]:
-    """A new webhook, of all that happens in reservations where nothing else is said."""
-    reply = front.post("/v1/webhooks", {"url": url, "events": RESERVATIONS} | more)
+def add_webhook(gateway: Gateway, url: str, **more: Any) -> dict[str, Any]:
+    """A new webhook, for all events of reservations unless `more` says otherwise."""
+    reply = gateway.post("/v1/webhooks", {"url": url, "events": RESERVATIONS} | more)
     assert reply.status == 201, reply
     check_response("add_webhook", reply)
     assert reply.headers["location"] == f"/v1/webhooks/{reply.json['id']}"
     return reply.json
 
 
-def act(front: Gateway, webhook: dict[str, Any], action: str, **fields: Any) -> HttpResponse:
-    """An action on a webhook, which answers as the document says."""
-    reply = front.post(f"/v1/webhooks/{webhook['id']}/actions/{action}", fields)
+def act(gateway: Gateway, webhook: dict[str, Any], action: str, **fields: Any) -> HttpResponse:
+    """An action on a webhook; a successful reply conforms to the OpenAPI document."""
+    reply = gateway.post(f"/v1/webhooks/{webhook['id']}/actions/{action}", fields)
     names = {
         "rotate-secret": "rotate_secret", "ping": "ping_webhook", "resend": "resend_event", "replay": "replay_events",
         "enable": "enable_webhook", "disable": "disable_webhook",
@@ -58,261 +59,254 @@ def act(front: Gateway, webhook: dict[str, Any], action: str, **fields: Any) -> 
     return reply
 
 
-def shown(front: Gateway, webhook: dict[str, Any]) -> dict[str, Any]:
-    """How it is now."""
-    reply = front.get(f"/v1/webhooks/{webhook['id']}")
+def show_webhook(gateway: Gateway, webhook: dict[str, Any]) -> dict[str, Any]:
+    """The webhook as it is now."""
+    reply = gateway.get(f"/v1/webhooks/{webhook['id']}")
     check_response("show_webhook", reply)
     return reply.json
 
 
-def deliveries(front: Gateway, webhook: dict[str, Any], **query: Any) -> list[dict[str, Any]]:
-    """The attempts, newest first."""
-    reply = front.get(f"/v1/webhooks/{webhook['id']}/deliveries", limit=200, **query)
+def deliveries(gateway: Gateway, webhook: dict[str, Any], **query: Any) -> list[dict[str, Any]]:
+    """The delivery attempts, newest first."""
+    reply = gateway.get(f"/v1/webhooks/{webhook['id']}/deliveries", limit=200, **query)
     check_response("list_deliveries", reply)
     return reply.json["data"]
 
 
-def events(front: Gateway, **query: Any) -> list[dict[str, Any]]:
-    """The log."""
-    return front.get("/v1/events", limit=200, **query).json["data"]
+def events(gateway: Gateway, **query: Any) -> list[dict[str, Any]]:
+    """The event log."""
+    return gateway.get("/v1/events", limit=200, **query).json["data"]
 
 
-def test_what_happens_from_now_on_is_told_in_order_and_signed(front: Gateway, other: WebhookReceiver) -> None:
-    front.book(front.open_hotel())
-    before = front.last_position()
-    webhook = add(front, other.url, secret=SECRET)
+def test_new_events_are_sent_in_order_and_signed(gateway: Gateway, receiver: WebhookReceiver) -> None:
+    gateway.book(gateway.open_hotel())
+    before = gateway.last_position()
+    webhook = add_webhook(gateway, receiver.url, secret=SECRET)
     assert webhook["secret"] == SECRET
-    hotel = front.open_hotel()
-    booking = front.book(hotel)
-    front.act(hotel, booking, "pin")
-    wait_until(lambda: len(other.received) == front.last_position() - before, SECONDS_MAX)
-    assert [taken.event for taken in other.received] == events(front, after=before)
-    for taken in other.received:
-        assert taken.headers["content-type"] == "application/cloudevents+json"
-        assert taken.headers["webhook-id"] == taken.event["id"]
-        check_signature(taken.headers, taken.body, SECRET)
-    assert "secret" not in {name for name, value in shown(front, webhook).items() if value is not None}
-    assert {one["delivered"] for one in deliveries(front, webhook)} == {True}
+    hotel = gateway.open_hotel()
+    booking = gateway.book(hotel)
+    gateway.act(hotel, booking, "pin")
+    wait_until(lambda: len(receiver.received) == gateway.last_position() - before, SECONDS_MAX)
+    assert [received.event for received in receiver.received] == events(gateway, after=before)
+    for received in receiver.received:
+        assert received.headers["content-type"] == "application/cloudevents+json"
+        assert received.headers["webhook-id"] == received.event["id"]
+        check_signature(received.headers, received.body, SECRET)
+    assert "secret" not in {name for name, value in show_webhook(gateway, webhook).items() if value is not None}
+    assert {each["delivered"] for each in deliveries(gateway, webhook)} == {True}
 
 
-def test_what_billing_does_is_told_and_can_be_sent_again(front: Gateway, other: WebhookReceiver) -> None:
-    hotel = front.open_hotel()
-    front.all_events()
-    webhook = add(front, other.url, events=["innkeeper.folio.*", "innkeeper.payment.*"])
-    booking = front.book(hotel)
+def test_billing_events_are_sent_resent_and_replayed(gateway: Gateway, receiver: WebhookReceiver) -> None:
+    hotel = gateway.open_hotel()
+    gateway.all_events()
+    webhook = add_webhook(gateway, receiver.url, events=["innkeeper.folio.*", "innkeeper.payment.*"])
+    booking = gateway.book(hotel)
     money = {"amount": "5.00", "currency": "EUR"}
-    paid = front.post(f"{booking_path(hotel, booking)}/folio/payments", {"method": "cash", "amount": money})
+    paid = gateway.post(f"{booking_path(hotel, booking)}/folio/payments", {"method": "cash", "amount": money})
     assert paid.status == 201
-    wait_until(lambda: len(other.received) == 2, SECONDS_MAX)
-    opened, recorded = events(front, log="billing")[-2:]
-    assert [taken.event for taken in other.received] == [opened, recorded]
+    wait_until(lambda: len(receiver.received) == 2, SECONDS_MAX)
+    opened, recorded = events(gateway, log="billing")[-2:]
+    assert [received.event for received in receiver.received] == [opened, recorded]
     assert (recorded["type"], recorded["subject"]) == ("innkeeper.payment.recorded.v1", booking["id"])
-    act(front, webhook, "resend", event=opened["id"])
-    assert other.received[-1].event == opened
-    act(front, webhook, "replay", after=opened["position"] - 1, log="billing")
-    wait_until(lambda: other.ids()[3:] == [opened["id"], recorded["id"]], SECONDS_MAX)
+    act(gateway, webhook, "resend", event=opened["id"])
+    assert receiver.received[-1].event == opened
+    act(gateway, webhook, "replay", after=opened["position"] - 1, log="billing")
+    wait_until(lambda: receiver.ids()[3:] == [opened["id"], recorded["id"]], SECONDS_MAX)
 
 
 def check_signature(headers: dict[str, str], body: bytes, secret: str) -> None:
-    """The reference library takes it; it looks at the clock of the machine, so its own part of the time is left out."""
+    """The reference library makes the same signature; its check of the time, by the machine's clock, is left out."""
     at = datetime.fromtimestamp(int(headers["webhook-timestamp"])).astimezone()
-    told = Webhook(secret).sign(headers["webhook-id"], at, body.decode())
-    assert told in headers["webhook-signature"].split()
+    signature = Webhook(secret).sign(headers["webhook-id"], at, body.decode())
+    assert signature in headers["webhook-signature"].split()
 
 
-def test_it_is_told_only_of_the_types_and_the_hotel_that_it_wished_for(front: Gateway, other: WebhookReceiver) -> None:
-    mine, theirs = front.open_hotel(), front.open_hotel()
-    add(front, other.url, events=["innkeeper.booking.cancelled.*"], hotel=mine.rpartition("/")[2])
-    for hotel in (theirs, mine):
-        front.act(hotel, front.book(hotel), "cancel")
-    wait_until(lambda: bool(other.received), SECONDS_MAX)
-    front.act(mine, front.book(mine), "cancel")
-    wait_until(lambda: len(other.received) == 2, SECONDS_MAX)
-    assert {(taken.event["source"], taken.event["type"]) for taken in other.received} == {
-        (mine.removeprefix("/v1"), "innkeeper.booking.cancelled.v1")
+def test_only_events_of_the_requested_types_and_hotel_are_sent(gateway: Gateway, receiver: WebhookReceiver) -> None:
+    own, other = gateway.open_hotel(), gateway.open_hotel()
+    add_webhook(gateway, receiver.url, events=["innkeeper.booking.cancelled.*"], hotel=own.rpartition("/")[2])
+    for hotel in (other, own):
+        gateway.act(hotel, gateway.book(hotel), "cancel")
+    wait_until(lambda: bool(receiver.received), SECONDS_MAX)
+    gateway.act(own, gateway.book(own), "cancel")
+    wait_until(lambda: len(receiver.received) == 2, SECONDS_MAX)
+    assert {(received.event["source"], received.event["type"]) for received in receiver.received} == {
+        (own.removeprefix("/v1"), "innkeeper.booking.cancelled.v1")
     }
 
 
-def test_while_it_is_away_bookings_go_on_and_it_misses_nothing(front: Gateway, other: WebhookReceiver) -> None:
-    hotel = front.open_hotel({"DBL": 9})
+def test_an_unreachable_receiver_delays_no_booking_and_misses_no_event(
+    gateway: Gateway, receiver: WebhookReceiver
+) -> None:
+    hotel = gateway.open_hotel({"DBL": 9})
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/hook"
-    before = front.last_position()
-    webhook = add(front, url)
+    before = gateway.last_position()
+    webhook = add_webhook(gateway, url)
     for _ in range(5):
-        front.book(hotel)
-    wait_until(lambda: shown(front, webhook)["attempts"] >= 3, SECONDS_MAX)
-    assert shown(front, webhook)["failing_since"] is not None
-    failed = deliveries(front, webhook, failed="true")
-    assert {(one["event"], one["status"], one["delivered"]) for one in failed} == {
-        (events(front, after=before)[0]["id"], None, False)
+        gateway.book(hotel)
+    wait_until(lambda: show_webhook(gateway, webhook)["attempts"] >= 3, SECONDS_MAX)
+    assert show_webhook(gateway, webhook)["failing_since"] is not None
+    failed = deliveries(gateway, webhook, failed="true")
+    assert {(each["event"], each["status"], each["delivered"]) for each in failed} == {
+        (events(gateway, after=before)[0]["id"], None, False)
     }
     assert failed[-1]["error"]
-    assert front.send("PATCH", f"/v1/webhooks/{webhook['id']}", {"url": other.url}).json["url"] == other.url
-    wait_until(lambda: len(other.received) == 5, SECONDS_MAX)
-    assert [taken.event for taken in other.received] == events(front, after=before)
-    wait_until(lambda: shown(front, webhook)["failing_since"] is None, SECONDS_MAX)
+    assert gateway.send("PATCH", f"/v1/webhooks/{webhook['id']}", {"url": receiver.url}).json["url"] == receiver.url
+    wait_until(lambda: len(receiver.received) == 5, SECONDS_MAX)
+    assert [received.event for received in receiver.received] == events(gateway, after=before)
+    wait_until(lambda: show_webhook(gateway, webhook)["failing_since"] is None, SECONDS_MAX)
 
 
 @pytest.mark.parametrize("status", [500, 404, 302, 503])
-def test_what_it_does_not_take_is_sent_again_with_the_same_id(
-    front: Gateway, other: WebhookReceiver, status: int
-) -> None:
-    hotel = front.open_hotel()
-    webhook = add(front, other.url)
-    other.status = status
-    front.book(hotel)
-    wait_until(lambda: len(other.received) >= 3, SECONDS_MAX)
-    other.status = 200
-    front.book(hotel)
-    wait_until(lambda: deliveries(front, webhook)[0]["delivered"] and len(set(other.ids())) == 2, SECONDS_MAX)
-    first, second = [told["id"] for told in events(front)[-2:]]
-    assert other.ids() == [first] * other.ids().count(first) + [second]
-    assert {taken.headers["webhook-id"] for taken in other.received[:3]} == {first}
-    told = deliveries(front, webhook)
-    assert [one["attempt"] for one in told if one["event"] == first] == list(range(other.ids().count(first), 0, -1))
-    assert told[-1]["status"] == status
+def test_a_rejected_event_is_retried_with_the_same_id(gateway: Gateway, receiver: WebhookReceiver, status: int) -> None:
+    hotel = gateway.open_hotel()
+    webhook = add_webhook(gateway, receiver.url)
+    receiver.status = status
+    gateway.book(hotel)
+    wait_until(lambda: len(receiver.received) >= 3, SECONDS_MAX)
+    receiver.status = 200
+    gateway.book(hotel)
+    wait_until(lambda: deliveries(gateway, webhook)[0]["delivered"] and len(set(receiver.ids())) == 2, SECONDS_MAX)
+    first, second = [event["id"] for event in events(gateway)[-2:]]
+    assert receiver.ids() == [first] * receiver.ids().count(first) + [second]
+    assert {received.headers["webhook-id"] for received in receiver.received[:3]} == {first}
+    attempts = deliveries(gateway, webhook)
+    numbers = [attempt["attempt"] for attempt in attempts if attempt["event"] == first]
+    assert numbers == list(range(receiver.ids().count(first), 0, -1))
+    assert attempts[-1]["status"] == status
 
 
-def test_an_event_that_it_never_takes_is_given_up_and_the_later_ones_come(
-    front: Gateway, other: WebhookReceiver
-) -> None:
-    hotel = front.open_hotel()
-    webhook = add(front, other.url)
-    other.rejected.add(f"{hotel.rpartition('/')[2]}:{events(front)[-1]['position'] + 1}")
+def test_a_rejected_event_is_given_up_and_later_ones_are_sent(gateway: Gateway, receiver: WebhookReceiver) -> None:
+    hotel = gateway.open_hotel()
+    webhook = add_webhook(gateway, receiver.url)
+    receiver.rejected.add(f"{hotel.rpartition('/')[2]}:{events(gateway)[-1]['position'] + 1}")
     for _ in range(2):
-        front.book(hotel)
-    wait_until(lambda: len(set(other.ids())) == 2, SECONDS_MAX)
-    (refused,) = other.rejected
-    assert other.ids().count(refused) == limits.webhook_attempts_max
-    (given_up,) = [one for one in deliveries(front, webhook) if one["given_up"]]
+        gateway.book(hotel)
+    wait_until(lambda: len(set(receiver.ids())) == 2, SECONDS_MAX)
+    (refused,) = receiver.rejected
+    assert receiver.ids().count(refused) == limits.webhook_attempts_max
+    (given_up,) = [each for each in deliveries(gateway, webhook) if each["given_up"]]
     assert (given_up["event"], given_up["status"], given_up["attempt"]) == (refused, 422, limits.webhook_attempts_max)
-    other.rejected.clear()
-    resent = act(front, webhook, "resend", event=refused)
+    receiver.rejected.clear()
+    resent = act(gateway, webhook, "resend", event=refused)
     assert (resent.json["event"], resent.json["delivered"]) == (refused, True)
-    assert other.received[-1].headers["webhook-id"] == refused
+    assert receiver.received[-1].headers["webhook-id"] == refused
 
 
-def test_after_days_of_failure_it_is_disabled_and_goes_on_once_it_is_enabled(
-    front: Gateway, other: WebhookReceiver
-) -> None:
-    hotel = front.open_hotel()
-    webhook = add(front, other.url)
-    other.status = 503
-    front.book(hotel)
-    wait_until(lambda: shown(front, webhook)["failing_since"] is not None, SECONDS_MAX)
-    front.advance_clock(limits.webhook_failing_seconds_max + 1)
-    wait_until(lambda: shown(front, webhook)["disabled_at"] is not None, SECONDS_MAX)
-    assert "5 days" in shown(front, webhook)["disabled_reason"]
-    front.restart()
-    other.status, seen = 200, len(other.received)
-    front.book(hotel)
-    act(front, webhook, "ping")
-    assert len(other.received) == seen + 1
-    enabled = act(front, webhook, "enable").json
+def test_a_failing_webhook_is_disabled_and_resumes_when_enabled(gateway: Gateway, receiver: WebhookReceiver) -> None:
+    hotel = gateway.open_hotel()
+    webhook = add_webhook(gateway, receiver.url)
+    receiver.status = 503
+    gateway.book(hotel)
+    wait_until(lambda: show_webhook(gateway, webhook)["failing_since"] is not None, SECONDS_MAX)
+    gateway.advance_clock(limits.webhook_failing_seconds_max + 1)
+    wait_until(lambda: show_webhook(gateway, webhook)["disabled_at"] is not None, SECONDS_MAX)
+    assert "5 days" in show_webhook(gateway, webhook)["disabled_reason"]
+    gateway.restart()
+    receiver.status, seen = 200, len(receiver.received)
+    gateway.book(hotel)
+    act(gateway, webhook, "ping")
+    assert len(receiver.received) == seen + 1
+    enabled = act(gateway, webhook, "enable").json
     assert (enabled["disabled_at"], enabled["failing_since"], enabled["attempts"]) == (None, None, 0)
-    wait_until(lambda: other.ids()[-1] == events(front)[-1]["id"], SECONDS_MAX)
+    wait_until(lambda: receiver.ids()[-1] == events(gateway)[-1]["id"], SECONDS_MAX)
 
 
-def test_everybody_hears_that_a_webhook_is_disabled_and_enabled(front: Gateway, other: WebhookReceiver) -> None:
-    with webhook_receiver() as ill:
-        webhook = add(front, ill.url)
-        add(front, other.url, events=["innkeeper.webhook.*"])
-        ill.status = 410
-        front.open_hotel()
-        wait_until(lambda: len(other.received) == 1, SECONDS_MAX)
-        front.restart()
-        ill.status = 204
-        act(front, webhook, "enable")
-        wait_until(lambda: len(other.received) == 2, SECONDS_MAX)
-        act(front, webhook, "enable")
-    told = front.list_all("/v1/events", log="delivery")
-    assert [taken.event for taken in other.received] == told
-    assert [(event["id"], event["source"], event["type"], event["sequence"]) for event in told] == [
+def test_disabling_and_enabling_a_webhook_are_events(gateway: Gateway, receiver: WebhookReceiver) -> None:
+    with webhook_receiver() as failing:
+        webhook = add_webhook(gateway, failing.url)
+        add_webhook(gateway, receiver.url, events=["innkeeper.webhook.*"])
+        failing.status = 410
+        gateway.open_hotel()
+        wait_until(lambda: len(receiver.received) == 1, SECONDS_MAX)
+        gateway.restart()
+        failing.status = 204
+        act(gateway, webhook, "enable")
+        wait_until(lambda: len(receiver.received) == 2, SECONDS_MAX)
+        act(gateway, webhook, "enable")
+    recorded = gateway.list_all("/v1/events", log="delivery")
+    assert [received.event for received in receiver.received] == recorded
+    assert [(event["id"], event["source"], event["type"], event["sequence"]) for event in recorded] == [
         ("delivery:_all:1", "/hotels/_all/delivery", "innkeeper.webhook.disabled.v1", "1"),
         ("delivery:_all:2", "/hotels/_all/delivery", "innkeeper.webhook.enabled.v1", "2"),
     ]
-    assert told[0]["data"] == {
-        "webhook": webhook["id"], "url": ill.url, "reason": "the endpoint answered 410 Gone",
+    assert recorded[0]["data"] == {
+        "webhook": webhook["id"], "url": failing.url, "reason": "the endpoint answered 410 Gone",
     }  # fmt: skip
 
 
-def test_who_says_that_it_is_gone_is_not_called_again(front: Gateway, other: WebhookReceiver) -> None:
-    webhook = add(front, other.url)
-    other.status = 410
-    front.open_hotel()
-    wait_until(lambda: shown(front, webhook)["disabled_at"] is not None, SECONDS_MAX)
-    assert "410" in shown(front, webhook)["disabled_reason"]
-    assert len(other.received) == 1
+def test_the_answer_410_gone_disables_a_webhook_at_once(gateway: Gateway, receiver: WebhookReceiver) -> None:
+    webhook = add_webhook(gateway, receiver.url)
+    receiver.status = 410
+    gateway.open_hotel()
+    wait_until(lambda: show_webhook(gateway, webhook)["disabled_at"] is not None, SECONDS_MAX)
+    assert "410" in show_webhook(gateway, webhook)["disabled_reason"]
+    assert len(receiver.received) == 1
 
 
-def test_while_a_secret_is_replaced_both_sign_and_then_the_new_one_alone(
-    front: Gateway, other: WebhookReceiver
-) -> None:
-    webhook = add(front, other.url)
-    fresh = act(front, webhook, "rotate-secret").json["secret"]
-    act(front, webhook, "ping")
-    for secret in (webhook["secret"], fresh):
-        check_signature(other.received[-1].headers, other.received[-1].body, secret)
-    front.advance_clock(DAY + 1)
-    act(front, webhook, "ping")
-    check_signature(other.received[-1].headers, other.received[-1].body, fresh)
-    assert len(other.received[-1].headers["webhook-signature"].split()) == 1
-    assert act(front, webhook, "rotate-secret", secret=SECRET).json["secret"] == SECRET
+def test_after_a_rotation_both_secrets_sign_for_a_day(gateway: Gateway, receiver: WebhookReceiver) -> None:
+    webhook = add_webhook(gateway, receiver.url)
+    new_secret = act(gateway, webhook, "rotate-secret").json["secret"]
+    act(gateway, webhook, "ping")
+    for secret in (webhook["secret"], new_secret):
+        check_signature(receiver.received[-1].headers, receiver.received[-1].body, secret)
+    gateway.advance_clock(DAY + 1)
+    act(gateway, webhook, "ping")
+    check_signature(receiver.received[-1].headers, receiver.received[-1].body, new_secret)
+    assert len(receiver.received[-1].headers["webhook-signature"].split()) == 1
+    assert act(gateway, webhook, "rotate-secret", secret=SECRET).json["secret"] == SECRET
 
 
-def test_a_ping_tells_what_came_of_it(front: Gateway, other: WebhookReceiver) -> None:
-    webhook = add(front, other.url)
-    reply = act(front, webhook, "ping")
+def test_a_ping_reports_its_outcome(gateway: Gateway, receiver: WebhookReceiver) -> None:
+    webhook = add_webhook(gateway, receiver.url)
+    reply = act(gateway, webhook, "ping")
     assert (reply.json["delivered"], reply.json["status"]) == (True, 204)
-    assert other.received[-1].event["type"] == "innkeeper.webhook.pinged.v1"
-    other.status = 500
-    reply = act(front, webhook, "ping")
+    assert receiver.received[-1].event["type"] == "innkeeper.webhook.pinged.v1"
+    receiver.status = 500
+    reply = act(gateway, webhook, "ping")
     assert (reply.json["delivered"], reply.json["status"]) == (False, 500)
     assert reply.json["error"]
 
 
-def test_a_replay_tells_everything_again_from_there_on(front: Gateway, other: WebhookReceiver) -> None:
-    hotel = front.open_hotel()
-    webhook = add(front, other.url)
-    front.book(hotel)
-    wait_until(lambda: len(other.received) == 1, SECONDS_MAX)
-    act(front, webhook, "replay", after=2)
-    wait_until(lambda: len(other.received) == 1 + front.last_position() - 2, SECONDS_MAX)
-    assert [taken.event for taken in other.received[1:]] == events(front, after=2)
-    problem = act(front, webhook, "replay", after=10**9)
+def test_a_replay_sends_all_events_after_a_position(gateway: Gateway, receiver: WebhookReceiver) -> None:
+    hotel = gateway.open_hotel()
+    webhook = add_webhook(gateway, receiver.url)
+    gateway.book(hotel)
+    wait_until(lambda: len(receiver.received) == 1, SECONDS_MAX)
+    act(gateway, webhook, "replay", after=2)
+    wait_until(lambda: len(receiver.received) == 1 + gateway.last_position() - 2, SECONDS_MAX)
+    assert [received.event for received in receiver.received[1:]] == events(gateway, after=2)
+    problem = act(gateway, webhook, "replay", after=10**9)
     assert_problem(problem, 422, "invalid", "after", "range")
 
 
-def test_a_disabled_webhook_gets_nothing_and_one_that_is_removed_is_forgotten(
-    front: Gateway, other: WebhookReceiver
-) -> None:
-    hotel = front.open_hotel()
-    kept, removed = add(front, other.url), add(front, other.url)
-    assert act(front, kept, "disable").json["disabled_reason"] == "by hand"
-    reply = front.send("DELETE", f"/v1/webhooks/{removed['id']}")
+def test_disabled_and_removed_webhooks_receive_no_events(gateway: Gateway, receiver: WebhookReceiver) -> None:
+    hotel = gateway.open_hotel()
+    kept, removed = add_webhook(gateway, receiver.url), add_webhook(gateway, receiver.url)
+    assert act(gateway, kept, "disable").json["disabled_reason"] == "by hand"
+    reply = gateway.send("DELETE", f"/v1/webhooks/{removed['id']}")
     check_response("remove_webhook", reply)
-    front.book(hotel)
-    assert_problem(front.get(f"/v1/webhooks/{removed['id']}"), 404, "not_found")
-    assert [one["id"] for one in front.get("/v1/webhooks").json["data"]] == [kept["id"]]
-    names = [one["name"] for one in front.get("/v1/subscribers").json["data"]]
+    gateway.book(hotel)
+    assert_problem(gateway.get(f"/v1/webhooks/{removed['id']}"), 404, "not_found")
+    assert [each["id"] for each in gateway.get("/v1/webhooks").json["data"]] == [kept["id"]]
+    names = [each["name"] for each in gateway.get("/v1/subscribers").json["data"]]
     assert [name for name in names if name.startswith("webhook-")] == [f"webhook-{kept['id']}"]
-    front.restart()
-    assert [one["id"] for one in front.get("/v1/webhooks").json["data"]] == [kept["id"]]
-    act(front, kept, "enable")
-    wait_until(lambda: len(other.received) == 1, SECONDS_MAX)
+    gateway.restart()
+    assert [each["id"] for each in gateway.get("/v1/webhooks").json["data"]] == [kept["id"]]
+    act(gateway, kept, "enable")
+    wait_until(lambda: len(receiver.received) == 1, SECONDS_MAX)
 
 
-def test_it_goes_on_where_it_was_after_a_restart(front: Gateway, other: WebhookReceiver) -> None:
-    hotel = front.open_hotel()
-    webhook = add(front, other.url)
-    before = front.last_position()
+def test_deliveries_resume_after_a_restart_without_repeats(gateway: Gateway, receiver: WebhookReceiver) -> None:
+    hotel = gateway.open_hotel()
+    webhook = add_webhook(gateway, receiver.url)
+    before = gateway.last_position()
     for _ in range(3):
-        front.book(hotel)
-        front.restart()
-    wait_until(lambda: len(other.received) == 3, SECONDS_MAX)
-    assert [taken.event for taken in other.received] == events(front, after=before)
-    assert [one["attempt"] for one in deliveries(front, webhook)] == [1, 1, 1]
+        gateway.book(hotel)
+        gateway.restart()
+    wait_until(lambda: len(receiver.received) == 3, SECONDS_MAX)
+    assert [received.event for received in receiver.received] == events(gateway, after=before)
+    assert [each["attempt"] for each in deliveries(gateway, webhook)] == [1, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -331,65 +325,65 @@ def test_it_goes_on_where_it_was_after_a_restart(front: Gateway, other: WebhookR
         ({"more": 1}, "more", "unknown"),
     ],
 )
-def test_what_cannot_be_a_webhook_is_refused(front: Gateway, fields: dict[str, Any], field: str, rule: str) -> None:
+def test_an_invalid_webhook_is_refused(gateway: Gateway, fields: dict[str, Any], field: str, rule: str) -> None:
     body = {"url": "http://127.0.0.1:9/", "events": ["innkeeper.*"]} | fields
-    assert_problem(front.post("/v1/webhooks", body), 422, "invalid", field, rule)
-    assert front.get("/v1/webhooks").json["data"] == []
+    assert_problem(gateway.post("/v1/webhooks", body), 422, "invalid", field, rule)
+    assert gateway.get("/v1/webhooks").json["data"] == []
 
 
-def test_a_webhook_is_of_a_hotel_that_is_open(front: Gateway, other: WebhookReceiver) -> None:
-    body = {"url": other.url, "events": ["innkeeper.*"], "hotel": "inn"}
+def test_the_hotel_of_a_webhook_must_exist(gateway: Gateway, receiver: WebhookReceiver) -> None:
+    body = {"url": receiver.url, "events": ["innkeeper.*"], "hotel": "inn"}
     key = {"Idempotency-Key": "inn-1"}
-    problem = assert_problem(front.post("/v1/webhooks", body, key), 404, "not_found")
+    problem = assert_problem(gateway.post("/v1/webhooks", body, key), 404, "not_found")
     assert (problem["kind"], problem["name"]) == ("hotel", "inn")
-    assert front.get("/v1/webhooks").json["data"] == []
-    path = f"/v1/webhooks/{add(front, other.url)['id']}"
-    assert_problem(front.send("PATCH", path, {"hotel": "inn"}), 404, "not_found")
-    assert front.get(path).json["hotel"] is None
-    front.open_hotel(id="inn")
-    assert front.post("/v1/webhooks", body, key).json["hotel"] == "inn"
-    assert front.send("PATCH", path, {"hotel": "inn"}).json["hotel"] == "inn"
-    assert front.send("PATCH", path, {"hotel": None}).json["hotel"] is None
+    assert gateway.get("/v1/webhooks").json["data"] == []
+    path = f"/v1/webhooks/{add_webhook(gateway, receiver.url)['id']}"
+    assert_problem(gateway.send("PATCH", path, {"hotel": "inn"}), 404, "not_found")
+    assert gateway.get(path).json["hotel"] is None
+    gateway.open_hotel(id="inn")
+    assert gateway.post("/v1/webhooks", body, key).json["hotel"] == "inn"
+    assert gateway.send("PATCH", path, {"hotel": "inn"}).json["hotel"] == "inn"
+    assert gateway.send("PATCH", path, {"hotel": None}).json["hotel"] is None
 
 
-def test_what_is_not_there_or_too_much_is_refused(
-    front: Gateway, other: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
+def test_unknown_webhooks_and_events_and_too_many_webhooks_are_refused(
+    gateway: Gateway, receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    webhook = add(front, other.url)
+    webhook = add_webhook(gateway, receiver.url)
     for event in ("none:1", "x", ":", "none:0", "a:99999999999999999999", "a:1:2", "é:1"):
-        assert_problem(act(front, webhook, "resend", event=event), 404, "not_found")
+        assert_problem(act(gateway, webhook, "resend", event=event), 404, "not_found")
     assert_problem(
-        front.get(f"/v1/webhooks/{webhook['id']}/deliveries", cursor="x"), 422, "invalid", "cursor", "unknown"
+        gateway.get(f"/v1/webhooks/{webhook['id']}/deliveries", cursor="x"), 422, "invalid", "cursor", "unknown"
     )
     for action in ("enable", "disable", "ping", "rotate-secret"):
-        assert_problem(act(front, {"id": "none"}, action), 404, "not_found")
+        assert_problem(act(gateway, {"id": "none"}, action), 404, "not_found")
     assert_problem(
-        front.send("PATCH", f"/v1/webhooks/{webhook['id']}", {"url": "http://192.168.0.1/"}),
+        gateway.send("PATCH", f"/v1/webhooks/{webhook['id']}", {"url": "http://192.168.0.1/"}),
         422,
         "invalid",
         "url",
         "address",
     )
-    assert shown(front, webhook)["url"] == other.url
+    assert show_webhook(gateway, webhook)["url"] == receiver.url
     monkeypatch.setattr("innkeeper.delivery.webhooks.webhooks.webhooks_max", 1)
-    body = {"url": other.url, "events": ["innkeeper.*"]}
-    assert_problem(front.post("/v1/webhooks", body), 503, "unavailable")
+    body = {"url": receiver.url, "events": ["innkeeper.*"]}
+    assert_problem(gateway.post("/v1/webhooks", body), 503, "unavailable")
 
 
-def test_attempts_are_listed_page_by_page_and_the_oldest_are_forgotten(
-    front: Gateway, other: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
+def test_attempts_are_listed_page_by_page_and_the_oldest_are_deleted(
+    gateway: Gateway, receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("innkeeper.storage.sqlite.webhook_store.webhook_deliveries_kept_max", 5)
     monkeypatch.setattr("innkeeper.storage.sqlite.webhook_store._DELETE_EVERY", 1)
-    webhook = add(front, other.url)
+    webhook = add_webhook(gateway, receiver.url)
     for _ in range(8):
-        act(front, webhook, "ping")
-    listed = front.list_all(f"/v1/webhooks/{webhook['id']}/deliveries", limit=2)
-    assert [one["number"] for one in listed] == [8, 7, 6, 5, 4]
+        act(gateway, webhook, "ping")
+    listed = gateway.list_all(f"/v1/webhooks/{webhook['id']}/deliveries", limit=2)
+    assert [each["number"] for each in listed] == [8, 7, 6, 5, 4]
 
 
-def test_only_with_leave_do_webhooks_go_to_this_machine(tmp_path: Path, other: WebhookReceiver) -> None:
-    with gateway(tmp_path, webhooks_to_loopback=False) as front:
-        body = {"url": other.url, "events": ["innkeeper.*"]}
-        assert_problem(front.post("/v1/webhooks", body), 422, "invalid", "url", "address")
-    assert other.received == []
+def test_webhooks_to_loopback_need_permission(tmp_path: Path, receiver: WebhookReceiver) -> None:
+    with running_gateway(tmp_path, webhooks_to_loopback=False) as gateway:
+        body = {"url": receiver.url, "events": ["innkeeper.*"]}
+        assert_problem(gateway.post("/v1/webhooks", body), 422, "invalid", "url", "address")
+    assert receiver.received == []

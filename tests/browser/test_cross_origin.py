@@ -1,5 +1,5 @@
-"""A stranger's page in a real browser can neither act on the server nor read from it, whatever name it has; and the
-front desk's own page works under every name of the server."""
+"""In a real browser, a page of another site can neither change nor read anything on the server, whatever its host is;
+the front desk page works under every name of the server."""
 
 import json
 import re
@@ -15,23 +15,24 @@ from innkeeper.http.origin_check import HostPolicy
 from innkeeper.protocol.values import limits
 from support.browser import Page, open_page
 from support.foreign_site import foreign_site
-from support.gateway import ANSWER_SECONDS_MAX, Gateway, booking_path, gateway
+from support.gateway import ANSWER_SECONDS_MAX, Gateway, booking_path
+from support.gateway import gateway as running_gateway
 from support.paths import ROOT
 from support.tls_proxy import tls_proxy
 from support.waiting import wait_until
 
-MAPPED = "--host-resolver-rules=MAP *.test 127.0.0.1"
+MAP_TEST_NAMES = "--host-resolver-rules=MAP *.test 127.0.0.1"
 GUEST = "Ana Sousa"
 ADDRESSES = ("127.0.0.1", "localhost", "front.test")
-STRANGERS = {"127.0.0.1": "stranger.test", "localhost": "127.0.0.1", "front.test": "sister.test"}
-SENT = """
+FOREIGN_HOSTS = {"127.0.0.1": "stranger.test", "localhost": "127.0.0.1", "front.test": "sister.test"}
+FETCH = """
     (async () => {{
-        const asked = await fetch({url}, {options}).catch(failed => failed);
-        return asked instanceof Error ? "blocked" : asked.type === "opaque" ? "opaque" : `${{asked.status}}`;
+        const response = await fetch({url}, {options}).catch(error => error);
+        return response instanceof Error ? "blocked" : response.type === "opaque" ? "opaque" : `${{response.status}}`;
     }})()
 """
 _frames = count(1)
-EMBEDDED = """
+EMBED = """
     new Promise(done => {{
         const embedded = Object.assign(document.createElement({element}), {fields});
         embedded.onload = () => done("loaded");
@@ -39,7 +40,7 @@ EMBEDDED = """
         document.documentElement.append(embedded);
     }})
 """
-FORM_SENT = """
+SUBMIT_FORM = """
     document.documentElement.append(Object.assign(document.createElement("iframe"), {{name: {frame}}}));
     form = Object.assign(
         document.createElement("form"), {{method: "post", action: {url}, enctype: {kind}, target: {frame}}});
@@ -48,7 +49,7 @@ FORM_SENT = """
     document.documentElement.append(form);
     form.submit();
 """
-LISTENED = """
+LISTEN = """
     new Promise(done => {{
         const stream = new EventSource({url});
         stream.onopen = () => done("open");
@@ -59,63 +60,63 @@ LISTENED = """
 
 
 @pytest.fixture(scope="module")
-def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """A server that is also known as front.test."""
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A server that also accepts the names front.test and secure.test."""
     hosts = HostPolicy(["front.test", "secure.test"], [network("127.0.0.1")])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(limits, "heartbeat_seconds", 0.5)  # when it is noticed that a listener has gone
-        with gateway(tmp_path_factory.mktemp("front"), hosts=hosts) as opened:
+        patch.setattr(limits, "heartbeat_seconds", 0.5)  # a closed listener is noticed at the next heartbeat
+        with running_gateway(tmp_path_factory.mktemp("gateway"), hosts=hosts) as opened:
             yield opened
 
 
 @pytest.fixture(scope="module")
-def hotel(front: Gateway) -> str:
-    """A hotel with a guest; its path."""
-    hotel = front.open_hotel({"DBL": 30}, name="Hotel do Mar")
-    front.book(hotel, 0, 3, guest={"name": GUEST})
+def hotel(gateway: Gateway) -> str:
+    """A hotel with a booking; its path."""
+    hotel = gateway.open_hotel({"DBL": 30}, name="Hotel do Mar")
+    gateway.book(hotel, 0, 3, guest={"name": GUEST})
     return hotel
 
 
 @pytest.fixture(autouse=True)
-def resumed(front: Gateway) -> None:
-    """Whatever an earlier test has let happen, billing is not paused."""
-    assert front.post("/v1/subscribers/billing/actions/resume").status == 200
+def billing_resumed(gateway: Gateway) -> None:
+    """Resume billing, in case an earlier test has paused it."""
+    assert gateway.post("/v1/subscribers/billing/actions/resume").status == 200
 
 
-class Attack:
-    """A stranger's page, and the server that it aims at."""
+class BrowserClient:
+    """Sends requests from a page in a browser to a server."""
 
-    def __init__(self, front: Gateway, page: Page, target: str) -> None:
-        self._front = front
+    def __init__(self, gateway: Gateway, page: Page, target: str) -> None:
+        self._gateway = gateway
         self._page = page
         self._target = target
 
     def fetch(self, path: str, **options: Any) -> str:
-        """What came of `fetch`: a status, `opaque` for an answer that the page may not see, or `blocked`."""
-        return str(self._page.evaluate(SENT.format(url=self._url(path), options=json.dumps(options))))
+        """The result of `fetch`: a status, `opaque` for a response that the page cannot read, or `blocked`."""
+        return str(self._page.evaluate(FETCH.format(url=self._url(path), options=json.dumps(options))))
 
     def submit(self, path: str, kind: str, *fields: tuple[str, str]) -> None:
-        """Send a form into a frame of its own, and wait until the server has answered."""
-        given = {"url": self._target + path, "kind": kind, "fields": fields, "frame": f"frame-{next(_frames)}"}
-        with self._answered():
-            self._page.evaluate(FORM_SENT.format(**{name: json.dumps(value) for name, value in given.items()}))
+        """Submit a form into a new frame, and wait until the server has answered."""
+        arguments = {"url": self._target + path, "kind": kind, "fields": fields, "frame": f"frame-{next(_frames)}"}
+        with self._wait_for_answer():
+            self._page.evaluate(SUBMIT_FORM.format(**{name: json.dumps(value) for name, value in arguments.items()}))
 
     def embed(self, path: str, element: str, attribute: str = "src", **more: str) -> str:
         """`loaded` or `blocked`."""
         fields = json.dumps({attribute: f"{self._target}{path}", **more})
-        return str(self._page.evaluate(EMBEDDED.format(element=json.dumps(element), fields=fields)))
+        return str(self._page.evaluate(EMBED.format(element=json.dumps(element), fields=fields)))
 
     def listen(self, path: str) -> str:
-        """What came of an EventSource: `open`, or `blocked` for good."""
-        return str(self._page.evaluate(LISTENED.format(url=self._url(path))))
+        """The result of an EventSource: `open`, or `blocked` where it does not reconnect."""
+        return str(self._page.evaluate(LISTEN.format(url=self._url(path))))
 
     def beacon(self, path: str, body: str | None) -> None:
         """Send a beacon, and wait until the server has answered."""
-        with self._answered():
+        with self._wait_for_answer():
             self._page.evaluate(f"navigator.sendBeacon({self._url(path)}, {json.dumps(body)})")
 
     @contextmanager
-    def _answered(self) -> Iterator[None]:
+    def _wait_for_answer(self) -> Iterator[None]:
         def posts() -> float:
             counts = re.findall(
                 r'^innkeeper_http_request_seconds_count{method="POST".*} (.*)$', metrics(), re.MULTILINE
@@ -123,7 +124,7 @@ class Attack:
             return sum(map(float, counts))
 
         def metrics() -> str:
-            return self._front.get("/metrics").body.decode()
+            return self._gateway.get("/metrics").body.decode()
 
         before = posts()
         yield
@@ -134,36 +135,36 @@ class Attack:
 
 
 @pytest.fixture(scope="module", params=ADDRESSES)
-def attack(
-    request: pytest.FixtureRequest, front: Gateway, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Attack]:
-    """A page of another site (of another port, for `localhost`) aims at the server under each of its names."""
-    target = f"http://{request.param}:{front.port}"
+def foreign_page(
+    request: pytest.FixtureRequest, gateway: Gateway, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[BrowserClient]:
+    """A page at the host in FOREIGN_HOSTS whose requests go to the server under each of its names."""
+    target = f"http://{request.param}:{gateway.port}"
     with foreign_site() as port:
-        url = f"http://{STRANGERS[request.param]}:{port}/"
-        with open_page(url, tmp_path_factory.mktemp("browser") / "profile", MAPPED) as page:
+        url = f"http://{FOREIGN_HOSTS[request.param]}:{port}/"
+        with open_page(url, tmp_path_factory.mktemp("browser") / "profile", MAP_TEST_NAMES) as page:
             page.wait_until("document.title === 'Other site'")
-            yield Attack(front, page, target)
+            yield BrowserClient(gateway, page, target)
 
 
 @pytest.fixture(scope="module")
-def neighbour(front: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attack]:
-    """A page of the same host on another port: the same site, and another origin."""
+def other_port_page(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserClient]:
+    """A page of the same host on another port: the same site, but another origin."""
     with (
         foreign_site() as port,
         open_page(f"http://127.0.0.1:{port}/", tmp_path_factory.mktemp("browser") / "profile") as page,
     ):
         page.wait_until("document.title === 'Other site'")
-        yield Attack(front, page, f"http://127.0.0.1:{front.port}")
+        yield BrowserClient(gateway, page, f"http://127.0.0.1:{gateway.port}")
 
 
 @contextmanager
-def unharmed(front: Gateway, hotel: str) -> Iterator[None]:
-    """What is tried in here changes nothing."""
+def unchanged(gateway: Gateway, hotel: str) -> Iterator[None]:
+    """The requests inside change nothing."""
 
     def state() -> tuple[Any, ...]:
-        paused = [one["paused"] for one in front.get("/v1/subscribers").json["data"]]
-        return front.get(hotel).json, front.list_all("/v1/hotels"), front.list_all("/v1/webhooks"), paused
+        paused = [each["paused"] for each in gateway.get("/v1/subscribers").json["data"]]
+        return gateway.get(hotel).json, gateway.list_all("/v1/hotels"), gateway.list_all("/v1/webhooks"), paused
 
     before = state()
     yield
@@ -175,123 +176,133 @@ BODIES = ({}, {"body": "{}"}, {"body": '{"to": null}', "headers": {"Content-Type
 
 
 @pytest.mark.parametrize("kind", FORMS)
-def test_a_form_of_a_stranger_changes_nothing(front: Gateway, hotel: str, attack: Attack, kind: str) -> None:
-    with unharmed(front, hotel):
-        attack.submit(f"{hotel}/night-audit", kind)
-        attack.submit("/v1/subscribers/billing/actions/pause", kind, ('{"a": "', '"}'))
+def test_a_form_of_another_site_changes_nothing(
+    gateway: Gateway, hotel: str, foreign_page: BrowserClient, kind: str
+) -> None:
+    with unchanged(gateway, hotel):
+        foreign_page.submit(f"{hotel}/night-audit", kind)
+        foreign_page.submit("/v1/subscribers/billing/actions/pause", kind, ('{"a": "', '"}'))
         plan = '{"url": "http://127.0.0.1:9/", "events": ["innkeeper.*"], "secret": "'
-        attack.submit("/v1/webhooks", kind, (plan, '"}'))
+        foreign_page.submit("/v1/webhooks", kind, (plan, '"}'))
 
 
 @pytest.mark.parametrize("mode", ["cors", "no-cors", "same-origin"])
 @pytest.mark.parametrize("body", BODIES, ids=str)
-def test_a_script_of_a_stranger_changes_nothing(
-    front: Gateway, hotel: str, attack: Attack, mode: str, body: dict[str, Any]
+def test_a_script_of_another_site_changes_nothing(
+    gateway: Gateway, hotel: str, foreign_page: BrowserClient, mode: str, body: dict[str, Any]
 ) -> None:
-    with unharmed(front, hotel):
+    with unchanged(gateway, hotel):
         for path in (f"{hotel}/night-audit", "/v1/subscribers/billing/actions/pause", "/v1/webhooks"):
-            assert attack.fetch(path, method="POST", mode=mode, **body) in ("blocked", "opaque")
+            assert foreign_page.fetch(path, method="POST", mode=mode, **body) in ("blocked", "opaque")
 
 
-def test_a_script_cannot_send_json_or_another_method(front: Gateway, hotel: str, attack: Attack) -> None:
+def test_a_script_of_another_site_cannot_send_json_or_other_methods(
+    gateway: Gateway, hotel: str, foreign_page: BrowserClient
+) -> None:
     json_body = {"headers": {"Content-Type": "application/json"}, "body": "{}"}
-    with unharmed(front, hotel):
+    with unchanged(gateway, hotel):
         for method in ("POST", "PUT", "PATCH", "DELETE"):
-            assert attack.fetch(f"{hotel}/night-audit", method=method, mode="cors", **json_body) == "blocked"
+            assert foreign_page.fetch(f"{hotel}/night-audit", method=method, mode="cors", **json_body) == "blocked"
 
 
-def test_a_beacon_of_a_stranger_changes_nothing(front: Gateway, hotel: str, attack: Attack) -> None:
-    with unharmed(front, hotel):
-        attack.beacon(f"{hotel}/night-audit", None)
-        attack.beacon("/v1/subscribers/billing/actions/pause", "{}")
+def test_a_beacon_of_another_site_changes_nothing(gateway: Gateway, hotel: str, foreign_page: BrowserClient) -> None:
+    with unchanged(gateway, hotel):
+        foreign_page.beacon(f"{hotel}/night-audit", None)
+        foreign_page.beacon("/v1/subscribers/billing/actions/pause", "{}")
 
 
-def test_a_page_on_another_port_of_the_same_host_changes_nothing(front: Gateway, hotel: str, neighbour: Attack) -> None:
-    with unharmed(front, hotel):
-        neighbour.submit(f"{hotel}/night-audit", "text/plain")
-        neighbour.fetch("/v1/subscribers/billing/actions/pause", method="POST", mode="no-cors")
-        neighbour.beacon(f"{hotel}/night-audit", None)
+def test_a_page_on_another_port_of_the_same_host_changes_nothing(
+    gateway: Gateway, hotel: str, other_port_page: BrowserClient
+) -> None:
+    with unchanged(gateway, hotel):
+        other_port_page.submit(f"{hotel}/night-audit", "text/plain")
+        other_port_page.fetch("/v1/subscribers/billing/actions/pause", method="POST", mode="no-cors")
+        other_port_page.beacon(f"{hotel}/night-audit", None)
 
 
-def test_a_script_of_a_stranger_reads_nothing(hotel: str, attack: Attack, neighbour: Attack) -> None:
-    for page in (attack, neighbour):
+def test_a_script_of_another_origin_reads_nothing(
+    hotel: str, foreign_page: BrowserClient, other_port_page: BrowserClient
+) -> None:
+    for page in (foreign_page, other_port_page):
         for mode in ("cors", "no-cors", "same-origin"):
             for path in (f"{hotel}/bookings", "/v1/events", "/", "/metrics", "/openapi.json"):
                 assert page.fetch(path, mode=mode) == "blocked", (mode, path)
 
 
-def test_nothing_of_the_server_can_be_embedded(front: Gateway, hotel: str, attack: Attack) -> None:
+def test_another_site_cannot_embed_any_resource(gateway: Gateway, hotel: str, foreign_page: BrowserClient) -> None:
     script = next(part.name for part in ROOT.glob("http/pages/*.js"))
-    booking = front.book(hotel, 5)
-    front.post(f"{booking_path(hotel, booking)}/folio/charges", _charge())
-    invoice = front.post(f"{booking_path(hotel, booking)}/invoices", {}).headers["location"]
+    booking = gateway.book(hotel, 5)
+    gateway.post(f"{booking_path(hotel, booking)}/folio/charges", _charge())
+    invoice = gateway.post(f"{booking_path(hotel, booking)}/invoices", {}).headers["location"]
     for path in (f"/pages/{script}", f"{hotel}/bookings", f"{invoice}?format=pdf", "/"):
-        assert attack.embed(path, "img") == "blocked", path
-        assert attack.embed(path, "script") == "blocked", path
-        assert attack.embed(path, "script", type="module") == "blocked", path
-    assert attack.embed("/pages/front_desk.css", "link", "href", rel="stylesheet") == "blocked"
+        assert foreign_page.embed(path, "img") == "blocked", path
+        assert foreign_page.embed(path, "script") == "blocked", path
+        assert foreign_page.embed(path, "script", type="module") == "blocked", path
+    assert foreign_page.embed("/pages/front_desk.css", "link", "href", rel="stylesheet") == "blocked"
 
 
 def _charge() -> dict[str, Any]:
     return {"charge": "minibar", "text": "Water", "amount": {"amount": "3.00", "currency": "EUR"}}
 
 
-def test_a_stranger_cannot_listen(front: Gateway, attack: Attack) -> None:
-    assert attack.listen("/v1/events/stream?after=0") == "blocked"
-    assert attack.fetch("/v1/events/stream?after=0", mode="no-cors") == "blocked"
-    wait_until(lambda: front.stream_listeners() == 0, ANSWER_SECONDS_MAX)
+def test_another_site_cannot_read_the_live_stream(gateway: Gateway, foreign_page: BrowserClient) -> None:
+    assert foreign_page.listen("/v1/events/stream?after=0") == "blocked"
+    assert foreign_page.fetch("/v1/events/stream?after=0", mode="no-cors") == "blocked"
+    wait_until(lambda: gateway.stream_listeners() == 0, ANSWER_SECONDS_MAX)
 
 
-def test_a_name_that_a_stranger_points_at_the_server_shows_nothing(front: Gateway, hotel: str, tmp_path: Path) -> None:
-    url = f"http://rebound.test:{front.port}{hotel}/bookings"
-    with unharmed(front, hotel), open_page(url, tmp_path / "profile", MAPPED) as page:
+def test_dns_rebinding_reads_and_changes_nothing(gateway: Gateway, hotel: str, tmp_path: Path) -> None:
+    url = f"http://rebound.test:{gateway.port}{hotel}/bookings"
+    with unchanged(gateway, hotel), open_page(url, tmp_path / "profile", MAP_TEST_NAMES) as page:
         page.wait_until("location.hostname === 'rebound.test' && document.readyState === 'complete'")
         page.wait_until("document.body?.textContent.includes('{')")
         assert GUEST not in page.html()
-        own = Attack(front, page, f"http://rebound.test:{front.port}")
-        assert own.fetch(f"{hotel}/bookings") == "421"
-        assert own.fetch(f"{hotel}/bookings", headers={"X-Host": "localhost", "X-Original-Host": "localhost"}) == "421"
-        assert own.fetch(f"{hotel}/night-audit", method="POST") == "421"
-        assert own.listen("/v1/events/stream?after=0") == "blocked"
+        client = BrowserClient(gateway, page, f"http://rebound.test:{gateway.port}")
+        assert client.fetch(f"{hotel}/bookings") == "421"
+        assert (
+            client.fetch(f"{hotel}/bookings", headers={"X-Host": "localhost", "X-Original-Host": "localhost"}) == "421"
+        )
+        assert client.fetch(f"{hotel}/night-audit", method="POST") == "421"
+        assert client.listen("/v1/events/stream?after=0") == "blocked"
 
 
 @contextmanager
-def shown(url: str, profile: Path, *options: str) -> Iterator[Page]:
-    """The front desk in a browser, after its first look."""
-    with open_page(url, profile, MAPPED, *options) as page:
+def front_desk_page(url: str, profile: Path, *options: str) -> Iterator[Page]:
+    """The front desk page in a browser, once it is live."""
+    with open_page(url, profile, MAP_TEST_NAMES, *options) as page:
         page.wait_until("document.getElementById('updated')?.textContent.startsWith('Live')")
         yield page
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_the_front_desk_is_live_under_every_name_of_the_server(
-    front: Gateway, hotel: str, tmp_path: Path, address: str
+def test_the_front_desk_page_is_live_under_every_name_of_the_server(
+    gateway: Gateway, hotel: str, tmp_path: Path, address: str
 ) -> None:
-    with shown(f"http://{address}:{front.port}/", tmp_path / "profile") as page:
+    with front_desk_page(f"http://{address}:{gateway.port}/", tmp_path / "profile") as page:
         assert GUEST in page.html()
-        acted = Attack(front, page, f"http://{address}:{front.port}")
+        client = BrowserClient(gateway, page, f"http://{address}:{gateway.port}")
         json_body = {"headers": {"Content-Type": "application/json"}, "body": "{}"}
-        assert acted.fetch("/v1/subscribers/billing/actions/resume", method="POST") == "200"
-        assert acted.fetch("/v1/subscribers/billing/actions/resume", method="POST", **json_body) == "200"
-        assert acted.fetch("/v1/subscribers/billing/actions/resume", method="POST", body="{}") == "415"
+        assert client.fetch("/v1/subscribers/billing/actions/resume", method="POST") == "200"
+        assert client.fetch("/v1/subscribers/billing/actions/resume", method="POST", **json_body) == "200"
+        assert client.fetch("/v1/subscribers/billing/actions/resume", method="POST", body="{}") == "415"
 
 
-def test_the_front_desk_is_live_behind_a_proxy_that_ends_tls(front: Gateway, hotel: str, tmp_path: Path) -> None:
+def test_the_front_desk_page_is_live_behind_a_tls_proxy(gateway: Gateway, hotel: str, tmp_path: Path) -> None:
     with (
-        tls_proxy(front.port, tmp_path) as port,
-        shown(f"https://secure.test:{port}/", tmp_path / "profile", "--ignore-certificate-errors") as page,
+        tls_proxy(gateway.port, tmp_path) as port,
+        front_desk_page(f"https://secure.test:{port}/", tmp_path / "profile", "--ignore-certificate-errors") as page,
     ):
         assert GUEST in page.html()
-        acted = Attack(front, page, f"https://secure.test:{port}")
-        assert acted.fetch("/v1/subscribers/billing/actions/resume", method="POST") == "200"
+        client = BrowserClient(gateway, page, f"https://secure.test:{port}")
+        assert client.fetch("/v1/subscribers/billing/actions/resume", method="POST") == "200"
 
 
-def test_a_stranger_changes_nothing_through_a_proxy_either(front: Gateway, hotel: str, tmp_path: Path) -> None:
-    with tls_proxy(front.port, tmp_path) as port, foreign_site() as other, unharmed(front, hotel):
-        url = f"http://stranger.test:{other}/"
-        with open_page(url, tmp_path / "profile", MAPPED, "--ignore-certificate-errors") as page:
+def test_another_site_changes_nothing_through_a_tls_proxy(gateway: Gateway, hotel: str, tmp_path: Path) -> None:
+    with tls_proxy(gateway.port, tmp_path) as port, foreign_site() as foreign_port, unchanged(gateway, hotel):
+        url = f"http://stranger.test:{foreign_port}/"
+        with open_page(url, tmp_path / "profile", MAP_TEST_NAMES, "--ignore-certificate-errors") as page:
             page.wait_until("document.title === 'Other site'")
-            attack = Attack(front, page, f"https://secure.test:{port}")
-            attack.submit(f"{hotel}/night-audit", "text/plain")
-            attack.fetch("/v1/subscribers/billing/actions/pause", method="POST", mode="no-cors")
-            assert attack.fetch(f"{hotel}/bookings", mode="no-cors") == "blocked"
+            client = BrowserClient(gateway, page, f"https://secure.test:{port}")
+            client.submit(f"{hotel}/night-audit", "text/plain")
+            client.fetch("/v1/subscribers/billing/actions/pause", method="POST", mode="no-cors")
+            assert client.fetch(f"{hotel}/bookings", mode="no-cors") == "blocked"
