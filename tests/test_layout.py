@@ -108,7 +108,7 @@ def imports(path: Path) -> Iterator[str]:
 
 def folder_of(path: Path) -> str:
     """The entry of `ALLOWED_IMPORTS` that applies to a file."""
-    return max((folder for folder in ALLOWED_IMPORTS if relative_name(path).startswith(f"{folder}/")), key=len)
+    return max((one for one in ALLOWED_IMPORTS if f"{relative_name(path)}/".startswith(f"{one}/")), key=len)
 
 
 def module_of(imported: str) -> str:

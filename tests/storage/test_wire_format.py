@@ -43,7 +43,7 @@ def test_unknown_fields_of_a_newer_version_are_ignored() -> None:
 
 
 def test_an_older_version_is_upcast_to_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
-    kind = wire.TABLE["HoldExpired"]
+    kind = wire.TABLE["booking.hold_expired"]
     monkeypatch.setitem(wire._VERSIONS, kind, 3)
     monkeypatch.setitem(wire.UPCASTS, ("booking.hold_expired", 1), lambda fields: {"reservation": fields["id"]})
     monkeypatch.setitem(wire.UPCASTS, ("booking.hold_expired", 2), lambda fields: {"booking": fields["reservation"]})
