@@ -1,4 +1,4 @@
-"""The supervisor starts processes, restarts those that end and stops all in order. The parts are small programs here."""
+"""The supervisor starts processes, restarts those that end and stops all in order. The parts here are scripts."""
 
 import asyncio
 import os
