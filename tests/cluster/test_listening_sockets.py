@@ -83,7 +83,7 @@ def unix_listeners() -> Iterator[tuple[str, str]]:
 
 
 def address(text: str) -> str:
-    """An address from its form in /proc: words of four bytes, each in little-endian order."""
+    """An address from its form in /proc: words of four bytes, each in the machine's byte order."""
     words = [bytes.fromhex(text[start : start + 8])[::-1] for start in range(0, len(text), 8)]
     return str(ip_address(b"".join(words)))
 
