@@ -20,13 +20,14 @@ import pytest
 from innkeeper.delivery.brokers.brokers import publisher
 from innkeeper.delivery.brokers.rabbitmq import EXCHANGE
 from innkeeper.protocol.values import limits
-from support.broker_checks import book_until, books, heard_all, lag, once_in_order, pinned, stalled
+from support.broker_checks import book_until, books, heard_all, hotel, lag, once_in_order, pinned, stalled
 from support.gateway import gateway
 from support.paths import ROOT
 from support.required_tools import require
 from support.tcp_proxy import TcpProxy, tcp_proxy
 from support.waiting import wait_until
 
+__all__ = ["hotel"]
 AWAY_SECONDS = int(os.environ.get("INNKEEPER_BROKER_AWAY_SECONDS", "3"))
 
 
