@@ -1,9 +1,9 @@
--- Asks what is left to sell on random dates, for wrk.
+-- Queries availability on random dates, for wrk.
 -- wrk … URL -- SEED HOTEL NIGHTS DATES
 --   SEED    a number; the same one gives the same requests
 --   HOTEL   the hotel's id
---   NIGHTS  how many nights each question is about
---   DATES   arrivals are on this many dates from 2026-06-02 on
+--   NIGHTS  the number of nights of each query
+--   DATES   the number of arrival dates, from 2026-06-02 on
 
 local DAY = 86400
 local FIRST = os.time({ year = 2026, month = 6, day = 2, hour = 12 })

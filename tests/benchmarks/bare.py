@@ -1,5 +1,5 @@
-"""The yardsticks: what aiohttp can do at all. They read the same requests and send bodies of the same size as ours, and
-decide and keep nothing. One sends a body that was rendered once; the other reads and writes JSON as aiohttp's own
+"""The baselines: bare aiohttp handlers, which read the same requests as Innkeeper and send bodies of the same size, but
+decide and store nothing. One sends a body that was rendered once; the other reads and writes JSON as aiohttp's own
 documentation does (`request.json()`, `web.json_response()`), which is the least that any service has to do."""
 
 import argparse
@@ -21,15 +21,15 @@ JSON = {"Content-Type": "application/json"}
 
 
 def availability_document(nights: int) -> bytes:
-    """What a hotel of the benchmarks answers about so many nights, as JSON."""
+    """The availability of a hotel of the benchmarks for this many nights, as JSON."""
     rooms = tuple(f"1{number:03d}" for number in range(ROOMS_PER_TYPE))
-    left = TypeAvailability
+    per_type = TypeAvailability
     reply = AvailabilityReply(
         "hotel-1",
         "EUR",
         FIRST_ARRIVAL,
         FIRST_ARRIVAL + timedelta(days=nights),
-        tuple(left(RoomType(code, f"Type {code}", 3, 12_000, rooms), 50, (50,) * nights) for code in ROOM_TYPES),
+        tuple(per_type(RoomType(code, f"Type {code}", 3, 12_000, rooms), 50, (50,) * nights) for code in ROOM_TYPES),
     )
     return msgspec.json.encode(availability(reply))
 
@@ -39,7 +39,7 @@ def make_app(nights: int, renders: bool) -> web.Application:
     wanted = msgspec.convert(stay("Guest 10000 of 1", 100, 2), BookingRequest)
     booked = msgspec.json.encode(booking_document(ID, "hotel-1", "1001", wanted))
     document = json.loads(booked)
-    left = availability_document(nights)
+    rendered = availability_document(nights)
 
     async def open_hotel(request: web.Request) -> web.Response:
         msgspec.json.decode(await request.read())
@@ -52,13 +52,13 @@ def make_app(nights: int, renders: bool) -> web.Application:
         return web.Response(body=booked, status=201, headers=headers)
 
     async def book_and_render(request: web.Request) -> web.Response:
-        asked = await request.json()
+        body = await request.json()
         hotel = request.match_info["hotel"]
         headers = {"Location": f"/v1/hotels/{hotel}/bookings/{ID}", "ETag": '"1"'}
-        return web.json_response(document | {"room_type": asked["room_type"]}, status=201, headers=headers)
+        return web.json_response(document | {"room_type": body["room_type"]}, status=201, headers=headers)
 
     async def show_availability(_: web.Request) -> web.Response:
-        return web.Response(body=left, headers=JSON)
+        return web.Response(body=rendered, headers=JSON)
 
     app = web.Application()
     app.router.add_post("/v1/hotels/{hotel}/bookings", book_and_render if renders else book)
@@ -70,7 +70,7 @@ def make_app(nights: int, renders: bool) -> web.Application:
 def main() -> None:
     """Serve until SIGTERM."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--nights", type=int, default=7, help="how many nights the answers on availability are about")
+    parser.add_argument("--nights", type=int, default=7, help="the nights of an availability response")
     parser.add_argument("--renders", action="store_true", help="render each booking as JSON")
     options = parser.parse_args()
 

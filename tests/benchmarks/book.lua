@@ -1,10 +1,10 @@
 -- Books random stays, for wrk: one request after another on each connection, all guests different.
 -- wrk … URL -- SEED HOTELS PREFIX TYPES NIGHTS [PAUSE]
 --   SEED    a number; the same one gives the same requests
---   HOTELS  how many hotels: PREFIX-1, PREFIX-2, …
+--   HOTELS  the number of hotels: PREFIX-1, PREFIX-2, …
 --   TYPES   room types, with commas
---   NIGHTS  arrivals are on this many dates from 2026-06-02 on
---   PAUSE   each connection waits so many milliseconds before each request
+--   NIGHTS  the number of arrival dates, from 2026-06-02 on
+--   PAUSE   milliseconds that each connection waits before each request
 
 local DAY = 86400
 local FIRST = os.time({ year = 2026, month = 6, day = 2, hour = 12 })

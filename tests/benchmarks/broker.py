@@ -1,4 +1,4 @@
-"""How fast events come to a RabbitMQ that keeps each in a quorum queue before it confirms it."""
+"""The rate of confirmed publishes to RabbitMQ, with and without a quorum queue that stores the events."""
 
 import asyncio
 import os
@@ -21,30 +21,30 @@ EVENTS = 20_000
 
 
 def publishing(bench: Bench) -> None:
-    """A queue for all events, and one that none comes to; each in turn."""
+    """Publish with a queue that is bound to all events, and with none, in turn."""
     try:
         rates = asyncio.run(_rates(bench.rounds))
     except (OSError, aio_pika.exceptions.AMQPError) as error:
-        bench.report.note(f"No RabbitMQ at hand ({error}); what it confirms is not measured.")
+        bench.report.note(f"No RabbitMQ can be reached ({error}); publishes to it are not measured.")
         return
     for title, found in rates.items():
-        middle = sorted(found)[len(found) // 2]
+        median = sorted(found)[len(found) // 2]
         bench.report.add(
             f"confirmed publishes to RabbitMQ, {title}",
             f"≥ {PER_SECOND_MIN:,}/s",
-            f"{middle:,.0f}/s",
-            middle >= PER_SECOND_MIN,
+            f"{median:,.0f}/s",
+            median >= PER_SECOND_MIN,
         )
 
 
 async def _rates(rounds: int) -> dict[str, list[float]]:
-    rates: dict[str, list[float]] = {"in a quorum queue": [], "nobody bound": []}
+    rates: dict[str, list[float]] = {"in a quorum queue": [], "no queue bound": []}
     with progress(rounds * len(rates), "publishing") as bar:
         for _ in range(rounds):
             async with _queue():
                 rates["in a quorum queue"].append(await _rate())
             bar.update()
-            rates["nobody bound"].append(await _rate())
+            rates["no queue bound"].append(await _rate())
             bar.update()
     return rates
 

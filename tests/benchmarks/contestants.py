@@ -1,4 +1,4 @@
-"""Who is compared: each a real server process on a free loopback port, started anew for each round."""
+"""The servers that are compared: each a process on a free loopback port, started anew for each round."""
 
 import ctypes
 import os
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from urllib.request import Request, urlopen
 
 HERE = Path(__file__).parent
-HOUSE = HERE.parents[1]
+ROOT = HERE.parents[1]
 START_SECONDS_MAX = 120
 STOP_SECONDS_MAX = 120
 QUIET_SECONDS_MAX = 600
@@ -24,11 +24,11 @@ _PARENT_DEATH_SIGNAL = 1
 
 
 class Missing(Exception):
-    """What this comparison needs is not on this machine; the message says what."""
+    """A program that a benchmark needs is not on this machine; the message names it."""
 
 
 class Server(NamedTuple):
-    """A running contestant: where it is, its process, and the processes of its database, if it has one."""
+    """A running contestant: its URL, its process, and the processes of its database's connections, if it has one."""
 
     url: str
     process: int
@@ -49,8 +49,8 @@ class Server(NamedTuple):
 
     def wait_until_quiet(self) -> None:
         """Wait until it has nothing left to do: less than a thirtieth of a processor for three seconds."""
-        until = monotonic() + QUIET_SECONDS_MAX
-        while monotonic() < until:
+        deadline = monotonic() + QUIET_SECONDS_MAX
+        while monotonic() < deadline:
             before = self.cpu_microseconds()
             sleep(3)
             if self.cpu_microseconds() - before < 100_000:
@@ -59,12 +59,12 @@ class Server(NamedTuple):
 
 
 class Contestant(NamedTuple):
-    """One way to take bookings. `command` gets a folder for its data; `first` is POSTed before anything else."""
+    """A server that takes bookings. `command` gets a folder for its data; `first` are paths to POST to at the start."""
 
     name: str
     title: str
     command: Callable[[Path], Sequence[str]]
-    keeps: bool = True
+    stores: bool = True
     first: tuple[str, ...] = ()
 
 
@@ -76,19 +76,19 @@ def cpu_microseconds(process: int) -> int:
 
 def innkeeper(data: Path) -> Sequence[str]:
     """Innkeeper itself, on a data directory."""
-    return (sys.executable, str(HOUSE / "run.py"), "demo", "--empty", "--port", "0", "--data", str(data))
+    return (sys.executable, str(ROOT / "run.py"), "demo", "--empty", "--port", "0", "--data", str(data))
 
 
 def bare(nights: int = 7) -> Contestant:
-    """A handler that decides and keeps nothing; its answers on availability are about so many nights."""
+    """A handler that decides and stores nothing; its availability responses are for this many nights."""
     command = (sys.executable, str(HERE / "bare.py"), "--nights", str(nights))
-    return Contestant("bare", "bare aiohttp handler", lambda _: command, keeps=False)
+    return Contestant("bare", "bare aiohttp handler", lambda _: command, stores=False)
 
 
 def bare_json() -> Contestant:
     """A handler that only reads and writes JSON, as aiohttp's documentation shows it."""
     command = (sys.executable, str(HERE / "bare.py"), "--renders")
-    return Contestant("bare-json", "bare aiohttp handler, JSON read and written", lambda _: command, keeps=False)
+    return Contestant("bare-json", "bare aiohttp handler, JSON read and written", lambda _: command, stores=False)
 
 
 def postgres(design: str, connections: int) -> Contestant:
@@ -107,7 +107,7 @@ INNKEEPER = Contestant(
 
 @contextmanager
 def running(contestant: Contestant, folder: Path) -> Iterator[Server]:
-    """The contestant at work, stopped in good order at the end; a check that fails then raises."""
+    """The running contestant, stopped with SIGTERM at the end; raises if a check fails then."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{contestant.name}.log"
     with log.open("wb") as stderr:
@@ -128,7 +128,7 @@ def running(contestant: Contestant, folder: Path) -> Iterator[Server]:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """See that it is gone; one that is asked first can tidy up after itself."""
+    """End the process: with SIGTERM, so that it can clean up, and with SIGKILL if it does not end."""
     try:
         if process.poll() is None:
             process.terminate()
@@ -144,8 +144,8 @@ def _end_with_parent() -> None:
 
 
 def _ready(process: "subprocess.Popen[bytes]", log: Path) -> Server:
-    until = monotonic() + START_SECONDS_MAX
-    while monotonic() < until:
+    deadline = monotonic() + START_SECONDS_MAX
+    while monotonic() < deadline:
         code, lines = process.poll(), log.read_text()
         found = re.match(r".*?(http://127\.0\.0\.1:\d+).*\n", lines)
         if found:

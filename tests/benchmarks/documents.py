@@ -1,4 +1,4 @@
-"""The booking document that every contestant answers with: made by the same code as Innkeeper's own."""
+"""The booking document of every contestant's responses, made by the same code as Innkeeper's own."""
 
 import time
 
@@ -11,7 +11,7 @@ RATE = 12_000  # minor units a night
 
 
 def booking_document(booking: str, hotel: str, room: str, wanted: BookingRequest) -> BookingResource:
-    """A confirmed booking of this room, as a client of Innkeeper would see it."""
+    """A confirmed booking of this room, as in a response of Innkeeper."""
     now = time.time_ns() // 1_000
     guest = wanted.guest
     return booking_resource(

@@ -1,4 +1,4 @@
-"""The hotels of the benchmarks, the same for every contestant, and what opens them over HTTP."""
+"""The hotels of the benchmarks, the same for every contestant, and the requests that open them."""
 
 import json
 from datetime import date, timedelta
@@ -10,13 +10,13 @@ TODAY = date(2026, 6, 1)
 FIRST_ARRIVAL = TODAY + timedelta(days=1)
 ROOM_TYPES = ("SGL", "DBL", "FAM")
 ROOMS_PER_TYPE = 100
-NIGHTS = 1_000  # arrivals of the load are on so many dates
+NIGHTS = 1_000  # the number of arrival dates in the load
 ANSWER_SECONDS_MAX = 60
 
 
 def plan(hotel: str, rooms: dict[str, int] | None = None) -> dict[str, Any]:
     """The body that opens a hotel; without `rooms` it has 300, of three types, for three guests at 120.00 EUR."""
-    kinds = rooms or dict.fromkeys(ROOM_TYPES, ROOMS_PER_TYPE)
+    room_counts = rooms or dict.fromkeys(ROOM_TYPES, ROOMS_PER_TYPE)
     return {
         "id": hotel,
         "name": f"Hotel {hotel}",
@@ -31,13 +31,13 @@ def plan(hotel: str, rooms: dict[str, int] | None = None) -> dict[str, Any]:
                 "rate": {"amount": "120.00", "currency": "EUR"},
                 "room_count": count,
             }
-            for code, count in kinds.items()
+            for code, count in room_counts.items()
         ],
     }
 
 
 def stay(guest: str, arrival: int, nights: int, room_type: str = "DBL") -> dict[str, Any]:
-    """The body that books a stay which begins so many nights after the first arrival."""
+    """The body that books a stay which begins this many nights after the first arrival date."""
     start = FIRST_ARRIVAL + timedelta(days=arrival)
     return {
         "room_type": room_type,

@@ -1,4 +1,4 @@
-"""The load: wrk with a script, on one thread, and what it did to the server."""
+"""The load: wrk with a script, on one thread, and the figures of a run."""
 
 import json
 import shutil
@@ -15,15 +15,15 @@ _WRK_SECONDS_MORE = 30
 
 
 class Load(NamedTuple):
-    """How hard to press, and for how long at a time."""
+    """The duration of each run, and the number of clients."""
 
     seconds: int
     clients: int
 
 
 class Round(NamedTuple):
-    """What one run of wrk found. Latencies in ms; `good` is the share of answers below 400. Processor time in µs per
-    request: of the server, of its database's connections, and (`later`) of the server after the run until it was quiet.
+    """The figures of one run of wrk. Latencies in ms; `good` is the share of responses below 400. Processor time in µs
+    per request: of the server, of its database's connections, and (`later`) of the server from then until it was idle.
     """
 
     requests_per_second: float
@@ -36,14 +36,14 @@ class Round(NamedTuple):
 
 
 def median(rounds: Sequence[Round]) -> Round:
-    """Each figure's median."""
+    """The median of each figure."""
     return Round(*(statistics.median(values) for values in zip(*rounds, strict=True)))
 
 
 def booking_arguments(
     hotels: int, prefix: str = "hotel", types: Sequence[str] = ROOM_TYPES, nights: int = NIGHTS
 ) -> tuple[str, ...]:
-    """What book.lua is told after its seed."""
+    """The arguments of book.lua after its seed."""
     return str(hotels), prefix, ",".join(types), str(nights)
 
 
@@ -52,16 +52,16 @@ def drive(server: Server, script: str, arguments: Sequence[str], load: Load, see
     if warm_up:
         _wrk(server, script, [str(seed + 500_000), *arguments], WARM_UP_SECONDS, load.clients)
     before = server.cpu_microseconds(), server.database_microseconds()
-    told = _wrk(server, script, [str(seed), *arguments], load.seconds, load.clients)
+    figures = _wrk(server, script, [str(seed), *arguments], load.seconds, load.clients)
     after = server.cpu_microseconds(), server.database_microseconds()
-    requests = max(told["requests"], 1)
-    if told["broken"]:
-        raise RuntimeError(f"{told['broken']} connections to {server.url} broke or timed out")
+    requests = max(figures["requests"], 1)
+    if figures["broken"]:
+        raise RuntimeError(f"{figures['broken']} connections to {server.url} broke or timed out")
     return Round(
-        requests * 1e6 / told["microseconds"],
-        told["p50"] / 1e3,
-        told["p99"] / 1e3,
-        1 - told["refused"] / requests,
+        requests * 1e6 / figures["microseconds"],
+        figures["p50"] / 1e3,
+        figures["p99"] / 1e3,
+        1 - figures["refused"] / requests,
         (after[0] - before[0]) / requests,
         (after[1] - before[1]) / requests,
     )
@@ -81,5 +81,5 @@ def _wrk(server: Server, script: str, arguments: Sequence[str], seconds: int, cl
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if not lines:
         raise RuntimeError(f"wrk failed: {done.stdout} {done.stderr}")
-    told: dict[str, int] = json.loads(lines[-1])
-    return told
+    figures: dict[str, int] = json.loads(lines[-1])
+    return figures

@@ -1,11 +1,11 @@
-"""A partition without HTTP, run in a process of its own so that its memory and time are its own:
+"""A partition without HTTP, run in a process of its own, so that its memory and time can be measured:
 
-python partition.py write --folder DATA --bookings N     so many (more) bookings in a journal, no snapshots
-python partition.py snapshot --folder DATA               keeps the state of every hotel
-python partition.py recover --folder DATA                rebuilds all hotels, and says how long it took
-python partition.py memory --bookings N                  books without a journal, and says how memory grew
+python partition.py write --folder DATA --bookings N     adds bookings to a journal, without snapshots
+python partition.py snapshot --folder DATA               saves a snapshot of every hotel
+python partition.py recover --folder DATA                rebuilds all hotels, and measures the time
+python partition.py memory --bookings N                  books without a journal, and measures the growth of memory
 
-Each prints one JSON object. Every booking stays alive, which is the dearest case for memory and recovery.
+Each prints one JSON object. Every booking stays live, which costs the most memory and the longest recovery.
 """
 
 import argparse
@@ -43,7 +43,7 @@ NIGHTS_MAX = 3
 
 
 class NoJournal:
-    """Keeps nothing, so that only what the hotels keep in mind is left to measure."""
+    """A journal that stores nothing, so that only the memory of the hotels is measured."""
 
     def __init__(self) -> None:
         self._position = 0
@@ -104,14 +104,14 @@ def open_all(host: Host, hotels: int, rooms: int) -> None:
     for number in range(1, hotels + 1):
         name = f"hotel-{number}"
         body = msgspec.convert(plan(name, dict.fromkeys(ROOM_TYPES, rooms)), HotelPlan)
-        _say(host, [OpenHotel(name, body)])
+        _handle(host, [OpenHotel(name, body)])
 
 
 def book(host: Host, bookings: int, hotels: int, seed: int) -> None:
-    """So many random stays."""
+    """Book this many random stays."""
     chance, guests = Random(seed), count(1)
 
-    def one() -> Command:
+    def random_booking() -> Command:
         body = stay(
             f"Guest {next(guests)} of {seed}",
             chance.randrange(NIGHTS),
@@ -123,13 +123,13 @@ def book(host: Host, bookings: int, hotels: int, seed: int) -> None:
     with tqdm(total=bookings, unit=" bookings", disable=not sys.stderr.isatty(), leave=False) as bar:
         for start in range(0, bookings, BATCH):
             size = min(BATCH, bookings - start)
-            _say(host, [one() for _ in range(size)])
+            _handle(host, [random_booking() for _ in range(size)])
             bar.update(size)
 
 
-def _say(host: Host, commands: list[Command]) -> None:
-    answers = host.handle([Envelope(command, None, "0197f000-benchmark", "benchmark") for command in commands])
-    refused = [answer.response for answer in answers if not isinstance(answer.response, Reply)]
+def _handle(host: Host, commands: list[Command]) -> None:
+    results = host.handle([Envelope(command, None, "0197f000-benchmark", "benchmark") for command in commands])
+    refused = [result.response for result in results if not isinstance(result.response, Reply)]
     if refused:
         raise RuntimeError(f"{len(refused)} were refused, the first: {refused[0]}")
 
@@ -150,9 +150,9 @@ def write(options: argparse.Namespace) -> dict[str, float]:
         open_all(host, options.hotels, rooms_for(options.bookings, options.hotels))
     start = perf_counter()
     book(host, options.bookings, options.hotels, journal.position())
-    told = {"position": journal.position(), "seconds": perf_counter() - start}
+    result = {"position": journal.position(), "seconds": perf_counter() - start}
     host.close()
-    return told
+    return result
 
 
 def snapshot(options: argparse.Namespace) -> dict[str, float]:
@@ -169,20 +169,20 @@ def snapshot(options: argparse.Namespace) -> dict[str, float]:
 
 
 def recover(options: argparse.Namespace) -> dict[str, float]:
-    """See the head of this file. Time begins before the journal is opened, and ends when the hotels could answer."""
+    """See the head of this file. The time runs from opening the journal until the hotels can answer."""
     start = perf_counter()
     host = host_on(journal_in(options.folder))
     events = host.recover()
-    told = {"seconds": perf_counter() - start, "events": events, "position": host.journal.position()}
+    result = {"seconds": perf_counter() - start, "events": events, "position": host.journal.position()}
     host.close()
-    return told
+    return result
 
 
 def memory(options: argparse.Namespace) -> dict[str, float]:
     """See the head of this file."""
     host = host_on(cast(Journal, NoJournal()))
     open_all(host, options.hotels, rooms_for(options.bookings, options.hotels))
-    book(host, BATCH, options.hotels, 1)  # whatever grows only once
+    book(host, BATCH, options.hotels, 1)  # allocates what is needed only once
     gc.collect()
     before = resident_bytes()
     book(host, options.bookings, options.hotels, 2)
@@ -196,7 +196,7 @@ MEASURES = {"write": write, "snapshot": snapshot, "recover": recover, "memory": 
 
 
 def main() -> None:
-    """Do one thing, and print what came of it."""
+    """Take one measure, and print its result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("measure", choices=MEASURES)
     parser.add_argument("--folder", type=Path, default=Path("data"))

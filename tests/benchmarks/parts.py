@@ -1,4 +1,4 @@
-"""What is measured over HTTP, against real server processes: bookings, contention, availability."""
+"""Benchmarks over HTTP, against real server processes: bookings, contention, availability."""
 
 import asyncio
 import json
@@ -15,14 +15,14 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
-from contestants import HOUSE, INNKEEPER, Contestant, Missing, Server, bare, bare_json, postgres, running
+from contestants import INNKEEPER, ROOT, Contestant, Missing, Server, bare, bare_json, postgres, running
 from hotels import FIRST_ARRIVAL, open_hotels, plan, post_all, stay
 from load import Load, Round, booking_arguments, drive, median
 from report import Report
 from tqdm import tqdm
 
 LAST_ROOMS = 3
-ROOMS_OF_THE_FULL = 100
+ROOMS_OF_NEARLY_FULL = 100
 CLIENTS_AT_ONCE = 1_000
 FULL_NIGHTS, FULL_ARRIVALS = 8, 5
 LOADED_NIGHTS = 400
@@ -31,7 +31,7 @@ VERIFY_SECONDS_MAX = 600
 
 
 class Bench(NamedTuple):
-    """What every part gets: how to press, where to put data, and where to tell."""
+    """The parameters of every part: load and sizes, the folder for data, and the report."""
 
     load: Load
     rounds: int
@@ -67,14 +67,18 @@ def bookings(bench: Bench) -> None:
                 bar.update()
     found = {contestant.name: median(rounds[contestant.name]) for contestant in contestants}
     for contestant in contestants:
-        bench.report.contest(contestant.title, found[contestant.name])
+        bench.report.add_run(contestant.title, found[contestant.name])
     speed = {name: figures.requests_per_second for name, figures in found.items()}
-    ours = speed["innkeeper"]
-    bench.report.at_least("durable bookings/s ÷ bare aiohttp handler", 0.60, ours / speed["bare"])
-    bench.report.at_least("the same ÷ bare aiohttp handler, JSON read and written", None, ours / speed["bare-json"])
+    innkeeper = speed["innkeeper"]
+    bench.report.at_least("durable bookings/s ÷ bare aiohttp handler", 0.60, innkeeper / speed["bare"])
+    bench.report.at_least(
+        "durable bookings/s ÷ bare aiohttp handler, JSON read and written", None, innkeeper / speed["bare-json"]
+    )
     for design, goal in (("exclusion", 4), ("counters", None)):
         if f"postgres-{design}" in speed:
-            bench.report.at_least(f"the same ÷ PostgreSQL, {design}", goal, ours / speed[f"postgres-{design}"])
+            bench.report.at_least(
+                f"durable bookings/s ÷ PostgreSQL, {design}", goal, innkeeper / speed[f"postgres-{design}"]
+            )
 
 
 def _book_round(bench: Bench, contestant: Contestant, number: int) -> Round:
@@ -83,7 +87,7 @@ def _book_round(bench: Bench, contestant: Contestant, number: int) -> Round:
         open_hotels(server.url, bench.hotels)
         found = drive(server, "book.lua", booking_arguments(bench.hotels), bench.load, number)
         before = server.cpu_microseconds()
-        if contestant.keeps:
+        if contestant.stores:
             server.wait_until_quiet()
         requests = found.requests_per_second * bench.load.seconds
         found = found._replace(later=(server.cpu_microseconds() - before) / requests)
@@ -93,54 +97,56 @@ def _book_round(bench: Bench, contestant: Contestant, number: int) -> Round:
 
 
 def verify(data: Path) -> None:
-    """Let Innkeeper prove its promises over the journal of a round; raises if one is broken."""
-    command = (sys.executable, str(HOUSE / "run.py"), "verify", "--data", str(data))
+    """Run `verify` on the journal of a round; raises if it finds a violation."""
+    command = (sys.executable, str(ROOT / "run.py"), "verify", "--data", str(data))
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=VERIFY_SECONDS_MAX)
     if done.returncode != 0:
-        raise RuntimeError(f"verify found broken promises: {done.stdout} {done.stderr}")
+        raise RuntimeError(f"verify found violations: {done.stdout} {done.stderr}")
 
 
 def contention(bench: Bench) -> None:
-    """A thousand clients on the last rooms, and the speed of a hotel with hardly a room left."""
-    calm, crowded, winners = [], [], []
+    """A thousand clients book the last rooms at once; and the throughput of a hotel with few rooms left."""
+    uncontended, contended, outcomes = [], [], []
     with progress(bench.rounds, "contention") as bar:
         for number in range(bench.rounds):
             with running(INNKEEPER, bench.folder / f"contention-{number}") as server:
                 open_hotels(server.url, bench.hotels)
                 _open_nearly_full(server, "crowd-1")
                 _open_nearly_full(server, "rush-1")
-                winners.append(asyncio.run(_rush(server.url, "rush-1")))
-                calm.append(drive(server, "book.lua", booking_arguments(bench.hotels), bench.load, number))
+                outcomes.append(asyncio.run(_book_at_once(server.url, "rush-1")))
+                uncontended.append(drive(server, "book.lua", booking_arguments(bench.hotels), bench.load, number))
                 server.wait_until_quiet()
                 arguments = booking_arguments(1, "crowd", ("DBL",), FULL_ARRIVALS)
-                crowded.append(drive(server, "book.lua", arguments, bench.load, number + 100, warm_up=False))
+                contended.append(drive(server, "book.lua", arguments, bench.load, number + 100, warm_up=False))
             bar.update()
-    won = sorted({tally[201] for tally, _ in winners})
-    answers = ", ".join(f"{count} × {status}" for status, count in sorted(winners[-1][0].items()))
+    accepted = sorted({tally[201] for tally, _ in outcomes})
+    answers = ", ".join(f"{count} × {status}" for status, count in sorted(outcomes[-1][0].items()))
     bench.report.add(
-        f"{CLIENTS_AT_ONCE:,} clients on the last {LAST_ROOMS} rooms: winners",
+        f"{CLIENTS_AT_ONCE:,} clients book the last {LAST_ROOMS} rooms: bookings",
         f"exactly {LAST_ROOMS}",
-        f"{', '.join(map(str, won))} ({answers}; all answered in {winners[-1][1]:.2f} s)",
-        won == [LAST_ROOMS],
+        f"{', '.join(map(str, accepted))} ({answers}; all answered in {outcomes[-1][1]:.2f} s)",
+        accepted == [LAST_ROOMS],
     )
-    there, here = median(crowded), median(calm)
-    bench.report.contest("Innkeeper, a hotel with 3 rooms left", there)
+    on_last_rooms, on_many_rooms = median(contended), median(uncontended)
+    bench.report.add_run("Innkeeper, a hotel with 3 rooms left", on_last_rooms)
     bench.report.at_least(
-        "requests/s on the last rooms ÷ uncontended", 0.9, there.requests_per_second / here.requests_per_second
+        "requests/s for the last rooms ÷ requests/s without contention",
+        0.9,
+        on_last_rooms.requests_per_second / on_many_rooms.requests_per_second,
     )
 
 
 def _open_nearly_full(server: Server, hotel: str) -> None:
-    """All rooms but the last few are booked for the nights that everyone will ask for."""
-    path, taken = f"/v1/hotels/{hotel}/bookings", range(ROOMS_OF_THE_FULL - LAST_ROOMS)
-    opening = ("/v1/hotels", plan(hotel, {"DBL": ROOMS_OF_THE_FULL}))
+    """Open a hotel and book all rooms but the last few, for the nights that all clients will request."""
+    path, taken = f"/v1/hotels/{hotel}/bookings", range(ROOMS_OF_NEARLY_FULL - LAST_ROOMS)
+    opening = ("/v1/hotels", plan(hotel, {"DBL": ROOMS_OF_NEARLY_FULL}))
     post_all(server.url, [opening, *((path, stay(f"Guest {number}", 0, FULL_NIGHTS)) for number in taken)])
 
 
-async def _rush(url: str, hotel: str) -> tuple[Counter[int], float]:
-    """How many got which status, and after how many seconds everyone was answered."""
+async def _book_at_once(url: str, hotel: str) -> tuple[Counter[int], float]:
+    """The number of responses by status, and the seconds until all had arrived."""
 
-    async def one(session: aiohttp.ClientSession, number: int) -> int:
+    async def book(session: aiohttp.ClientSession, number: int) -> int:
         body = stay(f"Client {number}", 0, FULL_NIGHTS)
         async with session.post(f"{url}/v1/hotels/{hotel}/bookings", json=body) as response:
             await response.read()
@@ -149,39 +155,39 @@ async def _rush(url: str, hotel: str) -> tuple[Counter[int], float]:
     limits = aiohttp.ClientTimeout(total=60)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=limits) as session:
         start = perf_counter()
-        statuses = await asyncio.gather(*(one(session, number) for number in range(CLIENTS_AT_ONCE)))
+        statuses = await asyncio.gather(*(book(session, number) for number in range(CLIENTS_AT_ONCE)))
         return Counter(statuses), perf_counter() - start
 
 
 def availability(bench: Bench) -> None:
-    """Availability of a hotel with bookings on all of 400 nights, for a week's stay and for all nights at once."""
+    """Availability of a hotel with bookings on 400 nights, for a stay of a week and for all nights at once."""
     for nights in (STAY_NIGHTS, LOADED_NIGHTS):
-        ours, theirs = _availability_rounds(bench, nights)
-        speed = ours.requests_per_second / theirs.requests_per_second
-        bench.report.contest(f"bare GET handler, availability of {nights} nights", theirs)
-        bench.report.contest(f"Innkeeper, availability of {nights} nights", ours)
+        innkeeper, baseline = _availability_rounds(bench, nights)
+        speed = innkeeper.requests_per_second / baseline.requests_per_second
+        bench.report.add_run(f"bare GET handler, availability of {nights} nights", baseline)
+        bench.report.add_run(f"Innkeeper, availability of {nights} nights", innkeeper)
         goal = 0.8 if nights == STAY_NIGHTS else None
-        name = f"availability ({nights} nights) of a 300-room hotel, 400 nights loaded ÷ bare GET handler"
+        name = f"availability ({nights} nights) of a 300-room hotel with bookings on 400 nights ÷ bare GET handler"
         bench.report.at_least(name, goal, speed)
 
 
 def _availability_rounds(bench: Bench, nights: int) -> tuple[Round, Round]:
     with ExitStack() as stack, progress(2 * bench.rounds, f"availability, {nights} nights") as bar:
         folder = bench.folder / f"availability-{nights}"
-        ours = stack.enter_context(running(INNKEEPER, folder))
-        theirs = stack.enter_context(running(bare(nights), folder))
-        open_hotels(ours.url, 1)
+        innkeeper = stack.enter_context(running(INNKEEPER, folder))
+        baseline = stack.enter_context(running(bare(nights), folder))
+        open_hotels(innkeeper.url, 1)
         brief = Load(2, bench.load.clients)
-        drive(ours, "book.lua", booking_arguments(1, nights=LOADED_NIGHTS - 2), brief, 1, warm_up=False)
-        ours.wait_until_quiet()
-        _check_sizes([_availability_bytes(server, nights) for server in (ours, theirs)])
+        drive(innkeeper, "book.lua", booking_arguments(1, nights=LOADED_NIGHTS - 2), brief, 1, warm_up=False)
+        innkeeper.wait_until_quiet()
+        _check_sizes([_availability_bytes(server, nights) for server in (innkeeper, baseline)])
         arguments = ("hotel-1", str(nights), str(LOADED_NIGHTS + 1 - nights))
-        rounds: dict[Server, list[Round]] = {ours: [], theirs: []}
+        rounds: dict[Server, list[Round]] = {innkeeper: [], baseline: []}
         for number in range(bench.rounds):
             for server, found in rounds.items():
                 found.append(drive(server, "availability.lua", arguments, bench.load, number))
                 bar.update()
-        return median(rounds[ours]), median(rounds[theirs])
+        return median(rounds[innkeeper]), median(rounds[baseline])
 
 
 def _availability_bytes(server: Server, nights: int) -> int:
@@ -197,6 +203,6 @@ def _availability_bytes(server: Server, nights: int) -> int:
 
 
 def _check_sizes(sizes: Sequence[int]) -> None:
-    """The bodies must be of the same size, to a twentieth."""
+    """Raises if the sizes of the bodies differ by more than a twentieth."""
     if max(sizes) > 1.05 * min(sizes):
         raise RuntimeError(f"the bodies are not of the same size: {sizes} bytes")

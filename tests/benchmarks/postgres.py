@@ -1,11 +1,11 @@
-"""The contestant that one would build otherwise: aiohttp, asyncpg and PostgreSQL, in its two best plain designs.
+"""The usual alternative to Innkeeper: aiohttp, asyncpg and PostgreSQL, in two good plain designs.
 
 `exclusion`: a row per booking; an exclusion constraint forbids that two of them share a room and a night. A free room
-is chosen by query, from a random one on so that two seldom want the same, and anew where another was faster.
+is chosen by query, starting at a random one to avoid conflicts, and chosen again after a conflict.
 `counters`: how many rooms are free per hotel, type and night; no room is assigned.
 
-Each books with one statement, which is one transaction: the booking, and the row of an outbox that tells others.
-Requests are read and answered by Innkeeper's own code, so that only the keeping differs.
+Each books with one statement, which is one transaction: the booking and an outbox row. Innkeeper's own code reads
+and answers the requests, so that only the storage differs.
 """
 
 import argparse
@@ -43,7 +43,7 @@ CREATE TABLE bookings (
     guest jsonb NOT NULL, created_at timestamptz NOT NULL DEFAULT now(),
     EXCLUDE USING gist (hotel WITH =, room WITH =, stay WITH &&));
 """
-# "IS FALSE" keeps the planner from joining: the rooms are tried in the order given, and mostly the first is free.
+# "IS FALSE" prevents a join: the rooms are tried in the order given, and mostly the first is free.
 BOOK_EXCLUSION = """
 WITH chosen AS (
     SELECT room FROM (SELECT $8 + ($9 + number) % $3 AS room FROM generate_series(1, $3::int) AS number) AS rooms
@@ -53,7 +53,7 @@ WITH chosen AS (
 ), booked AS (
     INSERT INTO bookings (id, hotel, room, stay, rate, guest)
     SELECT $1, $2, room, daterange($4, $5), $6, $7::jsonb FROM chosen RETURNING id, room
-), told AS (
+), announced AS (
     INSERT INTO outbox (hotel, type, booking, body) SELECT $2, 'booking.confirmed', id, $7::jsonb FROM booked
 )
 SELECT room FROM booked
@@ -74,7 +74,7 @@ CREATE TABLE bookings (
     nights_taken int NOT NULL, rate int NOT NULL, guest jsonb NOT NULL, created_at timestamptz NOT NULL DEFAULT now(),
     CHECK (nights_taken = departure - arrival));
 """
-# Where a night has no room left, the CHECK on nights_taken undoes the whole statement.
+# Where a night has no room left, the CHECK on nights_taken rolls back the whole statement.
 BOOK_COUNTERS = """
 WITH taken AS (
     UPDATE free_rooms SET free = free - 1
@@ -92,11 +92,11 @@ SELECT count(*) FROM free_rooms f WHERE free < 0 OR rooms - free <> (
 """
 INDEX_FOR_CHECK = "CREATE INDEX ON bookings (hotel, room_type, arrival)"
 
-PLANNER = {"enable_seqscan": "off", "enable_bitmapscan": "off", "jit": "off"}  # no statistics of tables this young
+PLANNER = {"enable_seqscan": "off", "enable_bitmapscan": "off", "jit": "off"}  # new tables have no statistics
 
 
 class Exclusion:
-    """A row per booking, guarded by an exclusion constraint."""
+    """A row per booking, with an exclusion constraint."""
 
     schema = EXCLUSION
 
@@ -140,7 +140,7 @@ class Counters:
         self._pool = pool
 
     async def open(self, hotel: int, plan: HotelPlan) -> None:
-        """All rooms free on all nights."""
+        """Insert a row for each night, with all rooms free."""
         rows = [
             (hotel, kind.code, TODAY + timedelta(days=night), kind.room_count, kind.room_count)
             for kind in plan.room_types
@@ -149,7 +149,7 @@ class Counters:
         await self._pool.copy_records_to_table("free_rooms", records=rows)
 
     async def book(self, booking: str, hotel: int, wanted: BookingRequest, guest: str) -> str | None:
-        """No room, or None where a night has none left."""
+        """An empty room name, or None where a night has no room left."""
         arrival, departure = wanted.arrival, wanted.departure
         for _ in range(TRIES_MAX):
             try:
@@ -164,7 +164,7 @@ class Counters:
         return None
 
     async def oversold(self) -> int:
-        """How many type nights are not as their bookings say."""
+        """How many counters differ from the bookings."""
         await self._pool.execute(INDEX_FOR_CHECK)
         return int(await self._pool.fetchval(OVERSOLD_COUNTERS))
 
@@ -173,7 +173,7 @@ DESIGNS: dict[str, Callable[[asyncpg.Pool], Exclusion | Counters]] = {"exclusion
 
 
 def routes(design: Exclusion | Counters) -> list[web.RouteDef]:
-    """What the benchmarks ask of a hotel system."""
+    """The routes that the benchmarks use."""
     hotels: dict[str, int] = {}
     read_plan, read_request = msgspec.json.Decoder(HotelPlan), msgspec.json.Decoder(BookingRequest)
 
@@ -197,7 +197,7 @@ def routes(design: Exclusion | Counters) -> list[web.RouteDef]:
 
 
 class Database:
-    """A schema of our own, dropped at the end, and the pool of connections to it."""
+    """A schema for this process, dropped at the end, and the pool of connections to it."""
 
     def __init__(self, connections: int) -> None:
         self.schema = f"innkeeper_benchmark_{os.getpid()}"
@@ -206,7 +206,7 @@ class Database:
         self._connections = connections
 
     async def open(self) -> asyncpg.Pool:
-        """Make the schema, and connect all at once."""
+        """Create the schema, and open all connections at once."""
         first = await asyncpg.connect(URL, timeout=10)
         await first.execute("CREATE EXTENSION IF NOT EXISTS btree_gist")
         await first.execute(f"CREATE SCHEMA {self.schema}")
@@ -214,11 +214,17 @@ class Database:
         settings = {**PLANNER, "search_path": f"{self.schema}, public", "synchronous_commit": "on"}
         size = self._connections
         pool = await asyncpg.create_pool(
-            URL, min_size=size, max_size=size, reset=_leave, server_settings=settings, timeout=10, command_timeout=120
+            URL,
+            min_size=size,
+            max_size=size,
+            reset=_reset_nothing,
+            server_settings=settings,
+            timeout=10,
+            command_timeout=120,
         )
-        held = [await pool.acquire() for _ in range(size)]
-        self.processes = [connection.get_server_pid() for connection in held]
-        for connection in held:
+        connections = [await pool.acquire() for _ in range(size)]
+        self.processes = [connection.get_server_pid() for connection in connections]
+        for connection in connections:
             await pool.release(connection)
         return pool
 
@@ -230,8 +236,8 @@ class Database:
         await last.close()
 
 
-async def _leave(_: asyncpg.Connection) -> None:
-    """Nothing to reset between requests: no session state is ever changed. Saves a round trip per request."""
+async def _reset_nothing(_: asyncpg.Connection) -> None:
+    """No session state is ever changed, so nothing needs a reset: this saves a round trip per request."""
 
 
 def main() -> int:
@@ -242,7 +248,7 @@ def main() -> int:
     options = parser.parse_args()
     database = Database(options.connections)
 
-    async def life(app: web.Application) -> AsyncIterator[None]:
+    async def lifespan(app: web.Application) -> AsyncIterator[None]:
         pool = await database.open()
         try:
             design = DESIGNS[options.design](pool)
@@ -255,14 +261,14 @@ def main() -> int:
 
     async def make() -> web.Application:
         app = web.Application()
-        app.cleanup_ctx.append(life)
+        app.cleanup_ctx.append(lifespan)
         return app
 
     try:
         serve(make, lambda: "database processes: " + " ".join(map(str, database.processes)))
     except (TimeoutError, OSError, asyncpg.PostgresError) as error:
-        place = urlsplit(URL)  # without its password
-        print(f"PostgreSQL at {place.hostname}:{place.port or 5432} cannot be used: {error}", file=sys.stderr)
+        address = urlsplit(URL)  # without its password
+        print(f"PostgreSQL at {address.hostname}:{address.port or 5432} cannot be used: {error}", file=sys.stderr)
         return EXIT_MISSING
     print(f"room nights oversold: {database.oversold}", file=sys.stderr)
     return EXIT_OVERSOLD if database.oversold else 0

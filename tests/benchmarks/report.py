@@ -1,4 +1,4 @@
-"""What came out, as tables for a person, as JSON for a program, and as the page docs/benchmarks.md."""
+"""The results as text tables, as JSON, and as the page docs/benchmarks.md."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ A figure without a verdict has no goal, or was measured at a smaller size than t
 
 ## Side by side
 
-{contests}
+{runs}
 
 `wrk` measured req/s, p50 and p99. CPU is processor time per request: of the server process during the run, of its
 database's connections during the run, and of the server process after the run until it was idle (Innkeeper's read
@@ -81,7 +81,7 @@ and the report says so.
 
 
 class Figure(NamedTuple):
-    """A promise in numbers. `met` is None where there is nothing to meet."""
+    """A measured figure and its goal. `met` is None where no goal applies."""
 
     name: str
     goal: str
@@ -90,53 +90,53 @@ class Figure(NamedTuple):
 
 
 class Report:
-    """All that was found so far."""
+    """The results so far."""
 
     def __init__(self) -> None:
         self.figures: list[Figure] = []
-        self.contests: list[tuple[str, Round]] = []
+        self.runs: list[tuple[str, Round]] = []
         self.notes: list[str] = []
 
     def add(self, name: str, goal: str, measured: str, met: bool | None) -> None:
-        """One more figure."""
+        """Add a figure."""
         self.figures.append(Figure(name, goal, measured, met))
 
     def at_least(self, name: str, goal: float | None, ratio: float) -> None:
-        """One more ratio."""
+        """Add a ratio, with the least that it must be."""
         met = None if goal is None else ratio >= goal
         self.add(name, "–" if goal is None else f"≥ {goal:g}", f"{ratio:.2f}", met)
 
-    def contest(self, title: str, found: Round) -> None:
-        """One more row of what wrk saw."""
-        self.contests.append((title, found))
+    def add_run(self, title: str, found: Round) -> None:
+        """Add a row of figures of wrk."""
+        self.runs.append((title, found))
 
     def note(self, text: str) -> None:
-        """Something that the reader must know."""
+        """Add a remark for the reader."""
         self.notes.append(text)
 
     def figure_rows(self) -> list[tuple[str, ...]]:
-        """figure | goal | measured | verdict"""
+        """The rows of the table of figures: figure, goal, measured, verdict."""
         verdicts = {True: "met", False: "**missed**", None: ""}
         rows = [(figure.name, figure.goal, figure.measured, verdicts[figure.met]) for figure in self.figures]
         return [("figure", "goal", "measured", ""), *rows]
 
-    def contest_rows(self) -> list[tuple[str, ...]]:
-        """One row per contestant, with the units in the head."""
+    def run_rows(self) -> list[tuple[str, ...]]:
+        """The rows of the table of runs, with the units in the head."""
         head = ("", "req/s", "p50, ms", "p99, ms", "2xx, %", "CPU, µs/req", "database CPU, µs/req", "CPU after, µs/req")
-        return [head, *((title, *_cells(found)) for title, found in self.contests)]
+        return [head, *((title, *_cells(found)) for title, found in self.runs)]
 
     def text(self) -> str:
-        """For a terminal."""
-        tables = [aligned(rows) for rows in (self.contest_rows(), self.figure_rows()) if len(rows) > 1]
+        """The report as text."""
+        tables = [aligned(rows) for rows in (self.run_rows(), self.figure_rows()) if len(rows) > 1]
         return "\n\n".join([*tables, *self.notes]).replace("**", "")
 
     def json(self) -> str:
-        """For a program."""
+        """The report as JSON."""
         return json.dumps(
             {
                 "machine": machine(),
                 "figures": [figure._asdict() for figure in self.figures],
-                "contests": {title: found._asdict() for title, found in self.contests},
+                "runs": {title: found._asdict() for title, found in self.runs},
                 "notes": self.notes,
             },
             indent=2,
@@ -144,11 +144,11 @@ class Report:
         )
 
     def page(self, **more: object) -> str:
-        """docs/benchmarks.md."""
+        """The text of docs/benchmarks.md."""
         notes = "".join(f"\n{note}\n" for note in self.notes)
         facts = "\n".join(f"- {name}: {value}" for name, value in machine().items())
-        figures, contests = aligned(self.figure_rows()), aligned(self.contest_rows())
-        return _PAGE.format(figures=figures, contests=contests, notes=notes, machine=facts, **more)
+        figures, runs = aligned(self.figure_rows()), aligned(self.run_rows())
+        return _PAGE.format(figures=figures, runs=runs, notes=notes, machine=facts, **more)
 
 
 def _cells(found: Round) -> tuple[str, ...]:
@@ -166,7 +166,7 @@ def aligned(rows: list[tuple[str, ...]]) -> str:
 
 
 def busy_share(seconds: float = 1.0) -> float:
-    """Which share of the machine's processors others use now."""
+    """The share of the machine's processors that is in use now."""
 
     def ticks() -> tuple[int, int]:
         values = list(map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9]))
@@ -179,7 +179,7 @@ def busy_share(seconds: float = 1.0) -> float:
 
 
 def machine() -> dict[str, str]:
-    """What the numbers depend on."""
+    """The machine and the versions on which the figures depend."""
     cores = Path("/proc/cpuinfo").read_text()
     model = re.search(r"model name\s*:\s*(.*)", cores)
     return {
@@ -196,7 +196,7 @@ def machine() -> dict[str, str]:
 def _postgres_version() -> str:
     url = os.environ.get("INNKEEPER_BENCH_POSTGRES")
     if url is None:
-        return "not there"
+        return "not available"
 
     async def ask() -> str:
         connection = await asyncpg.connect(url, timeout=5)
@@ -208,11 +208,11 @@ def _postgres_version() -> str:
     try:
         return asyncio.run(ask())
     except (OSError, asyncpg.PostgresError, TimeoutError):
-        return "not there"
+        return "not available"
 
 
 def _first_line(*command: str) -> str:
     if shutil.which(command[0]) is None:
-        return "not there"
+        return "not available"
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
     return (done.stdout + done.stderr).partition("Copyright")[0].strip()

@@ -1,9 +1,9 @@
 """How long the decision takes when guests must change rooms: one type of 300 rooms, 95 % full for 120 nights, and stays
 for which every night has a room left but no room is free throughout.
 
-Two such hotels. The `lived` one was filled by random bookings, each decided by Innkeeper, until it was 95 % full. The
-`scattered` one is made to be hard: all that is free are single nights, spread evenly over rooms and nights.
-Only the decision is timed (pure rules, one thread); nothing of it is carried out, so all are made in the same hotel.
+There are two such hotels. The `booked` one was filled by random bookings, each decided by Innkeeper, until it was 95 %
+full. The `scattered` one is a hard case: only single nights are free, spread evenly over rooms and nights. Only the
+decision is timed (pure rules, one thread); it is not applied, so all decisions are made in the same state.
 """
 
 import gc
@@ -52,7 +52,7 @@ class Reshuffled(NamedTuple):
 
 
 def measure(hotel: str, decisions: int, seed: int = 1) -> Reshuffled:
-    """Time so many decisions in the `lived` or the `scattered` hotel."""
+    """Time this many decisions in the `booked` or the `scattered` hotel."""
     chance = Random(seed)
     state = empty_hotel()
     FILL[hotel](state, chance)
@@ -86,36 +86,36 @@ def measure(hotel: str, decisions: int, seed: int = 1) -> Reshuffled:
 
 
 def empty_hotel() -> HotelState:
-    """All 300 rooms, nobody yet."""
+    """A hotel of 300 rooms without bookings."""
     state = HotelState()
     opening = OpenHotel(HOTEL, msgspec.convert(plan(HOTEL, {"DBL": ROOMS}), HotelPlan))
     for event in decide(state, opening, CommandContext(NOON, "opening")).events:
-        _happens(state, event)
+        _apply(state, event)
     return state
 
 
-def fill_by_living(state: HotelState, chance: Random) -> None:
-    """Random guests ask, and get a room or are refused, until the hotel is 95 % full."""
+def fill_by_booking(state: HotelState, chance: Random) -> None:
+    """Book random stays, of which some are refused, until the hotel is 95 % full."""
     guests = 0
     while guests % 100 or _occupancy(state) < OCCUPANCY:
         guests += 1
         with suppress(Refused):
             for event in decide(state, _random_stay(chance, 1), CommandContext(NOON, f"booking-{guests}")).events:
-                _happens(state, event)
+                _apply(state, event)
 
 
 def fill_scattered(state: HotelState, chance: Random) -> None:
-    """Room by room, one stay after the other, now and then with a free night between them."""
+    """Fill room by room with one stay after the other, at random with a free night between them."""
     for room in list(state.rooms):
         night = -chance.randrange(STAY_NIGHTS_MAX)
         while night < NIGHTS:
             departure = night + chance.randint(1, STAY_NIGHTS_MAX)
             if departure > 0:
-                _happens(state, _booking(len(state.bookings), room, max(night, 0), departure))
+                _apply(state, _booking(len(state.bookings), room, max(night, 0), departure))
             night = departure + (chance.random() < GAP_CHANCE)
 
 
-FILL = {"lived": fill_by_living, "scattered": fill_scattered}
+FILL = {"booked": fill_by_booking, "scattered": fill_scattered}
 
 
 def _occupancy(state: HotelState) -> float:
@@ -146,7 +146,7 @@ def _booking(number: int, room: str, arrival: int, departure: int) -> BookingCon
     )
 
 
-def _happens(state: HotelState, event: Event) -> None:
+def _apply(state: HotelState, event: Event) -> None:
     evolve(state, RecordedEvent(HOTEL, state.seq + 1, NOON, "benchmark", "", "", event))
 
 

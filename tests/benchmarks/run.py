@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Innkeeper side by side with a bare aiohttp handler and with PostgreSQL, and how it stands to its own goals:
-python tests/benchmarks/run.py, or make bench. The tables go to stdout; docs/benchmarks.md says what they mean."""
+"""Compares Innkeeper with a bare aiohttp handler, with PostgreSQL, and with its own goals: make bench, or python
+tests/benchmarks/run.py. The tables go to stdout; docs/benchmarks.md explains them."""
 
 import argparse
 import os
@@ -19,7 +19,7 @@ import parts
 import services
 import split
 import stream
-from contestants import HOUSE, Missing
+from contestants import ROOT, Missing
 from load import Load, need_wrk
 from parts import Bench
 from report import Report, busy_share
@@ -46,21 +46,23 @@ BUSY_SHARE_MAX = 0.1
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--seconds", type=int, default=5, help="how long each run of wrk counts (5)")
-    options.add_argument("--rounds", type=int, default=3, help="how many rounds the medians are of (3)")
+    options.add_argument("--seconds", type=int, default=5, help="seconds of each run of wrk (5)")
+    options.add_argument("--rounds", type=int, default=3, help="rounds, of which the medians are taken (3)")
     options.add_argument("--clients", type=int, default=64, help="connections at once (64)")
     options.add_argument("--hotels", type=int, default=20, help="hotels of 300 rooms (20)")
     options.add_argument("--connections", type=int, default=32, help="connections to PostgreSQL (32)")
     options.add_argument("--events", type=int, default=200_000, help="bookings in the large journal (200,000)")
-    options.add_argument("--only", choices=PARTS, action="append", help="only this part; may be said again")
-    options.add_argument("--data", type=Path, help="a folder on a real disk, for what is kept meanwhile (build)")
-    options.add_argument("--json", type=Path, metavar="FILE", help="write all numbers here")
-    options.add_argument("--markdown", type=Path, metavar="FILE", help="write the page here (docs/benchmarks.md)")
+    options.add_argument("--only", choices=PARTS, action="append", help="only this part; may be repeated")
+    options.add_argument("--data", type=Path, help="a folder on a real disk for temporary data (build)")
+    options.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    options.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write the page to this file (docs/benchmarks.md)"
+    )
     return options
 
 
 def measure(options: argparse.Namespace) -> Report:
-    """Take the parts one after the other, in a folder that goes away with all that they keep."""
+    """Run the parts one after the other, each in a temporary folder for its data."""
     report = Report()
     busy: dict[str, float] = {}
     chosen = options.only or list(PARTS)
@@ -69,7 +71,7 @@ def measure(options: argparse.Namespace) -> Report:
     except Missing as missing:
         report.note(str(missing))
         chosen = [name for name in chosen if name in WITHOUT_WRK]
-    data = options.data or HOUSE / "build"
+    data = options.data or ROOT / "build"
     data.mkdir(parents=True, exist_ok=True)
     for name in chosen:
         print(f"{name} …", file=sys.stderr)
@@ -80,18 +82,18 @@ def measure(options: argparse.Namespace) -> Report:
             PARTS[name](Bench(load, options.rounds, *sizes, Path(folder), report))
     shares = [f"{share:.0%} ({name})" for name, share in busy.items() if share > BUSY_SHARE_MAX]
     if shares:
-        report.note(f"The machine was not quiet; others used of its processors: {', '.join(shares)}.")
+        report.note(f"Other programs used the processors before these parts: {', '.join(shares)}.")
     return report
 
 
 @contextmanager
 def database(options: argparse.Namespace) -> Iterator[None]:
-    """A PostgreSQL for the parts that need one, unless one is named or none can be started."""
+    """Run a PostgreSQL for the parts that need one, unless a URL is set or none is installed."""
     needed = WITH_POSTGRES.intersection(options.only or PARTS) and "INNKEEPER_BENCH_POSTGRES" not in os.environ
     if not needed or programs() is None:
         yield
         return
-    data = options.data or HOUSE / "build"
+    data = options.data or ROOT / "build"
     data.mkdir(parents=True, exist_ok=True)
     with postgres_node(data) as url:
         os.environ["INNKEEPER_BENCH_POSTGRES"] = url
@@ -99,7 +101,7 @@ def database(options: argparse.Namespace) -> Iterator[None]:
 
 
 def page(report: Report, options: argparse.Namespace) -> str:
-    """docs/benchmarks.md, with the command that makes it again (but for where it puts what it found)."""
+    """The text of docs/benchmarks.md, with the command that measures it again."""
     sizes = "".join(
         f" --{name} {getattr(options, name)}"
         for name in ("seconds", "rounds", "clients", "hotels", "connections", "events")
@@ -116,7 +118,7 @@ def page(report: Report, options: argparse.Namespace) -> str:
 
 
 def main() -> int:
-    """Ends with 1 where a promise was broken, 130 where it was interrupted."""
+    """The exit code: 1 where a check failed, 130 after an interrupt."""
     options = parser().parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)

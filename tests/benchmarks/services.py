@@ -1,5 +1,5 @@
-"""What it costs bookings that somebody listens: bookings/s with all subscribers at work ÷ with all of them paused; and
-how fast those who were left behind catch up."""
+"""The cost of subscribers: bookings/s with all subscribers running ÷ with all of them paused; and how fast subscribers
+that are behind catch up."""
 
 import json
 from time import monotonic, sleep
@@ -14,12 +14,12 @@ from parts import Bench, progress
 SHARE_MIN = 0.85
 CATCH_UP_PER_SECOND_MIN = 20_000
 EVENTS_OF_THE_GOAL = 200_000
-DECIDERS = ("billing", "notifications", "payments")
+MEASURED = ("billing", "notifications", "payments")
 CATCH_UP_SECONDS_MAX = 600
 
 
 def services(bench: Bench) -> None:
-    """Both in turns, each time on a fresh server."""
+    """Measure with paused and with running subscribers in turn, each time on a new server."""
     rounds: dict[bool, list[Round]] = {True: [], False: []}
     caught_up: dict[str, float] = {}
     with progress(bench.rounds * 2, "services") as bar:
@@ -38,47 +38,49 @@ def services(bench: Bench) -> None:
                     if not paused:
                         caught_up = _caught_up_per_second(server)
                 bar.update()
-    alone, together = median(rounds[True]), median(rounds[False])
-    bench.report.contest("Innkeeper, all subscribers paused", alone)
-    bench.report.contest("Innkeeper, all subscribers at work", together)
-    ratio = together.requests_per_second / alone.requests_per_second
-    bench.report.at_least("bookings/s with all subscribers at work ÷ with all paused", SHARE_MIN, ratio)
+    all_paused, all_running = median(rounds[True]), median(rounds[False])
+    bench.report.add_run("Innkeeper, all subscribers paused", all_paused)
+    bench.report.add_run("Innkeeper, all subscribers running", all_running)
+    ratio = all_running.requests_per_second / all_paused.requests_per_second
+    bench.report.at_least("bookings/s with all subscribers running ÷ with all paused", SHARE_MIN, ratio)
     for name, rate in caught_up.items():
-        bench.report.add(f"{name}, catching up after that beside the others", "", f"{rate:,.0f} events/s", None)
+        bench.report.add(
+            f"{name}, catching up after that load, with the other subscribers", "", f"{rate:,.0f} events/s", None
+        )
 
 
 def behind(bench: Bench) -> None:
-    """Each alone takes in a large journal that it has never seen; letters and files are left for later."""
+    """Each subscriber alone handles a large journal that is new to it; mail and archive stay paused."""
     data = bench.folder / "behind"
     with running(INNKEEPER, data) as server:
         _pause_all(server)
     partition("write", bench.hotels, data, bench.events)
-    whole = bench.events >= EVENTS_OF_THE_GOAL
-    with running(INNKEEPER, data) as server, progress(len(DECIDERS), "behind") as bar:
+    full_size = bench.events >= EVENTS_OF_THE_GOAL
+    with running(INNKEEPER, data) as server, progress(len(MEASURED), "behind") as bar:
         server.wait_until_quiet()
-        for name in DECIDERS:
+        for name in MEASURED:
             before = server.resident_bytes()
             _post(server, f"/v1/subscribers/{name}/actions/resume")
-            start, lag, most = monotonic(), _lags(server)[name], before
+            start, lag, most_memory = monotonic(), _lags(server)[name], before
             while _lags(server)[name]:
-                _check_patience(start)
-                most = max(most, server.resident_bytes())
+                _check_time(start)
+                most_memory = max(most_memory, server.resident_bytes())
                 sleep(0.05)
             rate = lag / (monotonic() - start)
             bench.report.add(
                 f"{name}, {lag:,} events behind, catching up",
                 f"≥ {CATCH_UP_PER_SECOND_MIN:,} events/s",
-                f"{rate:,.0f} events/s, {(most - before) / 1e6:,.0f} MB more memory",
-                rate >= CATCH_UP_PER_SECOND_MIN if whole else None,
+                f"{rate:,.0f} events/s, {(most_memory - before) / 1e6:,.0f} MB more memory",
+                rate >= CATCH_UP_PER_SECOND_MIN if full_size else None,
             )
             bar.update()
 
 
 def _caught_up_per_second(server: Server) -> dict[str, float]:
-    """How fast each of them gets over what piled up."""
+    """How many events per second each subscriber handles until it has caught up."""
     start, rates, behind = monotonic(), dict[str, float](), _lags(server)
     while behind.keys() - rates.keys():
-        _check_patience(start)
+        _check_time(start)
         sleep(0.05)
         now, seconds = _lags(server), monotonic() - start
         for name in behind.keys() - rates.keys():
@@ -88,13 +90,13 @@ def _caught_up_per_second(server: Server) -> dict[str, float]:
     return {name: rates[name] for name in behind}
 
 
-def _check_patience(start: float) -> None:
+def _check_time(start: float) -> None:
     if monotonic() - start > CATCH_UP_SECONDS_MAX:
         raise RuntimeError(f"a subscriber did not catch up in {CATCH_UP_SECONDS_MAX} s")
 
 
 def _lags(server: Server) -> dict[str, int]:
-    """How many events each subscriber has not seen yet; for the mailroom, how many letters wait."""
+    """How many events each subscriber has not handled yet; for mail, how many letters wait."""
     with urlopen(f"{server.url}/v1/subscribers", timeout=30) as answer:
         return {subscriber["name"]: subscriber["lag"] for subscriber in json.load(answer)["data"]}
 

@@ -1,4 +1,4 @@
-"""How the two plain contestants run: on uvloop, on a free loopback port, until SIGTERM."""
+"""Serves a contestant other than Innkeeper: on uvloop, on a free loopback port, until SIGTERM."""
 
 import asyncio
 import signal
@@ -24,6 +24,6 @@ async def _serve(make: Callable[[], Awaitable[web.Application]], ready: Callable
 
 
 def serve(make: Callable[[], Awaitable[web.Application]], ready: Callable[[], str] = str) -> None:
-    """Serve what `make` makes; the first line on stderr is the URL, and what `ready` has to say."""
+    """Serve the application of `make`; the first line on stderr is the URL and the text of `ready`."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(make, ready))

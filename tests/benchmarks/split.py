@@ -1,4 +1,4 @@
-"""What it costs, or brings, that each part is a process; and how soon a partition that was killed is back."""
+"""Bookings/s where each part is a process, and how soon a partition that was killed takes bookings again."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from load import Round, booking_arguments, drive, median
 from parts import Bench, progress
 
 SHARE_MIN = 0.8
-BACK_SECONDS_MAX = 2.0
+RESTART_SECONDS_MAX = 2.0
 EVENTS_OF_THE_GOAL = 100_000
 WAIT_SECONDS_MAX = 60
 CREATED = 201
@@ -33,29 +33,29 @@ def _contestant(title: str, *options: str) -> Contestant:
 
 
 def split(bench: Bench) -> None:
-    """In turns, each time on a fresh server."""
+    """Measure one process and several in turn, each time on a new server."""
     contestants = {INNKEEPER.title: INNKEEPER} | {
         title: _contestant(title, *options) for title, options in SPLIT.items()
     }
     rounds: dict[str, list[Round]] = {title: [] for title in contestants}
     with progress(bench.rounds * len(contestants), "split") as bar:
         for number in range(bench.rounds):
-            for place, (title, contestant) in enumerate(contestants.items()):
-                with running(contestant, bench.folder / f"split-{number}-{place}") as server:
+            for index, (title, contestant) in enumerate(contestants.items()):
+                with running(contestant, bench.folder / f"split-{number}-{index}") as server:
                     open_hotels(server.url, bench.hotels)
                     rounds[title].append(drive(server, "book.lua", booking_arguments(bench.hotels), bench.load, number))
                 bar.update()
-    one = median(rounds[INNKEEPER.title]).requests_per_second
+    one_process = median(rounds[INNKEEPER.title]).requests_per_second
     for title in SPLIT:
         found = median(rounds[title])
-        bench.report.contest(contestants[title].title, found)
-        bench.report.at_least(f"bookings/s, {title} ÷ one process", SHARE_MIN, found.requests_per_second / one)
-    _back(bench)
+        bench.report.add_run(contestants[title].title, found)
+        bench.report.at_least(f"bookings/s, {title} ÷ one process", SHARE_MIN, found.requests_per_second / one_process)
+    _restart(bench)
 
 
-def _back(bench: Bench) -> None:
-    """From kill -9 to the first booking."""
-    data = bench.folder / "back"
+def _restart(bench: Bench) -> None:
+    """Measure the time from kill -9 of a partition to its first booking."""
+    data = bench.folder / "restart"
     events = min(bench.events, EVENTS_OF_THE_GOAL)
     partition("write", bench.hotels, data, events)
     seconds = []
@@ -63,23 +63,23 @@ def _back(bench: Bench) -> None:
         server.wait_until_quiet()
         for _ in range(bench.rounds):
             os.kill(int((data / "reservations.lock").read_text()), signal.SIGKILL)
-            seconds.append(_until_booked(server.url, monotonic()))
+            seconds.append(_seconds_until_booked(server.url, monotonic()))
             sleep(1)
     longest = max(seconds)
     bench.report.add(
-        f"kill -9 of a partition of {events:,} bookings until its first booking, longest of {bench.rounds}",
-        f"≤ {BACK_SECONDS_MAX:.0f} s",
+        f"kill -9 of a partition with {events:,} bookings → its first booking, longest of {bench.rounds}",
+        f"≤ {RESTART_SECONDS_MAX:.0f} s",
         f"{longest:.2f} s",
-        longest <= BACK_SECONDS_MAX,
+        longest <= RESTART_SECONDS_MAX,
     )
 
 
-def _until_booked(url: str, start: float) -> float:
-    """Ask again and again; how long it took."""
-    place = urlsplit(url)
+def _seconds_until_booked(url: str, start: float) -> float:
+    """Send bookings until one succeeds; the seconds since the start."""
+    address = urlsplit(url)
     while monotonic() - start < WAIT_SECONDS_MAX:
         with suppress(HTTPException, OSError):
-            connection = HTTPConnection(str(place.hostname), place.port, timeout=WAIT_SECONDS_MAX)
+            connection = HTTPConnection(str(address.hostname), address.port, timeout=WAIT_SECONDS_MAX)
             body = json.dumps(stay("Ann", randrange(NIGHTS), 1))
             connection.request("POST", "/v1/hotels/hotel-1/bookings", body, {"Content-Type": "application/json"})
             status = connection.getresponse().status
@@ -87,4 +87,4 @@ def _until_booked(url: str, start: float) -> float:
             if status == CREATED:
                 return monotonic() - start
         sleep(0.005)
-    raise RuntimeError("the partition did not come back")
+    raise RuntimeError("the partition did not restart")

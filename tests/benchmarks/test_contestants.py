@@ -1,4 +1,4 @@
-"""What Innkeeper is measured against does its work: bookings kept in a real PostgreSQL."""
+"""The PostgreSQL contestants of the benchmarks take bookings and sell no room twice."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +14,7 @@ def test_the_last_rooms_go_to_exactly_as_many_guests(
     design: str, postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("INNKEEPER_BENCH_POSTGRES", postgres)
-    with running(contestant(design, 4), tmp_path) as server:  # its tables are checked at its end
+    with running(contestant(design, 4), tmp_path) as server:  # it checks its tables at its end
         assert len(server.database) == 4
         port = int(server.url.rpartition(":")[2])
         assert send(port, "POST", "/v1/hotels", hotel_plan({"DBL": 3}, id="seaside")).status == 201

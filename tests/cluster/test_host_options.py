@@ -1,4 +1,4 @@
-"""The options of the command line that say which hosts a server is known as, and that real processes keep to them."""
+"""The command-line options for host names and trusted proxies, and that real processes obey them."""
 
 import argparse
 import re
@@ -28,7 +28,7 @@ def parsed(*arguments: str) -> argparse.Namespace:
 
 
 @pytest.mark.parametrize("command", ["serve", "gateway"])
-def test_names_and_proxies_are_given_one_by_one_or_together(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_names_and_proxies_are_given_singly_or_as_a_list(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (parsed(command).host_name, parsed(command).trusted_proxy) == ((), ())
     options = parsed(command, "--host-name", "Hotel.Example.", "--host-name", "[2001:db8::7]", "--host-name", "a.b,c.d")
     assert options.host_name == ("hotel.example", "2001:db8::7", "a.b", "c.d")
@@ -42,7 +42,7 @@ def test_names_and_proxies_are_given_one_by_one_or_together(command: str, monkey
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "says"),
+    ("option", "value", "message"),
     [
         ("--host-name", "hotel.example:8443", "must not have a port"),
         ("--host-name", "https://hotel.example", "is not a host name"),
@@ -52,67 +52,67 @@ def test_names_and_proxies_are_given_one_by_one_or_together(command: str, monkey
         ("--trusted-proxy", "10.0.0.1/8", "host bits"),
     ],
 )
-def test_what_is_no_name_or_no_network_is_refused(
-    option: str, value: str, says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_malformed_host_name_or_network_is_refused(
+    option: str, value: str, message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(SystemExit):
         parsed("serve", option, value)
-    assert says in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     monkeypatch.setenv(f"INNKEEPER_{option.strip('-').upper().replace('-', '_')}", value)
     with pytest.raises(SystemExit):
         parsed("serve")
-    assert says in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
-def test_the_demo_is_for_this_machine_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_demo_takes_no_host_name_and_listens_on_loopback(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parsed("demo", "--host-name", "hotel.example")
     assert "--host-name" in capsys.readouterr().err
     assert (parsed("demo").host, parsed("demo").host_name, parsed("demo").trusted_proxy) == ("127.0.0.1", (), ())
 
 
-def check(port: int, known: tuple[str, ...], key: dict[str, str]) -> None:
-    """Known hosts are answered, a stranger's is not, and a stranger's page is not obeyed."""
-    for host in known:
+def check(port: int, hosts: tuple[str, ...], key: dict[str, str]) -> None:
+    """Check that requests to these hosts are answered, and that other hosts and pages of other origins are refused."""
+    for host in hosts:
         assert send(port, "GET", "/v1/hotels", None, {"Host": host, **key}).status == 200
-        audit = "/v1/subscribers/billing/actions/pause"
-        told = {"Host": host, "Origin": "http://stranger.test", **key}
-        assert_problem(send(port, "POST", audit, None, told), 403, "cross_origin")
-        assert_problem(send(port, "POST", audit, b"x", {"Host": host, "Content-Type": "text/plain", **key}), 415)
-        page = send(port, "POST", audit, None, {"Host": host, "Origin": f"http://{host}", **key})
-        assert page.status == 200, page
+        pause = "/v1/subscribers/billing/actions/pause"
+        foreign = {"Host": host, "Origin": "http://stranger.test", **key}
+        assert_problem(send(port, "POST", pause, None, foreign), 403, "cross_origin")
+        assert_problem(send(port, "POST", pause, b"x", {"Host": host, "Content-Type": "text/plain", **key}), 415)
+        reply = send(port, "POST", pause, None, {"Host": host, "Origin": f"http://{host}", **key})
+        assert reply.status == 200, reply
     assert_problem(send(port, "GET", "/v1/hotels", None, {"Host": "stranger.test", **key}), 421, "unknown_host")
     assert send(port, "GET", "/health/ready", None, {"Host": "stranger.test"}).status == 200
 
 
-def test_the_demo_keeps_to_it_in_one_process_and_in_several(tmp_path: Path) -> None:
-    one = ServerProcess(tmp_path / "one")
+def test_the_demo_checks_hosts_in_one_process_and_in_several(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path / "one")
     try:
-        check(int(one.url.rpartition(":")[2]), ("localhost:80", "127.0.0.1"), {})
+        check(int(server.url.rpartition(":")[2]), ("localhost:80", "127.0.0.1"), {})
     finally:
-        one.close()
-    several = Installation(tmp_path / "several", "--workers", "2")
+        server.close()
+    installation = Installation(tmp_path / "several", "--workers", "2")
     try:
-        check(several.port, ("localhost:80", "127.0.0.1"), {})
+        check(installation.port, ("localhost:80", "127.0.0.1"), {})
     finally:
-        several.close()
+        installation.close()
 
 
 @contextmanager
 def served(folder: Path, *options: str) -> Iterator[int]:
-    """`run.py serve` on a free port of this machine; the port."""
+    """The port of a `run.py serve` on a free port of this machine."""
     (folder / "keys").write_text(f"test:{KEY}\n")
     log = folder / "log"
     command = program_command(
         "serve", "--host", "127.0.0.1", "--port", "0", "--keys", folder / "keys", "--data", folder / "data"
     )
-    with log.open("w") as written:
-        process = subprocess.Popen([*command, *options], stderr=written)
+    with log.open("w") as stderr:
+        process = subprocess.Popen([*command, *options], stderr=stderr)
     try:
-        until = monotonic() + START_SECONDS_MAX
+        deadline = monotonic() + START_SECONDS_MAX
         while not (match := re.search(r"Serving http://127.0.0.1:(\d+)", log.read_text())):
             assert process.poll() is None, log.read_text()
-            assert monotonic() < until, log.read_text()
+            assert monotonic() < deadline, log.read_text()
             sleep(0.02)
         yield int(match[1])
     finally:
@@ -121,12 +121,12 @@ def served(folder: Path, *options: str) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("split", [(), ("--processes", "--workers", "2")], ids=str)
-def test_a_server_is_known_by_the_names_that_it_is_given(tmp_path: Path, split: tuple[str, ...]) -> None:
+def test_a_server_accepts_the_host_names_that_it_is_given(tmp_path: Path, split: tuple[str, ...]) -> None:
     names = ("--host-name", "hotel.example", "--host-name", "desk.example", "--trusted-proxy", "127.0.0.0/8")
     key = {"Authorization": f"Bearer {KEY}"}
     with served(tmp_path, *names, *split) as port:
         check(port, ("hotel.example", "desk.example:8443", "localhost", "127.0.0.1"), key)
         forwarded = {"Host": "upstream", "X-Forwarded-Host": "hotel.example", "X-Forwarded-Proto": "https", **key}
         assert send(port, "GET", "/v1/hotels", None, forwarded).status == 200
-        page = forwarded | {"Origin": "https://hotel.example"}
-        assert send(port, "POST", "/v1/subscribers/billing/actions/resume", None, page).status == 200
+        of_page = forwarded | {"Origin": "https://hotel.example"}
+        assert send(port, "POST", "/v1/subscribers/billing/actions/resume", None, of_page).status == 200

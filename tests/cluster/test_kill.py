@@ -1,4 +1,4 @@
-"""The real process, killed in the middle of its work: what was acknowledged is there again, and nothing is doubled.
+"""The server process is killed under load: after a restart each acknowledged booking is there, and none is doubled.
 
 `make kill ROUNDS=100` kills it more often.
 """
@@ -50,25 +50,25 @@ LETTERS = {
 }
 
 
-async def client(session: ClientSession, books: ClientRecords, chance: random.Random, name: str) -> None:
-    """One wish after the other, until the server is gone."""
+async def client(session: ClientSession, records: ClientRecords, chance: random.Random, name: str) -> None:
+    """Send one request after the other, until the server has ended."""
     own: list[str] = []
     with suppress(ClientError, asyncio.TimeoutError):
         while True:
-            wish = next_request(books, chance, own, name)
-            books.requests.append(wish)
-            await send_request(session, books, wish)
-            if wish.answer is not None and wish.answer[0] == 201:
-                own.append(wish.answer[1]["id"])
+            request = next_request(records, chance, own, name)
+            records.requests.append(request)
+            await send_request(session, records, request)
+            if request.answer is not None and request.answer[0] == 201:
+                own.append(request.answer[1]["id"])
 
 
 async def load(
-    server: ServerProcess, books: ClientRecords, chance: random.Random, round_number: int, *, kill: bool
+    server: ServerProcess, records: ClientRecords, chance: random.Random, round_number: int, *, kill: bool
 ) -> Any:
-    """All clients at once, and the end of the server after a moment. Gives what stopping it gave."""
+    """Run all clients at once, and kill or stop the server after a moment; the result of that."""
     async with ClientSession(server.url) as session:
         clients = [
-            asyncio.create_task(client(session, books, random.Random(chance.random()), f"{round_number}-{number}"))
+            asyncio.create_task(client(session, records, random.Random(chance.random()), f"{round_number}-{number}"))
             for number in range(CLIENTS)
         ]
         await asyncio.sleep(chance.uniform(0.05, 0.4))
@@ -77,23 +77,23 @@ async def load(
         return ended
 
 
-async def settle(server: ServerProcess, books: ClientRecords) -> None:
-    """Everyone who waits asks again; then the house is compared with the clients' books."""
+async def retry_and_compare(server: ServerProcess, records: ClientRecords) -> None:
+    """Repeat the requests without an answer, then compare the bookings of the server with the clients' records."""
     async with ClientSession(server.url) as session:
-        for wish in books.unanswered():
-            await send_request(session, books, wish)
+        for request in records.unanswered():
+            await send_request(session, records, request)
         found = {booking["id"]: booking for hotel in HOTELS for booking in await list_bookings(session, hotel)}
-    for id_, booking in books.bookings.items():
-        assert id_ in found, "what was acknowledged is not there (P3)"
+    for id_, booking in records.bookings.items():
+        assert id_ in found, "an acknowledged booking is missing (P3)"
         assert_unchanged(booking, found[id_])
     names = Counter(booking["guest"]["name"] for booking in found.values())
-    assert not [name for name, times in names.items() if times > 1], "a wish was granted twice (P7)"
-    assert found.keys() == books.bookings.keys(), "a booking that nobody asked for"
+    assert not [name for name, times in names.items() if times > 1], "a request was carried out twice (P7)"
+    assert found.keys() == records.bookings.keys(), "a booking that no client requested"
     assert_no_double_booking(found.values())
 
 
 async def open_hotels(server: ServerProcess) -> None:
-    """Two hotels, small enough to sell out."""
+    """Open two hotels that are small enough to sell out."""
     async with ClientSession(server.url) as session:
         for hotel in HOTELS:
             async with session.post("/v1/hotels", json=hotel_plan({"DBL": 40}, id=hotel)) as response:
@@ -101,7 +101,7 @@ async def open_hotels(server: ServerProcess) -> None:
 
 
 async def add_webhook(server: ServerProcess, url: str) -> None:
-    """From now on the receiver is told of everything."""
+    """Subscribe the receiver to all events."""
     async with (
         ClientSession(server.url) as session,
         session.post("/v1/webhooks", json={"url": url, "events": ["innkeeper.*"]}) as response,
@@ -133,7 +133,7 @@ async def log_of(session: ClientSession, log: str) -> list[dict[str, Any]]:
 
 
 def letters_for(events: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """What guests should have been told: for which booking, and which letter."""
+    """The letters that these events require: the locator of the booking, and the kind of letter."""
     locators: dict[str, str] = {}
     for event in events:
         booking = event["data"].get("booking", "")
@@ -144,60 +144,60 @@ def letters_for(events: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
 
 
 def letters_in(folder: Path) -> Iterator[tuple[str, str]]:
-    """What they were told."""
+    """The letters in a folder: the locator of the booking, and the kind of letter."""
     for path in folder.glob("*.eml"):
         locator, kind, _ = path.stem.split("-")
         yield locator, kind
 
 
-def assert_everyone_heard_everything(server: ServerProcess, other: WebhookReceiver, before: list[int]) -> None:
-    """P5: the archive holds each event once; the receiver was told of each since it was there, those of each log in
-    their order, some twice; each guest has every letter once."""
+def assert_all_events_were_delivered(server: ServerProcess, receiver: WebhookReceiver, before: list[int]) -> None:
+    """P5: the archive has each event once; the receiver got each event since its subscription, some twice, in the order
+    of each log; each guest has every letter once."""
     events = asyncio.run(logs_of(server))
     assert sorted(letters_in(server.data / "mail")) == sorted(letters_for(events[0]))
     logs = [[event["id"] for event in log] for log in events]
     archived = [path.stem for path in (server.data / "archive").rglob("*.json")]
     assert sorted(archived) == sorted(event for log in logs for event in log)
-    told = list(dict.fromkeys(other.ids()))
+    received = list(dict.fromkeys(receiver.ids()))
     for log, start in zip(logs, before, strict=True):
         assert len(log) > start
         members = set(log)
-        assert [event for event in told if event in members] == log[start:]
-    assert len(told) == sum(map(len, logs)) - sum(before)
+        assert [event for event in received if event in members] == log[start:]
+    assert len(received) == sum(map(len, logs)) - sum(before)
 
 
 @pytest.mark.slow
-def test_what_was_acknowledged_survives_kill_minus_nine(server: ServerProcess) -> None:
+def test_acknowledged_bookings_survive_kill_minus_nine(server: ServerProcess) -> None:
     seed = random.randrange(1_000_000)
     print(f"seed {seed}")
-    chance, books = random.Random(seed), ClientRecords()
+    chance, records = random.Random(seed), ClientRecords()
     asyncio.run(open_hotels(server))
-    with webhook_receiver() as other:
+    with webhook_receiver() as receiver:
         before = [len(log) for log in asyncio.run(logs_of(server))]
-        asyncio.run(add_webhook(server, other.url))
+        asyncio.run(add_webhook(server, receiver.url))
         for round_number in range(ROUNDS):
-            asyncio.run(load(server, books, chance, round_number, kill=True))
+            asyncio.run(load(server, records, chance, round_number, kill=True))
             server.start_again()
-            asyncio.run(settle(server, books))
-            assert not books.unanswered()
-        assert len(books.bookings) > 5 * ROUNDS
-        assert_everyone_heard_everything(server, other, before)
+            asyncio.run(retry_and_compare(server, records))
+            assert not records.unanswered()
+        assert len(records.bookings) > 5 * ROUNDS
+        assert_all_events_were_delivered(server, receiver, before)
     assert server.stop()[0] == 0
     verified = run_to_end("verify", "--data", server.data)
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
-def test_a_polite_stop_finishes_what_was_accepted(server: ServerProcess) -> None:
-    chance, books = random.Random(1), ClientRecords()
+def test_a_server_that_is_stopped_finishes_the_accepted_requests(server: ServerProcess) -> None:
+    chance, records = random.Random(1), ClientRecords()
     asyncio.run(open_hotels(server))
-    code, said = asyncio.run(load(server, books, chance, 0, kill=False))
-    assert code == 0, said
-    assert "Traceback" not in said
+    code, output = asyncio.run(load(server, records, chance, 0, kill=False))
+    assert code == 0, output
+    assert "Traceback" not in output
     server.start_again()
-    asyncio.run(settle(server, books))
+    asyncio.run(retry_and_compare(server, records))
 
 
-def test_a_second_process_on_the_same_data_is_sent_away(server: ServerProcess) -> None:
+def test_a_second_process_on_the_same_data_is_refused(server: ServerProcess) -> None:
     second = run_to_end("demo", "--port", "0", "--data", server.data)
     assert second.returncode == EXIT_IN_USE
     assert "in use by another Innkeeper" in second.stderr
@@ -205,7 +205,7 @@ def test_a_second_process_on_the_same_data_is_sent_away(server: ServerProcess) -
     assert server.stop()[0] == 0
 
 
-def test_a_port_in_use_is_said_so(server: ServerProcess, tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported(server: ServerProcess, tmp_path: Path) -> None:
     port = server.url.rpartition(":")[2]
     second = run_to_end("demo", "--empty", "--port", port, "--data", tmp_path / "other")
     assert second.returncode == EXIT_IN_USE
@@ -214,51 +214,51 @@ def test_a_port_in_use_is_said_so(server: ServerProcess, tmp_path: Path) -> None
 
 @pytest.fixture
 def journal(server: ServerProcess) -> Path:
-    """The journal of a server that has stopped, with some events."""
+    """The journal of a stopped server, with some events."""
     asyncio.run(open_hotels(server))
     assert server.stop()[0] == 0
     return server.data / "partition-0.db"
 
 
 def changed_event(journal: Path) -> None:
-    """Another room than the one that was opened."""
+    """Replace the body of an event."""
     with sqlite3.connect(journal) as db:
         db.execute("UPDATE events SET body = (SELECT body FROM events WHERE seq = 4) WHERE seq = 3")
     db.close()
 
 
 def lost_event(journal: Path) -> None:
-    """One less than was written."""
+    """Delete the last event."""
     with sqlite3.connect(journal) as db:
         db.execute("DELETE FROM events WHERE seq = (SELECT max(seq) FROM events)")
     db.close()
 
 
 def cut_short(journal: Path) -> None:
-    """Half a file."""
+    """Keep the first half of the file."""
     content = journal.read_bytes()
     journal.write_bytes(content[: len(content) // 2])
 
 
 def not_a_database(journal: Path) -> None:
-    """Something else altogether."""
+    """Replace the file with text."""
     journal.write_text("dear diary " * 1_000)
 
 
 def newer(journal: Path) -> None:
-    """As a later version would leave it."""
+    """Set the schema version of a later release."""
     with sqlite3.connect(journal) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
 
 
-@pytest.mark.parametrize("harm", [changed_event, lost_event, cut_short, not_a_database, newer])
-def test_a_journal_that_is_not_what_was_written_is_not_opened(journal: Path, harm: Any) -> None:
-    harm(journal)
+@pytest.mark.parametrize("damage", [changed_event, lost_event, cut_short, not_a_database, newer])
+def test_a_damaged_or_newer_journal_is_not_opened(journal: Path, damage: Any) -> None:
+    damage(journal)
     before = journal.read_bytes()
     for command in (("demo", "--port", "0"), ("verify",)):
-        refused = run_to_end(*command, "--data", journal.parent)
-        assert refused.returncode == EXIT_DAMAGED, refused.stdout + refused.stderr
-        assert "Traceback" not in refused.stderr
-        assert "partition-0.db" in refused.stderr
+        ended = run_to_end(*command, "--data", journal.parent)
+        assert ended.returncode == EXIT_DAMAGED, ended.stdout + ended.stderr
+        assert "Traceback" not in ended.stderr
+        assert "partition-0.db" in ended.stderr
     assert journal.read_bytes() == before

@@ -31,27 +31,27 @@ NAMED = "127.0.0.77"
 
 
 class Listener(NamedTuple):
-    """A socket that takes what others send: `tcp`, `udp` or `unix`, and its host or path."""
+    """A socket that accepts connections or datagrams: `tcp`, `udp` or `unix`, and its host or path."""
 
     kind: str
     host: str
 
 
 def tree(pid: int) -> set[int]:
-    """A process and everything that it started."""
+    """The ids of a process and of all its descendants."""
     parents: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             parents.setdefault(int(stat.read_text().rpartition(") ")[2].split()[1]), []).append(int(stat.parent.name))
-    found, ahead = set[int](), [pid]
-    while ahead:
-        found.add(one := ahead.pop())
-        ahead += parents.get(one, [])
+    found, pending = set[int](), [pid]
+    while pending:
+        found.add(one := pending.pop())
+        pending += parents.get(one, [])
     return found
 
 
 def listeners(pids: set[int]) -> set[Listener]:
-    """Where these processes listen."""
+    """The sockets on which these processes listen."""
     inodes = {inode for pid in pids for inode in socket_inodes(pid)}
     found = {Listener("unix", path) for inode, path in unix_listeners() if inode in inodes}
     for kind in ("tcp", "udp"):
@@ -59,8 +59,8 @@ def listeners(pids: set[int]) -> set[Listener]:
             table = Path(f"/proc/net/{kind}{family}")
             for line in table.read_text().splitlines()[1:] if table.exists() else ():
                 fields = line.split()
-                takes = fields[3] == TCP_LISTEN if kind == "tcp" else fields[2].startswith("0" * len(fields[2][:-5]))
-                if takes and fields[9] in inodes:
+                listens = fields[3] == TCP_LISTEN if kind == "tcp" else fields[2].startswith("0" * len(fields[2][:-5]))
+                if listens and fields[9] in inodes:
                     found.add(Listener(kind, address(fields[1].partition(":")[0])))
     return found
 
@@ -83,12 +83,12 @@ def unix_listeners() -> Iterator[tuple[str, str]]:
 
 
 def address(text: str) -> str:
-    """An address as /proc writes it: words of four bytes, each in the machine's own order."""
+    """An address from its form in /proc: words of four bytes, each in the machine's byte order."""
     words = [bytes.fromhex(text[start : start + 8])[::-1] for start in range(0, len(text), 8)]
     return str(ip_address(b"".join(words)))
 
 
-def test_a_listener_on_every_address_is_found_and_so_is_one_on_a_unix_socket(tmp_path: Path) -> None:
+def test_listeners_on_all_addresses_and_on_unix_sockets_are_found(tmp_path: Path) -> None:
     with socket.create_server(("0.0.0.0", 0)), socket.socket(socket.AF_UNIX) as unix:
         unix.bind(str(tmp_path / "here.sock"))
         unix.listen()
@@ -96,8 +96,8 @@ def test_a_listener_on_every_address_is_found_and_so_is_one_on_a_unix_socket(tmp
     assert {Listener("tcp", "0.0.0.0"), Listener("unix", str(tmp_path / "here.sock"))} <= found
 
 
-class Way(NamedTuple):
-    """One way to run: the commands that make up an installation, and the text that each prints when it is ready."""
+class Setup(NamedTuple):
+    """The commands that make up an installation, and the text that each prints when it is ready."""
 
     commands: tuple[tuple[str, ...], ...]
     ready: str = r"ready|Serving|Front desk"
@@ -111,18 +111,18 @@ SPLIT = (
     ("delivery",),
     ("gateway", "--port", "0", "--keys", "keys"),
 )
-WAYS = {
-    "the demo": Way((("demo", "--port", "0", "--empty"),)),
-    "a server": Way((("serve", "--port", "0", "--keys", "keys"),)),
-    "a server on a named host": Way((("serve", "--port", "0", "--keys", "keys", "--host", NAMED),)),
-    "the demo in several processes": Way((("demo", "--port", "0", "--empty", "--processes", "--partitions", "2"),)),
-    "a server with two gateways": Way(
+SETUPS = {
+    "the demo": Setup((("demo", "--port", "0", "--empty"),)),
+    "a server": Setup((("serve", "--port", "0", "--keys", "keys"),)),
+    "a server on a named host": Setup((("serve", "--port", "0", "--keys", "keys", "--host", NAMED),)),
+    "the demo in several processes": Setup((("demo", "--port", "0", "--empty", "--processes", "--partitions", "2"),)),
+    "a server with two gateways": Setup(
         (("serve", "--port", "0", "--keys", "keys", "--processes", "--workers", "2", "--host", NAMED),)
     ),
-    "two gateways on the loopback address of IPv6": Way(
+    "two gateways on the loopback address of IPv6": Setup(
         (("serve", "--port", "0", "--keys", "keys", "--processes", "--workers", "2", "--host", "::1"),)
     ),
-    "each part alone": Way(SPLIT),
+    "each part in its own process": Setup(SPLIT),
 }
 
 
@@ -133,18 +133,18 @@ def broker(request: pytest.FixtureRequest) -> str:
 
 
 @contextmanager
-def running(folder: Path, way: Way, broker: str) -> Iterator[set[int]]:
-    """The processes of an installation that runs like this; ended afterwards, with whatever they started."""
+def running(folder: Path, setup: Setup, broker: str) -> Iterator[set[int]]:
+    """The ids of all processes of a running installation, which are ended afterwards."""
     (folder / "keys").write_text(KEY)
     options = [] if broker == "local" else ["--broker", broker]
     started = list[subprocess.Popen[bytes]]()
     try:
-        for number, command in enumerate(way.commands):
+        for number, command in enumerate(setup.commands):
             log = folder / f"{number}.log"
-            with log.open("wb") as errors:
-                whole = program_command(*command, "--data", folder / "data", *options)
-                started.append(subprocess.Popen(whole, cwd=folder, stdout=errors, stderr=errors))
-            wait_until(has_said(log, way.ready, started[-1]), START_SECONDS_MAX)
+            with log.open("wb") as output:
+                arguments = program_command(*command, "--data", folder / "data", *options)
+                started.append(subprocess.Popen(arguments, cwd=folder, stdout=output, stderr=output))
+            wait_until(has_written(log, setup.ready, started[-1]), START_SECONDS_MAX)
         yield set[int]().union(*(tree(process.pid) for process in started))
     finally:
         for process in reversed(started):
@@ -152,34 +152,34 @@ def running(folder: Path, way: Way, broker: str) -> Iterator[set[int]]:
             process.wait(START_SECONDS_MAX)
 
 
-def has_said(log: Path, text: str, process: "subprocess.Popen[bytes]") -> Callable[[], bool]:
-    """Has this process, which still runs, written this text?"""
+def has_written(log: Path, text: str, process: "subprocess.Popen[bytes]") -> Callable[[], bool]:
+    """A condition: this process, which must still run, has written this text to its log."""
 
-    def look() -> bool:
+    def is_written() -> bool:
         assert process.poll() is None, log.read_text()
         return re.search(text, log.read_text()) is not None
 
-    return look
+    return is_written
 
 
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
-def test_nothing_listens_but_on_loopback_on_the_named_host_and_on_sockets_of_the_owner(
-    way: Way, broker: str, tmp_path: Path
+@pytest.mark.parametrize("setup", SETUPS.values(), ids=SETUPS.keys())
+def test_listeners_are_on_loopback_the_named_host_and_private_unix_sockets(
+    setup: Setup, broker: str, tmp_path: Path
 ) -> None:
-    with running(tmp_path, way, broker) as pids:
+    with running(tmp_path, setup, broker) as pids:
         found = listeners(pids)
         unix = [Path(each.host) for each in found if each.kind == "unix"]
         modes = {path: (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) for path in unix}
     assert modes == dict.fromkeys(unix, (0o600, 0o700))
     hosts = {each.host for each in found if each.kind != "unix"}
-    named = {host for host in (NAMED, "::1") if host in way.commands[0]} or {"127.0.0.1"}
+    named = {host for host in (NAMED, "::1") if host in setup.commands[0]} or {"127.0.0.1"}
     assert hosts == named
 
 
 FORBIDDEN = {"pickle", "cPickle", "shelve", "marshal", "dill", "multiprocessing"}
 
 
-def test_no_module_imports_what_runs_code_that_it_reads() -> None:
+def test_no_module_imports_a_library_that_runs_code_from_data() -> None:
     product = [
         path
         for folder in ("actors", "protocol", "storage", "http", "delivery")
@@ -193,6 +193,6 @@ def test_no_module_imports_what_runs_code_that_it_reads() -> None:
             assert not {name.partition(".")[0] for name in names} & FORBIDDEN, f"{path}:{node.lineno}"
 
 
-def test_no_actor_system_of_several_processes_is_started() -> None:
+def test_no_multiprocess_actor_system_is_used() -> None:
     for path in (*(ROOT / "actors").rglob("*.py"), ROOT / "run.py"):
         assert not re.search(r"multiproc(TCP|UDP|Queue)Base", path.read_text()), path

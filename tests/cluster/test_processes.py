@@ -1,4 +1,5 @@
-"""An inn in several processes: whichever of them dies, the others go on, and nothing acknowledged is lost or doubled.
+"""An installation of several processes: when one is killed the others go on, and no acknowledged booking is lost or
+doubled.
 
 `make kill ROUNDS=20` kills them more often.
 """
@@ -44,90 +45,92 @@ LETTERS_SECONDS_MAX = 90
 
 
 @pytest.fixture
-def inn(tmp_path: Path) -> Iterator[Installation]:
-    """Two gateways before four partitions."""
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    """An installation with two gateways and four partitions."""
     started = Installation(tmp_path / "data", "--partitions", str(PARTITIONS), "--workers", "2")
     yield started
     started.close()
 
 
-async def open_hotels(inn: Installation, rooms: int = 40) -> None:
-    """In several partitions."""
+async def open_hotels(installation: Installation, rooms: int = 40) -> None:
+    """Open hotels in all partitions."""
     assert len({partition_of(hotel, PARTITIONS) for hotel in HOTELS}) == PARTITIONS
-    async with ClientSession(inn.url) as session:
+    async with ClientSession(installation.url) as session:
         for hotel in HOTELS:
             async with session.post("/v1/hotels", json=hotel_plan({"DBL": rooms}, id=hotel)) as response:
                 assert response.status == 201, await response.text()
 
 
 async def client(
-    session: ClientSession, books: ClientRecords, chance: random.Random, name: str, done: asyncio.Event
+    session: ClientSession, records: ClientRecords, chance: random.Random, name: str, done: asyncio.Event
 ) -> None:
-    """One wish after the other; one that got no answer is said again, under its key."""
+    """Send one request after the other; one without an answer is repeated with the same key."""
     own: list[str] = []
     while not done.is_set():
-        wish = next_request(books, chance, own, name)
-        parts = wish.path.split("/")
-        parts[3] = books.bookings[parts[5]]["hotel"] if len(parts) > 5 else chance.choice(HOTELS)
-        wish.path = "/".join(parts)
-        books.requests.append(wish)
-        await answered(session, books, wish)
-        assert wish.answer is not None
-        if wish.answer[0] == 201:
-            own.append(wish.answer[1]["id"])
+        request = next_request(records, chance, own, name)
+        parts = request.path.split("/")
+        parts[3] = records.bookings[parts[5]]["hotel"] if len(parts) > 5 else chance.choice(HOTELS)
+        request.path = "/".join(parts)
+        records.requests.append(request)
+        await send_until_answered(session, records, request)
+        assert request.answer is not None
+        if request.answer[0] == 201:
+            own.append(request.answer[1]["id"])
 
 
-async def answered(session: ClientSession, books: ClientRecords, wish: Any) -> None:
-    """Ask until there is an answer."""
+async def send_until_answered(session: ClientSession, records: ClientRecords, request: Any) -> None:
+    """Send a request until there is an answer."""
     async with asyncio.timeout(BACK_SECONDS_MAX):
-        while wish.answer is None:
+        while request.answer is None:
             try:
-                await send_request(session, books, wish)
+                await send_request(session, records, request)
             except (ClientError, OSError):
-                await asyncio.sleep(0.02)  # that gateway has died
+                await asyncio.sleep(0.02)  # that gateway was killed
 
 
-async def live_through(inn: Installation, books: ClientRecords, victims: list[str], chance: random.Random) -> None:
-    """All clients at once, while these processes die one after the other."""
+async def run_clients_while_killing(
+    installation: Installation, records: ClientRecords, victims: list[str], chance: random.Random
+) -> None:
+    """Run all clients at once while these processes are killed one after the other."""
     done = asyncio.Event()
-    async with ClientSession(inn.url) as session:
-        number = len(books.requests)
+    async with ClientSession(installation.url) as session:
+        number = len(records.requests)
         clients = [
-            asyncio.create_task(client(session, books, random.Random(chance.random()), f"{number}-{one}", done))
+            asyncio.create_task(client(session, records, random.Random(chance.random()), f"{number}-{one}", done))
             for one in range(CLIENTS)
         ]
         for victim in victims:
             await asyncio.sleep(chance.uniform(0.05, 0.3))
-            before = inn.pid(victim)
-            inn.kill(victim)
-            is_back = lambda victim=victim, before=before: inn.pid_or_none(victim) not in (None, before)  # noqa: E731
-            await asyncio.to_thread(wait_until, is_back, BACK_SECONDS_MAX)
+            before = installation.pid(victim)
+            installation.kill(victim)
+            is_restarted = lambda victim=victim, before=before: installation.pid_or_none(victim) not in (None, before)  # noqa: E731
+            await asyncio.to_thread(wait_until, is_restarted, BACK_SECONDS_MAX)
         await asyncio.sleep(0.2)
         done.set()
         await asyncio.gather(*clients)
 
 
-async def compare(inn: Installation, books: ClientRecords) -> None:
-    """The house and the clients' books are one."""
-    async with ClientSession(inn.url) as session:
+async def compare_with_records(installation: Installation, records: ClientRecords) -> None:
+    """Compare the bookings of the installation with the clients' records."""
+    async with ClientSession(installation.url) as session:
         found = {booking["id"]: booking for hotel in HOTELS for booking in await list_bookings(session, hotel)}
-    for id_, booking in books.bookings.items():
-        assert id_ in found, "what was acknowledged is not there (P3)"
+    for id_, booking in records.bookings.items():
+        assert id_ in found, "an acknowledged booking is missing (P3)"
         assert_unchanged(booking, found[id_])
-    assert found.keys() == books.bookings.keys(), "a booking that nobody asked for (P7)"
+    assert found.keys() == records.bookings.keys(), "a booking that no client requested (P7)"
     assert_no_double_booking(found.values())
 
 
-async def everybody_heard(inn: Installation) -> list[str]:
+async def event_ids_once_caught_up(installation: Installation) -> list[str]:
     """The ids of all events, once every subscriber has seen them."""
     logs = (*(f"reservations-{n}" for n in range(PARTITIONS)), "billing", "delivery")
-    async with ClientSession(inn.url) as session:
-        until, listed = monotonic() + LETTERS_SECONDS_MAX, list[dict[str, Any]]()
-        while len(listed) < 5 or any(one["lag"] for one in listed):
-            assert monotonic() < until, f"somebody lags behind: {listed}"
+    async with ClientSession(installation.url) as session:
+        deadline, subscribers = monotonic() + LETTERS_SECONDS_MAX, list[dict[str, Any]]()
+        while len(subscribers) < 5 or any(one["lag"] for one in subscribers):
+            assert monotonic() < deadline, f"a subscriber lags behind: {subscribers}"
             await asyncio.sleep(0.1)
             async with session.get("/v1/subscribers") as response:
-                listed = (await response.json()).get("data", [])
+                subscribers = (await response.json()).get("data", [])
         ids: list[str] = []
         for log in logs:
             cursor = "0"
@@ -143,8 +146,8 @@ THROUGH_A_BROKER = pytest.param("through a broker", marks=pytest.mark.xdist_grou
 
 
 @pytest.fixture(params=["from process to process", THROUGH_A_BROKER])
-def hearing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Installation]:
-    """The same, its services hearing in one way or the other."""
+def installation_by_transport(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Installation]:
+    """The same installation, whose services get events from the other processes or from a broker."""
     options = ["--partitions", str(PARTITIONS), "--workers", "2"]
     url = request.getfixturevalue("rabbitmq") if request.param == "through a broker" else ""
     if url:
@@ -157,33 +160,33 @@ def hearing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Installa
 
 
 @pytest.mark.slow
-def test_each_process_is_killed_in_turn_under_load(hearing: Installation) -> None:
-    inn, chance, books = hearing, random.Random(4), ClientRecords()
-    asyncio.run(open_hotels(inn))
+def test_killing_each_process_under_load_loses_no_booking_and_no_event(installation_by_transport: Installation) -> None:
+    installation, chance, records = installation_by_transport, random.Random(4), ClientRecords()
+    asyncio.run(open_hotels(installation))
     for _ in range(ROUNDS):
-        asyncio.run(live_through(inn, books, [chance.choice(PARTS)], chance))
-    asyncio.run(live_through(inn, books, list(PARTS), chance))
-    asyncio.run(compare(inn, books))
-    ids = asyncio.run(everybody_heard(inn))
+        asyncio.run(run_clients_while_killing(installation, records, [chance.choice(PARTS)], chance))
+    asyncio.run(run_clients_while_killing(installation, records, list(PARTS), chance))
+    asyncio.run(compare_with_records(installation, records))
+    ids = asyncio.run(event_ids_once_caught_up(installation))
     assert len(set(ids)) == len(ids)
-    wait_until(lambda: len([*(inn.data / "archive").rglob("*.json")]) >= len(ids), BACK_SECONDS_MAX)
-    assert sorted(path.stem for path in (inn.data / "archive").rglob("*.json")) == sorted(ids)
-    assert inn.stop() == 0
-    proved = run_to_end("verify", "--data", inn.data)
-    assert proved.returncode == 0, proved.stdout + proved.stderr
+    wait_until(lambda: len([*(installation.data / "archive").rglob("*.json")]) >= len(ids), BACK_SECONDS_MAX)
+    assert sorted(path.stem for path in (installation.data / "archive").rglob("*.json")) == sorted(ids)
+    assert installation.stop() == 0
+    verified = run_to_end("verify", "--data", installation.data)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
-def test_the_hotels_of_a_dead_partition_are_refused_at_once_and_the_others_go_on(inn: Installation) -> None:
+def test_hotels_of_a_killed_partition_are_unavailable_and_the_others_go_on(installation: Installation) -> None:
     async def book(session: ClientSession, hotel: str) -> int:
         async with session.post(f"/v1/hotels/{hotel}/bookings", json=stay_request()) as response:
             return response.status
 
-    async def look() -> None:
-        await open_hotels(inn, rooms=1_000)  # enough to book one a round until the partition is back
-        mine = partition_of(HOTELS[0], PARTITIONS)
-        others = [hotel for hotel in HOTELS if partition_of(hotel, PARTITIONS) != mine]
-        async with ClientSession(inn.url) as session:
-            inn.kill(f"reservations-{mine}")
+    async def check() -> None:
+        await open_hotels(installation, rooms=1_000)  # enough to book one a round until the partition is back
+        killed = partition_of(HOTELS[0], PARTITIONS)
+        others = [hotel for hotel in HOTELS if partition_of(hotel, PARTITIONS) != killed]
+        async with ClientSession(installation.url) as session:
+            installation.kill(f"reservations-{killed}")
             start, statuses = monotonic(), list[int]()
             while (status := await book(session, HOTELS[0])) != 201:
                 statuses.append(status)
@@ -192,13 +195,13 @@ def test_the_hotels_of_a_dead_partition_are_refused_at_once_and_the_others_go_on
                 assert monotonic() - start < BACK_SECONDS_MAX
             assert set(statuses) <= {503}
 
-    asyncio.run(look())
+    asyncio.run(check())
 
 
-def test_a_hotels_events_are_found_wherever_they_stand(inn: Installation) -> None:
-    async def look() -> None:
-        await open_hotels(inn)
-        async with ClientSession(inn.url) as session:
+def test_a_hotels_events_are_found_whichever_partition_has_them(installation: Installation) -> None:
+    async def check() -> None:
+        await open_hotels(installation)
+        async with ClientSession(installation.url) as session:
             for hotel in HOTELS:
                 async with session.get(f"/v1/events?hotel={hotel}") as response:
                     found = (await response.json())["data"]
@@ -209,31 +212,31 @@ def test_a_hotels_events_are_found_wherever_they_stand(inn: Installation) -> Non
             async with session.get("/v1/events") as response:
                 assert (response.status, "reservations-0" in await response.text()) == (422, True)
 
-    asyncio.run(look())
+    asyncio.run(check())
 
 
-def test_when_the_first_process_is_killed_the_others_finish_and_end(tmp_path: Path) -> None:
-    inn = Installation(tmp_path / "data", "--partitions", "2")
-    pids = [inn.pid(part) for part in ("reservations-0", "reservations-1", "billing", "gateway-0")]
-    inn.kill_supervisor()
+def test_when_the_supervisor_is_killed_the_other_processes_finish_and_end(tmp_path: Path) -> None:
+    installation = Installation(tmp_path / "data", "--partitions", "2")
+    pids = [installation.pid(part) for part in ("reservations-0", "reservations-1", "billing", "gateway-0")]
+    installation.kill_supervisor()
     wait_until(lambda: not any(map(is_alive, pids)), BACK_SECONDS_MAX)
     again = Installation(tmp_path / "data", "--partitions", "2")
     assert again.stop() == 0
-    wait_until(lambda: not left_over(tmp_path), BACK_SECONDS_MAX)
+    wait_until(lambda: not processes_of(tmp_path), BACK_SECONDS_MAX)
 
 
-def test_ctrl_c_ends_all_in_order(inn: Installation, tmp_path: Path) -> None:
-    asyncio.run(open_hotels(inn))
+def test_ctrl_c_ends_all_processes_in_order(installation: Installation, tmp_path: Path) -> None:
+    asyncio.run(open_hotels(installation))
     start = monotonic()
-    assert inn.interrupt() == 0
+    assert installation.interrupt() == 0
     assert monotonic() - start < limits.shutdown_seconds_max, "something had to be given up"
-    wait_until(lambda: not left_over(tmp_path), BACK_SECONDS_MAX)
+    wait_until(lambda: not processes_of(tmp_path), BACK_SECONDS_MAX)
     assert "Traceback" not in (tmp_path / "data.log").read_text()
-    assert run_to_end("verify", "--data", inn.data).returncode == 0
+    assert run_to_end("verify", "--data", installation.data).returncode == 0
 
 
-def left_over(folder: Path) -> list[str]:
-    """Processes that were started for something in this folder."""
+def processes_of(folder: Path) -> list[str]:
+    """The processes that have this folder in their command line."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
@@ -242,34 +245,34 @@ def left_over(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("made", "asked", "said"),
+    ("created", "requested", "message"),
     [("2", "3", "was made with --partitions 2"), ("1", "4", "was made with --partitions 1")],
 )
-def test_another_number_of_partitions_is_refused(tmp_path: Path, made: str, asked: str, said: str) -> None:
+def test_another_number_of_partitions_is_refused(tmp_path: Path, created: str, requested: str, message: str) -> None:
     data = tmp_path / "data"
-    Installation(data, "--partitions", made).close()
-    for more in ([], ["--processes"]):
-        refused = run_to_end("demo", "--port", "0", "--data", data, "--partitions", asked, *more)
+    Installation(data, "--partitions", created).close()
+    for options in ([], ["--processes"]):
+        refused = run_to_end("demo", "--port", "0", "--data", data, "--partitions", requested, *options)
         assert refused.returncode == 2
-        assert said in refused.stderr
+        assert message in refused.stderr
         assert "Traceback" not in refused.stderr
 
 
-def test_as_many_partitions_as_there_may_be_live_in_one_process_and_publish(rabbitmq: str, tmp_path: Path) -> None:
+def test_the_maximum_of_partitions_runs_in_one_process_and_publishes(rabbitmq: str, tmp_path: Path) -> None:
     options = ("--partitions", limits.partitions_max, "--broker", rabbitmq, "--data", tmp_path / "data")
     command = program_command("reservations", *map(str, options))
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
-            said = process.stderr.readline()
-            assert f"reservations-{limits.partitions_max - 1}: ready" in said
+            line = process.stderr.readline()
+            assert f"reservations-{limits.partitions_max - 1}: ready" in line
             wait_until((tmp_path / "data" / "publisher-reservations.db").exists, BACK_SECONDS_MAX)
         finally:
             process.terminate()
         assert process.wait(BACK_SECONDS_MAX) == 0
 
 
-def test_a_lost_number_of_partitions_is_not_guessed(tmp_path: Path) -> None:
+def test_a_missing_number_of_partitions_is_not_guessed(tmp_path: Path) -> None:
     data = DataDirectory(tmp_path / "data")
     assert (data.partitions(3), data.partitions()) == (3, 3)
     SqliteJournal(data.journal(1)).close()
@@ -284,70 +287,70 @@ def test_several_gateways_need_several_processes(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-def test_the_doors_of_a_long_path_are_elsewhere_and_nobody_elses(tmp_path: Path) -> None:
+def test_sockets_for_a_long_path_are_elsewhere_in_a_private_folder(tmp_path: Path) -> None:
     data = DataDirectory(tmp_path / ("long" * 30))
-    door = data.socket("billing")
-    assert len(bytes(door)) < 108
-    assert door.parent.stat().st_mode & 0o777 == 0o700
+    socket_path = data.socket("billing")
+    assert len(bytes(socket_path)) < 108
+    assert socket_path.parent.stat().st_mode & 0o777 == 0o700
     if os.getuid() == 0:
-        os.chown(door.parent, 12345, -1)
+        os.chown(socket_path.parent, 12345, -1)
         with pytest.raises(DataUnusable, match="belongs to another user"):
             data.socket("billing")
-    door.parent.rmdir()
+    socket_path.parent.rmdir()
 
 
-def test_a_stranger_at_the_door_makes_nobody_run_anything(inn: Installation) -> None:
-    async def knock(said: bytes, *, waits: bool) -> bytes:
-        reader, writer = await asyncio.open_unix_connection(DataDirectory(inn.data).socket("billing"))
-        writer.write(said)
+def test_requests_on_a_socket_cannot_run_code(installation: Installation) -> None:
+    async def send(sent: bytes, *, waits: bool) -> bytes:
+        reader, writer = await asyncio.open_unix_connection(DataDirectory(installation.data).socket("billing"))
+        writer.write(sent)
         async with asyncio.timeout(BACK_SECONDS_MAX):
             answer = await reader.read(65_536) if waits else b""
         writer.close()
         return answer
 
-    for said in (b"GET / HTTP/1.1\r\n\r\n", b"\xc1", b"\x93\x01\xa3ask", pickle.dumps(print), b"\x92\x01\xa4take"):
-        asyncio.run(knock(said, waits=False))
-    strange = [
+    for data in (b"GET / HTTP/1.1\r\n\r\n", b"\xc1", b"\x93\x01\xa3ask", pickle.dumps(print), b"\x92\x01\xa4take"):
+        asyncio.run(send(data, waits=False))
+    malformed = [
         ["ask"],
         ["ask", b"x", None, "", "", None],
         ["view", "__init__", {}],
         ["read", "x"],
         ["tell", "Exit", {}],
     ]
-    for number, question in enumerate(strange, start=1):
+    for number, content in enumerate(malformed, start=1):
         answer = frames.frame_decoder()
-        answer.feed(asyncio.run(knock(frames.pack(number, *question), waits=True)))
+        answer.feed(asyncio.run(send(frames.pack(number, *content), waits=True)))
         assert [frame[:2] for frame in answer] == [[number, frames.REFUSED]]
-    pid = inn.pid("billing")
-    asyncio.run(open_hotels(inn))
-    assert inn.pid("billing") == pid
+    pid = installation.pid("billing")
+    asyncio.run(open_hotels(installation))
+    assert installation.pid("billing") == pid
 
 
-def test_a_whole_inn_and_its_parts_do_not_share_a_data_directory(inn: Installation) -> None:
+def test_an_installation_of_parts_shares_its_data_directory_with_no_other(installation: Installation) -> None:
     for command in (["demo", "--port", "0"], ["verify"], ["demo", "--port", "0", "--processes"]):
-        refused = run_to_end(*command, "--data", inn.data)
+        refused = run_to_end(*command, "--data", installation.data)
         assert (refused.returncode, "in use by another Innkeeper" in refused.stderr) == (3, True), refused.stderr
 
 
-def test_a_part_that_cannot_start_ends_all_with_its_own_message_and_exit_code(tmp_path: Path) -> None:
+def test_a_part_that_cannot_start_ends_all_with_its_message_and_exit_code(tmp_path: Path) -> None:
     data = DataDirectory(tmp_path / "data")
     data.partitions(2)
     data.journal(1).write_bytes(b"this is no database" * 500)
     refused = run_to_end("demo", "--processes", "--port", "0", "--data", data.path)
     assert refused.returncode == 4, refused.stderr
     assert "reservations-1 could not start (exit code 4)" in refused.stderr
-    wait_until(lambda: not left_over(tmp_path), BACK_SECONDS_MAX)
+    wait_until(lambda: not processes_of(tmp_path), BACK_SECONDS_MAX)
 
 
 @pytest.mark.parametrize(("part", "journal"), [("reservations-1", "partition-1.db"), ("billing", "billing-0.db")])
-def test_a_part_that_ends_by_itself_is_started_again(inn: Installation, part: str, journal: str) -> None:
-    asyncio.run(open_hotels(inn))
-    before = inn.pid(part)
-    SqliteJournal(inn.data / journal).close()  # somebody else wrote to it: this one must stop
+def test_a_part_that_ends_by_itself_is_started_again(installation: Installation, part: str, journal: str) -> None:
+    asyncio.run(open_hotels(installation))
+    before = installation.pid(part)
+    SqliteJournal(installation.data / journal).close()  # another writer opened it: the part must stop
 
     async def ask_until_back() -> None:
-        async with ClientSession(inn.url) as session, asyncio.timeout(BACK_SECONDS_MAX):
-            while inn.pid_or_none(part) in (None, before):
+        async with ClientSession(installation.url) as session, asyncio.timeout(BACK_SECONDS_MAX):
+            while installation.pid_or_none(part) in (None, before):
                 for hotel in HOTELS:
                     async with session.post(f"/v1/hotels/{hotel}/bookings", json=stay_request()) as response:
                         assert response.status in (201, 503)

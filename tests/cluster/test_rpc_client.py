@@ -1,4 +1,4 @@
-"""A line to a part that stopped answering, without having died."""
+"""The RPC client, and a part that stops answering although its process runs."""
 
 import asyncio
 from functools import partial
@@ -7,7 +7,7 @@ from time import monotonic
 
 import msgpack
 import pytest
-from innkeeper.actors.cluster import rpc_client as line_module
+from innkeeper.actors.cluster import rpc_client as client_module
 from innkeeper.actors.cluster.rpc_client import BlockingRpcClient, RpcClient
 from innkeeper.actors.cluster.rpc_server import RpcServer, ServedPorts
 from innkeeper.protocol.codec import frames
@@ -16,43 +16,43 @@ from innkeeper.protocol.ports.message_bus import Envelope, Result
 from innkeeper.protocol.ports.subscriptions import Positions
 from innkeeper.protocol.reservations.queries import DescribeHotel
 
-PATIENCE_SECONDS = 30
-QUESTION = Envelope(DescribeHotel("seaside"))
+TIMEOUT_SECONDS = 30
+QUERY = Envelope(DescribeHotel("seaside"))
 
 
-class Mute:
-    """Somebody who opens the door, says how far the log had come, and then nothing, until told to speak."""
+class UnresponsiveServer:
+    """An RPC server that sends the position of its log, and then nothing while `answers` is false."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.greets = True
+        self.sends_position = True
         self.answers = False
         self._writers: list[asyncio.StreamWriter] = []
-        self._visits: set[asyncio.Task[None] | None] = set()
+        self._connections: set[asyncio.Task[None] | None] = set()
 
     async def open(self) -> None:
-        """From now on."""
-        self._server = await asyncio.start_unix_server(self._visited, self.path)
+        """Accept connections."""
+        self._server = await asyncio.start_unix_server(self._serve, self.path)
 
-    def tell(self, frame: bytes) -> None:
-        """To everybody."""
+    def send(self, frame: bytes) -> None:
+        """Send a frame to all clients."""
         for writer in self._writers:
             writer.write(frame)
 
     async def close(self) -> None:
-        """No more, once everybody has gone."""
+        """Stop, and wait until all clients have disconnected."""
         self._server.close()
-        await asyncio.gather(*filter(None, self._visits))
+        await asyncio.gather(*filter(None, self._connections))
 
-    async def _visited(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._visits.add(asyncio.current_task())
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections.add(asyncio.current_task())
         self._writers.append(writer)
-        if self.greets:
+        if self.sends_position:
             writer.write(frames.pack(frames.COMMITS, 7, ()))
-        heard = frames.frame_decoder()
+        decoder = frames.frame_decoder()
         while data := await reader.read(65_536):
-            heard.feed(data)
-            for number, verb, *_ in heard:
+            decoder.feed(data)
+            for number, verb, *_ in decoder:
                 if self.answers and verb == frames.ASK:
                     body = frames.result_body(Result(Unavailable("closed for the season")))
                     writer.write(frames.pack(number, frames.DONE, body))
@@ -60,39 +60,39 @@ class Mute:
         await writer.wait_closed()
 
 
-async def seen(line: RpcClient, mute: Mute) -> None:
-    """The hang is noticed, whoever waited is told, and who asks while it lasts is refused at once."""
-    await mute.open()
-    line.start()
+async def check_hang(client: RpcClient, server: UnresponsiveServer) -> None:
+    """Check that the client notices the hang, refuses the pending request, and then others at once while it lasts."""
+    await server.open()
+    client.start()
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await line.connected()
-            assert (line.ready, line.position) == (True, 7)
-            mute.greets = False
-            waited = await line.ask(QUESTION)
-            assert waited == Result(Unavailable("reservations ended before it answered", unknown=True))
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            await client.connected()
+            assert (client.ready, client.position) == (True, 7)
+            server.sends_position = False
+            answer = await client.ask(QUERY)
+            assert answer == Result(Unavailable("reservations ended before it answered", unknown=True))
             with pytest.raises(Refused) as refused:
-                await line.positions()
+                await client.positions()
             assert refused.value.refusal == Unavailable("reservations is not running")
-            assert not line.ready
-            mute.greets = mute.answers = True
-            await line.connected()
-            assert await line.ask(QUESTION) == Result(Unavailable("closed for the season"))
+            assert not client.ready
+            server.sends_position = server.answers = True
+            await client.connected()
+            assert await client.ask(QUERY) == Result(Unavailable("closed for the season"))
     finally:
-        await line.stop()
-        await mute.close()
+        await client.stop()
+        await server.close()
 
 
-def test_whoever_waits_for_a_part_that_hangs_is_told_and_it_is_asked_again_once_it_answers(
+def test_requests_to_a_part_that_hangs_are_refused_until_it_answers_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line_module, "rpc_silence_seconds_max", 1)
-    path = tmp_path / "door"
-    asyncio.run(seen(RpcClient("reservations", path), Mute(path)))
+    monkeypatch.setattr(client_module, "rpc_silence_seconds_max", 1)
+    path = tmp_path / "socket"
+    asyncio.run(check_hang(RpcClient("reservations", path), UnresponsiveServer(path)))
 
 
-class SlowDesk:
-    """Takes its time."""
+class SlowBus:
+    """A message bus that answers after a moment."""
 
     ready, waiting = True, 0
 
@@ -104,68 +104,68 @@ class SlowDesk:
         return {}
 
 
-def test_a_door_that_is_closed_answers_whoever_asked_before_and_nobody_else(tmp_path: Path) -> None:
+def test_a_server_that_stops_answers_pending_requests_and_refuses_new_ones(tmp_path: Path) -> None:
     async def close() -> None:
-        door = RpcServer(tmp_path / "door", ServedPorts(SlowDesk()))
-        await door.open()
-        line = RpcClient("reservations", tmp_path / "door")
-        line.start()
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await line.connected()
-            asked = asyncio.create_task(line.ask(QUESTION))
+        server = RpcServer(tmp_path / "socket", ServedPorts(SlowBus()))
+        await server.open()
+        client = RpcClient("reservations", tmp_path / "socket")
+        client.start()
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            await client.connected()
+            pending = asyncio.create_task(client.ask(QUERY))
             await asyncio.sleep(0.05)
-            closed = asyncio.create_task(door.close())
+            closing = asyncio.create_task(server.close())
             await asyncio.sleep(0.05)
-            assert await line.ask(QUESTION) == Result(Unavailable("the server is stopping"))
-            assert not asked.done()
-            assert await asked == Result(Unavailable("closed for the season"))
-            await closed
-        await line.stop()
+            assert await client.ask(QUERY) == Result(Unavailable("the server is stopping"))
+            assert not pending.done()
+            assert await pending == Result(Unavailable("closed for the season"))
+            await closing
+        await client.stop()
 
     asyncio.run(close())
 
 
-def test_a_reader_waits_once_for_a_part_that_hangs_however_many_connections_it_kept(
+def test_a_blocking_client_waits_only_once_for_a_part_that_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line_module, "rpc_response_seconds_max", 1)
+    monkeypatch.setattr(client_module, "rpc_response_seconds_max", 1)
 
     async def read() -> None:
-        mute = Mute(tmp_path / "door")
-        mute.greets, mute.answers = False, True
-        await mute.open()
-        reading = BlockingRpcClient(RpcClient("reservations", mute.path))
-        ask = partial(asyncio.to_thread, reading.ask, frames.ASK)
+        server = UnresponsiveServer(tmp_path / "socket")
+        server.sends_position, server.answers = False, True
+        await server.open()
+        blocking_client = BlockingRpcClient(RpcClient("reservations", server.path))
+        ask = partial(asyncio.to_thread, blocking_client.ask, frames.ASK)
         await asyncio.gather(*(ask() for _ in range(5)))
-        mute.answers = False
+        server.answers = False
         start = monotonic()
         with pytest.raises(Refused):
             await ask()
         assert monotonic() - start < 4
-        reading.close()
-        await mute.close()
+        blocking_client.close()
+        await server.close()
 
     asyncio.run(read())
 
 
-def test_an_event_from_the_future_does_not_end_the_line(tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
+def test_an_event_of_an_unknown_type_does_not_end_the_connection(tmp_path: Path) -> None:
+    commits: list[tuple[int, int]] = []
     unknown = msgpack.packb(["seaside", 8, 0, "", "", "", "innkeeper.booking.teleported.v1", msgpack.packb({})])
 
     async def listen() -> None:
-        mute = Mute(tmp_path / "door")
-        await mute.open()
-        line = RpcClient("reservations", mute.path)
-        line.subscribe(lambda position, records: told.append((position, len(list(records)))))
-        line.start()
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await line.connected()
-            mute.tell(frames.pack(frames.COMMITS, 8, [unknown]))
-            while told[-1] != (8, 0):  # noqa: ASYNC110 (it comes from another task)
+        server = UnresponsiveServer(tmp_path / "socket")
+        await server.open()
+        client = RpcClient("reservations", server.path)
+        client.subscribe(lambda position, records: commits.append((position, len(list(records)))))
+        client.start()
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            await client.connected()
+            server.send(frames.pack(frames.COMMITS, 8, [unknown]))
+            while commits[-1] != (8, 0):  # noqa: ASYNC110 (another task fulfils it)
                 await asyncio.sleep(0.01)
-        assert (line.ready, line.position) == (True, 8)
-        await line.stop()
-        await mute.close()
+        assert (client.ready, client.position) == (True, 8)
+        await client.stop()
+        await server.close()
 
     asyncio.run(listen())
-    assert told == [(7, 0), (8, 0)]
+    assert commits == [(7, 0), (8, 0)]

@@ -1,7 +1,7 @@
-"""Any sequence of what a front desk does over HTTP leaves an inn of many processes where a naive model says it should
-be, whichever gateway is asked, and whichever process dies meanwhile.
+"""After any sequence of front-desk requests an installation of many processes has the bookings of a simple model,
+whichever gateway answers and whichever process is killed.
 
-The model counts rooms per hotel, type and night; it knows nothing of rooms, partitions or processes.
+The model counts rooms per hotel, type and night; it has no single rooms, partitions or processes.
 """
 
 from collections.abc import Iterator
@@ -32,8 +32,8 @@ PARTITIONS, GATEWAYS = 4, 2
 ROOMS = {"DBL": 2, "STE": 1}
 PARTS = (*(f"reservations-{n}" for n in range(PARTITIONS)), "gateway-0", "gateway-1")
 BACK_SECONDS_MAX = 120
-TAKES = {"held", "confirmed"}
-LEGAL = {
+HOLDING = {"held", "confirmed"}
+TRANSITIONS = {
     "confirm": ({"held"}, "confirmed"),
     "release": ({"held"}, "released"),
     "cancel": ({"confirmed"}, "cancelled"),
@@ -53,59 +53,59 @@ class Stay:
 
 
 class SplitMachine(RuleBasedStateMachine):
-    """Three hotels in different partitions, opened anew for each life in one running inn."""
+    """Three hotels in different partitions, new ones for each example, in one running installation."""
 
-    inn: ClassVar[Installation]
+    installation: ClassVar[Installation]
     names: ClassVar[Iterator[int]] = count(1)
     known = Bundle("known")
 
     @initialize()
     def open_hotels(self) -> None:
-        """Each in a partition of its own."""
+        """Open each hotel in a partition of its own."""
         self.killed = False
         self.stays: dict[str, Stay] = {}
-        self.kept: list[tuple[str, dict[str, Any], str, HttpResponse]] = []
+        self.requests: list[tuple[str, dict[str, Any], str, HttpResponse]] = []
         self.hotels: list[str] = []
         while len(self.hotels) < 3:
             name = f"machine-{next(self.names)}"
             if partition_of(name, PARTITIONS) not in {partition_of(one, PARTITIONS) for one in self.hotels}:
                 self.hotels.append(name)
-                assert self.say("/v1/hotels", hotel_plan(ROOMS, id=name)).status == 201
+                assert self.post("/v1/hotels", hotel_plan(ROOMS, id=name)).status == 201
 
-    def say(self, path: str, body: dict[str, Any], key: str | None = None) -> HttpResponse:
-        """Ask, with a key, until there is an answer: a process may be on its way back."""
-        again = key is not None
+    def post(self, path: str, body: dict[str, Any], key: str | None = None) -> HttpResponse:
+        """POST with a key until there is an answer: a process may be starting again."""
+        is_repeated = key is not None
         key = key or f"key-{next(self.names)}"
         answers: list[HttpResponse] = []
 
-        def answered() -> bool:
+        def is_answered() -> bool:
             try:
-                answers.append(send(self.inn.port, "POST", path, body, {"Idempotency-Key": key}))
+                answers.append(send(self.installation.port, "POST", path, body, {"Idempotency-Key": key}))
             except OSError:
                 return False
             return answers[-1].status != 503
 
-        wait_until(answered, BACK_SECONDS_MAX)
-        if not again:
-            self.kept.append((path, body, key, answers[-1]))
+        wait_until(is_answered, BACK_SECONDS_MAX)
+        if not is_repeated:
+            self.requests.append((path, body, key, answers[-1]))
         return answers[-1]
 
-    def look(self, path: str) -> Any:
-        """What is shown, once it is."""
-        shown: list[Any] = []
+    def get(self, path: str) -> Any:
+        """The body of a GET, once it succeeds."""
+        bodies: list[Any] = []
 
-        def seen() -> bool:
+        def answered() -> bool:
             try:
-                answer = send(self.inn.port, "GET", path)
+                answer = send(self.installation.port, "GET", path)
             except OSError:
                 return False
-            shown.append(answer.json)
+            bodies.append(answer.json)
             return answer.status == 200
 
-        wait_until(seen, BACK_SECONDS_MAX)
-        return shown[-1]
+        wait_until(answered, BACK_SECONDS_MAX)
+        return bodies[-1]
 
-    def full(self, wanted: Stay) -> list[str]:
+    def sold_out_nights(self, wanted: Stay) -> list[str]:
         """The nights on which no room of the type is left."""
         return [
             str(night(number))
@@ -117,7 +117,7 @@ class SplitMachine(RuleBasedStateMachine):
         return sum(
             one.hotel == hotel
             and one.room_type == room_type
-            and one.status in TAKES
+            and one.status in HOLDING
             and one.arrival <= number < one.departure
             for one in self.stays.values()
         )
@@ -134,55 +134,62 @@ class SplitMachine(RuleBasedStateMachine):
         status = "held" if held else "confirmed"
         wanted = Stay(self.hotels[hotel], room_type, arrival, arrival + nights, status)
         body = stay_request(arrival, nights, room_type=room_type, status=status)
-        answer = self.say(f"/v1/hotels/{wanted.hotel}/bookings", body)
-        full = self.full(wanted)
-        assert (answer.status, answer.json.get("nights") if full else []) == ((409, full) if full else (201, []))
-        if full:
+        answer = self.post(f"/v1/hotels/{wanted.hotel}/bookings", body)
+        sold_out = self.sold_out_nights(wanted)
+        assert (answer.status, answer.json.get("nights") if sold_out else []) == (
+            (409, sold_out) if sold_out else (201, [])
+        )
+        if sold_out:
             return ""
         self.stays[answer.json["id"]] = wanted
         return str(answer.json["id"])
 
-    @rule(booking=known, action=st.sampled_from(sorted(LEGAL)))
+    @rule(booking=known, action=st.sampled_from(sorted(TRANSITIONS)))
     def act(self, booking: str, action: str) -> None:
         if booking:
-            was = self.stays[booking]
-            answer = self.say(f"/v1/hotels/{was.hotel}/bookings/{booking}/actions/{action}", {})
-            before, status = LEGAL[action]
-            full = was.status in before and status in TAKES and was.status not in TAKES and self.full(was)
-            assert answer.status == (200 if was.status in before and not full else 409), answer
+            current = self.stays[booking]
+            answer = self.post(f"/v1/hotels/{current.hotel}/bookings/{booking}/actions/{action}", {})
+            before, status = TRANSITIONS[action]
+            sold_out = (
+                current.status in before
+                and status in HOLDING
+                and current.status not in HOLDING
+                and self.sold_out_nights(current)
+            )
+            assert answer.status == (200 if current.status in before and not sold_out else 409), answer
             if answer.status == 200:
-                was.status = status
+                current.status = status
                 assert answer.json["status"] == status
 
     @rule(chance=st.randoms(use_true_random=False))
-    def say_again(self, chance: Any) -> None:
-        """Under the same key, maybe to the other gateway."""
-        path, body, key, answer = chance.choice(self.kept)
-        again = self.say(path, body, key)
-        assert (again.status, again.json.get("id")) == (answer.status, answer.json.get("id"))
+    def repeat(self, chance: Any) -> None:
+        """Repeat a request with the same key, maybe at the other gateway."""
+        path, body, key, answer = chance.choice(self.requests)
+        second = self.post(path, body, key)
+        assert (second.status, second.json.get("id")) == (answer.status, answer.json.get("id"))
 
     @precondition(lambda self: not self.killed)
     @rule(part=st.sampled_from(PARTS))
     def kill(self, part: str) -> None:
         self.killed = True
-        before = self.inn.pid_or_none(part)
+        before = self.installation.pid_or_none(part)
         if before is not None:
-            self.inn.kill(part)
-            wait_until(lambda: self.inn.pid_or_none(part) not in (None, before), BACK_SECONDS_MAX)
+            self.installation.kill(part)
+            wait_until(lambda: self.installation.pid_or_none(part) not in (None, before), BACK_SECONDS_MAX)
 
     @invariant()
-    def the_house_is_where_the_model_is(self) -> None:
+    def the_bookings_are_those_of_the_model(self) -> None:
         if not getattr(self, "hotels", None):
             return
         for hotel in self.hotels:
-            listed = self.look(f"/v1/hotels/{hotel}/bookings?limit=200")["data"]
+            listed = self.get(f"/v1/hotels/{hotel}/bookings?limit=200")["data"]
             assert {one["id"]: one["status"] for one in listed} == {
                 id_: one.status for id_, one in self.stays.items() if one.hotel == hotel
             }
             taken = [
                 (one["room"], number)
                 for one in listed
-                if one["status"] in TAKES
+                if one["status"] in HOLDING
                 for number in range(10)
                 if one["arrival"] <= str(night(number)) < one["departure"]
             ]
@@ -190,15 +197,15 @@ class SplitMachine(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def inn(tmp_path: Path) -> Iterator[Installation]:
-    """Two gateways before four partitions."""
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    """An installation with two gateways and four partitions."""
     started = Installation(tmp_path / "data", "--partitions", str(PARTITIONS), "--workers", str(GATEWAYS))
     yield started
     started.close()
 
 
-def test_an_inn_of_many_processes_is_where_the_model_is(inn: Installation) -> None:
-    SplitMachine.inn = inn
+def test_an_installation_of_many_processes_agrees_with_the_model(installation: Installation) -> None:
+    SplitMachine.installation = installation
     run_state_machine_as_test(
         SplitMachine,
         settings=settings(

@@ -1,4 +1,4 @@
-"""The supervisor starts processes, starts again what ends, and stops all in order. Parts are small programs here."""
+"""The supervisor starts processes, restarts those that end and stops all in order. The parts here are scripts."""
 
 import asyncio
 import os
@@ -36,29 +36,29 @@ def starts(folder: Path, name: str) -> list[int]:
     return [int(line.split()[0]) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def supervise(folder: Path, story: Callable[[Supervisor], Awaitable[None]]) -> None:
-    """Run a story with a supervisor of small programs, which is stopped at its end."""
+def supervise(folder: Path, scenario: Callable[[Supervisor], Awaitable[None]]) -> None:
+    """Run a scenario with a supervisor of small programs, which is stopped at the end."""
 
     async def run() -> None:
         command = lambda name: [sys.executable, "-c", PART, name, str(folder)]  # noqa: E731
         async with asyncio.timeout(SECONDS_MAX), Supervisor(command, b"hello") as supervisor:
-            await story(supervisor)
+            await scenario(supervisor)
 
     asyncio.run(run())
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until this holds."""
-    while not holds():  # noqa: ASYNC110 (other processes bring it about)
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until this condition holds."""
+    while not condition():  # noqa: ASYNC110 (other processes fulfil it)
         await asyncio.sleep(0.01)
 
 
-def test_parts_get_the_greeting_and_are_stopped_gateways_first_and_partitions_last(tmp_path: Path) -> None:
-    async def story(supervisor: Supervisor) -> None:
+def test_parts_get_the_greeting_and_stop_with_gateways_first_and_partitions_last(tmp_path: Path) -> None:
+    async def scenario(supervisor: Supervisor) -> None:
         await supervisor.start(["reservations-0", "reservations-1", "billing", "delivery"])
         await supervisor.start(["gateway-0", "gateway-1"])
 
-    supervise(tmp_path, story)
+    supervise(tmp_path, scenario)
     assert (tmp_path / "billing.starts").read_text().split()[1] == "hello"
     stopped = [line.partition("-")[0] for line in (tmp_path / "stopped").read_text().splitlines()]
     assert stopped == ["gateway", "gateway", "delivery", "billing", "reservations", "reservations"]
@@ -66,23 +66,23 @@ def test_parts_get_the_greeting_and_are_stopped_gateways_first_and_partitions_la
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGRTMIN + 1])
 def test_a_part_that_is_killed_is_started_again_and_the_others_go_on(tmp_path: Path, number: int) -> None:
-    async def story(supervisor: Supervisor) -> None:
+    async def scenario(supervisor: Supervisor) -> None:
         await supervisor.start(["billing", "delivery"])
         os.kill(starts(tmp_path, "billing")[0], number)
         await until(lambda: len(starts(tmp_path, "billing")) == 2)
         assert len(starts(tmp_path, "delivery")) == 1
 
-    supervise(tmp_path, story)
+    supervise(tmp_path, scenario)
 
 
-def test_a_part_that_cannot_start_is_named_with_its_exit_code_and_the_others_are_stopped(tmp_path: Path) -> None:
+def test_a_part_that_cannot_start_is_reported_and_the_others_are_stopped(tmp_path: Path) -> None:
     (tmp_path / "delivery.fails").write_text("4")
 
-    async def story(supervisor: Supervisor) -> None:
+    async def scenario(supervisor: Supervisor) -> None:
         await supervisor.start(["billing", "delivery"])
 
     with pytest.raises(CannotStart, match=r"delivery could not start \(exit code 4\)") as raised:
-        supervise(tmp_path, story)
+        supervise(tmp_path, scenario)
     assert raised.value.exit_code == 4
     for pid in starts(tmp_path, "billing"):
         with pytest.raises(ProcessLookupError):
@@ -90,40 +90,40 @@ def test_a_part_that_cannot_start_is_named_with_its_exit_code_and_the_others_are
 
 
 def test_a_part_that_keeps_ending_is_started_again_after_growing_pauses(tmp_path: Path) -> None:
-    async def story(supervisor: Supervisor) -> None:
+    async def scenario(supervisor: Supervisor) -> None:
         await supervisor.start(["billing"])
         (tmp_path / "billing.fails").write_text("1")
         os.kill(starts(tmp_path, "billing")[0], signal.SIGKILL)
-        begun = monotonic()
+        start = monotonic()
         await until(lambda: len(starts(tmp_path, "billing")) == 6)
-        assert monotonic() - begun > 0.1 + 0.2 + 0.4 + 0.8
+        assert monotonic() - start > 0.1 + 0.2 + 0.4 + 0.8
 
-    supervise(tmp_path, story)
+    supervise(tmp_path, scenario)
 
 
 def test_stopping_does_not_wait_for_a_part_that_is_to_be_started_again(tmp_path: Path) -> None:
-    async def story(supervisor: Supervisor) -> None:
+    async def scenario(supervisor: Supervisor) -> None:
         await supervisor.start(["billing"])
         (tmp_path / "billing.fails").write_text("1")
         os.kill(starts(tmp_path, "billing")[0], signal.SIGKILL)
         await until(lambda: len(starts(tmp_path, "billing")) == 5)
 
-    supervise(tmp_path, story)
+    supervise(tmp_path, scenario)
     assert not (tmp_path / "stopped").exists()
 
 
-def test_a_part_ignores_the_signals_of_a_terminal_and_heeds_its_supervisor(tmp_path: Path) -> None:
-    async def story(supervisor: Supervisor) -> None:
+def test_a_part_ignores_the_signals_of_a_terminal_and_obeys_its_supervisor(tmp_path: Path) -> None:
+    async def scenario(supervisor: Supervisor) -> None:
         await supervisor.start(["billing"])
         for number in (signal.SIGINT, signal.SIGTERM):
             os.kill(starts(tmp_path, "billing")[0], number)
         await asyncio.sleep(0.2)
 
-    supervise(tmp_path, story)
+    supervise(tmp_path, scenario)
     assert (len(starts(tmp_path, "billing")), (tmp_path / "stopped").read_text()) == (1, "billing\n")
 
 
-def test_a_part_whose_supervisor_is_gone_ends_with_a_message(tmp_path: Path) -> None:
+def test_a_part_whose_supervisor_has_ended_ends_with_a_message(tmp_path: Path) -> None:
     command = [sys.executable, "-c", PART, "billing", str(tmp_path)]
     ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stderr) == (1, "the supervisor has ended before this part started\n")

@@ -1,4 +1,4 @@
-"""E-mail: well-formed whatever a guest has typed, the same message each time, and as files in a folder."""
+"""E-mail messages are well-formed for any input of a guest, the same at every attempt, and written to a folder."""
 
 import asyncio
 import os
@@ -27,8 +27,8 @@ HEADERS = ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "Con
            "Content-Type"]  # fmt: skip
 
 
-def sent(notice: Notice, at: int = NOON) -> EmailMessage:
-    """What the other side reads."""
+def received(notice: Notice, at: int = NOON) -> EmailMessage:
+    """The message of a notice, as its recipient parses it."""
     message = message_from_string(
         compose(notice, LETTERS.write(notice), SENDER, at).as_bytes().decode(), policy=default
     )
@@ -40,8 +40,8 @@ def bodies(message: EmailMessage) -> list[str]:
     return [part.get_content().replace("\r\n", "\n") for part in message.iter_parts()]  # type: ignore[union-attr]
 
 
-def test_a_message_has_both_forms_and_says_who_when_and_to_whom() -> None:
-    message, letter = sent(notice(language="pt")), LETTERS.write(notice(language="pt"))
+def test_a_message_has_plain_text_html_and_its_headers() -> None:
+    message, letter = received(notice(language="pt")), LETTERS.write(notice(language="pt"))
     assert sorted(message.keys()) == sorted(HEADERS)
     assert message.get_content_type() == "multipart/alternative"
     assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
@@ -56,18 +56,18 @@ def test_a_message_has_both_forms_and_says_who_when_and_to_whom() -> None:
     assert message.defects == []
 
 
-def test_the_same_notice_is_the_same_message() -> None:
+def test_a_notice_always_gives_the_same_message() -> None:
     first, second = (compose(notice(), LETTERS.write(notice()), SENDER, NOON).as_bytes() for _ in range(2))
     assert first == second
-    assert sent(notice())["Message-ID"] == sent(notice(), NOON + DAY)["Message-ID"]
-    assert sent(notice())["Message-ID"] != sent(notice(id="seaside:8:confirmation"))["Message-ID"]
+    assert received(notice())["Message-ID"] == received(notice(), NOON + DAY)["Message-ID"]
+    assert received(notice())["Message-ID"] != received(notice(id="seaside:8:confirmation"))["Message-ID"]
 
 
 def test_every_line_is_short_enough_for_any_mail_server() -> None:
     for kind in NoticeKind:
         for language in ("en", "pt", "de"):
-            told = notice(kind, language=language)
-            body = compose(told, LETTERS.write(told), SENDER, NOON).as_bytes()
+            localized = notice(kind, language=language)
+            body = compose(localized, LETTERS.write(localized), SENDER, NOON).as_bytes()
             assert body.isascii()
             assert max(map(len, body.split(b"\r\n"))) <= 78
             assert b"\n" not in body.replace(b"\r\n", b"")
@@ -81,18 +81,18 @@ def test_every_line_is_short_enough_for_any_mail_server() -> None:
 @example("a," * 100)
 @example("é" * 200)
 @example("Ann\x1d\x85\u2028X: y\x00")
-def test_whatever_the_name_there_is_one_recipient_and_no_other_header(name: str) -> None:
-    told = msgspec.structs.replace(confirmation_for(name), hotel=msgspec.structs.replace(HOTEL, name=name))
-    message = sent(told)
+def test_no_name_adds_a_recipient_or_a_header(name: str) -> None:
+    named_notice = msgspec.structs.replace(confirmation_for(name), hotel=msgspec.structs.replace(HOTEL, name=name))
+    message = received(named_notice)
     assert sorted(message.keys()) == sorted(HEADERS)
     assert [address.addr_spec for address in message["To"].addresses] == ["ana@example.com"]
     assert [address.addr_spec for address in message["From"].addresses] == [SENDER]
-    assert bodies(message) == [LETTERS.write(told).text, LETTERS.write(told).html]
+    assert bodies(message) == [LETTERS.write(named_notice).text, LETTERS.write(named_notice).html]
 
 
 def test_a_name_arrives_as_it_was_typed() -> None:
     for name in ("Zoë Müller-Lüdenscheidt", "O'Brien, Pat", 'Joe "the Boss"', "山田太郎", "Ana (Ms.)"):
-        assert sent(confirmation_for(name))["To"].addresses[0].display_name == name
+        assert received(confirmation_for(name))["To"].addresses[0].display_name == name
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_name_arrives_as_it_was_typed() -> None:
         ("root@localhost", "root@localhost"),
     ],
 )
-def test_an_address_is_taken(email: str, expected: str) -> None:
+def test_an_address_is_accepted(email: str, expected: str) -> None:
     assert mailbox(email).addr_spec == expected
 
 
@@ -116,19 +116,19 @@ def test_an_address_is_taken(email: str, expected: str) -> None:
      "ann@" + "a." * 130 + "com", "ann@x.com\x00", "ann@x.com>", "ann@x\u2028y.com", "ann@ex%41mple.com", "ann@é/x",
      "ann@é:25", "\ud800@x.com"],
 )  # fmt: skip
-def test_what_is_no_address_is_refused_for_good(email: str, tmp_path: Path) -> None:
+def test_a_malformed_address_is_a_permanent_failure(email: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is not an e-mail address"):
         mailbox(email)
     with pytest.raises(SendFailed) as caught:
-        put(tmp_path, notice(recipient=Recipient("Ann", email)))
+        deliver(tmp_path, notice(recipient=Recipient("Ann", email)))
     assert (caught.value.permanent, caught.value.unreachable) == (True, False)
     assert list(tmp_path.iterdir()) == []
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=80), st.sampled_from(["", "@x.com", "@é.com", "ann@"]))
-def test_whatever_is_an_address_is_one_word(text: str, more: str) -> None:
-    for email in (text + more, more + text):
+def test_an_accepted_address_is_a_single_address(text: str, addition: str) -> None:
+    for email in (text + addition, addition + text):
         try:
             address = mailbox(email)
         except ValueError:
@@ -136,24 +136,24 @@ def test_whatever_is_an_address_is_one_word(text: str, more: str) -> None:
         assert address.addr_spec == clean(address.addr_spec)
         assert not set(address.addr_spec) & set(' <>,;:"\\()[]')
         assert address.addr_spec.count("@") == 1
-        told = notice(recipient=Recipient("Ann", email))
-        assert [found.addr_spec for found in sent(told)["To"].addresses] == [address.addr_spec]
+        addressed = notice(recipient=Recipient("Ann", email))
+        assert [recipient.addr_spec for recipient in received(addressed)["To"].addresses] == [address.addr_spec]
 
 
-def put(folder: Path, *notices: Notice, at: int = NOON) -> None:
-    """Have these put into a folder."""
+def deliver(folder: Path, *notices: Notice, at: int = NOON) -> None:
+    """Write the letters of these notices to a folder."""
 
     async def work() -> None:
-        courier = FolderMailTransport(folder, LETTERS, SENDER, lambda: at)
+        transport = FolderMailTransport(folder, LETTERS, SENDER, lambda: at)
         for one in notices:
-            await courier(one)
+            await transport(one)
 
     asyncio.run(work())
 
 
-def test_a_letter_is_a_file_that_mail_programs_open(tmp_path: Path) -> None:
+def test_a_letter_is_a_file_that_mail_programs_can_open(tmp_path: Path) -> None:
     folder = tmp_path / "not" / "yet"
-    put(folder, notice(), notice(NoticeKind.HOLD))
+    deliver(folder, notice(), notice(NoticeKind.HOLD))
     names = sorted(path.name for path in folder.iterdir())
     assert names[0].startswith("K7Q2ZP-confirmation-")
     assert names[1].startswith("K7Q2ZP-hold-")
@@ -161,37 +161,37 @@ def test_a_letter_is_a_file_that_mail_programs_open(tmp_path: Path) -> None:
     assert message["Subject"] == LETTERS.write(notice()).subject
 
 
-def test_what_is_there_is_not_put_there_again_on_another_day_either(tmp_path: Path) -> None:
-    put(tmp_path, notice(), notice())
-    put(tmp_path, notice(), at=NOON + 3 * DAY)
+def test_a_letter_that_is_sent_again_does_not_become_a_second_file(tmp_path: Path) -> None:
+    deliver(tmp_path, notice(), notice())
+    deliver(tmp_path, notice(), at=NOON + 3 * DAY)
     assert len(list(tmp_path.iterdir())) == 1
-    put(tmp_path, notice(id="another"))
+    deliver(tmp_path, notice(id="another"))
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_name_of_a_file_cannot_lead_elsewhere(tmp_path: Path) -> None:
-    put(tmp_path, notice(locator="../../K7*[a]\x00"))
+def test_a_locator_with_a_path_stays_within_the_folder(tmp_path: Path) -> None:
+    deliver(tmp_path, notice(locator="../../K7*[a]\x00"))
     (path,) = tmp_path.iterdir()
     assert path.name.startswith("K7a-confirmation-")
 
 
-def test_where_the_folder_cannot_be_written_the_way_out_is_closed(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_unreachable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(SendFailed, match="cannot be written") as caught:
-        put(tmp_path / "file", notice())
+        deliver(tmp_path / "file", notice())
     assert (caught.value.permanent, caught.value.unreachable) == (False, True)
 
 
-def test_half_a_letter_is_never_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(handle: Any) -> None:
+def test_a_letter_that_cannot_be_written_whole_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail_on_full_disk(handle: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", fail_on_full_disk)
     with pytest.raises(SendFailed, match="No space left"):
-        put(tmp_path, notice())
+        deliver(tmp_path, notice())
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_sender_that_is_no_address_is_refused_at_once(tmp_path: Path) -> None:
+def test_a_malformed_sender_is_refused_at_construction(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is not an e-mail address"):
         FolderMailTransport(tmp_path, LETTERS, "inn", lambda: NOON)

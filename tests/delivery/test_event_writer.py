@@ -1,4 +1,4 @@
-"""What delivery publishes is on disk and in order, whatever the disk did before."""
+"""The event writer publishes events that are on disk, in order, also after a failed write."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ DISABLED = WebhookDisabled("one", "https://example.com/", "gone")
 ENABLED = WebhookEnabled("one", "https://example.com/")
 
 
-class FullDisk(SqliteJournal):
-    """Fails once, in the middle of a transaction or after it was written."""
+class FailingJournal(SqliteJournal):
+    """A journal that fails once, before or after a commit."""
 
     fails = ""
 
@@ -36,21 +36,21 @@ class FullDisk(SqliteJournal):
 
 
 @pytest.mark.parametrize(("fails", "kept"), [("before the commit", [1, 2]), ("after the commit", [1, 2, 3])])
-def test_after_a_failure_it_goes_on_without_a_gap(tmp_path: Path, fails: str, kept: list[int]) -> None:
-    journal = FullDisk(tmp_path / "delivery-0.db")
-    told: list[int] = []
+def test_the_writer_continues_without_a_gap_after_a_failed_write(tmp_path: Path, fails: str, kept: list[int]) -> None:
+    journal = FailingJournal(tmp_path / "delivery-0.db")
+    published: list[int] = []
 
     async def publish() -> None:
-        bulletin = EventWriter(journal, lambda: 1)
-        bulletin.subscribe(lambda _, records: told.extend(record.hotel_seq for record in records))
-        bulletin.publish("_all", DISABLED)
+        writer = EventWriter(journal, lambda: 1)
+        writer.subscribe(lambda _, records: published.extend(record.hotel_seq for record in records))
+        writer.publish("_all", DISABLED)
         journal.fails = fails
         with pytest.raises(OSError, match=fails):
-            bulletin.publish("_all", ENABLED)
-        bulletin.publish("_all", ENABLED)
+            writer.publish("_all", ENABLED)
+        writer.publish("_all", ENABLED)
         await asyncio.sleep(0)
         assert [record.hotel_seq for _, record in journal.checked()] == kept
-        assert bulletin.position == told[-1] == kept[-1]
-        bulletin.close()
+        assert writer.position == published[-1] == kept[-1]
+        writer.close()
 
     asyncio.run(publish())

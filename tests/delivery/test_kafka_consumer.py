@@ -1,4 +1,4 @@
-"""Services that are fed by a real Kafka: what waits in its topic comes in by itself, whichever partition it is in."""
+"""Services consume events from a real Kafka, whichever partition of its topic an event is in."""
 
 import asyncio
 import threading
@@ -40,8 +40,8 @@ ADDED_PARTITIONS_SECONDS = 30
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[SqliteInbox]:
-    """The inbox of a service that can reach nobody but the broker."""
+def isolated_inbox(folder: Path) -> Iterator[SqliteInbox]:
+    """The inbox of a service that reaches the broker, but not the origin of the events."""
     origin = RemoteLog(1_000_000)
     origin.reachable = False
     inbox = SqliteInbox(folder / "inbox.db", {"billing": origin})
@@ -51,106 +51,102 @@ def alone(folder: Path) -> Iterator[SqliteInbox]:
         inbox.close()
 
 
-def feed_of(kafka: str, inbox: SqliteInbox) -> KafkaConsumer:
+def consumer_of(kafka: str, inbox: SqliteInbox) -> KafkaConsumer:
     return KafkaConsumer(kafka, "billing", inbox, lambda _: "billing")
 
 
-def test_what_waits_in_kafka_is_taken_in_soon_although_reservations_is_away(
-    real_kafka: KafkaNode, tmp_path: Path
-) -> None:
+def test_events_waiting_in_kafka_are_consumed_while_reservations_is_down(real_kafka: KafkaNode, tmp_path: Path) -> None:
     publish(real_kafka.servers, [log_entry(one) for one in range(1, 101)])
     assert len({message.partition for message in read_topic(real_kafka.servers)}) > 1
-    with alone(tmp_path) as inbox:
+    with isolated_inbox(tmp_path) as inbox:
         log = inbox.logs["billing"]
-        run_consumer(feed_of(real_kafka.url, inbox), lambda: log.position == 100, SOON_SECONDS)
+        run_consumer(consumer_of(real_kafka.url, inbox), lambda: log.position == 100, SOON_SECONDS)
         assert log.read(0, 1_000) == [log_entry(one) for one in range(1, 101)]
         publish(real_kafka.servers, [log_entry(one) for one in range(101, 151)])
-        run_consumer(feed_of(real_kafka.url, inbox), lambda: log.position == 150, SOON_SECONDS)
+        run_consumer(consumer_of(real_kafka.url, inbox), lambda: log.position == 150, SOON_SECONDS)
         assert log.read(0, 1_000) == [log_entry(one) for one in range(1, 151)]
 
 
-def test_a_service_that_starts_before_the_topic_exists_takes_in_what_comes(
+def test_a_service_that_starts_before_the_topic_exists_consumes_its_events(
     real_kafka: KafkaNode, tmp_path: Path
 ) -> None:
-    begun: list[None] = []
+    published_once: list[None] = []
 
-    def comes(inbox: SqliteInbox) -> bool:
-        if not begun and partitions_of(real_kafka.servers):
+    def all_consumed(inbox: SqliteInbox) -> bool:
+        if not published_once and partitions_of(real_kafka.servers):
             publish(real_kafka.servers, [log_entry(one) for one in range(1, 31)])
-            begun.append(None)
+            published_once.append(None)
         return inbox.logs["billing"].position == 30
 
-    with alone(tmp_path) as inbox:
-        run_consumer(feed_of(real_kafka.url, inbox), lambda: comes(inbox), SOON_SECONDS)
+    with isolated_inbox(tmp_path) as inbox:
+        run_consumer(consumer_of(real_kafka.url, inbox), lambda: all_consumed(inbox), SOON_SECONDS)
 
 
-def test_partitions_that_are_added_are_consumed_and_a_hotel_keeps_its_order(
-    real_kafka: KafkaNode, tmp_path: Path
-) -> None:
+def test_added_partitions_are_consumed_and_each_hotel_keeps_its_order(real_kafka: KafkaNode, tmp_path: Path) -> None:
     publish(real_kafka.servers, [log_entry(one) for one in range(1, 61)])
-    with alone(tmp_path) as inbox:
+    with isolated_inbox(tmp_path) as inbox:
         log = inbox.logs["billing"]
         steps: list[str] = []
 
-        def moved() -> bool:
+        def all_consumed() -> bool:
             if log.position == 60 and not steps:
                 add_partitions(real_kafka.servers, 5 * PARTITIONS)
                 publish(real_kafka.servers, [log_entry(one) for one in range(61, 121)])
-                steps.append("moved")
+                steps.append("partitions added")
             return log.position == 120
 
-        run_consumer(feed_of(real_kafka.url, inbox), moved, SOON_SECONDS + ADDED_PARTITIONS_SECONDS)
+        run_consumer(consumer_of(real_kafka.url, inbox), all_consumed, SOON_SECONDS + ADDED_PARTITIONS_SECONDS)
         assert log.read(0, 1_000) == [log_entry(one) for one in range(1, 121)]
-    places: dict[str, set[int]] = {}
+    partitions_by_key: dict[str, set[int]] = {}
     for message in read_topic(real_kafka.servers):
-        places.setdefault(message.key, set()).add(message.partition)
-    assert max(map(len, places.values())) > 1  # a hotel's events are in two partitions now
-    assert max(map(max, places.values())) >= PARTITIONS
+        partitions_by_key.setdefault(message.key, set()).add(message.partition)
+    assert max(map(len, partitions_by_key.values())) > 1  # a hotel's events are in two partitions now
+    assert max(map(max, partitions_by_key.values())) >= PARTITIONS
 
 
-def test_a_hotels_events_are_ordered_by_the_journal_wherever_kafka_keeps_them(
+def test_a_hotels_events_are_in_journal_order_whichever_partitions_they_are_in(
     real_kafka: KafkaNode, tmp_path: Path
 ) -> None:
     publish(real_kafka.servers, [])
-    for number in reversed(range(PARTITIONS)):  # the last come first
+    for number in reversed(range(PARTITIONS)):  # the last partition first
         publish(real_kafka.servers, [log_entry(one) for one in range(1 + number, 61, PARTITIONS)], partition=number)
-    with alone(tmp_path) as inbox:
+    with isolated_inbox(tmp_path) as inbox:
         log = inbox.logs["billing"]
-        run_consumer(feed_of(real_kafka.url, inbox), lambda: log.position == 60, SOON_SECONDS)
+        run_consumer(consumer_of(real_kafka.url, inbox), lambda: log.position == 60, SOON_SECONDS)
         assert log.read(0, 1_000) == [log_entry(one) for one in range(1, 61)]
-        of_one = [found[1].hotel_seq for found in log.read(0, 1_000, "hotel-1")]
-        assert of_one == sorted(of_one)
+        hotel_sequence = [found[1].hotel_seq for found in log.read(0, 1_000, "hotel-1")]
+        assert hotel_sequence == sorted(hotel_sequence)
 
 
-def test_letters_are_written_from_what_waits_in_kafka_while_reservations_is_stopped(
+def test_letters_are_sent_from_events_in_kafka_while_reservations_is_stopped(
     real_kafka: KafkaNode, tmp_path: Path
 ) -> None:
-    with split_gateway(tmp_path, real_kafka.url) as front:
-        hotel = front.open_hotel({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
-        front.stop_part("notifications")
-        booked = book_each(front, hotel, range(10))
-        wait_until(lambda: lag(front, "broker-reservations") == 0, SOON_SECONDS)
-        front.stop_part("reservations")
-        front.start_part("notifications")
+    with split_gateway(tmp_path, real_kafka.url) as server:
+        hotel = server.open_hotel({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
+        server.stop_part("notifications")
+        booked = book_each(server, hotel, range(10))
+        wait_until(lambda: lag(server, "broker-reservations") == 0, SOON_SECONDS)
+        server.stop_part("reservations")
+        server.start_part("notifications")
         wait_until(lambda: len([*(tmp_path / "mail").glob("*.eml")]) == len(booked), SOON_SECONDS)
-        front.start_part("reservations")
-        wait_until(lambda: front.get(hotel).status == 200, SOON_SECONDS)
-        assert_all_delivered(front, tmp_path, hotel, booked)
+        server.start_part("reservations")
+        wait_until(lambda: server.get(hotel).status == 200, SOON_SECONDS)
+        assert_all_delivered(server, tmp_path, hotel, booked)
 
 
-def test_services_hear_through_kafka(kafka: str, tmp_path: Path) -> None:
-    with split_gateway(tmp_path, kafka) as front:
-        hotel = front.open_hotel({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
-        booked = book_each(front, hotel, range(10))
-        front.stop_part("billing")
-        booked += book_each(front, hotel, range(10, 15))
-        front.start_part("billing")
-        assert_all_delivered(front, tmp_path, hotel, booked)
+def test_services_get_every_event_through_kafka(kafka: str, tmp_path: Path) -> None:
+    with split_gateway(tmp_path, kafka) as server:
+        hotel = server.open_hotel({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
+        booked = book_each(server, hotel, range(10))
+        server.stop_part("billing")
+        booked += book_each(server, hotel, range(10, 15))
+        server.start_part("billing")
+        assert_all_delivered(server, tmp_path, hotel, booked)
 
 
 @pytest.mark.parametrize("error", FAILURES, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("disconnects", [True, False])
-def test_a_feed_from_kafka_outlives_whatever_fails(
+def test_a_kafka_consumer_recovers_from_any_error(
     real_kafka: KafkaNode, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
     error: BaseException, disconnects: bool,
 ) -> None:  # fmt: skip
@@ -160,41 +156,44 @@ def test_a_feed_from_kafka_outlives_whatever_fails(
         )
     inbox = FailingInbox(tmp_path / "inbox.db", error)
     entries = [log_entry(one) for one in range(1, 31)]
-    feed = lambda inbox: feed_of(real_kafka.url, inbox)  # noqa: E731
-    check_recovery(feed, inbox, lambda: publish(real_kafka.servers, entries), lambda: caplog.text)
+    consumer = lambda inbox: consumer_of(real_kafka.url, inbox)  # noqa: E731
+    check_recovery(consumer, inbox, lambda: publish(real_kafka.servers, entries), lambda: caplog.text)
 
 
-def test_a_feed_that_cannot_even_begin_tries_again(caplog: pytest.LogCaptureFixture) -> None:
-    feed = KafkaConsumer("kafka://127.0.0.1:none", "billing", InboxWithFailingFetch(0), lambda _: "billing")
-    run_consumer(feed, lambda: "receives no events" in caplog.text)
+def test_a_consumer_that_cannot_start_tries_again(caplog: pytest.LogCaptureFixture) -> None:
+    consumer = KafkaConsumer("kafka://127.0.0.1:none", "billing", InboxWithFailingFetch(0), lambda _: "billing")
+    run_consumer(consumer, lambda: "receives no events" in caplog.text)
 
 
 @pytest.mark.parametrize("fault", [TcpProxy.disconnect, TcpProxy.drop_data])
-def test_a_connection_to_kafka_that_breaks_or_falls_silent_is_replaced(
+def test_a_broken_or_silent_connection_to_kafka_is_replaced(
     real_kafka: KafkaNode, tmp_path: Path, fault: Callable[[TcpProxy], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "broker_seconds_max", 2)
     publish(real_kafka.servers, [log_entry(one) for one in range(1, 31)])
-    with tcp_proxy("127.0.0.1", real_kafka.distant_port, real_kafka.announced_port) as laid, alone(tmp_path) as inbox:
+    with (
+        tcp_proxy("127.0.0.1", real_kafka.distant_port, real_kafka.announced_port) as proxy,
+        isolated_inbox(tmp_path) as inbox,
+    ):
         steps: list[int] = []
 
-        def again() -> bool:
+        def all_consumed() -> bool:
             if inbox.logs["billing"].position == 30 and not steps:
-                fault(laid)
-                steps.append(laid.connections)
+                fault(proxy)
+                steps.append(proxy.connections)
                 publish(real_kafka.servers, [log_entry(one) for one in range(31, 61)])
-                laid.accept_connections()
+                proxy.accept_connections()
             return inbox.logs["billing"].position == 60
 
-        run_consumer(feed_of(f"kafka://127.0.0.1:{laid.port}", inbox), again, RECOVERY_SECONDS_MAX)
-        assert laid.connections > steps[0]
+        run_consumer(consumer_of(f"kafka://127.0.0.1:{proxy.port}", inbox), all_consumed, RECOVERY_SECONDS_MAX)
+        assert proxy.connections > steps[0]
 
 
-def test_events_do_not_wait_for_a_part_that_hangs(real_kafka: KafkaNode, tmp_path: Path) -> None:
+def test_consumed_events_do_not_wait_for_an_origin_that_hangs(real_kafka: KafkaNode, tmp_path: Path) -> None:
     released = threading.Event()
 
     class Hanging(RemoteLog):
-        """A log whose process does not answer."""
+        """A log that does not answer."""
 
         def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
             released.wait(4 * SOON_SECONDS)
@@ -203,20 +202,20 @@ def test_events_do_not_wait_for_a_part_that_hangs(real_kafka: KafkaNode, tmp_pat
     publish(real_kafka.servers, [log_entry(one) for one in range(1, 31)])
     with closing(SqliteInbox(tmp_path / "inbox.db", {"billing": Hanging(1_000_000)})) as inbox:
         try:
-            feed = feed_of(real_kafka.url, inbox)
-            run_consumer(feed, lambda: inbox.logs["billing"].position == 30 and not released.set(), SOON_SECONDS)
+            consumer = consumer_of(real_kafka.url, inbox)
+            run_consumer(consumer, lambda: inbox.logs["billing"].position == 30 and not released.set(), SOON_SECONDS)
         finally:
             released.set()
 
 
-def test_a_feed_outlives_a_kafka_that_is_killed(
+def test_a_consumer_continues_after_kafka_is_killed_and_restarted(
     real_kafka: KafkaNode, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     publish(real_kafka.servers, [log_entry(one) for one in range(1, 31)])
-    with alone(tmp_path) as inbox:
+    with isolated_inbox(tmp_path) as inbox:
         steps: list[str] = []
 
-        def again() -> bool:
+        def all_consumed() -> bool:
             if inbox.logs["billing"].position == 30 and not steps:
                 steps.append("killed")
                 real_kafka.kill()
@@ -225,36 +224,36 @@ def test_a_feed_outlives_a_kafka_that_is_killed(
                 publish(real_kafka.servers, [log_entry(one) for one in range(31, 61)])
             return inbox.logs["billing"].position == 60
 
-        run_consumer(feed_of(real_kafka.url, inbox), again, 3 * RECOVERY_SECONDS_MAX)
+        run_consumer(consumer_of(real_kafka.url, inbox), all_consumed, 3 * RECOVERY_SECONDS_MAX)
     assert caplog.text.count("receives no events") == 1
     assert caplog.text.count("receives events again") == 1
 
 
-def test_what_is_no_event_goes_to_the_dead_letters_of_kafka(real_kafka: KafkaNode, tmp_path: Path) -> None:
+def test_messages_that_are_not_events_go_to_the_dead_letter_topic(real_kafka: KafkaNode, tmp_path: Path) -> None:
     producer = Producer({"bootstrap.servers": real_kafka.servers})
     for number in range(50):
         producer.produce(TOPIC, b"not an event" if number else None, key=f"hotel-{number}".encode())
     assert producer.flush(SOON_SECONDS) == 0
     publish(real_kafka.servers, [log_entry(one) for one in range(1, 31)])
-    with alone(tmp_path) as inbox:
+    with isolated_inbox(tmp_path) as inbox:
         log = inbox.logs["billing"]
-        all_there = lambda: log.position == 30 and len(read_topic(real_kafka.servers, DEAD_TOPIC)) >= 50  # noqa: E731
-        run_consumer(feed_of(real_kafka.url, inbox), all_there, RECOVERY_SECONDS_MAX)
+        all_arrived = lambda: log.position == 30 and len(read_topic(real_kafka.servers, DEAD_TOPIC)) >= 50  # noqa: E731
+        run_consumer(consumer_of(real_kafka.url, inbox), all_arrived, RECOVERY_SECONDS_MAX)
     dead = read_topic(real_kafka.servers, DEAD_TOPIC)
     assert sorted(message.key for message in dead) == sorted(f"hotel-{number}" for number in range(50))
     assert {message.headers["innkeeper-group"] for message in dead} == {b"innkeeper.billing"}
     assert all(message.headers["innkeeper-reason"] for message in dead)
 
 
-def test_a_group_that_cannot_commit_holds_nothing_up(
+def test_a_consumer_group_that_cannot_commit_still_consumes_events(
     real_kafka: KafkaNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def never(*_: object) -> None:
+    async def never_return(*_: object) -> None:
         await asyncio.Event().wait()  # as aiokafka does while the group has no coordinator
 
-    monkeypatch.setattr(AIOKafkaConsumer, "commit", never)
+    monkeypatch.setattr(AIOKafkaConsumer, "commit", never_return)
     publish(real_kafka.servers, [log_entry(one) for one in range(1, 31)])
-    with alone(tmp_path) as inbox:
-        run_consumer(feed_of(real_kafka.url, inbox), lambda: inbox.logs["billing"].position == 30, SOON_SECONDS)
+    with isolated_inbox(tmp_path) as inbox:
+        run_consumer(consumer_of(real_kafka.url, inbox), lambda: inbox.logs["billing"].position == 30, SOON_SECONDS)
         publish(real_kafka.servers, [log_entry(one) for one in range(31, 61)])
-        run_consumer(feed_of(real_kafka.url, inbox), lambda: inbox.logs["billing"].position == 60, SOON_SECONDS)
+        run_consumer(consumer_of(real_kafka.url, inbox), lambda: inbox.logs["billing"].position == 60, SOON_SECONDS)

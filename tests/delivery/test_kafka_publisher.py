@@ -1,4 +1,4 @@
-"""All events go to a real Kafka, which is killed, cut off and falls silent; librdkafka reads what came there."""
+"""Events are published to a real Kafka that is killed, cut off or silent; librdkafka reads them back."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ BACK_SECONDS_MAX = 120
 
 
 def consumed(url: str, hotel: str, number: int) -> list[Any]:
-    """So many messages of the topic that are about the hotel."""
+    """This many messages about the hotel, read from the topic."""
 
     async def consume() -> list[Any]:
         consumer = AIOKafkaConsumer(
@@ -63,19 +63,19 @@ def consumed(url: str, hotel: str, number: int) -> list[Any]:
     return asyncio.run(consume())
 
 
-def test_events_come_to_kafka_as_they_happened(kafka: str, hotel: str, tmp_path: Path) -> None:
-    with gateway(tmp_path, broker=kafka) as front:
-        front.open_hotel({"DBL": 50}, id=hotel)
-        book_nights(front, hotel, range(1, 20))
-        everything = front.all_events()
-        wait_until(lambda: is_broker_caught_up(front), 60)
-        messages = consumed(kafka, hotel, len(everything))
-        assert len({message.partition for message in messages}) == 1  # so they have an order
+def test_events_are_published_to_kafka_in_order(kafka: str, hotel: str, tmp_path: Path) -> None:
+    with gateway(tmp_path, broker=kafka) as server:
+        server.open_hotel({"DBL": 50}, id=hotel)
+        book_nights(server, hotel, range(1, 20))
+        events = server.all_events()
+        wait_until(lambda: is_broker_caught_up(server), 60)
+        messages = consumed(kafka, hotel, len(events))
+        assert len({message.partition for message in messages}) == 1  # one partition keeps their order
         assert dict(messages[0].headers)["content-type"].startswith(b"application/cloudevents+json")
-        assert_each_once_in_order([json.loads(message.value) for message in messages], front)
+        assert_each_once_in_order([json.loads(message.value) for message in messages], server)
 
 
-def test_a_kafka_that_is_away_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_publisher_stalls_while_kafka_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "broker_seconds_max", 1)
 
     async def publish() -> None:
@@ -89,103 +89,105 @@ def test_a_kafka_that_is_away_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
         asyncio.run(publish())
 
 
-def in_order(messages: list[Message], front: Gateway) -> None:
-    """Each hotel is in one partition, and there, without what came twice, is what the log says, in its order."""
-    said: dict[str, list[dict[str, Any]]] = {}
-    for event in front.all_events():
-        said.setdefault(event["source"], []).append(event)
-    came: dict[str, dict[str, dict[str, Any]]] = {}
-    places: dict[str, set[int]] = {}
+def assert_in_order(messages: list[Message], server: Gateway) -> None:
+    """Check that each hotel is in one partition and that its messages, without duplicates, are its log, in order."""
+    logged: dict[str, list[dict[str, Any]]] = {}
+    for event in server.all_events():
+        logged.setdefault(event["source"], []).append(event)
+    received: dict[str, dict[str, dict[str, Any]]] = {}
+    partitions_by_key: dict[str, set[int]] = {}
     for message in messages:
         event = message.event
-        assert came.setdefault(event["source"], {}).setdefault(event["id"], event) == event
-        places.setdefault(message.key, set()).add(message.partition)
-    assert {source: [*events.values()] for source, events in came.items()} == said
-    assert all(len(partitions) == 1 for partitions in places.values())
+        assert received.setdefault(event["source"], {}).setdefault(event["id"], event) == event
+        partitions_by_key.setdefault(message.key, set()).add(message.partition)
+    assert {source: [*events.values()] for source, events in received.items()} == logged
+    assert all(len(partitions) == 1 for partitions in partitions_by_key.values())
 
 
-def test_a_kafka_that_is_killed_under_load_loses_nothing_and_delays_no_booking(
+def test_killing_kafka_under_load_loses_no_event_and_delays_no_booking(
     real_kafka: KafkaNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "broker_seconds_max", 5)
-    with gateway(tmp_path, broker=real_kafka.url) as front:
+    with gateway(tmp_path, broker=real_kafka.url) as server:
         for hotel in HOTELS:
-            front.open_hotel({"DBL": 100}, id=hotel)
-        done, took = threading.Event(), list[float]()
-        load = threading.Thread(target=book_until, args=(front, HOTELS, done, took))
+            server.open_hotel({"DBL": 100}, id=hotel)
+        done, durations = threading.Event(), list[float]()
+        load = threading.Thread(target=book_until, args=(server, HOTELS, done, durations))
         load.start()
         try:
-            wait_until(lambda: len(took) > 100, 60)
+            wait_until(lambda: len(durations) > 100, 60)
             real_kafka.kill()
-            before, killed = len(took), monotonic()
-            wait_until(lambda: stall_reason(front) != "", 2 * limits.broker_seconds_max)
+            before, killed = len(durations), monotonic()
+            wait_until(lambda: stall_reason(server) != "", 2 * limits.broker_seconds_max)
             sleep(max(0.0, AWAY_SECONDS - (monotonic() - killed)))
-            wait_until(lambda: len(took) > before + 10 * AWAY_SECONDS, 60)  # of at most 50 a second
-            meanwhile = len(took) - before
+            wait_until(lambda: len(durations) > before + 10 * AWAY_SECONDS, 60)  # of at most 50 a second
+            during_outage = len(durations) - before
             real_kafka.start()
         finally:
             done.set()
             load.join()
         started = monotonic()
-        front.all_events()
-        wait_until(lambda: is_broker_caught_up(front), BACK_SECONDS_MAX)
+        server.all_events()
+        wait_until(lambda: is_broker_caught_up(server), BACK_SECONDS_MAX)
         caught_up = monotonic() - started
         messages = read_topic(real_kafka.servers)
-        in_order(messages, front)
+        assert_in_order(messages, server)
         assert {message.partition for message in messages} == set(range(PARTITIONS))
-        assert max(took) < 5
-        twice = len(messages) - len({message.event["id"] for message in messages})
+        assert max(durations) < 5
+        duplicates = len(messages) - len({message.event["id"] for message in messages})
         print(
-            f"{len(took)} bookings, {meanwhile} of them while Kafka was away; the slowest took {max(took):.2f} s;"
-            f" {len(messages)} messages in {PARTITIONS} partitions, {twice} of them again; caught up {caught_up:.1f} s"
-            " after it was back"
+            f"{len(durations)} bookings, {during_outage} of them while Kafka was down; the slowest took"
+            f" {max(durations):.2f} s; {len(messages)} messages in {PARTITIONS} partitions, {duplicates} of them"
+            f" duplicates; caught up {caught_up:.1f} s after its restart"
         )
 
 
 @pytest.mark.parametrize("fault", [TcpProxy.disconnect, TcpProxy.drop_data])
-def test_a_broken_connection_to_kafka_loses_nothing_and_delays_no_booking(
+def test_a_broken_connection_to_kafka_loses_no_event_and_delays_no_booking(
     real_kafka: KafkaNode, tmp_path: Path, fault: Callable[[TcpProxy], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "broker_seconds_max", 2)
     with (
-        tcp_proxy("127.0.0.1", real_kafka.distant_port, real_kafka.announced_port) as laid,
-        gateway(tmp_path, broker=f"kafka://127.0.0.1:{laid.port}") as front,
+        tcp_proxy("127.0.0.1", real_kafka.distant_port, real_kafka.announced_port) as proxy,
+        gateway(tmp_path, broker=f"kafka://127.0.0.1:{proxy.port}") as server,
     ):
         for hotel in HOTELS[:6]:
-            front.open_hotel({"DBL": 50}, id=hotel)
-            book_nights(front, hotel, range(1, 4))
-        wait_until(lambda: is_broker_caught_up(front), BACK_SECONDS_MAX)
-        before = laid.connections
-        fault(laid)
+            server.open_hotel({"DBL": 50}, id=hotel)
+            book_nights(server, hotel, range(1, 4))
+        wait_until(lambda: is_broker_caught_up(server), BACK_SECONDS_MAX)
+        before = proxy.connections
+        fault(proxy)
         for hotel in HOTELS[:6]:
-            book_nights(front, hotel, range(4, 8))
-        wait_until(lambda: stall_reason(front) != "", BACK_SECONDS_MAX)
-        assert "Kafka at 127.0.0.1" in stall_reason(front)
-        laid.accept_connections()
+            book_nights(server, hotel, range(4, 8))
+        wait_until(lambda: stall_reason(server) != "", BACK_SECONDS_MAX)
+        assert "Kafka at 127.0.0.1" in stall_reason(server)
+        proxy.accept_connections()
         for hotel in HOTELS[:6]:
-            book_nights(front, hotel, range(8, 10))
-        front.all_events()
-        wait_until(lambda: is_broker_caught_up(front), BACK_SECONDS_MAX)
-        assert laid.connections > before
-        in_order(read_topic(real_kafka.servers), front)
+            book_nights(server, hotel, range(8, 10))
+        server.all_events()
+        wait_until(lambda: is_broker_caught_up(server), BACK_SECONDS_MAX)
+        assert proxy.connections > before
+        assert_in_order(read_topic(real_kafka.servers), server)
 
 
-def test_a_kafka_that_is_away_at_the_start_is_waited_for(real_kafka: KafkaNode, tmp_path: Path) -> None:
+def test_events_are_published_once_a_kafka_that_was_down_at_the_start_is_up(
+    real_kafka: KafkaNode, tmp_path: Path
+) -> None:
     real_kafka.kill()
-    with gateway(tmp_path, broker=real_kafka.url) as front:
-        front.open_hotel({"DBL": 50}, id=HOTELS[0])
-        book_nights(front, HOTELS[0], range(1, 5))
-        wait_until(lambda: stall_reason(front) != "", 2 * limits.broker_seconds_max)
-        front.restart()
-        book_nights(front, HOTELS[0], range(5, 10))
+    with gateway(tmp_path, broker=real_kafka.url) as server:
+        server.open_hotel({"DBL": 50}, id=HOTELS[0])
+        book_nights(server, HOTELS[0], range(1, 5))
+        wait_until(lambda: stall_reason(server) != "", 2 * limits.broker_seconds_max)
+        server.restart()
+        book_nights(server, HOTELS[0], range(5, 10))
         real_kafka.start()
-        front.all_events()
-        wait_until(lambda: is_broker_caught_up(front), BACK_SECONDS_MAX)
-        in_order(read_topic(real_kafka.servers), front)
+        server.all_events()
+        wait_until(lambda: is_broker_caught_up(server), BACK_SECONDS_MAX)
+        assert_in_order(read_topic(real_kafka.servers), server)
 
 
-async def taken_in(broker: Publisher, number: int) -> None:
-    """Publish this event, as a subscriber does: again where the broker takes nothing now."""
+async def publish_until_accepted(broker: Publisher, number: int) -> None:
+    """Publish this event as a subscription does: again until the broker accepts it."""
     async with asyncio.timeout(BACK_SECONDS_MAX):
         while True:
             with suppress(Stalled):
@@ -194,30 +196,30 @@ async def taken_in(broker: Publisher, number: int) -> None:
             await asyncio.sleep(0.2)
 
 
-def test_a_publisher_that_fails_again_and_again_leaves_nothing_running(
+def test_a_publisher_that_fails_repeatedly_leaves_no_task_running(
     real_kafka: KafkaNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "broker_seconds_max", 1)
     monkeypatch.setattr(limits, "broker_close_seconds_max", 1)
 
-    async def publish(laid: TcpProxy) -> int:
-        broker = publisher(f"kafka://127.0.0.1:{laid.port}")
-        await taken_in(broker, 1)
+    async def publish(proxy: TcpProxy) -> int:
+        broker = publisher(f"kafka://127.0.0.1:{proxy.port}")
+        await publish_until_accepted(broker, 1)
         for _ in range(5):
-            laid.drop_data()
+            proxy.drop_data()
             with pytest.raises(Stalled, match="no answer in 1 s"):
                 await broker.handle([pinned_entry("hotel", 2)])
-            await taken_in(broker, 3)
+            await publish_until_accepted(broker, 3)
         await broker.close()
         return len(asyncio.all_tasks())
 
-    with tcp_proxy("127.0.0.1", real_kafka.distant_port, real_kafka.announced_port) as laid:
-        assert asyncio.run(publish(laid)) == 1
+    with tcp_proxy("127.0.0.1", real_kafka.distant_port, real_kafka.announced_port) as proxy:
+        assert asyncio.run(publish(proxy)) == 1
 
 
 def test_kafka_keeps_an_old_event_as_long_as_a_new_one(real_kafka: KafkaNode) -> None:
-    """Retention counts from a message's timestamp: with that of the event, what is published late would be removed
-    before a service that is away could read it."""
+    """Retention counts from a message's timestamp: with the event's own time, an event that is published late would be
+    removed before a service that was down could read it."""
 
     async def publish() -> None:
         broker = publisher(real_kafka.url)

@@ -1,4 +1,4 @@
-"""A hotel writes its own letters; where one of its templates is broken, the guest still gets ours."""
+"""A hotel can replace the templates of its letters; where one of its own is broken, the built-in one is used."""
 
 import logging
 from pathlib import Path
@@ -10,8 +10,8 @@ from innkeeper.protocol.notifications.notices import NoticeKind
 from support.example_notices import HOTEL, confirmation_for, notice
 from support.paths import ROOT
 
-OURS = Letters(None)
-OWN = """{% extends layout %}
+BUILT_IN = Letters(None)
+OWN_TEMPLATE = """{% extends layout %}
 {% block subject %}Ahoy, {{ guest }}{% endblock %}
 {% block opening %}
 The sea is waiting for you from {{ check_in }}.
@@ -21,24 +21,26 @@ towel.
 {% endblock %}
 {% block closing %}Fair winds, {{ locator }}{% endblock %}
 """
-SAID = "{% extends layout %}{% block subject %}x{% endblock %}{% block closing %}{% endblock %}{% block opening %}"
+OPENING_ONLY = (
+    "{% extends layout %}{% block subject %}x{% endblock %}{% block closing %}{% endblock %}{% block opening %}"
+)
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Path:
-    """Where the hotel puts its templates."""
-    put(tmp_path, "en/confirmation.txt", OWN)
+def templates(tmp_path: Path) -> Path:
+    """The folder of the hotels' own templates, with a confirmation of hotel seaside."""
+    write_template(tmp_path, "en/confirmation.txt", OWN_TEMPLATE)
     return tmp_path
 
 
-def put(own: Path, name: str, text: str, hotel: str = "seaside") -> None:
-    path = own / hotel / name
+def write_template(templates: Path, name: str, text: str, hotel: str = "seaside") -> None:
+    path = templates / hotel / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, "utf-8")
 
 
-def test_a_hotels_own_letter_takes_the_place_of_ours(own: Path) -> None:
-    letter = Letters(own).write(confirmation_for("Bo & <Co>"))
+def test_a_hotels_own_template_replaces_the_built_in_one(templates: Path) -> None:
+    letter = Letters(templates).write(confirmation_for("Bo & <Co>"))
     assert letter.subject == "Ahoy, Bo & <Co>"
     assert "\nThe sea is waiting for you from 3:00\u00a0PM.\n\nBring a towel.\n" in letter.text
     assert "Booking reference: K7Q2ZP" in letter.text
@@ -46,14 +48,16 @@ def test_a_hotels_own_letter_takes_the_place_of_ours(own: Path) -> None:
     assert "<title>Ahoy, Bo &amp; &lt;Co&gt;</title>" in letter.html
 
 
-def test_only_for_what_it_wrote(own: Path, caplog: pytest.LogCaptureFixture) -> None:
-    letters = Letters(own)
+def test_other_kinds_languages_and_hotels_keep_the_built_in_templates(
+    templates: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    letters = Letters(templates)
     for other in (
         notice(NoticeKind.HOLD),
         notice(language="de"),
         notice(hotel=msgspec.structs.replace(HOTEL, id="hillside")),
     ):
-        assert letters.write(other) == OURS.write(other)
+        assert letters.write(other) == BUILT_IN.write(other)
     assert caplog.records == []
 
 
@@ -62,12 +66,12 @@ def test_only_for_what_it_wrote(own: Path, caplog: pytest.LogCaptureFixture) -> 
     [
         "{% extends layout %}{% block subject %}",
         "{% extends layout %}{% block subject %}{{ nobody_knows }}{% endblock %}",
-        SAID + "{{ ''.__class__.__mro__ }}{% endblock %}",
-        SAID + "{{ '{0.__class__}'.format(hotel) }}{% endblock %}",
-        SAID + "{{ tables.append.__func__ }}{% endblock %}",
-        SAID + "{{ tables.clear() }}{% endblock %}",
-        SAID + "{% for x in range(10 ** 9) %}{{ x }}{% endfor %}{% endblock %}",
-        SAID + "{{ 1 // 0 }}{% endblock %}",
+        OPENING_ONLY + "{{ ''.__class__.__mro__ }}{% endblock %}",
+        OPENING_ONLY + "{{ '{0.__class__}'.format(hotel) }}{% endblock %}",
+        OPENING_ONLY + "{{ tables.append.__func__ }}{% endblock %}",
+        OPENING_ONLY + "{{ tables.clear() }}{% endblock %}",
+        OPENING_ONLY + "{% for x in range(10 ** 9) %}{{ x }}{% endfor %}{% endblock %}",
+        OPENING_ONLY + "{{ 1 // 0 }}{% endblock %}",
         "{% extends layout %}{% block subject %}  {% endblock %}{% block opening %}x{% endblock %}",
         "{% extends layout %}{% block subject %}x{% endblock %}",
         "{% extends '../../../ours.txt' %}",
@@ -78,108 +82,120 @@ def test_only_for_what_it_wrote(own: Path, caplog: pytest.LogCaptureFixture) -> 
         "",
     ],
 )
-def test_a_broken_one_does_not_stop_a_confirmation(own: Path, caplog: pytest.LogCaptureFixture, broken: str) -> None:
-    put(own, "en/confirmation.txt", broken)
-    assert Letters(own).write(notice()) == OURS.write(notice())
+def test_a_broken_template_falls_back_to_the_built_in_one(
+    templates: Path, caplog: pytest.LogCaptureFixture, broken: str
+) -> None:
+    write_template(templates, "en/confirmation.txt", broken)
+    assert Letters(templates).write(notice()) == BUILT_IN.write(notice())
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert "seaside's template confirmation (en) cannot be used" in record.getMessage()
     assert "\n" not in record.getMessage()
 
 
-def test_one_that_is_no_text_at_all_is_broken_too(own: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (own / "seaside/en/confirmation.txt").write_bytes(b"\xff\xfe\x00")
-    assert Letters(own).write(notice()) == OURS.write(notice())
+def test_a_template_that_is_not_text_falls_back_to_the_built_in_one(
+    templates: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (templates / "seaside/en/confirmation.txt").write_bytes(b"\xff\xfe\x00")
+    assert Letters(templates).write(notice()) == BUILT_IN.write(notice())
     assert len(caplog.records) == 1
 
 
-def test_it_cannot_read_what_is_not_told_to_guests(own: Path) -> None:
-    put(own, "en/cancellation.txt", OWN.replace("{{ check_in }}", "{{ reason }}"))
-    assert Letters(own).write(notice(NoticeKind.CANCELLATION)) == OURS.write(notice(NoticeKind.CANCELLATION))
+def test_a_template_cannot_read_what_guests_are_not_told(templates: Path) -> None:
+    write_template(templates, "en/cancellation.txt", OWN_TEMPLATE.replace("{{ check_in }}", "{{ reason }}"))
+    assert Letters(templates).write(notice(NoticeKind.CANCELLATION)) == BUILT_IN.write(notice(NoticeKind.CANCELLATION))
 
 
-def test_a_template_of_another_hotel_is_out_of_reach(own: Path) -> None:
-    put(own, "secret.txt", "secret", hotel="hillside")
-    put(own, "en/confirmation.txt", OWN.replace("Bring", "{% include '../hillside/secret.txt' %}"))
-    assert "secret" not in Letters(own).write(notice()).text
+def test_a_template_cannot_include_one_of_another_hotel(templates: Path) -> None:
+    write_template(templates, "secret.txt", "secret", hotel="hillside")
+    write_template(
+        templates, "en/confirmation.txt", OWN_TEMPLATE.replace("Bring", "{% include '../hillside/secret.txt' %}")
+    )
+    assert "secret" not in Letters(templates).write(notice()).text
 
 
 @pytest.mark.parametrize(
     "id_", ["..", ".", "", "../seaside", "seaside/", "/etc", "SEASIDE", "sea\x00side", "seaside\n"]
 )
-def test_a_hotels_name_leads_nowhere_else(own: Path, id_: str) -> None:
-    letter = Letters(own / "hillside" if id_ == "../seaside" else own).write(
+def test_a_hotel_id_cannot_lead_out_of_the_template_folder(templates: Path, id_: str) -> None:
+    letter = Letters(templates / "hillside" if id_ == "../seaside" else templates).write(
         notice(hotel=msgspec.structs.replace(HOTEL, id=id_))
     )
-    assert letter == OURS.write(notice())
+    assert letter == BUILT_IN.write(notice())
 
 
-def test_what_is_changed_counts_from_the_next_letter(own: Path) -> None:
-    letters = Letters(own)
+def test_a_changed_template_is_used_from_the_next_letter_on(templates: Path) -> None:
+    letters = Letters(templates)
     assert letters.write(notice()).subject == "Ahoy, Ana Sousa"
-    put(own, "en/confirmation.txt", OWN.replace("Ahoy", "Hello"))
+    write_template(templates, "en/confirmation.txt", OWN_TEMPLATE.replace("Ahoy", "Hello"))
     assert letters.write(notice()).subject == "Hello, Ana Sousa"
-    (own / "seaside/en/confirmation.txt").unlink()
-    assert letters.write(notice()) == OURS.write(notice())
-    put(own, "en/confirmation.txt", OWN)
+    (templates / "seaside/en/confirmation.txt").unlink()
+    assert letters.write(notice()) == BUILT_IN.write(notice())
+    write_template(templates, "en/confirmation.txt", OWN_TEMPLATE)
     assert letters.write(notice()).subject == "Ahoy, Ana Sousa"
 
 
-def test_words_are_changed_one_by_one_and_the_rest_stays_ours(own: Path) -> None:
-    put(own, "en/words.toml", 'greeting = "Ahoy {guest}!"\n[labels]\nroom = "Cabin"\n')
-    text = Letters(own).write(notice(NoticeKind.HOLD)).text
+def test_single_words_are_replaced_and_the_rest_stays_built_in(templates: Path) -> None:
+    write_template(templates, "en/words.toml", 'greeting = "Ahoy {guest}!"\n[labels]\nroom = "Cabin"\n')
+    text = Letters(templates).write(notice(NoticeKind.HOLD)).text
     assert text.startswith("Ahoy Ana Sousa!\n")
     assert "\nCabin: Double with balcony\n" in text
     assert "\nName: Ana Sousa\n" in text
 
 
 @pytest.mark.parametrize("words", ["greeting = ", "greeting = 3", 'greeting = "{who}"', 'no_such_word = "x"'])
-def test_broken_words_do_not_stop_a_letter(own: Path, caplog: pytest.LogCaptureFixture, words: str) -> None:
-    put(own, "en/words.toml", words)
-    assert Letters(own).write(notice()) == OURS.write(notice())
+def test_broken_words_fall_back_to_the_built_in_ones(
+    templates: Path, caplog: pytest.LogCaptureFixture, words: str
+) -> None:
+    write_template(templates, "en/words.toml", words)
+    assert Letters(templates).write(notice()) == BUILT_IN.write(notice())
     assert len(caplog.records) == 1
 
 
-def test_a_word_cannot_look_inside_a_value(own: Path) -> None:
-    put(own, "en/words.toml", 'greeting = "Dear {guest.__class__}"')
-    assert Letters(own).write(notice()).text.startswith("Dear {guest.__class__}\n")
+def test_a_word_cannot_read_an_attribute_of_a_value(templates: Path) -> None:
+    write_template(templates, "en/words.toml", 'greeting = "Dear {guest.__class__}"')
+    assert Letters(templates).write(notice()).text.startswith("Dear {guest.__class__}\n")
 
 
-def test_a_dialect_takes_what_it_does_not_say_from_its_language(own: Path) -> None:
-    put(own, "pt-BR/confirmation.txt", OWN.replace("Ahoy", "Oi"))
-    letters = Letters(own)
+def test_a_regional_language_falls_back_to_its_base_language(templates: Path) -> None:
+    write_template(templates, "pt-BR/confirmation.txt", OWN_TEMPLATE.replace("Ahoy", "Oi"))
+    letters = Letters(templates)
     letter = letters.write(notice(language="pt-br"))
     assert (letter.subject, letter.language) == ("Oi, Ana Sousa", "pt-BR")
     assert "Chegada: quinta-feira, 2 de julho" in letter.text
-    assert letters.write(notice(language="pt")) == OURS.write(notice(language="pt"))
+    assert letters.write(notice(language="pt")) == BUILT_IN.write(notice(language="pt"))
 
 
-def test_a_language_that_we_do_not_speak(own: Path, caplog: pytest.LogCaptureFixture) -> None:
-    put(own, "fr/confirmation.txt", OWN.replace("Ahoy", "Bonjour"))
-    letters = Letters(own)
+def test_a_hotel_adds_a_language_with_its_own_templates_and_words(
+    templates: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_template(templates, "fr/confirmation.txt", OWN_TEMPLATE.replace("Ahoy", "Bonjour"))
+    letters = Letters(templates)
     assert letters.write(notice(language="fr")).language == "en"
     assert "words" in caplog.text.lower() or "missing" in caplog.text
     english = (ROOT / "delivery/email/templates/en/words.toml").read_text("utf-8")
-    put(own, "fr/words.toml", english.replace('locale = "en"', 'locale = "fr"').replace("Dear", "Bonjour"))
+    write_template(
+        templates, "fr/words.toml", english.replace('locale = "en"', 'locale = "fr"').replace("Dear", "Bonjour")
+    )
     letter = letters.write(notice(language="fr"))
     assert (letter.subject, letter.language) == ("Bonjour, Ana Sousa", "fr")
     assert "jeudi 2 juillet 2026" in letter.text
 
 
-def test_a_page_of_its_own_and_our_plain_text(own: Path) -> None:
-    put(own, "en/hold.html", "<!DOCTYPE html><html><body><h1>{{ guest }}</h1></body></html>")
-    letter = Letters(own).write(notice(NoticeKind.HOLD))
+def test_a_hotels_own_html_page_leaves_the_plain_text_built_in(templates: Path) -> None:
+    write_template(templates, "en/hold.html", "<!DOCTYPE html><html><body><h1>{{ guest }}</h1></body></html>")
+    letter = Letters(templates).write(notice(NoticeKind.HOLD))
     assert "<h1>Ana Sousa</h1>" in letter.html
-    assert letter.text == OURS.write(notice(NoticeKind.HOLD)).text
+    assert letter.text == BUILT_IN.write(notice(NoticeKind.HOLD)).text
 
 
-def test_a_layout_of_its_own_for_all_its_letters(own: Path) -> None:
-    put(
-        own,
+def test_a_hotels_own_page_layout_applies_to_all_its_letters(templates: Path) -> None:
+    write_template(
+        templates,
         "page.html",
         "<!doctype html><title>{% block title %}{% endblock %}</title>{% block body %}{% endblock %}SEA",
     )
-    letters = Letters(own)
+    letters = Letters(templates)
     for kind in NoticeKind:
         assert letters.write(notice(kind)).html.endswith("SEA\n")
         assert "K7Q2ZP" in letters.write(notice(kind)).html

@@ -1,4 +1,4 @@
-"""Letters say what the notice says, in the guest's language, and nothing that a guest has typed can break them."""
+"""Letters contain the facts of their notice in the guest's language, and no input of a guest breaks them."""
 
 import html
 import re
@@ -27,7 +27,7 @@ PRICED = set(NoticeKind) - {NoticeKind.CANCELLATION, NoticeKind.RECEIPT}
 
 
 class _Page(HTMLParser):
-    """The words of a page and the tags that it has."""
+    """The text of an HTML page and its tags."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -44,24 +44,24 @@ class _Page(HTMLParser):
             self.words += " " + data
 
 
-def squeezed(text: str) -> str:
-    """Without the breaks of lines, and with plain spaces."""
+def single_spaced(text: str) -> str:
+    """The text with every run of white space as one space."""
     return " ".join(text.split())
 
 
-def both(letter: Letter) -> tuple[str, str]:
-    """The two forms of a letter, as words."""
-    return squeezed(letter.text), squeezed(_Page(letter.html).words)
+def both_forms(letter: Letter) -> tuple[str, str]:
+    """The texts of a letter's plain and HTML forms."""
+    return single_spaced(letter.text), single_spaced(_Page(letter.html).words)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("kind", NoticeKind)
-def test_every_letter_says_the_facts_in_both_forms(kind: NoticeKind, language: str) -> None:
+def test_both_forms_of_every_letter_contain_the_facts(kind: NoticeKind, language: str) -> None:
     letter = LETTERS.write(notice(kind, language=language))
     assert letter.language == language
     assert "K7Q2ZP" in letter.subject
     assert "Seaside Lodge" in letter.subject
-    for form in both(letter):
+    for form in both_forms(letter):
         for fact in ("Ana Sousa", "K7Q2ZP", "Seaside Lodge", "Double with balcony", ARRIVAL[language]):
             assert fact in form, fact
         assert (MONEY[language].format(1, 234) in form) == (kind in PRICED)
@@ -72,7 +72,7 @@ def test_every_letter_says_the_facts_in_both_forms(kind: NoticeKind, language: s
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_no_letter_is_in_two_languages(language: str) -> None:
+def test_no_letter_mixes_languages(language: str) -> None:
     others = {"en": ("Guten", "Olá", "Anreise", "Quarto"), "pt": ("Dear", "Guten", "Room", "Zimmer"),
               "de": ("Dear", "Olá", "Room", "Quarto")}  # fmt: skip
     for kind in NoticeKind:
@@ -81,39 +81,39 @@ def test_no_letter_is_in_two_languages(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_until_when_it_is_free_or_held_is_told_on_the_hotels_clock(language: str) -> None:
+def test_cancellation_and_hold_deadlines_are_in_the_hotels_time_zone(language: str) -> None:
     for kind in NoticeKind:
-        text = squeezed(LETTERS.write(notice(kind, language=language)).text)
+        text = single_spaced(LETTERS.write(notice(kind, language=language)).text)
         free = kind in (NoticeKind.CONFIRMATION, NoticeKind.CHANGE, NoticeKind.REMINDER)
         held = kind in (NoticeKind.HOLD, NoticeKind.HOLD_EXPIRING, NoticeKind.WAITLIST_OFFER)
         assert (FREE_UNTIL[language] in text) == free
         assert (HELD_UNTIL[language] in text) == held
     tokyo = msgspec.structs.replace(HOTEL, timezone="Asia/Tokyo")
-    assert "June 2, 2026 at 8:30 PM" in squeezed(LETTERS.write(notice(NoticeKind.HOLD, hotel=tokyo)).text)
+    assert "June 2, 2026 at 8:30 PM" in single_spaced(LETTERS.write(notice(NoticeKind.HOLD, hotel=tokyo)).text)
 
 
-def test_what_costs_the_first_night_says_so_only_where_it_is_true() -> None:
-    assert "charge for the first night" in squeezed(LETTERS.write(notice(free_until=0)).text)
+def test_the_charge_for_the_first_night_is_named_only_where_it_applies() -> None:
+    assert "charge for the first night" in single_spaced(LETTERS.write(notice(free_until=0)).text)
     assert "free of charge" not in LETTERS.write(notice(free_until=0)).text
     held = notice(NoticeKind.CHANGE, free_until=0, expires_at=EXPIRES)
     assert "first night" not in LETTERS.write(held).text
-    assert "holding the room for you until June 2" in squeezed(LETTERS.write(held).text)
+    assert "holding the room for you until June 2" in single_spaced(LETTERS.write(held).text)
     assert "first night" not in LETTERS.write(notice(NoticeKind.CHANGE, free_until=0)).text
 
 
-def test_a_cancellation_tells_its_fee_or_that_there_is_none() -> None:
-    assert "a cancellation fee of €617.25 applies" in squeezed(LETTERS.write(notice(NoticeKind.CANCELLATION)).text)
+def test_a_cancellation_letter_names_its_fee_or_says_that_there_is_none() -> None:
+    assert "a cancellation fee of €617.25 applies" in single_spaced(LETTERS.write(notice(NoticeKind.CANCELLATION)).text)
     free = LETTERS.write(notice(NoticeKind.CANCELLATION, fee=0)).text
     assert "free of charge" in free
     assert "€" not in free
 
 
-def test_a_receipt_tells_what_was_paid() -> None:
+def test_a_receipt_names_the_amount_paid() -> None:
     assert "Amount paid: €1,000.00" in LETTERS.write(notice(NoticeKind.RECEIPT)).text
 
 
-def test_a_change_tells_old_and_new_of_what_differs_and_of_nothing_else() -> None:
-    text = squeezed(LETTERS.write(notice(NoticeKind.CHANGE)).text)
+def test_a_change_letter_shows_the_old_and_new_value_of_what_differs() -> None:
+    text = single_spaced(LETTERS.write(notice(NoticeKind.CHANGE)).text)
     changed, now = text.split("What has changed")[1].split("Your booking now")
     assert "Departure: Friday, July 3, 2026 → Saturday, July 4, 2026" in changed
     assert "Guests: 2 adults → 2 adults, 2 children (aged under 1 and 7)" in changed
@@ -121,7 +121,7 @@ def test_a_change_tells_old_and_new_of_what_differs_and_of_nothing_else() -> Non
     assert "Arrival" not in changed
     assert "Room" not in changed
     assert "→" not in now
-    same = squeezed(LETTERS.write(notice(NoticeKind.CHANGE, before=STAY)).text)
+    same = single_spaced(LETTERS.write(notice(NoticeKind.CHANGE, before=STAY)).text)
     assert "→" not in same
     assert "What has changed" not in same
 
@@ -136,7 +136,7 @@ def test_a_change_tells_old_and_new_of_what_differs_and_of_nothing_else() -> Non
         ("pt", (9, 3, 0), "2 adultos, 3 crianças (idades: menos de 1, 3 e 9)"),
     ],
 )
-def test_guests_are_counted_as_the_language_counts(language: str, ages: tuple[int, ...], expected: str) -> None:
+def test_guests_are_counted_by_the_grammar_of_the_language(language: str, ages: tuple[int, ...], expected: str) -> None:
     stay = msgspec.structs.replace(STAY, children=ages)
     lines = LETTERS.write(notice(stay=stay, language=language)).text.splitlines()
     assert expected in {line.partition(": ")[2] for line in lines}
@@ -154,7 +154,7 @@ def test_one_night_and_one_adult_are_singular() -> None:
     [("JPY", 12_345, "¥12,345 "), ("KWD", 12_345, "KWD 12.345 "), ("HUF", 12_345, "HUF 123.45 "),
      ("LBP", 5, "LBP 0.05 "), ("GBP", 0, "£0.00 ")],
 )  # fmt: skip
-def test_money_has_the_digits_that_the_ledger_has(currency: str, units: int, expected: str) -> None:
+def test_money_has_as_many_decimals_as_in_the_ledger(currency: str, units: int, expected: str) -> None:
     hotel = msgspec.structs.replace(HOTEL, currency=currency)
     stay = msgspec.structs.replace(STAY, rate=units, departure=date(2026, 7, 3))
     text = LETTERS.write(notice(hotel=hotel, stay=stay)).text.replace("\u00a0", " ")
@@ -162,7 +162,7 @@ def test_money_has_the_digits_that_the_ledger_has(currency: str, units: int, exp
 
 
 @pytest.mark.parametrize(
-    ("wished", "language", "date_in_it"),
+    ("requested", "language", "expected_text"),
     [
         ("pt-BR", "pt", "2 de julho"),
         ("PT", "pt", "2 de julho"),
@@ -177,31 +177,31 @@ def test_money_has_the_digits_that_the_ledger_has(currency: str, units: int, exp
         ("de\n", "en", "July 2, 2026"),
     ],
 )
-def test_the_nearest_language_is_taken(wished: str, language: str, date_in_it: str) -> None:
-    letter = LETTERS.write(notice(language=wished))
+def test_the_nearest_supported_language_is_used(requested: str, language: str, expected_text: str) -> None:
+    letter = LETTERS.write(notice(language=requested))
     assert letter.language == language
-    assert date_in_it in letter.text
+    assert expected_text in letter.text
 
 
-def test_money_is_written_as_where_the_guest_lives() -> None:
+def test_money_is_formatted_for_the_region_of_the_language() -> None:
     assert "€ 1.234,50" in LETTERS.write(notice(language="pt-BR")).text.replace("\u00a0", " ")
     assert "1 234,50 €" in LETTERS.write(notice(language="pt")).text.replace("\u00a0", " ")
 
 
-def test_the_same_notice_is_the_same_letter() -> None:
+def test_a_notice_always_gives_the_same_letter() -> None:
     assert Letters(None).write(notice()) == LETTERS.write(notice())
 
 
-def test_what_a_guest_types_is_never_markup_nor_a_template() -> None:
+def test_input_of_a_guest_is_neither_markup_nor_template_code() -> None:
     letter = LETTERS.write(confirmation_for("<script>alert('&')</script> {{ 7 * 7 }} {guest} {% raw %}"))
     assert "<script" not in letter.html
     assert "&lt;script&gt;alert(" in letter.html
     assert "{{ 7 * 7 }} {guest} {% raw %}" in html.unescape(letter.html)
-    assert "<script>alert('&')</script> {{ 7 * 7 }} {guest} {% raw %}" in squeezed(letter.text)
+    assert "<script>alert('&')</script> {{ 7 * 7 }} {guest} {% raw %}" in single_spaced(letter.text)
     assert "&lt;" not in letter.text
 
 
-def test_a_name_cannot_turn_the_direction_of_what_follows() -> None:
+def test_control_characters_and_direction_marks_are_removed_from_a_name() -> None:
     assert clean("Ann\u202e moc.live\u2066\r\n\x00\x85\u2028Bcc:\ud800 x") == "Ann moc.live Bcc: x"
 
 
@@ -210,18 +210,18 @@ PLAIN_TAGS = _Page(LETTERS.write(notice()).html).tags
 
 @settings(max_examples=150, deadline=None)
 @given(st.text(min_size=1, max_size=200))
-def test_whatever_the_name_letters_keep_their_form(name: str) -> None:
+def test_no_guest_name_changes_the_form_of_a_letter(name: str) -> None:
     letter = LETTERS.write(confirmation_for(name))
     assert _Page(letter.html).tags == PLAIN_TAGS
     assert len(letter.subject.splitlines()) == 1
     assert not [c for c in letter.text if unicodedata.category(c) in ("Cc", "Cs") and c != "\n"]
     assert clean(name) == clean(clean(name))
-    assert squeezed(clean(name)) in squeezed(letter.text)
+    assert single_spaced(clean(name)) in single_spaced(letter.text)
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.text(min_size=1, max_size=400))
-def test_whatever_the_hotels_name_the_subject_is_one_short_line(name: str) -> None:
+def test_the_subject_is_one_short_line_for_any_hotel_name(name: str) -> None:
     letter = LETTERS.write(notice(hotel=msgspec.structs.replace(HOTEL, name=name)))
     assert 0 < len(letter.subject) <= 200
     assert len(letter.subject.splitlines()) == 1
@@ -235,14 +235,14 @@ def test_a_subject_that_is_too_long_is_cut() -> None:
 
 
 def test_every_kind_of_notice_has_a_letter_in_each_language() -> None:
-    said = {LETTERS.write(notice(kind, language=language)).subject for kind in NoticeKind for language in LANGUAGES}
-    assert len(said) == len(NoticeKind) * len(LANGUAGES)
+    subjects = {LETTERS.write(notice(kind, language=language)).subject for kind in NoticeKind for language in LANGUAGES}
+    assert len(subjects) == len(NoticeKind) * len(LANGUAGES)
 
 
-def test_a_letter_about_nothing_but_the_least_can_be_written() -> None:
+def test_a_notice_with_only_its_required_fields_gives_a_letter() -> None:
     for kind in NoticeKind:
-        least = Notice(id="1", kind=kind, hotel=HOTEL, booking="b", locator="L", stay=STAY, language="de",
+        minimal = Notice(id="1", kind=kind, hotel=HOTEL, booking="b", locator="L", stay=STAY, language="de",
                        recipient=notice().recipient)  # fmt: skip
-        text = LETTERS.write(least).text
+        text = LETTERS.write(minimal).text
         assert "  " not in text.replace("\n  ", "\n")
         assert "bis zum ." not in text

@@ -1,4 +1,4 @@
-"""Services that are fed by a real broker: each event once in their effects, whatever the broker does to it."""
+"""Services consume events from a real RabbitMQ: each event takes effect once, also when connections or parts fail."""
 
 import asyncio
 import json
@@ -45,40 +45,44 @@ from support.rabbitmq_queues import QUEUES, delete_queues
 from support.tcp_proxy import TcpProxy, tcp_proxy
 from support.waiting import wait_until
 
-everybody = st.sampled_from(ALL_EVENTS).flatmap(messages)
+any_event = st.sampled_from(ALL_EVENTS).flatmap(messages)
 
 
-@given(everybody, st.integers(1, 2**40), st.integers(0, 2**50))
-def test_what_went_out_to_a_broker_comes_in_as_it_was(event: Any, position: int, at: int) -> None:
+@given(any_event, st.integers(1, 2**40), st.integers(0, 2**50))
+def test_an_event_is_unchanged_by_encoding_and_decoding(event: Any, position: int, at: int) -> None:
     entry = position, RecordedEvent("kestrel-inn", 3, at, "ann", "request-1", "command-1", event)
     assert entry_of(cloud_event_json(entry)) == entry
 
 
 @pytest.mark.parametrize("field", ["id", "source", "type", "time", "sequence", "position", "data"])
-def test_what_is_no_event_of_ours_is_refused(field: str) -> None:
-    told = json.loads(cloud_event_json(log_entry(1)))
+def test_a_message_that_is_not_an_event_is_refused(field: str) -> None:
+    document = json.loads(cloud_event_json(log_entry(1)))
     for wrong in (None, -1, "", "nonsense", {}):
         with pytest.raises(ValueError, match=r"."):
-            entry_of(json.dumps({**told, field: wrong}).encode())
+            entry_of(json.dumps({**document, field: wrong}).encode())
     with pytest.raises(ValueError, match="JSON"):
         entry_of(b"\xff not JSON")
 
 
-def test_what_no_log_can_hold_is_no_event_of_ours() -> None:
-    told = json.loads(cloud_event_json(log_entry(1)))
+def test_an_event_with_a_number_out_of_range_or_a_time_without_offset_is_refused() -> None:
+    document = json.loads(cloud_event_json(log_entry(1)))
     with pytest.raises(ValueError, match="not an event of Innkeeper"):
-        entry_of(json.dumps({**told, "position": 2**63}).encode())
+        entry_of(json.dumps({**document, "position": 2**63}).encode())
     with pytest.raises(ValueError, match="not an event of Innkeeper"):
-        entry_of(json.dumps({**told, "sequence": str(2**63), "id": f"hotel-1:{2**63}"}).encode())
+        entry_of(json.dumps({**document, "sequence": str(2**63), "id": f"hotel-1:{2**63}"}).encode())
     with pytest.raises(ValueError, match="not an event of Innkeeper"):
-        entry_of(json.dumps({**told, "sequence": "0", "id": "hotel-1:0"}).encode())
+        entry_of(json.dumps({**document, "sequence": "0", "id": "hotel-1:0"}).encode())
     with pytest.raises(ValueError, match="no offset"):
-        entry_of(json.dumps({**told, "time": "2026-06-01T12:00:00"}).encode())
+        entry_of(json.dumps({**document, "time": "2026-06-01T12:00:00"}).encode())
 
 
-def test_a_feed_goes_on_when_what_is_missing_cannot_be_fetched(clean: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_consumer_continues_when_missing_events_cannot_be_fetched(
+    clean_rabbitmq: str, caplog: pytest.LogCaptureFixture
+) -> None:
     inbox = InboxWithFailingFetch(times=3)
-    run_consumer(RabbitConsumer(clean, "billing", inbox, lambda _: "billing"), lambda: inbox.fetch_attempts >= 6)
+    run_consumer(
+        RabbitConsumer(clean_rabbitmq, "billing", inbox, lambda _: "billing"), lambda: inbox.fetch_attempts >= 6
+    )
     assert caplog.text.count("cannot fetch missing events") == 1
     assert caplog.text.count("fetches missing events again") == 1
     assert "receives no events" not in caplog.text
@@ -86,17 +90,20 @@ def test_a_feed_goes_on_when_what_is_missing_cannot_be_fetched(clean: str, caplo
 
 @pytest.mark.parametrize("error", FAILURES, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("disconnects", [True, False])
-def test_a_feed_outlives_whatever_fails(
-    clean: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
+def test_a_rabbitmq_consumer_recovers_from_any_error(
+    clean_rabbitmq: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
     error: BaseException, disconnects: bool,
 ) -> None:  # fmt: skip
     async def publish() -> None:
-        broker = RabbitPublisher(clean)
+        broker = RabbitPublisher(clean_rabbitmq)
         await broker.handle([log_entry(one) for one in range(1, 31)])
         await broker.close()
 
     def published() -> None:
-        run_consumer(RabbitConsumer(clean, "billing", InboxWithFailingFetch(0), str), lambda: is_consumed(clean))
+        run_consumer(
+            RabbitConsumer(clean_rabbitmq, "billing", InboxWithFailingFetch(0), str),
+            lambda: is_consumed(clean_rabbitmq),
+        )
         asyncio.run(publish())
         if not disconnects:
             monkeypatch.setattr(
@@ -105,7 +112,7 @@ def test_a_feed_outlives_whatever_fails(
 
     inbox = FailingInbox(tmp_path / "inbox.db", error)
     check_recovery(
-        lambda inbox: RabbitConsumer(clean, "billing", inbox, lambda _: "billing"),
+        lambda inbox: RabbitConsumer(clean_rabbitmq, "billing", inbox, lambda _: "billing"),
         inbox,
         published,
         lambda: caplog.text,
@@ -113,9 +120,9 @@ def test_a_feed_outlives_whatever_fails(
 
 
 def is_consumed(url: str) -> bool:
-    """Whether somebody consumes billing's queue, which is bound by then."""
+    """Does billing's queue have a consumer? It is bound by then."""
 
-    async def look() -> bool:
+    async def check() -> bool:
         async with await aio_pika.connect(url) as connection:
             try:
                 queue = await (await connection.channel()).get_queue("innkeeper.billing")
@@ -123,47 +130,49 @@ def is_consumed(url: str) -> bool:
                 return False
             return bool(queue.declaration_result.consumer_count)
 
-    return asyncio.run(look())
+    return asyncio.run(check())
 
 
-def test_a_broker_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_to_a_broker_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "broker_seconds_max", 0.3)
-    with socket.create_server(("127.0.0.1", 0)) as mute:
-        mute.settimeout(RECOVERY_SECONDS_MAX)
-        feed = RabbitConsumer(
-            f"amqp://guest:guest@127.0.0.1:{mute.getsockname()[1]}/", "billing", InboxWithFailingFetch(), str
+    with socket.create_server(("127.0.0.1", 0)) as silent_server:
+        silent_server.settimeout(RECOVERY_SECONDS_MAX)
+        consumer = RabbitConsumer(
+            f"amqp://guest:guest@127.0.0.1:{silent_server.getsockname()[1]}/", "billing", InboxWithFailingFetch(), str
         )
-        visits: list[socket.socket] = []
+        connections: list[socket.socket] = []
 
-        def visited_twice() -> bool:
-            visits.append(mute.accept()[0])
-            return len(visits) >= 2
+        def connected_twice() -> bool:
+            connections.append(silent_server.accept()[0])
+            return len(connections) >= 2
 
-        run_consumer(feed, visited_twice)
-        for visit in visits:
-            visit.close()
+        run_consumer(consumer, connected_twice)
+        for connection in connections:
+            connection.close()
 
 
 @given(st.lists(st.lists(st.integers(1, 12), max_size=5), max_size=12), st.sets(st.integers(0, 11)))
-def test_an_inbox_shows_what_its_log_says_in_order_and_once(
+def test_an_inbox_holds_each_event_of_its_log_once_and_in_order(
     tmp_path_factory: pytest.TempPathFactory, batches: list[list[int]], restarts: set[int]
 ) -> None:
     path = tmp_path_factory.mktemp("inbox") / "inbox.db"
     origin = RemoteLog(12)
-    inbox, told = SqliteInbox(path, {"billing": origin}), list[int]()
-    came: set[int] = set()
+    inbox, positions = SqliteInbox(path, {"billing": origin}), list[int]()
+    received: set[int] = set()
     for number, batch in enumerate(batches):
         if number in restarts:
             inbox.close()
             inbox = SqliteInbox(path, {"billing": origin})
         log = inbox.logs["billing"]
-        told.append(log.position)
+        positions.append(log.position)
         inbox.handle([("billing", log_entry(one)) for one in batch] + [("other", log_entry(99))], {"topic:0": number})
-        came |= set(batch)
-        end = next(one for one in range(14) if one + 1 not in came)
+        received |= set(batch)
+        end = next(one for one in range(14) if one + 1 not in received)
         assert log.position == end
         assert log.read(0, 100) == [log_entry(one) for one in range(1, end + 1)]
-        assert log.read(0, 100, "hotel-1", 1) == [e for e in log.read(0, 100) if e[1].hotel == "hotel-1"][1:]
+        assert (
+            log.read(0, 100, "hotel-1", 1) == [found for found in log.read(0, 100) if found[1].hotel == "hotel-1"][1:]
+        )
         assert inbox.offset("topic:0") == number
     origin.reachable = False
     inbox.fetch_missing()
@@ -173,91 +182,93 @@ def test_an_inbox_shows_what_its_log_says_in_order_and_once(
     inbox.close()
 
 
-def test_who_hears_an_inbox_is_told_what_became_readable(tmp_path: Path) -> None:
-    inbox, told = SqliteInbox(tmp_path / "inbox.db", {"billing": RemoteLog(9)}), list[Any]()
+def test_an_inbox_announces_events_once_they_are_readable(tmp_path: Path) -> None:
+    inbox, announced = SqliteInbox(tmp_path / "inbox.db", {"billing": RemoteLog(9)}), list[Any]()
     inbox.logs["billing"].subscribe(
-        lambda position, records: told.append((position, [one.hotel_seq for one in records]))
+        lambda position, records: announced.append((position, [one.hotel_seq for one in records]))
     )
     for batch in ([2], [1], [3, 4], [4]):
         inbox.handle([("billing", log_entry(one)) for one in batch], {})
-    assert told == [(2, [1, 1]), (4, [1, 2])]
+    assert announced == [(2, [1, 1]), (4, [1, 2])]
     inbox.close()
 
 
 @pytest.fixture
-def clean(rabbitmq: str) -> Iterator[str]:
-    """A RabbitMQ that has never heard of us: in a virtual host of its own, where that can be made, or swept."""
+def clean_rabbitmq(rabbitmq: str) -> Iterator[str]:
+    """A RabbitMQ without the queues of an earlier test."""
     asyncio.run(delete_queues(rabbitmq))
     yield rabbitmq
     asyncio.run(delete_queues(rabbitmq))
 
 
-def test_services_hear_through_rabbitmq(clean: str, tmp_path: Path) -> None:
-    with split_gateway(tmp_path, clean) as front:
-        hotel = front.open_hotel({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
-        assert_all_delivered(front, tmp_path, hotel, book_each(front, hotel, range(20)))
+def test_services_get_every_event_through_rabbitmq(clean_rabbitmq: str, tmp_path: Path) -> None:
+    with split_gateway(tmp_path, clean_rabbitmq) as server:
+        hotel = server.open_hotel({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
+        assert_all_delivered(server, tmp_path, hotel, book_each(server, hotel, range(20)))
 
 
 @pytest.mark.parametrize("fault", [TcpProxy.disconnect, TcpProxy.drop_data])
-def test_a_broken_connection_leaves_every_effect_once(
-    clean: str, tmp_path: Path, fault: Callable[[TcpProxy], None], monkeypatch: pytest.MonkeyPatch
+def test_each_event_takes_effect_once_although_the_connection_breaks(
+    clean_rabbitmq: str, tmp_path: Path, fault: Callable[[TcpProxy], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts = urlsplit(clean)
-    with tcp_proxy(str(parts.hostname), parts.port or 5672) as laid:
-        broker = f"amqp://{parts.username}:{parts.password}@127.0.0.1:{laid.port}{parts.path}?heartbeat=1"
-        with split_gateway(tmp_path, broker) as front:
-            hotel = front.open_hotel({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
-            booked = book_each(front, hotel, range(10))
-            fault(laid)
-            booked += book_each(front, hotel, range(10, 20))
-            laid.accept_connections()
-            booked += book_each(front, hotel, range(20, 25))
-            assert_all_delivered(front, tmp_path, hotel, booked)
+    parts = urlsplit(clean_rabbitmq)
+    with tcp_proxy(str(parts.hostname), parts.port or 5672) as proxy:
+        broker = f"amqp://{parts.username}:{parts.password}@127.0.0.1:{proxy.port}{parts.path}?heartbeat=1"
+        with split_gateway(tmp_path, broker) as server:
+            hotel = server.open_hotel({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
+            booked = book_each(server, hotel, range(10))
+            fault(proxy)
+            booked += book_each(server, hotel, range(10, 20))
+            proxy.accept_connections()
+            booked += book_each(server, hotel, range(20, 25))
+            assert_all_delivered(server, tmp_path, hotel, booked)
 
 
-def test_a_service_that_ended_between_effect_and_acknowledgement_does_nothing_twice(
-    clean: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_event_that_was_not_acknowledged_does_not_take_effect_twice(
+    clean_rabbitmq: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lost = aio_pika.exceptions.ChannelInvalidStateError("as when the process ends just here")
-    with split_gateway(tmp_path, clean) as front:
-        hotel = front.open_hotel({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
+    error = aio_pika.exceptions.ChannelInvalidStateError("as when the process ends just here")
+    with split_gateway(tmp_path, clean_rabbitmq) as server:
+        hotel = server.open_hotel({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
         with monkeypatch.context() as patched:
 
-            async def ends(*_: Any, **__: Any) -> None:
-                raise lost
+            async def fail(*_: Any, **__: Any) -> None:
+                raise error
 
-            patched.setattr(aio_pika.IncomingMessage, "ack", ends)
-            booked = book_each(front, hotel, range(5))
-            front.all_events()
-        booked += book_each(front, hotel, range(5, 10))
-        assert_all_delivered(front, tmp_path, hotel, booked)
+            patched.setattr(aio_pika.IncomingMessage, "ack", fail)
+            booked = book_each(server, hotel, range(5))
+            server.all_events()
+        booked += book_each(server, hotel, range(5, 10))
+        assert_all_delivered(server, tmp_path, hotel, booked)
 
 
-def test_parts_come_and_go_in_turn(clean: str, tmp_path: Path) -> None:
-    with split_gateway(tmp_path, clean) as front:
-        hotel = front.open_hotel({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
-        booked = book_each(front, hotel, range(3))
+def test_each_part_stops_and_starts_again_without_losing_an_event(clean_rabbitmq: str, tmp_path: Path) -> None:
+    with split_gateway(tmp_path, clean_rabbitmq) as server:
+        hotel = server.open_hotel({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
+        booked = book_each(server, hotel, range(3))
         for number, part in enumerate(QUEUES, start=1):
-            front.stop_part(part)
-            booked += book_each(front, hotel, range(3 * number, 3 * number + 3))
-            front.start_part(part)
-        front.stop_part("reservations")
-        assert front.post(f"{hotel}/bookings", {}).status in (422, 503)
-        front.start_part("reservations")
-        wait_until(lambda: front.get(hotel).status == 200, RECOVERY_SECONDS_MAX)
-        booked += book_each(front, hotel, range(20, 23))
-        assert_all_delivered(front, tmp_path, hotel, booked)
+            server.stop_part(part)
+            booked += book_each(server, hotel, range(3 * number, 3 * number + 3))
+            server.start_part(part)
+        server.stop_part("reservations")
+        assert server.post(f"{hotel}/bookings", {}).status in (422, 503)
+        server.start_part("reservations")
+        wait_until(lambda: server.get(hotel).status == 200, RECOVERY_SECONDS_MAX)
+        booked += book_each(server, hotel, range(20, 23))
+        assert_all_delivered(server, tmp_path, hotel, booked)
 
 
-def test_what_is_no_event_goes_to_the_dead_letters_and_can_be_sent_again(clean: str, tmp_path: Path) -> None:
-    async def throw_in(body: bytes) -> None:
-        async with await aio_pika.connect(clean) as connection:
+def test_a_message_that_is_not_an_event_is_dead_lettered_and_can_be_sent_again(
+    clean_rabbitmq: str, tmp_path: Path
+) -> None:
+    async def publish_raw(body: bytes) -> None:
+        async with await aio_pika.connect(clean_rabbitmq) as connection:
             channel = await connection.channel()
             exchange = await channel.get_exchange(EXCHANGE)
             await exchange.publish(aio_pika.Message(body, message_id="poison"), "x.y")
 
     async def dead_letters(send_again: bool = False) -> list[Any]:
-        async with await aio_pika.connect(clean) as connection:
+        async with await aio_pika.connect(clean_rabbitmq) as connection:
             channel = await connection.channel()
             queue = await channel.get_queue("innkeeper.billing.dead")
             found = []
@@ -269,10 +280,10 @@ def test_what_is_no_event_goes_to_the_dead_letters_and_can_be_sent_again(clean: 
                 await message.ack()
             return found
 
-    with split_gateway(tmp_path, clean) as front:
-        hotel = front.open_hotel({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
-        asyncio.run(throw_in(b"not an event"))
-        assert_all_delivered(front, tmp_path, hotel, book_each(front, hotel, range(3)))
+    with split_gateway(tmp_path, clean_rabbitmq) as server:
+        hotel = server.open_hotel({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
+        asyncio.run(publish_raw(b"not an event"))
+        assert_all_delivered(server, tmp_path, hotel, book_each(server, hotel, range(3)))
         found: list[Any] = []
         wait_until(
             lambda: bool(found.extend(asyncio.run(dead_letters(send_again=True))) or found), RECOVERY_SECONDS_MAX

@@ -1,4 +1,4 @@
-"""All events go to a broker: a real RabbitMQ, with connections that are cut and fall silent. Kafka is in
+"""Events are published to a real RabbitMQ that stops, or whose connections are cut or fall silent. Kafka is in
 `delivery/test_kafka_publisher.py`."""
 
 import asyncio
@@ -42,7 +42,7 @@ AWAY_SECONDS = int(os.environ.get("INNKEEPER_BROKER_AWAY_SECONDS", "3"))
 
 
 class Queue:
-    """A queue of a RabbitMQ that hears of one hotel, and all that came to it."""
+    """A queue that is bound to the events of one hotel, and the messages that were taken from it."""
 
     def __init__(self, url: str, hotel: str) -> None:
         self._url = url
@@ -54,7 +54,7 @@ class Queue:
         asyncio.run(self._with(lambda _: asyncio.sleep(0)))
 
     def take(self) -> list[dict[str, Any]]:
-        """All events that came so far."""
+        """All events that have arrived."""
         asyncio.run(self._with(self._take))
         return [json.loads(message.body) for message in self.messages]
 
@@ -84,16 +84,16 @@ def queue_for(url: str, hotel: str) -> Iterator[Queue]:
         queue.remove()
 
 
-def test_events_come_to_rabbitmq_as_they_happened(rabbitmq: str, hotel: str, tmp_path: Path) -> None:
-    with queue_for(rabbitmq, hotel) as queue, gateway(tmp_path, broker=rabbitmq) as front:
-        front.open_hotel({"DBL": 50}, id=hotel)
-        book_nights(front, hotel, range(1, 20))
-        front.all_events()
-        wait_until(lambda: is_broker_caught_up(front), 60)
-        told = queue.take()
-        assert len({event["id"] for event in told}) == len(told)
-        assert_each_once_in_order(told, front)
-        for message, event in zip(queue.messages, told, strict=True):
+def test_events_are_published_to_rabbitmq_in_order(rabbitmq: str, hotel: str, tmp_path: Path) -> None:
+    with queue_for(rabbitmq, hotel) as queue, gateway(tmp_path, broker=rabbitmq) as server:
+        server.open_hotel({"DBL": 50}, id=hotel)
+        book_nights(server, hotel, range(1, 20))
+        server.all_events()
+        wait_until(lambda: is_broker_caught_up(server), 60)
+        events = queue.take()
+        assert len({event["id"] for event in events}) == len(events)
+        assert_each_once_in_order(events, server)
+        for message, event in zip(queue.messages, events, strict=True):
             assert message.message_id == event["id"]
             assert message.routing_key == f"{hotel}.{event['type']}"
             assert message.type == event["type"]
@@ -102,40 +102,40 @@ def test_events_come_to_rabbitmq_as_they_happened(rabbitmq: str, hotel: str, tmp
 
 
 @pytest.mark.parametrize("fault", [TcpProxy.disconnect, TcpProxy.drop_data])
-def test_a_broken_connection_loses_nothing_and_delays_no_booking(
+def test_a_broken_connection_to_rabbitmq_loses_no_event_and_delays_no_booking(
     rabbitmq: str, hotel: str, tmp_path: Path, fault: Callable[[TcpProxy], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "broker_seconds_max", 1)
     parts = urlsplit(rabbitmq)
-    with tcp_proxy(str(parts.hostname), parts.port or 5672) as laid, queue_for(rabbitmq, hotel) as queue:
-        url = f"amqp://{parts.username}:{parts.password}@127.0.0.1:{laid.port}{parts.path}"
-        with gateway(tmp_path, broker=url) as front:
-            front.open_hotel({"DBL": 50}, id=hotel)
-            book_nights(front, hotel, range(1, 10))
-            wait_until(lambda: is_broker_caught_up(front), 60)
-            fault(laid)
-            book_nights(front, hotel, range(10, 20))
-            wait_until(lambda: stall_reason(front) != "", 60)
-            assert "RabbitMQ at 127.0.0.1" in stall_reason(front)
-            assert "guest" not in stall_reason(front)
-            laid.accept_connections()
-            book_nights(front, hotel, range(20, 25))
-            front.all_events()
-            wait_until(lambda: is_broker_caught_up(front), 60)
-            assert laid.connections > 1
-            assert_each_once_in_order(queue.take(), front)
+    with tcp_proxy(str(parts.hostname), parts.port or 5672) as proxy, queue_for(rabbitmq, hotel) as queue:
+        url = f"amqp://{parts.username}:{parts.password}@127.0.0.1:{proxy.port}{parts.path}"
+        with gateway(tmp_path, broker=url) as server:
+            server.open_hotel({"DBL": 50}, id=hotel)
+            book_nights(server, hotel, range(1, 10))
+            wait_until(lambda: is_broker_caught_up(server), 60)
+            fault(proxy)
+            book_nights(server, hotel, range(10, 20))
+            wait_until(lambda: stall_reason(server) != "", 60)
+            assert "RabbitMQ at 127.0.0.1" in stall_reason(server)
+            assert "guest" not in stall_reason(server)
+            proxy.accept_connections()
+            book_nights(server, hotel, range(20, 25))
+            server.all_events()
+            wait_until(lambda: is_broker_caught_up(server), 60)
+            assert proxy.connections > 1
+            assert_each_once_in_order(queue.take(), server)
 
 
 @pytest.fixture
 def rabbitmqctl(rabbitmq: str) -> Iterator[Callable[[str], None]]:
-    """The way to stop and start the RabbitMQ itself; it runs again at the end."""
+    """A function that stops and starts the RabbitMQ; it runs again at the end."""
 
     def control(command: str) -> None:
         subprocess.run(["rabbitmqctl", "-q", command], check=True, capture_output=True, timeout=120)
 
     path = shutil.which("rabbitmqctl")
-    may = path is not None and subprocess.run([path, "-q", "ping"], capture_output=True, timeout=60).returncode == 0
-    require(may, "this RabbitMQ cannot be stopped from here: rabbitmqctl needs to be root on its machine")
+    allowed = path is not None and subprocess.run([path, "-q", "ping"], capture_output=True, timeout=60).returncode == 0
+    require(allowed, "this RabbitMQ cannot be stopped from here: rabbitmqctl needs to be root on its machine")
     try:
         yield control
     finally:
@@ -143,49 +143,51 @@ def rabbitmqctl(rabbitmq: str) -> Iterator[Callable[[str], None]]:
 
 
 @pytest.mark.slow
-def test_a_broker_that_stops_under_load_loses_nothing_and_delays_no_booking(
+def test_stopping_rabbitmq_under_load_loses_no_event_and_delays_no_booking(
     rabbitmq: str, rabbitmqctl: Callable[[str], None], hotel: str, tmp_path: Path
 ) -> None:
-    with queue_for(rabbitmq, hotel) as queue, gateway(tmp_path, broker=rabbitmq) as front:
-        front.open_hotel({"DBL": 5_000}, id=hotel)
-        done, took = threading.Event(), list[float]()
-        load = threading.Thread(target=book_until, args=(front, [hotel], done, took))
+    with queue_for(rabbitmq, hotel) as queue, gateway(tmp_path, broker=rabbitmq) as server:
+        server.open_hotel({"DBL": 5_000}, id=hotel)
+        done, durations = threading.Event(), list[float]()
+        load = threading.Thread(target=book_until, args=(server, [hotel], done, durations))
         load.start()
         try:
-            wait_until(lambda: len(took) > 20, 60)
+            wait_until(lambda: len(durations) > 20, 60)
             rabbitmqctl("stop_app")
-            wait_until(lambda: stall_reason(front) != "", 60)
-            before = len(took)
+            wait_until(lambda: stall_reason(server) != "", 60)
+            before = len(durations)
             sleep(AWAY_SECONDS)
-            wait_until(lambda: len(took) > before + 10 * AWAY_SECONDS, 60)  # of 50 a second
+            wait_until(lambda: len(durations) > before + 10 * AWAY_SECONDS, 60)  # of 50 a second
             rabbitmqctl("start_app")
         finally:
             done.set()
             load.join()
-        front.all_events()
-        wait_until(lambda: is_broker_caught_up(front), 120)
-        assert_each_once_in_order(queue.take(), front)
-        assert max(took) < 5
+        server.all_events()
+        wait_until(lambda: is_broker_caught_up(server), 120)
+        assert_each_once_in_order(queue.take(), server)
+        assert max(durations) < 5
 
 
-def test_a_broker_that_is_away_at_the_start_is_waited_for(rabbitmq: str, hotel: str, tmp_path: Path) -> None:
+def test_events_are_published_once_a_broker_that_was_down_at_the_start_is_up(
+    rabbitmq: str, hotel: str, tmp_path: Path
+) -> None:
     parts = urlsplit(rabbitmq)
-    with tcp_proxy(str(parts.hostname), parts.port or 5672) as laid, queue_for(rabbitmq, hotel) as queue:
-        laid.disconnect()
-        url = f"amqp://{parts.username}:{parts.password}@127.0.0.1:{laid.port}{parts.path}"
-        with gateway(tmp_path, broker=url) as front:
-            front.open_hotel({"DBL": 50}, id=hotel)
-            book_nights(front, hotel, range(1, 5))
-            assert lag(front) > 0
-            front.restart()
-            book_nights(front, hotel, range(5, 10))
-            laid.accept_connections()
-            front.all_events()
-            wait_until(lambda: is_broker_caught_up(front), 60)
-            assert_each_once_in_order(queue.take(), front)
+    with tcp_proxy(str(parts.hostname), parts.port or 5672) as proxy, queue_for(rabbitmq, hotel) as queue:
+        proxy.disconnect()
+        url = f"amqp://{parts.username}:{parts.password}@127.0.0.1:{proxy.port}{parts.path}"
+        with gateway(tmp_path, broker=url) as server:
+            server.open_hotel({"DBL": 50}, id=hotel)
+            book_nights(server, hotel, range(1, 5))
+            assert lag(server) > 0
+            server.restart()
+            book_nights(server, hotel, range(5, 10))
+            proxy.accept_connections()
+            server.all_events()
+            wait_until(lambda: is_broker_caught_up(server), 60)
+            assert_each_once_in_order(queue.take(), server)
 
 
-def test_what_was_not_known_to_be_confirmed_comes_again_under_the_same_id(rabbitmq: str, hotel: str) -> None:
+def test_an_event_that_is_published_again_has_the_same_id(rabbitmq: str, hotel: str) -> None:
     async def publish_twice() -> None:
         for _ in range(2):  # as when the process dies between the confirmation and the move of the cursor
             broker = publisher(rabbitmq)
@@ -199,7 +201,7 @@ def test_what_was_not_known_to_be_confirmed_comes_again_under_the_same_id(rabbit
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1/", "amqp://", "127.0.0.1:5672", "kafka:///topic", "amqp://[::1/"])
-def test_a_broker_that_cannot_be_is_said_at_once(url: str, tmp_path: Path) -> None:
+def test_a_malformed_broker_url_is_a_usage_error(url: str, tmp_path: Path) -> None:
     command = [sys.executable, "run.py", "demo", "--data", str(tmp_path / "data"), "--port", "0", "--broker", url]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 2

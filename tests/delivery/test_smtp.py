@@ -1,4 +1,4 @@
-"""Letters go to a real mail server, and what it says decides whether one letter or all of them have to wait."""
+"""Letters are sent to a real mail server, whose replies decide whether one letter or all of them have to wait."""
 
 import asyncio
 import shutil
@@ -23,35 +23,35 @@ from support.smtp_server import RecordingSmtpServer, smtp_server
 
 LETTERS = Letters(None)
 SENDER = "stay@inn.example"
-ANN = "ann:p%40ss%20word@"
+CREDENTIALS = "ann:p%40ss%20word@"
 
 
-def post(url: str, *notices: Notice, **more: Any) -> None:
-    """Send these, one after the other, by one courier."""
+def send(url: str, *notices: Notice, **more: Any) -> None:
+    """Send these notices one after the other with one transport."""
 
-    async def work(courier: SmtpMailTransport) -> None:
+    async def work(transport: SmtpMailTransport) -> None:
         for one in notices:
-            await courier(one)
+            await transport(one)
 
-    with_courier(url, work, **more)
+    with_transport(url, work, **more)
 
 
-def with_courier(url: str, work: Callable[[SmtpMailTransport], Awaitable[None]], **more: Any) -> None:
+def with_transport(url: str, work: Callable[[SmtpMailTransport], Awaitable[None]], **more: Any) -> None:
     async def run() -> None:
         limits: dict[str, Any] = {"connect_seconds_max": 30, "command_seconds_max": 30} | more
-        courier = SmtpMailTransport(SmtpServer.parse(url), LETTERS, SENDER, lambda: NOON, **limits)
+        transport = SmtpMailTransport(SmtpServer.parse(url), LETTERS, SENDER, lambda: NOON, **limits)
         try:
-            await work(courier)
+            await work(transport)
         finally:
-            await courier.close()
+            await transport.close()
 
     asyncio.run(run())
 
 
-def refusal(url: str, one: Notice | None = None, **more: Any) -> SendFailed:
-    """Why it cannot be sent."""
+def failure(url: str, one: Notice | None = None, **more: Any) -> SendFailed:
+    """The error with which a notice cannot be sent."""
     with pytest.raises(SendFailed) as caught:
-        post(url, one or notice(), **more)
+        send(url, one or notice(), **more)
     return caught.value
 
 
@@ -62,59 +62,59 @@ def verdict(error: SendFailed) -> str:
 
 
 @pytest.fixture
-def office() -> Iterator[RecordingSmtpServer]:
-    with smtp_server() as office:
-        yield office
+def server() -> Iterator[RecordingSmtpServer]:
+    with smtp_server() as server:
+        yield server
 
 
-def url(office: RecordingSmtpServer, more: str = "") -> str:
-    return f"smtp://127.0.0.1:{office.port}{more}"
+def url(server: RecordingSmtpServer, query: str = "") -> str:
+    return f"smtp://127.0.0.1:{server.port}{query}"
 
 
-def test_letters_arrive_whole_over_one_connection(office: RecordingSmtpServer) -> None:
-    told = [notice(kind, language=language) for kind in NoticeKind for language in ("pt", "de")]
-    post(url(office), *told)
-    assert [letter["Subject"] for letter in office.letters] == [LETTERS.write(one).subject for one in told]
-    text, page = office.letters[0].iter_parts()
-    assert text.get_content().replace("\r\n", "\n") == LETTERS.write(told[0]).text  # type: ignore[union-attr]
-    assert page.get_content().replace("\r\n", "\n") == LETTERS.write(told[0]).html  # type: ignore[union-attr]
-    assert (office.envelopes[0].mail_from, office.envelopes[0].rcpt_tos) == (SENDER, ["ana@example.com"])
-    assert len({id(session) for session in office.sessions}) == 1
+def test_letters_arrive_complete_over_one_connection(server: RecordingSmtpServer) -> None:
+    notices = [notice(kind, language=language) for kind in NoticeKind for language in ("pt", "de")]
+    send(url(server), *notices)
+    assert [letter["Subject"] for letter in server.letters] == [LETTERS.write(one).subject for one in notices]
+    text, page = server.letters[0].iter_parts()
+    assert text.get_content().replace("\r\n", "\n") == LETTERS.write(notices[0]).text  # type: ignore[union-attr]
+    assert page.get_content().replace("\r\n", "\n") == LETTERS.write(notices[0]).html  # type: ignore[union-attr]
+    assert (server.envelopes[0].mail_from, server.envelopes[0].rcpt_tos) == (SENDER, ["ana@example.com"])
+    assert len({id(session) for session in server.sessions}) == 1
 
 
-def test_letters_go_at_the_same_time_over_a_few_connections(office: RecordingSmtpServer) -> None:
-    office.delay_seconds = 1.0
+def test_concurrent_letters_share_a_few_connections(server: RecordingSmtpServer) -> None:
+    server.delay_seconds = 1.0
     began = time.monotonic()
 
-    async def work(courier: SmtpMailTransport) -> None:
-        await asyncio.gather(*(courier(notice(id=str(number))) for number in range(8)))
+    async def work(transport: SmtpMailTransport) -> None:
+        await asyncio.gather(*(transport(notice(id=str(number))) for number in range(8)))
 
-    with_courier(url(office), work)
-    assert len({letter["Message-ID"] for letter in office.letters}) == 8
+    with_transport(url(server), work)
+    assert len({letter["Message-ID"] for letter in server.letters}) == 8
     assert time.monotonic() - began < 8 * 1.0
-    assert len({id(session) for session in office.sessions}) == 4
+    assert len({id(session) for session in server.sessions}) == 4
 
 
-def test_a_connection_that_was_dropped_in_between_is_made_again(office: RecordingSmtpServer) -> None:
-    office.disconnects_left = 2
+def test_a_connection_that_the_server_dropped_is_opened_again(server: RecordingSmtpServer) -> None:
+    server.disconnects_left = 2
 
-    async def work(courier: SmtpMailTransport) -> None:
+    async def work(transport: SmtpMailTransport) -> None:
         for number in range(4):
-            await courier(notice(id=str(number)))
+            await transport(notice(id=str(number)))
             await asyncio.sleep(0.2)
 
-    with_courier(url(office), work)
-    assert len(office.letters) == 4
-    assert len({id(session) for session in office.sessions}) == 3
+    with_transport(url(server), work)
+    assert len(server.letters) == 4
+    assert len({id(session) for session in server.sessions}) == 3
 
 
-def test_a_connection_that_is_no_good_any_more_is_noticed_before_a_letter_goes_over_it(
-    office: RecordingSmtpServer,
+def test_a_stale_connection_is_replaced_before_the_next_letter(
+    server: RecordingSmtpServer,
 ) -> None:
-    office.reset_replies = ["421 4.4.2 you said nothing for too long"]
-    post(url(office), notice(id="1"), notice(id="2"), notice(id="3"))
-    assert len(office.letters) == 3
-    assert len({id(session) for session in office.sessions}) == 2
+    server.reset_replies = ["421 4.4.2 you said nothing for too long"]
+    send(url(server), notice(id="1"), notice(id="2"), notice(id="3"))
+    assert len(server.letters) == 3
+    assert len({id(session) for session in server.sessions}) == 2
 
 
 @pytest.mark.parametrize(
@@ -134,116 +134,118 @@ def test_a_connection_that_is_no_good_any_more_is_noticed_before_a_letter_goes_o
         ("sender_replies", "552 5.3.4 too large", "for good"),
     ],
 )
-def test_what_the_server_answers_decides(office: RecordingSmtpServer, where: str, answer: str, expected: str) -> None:
-    getattr(office, where).append(answer)
+def test_the_reply_of_the_server_decides_how_a_letter_fails(
+    server: RecordingSmtpServer, where: str, answer: str, expected: str
+) -> None:
+    getattr(server, where).append(answer)
 
-    async def work(courier: SmtpMailTransport) -> None:
+    async def work(transport: SmtpMailTransport) -> None:
         with pytest.raises(SendFailed) as caught:
-            await courier(notice())
+            await transport(notice())
         assert verdict(caught.value) == expected
         assert answer[:3] in str(caught.value)
-        assert office.letters == []
-        await courier(notice(id="next"))
+        assert server.letters == []
+        await transport(notice(id="next"))
 
-    with_courier(url(office), work)
-    assert len(office.letters) == 1
+    with_transport(url(server), work)
+    assert len(server.letters) == 1
 
 
-def test_nobody_there_or_no_such_host_is_away() -> None:
+def test_a_closed_port_or_unknown_host_is_unreachable() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        nobody = f"smtp://127.0.0.1:{free.getsockname()[1]}"
-    assert verdict(refusal(nobody)) == "away"
-    assert verdict(refusal("smtp://no-such-host.invalid:25")) == "away"
+        closed_port = f"smtp://127.0.0.1:{free.getsockname()[1]}"
+    assert verdict(failure(closed_port)) == "away"
+    assert verdict(failure("smtp://no-such-host.invalid:25")) == "away"
 
 
 @contextmanager
-def silent(greeting: bytes = b"") -> Iterator[str]:
-    """A server that takes a connection, says this, and then nothing; its URL."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        held = []
+def silent_server(greeting: bytes = b"") -> Iterator[str]:
+    """The URL of a server that accepts connections, sends this greeting, and then nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connections = []
 
         def accept() -> None:
             while True:
                 try:
-                    connection, _ = server.accept()
+                    connection, _ = listener.accept()
                 except OSError:
                     return
                 connection.sendall(greeting)
-                held.append(connection)
+                connections.append(connection)
 
         thread = Thread(target=accept)
         thread.start()
         try:
-            yield f"smtp://127.0.0.1:{server.getsockname()[1]}"
+            yield f"smtp://127.0.0.1:{listener.getsockname()[1]}"
         finally:
-            server.shutdown(socket.SHUT_RDWR)
+            listener.shutdown(socket.SHUT_RDWR)
             thread.join()
-            for connection in held:
+            for connection in connections:
                 connection.close()
 
 
 @pytest.mark.parametrize("greeting", [b"", b"220 hello\r\n", b"554 not today\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
-def test_who_says_nothing_or_nonsense_is_away_and_soon(greeting: bytes) -> None:
+def test_a_silent_or_malformed_greeting_soon_counts_as_unreachable(greeting: bytes) -> None:
     began = time.monotonic()
-    with silent(greeting) as server:
-        assert verdict(refusal(server, connect_seconds_max=0.3, command_seconds_max=0.3)) == "away"
+    with silent_server(greeting) as address:
+        assert verdict(failure(address, connect_seconds_max=0.3, command_seconds_max=0.3)) == "away"
     assert time.monotonic() - began < 20
 
 
-def test_who_is_too_slow_is_away_and_the_connection_is_not_used_again(office: RecordingSmtpServer) -> None:
-    office.delay_seconds = 1.0
+def test_a_slow_server_is_unreachable_and_its_connection_is_not_reused(server: RecordingSmtpServer) -> None:
+    server.delay_seconds = 1.0
 
-    async def work(courier: SmtpMailTransport) -> None:
+    async def work(transport: SmtpMailTransport) -> None:
         with pytest.raises(SendFailed) as caught:
-            await courier(notice())
+            await transport(notice())
         assert verdict(caught.value) == "away"
-        office.delay_seconds = 0
-        await courier(notice(id="next"))
+        server.delay_seconds = 0
+        await transport(notice(id="next"))
 
-    with_courier(url(office), work, command_seconds_max=0.3)
-    assert [letter["Message-ID"] for letter in office.letters] == [office.letters[0]["Message-ID"]]
+    with_transport(url(server), work, command_seconds_max=0.3)
+    assert [letter["Message-ID"] for letter in server.letters] == [server.letters[0]["Message-ID"]]
 
 
-def test_a_letter_that_is_given_up_halfway_leaves_no_half_used_connection(office: RecordingSmtpServer) -> None:
-    office.delay_seconds = 0.5
+def test_a_cancelled_letter_leaves_no_half_used_connection(server: RecordingSmtpServer) -> None:
+    server.delay_seconds = 0.5
 
-    async def work(courier: SmtpMailTransport) -> None:
+    async def work(transport: SmtpMailTransport) -> None:
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(courier(notice()), 0.2)
-        office.delay_seconds = 0
-        await courier(notice(id="next"))
+            await asyncio.wait_for(transport(notice()), 0.2)
+        server.delay_seconds = 0
+        await transport(notice(id="next"))
 
-    with_courier(url(office), work)
-    assert len(office.letters) == 1
+    with_transport(url(server), work)
+    assert len(server.letters) == 1
 
 
-def test_a_name_cannot_add_a_recipient(office: RecordingSmtpServer) -> None:
-    post(url(office), confirmation_for("Ann\r\nRCPT TO:<bo@example.com>\r\nBcc: bo@example.com"))
-    assert office.envelopes[0].rcpt_tos == ["ana@example.com"]
-    assert office.letters[0]["Bcc"] is None
+def test_a_name_cannot_add_a_recipient(server: RecordingSmtpServer) -> None:
+    send(url(server), confirmation_for("Ann\r\nRCPT TO:<bo@example.com>\r\nBcc: bo@example.com"))
+    assert server.envelopes[0].rcpt_tos == ["ana@example.com"]
+    assert server.letters[0]["Bcc"] is None
 
 
 @pytest.mark.parametrize("email", ["ann@x.com> SIZE=1", "ann@x.com\r\nDATA", "bo", "ann@"])
-def test_an_address_that_is_none_never_reaches_the_server(office: RecordingSmtpServer, email: str) -> None:
-    assert verdict(refusal(url(office), notice(recipient=Recipient("Ann", email)))) == "for good"
-    assert office.sessions == []
+def test_a_malformed_address_never_reaches_the_server(server: RecordingSmtpServer, email: str) -> None:
+    assert verdict(failure(url(server), notice(recipient=Recipient("Ann", email)))) == "for good"
+    assert server.sessions == []
 
 
-def test_an_address_in_other_letters_goes_only_where_it_can() -> None:
-    told = notice(recipient=Recipient("Jörg", "jörg@example.com"))
-    with smtp_server(enable_SMTPUTF8=True) as office:
-        post(url(office), told)
-        assert office.envelopes[0].rcpt_tos == ["jörg@example.com"]
-    with smtp_server(enable_SMTPUTF8=False) as office:
-        assert verdict(refusal(url(office), told)) == "for good"
-        post(url(office), notice(recipient=Recipient("Jörg", "jorg@exämple.com")))
-        assert office.envelopes[0].rcpt_tos == ["jorg@xn--exmple-cua.com"]
+def test_a_non_ascii_address_is_sent_only_to_a_server_with_smtputf8() -> None:
+    non_ascii = notice(recipient=Recipient("Jörg", "jörg@example.com"))
+    with smtp_server(enable_SMTPUTF8=True) as server:
+        send(url(server), non_ascii)
+        assert server.envelopes[0].rcpt_tos == ["jörg@example.com"]
+    with smtp_server(enable_SMTPUTF8=False) as server:
+        assert verdict(failure(url(server), non_ascii)) == "for good"
+        send(url(server), notice(recipient=Recipient("Jörg", "jorg@exämple.com")))
+        assert server.envelopes[0].rcpt_tos == ["jorg@xn--exmple-cua.com"]
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A certificate for 127.0.0.1, for the server and for who trusts it."""
+    """The TLS contexts of a server with a certificate for 127.0.0.1, and of a client that trusts it."""
     openssl = shutil.which("openssl")
     require(openssl is not None, "no openssl on this machine")
     folder: Path = tmp_path_factory.mktemp("certificate")
@@ -253,58 +255,58 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContex
          "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"],
         check=True, capture_output=True,
     )  # fmt: skip
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server.load_cert_chain(cert, key)
-    return server, ssl.create_default_context(cafile=cert)
+    server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server_context.load_cert_chain(cert, key)
+    return server_context, ssl.create_default_context(cafile=cert)
 
 
 Certificate = tuple[ssl.SSLContext, ssl.SSLContext]
 
 
-def test_starttls_is_used_where_it_is_offered_and_can_be_asked_for(certificate: Certificate) -> None:
-    server, trust = certificate
-    with smtp_server(server) as office:
-        post(url(office), notice())
-        post(url(office, "?starttls=required"), notice(), trust=trust)
-        post(url(office, "?starttls=never"), notice())
-        assert office.encrypted == [True, True, False]
+def test_starttls_is_used_where_offered_and_can_be_required_or_disabled(certificate: Certificate) -> None:
+    server_context, trust = certificate
+    with smtp_server(server_context) as server:
+        send(url(server), notice())
+        send(url(server, "?starttls=required"), notice(), trust=trust)
+        send(url(server, "?starttls=never"), notice())
+        assert server.encrypted == [True, True, False]
 
 
-def test_a_certificate_that_nobody_vouches_for_is_not_believed(certificate: Certificate) -> None:
-    with smtp_server(certificate[0]) as office:
-        error = refusal(url(office, "?starttls=required"))
+def test_an_untrusted_certificate_is_not_accepted(certificate: Certificate) -> None:
+    with smtp_server(certificate[0]) as server:
+        error = failure(url(server, "?starttls=required"))
         assert verdict(error) == "away"
         assert "certificate" in str(error).lower()
-        assert office.letters == []
+        assert server.letters == []
 
 
-def test_where_starttls_is_asked_for_and_not_there_nothing_is_sent(office: RecordingSmtpServer) -> None:
-    assert verdict(refusal(url(office, "?starttls=required"))) == "away"
-    assert office.letters == []
+def test_nothing_is_sent_where_starttls_is_required_and_not_offered(server: RecordingSmtpServer) -> None:
+    assert verdict(failure(url(server, "?starttls=required"))) == "away"
+    assert server.letters == []
 
 
-def test_tls_from_the_first_byte(certificate: Certificate) -> None:
-    server, trust = certificate
-    with smtp_server(server, implicit=True) as office:
-        post(f"smtps://127.0.0.1:{office.port}", notice(), trust=trust)
-        assert office.encrypted == [True]
-        assert verdict(refusal(f"smtps://127.0.0.1:{office.port}")) == "away"
-        assert verdict(refusal(url(office), connect_seconds_max=1)) == "away"
+def test_smtps_uses_tls_from_the_first_byte(certificate: Certificate) -> None:
+    server_context, trust = certificate
+    with smtp_server(server_context, implicit=True) as server:
+        send(f"smtps://127.0.0.1:{server.port}", notice(), trust=trust)
+        assert server.encrypted == [True]
+        assert verdict(failure(f"smtps://127.0.0.1:{server.port}")) == "away"
+        assert verdict(failure(url(server), connect_seconds_max=1)) == "away"
 
 
-def test_a_password_lets_in_and_a_wrong_one_closes_the_way(certificate: Certificate) -> None:
-    server, trust = certificate
-    with smtp_server(server, auth_required=True) as office:
-        post(f"smtp://{ANN}127.0.0.1:{office.port}?starttls=required", notice(), trust=trust)
-        assert len(office.letters) == 1
-        wrong = refusal(f"smtp://ann:s3cr3t@127.0.0.1:{office.port}?starttls=required", trust=trust)
-        assert verdict(wrong) == "away"
-        assert "s3cr3t" not in str(wrong)
-        assert verdict(refusal(url(office, "?starttls=never"))) == "away"
+def test_a_password_authenticates_and_a_wrong_one_is_unreachable(certificate: Certificate) -> None:
+    server_context, trust = certificate
+    with smtp_server(server_context, auth_required=True) as server:
+        send(f"smtp://{CREDENTIALS}127.0.0.1:{server.port}?starttls=required", notice(), trust=trust)
+        assert len(server.letters) == 1
+        wrong_password = failure(f"smtp://ann:s3cr3t@127.0.0.1:{server.port}?starttls=required", trust=trust)
+        assert verdict(wrong_password) == "away"
+        assert "s3cr3t" not in str(wrong_password)
+        assert verdict(failure(url(server, "?starttls=never"))) == "away"
 
 
-def test_a_password_to_a_server_that_asks_for_none_is_away(office: RecordingSmtpServer) -> None:
-    assert verdict(refusal(f"smtp://{ANN}127.0.0.1:{office.port}")) == "away"
+def test_a_password_for_a_server_without_authentication_is_unreachable(server: RecordingSmtpServer) -> None:
+    assert verdict(failure(f"smtp://{CREDENTIALS}127.0.0.1:{server.port}")) == "away"
 
 
 @pytest.mark.parametrize(
@@ -323,7 +325,7 @@ def test_a_password_to_a_server_that_asks_for_none_is_away(office: RecordingSmtp
         ("SMTPS://mail.example.com:4465", ("mail.example.com", 4465, "implicit", None, None)),
     ],
 )
-def test_a_url_says_how_to_reach_the_server(text: str, expected: tuple[Any, ...]) -> None:
+def test_a_url_gives_host_port_encryption_and_credentials(text: str, expected: tuple[Any, ...]) -> None:
     server = SmtpServer.parse(text)
     assert (server.host, server.port, server.tls, server.user, server.password) == expected
     assert "p@ss" not in repr(server)
@@ -336,12 +338,12 @@ def test_a_url_says_how_to_reach_the_server(text: str, expected: tuple[Any, ...]
      "smtp://x?starttls=maybe", "smtp://x?tls=required", "smtp://x?starttls=never&starttls=never",
      "smtp://x?starttls", "smtps://x?starttls=required", "smtp://a%20b", "smtp://[::1", "smtp://ann:s3cr3t@x:y"],
 )  # fmt: skip
-def test_a_url_that_says_something_else_is_refused(text: str) -> None:
+def test_a_malformed_url_is_refused_without_its_password(text: str) -> None:
     with pytest.raises(ValueError, match="mail server's") as caught:
         SmtpServer.parse(text)
     assert "s3cr3t" not in str(caught.value)
 
 
-def test_a_sender_that_is_no_address_is_refused_at_once() -> None:
+def test_a_malformed_sender_is_refused_at_construction() -> None:
     with pytest.raises(ValueError, match="is not an e-mail address"):
         SmtpMailTransport(SmtpServer.parse("smtp://localhost"), LETTERS, "inn", lambda: NOON)

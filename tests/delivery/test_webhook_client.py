@@ -1,4 +1,5 @@
-"""Posting a webhook: what arrives, what comes of it, and where it does not go. Everyone here lives on loopback."""
+"""The webhook client: what it sends, the outcome of each response, and the addresses that it refuses. All servers are
+on loopback."""
 
 import asyncio
 import socket
@@ -10,7 +11,7 @@ from importlib.metadata import version
 
 import pytest
 from aiohttp import web
-from innkeeper.delivery.webhooks import client as posting
+from innkeeper.delivery.webhooks import client as client_module
 from innkeeper.delivery.webhooks.client import WebhookClient
 from innkeeper.protocol.messages.refusals import Refused
 from standardwebhooks import Webhook
@@ -30,42 +31,42 @@ from support.hostile_servers import (
     respond,
 )
 
-HASTE_SECONDS = 0.2
+SHORT_SECONDS = 0.2
 FORBIDDEN = "webhooks may not go to the address of the host"
-OWN = ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "2130706433", "0x7f.1", "0177.1", "127.1", "0.0.0.0", "0"]
+OWN_HOSTS = ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "2130706433", "0x7f.1", "0177.1", "127.1", "0.0.0.0", "0"]
 
 
 @pytest.fixture(params=LOOPS, ids=lambda loop: loop.__module__)
 def run(request: pytest.FixtureRequest) -> Iterator[Run]:
-    """Runs a test in each kind of event loop that we run in."""
+    """Runs a coroutine in each kind of event loop that Innkeeper supports."""
     with asyncio.Runner(loop_factory=request.param) as runner:
         yield runner.run
 
 
 @pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Little patience, so that the tests need little too."""
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short timeouts, so that the tests are short too."""
     for name in ("webhook_seconds_max", "webhook_connect_seconds_max"):
-        monkeypatch.setattr(posting, name, HASTE_SECONDS)
+        monkeypatch.setattr(client_module, name, SHORT_SECONDS)
 
 
-def test_a_webhook_arrives_whole_and_signed(run: Run) -> None:
+def test_a_webhook_arrives_complete_and_signed(run: Run) -> None:
     requests: list[tuple[str, str, dict[str, str], bytes]] = []
 
-    async def take(request: web.Request) -> web.Response:
+    async def receive(request: web.Request) -> web.Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
         requests.append((request.method, request.path_qs, headers, await request.read()))
         return web.Response(text="thank you")
 
     async def check() -> None:
         app = web.Application()
-        app.router.add_route("*", "/hook", take)
+        app.router.add_route("*", "/hook", receive)
         runner = web.AppRunner(app)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        async with WebhookClient(to_loopback=True) as poster:
-            outcome = await post(poster, f"http://127.0.0.1:{runner.addresses[0][1]}/hook?token=a%2Fb")
+        async with WebhookClient(to_loopback=True) as client:
+            outcome = await post(client, f"http://127.0.0.1:{runner.addresses[0][1]}/hook?token=a%2Fb")
         await runner.cleanup()
         assert outcome.delivered
         assert not outcome.gone
@@ -85,17 +86,17 @@ def test_a_webhook_arrives_whole_and_signed(run: Run) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
-def test_an_endpoint_that_says_yes_has_the_message(run: Run, status: int) -> None:
+def test_a_success_status_means_delivered(run: Run, status: int) -> None:
     async def check() -> None:
-        outcome, known = await post_to(respond(http_response(status)))
+        outcome, server = await post_to(respond(http_response(status)))
         assert (outcome.delivered, outcome.gone, outcome.status, outcome.error) == (True, False, status, "")
-        assert known.received.endswith(BODY)
+        assert server.received.endswith(BODY)
 
     run(check())
 
 
 @pytest.mark.parametrize("status", [101, 300, 304, 400, 401, 404, 409, 410, 413, 429, 500, 502, 503, 599, 999])
-def test_an_endpoint_that_says_no_has_it_not(run: Run, status: int) -> None:
+def test_any_other_status_means_not_delivered(run: Run, status: int) -> None:
     async def check() -> None:
         outcome, _ = await post_to(respond(http_response(status)))
         assert not outcome.delivered
@@ -109,9 +110,9 @@ def test_an_endpoint_that_says_no_has_it_not(run: Run, status: int) -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_a_failure_and_is_not_followed(run: Run, status: int) -> None:
     async def check() -> None:
-        async with hostile_server(respond(http_response(204))) as elsewhere:
-            outcome, _ = await post_to(respond(http_response(status, f"Location: {elsewhere.url()}")))
-            assert elsewhere.connections == 0
+        async with hostile_server(respond(http_response(204))) as target:
+            outcome, _ = await post_to(respond(http_response(status, f"Location: {target.url()}")))
+            assert target.connections == 0
         assert not outcome.delivered
         assert outcome.error == f"answered {status}: redirects are not followed"
 
@@ -119,7 +120,7 @@ def test_a_redirect_is_a_failure_and_is_not_followed(run: Run, status: int) -> N
 
 
 @pytest.mark.parametrize("seconds", [120, 0])
-def test_how_long_to_leave_it_in_peace_is_heard(run: Run, seconds: int) -> None:
+def test_a_retry_after_in_seconds_is_reported(run: Run, seconds: int) -> None:
     async def check() -> None:
         outcome, _ = await post_to(respond(http_response(503, f"Retry-After: {seconds}")))
         assert outcome.retry_after_seconds == seconds
@@ -127,7 +128,7 @@ def test_how_long_to_leave_it_in_peace_is_heard(run: Run, seconds: int) -> None:
     run(check())
 
 
-def test_until_when_to_leave_it_in_peace_is_heard(run: Run) -> None:
+def test_a_retry_after_date_is_reported_in_seconds(run: Run) -> None:
     async def check() -> None:
         until = formatdate(time.time() + 3_600, usegmt=True)
         outcome, _ = await post_to(respond(http_response(503, f"Retry-After: {until}")))
@@ -138,7 +139,7 @@ def test_until_when_to_leave_it_in_peace_is_heard(run: Run) -> None:
 
 
 @pytest.mark.parametrize("header", ["Retry-After: soon", "Retry-After: -5", "Retry-After:", "X-Other: 1"])
-def test_nonsense_about_peace_is_not_heard(run: Run, header: str) -> None:
+def test_a_malformed_or_missing_retry_after_is_ignored(run: Run, header: str) -> None:
     async def check() -> None:
         outcome, _ = await post_to(respond(http_response(503, header)))
         assert (outcome.status, outcome.retry_after_seconds) == (503, None)
@@ -146,7 +147,7 @@ def test_nonsense_about_peace_is_not_heard(run: Run, header: str) -> None:
     run(check())
 
 
-def test_of_an_answer_only_the_beginning_is_kept(run: Run) -> None:
+def test_only_the_beginning_of_a_response_body_is_kept(run: Run) -> None:
     async def check() -> None:
         outcome, _ = await post_to(respond(http_response(500, body=b"x" * 5_000)))
         assert outcome.excerpt == "x" * 1_024
@@ -154,94 +155,94 @@ def test_of_an_answer_only_the_beginning_is_kept(run: Run) -> None:
     run(check())
 
 
-def test_where_nobody_listens_it_is_said(run: Run) -> None:
+def test_a_refused_connection_is_reported(run: Run) -> None:
     async def check() -> None:
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
-            async with WebhookClient(to_loopback=True) as poster:
-                outcome = await post(poster, f"http://127.0.0.1:{closed.getsockname()[1]}/")
+            async with WebhookClient(to_loopback=True) as client:
+                outcome = await post(client, f"http://127.0.0.1:{closed.getsockname()[1]}/")
         assert (outcome.status, outcome.error) == (None, "the host refuses connections")
 
     run(check())
 
 
-def test_a_name_that_nobody_knows_is_said_so(run: Run) -> None:
+def test_an_unknown_host_name_is_reported(run: Run) -> None:
     def unknown(name: str) -> Sequence[str]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     async def check() -> None:
-        async with WebhookClient(to_loopback=True, lookup=unknown) as poster:
-            outcome = await post(poster, "http://nobody.example/")
+        async with WebhookClient(to_loopback=True, lookup=unknown) as client:
+            outcome = await post(client, "http://nobody.example/")
         assert (outcome.status, outcome.error) == (None, "the host's name cannot be resolved")
 
     run(check())
 
 
-@pytest.mark.usefixtures("hasty")
-def test_a_name_server_that_does_not_answer_is_not_waited_for(run: Run) -> None:
-    over = threading.Event()
+@pytest.mark.usefixtures("short_timeouts")
+def test_a_name_server_that_does_not_answer_runs_into_the_timeout(run: Run) -> None:
+    released = threading.Event()
 
     def slow(name: str) -> Sequence[str]:
-        over.wait(60)
+        released.wait(60)
         return ["127.0.0.1"]
 
     async def check() -> None:
-        async with WebhookClient(to_loopback=True, lookup=slow) as poster:
-            outcome = await post(poster, "http://slow.example/")
-            over.set()
+        async with WebhookClient(to_loopback=True, lookup=slow) as client:
+            outcome = await post(client, "http://slow.example/")
+            released.set()
         assert outcome.status is None
         assert outcome.error in (
-            f"no connection within {HASTE_SECONDS} seconds",
-            f"no answer within {HASTE_SECONDS} seconds",
+            f"no connection within {SHORT_SECONDS} seconds",
+            f"no answer within {SHORT_SECONDS} seconds",
         )
         assert outcome.seconds < 30
 
     run(check())
 
 
-def test_each_connection_asks_for_the_name_once_and_goes_where_that_says(run: Run) -> None:
+def test_each_connection_resolves_the_name_once_and_uses_that_address(run: Run) -> None:
     answers = iter([["127.0.0.1"], ["10.0.0.1"]])
-    asked: list[str] = []
+    lookups: list[str] = []
 
     def changing(name: str) -> Sequence[str]:
-        asked.append(name)
+        lookups.append(name)
         return next(answers)
 
     async def check() -> None:
         closing = respond(http_response(204, "Connection: close"))
-        async with WebhookClient(to_loopback=True, lookup=changing) as poster, hostile_server(closing) as known:
-            first = await post(poster, known.url(host="hook.example"))
-            assert asked == ["hook.example"]
-            second = await post(poster, known.url(host="hook.example"))
-            assert known.connections == 1
+        async with WebhookClient(to_loopback=True, lookup=changing) as client, hostile_server(closing) as server:
+            first = await post(client, server.url(host="hook.example"))
+            assert lookups == ["hook.example"]
+            second = await post(client, server.url(host="hook.example"))
+            assert server.connections == 1
         assert first.delivered
         assert (second.status, second.error) == (None, FORBIDDEN)
-        assert b"\r\nHost: hook.example:" in known.received
+        assert b"\r\nHost: hook.example:" in server.received
 
     run(check())
 
 
 @pytest.mark.parametrize(
-    "answer_of_dns", [["127.0.0.1"], ["93.184.215.14", "127.0.0.1"], ["127.0.0.1", "93.184.215.14"], ["::ffff:7f00:1"]]
+    "addresses", [["127.0.0.1"], ["93.184.215.14", "127.0.0.1"], ["127.0.0.1", "93.184.215.14"], ["::ffff:7f00:1"]]
 )
-def test_a_name_that_leads_here_is_not_followed(run: Run, answer_of_dns: list[str]) -> None:
+def test_a_name_that_resolves_to_loopback_is_refused(run: Run, addresses: list[str]) -> None:
     async def check() -> None:
-        async with WebhookClient(lookup=lambda name: answer_of_dns) as poster, hostile_server(never_respond) as known:
-            outcome = await post(poster, known.url(host="hook.example"))
+        async with WebhookClient(lookup=lambda name: addresses) as client, hostile_server(never_respond) as server:
+            outcome = await post(client, server.url(host="hook.example"))
             await asyncio.sleep(0.01)
-            assert known.connections == 0
+            assert server.connections == 0
         assert (outcome.status, outcome.error) == (None, FORBIDDEN)
 
     run(check())
 
 
-@pytest.mark.parametrize("host", OWN)
-def test_a_url_that_leads_here_is_not_followed(run: Run, host: str) -> None:
+@pytest.mark.parametrize("host", OWN_HOSTS)
+def test_a_url_with_an_address_of_this_machine_is_refused(run: Run, host: str) -> None:
     async def check() -> None:
-        async with WebhookClient() as poster, hostile_server(never_respond) as known:
-            outcome = await post(poster, known.url(host=host))
+        async with WebhookClient() as client, hostile_server(never_respond) as server:
+            outcome = await post(client, server.url(host=host))
             await asyncio.sleep(0.01)
-            assert known.connections == 0
+            assert server.connections == 0
         assert outcome.status is None
         assert outcome.error.startswith("the URL is refused: ")
 
@@ -251,97 +252,97 @@ def test_a_url_that_leads_here_is_not_followed(run: Run, host: str) -> None:
 def test_no_cookie_is_kept(run: Run) -> None:
     async def check() -> None:
         async with (
-            WebhookClient(to_loopback=True) as poster,
+            WebhookClient(to_loopback=True) as client,
             hostile_server(
                 respond(http_response(200, "Set-Cookie: seen=before; Path=/", "Connection: close"))
-            ) as known,
+            ) as server,
         ):
-            await post(poster, known.url(host="localhost"))
-            await post(poster, known.url(host="localhost"))
-        assert known.connections == 2
-        assert b"cookie" not in known.received.lower()
+            await post(client, server.url(host="localhost"))
+            await post(client, server.url(host="localhost"))
+        assert server.connections == 2
+        assert b"cookie" not in server.received.lower()
 
     run(check())
 
 
-def test_no_proxy_of_the_environment_is_asked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_of_the_environment_is_not_used(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     async def check() -> None:
         async with (
             hostile_server(respond(http_response(502))) as proxy,
-            hostile_server(respond(http_response(204))) as known,
+            hostile_server(respond(http_response(204))) as server,
         ):
             for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
                 monkeypatch.setenv(name, proxy.url())
             monkeypatch.delenv("no_proxy", raising=False)
             monkeypatch.delenv("NO_PROXY", raising=False)
-            async with WebhookClient(to_loopback=True) as poster:
-                assert (await post(poster, known.url())).delivered
+            async with WebhookClient(to_loopback=True) as client:
+                assert (await post(client, server.url())).delivered
             assert proxy.connections == 0
 
     run(check())
 
 
-def test_a_burst_goes_over_one_connection(run: Run) -> None:
-    async def patient(known: HostileServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+def test_consecutive_webhooks_share_one_connection(run: Run) -> None:
+    async def keep_alive(server: HostileServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
-            await read_request(known, reader)
+            await read_request(server, reader)
             writer.write(http_response(200, body=b"ok"))
 
     async def check() -> None:
-        async with WebhookClient(to_loopback=True) as poster, hostile_server(patient) as known:
+        async with WebhookClient(to_loopback=True) as client, hostile_server(keep_alive) as server:
             for _ in range(5):
-                assert (await post(poster, known.url())).delivered
-            assert known.connections == 1
+                assert (await post(client, server.url())).delivered
+            assert server.connections == 1
 
     run(check())
 
 
-def test_many_are_posted_at_once_and_the_slow_hold_up_nobody(run: Run) -> None:
+def test_many_slow_servers_do_not_delay_a_webhook_to_another(run: Run) -> None:
     async def check() -> None:
         async with (
-            WebhookClient(to_loopback=True) as poster,
+            WebhookClient(to_loopback=True) as client,
             hostile_server(never_respond) as slow,
             hostile_server(respond(http_response(204))) as quick,
         ):
-            waiting = [asyncio.create_task(post(poster, slow.url())) for _ in range(120)]
+            pending = [asyncio.create_task(post(client, slow.url())) for _ in range(120)]
             await asyncio.sleep(0)
-            assert (await post(poster, quick.url())).delivered
-            assert not any(task.done() for task in waiting)
-            for task in waiting:
+            assert (await post(client, quick.url())).delivered
+            assert not any(task.done() for task in pending)
+            for task in pending:
                 task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+            await asyncio.gather(*pending, return_exceptions=True)
 
     run(check())
 
 
-def test_what_is_posted_after_the_close_fails_without_harm(run: Run) -> None:
+def test_a_webhook_after_the_close_fails_without_a_connection(run: Run) -> None:
     async def check() -> None:
-        async with hostile_server(respond(http_response(204))) as known:
-            async with WebhookClient(to_loopback=True) as poster:
+        async with hostile_server(respond(http_response(204))) as server:
+            async with WebhookClient(to_loopback=True) as client:
                 pass
-            outcome = await post(poster, known.url())
-            assert known.connections == 0
+            outcome = await post(client, server.url())
+            assert server.connections == 0
         assert (outcome.status, outcome.delivered) == (None, False)
 
     run(check())
 
 
-def test_a_secret_that_is_none_is_our_own_fault(run: Run) -> None:
+def test_a_malformed_secret_is_a_programming_error(run: Run) -> None:
     async def check() -> None:
-        async with WebhookClient(to_loopback=True) as poster:
+        async with WebhookClient(to_loopback=True) as client:
             with pytest.raises(ValueError, match="prefix"):
-                await poster.post("http://127.0.0.1/", ["nope"], MESSAGE, 0, BODY)
+                await client.post("http://127.0.0.1/", ["nope"], MESSAGE, 0, BODY)
 
     run(check())
 
 
-def test_a_url_is_checked_for_where_this_poster_may_go(run: Run) -> None:
+def test_a_url_is_checked_against_the_addresses_that_the_client_may_use(run: Run) -> None:
     async def check() -> None:
-        async with WebhookClient() as poster, WebhookClient(to_loopback=True) as demo:
-            poster.check("https://example.com/hook")
-            demo.check("http://127.0.0.1/hook")
-            for refusing, url in ((poster, "http://127.0.0.1/hook"), (demo, "http://8.8.8.8/hook")):
+        async with WebhookClient() as public_client, WebhookClient(to_loopback=True) as demo_client:
+            public_client.check("https://example.com/hook")
+            demo_client.check("http://127.0.0.1/hook")
+            for client, url in ((public_client, "http://127.0.0.1/hook"), (demo_client, "http://8.8.8.8/hook")):
                 with pytest.raises(Refused, match="address"):
-                    refusing.check(url)
+                    client.check(url)
 
     run(check())

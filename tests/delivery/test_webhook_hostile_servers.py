@@ -1,4 +1,4 @@
-"""Posting a webhook to strangers who are slow, broken or hostile: it ends soon, it costs little, and it says why."""
+"""Webhooks to servers that are slow, broken or hostile: each ends soon, costs little, and reports why it failed."""
 
 import asyncio
 import gzip
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from innkeeper.delivery.webhooks import client as posting
+from innkeeper.delivery.webhooks import client as client_module
 from innkeeper.delivery.webhooks.client import WebhookClient
 from support.hostile_servers import (
     LOOPS,
@@ -26,25 +26,25 @@ from support.hostile_servers import (
 )
 from support.required_tools import require
 
-HASTE_SECONDS = 0.5
-CLOCK_SECONDS = 0.01  # how much two clocks of one machine may differ
+SHORT_SECONDS = 0.5
+CLOCK_TOLERANCE_SECONDS = 0.01  # how much two clocks of one machine differ at most
 
 
 @pytest.fixture(params=LOOPS, ids=lambda loop: loop.__module__)
 def run(request: pytest.FixtureRequest) -> Iterator[Run]:
-    """Runs a test in each kind of event loop that we run in."""
+    """Runs a coroutine in each kind of event loop that Innkeeper supports."""
     with asyncio.Runner(loop_factory=request.param) as runner:
         yield runner.run
 
 
 @pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Little patience, so that the tests need little too."""
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short timeouts, so that the tests are short too."""
     for name in ("webhook_seconds_max", "webhook_connect_seconds_max", "webhook_excerpt_seconds_max"):
-        monkeypatch.setattr(posting, name, HASTE_SECONDS)
+        monkeypatch.setattr(client_module, name, SHORT_SECONDS)
 
 
-def test_an_answer_cannot_forge_a_log(run: Run) -> None:
+def test_a_response_cannot_forge_log_lines(run: Run) -> None:
     async def check() -> None:
         outcome, _ = await post_to(
             respond(http_response(500, body=b"a\x1b[2J\r\n2026 all is well\x00\xff\xe2\x80\xae."))
@@ -54,7 +54,7 @@ def test_an_answer_cannot_forge_a_log(run: Run) -> None:
     run(check())
 
 
-def test_an_answer_is_not_unpacked(run: Run) -> None:
+def test_a_compressed_response_is_not_unpacked(run: Run) -> None:
     async def check() -> None:
         bomb = gzip.compress(bytes(10_000_000))
         outcome, _ = await post_to(respond(http_response(200, "Content-Encoding: gzip", body=bomb)))
@@ -66,22 +66,22 @@ def test_an_answer_is_not_unpacked(run: Run) -> None:
 
 
 @pytest.mark.parametrize("framing", [b"", b"Content-Length: 1000000000000\r\n"])
-def test_an_endless_answer_is_not_listened_to(run: Run, framing: bytes) -> None:
+def test_an_endless_response_is_cut_off(run: Run, framing: bytes) -> None:
     async def check() -> None:
         start = b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n"
-        async with WebhookClient(to_loopback=True) as poster, hostile_server(repeat(start, b"x" * 65_536)) as known:
-            outcome = await post(poster, known.url())
+        async with WebhookClient(to_loopback=True) as client, hostile_server(repeat(start, b"x" * 65_536)) as server:
+            outcome = await post(client, server.url())
             async with asyncio.timeout(30):
-                await known.disconnected.wait()
+                await server.disconnected.wait()
         assert outcome.delivered
         assert outcome.excerpt == "x" * 1_024
         assert outcome.seconds < 5
-        assert known.bytes_sent < 20_000_000
+        assert server.bytes_sent < 20_000_000
 
     run(check())
 
 
-def test_an_answer_in_endless_chunks_is_not_listened_to(run: Run) -> None:
+def test_a_response_in_endless_chunks_is_cut_off(run: Run) -> None:
     async def check() -> None:
         start = b"HTTP/1.1 404 No\r\nTransfer-Encoding: chunked\r\n\r\n"
         outcome, _ = await post_to(repeat(start, b"1\r\nx\r\n" * 1_000))
@@ -90,21 +90,21 @@ def test_an_answer_in_endless_chunks_is_not_listened_to(run: Run) -> None:
     run(check())
 
 
-@pytest.mark.usefixtures("hasty")
-def test_who_says_yes_and_then_dawdles_has_the_message_all_the_same(run: Run) -> None:
+@pytest.mark.usefixtures("short_timeouts")
+def test_a_success_status_with_a_slow_body_means_delivered(run: Run) -> None:
     async def check() -> None:
         start = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
-        outcome, _ = await post_to(repeat(start, b"z", pause=HASTE_SECONDS / 5))
+        outcome, _ = await post_to(repeat(start, b"z", pause=SHORT_SECONDS / 5))
         assert outcome.delivered
         assert outcome.excerpt.strip("z") == ""
         assert 1 <= len(outcome.excerpt) < 20
-        assert HASTE_SECONDS - CLOCK_SECONDS <= outcome.seconds < 5
+        assert SHORT_SECONDS - CLOCK_TOLERANCE_SECONDS <= outcome.seconds < 5
 
     run(check())
 
 
 @pytest.mark.parametrize("then", ["close", "reset"])
-def test_who_says_yes_and_breaks_off_has_the_message_all_the_same(run: Run, then: str) -> None:
+def test_a_success_status_with_an_incomplete_body_means_delivered(run: Run, then: str) -> None:
     async def check() -> None:
         outcome, _ = await post_to(respond(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc", then=then))
         assert outcome.delivered
@@ -112,44 +112,44 @@ def test_who_says_yes_and_breaks_off_has_the_message_all_the_same(run: Run, then
     run(check())
 
 
-def test_who_answers_before_hearing_the_end_is_heard(run: Run) -> None:
-    async def rude(known: HostileServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+def test_a_response_before_the_end_of_the_request_is_read(run: Run) -> None:
+    async def answer_early(server: HostileServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(http_response(413, "Connection: close"))
         await writer.drain()
         await asyncio.sleep(0.1)
 
     async def check() -> None:
-        async with WebhookClient(to_loopback=True) as poster, hostile_server(rude) as known:
+        async with WebhookClient(to_loopback=True) as client, hostile_server(answer_early) as server:
             async with asyncio.timeout(30):
-                outcome = await post(poster, known.url(), b"x" * 1_000_000)
+                outcome = await post(client, server.url(), b"x" * 1_000_000)
         assert not outcome.delivered
         assert outcome.status == 413
 
     run(check())
 
 
-@pytest.mark.usefixtures("hasty")
+@pytest.mark.usefixtures("short_timeouts")
 @pytest.mark.parametrize(
-    "manners",
+    "behaviour",
     [
         never_respond,
         respond(then="silence"),
         respond(b"HTTP/1.1 200 OK\r\nX-Slow: ", then="silence"),
-        repeat(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"z", pause=HASTE_SECONDS / 5),
-        repeat(b"", b"HTTP/1.1 100 Continue\r\n\r\n", pause=HASTE_SECONDS / 100),
+        repeat(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"z", pause=SHORT_SECONDS / 5),
+        repeat(b"", b"HTTP/1.1 100 Continue\r\n\r\n", pause=SHORT_SECONDS / 100),
         repeat(b"", b"HTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\n" * 100),
     ],
-    ids=["deaf", "silent", "half a head", "slow head", "continue", "early hints"],
+    ids=["nothing", "nothing after the request", "half a head", "slow head", "continue", "early hints"],
 )
-def test_who_does_not_answer_in_time_is_not_waited_for(run: Run, manners: Behaviour) -> None:
+def test_a_server_that_does_not_answer_in_time_runs_into_the_timeout(run: Run, behaviour: Behaviour) -> None:
     async def check() -> None:
-        async with WebhookClient(to_loopback=True) as poster, hostile_server(manners) as known:
-            outcome = await post(poster, known.url())
+        async with WebhookClient(to_loopback=True) as client, hostile_server(behaviour) as server:
+            outcome = await post(client, server.url())
             async with asyncio.timeout(30):
-                await known.disconnected.wait()
-        assert (outcome.status, outcome.error) == (None, f"no answer within {HASTE_SECONDS} seconds")
-        assert HASTE_SECONDS - CLOCK_SECONDS <= outcome.seconds < 5
+                await server.disconnected.wait()
+        assert (outcome.status, outcome.error) == (None, f"no answer within {SHORT_SECONDS} seconds")
+        assert SHORT_SECONDS - CLOCK_TOLERANCE_SECONDS <= outcome.seconds < 5
 
     run(check())
 
@@ -179,7 +179,7 @@ def test_who_does_not_answer_in_time_is_not_waited_for(run: Run, manners: Behavi
         bytes(range(256)) * 40,
     ],
 )
-def test_garbage_is_not_an_answer(run: Run, garbage: bytes) -> None:
+def test_garbage_is_not_a_response(run: Run, garbage: bytes) -> None:
     async def check() -> None:
         outcome, _ = await post_to(respond(garbage))
         assert (outcome.status, outcome.delivered) == (None, False)
@@ -189,7 +189,7 @@ def test_garbage_is_not_an_answer(run: Run, garbage: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "oddity",
+    "response",
     [
         b"HTTP/1.1 200 OK\r\nSet-Cookie: ;;=;\x01\xff\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Type: \xff/;;charset=\xff\r\nContent-Length: 1\r\n\r\nx",
@@ -200,9 +200,9 @@ def test_garbage_is_not_an_answer(run: Run, garbage: bytes) -> None:
         b"HTTP/1.1 200 OK\r\nRetry-After: \xff\r\nContent-Length: 0\r\n\r\nHTTP/1.1 500 smuggled\r\n\r\n",
     ],
 )
-def test_odd_answers_do_no_harm(run: Run, oddity: bytes) -> None:
+def test_odd_responses_give_a_consistent_outcome(run: Run, response: bytes) -> None:
     async def check() -> None:
-        outcome, _ = await post_to(respond(oddity))
+        outcome, _ = await post_to(respond(response))
         assert outcome.status in (200, None)
         assert outcome.delivered == (not outcome.error)
 
@@ -210,7 +210,7 @@ def test_odd_answers_do_no_harm(run: Run, oddity: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "manners",
+    "behaviour",
     [
         repeat(b"HTTP/1.1 200 OK\r\nX-Long: ", b"x" * 65_536),
         repeat(b"HTTP/1.1 200 OK\r\n", b"".join(b"X-%d: x\r\n" % number for number in range(10_000))),
@@ -219,54 +219,54 @@ def test_odd_answers_do_no_harm(run: Run, oddity: bytes) -> None:
     ],
     ids=["a header without end", "headers without end", "a reason without end", "no head at all"],
 )
-def test_a_head_without_end_is_not_listened_to(run: Run, manners: Behaviour) -> None:
+def test_an_endless_response_head_is_cut_off(run: Run, behaviour: Behaviour) -> None:
     async def check() -> None:
-        outcome, known = await post_to(manners)
+        outcome, server = await post_to(behaviour)
         assert (outcome.status, outcome.error) == (None, "the answer is not HTTP")
         assert outcome.seconds < 5
-        assert known.bytes_sent < 20_000_000
+        assert server.bytes_sent < 20_000_000
 
     run(check())
 
 
 @pytest.mark.parametrize("then", ["close", "reset"])
-def test_a_connection_that_breaks_is_said_to_break(run: Run, then: str) -> None:
+def test_a_broken_connection_is_reported(run: Run, then: str) -> None:
     async def check() -> None:
-        for manners in (respond(then=then), respond(b"HTTP/1.1 20", then=then)):
-            outcome, _ = await post_to(manners)
+        for behaviour in (respond(then=then), respond(b"HTTP/1.1 20", then=then)):
+            outcome, _ = await post_to(behaviour)
             assert (outcome.status, outcome.error) == (None, "the connection was lost before there was an answer")
 
     run(check())
 
 
-@pytest.mark.usefixtures("hasty")
-def test_who_never_agrees_on_tls_is_not_waited_for(run: Run) -> None:
+@pytest.mark.usefixtures("short_timeouts")
+def test_a_tls_handshake_that_does_not_end_runs_into_the_timeout(run: Run) -> None:
     async def check() -> None:
-        async with WebhookClient(to_loopback=True) as poster, hostile_server(never_respond) as known:
-            outcome = await post(poster, known.url("https"))
+        async with WebhookClient(to_loopback=True) as client, hostile_server(never_respond) as server:
+            outcome = await post(client, server.url("https"))
         assert outcome.status is None
         assert outcome.error.startswith("no ")
-        assert HASTE_SECONDS - CLOCK_SECONDS <= outcome.seconds < 5
+        assert SHORT_SECONDS - CLOCK_TOLERANCE_SECONDS <= outcome.seconds < 5
 
     run(check())
 
 
-def test_who_speaks_no_tls_gets_nothing(run: Run) -> None:
-    async def blunt(known: HostileServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        known.received = await reader.read(1_000)
+def test_a_server_without_tls_does_not_get_the_message(run: Run) -> None:
+    async def plain_http(server: HostileServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server.received = await reader.read(1_000)
         writer.write(http_response(200))
 
     async def check() -> None:
         outcome = None
-        async with WebhookClient(to_loopback=True) as poster, hostile_server(blunt) as known:
-            outcome = await post(poster, known.url("https"))
+        async with WebhookClient(to_loopback=True) as client, hostile_server(plain_http) as server:
+            outcome = await post(client, server.url("https"))
         assert (outcome.status, outcome.error) == (None, "the TLS handshake with the host failed")
-        assert b"Ana" not in known.received
+        assert b"Ana" not in server.received
 
     run(check())
 
 
-def test_who_shows_a_certificate_of_their_own_making_gets_nothing(run: Run, tmp_path: Path) -> None:
+def test_a_server_with_a_self_signed_certificate_does_not_get_the_message(run: Run, tmp_path: Path) -> None:
     require(shutil.which("openssl") is not None, "no openssl on this machine")
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
@@ -278,27 +278,33 @@ def test_who_shows_a_certificate_of_their_own_making_gets_nothing(run: Run, tmp_
     tls.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
 
     async def check() -> None:
-        async with WebhookClient(to_loopback=True) as poster, hostile_server(respond(http_response(200)), tls) as known:
-            outcome = await post(poster, known.url("https"))
+        async with (
+            WebhookClient(to_loopback=True) as client,
+            hostile_server(respond(http_response(200)), tls) as server,
+        ):
+            outcome = await post(client, server.url("https"))
         assert outcome.status is None
         assert outcome.error.startswith("the host's certificate is not trusted: self")
-        assert known.received == b""
+        assert server.received == b""
 
     run(check())
 
 
 @pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"], ids=["silent", "halfway"])
-def test_whoever_stops_it_stops_it(run: Run, start: bytes) -> None:
+def test_a_cancelled_webhook_closes_its_connection(run: Run, start: bytes) -> None:
     async def check() -> None:
-        async with WebhookClient(to_loopback=True) as poster, hostile_server(respond(start, then="silence")) as known:
-            task = asyncio.create_task(post(poster, known.url()))
+        async with (
+            WebhookClient(to_loopback=True) as client,
+            hostile_server(respond(start, then="silence")) as server,
+        ):
+            task = asyncio.create_task(post(client, server.url()))
             async with asyncio.timeout(30):
-                await known.responded.wait()
+                await server.responded.wait()
             await asyncio.sleep(0.02)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
             async with asyncio.timeout(30):
-                await known.disconnected.wait()
+                await server.disconnected.wait()
 
     run(check())

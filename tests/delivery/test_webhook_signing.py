@@ -1,4 +1,4 @@
-"""Signatures of webhooks, as the other side checks them: with the reference library of Standard Webhooks."""
+"""Signatures of webhooks, verified as a receiver does, with the reference library of Standard Webhooks."""
 
 import base64
 import time
@@ -13,7 +13,7 @@ MESSAGE = "01a2089e-623e-7e51-807d-23e452ec2280"
 
 
 def secret_of(size: int, byte: bytes = b"k") -> str:
-    """A secret of so many bytes, all the same."""
+    """A secret of this many equal bytes."""
     return "whsec_" + base64.b64encode(byte * size).decode()
 
 
@@ -22,8 +22,8 @@ def sign(*secrets: str, message: str = MESSAGE, body: bytes = BODY, at: int | No
     return signature_headers(secrets, message, int(time.time()) if at is None else at, body)
 
 
-def is_genuine(secret: str, headers: dict[str, str], body: bytes = BODY) -> bool:
-    """Does who knows this secret believe the message?"""
+def is_accepted(secret: str, headers: dict[str, str], body: bytes = BODY) -> bool:
+    """Does a receiver with this secret accept the message?"""
     try:
         Webhook(secret).verify(body, headers, json_parse=False)
     except WebhookVerificationError:
@@ -31,12 +31,12 @@ def is_genuine(secret: str, headers: dict[str, str], body: bytes = BODY) -> bool
     return True
 
 
-def test_a_signed_message_is_believed() -> None:
+def test_a_signed_message_is_accepted() -> None:
     secret = fresh_secret()
-    assert is_genuine(secret, sign(secret))
+    assert is_accepted(secret, sign(secret))
 
 
-def test_the_signature_is_the_one_of_the_specification() -> None:
+def test_the_signature_equals_the_example_of_the_specification() -> None:
     headers = signature_headers(
         ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}'
     )
@@ -47,9 +47,9 @@ def test_the_signature_is_the_one_of_the_specification() -> None:
     }
 
 
-def test_a_changed_body_is_not_believed() -> None:
+def test_a_changed_body_is_rejected() -> None:
     secret = fresh_secret()
-    assert not is_genuine(secret, sign(secret), BODY.replace(b"Ana", b"Eva"))
+    assert not is_accepted(secret, sign(secret), BODY.replace(b"Ana", b"Eva"))
 
 
 @pytest.mark.parametrize(
@@ -61,26 +61,26 @@ def test_a_changed_body_is_not_believed() -> None:
     ],
     ids=["id", "timestamp", "signature"],  # the same in every process that collects the tests
 )
-def test_a_changed_header_is_not_believed(header: str, value: str) -> None:
+def test_a_changed_header_is_rejected(header: str, value: str) -> None:
     secret = fresh_secret()
-    assert not is_genuine(secret, sign(secret) | {header: value})
+    assert not is_accepted(secret, sign(secret) | {header: value})
 
 
-def test_a_message_from_an_hour_ago_is_not_believed() -> None:
+def test_a_message_from_an_hour_ago_is_rejected() -> None:
     secret = fresh_secret()
-    assert not is_genuine(secret, sign(secret, at=int(time.time()) - 3_600))
+    assert not is_accepted(secret, sign(secret, at=int(time.time()) - 3_600))
 
 
-def test_a_stranger_with_another_secret_is_not_believed() -> None:
-    assert not is_genuine(fresh_secret(), sign(fresh_secret()))
+def test_a_signature_with_another_secret_is_rejected() -> None:
+    assert not is_accepted(fresh_secret(), sign(fresh_secret()))
 
 
-def test_while_a_secret_is_replaced_both_believe_the_message() -> None:
-    new, old, stranger = fresh_secret(), fresh_secret(), fresh_secret()
+def test_while_a_secret_is_replaced_the_old_and_the_new_verify_the_message() -> None:
+    new, old, other = fresh_secret(), fresh_secret(), fresh_secret()
     headers = sign(new, old)
-    assert is_genuine(new, headers)
-    assert is_genuine(old, headers)
-    assert not is_genuine(stranger, headers)
+    assert is_accepted(new, headers)
+    assert is_accepted(old, headers)
+    assert not is_accepted(other, headers)
 
 
 def test_the_newest_secret_signs_first() -> None:
@@ -90,7 +90,7 @@ def test_the_newest_secret_signs_first() -> None:
     assert second == sign(old, at=1)["webhook-signature"]
 
 
-def test_each_attempt_has_the_same_id_and_a_signature_of_its_own() -> None:
+def test_each_attempt_has_the_same_id_and_its_own_signature() -> None:
     secret = fresh_secret()
     first, second = sign(secret, at=1_000), sign(secret, at=2_000)
     assert first["webhook-id"] == second["webhook-id"] == MESSAGE
@@ -98,31 +98,31 @@ def test_each_attempt_has_the_same_id_and_a_signature_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("message", ["", "a.1", "a b", "a\r\nx: y", "ä"])
-def test_an_id_that_could_be_mistaken_is_not_signed(message: str) -> None:
+def test_an_id_with_ambiguous_characters_is_not_signed(message: str) -> None:
     with pytest.raises(ValueError, match="id of letters"):
         sign(fresh_secret(), message=message)
 
 
-def test_nothing_leaves_without_a_signature() -> None:
+def test_signing_without_a_secret_is_an_error() -> None:
     with pytest.raises(ValueError, match="a secret or more"):
         sign()
 
 
-def test_a_fresh_secret_is_good_and_like_no_other() -> None:
-    made = {fresh_secret() for _ in range(100)}
-    assert len(made) == 100
-    for secret in made:
+def test_a_fresh_secret_is_valid_and_unique() -> None:
+    secrets = {fresh_secret() for _ in range(100)}
+    assert len(secrets) == 100
+    for secret in secrets:
         check_secret(secret)
 
 
-def test_a_fresh_secret_comes_from_the_given_chance() -> None:
+def test_a_fresh_secret_comes_from_the_given_random_source() -> None:
     assert fresh_secret(lambda size: b"\x07" * size) == secret_of(32, b"\x07")
 
 
 @pytest.mark.parametrize("size", [24, 25, 32, 64])
-def test_a_secret_of_24_to_64_bytes_is_good(size: int) -> None:
+def test_a_secret_of_24_to_64_bytes_is_valid(size: int) -> None:
     check_secret(secret_of(size))
-    assert is_genuine(secret_of(size), sign(secret_of(size)))
+    assert is_accepted(secret_of(size), sign(secret_of(size)))
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_secret_of_24_to_64_bytes_is_good(size: int) -> None:
         (secret_of(65), "length"),
     ],
 )
-def test_what_cannot_be_a_secret_is_refused_by_name(secret: str, rule: str) -> None:
+def test_a_malformed_secret_is_refused_with_the_rule_that_it_breaks(secret: str, rule: str) -> None:
     with pytest.raises(Refused) as caught:
         check_secret(secret)
     refusal = caught.value.refusal

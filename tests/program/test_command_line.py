@@ -1,4 +1,4 @@
-"""The command line: every option has an environment variable, whose value is checked as the argument's is."""
+"""Every option of the command line has an environment variable, whose value is checked like that of the argument."""
 
 import argparse
 from collections import defaultdict
@@ -25,7 +25,7 @@ class Option(NamedTuple):
         return "INNKEEPER_" + self.name.removeprefix("--").replace("-", "_").upper()
 
     def value(self, *arguments: str) -> object:
-        """What it is, with these arguments and the environment as it is now."""
+        """Its value, with these arguments and the current environment."""
         parsed = parser().parse_args([self.command, *self.others, *arguments])
         return getattr(parsed, self.name.removeprefix("--").replace("-", "_"))
 
@@ -34,25 +34,27 @@ class Option(NamedTuple):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of all commands, made with the environment as it is now."""
+    """The parser of all commands, made with the current environment."""
     return command_line(defaultdict(lambda: lambda options: None))
 
 
 def required(action: argparse.Action) -> list[str]:
-    """The arguments that satisfy a parameter of a command; none where it may be left out."""
+    """The arguments that satisfy a parameter of a command; none where it is optional."""
     if action.option_strings:
         return [action.option_strings[0], "name"] if action.required else []
     return [str(next(iter(action.choices or ["name"])))] if action.nargs is None else []
 
 
 def all_options(switches: bool) -> Iterator[Option]:
-    """The options of all commands that are switches, or that take a value."""
+    """Of all commands, the options that are switches, or those that take a value."""
     (commands,) = (one for one in parser()._actions if isinstance(one, argparse._SubParsersAction))
-    for command, known in commands.choices.items():
-        for action in known._actions:
+    for command, subparser in commands.choices.items():
+        for action in subparser._actions:
             name = action.option_strings[0] if action.option_strings else ""
             if name.startswith("--") and (action.nargs == 0) == switches:
-                others = [text for other in known._actions if other is not action for text in required(other)]
+                others = [
+                    argument for other in subparser._actions if other is not action for argument in required(other)
+                ]
                 yield Option(command, name, tuple(others))
 
 
@@ -60,7 +62,7 @@ SWITCHES = list(all_options(switches=True))
 VALUES = list(all_options(switches=False))
 
 
-def complaint(option: Option, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def usage_error(option: Option, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """The usage error that the command ends with."""
     with pytest.raises(SystemExit) as end:
         option.value(*arguments)
@@ -68,7 +70,7 @@ def complaint(option: Option, capsys: pytest.CaptureFixture[str], *arguments: st
     return capsys.readouterr().err.splitlines()[-1]
 
 
-def test_the_walk_finds_the_options_that_there_are() -> None:
+def test_the_options_of_all_commands_are_found() -> None:
     assert {(option.command, option.name) for option in SWITCHES} >= {
         ("demo", "--empty"),
         ("serve", "--simulated-payments"),
@@ -78,7 +80,9 @@ def test_the_walk_finds_the_options_that_there_are() -> None:
 
 
 @pytest.mark.parametrize("option", SWITCHES, ids=str)
-def test_a_switch_is_what_its_variable_says(option: Option, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_switch_has_the_value_of_its_variable_unless_it_is_an_argument(
+    option: Option, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv(option.variable, raising=False)
     assert option.value() is False
     for text in ON:
@@ -87,7 +91,7 @@ def test_a_switch_is_what_its_variable_says(option: Option, monkeypatch: pytest.
     for text in OFF:
         monkeypatch.setenv(option.variable, text)
         assert option.value() is False, text
-        assert option.value(option.name) is True, "the argument is stronger than the variable"
+        assert option.value(option.name) is True, "the argument takes precedence over the variable"
 
 
 @pytest.mark.parametrize("option", SWITCHES, ids=str)
@@ -96,9 +100,9 @@ def test_a_variable_that_is_neither_true_nor_false_is_a_usage_error(
 ) -> None:
     for text in ("maybe", "2", "falsee"):
         monkeypatch.setenv(option.variable, text)
-        said = complaint(option, capsys)
-        assert f"{option.variable} is {text!r}" in said
-        assert "true or false" in said
+        message = usage_error(option, capsys)
+        assert f"{option.variable} is {text!r}" in message
+        assert "true or false" in message
 
 
 @pytest.mark.parametrize("option", VALUES, ids=str)
@@ -113,8 +117,8 @@ def test_a_variable_is_checked_as_the_argument_is(
         except SystemExit:
             reason = capsys.readouterr().err.splitlines()[-1].partition(f"argument {option.name}: ")[2]
             monkeypatch.setenv(option.variable, text)
-            said = complaint(option, capsys)
-            assert said.endswith(f"argument {option.name}: {option.variable} is {text!r}: {reason}")
+            message = usage_error(option, capsys)
+            assert message.endswith(f"argument {option.name}: {option.variable} is {text!r}: {reason}")
         else:
             monkeypatch.setenv(option.variable, text)
             assert option.value() == expected
@@ -122,8 +126,8 @@ def test_a_variable_is_checked_as_the_argument_is(
     assert accepted, "no value is accepted at all"
 
 
-def test_another_commands_variable_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_ignores_the_variables_of_other_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INNKEEPER_PORT", "a")
     monkeypatch.setenv("INNKEEPER_PROCESSES", "maybe")
     assert parser().parse_args(["verify"])
-    assert parser().parse_args(["demo", "--port", "1", "--processes"]).port == 1, "the arguments are stronger"
+    assert parser().parse_args(["demo", "--port", "1", "--processes"]).port == 1, "the arguments take precedence"

@@ -1,5 +1,5 @@
-"""The demo as a newcomer sees it: who books finds the bill, the letter, the webhook, the archived file and the live
-event; and whoever was stopped meanwhile has missed nothing."""
+"""The demo, used from outside: a booking produces a folio, a letter, a webhook, an archived file and a live event, and
+subscribers that were paused catch up."""
 
 import json
 import socket
@@ -17,25 +17,25 @@ from support.webhook_receiver import WebhookReceiver, webhook_receiver
 
 SECONDS_MAX = 60
 HOTEL = "/v1/hotels/hotel-do-mar"
-FOLLOWERS = ("billing", "notifications", "mail", "archive")
+SUBSCRIBERS = ("billing", "notifications", "mail", "archive")
 
 
 class Demo:
-    """A furnished demo, a receiver of its webhooks, and somebody who listens to it live."""
+    """A demo with example data, a receiver of its webhooks, and a reader of its live stream."""
 
-    def __init__(self, server: ServerProcess, other: WebhookReceiver) -> None:
+    def __init__(self, server: ServerProcess, receiver: WebhookReceiver) -> None:
         self.server = server
-        self.other = other
-        self._listening = False
+        self.receiver = receiver
+        self._connected = False
         self.live: list[dict[str, Any]] = []
-        self.post("/v1/webhooks", {"url": other.url, "events": ["innkeeper.booking.*"]})
-        threading.Thread(target=self._listen, daemon=True).start()
-        wait_until(lambda: bool(self._listening), SECONDS_MAX)
+        self.post("/v1/webhooks", {"url": receiver.url, "events": ["innkeeper.booking.*"]})
+        threading.Thread(target=self._read_stream, daemon=True).start()
+        wait_until(lambda: bool(self._connected), SECONDS_MAX)
 
-    def _listen(self) -> None:
+    def _read_stream(self) -> None:
         with urlopen(f"{self.server.url}/v1/events/stream", timeout=SECONDS_MAX) as stream:
             for line in stream:
-                self._listening = True
+                self._connected = True
                 if line.startswith(b"data: "):
                     self.live.append(json.loads(line.removeprefix(b"data: ")))
 
@@ -52,72 +52,72 @@ class Demo:
             return json.load(answer)
 
     def book(self, nights: int) -> Any:
-        """Ana books so many nights next winter."""
+        """Book this many nights for Ana, 200 days ahead."""
         arrival = date.fromisoformat(self.get(HOTEL)["business_date"]) + timedelta(days=200)
         stay = {"arrival": str(arrival), "departure": str(arrival + timedelta(days=nights)), "room_type": "DBL"}
         guest = {"name": "Ana Sousa", "email": "ana@example.com"}
         return self.post(f"{HOTEL}/bookings", {**stay, "adults": 2, "guest": guest})
 
     def missing(self, booking: Any) -> set[str]:
-        """Who has not yet done what a booking asks of them."""
+        """The outputs of a booking that are still missing."""
         (event,) = (one["id"] for one in self.get(f"{HOTEL}/bookings/{booking['id']}/history")["data"])
-        there = {
+        outputs = {
             "letter": any(self.server.data.glob(f"mail/{booking['locator']}-confirmation-*.eml")),
-            "webhook": event in self.other.ids(),
+            "webhook": event in self.receiver.ids(),
             "archive": any(self.server.data.glob(f"archive/bookings/{booking['id']}/*/*/*/{event}.json")),
             "live": event in {one["id"] for one in self.live},
         }
-        return {name for name, done in there.items() if not done}
+        return {name for name, done in outputs.items() if not done}
 
     def folio(self, booking: Any) -> Any:
-        """Its bill."""
+        """The folio of a booking."""
         return self.get(f"{HOTEL}/bookings/{booking['id']}/folio")
 
-    def tell_followers(self, action: str) -> None:
-        """To pause, or to resume."""
-        for name in (*FOLLOWERS, *self.webhooks()):
+    def act_on_subscribers(self, action: str) -> None:
+        """Pause or resume all subscribers."""
+        for name in (*SUBSCRIBERS, *self.webhooks()):
             self.post(f"/v1/subscribers/{name}/actions/{action}", {})
 
     def webhooks(self) -> list[str]:
-        """The subscribers that tell webhooks."""
+        """The subscribers that deliver webhooks."""
         names: list[str] = [one["name"] for one in self.get("/v1/subscribers")["data"]]
         return [name for name in names if name.startswith("webhook")]
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """The demo."""
+    """The running demo with its webhook receiver."""
     server = ServerProcess(tmp_path_factory.mktemp("demo") / "data", with_example_hotels=True)
     try:
-        with webhook_receiver() as other:
-            yield Demo(server, other)
+        with webhook_receiver() as receiver:
+            yield Demo(server, receiver)
     finally:
         server.close()
 
 
-def test_who_books_finds_everything_done(demo: Demo) -> None:
+def test_a_booking_produces_folio_letter_webhook_archive_file_and_live_event(demo: Demo) -> None:
     booking = demo.book(2)
     assert demo.folio(booking)["booking"] == booking["id"]
     wait_until(lambda: not demo.missing(booking), SECONDS_MAX)
 
 
-def test_whoever_was_stopped_has_missed_nothing(demo: Demo) -> None:
-    demo.tell_followers("pause")
+def test_paused_subscribers_catch_up_when_they_are_resumed(demo: Demo) -> None:
+    demo.act_on_subscribers("pause")
     bookings = [demo.book(nights) for nights in (1, 2, 3)]
     wait_until(lambda: all("live" not in demo.missing(one) for one in bookings), SECONDS_MAX)
     assert [demo.missing(one) for one in bookings] == [{"letter", "webhook", "archive"}] * 3
-    demo.tell_followers("resume")
+    demo.act_on_subscribers("resume")
     wait_until(lambda: not any(demo.missing(one) for one in bookings), SECONDS_MAX)
     assert [demo.folio(one)["booking"] for one in bookings] == [one["id"] for one in bookings]
 
 
 @pytest.mark.parametrize("command", ["demo", "serve"])
-def test_a_port_in_use_is_reported_before_anything_is_made(command: str, tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_before_anything_is_created(command: str, tmp_path: Path) -> None:
     (keys := tmp_path / "keys").write_text("front-desk:0123456789abcdef0123456789abcdef\n")
     keys.chmod(0o600)
     options = {"demo": (), "serve": ("--keys", keys, "--host", "127.0.0.1")}[command]
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         ended = run_to_end(command, "--port", str(port), "--data", tmp_path / "data", *options)
     assert (ended.returncode, ended.stdout) == (3, "")
     assert ended.stderr == f"innkeeper: port {port} is in use; choose another with --port\n"

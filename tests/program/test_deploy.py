@@ -1,4 +1,4 @@
-"""What docs/deploy.md shows is true: its commands make an inn of many processes that answers as it says."""
+"""The commands of docs/deploy.md start an installation of many processes that answers as the page says."""
 
 import asyncio
 import json
@@ -38,11 +38,11 @@ def _responses(commands: str, folder: Path) -> list[Any]:
 
 
 def _names(listing: Any) -> set[str]:
-    """The subscribers in a list of them. A part that is still starting is missing from it."""
+    """The names in a list of subscribers. Those of a part that is still starting are missing."""
     return {subscriber["name"] for subscriber in listing["data"]}
 
 
-def test_its_commands_work_on_a_clean_directory(rabbitmq: str, tmp_path: Path) -> None:
+def test_the_commands_of_the_page_work_in_an_empty_directory(rabbitmq: str, tmp_path: Path) -> None:
     require(shutil.which("curl") is not None, "no curl on this machine")
     begin, ask, end = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -70,15 +70,15 @@ def test_its_commands_work_on_a_clean_directory(rabbitmq: str, tmp_path: Path) -
         asyncio.run(delete_queues(rabbitmq))
 
 
-def test_its_containers_run_every_part() -> None:
+def test_the_containers_of_the_compose_file_run_every_part() -> None:
     compose = yaml.safe_load((ROOT / "docs/deploy/compose.yaml").read_text())
     commands = [service["command"] for service in compose["services"].values() if "command" in service]
     assert {command[0] for command in commands} == PARTS
     for command in commands:
-        told = subprocess.run(
+        help = subprocess.run(
             [sys.executable, str(ROOT / "run.py"), command[0], "--help"], capture_output=True, text=True, check=True
         )
-        assert set(re.findall(r"--\w+", " ".join(command))) <= set(re.findall(r"--\w+", told.stdout))
+        assert set(re.findall(r"--\w+", " ".join(command))) <= set(re.findall(r"--\w+", help.stdout))
 
 
 def test_its_unit_names_the_parts_that_there_are() -> None:
@@ -88,5 +88,5 @@ def test_its_unit_names_the_parts_that_there_are() -> None:
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)#]+)\)", PAGE))
-def test_its_links_lead_somewhere(target: str) -> None:
+def test_the_links_of_the_page_have_targets(target: str) -> None:
     assert (ROOT / "docs" / target).exists()

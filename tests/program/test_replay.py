@@ -1,4 +1,4 @@
-"""Three years of a real hotel, through the real gateway: exactly the bookings that can be taken are taken (P2, P4)."""
+"""A replay of three years of a real hotel through the gateway accepts exactly the bookings that fit (P2, P4)."""
 
 import json
 import os
@@ -21,7 +21,7 @@ SMALL_HISTORY = """booked_on,arrival,departure,room_type,adults,children,rate,ou
 """
 
 
-def test_a_small_history_comes_out_as_counted_by_hand(tmp_path: Path) -> None:
+def test_a_replay_of_a_small_history_gives_the_figures_counted_by_hand(tmp_path: Path) -> None:
     (tmp_path / "history.csv").write_text(SMALL_HISTORY)
     (tmp_path / "rooms.csv").write_text(SMALL_ROOMS)
     decisions = tmp_path / "decisions"
@@ -40,9 +40,7 @@ def test_a_small_history_comes_out_as_counted_by_hand(tmp_path: Path) -> None:
     assert decisions.read_text() == "Y\nn\nY\nY\n"
 
 
-def test_the_server_of_a_replay_has_no_settings_of_the_real_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_replay_ignores_the_settings_of_the_real_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "history.csv").write_text(SMALL_HISTORY)
     (tmp_path / "rooms.csv").write_text(SMALL_ROOMS)
     monkeypatch.setenv("INNKEEPER_ARCHIVE", str(tmp_path / "archive"))
@@ -50,11 +48,11 @@ def test_the_server_of_a_replay_has_no_settings_of_the_real_one(
     monkeypatch.setenv("INNKEEPER_BROKER", "amqp://127.0.0.1:1/")
     done = run_to_end("replay", tmp_path / "history.csv", "--rooms", tmp_path / "rooms.csv")
     assert done.returncode == 0, done.stderr
-    assert not (tmp_path / "archive").exists(), "what is only played would be mixed up with what happened"
+    assert not (tmp_path / "archive").exists(), "replayed events would be mixed with real ones"
 
 
 @pytest.mark.parametrize(
-    ("history", "rooms", "told"),
+    ("history", "rooms", "message"),
     [
         ("", SMALL_ROOMS, "no column"),
         ("a,b\n1,2\n", SMALL_ROOMS, "no column"),
@@ -66,19 +64,19 @@ def test_the_server_of_a_replay_has_no_settings_of_the_real_one(
         (None, SMALL_ROOMS, "history.csv"),
     ],
 )
-def test_a_history_that_cannot_be_played_is_said_so(tmp_path: Path, history: str | None, rooms: str, told: str) -> None:
+def test_a_malformed_history_is_a_usage_error(tmp_path: Path, history: str | None, rooms: str, message: str) -> None:
     if history is not None:
         (tmp_path / "history.csv").write_text(history)
     (tmp_path / "rooms.csv").write_text(rooms)
     done = run_to_end("replay", tmp_path / "history.csv", "--rooms", tmp_path / "rooms.csv")
     assert done.returncode == 2
-    assert told in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
 
 
 @pytest.mark.slow
-def test_a_real_hotel_s_three_years_come_out_exactly(tmp_path: Path) -> None:
+def test_a_replay_of_three_years_of_a_real_hotel_gives_the_exact_figures(tmp_path: Path) -> None:
     if "INNKEEPER_HISTORIES" not in os.environ and not HISTORY.exists():
         pytest.skip(f"{HISTORY} is not here; say where it is with INNKEEPER_HISTORIES")
     decisions = tmp_path / "decisions"

@@ -1,4 +1,4 @@
-"""The wheel, installed as anyone would, in an environment and a folder where nothing of the source tree is."""
+"""The wheel, installed with pip in a new environment, and run in a folder without the source tree."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of programs of an environment in which only the wheel was installed, with its dependencies."""
+    """The programs of an environment in which only the wheel and its dependencies are installed."""
     environment = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", environment], check=True, timeout=INSTALL_SECONDS_MAX)
     programs = environment / "bin"
@@ -65,20 +65,20 @@ def demo(programs: Path, folder: Path, *options: str) -> Iterator[str]:
         process = subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=log, text=True)
         try:
             assert process.stderr is not None
-            said = process.stderr.readline()
-            match = re.search(r"http://[0-9.:]+", said)
-            assert match is not None, said
+            line = process.stderr.readline()
+            match = re.search(r"http://[0-9.:]+", line)
+            assert match is not None, line
             yield match[0]
             process.terminate()
-            rest = process.communicate(timeout=STEP_SECONDS_MAX)[1]
-            assert process.returncode == 0, rest
+            errors = process.communicate(timeout=STEP_SECONDS_MAX)[1]
+            assert process.returncode == 0, errors
         finally:
             process.kill()
             process.communicate()
 
 
-def asked(url: str, body: Any = None) -> bytes:
-    """What the server answers."""
+def fetched(url: str, body: Any = None) -> bytes:
+    """The body of the server's response."""
     data = None if body is None else json.dumps(body).encode()
     with urlopen(Request(url, data, {"Content-Type": "application/json"}), timeout=STEP_SECONDS_MAX) as answer:
         text: bytes = answer.read()
@@ -95,24 +95,24 @@ def test_only_the_program_is_in_the_wheel(wheel: Path) -> None:
         for path in (ROOT / folder).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert parts <= set(names), "whatever lies in these folders is needed"
+    assert parts <= set(names), "the program needs every file in these folders"
 
 
 @pytest.mark.slow
 def test_an_installed_demo_takes_bookings_and_shows_its_pages(programs: Path, tmp_path: Path) -> None:
     with demo(programs, tmp_path) as url:
         hotel = f"{url}/v1/hotels/hotel-do-mar"
-        arrival = date.fromisoformat(json.loads(asked(hotel))["business_date"]) + timedelta(days=60)
+        arrival = date.fromisoformat(json.loads(fetched(hotel))["business_date"]) + timedelta(days=60)
         stay = {"room_type": "DBL", "arrival": str(arrival), "departure": str(arrival + timedelta(days=2))}
-        booking = json.loads(asked(f"{hotel}/bookings", {**stay, "adults": 2, "guest": {"name": "Ana Sousa"}}))
+        booking = json.loads(fetched(f"{hotel}/bookings", {**stay, "adults": 2, "guest": {"name": "Ana Sousa"}}))
         assert booking["status"] == "confirmed"
-        assert json.loads(asked(f"{hotel}/bookings/{booking['id']}")) == booking
+        assert json.loads(fetched(f"{hotel}/bookings/{booking['id']}")) == booking
         for page in ("/", "/docs"):
-            text = asked(url + page).decode()
+            text = fetched(url + page).decode()
             parts = re.findall(r'(?:src|href)="(/pages/[^"]+)"', text)
             assert {Path(part).suffix for part in parts} == {".js", ".css"}
             for part in parts:
-                assert asked(url + part) == (ROOT / "http" / part.removeprefix("/")).read_bytes()
+                assert fetched(url + part) == (ROOT / "http" / part.removeprefix("/")).read_bytes()
     verified = subprocess.run(
         [programs / "python", "-m", "innkeeper.run", "verify"], cwd=tmp_path, env=ENVIRONMENT,
         capture_output=True, text=True, timeout=STEP_SECONDS_MAX, check=False,
@@ -124,7 +124,7 @@ def test_an_installed_demo_takes_bookings_and_shows_its_pages(programs: Path, tm
 @pytest.mark.slow
 def test_an_installed_demo_of_several_processes_answers(programs: Path, tmp_path: Path) -> None:
     with demo(programs, tmp_path, "--processes", "--empty") as url:
-        assert json.loads(asked(f"{url}/health/ready")) == {"status": "ready"}
+        assert json.loads(fetched(f"{url}/health/ready")) == {"status": "ready"}
 
 
 @pytest.mark.slow
@@ -137,10 +137,10 @@ def test_an_installed_demo_of_several_processes_answers(programs: Path, tmp_path
     ],
     ids=["program", "module", "script"],
 )
-def test_help_says_the_name_that_the_program_was_called_by(
+def test_help_shows_the_name_that_the_program_was_called_by(
     command: list[str], name: str, programs: Path, tmp_path: Path
 ) -> None:
-    def said(*arguments: str) -> str:
+    def output(*arguments: str) -> str:
         typed = [programs / command[0], *command[1:], *arguments]
         done = subprocess.run(
             typed, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=STEP_SECONDS_MAX, check=False
@@ -148,6 +148,6 @@ def test_help_says_the_name_that_the_program_was_called_by(
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    assert said("--help").startswith(f"usage: {name} [-h] [--version] COMMAND ...\n")
-    assert said("demo", "--help").startswith(f"usage: {name} demo [-h]")
-    assert re.fullmatch(r"innkeeper \d+\.\d+\.\d+\S*\n", said("--version"))
+    assert output("--help").startswith(f"usage: {name} [-h] [--version] COMMAND ...\n")
+    assert output("demo", "--help").startswith(f"usage: {name} demo [-h]")
+    assert re.fullmatch(r"innkeeper \d+\.\d+\.\d+\S*\n", output("--version"))

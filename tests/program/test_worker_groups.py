@@ -1,4 +1,4 @@
-"""Where several processes run the tests, those that would disturb each other run in the same one."""
+"""When several processes run the tests, those that would disturb each other run in the same one."""
 
 import subprocess
 import sys
@@ -42,7 +42,7 @@ def test_file(number):
 """
 
 
-def test_tests_of_the_broker_share_a_process_and_so_do_those_of_a_file(tmp_path: Path) -> None:
+def test_tests_of_the_broker_and_tests_of_a_file_run_in_one_process_each(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST)
     for name in ("test_one.py", "test_two.py"):
         (tmp_path / name).write_text(TESTS)
@@ -58,5 +58,5 @@ def test_tests_of_the_broker_share_a_process_and_so_do_those_of_a_file(tmp_path:
     assert {len(used) for used in processes.values()} == {1}, processes
 
 
-def test_the_groups_that_start_first_are_there() -> None:
+def test_the_groups_that_start_first_exist() -> None:
     assert set(LONGEST) <= {*SHARED.values(), *(path.name for path in (ROOT / "tests").rglob("test_*.py"))}
