@@ -20,7 +20,7 @@ from innkeeper.actors.notifications import service as notifications
 from innkeeper.actors.partition.clock_and_ids import clock, uuid7
 from innkeeper.actors.partition.host import HostPorts
 from innkeeper.actors.reservations import service as reservations
-from innkeeper.actors.system.event_loop import first_of, run_async, until_stopped
+from innkeeper.actors.system.event_loop import first_of, run_async, stop_requested
 from innkeeper.actors.system.garbage_collector import freeze_startup_objects
 from innkeeper.delivery.backoff import delay_seconds
 from innkeeper.delivery.brokers.brokers import broker_consumer, open_publisher
@@ -110,8 +110,9 @@ async def running(
 async def wait(ready: str, failed: Coroutine[object, object, object]) -> None:
     """Prints that all is ready, and waits for SIGTERM or Ctrl-C; raises what `failed` raises before that."""
     freeze_startup_objects()
+    stop = stop_requested()  # before a reader of the message can send a signal
     print(ready, file=sys.stderr)
-    await until_stopped(failed)
+    await first_of(stop.wait(), failed)
     print("Finishing what was accepted …", file=sys.stderr)
 
 

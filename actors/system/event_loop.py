@@ -17,12 +17,12 @@ def run_async(work: Coroutine[object, object, None]) -> None:
         runner.run(work)
 
 
-async def until_stopped(failed: Coroutine[object, object, object]) -> None:
-    """Waits for SIGTERM or SIGINT; raises what `failed` raises before that."""
-    stopped = asyncio.Event()
+def stop_requested() -> asyncio.Event:
+    """Returns an event that is set by SIGTERM and SIGINT, which do not end the process any more."""
+    requested = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    await first_of(stopped.wait(), failed)
+        asyncio.get_running_loop().add_signal_handler(number, requested.set)
+    return requested
 
 
 async def first_of(*waits: Coroutine[object, object, object]) -> None:
