@@ -10,7 +10,6 @@ from time import monotonic, sleep
 from typing import Any
 
 import pytest
-from innkeeper.http import live_stream
 from innkeeper.protocol.values import limits
 from support.gateway import Gateway, assert_problem, gateway, of_reservations, response_on
 
@@ -136,7 +135,7 @@ def test_what_billing_does_is_heard_too_and_nothing_is_missing_after_a_break(fro
 def test_who_was_away_for_longer_than_the_ring_reaches_is_served_from_the_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_stream, "_RING_EVENTS", 4)
+    monkeypatch.setattr(limits, "recent_events_max", 4)
     with gateway(tmp_path) as front:
         hotel = front.open({"DBL": 9})
         listeners = [Listener(front, f"after={after}") for after in (0, 3)] + [Listener(front)]
