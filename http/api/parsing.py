@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 from aiohttp import web
-from innkeeper.protocol.codec import wire
+from innkeeper.protocol.delivery.webhooks import check_event_types
 from innkeeper.protocol.messages.refusals import FieldError, Invalid, NotFound, Refused, invalid
 from innkeeper.protocol.reservations.booking import Status
 from innkeeper.protocol.reservations.commands import ACTIONS, ActionCommand
@@ -19,8 +19,8 @@ from msgspec import Meta
 T = TypeVar("T")
 
 _NO_BODY = b"{}"
-_POSITION_MAX = 2**63 - 1  # the largest integer of the database
 _KEY = re.compile(rf"[\x21-\x7e]{{1,{limits.idempotency_key_characters_max}}}")
+_CURSOR_DIGITS_MAX = 18
 _POSITIONS = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18}){0,9}")
 _ETAG = re.compile(r'(?:W/)?"?([0-9]{1,9})"?')
 
@@ -72,8 +72,8 @@ class LogPosition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A page of a log of events, or of one hotel's events in it. `cursor` is the end of the previous page, and takes
     precedence over `after`."""
 
-    after: Annotated[int, Meta(ge=0, le=_POSITION_MAX)] = 0
-    cursor: Annotated[int, Meta(ge=0, le=_POSITION_MAX)] | None = None
+    after: Annotated[int, Meta(ge=0, le=limits.position_max)] = 0
+    cursor: Annotated[int, Meta(ge=0, le=limits.position_max)] | None = None
     limit: Annotated[int, Meta(ge=1, le=limits.list_entries_max)] = limits.list_entries_default
     log: Line = RESERVATIONS
     hotel: Line | None = None
@@ -90,9 +90,7 @@ class StreamQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def types(self) -> tuple[str, ...]:
         """The event types as a tuple. Refuses unknown ones."""
         names = tuple(self.type.split(",")) if self.type else ()
-        for name in names:
-            if not wire.is_known_type(name):
-                raise invalid("type", "unknown", f"there is no event type {name!r}; GET /asyncapi.json lists the types")
+        check_event_types(names, "type")
         return names
 
 
@@ -161,6 +159,18 @@ def query_of(request: web.Request, kind: type[T]) -> T:
         return msgspec.convert(dict(query), kind, strict=False)
     except msgspec.ValidationError as error:
         raise _refusal_of(error) from error
+
+
+def unknown_cursor() -> Refused:
+    """The refusal of a cursor that the server has not given."""
+    return invalid("cursor", "unknown", "expected the next_cursor of a page of this list")
+
+
+def number_of(cursor: str) -> int:
+    """The number that a cursor consists of. Refuses any other cursor."""
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= _CURSOR_DIGITS_MAX):
+        raise unknown_cursor()
+    return int(cursor)
 
 
 def slug_of(name: str) -> str:

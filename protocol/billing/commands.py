@@ -1,6 +1,6 @@
 """The commands of a hotel's ledger: of the events of reservations, of the staff, and of payment providers."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from innkeeper.protocol.billing.terms import BillingPlan, ChargeKind, PartyPlan
 from innkeeper.protocol.messages.command import Command
@@ -12,7 +12,7 @@ from innkeeper.protocol.values.text import Line, Name, Quantity, Slug
 from msgspec import Meta
 
 ManualMethod = Literal["cash", "terminal", "transfer"]
-MANUAL_METHODS: tuple[str, ...] = ("cash", "terminal", "transfer")
+MANUAL_METHODS: tuple[str, ...] = get_args(ManualMethod)
 
 
 class ApplyReservationEvent(Command, frozen=True):

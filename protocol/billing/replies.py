@@ -1,7 +1,7 @@
 """The replies of a hotel's ledger. Amounts are minor units of `currency`."""
 
 import msgspec
-from innkeeper.protocol.billing.folio import Bill, DepositDue, Folio, Invoice, Ledger, Payment
+from innkeeper.protocol.billing.folio import Bill, DepositDue, Invoice, Ledger, Payment
 from innkeeper.protocol.messages.reply import Reply
 
 
@@ -24,14 +24,6 @@ class BillReply(Reply, frozen=True):
     currency: str
     bill: Bill
     deposits: tuple[DepositDue, ...] = ()
-
-
-class FolioReply(Reply, frozen=True):
-    """One folio in its current state."""
-
-    currency: str
-    booking: str
-    folio: Folio
 
 
 class PaymentReply(Reply, frozen=True):
@@ -84,6 +76,6 @@ class LedgerStateReply(Reply, frozen=True):
 
 
 BILLING_REPLIES: tuple[type[Reply], ...] = (
-    EventAppliedReply, LedgerReply, BillReply, FolioReply, PaymentReply, InvoiceReply, InvoicesReply, TrialBalanceReply,
+    EventAppliedReply, LedgerReply, BillReply, PaymentReply, InvoiceReply, InvoicesReply, TrialBalanceReply,
     LedgerStateReply,
 )  # fmt: skip

@@ -45,7 +45,7 @@ class Tax(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tru
     rate: int = 0
     per_night: int = 0
     included: bool = False
-    exempt_below: int = 18
+    exempt_below: int = limits.child_age_max + 1
 
 
 class Deposit(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -93,7 +93,7 @@ class TaxPlan(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknow
     rate: BasisPoints = 0
     per_night: Money | None = None
     included: bool = False
-    exempt_below: Annotated[int, Meta(ge=0, le=18)] = 18
+    exempt_below: Annotated[int, Meta(ge=0, le=limits.child_age_max + 1)] = limits.child_age_max + 1
 
     def __post_init__(self) -> None:
         if bool(self.rate) == (self.per_night is not None):

@@ -78,8 +78,9 @@ class HotelPlan(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unkn
         first, last = limits.business_date_year_min, limits.business_date_year_max
         if self.business_date is not None and not first <= self.business_date.year <= last:
             raise invalid("business_date", "range", f"expected a date in the years {first} to {last}")
-        if not 0 <= self.cancellation.free_until_hours <= 8_784:
-            raise invalid("cancellation.free_until_hours", "range", "expected 0 to 8,784 hours")
+        most = limits.free_cancellation_hours_max
+        if not 0 <= self.cancellation.free_until_hours <= most:
+            raise invalid("cancellation.free_until_hours", "range", f"expected 0 to {most:,} hours")
         self._check_room_types()
 
     def _check_night_audit(self) -> None:

@@ -27,7 +27,7 @@ Notes = Annotated[str, Meta(max_length=limits.notes_characters_max, pattern=_PRO
 Language = Annotated[str, Meta(max_length=limits.language_characters_max, pattern=_LANGUAGE)]
 ClockTime = Annotated[str, Meta(pattern=_CLOCK)]
 Adults = Annotated[int, Meta(ge=1, le=limits.guests_per_room_max)]
-ChildAge = Annotated[int, Meta(ge=0, le=17)]
+ChildAge = Annotated[int, Meta(ge=0, le=limits.child_age_max)]
 Children = Annotated[tuple[ChildAge, ...], Meta(max_length=limits.guests_per_room_max)]
 HoldSeconds = Annotated[int, Meta(ge=1, le=limits.hold_seconds_max)]
 AddressLines = Annotated[tuple[Name, ...], Meta(max_length=limits.address_lines_max)]

@@ -3,7 +3,7 @@
 import pytest
 from innkeeper.protocol.billing.commands import MoveCharges, OpenFolio, PostCharge, ReverseCharge, SplitCharge
 from innkeeper.protocol.billing.folio import FolioLine, LineKind, LinePosition
-from innkeeper.protocol.billing.queries import ShowBill, ShowFolio
+from innkeeper.protocol.billing.queries import ShowBill
 from innkeeper.protocol.billing.terms import ChargeKind, PartyPlan
 from innkeeper.protocol.messages.refusals import NotAllowed, Refused
 from innkeeper.protocol.values import limits
@@ -70,7 +70,7 @@ def test_an_unknown_booking_has_no_bill(books: LedgerFixture) -> None:
         books.ask(ShowBill(HOTEL, "nobody"))
     booking = books.book()
     with refused(books, "folio"):
-        books.ask(ShowFolio(HOTEL, booking, 2))
+        books.charge(booking, folio=2)
 
 
 def test_a_charge_is_taken_back_by_another_line(books: LedgerFixture) -> None:

@@ -1,10 +1,11 @@
 """The ledger as a whole: double entry, the trial balance, and a state that its events make again."""
 
 import pytest
+from innkeeper.actors.billing.router import LEDGER
 from innkeeper.actors.billing.rules.ledger import GUEST_LEDGER, Entry, entries
-from innkeeper.actors.billing.rules.state import LedgerState, describe, fold, restore
+from innkeeper.actors.billing.rules.state import LedgerState, describe, restore
 from innkeeper.protocol.billing.commands import MoveCharges, OpenFolio, RefundPayment, SplitCharge
-from innkeeper.protocol.billing.queries import DescribeLedger, ShowFolio, TrialBalance
+from innkeeper.protocol.billing.queries import DescribeLedger, TrialBalance
 from innkeeper.protocol.billing.replies import LedgerStateReply, TrialBalanceReply
 from innkeeper.protocol.billing.terms import PartyPlan
 from innkeeper.protocol.codec import wire
@@ -63,7 +64,7 @@ def test_the_trial_balance_is_zero_and_knows_what_guests_owe(books: LedgerFixtur
 
 
 def test_the_events_make_the_same_ledger_again(books: LedgerFixture) -> None:
-    again = describe(fold(LedgerState(), books.records))
+    again = describe(LEDGER.fold(LedgerState(), books.records))
     assert again == books.ask(DescribeLedger(HOTEL))
     assert wire.encode(again) == wire.encode(describe(books.ledger))
 
@@ -81,9 +82,3 @@ def test_a_ledger_comes_back_from_its_description_and_goes_on_alike(books: Ledge
     booking = sorted(books.ledger.bills)[0]
     books.charge(booking, 10)
     assert books.invoice(booking).number == "INV-2"
-
-
-def test_a_folio_can_be_seen_alone(books: LedgerFixture) -> None:
-    booking = next(booking for booking, bill in books.ledger.bills.items() if len(bill.folios) == 2)
-    reply = books.ask(ShowFolio(HOTEL, booking, 2))
-    assert (reply.folio, reply.currency) == (books.bill(booking).folios[1], "EUR")

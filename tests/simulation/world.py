@@ -16,7 +16,7 @@ from random import Random
 from innkeeper.actors.partition.host import Host, PendingBatch
 from innkeeper.actors.partition.recovery import rebuild
 from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
-from innkeeper.actors.reservations.rules.state import HotelState, describe, fold
+from innkeeper.actors.reservations.rules.state import HotelState, describe
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refusal, Unavailable
@@ -248,7 +248,7 @@ class World:
         """P6: the living hotel, the fold of all its events, and its snapshot with the events after it are one."""
         for hotel in sorted({record.hotel for record in records}):
             living = self._host.describe(hotel)
-            folded = fold(HotelState(), (record for record in records if record.hotel == hotel))
+            folded = HOTEL_TYPE.fold(HotelState(), (record for record in records if record.hotel == hotel))
             rebuilt = rebuild(self.journal(), hotel, HOTEL_TYPE)
             assert rebuilt is not None
             if not isinstance(living, StateReply) or wire.encode(living) != wire.encode(describe(folded)):
