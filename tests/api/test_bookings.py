@@ -185,7 +185,7 @@ def test_a_move_is_refused_where_the_other_type_takes_fewer_guests(front: Gatewa
     hotel = front.open(room_types=[large | {"max_guests": 4}, small])
     family = front.book(hotel, room_type="FAM", adults=2, children=[3])
     refused = front.act(hotel, family, "move", room="201")
-    assert_problem(refused, 422, "invalid", "adults", "max_guests")
+    assert_problem(refused, 422, "invalid", "room", "max_guests")
     assert front.get(path_of(hotel, family)).json == family
     assert front.act(hotel, family, "move", room="102").json["room"] == "102"
     couple = front.book(hotel, room_type="FAM", adults=2)

@@ -373,7 +373,8 @@ def test_what_is_not_there_or_too_much_is_refused(
     assert shown(front, webhook)["url"] == other.url
     monkeypatch.setattr("innkeeper.delivery.webhooks.webhooks.webhooks_max", 1)
     body = {"url": other.url, "events": ["innkeeper.*"]}
-    assert_problem(front.post("/v1/webhooks", body), 503, "unavailable")
+    refused = assert_problem(front.post("/v1/webhooks", body), 409, "not_allowed")
+    assert refused["detail"] == "1 webhooks are the maximum; remove one first"
 
 
 def test_attempts_are_listed_page_by_page_and_the_oldest_are_forgotten(

@@ -214,7 +214,7 @@ def test_a_line_under_two_rates_stands_with_its_net_under_both() -> None:
     books = LedgerFixture()
     taxes = tuple(
         VAT.__class__(code=code, name=code, applies_to=(ChargeKind.OTHER,), rate=rate)
-        for code, rate in (("STATE", 600), ("COUNTY", 200))
+        for code, rate in (("STATE", "6"), ("COUNTY", "2"))
     )
     books.agree(*taxes)
     booking = books.stay()

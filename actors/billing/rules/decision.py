@@ -71,7 +71,7 @@ def positive(state: LedgerState, money: Money) -> int:
     """An amount in minor units. Refuses zero."""
     units = units_of(state, money)
     if not units:
-        raise invalid("amount", "positive", "the amount must be above zero")
+        raise invalid("amount", "positive", "expected an amount above zero")
     return units
 
 
