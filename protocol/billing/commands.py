@@ -2,6 +2,7 @@
 
 from typing import Annotated, Literal, get_args
 
+from innkeeper.protocol.billing.folio import PaymentOutcome
 from innkeeper.protocol.billing.terms import BillingPlan, ChargeKind, PartyPlan
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
@@ -108,7 +109,7 @@ class PaymentCommand(Command, frozen=True):
 class SettlePayment(PaymentCommand, frozen=True, kw_only=True):
     """Apply a provider's outcome of a payment; an outdated one changes nothing. None captures the whole amount."""
 
-    outcome: Literal["authorised", "captured", "failed", "voided"]
+    outcome: PaymentOutcome
     reference: Line = ""
     reason: Line = ""
     amount: Money | None = None

@@ -12,7 +12,7 @@ import msgspec
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.reservations.booking import Contact
-from innkeeper.protocol.reservations.hotel import CancellationPolicy
+from innkeeper.protocol.reservations.hotel import MANUAL_AUDIT, CancellationPolicy
 from innkeeper.protocol.reservations.waitlist import WaitlistRequest
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money, digits
@@ -64,7 +64,7 @@ class HotelPlan(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unkn
     id: Slug | None = None
     check_in: ClockTime = "15:00"
     check_out: ClockTime = "11:00"
-    night_audit: str = "manual"
+    night_audit: str = MANUAL_AUDIT
     business_date: date | None = None
     cancellation: CancellationPolicy = CancellationPolicy()
 
@@ -84,7 +84,7 @@ class HotelPlan(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unkn
         self._check_room_types()
 
     def _check_night_audit(self) -> None:
-        if self.night_audit != "manual":
+        if self.night_audit != MANUAL_AUDIT:
             try:
                 msgspec.convert(self.night_audit, ClockTime)
             except msgspec.ValidationError:
