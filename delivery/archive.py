@@ -13,7 +13,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 from innkeeper.protocol.codec.cloud_event import cloud_event_json
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
-from innkeeper.protocol.ports.subscriptions import Effects, Stalled
+from innkeeper.protocol.ports.subscriptions import Effects, Stalled, no_effects
 from innkeeper.protocol.reservations.events import BookingEvent
 from innkeeper.protocol.values.instants import instant
 
@@ -36,7 +36,7 @@ class Archive:
             await asyncio.to_thread(self._write, files)
         except Exception as error:  # each driver raises exceptions of its own
             raise Stalled(f"{self._url} cannot be written: {error}") from error
-        return _no_effects
+        return no_effects
 
     def _write(self, files: dict[str, bytes]) -> None:
         if not isinstance(self._files, LocalFileSystem):
@@ -66,7 +66,3 @@ def sync(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _no_effects() -> None:
-    """Nothing is to be written with the cursor: the files are the effects."""

@@ -11,7 +11,7 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-_CACHED_NAMES_MAX = 1_024
+CACHED_NAMES_MAX = 1_024
 _AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{1,255}))(?::([0-9]{0,5}))?")
 _PAIR = re.compile(r'\s*([A-Za-z0-9!#$%&\'*+.^_`|~-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s";,]+))\s*')
 _ESCAPED = re.compile(r"\\(.)")
@@ -36,7 +36,7 @@ class Origin(NamedTuple):
         return f"{self.scheme}://{host}" + ("" if self.port == DEFAULT_PORTS[self.scheme] else f":{self.port}")
 
 
-@lru_cache(_CACHED_NAMES_MAX)
+@lru_cache(CACHED_NAMES_MAX)
 def authority_of(text: str) -> Authority | None:
     """Parses a `Host` header; None where it is malformed (RFC 9110, section 7.2)."""
     match = _AUTHORITY.fullmatch(text)
@@ -55,7 +55,7 @@ def authority_of(text: str) -> Authority | None:
     return Authority(name.lower().removesuffix(".") if address is None else str(address), port)
 
 
-@lru_cache(_CACHED_NAMES_MAX)
+@lru_cache(CACHED_NAMES_MAX)
 def origin_of(text: str) -> Origin | None:
     """Parses an `Origin` header; None for `null` and where it is malformed."""
     scheme, separator, rest = text.partition("://")

@@ -9,11 +9,9 @@ that they never take more than a part of the gateway's time from bookings.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import islice
 from random import randint
 
 import msgspec
@@ -23,10 +21,10 @@ from innkeeper.protocol.codec.cloud_event import cloud_event_json
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
 from innkeeper.protocol.ports.message_bus import CommitStream
+from innkeeper.protocol.ports.recent_entries import RecentEntries
 from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.values import limits
 
-_RING_EVENTS = 4_096
 _BATCH_EVENTS = 200
 _ROUND_SECONDS = 0.01
 _ROUND_SECONDS_PER_LISTENER = 0.0001
@@ -67,25 +65,24 @@ class RecentRenderedEvents:
     """The newest events of one log in memory; older ones are read from the log."""
 
     def __init__(self, log: EventLog, position: int) -> None:
-        self.position = position
         self._log = log
-        self._ring: deque[RenderedEvent] = deque(maxlen=_RING_EVENTS)
+        self._recent: RecentEntries[RenderedEvent] = RecentEntries(position)
+
+    @property
+    def position(self) -> int:
+        """The position of the last event."""
+        return self._recent.position
 
     def append(self, position: int, records: Sequence[RecordedEvent]) -> None:
         """Adds the events of a commit, the last of which has this position."""
-        if position - len(records) != self.position:  # the events between are only in the log
-            self._ring.clear()
         first = position - len(records) + 1
-        self._ring.extend(RenderedEvent(first + place, records, place) for place in range(len(records)))
-        self.position = position
+        self._recent.append(position, [RenderedEvent(first + place, records, place) for place in range(len(records))])
 
     async def batch(self, after: int) -> list[RenderedEvent]:
-        """The next events after a position: from the ring, or from the log where the ring begins later."""
-        if after >= self.position:
-            return []
-        if self._ring and self._ring[0].position <= after + 1:
-            start = after + 1 - self._ring[0].position
-            return list(islice(self._ring, start, start + _BATCH_EVENTS))
+        """The next events after a position: from memory, or from the log where the memory begins later."""
+        recent = self._recent.read(after, _BATCH_EVENTS)
+        if recent is not None:
+            return recent
         entries = await asyncio.to_thread(self._log.read, after, _BATCH_EVENTS)
         return [RenderedEvent(position, (record,), 0) for position, record in entries]
 

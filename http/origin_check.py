@@ -16,6 +16,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from innkeeper.http.api.parsing import Malformed
 from innkeeper.http.host_names import (
+    CACHED_NAMES_MAX,
     DEFAULT_PORTS,
     Authority,
     Network,
@@ -30,7 +31,6 @@ from innkeeper.http.problems import Handler
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITES = frozenset({None, "same-origin", "none"})  # Sec-Fetch-Site (W3C Fetch Metadata); none: typed by the user
-_CACHED_NAMES_MAX = 1_024
 _SHOWN_CHARACTERS_MAX = 100
 
 
@@ -45,11 +45,11 @@ class HostPolicy:
         known = frozenset({*names, bound})
         self._proxies = tuple(proxies)
 
-        @lru_cache(_CACHED_NAMES_MAX)
+        @lru_cache(CACHED_NAMES_MAX)
         def is_known(host: str) -> bool:
             return host in known or is_loopback(host)
 
-        @lru_cache(_CACHED_NAMES_MAX)
+        @lru_cache(CACHED_NAMES_MAX)
         def is_proxy(peer: str) -> bool:
             address = address_of(peer)
             return address is not None and any(address in each for each in self._proxies)

@@ -56,7 +56,10 @@ ALLOWED_IMPORTS = {
     "actors/delivery": {"protocol", "actors.cluster.thread_bridge", "actors.delivery"},
     "actors/subscriptions": {"protocol", "actors.subscriptions"},
     "actors/cluster": {"protocol", "actors.cluster"},
-    "actors/cluster/parts.py": {"protocol", "actors.cluster", "actors.partition.partition", "actors.subscriptions"},
+    "actors/cluster/parts.py": {
+        "protocol", "actors.cluster", "actors.partition.partition", "actors.partition.load_meter",
+        "actors.subscriptions",
+    },
     **{
         f"actors/{context}/service.py": {*HOSTING, "actors.cluster", "actors.subscriptions", f"actors.{context}"}
         for context in ("reservations", "billing", "notifications", "delivery")

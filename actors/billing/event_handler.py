@@ -7,12 +7,11 @@ ledger records how far it has applied events, and an event that it receives agai
 import asyncio
 from collections.abc import Sequence
 
-from innkeeper.actors.partition.host import HOTEL_FAULT
 from innkeeper.protocol.billing.commands import ApplyReservationEvent
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import Refusal, Unavailable
 from innkeeper.protocol.ports.message_bus import Envelope, MessageBus
-from innkeeper.protocol.ports.subscriptions import Effects, Stalled
+from innkeeper.protocol.ports.subscriptions import Effects, Stalled, no_effects
 
 BILLING_EVENT_TYPES = ("innkeeper.hotel.*", "innkeeper.booking.*", "innkeeper.business_date.*")
 """What billing subscribes to, in the log of reservations."""
@@ -31,12 +30,8 @@ class BillingEventHandler:
             for _, record in entries
         )
         for result in await asyncio.gather(*results):
-            if isinstance(result.response, Unavailable) and result.response.reason != HOTEL_FAULT:
+            if isinstance(result.response, Unavailable) and not result.response.hotel_failed:
                 raise Stalled(result.response.reason)
             if isinstance(result.response, Refusal):
                 raise RuntimeError(f"the ledger refused an event of reservations: {result.response}")
-        return _no_effects
-
-
-def _no_effects() -> None:
-    return
+        return no_effects

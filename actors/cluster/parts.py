@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from innkeeper.actors.cluster.partition_router import PartitionedViews
 from innkeeper.actors.cluster.remote_part import RemotePart
 from innkeeper.actors.cluster.rpc_server import RpcServer, ServedPorts
+from innkeeper.actors.partition.load_meter import LoadMeter
 from innkeeper.actors.partition.partition import Partition
 from innkeeper.actors.subscriptions.service import S, Service, ServicePorts
 from innkeeper.actors.subscriptions.services import Services
@@ -57,6 +58,7 @@ class Parts:
         self.partition_views: dict[str, Views] = {}
         self.services = Services()
         self._remote: dict[str, RemotePart] = {}
+        self._remote_load = LoadMeter()
         self._socket_of = socket_of
         self._open_consumer = open_consumer
 
@@ -99,6 +101,7 @@ class Parts:
     def connect(self, part: str) -> RemotePart:
         """Adds a part of another process."""
         remote = self._remote[part] = RemotePart(part, self._socket_of(part))
+        remote.client.subscribe(lambda _, records: self._remote_load.observe(len(records)))
         remote.start()
         self.exits.push_async_callback(remote.stop)
         if self.has_gateway:
@@ -136,6 +139,5 @@ class Parts:
 
     def is_under_load(self) -> bool:
         """Whether a partition that this process runs or asks had a large batch just now."""
-        return any(partition.is_under_load() for partition in self.partitions.values()) or any(
-            remote.client.is_under_load() for remote in self._remote.values()
-        )
+        meters = (self._remote_load, *(partition.load for partition in self.partitions.values()))
+        return any(meter.is_under_load() for meter in meters)

@@ -14,7 +14,6 @@ from contextlib import suppress
 from datetime import date
 from itertools import count
 from pathlib import Path
-from time import monotonic
 from typing import Any, cast
 
 from innkeeper.protocol.codec import frames, wire
@@ -33,8 +32,6 @@ logger = logging.getLogger(__name__)
 
 _RECONNECT_SECONDS = 0.02
 _CHECK_SECONDS = 1
-_LOAD_COMMANDS = 8  # events in one commit
-_LOAD_SECONDS = 0.1
 _READ_BYTES = 1 << 18
 _FRAMES_AT_ONCE = 8  # so that the server can begin while more are written
 
@@ -56,7 +53,6 @@ class RpcClient(asyncio.Protocol):
         self._lost = asyncio.Event()
         self._found = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._load_at = -_LOAD_SECONDS
 
     def start(self) -> None:
         """Connects, and keeps connected until `stop`."""
@@ -83,10 +79,6 @@ class RpcClient(asyncio.Protocol):
     def waiting(self) -> int:
         """See `MessageBus`."""
         return len(self._waiting)
-
-    def is_under_load(self) -> bool:
-        """Whether there was a large commit just now. May be called from any thread."""
-        return monotonic() - self._load_at < _LOAD_SECONDS
 
     async def ask(self, envelope: Envelope) -> Result:
         """See `MessageBus`."""
@@ -187,8 +179,6 @@ class RpcClient(asyncio.Protocol):
     def _publish(self, position: int, body: Sequence[bytes]) -> None:
         self.position = position
         self._found.set()
-        if len(body) >= _LOAD_COMMANDS:
-            self._load_at = monotonic()
         records = frames.Records(body)
         for listener in self._listeners:
             try:

@@ -30,7 +30,7 @@ from thespian.actors import ActorAddress
 logger = logging.getLogger(__name__)
 
 _RETRY_MICROSECONDS = 1_000_000
-HOTEL_FAULT = "the hotel had a fault and was rebuilt"
+_HOTEL_FAILED = Unavailable("the hotel had a fault and was rebuilt", hotel_failed=True)
 
 
 class PendingBatch:
@@ -38,7 +38,7 @@ class PendingBatch:
     has `failed`, each result is `Unavailable`."""
 
     def __init__(self, size: int) -> None:
-        self.results: list[Result] = [Result(Unavailable(HOTEL_FAULT))] * size
+        self.results: list[Result] = [Result(_HOTEL_FAILED)] * size
         self.records: tuple[RecordedEvent, ...] = ()
         self.replies: list[StoredReply] = []
         self.position = 0

@@ -15,6 +15,7 @@ from contextlib import suppress
 from time import monotonic
 
 from innkeeper.actors.partition.host import Host, PendingBatch
+from innkeeper.actors.partition.load_meter import LoadMeter
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Unavailable
 from innkeeper.protocol.ports.message_bus import CommitListener, Envelope, Result
@@ -25,8 +26,6 @@ from innkeeper.protocol.values.limits import commands_per_batch_max, commands_wa
 logger = logging.getLogger(__name__)
 
 _IDLE_SECONDS = 2.0
-_LOAD_COMMANDS = 8  # in one batch
-_LOAD_SECONDS = 0.1  # bursts of commands last milliseconds with gaps between: load is assumed for this long after one
 
 QueuedCommand = tuple[Envelope, "asyncio.Future[Result]"]
 
@@ -37,6 +36,7 @@ class Partition:
     def __init__(self, open_host: Callable[[], Host], clock: Callable[[], int], log: str = RESERVATIONS) -> None:
         """`log` is the name of the log that holds its events."""
         self.log = log
+        self.load = LoadMeter()
         self.position = 0
         self.ready = False
         self._open_host = open_host
@@ -51,7 +51,6 @@ class Partition:
         self._writer = ThreadPoolExecutor(1, "journal")
         self._task: asyncio.Task[None] | None = None
         self._listeners: list[CommitListener] = []
-        self._load_at = -_LOAD_SECONDS
 
     async def start(self) -> None:
         """Opens the journal and rebuilds the hotels; raises what that raises."""
@@ -76,10 +75,6 @@ class Partition:
             return await future
         finally:
             self.waiting -= 1
-
-    def is_under_load(self) -> bool:
-        """Whether there was a large batch just now. May be called from any thread."""
-        return monotonic() - self._load_at < _LOAD_SECONDS
 
     async def positions(self, _: str | None = None) -> Positions:
         """See `MessageBus`."""
@@ -144,8 +139,7 @@ class Partition:
         except BaseException:
             self._queue.extendleft(reversed(batch))  # they are refused with the rest of the queue
             raise
-        if len(batch) > _LOAD_COMMANDS:
-            self._load_at = monotonic()
+        self.load.observe(len(batch))
         self._drained.clear()
         self._to_commit.set()
 

@@ -21,6 +21,7 @@ from innkeeper.protocol.ports.subscriptions import (
     Positions,
     Stalled,
     SubscriberState,
+    no_effects,
 )
 from innkeeper.protocol.values.contexts import rank_of
 from innkeeper.protocol.values.limits import subscriber_batch_events_max, subscriber_retry_seconds
@@ -139,7 +140,7 @@ class Subscriber(BackgroundTask):
 
     async def _process(self, cursor: Cursor, batch: EventBatch) -> None:
         try:
-            effects = await self._handle(batch.entries) if batch.entries else _no_effects
+            effects = await self._handle(batch.entries) if batch.entries else no_effects
         except Stalled:
             raise
         except Exception as error:
@@ -154,7 +155,3 @@ class Subscriber(BackgroundTask):
         self._one_by_one = max(self._one_by_one - len(batch.entries), 0)
         if not self._one_by_one:
             self._next_turn()
-
-
-def _no_effects() -> None:
-    return

@@ -1,5 +1,5 @@
 """Consumes events from a broker of any kind for a service: connects, consumes, and reconnects after any failure, until
-cancelled.
+cancelled. A message that is not an Innkeeper event goes to the dead letters of the broker.
 
 A second task fetches the events that the broker left out from the log in which they were recorded. Neither task waits
 for the other.
@@ -7,14 +7,20 @@ for the other.
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterable
+from typing import ClassVar, Protocol, TypeVar
 
-from innkeeper.protocol.ports.inbox import Inbox
+from innkeeper.protocol.codec.cloud_event import entry_of
+from innkeeper.protocol.delivery.broker_names import consumer_name
+from innkeeper.protocol.messages.recorded_event import LogEntry
+from innkeeper.protocol.ports.inbox import Inbox, LogOf
 from innkeeper.protocol.ports.subscriptions import Stalled
 from innkeeper.protocol.values import limits
 
 logger = logging.getLogger(__name__)
+
+M = TypeVar("M")
 
 
 class Connection(Protocol):
@@ -53,15 +59,49 @@ class _Reporter:
         self._failed = False
 
 
-async def consume(
-    name: str, connect: Callable[[], Connection], inbox: Inbox, expected: tuple[type[BaseException], ...]
-) -> None:
-    """Consumes for the service `name` until cancelled. `expected` failures are logged without a traceback."""
-    consuming = _Reporter(f"{name} receives no events", f"{name} receives events again", expected)
-    fetching = _Reporter(f"{name} cannot fetch missing events", f"{name} fetches missing events again", expected)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_consume(connect, consuming))
-        tasks.create_task(_fetch_missing(inbox, fetching))
+class Consumer(ABC):
+    """A `protocol.ports.inbox.BrokerConsumer`. Failures that are `expected` are logged without a traceback."""
+
+    expected: ClassVar[tuple[type[BaseException], ...]]
+
+    def __init__(self, url: str, service: str, inbox: Inbox, log_of: LogOf) -> None:
+        """`name` is that of the service's queue, or of its consumer group."""
+        self.url = url
+        self.name = consumer_name(service)
+        self.inbox = inbox
+        self._log_of = log_of
+
+    @abstractmethod
+    def connect(self) -> Connection:
+        """Makes a connection for the next attempt."""
+
+    async def run(self) -> None:
+        """See `protocol.ports.inbox.BrokerConsumer`."""
+        name, expected = self.name, self.expected
+        consuming = _Reporter(f"{name} receives no events", f"{name} receives events again", expected)
+        fetching = _Reporter(f"{name} cannot fetch missing events", f"{name} fetches missing events again", expected)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_consume(self.connect, consuming))
+            tasks.create_task(_fetch_missing(self.inbox, fetching))
+
+    async def entries_of(
+        self,
+        messages: Iterable[M],
+        body_of: Callable[[M], bytes],
+        send_to_dead_letters: Callable[[M, str], Awaitable[None]],
+    ) -> list[tuple[str, LogEntry]]:
+        """The events of these messages, each with the name of its log. Sends any other message to the dead letters,
+        with the reason."""
+        entries: list[tuple[str, LogEntry]] = []
+        for message in messages:
+            try:
+                entry = entry_of(body_of(message))
+                entries.append((self._log_of(entry[1]), entry))
+            except ValueError as error:
+                logger.warning("%s cannot handle a message: %s", self.name, error)
+                async with asyncio.timeout(limits.broker_seconds_max):
+                    await send_to_dead_letters(message, str(error))
+        return entries
 
 
 async def _consume(connect: Callable[[], Connection], report: _Reporter) -> None:

@@ -11,24 +11,21 @@ from contextlib import AsyncExitStack, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
-from innkeeper.delivery.brokers.consumer import consume, reason_of
-from innkeeper.protocol.codec.cloud_event import cloud_event_json, entry_of
+from innkeeper.delivery.brokers.consumer import Consumer, reason_of
+from innkeeper.protocol.codec.cloud_event import MEDIA_TYPE, cloud_event_json
+from innkeeper.protocol.delivery.broker_names import DEAD_LETTER_TOPIC, GROUP_HEADER, REASON_HEADER, TOPIC
 from innkeeper.protocol.messages.recorded_event import LogEntry
-from innkeeper.protocol.ports.inbox import Inbox, LogOf
-from innkeeper.protocol.ports.subscriptions import Effects, Stalled
+from innkeeper.protocol.ports.subscriptions import Effects, Stalled, no_effects
 from innkeeper.protocol.values import limits
 
-TOPIC = "innkeeper.events"
-DEAD_TOPIC = "innkeeper.events.dead"
-logger = logging.getLogger(__name__)
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the subscriber and the consumer log each failure once
 
 _LOOK_SECONDS = 10.0  # between looks for partitions that were added to the topic
 _STOP_SECONDS_MAX = 300.0  # after that the cluster may have addresses that this producer does not know
-_HEADERS = [("content-type", b"application/cloudevents+json; charset=utf-8")]
+_HEADERS = [("content-type", f"{MEDIA_TYPE}; charset=utf-8".encode())]
 
 
 class KafkaPublisher:
@@ -58,7 +55,7 @@ class KafkaPublisher:
         except (KafkaError, OSError, TimeoutError) as error:
             self._discard()
             raise Stalled(f"Kafka at {self._servers} does not take events: {reason_of(error)}") from error
-        return _no_effects
+        return no_effects
 
     async def close(self) -> None:
         """Disconnects, and drops what is not confirmed within `broker_close_seconds_max`."""
@@ -102,26 +99,14 @@ def _client(servers: str) -> dict[str, Any]:
     }
 
 
-def _no_effects() -> None:
-    """Nothing is to be written with the cursor: the effect is that the cluster has the events."""
+class KafkaConsumer(Consumer):
+    """A consumer group for each service. The dead letters are in a topic of their own."""
 
+    expected = (KafkaError, OSError)
 
-class KafkaConsumer:
-    """A `protocol.ports.inbox.BrokerConsumer` with its own consumer group. A message that is not an Innkeeper event is
-    sent to the topic `innkeeper.events.dead` with the reason."""
-
-    def __init__(self, url: str, name: str, inbox: Inbox, log_of: LogOf) -> None:
-        self._servers = urlsplit(url).netloc
-        self._group = f"innkeeper.{name}"
-        self._inbox = inbox
-        self._log_of = log_of
-
-    async def run(self) -> None:
-        """See `protocol.ports.inbox.BrokerConsumer`."""
-        await consume(self._group, self._connection, self._inbox, (KafkaError, OSError))
-
-    def _connection(self) -> "_Connection":
-        return _Connection(self._servers, self._group, self._inbox, self._log_of)
+    def connect(self) -> "_Connection":
+        """See `Consumer`."""
+        return _Connection(self)
 
 
 class _Connection:
@@ -130,11 +115,11 @@ class _Connection:
     It requests the partitions from the cluster. aiokafka's consumer uses a cached copy of the metadata, which lacks a
     topic that has not been assigned yet and is refreshed only every five minutes."""
 
-    def __init__(self, servers: str, group: str, inbox: Inbox, log_of: LogOf) -> None:
-        self._group = group
-        self._inbox = inbox
-        self._log_of = log_of
-        self._client = _client(servers)
+    def __init__(self, consumer: KafkaConsumer) -> None:
+        self._group = consumer.name
+        self._inbox = consumer.inbox
+        self._entries_of = consumer.entries_of
+        self._client = _client(urlsplit(consumer.url).netloc)
         self._look_at = 0.0
         self._resources = AsyncExitStack()
         self._dead_producer: AIOKafkaProducer | None = None
@@ -163,17 +148,10 @@ class _Connection:
         found = await self._consumer.getmany(
             timeout_ms=round(limits.consumer_poll_seconds * 1_000), max_records=limits.subscriber_batch_events_max
         )
-        entries: list[tuple[str, LogEntry]] = []
-        places: dict[str, int] = {}
-        for partition, messages in found.items():
-            for message in messages:
-                try:
-                    entry = entry_of(message.value or b"")
-                    entries.append((self._log_of(entry[1]), entry))
-                except ValueError as error:
-                    await self._send_to_dead_letters(message.value, message.key, str(error))
-                places[_place_name(partition)] = message.offset + 1
-        if places:
+        if found:
+            messages = [message for messages in found.values() for message in messages]
+            entries = await self._entries_of(messages, lambda message: message.value or b"", self._send_to_dead_letters)
+            places = {_place_name(partition): messages[-1].offset + 1 for partition, messages in found.items()}
             await asyncio.to_thread(self._inbox.handle, entries, places)
 
     async def close(self) -> None:
@@ -202,16 +180,14 @@ class _Connection:
                 async with asyncio.timeout(limits.consumer_poll_seconds):
                     await self._consumer.commit(places)
 
-    async def _send_to_dead_letters(self, value: bytes | None, key: bytes | None, reason: str) -> None:
+    async def _send_to_dead_letters(self, message: ConsumerRecord, reason: str) -> None:
         """Sends the message to the dead-letter topic, with the reason."""
-        logger.warning("%s cannot handle a message: %s", self._group, reason)
-        headers = [("innkeeper-reason", reason.encode()), ("innkeeper-group", self._group.encode())]
-        async with asyncio.timeout(limits.broker_seconds_max):
-            if self._dead_producer is None:
-                self._dead_producer = AIOKafkaProducer(**self._client, acks="all")
-                self._resources.push_async_callback(self._dead_producer.stop)
-                await self._dead_producer.start()
-            await self._dead_producer.send_and_wait(DEAD_TOPIC, value, key=key, headers=headers)
+        headers = [(REASON_HEADER, reason.encode()), (GROUP_HEADER, self._group.encode())]
+        if self._dead_producer is None:
+            self._dead_producer = AIOKafkaProducer(**self._client, acks="all")
+            self._resources.push_async_callback(self._dead_producer.stop)
+            await self._dead_producer.start()
+        await self._dead_producer.send_and_wait(DEAD_LETTER_TOPIC, message.value, key=message.key, headers=headers)
 
 
 def _place_name(partition: TopicPartition) -> str:

@@ -18,21 +18,17 @@ from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.connection import Connection
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 from aiormq import Channel, spec
-from innkeeper.delivery.brokers.consumer import consume
+from innkeeper.delivery.brokers.consumer import Consumer, reason_of
 from innkeeper.protocol.codec import wire
-from innkeeper.protocol.codec.cloud_event import cloud_event_json, entry_of
+from innkeeper.protocol.codec.cloud_event import MEDIA_TYPE, cloud_event_json
+from innkeeper.protocol.delivery.broker_names import DEAD_LETTER_EXCHANGE, EXCHANGE, REASON_HEADER
 from innkeeper.protocol.messages.recorded_event import LogEntry
-from innkeeper.protocol.ports.inbox import Inbox, LogOf
-from innkeeper.protocol.ports.subscriptions import Effects, Stalled
+from innkeeper.protocol.ports.subscriptions import Effects, Stalled, no_effects
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.instants import instant
 from yarl import URL
 
-EXCHANGE = "innkeeper.events"
-DEAD_EXCHANGE = "innkeeper.dead"
-REASON = "innkeeper-reason"
 _LOST = (AMQPError, OSError, TimeoutError, RuntimeError)
-logger = logging.getLogger(__name__)
 aiormq.Connection.FRAME_BUFFER_SIZE = limits.subscriber_batch_events_max  # a batch is sent without a pause
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # the subscriber logs the reason of a stall once
 
@@ -56,7 +52,7 @@ class RabbitPublisher:
         except _LOST as error:
             await self.close()
             raise Stalled(f"RabbitMQ at {self._name} does not take events: {_reason(error)}") from error
-        return _no_effects
+        return no_effects
 
     async def close(self) -> None:
         """Disconnects."""
@@ -95,7 +91,7 @@ async def _publish(channel: Channel, entry: LogEntry) -> None:
     _, record = entry
     type_name = wire.event_type(record.event)
     properties = spec.Basic.Properties(
-        content_type="application/cloudevents+json",
+        content_type=MEDIA_TYPE,
         content_encoding="utf-8",
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         message_id=record.id,
@@ -115,44 +111,30 @@ async def _publish(channel: Channel, entry: LogEntry) -> None:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return f"no answer in {limits.broker_seconds_max} s"
     if isinstance(error, ChannelInvalidStateError | RuntimeError):
         return "the connection was lost"
-    return str(error)
+    return reason_of(error)
 
 
-def _no_effects() -> None:
-    """Nothing is to be written with the cursor: the effect is that the broker has the events."""
+class RabbitConsumer(Consumer):
+    """A quorum queue for each service, which holds all events since it was first declared. The dead letters have an
+    exchange of their own, to which the broker sends messages that were delivered too often."""
+
+    expected = _LOST
+
+    def connect(self) -> "_Connection":
+        """See `Consumer`."""
+        return _Connection(self)
 
 
-class RabbitConsumer:
-    """A `protocol.ports.inbox.BrokerConsumer` with its own quorum queue, which holds all events since it was first
-    declared. A message that is not an Innkeeper event is sent to the exchange `innkeeper.dead` with the reason, and so
-    is one that was delivered too often."""
-
-    def __init__(self, url: str, name: str, inbox: Inbox, log_of: LogOf) -> None:
-        self._url = url
-        self._queue_name = f"innkeeper.{name}"
-        self._inbox = inbox
-        self._log_of = log_of
-
-    async def run(self) -> None:
-        """See `protocol.ports.inbox.BrokerConsumer`."""
-        await consume(self._queue_name, self._connection, self._inbox, _LOST)
-
-    def _connection(self) -> "_Consumer":
-        return _Consumer(self._url, self._queue_name, self._inbox, self._log_of)
-
-
-class _Consumer:
+class _Connection:
     """A connection that consumes the queue."""
 
-    def __init__(self, url: str, queue_name: str, inbox: Inbox, log_of: LogOf) -> None:
-        self._queue_name = queue_name
-        self._inbox = inbox
-        self._log_of = log_of
-        self._connection = _connection(url)
+    def __init__(self, consumer: RabbitConsumer) -> None:
+        self._queue_name = consumer.name
+        self._inbox = consumer.inbox
+        self._entries_of = consumer.entries_of
+        self._connection = _connection(consumer.url)
         self._arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
 
     async def open(self) -> None:
@@ -160,12 +142,14 @@ class _Consumer:
         await self._connection.connect()
         channel = await self._connection.channel()
         await channel.set_qos(prefetch_count=2 * limits.subscriber_batch_events_max)
-        self._dead_exchange = await channel.declare_exchange(DEAD_EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+        self._dead_exchange = await channel.declare_exchange(
+            DEAD_LETTER_EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True
+        )
         exchange = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
         dead = await channel.declare_queue(f"{self._queue_name}.dead", durable=True, arguments=_QUORUM)
         await dead.bind(self._dead_exchange, self._queue_name)
         arguments = _QUORUM | {
-            "x-dead-letter-exchange": DEAD_EXCHANGE,
+            "x-dead-letter-exchange": DEAD_LETTER_EXCHANGE,
             "x-dead-letter-routing-key": self._queue_name,
             "x-delivery-limit": limits.consumer_deliveries_max,
         }
@@ -190,21 +174,14 @@ class _Consumer:
         await _close(self._connection)
 
     async def _handle(self, messages: Sequence[AbstractIncomingMessage]) -> None:
-        entries: list[tuple[str, LogEntry]] = []
-        for message in messages:
-            try:
-                entry = entry_of(message.body)
-                entries.append((self._log_of(entry[1]), entry))
-            except ValueError as error:
-                await self._send_to_dead_letters(message, str(error))
+        entries = await self._entries_of(messages, lambda message: message.body, self._send_to_dead_letters)
         await asyncio.to_thread(self._inbox.handle, entries, {})
         async with asyncio.timeout(limits.broker_seconds_max):
             await messages[-1].ack(multiple=True)
 
     async def _send_to_dead_letters(self, message: AbstractIncomingMessage, reason: str) -> None:
         """Sends the message to the dead letters, with the reason; it is acknowledged with the rest of its batch."""
-        logger.warning("%s cannot handle a message: %s", self._queue_name, reason)
-        headers = {**message.headers, REASON: reason}
+        headers = {**message.headers, REASON_HEADER: reason}
         dead = aio_pika.Message(
             message.body,
             headers=headers,
@@ -212,8 +189,7 @@ class _Consumer:
             message_id=message.message_id,
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         )
-        async with asyncio.timeout(limits.broker_seconds_max):
-            await self._dead_exchange.publish(dead, self._queue_name)
+        await self._dead_exchange.publish(dead, self._queue_name)
 
 
 _QUORUM: dict[str, Any] = {"x-queue-type": "quorum"}

@@ -6,7 +6,6 @@ the provider carries it out once. Only notifications with a valid signature are 
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -37,9 +36,7 @@ from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.messages.refusals import NotFound, Refusal, Refused, Unavailable, invalid
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.message_bus import Envelope, MessageBus
-from innkeeper.protocol.ports.subscriptions import Effects, Stalled
-
-logger = logging.getLogger(__name__)
+from innkeeper.protocol.ports.subscriptions import Effects, Stalled, no_effects
 
 PAYMENT_EVENT_TYPES = ("innkeeper.payment.*",)
 """The event types that `Payments.handle` handles, in the log of billing."""
@@ -66,7 +63,7 @@ class Payments:
                 await self._carry_out(record, event)
             except ProviderUnreachable as error:
                 raise Stalled(str(error)) from error
-        return _no_effects
+        return no_effects
 
     async def receive(self, message: NotifyPayment) -> PaymentUpdateReply:
         """Handles a notification. Refuses one without a valid signature of the provider."""
@@ -138,10 +135,6 @@ class Payments:
         if isinstance(result, Refusal):
             raise Refused(result)
         return result
-
-
-def _no_effects() -> None:
-    return
 
 
 NotifyPayments = Callable[[NotifyPayment], Awaitable[object]]

@@ -32,6 +32,7 @@ from aiohttp import (
 from innkeeper.delivery.backoff import retry_after_seconds
 from innkeeper.delivery.webhooks.guard import Forbidden, Guard, Lookup, check_url, guarded_connector, look_up, url_fault
 from innkeeper.delivery.webhooks.signing import signature_headers
+from innkeeper.protocol.codec.cloud_event import MEDIA_TYPE
 from innkeeper.protocol.values.limits import (
     webhook_connect_seconds_max,
     webhook_excerpt_bytes_max,
@@ -43,7 +44,7 @@ from yarl import URL
 _BUFFER_BYTES = 4_096
 _HEADER_BYTES_MAX = 8_190
 _HEADERS = {
-    "Content-Type": "application/cloudevents+json",  # structured mode: CloudEvents 1.0, HTTP binding, section 3.2
+    "Content-Type": MEDIA_TYPE,  # structured mode: CloudEvents 1.0, HTTP binding, section 3.2
     "Accept-Encoding": "identity",
     "User-Agent": f"Innkeeper/{version('innkeeper')}",
 }

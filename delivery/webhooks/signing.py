@@ -68,11 +68,13 @@ def _signature(key: bytes, content: bytes) -> str:
 
 def _key(secret: str) -> bytes:
     if not secret.startswith(_PREFIX):
-        raise invalid("secret", "prefix", f"a secret begins with {_PREFIX}")
+        raise invalid("secret", "prefix", f"expected {_PREFIX} and then base64")
     try:
         key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
     except (binascii.Error, ValueError):
-        raise invalid("secret", "base64", f"after {_PREFIX} a secret is base64 (RFC 4648, section 4)") from None
+        raise invalid("secret", "base64", f"expected base64 (RFC 4648, section 4) after {_PREFIX}") from None
     if not _SECRET_BYTES_MIN <= len(key) <= _SECRET_BYTES_MAX:
-        raise invalid("secret", "length", f"a secret holds {_SECRET_BYTES_MIN} to {_SECRET_BYTES_MAX} bytes")
+        raise invalid(
+            "secret", "length", f"expected {_SECRET_BYTES_MIN} to {_SECRET_BYTES_MAX} bytes in base64 after {_PREFIX}"
+        )
     return key

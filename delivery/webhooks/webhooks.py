@@ -41,7 +41,7 @@ from innkeeper.protocol.delivery.webhooks import (
 )
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import LogEntry
-from innkeeper.protocol.messages.refusals import NotFound, Refused, Unavailable, invalid
+from innkeeper.protocol.messages.refusals import NotAllowed, NotFound, Refused, invalid
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.subscriptions import (
     Effects,
@@ -107,7 +107,8 @@ class Webhooks:
         self._client.check(plan.url)
         secret = self._secret_or_new(plan.secret)
         if len(self._webhooks) >= webhooks_max:
-            raise Refused(Unavailable(f"there are already {webhooks_max} webhooks, which is the maximum"))
+            reason = f"{webhooks_max} webhooks are the maximum; remove one first"
+            raise Refused(NotAllowed("add", reason, ()))
         webhook = Webhook(
             id=self._ids(), url=plan.url, events=plan.events, hotel=plan.hotel,
             after={name: log.position for name, log in self._logs.items()},

@@ -8,14 +8,13 @@ from typing import Any
 
 import msgspec
 from innkeeper.protocol.codec import wire
-from innkeeper.protocol.codec.cloud_event import CloudEvent
+from innkeeper.protocol.codec.cloud_event import MEDIA_TYPE, CloudEvent
+from innkeeper.protocol.delivery.broker_names import EXCHANGE, TOPIC
 from innkeeper.protocol.messages.event import Event
 
 Schema = dict[str, Any]
 
 _SCHEMAS = "#/components/schemas/{name}"
-_EXCHANGE = _TOPIC = "innkeeper.events"
-_MEDIA = "application/cloudevents+json"
 
 
 def document() -> Schema:
@@ -33,7 +32,7 @@ def document() -> Schema:
             "version": version("innkeeper"),
             "description": "All events, at least once, in the order of their hotel. A repeated event has the same id.",
         },
-        "defaultContentType": _MEDIA,
+        "defaultContentType": MEDIA_TYPE,
         "channels": {"rabbitmq": _rabbitmq(messages), "kafka": _kafka(messages)},
         "operations": {
             "publishToRabbitmq": _send_operation("rabbitmq", messages),
@@ -51,13 +50,13 @@ def _message(name: str, kind: type[Event]) -> Schema:
         "name": type_name,
         "title": type_name,
         "summary": " ".join((kind.__doc__ or "").split()),
-        "contentType": _MEDIA,
+        "contentType": MEDIA_TYPE,
         "payload": {"allOf": [{"$ref": _SCHEMAS.format(name="CloudEvent")}, own]},
     }
 
 
 def _rabbitmq(messages: Schema) -> Schema:
-    exchange = {"name": _EXCHANGE, "type": "topic", "durable": True, "autoDelete": False}
+    exchange = {"name": EXCHANGE, "type": "topic", "durable": True, "autoDelete": False}
     return {
         "address": "{hotel}.{type}",
         "description": "The routing keys of a durable topic exchange. Messages are persistent, with the event's id.",
@@ -72,10 +71,10 @@ def _rabbitmq(messages: Schema) -> Schema:
 
 def _kafka(messages: Schema) -> Schema:
     return {
-        "address": _TOPIC,
+        "address": TOPIC,
         "description": "One topic. The key of a message is the hotel's id, so that the events of a hotel are ordered.",
         "messages": _references(messages),
-        "bindings": {"kafka": {"topic": _TOPIC}},
+        "bindings": {"kafka": {"topic": TOPIC}},
     }
 
 

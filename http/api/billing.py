@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Collection
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Literal, TypeVar, cast
 
 import msgspec
 from aiohttp import web
 from innkeeper.http.api import billing_resources as resources
-from innkeeper.http.api.parsing import Page, body_of, query_of
+from innkeeper.http.api.parsing import Page, body_of, number_of, query_of
 from innkeeper.http.api.rendering import json_response, page
 from innkeeper.http.api.reservations import RESERVATIONS_BUS, ask
 from innkeeper.http.api.subscribers import SERVICES
@@ -16,7 +16,6 @@ from innkeeper.protocol.billing import commands, queries
 from innkeeper.protocol.billing.payments import NotifyPayment, PaymentUpdateReply
 from innkeeper.protocol.billing.replies import (
     BillReply,
-    FolioReply,
     InvoiceReply,
     InvoicesReply,
     LedgerReply,
@@ -131,7 +130,7 @@ class DocumentForm(Request, frozen=True):
 async def _ask(request: web.Request, message: Command | Query, kind: type[R]) -> tuple[R, dict[str, str]]:
     """Sends a message to billing, after it has handled all events acknowledged before this request."""
     ends = await request.app[RESERVATIONS_BUS].positions(message.hotel)
-    await request.app[SERVICES].ask(AwaitSubscriber("billing", ends))
+    await request.app[SERVICES].ask(AwaitSubscriber(BILLING, ends))
     return await ask(request, message, kind, BILLING)
 
 
@@ -205,11 +204,7 @@ async def move_charges(request: web.Request) -> web.Response:
 
 
 async def _bill(request: web.Request, message: Command | Query, status: int = 200) -> web.Response:
-    kind: Any = Reply
-    reply, headers = await _ask(request, message, kind)
-    if isinstance(reply, FolioReply):  # the response is always the whole bill
-        reply, _ = await ask(request, queries.ShowBill(_path(request, "hotel"), reply.booking), BillReply, BILLING)
-    assert isinstance(reply, BillReply)
+    reply, headers = await _ask(request, message, BillReply)
     return json_response(resources.bill(reply), status, headers)
 
 
@@ -317,19 +312,11 @@ async def list_booking_invoices(request: web.Request) -> web.Response:
 
 async def _invoices(request: web.Request, booking: str | None) -> web.Response:
     listing = query_of(request, Page)
-    skip = _skipped(listing.cursor)
+    skip = 0 if listing.cursor is None else number_of(listing.cursor)
     query = queries.ListInvoices(_path(request, "hotel"), booking, skip, listing.limit)
     reply, _ = await _ask(request, query, InvoicesReply)
     end = skip + len(reply.invoices)
     return json_response(page(map(resources.invoice, reply.invoices), str(end) if end < reply.number else None))
-
-
-def _skipped(cursor: str | None) -> int:
-    if cursor is None:
-        return 0
-    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 16):
-        raise invalid("cursor", "unknown", "expected the next_cursor of a page of this list")
-    return int(cursor)
 
 
 async def show_invoice(request: web.Request) -> web.Response:

@@ -19,6 +19,7 @@ from innkeeper.protocol.billing.replies import BillReply, LedgerReply, TrialBala
 from innkeeper.protocol.billing.terms import ChargeKind, Deposit, Party, Tax
 from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.money import render
+from innkeeper.protocol.values.percentage import render_percent
 
 
 class TaxResource(msgspec.Struct, frozen=True):
@@ -127,19 +128,19 @@ class InvoiceResource(msgspec.Struct, frozen=True):
 
 
 class TaxTermsResource(msgspec.Struct, frozen=True):
-    """A tax that the hotel charges."""
+    """A tax that the hotel charges; `rate` in percent, "0" for a tax per guest and night."""
 
     code: str
     name: str
     applies_to: tuple[ChargeKind, ...]
-    rate: int
+    rate: str
     per_night: Amount | None
     included: bool
     exempt_below: int
 
 
 class BillingTermsResource(msgspec.Struct, frozen=True):
-    """The terms on which a hotel bills; the `rate` of a tax is in basis points: 600 is 6 %."""
+    """The terms on which a hotel bills."""
 
     hotel: str
     currency: str
@@ -169,11 +170,6 @@ class TrialBalanceResource(msgspec.Struct, frozen=True):
 def money(units: int, currency: str) -> Amount:
     """An amount in minor units."""
     return Amount(render(units, currency), currency)
-
-
-def percent(basis_points: int) -> str:
-    """600 → "6", 1925 → "19.25"."""
-    return f"{basis_points / 100:g}"
 
 
 def bill(reply: BillReply) -> BillResource:
@@ -216,7 +212,7 @@ def line(source: FolioLine, currency: str) -> LineResource:
         night=source.night,
         amount=money(source.amount, currency),
         net=money(source.net, currency),
-        taxes=[TaxResource(tax.code, percent(tax.rate), money(tax.amount, currency)) for tax in source.taxes],
+        taxes=[TaxResource(tax.code, render_percent(tax.rate), money(tax.amount, currency)) for tax in source.taxes],
         payment=source.payment,
         reverses=source.reverses,
         reversed_by=source.reversed_by,
@@ -268,7 +264,7 @@ def _total(source: TaxTotal, currency: str) -> TotalResource:
     return TotalResource(
         code=source.code,
         name=source.name,
-        rate=percent(source.rate),
+        rate=render_percent(source.rate),
         net=money(source.net, currency),
         tax=money(source.tax, currency),
         gross=money(source.gross, currency),
@@ -293,7 +289,7 @@ def billing_terms(reply: LedgerReply) -> BillingTermsResource:
 def _tax_terms(tax: Tax, currency: str) -> TaxTermsResource:
     per_night = money(tax.per_night, currency) if tax.per_night else None
     return TaxTermsResource(
-        tax.code, tax.name, tax.applies_to, tax.rate, per_night, tax.included, tax.exempt_below
+        tax.code, tax.name, tax.applies_to, render_percent(tax.rate), per_night, tax.included, tax.exempt_below
     )  # fmt: skip
 
 

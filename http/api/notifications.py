@@ -14,6 +14,7 @@ from innkeeper.protocol.notifications.terms import (
     ShowNotificationTerms,
 )
 from innkeeper.protocol.ports.subscriptions import AwaitSubscriber, SubscribersReply
+from innkeeper.protocol.values.contexts import NOTIFICATIONS
 
 
 class NotificationTermsResource(msgspec.Struct, frozen=True):
@@ -41,7 +42,7 @@ async def change_notification_terms(request: web.Request) -> web.Response:
 async def _respond(request: web.Request, message: ShowNotificationTerms | ChangeNotificationTerms) -> web.Response:
     """Sends a message to notifications, after it has handled all events acknowledged before this request."""
     ends = await request.app[RESERVATIONS_BUS].positions(message.hotel)
-    (state,) = (await ask(request, AwaitSubscriber("notifications", ends), SubscribersReply)).subscribers
+    (state,) = (await ask(request, AwaitSubscriber(NOTIFICATIONS, ends), SubscribersReply)).subscribers
     if any(state.positions[log] < end for log, end in ends.items()):
         raise Refused(Unavailable("notifications has not handled all events yet"))
     terms = (await ask(request, message, NotificationTermsReply)).terms

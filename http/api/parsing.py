@@ -7,8 +7,9 @@ from typing import Annotated, TypeVar
 
 import msgspec
 from aiohttp import web
-from innkeeper.protocol.codec import wire
-from innkeeper.protocol.messages.refusals import FieldError, Invalid, NotFound, Refused, invalid
+from innkeeper.http.api.validation_messages import refusal_of
+from innkeeper.protocol.delivery.webhooks import check_event_types
+from innkeeper.protocol.messages.refusals import NotFound, Refused, invalid
 from innkeeper.protocol.reservations.booking import Status
 from innkeeper.protocol.reservations.commands import ACTIONS, ActionCommand
 from innkeeper.protocol.values import limits
@@ -19,8 +20,8 @@ from msgspec import Meta
 T = TypeVar("T")
 
 _NO_BODY = b"{}"
-_POSITION_MAX = 2**63 - 1  # the largest integer of the database
 _KEY = re.compile(rf"[\x21-\x7e]{{1,{limits.idempotency_key_characters_max}}}")
+_CURSOR_DIGITS_MAX = 18
 _POSITIONS = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18}){0,9}")
 _ETAG = re.compile(r'(?:W/)?"?([0-9]{1,9})"?')
 
@@ -72,8 +73,8 @@ class LogPosition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A page of a log of events, or of one hotel's events in it. `cursor` is the end of the previous page, and takes
     precedence over `after`."""
 
-    after: Annotated[int, Meta(ge=0, le=_POSITION_MAX)] = 0
-    cursor: Annotated[int, Meta(ge=0, le=_POSITION_MAX)] | None = None
+    after: Annotated[int, Meta(ge=0, le=limits.position_max)] = 0
+    cursor: Annotated[int, Meta(ge=0, le=limits.position_max)] | None = None
     limit: Annotated[int, Meta(ge=1, le=limits.list_entries_max)] = limits.list_entries_default
     log: Line = RESERVATIONS
     hotel: Line | None = None
@@ -90,9 +91,7 @@ class StreamQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def types(self) -> tuple[str, ...]:
         """The event types as a tuple. Refuses unknown ones."""
         names = tuple(self.type.split(",")) if self.type else ()
-        for name in names:
-            if not wire.is_known_type(name):
-                raise invalid("type", "unknown", f"there is no event type {name!r}; GET /asyncapi.json lists the types")
+        check_event_types(names, "type")
         return names
 
 
@@ -121,7 +120,7 @@ async def body_of(request: web.Request, decoder: "msgspec.json.Decoder[T]") -> T
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise _refusal_of(error) from error
+        raise refusal_of(error, decoder.type) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Malformed(400, "not_json", f"the body is not JSON in UTF-8: {error}") from error
     except RecursionError as error:
@@ -160,7 +159,19 @@ def query_of(request: web.Request, kind: type[T]) -> T:
     try:
         return msgspec.convert(dict(query), kind, strict=False)
     except msgspec.ValidationError as error:
-        raise _refusal_of(error) from error
+        raise refusal_of(error, kind) from error
+
+
+def unknown_cursor() -> Refused:
+    """The refusal of a cursor that the server has not given."""
+    return invalid("cursor", "unknown", "expected the next_cursor of a page of this list")
+
+
+def number_of(cursor: str) -> int:
+    """The number that a cursor consists of. Refuses any other cursor."""
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= _CURSOR_DIGITS_MAX):
+        raise unknown_cursor()
+    return int(cursor)
 
 
 def slug_of(name: str) -> str:
@@ -204,40 +215,3 @@ def if_version(request: web.Request) -> int | None:
         return None
     match = _ETAG.fullmatch(tag.strip())
     return int(match[1]) if match else -1
-
-
-_PATH = re.compile(r" - at `\$\.?(.*)`$", re.DOTALL)
-_RULES = (
-    (re.compile(r"missing required field `(.*)`"), "required", "this field is required"),
-    (re.compile(r"contains unknown field `(.*)`"), "unknown", "this field does not exist"),
-    (re.compile(r"Invalid RFC3339 encoded date"), "date", "expected a date that exists, as YYYY-MM-DD"),
-    (re.compile(r"Expected `str` of length (\S+) (\d+)"), "length", "expected text of length {0} {1}"),
-    (re.compile(r"Expected `\w+` of length (\S+) (\d+)"), "length", "expected {0} {1} entries"),
-    (re.compile(r"Expected `\w+` (>=|<=|<|>) (\S+)"), "range", "expected a number {0} {1}"),
-    (re.compile(r"out of range"), "range", "the number is too large"),
-    (re.compile(r"matching regex"), "form", "has characters or a form that is not allowed"),
-    (re.compile(r"Invalid enum value '?(.*?)'?$"), "one_of", "{0} is not one of the allowed values"),
-    (re.compile(r"Expected `(.*)`, got `(.*)`"), "type", "expected {0}, got {1}"),
-)
-
-
-def _refusal_of(error: msgspec.ValidationError) -> Refused:
-    """The refusal for a decoder's error, with the full path of the field."""
-    text = str(error)
-    match = _PATH.search(text)
-    path = match[1] if match else ""
-    cause = error.__cause__
-    if isinstance(cause, Refused) and isinstance(cause.refusal, Invalid):
-        found = [FieldError(_join(path, e.field), e.rule, e.message) for e in cause.refusal.errors]
-        return Refused(Invalid(tuple(found)))
-    text = _PATH.sub("", text)
-    for pattern, rule, message in _RULES:
-        match = pattern.search(text)
-        if match:
-            field = _join(path, match[1]) if rule in ("required", "unknown") else path
-            return invalid(field or "body", rule, message.format(*match.groups()))
-    return invalid(path or "body", "form", text)
-
-
-def _join(path: str, field: str) -> str:
-    return f"{path}.{field}" if path else field

@@ -23,6 +23,7 @@ from innkeeper.http.api.parsing import (
     query_of,
     resume_after,
     slug_of,
+    unknown_cursor,
 )
 from innkeeper.http.api.rendering import json_response
 from innkeeper.http.api.resources import Health
@@ -113,7 +114,7 @@ async def view(request: web.Request, hotel: str | None, read: Callable[[Views, P
     try:
         return await asyncio.to_thread(read, request.app[VIEWS], positions)
     except BadCursor:
-        raise invalid("cursor", "unknown", "expected the next_cursor of a page of this list") from None
+        raise unknown_cursor() from None
 
 
 async def open_hotel(request: web.Request) -> web.Response:

@@ -4,10 +4,9 @@ from datetime import date, datetime
 
 import msgspec
 from aiohttp import web
-from innkeeper.http.api.parsing import Page, body_of, query_of
+from innkeeper.http.api.parsing import Page, body_of, number_of, query_of
 from innkeeper.http.api.rendering import json_response, page
 from innkeeper.http.api.reservations import ask, show_booking
-from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.reservations.booking import Contact
 from innkeeper.protocol.reservations.commands import JoinWaitlist, LeaveWaitlist
 from innkeeper.protocol.reservations.queries import ListWaitlist
@@ -48,11 +47,7 @@ async def list_waitlist(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/waitlist"""
     query = query_of(request, Page)
     hotel, entries = await _waiting(request)
-    start = 0
-    if query.cursor is not None:  # the number of preceding entries, which shifts when guests leave
-        if not query.cursor.isascii() or not query.cursor.isdigit() or len(query.cursor) > 9:
-            raise invalid("cursor", "unknown", "expected the next_cursor of a page of this list")
-        start = int(query.cursor)
+    start = 0 if query.cursor is None else number_of(query.cursor)  # how many precede, which shifts when guests leave
     end = start + query.limit
     return json_response(
         page([_entry(hotel, entry) for entry in entries[start:end]], str(end) if end < len(entries) else None)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 from aiohttp import web
-from innkeeper.http.api.parsing import body_of, query_of
+from innkeeper.http.api.parsing import body_of, number_of, query_of
 from innkeeper.http.api.rendering import json_response, page
 from innkeeper.http.api.reservations import BUSES, log_of
 from innkeeper.http.api.subscribers import ask, no_fields
@@ -33,7 +33,7 @@ from innkeeper.protocol.delivery.webhooks import (
     WebhookReply,
     WebhooksReply,
 )
-from innkeeper.protocol.messages.refusals import Refusal, Refused, invalid
+from innkeeper.protocol.messages.refusals import Refusal, Refused
 from innkeeper.protocol.ports.message_bus import Envelope
 from innkeeper.protocol.reservations.queries import DescribeHotel
 from innkeeper.protocol.values import limits
@@ -182,10 +182,8 @@ async def resend_event(request: web.Request) -> web.Response:
 async def list_deliveries(request: web.Request) -> web.Response:
     """GET /v1/webhooks/{webhook}/deliveries"""
     query = query_of(request, DeliveryFilter)
-    before = query.cursor
-    if before is not None and not (before.isascii() and before.isdigit() and len(before) <= 18):
-        raise invalid("cursor", "unknown", "expected the next_cursor of a page of this list")
-    message = ListDeliveries(_id(request), query.limit, None if before is None else int(before), query.failed)
+    before = None if query.cursor is None else number_of(query.cursor)
+    message = ListDeliveries(_id(request), query.limit, before, query.failed)
     reply = await ask(request, message, DeliveriesReply)
     cursor = str(reply.deliveries[-1].number) if reply.more else None
     return json_response(page(map(_delivery, reply.deliveries), cursor))

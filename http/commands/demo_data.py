@@ -69,9 +69,9 @@ BILLING_PLANS = {
             "Hotel do Mar, Exploração Hoteleira, Lda.", ("Rua da Marina 12", "8000-000 Faro", "Portugal"), "PT999999990"
         ),
         taxes=(
-            TaxPlan(code="VAT6", name="IVA 6 %", applies_to=_ROOM_CHARGES, rate=600, included=True),
-            TaxPlan(code="VAT13", name="IVA 13 %", applies_to=_MEAL_CHARGES, rate=1_300, included=True),
-            TaxPlan(code="VAT23", name="IVA 23 %", applies_to=_OTHER_CHARGES, rate=2_300, included=True),
+            TaxPlan(code="VAT6", name="IVA 6 %", applies_to=_ROOM_CHARGES, rate="6", included=True),
+            TaxPlan(code="VAT13", name="IVA 13 %", applies_to=_MEAL_CHARGES, rate="13", included=True),
+            TaxPlan(code="VAT23", name="IVA 23 %", applies_to=_OTHER_CHARGES, rate="23", included=True),
             TaxPlan(
                 code="CITY",
                 name="City tax",
@@ -86,7 +86,7 @@ BILLING_PLANS = {
     ),
     "kestrel-inn": BillingPlan(
         seller=PartyPlan("The Kestrel Inn Ltd", ("7 Castle Wynd", "Edinburgh EH1", "United Kingdom"), "GB999999973"),
-        taxes=(TaxPlan(code="VAT20", name="VAT 20 %", applies_to=tuple(ChargeKind), rate=2_000, included=True),),
+        taxes=(TaxPlan(code="VAT20", name="VAT 20 %", applies_to=tuple(ChargeKind), rate="20", included=True),),
     ),
 }
 BOOKINGS_PER_HOTEL = 400

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jinja2
-from innkeeper.http.api.billing_resources import percent
 from innkeeper.protocol.billing.folio import DocumentKind, FolioLine, Invoice, TaxTotal
 from innkeeper.protocol.billing.terms import Party
 from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.money import render
+from innkeeper.protocol.values.percentage import render_percent
 
 _PAPERS = Path(__file__).parent / "papers"
 _STYLE = (_PAPERS / "paper.css").read_text()
@@ -106,7 +106,7 @@ def _line(line: FolioLine, money: Callable[[int], str]) -> tuple[str, ...]:
 
 
 def _total(total: TaxTotal, money: Callable[[int], str]) -> tuple[str, ...]:
-    rate = f"{percent(total.rate)} %" if total.rate else ""
+    rate = f"{render_percent(total.rate)} %" if total.rate else ""
     name = total.name or ("" if total.code else "Without tax")
     return (total.code, name, rate, money(total.net), money(total.tax), money(total.gross))
 

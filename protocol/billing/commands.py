@@ -1,7 +1,8 @@
 """The commands of a hotel's ledger: of the events of reservations, of the staff, and of payment providers."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
+from innkeeper.protocol.billing.folio import PaymentOutcome
 from innkeeper.protocol.billing.terms import BillingPlan, ChargeKind, PartyPlan
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
@@ -12,7 +13,7 @@ from innkeeper.protocol.values.text import Line, Name, Quantity, Slug
 from msgspec import Meta
 
 ManualMethod = Literal["cash", "terminal", "transfer"]
-MANUAL_METHODS: tuple[str, ...] = ("cash", "terminal", "transfer")
+MANUAL_METHODS: tuple[str, ...] = get_args(ManualMethod)
 
 
 class ApplyReservationEvent(Command, frozen=True):
@@ -118,7 +119,7 @@ class SettlePayment(PaymentCommand, frozen=True, kw_only=True):
     """Apply a provider's outcome of a payment; an outdated one changes nothing. None captures the whole amount."""
 
     name: ClassVar[str] = "payment.settle"
-    outcome: Literal["authorised", "captured", "failed", "voided"]
+    outcome: PaymentOutcome
     reference: Line = ""
     reason: Line = ""
     amount: Money | None = None

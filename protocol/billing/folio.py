@@ -6,6 +6,7 @@ line never changes after it was posted. It is only marked later: with the line t
 
 from datetime import date
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 from innkeeper.protocol.billing.terms import BillingTerms, ChargeKind, Party
@@ -74,6 +75,10 @@ class FolioLine(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaul
     def is_charge(self) -> bool:
         """Whether it is a charge or the reversal of one. Only these are on documents."""
         return self.charge is not None
+
+
+PaymentOutcome = Literal["authorised", "captured", "failed", "voided"]
+"""What a provider reports of a payment."""
 
 
 class PaymentStatus(StrEnum):

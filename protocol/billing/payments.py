@@ -5,9 +5,10 @@ request once, however often it is sent.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, Protocol
+from typing import Annotated, ClassVar, Protocol
 
 import msgspec
+from innkeeper.protocol.billing.folio import PaymentOutcome
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.values.contexts import DELIVERY
@@ -33,7 +34,7 @@ class PaymentUpdate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     hotel: Slug
     payment: Annotated[str, Meta(min_length=1, max_length=64)]
-    outcome: Literal["authorised", "captured", "failed", "voided"]
+    outcome: PaymentOutcome
     reference: Line = ""
     reason: Line = ""
 

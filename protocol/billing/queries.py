@@ -20,14 +20,6 @@ class ShowBill(Query, frozen=True):
     booking: str
 
 
-class ShowFolio(Query, frozen=True):
-    """Return one folio of a booking."""
-
-    name: ClassVar[str] = "folio.show"
-    booking: str
-    folio: int = 1
-
-
 class ShowPayment(Query, frozen=True):
     """Return one payment."""
 
@@ -64,5 +56,5 @@ class DescribeLedger(Query, frozen=True):
 
 
 BILLING_QUERIES: tuple[type[Query], ...] = (
-    ShowBillingTerms, ShowBill, ShowFolio, ShowPayment, ShowInvoice, ListInvoices, TrialBalance, DescribeLedger,
+    ShowBillingTerms, ShowBill, ShowPayment, ShowInvoice, ListInvoices, TrialBalance, DescribeLedger,
 )  # fmt: skip

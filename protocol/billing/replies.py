@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 import msgspec
-from innkeeper.protocol.billing.folio import Bill, DepositDue, Folio, Invoice, Ledger, Payment
+from innkeeper.protocol.billing.folio import Bill, DepositDue, Invoice, Ledger, Payment
 from innkeeper.protocol.messages.reply import Reply
 
 
@@ -29,15 +29,6 @@ class BillReply(Reply, frozen=True):
     currency: str
     bill: Bill
     deposits: tuple[DepositDue, ...] = ()
-
-
-class FolioReply(Reply, frozen=True):
-    """One folio in its current state."""
-
-    name: ClassVar[str] = "folio.reply"
-    currency: str
-    booking: str
-    folio: Folio
 
 
 class PaymentReply(Reply, frozen=True):
@@ -95,6 +86,6 @@ class LedgerStateReply(Reply, frozen=True):
 
 
 BILLING_REPLIES: tuple[type[Reply], ...] = (
-    EventAppliedReply, LedgerReply, BillReply, FolioReply, PaymentReply, InvoiceReply, InvoicesReply, TrialBalanceReply,
+    EventAppliedReply, LedgerReply, BillReply, PaymentReply, InvoiceReply, InvoicesReply, TrialBalanceReply,
     LedgerStateReply,
 )  # fmt: skip

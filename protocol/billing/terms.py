@@ -7,7 +7,8 @@ import msgspec
 from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money
-from innkeeper.protocol.values.text import AddressLines, BasisPoints, Code, DocumentPrefix, Line, Name, Percent
+from innkeeper.protocol.values.percentage import basis_points
+from innkeeper.protocol.values.text import AddressLines, Code, DocumentPrefix, Line, Name, Percent
 from msgspec import Meta
 
 
@@ -45,7 +46,7 @@ class Tax(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tru
     rate: int = 0
     per_night: int = 0
     included: bool = False
-    exempt_below: int = 18
+    exempt_below: int = limits.child_age_max + 1
 
 
 class Deposit(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -85,19 +86,19 @@ class DepositPlan(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=T
 
 
 class TaxPlan(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
-    """A tax in a request; see `Tax`."""
+    """A tax in a request; see `Tax`. `rate` is in percent, as "6" or "19.25", and "0" for a tax per night."""
 
     code: Code
     name: Name
     applies_to: Annotated[tuple[ChargeKind, ...], Meta(min_length=1, max_length=len(ChargeKind))]
-    rate: BasisPoints = 0
+    rate: str = "0"
     per_night: Money | None = None
     included: bool = False
-    exempt_below: Annotated[int, Meta(ge=0, le=18)] = 18
+    exempt_below: Annotated[int, Meta(ge=0, le=limits.child_age_max + 1)] = limits.child_age_max + 1
 
     def __post_init__(self) -> None:
-        if bool(self.rate) == (self.per_night is not None):
-            raise invalid("rate", "one_of", "expected either rate, in basis points and above 0, or per_night")
+        if bool(basis_points(self.rate, "rate")) == (self.per_night is not None):
+            raise invalid("rate", "one_of", "expected either a rate above 0 percent, or per_night")
         if self.per_night is not None and self.applies_to != (ChargeKind.ROOM,):
             raise invalid("applies_to", "only_room", "a tax per night applies only to charges of kind room")
 
@@ -116,6 +117,6 @@ class BillingPlan(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_un
         if len({tax.code for tax in self.taxes}) < len(self.taxes):
             raise invalid("taxes", "unique", "two taxes have the same code")
         if sum(deposit.percent for deposit in self.deposits) > 100:
-            raise invalid("deposits", "percent_max", "the deposits together must not exceed 100 percent")
+            raise invalid("deposits", "percent_max", "together they must not exceed 100 percent")
         if self.invoice_prefix == self.credit_note_prefix:
             raise invalid("credit_note_prefix", "unique", "must differ from invoice_prefix")

@@ -1,6 +1,7 @@
 """The public form of an event: CloudEvents 1.0, in its JSON format."""
 
 from datetime import datetime
+from typing import Final
 
 import msgspec
 from innkeeper.protocol.codec import wire
@@ -9,7 +10,11 @@ from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.reservations.events import BookingEvent
 from innkeeper.protocol.values.contexts import RESERVATIONS
 from innkeeper.protocol.values.instants import instant, microseconds
+from innkeeper.protocol.values.limits import position_max
 from msgspec import UNSET, UnsetType
+
+MEDIA_TYPE: Final = "application/cloudevents+json"
+"""Of an event in this format, structured mode."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -63,9 +68,6 @@ def cloud_event_json(entry: LogEntry) -> bytes:
     return _encode(cloud_event(entry))
 
 
-_NUMBER_LIMIT = 2**63  # SQLite stores no larger integer
-
-
 class _Attributes(msgspec.Struct):
     """The attributes of a CloudEvent from which its entry of the log is decoded."""
 
@@ -94,7 +96,7 @@ def entry_of(body: bytes) -> LogEntry:
         hotel, int(found.sequence), microseconds(found.time), found.by, found.correlationid, found.causationid,
         wire.decode_event_json(found.type, found.data),
     )  # fmt: skip
-    in_range = all(0 < number < _NUMBER_LIMIT for number in (found.position, record.hotel_seq))
+    in_range = all(0 < number <= position_max for number in (found.position, record.hotel_seq))
     if hotels != "hotels" or record.id != found.id or not in_range:
         raise ValueError(f"not an event of Innkeeper: {found.id!r} of {found.source!r}")
     return found.position, record

@@ -22,10 +22,11 @@ EventTypes = Annotated[tuple[Line, ...], Meta(min_length=1, max_length=limits.we
 Secret = Annotated[str, Meta(max_length=limits.name_characters_max)]
 
 
-def _check_types(types: tuple[str, ...]) -> None:
+def check_event_types(types: tuple[str, ...], field: str = "events") -> None:
+    """Refuses types of which there is no event."""
     for one in types:
         if not wire.is_known_type(one):
-            raise invalid("events", "unknown", f"there is no event type {one!r}; GET /asyncapi.json lists the types")
+            raise invalid(field, "unknown", f"there is no event type {one!r}; GET /asyncapi.json lists the types")
 
 
 class WebhookPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,7 +39,7 @@ class WebhookPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     secret: Secret | None = None
 
     def __post_init__(self) -> None:
-        _check_types(self.events)
+        check_event_types(self.events)
 
 
 class WebhookChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,7 +51,7 @@ class WebhookChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     def __post_init__(self) -> None:
         if isinstance(self.events, tuple):
-            _check_types(self.events)
+            check_event_types(self.events)
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):

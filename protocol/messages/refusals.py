@@ -68,11 +68,13 @@ class KeyReused(Refusal, frozen=True):
 
 class Unavailable(Refusal, frozen=True):
     """The part is overloaded, or could not write to its disk. Nothing was acknowledged; the caller can try again.
-    Where `unknown`, the command may have been carried out, as when the connection is lost before the result."""
+    Where `unknown`, the command may have been carried out, as when the connection is lost before the result. Where
+    `hotel_failed`, the command made its hotel fail, or was in a batch with one that did: it may do so again."""
 
     code: ClassVar[str] = "unavailable"
     reason: str
     unknown: bool = False
+    hotel_failed: bool = False
 
 
 class Refused(ValueError):

@@ -50,6 +50,11 @@ class Failure(msgspec.Struct, frozen=True):
 Effects = Callable[[], None]
 """Writes the effects of some events; called in the transaction that moves the cursor past them."""
 
+
+def no_effects() -> None:
+    """The effects where nothing is to be written with the cursor: there are none, or they are on disk elsewhere."""
+
+
 EventHandler = Callable[[Sequence[LogEntry]], Awaitable[Effects]]
 """Handles events. Raises `Stalled` where it can handle none now, anything else where it cannot handle these."""
 

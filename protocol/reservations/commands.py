@@ -12,7 +12,7 @@ import msgspec
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.reservations.booking import Contact
-from innkeeper.protocol.reservations.hotel import CancellationPolicy
+from innkeeper.protocol.reservations.hotel import MANUAL_AUDIT, CancellationPolicy
 from innkeeper.protocol.reservations.waitlist import WaitlistRequest
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money, digits
@@ -64,7 +64,7 @@ class HotelPlan(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unkn
     id: Slug | None = None
     check_in: ClockTime = "15:00"
     check_out: ClockTime = "11:00"
-    night_audit: str = "manual"
+    night_audit: str = MANUAL_AUDIT
     business_date: date | None = None
     cancellation: CancellationPolicy = CancellationPolicy()
 
@@ -78,12 +78,13 @@ class HotelPlan(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unkn
         first, last = limits.business_date_year_min, limits.business_date_year_max
         if self.business_date is not None and not first <= self.business_date.year <= last:
             raise invalid("business_date", "range", f"expected a date in the years {first} to {last}")
-        if not 0 <= self.cancellation.free_until_hours <= 8_784:
-            raise invalid("cancellation.free_until_hours", "range", "expected 0 to 8,784 hours")
+        most = limits.free_cancellation_hours_max
+        if not 0 <= self.cancellation.free_until_hours <= most:
+            raise invalid("cancellation.free_until_hours", "range", f"expected 0 to {most:,} hours")
         self._check_room_types()
 
     def _check_night_audit(self) -> None:
-        if self.night_audit != "manual":
+        if self.night_audit != MANUAL_AUDIT:
             try:
                 msgspec.convert(self.night_audit, ClockTime)
             except msgspec.ValidationError:

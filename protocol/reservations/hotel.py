@@ -1,8 +1,12 @@
 """The public form of a hotel: its room types, time zone, currency, hours and business date."""
 
 from datetime import date
+from typing import Final
 
 import msgspec
+
+MANUAL_AUDIT: Final = "manual"
+"""In place of a local time: the business date rolls only on request."""
 
 
 class CancellationPolicy(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):

@@ -31,3 +31,5 @@ HOLDS_NIGHTS = frozenset({Status.HELD, Status.CONFIRMED, Status.IN_HOUSE, Status
 
 
 NOT_ARRIVED = frozenset({Status.HELD, Status.CONFIRMED})
+
+NOT_ENDED = NOT_ARRIVED | {Status.IN_HOUSE}

@@ -1,4 +1,8 @@
-"""The types of text and numbers that clients send, with their limits. Decoding enforces them."""
+"""The types of text and numbers that clients send, with their limits. Decoding enforces them.
+
+A type that has a form describes it: the description completes the sentence "expected …" in a refusal, and is in the
+OpenAPI document.
+"""
 
 from typing import Annotated
 
@@ -16,26 +20,80 @@ _VISIBLE = r"\S"
 _LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*(?![\s\S])"
 _CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9](?![\s\S])"
 
-Slug = Annotated[str, Meta(min_length=1, max_length=limits.slug_characters_max, pattern=_SLUG)]
-Code = Annotated[str, Meta(min_length=1, max_length=limits.room_number_characters_max, pattern=_CODE)]
-Name = Annotated[
-    str, Meta(min_length=1, max_length=limits.name_characters_max, pattern=rf"(?=[\s\S]*{_VISIBLE}){_LINE}")
+Slug = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=limits.slug_characters_max,
+        pattern=_SLUG,
+        description="lower-case letters a to z, digits, and between them hyphens, such as hotel-do-mar",
+    ),
 ]
-Line = Annotated[str, Meta(max_length=limits.name_characters_max, pattern=_LINE)]
-Email = Annotated[str, Meta(max_length=limits.name_characters_max, pattern=_EMAIL)]
-Notes = Annotated[str, Meta(max_length=limits.notes_characters_max, pattern=_PROSE)]
-Language = Annotated[str, Meta(max_length=limits.language_characters_max, pattern=_LANGUAGE)]
-ClockTime = Annotated[str, Meta(pattern=_CLOCK)]
+Code = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=limits.room_number_characters_max,
+        pattern=_CODE,
+        description="letters a to z, digits, and between them dots, hyphens and underscores, such as DBL or 101",
+    ),
+]
+Name = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=limits.name_characters_max,
+        pattern=rf"(?=[\s\S]*{_VISIBLE}){_LINE}",
+        description="one line of text that is not blank, without control characters",
+    ),
+]
+Line = Annotated[
+    str,
+    Meta(
+        max_length=limits.name_characters_max,
+        pattern=_LINE,
+        description="one line of text, without control characters",
+    ),
+]
+Email = Annotated[
+    str,
+    Meta(
+        max_length=limits.name_characters_max,
+        pattern=_EMAIL,
+        description="an e-mail address without spaces, such as ann@example.com",
+    ),
+]
+Notes = Annotated[
+    str,
+    Meta(
+        max_length=limits.notes_characters_max,
+        pattern=_PROSE,
+        description="text without control characters other than tabs and line breaks",
+    ),
+]
+Language = Annotated[
+    str,
+    Meta(
+        max_length=limits.language_characters_max,
+        pattern=_LANGUAGE,
+        description="a language tag (BCP 47), such as en or pt-BR",
+    ),
+]
+ClockTime = Annotated[str, Meta(pattern=_CLOCK, description="a local time from 00:00 to 23:59, such as 15:00")]
 Adults = Annotated[int, Meta(ge=1, le=limits.guests_per_room_max)]
-ChildAge = Annotated[int, Meta(ge=0, le=17)]
+ChildAge = Annotated[int, Meta(ge=0, le=limits.child_age_max)]
 Children = Annotated[tuple[ChildAge, ...], Meta(max_length=limits.guests_per_room_max)]
 HoldSeconds = Annotated[int, Meta(ge=1, le=limits.hold_seconds_max)]
 AddressLines = Annotated[tuple[Name, ...], Meta(max_length=limits.address_lines_max)]
 Quantity = Annotated[int, Meta(ge=1, le=limits.charge_quantity_max)]
-BasisPoints = Annotated[int, Meta(ge=0, le=limits.tax_basis_points_max)]
 Percent = Annotated[int, Meta(ge=1, le=100)]
 # The prefix of a document number; it does not end in a digit, so that two numbers are never the same text.
 DocumentPrefix = Annotated[
     str,
-    Meta(min_length=1, max_length=limits.document_prefix_characters_max, pattern=_PREFIX),
+    Meta(
+        min_length=1,
+        max_length=limits.document_prefix_characters_max,
+        pattern=_PREFIX,
+        description="letters a to z, digits, slashes and hyphens, the last no digit, such as INV-",
+    ),
 ]

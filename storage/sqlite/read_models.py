@@ -20,9 +20,11 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.ports.subscriptions import Positions
 from innkeeper.protocol.ports.views import BadCursor, BookingPage, BookingSearch
 from innkeeper.protocol.reservations import events
-from innkeeper.protocol.reservations.booking import Booking, Status
+from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
+from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
+from innkeeper.protocol.values.limits import stay_nights_max
 from innkeeper.storage.sqlite.journal import open_to_read, read_rows, record_of
 from innkeeper.storage.sqlite.schema import closed_on_failure
 
@@ -36,7 +38,6 @@ _BEHIND_EVENTS_MAX = 20_000
 _pack_booking = msgspec.msgpack.Encoder().encode
 _unpack_booking = msgspec.msgpack.Decoder(Booking).decode
 _unpack_hotel = msgspec.msgpack.Decoder(Hotel).decode
-_HOLDING = (Status.HELD, Status.CONFIRMED, Status.IN_HOUSE, Status.CHECKED_OUT)
 
 
 class SqliteReadModels:
@@ -45,7 +46,6 @@ class SqliteReadModels:
     def __init__(self, path: Path, journal: Path, log: str) -> None:
         """`log` is the name of the journal's log."""
         self._log = log
-        self._path = path
         self._lock = threading.Lock()
         with ExitStack() as opened:
             self._db = opened.enter_context(closing(_open(path)))
@@ -155,14 +155,13 @@ class SqliteReadModels:
             known = self._db.execute("SELECT body FROM hotels WHERE id = ?", (hotel,)).fetchone()
             rows = self._db.execute(
                 "SELECT body FROM bookings WHERE hotel = ? AND arrival < ? AND arrival > ? AND departure > ?"
-                f" AND status IN {_HOLDING_SQL} ORDER BY arrival, number",
-                (hotel, end.toordinal(), start.toordinal() - _LONGEST_STAY, start.toordinal()),
+                f" AND status IN {_HOLDS_NIGHTS_SQL} ORDER BY arrival, number",
+                (hotel, end.toordinal(), start.toordinal() - stay_nights_max, start.toordinal()),
             ).fetchall()
         return None if known is None else (_unpack_hotel(known[0]), [_unpack_booking(body) for (body,) in rows])
 
 
-_HOLDING_SQL = "(" + ", ".join(f"'{status.value}'" for status in _HOLDING) + ")"
-_LONGEST_STAY = 4_000  # days; a stay in house can be extended repeatedly
+_HOLDS_NIGHTS_SQL = "(" + ", ".join(f"'{status.value}'" for status in sorted(HOLDS_NIGHTS)) + ")"
 
 
 def _open(path: Path) -> sqlite_utils.Database:

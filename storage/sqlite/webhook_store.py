@@ -3,7 +3,7 @@
 import msgspec
 import sqlite_utils
 from innkeeper.protocol.delivery.webhooks import DeliveriesReply, Delivery, ListDeliveries, SigningSecret, Webhook
-from innkeeper.protocol.values.limits import webhook_deliveries_kept_max
+from innkeeper.protocol.values.limits import position_max, webhook_deliveries_kept_max
 
 _pack = msgspec.msgpack.encode
 _unpack_webhook = msgspec.msgpack.Decoder(Webhook).decode
@@ -69,7 +69,7 @@ class SqliteWebhookStore:
         rows = self._db.execute(
             "SELECT number, body FROM deliveries WHERE webhook = ? AND number < ? AND failed >= ?"
             " ORDER BY number DESC LIMIT ?",
-            (request.webhook, 2**63 - 1 if request.before is None else request.before, request.failed, limit + 1),
+            (request.webhook, position_max if request.before is None else request.before, request.failed, limit + 1),
         ).fetchall()
         found = (msgspec.structs.replace(_unpack_delivery(body), number=number) for number, body in rows[:limit])
         return DeliveriesReply(tuple(found), len(rows) > limit)

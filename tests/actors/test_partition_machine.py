@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
 from innkeeper.actors.partition.recovery import rebuild
 from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
-from innkeeper.actors.reservations.rules.state import HotelState, describe, fold
+from innkeeper.actors.reservations.rules.state import HotelState, describe
 from innkeeper.protocol.codec.wire import encode
 from innkeeper.protocol.messages import refusals
 from innkeeper.protocol.messages.command import Command
@@ -370,7 +370,7 @@ class PartitionMachine(RuleBasedStateMachine):
         auditor.handle(records)
         assert auditor.violations == []
         if records:
-            folded, rebuilt = fold(HotelState(), records), rebuild(journal, HOTEL, HOTEL_TYPE)
+            folded, rebuilt = HOTEL_TYPE.fold(HotelState(), records), rebuild(journal, HOTEL, HOTEL_TYPE)
             assert rebuilt is not None
             assert encode(describe(folded)) == encode(describe(rebuilt)) == encode(self.partition.host.describe(HOTEL))
 

@@ -260,7 +260,7 @@ def test_each_event_has_its_effects_once_and_in_order_after_any_sequence(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.setattr("innkeeper.actors.subscriptions.subscriber.subscriber_batch_events_max", batch)
-        patch.setattr("innkeeper.actors.subscriptions.recent_events.recent_events_max", inbox)
+        patch.setattr("innkeeper.protocol.values.limits.recent_events_max", inbox)
         asyncio.run(_run_steps(steps, Path(folder)))
 
 

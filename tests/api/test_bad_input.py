@@ -74,7 +74,7 @@ BAD_STAYS = [
     ({"adults": 3}, "adults", "max_guests"),
     ({"adults": 101}, "adults", "range"),
     ({"adults": 10**30}, "adults", "range"),
-    ({"children": [3, 4]}, "adults", "max_guests"),
+    ({"children": [3, 4]}, "children", "max_guests"),
     ({"children": [18]}, "children[0]", "range"),
     ({"children": [-1]}, "children[0]", "range"),
     ({"children": [1] * 101}, "children", "length"),

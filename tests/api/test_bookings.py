@@ -187,7 +187,7 @@ def test_a_move_is_refused_where_the_room_type_takes_too_few_guests(gateway: Gat
     hotel = gateway.open_hotel(room_types=[large | {"max_guests": 4}, small])
     family = gateway.book(hotel, room_type="FAM", adults=2, children=[3])
     refused = gateway.act(hotel, family, "move", room="201")
-    assert_problem(refused, 422, "invalid", "adults", "max_guests")
+    assert_problem(refused, 422, "invalid", "room", "max_guests")
     assert gateway.get(booking_path(hotel, family)).json == family
     assert gateway.act(hotel, family, "move", room="102").json["room"] == "102"
     couple = gateway.book(hotel, room_type="FAM", adults=2)

@@ -10,7 +10,6 @@ from time import monotonic, sleep
 from typing import Any
 
 import pytest
-from innkeeper.http import live_stream
 from innkeeper.protocol.values import limits
 from support.gateway import Gateway, assert_problem, read_response, reservation_events
 from support.gateway import gateway as running_gateway
@@ -137,7 +136,7 @@ def test_billing_events_are_streamed_and_none_is_missing_after_a_reconnect(gatew
 
 
 def test_events_older_than_the_ring_are_read_from_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_stream, "_RING_EVENTS", 4)
+    monkeypatch.setattr(limits, "recent_events_max", 4)
     with running_gateway(tmp_path) as gateway:
         hotel = gateway.open_hotel({"DBL": 9})
         listeners = [Listener(gateway, f"after={after}") for after in (0, 3)] + [Listener(gateway)]

@@ -367,7 +367,8 @@ def test_unknown_webhooks_and_events_and_too_many_webhooks_are_refused(
     assert show_webhook(gateway, webhook)["url"] == receiver.url
     monkeypatch.setattr("innkeeper.delivery.webhooks.webhooks.webhooks_max", 1)
     body = {"url": receiver.url, "events": ["innkeeper.*"]}
-    assert_problem(gateway.post("/v1/webhooks", body), 503, "unavailable")
+    refused = assert_problem(gateway.post("/v1/webhooks", body), 409, "not_allowed")
+    assert refused["detail"] == "1 webhooks are the maximum; remove one first"
 
 
 def test_attempts_are_listed_page_by_page_and_the_oldest_are_deleted(

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from time import perf_counter
 
 import aio_pika
-from innkeeper.delivery.brokers.rabbitmq import EXCHANGE, RabbitPublisher
+from innkeeper.delivery.brokers.rabbitmq import RabbitPublisher
+from innkeeper.protocol.delivery.broker_names import EXCHANGE
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.reservations.events import BookingPinned
 from innkeeper.protocol.values.limits import subscriber_batch_events_max

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer
 from confluent_kafka import Producer
-from innkeeper.delivery.brokers.kafka import DEAD_TOPIC, TOPIC, KafkaConsumer
+from innkeeper.delivery.brokers.kafka import KafkaConsumer
+from innkeeper.protocol.delivery.broker_names import DEAD_LETTER_TOPIC, TOPIC
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
 from innkeeper.protocol.values import limits
@@ -237,9 +238,9 @@ def test_messages_that_are_not_events_go_to_the_dead_letter_topic(real_kafka: Ka
     publish(real_kafka.servers, [log_entry(one) for one in range(1, 31)])
     with isolated_inbox(tmp_path) as inbox:
         log = inbox.logs["billing"]
-        all_arrived = lambda: log.position == 30 and len(read_topic(real_kafka.servers, DEAD_TOPIC)) >= 50  # noqa: E731
+        all_arrived = lambda: log.position == 30 and len(read_topic(real_kafka.servers, DEAD_LETTER_TOPIC)) >= 50  # noqa: E731
         run_consumer(consumer_of(real_kafka.url, inbox), all_arrived, RECOVERY_SECONDS_MAX)
-    dead = read_topic(real_kafka.servers, DEAD_TOPIC)
+    dead = read_topic(real_kafka.servers, DEAD_LETTER_TOPIC)
     assert sorted(message.key for message in dead) == sorted(f"hotel-{number}" for number in range(50))
     assert {message.headers["innkeeper-group"] for message in dead} == {b"innkeeper.billing"}
     assert all(message.headers["innkeeper-reason"] for message in dead)

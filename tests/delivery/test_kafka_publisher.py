@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from aiokafka import AIOKafkaConsumer
 from innkeeper.delivery.brokers.brokers import Publisher, publisher
-from innkeeper.delivery.brokers.kafka import TOPIC
+from innkeeper.protocol.delivery.broker_names import TOPIC
 from innkeeper.protocol.ports.subscriptions import Stalled
 from innkeeper.protocol.values import limits
 from support.broker_checks import (

@@ -13,16 +13,10 @@ import aio_pika
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from innkeeper.delivery.brokers.rabbitmq import (
-    DEAD_EXCHANGE,
-    EXCHANGE,
-    REASON,
-    RabbitConsumer,
-    RabbitPublisher,
-    _close,
-)
+from innkeeper.delivery.brokers.rabbitmq import RabbitConsumer, RabbitPublisher, _close
 from innkeeper.protocol.codec.cloud_event import cloud_event_json, entry_of
 from innkeeper.protocol.codec.wire import ALL_EVENTS
+from innkeeper.protocol.delivery.broker_names import DEAD_LETTER_EXCHANGE, EXCHANGE, REASON_HEADER
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.values import limits
 from innkeeper.storage.sqlite.inbox import SqliteInbox
@@ -273,7 +267,7 @@ def test_a_message_that_is_not_an_event_is_dead_lettered_and_can_be_sent_again(
             queue = await channel.get_queue("innkeeper.billing.dead")
             found = []
             while message := await queue.get(fail=False):
-                found.append((message.message_id, message.body, message.headers[REASON]))
+                found.append((message.message_id, message.body, message.headers[REASON_HEADER]))
                 if send_again:
                     again = aio_pika.Message(message.body, message_id=message.message_id)
                     await channel.default_exchange.publish(again, "innkeeper.billing")
@@ -293,4 +287,4 @@ def test_a_message_that_is_not_an_event_is_dead_lettered_and_can_be_sent_again(
         again: list[Any] = []
         wait_until(lambda: bool(again.extend(asyncio.run(dead_letters())) or again), RECOVERY_SECONDS_MAX)
         assert again[0][:2] == found[0][:2]
-    assert DEAD_EXCHANGE == "innkeeper.dead"
+    assert DEAD_LETTER_EXCHANGE == "innkeeper.dead"

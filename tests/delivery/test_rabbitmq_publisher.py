@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import aio_pika
 import pytest
 from innkeeper.delivery.brokers.brokers import publisher
-from innkeeper.delivery.brokers.rabbitmq import EXCHANGE
+from innkeeper.protocol.delivery.broker_names import EXCHANGE
 from innkeeper.protocol.values import limits
 from support.broker_checks import (
     assert_each_once_in_order,

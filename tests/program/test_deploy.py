@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from innkeeper.protocol.delivery import broker_names
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY, GATEWAY, NOTIFICATIONS, RESERVATIONS
 from support.installation import is_alive
 from support.paths import ROOT
@@ -90,3 +91,8 @@ def test_its_unit_names_the_parts_that_there_are() -> None:
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)#]+)\)", PAGE))
 def test_the_links_of_the_page_have_targets(target: str) -> None:
     assert (ROOT / "docs" / target).exists()
+
+
+def test_the_page_names_the_exchange_and_the_topics_as_they_are() -> None:
+    names = {value for name, value in vars(broker_names).items() if name.endswith(("EXCHANGE", "TOPIC"))}
+    assert {name for name in re.findall(r"`([a-z.-]+)`", PAGE) if name.startswith("innkeeper.")} == names

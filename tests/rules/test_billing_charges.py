@@ -3,7 +3,7 @@
 import pytest
 from innkeeper.protocol.billing.commands import MoveCharges, OpenFolio, PostCharge, ReverseCharge, SplitCharge
 from innkeeper.protocol.billing.folio import FolioLine, LineKind, LinePosition
-from innkeeper.protocol.billing.queries import ShowBill, ShowFolio
+from innkeeper.protocol.billing.queries import ShowBill
 from innkeeper.protocol.billing.terms import ChargeKind, PartyPlan
 from innkeeper.protocol.messages.refusals import NotAllowed, Refused
 from innkeeper.protocol.values import limits
@@ -70,7 +70,7 @@ def test_an_unknown_booking_has_no_bill(ledger: LedgerFixture) -> None:
         ledger.query(ShowBill(HOTEL, "nobody"))
     booking = ledger.book()
     with refused(ledger, "folio"):
-        ledger.query(ShowFolio(HOTEL, booking, 2))
+        ledger.post_charge(booking, folio=2)
 
 
 def test_a_reversal_is_a_line_of_its_own(ledger: LedgerFixture) -> None:

@@ -214,7 +214,7 @@ def test_a_line_with_two_tax_rates_counts_its_net_under_both() -> None:
     ledger = LedgerFixture()
     taxes = tuple(
         VAT.__class__(code=code, name=code, applies_to=(ChargeKind.OTHER,), rate=rate)
-        for code, rate in (("STATE", 600), ("COUNTY", 200))
+        for code, rate in (("STATE", "6"), ("COUNTY", "2"))
     )
     ledger.set_billing_terms(*taxes)
     booking = ledger.book_and_check_in()

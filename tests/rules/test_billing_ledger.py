@@ -1,10 +1,11 @@
 """The ledger as a whole: double entry, the trial balance, and its state as the fold of its events."""
 
 import pytest
+from innkeeper.actors.billing.router import LEDGER
 from innkeeper.actors.billing.rules.ledger import GUEST_LEDGER, Entry, entries
-from innkeeper.actors.billing.rules.state import LedgerState, describe, fold, restore
+from innkeeper.actors.billing.rules.state import LedgerState, describe, restore
 from innkeeper.protocol.billing.commands import MoveCharges, OpenFolio, RefundPayment, SplitCharge
-from innkeeper.protocol.billing.queries import DescribeLedger, ShowFolio, TrialBalance
+from innkeeper.protocol.billing.queries import DescribeLedger, TrialBalance
 from innkeeper.protocol.billing.replies import LedgerStateReply, TrialBalanceReply
 from innkeeper.protocol.billing.terms import PartyPlan
 from innkeeper.protocol.codec import wire
@@ -63,7 +64,7 @@ def test_the_trial_balance_sums_to_zero_and_contains_the_guest_ledger(ledger: Le
 
 
 def test_folding_the_events_gives_the_same_ledger(ledger: LedgerFixture) -> None:
-    folded = describe(fold(LedgerState(), ledger.records))
+    folded = describe(LEDGER.fold(LedgerState(), ledger.records))
     assert folded == ledger.query(DescribeLedger(HOTEL))
     assert wire.encode(folded) == wire.encode(describe(ledger.state))
 
@@ -81,9 +82,3 @@ def test_a_ledger_restored_from_its_description_continues(ledger: LedgerFixture)
     booking = sorted(ledger.state.bills)[0]
     ledger.post_charge(booking, 10)
     assert ledger.issue_invoice(booking).number == "INV-2"
-
-
-def test_one_folio_can_be_queried(ledger: LedgerFixture) -> None:
-    booking = next(booking for booking, bill in ledger.state.bills.items() if len(bill.folios) == 2)
-    reply = ledger.query(ShowFolio(HOTEL, booking, 2))
-    assert (reply.folio, reply.currency) == (ledger.bill(booking).folios[1], "EUR")

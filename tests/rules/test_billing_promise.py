@@ -13,9 +13,10 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from innkeeper.actors.billing.router import LEDGER
 from innkeeper.actors.billing.rules import folios, invoicing, state
 from innkeeper.actors.billing.rules.ledger import GUEST_LEDGER, entries
-from innkeeper.actors.billing.rules.state import LedgerState, describe, fold
+from innkeeper.actors.billing.rules.state import LedgerState, describe
 from innkeeper.protocol.billing import commands as billing
 from innkeeper.protocol.billing import events as billing_events
 from innkeeper.protocol.billing.folio import Bill, DocumentKind, FolioLine, TaxAmount
@@ -253,7 +254,7 @@ class BillingMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """P6: folding the events gives the same ledger."""
-        folded = describe(fold(LedgerState(), self.ledger.records))
+        folded = describe(LEDGER.fold(LedgerState(), self.ledger.records))
         assert wire.encode(folded) == wire.encode(describe(self.ledger.state))
 
 

@@ -16,7 +16,7 @@ from random import Random
 from innkeeper.actors.partition.host import Host, PendingBatch
 from innkeeper.actors.partition.recovery import rebuild
 from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
-from innkeeper.actors.reservations.rules.state import HotelState, describe, fold
+from innkeeper.actors.reservations.rules.state import HotelState, describe
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refusal, Unavailable
@@ -254,7 +254,7 @@ class SimulatedPartition:
         """P6: the live hotel, the fold of all its events, and its snapshot with the events after it are equal."""
         for hotel in sorted({record.hotel for record in records}):
             live = self._host.describe(hotel)
-            folded = fold(HotelState(), (record for record in records if record.hotel == hotel))
+            folded = HOTEL_TYPE.fold(HotelState(), (record for record in records if record.hotel == hotel))
             rebuilt = rebuild(self.journal(), hotel, HOTEL_TYPE)
             assert rebuilt is not None
             if not isinstance(live, StateReply) or wire.encode(live) != wire.encode(describe(folded)):

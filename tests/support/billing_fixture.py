@@ -30,9 +30,9 @@ from innkeeper.protocol.reservations.replies import BookingReply
 from innkeeper.protocol.values.money import Money, render
 from support.partition_fixture import HOTEL, NOON, night, plan, request
 
-VAT = TaxPlan(code="VAT6", name="VAT 6 %", applies_to=(ChargeKind.ROOM, ChargeKind.FEE), rate=600, included=True)
-VAT_FOOD = TaxPlan(code="VAT13", name="VAT 13 %", applies_to=(ChargeKind.BREAKFAST,), rate=1_300, included=True)
-SERVICE = TaxPlan(code="SERVICE", name="Service 10 %", applies_to=(ChargeKind.MINIBAR,), rate=1_000)
+VAT = TaxPlan(code="VAT6", name="VAT 6 %", applies_to=(ChargeKind.ROOM, ChargeKind.FEE), rate="6", included=True)
+VAT_FOOD = TaxPlan(code="VAT13", name="VAT 13 %", applies_to=(ChargeKind.BREAKFAST,), rate="13", included=True)
+SERVICE = TaxPlan(code="SERVICE", name="Service 10 %", applies_to=(ChargeKind.MINIBAR,), rate="10")
 CITY = TaxPlan(
     code="CITY", name="City tax", applies_to=(ChargeKind.ROOM,), per_night=Money("2.00", "EUR"), exempt_below=13
 )

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
-from innkeeper.delivery.brokers.kafka import DEAD_TOPIC, TOPIC
 from innkeeper.protocol.codec.cloud_event import cloud_event_json
+from innkeeper.protocol.delivery.broker_names import DEAD_LETTER_TOPIC, TOPIC
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from support.waiting import wait_until
 
@@ -37,7 +37,11 @@ def remove_topics(servers: str) -> None:
     admin = AdminClient({"bootstrap.servers": servers})
 
     def ours() -> list[str]:
-        return [topic for topic in (TOPIC, DEAD_TOPIC) if topic in admin.list_topics(timeout=ANSWER_SECONDS_MAX).topics]
+        return [
+            topic
+            for topic in (TOPIC, DEAD_LETTER_TOPIC)
+            if topic in admin.list_topics(timeout=ANSWER_SECONDS_MAX).topics
+        ]
 
     if existing := ours():
         for removed in admin.delete_topics(existing, operation_timeout=ANSWER_SECONDS_MAX).values():

@@ -43,6 +43,7 @@ from innkeeper.protocol.reservations.hotel import CancellationPolicy, Hotel, Roo
 from innkeeper.protocol.reservations.replies import TypeAvailability
 from innkeeper.protocol.reservations.waitlist import WaitlistRequest
 from innkeeper.protocol.values.money import Money
+from innkeeper.protocol.values.percentage import render_percent
 
 _text = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
 _name = _text.filter(str.strip)
@@ -119,7 +120,7 @@ _tax_plans = st.builds(
     code=_code,
     name=_name,
     applies_to=st.lists(st.sampled_from(ChargeKind), min_size=1, max_size=3).map(tuple),
-    rate=st.integers(1, 10_000),
+    rate=st.integers(1, 10_000).map(render_percent),
     included=st.booleans(),
     exempt_below=st.integers(0, 18),
 )

@@ -7,7 +7,7 @@ import msgspec
 from innkeeper.actors.billing.rules.deposits import deposits_due
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing.folio import Bill, Folio, FolioLine, LinePosition
-from innkeeper.protocol.billing.replies import BillReply, FolioReply, InvoiceReply, PaymentReply
+from innkeeper.protocol.billing.replies import BillReply, InvoiceReply, PaymentReply
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import NotFound, Refused, invalid
 from innkeeper.protocol.messages.reply import Reply
@@ -71,7 +71,7 @@ def positive(state: LedgerState, money: Money) -> int:
     """An amount in minor units. Refuses zero."""
     units = units_of(state, money)
     if not units:
-        raise invalid("amount", "positive", "the amount must be above zero")
+        raise invalid("amount", "positive", "expected an amount above zero")
     return units
 
 
@@ -84,11 +84,6 @@ def bill_reply(state: LedgerState, bill: Bill) -> BillReply:
     """A bill with its deposits."""
     ledger = state.opened()
     return BillReply(ledger.currency, bill, deposits_due(ledger.terms, bill.stay, bill.paid))
-
-
-def the_folio(booking: str, number: int) -> Callable[[LedgerState], Reply]:
-    """The reply that shows one folio."""
-    return lambda state: FolioReply(state.opened().currency, booking, state.folio(booking, number))
 
 
 def the_payment(payment: str) -> Callable[[LedgerState], Reply]:

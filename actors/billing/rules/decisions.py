@@ -26,6 +26,7 @@ from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.command_context import CommandContext
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import NotFound, Refused
+from innkeeper.protocol.values.percentage import basis_points
 
 
 def decide(state: LedgerState, command: Command, context: CommandContext) -> Decision:
@@ -83,7 +84,7 @@ def _tax(state: LedgerState, plan: TaxPlan) -> Tax:
         code=plan.code,
         name=plan.name,
         applies_to=plan.applies_to,
-        rate=plan.rate,
+        rate=basis_points(plan.rate, "rate"),
         per_night=0 if plan.per_night is None else units_of(state, plan.per_night, "taxes.per_night"),
         included=plan.included,
         exempt_below=plan.exempt_below,

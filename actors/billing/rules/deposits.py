@@ -5,9 +5,7 @@ from datetime import date, timedelta
 from innkeeper.actors.billing.rules.taxes import half_up, taxed
 from innkeeper.protocol.billing.folio import DepositDue, StayTerms
 from innkeeper.protocol.billing.terms import BillingTerms, ChargeKind, Deposit
-from innkeeper.protocol.reservations.booking import Status
-
-_WITH_DEPOSITS = (Status.HELD, Status.CONFIRMED, Status.IN_HOUSE)
+from innkeeper.protocol.reservations.transitions import NOT_ENDED
 
 
 def stay_price(terms: BillingTerms, stay: StayTerms) -> int:
@@ -19,7 +17,7 @@ def stay_price(terms: BillingTerms, stay: StayTerms) -> int:
 def deposits_due(terms: BillingTerms, stay: StayTerms, paid: int) -> tuple[DepositDue, ...]:
     """The deposits by due date. Each is rounded so that together they add up to the sum of their percentages; payments
     cover the earliest first. None is due before the day of booking, and a booking that has ended has none."""
-    if stay.status not in _WITH_DEPOSITS:
+    if stay.status not in NOT_ENDED:
         return ()
     price = stay_price(terms, stay)
     days = sorted((_due(deposit, stay), deposit.percent) for deposit in terms.deposits)

@@ -87,7 +87,7 @@ def post_charge(state: LedgerState, command: commands.PostCharge, context: Comma
     price = units_of(state, command.unit_amount, "unit_amount") * command.quantity
     if price > limits.charge_minor_units_max:
         most = render(limits.charge_minor_units_max, ledger.currency)
-        raise invalid("quantity", "amount_max", f"a charge is at most {most}")
+        raise invalid("quantity", "amount_max", f"the maximum of a charge, which is quantity × amount, is {most}")
     priced = Priced(command.charge, command.text, price, command.quantity)
     line = charge_line(next(line_numbers(state)), ledger.business_date, priced, ledger.terms.taxes, bill.stay)
     return Decision((events.ChargePosted(bill.booking, command.folio, line),), the_bill(bill.booking))
@@ -105,7 +105,11 @@ def reverse_charge(state: LedgerState, command: commands.ReverseCharge, context:
 def _check_changeable(action: str, line: FolioLine) -> None:
     """Refuses to reverse, move or split what is not a charge, is reversed already, or is on an invoice."""
     if line.kind is not LineKind.CHARGE:
-        raise Refused(NotAllowed(action, f"line {line.id} is a {line.kind.value}; only charges can be changed", ()))
+        raise Refused(
+            NotAllowed(
+                action, f"line {line.id} is a {line.kind.value}; only charges can be reversed, moved or split", ()
+            )
+        )
     if line.reversed_by is not None:
         raise Refused(NotAllowed(action, f"line {line.id} is already reversed by line {line.reversed_by}", ()))
     if line.invoice is not None:
@@ -140,7 +144,8 @@ def split_charge(state: LedgerState, command: commands.SplitCharge, context: Com
     _check_changeable("split", line)
     part = units_of(state, command.amount)
     if not 0 < part < line.amount:
-        raise invalid("amount", "part", "the amount must be above zero and below the amount of the line")
+        whole = render(line.amount, state.opened().currency)
+        raise invalid("amount", "part", f"expected an amount above zero and below that of the line, {whole}")
     check_room(find_folio(bill, place.folio), 3)
     day, numbers = state.opened().business_date, line_numbers(state)
     reversal_number = next(numbers)

@@ -20,7 +20,8 @@ from innkeeper.protocol.billing.folio import Folio, FolioLine, LineKind, Payment
 from innkeeper.protocol.messages.command_context import CommandContext
 from innkeeper.protocol.messages.refusals import NotAllowed, NotFound, Refused, invalid
 from innkeeper.protocol.values import limits
-from innkeeper.protocol.values.money import Money
+from innkeeper.protocol.values.money import Money, render
+from innkeeper.protocol.values.sentences import one_of
 
 # (status, outcome reported by the provider) → next status.
 OUTCOMES: dict[tuple[PaymentStatus, str], PaymentStatus] = {
@@ -42,6 +43,9 @@ ACTIONS: dict[tuple[PaymentStatus, str], PaymentStatus] = {
     (PaymentStatus.AUTHORISED, "void"): PaymentStatus.VOIDED,
     (PaymentStatus.CAPTURED, "refund"): PaymentStatus.CAPTURED,
 }
+
+
+_DONE = {"void": "voided", "capture": "captured", "refund": "refunded"}
 
 
 def allowed(payment: Payment) -> tuple[str, ...]:
@@ -114,7 +118,8 @@ def capture_payment(state: LedgerState, command: commands.CapturePayment, contex
 def _captured(state: LedgerState, payment: Payment, requested: Money | None, reference: str) -> events.PaymentRecorded:
     amount = payment.amount if requested is None else positive(state, requested)
     if amount > payment.amount:
-        raise invalid("amount", "authorised_max", "the amount must be at most that of the payment")
+        most = render(payment.amount, state.opened().currency)
+        raise invalid("amount", "authorised_max", f"the maximum is {most}, the amount of the payment")
     line = _line(state, LineKind.PAYMENT, payment.id, payment.method, -amount)
     booking = state.payments[payment.id]
     return events.PaymentRecorded(booking, payment.folio, payment.id, payment.method, line, reference)
@@ -133,13 +138,18 @@ def refund_payment(state: LedgerState, command: commands.RefundPayment, context:
     left = payment.captured - payment.refunded
     amount = left if command.amount is None else positive(state, command.amount)
     if amount > left:
-        raise invalid("amount", "captured_max", "the amount must be at most what is left of the captured amount")
+        most = render(left, state.opened().currency)
+        raise invalid("amount", "captured_max", f"the maximum is {most}, what is left of the captured amount")
     booking = state.payments[payment.id]
     lines = state.folio(booking, payment.folio).lines
     refunds = sum(line.kind is LineKind.REFUND and line.payment == payment.id for line in lines)
     if refunds >= limits.refunds_per_payment_max and amount < left:
-        most = limits.refunds_per_payment_max
-        raise invalid("amount", "refunds_max", f"after {most} refunds, the amount must be all that is left")
+        currency = state.opened().currency
+        raise invalid(
+            "amount",
+            "refunds_max",
+            f"after {limits.refunds_per_payment_max} refunds, expected all that is left, {render(left, currency)}",
+        )
     line = _line(state, LineKind.REFUND, payment.id, payment.method, amount)
     refunded = events.PaymentRefunded(
         booking, payment.folio, payment.id, payment.method, line, command.reason, command.reference
@@ -156,6 +166,9 @@ def _find(state: LedgerState, payment: str) -> Payment:
 def _find_for(action: str, state: LedgerState, payment: str) -> Payment:
     found = _find(state, payment)
     if (found.status, action) not in ACTIONS:
-        reason = f"a payment that is {found.status.value} cannot {action}"
+        already = " already" if found.status in {to for (_, by), to in ACTIONS.items() if by == action} else ""
+        instead = [_DONE[other] for other in allowed(found)]
+        what = f"can be {one_of(instead)}" if instead else "cannot be changed any more"
+        reason = f"the payment is {found.status.value}{already}; it {what}"
         raise Refused(NotAllowed(action, reason, allowed(found)))
     return found

@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from innkeeper.actors.billing.rules.decision import bill_reply, find_bill, find_folio
+from innkeeper.actors.billing.rules.decision import bill_reply, find_bill
 from innkeeper.actors.billing.rules.state import LedgerState, describe
 from innkeeper.protocol.billing import queries
 from innkeeper.protocol.billing.replies import (
     AccountBalance,
-    FolioReply,
     InvoiceReply,
     InvoicesReply,
     LedgerReply,
@@ -33,11 +32,6 @@ def _terms(state: LedgerState, _: queries.ShowBillingTerms) -> Reply:
 
 def _bill(state: LedgerState, query: queries.ShowBill) -> Reply:
     return bill_reply(state, find_bill(state, query.booking))
-
-
-def _folio(state: LedgerState, query: queries.ShowFolio) -> Reply:
-    folio = find_folio(find_bill(state, query.booking), query.folio)
-    return FolioReply(state.opened().currency, query.booking, folio)
 
 
 def _payment(state: LedgerState, query: queries.ShowPayment) -> Reply:
@@ -70,7 +64,6 @@ def _state(state: LedgerState, _: queries.DescribeLedger) -> Reply:
 _REPLIES: dict[type[Query], Callable[[LedgerState, Any], Reply]] = {
     queries.ShowBillingTerms: _terms,
     queries.ShowBill: _bill,
-    queries.ShowFolio: _folio,
     queries.ShowPayment: _payment,
     queries.ShowInvoice: _invoice,
     queries.ListInvoices: _invoices,

@@ -4,7 +4,7 @@ The values are frozen, and a changed bill replaces the old one; only the tables 
 place, by `evolve` alone. Bills are never removed: a payment or a correction can come long after the stay.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -78,13 +78,6 @@ def evolve(state: LedgerState, record: RecordedEvent) -> None:
     rule = _EFFECTS.get(type(event))
     if rule is not None:
         rule(state, record, event)
-
-
-def fold(state: LedgerState, records: Iterable[RecordedEvent]) -> LedgerState:
-    """Applies these events to the state and returns it."""
-    for record in records:
-        evolve(state, record)
-    return state
 
 
 def _opened(state: LedgerState, record: RecordedEvent, event: events.LedgerOpened) -> None:

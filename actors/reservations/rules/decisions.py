@@ -123,7 +123,7 @@ def _reminder(state: HotelState, day: date | None, arrival: date) -> date | None
     """The day of the reminder, or None for the hotel's usual one. Refuses a day in the past or after arrival."""
     today = state.opened().business_date
     if day is not None and not today <= day <= arrival:
-        raise invalid("reminder_on", "before_arrival", f"a reminder must be between {today} and the arrival, {arrival}")
+        raise invalid("reminder_on", "before_arrival", f"expected a date from {today} to the arrival, {arrival}")
     return day
 
 
@@ -146,7 +146,9 @@ def _roll(state: HotelState, command: commands.RollBusinessDate, context: Comman
     today = state.opened().business_date
     to = command.to or today + timedelta(days=1)
     if (to - today).days > limits.night_audit_days_max:
-        raise invalid("to", "days_max", f"a night audit closes at most {limits.night_audit_days_max} days")
+        raise invalid(
+            "to", "days_max", f"expected at most {limits.night_audit_days_max} days after the business date, {today}"
+        )
     done = roll_events(state, to)
     counted = {kind: sum(isinstance(event, kind) for event in done) for kind in _SETTLED}
     return Decision(done, lambda state: AuditReply(command.hotel, state.opened().business_date, *counted.values()))
@@ -219,7 +221,7 @@ def _move(state: HotelState, booking: Booking, command: commands.Move, context: 
     if command.room == booking.room:
         return ()
     kind, _position = state.rooms[command.room]
-    check_guests(state.room_types[kind], booking.adults, booking.children)
+    check_guests(state.room_types[kind], booking.adults, booking.children, "room")
     arrival = max(booking.arrival, state.opened().business_date)
     if booking.departure <= arrival:
         raise invalid("room", "nights_left", "the guest is due out today: no night is left to move")
@@ -273,7 +275,8 @@ def _change(
         terms["rate"] = rate_of(state, kind, changed.get("rate"))
     moved = _rearrange(state, booking, terms, context)
     if {"adults", "children", "room_type"} & changed.keys():
-        check_guests(kind, terms["adults"], terms["children"])
+        field = None if {"adults", "children"} & changed.keys() else "room_type"
+        check_guests(kind, terms["adults"], terms["children"], field)
     done: list[Event] = list(moved)
     if (
         terms | {"guest": booking.guest} != was
@@ -308,7 +311,7 @@ def _rearrange(
     if arrival != booking.arrival:
         check_arrival(state, arrival)
     if departure < today:
-        raise invalid("departure", "not_past", f"departure {departure} is before the business date, {today}")
+        raise invalid("departure", "not_past", f"{departure} is before the business date, {today}")
     same_type = terms["room_type"] == booking.room_type
     fixed = same_type and (in_house or booking.pinned)
     rooming = Rooming(

@@ -11,20 +11,55 @@ from datetime import date
 
 from innkeeper.protocol.reservations.booking import Booking, Status
 from innkeeper.protocol.reservations.transitions import TRANSITIONS
+from innkeeper.protocol.values.sentences import one_of
+
+_STATUSES = {
+    Status.HELD: "the booking is held",
+    Status.CONFIRMED: "the booking is confirmed",
+    Status.IN_HOUSE: "the guest is in house",
+    Status.CHECKED_OUT: "the guest has checked out",
+    Status.RELEASED: "the hold was released",
+    Status.EXPIRED: "the hold has expired",
+    Status.CANCELLED: "the booking is cancelled",
+    Status.NO_SHOW: "the guest is a no-show",
+}
+_DONE = {
+    "confirm": "confirmed",
+    "release": "released",
+    "extend": "extended",
+    "change": "changed",
+    "move": "moved to another room",
+    "pin": "pinned",
+    "unpin": "unpinned",
+    "check-in": "checked in",
+    "cancel": "cancelled",
+    "no-show": "marked as a no-show",
+    "check-out": "checked out",
+    "reinstate": "reinstated",
+}
+
+
+def _status_forbids(booking: Booking, action: str, today: date) -> str:
+    """The status, and what the booking allows instead."""
+    already = " already" if booking.status in {to for (_, by), to in TRANSITIONS.items() if by == action} else ""
+    instead = [_DONE[other] for other in allowed(booking, today)]
+    subject = "it" if _STATUSES[booking.status].startswith("the booking") else "the booking"
+    what = f"can be {one_of(instead)}" if instead else "cannot be changed any more"
+    return f"{_STATUSES[booking.status]}{already}; {subject} {what}"
 
 
 def why_not(booking: Booking, action: str, today: date) -> str | None:
     """Why the action is not allowed on this business date, or None when it is."""
     if (booking.status, action) not in TRANSITIONS:
-        return f"a booking that is {booking.status.value.replace('_', ' ')} cannot {action}"
+        return _status_forbids(booking, action, today)
     if action in ("check-in", "no-show") and today < booking.arrival:
-        return f"arrival is {booking.arrival} and the business date is {today}"
+        return f"{action} is possible from the day of arrival, {booking.arrival}; the business date is {today}"
     if action == "reinstate" and booking.departure <= today:
-        return f"the stay ended on {booking.departure} and the business date is {today}"
+        return f"the stay ended on {booking.departure}; the business date is {today}"
     if action == "reinstate" and booking.status is Status.CANCELLED and booking.arrival < today:
-        return f"arrival was {booking.arrival} and the business date is {today}"
+        return f"a cancelled booking can be reinstated until {booking.arrival}; the business date is {today}"
     if action == "pin" and booking.pinned:
-        return f"room {booking.room} is already pinned"
+        return f"room {booking.room} is pinned already"
     if action == "unpin" and not booking.pinned:
         return "the booking is not pinned"
     return None

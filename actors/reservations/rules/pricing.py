@@ -5,7 +5,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from innkeeper.protocol.reservations.booking import Booking
-from innkeeper.protocol.reservations.hotel import Hotel
+from innkeeper.protocol.reservations.hotel import MANUAL_AUDIT, Hotel
 from innkeeper.protocol.values.instants import instant, microseconds
 
 
@@ -34,7 +34,7 @@ def next_audit(hotel: Hotel) -> int | None:
 
     Of a time that the change of clocks skips or repeats, the first instant is taken.
     """
-    if hotel.night_audit == "manual":
+    if hotel.night_audit == MANUAL_AUDIT:
         return None
     return _instant_of(hotel.business_date + timedelta(days=1), hotel.night_audit, hotel.timezone)
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+from innkeeper.actors.reservations.rules.rooming import check_arrival
 from innkeeper.actors.reservations.rules.state import HotelState, describe
 from innkeeper.protocol.messages.query import Query
-from innkeeper.protocol.messages.refusals import NotFound, Refused, invalid
+from innkeeper.protocol.messages.refusals import NotFound, Refused
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations import queries
 from innkeeper.protocol.reservations.replies import (
@@ -15,7 +16,6 @@ from innkeeper.protocol.reservations.replies import (
     TypeAvailability,
     WaitlistReply,
 )
-from innkeeper.protocol.values import limits
 
 
 def answer(state: HotelState, query: Query) -> Reply:
@@ -37,12 +37,7 @@ def _booking(state: HotelState, query: queries.FindBooking) -> Reply:
 
 def _availability(state: HotelState, query: queries.FindAvailability) -> Reply:
     hotel = state.opened()
-    if query.arrival < hotel.business_date:
-        raise invalid(
-            "arrival", "not_past", f"arrival {query.arrival} is before the business date, {hotel.business_date}"
-        )
-    if (query.arrival - hotel.business_date).days > limits.arrival_days_ahead_max:
-        raise invalid("arrival", "days_ahead_max", f"arrival is more than {limits.arrival_days_ahead_max} days ahead")
+    check_arrival(state, query.arrival)
     arrival, departure = query.arrival.toordinal(), query.departure.toordinal()
     types = []
     for kind in hotel.room_types:

@@ -14,6 +14,7 @@ from innkeeper.protocol.reservations.hotel import RoomType
 from innkeeper.protocol.reservations.refusals import NoSingleRoom, RoomTaken, SoldOut
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money
+from innkeeper.protocol.values.sentences import counted
 
 
 class Rooming(msgspec.Struct, frozen=True, gc=False):
@@ -89,18 +90,20 @@ def check_arrival(state: HotelState, arrival: date) -> None:
     """Refuses an arrival before the business date, or too far ahead."""
     today = state.opened().business_date
     if arrival < today:
-        raise invalid("arrival", "not_past", f"arrival {arrival} is before the business date, {today}")
+        raise invalid("arrival", "not_past", f"{arrival} is before the business date, {today}")
     if (arrival - today).days > limits.arrival_days_ahead_max:
-        raise invalid(
-            "arrival", "days_ahead_max", f"arrival is more than {limits.arrival_days_ahead_max} days after {today}"
-        )
+        most = limits.arrival_days_ahead_max
+        raise invalid("arrival", "days_ahead_max", f"expected at most {most:,} days after the business date, {today}")
 
 
-def check_guests(kind: RoomType, adults: int, children: tuple[int, ...]) -> None:
-    """Refuses more guests than the room type takes."""
+def check_guests(kind: RoomType, adults: int, children: tuple[int, ...], field: str | None = None) -> None:
+    """Refuses more guests than the room type takes: in `field`, or where that is None in `adults` or `children`."""
     guests = adults + len(children)
     if guests > kind.max_guests:
-        raise invalid("adults", "max_guests", f"{kind.code} takes at most {kind.max_guests} guests, not {guests}")
+        wrong = field or ("adults" if adults > kind.max_guests else "children")
+        raise invalid(
+            wrong, "max_guests", f"{kind.code} takes at most {counted(kind.max_guests, 'guest')}, not {guests}"
+        )
 
 
 def check_room(state: HotelState, room: str, room_type: str | None = None) -> None:

@@ -7,7 +7,6 @@ The state holds the bookings that can still change. A booking that has ended is 
 its departure; the journal and the read models keep it.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from heapq import heapify, heappop, heappush
@@ -16,11 +15,11 @@ from innkeeper.actors.reservations.rules.calendar import Calendar
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
-from innkeeper.protocol.reservations.booking import Booking, Status
+from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
 from innkeeper.protocol.reservations.replies import StateReply
-from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS, NOT_ARRIVED
+from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS, NOT_ARRIVED, NOT_ENDED
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 
 
@@ -81,13 +80,6 @@ def evolve(state: HotelState, record: RecordedEvent, previewed: Booking | None =
         _evolve_booking(state, was, previewed or apply_event(was, record, state.opened().currency))
     else:
         _evolve_hotel(state, event, record)
-
-
-def fold(state: HotelState, records: Iterable[RecordedEvent]) -> HotelState:
-    """Applies these events to the state and returns it."""
-    for record in records:
-        evolve(state, record)
-    return state
 
 
 def _evolve_booking(state: HotelState, was: Booking | None, now: Booking) -> None:
@@ -155,8 +147,7 @@ def _roll(state: HotelState, opened: date) -> None:
 
 def is_over(booking: Booking, business_date: date) -> bool:
     """Whether nothing can change this booking any more."""
-    ended = booking.status not in (Status.HELD, Status.CONFIRMED, Status.IN_HOUSE)
-    return ended and booking.departure <= business_date
+    return booking.status not in NOT_ENDED and booking.departure <= business_date
 
 
 def describe(state: HotelState) -> StateReply:
