@@ -14,7 +14,7 @@ from random import random
 
 from innkeeper.actors.billing import service as billing
 from innkeeper.actors.cluster.parts import ConsumedLogs, Parts
-from innkeeper.actors.cluster.supervisor import Supervised, Supervisor
+from innkeeper.actors.cluster.supervisor import Supervisor, SupervisorPipes
 from innkeeper.actors.delivery import service as delivery
 from innkeeper.actors.notifications import service as notifications
 from innkeeper.actors.partition.clock_and_ids import clock, uuid7
@@ -23,7 +23,7 @@ from innkeeper.actors.reservations import service as reservations
 from innkeeper.actors.system.event_loop import first_of, run_async, stop_requested
 from innkeeper.actors.system.garbage_collector import freeze_startup_objects
 from innkeeper.delivery.backoff import delay_seconds
-from innkeeper.delivery.brokers.brokers import broker_consumer, open_publisher
+from innkeeper.delivery.brokers.selection import broker_consumer, open_publisher
 from innkeeper.delivery.integrations import Integrations, mail_transport, open_archive, open_payments, open_webhooks
 from innkeeper.delivery.payments.payments import PAYMENT_EVENT_TYPES
 from innkeeper.http.app import make_app
@@ -167,7 +167,7 @@ async def running_part(options: argparse.Namespace, names: list[str], seconds: f
             yield parts
 
 
-async def supervised_part(name: str, supervised: Supervised) -> None:
+async def supervised_part(name: str, supervised: SupervisorPipes) -> None:
     """Runs one part for its supervisor."""
     given = json.loads(supervised.greeting)
     options = parsed(given["arguments"])
@@ -228,7 +228,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         if arguments[:1] == ["part"] and len(arguments) > 1:
-            run_async(supervised_part(arguments[1], Supervised()))
+            run_async(supervised_part(arguments[1], SupervisorPipes()))
             return 0
         options = parsed(arguments)
         if getattr(options, "processes", False):

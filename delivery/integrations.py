@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from innkeeper.delivery.archive import Archive
-from innkeeper.delivery.brokers.brokers import publisher
+from innkeeper.delivery.brokers.selection import publisher
 from innkeeper.delivery.email.letters import Letters
 from innkeeper.delivery.email.mail_transport import FolderMailTransport, mailbox
 from innkeeper.delivery.email.smtp import SmtpMailTransport, SmtpServer

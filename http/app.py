@@ -18,7 +18,7 @@ from innkeeper.http.api.reservations import (
 )
 from innkeeper.http.api.routes import ROUTES
 from innkeeper.http.api.subscribers import SERVICES
-from innkeeper.http.keys import Keys, require_key
+from innkeeper.http.keys import ApiKeys, require_key
 from innkeeper.http.live_stream import LiveStream
 from innkeeper.http.metrics import Metrics
 from innkeeper.http.origin_check import HostPolicy, check_origins
@@ -57,7 +57,7 @@ class GatewayPorts(Protocol):
 def make_app(
     ports: GatewayPorts,
     providers: Collection[str] = (),
-    keys: Keys | None = None,
+    keys: ApiKeys | None = None,
     hosts: HostPolicy | None = None,
 ) -> web.Application:
     """The gateway to all parts. `providers` are the available payment providers. Without `keys` every client has

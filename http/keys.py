@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
-from innkeeper.http.api.parsing import Malformed
+from innkeeper.http.api.parsing import RequestRejected
 from innkeeper.http.commands.command_line import CannotRun
 from innkeeper.http.problems import Handler
 
@@ -21,41 +21,41 @@ _KEY_CHARACTERS_MIN = 20
 _OPEN_PATHS = ("/health/", "/v1/payment-providers/")  # providers sign what they send
 
 
-class BadKeys(ValueError):
+class InvalidKeysFile(ValueError):
     """The file of keys cannot be used; the message says why."""
 
 
-def read_keys(path: Path) -> "Keys":
+def read_keys(path: Path) -> "ApiKeys":
     """Reads the keys from a file, for a command that requires one. Raises CannotRun."""
     try:
-        return Keys.read(path)
-    except (OSError, BadKeys, UnicodeDecodeError) as error:
+        return ApiKeys.read(path)
+    except (OSError, InvalidKeysFile, UnicodeDecodeError) as error:
         raise CannotRun(f"a file of API keys is required (--keys): {error}") from None
 
 
-class Keys:
+class ApiKeys:
     """The known keys and the names of their clients."""
 
     def __init__(self, names: dict[str, str]) -> None:
         self._names = {sha256(key.encode()).digest(): name for name, key in names.items()}
 
     @classmethod
-    def read(cls, path: Path) -> "Keys":
-        """Reads a file. Raises BadKeys where it has no keys, a malformed line or a short key."""
+    def read(cls, path: Path) -> "ApiKeys":
+        """Reads a file. Raises InvalidKeysFile where it has no keys, a malformed line or a short key."""
         names: dict[str, str] = {}
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             if not line.strip() or line.startswith("#"):
                 continue
             name, colon, key = (part.strip() for part in line.partition(":"))
             if not colon or not name or len(key) < _KEY_CHARACTERS_MIN:
-                raise BadKeys(
+                raise InvalidKeysFile(
                     f"{path}, line {number}: expected name:key, with a key of at least {_KEY_CHARACTERS_MIN} characters"
                 )
             if name in names or key in names.values():
-                raise BadKeys(f"{path}, line {number}: the name or the key is repeated; each must be unique")
+                raise InvalidKeysFile(f"{path}, line {number}: the name or the key is repeated; each must be unique")
             names[name] = key
         if not names:
-            raise BadKeys(f"{path} has no keys")
+            raise InvalidKeysFile(f"{path} has no keys")
         return cls(names)
 
     def name(self, authorization: str) -> str | None:
@@ -73,7 +73,7 @@ class Keys:
         return next((name for known, name in self._names.items() if hmac.compare_digest(known, digest)), None)
 
 
-def require_key(keys: Keys | None) -> Middleware:
+def require_key(keys: ApiKeys | None) -> Middleware:
     """The middleware that requires a known key; without `keys` it admits every request."""
 
     @web.middleware
@@ -83,7 +83,7 @@ def require_key(keys: Keys | None) -> Middleware:
         elif not request.path.startswith(_OPEN_PATHS):
             name = keys.name(request.headers.get("Authorization", ""))
             if name is None:
-                raise Malformed(401, "key_required", "a known API key is required: Authorization: Bearer …")
+                raise RequestRejected(401, "key_required", "a known API key is required: Authorization: Bearer …")
             request[BY] = name
         return await handler(request)
 

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 _BOUNDS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-class Tally:
+class RequestTally:
     """Requests of one method, route and status: their number up to each bound, and their total duration in seconds."""
 
     __slots__ = ("counts", "seconds")
@@ -44,7 +44,7 @@ class Metrics(Collector):
         self._stream = stream
         self._services = services
         self._subscribers: tuple[SubscriberState, ...] = ()
-        self._tallies: dict[tuple[str, str, int], Tally] = {}
+        self._tallies: dict[tuple[str, str, int], RequestTally] = {}
         self._registry = CollectorRegistry()
         self._registry.register(self)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
@@ -54,7 +54,7 @@ class Metrics(Collector):
         """Counts a request that was answered."""
         resource = request.match_info.route.resource
         kind = request.method, resource.canonical if resource is not None else "none", status
-        tally = self._tallies.get(kind) or self._tallies.setdefault(kind, Tally())
+        tally = self._tallies.get(kind) or self._tallies.setdefault(kind, RequestTally())
         tally.counts[bisect_left(_BOUNDS_SECONDS, seconds)] += 1
         tally.seconds += seconds
 

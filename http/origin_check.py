@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
-from innkeeper.http.api.parsing import Malformed
+from innkeeper.http.api.parsing import RequestRejected
 from innkeeper.http.host_names import (
     CACHED_NAMES_MAX,
     DEFAULT_PORTS,
@@ -62,11 +62,11 @@ class HostPolicy:
         return cls(options.host_name, options.trusted_proxy, str(address_of(options.host) or options.host.lower()))
 
     def origin(self, request: web.Request) -> Origin:
-        """The origin that the request was made to. Raises Malformed where its host is not known."""
+        """The origin that the request was made to. Raises RequestRejected where its host is not known."""
         hosts = request.headers.getall("Host", ())
         if len(hosts) != 1:
             number = "no" if not hosts else "more than one"
-            raise Malformed(
+            raise RequestRejected(
                 400, "malformed_host", f"the request has {number} Host header; one is required (RFC 9112, 3.2)"
             )
         scheme, host = "http", hosts[0]
@@ -76,9 +76,11 @@ class HostPolicy:
             scheme, host = _forwarded(request, scheme, host)
         authority = authority_of(host)
         if authority is None:
-            raise Malformed(400, "malformed_host", f"the host {_shown(host)} is not a host name with an optional port")
+            raise RequestRejected(
+                400, "malformed_host", f"the host {_shown(host)} is not a host name with an optional port"
+            )
         if not self._is_known(authority.host) and not _arrived_at(request, authority):
-            raise Malformed(421, "unknown_host", _unknown(authority.host))
+            raise RequestRejected(421, "unknown_host", _unknown(authority.host))
         return Origin(scheme, authority.host, authority.port or DEFAULT_PORTS[scheme])
 
 
@@ -89,7 +91,7 @@ def check_origins(policy: HostPolicy) -> Middleware:
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             origin = policy.origin(request)
-        except Malformed:
+        except RequestRejected:
             if not _is_health(request):
                 raise
             return await handler(request)
@@ -97,7 +99,7 @@ def check_origins(policy: HostPolicy) -> Middleware:
         if "Origin" in headers:
             _check_origin(headers.getall("Origin"), origin)
         if headers.get("Sec-Fetch-Site") not in _OWN_SITES and not _is_link(request):
-            raise Malformed(403, "cross_origin", "a page of another origin may only link to this server")
+            raise RequestRejected(403, "cross_origin", "a page of another origin may only link to this server")
         if request.body_exists and request.method not in _SAFE:
             _check_body(request)
         return await handler(request)
@@ -114,7 +116,7 @@ def _is_health(request: web.Request) -> bool:
 def _check_target(request: web.Request, host: str) -> None:
     """Refuses a request target with a host (`GET http://host/path`) that differs from the Host header."""
     if origin_of(f"http://{request.url.authority}") != origin_of(f"http://{host}"):
-        raise Malformed(400, "malformed_host", "the Host header and the request target name different hosts")
+        raise RequestRejected(400, "malformed_host", "the Host header and the request target name different hosts")
 
 
 def _arrived_at(request: web.Request, authority: Authority) -> bool:
@@ -132,17 +134,19 @@ def _forwarded(request: web.Request, scheme: str, host: str) -> tuple[str, str]:
     headers = request.headers
     standard = forwarded(headers.getall("Forwarded", ())) if "Forwarded" in headers else {}
     if standard is None:
-        raise Malformed(400, "malformed_host", "the Forwarded header is malformed (RFC 7239)")
+        raise RequestRejected(400, "malformed_host", "the Forwarded header is malformed (RFC 7239)")
     found = {}
     for name, default in (("host", host), ("proto", scheme)):
         values = {standard[name].lower()} if name in standard else set()
         if common := headers.getall(f"X-Forwarded-{name.title()}", ()):
             values.add(common[-1].rpartition(",")[2].strip().lower())
         if len(values) > 1:
-            raise Malformed(400, "malformed_host", f"Forwarded and X-Forwarded-{name.title()} differ")
+            raise RequestRejected(400, "malformed_host", f"Forwarded and X-Forwarded-{name.title()} differ")
         found[name] = values.pop() if values else default
     if found["proto"] not in DEFAULT_PORTS:
-        raise Malformed(400, "malformed_host", f"the forwarded scheme {_shown(found['proto'])} is not http or https")
+        raise RequestRejected(
+            400, "malformed_host", f"the forwarded scheme {_shown(found['proto'])} is not http or https"
+        )
     return found["proto"], found["host"]
 
 
@@ -150,7 +154,7 @@ def _check_origin(origins: Collection[str], own: Origin) -> None:
     """Refuses a request by a page of another origin, which the browser names in `Origin`."""
     for origin in origins:
         if origin_of(origin) != own:
-            raise Malformed(
+            raise RequestRejected(
                 403,
                 "cross_origin",
                 f"a page of {_shown(origin)} may not make this request to {own}. If both are this server behind a "
@@ -168,9 +172,13 @@ def _is_link(request: web.Request) -> bool:
 def _check_body(request: web.Request) -> None:
     headers = request.headers
     if headers.get("Content-Type") != "application/json" and request.content_type != "application/json":
-        raise Malformed(415, "unsupported_media_type", "the body must be JSON, with Content-Type: application/json")
+        raise RequestRejected(
+            415, "unsupported_media_type", "the body must be JSON, with Content-Type: application/json"
+        )
     if "Content-Encoding" in headers:
-        raise Malformed(415, "unsupported_media_type", "Content-Encoding is not supported; send the body unencoded")
+        raise RequestRejected(
+            415, "unsupported_media_type", "Content-Encoding is not supported; send the body unencoded"
+        )
 
 
 def _unknown(host: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
-from innkeeper.http.api.parsing import Malformed
+from innkeeper.http.api.parsing import RequestRejected
 from innkeeper.http.api.resources import Problem
 from innkeeper.http.metrics import Metrics
 from innkeeper.protocol.messages import refusals
@@ -18,7 +18,7 @@ from innkeeper.protocol.messages.refusals import FieldError, Refusal, Refused
 from innkeeper.protocol.reservations.refusals import (
     HotelExists,
     NoSingleRoom,
-    RoomsLeft,
+    RoomsStillAvailable,
     RoomTaken,
     SoldOut,
     WaitlistFull,
@@ -28,17 +28,17 @@ from innkeeper.protocol.values import limits
 logger = logging.getLogger(__name__)
 
 STATUS: dict[type[Refusal], int] = {
-    refusals.Invalid: 422,
+    refusals.InvalidRequest: 422,
     refusals.NotFound: 404,
     HotelExists: 409,
     SoldOut: 409,
     NoSingleRoom: 409,
     RoomTaken: 409,
-    RoomsLeft: 409,
+    RoomsStillAvailable: 409,
     WaitlistFull: 409,
-    refusals.NotAllowed: 409,
+    refusals.ActionNotAllowed: 409,
     refusals.StaleVersion: 412,
-    refusals.KeyReused: 422,
+    refusals.IdempotencyKeyReused: 422,
     refusals.BadSignature: 401,
     refusals.Unavailable: 503,
 }
@@ -48,18 +48,18 @@ _OUTCOMES = {
     True: "it may have been carried out, repeat the request with the same Idempotency-Key",
 }
 _DETAILS: dict[type[Refusal], Callable[[Any], str]] = {
-    refusals.Invalid: lambda refusal: "; ".join(f"{e.field}: {e.message}" for e in refusal.errors),
+    refusals.InvalidRequest: lambda refusal: "; ".join(f"{e.field}: {e.message}" for e in refusal.errors),
     refusals.NotFound: lambda refusal: f"there is no {refusal.kind} {refusal.name!r}",
     HotelExists: lambda refusal: f"a hotel {refusal.hotel!r} already exists",
     SoldOut: lambda refusal: f"no {refusal.room_type} is left on " + ", ".join(map(str, refusal.nights)),
     NoSingleRoom: lambda refusal: f"pinned rooms leave no single {refusal.room_type} for the whole stay",
     RoomTaken: lambda refusal: f"room {refusal.room} is taken on " + ", ".join(map(str, refusal.nights)),
-    RoomsLeft: lambda refusal: f"a {refusal.room_type} is available for this stay; book it instead",
+    RoomsStillAvailable: lambda refusal: f"a {refusal.room_type} is available for this stay; book it instead",
     WaitlistFull: lambda refusal: f"the waitlist already has {refusal.entries} entries, which is the maximum",
-    refusals.NotAllowed: lambda refusal: refusal.reason,
+    refusals.ActionNotAllowed: lambda refusal: refusal.reason,
     refusals.StaleVersion: lambda refusal: f"the booking has changed; its current version is {refusal.version}",
     refusals.BadSignature: lambda refusal: f"the signature is invalid: {refusal.reason}",
-    refusals.KeyReused: lambda _: "this idempotency key was already used for another request",
+    refusals.IdempotencyKeyReused: lambda _: "this idempotency key was already used for another request",
     refusals.Unavailable: lambda refusal: f"{refusal.reason}; {_OUTCOMES[refusal.unknown]}",
 }
 
@@ -130,7 +130,7 @@ async def handle_request(request: web.Request, handler: Handler) -> web.StreamRe
         response = await handler(request)
     except Refused as refused:
         response = refusal_response(request, refused.refusal, getattr(refused, "headers", None))
-    except Malformed as error:
+    except RequestRejected as error:
         response = problem(request, error.status, error.code, error.detail)
     except web.HTTPRequestEntityTooLarge:
         response = problem(request, 413, "too_large", f"the body may have at most {limits.body_bytes_max} bytes")

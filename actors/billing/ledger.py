@@ -7,11 +7,11 @@ from innkeeper.actors.billing.rules.queries import answer
 from innkeeper.actors.billing.rules.state import LedgerState, evolve
 from innkeeper.actors.partition.messages import (
     AddressedCommand,
+    CommandOutcome,
     HotelCommands,
     HotelCommandsDone,
     HotelFailed,
-    LoadState,
-    Outcome,
+    LoadHotelState,
 )
 from innkeeper.actors.system.typed_actor import TypedActor
 from innkeeper.protocol.messages.command_context import CommandContext
@@ -30,21 +30,21 @@ class LedgerActor(TypedActor):
         self.name = ""
         self.state = LedgerState()
 
-    def load_state(self, message: LoadState, _: ActorAddress) -> None:
+    def load_state(self, message: LoadHotelState, _: ActorAddress) -> None:
         """Starts, or restarts, with the state from the journal."""
         self.name = message.hotel
         self.state = message.state or LedgerState()
 
     def handle_commands(self, message: HotelCommands, router: ActorAddress) -> None:
         """Handles the commands and queries of a batch, one after the other."""
-        outcomes: list[Outcome] = []
+        outcomes: list[CommandOutcome] = []
         records: list[RecordedEvent] = []
         try:
             for command in message.commands:
                 try:
-                    outcomes.append(Outcome(command.number, self._carry_out(command, records)))
+                    outcomes.append(CommandOutcome(command.number, self._carry_out(command, records)))
                 except Refused as refused:
-                    outcomes.append(Outcome(command.number, refused.refusal))
+                    outcomes.append(CommandOutcome(command.number, refused.refusal))
         except Exception:
             self.send(router, HotelFailed(self.name, traceback.format_exc()))
             return
@@ -63,4 +63,4 @@ class LedgerActor(TypedActor):
         return decision.reply(self.state)
 
 
-LedgerActor.handles = {LoadState: LedgerActor.load_state, HotelCommands: LedgerActor.handle_commands}
+LedgerActor.handles = {LoadHotelState: LedgerActor.load_state, HotelCommands: LedgerActor.handle_commands}

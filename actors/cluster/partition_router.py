@@ -6,7 +6,7 @@ from datetime import date
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.message_bus import Envelope, MessageBus, Result
 from innkeeper.protocol.ports.subscriptions import Positions
-from innkeeper.protocol.ports.views import BadCursor, BookingPage, BookingSearch, Views
+from innkeeper.protocol.ports.views import BookingPage, BookingSearch, InvalidCursor, Views
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.values.contexts import partition_of
@@ -53,7 +53,7 @@ class PartitionedViews:
     def hotels(self, positions: Positions, limit: int, cursor: str | None) -> tuple[list[Hotel], str | None]:
         """See `Views`."""
         if cursor is not None and self._of(cursor).chart(positions, cursor, date.min, date.min) is None:
-            raise BadCursor(cursor)
+            raise InvalidCursor(cursor)
         parts = (views.hotels(positions, limit, cursor) for views in self._views)
         found, cursors = zip(*parts, strict=True)
         listed = sorted((hotel for part in found for hotel in part), key=lambda hotel: hotel.id)

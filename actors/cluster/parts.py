@@ -13,7 +13,7 @@ from innkeeper.actors.cluster.rpc_server import RpcServer, ServedPorts
 from innkeeper.actors.partition.load_meter import LoadMeter
 from innkeeper.actors.partition.partition import Partition
 from innkeeper.actors.subscriptions.service import S, Service, ServicePorts
-from innkeeper.actors.subscriptions.services import Services
+from innkeeper.actors.subscriptions.service_router import ServiceRouter
 from innkeeper.protocol.ports.inbox import BrokerConsumer
 from innkeeper.protocol.ports.message_bus import CommitStream, MessageBus
 from innkeeper.protocol.ports.subscriptions import EventLog
@@ -56,7 +56,7 @@ class Parts:
         self.streams: dict[str, CommitStream] = {}
         self.logs: dict[str, EventLog] = {}
         self.partition_views: dict[str, Views] = {}
-        self.services = Services()
+        self.services = ServiceRouter()
         self._remote: dict[str, RemotePart] = {}
         self._remote_load = LoadMeter()
         self._socket_of = socket_of

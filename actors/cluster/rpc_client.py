@@ -23,7 +23,7 @@ from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.ports.message_bus import CommitListener, Envelope, Result
 from innkeeper.protocol.ports.subscriptions import Positions
-from innkeeper.protocol.ports.views import BadCursor, BookingPage, BookingSearch
+from innkeeper.protocol.ports.views import BookingPage, BookingSearch, InvalidCursor
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.values.limits import commands_waiting_max, rpc_response_seconds_max, rpc_silence_seconds_max
@@ -179,11 +179,11 @@ class RpcClient(asyncio.Protocol):
     def _publish(self, position: int, body: Sequence[bytes]) -> None:
         self.position = position
         self._found.set()
-        records = frames.Records(body)
+        records = frames.LazyRecords(body)
         for listener in self._listeners:
             try:
                 listener(position, records)
-            except wire.UnknownMessage:  # written by a newer version; the log holds it for a later read
+            except wire.UnknownMessageType:  # written by a newer version; the log holds it for a later read
                 listener(position, ())
 
 
@@ -297,5 +297,5 @@ def _checked(kind: int, body: Any) -> Any:
     if kind == frames.REFUSED:
         raise Refused(frames.refusal_of(body))
     if kind == frames.BAD_CURSOR:
-        raise BadCursor
+        raise InvalidCursor
     return body

@@ -18,7 +18,7 @@ from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.ports.message_bus import CommitStream, MessageBus
 from innkeeper.protocol.ports.subscriptions import EventLog
-from innkeeper.protocol.ports.views import BadCursor, Views
+from innkeeper.protocol.ports.views import InvalidCursor, Views
 from innkeeper.protocol.values.limits import rpc_backlog_bytes_max, shutdown_seconds_max
 
 logger = logging.getLogger(__name__)
@@ -173,7 +173,7 @@ class RpcConnection(asyncio.Protocol):
             return frames.DONE, await self._server.answer(verb, fields)
         except Refused as refused:
             refusal: Refusal = refused.refusal
-        except BadCursor:
+        except InvalidCursor:
             return frames.BAD_CURSOR, None
         except Exception:
             logger.exception("a request of kind %r failed", verb)

@@ -187,7 +187,7 @@ async def _until_readable(descriptor: int) -> None:
         loop.remove_reader(descriptor)
 
 
-class Supervised:
+class SupervisorPipes:
     """The part's side: the `greeting` of its supervisor, the report that it is ready, and the request to stop."""
 
     def __init__(self) -> None:

@@ -22,7 +22,7 @@ AskService = Callable[[ServiceMessage], Awaitable[Reply]]
 PublishEvent = Callable[[str, Event], None]
 
 
-class HandlesMessages(Protocol):
+class MessageHandlers(Protocol):
     """An adapter that handles messages to the service."""
 
     @property
@@ -30,7 +30,7 @@ class HandlesMessages(Protocol):
         """Its methods, by the class of the message."""
 
 
-class HandlesPayments(HandlesMessages, Protocol):
+class PaymentsAdapter(MessageHandlers, Protocol):
     """The adapter to the payment providers."""
 
     async def handle(self, entries: Sequence[LogEntry]) -> Effects:
@@ -47,9 +47,9 @@ class DeliveryPorts(NamedTuple):
     open_log: Callable[[], AbstractContextManager[EventLog]]
     open_archive: Callable[[], EventHandler]
     payment_event_types: tuple[str, ...]
-    open_payments: Callable[[MessageBus, AskService], HandlesPayments]
+    open_payments: Callable[[MessageBus, AskService], PaymentsAdapter]
     open_webhooks: Callable[
-        [PublishEvent, DeliveryStore, Subscribers, Mapping[str, EventLog]], AbstractAsyncContextManager[HandlesMessages]
+        [PublishEvent, DeliveryStore, Subscribers, Mapping[str, EventLog]], AbstractAsyncContextManager[MessageHandlers]
     ]
 
 

@@ -12,16 +12,22 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from innkeeper.actors.partition.aggregate_type import AggregateType
-from innkeeper.actors.partition.messages import AddressedCommand, CommandBatch, CommandBatchDone, LoadState, StateLoaded
+from innkeeper.actors.partition.messages import (
+    AddressedCommand,
+    CommandBatch,
+    CommandBatchDone,
+    HotelStateLoaded,
+    LoadHotelState,
+)
 from innkeeper.actors.partition.recovery import rebuild, rebuild_all
 from innkeeper.actors.system.local_actor_system import LocalActorSystem
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.messages.refusals import KeyReused, Refusal, Unavailable
+from innkeeper.protocol.messages.refusals import IdempotencyKeyReused, Refusal, Unavailable
 from innkeeper.protocol.messages.reply import Reply
-from innkeeper.protocol.ports.journal import Fenced, Journal, Snapshot, StoredReply
+from innkeeper.protocol.ports.journal import Journal, JournalFenced, Snapshot, StoredReply
 from innkeeper.protocol.ports.message_bus import CommitListener, Envelope, Result
 from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.values.limits import snapshot_after_events
@@ -74,7 +80,7 @@ class Host:
         """Rebuilds every hotel from its newest snapshot and the events after it; returns how many events were read."""
         states, events = rebuild_all(self.journal, progress, self._aggregate_type)
         for hotel, state in states.items():
-            self._ask(LoadState(hotel, state))
+            self._ask(LoadHotelState(hotel, state))
         return events
 
     def handle(self, envelopes: Sequence[Envelope]) -> list[Result]:
@@ -134,7 +140,7 @@ class Host:
     def _failing(self, group: Sequence[PendingBatch]) -> Iterator[None]:
         try:
             yield
-        except Fenced:
+        except JournalFenced:
             raise
         except Exception:
             logger.exception("the journal could not write a batch; its commands are refused and its hotels are rebuilt")
@@ -179,7 +185,7 @@ class Host:
             self._since_snapshot.pop(hotel)
         try:
             self.journal.save_snapshots(snapshots)
-        except Fenced:
+        except JournalFenced:
             raise
         except Exception:
             logger.exception("snapshots of %s could not be saved; the next start reads more of the journal", hotels)
@@ -242,9 +248,9 @@ class Host:
                 self._restart_router()
             for hotel in sorted(self._stale):
                 state = rebuild(self.journal, hotel, self._aggregate_type)
-                if not isinstance(self._ask(LoadState(hotel, state)), StateLoaded):
+                if not isinstance(self._ask(LoadHotelState(hotel, state)), HotelStateLoaded):
                     return False
-        except Fenced:
+        except JournalFenced:
             raise
         except Exception as error:
             if not self._cannot_rebuild:
@@ -307,7 +313,7 @@ class _BatchKeys:
 
 def _replayed(kept: StoredReply, fingerprint: bytes) -> Result:
     if kept.fingerprint != fingerprint:
-        return Result(KeyReused())
+        return Result(IdempotencyKeyReused())
     answer = wire.decode(kept.reply)
     assert isinstance(answer, Reply | Refusal)
     return Result(answer, replayed=True)

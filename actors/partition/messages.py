@@ -22,7 +22,7 @@ class AddressedCommand(msgspec.Struct, frozen=True, gc=False):
     if_version: int | None = None
 
 
-class Outcome(msgspec.Struct, frozen=True, gc=False):
+class CommandOutcome(msgspec.Struct, frozen=True, gc=False):
     """The reply or refusal to the command or query of this number."""
 
     number: int
@@ -40,7 +40,7 @@ class CommandBatchDone(msgspec.Struct, frozen=True, gc=False):
     """Router to host: the outcomes of a batch, and its events in each hotel's order. Hotels in `failed_hotels` must be
     rebuilt: none of their events counts. `due_at` is when something is due next."""
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[CommandOutcome, ...]
     records: tuple[RecordedEvent, ...]
     failed_hotels: dict[str, str]
     due_at: int | None
@@ -58,7 +58,7 @@ class HotelCommandsDone(msgspec.Struct, frozen=True, gc=False):
     next. A hotel whose opening was refused is not open, and its actor can be closed."""
 
     hotel: str
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[CommandOutcome, ...]
     records: tuple[RecordedEvent, ...]
     due_at: int | None
     is_open: bool
@@ -71,12 +71,12 @@ class HotelFailed(msgspec.Struct, frozen=True, gc=False):
     reason: str
 
 
-class LoadState(msgspec.Struct, frozen=True, gc=False):
+class LoadHotelState(msgspec.Struct, frozen=True, gc=False):
     """Host to router, router to hotel: the hotel's state from the journal. None closes its actor."""
 
     hotel: str
     state: Any
 
 
-class StateLoaded(msgspec.Struct, frozen=True, gc=False):
+class HotelStateLoaded(msgspec.Struct, frozen=True, gc=False):
     """Router to host: the state is loaded."""

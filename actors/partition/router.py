@@ -7,12 +7,12 @@ from innkeeper.actors.partition.messages import (
     AddressedCommand,
     CommandBatch,
     CommandBatchDone,
+    CommandOutcome,
     HotelCommands,
     HotelCommandsDone,
     HotelFailed,
-    LoadState,
-    Outcome,
-    StateLoaded,
+    HotelStateLoaded,
+    LoadHotelState,
 )
 from innkeeper.actors.system.typed_actor import TypedActor
 from innkeeper.protocol.messages.command import Command
@@ -36,7 +36,7 @@ class Router(TypedActor):
         self.due_times: dict[str, int] = {}
         self.host: ActorAddress | None = None
         self.pending: set[str] = set()
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[CommandOutcome] = []
         self.records: list[RecordedEvent] = []
         self.failed_hotels: dict[str, str] = {}
 
@@ -50,11 +50,11 @@ class Router(TypedActor):
         for command in message.commands:
             hotel = command.message.hotel
             if hotel not in self.hotels and isinstance(command.message, self.opening_command):
-                self._open(LoadState(hotel, None))
+                self._open(LoadHotelState(hotel, None))
             if hotel in self.hotels:
                 shares.setdefault(hotel, []).append(command)
             else:
-                self.outcomes.append(Outcome(command.number, NotFound("hotel", hotel)))
+                self.outcomes.append(CommandOutcome(command.number, NotFound("hotel", hotel)))
         self.pending = set(shares)
         for hotel, commands in shares.items():
             self.send(self.hotels[hotel], HotelCommands(message.at, tuple(commands)))
@@ -85,14 +85,14 @@ class Router(TypedActor):
             if address == sender:
                 self.hotel_failed(HotelFailed(hotel, str(message.details)), sender)
 
-    def load_state(self, message: LoadState, host: ActorAddress) -> None:
+    def load_state(self, message: LoadHotelState, host: ActorAddress) -> None:
         """Opens, replaces or closes the actor of a hotel."""
         self._close(message.hotel)
         if message.state is not None:
             self._open(message)
-        self.send(host, StateLoaded())
+        self.send(host, HotelStateLoaded())
 
-    def _open(self, message: LoadState) -> None:
+    def _open(self, message: LoadHotelState) -> None:
         address = self.hotels[message.hotel] = self.createActor(self.actor_type)
         self.due_times[message.hotel] = 0  # not known yet: the next batch includes this hotel
         self.send(address, message)
@@ -127,5 +127,5 @@ Router.handles = {
     HotelCommandsDone: Router.commands_done,
     HotelFailed: Router.hotel_failed,
     PoisonMessage: Router.actor_failed,
-    LoadState: Router.load_state,
+    LoadHotelState: Router.load_state,
 }

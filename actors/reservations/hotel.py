@@ -11,17 +11,17 @@ from collections.abc import Callable
 
 from innkeeper.actors.partition.messages import (
     AddressedCommand,
+    CommandOutcome,
     HotelCommands,
     HotelCommandsDone,
     HotelFailed,
-    LoadState,
-    Outcome,
+    LoadHotelState,
 )
 from innkeeper.actors.reservations.messages import Claim, ClaimDone, ClaimRefused, OpenRoom
 from innkeeper.actors.reservations.room import RoomActor
-from innkeeper.actors.reservations.rules.audit import due_at, due_events
 from innkeeper.actors.reservations.rules.claims import RoomChange, held_by, preview, room_changes
 from innkeeper.actors.reservations.rules.decisions import Decision, decide
+from innkeeper.actors.reservations.rules.night_audit import due_at, due_events
 from innkeeper.actors.reservations.rules.queries import answer
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
 from innkeeper.actors.reservations.rules.waitlist import offered_to
@@ -68,13 +68,13 @@ class HotelActor(TypedActor):
         self.router: ActorAddress | None = None
         self.at = 0
         self.waiting: deque[AddressedCommand] = deque()
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[CommandOutcome] = []
         self.records: list[RecordedEvent] = []
         self.step: PendingDecision | None = None
         self.excluded_rooms: frozenset[str] = frozenset()
         self.undoing = False
 
-    def load_state(self, message: LoadState, _: ActorAddress) -> None:
+    def load_state(self, message: LoadHotelState, _: ActorAddress) -> None:
         """Starts, or restarts, with the state from the journal."""
         self.name = message.hotel
         self.state = message.state or HotelState()
@@ -129,12 +129,12 @@ class HotelActor(TypedActor):
     def _carry_out(self, command: AddressedCommand) -> None:
         try:
             if isinstance(command.message, Query):
-                self.outcomes.append(Outcome(command.number, answer(self.state, command.message)))
+                self.outcomes.append(CommandOutcome(command.number, answer(self.state, command.message)))
                 self.waiting.popleft()
             else:
                 self._take_step(command, self._decide(command, command.message))
         except Refused as refused:
-            self.outcomes.append(Outcome(command.number, refused.refusal))
+            self.outcomes.append(CommandOutcome(command.number, refused.refusal))
             self.waiting.popleft()
             self.excluded_rooms = frozenset()
 
@@ -200,7 +200,7 @@ class HotelActor(TypedActor):
         self.records.extend(step.records)
         self.excluded_rooms = frozenset()
         if step.command is not None:
-            self.outcomes.append(Outcome(step.command.number, step.decision.reply(self.state)))
+            self.outcomes.append(CommandOutcome(step.command.number, step.decision.reply(self.state)))
             self.waiting.popleft()
 
     def _decide_again(self, step: PendingDecision) -> None:
@@ -231,7 +231,7 @@ def _no_reply(_: HotelState) -> Reply:
 
 
 HotelActor.handles = {
-    LoadState: HotelActor.load_state,
+    LoadHotelState: HotelActor.load_state,
     HotelCommands: HotelActor.handle_commands,
     ClaimDone: HotelActor.claim_done,
     ClaimRefused: HotelActor.claim_refused,

@@ -5,8 +5,8 @@ from innkeeper.actors.partition.router import Router
 from innkeeper.actors.reservations.hotel import HotelActor
 from innkeeper.actors.reservations.rules.state import HotelState, describe, evolve, restore
 from innkeeper.protocol.reservations.commands import OpenHotel
-from innkeeper.protocol.reservations.queries import DescribeState
-from innkeeper.protocol.reservations.replies import StateReply
+from innkeeper.protocol.reservations.queries import DescribeHotelState
+from innkeeper.protocol.reservations.replies import HotelStateReply
 
 
 class HotelRouter(Router):
@@ -23,7 +23,7 @@ HOTEL = AggregateType(
     describe=describe,
     restore=restore,
     is_open=lambda state: state.hotel is not None,
-    query=DescribeState,
-    description=StateReply,
+    query=DescribeHotelState,
+    description=HotelStateReply,
 )
 """A hotel with its rooms and bookings."""

@@ -30,7 +30,7 @@ from innkeeper.protocol.ports.subscriptions import (
     ListDeadLetters,
     ListSubscribers,
     PauseSubscriber,
-    Redrive,
+    RedriveDeadLetter,
     SubscribersReply,
     Subscription,
     SubscriptionRequest,
@@ -205,7 +205,7 @@ class Service(Generic[S]):
                 return await self._await(message)
             case PauseSubscriber():
                 return self._pause(message)
-            case Redrive():
+            case RedriveDeadLetter():
                 return self._redrive(message)
             case _:
                 return await self._handlers[type(message)](message)
@@ -231,7 +231,7 @@ class Service(Generic[S]):
         worker.wake()
         return SubscribersReply((worker.state(),))
 
-    def _redrive(self, message: Redrive) -> Reply:
+    def _redrive(self, message: RedriveDeadLetter) -> Reply:
         worker = self._named(message.subscriber)
         letter = worker.redrive(message.event, message.drop)
         if letter is None:

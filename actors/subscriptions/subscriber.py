@@ -17,7 +17,7 @@ from innkeeper.protocol.ports.subscriptions import (
     DeadLetter,
     EventBatch,
     EventHandler,
-    Failure,
+    HandlingFailure,
     Positions,
     Stalled,
     SubscriberState,
@@ -147,7 +147,7 @@ class Subscriber(BackgroundTask):
             if len(batch.entries) > 1:
                 self._one_by_one = len(batch.entries)
                 return
-            failure = Failure(batch.entries[0], repr(error), traceback.format_exc())
+            failure = HandlingFailure(batch.entries[0], repr(error), traceback.format_exc())
             cursor.park(batch, failure, self.clock())
             logger.warning("%s cannot handle %s: %r", self.name, failure.entry[1].id, error)
         else:

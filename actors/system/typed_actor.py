@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol
 from thespian.actors import Actor, ActorAddress, ActorExitRequest, ChildActorExited
 
 
-class Membership(Protocol):
+class ActorContext(Protocol):
     """An actor's address in the local actor system, and what the actor can do there."""
 
     def send(self, receiver: ActorAddress, message: object) -> None:
@@ -25,9 +25,9 @@ class TypedActor(Actor):  # type: ignore[misc]
     """An actor that looks up the handler of a message in `handles`. Raises TypeError where there is none."""
 
     handles: ClassVar[dict[type, Callable[[Any, Any, ActorAddress], None]]] = {}
-    _membership: Membership | None = None
+    _membership: ActorContext | None = None
 
-    def join(self, membership: Membership) -> None:
+    def join(self, membership: ActorContext) -> None:
         """Makes the actor a member of the local actor system, which calls this once. Thespian's systems do not."""
         self._membership = membership
 

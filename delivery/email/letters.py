@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from innkeeper.delivery.email.wording import Words, clean, facts
+from innkeeper.delivery.email.wording import LetterWording, clean, facts
 from innkeeper.protocol.notifications.letters import Letter
 from innkeeper.protocol.notifications.notices import Notice
 from jinja2 import FileSystemLoader, StrictUndefined, Template
@@ -81,7 +81,7 @@ class _Templates:
     def _has(self, name: str) -> bool:
         return any((folder / name).is_file() for folder in self._folders)
 
-    def _words(self, language: str, dialects: list[str]) -> Words:
+    def _words(self, language: str, dialects: list[str]) -> LetterWording:
         """The words of a language, overridden by those of its dialect; the first folder overrides the second."""
         words: dict[str, Any] = {}
         for tag in [_root(language), *(tag for tag in dialects if tag != _root(language))]:
@@ -89,7 +89,7 @@ class _Templates:
                 path = folder / tag / "words.toml"
                 if path.is_file():
                     words = _merged(words, tomllib.loads(path.read_text("utf-8")))
-        return msgspec.convert(words, Words)
+        return msgspec.convert(words, LetterWording)
 
 
 def _environment(folders: tuple[Path, ...], *, escaped: bool) -> ImmutableSandboxedEnvironment:

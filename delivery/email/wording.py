@@ -34,7 +34,7 @@ _NEITHER_SPACE_NOR_TEXT = {"Cc", "Cs", "Zl", "Zp"}
 _NO_MONEY = {NoticeKind.CANCELLATION, NoticeKind.RECEIPT}
 
 
-class Labels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LetterLabels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The label of each fact."""
 
     reference: str
@@ -49,7 +49,7 @@ class Labels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     paid: str
 
 
-class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LetterWording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The phrases that all letters in a language share; names in braces are replaced by values. `locale` (BCP 47) sets
     the format of dates and money where the requested language names no country."""
 
@@ -68,7 +68,7 @@ class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     adults: Forms
     children: Forms
     nights: Forms
-    labels: Labels
+    labels: LetterLabels
 
 
 def clean(text: str) -> str:
@@ -82,13 +82,13 @@ def clean(text: str) -> str:
     return " ".join("".join(characters).split())
 
 
-def facts(notice: Notice, words: Words, language: str, requested: str) -> dict[str, Any]:
+def facts(notice: Notice, words: LetterWording, language: str, requested: str) -> dict[str, Any]:
     """The values for templates in this language; `requested` is the reader's language. A value that does not apply is
     empty."""
     return _FactFormatter(notice, words, _locale(words, language, requested)).facts() | {"language": language}
 
 
-def _locale(words: Words, language: str, requested: str) -> Locale:
+def _locale(words: LetterWording, language: str, requested: str) -> Locale:
     """The format of dates and money: that of the reader's country where it is known."""
     own = Locale.parse(words.locale, sep="-")
     if "-" not in requested or requested.partition("-")[0] != language.partition("-")[0]:
@@ -106,7 +106,7 @@ def _fill(phrase: str, **values: str | int) -> str:
 class _FactFormatter:
     """Formats the facts of one notice in one language."""
 
-    def __init__(self, notice: Notice, words: Words, locale: Locale) -> None:
+    def __init__(self, notice: Notice, words: LetterWording, locale: Locale) -> None:
         self._notice = notice
         self._words = words
         self._locale = locale

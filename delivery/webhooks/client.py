@@ -1,8 +1,8 @@
 """Posts a webhook and returns the outcome.
 
-The endpoint is not trusted: it may be slow, broken or hostile. Whatever it does becomes an `Outcome`, in limited time
-and memory. Only the status of the answer counts, as soon as it has arrived; a short excerpt of the body is kept for
-the list of deliveries.
+The endpoint is not trusted: it may be slow, broken or hostile. Whatever it does becomes a `PostOutcome`, in limited
+time and memory. Only the status of the answer counts, as soon as it has arrived; a short excerpt of the body is kept
+for the list of deliveries.
 """
 
 import asyncio
@@ -30,7 +30,15 @@ from aiohttp import (
     ServerTimeoutError,
 )
 from innkeeper.delivery.backoff import retry_after_seconds
-from innkeeper.delivery.webhooks.guard import Forbidden, Guard, Lookup, check_url, guarded_connector, look_up, url_fault
+from innkeeper.delivery.webhooks.guard import (
+    AddressGuard,
+    ForbiddenAddress,
+    Lookup,
+    check_url,
+    guarded_connector,
+    look_up,
+    url_fault,
+)
 from innkeeper.delivery.webhooks.signing import signature_headers
 from innkeeper.protocol.codec.cloud_event import MEDIA_TYPE
 from innkeeper.protocol.values.limits import (
@@ -50,7 +58,7 @@ _HEADERS = {
 }
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class PostOutcome(msgspec.Struct, frozen=True):
     """The outcome of one attempt.
 
     `status` is that of the answer, None where there was none; `error` says why the message is not delivered.
@@ -84,7 +92,7 @@ class WebhookClient:
 
     def __init__(self, *, to_loopback: bool = False, lookup: Lookup = look_up) -> None:
         self._to_loopback = to_loopback
-        self._guard = Guard(to_loopback=to_loopback, lookup=lookup)
+        self._guard = AddressGuard(to_loopback=to_loopback, lookup=lookup)
         self._session = ClientSession(
             connector=guarded_connector(self._guard),
             cookie_jar=DummyCookieJar(),
@@ -114,7 +122,9 @@ class WebhookClient:
         """Refuses a URL that webhooks may not be posted to (see `guard.url_fault`)."""
         check_url(url, to_loopback=self._to_loopback)
 
-    async def post(self, url: str, secrets: Sequence[str], message_id: str, at_seconds: int, body: bytes) -> Outcome:
+    async def post(
+        self, url: str, secrets: Sequence[str], message_id: str, at_seconds: int, body: bytes
+    ) -> PostOutcome:
         """Makes one attempt to deliver a message. `body` is a CloudEvent as JSON; the other parameters are those of
         `signing.signature_headers`.
 
@@ -123,14 +133,14 @@ class WebhookClient:
         headers = signature_headers(secrets, message_id, at_seconds, body)
         fault = url_fault(url, to_loopback=self._to_loopback)
         if fault is not None:
-            return Outcome(None, f"the URL is refused: {fault.message}")
+            return PostOutcome(None, f"the URL is refused: {fault.message}")
         start = time.monotonic()
         try:
             async with asyncio.timeout(webhook_seconds_max):
                 target = URL(url, encoded=True)  # unchanged: a token in it may be signed
                 response = await self._session.post(target, data=body, headers=headers, allow_redirects=False)
         except (ClientError, OSError, ValueError, RuntimeError) as error:  # uvloop has a RuntimeError for some OSErrors
-            return Outcome(None, _reason(error), time.monotonic() - start)
+            return PostOutcome(None, _reason(error), time.monotonic() - start)
         try:
             excerpt = await _excerpt(response)
         finally:
@@ -139,7 +149,7 @@ class WebhookClient:
             response.release()
         seconds = time.monotonic() - start
         retry_after = response.headers.get("Retry-After")
-        return Outcome(
+        return PostOutcome(
             response.status,
             _status_error(response.status),
             seconds,
@@ -173,7 +183,7 @@ def _status_error(status: int) -> str:
 def _reason(error: Exception) -> str:
     """Why there is no answer, without disclosing addresses."""
     match error:
-        case ClientConnectorError(os_error=Forbidden()):
+        case ClientConnectorError(os_error=ForbiddenAddress()):
             return "webhooks may not go to the address of the host"
         case ClientConnectorDNSError():
             return "the host's name cannot be resolved"

@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from aiohttp import AddrInfoType, TCPConnector
 from aiohttp.abc import AbstractResolver, ResolveResult
-from innkeeper.protocol.messages.refusals import FieldError, Invalid, Refused
+from innkeeper.protocol.messages.refusals import FieldError, InvalidRequest, Refused
 from innkeeper.protocol.values.limits import webhook_lookups_at_once_max, webhook_url_characters_max
 
 _KEEP_ALIVE_SECONDS = 1  # for bursts; most servers keep an idle connection longer, so none is closed during a post
@@ -74,7 +74,7 @@ _EMBEDDING_6 = (
 )
 
 
-class Forbidden(OSError):
+class ForbiddenAddress(OSError):
     """The guard refuses the connection."""
 
 
@@ -122,7 +122,7 @@ def check_url(url: str, *, to_loopback: bool = False) -> None:
     """Refuses a URL that no webhook may go to (see `url_fault`)."""
     fault = url_fault(url, to_loopback=to_loopback)
     if fault is not None:
-        raise Refused(Invalid((fault,)))
+        raise Refused(InvalidRequest((fault,)))
 
 
 def look_up(name: str) -> Sequence[str]:
@@ -130,7 +130,7 @@ def look_up(name: str) -> Sequence[str]:
     return list(dict.fromkeys(str(found[4][0]) for found in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)))
 
 
-class Guard(AbstractResolver):
+class AddressGuard(AbstractResolver):
     """Resolves names for connections and opens their sockets, only where the address is permitted.
 
     Names are looked up in separate threads: a name server that does not answer must not block the threads for the disk.
@@ -147,12 +147,12 @@ class Guard(AbstractResolver):
         port: int = 0,
         family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 (every address counts)
     ) -> list[ResolveResult]:
-        """See `aiohttp.abc.AbstractResolver`. Raises `Forbidden` if a single one of the addresses is not permitted."""
+        """See `aiohttp.abc.AbstractResolver`. Raises `ForbiddenAddress` if any of the addresses is not permitted."""
         addresses = await asyncio.get_running_loop().run_in_executor(self._threads, self._lookup, host)
         if not addresses:
             raise OSError("the name has no address")
         if not all(permitted(address, to_loopback=self._to_loopback) for address in addresses):
-            raise Forbidden("the name has an address that webhooks may not go to")
+            raise ForbiddenAddress("the name has an address that webhooks may not go to")
         return [
             ResolveResult(
                 hostname=host,
@@ -170,7 +170,7 @@ class Guard(AbstractResolver):
         check, and the only one for an address in the URL itself, which is not resolved."""
         family, kind, protocol, _, address = destination
         if not permitted(str(address[0]), to_loopback=self._to_loopback):
-            raise Forbidden("webhooks may not go to this address")
+            raise ForbiddenAddress("webhooks may not go to this address")
         return socket.socket(family, kind, protocol)
 
     async def close(self) -> None:
@@ -178,7 +178,7 @@ class Guard(AbstractResolver):
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def guarded_connector(guard: Guard) -> TCPConnector:
+def guarded_connector(guard: AddressGuard) -> TCPConnector:
     """A connector that checks each connection with the guard. Resolved names are not cached; the caller limits the
     number of connections."""
     return TCPConnector(

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 from innkeeper.delivery.backoff import delay_seconds
-from innkeeper.delivery.webhooks.client import Outcome, WebhookClient
+from innkeeper.delivery.webhooks.client import PostOutcome, WebhookClient
 from innkeeper.delivery.webhooks.signing import check_secret, fresh_secret
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.codec.cloud_event import CloudEvent, cloud_event_json
@@ -41,7 +41,7 @@ from innkeeper.protocol.delivery.webhooks import (
 )
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import LogEntry
-from innkeeper.protocol.messages.refusals import NotAllowed, NotFound, Refused, invalid
+from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, invalid
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.subscriptions import (
     Effects,
@@ -108,7 +108,7 @@ class Webhooks:
         secret = self._secret_or_new(plan.secret)
         if len(self._webhooks) >= webhooks_max:
             reason = f"{webhooks_max} webhooks are the maximum; remove one first"
-            raise Refused(NotAllowed("add", reason, ()))
+            raise Refused(ActionNotAllowed("add", reason, ()))
         webhook = Webhook(
             id=self._ids(), url=plan.url, events=plan.events, hotel=plan.hotel,
             after={name: log.position for name, log in self._logs.items()},
@@ -247,7 +247,7 @@ class Webhooks:
 
         return handle
 
-    def _settle(self, name: str, entry: LogEntry, outcome: Outcome) -> Effects:
+    def _settle(self, name: str, entry: LogEntry, outcome: PostOutcome) -> Effects:
         """The effects of a delivery that succeeded or is given up; raises `Stalled` where it is to be retried."""
         webhook, secrets = self._known(name)
         attempt = webhook.attempts + 1
@@ -285,7 +285,7 @@ class Webhooks:
         outcome = await self._post(webhook, event, body)
         return self._endpoints.note(self._delivery(webhook, event, type_name, 1, outcome, given_up=False))
 
-    async def _post(self, webhook: Webhook, event: str, body: bytes) -> Outcome:
+    async def _post(self, webhook: Webhook, event: str, body: bytes) -> PostOutcome:
         at = self._clock()
         _, secrets = self._webhooks[webhook.id]
         valid = [one.secret for one in secrets if one.until is None or one.until > at]
@@ -293,7 +293,7 @@ class Webhooks:
             return await self._client.post(webhook.url, valid, event, at // _SECONDS, body)
 
     def _delivery(
-        self, webhook: Webhook, event: str, type_name: str, attempt: int, outcome: Outcome, given_up: bool
+        self, webhook: Webhook, event: str, type_name: str, attempt: int, outcome: PostOutcome, given_up: bool
     ) -> Delivery:
         return Delivery(
             webhook=webhook.id, event=event, type=type_name, at=self._clock(), attempt=attempt, status=outcome.status,

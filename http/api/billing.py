@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeVar, cast
 import msgspec
 from aiohttp import web
 from innkeeper.http.api import billing_resources as resources
-from innkeeper.http.api.parsing import Page, body_of, number_of, query_of
+from innkeeper.http.api.parsing import PageQuery, body_of, number_of, query_of
 from innkeeper.http.api.rendering import json_response, page
 from innkeeper.http.api.reservations import RESERVATIONS_BUS, ask
 from innkeeper.http.api.subscribers import SERVICES
@@ -41,11 +41,11 @@ PROVIDERS: web.AppKey[Collection[str]] = web.AppKey("providers")
 FolioNumber = Annotated[int, Meta(ge=1, le=limits.folios_per_booking_max)]
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RequestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The base of the request bodies and queries of billing."""
 
 
-class ChargeRequest(Request, frozen=True):
+class ChargeRequest(RequestBody, frozen=True):
     """A charge of a quantity at a unit price."""
 
     charge: ChargeKind
@@ -55,19 +55,19 @@ class ChargeRequest(Request, frozen=True):
     folio: FolioNumber = 1
 
 
-class Reason(Request, frozen=True):
+class ReasonRequest(RequestBody, frozen=True):
     """The reason for a correction."""
 
     reason: Name
 
 
-class Part(Request, frozen=True):
+class SplitRequest(RequestBody, frozen=True):
     """The amount to split off."""
 
     amount: Money
 
 
-class Transfer(Request, frozen=True):
+class TransferRequest(RequestBody, frozen=True):
     """The lines to move, and the folio of this or another booking to move them to."""
 
     lines: Annotated[tuple[int, ...], Meta(min_length=1, max_length=limits.lines_per_folio_max)]
@@ -75,13 +75,13 @@ class Transfer(Request, frozen=True):
     to_booking: Line | None = None
 
 
-class NewFolio(Request, frozen=True):
+class FolioRequest(RequestBody, frozen=True):
     """A new folio and its payer."""
 
     buyer: PartyPlan
 
 
-class PaymentRequest(Request, frozen=True):
+class PaymentRequest(RequestBody, frozen=True):
     """A manual payment (cash, terminal, transfer) or one by a provider, which only reserves the money where `capture`
     is false. `token` is the provider's token for this payment."""
 
@@ -93,20 +93,20 @@ class PaymentRequest(Request, frozen=True):
     reference: Line = ""
 
 
-class Captured(Request, frozen=True):
+class CaptureRequest(RequestBody, frozen=True):
     """The amount to capture, by default all that is reserved."""
 
     amount: Money | None = None
     reference: Line = ""
 
 
-class Voided(Request, frozen=True):
+class VoidRequest(RequestBody, frozen=True):
     """The reason for voiding a payment."""
 
     reason: Line = ""
 
 
-class Refund(Request, frozen=True):
+class RefundRequest(RequestBody, frozen=True):
     """The amount to refund, by default all of it, and the reason."""
 
     amount: Money | None = None
@@ -114,14 +114,14 @@ class Refund(Request, frozen=True):
     reference: Line = ""
 
 
-class InvoiceRequest(Request, frozen=True):
+class InvoiceRequest(RequestBody, frozen=True):
     """The folio to invoice, and the buyer where it is not the folio's."""
 
     folio: FolioNumber = 1
     buyer: PartyPlan | None = None
 
 
-class DocumentForm(Request, frozen=True):
+class DocumentFormat(RequestBody, frozen=True):
     """The format of a document."""
 
     format: Literal["json", "html", "pdf"] = "json"
@@ -146,14 +146,14 @@ def _line(request: web.Request) -> int:
 
 
 _charge = msgspec.json.Decoder(ChargeRequest)
-_reason = msgspec.json.Decoder(Reason)
-_part = msgspec.json.Decoder(Part)
-_transfer = msgspec.json.Decoder(Transfer)
-_new_folio = msgspec.json.Decoder(NewFolio)
+_reason = msgspec.json.Decoder(ReasonRequest)
+_part = msgspec.json.Decoder(SplitRequest)
+_transfer = msgspec.json.Decoder(TransferRequest)
+_new_folio = msgspec.json.Decoder(FolioRequest)
 _payment = msgspec.json.Decoder(PaymentRequest)
-_captured = msgspec.json.Decoder(Captured)
-_voided = msgspec.json.Decoder(Voided)
-_refund = msgspec.json.Decoder(Refund)
+_captured = msgspec.json.Decoder(CaptureRequest)
+_voided = msgspec.json.Decoder(VoidRequest)
+_refund = msgspec.json.Decoder(RefundRequest)
 _invoice = msgspec.json.Decoder(InvoiceRequest)
 _plan = msgspec.json.Decoder(BillingPlan)
 
@@ -311,7 +311,7 @@ async def list_booking_invoices(request: web.Request) -> web.Response:
 
 
 async def _invoices(request: web.Request, booking: str | None) -> web.Response:
-    listing = query_of(request, Page)
+    listing = query_of(request, PageQuery)
     skip = 0 if listing.cursor is None else number_of(listing.cursor)
     query = queries.ListInvoices(_path(request, "hotel"), booking, skip, listing.limit)
     reply, _ = await _ask(request, query, InvoicesReply)
@@ -321,7 +321,7 @@ async def _invoices(request: web.Request, booking: str | None) -> web.Response:
 
 async def show_invoice(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/invoices/{number}"""
-    format_ = query_of(request, DocumentForm).format
+    format_ = query_of(request, DocumentFormat).format
     reply, _ = await _ask(request, queries.ShowInvoice(_path(request, "hotel"), _path(request, "number")), InvoiceReply)
     if format_ == "html":
         text = await asyncio.to_thread(html_document, reply.invoice)

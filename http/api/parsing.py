@@ -10,8 +10,8 @@ from aiohttp import web
 from innkeeper.http.api.validation_messages import refusal_of
 from innkeeper.protocol.delivery.webhooks import check_event_types
 from innkeeper.protocol.messages.refusals import NotFound, Refused, invalid
-from innkeeper.protocol.reservations.booking import Status
-from innkeeper.protocol.reservations.commands import ACTIONS, ActionCommand
+from innkeeper.protocol.reservations.booking import BookingStatus
+from innkeeper.protocol.reservations.commands import ACTIONS, BookingCommand
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import RESERVATIONS
 from innkeeper.protocol.values.text import Line
@@ -26,7 +26,7 @@ _POSITIONS = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18}){0,9}")
 _ETAG = re.compile(r'(?:W/)?"?([0-9]{1,9})"?')
 
 
-class Malformed(Exception):
+class RequestRejected(Exception):
     """The request is rejected before it is decoded; `status` and `code` are those of the response."""
 
     def __init__(self, status: int, code: str, detail: str) -> None:
@@ -36,17 +36,17 @@ class Malformed(Exception):
         self.detail = detail
 
 
-class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The requested page of a list."""
 
     limit: Annotated[int, Meta(ge=1, le=limits.list_entries_max)] = limits.list_entries_default
     cursor: Annotated[str, Meta(max_length=200)] | None = None
 
 
-class BookingFilter(Page, frozen=True, forbid_unknown_fields=True):
+class BookingFilter(PageQuery, frozen=True, forbid_unknown_fields=True):
     """Filters the bookings of a hotel. Arrivals are from `arrival_from` to `arrival_to`, both included."""
 
-    status: Status | None = None
+    status: BookingStatus | None = None
     room_type: Line | None = None
     room: Line | None = None
     arrival_from: date | None = None
@@ -62,14 +62,14 @@ class AvailabilityQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     guests: Annotated[int, Meta(ge=1, le=limits.guests_per_room_max)] = 1
 
 
-class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
+class NightRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
     """Nights [from, to)."""
 
     from_: date
     to: date
 
 
-class LogPosition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class EventsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A page of a log of events, or of one hotel's events in it. `cursor` is the end of the previous page, and takes
     precedence over `after`."""
 
@@ -95,7 +95,7 @@ class StreamQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return names
 
 
-class AuditRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class NightAuditRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The business date to close up to."""
 
     to: date | None = None
@@ -109,9 +109,9 @@ async def read_body(request: web.Request) -> bytes:
         async with asyncio.timeout(limits.body_seconds_max):
             return await request.read() or _NO_BODY
     except TimeoutError:
-        raise Malformed(408, "body_timeout", f"the body did not arrive in {limits.body_seconds_max} s") from None
+        raise RequestRejected(408, "body_timeout", f"the body did not arrive in {limits.body_seconds_max} s") from None
     except ConnectionError:
-        raise Malformed(400, "hung_up", "the connection was closed before the whole body had arrived") from None
+        raise RequestRejected(400, "hung_up", "the connection was closed before the whole body had arrived") from None
 
 
 async def body_of(request: web.Request, decoder: "msgspec.json.Decoder[T]") -> T:
@@ -122,16 +122,16 @@ async def body_of(request: web.Request, decoder: "msgspec.json.Decoder[T]") -> T
     except msgspec.ValidationError as error:
         raise refusal_of(error, decoder.type) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Malformed(400, "not_json", f"the body is not JSON in UTF-8: {error}") from error
+        raise RequestRejected(400, "not_json", f"the body is not JSON in UTF-8: {error}") from error
     except RecursionError as error:
-        raise Malformed(400, "too_deep", "the body is nested too deeply") from error
+        raise RequestRejected(400, "too_deep", "the body is nested too deeply") from error
 
 
-def _own_fields(kind: type[ActionCommand]) -> "msgspec.json.Decoder[msgspec.Struct]":
+def _own_fields(kind: type[BookingCommand]) -> "msgspec.json.Decoder[msgspec.Struct]":
     """A decoder for the fields of an action other than the hotel and the booking."""
     fields = [
         (field.name, field.type) if field.default is msgspec.NODEFAULT else (field.name, field.type, field.default)
-        for field in msgspec.structs.fields(kind)[len(ActionCommand.__struct_fields__) :]
+        for field in msgspec.structs.fields(kind)[len(BookingCommand.__struct_fields__) :]
     ]
     return msgspec.json.Decoder(msgspec.defstruct(kind.__name__, fields, kw_only=True, forbid_unknown_fields=True))
 
@@ -140,7 +140,7 @@ _ACTIONS = {kind.action: (kind, _own_fields(kind)) for kind in ACTIONS}
 ACTION_FIELDS = {action: (kind, decoder.type) for action, (kind, decoder) in _ACTIONS.items()}
 
 
-async def action_of(request: web.Request) -> ActionCommand:
+async def action_of(request: web.Request) -> BookingCommand:
     """The action on a booking that the path names; the body has the action's own fields."""
     path = request.match_info
     if path["action"] not in _ACTIONS:

@@ -8,7 +8,6 @@ import msgspec
 from aiohttp import web
 from innkeeper.http.api.resources import (
     Amount,
-    AuditResource,
     AvailabilityResource,
     BookingResource,
     ChartBooking,
@@ -17,19 +16,20 @@ from innkeeper.http.api.resources import (
     DeadLetterResource,
     GuestResource,
     HotelResource,
-    Listing,
-    NightLeft,
+    ListPage,
+    NightAuditResource,
+    NightAvailability,
     NightPrice,
     Price,
+    RoomTypeAvailability,
     RoomTypeResource,
     SubscriberResource,
     TapeChart,
-    TypeLeft,
 )
 from innkeeper.protocol.ports.subscriptions import DeadLetter, SubscriberState
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
-from innkeeper.protocol.reservations.replies import AuditReply, AvailabilityReply, TypeAvailability
+from innkeeper.protocol.reservations.replies import AvailabilityReply, NightAuditReply, TypeAvailability
 from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.money import render
 
@@ -89,17 +89,17 @@ def availability(reply: AvailabilityReply) -> AvailabilityResource:
     )
 
 
-def _type_left(left: TypeAvailability, currency: str, dates: list[date]) -> TypeLeft:
+def _type_left(left: TypeAvailability, currency: str, dates: list[date]) -> RoomTypeAvailability:
     kind = left.room_type
-    nights = list(map(NightLeft, dates, left.nights))
-    return TypeLeft(
+    nights = list(map(NightAvailability, dates, left.nights))
+    return RoomTypeAvailability(
         kind.code, kind.name, kind.max_guests, Amount(render(kind.rate, currency), currency), left.rooms, nights
     )
 
 
-def audit(reply: AuditReply) -> AuditResource:
+def audit(reply: NightAuditReply) -> NightAuditResource:
     """The resource of a night audit."""
-    return AuditResource(reply.hotel, reply.business_date, reply.no_shows, reply.checked_out, reply.holds_expired)
+    return NightAuditResource(reply.hotel, reply.business_date, reply.no_shows, reply.checked_out, reply.holds_expired)
 
 
 def subscriber(state: SubscriberState) -> SubscriberResource:
@@ -130,9 +130,9 @@ def tape_chart(hotel: Hotel, bookings: Iterable[Booking], start: date, end: date
     return TapeChart(hotel.id, hotel.business_date, start, end, rooms, bars)
 
 
-def page(entries: Iterable[T], next_cursor: str | None) -> Listing[T]:
+def page(entries: Iterable[T], next_cursor: str | None) -> ListPage[T]:
     """A page of a list."""
-    return Listing(list(entries), next_cursor)
+    return ListPage(list(entries), next_cursor)
 
 
 def json_response(body: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

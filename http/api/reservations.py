@@ -9,13 +9,13 @@ import msgspec
 from aiohttp import web
 from innkeeper.http.api import rendering
 from innkeeper.http.api.parsing import (
-    AuditRequest,
     AvailabilityQuery,
     BookingFilter,
-    LogPosition,
-    Page,
+    EventsQuery,
+    NightAuditRequest,
+    NightRange,
+    PageQuery,
     StreamQuery,
-    Window,
     action_of,
     body_of,
     idempotency_key,
@@ -33,24 +33,24 @@ from innkeeper.http.problems import METRICS, NOT_FOR_OTHER_ORIGINS, REQUEST_ID, 
 from innkeeper.protocol.codec.cloud_event import cloud_event
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.query import Query
-from innkeeper.protocol.messages.refusals import NotAllowed, NotFound, Refusal, Refused, Unavailable, invalid
+from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refusal, Refused, Unavailable, invalid
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.message_bus import Envelope, MessageBus, Result
 from innkeeper.protocol.ports.subscriptions import EventLog, Positions
-from innkeeper.protocol.ports.views import BadCursor, BookingSearch, Views
+from innkeeper.protocol.ports.views import BookingSearch, InvalidCursor, Views
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.commands import (
-    ActionCommand,
-    Book,
     BookingChange,
+    BookingCommand,
     BookingRequest,
-    Change,
+    BookRoom,
+    ChangeBooking,
     HotelPlan,
     OpenHotel,
     RollBusinessDate,
 )
 from innkeeper.protocol.reservations.queries import DescribeHotel, FindAvailability, FindBooking
-from innkeeper.protocol.reservations.replies import AuditReply, AvailabilityReply, BookingReply, HotelReply
+from innkeeper.protocol.reservations.replies import AvailabilityReply, BookingReply, HotelReply, NightAuditReply
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import RESERVATIONS, context_of, partition_of, reservations_logs
 from innkeeper.protocol.values.stay import check_stay
@@ -71,7 +71,7 @@ R = TypeVar("R", bound=Reply)
 _hotel_plan = msgspec.json.Decoder(HotelPlan)
 _booking_request = msgspec.json.Decoder(BookingRequest)
 _booking_change = msgspec.json.Decoder(BookingChange)
-_audit_request = msgspec.json.Decoder(AuditRequest)
+_audit_request = msgspec.json.Decoder(NightAuditRequest)
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -113,7 +113,7 @@ async def view(request: web.Request, hotel: str | None, read: Callable[[Views, P
     positions = await request.app[RESERVATIONS_BUS].positions(hotel)
     try:
         return await asyncio.to_thread(read, request.app[VIEWS], positions)
-    except BadCursor:
+    except InvalidCursor:
         raise unknown_cursor() from None
 
 
@@ -127,7 +127,7 @@ async def open_hotel(request: web.Request) -> web.Response:
 
 async def list_hotels(request: web.Request) -> web.Response:
     """GET /v1/hotels"""
-    query = query_of(request, Page)
+    query = query_of(request, PageQuery)
     hotels, cursor = await view(request, None, lambda views, ends: views.hotels(ends, query.limit, query.cursor))
     return json_response(rendering.page(map(rendering.hotel_resource, hotels), cursor))
 
@@ -150,7 +150,7 @@ async def book(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/bookings"""
     hotel = request.match_info["hotel"]
     booking_request = await body_of(request, _booking_request)
-    reply, headers = await ask(request, Book(hotel, booking_request), BookingReply)
+    reply, headers = await ask(request, BookRoom(hotel, booking_request), BookingReply)
     booking = reply.booking
     headers["Location"] = f"/v1/hotels/{hotel}/bookings/{booking.id}"
     headers["ETag"] = f'"{booking.version}"'
@@ -192,13 +192,13 @@ async def _booking_in_views(request: web.Request, hotel: str, booking: str, refu
     return await view(request, hotel, lambda views, ends: views.booking(ends, hotel, booking))
 
 
-async def _act(request: web.Request, command: ActionCommand) -> web.Response:
+async def _act(request: web.Request, command: BookingCommand) -> web.Response:
     try:
         reply, headers = await ask(request, command, BookingReply)
     except RefusedResponse as refused:
         if await _booking_in_views(request, command.hotel, command.booking, refused) is None:
             raise
-        refusal = NotAllowed(command.action, "the stay is over; the booking cannot be changed any more", ())
+        refusal = ActionNotAllowed(command.action, "the stay is over; the booking cannot be changed any more", ())
         return refusal_response(request, refusal, refused.headers)
     headers["ETag"] = f'"{reply.booking.version}"'
     return json_response(rendering.booking_resource(reply.booking), headers=headers)
@@ -207,7 +207,7 @@ async def _act(request: web.Request, command: ActionCommand) -> web.Response:
 async def change_booking(request: web.Request) -> web.Response:
     """PATCH /v1/hotels/{hotel}/bookings/{booking}"""
     change = await body_of(request, _booking_change)
-    return await _act(request, Change(request.match_info["hotel"], request.match_info["booking"], change))
+    return await _act(request, ChangeBooking(request.match_info["hotel"], request.match_info["booking"], change))
 
 
 async def act_on_booking(request: web.Request) -> web.Response:
@@ -226,7 +226,7 @@ async def show_history(request: web.Request) -> web.Response:
 
 async def show_tape_chart(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/tape-chart"""
-    hotel, window = request.match_info["hotel"], query_of(request, Window)
+    hotel, window = request.match_info["hotel"], query_of(request, NightRange)
     check_stay(window.from_, window.to, limits.tape_chart_nights_max, ("from", "to"))
     chart = await view(request, hotel, lambda views, ends: views.chart(ends, hotel, window.from_, window.to))
     if chart is None:
@@ -237,7 +237,9 @@ async def show_tape_chart(request: web.Request) -> web.Response:
 async def audit_night(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/night-audit"""
     audit_request = await body_of(request, _audit_request)
-    reply, headers = await ask(request, RollBusinessDate(request.match_info["hotel"], audit_request.to), AuditReply)
+    reply, headers = await ask(
+        request, RollBusinessDate(request.match_info["hotel"], audit_request.to), NightAuditReply
+    )
     return json_response(rendering.audit(reply), headers=headers)
 
 
@@ -259,7 +261,7 @@ def _log_of_hotel(request: web.Request, name: str, hotel: str) -> str:
 
 async def list_events(request: web.Request) -> web.Response:
     """GET /v1/events"""
-    query = query_of(request, LogPosition)
+    query = query_of(request, EventsQuery)
     after, name = query.after if query.cursor is None else query.cursor, query.log
     if query.hotel is not None:
         await ask(request, DescribeHotel(query.hotel), HotelReply)

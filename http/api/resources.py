@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 from innkeeper.protocol.messages.refusals import FieldError
-from innkeeper.protocol.reservations.booking import Status
+from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.reservations.hotel import CancellationPolicy
 
 Night = date  # a field that is called `date` hides the type of this name
@@ -49,7 +49,7 @@ class BookingResource(msgspec.Struct, frozen=True, gc=False):
     id: str
     locator: str
     hotel: str
-    status: Status
+    status: BookingStatus
     room_type: str
     room: str
     pinned: bool
@@ -98,14 +98,14 @@ class HotelResource(msgspec.Struct, frozen=True):
     room_types: list[RoomTypeResource]
 
 
-class NightLeft(msgspec.Struct, frozen=True, gc=False):
+class NightAvailability(msgspec.Struct, frozen=True, gc=False):
     """Rooms left on one night."""
 
     date: Night
     rooms: int
 
 
-class TypeLeft(msgspec.Struct, frozen=True, gc=False):
+class RoomTypeAvailability(msgspec.Struct, frozen=True, gc=False):
     """Rooms left of a type, for the whole stay and night by night."""
 
     code: str
@@ -113,7 +113,7 @@ class TypeLeft(msgspec.Struct, frozen=True, gc=False):
     max_guests: int
     rate: Amount
     rooms: int
-    nights: list[NightLeft]
+    nights: list[NightAvailability]
 
 
 class AvailabilityResource(msgspec.Struct, frozen=True, gc=False):
@@ -122,10 +122,10 @@ class AvailabilityResource(msgspec.Struct, frozen=True, gc=False):
     hotel: str
     arrival: date
     departure: date
-    room_types: list[TypeLeft]
+    room_types: list[RoomTypeAvailability]
 
 
-class AuditResource(msgspec.Struct, frozen=True, gc=False):
+class NightAuditResource(msgspec.Struct, frozen=True, gc=False):
     """The business date after a night audit, and the number of bookings that the audit changed."""
 
     hotel: str
@@ -153,7 +153,7 @@ class ChartBooking(msgspec.Struct, frozen=True, gc=False):
 
     id: str
     locator: str
-    status: Status
+    status: BookingStatus
     room: str
     room_type: str
     arrival: date
@@ -175,7 +175,7 @@ class TapeChart(msgspec.Struct, frozen=True, gc=False, rename={"from_": "from"})
     bookings: list[ChartBooking]
 
 
-class Listing(msgspec.Struct, Generic[T], frozen=True):
+class ListPage(msgspec.Struct, Generic[T], frozen=True):
     """A page of a list. `next_cursor` requests the next page; it is None on the last one."""
 
     data: list[T]

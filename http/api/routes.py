@@ -16,31 +16,31 @@ from innkeeper.http.api.billing_resources import (
 )
 from innkeeper.http.api.notifications import NotificationTermsResource
 from innkeeper.http.api.parsing import (
-    AuditRequest,
     AvailabilityQuery,
     BookingFilter,
-    LogPosition,
-    Page,
+    EventsQuery,
+    NightAuditRequest,
+    NightRange,
+    PageQuery,
     StreamQuery,
-    Window,
 )
 from innkeeper.http.api.resources import (
-    AuditResource,
     AvailabilityResource,
     BookingResource,
     DeadLetterResource,
     Health,
     HotelResource,
-    Listing,
+    ListPage,
+    NightAuditResource,
     SubscriberResource,
     TapeChart,
 )
 from innkeeper.http.api.webhooks import (
     DeliveryFilter,
     DeliveryResource,
-    EventName,
-    NewSecret,
-    ReplayStart,
+    ReplayRequest,
+    ResendRequest,
+    SecretRequest,
     WebhookResource,
 )
 from innkeeper.protocol.billing.payments import PaymentUpdate
@@ -83,7 +83,7 @@ _ACTION = _BOOKING + "/actions/{action}"
 OPERATIONS = (
     Operation("POST", _BOOKINGS, handlers.book, "Book or hold a room", BookingResource, 201, body=BookingRequest),
     Operation(
-        "GET", _BOOKINGS, handlers.list_bookings, "List the bookings, newest first", Listing[BookingResource],
+        "GET", _BOOKINGS, handlers.list_bookings, "List the bookings, newest first", ListPage[BookingResource],
         query=BookingFilter,
     ),
     Operation(
@@ -91,11 +91,11 @@ OPERATIONS = (
         AvailabilityResource, query=AvailabilityQuery,
     ),
     Operation("POST", "/v1/hotels", handlers.open_hotel, "Open a hotel", HotelResource, 201, body=HotelPlan),
-    Operation("GET", "/v1/hotels", handlers.list_hotels, "List all hotels", Listing[HotelResource], query=Page),
+    Operation("GET", "/v1/hotels", handlers.list_hotels, "List all hotels", ListPage[HotelResource], query=PageQuery),
     Operation("GET", _HOTEL, handlers.show_hotel, "Show a hotel", HotelResource),
     Operation("GET", _BOOKING, handlers.show_booking, "Show a booking", BookingResource),
     Operation("PATCH", _BOOKING, handlers.change_booking, "Change a booking", BookingResource, body=BookingChange),
-    Operation("GET", _BOOKING + "/history", handlers.show_history, "List all events of a booking", Listing[CloudEvent]),
+    Operation("GET", _BOOKING + "/history", handlers.show_history, "List a booking's events", ListPage[CloudEvent]),
     Operation("POST", _ACTION, handlers.act_on_booking, "Act on a booking", BookingResource),
     Operation(
         "POST", _WAITLIST, waitlist.join_waitlist, "Join the waitlist for a stay that is sold out",
@@ -103,7 +103,7 @@ OPERATIONS = (
     ),
     Operation(
         "GET", _WAITLIST, waitlist.list_waitlist, "List the waitlist, longest wait first",
-        Listing[waitlist.WaitlistResource], query=Page,
+        ListPage[waitlist.WaitlistResource], query=PageQuery,
     ),
     Operation(
         "GET", _WAITING, waitlist.show_entry, "Show a waitlist entry; 303 to the booking once there is an offer",
@@ -112,18 +112,18 @@ OPERATIONS = (
     Operation("DELETE", _WAITING, waitlist.leave_waitlist, "Leave the waitlist", waitlist.WaitlistResource),
     Operation(
         "GET", _HOTEL + "/tape-chart", handlers.show_tape_chart, "Show the tape chart: rooms, nights and bookings",
-        TapeChart, query=Window,
+        TapeChart, query=NightRange,
     ),
     Operation(
-        "POST", _HOTEL + "/night-audit", handlers.audit_night, "Close the business date", AuditResource,
-        body=AuditRequest,
+        "POST", _HOTEL + "/night-audit", handlers.audit_night, "Close the business date", NightAuditResource,
+        body=NightAuditRequest,
     ),
     Operation(
         "GET", _FOLIO, billing.show_bill, "Show the bill of a booking: charges, payments and balance", BillResource,
     ),
     Operation(
         "POST", _BOOKING + "/folios", billing.open_folio, "Open another folio, for another payer", BillResource, 201,
-        body=billing.NewFolio,
+        body=billing.FolioRequest,
     ),
     Operation(
         "POST", _FOLIO + "/charges", billing.post_charge, "Post a charge", BillResource, 201,
@@ -131,15 +131,15 @@ OPERATIONS = (
     ),
     Operation(
         "POST", _FOLIO + "/charges/{line}/actions/reverse", billing.reverse_charge, "Reverse a charge", BillResource,
-        body=billing.Reason,
+        body=billing.ReasonRequest,
     ),
     Operation(
         "POST", _FOLIO + "/charges/{line}/actions/split", billing.split_charge, "Split a charge in two", BillResource,
-        body=billing.Part,
+        body=billing.SplitRequest,
     ),
     Operation(
         "POST", _FOLIO + "/actions/transfer", billing.move_charges, "Move charges to another folio", BillResource,
-        body=billing.Transfer,
+        body=billing.TransferRequest,
     ),
     Operation(
         "POST", _FOLIO + "/payments", billing.pay, "Record a payment, or start one with a provider", PaymentResource,
@@ -152,15 +152,15 @@ OPERATIONS = (
     Operation("GET", _PAYMENT, billing.show_payment, "Show a payment", PaymentResource),
     Operation(
         "POST", _PAYMENT + "/actions/capture", billing.capture_payment, "Capture an authorised payment",
-        PaymentResource, body=billing.Captured,
+        PaymentResource, body=billing.CaptureRequest,
     ),
     Operation(
         "POST", _PAYMENT + "/actions/void", billing.void_payment, "Void an authorised payment", PaymentResource,
-        body=billing.Voided,
+        body=billing.VoidRequest,
     ),
     Operation(
         "POST", _PAYMENT + "/actions/refund", billing.refund_payment, "Refund a payment", PaymentResource,
-        body=billing.Refund,
+        body=billing.RefundRequest,
     ),
     Operation(
         "POST", _BOOKING + "/invoices", billing.issue_invoice, "Issue an invoice for a folio", InvoiceResource, 201,
@@ -168,19 +168,19 @@ OPERATIONS = (
     ),
     Operation(
         "GET", _BOOKING + "/invoices", billing.list_booking_invoices, "List the invoices of a booking",
-        Listing[InvoiceResource], query=Page,
+        ListPage[InvoiceResource], query=PageQuery,
     ),
     Operation(
         "GET", _HOTEL + "/invoices", billing.list_invoices, "List all invoices and credit notes, in the order of issue",
-        Listing[InvoiceResource], query=Page,
+        ListPage[InvoiceResource], query=PageQuery,
     ),
     Operation(
         "GET", _INVOICE, billing.show_invoice, "Show an invoice or credit note, as JSON, HTML or PDF", InvoiceResource,
-        query=billing.DocumentForm,
+        query=billing.DocumentFormat,
     ),
     Operation(
         "POST", _INVOICE + "/actions/credit", billing.issue_credit_note, "Issue a credit note for a whole invoice",
-        InvoiceResource, 201, body=billing.Reason,
+        InvoiceResource, 201, body=billing.ReasonRequest,
     ),
     Operation(
         "GET", _HOTEL + "/billing", billing.show_billing_terms, "Show the seller, taxes, deposits and document numbers",
@@ -203,7 +203,7 @@ OPERATIONS = (
         TrialBalanceResource,
     ),
     Operation(
-        "GET", "/v1/events", handlers.list_events, "List the events of a log", Listing[CloudEvent], query=LogPosition
+        "GET", "/v1/events", handlers.list_events, "List the events of a log", ListPage[CloudEvent], query=EventsQuery
     ),
     Operation(
         "GET", "/v1/events/stream", handlers.stream_events, "Stream events as they are recorded", "text/event-stream",
@@ -211,7 +211,7 @@ OPERATIONS = (
     ),
     Operation(
         "GET", "/v1/subscribers", subscribers.list_subscribers, "List the subscribers and their positions",
-        Listing[SubscriberResource],
+        ListPage[SubscriberResource],
     ),
     Operation(
         "POST", _SUBSCRIBER + "/actions/pause", subscribers.pause_subscriber, "Pause a subscriber",
@@ -223,7 +223,7 @@ OPERATIONS = (
     ),
     Operation(
         "GET", "/v1/dead-letters", subscribers.list_dead_letters, "List the dead letters of all subscribers",
-        Listing[DeadLetterResource],
+        ListPage[DeadLetterResource],
     ),
     Operation(
         "POST", _DEAD_LETTER + "/actions/redrive", subscribers.redrive_dead_letter, "Redrive a dead letter",
@@ -237,7 +237,7 @@ OPERATIONS = (
         "POST", "/v1/webhooks", webhooks.add_webhook, "Add a webhook, which gets the events from now on",
         WebhookResource, 201, body=WebhookPlan,
     ),
-    Operation("GET", "/v1/webhooks", webhooks.list_webhooks, "List all webhooks", Listing[WebhookResource]),
+    Operation("GET", "/v1/webhooks", webhooks.list_webhooks, "List all webhooks", ListPage[WebhookResource]),
     Operation("GET", _WEBHOOK, webhooks.show_webhook, "Show a webhook", WebhookResource),
     Operation("PATCH", _WEBHOOK, webhooks.change_webhook, "Change a webhook", WebhookResource, body=WebhookChange),
     Operation("DELETE", _WEBHOOK, webhooks.remove_webhook, "Remove a webhook", WebhookResource),
@@ -245,20 +245,20 @@ OPERATIONS = (
     Operation("POST", _WEBHOOK + "/actions/disable", webhooks.disable_webhook, "Disable a webhook", WebhookResource),
     Operation(
         "POST", _WEBHOOK + "/actions/rotate-secret", webhooks.rotate_secret, "Replace the secret of a webhook",
-        WebhookResource, body=NewSecret,
+        WebhookResource, body=SecretRequest,
     ),
     Operation("POST", _WEBHOOK + "/actions/ping", webhooks.ping_webhook, "Send a test event now", DeliveryResource),
     Operation(
         "POST", _WEBHOOK + "/actions/resend", webhooks.resend_event, "Send an event again now", DeliveryResource,
-        body=EventName,
+        body=ResendRequest,
     ),
     Operation(
         "POST", _WEBHOOK + "/actions/replay", webhooks.replay_events, "Send all events after a position again",
-        WebhookResource, body=ReplayStart,
+        WebhookResource, body=ReplayRequest,
     ),
     Operation(
         "GET", _WEBHOOK + "/deliveries", webhooks.list_deliveries, "List the latest deliveries",
-        Listing[DeliveryResource], query=DeliveryFilter,
+        ListPage[DeliveryResource], query=DeliveryFilter,
     ),
     Operation("GET", "/health/live", handlers.show_live, "Check that the process is alive", Health),
     Operation("GET", "/health/ready", handlers.show_ready, "Check that bookings are accepted", Health),

@@ -15,7 +15,7 @@ from innkeeper.protocol.ports.subscriptions import (
     ListDeadLetters,
     ListSubscribers,
     PauseSubscriber,
-    Redrive,
+    RedriveDeadLetter,
     SubscribersReply,
 )
 
@@ -24,11 +24,11 @@ SERVICES: web.AppKey[Services] = web.AppKey("services")
 R = TypeVar("R", bound=Reply)
 
 
-class NoFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class EmptyBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An empty object, the body of an action without fields."""
 
 
-no_fields = msgspec.json.Decoder(NoFields)
+no_fields = msgspec.json.Decoder(EmptyBody)
 
 
 async def ask(request: web.Request, message: ServiceMessage, kind: type[R]) -> R:
@@ -79,6 +79,6 @@ async def drop_dead_letter(request: web.Request) -> web.Response:
 
 async def _redrive(request: web.Request, drop: bool) -> web.Response:
     await body_of(request, no_fields)
-    message = Redrive(request.match_info["subscriber"], request.match_info["event"], drop)
+    message = RedriveDeadLetter(request.match_info["subscriber"], request.match_info["event"], drop)
     (letter,) = (await ask(request, message, DeadLettersReply)).dead_letters
     return json_response(rendering.dead_letter(letter))

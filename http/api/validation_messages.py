@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from innkeeper.protocol.messages.refusals import FieldError, Invalid, Refused, invalid
+from innkeeper.protocol.messages.refusals import FieldError, InvalidRequest, Refused, invalid
 from innkeeper.protocol.values.sentences import counted, one_of
 from msgspec import inspect
 
@@ -30,9 +30,9 @@ def refusal_of(error: msgspec.ValidationError, kind: Any) -> Refused:
     match = _PATH.search(text)
     path = match[1] if match else ""
     cause = error.__cause__
-    if isinstance(cause, Refused) and isinstance(cause.refusal, Invalid):
+    if isinstance(cause, Refused) and isinstance(cause.refusal, InvalidRequest):
         found = [FieldError(_join(path, e.field), e.rule, e.message) for e in cause.refusal.errors]
-        return Refused(Invalid(tuple(found)))
+        return Refused(InvalidRequest(tuple(found)))
     text = _PATH.sub("", text)
     for pattern, rule, message in (
         (_MISSING, "required", "this field is required"),

@@ -4,7 +4,7 @@ from datetime import date, datetime
 
 import msgspec
 from aiohttp import web
-from innkeeper.http.api.parsing import Page, body_of, number_of, query_of
+from innkeeper.http.api.parsing import PageQuery, body_of, number_of, query_of
 from innkeeper.http.api.rendering import json_response, page
 from innkeeper.http.api.reservations import ask, show_booking
 from innkeeper.protocol.reservations.booking import Contact
@@ -45,7 +45,7 @@ async def join_waitlist(request: web.Request) -> web.Response:
 
 async def list_waitlist(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/waitlist"""
-    query = query_of(request, Page)
+    query = query_of(request, PageQuery)
     hotel, entries = await _waiting(request)
     start = 0 if query.cursor is None else number_of(query.cursor)  # how many precede, which shifts when guests leave
     end = start + query.limit

@@ -12,7 +12,7 @@ from innkeeper.http.api.subscribers import ask, no_fields
 from innkeeper.http.keys import BY
 from innkeeper.http.problems import REQUEST_ID
 from innkeeper.protocol.delivery.webhooks import (
-    AboutWebhook,
+    AddressedWebhookMessage,
     AddWebhook,
     ChangeWebhook,
     DeliveriesReply,
@@ -85,19 +85,19 @@ class DeliveryFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     failed: bool = False
 
 
-class NewSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SecretRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The new secret; one is generated where it is omitted."""
 
     secret: Secret | None = None
 
 
-class EventName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ResendRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The id of an event."""
 
     event: Line
 
 
-class ReplayStart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ReplayRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The log, and the position in it after which events are sent again."""
 
     after: Annotated[int, Meta(ge=0, le=2**53)]
@@ -106,9 +106,9 @@ class ReplayStart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 _plan = msgspec.json.Decoder(WebhookPlan)
 _change = msgspec.json.Decoder(WebhookChange)
-_new_secret = msgspec.json.Decoder(NewSecret)
-_event_name = msgspec.json.Decoder(EventName)
-_replay_start = msgspec.json.Decoder(ReplayStart)
+_new_secret = msgspec.json.Decoder(SecretRequest)
+_event_name = msgspec.json.Decoder(ResendRequest)
+_replay_start = msgspec.json.Decoder(ReplayRequest)
 
 
 async def add_webhook(request: web.Request) -> web.Response:
@@ -201,11 +201,11 @@ async def _check_hotel(request: web.Request, hotel: str) -> None:
         raise Refused(result)
 
 
-async def _webhook_response(request: web.Request, message: AboutWebhook) -> web.Response:
+async def _webhook_response(request: web.Request, message: AddressedWebhookMessage) -> web.Response:
     return json_response(_rendered(await ask(request, message, WebhookReply)))
 
 
-async def _delivery_response(request: web.Request, message: AboutWebhook) -> web.Response:
+async def _delivery_response(request: web.Request, message: AddressedWebhookMessage) -> web.Response:
     (delivery,) = (await ask(request, message, DeliveriesReply)).deliveries
     return json_response(_delivery(delivery))
 

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from innkeeper.http.commands.command_line import CannotRun, program
-from innkeeper.http.commands.dead_letters import CannotAsk, dead_letters
+from innkeeper.http.commands.dead_letters import ServerUnreachable, dead_letters
 from innkeeper.http.commands.replay import HistoryError, own_server, play
 
 _RUN = Path(__file__).parents[2] / "run.py"
@@ -31,5 +31,5 @@ async def manage_dead_letters(options: argparse.Namespace) -> None:
         raise CannotRun(f"a dead letter must be named: {program()} dead-letters {options.action} SUBSCRIBER EVENT")
     try:
         print(await dead_letters(options.url, options.key, options.action, options.subscriber, options.event))
-    except CannotAsk as error:
+    except ServerUnreachable as error:
         raise CannotRun(str(error)) from None

@@ -10,12 +10,12 @@ ACTIONS = ("list", "show", "redrive", "drop")
 _COLUMNS = ("subscriber", "event", "type", "attempts", "since", "reason")
 
 
-class CannotAsk(RuntimeError):
+class ServerUnreachable(RuntimeError):
     """The server does not answer, or refuses the request; the message says what to do."""
 
 
 async def dead_letters(url: str, key: str, action: str, subscriber: str, event: str) -> str:
-    """Carries out an action; returns the text for the operator. Raises `CannotAsk`."""
+    """Carries out an action; returns the text for the operator. Raises `ServerUnreachable`."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
         async with aiohttp.ClientSession(f"{url.rstrip('/')}/v1/", headers=headers) as session:
@@ -27,16 +27,16 @@ async def dead_letters(url: str, key: str, action: str, subscriber: str, event: 
             done = "will be tried again" if action == "redrive" else "was dropped"
             return f"{letter['event']} {done}; later events of {letter['hotel']} then go to {letter['subscriber']}."
     except aiohttp.ClientConnectionError as error:
-        raise CannotAsk(f"no Innkeeper answers at {url}; start it, or set --url ({error})") from error
+        raise ServerUnreachable(f"no Innkeeper answers at {url}; start it, or set --url ({error})") from error
 
 
 async def _request(session: aiohttp.ClientSession, method: str, path: str) -> dict[str, Any]:
     async with session.request(method, path) as response:
         if response.status == 401:
-            raise CannotAsk("the server requires an API key; set --key or INNKEEPER_KEY")
+            raise ServerUnreachable("the server requires an API key; set --key or INNKEEPER_KEY")
         answer: dict[str, Any] = await response.json(content_type=None)
         if response.status >= 400:
-            raise CannotAsk(answer.get("detail", response.reason))
+            raise ServerUnreachable(answer.get("detail", response.reason))
         return answer
 
 
@@ -45,7 +45,7 @@ def _details(letters: list[dict[str, Any]], subscriber: str, event: str) -> str:
         if (letter["subscriber"], letter["event"]) == (subscriber, event):
             trace: str = letter.pop("trace")
             return json.dumps(letter, indent=2, ensure_ascii=False) + "\n\n" + trace.rstrip()
-    raise CannotAsk(f"there is no dead letter {event} of {subscriber}; the command dead-letters list shows all")
+    raise ServerUnreachable(f"there is no dead letter {event} of {subscriber}; the command dead-letters list shows all")
 
 
 def _table(letters: list[dict[str, Any]]) -> str:

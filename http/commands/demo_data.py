@@ -16,13 +16,13 @@ from innkeeper.protocol.ports.message_bus import Envelope, MessageBus, Services
 from innkeeper.protocol.ports.subscriptions import AwaitSubscriber
 from innkeeper.protocol.reservations.booking import Contact
 from innkeeper.protocol.reservations.commands import (
-    Book,
     BookingRequest,
-    Cancel,
-    CheckIn,
+    BookRoom,
+    CancelBooking,
+    CheckInGuest,
     HotelPlan,
     OpenHotel,
-    Pin,
+    PinBooking,
     RoomTypeOffer,
 )
 from innkeeper.protocol.reservations.refusals import SoldOut
@@ -132,17 +132,17 @@ async def load_demo_data(buses: Mapping[str, MessageBus], services: Services) ->
 
 async def _book(bus: MessageBus, hotel: str, request: BookingRequest, fate: float) -> None:
     """Makes a booking, and cancels, pins or checks in some of them, as `fate` (0 to 1) selects."""
-    booked = await _ask(bus, Book(hotel, request))
+    booked = await _ask(bus, BookRoom(hotel, request))
     if not isinstance(booked, BookingReply):
         assert isinstance(booked, SoldOut), booked
         return
     booking = booked.booking
     if booking.status == "confirmed" and fate < 0.08:
-        await _ask(bus, Cancel(hotel, booking.id, "change of plans"))
+        await _ask(bus, CancelBooking(hotel, booking.id, "change of plans"))
     elif booking.status == "confirmed" and fate > 0.94:
-        await _ask(bus, Pin(hotel, booking.id))
+        await _ask(bus, PinBooking(hotel, booking.id))
     elif fate > 0.25:
-        await _ask(bus, CheckIn(hotel, booking.id))  # refused for those who arrive later
+        await _ask(bus, CheckInGuest(hotel, booking.id))  # refused for those who arrive later
 
 
 def _request(plan: HotelPlan, today: date, random: Random) -> BookingRequest:

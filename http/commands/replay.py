@@ -37,7 +37,7 @@ class HistoryError(ValueError):
 
 
 @dataclass(slots=True)
-class Row:
+class HistoryRow:
     """One booking of the history, and its id once it is accepted."""
 
     number: int
@@ -54,7 +54,7 @@ class Row:
 
 
 @dataclass(slots=True)
-class Tally:
+class ReplayTally:
     """The counts of a replay; room nights and revenue are those of checked-out stays."""
 
     bookings: int = 0
@@ -73,12 +73,12 @@ class Tally:
         return counted
 
 
-def read_history(path: Path) -> list[Row]:
+def read_history(path: Path) -> list[HistoryRow]:
     """Reads the rows of a history. Raises HistoryError for an invalid file."""
     rows = []
     for number, fields in enumerate(_table(path, _COLUMNS), start=2):
         try:
-            row = Row(
+            row = HistoryRow(
                 number=number - 2,
                 booked_on=date.fromisoformat(fields["booked_on"]),
                 arrival=date.fromisoformat(fields["arrival"]),
@@ -122,7 +122,7 @@ class Replay:
     """Replays one history through the API, as one hotel."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, url: str, hotel: str, rows: list[Row], bar: "tqdm[None]"
+        self, session: aiohttp.ClientSession, url: str, hotel: str, rows: list[HistoryRow], bar: "tqdm[None]"
     ) -> None:
         self._session = session
         self._hotels = f"{url.rstrip('/')}/v1/hotels"
@@ -131,7 +131,7 @@ class Replay:
         self._rows = rows
         self._bar = bar
         self._slots = asyncio.Semaphore(_CONCURRENT_REQUESTS_MAX)
-        self.tally = Tally()
+        self.tally = ReplayTally()
 
     async def open(self, rooms: dict[str, int]) -> None:
         """Opens the hotel on the first day of the history. A type takes as many guests as its largest booking has."""
@@ -176,11 +176,11 @@ class Replay:
     def _days(self) -> list[date]:
         return sorted({day for r in self._rows for day in (r.booked_on, r.arrival, r.departure, r.outcome_on)})
 
-    async def _book_all(self, rows: list[Row]) -> None:
+    async def _book_all(self, rows: list[HistoryRow]) -> None:
         """Makes the bookings. Each waits for earlier ones that compete with it for a room type and night."""
         booking: list[asyncio.Task[None]] = []
 
-        async def after(rivals: list[asyncio.Task[None]], row: Row) -> None:
+        async def after(rivals: list[asyncio.Task[None]], row: HistoryRow) -> None:
             await asyncio.gather(*rivals)
             async with self._slots:
                 await self._book(row)
@@ -190,7 +190,7 @@ class Replay:
             booking.append(asyncio.create_task(after(rivals, row)))
         await asyncio.gather(*booking)
 
-    async def _book(self, row: Row) -> None:
+    async def _book(self, row: HistoryRow) -> None:
         request = {
             "room_type": row.room_type,
             "arrival": str(row.arrival),
@@ -212,10 +212,10 @@ class Replay:
         self.tally.accepted += 1
         row.booking = answer["id"]
 
-    async def _each(self, rows: list[Row], action: str) -> None:
+    async def _each(self, rows: list[HistoryRow], action: str) -> None:
         await asyncio.gather(*(self._act(row, action) for row in rows))
 
-    async def _act(self, row: Row, action: str) -> None:
+    async def _act(self, row: HistoryRow, action: str) -> None:
         async with self._slots:
             url = f"{self._bookings}/{row.booking}/actions/{action}"
             status, answer = await self._post(url, {}, f"{action}-{row.number}")
@@ -256,18 +256,18 @@ class Replay:
         raise HistoryError(f"{url} is still busy after {_ATTEMPTS_MAX} attempts")
 
 
-def _grouped(rows: list[Row], key: str) -> dict[Any, list[Row]]:
-    groups: dict[Any, list[Row]] = defaultdict(list)
+def _grouped(rows: list[HistoryRow], key: str) -> dict[Any, list[HistoryRow]]:
+    groups: dict[Any, list[HistoryRow]] = defaultdict(list)
     for row in rows:
         groups[getattr(row, key)].append(row)
     return groups
 
 
-def _compete(one: Row, other: Row) -> bool:
+def _compete(one: HistoryRow, other: HistoryRow) -> bool:
     return one.room_type == other.room_type and one.arrival < other.departure and other.arrival < one.departure
 
 
-def _cancelled_at_once(row: Row) -> bool:
+def _cancelled_at_once(row: HistoryRow) -> bool:
     return row.outcome == "cancelled" and row.outcome_on == row.booked_on
 
 

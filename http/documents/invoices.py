@@ -31,7 +31,7 @@ HTML_HEADERS = {
 _TITLES = {DocumentKind.INVOICE: "Invoice", DocumentKind.CREDIT_NOTE: "Credit note"}
 
 
-class Table(NamedTuple):
+class InvoiceTable(NamedTuple):
     """Rows under headings; the foot has a label and the sum. `widths` are relative."""
 
     headings: tuple[str, ...]
@@ -40,7 +40,7 @@ class Table(NamedTuple):
     foot: tuple[str, str] | None = None
 
 
-class Paper(NamedTuple):
+class InvoicePaper(NamedTuple):
     """The content of a document as text."""
 
     title: str
@@ -48,8 +48,8 @@ class Paper(NamedTuple):
     buyer: list[str]
     facts: list[tuple[str, str]]
     remarks: list[str]
-    lines: Table
-    taxes: Table
+    lines: InvoiceTable
+    taxes: InvoiceTable
 
 
 def html_document(invoice: Invoice) -> str:
@@ -65,7 +65,7 @@ def _template() -> jinja2.Template:
     return environment.get_template("invoice.html")
 
 
-def paper_of(invoice: Invoice) -> Paper:
+def paper_of(invoice: Invoice) -> InvoicePaper:
     """The content of the document for an invoice."""
 
     def money(units: int) -> str:
@@ -79,19 +79,19 @@ def paper_of(invoice: Invoice) -> Paper:
     ]
     if invoice.credits:
         facts.append(("Credits invoice", invoice.credits))
-    return Paper(
+    return InvoicePaper(
         title=f"{_TITLES[invoice.kind]} {invoice.number}",
         seller=_party(invoice.seller),
         buyer=_party(invoice.buyer),
         facts=facts,
         remarks=[invoice.reason] if invoice.reason else [],
-        lines=Table(
+        lines=InvoiceTable(
             ("Date", "For", "Quantity", "Net", "Tax", f"Amount, {invoice.currency}"),
             (15, 40, 10, 14, 11, 17),
             [_line(line, money) for line in invoice.lines],
             (f"Total, {invoice.currency}", money(invoice.total)),
         ),
-        taxes=Table(
+        taxes=InvoiceTable(
             ("Tax", "Name", "Rate", "Net", "Tax", f"Gross, {invoice.currency}"),
             (15, 40, 10, 14, 11, 17),
             [_total(total, money) for total in invoice.totals],

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import font_source_sans_pro
 from fpdf import FPDF, FontFace, XPos, YPos
 from fpdf.enums import TableBordersLayout
-from innkeeper.http.documents.invoices import Paper, Table, paper_of
+from innkeeper.http.documents.invoices import InvoicePaper, InvoiceTable, paper_of
 from innkeeper.protocol.billing.folio import Invoice
 from innkeeper.protocol.values.instants import instant
 
@@ -22,7 +22,7 @@ def pdf_document(invoice: Invoice) -> bytes:
 class _Document(FPDF):
     """Lays out a document on A4 pages. `issued_at` is in microseconds since 1970 UTC."""
 
-    def __init__(self, paper: Paper, issued_at: int) -> None:
+    def __init__(self, paper: InvoicePaper, issued_at: int) -> None:
         super().__init__(format="A4")
         self._paper = paper
         self.set_margin(18)
@@ -81,7 +81,7 @@ class _Document(FPDF):
             self._set_text_style("", 10)
             self.multi_cell(0, _LINE_MM, value, align="R", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
-    def _table(self, table: Table) -> None:
+    def _table(self, table: InvoiceTable) -> None:
         self._set_text_style("", 10)
         self.set_draw_color(*_LINE_COLOUR)
         with self.table(

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 from innkeeper.protocol.billing.terms import BillingTerms, ChargeKind, Party
-from innkeeper.protocol.reservations.booking import Status
+from innkeeper.protocol.reservations.booking import BookingStatus
 
 
 class LineKind(StrEnum):
@@ -125,7 +125,7 @@ class StayTerms(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaul
     """The terms of a booking that billing uses. `rate` is per night; `booked_on` the business date of the booking."""
 
     locator: str
-    status: Status
+    status: BookingStatus
     booked_on: date
     arrival: date
     departure: date
@@ -218,7 +218,7 @@ class Invoice(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     credited_by: str | None = None
 
 
-class Ledger(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class LedgerDetails(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A hotel in billing, with its terms."""
 
     hotel: str

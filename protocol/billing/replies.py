@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 import msgspec
-from innkeeper.protocol.billing.folio import Bill, DepositDue, Invoice, Ledger, Payment
+from innkeeper.protocol.billing.folio import Bill, DepositDue, Invoice, LedgerDetails, Payment
 from innkeeper.protocol.messages.reply import Reply
 
 
@@ -19,7 +19,7 @@ class LedgerReply(Reply, frozen=True):
     """The hotel in billing, with its terms."""
 
     name: ClassVar[str] = "ledger.reply"
-    ledger: Ledger
+    ledger: LedgerDetails
 
 
 class BillReply(Reply, frozen=True):
@@ -76,7 +76,7 @@ class LedgerStateReply(Reply, frozen=True):
     """A ledger's whole state, as a snapshot has it. `applied_seq`: see `EventAppliedReply`."""
 
     name: ClassVar[str] = "ledger_state.reply"
-    ledger: Ledger
+    ledger: LedgerDetails
     hotel_seq: int
     applied_seq: int
     lines_posted: int

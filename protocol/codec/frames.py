@@ -105,7 +105,7 @@ def records_body(records: Sequence[RecordedEvent]) -> list[bytes]:
     return [wire.encode_record(record) for record in records]
 
 
-class Records(Sequence[RecordedEvent]):
+class LazyRecords(Sequence[RecordedEvent]):
     """Decodes what `records_body` encodes, each event at its first access: a gateway without listeners decodes
     none."""
 

@@ -27,7 +27,7 @@ from innkeeper.protocol.reservations.queries import QUERIES
 from innkeeper.protocol.reservations.refusals import (
     HotelExists,
     NoSingleRoom,
-    RoomsLeft,
+    RoomsStillAvailable,
     RoomTaken,
     SoldOut,
     WaitlistFull,
@@ -37,9 +37,9 @@ from innkeeper.protocol.reservations.replies import REPLIES
 Message = msgspec.Struct
 
 REFUSALS: tuple[type[refusals.Refusal], ...] = (
-    refusals.Invalid, refusals.NotFound, HotelExists, SoldOut, NoSingleRoom,
-    RoomTaken, refusals.NotAllowed, refusals.StaleVersion, refusals.KeyReused, refusals.BadSignature,
-    RoomsLeft, WaitlistFull, refusals.Unavailable,
+    refusals.InvalidRequest, refusals.NotFound, HotelExists, SoldOut, NoSingleRoom,
+    RoomTaken, refusals.ActionNotAllowed, refusals.StaleVersion, refusals.IdempotencyKeyReused, refusals.BadSignature,
+    RoomsStillAvailable, WaitlistFull, refusals.Unavailable,
 )  # fmt: skip
 
 ALL_EVENTS: tuple[type[Event], ...] = (*EVENTS, *BILLING_EVENTS, *DELIVERY_EVENTS)
@@ -73,7 +73,7 @@ _EVENT_TYPES = {
 }
 
 
-class UnknownMessage(ValueError):
+class UnknownMessageType(ValueError):
     """A message of a type or version that this Innkeeper does not know: a newer one wrote it."""
 
 
@@ -109,9 +109,9 @@ def encode_fields(message: Message) -> bytes:
 
 
 def decode_event(type_name: str, fields: bytes) -> Event:
-    """Decodes an event, and converts an older version of it. Raises `UnknownMessage`."""
+    """Decodes an event, and converts an older version of it. Raises `UnknownMessageType`."""
     if type_name not in _EVENT_TYPES:
-        raise UnknownMessage(f"event type {type_name!r} is unknown; a newer Innkeeper wrote it")
+        raise UnknownMessageType(f"event type {type_name!r} is unknown; a newer Innkeeper wrote it")
     event: Event = _decode_fields(*_EVENT_TYPES[type_name], fields)
     return event
 
@@ -119,7 +119,7 @@ def decode_event(type_name: str, fields: bytes) -> Event:
 def decode_event_json(type_name: str, fields: msgspec.Raw) -> Event:
     """Decodes an event from fields in JSON; see `decode_event`."""
     if type_name not in _EVENT_TYPES:
-        raise UnknownMessage(f"event type {type_name!r} is unknown; a newer Innkeeper wrote it")
+        raise UnknownMessageType(f"event type {type_name!r} is unknown; a newer Innkeeper wrote it")
     kind, version = _EVENT_TYPES[type_name]
     if version == _VERSIONS[kind]:
         return msgspec.json.decode(fields, type=kind)
@@ -137,11 +137,11 @@ def encode(message: Message) -> bytes:
 
 
 def decode(body: bytes) -> Message:
-    """Decodes what `encode` encodes. Raises `UnknownMessage`."""
+    """Decodes what `encode` encodes. Raises `UnknownMessageType`."""
     name, version, fields = _decode_message(body)
     kind = TABLE.get(name)
     if kind is None or version > _VERSIONS[kind]:
-        raise UnknownMessage(f"message {name!r} of version {version} is unknown; a newer Innkeeper wrote it")
+        raise UnknownMessageType(f"message {name!r} of version {version} is unknown; a newer Innkeeper wrote it")
     message: Message = _decode_apply(fields) if kind is ApplyReservationEvent else _decode_fields(kind, version, fields)
     return message
 
@@ -153,7 +153,7 @@ def encode_record(record: RecordedEvent) -> bytes:
 
 
 def decode_record(body: bytes) -> RecordedEvent:
-    """Decodes what `encode_record` encodes. Raises `UnknownMessage`."""
+    """Decodes what `encode_record` encodes. Raises `UnknownMessageType`."""
     hotel, hotel_seq, at, by, correlation, cause, type_name, event = _decode_record(body)
     return RecordedEvent(hotel, hotel_seq, at, by, correlation, cause, decode_event(type_name, event))
 

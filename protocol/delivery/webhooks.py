@@ -122,59 +122,59 @@ class ListWebhooks(WebhookMessage, frozen=True):
     name: ClassVar[str] = "webhooks.list"
 
 
-class AboutWebhook(WebhookMessage, frozen=True):
+class AddressedWebhookMessage(WebhookMessage, frozen=True):
     """The base of the messages about one webhook."""
 
     webhook: str
 
 
-class ShowWebhook(AboutWebhook, frozen=True):
+class ShowWebhook(AddressedWebhookMessage, frozen=True):
     """Return one webhook."""
 
     name: ClassVar[str] = "webhook.show"
 
 
-class ChangeWebhook(AboutWebhook, frozen=True):
+class ChangeWebhook(AddressedWebhookMessage, frozen=True):
     """Change URL, types of events or hotel of a webhook; its position in the logs stays."""
 
     name: ClassVar[str] = "webhook.change"
     change: WebhookChange
 
 
-class RemoveWebhook(AboutWebhook, frozen=True):
+class RemoveWebhook(AddressedWebhookMessage, frozen=True):
     """Remove a webhook with its secrets and attempts."""
 
     name: ClassVar[str] = "webhook.remove"
 
 
-class EnableWebhook(AboutWebhook, frozen=True):
+class EnableWebhook(AddressedWebhookMessage, frozen=True):
     """Enable a webhook, which resumes where it was, or disable it."""
 
     name: ClassVar[str] = "webhook.enable"
     enabled: bool
 
 
-class RotateSecret(AboutWebhook, frozen=True):
+class RotateSecret(AddressedWebhookMessage, frozen=True):
     """Sign with a new secret, and for a while also with the previous one, so that the receiver can switch."""
 
     name: ClassVar[str] = "webhook.rotate_secret"
     secret: str | None = None
 
 
-class PingWebhook(AboutWebhook, frozen=True):
+class PingWebhook(AddressedWebhookMessage, frozen=True):
     """Send a test event now."""
 
     name: ClassVar[str] = "webhook.ping"
 
 
-class ResendEvent(AboutWebhook, frozen=True):
+class ResendEvent(AddressedWebhookMessage, frozen=True):
     """Send this event again now, outside the order."""
 
     name: ClassVar[str] = "webhook.resend_event"
     event: str
 
 
-class ReplayFrom(AboutWebhook, frozen=True):
+class ReplayFrom(AddressedWebhookMessage, frozen=True):
     """Send all events after this position of a log again, in order."""
 
     name: ClassVar[str] = "webhook.replay_events"
@@ -182,7 +182,7 @@ class ReplayFrom(AboutWebhook, frozen=True):
     log: str = RESERVATIONS
 
 
-class ListDeliveries(AboutWebhook, frozen=True):
+class ListDeliveries(AddressedWebhookMessage, frozen=True):
     """List the attempts, newest first, before number `before`; only failed ones where `failed`."""
 
     name: ClassVar[str] = "deliveries.list"

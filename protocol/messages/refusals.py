@@ -22,7 +22,7 @@ class Refusal(msgspec.Struct, frozen=True, gc=False):
     code: ClassVar[str]
 
 
-class Invalid(Refusal, frozen=True):
+class InvalidRequest(Refusal, frozen=True):
     """The request is invalid, whatever the state of the hotel."""
 
     code: ClassVar[str] = "invalid"
@@ -37,7 +37,7 @@ class NotFound(Refusal, frozen=True):
     name: str
 
 
-class NotAllowed(Refusal, frozen=True):
+class ActionNotAllowed(Refusal, frozen=True):
     """The booking's status or the business date does not allow this action; `allowed` names the actions that are."""
 
     code: ClassVar[str] = "not_allowed"
@@ -60,7 +60,7 @@ class BadSignature(Refusal, frozen=True):
     reason: str
 
 
-class KeyReused(Refusal, frozen=True):
+class IdempotencyKeyReused(Refusal, frozen=True):
     """The idempotency key was used before, with another request."""
 
     code: ClassVar[str] = "idempotency_key_reused"
@@ -87,4 +87,4 @@ class Refused(ValueError):
 
 def invalid(field: str, rule: str, message: str) -> Refused:
     """Returns the exception that refuses one field."""
-    return Refused(Invalid((FieldError(field, rule, message),)))
+    return Refused(InvalidRequest((FieldError(field, rule, message),)))

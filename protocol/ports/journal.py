@@ -1,7 +1,7 @@
 """The journal as the partition's host uses it; SQLite implements it.
 
 The journal is the source of truth. Opening it to write begins a new epoch; a writer whose epoch is no longer the newest
-is refused (`Fenced`), so that a second process, or one that resumes after a stall, does no harm.
+is refused (`JournalFenced`), so that a second process, or one that resumes after a stall, does no harm.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,13 +18,13 @@ class JournalError(OperatorError):
     exit_code = EXIT_DAMAGED
 
 
-class Fenced(JournalError):
+class JournalFenced(JournalError):
     """Another writer has opened this journal since then."""
 
     exit_code = EXIT_IN_USE
 
 
-class Damaged(JournalError):
+class JournalDamaged(JournalError):
     """The journal's contents are not what was written to it."""
 
 
@@ -37,7 +37,7 @@ class StoredReply(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """A hotel's state (a StateReply on the wire) after its event `hotel_seq`."""
+    """A hotel's state (a HotelStateReply or LedgerStateReply on the wire) after its event `hotel_seq`."""
 
     hotel: str
     hotel_seq: int

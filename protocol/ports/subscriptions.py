@@ -39,7 +39,7 @@ class SubscriptionRequest(msgspec.Struct, frozen=True):
     after: Positions = {}
 
 
-class Failure(msgspec.Struct, frozen=True):
+class HandlingFailure(msgspec.Struct, frozen=True):
     """An event that the handler could not handle, and why."""
 
     entry: LogEntry
@@ -126,7 +126,7 @@ class Cursor(Protocol):
     def move(self, batch: EventBatch, effects: Effects) -> None:
         """Writes the effects of a batch and moves past it, in one transaction."""
 
-    def park(self, batch: EventBatch, failure: Failure, at: int) -> None:
+    def park(self, batch: EventBatch, failure: HandlingFailure, at: int) -> None:
         """Parks the hotel of the batch's only event, which could not be handled, and moves past it for the others."""
 
     def due_at(self) -> int | None:
@@ -209,7 +209,7 @@ class PauseSubscriber(SubscriberMessage, frozen=True):
     paused: bool
 
 
-class Redrive(SubscriberMessage, frozen=True):
+class RedriveDeadLetter(SubscriberMessage, frozen=True):
     """Retry a dead letter, or continue without it (`drop`)."""
 
     name: ClassVar[str] = "dead_letter.redrive"

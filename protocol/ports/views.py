@@ -6,7 +6,7 @@ from typing import Protocol
 import msgspec
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.ports.subscriptions import Positions
-from innkeeper.protocol.reservations.booking import Booking, Status
+from innkeeper.protocol.reservations.booking import Booking, BookingStatus
 from innkeeper.protocol.reservations.hotel import Hotel
 
 
@@ -15,7 +15,7 @@ class BookingSearch(msgspec.Struct, frozen=True):
     name, e-mail and phone and in the locator."""
 
     hotel: str
-    status: Status | None = None
+    status: BookingStatus | None = None
     room_type: str | None = None
     room: str | None = None
     arrival_from: date | None = None
@@ -30,7 +30,7 @@ class BookingPage(msgspec.Struct, frozen=True):
     cursor: str | None
 
 
-class BadCursor(ValueError):
+class InvalidCursor(ValueError):
     """The cursor is not one that a list returned."""
 
 
@@ -41,7 +41,7 @@ class Views(Protocol):
         """Returns a page of hotels in the order of their ids, and the cursor of the next page."""
 
     def bookings(self, positions: Positions, search: BookingSearch, limit: int, cursor: str | None) -> BookingPage:
-        """Returns a page of bookings in the order in which they were made, newest first. Raises `BadCursor`."""
+        """Returns a page of bookings in the order in which they were made, newest first. Raises `InvalidCursor`."""
 
     def booking(self, positions: Positions, hotel: str, booking: str) -> Booking | None:
         """Returns a booking, however old; None where there is none."""

@@ -7,7 +7,7 @@ import msgspec
 from innkeeper.protocol.values.text import Email, Line, Name
 
 
-class Status(StrEnum):
+class BookingStatus(StrEnum):
     """The status of a booking: held → confirmed → in_house → checked_out, or one of those that end it early."""
 
     HELD = "held"
@@ -28,7 +28,7 @@ class Contact(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True,
     phone: Line | None = None
 
 
-class Personal(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+class GuestDetails(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The personal data of a guest. Is only in an event's `guest` part, beside a guest id."""
 
     name: str
@@ -45,14 +45,14 @@ class Booking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     id: str
     locator: str
     hotel: str
-    status: Status
+    status: BookingStatus
     room_type: str
     room: str
     arrival: date
     departure: date
     adults: int
     guest_id: str
-    guest: Personal
+    guest: GuestDetails
     rate: int
     currency: str
     created_at: int

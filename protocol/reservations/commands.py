@@ -32,7 +32,7 @@ from innkeeper.protocol.values.text import (
 from msgspec import UNSET, Meta, UnsetType
 
 
-class ActionCommand(Command, frozen=True):
+class BookingCommand(Command, frozen=True):
     """An action on one booking; `action` is its name in the API and in the table of legal transitions."""
 
     action: ClassVar[str]
@@ -157,14 +157,14 @@ class OpenHotel(Command, frozen=True):
     plan: HotelPlan
 
 
-class Book(Command, frozen=True):
+class BookRoom(Command, frozen=True):
     """Book or hold one room of a type for one stay. Other bookings may be given other rooms to make it fit."""
 
     name: ClassVar[str] = "booking.book"
     request: BookingRequest
 
 
-class Change(ActionCommand, frozen=True):
+class ChangeBooking(BookingCommand, frozen=True):
     """Change a booking's stay, type, guest, rate, notes or reminder: all of the change or none of it."""
 
     name: ClassVar[str] = "booking.change"
@@ -172,21 +172,21 @@ class Change(ActionCommand, frozen=True):
     change: BookingChange
 
 
-class Confirm(ActionCommand, frozen=True):
+class ConfirmBooking(BookingCommand, frozen=True):
     """Turn a hold into a confirmed booking."""
 
     name: ClassVar[str] = "booking.confirm"
     action: ClassVar[str] = "confirm"
 
 
-class Release(ActionCommand, frozen=True):
+class ReleaseHold(BookingCommand, frozen=True):
     """Release a hold before it expires."""
 
     name: ClassVar[str] = "booking.release"
     action: ClassVar[str] = "release"
 
 
-class Extend(ActionCommand, frozen=True):
+class ExtendHold(BookingCommand, frozen=True):
     """Extend a hold until so many seconds from now, unless it expires later than that already."""
 
     name: ClassVar[str] = "booking.extend"
@@ -194,7 +194,7 @@ class Extend(ActionCommand, frozen=True):
     hold_seconds: HoldSeconds = limits.hold_seconds_default
 
 
-class Cancel(ActionCommand, frozen=True):
+class CancelBooking(BookingCommand, frozen=True):
     """Cancel a confirmed booking; the fee follows the hotel's policy."""
 
     name: ClassVar[str] = "booking.cancel"
@@ -202,35 +202,35 @@ class Cancel(ActionCommand, frozen=True):
     reason: Line = ""
 
 
-class Reinstate(ActionCommand, frozen=True):
+class ReinstateBooking(BookingCommand, frozen=True):
     """Reinstate a cancelled or no-show booking, if there still is a room for it."""
 
     name: ClassVar[str] = "booking.reinstate"
     action: ClassVar[str] = "reinstate"
 
 
-class CheckIn(ActionCommand, frozen=True):
+class CheckInGuest(BookingCommand, frozen=True):
     """Check the guest in; from now on the room is fixed."""
 
     name: ClassVar[str] = "booking.check_in"
     action: ClassVar[str] = "check-in"
 
 
-class CheckOut(ActionCommand, frozen=True):
+class CheckOutGuest(BookingCommand, frozen=True):
     """Check the guest out; nights that were not slept can be sold again."""
 
     name: ClassVar[str] = "booking.check_out"
     action: ClassVar[str] = "check-out"
 
 
-class MarkNoShow(ActionCommand, frozen=True):
+class MarkNoShow(BookingCommand, frozen=True):
     """Mark a guest who did not come as a no-show."""
 
     name: ClassVar[str] = "booking.mark_no_show"
     action: ClassVar[str] = "no-show"
 
 
-class Move(ActionCommand, frozen=True, kw_only=True):
+class MoveBooking(BookingCommand, frozen=True, kw_only=True):
     """Give the booking another room, of its own type or of another one (an upgrade, which pins the room)."""
 
     name: ClassVar[str] = "booking.move"
@@ -238,14 +238,14 @@ class Move(ActionCommand, frozen=True, kw_only=True):
     room: Code
 
 
-class Pin(ActionCommand, frozen=True):
+class PinBooking(BookingCommand, frozen=True):
     """Pin the room that the booking has now: the hotel does not change it any more."""
 
     name: ClassVar[str] = "booking.pin"
     action: ClassVar[str] = "pin"
 
 
-class Unpin(ActionCommand, frozen=True):
+class UnpinBooking(BookingCommand, frozen=True):
     """Unpin the booking's room, so that the hotel may change it."""
 
     name: ClassVar[str] = "booking.unpin"
@@ -273,9 +273,10 @@ class RollBusinessDate(Command, frozen=True):
     to: date | None = None
 
 
-ACTIONS: tuple[type[ActionCommand], ...] = (
-    Confirm, Release, Extend, Cancel, Reinstate, CheckIn, CheckOut, MarkNoShow, Move, Pin, Unpin,
+ACTIONS: tuple[type[BookingCommand], ...] = (
+    ConfirmBooking, ReleaseHold, ExtendHold, CancelBooking, ReinstateBooking, CheckInGuest, CheckOutGuest, MarkNoShow,
+    MoveBooking, PinBooking, UnpinBooking,
 )  # fmt: skip
 COMMANDS: tuple[type[Command], ...] = (
-    OpenHotel, Book, Change, *ACTIONS, JoinWaitlist, LeaveWaitlist, RollBusinessDate,
+    OpenHotel, BookRoom, ChangeBooking, *ACTIONS, JoinWaitlist, LeaveWaitlist, RollBusinessDate,
 )  # fmt: skip

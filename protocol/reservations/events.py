@@ -8,7 +8,7 @@ from datetime import date
 from typing import ClassVar
 
 from innkeeper.protocol.messages.event import Event
-from innkeeper.protocol.reservations.booking import Personal
+from innkeeper.protocol.reservations.booking import GuestDetails
 from innkeeper.protocol.reservations.hotel import CancellationPolicy
 
 
@@ -60,7 +60,7 @@ class StayEvent(BookingEvent, frozen=True, kw_only=True):
     departure: date
     adults: int
     guest_id: str
-    guest: Personal
+    guest: GuestDetails
     rate: int
     children: tuple[int, ...] = ()
     pinned: bool = False
@@ -173,7 +173,7 @@ class NoteChanged(BookingEvent, frozen=True):
 
     name: ClassVar[str] = "booking.note_changed"
     guest_id: str
-    guest: Personal
+    guest: GuestDetails
 
 
 class ReminderChanged(BookingEvent, frozen=True):
@@ -193,7 +193,7 @@ class WaitlistJoined(Event, frozen=True, kw_only=True):
     departure: date
     adults: int
     guest_id: str
-    guest: Personal
+    guest: GuestDetails
     children: tuple[int, ...] = ()
     source: str = ""
 

@@ -7,7 +7,7 @@ import msgspec
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
-from innkeeper.protocol.reservations.booking import Booking, Status
+from innkeeper.protocol.reservations.booking import Booking, BookingStatus
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
 
 
@@ -19,7 +19,7 @@ def _made(record: RecordedEvent, currency: str) -> Booking:
         id=event.booking,
         locator=event.locator,
         hotel=record.hotel,
-        status=Status.CONFIRMED if expires_at is None else Status.HELD,
+        status=BookingStatus.CONFIRMED if expires_at is None else BookingStatus.HELD,
         room_type=event.room_type,
         room=event.room,
         arrival=event.arrival,
@@ -49,19 +49,19 @@ _TERMS = (
 
 
 _CHANGES: dict[type[Event], Callable[[Any], dict[str, Any]]] = {
-    events.BookingConfirmed: lambda _: {"status": Status.CONFIRMED, "expires_at": None},
+    events.BookingConfirmed: lambda _: {"status": BookingStatus.CONFIRMED, "expires_at": None},
     events.BookingModified: lambda event: {term: getattr(event, term) for term in _TERMS},
     events.HoldExtended: lambda event: {"expires_at": event.expires_at},
-    events.HoldExpired: lambda _: {"status": Status.EXPIRED, "expires_at": None},
-    events.HoldReleased: lambda _: {"status": Status.RELEASED, "expires_at": None},
+    events.HoldExpired: lambda _: {"status": BookingStatus.EXPIRED, "expires_at": None},
+    events.HoldReleased: lambda _: {"status": BookingStatus.RELEASED, "expires_at": None},
     events.RoomMoved: lambda event: {"room": event.to_room},
     events.BookingPinned: lambda _: {"pinned": True},
     events.BookingUnpinned: lambda _: {"pinned": False},
-    events.BookingCancelled: lambda event: {"status": Status.CANCELLED, "fee": event.fee},
-    events.BookingReinstated: lambda event: {"status": Status.CONFIRMED, "room": event.room, "fee": 0},
-    events.GuestCheckedIn: lambda event: {"status": Status.IN_HOUSE, "room": event.room},
-    events.GuestCheckedOut: lambda event: {"status": Status.CHECKED_OUT, "departure": event.departure},
-    events.GuestNoShow: lambda event: {"status": Status.NO_SHOW, "fee": event.fee},
+    events.BookingCancelled: lambda event: {"status": BookingStatus.CANCELLED, "fee": event.fee},
+    events.BookingReinstated: lambda event: {"status": BookingStatus.CONFIRMED, "room": event.room, "fee": 0},
+    events.GuestCheckedIn: lambda event: {"status": BookingStatus.IN_HOUSE, "room": event.room},
+    events.GuestCheckedOut: lambda event: {"status": BookingStatus.CHECKED_OUT, "departure": event.departure},
+    events.GuestNoShow: lambda event: {"status": BookingStatus.NO_SHOW, "fee": event.fee},
     events.NoteChanged: lambda event: {"guest": event.guest},
     events.ReminderChanged: lambda event: {"reminder_on": event.reminder_on},
 }

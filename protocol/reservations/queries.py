@@ -39,10 +39,10 @@ class ListWaitlist(Query, frozen=True):
     name: ClassVar[str] = "waitlist.list"
 
 
-class DescribeState(Query, frozen=True):
+class DescribeHotelState(Query, frozen=True):
     """Return the hotel's whole state, as its snapshot has it; for the partition's host and for auditors."""
 
     name: ClassVar[str] = "hotel_state.describe"
 
 
-QUERIES: tuple[type[Query], ...] = (DescribeHotel, FindAvailability, FindBooking, ListWaitlist, DescribeState)
+QUERIES: tuple[type[Query], ...] = (DescribeHotel, FindAvailability, FindBooking, ListWaitlist, DescribeHotelState)

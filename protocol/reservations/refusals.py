@@ -36,7 +36,7 @@ class RoomTaken(Refusal, frozen=True):
     nights: tuple[date, ...]
 
 
-class RoomsLeft(Refusal, frozen=True):
+class RoomsStillAvailable(Refusal, frozen=True):
     """The waitlist takes no entry for this stay: a room can be booked."""
 
     code: ClassVar[str] = "rooms_left"

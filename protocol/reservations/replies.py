@@ -43,7 +43,7 @@ class AvailabilityReply(Reply, frozen=True):
     types: tuple[TypeAvailability, ...]
 
 
-class AuditReply(Reply, frozen=True):
+class NightAuditReply(Reply, frozen=True):
     """The business date after a night audit, and how many bookings the audit closed."""
 
     name: ClassVar[str] = "business_date.reply"
@@ -62,7 +62,7 @@ class WaitlistReply(Reply, frozen=True):
     entries: tuple[WaitlistEntry, ...]
 
 
-class StateReply(Reply, frozen=True):
+class HotelStateReply(Reply, frozen=True):
     """A hotel's whole state, as a snapshot has it. Its bookings are those that can still change."""
 
     name: ClassVar[str] = "hotel_state.reply"
@@ -74,5 +74,5 @@ class StateReply(Reply, frozen=True):
 
 
 REPLIES: tuple[type[Reply], ...] = (
-    HotelReply, BookingReply, AvailabilityReply, AuditReply, WaitlistReply, StateReply,
+    HotelReply, BookingReply, AvailabilityReply, NightAuditReply, WaitlistReply, HotelStateReply,
 )  # fmt: skip

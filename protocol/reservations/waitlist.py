@@ -3,7 +3,7 @@
 from datetime import date
 
 import msgspec
-from innkeeper.protocol.reservations.booking import Contact, Personal
+from innkeeper.protocol.reservations.booking import Contact, GuestDetails
 from innkeeper.protocol.values.stay import check_stay
 from innkeeper.protocol.values.text import Adults, Children, Code, Line, Notes
 
@@ -32,7 +32,7 @@ class WaitlistEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_de
     arrival: date
     departure: date
     adults: int
-    guest: Personal
+    guest: GuestDetails
     joined_at: int
     joined_by: str
     children: tuple[int, ...] = ()

@@ -19,7 +19,7 @@ Key = tuple[str, int]
 
 
 @dataclass(slots=True)
-class Books:
+class LedgerRecord:
     """One hotel's books so far: the charges and payments of each folio, and every line as it was posted."""
 
     hotel: str
@@ -41,10 +41,10 @@ class BillingAuditor:
     """Checks events in order; `violations` describes what is wrong."""
 
     def __init__(self) -> None:
-        self.hotels: dict[str, Books] = {}
+        self.hotels: dict[str, LedgerRecord] = {}
         self.events = 0
         self.violations: list[str] = []
-        self._moved: list[tuple[Books, FolioLine]] = []
+        self._moved: list[tuple[LedgerRecord, FolioLine]] = []
 
     def handle(self, records: Iterable[RecordedEvent]) -> None:
         """Checks the next events, in the journal's order, up to the last event of a command."""
@@ -56,7 +56,7 @@ class BillingAuditor:
 
     def _check(self, record: RecordedEvent) -> None:
         self.events += 1
-        books = self.hotels.setdefault(record.hotel, Books(record.hotel))
+        books = self.hotels.setdefault(record.hotel, LedgerRecord(record.hotel))
         self._expect(books, record.hotel_seq == books.seq + 1, f"event {record.hotel_seq} follows event {books.seq}")
         books.seq = record.hotel_seq
         event = record.event
@@ -77,17 +77,17 @@ class BillingAuditor:
                 charged, paid = (sum(sums[folio] for folio in folios) for sums in (books.charges, books.payments))
                 self._expect(books, charged == paid == event.amount, f"booking {event.booking} is not paid in full")
 
-    def _expect(self, books: Books, condition: bool, violation: str) -> None:
+    def _expect(self, books: LedgerRecord, condition: bool, violation: str) -> None:
         if not condition:
             self.violations.append(f"{books.hotel}: {violation} (P8)")
 
-    def _post(self, books: Books, key: Key, line: FolioLine) -> None:
+    def _post(self, books: LedgerRecord, key: Key, line: FolioLine) -> None:
         self._expect(books, line.id not in books.lines, f"line {line.id} was posted twice")
         self._expect(books, (line.reversed_by, line.invoice) == (None, None), f"line {line.id} was posted with marks")
         books.lines[line.id] = (key, line)
         books.posted.setdefault(key, []).append(line)
 
-    def _charged(self, books: Books, key: Key, line: FolioLine) -> None:
+    def _charged(self, books: LedgerRecord, key: Key, line: FolioLine) -> None:
         self._expect(books, line.kind is LineKind.CHARGE, f"line {line.id} is not a charge")
         self._expect(books, line.amount >= line.tax, f"line {line.id} has taxes above its amount")
         self._post(books, key, line)
@@ -103,7 +103,7 @@ class BillingAuditor:
             once = books.nights[key[0], line.night] == 1
             self._expect(books, once, f"booking {key[0]} was charged twice for the night of {line.night}")
 
-    def _reversed(self, books: Books, key: Key, line: FolioLine) -> None:
+    def _reversed(self, books: LedgerRecord, key: Key, line: FolioLine) -> None:
         where, was = books.lines.get(line.reverses or 0, (None, None))
         if line.kind is not LineKind.REVERSAL or was is None:
             self._expect(books, False, f"line {line.id} reverses nothing")
@@ -120,7 +120,7 @@ class BillingAuditor:
         if line.moved_to:
             self._moved.append((books, line))
 
-    def _check_moved(self, books: Books, back: FolioLine) -> None:
+    def _check_moved(self, books: LedgerRecord, back: FolioLine) -> None:
         """Checks that the lines of a moved or split charge have its amount, and the amount of each of its taxes."""
         parts = [books.lines[place.line] for place in back.moved_to if place.line in books.lines]
         arrived = [key for key, _ in parts] == [(place.booking, place.folio) for place in back.moved_to]
@@ -131,7 +131,7 @@ class BillingAuditor:
             books, whole == [-back.amount, *(-tax.amount for tax in back.taxes)], f"line {back.reverses} lost a part"
         )
 
-    def _paid(self, books: Books, key: Key, line: FolioLine, payment: str) -> None:
+    def _paid(self, books: LedgerRecord, key: Key, line: FolioLine, payment: str) -> None:
         known = line.kind in (LineKind.PAYMENT, LineKind.REFUND) and line.payment == payment
         self._expect(
             books, known and (line.amount < 0) == (line.kind is LineKind.PAYMENT), f"line {line.id} is not a payment"
@@ -141,7 +141,7 @@ class BillingAuditor:
         books.captured[payment] -= line.amount
         self._expect(books, books.captured[payment] >= 0, f"payment {payment} was refunded above its captured amount")
 
-    def _issued(self, books: Books, event: events.InvoiceIssued | events.CreditNoteIssued) -> None:
+    def _issued(self, books: LedgerRecord, event: events.InvoiceIssued | events.CreditNoteIssued) -> None:
         books.documents[type(event)] += 1
         number = re.search(r"[0-9]*$", event.number)
         gapless = number is not None and number[0] == str(books.documents[type(event)])

@@ -13,7 +13,7 @@ from innkeeper.protocol.reservations import events
 
 
 @dataclass(slots=True)
-class Held:
+class HeldRoom:
     """A booking in the auditor: the nights that it holds, each in a room."""
 
     room: str
@@ -31,7 +31,7 @@ class HotelRecord:
     today: int = 0
     rooms: dict[str, str] = field(default_factory=dict)
     holders: dict[tuple[str, int], str] = field(default_factory=dict)
-    bookings: dict[str, Held] = field(default_factory=dict)
+    bookings: dict[str, HeldRoom] = field(default_factory=dict)
     waiting: set[str] = field(default_factory=set)
 
 
@@ -93,7 +93,7 @@ class ReservationsAuditor:
         match event:
             case events.BookingHeld() | events.BookingConfirmed() | events.BookingModified():
                 if held is None:
-                    held = state.bookings[event.booking] = Held(event.room, 0, 0, {})
+                    held = state.bookings[event.booking] = HeldRoom(event.room, 0, 0, {})
                 held.room, held.arrival, held.departure = (
                     event.room, event.arrival.toordinal(), event.departure.toordinal(),
                 )  # fmt: skip
@@ -113,7 +113,7 @@ class ReservationsAuditor:
                 return
         self._hold(hotel, state, event.booking, held)
 
-    def _hold(self, hotel: str, state: HotelRecord, booking: str, held: Held) -> None:
+    def _hold(self, hotel: str, state: HotelRecord, booking: str, held: HeldRoom) -> None:
         """Replaces the booking's nights from the business date on; earlier nights stay as they were slept."""
         for night in [night for night in held.nights if night >= state.today]:
             room = held.nights.pop(night)

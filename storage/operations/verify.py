@@ -17,7 +17,7 @@ ShowProgress = Callable[[Iterable[LogEntry], int], Iterable[LogEntry]]
 """Passes the events of a journal on, and shows how many of so many have passed."""
 
 
-class Verified(NamedTuple):
+class VerificationReport(NamedTuple):
     """How many events and hotels were checked, and a message for each violation."""
 
     events: int
@@ -28,7 +28,7 @@ class Verified(NamedTuple):
 
 def verify(
     data: DataDirectory, check_hotels: CheckSnapshots, check_ledgers: CheckSnapshots, progress: ShowProgress
-) -> Verified:
+) -> VerificationReport:
     """Verifies all journals of a data directory, which is locked meanwhile. Raises DataUnusable and JournalError."""
     ledgers, violations = BillingAuditor(), list[str]()
     with data.lock():
@@ -38,7 +38,7 @@ def verify(
         if data.billing.exists():
             violations += _violations(data.billing, ledgers, check_ledgers, progress)
     events = sum(auditor.events for auditor in auditors)
-    return Verified(events, sum(len(auditor.hotels) for auditor in auditors), ledgers.events, violations)
+    return VerificationReport(events, sum(len(auditor.hotels) for auditor in auditors), ledgers.events, violations)
 
 
 def _violations(

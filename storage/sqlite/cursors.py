@@ -17,7 +17,7 @@ from innkeeper.protocol.ports.subscriptions import (
     Effects,
     EventBatch,
     EventLog,
-    Failure,
+    HandlingFailure,
     SubscriberState,
     SubscriptionRequest,
 )
@@ -54,7 +54,7 @@ def open_service(path: Path, *migrations: Migration) -> sqlite_utils.Database:
     return open_to_write(path, _cursors, *migrations)
 
 
-class Parked(msgspec.Struct):
+class ParkedHotel(msgspec.Struct):
     """A hotel that waits behind an event; `after` is the `hotel_seq` of its last event that was handled. Where `event`
     is empty, the hotel is catching up."""
 
@@ -85,7 +85,7 @@ class SqliteCursor:
         self._position: int = row[0]
         self._paused = bool(row[1])
         self._saved = self._position
-        self._parked: dict[str, Parked] = {}
+        self._parked: dict[str, ParkedHotel] = {}
         self._parked_last = False
         self._load_parked()
 
@@ -131,7 +131,7 @@ class SqliteCursor:
                 self._move_parked(self._parked[batch.parked_hotel], batch.until)
         self._position = self._saved = position
 
-    def park(self, batch: EventBatch, failure: Failure, at: int) -> None:
+    def park(self, batch: EventBatch, failure: HandlingFailure, at: int) -> None:
         """See `Cursor`."""
         was = self._parked.get(failure.entry[1].hotel)
         again = was is not None and was.event == failure.entry[1].id
@@ -198,7 +198,7 @@ class SqliteCursor:
             return False
         return self._request.hotel is None or record.hotel == self._request.hotel
 
-    def _parked_batch(self, hotel: Parked, limit: int) -> EventBatch:
+    def _parked_batch(self, hotel: ParkedHotel, limit: int) -> EventBatch:
         """Returns a parked hotel's next events up to the cursor's position; only its dead letter, if it has one."""
         entries = self._log.read(0, 1 if hotel.event else limit, hotel.hotel, hotel.after)
         entries = [entry for entry in entries if entry[0] <= self._position]
@@ -219,30 +219,30 @@ class SqliteCursor:
     def _save_position(self, position: int) -> None:
         self._db.execute("UPDATE cursors SET position = ? WHERE name = ? AND log = ?", (position, *self._key))
 
-    def _move_parked(self, hotel: Parked, until: int) -> None:
+    def _move_parked(self, hotel: ParkedHotel, until: int) -> None:
         if until > hotel.after:
             self._save(msgspec.structs.replace(hotel, after=until, event="", attempts=0, retry_at=0))
         else:  # it has caught up
             self._db.execute("DELETE FROM parked WHERE name = ? AND log = ? AND hotel = ?", (*self._key, hotel.hotel))
             del self._parked[hotel.hotel]
 
-    def _save(self, hotel: Parked) -> None:
+    def _save(self, hotel: ParkedHotel) -> None:
         row = (*self._key, *msgspec.structs.astuple(hotel))
         self._db.execute("INSERT OR REPLACE INTO parked VALUES (?,?,?,?,?,?,?,?,?,?,?)", row)
         self._parked[hotel.hotel] = hotel
 
     def _load_parked(self) -> None:
         rows = self._db.execute("SELECT * FROM parked WHERE name = ? AND log = ?", self._key).fetchall()
-        self._parked = {row[2]: Parked(*row[2:]) for row in rows}
+        self._parked = {row[2]: ParkedHotel(*row[2:]) for row in rows}
 
-    def _dead_letter(self, hotel: Parked) -> DeadLetter:
+    def _dead_letter(self, hotel: ParkedHotel) -> DeadLetter:
         return DeadLetter(
             self._request.name, hotel.hotel, hotel.event, hotel.type, hotel.reason, hotel.trace, hotel.attempts,
             hotel.since, hotel.retry_at,
         )  # fmt: skip
 
 
-def _is_due(hotel: Parked, at: int) -> bool:
+def _is_due(hotel: ParkedHotel, at: int) -> bool:
     """Returns whether to try again now. Also true where the clock was set back since, which would delay it by hours."""
     return hotel.retry_at is not None and not at < hotel.retry_at <= at + _pause(subscriber_attempts_max)
 
@@ -252,9 +252,11 @@ def _pause(attempts: int) -> int:
     return round(subscriber_retry_seconds * 1e6) << (attempts - 1)
 
 
-def _parked(failure: Failure, attempts: int, since: int, at: int) -> Parked:
+def _parked(failure: HandlingFailure, attempts: int, since: int, at: int) -> ParkedHotel:
     record = failure.entry[1]
     after = record.hotel_seq - 1
     retry_at = at + _pause(attempts) if attempts < subscriber_attempts_max else None
     type_name = wire.event_type(record.event)
-    return Parked(record.hotel, after, record.id, type_name, failure.reason, failure.trace, attempts, since, retry_at)
+    return ParkedHotel(
+        record.hotel, after, record.id, type_name, failure.reason, failure.trace, attempts, since, retry_at
+    )

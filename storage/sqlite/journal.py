@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.ports.journal import Damaged, Fenced, Snapshot, StoredReply
+from innkeeper.protocol.ports.journal import JournalDamaged, JournalFenced, Snapshot, StoredReply
 from innkeeper.storage.sqlite.schema import closed_on_failure, migrate
 
 _COLUMNS = "seq, hotel, hotel_seq, at, by, correlation, cause, type, body, hash"
@@ -65,7 +65,9 @@ class SqliteJournal:
                 self._written = self._seq, self._hash
                 self._reader = open_to_read(self.path)
             except sqlite3.DatabaseError as error:
-                raise Damaged(f"{self.path} cannot be read as a journal ({error}); restore it from a backup") from error
+                raise JournalDamaged(
+                    f"{self.path} cannot be read as a journal ({error}); restore it from a backup"
+                ) from error
             opened.pop_all()
 
     def write(self, records: Sequence[RecordedEvent], replies: Sequence[StoredReply]) -> int:
@@ -85,7 +87,7 @@ class SqliteJournal:
         head = self._db.execute("UPDATE writer SET seq = ?, hash = ? WHERE epoch = ?", (seq, last, self.epoch))
         if head.rowcount != 1:
             self._db.execute("ROLLBACK")
-            raise Fenced(f"another process writes to {self.path} now; this one must stop")
+            raise JournalFenced(f"another process writes to {self.path} now; this one must stop")
         self._db.executemany(f"INSERT INTO events ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
         self._db.executemany(
             "INSERT INTO replies (key, fingerprint, reply) VALUES (?,?,?)", map(msgspec.structs.astuple, replies)
@@ -152,7 +154,7 @@ class SqliteJournal:
         start = max(self._seq - _TAIL_EVENTS, 0)
         before = self._db.execute("SELECT hash FROM events WHERE seq = ?", (start,)).fetchone()
         if start and before is None:
-            raise Damaged(f"{self.path}: event {start} is missing; restore the file from a backup")
+            raise JournalDamaged(f"{self.path}: event {start} is missing; restore the file from a backup")
         tail = read_rows(self._db, start)
         deque(check_chain(self.path, tail, (self._seq, self._hash), start, before[0] if start else GENESIS), maxlen=0)
 
@@ -179,15 +181,17 @@ def read_rows(
 def check_chain(
     path: Path, rows: Iterable[Row], head: tuple[int, bytes], after: int = 0, previous: bytes = GENESIS
 ) -> Iterator[Row]:
-    """Yields the rows. Raises Damaged on a gap, on a row that was altered, and where they do not end at the head."""
+    """Yields the rows. Raises JournalDamaged on a gap, on an altered row, and where they do not end at the head."""
     seq = after
     for row in rows:
         seq += 1
         if row[0] != seq:
-            raise Damaged(f"{path}: event {seq} is missing; restore the file from a backup")
+            raise JournalDamaged(f"{path}: event {seq} is missing; restore the file from a backup")
         previous = link(previous, row)
         if previous != row[9]:
-            raise Damaged(f"{path}: event {seq} is not what was written; restore the file from a backup")
+            raise JournalDamaged(f"{path}: event {seq} is not what was written; restore the file from a backup")
         yield row
     if (seq, previous) != head:
-        raise Damaged(f"{path}: it ends at event {seq} but should end at {head[0]}; restore the file from a backup")
+        raise JournalDamaged(
+            f"{path}: it ends at event {seq} but should end at {head[0]}; restore the file from a backup"
+        )

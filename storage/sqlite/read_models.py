@@ -18,7 +18,7 @@ import msgspec
 import sqlite_utils
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.ports.subscriptions import Positions
-from innkeeper.protocol.ports.views import BadCursor, BookingPage, BookingSearch
+from innkeeper.protocol.ports.views import BookingPage, BookingSearch, InvalidCursor
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel
@@ -224,7 +224,7 @@ def _conditions(search: BookingSearch, cursor: str | None) -> tuple[list[str], d
         values["text"] = " ".join('"' + word.replace('"', '""') + '"*' for word in search.text.split()) or '""'
     if cursor is not None:
         if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
-            raise BadCursor(cursor)
+            raise InvalidCursor(cursor)
         where.append("number < :cursor")
         values["cursor"] = int(cursor)
     return where, values

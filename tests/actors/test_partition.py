@@ -16,10 +16,10 @@ from innkeeper.actors.partition.partition import Partition
 from innkeeper.actors.reservations.hotel import HotelActor
 from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
 from innkeeper.protocol.messages.command import Command
-from innkeeper.protocol.messages.refusals import Invalid, KeyReused, NotFound, Unavailable
-from innkeeper.protocol.ports.journal import Fenced, Snapshot, StoredReply
+from innkeeper.protocol.messages.refusals import IdempotencyKeyReused, InvalidRequest, NotFound, Unavailable
+from innkeeper.protocol.ports.journal import JournalFenced, Snapshot, StoredReply
 from innkeeper.protocol.ports.message_bus import Envelope, Result
-from innkeeper.protocol.reservations.commands import Book, OpenHotel
+from innkeeper.protocol.reservations.commands import BookRoom, OpenHotel
 from innkeeper.protocol.reservations.queries import DescribeHotel
 from innkeeper.protocol.reservations.replies import BookingReply, HotelReply
 from innkeeper.storage.sqlite.journal import SqliteJournal
@@ -61,7 +61,7 @@ class SlowPartition:
 
     def booking(self, key: str | None = None, **more: Any) -> "asyncio.Task[Result]":
         """Start a booking."""
-        return asyncio.create_task(self.ask_partition(Book(HOTEL, request(**more)), key))
+        return asyncio.create_task(self.ask_partition(BookRoom(HOTEL, request(**more)), key))
 
 
 def run_with_partition(path: Path, check: Callable[[SlowPartition], Coroutine[Any, Any, None]]) -> None:
@@ -151,7 +151,7 @@ def test_a_repeated_key_during_a_sync_books_once(tmp_path: Path) -> None:
         answers = await asyncio.gather(first, repeated, other)
         assert [answer.replayed for answer in answers] == [False, True, False]
         assert answers[0].response == answers[1].response
-        assert answers[2].response == KeyReused()
+        assert answers[2].response == IdempotencyKeyReused()
 
     run_with_partition(tmp_path / "journal.db", check)
 
@@ -187,7 +187,7 @@ def test_a_fenced_partition_ends_and_logs_the_reason(tmp_path: Path, caplog: pyt
     async def check(slow: SlowPartition) -> None:
         SqliteJournal(tmp_path / "journal.db").close()
         assert isinstance((await slow.booking()).response, Unavailable)
-        with pytest.raises(Fenced):
+        with pytest.raises(JournalFenced):
             await slow.partition.ended()
         assert not slow.partition.ready
 
@@ -202,7 +202,7 @@ def test_a_refused_open_hotel_command_leaves_no_actor(tmp_path: Path) -> None:
         before = _hotel_actors()
         for number in range(5):
             command = OpenHotel(f"hotel-{number}", msgspec.structs.replace(hotel_plan, room_types=offers))
-            assert isinstance(partition.execute(command), Invalid)
+            assert isinstance(partition.execute(command), InvalidRequest)
             assert partition.execute(DescribeHotel(f"hotel-{number}")) == NotFound("hotel", f"hotel-{number}")
         assert _hotel_actors() == before
         partition.open_hotel(hotel="hotel-0")
@@ -269,7 +269,7 @@ def test_a_keyed_command_is_refused_while_stored_replies_cannot_be_read(
     faulty: tuple[FaultyJournal, PartitionFixture],
 ) -> None:
     journal, fixture = faulty
-    envelope = Envelope(Book(HOTEL, request()), "key", "request", "tester")
+    envelope = Envelope(BookRoom(HOTEL, request()), "key", "request", "tester")
     journal.broken.add("replies")
     assert isinstance(fixture.host.handle([envelope])[0].response, Unavailable)
     journal.broken.clear()
@@ -284,7 +284,7 @@ def test_reopening_a_journal_is_retried_once_a_second(
     journal, fixture = faulty
     journal.broken |= {"sync", "reopen"}
     for _ in range(5):
-        fixture.host.handle([Envelope(Book(HOTEL, request()), None, "request", "tester")])
+        fixture.host.handle([Envelope(BookRoom(HOTEL, request()), None, "request", "tester")])
         assert fixture.host.due_at == fixture.at + 1_000_000
         fixture.at += 10_000_000
     assert caplog.text.count("Traceback") == 2  # of the write, and of the first attempt to reopen
@@ -296,9 +296,9 @@ def test_a_failed_write_of_a_refusal_does_not_affect_the_next_command(
     faulty: tuple[FaultyJournal, PartitionFixture],
 ) -> None:
     journal, fixture = faulty
-    refused = Book(HOTEL, request(room_type="none"))
+    refused = BookRoom(HOTEL, request(room_type="none"))
     journal.broken.add("sync")
     assert isinstance(fixture.host.handle([Envelope(refused, "one", "request", "tester")])[0].response, Unavailable)
     journal.broken.clear()
-    assert isinstance(fixture.host.handle([Envelope(refused, "two", "request", "tester")])[0].response, Invalid)
+    assert isinstance(fixture.host.handle([Envelope(refused, "two", "request", "tester")])[0].response, InvalidRequest)
     fixture.book()

@@ -22,13 +22,13 @@ from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.commands import BookingChange
-from innkeeper.protocol.reservations.queries import DescribeState, FindAvailability, ListWaitlist
-from innkeeper.protocol.reservations.refusals import NoSingleRoom, RoomsLeft, RoomTaken, SoldOut
+from innkeeper.protocol.reservations.queries import DescribeHotelState, FindAvailability, ListWaitlist
+from innkeeper.protocol.reservations.refusals import NoSingleRoom, RoomsStillAvailable, RoomTaken, SoldOut
 from innkeeper.protocol.reservations.replies import (
-    AuditReply,
     AvailabilityReply,
     BookingReply,
-    StateReply,
+    HotelStateReply,
+    NightAuditReply,
     WaitlistReply,
 )
 from innkeeper.protocol.reservations.waitlist import WaitlistRequest
@@ -135,7 +135,7 @@ class PartitionMachine(RuleBasedStateMachine):
         """The id of the booking; None if it was refused."""
         arrival_night = self.today + arrival
         terms = {} if hold is None else {"status": "held", "hold_seconds": hold}
-        answer = self.execute(commands.Book(HOTEL, request(arrival_night, nights, room_type, **terms)))
+        answer = self.execute(commands.BookRoom(HOTEL, request(arrival_night, nights, room_type, **terms)))
         if not self.was_booked(answer, self.sold_out_nights(room_type, arrival_night, arrival_night + nights)):
             return None
         expires_at = None if hold is None else self.partition.at + hold * 1_000_000
@@ -159,7 +159,7 @@ class PartitionMachine(RuleBasedStateMachine):
             )
             self.waiting[answer.entries[0].id] = Stay(room_type, arrival_night, arrival_night + nights, "waiting")
         else:
-            assert answer == RoomsLeft(room_type)
+            assert answer == RoomsStillAvailable(room_type)
             assert not self.sold_out_nights(room_type, arrival_night, arrival_night + nights)
 
     @precondition(lambda self: self.waiting)
@@ -193,7 +193,10 @@ class PartitionMachine(RuleBasedStateMachine):
         """An offer is a hold like any other."""
         return self.offers.pop()
 
-    @rule(booking=bookings, action=st.sampled_from([commands.Confirm, commands.Release, commands.Cancel]))
+    @rule(
+        booking=bookings,
+        action=st.sampled_from([commands.ConfirmBooking, commands.ReleaseHold, commands.CancelBooking]),
+    )
     def settle(self, booking: str, action: Any) -> None:
         before = {"confirm": "held", "release": "held", "cancel": "confirmed"}[action.action]
         after = {"confirm": "confirmed", "release": "released", "cancel": "cancelled"}[action.action]
@@ -202,7 +205,7 @@ class PartitionMachine(RuleBasedStateMachine):
 
     @rule(booking=bookings, seconds=st.integers(30, 7_200))
     def extend(self, booking: str, seconds: int) -> None:
-        answer = self.execute(commands.Extend(HOTEL, booking, seconds))
+        answer = self.execute(commands.ExtendHold(HOTEL, booking, seconds))
         stay = self.stays[booking]
         if self.is_allowed(answer, booking, stay.status == "held"):
             stay.expires_at = max(stay.expires_at or 0, self.partition.at + seconds * 1_000_000)
@@ -211,14 +214,14 @@ class PartitionMachine(RuleBasedStateMachine):
     @rule(booking=bookings)
     def check_in(self, booking: str) -> None:
         stay = self.stays[booking]
-        answer = self.execute(commands.CheckIn(HOTEL, booking))
+        answer = self.execute(commands.CheckInGuest(HOTEL, booking))
         if self.is_allowed(answer, booking, stay.status == "confirmed" and stay.arrival <= self.today):
             stay.status = "in_house"
 
     @rule(booking=bookings)
     def check_out(self, booking: str) -> None:
         stay = self.stays[booking]
-        if self.is_allowed(self.execute(commands.CheckOut(HOTEL, booking)), booking, stay.status == "in_house"):
+        if self.is_allowed(self.execute(commands.CheckOutGuest(HOTEL, booking)), booking, stay.status == "in_house"):
             stay.status = "checked_out"
             stay.departure = min(stay.departure, max(self.today, stay.arrival + 1))
             if stay.departure > self.today:  # left on the day of arrival, and keeps the night
@@ -237,7 +240,7 @@ class PartitionMachine(RuleBasedStateMachine):
         expected = stay.departure > self.today and (
             stay.status == "no_show" or (stay.status == "cancelled" and stay.arrival >= self.today)
         )
-        answer = self.execute(commands.Reinstate(HOTEL, booking))
+        answer = self.execute(commands.ReinstateBooking(HOTEL, booking))
         nights = self.sold_out_nights(stay.room_type, stay.arrival, stay.departure)
         if expected and self.was_booked(answer, nights):
             stay.status = "confirmed"
@@ -248,14 +251,14 @@ class PartitionMachine(RuleBasedStateMachine):
     def change_dates(self, booking: str, arrival: int, nights: int) -> None:
         stay, arrival_night = self.stays[booking], self.today + arrival
         change = BookingChange(arrival=night(arrival_night), departure=night(arrival_night + nights))
-        answer = self.execute(commands.Change(HOTEL, booking, change))
+        answer = self.execute(commands.ChangeBooking(HOTEL, booking, change))
         if stay.status not in ("held", "confirmed"):
             if isinstance(answer, SoldOut):  # the guest is in house, and cannot extend the stay
                 self.was_booked(
                     answer, self.sold_out_nights(stay.room_type, stay.arrival, arrival_night + nights, booking)
                 )
                 return
-            refused = refusals.NotAllowed | refusals.NotFound | refusals.Invalid | NoSingleRoom
+            refused = refusals.ActionNotAllowed | refusals.NotFound | refusals.InvalidRequest | NoSingleRoom
             assert isinstance(answer, refused | BookingReply), answer
             if isinstance(answer, BookingReply):
                 stay.arrival, stay.departure = self.dates(answer.booking)
@@ -273,7 +276,7 @@ class PartitionMachine(RuleBasedStateMachine):
     @rule(booking=bookings, pinned=st.booleans())
     def pin(self, booking: str, pinned: bool) -> None:
         stay = self.stays[booking]
-        answer = self.execute((commands.Pin if pinned else commands.Unpin)(HOTEL, booking))
+        answer = self.execute((commands.PinBooking if pinned else commands.UnpinBooking)(HOTEL, booking))
         if self.is_allowed(answer, booking, stay.status in ("held", "confirmed") and stay.pinned != pinned):
             stay.pinned = pinned
             self.has_pins = True
@@ -284,7 +287,7 @@ class PartitionMachine(RuleBasedStateMachine):
         stay = self.stays[booking]
         if stay.room_type != "DBL" or stay.departure <= self.today or stay.arrival < self.today:
             return
-        answer = self.execute(commands.Move(HOTEL, booking, room=room))
+        answer = self.execute(commands.MoveBooking(HOTEL, booking, room=room))
         if stay.status not in HOLDING:
             self.is_allowed(answer, booking, False)
         elif not isinstance(answer, BookingReply):
@@ -297,7 +300,7 @@ class PartitionMachine(RuleBasedStateMachine):
         if expected:
             assert isinstance(answer, BookingReply), (answer, self.stays[booking])
             return True
-        assert isinstance(answer, refusals.NotAllowed | refusals.NotFound), (answer, self.stays[booking])
+        assert isinstance(answer, refusals.ActionNotAllowed | refusals.NotFound), (answer, self.stays[booking])
         return False
 
     @rule(seconds=st.sampled_from([1, 59, 60, 3_600, 90_000]))
@@ -310,7 +313,7 @@ class PartitionMachine(RuleBasedStateMachine):
     @rule(days=st.integers(0, 2))
     def audit(self, days: int) -> None:
         answer = self.execute(commands.RollBusinessDate(HOTEL, night(self.today + days)))
-        assert isinstance(answer, AuditReply)
+        assert isinstance(answer, NightAuditReply)
         self.today += days
         counted = {"no_show": 0, "checked_out": 0, "expired": 0}
         for stay in self.stays.values() if days else ():  # without a new date nothing changes
@@ -328,8 +331,8 @@ class PartitionMachine(RuleBasedStateMachine):
         key, command, response = data.draw(st.sampled_from(self.answers))
         repeated = self.partition.result(command, key)
         assert (repeated.response, repeated.replayed) == (response, True)
-        other = self.partition.result(DescribeState(HOTEL), key)
-        assert other.response == refusals.KeyReused()
+        other = self.partition.result(DescribeHotelState(HOTEL), key)
+        assert other.response == refusals.IdempotencyKeyReused()
 
     @rule(snapshot=st.booleans())
     def restart(self, snapshot: bool) -> None:
@@ -342,8 +345,8 @@ class PartitionMachine(RuleBasedStateMachine):
     @invariant()
     def bookings_agree_with_the_model(self) -> None:
         self.apply_offers()
-        state = self.partition.execute(DescribeState(HOTEL))
-        if not isinstance(state, StateReply):
+        state = self.partition.execute(DescribeHotelState(HOTEL))
+        if not isinstance(state, HotelStateReply):
             return
         for booking in state.bookings:
             stay = self.stays[booking.id]

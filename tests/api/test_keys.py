@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from innkeeper.http.keys import BadKeys, Keys
+from innkeeper.http.keys import ApiKeys, InvalidKeysFile
 from innkeeper.protocol.values.operator_error import EXIT_USAGE
 from support.gateway import Gateway, assert_problem, booking_path, hotel_plan, load_run, stay_request
 from support.gateway import gateway as running_gateway
@@ -16,7 +16,7 @@ WEB, DESK = "w" * 20, "desk-key-café-1234567"
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway with two keys."""
-    with running_gateway(tmp_path_factory.mktemp("gateway"), Keys({"website": WEB, "night desk": DESK})) as opened:
+    with running_gateway(tmp_path_factory.mktemp("gateway"), ApiKeys({"website": WEB, "night desk": DESK})) as opened:
         yield opened
 
 
@@ -132,20 +132,20 @@ def test_only_the_health_endpoints_need_no_key(gateway: Gateway) -> None:
 )
 def test_an_invalid_key_file_is_refused(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "keys").write_bytes(text)
-    with pytest.raises(BadKeys):
-        Keys.read(tmp_path / "keys")
+    with pytest.raises(InvalidKeysFile):
+        ApiKeys.read(tmp_path / "keys")
 
 
 def test_a_valid_key_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text(f"# our clients\r\nwebsite:{WEB}\r\n\nnight desk:{DESK}:x \n", encoding="utf-8")
-    keys = Keys.read(tmp_path / "keys")
+    keys = ApiKeys.read(tmp_path / "keys")
     known = [keys.name(f"Bearer {key}") for key in (WEB, f"{DESK}:x", "", DESK)]
     assert known == ["website", "night desk", None, None]
 
 
 def test_a_space_after_the_colon_is_not_part_of_the_key(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text(f"website: {WEB}\n", encoding="utf-8")
-    assert Keys.read(tmp_path / "keys").name(f"Bearer {WEB}") == "website"
+    assert ApiKeys.read(tmp_path / "keys").name(f"Bearer {WEB}") == "website"
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff\xfe:" + b"w" * 20, b"website:short"])

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from innkeeper.http.keys import Keys
+from innkeeper.http.keys import ApiKeys
 from prometheus_client.parser import text_string_to_metric_families
 from support.gateway import Gateway, assert_problem, stay_request
 from support.gateway import gateway as running_gateway
@@ -54,7 +54,7 @@ def test_the_partition_and_the_process_are_measured(gateway: Gateway) -> None:
 
 
 def test_metrics_need_a_key(tmp_path: Path) -> None:
-    with running_gateway(tmp_path, Keys({"prometheus": "a-key-that-is-long-enough"})) as gateway:
+    with running_gateway(tmp_path, ApiKeys({"prometheus": "a-key-that-is-long-enough"})) as gateway:
         assert_problem(gateway.get("/metrics"), 401, "key_required")
         allowed = {"Authorization": "Bearer a-key-that-is-long-enough"}
         assert gateway.send("GET", "/metrics", headers=allowed).status == 200

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from innkeeper.delivery.archive import Archive
-from innkeeper.http.keys import Keys
+from innkeeper.http.keys import ApiKeys
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.subscriptions import Effects
 from innkeeper.protocol.reservations.events import BookingCancelled
@@ -204,7 +204,7 @@ def test_the_command_line_reports_what_is_missing(tmp_path: Path) -> None:
     assert (unreachable.returncode, "no Innkeeper answers" in unreachable.stderr) == (2, True)
     file = tmp_path / "keys"
     file.write_text("ann:a-long-enough-key-for-anybody")
-    with running_gateway(tmp_path / "data", Keys.read(file)) as gateway:
+    with running_gateway(tmp_path / "data", ApiKeys.read(file)) as gateway:
         assert "--key" in run_dead_letters(gateway, "list").stderr
         assert (
             run_dead_letters(gateway, "list", "--key", "a-long-enough-key-for-anybody").stdout == "No dead letters.\n"

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from innkeeper.actors.reservations.rules.audit import due_events
+from innkeeper.actors.reservations.rules.night_audit import due_events
 from innkeeper.protocol.messages import refusals
 from innkeeper.protocol.reservations import commands
-from innkeeper.protocol.reservations.booking import Contact, Status
+from innkeeper.protocol.reservations.booking import BookingStatus, Contact
 from innkeeper.protocol.reservations.commands import BookingChange
-from innkeeper.protocol.reservations.queries import DescribeState, FindBooking, ListWaitlist
-from innkeeper.protocol.reservations.refusals import RoomsLeft, SoldOut, WaitlistFull
+from innkeeper.protocol.reservations.queries import DescribeHotelState, FindBooking, ListWaitlist
+from innkeeper.protocol.reservations.refusals import RoomsStillAvailable, SoldOut, WaitlistFull
 from innkeeper.protocol.reservations.replies import BookingReply, WaitlistReply
 from innkeeper.protocol.reservations.waitlist import WaitlistRequest
 from innkeeper.protocol.values import limits
@@ -51,7 +51,7 @@ def waiting_entries(partition: PartitionFixture) -> list[str]:
     return [entry.id for entry in reply.entries]
 
 
-def status(partition: PartitionFixture, booking: str) -> Status | None:
+def status(partition: PartitionFixture, booking: str) -> BookingStatus | None:
     reply = partition.execute(FindBooking(HOTEL, booking))
     return reply.booking.status if isinstance(reply, BookingReply) else None
 
@@ -59,48 +59,48 @@ def status(partition: PartitionFixture, booking: str) -> Status | None:
 def test_a_cancelled_room_is_held_for_the_guest_who_waited_longest(partition: PartitionFixture) -> None:
     taken = partition.book(1, 2)
     first, second = join(partition, 1, 2, adults=2, notes="sea view"), join(partition, 1, 2)
-    partition.booking_after(commands.Cancel(HOTEL, taken.id))
+    partition.booking_after(commands.CancelBooking(HOTEL, taken.id))
     offered = partition.execute(FindBooking(HOTEL, first))
     assert isinstance(offered, BookingReply)
     booking = offered.booking
-    assert (booking.status, booking.room, booking.adults) == (Status.HELD, taken.room, 2)
+    assert (booking.status, booking.room, booking.adults) == (BookingStatus.HELD, taken.room, 2)
     assert (booking.guest.name, booking.guest.notes, booking.rate) == ("Bea", "sea view", 10_000)
     (*_, made) = [record for _, record in partition.host.journal.read()]
     assert (made.by, made.cause) == ("system", first)  # made by the system, caused by the entry
     assert booking.expires_at == partition.at + limits.waitlist_offer_seconds * 1_000_000
     assert waiting_entries(partition) == [second]
-    assert partition.booking_after(commands.Confirm(HOTEL, first)).status is Status.CONFIRMED
+    assert partition.booking_after(commands.ConfirmBooking(HOTEL, first)).status is BookingStatus.CONFIRMED
 
 
 def test_an_expired_or_released_offer_goes_to_the_next_entry(partition: PartitionFixture) -> None:
     taken = partition.book(1, 2)
     first, second, third = (join(partition, 1, 2) for _ in range(3))
-    partition.booking_after(commands.Cancel(HOTEL, taken.id))
+    partition.booking_after(commands.CancelBooking(HOTEL, taken.id))
     partition.advance_clock(limits.waitlist_offer_seconds)
-    assert (status(partition, first), status(partition, second)) == (Status.EXPIRED, Status.HELD)
-    partition.booking_after(commands.Release(HOTEL, second))
-    assert (status(partition, third), waiting_entries(partition)) == (Status.HELD, [])
+    assert (status(partition, first), status(partition, second)) == (BookingStatus.EXPIRED, BookingStatus.HELD)
+    partition.booking_after(commands.ReleaseHold(HOTEL, second))
+    assert (status(partition, third), waiting_entries(partition)) == (BookingStatus.HELD, [])
 
 
 def test_extending_an_offer_never_shortens_it(partition: PartitionFixture) -> None:
     taken = partition.book(1, 2)
     first = join(partition, 1, 2)
-    partition.booking_after(commands.Cancel(HOTEL, taken.id))
+    partition.booking_after(commands.CancelBooking(HOTEL, taken.id))
     ends = partition.at + limits.waitlist_offer_seconds * 1_000_000
-    extended = partition.booking_after(commands.Extend(HOTEL, first))
+    extended = partition.booking_after(commands.ExtendHold(HOTEL, first))
     assert (extended.expires_at, extended.version) == (ends, 1)
     partition.advance_clock(limits.waitlist_offer_seconds - 1)
-    assert status(partition, first) is Status.HELD
+    assert status(partition, first) is BookingStatus.HELD
     assert (
-        partition.booking_after(commands.Extend(HOTEL, first)).expires_at
+        partition.booking_after(commands.ExtendHold(HOTEL, first)).expires_at
         == partition.at + limits.hold_seconds_default * 1_000_000
     )
     partition.advance_clock(1)
-    assert status(partition, first) is Status.HELD
+    assert status(partition, first) is BookingStatus.HELD
 
 
 def free_by_cancelling(partition: PartitionFixture, booking: str) -> None:
-    partition.booking_after(commands.Cancel(HOTEL, booking))
+    partition.booking_after(commands.CancelBooking(HOTEL, booking))
 
 
 def free_by_no_show(partition: PartitionFixture, booking: str) -> None:
@@ -108,20 +108,20 @@ def free_by_no_show(partition: PartitionFixture, booking: str) -> None:
 
 
 def free_by_leaving_early(partition: PartitionFixture, booking: str) -> None:
-    partition.booking_after(commands.CheckIn(HOTEL, booking))
-    partition.booking_after(commands.CheckOut(HOTEL, booking))
+    partition.booking_after(commands.CheckInGuest(HOTEL, booking))
+    partition.booking_after(commands.CheckOutGuest(HOTEL, booking))
 
 
 def free_by_changing_dates(partition: PartitionFixture, booking: str) -> None:
-    partition.booking_after(commands.Change(HOTEL, booking, BookingChange(arrival=night(0), departure=night(1))))
+    partition.booking_after(commands.ChangeBooking(HOTEL, booking, BookingChange(arrival=night(0), departure=night(1))))
 
 
 def free_by_changing_type(partition: PartitionFixture, booking: str) -> None:
-    partition.booking_after(commands.Change(HOTEL, booking, BookingChange(room_type="STE")))
+    partition.booking_after(commands.ChangeBooking(HOTEL, booking, BookingChange(room_type="STE")))
 
 
 def free_by_upgrading(partition: PartitionFixture, booking: str) -> None:
-    partition.booking_after(commands.Move(HOTEL, booking, room="201"))
+    partition.booking_after(commands.MoveBooking(HOTEL, booking, room="201"))
 
 
 @pytest.mark.parametrize("free", [
@@ -133,7 +133,7 @@ def test_a_freed_room_is_offered_however_it_was_freed(partition: PartitionFixtur
     entry = join(partition, 1, 1)
     assert status(partition, entry) is None
     free(partition, taken.id)
-    assert status(partition, entry) is Status.HELD
+    assert status(partition, entry) is BookingStatus.HELD
 
 
 def test_unpinning_a_room_may_make_an_offer_possible(tmp_path: Path) -> None:
@@ -142,8 +142,8 @@ def test_unpinning_a_room_may_make_an_offer_possible(tmp_path: Path) -> None:
         partition.book(1, 1, room="101")
         other = partition.book(2, 1, room="102")
         entry = join(partition, 1, 2)
-        partition.booking_after(commands.Unpin(HOTEL, other.id))
-        assert status(partition, entry) is Status.HELD
+        partition.booking_after(commands.UnpinBooking(HOTEL, other.id))
+        assert status(partition, entry) is BookingStatus.HELD
 
 
 def test_rooms_are_reassigned_for_an_offer(tmp_path: Path) -> None:
@@ -153,29 +153,31 @@ def test_rooms_are_reassigned_for_an_offer(tmp_path: Path) -> None:
         assert early.room == late.room != short.room
         second = partition.book(2, 1)
         entry = join(partition, 1, 2)
-        partition.booking_after(commands.Cancel(HOTEL, early.id))
+        partition.booking_after(commands.CancelBooking(HOTEL, early.id))
         assert status(partition, entry) is None  # the second night is still sold out
-        partition.booking_after(commands.Cancel(HOTEL, second.id))
-        assert status(partition, entry) is Status.HELD
+        partition.booking_after(commands.CancelBooking(HOTEL, second.id))
+        assert status(partition, entry) is BookingStatus.HELD
 
 
 def test_the_waitlist_precedes_a_booking_in_the_same_batch(partition: PartitionFixture) -> None:
     taken = partition.book(1)
     entry = join(partition, 1)
-    _, refused = partition.execute_batch([commands.Cancel(HOTEL, taken.id), commands.Book(HOTEL, request(1))])
+    _, refused = partition.execute_batch(
+        [commands.CancelBooking(HOTEL, taken.id), commands.BookRoom(HOTEL, request(1))]
+    )
     assert refused == SoldOut("DBL", (night(1),))
-    assert status(partition, entry) is Status.HELD
+    assert status(partition, entry) is BookingStatus.HELD
 
 
 def test_an_offer_goes_to_an_entry_that_needs_no_other_nights(partition: PartitionFixture) -> None:
     cancelled, _ = partition.book(1), partition.book(2)
     two_nights, one_night = join(partition, 1, 2), join(partition, 1, 1)
-    partition.booking_after(commands.Cancel(HOTEL, cancelled.id))
-    assert (waiting_entries(partition), status(partition, one_night)) == ([two_nights], Status.HELD)
+    partition.booking_after(commands.CancelBooking(HOTEL, cancelled.id))
+    assert (waiting_entries(partition), status(partition, one_night)) == ([two_nights], BookingStatus.HELD)
 
 
 def test_joining_is_refused_while_the_stay_can_be_booked(partition: PartitionFixture) -> None:
-    assert partition.execute(commands.JoinWaitlist(HOTEL, waitlist_request(1))) == RoomsLeft("DBL")
+    assert partition.execute(commands.JoinWaitlist(HOTEL, waitlist_request(1))) == RoomsStillAvailable("DBL")
 
 
 def test_a_guest_can_leave_the_waitlist_once(partition: PartitionFixture) -> None:
@@ -183,12 +185,12 @@ def test_a_guest_can_leave_the_waitlist_once(partition: PartitionFixture) -> Non
     entry = join(partition, 1)
     assert isinstance(partition.execute(commands.LeaveWaitlist(HOTEL, entry)), WaitlistReply)
     assert partition.execute(commands.LeaveWaitlist(HOTEL, entry)) == refusals.NotFound("waitlist entry", entry)
-    partition.booking_after(commands.Cancel(HOTEL, taken.id))
+    partition.booking_after(commands.CancelBooking(HOTEL, taken.id))
     assert status(partition, entry) is None
 
 
 def test_an_entry_is_removed_when_its_arrival_day_is_closed(partition: PartitionFixture) -> None:
-    partition.booking_after(commands.CheckIn(HOTEL, partition.book(0, 2).id))
+    partition.booking_after(commands.CheckInGuest(HOTEL, partition.book(0, 2).id))
     entry, later = join(partition, 0), join(partition, 1)
     partition.execute(commands.RollBusinessDate(HOTEL))
     assert waiting_entries(partition) == [later]
@@ -214,8 +216,8 @@ def test_the_waitlist_survives_a_restart(tmp_path: Path, snapshot: bool) -> None
             partition.host.save_snapshots(after_events=1)
     with partition_fixture(path) as partition:
         assert waiting_entries(partition) == [first, second]
-        partition.booking_after(commands.Cancel(HOTEL, taken.id))
-        assert (status(partition, first), waiting_entries(partition)) == (Status.HELD, [second])
+        partition.booking_after(commands.CancelBooking(HOTEL, taken.id))
+        assert (status(partition, first), waiting_entries(partition)) == (BookingStatus.HELD, [second])
 
 
 def test_a_room_freed_before_a_crash_is_offered_after_the_restart(tmp_path: Path) -> None:
@@ -225,20 +227,20 @@ def test_a_room_freed_before_a_crash_is_offered_after_the_restart(tmp_path: Path
         partition.open_hotel({"DBL": 1})
         taken = partition.book(1)
         entry = join(partition, 1)
-        partition.booking_after(commands.Cancel(HOTEL, taken.id))
+        partition.booking_after(commands.CancelBooking(HOTEL, taken.id))
         records = [record for _, record in partition.host.journal.read()]
     with partition_fixture(tmp_path / "cut.db") as partition:
         partition.host.journal.write(records[:-1], ())
         partition.host.journal.sync()
     with partition_fixture(tmp_path / "cut.db") as partition:
         partition.advance_clock(1)
-        assert status(partition, entry) is Status.HELD
+        assert status(partition, entry) is BookingStatus.HELD
 
 
 def test_the_auditor_detects_an_offer_without_an_entry(partition: PartitionFixture) -> None:
     taken = partition.book(1)
     join(partition, 1)
-    partition.booking_after(commands.Cancel(HOTEL, taken.id))
+    partition.booking_after(commands.CancelBooking(HOTEL, taken.id))
     records = [record for _, record in partition.host.journal.read()]
     complete_journal, incomplete_journal = ReservationsAuditor(), ReservationsAuditor()
     complete_journal.handle(records)
@@ -252,7 +254,7 @@ def test_an_offer_causes_a_letter_of_its_own_kind() -> None:
     taken = [hotel.book(arrival=10, nights=2).id for _ in range(3)]
     hotel.execute(commands.JoinWaitlist(HOTEL, waitlist_request(10, 2)))
     hotel.immediate.clear()
-    hotel.execute(commands.Cancel(HOTEL, taken[0]))
+    hotel.execute(commands.CancelBooking(HOTEL, taken[0]))
     hotel.apply_events(due_events(hotel.state, hotel.at))
     offer = hotel.immediate[-1]
     assert (offer.kind.value, offer.recipient.email) == ("waitlist_offer", "bea@example.com")
@@ -317,7 +319,7 @@ def test_a_snapshot_without_a_waitlist_is_read(tmp_path: Path) -> None:
     """Such as one made before there were waitlists."""
     with partition_fixture(tmp_path / "journal.db") as partition:
         partition.open_hotel({"DBL": 1})
-        assert not isinstance(partition.execute(DescribeState(HOTEL)), refusals.Refusal)
+        assert not isinstance(partition.execute(DescribeHotelState(HOTEL)), refusals.Refusal)
         partition.host.save_snapshots(after_events=1)
     with partition_fixture(tmp_path / "journal.db") as partition:
         assert waiting_entries(partition) == []

@@ -4,7 +4,7 @@ import time
 
 from innkeeper.http.api.rendering import booking_resource
 from innkeeper.http.api.resources import BookingResource
-from innkeeper.protocol.reservations.booking import Booking, Personal, Status
+from innkeeper.protocol.reservations.booking import Booking, BookingStatus, GuestDetails
 from innkeeper.protocol.reservations.commands import BookingRequest
 
 RATE = 12_000  # minor units a night
@@ -19,14 +19,14 @@ def booking_document(booking: str, hotel: str, room: str, wanted: BookingRequest
             id=booking,
             locator=booking[-8:],
             hotel=hotel,
-            status=Status.CONFIRMED,
+            status=BookingStatus.CONFIRMED,
             room_type=wanted.room_type,
             room=room,
             arrival=wanted.arrival,
             departure=wanted.departure,
             adults=wanted.adults,
             guest_id=booking,
-            guest=Personal(guest.name, guest.email, guest.phone, wanted.notes),
+            guest=GuestDetails(guest.name, guest.email, guest.phone, wanted.notes),
             rate=RATE,
             currency="EUR",
             created_at=now,

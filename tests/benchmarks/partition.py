@@ -32,8 +32,8 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.journal import Journal, Snapshot, StoredReply
 from innkeeper.protocol.ports.message_bus import Envelope
-from innkeeper.protocol.reservations.commands import Book, BookingRequest, HotelPlan, OpenHotel
-from innkeeper.protocol.reservations.replies import StateReply
+from innkeeper.protocol.reservations.commands import BookingRequest, BookRoom, HotelPlan, OpenHotel
+from innkeeper.protocol.reservations.replies import HotelStateReply
 from innkeeper.storage.sqlite.journal import SqliteJournal
 from support.partition_fixture import NOON
 from tqdm import tqdm
@@ -118,7 +118,7 @@ def book(host: Host, bookings: int, hotels: int, seed: int) -> None:
             chance.randint(1, NIGHTS_MAX),
             chance.choice(ROOM_TYPES),
         )
-        return Book(f"hotel-{chance.randint(1, hotels)}", msgspec.convert(body, BookingRequest))
+        return BookRoom(f"hotel-{chance.randint(1, hotels)}", msgspec.convert(body, BookingRequest))
 
     with tqdm(total=bookings, unit=" bookings", disable=not sys.stderr.isatty(), leave=False) as bar:
         for start in range(0, bookings, BATCH):
@@ -162,7 +162,7 @@ def snapshot(options: argparse.Namespace) -> dict[str, float]:
     host.recover()
     for hotel in sorted(journal.hotels()):
         state = host.describe(hotel)
-        assert isinstance(state, StateReply)
+        assert isinstance(state, HotelStateReply)
         journal.save_snapshots([Snapshot(hotel, state.hotel_seq, wire.encode(state))])
     host.close()
     return {"position": journal.position()}

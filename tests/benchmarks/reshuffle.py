@@ -26,8 +26,8 @@ from innkeeper.protocol.messages.command_context import CommandContext
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused
-from innkeeper.protocol.reservations.booking import Personal
-from innkeeper.protocol.reservations.commands import Book, BookingRequest, HotelPlan, OpenHotel
+from innkeeper.protocol.reservations.booking import GuestDetails
+from innkeeper.protocol.reservations.commands import BookingRequest, BookRoom, HotelPlan, OpenHotel
 from innkeeper.protocol.reservations.events import BookingConfirmed
 from support.partition_fixture import NOON
 
@@ -123,9 +123,11 @@ def _occupancy(state: HotelState) -> float:
     return sum(night.bit_count() for night in nights) / (ROOMS * NIGHTS)
 
 
-def _random_stay(chance: Random, nights_min: int = 2) -> Book:
+def _random_stay(chance: Random, nights_min: int = 2) -> BookRoom:
     nights = chance.randint(nights_min, STAY_NIGHTS_MAX)
-    return Book(HOTEL, msgspec.convert(stay("Guest", chance.randrange(NIGHTS - nights + 1), nights), BookingRequest))
+    return BookRoom(
+        HOTEL, msgspec.convert(stay("Guest", chance.randrange(NIGHTS - nights + 1), nights), BookingRequest)
+    )
 
 
 def _booking(number: int, room: str, arrival: int, departure: int) -> BookingConfirmed:
@@ -139,7 +141,7 @@ def _booking(number: int, room: str, arrival: int, departure: int) -> BookingCon
         adults=2,
         children=(),
         guest_id=f"guest-{number}",
-        guest=Personal(f"Guest {number}"),
+        guest=GuestDetails(f"Guest {number}"),
         rate=12_000,
         source="direct",
         pinned=False,

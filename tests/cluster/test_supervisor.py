@@ -15,10 +15,10 @@ from innkeeper.actors.cluster.supervisor import CannotStart, Supervisor
 PART = """
 import asyncio, os, sys
 from pathlib import Path
-from innkeeper.actors.cluster.supervisor import Supervised
+from innkeeper.actors.cluster.supervisor import SupervisorPipes
 
 name, folder = sys.argv[1], Path(sys.argv[2])
-supervised = Supervised()
+supervised = SupervisorPipes()
 (folder / f"{name}.starts").open("a").write(f"{os.getpid()} {supervised.greeting.decode()}")
 if (folder / f"{name}.fails").exists():
     sys.exit(int((folder / f"{name}.fails").read_text()))

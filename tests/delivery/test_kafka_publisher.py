@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from aiokafka import AIOKafkaConsumer
-from innkeeper.delivery.brokers.brokers import Publisher, publisher
+from innkeeper.delivery.brokers.selection import Publisher, publisher
 from innkeeper.protocol.delivery.broker_names import TOPIC
 from innkeeper.protocol.ports.subscriptions import Stalled
 from innkeeper.protocol.values import limits

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import aio_pika
 import pytest
-from innkeeper.delivery.brokers.brokers import publisher
+from innkeeper.delivery.brokers.selection import publisher
 from innkeeper.protocol.delivery.broker_names import EXCHANGE
 from innkeeper.protocol.values import limits
 from support.broker_checks import (

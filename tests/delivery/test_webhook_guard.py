@@ -8,15 +8,15 @@ from collections.abc import Sequence
 import pytest
 from aiohttp import ClientConnectorError, ClientSession
 from innkeeper.delivery.webhooks.guard import (
-    Forbidden,
-    Guard,
+    AddressGuard,
+    ForbiddenAddress,
     check_url,
     guarded_connector,
     look_up,
     permitted,
     url_fault,
 )
-from innkeeper.protocol.messages.refusals import FieldError, Invalid, Refused
+from innkeeper.protocol.messages.refusals import FieldError, InvalidRequest, Refused
 from innkeeper.protocol.values.limits import webhook_url_characters_max
 
 PUBLIC = [
@@ -101,7 +101,7 @@ class NameServer:
         return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
 
 
-async def resolved(guard: Guard, times: int = 1) -> list[str]:
+async def resolved(guard: AddressGuard, times: int = 1) -> list[str]:
     """The addresses that the guard permits for a name, at the last of this many look-ups."""
     try:
         for _ in range(times - 1):
@@ -144,7 +144,7 @@ def test_a_forbidden_url_is_refused_with_the_rule_that_it_breaks(rule: str, url:
     with pytest.raises(Refused) as caught:
         check_url(url)
     refusal = caught.value.refusal
-    assert isinstance(refusal, Invalid)
+    assert isinstance(refusal, InvalidRequest)
     (error,) = refusal.errors
     assert (error.field, error.rule) == ("url", rule)
     assert error.message
@@ -167,7 +167,7 @@ def test_a_demo_refuses_a_url_with_another_address(url: str) -> None:
 def test_a_name_with_public_addresses_resolves_to_them() -> None:
     async def check() -> None:
         name_server = NameServer(["93.184.215.14", "2606:4700::1111"])
-        found = await Guard(lookup=name_server).resolve("hook.example", 443)
+        found = await AddressGuard(lookup=name_server).resolve("hook.example", 443)
         assert [(one["host"], one["port"], one["family"]) for one in found] == [
             ("93.184.215.14", 443, socket.AF_INET),
             ("2606:4700::1111", 443, socket.AF_INET6),
@@ -184,20 +184,20 @@ def test_a_name_with_public_addresses_resolves_to_them() -> None:
 def test_a_name_with_one_address_that_is_not_public_is_refused(forbidden: str, index: int) -> None:
     answer = ["93.184.215.14", "2606:4700::1111"]
     answer.insert(index, forbidden)
-    with pytest.raises(Forbidden):
-        asyncio.run(resolved(Guard(lookup=NameServer(answer))))
+    with pytest.raises(ForbiddenAddress):
+        asyncio.run(resolved(AddressGuard(lookup=NameServer(answer))))
 
 
 def test_a_name_is_checked_at_each_look_up() -> None:
     name_server = NameServer(["93.184.215.14"], ["127.0.0.1"])
-    with pytest.raises(Forbidden):
-        asyncio.run(resolved(Guard(lookup=name_server), times=2))
+    with pytest.raises(ForbiddenAddress):
+        asyncio.run(resolved(AddressGuard(lookup=name_server), times=2))
     assert len(name_server.lookups) == 2
 
 
 def test_a_name_without_addresses_is_an_error() -> None:
     with pytest.raises(OSError, match="no address"):
-        asyncio.run(resolved(Guard(lookup=NameServer([]))))
+        asyncio.run(resolved(AddressGuard(lookup=NameServer([]))))
 
 
 def test_a_name_server_that_does_not_answer_does_not_block_other_threads() -> None:
@@ -208,7 +208,7 @@ def test_a_name_server_that_does_not_answer_does_not_block_other_threads() -> No
         return []
 
     async def check() -> None:
-        guard = Guard(lookup=never_answer)
+        guard = AddressGuard(lookup=never_answer)
         pending = [asyncio.create_task(guard.resolve("slow.example", 443)) for _ in range(50)]
         await asyncio.sleep(0)
         async with asyncio.timeout(30):
@@ -250,7 +250,7 @@ def test_a_connection_without_a_check_of_its_url_is_refused_too(host: str) -> No
 
         server = await asyncio.start_server(connect, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        guard = Guard()
+        guard = AddressGuard()
         async with server, ClientSession(connector=guarded_connector(guard)) as session:
             with pytest.raises((ClientConnectorError, ValueError)):
                 await session.get(f"http://{host}:{port}/")
@@ -263,8 +263,8 @@ def test_a_connection_without_a_check_of_its_url_is_refused_too(host: str) -> No
 
 def test_no_socket_is_opened_to_an_address_that_is_not_public() -> None:
     async def check() -> None:
-        guard = Guard()
-        with pytest.raises(Forbidden):
+        guard = AddressGuard()
+        with pytest.raises(ForbiddenAddress):
             guard.open_socket((socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("10.0.0.1", 443)))
         guard.open_socket((socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("8.8.8.8", 443))).close()
         await guard.close()

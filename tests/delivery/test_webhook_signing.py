@@ -5,7 +5,7 @@ import time
 
 import pytest
 from innkeeper.delivery.webhooks.signing import check_secret, fresh_secret, signature_headers
-from innkeeper.protocol.messages.refusals import FieldError, Invalid, Refused
+from innkeeper.protocol.messages.refusals import FieldError, InvalidRequest, Refused
 from standardwebhooks import Webhook, WebhookVerificationError
 
 BODY = '{"specversion":"1.0","data":{"guest":"Ana Sousa, Évora"}}'.encode()
@@ -147,7 +147,7 @@ def test_a_malformed_secret_is_refused_with_the_rule_that_it_breaks(secret: str,
     with pytest.raises(Refused) as caught:
         check_secret(secret)
     refusal = caught.value.refusal
-    assert isinstance(refusal, Invalid)
+    assert isinstance(refusal, InvalidRequest)
     (error,) = refusal.errors
     assert isinstance(error, FieldError)
     assert (error.field, error.rule) == ("secret", rule)

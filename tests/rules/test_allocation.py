@@ -4,7 +4,7 @@ from itertools import product
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from innkeeper.actors.reservations.rules.allocation import Plan, RoomRequest, allocate
+from innkeeper.actors.reservations.rules.allocation import AllocationPlan, AllocationRequest, allocate
 from innkeeper.actors.reservations.rules.calendar import Calendar, Claimed
 
 ORIGIN = 739_000
@@ -20,7 +20,7 @@ def calendar_of(rooms: int) -> Calendar:
     return calendar
 
 
-def apply_plan(calendar: Calendar, stay: Claimed, plan: Plan) -> None:
+def apply_plan(calendar: Calendar, stay: Claimed, plan: AllocationPlan) -> None:
     """Carry out the moves of a plan at once, and check that no stays overlap."""
     moved = [(booking, source, target, stay_of(calendar, booking)) for booking, (source, target) in plan.moves.items()]
     for booking, source, _, _ in moved:
@@ -68,7 +68,7 @@ def test_a_stay_is_refused_only_if_a_night_is_sold_out(
             arrival = 0
         stay = (ORIGIN + arrival, ORIGIN + arrival + nights, f"b{number}")
         sold_out = bool(calendar.sold_out(stay[0], stay[1]))
-        plan = allocate(calendar, RoomRequest(stay, calendar.all_rooms, lambda booking: booking not in fixed))
+        plan = allocate(calendar, AllocationRequest(stay, calendar.all_rooms, lambda booking: booking not in fixed))
         assert (plan is None) == sold_out
         if plan is not None:
             assert not fixed & plan.moves.keys()
@@ -89,7 +89,7 @@ def test_an_allocation_makes_the_fewest_moves(
         [*requested, (data.draw(st.integers(0, 5)), data.draw(st.integers(1, 3)))]
     ):
         stay = (ORIGIN + arrival, ORIGIN + arrival + nights, f"b{number}")
-        plan = allocate(calendar, RoomRequest(stay, calendar.all_rooms, lambda booking: booking not in fixed))
+        plan = allocate(calendar, AllocationRequest(stay, calendar.all_rooms, lambda booking: booking not in fixed))
         fewest = fewest_moves(calendar, stay, fixed)
         assert (None if plan is None else len(plan.moves)) == fewest
         if plan is not None:
@@ -101,6 +101,6 @@ def test_an_allocation_makes_the_fewest_moves(
 def test_a_requested_room_is_given_when_its_guest_can_move() -> None:
     calendar = calendar_of(2)
     calendar.claim(0, ORIGIN + 1, ORIGIN + 3, "anyone")
-    requested = RoomRequest((ORIGIN + 2, ORIGIN + 4, "pinned"), 0b01, lambda _: True)
-    assert allocate(calendar, requested) == Plan(0, {"anyone": (0, 1)})
-    assert allocate(calendar, RoomRequest(requested.stay, 0b01, lambda _: False)) is None
+    requested = AllocationRequest((ORIGIN + 2, ORIGIN + 4, "pinned"), 0b01, lambda _: True)
+    assert allocate(calendar, requested) == AllocationPlan(0, {"anyone": (0, 1)})
+    assert allocate(calendar, AllocationRequest(requested.stay, 0b01, lambda _: False)) is None

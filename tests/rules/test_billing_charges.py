@@ -5,7 +5,7 @@ from innkeeper.protocol.billing.commands import MoveCharges, OpenFolio, PostChar
 from innkeeper.protocol.billing.folio import FolioLine, LineKind, LinePosition
 from innkeeper.protocol.billing.queries import ShowBill
 from innkeeper.protocol.billing.terms import ChargeKind, PartyPlan
-from innkeeper.protocol.messages.refusals import NotAllowed, Refused
+from innkeeper.protocol.messages.refusals import ActionNotAllowed, Refused
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money
 from support.billing_fixture import CITY, SERVICE, VAT, VAT_FOOD, LedgerFixture, eur
@@ -116,7 +116,7 @@ def test_an_invoiced_charge_cannot_be_reversed_or_split(ledger: LedgerFixture) -
         ledger.execute(ReverseCharge(HOTEL, booking, charged.id, "wrong"))
     with pytest.raises(Refused) as refusal:
         ledger.execute(SplitCharge(HOTEL, booking, charged.id, eur(1)))
-    assert isinstance(refusal.value.refusal, NotAllowed)
+    assert isinstance(refusal.value.refusal, ActionNotAllowed)
     assert refusal.value.refusal.allowed == ("credit-note",)
 
 

@@ -7,7 +7,7 @@ from innkeeper.protocol.billing.folio import DepositDue, StayTerms
 from innkeeper.protocol.billing.queries import ShowBill
 from innkeeper.protocol.billing.terms import BillingTerms, Deposit, DepositPlan, Party
 from innkeeper.protocol.reservations import commands
-from innkeeper.protocol.reservations.booking import Status
+from innkeeper.protocol.reservations.booking import BookingStatus
 from support.billing_fixture import CITY, LedgerFixture
 from support.partition_fixture import HOTEL, TODAY, night
 
@@ -52,7 +52,7 @@ def test_a_longer_stay_has_larger_deposits() -> None:
 def test_a_cancelled_booking_has_no_deposits() -> None:
     ledger = LedgerFixture(deposits=SCHEDULE)
     booking = ledger.book(30, 1)
-    ledger.execute_on_hotel(commands.Cancel(HOTEL, booking))
+    ledger.execute_on_hotel(commands.CancelBooking(HOTEL, booking))
     assert deposits_of(ledger, booking) == ()
 
 
@@ -65,7 +65,7 @@ def test_a_cancelled_booking_has_no_deposits() -> None:
 def test_deposits_add_up_to_the_cent(schedule: list[tuple[int, int | None]], rate: int, nights: int, paid: int) -> None:
     terms = BillingTerms(seller=Party("S"), deposits=tuple(Deposit(*one) for one in schedule))
     stay = StayTerms(
-        locator="L", status=Status.CONFIRMED, booked_on=TODAY, arrival=night(20), departure=night(20 + nights),
+        locator="L", status=BookingStatus.CONFIRMED, booked_on=TODAY, arrival=night(20), departure=night(20 + nights),
         rate=rate, adults=1,
     )  # fmt: skip
     deposits = deposits_due(terms, stay, paid)

@@ -139,9 +139,9 @@ def test_a_corrected_charge_after_a_credit_note_is_invoiced(ledger: LedgerFixtur
 def test_a_credit_note_includes_corrections_not_yet_invoiced(ledger: LedgerFixture) -> None:
     booking = ledger.book(0, 2)
     ledger.post_charge(booking, 300)
-    ledger.execute_on_hotel(commands.Cancel(HOTEL, booking))
+    ledger.execute_on_hotel(commands.CancelBooking(HOTEL, booking))
     ledger.issue_invoice(booking)
-    ledger.execute_on_hotel(commands.Reinstate(HOTEL, booking))
+    ledger.execute_on_hotel(commands.ReinstateBooking(HOTEL, booking))
     note = ledger.issue_credit_note("INV-1")
     assert sorted(line.amount for line in note.lines) == [-10_000, -300]
     assert ledger.bill(booking).balance == 0
@@ -149,9 +149,9 @@ def test_a_credit_note_includes_corrections_not_yet_invoiced(ledger: LedgerFixtu
 
 def test_an_invoice_with_an_invoiced_correction_cannot_be_credited(ledger: LedgerFixture) -> None:
     booking = ledger.book(0, 2)
-    ledger.execute_on_hotel(commands.Cancel(HOTEL, booking))
+    ledger.execute_on_hotel(commands.CancelBooking(HOTEL, booking))
     ledger.issue_invoice(booking)
-    ledger.execute_on_hotel(commands.Reinstate(HOTEL, booking))
+    ledger.execute_on_hotel(commands.ReinstateBooking(HOTEL, booking))
     ledger.post_charge(booking, 12_000)
     second = ledger.issue_invoice(booking)
     assert (second.kind, sorted(line.amount for line in second.lines)) == (DocumentKind.INVOICE, [-10_000, 12_000])
@@ -170,7 +170,7 @@ def test_document_numbers_are_consecutive_after_refusals(ledger: LedgerFixture) 
             ledger.issue_invoice(booking)
         ledger.post_charge(booking, 100)
         assert ledger.issue_invoice(booking).number == f"INV-{number}"
-        ledger.execute_on_hotel(commands.CheckOut(HOTEL, booking))
+        ledger.execute_on_hotel(commands.CheckOutGuest(HOTEL, booking))
     assert [ledger.issue_credit_note(f"INV-{number}").number for number in (3, 1)] == ["CN-1", "CN-2"]
 
 

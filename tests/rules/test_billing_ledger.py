@@ -2,7 +2,7 @@
 
 import pytest
 from innkeeper.actors.billing.router import LEDGER
-from innkeeper.actors.billing.rules.ledger import GUEST_LEDGER, Entry, entries
+from innkeeper.actors.billing.rules.double_entry import GUEST_LEDGER, AccountEntry, entries
 from innkeeper.actors.billing.rules.state import LedgerState, describe, restore
 from innkeeper.protocol.billing.commands import MoveCharges, OpenFolio, RefundPayment, SplitCharge
 from innkeeper.protocol.billing.queries import DescribeLedger, TrialBalance
@@ -29,7 +29,7 @@ def ledger() -> LedgerFixture:
     payment = ledger.record_payment(second_booking, 9_000, method="terminal")
     ledger.execute_payment(RefundPayment(HOTEL, payment.id, eur(100)))
     ledger.settle_payment(ledger.start_payment(no_show, 10_000), "captured")
-    ledger.execute_on_hotel(commands.CheckOut(HOTEL, second_booking))
+    ledger.execute_on_hotel(commands.CheckOutGuest(HOTEL, second_booking))
     ledger.issue_invoice(second_booking)
     ledger.issue_credit_note("INV-1")
     ledger.start_payment(first_booking, 100, capture=False)
@@ -45,7 +45,8 @@ def test_a_charge_is_split_into_revenue_and_tax_entries(ledger: LedgerFixture) -
     posted = next(record.event for record in ledger.records if record.event.name == "folio.charge_posted")
     booking = posted.booking  # type: ignore[attr-defined]
     assert set(entries(posted)) >= {
-        Entry("revenue:fee", -9_434), Entry("tax:VAT6", -566), Entry(GUEST_LEDGER, 10_000, (booking, 1)),
+        AccountEntry("revenue:fee", -9_434), AccountEntry("tax:VAT6", -566),
+        AccountEntry(GUEST_LEDGER, 10_000, (booking, 1)),
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from innkeeper.actors.billing.rules.payments import ACTIONS, OUTCOMES
 from innkeeper.protocol.billing.commands import CapturePayment, RefundPayment, SplitCharge, StartPayment, VoidPayment
 from innkeeper.protocol.billing.folio import LineKind, Payment, PaymentStatus
 from innkeeper.protocol.billing.queries import ShowPayment
-from innkeeper.protocol.messages.refusals import NotAllowed, Refused
+from innkeeper.protocol.messages.refusals import ActionNotAllowed, Refused
 from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money
@@ -167,7 +167,7 @@ def test_the_status_of_a_payment_decides_which_actions_are_allowed(ledger: Ledge
                     ledger.execute_payment(kind(HOTEL, payment.id))
     with pytest.raises(Refused) as error:
         ledger.execute_payment(CapturePayment(HOTEL, payments[0].id))
-    assert isinstance(error.value.refusal, NotAllowed)
+    assert isinstance(error.value.refusal, ActionNotAllowed)
     assert error.value.refusal.allowed == ("void",)
     with refused(ledger, "payment"):
         ledger.execute_payment(VoidPayment(HOTEL, "nothing"))
@@ -196,7 +196,7 @@ def test_refunds_are_partial_and_never_exceed_the_captured_amount(ledger: Ledger
 def test_a_cancelled_booking_can_have_payments_and_refunds(ledger: LedgerFixture) -> None:
     booking = ledger.book(9, 1)
     deposit = ledger.record_payment(booking, 3_000)
-    ledger.execute_on_hotel(commands.Cancel(HOTEL, booking))
+    ledger.execute_on_hotel(commands.CancelBooking(HOTEL, booking))
     ledger.execute_payment(RefundPayment(HOTEL, deposit.id))
     ledger.record_payment(booking, 100)
     assert ledger.bill(booking).balance == -100
@@ -243,7 +243,7 @@ def test_a_deposit_pays_the_bill_at_check_out(ledger: LedgerFixture) -> None:
     booking = ledger.book_and_check_in(0, 1)
     ledger.record_payment(booking, 10_000)
     assert paid_amounts(ledger) == []
-    ledger.execute_on_hotel(commands.CheckOut(HOTEL, booking))
+    ledger.execute_on_hotel(commands.CheckOutGuest(HOTEL, booking))
     assert paid_amounts(ledger) == [10_000]
     assert ledger.records[-1].cause == ledger.hotel_records[-1].id
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from innkeeper.actors.billing.router import LEDGER
 from innkeeper.actors.billing.rules import folios, invoicing, state
-from innkeeper.actors.billing.rules.ledger import GUEST_LEDGER, entries
+from innkeeper.actors.billing.rules.double_entry import GUEST_LEDGER, entries
 from innkeeper.actors.billing.rules.state import LedgerState, describe
 from innkeeper.protocol.billing import commands as billing
 from innkeeper.protocol.billing import events as billing_events
@@ -25,9 +25,9 @@ from innkeeper.protocol.billing.terms import ChargeKind, DepositPlan, PartyPlan
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations import commands
-from innkeeper.protocol.reservations.booking import Contact, Status
+from innkeeper.protocol.reservations.booking import BookingStatus, Contact
 from innkeeper.storage.audit.billing import BillingAuditor
-from innkeeper.storage.audit.billing import Books as Recount
+from innkeeper.storage.audit.billing import LedgerRecord as Recount
 from support.billing_fixture import CITY, SERVICE, VAT, VAT_FOOD, LedgerFixture, eur
 from support.notifications_fixture import HOUR
 from support.partition_fixture import HOTEL, night
@@ -81,7 +81,7 @@ class BillingMachine(RuleBasedStateMachine):
         self._try(lambda: self.ledger.book_and_check_in(today, nights))
 
     @precondition(lambda self: self.ledger.hotel_state.bookings)
-    @rule(kind=st.sampled_from([kind for kind in commands.ACTIONS if kind is not commands.Move]), which=pick)
+    @rule(kind=st.sampled_from([kind for kind in commands.ACTIONS if kind is not commands.MoveBooking]), which=pick)
     def act(self, kind: Any, which: int) -> None:
         known = sorted(self.ledger.hotel_state.bookings)
         self._try(lambda: self.ledger.execute_on_hotel(kind(HOTEL, known[which % len(known)])))
@@ -187,10 +187,10 @@ class BillingMachine(RuleBasedStateMachine):
     def cancel_and_reinstate(self, which: int, invoiced: bool) -> None:
         known = sorted(self.ledger.hotel_state.bookings)
         booking = known[which % len(known)]
-        self._try(lambda: self.ledger.execute_on_hotel(commands.Cancel(HOTEL, booking)))
+        self._try(lambda: self.ledger.execute_on_hotel(commands.CancelBooking(HOTEL, booking)))
         if invoiced:
             self._try(lambda: self.ledger.issue_invoice(booking))
-        self._try(lambda: self.ledger.execute_on_hotel(commands.Reinstate(HOTEL, booking)))
+        self._try(lambda: self.ledger.execute_on_hotel(commands.ReinstateBooking(HOTEL, booking)))
 
     @precondition(lambda self: self.ledger.state.documents)
     @rule(which=pick)
@@ -239,7 +239,7 @@ class BillingMachine(RuleBasedStateMachine):
         for booking in self.ledger.hotel_state.bookings.values():
             posted, slept = self._posted(booking.id), self._slept(booking.id)
             assert posted == slept[: len(posted)]
-            if booking.status is not Status.IN_HOUSE:
+            if booking.status is not BookingStatus.IN_HOUSE:
                 assert posted == slept
 
     def _posted(self, booking: str) -> list[date]:
@@ -248,7 +248,7 @@ class BillingMachine(RuleBasedStateMachine):
     def _slept(self, booking: str) -> list[date]:
         stay = self.ledger.hotel_state.bookings[booking]
         today = self.ledger.hotel_state.opened().business_date
-        until = {Status.IN_HOUSE: min(stay.departure, today), Status.CHECKED_OUT: stay.departure}
+        until = {BookingStatus.IN_HOUSE: min(stay.departure, today), BookingStatus.CHECKED_OUT: stay.departure}
         nights = (until.get(stay.status, stay.arrival) - stay.arrival).days
         return [stay.arrival + timedelta(days=number) for number in range(nights)]
 

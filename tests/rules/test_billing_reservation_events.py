@@ -8,7 +8,7 @@ from innkeeper.protocol.billing.terms import ChargeKind, Party
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import NotFound, Refused
 from innkeeper.protocol.reservations import commands, events
-from innkeeper.protocol.reservations.booking import Contact, Status
+from innkeeper.protocol.reservations.booking import BookingStatus, Contact
 from innkeeper.protocol.values.money import Money
 from support.billing_fixture import CITY, VAT, LedgerFixture
 from support.notifications_fixture import DAY, HOUR
@@ -31,26 +31,26 @@ def test_a_booking_opens_a_folio_in_the_guests_name(ledger: LedgerFixture) -> No
     booking = ledger.book(3, 2, guest="Ann")
     bill = ledger.bill(booking)
     assert [(folio.number, folio.buyer) for folio in bill.folios] == [(1, Party("Ann"))]
-    assert (bill.stay.arrival, bill.stay.nights, bill.stay.status) == (night(3), 2, Status.CONFIRMED)
+    assert (bill.stay.arrival, bill.stay.nights, bill.stay.status) == (night(3), 2, BookingStatus.CONFIRMED)
     assert (bill.stay.booked_on, bill.balance) == (TODAY, 0)
 
 
 def test_confirming_a_hold_keeps_its_folio(ledger: LedgerFixture) -> None:
     booking = ledger.book(status="held", hold_seconds=3_600)
-    ledger.execute_on_hotel(commands.Confirm(HOTEL, booking))
+    ledger.execute_on_hotel(commands.ConfirmBooking(HOTEL, booking))
     assert len(ledger.bill(booking).folios) == 1
-    assert ledger.bill(booking).stay.status is Status.CONFIRMED
+    assert ledger.bill(booking).stay.status is BookingStatus.CONFIRMED
 
 
 @pytest.mark.parametrize("ending", ["release", "expire"])
 def test_a_released_or_expired_hold_owes_nothing(ledger: LedgerFixture, ending: str) -> None:
     booking = ledger.book(status="held", hold_seconds=3_600)
     if ending == "release":
-        ledger.execute_on_hotel(commands.Release(HOTEL, booking))
+        ledger.execute_on_hotel(commands.ReleaseHold(HOTEL, booking))
     else:
         ledger.advance_clock(HOUR)
     ledger.roll_business_date(5)
-    assert ledger.bill(booking).stay.status in (Status.RELEASED, Status.EXPIRED)
+    assert ledger.bill(booking).stay.status in (BookingStatus.RELEASED, BookingStatus.EXPIRED)
     assert ledger.bill(booking).balance == 0
 
 
@@ -65,8 +65,8 @@ def test_changes_of_a_booking_are_applied_to_its_bill(ledger: LedgerFixture) -> 
 def test_moves_pins_and_notes_record_no_ledger_event(ledger: LedgerFixture) -> None:
     booking = ledger.book(3, 2)
     before = len(ledger.records)
-    ledger.execute_on_hotel(commands.Pin(HOTEL, booking))
-    ledger.execute_on_hotel(commands.Move(HOTEL, booking, room="102"))
+    ledger.execute_on_hotel(commands.PinBooking(HOTEL, booking))
+    ledger.execute_on_hotel(commands.MoveBooking(HOTEL, booking, room="102"))
     ledger.change(booking, notes="late")
     assert len(ledger.hotel_records) > before + 3
     assert len(ledger.records) == before
@@ -89,7 +89,7 @@ def test_an_audit_over_several_days_posts_each_night_on_its_date(ledger: LedgerF
     ledger.roll_business_date(5)
     lines = ledger.bill(booking).folios[0].lines
     assert [line.business_date for line in lines] == [night(0), night(1), night(2)]
-    assert ledger.bill(booking).stay.status is Status.CHECKED_OUT
+    assert ledger.bill(booking).stay.status is BookingStatus.CHECKED_OUT
     assert ledger.state.opened().business_date == night(5)
 
 
@@ -101,7 +101,7 @@ def test_a_guest_who_is_not_in_house_is_not_charged_for_a_night(ledger: LedgerFi
 
 def test_check_out_posts_the_nights_that_no_audit_has_posted(ledger: LedgerFixture) -> None:
     booking = ledger.book_and_check_in(0, 3)
-    ledger.execute_on_hotel(commands.CheckOut(HOTEL, booking))
+    ledger.execute_on_hotel(commands.CheckOutGuest(HOTEL, booking))
     assert ledger.posted_nights(booking) == [0]
     assert ledger.bill(booking).stay.departure == night(1)
     ledger.roll_business_date(4)
@@ -111,7 +111,7 @@ def test_check_out_posts_the_nights_that_no_audit_has_posted(ledger: LedgerFixtu
 def test_check_out_after_the_audit_posts_no_night_twice(ledger: LedgerFixture) -> None:
     booking = ledger.book_and_check_in(0, 2)
     ledger.roll_business_date(2)
-    ledger.execute_on_hotel(commands.CheckOut(HOTEL, booking))
+    ledger.execute_on_hotel(commands.CheckOutGuest(HOTEL, booking))
     assert ledger.posted_nights(booking) == [0, 1]
 
 
@@ -137,9 +137,9 @@ def test_early_departure_reverses_a_split_night_once(ledger: LedgerFixture) -> N
 
 def test_reinstating_a_booking_keeps_a_fee_that_staff_posted(ledger: LedgerFixture) -> None:
     booking = ledger.book(0, 3)
-    ledger.execute_on_hotel(commands.Cancel(HOTEL, booking))
+    ledger.execute_on_hotel(commands.CancelBooking(HOTEL, booking))
     ledger.post_charge(booking, 500, charge=ChargeKind.FEE, text="Telephone")
-    ledger.execute_on_hotel(commands.Reinstate(HOTEL, booking))
+    ledger.execute_on_hotel(commands.ReinstateBooking(HOTEL, booking))
     assert ledger.bill(booking).balance == 500
 
 
@@ -171,7 +171,7 @@ def test_a_night_that_staff_reversed_is_not_posted_again(ledger: LedgerFixture) 
 def test_a_late_cancellation_is_charged_a_fee_and_an_early_one_is_not(ledger: LedgerFixture) -> None:
     late, early = ledger.book(0, 2), ledger.book(9, 2)
     for booking in (late, early):
-        ledger.execute_on_hotel(commands.Cancel(HOTEL, booking))
+        ledger.execute_on_hotel(commands.CancelBooking(HOTEL, booking))
     (fee,) = ledger.bill(late).folios[0].lines
     assert (fee.charge, fee.amount, fee.text) == (ChargeKind.FEE, 10_000, "Cancellation fee")
     assert ledger.bill(early).folios[0].lines == ()
@@ -183,9 +183,9 @@ def test_reinstating_a_no_show_reverses_its_fee() -> None:
     ledger.roll_business_date()
     (fee,) = ledger.bill(booking).folios[0].lines
     assert (fee.text, fee.tax) == ("No-show fee", 566)
-    ledger.execute_on_hotel(commands.Reinstate(HOTEL, booking))
+    ledger.execute_on_hotel(commands.ReinstateBooking(HOTEL, booking))
     assert ledger.bill(booking).balance == 0
-    ledger.execute_on_hotel(commands.CheckIn(HOTEL, booking))
+    ledger.execute_on_hotel(commands.CheckInGuest(HOTEL, booking))
     ledger.roll_business_date()
     assert ledger.posted_nights(booking) == [0, 1]
     late = next(line for line in ledger.bill(booking).folios[0].lines if line.night == night(0))
@@ -194,21 +194,21 @@ def test_reinstating_a_no_show_reverses_its_fee() -> None:
 
 def test_reinstating_a_booking_reverses_all_parts_of_a_split_fee(ledger: LedgerFixture) -> None:
     booking, other = ledger.book(0, 3), ledger.book(2, 1)
-    ledger.execute_on_hotel(commands.Cancel(HOTEL, booking))
+    ledger.execute_on_hotel(commands.CancelBooking(HOTEL, booking))
     (fee,) = ledger.bill(booking).folios[0].lines
     ledger.execute(billing_commands.SplitCharge(HOTEL, booking, fee.id, Money("30.00", "EUR")))
     part = ledger.bill(booking).folios[0].lines[-1]
     ledger.execute(billing_commands.MoveCharges(HOTEL, booking, (part.id,), 1, other))
     assert ledger.balances(booking) + ledger.balances(other) == [3_000, 7_000]
-    ledger.execute_on_hotel(commands.Reinstate(HOTEL, booking))
+    ledger.execute_on_hotel(commands.ReinstateBooking(HOTEL, booking))
     assert ledger.balances(booking) + ledger.balances(other) == [0, 0]
 
 
 def test_an_invoiced_fee_is_corrected_on_the_next_document(ledger: LedgerFixture) -> None:
     booking = ledger.book(0, 3)
-    ledger.execute_on_hotel(commands.Cancel(HOTEL, booking))
+    ledger.execute_on_hotel(commands.CancelBooking(HOTEL, booking))
     first = ledger.issue_invoice(booking)
-    ledger.execute_on_hotel(commands.Reinstate(HOTEL, booking))
+    ledger.execute_on_hotel(commands.ReinstateBooking(HOTEL, booking))
     assert ledger.bill(booking).balance == 0
     correction = ledger.issue_invoice(booking)
     assert (correction.kind.value, correction.total, correction.credits) == ("credit_note", -first.total, None)
@@ -217,9 +217,9 @@ def test_an_invoiced_fee_is_corrected_on_the_next_document(ledger: LedgerFixture
 def test_a_second_cancellation_is_charged_one_new_fee(ledger: LedgerFixture) -> None:
     booking = ledger.book(0, 3)
     for _ in range(2):
-        ledger.execute_on_hotel(commands.Cancel(HOTEL, booking))
+        ledger.execute_on_hotel(commands.CancelBooking(HOTEL, booking))
         assert ledger.bill(booking).balance == 10_000
-        ledger.execute_on_hotel(commands.Reinstate(HOTEL, booking))
+        ledger.execute_on_hotel(commands.ReinstateBooking(HOTEL, booking))
         assert ledger.bill(booking).balance == 0
 
 
@@ -235,7 +235,7 @@ def test_ledger_events_name_the_reservation_event_that_caused_them(ledger: Ledge
 def test_an_event_applied_again_changes_nothing(ledger: LedgerFixture) -> None:
     booking = ledger.book_and_check_in(0, 2)
     ledger.roll_business_date()
-    ledger.execute_on_hotel(commands.CheckOut(HOTEL, booking))
+    ledger.execute_on_hotel(commands.CheckOutGuest(HOTEL, booking))
     before = list(ledger.records)
     for record in ledger.hotel_records:
         assert ledger.apply_hotel_event(record) == []
@@ -244,7 +244,7 @@ def test_an_event_applied_again_changes_nothing(ledger: LedgerFixture) -> None:
 
 def test_an_event_without_effect_applied_later_has_no_effect(ledger: LedgerFixture) -> None:
     booking = ledger.book(3, 2)
-    ledger.execute_on_hotel(commands.Pin(HOTEL, booking))
+    ledger.execute_on_hotel(commands.PinBooking(HOTEL, booking))
     ledger.post_charge(booking)
     assert ledger.apply_hotel_event(ledger.hotel_records[-1]) == []
 

@@ -9,14 +9,14 @@ from innkeeper.actors.billing.rules.taxes import half_up, opposite, split_taxes,
 from innkeeper.protocol.billing import queries as billing_queries
 from innkeeper.protocol.billing.folio import StayTerms, TaxAmount
 from innkeeper.protocol.billing.terms import BillingPlan, ChargeKind, DepositPlan, PartyPlan, Tax, TaxPlan
-from innkeeper.protocol.messages.refusals import Invalid, Refused
-from innkeeper.protocol.reservations.booking import Status
+from innkeeper.protocol.messages.refusals import InvalidRequest, Refused
+from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.values.money import Money
 from support.billing_fixture import LedgerFixture, eur
 from support.partition_fixture import HOTEL, TODAY, night
 
 STAY = StayTerms(
-    locator="L", status=Status.IN_HOUSE, booked_on=TODAY, arrival=TODAY, departure=night(2), rate=1, adults=2
+    locator="L", status=BookingStatus.IN_HOUSE, booked_on=TODAY, arrival=TODAY, departure=night(2), rate=1, adults=2
 )
 ROOM, OTHER = ChargeKind.ROOM, ChargeKind.OTHER
 
@@ -117,7 +117,7 @@ def test_a_reversed_tax_keeps_its_code_and_rate() -> None:
 def test_an_invalid_tax_is_refused(fields: dict[str, object], rule: str) -> None:
     with pytest.raises(Refused) as refused:
         TaxPlan(**{"code": "T", "name": "T", "applies_to": (ROOM,)} | fields)  # type: ignore[arg-type]
-    assert isinstance(refused.value.refusal, Invalid)
+    assert isinstance(refused.value.refusal, InvalidRequest)
     assert refused.value.refusal.errors[0].rule == rule
 
 
@@ -129,7 +129,7 @@ def test_invalid_terms_are_refused() -> None:
     ):
         with pytest.raises(Refused) as refused:
             BillingPlan(seller=PartyPlan("S"), **fields)  # type: ignore[arg-type]
-        assert isinstance(refused.value.refusal, Invalid)
+        assert isinstance(refused.value.refusal, InvalidRequest)
         assert refused.value.refusal.errors[0].rule == rule
     with pytest.raises(Refused):
         LedgerFixture(TaxPlan(code="T", name="T", applies_to=(ROOM,), per_night=Money("2.00", "USD")))

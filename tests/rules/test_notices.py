@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from innkeeper.actors.notifications.rules.notices import UnknownBooking, handle, reminder_due_at, warning_due_at
+from innkeeper.actors.notifications.rules.notices import UnknownGuest, handle, reminder_due_at, warning_due_at
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.notifications.notices import Notice, NoticeKind, Recipient
 from innkeeper.protocol.reservations import commands, events
@@ -49,7 +49,7 @@ def test_a_booking_sends_a_confirmation_and_schedules_a_reminder(hotel: Notifica
 def test_a_guest_without_an_email_address_gets_no_notices(hotel: NotificationsFixture) -> None:
     booking = hotel.book(guest=Contact("Ann", None, "+351 1"))
     hotel.change(booking, departure=night(33))
-    hotel.execute(commands.Cancel(HOTEL, booking.id))
+    hotel.execute(commands.CancelBooking(HOTEL, booking.id))
     assert (hotel.immediate, hotel.scheduled) == ([], {})
 
 
@@ -97,7 +97,7 @@ def test_the_expiry_warning_leaves_time_and_is_omitted_for_short_holds(
 
 def test_confirming_a_hold_sends_a_confirmation_and_withdraws_the_warning(hotel: NotificationsFixture) -> None:
     booking = hotel.book(status="held", hold_seconds=24 * 3_600)
-    hotel.execute(commands.Confirm(HOTEL, booking.id))
+    hotel.execute(commands.ConfirmBooking(HOTEL, booking.id))
     assert (hotel.immediate_kinds(), hotel.scheduled_kinds()) == (["hold", "confirmation"], ["reminder"])
     assert hotel.immediate[-1].expires_at == 0
     assert hotel.immediate[-1].useful_until == NOON + 7 * DAY
@@ -106,7 +106,7 @@ def test_confirming_a_hold_sends_a_confirmation_and_withdraws_the_warning(hotel:
 def test_extending_a_hold_postpones_the_warning_and_sends_nothing(hotel: NotificationsFixture) -> None:
     booking = hotel.book(status="held", hold_seconds=24 * 3_600)
     hotel.advance_clock(10 * HOUR)
-    hotel.execute(commands.Extend(HOTEL, booking.id, 20 * 3_600))
+    hotel.execute(commands.ExtendHold(HOTEL, booking.id, 20 * 3_600))
     (warning,) = hotel.scheduled.values()
     assert (warning.due_at, warning.expires_at) == (NOON + 28 * HOUR, NOON + 30 * HOUR)
     assert hotel.immediate_kinds() == ["hold"]
@@ -115,7 +115,7 @@ def test_extending_a_hold_postpones_the_warning_and_sends_nothing(hotel: Notific
 def test_releasing_or_expiring_a_hold_withdraws_its_warning(hotel: NotificationsFixture) -> None:
     released = hotel.book(status="held", hold_seconds=24 * 3_600)
     hotel.book(status="held", hold_seconds=24 * 3_600)
-    hotel.execute(commands.Release(HOTEL, released.id))
+    hotel.execute(commands.ReleaseHold(HOTEL, released.id))
     assert len(hotel.scheduled) == 1
     hotel.advance_clock(DAY)
     assert hotel.scheduled == {}
@@ -182,10 +182,10 @@ def test_changes_of_internal_fields_send_no_notice(hotel: NotificationsFixture, 
 def test_moves_and_pins_send_no_notice(hotel: NotificationsFixture) -> None:
     bookings = [hotel.book(arrival, nights) for arrival, nights in ((30, 1), (31, 1), (30, 1))]
     sent, due = len(hotel.immediate), dict(hotel.scheduled)
-    hotel.execute(commands.Move(HOTEL, bookings[0].id, room="103"))
-    hotel.execute(commands.Pin(HOTEL, bookings[0].id))
-    hotel.execute(commands.Unpin(HOTEL, bookings[0].id))
-    hotel.execute(commands.Move(HOTEL, bookings[1].id, room="201"))
+    hotel.execute(commands.MoveBooking(HOTEL, bookings[0].id, room="103"))
+    hotel.execute(commands.PinBooking(HOTEL, bookings[0].id))
+    hotel.execute(commands.UnpinBooking(HOTEL, bookings[0].id))
+    hotel.execute(commands.MoveBooking(HOTEL, bookings[1].id, room="201"))
     assert any(isinstance(record.event, events.RoomMoved) for record in hotel.records)
     assert (len(hotel.immediate), hotel.scheduled) == (sent, due)
 
@@ -216,8 +216,8 @@ def test_changing_a_hold_keeps_its_expiry(hotel: NotificationsFixture) -> None:
 
 def test_a_cancellation_notice_contains_the_fee_and_withdraws_the_reminder(hotel: NotificationsFixture) -> None:
     free, late = hotel.book(), hotel.book(arrival=0)
-    hotel.execute(commands.Cancel(HOTEL, free.id))
-    hotel.execute(commands.Cancel(HOTEL, late.id, "flight cancelled"))
+    hotel.execute(commands.CancelBooking(HOTEL, free.id))
+    hotel.execute(commands.CancelBooking(HOTEL, late.id, "flight cancelled"))
     assert hotel.immediate_kinds()[2:] == ["cancellation", "cancellation"]
     assert [(notice.fee, notice.reason) for notice in hotel.immediate[2:]] == [(0, ""), (10_000, "flight cancelled")]
     assert not hotel.scheduled
@@ -225,8 +225,8 @@ def test_a_cancellation_notice_contains_the_fee_and_withdraws_the_reminder(hotel
 
 def test_reinstating_a_booking_sends_a_new_confirmation(hotel: NotificationsFixture) -> None:
     booking = hotel.book()
-    hotel.execute(commands.Cancel(HOTEL, booking.id))
-    hotel.execute(commands.Reinstate(HOTEL, booking.id))
+    hotel.execute(commands.CancelBooking(HOTEL, booking.id))
+    hotel.execute(commands.ReinstateBooking(HOTEL, booking.id))
     assert hotel.immediate_kinds() == ["confirmation", "cancellation", "confirmation"]
     assert hotel.scheduled_kinds() == ["reminder"]
     assert len({notice.id for notice in hotel.immediate}) == 3
@@ -236,9 +236,9 @@ def test_check_in_withdraws_the_reminder(hotel: NotificationsFixture) -> None:
     booking = hotel.book(arrival=5)
     hotel.execute(commands.RollBusinessDate(HOTEL, night(5)))  # the business date runs ahead of the clock
     assert hotel.scheduled_kinds() == ["reminder"]
-    hotel.execute(commands.CheckIn(HOTEL, booking.id))
+    hotel.execute(commands.CheckInGuest(HOTEL, booking.id))
     assert not hotel.scheduled
-    hotel.execute(commands.CheckOut(HOTEL, booking.id))
+    hotel.execute(commands.CheckOutGuest(HOTEL, booking.id))
     assert hotel.immediate_kinds() == ["confirmation"]
 
 
@@ -281,7 +281,7 @@ def test_a_payment_of_a_guest_without_an_address_sends_no_receipt(hotel: Notific
 
 
 def test_a_payment_for_an_unknown_booking_raises_an_error(hotel: NotificationsFixture) -> None:
-    with pytest.raises(UnknownBooking):
+    with pytest.raises(UnknownGuest):
         hotel.record_payment("nobody")
 
 
@@ -313,7 +313,7 @@ def test_the_offered_free_cancellation_agrees_with_the_fee(timezone: str, arriva
     hotel = NotificationsFixture(timezone=timezone, cancellation=CancellationPolicy(free_until_hours=hours))
     booking = hotel.book(arrival=arrival)
     free_until = hotel.immediate[0].free_until
-    fee = hotel.execute(commands.Cancel(HOTEL, booking.id))[0].fee
+    fee = hotel.execute(commands.CancelBooking(HOTEL, booking.id))[0].fee
     assert (fee == 0) == (free_until >= hotel.at)
 
 
@@ -343,7 +343,7 @@ class NotificationsMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.hotel.state.bookings)
     @rule(
-        kind=st.sampled_from([kind for kind in commands.ACTIONS if kind is not commands.Move]),
+        kind=st.sampled_from([kind for kind in commands.ACTIONS if kind is not commands.MoveBooking]),
         random=st.randoms(use_true_random=False),
     )
     def act(self, kind: Any, random: Any) -> None:

@@ -10,9 +10,9 @@ from innkeeper.protocol.messages.refusals import Refusal
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations import replies
 from innkeeper.protocol.reservations.booking import Booking
-from innkeeper.protocol.reservations.commands import ActionCommand, Book, JoinWaitlist, Move, OpenHotel
+from innkeeper.protocol.reservations.commands import BookingCommand, BookRoom, JoinWaitlist, MoveBooking, OpenHotel
 from innkeeper.protocol.reservations.queries import FindBooking
-from innkeeper.protocol.reservations.refusals import HotelExists, NoSingleRoom, RoomsLeft, RoomTaken, SoldOut
+from innkeeper.protocol.reservations.refusals import HotelExists, NoSingleRoom, RoomsStillAvailable, RoomTaken, SoldOut
 from simulation.event_model import EventModel
 
 
@@ -24,7 +24,7 @@ def check_answer(model: EventModel, message: Command | Query, answer: Reply | Re
         case replies.HotelReply():
             if answer.hotel.business_date != model.today(message.hotel):
                 yield f"the business date is {model.today(message.hotel)}, not {answer.hotel.business_date}"
-        case replies.AuditReply():
+        case replies.NightAuditReply():
             if answer.business_date != model.today(message.hotel):
                 yield f"the business date is {model.today(message.hotel)}, not {answer.business_date}"
         case replies.AvailabilityReply():
@@ -33,7 +33,7 @@ def check_answer(model: EventModel, message: Command | Query, answer: Reply | Re
             yield from _sold_out(model, message, answer)
         case replies.WaitlistReply() if isinstance(message, JoinWaitlist):
             yield from _joined(model, message, answer)
-        case RoomsLeft():
+        case RoomsStillAvailable():
             yield from _rooms_left(model, message, answer)
         case NoSingleRoom():
             if not model.has_pinned_room(message.hotel, answer.room_type):
@@ -52,7 +52,7 @@ def check_answer(model: EventModel, message: Command | Query, answer: Reply | Re
 
 
 def _booking_of(message: Command | Query) -> str:
-    return message.booking if isinstance(message, ActionCommand | FindBooking) else ""
+    return message.booking if isinstance(message, BookingCommand | FindBooking) else ""
 
 
 def _booking(model: EventModel, booking: Booking) -> Iterator[str]:
@@ -111,9 +111,9 @@ def _joined(model: EventModel, message: JoinWaitlist, answer: replies.WaitlistRe
         yield f"a {entry.room_type} is free on every night, but {entry.id} is on the waitlist (P4)"
 
 
-def _rooms_left(model: EventModel, message: Command | Query, answer: RoomsLeft) -> Iterator[str]:
+def _rooms_left(model: EventModel, message: Command | Query, answer: RoomsStillAvailable) -> Iterator[str]:
     if not isinstance(message, JoinWaitlist) or not _free_every_night(model, message):
-        yield f"no {answer.room_type} is left, but RoomsLeft was answered"
+        yield f"no {answer.room_type} is left, but RoomsStillAvailable was answered"
 
 
 def _free_every_night(model: EventModel, message: JoinWaitlist) -> bool:
@@ -124,9 +124,9 @@ def _free_every_night(model: EventModel, message: JoinWaitlist) -> bool:
 
 def _needs_one_room(model: EventModel, message: Command | Query) -> bool:
     """Whether the message is for one certain room."""
-    if isinstance(message, Book):
+    if isinstance(message, BookRoom):
         return message.request.room is not None
-    return isinstance(message, Move) or model.bookings[_booking_of(message)].pinned
+    return isinstance(message, MoveBooking) or model.bookings[_booking_of(message)].pinned
 
 
 def _both_in_house(model: EventModel, message: Command | Query, answer: RoomTaken) -> bool:

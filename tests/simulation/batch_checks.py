@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.messages.refusals import KeyReused, Refusal, Unavailable
+from innkeeper.protocol.messages.refusals import IdempotencyKeyReused, Refusal, Unavailable
 from innkeeper.protocol.ports.message_bus import Result
 from simulation.answer_checks import check_answer
 from simulation.client_record import ClientRecord, Request
@@ -61,7 +61,7 @@ def _violations(
     model: EventModel, record: ClientRecord, request: Request, answer: Result, version: int | None
 ) -> Iterator[str]:
     yield from record.record_answer(request, answer, model.traces.get(request.id, Trace()))
-    if answer.replayed or isinstance(answer.response, KeyReused | Unavailable):
+    if answer.replayed or isinstance(answer.response, IdempotencyKeyReused | Unavailable):
         return
     yield from check_answer(model, request.message, answer.response)
     expected = request.if_version

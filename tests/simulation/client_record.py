@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.query import Query
-from innkeeper.protocol.messages.refusals import KeyReused, Refusal, Unavailable
+from innkeeper.protocol.messages.refusals import IdempotencyKeyReused, Refusal, Unavailable
 from innkeeper.protocol.ports.message_bus import Envelope, Result
 from simulation.event_model import EventModel, Trace
 
@@ -70,7 +70,7 @@ class ClientRecord:
     def _check_replay(self, request: Request, answer: Result) -> Iterator[str]:
         """A repeated key has the same answer for the same message, and a refusal for any other."""
         assert request.key is not None
-        refused = isinstance(answer.response, KeyReused)
+        refused = isinstance(answer.response, IdempotencyKeyReused)
         encoded = wire.encode(answer.response)
         earlier = self._answers.get(request.key)
         if earlier is None:

@@ -23,21 +23,21 @@ NIGHTS_AHEAD_MAX = 6
 STAY_NIGHTS_MAX = 5
 
 # The weight of each action, and the statuses of bookings to which it mostly applies.
-_ACTIONS: dict[type[commands.ActionCommand], tuple[int, tuple[str, ...]]] = {
-    commands.Change: (8, LIVE),
-    commands.Confirm: (4, ("held",)),
-    commands.Release: (2, ("held",)),
-    commands.Extend: (2, ("held",)),
-    commands.Cancel: (5, ("confirmed",)),
-    commands.Reinstate: (8, ("cancelled", "no_show")),
-    commands.CheckIn: (8, ("confirmed",)),
-    commands.CheckOut: (6, ("in_house",)),
+_ACTIONS: dict[type[commands.BookingCommand], tuple[int, tuple[str, ...]]] = {
+    commands.ChangeBooking: (8, LIVE),
+    commands.ConfirmBooking: (4, ("held",)),
+    commands.ReleaseHold: (2, ("held",)),
+    commands.ExtendHold: (2, ("held",)),
+    commands.CancelBooking: (5, ("confirmed",)),
+    commands.ReinstateBooking: (8, ("cancelled", "no_show")),
+    commands.CheckInGuest: (8, ("confirmed",)),
+    commands.CheckOutGuest: (6, ("in_house",)),
     commands.MarkNoShow: (4, ("confirmed",)),
-    commands.Move: (4, LIVE),
-    commands.Pin: (3, ("held", "confirmed")),
-    commands.Unpin: (3, ("held", "confirmed")),
+    commands.MoveBooking: (4, LIVE),
+    commands.PinBooking: (3, ("held", "confirmed")),
+    commands.UnpinBooking: (3, ("held", "confirmed")),
 }
-_PIN_ACTIONS = (commands.Move, commands.Pin)
+_PIN_ACTIONS = (commands.MoveBooking, commands.PinBooking)
 
 
 class Clients:
@@ -144,7 +144,7 @@ class Clients:
             hold_seconds=self._random.choice((None, 60, 3_600, 86_400)) if held else None,
             room=room,
         )
-        return commands.Book(hotel, request)
+        return commands.BookRoom(hotel, request)
 
     def _wait(self, model: EventModel, hotel: str) -> Command:
         waiting = sorted(model.waiting(hotel))
@@ -160,12 +160,12 @@ class Clients:
         weights = [weight * (self._with_pins or kind not in _PIN_ACTIONS) for kind, (weight, _) in _ACTIONS.items()]
         (kind,) = self._random.choices(list(_ACTIONS), weights)
         booking = self._booking(model, hotel, _ACTIONS[kind][1])
-        if kind is commands.Change:
-            return commands.Change(hotel, booking, self._change(model, hotel))
-        if kind is commands.Extend:
-            return commands.Extend(hotel, booking, self._random.choice((30, 600, 7_200)))
-        if kind is commands.Move:
-            return commands.Move(hotel, booking, room=self._room(model, hotel))
+        if kind is commands.ChangeBooking:
+            return commands.ChangeBooking(hotel, booking, self._change(model, hotel))
+        if kind is commands.ExtendHold:
+            return commands.ExtendHold(hotel, booking, self._random.choice((30, 600, 7_200)))
+        if kind is commands.MoveBooking:
+            return commands.MoveBooking(hotel, booking, room=self._room(model, hotel))
         return kind(hotel, booking)
 
     def _change(self, model: EventModel, hotel: str) -> BookingChange:

@@ -12,7 +12,7 @@ from random import Random
 
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.ports.journal import Fenced, JournalError, Snapshot, StoredReply
+from innkeeper.protocol.ports.journal import JournalError, JournalFenced, Snapshot, StoredReply
 
 Row = tuple[str, int, int, str, str, str, str, bytes]
 
@@ -161,7 +161,7 @@ class FaultyJournal(DiskReader):
 
     def _check_writer(self) -> None:
         if self._epoch != self._disk.epoch:
-            raise Fenced("another process writes to this disk now")
+            raise JournalFenced("another process writes to this disk now")
 
     def _check_unique(self, records: Sequence[RecordedEvent], replies: Sequence[StoredReply]) -> None:
         """What the constraints of the tables refuse."""

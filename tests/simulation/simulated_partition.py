@@ -20,9 +20,9 @@ from innkeeper.actors.reservations.rules.state import HotelState, describe
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refusal, Unavailable
-from innkeeper.protocol.ports.journal import Fenced
+from innkeeper.protocol.ports.journal import JournalFenced
 from innkeeper.protocol.ports.message_bus import Result
-from innkeeper.protocol.reservations.replies import StateReply
+from innkeeper.protocol.reservations.replies import HotelStateReply
 from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS
 from innkeeper.protocol.values.instants import microseconds
 from innkeeper.storage.sqlite.cursors import SqliteCursor
@@ -257,7 +257,7 @@ class SimulatedPartition:
             folded = HOTEL_TYPE.fold(HotelState(), (record for record in records if record.hotel == hotel))
             rebuilt = rebuild(self.journal(), hotel, HOTEL_TYPE)
             assert rebuilt is not None
-            if not isinstance(live, StateReply) or wire.encode(live) != wire.encode(describe(folded)):
+            if not isinstance(live, HotelStateReply) or wire.encode(live) != wire.encode(describe(folded)):
                 yield f"{hotel} differs from the fold of its events (P6)"
             if wire.encode(describe(rebuilt)) != wire.encode(describe(folded)):
                 yield f"{hotel} rebuilt from its snapshot differs from the fold of its events (P6)"
@@ -271,7 +271,7 @@ class SimulatedPartition:
         for request in requests:
             self._record.record_request(request)
         before = len(self._disk.transactions)
-        with suppress(Fenced):
+        with suppress(JournalFenced):
             stalled.handle([request.envelope() for request in requests])
         if len(self._disk.transactions) != before:
             self._report(["a superseded writer has written"])

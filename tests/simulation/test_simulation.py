@@ -18,7 +18,7 @@ from innkeeper.actors.reservations.rules import allocation, queries
 from innkeeper.actors.reservations.rules.calendar import Calendar
 from innkeeper.actors.reservations.rules.state import describe
 from innkeeper.protocol.reservations import events
-from innkeeper.protocol.reservations.replies import StateReply
+from innkeeper.protocol.reservations.replies import HotelStateReply
 from innkeeper.storage.sqlite.cursors import SqliteCursor
 from innkeeper.storage.sqlite.outbox import SqliteOutbox
 from msgspec.structs import replace
@@ -118,7 +118,7 @@ def test_a_needless_refusal_is_reported(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_state_that_differs_from_the_fold_of_its_events_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    def describe_without_one_booking(state: Any) -> StateReply:
+    def describe_without_one_booking(state: Any) -> HotelStateReply:
         described = describe(state)
         return replace(described, bookings=described.bookings[1:])
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.ports.journal import Damaged, Fenced, JournalError, Snapshot, StoredReply
-from innkeeper.protocol.reservations.booking import Personal
+from innkeeper.protocol.ports.journal import JournalDamaged, JournalError, JournalFenced, Snapshot, StoredReply
+from innkeeper.protocol.reservations.booking import GuestDetails
 from innkeeper.protocol.reservations.events import HoldExpired, NoteChanged
 from innkeeper.storage.sqlite.journal import SqliteJournal
 from innkeeper.storage.sqlite.schema import MIGRATIONS, migrate
@@ -35,7 +35,9 @@ def test_synced_events_are_read_in_order_after_reopening(path: Path) -> None:
     journal = SqliteJournal(path)
     records = [recorded(1), recorded(1, "south"), recorded(2)]
     assert write_and_sync(journal, *records) == 3
-    noted = RecordedEvent("north", 3, 5, "bob", "r", "c", NoteChanged("b", "g", Personal("Ann", None, None, "late")))
+    noted = RecordedEvent(
+        "north", 3, 5, "bob", "r", "c", NoteChanged("b", "g", GuestDetails("Ann", None, None, "late"))
+    )
     assert write_and_sync(journal, noted) == 4
     journal.close()
     journal = SqliteJournal(path)
@@ -85,10 +87,10 @@ def test_a_superseded_writer_is_fenced(path: Path) -> None:
     stalled = SqliteJournal(path)
     write_and_sync(stalled, recorded(1))
     newer = SqliteJournal(path)
-    with pytest.raises(Fenced):
+    with pytest.raises(JournalFenced):
         stalled.write([recorded(2)], [])
     assert write_and_sync(newer, recorded(2)) == 2
-    with pytest.raises(Fenced):
+    with pytest.raises(JournalFenced):
         stalled.write([], [StoredReply("key", b"f", b"r")])
     stalled.close()
     newer.close()
@@ -124,7 +126,7 @@ def test_any_change_of_a_written_event_is_detected(path: Path, change: str) -> N
     with sqlite3.connect(path) as db:
         db.execute(change)
     db.close()
-    with pytest.raises(Damaged, match="restore"):
+    with pytest.raises(JournalDamaged, match="restore"):
         SqliteJournal(path)
 
 
@@ -136,7 +138,7 @@ def test_a_change_far_from_the_end_is_detected_by_a_full_check(path: Path) -> No
         db.execute("UPDATE events SET by = 'eve' WHERE seq = 2")
     db.close()
     journal = SqliteJournal(path)
-    with pytest.raises(Damaged, match="event 2 "):
+    with pytest.raises(JournalDamaged, match="event 2 "):
         list(journal.checked())
     journal.close()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from innkeeper.protocol.ports.journal import Damaged
+from innkeeper.protocol.ports.journal import JournalDamaged
 from innkeeper.storage.sqlite.cursors import open_service
 from innkeeper.storage.sqlite.inbox import SqliteInbox
 from innkeeper.storage.sqlite.journal import SqliteJournal
@@ -50,7 +50,7 @@ def test_a_file_that_cannot_be_opened_leaves_no_connection(
     damage(path := tmp_path / "spoilt.db")
     try:
         opened = OPENERS[opener](path)
-    except (sqlite3.DatabaseError, Damaged):
+    except (sqlite3.DatabaseError, JournalDamaged):
         pass
     else:
         assert (damage, opener) in {(without_tables, "service")}, "only its cursors will miss their tables"

@@ -8,8 +8,8 @@ from innkeeper.actors.billing.rules import decisions as billing
 from innkeeper.actors.billing.rules.queries import answer
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.actors.billing.rules.state import evolve as evolve_ledger
-from innkeeper.actors.reservations.rules.audit import due_events
 from innkeeper.actors.reservations.rules.decisions import decide
+from innkeeper.actors.reservations.rules.night_audit import due_events
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
 from innkeeper.protocol.billing import commands as billing_commands
 from innkeeper.protocol.billing import queries as billing_queries
@@ -104,18 +104,18 @@ class LedgerFixture:
         self.record_hotel_events(due_events(self.hotel_state, self.at))
 
     def book(self, arrival: int = 0, nights: int = 2, **more: Any) -> str:
-        reply = self.execute_on_hotel(commands.Book(HOTEL, request(arrival, nights, **more)))
+        reply = self.execute_on_hotel(commands.BookRoom(HOTEL, request(arrival, nights, **more)))
         assert isinstance(reply, BookingReply)
         return reply.booking.id
 
     def book_and_check_in(self, arrival: int = 0, nights: int = 2, **more: Any) -> str:
         """Book, and check in."""
         booking = self.book(arrival, nights, **more)
-        self.execute_on_hotel(commands.CheckIn(HOTEL, booking))
+        self.execute_on_hotel(commands.CheckInGuest(HOTEL, booking))
         return booking
 
     def change(self, booking: str, **fields: Any) -> Booking:
-        reply = self.execute_on_hotel(commands.Change(HOTEL, booking, BookingChange(**fields)))
+        reply = self.execute_on_hotel(commands.ChangeBooking(HOTEL, booking, BookingChange(**fields)))
         assert isinstance(reply, BookingReply)
         return reply.booking
 

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from innkeeper.http.api.reservations import STREAM
-from innkeeper.http.keys import Keys
+from innkeeper.http.keys import ApiKeys
 from innkeeper.http.origin_check import HostPolicy
-from innkeeper.protocol.ports.journal import Fenced
+from innkeeper.protocol.ports.journal import JournalFenced
 from support.partition_fixture import NOON, TODAY, night
 from support.paths import ROOT
 
@@ -76,7 +76,7 @@ class Part:
         async def live() -> None:
             async with run.running(*more, [name]) as installation:
                 self._begun.set_result(None)
-                with suppress(Fenced):
+                with suppress(JournalFenced):
                     await run.first_of(installation.ended(), asyncio.to_thread(self._stop.wait))
 
         try:
@@ -94,7 +94,7 @@ class Gateway:
     def __init__(
         self,
         data: Path,
-        keys: Keys | None = None,
+        keys: ApiKeys | None = None,
         split: bool = SPLIT,
         hosts: HostPolicy | None = None,
         address: str = "127.0.0.1",
@@ -270,7 +270,7 @@ def reservation_events(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]
 @contextmanager
 def gateway(
     data: Path,
-    keys: Keys | None = None,
+    keys: ApiKeys | None = None,
     split: bool = SPLIT,
     hosts: HostPolicy | None = None,
     address: str = "127.0.0.1",

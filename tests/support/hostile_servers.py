@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-from innkeeper.delivery.webhooks.client import Outcome, WebhookClient
+from innkeeper.delivery.webhooks.client import PostOutcome, WebhookClient
 from innkeeper.delivery.webhooks.signing import fresh_secret
 
 LOOPS: list[Callable[[], asyncio.AbstractEventLoop]] = [asyncio.new_event_loop]
@@ -126,12 +126,12 @@ async def never_respond(server: HostileServer, reader: asyncio.StreamReader, wri
     await reader.read()
 
 
-async def post(client: WebhookClient, url: str, body: bytes = BODY) -> Outcome:
+async def post(client: WebhookClient, url: str, body: bytes = BODY) -> PostOutcome:
     """Post one message now."""
     return await client.post(url, SECRETS, MESSAGE, int(time.time()), body)
 
 
-async def post_to(behaviour: Behaviour) -> tuple[Outcome, HostileServer]:
+async def post_to(behaviour: Behaviour) -> tuple[PostOutcome, HostileServer]:
     """The outcome of a post to a server with this behaviour. The client can still post to a normal server."""
     async with WebhookClient(to_loopback=True) as client:
         async with hostile_server(behaviour) as server:

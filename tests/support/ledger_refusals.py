@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 from innkeeper.actors.billing.rules.state import describe
-from innkeeper.protocol.messages.refusals import Invalid, NotAllowed, NotFound, Refused
+from innkeeper.protocol.messages.refusals import ActionNotAllowed, InvalidRequest, NotFound, Refused
 from support.billing_fixture import LedgerFixture
 
 
@@ -18,9 +18,9 @@ def refused(ledger: LedgerFixture, problem: str) -> Iterator[None]:
         yield
     assert (describe(ledger.state), len(ledger.records)) == (before, records)
     match error.value.refusal:
-        case Invalid(errors):
+        case InvalidRequest(errors):
             assert problem in [f"{one.field}:{one.rule}" for one in errors]
         case NotFound(kind, _):
             assert problem == kind
-        case NotAllowed(_, reason, _):
+        case ActionNotAllowed(_, reason, _):
             assert problem in reason

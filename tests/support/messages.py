@@ -11,7 +11,7 @@ from innkeeper.protocol.billing.folio import (
     Folio,
     FolioLine,
     Invoice,
-    Ledger,
+    LedgerDetails,
     LinePosition,
     Payment,
     StayTerms,
@@ -30,7 +30,7 @@ from innkeeper.protocol.billing.terms import (
     TaxPlan,
 )
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.reservations.booking import Booking, Contact, Personal
+from innkeeper.protocol.reservations.booking import Booking, Contact, GuestDetails
 from innkeeper.protocol.reservations.commands import (
     BookingChange,
     BookingRequest,
@@ -168,8 +168,8 @@ _BY_NAME: dict[str, st.SearchStrategy[object]] = {
     "days_before_arrival": st.none() | st.integers(0, 99),
 }
 _NESTED = {
-    Booking, Personal, Hotel, RoomType, CancellationPolicy, TypeAvailability, Bill, BillingTerms, Deposit, DepositDue,
-    Folio, FolioLine, Invoice, Ledger, Payment, LinePosition, StayTerms, Tax, TaxAmount, TaxTotal,
+    Booking, GuestDetails, Hotel, RoomType, CancellationPolicy, TypeAvailability, Bill, BillingTerms, Deposit,
+    DepositDue, Folio, FolioLine, Invoice, LedgerDetails, Payment, LinePosition, StayTerms, Tax, TaxAmount, TaxTotal,
     billing_replies.AccountBalance, Party,
 }  # fmt: skip
 

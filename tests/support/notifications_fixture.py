@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 from innkeeper.actors.notifications.rules.notices import KnownBooking, KnownHotel, handle
-from innkeeper.actors.reservations.rules.audit import due_events
 from innkeeper.actors.reservations.rules.decisions import decide
+from innkeeper.actors.reservations.rules.night_audit import due_events
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
 from innkeeper.protocol.billing.events import PaymentRecorded
 from innkeeper.protocol.billing.folio import FolioLine, LineKind
@@ -86,7 +86,7 @@ class NotificationsFixture:
         self.apply_events(due_events(self.state, self.at))
 
     def book(self, arrival: int = 30, nights: int = 2, guest: Contact = ANN, **more: Any) -> Booking:
-        command = commands.Book(HOTEL, msgspec.structs.replace(request(arrival, nights, **more), guest=guest))
+        command = commands.BookRoom(HOTEL, msgspec.structs.replace(request(arrival, nights, **more), guest=guest))
         decision = decide(self.state, command, CommandContext(self.at, next(self._ids)))
         self.apply_events(decision.events)
         reply = decision.reply(self.state)
@@ -94,7 +94,7 @@ class NotificationsFixture:
         return reply.booking
 
     def change(self, booking: Booking, **fields: Any) -> list[Notice]:
-        return self.execute(commands.Change(HOTEL, booking.id, BookingChange(**fields)))
+        return self.execute(commands.ChangeBooking(HOTEL, booking.id, BookingChange(**fields)))
 
     def immediate_kinds(self) -> list[str]:
         return [notice.kind.value for notice in self.immediate]

@@ -16,7 +16,7 @@ from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.journal import Journal
 from innkeeper.protocol.ports.message_bus import Envelope, Result
 from innkeeper.protocol.reservations.booking import Booking, Contact
-from innkeeper.protocol.reservations.commands import Book, BookingRequest, HotelPlan, OpenHotel, RoomTypeOffer
+from innkeeper.protocol.reservations.commands import BookingRequest, BookRoom, HotelPlan, OpenHotel, RoomTypeOffer
 from innkeeper.protocol.reservations.replies import BookingReply
 from innkeeper.protocol.values.money import Money
 from innkeeper.storage.sqlite.journal import SqliteJournal
@@ -92,7 +92,7 @@ class PartitionFixture:
 
     def book(self, arrival: int = 1, nights: int = 1, hotel: str = HOTEL, **more: Any) -> Booking:
         """Book, and expect success."""
-        return self.booking_after(Book(hotel, request(arrival, nights, **more)))
+        return self.booking_after(BookRoom(hotel, request(arrival, nights, **more)))
 
     def booking_after(self, command: Command, **more: Any) -> Booking:
         """Execute a command about a booking, and expect success; the booking after it."""

@@ -6,9 +6,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from innkeeper.actors.billing.rules.decision import Decision, units_of
 from innkeeper.actors.billing.rules.folios import move_charges, open_folio, post_charge, reverse_charge, split_charge
 from innkeeper.actors.billing.rules.invoicing import check_prefixes, issue_credit_note, issue_invoice
+from innkeeper.actors.billing.rules.lookups import Decision, units_of
 from innkeeper.actors.billing.rules.payments import (
     capture_payment,
     record_payment,

@@ -3,7 +3,7 @@
 from datetime import date
 
 import msgspec
-from innkeeper.actors.billing.rules.decision import (
+from innkeeper.actors.billing.rules.lookups import (
     Decision,
     check_room,
     find_bill,
@@ -19,14 +19,14 @@ from innkeeper.protocol.billing import commands, events
 from innkeeper.protocol.billing.folio import FolioLine, LineKind, LinePosition, StayTerms
 from innkeeper.protocol.billing.terms import ChargeKind, Tax
 from innkeeper.protocol.messages.command_context import CommandContext
-from innkeeper.protocol.messages.refusals import NotAllowed, Refused, invalid
+from innkeeper.protocol.messages.refusals import ActionNotAllowed, Refused, invalid
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import render
 
 _replace = msgspec.structs.replace
 
 
-class Priced(msgspec.Struct, frozen=True, gc=False):
+class PricedCharge(msgspec.Struct, frozen=True, gc=False):
     """An item to charge: its price in minor units for the whole quantity and, for a room, the night."""
 
     charge: ChargeKind
@@ -36,7 +36,7 @@ class Priced(msgspec.Struct, frozen=True, gc=False):
     night: date | None = None
 
 
-def charge_line(number: int, day: date, priced: Priced, taxes: tuple[Tax, ...], stay: StayTerms) -> FolioLine:
+def charge_line(number: int, day: date, priced: PricedCharge, taxes: tuple[Tax, ...], stay: StayTerms) -> FolioLine:
     """The line that charges an item, with its taxes."""
     amount, parts = taxed(taxes, priced.charge, priced.price, priced.quantity, stay)
     return FolioLine(
@@ -88,7 +88,7 @@ def post_charge(state: LedgerState, command: commands.PostCharge, context: Comma
     if price > limits.charge_minor_units_max:
         most = render(limits.charge_minor_units_max, ledger.currency)
         raise invalid("quantity", "amount_max", f"the maximum of a charge, which is quantity × amount, is {most}")
-    priced = Priced(command.charge, command.text, price, command.quantity)
+    priced = PricedCharge(command.charge, command.text, price, command.quantity)
     line = charge_line(next(line_numbers(state)), ledger.business_date, priced, ledger.terms.taxes, bill.stay)
     return Decision((events.ChargePosted(bill.booking, command.folio, line),), the_bill(bill.booking))
 
@@ -106,15 +106,15 @@ def _check_changeable(action: str, line: FolioLine) -> None:
     """Refuses to reverse, move or split what is not a charge, is reversed already, or is on an invoice."""
     if line.kind is not LineKind.CHARGE:
         raise Refused(
-            NotAllowed(
+            ActionNotAllowed(
                 action, f"line {line.id} is a {line.kind.value}; only charges can be reversed, moved or split", ()
             )
         )
     if line.reversed_by is not None:
-        raise Refused(NotAllowed(action, f"line {line.id} is already reversed by line {line.reversed_by}", ()))
+        raise Refused(ActionNotAllowed(action, f"line {line.id} is already reversed by line {line.reversed_by}", ()))
     if line.invoice is not None:
         reason = f"line {line.id} is on invoice {line.invoice}; issue a credit note"
-        raise Refused(NotAllowed(action, reason, ("credit-note",)))
+        raise Refused(ActionNotAllowed(action, reason, ("credit-note",)))
 
 
 def move_charges(state: LedgerState, command: commands.MoveCharges, context: CommandContext) -> Decision:

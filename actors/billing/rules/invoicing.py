@@ -8,15 +8,15 @@ that is no longer owed) goes on the next document. Numbers are consecutive witho
 import re
 from typing import Any
 
-from innkeeper.actors.billing.rules.decision import Decision, find_bill, find_folio, line_numbers, the_document
 from innkeeper.actors.billing.rules.folios import reversal
+from innkeeper.actors.billing.rules.lookups import Decision, find_bill, find_folio, line_numbers, the_document
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import commands, events
 from innkeeper.protocol.billing.folio import DocumentKind, Folio, FolioLine, Invoice, LineKind, LinePosition, TaxTotal
 from innkeeper.protocol.billing.terms import BillingTerms, Party, Tax
 from innkeeper.protocol.messages.command_context import CommandContext
 from innkeeper.protocol.messages.event import Event
-from innkeeper.protocol.messages.refusals import NotAllowed, NotFound, Refused, invalid
+from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, invalid
 
 
 def uninvoiced(folio: Folio) -> tuple[FolioLine, ...]:
@@ -50,7 +50,7 @@ def issue_invoice(state: LedgerState, command: commands.IssueInvoice, context: C
     folio = find_folio(bill, command.folio)
     lines = uninvoiced(folio)
     if not lines:
-        raise Refused(NotAllowed("invoice", f"folio {folio.number} has no lines to invoice", ()))
+        raise Refused(ActionNotAllowed("invoice", f"folio {folio.number} has no lines to invoice", ()))
     buyer = folio.buyer if command.buyer is None else command.buyer.party()
     fields = _document(state, LinePosition(bill.booking, folio.number, 0), lines, buyer)
     total = sum(line.amount for line in lines)
@@ -77,7 +77,7 @@ def issue_credit_note(state: LedgerState, command: commands.IssueCreditNote, con
         elif by_id[charge.reversed_by].invoice is None:
             lines.append(by_id[charge.reversed_by])
     if not lines:
-        raise Refused(NotAllowed("credit", f"all charges of invoice {invoice.number} are corrected already", ()))
+        raise Refused(ActionNotAllowed("credit", f"all charges of invoice {invoice.number} are corrected already", ()))
     number = _number(state, DocumentKind.CREDIT_NOTE)
     fields = _document(state, LinePosition(invoice.booking, invoice.folio, 0), tuple(lines), invoice.buyer)
     note = events.CreditNoteIssued(number=number, credits=invoice.number, reason=command.reason, **fields)
@@ -90,9 +90,9 @@ def _find(state: LedgerState, number: str) -> Invoice:
     if document is None:
         raise Refused(NotFound("invoice", number))
     if document.kind is DocumentKind.CREDIT_NOTE:
-        raise Refused(NotAllowed("credit", f"{number} is a credit note; only invoices can be credited", ()))
+        raise Refused(ActionNotAllowed("credit", f"{number} is a credit note; only invoices can be credited", ()))
     if document.credited_by is not None:
-        raise Refused(NotAllowed("credit", f"{number} is already credited by {document.credited_by}", ()))
+        raise Refused(ActionNotAllowed("credit", f"{number} is already credited by {document.credited_by}", ()))
     return document
 
 

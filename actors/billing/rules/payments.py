@@ -5,7 +5,7 @@ not in it is outdated and changes nothing. A captured payment counts whatever wa
 refund only what it has recorded. `ACTIONS` lists what staff may do.
 """
 
-from innkeeper.actors.billing.rules.decision import (
+from innkeeper.actors.billing.rules.lookups import (
     Decision,
     check_room,
     find_bill,
@@ -18,7 +18,7 @@ from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import commands, events
 from innkeeper.protocol.billing.folio import Folio, FolioLine, LineKind, Payment, PaymentStatus
 from innkeeper.protocol.messages.command_context import CommandContext
-from innkeeper.protocol.messages.refusals import NotAllowed, NotFound, Refused, invalid
+from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, invalid
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money, render
 from innkeeper.protocol.values.sentences import one_of
@@ -170,5 +170,5 @@ def _find_for(action: str, state: LedgerState, payment: str) -> Payment:
         instead = [_DONE[other] for other in allowed(found)]
         what = f"can be {one_of(instead)}" if instead else "cannot be changed any more"
         reason = f"the payment is {found.status.value}{already}; it {what}"
-        raise Refused(NotAllowed(action, reason, allowed(found)))
+        raise Refused(ActionNotAllowed(action, reason, allowed(found)))
     return found

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from innkeeper.actors.billing.rules.decision import bill_reply, find_bill
+from innkeeper.actors.billing.rules.lookups import bill_reply, find_bill
 from innkeeper.actors.billing.rules.state import LedgerState, describe
 from innkeeper.protocol.billing import queries
 from innkeeper.protocol.billing.replies import (

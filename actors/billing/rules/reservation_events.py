@@ -10,8 +10,8 @@ from datetime import date, timedelta
 from typing import Any
 
 import msgspec
-from innkeeper.actors.billing.rules.decision import line_numbers
-from innkeeper.actors.billing.rules.folios import Priced, charge_line, current_lines, reversal
+from innkeeper.actors.billing.rules.folios import PricedCharge, charge_line, current_lines, reversal
+from innkeeper.actors.billing.rules.lookups import line_numbers
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import events as billing_events
 from innkeeper.protocol.billing.events import BuyerChanged, ChargePosted, ChargeReversed, FolioOpened, FolioTermsChanged
@@ -20,7 +20,7 @@ from innkeeper.protocol.billing.terms import ChargeKind, Party
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
-from innkeeper.protocol.reservations.booking import Personal, Status
+from innkeeper.protocol.reservations.booking import BookingStatus, GuestDetails
 
 Events = Iterator[Event]
 
@@ -48,7 +48,7 @@ def _terms(state: LedgerState, event: events.StayEvent) -> Events:
     buyer = _guest(event.guest)
     stay = StayTerms(
         locator=event.locator,
-        status=_STATUS.get(type(event)) or (Status.CONFIRMED if bill is None else bill.stay.status),
+        status=_STATUS.get(type(event)) or (BookingStatus.CONFIRMED if bill is None else bill.stay.status),
         booked_on=state.opened().business_date if bill is None else bill.stay.booked_on,
         arrival=event.arrival,
         departure=event.departure,
@@ -65,20 +65,20 @@ def _terms(state: LedgerState, event: events.StayEvent) -> Events:
         yield BuyerChanged(event.booking, 1, event.guest_id, buyer)
 
 
-def _guest(guest: Personal) -> Party:
+def _guest(guest: GuestDetails) -> Party:
     return Party(guest.name)
 
 
-_STATUS: dict[type[Event], Status] = {
-    events.BookingHeld: Status.HELD,
-    events.BookingConfirmed: Status.CONFIRMED,
-    events.GuestCheckedIn: Status.IN_HOUSE,
-    events.HoldExpired: Status.EXPIRED,
-    events.HoldReleased: Status.RELEASED,
-    events.BookingCancelled: Status.CANCELLED,
-    events.GuestNoShow: Status.NO_SHOW,
-    events.BookingReinstated: Status.CONFIRMED,
-    events.GuestCheckedOut: Status.CHECKED_OUT,
+_STATUS: dict[type[Event], BookingStatus] = {
+    events.BookingHeld: BookingStatus.HELD,
+    events.BookingConfirmed: BookingStatus.CONFIRMED,
+    events.GuestCheckedIn: BookingStatus.IN_HOUSE,
+    events.HoldExpired: BookingStatus.EXPIRED,
+    events.HoldReleased: BookingStatus.RELEASED,
+    events.BookingCancelled: BookingStatus.CANCELLED,
+    events.GuestNoShow: BookingStatus.NO_SHOW,
+    events.BookingReinstated: BookingStatus.CONFIRMED,
+    events.GuestCheckedOut: BookingStatus.CHECKED_OUT,
 }
 
 
@@ -90,7 +90,7 @@ def _not_arriving(state: LedgerState, bill: Bill, event: events.BookingCancelled
     yield from _status_changed(state, bill, event)
     if event.fee > 0:
         text = "No-show fee" if isinstance(event, events.GuestNoShow) else "Cancellation fee"
-        priced = Priced(ChargeKind.FEE, text, event.fee)
+        priced = PricedCharge(ChargeKind.FEE, text, event.fee)
         yield _charge(state, bill, next(line_numbers(state)), state.opened().business_date, priced)
 
 
@@ -131,12 +131,12 @@ def _nights(state: LedgerState, bill: Bill, until: date, today: date, numbers: I
     its day is closed already."""
     night = max(bill.stay.arrival, bill.posted_until or bill.stay.arrival)
     while night < until:
-        priced = Priced(ChargeKind.ROOM, "Room", bill.stay.rate, 1, night)
+        priced = PricedCharge(ChargeKind.ROOM, "Room", bill.stay.rate, 1, night)
         yield _charge(state, bill, next(numbers), max(night, today), priced)
         night += timedelta(days=1)
 
 
-def _charge(state: LedgerState, bill: Bill, number: int, day: date, priced: Priced) -> ChargePosted:
+def _charge(state: LedgerState, bill: Bill, number: int, day: date, priced: PricedCharge) -> ChargePosted:
     line = charge_line(number, day, priced, state.opened().terms.taxes, bill.stay)
     return ChargePosted(bill.booking, 1, line)
 

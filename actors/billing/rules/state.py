@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
-from innkeeper.actors.billing.rules.ledger import entries
+from innkeeper.actors.billing.rules.double_entry import entries
 from innkeeper.protocol.billing import events
 from innkeeper.protocol.billing.folio import (
     Bill,
@@ -18,7 +18,7 @@ from innkeeper.protocol.billing.folio import (
     Folio,
     FolioLine,
     Invoice,
-    Ledger,
+    LedgerDetails,
     Payment,
     PaymentStatus,
 )
@@ -26,7 +26,7 @@ from innkeeper.protocol.billing.replies import AccountBalance, LedgerStateReply
 from innkeeper.protocol.billing.terms import BillingTerms, ChargeKind, Party
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.reservations.booking import Status
+from innkeeper.protocol.reservations.booking import BookingStatus
 
 _replace = msgspec.structs.replace
 
@@ -36,7 +36,7 @@ class LedgerState:
     """One hotel's ledger. `applied_seq` is the sequence number of the last event of reservations that had an effect
     here; `payments` maps each payment to its booking."""
 
-    ledger: Ledger | None = None
+    ledger: LedgerDetails | None = None
     seq: int = 0
     applied_seq: int = 0
     lines_posted: int = 0
@@ -47,7 +47,7 @@ class LedgerState:
     issued: dict[DocumentKind, int] = field(default_factory=lambda: dict.fromkeys(DocumentKind, 0))
     accounts: dict[str, int] = field(default_factory=dict)
 
-    def opened(self) -> Ledger:
+    def opened(self) -> LedgerDetails:
         """The ledger, which must be open."""
         assert self.ledger is not None
         return self.ledger
@@ -81,7 +81,7 @@ def evolve(state: LedgerState, record: RecordedEvent) -> None:
 
 
 def _opened(state: LedgerState, record: RecordedEvent, event: events.LedgerOpened) -> None:
-    state.ledger = Ledger(
+    state.ledger = LedgerDetails(
         hotel=record.hotel,
         title=event.title,
         currency=event.currency,
@@ -113,7 +113,7 @@ def _stay_changed(state: LedgerState, _: RecordedEvent, event: events.FolioTerms
 
 def _keep(state: LedgerState, bill: Bill) -> None:
     state.bills[bill.booking] = bill
-    if bill.stay.status is Status.IN_HOUSE:
+    if bill.stay.status is BookingStatus.IN_HOUSE:
         state.in_house.add(bill.booking)
     else:
         state.in_house.discard(bill.booking)

@@ -19,7 +19,7 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.notifications.notices import HotelFacts, Notice, NoticeKind, Recipient, StayFacts
 from innkeeper.protocol.notifications.terms import NotificationTerms
 from innkeeper.protocol.reservations import events
-from innkeeper.protocol.reservations.booking import Personal, Status
+from innkeeper.protocol.reservations.booking import BookingStatus, GuestDetails
 from innkeeper.protocol.values.instants import microseconds
 from innkeeper.protocol.values.limits import notice_useful_seconds_max
 
@@ -44,7 +44,7 @@ class KnownBooking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_def
     id: str
     locator: str
     stay: StayFacts
-    status: Status
+    status: BookingStatus
     email: str | None = None
     held_at: int = 0
     expires_at: int = 0
@@ -62,7 +62,7 @@ class NoticeDecision(NamedTuple):
     withdrawn: tuple[str, ...] = ()
 
 
-class UnknownBooking(Exception):
+class UnknownGuest(Exception):
     """A payment is for a booking whose guest is not known."""
 
 
@@ -101,14 +101,14 @@ def _hotel_after(hotel: KnownHotel | None, record: RecordedEvent) -> KnownHotel 
 def _held(
     hotel: KnownHotel, was: KnownBooking | None, record: RecordedEvent, event: events.BookingHeld
 ) -> NoticeDecision:
-    now = _known(hotel, event, Status.HELD, record.at, event.expires_at)
+    now = _known(hotel, event, BookingStatus.HELD, record.at, event.expires_at)
     return _notify(hotel, was, now, record, NoticeKind.WAITLIST_OFFER if event.from_waitlist else NoticeKind.HOLD)
 
 
 def _confirmed(
     hotel: KnownHotel, was: KnownBooking | None, record: RecordedEvent, event: events.BookingConfirmed
 ) -> NoticeDecision:
-    return _notify(hotel, was, _known(hotel, event, Status.CONFIRMED), record, NoticeKind.CONFIRMATION)
+    return _notify(hotel, was, _known(hotel, event, BookingStatus.CONFIRMED), record, NoticeKind.CONFIRMATION)
 
 
 def _modified(
@@ -116,7 +116,7 @@ def _modified(
 ) -> NoticeDecision:
     """When only the address changed, sends the notice of the booking's status again, to the new address."""
     if was is None:
-        return _notify(hotel, None, _known(hotel, event, Status.CONFIRMED), record)
+        return _notify(hotel, None, _known(hotel, event, BookingStatus.CONFIRMED), record)
     now = _known(hotel, event, was.status, was.held_at, was.expires_at)
     if now.stay != was.stay:
         return _notify(hotel, was, now, record, NoticeKind.CHANGE, before=was.stay)
@@ -125,7 +125,7 @@ def _modified(
     return _notify(hotel, was, now, record, _NOTICE_OF_STATUS.get(was.status))
 
 
-_NOTICE_OF_STATUS = {Status.HELD: NoticeKind.HOLD, Status.CONFIRMED: NoticeKind.CONFIRMATION}
+_NOTICE_OF_STATUS = {BookingStatus.HELD: NoticeKind.HOLD, BookingStatus.CONFIRMED: NoticeKind.CONFIRMATION}
 
 
 def _extended(
@@ -144,7 +144,7 @@ def _reminder_changed(
 def _cancelled(
     hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.BookingCancelled
 ) -> NoticeDecision:
-    now = msgspec.structs.replace(was, status=Status.CANCELLED)
+    now = msgspec.structs.replace(was, status=BookingStatus.CANCELLED)
     return _notify(hotel, was, now, record, NoticeKind.CANCELLATION, fee=event.fee, reason=event.reason)
 
 
@@ -152,7 +152,7 @@ def _paid(
     hotel: KnownHotel | None, was: KnownBooking | None, record: RecordedEvent, event: PaymentRecorded
 ) -> NoticeDecision:  # fmt: skip
     if hotel is None or was is None:
-        raise UnknownBooking(f"{event.booking} of {record.hotel}")
+        raise UnknownGuest(f"{event.booking} of {record.hotel}")
     if was.email is None:
         return NoticeDecision(hotel, was)
     receipt = notice(NoticeKind.RECEIPT, hotel, was, record.id, record.at, amount=-event.line.amount)
@@ -163,7 +163,7 @@ def _checked_out(
     hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.GuestCheckedOut
 ) -> NoticeDecision:
     stay = msgspec.structs.replace(was.stay, departure=event.departure)
-    return _notify(hotel, was, msgspec.structs.replace(was, status=Status.CHECKED_OUT, stay=stay), record)
+    return _notify(hotel, was, msgspec.structs.replace(was, status=BookingStatus.CHECKED_OUT, stay=stay), record)
 
 
 _RULES: dict[type[Event], Callable[[KnownHotel, Any, RecordedEvent, Any], NoticeDecision]] = {
@@ -177,19 +177,19 @@ _RULES: dict[type[Event], Callable[[KnownHotel, Any, RecordedEvent, Any], Notice
 }
 
 # Events that only change the status: the new status, and the notice to the guest.
-_STATUS_CHANGES: dict[type[Event], tuple[Status, NoticeKind | None]] = {
-    events.HoldExpired: (Status.EXPIRED, None),
-    events.HoldReleased: (Status.RELEASED, None),
-    events.BookingReinstated: (Status.CONFIRMED, NoticeKind.CONFIRMATION),
-    events.GuestCheckedIn: (Status.IN_HOUSE, None),
-    events.GuestNoShow: (Status.NO_SHOW, None),
+_STATUS_CHANGES: dict[type[Event], tuple[BookingStatus, NoticeKind | None]] = {
+    events.HoldExpired: (BookingStatus.EXPIRED, None),
+    events.HoldReleased: (BookingStatus.RELEASED, None),
+    events.BookingReinstated: (BookingStatus.CONFIRMED, NoticeKind.CONFIRMATION),
+    events.GuestCheckedIn: (BookingStatus.IN_HOUSE, None),
+    events.GuestNoShow: (BookingStatus.NO_SHOW, None),
 }
 
 
 def _known(
-    hotel: KnownHotel, event: events.StayEvent, status: Status, held_at: int = 0, expires_at: int = 0
+    hotel: KnownHotel, event: events.StayEvent, status: BookingStatus, held_at: int = 0, expires_at: int = 0
 ) -> KnownBooking:
-    guest: Personal = event.guest
+    guest: GuestDetails = event.guest
     stay = StayFacts(
         guest=guest.name,
         room_type=next((name for code, name in hotel.room_types if code == event.room_type), event.room_type),
@@ -239,9 +239,9 @@ def _replaced(was: KnownBooking | None) -> tuple[str, ...]:
 
 def _scheduled(hotel: KnownHotel, booking: KnownBooking, record: RecordedEvent) -> Notice | None:
     """The notice to schedule; None where its time has passed, or where the status has none."""
-    if booking.status is Status.CONFIRMED:
+    if booking.status is BookingStatus.CONFIRMED:
         kind, due_at = NoticeKind.REMINDER, reminder_due_at(hotel, booking.stay.arrival, booking.reminder_on)
-    elif booking.status is Status.HELD:
+    elif booking.status is BookingStatus.HELD:
         kind, due_at = NoticeKind.HOLD_EXPIRING, warning_due_at(booking.held_at, booking.expires_at)
     else:
         return None
@@ -268,7 +268,7 @@ def notice(kind: NoticeKind, hotel: KnownHotel, booking: KnownBooking, event: st
     assert booking.email is not None
     stay, expires_at = booking.stay, 0
     free_until, useful_until = 0, read_at + notice_useful_seconds_max * 1_000_000
-    if booking.status is Status.HELD and kind is not NoticeKind.RECEIPT:
+    if booking.status is BookingStatus.HELD and kind is not NoticeKind.RECEIPT:
         expires_at = useful_until = booking.expires_at
     else:
         free_until = _free_until(stay.arrival, hotel.facts.check_in, hotel.free_until_hours, hotel.facts.timezone)

@@ -23,14 +23,14 @@ from innkeeper.protocol.values.limits import reshuffle_steps_max
 SEARCH_MOVES_MAX = 4
 
 
-class Plan(msgspec.Struct, frozen=True):
+class AllocationPlan(msgspec.Struct, frozen=True):
     """The room for the stay, and the moves before it: booking → (from, to), as positions in the calendar."""
 
     room: int
     moves: dict[str, tuple[int, int]]
 
 
-class RoomRequest(msgspec.Struct, frozen=True):
+class AllocationRequest(msgspec.Struct, frozen=True):
     """A stay that needs one of the rooms in `rooms` (bits). Bookings for which `movable` is true may change rooms."""
 
     stay: Claimed
@@ -38,12 +38,12 @@ class RoomRequest(msgspec.Struct, frozen=True):
     movable: Callable[[str], bool]
 
 
-def allocate(calendar: Calendar, wanted: RoomRequest) -> Plan | None:
+def allocate(calendar: Calendar, wanted: AllocationRequest) -> AllocationPlan | None:
     """The plan with the fewest moves that was found, or None. Does not change the calendar."""
     arrival, departure, _ = wanted.stay
     free = calendar.free_for(arrival, departure) & wanted.rooms
     if free:
-        return Plan(calendar.best_fit(free, arrival, departure), {})
+        return AllocationPlan(calendar.best_fit(free, arrival, departure), {})
     if calendar.sold_out(arrival, departure):
         return None
     best = _fewer(_one_step(calendar, wanted), None)
@@ -62,14 +62,14 @@ def bits(rooms: int) -> Iterator[int]:
         rooms ^= low
 
 
-def _fewer(one: Plan | None, other: Plan | None) -> Plan | None:
+def _fewer(one: AllocationPlan | None, other: AllocationPlan | None) -> AllocationPlan | None:
     if one is None or other is None:
         return one or other
     return one if len(one.moves) < len(other.moves) else other
 
 
-def _one_step(calendar: Calendar, wanted: RoomRequest) -> Plan | None:
-    best: Plan | None = None
+def _one_step(calendar: Calendar, wanted: AllocationRequest) -> AllocationPlan | None:
+    best: AllocationPlan | None = None
     arrival, departure, _ = wanted.stay
     for room in bits(wanted.rooms):
         holders = calendar.overlapping(room, arrival, departure)
@@ -82,11 +82,11 @@ def _one_step(calendar: Calendar, wanted: RoomRequest) -> Plan | None:
                 break
             moves[holder[2]] = (room, calendar.best_fit(free, holder[0], holder[1]))
         else:
-            best = Plan(room, moves)
+            best = AllocationPlan(room, moves)
     return best
 
 
-def _sweep(calendar: Calendar, wanted: RoomRequest) -> Plan | None:
+def _sweep(calendar: Calendar, wanted: AllocationRequest) -> AllocationPlan | None:
     sketch = calendar.copy()
     placed: dict[str, int] = {}
     previous: dict[str, int] = {}
@@ -108,7 +108,7 @@ def _sweep(calendar: Calendar, wanted: RoomRequest) -> Plan | None:
 
 
 def _least_displacing(
-    sketch: Calendar, stay: Claimed, wanted: RoomRequest, placed: dict[str, int], rooms: int
+    sketch: Calendar, stay: Claimed, wanted: AllocationRequest, placed: dict[str, int], rooms: int
 ) -> int | None:
     """The room, free on the first night, in which the stay displaces the fewest others."""
     arrival, departure, booking = stay
@@ -129,7 +129,7 @@ def _least_displacing(
     return best
 
 
-def _search(calendar: Calendar, wanted: RoomRequest, moves_max: int) -> Plan | None:
+def _search(calendar: Calendar, wanted: AllocationRequest, moves_max: int) -> AllocationPlan | None:
     search = _Search(wanted, calendar.all_rooms)
     for depth in range(1, moves_max + 1):
         plan = search.place(calendar, [wanted.stay], {}, {}, depth)
@@ -142,7 +142,7 @@ def _search(calendar: Calendar, wanted: RoomRequest, moves_max: int) -> Plan | N
 class _Search:
     """A depth-first search over rooms for the pending stays; `place` tries rooms for the first of `pending`."""
 
-    wanted: RoomRequest
+    wanted: AllocationRequest
     all_rooms: int
     steps_left: int = reshuffle_steps_max
 
@@ -153,7 +153,7 @@ class _Search:
         placed: dict[str, int],
         previous: dict[str, int],
         moves_left: int,
-    ) -> Plan | None:
+    ) -> AllocationPlan | None:
         """The plan in which each of `pending` has a room, or None."""
         if not pending:
             return _plan(self.wanted, placed, previous)
@@ -185,7 +185,9 @@ class _Search:
         return sorted(options, key=lambda option: len(option[1]))
 
 
-def _plan(wanted: RoomRequest, placed: dict[str, int], previous: dict[str, int]) -> Plan:
+def _plan(wanted: AllocationRequest, placed: dict[str, int], previous: dict[str, int]) -> AllocationPlan:
     """The plan without the stays that were placed back into their own room."""
     moves = {booking: (previous[booking], room) for booking, room in placed.items() if booking in previous}
-    return Plan(placed[wanted.stay[2]], {booking: move for booking, move in moves.items() if move[0] != move[1]})
+    return AllocationPlan(
+        placed[wanted.stay[2]], {booking: move for booking, move in moves.items() if move[0] != move[1]}
+    )

@@ -9,13 +9,13 @@ from datetime import date, timedelta
 from typing import Any
 
 import msgspec
-from innkeeper.actors.reservations.rules.audit import roll_events
 from innkeeper.actors.reservations.rules.lifecycle import allowed, why_not
 from innkeeper.actors.reservations.rules.locators import locator
+from innkeeper.actors.reservations.rules.night_audit import roll_events
 from innkeeper.actors.reservations.rules.opening import opening_events
 from innkeeper.actors.reservations.rules.pricing import cancellation_fee, first_night
 from innkeeper.actors.reservations.rules.rooming import (
-    Rooming,
+    RoomingRequest,
     check_arrival,
     check_guests,
     check_room,
@@ -28,12 +28,12 @@ from innkeeper.actors.reservations.rules.waitlist import join_event, leave_event
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.command_context import CommandContext
 from innkeeper.protocol.messages.event import Event
-from innkeeper.protocol.messages.refusals import NotAllowed, NotFound, Refused, StaleVersion, invalid
+from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, StaleVersion, invalid
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations import commands, events
-from innkeeper.protocol.reservations.booking import Booking, Contact, Personal, Status
+from innkeeper.protocol.reservations.booking import Booking, BookingStatus, Contact, GuestDetails
 from innkeeper.protocol.reservations.refusals import HotelExists
-from innkeeper.protocol.reservations.replies import AuditReply, BookingReply, HotelReply, WaitlistReply
+from innkeeper.protocol.reservations.replies import BookingReply, HotelReply, NightAuditReply, WaitlistReply
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.stay import check_stay
 from msgspec import UNSET
@@ -50,13 +50,13 @@ def decide(state: HotelState, command: Command, context: CommandContext) -> Deci
     """The decision on a command. Raises `Refused`."""
     if state.hotel is None and not isinstance(command, commands.OpenHotel):
         raise Refused(NotFound("hotel", command.hotel))
-    if isinstance(command, commands.ActionCommand):
+    if isinstance(command, commands.BookingCommand):
         booking = find(state, command, context)
         return Decision(_ACTIONS[type(command)](state, booking, command, context), _the_booking(booking.id))
     return _DECISIONS[type(command)](state, command, context)
 
 
-def find(state: HotelState, command: commands.ActionCommand, context: CommandContext) -> Booking:
+def find(state: HotelState, command: commands.BookingCommand, context: CommandContext) -> Booking:
     """The booking of an action. Refuses where its status, version or the business date does not allow the action."""
     booking = state.bookings.get(command.booking)
     if booking is None:
@@ -66,7 +66,7 @@ def find(state: HotelState, command: commands.ActionCommand, context: CommandCon
     today = state.opened().business_date
     reason = why_not(booking, command.action, today)
     if reason is not None:
-        raise Refused(NotAllowed(command.action, reason, allowed(booking, today)))
+        raise Refused(ActionNotAllowed(command.action, reason, allowed(booking, today)))
     return booking
 
 
@@ -80,14 +80,14 @@ def _open_hotel(state: HotelState, command: commands.OpenHotel, context: Command
     return Decision(opening_events(command.plan, context.at), lambda state: HotelReply(state.opened()))
 
 
-def _book(state: HotelState, command: commands.Book, context: CommandContext) -> Decision:
+def _book(state: HotelState, command: commands.BookRoom, context: CommandContext) -> Decision:
     request = command.request
     kind = room_type_of(state, request.room_type)
     check_arrival(state, request.arrival)
     check_guests(kind, request.adults, request.children)
     if request.room is not None:
         check_room(state, request.room, kind.code)
-    rooming = Rooming(
+    rooming = RoomingRequest(
         context.id,
         request.arrival,
         request.departure,
@@ -127,8 +127,8 @@ def _reminder(state: HotelState, day: date | None, arrival: date) -> date | None
     return day
 
 
-def _personal(contact: Contact, notes: str) -> Personal:
-    return Personal(contact.name, contact.email, contact.phone, notes)
+def _personal(contact: Contact, notes: str) -> GuestDetails:
+    return GuestDetails(contact.name, contact.email, contact.phone, notes)
 
 
 def _join_waitlist(state: HotelState, command: commands.JoinWaitlist, context: CommandContext) -> Decision:
@@ -151,26 +151,26 @@ def _roll(state: HotelState, command: commands.RollBusinessDate, context: Comman
         )
     done = roll_events(state, to)
     counted = {kind: sum(isinstance(event, kind) for event in done) for kind in _SETTLED}
-    return Decision(done, lambda state: AuditReply(command.hotel, state.opened().business_date, *counted.values()))
+    return Decision(done, lambda state: NightAuditReply(command.hotel, state.opened().business_date, *counted.values()))
 
 
 _SETTLED = (events.GuestNoShow, events.GuestCheckedOut, events.HoldExpired)
 
 
 def _confirm(
-    state: HotelState, booking: Booking, command: commands.Confirm, context: CommandContext
+    state: HotelState, booking: Booking, command: commands.ConfirmBooking, context: CommandContext
 ) -> tuple[Event, ...]:
     return (events.BookingConfirmed(**terms_of(booking)),)
 
 
 def _release(
-    state: HotelState, booking: Booking, command: commands.Release, context: CommandContext
+    state: HotelState, booking: Booking, command: commands.ReleaseHold, context: CommandContext
 ) -> tuple[Event, ...]:
     return (events.HoldReleased(booking.id),)
 
 
 def _extend(
-    state: HotelState, booking: Booking, command: commands.Extend, context: CommandContext
+    state: HotelState, booking: Booking, command: commands.ExtendHold, context: CommandContext
 ) -> tuple[Event, ...]:
     expires_at = context.at + command.hold_seconds * 1_000_000
     if booking.expires_at is not None and expires_at <= booking.expires_at:
@@ -179,17 +179,17 @@ def _extend(
 
 
 def _cancel(
-    state: HotelState, booking: Booking, command: commands.Cancel, context: CommandContext
+    state: HotelState, booking: Booking, command: commands.CancelBooking, context: CommandContext
 ) -> tuple[Event, ...]:
     return (events.BookingCancelled(booking.id, cancellation_fee(state.opened(), booking, context.at), command.reason),)
 
 
 def _reinstate(
-    state: HotelState, booking: Booking, command: commands.Reinstate, context: CommandContext
+    state: HotelState, booking: Booking, command: commands.ReinstateBooking, context: CommandContext
 ) -> tuple[Event, ...]:
     kind, _position = state.rooms[booking.room]
     arrival = max(booking.arrival, state.opened().business_date)
-    rooming = Rooming(
+    rooming = RoomingRequest(
         booking.id, arrival, booking.departure, kind,
         room=booking.room if booking.pinned else None, prefer=booking.room, excluded_rooms=context.excluded_rooms,
     )  # fmt: skip
@@ -198,13 +198,13 @@ def _reinstate(
 
 
 def _check_in(
-    state: HotelState, booking: Booking, command: commands.CheckIn, context: CommandContext
+    state: HotelState, booking: Booking, command: commands.CheckInGuest, context: CommandContext
 ) -> tuple[Event, ...]:
     return (events.GuestCheckedIn(booking.id, booking.room),)
 
 
 def _check_out(
-    state: HotelState, booking: Booking, command: commands.CheckOut, context: CommandContext
+    state: HotelState, booking: Booking, command: commands.CheckOutGuest, context: CommandContext
 ) -> tuple[Event, ...]:
     slept_until = max(state.opened().business_date, booking.arrival + timedelta(days=1))
     return (events.GuestCheckedOut(booking.id, min(booking.departure, slept_until)),)
@@ -216,7 +216,9 @@ def _no_show(
     return (events.GuestNoShow(booking.id, first_night(booking)),)
 
 
-def _move(state: HotelState, booking: Booking, command: commands.Move, context: CommandContext) -> tuple[Event, ...]:
+def _move(
+    state: HotelState, booking: Booking, command: commands.MoveBooking, context: CommandContext
+) -> tuple[Event, ...]:
     check_room(state, command.room)
     if command.room == booking.room:
         return ()
@@ -225,23 +227,27 @@ def _move(state: HotelState, booking: Booking, command: commands.Move, context: 
     arrival = max(booking.arrival, state.opened().business_date)
     if booking.departure <= arrival:
         raise invalid("room", "nights_left", "the guest is due out today: no night is left to move")
-    rooming = Rooming(
+    rooming = RoomingRequest(
         booking.id, arrival, booking.departure, kind, room=command.room, present=booking,
         excluded_rooms=context.excluded_rooms,
     )  # fmt: skip
     _room, moved = find_room(state, rooming)
     cause = "request" if kind == booking.room_type else "upgrade"
     done: list[Event] = [*moved, events.RoomMoved(booking.id, booking.room, command.room, cause)]
-    if cause == "upgrade" and not booking.pinned and booking.status is not Status.IN_HOUSE:
+    if cause == "upgrade" and not booking.pinned and booking.status is not BookingStatus.IN_HOUSE:
         done.append(events.BookingPinned(booking.id, command.room))
     return tuple(done)
 
 
-def _pin(state: HotelState, booking: Booking, command: commands.Pin, context: CommandContext) -> tuple[Event, ...]:
+def _pin(
+    state: HotelState, booking: Booking, command: commands.PinBooking, context: CommandContext
+) -> tuple[Event, ...]:
     return (events.BookingPinned(booking.id, booking.room),)
 
 
-def _unpin(state: HotelState, booking: Booking, command: commands.Unpin, context: CommandContext) -> tuple[Event, ...]:
+def _unpin(
+    state: HotelState, booking: Booking, command: commands.UnpinBooking, context: CommandContext
+) -> tuple[Event, ...]:
     return (events.BookingUnpinned(booking.id),)
 
 
@@ -260,7 +266,7 @@ def _changed_fields(change: commands.BookingChange | commands.ContactChange) -> 
 
 
 def _change(
-    state: HotelState, booking: Booking, command: commands.Change, context: CommandContext
+    state: HotelState, booking: Booking, command: commands.ChangeBooking, context: CommandContext
 ) -> tuple[Event, ...]:
     change = command.change
     changed = _changed_fields(change)
@@ -303,7 +309,7 @@ def _rearrange(
     today = state.opened().business_date
     arrival, departure = terms["arrival"], terms["departure"]
     check_stay(arrival, departure)
-    in_house = booking.status is Status.IN_HOUSE
+    in_house = booking.status is BookingStatus.IN_HOUSE
     if in_house and (arrival != booking.arrival or terms["room_type"] != booking.room_type):
         raise invalid(
             "arrival", "in_house", "a guest in house keeps the arrival and the room type; use move to change rooms"
@@ -314,7 +320,7 @@ def _rearrange(
         raise invalid("departure", "not_past", f"{departure} is before the business date, {today}")
     same_type = terms["room_type"] == booking.room_type
     fixed = same_type and (in_house or booking.pinned)
-    rooming = Rooming(
+    rooming = RoomingRequest(
         booking.id, max(arrival, today), departure,
         state.rooms[booking.room][0] if same_type else terms["room_type"],
         room=booking.room if fixed else None, prefer=booking.room, present=booking,
@@ -328,23 +334,23 @@ def _rearrange(
 
 
 _ACTIONS: dict[type[Command], Callable[[HotelState, Booking, Any, CommandContext], tuple[Event, ...]]] = {
-    commands.Change: _change,
-    commands.Confirm: _confirm,
-    commands.Release: _release,
-    commands.Extend: _extend,
-    commands.Cancel: _cancel,
-    commands.Reinstate: _reinstate,
-    commands.CheckIn: _check_in,
-    commands.CheckOut: _check_out,
+    commands.ChangeBooking: _change,
+    commands.ConfirmBooking: _confirm,
+    commands.ReleaseHold: _release,
+    commands.ExtendHold: _extend,
+    commands.CancelBooking: _cancel,
+    commands.ReinstateBooking: _reinstate,
+    commands.CheckInGuest: _check_in,
+    commands.CheckOutGuest: _check_out,
     commands.MarkNoShow: _no_show,
-    commands.Move: _move,
-    commands.Pin: _pin,
-    commands.Unpin: _unpin,
+    commands.MoveBooking: _move,
+    commands.PinBooking: _pin,
+    commands.UnpinBooking: _unpin,
 }
 
 _DECISIONS: dict[type[Command], Callable[[HotelState, Any, CommandContext], Decision]] = {
     commands.OpenHotel: _open_hotel,
-    commands.Book: _book,
+    commands.BookRoom: _book,
     commands.JoinWaitlist: _join_waitlist,
     commands.LeaveWaitlist: _leave_waitlist,
     commands.RollBusinessDate: _roll,

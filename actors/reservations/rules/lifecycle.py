@@ -9,19 +9,19 @@ The dates count too: a check-in is not possible before the day of arrival, nor a
 
 from datetime import date
 
-from innkeeper.protocol.reservations.booking import Booking, Status
+from innkeeper.protocol.reservations.booking import Booking, BookingStatus
 from innkeeper.protocol.reservations.transitions import TRANSITIONS
 from innkeeper.protocol.values.sentences import one_of
 
 _STATUSES = {
-    Status.HELD: "the booking is held",
-    Status.CONFIRMED: "the booking is confirmed",
-    Status.IN_HOUSE: "the guest is in house",
-    Status.CHECKED_OUT: "the guest has checked out",
-    Status.RELEASED: "the hold was released",
-    Status.EXPIRED: "the hold has expired",
-    Status.CANCELLED: "the booking is cancelled",
-    Status.NO_SHOW: "the guest is a no-show",
+    BookingStatus.HELD: "the booking is held",
+    BookingStatus.CONFIRMED: "the booking is confirmed",
+    BookingStatus.IN_HOUSE: "the guest is in house",
+    BookingStatus.CHECKED_OUT: "the guest has checked out",
+    BookingStatus.RELEASED: "the hold was released",
+    BookingStatus.EXPIRED: "the hold has expired",
+    BookingStatus.CANCELLED: "the booking is cancelled",
+    BookingStatus.NO_SHOW: "the guest is a no-show",
 }
 _DONE = {
     "confirm": "confirmed",
@@ -56,7 +56,7 @@ def why_not(booking: Booking, action: str, today: date) -> str | None:
         return f"{action} is possible from the day of arrival, {booking.arrival}; the business date is {today}"
     if action == "reinstate" and booking.departure <= today:
         return f"the stay ended on {booking.departure}; the business date is {today}"
-    if action == "reinstate" and booking.status is Status.CANCELLED and booking.arrival < today:
+    if action == "reinstate" and booking.status is BookingStatus.CANCELLED and booking.arrival < today:
         return f"a cancelled booking can be reinstated until {booking.arrival}; the business date is {today}"
     if action == "pin" and booking.pinned:
         return f"room {booking.room} is pinned already"

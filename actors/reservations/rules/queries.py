@@ -51,7 +51,7 @@ def _waitlist(state: HotelState, query: queries.ListWaitlist) -> Reply:
     return WaitlistReply(query.hotel, tuple(state.waitlist.values()))
 
 
-def _state(state: HotelState, _: queries.DescribeState) -> Reply:
+def _state(state: HotelState, _: queries.DescribeHotelState) -> Reply:
     return describe(state)
 
 
@@ -60,5 +60,5 @@ _REPLIES: dict[type[Query], Callable[[HotelState, Any], Reply]] = {
     queries.FindBooking: _booking,
     queries.FindAvailability: _availability,
     queries.ListWaitlist: _waitlist,
-    queries.DescribeState: _state,
+    queries.DescribeHotelState: _state,
 }

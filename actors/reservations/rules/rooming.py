@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import date
 
 import msgspec
-from innkeeper.actors.reservations.rules.allocation import RoomRequest, allocate
+from innkeeper.actors.reservations.rules.allocation import AllocationRequest, allocate
 from innkeeper.actors.reservations.rules.calendar import Calendar
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.protocol.messages.refusals import Refused, invalid
@@ -17,7 +17,7 @@ from innkeeper.protocol.values.money import Money
 from innkeeper.protocol.values.sentences import counted
 
 
-class Rooming(msgspec.Struct, frozen=True, gc=False):
+class RoomingRequest(msgspec.Struct, frozen=True, gc=False):
     """A stay that needs a room of one type: `room` if set, else `prefer` if that is free, else any. `present` is the
     booking as it is now, whose nights count as free; `excluded_rooms` are rooms that refused a claim."""
 
@@ -31,7 +31,7 @@ class Rooming(msgspec.Struct, frozen=True, gc=False):
     excluded_rooms: frozenset[str] = frozenset()
 
 
-def find_room(state: HotelState, rooming: Rooming) -> tuple[str, tuple[RoomMoved, ...]]:
+def find_room(state: HotelState, rooming: RoomingRequest) -> tuple[str, tuple[RoomMoved, ...]]:
     """The room, and the moves of other guests. Refuses with the nights that are sold out or taken."""
     calendar = _calendar(state, rooming)
     arrival, departure = rooming.arrival.toordinal(), rooming.departure.toordinal()
@@ -40,7 +40,7 @@ def find_room(state: HotelState, rooming: Rooming) -> tuple[str, tuple[RoomMoved
         if kind == rooming.room_type and calendar.free_for(arrival, departure) >> position & 1:
             return rooming.prefer, ()
     rooms = calendar.all_rooms if rooming.room is None else 1 << state.rooms[rooming.room][1] & calendar.all_rooms
-    plan = allocate(calendar, RoomRequest((arrival, departure, rooming.booking), rooms, state.movable))
+    plan = allocate(calendar, AllocationRequest((arrival, departure, rooming.booking), rooms, state.movable))
     if plan is None:
         raise Refused(_why_none(calendar, rooming))
     moved = tuple(
@@ -50,7 +50,7 @@ def find_room(state: HotelState, rooming: Rooming) -> tuple[str, tuple[RoomMoved
     return calendar.numbers[plan.room], moved
 
 
-def _calendar(state: HotelState, rooming: Rooming) -> Calendar:
+def _calendar(state: HotelState, rooming: RoomingRequest) -> Calendar:
     calendar = state.calendars[rooming.room_type]
     if rooming.present is None and not rooming.excluded_rooms:
         return calendar
@@ -65,7 +65,7 @@ def _calendar(state: HotelState, rooming: Rooming) -> Calendar:
     return replace(calendar, all_rooms=calendar.all_rooms & ~excluded_rooms)
 
 
-def _why_none(calendar: Calendar, rooming: Rooming) -> SoldOut | RoomTaken | NoSingleRoom:
+def _why_none(calendar: Calendar, rooming: RoomingRequest) -> SoldOut | RoomTaken | NoSingleRoom:
     arrival, departure = rooming.arrival.toordinal(), rooming.departure.toordinal()
     nights = calendar.sold_out(arrival, departure)
     if nights:

@@ -18,7 +18,7 @@ from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
-from innkeeper.protocol.reservations.replies import StateReply
+from innkeeper.protocol.reservations.replies import HotelStateReply
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS, NOT_ARRIVED, NOT_ENDED
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 
@@ -150,13 +150,13 @@ def is_over(booking: Booking, business_date: date) -> bool:
     return booking.status not in NOT_ENDED and booking.departure <= business_date
 
 
-def describe(state: HotelState) -> StateReply:
+def describe(state: HotelState) -> HotelStateReply:
     """The whole state as one value. Hotels with the same events have equal values."""
     bookings = tuple(sorted(state.bookings.values(), key=lambda booking: booking.id))
-    return StateReply(state.opened(), state.seq, state.bookings_made, bookings, tuple(state.waitlist.values()))
+    return HotelStateReply(state.opened(), state.seq, state.bookings_made, bookings, tuple(state.waitlist.values()))
 
 
-def restore(described: StateReply) -> HotelState:
+def restore(described: HotelStateReply) -> HotelState:
     """The state from the value that `describe` made of it."""
     hotel = described.hotel
     state = HotelState(hotel=hotel, seq=described.hotel_seq, bookings_made=described.bookings_made)

@@ -8,13 +8,19 @@ other, and after its end the next entry gets an offer. An entry lapses when its 
 from datetime import date
 
 from innkeeper.actors.reservations.rules.locators import locator
-from innkeeper.actors.reservations.rules.rooming import Rooming, check_arrival, check_guests, find_room, room_type_of
+from innkeeper.actors.reservations.rules.rooming import (
+    RoomingRequest,
+    check_arrival,
+    check_guests,
+    find_room,
+    room_type_of,
+)
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import NotFound, Refused
 from innkeeper.protocol.reservations import events
-from innkeeper.protocol.reservations.booking import Personal
-from innkeeper.protocol.reservations.refusals import RoomsLeft, WaitlistFull
+from innkeeper.protocol.reservations.booking import GuestDetails
+from innkeeper.protocol.reservations.refusals import RoomsStillAvailable, WaitlistFull
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry, WaitlistRequest
 from innkeeper.protocol.values import limits
 
@@ -24,8 +30,8 @@ def join_event(state: HotelState, request: WaitlistRequest, id_: str) -> events.
     kind = room_type_of(state, request.room_type)
     check_arrival(state, request.arrival)
     check_guests(kind, request.adults, request.children)
-    if _room(state, Rooming(id_, request.arrival, request.departure, kind.code)) is not None:
-        raise Refused(RoomsLeft(kind.code))
+    if _room(state, RoomingRequest(id_, request.arrival, request.departure, kind.code)) is not None:
+        raise Refused(RoomsStillAvailable(kind.code))
     if len(state.waitlist) >= limits.waitlist_entries_max:
         raise Refused(WaitlistFull(limits.waitlist_entries_max))
     guest = request.guest
@@ -37,7 +43,7 @@ def join_event(state: HotelState, request: WaitlistRequest, id_: str) -> events.
         adults=request.adults,
         children=request.children,
         guest_id=id_,
-        guest=Personal(guest.name, guest.email, guest.phone, request.notes),
+        guest=GuestDetails(guest.name, guest.email, guest.phone, request.notes),
         source=request.source,
     )
 
@@ -71,11 +77,11 @@ def offered_to(done: tuple[Event, ...]) -> str:
     return next((event.booking for event in done if isinstance(event, events.BookingHeld)), "")
 
 
-def _rooming(entry: WaitlistEntry) -> Rooming:
-    return Rooming(entry.id, entry.arrival, entry.departure, entry.room_type)
+def _rooming(entry: WaitlistEntry) -> RoomingRequest:
+    return RoomingRequest(entry.id, entry.arrival, entry.departure, entry.room_type)
 
 
-def _room(state: HotelState, rooming: Rooming) -> tuple[str, tuple[events.RoomMoved, ...]] | None:
+def _room(state: HotelState, rooming: RoomingRequest) -> tuple[str, tuple[events.RoomMoved, ...]] | None:
     try:
         return find_room(state, rooming)
     except Refused:

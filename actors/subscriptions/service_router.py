@@ -14,7 +14,7 @@ from innkeeper.protocol.ports.subscriptions import (
     ListDeadLetters,
     ListSubscribers,
     PauseSubscriber,
-    Redrive,
+    RedriveDeadLetter,
     SubscribersReply,
 )
 from innkeeper.protocol.values.limits import service_answer_seconds_max
@@ -23,8 +23,8 @@ R = TypeVar("R", bound=Reply)
 Ask = Callable[[ServiceMessage], Awaitable[Reply]]
 
 
-class Services:
-    """See `innkeeper.protocol.ports.message_bus.Services`. Those of this process are also started here."""
+class ServiceRouter:
+    """See `innkeeper.protocol.ports.message_bus.ServiceRouter`. Those of this process are also started here."""
 
     def __init__(self) -> None:
         self._services: dict[str, Ask] = {}
@@ -45,7 +45,7 @@ class Services:
         return [asyncio.wrap_future(service.ended) for service in self._local]
 
     async def ask(self, message: ServiceMessage) -> Reply:
-        """See `Services`."""
+        """See `ServiceRouter`."""
         try:
             async with asyncio.timeout(service_answer_seconds_max):
                 match message:
@@ -55,7 +55,7 @@ class Services:
                     case ListDeadLetters():
                         letters = await self._ask_all(message, DeadLettersReply)
                         return DeadLettersReply(tuple(letter for reply in letters for letter in reply.dead_letters))
-                    case PauseSubscriber() | Redrive() | AwaitSubscriber():
+                    case PauseSubscriber() | RedriveDeadLetter() | AwaitSubscriber():
                         return await self._ask_service_of(message.subscriber, message)
                     case _ if message.service in self._services:
                         return await self._services[message.service](message)

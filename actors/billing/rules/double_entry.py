@@ -12,7 +12,7 @@ from innkeeper.protocol.messages.event import Event
 GUEST_LEDGER = "guest_ledger"
 
 
-class Entry(NamedTuple):
+class AccountEntry(NamedTuple):
     """An amount in minor units on an account. An entry of the guest ledger has its `folio` (booking and number)."""
 
     account: str
@@ -20,21 +20,21 @@ class Entry(NamedTuple):
     folio: tuple[str, int] | None = None
 
 
-def entries(event: Event) -> tuple[Entry, ...]:
+def entries(event: Event) -> tuple[AccountEntry, ...]:
     """The entries of an event; none, where it changes no debt and moves no money."""
     match event:
         case events.ChargePosted() | events.ChargeReversed():
             assert event.line.charge is not None
             return (
                 _guest(event, event.line.amount),
-                Entry(f"revenue:{event.line.charge.value}", -event.line.net),
-                *(Entry(f"tax:{tax.code}", -tax.amount) for tax in event.line.taxes),
+                AccountEntry(f"revenue:{event.line.charge.value}", -event.line.net),
+                *(AccountEntry(f"tax:{tax.code}", -tax.amount) for tax in event.line.taxes),
             )
         case events.PaymentRecorded() | events.PaymentRefunded():
-            return (_guest(event, event.line.amount), Entry(f"clearing:{event.method}", -event.line.amount))
+            return (_guest(event, event.line.amount), AccountEntry(f"clearing:{event.method}", -event.line.amount))
         case _:
             return ()
 
 
-def _guest(event: events.FolioEvent, amount: int) -> Entry:
-    return Entry(GUEST_LEDGER, amount, (event.booking, event.folio))
+def _guest(event: events.FolioEvent, amount: int) -> AccountEntry:
+    return AccountEntry(GUEST_LEDGER, amount, (event.booking, event.folio))

@@ -9,7 +9,7 @@ from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.actors.reservations.rules.waitlist import lapse_events, offer_events
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.reservations import events
-from innkeeper.protocol.reservations.booking import Booking, Status
+from innkeeper.protocol.reservations.booking import Booking, BookingStatus
 from innkeeper.protocol.values.instants import instant
 
 
@@ -29,11 +29,11 @@ def _by_id(state: HotelState) -> list[Booking]:
 
 
 def _settle(booking: Booking, to: date) -> Event | None:
-    if booking.status is Status.HELD and booking.arrival < to:
+    if booking.status is BookingStatus.HELD and booking.arrival < to:
         return events.HoldExpired(booking.id)
-    if booking.status is Status.CONFIRMED and booking.arrival < to:
+    if booking.status is BookingStatus.CONFIRMED and booking.arrival < to:
         return events.GuestNoShow(booking.id, first_night(booking))
-    if booking.status is Status.IN_HOUSE and booking.departure < to:
+    if booking.status is BookingStatus.IN_HOUSE and booking.departure < to:
         return events.GuestCheckedOut(booking.id, booking.departure)
     return None
 
