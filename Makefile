@@ -14,6 +14,9 @@ RUN_MB := 170
 TEST_MB := 165
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --use-pep517 --constraint constraints.txt $$(test -t 2 || echo --quiet)
 
+# Processes start faster with compiled modules.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run test check split away bench way simulate kill format clean
 

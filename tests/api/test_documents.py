@@ -111,6 +111,7 @@ def test_a_currency_without_minor_units_is_shown_without_decimals(invoice: Invoi
     assert "1,234,567" in text_of_pdf(yen)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=timedelta(seconds=20))
 @given(name=st.text(min_size=1, max_size=200), line=st.text(max_size=200))
 def test_no_name_breaks_a_document_or_becomes_markup(name: str, line: str, invoice: Invoice) -> None:

@@ -179,6 +179,7 @@ def run_dead_letters(gateway: Gateway, *arguments: str) -> subprocess.CompletedP
     return run_to_end("dead-letters", *arguments, "--url", f"http://127.0.0.1:{gateway.port}")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("failing_archive")
 def test_the_command_line_lists_shows_and_drops_dead_letters(gateway: Gateway) -> None:
     assert run_dead_letters(gateway, "list").stdout == "No dead letters.\n"

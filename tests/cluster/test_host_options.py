@@ -85,6 +85,7 @@ def check(port: int, hosts: tuple[str, ...], key: dict[str, str]) -> None:
     assert send(port, "GET", "/health/ready", None, {"Host": "stranger.test"}).status == 200
 
 
+@pytest.mark.slow
 def test_the_demo_checks_hosts_in_one_process_and_in_several(tmp_path: Path) -> None:
     server = ServerProcess(tmp_path / "one")
     try:

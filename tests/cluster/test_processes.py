@@ -215,6 +215,7 @@ def test_a_hotels_events_are_found_whichever_partition_has_them(installation: In
     asyncio.run(check())
 
 
+@pytest.mark.slow
 def test_when_the_supervisor_is_killed_the_other_processes_finish_and_end(tmp_path: Path) -> None:
     installation = Installation(tmp_path / "data", "--partitions", "2")
     pids = [installation.pid(part) for part in ("reservations-0", "reservations-1", "billing", "gateway-0")]

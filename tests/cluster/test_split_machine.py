@@ -204,6 +204,7 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
     started.close()
 
 
+@pytest.mark.slow
 def test_an_installation_of_many_processes_agrees_with_the_model(installation: Installation) -> None:
     SplitMachine.installation = installation
     run_state_machine_as_test(

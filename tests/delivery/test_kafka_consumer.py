@@ -83,6 +83,7 @@ def test_a_service_that_starts_before_the_topic_exists_consumes_its_events(
         run_consumer(consumer_of(real_kafka.url, inbox), lambda: all_consumed(inbox), SOON_SECONDS)
 
 
+@pytest.mark.slow
 def test_added_partitions_are_consumed_and_each_hotel_keeps_its_order(real_kafka: KafkaNode, tmp_path: Path) -> None:
     publish(real_kafka.servers, [log_entry(one) for one in range(1, 61)])
     with isolated_inbox(tmp_path) as inbox:
@@ -209,6 +210,7 @@ def test_consumed_events_do_not_wait_for_an_origin_that_hangs(real_kafka: KafkaN
             released.set()
 
 
+@pytest.mark.slow
 def test_a_consumer_continues_after_kafka_is_killed_and_restarted(
     real_kafka: KafkaNode, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -104,6 +104,7 @@ def assert_in_order(messages: list[Message], server: Gateway) -> None:
     assert all(len(partitions) == 1 for partitions in partitions_by_key.values())
 
 
+@pytest.mark.slow
 def test_killing_kafka_under_load_loses_no_event_and_delays_no_booking(
     real_kafka: KafkaNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,6 +71,7 @@ def test_the_commands_of_the_page_work_in_an_empty_directory(rabbitmq: str, tmp_
         asyncio.run(delete_queues(rabbitmq))
 
 
+@pytest.mark.slow
 def test_the_containers_of_the_compose_file_run_every_part() -> None:
     compose = yaml.safe_load((ROOT / "docs/deploy/compose.yaml").read_text())
     commands = [service["command"] for service in compose["services"].values() if "command" in service]

@@ -5,6 +5,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
 from support.paths import ROOT
 from support.worker_groups import LONGEST, SHARED
 
@@ -42,6 +43,7 @@ def test_file(number):
 """
 
 
+@pytest.mark.slow
 def test_tests_of_the_broker_and_tests_of_a_file_run_in_one_process_each(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST)
     for name in ("test_one.py", "test_two.py"):
