@@ -89,7 +89,7 @@ async def start_publisher(parts: Parts, ports: PublisherPorts) -> None:
     logs = parts.local_logs
     if not logs:
         return
-    names = parts.names if len(parts.names) == 1 else {*map(context_of, parts.names)}
+    names = parts.names if len(parts.names) == 1 else dict.fromkeys(map(context_of, parts.names))
     name, subscriber = "-".join(("publisher", *names)), "-".join(("broker", *names))
 
     @asynccontextmanager

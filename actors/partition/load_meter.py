@@ -1,4 +1,4 @@
-"""The measure of load: background work gives way to commands while this says so."""
+"""Measures the load of a process: under load, background tasks leave the processor to commands."""
 
 from collections.abc import Callable
 from time import monotonic
@@ -8,7 +8,7 @@ _LOAD_SECONDS = 0.1  # bursts last milliseconds with gaps between: load is assum
 
 
 class LoadMeter:
-    """Is told how much comes at once: the commands of a batch, or in another process the events of a commit."""
+    """Observes the sizes of batches: of commands here, or of events in a commit of another process."""
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
         self._now = now

@@ -45,7 +45,7 @@ of
   `EXCLUDE USING gist (hotel WITH =, room WITH =, stay WITH &&)`, a free room chosen by query. *Counters*: free rooms
   per hotel, type and night, without an assigned room. Both book in one statement, which is one transaction with its
   outbox row, `synchronous_commit = on`. Both avoid needless cost: statements are prepared, connections are kept and
-  not reset between requests, keys are integers, the planner is told to use the indexes. They share the cores with
+  not reset between requests, keys are integers, the planner is set to use the indexes. They share the cores with
   their database.
 - **Innkeeper**, as `python run.py demo --empty` starts it: SQLite with `synchronous=FULL`, every acknowledged booking
   on disk. It checks more (all limits, the business date, guests per room) and does more: it assigns rooms and
