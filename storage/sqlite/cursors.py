@@ -87,6 +87,7 @@ class SqliteCursor:
         self._saved = self._position
         self._parked: dict[str, ParkedHotel] = {}
         self._parked_last = False
+        self._current: EventBatch | None = None  # the batch that is being handled; None after a change by hand
         self._load_parked()
 
     @property
@@ -105,7 +106,12 @@ class SqliteCursor:
         return self._log.position
 
     def batch(self, at: int, limit: int, end: int) -> EventBatch | None:
-        """See `Cursor`. Batches of new events and of parked hotels alternate."""
+        """See `Cursor`."""
+        self._current = self._next_batch(at, limit, end)
+        return self._current
+
+    def _next_batch(self, at: int, limit: int, end: int) -> EventBatch | None:
+        """The next batch; those of new events and of parked hotels alternate."""
         if self._paused:
             return None
         due = [hotel for hotel in self._parked.values() if _is_due(hotel, at)]
@@ -120,6 +126,10 @@ class SqliteCursor:
 
     def move(self, batch: EventBatch, effects: Effects) -> None:
         """See `Cursor`."""
+        if batch is not self._current:
+            with self._changing():
+                effects()
+            return
         if not batch.entries and batch.parked_hotel is None and batch.until - self._saved < _SAVE_AFTER_EVENTS:
             self._position = batch.until
             return
@@ -133,6 +143,8 @@ class SqliteCursor:
 
     def park(self, batch: EventBatch, failure: HandlingFailure, at: int) -> None:
         """See `Cursor`."""
+        if batch is not self._current:
+            return
         was = self._parked.get(failure.entry[1].hotel)
         again = was is not None and was.event == failure.entry[1].id
         attempts, since = (was.attempts + 1, was.since) if was is not None and again else (1, at)
@@ -161,6 +173,7 @@ class SqliteCursor:
             self._db.execute("DELETE FROM parked WHERE name = ? AND log = ?", self._key)
             self._parked.clear()
         self._position = self._saved = position
+        self._current = None
 
     def delete(self) -> None:
         """See `Cursor`."""
@@ -190,6 +203,8 @@ class SqliteCursor:
         after = int(event.rpartition(":")[2]) if drop else hotel.after
         with self._changing():
             self._save(msgspec.structs.replace(hotel, after=after, event="" if drop else event, retry_at=0))
+        if drop:
+            self._current = None
         return was
 
     def _is_requested(self, entry: LogEntry) -> bool:

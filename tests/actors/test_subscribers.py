@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from innkeeper.protocol.ports.subscriptions import Stalled
 from innkeeper.protocol.reservations.events import BookingCancelled, BookingPinned
 from innkeeper.protocol.values import limits
+from innkeeper.protocol.values.contexts import RESERVATIONS
 from support.recording_subscriber import SECOND, InMemoryEventLog, RecordingSubscriber, append_events, event_ids
 
 HOTELS = ("north", "south", "west")
@@ -151,6 +152,51 @@ def test_a_dead_letter_is_redriven_or_dropped_and_its_hotel_continues_in_order(
         append_events(subscriber, "north")
         await subscriber.run_until_idle()
         assert subscriber.handled("north")[-1] == "north:5"
+
+    run_with_subscriber(tmp_path, check)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_replay_that_is_asked_for_during_a_batch_is_not_undone_by_it(tmp_path: Path, fails: bool) -> None:
+    async def check(subscriber: RecordingSubscriber) -> None:
+        append_events(subscriber, "north", "north")
+        await subscriber.run_until_idle()
+        append_events(subscriber, "north")
+        subscriber.failures["north:3"] = int(fails)
+        subscriber.meanwhile = lambda: subscriber.subscriber.seek({RESERVATIONS: 1})
+        await subscriber.subscriber.step()
+        subscriber.meanwhile = lambda: None
+        await subscriber.run_until_idle()
+        in_flight = [] if fails else ["north:3"]
+        assert subscriber.handled("north") == ["north:1", "north:2", *in_flight, "north:2", "north:3"]
+        assert subscriber.subscriber.dead_letters() == []
+
+    run_with_subscriber(tmp_path, check)
+
+
+@pytest.mark.parametrize("action", ["drop", "seek"])
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_dead_letter_may_be_dropped_or_replayed_while_it_is_retried(
+    tmp_path: Path, action: str, fails: bool
+) -> None:
+    async def check(subscriber: RecordingSubscriber) -> None:
+        subscriber.failures["north:1"] = 1
+        append_events(subscriber, "north")
+        await subscriber.run_until_idle()
+        append_events(subscriber, "north", "south")
+        await subscriber.run_until_idle()
+        subscriber.failures["north:1"] = int(fails)
+        inner = subscriber.subscriber
+        actions = {"drop": lambda: inner.redrive("north:1", drop=True), "seek": lambda: inner.seek({RESERVATIONS: 0})}
+        subscriber.meanwhile = actions[action]
+        subscriber.at += SECOND
+        await inner.step()
+        subscriber.meanwhile = lambda: None
+        await subscriber.run_until_idle()
+        retried = [] if fails else ["north:1"]
+        again = [] if action == "drop" else ["north:1"]
+        assert subscriber.handled("north") == [*retried, *again, "north:2"]
+        assert inner.dead_letters() == []
 
     run_with_subscriber(tmp_path, check)
 

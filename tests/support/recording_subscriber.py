@@ -1,7 +1,7 @@
 """An event log in memory, and a subscriber that records the events it handles and fails on chosen ones."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from innkeeper.actors.subscriptions.recent_events import RecentEvents
@@ -57,6 +57,7 @@ class RecordingSubscriber:
         self.failures: dict[str, int] = {}
         self.unavailable = False
         self.disk_full = False
+        self.meanwhile: Callable[[], object] = lambda: None  # what happens while it handles a batch
         self._path = path
         self._types = types
         self._open()
@@ -74,6 +75,7 @@ class RecordingSubscriber:
     async def _handle(self, entries: Sequence[LogEntry]) -> Effects:
         if self.unavailable:
             raise Stalled("the destination is away")
+        self.meanwhile()
         for _, record in entries:
             if self.failures.get(record.id, 0):
                 self.failures[record.id] -= 1

@@ -23,12 +23,14 @@ class ReceivedEvent(NamedTuple):
 
 
 class WebhookReceiver:
-    """It answers with `status`, and with 422 to the events whose ids are in `rejected`."""
+    """It answers with `status`, and with 422 to the events whose ids are in `rejected`, once `answering` is set."""
 
     def __init__(self) -> None:
         self.received: list[ReceivedEvent] = []
         self.status = 204
         self.rejected: set[str] = set()
+        self.answering = threading.Event()
+        self.answering.set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="receiver")
@@ -41,6 +43,7 @@ class WebhookReceiver:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 request = ReceivedEvent(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
                 receiver.received.append(request)
+                receiver.answering.wait()
                 self.send_response(422 if request.event["id"] in receiver.rejected else receiver.status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -60,6 +63,7 @@ class WebhookReceiver:
 
     def close(self) -> None:
         """Stop the server."""
+        self.answering.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
