@@ -10,7 +10,7 @@ from innkeeper.delivery.brokers.selection import publisher
 from innkeeper.delivery.email.letters import Letters
 from innkeeper.delivery.email.mail_transport import FolderMailTransport, mailbox
 from innkeeper.delivery.email.smtp import SmtpMailTransport, SmtpServer
-from innkeeper.delivery.payments.payments import NotifyPayments, Payments, SimulatedProvider
+from innkeeper.delivery.payments.payments import Payments, ReceiveNotification, SimulatedProvider
 from innkeeper.delivery.webhooks.client import WebhookClient
 from innkeeper.delivery.webhooks.signing import fresh_secret
 from innkeeper.delivery.webhooks.webhooks import Webhooks
@@ -84,7 +84,7 @@ async def mail_transport(
 
 
 def providers(
-    chosen: Integrations, secret: Path, notify: NotifyPayments, clock: Callable[[], int]
+    chosen: Integrations, secret: Path, notify: ReceiveNotification, clock: Callable[[], int]
 ) -> dict[str, Provider]:
     """The payment providers by name. The secret that the simulated one signs with is kept in the file `secret`; its
     notifications go to `notify`."""
@@ -102,7 +102,7 @@ def open_archive(chosen: Integrations, folder: Path) -> EventHandler:
 
 
 def open_payments(
-    chosen: Integrations, secret: Path, clock: Callable[[], int], bus: MessageBus, notify: NotifyPayments
+    chosen: Integrations, secret: Path, clock: Callable[[], int], bus: MessageBus, notify: ReceiveNotification
 ) -> Payments:
     """The payment providers, connected to billing's message bus; see `providers`."""
     return Payments(bus, providers(chosen, secret, notify, clock), clock)

@@ -1,2 +1,2 @@
-"""The actors of notifications: the notifier that decides on notices, and the relay that sends them from the
+"""The actors and the service of notifications: the rules that decide on notices, and the relay that sends them from the
 outbox."""

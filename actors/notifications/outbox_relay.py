@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from innkeeper.actors.subscriptions.task import BackgroundTask
+from innkeeper.actors.subscriptions.background_task import BackgroundTask
 from innkeeper.protocol.ports.outbox import DueNotice, Outbox, SendFailed, SendNotice
 from innkeeper.protocol.ports.subscriptions import DeadLetter, Stalled, SubscriberState
 from innkeeper.protocol.values.limits import letter_attempts_max, letters_at_once_max

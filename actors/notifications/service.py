@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, asyn
 from typing import NamedTuple
 
 from innkeeper.actors.cluster.parts import Parts
-from innkeeper.actors.notifications.notifier import NOTIFIER_EVENT_TYPES, Notifier
+from innkeeper.actors.notifications.event_handler import NOTIFICATIONS_EVENT_TYPES, NotificationsEventHandler
 from innkeeper.actors.notifications.outbox_relay import OutboxRelay
 from innkeeper.actors.subscriptions.service import Handlers, Service
 from innkeeper.protocol.ports.outbox import SendNotice
@@ -37,12 +37,9 @@ async def start_notifications(parts: Parts, ports: NotificationsPorts) -> None:
     async def open_handlers(service: Service[NotificationStore], store: NotificationStore) -> AsyncIterator[Handlers]:
         async with ports.open_transport() as send:
             relay = OutboxRelay(RELAY, store.outbox, send, ports.retry_seconds, parts.clock, service.is_under_load)
-            notifier = Notifier(store.outbox, parts.clock, relay.notify)
-            service.subscribe(SubscriptionRequest(NOTIFICATIONS, NOTIFIER_EVENT_TYPES), notifier.handle)
+            handler = NotificationsEventHandler(store.outbox, parts.clock, relay.notify)
+            service.subscribe(SubscriptionRequest(NOTIFICATIONS, NOTIFICATIONS_EVENT_TYPES), handler.handle)
             service.add_task(relay)
-            try:
-                yield notifier.handlers
-            finally:
-                notifier.close()
+            yield handler.handlers
 
     await parts.start(Service(NOTIFICATIONS, parts.service_ports(NOTIFICATIONS, ports.open_store), open_handlers))

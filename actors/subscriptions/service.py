@@ -13,9 +13,9 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, asyn
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from innkeeper.actors.subscriptions.background_task import BackgroundTask
 from innkeeper.actors.subscriptions.recent_events import RecentEvents
 from innkeeper.actors.subscriptions.subscriber import Subscriber
-from innkeeper.actors.subscriptions.task import BackgroundTask
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import NotFound, Refused, Unavailable
 from innkeeper.protocol.messages.reply import Reply

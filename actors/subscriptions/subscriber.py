@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 import msgspec
-from innkeeper.actors.subscriptions.task import BackgroundTask
+from innkeeper.actors.subscriptions.background_task import BackgroundTask
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.ports.subscriptions import (
     Cursor,

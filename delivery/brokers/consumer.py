@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 M = TypeVar("M")
 
 
-class Connection(Protocol):
+class BrokerConnection(Protocol):
     """A connection to a broker, for one attempt: opened once and closed once."""
 
     async def open(self) -> None:
@@ -59,7 +59,7 @@ class _Reporter:
         self._failed = False
 
 
-class Consumer(ABC):
+class LogConsumer(ABC):
     """A `protocol.ports.inbox.BrokerConsumer`. Failures that are `expected` are logged without a traceback."""
 
     expected: ClassVar[tuple[type[BaseException], ...]]
@@ -72,7 +72,7 @@ class Consumer(ABC):
         self._log_of = log_of
 
     @abstractmethod
-    def connect(self) -> Connection:
+    def connect(self) -> BrokerConnection:
         """Makes a connection for the next attempt."""
 
     async def run(self) -> None:
@@ -104,7 +104,7 @@ class Consumer(ABC):
         return entries
 
 
-async def _consume(connect: Callable[[], Connection], report: _Reporter) -> None:
+async def _consume(connect: Callable[[], BrokerConnection], report: _Reporter) -> None:
     while True:
         try:
             connection = connect()
@@ -133,7 +133,7 @@ async def _fetch_missing(inbox: Inbox, report: _Reporter) -> None:
         await asyncio.sleep(limits.consumer_poll_seconds)
 
 
-async def _close(connection: Connection) -> None:
+async def _close(connection: BrokerConnection) -> None:
     """Failures are ignored: the connection is discarded anyway."""
     try:
         async with asyncio.timeout(limits.broker_close_seconds_max):  # a dead broker does not answer

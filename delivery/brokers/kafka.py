@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
-from innkeeper.delivery.brokers.consumer import Consumer, reason_of
+from innkeeper.delivery.brokers.consumer import LogConsumer, reason_of
 from innkeeper.protocol.codec.cloud_event import MEDIA_TYPE, cloud_event_json
 from innkeeper.protocol.delivery.broker_names import DEAD_LETTER_TOPIC, GROUP_HEADER, REASON_HEADER, TOPIC
 from innkeeper.protocol.messages.recorded_event import LogEntry
@@ -99,13 +99,13 @@ def _client(servers: str) -> dict[str, Any]:
     }
 
 
-class KafkaConsumer(Consumer):
+class KafkaConsumer(LogConsumer):
     """A consumer group for each service. The dead letters are in a topic of their own."""
 
     expected = (KafkaError, OSError)
 
     def connect(self) -> "_Connection":
-        """See `Consumer`."""
+        """See `LogConsumer`."""
         return _Connection(self)
 
 

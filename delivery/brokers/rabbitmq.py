@@ -18,7 +18,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.connection import Connection
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 from aiormq import Channel, spec
-from innkeeper.delivery.brokers.consumer import Consumer, reason_of
+from innkeeper.delivery.brokers.consumer import LogConsumer, reason_of
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.codec.cloud_event import MEDIA_TYPE, cloud_event_json
 from innkeeper.protocol.delivery.broker_names import DEAD_LETTER_EXCHANGE, EXCHANGE, REASON_HEADER
@@ -116,14 +116,14 @@ def _reason(error: Exception) -> str:
     return reason_of(error)
 
 
-class RabbitConsumer(Consumer):
+class RabbitConsumer(LogConsumer):
     """A quorum queue for each service, which holds all events since it was first declared. The dead letters have an
     exchange of their own, to which the broker sends messages that were delivered too often."""
 
     expected = _LOST
 
     def connect(self) -> "_Connection":
-        """See `Consumer`."""
+        """See `LogConsumer`."""
         return _Connection(self)
 
 

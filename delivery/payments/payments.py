@@ -21,12 +21,12 @@ from innkeeper.protocol.billing.events import (
 )
 from innkeeper.protocol.billing.folio import PaymentStatus
 from innkeeper.protocol.billing.payments import (
-    NotifyPayment,
-    PaymentRequested,
+    PaymentInstruction,
     PaymentUpdate,
     PaymentUpdateReply,
     Provider,
     ProviderUnreachable,
+    ReceiveProviderNotification,
 )
 from innkeeper.protocol.billing.queries import ShowPayment
 from innkeeper.protocol.billing.replies import PaymentReply
@@ -51,7 +51,7 @@ class Payments:
         self._bus = bus
         self._providers = providers
         self._clock = clock
-        self.handlers: dict[type, Callable[[Any], Awaitable[Reply]]] = {NotifyPayment: self.receive}
+        self.handlers: dict[type, Callable[[Any], Awaitable[Reply]]] = {ReceiveProviderNotification: self.receive}
 
     async def handle(self, entries: Sequence[LogEntry]) -> Effects:
         """See `protocol.ports.subscriptions.EventHandler`."""
@@ -65,7 +65,7 @@ class Payments:
                 raise Stalled(str(error)) from error
         return no_effects
 
-    async def receive(self, message: NotifyPayment) -> PaymentUpdateReply:
+    async def receive(self, message: ReceiveProviderNotification) -> PaymentUpdateReply:
         """Handles a notification. Refuses one without a valid signature of the provider."""
         provider = self._providers.get(message.provider)
         if provider is None:
@@ -101,7 +101,7 @@ class Payments:
         if known.payment.status is not PaymentStatus.PENDING:
             return
         provider = self._providers.get(event.method)
-        wanted = PaymentRequested(
+        wanted = PaymentInstruction(
             payment=event.payment, hotel=record.hotel, booking=event.booking, amount=event.amount,
             currency=known.currency, capture=event.capture, token=event.token,
         )  # fmt: skip
@@ -137,7 +137,7 @@ class Payments:
         return result
 
 
-NotifyPayments = Callable[[NotifyPayment], Awaitable[object]]
+ReceiveNotification = Callable[[ReceiveProviderNotification], Awaitable[object]]
 """Receives a notification from a provider."""
 
 
@@ -146,14 +146,14 @@ class SimulatedProvider:
     pending, `late-3` settles it with a notification after 3 seconds, any other succeeds at once. Its state is
     not stored."""
 
-    def __init__(self, name: str, secret: str, notify: NotifyPayments, clock: Callable[[], int]) -> None:
+    def __init__(self, name: str, secret: str, notify: ReceiveNotification, clock: Callable[[], int]) -> None:
         self.secrets: tuple[str, ...] = (secret,)
         self._name = name
         self._notify = notify
         self._clock = clock
         self._late: set[asyncio.Task[None]] = set()
 
-    async def start(self, wanted: PaymentRequested) -> PaymentUpdate | None:
+    async def start(self, wanted: PaymentInstruction) -> PaymentUpdate | None:
         """See `protocol.billing.payments.Provider`."""
         outcome, reason = ("captured" if wanted.capture else "authorised"), ""
         name, _, seconds = wanted.token.partition("-")
@@ -175,7 +175,7 @@ class SimulatedProvider:
         await asyncio.sleep(seconds)
         body = msgspec.json.encode(news)
         headers = signature_headers(self.secrets, news.payment, self._clock() // 1_000_000, body)
-        await self._notify(NotifyPayment(self._name, headers, body))
+        await self._notify(ReceiveProviderNotification(self._name, headers, body))
 
     async def capture(self, payment: str, amount: int) -> None:
         """See `protocol.billing.payments.Provider`."""

@@ -22,7 +22,7 @@ from innkeeper.protocol.delivery.webhooks import (
     AddWebhook,
     ChangeWebhook,
     DeliveriesReply,
-    Delivery,
+    DeliveryAttempt,
     EnableWebhook,
     ListDeliveries,
     ListWebhooks,
@@ -103,14 +103,14 @@ class Webhooks:
 
     async def add(self, message: AddWebhook) -> WebhookReply:
         """Adds an endpoint. Only this reply, and that of `rotate`, contains its secret."""
-        plan = message.plan
-        self._client.check(plan.url)
-        secret = self._secret_or_new(plan.secret)
+        request = message.request
+        self._client.check(request.url)
+        secret = self._secret_or_new(request.secret)
         if len(self._webhooks) >= webhooks_max:
             reason = f"{webhooks_max} webhooks are the maximum; remove one first"
             raise Refused(ActionNotAllowed("add", reason, ()))
         webhook = Webhook(
-            id=self._ids(), url=plan.url, events=plan.events, hotel=plan.hotel,
+            id=self._ids(), url=request.url, events=request.events, hotel=request.hotel,
             after={name: log.position for name, log in self._logs.items()},
             created_at=self._clock(), created_by=message.by,
         )  # fmt: skip
@@ -281,7 +281,7 @@ class Webhooks:
         logger.warning("webhook %s to %s is disabled: %s", webhook.id, webhook.url, reason)
         return webhook
 
-    async def _attempt(self, webhook: Webhook, event: str, type_name: str, body: bytes) -> Delivery:
+    async def _attempt(self, webhook: Webhook, event: str, type_name: str, body: bytes) -> DeliveryAttempt:
         outcome = await self._post(webhook, event, body)
         return self._endpoints.note(self._delivery(webhook, event, type_name, 1, outcome, given_up=False))
 
@@ -294,8 +294,8 @@ class Webhooks:
 
     def _delivery(
         self, webhook: Webhook, event: str, type_name: str, attempt: int, outcome: PostOutcome, given_up: bool
-    ) -> Delivery:
-        return Delivery(
+    ) -> DeliveryAttempt:
+        return DeliveryAttempt(
             webhook=webhook.id, event=event, type=type_name, at=self._clock(), attempt=attempt, status=outcome.status,
             error=outcome.error, milliseconds=round(outcome.seconds * 1_000), excerpt=outcome.excerpt,
             given_up=given_up,

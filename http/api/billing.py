@@ -13,7 +13,7 @@ from innkeeper.http.api.reservations import RESERVATIONS_BUS, ask
 from innkeeper.http.api.subscribers import SERVICES
 from innkeeper.http.documents.invoices import HTML_HEADERS, html_document
 from innkeeper.protocol.billing import commands, queries
-from innkeeper.protocol.billing.payments import NotifyPayment, PaymentUpdateReply
+from innkeeper.protocol.billing.payments import PaymentUpdateReply, ReceiveProviderNotification
 from innkeeper.protocol.billing.replies import (
     BillReply,
     InvoiceReply,
@@ -22,7 +22,7 @@ from innkeeper.protocol.billing.replies import (
     PaymentReply,
     TrialBalanceReply,
 )
-from innkeeper.protocol.billing.terms import BillingPlan, ChargeKind, PartyPlan
+from innkeeper.protocol.billing.terms import BillingTermsRequest, ChargeKind, PartyRequest
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import invalid
@@ -78,7 +78,7 @@ class TransferRequest(RequestBody, frozen=True):
 class FolioRequest(RequestBody, frozen=True):
     """A new folio and its payer."""
 
-    buyer: PartyPlan
+    buyer: PartyRequest
 
 
 class PaymentRequest(RequestBody, frozen=True):
@@ -118,7 +118,7 @@ class InvoiceRequest(RequestBody, frozen=True):
     """The folio to invoice, and the buyer where it is not the folio's."""
 
     folio: FolioNumber = 1
-    buyer: PartyPlan | None = None
+    buyer: PartyRequest | None = None
 
 
 class DocumentFormat(RequestBody, frozen=True):
@@ -155,7 +155,7 @@ _captured = msgspec.json.Decoder(CaptureRequest)
 _voided = msgspec.json.Decoder(VoidRequest)
 _refund = msgspec.json.Decoder(RefundRequest)
 _invoice = msgspec.json.Decoder(InvoiceRequest)
-_plan = msgspec.json.Decoder(BillingPlan)
+_billing_terms = msgspec.json.Decoder(BillingTermsRequest)
 
 
 async def show_bill(request: web.Request) -> web.Response:
@@ -239,7 +239,7 @@ async def pay(request: web.Request) -> web.Response:
 async def receive_payment_notification(request: web.Request) -> web.Response:
     """POST /v1/payment-providers/{provider}/notifications"""
     headers = {name.lower(): value for name, value in request.headers.items() if name.lower().startswith("webhook-")}
-    message = NotifyPayment(request.match_info["provider"], headers, await request.read())
+    message = ReceiveProviderNotification(request.match_info["provider"], headers, await request.read())
     reply = await request.app[SERVICES].ask(message)
     assert isinstance(reply, PaymentUpdateReply)
     return json_response(reply.update)
@@ -343,8 +343,8 @@ async def show_billing_terms(request: web.Request) -> web.Response:
 
 async def change_billing_terms(request: web.Request) -> web.Response:
     """PUT /v1/hotels/{hotel}/billing"""
-    plan = await body_of(request, _plan)
-    reply, headers = await _ask(request, commands.ChangeBillingTerms(_path(request, "hotel"), plan), LedgerReply)
+    terms = await body_of(request, _billing_terms)
+    reply, headers = await _ask(request, commands.ChangeBillingTerms(_path(request, "hotel"), terms), LedgerReply)
     return json_response(resources.billing_terms(reply), headers=headers)
 
 

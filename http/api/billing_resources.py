@@ -30,7 +30,7 @@ class TaxResource(msgspec.Struct, frozen=True):
     amount: Amount
 
 
-class LineResource(msgspec.Struct, frozen=True):
+class FolioLineResource(msgspec.Struct, frozen=True):
     """A line of a folio. A positive amount raises the balance, a negative one lowers it."""
 
     id: int
@@ -73,7 +73,7 @@ class FolioResource(msgspec.Struct, frozen=True):
     buyer: Party
     charged: Amount
     balance: Amount
-    lines: list[LineResource]
+    lines: list[FolioLineResource]
     payments: list[PaymentResource]
 
 
@@ -96,7 +96,7 @@ class BillResource(msgspec.Struct, frozen=True):
     deposits: list[DepositResource]
 
 
-class TotalResource(msgspec.Struct, frozen=True):
+class TaxTotalResource(msgspec.Struct, frozen=True):
     """The totals of a document under one tax; without a code, those of lines without a tax by rate."""
 
     code: str
@@ -118,8 +118,8 @@ class InvoiceResource(msgspec.Struct, frozen=True):
     business_date: date
     seller: Party
     buyer: Party
-    lines: list[LineResource]
-    totals: list[TotalResource]
+    lines: list[FolioLineResource]
+    totals: list[TaxTotalResource]
     net: Amount
     total: Amount
     credits: str | None
@@ -200,9 +200,9 @@ def folio(source: Folio, currency: str) -> FolioResource:
     )
 
 
-def line(source: FolioLine, currency: str) -> LineResource:
+def line(source: FolioLine, currency: str) -> FolioLineResource:
     """One line."""
-    return LineResource(
+    return FolioLineResource(
         id=source.id,
         kind=source.kind,
         business_date=source.business_date,
@@ -260,8 +260,8 @@ def invoice(source: Invoice) -> InvoiceResource:
     )
 
 
-def _total(source: TaxTotal, currency: str) -> TotalResource:
-    return TotalResource(
+def _total(source: TaxTotal, currency: str) -> TaxTotalResource:
+    return TaxTotalResource(
         code=source.code,
         name=source.name,
         rate=render_percent(source.rate),

@@ -43,7 +43,7 @@ class PageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cursor: Annotated[str, Meta(max_length=200)] | None = None
 
 
-class BookingFilter(PageQuery, frozen=True, forbid_unknown_fields=True):
+class BookingsQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
     """Filters the bookings of a hotel. Arrivals are from `arrival_from` to `arrival_to`, both included."""
 
     status: BookingStatus | None = None
@@ -62,7 +62,7 @@ class AvailabilityQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     guests: Annotated[int, Meta(ge=1, le=limits.guests_per_room_max)] = 1
 
 
-class NightRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
+class NightsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
     """Nights [from, to)."""
 
     from_: date

@@ -10,10 +10,10 @@ from aiohttp import web
 from innkeeper.http.api import rendering
 from innkeeper.http.api.parsing import (
     AvailabilityQuery,
-    BookingFilter,
+    BookingsQuery,
     EventsQuery,
     NightAuditRequest,
-    NightRange,
+    NightsQuery,
     PageQuery,
     StreamQuery,
     action_of,
@@ -45,7 +45,7 @@ from innkeeper.protocol.reservations.commands import (
     BookingRequest,
     BookRoom,
     ChangeBooking,
-    HotelPlan,
+    HotelRequest,
     OpenHotel,
     RollBusinessDate,
 )
@@ -68,7 +68,7 @@ PAGES = Path(__file__).parents[1] / "pages"
 T = TypeVar("T")
 R = TypeVar("R", bound=Reply)
 
-_hotel_plan = msgspec.json.Decoder(HotelPlan)
+_hotel_request = msgspec.json.Decoder(HotelRequest)
 _booking_request = msgspec.json.Decoder(BookingRequest)
 _booking_change = msgspec.json.Decoder(BookingChange)
 _audit_request = msgspec.json.Decoder(NightAuditRequest)
@@ -119,9 +119,9 @@ async def view(request: web.Request, hotel: str | None, read: Callable[[Views, P
 
 async def open_hotel(request: web.Request) -> web.Response:
     """POST /v1/hotels"""
-    plan = await body_of(request, _hotel_plan)
-    hotel = plan.id or slug_of(plan.name)
-    reply, headers = await ask(request, OpenHotel(hotel, plan), HotelReply)
+    body = await body_of(request, _hotel_request)
+    hotel = body.id or slug_of(body.name)
+    reply, headers = await ask(request, OpenHotel(hotel, body), HotelReply)
     return json_response(rendering.hotel_resource(reply.hotel), 201, {**headers, "Location": f"/v1/hotels/{hotel}"})
 
 
@@ -159,7 +159,7 @@ async def book(request: web.Request) -> web.Response:
 
 async def list_bookings(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/bookings"""
-    query = query_of(request, BookingFilter)
+    query = query_of(request, BookingsQuery)
     hotel = request.match_info["hotel"]
     await ask(request, DescribeHotel(hotel), HotelReply)
     search = BookingSearch(
@@ -226,7 +226,7 @@ async def show_history(request: web.Request) -> web.Response:
 
 async def show_tape_chart(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/tape-chart"""
-    hotel, window = request.match_info["hotel"], query_of(request, NightRange)
+    hotel, window = request.match_info["hotel"], query_of(request, NightsQuery)
     check_stay(window.from_, window.to, limits.tape_chart_nights_max, ("from", "to"))
     chart = await view(request, hotel, lambda views, ends: views.chart(ends, hotel, window.from_, window.to))
     if chart is None:

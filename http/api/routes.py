@@ -17,10 +17,10 @@ from innkeeper.http.api.billing_resources import (
 from innkeeper.http.api.notifications import NotificationTermsResource
 from innkeeper.http.api.parsing import (
     AvailabilityQuery,
-    BookingFilter,
+    BookingsQuery,
     EventsQuery,
     NightAuditRequest,
-    NightRange,
+    NightsQuery,
     PageQuery,
     StreamQuery,
 )
@@ -36,7 +36,7 @@ from innkeeper.http.api.resources import (
     TapeChart,
 )
 from innkeeper.http.api.webhooks import (
-    DeliveryFilter,
+    DeliveriesQuery,
     DeliveryResource,
     ReplayRequest,
     ResendRequest,
@@ -44,11 +44,11 @@ from innkeeper.http.api.webhooks import (
     WebhookResource,
 )
 from innkeeper.protocol.billing.payments import PaymentUpdate
-from innkeeper.protocol.billing.terms import BillingPlan
+from innkeeper.protocol.billing.terms import BillingTermsRequest
 from innkeeper.protocol.codec.cloud_event import CloudEvent
-from innkeeper.protocol.delivery.webhooks import WebhookChange, WebhookPlan
+from innkeeper.protocol.delivery.webhooks import WebhookChange, WebhookRequest
 from innkeeper.protocol.notifications.terms import NotificationTerms
-from innkeeper.protocol.reservations.commands import BookingChange, BookingRequest, HotelPlan
+from innkeeper.protocol.reservations.commands import BookingChange, BookingRequest, HotelRequest
 from innkeeper.protocol.reservations.waitlist import WaitlistRequest
 
 
@@ -84,13 +84,13 @@ OPERATIONS = (
     Operation("POST", _BOOKINGS, handlers.book, "Book or hold a room", BookingResource, 201, body=BookingRequest),
     Operation(
         "GET", _BOOKINGS, handlers.list_bookings, "List the bookings, newest first", ListPage[BookingResource],
-        query=BookingFilter,
+        query=BookingsQuery,
     ),
     Operation(
         "GET", _HOTEL + "/availability", handlers.show_availability, "Show the rooms left for a stay",
         AvailabilityResource, query=AvailabilityQuery,
     ),
-    Operation("POST", "/v1/hotels", handlers.open_hotel, "Open a hotel", HotelResource, 201, body=HotelPlan),
+    Operation("POST", "/v1/hotels", handlers.open_hotel, "Open a hotel", HotelResource, 201, body=HotelRequest),
     Operation("GET", "/v1/hotels", handlers.list_hotels, "List all hotels", ListPage[HotelResource], query=PageQuery),
     Operation("GET", _HOTEL, handlers.show_hotel, "Show a hotel", HotelResource),
     Operation("GET", _BOOKING, handlers.show_booking, "Show a booking", BookingResource),
@@ -112,7 +112,7 @@ OPERATIONS = (
     Operation("DELETE", _WAITING, waitlist.leave_waitlist, "Leave the waitlist", waitlist.WaitlistResource),
     Operation(
         "GET", _HOTEL + "/tape-chart", handlers.show_tape_chart, "Show the tape chart: rooms, nights and bookings",
-        TapeChart, query=NightRange,
+        TapeChart, query=NightsQuery,
     ),
     Operation(
         "POST", _HOTEL + "/night-audit", handlers.audit_night, "Close the business date", NightAuditResource,
@@ -188,7 +188,7 @@ OPERATIONS = (
     ),
     Operation(
         "PUT", _HOTEL + "/billing", billing.change_billing_terms, "Change the billing terms",
-        BillingTermsResource, body=BillingPlan,
+        BillingTermsResource, body=BillingTermsRequest,
     ),
     Operation(
         "GET", _HOTEL + "/notifications", notifications.show_notification_terms,
@@ -235,7 +235,7 @@ OPERATIONS = (
     ),
     Operation(
         "POST", "/v1/webhooks", webhooks.add_webhook, "Add a webhook, which gets the events from now on",
-        WebhookResource, 201, body=WebhookPlan,
+        WebhookResource, 201, body=WebhookRequest,
     ),
     Operation("GET", "/v1/webhooks", webhooks.list_webhooks, "List all webhooks", ListPage[WebhookResource]),
     Operation("GET", _WEBHOOK, webhooks.show_webhook, "Show a webhook", WebhookResource),
@@ -258,7 +258,7 @@ OPERATIONS = (
     ),
     Operation(
         "GET", _WEBHOOK + "/deliveries", webhooks.list_deliveries, "List the latest deliveries",
-        ListPage[DeliveryResource], query=DeliveryFilter,
+        ListPage[DeliveryResource], query=DeliveriesQuery,
     ),
     Operation("GET", "/health/live", handlers.show_live, "Check that the process is alive", Health),
     Operation("GET", "/health/ready", handlers.show_ready, "Check that bookings are accepted", Health),

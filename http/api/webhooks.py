@@ -16,7 +16,7 @@ from innkeeper.protocol.delivery.webhooks import (
     AddWebhook,
     ChangeWebhook,
     DeliveriesReply,
-    Delivery,
+    DeliveryAttempt,
     EnableWebhook,
     ListDeliveries,
     ListWebhooks,
@@ -29,8 +29,8 @@ from innkeeper.protocol.delivery.webhooks import (
     ShowWebhook,
     Webhook,
     WebhookChange,
-    WebhookPlan,
     WebhookReply,
+    WebhookRequest,
     WebhooksReply,
 )
 from innkeeper.protocol.messages.refusals import Refusal, Refused
@@ -77,7 +77,7 @@ class DeliveryResource(msgspec.Struct, frozen=True):
     given_up: bool
 
 
-class DeliveryFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DeliveriesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Filters the attempts: `failed` omits the successful ones."""
 
     limit: Annotated[int, Meta(ge=1, le=limits.list_entries_max)] = limits.list_entries_default
@@ -104,7 +104,7 @@ class ReplayRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log: Line = RESERVATIONS
 
 
-_plan = msgspec.json.Decoder(WebhookPlan)
+_webhook_request = msgspec.json.Decoder(WebhookRequest)
 _change = msgspec.json.Decoder(WebhookChange)
 _new_secret = msgspec.json.Decoder(SecretRequest)
 _event_name = msgspec.json.Decoder(ResendRequest)
@@ -113,10 +113,10 @@ _replay_start = msgspec.json.Decoder(ReplayRequest)
 
 async def add_webhook(request: web.Request) -> web.Response:
     """POST /v1/webhooks"""
-    plan = await body_of(request, _plan)
-    if plan.hotel is not None:
-        await _check_hotel(request, plan.hotel)
-    reply = await ask(request, AddWebhook(plan, request[BY]), WebhookReply)
+    body = await body_of(request, _webhook_request)
+    if body.hotel is not None:
+        await _check_hotel(request, body.hotel)
+    reply = await ask(request, AddWebhook(body, request[BY]), WebhookReply)
     return json_response(_rendered(reply), 201, {"Location": f"/v1/webhooks/{reply.webhook.id}"})
 
 
@@ -181,7 +181,7 @@ async def resend_event(request: web.Request) -> web.Response:
 
 async def list_deliveries(request: web.Request) -> web.Response:
     """GET /v1/webhooks/{webhook}/deliveries"""
-    query = query_of(request, DeliveryFilter)
+    query = query_of(request, DeliveriesQuery)
     before = None if query.cursor is None else number_of(query.cursor)
     message = ListDeliveries(_id(request), query.limit, before, query.failed)
     reply = await ask(request, message, DeliveriesReply)
@@ -222,7 +222,7 @@ def _webhook(webhook: Webhook, secret: str | None) -> WebhookResource:
     )  # fmt: skip
 
 
-def _delivery(delivery: Delivery) -> DeliveryResource:
+def _delivery(delivery: DeliveryAttempt) -> DeliveryResource:
     return DeliveryResource(
         delivery.number, delivery.event, delivery.type, instant(delivery.at), delivery.attempt, not delivery.error,
         delivery.status, delivery.error or None, delivery.milliseconds, delivery.excerpt, delivery.given_up,

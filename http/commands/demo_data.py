@@ -8,7 +8,7 @@ from random import Random
 
 from innkeeper.protocol.billing.commands import ChangeBillingTerms
 from innkeeper.protocol.billing.replies import LedgerReply
-from innkeeper.protocol.billing.terms import BillingPlan, ChargeKind, DepositPlan, PartyPlan, TaxPlan
+from innkeeper.protocol.billing.terms import BillingTermsRequest, ChargeKind, DepositRequest, PartyRequest, TaxRequest
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.refusals import Refusal
 from innkeeper.protocol.messages.reply import Reply
@@ -20,10 +20,10 @@ from innkeeper.protocol.reservations.commands import (
     BookRoom,
     CancelBooking,
     CheckInGuest,
-    HotelPlan,
+    HotelRequest,
     OpenHotel,
     PinBooking,
-    RoomTypeOffer,
+    RoomTypeRequest,
 )
 from innkeeper.protocol.reservations.refusals import SoldOut
 from innkeeper.protocol.reservations.replies import BookingReply, HotelReply
@@ -31,21 +31,21 @@ from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS
 from innkeeper.protocol.values.money import Money
 from tqdm import tqdm
 
-PLANS = (
-    HotelPlan(
+HOTELS = (
+    HotelRequest(
         id="hotel-do-mar",
         name="Hotel do Mar, Faro",
         timezone="Europe/Lisbon",
         currency="EUR",
         night_audit="03:00",
         room_types=(
-            RoomTypeOffer("SGL", "Single, courtyard", 1, Money("74.00", "EUR"), room_count=6),
-            RoomTypeOffer("DBL", "Double, sea view", 2, Money("128.00", "EUR"), room_count=18),
-            RoomTypeOffer("FAM", "Family, two rooms", 4, Money("189.00", "EUR"), room_count=8),
-            RoomTypeOffer("STE", "Suite, roof terrace", 3, Money("310.00", "EUR"), rooms=("501", "502", "503")),
+            RoomTypeRequest("SGL", "Single, courtyard", 1, Money("74.00", "EUR"), room_count=6),
+            RoomTypeRequest("DBL", "Double, sea view", 2, Money("128.00", "EUR"), room_count=18),
+            RoomTypeRequest("FAM", "Family, two rooms", 4, Money("189.00", "EUR"), room_count=8),
+            RoomTypeRequest("STE", "Suite, roof terrace", 3, Money("310.00", "EUR"), rooms=("501", "502", "503")),
         ),
     ),
-    HotelPlan(
+    HotelRequest(
         id="kestrel-inn",
         name="The Kestrel Inn, Edinburgh",
         timezone="Europe/London",
@@ -54,25 +54,25 @@ PLANS = (
         check_out="10:30",
         night_audit="02:30",
         room_types=(
-            RoomTypeOffer("TWN", "Twin", 2, Money("96.00", "GBP"), room_count=9),
-            RoomTypeOffer("DBL", "Double, castle view", 2, Money("115.00", "GBP"), room_count=12),
-            RoomTypeOffer("FAM", "Family, under the roof", 5, Money("162.00", "GBP"), rooms=("R1", "R2", "R3", "R4")),
+            RoomTypeRequest("TWN", "Twin", 2, Money("96.00", "GBP"), room_count=9),
+            RoomTypeRequest("DBL", "Double, castle view", 2, Money("115.00", "GBP"), room_count=12),
+            RoomTypeRequest("FAM", "Family, under the roof", 5, Money("162.00", "GBP"), rooms=("R1", "R2", "R3", "R4")),
         ),
     ),
 )
 _ROOM_CHARGES = (ChargeKind.ROOM, ChargeKind.FEE)
 _MEAL_CHARGES = (ChargeKind.BREAKFAST, ChargeKind.RESTAURANT)
 _OTHER_CHARGES = tuple(kind for kind in ChargeKind if kind not in (*_ROOM_CHARGES, *_MEAL_CHARGES))
-BILLING_PLANS = {
-    "hotel-do-mar": BillingPlan(
-        seller=PartyPlan(
+BILLING_TERMS = {
+    "hotel-do-mar": BillingTermsRequest(
+        seller=PartyRequest(
             "Hotel do Mar, Exploração Hoteleira, Lda.", ("Rua da Marina 12", "8000-000 Faro", "Portugal"), "PT999999990"
         ),
         taxes=(
-            TaxPlan(code="VAT6", name="IVA 6 %", applies_to=_ROOM_CHARGES, rate="6", included=True),
-            TaxPlan(code="VAT13", name="IVA 13 %", applies_to=_MEAL_CHARGES, rate="13", included=True),
-            TaxPlan(code="VAT23", name="IVA 23 %", applies_to=_OTHER_CHARGES, rate="23", included=True),
-            TaxPlan(
+            TaxRequest(code="VAT6", name="IVA 6 %", applies_to=_ROOM_CHARGES, rate="6", included=True),
+            TaxRequest(code="VAT13", name="IVA 13 %", applies_to=_MEAL_CHARGES, rate="13", included=True),
+            TaxRequest(code="VAT23", name="IVA 23 %", applies_to=_OTHER_CHARGES, rate="23", included=True),
+            TaxRequest(
                 code="CITY",
                 name="City tax",
                 applies_to=(ChargeKind.ROOM,),
@@ -80,13 +80,13 @@ BILLING_PLANS = {
                 exempt_below=16,
             ),
         ),
-        deposits=(DepositPlan(30, 14),),
+        deposits=(DepositRequest(30, 14),),
         invoice_prefix="FT-",
         credit_note_prefix="NC-",
     ),
-    "kestrel-inn": BillingPlan(
-        seller=PartyPlan("The Kestrel Inn Ltd", ("7 Castle Wynd", "Edinburgh EH1", "United Kingdom"), "GB999999973"),
-        taxes=(TaxPlan(code="VAT20", name="VAT 20 %", applies_to=tuple(ChargeKind), rate="20", included=True),),
+    "kestrel-inn": BillingTermsRequest(
+        seller=PartyRequest("The Kestrel Inn Ltd", ("7 Castle Wynd", "Edinburgh EH1", "United Kingdom"), "GB999999973"),
+        taxes=(TaxRequest(code="VAT20", name="VAT 20 %", applies_to=tuple(ChargeKind), rate="20", included=True),),
     ),
 }
 BOOKINGS_PER_HOTEL = 400
@@ -113,20 +113,20 @@ async def load_demo_data(buses: Mapping[str, MessageBus], services: Services) ->
     bus = buses[RESERVATIONS]
     if any((await bus.positions()).values()):
         return
-    total, hidden = len(PLANS) * BOOKINGS_PER_HOTEL, not sys.stderr.isatty()
+    total, hidden = len(HOTELS) * BOOKINGS_PER_HOTEL, not sys.stderr.isatty()
     with tqdm(total=total, desc="demo data", unit=" bookings", disable=hidden) as bar:
-        for plan in PLANS:
-            opened = await _ask(bus, OpenHotel(plan.id or "", plan))
+        for hotel in HOTELS:
+            opened = await _ask(bus, OpenHotel(hotel.id or "", hotel))
             if not isinstance(opened, HotelReply):
-                raise DemoDataError(f"{plan.name} could not be opened: {opened}")
+                raise DemoDataError(f"{hotel.name} could not be opened: {opened}")
             await services.ask(AwaitSubscriber("billing", await bus.positions(opened.hotel.id)))
-            billed = await _ask(buses[BILLING], ChangeBillingTerms(opened.hotel.id, BILLING_PLANS[opened.hotel.id]))
+            billed = await _ask(buses[BILLING], ChangeBillingTerms(opened.hotel.id, BILLING_TERMS[opened.hotel.id]))
             if not isinstance(billed, LedgerReply):
-                raise DemoDataError(f"the billing terms of {plan.name} could not be set: {billed}")
-            random = Random(f"{_SEED} {plan.id}")
+                raise DemoDataError(f"the billing terms of {hotel.name} could not be set: {billed}")
+            random = Random(f"{_SEED} {hotel.id}")
             for _ in range(0, BOOKINGS_PER_HOTEL, 20):
-                requests = [_request(plan, opened.hotel.business_date, random) for _ in range(20)]
-                await asyncio.gather(*(_book(bus, plan.id or "", request, random.random()) for request in requests))
+                requests = [_request(hotel, opened.hotel.business_date, random) for _ in range(20)]
+                await asyncio.gather(*(_book(bus, hotel.id or "", request, random.random()) for request in requests))
                 bar.update(20)
 
 
@@ -145,8 +145,10 @@ async def _book(bus: MessageBus, hotel: str, request: BookingRequest, fate: floa
         await _ask(bus, CheckInGuest(hotel, booking.id))  # refused for those who arrive later
 
 
-def _request(plan: HotelPlan, today: date, random: Random) -> BookingRequest:
-    (kind,) = random.choices(plan.room_types, [offer.room_count or len(offer.rooms) for offer in plan.room_types])
+def _request(hotel: HotelRequest, today: date, random: Random) -> BookingRequest:
+    (kind,) = random.choices(
+        hotel.room_types, [room_type.room_count or len(room_type.rooms) for room_type in hotel.room_types]
+    )
     arrival = today + timedelta(days=0 if random.random() < 0.12 else int(random.triangular(0, 70, 3)))
     nights = random.choice((1, 1, 2, 2, 2, 3, 3, 4, 5, 7, 10))
     given, family = random.choice(_GIVEN), random.choice(_FAMILY)

@@ -3,7 +3,7 @@
 from typing import Annotated, ClassVar, Literal, get_args
 
 from innkeeper.protocol.billing.folio import PaymentOutcome
-from innkeeper.protocol.billing.terms import BillingPlan, ChargeKind, PartyPlan
+from innkeeper.protocol.billing.terms import BillingTermsRequest, ChargeKind, PartyRequest
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import invalid
@@ -27,7 +27,7 @@ class ChangeBillingTerms(Command, frozen=True):
     """Bill on these terms from now on."""
 
     name: ClassVar[str] = "billing_terms.change"
-    plan: BillingPlan
+    request: BillingTermsRequest
 
 
 class BillCommand(Command, frozen=True):
@@ -40,7 +40,7 @@ class OpenFolio(BillCommand, frozen=True):
     """Open another folio for another buyer: a company, an agency, the other guest."""
 
     name: ClassVar[str] = "folio.open"
-    buyer: PartyPlan
+    buyer: PartyRequest
 
 
 class PostCharge(BillCommand, frozen=True, kw_only=True):
@@ -158,7 +158,7 @@ class IssueInvoice(BillCommand, frozen=True):
 
     name: ClassVar[str] = "invoice.issue"
     folio: int = 1
-    buyer: PartyPlan | None = None
+    buyer: PartyRequest | None = None
 
 
 class IssueCreditNote(Command, frozen=True):

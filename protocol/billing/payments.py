@@ -16,7 +16,7 @@ from innkeeper.protocol.values.text import Line, Slug
 from msgspec import Meta
 
 
-class PaymentRequested(msgspec.Struct, frozen=True, kw_only=True):
+class PaymentInstruction(msgspec.Struct, frozen=True, kw_only=True):
     """A payment that a provider is to capture (`capture`) or only to authorise. `token` is the provider's token for
     this payment, from the guest."""
 
@@ -49,7 +49,7 @@ class Provider(Protocol):
     secrets: tuple[str, ...]
     """The secrets that sign its notifications (`whsec_…`), newest first."""
 
-    async def start(self, wanted: PaymentRequested) -> PaymentUpdate | None:
+    async def start(self, wanted: PaymentInstruction) -> PaymentUpdate | None:
         """Starts the payment; returns its outcome, or None where a notification will follow."""
 
     async def capture(self, payment: str, amount: int) -> None:
@@ -62,7 +62,7 @@ class Provider(Protocol):
         """Refunds this amount; `refund` is the id of the refund, as a payment can have several."""
 
 
-class NotifyPayment(ServiceMessage, frozen=True):
+class ReceiveProviderNotification(ServiceMessage, frozen=True):
     """Deliver a notification of a provider, signed with Standard Webhooks headers (their names in lower case)."""
 
     name: ClassVar[str] = "payment.notify"

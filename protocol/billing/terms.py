@@ -66,7 +66,7 @@ class BillingTerms(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_def
     credit_note_prefix: str = "CN-"
 
 
-class PartyPlan(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+class PartyRequest(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """A seller or buyer in a request; see `Party`."""
 
     name: Name
@@ -78,14 +78,14 @@ class PartyPlan(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
         return Party(self.name, self.address, self.tax_number)
 
 
-class DepositPlan(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+class DepositRequest(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """A deposit in a request; see `Deposit`."""
 
     percent: Percent
     days_before_arrival: Annotated[int, Meta(ge=0, le=limits.arrival_days_ahead_max)] | None = None
 
 
-class TaxPlan(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
+class TaxRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """A tax in a request; see `Tax`. `rate` is in percent, as "6" or "19.25", and "0" for a tax per night."""
 
     code: Code
@@ -103,13 +103,13 @@ class TaxPlan(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknow
             raise invalid("applies_to", "only_room", "a tax per night applies only to charges of kind room")
 
 
-class BillingPlan(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
+class BillingTermsRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """All billing terms of a hotel, in a request. Deposits add up to at most 100 percent; the rest of the price is due
     at check-out."""
 
-    seller: PartyPlan
-    taxes: Annotated[tuple[TaxPlan, ...], Meta(max_length=limits.taxes_per_hotel_max)] = ()
-    deposits: Annotated[tuple[DepositPlan, ...], Meta(max_length=limits.deposits_per_hotel_max)] = ()
+    seller: PartyRequest
+    taxes: Annotated[tuple[TaxRequest, ...], Meta(max_length=limits.taxes_per_hotel_max)] = ()
+    deposits: Annotated[tuple[DepositRequest, ...], Meta(max_length=limits.deposits_per_hotel_max)] = ()
     invoice_prefix: DocumentPrefix = "INV-"
     credit_note_prefix: DocumentPrefix = "CN-"
 

@@ -29,7 +29,7 @@ def check_event_types(types: tuple[str, ...], field: str = "events") -> None:
             raise invalid(field, "unknown", f"there is no event type {one!r}; GET /asyncapi.json lists the types")
 
 
-class WebhookPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WebhookRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A new webhook: its URL, types of events, hotel (all hotels where None), and secret for signatures (a generated
     one where None)."""
 
@@ -78,7 +78,7 @@ class SigningSecret(msgspec.Struct, frozen=True):
     until: int | None = None
 
 
-class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryAttempt(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt to deliver an event to a webhook. `status` is the HTTP status of the response, None without one;
     `error` is the reason of a failure. An event that is `given_up` is not retried automatically."""
 
@@ -112,7 +112,7 @@ class AddWebhook(WebhookMessage, frozen=True):
     """Add a webhook, which gets the events from now on."""
 
     name: ClassVar[str] = "webhook.add"
-    plan: WebhookPlan
+    request: WebhookRequest
     by: str
 
 
@@ -210,7 +210,7 @@ class DeliveriesReply(Reply, frozen=True):
     """Some attempts, newest first, and whether there are older ones."""
 
     name: ClassVar[str] = "deliveries.reply"
-    deliveries: tuple[Delivery, ...]
+    deliveries: tuple[DeliveryAttempt, ...]
     more: bool = False
 
 
@@ -227,7 +227,7 @@ class WebhookStore(Protocol):
     def remove(self, webhook: str) -> None:
         """Removes the webhook and its attempts."""
 
-    def note(self, delivery: Delivery) -> Delivery:
+    def note(self, delivery: DeliveryAttempt) -> DeliveryAttempt:
         """Stores an attempt and returns it with its number; may delete old attempts."""
 
     def deliveries(self, request: ListDeliveries) -> DeliveriesReply:

@@ -39,7 +39,7 @@ class BookingCommand(Command, frozen=True):
     booking: str
 
 
-class RoomTypeOffer(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+class RoomTypeRequest(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """A room type of a new hotel: either its room numbers, or how many rooms to number by floor."""
 
     code: Code
@@ -54,13 +54,13 @@ class RoomTypeOffer(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields
             raise invalid("rooms", "one_of", "expected either rooms or room_count, and at least one room")
 
 
-class HotelPlan(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
+class HotelRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """The properties of a new hotel."""
 
     name: Name
     timezone: str
     currency: str
-    room_types: Annotated[tuple[RoomTypeOffer, ...], Meta(min_length=1, max_length=limits.room_types_per_hotel_max)]
+    room_types: Annotated[tuple[RoomTypeRequest, ...], Meta(min_length=1, max_length=limits.room_types_per_hotel_max)]
     id: Slug | None = None
     check_in: ClockTime = "15:00"
     check_out: ClockTime = "11:00"
@@ -91,15 +91,15 @@ class HotelPlan(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unkn
                 raise invalid("night_audit", "clock", 'expected "manual" or a local time such as "03:00"') from None
 
     def _check_room_types(self) -> None:
-        codes = [offer.code for offer in self.room_types]
-        rooms = [room for offer in self.room_types for room in offer.rooms]
+        codes = [room_type.code for room_type in self.room_types]
+        rooms = [room for room_type in self.room_types for room in room_type.rooms]
         if len(set(codes)) < len(codes):
             raise invalid("room_types", "unique", "two room types have the same code")
         if len(set(rooms)) < len(rooms):
             raise invalid("room_types", "unique", "a room number is given twice")
-        if any(offer.rate.currency != self.currency for offer in self.room_types):
+        if any(room_type.rate.currency != self.currency for room_type in self.room_types):
             raise invalid("room_types", "currency", f"every rate must be in the currency of the hotel, {self.currency}")
-        if len(rooms) + sum(offer.room_count for offer in self.room_types) > limits.rooms_per_hotel_max:
+        if len(rooms) + sum(room_type.room_count for room_type in self.room_types) > limits.rooms_per_hotel_max:
             raise invalid("room_types", "rooms_max", f"a hotel has at most {limits.rooms_per_hotel_max} rooms")
 
 
@@ -154,7 +154,7 @@ class OpenHotel(Command, frozen=True):
     """Open a hotel with all its room types and rooms."""
 
     name: ClassVar[str] = "hotel.open"
-    plan: HotelPlan
+    request: HotelRequest
 
 
 class BookRoom(Command, frozen=True):

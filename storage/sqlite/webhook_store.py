@@ -2,13 +2,19 @@
 
 import msgspec
 import sqlite_utils
-from innkeeper.protocol.delivery.webhooks import DeliveriesReply, Delivery, ListDeliveries, SigningSecret, Webhook
+from innkeeper.protocol.delivery.webhooks import (
+    DeliveriesReply,
+    DeliveryAttempt,
+    ListDeliveries,
+    SigningSecret,
+    Webhook,
+)
 from innkeeper.protocol.values.limits import position_max, webhook_deliveries_kept_max
 
 _pack = msgspec.msgpack.encode
 _unpack_webhook = msgspec.msgpack.Decoder(Webhook).decode
 _unpack_secrets = msgspec.msgpack.Decoder(tuple[SigningSecret, ...]).decode
-_unpack_delivery = msgspec.msgpack.Decoder(Delivery).decode
+_unpack_delivery = msgspec.msgpack.Decoder(DeliveryAttempt).decode
 _DELETE_EVERY = 100
 
 
@@ -47,7 +53,7 @@ class SqliteWebhookStore:
             self._db.execute("DELETE FROM webhooks WHERE id = ?", (webhook,))
             self._db.execute("DELETE FROM deliveries WHERE webhook = ?", (webhook,))
 
-    def note(self, delivery: Delivery) -> Delivery:
+    def note(self, delivery: DeliveryAttempt) -> DeliveryAttempt:
         """See `WebhookStore`."""
         row = (delivery.webhook, bool(delivery.error), _pack(delivery))
         cursor = self._db.execute("INSERT INTO deliveries (webhook, failed, body) VALUES (?,?,?)", row)

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from innkeeper.actors.subscriptions.task import BackgroundTask
+from innkeeper.actors.subscriptions.background_task import BackgroundTask
 from innkeeper.protocol.ports.subscriptions import DeadLetter, Stalled, SubscriberState
 
 STEP_SECONDS = 0.002

@@ -23,7 +23,7 @@ from innkeeper.protocol.reservations.commands import BookRoom, OpenHotel
 from innkeeper.protocol.reservations.queries import DescribeHotel
 from innkeeper.protocol.reservations.replies import BookingReply, HotelReply
 from innkeeper.storage.sqlite.journal import SqliteJournal
-from support.partition_fixture import HOTEL, NOON, PartitionFixture, partition_fixture, plan, request
+from support.partition_fixture import HOTEL, NOON, PartitionFixture, hotel_request, partition_fixture, request
 
 
 class SlowJournal(SqliteJournal):
@@ -71,7 +71,9 @@ def run_with_partition(path: Path, check: Callable[[SlowPartition], Coroutine[An
         slow = SlowPartition(path)
         await slow.partition.start()
         try:
-            assert isinstance((await slow.ask_partition(OpenHotel(HOTEL, plan({"DBL": 9})))).response, HotelReply)
+            assert isinstance(
+                (await slow.ask_partition(OpenHotel(HOTEL, hotel_request({"DBL": 9})))).response, HotelReply
+            )
             await check(slow)
         finally:
             slow.journal.unblocked.set()
@@ -196,12 +198,12 @@ def test_a_fenced_partition_ends_and_logs_the_reason(tmp_path: Path, caplog: pyt
 
 
 def test_a_refused_open_hotel_command_leaves_no_actor(tmp_path: Path) -> None:
-    hotel_plan = plan({"DBL": 1, "SGL": 1})
-    offers = (msgspec.structs.replace(hotel_plan.room_types[0], rooms=("201",), room_count=0), hotel_plan.room_types[1])
+    opening = hotel_request({"DBL": 1, "SGL": 1})
+    room_types = (msgspec.structs.replace(opening.room_types[0], rooms=("201",), room_count=0), opening.room_types[1])
     with partition_fixture(tmp_path / "journal.db") as partition:
         before = _hotel_actors()
         for number in range(5):
-            command = OpenHotel(f"hotel-{number}", msgspec.structs.replace(hotel_plan, room_types=offers))
+            command = OpenHotel(f"hotel-{number}", msgspec.structs.replace(opening, room_types=room_types))
             assert isinstance(partition.execute(command), InvalidRequest)
             assert partition.execute(DescribeHotel(f"hotel-{number}")) == NotFound("hotel", f"hotel-{number}")
         assert _hotel_actors() == before

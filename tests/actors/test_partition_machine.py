@@ -35,7 +35,7 @@ from innkeeper.protocol.reservations.waitlist import WaitlistRequest
 from innkeeper.protocol.values import limits
 from innkeeper.storage.audit.reservations import ReservationsAuditor
 from innkeeper.storage.sqlite.journal import SqliteJournal
-from support.partition_fixture import HOTEL, PartitionFixture, night, plan, request
+from support.partition_fixture import HOTEL, PartitionFixture, hotel_request, night, request
 
 ROOMS = {"DBL": 3, "STE": 1}
 NIGHTS_AHEAD = 6
@@ -90,7 +90,7 @@ class PartitionMachine(RuleBasedStateMachine):
     def open_hotel(self, with_pins: bool) -> None:
         """In half of the hotels no room is ever pinned, so that pins explain no refusal."""
         self.with_pins = with_pins
-        self.partition.execute(commands.OpenHotel(HOTEL, plan(ROOMS)))
+        self.partition.execute(commands.OpenHotel(HOTEL, hotel_request(ROOMS)))
 
     def rooms_taken(self, room_type: str, number: int, except_for: str = "") -> int:
         """How many rooms of a type are taken in a night."""

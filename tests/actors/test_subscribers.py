@@ -176,9 +176,7 @@ def test_a_replay_that_is_asked_for_during_a_batch_is_not_undone_by_it(tmp_path:
 
 @pytest.mark.parametrize("action", ["drop", "seek"])
 @pytest.mark.parametrize("fails", [False, True])
-def test_a_dead_letter_may_be_dropped_or_replayed_while_it_is_retried(
-    tmp_path: Path, action: str, fails: bool
-) -> None:
+def test_a_dead_letter_may_be_dropped_or_replayed_while_it_is_retried(tmp_path: Path, action: str, fails: bool) -> None:
     async def check(subscriber: RecordingSubscriber) -> None:
         subscriber.failures["north:1"] = 1
         append_events(subscriber, "north")
@@ -266,7 +264,7 @@ def test_a_full_disk_or_an_unavailable_destination_stalls_without_effects(tmp_pa
 
 
 def test_a_running_subscriber_recovers_from_a_stall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("innkeeper.actors.subscriptions.task.subscriber_retry_seconds", 0.01)
+    monkeypatch.setattr("innkeeper.actors.subscriptions.background_task.subscriber_retry_seconds", 0.01)
 
     async def check(subscriber: RecordingSubscriber) -> None:
         subscriber.unavailable = True

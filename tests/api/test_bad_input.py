@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.gateway import Gateway, HttpResponse, assert_problem, booking_path, hotel_plan, stay_request
+from support.gateway import Gateway, HttpResponse, assert_problem, booking_path, hotel_request, stay_request
 from support.gateway import gateway as running_gateway
 from support.partition_fixture import night
 
@@ -48,8 +48,7 @@ def unchanged(gateway: Gateway) -> Iterator[None]:
 
 def room_type(**more: Any) -> dict[str, Any]:
     """The body of a hotel whose only room type has these fields."""
-    plan = hotel_plan()
-    return {"room_types": [plan["room_types"][0] | more]}
+    return {"room_types": [hotel_request()["room_types"][0] | more]}
 
 
 def rooms(*numbers: str) -> dict[str, Any]:
@@ -161,11 +160,11 @@ BAD_HOTELS = [
     ({"room_types": []}, "room_types", "length"),
     ({"room_types": {}}, "room_types", "type"),
     ({"room_types": [{}]}, "room_types[0].code", "required"),
-    ({"room_types": hotel_plan()["room_types"] * 2}, "room_types", "unique"),
+    ({"room_types": hotel_request()["room_types"] * 2}, "room_types", "unique"),
     (room_type(room_count=0), "room_types[0].rooms", "one_of"),
     (room_type(rooms=["101"]), "room_types[0].rooms", "one_of"),
     (room_type(room_count=10_001), "room_types[0].room_count", "range"),
-    ({"room_types": hotel_plan({"DBL": 5_000, "STE": 5_001})["room_types"]}, "room_types", "rooms_max"),
+    ({"room_types": hotel_request({"DBL": 5_000, "STE": 5_001})["room_types"]}, "room_types", "rooms_max"),
     (room_type(max_guests=0), "room_types[0].max_guests", "range"),
     (room_type(rate={"amount": "-5"} | EUR), "room_types[0].rate.amount", "decimal"),
     (room_type(rate={"amount": "1.234"} | EUR), "room_types[0].rate.amount", "digits"),
@@ -196,13 +195,13 @@ def test_a_bad_hotel_is_refused_with_its_field_and_rule(
     gateway: Gateway, change: dict[str, Any], field: str, rule: str
 ) -> None:
     with unchanged(gateway):
-        assert_problem(gateway.post("/v1/hotels", hotel_plan() | change), 422, "invalid", field, rule)
+        assert_problem(gateway.post("/v1/hotels", hotel_request() | change), 422, "invalid", field, rule)
 
 
 @pytest.mark.parametrize("day", ["9999-12-31", "9999-12-30", "0001-01-01"])
 @pytest.mark.parametrize("audit", ["manual", "03:00"])
 def test_a_business_date_at_the_limits_causes_no_server_error(gateway: Gateway, day: str, audit: str) -> None:
-    reply = gateway.post("/v1/hotels", hotel_plan(id=f"end-{day}-{audit[:2]}", business_date=day, night_audit=audit))
+    reply = gateway.post("/v1/hotels", hotel_request(id=f"end-{day}-{audit[:2]}", business_date=day, night_audit=audit))
     if reply.status == 422:
         assert_problem(reply, 422, "invalid", "business_date", reply.json["errors"][0]["rule"])
         return
@@ -370,7 +369,7 @@ def test_no_body_for_a_booking_causes_a_server_error(gateway: Gateway, hotel: st
 
 
 @settings(max_examples=150)
-@given(body=altered(hotel_plan() | {"night_audit": "manual", "check_in": "15:00", "cancellation": {}}))
+@given(body=altered(hotel_request() | {"night_audit": "manual", "check_in": "15:00", "cancellation": {}}))
 def test_no_body_for_a_hotel_causes_a_server_error(gateway: Gateway, body: Any) -> None:
     assert_no_server_error(gateway.post("/v1/hotels", body if body is not None else b"null"))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from innkeeper.protocol.values import limits
-from support.gateway import Gateway, assert_problem, booking_path, hotel_plan, read_response, stay_request
+from support.gateway import Gateway, assert_problem, booking_path, hotel_request, read_response, stay_request
 from support.gateway import gateway as running_gateway
 
 ACTIONS = (
@@ -393,4 +393,4 @@ def test_a_client_that_does_not_wait_for_the_reply_books_once(gateway: Gateway) 
     while not gateway.list_all(f"{hotel}/bookings") and monotonic() < deadline:
         sleep(0.05)
     assert len(gateway.list_all(f"{hotel}/bookings")) == 1
-    assert gateway.post("/v1/hotels", hotel_plan(id="next-door")).status == 201
+    assert gateway.post("/v1/hotels", hotel_request(id="next-door")).status == 201

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from innkeeper.storage.sqlite.journal import SqliteJournal
-from support.gateway import ANSWER_SECONDS_MAX, Gateway, assert_problem, booking_path, hotel_plan, stay_request
+from support.gateway import ANSWER_SECONDS_MAX, Gateway, assert_problem, booking_path, hotel_request, stay_request
 from support.gateway import gateway as running_gateway
 from support.partition_fixture import night
 from support.waiting import wait_until
@@ -183,7 +183,7 @@ def test_a_move_assigns_another_room_and_an_upgrade_pins_it(gateway: Gateway, ho
 
 
 def test_a_move_is_refused_where_the_room_type_takes_too_few_guests(gateway: Gateway) -> None:
-    large, small = hotel_plan({"FAM": 2, "DBL": 1})["room_types"]
+    large, small = hotel_request({"FAM": 2, "DBL": 1})["room_types"]
     hotel = gateway.open_hotel(room_types=[large | {"max_guests": 4}, small])
     family = gateway.book(hotel, room_type="FAM", adults=2, children=[3])
     refused = gateway.act(hotel, family, "move", room="201")
@@ -359,9 +359,9 @@ def test_a_history_lists_the_events_of_a_booking_in_order(gateway: Gateway, hote
 
 
 def test_a_hotel_is_opened_and_shown_with_all_fields(gateway: Gateway) -> None:
-    plan = hotel_plan({"DBL": 2}, id="sea-view", check_in="16:00", cancellation={"free_until_hours": 48})
-    plan["room_types"].append(plan["room_types"][0] | {"code": "STE", "rooms": ["A", "B1"], "room_count": 0})
-    reply = gateway.post("/v1/hotels", plan)
+    body = hotel_request({"DBL": 2}, id="sea-view", check_in="16:00", cancellation={"free_until_hours": 48})
+    body["room_types"].append(body["room_types"][0] | {"code": "STE", "rooms": ["A", "B1"], "room_count": 0})
+    reply = gateway.post("/v1/hotels", body)
     assert (reply.status, reply.headers["location"]) == (201, "/v1/hotels/sea-view")
     shown = reply.json
     assert [kind["rooms"] for kind in shown["room_types"]] == [["101", "102"], ["A", "B1"]]
@@ -369,11 +369,11 @@ def test_a_hotel_is_opened_and_shown_with_all_fields(gateway: Gateway) -> None:
     assert (shown["check_in"], shown["check_out"], shown["night_audit"]) == ("16:00", "11:00", "manual")
     assert shown["cancellation"] == {"free_until_hours": 48}
     assert gateway.get("/v1/hotels/sea-view").json == shown
-    assert_problem(gateway.post("/v1/hotels", plan), 409, "hotel_exists")
+    assert_problem(gateway.post("/v1/hotels", body), 409, "hotel_exists")
 
 
 def test_the_id_of_a_hotel_defaults_to_its_name(gateway: Gateway) -> None:
-    reply = gateway.post("/v1/hotels", hotel_plan(name="Hotel do Mar, Faro"))
+    reply = gateway.post("/v1/hotels", hotel_request(name="Hotel do Mar, Faro"))
     assert (reply.headers["location"], reply.json["id"]) == ("/v1/hotels/hotel-do-mar-faro", "hotel-do-mar-faro")
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from innkeeper.http.documents.invoices import html_document
 from innkeeper.http.documents.pdf import pdf_document
 from innkeeper.protocol.billing.folio import Invoice
-from innkeeper.protocol.billing.terms import ChargeKind, Party, PartyPlan
+from innkeeper.protocol.billing.terms import ChargeKind, Party, PartyRequest
 from pypdf import PdfReader
 from support.billing_fixture import CITY, SERVICE, VAT, LedgerFixture
 
@@ -30,7 +30,7 @@ def invoice(ledger: LedgerFixture) -> Invoice:
     booking = ledger.book(0, 2)
     for number in range(3):
         ledger.post_charge(booking, 1_234_50, charge=ChargeKind.MINIBAR, text=f"Bottle {number}")
-    buyer = PartyPlan("Łukasz Ñúñez & Šárka <b>Öztürk</b>", ("Οδός 1", "Улица 2"), "PL777")
+    buyer = PartyRequest("Łukasz Ñúñez & Šárka <b>Öztürk</b>", ("Οδός 1", "Улица 2"), "PL777")
     return ledger.issue_invoice(booking, buyer=buyer)
 
 

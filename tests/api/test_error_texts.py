@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.gateway import Gateway, assert_problem, booking_path, hotel_plan, stay_request
+from support.gateway import Gateway, assert_problem, booking_path, hotel_request, stay_request
 from support.gateway import gateway as running_gateway
 from support.partition_fixture import night
 
@@ -89,14 +89,14 @@ def test_a_refused_booking_is_told_what_is_allowed(
             "expected lower-case letters a to z, digits, and between them hyphens, such as hotel-do-mar",
         ),
         ({"check_in": "25:00"}, "expected a local time from 00:00 to 23:59, such as 15:00"),
-        ({"room_types": [hotel_plan()["room_types"][0] | {"code": "D/B"}]}, CODE),
-        ({"room_types": [hotel_plan()["room_types"][0] | {"rooms": ["1 1"], "room_count": 0}]}, CODE),
+        ({"room_types": [hotel_request()["room_types"][0] | {"code": "D/B"}]}, CODE),
+        ({"room_types": [hotel_request()["room_types"][0] | {"rooms": ["1 1"], "room_count": 0}]}, CODE),
         ({"cancellation": {"free_until_hours": 8_785}}, "expected 0 to 8,784 hours"),
     ],
     ids=lambda value: str(value)[:40],
 )
 def test_a_refused_hotel_is_told_what_is_allowed(gateway: Gateway, change: dict[str, Any], text: str) -> None:
-    assert message(gateway.post("/v1/hotels", hotel_plan() | change)) == text
+    assert message(gateway.post("/v1/hotels", hotel_request() | change)) == text
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,8 @@ def test_a_refused_query_is_told_what_is_allowed(gateway: Gateway, hotel: str, q
 
 
 def test_too_many_guests_for_another_room_are_told_of_the_room(gateway: Gateway) -> None:
-    single = hotel_plan()["room_types"][0] | {"code": "SGL", "max_guests": 1, "room_count": 0, "rooms": ["S1"]}
-    hotel = gateway.open_hotel(room_types=[hotel_plan()["room_types"][0], single])
+    single = hotel_request()["room_types"][0] | {"code": "SGL", "max_guests": 1, "room_count": 0, "rooms": ["S1"]}
+    hotel = gateway.open_hotel(room_types=[hotel_request()["room_types"][0], single])
     booking = gateway.book(hotel, adults=2)
     text = "SGL takes at most 1 guest, not 2"
     for reply, field in (

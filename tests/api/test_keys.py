@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from innkeeper.http.keys import ApiKeys, InvalidKeysFile
 from innkeeper.protocol.values.operator_error import EXIT_USAGE
-from support.gateway import Gateway, assert_problem, booking_path, hotel_plan, load_run, stay_request
+from support.gateway import Gateway, assert_problem, booking_path, hotel_request, load_run, stay_request
 from support.gateway import gateway as running_gateway
 
 WEB, DESK = "w" * 20, "desk-key-café-1234567"
@@ -67,7 +67,7 @@ def test_a_request_without_a_known_key_is_refused(gateway: Gateway, headers: dic
         ("GET", "/nothing", None),
         ("GET", "/", None),
         ("DELETE", "/v1/hotels", None),
-        ("POST", "/v1/hotels", hotel_plan(id="unseen")),
+        ("POST", "/v1/hotels", hotel_request(id="unseen")),
     ):
         reply = gateway.send(method, path, body, headers)
         assert_problem(reply, 401, "key_required")
@@ -87,7 +87,9 @@ def test_a_request_without_a_known_key_is_refused(gateway: Gateway, headers: dic
     ids=str,
 )
 def test_a_change_is_recorded_under_the_name_of_the_key(gateway: Gateway, name: str, headers: dict[str, str]) -> None:
-    hotel = gateway.post("/v1/hotels", hotel_plan(name=f"Hotel {abs(hash(str(headers)))}"), headers).headers["location"]
+    hotel = gateway.post("/v1/hotels", hotel_request(name=f"Hotel {abs(hash(str(headers)))}"), headers).headers[
+        "location"
+    ]
     booking = gateway.post(f"{hotel}/bookings", stay_request(), headers).json
     assert (booking["created_by"], booking["changed_by"]) == (name, name)
     cancelled = gateway.post(booking_path(hotel, booking) + "/actions/cancel", {}, bearer(WEB)).json
@@ -97,7 +99,7 @@ def test_a_change_is_recorded_under_the_name_of_the_key(gateway: Gateway, name: 
 
 
 def test_each_client_has_its_own_idempotency_keys(gateway: Gateway) -> None:
-    hotel = gateway.post("/v1/hotels", hotel_plan({"DBL": 9}, id="shared"), bearer(WEB)).headers["location"]
+    hotel = gateway.post("/v1/hotels", hotel_request({"DBL": 9}, id="shared"), bearer(WEB)).headers["location"]
     key = {"Idempotency-Key": "the-same"}
     first = gateway.post(f"{hotel}/bookings", stay_request(), bearer(WEB) | key)
     other = gateway.post(f"{hotel}/bookings", stay_request(), bearer(DESK) | key)

@@ -177,9 +177,9 @@ def _webhook_operations(gateway: Gateway) -> dict[str, HttpResponse]:
 
 def _opened(gateway: Gateway) -> HttpResponse:
     gateway.open_hotel()
-    plan = gateway.get("/v1/hotels").json["data"][-1]
-    types = [{**room_type, "code": "NEW"} for room_type in plan["room_types"]]
-    fields = {name: plan[name] for name in ("name", "timezone", "currency", "cancellation", "business_date")}
+    hotel = gateway.get("/v1/hotels").json["data"][-1]
+    types = [{**room_type, "code": "NEW"} for room_type in hotel["room_types"]]
+    fields = {name: hotel[name] for name in ("name", "timezone", "currency", "cancellation", "business_date")}
     return gateway.post("/v1/hotels", {**fields, "id": "another", "room_types": types})
 
 

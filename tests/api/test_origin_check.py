@@ -17,7 +17,7 @@ from support.gateway import (
     Gateway,
     HttpResponse,
     assert_problem,
-    hotel_plan,
+    hotel_request,
     read_response,
     stay_request,
 )
@@ -84,7 +84,7 @@ def test_an_unknown_host_is_refused_with_the_option_that_adds_it(gateway: Gatewa
     for path in ("/v1/hotels", "/", "/metrics", "/pages/front_desk.js", "/nothing", "/v1/events/stream"):
         problem = assert_problem(get(gateway, host, path), 421, "unknown_host")
         assert "--host-name" in problem["detail"]
-    assert_problem(gateway.send("POST", "/v1/hotels", hotel_plan(id="unseen"), {"Host": host}), 421, "unknown_host")
+    assert_problem(gateway.send("POST", "/v1/hotels", hotel_request(id="unseen"), {"Host": host}), 421, "unknown_host")
     assert_problem(gateway.get("/v1/hotels/unseen"), 404)
 
 

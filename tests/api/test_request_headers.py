@@ -5,7 +5,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from support.gateway import Gateway, HttpResponse, assert_problem, booking_path, hotel_plan, stay_request
+from support.gateway import Gateway, HttpResponse, assert_problem, booking_path, hotel_request, stay_request
 from support.gateway import gateway as running_gateway
 from support.partition_fixture import night
 
@@ -89,7 +89,7 @@ def test_the_same_key_gets_the_same_reply(gateway: Gateway, hotel: str, keyed: C
 def test_every_kind_of_post_accepts_a_key(gateway: Gateway, hotel: str) -> None:
     booking = gateway.book(hotel)
     posts = (
-        ("/v1/hotels", hotel_plan(id="keyed")),
+        ("/v1/hotels", hotel_request(id="keyed")),
         (booking_path(hotel, booking) + "/actions/pin", {}),
         (booking_path(hotel, booking) + "/actions/cancel", {"reason": "ill"}),
         (f"{hotel}/night-audit", {"to": str(night(1))}),

@@ -268,30 +268,22 @@ def test_a_ping_reports_its_outcome(gateway: Gateway, receiver: WebhookReceiver)
     assert reply.json["error"]
 
 
-def test_a_replay_sends_all_events_after_a_position(gateway: Gateway, receiver: WebhookReceiver) -> None:
-    hotel = gateway.open_hotel()
-    webhook = add_webhook(gateway, receiver.url)
-    gateway.book(hotel)
-    wait_until(lambda: len(receiver.received) == 1, SECONDS_MAX)
-    act(gateway, webhook, "replay", after=2)
-    wait_until(lambda: len(receiver.received) == 1 + gateway.last_position() - 2, SECONDS_MAX)
-    assert [received.event for received in receiver.received[1:]] == events(gateway, after=2)
-    problem = act(gateway, webhook, "replay", after=10**9)
-    assert_problem(problem, 422, "invalid", "after", "range")
-
-
-def test_a_replay_that_is_asked_for_during_a_delivery_is_carried_out(
-    gateway: Gateway, receiver: WebhookReceiver
+@pytest.mark.parametrize("during_a_delivery", [False, True])
+def test_a_replay_sends_all_events_after_a_position(
+    gateway: Gateway, receiver: WebhookReceiver, during_a_delivery: bool
 ) -> None:
     hotel = gateway.open_hotel()
     webhook = add_webhook(gateway, receiver.url)
-    receiver.answering.clear()
+    if during_a_delivery:
+        receiver.answering.clear()
     gateway.book(hotel)
     wait_until(lambda: len(receiver.received) == 1, SECONDS_MAX)
     act(gateway, webhook, "replay", after=2)
     receiver.answering.set()
     wait_until(lambda: len(receiver.received) == 1 + gateway.last_position() - 2, SECONDS_MAX)
     assert [received.event for received in receiver.received[1:]] == events(gateway, after=2)
+    problem = act(gateway, webhook, "replay", after=10**9)
+    assert_problem(problem, 422, "invalid", "after", "range")
 
 
 def test_disabled_and_removed_webhooks_receive_no_events(gateway: Gateway, receiver: WebhookReceiver) -> None:

@@ -14,7 +14,7 @@ NIGHTS = 1_000  # the number of arrival dates in the load
 ANSWER_SECONDS_MAX = 60
 
 
-def plan(hotel: str, rooms: dict[str, int] | None = None) -> dict[str, Any]:
+def hotel_request(hotel: str, rooms: dict[str, int] | None = None) -> dict[str, Any]:
     """The body that opens a hotel; without `rooms` it has 300, of three types, for three guests at 120.00 EUR."""
     room_counts = rooms or dict.fromkeys(ROOM_TYPES, ROOMS_PER_TYPE)
     return {
@@ -65,4 +65,4 @@ def post_all(url: str, requests: list[tuple[str, dict[str, Any]]]) -> None:
 
 def open_hotels(url: str, count: int) -> None:
     """Open hotel-1, hotel-2, …"""
-    post_all(url, [("/v1/hotels", plan(f"hotel-{number}")) for number in range(1, count + 1)])
+    post_all(url, [("/v1/hotels", hotel_request(f"hotel-{number}")) for number in range(1, count + 1)])

@@ -22,7 +22,7 @@ from typing import cast
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import msgspec
-from hotels import NIGHTS, ROOM_TYPES, plan, stay
+from hotels import NIGHTS, ROOM_TYPES, hotel_request, stay
 from innkeeper.actors.partition.clock_and_ids import uuid7
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
@@ -32,7 +32,7 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.journal import Journal, Snapshot, StoredReply
 from innkeeper.protocol.ports.message_bus import Envelope
-from innkeeper.protocol.reservations.commands import BookingRequest, BookRoom, HotelPlan, OpenHotel
+from innkeeper.protocol.reservations.commands import BookingRequest, BookRoom, HotelRequest, OpenHotel
 from innkeeper.protocol.reservations.replies import HotelStateReply
 from innkeeper.storage.sqlite.journal import SqliteJournal
 from support.partition_fixture import NOON
@@ -103,7 +103,7 @@ def open_all(host: Host, hotels: int, rooms: int) -> None:
     """Open hotel-1, hotel-2, …"""
     for number in range(1, hotels + 1):
         name = f"hotel-{number}"
-        body = msgspec.convert(plan(name, dict.fromkeys(ROOM_TYPES, rooms)), HotelPlan)
+        body = msgspec.convert(hotel_request(name, dict.fromkeys(ROOM_TYPES, rooms)), HotelRequest)
         _handle(host, [OpenHotel(name, body)])
 
 

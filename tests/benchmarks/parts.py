@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from contestants import INNKEEPER, ROOT, Contestant, Missing, Server, bare, bare_json, postgres, running
-from hotels import FIRST_ARRIVAL, open_hotels, plan, post_all, stay
+from hotels import FIRST_ARRIVAL, hotel_request, open_hotels, post_all, stay
 from load import Load, Round, booking_arguments, drive, median
 from report import Report
 from tqdm import tqdm
@@ -139,7 +139,7 @@ def contention(bench: Bench) -> None:
 def _open_nearly_full(server: Server, hotel: str) -> None:
     """Open a hotel and book all rooms but the last few, for the nights that all clients will request."""
     path, taken = f"/v1/hotels/{hotel}/bookings", range(ROOMS_OF_NEARLY_FULL - LAST_ROOMS)
-    opening = ("/v1/hotels", plan(hotel, {"DBL": ROOMS_OF_NEARLY_FULL}))
+    opening = ("/v1/hotels", hotel_request(hotel, {"DBL": ROOMS_OF_NEARLY_FULL}))
     post_all(server.url, [opening, *((path, stay(f"Guest {number}", 0, FULL_NIGHTS)) for number in taken)])
 
 

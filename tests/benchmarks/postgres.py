@@ -23,7 +23,7 @@ from documents import RATE, booking_document
 from hotels import TODAY
 from innkeeper.actors.partition.clock_and_ids import uuid7
 from innkeeper.http.api.rendering import json_response
-from innkeeper.protocol.reservations.commands import BookingRequest, HotelPlan
+from innkeeper.protocol.reservations.commands import BookingRequest, HotelRequest
 from serving import serve
 
 URL = os.environ.get("INNKEEPER_BENCH_POSTGRES", "postgresql://postgres@127.0.0.1/test")
@@ -105,9 +105,9 @@ class Exclusion:
         self._rooms: dict[tuple[int, str], range] = {}
         self._count = 0
 
-    async def open(self, hotel: int, plan: HotelPlan) -> None:
+    async def open(self, hotel: int, hotel_request: HotelRequest) -> None:
         """Number the rooms."""
-        for kind in plan.room_types:
+        for kind in hotel_request.room_types:
             self._rooms[hotel, kind.code] = range(self._count, self._count + kind.room_count)
             self._count += kind.room_count
 
@@ -139,11 +139,11 @@ class Counters:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def open(self, hotel: int, plan: HotelPlan) -> None:
+    async def open(self, hotel: int, hotel_request: HotelRequest) -> None:
         """Insert a row for each night, with all rooms free."""
         rows = [
             (hotel, kind.code, TODAY + timedelta(days=night), kind.room_count, kind.room_count)
-            for kind in plan.room_types
+            for kind in hotel_request.room_types
             for night in range(NIGHTS_OPEN)
         ]
         await self._pool.copy_records_to_table("free_rooms", records=rows)
@@ -175,13 +175,13 @@ DESIGNS: dict[str, Callable[[asyncpg.Pool], Exclusion | Counters]] = {"exclusion
 def routes(design: Exclusion | Counters) -> list[web.RouteDef]:
     """The routes that the benchmarks use."""
     hotels: dict[str, int] = {}
-    read_plan, read_request = msgspec.json.Decoder(HotelPlan), msgspec.json.Decoder(BookingRequest)
+    read_hotel, read_request = msgspec.json.Decoder(HotelRequest), msgspec.json.Decoder(BookingRequest)
 
     async def open_hotel(request: web.Request) -> web.Response:
-        plan = read_plan.decode(await request.read())
-        hotel = hotels[plan.id or ""] = len(hotels) + 1
-        await design.open(hotel, plan)
-        return json_response({"id": plan.id}, 201)
+        opening = read_hotel.decode(await request.read())
+        hotel = hotels[opening.id or ""] = len(hotels) + 1
+        await design.open(hotel, opening)
+        return json_response({"id": opening.id}, 201)
 
     async def book(request: web.Request) -> web.Response:
         wanted = read_request.decode(await request.read())

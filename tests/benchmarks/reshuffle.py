@@ -19,7 +19,7 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import msgspec
-from hotels import FIRST_ARRIVAL, plan, stay
+from hotels import FIRST_ARRIVAL, hotel_request, stay
 from innkeeper.actors.reservations.rules.decisions import decide
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
 from innkeeper.protocol.messages.command_context import CommandContext
@@ -27,7 +27,7 @@ from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations.booking import GuestDetails
-from innkeeper.protocol.reservations.commands import BookingRequest, BookRoom, HotelPlan, OpenHotel
+from innkeeper.protocol.reservations.commands import BookingRequest, BookRoom, HotelRequest, OpenHotel
 from innkeeper.protocol.reservations.events import BookingConfirmed
 from support.partition_fixture import NOON
 
@@ -88,7 +88,7 @@ def measure(hotel: str, decisions: int, seed: int = 1) -> Reshuffled:
 def empty_hotel() -> HotelState:
     """A hotel of 300 rooms without bookings."""
     state = HotelState()
-    opening = OpenHotel(HOTEL, msgspec.convert(plan(HOTEL, {"DBL": ROOMS}), HotelPlan))
+    opening = OpenHotel(HOTEL, msgspec.convert(hotel_request(HOTEL, {"DBL": ROOMS}), HotelRequest))
     for event in decide(state, opening, CommandContext(NOON, "opening")).events:
         _apply(state, event)
     return state

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from benchmarks.contestants import postgres as contestant
 from benchmarks.contestants import running
-from support.gateway import hotel_plan, send, stay_request
+from support.gateway import hotel_request, send, stay_request
 
 
 @pytest.mark.parametrize("design", ["exclusion", "counters"])
@@ -17,7 +17,7 @@ def test_the_last_rooms_go_to_exactly_as_many_guests(
     with running(contestant(design, 4), tmp_path) as server:  # it checks its tables at its end
         assert len(server.database) == 4
         port = int(server.url.rpartition(":")[2])
-        assert send(port, "POST", "/v1/hotels", hotel_plan({"DBL": 3}, id="seaside")).status == 201
+        assert send(port, "POST", "/v1/hotels", hotel_request({"DBL": 3}, id="seaside")).status == 201
         with ThreadPoolExecutor(4) as guests:
             replies = guests.map(
                 lambda _: send(port, "POST", "/v1/hotels/seaside/bookings", stay_request(10)).status, range(12)

@@ -182,8 +182,8 @@ def test_a_form_of_another_site_changes_nothing(
     with unchanged(gateway, hotel):
         foreign_page.submit(f"{hotel}/night-audit", kind)
         foreign_page.submit("/v1/subscribers/billing/actions/pause", kind, ('{"a": "', '"}'))
-        plan = '{"url": "http://127.0.0.1:9/", "events": ["innkeeper.*"], "secret": "'
-        foreign_page.submit("/v1/webhooks", kind, (plan, '"}'))
+        body = '{"url": "http://127.0.0.1:9/", "events": ["innkeeper.*"], "secret": "'
+        foreign_page.submit("/v1/webhooks", kind, (body, '"}'))
 
 
 @pytest.mark.parametrize("mode", ["cors", "no-cors", "same-origin"])

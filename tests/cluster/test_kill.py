@@ -24,7 +24,7 @@ from support.acknowledged_bookings import (
     next_request,
     send_request,
 )
-from support.gateway import hotel_plan
+from support.gateway import hotel_request
 from support.server_process import ServerProcess, run_to_end
 from support.webhook_receiver import WebhookReceiver, webhook_receiver
 
@@ -96,7 +96,7 @@ async def open_hotels(server: ServerProcess) -> None:
     """Open two hotels that are small enough to sell out."""
     async with ClientSession(server.url) as session:
         for hotel in HOTELS:
-            async with session.post("/v1/hotels", json=hotel_plan({"DBL": 40}, id=hotel)) as response:
+            async with session.post("/v1/hotels", json=hotel_request({"DBL": 40}, id=hotel)) as response:
                 assert response.status == 201, await response.text()
 
 

@@ -30,7 +30,7 @@ from support.acknowledged_bookings import (
     next_request,
     send_request,
 )
-from support.gateway import hotel_plan, stay_request
+from support.gateway import hotel_request, stay_request
 from support.installation import Installation, is_alive
 from support.rabbitmq_queues import delete_queues
 from support.server_process import program_command, run_to_end
@@ -57,7 +57,7 @@ async def open_hotels(installation: Installation, rooms: int = 40) -> None:
     assert len({partition_of(hotel, PARTITIONS) for hotel in HOTELS}) == PARTITIONS
     async with ClientSession(installation.url) as session:
         for hotel in HOTELS:
-            async with session.post("/v1/hotels", json=hotel_plan({"DBL": rooms}, id=hotel)) as response:
+            async with session.post("/v1/hotels", json=hotel_request({"DBL": rooms}, id=hotel)) as response:
                 assert response.status == 201, await response.text()
 
 

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from innkeeper.protocol.values.contexts import partition_of
-from support.gateway import HttpResponse, hotel_plan, send, stay_request
+from support.gateway import HttpResponse, hotel_request, send, stay_request
 from support.installation import Installation
 from support.partition_fixture import night
 from support.waiting import wait_until
@@ -70,7 +70,7 @@ class SplitMachine(RuleBasedStateMachine):
             name = f"machine-{next(self.names)}"
             if partition_of(name, PARTITIONS) not in {partition_of(one, PARTITIONS) for one in self.hotels}:
                 self.hotels.append(name)
-                assert self.post("/v1/hotels", hotel_plan(ROOMS, id=name)).status == 201
+                assert self.post("/v1/hotels", hotel_request(ROOMS, id=name)).status == 201
 
     def post(self, path: str, body: dict[str, Any], key: str | None = None) -> HttpResponse:
         """POST with a key until there is an answer: a process may be starting again."""

@@ -4,7 +4,7 @@ import pytest
 from innkeeper.protocol.billing.commands import MoveCharges, OpenFolio, PostCharge, ReverseCharge, SplitCharge
 from innkeeper.protocol.billing.folio import FolioLine, LineKind, LinePosition
 from innkeeper.protocol.billing.queries import ShowBill
-from innkeeper.protocol.billing.terms import ChargeKind, PartyPlan
+from innkeeper.protocol.billing.terms import ChargeKind, PartyRequest
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, Refused
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money
@@ -12,7 +12,7 @@ from support.billing_fixture import CITY, SERVICE, VAT, VAT_FOOD, LedgerFixture,
 from support.ledger_refusals import refused
 from support.partition_fixture import HOTEL, night
 
-GLOBEX = PartyPlan("Globex", ("1 Main Street",), "PT123")
+GLOBEX = PartyRequest("Globex", ("1 Main Street",), "PT123")
 
 
 @pytest.fixture

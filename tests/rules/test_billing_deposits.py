@@ -5,13 +5,13 @@ from hypothesis import strategies as st
 from innkeeper.actors.billing.rules.deposits import deposits_due
 from innkeeper.protocol.billing.folio import DepositDue, StayTerms
 from innkeeper.protocol.billing.queries import ShowBill
-from innkeeper.protocol.billing.terms import BillingTerms, Deposit, DepositPlan, Party
+from innkeeper.protocol.billing.terms import BillingTerms, Deposit, DepositRequest, Party
 from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import BookingStatus
 from support.billing_fixture import CITY, LedgerFixture
 from support.partition_fixture import HOTEL, TODAY, night
 
-SCHEDULE = (DepositPlan(50, 14), DepositPlan(30))
+SCHEDULE = (DepositRequest(50, 14), DepositRequest(30))
 
 
 def deposits_of(ledger: LedgerFixture, booking: str) -> tuple[DepositDue, ...]:

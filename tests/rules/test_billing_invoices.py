@@ -6,13 +6,13 @@ from innkeeper.protocol.billing.commands import MoveCharges, OpenFolio, ReverseC
 from innkeeper.protocol.billing.folio import DocumentKind, Invoice, TaxTotal
 from innkeeper.protocol.billing.queries import ListInvoices, ShowInvoice
 from innkeeper.protocol.billing.replies import InvoicesReply
-from innkeeper.protocol.billing.terms import BillingPlan, ChargeKind, Party, PartyPlan
+from innkeeper.protocol.billing.terms import BillingTermsRequest, ChargeKind, Party, PartyRequest
 from innkeeper.protocol.reservations import commands
 from support.billing_fixture import CITY, VAT, VAT_FOOD, LedgerFixture
 from support.ledger_refusals import refused
 from support.partition_fixture import HOTEL, TODAY, night
 
-GLOBEX = PartyPlan("Globex", ("1 Main Street",), "PT123")
+GLOBEX = PartyRequest("Globex", ("1 Main Street",), "PT123")
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ def test_prefixes_that_would_repeat_a_number_are_refused(ledger: LedgerFixture) 
     ledger.post_charge(booking)
     ledger.issue_invoice(booking)
     with refused(ledger, "credit_note_prefix:unique"):
-        BillingPlan(seller=GLOBEX, invoice_prefix="A-", credit_note_prefix="A-")
+        BillingTermsRequest(seller=GLOBEX, invoice_prefix="A-", credit_note_prefix="A-")
     with refused(ledger, "credit_note_prefix:taken"):
         ledger.set_billing_terms(invoice_prefix="X-", credit_note_prefix="INV-")
 

@@ -7,7 +7,7 @@ from innkeeper.actors.billing.rules.state import LedgerState, describe, restore
 from innkeeper.protocol.billing.commands import MoveCharges, OpenFolio, RefundPayment, SplitCharge
 from innkeeper.protocol.billing.queries import DescribeLedger, TrialBalance
 from innkeeper.protocol.billing.replies import LedgerStateReply, TrialBalanceReply
-from innkeeper.protocol.billing.terms import PartyPlan
+from innkeeper.protocol.billing.terms import PartyRequest
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.reservations import commands
 from support.billing_fixture import CITY, VAT, LedgerFixture, eur
@@ -21,7 +21,7 @@ def ledger() -> LedgerFixture:
     first_booking, second_booking = ledger.book_and_check_in(0, 2), ledger.book_and_check_in(0, 1, adults=2)
     no_show = ledger.book(0, 2)
     ledger.roll_business_date()
-    ledger.execute(OpenFolio(HOTEL, first_booking, PartyPlan("Globex")))
+    ledger.execute(OpenFolio(HOTEL, first_booking, PartyRequest("Globex")))
     (room,) = ledger.bill(first_booking).folios[0].lines
     ledger.execute(SplitCharge(HOTEL, first_booking, room.id, eur(3_000)))
     part = ledger.bill(first_booking).folios[0].lines[-1]

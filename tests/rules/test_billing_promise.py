@@ -21,7 +21,7 @@ from innkeeper.protocol.billing import commands as billing
 from innkeeper.protocol.billing import events as billing_events
 from innkeeper.protocol.billing.folio import Bill, DocumentKind, FolioLine, TaxAmount
 from innkeeper.protocol.billing.queries import TrialBalance
-from innkeeper.protocol.billing.terms import ChargeKind, DepositPlan, PartyPlan
+from innkeeper.protocol.billing.terms import ChargeKind, DepositRequest, PartyRequest
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations import commands
@@ -42,7 +42,7 @@ class BillingMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.ledger = LedgerFixture(VAT, CITY, deposits=(DepositPlan(30),))
+        self.ledger = LedgerFixture(VAT, CITY, deposits=(DepositRequest(30),))
         self.auditor = BillingAuditor()
         self.recount = self.auditor.hotels.setdefault(HOTEL, Recount(HOTEL))
         self.read = 0
@@ -114,7 +114,7 @@ class BillingMachine(RuleBasedStateMachine):
 
     @rule(terms=st.sampled_from(TERMS))
     def change_terms(self, terms: Any) -> None:
-        self.ledger.set_billing_terms(*terms, deposits=(DepositPlan(30),))
+        self.ledger.set_billing_terms(*terms, deposits=(DepositRequest(30),))
 
     @precondition(lambda self: self.ledger.state.bills)
     @rule(which=pick, units=cents, kind=st.sampled_from(ChargeKind), quantity=st.integers(1, 3))
@@ -126,7 +126,7 @@ class BillingMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.ledger.state.bills)
     @rule(which=pick)
     def open_folio(self, which: int) -> None:
-        self._try(lambda: self.ledger.execute(billing.OpenFolio(HOTEL, self._booking(which), PartyPlan("Globex"))))
+        self._try(lambda: self.ledger.execute(billing.OpenFolio(HOTEL, self._booking(which), PartyRequest("Globex"))))
 
     @precondition(lambda self: self.recount.lines)
     @rule(which=pick)

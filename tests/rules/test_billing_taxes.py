@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from innkeeper.actors.billing.rules.taxes import half_up, opposite, split_taxes, taxed
 from innkeeper.protocol.billing import queries as billing_queries
 from innkeeper.protocol.billing.folio import StayTerms, TaxAmount
-from innkeeper.protocol.billing.terms import BillingPlan, ChargeKind, DepositPlan, PartyPlan, Tax, TaxPlan
+from innkeeper.protocol.billing.terms import (
+    BillingTermsRequest,
+    ChargeKind,
+    DepositRequest,
+    PartyRequest,
+    Tax,
+    TaxRequest,
+)
 from innkeeper.protocol.messages.refusals import InvalidRequest, Refused
 from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.values.money import Money
@@ -116,29 +123,29 @@ def test_a_reversed_tax_keeps_its_code_and_rate() -> None:
 )
 def test_an_invalid_tax_is_refused(fields: dict[str, object], rule: str) -> None:
     with pytest.raises(Refused) as refused:
-        TaxPlan(**{"code": "T", "name": "T", "applies_to": (ROOM,)} | fields)  # type: ignore[arg-type]
+        TaxRequest(**{"code": "T", "name": "T", "applies_to": (ROOM,)} | fields)  # type: ignore[arg-type]
     assert isinstance(refused.value.refusal, InvalidRequest)
     assert refused.value.refusal.errors[0].rule == rule
 
 
 def test_invalid_terms_are_refused() -> None:
-    plan = TaxPlan(code="T", name="T", applies_to=(ROOM,), rate="0.01")
+    tax = TaxRequest(code="T", name="T", applies_to=(ROOM,), rate="0.01")
     for fields, rule in (
-        ({"taxes": (plan, plan)}, "unique"),
-        ({"deposits": (DepositPlan(60), DepositPlan(41))}, "percent_max"),
+        ({"taxes": (tax, tax)}, "unique"),
+        ({"deposits": (DepositRequest(60), DepositRequest(41))}, "percent_max"),
     ):
         with pytest.raises(Refused) as refused:
-            BillingPlan(seller=PartyPlan("S"), **fields)  # type: ignore[arg-type]
+            BillingTermsRequest(seller=PartyRequest("S"), **fields)  # type: ignore[arg-type]
         assert isinstance(refused.value.refusal, InvalidRequest)
         assert refused.value.refusal.errors[0].rule == rule
     with pytest.raises(Refused):
-        LedgerFixture(TaxPlan(code="T", name="T", applies_to=(ROOM,), per_night=Money("2.00", "USD")))
+        LedgerFixture(TaxRequest(code="T", name="T", applies_to=(ROOM,), per_night=Money("2.00", "USD")))
 
 
 def test_setting_the_same_terms_again_records_no_event() -> None:
-    plan = TaxPlan(code="CITY", name="City tax", applies_to=(ROOM,), per_night=eur(200), exempt_below=13)
-    ledger = LedgerFixture(plan)
+    city_tax = TaxRequest(code="CITY", name="City tax", applies_to=(ROOM,), per_night=eur(200), exempt_below=13)
+    ledger = LedgerFixture(city_tax)
     terms = ledger.query(billing_queries.ShowBillingTerms(HOTEL)).ledger.terms
     assert terms.taxes == (Tax(code="CITY", name="City tax", applies_to=(ROOM,), per_night=200, exempt_below=13),)
-    ledger.set_billing_terms(plan)
+    ledger.set_billing_terms(city_tax)
     assert ledger.event_names().count("ledger.terms_changed") == 1

@@ -10,7 +10,7 @@ from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations import commands, queries
 from innkeeper.protocol.reservations.booking import Contact
-from innkeeper.protocol.reservations.commands import BookingChange, BookingRequest, HotelPlan, RoomTypeOffer
+from innkeeper.protocol.reservations.commands import BookingChange, BookingRequest, HotelRequest, RoomTypeRequest
 from innkeeper.protocol.reservations.waitlist import WaitlistRequest
 from innkeeper.protocol.values.money import Money
 from simulation.client_record import ClientRecord, Request
@@ -48,7 +48,7 @@ class Clients:
         self._record = record
         self._requests = 0
         self._with_pins = random.random() < 0.5
-        self._plans = {hotel: self._plan(hotel) for hotel in HOTELS[: random.randint(1, len(HOTELS))]}
+        self._hotel_requests = {hotel: self._hotel_request(hotel) for hotel in HOTELS[: random.randint(1, len(HOTELS))]}
         self._message_makers: list[tuple[int, Callable[[EventModel, str], Command | Query]]] = [
             (40, self._book), (45, self._act), (6, self._ask), (7, self._roll), (1, self._open), (8, self._wait),
         ]  # fmt: skip
@@ -71,7 +71,7 @@ class Clients:
         return None
 
     def _new(self, model: EventModel) -> Request:
-        hotel = self._random.choice(list(self._plans))
+        hotel = self._random.choice(list(self._hotel_requests))
         if model.hotel_record(hotel) is None and self._random.random() < 0.9:
             return self._request(self._open(model, hotel), self._key())
         weights, makers = zip(*self._message_makers, strict=True)
@@ -96,24 +96,24 @@ class Clients:
             return None
         return facts.version - (self._random.random() < 0.4)
 
-    def _plan(self, hotel: str) -> HotelPlan:
+    def _hotel_request(self, hotel: str) -> HotelRequest:
         """A hotel so small that bookings conflict."""
         kinds = TYPES[: self._random.randint(1, len(TYPES))]
         audits = ("manual", "manual", "03:00", "02:30")
-        return HotelPlan(
+        return HotelRequest(
             name=hotel.title(),
             timezone=self._random.choice(("Europe/Lisbon", "Europe/Berlin", "Pacific/Auckland", "UTC")),
             currency="EUR",
             night_audit=self._random.choice(audits),
             business_date=self._random.choice((None, FIRST_DAY)),
             room_types=tuple(
-                RoomTypeOffer(kind, kind, 2, Money("100.00", "EUR"), room_count=self._random.randint(1, 4))
+                RoomTypeRequest(kind, kind, 2, Money("100.00", "EUR"), room_count=self._random.randint(1, 4))
                 for kind in kinds
             ),
         )
 
     def _open(self, _: EventModel, hotel: str) -> Command:
-        return commands.OpenHotel(hotel, self._plans[hotel])
+        return commands.OpenHotel(hotel, self._hotel_requests[hotel])
 
     def _ask(self, model: EventModel, hotel: str) -> Query:
         kind = self._random.choice((queries.DescribeHotel, queries.FindAvailability, queries.FindBooking))
@@ -184,7 +184,7 @@ class Clients:
 
     def _type(self, hotel: str) -> str:
         """Mostly one that the hotel has."""
-        known = [kind.code for kind in self._plans[hotel].room_types]
+        known = [kind.code for kind in self._hotel_requests[hotel].room_types]
         return self._random.choice(known if self._random.random() < 0.95 else TYPES)
 
     def _guest(self) -> Contact:

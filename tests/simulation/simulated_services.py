@@ -17,7 +17,7 @@ from innkeeper.actors.billing.event_handler import BILLING_EVENT_TYPES, BillingE
 from innkeeper.actors.billing.router import LEDGER
 from innkeeper.actors.billing.rules.decisions import decide
 from innkeeper.actors.billing.rules.state import LedgerState, evolve
-from innkeeper.actors.notifications.notifier import NOTIFIER_EVENT_TYPES, Notifier
+from innkeeper.actors.notifications.event_handler import NOTIFICATIONS_EVENT_TYPES, NotificationsEventHandler
 from innkeeper.actors.notifications.outbox_relay import OutboxRelay
 from innkeeper.actors.notifications.rules.notices import KnownBooking, KnownHotel, NoticeDecision, handle
 from innkeeper.actors.partition.host import Host
@@ -256,11 +256,11 @@ class SimulatedNotifications:
             log: FaultyDelivery(RecentEvents(DurableLog(disk)), self._random, self._rate)
             for log, disk in self._disks.items()
         }
-        request = SubscriptionRequest("notifications", NOTIFIER_EVENT_TYPES)
+        request = SubscriptionRequest("notifications", NOTIFICATIONS_EVENT_TYPES)
         cursors = [SqliteCursor(self._db, request, log, delivery.log) for log, delivery in self._deliveries.items()]
-        self._notifier = Notifier(self._outbox, self._clock, lambda: None)
+        self._notifications = NotificationsEventHandler(self._outbox, self._clock, lambda: None)
         self._subscriber = Subscriber(
-            cursors, self._notifier.handle, self._clock, batch_events=self._random.choice(_BATCH_SIZES)
+            cursors, self._notifications.handle, self._clock, batch_events=self._random.choice(_BATCH_SIZES)
         )
         self._relay = OutboxRelay("mail", self._outbox, self._send, lambda _: _PAUSE_SECONDS, self._clock)
 
@@ -292,13 +292,11 @@ class SimulatedNotifications:
 
     def restart(self) -> None:
         """End the process, and start it again."""
-        self._notifier.close()
         self._db.close()
         self._open()
 
     def close(self) -> None:
         """Close the databases."""
-        self._notifier.close()
         self._db.close()
         self._loop.close()
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from innkeeper.actors.notifications import notifier
+from innkeeper.actors.notifications import event_handler
 from innkeeper.actors.notifications.rules.notices import handle as rules_handle
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.reservations.messages import Claim, ClaimDone
@@ -209,5 +209,5 @@ def test_a_letter_sent_twice_is_reported(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_reminder_that_was_not_withdrawn_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notifier, "handle", lambda *arguments: rules_handle(*arguments)._replace(withdrawn=()))
+    monkeypatch.setattr(event_handler, "handle", lambda *arguments: rules_handle(*arguments)._replace(withdrawn=()))
     assert is_reported("but was withdrawn (P5)")

@@ -15,7 +15,7 @@ from innkeeper.protocol.billing import commands as billing_commands
 from innkeeper.protocol.billing import queries as billing_queries
 from innkeeper.protocol.billing.folio import Bill, FolioLine, Invoice, Payment
 from innkeeper.protocol.billing.replies import BillReply, InvoiceReply, PaymentReply
-from innkeeper.protocol.billing.terms import BillingPlan, ChargeKind, PartyPlan, TaxPlan
+from innkeeper.protocol.billing.terms import BillingTermsRequest, ChargeKind, PartyRequest, TaxRequest
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.command_context import CommandContext
@@ -28,12 +28,12 @@ from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.commands import BookingChange
 from innkeeper.protocol.reservations.replies import BookingReply
 from innkeeper.protocol.values.money import Money, render
-from support.partition_fixture import HOTEL, NOON, night, plan, request
+from support.partition_fixture import HOTEL, NOON, hotel_request, night, request
 
-VAT = TaxPlan(code="VAT6", name="VAT 6 %", applies_to=(ChargeKind.ROOM, ChargeKind.FEE), rate="6", included=True)
-VAT_FOOD = TaxPlan(code="VAT13", name="VAT 13 %", applies_to=(ChargeKind.BREAKFAST,), rate="13", included=True)
-SERVICE = TaxPlan(code="SERVICE", name="Service 10 %", applies_to=(ChargeKind.MINIBAR,), rate="10")
-CITY = TaxPlan(
+VAT = TaxRequest(code="VAT6", name="VAT 6 %", applies_to=(ChargeKind.ROOM, ChargeKind.FEE), rate="6", included=True)
+VAT_FOOD = TaxRequest(code="VAT13", name="VAT 13 %", applies_to=(ChargeKind.BREAKFAST,), rate="13", included=True)
+SERVICE = TaxRequest(code="SERVICE", name="Service 10 %", applies_to=(ChargeKind.MINIBAR,), rate="10")
+CITY = TaxRequest(
     code="CITY", name="City tax", applies_to=(ChargeKind.ROOM,), per_night=Money("2.00", "EUR"), exempt_below=13
 )
 
@@ -45,21 +45,23 @@ def eur(minor_units: int) -> Money:
 class LedgerFixture:
     """A hotel and its ledger. Every event is encoded and decoded before it is applied, as from the journal."""
 
-    def __init__(self, *taxes: TaxPlan, **more: Any) -> None:
+    def __init__(self, *taxes: TaxRequest, **more: Any) -> None:
         self.at = NOON
         self.hotel_state = HotelState()
         self.state = LedgerState()
         self.hotel_records: list[RecordedEvent] = []
         self.records: list[RecordedEvent] = []
         self._ids = (f"id-{number}" for number in count())
-        self.execute_on_hotel(commands.OpenHotel(HOTEL, plan({"DBL": 3, "SUI": 2})))
+        self.execute_on_hotel(commands.OpenHotel(HOTEL, hotel_request({"DBL": 3, "SUI": 2})))
         if taxes or more:
             self.set_billing_terms(*taxes, **more)
 
-    def set_billing_terms(self, *taxes: TaxPlan, **more: Any) -> None:
+    def set_billing_terms(self, *taxes: TaxRequest, **more: Any) -> None:
         """Set the terms of billing."""
-        plan = BillingPlan(seller=PartyPlan("Seaside Ltd", ("1 Beach Road", "Lisbon"), "PT500"), taxes=taxes, **more)
-        self.execute(billing_commands.ChangeBillingTerms(HOTEL, plan))
+        terms = BillingTermsRequest(
+            seller=PartyRequest("Seaside Ltd", ("1 Beach Road", "Lisbon"), "PT500"), taxes=taxes, **more
+        )
+        self.execute(billing_commands.ChangeBillingTerms(HOTEL, terms))
 
     def command_context(self) -> CommandContext:
         return CommandContext(self.at, next(self._ids))
@@ -147,7 +149,7 @@ class LedgerFixture:
         assert isinstance(reply, PaymentReply)
         return reply.payment
 
-    def issue_invoice(self, booking: str, folio: int = 1, buyer: PartyPlan | None = None) -> Invoice:
+    def issue_invoice(self, booking: str, folio: int = 1, buyer: PartyRequest | None = None) -> Invoice:
         return self.execute_invoice(billing_commands.IssueInvoice(HOTEL, booking, folio, buyer))
 
     def issue_credit_note(self, number: str) -> Invoice:

@@ -205,7 +205,7 @@ class Gateway:
 
     def open_hotel(self, rooms: dict[str, int] | None = None, **more: Any) -> str:
         """Open a hotel of types for two at 100.00 EUR; its path."""
-        reply = self.post("/v1/hotels", hotel_plan(rooms, **{"id": f"hotel-{next(self._names)}"} | more))
+        reply = self.post("/v1/hotels", hotel_request(rooms, **{"id": f"hotel-{next(self._names)}"} | more))
         assert reply.status == 201, reply
         return reply.headers["location"]
 
@@ -305,7 +305,7 @@ def booking_path(hotel: str, booking: dict[str, Any]) -> str:
     return f"{hotel}/bookings/{booking['id']}"
 
 
-def hotel_plan(rooms: dict[str, int] | None = None, **more: Any) -> dict[str, Any]:
+def hotel_request(rooms: dict[str, int] | None = None, **more: Any) -> dict[str, Any]:
     """The body that opens a hotel."""
     room_types = [
         {
@@ -317,8 +317,8 @@ def hotel_plan(rooms: dict[str, int] | None = None, **more: Any) -> dict[str, An
         }
         for code, number in (rooms or {"DBL": 3}).items()
     ]
-    plan = {"name": "Seaside", "timezone": "Europe/Lisbon", "currency": "EUR", "business_date": str(TODAY)}
-    return plan | {"room_types": room_types} | more
+    hotel_request = {"name": "Seaside", "timezone": "Europe/Lisbon", "currency": "EUR", "business_date": str(TODAY)}
+    return hotel_request | {"room_types": room_types} | more
 
 
 def stay_request(arrival: int = 1, nights: int = 1, **more: Any) -> dict[str, Any]:

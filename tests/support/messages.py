@@ -19,15 +19,15 @@ from innkeeper.protocol.billing.folio import (
     TaxTotal,
 )
 from innkeeper.protocol.billing.terms import (
-    BillingPlan,
     BillingTerms,
+    BillingTermsRequest,
     ChargeKind,
     Deposit,
-    DepositPlan,
+    DepositRequest,
     Party,
-    PartyPlan,
+    PartyRequest,
     Tax,
-    TaxPlan,
+    TaxRequest,
 )
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations.booking import Booking, Contact, GuestDetails
@@ -35,8 +35,8 @@ from innkeeper.protocol.reservations.commands import (
     BookingChange,
     BookingRequest,
     ContactChange,
-    HotelPlan,
-    RoomTypeOffer,
+    HotelRequest,
+    RoomTypeRequest,
 )
 from innkeeper.protocol.reservations.events import EVENTS
 from innkeeper.protocol.reservations.hotel import CancellationPolicy, Hotel, RoomType
@@ -89,12 +89,12 @@ def waitlist_request(request: BookingRequest) -> WaitlistRequest:
     return WaitlistRequest(**{name: getattr(request, name) for name in WaitlistRequest.__struct_fields__})
 
 
-_plans = st.builds(
-    HotelPlan,
+_hotel_requests = st.builds(
+    HotelRequest,
     name=_text,
     timezone=st.sampled_from(["Europe/Lisbon", "UTC", "Asia/Tokyo"]),
     currency=st.just("EUR"),
-    room_types=st.just((RoomTypeOffer("DBL", "Double", 2, Money("10.00", "EUR"), room_count=2),)),
+    room_types=st.just((RoomTypeRequest("DBL", "Double", 2, Money("10.00", "EUR"), room_count=2),)),
     id=st.none() | st.just("inn"),
     business_date=st.none() | _day,
     night_audit=st.sampled_from(["manual", "03:00"]),
@@ -114,9 +114,9 @@ _changes = st.builds(
     adults=st.just(msgspec.UNSET) | st.integers(1, 9),
 )
 
-_parties = st.builds(PartyPlan, _name, st.lists(_name, max_size=3).map(tuple), st.just("") | _text)
+_parties = st.builds(PartyRequest, _name, st.lists(_name, max_size=3).map(tuple), st.just("") | _text)
 _tax_plans = st.builds(
-    TaxPlan,
+    TaxRequest,
     code=_code,
     name=_name,
     applies_to=st.lists(st.sampled_from(ChargeKind), min_size=1, max_size=3).map(tuple),
@@ -124,9 +124,9 @@ _tax_plans = st.builds(
     included=st.booleans(),
     exempt_below=st.integers(0, 18),
 )
-_deposit_plans = st.builds(DepositPlan, st.integers(1, 30), st.none() | st.integers(0, 99))
+_deposit_plans = st.builds(DepositRequest, st.integers(1, 30), st.none() | st.integers(0, 99))
 _billing_plans = st.builds(
-    BillingPlan,
+    BillingTermsRequest,
     seller=_parties,
     taxes=st.lists(_tax_plans, max_size=3, unique_by=lambda tax: tax.code).map(tuple),
     deposits=st.lists(_deposit_plans, max_size=3).map(tuple),
@@ -135,10 +135,10 @@ _billing_plans = st.builds(
 for _kind, _strategy in (
     (BookingRequest, requests()),
     (WaitlistRequest, requests().map(waitlist_request)),
-    (HotelPlan, _plans),
+    (HotelRequest, _hotel_requests),
     (BookingChange, _changes),
-    (PartyPlan, _parties),
-    (BillingPlan, _billing_plans),
+    (PartyRequest, _parties),
+    (BillingTermsRequest, _billing_plans),
 ):
     st.register_type_strategy(_kind, _strategy)
 

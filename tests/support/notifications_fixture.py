@@ -19,7 +19,7 @@ from innkeeper.protocol.reservations import commands, events
 from innkeeper.protocol.reservations.booking import Booking, Contact
 from innkeeper.protocol.reservations.commands import BookingChange
 from innkeeper.protocol.reservations.replies import BookingReply
-from support.partition_fixture import HOTEL, NOON, night, plan, request
+from support.partition_fixture import HOTEL, NOON, hotel_request, night, request
 
 HOUR = 3_600 * 1_000_000
 DAY = 24 * HOUR
@@ -41,7 +41,7 @@ class NotificationsFixture:
         self.scheduled: dict[str, Notice] = {}
         self.records: list[RecordedEvent] = []
         self._ids = (f"id-{number}" for number in count())
-        self.execute(commands.OpenHotel(HOTEL, plan({"DBL": 3, "SUI": 2}, **more)))
+        self.execute(commands.OpenHotel(HOTEL, hotel_request({"DBL": 3, "SUI": 2}, **more)))
 
     def execute(self, command: Command) -> list[Notice]:
         """Execute a command; its notices, immediate and scheduled."""

@@ -16,7 +16,7 @@ from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.journal import Journal
 from innkeeper.protocol.ports.message_bus import Envelope, Result
 from innkeeper.protocol.reservations.booking import Booking, Contact
-from innkeeper.protocol.reservations.commands import BookingRequest, BookRoom, HotelPlan, OpenHotel, RoomTypeOffer
+from innkeeper.protocol.reservations.commands import BookingRequest, BookRoom, HotelRequest, OpenHotel, RoomTypeRequest
 from innkeeper.protocol.reservations.replies import BookingReply
 from innkeeper.protocol.values.money import Money
 from innkeeper.storage.sqlite.journal import SqliteJournal
@@ -31,14 +31,14 @@ def night(number: int) -> date:
     return TODAY + timedelta(days=number)
 
 
-def plan(rooms: dict[str, int] | None = None, **more: Any) -> HotelPlan:
+def hotel_request(rooms: dict[str, int] | None = None, **more: Any) -> HotelRequest:
     """A hotel with so many rooms of each type; each takes two guests and costs 100.00 EUR a night."""
     room_types = tuple(
-        RoomTypeOffer(code, f"Type {code}", 2, Money("100.00", "EUR"), room_count=number)
+        RoomTypeRequest(code, f"Type {code}", 2, Money("100.00", "EUR"), room_count=number)
         for code, number in (rooms or {"DBL": 3}).items()
     )
     fields = {"name": "Seaside", "timezone": "Europe/Lisbon", "currency": "EUR", "business_date": TODAY} | more
-    return HotelPlan(room_types=room_types, **fields)
+    return HotelRequest(room_types=room_types, **fields)
 
 
 def request(
@@ -87,7 +87,7 @@ class PartitionFixture:
 
     def open_hotel(self, rooms: dict[str, int] | None = None, hotel: str = HOTEL, **more: Any) -> None:
         """Open a hotel."""
-        reply = self.execute(OpenHotel(hotel, plan(rooms, **more)))
+        reply = self.execute(OpenHotel(hotel, hotel_request(rooms, **more)))
         assert isinstance(reply, Reply), reply
 
     def book(self, arrival: int = 1, nights: int = 1, hotel: str = HOTEL, **more: Any) -> Booking:

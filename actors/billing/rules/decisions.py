@@ -21,7 +21,7 @@ from innkeeper.actors.billing.rules.reservation_events import derive_events
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import commands, events
 from innkeeper.protocol.billing.replies import EventAppliedReply, LedgerReply
-from innkeeper.protocol.billing.terms import BillingTerms, Deposit, Tax, TaxPlan
+from innkeeper.protocol.billing.terms import BillingTerms, Deposit, Tax, TaxRequest
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.command_context import CommandContext
 from innkeeper.protocol.messages.event import Event
@@ -66,28 +66,28 @@ _POSTINGS = (events.ChargePosted, events.ChargeReversed, events.PaymentRecorded,
 
 
 def _change_terms(state: LedgerState, command: commands.ChangeBillingTerms, context: CommandContext) -> Decision:
-    plan = command.plan
+    request = command.request
     terms = BillingTerms(
-        seller=plan.seller.party(),
-        taxes=tuple(_tax(state, tax) for tax in plan.taxes),
-        deposits=tuple(Deposit(deposit.percent, deposit.days_before_arrival) for deposit in plan.deposits),
-        invoice_prefix=plan.invoice_prefix,
-        credit_note_prefix=plan.credit_note_prefix,
+        seller=request.seller.party(),
+        taxes=tuple(_tax(state, tax) for tax in request.taxes),
+        deposits=tuple(Deposit(deposit.percent, deposit.days_before_arrival) for deposit in request.deposits),
+        invoice_prefix=request.invoice_prefix,
+        credit_note_prefix=request.credit_note_prefix,
     )
     check_prefixes(state, terms)
     done = () if terms == state.opened().terms else (events.BillingTermsChanged(terms),)
     return Decision(done, lambda state: LedgerReply(state.opened()))
 
 
-def _tax(state: LedgerState, plan: TaxPlan) -> Tax:
+def _tax(state: LedgerState, request: TaxRequest) -> Tax:
     return Tax(
-        code=plan.code,
-        name=plan.name,
-        applies_to=plan.applies_to,
-        rate=basis_points(plan.rate, "rate"),
-        per_night=0 if plan.per_night is None else units_of(state, plan.per_night, "taxes.per_night"),
-        included=plan.included,
-        exempt_below=plan.exempt_below,
+        code=request.code,
+        name=request.name,
+        applies_to=request.applies_to,
+        rate=basis_points(request.rate, "rate"),
+        per_night=0 if request.per_night is None else units_of(state, request.per_night, "taxes.per_night"),
+        included=request.included,
+        exempt_below=request.exempt_below,
     )
 
 

@@ -68,7 +68,7 @@ class UnknownGuest(Exception):
 
 def handle(hotel: KnownHotel | None, booking: KnownBooking | None, record: RecordedEvent) -> NoticeDecision:
     """What notifications keeps after an event, and the notices that follow. `booking` is the one that the event is
-    about; None is one that is not known yet. Raises UnknownBooking for a payment of such a booking, because its receipt
+    about; None is one that is not known yet. Raises `UnknownGuest` for a payment of such a booking, because its receipt
     must not be lost."""
     event = record.event
     if not isinstance(event, events.BookingEvent):

@@ -77,7 +77,7 @@ def _the_booking(booking: str) -> Callable[[HotelState], Reply]:
 def _open_hotel(state: HotelState, command: commands.OpenHotel, context: CommandContext) -> Decision:
     if state.hotel is not None:
         raise Refused(HotelExists(command.hotel))
-    return Decision(opening_events(command.plan, context.at), lambda state: HotelReply(state.opened()))
+    return Decision(opening_events(command.request, context.at), lambda state: HotelReply(state.opened()))
 
 
 def _book(state: HotelState, command: commands.BookRoom, context: CommandContext) -> Decision:

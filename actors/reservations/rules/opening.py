@@ -4,38 +4,42 @@ from innkeeper.actors.reservations.rules.pricing import local_date
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.reservations import events
-from innkeeper.protocol.reservations.commands import HotelPlan, RoomTypeOffer
+from innkeeper.protocol.reservations.commands import HotelRequest, RoomTypeRequest
 
 
-def opening_events(plan: HotelPlan, at: int) -> tuple[Event, ...]:
+def opening_events(request: HotelRequest, at: int) -> tuple[Event, ...]:
     """The events of opening this hotel at this instant."""
     opened = events.HotelOpened(
-        plan.name,
-        plan.timezone,
-        plan.currency,
-        plan.check_in,
-        plan.check_out,
-        plan.night_audit,
-        plan.cancellation,
-        plan.business_date or local_date(plan.timezone, at),
+        request.name,
+        request.timezone,
+        request.currency,
+        request.check_in,
+        request.check_out,
+        request.night_audit,
+        request.cancellation,
+        request.business_date or local_date(request.timezone, at),
     )
     done: list[Event] = [opened]
-    numbers = _numbers(plan)
-    for offer in plan.room_types:
-        done.append(events.RoomTypeAdded(offer.code, offer.name, offer.max_guests, offer.rate.minor_units()))
-        done.extend(events.RoomAdded(number, offer.code) for number in numbers[offer.code])
+    numbers = _numbers(request)
+    for room_type in request.room_types:
+        done.append(
+            events.RoomTypeAdded(room_type.code, room_type.name, room_type.max_guests, room_type.rate.minor_units())
+        )
+        done.extend(events.RoomAdded(number, room_type.code) for number in numbers[room_type.code])
     return tuple(done)
 
 
-def _numbers(plan: HotelPlan) -> dict[str, list[str]]:
+def _numbers(request: HotelRequest) -> dict[str, list[str]]:
     """The room numbers of each type; a type with only a count gets a floor of its own: 101, 102, …; 201, …"""
-    width = max(2, *(len(str(offer.room_count)) for offer in plan.room_types))
-    numbers = {offer.code: _of(offer, floor, width) for floor, offer in enumerate(plan.room_types, start=1)}
+    width = max(2, *(len(str(room_type.room_count)) for room_type in request.room_types))
+    numbers = {
+        room_type.code: _of(room_type, floor, width) for floor, room_type in enumerate(request.room_types, start=1)
+    }
     every = [number for rooms in numbers.values() for number in rooms]
     if len(set(every)) < len(every):
         raise invalid("room_types", "unique", "a given room number is also made from room_count; give another one")
     return numbers
 
 
-def _of(offer: RoomTypeOffer, floor: int, width: int) -> list[str]:
-    return list(offer.rooms) or [f"{floor}{number:0{width}d}" for number in range(1, offer.room_count + 1)]
+def _of(room_type: RoomTypeRequest, floor: int, width: int) -> list[str]:
+    return list(room_type.rooms) or [f"{floor}{number:0{width}d}" for number in range(1, room_type.room_count + 1)]

@@ -1,0 +1,92 @@
+"""Turns events into notices in the outbox, and answers messages about the terms of notification."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+from innkeeper.actors.notifications.rules.notices import KnownBooking, KnownHotel, handle
+from innkeeper.protocol.messages.recorded_event import LogEntry
+from innkeeper.protocol.messages.refusals import NotFound, Refused
+from innkeeper.protocol.messages.reply import Reply
+from innkeeper.protocol.notifications.notices import Notice
+from innkeeper.protocol.notifications.terms import (
+    ChangeNotificationTerms,
+    NotificationTermsReply,
+    ShowNotificationTerms,
+)
+from innkeeper.protocol.ports.outbox import Outbox
+from innkeeper.protocol.ports.subscriptions import Effects
+from innkeeper.protocol.reservations.events import BookingEvent
+
+NOTIFICATIONS_EVENT_TYPES = (
+    "innkeeper.hotel.*",
+    "innkeeper.room_type.*",
+    "innkeeper.booking.*",
+    "innkeeper.payment.recorded.*",
+)
+"""What notifications subscribes to."""
+
+_pack = msgspec.msgpack.encode
+_unpack_hotel = msgspec.msgpack.Decoder(KnownHotel).decode
+_unpack_booking = msgspec.msgpack.Decoder(KnownBooking).decode
+
+
+class NotificationsEventHandler:
+    """Handles events by the rules of notifications. What these keep of hotels and bookings stands in the outbox."""
+
+    def __init__(self, outbox: Outbox, clock: Callable[[], int], notify_relay: Callable[[], None]) -> None:
+        """`notify_relay` is called when there are new notices in the outbox."""
+        self._outbox = outbox
+        self._clock = clock
+        self._notify_relay = notify_relay
+        self.handlers: dict[type, Callable[[Any], Awaitable[Reply]]] = {
+            ShowNotificationTerms: self.show_terms,
+            ChangeNotificationTerms: self.change_terms,
+        }
+
+    async def handle(self, entries: Sequence[LogEntry]) -> Effects:
+        """See `EventHandler`."""
+        names = {record.event.booking for _, record in entries if isinstance(record.event, BookingEvent)}
+        bookings = {name: _unpack_booking(body) for name, body in self._outbox.bookings(names).items()}
+        bodies = self._outbox.hotels({record.hotel for _, record in entries}).items()
+        hotels = {name: _unpack_hotel(body) for name, body in bodies}
+        changed_hotels: dict[str, bytes] = {}
+        changed_bookings: dict[str, KnownBooking] = {}
+        notices: dict[str, Notice] = {}
+        withdrawn: list[str] = []
+        at = self._clock()
+        for _, record in entries:
+            name = record.event.booking if isinstance(record.event, BookingEvent) else ""
+            hotel, booking = hotels.get(record.hotel), bookings.get(name)
+            decision = handle(hotel, booking, record)
+            if decision.hotel is not None and decision.hotel is not hotel:
+                hotels[record.hotel] = decision.hotel
+                changed_hotels[record.hotel] = _pack(decision.hotel)
+            if decision.booking is not None and decision.booking is not booking:
+                bookings[name] = changed_bookings[name] = decision.booking
+            withdrawn += [id_ for id_ in decision.withdrawn if notices.pop(id_, None) is None]
+            notices.update((notice.id, notice) for notice in decision.notices if notice.useful_until > at)
+        packed = {name: _pack(booking) for name, booking in changed_bookings.items()}
+
+        def keep() -> None:
+            self._outbox.store(changed_hotels, packed, tuple(notices.values()), withdrawn)
+            if notices:
+                self._notify_relay()
+
+        return keep
+
+    async def show_terms(self, message: ShowNotificationTerms) -> NotificationTermsReply:
+        """Returns the notification terms of a hotel."""
+        return NotificationTermsReply(self._known(message.hotel).terms)
+
+    async def change_terms(self, message: ChangeNotificationTerms) -> NotificationTermsReply:
+        """Changes the terms for later notices; those decided before are not changed."""
+        hotel = msgspec.structs.replace(self._known(message.hotel), terms=message.terms)
+        self._outbox.store({message.hotel: _pack(hotel)}, {}, (), ())
+        return NotificationTermsReply(message.terms)
+
+    def _known(self, hotel: str) -> KnownHotel:
+        body = self._outbox.hotels([hotel]).get(hotel)
+        if body is None:
+            raise Refused(NotFound("hotel", hotel))
+        return _unpack_hotel(body)
