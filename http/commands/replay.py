@@ -37,7 +37,7 @@ class HistoryError(ValueError):
 
 
 @dataclass(slots=True)
-class ReplayRow:
+class HistoryBooking:
     """One booking of the history, and its id once it is accepted."""
 
     number: int
@@ -73,12 +73,12 @@ class ReplayTally:
         return counted
 
 
-def read_history(path: Path) -> list[ReplayRow]:
+def read_history(path: Path) -> list[HistoryBooking]:
     """Reads the rows of a history. Raises HistoryError for an invalid file."""
     rows = []
     for number, fields in enumerate(_table(path, _COLUMNS), start=2):
         try:
-            row = ReplayRow(
+            row = HistoryBooking(
                 number=number - 2,
                 booked_on=date.fromisoformat(fields["booked_on"]),
                 arrival=date.fromisoformat(fields["arrival"]),
@@ -122,7 +122,7 @@ class Replay:
     """Replays one history through the API, as one hotel."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, url: str, hotel: str, rows: list[ReplayRow], bar: "tqdm[None]"
+        self, session: aiohttp.ClientSession, url: str, hotel: str, rows: list[HistoryBooking], bar: "tqdm[None]"
     ) -> None:
         self._session = session
         self._hotels = f"{url.rstrip('/')}/v1/hotels"
@@ -176,11 +176,11 @@ class Replay:
     def _days(self) -> list[date]:
         return sorted({day for r in self._rows for day in (r.booked_on, r.arrival, r.departure, r.outcome_on)})
 
-    async def _book_all(self, rows: list[ReplayRow]) -> None:
+    async def _book_all(self, rows: list[HistoryBooking]) -> None:
         """Makes the bookings. Each waits for earlier ones that compete with it for a room type and night."""
         booking: list[asyncio.Task[None]] = []
 
-        async def after(rivals: list[asyncio.Task[None]], row: ReplayRow) -> None:
+        async def after(rivals: list[asyncio.Task[None]], row: HistoryBooking) -> None:
             await asyncio.gather(*rivals)
             async with self._slots:
                 await self._book(row)
@@ -190,7 +190,7 @@ class Replay:
             booking.append(asyncio.create_task(after(rivals, row)))
         await asyncio.gather(*booking)
 
-    async def _book(self, row: ReplayRow) -> None:
+    async def _book(self, row: HistoryBooking) -> None:
         request = {
             "room_type": row.room_type,
             "arrival": str(row.arrival),
@@ -212,10 +212,10 @@ class Replay:
         self.tally.accepted += 1
         row.booking = answer["id"]
 
-    async def _each(self, rows: list[ReplayRow], action: str) -> None:
+    async def _each(self, rows: list[HistoryBooking], action: str) -> None:
         await asyncio.gather(*(self._act(row, action) for row in rows))
 
-    async def _act(self, row: ReplayRow, action: str) -> None:
+    async def _act(self, row: HistoryBooking, action: str) -> None:
         async with self._slots:
             url = f"{self._bookings}/{row.booking}/actions/{action}"
             status, answer = await self._post(url, {}, f"{action}-{row.number}")
@@ -256,18 +256,18 @@ class Replay:
         raise HistoryError(f"{url} is still busy after {_ATTEMPTS_MAX} attempts")
 
 
-def _grouped(rows: list[ReplayRow], key: str) -> dict[Any, list[ReplayRow]]:
-    groups: dict[Any, list[ReplayRow]] = defaultdict(list)
+def _grouped(rows: list[HistoryBooking], key: str) -> dict[Any, list[HistoryBooking]]:
+    groups: dict[Any, list[HistoryBooking]] = defaultdict(list)
     for row in rows:
         groups[getattr(row, key)].append(row)
     return groups
 
 
-def _compete(one: ReplayRow, other: ReplayRow) -> bool:
+def _compete(one: HistoryBooking, other: HistoryBooking) -> bool:
     return one.room_type == other.room_type and one.arrival < other.departure and other.arrival < one.departure
 
 
-def _cancelled_at_once(row: ReplayRow) -> bool:
+def _cancelled_at_once(row: HistoryBooking) -> bool:
     return row.outcome == "cancelled" and row.outcome_on == row.booked_on
 
 
