@@ -8,9 +8,10 @@ import asyncio
 from collections.abc import Sequence
 
 from innkeeper.protocol.billing.commands import ApplyReservationEvent
+from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import Refusal, Unavailable
-from innkeeper.protocol.ports.message_bus import Envelope, MessageBus
+from innkeeper.protocol.ports.message_bus import MessageBus
 from innkeeper.protocol.ports.subscriptions import Effects, Stalled, no_effects
 
 BILLING_EVENT_TYPES = ("innkeeper.hotel.*", "innkeeper.booking.*", "innkeeper.business_date.*")

@@ -5,16 +5,9 @@ import traceback
 from innkeeper.actors.billing.rules.decisions import decide
 from innkeeper.actors.billing.rules.queries import answer
 from innkeeper.actors.billing.rules.state import LedgerState, evolve
-from innkeeper.actors.partition.messages import (
-    AddressedCommand,
-    CommandOutcome,
-    HotelCommands,
-    HotelCommandsDone,
-    HotelFailed,
-    LoadHotelState,
-)
+from innkeeper.actors.partition.messages import CommandBatch, HotelFailed, LoadHotelState, PendingBatch
 from innkeeper.actors.system.typed_actor import TypedActor
-from innkeeper.protocol.messages.command_context import CommandContext
+from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused
@@ -35,32 +28,32 @@ class LedgerActor(TypedActor):
         self.name = message.hotel
         self.state = message.state or LedgerState()
 
-    def handle_commands(self, message: HotelCommands, router: ActorAddress) -> None:
+    def handle_commands(self, message: CommandBatch, router: ActorAddress) -> None:
         """Handles the commands and queries of a batch, one after the other."""
-        outcomes: list[CommandOutcome] = []
-        records: list[RecordedEvent] = []
+        batch = PendingBatch(self.name)
         try:
-            for command in message.commands:
+            for envelope in message.envelopes:
                 try:
-                    outcomes.append(CommandOutcome(command.number, self._carry_out(command, records)))
+                    batch.responses[envelope.id] = self._carry_out(envelope, batch.records)
                 except Refused as refused:
-                    outcomes.append(CommandOutcome(command.number, refused.refusal))
+                    batch.responses[envelope.id] = refused.refusal
         except Exception:
             self.send(router, HotelFailed(self.name, traceback.format_exc()))
             return
-        is_open = self.state.ledger is not None
-        self.send(router, HotelCommandsDone(self.name, tuple(outcomes), tuple(records), None, is_open))
+        batch.is_open = self.state.ledger is not None
+        self.send(router, batch)
 
-    def _carry_out(self, command: AddressedCommand, records: list[RecordedEvent]) -> Reply:
-        if isinstance(command.message, Query):
-            return answer(self.state, command.message)
-        decision = decide(self.state, command.message, CommandContext(command.at, command.id, command.if_version))
-        cause = decision.cause or command.id
+    def _carry_out(self, envelope: Envelope, records: list[RecordedEvent]) -> Reply:
+        message = envelope.message
+        if isinstance(message, Query):
+            return answer(self.state, message)
+        decision = decide(self.state, message, envelope)
+        cause = decision.cause or envelope.id
         for seq, event in enumerate(decision.events, self.state.seq + 1):
-            record = RecordedEvent(self.name, seq, command.at, command.by, command.correlation, cause, event)
+            record = RecordedEvent(self.name, seq, envelope.at, envelope.by, envelope.correlation, cause, event)
             evolve(self.state, record)
             records.append(record)
         return decision.reply(self.state)
 
 
-LedgerActor.handles = {LoadHotelState: LedgerActor.load_state, HotelCommands: LedgerActor.handle_commands}
+LedgerActor.handles = {LoadHotelState: LedgerActor.load_state, CommandBatch: LedgerActor.handle_commands}

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from datetime import date
 
+from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.recorded_event import LogEntry
-from innkeeper.protocol.ports.message_bus import Envelope, MessageBus, Result
+from innkeeper.protocol.ports.message_bus import MessageBus
 from innkeeper.protocol.ports.subscriptions import Positions
 from innkeeper.protocol.ports.views import BookingPage, BookingSearch, InvalidCursor, Views
 from innkeeper.protocol.reservations.booking import Booking

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from innkeeper.protocol.codec import frames, wire
+from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.messages.service_message import ServiceMessage
-from innkeeper.protocol.ports.message_bus import CommitListener, Envelope, Result
+from innkeeper.protocol.ports.message_bus import CommitListener
 from innkeeper.protocol.ports.subscriptions import Positions
 from innkeeper.protocol.ports.views import BookingPage, BookingSearch, InvalidCursor
 from innkeeper.protocol.reservations.booking import Booking

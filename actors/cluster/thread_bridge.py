@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
+from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
-from innkeeper.protocol.ports.message_bus import CommitListener, Envelope, PublishingMessageBus, Result
+from innkeeper.protocol.ports.message_bus import CommitListener, PublishingMessageBus
 from innkeeper.protocol.ports.subscriptions import Positions
 
 

@@ -6,29 +6,22 @@ only then releases the results. Clock and ids are inputs, so that a whole partit
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+import msgspec
 from innkeeper.actors.partition.aggregate_type import AggregateType
-from innkeeper.actors.partition.messages import (
-    AddressedCommand,
-    CommandBatch,
-    CommandBatchDone,
-    HotelStateLoaded,
-    LoadHotelState,
-)
+from innkeeper.actors.partition.messages import CommandBatch, HotelStateLoaded, LoadHotelState, PendingBatch
 from innkeeper.actors.partition.recovery import rebuild, rebuild_all
 from innkeeper.actors.system.local_actor_system import LocalActorSystem
 from innkeeper.protocol.codec import wire
-from innkeeper.protocol.messages.command import Command
-from innkeeper.protocol.messages.query import Query
-from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.refusals import IdempotencyKeyReused, Refusal, Unavailable
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.journal import Journal, JournalFenced, Snapshot, StoredReply
-from innkeeper.protocol.ports.message_bus import CommitListener, Envelope, Result
+from innkeeper.protocol.ports.message_bus import CommitListener
 from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.values.limits import snapshot_after_events
 from thespian.actors import ActorAddress
@@ -37,23 +30,6 @@ logger = logging.getLogger(__name__)
 
 _RETRY_MICROSECONDS = 1_000_000
 _HOTEL_FAILED = Unavailable("the hotel had a fault and was rebuilt", hotel_failed=True)
-
-
-class PendingBatch:
-    """A batch between decision and release: its results, and what must be on disk before they are released. When it
-    has `failed`, each result is `Unavailable`."""
-
-    def __init__(self, size: int) -> None:
-        self.results: list[Result] = [Result(_HOTEL_FAILED)] * size
-        self.records: tuple[RecordedEvent, ...] = ()
-        self.replies: list[StoredReply] = []
-        self.position = 0
-        self.failed = False
-
-    def fail(self, reason: str) -> None:
-        """Discards the decisions: each command of the batch gets `Unavailable`."""
-        self.failed = True
-        self.results = [Result(Unavailable(reason))] * len(self.results)
 
 
 class Host:
@@ -70,6 +46,7 @@ class Host:
         self.on_commit: CommitListener = lambda *_: None
         self._last_at = 0
         self._stale: set[str] = set()
+        self._distrusted: set[str] = set()
         self._router_failed = self._journal_failed = self._cannot_rebuild = False
         self._unreleased: deque[PendingBatch] = deque()
         self._unsaved_replies: dict[str, StoredReply] = {}
@@ -93,30 +70,45 @@ class Host:
     @property
     def must_drain(self) -> bool:
         """True where all decided batches must be released before the next decision, because hotels must be rebuilt."""
-        return bool(self._stale) or self._router_failed or self._journal_failed
+        return bool(self._stale or self._distrusted) or self._router_failed or self._journal_failed
 
     def decide(self, envelopes: Sequence[Envelope]) -> PendingBatch:
         """Decides on a batch, based on all earlier decisions, whether they are on disk or not. Its results may be sent
         after `write`, `sync` and `release`; batches go through these in the order of their decision."""
-        decided = PendingBatch(len(envelopes))
-        self._unreleased.append(decided)
         if self.must_drain and not self._rebuild():
-            decided.fail("the journal cannot be read")
-            return decided
-        at = self._last_at = max(self._clock(), self._last_at)
-        commands, keys = [], _BatchKeys()
+            return self._refuse(envelopes, "the journal cannot be read")
         try:
-            for number, envelope in enumerate(envelopes):
-                if envelope.key is None or self._is_new(decided, keys, number, envelope):
-                    origin = envelope.correlation, envelope.by, envelope.if_version
-                    commands.append(AddressedCommand(number, envelope.message, at, self._ids(), *origin))
+            keys = _BatchKeys(envelopes, self._kept_replies(envelopes))
         except Exception:
             logger.exception("earlier replies cannot be read from the journal; the batch is refused")
-            decided.fail("the journal cannot be read")
-            return decided
-        self._carry_out(CommandBatch(at, tuple(commands)), decided)
-        self._keep_replies(decided, keys)
+            return self._refuse(envelopes, "the journal cannot be read")
+        at = self._last_at = max(self._clock(), self._last_at)
+        stamped = tuple(
+            msgspec.structs.replace(envelope, at=at, id=self._ids())
+            for number, envelope in enumerate(envelopes)
+            if number not in keys.known
+        )
+        decided = self._carry_out(CommandBatch(at, stamped))
+        responses = (decided.responses.get(envelope.id, _HOTEL_FAILED) for envelope in stamped)
+        decided.results = [keys.known.get(number) or Result(next(responses)) for number in range(len(envelopes))]
+        decided.replies = keys.keep(decided.results)
+        self._unsaved_replies.update((reply.key, reply) for reply in decided.replies)
+        self._unreleased.append(decided)
         return decided
+
+    def _refuse(self, envelopes: Sequence[Envelope], reason: str) -> PendingBatch:
+        refused = PendingBatch(results=[Result(_HOTEL_FAILED)] * len(envelopes))
+        refused.fail(reason)
+        self._unreleased.append(refused)
+        return refused
+
+    def _kept_replies(self, envelopes: Sequence[Envelope]) -> dict[str, StoredReply]:
+        """The replies that these envelopes' keys have already, in one look-up."""
+        keys = {envelope.key for envelope in envelopes if envelope.key is not None}
+        if not keys:
+            return {}
+        unsaved = {key: self._unsaved_replies[key] for key in keys if key in self._unsaved_replies}
+        return {**self.journal.replies(keys - unsaved.keys()), **unsaved}
 
     def write(self, group: Sequence[PendingBatch]) -> bool:
         """Writes these batches to the journal in one transaction; returns whether there is anything to `sync`."""
@@ -194,8 +186,8 @@ class Host:
 
     def describe(self, hotel: str) -> Any:
         """The hotel's whole state as its aggregate type describes it, for snapshots and auditors; or a refusal."""
-        done = self._ask(CommandBatch(0, (AddressedCommand(0, self._aggregate_type.query(hotel), 0, ""),)))
-        return done.outcomes[0].response if isinstance(done, CommandBatchDone) else Unavailable("the router failed")
+        batch = self._carry_out(CommandBatch(0, (Envelope(self._aggregate_type.query(hotel)),)))
+        return batch.responses.get("", _HOTEL_FAILED)
 
     def close(self) -> None:
         """Stops the actors and closes the journal."""
@@ -205,40 +197,16 @@ class Host:
     def _ask(self, message: object) -> object:
         return self._system.ask(self._router, message)
 
-    def _is_new(self, decided: PendingBatch, keys: "_BatchKeys", number: int, envelope: Envelope) -> bool:
-        """Returns whether the key is new. If not, the command gets the result that its key already has."""
-        key, fingerprint = envelope.key or "", _fingerprint(envelope.message)
-        if key in keys.numbers:
-            keys.repeats.append((number, key, fingerprint))
-            return False
-        kept = self._unsaved_replies.get(key) or self.journal.reply(key)
-        if kept is not None:
-            decided.results[number] = _replayed(kept, fingerprint)
-            return False
-        keys.numbers[key] = number, fingerprint
-        return True
-
-    def _carry_out(self, batch: CommandBatch, decided: PendingBatch) -> None:
-        done = self._ask(batch)
-        if not isinstance(done, CommandBatchDone):
-            logger.error("the router failed: %s", done)
+    def _carry_out(self, batch: CommandBatch) -> PendingBatch:
+        decided = self._ask(batch)
+        if not isinstance(decided, PendingBatch):
+            logger.error("the router failed: %s", decided)
             self._router_failed = True
-            return
-        self.due_at = done.due_at
-        self._stale.update(done.failed_hotels)
-        decided.records = done.records
-        for outcome in done.outcomes:
-            decided.results[outcome.number] = Result(outcome.response)
-
-    def _keep_replies(self, decided: PendingBatch, keys: "_BatchKeys") -> None:
-        for key, (number, fingerprint) in keys.numbers.items():
-            answer = decided.results[number].response
-            if not isinstance(answer, Unavailable):
-                kept = self._unsaved_replies[key] = StoredReply(key, fingerprint, wire.encode(answer))
-                decided.replies.append(kept)
-        for number, key, fingerprint in keys.repeats:
-            if key in self._unsaved_replies:
-                decided.results[number] = _replayed(self._unsaved_replies[key], fingerprint)
+            return PendingBatch()
+        self.due_at = decided.due_at
+        self._stale |= decided.stale
+        self._distrusted |= decided.distrusted
+        return decided
 
     def _rebuild(self) -> bool:
         """Rebuilds from the journal the hotels whose state is not reliable; returns whether that succeeded."""
@@ -246,8 +214,8 @@ class Host:
             self.journal.reopen()
             if self._router_failed:
                 self._restart_router()
-            for hotel in sorted(self._stale):
-                state = rebuild(self.journal, hotel, self._aggregate_type)
+            for hotel in sorted(self._stale | self._distrusted):
+                state = rebuild(self.journal, hotel, self._aggregate_type, hotel not in self._distrusted)
                 if not isinstance(self._ask(LoadHotelState(hotel, state)), HotelStateLoaded):
                     return False
         except JournalFenced:
@@ -262,6 +230,7 @@ class Host:
             self._cannot_rebuild = True
             return False
         self._stale.clear()
+        self._distrusted.clear()
         self._journal_failed = self._cannot_rebuild = False
         return True
 
@@ -304,11 +273,41 @@ def _start_router(aggregate_type: AggregateType) -> tuple[LocalActorSystem, Acto
 
 
 class _BatchKeys:
-    """The idempotency keys of one batch: the number of the first command with each key, and those that repeat it."""
+    """The idempotency keys of one batch: `known` has the results of the envelopes that are not to be carried out,
+    by their numbers: they repeat a key, or cannot be encoded."""
 
-    def __init__(self) -> None:
-        self.numbers: dict[str, tuple[int, bytes]] = {}
-        self.repeats: list[tuple[int, str, bytes]] = []
+    def __init__(self, envelopes: Sequence[Envelope], kept: Mapping[str, StoredReply]) -> None:
+        self.known: dict[int, Result] = {}
+        self._first: dict[str, tuple[int, bytes]] = {}
+        self._repeats: list[tuple[int, str, bytes]] = []
+        for number, envelope in enumerate(envelopes):
+            if envelope.key is None:
+                continue
+            try:
+                fingerprint = blake2b(wire.encode(envelope.message), digest_size=16).digest()
+            except Exception:
+                logger.exception("a command cannot be encoded; it is refused")
+                self.known[number] = Result(Unavailable("the command cannot be encoded"))
+                continue
+            if envelope.key in kept:
+                self.known[number] = _replayed(kept[envelope.key], fingerprint)
+            elif envelope.key in self._first:
+                self.known[number] = Result(_HOTEL_FAILED)
+                self._repeats.append((number, envelope.key, fingerprint))
+            else:
+                self._first[envelope.key] = number, fingerprint
+
+    def keep(self, results: list[Result]) -> list[StoredReply]:
+        """The replies to keep. Sets the results of the envelopes that repeat a key of this batch."""
+        replies = {
+            key: StoredReply(key, fingerprint, wire.encode(results[number].response))
+            for key, (number, fingerprint) in self._first.items()
+            if not isinstance(results[number].response, Unavailable)
+        }
+        for number, key, fingerprint in self._repeats:
+            if key in replies:
+                results[number] = _replayed(replies[key], fingerprint)
+        return [*replies.values()]
 
 
 def _replayed(kept: StoredReply, fingerprint: bytes) -> Result:
@@ -317,7 +316,3 @@ def _replayed(kept: StoredReply, fingerprint: bytes) -> Result:
     answer = wire.decode(kept.reply)
     assert isinstance(answer, Reply | Refusal)
     return Result(answer, replayed=True)
-
-
-def _fingerprint(message: Command | Query) -> bytes:
-    return blake2b(wire.encode(message), digest_size=16).digest()

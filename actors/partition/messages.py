@@ -1,74 +1,61 @@
-"""The messages between the actors of a partition. Frozen, because the local actor system does not copy them."""
+"""The messages between the host, the router and the hotels of a partition. The local actor system does not copy them:
+a `CommandBatch` is frozen, and a `PendingBatch` belongs to whoever got it last."""
 
 from typing import Any
 
 import msgspec
-from innkeeper.protocol.messages.command import Command
-from innkeeper.protocol.messages.query import Query
+from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.messages.refusals import Refusal
+from innkeeper.protocol.messages.refusals import Refusal, Unavailable
 from innkeeper.protocol.messages.reply import Reply
-
-
-class AddressedCommand(msgspec.Struct, frozen=True, gc=False):
-    """A command or query with the instant, id and origin that the host adds. `number` is its place in the batch."""
-
-    number: int
-    message: Command | Query
-    at: int
-    id: str
-    correlation: str = ""
-    by: str = ""
-    if_version: int | None = None
-
-
-class CommandOutcome(msgspec.Struct, frozen=True, gc=False):
-    """The reply or refusal to the command or query of this number."""
-
-    number: int
-    response: Reply | Refusal
+from innkeeper.protocol.ports.journal import StoredReply
 
 
 class CommandBatch(msgspec.Struct, frozen=True, gc=False):
-    """Host to router: commands and queries to handle, after everything that is due by `at`."""
+    """Host to router, and router to hotel with that hotel's share: stamped envelopes to handle, after everything that
+    is due by `at`."""
 
     at: int
-    commands: tuple[AddressedCommand, ...]
+    envelopes: tuple[Envelope, ...]
 
 
-class CommandBatchDone(msgspec.Struct, frozen=True, gc=False):
-    """Router to host: the outcomes of a batch, and its events in each hotel's order. Hotels in `failed_hotels` must be
-    rebuilt: none of their events counts. `due_at` is when something is due next."""
+class PendingBatch(msgspec.Struct):
+    """What a batch has led to, while it is not on disk. A hotel sends its share to the router, and the router all of it
+    to the host, which adds what the journal is to keep and the results to release.
 
-    outcomes: tuple[CommandOutcome, ...]
-    records: tuple[RecordedEvent, ...]
-    failed_hotels: dict[str, str]
-    due_at: int | None
+    - `responses`: by the ids of the envelopes. An id without one belongs to a hotel that failed.
+    - `records`: the events, in each hotel's order.
+    - `due_at`: when something is due next.
+    - `stale`: hotels to rebuild from the journal, none of whose events is in `records`.
+    - `distrusted`: hotels to rebuild from their events alone, because a room and the calendar disagreed.
+    - `is_open`: false for a hotel whose opening was refused, so that its actor can end.
+    """
 
+    hotel: str = ""
+    responses: dict[str, Reply | Refusal] = {}
+    records: list[RecordedEvent] = []
+    due_at: int | None = None
+    stale: set[str] = set()
+    distrusted: set[str] = set()
+    is_open: bool = True
+    results: list[Result] = []
+    replies: list[StoredReply] = []
+    position: int = 0
+    failed: bool = False
 
-class HotelCommands(msgspec.Struct, frozen=True, gc=False):
-    """Router to hotel: this hotel's share of a batch."""
-
-    at: int
-    commands: tuple[AddressedCommand, ...]
-
-
-class HotelCommandsDone(msgspec.Struct, frozen=True, gc=False):
-    """Hotel to router: the outcomes of its share, its events (also those without a command), and when something is due
-    next. A hotel whose opening was refused is not open, and its actor can be closed."""
-
-    hotel: str
-    outcomes: tuple[CommandOutcome, ...]
-    records: tuple[RecordedEvent, ...]
-    due_at: int | None
-    is_open: bool
+    def fail(self, reason: str) -> None:
+        """Discards the decisions: each command of the batch gets `Unavailable`."""
+        self.failed = True
+        self.results = [Result(Unavailable(reason))] * len(self.results)
 
 
 class HotelFailed(msgspec.Struct, frozen=True, gc=False):
-    """Hotel to router: the hotel's own code failed; its state is not reliable."""
+    """Hotel to router: the hotel's own code failed; its state is not reliable. `distrusted` where a room disagreed with
+    its calendar."""
 
     hotel: str
     reason: str
+    distrusted: bool = False
 
 
 class LoadHotelState(msgspec.Struct, frozen=True, gc=False):

@@ -14,11 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from time import monotonic
 
-from innkeeper.actors.partition.host import Host, PendingBatch
+from innkeeper.actors.partition.host import Host
 from innkeeper.actors.partition.load_meter import LoadMeter
+from innkeeper.actors.partition.messages import PendingBatch
+from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Unavailable
-from innkeeper.protocol.ports.message_bus import CommitListener, Envelope, Result
+from innkeeper.protocol.ports.message_bus import CommitListener
 from innkeeper.protocol.ports.subscriptions import Positions
 from innkeeper.protocol.values.contexts import RESERVATIONS
 from innkeeper.protocol.values.limits import commands_per_batch_max, commands_waiting_max

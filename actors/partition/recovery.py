@@ -12,10 +12,10 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.ports.journal import Journal
 
 
-def rebuild(journal: Journal, hotel: str, aggregate_type: AggregateType) -> Any:
+def rebuild(journal: Journal, hotel: str, aggregate_type: AggregateType, use_snapshot: bool = True) -> Any:
     """The state of one hotel from the journal, None if it never opened."""
     state = aggregate_type.begin()
-    for snapshot in journal.snapshots(hotel):
+    for snapshot in journal.snapshots(hotel) if use_snapshot else ():
         state = aggregate_type.restore(wire.decode(snapshot.state))
     aggregate_type.fold(state, (record for _, record in journal.read(hotel=hotel, after_hotel_seq=state.seq)))
     return state if aggregate_type.is_open(state) else None

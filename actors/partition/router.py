@@ -1,22 +1,18 @@
-"""The router of a partition: sends each command to the actor of its hotel, and collects the outcomes of a batch."""
+"""The router of a partition: sends each hotel its share of a batch, and collects what the hotels have done."""
 
 import logging
 from typing import ClassVar
 
 from innkeeper.actors.partition.messages import (
-    AddressedCommand,
     CommandBatch,
-    CommandBatchDone,
-    CommandOutcome,
-    HotelCommands,
-    HotelCommandsDone,
     HotelFailed,
     HotelStateLoaded,
     LoadHotelState,
+    PendingBatch,
 )
 from innkeeper.actors.system.typed_actor import TypedActor
 from innkeeper.protocol.messages.command import Command
-from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.refusals import NotFound
 from thespian.actors import ActorAddress, ActorExitRequest, PoisonMessage
 
@@ -36,48 +32,52 @@ class Router(TypedActor):
         self.due_times: dict[str, int] = {}
         self.host: ActorAddress | None = None
         self.pending: set[str] = set()
-        self.outcomes: list[CommandOutcome] = []
-        self.records: list[RecordedEvent] = []
-        self.failed_hotels: dict[str, str] = {}
+        self.batch = PendingBatch()
 
-    def batch(self, message: CommandBatch, host: ActorAddress) -> None:
+    def handle_batch(self, message: CommandBatch, host: ActorAddress) -> None:
         """Sends each hotel its share of the commands, and an empty share to hotels with nothing but due work."""
-        self.host = host
-        self.outcomes, self.records, self.failed_hotels = [], [], {}
-        shares: dict[str, list[AddressedCommand]] = {
-            hotel: [] for hotel, at in self.due_times.items() if at <= message.at
-        }
-        for command in message.commands:
-            hotel = command.message.hotel
-            if hotel not in self.hotels and isinstance(command.message, self.opening_command):
+        self.host, self.batch = host, PendingBatch()
+        shares: dict[str, list[Envelope]] = {}
+        for hotel, due_at in self.due_times.items():
+            if due_at <= message.at:
+                shares[hotel] = []
+        for envelope in message.envelopes:
+            hotel = envelope.message.hotel
+            if hotel not in self.hotels and isinstance(envelope.message, self.opening_command):
                 self._open(LoadHotelState(hotel, None))
             if hotel in self.hotels:
-                shares.setdefault(hotel, []).append(command)
+                shares.setdefault(hotel, []).append(envelope)
             else:
-                self.outcomes.append(CommandOutcome(command.number, NotFound("hotel", hotel)))
+                self.batch.responses[envelope.id] = NotFound("hotel", hotel)
         self.pending = set(shares)
-        for hotel, commands in shares.items():
-            self.send(self.hotels[hotel], HotelCommands(message.at, tuple(commands)))
+        for hotel, envelopes in shares.items():
+            self.send(self.hotels[hotel], CommandBatch(message.at, tuple(envelopes)))
         self._report_when_done()
 
-    def commands_done(self, message: HotelCommandsDone, _: ActorAddress) -> None:
+    def collect(self, share: PendingBatch, _: ActorAddress) -> None:
         """Collects what a hotel has done."""
-        if message.hotel not in self.pending:
+        if share.hotel not in self.pending:
             return
-        self.outcomes.extend(message.outcomes)
-        self.records.extend(message.records)
-        if message.is_open:
-            self._note_due(message.hotel, message.due_at)
+        self.pending.discard(share.hotel)
+        self.batch.responses.update(share.responses)
+        self.batch.records += share.records
+        self.batch.distrusted |= share.distrusted
+        if not share.is_open:
+            self._close(share.hotel)
+        elif share.due_at is None:
+            self.due_times.pop(share.hotel, None)
         else:
-            self._close(message.hotel)
-        self._done(message.hotel)
+            self.due_times[share.hotel] = share.due_at
+        self._report_when_done()
 
     def hotel_failed(self, message: HotelFailed, _: ActorAddress) -> None:
         """Closes a hotel whose own code failed; the host rebuilds it from the journal."""
         logger.error("hotel %s failed:\n%s", message.hotel, message.reason)
-        self.failed_hotels[message.hotel] = message.reason
+        (self.batch.distrusted if message.distrusted else self.batch.stale).add(message.hotel)
         self._close(message.hotel)
-        self._done(message.hotel)
+        if message.hotel in self.pending:
+            self.pending.discard(message.hotel)
+            self._report_when_done()
 
     def actor_failed(self, message: PoisonMessage, sender: ActorAddress) -> None:
         """Handles the failure of a hotel that could not report it itself."""
@@ -103,28 +103,15 @@ class Router(TypedActor):
         if address is not None:
             self.send(address, ActorExitRequest())
 
-    def _note_due(self, hotel: str, at: int | None) -> None:
-        if at is None:
-            self.due_times.pop(hotel, None)
-        else:
-            self.due_times[hotel] = at
-
-    def _done(self, hotel: str) -> None:
-        if hotel in self.pending:
-            self.pending.discard(hotel)
-            self._report_when_done()
-
     def _report_when_done(self) -> None:
         if not self.pending:
-            due_at = min(self.due_times.values(), default=None)
-            self.send(
-                self.host, CommandBatchDone(tuple(self.outcomes), tuple(self.records), self.failed_hotels, due_at)
-            )
+            self.batch.due_at = min(self.due_times.values(), default=None)
+            self.send(self.host, self.batch)
 
 
 Router.handles = {
-    CommandBatch: Router.batch,
-    HotelCommandsDone: Router.commands_done,
+    CommandBatch: Router.handle_batch,
+    PendingBatch: Router.collect,
     HotelFailed: Router.hotel_failed,
     PoisonMessage: Router.actor_failed,
     LoadHotelState: Router.load_state,

@@ -1,57 +1,38 @@
 """The actor of a hotel: finishes one command before the next, and applies a decision only after the rooms accept it.
 
 For each command: decide with the pure rules → send each affected room its claim → when all accept, evolve the state.
-When a room refuses, the others undo their claims, and the hotel decides again without the room that refused.
+A room that refuses disagrees with the hotel's calendar. The others take their claims back, the hotel decides again
+without that room, and afterwards it is rebuilt from its events.
 """
 
 import logging
 import traceback
 from collections import deque
-from collections.abc import Callable
 
-from innkeeper.actors.partition.messages import (
-    AddressedCommand,
-    CommandOutcome,
-    HotelCommands,
-    HotelCommandsDone,
-    HotelFailed,
-    LoadHotelState,
+import msgspec
+from innkeeper.actors.partition.messages import CommandBatch, HotelFailed, LoadHotelState, PendingBatch
+from innkeeper.actors.reservations.messages import (
+    Claim,
+    ClaimDone,
+    ClaimRefused,
+    DescribeRoom,
+    OpenRoom,
+    RoomDescribed,
+    TakeBack,
 )
-from innkeeper.actors.reservations.messages import Claim, ClaimDone, ClaimRefused, OpenRoom
 from innkeeper.actors.reservations.room import RoomActor
-from innkeeper.actors.reservations.rules.claims import RoomChange, held_by, preview, room_changes
-from innkeeper.actors.reservations.rules.decisions import Decision, decide
-from innkeeper.actors.reservations.rules.night_audit import due_at, due_events
+from innkeeper.actors.reservations.rules.decisions import Decision, decide, decide_due
 from innkeeper.actors.reservations.rules.queries import answer
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
-from innkeeper.actors.reservations.rules.waitlist import offered_to
 from innkeeper.actors.system.typed_actor import TypedActor
-from innkeeper.protocol.messages.command import Command
-from innkeeper.protocol.messages.command_context import CommandContext
-from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.query import Query
-from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.messages.refusals import Refused
+from innkeeper.protocol.messages.refusals import Refusal, Refused
 from innkeeper.protocol.messages.reply import Reply
-from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.replies import HotelStateReply, RoomStays
 from thespian.actors import ActorAddress, PoisonMessage
 
 logger = logging.getLogger(__name__)
-
-
-class PendingDecision:
-    """A decision that waits for its rooms. `command` is None for what is due without a command."""
-
-    def __init__(
-        self, command: AddressedCommand | None, decision: Decision, records: tuple[RecordedEvent, ...]
-    ) -> None:
-        self.command = command
-        self.decision = decision
-        self.records = records
-        self.previewed: list[Booking | None] = [None] * len(records)
-        self.changes: dict[str, RoomChange] = {}
-        self.done: list[str] = []
-        self.refused: list[str] = []
 
 
 class HotelActor(TypedActor):
@@ -62,178 +43,156 @@ class HotelActor(TypedActor):
         self.name = ""
         self.state = HotelState()
         self.rooms: dict[str, ActorAddress] = {}
-        self._forget_batch()
+        self._begin_batch(None, CommandBatch(0, ()))
 
-    def _forget_batch(self) -> None:
-        self.router: ActorAddress | None = None
-        self.at = 0
-        self.waiting: deque[AddressedCommand] = deque()
-        self.outcomes: list[CommandOutcome] = []
-        self.records: list[RecordedEvent] = []
-        self.step: PendingDecision | None = None
-        self.excluded_rooms: frozenset[str] = frozenset()
-        self.undoing = False
+    def _begin_batch(self, router: ActorAddress | None, batch: CommandBatch) -> None:
+        self.router = router
+        self.at = batch.at
+        self.waiting: deque[Envelope] = deque(batch.envelopes)
+        self.batch = PendingBatch(self.name)
+        self.decision: Decision | None = None
+        self.description: HotelStateReply | None = None
+        self.room_stays: list[RoomStays] = []
+        self.rooms_to_answer = 0
+        self.refusals: list[ClaimRefused] = []
+        self.state.refused_rooms = frozenset()
 
     def load_state(self, message: LoadHotelState, _: ActorAddress) -> None:
         """Starts, or restarts, with the state from the journal."""
         self.name = message.hotel
         self.state = message.state or HotelState()
 
-    def handle_commands(self, message: HotelCommands, router: ActorAddress) -> None:
+    def handle_commands(self, message: CommandBatch, router: ActorAddress) -> None:
         """Handles this hotel's share of a batch; the router sends the next share only after this one is done."""
-        self._forget_batch()
-        self.router, self.at = router, message.at
-        self.waiting.extend(message.commands)
-        self._guarded(self._run)
+        self._begin_batch(router, message)
+        self._run()
 
-    def claim_done(self, message: ClaimDone, _: ActorAddress) -> None:
+    def claim_done(self, _message: ClaimDone, _: ActorAddress) -> None:
         """A room has accepted its claim."""
-        if self.step is not None:
-            self.step.done.append(message.room)
-            self._guarded(self._continue_when_answered)
+        self._room_answered()
 
     def claim_refused(self, message: ClaimRefused, _: ActorAddress) -> None:
         """A room has refused its claim."""
-        if self.step is not None:
-            self.step.refused.append(message.room)
-            self._guarded(self._continue_when_answered)
+        self.refusals.append(message)
+        self._room_answered()
+
+    def room_described(self, message: RoomDescribed, _: ActorAddress) -> None:
+        """A room has said what it holds."""
+        self.room_stays.append(message.stays)
+        self._room_answered()
 
     def room_failed(self, message: PoisonMessage, _: ActorAddress) -> None:
         """A room has failed, and with it this hotel."""
-        self._broken(str(message.details))
+        self._fail(str(message.details))
 
-    def _guarded(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except Exception:
-            self._broken(traceback.format_exc())
+    def _room_answered(self) -> None:
+        self.rooms_to_answer -= 1
+        if self.rooms_to_answer == 0:
+            self._run()
 
-    def _broken(self, reason: str) -> None:
+    def _fail(self, reason: str, distrusted: bool = False) -> None:
         router = self.router
-        self._forget_batch()
+        self._begin_batch(None, CommandBatch(0, ()))
         if router is not None:
-            self.send(router, HotelFailed(self.name, reason))
+            self.send(router, HotelFailed(self.name, reason, distrusted))
 
     def _run(self) -> None:
-        """Runs due work and commands until rooms must reply, or nothing is left."""
-        while self.step is None:
-            due = due_at(self.state)
-            if due is not None and due <= self.at:
-                self._take_step(None, Decision(due_events(self.state, self.at), _no_reply))
-            elif self.waiting:
-                self._carry_out(self.waiting[0])
-            else:
-                self._report()
-                return
-
-    def _carry_out(self, command: AddressedCommand) -> None:
+        """Runs due work and commands until rooms must answer, or nothing is left."""
         try:
-            if isinstance(command.message, Query):
-                self.outcomes.append(CommandOutcome(command.number, answer(self.state, command.message)))
-                self.waiting.popleft()
-            else:
-                self._take_step(command, self._decide(command, command.message))
+            while not self.rooms_to_answer:
+                due_at = self.state.due_at()
+                if self.decision is not None:
+                    self._finish(self.decision)
+                elif self.description is not None:
+                    self._describe(self.description)
+                elif due_at is not None and due_at <= self.at:
+                    self._ask_rooms(decide_due(self.state, self.at))
+                elif self.waiting:
+                    self._carry_out(self.waiting[0])
+                else:
+                    self._report(due_at)
+                    return
+        except Exception:
+            self._fail(traceback.format_exc(), distrusted=bool(self.refusals))
+
+    def _carry_out(self, envelope: Envelope) -> None:
+        response: Reply | Refusal
+        try:
+            if not isinstance(envelope.message, Query):
+                self._ask_rooms(decide(self.state, envelope))
+                return
+            response = answer(self.state, envelope.message)
         except Refused as refused:
-            self.outcomes.append(CommandOutcome(command.number, refused.refusal))
-            self.waiting.popleft()
-            self.excluded_rooms = frozenset()
+            response = refused.refusal
+        if isinstance(response, HotelStateReply):
+            self._ask_rooms_to_describe(response)
+        else:
+            self._respond(response)
 
-    def _decide(self, addressed: AddressedCommand, command: Command) -> Decision:
-        return decide(
-            self.state, command, CommandContext(addressed.at, addressed.id, addressed.if_version, self.excluded_rooms)
-        )
+    def _respond(self, response: Reply | Refusal) -> None:
+        self.batch.responses[self.waiting.popleft().id] = response
+        self.state.refused_rooms = frozenset()
 
-    def _take_step(self, command: AddressedCommand | None, decision: Decision) -> None:
-        step = PendingDecision(command, decision, self._recorded(command, decision.events))
-        if self.state.hotel is not None:
-            step.previewed = preview(self.state, step.records)
-            step.changes = room_changes(self.state, step.previewed)
-        if not step.changes:
-            self._finish(step)
-            return
-        self.step = step
-        for room, change in step.changes.items():
-            self._ask_room(room, change.releases, change.claims)
+    def _ask_rooms(self, decision: Decision) -> None:
+        """Sends each room whose nights change its events; the decision is finished when all have answered."""
+        self.decision, self.refusals = decision, []
+        self.rooms_to_answer = len(decision.claims)
+        for room, claimed in decision.claims.items():
+            today = self.state.opened().business_date.toordinal()
+            self.send(self.rooms.get(room) or self._open_room(room, today), Claim(today, tuple(claimed)))
 
-    def _recorded(self, command: AddressedCommand | None, events: tuple[Event, ...]) -> tuple[RecordedEvent, ...]:
-        seq, records = self.state.seq, []
-        cause = offered_to(events) if command is None else command.id
-        for event in events:
-            seq += 1
-            if command is None:
-                records.append(RecordedEvent(self.name, seq, self.at, "system", "", cause, event))
-            else:
-                records.append(RecordedEvent(self.name, seq, command.at, command.by, command.correlation, cause, event))
-        return tuple(records)
-
-    def _ask_room(self, room: str, gives: list[str], takes: list[tuple[int, int, str]]) -> None:
-        address = self.rooms.get(room) or self._open_room(room)
-        today = self.state.opened().business_date.toordinal()
-        self.send(address, Claim(today, tuple(gives), tuple(takes)))
-
-    def _open_room(self, room: str) -> ActorAddress:
+    def _open_room(self, room: str, today: int) -> ActorAddress:
         """Creates the actor of a room when it is first needed: most rooms of a chain are not needed on a given day."""
-        kind, position = self.state.rooms[room]
         address = self.rooms[room] = self.createActor(RoomActor)
-        today = self.state.opened().business_date.toordinal()
-        self.send(address, OpenRoom(room, today, tuple(self.state.calendars[kind].stays[position])))
+        self.send(address, OpenRoom(self.state.room_states.take(room, today)))
         return address
 
-    def _continue_when_answered(self) -> None:
-        step = self.step
-        assert step is not None
-        if len(step.done) + len(step.refused) < len(step.changes):
-            return
-        self.step = None
-        if self.undoing:
-            self.undoing = False
-        elif step.refused:
-            self._decide_again(step)
-        else:
-            self._finish(step)
-        self._run()
-
-    def _finish(self, step: PendingDecision) -> None:
+    def _finish(self, decision: Decision) -> None:
         """Applies a decision that all its rooms have accepted."""
-        for record, previewed in zip(step.records, step.previewed, strict=True):
-            evolve(self.state, record, previewed)
-        self.records.extend(step.records)
-        self.excluded_rooms = frozenset()
-        if step.command is not None:
-            self.outcomes.append(CommandOutcome(step.command.number, step.decision.reply(self.state)))
-            self.waiting.popleft()
-
-    def _decide_again(self, step: PendingDecision) -> None:
-        """Undoes the claims that other rooms accepted, and excludes the rooms that refused."""
-        logger.error(
-            "hotel %s: rooms %s refused a claim on nights that are free in the hotel's state", self.name, step.refused
-        )
-        if step.command is None or self.excluded_rooms:
-            raise RuntimeError(f"rooms {step.refused} of hotel {self.name} hold other stays than the hotel's state")
-        self.excluded_rooms = frozenset(step.refused)
-        if not step.done:
+        self.decision = None
+        if self.refusals:
+            self._decide_again(decision)
             return
-        self.step = PendingDecision(step.command, step.decision, ())
-        self.step.changes = {room: step.changes[room] for room in step.done}
-        self.undoing = True
-        for room, change in self.step.changes.items():
-            held = (held_by(self.state.bookings[booking]) for booking in change.releases)
-            self._ask_room(room, [stay[2] for stay in change.claims], [hold[1] for hold in held if hold is not None])
+        for record, booking in zip(decision.records, decision.bookings, strict=True):
+            evolve(self.state, record, booking)
+        self.batch.records += decision.records
+        if decision.reply is not None:
+            self._respond(decision.reply)
 
-    def _report(self) -> None:
-        outcomes, records, is_open = tuple(self.outcomes), tuple(self.records), self.state.hotel is not None
-        router, self.router = self.router, None
-        self.send(router, HotelCommandsDone(self.name, outcomes, records, due_at(self.state), is_open))
+    def _decide_again(self, decision: Decision) -> None:
+        """Has the rooms that accepted take their claims back, and excludes those that refused."""
+        refused = {refusal.room: refusal.holder for refusal in self.refusals}
+        logger.error("hotel %s: its calendar and its rooms disagree; the rooms say that %s", self.name, refused)
+        if decision.reply is None or self.state.refused_rooms:
+            raise RuntimeError(f"rooms of hotel {self.name} hold other stays than its calendar: {refused}")
+        for room in decision.claims.keys() - refused:
+            self.send(self.rooms[room], TakeBack())
+        self.state.refused_rooms = frozenset(refused)
+        self.batch.distrusted = {self.name}
 
+    def _ask_rooms_to_describe(self, description: HotelStateReply) -> None:
+        self.description, self.room_stays = description, [*description.rooms]
+        self.rooms_to_answer = len(self.rooms)
+        for address in self.rooms.values():
+            self.send(address, DescribeRoom(description.hotel.business_date.toordinal()))
 
-def _no_reply(_: HotelState) -> Reply:
-    raise AssertionError("what is due without a command has no reply")
+    def _describe(self, description: HotelStateReply) -> None:
+        """Responds with the description, in which each room says itself what it holds."""
+        self.description = None
+        rooms = sorted((room for room in self.room_stays if room.stays), key=lambda room: room.room)
+        self._respond(msgspec.structs.replace(description, rooms=tuple(rooms)))
+
+    def _report(self, due_at: int | None) -> None:
+        self.batch.due_at = due_at
+        self.batch.is_open = self.state.hotel is not None
+        self.send(self.router, self.batch)
 
 
 HotelActor.handles = {
     LoadHotelState: HotelActor.load_state,
-    HotelCommands: HotelActor.handle_commands,
+    CommandBatch: HotelActor.handle_commands,
     ClaimDone: HotelActor.claim_done,
     ClaimRefused: HotelActor.claim_refused,
+    RoomDescribed: HotelActor.room_described,
     PoisonMessage: HotelActor.room_failed,
 }

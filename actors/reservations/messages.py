@@ -1,33 +1,47 @@
 """The messages between a hotel and its rooms. Frozen, because messages between actors are not copied."""
 
 import msgspec
-from innkeeper.actors.reservations.rules.calendar import Claimed
+from innkeeper.actors.reservations.rules.rooms import RoomState
+from innkeeper.protocol.reservations.events import BookingEvent
+from innkeeper.protocol.reservations.replies import RoomStays
 
 
 class OpenRoom(msgspec.Struct, frozen=True, gc=False):
-    """Hotel to a new room: its number, and the stays that hold it. `today` is the business date as an ordinal."""
+    """Hotel to a new room: what the room knows, folded from the journal."""
 
-    number: str
-    today: int
-    holders: tuple[Claimed, ...]
+    state: RoomState
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
-    """Hotel to room: release the nights of some bookings and claim those of some stays, all or none. Nights before
-    `today` are over."""
+    """Hotel to room: the events of a decision that change what the room holds, all or none. `today` is the business
+    date as an ordinal; nights before it are over."""
 
     today: int
-    releases: tuple[str, ...]
-    claims: tuple[Claimed, ...]
+    events: tuple[BookingEvent, ...]
 
 
 class ClaimDone(msgspec.Struct, frozen=True, gc=False):
     """Room to hotel: the claim is accepted."""
 
-    room: str
-
 
 class ClaimRefused(msgspec.Struct, frozen=True, gc=False):
-    """Room to hotel: another stay holds one of these nights; nothing was changed."""
+    """Room to hotel: another booking holds one of these nights; nothing was changed."""
 
     room: str
+    holder: str
+
+
+class TakeBack(msgspec.Struct, frozen=True, gc=False):
+    """Hotel to room: the latest claim does not count, because another room has refused its own."""
+
+
+class DescribeRoom(msgspec.Struct, frozen=True, gc=False):
+    """Hotel to room: what do you hold from `today` on?"""
+
+    today: int
+
+
+class RoomDescribed(msgspec.Struct, frozen=True, gc=False):
+    """Room to hotel: what the room holds."""
+
+    stays: RoomStays

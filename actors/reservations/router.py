@@ -3,7 +3,7 @@
 from innkeeper.actors.partition.aggregate_type import AggregateType
 from innkeeper.actors.partition.router import Router
 from innkeeper.actors.reservations.hotel import HotelActor
-from innkeeper.actors.reservations.rules.state import HotelState, describe, evolve, restore
+from innkeeper.actors.reservations.rules.state import HotelState, describe, recover, restore
 from innkeeper.protocol.reservations.commands import OpenHotel
 from innkeeper.protocol.reservations.queries import DescribeHotelState
 from innkeeper.protocol.reservations.replies import HotelStateReply
@@ -19,7 +19,7 @@ class HotelRouter(Router):
 HOTEL = AggregateType(
     router=HotelRouter,
     begin=HotelState,
-    evolve=evolve,
+    evolve=recover,
     describe=describe,
     restore=restore,
     is_open=lambda state: state.hotel is not None,

@@ -31,11 +31,12 @@ from innkeeper.protocol.billing.payments import (
 from innkeeper.protocol.billing.queries import ShowPayment
 from innkeeper.protocol.billing.replies import PaymentReply
 from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.messages.refusals import NotFound, Refusal, Refused, Unavailable, invalid
 from innkeeper.protocol.messages.reply import Reply
-from innkeeper.protocol.ports.message_bus import Envelope, MessageBus
+from innkeeper.protocol.ports.message_bus import MessageBus
 from innkeeper.protocol.ports.subscriptions import Effects, Stalled, no_effects
 
 PAYMENT_EVENT_TYPES = ("innkeeper.payment.*",)

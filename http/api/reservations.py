@@ -32,10 +32,11 @@ from innkeeper.http.live_stream import EventFilter, LiveStream
 from innkeeper.http.problems import METRICS, NOT_FOR_OTHER_ORIGINS, REQUEST_ID, refusal_response
 from innkeeper.protocol.codec.cloud_event import cloud_event
 from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refusal, Refused, Unavailable, invalid
 from innkeeper.protocol.messages.reply import Reply
-from innkeeper.protocol.ports.message_bus import Envelope, MessageBus, Result
+from innkeeper.protocol.ports.message_bus import MessageBus
 from innkeeper.protocol.ports.subscriptions import EventLog, Positions
 from innkeeper.protocol.ports.views import BookingSearch, InvalidCursor, Views
 from innkeeper.protocol.reservations.booking import Booking

@@ -33,8 +33,8 @@ from innkeeper.protocol.delivery.webhooks import (
     WebhookRequest,
     WebhooksReply,
 )
+from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.refusals import Refusal, Refused
-from innkeeper.protocol.ports.message_bus import Envelope
 from innkeeper.protocol.reservations.queries import DescribeHotel
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import RESERVATIONS

@@ -10,9 +10,10 @@ from innkeeper.protocol.billing.commands import ChangeBillingTerms
 from innkeeper.protocol.billing.replies import LedgerReply
 from innkeeper.protocol.billing.terms import BillingTermsRequest, ChargeKind, DepositRequest, PartyRequest, TaxRequest
 from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.refusals import Refusal
 from innkeeper.protocol.messages.reply import Reply
-from innkeeper.protocol.ports.message_bus import Envelope, MessageBus, Services
+from innkeeper.protocol.ports.message_bus import MessageBus, Services
 from innkeeper.protocol.ports.subscriptions import AwaitSubscriber
 from innkeeper.protocol.reservations.booking import Contact
 from innkeeper.protocol.reservations.commands import (

@@ -12,13 +12,13 @@ import msgspec
 from innkeeper.protocol.billing import payments
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.delivery import webhooks
+from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.messages.refusals import Refusal
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.notifications import terms as notification_terms
 from innkeeper.protocol.ports import subscriptions as subscribing
-from innkeeper.protocol.ports.message_bus import Envelope, Result
 from innkeeper.protocol.ports.views import Views
 
 FRAME_BYTES_MAX = 64 * 1_024 * 1_024

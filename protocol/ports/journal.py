@@ -4,7 +4,7 @@ The journal is the source of truth. Opening it to write begins a new epoch; a wr
 is refused (`JournalFenced`), so that a second process, or one that resumes after a stall, does no harm.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -58,8 +58,8 @@ class Journal(Protocol):
     def position(self) -> int:
         """Returns the position of the last event, 0 for an empty journal."""
 
-    def reply(self, key: str) -> StoredReply | None:
-        """Returns the reply that was given under this key, or None."""
+    def replies(self, keys: Collection[str]) -> dict[str, StoredReply]:
+        """Returns the replies that were given under these keys, by key, without the keys that have none."""
 
     def hotels(self) -> set[str]:
         """Returns the ids of all hotels that have an event."""

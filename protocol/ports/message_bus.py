@@ -1,35 +1,13 @@
-"""The ports between a gateway and the partitions: envelope and result of a command, and the stream of commits."""
+"""The ports between a gateway and the partitions: the message bus, the stream of commits, the services."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import msgspec
-from innkeeper.protocol.messages.command import Command
-from innkeeper.protocol.messages.query import Query
+from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.messages.refusals import Refusal
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.ports.subscriptions import Positions
-
-
-class Envelope(msgspec.Struct, frozen=True, gc=False):
-    """A command or query with its idempotency key, its request (`correlation`), its author (`by`), and the version of
-    the booking that it expects (any, where None)."""
-
-    message: Command | Query
-    key: str | None = None
-    correlation: str = ""
-    by: str = ""
-    if_version: int | None = None
-
-
-class Result(msgspec.Struct, frozen=True, gc=False):
-    """The reply or refusal; `replayed` where it was given before, under the same idempotency key."""
-
-    response: Reply | Refusal
-    replayed: bool = False
-
 
 CommitListener = Callable[[int, Sequence[RecordedEvent]], None]
 """Called with the position of a commit's last event, and its events in order. It must be quick, and never raise."""

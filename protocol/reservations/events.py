@@ -110,11 +110,14 @@ class HoldReleased(BookingEvent, frozen=True):
 
 
 class RoomMoved(BookingEvent, frozen=True):
-    """A booking has another room. `cause` is reshuffle, request or upgrade; `for_booking` the one that caused it."""
+    """A booking, with its arrival and departure, has another room. `cause` is reshuffle, request or upgrade;
+    `for_booking` the one that caused it."""
 
     name: ClassVar[str] = "booking.room_moved"
     from_room: str
     to_room: str
+    arrival: date
+    departure: date
     cause: str
     for_booking: str | None = None
 
@@ -141,10 +144,12 @@ class BookingCancelled(BookingEvent, frozen=True):
 
 
 class BookingReinstated(BookingEvent, frozen=True):
-    """A cancelled or no-show booking is confirmed again, in this room."""
+    """A cancelled or no-show booking is confirmed again, in this room, with its arrival and departure."""
 
     name: ClassVar[str] = "booking.reinstated"
     room: str
+    arrival: date
+    departure: date
 
 
 class GuestCheckedIn(BookingEvent, frozen=True):

@@ -62,15 +62,24 @@ class WaitlistReply(Reply, frozen=True):
     entries: tuple[WaitlistEntry, ...]
 
 
+class RoomStays(msgspec.Struct, frozen=True, gc=False):
+    """The bookings that hold nights in a room, each with its nights [from, to) as ordinals of dates."""
+
+    room: str
+    stays: tuple[tuple[str, int, int], ...]
+
+
 class HotelStateReply(Reply, frozen=True):
-    """A hotel's whole state, as a snapshot has it. Its bookings are those that can still change."""
+    """A hotel's whole state, as a snapshot has it. Its bookings are those that can still change; `rooms` is what the
+    rooms themselves say, without those that hold nothing."""
 
     name: ClassVar[str] = "hotel_state.reply"
     hotel: Hotel
     hotel_seq: int
     bookings_made: int
     bookings: tuple[Booking, ...]
-    waitlist: tuple[WaitlistEntry, ...] = ()
+    waitlist: tuple[WaitlistEntry, ...]
+    rooms: tuple[RoomStays, ...]
 
 
 REPLIES: tuple[type[Reply], ...] = (

@@ -6,7 +6,7 @@ writes or checkpoints can damage a write-ahead log. Readers open the file with `
 
 import sqlite3
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from hashlib import blake2b
 from pathlib import Path
@@ -104,10 +104,11 @@ class SqliteJournal:
         """See `Journal`."""
         return int(self._seq)
 
-    def reply(self, key: str) -> StoredReply | None:
+    def replies(self, keys: Collection[str]) -> dict[str, StoredReply]:
         """See `Journal`."""
-        row = self._reader.execute("SELECT key, fingerprint, reply FROM replies WHERE key = ?", (key,)).fetchone()
-        return None if row is None else StoredReply(*row)
+        marks = ",".join("?" * len(keys))
+        query = f"SELECT key, fingerprint, reply FROM replies WHERE key IN ({marks})"
+        return {row[0]: StoredReply(*row) for row in self._reader.execute(query, tuple(keys))}
 
     def hotels(self) -> set[str]:
         """See `Journal`."""

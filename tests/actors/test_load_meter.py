@@ -8,7 +8,7 @@ from innkeeper.actors.partition.host import Host
 from innkeeper.actors.partition.load_meter import LoadMeter
 from innkeeper.actors.partition.partition import Partition
 from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
-from innkeeper.protocol.ports.message_bus import Envelope
+from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.reservations.queries import DescribeHotel
 from innkeeper.storage.sqlite.journal import SqliteJournal
 from support.partition_fixture import NOON

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import gc
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,9 @@ from innkeeper.actors.partition.partition import Partition
 from innkeeper.actors.reservations.hotel import HotelActor
 from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
 from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.refusals import IdempotencyKeyReused, InvalidRequest, NotFound, Unavailable
 from innkeeper.protocol.ports.journal import JournalFenced, Snapshot, StoredReply
-from innkeeper.protocol.ports.message_bus import Envelope, Result
 from innkeeper.protocol.reservations.commands import BookRoom, OpenHotel
 from innkeeper.protocol.reservations.queries import DescribeHotel
 from innkeeper.protocol.reservations.replies import BookingReply, HotelReply
@@ -231,9 +231,9 @@ class FaultyJournal(SqliteJournal):
         self._fail_if("snapshots")
         super().save_snapshots(snapshots)
 
-    def reply(self, key: str) -> StoredReply | None:
+    def replies(self, keys: Collection[str]) -> dict[str, StoredReply]:
         self._fail_if("replies")
-        return super().reply(key)
+        return super().replies(keys)
 
     def sync(self) -> None:
         self._fail_if("sync")

@@ -12,7 +12,7 @@ import argparse
 import gc
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -28,10 +28,10 @@ from innkeeper.actors.partition.host import Host
 from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.journal import Journal, Snapshot, StoredReply
-from innkeeper.protocol.ports.message_bus import Envelope
 from innkeeper.protocol.reservations.commands import BookingRequest, BookRoom, HotelRequest, OpenHotel
 from innkeeper.protocol.reservations.replies import HotelStateReply
 from innkeeper.storage.sqlite.journal import SqliteJournal
@@ -58,8 +58,8 @@ class NoJournal:
     def position(self) -> int:
         return self._position
 
-    def reply(self, key: str) -> StoredReply | None:
-        return None
+    def replies(self, keys: Collection[str]) -> dict[str, StoredReply]:
+        return {}
 
     def hotels(self) -> set[str]:
         return set()

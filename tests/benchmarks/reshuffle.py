@@ -22,7 +22,7 @@ import msgspec
 from hotels import FIRST_ARRIVAL, hotel_request, stay
 from innkeeper.actors.reservations.rules.decisions import decide
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
-from innkeeper.protocol.messages.command_context import CommandContext
+from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused
@@ -67,12 +67,12 @@ def measure(hotel: str, decisions: int, seed: int = 1) -> Reshuffled:
             continue
         start = perf_counter()
         try:
-            events = decide(state, wanted, CommandContext(0, "the one more")).events
+            records = decide(state, Envelope(wanted, id="the one more")).records
         except Refused:
-            events = ()
+            records = []
             refused += 1
         times.append((perf_counter() - start) * 1e3)
-        moves += max(len(events) - 1, 0)
+        moves += max(len(records) - 1, 0)
     times.sort()
     return Reshuffled(
         decisions,
@@ -89,8 +89,8 @@ def empty_hotel() -> HotelState:
     """A hotel of 300 rooms without bookings."""
     state = HotelState()
     opening = OpenHotel(HOTEL, msgspec.convert(hotel_request(HOTEL, {"DBL": ROOMS}), HotelRequest))
-    for event in decide(state, opening, CommandContext(NOON, "opening")).events:
-        _apply(state, event)
+    for record in decide(state, Envelope(opening, at=NOON, id="opening")).records:
+        evolve(state, record)
     return state
 
 
@@ -100,8 +100,9 @@ def fill_by_booking(state: HotelState, chance: Random) -> None:
     while guests % 100 or _occupancy(state) < OCCUPANCY:
         guests += 1
         with suppress(Refused):
-            for event in decide(state, _random_stay(chance, 1), CommandContext(NOON, f"booking-{guests}")).events:
-                _apply(state, event)
+            booking = Envelope(_random_stay(chance, 1), at=NOON, id=f"booking-{guests}")
+            for record in decide(state, booking).records:
+                evolve(state, record)
 
 
 def fill_scattered(state: HotelState, chance: Random) -> None:

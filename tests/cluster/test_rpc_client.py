@@ -11,8 +11,8 @@ from innkeeper.actors.cluster import rpc_client as client_module
 from innkeeper.actors.cluster.rpc_client import BlockingRpcClient, RpcClient
 from innkeeper.actors.cluster.rpc_server import RpcServer, ServedPorts
 from innkeeper.protocol.codec import frames
+from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
-from innkeeper.protocol.ports.message_bus import Envelope, Result
 from innkeeper.protocol.ports.subscriptions import Positions
 from innkeeper.protocol.reservations.queries import DescribeHotel
 

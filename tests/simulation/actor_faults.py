@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from random import Random
 from typing import Any
 
-from innkeeper.actors.partition.messages import HotelCommandsDone
+from innkeeper.actors.partition.messages import PendingBatch
 from innkeeper.actors.reservations import hotel
 from innkeeper.actors.reservations.messages import Claim
 from innkeeper.actors.reservations.room import RoomActor
@@ -39,7 +39,7 @@ def actor_fault(random: Random) -> Iterator[list[str]]:
     elif kind == "room":
         place, name, work = RoomActor.handles, Claim, RoomActor.claim
     else:
-        place, name, work = HotelRouter.handles, HotelCommandsDone, HotelRouter.commands_done
+        place, name, work = HotelRouter.handles, PendingBatch, HotelRouter.collect
     place[name] = failing(work)
     try:
         yield raised

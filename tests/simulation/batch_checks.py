@@ -7,9 +7,9 @@ of all requests up to it, and none of a later one.
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 
+from innkeeper.protocol.messages.envelope import Result
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import IdempotencyKeyReused, Refusal, Unavailable
-from innkeeper.protocol.ports.message_bus import Result
 from simulation.answer_checks import check_answer
 from simulation.client_record import ClientRecord, Request
 from simulation.event_model import EventModel, Trace

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import IdempotencyKeyReused, Refusal, Unavailable
-from innkeeper.protocol.ports.message_bus import Envelope, Result
 from simulation.event_model import EventModel, Trace
 
 

@@ -5,7 +5,7 @@ bytes of the wire format, so that everything that is read was decoded.
 """
 
 import errno
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
@@ -102,9 +102,9 @@ class DiskReader:
         """See `protocol.ports.journal.Journal`."""
         return len(self._disk.rows)
 
-    def reply(self, key: str) -> StoredReply | None:
+    def replies(self, keys: Collection[str]) -> dict[str, StoredReply]:
         """See `protocol.ports.journal.Journal`."""
-        return self._disk.replies.get(key)
+        return {key: self._disk.replies[key] for key in keys if key in self._disk.replies}
 
     def hotels(self) -> set[str]:
         """See `protocol.ports.journal.Journal`."""

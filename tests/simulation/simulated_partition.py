@@ -13,15 +13,16 @@ from itertools import count
 from pathlib import Path
 from random import Random
 
-from innkeeper.actors.partition.host import Host, PendingBatch
+from innkeeper.actors.partition.host import Host
+from innkeeper.actors.partition.messages import PendingBatch
 from innkeeper.actors.partition.recovery import rebuild
 from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
 from innkeeper.actors.reservations.rules.state import HotelState, describe
 from innkeeper.protocol.codec import wire
+from innkeeper.protocol.messages.envelope import Result
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refusal, Unavailable
 from innkeeper.protocol.ports.journal import JournalFenced
-from innkeeper.protocol.ports.message_bus import Result
 from innkeeper.protocol.reservations.replies import HotelStateReply
 from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS
 from innkeeper.protocol.values.instants import microseconds
@@ -302,7 +303,7 @@ class _RefusedClaims(logging.Handler):
         self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if "refused a claim" in record.msg:
+        if "disagree" in record.msg:
             self.messages.append(record.getMessage())
 
 

@@ -26,10 +26,10 @@ from innkeeper.actors.subscriptions.subscriber import Subscriber
 from innkeeper.protocol.billing.commands import ApplyReservationEvent, PostCharge, RecordPayment
 from innkeeper.protocol.billing.events import FolioOpened, PaymentRecorded
 from innkeeper.protocol.billing.terms import ChargeKind
-from innkeeper.protocol.messages.command_context import CommandContext
+from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.notifications.notices import Notice, NoticeKind
-from innkeeper.protocol.ports.message_bus import CommitListener, Envelope, Result
+from innkeeper.protocol.ports.message_bus import CommitListener
 from innkeeper.protocol.ports.outbox import SendFailed
 from innkeeper.protocol.ports.subscriptions import Stalled, SubscriptionRequest
 from innkeeper.protocol.reservations.events import BookingEvent
@@ -180,7 +180,8 @@ def _billing_violations(
     unapplied = list(events)
 
     def effects_of(record: RecordedEvent) -> list[Any]:
-        return list(decide(state, ApplyReservationEvent(hotel, record), CommandContext(record.at, "")).events)
+        command = ApplyReservationEvent(hotel, record)
+        return list(decide(state, command, Envelope(command, at=record.at)).events)
 
     causes = {record.id for record in events}
     groups: list[list[RecordedEvent]] = []

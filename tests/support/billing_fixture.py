@@ -18,7 +18,7 @@ from innkeeper.protocol.billing.replies import BillReply, InvoiceReply, PaymentR
 from innkeeper.protocol.billing.terms import BillingTermsRequest, ChargeKind, PartyRequest, TaxRequest
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.command import Command
-from innkeeper.protocol.messages.command_context import CommandContext
+from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
@@ -63,14 +63,15 @@ class LedgerFixture:
         )
         self.execute(billing_commands.ChangeBillingTerms(HOTEL, terms))
 
-    def command_context(self) -> CommandContext:
-        return CommandContext(self.at, next(self._ids))
+    def _envelope(self, command: Command) -> Envelope:
+        return Envelope(command, at=self.at, id=next(self._ids))
 
     def execute_on_hotel(self, command: Command) -> Reply:
         """Execute a command of reservations, and apply its events to the ledger."""
-        decision = decide(self.hotel_state, command, self.command_context())
-        self.record_hotel_events(decision.events)
-        return decision.reply(self.hotel_state)
+        decision = decide(self.hotel_state, self._envelope(command))
+        self.record_hotel_events(tuple(record.event for record in decision.records))
+        assert decision.reply is not None
+        return decision.reply
 
     def record_hotel_events(self, events: tuple[Event, ...]) -> None:
         for event in events:
@@ -89,7 +90,7 @@ class LedgerFixture:
 
     def execute(self, command: Command) -> Reply:
         """Execute a command of billing."""
-        decision = billing.decide(self.state, command, self.command_context())
+        decision = billing.decide(self.state, command, self._envelope(command))
         for event in decision.events:
             decoded = wire.decode_event(wire.event_type(event), wire.encode_fields(event))
             cause = decision.cause or "command"

@@ -11,9 +11,10 @@ from innkeeper.actors.reservations.rules.state import HotelState, evolve
 from innkeeper.protocol.billing.events import PaymentRecorded
 from innkeeper.protocol.billing.folio import FolioLine, LineKind
 from innkeeper.protocol.messages.command import Command
-from innkeeper.protocol.messages.command_context import CommandContext
+from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.notifications.notices import Notice
 from innkeeper.protocol.reservations import commands, events
 from innkeeper.protocol.reservations.booking import Booking, Contact
@@ -45,7 +46,11 @@ class NotificationsFixture:
 
     def execute(self, command: Command) -> list[Notice]:
         """Execute a command; its notices, immediate and scheduled."""
-        return self.apply_events(decide(self.state, command, CommandContext(self.at, next(self._ids))).events)
+        return self._execute(command)[0]
+
+    def _execute(self, command: Command) -> tuple[list[Notice], Reply | None]:
+        decision = decide(self.state, Envelope(command, at=self.at, id=next(self._ids)))
+        return self.apply_events(tuple(record.event for record in decision.records)), decision.reply
 
     def apply_events(self, events_done: tuple[Event, ...]) -> list[Notice]:
         return [notice for event in events_done for notice in self._apply(event)]
@@ -87,9 +92,7 @@ class NotificationsFixture:
 
     def book(self, arrival: int = 30, nights: int = 2, guest: Contact = ANN, **more: Any) -> Booking:
         command = commands.BookRoom(HOTEL, msgspec.structs.replace(request(arrival, nights, **more), guest=guest))
-        decision = decide(self.state, command, CommandContext(self.at, next(self._ids)))
-        self.apply_events(decision.events)
-        reply = decision.reply(self.state)
+        _, reply = self._execute(command)
         assert isinstance(reply, BookingReply)
         return reply.booking
 

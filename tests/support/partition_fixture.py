@@ -10,11 +10,11 @@ from typing import Any
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
 from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import Refusal
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.journal import Journal
-from innkeeper.protocol.ports.message_bus import Envelope, Result
 from innkeeper.protocol.reservations.booking import Booking, Contact
 from innkeeper.protocol.reservations.commands import BookingRequest, BookRoom, HotelRequest, OpenHotel, RoomTypeRequest
 from innkeeper.protocol.reservations.replies import BookingReply

@@ -23,19 +23,19 @@ from innkeeper.protocol.billing import commands, events
 from innkeeper.protocol.billing.replies import EventAppliedReply, LedgerReply
 from innkeeper.protocol.billing.terms import BillingTerms, Deposit, Tax, TaxRequest
 from innkeeper.protocol.messages.command import Command
-from innkeeper.protocol.messages.command_context import CommandContext
+from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import NotFound, Refused
 from innkeeper.protocol.values.percentage import basis_points
 
 
-def decide(state: LedgerState, command: Command, context: CommandContext) -> Decision:
+def decide(state: LedgerState, command: Command, envelope: Envelope) -> Decision:
     """The decision on a command of billing. Raises `Refused`, but never for an event of reservations."""
     if isinstance(command, commands.ApplyReservationEvent):
         return _apply_event(state, command)
     if state.ledger is None:
         raise Refused(NotFound("hotel", command.hotel))
-    decision = DECISIONS[type(command)](state, command, context)
+    decision = DECISIONS[type(command)](state, command, envelope)
     return Decision(_with_paid(state, decision.events), decision.reply)
 
 
@@ -65,7 +65,7 @@ def _with_paid(state: LedgerState, done: tuple[Event, ...]) -> tuple[Event, ...]
 _POSTINGS = (events.ChargePosted, events.ChargeReversed, events.PaymentRecorded, events.PaymentRefunded)
 
 
-def _change_terms(state: LedgerState, command: commands.ChangeBillingTerms, context: CommandContext) -> Decision:
+def _change_terms(state: LedgerState, command: commands.ChangeBillingTerms, envelope: Envelope) -> Decision:
     request = command.request
     terms = BillingTerms(
         seller=request.seller.party(),
@@ -91,7 +91,7 @@ def _tax(state: LedgerState, request: TaxRequest) -> Tax:
     )
 
 
-DECISIONS: dict[type[Command], Callable[[LedgerState, Any, CommandContext], Decision]] = {
+DECISIONS: dict[type[Command], Callable[[LedgerState, Any, Envelope], Decision]] = {
     commands.ChangeBillingTerms: _change_terms,
     commands.OpenFolio: open_folio,
     commands.PostCharge: post_charge,

@@ -18,7 +18,7 @@ from innkeeper.actors.billing.rules.taxes import opposite, split_taxes, taxed
 from innkeeper.protocol.billing import commands, events
 from innkeeper.protocol.billing.folio import FolioLine, LineKind, LinePosition, StayTerms
 from innkeeper.protocol.billing.terms import ChargeKind, Tax
-from innkeeper.protocol.messages.command_context import CommandContext
+from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, Refused, invalid
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import render
@@ -69,7 +69,7 @@ def reversal(number: int, day: date, line: FolioLine, moved_to: tuple[LinePositi
     )
 
 
-def open_folio(state: LedgerState, command: commands.OpenFolio, context: CommandContext) -> Decision:
+def open_folio(state: LedgerState, command: commands.OpenFolio, envelope: Envelope) -> Decision:
     """Opens another folio of a booking, for another buyer."""
     bill = find_bill(state, command.booking)
     number = len(bill.folios) + 1
@@ -79,7 +79,7 @@ def open_folio(state: LedgerState, command: commands.OpenFolio, context: Command
     return Decision((opened,), the_bill(bill.booking))
 
 
-def post_charge(state: LedgerState, command: commands.PostCharge, context: CommandContext) -> Decision:
+def post_charge(state: LedgerState, command: commands.PostCharge, envelope: Envelope) -> Decision:
     """Posts a manual charge on the hotel's business date."""
     bill = find_bill(state, command.booking)
     check_room(find_folio(bill, command.folio))
@@ -93,7 +93,7 @@ def post_charge(state: LedgerState, command: commands.PostCharge, context: Comma
     return Decision((events.ChargePosted(bill.booking, command.folio, line),), the_bill(bill.booking))
 
 
-def reverse_charge(state: LedgerState, command: commands.ReverseCharge, context: CommandContext) -> Decision:
+def reverse_charge(state: LedgerState, command: commands.ReverseCharge, envelope: Envelope) -> Decision:
     """Reverses a charge, once, with the reason."""
     place, line = find_line(find_bill(state, command.booking), command.line)
     _check_changeable("reverse", line)
@@ -117,7 +117,7 @@ def _check_changeable(action: str, line: FolioLine) -> None:
         raise Refused(ActionNotAllowed(action, reason, ("credit-note",)))
 
 
-def move_charges(state: LedgerState, command: commands.MoveCharges, context: CommandContext) -> Decision:
+def move_charges(state: LedgerState, command: commands.MoveCharges, envelope: Envelope) -> Decision:
     """Moves lines to another folio: reverses them on theirs, and charges them on the other."""
     bill = find_bill(state, command.booking)
     target = find_bill(state, command.to_booking or bill.booking)
@@ -137,7 +137,7 @@ def move_charges(state: LedgerState, command: commands.MoveCharges, context: Com
     return Decision(tuple(done), the_bill(bill.booking))
 
 
-def split_charge(state: LedgerState, command: commands.SplitCharge, context: CommandContext) -> Decision:
+def split_charge(state: LedgerState, command: commands.SplitCharge, envelope: Envelope) -> Decision:
     """Splits a charge on its folio: reverses it, and posts two charges with the same total and taxes."""
     bill = find_bill(state, command.booking)
     place, line = find_line(bill, command.line)

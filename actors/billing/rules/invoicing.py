@@ -14,7 +14,7 @@ from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import commands, events
 from innkeeper.protocol.billing.folio import DocumentKind, Folio, FolioLine, Invoice, LineKind, LinePosition, TaxTotal
 from innkeeper.protocol.billing.terms import BillingTerms, Party, Tax
-from innkeeper.protocol.messages.command_context import CommandContext
+from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, invalid
 
@@ -44,7 +44,7 @@ def totals(lines: tuple[FolioLine, ...], taxes: tuple[Tax, ...]) -> tuple[TaxTot
     )
 
 
-def issue_invoice(state: LedgerState, command: commands.IssueInvoice, context: CommandContext) -> Decision:
+def issue_invoice(state: LedgerState, command: commands.IssueInvoice, envelope: Envelope) -> Decision:
     """Issues an invoice of all uninvoiced lines of a folio, or a credit note where their total is negative."""
     bill = find_bill(state, command.booking)
     folio = find_folio(bill, command.folio)
@@ -61,7 +61,7 @@ def issue_invoice(state: LedgerState, command: commands.IssueInvoice, context: C
     return Decision((events.InvoiceIssued(number=number, **fields),), the_document(number))
 
 
-def issue_credit_note(state: LedgerState, command: commands.IssueCreditNote, context: CommandContext) -> Decision:
+def issue_credit_note(state: LedgerState, command: commands.IssueCreditNote, envelope: Envelope) -> Decision:
     """Credits a whole invoice: reverses its charges, and puts the reversals on the credit note. The corrections on the
     invoice itself remain, as do charges whose correction is on another document."""
     invoice = _find(state, command.number)

@@ -17,7 +17,7 @@ from innkeeper.actors.billing.rules.lookups import (
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import commands, events
 from innkeeper.protocol.billing.folio import Folio, FolioLine, LineKind, Payment, PaymentStatus
-from innkeeper.protocol.messages.command_context import CommandContext
+from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, invalid
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money, render
@@ -53,26 +53,26 @@ def allowed(payment: Payment) -> tuple[str, ...]:
     return tuple(action for status, action in ACTIONS if status is payment.status)
 
 
-def record_payment(state: LedgerState, command: commands.RecordPayment, context: CommandContext) -> Decision:
+def record_payment(state: LedgerState, command: commands.RecordPayment, envelope: Envelope) -> Decision:
     """Records a manual payment."""
     folio = find_folio(find_bill(state, command.booking), command.folio)
     amount = positive(state, command.amount)
     _check_payments(folio)
     check_room(folio)
-    line = _line(state, LineKind.PAYMENT, context.id, command.method, -amount)
-    done = events.PaymentRecorded(command.booking, folio.number, context.id, command.method, line, command.reference)
-    return Decision((done,), the_payment(context.id))
+    line = _line(state, LineKind.PAYMENT, envelope.id, command.method, -amount)
+    done = events.PaymentRecorded(command.booking, folio.number, envelope.id, command.method, line, command.reference)
+    return Decision((done,), the_payment(envelope.id))
 
 
-def start_payment(state: LedgerState, command: commands.StartPayment, context: CommandContext) -> Decision:
+def start_payment(state: LedgerState, command: commands.StartPayment, envelope: Envelope) -> Decision:
     """Starts a payment with a provider."""
     folio = find_folio(find_bill(state, command.booking), command.folio)
     amount = positive(state, command.amount)
     _check_payments(folio)
     started = events.PaymentStarted(
-        command.booking, folio.number, context.id, command.provider, amount, command.capture, command.token
+        command.booking, folio.number, envelope.id, command.provider, amount, command.capture, command.token
     )
-    return Decision((started,), the_payment(context.id))
+    return Decision((started,), the_payment(envelope.id))
 
 
 def _check_payments(folio: Folio) -> None:
@@ -91,7 +91,7 @@ def _line(state: LedgerState, kind: LineKind, payment: str, method: str, amount:
     )
 
 
-def settle_payment(state: LedgerState, command: commands.SettlePayment, context: CommandContext) -> Decision:
+def settle_payment(state: LedgerState, command: commands.SettlePayment, envelope: Envelope) -> Decision:
     """Applies the outcome that a provider reports."""
     payment = _find(state, command.payment)
     booking = state.payments[payment.id]
@@ -109,7 +109,7 @@ def settle_payment(state: LedgerState, command: commands.SettlePayment, context:
     return Decision(done, the_payment(payment.id))
 
 
-def capture_payment(state: LedgerState, command: commands.CapturePayment, context: CommandContext) -> Decision:
+def capture_payment(state: LedgerState, command: commands.CapturePayment, envelope: Envelope) -> Decision:
     """Captures the authorised amount, or less."""
     payment = _find_for("capture", state, command.payment)
     return Decision((_captured(state, payment, command.amount, command.reference),), the_payment(payment.id))
@@ -125,14 +125,14 @@ def _captured(state: LedgerState, payment: Payment, requested: Money | None, ref
     return events.PaymentRecorded(booking, payment.folio, payment.id, payment.method, line, reference)
 
 
-def void_payment(state: LedgerState, command: commands.VoidPayment, context: CommandContext) -> Decision:
+def void_payment(state: LedgerState, command: commands.VoidPayment, envelope: Envelope) -> Decision:
     """Voids a payment that is not captured."""
     payment = _find_for("void", state, command.payment)
     voided = events.PaymentVoided(state.payments[payment.id], payment.folio, payment.id, command.reason)
     return Decision((voided,), the_payment(payment.id))
 
 
-def refund_payment(state: LedgerState, command: commands.RefundPayment, context: CommandContext) -> Decision:
+def refund_payment(state: LedgerState, command: commands.RefundPayment, envelope: Envelope) -> Decision:
     """Refunds a payment, at most what is left of the captured amount."""
     payment = _find_for("refund", state, command.payment)
     left = payment.captured - payment.refunded

@@ -4,7 +4,7 @@ comes free, and audits at a fixed time."""
 from datetime import date, time, timedelta
 from zoneinfo import ZoneInfo
 
-from innkeeper.actors.reservations.rules.pricing import first_night, next_audit
+from innkeeper.actors.reservations.rules.pricing import first_night
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.actors.reservations.rules.waitlist import lapse_events, offer_events
 from innkeeper.protocol.messages.event import Event
@@ -38,16 +38,6 @@ def _settle(booking: Booking, to: date) -> Event | None:
     return None
 
 
-def due_at(state: HotelState) -> int | None:
-    """When something is due next (microseconds since 1970 UTC), or None."""
-    if state.hotel is None:
-        return None
-    if state.waitlist and state.freed:
-        return 0
-    expiry, audit = state.next_expiry(), next_audit(state.hotel)
-    return expiry if audit is None else audit if expiry is None else min(expiry, audit)
-
-
 def due_events(state: HotelState, at: int) -> tuple[Event, ...]:
     """The events that are due: holds first, then offers, then an audit. After they are applied, more may be due."""
     expired = sorted(
@@ -59,8 +49,7 @@ def due_events(state: HotelState, at: int) -> tuple[Event, ...]:
         return tuple(events.HoldExpired(booking) for _, booking in dict.fromkeys(expired))
     if state.waitlist and state.freed:
         return offer_events(state, at)
-    audit = next_audit(state.opened())
-    if audit is None or audit > at:
+    if state.audit_at is None or state.audit_at > at:
         return ()
     return roll_events(state, _open_date(state, at))
 

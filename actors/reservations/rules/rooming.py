@@ -19,7 +19,7 @@ from innkeeper.protocol.values.sentences import counted
 
 class RoomingRequest(msgspec.Struct, frozen=True, gc=False):
     """A stay that needs a room of one type: `room` if set, else `prefer` if that is free, else any. `present` is the
-    booking as it is now, whose nights count as free; `excluded_rooms` are rooms that refused a claim."""
+    booking as it is now, whose nights count as free."""
 
     booking: str
     arrival: date
@@ -28,7 +28,6 @@ class RoomingRequest(msgspec.Struct, frozen=True, gc=False):
     room: str | None = None
     prefer: str | None = None
     present: Booking | None = None
-    excluded_rooms: frozenset[str] = frozenset()
 
 
 def find_room(state: HotelState, rooming: RoomingRequest) -> tuple[str, tuple[RoomMoved, ...]]:
@@ -40,29 +39,36 @@ def find_room(state: HotelState, rooming: RoomingRequest) -> tuple[str, tuple[Ro
         if kind == rooming.room_type and calendar.free_for(arrival, departure) >> position & 1:
             return rooming.prefer, ()
     rooms = calendar.all_rooms if rooming.room is None else 1 << state.rooms[rooming.room][1] & calendar.all_rooms
+    free = calendar.free_for(arrival, departure) & rooms
+    if free:
+        return calendar.numbers[calendar.best_fit(free, arrival, departure)], ()
     plan = allocate(calendar, AllocationRequest((arrival, departure, rooming.booking), rooms, state.movable))
     if plan is None:
         raise Refused(_why_none(calendar, rooming))
     moved = tuple(
-        RoomMoved(booking, calendar.numbers[here], calendar.numbers[there], "reshuffle", rooming.booking)
+        _moved(state.bookings[booking], calendar.numbers[here], calendar.numbers[there], rooming.booking)
         for booking, (here, there) in plan.moves.items()
     )
     return calendar.numbers[plan.room], moved
 
 
+def _moved(booking: Booking, here: str, there: str, for_booking: str) -> RoomMoved:
+    return RoomMoved(booking.id, here, there, booking.arrival, booking.departure, "reshuffle", for_booking)
+
+
 def _calendar(state: HotelState, rooming: RoomingRequest) -> Calendar:
     calendar = state.calendars[rooming.room_type]
-    if rooming.present is None and not rooming.excluded_rooms:
+    if rooming.present is None and not state.refused_rooms:
         return calendar
     calendar = calendar.copy()
     if rooming.present is not None:
         kind, position = state.rooms[rooming.present.room]
         if kind == rooming.room_type:
             calendar.vacate(position, rooming.present.id)
-    excluded_rooms = sum(
-        1 << state.rooms[room][1] for room in rooming.excluded_rooms if state.rooms[room][0] == rooming.room_type
+    refused = sum(
+        1 << state.rooms[room][1] for room in state.refused_rooms if state.rooms[room][0] == rooming.room_type
     )
-    return replace(calendar, all_rooms=calendar.all_rooms & ~excluded_rooms)
+    return replace(calendar, all_rooms=calendar.all_rooms & ~refused)
 
 
 def _why_none(calendar: Calendar, rooming: RoomingRequest) -> SoldOut | RoomTaken | NoSingleRoom:
@@ -94,6 +100,13 @@ def check_arrival(state: HotelState, arrival: date) -> None:
     if (arrival - today).days > limits.arrival_days_ahead_max:
         most = limits.arrival_days_ahead_max
         raise invalid("arrival", "days_ahead_max", f"expected at most {most:,} days after the business date, {today}")
+
+
+def check_reminder(state: HotelState, day: date | None, arrival: date) -> None:
+    """Refuses a day for the reminder that is in the past or after the arrival. None is the hotel's usual day."""
+    today = state.opened().business_date
+    if day is not None and not today <= day <= arrival:
+        raise invalid("reminder_on", "before_arrival", f"expected a date from {today} to the arrival, {arrival}")
 
 
 def check_guests(kind: RoomType, adults: int, children: tuple[int, ...], field: str | None = None) -> None:

@@ -12,6 +12,8 @@ from datetime import date
 from heapq import heapify, heappop, heappush
 
 from innkeeper.actors.reservations.rules.calendar import Calendar
+from innkeeper.actors.reservations.rules.pricing import next_audit
+from innkeeper.actors.reservations.rules.rooms import RoomState, RoomStates
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
@@ -26,7 +28,9 @@ from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 @dataclass(slots=True)
 class HotelState:
     """One hotel. `rooms` maps each room number to its type and its position in that type's calendar; `waitlist` has the
-    entries, oldest first, and `freed` the room types that may have a room for one of them now."""
+    entries, oldest first, and `freed` the room types that may have a room for one of them now. `audit_at` is when the
+    next automatic audit is due. `room_states` is what the rooms know from the journal, until their actors start, and
+    `refused_rooms` are the rooms that have just refused a claim."""
 
     hotel: Hotel | None = None
     seq: int = 0
@@ -38,6 +42,9 @@ class HotelState:
     expiries: list[tuple[int, str]] = field(default_factory=list)
     waitlist: dict[str, WaitlistEntry] = field(default_factory=dict)
     freed: set[str] = field(default_factory=set)
+    audit_at: int | None = None
+    room_states: RoomStates = field(default_factory=RoomStates)
+    refused_rooms: frozenset[str] = frozenset()
 
     def opened(self) -> Hotel:
         """The hotel, which must be open."""
@@ -59,6 +66,13 @@ class HotelState:
             heappop(self.expiries)
         return None
 
+    def due_at(self) -> int | None:
+        """When something is due without a command (microseconds since 1970 UTC), or None."""
+        if self.waitlist and self.freed:
+            return 0
+        expiry = self.next_expiry() if self.expiries else None
+        return min(expiry, self.audit_at) if expiry and self.audit_at else expiry or self.audit_at
+
     def claim(self, booking: Booking) -> None:
         """Enters the booking's nights in the calendar."""
         kind, position = self.rooms[booking.room]
@@ -71,15 +85,21 @@ class HotelState:
         self.freed.add(kind)
 
 
-def evolve(state: HotelState, record: RecordedEvent, previewed: Booking | None = None) -> None:
-    """Applies an event to the state. `previewed` is the booking after it, where that was computed before."""
+def evolve(state: HotelState, record: RecordedEvent, after: Booking | None = None) -> None:
+    """Applies an event to the state. `after` is the booking after it, where that was computed before."""
     state.seq = record.hotel_seq
     event = record.event
     if isinstance(event, events.BookingEvent):
         was = state.bookings.get(event.booking)
-        _evolve_booking(state, was, previewed or apply_event(was, record, state.opened().currency))
+        _evolve_booking(state, was, after or apply_event(was, record, state.opened().currency))
     else:
         _evolve_hotel(state, event, record)
+
+
+def recover(state: HotelState, record: RecordedEvent) -> None:
+    """Applies an event of the journal, to the rooms too."""
+    evolve(state, record)
+    state.room_states.apply(record.event)
 
 
 def _evolve_booking(state: HotelState, was: Booking | None, now: Booking) -> None:
@@ -104,20 +124,22 @@ def _evolve_booking(state: HotelState, was: Booking | None, now: Booking) -> Non
 def _evolve_hotel(state: HotelState, event: Event, record: RecordedEvent) -> None:
     state.hotel = hotel = apply_hotel_event(state.hotel, record)
     state.room_types = {kind.code: kind for kind in hotel.room_types}
+    state.audit_at = next_audit(hotel)
     match event:
         case events.RoomTypeAdded():
             state.calendars[event.code] = Calendar(hotel.business_date.toordinal())
         case events.RoomAdded():
             _add_room(state, event.room, event.room_type)
         case events.WaitlistJoined():
-            state.waitlist[event.entry] = _waiting(event, record)
+            state.waitlist[event.entry] = waiting(event, record.at, record.by)
         case events.WaitlistLeft():
             del state.waitlist[event.entry]
         case events.BusinessDateRolled():
             _roll(state, event.opened)
 
 
-def _waiting(event: events.WaitlistJoined, record: RecordedEvent) -> WaitlistEntry:
+def waiting(event: events.WaitlistJoined, at: int, by: str) -> WaitlistEntry:
+    """The entry that an event puts on the waitlist."""
     return WaitlistEntry(
         id=event.entry,
         room_type=event.room_type,
@@ -127,8 +149,8 @@ def _waiting(event: events.WaitlistJoined, record: RecordedEvent) -> WaitlistEnt
         children=event.children,
         guest=event.guest,
         source=event.source,
-        joined_at=record.at,
-        joined_by=record.by,
+        joined_at=at,
+        joined_by=by,
     )
 
 
@@ -151,9 +173,12 @@ def is_over(booking: Booking, business_date: date) -> bool:
 
 
 def describe(state: HotelState) -> HotelStateReply:
-    """The whole state as one value. Hotels with the same events have equal values."""
+    """The whole state as one value. Hotels with the same events have equal values. The rooms are as in the journal: a
+    running hotel asks its rooms."""
     bookings = tuple(sorted(state.bookings.values(), key=lambda booking: booking.id))
-    return HotelStateReply(state.opened(), state.seq, state.bookings_made, bookings, tuple(state.waitlist.values()))
+    rooms = state.room_states.describe(state.opened().business_date.toordinal())
+    waitlist = tuple(state.waitlist.values())
+    return HotelStateReply(state.opened(), state.seq, state.bookings_made, bookings, waitlist, rooms)
 
 
 def restore(described: HotelStateReply) -> HotelState:
@@ -161,10 +186,13 @@ def restore(described: HotelStateReply) -> HotelState:
     hotel = described.hotel
     state = HotelState(hotel=hotel, seq=described.hotel_seq, bookings_made=described.bookings_made)
     state.room_types = {kind.code: kind for kind in hotel.room_types}
+    state.audit_at = next_audit(hotel)
     for kind in hotel.room_types:
         state.calendars[kind.code] = Calendar(hotel.business_date.toordinal())
         for room in kind.rooms:
             _add_room(state, room, kind.code)
+            state.room_states.rooms[room] = RoomState(room)
+    state.room_states.restore(described.rooms)
     for booking in described.bookings:
         state.bookings[booking.id] = booking
         if booking.status in HOLDS_NIGHTS:

@@ -1,0 +1,102 @@
+"""The rule that changes the terms of a booking: its dates, its room type, its guest, its rate."""
+
+from typing import Any
+
+import msgspec
+from innkeeper.actors.reservations.rules.rooming import (
+    RoomingRequest,
+    check_arrival,
+    check_guests,
+    check_reminder,
+    find_room,
+    rate_of,
+    room_type_of,
+)
+from innkeeper.actors.reservations.rules.state import HotelState
+from innkeeper.protocol.messages.envelope import Envelope
+from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.messages.refusals import invalid
+from innkeeper.protocol.reservations import commands, events
+from innkeeper.protocol.reservations.booking import Booking, BookingStatus
+from innkeeper.protocol.values.stay import check_stay
+from msgspec import UNSET
+
+
+def terms_of(booking: Booking) -> dict[str, Any]:
+    """All terms of a booking, as the fields of a `StayEvent`."""
+    return {"booking": booking.id, "locator": booking.locator} | {
+        term: getattr(booking, term)
+        for term in events.StayEvent.__struct_fields__
+        if term not in ("booking", "locator")
+    }
+
+
+def _changed_fields(change: commands.BookingChange | commands.ContactChange) -> dict[str, Any]:
+    """The fields that a change sets."""
+    return {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
+
+
+def change(
+    state: HotelState, booking: Booking, command: commands.ChangeBooking, envelope: Envelope
+) -> tuple[Event, ...]:
+    """Changes what the command names, and leaves the rest. Nothing changes without an event."""
+    change = command.change
+    changed = _changed_fields(change)
+    notes = changed.pop("notes", booking.guest.notes)
+    reminder_given, reminder = "reminder_on" in changed, changed.pop("reminder_on", booking.reminder_on)
+    guest = changed.pop("guest", None)
+    person = msgspec.structs.replace(booking.guest, notes=notes, **({} if guest is None else _changed_fields(guest)))
+    was = terms_of(booking)
+    terms = was | changed | {"guest": person}
+    kind = room_type_of(state, terms["room_type"])
+    if "rate" in changed or kind.code != booking.room_type:
+        terms["rate"] = rate_of(state, kind, changed.get("rate"))
+    moved = _rearrange(state, booking, terms)
+    if {"adults", "children", "room_type"} & changed.keys():
+        field = None if {"adults", "children"} & changed.keys() else "room_type"
+        check_guests(kind, terms["adults"], terms["children"], field)
+    done: list[Event] = list(moved)
+    if (
+        terms | {"guest": booking.guest} != was
+        or msgspec.structs.replace(person, notes=booking.guest.notes) != booking.guest
+    ):
+        done.append(events.BookingModified(**terms))
+    if notes != booking.guest.notes:
+        done.append(events.NoteChanged(booking.id, booking.guest_id, person))
+    if reminder_given:
+        check_reminder(state, reminder, terms["arrival"])
+    elif reminder is not None and reminder > terms["arrival"]:
+        reminder = None  # the reminder would be after the new arrival
+    if reminder != booking.reminder_on:
+        done.append(events.ReminderChanged(booking.id, reminder))
+    return tuple(done)
+
+
+def _rearrange(state: HotelState, booking: Booking, terms: dict[str, Any]) -> tuple[Event, ...]:
+    """Finds a room for the new stay in `terms`, and sets it there; returns the moves of other guests."""
+    if all(terms[term] == getattr(booking, term) for term in ("room_type", "arrival", "departure")):
+        return ()
+    today = state.opened().business_date
+    arrival, departure = terms["arrival"], terms["departure"]
+    check_stay(arrival, departure)
+    in_house = booking.status is BookingStatus.IN_HOUSE
+    if in_house and (arrival != booking.arrival or terms["room_type"] != booking.room_type):
+        raise invalid(
+            "arrival", "in_house", "a guest in house keeps the arrival and the room type; use move to change rooms"
+        )
+    if arrival != booking.arrival:
+        check_arrival(state, arrival)
+    if departure < today:
+        raise invalid("departure", "not_past", f"{departure} is before the business date, {today}")
+    same_type = terms["room_type"] == booking.room_type
+    fixed = same_type and (in_house or booking.pinned)
+    rooming = RoomingRequest(
+        booking.id, max(arrival, today), departure,
+        state.rooms[booking.room][0] if same_type else terms["room_type"],
+        room=booking.room if fixed else None, prefer=booking.room, present=booking
+    )  # fmt: skip
+    terms["pinned"] = booking.pinned and same_type
+    if rooming.arrival >= departure:  # the guest in house is due out today now
+        return ()
+    terms["room"], moved = find_room(state, rooming)
+    return moved

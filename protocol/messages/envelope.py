@@ -1,0 +1,28 @@
+"""The envelope of a command or query on its way to a partition, and the result on its way back."""
+
+import msgspec
+from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.query import Query
+from innkeeper.protocol.messages.refusals import Refusal
+from innkeeper.protocol.messages.reply import Reply
+
+
+class Envelope(msgspec.Struct, frozen=True, gc=False):
+    """A command or query with its idempotency key, its request (`correlation`), its author (`by`), and the version of
+    the booking that it expects (any, where None). The partition's host stamps it with the instant (microseconds since
+    1970 UTC) and a new unique id."""
+
+    message: Command | Query
+    key: str | None = None
+    correlation: str = ""
+    by: str = ""
+    if_version: int | None = None
+    at: int = 0
+    id: str = ""
+
+
+class Result(msgspec.Struct, frozen=True, gc=False):
+    """The reply or refusal; `replayed` where it was given before, under the same idempotency key."""
+
+    response: Reply | Refusal
+    replayed: bool = False
