@@ -105,15 +105,22 @@ class LiveStream:
 
     def __init__(self, streams: Mapping[str, CommitStream], logs: Mapping[str, EventLog]) -> None:
         """`streams` has the commit stream of each log under the log's name."""
-        self._logs = [*logs]
-        self._rings = [RecentRenderedEvents(log, streams[name].position) for name, log in logs.items()]
-        self._woken = self.positions
+        self._logs = logs
+        self._streams = streams
+        self._rings: list[RecentRenderedEvents] = []
+        self._woken: LogPositions = ()
         self._waiting: dict[str | None, dict[tuple[str, ...], list[asyncio.Future[LogPositions]]]] = {}
         self._news: dict[str | None, set[str]] = {}
         self._round_planned = self._closing = self._missed = False
         self.listeners = 0
-        for name, ring in zip(logs, self._rings, strict=True):
-            streams[name].subscribe(partial(self._on_commit, ring))
+
+    def _open(self) -> None:
+        """Follows the logs from the first listener on: without one, the stream costs bookings nothing."""
+        for name, log in self._logs.items():
+            ring = RecentRenderedEvents(log, self._streams[name].position)
+            self._streams[name].subscribe(partial(self._on_commit, ring))
+            self._rings.append(ring)
+        self._woken = self.positions
 
     @property
     def ends(self) -> dict[str, int]:
@@ -122,8 +129,10 @@ class LiveStream:
 
     @property
     def positions(self) -> LogPositions:
-        """The last positions of the logs."""
-        return tuple(ring.position for ring in self._rings)
+        """The positions of the last events that the listeners can know."""
+        if self._rings:
+            return tuple(ring.position for ring in self._rings)
+        return tuple(self._streams[log].position for log in self._logs)
 
     def _on_commit(self, ring: RecentRenderedEvents, position: int, records: Sequence[RecordedEvent]) -> None:
         if position - len(records) != ring.position:  # the hotels and types of the events between are not known
@@ -148,6 +157,8 @@ class LiveStream:
             raise Refused(Unavailable(f"the live stream has {limits.listeners_max} listeners, which is the maximum"))
         if min(self.positions) < 0:
             raise Refused(Unavailable("the positions of some logs are not known yet"))
+        if not self._rings:
+            self._open()
         response = web.StreamResponse(headers=_HEADERS | headers)
         self.listeners += 1
         try:

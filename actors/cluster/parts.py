@@ -12,6 +12,7 @@ from innkeeper.actors.cluster.remote_part import RemotePart
 from innkeeper.actors.cluster.rpc_server import RpcServer, ServedPorts
 from innkeeper.actors.partition.load_meter import LoadMeter
 from innkeeper.actors.partition.partition import Partition
+from innkeeper.actors.subscriptions.recent_events import following
 from innkeeper.actors.subscriptions.service import S, Service, ServicePorts
 from innkeeper.actors.subscriptions.service_router import ServiceRouter
 from innkeeper.protocol.ports.inbox import BrokerConsumer
@@ -36,7 +37,8 @@ OpenConsumer = Callable[[str, Mapping[str, EventLog]], ConsumedLogs]
 
 class Parts:
     """The ports of all parts: message buses by context, commit streams and event logs by the name of the log, read
-    models by partition, and the services. `exits` stops and closes what was started here, last first."""
+    models by partition, and the services. `load` observes the partitions that this process runs or asks. `exits` stops
+    and closes what was started here, last first."""
 
     def __init__(
         self,
@@ -58,7 +60,7 @@ class Parts:
         self.partition_views: dict[str, Views] = {}
         self.services = ServiceRouter()
         self._remote: dict[str, RemotePart] = {}
-        self._remote_load = LoadMeter()
+        self.load = LoadMeter()
         self._socket_of = socket_of
         self._open_consumer = open_consumer
 
@@ -82,8 +84,8 @@ class Parts:
         return {name: log for name, log in self.logs.items() if self.runs(name)}
 
     def add_log(self, name: str, stream: CommitStream, log: EventLog) -> None:
-        """Adds a log and the stream of its commits."""
-        self.streams[name], self.logs[name] = stream, log
+        """Adds a log and the stream of its commits; its newest events are read from memory."""
+        self.streams[name], self.logs[name] = stream, following(stream, log)
 
     def service_ports(self, name: str, open_store: Callable[[str], AbstractContextManager[S]]) -> ServicePorts[S]:
         """The ports of a service that follows all logs so far."""
@@ -93,15 +95,15 @@ class Parts:
         if self._open_consumer is not None and remote:
             consumed = self._open_consumer(name, remote)
             self.exits.callback(consumed.close)
-            logs.update(consumed.logs)
+            logs.update((log, following(consumed.streams[log], inbox)) for log, inbox in consumed.logs.items())
             streams.update(consumed.streams)
             consumer = consumed.consumer
-        return ServicePorts(logs, streams, partial(open_store, name), self.clock, self.is_under_load, consumer)
+        return ServicePorts(logs, streams, partial(open_store, name), self.clock, self.load.is_under_load, consumer)
 
     def connect(self, part: str) -> RemotePart:
         """Adds a part of another process."""
         remote = self._remote[part] = RemotePart(part, self._socket_of(part))
-        remote.client.subscribe(lambda _, records: self._remote_load.observe(len(records)))
+        remote.client.subscribe(lambda _, records: self.load.observe(len(records)))
         remote.start()
         self.exits.push_async_callback(remote.stop)
         if self.has_gateway:
@@ -136,8 +138,3 @@ class Parts:
         ends = {*partitions, *self.services.ended()} or {asyncio.get_running_loop().create_future()}
         for done in (await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED))[0]:
             done.result()
-
-    def is_under_load(self) -> bool:
-        """Whether a partition that this process runs or asks had a large batch just now."""
-        meters = (self._remote_load, *(partition.load for partition in self.partitions.values()))
-        return any(meter.is_under_load() for meter in meters)

@@ -100,5 +100,5 @@ async def start_publisher(parts: Parts, ports: PublisherPorts) -> None:
 
     store = partial(ports.open_store, name)
     await parts.start(
-        Service(name, ServicePorts(logs, parts.streams, store, parts.clock, parts.is_under_load), open_handlers)
+        Service(name, ServicePorts(logs, parts.streams, store, parts.clock, parts.load.is_under_load), open_handlers)
     )

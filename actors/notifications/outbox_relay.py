@@ -22,6 +22,8 @@ _BATCH = 16 * letters_at_once_max
 class OutboxRelay(BackgroundTask):
     """The background task that sends what is in the outbox. `pause_seconds` is the pause after so many attempts."""
 
+    follows_events = False
+
     def __init__(
         self,
         name: str,

@@ -6,8 +6,8 @@ only then releases the results. Clock and ids are inputs, so that a whole partit
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -116,27 +116,29 @@ class Host:
         replies = [reply for decided in group for reply in decided.replies]
         if group[0].failed or not (records or replies):
             return False
-        with self._failing(group):
+        try:
             position = self.journal.write(records, replies) - len(records)
             for decided in group:
                 position += len(decided.records)
                 decided.position = position
+        except JournalFenced:
+            raise
+        except Exception:
+            self._fail(group)
         return not group[0].failed
 
     def sync(self, group: Sequence[PendingBatch]) -> None:
         """Waits until what was written is on disk. May run in another thread while further batches are decided."""
-        with self._failing(group):
-            self.journal.sync()
-
-    @contextmanager
-    def _failing(self, group: Sequence[PendingBatch]) -> Iterator[None]:
         try:
-            yield
+            self.journal.sync()
         except JournalFenced:
             raise
         except Exception:
-            logger.exception("the journal could not write a batch; its commands are refused and its hotels are rebuilt")
-            group[0].failed = True
+            self._fail(group)
+
+    def _fail(self, group: Sequence[PendingBatch]) -> None:
+        logger.exception("the journal could not write a batch; its commands are refused and its hotels are rebuilt")
+        group[0].failed = True
 
     def release(self, group: Sequence[PendingBatch]) -> list[list[Result]]:
         """Returns the results of committed batches. After a failed commit no command is acknowledged, neither those in

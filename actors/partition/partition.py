@@ -35,10 +35,16 @@ QueuedCommand = tuple[Envelope, "asyncio.Future[Result]"]
 class Partition:
     """A host with its queue. All methods are for the event loop's thread."""
 
-    def __init__(self, open_host: Callable[[], Host], clock: Callable[[], int], log: str = RESERVATIONS) -> None:
-        """`log` is the name of the log that holds its events."""
+    def __init__(
+        self,
+        open_host: Callable[[], Host],
+        clock: Callable[[], int],
+        log: str = RESERVATIONS,
+        load: LoadMeter | None = None,
+    ) -> None:
+        """`log` is the name of the log that holds its events; `load` observes its batches."""
         self.log = log
-        self.load = LoadMeter()
+        self._load = load or LoadMeter()
         self.position = 0
         self.ready = False
         self._open_host = open_host
@@ -108,8 +114,8 @@ class Partition:
         try:
             async with asyncio.TaskGroup() as tasks:
                 committing = tasks.create_task(self._commit_all(host))
-                await self._decide_all(host)
-                committing.cancel()
+                deciding = tasks.create_task(self._decide_all(host))
+                deciding.add_done_callback(lambda _: committing.cancel())
             self.ready = False
             while host.save_snapshots(after_events=1):
                 pass
@@ -141,7 +147,7 @@ class Partition:
         except BaseException:
             self._queue.extendleft(reversed(batch))  # they are refused with the rest of the queue
             raise
-        self.load.observe(len(batch))
+        self._load.observe(len(batch))
         self._drained.clear()
         self._to_commit.set()
 

@@ -9,6 +9,7 @@ from innkeeper.actors.cluster.partition_router import PartitionRouter
 from innkeeper.actors.cluster.parts import Parts
 from innkeeper.actors.partition import recovery
 from innkeeper.actors.partition.host import HostPorts, open_host
+from innkeeper.actors.partition.load_meter import LoadMeter
 from innkeeper.actors.partition.partition import Partition
 from innkeeper.actors.reservations.router import HOTEL
 from innkeeper.protocol.ports.message_bus import MessageBus
@@ -32,19 +33,20 @@ async def start_reservations(parts: Parts, partitions: Sequence[PartitionPorts])
     for ports in partitions:
         log = ports.log
         if parts.runs(log):
-            partition, parts.partition_views[log] = await parts.exits.enter_async_context(_running(ports))
+            running = _running(ports, parts.load)
+            partition, parts.partition_views[log] = await parts.exits.enter_async_context(running)
             buses[log] = parts.partitions[log] = partition
             parts.add_log(log, partition, parts.exits.enter_context(ports.host.open_log()))
         elif not logs.issuperset(parts.names):
             remote = parts.connect(log)
             buses[log], parts.partition_views[log] = remote.client, remote.views
             parts.add_log(log, remote.client, remote.log)
-    parts.buses[RESERVATIONS] = PartitionRouter(buses)
+    parts.buses[RESERVATIONS] = PartitionRouter(buses) if len(buses) != 1 else next(iter(buses.values()))
 
 
 @asynccontextmanager
-async def _running(ports: PartitionPorts) -> AsyncIterator[tuple[Partition, Views]]:
-    partition = Partition(partial(open_host, ports.host, HOTEL), ports.host.clock, ports.log)
+async def _running(ports: PartitionPorts, load: LoadMeter) -> AsyncIterator[tuple[Partition, Views]]:
+    partition = Partition(partial(open_host, ports.host, HOTEL), ports.host.clock, ports.log, load)
     await partition.start()
     try:
         with ports.open_views() as views:

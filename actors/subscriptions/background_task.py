@@ -19,7 +19,10 @@ _LOAD_CHECK_SECONDS = 0.1  # how often a pause checks the load
 
 
 class BackgroundTask(ABC):
-    """Runs in one event loop. While this process `is_under_load`, it makes long pauses between steps."""
+    """Runs in one event loop. While this process `is_under_load`, it makes long pauses between steps. A task that
+    `follows_events` is notified of commits while it `waits_for_events`."""
+
+    follows_events = True
 
     def __init__(self, name: str, clock: Callable[[], int], is_under_load: Callable[[], bool] = lambda: False) -> None:
         self.name = name
@@ -76,7 +79,7 @@ class BackgroundTask(ABC):
         while not self._stopping:
             start = perf_counter()
             self._woken.clear()
-            self._notified, self.waits_for_events = False, True  # before the step: a notification during it counts too
+            self._notified, self.waits_for_events = False, self.follows_events  # before the step: one during it counts
             try:
                 worked = await self.step()
             except Exception as error:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Sequence
 
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
+from innkeeper.protocol.ports.message_bus import CommitStream
 from innkeeper.protocol.ports.recent_entries import RecentEntries
 from innkeeper.protocol.ports.subscriptions import EventLog
 
@@ -22,8 +23,8 @@ class RecentEvents:
         return self._recent.position
 
     def append(self, position: int, records: Sequence[RecordedEvent]) -> None:
-        """Adds committed events, up to this position. May be called from any thread, at very little cost. Events that
-        come twice change nothing; events that never come are read from the log."""
+        """Adds committed events, up to this position; a `CommitListener`. May be called from any thread, at very little
+        cost. Events that come twice change nothing; events that never come are read from the log."""
         entries = [*enumerate(records, position - len(records) + 1)]
         with self._lock:
             self._recent.append(position, entries)
@@ -36,3 +37,11 @@ class RecentEvents:
             if entries is not None:
                 return entries
         return self._log.read(after, limit, hotel, after_hotel_seq)
+
+
+def following(stream: CommitStream, log: EventLog) -> RecentEvents:
+    """The log with its newest events in memory, as its stream announces them."""
+    recent = RecentEvents(log)
+    recent.append(stream.position, ())
+    stream.subscribe(recent.append)
+    return recent

@@ -10,11 +10,9 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, suppress
-from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from innkeeper.actors.subscriptions.background_task import BackgroundTask
-from innkeeper.actors.subscriptions.recent_events import RecentEvents
 from innkeeper.actors.subscriptions.subscriber import Subscriber
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import NotFound, Refused, Unavailable
@@ -75,7 +73,7 @@ class Service(Generic[S]):
         open_handlers: Callable[["Service[S]", S], AbstractAsyncContextManager[Handlers]],
     ) -> None:
         self.name = name
-        self.logs = {log: RecentEvents(source) for log, source in ports.logs.items()}
+        self.logs = ports.logs
         self.tasks: dict[str, BackgroundTask] = {}
         self.is_under_load = ports.is_under_load
         self._ports = ports
@@ -97,9 +95,8 @@ class Service(Generic[S]):
         self._thread.start()
         await asyncio.wrap_future(self._started)
         for log in self.logs:
-            stream = self._ports.streams[log]
-            stream.subscribe(partial(self.receive_commit, log))
-            self.receive_commit(log, stream.position, ())
+            self._ports.streams[log].subscribe(self.on_commit)
+        self.on_commit(0, ())
 
     async def stop(self) -> None:
         """Finishes the steps that are running, and ends."""
@@ -123,10 +120,9 @@ class Service(Generic[S]):
             raise Refused(Unavailable(f"{self.name} is not running"))
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._answer(message), self._loop))
 
-    def receive_commit(self, log: str, position: int, records: Sequence[RecordedEvent]) -> None:
-        """Takes a commit of a log; see `CommitListener`. May be called from any thread."""
-        self.logs[log].append(position, records)
-        waiting = any(worker.waits_for_events for worker in [*self.tasks.values()])
+    def on_commit(self, _position: int, _records: Sequence[RecordedEvent]) -> None:
+        """Wakes the tasks that wait for events; see `CommitListener`. May be called from any thread."""
+        waiting = [worker for worker in [*self.tasks.values()] if worker.waits_for_events]
         if waiting and not self._notified and self._loop is not None:
             self._notified = True
             with suppress(RuntimeError):  # the loop has ended
@@ -161,7 +157,8 @@ class Service(Generic[S]):
     def _notify(self) -> None:
         self._notified = False
         for worker in self.tasks.values():
-            worker.notify()
+            if worker.waits_for_events:
+                worker.notify()
 
     def _run(self) -> None:
         try:

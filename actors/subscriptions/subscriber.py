@@ -57,9 +57,13 @@ class Subscriber(BackgroundTask):
     async def step(self) -> bool:
         """Handles the next batch; returns whether there was one. Raises where no event can be handled now."""
         self._unreadable = False
+        if all(cursor.paused for cursor in self._cursors):
+            self.waits_for_events = False
+            return False
+        limit = self._limit()
         for _ in self._cursors:
             cursor = self._cursors[self._turn]
-            batch = self._next_batch(cursor)
+            batch = self._next_batch(cursor, limit)
             if batch is not None:
                 self.waits_for_events = False
                 await self._process(cursor, batch)
@@ -67,10 +71,10 @@ class Subscriber(BackgroundTask):
             self._next_turn()
         return False
 
-    def _next_batch(self, cursor: Cursor) -> EventBatch | None:
+    def _next_batch(self, cursor: Cursor, limit: int) -> EventBatch | None:
         """The next batch of a log; None where there is none, or where the log cannot be read now (it is retried)."""
         try:
-            return cursor.batch(self.clock(), self._limit(), self._end(self._turn))
+            return cursor.batch(self.clock(), limit, self._end(self._turn))
         except Refused:
             self._unreadable = True
             return None

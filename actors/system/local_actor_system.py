@@ -103,7 +103,11 @@ class LocalActorSystem:
             receiver, message, sender, attempts = pending.popleft()
             if receiver.actor is not None:
                 try:
-                    receiver.actor.receiveMessage(message, sender)
+                    handler = receiver.actor.handles.get(type(message))
+                    if handler is not None:
+                        handler(receiver.actor, message, sender)
+                    else:
+                        receiver.actor.receiveMessage(message, sender)
                 except Exception:
                     self._failed(receiver, message, sender, attempts + 1)
                 if isinstance(message, ActorExitRequest):

@@ -30,6 +30,7 @@ class TypedActor(Actor):  # type: ignore[misc]
     def join(self, membership: ActorContext) -> None:
         """Makes the actor a member of the local actor system, which calls this once. Thespian's systems do not."""
         self._membership = membership
+        self.send = membership.send  # type: ignore[method-assign]  # spares each message a call
 
     def receiveMessage(self, message: Any, sender: ActorAddress) -> None:  # noqa: N802 (names of Thespian, and below)
         """See Thespian: called with each message."""
@@ -41,10 +42,7 @@ class TypedActor(Actor):  # type: ignore[misc]
 
     def send(self, receiver: ActorAddress, message: object) -> None:
         """See Thespian."""
-        if self._membership is None:
-            super().send(receiver, message)
-        else:
-            self._membership.send(receiver, message)
+        super().send(receiver, message)
 
     def createActor(self, actor_type: type["TypedActor"]) -> ActorAddress:  # noqa: N802
         """See Thespian."""

@@ -120,6 +120,10 @@ class Cursor(Protocol):
     def end(self) -> int:
         """The position of the log's last event."""
 
+    @property
+    def paused(self) -> bool:
+        """Whether the subscriber is paused."""
+
     def batch(self, at: int, limit: int, end: int) -> EventBatch | None:
         """Returns the next batch, up to the position `end`; None where there is nothing to do at the instant `at`."""
 

@@ -105,6 +105,11 @@ class SqliteCursor:
         """See `Cursor`."""
         return self._log.position
 
+    @property
+    def paused(self) -> bool:
+        """See `Cursor`."""
+        return self._paused
+
     def batch(self, at: int, limit: int, end: int) -> EventBatch | None:
         """See `Cursor`."""
         self._current = self._next_batch(at, limit, end)
