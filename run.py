@@ -17,7 +17,7 @@ from innkeeper.actors.cluster.parts import ConsumedLogs, Parts
 from innkeeper.actors.cluster.supervisor import Supervisor, SupervisorPipes
 from innkeeper.actors.delivery import service as delivery
 from innkeeper.actors.notifications import service as notifications
-from innkeeper.actors.partition.clock_and_ids import clock, uuid7
+from innkeeper.actors.partition.clock import clock
 from innkeeper.actors.partition.host import HostPorts
 from innkeeper.actors.reservations import service as reservations
 from innkeeper.actors.system.event_loop import first_of, run_async, stop_requested
@@ -32,7 +32,7 @@ from innkeeper.http.commands.command_line import CannotRun, Run, command_line, w
 from innkeeper.http.commands.demo_data import load_demo_data
 from innkeeper.http.commands.progress import recovery_progress, verification_progress
 from innkeeper.http.keys import read_keys
-from innkeeper.http.origin_check import HostPolicy
+from innkeeper.http.middleware import HostPolicy
 from innkeeper.http.serving import free_port, reserved, serving, serving_on
 from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.values import contexts
@@ -41,6 +41,7 @@ from innkeeper.protocol.values.operator_error import EXIT_VIOLATED, OperatorErro
 from innkeeper.storage.data_directory import DataDirectory
 from innkeeper.storage.operations.verify import verify as verify_journals
 from innkeeper.storage.sqlite.storage import SqliteStorage
+from uuid_utils import uuid7
 
 _LOCK_SECONDS_MAX = 5.0  # the process that had the lock before may still be finishing its commands
 _CONNECT_SECONDS_MAX = 5.0

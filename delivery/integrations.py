@@ -112,7 +112,7 @@ def open_payments(
 async def open_webhooks(
     chosen: Integrations,
     clock: Callable[[], int],
-    ids: Callable[[], str],
+    ids: Callable[[], object],
     publish: Callable[[str, Event], None],
     store: DeliveryStore,
     subscribers: Subscribers,

@@ -1,4 +1,4 @@
-"""Composes the gateway: its dependencies, its routes, and its middlewares."""
+"""Composes the gateway: its dependencies, its routes, and its middleware."""
 
 from collections.abc import Collection, Mapping
 from typing import Protocol
@@ -18,13 +18,12 @@ from innkeeper.http.api.reservations import (
 )
 from innkeeper.http.api.routes import ROUTES
 from innkeeper.http.api.subscribers import SERVICES
-from innkeeper.http.keys import ApiKeys, require_key
+from innkeeper.http.keys import ApiKeys
 from innkeeper.http.live_stream import LiveStream
 from innkeeper.http.metrics import Metrics
-from innkeeper.http.origin_check import HostPolicy, check_origins
-from innkeeper.http.problems import METRICS, handle_request
+from innkeeper.http.middleware import METRICS, HostPolicy, handle_requests
 from innkeeper.protocol.ports.message_bus import CommitStream, MessageBus, Services
-from innkeeper.protocol.ports.subscriptions import EventLog
+from innkeeper.protocol.ports.subscriptions import RecentLog
 from innkeeper.protocol.ports.views import Views
 from innkeeper.protocol.values.contexts import RESERVATIONS
 from innkeeper.protocol.values.limits import body_bytes_max
@@ -42,7 +41,7 @@ class GatewayPorts(Protocol):
         """The commits of each log."""
 
     @property
-    def logs(self) -> Mapping[str, EventLog]:
+    def logs(self) -> Mapping[str, RecentLog]:
         """The events of each log."""
 
     @property
@@ -64,10 +63,7 @@ def make_app(
     access. `hosts` are the host names that requests may be made to; by default only loopback names."""
     buses, services = ports.buses, ports.services
     bus = buses[RESERVATIONS]
-    app = web.Application(
-        middlewares=[handle_request, check_origins(hosts or HostPolicy()), require_key(keys)],
-        client_max_size=body_bytes_max,
-    )
+    app = web.Application(middlewares=[handle_requests(hosts or HostPolicy(), keys)], client_max_size=body_bytes_max)
     app[BUSES] = buses
     app[RESERVATIONS_BUS] = bus
     app[VIEWS] = ports.views

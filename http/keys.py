@@ -10,10 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from aiohttp import web
-from aiohttp.typedefs import Middleware
 from innkeeper.http.api.parsing import RequestRejected
 from innkeeper.http.commands.command_line import CannotRun
-from innkeeper.http.problems import Handler
 
 BY: web.RequestKey[str] = web.RequestKey("by", str)
 
@@ -58,6 +56,15 @@ class ApiKeys:
             raise InvalidKeysFile(f"{path} has no keys")
         return cls(names)
 
+    def client(self, request: web.Request) -> str:
+        """The name of the client that makes this request. Raises RequestRejected where its key is not known."""
+        if request.path.startswith(_OPEN_PATHS):
+            return ""
+        name = self.name(request.headers.get("Authorization", ""))
+        if name is None:
+            raise RequestRejected(401, "key_required", "a known API key is required: Authorization: Bearer …")
+        return name
+
     def name(self, authorization: str) -> str | None:
         """The name of the client with this `Authorization` header; None where its key is not known."""
         scheme, _, value = authorization.partition(" ")
@@ -71,20 +78,3 @@ class ApiKeys:
             return None
         digest = sha256(key.encode(errors="surrogateescape")).digest()
         return next((name for known, name in self._names.items() if hmac.compare_digest(known, digest)), None)
-
-
-def require_key(keys: ApiKeys | None) -> Middleware:
-    """The middleware that requires a known key; without `keys` it admits every request."""
-
-    @web.middleware
-    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if keys is None:
-            request[BY] = "front desk"
-        elif not request.path.startswith(_OPEN_PATHS):
-            name = keys.name(request.headers.get("Authorization", ""))
-            if name is None:
-                raise RequestRejected(401, "key_required", "a known API key is required: Authorization: Bearer …")
-            request[BY] = name
-        return await handler(request)
-
-    return check

@@ -1,7 +1,7 @@
 """The live stream: sends each event to its listeners as soon as it is on disk (server-sent events, WHATWG HTML).
 
-A ring holds the newest events of each log, each rendered once for all listeners. A listener is only a position in each
-log: within the ring it is served from there, before it from the journal. A listener therefore resumes without gaps or
+The newest events of each log are in memory, and each is rendered once for all listeners. A listener is only a position
+in each log: it is served from memory, and further back from the journal. A listener therefore resumes without gaps or
 duplicates, and a slow one costs no memory; after a while it is disconnected, and may resume.
 
 Listeners are woken in rounds, only those with matching events. The pause between two rounds grows with their number, so
@@ -18,11 +18,10 @@ import msgspec
 from aiohttp import web
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.codec.cloud_event import cloud_event_json
-from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
 from innkeeper.protocol.ports.message_bus import CommitStream
-from innkeeper.protocol.ports.recent_entries import RecentEntries
-from innkeeper.protocol.ports.subscriptions import EventLog
+from innkeeper.protocol.ports.subscriptions import RecentLog
 from innkeeper.protocol.values import limits
 
 _BATCH_EVENTS = 200
@@ -37,54 +36,29 @@ LogPositions = tuple[int, ...]
 """A position in each log, in the order of the stream's logs."""
 
 
-class RenderedEvent:
-    """An event at its position in its log, one of those that were committed together. It is rendered on first use."""
+class RenderedLog:
+    """One log as the listeners get it: each of its newest events is rendered once for all of them."""
 
-    __slots__ = ("_data", "_place", "_records", "position")
-
-    def __init__(self, position: int, records: Sequence[RecordedEvent], place: int) -> None:
+    def __init__(self, log: RecentLog, position: int) -> None:
+        """`position` is that of the last event that the listeners know of."""
         self.position = position
-        self._records = records
-        self._place = place
-        self._data: bytes | None = None
-
-    @property
-    def record(self) -> RecordedEvent:
-        """The event."""
-        return self._records[self._place]
-
-    @property
-    def data(self) -> bytes:
-        """The event as the data field of a server-sent event."""
-        if self._data is None:
-            self._data = b"data: %b\n\n" % cloud_event_json((self.position, self.record))
-        return self._data
-
-
-class RecentRenderedEvents:
-    """The newest events of one log in memory; older ones are read from the log."""
-
-    def __init__(self, log: EventLog, position: int) -> None:
         self._log = log
-        self._recent: RecentEntries[RenderedEvent] = RecentEntries(position)
+        self._rendered: dict[int, bytes] = {}
 
-    @property
-    def position(self) -> int:
-        """The position of the last event."""
-        return self._recent.position
-
-    def append(self, position: int, records: Sequence[RecordedEvent]) -> None:
-        """Adds the events of a commit, the last of which has this position."""
-        first = position - len(records) + 1
-        self._recent.append(position, [RenderedEvent(first + place, records, place) for place in range(len(records))])
-
-    async def batch(self, after: int) -> list[RenderedEvent]:
+    async def batch(self, after: int) -> list[LogEntry]:
         """The next events after a position: from memory, or from the log where the memory begins later."""
-        recent = self._recent.read(after, _BATCH_EVENTS)
-        if recent is not None:
-            return recent
-        entries = await asyncio.to_thread(self._log.read, after, _BATCH_EVENTS)
-        return [RenderedEvent(position, (record,), 0) for position, record in entries]
+        recent = self._log.recent(after, _BATCH_EVENTS)
+        return await asyncio.to_thread(self._log.read, after, _BATCH_EVENTS) if recent is None else recent
+
+    def data(self, entry: LogEntry) -> bytes:
+        """An event as the data field of a server-sent event."""
+        position = entry[0]
+        data = self._rendered.get(position)
+        if data is None:
+            data = self._rendered[position] = b"data: %b\n\n" % cloud_event_json(entry)
+            if len(self._rendered) > limits.recent_events_max:
+                del self._rendered[next(iter(self._rendered))]
+        return data
 
 
 class EventFilter(msgspec.Struct, frozen=True):
@@ -103,11 +77,11 @@ class EventFilter(msgspec.Struct, frozen=True):
 class LiveStream:
     """Serves all listeners. Runs in the event loop's thread only."""
 
-    def __init__(self, streams: Mapping[str, CommitStream], logs: Mapping[str, EventLog]) -> None:
+    def __init__(self, streams: Mapping[str, CommitStream], logs: Mapping[str, RecentLog]) -> None:
         """`streams` has the commit stream of each log under the log's name."""
         self._logs = logs
         self._streams = streams
-        self._rings: list[RecentRenderedEvents] = []
+        self._rendered: list[RenderedLog] = []
         self._woken: LogPositions = ()
         self._waiting: dict[str | None, dict[tuple[str, ...], list[asyncio.Future[LogPositions]]]] = {}
         self._news: dict[str | None, set[str]] = {}
@@ -117,9 +91,9 @@ class LiveStream:
     def _open(self) -> None:
         """Follows the logs from the first listener on: without one, the stream costs bookings nothing."""
         for name, log in self._logs.items():
-            ring = RecentRenderedEvents(log, self._streams[name].position)
-            self._streams[name].subscribe(partial(self._on_commit, ring))
-            self._rings.append(ring)
+            rendered = RenderedLog(log, self._streams[name].position)
+            self._streams[name].subscribe(partial(self._on_commit, rendered))
+            self._rendered.append(rendered)
         self._woken = self.positions
 
     @property
@@ -130,14 +104,14 @@ class LiveStream:
     @property
     def positions(self) -> LogPositions:
         """The positions of the last events that the listeners can know."""
-        if self._rings:
-            return tuple(ring.position for ring in self._rings)
+        if self._rendered:
+            return tuple(log.position for log in self._rendered)
         return tuple(self._streams[log].position for log in self._logs)
 
-    def _on_commit(self, ring: RecentRenderedEvents, position: int, records: Sequence[RecordedEvent]) -> None:
-        if position - len(records) != ring.position:  # the hotels and types of the events between are not known
+    def _on_commit(self, log: RenderedLog, position: int, records: Sequence[RecordedEvent]) -> None:
+        if position - len(records) != log.position:  # the hotels and types of the events between are not known
             self._missed = True
-        ring.append(position, records)
+        log.position = max(log.position, position)
         if self._waiting:
             for record in records:
                 self._news.setdefault(record.hotel, set()).add(wire.event_type(record.event))
@@ -157,7 +131,7 @@ class LiveStream:
             raise Refused(Unavailable(f"the live stream has {limits.listeners_max} listeners, which is the maximum"))
         if min(self.positions) < 0:
             raise Refused(Unavailable("the positions of some logs are not known yet"))
-        if not self._rings:
+        if not self._rendered:
             self._open()
         response = web.StreamResponse(headers=_HEADERS | headers)
         self.listeners += 1
@@ -186,18 +160,32 @@ class LiveStream:
                     await response.write(body)
             batch, turn = await self._next_batch(after, turn)
             if batch:
-                body, after = _messages(batch, event_filter, after, turn)
+                body, after = self._messages(batch, event_filter, after, turn)
             else:
                 after, body = await self._wait(event_filter, after)
 
-    async def _next_batch(self, after: LogPositions, turn: int) -> tuple[list[RenderedEvent], int]:
+    async def _next_batch(self, after: LogPositions, turn: int) -> tuple[list[LogEntry], int]:
         """The next events after these positions, and the index of their log. The logs take turns."""
-        for _ in self._rings:
-            turn = (turn + 1) % len(self._rings)
-            batch = await self._rings[turn].batch(after[turn])
+        for _ in self._rendered:
+            turn = (turn + 1) % len(self._rendered)
+            batch = await self._rendered[turn].batch(after[turn])
             if batch:
                 return batch, turn
         return [], turn
+
+    def _messages(
+        self, batch: list[LogEntry], event_filter: EventFilter, after: LogPositions, log: int
+    ) -> tuple[bytes, LogPositions]:
+        """The matching events of a batch as messages, and the positions after the whole batch."""
+        earlier, later, data = after[:log], after[log + 1 :], self._rendered[log].data
+        body = b"".join(
+            [
+                b"id: %b\n%b" % (_id((*earlier, entry[0], *later)), data(entry))
+                for entry in batch
+                if event_filter.matches(entry[1])
+            ]
+        )
+        return body, (*earlier, batch[-1][0], *later)
 
     async def _wait(self, event_filter: EventFilter, after: LogPositions) -> tuple[LogPositions, bytes]:
         """Waits for matching events. Returns the positions to continue after, and a heartbeat where none came in time.
@@ -264,21 +252,6 @@ class LiveStream:
                 news.set_result(since)
         if len(due) > _LISTENERS_AT_ONCE:
             asyncio.get_running_loop().call_soon(self._wake, due[_LISTENERS_AT_ONCE:])
-
-
-def _messages(
-    batch: list[RenderedEvent], event_filter: EventFilter, after: LogPositions, log: int
-) -> tuple[bytes, LogPositions]:
-    """The matching events of a batch as messages, and the positions after the whole batch."""
-    earlier, later = after[:log], after[log + 1 :]
-    body = b"".join(
-        [
-            b"id: %b\n%b" % (_id((*earlier, event.position, *later)), event.data)
-            for event in batch
-            if event_filter.matches(event.record)
-        ]
-    )
-    return body, (*earlier, batch[-1].position, *later)
 
 
 def _latest(one: LogPositions, other: LogPositions) -> LogPositions:

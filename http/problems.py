@@ -1,18 +1,13 @@
-"""Errors as RFC 9457 problem details: the table of statuses, and the middleware that renders and counts them."""
+"""Errors as RFC 9457 problem details: the table of statuses, and how each error is rendered."""
 
 import logging
-import os
-import re
-import time
-from collections.abc import Awaitable, Callable, Mapping
-from itertools import count
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 from aiohttp import web
 from innkeeper.http.api.parsing import RequestRejected
 from innkeeper.http.api.resources import Problem
-from innkeeper.http.metrics import Metrics
 from innkeeper.protocol.messages import refusals
 from innkeeper.protocol.messages.refusals import FieldError, Refusal, Refused
 from innkeeper.protocol.reservations.refusals import (
@@ -77,18 +72,7 @@ _TITLES = {
 
 _HEADERS = {503: {"Retry-After": "1"}, 401: {"WWW-Authenticate": 'Basic realm="innkeeper", charset="UTF-8"'}}
 
-_REQUEST_ID = re.compile(rf"[\x21-\x7e]{{1,{limits.request_id_characters_max}}}")
-_SLOW_SECONDS = 0.5
-_PROCESS = os.urandom(8).hex()  # prefix of generated request ids: unique to this process
-_requests = count(1)
-
-METRICS: web.AppKey[Metrics] = web.AppKey("metrics")
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
-
-NOT_FOR_OTHER_ORIGINS = {"Cross-Origin-Resource-Policy": "same-origin", "X-Content-Type-Options": "nosniff"}
-"""Headers of every response: a browser does not give it to a page of another origin, whatever its media type."""
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def problem(
@@ -119,41 +103,26 @@ def refusal_response(request: web.Request, refusal: Refusal, headers: Mapping[st
     return response
 
 
-@web.middleware
-async def handle_request(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Assigns each request an id, renders all errors as problem details, and logs slow requests."""
-    given = request.headers.get("X-Request-ID")
-    request_id = given if given is not None and _REQUEST_ID.fullmatch(given) else f"{_PROCESS}-{next(_requests):x}"
-    request[REQUEST_ID] = request_id
-    start = time.perf_counter()
-    try:
-        response = await handler(request)
-    except Refused as refused:
-        response = refusal_response(request, refused.refusal, getattr(refused, "headers", None))
-    except RequestRejected as error:
-        response = problem(request, error.status, error.code, error.detail)
-    except web.HTTPRequestEntityTooLarge:
-        response = problem(request, 413, "too_large", f"the body may have at most {limits.body_bytes_max} bytes")
-    except web.HTTPMethodNotAllowed as error:
-        response = problem(request, 405, "method_not_allowed", f"this resource does not support {request.method}")
-        response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
-    except web.HTTPNotFound:
-        response = problem(request, 404, "not_found", "there is no resource at this path")
-    except web.HTTPException as error:
-        if error.status < 400:
-            raise
-        response = problem(request, error.status, error.reason.lower().replace(" ", "_"), error.text or error.reason)
-    except Exception:
-        logger.exception("request %s failed: %s %s", request_id, request.method, request.path)
-        response = problem(
-            request, 500, "internal_error", "the server failed; it has logged the error with the request id"
-        )
-    if response.prepared:  # a stream, whose duration the client decides
-        return response
-    response.headers["X-Request-ID"] = request_id
-    response.headers.update(NOT_FOR_OTHER_ORIGINS)
-    seconds = time.perf_counter() - start
-    request.app[METRICS].count(request, response.status, seconds)
-    if seconds > _SLOW_SECONDS:
-        logger.warning("request %s took %.0f ms: %s %s", request_id, seconds * 1e3, request.method, request.path)
-    return response
+def error_response(request: web.Request, error: Exception) -> web.Response:
+    """An error of a handler as problem details. Raises a redirection again."""
+    match error:
+        case Refused():
+            return refusal_response(request, error.refusal, getattr(error, "headers", None))
+        case RequestRejected():
+            return problem(request, error.status, error.code, error.detail)
+        case web.HTTPRequestEntityTooLarge():
+            return problem(request, 413, "too_large", f"the body may have at most {limits.body_bytes_max} bytes")
+        case web.HTTPMethodNotAllowed():
+            response = problem(request, 405, "method_not_allowed", f"this resource does not support {request.method}")
+            response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+            return response
+        case web.HTTPNotFound():
+            return problem(request, 404, "not_found", "there is no resource at this path")
+        case web.HTTPException() if error.status < 400:
+            raise error
+        case web.HTTPException():
+            code = error.reason.lower().replace(" ", "_")
+            return problem(request, error.status, code, error.text or error.reason)
+    logger.error("request %s failed: %s %s", request[REQUEST_ID], request.method, request.path, exc_info=error)
+    detail = "the server failed; it has logged the error with the request id"
+    return problem(request, 500, "internal_error", detail)

@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 from innkeeper.actors.cluster.partition_router import PartitionedViews
 from innkeeper.actors.cluster.remote_part import RemotePart
 from innkeeper.actors.cluster.rpc_server import RpcServer, ServedPorts
-from innkeeper.actors.partition.load_meter import LoadMeter
+from innkeeper.actors.partition.load_meter import LoadMeter, load_commands_min
 from innkeeper.actors.partition.partition import Partition
 from innkeeper.actors.subscriptions.recent_events import following
 from innkeeper.actors.subscriptions.service import S, Service, ServicePorts
 from innkeeper.actors.subscriptions.service_router import ServiceRouter
 from innkeeper.protocol.ports.inbox import BrokerConsumer
 from innkeeper.protocol.ports.message_bus import CommitStream, MessageBus
-from innkeeper.protocol.ports.subscriptions import EventLog
+from innkeeper.protocol.ports.subscriptions import EventLog, RecentLog
 from innkeeper.protocol.ports.views import Views
 from innkeeper.protocol.values.contexts import is_gateway
 
@@ -56,7 +56,7 @@ class Parts:
         self.partitions: dict[str, Partition] = {}
         self.buses: dict[str, MessageBus] = {}
         self.streams: dict[str, CommitStream] = {}
-        self.logs: dict[str, EventLog] = {}
+        self.logs: dict[str, RecentLog] = {}
         self.partition_views: dict[str, Views] = {}
         self.services = ServiceRouter()
         self._remote: dict[str, RemotePart] = {}
@@ -89,7 +89,8 @@ class Parts:
 
     def service_ports(self, name: str, open_store: Callable[[str], AbstractContextManager[S]]) -> ServicePorts[S]:
         """The ports of a service that follows all logs so far."""
-        logs, streams = dict(self.logs), dict(self.streams)
+        logs: dict[str, EventLog] = {**self.logs}
+        streams = dict(self.streams)
         consumer: BrokerConsumer | None = None
         remote = {log: read for log, read in logs.items() if not self.runs(log)}
         if self._open_consumer is not None and remote:
@@ -103,7 +104,7 @@ class Parts:
     def connect(self, part: str) -> RemotePart:
         """Adds a part of another process."""
         remote = self._remote[part] = RemotePart(part, self._socket_of(part))
-        remote.client.subscribe(lambda _, records: self.load.observe(len(records)))
+        remote.client.subscribe(lambda _, records: self.load.observe() if len(records) >= load_commands_min else None)
         remote.start()
         self.exits.push_async_callback(remote.stop)
         if self.has_gateway:

@@ -18,6 +18,7 @@ from innkeeper.actors.partition.recovery import rebuild, rebuild_all
 from innkeeper.actors.system.local_actor_system import LocalActorSystem
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.envelope import Envelope, Result
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import IdempotencyKeyReused, Refusal, Unavailable
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.journal import Journal, JournalFenced, Snapshot, StoredReply
@@ -36,7 +37,7 @@ class Host:
     """One partition, without its thread. Calls `on_commit` with each commit."""
 
     def __init__(
-        self, journal: Journal, clock: Callable[[], int], ids: Callable[[], str], aggregate_type: AggregateType
+        self, journal: Journal, clock: Callable[[], int], ids: Callable[[], object], aggregate_type: AggregateType
     ) -> None:
         self.journal = journal
         self._aggregate_type = aggregate_type
@@ -83,16 +84,15 @@ class Host:
             logger.exception("earlier replies cannot be read from the journal; the batch is refused")
             return self._refuse(envelopes, "the journal cannot be read")
         at = self._last_at = max(self._clock(), self._last_at)
-        stamped = tuple(
-            msgspec.structs.replace(envelope, at=at, id=self._ids())
-            for number, envelope in enumerate(envelopes)
-            if number not in keys.known
-        )
-        decided = self._carry_out(CommandBatch(at, stamped))
-        responses = (decided.responses.get(envelope.id, _HOTEL_FAILED) for envelope in stamped)
-        decided.results = [keys.known.get(number) or Result(next(responses)) for number in range(len(envelopes))]
-        decided.replies = keys.keep(decided.results)
-        self._unsaved_replies.update((reply.key, reply) for reply in decided.replies)
+        stamped: list[Envelope] = []
+        for number, envelope in enumerate(envelopes):
+            if number not in keys.known:
+                stamped.append(msgspec.structs.replace(envelope, at=at, id=str(self._ids())))
+        decided = self._carry_out(CommandBatch(at, tuple(stamped)))
+        decided.results = keys.results(len(envelopes), stamped, decided.responses)
+        decided.replies = keys.replies(decided.results)
+        for reply in decided.replies:
+            self._unsaved_replies[reply.key] = reply
         self._unreleased.append(decided)
         return decided
 
@@ -104,16 +104,24 @@ class Host:
 
     def _kept_replies(self, envelopes: Sequence[Envelope]) -> dict[str, StoredReply]:
         """The replies that these envelopes' keys have already, in one look-up."""
-        keys = {envelope.key for envelope in envelopes if envelope.key is not None}
-        if not keys:
-            return {}
-        unsaved = {key: self._unsaved_replies[key] for key in keys if key in self._unsaved_replies}
-        return {**self.journal.replies(keys - unsaved.keys()), **unsaved}
+        kept: dict[str, StoredReply] = {}
+        unknown: list[str] = []
+        for envelope in envelopes:
+            if envelope.key in self._unsaved_replies:
+                kept[envelope.key] = self._unsaved_replies[envelope.key]
+            elif envelope.key is not None:
+                unknown.append(envelope.key)
+        if unknown:
+            kept.update(self.journal.replies(unknown))
+        return kept
 
     def write(self, group: Sequence[PendingBatch]) -> bool:
         """Writes these batches to the journal in one transaction; returns whether there is anything to `sync`."""
-        records = [record for decided in group for record in decided.records]
-        replies = [reply for decided in group for reply in decided.replies]
+        records: list[RecordedEvent] = []
+        replies: list[StoredReply] = []
+        for decided in group:
+            records += decided.records
+            replies += decided.replies
         if group[0].failed or not (records or replies):
             return False
         try:
@@ -149,20 +157,17 @@ class Host:
                 decided.fail("the journal could not be written")
             self.due_at = max(self._clock(), self._last_at) + _RETRY_MICROSECONDS
             self._journal_failed = True
+        results: list[list[Result]] = []
         for decided in group:
-            self._release(decided)
-        return [decided.results for decided in group]
-
-    def _release(self, decided: PendingBatch) -> None:
-        assert self._unreleased.popleft() is decided
-        for reply in decided.replies:
-            self._unsaved_replies.pop(reply.key, None)
-        if decided.failed:
-            return
-        for record in decided.records:
-            self._since_snapshot[record.hotel] = self._since_snapshot.get(record.hotel, 0) + 1
-        if decided.records:
-            self.on_commit(decided.position, decided.records)
+            assert self._unreleased.popleft() is decided
+            results.append(decided.results)
+            for reply in decided.replies:
+                self._unsaved_replies.pop(reply.key, None)
+            if decided.records and not decided.failed:
+                for record in decided.records:
+                    self._since_snapshot[record.hotel] = self._since_snapshot.get(record.hotel, 0) + 1
+                self.on_commit(decided.position, decided.records)
+        return results
 
     def save_snapshots(self, after_events: int = snapshot_after_events, at_most: int = 1) -> int:
         """Saves the state of hotels with so many events since their last snapshot; returns how many were saved."""
@@ -200,7 +205,7 @@ class Host:
         return self._system.ask(self._router, message)
 
     def _carry_out(self, batch: CommandBatch) -> PendingBatch:
-        decided = self._ask(batch)
+        decided = self._system.ask(self._router, batch)
         if not isinstance(decided, PendingBatch):
             logger.error("the router failed: %s", decided)
             self._router_failed = True
@@ -251,7 +256,7 @@ class HostPorts(NamedTuple):
     open_journal: Callable[[], Journal]
     open_log: Callable[[], AbstractContextManager[EventLog]]
     clock: Callable[[], int]
-    ids: Callable[[], str]
+    ids: Callable[[], object]
     progress: Callable[[], AbstractContextManager[Callable[[int], None]]]
 
 
@@ -299,13 +304,22 @@ class _BatchKeys:
             else:
                 self._first[envelope.key] = number, fingerprint
 
-    def keep(self, results: list[Result]) -> list[StoredReply]:
+    def results(self, size: int, stamped: Sequence[Envelope], responses: Mapping[str, Reply | Refusal]) -> list[Result]:
+        """The results of all envelopes in their order: those that are known, and the responses to the others."""
+        results: list[Result] = []
+        others = iter(stamped)
+        for number in range(size):
+            known = self.known.get(number)
+            results.append(known or Result(responses.get(next(others).id, _HOTEL_FAILED)))
+        return results
+
+    def replies(self, results: list[Result]) -> list[StoredReply]:
         """The replies to keep. Sets the results of the envelopes that repeat a key of this batch."""
-        replies = {
-            key: StoredReply(key, fingerprint, wire.encode(results[number].response))
-            for key, (number, fingerprint) in self._first.items()
-            if not isinstance(results[number].response, Unavailable)
-        }
+        replies: dict[str, StoredReply] = {}
+        for key, (number, fingerprint) in self._first.items():
+            response = results[number].response
+            if not isinstance(response, Unavailable):
+                replies[key] = StoredReply(key, fingerprint, wire.encode(response))
         for number, key, fingerprint in self._repeats:
             if key in replies:
                 results[number] = _replayed(replies[key], fingerprint)

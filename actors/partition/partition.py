@@ -12,10 +12,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from operator import itemgetter
 from time import monotonic
 
 from innkeeper.actors.partition.host import Host
-from innkeeper.actors.partition.load_meter import LoadMeter
+from innkeeper.actors.partition.load_meter import LoadMeter, load_commands_min
 from innkeeper.actors.partition.messages import PendingBatch
 from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
@@ -50,7 +51,7 @@ class Partition:
         self._open_host = open_host
         self._clock = clock
         self.waiting = 0
-        self._queue: deque[QueuedCommand] = deque()
+        self._queue: list[QueuedCommand] = []
         self._decided: deque[tuple[list[QueuedCommand], PendingBatch]] = deque()
         self._wake = asyncio.Event()
         self._to_commit = asyncio.Event()
@@ -143,11 +144,12 @@ class Partition:
 
     def _decide(self, host: Host, batch: list[QueuedCommand]) -> None:
         try:
-            self._decided.append((batch, host.decide([envelope for envelope, _ in batch])))
+            self._decided.append((batch, host.decide([*map(itemgetter(0), batch)])))
         except BaseException:
-            self._queue.extendleft(reversed(batch))  # they are refused with the rest of the queue
+            self._queue[:0] = batch  # they are refused with the rest of the queue
             raise
-        self._load.observe(len(batch))
+        if len(batch) >= load_commands_min:
+            self._load.observe()
         self._drained.clear()
         self._to_commit.set()
 
@@ -160,7 +162,7 @@ class Partition:
             self._drained.set()
 
     async def _commit(self, host: Host, group: list[tuple[list[QueuedCommand], PendingBatch]]) -> None:
-        decided = [decided for _, decided in group]
+        decided = [*map(itemgetter(1), group)]
         if host.write(decided):
             await asyncio.get_running_loop().run_in_executor(self._writer, host.sync, decided)
         results = host.release(decided)
@@ -175,7 +177,9 @@ class Partition:
         while arrived < len(queue) < commands_per_batch_max:
             arrived = len(queue)
             await asyncio.sleep(0)
-        return [queue.popleft() for _ in range(min(len(queue), commands_per_batch_max))]
+        batch = queue[:commands_per_batch_max]
+        del queue[:commands_per_batch_max]
+        return batch
 
     async def _wait(self, due_at: int | None) -> None:
         seconds = _IDLE_SECONDS if due_at is None else min(max((due_at - self._clock()) / 1e6, 0.001), _IDLE_SECONDS)

@@ -67,28 +67,19 @@ class HotelActor(TypedActor):
         self._begin_batch(router, message)
         self._run()
 
-    def claim_done(self, _message: ClaimDone, _: ActorAddress) -> None:
-        """A room has accepted its claim."""
-        self._room_answered()
-
-    def claim_refused(self, message: ClaimRefused, _: ActorAddress) -> None:
-        """A room has refused its claim."""
-        self.refusals.append(message)
-        self._room_answered()
-
-    def room_described(self, message: RoomDescribed, _: ActorAddress) -> None:
-        """A room has said what it holds."""
-        self.room_stays.append(message.stays)
-        self._room_answered()
+    def room_answered(self, message: ClaimDone | ClaimRefused | RoomDescribed, _: ActorAddress) -> None:
+        """A room has accepted or refused its claim, or said what it holds."""
+        if isinstance(message, ClaimRefused):
+            self.refusals.append(message)
+        elif isinstance(message, RoomDescribed):
+            self.room_stays.append(message.stays)
+        self.rooms_to_answer -= 1
+        if self.rooms_to_answer == 0:
+            self._run()
 
     def room_failed(self, message: PoisonMessage, _: ActorAddress) -> None:
         """A room has failed, and with it this hotel."""
         self._fail(str(message.details))
-
-    def _room_answered(self) -> None:
-        self.rooms_to_answer -= 1
-        if self.rooms_to_answer == 0:
-            self._run()
 
     def _fail(self, reason: str, distrusted: bool = False) -> None:
         router = self.router
@@ -110,7 +101,8 @@ class HotelActor(TypedActor):
                 elif self.waiting:
                     self._carry_out(self.waiting[0])
                 else:
-                    self._report(due_at)
+                    self.batch.due_at, self.batch.is_open = due_at, self.state.hotel is not None
+                    self.send(self.router, self.batch)
                     return
         except Exception:
             self._fail(traceback.format_exc(), distrusted=bool(self.refusals))
@@ -182,17 +174,12 @@ class HotelActor(TypedActor):
         rooms = sorted((room for room in self.room_stays if room.stays), key=lambda room: room.room)
         self._respond(msgspec.structs.replace(description, rooms=tuple(rooms)))
 
-    def _report(self, due_at: int | None) -> None:
-        self.batch.due_at = due_at
-        self.batch.is_open = self.state.hotel is not None
-        self.send(self.router, self.batch)
-
 
 HotelActor.handles = {
     LoadHotelState: HotelActor.load_state,
     CommandBatch: HotelActor.handle_commands,
-    ClaimDone: HotelActor.claim_done,
-    ClaimRefused: HotelActor.claim_refused,
-    RoomDescribed: HotelActor.room_described,
+    ClaimDone: HotelActor.room_answered,
+    ClaimRefused: HotelActor.room_answered,
+    RoomDescribed: HotelActor.room_answered,
     PoisonMessage: HotelActor.room_failed,
 }

@@ -1,42 +1,48 @@
 """The newest events of a log in memory, in front of the log itself."""
 
 import threading
+from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.ports.message_bus import CommitStream
-from innkeeper.protocol.ports.recent_entries import RecentEntries
 from innkeeper.protocol.ports.subscriptions import EventLog
+from innkeeper.protocol.values import limits
 
 
 class RecentEvents:
-    """An `EventLog` that reads from the published events as far as they reach back, and else from the log."""
+    """A `RecentLog`: the published events as far as they reach back without a gap, and else the log."""
 
     def __init__(self, log: EventLog) -> None:
+        self.position = log.position
         self._log = log
         self._lock = threading.Lock()
-        self._recent: RecentEntries[LogEntry] = RecentEntries(log.position)
-
-    @property
-    def position(self) -> int:
-        """See `EventLog`."""
-        return self._recent.position
+        self._entries: deque[LogEntry] = deque(maxlen=limits.recent_events_max)
 
     def append(self, position: int, records: Sequence[RecordedEvent]) -> None:
         """Adds committed events, up to this position; a `CommitListener`. May be called from any thread, at very little
         cost. Events that come twice change nothing; events that never come are read from the log."""
-        entries = [*enumerate(records, position - len(records) + 1)]
+        before = position - len(records)
         with self._lock:
-            self._recent.append(position, entries)
+            if self.position < before:
+                self._entries.clear()
+            self._entries.extend(islice(enumerate(records, before + 1), max(self.position - before, 0), None))
+            self.position = max(self.position, position)
+
+    def recent(self, after: int, limit: int) -> list[LogEntry] | None:
+        """See `RecentLog`."""
+        with self._lock:
+            length = len(self._entries)
+            start = after - self.position + length
+            if start < 0:
+                return None
+            return [self._entries[place] for place in range(start, min(start + limit, length))]
 
     def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
         """See `EventLog`."""
-        if hotel is None:
-            with self._lock:
-                entries = self._recent.read(after, limit)
-            if entries is not None:
-                return entries
-        return self._log.read(after, limit, hotel, after_hotel_seq)
+        entries = self.recent(after, limit) if hotel is None else None
+        return self._log.read(after, limit, hotel, after_hotel_seq) if entries is None else entries
 
 
 def following(stream: CommitStream, log: EventLog) -> RecentEvents:

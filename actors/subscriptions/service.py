@@ -122,11 +122,11 @@ class Service(Generic[S]):
 
     def on_commit(self, _position: int, _records: Sequence[RecordedEvent]) -> None:
         """Wakes the tasks that wait for events; see `CommitListener`. May be called from any thread."""
-        waiting = [worker for worker in [*self.tasks.values()] if worker.waits_for_events]
-        if waiting and not self._notified and self._loop is not None:
-            self._notified = True
-            with suppress(RuntimeError):  # the loop has ended
-                self._loop.call_soon_threadsafe(self._notify)
+        for worker in [*self.tasks.values()]:
+            if worker.waits_for_events and not self._notified and self._loop is not None:
+                self._notified = True
+                with suppress(RuntimeError):  # the loop has ended
+                    self._loop.call_soon_threadsafe(self._notify)
 
     def subscribe(
         self, request: SubscriptionRequest, handle: EventHandler, batch_events: int = subscriber_batch_events_max

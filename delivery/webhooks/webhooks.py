@@ -78,7 +78,7 @@ class Webhooks:
         logs: Mapping[str, EventLog],
         client: WebhookClient,
         clock: Callable[[], int],
-        ids: Callable[[], str],
+        ids: Callable[[], object],
         publish: Callable[[str, Event], None],
     ) -> None:
         """`publish` publishes an event about a webhook of this hotel, or of all hotels."""
@@ -110,7 +110,7 @@ class Webhooks:
             reason = f"{webhooks_max} webhooks are the maximum; remove one first"
             raise Refused(ActionNotAllowed("add", reason, ()))
         webhook = Webhook(
-            id=self._ids(), url=request.url, events=request.events, hotel=request.hotel,
+            id=str(self._ids()), url=request.url, events=request.events, hotel=request.hotel,
             after={name: log.position for name, log in self._logs.items()},
             created_at=self._clock(), created_by=message.by,
         )  # fmt: skip

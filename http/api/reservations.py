@@ -29,7 +29,8 @@ from innkeeper.http.api.rendering import json_response
 from innkeeper.http.api.resources import Health
 from innkeeper.http.keys import BY
 from innkeeper.http.live_stream import EventFilter, LiveStream
-from innkeeper.http.problems import METRICS, NOT_FOR_OTHER_ORIGINS, REQUEST_ID, refusal_response
+from innkeeper.http.middleware import METRICS, NOT_FOR_OTHER_ORIGINS
+from innkeeper.http.problems import REQUEST_ID, refusal_response
 from innkeeper.protocol.codec.cloud_event import cloud_event
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope, Result

@@ -28,6 +28,13 @@ class EventLog(Protocol):
         where a hotel is given."""
 
 
+class RecentLog(EventLog, Protocol):
+    """A log whose newest events are in memory."""
+
+    def recent(self, after: int, limit: int) -> list[LogEntry] | None:
+        """Returns at most `limit` events after this position; None where they are to be read from the log."""
+
+
 class SubscriptionRequest(msgspec.Struct, frozen=True):
     """Which events a subscriber gets: those of these types (`innkeeper.booking.*` for all that begin so), of one hotel
     or of all. Its cursors are stored under its name; a new subscriber begins after the positions `after`, and at the

@@ -108,7 +108,10 @@ class SqliteJournal:
         """See `Journal`."""
         marks = ",".join("?" * len(keys))
         query = f"SELECT key, fingerprint, reply FROM replies WHERE key IN ({marks})"
-        return {row[0]: StoredReply(*row) for row in self._reader.execute(query, tuple(keys))}
+        found: dict[str, StoredReply] = {}
+        for row in self._reader.execute(query, tuple(keys)):
+            found[row[0]] = StoredReply(*row)
+        return found
 
     def hotels(self) -> set[str]:
         """See `Journal`."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from innkeeper.http.api.routes import OPERATIONS
 from innkeeper.http.host_names import network
-from innkeeper.http.origin_check import HostPolicy
+from innkeeper.http.middleware import HostPolicy
 from support.gateway import (
     ANSWER_SECONDS_MAX,
     Gateway,

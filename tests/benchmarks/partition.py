@@ -23,7 +23,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import msgspec
 from hotels import NIGHTS, ROOM_TYPES, hotel_request, stay
-from innkeeper.actors.partition.clock_and_ids import uuid7
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
 from innkeeper.protocol.codec import wire
@@ -37,6 +36,7 @@ from innkeeper.protocol.reservations.replies import HotelStateReply
 from innkeeper.storage.sqlite.journal import SqliteJournal
 from support.partition_fixture import NOON
 from tqdm import tqdm
+from uuid_utils import uuid7
 
 BATCH = 512
 NIGHTS_MAX = 3

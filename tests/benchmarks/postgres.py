@@ -21,10 +21,10 @@ import msgspec
 from aiohttp import web
 from documents import RATE, booking_document
 from hotels import TODAY
-from innkeeper.actors.partition.clock_and_ids import uuid7
 from innkeeper.http.api.rendering import json_response
 from innkeeper.protocol.reservations.commands import BookingRequest, HotelRequest
 from serving import serve
+from uuid_utils import uuid7
 
 URL = os.environ.get("INNKEEPER_BENCH_POSTGRES", "postgresql://postgres@127.0.0.1/test")
 EXIT_OVERSOLD, EXIT_MISSING = 1, 3
@@ -185,7 +185,7 @@ def routes(design: Exclusion | Counters) -> list[web.RouteDef]:
 
     async def book(request: web.Request) -> web.Response:
         wanted = read_request.decode(await request.read())
-        hotel, booking = request.match_info["hotel"], uuid7()
+        hotel, booking = request.match_info["hotel"], str(uuid7())
         guest = msgspec.json.encode(wanted.guest).decode()
         room = await design.book(booking, hotels[hotel], wanted, guest)
         if room is None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from innkeeper.http.host_names import network
-from innkeeper.http.origin_check import HostPolicy
+from innkeeper.http.middleware import HostPolicy
 from innkeeper.protocol.values import limits
 from support.browser import Page, open_page
 from support.foreign_site import foreign_site

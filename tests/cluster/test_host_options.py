@@ -10,7 +10,7 @@ from time import monotonic, sleep
 
 import pytest
 from innkeeper.http.commands.command_line import command_line
-from innkeeper.http.origin_check import HostPolicy
+from innkeeper.http.middleware import HostPolicy
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY, GATEWAY, NOTIFICATIONS, RESERVATIONS
 from support.gateway import assert_problem, send
 from support.installation import Installation

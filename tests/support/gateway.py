@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 
 from innkeeper.http.api.reservations import STREAM
 from innkeeper.http.keys import ApiKeys
-from innkeeper.http.origin_check import HostPolicy
+from innkeeper.http.middleware import HostPolicy
 from innkeeper.protocol.ports.journal import JournalFenced
 from support.partition_fixture import NOON, TODAY, night
 from support.paths import ROOT

@@ -63,7 +63,7 @@ def change(
         done.append(events.BookingModified(**terms))
     if notes != booking.guest.notes:
         done.append(events.NoteChanged(booking.id, booking.guest_id, person))
-    if reminder_given:
+    if reminder_given and reminder is not None:
         check_reminder(state, reminder, terms["arrival"])
     elif reminder is not None and reminder > terms["arrival"]:
         reminder = None  # the reminder would be after the new arrival

@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 from innkeeper.actors.reservations.rules.changes import change, terms_of
 from innkeeper.actors.reservations.rules.lifecycle import allowed, why_not
-from innkeeper.actors.reservations.rules.locators import locator
 from innkeeper.actors.reservations.rules.night_audit import due_events, roll_events
 from innkeeper.actors.reservations.rules.opening import opening_events
 from innkeeper.actors.reservations.rules.pricing import cancellation_fee, first_night
@@ -43,19 +42,21 @@ from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
 from innkeeper.protocol.values import limits
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct):
     """What a command leads to, once the rooms have accepted their claims.
 
     - `records`: its events.
     - `bookings`: after each event the booking that it is about, None for other events.
+    - `after`: each of these bookings after all of the events.
     - `claims`: for each room whose nights change, the events that change them.
     - `reply`: None for what is due without a command.
     """
 
-    records: list[RecordedEvent]
-    bookings: list[Booking | None]
-    claims: dict[str, list[events.BookingEvent]]
-    reply: Reply | None
+    records: list[RecordedEvent] = []
+    bookings: list[Booking | None] = []
+    after: dict[str, Booking] = {}
+    claims: dict[str, list[events.BookingEvent]] = {}
+    reply: Reply | None = None
 
 
 Ruling = tuple[tuple[Event, ...], Reply | None]
@@ -74,39 +75,34 @@ def decide(state: HotelState, envelope: Envelope) -> Decision:
     else:
         booking = envelope.id
         decided, reply = _DECISIONS[type(command)](state, command, envelope)
-    decision = _record(state, decided, envelope, envelope.id, reply)
-    if reply is None:
-        now = next((after for after in reversed(decision.bookings) if after is not None and after.id == booking), None)
-        return msgspec.structs.replace(decision, reply=BookingReply(now or state.bookings[booking]))
+    decision = _record(state, decided, envelope, envelope.id)
+    decision.reply = reply or BookingReply(decision.after.get(booking) or state.bookings[booking])
     return decision
 
 
 def decide_due(state: HotelState, at: int) -> Decision:
     """The decision on what is due at this instant without a command."""
     decided = due_events(state, at)
-    return _record(state, decided, Envelope(_NO_COMMAND, by="system", at=at), offered_to(decided), None)
+    return _record(state, decided, Envelope(_NO_COMMAND, by="system", at=at), offered_to(decided))
 
 
 _NO_COMMAND = commands.RollBusinessDate("")
 
 
-def _record(
-    state: HotelState, decided: tuple[Event, ...], envelope: Envelope, cause: str, reply: Reply | None
-) -> Decision:
-    decision = Decision([], [], {}, reply)
+def _record(state: HotelState, decided: tuple[Event, ...], envelope: Envelope, cause: str) -> Decision:
+    decision = Decision()
     hotel = envelope.message.hotel if state.hotel is None else state.hotel.id
-    after: dict[str, Booking] = {}
     for seq, event in enumerate(decided, state.seq + 1):
         record = RecordedEvent(hotel, seq, envelope.at, envelope.by, envelope.correlation, cause, event)
-        decision.records.append(record)
         now = None
         if isinstance(event, events.BookingEvent):
-            was = after.get(event.booking) or state.bookings.get(event.booking)
-            now = after[event.booking] = apply_event(was, record, state.opened().currency)
+            was = decision.after.get(event.booking) or state.bookings.get(event.booking)
+            now = decision.after[event.booking] = apply_event(was, record, state.opened().currency)
             if was is None or _nights(was) != _nights(now):
                 decision.claims.setdefault(now.room, []).append(event)
                 if was is not None and was.room != now.room:
                     decision.claims.setdefault(was.room, []).append(event)
+        decision.records.append(record)
         decision.bookings.append(now)
     return decision
 
@@ -147,13 +143,14 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
     check_guests(kind, request.adults, request.children)
     if request.room is not None:
         check_room(state, request.room, kind.code)
-    check_reminder(state, request.reminder_on, request.arrival)
+    if request.reminder_on is not None:
+        check_reminder(state, request.reminder_on, request.arrival)
     rate = rate_of(state, kind, request.rate)
     rooming = RoomingRequest(envelope.id, request.arrival, request.departure, kind.code, room=request.room)
     room, moved = find_room(state, rooming)
     confirmed = events.BookingConfirmed(
         booking=envelope.id,
-        locator=locator(state.bookings_made),
+        locator=state.next_locator(),
         room_type=request.room_type,
         room=room,
         arrival=request.arrival,

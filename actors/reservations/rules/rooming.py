@@ -102,10 +102,10 @@ def check_arrival(state: HotelState, arrival: date) -> None:
         raise invalid("arrival", "days_ahead_max", f"expected at most {most:,} days after the business date, {today}")
 
 
-def check_reminder(state: HotelState, day: date | None, arrival: date) -> None:
-    """Refuses a day for the reminder that is in the past or after the arrival. None is the hotel's usual day."""
+def check_reminder(state: HotelState, day: date, arrival: date) -> None:
+    """Refuses a day for the reminder that is in the past or after the arrival."""
     today = state.opened().business_date
-    if day is not None and not today <= day <= arrival:
+    if not today <= day <= arrival:
         raise invalid("reminder_on", "before_arrival", f"expected a date from {today} to the arrival, {arrival}")
 
 

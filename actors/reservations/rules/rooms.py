@@ -29,18 +29,21 @@ class RoomState:
         """Applies these events, all or none. Returns None, or the booking that holds one of the nights already."""
         if today > self.origin:
             self.roll(today)
+        taken = self.taken
+        was: dict[str, Nights | None] = {}
         changed: dict[str, Nights | None] = {}
         for event in claimed:
-            changed[event.booking] = nights_after(event, self.number, self.stays.get(event.booking))
-        taken = self.taken
-        for booking in changed:
-            taken &= ~self._bits(self.stays.get(booking))
+            booking = event.booking
+            if booking not in was:
+                was[booking] = changed[booking] = self.stays.get(booking)
+                taken &= ~self._bits(was[booking])
+            changed[booking] = nights_after(event, self.number, changed[booking])
         for nights in changed.values():
             bits = self._bits(nights)
             if taken & bits:
                 return self._holder(nights, changed)
             taken |= bits
-        self.before = self.taken, {booking: self.stays.get(booking) for booking in changed}
+        self.before = self.taken, was
         self.taken = taken
         self._put(changed)
         return None

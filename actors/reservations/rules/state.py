@@ -24,6 +24,11 @@ from innkeeper.protocol.reservations.replies import HotelStateReply
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS, NOT_ARRIVED, NOT_ENDED
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 
+_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [first + second for first in _LETTERS for second in _LETTERS]
+_LOCATOR_STEP = 662_607_015  # odd, so that every number occurs once
+_LOCATOR_START = 299_792_458
+
 
 @dataclass(slots=True)
 class HotelState:
@@ -50,6 +55,14 @@ class HotelState:
         """The hotel, which must be open."""
         assert self.hotel is not None
         return self.hotel
+
+    def next_locator(self) -> str:
+        """The locator of the next booking: six characters by which a guest names it at the front desk.
+
+        The n-th booking gets the n-th number of a fixed permutation of all 32⁶, written without I, L, O and U
+        (Crockford's base 32). So locators never collide within a hotel, and do not reveal how many bookings it has."""
+        place = (self.bookings_made * _LOCATOR_STEP + _LOCATOR_START) % 32**6
+        return _PAIRS[place >> 20] + _PAIRS[place >> 10 & 1023] + _PAIRS[place & 1023]
 
     def movable(self, booking: str) -> bool:
         """Whether the hotel may change the room of this booking: only before arrival, and unless the room is pinned."""

@@ -7,7 +7,6 @@ other, and after its end the next entry gets an offer. An entry lapses when its 
 
 from datetime import date
 
-from innkeeper.actors.reservations.rules.locators import locator
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
     check_arrival,
@@ -91,7 +90,7 @@ def _room(state: HotelState, rooming: RoomingRequest) -> tuple[str, tuple[events
 def _offer(state: HotelState, entry: WaitlistEntry, room: str, at: int) -> events.BookingHeld:
     return events.BookingHeld(
         booking=entry.id,
-        locator=locator(state.bookings_made),
+        locator=state.next_locator(),
         room_type=entry.room_type,
         room=room,
         arrival=entry.arrival,

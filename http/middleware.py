@@ -1,5 +1,8 @@
-"""Rejects requests that a web page of another origin makes through the browser of a user who can reach this server. A
-middleware makes three checks before every route:
+"""The middleware: what happens around every request.
+
+It gives the request an id, checks where it comes from and who makes it, renders every error, counts the response, and
+logs slow ones. Three checks reject what a web page of another origin does through the browser of a user who can reach
+this server:
 
 1. The request is made to a known host of this server. If an attacker's name resolves to this server (DNS rebinding), a
    page of that name is same-origin, and the other checks do not stop it.
@@ -9,8 +12,13 @@ middleware makes three checks before every route:
 """
 
 import argparse
-from collections.abc import Collection
+import logging
+import os
+import re
+import time
+from collections.abc import Awaitable, Callable, Collection
 from functools import lru_cache
+from itertools import count
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -27,7 +35,25 @@ from innkeeper.http.host_names import (
     is_loopback,
     origin_of,
 )
-from innkeeper.http.problems import Handler
+from innkeeper.http.keys import BY, ApiKeys
+from innkeeper.http.metrics import Metrics
+from innkeeper.http.problems import REQUEST_ID, error_response
+from innkeeper.protocol.values import limits
+
+logger = logging.getLogger(__name__)
+
+METRICS: web.AppKey[Metrics] = web.AppKey("metrics")
+
+NOT_FOR_OTHER_ORIGINS = {"Cross-Origin-Resource-Policy": "same-origin", "X-Content-Type-Options": "nosniff"}
+"""Headers of every response: a browser does not give it to a page of another origin, whatever its media type."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_REQUEST_ID = re.compile(rf"[\x21-\x7e]{{1,{limits.request_id_characters_max}}}")
+_SLOW_SECONDS = 0.5
+_PROCESS = os.urandom(8).hex()  # prefix of generated request ids: unique to this process
+_requests = count(1)
+_NO_KEYS = "front desk"  # who acts where no keys are required
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITES = frozenset({None, "same-origin", "none"})  # Sec-Fetch-Site (W3C Fetch Metadata); none: typed by the user
@@ -61,7 +87,23 @@ class HostPolicy:
         """The policy that the command-line options select."""
         return cls(options.host_name, options.trusted_proxy, str(address_of(options.host) or options.host.lower()))
 
-    def origin(self, request: web.Request) -> Origin:
+    def check(self, request: web.Request) -> None:
+        """Makes the three checks. Raises RequestRejected."""
+        try:
+            origin = self._origin(request)
+        except RequestRejected:
+            if not _is_health(request):
+                raise
+            return
+        headers = request.headers
+        if "Origin" in headers:
+            _check_origin(headers.getall("Origin"), origin)
+        if headers.get("Sec-Fetch-Site") not in _OWN_SITES and not _is_link(request):
+            raise RequestRejected(403, "cross_origin", "a page of another origin may only link to this server")
+        if request.body_exists and request.method not in _SAFE:
+            _check_body(request)
+
+    def _origin(self, request: web.Request) -> Origin:
         """The origin that the request was made to. Raises RequestRejected where its host is not known."""
         hosts = request.headers.getall("Host", ())
         if len(hosts) != 1:
@@ -84,27 +126,32 @@ class HostPolicy:
         return Origin(scheme, authority.host, authority.port or DEFAULT_PORTS[scheme])
 
 
-def check_origins(policy: HostPolicy) -> Middleware:
-    """The middleware that rejects requests to unknown hosts and requests by pages of another origin."""
+def handle_requests(policy: HostPolicy, keys: ApiKeys | None) -> Middleware:
+    """The only middleware. Without `keys` every client has access."""
 
     @web.middleware
-    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def handle_request(request: web.Request, handler: Handler) -> web.StreamResponse:
+        given = request.headers.get("X-Request-ID")
+        request_id = given if given is not None and _REQUEST_ID.fullmatch(given) else f"{_PROCESS}-{next(_requests):x}"
+        request[REQUEST_ID] = request_id
+        start = time.perf_counter()
         try:
-            origin = policy.origin(request)
-        except RequestRejected:
-            if not _is_health(request):
-                raise
-            return await handler(request)
-        headers = request.headers
-        if "Origin" in headers:
-            _check_origin(headers.getall("Origin"), origin)
-        if headers.get("Sec-Fetch-Site") not in _OWN_SITES and not _is_link(request):
-            raise RequestRejected(403, "cross_origin", "a page of another origin may only link to this server")
-        if request.body_exists and request.method not in _SAFE:
-            _check_body(request)
-        return await handler(request)
+            policy.check(request)
+            request[BY] = _NO_KEYS if keys is None else keys.client(request)
+            response = await handler(request)
+        except Exception as error:
+            response = error_response(request, error)
+        if response.prepared:  # a stream, whose duration the client decides
+            return response
+        response.headers["X-Request-ID"] = request_id
+        response.headers.update(NOT_FOR_OTHER_ORIGINS)
+        seconds = time.perf_counter() - start
+        request.app[METRICS].count(request, response.status, seconds)
+        if seconds > _SLOW_SECONDS:
+            logger.warning("request %s took %.0f ms: %s %s", request_id, seconds * 1e3, request.method, request.path)
+        return response
 
-    return check
+    return handle_request
 
 
 def _is_health(request: web.Request) -> bool:

@@ -1,0 +1,64 @@
+"""The newest events of a log: exactly those that the log has after a position, or None where they reach less far."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from innkeeper.actors.subscriptions.recent_events import RecentEvents
+from innkeeper.protocol.reservations.events import BookingPinned
+from innkeeper.protocol.values import limits
+from support.recording_subscriber import InMemoryEventLog
+
+COMMITS = st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 4)), max_size=20)
+
+
+def log_of(events: int) -> InMemoryEventLog:
+    """A log with so many events."""
+    log = InMemoryEventLog()
+    for number in range(events):
+        log.append("north", BookingPinned("b", str(number)))
+    return log
+
+
+def append(recent: RecentEvents, log: InMemoryEventLog, first: int, end: int) -> None:
+    """Announce the events of the log at the positions from `first` to `end`."""
+    recent.append(end, [record for _, record in log.entries[first - 1 : end]])
+
+
+@given(COMMITS, st.integers(0, 5), st.integers(1, 6), st.integers(1, 4))
+def test_the_newest_events_are_those_of_the_log_whatever_comes_twice_or_never(
+    commits: list[tuple[int, int]], position: int, kept: int, limit: int
+) -> None:
+    log = log_of(200)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "recent_events_max", kept)
+        recent = RecentEvents(log_of(position))
+        for jump, size in commits:
+            first = max(recent.position + 1 + jump, 1)
+            is_new = first + size - 1 > recent.position
+            append(recent, log, first, first + size - 1)
+            position = max(position, first + size - 1)
+            assert recent.position == position
+            for after in range(position + 3):
+                assert recent.recent(after, limit) in (log.entries[after:position][:limit], None)
+            if size and is_new:
+                assert recent.recent(position - 1, limit) == [log.entries[position - 1]]
+
+
+def test_events_that_are_no_longer_kept_are_read_from_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "recent_events_max", 3)
+    log = log_of(5)
+    recent = RecentEvents(InMemoryEventLog())
+    append(recent, log, 1, 5)
+    assert recent.recent(1, 9) is None
+    assert recent.recent(2, 9) == log.entries[2:]
+    assert recent.recent(5, 9) == []
+    assert RecentEvents(log).read(1, 2) == log.entries[1:3]
+
+
+def test_a_gap_drops_what_was_before_it() -> None:
+    log = log_of(5)
+    recent = RecentEvents(InMemoryEventLog())
+    append(recent, log, 1, 2)
+    append(recent, log, 5, 5)
+    assert recent.recent(1, 9) is None
+    assert recent.recent(4, 9) == log.entries[4:]
