@@ -15,6 +15,7 @@ import msgspec
 from innkeeper.actors.partition.aggregate_type import AggregateType
 from innkeeper.actors.partition.messages import CommandBatch, HotelStateLoaded, LoadHotelState, PendingBatch
 from innkeeper.actors.partition.recovery import rebuild, rebuild_all
+from innkeeper.actors.system.actor_systems import OpenActorSystem
 from innkeeper.actors.system.local_actor_system import LocalActorSystem
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.envelope import Envelope, Result
@@ -25,7 +26,6 @@ from innkeeper.protocol.ports.journal import Journal, JournalFenced, Snapshot, S
 from innkeeper.protocol.ports.message_bus import CommitListener
 from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.values.limits import snapshot_after_events
-from thespian.actors import ActorAddress
 
 logger = logging.getLogger(__name__)
 
@@ -37,9 +37,16 @@ class Host:
     """One partition, without its thread. Calls `on_commit` with each commit."""
 
     def __init__(
-        self, journal: Journal, clock: Callable[[], int], ids: Callable[[], object], aggregate_type: AggregateType
+        self,
+        journal: Journal,
+        clock: Callable[[], int],
+        ids: Callable[[], object],
+        aggregate_type: AggregateType,
+        open_system: OpenActorSystem = LocalActorSystem,
     ) -> None:
+        """`ids` makes new unique ids, whose text counts."""
         self.journal = journal
+        self._open_system = open_system
         self._aggregate_type = aggregate_type
         self.due_at: int | None = 0
         self._clock = clock
@@ -52,7 +59,7 @@ class Host:
         self._unreleased: deque[PendingBatch] = deque()
         self._unsaved_replies: dict[str, StoredReply] = {}
         self._since_snapshot: dict[str, int] = {}
-        self._system, self._router = _start_router(aggregate_type)
+        self._start_router()
 
     def recover(self, progress: Callable[[int], None] = lambda _: None) -> int:
         """Rebuilds every hotel from its newest snapshot and the events after it; returns how many events were read."""
@@ -241,9 +248,13 @@ class Host:
         self._journal_failed = self._cannot_rebuild = False
         return True
 
+    def _start_router(self) -> None:
+        self._system = self._open_system()
+        self._router = self._system.createActor(self._aggregate_type.router)
+
     def _restart_router(self) -> None:
         self._system.shutdown()
-        self._system, self._router = _start_router(self._aggregate_type)
+        self._start_router()
         self._stale = self.journal.hotels()
         self._router_failed = False
 
@@ -258,25 +269,20 @@ class HostPorts(NamedTuple):
     clock: Callable[[], int]
     ids: Callable[[], object]
     progress: Callable[[], AbstractContextManager[Callable[[int], None]]]
+    open_system: OpenActorSystem = LocalActorSystem
 
 
 def open_host(ports: HostPorts, aggregate_type: AggregateType) -> Host:
     """Returns a host with its hotels rebuilt from the journal; closes the journal where that fails."""
     journal = ports.open_journal()
     try:
-        host = Host(journal, ports.clock, ports.ids, aggregate_type)
+        host = Host(journal, ports.clock, ports.ids, aggregate_type, ports.open_system)
         with ports.progress() as progress:
             host.recover(progress)
     except BaseException:
         journal.close()
         raise
     return host
-
-
-def _start_router(aggregate_type: AggregateType) -> tuple[LocalActorSystem, ActorAddress]:
-    """A new actor system with its router."""
-    system = LocalActorSystem()
-    return system, system.createActor(aggregate_type.router)
 
 
 class _BatchKeys:

@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from innkeeper.actors.system.actor_systems import ACTOR_SYSTEMS
 from innkeeper.actors.system.local_actor_system import LocalActorSystem
 from innkeeper.actors.system.typed_actor import TypedActor
-from support.actor_systems import ACTOR_SYSTEMS
 from thespian.actors import ActorAddress, ActorExitRequest, ChildActorExited, PoisonMessage
 
 ATTEMPTS = 3

@@ -18,6 +18,7 @@ from innkeeper.protocol.reservations.events import HotelOpened
 from innkeeper.protocol.reservations.hotel import CancellationPolicy
 from innkeeper.protocol.values.contexts import BILLING
 from innkeeper.storage.sqlite.journal import SqliteJournal
+from support.actor_systems import open_actor_system
 from support.partition_fixture import HOTEL, NOON, TODAY
 
 OPENED: LogEntry = 1, RecordedEvent(
@@ -32,7 +33,9 @@ def ledgers(tmp_path: Path) -> Partition:
     ids = (f"id-{number}" for number in count())
     journal = tmp_path / "journal.db"
     return Partition(
-        lambda: Host(SqliteJournal(journal), lambda: NOON, lambda: next(ids), LEDGER), lambda: NOON, BILLING
+        lambda: Host(SqliteJournal(journal), lambda: NOON, lambda: next(ids), LEDGER, open_actor_system),
+        lambda: NOON,
+        BILLING,
     )
 
 

@@ -23,6 +23,7 @@ from innkeeper.protocol.reservations.commands import BookRoom, OpenHotel
 from innkeeper.protocol.reservations.queries import DescribeHotel
 from innkeeper.protocol.reservations.replies import BookingReply, HotelReply
 from innkeeper.storage.sqlite.journal import SqliteJournal
+from support.actor_systems import open_actor_system
 from support.partition_fixture import HOTEL, NOON, PartitionFixture, hotel_request, partition_fixture, request
 
 
@@ -52,7 +53,7 @@ class SlowPartition:
         self.journal = SlowJournal(path)
         ids = (f"id-{number}" for number in range(100_000))
         self.partition = Partition(
-            lambda: Host(self.journal, lambda: NOON, lambda: next(ids), HOTEL_TYPE), lambda: NOON
+            lambda: Host(self.journal, lambda: NOON, lambda: next(ids), HOTEL_TYPE, open_actor_system), lambda: NOON
         )
 
     async def ask_partition(self, command: Command | DescribeHotel, key: str | None = None) -> Result:

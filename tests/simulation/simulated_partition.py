@@ -35,6 +35,7 @@ from simulation.event_model import EventModel
 from simulation.faulty_journal import Crash, Disk, DiskReader, Faults, FaultyJournal
 from simulation.simulated_services import SimulatedBilling, SimulatedNotifications
 from simulation.simulated_subscriber import SimulatedSubscriber
+from support.actor_systems import open_actor_system
 
 STEPS = 100
 SECOND, HOUR, DAY = 1_000_000, 3_600_000_000, 86_400_000_000
@@ -115,7 +116,11 @@ class SimulatedPartition:
 
     def _open(self) -> Host:
         host = self._host_kind(
-            FaultyJournal(self._disk, self._faults), lambda: self._at, lambda: next(self._ids), HOTEL_TYPE
+            FaultyJournal(self._disk, self._faults),
+            lambda: self._at,
+            lambda: next(self._ids),
+            HOTEL_TYPE,
+            open_actor_system,
         )
         host.on_commit = self._published
         host.recover()

@@ -40,6 +40,7 @@ from innkeeper.storage.sqlite.cursors import SqliteCursor, open_service
 from innkeeper.storage.sqlite.outbox import SqliteOutbox, create_outbox
 from simulation.faulty_journal import Crash, Disk, DiskReader, Faults, FaultyJournal
 from simulation.simulated_subscriber import DurableLog, FaultyDelivery
+from support.actor_systems import open_actor_system
 
 _BATCH_SIZES = (1, 3, 64)
 _PAUSE_SECONDS = 60
@@ -72,7 +73,7 @@ class SimulatedBilling:
 
     def _open(self) -> None:
         self._waiting: list[tuple[Envelope, asyncio.Future[Result]]] = []
-        self._host = Host(FaultyJournal(self.disk, self._faults), self._clock, self._ids, LEDGER)
+        self._host = Host(FaultyJournal(self.disk, self._faults), self._clock, self._ids, LEDGER, open_actor_system)
         self._host.on_commit = self._published
         self._host.recover()
         self._db = open_service(self._folder / "billing.db")

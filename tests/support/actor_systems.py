@@ -1,14 +1,7 @@
-"""The actor systems that run the same actors: ours, and Thespian's simple system base."""
+"""The actor system that tests of a partition run on: `INNKEEPER_ACTOR_SYSTEM`, by default ours."""
 
-from collections.abc import Callable
-from typing import Any
+import os
 
-from innkeeper.actors.system.local_actor_system import LocalActorSystem
-from thespian.actors import ActorSystem
+from innkeeper.actors.system.actor_systems import ACTOR_SYSTEMS
 
-
-def _thespian() -> ActorSystem:
-    return ActorSystem("simpleSystemBase", logDefs=False, transientUnique=True)
-
-
-ACTOR_SYSTEMS: dict[str, Callable[[], Any]] = {"local": LocalActorSystem, "thespian": _thespian}
+open_actor_system = ACTOR_SYSTEMS[os.environ.get("INNKEEPER_ACTOR_SYSTEM", "local")]

@@ -20,6 +20,7 @@ from innkeeper.protocol.reservations.commands import BookingRequest, BookRoom, H
 from innkeeper.protocol.reservations.replies import BookingReply
 from innkeeper.protocol.values.money import Money
 from innkeeper.storage.sqlite.journal import SqliteJournal
+from support.actor_systems import open_actor_system
 
 TODAY = date(2026, 6, 1)
 NOON = 1_780_315_200_000_000  # 2026-06-01 12:00 UTC, in microseconds
@@ -60,7 +61,7 @@ class PartitionFixture:
     def __init__(self, journal: Journal, at: int = NOON) -> None:
         self.at = at
         self._ids = (f"id-{number:06d}" for number in count(journal.position() * 1_000))
-        self.host = Host(journal, lambda: self.at, lambda: next(self._ids), HOTEL_TYPE)
+        self.host = Host(journal, lambda: self.at, lambda: next(self._ids), HOTEL_TYPE, open_actor_system)
         self.host.recover()
 
     def advance_clock(self, seconds: float) -> None:
