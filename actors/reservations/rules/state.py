@@ -7,12 +7,14 @@ The state holds the bookings that can still change. A booking that has ended is 
 its departure; the journal and the read models keep it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from heapq import heapify, heappop, heappush
+from typing import Any
 
 from innkeeper.actors.reservations.rules.calendar import Calendar
-from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import Booking
@@ -21,6 +23,7 @@ from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_
 from innkeeper.protocol.reservations.replies import HotelStateReply
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS, NOT_ARRIVED, NOT_ENDED
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
+from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 
 
 @dataclass(slots=True)
@@ -74,12 +77,16 @@ class HotelState:
 def evolve(state: HotelState, record: RecordedEvent, previewed: Booking | None = None) -> None:
     """Applies an event to the state. `previewed` is the booking after it, where that was computed before."""
     state.seq = record.hotel_seq
+    rule = HOTEL_FOLD[type(record.event)]
+    if rule is not None:
+        rule(state, record, previewed)
+
+
+def _evolve_booking_event(state: HotelState, record: RecordedEvent, previewed: Booking | None) -> None:
     event = record.event
-    if isinstance(event, events.BookingEvent):
-        was = state.bookings.get(event.booking)
-        _evolve_booking(state, was, previewed or apply_event(was, record, state.opened().currency))
-    else:
-        _evolve_hotel(state, event, record)
+    assert isinstance(event, events.BookingEvent)
+    was = state.bookings.get(event.booking)
+    _evolve_booking(state, was, previewed or apply_event(was, record, state.opened().currency))
 
 
 def _evolve_booking(state: HotelState, was: Booking | None, now: Booking) -> None:
@@ -101,20 +108,26 @@ def _evolve_booking(state: HotelState, was: Booking | None, now: Booking) -> Non
         heappush(state.expiries, (now.expires_at, now.id))
 
 
-def _evolve_hotel(state: HotelState, event: Event, record: RecordedEvent) -> None:
+def _evolve_hotel(state: HotelState, record: RecordedEvent, _: None) -> None:
     state.hotel = hotel = apply_hotel_event(state.hotel, record)
     state.room_types = {kind.code: kind for kind in hotel.room_types}
-    match event:
-        case events.RoomTypeAdded():
+    match record.event:
+        case events.RoomTypeAdded() as event:
             state.calendars[event.code] = Calendar(hotel.business_date.toordinal())
-        case events.RoomAdded():
+        case events.RoomAdded() as event:
             _add_room(state, event.room, event.room_type)
-        case events.WaitlistJoined():
-            state.waitlist[event.entry] = _waiting(event, record)
-        case events.WaitlistLeft():
-            del state.waitlist[event.entry]
-        case events.BusinessDateRolled():
+        case events.BusinessDateRolled() as event:
             _roll(state, event.opened)
+
+
+def _joined(state: HotelState, record: RecordedEvent, _: None) -> None:
+    assert isinstance(record.event, events.WaitlistJoined)
+    state.waitlist[record.event.entry] = _waiting(record.event, record)
+
+
+def _left(state: HotelState, record: RecordedEvent, _: None) -> None:
+    assert isinstance(record.event, events.WaitlistLeft)
+    del state.waitlist[record.event.entry]
 
 
 def _waiting(event: events.WaitlistJoined, record: RecordedEvent) -> WaitlistEntry:
@@ -143,6 +156,37 @@ def _roll(state: HotelState, opened: date) -> None:
         calendar.roll(opened.toordinal())
     for booking in [booking.id for booking in state.bookings.values() if is_over(booking, opened)]:
         del state.bookings[booking]
+
+
+HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
+    "the state of a hotel",
+    handles={
+        events.HotelOpened: _evolve_hotel,
+        events.RoomTypeAdded: _evolve_hotel,
+        events.RoomAdded: _evolve_hotel,
+        events.BookingHeld: _evolve_booking_event,
+        events.BookingConfirmed: _evolve_booking_event,
+        events.BookingModified: _evolve_booking_event,
+        events.HoldExtended: _evolve_booking_event,
+        events.HoldExpired: _evolve_booking_event,
+        events.HoldReleased: _evolve_booking_event,
+        events.RoomMoved: _evolve_booking_event,
+        events.BookingPinned: _evolve_booking_event,
+        events.BookingUnpinned: _evolve_booking_event,
+        events.BookingCancelled: _evolve_booking_event,
+        events.BookingReinstated: _evolve_booking_event,
+        events.GuestCheckedIn: _evolve_booking_event,
+        events.GuestCheckedOut: _evolve_booking_event,
+        events.GuestNoShow: _evolve_booking_event,
+        events.NoteChanged: _evolve_booking_event,
+        events.ReminderChanged: _evolve_booking_event,
+        events.WaitlistJoined: _joined,
+        events.WaitlistLeft: _left,
+        events.BusinessDateRolled: _evolve_hotel,
+    },
+    ignores=(),
+    not_followed=(BILLING, DELIVERY),
+)
 
 
 def is_over(booking: Booking, business_date: date) -> bool:
