@@ -15,7 +15,8 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 
-_CURRENT = {"held", "confirmed", "in house"}
+_NOT_ARRIVED = {"held", "confirmed"}
+_CURRENT = {*_NOT_ARRIVED, "in house"}
 
 
 @dataclass(slots=True)
@@ -27,6 +28,7 @@ class HeldRoom:
     departure: int
     nights: dict[int, str]
     phase: str = "new"
+    pinned: bool = False
     open: bool = True
 
 
@@ -115,14 +117,18 @@ class ReservationsAuditor:
         self, hotel: str, state: HotelRecord, event: events.StayEvent, phases: set[str], phase: str | None = None
     ) -> None:
         held = state.bookings.setdefault(event.booking, HeldRoom(event.room, 0, 0, {}))
-        held.room, held.open = event.room, True
+        held.room, held.pinned, held.open = event.room, event.pinned, True
         held.arrival, held.departure = event.arrival.toordinal(), event.departure.toordinal()
         self._live(hotel, held, event, phases, phase)
         self._hold(hotel, state, event.booking, held)
 
     def room_moved(self, hotel: str, state: HotelRecord, event: events.RoomMoved) -> None:
-        """Moves the nights from the business date on to another room."""
-        if (held := self._known(hotel, state, event, _CURRENT)) is not None:
+        """Moves the nights from the business date on to another room. Only a request moves a guest who has arrived, or
+        whose room is pinned."""
+        requested = event.cause != "reshuffle"
+        if (held := self._known(hotel, state, event, _CURRENT if requested else _NOT_ARRIVED)) is not None:
+            if held.pinned and not requested:
+                self.violations.append(f"{hotel}: booking {event.booking} was moved from its pinned room")
             held.room = event.to_room
             self._hold(hotel, state, event.booking, held)
 
@@ -166,8 +172,9 @@ class ReservationsAuditor:
         self._known(hotel, state, event, {"held"})
 
     def pin_changed(self, hotel: str, state: HotelRecord, event: events.BookingPinned | events.BookingUnpinned) -> None:
-        """Checks that the guest has not arrived."""
-        self._known(hotel, state, event, {"held", "confirmed"})
+        """Checks that the guest has not arrived, and notes the promise."""
+        if (held := self._known(hotel, state, event, _NOT_ARRIVED)) is not None:
+            held.pinned = isinstance(event, events.BookingPinned)
 
     def details_changed(
         self, hotel: str, state: HotelRecord, event: events.NoteChanged | events.ReminderChanged

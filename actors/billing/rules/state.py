@@ -71,12 +71,12 @@ def cause_seq(record: RecordedEvent) -> int | None:
 
 def evolve(state: LedgerState, record: RecordedEvent) -> None:
     """Applies an event to the state."""
+    event = record.event
+    rule = LEDGER_FOLD[type(event)]
     state.seq = record.hotel_seq
     state.applied_seq = max(state.applied_seq, cause_seq(record) or 0)
-    event = record.event
     for account, amount, _ in entries(event):
         state.accounts[account] = state.accounts.get(account, 0) + amount
-    rule = LEDGER_FOLD[type(event)]
     if rule is not None:
         rule(state, record, event)
 

@@ -136,14 +136,17 @@ _NOTICE_OF_STATUS = {BookingStatus.HELD: NoticeKind.HOLD, BookingStatus.CONFIRME
 def _extended(
     hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.HoldExtended
 ) -> NoticeDecision:
-    now = msgspec.structs.replace(was, held_at=record.at, expires_at=event.expires_at)
+    now = msgspec.structs.replace(
+        was, status=_status(was, event), held_at=record.at, expires_at=event.expires_at
+    )  # fmt: skip
     return _notify(hotel, was, now, record)
 
 
 def _reminder_changed(
     hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.ReminderChanged
 ) -> NoticeDecision:
-    return _notify(hotel, was, msgspec.structs.replace(was, reminder_on=event.reminder_on), record)
+    now = msgspec.structs.replace(was, status=_status(was, event), reminder_on=event.reminder_on)
+    return _notify(hotel, was, now, record)
 
 
 def _cancelled(

@@ -76,8 +76,8 @@ class HotelState:
 
 def evolve(state: HotelState, record: RecordedEvent, previewed: Booking | None = None) -> None:
     """Applies an event to the state. `previewed` is the booking after it, where that was computed before."""
-    state.seq = record.hotel_seq
     rule = HOTEL_FOLD[type(record.event)]
+    state.seq = record.hotel_seq
     if rule is not None:
         rule(state, record, previewed)
 
