@@ -316,3 +316,16 @@ def test_a_subscriber_that_missed_events_takes_the_status_to_which_an_event_lead
 
 def test_every_action_is_a_command_and_has_an_event() -> None:
     assert ACTIONS.keys() == {kind.action for kind in commands.BookingCommand.__subclasses__()}
+
+
+@pytest.mark.parametrize(("step", "what"), [("pin", "was moved from its pinned room"), ("check-in", "is in house")])
+def test_the_auditor_reports_a_reshuffle_of_a_guest_who_must_not_be_moved(
+    tables: sqlite_utils.Database, step: str, what: str
+) -> None:
+    hotel = FollowedHotel(tables)
+    hotel.take("book")
+    hotel.take(step)
+    moved = events.RoomMoved(hotel.booking, "101", "102", "reshuffle")
+    last = hotel.hotel_records[-1]
+    hotel.auditor.handle([msgspec.structs.replace(last, hotel_seq=last.hotel_seq + 1, event=moved)])
+    assert [what in violation for violation in hotel.auditor.violations] == [True]
