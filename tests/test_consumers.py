@@ -76,6 +76,7 @@ def tables() -> dict[str, EventTable[Any]]:
 
 TABLES = tables()
 ALL_EVENTS = frozenset(wire.ALL_EVENTS)
+KINDS = {kind.name: kind for kind in ALL_EVENTS}
 
 
 def test_all_events_of_the_logs_are_in_the_wire_table() -> None:
@@ -144,10 +145,20 @@ class Distinctions(ast.NodeVisitor):
         self.add(node)
         self.generic_visit(node)
 
+    def visit_Constant(self, node: ast.Constant) -> None:
+        """Finds the names and public types of events too."""
+        if isinstance(node.value, str) and node.value not in EVERY_EVENT:
+            named = KINDS.get(node.value)
+            self.found |= {named} if named is not None and self.is_foreign(named) else set()
+            self.found |= wire.kinds_of((node.value,)) if node.value.startswith("innkeeper.") else set()
+
+    def is_foreign(self, kind: type[Event]) -> bool:
+        return kind.__module__ != vars(self.module)["__name__"]
+
     def add(self, node: ast.AST) -> None:
         kind = self.event_class(node)
         # The base of all events about a booking says only whether an event has a booking.
-        if kind is not None and kind is not BookingEvent and kind.__module__ != vars(self.module)["__name__"]:
+        if kind is not None and kind is not BookingEvent and self.is_foreign(kind):
             self.found.add(kind)
 
 
@@ -174,6 +185,8 @@ def test_other_ways_to_tell_types_apart_are_found() -> None:
         ("f = {events.RoomMoved: 1}", True),
         ("def f(e): return type(e) is events.RoomMoved", True),
         ("f = (RoomMoved, 1)", True),
+        ("def f(e): return e.name == 'booking.room_moved'", True),
+        ("f = ('innkeeper.booking.*',)", True),
         ("def f(e: events.RoomMoved) -> RoomMoved: return RoomMoved('b', '1', '2', e)", False),
         ("class f: e: events.RoomMoved", False),
     ):

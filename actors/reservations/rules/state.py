@@ -82,14 +82,11 @@ def evolve(state: HotelState, record: RecordedEvent, previewed: Booking | None =
         rule(state, record, previewed)
 
 
-def _evolve_booking_event(state: HotelState, record: RecordedEvent, previewed: Booking | None) -> None:
+def _evolve_booking(state: HotelState, record: RecordedEvent, previewed: Booking | None) -> None:
     event = record.event
     assert isinstance(event, events.BookingEvent)
     was = state.bookings.get(event.booking)
-    _evolve_booking(state, was, previewed or apply_event(was, record, state.opened().currency))
-
-
-def _evolve_booking(state: HotelState, was: Booking | None, now: Booking) -> None:
+    now = previewed or apply_event(was, record, state.opened().currency)
     state.bookings[now.id] = now
     if was is None:
         state.bookings_made += 1
@@ -164,22 +161,22 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
         events.HotelOpened: _evolve_hotel,
         events.RoomTypeAdded: _evolve_hotel,
         events.RoomAdded: _evolve_hotel,
-        events.BookingHeld: _evolve_booking_event,
-        events.BookingConfirmed: _evolve_booking_event,
-        events.BookingModified: _evolve_booking_event,
-        events.HoldExtended: _evolve_booking_event,
-        events.HoldExpired: _evolve_booking_event,
-        events.HoldReleased: _evolve_booking_event,
-        events.RoomMoved: _evolve_booking_event,
-        events.BookingPinned: _evolve_booking_event,
-        events.BookingUnpinned: _evolve_booking_event,
-        events.BookingCancelled: _evolve_booking_event,
-        events.BookingReinstated: _evolve_booking_event,
-        events.GuestCheckedIn: _evolve_booking_event,
-        events.GuestCheckedOut: _evolve_booking_event,
-        events.GuestNoShow: _evolve_booking_event,
-        events.NoteChanged: _evolve_booking_event,
-        events.ReminderChanged: _evolve_booking_event,
+        events.BookingHeld: _evolve_booking,
+        events.BookingConfirmed: _evolve_booking,
+        events.BookingModified: _evolve_booking,
+        events.HoldExtended: _evolve_booking,
+        events.HoldExpired: _evolve_booking,
+        events.HoldReleased: _evolve_booking,
+        events.RoomMoved: _evolve_booking,
+        events.BookingPinned: _evolve_booking,
+        events.BookingUnpinned: _evolve_booking,
+        events.BookingCancelled: _evolve_booking,
+        events.BookingReinstated: _evolve_booking,
+        events.GuestCheckedIn: _evolve_booking,
+        events.GuestCheckedOut: _evolve_booking,
+        events.GuestNoShow: _evolve_booking,
+        events.NoteChanged: _evolve_booking,
+        events.ReminderChanged: _evolve_booking,
         events.WaitlistJoined: _joined,
         events.WaitlistLeft: _left,
         events.BusinessDateRolled: _evolve_hotel,
