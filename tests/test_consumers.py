@@ -89,7 +89,7 @@ def test_a_consumer_handles_or_ignores_every_event(consumer: str) -> None:
     table = TABLES[consumer]
     expected = {kind for kind in ALL_EVENTS if kind.context not in table.not_followed}
     names = sorted(kind.__name__ for kind in expected - table.handles - table.ignores)
-    assert not names, f"{consumer} does not know {', '.join(names)}: it is to handle or to ignore each, by name"
+    assert not names, f"{consumer}: neither handled nor ignored by name: {', '.join(names)}"
     assert not table.handles & table.ignores, f"{consumer} handles and ignores the same event"
     assert table.handles | table.ignores == expected, f"{consumer} knows what is no event, or of a log it does not read"
     assert table.not_followed < {kind.context for kind in ALL_EVENTS}
