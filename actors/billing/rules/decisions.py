@@ -49,11 +49,12 @@ def _with_paid(state: LedgerState, done: tuple[Event, ...]) -> tuple[Event, ...]
     """The events, and `BookingPaid` for each booking that was charged and whose balance becomes zero."""
     balance: dict[str, int] = {}
     charged: dict[str, int] = {}
-    postings: list[Any] = [event for event in done if type(event) in DOUBLE_ENTRY.handles]
-    for event in postings:
-        balance[event.booking] = balance.get(event.booking, 0) + event.line.amount
-        if event.line.is_charge:
-            charged[event.booking] = charged.get(event.booking, 0) + event.line.amount
+    for event in done:
+        if type(event) in DOUBLE_ENTRY.handles:
+            posting: Any = event
+            balance[posting.booking] = balance.get(posting.booking, 0) + posting.line.amount
+            if posting.line.is_charge:
+                charged[posting.booking] = charged.get(posting.booking, 0) + posting.line.amount
     paid = []
     for booking, change in balance.items():
         bill = state.bills[booking]

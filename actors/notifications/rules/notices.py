@@ -15,7 +15,6 @@ from zoneinfo import ZoneInfo
 import msgspec
 from innkeeper.protocol.billing import events as billing_events
 from innkeeper.protocol.billing.events import PaymentRecorded
-from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.notifications.notices import HotelFacts, Notice, NoticeKind, Recipient, StayFacts
@@ -78,16 +77,10 @@ def handle(hotel: KnownHotel | None, booking: KnownBooking | None, record: Recor
     rule = NOTICE_RULES[type(event)]
     if rule is None:
         return NoticeDecision(hotel, booking)
-    if _is_unknown(hotel, booking, event):
-        return NoticeDecision(hotel, booking)
+    is_unknown = hotel is None or (booking is None and not isinstance(event, events.StayEvent))
+    if is_unknown and isinstance(event, events.BookingEvent) and rule is not _paid:
+        return NoticeDecision(hotel, booking)  # the first events of the hotel or booking were dropped
     return rule(hotel, booking, record, event)
-
-
-def _is_unknown(hotel: KnownHotel | None, booking: KnownBooking | None, event: Event) -> bool:
-    """Whether an event of reservations is about a hotel or a booking whose first events were dropped."""
-    if isinstance(event, PaymentRecorded) or not isinstance(event, events.BookingEvent):
-        return False
-    return hotel is None or (booking is None and not isinstance(event, events.StayEvent))
 
 
 def _opened(_: KnownHotel | None, __: None, record: RecordedEvent, event: events.HotelOpened) -> NoticeDecision:
@@ -106,14 +99,14 @@ def _room_type_added(
 def _held(
     hotel: KnownHotel, was: KnownBooking | None, record: RecordedEvent, event: events.BookingHeld
 ) -> NoticeDecision:
-    now = _known(hotel, event, _status(was, event), record.at, event.expires_at)
+    now = _known(hotel, was, event, record.at, event.expires_at)
     return _notify(hotel, was, now, record, NoticeKind.WAITLIST_OFFER if event.from_waitlist else NoticeKind.HOLD)
 
 
 def _confirmed(
     hotel: KnownHotel, was: KnownBooking | None, record: RecordedEvent, event: events.BookingConfirmed
 ) -> NoticeDecision:
-    return _notify(hotel, was, _known(hotel, event, _status(was, event)), record, NoticeKind.CONFIRMATION)
+    return _notify(hotel, was, _known(hotel, was, event), record, NoticeKind.CONFIRMATION)
 
 
 def _modified(
@@ -121,8 +114,8 @@ def _modified(
 ) -> NoticeDecision:
     """When only the address changed, sends the notice of the booking's status again, to the new address."""
     if was is None:
-        return _notify(hotel, None, _known(hotel, event, _status(None, event)), record)
-    now = _known(hotel, event, _status(was, event), was.held_at, was.expires_at)
+        return _notify(hotel, None, _known(hotel, None, event), record)
+    now = _known(hotel, was, event, was.held_at, was.expires_at)
     if now.stay != was.stay:
         return _notify(hotel, was, now, record, NoticeKind.CHANGE, before=was.stay)
     if now.email == was.email:
@@ -137,7 +130,7 @@ def _extended(
     hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.HoldExtended
 ) -> NoticeDecision:
     now = msgspec.structs.replace(
-        was, status=_status(was, event), held_at=record.at, expires_at=event.expires_at
+        was, status=status_after(was.status, type(event)), held_at=record.at, expires_at=event.expires_at
     )  # fmt: skip
     return _notify(hotel, was, now, record)
 
@@ -145,14 +138,14 @@ def _extended(
 def _reminder_changed(
     hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.ReminderChanged
 ) -> NoticeDecision:
-    now = msgspec.structs.replace(was, status=_status(was, event), reminder_on=event.reminder_on)
+    now = msgspec.structs.replace(was, status=status_after(was.status, type(event)), reminder_on=event.reminder_on)
     return _notify(hotel, was, now, record)
 
 
 def _cancelled(
     hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.BookingCancelled
 ) -> NoticeDecision:
-    now = msgspec.structs.replace(was, status=_status(was, event))
+    now = msgspec.structs.replace(was, status=status_after(was.status, type(event)))
     return _notify(hotel, was, now, record, NoticeKind.CANCELLATION, fee=event.fee, reason=event.reason)
 
 
@@ -171,24 +164,22 @@ def _checked_out(
     hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.GuestCheckedOut
 ) -> NoticeDecision:
     stay = msgspec.structs.replace(was.stay, departure=event.departure)
-    return _notify(hotel, was, msgspec.structs.replace(was, status=_status(was, event), stay=stay), record)
+    return _notify(
+        hotel, was, msgspec.structs.replace(was, status=status_after(was.status, type(event)), stay=stay), record
+    )
 
 
 def _status_changed(
     hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.BookingEvent
 ) -> NoticeDecision:
-    return _notify(hotel, was, msgspec.structs.replace(was, status=_status(was, event)), record)
+    return _notify(hotel, was, msgspec.structs.replace(was, status=status_after(was.status, type(event))), record)
 
 
 def _reinstated(
     hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.BookingReinstated
 ) -> NoticeDecision:
-    now = msgspec.structs.replace(was, status=_status(was, event))
+    now = msgspec.structs.replace(was, status=status_after(was.status, type(event)))
     return _notify(hotel, was, now, record, NoticeKind.CONFIRMATION)
-
-
-def _status(was: KnownBooking | None, event: events.BookingEvent) -> BookingStatus:
-    return status_after(None if was is None else was.status, type(event))
 
 
 NOTICE_RULES = EventTable[Callable[[Any, Any, RecordedEvent, Any], NoticeDecision]](
@@ -225,7 +216,7 @@ NOTICE_RULES = EventTable[Callable[[Any, Any, RecordedEvent, Any], NoticeDecisio
 
 
 def _known(
-    hotel: KnownHotel, event: events.StayEvent, status: BookingStatus, held_at: int = 0, expires_at: int = 0
+    hotel: KnownHotel, was: KnownBooking | None, event: events.StayEvent, held_at: int = 0, expires_at: int = 0
 ) -> KnownBooking:
     guest: GuestDetails = event.guest
     stay = StayFacts(
@@ -241,7 +232,7 @@ def _known(
         id=event.booking,
         locator=event.locator,
         stay=stay,
-        status=status,
+        status=status_after(None if was is None else was.status, type(event)),
         email=guest.email,
         held_at=held_at,
         expires_at=expires_at,
