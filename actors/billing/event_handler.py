@@ -7,14 +7,16 @@ ledger records how far it has applied events, and an event that it receives agai
 import asyncio
 from collections.abc import Sequence
 
+from innkeeper.actors.billing.rules.reservation_events import BILLING_RULES
 from innkeeper.protocol.billing.commands import ApplyReservationEvent
+from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import Refusal, Unavailable
 from innkeeper.protocol.ports.message_bus import MessageBus
 from innkeeper.protocol.ports.subscriptions import Effects, Stalled, no_effects
 
-BILLING_EVENT_TYPES = ("innkeeper.hotel.*", "innkeeper.booking.*", "innkeeper.business_date.*")
+BILLING_EVENT_TYPES = wire.type_names(BILLING_RULES.handles)
 """What billing subscribes to, in the log of reservations."""
 
 

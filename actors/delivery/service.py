@@ -15,7 +15,14 @@ from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.ports.journal import Journal
 from innkeeper.protocol.ports.message_bus import MessageBus
 from innkeeper.protocol.ports.service_store import DeliveryStore, ServiceStore
-from innkeeper.protocol.ports.subscriptions import Effects, EventHandler, EventLog, Subscribers, SubscriptionRequest
+from innkeeper.protocol.ports.subscriptions import (
+    EVERY_EVENT,
+    Effects,
+    EventHandler,
+    EventLog,
+    Subscribers,
+    SubscriptionRequest,
+)
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY, context_of
 
 AskService = Callable[[ServiceMessage], Awaitable[Reply]]
@@ -76,7 +83,7 @@ async def start_delivery(parts: Parts, ports: DeliveryPorts) -> None:
         payments = ports.open_payments(parts.buses[BILLING], service.ask)
         request = SubscriptionRequest("payments", ports.payment_event_types)
         service.subscribe(request, payments.handle, batch_events=1)
-        service.subscribe(SubscriptionRequest("archive"), ports.open_archive())
+        service.subscribe(SubscriptionRequest("archive", EVERY_EVENT), ports.open_archive())
         async with ports.open_webhooks(writer.publish, store, service, service.logs) as webhooks:
             yield {**payments.handlers, **webhooks.handlers}
 
@@ -95,7 +102,7 @@ async def start_publisher(parts: Parts, ports: PublisherPorts) -> None:
     @asynccontextmanager
     async def open_handlers(service: Service[ServiceStore], _: ServiceStore) -> AsyncIterator[Handlers]:
         async with ports.open_publisher() as handle:
-            service.subscribe(SubscriptionRequest(subscriber), handle)
+            service.subscribe(SubscriptionRequest(subscriber, EVERY_EVENT), handle)
             yield {}
 
     store = partial(ports.open_store, name)

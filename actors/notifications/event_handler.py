@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
-from innkeeper.actors.notifications.rules.notices import KnownBooking, KnownHotel, handle
+from innkeeper.actors.notifications.rules.notices import NOTICE_RULES, KnownBooking, KnownHotel, handle
+from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import NotFound, Refused
 from innkeeper.protocol.messages.reply import Reply
@@ -18,12 +19,7 @@ from innkeeper.protocol.ports.outbox import Outbox
 from innkeeper.protocol.ports.subscriptions import Effects
 from innkeeper.protocol.reservations.events import BookingEvent
 
-NOTIFICATIONS_EVENT_TYPES = (
-    "innkeeper.hotel.*",
-    "innkeeper.room_type.*",
-    "innkeeper.booking.*",
-    "innkeeper.payment.recorded.*",
-)
+NOTIFICATIONS_EVENT_TYPES = wire.type_names(NOTICE_RULES.handles)
 """What notifications subscribes to."""
 
 _pack = msgspec.msgpack.encode

@@ -11,14 +11,9 @@ from typing import Any
 
 import msgspec
 from innkeeper.delivery.webhooks.signing import check_signature, signature_headers
+from innkeeper.protocol.billing import events
 from innkeeper.protocol.billing.commands import SettlePayment
-from innkeeper.protocol.billing.events import (
-    PaymentEvent,
-    PaymentRecorded,
-    PaymentRefunded,
-    PaymentStarted,
-    PaymentVoided,
-)
+from innkeeper.protocol.billing.events import PaymentRecorded, PaymentRefunded, PaymentStarted, PaymentVoided
 from innkeeper.protocol.billing.folio import PaymentStatus
 from innkeeper.protocol.billing.payments import (
     PaymentInstruction,
@@ -30,17 +25,17 @@ from innkeeper.protocol.billing.payments import (
 )
 from innkeeper.protocol.billing.queries import ShowPayment
 from innkeeper.protocol.billing.replies import PaymentReply
+from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope
+from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.messages.refusals import NotFound, Refusal, Refused, Unavailable, invalid
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.message_bus import MessageBus
 from innkeeper.protocol.ports.subscriptions import Effects, Stalled, no_effects
-
-PAYMENT_EVENT_TYPES = ("innkeeper.payment.*",)
-"""The event types that `Payments.handle` handles, in the log of billing."""
+from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS
 
 _update = msgspec.json.Decoder(PaymentUpdate)
 
@@ -57,11 +52,11 @@ class Payments:
     async def handle(self, entries: Sequence[LogEntry]) -> Effects:
         """See `protocol.ports.subscriptions.EventHandler`."""
         for _, record in entries:
-            event = record.event
-            if not isinstance(event, PaymentEvent):
+            carry_out = PAYMENT_EVENTS[type(record.event)]
+            if carry_out is None:
                 continue
             try:
-                await self._carry_out(record, event)
+                await carry_out(self, record, record.event)
             except ProviderUnreachable as error:
                 raise Stalled(str(error)) from error
         return no_effects
@@ -79,25 +74,8 @@ class Payments:
         await self._settle(news, message.provider)
         return PaymentUpdateReply(news)
 
-    async def _carry_out(self, record: RecordedEvent, event: PaymentEvent) -> None:
-        if isinstance(event, PaymentStarted):
-            await self._start(record, event)
-            return
-        method = event.method if isinstance(event, PaymentRecorded | PaymentRefunded) else ""
-        if isinstance(event, PaymentVoided):
-            method = (await self._known(record.hotel, event.payment)).payment.method
-        provider = self._providers.get(method)
-        if provider is None:  # a manual payment, such as cash
-            return
-        match event:
-            case PaymentRecorded():
-                await provider.capture(event.payment, -event.line.amount)
-            case PaymentRefunded():
-                await provider.refund(event.payment, record.id, event.line.amount)
-            case PaymentVoided():
-                await provider.void(event.payment)
-
-    async def _start(self, record: RecordedEvent, event: PaymentStarted) -> None:
+    async def start(self, record: RecordedEvent, event: PaymentStarted) -> None:
+        """Starts a payment that is still pending."""
         known = await self._known(record.hotel, event.payment)
         if known.payment.status is not PaymentStatus.PENDING:
             return
@@ -114,6 +92,22 @@ class Payments:
             news = await provider.start(wanted)
         if news is not None:
             await self._settle(news, event.method)
+
+    async def capture(self, _: RecordedEvent, event: PaymentRecorded) -> None:
+        """Captures the authorised amount, or less."""
+        if (provider := self._providers.get(event.method)) is not None:  # otherwise a manual payment, such as cash
+            await provider.capture(event.payment, -event.line.amount)
+
+    async def refund(self, record: RecordedEvent, event: PaymentRefunded) -> None:
+        """Refunds an amount, once for each event."""
+        if (provider := self._providers.get(event.method)) is not None:
+            await provider.refund(event.payment, record.id, event.line.amount)
+
+    async def void(self, record: RecordedEvent, event: PaymentVoided) -> None:
+        """Cancels a payment that is not captured."""
+        method = (await self._known(record.hotel, event.payment)).payment.method
+        if (provider := self._providers.get(method)) is not None:
+            await provider.void(event.payment)
 
     async def _known(self, hotel: str, payment: str) -> PaymentReply:
         reply = await self._ask(ShowPayment(hotel, payment), "payments")
@@ -136,6 +130,27 @@ class Payments:
         if isinstance(result, Refusal):
             raise Refused(result)
         return result
+
+
+PAYMENT_EVENTS = EventTable[Callable[[Payments, RecordedEvent, Any], Awaitable[None]]](
+    "payments",
+    handles={
+        PaymentStarted: Payments.start,
+        PaymentRecorded: Payments.capture,
+        PaymentRefunded: Payments.refund,
+        PaymentVoided: Payments.void,
+    },
+    ignores=(
+        events.LedgerOpened, events.LedgerDayOpened, events.BillingTermsChanged, events.FolioOpened,
+        events.FolioTermsChanged, events.BuyerChanged, events.ChargePosted, events.ChargeReversed,
+        events.PaymentAuthorised, events.PaymentFailed, events.BookingPaid, events.InvoiceIssued,
+        events.CreditNoteIssued,
+    ),
+    not_followed=(RESERVATIONS, DELIVERY),
+)  # fmt: skip
+
+PAYMENT_EVENT_TYPES = wire.type_names(PAYMENT_EVENTS.handles)
+"""What `Payments.handle` subscribes to, in the log of billing."""
 
 
 ReceiveNotification = Callable[[ReceiveProviderNotification], Awaitable[object]]

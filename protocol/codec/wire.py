@@ -87,6 +87,11 @@ def type_name(kind: type[Event]) -> str:
     return _TYPE_NAMES[kind]
 
 
+def type_names(kinds: Iterable[type[Event]]) -> tuple[str, ...]:
+    """Returns the public types of these classes of events, sorted."""
+    return tuple(sorted(_TYPE_NAMES[kind] for kind in kinds))
+
+
 def is_of_types(type_name: str, wanted: Iterable[str]) -> bool:
     """Returns whether the event's type is one of these, of which `innkeeper.booking.*` matches all that begin so."""
     return any(type_name.startswith(one[:-1]) if one.endswith("*") else type_name == one for one in wanted)

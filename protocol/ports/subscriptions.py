@@ -35,13 +35,19 @@ class RecentLog(EventLog, Protocol):
         """Returns at most `limit` events after this position; None where they are to be read from the log."""
 
 
+EVERY_EVENT = ("innkeeper.*",)
+"""The types of a subscriber that passes every event on as it is: the archive, the publisher of a broker. It handles all
+events, also those of later versions. A subscriber that tells types of events apart has an `EventTable`, and subscribes
+to the types that it handles."""
+
+
 class SubscriptionRequest(msgspec.Struct, frozen=True):
     """Which events a subscriber gets: those of these types (`innkeeper.booking.*` for all that begin so), of one hotel
     or of all. Its cursors are stored under its name; a new subscriber begins after the positions `after`, and at the
     beginning of a log that they do not contain."""
 
     name: str
-    types: tuple[str, ...] = ("innkeeper.*",)
+    types: tuple[str, ...]
     hotel: str | None = None
     after: Positions = {}
 

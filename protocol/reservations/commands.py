@@ -33,7 +33,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 
 class BookingCommand(Command, frozen=True):
-    """An action on one booking; `action` is its name in the API and in the table of legal transitions."""
+    """An action on one booking; `action` is its name in the API and in `transitions.ACTIONS`."""
 
     action: ClassVar[str]
     booking: str

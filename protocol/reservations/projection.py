@@ -4,22 +4,23 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import Booking, BookingStatus
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
+from innkeeper.protocol.reservations.transitions import TRANSITIONS
+from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 
 
-def _made(record: RecordedEvent, currency: str) -> Booking:
+def _made(record: RecordedEvent, currency: str, status: BookingStatus, changes: dict[str, Any]) -> Booking:
     event = record.event
     assert isinstance(event, events.StayEvent)
-    expires_at = event.expires_at if isinstance(event, events.BookingHeld) else None
     return Booking(
         id=event.booking,
         locator=event.locator,
         hotel=record.hotel,
-        status=BookingStatus.CONFIRMED if expires_at is None else BookingStatus.HELD,
+        status=status,
         room_type=event.room_type,
         room=event.room,
         arrival=event.arrival,
@@ -34,11 +35,11 @@ def _made(record: RecordedEvent, currency: str) -> Booking:
         source=event.source,
         group=event.group,
         reminder_on=event.reminder_on,
-        expires_at=expires_at,
         created_at=record.at,
         created_by=record.by,
         changed_at=record.at,
         changed_by=record.by,
+        **changes,
     )
 
 
@@ -48,66 +49,107 @@ _TERMS = (
 )  # fmt: skip
 
 
-_CHANGES: dict[type[Event], Callable[[Any], dict[str, Any]]] = {
-    events.BookingConfirmed: lambda _: {"status": BookingStatus.CONFIRMED, "expires_at": None},
-    events.BookingModified: lambda event: {term: getattr(event, term) for term in _TERMS},
-    events.HoldExtended: lambda event: {"expires_at": event.expires_at},
-    events.HoldExpired: lambda _: {"status": BookingStatus.EXPIRED, "expires_at": None},
-    events.HoldReleased: lambda _: {"status": BookingStatus.RELEASED, "expires_at": None},
-    events.RoomMoved: lambda event: {"room": event.to_room},
-    events.BookingPinned: lambda _: {"pinned": True},
-    events.BookingUnpinned: lambda _: {"pinned": False},
-    events.BookingCancelled: lambda event: {"status": BookingStatus.CANCELLED, "fee": event.fee},
-    events.BookingReinstated: lambda event: {"status": BookingStatus.CONFIRMED, "room": event.room, "fee": 0},
-    events.GuestCheckedIn: lambda event: {"status": BookingStatus.IN_HOUSE, "room": event.room},
-    events.GuestCheckedOut: lambda event: {"status": BookingStatus.CHECKED_OUT, "departure": event.departure},
-    events.GuestNoShow: lambda event: {"status": BookingStatus.NO_SHOW, "fee": event.fee},
-    events.NoteChanged: lambda event: {"guest": event.guest},
-    events.ReminderChanged: lambda event: {"reminder_on": event.reminder_on},
-}
+BOOKING_PROJECTION = EventTable[Callable[[Any], dict[str, Any]]](
+    "the projection of a booking",
+    handles={
+        events.BookingHeld: lambda event: {"expires_at": event.expires_at},
+        events.BookingConfirmed: lambda _: {"expires_at": None},
+        events.BookingModified: lambda event: {term: getattr(event, term) for term in _TERMS},
+        events.HoldExtended: lambda event: {"expires_at": event.expires_at},
+        events.HoldExpired: lambda _: {"expires_at": None},
+        events.HoldReleased: lambda _: {"expires_at": None},
+        events.RoomMoved: lambda event: {"room": event.to_room},
+        events.BookingPinned: lambda _: {"pinned": True},
+        events.BookingUnpinned: lambda _: {"pinned": False},
+        events.BookingCancelled: lambda event: {"fee": event.fee},
+        events.BookingReinstated: lambda event: {"room": event.room, "fee": 0},
+        events.GuestCheckedIn: lambda event: {"room": event.room},
+        events.GuestCheckedOut: lambda event: {"departure": event.departure},
+        events.GuestNoShow: lambda event: {"fee": event.fee},
+        events.NoteChanged: lambda event: {"guest": event.guest},
+        events.ReminderChanged: lambda event: {"reminder_on": event.reminder_on},
+    },
+    ignores=(
+        events.HotelOpened, events.RoomTypeAdded, events.RoomAdded, events.WaitlistJoined, events.WaitlistLeft,
+        events.BusinessDateRolled,
+    ),
+    not_followed=(BILLING, DELIVERY),
+)  # fmt: skip
+"""What each event changes of a booking, besides its status, which `TRANSITIONS` has."""
 
 
 def apply_event(booking: Booking | None, record: RecordedEvent, currency: str) -> Booking:
-    """Returns the booking after an event about it; None is a booking that does not exist yet."""
+    """Returns the booking after an event about it; None is a booking that does not exist yet. Raises `KeyError` where
+    no such event can follow in the booking's status."""
+    event = record.event
+    kind = type(event)
+    rule = BOOKING_PROJECTION[kind]
+    assert rule is not None, f"{kind.__name__} is not about a booking"
     if booking is None:
-        return _made(record, currency)
+        return _made(record, currency, TRANSITIONS[None, kind], rule(event))
     return msgspec.structs.replace(
         booking,
+        status=TRANSITIONS[booking.status, kind],
         changed_at=record.at,
         changed_by=record.by,
         version=booking.version + 1,
-        **_CHANGES[type(record.event)](record.event),
+        **rule(event),
     )
 
 
+def _opened(_: Hotel | None, record: RecordedEvent, event: events.HotelOpened) -> Hotel:
+    return Hotel(
+        id=record.hotel,
+        name=event.title,
+        timezone=event.timezone,
+        currency=event.currency,
+        check_in=event.check_in,
+        check_out=event.check_out,
+        night_audit=event.night_audit,
+        cancellation=event.cancellation,
+        business_date=event.business_date,
+    )
+
+
+def _room_type_added(hotel: Hotel, _: RecordedEvent, event: events.RoomTypeAdded) -> Hotel:
+    kind = RoomType(event.code, event.title, event.max_guests, event.rate)
+    return msgspec.structs.replace(hotel, room_types=(*hotel.room_types, kind))
+
+
+def _room_added(hotel: Hotel, _: RecordedEvent, event: events.RoomAdded) -> Hotel:
+    kinds = tuple(
+        msgspec.structs.replace(kind, rooms=(*kind.rooms, event.room)) if kind.code == event.room_type else kind
+        for kind in hotel.room_types
+    )
+    return msgspec.structs.replace(hotel, room_types=kinds)
+
+
+def _rolled(hotel: Hotel, _: RecordedEvent, event: events.BusinessDateRolled) -> Hotel:
+    return msgspec.structs.replace(hotel, business_date=event.opened)
+
+
+HOTEL_PROJECTION = EventTable[Callable[[Any, RecordedEvent, Any], Hotel]](
+    "the projection of a hotel",
+    handles={
+        events.HotelOpened: _opened,
+        events.RoomTypeAdded: _room_type_added,
+        events.RoomAdded: _room_added,
+        events.BusinessDateRolled: _rolled,
+    },
+    ignores=(
+        events.BookingHeld, events.BookingConfirmed, events.BookingModified, events.HoldExtended, events.HoldExpired,
+        events.HoldReleased, events.RoomMoved, events.BookingPinned, events.BookingUnpinned, events.BookingCancelled,
+        events.BookingReinstated, events.GuestCheckedIn, events.GuestCheckedOut, events.GuestNoShow, events.NoteChanged,
+        events.ReminderChanged, events.WaitlistJoined, events.WaitlistLeft,
+    ),
+    not_followed=(BILLING, DELIVERY),
+)  # fmt: skip
+
+
 def apply_hotel_event(hotel: Hotel | None, record: RecordedEvent) -> Hotel:
-    """Returns the hotel after an event about it; None is a hotel that is not open yet."""
-    event = record.event
-    if isinstance(event, events.HotelOpened):
-        return Hotel(
-            id=record.hotel,
-            name=event.title,
-            timezone=event.timezone,
-            currency=event.currency,
-            check_in=event.check_in,
-            check_out=event.check_out,
-            night_audit=event.night_audit,
-            cancellation=event.cancellation,
-            business_date=event.business_date,
-        )
+    """Returns the hotel after an event of it; None is a hotel that is not open yet."""
+    rule = HOTEL_PROJECTION[type(record.event)]
+    if rule is not None:
+        return rule(hotel, record, record.event)
     assert hotel is not None
-    kinds = hotel.room_types
-    match event:
-        case events.RoomTypeAdded():
-            kind = RoomType(event.code, event.title, event.max_guests, event.rate)
-            return msgspec.structs.replace(hotel, room_types=(*kinds, kind))
-        case events.RoomAdded():
-            kinds = tuple(
-                msgspec.structs.replace(kind, rooms=(*kind.rooms, event.room)) if kind.code == event.room_type else kind
-                for kind in kinds
-            )
-            return msgspec.structs.replace(hotel, room_types=kinds)
-        case events.BusinessDateRolled():
-            return msgspec.structs.replace(hotel, business_date=event.opened)
-        case _:
-            return hotel
+    return hotel

@@ -1,29 +1,79 @@
-"""The transitions of a booking as a table: which action leads from which status to which; and facts about statuses."""
+"""The transitions of a booking as a table: which event leads from which status to which; and facts about statuses.
 
+The table decides: whoever needs the status of a booking after an event reads it here, and an action is allowed where
+the table has a transition by the event that records it.
+"""
+
+from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import BookingStatus
 
-# (status, action) → the next status. Actions that do not change the status map to the same one.
-TRANSITIONS: dict[tuple[BookingStatus, str], BookingStatus] = {
-    (BookingStatus.HELD, "confirm"): BookingStatus.CONFIRMED,
-    (BookingStatus.HELD, "release"): BookingStatus.RELEASED,
-    (BookingStatus.HELD, "extend"): BookingStatus.HELD,
-    (BookingStatus.HELD, "change"): BookingStatus.HELD,
-    (BookingStatus.HELD, "move"): BookingStatus.HELD,
-    (BookingStatus.HELD, "pin"): BookingStatus.HELD,
-    (BookingStatus.HELD, "unpin"): BookingStatus.HELD,
-    (BookingStatus.CONFIRMED, "check-in"): BookingStatus.IN_HOUSE,
-    (BookingStatus.CONFIRMED, "cancel"): BookingStatus.CANCELLED,
-    (BookingStatus.CONFIRMED, "no-show"): BookingStatus.NO_SHOW,
-    (BookingStatus.CONFIRMED, "change"): BookingStatus.CONFIRMED,
-    (BookingStatus.CONFIRMED, "move"): BookingStatus.CONFIRMED,
-    (BookingStatus.CONFIRMED, "pin"): BookingStatus.CONFIRMED,
-    (BookingStatus.CONFIRMED, "unpin"): BookingStatus.CONFIRMED,
-    (BookingStatus.IN_HOUSE, "check-out"): BookingStatus.CHECKED_OUT,
-    (BookingStatus.IN_HOUSE, "change"): BookingStatus.IN_HOUSE,
-    (BookingStatus.IN_HOUSE, "move"): BookingStatus.IN_HOUSE,
-    (BookingStatus.CANCELLED, "reinstate"): BookingStatus.CONFIRMED,
-    (BookingStatus.NO_SHOW, "reinstate"): BookingStatus.CONFIRMED,
+_NEW = None
+_HELD, _CONFIRMED, _IN_HOUSE = BookingStatus.HELD, BookingStatus.CONFIRMED, BookingStatus.IN_HOUSE
+
+# (status, event) → the next status. A new booking has no status yet. An event of another kind, or in another status,
+# cannot happen.
+TRANSITIONS: dict[tuple[BookingStatus | None, type[Event]], BookingStatus] = {
+    (_NEW, events.BookingHeld): BookingStatus.HELD,
+    (_NEW, events.BookingConfirmed): BookingStatus.CONFIRMED,
+    (_HELD, events.BookingConfirmed): BookingStatus.CONFIRMED,
+    (_HELD, events.HoldReleased): BookingStatus.RELEASED,
+    (_HELD, events.HoldExpired): BookingStatus.EXPIRED,
+    (_HELD, events.HoldExtended): BookingStatus.HELD,
+    (_HELD, events.BookingModified): BookingStatus.HELD,
+    (_HELD, events.NoteChanged): BookingStatus.HELD,
+    (_HELD, events.ReminderChanged): BookingStatus.HELD,
+    (_HELD, events.RoomMoved): BookingStatus.HELD,
+    (_HELD, events.BookingPinned): BookingStatus.HELD,
+    (_HELD, events.BookingUnpinned): BookingStatus.HELD,
+    (_CONFIRMED, events.GuestCheckedIn): BookingStatus.IN_HOUSE,
+    (_CONFIRMED, events.BookingCancelled): BookingStatus.CANCELLED,
+    (_CONFIRMED, events.GuestNoShow): BookingStatus.NO_SHOW,
+    (_CONFIRMED, events.BookingModified): BookingStatus.CONFIRMED,
+    (_CONFIRMED, events.NoteChanged): BookingStatus.CONFIRMED,
+    (_CONFIRMED, events.ReminderChanged): BookingStatus.CONFIRMED,
+    (_CONFIRMED, events.RoomMoved): BookingStatus.CONFIRMED,
+    (_CONFIRMED, events.BookingPinned): BookingStatus.CONFIRMED,
+    (_CONFIRMED, events.BookingUnpinned): BookingStatus.CONFIRMED,
+    (_IN_HOUSE, events.GuestCheckedOut): BookingStatus.CHECKED_OUT,
+    (_IN_HOUSE, events.BookingModified): BookingStatus.IN_HOUSE,
+    (_IN_HOUSE, events.NoteChanged): BookingStatus.IN_HOUSE,
+    (_IN_HOUSE, events.ReminderChanged): BookingStatus.IN_HOUSE,
+    (_IN_HOUSE, events.RoomMoved): BookingStatus.IN_HOUSE,
+    (BookingStatus.CANCELLED, events.BookingReinstated): BookingStatus.CONFIRMED,
+    (BookingStatus.NO_SHOW, events.BookingReinstated): BookingStatus.CONFIRMED,
 }
+
+# Each action on a booking, and the event that records it. Some actions have more events than this one.
+ACTIONS: dict[str, type[Event]] = {
+    "confirm": events.BookingConfirmed,
+    "release": events.HoldReleased,
+    "extend": events.HoldExtended,
+    "check-in": events.GuestCheckedIn,
+    "cancel": events.BookingCancelled,
+    "no-show": events.GuestNoShow,
+    "check-out": events.GuestCheckedOut,
+    "reinstate": events.BookingReinstated,
+    "change": events.BookingModified,
+    "move": events.RoomMoved,
+    "pin": events.BookingPinned,
+    "unpin": events.BookingUnpinned,
+}
+
+
+def status_after(status: BookingStatus | None, kind: type[Event]) -> BookingStatus:
+    """Returns the status after an event, for a subscriber, which may have missed events: dead letters that were
+    dropped. Where the table has no transition from the status that the subscriber knows, returns the one status to
+    which such an event leads; where that depends, the known status, or that of a new booking."""
+    if (status, kind) in TRANSITIONS:
+        return TRANSITIONS[status, kind]
+    possible = statuses_after(kind)
+    return possible.pop() if len(possible) == 1 else status or TRANSITIONS[_NEW, events.BookingConfirmed]
+
+
+def statuses_after(kind: type[Event]) -> set[BookingStatus]:
+    """Returns the statuses to which such an event leads."""
+    return {to for (_, by), to in TRANSITIONS.items() if by is kind}
 
 
 # A checked-out guest holds the nights slept; only for one who left on the day of arrival is one of them not over.

@@ -6,13 +6,16 @@ that no later event contradicts it. It is slow and simple on purpose.
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 from innkeeper.protocol.billing import events
 from innkeeper.protocol.billing.folio import FolioLine, LineKind
+from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS
 
 Key = tuple[str, int]
 """A folio: its booking, and its number within the booking."""
@@ -60,22 +63,32 @@ class BillingAuditor:
         self._expect(books, record.hotel_seq == books.seq + 1, f"event {record.hotel_seq} follows event {books.seq}")
         books.seq = record.hotel_seq
         event = record.event
-        match event:
-            case events.FolioOpened():
-                books.folios[event.booking] += 1
-                books.posted[event.booking, event.folio] = []
-            case events.ChargePosted():
-                self._charged(books, (event.booking, event.folio), event.line)
-            case events.ChargeReversed():
-                self._reversed(books, (event.booking, event.folio), event.line)
-            case events.PaymentRecorded() | events.PaymentRefunded():
-                self._paid(books, (event.booking, event.folio), event.line, event.payment)
-            case events.InvoiceIssued() | events.CreditNoteIssued():
-                self._issued(books, event)
-            case events.BookingPaid():
-                folios = [(event.booking, number) for number in range(1, books.folios[event.booking] + 1)]
-                charged, paid = (sum(sums[folio] for folio in folios) for sums in (books.charges, books.payments))
-                self._expect(books, charged == paid == event.amount, f"booking {event.booking} is not paid in full")
+        rule = BILLING_AUDIT[type(event)]
+        if rule is not None:
+            rule(self, books, event)
+
+    def folio_opened(self, books: LedgerRecord, event: events.FolioOpened) -> None:
+        """Begins the lines of a folio."""
+        books.folios[event.booking] += 1
+        books.posted[event.booking, event.folio] = []
+
+    def charge_posted(self, books: LedgerRecord, event: events.ChargePosted) -> None:
+        """Checks a new charge."""
+        self._charged(books, (event.booking, event.folio), event.line)
+
+    def charge_reversed(self, books: LedgerRecord, event: events.ChargeReversed) -> None:
+        """Checks that a reversal is the opposite of its charge."""
+        self._reversed(books, (event.booking, event.folio), event.line)
+
+    def money_moved(self, books: LedgerRecord, event: events.PaymentRecorded | events.PaymentRefunded) -> None:
+        """Checks a payment or a refund."""
+        self._paid(books, (event.booking, event.folio), event.line, event.payment)
+
+    def booking_paid(self, books: LedgerRecord, event: events.BookingPaid) -> None:
+        """Checks that the booking is paid in full."""
+        folios = [(event.booking, number) for number in range(1, books.folios[event.booking] + 1)]
+        charged, paid = (sum(sums[folio] for folio in folios) for sums in (books.charges, books.payments))
+        self._expect(books, charged == paid == event.amount, f"booking {event.booking} is not paid in full")
 
     def _expect(self, books: LedgerRecord, condition: bool, violation: str) -> None:
         if not condition:
@@ -141,7 +154,8 @@ class BillingAuditor:
         books.captured[payment] -= line.amount
         self._expect(books, books.captured[payment] >= 0, f"payment {payment} was refunded above its captured amount")
 
-    def _issued(self, books: LedgerRecord, event: events.InvoiceIssued | events.CreditNoteIssued) -> None:
+    def document_issued(self, books: LedgerRecord, event: events.InvoiceIssued | events.CreditNoteIssued) -> None:
+        """Checks the number, the lines and the sums of a document."""
         books.documents[type(event)] += 1
         number = re.search(r"[0-9]*$", event.number)
         gapless = number is not None and number[0] == str(books.documents[type(event)])
@@ -159,3 +173,24 @@ class BillingAuditor:
         self._expect(
             books, bool(event.lines) and sums == (total, total - taxes, taxes), f"{event.number} does not add up"
         )
+
+
+BILLING_AUDIT = EventTable[Callable[[BillingAuditor, LedgerRecord, Any], None]](
+    "the auditor of billing",
+    handles={
+        events.FolioOpened: BillingAuditor.folio_opened,
+        events.ChargePosted: BillingAuditor.charge_posted,
+        events.ChargeReversed: BillingAuditor.charge_reversed,
+        events.PaymentRecorded: BillingAuditor.money_moved,
+        events.PaymentRefunded: BillingAuditor.money_moved,
+        events.BookingPaid: BillingAuditor.booking_paid,
+        events.InvoiceIssued: BillingAuditor.document_issued,
+        events.CreditNoteIssued: BillingAuditor.document_issued,
+    },
+    ignores=(
+        events.LedgerOpened, events.LedgerDayOpened, events.BillingTermsChanged, events.FolioTermsChanged,
+        events.BuyerChanged, events.PaymentStarted, events.PaymentAuthorised, events.PaymentFailed,
+        events.PaymentVoided,
+    ),
+    not_followed=(RESERVATIONS, DELIVERY),
+)  # fmt: skip

@@ -1,25 +1,34 @@
 """The auditor of reservations, which reads a whole journal and checks the promises, without the rules of reservations.
 
 It applies the events to plain dictionaries, and checks who holds which room on which night (P1), which rooms a hotel
-has (P2), and that each hotel's history has no gap. It is slow and simple on purpose.
+has (P2), that each event of a booking is one that can happen at that point of its life, and that each hotel's history
+has no gap. It is slow and simple on purpose.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
+from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
+from innkeeper.protocol.values.contexts import BILLING, DELIVERY
+
+_NOT_ARRIVED = {"held", "confirmed"}
+_CURRENT = {*_NOT_ARRIVED, "in house"}
 
 
 @dataclass(slots=True)
 class HeldRoom:
-    """A booking in the auditor: the nights that it holds, each in a room."""
+    """A booking in the auditor: the nights that it holds, each in a room, and the `phase` of its life."""
 
     room: str
     arrival: int
     departure: int
     nights: dict[int, str]
+    phase: str = "new"
+    pinned: bool = False
     open: bool = True
 
 
@@ -61,57 +70,135 @@ class ReservationsAuditor:
         if record.hotel_seq != state.seq + 1:
             self.violations.append(f"{record.hotel}: event {record.hotel_seq} follows event {state.seq}")
         state.seq = record.hotel_seq
-        event = record.event
-        match event:
-            case events.HotelOpened():
-                state.today = event.business_date.toordinal()
-            case events.RoomAdded():
-                state.rooms[event.room] = event.room_type
-            case events.BusinessDateRolled():
-                self._roll(state, event.opened)
-            case events.WaitlistJoined():
-                state.waiting.add(event.entry)
-            case events.WaitlistLeft():
-                self._leave_waitlist(record.hotel, state, event.entry)
-            case events.BookingEvent():
-                if isinstance(event, events.BookingHeld) and event.from_waitlist:
-                    self._leave_waitlist(record.hotel, state, event.booking)
-                self._apply_booking(record.hotel, state, event)
-            case _:
-                pass
+        rule = RESERVATIONS_AUDIT[type(record.event)]
+        if rule is not None:
+            rule(self, record.hotel, state, record.event)
 
-    def _roll(self, state: HotelRecord, opened: date) -> None:
-        state.today = opened.toordinal()
+    def opened(self, _: str, state: HotelRecord, event: events.HotelOpened) -> None:
+        """Begins on the first business date."""
+        state.today = event.business_date.toordinal()
+
+    def room_added(self, _: str, state: HotelRecord, event: events.RoomAdded) -> None:
+        """Notes a room of the hotel."""
+        state.rooms[event.room] = event.room_type
+
+    def rolled(self, _: str, state: HotelRecord, event: events.BusinessDateRolled) -> None:
+        """Notes the new business date."""
+        state.today = event.opened.toordinal()
+
+    def joined(self, _: str, state: HotelRecord, event: events.WaitlistJoined) -> None:
+        """Notes an entry of the waitlist."""
+        state.waiting.add(event.entry)
+
+    def left(self, hotel: str, state: HotelRecord, event: events.WaitlistLeft) -> None:
+        """Checks that the entry was on the waitlist."""
+        self._leave_waitlist(hotel, state, event.entry)
 
     def _leave_waitlist(self, hotel: str, state: HotelRecord, entry: str) -> None:
         if entry not in state.waiting:
             self.violations.append(f"{hotel}: {entry} is taken off the waitlist, but is not on it")
         state.waiting.discard(entry)
 
-    def _apply_booking(self, hotel: str, state: HotelRecord, event: events.BookingEvent) -> None:
-        held = state.bookings.get(event.booking)
-        match event:
-            case events.BookingHeld() | events.BookingConfirmed() | events.BookingModified():
-                if held is None:
-                    held = state.bookings[event.booking] = HeldRoom(event.room, 0, 0, {})
-                held.room, held.arrival, held.departure = (
-                    event.room, event.arrival.toordinal(), event.departure.toordinal(),
-                )  # fmt: skip
-                held.open = True
-            case _ if held is None:
-                self.violations.append(f"{hotel}: {type(event).__name__} of a booking that does not exist")
-                return
-            case events.RoomMoved():
-                held.room = event.to_room
-            case events.BookingReinstated():
-                held.room, held.open = event.room, True
-            case events.GuestCheckedOut():
-                held.departure = event.departure.toordinal()
-            case events.BookingCancelled() | events.GuestNoShow() | events.HoldExpired() | events.HoldReleased():
-                held.open = False
-            case _:
-                return
+    def held(self, hotel: str, state: HotelRecord, event: events.BookingHeld) -> None:
+        """Checks a new hold, which may take an entry off the waitlist."""
+        if event.from_waitlist:
+            self._leave_waitlist(hotel, state, event.booking)
+        self._stay(hotel, state, event, {"new"}, "held")
+
+    def confirmed(self, hotel: str, state: HotelRecord, event: events.BookingConfirmed) -> None:
+        """Checks a confirmation, of a new booking or of a hold."""
+        self._stay(hotel, state, event, {"new", "held"}, "confirmed")
+
+    def modified(self, hotel: str, state: HotelRecord, event: events.BookingModified) -> None:
+        """Takes the new terms of a booking."""
+        self._stay(hotel, state, event, _CURRENT)
+
+    def _stay(
+        self, hotel: str, state: HotelRecord, event: events.StayEvent, phases: set[str], phase: str | None = None
+    ) -> None:
+        held = state.bookings.setdefault(event.booking, HeldRoom(event.room, 0, 0, {}))
+        held.room, held.pinned, held.open = event.room, event.pinned, True
+        held.arrival, held.departure = event.arrival.toordinal(), event.departure.toordinal()
+        self._live(hotel, held, event, phases, phase)
         self._hold(hotel, state, event.booking, held)
+
+    def room_moved(self, hotel: str, state: HotelRecord, event: events.RoomMoved) -> None:
+        """Moves the nights from the business date on to another room. Only a request moves a guest who has arrived, or
+        whose room is pinned."""
+        requested = event.cause != "reshuffle"
+        if (held := self._known(hotel, state, event, _CURRENT if requested else _NOT_ARRIVED)) is not None:
+            if held.pinned and not requested:
+                self.violations.append(f"{hotel}: booking {event.booking} was moved from its pinned room")
+            held.room = event.to_room
+            self._hold(hotel, state, event.booking, held)
+
+    def reinstated(self, hotel: str, state: HotelRecord, event: events.BookingReinstated) -> None:
+        """Takes the nights that are left of a booking that had ended."""
+        if (held := self._known(hotel, state, event, {"cancelled", "no-show"}, "confirmed")) is not None:
+            held.room, held.open = event.room, True
+            self._hold(hotel, state, event.booking, held)
+
+    def checked_in(self, hotel: str, state: HotelRecord, event: events.GuestCheckedIn) -> None:
+        """Checks that a confirmed guest arrives in the booking's room."""
+        held = self._known(hotel, state, event, {"confirmed"}, "in house")
+        if held is not None and held.room != event.room:
+            self.violations.append(f"{hotel}: {event.booking} is checked in to {event.room}, but has {held.room} (P1)")
+
+    def checked_out(self, hotel: str, state: HotelRecord, event: events.GuestCheckedOut) -> None:
+        """Gives the nights after the departure back."""
+        if (held := self._known(hotel, state, event, {"in house"}, "checked out")) is not None:
+            held.departure = event.departure.toordinal()
+            self._hold(hotel, state, event.booking, held)
+
+    def cancelled(self, hotel: str, state: HotelRecord, event: events.BookingCancelled) -> None:
+        """Gives all nights back."""
+        self._end(hotel, state, event, "confirmed", "cancelled")
+
+    def no_show(self, hotel: str, state: HotelRecord, event: events.GuestNoShow) -> None:
+        """Gives all nights back."""
+        self._end(hotel, state, event, "confirmed", "no-show")
+
+    def hold_ended(self, hotel: str, state: HotelRecord, event: events.HoldExpired | events.HoldReleased) -> None:
+        """Gives all nights back, for good."""
+        self._end(hotel, state, event, "held", "ended")
+
+    def _end(self, hotel: str, state: HotelRecord, event: events.BookingEvent, phase: str, after: str) -> None:
+        if (held := self._known(hotel, state, event, {phase}, after)) is not None:
+            held.open = False
+            self._hold(hotel, state, event.booking, held)
+
+    def extended(self, hotel: str, state: HotelRecord, event: events.HoldExtended) -> None:
+        """Checks that the booking is held."""
+        self._known(hotel, state, event, {"held"})
+
+    def pin_changed(self, hotel: str, state: HotelRecord, event: events.BookingPinned | events.BookingUnpinned) -> None:
+        """Checks that the guest has not arrived, and notes the promise."""
+        if (held := self._known(hotel, state, event, _NOT_ARRIVED)) is not None:
+            held.pinned = isinstance(event, events.BookingPinned)
+
+    def details_changed(
+        self, hotel: str, state: HotelRecord, event: events.NoteChanged | events.ReminderChanged
+    ) -> None:
+        """Checks that the booking has not ended."""
+        self._known(hotel, state, event, _CURRENT)
+
+    def _known(
+        self, hotel: str, state: HotelRecord, event: events.BookingEvent, phases: set[str], phase: str | None = None
+    ) -> HeldRoom | None:
+        held = state.bookings.get(event.booking)
+        if held is None:
+            self.violations.append(f"{hotel}: {type(event).__name__} of a booking that does not exist")
+            return None
+        self._live(hotel, held, event, phases, phase)
+        return held
+
+    def _live(
+        self, hotel: str, held: HeldRoom, event: events.BookingEvent, phases: set[str], phase: str | None
+    ) -> None:
+        if held.phase not in phases:
+            what = f"{type(event).__name__} of booking {event.booking}, which is {held.phase}"
+            self.violations.append(f"{hotel}: {what}")
+        held.phase = phase or held.phase
 
     def _hold(self, hotel: str, state: HotelRecord, booking: str, held: HeldRoom) -> None:
         """Replaces the booking's nights from the business date on; earlier nights stay as they were slept."""
@@ -139,3 +226,33 @@ class ReservationsAuditor:
                     f"{hotel}: {holder} and {booking} both hold room {room} on {date.fromordinal(night)} (P1)"
                 )
         self._touched.clear()
+
+
+RESERVATIONS_AUDIT = EventTable[Callable[[ReservationsAuditor, str, HotelRecord, Any], None]](
+    "the auditor of reservations",
+    handles={
+        events.HotelOpened: ReservationsAuditor.opened,
+        events.RoomAdded: ReservationsAuditor.room_added,
+        events.BookingHeld: ReservationsAuditor.held,
+        events.BookingConfirmed: ReservationsAuditor.confirmed,
+        events.BookingModified: ReservationsAuditor.modified,
+        events.HoldExtended: ReservationsAuditor.extended,
+        events.HoldExpired: ReservationsAuditor.hold_ended,
+        events.HoldReleased: ReservationsAuditor.hold_ended,
+        events.RoomMoved: ReservationsAuditor.room_moved,
+        events.BookingPinned: ReservationsAuditor.pin_changed,
+        events.BookingUnpinned: ReservationsAuditor.pin_changed,
+        events.BookingCancelled: ReservationsAuditor.cancelled,
+        events.BookingReinstated: ReservationsAuditor.reinstated,
+        events.GuestCheckedIn: ReservationsAuditor.checked_in,
+        events.GuestCheckedOut: ReservationsAuditor.checked_out,
+        events.GuestNoShow: ReservationsAuditor.no_show,
+        events.NoteChanged: ReservationsAuditor.details_changed,
+        events.ReminderChanged: ReservationsAuditor.details_changed,
+        events.WaitlistJoined: ReservationsAuditor.joined,
+        events.WaitlistLeft: ReservationsAuditor.left,
+        events.BusinessDateRolled: ReservationsAuditor.rolled,
+    },
+    ignores=(events.RoomTypeAdded,),
+    not_followed=(BILLING, DELIVERY),
+)

@@ -7,7 +7,7 @@ one transaction, so that a crash neither loses nor repeats effects.
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from datetime import date
 from itertools import islice
@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import msgspec
 import sqlite_utils
+from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.ports.subscriptions import Positions
 from innkeeper.protocol.ports.views import BookingPage, BookingSearch, InvalidCursor
@@ -24,6 +25,7 @@ from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
+from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 from innkeeper.protocol.values.limits import stay_nights_max
 from innkeeper.storage.sqlite.journal import open_to_read, read_rows, record_of
 from innkeeper.storage.sqlite.schema import closed_on_failure
@@ -238,33 +240,42 @@ class _Step:
         self._known_hotels = hotels
         self.changed_hotels: dict[str, Hotel] = {}
         self._bookings: dict[str, tuple[int, Booking]] = {}
+        self._history: list[tuple[int, int]] = []
+        self._guests: dict[int, str] = {}
 
     def handle(self, records: Sequence[tuple[int, RecordedEvent]]) -> None:
         """Applies these events to the tables."""
-        history = []
-        guests = {}
         for seq, record in records:
-            event = record.event
-            if not isinstance(event, events.BookingEvent):
-                self._fold_hotel(record)
-                continue
-            number, was = self._booking(event.booking) or (seq, None)
-            now = apply_event(was, record, self._hotel(record.hotel).currency)
-            self._bookings[now.id] = (number, now)
-            history.append((number, seq))
-            if was is None or was.guest != now.guest:
-                guests[number] = _words(now)
-        self._write(history, guests)
+            rule = READ_MODEL_EVENTS[type(record.event)]
+            if rule is not None:
+                rule(self, seq, record)
+        self._write()
 
-    def _write(self, history: list[tuple[int, int]], guests: dict[int, str]) -> None:
+    def fold_booking(self, seq: int, record: RecordedEvent) -> None:
+        """Applies an event about a booking."""
+        event = record.event
+        assert isinstance(event, events.BookingEvent)
+        number, was = self._booking(event.booking) or (seq, None)
+        now = apply_event(was, record, self._hotel(record.hotel).currency)
+        self._bookings[now.id] = (number, now)
+        self._history.append((number, seq))
+        if was is None or was.guest != now.guest:
+            self._guests[number] = _words(now)
+
+    def fold_hotel(self, _: int, record: RecordedEvent) -> None:
+        """Applies an event about the hotel itself."""
+        opened = isinstance(record.event, events.HotelOpened)
+        self.changed_hotels[record.hotel] = apply_hotel_event(None if opened else self._hotel(record.hotel), record)
+
+    def _write(self) -> None:
         conn = self._db.conn
         conn.executemany(
             "INSERT OR REPLACE INTO bookings (number, id, hotel, status, room_type, room, arrival, departure, body)"
             " VALUES (?,?,?,?,?,?,?,?,?)",
             self._rows(),
         )
-        conn.executemany("INSERT INTO history (booking, position) VALUES (?,?)", history)
-        conn.executemany("INSERT OR REPLACE INTO guests (rowid, words) VALUES (?,?)", list(guests.items()))
+        conn.executemany("INSERT INTO history (booking, position) VALUES (?,?)", self._history)
+        conn.executemany("INSERT OR REPLACE INTO guests (rowid, words) VALUES (?,?)", list(self._guests.items()))
         conn.executemany(
             "INSERT OR REPLACE INTO hotels (id, body) VALUES (?,?)",
             [(hotel.id, msgspec.msgpack.encode(hotel)) for hotel in self.changed_hotels.values()],
@@ -287,9 +298,34 @@ class _Step:
     def _hotel(self, hotel: str) -> Hotel:
         return self.changed_hotels.get(hotel) or self._known_hotels[hotel]
 
-    def _fold_hotel(self, record: RecordedEvent) -> None:
-        opened = isinstance(record.event, events.HotelOpened)
-        self.changed_hotels[record.hotel] = apply_hotel_event(None if opened else self._hotel(record.hotel), record)
+
+READ_MODEL_EVENTS = EventTable[Callable[[_Step, int, RecordedEvent], None]](
+    "the read models",
+    handles={
+        events.HotelOpened: _Step.fold_hotel,
+        events.RoomTypeAdded: _Step.fold_hotel,
+        events.RoomAdded: _Step.fold_hotel,
+        events.BookingHeld: _Step.fold_booking,
+        events.BookingConfirmed: _Step.fold_booking,
+        events.BookingModified: _Step.fold_booking,
+        events.HoldExtended: _Step.fold_booking,
+        events.HoldExpired: _Step.fold_booking,
+        events.HoldReleased: _Step.fold_booking,
+        events.RoomMoved: _Step.fold_booking,
+        events.BookingPinned: _Step.fold_booking,
+        events.BookingUnpinned: _Step.fold_booking,
+        events.BookingCancelled: _Step.fold_booking,
+        events.BookingReinstated: _Step.fold_booking,
+        events.GuestCheckedIn: _Step.fold_booking,
+        events.GuestCheckedOut: _Step.fold_booking,
+        events.GuestNoShow: _Step.fold_booking,
+        events.NoteChanged: _Step.fold_booking,
+        events.ReminderChanged: _Step.fold_booking,
+        events.BusinessDateRolled: _Step.fold_hotel,
+    },
+    ignores=(events.WaitlistJoined, events.WaitlistLeft),
+    not_followed=(BILLING, DELIVERY),
+)
 
 
 def _words(booking: Booking) -> str:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from innkeeper.actors.subscriptions.subscriber import Subscriber
 from innkeeper.protocol.messages.recorded_event import LogEntry
-from innkeeper.protocol.ports.subscriptions import Effects, SubscriptionRequest
+from innkeeper.protocol.ports.subscriptions import EVERY_EVENT, Effects, SubscriptionRequest
 from innkeeper.protocol.reservations.events import BookingPinned
 from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS
 from innkeeper.storage.sqlite.cursors import SqliteCursor, open_service
@@ -30,7 +30,7 @@ class TwoLogSubscriber:
     def restart(self) -> None:
         """End the process, and start it again."""
         cursors = [
-            SqliteCursor(self._db, SubscriptionRequest("archivist"), log, event_log)
+            SqliteCursor(self._db, SubscriptionRequest("archivist", EVERY_EVENT), log, event_log)
             for log, event_log in zip((RESERVATIONS, BILLING), self.logs, strict=True)
         ]
         self._subscriber = Subscriber(cursors, self._handle, lambda: 0, batch_events=2)

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from innkeeper.actors.billing.rules.payments import ACTIONS, OUTCOMES
 from innkeeper.protocol.billing.commands import CapturePayment, RefundPayment, SplitCharge, StartPayment, VoidPayment
 from innkeeper.protocol.billing.folio import LineKind, Payment, PaymentStatus
 from innkeeper.protocol.billing.queries import ShowPayment
+from innkeeper.protocol.billing.transitions import ACTIONS, OUTCOMES, PAYMENT_TRANSITIONS
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, Refused
 from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.values import limits
@@ -175,9 +175,17 @@ def test_the_status_of_a_payment_decides_which_actions_are_allowed(ledger: Ledge
         ledger.query(ShowPayment(HOTEL, "nothing"))
 
 
-def test_the_table_of_outcomes_has_every_status_and_outcome() -> None:
-    assert {status for status, _ in OUTCOMES} | {PaymentStatus.CAPTURED, PaymentStatus.REFUNDED} == set(PaymentStatus)
-    assert {outcome for _, outcome in OUTCOMES} == {"authorised", "captured", "failed", "voided"}
+def test_every_status_of_a_payment_can_be_reached_and_every_outcome_changes_one() -> None:
+    assert {*PAYMENT_TRANSITIONS.values()} == set(PaymentStatus)
+    for kind in OUTCOMES.values():
+        assert (PaymentStatus.PENDING, kind) in PAYMENT_TRANSITIONS
+
+
+def test_a_refund_of_a_refunded_payment_says_that_it_is_refunded_already(ledger: LedgerFixture, booking: str) -> None:
+    payment = ledger.record_payment(booking, 1_000)
+    ledger.execute_payment(RefundPayment(HOTEL, payment.id))
+    with refused(ledger, "the payment is refunded already; it cannot be changed any more"):
+        ledger.execute_payment(RefundPayment(HOTEL, payment.id))
 
 
 def test_refunds_are_partial_and_never_exceed_the_captured_amount(ledger: LedgerFixture, booking: str) -> None:

@@ -313,9 +313,9 @@ def _skip_numbers(ledger: LedgerState, kind: DocumentKind) -> str:
 
 # What is replaced, by what, and the violation that the auditor reports.
 BROKEN: tuple[tuple[object, str, object, str], ...] = (
-    (state._EFFECTS, "ChargeReversed", _edit_charge, "a line was edited"),
-    (state._EFFECTS, "PaymentAuthorised", _count_authorised, "the balance is wrong"),
-    (state._EFFECTS, "ChargePosted", _forget_nights, "charged twice for the night"),
+    (state.LEDGER_FOLD, "ChargeReversed", _edit_charge, "a line was edited"),
+    (state.LEDGER_FOLD, "PaymentAuthorised", _count_authorised, "the balance is wrong"),
+    (state.LEDGER_FOLD, "ChargePosted", _forget_nights, "charged twice for the night"),
     (state, "cause_seq", lambda record: 0, "an event had effects twice"),
     (folios, "split_taxes", _lose_cents, "lost a part"),
     (invoicing, "_number", _skip_numbers, "is not the next number"),

@@ -1,5 +1,6 @@
 """What the ledger posts for the events of reservations: nights and fees, each exactly once."""
 
+import msgspec
 import pytest
 from innkeeper.protocol.billing import commands as billing_commands
 from innkeeper.protocol.billing import events as billing_events
@@ -274,3 +275,12 @@ def test_the_business_date_of_the_ledger_follows_the_hotel(ledger: LedgerFixture
     assert ledger.state.opened().business_date == night(3)
     ledger.advance_clock(DAY)
     assert ledger.state.opened().business_date == night(3)
+
+
+def test_a_bill_continues_after_an_event_of_its_booking_was_dropped(ledger: LedgerFixture) -> None:
+    booking = ledger.book(0)
+    ledger.execute_on_hotel(commands.CancelBooking(HOTEL, booking))
+    last = ledger.hotel_records[-1]  # the reinstatement that follows is a dead letter that was dropped
+    arrived = events.GuestCheckedIn(booking, "101")
+    ledger.apply_hotel_event(msgspec.structs.replace(last, hotel_seq=last.hotel_seq + 2, event=arrived))
+    assert ledger.bill(booking).stay.status is BookingStatus.IN_HOUSE

@@ -13,7 +13,7 @@ from typing import Any
 from innkeeper.actors.subscriptions.recent_events import RecentEvents
 from innkeeper.actors.subscriptions.subscriber import Subscriber
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
-from innkeeper.protocol.ports.subscriptions import Effects, Stalled, SubscriptionRequest
+from innkeeper.protocol.ports.subscriptions import EVERY_EVENT, Effects, Stalled, SubscriptionRequest
 from innkeeper.protocol.values.contexts import RESERVATIONS
 from innkeeper.storage.sqlite.cursors import SqliteCursor, open_service
 from simulation.faulty_journal import Crash, Disk, DiskReader
@@ -91,7 +91,7 @@ class SimulatedSubscriber:
             self._folder / "subscriber.db", lambda db: db.execute("CREATE TABLE handled (event TEXT)")
         )
         self._delivery = FaultyDelivery(RecentEvents(DurableLog(self._disk)), self._random, self._rate)
-        cursor = self._cursor(self._db, SubscriptionRequest("follower"), RESERVATIONS, self._delivery.log)
+        cursor = self._cursor(self._db, SubscriptionRequest("follower", EVERY_EVENT), RESERVATIONS, self._delivery.log)
         self._subscriber = Subscriber([cursor], self._handle, self._clock, batch_events=self._random.choice((1, 3, 64)))
 
     def deliver(self, position: int, records: Sequence[RecordedEvent]) -> None:

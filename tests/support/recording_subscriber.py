@@ -9,7 +9,7 @@ from innkeeper.actors.subscriptions.subscriber import Subscriber
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
-from innkeeper.protocol.ports.subscriptions import Effects, Stalled, SubscriptionRequest
+from innkeeper.protocol.ports.subscriptions import EVERY_EVENT, Effects, Stalled, SubscriptionRequest
 from innkeeper.protocol.reservations.events import BookingPinned
 from innkeeper.protocol.values.contexts import RESERVATIONS
 from innkeeper.storage.sqlite.cursors import SqliteCursor, open_service
@@ -51,7 +51,7 @@ class InMemoryEventLog:
 class RecordingSubscriber:
     """A subscriber that records the events it handles; `failures` says how often each event fails."""
 
-    def __init__(self, path: Path, event_log: InMemoryEventLog, types: tuple[str, ...] = ("innkeeper.*",)) -> None:
+    def __init__(self, path: Path, event_log: InMemoryEventLog, types: tuple[str, ...] = EVERY_EVENT) -> None:
         self.at = 0
         self.event_log = event_log
         self.failures: dict[str, int] = {}

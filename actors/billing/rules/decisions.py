@@ -6,6 +6,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from innkeeper.actors.billing.rules.double_entry import DOUBLE_ENTRY
 from innkeeper.actors.billing.rules.folios import move_charges, open_folio, post_charge, reverse_charge, split_charge
 from innkeeper.actors.billing.rules.invoicing import check_prefixes, issue_credit_note, issue_invoice
 from innkeeper.actors.billing.rules.lookups import Decision, units_of
@@ -49,10 +50,11 @@ def _with_paid(state: LedgerState, done: tuple[Event, ...]) -> tuple[Event, ...]
     balance: dict[str, int] = {}
     charged: dict[str, int] = {}
     for event in done:
-        if isinstance(event, _POSTINGS):
-            balance[event.booking] = balance.get(event.booking, 0) + event.line.amount
-            if event.line.is_charge:
-                charged[event.booking] = charged.get(event.booking, 0) + event.line.amount
+        if type(event) in DOUBLE_ENTRY.handles:
+            posting: Any = event
+            balance[posting.booking] = balance.get(posting.booking, 0) + posting.line.amount
+            if posting.line.is_charge:
+                charged[posting.booking] = charged.get(posting.booking, 0) + posting.line.amount
     paid = []
     for booking, change in balance.items():
         bill = state.bills[booking]
@@ -60,9 +62,6 @@ def _with_paid(state: LedgerState, done: tuple[Event, ...]) -> tuple[Event, ...]
         if change and bill.balance + change == 0 and amount > 0:
             paid.append(events.BookingPaid(booking, amount))
     return (*done, *paid)
-
-
-_POSTINGS = (events.ChargePosted, events.ChargeReversed, events.PaymentRecorded, events.PaymentRefunded)
 
 
 def _change_terms(state: LedgerState, command: commands.ChangeBillingTerms, envelope: Envelope) -> Decision:

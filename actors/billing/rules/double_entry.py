@@ -4,10 +4,13 @@ Debits are positive, credits negative. The guest ledger is what guests owe, by f
 kind of charge, tax payable by tax, and a clearing account for each method of payment, to be settled with the bank.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from innkeeper.protocol.billing import events
 from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.messages.event_table import EventTable
+from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS
 
 GUEST_LEDGER = "guest_ledger"
 
@@ -22,19 +25,39 @@ class AccountEntry(NamedTuple):
 
 def entries(event: Event) -> tuple[AccountEntry, ...]:
     """The entries of an event; none, where it changes no debt and moves no money."""
-    match event:
-        case events.ChargePosted() | events.ChargeReversed():
-            assert event.line.charge is not None
-            return (
-                _guest(event, event.line.amount),
-                AccountEntry(f"revenue:{event.line.charge.value}", -event.line.net),
-                *(AccountEntry(f"tax:{tax.code}", -tax.amount) for tax in event.line.taxes),
-            )
-        case events.PaymentRecorded() | events.PaymentRefunded():
-            return (_guest(event, event.line.amount), AccountEntry(f"clearing:{event.method}", -event.line.amount))
-        case _:
-            return ()
+    rule = DOUBLE_ENTRY[type(event)]
+    return () if rule is None else rule(event)
+
+
+def _charge(event: events.ChargePosted | events.ChargeReversed) -> tuple[AccountEntry, ...]:
+    assert event.line.charge is not None
+    return (
+        _guest(event, event.line.amount),
+        AccountEntry(f"revenue:{event.line.charge.value}", -event.line.net),
+        *(AccountEntry(f"tax:{tax.code}", -tax.amount) for tax in event.line.taxes),
+    )
+
+
+def _payment(event: events.PaymentRecorded | events.PaymentRefunded) -> tuple[AccountEntry, ...]:
+    return (_guest(event, event.line.amount), AccountEntry(f"clearing:{event.method}", -event.line.amount))
 
 
 def _guest(event: events.FolioEvent, amount: int) -> AccountEntry:
     return AccountEntry(GUEST_LEDGER, amount, (event.booking, event.folio))
+
+
+DOUBLE_ENTRY = EventTable[Callable[[Any], tuple[AccountEntry, ...]]](
+    "double entry",
+    handles={
+        events.ChargePosted: _charge,
+        events.ChargeReversed: _charge,
+        events.PaymentRecorded: _payment,
+        events.PaymentRefunded: _payment,
+    },
+    ignores=(
+        events.LedgerOpened, events.LedgerDayOpened, events.BillingTermsChanged, events.FolioOpened,
+        events.FolioTermsChanged, events.BuyerChanged, events.PaymentStarted, events.PaymentAuthorised,
+        events.PaymentFailed, events.PaymentVoided, events.BookingPaid, events.InvoiceIssued, events.CreditNoteIssued,
+    ),
+    not_followed=(RESERVATIONS, DELIVERY),
+)  # fmt: skip

@@ -1,8 +1,6 @@
 """Payments: manual ones, which are paid at once, and those of a provider, whose outcome is reported later.
 
-A provider may report an outcome twice, late, or out of order. `OUTCOMES` gives the status after each; a pair that is
-not in it is outdated and changes nothing. A captured payment counts whatever was reported before, because the hotel can
-refund only what it has recorded. `ACTIONS` lists what staff may do.
+What may follow in which status is in `protocol/billing/transitions.py`.
 """
 
 from innkeeper.actors.billing.rules.lookups import (
@@ -16,34 +14,13 @@ from innkeeper.actors.billing.rules.lookups import (
 )
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import commands, events
-from innkeeper.protocol.billing.folio import Folio, FolioLine, LineKind, Payment, PaymentStatus
+from innkeeper.protocol.billing.folio import Folio, FolioLine, LineKind, Payment
+from innkeeper.protocol.billing.transitions import ACTIONS, OUTCOMES, PAYMENT_TRANSITIONS
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, invalid
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money, render
 from innkeeper.protocol.values.sentences import one_of
-
-# (status, outcome reported by the provider) → next status.
-OUTCOMES: dict[tuple[PaymentStatus, str], PaymentStatus] = {
-    (PaymentStatus.PENDING, "authorised"): PaymentStatus.AUTHORISED,
-    (PaymentStatus.PENDING, "captured"): PaymentStatus.CAPTURED,
-    (PaymentStatus.PENDING, "failed"): PaymentStatus.FAILED,
-    (PaymentStatus.PENDING, "voided"): PaymentStatus.VOIDED,
-    (PaymentStatus.AUTHORISED, "captured"): PaymentStatus.CAPTURED,
-    (PaymentStatus.AUTHORISED, "failed"): PaymentStatus.FAILED,
-    (PaymentStatus.AUTHORISED, "voided"): PaymentStatus.VOIDED,
-    (PaymentStatus.FAILED, "captured"): PaymentStatus.CAPTURED,
-    (PaymentStatus.VOIDED, "captured"): PaymentStatus.CAPTURED,
-}
-
-# (status, action of staff) → next status; a refund of the whole captured amount makes it refunded.
-ACTIONS: dict[tuple[PaymentStatus, str], PaymentStatus] = {
-    (PaymentStatus.PENDING, "void"): PaymentStatus.VOIDED,
-    (PaymentStatus.AUTHORISED, "capture"): PaymentStatus.CAPTURED,
-    (PaymentStatus.AUTHORISED, "void"): PaymentStatus.VOIDED,
-    (PaymentStatus.CAPTURED, "refund"): PaymentStatus.CAPTURED,
-}
-
 
 _DONE = {"void": "voided", "capture": "captured", "refund": "refunded"}
 
@@ -96,7 +73,7 @@ def settle_payment(state: LedgerState, command: commands.SettlePayment, envelope
     payment = _find(state, command.payment)
     booking = state.payments[payment.id]
     done: tuple[events.PaymentEvent, ...] = ()
-    if (payment.status, command.outcome) in OUTCOMES:
+    if (payment.status, OUTCOMES[command.outcome]) in PAYMENT_TRANSITIONS:
         match command.outcome:
             case "authorised":
                 done = (events.PaymentAuthorised(booking, payment.folio, payment.id, command.reference),)
@@ -166,7 +143,8 @@ def _find(state: LedgerState, payment: str) -> Payment:
 def _find_for(action: str, state: LedgerState, payment: str) -> Payment:
     found = _find(state, payment)
     if (found.status, action) not in ACTIONS:
-        already = " already" if found.status in {to for (_, by), to in ACTIONS.items() if by == action} else ""
+        done = {PAYMENT_TRANSITIONS[status, kind] for (status, by), kind in ACTIONS.items() if by == action}
+        already = " already" if found.status in done else ""
         instead = [_DONE[other] for other in allowed(found)]
         what = f"can be {one_of(instead)}" if instead else "cannot be changed any more"
         reason = f"the payment is {found.status.value}{already}; it {what}"

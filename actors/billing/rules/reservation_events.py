@@ -18,9 +18,12 @@ from innkeeper.protocol.billing.events import BuyerChanged, ChargePosted, Charge
 from innkeeper.protocol.billing.folio import Bill, LineKind, LinePosition, StayTerms
 from innkeeper.protocol.billing.terms import ChargeKind, Party
 from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
-from innkeeper.protocol.reservations.booking import BookingStatus, GuestDetails
+from innkeeper.protocol.reservations.booking import GuestDetails
+from innkeeper.protocol.reservations.transitions import status_after
+from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 
 Events = Iterator[Event]
 
@@ -28,27 +31,26 @@ Events = Iterator[Event]
 def derive_events(state: LedgerState, record: RecordedEvent) -> tuple[Event, ...]:
     """The events that follow from an event of reservations. Never refuses, because that has happened already."""
     event = record.event
-    if record.hotel_seq <= state.applied_seq:
+    rule = BILLING_RULES[type(event)]
+    if rule is None or record.hotel_seq <= state.applied_seq:
         return ()
-    if isinstance(event, events.HotelOpened):
-        return (billing_events.LedgerOpened(event.title, event.currency, event.business_date),)
-    if state.ledger is None:
+    if state.ledger is None and not isinstance(event, events.HotelOpened):
         return ()
-    if isinstance(event, events.BusinessDateRolled):
-        return tuple(_rolled(state, event))
-    if isinstance(event, events.StayEvent):
-        return tuple(_terms(state, event))
-    if isinstance(event, events.BookingEvent) and event.booking in state.bills and type(event) in _RULES:
-        return tuple(_RULES[type(event)](state, state.bills[event.booking], event))
-    return ()
+    bill = state.bills.get(event.booking) if isinstance(event, events.BookingEvent) else None
+    if bill is None and isinstance(event, events.BookingEvent) and not isinstance(event, events.StayEvent):
+        return ()
+    return tuple(rule(state, bill, event))
 
 
-def _terms(state: LedgerState, event: events.StayEvent) -> Events:
-    bill = state.bills.get(event.booking)
+def _opened(state: LedgerState, _: None, event: events.HotelOpened) -> Events:
+    yield billing_events.LedgerOpened(event.title, event.currency, event.business_date)
+
+
+def _terms(state: LedgerState, bill: Bill | None, event: events.StayEvent) -> Events:
     buyer = _guest(event.guest)
     stay = StayTerms(
         locator=event.locator,
-        status=_STATUS.get(type(event)) or (BookingStatus.CONFIRMED if bill is None else bill.stay.status),
+        status=status_after(None if bill is None else bill.stay.status, type(event)),
         booked_on=state.opened().business_date if bill is None else bill.stay.booked_on,
         arrival=event.arrival,
         departure=event.departure,
@@ -69,21 +71,9 @@ def _guest(guest: GuestDetails) -> Party:
     return Party(guest.name)
 
 
-_STATUS: dict[type[Event], BookingStatus] = {
-    events.BookingHeld: BookingStatus.HELD,
-    events.BookingConfirmed: BookingStatus.CONFIRMED,
-    events.GuestCheckedIn: BookingStatus.IN_HOUSE,
-    events.HoldExpired: BookingStatus.EXPIRED,
-    events.HoldReleased: BookingStatus.RELEASED,
-    events.BookingCancelled: BookingStatus.CANCELLED,
-    events.GuestNoShow: BookingStatus.NO_SHOW,
-    events.BookingReinstated: BookingStatus.CONFIRMED,
-    events.GuestCheckedOut: BookingStatus.CHECKED_OUT,
-}
-
-
 def _status_changed(state: LedgerState, bill: Bill, event: events.BookingEvent, **more: Any) -> Events:
-    yield FolioTermsChanged(bill.booking, msgspec.structs.replace(bill.stay, status=_STATUS[type(event)], **more))
+    status = status_after(bill.stay.status, type(event))
+    yield FolioTermsChanged(bill.booking, msgspec.structs.replace(bill.stay, status=status, **more))
 
 
 def _not_arriving(state: LedgerState, bill: Bill, event: events.BookingCancelled | events.GuestNoShow) -> Events:
@@ -117,7 +107,7 @@ def _checked_out(state: LedgerState, bill: Bill, event: events.GuestCheckedOut) 
     yield from _reverse(state, beyond, "early departure", numbers)
 
 
-def _rolled(state: LedgerState, event: events.BusinessDateRolled) -> Events:
+def _rolled(state: LedgerState, _: None, event: events.BusinessDateRolled) -> Events:
     """Charges the night of each guest in house when its day closes."""
     numbers = line_numbers(state)
     for booking in sorted(state.in_house):
@@ -148,12 +138,26 @@ def _reverse(state: LedgerState, charged: list[LinePosition], reason: str, numbe
             yield ChargeReversed(place.booking, place.folio, reversal(next(numbers), today, line), reason)
 
 
-_RULES: dict[type[Event], Callable[[LedgerState, Bill, Any], Events]] = {
-    events.GuestCheckedIn: _status_changed,
-    events.HoldExpired: _status_changed,
-    events.HoldReleased: _status_changed,
-    events.BookingCancelled: _not_arriving,
-    events.GuestNoShow: _not_arriving,
-    events.BookingReinstated: _reinstated,
-    events.GuestCheckedOut: _checked_out,
-}
+BILLING_RULES = EventTable[Callable[[LedgerState, Any, Any], Events]](
+    "billing",
+    handles={
+        events.HotelOpened: _opened,
+        events.BookingHeld: _terms,
+        events.BookingConfirmed: _terms,
+        events.BookingModified: _terms,
+        events.HoldExpired: _status_changed,
+        events.HoldReleased: _status_changed,
+        events.BookingCancelled: _not_arriving,
+        events.BookingReinstated: _reinstated,
+        events.GuestCheckedIn: _status_changed,
+        events.GuestCheckedOut: _checked_out,
+        events.GuestNoShow: _not_arriving,
+        events.BusinessDateRolled: _rolled,
+    },
+    ignores=(
+        events.RoomTypeAdded, events.RoomAdded, events.HoldExtended, events.RoomMoved, events.BookingPinned,
+        events.BookingUnpinned, events.NoteChanged, events.ReminderChanged, events.WaitlistJoined, events.WaitlistLeft,
+    ),
+    not_followed=(BILLING, DELIVERY),
+)  # fmt: skip
+"""What billing does with the events of reservations. It subscribes to those that it handles."""

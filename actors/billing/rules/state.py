@@ -20,13 +20,14 @@ from innkeeper.protocol.billing.folio import (
     Invoice,
     LedgerDetails,
     Payment,
-    PaymentStatus,
 )
 from innkeeper.protocol.billing.replies import AccountBalance, LedgerStateReply
 from innkeeper.protocol.billing.terms import BillingTerms, ChargeKind, Party
-from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.billing.transitions import PAYMENT_TRANSITIONS
+from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations.booking import BookingStatus
+from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS
 
 _replace = msgspec.structs.replace
 
@@ -70,12 +71,12 @@ def cause_seq(record: RecordedEvent) -> int | None:
 
 def evolve(state: LedgerState, record: RecordedEvent) -> None:
     """Applies an event to the state."""
+    event = record.event
+    rule = LEDGER_FOLD[type(event)]
     state.seq = record.hotel_seq
     state.applied_seq = max(state.applied_seq, cause_seq(record) or 0)
-    event = record.event
     for account, amount, _ in entries(event):
         state.accounts[account] = state.accounts.get(account, 0) + amount
-    rule = _EFFECTS.get(type(event))
     if rule is not None:
         rule(state, record, event)
 
@@ -161,54 +162,59 @@ def _mark(state: LedgerState, event: events.FolioEvent, lines: set[int | None], 
 
 
 def _payment_started(state: LedgerState, record: RecordedEvent, event: events.PaymentStarted) -> None:
-    started = Payment(
+    _keep_payment(state, event, _made(record, event, event.amount, event.capture))
+
+
+def _made(
+    record: RecordedEvent, event: events.PaymentStarted | events.PaymentRecorded, amount: int, capture: bool
+) -> Payment:
+    return Payment(
         id=event.payment,
         folio=event.folio,
         method=event.method,
-        status=PaymentStatus.PENDING,
-        amount=event.amount,
+        status=PAYMENT_TRANSITIONS[None, type(event)],
+        amount=amount,
         started_at=record.at,
-        capture=event.capture,
+        capture=capture,
     )
-    _keep_payment(state, event, started)
 
 
 def _payment_authorised(state: LedgerState, _: RecordedEvent, event: events.PaymentAuthorised) -> None:
-    _change_payment(state, event, status=PaymentStatus.AUTHORISED, reference=event.reference)
+    _change_payment(state, event, reference=event.reference)
 
 
 def _payment_recorded(state: LedgerState, record: RecordedEvent, event: events.PaymentRecorded) -> None:
-    if event.payment not in state.payments:
-        by_hand = events.PaymentStarted(
-            event.booking, event.folio, event.payment, event.method, -event.line.amount, True
-        )
-        _payment_started(state, record, by_hand)
     _add_line(state, event, event.line)
-    _change_payment(
-        state, event, status=PaymentStatus.CAPTURED, captured=-event.line.amount, reference=event.reference, reason=""
-    )
+    captured = -event.line.amount
+    if event.payment in state.payments:
+        _change_payment(state, event, captured=captured, reference=event.reference, reason="")
+    else:
+        by_hand = _made(record, event, captured, capture=True)
+        _keep_payment(state, event, _replace(by_hand, captured=captured, reference=event.reference))
 
 
 def _payment_failed(state: LedgerState, _: RecordedEvent, event: events.PaymentFailed) -> None:
-    _change_payment(state, event, status=PaymentStatus.FAILED, reason=event.reason, reference=event.reference)
+    _change_payment(state, event, reason=event.reason, reference=event.reference)
 
 
 def _payment_voided(state: LedgerState, _: RecordedEvent, event: events.PaymentVoided) -> None:
-    _change_payment(state, event, status=PaymentStatus.VOIDED, reason=event.reason)
+    _change_payment(state, event, reason=event.reason)
 
 
 def _payment_refunded(state: LedgerState, _: RecordedEvent, event: events.PaymentRefunded) -> None:
     _add_line(state, event, event.line)
     payment = state.payment(event.payment)
     refunded = payment.refunded + event.line.amount
-    status = PaymentStatus.REFUNDED if refunded == payment.captured else PaymentStatus.CAPTURED
-    _change_payment(state, event, status=status, refunded=refunded, reason=event.reason)
+    in_part = {"status": payment.status} if refunded < payment.captured else {}
+    _change_payment(state, event, refunded=refunded, reason=event.reason, **in_part)
 
 
 def _change_payment(state: LedgerState, event: events.PaymentEvent, **change: Any) -> None:
     if change.get("reference") == "":
         del change["reference"]  # an earlier reference is kept
-    _keep_payment(state, event, _replace(state.payment(event.payment), **change))
+    payment = state.payment(event.payment)
+    status = PAYMENT_TRANSITIONS[payment.status, type(event)]
+    _keep_payment(state, event, _replace(payment, **{"status": status, **change}))
 
 
 def _keep_payment(state: LedgerState, event: events.FolioEvent, payment: Payment) -> None:
@@ -242,24 +248,29 @@ def _keep_document(
     _mark(state, event, {line.id for line in event.lines}, invoice=event.number)
 
 
-_EFFECTS: dict[type[Event], Callable[[LedgerState, RecordedEvent, Any], None]] = {
-    events.LedgerOpened: _opened,
-    events.LedgerDayOpened: _day_opened,
-    events.BillingTermsChanged: _terms_changed,
-    events.FolioOpened: _folio_opened,
-    events.FolioTermsChanged: _stay_changed,
-    events.BuyerChanged: _buyer_changed,
-    events.ChargePosted: _posted,
-    events.ChargeReversed: _reversed,
-    events.PaymentStarted: _payment_started,
-    events.PaymentAuthorised: _payment_authorised,
-    events.PaymentRecorded: _payment_recorded,
-    events.PaymentFailed: _payment_failed,
-    events.PaymentVoided: _payment_voided,
-    events.PaymentRefunded: _payment_refunded,
-    events.InvoiceIssued: _invoice_issued,
-    events.CreditNoteIssued: _credit_note_issued,
-}
+LEDGER_FOLD = EventTable[Callable[[LedgerState, RecordedEvent, Any], None]](
+    "the state of a ledger",
+    handles={
+        events.LedgerOpened: _opened,
+        events.LedgerDayOpened: _day_opened,
+        events.BillingTermsChanged: _terms_changed,
+        events.FolioOpened: _folio_opened,
+        events.FolioTermsChanged: _stay_changed,
+        events.BuyerChanged: _buyer_changed,
+        events.ChargePosted: _posted,
+        events.ChargeReversed: _reversed,
+        events.PaymentStarted: _payment_started,
+        events.PaymentAuthorised: _payment_authorised,
+        events.PaymentRecorded: _payment_recorded,
+        events.PaymentFailed: _payment_failed,
+        events.PaymentVoided: _payment_voided,
+        events.PaymentRefunded: _payment_refunded,
+        events.InvoiceIssued: _invoice_issued,
+        events.CreditNoteIssued: _credit_note_issued,
+    },
+    ignores=(events.BookingPaid,),
+    not_followed=(RESERVATIONS, DELIVERY),
+)
 
 
 def describe(state: LedgerState) -> LedgerStateReply:

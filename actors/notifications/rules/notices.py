@@ -13,13 +13,16 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
+from innkeeper.protocol.billing import events as billing_events
 from innkeeper.protocol.billing.events import PaymentRecorded
-from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.notifications.notices import HotelFacts, Notice, NoticeKind, Recipient, StayFacts
 from innkeeper.protocol.notifications.terms import NotificationTerms
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import BookingStatus, GuestDetails
+from innkeeper.protocol.reservations.transitions import status_after
+from innkeeper.protocol.values.contexts import DELIVERY
 from innkeeper.protocol.values.instants import microseconds
 from innkeeper.protocol.values.limits import notice_useful_seconds_max
 
@@ -71,44 +74,39 @@ def handle(hotel: KnownHotel | None, booking: KnownBooking | None, record: Recor
     about; None is one that is not known yet. Raises `UnknownGuest` for a payment of such a booking, because its receipt
     must not be lost."""
     event = record.event
-    if not isinstance(event, events.BookingEvent):
-        return NoticeDecision(_hotel_after(hotel, record), booking)
-    if isinstance(event, PaymentRecorded):
-        return _paid(hotel, booking, record, event)
-    if hotel is None or (booking is None and not isinstance(event, events.StayEvent)):
+    rule = NOTICE_RULES[type(event)]
+    if rule is None:
         return NoticeDecision(hotel, booking)
-    rule = _RULES.get(type(event))
-    if rule is not None:
-        return rule(hotel, booking, record, event)
-    if booking is None or type(event) not in _STATUS_CHANGES:
-        return NoticeDecision(hotel, booking)
-    status, kind = _STATUS_CHANGES[type(event)]
-    return _notify(hotel, booking, msgspec.structs.replace(booking, status=status), record, kind)
+    is_unknown = hotel is None or (booking is None and not isinstance(event, events.StayEvent))
+    if is_unknown and isinstance(event, events.BookingEvent) and rule is not _paid:
+        return NoticeDecision(hotel, booking)  # the first events of the hotel or booking were dropped
+    return rule(hotel, booking, record, event)
 
 
-def _hotel_after(hotel: KnownHotel | None, record: RecordedEvent) -> KnownHotel | None:
-    event = record.event
-    if isinstance(event, events.HotelOpened):
-        facts = HotelFacts(
-            record.hotel, event.title, event.timezone, event.currency, event.check_in, event.check_out
-        )  # fmt: skip
-        return KnownHotel(facts=facts, free_until_hours=event.cancellation.free_until_hours)
-    if isinstance(event, events.RoomTypeAdded) and hotel is not None:
-        return msgspec.structs.replace(hotel, room_types=(*hotel.room_types, (event.code, event.title)))
-    return hotel
+def _opened(_: KnownHotel | None, __: None, record: RecordedEvent, event: events.HotelOpened) -> NoticeDecision:
+    facts = HotelFacts(record.hotel, event.title, event.timezone, event.currency, event.check_in, event.check_out)
+    return NoticeDecision(KnownHotel(facts=facts, free_until_hours=event.cancellation.free_until_hours), None)
+
+
+def _room_type_added(
+    hotel: KnownHotel | None, _: None, __: RecordedEvent, event: events.RoomTypeAdded
+) -> NoticeDecision:
+    if hotel is not None:
+        hotel = msgspec.structs.replace(hotel, room_types=(*hotel.room_types, (event.code, event.title)))
+    return NoticeDecision(hotel, None)
 
 
 def _held(
     hotel: KnownHotel, was: KnownBooking | None, record: RecordedEvent, event: events.BookingHeld
 ) -> NoticeDecision:
-    now = _known(hotel, event, BookingStatus.HELD, record.at, event.expires_at)
+    now = _known(hotel, was, event, record.at, event.expires_at)
     return _notify(hotel, was, now, record, NoticeKind.WAITLIST_OFFER if event.from_waitlist else NoticeKind.HOLD)
 
 
 def _confirmed(
     hotel: KnownHotel, was: KnownBooking | None, record: RecordedEvent, event: events.BookingConfirmed
 ) -> NoticeDecision:
-    return _notify(hotel, was, _known(hotel, event, BookingStatus.CONFIRMED), record, NoticeKind.CONFIRMATION)
+    return _notify(hotel, was, _known(hotel, was, event), record, NoticeKind.CONFIRMATION)
 
 
 def _modified(
@@ -116,13 +114,13 @@ def _modified(
 ) -> NoticeDecision:
     """When only the address changed, sends the notice of the booking's status again, to the new address."""
     if was is None:
-        return _notify(hotel, None, _known(hotel, event, BookingStatus.CONFIRMED), record)
-    now = _known(hotel, event, was.status, was.held_at, was.expires_at)
+        return _notify(hotel, None, _known(hotel, None, event), record)
+    now = _known(hotel, was, event, was.held_at, was.expires_at)
     if now.stay != was.stay:
         return _notify(hotel, was, now, record, NoticeKind.CHANGE, before=was.stay)
     if now.email == was.email:
         return NoticeDecision(hotel, was)
-    return _notify(hotel, was, now, record, _NOTICE_OF_STATUS.get(was.status))
+    return _notify(hotel, was, now, record, _NOTICE_OF_STATUS.get(now.status))
 
 
 _NOTICE_OF_STATUS = {BookingStatus.HELD: NoticeKind.HOLD, BookingStatus.CONFIRMED: NoticeKind.CONFIRMATION}
@@ -131,20 +129,23 @@ _NOTICE_OF_STATUS = {BookingStatus.HELD: NoticeKind.HOLD, BookingStatus.CONFIRME
 def _extended(
     hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.HoldExtended
 ) -> NoticeDecision:
-    now = msgspec.structs.replace(was, held_at=record.at, expires_at=event.expires_at)
+    now = msgspec.structs.replace(
+        was, status=status_after(was.status, type(event)), held_at=record.at, expires_at=event.expires_at
+    )  # fmt: skip
     return _notify(hotel, was, now, record)
 
 
 def _reminder_changed(
     hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.ReminderChanged
 ) -> NoticeDecision:
-    return _notify(hotel, was, msgspec.structs.replace(was, reminder_on=event.reminder_on), record)
+    now = msgspec.structs.replace(was, status=status_after(was.status, type(event)), reminder_on=event.reminder_on)
+    return _notify(hotel, was, now, record)
 
 
 def _cancelled(
     hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.BookingCancelled
 ) -> NoticeDecision:
-    now = msgspec.structs.replace(was, status=BookingStatus.CANCELLED)
+    now = msgspec.structs.replace(was, status=status_after(was.status, type(event)))
     return _notify(hotel, was, now, record, NoticeKind.CANCELLATION, fee=event.fee, reason=event.reason)
 
 
@@ -163,31 +164,59 @@ def _checked_out(
     hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.GuestCheckedOut
 ) -> NoticeDecision:
     stay = msgspec.structs.replace(was.stay, departure=event.departure)
-    return _notify(hotel, was, msgspec.structs.replace(was, status=BookingStatus.CHECKED_OUT, stay=stay), record)
+    return _notify(
+        hotel, was, msgspec.structs.replace(was, status=status_after(was.status, type(event)), stay=stay), record
+    )
 
 
-_RULES: dict[type[Event], Callable[[KnownHotel, Any, RecordedEvent, Any], NoticeDecision]] = {
-    events.BookingHeld: _held,
-    events.BookingConfirmed: _confirmed,
-    events.BookingModified: _modified,
-    events.HoldExtended: _extended,
-    events.ReminderChanged: _reminder_changed,
-    events.BookingCancelled: _cancelled,
-    events.GuestCheckedOut: _checked_out,
-}
+def _status_changed(
+    hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.BookingEvent
+) -> NoticeDecision:
+    return _notify(hotel, was, msgspec.structs.replace(was, status=status_after(was.status, type(event))), record)
 
-# Events that only change the status: the new status, and the notice to the guest.
-_STATUS_CHANGES: dict[type[Event], tuple[BookingStatus, NoticeKind | None]] = {
-    events.HoldExpired: (BookingStatus.EXPIRED, None),
-    events.HoldReleased: (BookingStatus.RELEASED, None),
-    events.BookingReinstated: (BookingStatus.CONFIRMED, NoticeKind.CONFIRMATION),
-    events.GuestCheckedIn: (BookingStatus.IN_HOUSE, None),
-    events.GuestNoShow: (BookingStatus.NO_SHOW, None),
-}
+
+def _reinstated(
+    hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.BookingReinstated
+) -> NoticeDecision:
+    now = msgspec.structs.replace(was, status=status_after(was.status, type(event)))
+    return _notify(hotel, was, now, record, NoticeKind.CONFIRMATION)
+
+
+NOTICE_RULES = EventTable[Callable[[Any, Any, RecordedEvent, Any], NoticeDecision]](
+    "notifications",
+    handles={
+        events.HotelOpened: _opened,
+        events.RoomTypeAdded: _room_type_added,
+        events.BookingHeld: _held,
+        events.BookingConfirmed: _confirmed,
+        events.BookingModified: _modified,
+        events.HoldExtended: _extended,
+        events.HoldExpired: _status_changed,
+        events.HoldReleased: _status_changed,
+        events.BookingCancelled: _cancelled,
+        events.BookingReinstated: _reinstated,
+        events.GuestCheckedIn: _status_changed,
+        events.GuestCheckedOut: _checked_out,
+        events.GuestNoShow: _status_changed,
+        events.ReminderChanged: _reminder_changed,
+        PaymentRecorded: _paid,
+    },
+    ignores=(
+        events.RoomAdded, events.RoomMoved, events.BookingPinned, events.BookingUnpinned, events.NoteChanged,
+        events.WaitlistJoined, events.WaitlistLeft, events.BusinessDateRolled, billing_events.LedgerOpened,
+        billing_events.LedgerDayOpened, billing_events.BillingTermsChanged, billing_events.FolioOpened,
+        billing_events.FolioTermsChanged, billing_events.BuyerChanged, billing_events.ChargePosted,
+        billing_events.ChargeReversed, billing_events.PaymentStarted, billing_events.PaymentAuthorised,
+        billing_events.PaymentFailed, billing_events.PaymentVoided, billing_events.PaymentRefunded,
+        billing_events.BookingPaid, billing_events.InvoiceIssued, billing_events.CreditNoteIssued,
+    ),
+    not_followed=(DELIVERY,),
+)  # fmt: skip
+"""What notifications does with the events of reservations and billing. It subscribes to those that it handles."""
 
 
 def _known(
-    hotel: KnownHotel, event: events.StayEvent, status: BookingStatus, held_at: int = 0, expires_at: int = 0
+    hotel: KnownHotel, was: KnownBooking | None, event: events.StayEvent, held_at: int = 0, expires_at: int = 0
 ) -> KnownBooking:
     guest: GuestDetails = event.guest
     stay = StayFacts(
@@ -203,7 +232,7 @@ def _known(
         id=event.booking,
         locator=event.locator,
         stay=stay,
-        status=status,
+        status=status_after(None if was is None else was.status, type(event)),
         email=guest.email,
         held_at=held_at,
         expires_at=expires_at,

@@ -1,4 +1,4 @@
-"""The actions that a booking allows, by its status (`TRANSITIONS`) and its dates.
+"""The actions that a booking allows, by its status (`TRANSITIONS`, `ACTIONS`) and its dates.
 
 A booking starts as held or confirmed. A hold is confirmed, released, or expires. A confirmed guest arrives (check-in),
 cancels, or does not come (no-show); a guest in house leaves (check-out). Cancelled and no-show bookings can be
@@ -10,7 +10,7 @@ The dates count too: a check-in is not possible before the day of arrival, nor a
 from datetime import date
 
 from innkeeper.protocol.reservations.booking import Booking, BookingStatus
-from innkeeper.protocol.reservations.transitions import TRANSITIONS
+from innkeeper.protocol.reservations.transitions import ACTIONS, TRANSITIONS, statuses_after
 from innkeeper.protocol.values.sentences import one_of
 
 _STATUSES = {
@@ -41,7 +41,7 @@ _DONE = {
 
 def _status_forbids(booking: Booking, action: str, today: date) -> str:
     """The status, and what the booking allows instead."""
-    already = " already" if booking.status in {to for (_, by), to in TRANSITIONS.items() if by == action} else ""
+    already = " already" if booking.status in statuses_after(ACTIONS[action]) else ""
     instead = [_DONE[other] for other in allowed(booking, today)]
     subject = "it" if _STATUSES[booking.status].startswith("the booking") else "the booking"
     what = f"can be {one_of(instead)}" if instead else "cannot be changed any more"
@@ -50,7 +50,7 @@ def _status_forbids(booking: Booking, action: str, today: date) -> str:
 
 def why_not(booking: Booking, action: str, today: date) -> str | None:
     """Why the action is not allowed on this business date, or None when it is."""
-    if (booking.status, action) not in TRANSITIONS:
+    if (booking.status, ACTIONS[action]) not in TRANSITIONS:
         return _status_forbids(booking, action, today)
     if action in ("check-in", "no-show") and today < booking.arrival:
         return f"{action} is possible from the day of arrival, {booking.arrival}; the business date is {today}"
@@ -68,5 +68,7 @@ def why_not(booking: Booking, action: str, today: date) -> str | None:
 def allowed(booking: Booking, today: date) -> tuple[str, ...]:
     """The actions that this booking allows on this business date."""
     return tuple(
-        action for status, action in TRANSITIONS if status is booking.status and why_not(booking, action, today) is None
+        action
+        for action, kind in ACTIONS.items()
+        if (booking.status, kind) in TRANSITIONS and why_not(booking, action, today) is None
     )

@@ -4,12 +4,15 @@ Neither the calendars nor the fold of a booking is used here, so that a mistake 
 claim. A room knows what its own events say, and nothing else of the hotel.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.replies import RoomStays
+from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 
 Nights = tuple[int, int]
 """Nights [from, to) as ordinals of dates."""
@@ -37,7 +40,7 @@ class RoomState:
             if booking not in was:
                 was[booking] = changed[booking] = self.stays.get(booking)
                 taken &= ~self._bits(was[booking])
-            changed[booking] = nights_after(event, self.number, changed[booking])
+            changed[booking] = self._nights_after(event, changed[booking])
         for nights in changed.values():
             bits = self._bits(nights)
             if taken & bits:
@@ -56,8 +59,7 @@ class RoomState:
 
     def apply(self, event: events.BookingEvent) -> None:
         """Applies an event of the journal. What a room has accepted is not checked again."""
-        nights = nights_after(event, self.number, self.stays.get(event.booking))
-        self._put({event.booking: nights})
+        self._put({event.booking: self._nights_after(event, self.stays.get(event.booking))})
 
     def opened(self, today: int) -> "RoomState":
         """The room with its taken nights, after all events of the journal were applied."""
@@ -72,6 +74,11 @@ class RoomState:
         """What the room holds from `today` on."""
         held = ((booking, *nights) for booking, nights in self.stays.items() if nights[1] > today)
         return RoomStays(self.number, tuple(sorted(held)))
+
+    def _nights_after(self, event: events.BookingEvent, held: Nights | None) -> Nights | None:
+        """The nights that the booking holds in this room after an event about it; None where it holds none there."""
+        rule = ROOM_FOLD[type(event)]
+        return held if rule is None else rule(event, self.number, held)
 
     def _put(self, changed: dict[str, Nights | None]) -> None:
         for booking, nights in changed.items():
@@ -101,27 +108,44 @@ class RoomState:
         self.stays = {booking: nights for booking, nights in self.stays.items() if nights[1] > today}
 
 
-def nights_after(event: events.BookingEvent, room: str, held: Nights | None) -> Nights | None:
-    """The nights that the booking holds in this room after an event about it; None where it holds none there."""
-    match event:
-        case events.StayEvent():
-            taken_room = event.room
-        case events.RoomMoved():
-            taken_room = event.to_room
-        case events.BookingReinstated():
-            taken_room = event.room
-        case events.GuestCheckedOut():
-            return None if held is None else (held[0], event.departure.toordinal())
-        case _:
-            return None if isinstance(event, ENDING) else held
-    return (event.arrival.toordinal(), event.departure.toordinal()) if taken_room == room else None
+def _in_its_room(event: Any, room: str, _: Nights | None) -> Nights | None:
+    return (event.arrival.toordinal(), event.departure.toordinal()) if event.room == room else None
 
 
-ENDING = (events.HoldExpired, events.HoldReleased, events.BookingCancelled, events.GuestNoShow)
-"""Events after which a booking holds no room."""
+def _moved(event: events.RoomMoved, room: str, _: Nights | None) -> Nights | None:
+    return (event.arrival.toordinal(), event.departure.toordinal()) if event.to_room == room else None
 
-CLAIMING = (events.StayEvent, events.RoomMoved, events.BookingReinstated, events.GuestCheckedOut, *ENDING)
-"""Events that change what a room holds."""
+
+def _left(event: events.GuestCheckedOut, _: str, held: Nights | None) -> Nights | None:
+    return None if held is None else (held[0], event.departure.toordinal())
+
+
+def _ended(_event: Any, _room: str, _held: Nights | None) -> None:
+    return None
+
+
+ROOM_FOLD = EventTable[Callable[[Any, str, Nights | None], Nights | None]](
+    "a room",
+    handles={
+        events.BookingHeld: _in_its_room,
+        events.BookingConfirmed: _in_its_room,
+        events.BookingModified: _in_its_room,
+        events.BookingReinstated: _in_its_room,
+        events.RoomMoved: _moved,
+        events.GuestCheckedOut: _left,
+        events.HoldExpired: _ended,
+        events.HoldReleased: _ended,
+        events.BookingCancelled: _ended,
+        events.GuestNoShow: _ended,
+    },
+    ignores=(
+        events.HotelOpened, events.RoomTypeAdded, events.RoomAdded, events.BusinessDateRolled, events.HoldExtended,
+        events.BookingPinned, events.BookingUnpinned, events.GuestCheckedIn, events.NoteChanged, events.ReminderChanged,
+        events.WaitlistJoined, events.WaitlistLeft,
+    ),
+    not_followed=(BILLING, DELIVERY),
+)  # fmt: skip
+"""From an event about a booking, a room, and the nights that the booking holds there: the nights that it holds then."""
 
 
 @dataclass(slots=True)
@@ -133,19 +157,27 @@ class RoomStates:
 
     def apply(self, event: Event) -> None:
         """Applies an event of the journal to the rooms that it concerns."""
-        if isinstance(event, events.RoomAdded):
-            self.rooms[event.room] = RoomState(event.room)
-        elif isinstance(event, events.BusinessDateRolled):
-            for room in self.rooms.values():
-                room.roll(event.opened.toordinal())
-        elif isinstance(event, CLAIMING):
-            was = self.room_of.get(event.booking)
-            now = _room_after(event, was)
-            if was is not None and was != now:
-                self.rooms[was].apply(event)
-            if now is not None:
-                self.rooms[now].apply(event)
-                self.room_of[event.booking] = now
+        rule = ROOMS_FOLD[type(event)]
+        if rule is not None:
+            rule(self, event)
+
+    def add(self, event: events.RoomAdded) -> None:
+        """Adds a room that holds nothing."""
+        self.rooms[event.room] = RoomState(event.room)
+
+    def roll(self, event: events.BusinessDateRolled) -> None:
+        """Forgets the nights before the new business date."""
+        for room in self.rooms.values():
+            room.roll(event.opened.toordinal())
+
+    def change(self, event: events.BookingEvent) -> None:
+        """Changes what a booking holds, in the room that it leaves and in the one that it takes."""
+        was = self.room_of.get(event.booking)
+        now = _room_of(event) or was
+        for room in {was, now} - {None}:
+            self.rooms[room or ""].apply(event)
+        if now is not None:
+            self.room_of[event.booking] = now
 
     def take(self, room: str, today: int) -> RoomState:
         """Takes out a room, with its taken nights, for its actor. A room of which no event is known holds nothing."""
@@ -163,11 +195,24 @@ class RoomStates:
         return tuple(one for one in described if one.stays)
 
 
-def _room_after(event: Event, was: str | None) -> str | None:
+def _room_of(event: events.BookingEvent) -> str | None:
+    """The room that the event names; None where the booking keeps its own."""
     match event:
         case events.StayEvent() | events.BookingReinstated():
             return event.room
         case events.RoomMoved():
             return event.to_room
         case _:
-            return was
+            return None
+
+
+ROOMS_FOLD = EventTable[Callable[[RoomStates, Any], None]](
+    "the rooms of a hotel",
+    handles={
+        events.RoomAdded: RoomStates.add,
+        events.BusinessDateRolled: RoomStates.roll,
+        **dict.fromkeys(ROOM_FOLD.handles, RoomStates.change),
+    },
+    ignores=ROOM_FOLD.ignores - {events.RoomAdded, events.BusinessDateRolled},
+    not_followed=(BILLING, DELIVERY),
+)

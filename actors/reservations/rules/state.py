@@ -7,14 +7,16 @@ The state holds the bookings that can still change. A booking that has ended is 
 its departure; the journal and the read models keep it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from heapq import heapify, heappop, heappush
+from typing import Any
 
 from innkeeper.actors.reservations.rules.calendar import Calendar
 from innkeeper.actors.reservations.rules.pricing import next_audit
 from innkeeper.actors.reservations.rules.rooms import RoomState, RoomStates
-from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import Booking
@@ -23,6 +25,7 @@ from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_
 from innkeeper.protocol.reservations.replies import HotelStateReply
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS, NOT_ARRIVED, NOT_ENDED
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
+from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _LETTERS for second in _LETTERS]
@@ -100,13 +103,10 @@ class HotelState:
 
 def evolve(state: HotelState, record: RecordedEvent, after: Booking | None = None) -> None:
     """Applies an event to the state. `after` is the booking after it, where that was computed before."""
+    rule = HOTEL_FOLD[type(record.event)]
     state.seq = record.hotel_seq
-    event = record.event
-    if isinstance(event, events.BookingEvent):
-        was = state.bookings.get(event.booking)
-        _evolve_booking(state, was, after or apply_event(was, record, state.opened().currency))
-    else:
-        _evolve_hotel(state, event, record)
+    if rule is not None:
+        rule(state, record, after)
 
 
 def recover(state: HotelState, record: RecordedEvent) -> None:
@@ -115,7 +115,11 @@ def recover(state: HotelState, record: RecordedEvent) -> None:
     state.room_states.apply(record.event)
 
 
-def _evolve_booking(state: HotelState, was: Booking | None, now: Booking) -> None:
+def _evolve_booking(state: HotelState, record: RecordedEvent, after: Booking | None) -> None:
+    event = record.event
+    assert isinstance(event, events.BookingEvent)
+    was = state.bookings.get(event.booking)
+    now = after or apply_event(was, record, state.opened().currency)
     state.bookings[now.id] = now
     if was is None:
         state.bookings_made += 1
@@ -134,21 +138,27 @@ def _evolve_booking(state: HotelState, was: Booking | None, now: Booking) -> Non
         heappush(state.expiries, (now.expires_at, now.id))
 
 
-def _evolve_hotel(state: HotelState, event: Event, record: RecordedEvent) -> None:
+def _evolve_hotel(state: HotelState, record: RecordedEvent, _: None) -> None:
     state.hotel = hotel = apply_hotel_event(state.hotel, record)
     state.room_types = {kind.code: kind for kind in hotel.room_types}
     state.audit_at = next_audit(hotel)
-    match event:
-        case events.RoomTypeAdded():
+    match record.event:
+        case events.RoomTypeAdded() as event:
             state.calendars[event.code] = Calendar(hotel.business_date.toordinal())
-        case events.RoomAdded():
+        case events.RoomAdded() as event:
             _add_room(state, event.room, event.room_type)
-        case events.WaitlistJoined():
-            state.waitlist[event.entry] = waiting(event, record.at, record.by)
-        case events.WaitlistLeft():
-            del state.waitlist[event.entry]
-        case events.BusinessDateRolled():
+        case events.BusinessDateRolled() as event:
             _roll(state, event.opened)
+
+
+def _joined(state: HotelState, record: RecordedEvent, _: None) -> None:
+    assert isinstance(record.event, events.WaitlistJoined)
+    state.waitlist[record.event.entry] = waiting(record.event, record.at, record.by)
+
+
+def _left(state: HotelState, record: RecordedEvent, _: None) -> None:
+    assert isinstance(record.event, events.WaitlistLeft)
+    del state.waitlist[record.event.entry]
 
 
 def waiting(event: events.WaitlistJoined, at: int, by: str) -> WaitlistEntry:
@@ -178,6 +188,37 @@ def _roll(state: HotelState, opened: date) -> None:
         calendar.roll(opened.toordinal())
     for booking in [booking.id for booking in state.bookings.values() if is_over(booking, opened)]:
         del state.bookings[booking]
+
+
+HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
+    "the state of a hotel",
+    handles={
+        events.HotelOpened: _evolve_hotel,
+        events.RoomTypeAdded: _evolve_hotel,
+        events.RoomAdded: _evolve_hotel,
+        events.BookingHeld: _evolve_booking,
+        events.BookingConfirmed: _evolve_booking,
+        events.BookingModified: _evolve_booking,
+        events.HoldExtended: _evolve_booking,
+        events.HoldExpired: _evolve_booking,
+        events.HoldReleased: _evolve_booking,
+        events.RoomMoved: _evolve_booking,
+        events.BookingPinned: _evolve_booking,
+        events.BookingUnpinned: _evolve_booking,
+        events.BookingCancelled: _evolve_booking,
+        events.BookingReinstated: _evolve_booking,
+        events.GuestCheckedIn: _evolve_booking,
+        events.GuestCheckedOut: _evolve_booking,
+        events.GuestNoShow: _evolve_booking,
+        events.NoteChanged: _evolve_booking,
+        events.ReminderChanged: _evolve_booking,
+        events.WaitlistJoined: _joined,
+        events.WaitlistLeft: _left,
+        events.BusinessDateRolled: _evolve_hotel,
+    },
+    ignores=(),
+    not_followed=(BILLING, DELIVERY),
+)
 
 
 def is_over(booking: Booking, business_date: date) -> bool:

@@ -1,0 +1,43 @@
+"""The transitions of a payment as a table: which event leads from which status to which.
+
+A provider may report an outcome twice, late, or out of order: what has no transition is outdated and changes nothing. A
+captured payment counts whatever was reported before, because the hotel can refund only what it has recorded.
+"""
+
+from innkeeper.protocol.billing import events
+from innkeeper.protocol.billing.folio import PaymentStatus
+from innkeeper.protocol.messages.event import Event
+
+# (status, event) → the next status. A new payment has no status yet: one that is recorded at once was made by hand. A
+# refund leads to its status when the whole captured amount is refunded; a smaller one keeps the status.
+PAYMENT_TRANSITIONS: dict[tuple[PaymentStatus | None, type[Event]], PaymentStatus] = {
+    (None, events.PaymentStarted): PaymentStatus.PENDING,
+    (None, events.PaymentRecorded): PaymentStatus.CAPTURED,
+    (PaymentStatus.PENDING, events.PaymentAuthorised): PaymentStatus.AUTHORISED,
+    (PaymentStatus.PENDING, events.PaymentRecorded): PaymentStatus.CAPTURED,
+    (PaymentStatus.PENDING, events.PaymentFailed): PaymentStatus.FAILED,
+    (PaymentStatus.PENDING, events.PaymentVoided): PaymentStatus.VOIDED,
+    (PaymentStatus.AUTHORISED, events.PaymentRecorded): PaymentStatus.CAPTURED,
+    (PaymentStatus.AUTHORISED, events.PaymentFailed): PaymentStatus.FAILED,
+    (PaymentStatus.AUTHORISED, events.PaymentVoided): PaymentStatus.VOIDED,
+    (PaymentStatus.FAILED, events.PaymentRecorded): PaymentStatus.CAPTURED,
+    (PaymentStatus.VOIDED, events.PaymentRecorded): PaymentStatus.CAPTURED,
+    (PaymentStatus.CAPTURED, events.PaymentRefunded): PaymentStatus.REFUNDED,
+}
+
+# Each outcome that a provider reports, and the event that records it.
+OUTCOMES: dict[str, type[Event]] = {
+    "authorised": events.PaymentAuthorised,
+    "captured": events.PaymentRecorded,
+    "failed": events.PaymentFailed,
+    "voided": events.PaymentVoided,
+}
+
+# The actions of staff by the status in which they are allowed, and the event that records each. Staff captures only
+# what is authorised, and refunds in several steps.
+ACTIONS: dict[tuple[PaymentStatus, str], type[Event]] = {
+    (PaymentStatus.PENDING, "void"): events.PaymentVoided,
+    (PaymentStatus.AUTHORISED, "capture"): events.PaymentRecorded,
+    (PaymentStatus.AUTHORISED, "void"): events.PaymentVoided,
+    (PaymentStatus.CAPTURED, "refund"): events.PaymentRefunded,
+}

@@ -1,0 +1,331 @@
+"""The table of transitions decides: the lives of some bookings notice every wrong or missing entry of it.
+
+The lives are written here in full, without a look at the table. The hotel, its bill, its notices and its read models
+follow each, and so does the auditor, which knows nothing of the table either.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import NamedTuple
+
+import msgspec
+import pytest
+import sqlite_utils
+from innkeeper.actors.billing.rules.reservation_events import BILLING_RULES
+from innkeeper.actors.notifications.rules.notices import NOTICE_RULES, KnownBooking, KnownHotel, handle
+from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.messages.refusals import Refused
+from innkeeper.protocol.reservations import commands, events
+from innkeeper.protocol.reservations.booking import BookingStatus, Contact
+from innkeeper.protocol.reservations.commands import BookingChange
+from innkeeper.protocol.reservations.hotel import Hotel
+from innkeeper.protocol.reservations.transitions import ACTIONS, TRANSITIONS, status_after
+from innkeeper.storage.audit.reservations import ReservationsAuditor
+from innkeeper.storage.sqlite import read_models
+from support.billing_fixture import LedgerFixture
+from support.partition_fixture import HOTEL, TODAY, night, request
+
+Entry = tuple[BookingStatus | None, type[Event]]
+HELD, CONFIRMED, IN_HOUSE = BookingStatus.HELD, BookingStatus.CONFIRMED, BookingStatus.IN_HOUSE
+RELEASED, EXPIRED, CANCELLED = BookingStatus.RELEASED, BookingStatus.EXPIRED, BookingStatus.CANCELLED
+CHECKED_OUT, NO_SHOW = BookingStatus.CHECKED_OUT, BookingStatus.NO_SHOW
+HOUR_SECONDS = 3_600
+
+
+class FollowedHotel(LedgerFixture):
+    """A hotel with one guest, and all that follows its events: the ledger, notices, read models and the auditor."""
+
+    def __init__(self, tables: sqlite_utils.Database) -> None:
+        """`tables` are those of the read models."""
+        self.auditor = ReservationsAuditor()
+        self.known_hotel: KnownHotel | None = None
+        self.known: KnownBooking | None = None
+        self.tables = tables
+        for name in ("hotels", "bookings", "history", "guests"):
+            tables.execute(f"DELETE FROM {name}")
+        self.hotels: dict[str, Hotel] = {}
+        self.booking = ""
+        super().__init__()
+
+    def apply_hotel_event(self, record: RecordedEvent) -> list[Event]:
+        self.auditor.handle([record])
+        step = read_models._Step(self.tables, self.hotels)
+        step.handle([(record.hotel_seq, record)])
+        self.hotels |= step.changed_hotels
+        decision = handle(self.known_hotel, self.known, record)
+        self.known_hotel, self.known = decision.hotel, decision.booking
+        return super().apply_hotel_event(record)
+
+    def take(self, step: str) -> set[type[Event]]:
+        """Takes a step of the booking's life; the types of its events."""
+        before = len(self.hotel_records)
+        STEPS[step](self)
+        return {type(record.event) for record in self.hotel_records[before:]}
+
+    def statuses(self) -> dict[str, BookingStatus]:
+        """The booking's status, as each part has it."""
+        (in_tables,) = self.tables.execute("SELECT status FROM bookings WHERE id = ?", (self.booking,)).fetchone()
+        assert self.known is not None
+        return {
+            "the hotel": self.hotel_state.bookings[self.booking].status,
+            "the read models": BookingStatus(in_tables),
+            "billing": self.bill(self.booking).stay.status,
+            "notifications": self.known.status,
+        }
+
+
+def _book(hotel: FollowedHotel, status: str) -> None:
+    guest = Contact("Ann", "ann@example.com")
+    wanted = request(0, 3, status=status, hold_seconds=HOUR_SECONDS if status == "held" else None)
+    command = commands.BookRoom(HOTEL, msgspec.structs.replace(wanted, guest=guest))
+    hotel.execute_on_hotel(command)
+    hotel.booking = next(iter(hotel.hotel_state.bookings))
+
+
+def _do(make: Callable[[str], Command]) -> Callable[[FollowedHotel], None]:
+    def do(hotel: FollowedHotel) -> None:
+        hotel.execute_on_hotel(make(hotel.booking))
+
+    return do
+
+
+def _change(fields: Callable[[FollowedHotel], BookingChange]) -> Callable[[FollowedHotel], None]:
+    return lambda hotel: _do(lambda booking: commands.ChangeBooking(HOTEL, booking, fields(hotel)))(hotel)
+
+
+def _longer(hotel: FollowedHotel) -> BookingChange:
+    return BookingChange(departure=night((hotel.hotel_state.bookings[hotel.booking].departure - TODAY).days + 1))
+
+
+def _reminder(hotel: FollowedHotel) -> BookingChange:
+    return BookingChange(reminder_on=TODAY if hotel.hotel_state.bookings[hotel.booking].reminder_on is None else None)
+
+
+def _move(hotel: FollowedHotel) -> None:
+    room = "103" if hotel.hotel_state.bookings[hotel.booking].room == "102" else "102"
+    hotel.execute_on_hotel(commands.MoveBooking(HOTEL, hotel.booking, room=room))
+
+
+STEPS: dict[str, Callable[[FollowedHotel], None]] = {
+    "hold": lambda hotel: _book(hotel, "held"),
+    "book": lambda hotel: _book(hotel, "confirmed"),
+    "expire": lambda hotel: hotel.advance_clock(25 * HOUR_SECONDS * 1_000_000),
+    "change": _change(_longer),
+    "note": _change(lambda hotel: BookingChange(notes=f"note {len(hotel.hotel_records)}")),
+    "remind": _change(_reminder),
+    "move": _move,
+    "confirm": _do(lambda booking: commands.ConfirmBooking(HOTEL, booking)),
+    "release": _do(lambda booking: commands.ReleaseHold(HOTEL, booking)),
+    "extend": _do(lambda booking: commands.ExtendHold(HOTEL, booking, 24 * HOUR_SECONDS)),
+    "cancel": _do(lambda booking: commands.CancelBooking(HOTEL, booking)),
+    "reinstate": _do(lambda booking: commands.ReinstateBooking(HOTEL, booking)),
+    "check-in": _do(lambda booking: commands.CheckInGuest(HOTEL, booking)),
+    "check-out": _do(lambda booking: commands.CheckOutGuest(HOTEL, booking)),
+    "no-show": _do(lambda booking: commands.MarkNoShow(HOTEL, booking)),
+    "pin": _do(lambda booking: commands.PinBooking(HOTEL, booking)),
+    "unpin": _do(lambda booking: commands.UnpinBooking(HOTEL, booking)),
+}
+
+
+class Stage(NamedTuple):
+    """A step of a life, the event that records it, and the status after it."""
+
+    step: str
+    kind: type[Event]
+    status: BookingStatus
+
+
+LIVES: dict[str, list[Stage]] = {
+    "a held guest who stays": [
+        Stage("hold", events.BookingHeld, HELD),
+        Stage("extend", events.HoldExtended, HELD),
+        Stage("change", events.BookingModified, HELD),
+        Stage("note", events.NoteChanged, HELD),
+        Stage("remind", events.ReminderChanged, HELD),
+        Stage("move", events.RoomMoved, HELD),
+        Stage("pin", events.BookingPinned, HELD),
+        Stage("unpin", events.BookingUnpinned, HELD),
+        Stage("confirm", events.BookingConfirmed, CONFIRMED),
+        Stage("change", events.BookingModified, CONFIRMED),
+        Stage("note", events.NoteChanged, CONFIRMED),
+        Stage("remind", events.ReminderChanged, CONFIRMED),
+        Stage("move", events.RoomMoved, CONFIRMED),
+        Stage("pin", events.BookingPinned, CONFIRMED),
+        Stage("unpin", events.BookingUnpinned, CONFIRMED),
+        Stage("check-in", events.GuestCheckedIn, IN_HOUSE),
+        Stage("change", events.BookingModified, IN_HOUSE),
+        Stage("note", events.NoteChanged, IN_HOUSE),
+        Stage("remind", events.ReminderChanged, IN_HOUSE),
+        Stage("move", events.RoomMoved, IN_HOUSE),
+        Stage("check-out", events.GuestCheckedOut, CHECKED_OUT),
+    ],
+    "a guest who cancels and does not come": [
+        Stage("book", events.BookingConfirmed, CONFIRMED),
+        Stage("cancel", events.BookingCancelled, CANCELLED),
+        Stage("reinstate", events.BookingReinstated, CONFIRMED),
+        Stage("no-show", events.GuestNoShow, NO_SHOW),
+        Stage("reinstate", events.BookingReinstated, CONFIRMED),
+    ],
+    "a released hold": [
+        Stage("hold", events.BookingHeld, HELD),
+        Stage("release", events.HoldReleased, RELEASED),
+    ],
+    "an expired hold": [
+        Stage("hold", events.BookingHeld, HELD),
+        Stage("expire", events.HoldExpired, EXPIRED),
+    ],
+}
+
+
+def entries_of(stages: list[Stage]) -> list[Entry]:
+    """The entries of the table that a life uses, in order."""
+    before = [None, *(stage.status for stage in stages)]
+    return [(status, stage.kind) for status, stage in zip(before, stages, strict=False)]
+
+
+PLACES: dict[Entry, tuple[list[Stage], int]] = {}
+"""Where each entry is used first: a life, and the place of the stage in it."""
+for stages in LIVES.values():
+    for place, used in enumerate(entries_of(stages)):
+        PLACES.setdefault(used, (stages, place))
+
+
+@pytest.fixture(scope="module")
+def tables() -> Iterator[sqlite_utils.Database]:
+    with closing(sqlite_utils.Database(memory=True)) as opened:
+        read_models._create_tables(opened)
+        yield opened
+
+
+def live(tables: sqlite_utils.Database, stages: list[Stage]) -> FollowedHotel:
+    """Lives a life; raises where any part has not the status that it should have, or the auditor reports something."""
+    hotel = FollowedHotel(tables)
+    for stage in stages:
+        assert stage.kind in hotel.take(stage.step), stage
+        assert set(hotel.statuses().values()) == {stage.status}, stage
+    assert hotel.auditor.violations == []
+    return hotel
+
+
+def name_of(entry: Entry) -> str:
+    return f"{entry[0] or 'new'}-{entry[1].__name__}"
+
+
+EACH_ENTRY = pytest.mark.parametrize("entry", TRANSITIONS, ids=name_of)
+
+
+@pytest.mark.parametrize("life", LIVES)
+def test_the_life_of_a_booking(tables: sqlite_utils.Database, life: str) -> None:
+    live(tables, LIVES[life])
+
+
+def test_the_lives_use_every_entry_of_the_table() -> None:
+    assert PLACES.keys() == TRANSITIONS.keys()
+    assert {*TRANSITIONS.values()} == set(BookingStatus)
+
+
+@EACH_ENTRY
+def test_a_missing_entry_is_noticed(
+    tables: sqlite_utils.Database, entry: Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(TRANSITIONS, entry)
+    with pytest.raises((KeyError, Refused)):
+        live(tables, PLACES[entry][0])
+
+
+@EACH_ENTRY
+def test_every_part_reads_the_table_so_that_a_wrong_status_in_it_is_noticed(
+    tables: sqlite_utils.Database, entry: Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life, place = PLACES[entry]
+    readers = {"the hotel", "the read models"}
+    readers |= {name for name, table in (("billing", BILLING_RULES), ("notifications", NOTICE_RULES))
+                if entry[1] in table.handles}  # fmt: skip
+    for wrong in set(BookingStatus) - {TRANSITIONS[entry]}:
+        hotel = live(tables, life[:place])
+        with monkeypatch.context() as patch:
+            patch.setitem(TRANSITIONS, entry, wrong)
+            hotel.take(life[place].step)
+            assert {part for part, status in hotel.statuses().items() if status is wrong} == readers
+            with pytest.raises((AssertionError, KeyError, Refused)):
+                live(tables, life)
+
+
+BEFORE: dict[BookingStatus | None, list[str]] = {
+    None: [],
+    HELD: ["hold"],
+    CONFIRMED: ["book"],
+    IN_HOUSE: ["book", "check-in"],
+    CANCELLED: ["book", "cancel"],
+    NO_SHOW: ["book", "no-show"],
+}
+
+
+def is_accepted(hotel: FollowedHotel, step: str) -> bool:
+    """Whether the hotel accepts a step; "another guest" is one who takes the same room for the same nights."""
+    try:
+        if step == "another guest":
+            room = hotel.hotel_state.bookings[hotel.booking].room
+            hotel.execute_on_hotel(commands.BookRoom(HOTEL, request(0, 3, room=room)))
+        else:
+            hotel.take(step)
+    except Refused:
+        return False
+    return True
+
+
+def accepted_after(tables: sqlite_utils.Database, entry: Entry) -> dict[str, list[str]]:
+    """The steps that the hotel accepts after an event, and what the auditor reports of each."""
+    reports = {}
+    for step in [*ACTIONS, "another guest"]:
+        hotel = FollowedHotel(tables)
+        for earlier in [*BEFORE[entry[0]], PLACES[entry][0][PLACES[entry][1]].step]:
+            hotel.take("pin" if earlier == "unpin" else earlier)
+            if earlier == "unpin":
+                hotel.take(earlier)
+        try:
+            if is_accepted(hotel, step):
+                reports[step] = hotel.auditor.violations
+        except KeyError:  # the table forbids the event that the hotel has decided
+            continue
+    return reports
+
+
+@EACH_ENTRY
+def test_the_auditor_reports_what_only_a_wrong_table_allows(
+    tables: sqlite_utils.Database, entry: Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = accepted_after(tables, entry)
+    assert not any(right.values())
+    for wrong in set(BookingStatus) - {TRANSITIONS[entry]}:
+        with monkeypatch.context() as patch:
+            patch.setitem(TRANSITIONS, entry, wrong)
+            for step, violations in accepted_after(tables, entry).items():
+                assert step in right or violations, (
+                    f"nothing was reported of {step} when {name_of(entry)} led to {wrong}"
+                )
+
+
+def test_a_subscriber_that_missed_events_takes_the_status_to_which_an_event_leads() -> None:
+    assert status_after(CANCELLED, events.GuestCheckedIn) is IN_HOUSE
+    assert status_after(CANCELLED, events.BookingModified) is CANCELLED
+    assert status_after(None, events.BookingModified) is CONFIRMED
+
+
+def test_every_action_is_a_command_and_has_an_event() -> None:
+    assert ACTIONS.keys() == {kind.action for kind in commands.BookingCommand.__subclasses__()}
+
+
+@pytest.mark.parametrize(("step", "what"), [("pin", "was moved from its pinned room"), ("check-in", "is in house")])
+def test_the_auditor_reports_a_reshuffle_of_a_guest_who_must_not_be_moved(
+    tables: sqlite_utils.Database, step: str, what: str
+) -> None:
+    hotel = FollowedHotel(tables)
+    hotel.take("book")
+    hotel.take(step)
+    moved = events.RoomMoved(hotel.booking, "101", "102", TODAY, night(1), "reshuffle")
+    last = hotel.hotel_records[-1]
+    hotel.auditor.handle([msgspec.structs.replace(last, hotel_seq=last.hotel_seq + 1, event=moved)])
+    assert [what in violation for violation in hotel.auditor.violations] == [True]
