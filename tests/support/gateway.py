@@ -28,6 +28,7 @@ PROBLEM_FIELDS = {"type", "title", "status", "detail", "code", "errors", "reques
 ANSWER_SECONDS_MAX = 30
 START_SECONDS_MAX = 120
 SPLIT = bool(os.environ.get("INNKEEPER_TEST_SPLIT"))
+IN_MEMORY = bool(os.environ.get("INNKEEPER_TEST_IN_MEMORY"))
 PARTS = ("reservations", "billing", "notifications", "delivery")
 
 
@@ -98,9 +99,10 @@ class Gateway:
         split: bool = SPLIT,
         hosts: HostPolicy | None = None,
         address: str = "127.0.0.1",
+        in_memory: bool = IN_MEMORY,
         **integrations: Any,
     ) -> None:
-        """All in one, or `split` into parts; it listens on `address`."""
+        """All in one, or `split` into parts; it listens on `address`. What is `in_memory` survives `restart`."""
         self._hosts = hosts
         self._address = address
         self._split = split
@@ -109,8 +111,9 @@ class Gateway:
         self._keys = keys
         self._run = load_run()
         self._integrations = self._run.Integrations(
-            **{"webhooks_to_loopback": True, "simulated_payments": True} | integrations
+            **{"webhooks_to_loopback": True, "simulated_payments": True, "in_memory": in_memory} | integrations
         )
+        self._memory = self._run.MemoryStorage() if in_memory else None
         self._clock_offset = NOON - round(monotonic() * 1e6)
         self._started: Future[int] = Future()
         self._stop = threading.Event()
@@ -172,7 +175,7 @@ class Gateway:
         self._parts.pop(name).stop()
 
     async def _serve_http(self, parts: list[str]) -> None:
-        async with self._run.running(self._data, self._integrations, self.clock, parts) as ports:
+        async with self._run.running(self._data, self._integrations, self.clock, parts, self._memory) as ports:
             await ports.connected()
             app = self._run.make_app(ports, self._integrations.providers, self._keys, self._hosts)
             self._stream = app[STREAM]
