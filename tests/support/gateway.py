@@ -21,6 +21,9 @@ from innkeeper.http.api.reservations import STREAM
 from innkeeper.http.keys import ApiKeys
 from innkeeper.http.origin_check import HostPolicy
 from innkeeper.protocol.ports.journal import JournalFenced
+from innkeeper.protocol.ports.storage import Storage
+from innkeeper.storage.data_directory import DataDirectory
+from innkeeper.storage.sqlite.storage import SqliteStorage
 from support.partition_fixture import NOON, TODAY, night
 from support.paths import ROOT
 
@@ -99,10 +102,9 @@ class Gateway:
         split: bool = SPLIT,
         hosts: HostPolicy | None = None,
         address: str = "127.0.0.1",
-        in_memory: bool = IN_MEMORY,
         **integrations: Any,
     ) -> None:
-        """All in one, or `split` into parts; it listens on `address`. What is `in_memory` survives `restart`."""
+        """All in one, or `split` into parts; it listens on `address`."""
         self._hosts = hosts
         self._address = address
         self._split = split
@@ -111,9 +113,11 @@ class Gateway:
         self._keys = keys
         self._run = load_run()
         self._integrations = self._run.Integrations(
-            **{"webhooks_to_loopback": True, "simulated_payments": True, "in_memory": in_memory} | integrations
+            **{"webhooks_to_loopback": True, "simulated_payments": True} | integrations
         )
-        self._memory = self._run.MemoryStorage() if in_memory else None
+        self._memory = self._run.MemoryStorage() if IN_MEMORY else None  # it survives `restart`
+        if IN_MEMORY:
+            data.mkdir(exist_ok=True)  # for letters and the archive
         self._clock_offset = NOON - round(monotonic() * 1e6)
         self._started: Future[int] = Future()
         self._stop = threading.Event()
@@ -121,6 +125,11 @@ class Gateway:
         self._names = count(1)
         self._seen = 0
         self.port = 0
+
+    @property
+    def storage(self) -> Storage:
+        """What it stores."""
+        return self._memory or SqliteStorage(DataDirectory(self._data))
 
     def clock(self) -> int:
         """Now, in microseconds since 1970 UTC."""
