@@ -18,7 +18,7 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --use-pep517 
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check split away bench way simulate kill format clean
+.PHONY: help run test check split memory away bench way simulate kill format clean
 
 help:  ## List the targets
 	@echo "Innkeeper. Start with: make run"
@@ -57,6 +57,9 @@ check: $(VENV)/ready-to-test  ## Check style (ruff), types (mypy) and the layout
 
 split: $(VENV)/ready-to-test  ## Run the tests of the API with each part behind RPC
 	INNKEEPER_TEST_SPLIT=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/api tests/browser/test_front_desk_page.py tests/delivery/test_archive.py
+
+memory: $(VENV)/ready-to-test  ## Run the tests of the API with storage in memory
+	INNKEEPER_TEST_IN_MEMORY=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/api
 
 away: $(VENV)/ready-to-test  ## Stop a real RabbitMQ and kill a real Kafka under load: make away SECONDS=60
 	INNKEEPER_BROKER_AWAY_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q tests/delivery/test_rabbitmq_publisher.py tests/delivery/test_kafka_publisher.py -k under_load

@@ -6,14 +6,14 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from random import random
 
 from innkeeper.actors.billing import service as billing
-from innkeeper.actors.cluster.parts import ConsumedLogs, Parts
+from innkeeper.actors.cluster.parts import Parts
 from innkeeper.actors.cluster.supervisor import Supervisor, SupervisorPipes
 from innkeeper.actors.delivery import service as delivery
 from innkeeper.actors.notifications import service as notifications
@@ -23,22 +23,23 @@ from innkeeper.actors.reservations import service as reservations
 from innkeeper.actors.system.event_loop import first_of, run_async, stop_requested
 from innkeeper.actors.system.garbage_collector import freeze_startup_objects
 from innkeeper.delivery.backoff import delay_seconds
-from innkeeper.delivery.brokers.selection import broker_consumer, open_publisher
+from innkeeper.delivery.brokers.selection import open_inbox, open_publisher
 from innkeeper.delivery.integrations import Integrations, mail_transport, open_archive, open_payments, open_webhooks
 from innkeeper.delivery.payments.payments import PAYMENT_EVENT_TYPES
 from innkeeper.http.app import make_app
 from innkeeper.http.commands.client_commands import manage_dead_letters, replay
-from innkeeper.http.commands.command_line import CannotRun, Run, command_line, welcome, with_command
+from innkeeper.http.commands.command_line import CannotRun, Run, check_combination, command_line, welcome, with_command
 from innkeeper.http.commands.demo_data import load_demo_data
 from innkeeper.http.commands.progress import recovery_progress, verification_progress
 from innkeeper.http.keys import read_keys
 from innkeeper.http.middleware import HostPolicy
 from innkeeper.http.serving import free_port, reserved, serving, serving_on
-from innkeeper.protocol.ports.subscriptions import EventLog
+from innkeeper.protocol.ports.storage import Storage
 from innkeeper.protocol.values import contexts
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY, GATEWAY, NOTIFICATIONS, RESERVATIONS
 from innkeeper.protocol.values.operator_error import EXIT_VIOLATED, OperatorError
 from innkeeper.storage.data_directory import DataDirectory
+from innkeeper.storage.memory.storage import MemoryStorage
 from innkeeper.storage.operations.verify import verify as verify_journals
 from innkeeper.storage.sqlite.storage import SqliteStorage
 from uuid_utils import uuid7
@@ -48,21 +49,21 @@ _CONNECT_SECONDS_MAX = 5.0
 _POLL_SECONDS = 0.1
 
 
-async def start(parts: Parts, data: DataDirectory, integrations: Integrations) -> None:
+async def start(parts: Parts, data: DataDirectory, storage: Storage, integrations: Integrations) -> None:
     """Composes and starts the parts that run in this process, and clients of the other parts that they need."""
-    storage, clock = SqliteStorage(data), parts.clock
+    clock = parts.clock
 
-    def host(journal: Path) -> HostPorts:
-        write, read = partial(storage.journal, journal), partial(storage.event_log, journal)
+    def host(log: str) -> HostPorts:
+        write, read = partial(storage.journal, log), partial(storage.event_log, log)
         return HostPorts(write, read, clock, uuid7, recovery_progress)
 
     partitions = [
-        reservations.PartitionPorts(log, host(data.journal(number)), partial(storage.read_models, number, log))
-        for number, log in enumerate(contexts.reservations_logs(data.partitions()))
+        reservations.PartitionPorts(log, host(log), partial(storage.views, log))
+        for log in contexts.reservations_logs(storage.partitions())
     ]
     await reservations.start_reservations(parts, partitions)
     if not parts.names or set(parts.names) - set(parts.partitions):
-        await billing.start_billing(parts, billing.BillingPorts(storage.service_store, host(data.billing)))
+        await billing.start_billing(parts, billing.BillingPorts(storage.service_store, host(BILLING)))
         notices = notifications.NotificationsPorts(
             partial(storage.notification_store, relay=notifications.RELAY),
             partial(mail_transport, integrations, data.templates, data.mail, clock),
@@ -71,8 +72,8 @@ async def start(parts: Parts, data: DataDirectory, integrations: Integrations) -
         await notifications.start_notifications(parts, notices)
         adapters = delivery.DeliveryPorts(
             storage.delivery_store,
-            partial(storage.journal, data.delivery_log),
-            partial(storage.event_log, data.delivery_log),
+            partial(storage.journal, DELIVERY),
+            partial(storage.event_log, DELIVERY),
             partial(open_archive, integrations, data.archive),
             PAYMENT_EVENT_TYPES,
             partial(open_payments, integrations, data.provider_secret, clock),
@@ -85,26 +86,23 @@ async def start(parts: Parts, data: DataDirectory, integrations: Integrations) -
     await parts.serve()
 
 
-def consume(data: DataDirectory, broker: str, name: str, logs: Mapping[str, EventLog]) -> ConsumedLogs:
-    """Opens the inbox of a service, and the consumer that fills it from the broker."""
-    partitions, inbox = data.partitions(), SqliteStorage(data).inbox(name, logs)
-    log_of = lambda record: contexts.log_of(record.event.context, record.hotel, partitions)  # noqa: E731
-    return ConsumedLogs(inbox.logs, inbox.logs, broker_consumer(broker, name, inbox, log_of), inbox.close)
-
-
 @asynccontextmanager
 async def running(
-    path: Path, integrations: Integrations, clock: Callable[[], int] = clock, names: Collection[str] = ()
+    path: Path,
+    integrations: Integrations,
+    clock: Callable[[], int] = clock,
+    names: Collection[str] = (),
+    memory: MemoryStorage | None = None,
 ) -> AsyncIterator[Parts]:
-    """Runs an installation, or these parts of it, on a data directory; stopped in order at the end."""
-    data = DataDirectory(path)
-    seconds = _LOCK_SECONDS_MAX if names else 0
-    lock = data.lock_shared() if names == [GATEWAY] else data.lock(*names, patience_seconds=seconds)
+    """Runs an installation, or these parts of it, on a data directory or in memory; stopped in order at the end."""
+    data, storage = DataDirectory(path), memory or SqliteStorage(DataDirectory(path))
     async with AsyncExitStack() as exits:
-        exits.enter_context(lock)
-        open_consumer = partial(consume, data, integrations.broker) if integrations.broker else None
-        parts = Parts(names, data.socket, clock, open_consumer, exits)
-        await start(parts, data, integrations)
+        if memory is None:
+            lock = partial(data.lock, *names, patience_seconds=_LOCK_SECONDS_MAX if names else 0)
+            exits.enter_context(data.lock_shared() if names == [GATEWAY] else lock())
+        open_from_broker = partial(open_inbox, integrations.broker, storage) if integrations.broker else None
+        parts = Parts(names, data.socket, clock, open_from_broker, exits)
+        await start(parts, data, storage, integrations)
         yield parts
 
 
@@ -118,12 +116,13 @@ async def wait(ready: str, failed: Coroutine[object, object, object]) -> None:
 
 
 async def run_all(options: argparse.Namespace) -> None:
-    """Run all parts in this process. Nothing is written where the port is in use."""
-    keys = None if options.keys is None else read_keys(options.keys)
+    """Run all parts in this process. Nothing is written where the port is in use, or with --in-memory."""
+    keys = read_keys(options.keys)
     integrations = Integrations.from_options(options)
     with reserved(options.host, options.port) as sockets:
-        create(options)
-        async with running(options.data, integrations) as parts:
+        memory = MemoryStorage() if options.in_memory else None
+        (memory or DataDirectory(options.data)).partitions(options.partitions)
+        async with running(options.data, integrations, memory=memory) as parts:
             if not options.empty:
                 await load_demo_data(parts.buses, parts.services)
             app = make_app(parts, integrations.providers, keys, HostPolicy.from_options(options))
@@ -162,8 +161,7 @@ async def running_part(options: argparse.Namespace, names: list[str], seconds: f
             yield parts
             return
         await parts.connected(seconds)
-        keys = None if options.keys is None else read_keys(options.keys)
-        app = make_app(parts, integrations.providers, keys, HostPolicy.from_options(options))
+        app = make_app(parts, integrations.providers, read_keys(options.keys), HostPolicy.from_options(options))
         async with serving(app, options.host, options.port, shared=True):
             yield parts
 
@@ -183,8 +181,7 @@ async def run_processes(options: argparse.Namespace, arguments: list[str]) -> No
     """Runs each part in its own process."""
     data = DataDirectory(options.data)
     Integrations.from_options(options)
-    if options.keys is not None:
-        read_keys(options.keys)
+    read_keys(options.keys)
     partitions = create(options)
     with (
         free_port(options.host, options.port) as options.port,
@@ -204,10 +201,11 @@ async def run_processes(options: argparse.Namespace, arguments: list[str]) -> No
 
 def verify(options: argparse.Namespace) -> None:
     """Verify the promises over whole journals; prints a report."""
-    data = DataDirectory(options.data)
-    if not data.journal(0).exists():
+    storage = SqliteStorage(DataDirectory(options.data))
+    if RESERVATIONS not in map(contexts.context_of, storage.journals()):
         raise CannotRun(f"{options.data} has no journal; give the data directory with --data")
-    done = verify_journals(data, reservations.check_snapshots, billing.check_snapshots, verification_progress)
+    with DataDirectory(options.data).lock():
+        done = verify_journals(storage, reservations.check_snapshots, billing.check_snapshots, verification_progress)
     print(json.dumps(done._asdict(), indent=2))
     if done.violations:
         raise CannotRun(f"{len(done.violations)} violations", EXIT_VIOLATED)
@@ -218,7 +216,7 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     runs: dict[str, Run] = {"verify": verify, "replay": replay, "dead-letters": manage_dead_letters}
     runs |= dict.fromkeys(("demo", "serve"), run_all)
     runs |= dict.fromkeys((RESERVATIONS, BILLING, NOTIFICATIONS, DELIVERY, GATEWAY), part)
-    return command_line(runs).parse_args(with_command(arguments))
+    return check_combination(command_line(runs).parse_args(with_command(arguments)))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -234,8 +232,6 @@ def main(arguments: list[str] | None = None) -> int:
         options = parsed(arguments)
         if getattr(options, "processes", False):
             run_async(run_processes(options, arguments))
-        elif getattr(options, "workers", 1) > 1:
-            raise CannotRun("several gateways are several processes: --workers needs --processes")
         elif (work := options.run(options)) is not None:
             run_async(work)
     except OperatorError as error:

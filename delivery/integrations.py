@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from innkeeper.delivery.archive import Archive
 from innkeeper.delivery.brokers.selection import publisher
 from innkeeper.delivery.email.letters import Letters
-from innkeeper.delivery.email.mail_transport import FolderMailTransport, mailbox
+from innkeeper.delivery.email.mail_transport import FolderMailTransport, UnsentMailTransport, mailbox
 from innkeeper.delivery.email.smtp import SmtpMailTransport, SmtpServer
 from innkeeper.delivery.payments.payments import Payments, ReceiveNotification, SimulatedProvider
 from innkeeper.delivery.webhooks.client import WebhookClient
@@ -25,6 +26,7 @@ from innkeeper.protocol.values.operator_error import OperatorError
 MAIL_FROM = "reservations@localhost"
 LOCAL = "local"
 SIMULATED = "simulated"
+_ARCHIVE_IN_MEMORY = "memory://archive"
 
 
 class IntegrationError(OperatorError):
@@ -32,7 +34,8 @@ class IntegrationError(OperatorError):
 
 
 class Integrations(NamedTuple):
-    """The chosen integrations. `broker` is a URL; without one, events are sent directly between processes."""
+    """The chosen integrations. `broker` is a URL; without one, events are sent directly between processes. With
+    `in_memory` nothing is written to disk."""
 
     archive: str = ""
     webhooks_to_loopback: bool = False
@@ -40,6 +43,7 @@ class Integrations(NamedTuple):
     smtp: SmtpServer | None = None
     mail_from: str = MAIL_FROM
     broker: str = ""
+    in_memory: bool = False
 
     @classmethod
     def from_options(cls, options: Any) -> "Integrations":
@@ -71,10 +75,12 @@ class Integrations(NamedTuple):
 async def mail_transport(
     chosen: Integrations, templates: Path, folder: Path, clock: Callable[[], int]
 ) -> AsyncIterator[SendNotice]:
-    """Sends letters to the mail server, or writes them to a folder where no server is configured."""
+    """Sends letters to the mail server, or writes them to a folder where no server is configured; in memory it only
+    composes them."""
     letters = Letters(templates)
     if chosen.smtp is None:
-        yield FolderMailTransport(folder, letters, chosen.mail_from, clock)
+        transport_of = UnsentMailTransport if chosen.in_memory else partial(FolderMailTransport, folder)
+        yield transport_of(letters, chosen.mail_from, clock)
         return
     transport = SmtpMailTransport(chosen.smtp, letters, chosen.mail_from, clock)
     try:
@@ -86,10 +92,12 @@ async def mail_transport(
 def providers(
     chosen: Integrations, secret: Path, notify: ReceiveNotification, clock: Callable[[], int]
 ) -> dict[str, Provider]:
-    """The payment providers by name. The secret that the simulated one signs with is kept in the file `secret`; its
-    notifications go to `notify`."""
+    """The payment providers by name. The secret that the simulated one signs with is kept in the file `secret`, unless
+    all is in memory; its notifications go to `notify`."""
     if not chosen.simulated_payments:
         return {}
+    if chosen.in_memory:
+        return {SIMULATED: SimulatedProvider(SIMULATED, fresh_secret(), notify, clock)}
     if not secret.exists():
         secret.touch(0o600)
         secret.write_text(fresh_secret())
@@ -97,8 +105,8 @@ def providers(
 
 
 def open_archive(chosen: Integrations, folder: Path) -> EventHandler:
-    """The event handler that archives every event; in this folder, where no other place is configured."""
-    return Archive(chosen.archive or str(folder)).handle
+    """The event handler that archives every event; in this folder, or in memory, where no other place is configured."""
+    return Archive(chosen.archive or (_ARCHIVE_IN_MEMORY if chosen.in_memory else str(folder))).handle
 
 
 def open_payments(

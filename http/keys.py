@@ -23,8 +23,10 @@ class InvalidKeysFile(ValueError):
     """The file of keys cannot be used; the message says why."""
 
 
-def read_keys(path: Path) -> "ApiKeys":
-    """Reads the keys from a file, for a command that requires one. Raises CannotRun."""
+def read_keys(path: Path | None) -> "ApiKeys | None":
+    """Reads the keys from a file, for a command that requires one; None where it requires none. Raises CannotRun."""
+    if path is None:
+        return None
     try:
         return ApiKeys.read(path)
     except (OSError, InvalidKeysFile, UnicodeDecodeError) as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import NamedTuple, TextIO
 
+from innkeeper.protocol.values.contexts import RESERVATIONS, context_of, partition_number
 from innkeeper.protocol.values.operator_error import EXIT_IN_USE, OperatorError
 
 _LOCK_RETRY_SECONDS = 0.02
@@ -88,10 +89,10 @@ class DataDirectory(NamedTuple):
         file = self.path / "partitions"
         if not file.exists():
             fresh = file.with_name(f"partitions.{os.getpid()}")
-            if self.journal(1).exists():
+            if self._partition_journal(1).exists():
                 raise DataUnusable(f"{file} is missing; restore it: it holds the number of partitions")
             with fresh.open("w") as new_file:
-                new_file.write(f"{1 if self.journal(0).exists() else wanted or 1}\n")
+                new_file.write(f"{1 if self._partition_journal(0).exists() else wanted or 1}\n")
                 new_file.flush()
                 os.fsync(new_file.fileno())
             try:
@@ -106,23 +107,18 @@ class DataDirectory(NamedTuple):
             raise DataUnusable(reason)
         return number
 
-    def journal(self, partition: int) -> Path:
-        """Returns the path of the journal of a partition of reservations."""
+    def journal(self, log: str) -> Path:
+        """Returns the path of the journal of this log."""
+        if context_of(log) == RESERVATIONS:
+            return self._partition_journal(partition_number(log))
+        return self.path / f"{log}-0.db"
+
+    def _partition_journal(self, partition: int) -> Path:
         return self.path / f"partition-{partition}.db"
 
-    def views(self, partition: int) -> Path:
-        """Returns the path of the read models of a partition."""
-        return self.path / f"views-{partition}.db"
-
-    @property
-    def billing(self) -> Path:
-        """The journal of billing."""
-        return self.path / "billing-0.db"
-
-    @property
-    def delivery_log(self) -> Path:
-        """The log of delivery's own events."""
-        return self.path / "delivery-0.db"
+    def views(self, log: str) -> Path:
+        """Returns the path of the read models of this log of reservations."""
+        return self.path / f"views-{partition_number(log)}.db"
 
     def service(self, name: str) -> Path:
         """Returns the path of the database of this service."""

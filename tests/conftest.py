@@ -10,11 +10,12 @@ from support.brokers import MOCK_KAFKA, kafka, kafka_node, rabbitmq, real_kafka
 from support.databases import postgres
 from support.partition_fixture import PartitionFixture, partition_fixture
 from support.sqlite_connections import watch_connections
+from support.storages import storage
 from support.worker_groups import check_groups, group_tests
 
 watch_connections()
 
-__all__ = ["kafka", "kafka_node", "partition", "postgres", "rabbitmq", "real_kafka"]
+__all__ = ["kafka", "kafka_node", "partition", "postgres", "rabbitmq", "real_kafka", "storage"]
 
 settings.register_profile("innkeeper", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("innkeeper")

@@ -33,7 +33,9 @@ from innkeeper.protocol.reservations.projection import BOOKING_PROJECTION, apply
 from innkeeper.protocol.reservations.transitions import ACTIONS, TRANSITIONS
 from innkeeper.storage.audit.billing import BillingAuditor
 from innkeeper.storage.audit.reservations import ReservationsAuditor
+from innkeeper.storage.memory.views import MemoryViews
 from innkeeper.storage.sqlite import read_models
+from support.recording_subscriber import GrowingLog
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("protocol", "actors", "storage", "http", "delivery")
@@ -222,6 +224,7 @@ class GuestEvacuated(BookingEvent, frozen=True):
 
 def test_an_event_that_a_consumer_does_not_know_is_an_error_and_never_nothing() -> None:
     record = RecordedEvent("inn", 1, 0, "", "", "", GuestEvacuated("b"))
+    views = MemoryViews("reservations", GrowingLog())
     step = read_models._Step(None, {})  # type: ignore[arg-type]  # it fails before it reads a table
     payments = Payments(None, {}, lambda: 0)  # type: ignore[arg-type]  # it fails before it asks
     consumers: tuple[Callable[[], object], ...] = (
@@ -237,6 +240,7 @@ def test_an_event_that_a_consumer_does_not_know_is_an_error_and_never_nothing() 
         lambda: ReservationsAuditor().handle([record]),
         lambda: BillingAuditor().handle([record]),
         lambda: step.handle([(1, record)]),
+        lambda: views._apply((1, record)),
         lambda: asyncio.run(payments.handle([(1, record)])),
     )
     failed = []

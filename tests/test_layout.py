@@ -32,6 +32,7 @@ LINES_PER_FUNCTION_MAX = 60
 # Which folders or modules of the project each folder may import. The entry with the longest matching name applies.
 KERNEL = {"protocol.values", "protocol.messages"}
 RESERVATIONS_TERMS = {f"protocol.reservations.{module}" for module in ("events", "booking", "transitions")}
+SHARED_BY_ENGINES = {"storage.stored_cursor", "storage.gapless_log", "storage.read_model_events"}
 HOSTING = {"protocol", "actors.system", "actors.partition"}
 ALLOWED_IMPORTS = {
     "protocol/values": {"protocol.values", "protocol.messages.refusals"},
@@ -66,7 +67,10 @@ ALLOWED_IMPORTS = {
     },
     "actors": set[str](),
     "storage/audit": {*KERNEL, "protocol.reservations.events", "protocol.billing.events", "protocol.billing.folio"},
-    "storage": {"protocol", "storage"},
+    "storage/operations": {"protocol", "storage.audit"},
+    "storage/sqlite": {"protocol", "storage.sqlite", *SHARED_BY_ENGINES, "storage.data_directory"},
+    "storage/memory": {"protocol", "storage.memory", *SHARED_BY_ENGINES},
+    "storage": {"protocol"},
     "http": {"protocol", "http"},
     "delivery": {"protocol", "delivery"},
 }  # fmt: skip
@@ -133,6 +137,15 @@ def test_a_folder_imports_only_allowed_modules(path: Path) -> None:
         else:
             libraries = STANDARD | LIBRARIES[path.relative_to(ROOT).parts[0]]
             assert top in libraries, f"{relative_name(path)} imports {imported}"
+
+
+@pytest.mark.parametrize("path", sources("storage/sqlite"), ids=relative_name)
+def test_statements_name_only_tables_of_their_own_component(path: Path) -> None:
+    text = path.read_text() + ((path.parent / "schema.py").read_text() if path.name == "journal.py" else "")
+    own = set(re.findall(r"CREATE (?:VIRTUAL )?TABLE (\w+)|\.table\(\"(\w+)\"\)", text))
+    tables = {name for names in own for name in names if name}
+    named = set(re.findall(r"\b(?:FROM|INTO|UPDATE|JOIN) (\w+)", path.read_text()))
+    assert named <= tables, f"{relative_name(path)} uses tables of another component"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "actors").rglob("rules/*.py")), ids=relative_name)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from innkeeper.actors.cluster.partition_router import PartitionedViews
 from innkeeper.actors.cluster.remote_part import RemotePart
@@ -15,24 +15,14 @@ from innkeeper.actors.partition.partition import Partition
 from innkeeper.actors.subscriptions.recent_events import following
 from innkeeper.actors.subscriptions.service import S, Service, ServicePorts
 from innkeeper.actors.subscriptions.service_router import ServiceRouter
-from innkeeper.protocol.ports.inbox import BrokerConsumer
+from innkeeper.protocol.ports.inbox import BrokerConsumer, Inbox
 from innkeeper.protocol.ports.message_bus import CommitStream, MessageBus
 from innkeeper.protocol.ports.subscriptions import EventLog, RecentLog
 from innkeeper.protocol.ports.views import Views
 from innkeeper.protocol.values.contexts import is_gateway
 
-
-class ConsumedLogs(NamedTuple):
-    """Logs of other processes as a broker delivers them: what its consumer has stored, and the commits of that."""
-
-    logs: Mapping[str, EventLog]
-    streams: Mapping[str, CommitStream]
-    consumer: BrokerConsumer
-    close: Callable[[], None]
-
-
-OpenConsumer = Callable[[str, Mapping[str, EventLog]], ConsumedLogs]
-"""Opens what a service of this name consumes of these logs."""
+OpenInbox = Callable[[str, Mapping[str, EventLog]], tuple[Inbox, BrokerConsumer]]
+"""Opens the inbox of the service of this name for these logs, and the broker's consumer that fills it."""
 
 
 class Parts:
@@ -45,10 +35,10 @@ class Parts:
         names: Collection[str],
         socket_of: Callable[[str], Path],
         clock: Callable[[], int],
-        open_consumer: OpenConsumer | None,
+        open_inbox: OpenInbox | None,
         exits: AsyncExitStack,
     ) -> None:
-        """`names` are the parts that run in this process; all of them where none is named. With `open_consumer`,
+        """`names` are the parts that run in this process; all of them where none is named. With `open_inbox`,
         services get the events of other processes from a broker."""
         self.names = names
         self.clock = clock
@@ -62,7 +52,7 @@ class Parts:
         self._remote: dict[str, RemotePart] = {}
         self.load = LoadMeter()
         self._socket_of = socket_of
-        self._open_consumer = open_consumer
+        self._open_inbox = open_inbox
 
     def runs(self, part: str) -> bool:
         """Whether the part runs in this process."""
@@ -93,12 +83,11 @@ class Parts:
         streams = dict(self.streams)
         consumer: BrokerConsumer | None = None
         remote = {log: read for log, read in logs.items() if not self.runs(log)}
-        if self._open_consumer is not None and remote:
-            consumed = self._open_consumer(name, remote)
-            self.exits.callback(consumed.close)
-            logs.update((log, following(consumed.streams[log], inbox)) for log, inbox in consumed.logs.items())
-            streams.update(consumed.streams)
-            consumer = consumed.consumer
+        if self._open_inbox is not None and remote:
+            inbox, consumer = self._open_inbox(name, remote)
+            self.exits.callback(inbox.close)
+            logs.update((log, following(received, received)) for log, received in inbox.logs.items())
+            streams.update(inbox.logs)
         return ServicePorts(logs, streams, partial(open_store, name), self.clock, self.load.is_under_load, consumer)
 
     def connect(self, part: str) -> RemotePart:

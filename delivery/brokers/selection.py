@@ -1,13 +1,16 @@
 """Makes the publisher and the consumer for the broker at a URL."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from innkeeper.protocol.ports.inbox import BrokerConsumer, Inbox, LogOf
-from innkeeper.protocol.ports.subscriptions import EventHandler
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.ports.inbox import BrokerConsumer, Inbox
+from innkeeper.protocol.ports.storage import Storage
+from innkeeper.protocol.ports.subscriptions import EventHandler, EventLog
+from innkeeper.protocol.values import contexts
 
 _KINDS = {"amqp": ("rabbitmq", "Rabbit"), "amqps": ("rabbitmq", "Rabbit"), "kafka": ("kafka", "Kafka")}
 
@@ -39,11 +42,17 @@ async def open_publisher(url: str) -> AsyncIterator[EventHandler]:
         await opened.close()
 
 
-def broker_consumer(url: str, name: str, inbox: Inbox, log_of: LogOf) -> BrokerConsumer:
-    """The consumer that writes events from this broker to the inbox of the service `name`. Raises ValueError for an
-    unsupported URL."""
-    made: BrokerConsumer = _kind(url, "Consumer")(url, name, inbox, log_of)
-    return made
+def open_inbox(url: str, storage: Storage, name: str, logs: Mapping[str, EventLog]) -> tuple[Inbox, BrokerConsumer]:
+    """The inbox of the service `name` for events of these logs, and the consumer that fills it from the broker at this
+    URL. Raises ValueError for an unsupported URL."""
+    kind, partitions = _kind(url, "Consumer"), storage.partitions()
+
+    def log_of(record: RecordedEvent) -> str:
+        return contexts.log_of(record.event.context, record.hotel, partitions)
+
+    inbox = storage.inbox(name, logs)
+    consumer: BrokerConsumer = kind(url, name, inbox, log_of)
+    return inbox, consumer
 
 
 def _kind(url: str, part: str) -> Any:

@@ -5,6 +5,7 @@ and used only if it is valid. The same notice gives the same message each time, 
 """
 
 import asyncio
+import logging
 import os
 import re
 import tempfile
@@ -24,6 +25,8 @@ from innkeeper.protocol.notifications.notices import Notice
 from innkeeper.protocol.ports.outbox import SendFailed
 from innkeeper.protocol.values.instants import instant
 from yarl import URL
+
+logger = logging.getLogger(__name__)
 
 _LOCAL = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(\.[\w!#$%&'*+/=?^`{|}~-]+)*")
 _DOMAIN = re.compile(
@@ -94,6 +97,24 @@ def _folded(line: str, header: str, encoded: bool = False) -> str:
 
 def _digest(notice: Notice) -> str:
     return blake2b(notice.id.encode(), digest_size=_ID_BYTES).hexdigest()
+
+
+class UnsentMailTransport:
+    """A `SendNotice` that composes letters and sends none: for a program that may write nothing to disk."""
+
+    def __init__(self, letters: Letters, sender: str, clock: Callable[[], int]) -> None:
+        self._letters = letters
+        self._sender = sender
+        self._clock = clock
+
+    async def __call__(self, notice: Notice) -> None:
+        """See `protocol.ports.outbox.SendNotice`."""
+        letter = self._letters.write(notice)
+        try:
+            compose(notice, letter, self._sender, self._clock())
+        except ValueError as error:
+            raise SendFailed(str(error), permanent=True) from error
+        logger.debug("a letter, which is not sent: %s", clean(letter.subject))
 
 
 class FolderMailTransport:

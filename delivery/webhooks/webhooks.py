@@ -37,7 +37,6 @@ from innkeeper.protocol.delivery.webhooks import (
     WebhookPinged,
     WebhookReply,
     WebhooksReply,
-    WebhookStore,
 )
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import LogEntry
@@ -52,6 +51,7 @@ from innkeeper.protocol.ports.subscriptions import (
     Subscription,
     SubscriptionRequest,
 )
+from innkeeper.protocol.ports.webhook_store import WebhookStore
 from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.limits import (
     webhook_attempts_max,

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from datetime import date
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -14,7 +14,7 @@ from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.reservations.commands import ACTIONS, BookingCommand
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import RESERVATIONS
-from innkeeper.protocol.values.text import Line, SearchText
+from innkeeper.protocol.values.text import Line
 from msgspec import Meta
 
 T = TypeVar("T")
@@ -23,8 +23,6 @@ _NO_BODY = b"{}"
 _KEY = re.compile(rf"[\x21-\x7e]{{1,{limits.idempotency_key_characters_max}}}")
 _CURSOR_DIGITS_MAX = 18
 _POSITIONS = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18}){0,9}")
-# Blanks inside the quotes of a text, or what may stand for them: an escape, or a character beyond ASCII.
-_MAY_HAVE_BLANKS = re.compile(rb"""[\[{,:]\s*"\s|\s"\s*[\]},:]|[\\\x80-\xff]""")
 _ETAG = re.compile(r'(?:W/)?"?([0-9]{1,9})"?')
 
 
@@ -53,12 +51,7 @@ class BookingsQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
     room: Line | None = None
     arrival_from: date | None = None
     arrival_to: date | None = None
-    q: SearchText | None = None
-
-    def __post_init__(self) -> None:
-        if self.arrival_from is not None and self.arrival_to is not None and self.arrival_to < self.arrival_from:
-            message = f"expected a date that is not before arrival_from, {self.arrival_from}"
-            raise invalid("arrival_to", "from_arrival_from", message)
+    q: Line | None = None
 
 
 class AvailabilityQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,25 +114,11 @@ async def read_body(request: web.Request) -> bytes:
         raise RequestRejected(400, "hung_up", "the connection was closed before the whole body had arrived") from None
 
 
-def trimmed(value: Any) -> Any:
-    """The value without the blanks around its texts: people type them by mistake."""
-    match value:
-        case str():
-            return value.strip()
-        case list():
-            return [trimmed(one) for one in value]
-        case dict():
-            return {name: trimmed(one) for name, one in value.items()}
-    return value
-
-
 async def body_of(request: web.Request, decoder: "msgspec.json.Decoder[T]") -> T:
-    """Decodes the body as a value of the decoder's type, without blanks around its texts."""
+    """Decodes the body as a value of the decoder's type."""
     body = await read_body(request)
     try:
-        if _MAY_HAVE_BLANKS.search(body) is None:
-            return decoder.decode(body)
-        return msgspec.convert(trimmed(msgspec.json.decode(body)), decoder.type)
+        return decoder.decode(body)
     except msgspec.ValidationError as error:
         raise refusal_of(error, decoder.type) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -178,7 +157,7 @@ def query_of(request: web.Request, kind: type[T]) -> T:
         if len(query.getall(name)) > 1:
             raise invalid(name, "once", "may be given only once")
     try:
-        return msgspec.convert({name: text.strip() for name, text in query.items()}, kind, strict=False)
+        return msgspec.convert(dict(query), kind, strict=False)
     except msgspec.ValidationError as error:
         raise refusal_of(error, kind) from error
 

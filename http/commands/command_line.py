@@ -77,7 +77,8 @@ def command_line(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
             options, "--workers", whole_number(1, limits.workers_max), "1", "the number of gateways with --processes"
         )
     switch(demo_options, "--empty", "start without hotels")
-    serve_options.set_defaults(empty=True)
+    switch(demo_options, "--in-memory", "write nothing to disk: the next start begins anew")
+    serve_options.set_defaults(empty=True, in_memory=False)
     demo_options.set_defaults(simulated_payments=True, host="127.0.0.1", keys=None, host_name=(), trusted_proxy=())
     for options in (serve_options, parts[DELIVERY], parts[GATEWAY]):
         switch(options, "--simulated-payments", "add a simulated payment provider, as in the demo")
@@ -92,6 +93,16 @@ def command_line(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
     return top
 
 
+def check_combination(options: argparse.Namespace) -> argparse.Namespace:
+    """Returns the options. Raises CannotRun where they exclude each other."""
+    processes = getattr(options, "processes", False)
+    if getattr(options, "workers", 1) > 1 and not processes:
+        raise CannotRun("several gateways are several processes: --workers needs --processes")
+    if getattr(options, "in_memory", False) and processes:
+        raise CannotRun("--in-memory is for one process: it excludes --processes")
+    return options
+
+
 class _Version(argparse.Action):
     """Shows the version, which is looked up only here, because the look-up is slow."""
 
@@ -102,6 +113,9 @@ class _Version(argparse.Action):
 
 def welcome(options: argparse.Namespace, port: int) -> str:
     """The message of a server that is ready on this port."""
+    if options.in_memory:
+        pages = f"Front desk: http://127.0.0.1:{port}   API: http://127.0.0.1:{port}/docs   data: in memory only\n"
+        return pages + "Nothing is written to disk. Ctrl-C stops it, and the next start begins anew."
     if options.keys is not None:
         return f"Serving http://{options.host}:{port}, data: {options.data}"
     pages = f"Front desk: http://127.0.0.1:{port}   API: http://127.0.0.1:{port}/docs   data: {options.data}\n"

@@ -3,7 +3,7 @@
 Instants are microseconds since 1970 UTC.
 """
 
-from typing import Annotated, ClassVar, Protocol
+from typing import Annotated, ClassVar
 
 import msgspec
 from innkeeper.protocol.codec import wire
@@ -212,23 +212,3 @@ class DeliveriesReply(Reply, frozen=True):
     name: ClassVar[str] = "deliveries.reply"
     deliveries: tuple[DeliveryAttempt, ...]
     more: bool = False
-
-
-class WebhookStore(Protocol):
-    """Stores webhooks, their secrets and the attempts. The caller opens a transaction around changes that belong
-    together."""
-
-    def all(self) -> list[tuple[Webhook, tuple[SigningSecret, ...]]]:
-        """Returns the webhooks in the order in which they were made, each with its secrets, newest first."""
-
-    def put(self, webhook: Webhook, secrets: tuple[SigningSecret, ...]) -> None:
-        """Stores the webhook and its secrets."""
-
-    def remove(self, webhook: str) -> None:
-        """Removes the webhook and its attempts."""
-
-    def note(self, delivery: DeliveryAttempt) -> DeliveryAttempt:
-        """Stores an attempt and returns it with its number; may delete old attempts."""
-
-    def deliveries(self, request: ListDeliveries) -> DeliveriesReply:
-        """Returns a page of attempts."""

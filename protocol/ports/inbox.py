@@ -4,13 +4,24 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
+from innkeeper.protocol.ports.message_bus import CommitStream
+from innkeeper.protocol.ports.subscriptions import EventLog
 
 LogOf = Callable[[RecordedEvent], str]
 """Returns the name of the log that holds an event."""
 
 
+class DeliveredLog(EventLog, CommitStream, Protocol):
+    """A log as it came from a broker: it ends before the first missing event. Its listeners are called in the thread
+    that handles the entries."""
+
+
 class Inbox(Protocol):
     """Stores the events that came from a broker. Thread-safe; its methods may block on the disk."""
+
+    @property
+    def logs(self) -> Mapping[str, DeliveredLog]:
+        """What is stored, by the name of the log."""
 
     def offset(self, name: str) -> int | None:
         """Returns the offset at which to resume a stream of the broker; None where nothing came of it yet."""
@@ -21,6 +32,9 @@ class Inbox(Protocol):
 
     def fetch_missing(self) -> None:
         """Reads the events that the broker did not deliver from their own logs, as far as those can be reached."""
+
+    def close(self) -> None:
+        """Closes the inbox."""
 
 
 class BrokerConsumer(Protocol):

@@ -1,4 +1,4 @@
-"""The journal as the partition's host uses it; SQLite implements it.
+"""The journal as the partition's host uses it.
 
 The journal is the source of truth. Opening it to write begins a new epoch; a writer whose epoch is no longer the newest
 is refused (`JournalFenced`), so that a second process, or one that resumes after a stall, does no harm.
@@ -8,12 +8,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
-from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.values.operator_error import EXIT_DAMAGED, EXIT_IN_USE, OperatorError
 
 
 class JournalError(OperatorError):
-    """An operation on the journal failed."""
+    """An operation on the journal failed: it refuses what was written, or it cannot be opened."""
 
     exit_code = EXIT_DAMAGED
 
@@ -46,8 +46,11 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 class Journal(Protocol):
     """One partition's journal, with one writer. All methods are called in one thread, except `sync`: it waits for the
-    disk and may run in another thread, while `reply` and `position` are called. After an error of `write` or `sync` it
-    is not known what is on disk, until `reopen`."""
+    disk and may run in another thread, while `replies` and `position` are called. After an error of `write` or `sync`
+    it is not known what is on disk, until `reopen`.
+
+    `write` or the `sync` after it raises JournalFenced where another writer has opened the journal since then, and
+    JournalError where an event of the same hotel and `hotel_seq`, or a reply with the same key, is there already."""
 
     def write(self, records: Sequence[RecordedEvent], replies: Sequence[StoredReply]) -> int:
         """Begins a commit of these, all or none, and returns the position that the last event will have."""
@@ -64,9 +67,7 @@ class Journal(Protocol):
     def hotels(self) -> set[str]:
         """Returns the ids of all hotels that have an event."""
 
-    def read(
-        self, after: int = 0, hotel: str | None = None, after_hotel_seq: int = 0
-    ) -> Iterator[tuple[int, RecordedEvent]]:
+    def read(self, after: int = 0, hotel: str | None = None, after_hotel_seq: int = 0) -> Iterator[LogEntry]:
         """Yields the events after this position, each with its own, in order; only those of `hotel` after its event
         `after_hotel_seq`, where a hotel is given."""
 
@@ -74,7 +75,11 @@ class Journal(Protocol):
         """Yields the newest snapshot of each hotel, or of one."""
 
     def save_snapshots(self, snapshots: Iterable[Snapshot]) -> None:
-        """Stores these in place of older ones of the same hotels."""
+        """Stores these in place of older ones of the same hotels. Raises JournalFenced."""
+
+    def verified(self) -> Iterator[LogEntry]:
+        """Yields all events with their positions, in order, each checked against what was written. Raises
+        JournalDamaged."""
 
     def reopen(self) -> None:
         """Connects again after a failure: drops what was not committed, and reads the head anew."""

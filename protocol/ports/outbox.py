@@ -49,7 +49,7 @@ class Outbox(Protocol):
         withdrawn: Sequence[str],
     ) -> None:
         """Stores hotels, bookings and notices, and removes the notices whose ids are `withdrawn`, where they were not
-        sent yet. To be called within a transaction."""
+        sent yet. All of it is stored, or nothing; where it is called by `Effects`, together with the cursor's move."""
 
     def due(self, at: int, limit: int) -> list[DueNotice]:
         """Returns the notices that are due, in the order in which they were decided; none to an address for which an

@@ -2,13 +2,16 @@
 
 from typing import Protocol
 
-from innkeeper.protocol.delivery.webhooks import WebhookStore
 from innkeeper.protocol.ports.outbox import Outbox
 from innkeeper.protocol.ports.subscriptions import Cursor, EventLog, SubscriptionRequest
+from innkeeper.protocol.ports.webhook_store import WebhookStore
 
 
 class ServiceStore(Protocol):
-    """The database of a service. For the thread that opened it."""
+    """The database of a service. For the thread that opened it.
+
+    What an `Effects` writes through the store while a cursor of the same store moves (see `Cursor.move`) is on disk
+    together with the new position, or not at all."""
 
     def open_cursor(self, request: SubscriptionRequest, log_name: str, log: EventLog) -> Cursor:
         """Opens the cursor of the request's subscriber in this log, or creates it."""

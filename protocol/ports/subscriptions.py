@@ -141,8 +141,9 @@ class Cursor(Protocol):
         """Returns the next batch, up to the position `end`; None where there is nothing to do at the instant `at`."""
 
     def move(self, batch: EventBatch, effects: Effects) -> None:
-        """Writes the effects of a batch and moves past it, in one transaction. Does not move where `seek` or a dropped
-        dead letter has changed the position while the batch was handled."""
+        """Writes the effects of a batch and moves past it, in one transaction: where the effects raise, nothing of them
+        is on disk, and the cursor stays. Does not move where `seek` or a dropped dead letter has changed the position
+        while the batch was handled."""
 
     def park(self, batch: EventBatch, failure: HandlingFailure, at: int) -> None:
         """Parks the hotel of the batch's only event, which could not be handled, and moves past it for the others. Does

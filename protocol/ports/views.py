@@ -11,8 +11,8 @@ from innkeeper.protocol.reservations.hotel import Hotel
 
 
 class BookingSearch(msgspec.Struct, frozen=True):
-    """Selects bookings of a hotel. `arrival_from` and `arrival_to` are both included; `text` is searched in the guest's
-    name, e-mail and phone and in the locator."""
+    """Selects bookings of a hotel. `arrival_from` and `arrival_to` are both included. `text` finds a booking where each
+    of its words begins a word of `searched_text`; accents and case make no difference."""
 
     hotel: str
     status: BookingStatus | None = None
@@ -32,6 +32,12 @@ class BookingPage(msgspec.Struct, frozen=True):
 
 class InvalidCursor(ValueError):
     """The cursor is not one that a list returned."""
+
+
+def searched_text(booking: Booking) -> str:
+    """Returns what a search for text finds a booking by."""
+    guest = booking.guest
+    return " ".join(filter(None, (guest.name, guest.email, guest.phone, booking.locator)))
 
 
 class Views(Protocol):

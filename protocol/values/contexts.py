@@ -28,6 +28,11 @@ def reservations_logs(partitions: int) -> Sequence[str]:
     return [f"{RESERVATIONS}-{number}" for number in range(partitions)]
 
 
+def partition_number(log: str) -> int:
+    """Returns the number of the partition that a log of reservations belongs to."""
+    return int(log.partition("-")[2] or 0)
+
+
 def gateways(workers: int) -> list[str]:
     """Returns the names of the gateways, where so many share a port."""
     return [f"{GATEWAY}-{number}" for number in range(workers)]

@@ -1,15 +1,15 @@
 """Verifies the promises over whole journals: the hash chain, the auditors' checks, and each snapshot."""
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from contextlib import closing
 from typing import NamedTuple
 
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.journal import Journal
+from innkeeper.protocol.ports.storage import Storage
+from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS, context_of
 from innkeeper.storage.audit.billing import BillingAuditor
 from innkeeper.storage.audit.reservations import ReservationsAuditor
-from innkeeper.storage.data_directory import DataDirectory
-from innkeeper.storage.sqlite.journal import SqliteJournal
 
 CheckSnapshots = Callable[[Journal], list[str]]
 """Checks that each snapshot is the fold of its events; returns a message for each that is not."""
@@ -27,26 +27,24 @@ class VerificationReport(NamedTuple):
 
 
 def verify(
-    data: DataDirectory, check_hotels: CheckSnapshots, check_ledgers: CheckSnapshots, progress: ShowProgress
+    storage: Storage, check_hotels: CheckSnapshots, check_ledgers: CheckSnapshots, progress: ShowProgress
 ) -> VerificationReport:
-    """Verifies all journals of a data directory, which is locked meanwhile. Raises DataUnusable and JournalError."""
+    """Verifies all journals, which the caller has locked. Raises JournalError."""
     ledgers, violations = BillingAuditor(), list[str]()
-    with data.lock():
-        auditors = [ReservationsAuditor() for _ in range(data.partitions())]
-        for number, auditor in enumerate(auditors):
-            violations += _violations(data.journal(number), auditor, check_hotels, progress)
-        if data.billing.exists():
-            violations += _violations(data.billing, ledgers, check_ledgers, progress)
-    events = sum(auditor.events for auditor in auditors)
-    return VerificationReport(events, sum(len(auditor.hotels) for auditor in auditors), ledgers.events, violations)
+    logs = sorted(log for log in storage.journals() if context_of(log) == RESERVATIONS)
+    auditors = {log: ReservationsAuditor() for log in logs}
+    for log, auditor in auditors.items():
+        violations += _violations(storage.journal(log), auditor, check_hotels, progress)
+    if BILLING in storage.journals():
+        violations += _violations(storage.journal(BILLING), ledgers, check_ledgers, progress)
+    events = sum(auditor.events for auditor in auditors.values())
+    hotels = sum(len(auditor.hotels) for auditor in auditors.values())
+    return VerificationReport(events, hotels, ledgers.events, violations)
 
 
 def _violations(
-    path: Path, auditor: ReservationsAuditor | BillingAuditor, check: CheckSnapshots, progress: ShowProgress
+    journal: Journal, auditor: ReservationsAuditor | BillingAuditor, check: CheckSnapshots, progress: ShowProgress
 ) -> list[str]:
-    journal = SqliteJournal(path)
-    try:
-        auditor.handle(record for _, record in progress(journal.checked(), journal.position()))
+    with closing(journal):
+        auditor.handle(record for _, record in progress(journal.verified(), journal.position()))
         return auditor.violations + check(journal)
-    finally:
-        journal.close()

@@ -7,18 +7,15 @@ gets from the inbox what it would get from the logs. The broker's offsets are st
 
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import sqlite_utils
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.recorded_event import LogEntry
-from innkeeper.protocol.messages.refusals import Refused
-from innkeeper.protocol.ports.message_bus import CommitListener
 from innkeeper.protocol.ports.subscriptions import EventLog, Stalled
+from innkeeper.storage.gapless_log import GaplessLog, fetch_missing
 from innkeeper.storage.sqlite.schema import closed_on_failure, open_to_write
-
-_BATCH_EVENTS = 500
 
 
 def _create(db: sqlite_utils.Database) -> None:
@@ -35,7 +32,7 @@ def _create(db: sqlite_utils.Database) -> None:
 
 
 class SqliteInbox:
-    """Implements `protocol.ports.inbox.SqliteInbox` in SQLite. Thread-safe."""
+    """Implements `protocol.ports.inbox.Inbox` in SQLite. Thread-safe."""
 
     def __init__(self, path: Path, origins: Mapping[str, EventLog]) -> None:
         """Stores events of the logs `origins`, from which it reads what the broker does not deliver."""
@@ -43,18 +40,18 @@ class SqliteInbox:
         self._lock = threading.Lock()  # of the database
         self._handling = threading.Lock()  # so that listeners are called in the order of the log
         self._origins = origins
-        self.logs = {log: InboxLog(log, self._read) for log in origins}
+        self.logs: Mapping[str, GaplessLog] = {log: GaplessLog(log, self._read) for log in origins}
         with closed_on_failure(self):
             self._places: dict[str, int] = dict(self._db.execute("SELECT name, place FROM places").fetchall())
             for log in self.logs.values():
                 log.begin(*self._stored(log.name))
 
     def offset(self, name: str) -> int | None:
-        """See `protocol.ports.inbox.SqliteInbox`."""
+        """See `Inbox`."""
         return self._places.get(name)
 
     def handle(self, entries: Sequence[tuple[str, LogEntry]], places: Mapping[str, int]) -> None:
-        """See `protocol.ports.inbox.SqliteInbox`."""
+        """See `Inbox`."""
         rows = [
             (log, position, record.hotel, record.hotel_seq, wire.encode_record(record))
             for log, (position, record) in entries
@@ -72,19 +69,11 @@ class SqliteInbox:
                 log.handle([entry for of, entry in entries if of == name])
 
     def fetch_missing(self) -> None:
-        """See `protocol.ports.inbox.SqliteInbox`."""
-        for name, log in self.logs.items():
-            while self._origins[name].position > log.position:
-                try:
-                    entries = self._origins[name].read(log.position, _BATCH_EVENTS)
-                except Refused:
-                    break
-                if not entries:
-                    break
-                self.handle([(name, entry) for entry in entries], {})
+        """See `Inbox`."""
+        fetch_missing(self, self._origins)
 
     def close(self) -> None:
-        """Closes the file."""
+        """See `Inbox`."""
         self._db.close()
 
     def _stored(self, log: str) -> tuple[int, list[int]]:
@@ -107,39 +96,3 @@ class SqliteInbox:
                 (log, after, until, *values, limit),
             ).fetchall()
         return [(position, wire.decode_record(record)) for position, record in rows]
-
-
-class InboxLog:
-    """One log of an inbox, up to the first missing event. Implements `protocol.ports.subscriptions.EventLog` and
-    `protocol.ports.message_bus.CommitStream`."""
-
-    def __init__(self, name: str, read: Callable[[str, int, int, int, str | None, int], list[LogEntry]]) -> None:
-        self.name = name
-        self.position = 0
-        self._read = read
-        self._early: dict[int, LogEntry | None] = {}
-        self._listeners: list[CommitListener] = []
-
-    def begin(self, position: int, early: Sequence[int]) -> None:
-        """Sets the position up to which no event is missing, and the positions of events after a gap."""
-        self.position = position
-        self._early = dict.fromkeys(early)
-
-    def handle(self, entries: Sequence[LogEntry]) -> None:
-        """Adds entries, in any order, and announces those that no gap precedes any more."""
-        self._early.update((entry[0], entry) for entry in entries if entry[0] > self.position)
-        complete = []
-        while self.position + 1 in self._early:
-            self.position += 1
-            complete.append(self._early.pop(self.position))
-        records = [entry[1] for entry in complete if entry is not None]
-        for listener in self._listeners if complete else ():
-            listener(self.position, records if len(records) == len(complete) else ())
-
-    def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
-        """See `EventLog`."""
-        return self._read(self.name, after, self.position, limit, hotel, after_hotel_seq)
-
-    def subscribe(self, listener: CommitListener) -> None:
-        """See `CommitStream`. The listener is called in the thread that handles the entries."""
-        self._listeners.append(listener)

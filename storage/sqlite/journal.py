@@ -1,20 +1,23 @@
-"""The journal of a partition in one SQLite file: append-only events in a hash chain, kept replies, snapshots.
+"""The journal of a partition in one SQLite file (append-only events in a hash chain, kept replies, snapshots), and the
+event log of its readers: subscribers that catch up, live streams, lists.
 
 One connection writes, with `synchronous=FULL`, and it alone checkpoints: before SQLite 3.51.3 a second connection that
 writes or checkpoints can damage a write-ahead log. Readers open the file with `mode=ro`.
 """
 
 import sqlite3
+import threading
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 
 import msgspec
 from innkeeper.protocol.codec import wire
-from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.ports.journal import JournalDamaged, JournalFenced, Snapshot, StoredReply
+from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
+from innkeeper.protocol.ports.journal import JournalDamaged, JournalError, JournalFenced, Snapshot, StoredReply
 from innkeeper.storage.sqlite.schema import closed_on_failure, migrate
 
 _COLUMNS = "seq, hotel, hotel_seq, at, by, correlation, cause, type, body, hash"
@@ -48,7 +51,7 @@ class SqliteJournal:
         with closed_on_failure(self):
             self._check_tail()
             self._db.execute("UPDATE writer SET epoch = epoch + 1")
-            self.epoch: int = self._db.execute("SELECT epoch FROM writer").fetchone()[0]
+            self._epoch: int = self._db.execute("SELECT epoch FROM writer").fetchone()[0]
 
     def _connect(self) -> None:
         with ExitStack() as opened:
@@ -84,14 +87,17 @@ class SqliteJournal:
             last = link(last, row)
             rows.append((*row, last))
         self._db.execute("BEGIN IMMEDIATE")
-        head = self._db.execute("UPDATE writer SET seq = ?, hash = ? WHERE epoch = ?", (seq, last, self.epoch))
+        head = self._db.execute("UPDATE writer SET seq = ?, hash = ? WHERE epoch = ?", (seq, last, self._epoch))
         if head.rowcount != 1:
             self._db.execute("ROLLBACK")
-            raise JournalFenced(f"another process writes to {self.path} now; this one must stop")
-        self._db.executemany(f"INSERT INTO events ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
-        self._db.executemany(
-            "INSERT INTO replies (key, fingerprint, reply) VALUES (?,?,?)", map(msgspec.structs.astuple, replies)
-        )
+            raise self._fenced()
+        try:
+            self._db.executemany(f"INSERT INTO events ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
+            self._db.executemany(
+                "INSERT INTO replies (key, fingerprint, reply) VALUES (?,?,?)", map(msgspec.structs.astuple, replies)
+            )
+        except sqlite3.IntegrityError as error:
+            raise JournalError(f"{self.path} has this event or reply already: {error}") from error
         self._written = seq, last
         return int(seq)
 
@@ -117,9 +123,7 @@ class SqliteJournal:
         """See `Journal`."""
         return {hotel for (hotel,) in self._db.execute("SELECT hotel FROM events WHERE hotel_seq = 1")}
 
-    def read(
-        self, after: int = 0, hotel: str | None = None, after_hotel_seq: int = 0
-    ) -> Iterator[tuple[int, RecordedEvent]]:
+    def read(self, after: int = 0, hotel: str | None = None, after_hotel_seq: int = 0) -> Iterator[LogEntry]:
         """See `Journal`."""
         return ((row[0], record_of(row)) for row in read_rows(self._db, after, hotel, after_hotel_seq))
 
@@ -133,6 +137,8 @@ class SqliteJournal:
         """See `Journal`."""
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
+            if self._db.execute("SELECT epoch FROM writer").fetchone()[0] != self._epoch:
+                raise self._fenced()
             self._db.executemany(
                 "INSERT OR REPLACE INTO snapshots (hotel, hotel_seq, state) VALUES (?,?,?)",
                 [(snapshot.hotel, snapshot.hotel_seq, snapshot.state) for snapshot in snapshots],
@@ -148,10 +154,13 @@ class SqliteJournal:
         self._reader.close()
         self._db.close()
 
-    def checked(self) -> Iterator[tuple[int, RecordedEvent]]:
-        """Yields all events in order, each verified by the hash chain."""
+    def verified(self) -> Iterator[LogEntry]:
+        """See `Journal`. The hash chain reveals each change."""
         rows = check_chain(self.path, read_rows(self._db), (self._seq, self._hash))
         return ((row[0], record_of(row)) for row in rows)
+
+    def _fenced(self) -> JournalFenced:
+        return JournalFenced(f"another process writes to {self.path} now; this one must stop")
 
     def _check_tail(self) -> None:
         """Verifies the hash chain of the last rows, so that nothing is appended to a lost or altered tail."""
@@ -161,6 +170,31 @@ class SqliteJournal:
             raise JournalDamaged(f"{self.path}: event {start} is missing; restore the file from a backup")
         tail = read_rows(self._db, start)
         deque(check_chain(self.path, tail, (self._seq, self._hash), start, before[0] if start else GENESIS), maxlen=0)
+
+
+class SqliteEventLog:
+    """Implements `protocol.ports.subscriptions.EventLog` over a journal's file, which it opens read-only."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        self._db = open_to_read(path)
+
+    @property
+    def position(self) -> int:
+        """See `EventLog`."""
+        with self._lock:
+            return int(self._db.execute("SELECT seq FROM writer").fetchone()[0])
+
+    def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
+        """See `EventLog`."""
+        with self._lock:
+            rows = list(islice(read_rows(self._db, after, hotel, after_hotel_seq), limit))
+        return [(row[0], record_of(row)) for row in rows]
+
+    def close(self) -> None:
+        """Closes the file."""
+        with self._lock:
+            self._db.close()
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:

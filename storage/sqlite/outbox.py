@@ -8,6 +8,7 @@ from innkeeper.protocol.notifications.notices import Notice
 from innkeeper.protocol.ports.outbox import DueNotice
 from innkeeper.protocol.ports.subscriptions import DeadLetter
 
+_pack = msgspec.msgpack.encode
 _unpack = msgspec.msgpack.Decoder(Notice).decode
 _IDS_PER_STATEMENT = 500  # below the limit of SQLite
 
@@ -66,13 +67,14 @@ class SqliteOutbox:
     ) -> None:
         """See `Outbox`."""
         conn = self._db.conn
-        conn.executemany("INSERT OR REPLACE INTO hotels VALUES (?,?)", list(hotels.items()))
-        conn.executemany("INSERT OR REPLACE INTO bookings VALUES (?,?)", list(bookings.items()))
-        conn.executemany("DELETE FROM notices WHERE id = ?", [(id_,) for id_ in withdrawn])
-        conn.executemany(
-            "INSERT OR IGNORE INTO notices (id, hotel, address, body, due_at) VALUES (?,?,?,?,?)",
-            [(one.id, one.hotel.id, one.recipient.email, msgspec.msgpack.encode(one), one.due_at) for one in notices],
-        )
+        with self._db.atomic():
+            conn.executemany("INSERT OR REPLACE INTO hotels VALUES (?,?)", list(hotels.items()))
+            conn.executemany("INSERT OR REPLACE INTO bookings VALUES (?,?)", list(bookings.items()))
+            conn.executemany("DELETE FROM notices WHERE id = ?", [(id_,) for id_ in withdrawn])
+            conn.executemany(
+                "INSERT OR IGNORE INTO notices (id, hotel, address, body, due_at) VALUES (?,?,?,?,?)",
+                [(one.id, one.hotel.id, one.recipient.email, _pack(one), one.due_at) for one in notices],
+            )
 
     def due(self, at: int, limit: int) -> list[DueNotice]:
         """See `Outbox`."""
@@ -140,7 +142,7 @@ class SqliteOutbox:
         if drop:
             self.mark_sent(notice)
         else:
-            body = msgspec.msgpack.encode(msgspec.structs.replace(_unpack(row[2]), useful_until=0))
+            body = _pack(msgspec.structs.replace(_unpack(row[2]), useful_until=0))
             self._db.execute("UPDATE notices SET due_at = 0, attempts = 0, body = ? WHERE id = ?", (body, notice))
         return self._dead_letter(*row)
 

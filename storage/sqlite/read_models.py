@@ -1,33 +1,30 @@
-"""Read models: tables of bookings and hotels for lists and searches, in a file of their own that follows the journal.
+"""Read models: tables of bookings and hotels for lists and searches, in a file of their own that follows the log.
 
-The file can be deleted at any time; it is rebuilt from the journal. Each step writes its effects and its position in
+The file can be deleted at any time; it is rebuilt from the log. Each step writes its effects and its position in
 one transaction, so that a crash neither loses nor repeats effects.
 """
 
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from datetime import date
-from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 import sqlite_utils
-from innkeeper.protocol.messages.event_table import EventTable
-from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.ports.subscriptions import Positions
-from innkeeper.protocol.ports.views import BookingPage, BookingSearch, InvalidCursor
+from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
+from innkeeper.protocol.ports.subscriptions import EventLog, Positions
+from innkeeper.protocol.ports.views import BookingPage, BookingSearch, InvalidCursor, searched_text
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
-from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 from innkeeper.protocol.values.limits import stay_nights_max
-from innkeeper.storage.sqlite.journal import open_to_read, read_rows, record_of
+from innkeeper.storage.read_model_events import read_model_events
 from innkeeper.storage.sqlite.schema import closed_on_failure
 
 logger = logging.getLogger(__name__)
@@ -43,16 +40,15 @@ _unpack_hotel = msgspec.msgpack.Decoder(Hotel).decode
 
 
 class SqliteReadModels:
-    """Implements `protocol.ports.views.Views` in SQLite. A thread of its own follows the journal."""
+    """Implements `protocol.ports.views.Views` in SQLite. A thread of its own follows the log."""
 
-    def __init__(self, path: Path, journal: Path, log: str) -> None:
-        """`log` is the name of the journal's log."""
+    def __init__(self, path: Path, name: str, log: EventLog) -> None:
+        """`name` is the name of the log."""
+        self._name = name
         self._log = log
         self._lock = threading.Lock()
         with ExitStack() as opened:
             self._db = opened.enter_context(closing(_open(path)))
-            self._journal = opened.enter_context(closing(open_to_read(journal)))
-            self._end = opened.enter_context(closing(open_to_read(journal)))
             self._position: int = self._db.execute("SELECT position FROM follower").fetchone()[0]
             self._hotels = {
                 hotel.id: hotel
@@ -64,54 +60,54 @@ class SqliteReadModels:
         self._thread = threading.Thread(target=self._follow, name="read models", daemon=True)
 
     def __enter__(self) -> Self:
-        """Starts to follow the journal."""
+        """Starts to follow the log."""
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stops following the journal, and closes the files."""
+        """Stops following the log, and closes the file."""
         self._stopping.set()
         self._thread.join()
         with self._lock:
             self._close()
 
     def catch_up(self, position: int) -> None:
-        """Applies the journal at least up to this position."""
+        """Applies the log at least up to this position."""
         with self._lock:
             while self._position < position and self._step():
                 pass
 
     def _follow(self) -> None:
-        """Stays near the journal's end without taking time from bookings: steps when the journal does not grow, or when
-        many events are left. A reader catches up first in any case."""
+        """Stays near the log's end without taking time from bookings: steps when the log does not grow, or when many
+        events are left. A reader catches up first in any case."""
         seen = self._position
         while not self._stopping.wait(_POLL_SECONDS):
             try:
-                (end,) = self._end.execute("SELECT seq FROM writer").fetchone()
+                end = self._log.position
                 behind = end - self._position
                 while (end == seen or behind > _BEHIND_EVENTS_MAX) and behind > 0 and not self._stopping.is_set():
                     with self._lock:
                         self._step()
                     behind = end - self._position
                 seen = end
-            except sqlite3.Error:
-                logger.exception("the read models could not read the journal; retrying")
+            except Exception:
+                logger.exception("the read models could not follow the log; retrying")
 
     def _step(self) -> int:
         """Applies the next events; returns how many there were."""
-        rows = list(islice(read_rows(self._journal, self._position), _STEP_EVENTS))
-        if rows:
+        entries = self._log.read(self._position, _STEP_EVENTS)
+        if entries:
             step = _Step(self._db, self._hotels)
             with self._db.atomic():
-                step.handle([(row[0], record_of(row)) for row in rows])
-                self._db.execute("UPDATE follower SET position = ?", (rows[-1][0],))
+                step.handle(entries)
+                self._db.execute("UPDATE follower SET position = ?", (entries[-1][0],))
             self._hotels |= step.changed_hotels
-            self._position = rows[-1][0]
-        return len(rows)
+            self._position = entries[-1][0]
+        return len(entries)
 
     def hotels(self, positions: Positions, limit: int, cursor: str | None) -> tuple[list[Hotel], str | None]:
         """See `Views`."""
-        self.catch_up(positions[self._log])
+        self.catch_up(positions[self._name])
         with self._lock:
             rows = self._db.execute(
                 "SELECT body FROM hotels WHERE id > ? ORDER BY id LIMIT ?", (cursor or "", limit + 1)
@@ -122,7 +118,7 @@ class SqliteReadModels:
     def bookings(self, positions: Positions, search: BookingSearch, limit: int, cursor: str | None) -> BookingPage:
         """See `Views`."""
         where, values = _conditions(search, cursor)
-        self.catch_up(positions[self._log])
+        self.catch_up(positions[self._name])
         with self._lock:
             rows = self._db.execute(
                 f"SELECT number, body FROM bookings WHERE {' AND '.join(where)} ORDER BY number DESC LIMIT :limit",
@@ -133,26 +129,25 @@ class SqliteReadModels:
 
     def booking(self, positions: Positions, hotel: str, booking: str) -> Booking | None:
         """See `Views`."""
-        self.catch_up(positions[self._log])
+        self.catch_up(positions[self._name])
         with self._lock:
             row = self._db.execute("SELECT body FROM bookings WHERE id = ? AND hotel = ?", (booking, hotel)).fetchone()
         return None if row is None else _unpack_booking(row[0])
 
-    def history(self, positions: Positions, hotel: str, booking: str) -> list[tuple[int, RecordedEvent]]:
+    def history(self, positions: Positions, hotel: str, booking: str) -> list[LogEntry]:
         """See `Views`."""
-        self.catch_up(positions[self._log])
+        self.catch_up(positions[self._name])
         with self._lock:
             found = self._db.execute(
                 "SELECT position FROM history JOIN bookings ON bookings.number = history.booking"
                 " WHERE bookings.id = ? AND bookings.hotel = ? ORDER BY position",
                 (booking, hotel),
             ).fetchall()
-            rows = [next(read_rows(self._journal, seq - 1)) for (seq,) in found]
-        return [(row[0], record_of(row)) for row in rows]
+        return [entry for (position,) in found for entry in self._log.read(position - 1, 1)]
 
     def chart(self, positions: Positions, hotel: str, start: date, end: date) -> tuple[Hotel, list[Booking]] | None:
         """See `Views`."""
-        self.catch_up(positions[self._log])
+        self.catch_up(positions[self._name])
         with self._lock:
             known = self._db.execute("SELECT body FROM hotels WHERE id = ?", (hotel,)).fetchone()
             rows = self._db.execute(
@@ -260,12 +255,12 @@ class _Step:
         self._bookings[now.id] = (number, now)
         self._history.append((number, seq))
         if was is None or was.guest != now.guest:
-            self._guests[number] = _words(now)
+            self._guests[number] = searched_text(now)
 
     def fold_hotel(self, _: int, record: RecordedEvent) -> None:
         """Applies an event about the hotel itself."""
-        opened = isinstance(record.event, events.HotelOpened)
-        self.changed_hotels[record.hotel] = apply_hotel_event(None if opened else self._hotel(record.hotel), record)
+        known = self.changed_hotels.get(record.hotel) or self._known_hotels.get(record.hotel)
+        self.changed_hotels[record.hotel] = apply_hotel_event(known, record)
 
     def _write(self) -> None:
         conn = self._db.conn
@@ -299,35 +294,4 @@ class _Step:
         return self.changed_hotels.get(hotel) or self._known_hotels[hotel]
 
 
-READ_MODEL_EVENTS = EventTable[Callable[[_Step, int, RecordedEvent], None]](
-    "the read models",
-    handles={
-        events.HotelOpened: _Step.fold_hotel,
-        events.RoomTypeAdded: _Step.fold_hotel,
-        events.RoomAdded: _Step.fold_hotel,
-        events.BookingHeld: _Step.fold_booking,
-        events.BookingConfirmed: _Step.fold_booking,
-        events.BookingModified: _Step.fold_booking,
-        events.HoldExtended: _Step.fold_booking,
-        events.HoldExpired: _Step.fold_booking,
-        events.HoldReleased: _Step.fold_booking,
-        events.RoomMoved: _Step.fold_booking,
-        events.BookingPinned: _Step.fold_booking,
-        events.BookingUnpinned: _Step.fold_booking,
-        events.BookingCancelled: _Step.fold_booking,
-        events.BookingReinstated: _Step.fold_booking,
-        events.GuestCheckedIn: _Step.fold_booking,
-        events.GuestCheckedOut: _Step.fold_booking,
-        events.GuestNoShow: _Step.fold_booking,
-        events.NoteChanged: _Step.fold_booking,
-        events.ReminderChanged: _Step.fold_booking,
-        events.BusinessDateRolled: _Step.fold_hotel,
-    },
-    ignores=(events.WaitlistJoined, events.WaitlistLeft),
-    not_followed=(BILLING, DELIVERY),
-)
-
-
-def _words(booking: Booking) -> str:
-    guest = booking.guest
-    return " ".join(filter(None, (guest.name, guest.email, guest.phone, booking.locator)))
+READ_MODEL_EVENTS = read_model_events("the read models", _Step.fold_hotel, _Step.fold_booking)

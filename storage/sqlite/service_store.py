@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from innkeeper.protocol.ports.subscriptions import EventLog, SubscriptionRequest
-from innkeeper.storage.sqlite.cursors import Migration, SqliteCursor, open_service
+from innkeeper.storage.sqlite.cursors import Migration, SqliteCursorRows, open_service
 from innkeeper.storage.sqlite.outbox import SqliteOutbox, create_outbox
 from innkeeper.storage.sqlite.webhook_store import SqliteWebhookStore, create_webhook_store
+from innkeeper.storage.stored_cursor import StoredCursor
 
 
 class SqliteServiceStore:
@@ -15,9 +16,9 @@ class SqliteServiceStore:
         """Opens the file, or creates it with the tables of these migrations."""
         self._db = open_service(path, *migrations)
 
-    def open_cursor(self, request: SubscriptionRequest, log_name: str, log: EventLog) -> SqliteCursor:
+    def open_cursor(self, request: SubscriptionRequest, log_name: str, log: EventLog) -> StoredCursor:
         """See `ServiceStore`."""
-        return SqliteCursor(self._db, request, log_name, log)
+        return StoredCursor(SqliteCursorRows(self._db, request.name, log_name), request, log_name, log)
 
     def close(self) -> None:
         """Closes the file."""

@@ -1,48 +1,60 @@
 """Everything that an installation stores, as SQLite files of its data directory."""
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, closing
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
 
 from innkeeper.protocol.ports.subscriptions import EventLog
+from innkeeper.protocol.values.contexts import BILLING, DELIVERY, RESERVATIONS, reservations_logs
 from innkeeper.storage.data_directory import DataDirectory
-from innkeeper.storage.sqlite.event_log import SqliteEventLog
 from innkeeper.storage.sqlite.inbox import SqliteInbox
-from innkeeper.storage.sqlite.journal import SqliteJournal
+from innkeeper.storage.sqlite.journal import SqliteEventLog, SqliteJournal
 from innkeeper.storage.sqlite.read_models import SqliteReadModels
 from innkeeper.storage.sqlite.service_store import SqliteDeliveryStore, SqliteNotificationStore, SqliteServiceStore
 
 
 class SqliteStorage:
-    """Opens the files of one data directory; each caller closes what it has opened."""
+    """Implements `protocol.ports.storage.Storage` with the files of one data directory."""
 
     def __init__(self, data: DataDirectory) -> None:
         self._data = data
 
-    def journal(self, path: Path) -> SqliteJournal:
-        """Opens this journal to write."""
-        return SqliteJournal(path)
+    def partitions(self, wanted: int | None = None) -> int:
+        """See `Storage`."""
+        return self._data.partitions(wanted)
 
-    def event_log(self, path: Path) -> AbstractContextManager[SqliteEventLog]:
-        """Opens this journal to read."""
-        return closing(SqliteEventLog(path))
+    def journals(self) -> set[str]:
+        """See `Storage`."""
+        if not self._data.is_made and not self._data.journal(RESERVATIONS).exists():
+            return set()
+        logs = (*reservations_logs(self.partitions()), BILLING, DELIVERY)
+        return {log for log in logs if self._data.journal(log).exists()}
 
-    def read_models(self, partition: int, log: str) -> SqliteReadModels:
-        """Opens the read models of a partition of reservations; `log` is the name of its log."""
-        return SqliteReadModels(self._data.views(partition), self._data.journal(partition), log)
+    def journal(self, log: str) -> SqliteJournal:
+        """See `Storage`."""
+        return SqliteJournal(self._data.journal(log))
+
+    def event_log(self, log: str) -> AbstractContextManager[SqliteEventLog]:
+        """See `Storage`."""
+        return closing(SqliteEventLog(self._data.journal(log)))
+
+    @contextmanager
+    def views(self, log: str) -> Iterator[SqliteReadModels]:
+        """See `Storage`."""
+        with self.event_log(log) as events, SqliteReadModels(self._data.views(log), log, events) as views:
+            yield views
 
     def service_store(self, name: str) -> AbstractContextManager[SqliteServiceStore]:
-        """Opens the database of this service."""
+        """See `Storage`."""
         return closing(SqliteServiceStore(self._data.service(name)))
 
     def notification_store(self, name: str, relay: str) -> AbstractContextManager[SqliteNotificationStore]:
-        """Opens the database of notifications; `relay` is the subscriber that dead letters name."""
+        """See `Storage`."""
         return closing(SqliteNotificationStore(self._data.service(name), relay))
 
     def delivery_store(self, name: str) -> AbstractContextManager[SqliteDeliveryStore]:
-        """Opens the database of delivery."""
+        """See `Storage`."""
         return closing(SqliteDeliveryStore(self._data.service(name)))
 
     def inbox(self, name: str, logs: Mapping[str, EventLog]) -> SqliteInbox:
-        """Opens the inbox of this service for events of these logs, from which it reads what the broker misses."""
+        """See `Storage`."""
         return SqliteInbox(self._data.inbox(name), logs)

@@ -32,7 +32,7 @@ def create_webhook_store(db: sqlite_utils.Database) -> None:
 
 
 class SqliteWebhookStore:
-    """Implements `protocol.delivery.webhooks.WebhookStore` in SQLite."""
+    """Implements `protocol.ports.webhook_store.WebhookStore` in SQLite."""
 
     def __init__(self, db: sqlite_utils.Database) -> None:
         self._db = db

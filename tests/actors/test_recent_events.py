@@ -4,24 +4,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from innkeeper.actors.subscriptions.recent_events import RecentEvents
+from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.reservations.events import BookingPinned
 from innkeeper.protocol.values import limits
-from support.recording_subscriber import InMemoryEventLog
+from support.recording_subscriber import GrowingLog
 
 COMMITS = st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 4)), max_size=20)
 
 
-def log_of(events: int) -> InMemoryEventLog:
+def log_of(events: int) -> GrowingLog:
     """A log with so many events."""
-    log = InMemoryEventLog()
+    log = GrowingLog()
     for number in range(events):
         log.append("north", BookingPinned("b", str(number)))
     return log
 
 
-def append(recent: RecentEvents, log: InMemoryEventLog, first: int, end: int) -> None:
+def entries_of(log: GrowingLog) -> list[LogEntry]:
+    """All entries of a log."""
+    return log.read(0, 1_000)
+
+
+def append(recent: RecentEvents, log: GrowingLog, first: int, end: int) -> None:
     """Announce the events of the log at the positions from `first` to `end`."""
-    recent.append(end, [record for _, record in log.entries[first - 1 : end]])
+    recent.append(end, [record for _, record in entries_of(log)[first - 1 : end]])
 
 
 @given(COMMITS, st.integers(0, 5), st.integers(1, 6), st.integers(1, 4))
@@ -39,26 +45,26 @@ def test_the_newest_events_are_those_of_the_log_whatever_comes_twice_or_never(
             position = max(position, first + size - 1)
             assert recent.position == position
             for after in range(position + 3):
-                assert recent.recent(after, limit) in (log.entries[after:position][:limit], None)
+                assert recent.recent(after, limit) in (entries_of(log)[after:position][:limit], None)
             if size and is_new:
-                assert recent.recent(position - 1, limit) == [log.entries[position - 1]]
+                assert recent.recent(position - 1, limit) == [entries_of(log)[position - 1]]
 
 
 def test_events_that_are_no_longer_kept_are_read_from_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "recent_events_max", 3)
     log = log_of(5)
-    recent = RecentEvents(InMemoryEventLog())
+    recent = RecentEvents(GrowingLog())
     append(recent, log, 1, 5)
     assert recent.recent(1, 9) is None
-    assert recent.recent(2, 9) == log.entries[2:]
+    assert recent.recent(2, 9) == entries_of(log)[2:]
     assert recent.recent(5, 9) == []
-    assert RecentEvents(log).read(1, 2) == log.entries[1:3]
+    assert RecentEvents(log).read(1, 2) == entries_of(log)[1:3]
 
 
 def test_a_gap_drops_what_was_before_it() -> None:
     log = log_of(5)
-    recent = RecentEvents(InMemoryEventLog())
+    recent = RecentEvents(GrowingLog())
     append(recent, log, 1, 2)
     append(recent, log, 5, 5)
     assert recent.recent(1, 9) is None
-    assert recent.recent(4, 9) == log.entries[4:]
+    assert recent.recent(4, 9) == entries_of(log)[4:]

@@ -1,9 +1,7 @@
 """A subscriber of two logs handles each event after the event that caused it, however far it lags."""
 
 import asyncio
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +10,9 @@ from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.subscriptions import EVERY_EVENT, Effects, SubscriptionRequest
 from innkeeper.protocol.reservations.events import BookingPinned
 from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS
-from innkeeper.storage.sqlite.cursors import SqliteCursor, open_service
-from support.recording_subscriber import InMemoryEventLog
+from innkeeper.storage.memory.database import MemoryDatabase
+from innkeeper.storage.memory.service_store import MemoryServiceStore
+from support.recording_subscriber import GrowingLog
 
 STEPS = st.lists(st.sampled_from(["cause", "effect", "step", "restart"]), max_size=60)
 
@@ -21,16 +20,18 @@ STEPS = st.lists(st.sampled_from(["cause", "effect", "step", "restart"]), max_si
 class TwoLogSubscriber:
     """Subscribes to two logs. An event of the second one contains the position of the first one at that time."""
 
-    def __init__(self, path: Path) -> None:
-        self.logs = [InMemoryEventLog(), InMemoryEventLog()]
+    def __init__(self) -> None:
+        self.logs = [GrowingLog(), GrowingLog()]
         self.handled: list[list[str]] = [[], []]
-        self._db = open_service(path)
+        self._database = MemoryDatabase()
         self.restart()
 
     def restart(self) -> None:
         """End the process, and start it again."""
         cursors = [
-            SqliteCursor(self._db, SubscriptionRequest("archivist", EVERY_EVENT), log, event_log)
+            MemoryServiceStore(self._database).open_cursor(
+                SubscriptionRequest("archivist", EVERY_EVENT), log, event_log
+            )
             for log, event_log in zip((RESERVATIONS, BILLING), self.logs, strict=True)
         ]
         self._subscriber = Subscriber(cursors, self._handle, lambda: 0, batch_events=2)
@@ -50,38 +51,31 @@ class TwoLogSubscriber:
         """Handle the next batch."""
         return asyncio.run(self._subscriber.step())
 
-    def close(self) -> None:
-        """Close its database."""
-        self._db.close()
-
 
 @given(STEPS)
 def test_an_event_is_handled_after_the_event_that_caused_it(steps: list[str]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        subscriber = TwoLogSubscriber(Path(folder) / "cursors.db")
-        first_log, second_log = subscriber.logs
-        for name in steps:
-            if name == "cause":
-                first_log.append("cause", BookingPinned("b", "101"))
-            elif name == "effect":
-                second_log.append("effect", BookingPinned("b", str(first_log.position)))
-            elif name == "restart":
-                subscriber.restart()
-            else:
-                subscriber.step()
-        while subscriber.step():
-            pass
-        subscriber.close()
-        assert subscriber.handled == [[record.id for _, record in event_log.entries] for event_log in subscriber.logs]
+    subscriber = TwoLogSubscriber()
+    first_log, second_log = subscriber.logs
+    for name in steps:
+        if name == "cause":
+            first_log.append("cause", BookingPinned("b", "101"))
+        elif name == "effect":
+            second_log.append("effect", BookingPinned("b", str(first_log.position)))
+        elif name == "restart":
+            subscriber.restart()
+        else:
+            subscriber.step()
+    while subscriber.step():
+        pass
+    assert subscriber.handled == [[record.id for _, record in event_log.entries] for event_log in subscriber.logs]
 
 
-def test_a_busy_first_log_does_not_delay_the_second(tmp_path: Path) -> None:
-    subscriber = TwoLogSubscriber(tmp_path / "cursors.db")
+def test_a_busy_first_log_does_not_delay_the_second() -> None:
+    subscriber = TwoLogSubscriber()
     first_log, second_log = subscriber.logs
     second_log.append("effect", BookingPinned("b", "0"))
     for _ in range(10):
         first_log.append("cause", BookingPinned("b", "101"))
         first_log.append("cause", BookingPinned("b", "101"))
         subscriber.step()
-    subscriber.close()
     assert len(subscriber.handled[1]) == 1

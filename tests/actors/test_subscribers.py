@@ -3,7 +3,6 @@ repeated notifications, restarts and disk errors. An event that cannot be handle
 """
 
 import asyncio
-import sqlite3
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,20 +11,22 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from innkeeper.protocol.ports.storage import Storage
 from innkeeper.protocol.ports.subscriptions import Stalled
 from innkeeper.protocol.reservations.events import BookingCancelled, BookingPinned
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import RESERVATIONS
-from support.recording_subscriber import SECOND, InMemoryEventLog, RecordingSubscriber, append_events, event_ids
+from support.recording_subscriber import SECOND, GrowingLog, RecordingSubscriber, append_events, event_ids
+from support.storages import ENGINES
 
 HOTELS = ("north", "south", "west")
 
 
-def run_with_subscriber(path: Path, check: Callable[[RecordingSubscriber], Any], **more: Any) -> None:
+def run_with_subscriber(storage: Storage, check: Callable[[RecordingSubscriber], Any], **more: Any) -> None:
     """Run a check with a new subscriber."""
 
     async def run() -> None:
-        subscriber = RecordingSubscriber(path / "subscriber.db", InMemoryEventLog(), **more)
+        subscriber = RecordingSubscriber(storage, GrowingLog(), **more)
         try:
             await check(subscriber)
         finally:
@@ -40,7 +41,7 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.005)
 
 
-def test_events_appended_without_a_notification_are_handled(tmp_path: Path) -> None:
+def test_events_appended_without_a_notification_are_handled(storage: Storage) -> None:
     async def check(subscriber: RecordingSubscriber) -> None:
         subscriber.event_log.append("north", BookingPinned("b", "101"))
         subscriber.event_log.append("north", BookingPinned("b", "102"))
@@ -48,10 +49,10 @@ def test_events_appended_without_a_notification_are_handled(tmp_path: Path) -> N
         await subscriber.run_until_idle()
         assert subscriber.handled("north") == ["north:1", "north:2", "north:3"]
 
-    run_with_subscriber(tmp_path, check)
+    run_with_subscriber(storage, check)
 
 
-def test_only_subscribed_event_types_are_handled(tmp_path: Path) -> None:
+def test_only_subscribed_event_types_are_handled(storage: Storage) -> None:
     async def check(subscriber: RecordingSubscriber) -> None:
         append_events(subscriber, "north")
         subscriber.notify((subscriber.event_log.append("north", BookingCancelled("b"))[1],))
@@ -60,10 +61,10 @@ def test_only_subscribed_event_types_are_handled(tmp_path: Path) -> None:
         assert subscriber.handled("north") == ["north:2"]
         assert subscriber.subscriber.state().lag == 0
 
-    run_with_subscriber(tmp_path, check, types=("innkeeper.booking.cancelled.*",))
+    run_with_subscriber(storage, check, types=("innkeeper.booking.cancelled.*",))
 
 
-def test_a_failing_event_blocks_only_its_own_hotel(tmp_path: Path) -> None:
+def test_a_failing_event_blocks_only_its_own_hotel(storage: Storage) -> None:
     async def check(subscriber: RecordingSubscriber) -> None:
         subscriber.failures["north:2"] = 1_000
         append_events(subscriber, "north", "south", "north", "south", "north", "north", "south")
@@ -77,10 +78,10 @@ def test_a_failing_event_blocks_only_its_own_hotel(tmp_path: Path) -> None:
         assert "_handle" in letter.trace
         assert subscriber.subscriber.state().parked == 1
 
-    run_with_subscriber(tmp_path, check)
+    run_with_subscriber(storage, check)
 
 
-def test_a_failing_event_is_retried_with_backoff_and_then_parked(tmp_path: Path) -> None:
+def test_a_failing_event_is_retried_with_backoff_and_then_parked(storage: Storage) -> None:
     async def check(subscriber: RecordingSubscriber) -> None:
         subscriber.failures["north:1"] = 1_000
         append_events(subscriber, "north")
@@ -96,10 +97,10 @@ def test_a_failing_event_is_retried_with_backoff_and_then_parked(tmp_path: Path)
         (letter,) = subscriber.subscriber.dead_letters()
         assert (letter.attempts, letter.since, letter.retry_at) == (limits.subscriber_attempts_max, 0, None)
 
-    run_with_subscriber(tmp_path, check)
+    run_with_subscriber(storage, check)
 
 
-def test_a_clock_set_back_does_not_delay_a_retry(tmp_path: Path) -> None:
+def test_a_clock_set_back_does_not_delay_a_retry(storage: Storage) -> None:
     async def check(subscriber: RecordingSubscriber) -> None:
         subscriber.at = 86_400 * SECOND
         subscriber.failures["north:1"] = 2
@@ -113,10 +114,10 @@ def test_a_clock_set_back_does_not_delay_a_retry(tmp_path: Path) -> None:
         await subscriber.run_until_idle()
         assert subscriber.handled("north") == ["north:1"]
 
-    run_with_subscriber(tmp_path, check)
+    run_with_subscriber(storage, check)
 
 
-def test_a_hotel_that_caught_up_is_not_handled_again_after_a_restart(tmp_path: Path) -> None:
+def test_a_hotel_that_caught_up_is_not_handled_again_after_a_restart(storage: Storage) -> None:
     async def check(subscriber: RecordingSubscriber) -> None:
         subscriber.failures["north:1"] = 1
         append_events(subscriber, "north")
@@ -129,12 +130,12 @@ def test_a_hotel_that_caught_up_is_not_handled_again_after_a_restart(tmp_path: P
         await subscriber.run_until_idle()
         assert subscriber.handled("north") == ["north:1", "north:2", "north:3"]
 
-    run_with_subscriber(tmp_path, check)
+    run_with_subscriber(storage, check)
 
 
 @pytest.mark.parametrize(("drop", "expected"), [(False, [1, 2, 3, 4]), (True, [1, 3, 4])])
 def test_a_dead_letter_is_redriven_or_dropped_and_its_hotel_continues_in_order(
-    tmp_path: Path, drop: bool, expected: list[int]
+    storage: Storage, drop: bool, expected: list[int]
 ) -> None:
     async def check(subscriber: RecordingSubscriber) -> None:
         subscriber.failures["north:2"] = 2  # in a batch, and alone
@@ -153,11 +154,11 @@ def test_a_dead_letter_is_redriven_or_dropped_and_its_hotel_continues_in_order(
         await subscriber.run_until_idle()
         assert subscriber.handled("north")[-1] == "north:5"
 
-    run_with_subscriber(tmp_path, check)
+    run_with_subscriber(storage, check)
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_a_replay_that_is_asked_for_during_a_batch_is_not_undone_by_it(tmp_path: Path, fails: bool) -> None:
+def test_a_replay_that_is_asked_for_during_a_batch_is_not_undone_by_it(storage: Storage, fails: bool) -> None:
     async def check(subscriber: RecordingSubscriber) -> None:
         append_events(subscriber, "north", "north")
         await subscriber.run_until_idle()
@@ -171,12 +172,14 @@ def test_a_replay_that_is_asked_for_during_a_batch_is_not_undone_by_it(tmp_path:
         assert subscriber.handled("north") == ["north:1", "north:2", *in_flight, "north:2", "north:3"]
         assert subscriber.subscriber.dead_letters() == []
 
-    run_with_subscriber(tmp_path, check)
+    run_with_subscriber(storage, check)
 
 
 @pytest.mark.parametrize("action", ["drop", "seek"])
 @pytest.mark.parametrize("fails", [False, True])
-def test_a_dead_letter_may_be_dropped_or_replayed_while_it_is_retried(tmp_path: Path, action: str, fails: bool) -> None:
+def test_a_dead_letter_may_be_dropped_or_replayed_while_it_is_retried(
+    storage: Storage, action: str, fails: bool
+) -> None:
     async def check(subscriber: RecordingSubscriber) -> None:
         subscriber.failures["north:1"] = 1
         append_events(subscriber, "north")
@@ -196,10 +199,10 @@ def test_a_dead_letter_may_be_dropped_or_replayed_while_it_is_retried(tmp_path: 
         assert subscriber.handled("north") == [*retried, *again, "north:2"]
         assert inner.dead_letters() == []
 
-    run_with_subscriber(tmp_path, check)
+    run_with_subscriber(storage, check)
 
 
-def test_a_hotel_that_catches_up_continues_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hotel_that_catches_up_continues_in_order(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("innkeeper.actors.subscriptions.subscriber.subscriber_batch_events_max", 1)
 
     async def check(subscriber: RecordingSubscriber) -> None:
@@ -211,10 +214,10 @@ def test_a_hotel_that_catches_up_continues_in_order(tmp_path: Path, monkeypatch:
         await subscriber.run_until_idle()
         assert subscriber.handled("north") == ["north:1", "north:2"]
 
-    run_with_subscriber(tmp_path, check)
+    run_with_subscriber(storage, check)
 
 
-def test_repeated_late_and_lost_notifications_are_handled_once(tmp_path: Path) -> None:
+def test_repeated_late_and_lost_notifications_are_handled_once(storage: Storage) -> None:
     async def check(subscriber: RecordingSubscriber) -> None:
         records = [subscriber.event_log.append("north", BookingPinned("b", "101"))[1] for _ in range(6)]
         subscriber.log.append(2, records[:2])
@@ -227,10 +230,10 @@ def test_repeated_late_and_lost_notifications_are_handled_once(tmp_path: Path) -
         await subscriber.run_until_idle()
         assert subscriber.handled("north") == event_ids(subscriber.event_log, "north")
 
-    run_with_subscriber(tmp_path, check)
+    run_with_subscriber(storage, check)
 
 
-def test_a_pause_survives_a_restart_and_loses_no_event(tmp_path: Path) -> None:
+def test_a_pause_survives_a_restart_and_loses_no_event(storage: Storage) -> None:
     async def check(subscriber: RecordingSubscriber) -> None:
         subscriber.subscriber.pause(True)
         append_events(subscriber, "north", "south")
@@ -244,15 +247,15 @@ def test_a_pause_survives_a_restart_and_loses_no_event(tmp_path: Path) -> None:
         await subscriber.run_until_idle()
         assert (subscriber.handled("north"), subscriber.handled("south")) == (["north:1"], ["south:1"])
 
-    run_with_subscriber(tmp_path, check)
+    run_with_subscriber(storage, check)
 
 
-def test_a_full_disk_or_an_unavailable_destination_stalls_without_effects(tmp_path: Path) -> None:
+def test_a_full_disk_or_an_unavailable_destination_stalls_without_effects(storage: Storage) -> None:
     async def check(subscriber: RecordingSubscriber) -> None:
         append_events(subscriber, "north")
         for fault in ("unavailable", "disk_full"):
             setattr(subscriber, fault, True)
-            with pytest.raises((Stalled, sqlite3.OperationalError)):
+            with pytest.raises((Stalled, OSError)):
                 await subscriber.run_until_idle()
             setattr(subscriber, fault, False)
             assert subscriber.handled("north") == []
@@ -260,10 +263,10 @@ def test_a_full_disk_or_an_unavailable_destination_stalls_without_effects(tmp_pa
         await subscriber.run_until_idle()
         assert subscriber.handled("north") == ["north:1"]
 
-    run_with_subscriber(tmp_path, check)
+    run_with_subscriber(storage, check)
 
 
-def test_a_running_subscriber_recovers_from_a_stall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_running_subscriber_recovers_from_a_stall(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("innkeeper.actors.subscriptions.background_task.subscriber_retry_seconds", 0.01)
 
     async def check(subscriber: RecordingSubscriber) -> None:
@@ -284,7 +287,7 @@ def test_a_running_subscriber_recovers_from_a_stall(tmp_path: Path, monkeypatch:
         async with asyncio.timeout(20):
             await check(subscriber)
 
-    run_with_subscriber(tmp_path, check_in_time)
+    run_with_subscriber(storage, check_in_time)
 
 
 STEPS = st.lists(
@@ -297,19 +300,20 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @settings(max_examples=150, deadline=None)
 @given(steps=STEPS, batch=st.integers(1, 5), inbox=st.integers(1, 8))
 def test_each_event_has_its_effects_once_and_in_order_after_any_sequence(
-    steps: list[tuple[Any, ...]], batch: int, inbox: int
+    engine: str, steps: list[tuple[Any, ...]], batch: int, inbox: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.setattr("innkeeper.actors.subscriptions.subscriber.subscriber_batch_events_max", batch)
         patch.setattr("innkeeper.protocol.values.limits.recent_events_max", inbox)
-        asyncio.run(_run_steps(steps, Path(folder)))
+        asyncio.run(_run_steps(steps, ENGINES[engine](Path(folder))))
 
 
-async def _run_steps(steps: list[tuple[Any, ...]], folder: Path) -> None:
-    subscriber = RecordingSubscriber(folder / "subscriber.db", InMemoryEventLog())
+async def _run_steps(steps: list[tuple[Any, ...]], storage: Storage) -> None:
+    subscriber = RecordingSubscriber(storage, GrowingLog())
     try:
         dropped: set[str] = set()
         for name, *more in steps:
@@ -354,7 +358,7 @@ async def _take_step(subscriber: RecordingSubscriber, dropped: set[str], name: s
             setattr(subscriber, name, True)
             try:
                 await subscriber.subscriber.step()
-            except (Stalled, sqlite3.OperationalError):
+            except (Stalled, OSError):
                 pass
             finally:
                 setattr(subscriber, name, False)
@@ -367,7 +371,7 @@ async def _take_step(subscriber: RecordingSubscriber, dropped: set[str], name: s
                     dropped.add(letter.event)
 
 
-def test_a_log_that_could_not_be_read_is_read_again_without_a_notification(tmp_path: Path) -> None:
+def test_a_log_that_could_not_be_read_is_read_again_without_a_notification(storage: Storage) -> None:
     async def check(subscriber: RecordingSubscriber) -> None:
         subscriber.event_log.refusals_left = 1
         subscriber.event_log.append("north", BookingPinned("b", "101"))
@@ -378,4 +382,4 @@ def test_a_log_that_could_not_be_read_is_read_again_without_a_notification(tmp_p
             subscriber.subscriber.stop()
             await running
 
-    run_with_subscriber(tmp_path, check)
+    run_with_subscriber(storage, check)

@@ -6,7 +6,7 @@ from time import monotonic, sleep
 from typing import Any
 
 import pytest
-from innkeeper.storage.sqlite.journal import SqliteJournal
+from innkeeper.protocol.values.contexts import RESERVATIONS
 from support.gateway import ANSWER_SECONDS_MAX, Gateway, assert_problem, booking_path, hotel_request, stay_request
 from support.gateway import gateway as running_gateway
 from support.partition_fixture import night
@@ -391,9 +391,9 @@ def test_the_health_endpoints_report_a_working_gateway(gateway: Gateway) -> None
 def test_a_gateway_whose_partition_is_fenced_is_not_ready(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with running_gateway(tmp_path) as gateway:
         hotel = gateway.open_hotel()
-        SqliteJournal(tmp_path / "partition-0.db").close()
+        gateway.storage.journal(RESERVATIONS).close()
         assert_problem(gateway.post(f"{hotel}/bookings", stay_request()), 503, "unavailable")
         wait_until(lambda: gateway.get("/health/ready").status == 503, ANSWER_SECONDS_MAX)
         assert_problem(gateway.get("/health/ready"), 503, "unavailable")
         assert gateway.get("/health/live").status == 200
-    assert "another process writes" in caplog.text
+    assert "this one must stop" in caplog.text

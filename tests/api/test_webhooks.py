@@ -380,7 +380,8 @@ def test_unknown_webhooks_and_events_and_too_many_webhooks_are_refused(
 def test_attempts_are_listed_page_by_page_and_the_oldest_are_deleted(
     gateway: Gateway, receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("innkeeper.storage.sqlite.webhook_store.webhook_deliveries_kept_max", 5)
+    for engine in ("sqlite", "memory"):
+        monkeypatch.setattr(f"innkeeper.storage.{engine}.webhook_store.webhook_deliveries_kept_max", 5)
     monkeypatch.setattr("innkeeper.storage.sqlite.webhook_store._DELETE_EVERY", 1)
     webhook = add_webhook(gateway, receiver.url)
     for _ in range(8):

@@ -276,7 +276,7 @@ def test_the_maximum_of_partitions_runs_in_one_process_and_publishes(rabbitmq: s
 def test_a_missing_number_of_partitions_is_not_guessed(tmp_path: Path) -> None:
     data = DataDirectory(tmp_path / "data")
     assert (data.partitions(3), data.partitions()) == (3, 3)
-    SqliteJournal(data.journal(1)).close()
+    SqliteJournal(data.journal("reservations-1")).close()
     (data.path / "partitions").unlink()
     with pytest.raises(DataUnusable, match="restore it"):
         data.partitions()
@@ -336,7 +336,7 @@ def test_an_installation_of_parts_shares_its_data_directory_with_no_other(instal
 def test_a_part_that_cannot_start_ends_all_with_its_message_and_exit_code(tmp_path: Path) -> None:
     data = DataDirectory(tmp_path / "data")
     data.partitions(2)
-    data.journal(1).write_bytes(b"this is no database" * 500)
+    data.journal("reservations-1").write_bytes(b"this is no database" * 500)
     refused = run_to_end("demo", "--processes", "--port", "0", "--data", data.path)
     assert refused.returncode == 4, refused.stderr
     assert "reservations-1 could not start (exit code 4)" in refused.stderr

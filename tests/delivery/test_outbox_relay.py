@@ -4,7 +4,6 @@ makes it a dead letter in the end."""
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +12,8 @@ from innkeeper.protocol.notifications.notices import HotelFacts, Notice, NoticeK
 from innkeeper.protocol.ports.outbox import SendFailed
 from innkeeper.protocol.ports.subscriptions import Stalled
 from innkeeper.protocol.values import limits
-from innkeeper.storage.sqlite.cursors import open_service
-from innkeeper.storage.sqlite.outbox import SqliteOutbox, create_outbox
+from innkeeper.storage.memory.database import MemoryDatabase
+from innkeeper.storage.memory.outbox import MemoryOutbox
 
 SECOND = 1_000_000
 PAUSE_SECONDS = 10
@@ -32,27 +31,22 @@ def letter(id_: str, to: str = "ann@example.com", **more: Any) -> Notice:
 class MailOutbox:
     """A relay on a real outbox, with a transport that records the notices that it gets, or fails with an error."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self) -> None:
         self.now = SECOND
         self.delivered: list[str] = []
         self.attempted: list[str] = []
         self.errors: dict[str, list[Exception]] = {}
         self.crashes_after: set[str] = set()
         self.in_flight = self.most_in_flight = 0
-        self._path = path / "notifications.db"
+        self._database = MemoryDatabase()
         self.open()
 
     def open(self) -> None:
         """Start the relay, for the first time or after a crash."""
-        self._db = open_service(self._path, create_outbox)
-        self.outbox = SqliteOutbox(self._db, "mail")
+        self.outbox = MemoryOutbox(self._database, "mail")
         self.relay = OutboxRelay(
             "mail", self.outbox, self._send, lambda attempts: PAUSE_SECONDS * attempts, lambda: self.now
         )
-
-    def close(self) -> None:
-        """End as a crash would."""
-        self._db.close()
 
     async def _send(self, notice: Notice) -> None:
         self.attempted.append(notice.id)
@@ -69,8 +63,7 @@ class MailOutbox:
 
     def store_notices(self, *notices: Notice, withdrawn: Sequence[str] = ()) -> None:
         """Store notices as notifications does, and withdraw others."""
-        with self._db.atomic():
-            self.outbox.store({}, {}, notices, withdrawn)
+        self.outbox.store({}, {}, notices, withdrawn)
 
     def send_due(self) -> None:
         """Send all letters that can be sent now."""
@@ -83,10 +76,8 @@ class MailOutbox:
 
 
 @pytest.fixture
-def mail(tmp_path: Path) -> Any:
-    mail = MailOutbox(tmp_path)
-    yield mail
-    mail.close()
+def mail() -> MailOutbox:
+    return MailOutbox()
 
 
 def server_unreachable() -> SendFailed:
@@ -174,7 +165,6 @@ def test_a_dead_letter_can_be_redriven_or_dropped_after_a_restart(
     mail.errors["1"] = [SendFailed("550", permanent=True)]
     mail.store_notices(letter("1", useful_until=2 * SECOND))
     mail.send_due()
-    mail.close()
     mail.open()
     mail.now = 9 * SECOND
     assert mail.relay.redrive("2", drop) is None
@@ -209,7 +199,6 @@ def test_a_crash_after_sending_and_before_recording_it_sends_the_letter_again(ma
     mail.store_notices(letter("1"), letter("2"))
     with pytest.raises(asyncio.CancelledError):
         mail.send_due()
-    mail.close()
     mail.open()
     mail.send_due()
     assert mail.delivered == ["1", "1", "2"]
@@ -218,7 +207,6 @@ def test_a_crash_after_sending_and_before_recording_it_sends_the_letter_again(ma
 def test_a_pause_survives_a_restart(mail: MailOutbox) -> None:
     mail.relay.pause(True)
     mail.store_notices(letter("1"))
-    mail.close()
     mail.open()
     mail.send_due()
     state = mail.relay.state()

@@ -19,13 +19,11 @@ from innkeeper.protocol.codec.wire import ALL_EVENTS
 from innkeeper.protocol.delivery.broker_names import DEAD_LETTER_EXCHANGE, EXCHANGE, REASON_HEADER
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.values import limits
-from innkeeper.storage.sqlite.inbox import SqliteInbox
 from support.consumer_checks import (
     FAILURES,
     RECOVERY_SECONDS_MAX,
     FailingInbox,
     InboxWithFailingFetch,
-    RemoteLog,
     assert_all_delivered,
     book_each,
     check_recovery,
@@ -143,48 +141,6 @@ def test_a_connection_to_a_broker_that_does_not_answer_is_given_up(monkeypatch: 
         run_consumer(consumer, connected_twice)
         for connection in connections:
             connection.close()
-
-
-@given(st.lists(st.lists(st.integers(1, 12), max_size=5), max_size=12), st.sets(st.integers(0, 11)))
-def test_an_inbox_holds_each_event_of_its_log_once_and_in_order(
-    tmp_path_factory: pytest.TempPathFactory, batches: list[list[int]], restarts: set[int]
-) -> None:
-    path = tmp_path_factory.mktemp("inbox") / "inbox.db"
-    origin = RemoteLog(12)
-    inbox, positions = SqliteInbox(path, {"billing": origin}), list[int]()
-    received: set[int] = set()
-    for number, batch in enumerate(batches):
-        if number in restarts:
-            inbox.close()
-            inbox = SqliteInbox(path, {"billing": origin})
-        log = inbox.logs["billing"]
-        positions.append(log.position)
-        inbox.handle([("billing", log_entry(one)) for one in batch] + [("other", log_entry(99))], {"topic:0": number})
-        received |= set(batch)
-        end = next(one for one in range(14) if one + 1 not in received)
-        assert log.position == end
-        assert log.read(0, 100) == [log_entry(one) for one in range(1, end + 1)]
-        assert (
-            log.read(0, 100, "hotel-1", 1) == [found for found in log.read(0, 100) if found[1].hotel == "hotel-1"][1:]
-        )
-        assert inbox.offset("topic:0") == number
-    origin.reachable = False
-    inbox.fetch_missing()
-    origin.reachable = True
-    inbox.fetch_missing()
-    assert inbox.logs["billing"].read(0, 100) == [log_entry(one) for one in range(1, 13)]
-    inbox.close()
-
-
-def test_an_inbox_announces_events_once_they_are_readable(tmp_path: Path) -> None:
-    inbox, announced = SqliteInbox(tmp_path / "inbox.db", {"billing": RemoteLog(9)}), list[Any]()
-    inbox.logs["billing"].subscribe(
-        lambda position, records: announced.append((position, [one.hotel_seq for one in records]))
-    )
-    for batch in ([2], [1], [3, 4], [4]):
-        inbox.handle([("billing", log_entry(one)) for one in batch], {})
-    assert announced == [(2, [1, 1]), (4, [1, 2])]
-    inbox.close()
 
 
 @pytest.fixture

@@ -73,6 +73,7 @@ def usage_error(option: Option, capsys: pytest.CaptureFixture[str], *arguments: 
 def test_the_options_of_all_commands_are_found() -> None:
     assert {(option.command, option.name) for option in SWITCHES} >= {
         ("demo", "--empty"),
+        ("demo", "--in-memory"),
         ("serve", "--simulated-payments"),
         ("delivery", "--webhooks-to-loopback"),
     }

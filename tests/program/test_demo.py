@@ -2,9 +2,11 @@
 subscribers that were paused catch up."""
 
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -109,6 +111,32 @@ def test_paused_subscribers_catch_up_when_they_are_resumed(demo: Demo) -> None:
     demo.act_on_subscribers("resume")
     wait_until(lambda: not any(demo.missing(one) for one in bookings), SECONDS_MAX)
     assert [demo.folio(one)["booking"] for one in bookings] == [one["id"] for one in bookings]
+
+
+def test_a_demo_in_memory_works_writes_nothing_to_disk_and_forgets_all(tmp_path: Path) -> None:
+    (folder := tmp_path / "folder").mkdir()
+    variables = os.environ | {"INNKEEPER_IN_MEMORY": "yes", "HOME": str(folder), "TMPDIR": str(folder)}
+    server = ServerProcess(tmp_path / "data", with_example_hotels=True, cwd=folder, env=variables)
+    with closing(server), webhook_receiver() as receiver:
+        demo = Demo(server, receiver)
+        booking = demo.book(2)
+        assert demo.folio(booking)["booking"] == booking["id"]
+        wait_until(lambda: demo.missing(booking) == {"letter", "archive"}, SECONDS_MAX)
+        found = demo.get(f"{HOTEL}/bookings?q={booking['locator']}")["data"]
+        assert [one["id"] for one in found] == [booking["id"]]
+        assert "data: in memory only" in server.log.read_text()
+        assert server.stop()[0] == 0
+        assert not [*folder.rglob("*")]
+        assert not server.data.exists()
+        variables["INNKEEPER_EMPTY"] = "yes"
+        server.start_again()
+        assert demo.get("/v1/hotels")["data"] == []
+
+
+def test_a_demo_in_memory_is_one_process(tmp_path: Path) -> None:
+    ended = run_to_end("demo", "--in-memory", "--processes", "--data", tmp_path / "data")
+    assert (ended.returncode, "--in-memory" in ended.stderr) == (2, True), ended.stderr
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize("command", ["demo", "serve"])

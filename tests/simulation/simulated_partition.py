@@ -3,14 +3,12 @@ disk, crashes and faults. The same seed gives the same run, byte for byte.
 """
 
 import logging
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import count
-from pathlib import Path
 from random import Random
 
 from innkeeper.actors.partition.host import Host
@@ -26,7 +24,7 @@ from innkeeper.protocol.ports.journal import JournalFenced
 from innkeeper.protocol.reservations.replies import HotelStateReply
 from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS
 from innkeeper.protocol.values.instants import microseconds
-from innkeeper.storage.sqlite.cursors import SqliteCursor
+from innkeeper.storage.memory.database import MemoryDatabase
 from simulation.actor_faults import actor_fault
 from simulation.batch_checks import check_batch
 from simulation.client_record import ClientRecord, Request
@@ -42,7 +40,6 @@ SECOND, HOUR, DAY = 1_000_000, 3_600_000_000, 86_400_000_000
 ActorFaults = AbstractContextManager[Sequence[str]]
 
 _NO_FAULT: ActorFaults = nullcontext(())
-_MEMORY = Path("/dev/shm")  # a file system without a disk, where there is one
 _RATES = (0.0, 0.02, 0.06, 0.15)
 _FAULT_RATES = (0.0, 0.03, 0.1)
 
@@ -62,12 +59,11 @@ class SimulationResult:
 
 
 class SimulatedPartition:
-    """The partition of one seed. `host`, `acknowledges_early` and `cursor` are for tests that break it."""
+    """The partition of one seed. `host` and `acknowledges_early` are for tests that break it."""
 
     def __init__(
-        self, seed: int, steps: int = STEPS, host: type[Host] = Host, acknowledges_early: bool = False,
-        cursor: type[SqliteCursor] = SqliteCursor,
-    ) -> None:  # fmt: skip
+        self, seed: int, steps: int = STEPS, host: type[Host] = Host, acknowledges_early: bool = False
+    ) -> None:
         self._random = Random(seed)
         self._steps = steps
         self._host_kind = host
@@ -84,7 +80,6 @@ class SimulatedPartition:
         self._subscriber_random = Random(seed + 2), self._random.choice(_RATES)
         self._billing_random = Random(seed + 3), self._random.choice(_RATES)
         self._notifications_random = Random(seed + 4), self._random.choice(_RATES)
-        self._cursor = cursor
         self._host = self._open()
         self.result = SimulationResult(seed)
 
@@ -94,11 +89,7 @@ class SimulatedPartition:
             self._batch: 72, self._work: 12, self._advance_clock: 8, self._snapshots: 4, self._restart: 2,
             self._fence: 2,
         }  # fmt: skip
-        with (
-            refused_claims_log() as refused_claims,
-            tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder,
-            self._services_open(Path(folder)),
-        ):
+        with refused_claims_log() as refused_claims, self._services_open():
             for _ in range(self._steps):
                 (step,) = self._random.choices(list(steps), list(steps.values()))
                 self._at += self._random.randrange(10 * 60 * SECOND)
@@ -128,7 +119,7 @@ class SimulatedPartition:
 
     def _published(self, position: int, records: Sequence[RecordedEvent]) -> None:
         """No event that is not on the disk may be published."""
-        durable = [row[:2] for row in self._disk.rows[:position]][-len(records) :]
+        durable = [(row.hotel, row.hotel_seq) for row in self._disk.rows[:position]][-len(records) :]
         if not self._disk.acknowledges_early and self._disk.durable < len(self._disk.transactions):
             self._report(["events were published before they were on disk (P3)"])
         if durable != [(record.hotel, record.hotel_seq) for record in records]:
@@ -138,17 +129,16 @@ class SimulatedPartition:
         self._notifications.deliver(RESERVATIONS, position, records)
 
     @contextmanager
-    def _services_open(self, folder: Path) -> Iterator[None]:
+    def _services_open(self) -> Iterator[None]:
         """Open all services."""
-        self._subscriber = SimulatedSubscriber(
-            self._disk, *self._subscriber_random, lambda: self._at, folder, self._cursor
-        )
+        self._subscriber = SimulatedSubscriber(self._disk, *self._subscriber_random, lambda: self._at, MemoryDatabase())
         self._billing = SimulatedBilling(
-            self._disk, *self._billing_random, lambda: self._at, lambda: f"bill-{next(self._bill_ids)}", folder,
+            self._disk, *self._billing_random, lambda: self._at, lambda: f"bill-{next(self._bill_ids)}",
+            MemoryDatabase(),
             lambda position, records: self._notifications.deliver(BILLING, position, records),
         )  # fmt: skip
         self._notifications = SimulatedNotifications(
-            self._disk, self._billing.disk, *self._notifications_random, lambda: self._at, folder
+            self._disk, self._billing.disk, *self._notifications_random, lambda: self._at, MemoryDatabase()
         )
         self._services = (self._subscriber, self._billing, self._notifications)
         try:

@@ -6,10 +6,8 @@ At the end each event of reservations has had its effects on the ledger once and
 """
 
 import asyncio
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -34,12 +32,14 @@ from innkeeper.protocol.ports.outbox import SendFailed
 from innkeeper.protocol.ports.subscriptions import Stalled, SubscriptionRequest
 from innkeeper.protocol.reservations.events import BookingEvent
 from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS
+from innkeeper.protocol.values.limits import position_max
 from innkeeper.protocol.values.money import Money
 from innkeeper.storage.audit.billing import BillingAuditor
-from innkeeper.storage.sqlite.cursors import SqliteCursor, open_service
-from innkeeper.storage.sqlite.outbox import SqliteOutbox, create_outbox
-from simulation.faulty_journal import Crash, Disk, DiskReader, Faults, FaultyJournal
-from simulation.simulated_subscriber import DurableLog, FaultyDelivery
+from innkeeper.storage.memory.database import MemoryDatabase
+from innkeeper.storage.memory.outbox import MemoryOutbox
+from innkeeper.storage.memory.service_store import MemoryServiceStore
+from simulation.faulty_journal import Crash, Disk, DiskReader, DurableLog, Faults, FaultyJournal
+from simulation.simulated_subscriber import DatabaseFull, FaultyDelivery
 from support.actor_systems import open_actor_system
 
 _BATCH_SIZES = (1, 3, 64)
@@ -56,7 +56,7 @@ class SimulatedBilling:
         rate: float,
         clock: Callable[[], int],
         ids: Callable[[], str],
-        folder: Path,
+        database: MemoryDatabase,
         published: CommitListener,
     ) -> None:
         self.disk = Disk()
@@ -65,7 +65,7 @@ class SimulatedBilling:
         self._faults = Faults(random, rate)
         self._clock = clock
         self._ids = ids
-        self._folder = folder
+        self._database = database
         self._on_commit = published
         self._loop = asyncio.new_event_loop()
         self._bills: list[tuple[str, str]] = []
@@ -76,10 +76,9 @@ class SimulatedBilling:
         self._host = Host(FaultyJournal(self.disk, self._faults), self._clock, self._ids, LEDGER, open_actor_system)
         self._host.on_commit = self._published
         self._host.recover()
-        self._db = open_service(self._folder / "billing.db")
         self._delivery = FaultyDelivery(RecentEvents(DurableLog(self._reservations)), self._random, self._faults.rate)
-        cursor = SqliteCursor(
-            self._db, SubscriptionRequest("billing", BILLING_EVENT_TYPES), RESERVATIONS, self._delivery.log
+        cursor = MemoryServiceStore(self._database).open_cursor(
+            SubscriptionRequest("billing", BILLING_EVENT_TYPES), RESERVATIONS, self._delivery.log
         )
         self._subscriber = Subscriber(
             [cursor], BillingEventHandler(self).handle, self._clock, batch_events=self._random.choice(_BATCH_SIZES)
@@ -144,15 +143,13 @@ class SimulatedBilling:
     def restart(self, power_lost: bool = False) -> None:
         """End the process, perhaps with a power loss, and start it again."""
         self._host.close()
-        self._db.close()
         if power_lost:
             self.disk.lose_power()
         self._open()
 
     def close(self) -> None:
-        """Close the databases."""
+        """Close the host."""
         self._host.close()
-        self._db.close()
         self._loop.close()
 
     def settle(self) -> Iterator[str]:
@@ -208,7 +205,7 @@ def _billing_violations(
             yield f"{hotel}: billing has not applied {record.id} (P5)"
 
 
-class _FaultyOutbox(SqliteOutbox):
+class _FaultyOutbox(MemoryOutbox):
     """An outbox that fails as disks and processes do."""
 
     is_faulty: Callable[[], bool]
@@ -224,7 +221,7 @@ class _FaultyOutbox(SqliteOutbox):
 
     def _fail(self) -> None:
         if self.is_faulty():
-            raise self.choice([Crash("while it is written"), sqlite3.OperationalError("database or disk is full")])
+            raise self.choice([Crash("while it is written"), DatabaseFull()])
 
 
 class SimulatedNotifications:
@@ -237,29 +234,29 @@ class SimulatedNotifications:
         random: Random,
         rate: float,
         clock: Callable[[], int],
-        folder: Path,
+        database: MemoryDatabase,
     ) -> None:
         self._disks = {RESERVATIONS: reservations, BILLING: billing}
         self._random = random
         self._rate = rate
         self._clock = clock
         self._latest = 0
-        self._folder = folder
+        self._database = database
         self._loop = asyncio.new_event_loop()
         self._delivered: Counter[str] = Counter()
         self._perhaps_unmarked: Counter[str] = Counter()
         self._open()
 
     def _open(self) -> None:
-        self._db = open_service(self._folder / "notifications.db", create_outbox)
-        self._outbox = _FaultyOutbox(self._db, "mail")
+        store = MemoryServiceStore(self._database)
+        self._outbox = _FaultyOutbox(self._database, "mail")
         self._outbox.is_faulty, self._outbox.choice = self._is_faulty, self._random.choice
         self._deliveries = {
             log: FaultyDelivery(RecentEvents(DurableLog(disk)), self._random, self._rate)
             for log, disk in self._disks.items()
         }
         request = SubscriptionRequest("notifications", NOTIFICATIONS_EVENT_TYPES)
-        cursors = [SqliteCursor(self._db, request, log, delivery.log) for log, delivery in self._deliveries.items()]
+        cursors = [store.open_cursor(request, log, delivery.log) for log, delivery in self._deliveries.items()]
         self._notifications = NotificationsEventHandler(self._outbox, self._clock, lambda: None)
         self._subscriber = Subscriber(
             cursors, self._notifications.handle, self._clock, batch_events=self._random.choice(_BATCH_SIZES)
@@ -286,7 +283,7 @@ class SimulatedNotifications:
             before = self._delivered.copy()
             try:
                 self._loop.run_until_complete(worker.step())
-            except (Stalled, sqlite3.OperationalError, Crash) as error:
+            except (Stalled, DatabaseFull, Crash) as error:
                 # What was sent during a fault may not have been marked as sent.
                 self._perhaps_unmarked.update(id_ for id_ in self._delivered if self._delivered[id_] > before[id_])
                 if isinstance(error, Crash):
@@ -294,12 +291,10 @@ class SimulatedNotifications:
 
     def restart(self) -> None:
         """End the process, and start it again."""
-        self._db.close()
         self._open()
 
     def close(self) -> None:
-        """Close the databases."""
-        self._db.close()
+        """Close the event loop."""
         self._loop.close()
 
     def settle(self) -> Iterator[str]:
@@ -323,7 +318,8 @@ class SimulatedNotifications:
                 yield f"{id_} was sent, but not decided (P5)"
             if self._delivered[id_] > 1_000:
                 yield f"{id_} was sent twice without a reason (P5)"
-        waiting = {id_ for (id_,) in self._db.execute("SELECT id FROM notices")}
+        waiting = {due.notice.id for due in self._outbox.due(position_max, position_max)}
+        waiting |= {letter.event for letter in self._outbox.dead_letters()}
         for notice in expected.notices.values():
             in_time = notice.useful_until > self._latest
             if in_time and not notice.due_at and notice.id not in {*self._delivered, *waiting, *expected.uncertain}:

@@ -1,12 +1,10 @@
-"""A subscriber in the simulation: the real cursor on a real database, a delivery that loses, repeats and reorders
+"""A subscriber in the simulation: the real cursor on a database in memory, a delivery that loses, repeats and reorders
 notifications, and a handler that fails on some events, is stalled, or crashes while it writes.
 
 At the end it must have handled every event of the journal once, in the order of its hotel (P5).
 """
 
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -15,34 +13,17 @@ from innkeeper.actors.subscriptions.subscriber import Subscriber
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.ports.subscriptions import EVERY_EVENT, Effects, Stalled, SubscriptionRequest
 from innkeeper.protocol.values.contexts import RESERVATIONS
-from innkeeper.storage.sqlite.cursors import SqliteCursor, open_service
-from simulation.faulty_journal import Crash, Disk, DiskReader
+from innkeeper.storage.memory.database import MemoryDatabase
+from innkeeper.storage.memory.service_store import MemoryDeliveryStore
+from simulation.faulty_journal import Crash, Disk, DiskReader, DurableLog
+from support.handled_events import HandledEvents
 
 _FAILURE_RATE = 0.02
 _FAILURES_MAX = 7
 
 
-class DurableLog:
-    """A `protocol.ports.subscriptions.EventLog`: what is synced, as a reader of the file sees it."""
-
-    def __init__(self, disk: Disk) -> None:
-        self._disk = disk
-        self._reader = DiskReader(disk)
-
-    @property
-    def position(self) -> int:
-        """See `protocol.ports.subscriptions.EventLog`."""
-        return sum(len(transaction.rows) for transaction in self._disk.transactions[: self._disk.durable])
-
-    def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
-        """See `protocol.ports.subscriptions.EventLog`."""
-        end = self.position
-        found = []
-        for entry in self._reader.read(after, hotel, after_hotel_seq):
-            if entry[0] > end or len(found) == limit:
-                break
-            found.append(entry)
-        return found
+class DatabaseFull(Exception):
+    """A write to the database of a service failed; its transaction is undone."""
 
 
 class FaultyDelivery:
@@ -74,24 +55,21 @@ class SimulatedSubscriber:
     """The subscriber, its delivery and its handler; `rate` is the probability of each fault."""
 
     def __init__(
-        self, disk: Disk, random: Random, rate: float, clock: Callable[[], int], folder: Path,
-        cursor: type[SqliteCursor] = SqliteCursor,
-    ) -> None:  # fmt: skip
+        self, disk: Disk, random: Random, rate: float, clock: Callable[[], int], database: MemoryDatabase
+    ) -> None:
         self._disk = disk
         self._random = random
         self._rate = rate
         self._clock = clock
-        self._folder = folder
-        self._cursor = cursor
+        self._database = database
         self._failures: dict[str, int] = {}
         self._open()
 
     def _open(self) -> None:
-        self._db = open_service(
-            self._folder / "subscriber.db", lambda db: db.execute("CREATE TABLE handled (event TEXT)")
-        )
+        store = MemoryDeliveryStore(self._database)
+        self._handled = HandledEvents(store)
         self._delivery = FaultyDelivery(RecentEvents(DurableLog(self._disk)), self._random, self._rate)
-        cursor = self._cursor(self._db, SubscriptionRequest("follower", EVERY_EVENT), RESERVATIONS, self._delivery.log)
+        cursor = store.open_cursor(SubscriptionRequest("follower", EVERY_EVENT), RESERVATIONS, self._delivery.log)
         self._subscriber = Subscriber([cursor], self._handle, self._clock, batch_events=self._random.choice((1, 3, 64)))
 
     def deliver(self, position: int, records: Sequence[RecordedEvent]) -> None:
@@ -103,19 +81,17 @@ class SimulatedSubscriber:
         for _ in range(self._random.randrange(4)):
             try:
                 finish(self._subscriber.step())
-            except (Stalled, sqlite3.OperationalError):
+            except (Stalled, DatabaseFull):
                 continue
             except Crash:
                 self.restart()
 
     def restart(self) -> None:
         """End the process, which forgets all notifications, and start it again."""
-        self._db.close()
         self._open()
 
     def close(self) -> None:
-        """Close its database."""
-        self._db.close()
+        """See the other services: nothing is open."""
 
     def settle(self) -> Iterator[str]:
         """Without faults, and with every dead letter redriven, handle all events; the violations."""
@@ -126,10 +102,9 @@ class SimulatedSubscriber:
             self._subscriber.redrive(notification.event)
         while finish(self._subscriber.step()):
             pass
-        handled = [event for (event,) in self._db.execute("SELECT event FROM handled ORDER BY rowid")]
-        events = [record.id for _, record in DiskReader(self._disk).read()]
-        for hotel in sorted({event.rpartition(":")[0] for event in (*handled, *events)}):
-            own, expected = ([event for event in one if event.rpartition(":")[0] == hotel] for one in (handled, events))
+        records = [record for _, record in DiskReader(self._disk).read()]
+        for hotel in sorted({record.hotel for record in records}):
+            own, expected = self._handled.of(hotel), [record.id for record in records if record.hotel == hotel]
             if own != expected:
                 at = next((at for at, pair in enumerate(zip(own, expected, strict=False)) if len(set(pair)) > 1), -1)
                 yield f"{hotel}: the subscriber handled {len(own)} of {len(expected)} events, different at {at} (P5)"
@@ -145,7 +120,7 @@ class SimulatedSubscriber:
             if failures:
                 self._failures[record.id] -= 1
                 raise ValueError(record.id)
-        faults = [Crash("while writing effects"), sqlite3.OperationalError("database or disk is full")]
+        faults = [Crash("while writing effects"), DatabaseFull()]
         fault = self._random.choice(faults) if self._is_faulty() else None
         return lambda: self._store(entries, fault)
 
@@ -153,7 +128,7 @@ class SimulatedSubscriber:
         for number, (_, record) in enumerate(entries):
             if fault is not None and number == len(entries) // 2:
                 raise fault
-            self._db.execute("INSERT INTO handled VALUES (?)", (record.id,))
+            self._handled.add(record)
 
     def _is_faulty(self) -> bool:
         return self._random.random() < self._rate

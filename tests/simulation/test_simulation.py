@@ -5,7 +5,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -18,12 +18,13 @@ from innkeeper.actors.reservations.room import RoomActor
 from innkeeper.actors.reservations.rules import allocation, queries
 from innkeeper.actors.reservations.rules.calendar import Calendar
 from innkeeper.actors.reservations.rules.state import describe
+from innkeeper.protocol.ports.subscriptions import no_effects
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.replies import HotelStateReply
-from innkeeper.storage.sqlite.cursors import SqliteCursor
-from innkeeper.storage.sqlite.outbox import SqliteOutbox
+from innkeeper.storage.memory.outbox import MemoryOutbox
+from innkeeper.storage.memory.service_store import MemoryDeliveryStore, MemoryServiceStore
+from innkeeper.storage.stored_cursor import StoredCursor
 from msgspec.structs import replace
-from simulation import simulated_services
 from simulation.run import run_seed, seeds_of
 from simulation.simulated_partition import SimulatedPartition, SimulationResult
 from support.paths import ROOT
@@ -154,25 +155,39 @@ def test_an_event_published_before_the_sync_is_reported() -> None:
     assert is_reported("(P5)", host=PublishesTooEarly)
 
 
-class MovesBeforeEffects(SqliteCursor):
-    """Moves the cursor before it writes the effects, in another transaction."""
+def open_with(store: type[MemoryServiceStore], change: Callable[[StoredCursor], None]) -> Callable[..., StoredCursor]:
+    """`open_cursor` of this store, whose cursors are changed."""
+    open_cursor = store.open_cursor
 
-    def move(self, batch: Any, store: Any) -> None:
-        super().move(batch, lambda: None)
-        with self._db.atomic():
-            store()
+    def open_changed(*arguments: Any) -> StoredCursor:
+        change(cursor := open_cursor(*arguments))
+        return cursor
 
-
-class SkipsParkedHotels(SqliteCursor):
-    """Handles events of a hotel with a parked event."""
-
-    def _is_requested(self, entry: Any) -> bool:
-        return True
+    return open_changed
 
 
-@pytest.mark.parametrize("cursor", [MovesBeforeEffects, SkipsParkedHotels])
-def test_a_cursor_that_loses_or_reorders_events_is_reported(cursor: type[SqliteCursor]) -> None:
-    assert is_reported("(P5)", cursor=cursor)
+def move_before_effects(cursor: Any) -> None:
+    """Move the cursor before the effects are written, in another transaction."""
+    move = cursor.move
+
+    def moves_first(batch: Any, effects: Any) -> None:
+        move(batch, no_effects)
+        with cursor._rows.transaction():
+            effects()
+
+    cursor.move = moves_first
+
+
+def skip_parked_hotels(cursor: Any) -> None:
+    """Handle events of a hotel with a parked event."""
+    cursor._is_requested = lambda _: True
+
+
+@pytest.mark.parametrize("change", [move_before_effects, skip_parked_hotels])
+def test_a_cursor_that_loses_or_reorders_events_is_reported(change: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only that of the subscriber: see `SimulatedSubscriber`."""
+    monkeypatch.setattr(MemoryDeliveryStore, "open_cursor", open_with(MemoryDeliveryStore, change))
+    assert is_reported("the subscriber handled")
 
 
 def test_the_seeds_include_room_moves_for_other_bookings() -> None:
@@ -186,7 +201,9 @@ def test_the_seeds_include_room_moves_for_other_bookings() -> None:
 
 
 def test_services_that_move_their_cursor_before_their_effects_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulated_services, "SqliteCursor", MovesBeforeEffects)
+    open_cursor = MemoryServiceStore.open_cursor
+    monkeypatch.setattr(MemoryDeliveryStore, "open_cursor", open_cursor)  # the subscriber's is not changed
+    monkeypatch.setattr(MemoryServiceStore, "open_cursor", open_with(MemoryServiceStore, move_before_effects))
     assert is_reported("(P5)")
 
 
@@ -196,18 +213,18 @@ def test_a_ledger_that_applies_events_twice_is_reported(monkeypatch: pytest.Monk
 
 
 def test_a_lost_letter_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SqliteOutbox, "mark_failed", lambda self, notice, *_: self.mark_sent(notice))
+    monkeypatch.setattr(MemoryOutbox, "mark_failed", lambda self, notice, *_: self.mark_sent(notice))
     assert is_reported("was never sent (P5)")
 
 
 def test_a_letter_sent_twice_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     marked: set[str] = set()
-    mark_sent = SqliteOutbox.mark_sent
+    mark_sent = MemoryOutbox.mark_sent
 
-    def mark_sent_at_the_second_call(outbox: SqliteOutbox, notice: str) -> None:
+    def mark_sent_at_the_second_call(outbox: MemoryOutbox, notice: str) -> None:
         mark_sent(outbox, notice) if notice in marked else marked.add(notice)
 
-    monkeypatch.setattr(SqliteOutbox, "mark_sent", mark_sent_at_the_second_call)
+    monkeypatch.setattr(MemoryOutbox, "mark_sent", mark_sent_at_the_second_call)
     assert is_reported("was sent twice without a reason (P5)")
 
 

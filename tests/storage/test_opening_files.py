@@ -12,21 +12,14 @@ from innkeeper.storage.sqlite.cursors import open_service
 from innkeeper.storage.sqlite.inbox import SqliteInbox
 from innkeeper.storage.sqlite.journal import SqliteJournal
 from innkeeper.storage.sqlite.read_models import FORM, SqliteReadModels
+from support.recording_subscriber import GrowingLog
 from support.sqlite_connections import WatchedConnection
-
-
-def read_models(path: Path) -> SqliteReadModels:
-    """Read models of an empty journal."""
-    journal = path.with_name("journal.db")
-    SqliteJournal(journal).close()
-    return SqliteReadModels(path, journal, "reservations")
-
 
 OPENERS: dict[str, Callable[[Path], object]] = {
     "journal": SqliteJournal,
     "service": open_service,
     "inbox": lambda path: SqliteInbox(path, {}),
-    "read models": read_models,
+    "read models": lambda path: SqliteReadModels(path, "reservations", GrowingLog()),
 }
 
 

@@ -21,6 +21,9 @@ from innkeeper.http.api.reservations import STREAM
 from innkeeper.http.keys import ApiKeys
 from innkeeper.http.middleware import HostPolicy
 from innkeeper.protocol.ports.journal import JournalFenced
+from innkeeper.protocol.ports.storage import Storage
+from innkeeper.storage.data_directory import DataDirectory
+from innkeeper.storage.sqlite.storage import SqliteStorage
 from support.partition_fixture import NOON, TODAY, night
 from support.paths import ROOT
 
@@ -28,6 +31,7 @@ PROBLEM_FIELDS = {"type", "title", "status", "detail", "code", "errors", "reques
 ANSWER_SECONDS_MAX = 30
 START_SECONDS_MAX = 120
 SPLIT = bool(os.environ.get("INNKEEPER_TEST_SPLIT"))
+IN_MEMORY = bool(os.environ.get("INNKEEPER_TEST_IN_MEMORY"))
 PARTS = ("reservations", "billing", "notifications", "delivery")
 
 
@@ -111,6 +115,9 @@ class Gateway:
         self._integrations = self._run.Integrations(
             **{"webhooks_to_loopback": True, "simulated_payments": True} | integrations
         )
+        self._memory = self._run.MemoryStorage() if IN_MEMORY else None  # it survives `restart`
+        if IN_MEMORY:
+            data.mkdir(exist_ok=True)  # for letters and the archive
         self._clock_offset = NOON - round(monotonic() * 1e6)
         self._started: Future[int] = Future()
         self._stop = threading.Event()
@@ -118,6 +125,11 @@ class Gateway:
         self._names = count(1)
         self._seen = 0
         self.port = 0
+
+    @property
+    def storage(self) -> Storage:
+        """What it stores."""
+        return self._memory or SqliteStorage(DataDirectory(self._data))
 
     def clock(self) -> int:
         """Now, in microseconds since 1970 UTC."""
@@ -172,7 +184,7 @@ class Gateway:
         self._parts.pop(name).stop()
 
     async def _serve_http(self, parts: list[str]) -> None:
-        async with self._run.running(self._data, self._integrations, self.clock, parts) as ports:
+        async with self._run.running(self._data, self._integrations, self.clock, parts, self._memory) as ports:
             await ports.connected()
             app = self._run.make_app(ports, self._integrations.providers, self._keys, self._hosts)
             self._stream = app[STREAM]

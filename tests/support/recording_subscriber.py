@@ -1,75 +1,79 @@
 """An event log in memory, and a subscriber that records the events it handles and fails on chosen ones."""
 
-import sqlite3
+import errno
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from contextlib import ExitStack
+from typing import Any
 
 from innkeeper.actors.subscriptions.recent_events import RecentEvents
 from innkeeper.actors.subscriptions.subscriber import Subscriber
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
+from innkeeper.protocol.ports.storage import Storage
 from innkeeper.protocol.ports.subscriptions import EVERY_EVENT, Effects, Stalled, SubscriptionRequest
 from innkeeper.protocol.reservations.events import BookingPinned
 from innkeeper.protocol.values.contexts import RESERVATIONS
-from innkeeper.storage.sqlite.cursors import SqliteCursor, open_service
+from innkeeper.storage.memory.journal import JournalContents, MemoryEventLog, MemoryJournal
+from support.handled_events import HandledEvents
 
 SECOND = 1_000_000
+_EVENTS_MAX = 1_000_000
 
 
-class InMemoryEventLog:
-    """An event log that is a list."""
+class GrowingLog(MemoryEventLog):
+    """An event log in memory, to which a test appends events."""
 
     def __init__(self) -> None:
-        self.entries: list[LogEntry] = []
+        super().__init__(contents := JournalContents())
+        self._journal = MemoryJournal(contents)
         self.refusals_left = 0  # so many reads are refused first
 
     def append(self, hotel: str, event: Event) -> LogEntry:
         """Append an event; its entry."""
-        seq = sum(record.hotel == hotel for _, record in self.entries) + 1
-        self.entries.append((len(self.entries) + 1, RecordedEvent(hotel, seq, 0, "", "", "", event)))
-        return self.entries[-1]
+        seq = len(super().read(0, _EVENTS_MAX, hotel)) + 1
+        record = RecordedEvent(hotel, seq, 0, "", "", "", event)
+        position = self._journal.write([record], ())
+        self._journal.sync()
+        return position, record
 
-    @property
-    def position(self) -> int:
-        """See `protocol.subscribing.Log`."""
-        return len(self.entries)
-
-    def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
-        """See `protocol.subscribing.Log`."""
+    def read(self, *after: int, **of_hotel: Any) -> list[LogEntry]:
+        """See `protocol.ports.subscriptions.EventLog`."""
         if self.refusals_left:
             self.refusals_left -= 1
             raise Refused(Unavailable("away"))
-        found = (
-            entry
-            for entry in self.entries[after:]
-            if hotel is None or (entry[1].hotel == hotel and entry[1].hotel_seq > after_hotel_seq)
-        )
-        return [entry for entry, _ in zip(found, range(limit), strict=False)]
+        return super().read(*after, **of_hotel)
+
+    @property
+    def entries(self) -> list[LogEntry]:
+        """All entries."""
+        return super().read(0, _EVENTS_MAX)
 
 
 class RecordingSubscriber:
     """A subscriber that records the events it handles; `failures` says how often each event fails."""
 
-    def __init__(self, path: Path, event_log: InMemoryEventLog, types: tuple[str, ...] = EVERY_EVENT) -> None:
+    def __init__(self, storage: Storage, event_log: GrowingLog, types: tuple[str, ...] = EVERY_EVENT) -> None:
         self.at = 0
         self.event_log = event_log
         self.failures: dict[str, int] = {}
         self.unavailable = False
         self.disk_full = False
         self.meanwhile: Callable[[], object] = lambda: None  # what happens while it handles a batch
-        self._path = path
+        self._storage = storage
         self._types = types
         self._open()
 
     def _open(self) -> None:
-        self._db = open_service(self._path, lambda db: db.execute("CREATE TABLE handled (event TEXT, hotel TEXT)"))
+        self._opened = ExitStack()
+        self._delivery = self._opened.enter_context(self._storage.delivery_store("delivery"))
+        self._handled = HandledEvents(self._delivery)
         self.subscriber = self._subscriber()
         self.notify(())
 
     def _subscriber(self) -> Subscriber:
         self.log = RecentEvents(self.event_log)
-        cursor = SqliteCursor(self._db, SubscriptionRequest("clerk", self._types), RESERVATIONS, self.log)
+        cursor = self._delivery.open_cursor(SubscriptionRequest("clerk", self._types), RESERVATIONS, self.log)
         return Subscriber([cursor], self._handle, lambda: self.at)
 
     async def _handle(self, entries: Sequence[LogEntry]) -> Effects:
@@ -84,18 +88,18 @@ class RecordingSubscriber:
 
     def _store(self, entries: Sequence[LogEntry]) -> None:
         for _, record in entries:
-            self._db.execute("INSERT INTO handled VALUES (?, ?)", (record.id, record.hotel))
+            self._handled.add(record)
         if self.disk_full:
-            raise sqlite3.OperationalError("database or disk is full")
+            raise OSError(errno.ENOSPC, "No space left on device")
 
     def notify(self, records: Sequence[RecordedEvent]) -> None:
         """Notify it of the newest events."""
-        self.log.append(len(self.event_log.entries), records)
+        self.log.append(self.event_log.position, records)
         self.subscriber.wake()
 
     def restart(self) -> None:
         """End the process, and start it again."""
-        self._db.close()
+        self._opened.close()
         self._open()
 
     async def run_until_idle(self) -> None:
@@ -105,14 +109,14 @@ class RecordingSubscriber:
 
     def handled(self, hotel: str) -> list[str]:
         """The events of a hotel that it has handled."""
-        return [event for (event,) in self._db.execute("SELECT event FROM handled WHERE hotel = ?", (hotel,))]
+        return self._handled.of(hotel)
 
     def close(self) -> None:
         """Close its database."""
-        self._db.close()
+        self._opened.close()
 
 
-def event_ids(event_log: InMemoryEventLog, hotel: str) -> list[str]:
+def event_ids(event_log: GrowingLog, hotel: str) -> list[str]:
     """The ids of the events of a hotel."""
     return [record.id for _, record in event_log.entries if record.hotel == hotel]
 

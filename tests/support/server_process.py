@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from support.paths import ROOT
 
@@ -24,10 +25,12 @@ def run_to_end(*arguments: str | Path, seconds: float = 120) -> subprocess.Compl
 
 
 class ServerProcess:
-    """`run.py demo` on a data directory and a free port, with webhooks to this machine allowed."""
+    """`run.py demo` on a data directory and a free port, with webhooks to this machine allowed. `process` are arguments
+    of `Popen`."""
 
-    def __init__(self, data: Path, with_example_hotels: bool = False) -> None:
+    def __init__(self, data: Path, with_example_hotels: bool = False, **process: Any) -> None:
         self.data = data
+        self._arguments = process
         self._options = ["--webhooks-to-loopback", *([] if with_example_hotels else ["--empty"])]
         self.log = data.with_name(f"{data.name}.log")
         self._open()
@@ -38,6 +41,7 @@ class ServerProcess:
                 program_command("demo", *self._options, "--port", "0", "--data", self.data),
                 stderr=subprocess.PIPE,
                 text=True,
+                **self._arguments,
             )
             assert self._process.stderr is not None
             first = self._process.stderr.readline()

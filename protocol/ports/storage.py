@@ -1,0 +1,45 @@
+"""All that an installation stores, as one engine stores it. What is in no log and no database of a service (the number
+of partitions) is part of it, too."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from innkeeper.protocol.ports.inbox import Inbox
+from innkeeper.protocol.ports.journal import Journal
+from innkeeper.protocol.ports.service_store import DeliveryStore, NotificationStore, ServiceStore
+from innkeeper.protocol.ports.subscriptions import EventLog
+from innkeeper.protocol.ports.views import Views
+
+
+class Storage(Protocol):
+    """Opens what an installation stores; each caller closes what it has opened. What is opened for the first time is
+    created, except an event log and views, whose journal must be there."""
+
+    def partitions(self, wanted: int | None = None) -> int:
+        """Returns the number of partitions of reservations, which is set to `wanted` where nothing is stored yet.
+        Raises OperatorError where another number is set."""
+
+    def journals(self) -> set[str]:
+        """Returns the names of the logs that have a journal."""
+
+    def journal(self, log: str) -> Journal:
+        """Opens the journal of this log to write. Raises JournalError."""
+
+    def event_log(self, log: str) -> AbstractContextManager[EventLog]:
+        """Opens the journal of this log to read."""
+
+    def views(self, log: str) -> AbstractContextManager[Views]:
+        """Opens the read models of this log of reservations."""
+
+    def service_store(self, name: str) -> AbstractContextManager[ServiceStore]:
+        """Opens the database of this service."""
+
+    def notification_store(self, name: str, relay: str) -> AbstractContextManager[NotificationStore]:
+        """Opens the database of notifications; `relay` is the subscriber that the outbox's dead letters name."""
+
+    def delivery_store(self, name: str) -> AbstractContextManager[DeliveryStore]:
+        """Opens the database of delivery."""
+
+    def inbox(self, name: str, logs: Mapping[str, EventLog]) -> Inbox:
+        """Opens the inbox of this service for events of these logs, from which it reads what the broker misses."""

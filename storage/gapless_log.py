@@ -1,0 +1,63 @@
+"""A log of an inbox, up to the first missing event. A broker may deliver an event twice, late or never."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from innkeeper.protocol.messages.recorded_event import LogEntry
+from innkeeper.protocol.messages.refusals import Refused
+from innkeeper.protocol.ports.inbox import Inbox
+from innkeeper.protocol.ports.message_bus import CommitListener
+from innkeeper.protocol.ports.subscriptions import EventLog
+
+_BATCH_EVENTS = 500
+
+ReadEntries = Callable[[str, int, int, int, str | None, int], list[LogEntry]]
+"""Reads stored entries: log, after, until, limit, hotel, after_hotel_seq."""
+
+
+class GaplessLog:
+    """Implements `protocol.ports.inbox.DeliveredLog` over the entries that an inbox stores, in the order in which they
+    come."""
+
+    def __init__(self, name: str, read: ReadEntries) -> None:
+        self.name = name
+        self.position = 0
+        self._read = read
+        self._early: dict[int, LogEntry | None] = {}
+        self._listeners: list[CommitListener] = []
+
+    def begin(self, position: int, early: Sequence[int]) -> None:
+        """Sets the position up to which no event is missing, and the positions of events after a gap."""
+        self.position = position
+        self._early = dict.fromkeys(early)
+
+    def handle(self, entries: Sequence[LogEntry]) -> None:
+        """Adds entries, in any order, and announces those that no gap precedes any more."""
+        self._early.update((entry[0], entry) for entry in entries if entry[0] > self.position)
+        complete = []
+        while self.position + 1 in self._early:
+            self.position += 1
+            complete.append(self._early.pop(self.position))
+        records = [entry[1] for entry in complete if entry is not None]
+        for listener in self._listeners if complete else ():
+            listener(self.position, records if len(records) == len(complete) else ())
+
+    def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
+        """See `EventLog`."""
+        return self._read(self.name, after, self.position, limit, hotel, after_hotel_seq)
+
+    def subscribe(self, listener: CommitListener) -> None:
+        """See `CommitStream`. The listener is called in the thread that handles the entries."""
+        self._listeners.append(listener)
+
+
+def fetch_missing(inbox: Inbox, origins: Mapping[str, EventLog]) -> None:
+    """Handles in the inbox what the logs `origins` have beyond its own; see `Inbox.fetch_missing`."""
+    for name, log in inbox.logs.items():
+        while origins[name].position > log.position:
+            try:
+                entries = origins[name].read(log.position, _BATCH_EVENTS)
+            except Refused:
+                break
+            if not entries:
+                break
+            inbox.handle([(name, entry) for entry in entries], {})

@@ -1,0 +1,153 @@
+"""The journal of a partition in memory, and the event log of its readers.
+
+Events are kept as bytes of the wire format, so that what is read was encoded and decoded, as with every other engine.
+"""
+
+import threading
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
+
+import msgspec
+from innkeeper.protocol.codec import wire
+from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
+from innkeeper.protocol.ports.journal import JournalError, JournalFenced, Snapshot, StoredReply
+
+
+class Row(msgspec.Struct, frozen=True):
+    """An event as it is stored."""
+
+    hotel: str
+    hotel_seq: int
+    record: bytes
+
+
+class Transaction(msgspec.Struct, frozen=True):
+    """What is committed together."""
+
+    rows: tuple[Row, ...] = ()
+    replies: tuple[StoredReply, ...] = ()
+    snapshots: tuple[Snapshot, ...] = ()
+
+
+class JournalContents:
+    """What is committed in a journal, and the epoch of its newest writer. It outlives the journal's closing. Any number
+    of threads may read while one commits."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.epoch = 0
+        self.clear()
+
+    def clear(self) -> None:
+        """Removes everything but the epoch."""
+        self.rows: list[Row] = []
+        self.positions: dict[str, dict[int, int]] = {}  # of each hotel's events, by their hotel_seq
+        self.replies: dict[str, StoredReply] = {}
+        self.snapshots: dict[str, Snapshot] = {}
+
+    def commit(self, transaction: Transaction) -> None:
+        """Adds a transaction."""
+        for row in transaction.rows:
+            self.rows.append(row)
+            self.positions.setdefault(row.hotel, {})[row.hotel_seq] = len(self.rows)
+        self.replies.update((reply.key, reply) for reply in transaction.replies)
+        self.snapshots.update((snapshot.hotel, snapshot) for snapshot in transaction.snapshots)
+
+    def read(self, after: int, hotel: str | None, after_hotel_seq: int) -> Iterator[LogEntry]:
+        """Yields events in order; see `Journal`."""
+        if hotel is None:
+            positions: Iterable[int] = range(after + 1, len(self.rows) + 1)
+        else:
+            of_hotel = [*self.positions.get(hotel, {}).items()]
+            positions = (position for seq, position in of_hotel if seq > after_hotel_seq and position > after)
+        return ((position, wire.decode_record(self.rows[position - 1].record)) for position in positions)
+
+
+class MemoryJournal:
+    """Implements `protocol.ports.journal.Journal` in memory. Opening it fences all earlier writers."""
+
+    def __init__(self, contents: JournalContents) -> None:
+        self._contents = contents
+        self._written = Transaction()
+        with contents.lock:
+            contents.epoch += 1
+            self._epoch = contents.epoch
+
+    def write(self, records: Sequence[RecordedEvent], replies: Sequence[StoredReply]) -> int:
+        """See `Journal`."""
+        self._check_writer()
+        places = {(record.hotel, record.hotel_seq) for record in records}
+        taken = any(seq in self._contents.positions.get(hotel, {}) for hotel, seq in places)
+        if taken or len(places) < len(records):
+            raise JournalError("the journal has one of these events already")
+        if any(reply.key in self._contents.replies for reply in replies):
+            raise JournalError("the journal has one of these replies already")
+        rows = (Row(record.hotel, record.hotel_seq, wire.encode_record(record)) for record in records)
+        self._written = Transaction(tuple(rows), tuple(replies))
+        return self.position() + len(records)
+
+    def sync(self) -> None:
+        """See `Journal`."""
+        with self._contents.lock:
+            self._check_writer()
+            self._contents.commit(self._written)
+        self._written = Transaction()
+
+    def position(self) -> int:
+        """See `Journal`."""
+        return len(self._contents.rows)
+
+    def replies(self, keys: Collection[str]) -> dict[str, StoredReply]:
+        """See `Journal`."""
+        known = self._contents.replies
+        return {key: known[key] for key in keys if key in known}
+
+    def hotels(self) -> set[str]:
+        """See `Journal`."""
+        return set(self._contents.positions)
+
+    def read(self, after: int = 0, hotel: str | None = None, after_hotel_seq: int = 0) -> Iterator[LogEntry]:
+        """See `Journal`."""
+        return self._contents.read(after, hotel, after_hotel_seq)
+
+    def snapshots(self, hotel: str | None = None) -> Iterator[Snapshot]:
+        """See `Journal`."""
+        return (snapshot for snapshot in [*self._contents.snapshots.values()] if hotel in (None, snapshot.hotel))
+
+    def save_snapshots(self, snapshots: Iterable[Snapshot]) -> None:
+        """See `Journal`."""
+        with self._contents.lock:
+            self._check_writer()
+            self._contents.commit(Transaction(snapshots=tuple(snapshots)))
+
+    def verified(self) -> Iterator[LogEntry]:
+        """See `Journal`. Nothing but this program can change what is in memory."""
+        return self.read()
+
+    def reopen(self) -> None:
+        """See `Journal`."""
+        self._written = Transaction()
+
+    def close(self) -> None:
+        """See `Journal`."""
+
+    def _check_writer(self) -> None:
+        if self._epoch != self._contents.epoch:
+            raise JournalFenced("another writer has opened this journal; this one must stop")
+
+
+class MemoryEventLog:
+    """Implements `protocol.ports.subscriptions.EventLog` over what is committed in a journal."""
+
+    def __init__(self, contents: JournalContents) -> None:
+        self._contents = contents
+
+    @property
+    def position(self) -> int:
+        """See `EventLog`."""
+        return len(self._contents.rows)
+
+    def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
+        """See `EventLog`."""
+        with self._contents.lock:
+            return [*islice(self._contents.read(after, hotel, after_hotel_seq), limit)]

@@ -1,0 +1,124 @@
+"""The outbox of notifications in memory, in its service's database beside its cursor."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
+
+import msgspec
+from innkeeper.protocol.notifications.notices import Notice
+from innkeeper.protocol.ports.outbox import DueNotice
+from innkeeper.protocol.ports.subscriptions import DeadLetter
+from innkeeper.storage.memory.database import MemoryDatabase
+
+
+class StoredNotice(msgspec.Struct, frozen=True):
+    """A notice that was not sent yet. `number` is its place in the order of decision; a dead letter has no `due_at`."""
+
+    number: int
+    notice: Notice
+    due_at: int | None
+    attempts: int = 0
+    reason: str = ""
+    since: int = 0
+
+
+class MemoryOutbox:
+    """Implements `protocol.ports.outbox.Outbox` in memory."""
+
+    def __init__(self, database: MemoryDatabase, name: str) -> None:
+        """`name` is the subscriber that its dead letters name."""
+        self._database = database
+        self._name = name
+        self._hotels, self._bookings = database.table("hotels"), database.table("bookings")
+        self._notices, self._sending = database.table("notices"), database.table("sending")
+        self._numbers = count(max((one.number for one in self._notices.values()), default=0) + 1)
+
+    def hotels(self, ids: Iterable[str]) -> dict[str, bytes]:
+        """See `Outbox`."""
+        return {id_: self._hotels[id_] for id_ in ids if id_ in self._hotels}
+
+    def bookings(self, ids: Iterable[str]) -> dict[str, bytes]:
+        """See `Outbox`."""
+        return {id_: self._bookings[id_] for id_ in ids if id_ in self._bookings}
+
+    def store(
+        self,
+        hotels: Mapping[str, bytes],
+        bookings: Mapping[str, bytes],
+        notices: Sequence[Notice],
+        withdrawn: Sequence[str],
+    ) -> None:
+        """See `Outbox`."""
+        with self._database.transaction():
+            self._hotels.update(hotels)
+            self._bookings.update(bookings)
+            for id_ in withdrawn:
+                self._notices.pop(id_, None)
+            for notice in notices:
+                if notice.id not in self._notices:
+                    self._notices[notice.id] = StoredNotice(next(self._numbers), notice, notice.due_at)
+
+    def due(self, at: int, limit: int) -> list[DueNotice]:
+        """See `Outbox`."""
+        due, waiting = list[DueNotice](), set[str]()
+        for one in self._in_order():
+            address = one.notice.recipient.email
+            if one.due_at is not None and one.due_at <= at and address not in waiting and len(due) < limit:
+                due.append(DueNotice(one.notice, one.attempts))
+            if one.due_at is not None and one.due_at > at and one.attempts:
+                waiting.add(address)
+        return due
+
+    def count(self, at: int) -> tuple[int, int]:
+        """See `Outbox`."""
+        due_at = [one.due_at for one in self._notices.values()]
+        return sum(due is not None and due <= at for due in due_at), due_at.count(None)
+
+    @property
+    def paused(self) -> bool:
+        """See `Outbox`."""
+        return bool(self._sending.get("paused", False))
+
+    def pause(self, paused: bool) -> None:
+        """See `Outbox`."""
+        self._sending["paused"] = paused
+
+    def next_due_at(self) -> int | None:
+        """See `Outbox`."""
+        return min((one.due_at for one in self._notices.values() if one.due_at is not None), default=None)
+
+    def mark_sent(self, notice: str) -> None:
+        """See `Outbox`."""
+        self._notices.pop(notice, None)
+
+    def mark_failed(self, notice: str, reason: str, at: int, retry_at: int | None) -> None:
+        """See `Outbox`."""
+        if (was := self._notices.get(notice)) is not None:
+            self._notices[notice] = msgspec.structs.replace(
+                was, due_at=retry_at, reason=reason, attempts=was.attempts + 1, since=was.since or at
+            )
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """See `Outbox`."""
+        dead = sorted((one for one in self._in_order() if one.due_at is None), key=lambda one: one.since)
+        return [self._dead_letter(one) for one in dead]
+
+    def redrive(self, notice: str, drop: bool = False) -> DeadLetter | None:
+        """See `Outbox`."""
+        was = self._notices.get(notice)
+        if was is None or was.due_at is not None:
+            return None
+        if drop:
+            self.mark_sent(notice)
+        else:
+            always_useful = msgspec.structs.replace(was.notice, useful_until=0)
+            self._notices[notice] = msgspec.structs.replace(was, notice=always_useful, due_at=0, attempts=0)
+        return self._dead_letter(was)
+
+    def _in_order(self) -> list[StoredNotice]:
+        return sorted(self._notices.values(), key=lambda one: one.number)
+
+    def _dead_letter(self, one: StoredNotice) -> DeadLetter:
+        kind = one.notice.kind.value
+        return DeadLetter(
+            self._name, one.notice.hotel.id, one.notice.id, kind, one.reason, "", one.attempts, one.since, None
+        )

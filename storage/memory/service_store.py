@@ -1,0 +1,35 @@
+"""The databases of services in memory: cursors, and the tables of the service itself."""
+
+from innkeeper.protocol.ports.subscriptions import EventLog, SubscriptionRequest
+from innkeeper.storage.memory.cursors import MemoryCursorRows
+from innkeeper.storage.memory.database import MemoryDatabase
+from innkeeper.storage.memory.outbox import MemoryOutbox
+from innkeeper.storage.memory.webhook_store import MemoryWebhookStore
+from innkeeper.storage.stored_cursor import StoredCursor
+
+
+class MemoryServiceStore:
+    """Implements `protocol.ports.service_store.ServiceStore`."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._database = database
+
+    def open_cursor(self, request: SubscriptionRequest, log_name: str, log: EventLog) -> StoredCursor:
+        """See `ServiceStore`."""
+        return StoredCursor(MemoryCursorRows(self._database, request.name, log_name), request, log_name, log)
+
+
+class MemoryNotificationStore(MemoryServiceStore):
+    """Implements `protocol.ports.service_store.NotificationStore`. `relay` is the subscriber that dead letters name."""
+
+    def __init__(self, database: MemoryDatabase, relay: str) -> None:
+        super().__init__(database)
+        self.outbox = MemoryOutbox(database, relay)
+
+
+class MemoryDeliveryStore(MemoryServiceStore):
+    """Implements `protocol.ports.service_store.DeliveryStore`."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        super().__init__(database)
+        self.webhooks = MemoryWebhookStore(database)

@@ -1,0 +1,63 @@
+"""Everything that an installation stores, in memory: it is forgotten when the program ends."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+
+from innkeeper.protocol.ports.subscriptions import EventLog
+from innkeeper.protocol.values.operator_error import OperatorError
+from innkeeper.storage.memory.database import MemoryDatabase
+from innkeeper.storage.memory.inbox import MemoryInbox
+from innkeeper.storage.memory.journal import JournalContents, MemoryEventLog, MemoryJournal
+from innkeeper.storage.memory.service_store import MemoryDeliveryStore, MemoryNotificationStore, MemoryServiceStore
+from innkeeper.storage.memory.views import MemoryViews
+
+
+class MemoryStorage:
+    """Implements `protocol.ports.storage.Storage`. What was opened and closed can be opened again."""
+
+    def __init__(self) -> None:
+        self._partitions: int | None = None
+        self._journals: defaultdict[str, JournalContents] = defaultdict(JournalContents)
+        self._services: defaultdict[str, MemoryDatabase] = defaultdict(MemoryDatabase)
+        self._inboxes: defaultdict[str, MemoryDatabase] = defaultdict(MemoryDatabase)
+
+    def partitions(self, wanted: int | None = None) -> int:
+        """See `Storage`."""
+        if self._partitions is None:
+            self._partitions = wanted or 1
+        if wanted not in (None, self._partitions):
+            raise OperatorError(f"there are {self._partitions} partitions, which cannot be changed to {wanted}")
+        return self._partitions
+
+    def journals(self) -> set[str]:
+        """See `Storage`."""
+        return set(self._journals)
+
+    def journal(self, log: str) -> MemoryJournal:
+        """See `Storage`."""
+        return MemoryJournal(self._journals[log])
+
+    def event_log(self, log: str) -> AbstractContextManager[MemoryEventLog]:
+        """See `Storage`."""
+        return nullcontext(MemoryEventLog(self._journals[log]))
+
+    def views(self, log: str) -> AbstractContextManager[MemoryViews]:
+        """See `Storage`."""
+        return nullcontext(MemoryViews(log, MemoryEventLog(self._journals[log])))
+
+    def service_store(self, name: str) -> AbstractContextManager[MemoryServiceStore]:
+        """See `Storage`."""
+        return nullcontext(MemoryServiceStore(self._services[name]))
+
+    def notification_store(self, name: str, relay: str) -> AbstractContextManager[MemoryNotificationStore]:
+        """See `Storage`."""
+        return nullcontext(MemoryNotificationStore(self._services[name], relay))
+
+    def delivery_store(self, name: str) -> AbstractContextManager[MemoryDeliveryStore]:
+        """See `Storage`."""
+        return nullcontext(MemoryDeliveryStore(self._services[name]))
+
+    def inbox(self, name: str, logs: Mapping[str, EventLog]) -> MemoryInbox:
+        """See `Storage`."""
+        return MemoryInbox(self._inboxes[name], logs)

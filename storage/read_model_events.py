@@ -1,0 +1,40 @@
+"""Which events change the read models, whatever engine they are in."""
+
+from typing import TypeVar
+
+from innkeeper.protocol.messages.event_table import EventTable
+from innkeeper.protocol.reservations import events
+from innkeeper.protocol.values.contexts import BILLING, DELIVERY
+
+H = TypeVar("H")
+
+
+def read_model_events(consumer: str, hotel: H, booking: H) -> EventTable[H]:
+    """The table of read models: `hotel` handles the events about a hotel itself, `booking` those about a booking."""
+    return EventTable(
+        consumer,
+        handles={
+            events.HotelOpened: hotel,
+            events.RoomTypeAdded: hotel,
+            events.RoomAdded: hotel,
+            events.BusinessDateRolled: hotel,
+            events.BookingHeld: booking,
+            events.BookingConfirmed: booking,
+            events.BookingModified: booking,
+            events.HoldExtended: booking,
+            events.HoldExpired: booking,
+            events.HoldReleased: booking,
+            events.RoomMoved: booking,
+            events.BookingPinned: booking,
+            events.BookingUnpinned: booking,
+            events.BookingCancelled: booking,
+            events.BookingReinstated: booking,
+            events.GuestCheckedIn: booking,
+            events.GuestCheckedOut: booking,
+            events.GuestNoShow: booking,
+            events.NoteChanged: booking,
+            events.ReminderChanged: booking,
+        },
+        ignores=(events.WaitlistJoined, events.WaitlistLeft),
+        not_followed=(BILLING, DELIVERY),
+    )

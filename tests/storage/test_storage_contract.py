@@ -1,0 +1,19 @@
+"""What every storage engine does with an installation as a whole."""
+
+import pytest
+from innkeeper.protocol.ports.storage import Storage
+from innkeeper.protocol.values.operator_error import OperatorError
+
+
+def test_the_number_of_partitions_cannot_be_changed(storage: Storage) -> None:
+    number = storage.partitions()
+    assert storage.partitions(number) == number == 1
+    with pytest.raises(OperatorError, match="cannot be changed to 7"):
+        storage.partitions(7)
+    assert storage.partitions() == number
+
+
+def test_nothing_is_a_journal_before_it_is_opened(storage: Storage) -> None:
+    assert storage.journals() == set()
+    storage.journal("delivery").close()
+    assert storage.journals() == {"delivery"}
