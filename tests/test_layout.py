@@ -75,7 +75,7 @@ ALLOWED_IMPORTS = {
 LIBRARIES = {
     "protocol": {"msgspec", "msgpack", "iso4217"},
     "actors": {"msgspec", "thespian", "uvloop"},
-    "storage": {"msgspec", "sqlite_utils"},
+    "storage": {"cryptography", "msgspec", "sqlite_utils"},
     "delivery": {
         "aio_pika", "aiohttp", "aiokafka", "aiormq", "aiosmtplib", "babel", "fsspec", "jinja2", "msgspec", "yarl",
     },

@@ -183,9 +183,9 @@ def slug_of(name: str) -> str:
 
 
 def idempotency_key(request: web.Request, by: str) -> str | None:
-    """The idempotency key of the request, if it has one, prefixed by the client's name."""
+    """The idempotency key of the request, if it has one, prefixed by the client's name. A GET needs none."""
     key = request.headers.get("Idempotency-Key")
-    if key is None:
+    if key is None or request.method == "GET":
         return None
     if not _KEY.fullmatch(key):
         raise invalid(

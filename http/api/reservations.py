@@ -90,9 +90,12 @@ async def ask(
 ) -> tuple[R, dict[str, str]]:
     """Sends a message to the bus of a context. Returns the reply and headers for the response. Raises `Refused`."""
     by = request[BY]
-    key = idempotency_key(request, by) if request.method == "POST" else None
-    envelope = Envelope(message, key, request[REQUEST_ID], by, if_version(request))
-    result: Result = await request.app[BUSES][context].ask(envelope)
+    envelope = Envelope(message, idempotency_key(request, by), request[REQUEST_ID], by, if_version(request))
+    return reply_of(await request.app[BUSES][context].ask(envelope), kind)
+
+
+def reply_of(result: Result, kind: type[R]) -> tuple[R, dict[str, str]]:
+    """The reply, and headers for the response. Raises `Refused`."""
     headers = dict(_REPLAYED) if result.replayed else {}
     if isinstance(result.response, Refusal):
         raise RefusedResponse(result.response, headers)

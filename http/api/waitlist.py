@@ -67,8 +67,8 @@ async def show_entry(request: web.Request) -> web.Response:
 async def leave_waitlist(request: web.Request) -> web.Response:
     """DELETE /v1/hotels/{hotel}/waitlist/{booking}"""
     hotel = request.match_info["hotel"]
-    reply, _ = await ask(request, LeaveWaitlist(hotel, request.match_info["booking"]), WaitlistReply)
-    return json_response(_entry(hotel, reply.entries[0]))
+    reply, headers = await ask(request, LeaveWaitlist(hotel, request.match_info["booking"]), WaitlistReply)
+    return json_response(_entry(hotel, reply.entries[0]), headers=headers)
 
 
 async def _waiting(request: web.Request) -> tuple[str, tuple[WaitlistEntry, ...]]:

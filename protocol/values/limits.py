@@ -60,6 +60,7 @@ webhook_event_types_max = 50
 webhook_attempts_max = 6
 webhook_failing_seconds_max = 5 * 24 * 3_600
 webhook_secret_overlap_seconds = 24 * 3_600
+webhook_secrets_max = 20
 webhook_posts_at_once_max = 50
 webhook_deliveries_kept_max = 1_000
 webhook_seconds_max = 15
