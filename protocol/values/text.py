@@ -79,7 +79,18 @@ Language = Annotated[
         description="a language tag (BCP 47), such as en or pt-BR",
     ),
 ]
-ClockTime = Annotated[str, Meta(pattern=_CLOCK, description="a local time from 00:00 to 23:59, such as 15:00")]
+ClockTime = Annotated[
+    str,
+    Meta(
+        max_length=limits.clock_characters_max,
+        pattern=_CLOCK,
+        description="a local time from 00:00 to 23:59, such as 15:00",
+    ),
+]
+TimeZone = Annotated[str, Meta(max_length=limits.timezone_characters_max)]
+CurrencyCode = Annotated[str, Meta(max_length=limits.currency_characters_max)]
+Amount = Annotated[str, Meta(max_length=limits.amount_characters_max)]
+PercentText = Annotated[str, Meta(max_length=limits.percent_characters_max)]
 Adults = Annotated[int, Meta(ge=1, le=limits.guests_per_room_max)]
 ChildAge = Annotated[int, Meta(ge=0, le=limits.child_age_max)]
 Children = Annotated[tuple[ChildAge, ...], Meta(max_length=limits.guests_per_room_max)]
@@ -87,6 +98,7 @@ HoldSeconds = Annotated[int, Meta(ge=1, le=limits.hold_seconds_max)]
 AddressLines = Annotated[tuple[Name, ...], Meta(max_length=limits.address_lines_max)]
 Quantity = Annotated[int, Meta(ge=1, le=limits.charge_quantity_max)]
 Percent = Annotated[int, Meta(ge=1, le=100)]
+LineNumber = Annotated[int, Meta(ge=1, le=limits.line_number_max)]
 # The prefix of a document number; it does not end in a digit, so that two numbers are never the same text.
 DocumentPrefix = Annotated[
     str,
