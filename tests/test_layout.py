@@ -73,7 +73,7 @@ ALLOWED_IMPORTS = {
 
 # Which third-party libraries each folder may import.
 LIBRARIES = {
-    "protocol": {"msgspec", "msgpack", "iso4217"},
+    "protocol": {"email_validator", "iso4217", "msgpack", "msgspec"},
     "actors": {"msgspec", "thespian", "uvloop"},
     "storage": {"cryptography", "msgspec", "sqlite_utils"},
     "delivery": {

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.refusals import invalid
-from innkeeper.protocol.reservations.booking import Contact
+from innkeeper.protocol.reservations.booking import Contact, check_email
 from innkeeper.protocol.reservations.hotel import MANUAL_AUDIT, CancellationPolicy
 from innkeeper.protocol.reservations.waitlist import WaitlistRequest
 from innkeeper.protocol.values import limits
@@ -144,6 +144,10 @@ class ContactChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_
     name: Name | UnsetType = UNSET
     email: Email | UnsetType | None = UNSET
     phone: Line | UnsetType | None = UNSET
+
+    def __post_init__(self) -> None:
+        if isinstance(self.email, str):
+            check_email(self.email)
 
 
 class BookingChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
