@@ -106,7 +106,7 @@ BAD_STAYS = [
     ({"guest": "Ann"}, "guest", "type"),
     ({"guest": {}}, "guest.name", "required"),
     ({"guest": {"name": ""}}, "guest.name", "length"),
-    ({"guest": {"name": " \u3000"}}, "guest.name", "form"),
+    ({"guest": {"name": " \u3000"}}, "guest.name", "length"),
     ({"guest": {"name": LONG}}, "guest.name", "length"),
     ({"guest": {"name": "Ann\0"}}, "guest.name", "form"),
     ({"guest": {"name": "Ann\nLee"}}, "guest.name", "form"),

@@ -11,8 +11,8 @@ from support.partition_fixture import night
 EUR = {"currency": "EUR"}
 SELLER = {"name": "Seaside Ltd"}
 CODE = "expected letters a to z, digits, and between them dots, hyphens and underscores, such as DBL or 101"
-LINE = "expected one line of text, without control characters"
-NAME = "expected one line of text that is not blank, without control characters"
+LINE = "expected one line of text, without control or invisible characters"
+NAME = "expected one line of text that is not blank, without control or invisible characters"
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def message(reply: Any) -> str:
     [
         ({"room_type": "D B L"}, CODE),
         ({"room": "-1"}, CODE),
-        ({"guest": {"name": " "}}, NAME),
+        ({"guest": {"name": " "}}, "expected at least 1 character"),
         ({"guest": {"name": "Ann\nLee"}}, NAME),
         (
             {"guest": {"name": "Ann", "email": "ann"}},
@@ -50,7 +50,7 @@ def message(reply: Any) -> str:
         ),
         ({"guest": {"name": "Ann", "phone": "1\0"}}, LINE),
         ({"source": "a\tb"}, LINE),
-        ({"notes": "\0"}, "expected text without control characters other than tabs and line breaks"),
+        ({"notes": "\0"}, "expected text without control or invisible characters other than tabs and line breaks"),
         ({"notes": "x" * 1_001}, "expected at most 1,000 characters"),
         ({"room_type": ""}, "expected at least 1 character"),
         ({"children": [1] * 101}, "expected at most 100 entries"),

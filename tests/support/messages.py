@@ -46,7 +46,9 @@ from innkeeper.protocol.reservations.waitlist import WaitlistRequest
 from innkeeper.protocol.values.money import Money
 from innkeeper.protocol.values.percentage import render_percent
 
-_text = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
+_text = st.text(
+    st.characters(exclude_categories=("Cs", "Cc", "Cf", "Cn", "Co", "Zl", "Zp", "Mn", "Lo")), min_size=1, max_size=12
+)
 _name = _text.filter(str.strip)
 _code = st.from_regex(r"[A-Z0-9]{1,4}", fullmatch=True)
 _money = st.builds(Money, st.integers(0, 10**6).map(lambda cents: f"{cents // 100}.{cents % 100:02d}"), st.just("EUR"))
