@@ -21,6 +21,7 @@ from innkeeper.protocol.ports.message_bus import MessageBus
 from innkeeper.protocol.ports.outbox import SendNotice
 from innkeeper.protocol.ports.service_store import DeliveryStore
 from innkeeper.protocol.ports.subscriptions import EventHandler, EventLog, Subscribers
+from innkeeper.protocol.values.email_address import sender_address
 from innkeeper.protocol.values.operator_error import OperatorError
 
 MAIL_FROM = "reservations@localhost"
@@ -50,7 +51,7 @@ class Integrations(NamedTuple):
         """The integrations that the command-line options select. Raises IntegrationError."""
         given = {name: value for name, value in vars(options).items() if name in cls._fields and value}
         try:
-            mailbox(given.get("mail_from", MAIL_FROM))
+            mailbox(given.get("mail_from", MAIL_FROM), parse=sender_address)
             if "smtp" in given:
                 if "mail_from" not in given:
                     raise ValueError("the sender's address is missing")

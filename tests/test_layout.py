@@ -77,9 +77,9 @@ ALLOWED_IMPORTS = {
 
 # Which third-party libraries each folder may import.
 LIBRARIES = {
-    "protocol": {"msgspec", "msgpack", "iso4217"},
+    "protocol": {"email_validator", "iso4217", "msgpack", "msgspec"},
     "actors": {"msgspec", "thespian", "uvloop"},
-    "storage": {"msgspec", "sqlite_utils"},
+    "storage": {"cryptography", "msgspec", "sqlite_utils"},
     "delivery": {
         "aio_pika", "aiohttp", "aiokafka", "aiormq", "aiosmtplib", "babel", "fsspec", "jinja2", "msgspec", "yarl",
     },

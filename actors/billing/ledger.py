@@ -1,18 +1,29 @@
 """The actor of a hotel's ledger: decides on commands and events of reservations by the rules of billing alone."""
 
+import logging
 import traceback
 
 from innkeeper.actors.billing.rules.decisions import decide
+from innkeeper.actors.billing.rules.lookups import Decision
 from innkeeper.actors.billing.rules.queries import answer
 from innkeeper.actors.billing.rules.state import LedgerState, evolve
-from innkeeper.actors.partition.messages import CommandBatch, HotelFailed, LoadHotelState, PendingBatch
+from innkeeper.actors.partition.messages import (
+    COMMAND_FAILED,
+    CommandBatch,
+    HotelFailed,
+    LoadHotelState,
+    PendingBatch,
+)
 from innkeeper.actors.system.typed_actor import TypedActor
+from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.messages.reply import Reply
 from thespian.actors import ActorAddress
+
+logger = logging.getLogger(__name__)
 
 
 class LedgerActor(TypedActor):
@@ -31,23 +42,35 @@ class LedgerActor(TypedActor):
     def handle_commands(self, message: CommandBatch, router: ActorAddress) -> None:
         """Handles the commands and queries of a batch, one after the other."""
         batch = PendingBatch(self.name)
-        try:
-            for envelope in message.envelopes:
-                try:
-                    batch.responses[envelope.id] = self._carry_out(envelope, batch.records)
-                except Refused as refused:
-                    batch.responses[envelope.id] = refused.refusal
-        except Exception:
-            self.send(router, HotelFailed(self.name, traceback.format_exc()))
-            return
+        for envelope in message.envelopes:
+            try:
+                decision = self._decide(envelope)
+            except Refused as refused:
+                batch.responses[envelope.id] = refused.refusal
+                continue
+            except Exception:
+                logger.exception("the ledger of %s cannot carry out a command; nothing was changed", self.name)
+                batch.responses[envelope.id] = COMMAND_FAILED
+                continue
+            try:
+                batch.responses[envelope.id] = self._apply(decision, envelope, batch.records)
+            except Exception:
+                self.send(router, HotelFailed(self.name, traceback.format_exc()))
+                return
         batch.is_open = self.state.ledger is not None
         self.send(router, batch)
 
-    def _carry_out(self, envelope: Envelope, records: list[RecordedEvent]) -> Reply:
-        message = envelope.message
-        if isinstance(message, Query):
-            return answer(self.state, message)
-        decision = decide(self.state, message, envelope)
+    def _decide(self, envelope: Envelope) -> Decision | Reply:
+        if isinstance(envelope.message, Query):
+            return answer(self.state, envelope.message)
+        decision = decide(self.state, envelope.message, envelope)
+        for event in decision.events:
+            wire.encode_fields(event)  # what cannot be encoded would fail its whole batch
+        return decision
+
+    def _apply(self, decision: Decision | Reply, envelope: Envelope, records: list[RecordedEvent]) -> Reply:
+        if isinstance(decision, Reply):
+            return decision
         cause = decision.cause or envelope.id
         for seq, event in enumerate(decision.events, self.state.seq + 1):
             record = RecordedEvent(self.name, seq, envelope.at, envelope.by, envelope.correlation, cause, event)

@@ -97,7 +97,7 @@ class Parts:
         remote.start()
         self.exits.push_async_callback(remote.stop)
         if self.has_gateway:
-            self.services.add(part, remote.client.ask_service)
+            self.services.add(part, remote.client.ask_service, remote.client.ask_service_once)
         return remote
 
     async def start(self, service: Service[Any]) -> None:
@@ -111,7 +111,7 @@ class Parts:
             if not is_gateway(part):
                 bus = self.partitions.get(part) or self.buses.get(part)
                 stream, log, views = self.streams.get(part), self.logs.get(part), self.partition_views.get(part)
-                server = RpcServer(self._socket_of(part), ServedPorts(bus, stream, log, views, self.services.ask))
+                server = RpcServer(self._socket_of(part), ServedPorts(bus, stream, log, views, self.services))
                 await server.open()
                 self.exits.push_async_callback(server.close)
 

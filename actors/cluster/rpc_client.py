@@ -99,6 +99,14 @@ class RpcClient(asyncio.Protocol):
         assert isinstance(reply, Reply)
         return reply
 
+    async def ask_service_once(self, message: ServiceMessage, key: str) -> Result:
+        """Sends a message with an idempotency key to the service behind this connection; see `Services`."""
+        try:
+            response, replayed = await self._ask(frames.ASK_SERVICE_ONCE, key, *frames.message_body(message))
+        except Refused as refused:
+            return Result(refused.refusal)
+        return Result(frames.response_of(response), replayed)
+
     def subscribe(self, listener: CommitListener) -> None:
         """See `CommitStream`."""
         self._listeners.append(listener)

@@ -6,7 +6,7 @@ all connections that subscribed to commits. Only the owner can open the socket's
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -14,16 +14,12 @@ from typing import Any, NamedTuple, cast
 from innkeeper.protocol.codec import frames, wire
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refusal, Refused, Unavailable
-from innkeeper.protocol.messages.reply import Reply
-from innkeeper.protocol.messages.service_message import ServiceMessage
-from innkeeper.protocol.ports.message_bus import CommitStream, MessageBus
+from innkeeper.protocol.ports.message_bus import CommitStream, MessageBus, Services
 from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.ports.views import InvalidCursor, Views
 from innkeeper.protocol.values.limits import rpc_backlog_bytes_max, shutdown_seconds_max
 
 logger = logging.getLogger(__name__)
-
-AskService = Callable[[ServiceMessage], Awaitable[Reply]]
 
 
 class ServedPorts(NamedTuple):
@@ -33,7 +29,7 @@ class ServedPorts(NamedTuple):
     stream: CommitStream | None = None
     log: EventLog | None = None
     views: Views | None = None
-    ask_service: AskService | None = None
+    services: Services | None = None
 
 
 class RpcServer:
@@ -95,8 +91,12 @@ class RpcServer:
                 return frames.result_body(await ports.bus.ask(frames.envelope_of(fields)))
             case frames.POSITIONS if ports.bus is not None:
                 return await ports.bus.positions(*fields)
-            case frames.ASK_SERVICE if ports.ask_service is not None:
-                return frames.message_body(await ports.ask_service(frames.message_of(fields)))
+            case frames.ASK_SERVICE if ports.services is not None:
+                return frames.message_body(await ports.services.ask(frames.message_of(fields)))
+            case frames.ASK_SERVICE_ONCE if ports.services is not None:
+                key, *message = fields
+                result = await ports.services.ask_once(frames.message_of(message), key)
+                return frames.response_body(result.response), result.replayed
             case frames.READ if ports.log is not None:
                 return frames.entries_body(await asyncio.to_thread(ports.log.read, *fields))
             case frames.VIEW if ports.views is not None:

@@ -16,6 +16,7 @@ from innkeeper.protocol.notifications.terms import (
     ShowNotificationTerms,
 )
 from innkeeper.protocol.ports.outbox import Outbox
+from innkeeper.protocol.ports.service_store import Transaction
 from innkeeper.protocol.ports.subscriptions import Effects
 from innkeeper.protocol.reservations.events import BookingEvent
 
@@ -35,7 +36,7 @@ class NotificationsEventHandler:
         self._outbox = outbox
         self._clock = clock
         self._notify_relay = notify_relay
-        self.handlers: dict[type, Callable[[Any], Awaitable[Reply]]] = {
+        self.handlers: dict[type, Callable[[Any, Transaction], Awaitable[Reply]]] = {
             ShowNotificationTerms: self.show_terms,
             ChangeNotificationTerms: self.change_terms,
         }
@@ -71,15 +72,18 @@ class NotificationsEventHandler:
 
         return keep
 
-    async def show_terms(self, message: ShowNotificationTerms) -> NotificationTermsReply:
+    async def show_terms(self, message: ShowNotificationTerms, _: Transaction) -> NotificationTermsReply:
         """Returns the notification terms of a hotel."""
         return NotificationTermsReply(self._known(message.hotel).terms)
 
-    async def change_terms(self, message: ChangeNotificationTerms) -> NotificationTermsReply:
+    async def change_terms(self, message: ChangeNotificationTerms, transaction: Transaction) -> NotificationTermsReply:
         """Changes the terms for later notices; those decided before are not changed."""
         hotel = msgspec.structs.replace(self._known(message.hotel), terms=message.terms)
-        self._outbox.store({message.hotel: _pack(hotel)}, {}, (), ())
-        return NotificationTermsReply(message.terms)
+        reply = NotificationTermsReply(message.terms)
+        with transaction() as keep:
+            self._outbox.store({message.hotel: _pack(hotel)}, {}, (), ())
+            keep(reply)
+        return reply
 
     def _known(self, hotel: str) -> KnownHotel:
         body = self._outbox.hotels([hotel]).get(hotel)

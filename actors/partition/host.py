@@ -8,7 +8,6 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import msgspec
@@ -297,7 +296,7 @@ class _BatchKeys:
             if envelope.key is None:
                 continue
             try:
-                fingerprint = blake2b(wire.encode(envelope.message), digest_size=16).digest()
+                fingerprint = wire.fingerprint(wire.encode(envelope.message))
             except Exception:
                 logger.exception("a command cannot be encoded; it is refused")
                 self.known[number] = Result(Unavailable("the command cannot be encoded"))

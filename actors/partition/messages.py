@@ -10,6 +10,9 @@ from innkeeper.protocol.messages.refusals import Refusal, Unavailable
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.journal import StoredReply
 
+COMMAND_FAILED = Unavailable("the command failed", hotel_failed=True)
+"""The response to a command whose decision raised an error. It fails alone, as nothing was changed."""
+
 
 class CommandBatch(msgspec.Struct, frozen=True, gc=False):
     """Host to router, and router to hotel with that hotel's share: stamped envelopes to handle, after everything that

@@ -10,7 +10,13 @@ import traceback
 from collections import deque
 
 import msgspec
-from innkeeper.actors.partition.messages import CommandBatch, HotelFailed, LoadHotelState, PendingBatch
+from innkeeper.actors.partition.messages import (
+    COMMAND_FAILED,
+    CommandBatch,
+    HotelFailed,
+    LoadHotelState,
+    PendingBatch,
+)
 from innkeeper.actors.reservations.messages import (
     Claim,
     ClaimDone,
@@ -25,6 +31,7 @@ from innkeeper.actors.reservations.rules.decisions import Decision, decide, deci
 from innkeeper.actors.reservations.rules.queries import answer
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
 from innkeeper.actors.system.typed_actor import TypedActor
+from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import Refusal, Refused
@@ -110,12 +117,19 @@ class HotelActor(TypedActor):
     def _carry_out(self, envelope: Envelope) -> None:
         response: Reply | Refusal
         try:
-            if not isinstance(envelope.message, Query):
-                self._ask_rooms(decide(self.state, envelope))
+            if isinstance(envelope.message, Query):
+                response = answer(self.state, envelope.message)
+            else:
+                decision = decide(self.state, envelope)
+                for record in decision.records:
+                    wire.encode_fields(record.event)  # what cannot be encoded would fail its whole batch
+                self._ask_rooms(decision)
                 return
-            response = answer(self.state, envelope.message)
         except Refused as refused:
             response = refused.refusal
+        except Exception:
+            logger.exception("hotel %s cannot carry out a command; nothing was changed", self.name)
+            response = COMMAND_FAILED
         if isinstance(response, HotelStateReply):
             self._ask_rooms_to_describe(response)
         else:

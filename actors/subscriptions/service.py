@@ -7,19 +7,22 @@ delays no other part. In a process of its own it would have the same interface.
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, suppress
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from innkeeper.actors.subscriptions.background_task import BackgroundTask
+from innkeeper.actors.subscriptions.kept_replies import KeptReplies, without_key
 from innkeeper.actors.subscriptions.subscriber import Subscriber
+from innkeeper.protocol.messages.envelope import Result
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import NotFound, Refused, Unavailable
 from innkeeper.protocol.messages.reply import Reply
+from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.ports.inbox import BrokerConsumer
 from innkeeper.protocol.ports.message_bus import CommitStream
-from innkeeper.protocol.ports.service_store import ServiceStore
+from innkeeper.protocol.ports.service_store import ServiceStore, Transaction
 from innkeeper.protocol.ports.subscriptions import (
     AwaitSubscriber,
     DeadLettersReply,
@@ -45,8 +48,10 @@ _POLL_SECONDS = 0.002
 
 
 S = TypeVar("S", bound=ServiceStore)
-Handlers = Mapping[type, Callable[[Any], Awaitable[Reply]]]
-"""The methods that handle messages to a service, by the class of the message."""
+T = TypeVar("T")
+Handlers = Mapping[type, Callable[[Any, Transaction], Awaitable[Reply]]]
+"""The methods that handle messages to a service, by the class of the message. One that changes something writes it, and
+keeps its reply, in the transaction."""
 
 
 class ServicePorts(NamedTuple, Generic[S]):
@@ -80,6 +85,7 @@ class Service(Generic[S]):
         self._open_handlers = open_handlers
         self._handlers: Handlers = {}
         self._store: S
+        self._replies: KeptReplies
         self._running: dict[str, asyncio.Task[None]] = {}
         self._started: Future[None] = Future()
         self.ended: Future[None] = Future()
@@ -114,11 +120,21 @@ class Service(Generic[S]):
 
         task.add_done_callback(end)
 
-    async def ask(self, message: object) -> Reply:
+    async def ask(self, message: ServiceMessage) -> Reply:
         """Passes the message to the service and returns its reply. Raises `Refused`."""
+        return await self._in_loop(lambda: self._answer(message, without_key(self._store)))
+
+    async def ask_once(self, message: ServiceMessage, key: str) -> Result:
+        """Passes a message with an idempotency key to the service; see `Services`."""
+        try:
+            return await self._in_loop(lambda: self._replies.answer(message, key, self._answer))
+        except Refused as refused:
+            return Result(refused.refusal)
+
+    async def _in_loop(self, answer: Callable[[], Coroutine[Any, Any, T]]) -> T:
         if self._loop is None or not self._thread.is_alive():
             raise Refused(Unavailable(f"{self.name} is not running"))
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._answer(message), self._loop))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(answer(), self._loop))
 
     def on_commit(self, _position: int, _records: Sequence[RecordedEvent]) -> None:
         """Wakes the tasks that wait for events; see `CommitListener`. May be called from any thread."""
@@ -175,6 +191,7 @@ class Service(Generic[S]):
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         with self._ports.open_store() as self._store:
+            self._replies = KeptReplies(self._store)
             async with self._open_handlers(self, self._store) as self._handlers, _running(self._ports.consumer):
                 self._started.set_result(None)
                 await self._stopping.wait()
@@ -191,7 +208,7 @@ class Service(Generic[S]):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _answer(self, message: object) -> Reply:
+    async def _answer(self, message: ServiceMessage, transaction: Transaction) -> Reply:
         match message:
             case ListSubscribers():
                 return SubscribersReply(tuple(worker.state() for worker in self.tasks.values()))
@@ -201,11 +218,11 @@ class Service(Generic[S]):
             case AwaitSubscriber():
                 return await self._await(message)
             case PauseSubscriber():
-                return self._pause(message)
+                return self._pause(message, transaction)
             case RedriveDeadLetter():
-                return self._redrive(message)
+                return self._redrive(message, transaction)
             case _:
-                return await self._handlers[type(message)](message)
+                return await self._handlers[type(message)](message, transaction)
 
     def _named(self, name: str) -> BackgroundTask:
         if name not in self.tasks:
@@ -222,19 +239,25 @@ class Service(Generic[S]):
                     await asyncio.sleep(_POLL_SECONDS)
         return SubscribersReply((worker.state(),))
 
-    def _pause(self, message: PauseSubscriber) -> Reply:
+    def _pause(self, message: PauseSubscriber, transaction: Transaction) -> Reply:
         worker = self._named(message.subscriber)
-        worker.pause(message.paused)
+        with transaction() as keep:
+            worker.pause(message.paused)
+            reply = SubscribersReply((worker.state(),))
+            keep(reply)
         worker.wake()
-        return SubscribersReply((worker.state(),))
+        return reply
 
-    def _redrive(self, message: RedriveDeadLetter) -> Reply:
+    def _redrive(self, message: RedriveDeadLetter, transaction: Transaction) -> Reply:
         worker = self._named(message.subscriber)
-        letter = worker.redrive(message.event, message.drop)
-        if letter is None:
-            raise Refused(NotFound("dead letter", message.event))
+        with transaction() as keep:
+            letter = worker.redrive(message.event, message.drop)
+            if letter is None:
+                raise Refused(NotFound("dead letter", message.event))
+            reply = DeadLettersReply((letter,))
+            keep(reply)
         worker.wake()
-        return DeadLettersReply((letter,))
+        return reply
 
 
 @asynccontextmanager

@@ -23,47 +23,32 @@ from innkeeper.delivery.email.wording import clean
 from innkeeper.protocol.notifications.letters import Letter
 from innkeeper.protocol.notifications.notices import Notice
 from innkeeper.protocol.ports.outbox import SendFailed
+from innkeeper.protocol.values.email_address import EmailAddress, InvalidEmail, email_address, sender_address
 from innkeeper.protocol.values.instants import instant
-from yarl import URL
 
 logger = logging.getLogger(__name__)
 
-_LOCAL = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(\.[\w!#$%&'*+/=?^`{|}~-]+)*")
-_DOMAIN = re.compile(
-    r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII
-)
-_LOCAL_BYTES_MAX = 64
 _NAME_CHARACTERS_MAX = 100
 _QUOTED_CHARACTERS_MAX = 60
 _ID_BYTES = 16
 _UNSAFE = re.compile(r"[^A-Za-z0-9]+")
 
 
-def mailbox(email: str, name: str = "") -> Address:
-    """Parses an address (RFC 5321, RFC 6531); the domain is in its DNS form. Raises ValueError where it is invalid. A
-    quoted local part or an IP address as the domain is not accepted: it is an attack or a mistake."""
-    local, at, domain = email.rpartition("@")
-    is_valid_local = 0 < len(local.encode(errors="replace")) <= _LOCAL_BYTES_MAX and _LOCAL.fullmatch(local)
-    host = _host(domain)
-    if not at or not is_valid_local or not _DOMAIN.fullmatch(host):
-        raise ValueError(f"{clean(email)!r} is not an e-mail address")
-    return Address(clean(name)[:_NAME_CHARACTERS_MAX], local, host)
-
-
-def _host(domain: str) -> str:
-    if domain.isascii():
-        return domain.lower()
+def mailbox(email: str, name: str = "", parse: Callable[[str], EmailAddress] = email_address) -> Address:
+    """Parses an address by the rule by which it was accepted; the domain is in its DNS form. Raises ValueError where it
+    is invalid."""
     try:
-        return (URL.build(scheme="http", host=domain).raw_host or "").lower()
-    except ValueError:
-        return ""
+        address = parse(email)
+    except InvalidEmail as error:
+        raise ValueError(f"{clean(email)!r} is not an e-mail address: {clean(str(error))}") from None
+    return Address(clean(name)[:_NAME_CHARACTERS_MAX], address.local, address.domain)
 
 
 def compose(notice: Notice, letter: Letter, sender: str, at: int) -> EmailMessage:
     """The e-mail message with this letter, from the hotel at the address `sender`, dated `at` (microseconds since 1970
     UTC). Raises ValueError where one of the addresses is invalid."""
     digest = _digest(notice)
-    origin = mailbox(sender, notice.hotel.name)
+    origin = mailbox(sender, notice.hotel.name, sender_address)
     to = mailbox(notice.recipient.email, notice.recipient.name)
     utf8 = not (to.username + origin.username).isascii()
     message = EmailMessage(policy=SMTP.clone(utf8=utf8, refold_source="none"))
@@ -123,7 +108,7 @@ class FolderMailTransport:
     1970 UTC."""
 
     def __init__(self, folder: Path, letters: Letters, sender: str, clock: Callable[[], int]) -> None:
-        mailbox(sender)
+        mailbox(sender, parse=sender_address)
         self._folder = folder
         self._letters = letters
         self._sender = sender

@@ -28,6 +28,7 @@ from innkeeper.delivery.email.mail_transport import compose, mailbox
 from innkeeper.delivery.email.wording import clean
 from innkeeper.protocol.notifications.notices import Notice
 from innkeeper.protocol.ports.outbox import SendFailed
+from innkeeper.protocol.values.email_address import sender_address
 from innkeeper.protocol.values.limits import letters_at_once_max
 
 _PORTS = {"smtp": 25, "smtps": 465}
@@ -118,7 +119,7 @@ class SmtpMailTransport:
     ) -> None:
         self._server = server
         self._letters = letters
-        self._sender = mailbox(sender).addr_spec
+        self._sender = mailbox(sender, parse=sender_address).addr_spec
         self._clock = clock
         self._connect_seconds_max = connect_seconds_max
         self._command_seconds_max = command_seconds_max

@@ -34,6 +34,7 @@ from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.messages.refusals import NotFound, Refusal, Refused, Unavailable, invalid
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.message_bus import MessageBus
+from innkeeper.protocol.ports.service_store import Transaction
 from innkeeper.protocol.ports.subscriptions import Effects, Stalled, no_effects
 from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS
 
@@ -47,7 +48,9 @@ class Payments:
         self._bus = bus
         self._providers = providers
         self._clock = clock
-        self.handlers: dict[type, Callable[[Any], Awaitable[Reply]]] = {ReceiveProviderNotification: self.receive}
+        self.handlers: dict[type, Callable[[Any, Transaction], Awaitable[Reply]]] = {
+            ReceiveProviderNotification: self.receive
+        }
 
     async def handle(self, entries: Sequence[LogEntry]) -> Effects:
         """See `protocol.ports.subscriptions.EventHandler`."""
@@ -61,8 +64,9 @@ class Payments:
                 raise Stalled(str(error)) from error
         return no_effects
 
-    async def receive(self, message: ReceiveProviderNotification) -> PaymentUpdateReply:
-        """Handles a notification. Refuses one without a valid signature of the provider."""
+    async def receive(self, message: ReceiveProviderNotification, _: Transaction) -> PaymentUpdateReply:
+        """Handles a notification. Refuses one without a valid signature of the provider. The payment's own id makes a
+        repetition harmless."""
         provider = self._providers.get(message.provider)
         if provider is None:
             raise Refused(NotFound("payment provider", message.provider))

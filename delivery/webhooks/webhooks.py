@@ -7,7 +7,8 @@ again has the same id, so that the endpoint can drop duplicates.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from random import random
 from typing import Any
 
@@ -42,6 +43,7 @@ from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, invalid
 from innkeeper.protocol.messages.reply import Reply
+from innkeeper.protocol.ports.service_store import Keep, Transaction
 from innkeeper.protocol.ports.subscriptions import (
     Effects,
     EventHandler,
@@ -58,6 +60,7 @@ from innkeeper.protocol.values.limits import (
     webhook_failing_seconds_max,
     webhook_posts_at_once_max,
     webhook_secret_overlap_seconds,
+    webhook_secrets_max,
     webhooks_max,
 )
 
@@ -66,6 +69,12 @@ logger = logging.getLogger(__name__)
 _RETRIED = frozenset({408, 425, 429, 502, 503, 504})  # statuses that do not reject the event itself
 _SECONDS = 1_000_000
 _DIGITS_MAX = 18
+
+
+@contextmanager
+def _no_request() -> Iterator[Keep]:
+    """The transaction of a change that follows from deliveries: there is no reply to keep."""
+    yield lambda _: None
 
 
 class Webhooks:
@@ -92,7 +101,7 @@ class Webhooks:
         self._slots = asyncio.Semaphore(webhook_posts_at_once_max)
         self._webhooks: dict[str, tuple[Webhook, tuple[SigningSecret, ...]]] = {}
         self._subscriptions: dict[str, Subscription] = {}
-        self.handlers: dict[type, Callable[[Any], Awaitable[Reply]]] = {
+        self.handlers: dict[type, Callable[[Any, Transaction], Awaitable[Reply]]] = {
             AddWebhook: self.add, ListWebhooks: self.list, ShowWebhook: self.show, ChangeWebhook: self.change,
             RemoveWebhook: self.remove, EnableWebhook: self.enable, RotateSecret: self.rotate, PingWebhook: self.ping,
             ResendEvent: self.resend, ReplayFrom: self.replay, ListDeliveries: self.deliveries,
@@ -101,7 +110,7 @@ class Webhooks:
             self._webhooks[webhook.id] = webhook, secrets
             self._follow(webhook)
 
-    async def add(self, message: AddWebhook) -> WebhookReply:
+    async def add(self, message: AddWebhook, transaction: Transaction) -> WebhookReply:
         """Adds an endpoint. Only this reply, and that of `rotate`, contains its secret."""
         request = message.request
         self._client.check(request.url)
@@ -114,19 +123,19 @@ class Webhooks:
             after={name: log.position for name, log in self._logs.items()},
             created_at=self._clock(), created_by=message.by,
         )  # fmt: skip
-        self._put(webhook, (SigningSecret(secret),))
+        reply = self._put(webhook, (SigningSecret(secret),), transaction, secret)
         self._follow(webhook)
-        return WebhookReply(webhook, secret)
+        return reply
 
-    async def list(self, _: ListWebhooks) -> WebhooksReply:
+    async def list(self, _: ListWebhooks, __: Transaction) -> WebhooksReply:
         """Returns all endpoints."""
         return WebhooksReply(tuple(webhook for webhook, _ in self._webhooks.values()))
 
-    async def show(self, message: ShowWebhook) -> WebhookReply:
+    async def show(self, message: ShowWebhook, _: Transaction) -> WebhookReply:
         """Returns one endpoint."""
         return WebhookReply(self._known(message.webhook)[0])
 
-    async def change(self, message: ChangeWebhook) -> WebhookReply:
+    async def change(self, message: ChangeWebhook, transaction: Transaction) -> WebhookReply:
         """Changes an endpoint, which keeps its position in the logs."""
         webhook, secrets = self._known(message.webhook)
         changed = {
@@ -137,20 +146,23 @@ class Webhooks:
         if "url" in changed:
             self._client.check(changed["url"])
         webhook = msgspec.structs.replace(webhook, **changed, attempts=0)
-        self._put(webhook, secrets)
+        reply = self._put(webhook, secrets, transaction)
         await self._subscribers.unsubscribe(_name(webhook), delete=False)
         self._follow(webhook)
-        return WebhookReply(webhook)
+        return reply
 
-    async def remove(self, message: RemoveWebhook) -> WebhookReply:
+    async def remove(self, message: RemoveWebhook, transaction: Transaction) -> WebhookReply:
         """Removes an endpoint; nothing more is sent to it."""
         webhook, _ = self._known(message.webhook)
+        reply = WebhookReply(webhook)
+        with transaction() as keep:
+            self._endpoints.remove(webhook.id)
+            keep(reply)
         del self._webhooks[webhook.id]
-        self._endpoints.remove(webhook.id)
         await self._subscribers.unsubscribe(_name(webhook))
-        return WebhookReply(webhook)
+        return reply
 
-    async def enable(self, message: EnableWebhook) -> WebhookReply:
+    async def enable(self, message: EnableWebhook, transaction: Transaction) -> WebhookReply:
         """Disables an endpoint, or enables it again at its position in the logs."""
         webhook, secrets = self._known(message.webhook)
         if message.enabled:
@@ -159,22 +171,28 @@ class Webhooks:
             webhook = msgspec.structs.replace(
                 webhook, attempts=0, failing_since=None, disabled_at=None, disabled_reason=""
             )
-            self._put(webhook, secrets)
+            reply = self._put(webhook, secrets, transaction)
             self._subscriptions[webhook.id].pause(False)
             self._subscribers.notify(_name(webhook))
-        elif webhook.disabled_at is None:
-            webhook = self._disable(webhook, "by hand")
+            return reply
+        if webhook.disabled_at is None:
+            return self._disable(webhook, "by hand", transaction)
         return WebhookReply(webhook)
 
-    async def rotate(self, message: RotateSecret) -> WebhookReply:
-        """Replaces the secret. The previous one also signs for `webhook_secret_overlap_seconds`."""
+    async def rotate(self, message: RotateSecret, transaction: Transaction) -> WebhookReply:
+        """Replaces the secret. Each previous one also signs for `webhook_secret_overlap_seconds` from its own
+        replacement on."""
         webhook, secrets = self._known(message.webhook)
         secret = self._secret_or_new(message.secret)
-        until = self._clock() + webhook_secret_overlap_seconds * _SECONDS
-        self._put(webhook, (SigningSecret(secret), SigningSecret(secrets[0].secret, until)))
-        return WebhookReply(webhook, secret)
+        at = self._clock()
+        newest, *older = secrets
+        valid = (SigningSecret(newest.secret, at + webhook_secret_overlap_seconds * _SECONDS), *_valid(older, at))
+        if len(valid) >= webhook_secrets_max:
+            reason = f"{webhook_secrets_max} secrets sign at once at most; try again when an older one has expired"
+            raise Refused(ActionNotAllowed("rotate-secret", reason, ()))
+        return self._put(webhook, (SigningSecret(secret), *valid), transaction, secret)
 
-    async def ping(self, message: PingWebhook) -> DeliveriesReply:
+    async def ping(self, message: PingWebhook, transaction: Transaction) -> DeliveriesReply:
         """Sends a test event now."""
         webhook, _ = self._known(message.webhook)
         name = f"ping-{self._ids()}"
@@ -183,15 +201,15 @@ class Webhooks:
             time=instant(self._clock()), datacontenttype="application/json", sequence="0", correlationid="",
             causationid="", by="", position=0, data=WebhookPinged(webhook.id),
         )  # fmt: skip
-        return DeliveriesReply((await self._attempt(webhook, name, event.type, msgspec.json.encode(event)),))
+        return await self._attempt(webhook, name, event.type, msgspec.json.encode(event), transaction)
 
-    async def resend(self, message: ResendEvent) -> DeliveriesReply:
+    async def resend(self, message: ResendEvent, transaction: Transaction) -> DeliveriesReply:
         """Sends this event now, ahead of those that wait."""
         webhook, _ = self._known(message.webhook)
         found = self._find(message.event)
         if found is None or webhook.hotel not in (None, found[1].hotel):
             raise Refused(NotFound("event", message.event))
-        return DeliveriesReply((await self._attempt(webhook, message.event, _type(found), cloud_event_json(found)),))
+        return await self._attempt(webhook, message.event, _type(found), cloud_event_json(found), transaction)
 
     def _find(self, event: str) -> LogEntry | None:
         """The event with this id, from any of the logs."""
@@ -202,19 +220,19 @@ class Webhooks:
         found = (entry for log in self._logs.values() for entry in log.read(0, 1, hotel, int(seq) - 1))
         return next((entry for entry in found if entry[1].id == event), None)
 
-    async def replay(self, message: ReplayFrom) -> WebhookReply:
+    async def replay(self, message: ReplayFrom, transaction: Transaction) -> WebhookReply:
         """Moves an endpoint back to a position in a log, and sends all later events again."""
         webhook, secrets = self._known(message.webhook)
         end = self._logs[message.log].position
         if not 0 <= message.after <= end:
             raise invalid("after", "range", f"expected a position in the log {message.log}, which ends at {end}")
         webhook = msgspec.structs.replace(webhook, attempts=0)
-        self._put(webhook, secrets)
+        reply = self._put(webhook, secrets, transaction)
         self._subscriptions[webhook.id].seek({message.log: message.after})
         self._subscribers.notify(_name(webhook))
-        return WebhookReply(webhook)
+        return reply
 
-    async def deliveries(self, message: ListDeliveries) -> DeliveriesReply:
+    async def deliveries(self, message: ListDeliveries, _: Transaction) -> DeliveriesReply:
         """Returns the latest attempts."""
         self._known(message.webhook)
         return self._endpoints.deliveries(message)
@@ -230,9 +248,20 @@ class Webhooks:
         check_secret(secret)
         return secret
 
-    def _put(self, webhook: Webhook, secrets: tuple[SigningSecret, ...]) -> None:
-        self._endpoints.put(webhook, secrets)
+    def _put(
+        self,
+        webhook: Webhook,
+        secrets: tuple[SigningSecret, ...],
+        transaction: Transaction = _no_request,
+        secret: str | None = None,
+    ) -> WebhookReply:
+        """Stores the webhook, and the reply to the request that changes it; `secret` is in the reply."""
+        reply = WebhookReply(webhook, secret)
+        with transaction() as keep:
+            self._endpoints.put(webhook, secrets)
+            keep(reply)
         self._webhooks[webhook.id] = webhook, secrets
+        return reply
 
     def _follow(self, webhook: Webhook) -> None:
         request = SubscriptionRequest(_name(webhook), webhook.events, webhook.hotel, webhook.after)
@@ -273,22 +302,27 @@ class Webhooks:
             self._disable(webhook, f"nothing was delivered for {webhook_failing_seconds_max // 86_400} days")
         raise Stalled(outcome.error, delay_seconds(attempt, random(), outcome.retry_after_seconds))
 
-    def _disable(self, webhook: Webhook, reason: str) -> Webhook:
+    def _disable(self, webhook: Webhook, reason: str, transaction: Transaction = _no_request) -> WebhookReply:
         self._publish(webhook.hotel or ALL_HOTELS, WebhookDisabled(webhook.id, webhook.url, reason))
         webhook = msgspec.structs.replace(webhook, disabled_at=self._clock(), disabled_reason=reason)
-        self._put(webhook, self._webhooks[webhook.id][1])
+        reply = self._put(webhook, self._webhooks[webhook.id][1], transaction)
         self._subscriptions[webhook.id].pause(True)
         logger.warning("webhook %s to %s is disabled: %s", webhook.id, webhook.url, reason)
-        return webhook
+        return reply
 
-    async def _attempt(self, webhook: Webhook, event: str, type_name: str, body: bytes) -> DeliveryAttempt:
-        outcome = await self._post(webhook, event, body)
-        return self._endpoints.note(self._delivery(webhook, event, type_name, 1, outcome, given_up=False))
+    async def _attempt(
+        self, webhook: Webhook, event: str, type_name: str, body: bytes, transaction: Transaction
+    ) -> DeliveriesReply:
+        delivery = self._delivery(webhook, event, type_name, 1, await self._post(webhook, event, body), given_up=False)
+        with transaction() as keep:
+            reply = DeliveriesReply((self._endpoints.note(delivery),))
+            keep(reply)
+        return reply
 
     async def _post(self, webhook: Webhook, event: str, body: bytes) -> PostOutcome:
         at = self._clock()
         _, secrets = self._webhooks[webhook.id]
-        valid = [one.secret for one in secrets if one.until is None or one.until > at]
+        valid = [one.secret for one in _valid(secrets, at)]
         async with self._slots:
             return await self._client.post(webhook.url, valid, event, at // _SECONDS, body)
 
@@ -300,6 +334,11 @@ class Webhooks:
             error=outcome.error, milliseconds=round(outcome.seconds * 1_000), excerpt=outcome.excerpt,
             given_up=given_up,
         )  # fmt: skip
+
+
+def _valid(secrets: Sequence[SigningSecret], at: int) -> tuple[SigningSecret, ...]:
+    """The secrets that sign at this instant."""
+    return tuple(one for one in secrets if one.until is None or one.until > at)
 
 
 def _name(webhook: Webhook) -> str:

@@ -31,7 +31,7 @@ from innkeeper.protocol.ports.subscriptions import AwaitSubscriber
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import BILLING
 from innkeeper.protocol.values.money import Money
-from innkeeper.protocol.values.text import Line, Name, Quantity, Slug
+from innkeeper.protocol.values.text import Line, LineNumber, Name, Quantity, Slug
 from msgspec import Meta
 
 R = TypeVar("R", bound=Reply)
@@ -70,7 +70,7 @@ class SplitRequest(RequestBody, frozen=True):
 class TransferRequest(RequestBody, frozen=True):
     """The lines to move, and the folio of this or another booking to move them to."""
 
-    lines: Annotated[tuple[int, ...], Meta(min_length=1, max_length=limits.lines_per_folio_max)]
+    lines: Annotated[tuple[LineNumber, ...], Meta(min_length=1, max_length=limits.lines_per_folio_max)]
     to_folio: FolioNumber = 1
     to_booking: Line | None = None
 
@@ -140,7 +140,7 @@ def _path(request: web.Request, name: str) -> str:
 
 def _line(request: web.Request) -> int:
     text = request.match_info["line"]
-    if not (text.isascii() and text.isdigit() and len(text) < 16):
+    if not (text.isascii() and text.isdigit() and len(text) < 16 and int(text) <= limits.line_number_max):
         raise invalid("line", "number", "expected the number of a line")
     return int(text)
 

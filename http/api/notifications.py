@@ -5,7 +5,7 @@ from aiohttp import web
 from innkeeper.http.api.parsing import body_of
 from innkeeper.http.api.rendering import json_response
 from innkeeper.http.api.reservations import RESERVATIONS_BUS
-from innkeeper.http.api.subscribers import ask
+from innkeeper.http.api.subscribers import ask, change
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
 from innkeeper.protocol.notifications.terms import (
     ChangeNotificationTerms,
@@ -45,5 +45,7 @@ async def _respond(request: web.Request, message: ShowNotificationTerms | Change
     (state,) = (await ask(request, AwaitSubscriber(NOTIFICATIONS, ends), SubscribersReply)).subscribers
     if any(state.positions[log] < end for log, end in ends.items()):
         raise Refused(Unavailable("notifications has not handled all events yet"))
-    terms = (await ask(request, message, NotificationTermsReply)).terms
-    return json_response(NotificationTermsResource(terms.language, terms.reminder_days, terms.reminder_at))
+    reply, headers = await change(request, message, NotificationTermsReply)
+    terms = reply.terms
+    resource = NotificationTermsResource(terms.language, terms.reminder_days, terms.reminder_at)
+    return json_response(resource, headers=headers)

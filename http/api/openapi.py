@@ -19,7 +19,7 @@ _SCHEMAS = "#/components/schemas/{name}"
 _TEXT = {"type": "string"}
 _HEADERS = {
     "Idempotency-Key": (
-        "Repeated requests with the same key get the same response.",
+        "A request takes effect once under its key; the same request again gets the same response.",
         {"type": "string", "minLength": 1, "maxLength": limits.idempotency_key_characters_max},
     ),
     "If-Match": (
@@ -120,7 +120,7 @@ def _query_parameters(each: Operation) -> Iterator[Schema]:
 
 def _header_parameters(each: Operation) -> Iterator[Schema]:
     names = []
-    if each.method == "POST" and each.path.startswith("/v1/hotels"):
+    if each.takes_key:
         names.append("Idempotency-Key")
     if each.answer is BookingResource and "{booking}" in each.path and each.method != "GET":
         names.append("If-Match")

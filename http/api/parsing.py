@@ -3,7 +3,7 @@
 import asyncio
 import re
 from datetime import date
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -14,7 +14,7 @@ from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.reservations.commands import ACTIONS, BookingCommand
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import RESERVATIONS
-from innkeeper.protocol.values.text import Line
+from innkeeper.protocol.values.text import Line, SearchText
 from msgspec import Meta
 
 T = TypeVar("T")
@@ -51,7 +51,12 @@ class BookingsQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
     room: Line | None = None
     arrival_from: date | None = None
     arrival_to: date | None = None
-    q: Line | None = None
+    q: SearchText | None = None
+
+    def __post_init__(self) -> None:
+        if self.arrival_from is not None and self.arrival_to is not None and self.arrival_to < self.arrival_from:
+            message = f"expected a date that is not before arrival_from, {self.arrival_from}"
+            raise invalid("arrival_to", "from_arrival_from", message)
 
 
 class AvailabilityQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -114,11 +119,31 @@ async def read_body(request: web.Request) -> bytes:
         raise RequestRejected(400, "hung_up", "the connection was closed before the whole body had arrived") from None
 
 
+def _decoded(body: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
+    try:
+        value = msgspec.json.decode(body)
+    except msgspec.ValidationError:  # a number is too large for any field; this decoder names the field
+        return decoder.decode(body)
+    return msgspec.convert(trimmed(value), decoder.type)
+
+
+def trimmed(value: Any) -> Any:
+    """The value without the blanks around its texts: people type them by mistake."""
+    match value:
+        case str():
+            return value.strip()
+        case list():
+            return [trimmed(one) for one in value]
+        case dict():
+            return {name: trimmed(one) for name, one in value.items()}
+    return value
+
+
 async def body_of(request: web.Request, decoder: "msgspec.json.Decoder[T]") -> T:
-    """Decodes the body as a value of the decoder's type."""
+    """Decodes the body as a value of the decoder's type, without blanks around its texts."""
     body = await read_body(request)
     try:
-        return decoder.decode(body)
+        return _decoded(body, decoder)
     except msgspec.ValidationError as error:
         raise refusal_of(error, decoder.type) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -157,7 +182,7 @@ def query_of(request: web.Request, kind: type[T]) -> T:
         if len(query.getall(name)) > 1:
             raise invalid(name, "once", "may be given only once")
     try:
-        return msgspec.convert(dict(query), kind, strict=False)
+        return msgspec.convert({name: text.strip() for name, text in query.items()}, kind, strict=False)
     except msgspec.ValidationError as error:
         raise refusal_of(error, kind) from error
 
@@ -183,9 +208,9 @@ def slug_of(name: str) -> str:
 
 
 def idempotency_key(request: web.Request, by: str) -> str | None:
-    """The idempotency key of the request, if it has one, prefixed by the client's name."""
+    """The idempotency key of the request, if it has one, prefixed by the client's name. A GET needs none."""
     key = request.headers.get("Idempotency-Key")
-    if key is None:
+    if key is None or request.method == "GET":
         return None
     if not _KEY.fullmatch(key):
         raise invalid(

@@ -51,6 +51,7 @@ from innkeeper.protocol.reservations.commands import (
     OpenHotel,
     RollBusinessDate,
 )
+from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.queries import DescribeHotel, FindAvailability, FindBooking
 from innkeeper.protocol.reservations.replies import AvailabilityReply, BookingReply, HotelReply, NightAuditReply
 from innkeeper.protocol.values import limits
@@ -92,9 +93,12 @@ async def ask(
 ) -> tuple[R, dict[str, str]]:
     """Sends a message to the bus of a context. Returns the reply and headers for the response. Raises `Refused`."""
     by = request[BY]
-    key = idempotency_key(request, by) if request.method == "POST" else None
-    envelope = Envelope(message, key, request[REQUEST_ID], by, if_version(request))
-    result: Result = await request.app[BUSES][context].ask(envelope)
+    envelope = Envelope(message, idempotency_key(request, by), request[REQUEST_ID], by, if_version(request))
+    return reply_of(await request.app[BUSES][context].ask(envelope), kind)
+
+
+def reply_of(result: Result, kind: type[R]) -> tuple[R, dict[str, str]]:
+    """The reply, and headers for the response. Raises `Refused`."""
     headers = dict(_REPLAYED) if result.replayed else {}
     if isinstance(result.response, Refusal):
         raise RefusedResponse(result.response, headers)
@@ -163,7 +167,8 @@ async def list_bookings(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/bookings"""
     query = query_of(request, BookingsQuery)
     hotel = request.match_info["hotel"]
-    await ask(request, DescribeHotel(hotel), HotelReply)
+    reply, _ = await ask(request, DescribeHotel(hotel), HotelReply)
+    _check_filter(reply.hotel, query)
     search = BookingSearch(
         hotel, query.status, query.room_type, query.room, query.arrival_from, query.arrival_to, query.q
     )
@@ -171,6 +176,14 @@ async def list_bookings(request: web.Request) -> web.Response:
         request, search.hotel, lambda views, ends: views.bookings(ends, search, query.limit, query.cursor)
     )
     return json_response(rendering.page(map(rendering.booking_resource, found.bookings), found.cursor))
+
+
+def _check_filter(hotel: Hotel, query: BookingsQuery) -> None:
+    """Refuses a room type or room that the hotel does not have."""
+    if query.room_type is not None and all(query.room_type != one.code for one in hotel.room_types):
+        raise Refused(NotFound("room type", query.room_type))
+    if query.room is not None and all(query.room not in one.rooms for one in hotel.room_types):
+        raise Refused(NotFound("room", query.room))
 
 
 async def show_booking(request: web.Request) -> web.Response:

@@ -54,7 +54,8 @@ from innkeeper.protocol.reservations.waitlist import WaitlistRequest
 
 class Operation(NamedTuple):
     """One method of one path. `query`, `body` and `answer` are the types of the query string, the request body and the
-    response; an `answer` that is text is the media type of a response that is not JSON of a type."""
+    response; an `answer` that is text is the media type of a response that is not JSON of a type. All methods but GET
+    take an `Idempotency-Key`, except where `repeatable` says what makes a repetition harmless without one."""
 
     method: str
     path: str
@@ -64,6 +65,12 @@ class Operation(NamedTuple):
     status: int = 200
     query: Any = None
     body: Any = None
+    repeatable: str = ""
+
+    @property
+    def takes_key(self) -> bool:
+        """Whether the operation takes an `Idempotency-Key`."""
+        return self.method != "GET" and not self.repeatable
 
 
 _HOTEL = "/v1/hotels/{hotel}"
@@ -148,6 +155,7 @@ OPERATIONS = (
     Operation(
         "POST", "/v1/payment-providers/{provider}/notifications", billing.receive_payment_notification,
         "Receive a provider's notification of a payment (signed: Standard Webhooks)", PaymentUpdate, body=PaymentUpdate,
+        repeatable="a payment has one outcome, so that the same notification again changes nothing",
     ),
     Operation("GET", _PAYMENT, billing.show_payment, "Show a payment", PaymentResource),
     Operation(

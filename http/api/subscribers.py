@@ -5,8 +5,10 @@ from typing import TypeVar
 import msgspec
 from aiohttp import web
 from innkeeper.http.api import rendering
-from innkeeper.http.api.parsing import body_of
+from innkeeper.http.api.parsing import body_of, idempotency_key
 from innkeeper.http.api.rendering import json_response
+from innkeeper.http.api.reservations import reply_of
+from innkeeper.http.keys import BY
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.ports.message_bus import Services
@@ -38,6 +40,15 @@ async def ask(request: web.Request, message: ServiceMessage, kind: type[R]) -> R
     return reply
 
 
+async def change(request: web.Request, message: ServiceMessage, kind: type[R]) -> tuple[R, dict[str, str]]:
+    """Sends a message that changes something, which takes effect once under the request's idempotency key. Returns the
+    reply and headers for the response. Raises `Refused`."""
+    key = idempotency_key(request, request[BY])
+    if key is None:
+        return await ask(request, message, kind), {}
+    return reply_of(await request.app[SERVICES].ask_once(message, key), kind)
+
+
 async def list_subscribers(request: web.Request) -> web.Response:
     """GET /v1/subscribers"""
     reply = await ask(request, ListSubscribers(), SubscribersReply)
@@ -57,8 +68,8 @@ async def resume_subscriber(request: web.Request) -> web.Response:
 async def _pause(request: web.Request, paused: bool) -> web.Response:
     await body_of(request, no_fields)
     message = PauseSubscriber(request.match_info["subscriber"], paused)
-    (state,) = (await ask(request, message, SubscribersReply)).subscribers
-    return json_response(rendering.subscriber(state))
+    reply, headers = await change(request, message, SubscribersReply)
+    return json_response(rendering.subscriber(reply.subscribers[0]), headers=headers)
 
 
 async def list_dead_letters(request: web.Request) -> web.Response:
@@ -80,5 +91,5 @@ async def drop_dead_letter(request: web.Request) -> web.Response:
 async def _redrive(request: web.Request, drop: bool) -> web.Response:
     await body_of(request, no_fields)
     message = RedriveDeadLetter(request.match_info["subscriber"], request.match_info["event"], drop)
-    (letter,) = (await ask(request, message, DeadLettersReply)).dead_letters
-    return json_response(rendering.dead_letter(letter))
+    reply, headers = await change(request, message, DeadLettersReply)
+    return json_response(rendering.dead_letter(reply.dead_letters[0]), headers=headers)

@@ -7,12 +7,19 @@ from aiohttp import web
 from innkeeper.http.api.parsing import PageQuery, body_of, number_of, query_of
 from innkeeper.http.api.rendering import json_response, page
 from innkeeper.http.api.reservations import ask, show_booking
-from innkeeper.protocol.reservations.booking import Contact
 from innkeeper.protocol.reservations.commands import JoinWaitlist, LeaveWaitlist
 from innkeeper.protocol.reservations.queries import ListWaitlist
 from innkeeper.protocol.reservations.replies import WaitlistReply
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry, WaitlistRequest
 from innkeeper.protocol.values.instants import instant
+
+
+class WaitingGuest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The guest's contact data."""
+
+    name: str
+    email: str | None = None
+    phone: str | None = None
 
 
 class WaitlistResource(msgspec.Struct, frozen=True):
@@ -25,7 +32,7 @@ class WaitlistResource(msgspec.Struct, frozen=True):
     departure: date
     adults: int
     children: tuple[int, ...]
-    guest: Contact
+    guest: WaitingGuest
     notes: str
     source: str
     joined_at: datetime
@@ -67,8 +74,8 @@ async def show_entry(request: web.Request) -> web.Response:
 async def leave_waitlist(request: web.Request) -> web.Response:
     """DELETE /v1/hotels/{hotel}/waitlist/{booking}"""
     hotel = request.match_info["hotel"]
-    reply, _ = await ask(request, LeaveWaitlist(hotel, request.match_info["booking"]), WaitlistReply)
-    return json_response(_entry(hotel, reply.entries[0]))
+    reply, headers = await ask(request, LeaveWaitlist(hotel, request.match_info["booking"]), WaitlistReply)
+    return json_response(_entry(hotel, reply.entries[0]), headers=headers)
 
 
 async def _waiting(request: web.Request) -> tuple[str, tuple[WaitlistEntry, ...]]:
@@ -77,7 +84,7 @@ async def _waiting(request: web.Request) -> tuple[str, tuple[WaitlistEntry, ...]
 
 
 def _entry(hotel: str, entry: WaitlistEntry) -> WaitlistResource:
-    guest = Contact(entry.guest.name, entry.guest.email, entry.guest.phone)
+    guest = WaitingGuest(entry.guest.name, entry.guest.email, entry.guest.phone)
     return WaitlistResource(
         entry.id, hotel, entry.room_type, entry.arrival, entry.departure, entry.adults, entry.children, guest,
         entry.guest.notes, entry.source, instant(entry.joined_at), entry.joined_by,

@@ -8,7 +8,7 @@ from aiohttp import web
 from innkeeper.http.api.parsing import body_of, number_of, query_of
 from innkeeper.http.api.rendering import json_response, page
 from innkeeper.http.api.reservations import BUSES, log_of
-from innkeeper.http.api.subscribers import ask, no_fields
+from innkeeper.http.api.subscribers import ask, change, no_fields
 from innkeeper.http.keys import BY
 from innkeeper.http.problems import REQUEST_ID
 from innkeeper.protocol.delivery.webhooks import (
@@ -116,8 +116,8 @@ async def add_webhook(request: web.Request) -> web.Response:
     body = await body_of(request, _webhook_request)
     if body.hotel is not None:
         await _check_hotel(request, body.hotel)
-    reply = await ask(request, AddWebhook(body, request[BY]), WebhookReply)
-    return json_response(_rendered(reply), 201, {"Location": f"/v1/webhooks/{reply.webhook.id}"})
+    reply, headers = await change(request, AddWebhook(body, request[BY]), WebhookReply)
+    return json_response(_rendered(reply), 201, {**headers, "Location": f"/v1/webhooks/{reply.webhook.id}"})
 
 
 async def list_webhooks(request: web.Request) -> web.Response:
@@ -133,10 +133,10 @@ async def show_webhook(request: web.Request) -> web.Response:
 
 async def change_webhook(request: web.Request) -> web.Response:
     """PATCH /v1/webhooks/{webhook}"""
-    change = await body_of(request, _change)
-    if isinstance(change.hotel, str):
-        await _check_hotel(request, change.hotel)
-    return await _webhook_response(request, ChangeWebhook(_id(request), change))
+    wanted = await body_of(request, _change)
+    if isinstance(wanted.hotel, str):
+        await _check_hotel(request, wanted.hotel)
+    return await _webhook_response(request, ChangeWebhook(_id(request), wanted))
 
 
 async def remove_webhook(request: web.Request) -> web.Response:
@@ -202,12 +202,13 @@ async def _check_hotel(request: web.Request, hotel: str) -> None:
 
 
 async def _webhook_response(request: web.Request, message: AddressedWebhookMessage) -> web.Response:
-    return json_response(_rendered(await ask(request, message, WebhookReply)))
+    reply, headers = await change(request, message, WebhookReply)
+    return json_response(_rendered(reply), headers=headers)
 
 
 async def _delivery_response(request: web.Request, message: AddressedWebhookMessage) -> web.Response:
-    (delivery,) = (await ask(request, message, DeliveriesReply)).deliveries
-    return json_response(_delivery(delivery))
+    reply, headers = await change(request, message, DeliveriesReply)
+    return json_response(_delivery(reply.deliveries[0]), headers=headers)
 
 
 def _rendered(reply: WebhookReply) -> WebhookResource:

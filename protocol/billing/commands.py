@@ -9,7 +9,7 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money
-from innkeeper.protocol.values.text import Line, Name, Quantity, Slug
+from innkeeper.protocol.values.text import Line, LineNumber, Name, Quantity, Slug
 from msgspec import Meta
 
 ManualMethod = Literal["cash", "terminal", "transfer"]
@@ -66,7 +66,7 @@ class MoveCharges(BillCommand, frozen=True):
     """Move lines to another folio, of this booking or of another one. All of them move, or none."""
 
     name: ClassVar[str] = "charges.move"
-    lines: Annotated[tuple[int, ...], Meta(min_length=1, max_length=limits.lines_per_folio_max)]
+    lines: Annotated[tuple[LineNumber, ...], Meta(min_length=1, max_length=limits.lines_per_folio_max)]
     to_folio: int
     to_booking: str | None = None
 

@@ -8,7 +8,7 @@ from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money
 from innkeeper.protocol.values.percentage import basis_points
-from innkeeper.protocol.values.text import AddressLines, Code, DocumentPrefix, Line, Name, Percent
+from innkeeper.protocol.values.text import AddressLines, Code, DocumentPrefix, Line, Name, Percent, PercentText
 from msgspec import Meta
 
 
@@ -91,7 +91,7 @@ class TaxRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unk
     code: Code
     name: Name
     applies_to: Annotated[tuple[ChargeKind, ...], Meta(min_length=1, max_length=len(ChargeKind))]
-    rate: str = "0"
+    rate: PercentText = "0"
     per_night: Money | None = None
     included: bool = False
     exempt_below: Annotated[int, Meta(ge=0, le=limits.child_age_max + 1)] = limits.child_age_max + 1

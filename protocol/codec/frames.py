@@ -26,6 +26,7 @@ COMMITS: Final = 0
 
 ASK: Final = "ask"
 ASK_SERVICE: Final = "ask_service"
+ASK_SERVICE_ONCE: Final = "ask_service_once"
 POSITIONS: Final = "positions"
 READ: Final = "read"
 VIEW: Final = "view"
@@ -70,6 +71,33 @@ def message_of(body: Sequence[Any]) -> Any:
     """Decodes what `message_body` encodes."""
     name, fields = body
     return msgspec.convert(fields, MESSAGES[name])
+
+
+def response_body(response: Reply | Refusal) -> bytes | tuple[str, Any]:
+    """Encodes the reply of a service, or its refusal, as the body of a frame."""
+    return wire.encode(response) if isinstance(response, Refusal) else message_body(response)
+
+
+def response_of(body: bytes | Sequence[Any]) -> Reply | Refusal:
+    """Decodes what `response_body` encodes."""
+    response = refusal_of(body) if isinstance(body, bytes) else message_of(body)
+    assert isinstance(response, Reply | Refusal)
+    return response
+
+
+def encode_response(response: Reply | Refusal) -> bytes:
+    """Encodes the reply of a service, or its refusal, to be stored."""
+    return _encode(response_body(response))
+
+
+def decode_response(body: bytes) -> Reply | Refusal:
+    """Decodes what `encode_response` encodes."""
+    return response_of(msgspec.msgpack.decode(body))
+
+
+def fingerprint_of(message: ServiceMessage) -> bytes:
+    """Returns a digest of a message to a service, by which another message is told from the same one again."""
+    return wire.fingerprint(_encode(message_body(message)))
 
 
 def envelope_fields(envelope: Envelope) -> tuple[Any, ...]:

@@ -19,6 +19,9 @@ class Services(Protocol):
     async def ask(self, message: ServiceMessage) -> Reply:
         """Returns the reply of the service that the message is for. Raises `Refused`."""
 
+    async def ask_once(self, message: ServiceMessage, key: str) -> Result:
+        """Returns the result of a message under an idempotency key: it takes effect once, however often it is sent."""
+
 
 class CommitStream(Protocol):
     """Announces each commit as soon as it is on disk."""

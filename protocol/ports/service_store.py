@@ -1,10 +1,20 @@
 """The stores of services: each service has a database of its own, with the cursors of its subscribers."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Protocol
 
+from innkeeper.protocol.messages.reply import Reply
+from innkeeper.protocol.ports.journal import StoredReply
 from innkeeper.protocol.ports.outbox import Outbox
 from innkeeper.protocol.ports.subscriptions import Cursor, EventLog, SubscriptionRequest
 from innkeeper.protocol.ports.webhook_store import WebhookStore
+
+Keep = Callable[[Reply], None]
+"""Keeps the reply to a message, where its request has an idempotency key."""
+
+Transaction = Callable[[], AbstractContextManager[Keep]]
+"""Opens the transaction in which the effects of a message and its reply are written: all or none."""
 
 
 class ServiceStore(Protocol):
@@ -15,6 +25,15 @@ class ServiceStore(Protocol):
 
     def open_cursor(self, request: SubscriptionRequest, log_name: str, log: EventLog) -> Cursor:
         """Opens the cursor of the request's subscriber in this log, or creates it."""
+
+    def transaction(self) -> AbstractContextManager[object]:
+        """Opens a transaction: all that is written in it is on disk at its end, or nothing where it raises."""
+
+    def kept_reply(self, key: str) -> StoredReply | None:
+        """Returns the reply that was given under this idempotency key, or None."""
+
+    def keep_reply(self, reply: StoredReply) -> None:
+        """Stores a reply, sealed: it may hold a secret."""
 
 
 class NotificationStore(ServiceStore, Protocol):

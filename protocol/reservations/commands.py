@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.refusals import invalid
-from innkeeper.protocol.reservations.booking import Contact
+from innkeeper.protocol.reservations.booking import Contact, check_email
 from innkeeper.protocol.reservations.hotel import MANUAL_AUDIT, CancellationPolicy
 from innkeeper.protocol.reservations.waitlist import WaitlistRequest
 from innkeeper.protocol.values import limits
@@ -22,12 +22,14 @@ from innkeeper.protocol.values.text import (
     Children,
     ClockTime,
     Code,
+    CurrencyCode,
     Email,
     HoldSeconds,
     Line,
     Name,
     Notes,
     Slug,
+    TimeZone,
 )
 from msgspec import UNSET, Meta, UnsetType
 
@@ -46,7 +48,7 @@ class RoomTypeRequest(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fiel
     name: Name
     max_guests: Annotated[int, Meta(ge=1, le=limits.guests_per_room_max)]
     rate: Money
-    rooms: tuple[Code, ...] = ()
+    rooms: Annotated[tuple[Code, ...], Meta(max_length=limits.rooms_per_hotel_max)] = ()
     room_count: Annotated[int, Meta(ge=0, le=limits.rooms_per_hotel_max)] = 0
 
     def __post_init__(self) -> None:
@@ -54,19 +56,31 @@ class RoomTypeRequest(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fiel
             raise invalid("rooms", "one_of", "expected either rooms or room_count, and at least one room")
 
 
+class CancellationRequest(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """The cancellation policy of a new hotel; see `CancellationPolicy`."""
+
+    free_until_hours: Annotated[int, Meta(ge=0, le=limits.free_cancellation_hours_max)] = (
+        CancellationPolicy().free_until_hours
+    )
+
+    def policy(self) -> CancellationPolicy:
+        """Returns the policy of the hotel."""
+        return CancellationPolicy(self.free_until_hours)
+
+
 class HotelRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """The properties of a new hotel."""
 
     name: Name
-    timezone: str
-    currency: str
+    timezone: TimeZone
+    currency: CurrencyCode
     room_types: Annotated[tuple[RoomTypeRequest, ...], Meta(min_length=1, max_length=limits.room_types_per_hotel_max)]
     id: Slug | None = None
     check_in: ClockTime = "15:00"
     check_out: ClockTime = "11:00"
-    night_audit: str = MANUAL_AUDIT
+    night_audit: Annotated[str, Meta(max_length=limits.clock_characters_max)] = MANUAL_AUDIT
     business_date: date | None = None
-    cancellation: CancellationPolicy = CancellationPolicy()
+    cancellation: CancellationRequest = CancellationRequest()
 
     def __post_init__(self) -> None:
         try:
@@ -78,9 +92,6 @@ class HotelRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_u
         first, last = limits.business_date_year_min, limits.business_date_year_max
         if self.business_date is not None and not first <= self.business_date.year <= last:
             raise invalid("business_date", "range", f"expected a date in the years {first} to {last}")
-        most = limits.free_cancellation_hours_max
-        if not 0 <= self.cancellation.free_until_hours <= most:
-            raise invalid("cancellation.free_until_hours", "range", f"expected 0 to {most:,} hours")
         self._check_room_types()
 
     def _check_night_audit(self) -> None:
@@ -133,6 +144,10 @@ class ContactChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_
     name: Name | UnsetType = UNSET
     email: Email | UnsetType | None = UNSET
     phone: Line | UnsetType | None = UNSET
+
+    def __post_init__(self) -> None:
+        if isinstance(self.email, str):
+            check_email(self.email)
 
 
 class BookingChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):

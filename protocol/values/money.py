@@ -6,6 +6,7 @@ from functools import cache
 import msgspec
 from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.values.limits import rate_minor_units_max
+from innkeeper.protocol.values.text import Amount, CurrencyCode
 from iso4217 import Currency
 
 _AMOUNT = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,4}))?", re.ASCII)
@@ -26,8 +27,8 @@ def digits(currency: str) -> int:
 class Money(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An amount as the interfaces have it: `{"amount": "120.00", "currency": "EUR"}`."""
 
-    amount: str
-    currency: str
+    amount: Amount
+    currency: CurrencyCode
 
     def __post_init__(self) -> None:
         self.minor_units()

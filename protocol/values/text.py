@@ -9,12 +9,30 @@ from typing import Annotated
 from innkeeper.protocol.values import limits
 from msgspec import Meta
 
-# No control characters at all (a NUL byte in a name is an attack or an accident), or all but tab and line breaks.
-_LINE = r"^[^\x00-\x1f\x7f]*(?![\s\S])"
-_PROSE = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*(?![\s\S])"
+# What is invisible or misleads: control characters (a NUL byte in a name is an attack or an accident), soft hyphens,
+# zero-width characters and fillers, marks that change the direction of the text, private and reserved characters.
+_HIDDEN = (
+    r"\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
+    r"\ud800-\uf8ff\ufdd0-\ufdef\ufeff\uffa0\ufff0-\uffff"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000323b0-\U0010ffff"
+)
+# A joiner (U+200C, U+200D) is needed in words of some scripts, such as Persian and Hindi, and in some emoji.
+_JOINED = (
+    r"[\u0600-\u10ff\u1780-\u18af\u1900-\u1cff\u2600-\u27bf\ua800-\uabff\ufb50-\ufdcf\ufe0f\ufe70-\ufefc"
+    "\U00010a00-\U00011fff\U0001f000-\U0001faff]"
+)
+
+
+def _only(hidden: str) -> str:
+    """The form of a text without these characters."""
+    return rf"^[^{hidden}]*((?<={_JOINED})[\u200c\u200d](?={_JOINED})[^{hidden}]*)*(?![\s\S])"
+
+
+_LINE = _only(rf"\x00-\x1f{_HIDDEN}")
+_EMAIL = rf"^[^@\s\x00-\x1f{_HIDDEN}]+@[^@\s\x00-\x1f{_HIDDEN}]+(?![\s\S])"
+_PROSE = _only(rf"\x00-\x08\x0b\x0c\x0e-\x1f{_HIDDEN}")
 _SLUG = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(?![\s\S])"
 _CODE = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(?![\s\S])"
-_EMAIL = r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+(?![\s\S])"
 _PREFIX = r"^[A-Za-z0-9/-]*[A-Za-z/-](?![\s\S])"
 _VISIBLE = r"\S"
 _LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*(?![\s\S])"
@@ -44,7 +62,7 @@ Name = Annotated[
         min_length=1,
         max_length=limits.name_characters_max,
         pattern=rf"(?=[\s\S]*{_VISIBLE}){_LINE}",
-        description="one line of text that is not blank, without control characters",
+        description="one line of text that is not blank, without control or invisible characters",
     ),
 ]
 Line = Annotated[
@@ -52,7 +70,16 @@ Line = Annotated[
     Meta(
         max_length=limits.name_characters_max,
         pattern=_LINE,
-        description="one line of text, without control characters",
+        description="one line of text, without control or invisible characters",
+    ),
+]
+SearchText = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=limits.name_characters_max,
+        pattern=_LINE,
+        description="one line of text, without control or invisible characters",
     ),
 ]
 Email = Annotated[
@@ -68,7 +95,7 @@ Notes = Annotated[
     Meta(
         max_length=limits.notes_characters_max,
         pattern=_PROSE,
-        description="text without control characters other than tabs and line breaks",
+        description="text without control or invisible characters other than tabs and line breaks",
     ),
 ]
 Language = Annotated[
@@ -79,7 +106,18 @@ Language = Annotated[
         description="a language tag (BCP 47), such as en or pt-BR",
     ),
 ]
-ClockTime = Annotated[str, Meta(pattern=_CLOCK, description="a local time from 00:00 to 23:59, such as 15:00")]
+ClockTime = Annotated[
+    str,
+    Meta(
+        max_length=limits.clock_characters_max,
+        pattern=_CLOCK,
+        description="a local time from 00:00 to 23:59, such as 15:00",
+    ),
+]
+TimeZone = Annotated[str, Meta(max_length=limits.timezone_characters_max)]
+CurrencyCode = Annotated[str, Meta(max_length=limits.currency_characters_max)]
+Amount = Annotated[str, Meta(max_length=limits.amount_characters_max)]
+PercentText = Annotated[str, Meta(max_length=limits.percent_characters_max)]
 Adults = Annotated[int, Meta(ge=1, le=limits.guests_per_room_max)]
 ChildAge = Annotated[int, Meta(ge=0, le=limits.child_age_max)]
 Children = Annotated[tuple[ChildAge, ...], Meta(max_length=limits.guests_per_room_max)]
@@ -87,6 +125,7 @@ HoldSeconds = Annotated[int, Meta(ge=1, le=limits.hold_seconds_max)]
 AddressLines = Annotated[tuple[Name, ...], Meta(max_length=limits.address_lines_max)]
 Quantity = Annotated[int, Meta(ge=1, le=limits.charge_quantity_max)]
 Percent = Annotated[int, Meta(ge=1, le=100)]
+LineNumber = Annotated[int, Meta(ge=1, le=limits.line_number_max)]
 # The prefix of a document number; it does not end in a digit, so that two numbers are never the same text.
 DocumentPrefix = Annotated[
     str,

@@ -1,5 +1,8 @@
-"""The databases of services in memory: cursors, and the tables of the service itself."""
+"""The databases of services in memory: cursors, kept replies, and the tables of the service itself."""
 
+from contextlib import AbstractContextManager
+
+from innkeeper.protocol.ports.journal import StoredReply
 from innkeeper.protocol.ports.subscriptions import EventLog, SubscriptionRequest
 from innkeeper.storage.memory.cursors import MemoryCursorRows
 from innkeeper.storage.memory.database import MemoryDatabase
@@ -13,10 +16,24 @@ class MemoryServiceStore:
 
     def __init__(self, database: MemoryDatabase) -> None:
         self._database = database
+        self._replies = database.table("replies")
 
     def open_cursor(self, request: SubscriptionRequest, log_name: str, log: EventLog) -> StoredCursor:
         """See `ServiceStore`."""
         return StoredCursor(MemoryCursorRows(self._database, request.name, log_name), request, log_name, log)
+
+    def transaction(self) -> AbstractContextManager[object]:
+        """See `ServiceStore`."""
+        return self._database.transaction()
+
+    def kept_reply(self, key: str) -> StoredReply | None:
+        """See `ServiceStore`."""
+        kept: StoredReply | None = self._replies.get(key)
+        return kept
+
+    def keep_reply(self, reply: StoredReply) -> None:
+        """See `ServiceStore`."""
+        self._replies[reply.key] = reply
 
 
 class MemoryNotificationStore(MemoryServiceStore):

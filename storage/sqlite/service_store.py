@@ -1,24 +1,59 @@
-"""The databases of services in SQLite: cursors, and the tables of the service itself."""
+"""The databases of services in SQLite: cursors, kept replies, and the tables of the service itself."""
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+import sqlite_utils
+from innkeeper.protocol.ports.journal import StoredReply
 from innkeeper.protocol.ports.subscriptions import EventLog, SubscriptionRequest
 from innkeeper.storage.sqlite.cursors import Migration, SqliteCursorRows, open_service
 from innkeeper.storage.sqlite.outbox import SqliteOutbox, create_outbox
+from innkeeper.storage.sqlite.schema import closed_on_failure
+from innkeeper.storage.sqlite.sealing import Seal
 from innkeeper.storage.sqlite.webhook_store import SqliteWebhookStore, create_webhook_store
 from innkeeper.storage.stored_cursor import StoredCursor
+
+
+def create_replies(db: sqlite_utils.Database) -> None:
+    """Creates the table of kept replies; a migration."""
+    db.execute(
+        """
+        CREATE TABLE replies (
+            key TEXT PRIMARY KEY, fingerprint BLOB NOT NULL, reply BLOB NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """
+    )
 
 
 class SqliteServiceStore:
     """Implements `protocol.ports.service_store.ServiceStore`."""
 
-    def __init__(self, path: Path, *migrations: Migration) -> None:
-        """Opens the file, or creates it with the tables of these migrations."""
+    def __init__(self, path: Path, migrations: tuple[Migration, ...] = (create_replies,)) -> None:
+        """Opens the file, or creates it with the tables of these migrations. The key of what is sealed in it stands in
+        a file beside it."""
+        self._seal = _seal(path)
         self._db = open_service(path, *migrations)
+        with closed_on_failure(self._db):
+            if self._db.execute("SELECT EXISTS (SELECT 1 FROM replies)").fetchone()[0]:
+                self._seal.check()
 
     def open_cursor(self, request: SubscriptionRequest, log_name: str, log: EventLog) -> StoredCursor:
         """See `ServiceStore`."""
         return StoredCursor(SqliteCursorRows(self._db, request.name, log_name), request, log_name, log)
+
+    def transaction(self) -> AbstractContextManager[object]:
+        """See `ServiceStore`."""
+        return self._db.atomic()
+
+    def kept_reply(self, key: str) -> StoredReply | None:
+        """See `ServiceStore`."""
+        row = self._db.execute("SELECT fingerprint, reply FROM replies WHERE key = ?", (key,)).fetchone()
+        return None if row is None else StoredReply(key, row[0], self._seal.open(row[1], key.encode()))
+
+    def keep_reply(self, reply: StoredReply) -> None:
+        """See `ServiceStore`."""
+        sealed = self._seal.seal(reply.reply, reply.key.encode())
+        self._db.execute("INSERT INTO replies VALUES (?,?,?)", (reply.key, reply.fingerprint, sealed))
 
     def close(self) -> None:
         """Closes the file."""
@@ -29,7 +64,7 @@ class SqliteNotificationStore(SqliteServiceStore):
     """Implements `protocol.ports.service_store.NotificationStore`. `relay` is the subscriber that dead letters name."""
 
     def __init__(self, path: Path, relay: str) -> None:
-        super().__init__(path, create_outbox)
+        super().__init__(path, (create_outbox, create_replies))
         self.outbox = SqliteOutbox(self._db, relay)
 
 
@@ -37,5 +72,9 @@ class SqliteDeliveryStore(SqliteServiceStore):
     """Implements `protocol.ports.service_store.DeliveryStore`."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, create_webhook_store)
-        self.webhooks = SqliteWebhookStore(self._db)
+        super().__init__(path, (create_webhook_store, create_replies))
+        self.webhooks = SqliteWebhookStore(self._db, self._seal)
+
+
+def _seal(path: Path) -> Seal:
+    return Seal(path.with_suffix(".key"))

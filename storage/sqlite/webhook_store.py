@@ -10,6 +10,7 @@ from innkeeper.protocol.delivery.webhooks import (
     Webhook,
 )
 from innkeeper.protocol.values.limits import position_max, webhook_deliveries_kept_max
+from innkeeper.storage.sqlite.sealing import Seal
 
 _pack = msgspec.msgpack.encode
 _unpack_webhook = msgspec.msgpack.Decoder(Webhook).decode
@@ -32,19 +33,23 @@ def create_webhook_store(db: sqlite_utils.Database) -> None:
 
 
 class SqliteWebhookStore:
-    """Implements `protocol.ports.webhook_store.WebhookStore` in SQLite."""
+    """Implements `protocol.ports.webhook_store.WebhookStore` in SQLite. The secrets are sealed."""
 
-    def __init__(self, db: sqlite_utils.Database) -> None:
+    def __init__(self, db: sqlite_utils.Database, seal: Seal) -> None:
         self._db = db
+        self._seal = seal
 
     def all(self) -> list[tuple[Webhook, tuple[SigningSecret, ...]]]:
         """See `WebhookStore`."""
-        rows = self._db.execute("SELECT body, secrets FROM webhooks ORDER BY id").fetchall()
-        return [(_unpack_webhook(body), _unpack_secrets(secrets)) for body, secrets in rows]
+        rows = self._db.execute("SELECT id, body, secrets FROM webhooks ORDER BY id").fetchall()
+        return [
+            (_unpack_webhook(body), _unpack_secrets(self._seal.open(secrets, webhook.encode())))
+            for webhook, body, secrets in rows
+        ]
 
     def put(self, webhook: Webhook, secrets: tuple[SigningSecret, ...]) -> None:
         """See `WebhookStore`."""
-        row = (webhook.id, _pack(webhook), _pack(secrets))
+        row = (webhook.id, _pack(webhook), self._seal.seal(_pack(secrets), webhook.id.encode()))
         self._db.execute("INSERT OR REPLACE INTO webhooks VALUES (?,?,?)", row)
 
     def remove(self, webhook: str) -> None:

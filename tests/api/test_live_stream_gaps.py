@@ -32,6 +32,9 @@ class AnnouncedLog:
     def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
         return self.entries[after : after + limit]
 
+    def recent(self, after: int, limit: int) -> list[LogEntry] | None:
+        return None
+
     def commit(self, hotel: str, with_events: bool = True) -> None:
         event = BookingPinned("b-1", "101")
         record = RecordedEvent(hotel, self.position + 1, 86_400_000_000, "ann", "", "", event)

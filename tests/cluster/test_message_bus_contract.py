@@ -16,9 +16,10 @@ from innkeeper.actors.cluster.thread_bridge import ThreadBridge
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.partition.partition import Partition
 from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
+from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import IdempotencyKeyReused, NotFound, StaleVersion
-from innkeeper.protocol.ports.message_bus import Envelope, MessageBus
+from innkeeper.protocol.ports.message_bus import MessageBus
 from innkeeper.protocol.ports.storage import Storage
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.commands import BookRoom, CancelBooking, OpenHotel

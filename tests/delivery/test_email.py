@@ -101,7 +101,6 @@ def test_a_name_arrives_as_it_was_typed() -> None:
         ("Ann.O'Neil+inn@Example.COM", "Ann.O'Neil+inn@example.com"),
         ("ann@bücher.example", "ann@xn--bcher-kva.example"),
         ("jörg@example.com", "jörg@example.com"),
-        ("root@localhost", "root@localhost"),
     ],
 )
 def test_an_address_is_accepted(email: str, expected: str) -> None:

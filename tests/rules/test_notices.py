@@ -15,7 +15,7 @@ from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.notifications.notices import Notice, NoticeKind, Recipient
 from innkeeper.protocol.reservations import commands, events
 from innkeeper.protocol.reservations.booking import Contact
-from innkeeper.protocol.reservations.hotel import CancellationPolicy
+from innkeeper.protocol.reservations.commands import CancellationRequest
 from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.money import Money
 from support.notifications_fixture import ANN, DAY, HOUR, NotificationsFixture
@@ -68,7 +68,7 @@ def test_a_confirmation_offers_free_cancellation_only_while_it_is_free(hotel: No
 
 
 def test_a_reminder_omits_a_free_cancellation_that_ends_before_it_is_sent() -> None:
-    hotel = NotificationsFixture(cancellation=CancellationPolicy(free_until_hours=7 * 24))
+    hotel = NotificationsFixture(cancellation=CancellationRequest(free_until_hours=7 * 24))
     hotel.book()
     (reminder,) = hotel.scheduled.values()
     assert local(hotel.immediate[0].free_until) == "2026-06-24 15:00"
@@ -310,7 +310,7 @@ def test_the_reminder_stays_at_ten_local_time_across_a_clock_change() -> None:
 @settings(max_examples=30)
 @given(zones, st.integers(0, 300), st.integers(0, 24 * 30))
 def test_the_offered_free_cancellation_agrees_with_the_fee(timezone: str, arrival: int, hours: int) -> None:
-    hotel = NotificationsFixture(timezone=timezone, cancellation=CancellationPolicy(free_until_hours=hours))
+    hotel = NotificationsFixture(timezone=timezone, cancellation=CancellationRequest(free_until_hours=hours))
     booking = hotel.book(arrival=arrival)
     free_until = hotel.immediate[0].free_until
     fee = hotel.execute(commands.CancelBooking(HOTEL, booking.id))[0].fee

@@ -16,7 +16,7 @@ def opening_events(request: HotelRequest, at: int) -> tuple[Event, ...]:
         request.check_in,
         request.check_out,
         request.night_audit,
-        request.cancellation,
+        request.cancellation.policy(),
         request.business_date or local_date(request.timezone, at),
     )
     done: list[Event] = [opened]

@@ -1,0 +1,332 @@
+"""Idempotency keys on every unsafe route: a request takes effect once under its key, also after kill -9."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from innkeeper.delivery.archive import Archive
+from innkeeper.http.api.routes import OPERATIONS
+from innkeeper.protocol.messages.recorded_event import LogEntry
+from innkeeper.protocol.ports.subscriptions import Effects
+from innkeeper.protocol.reservations.events import BookingCancelled
+from support.gateway import Gateway, HttpResponse, assert_problem, booking_path, hotel_request, send, stay_request
+from support.gateway import gateway as running_gateway
+from support.partition_fixture import night
+from support.server_process import ServerProcess
+from support.waiting import wait_until
+from support.webhook_receiver import WebhookReceiver, webhook_receiver
+
+SECONDS_MAX = 60
+MONEY = {"amount": "5.00", "currency": "EUR"}
+BUYER = {"name": "Acme", "address": ["1 Road"]}
+SELLER = {"seller": {"name": "Seaside Ltd", "address": ["1 Quay"]}}
+_keys = count(1)
+
+
+class Request(NamedTuple):
+    """A request that succeeds once, and another one (path and body) of the same kind."""
+
+    path: str
+    body: Any
+    other_path: str
+    other_body: Any = None
+
+
+class World:
+    """A gateway with hotels, bookings, payments, a webhook and dead letters, from which requests are made."""
+
+    def __init__(self, gateway: Gateway, receiver: WebhookReceiver) -> None:
+        self.gateway = gateway
+        self.receiver = receiver
+        self.hotel = gateway.open_hotel({"DBL": 60, "SGL": 1})
+        self._nights = count(1)
+
+    def booking(self) -> str:
+        """The path of a new booking."""
+        return booking_path(self.hotel, self.gateway.book(self.hotel, next(self._nights)))
+
+    def charge(self) -> tuple[str, int]:
+        """The path of the folio of a new booking, and the number of its charge."""
+        folio = f"{self.booking()}/folio"
+        body = {"charge": "minibar", "text": "Water", "amount": MONEY}
+        reply = self.gateway.post(f"{folio}/charges", body)
+        return folio, reply.json["folios"][0]["lines"][-1]["id"]
+
+    def payment(self, capture: bool) -> str:
+        """The path of a new payment, captured or authorised."""
+        body = {"method": "simulated", "amount": MONEY, "capture": capture}
+        path = self.gateway.post(f"{self.booking()}/folio/payments", body).headers["location"]
+        settled = "captured" if capture else "authorised"
+        wait_until(lambda: self.gateway.get(path).json["status"] == settled, SECONDS_MAX)
+        return path
+
+    def waiting(self) -> str:
+        """The path of a new entry of the waitlist."""
+        return self.gateway.post(f"{self.hotel}/waitlist", self.sold_out()).json["id"]
+
+    def sold_out(self) -> dict[str, Any]:
+        """The body of a stay that is sold out."""
+        arrival = next(self._nights)
+        self.gateway.book(self.hotel, arrival, room_type="SGL")
+        return stay_request(arrival, room_type="SGL")
+
+    def webhook(self) -> str:
+        """The path of a new webhook."""
+        body = {"url": self.receiver.url, "events": ["innkeeper.webhook.*"]}
+        return self.gateway.post("/v1/webhooks", body).headers["location"]
+
+    def dead_letter(self) -> str:
+        """The path of a new dead letter."""
+        hotel = self.gateway.open_hotel()
+        assert self.gateway.act(hotel, self.gateway.book(hotel), "cancel").status == 200
+        name = hotel.rpartition("/")[2]
+
+        def found() -> list[str]:
+            letters = self.gateway.get("/v1/dead-letters").json["data"]
+            return [letter["event"] for letter in letters if letter["hotel"] == name]
+
+        wait_until(lambda: bool(found()), SECONDS_MAX)
+        return f"/v1/dead-letters/archive/{found()[0]}"
+
+    def last_event(self, ago: int = 1) -> str:
+        """The id of one of the last events of the log."""
+        return self.gateway.list_all("/v1/events", limit=200)[-ago]["id"]
+
+
+def same_path(path: str, body: Any, other: Any) -> Request:
+    return Request(path, body, path, other)
+
+
+def split(world: World) -> Request:
+    folio, line = world.charge()
+    path = f"{folio}/charges/{line}/actions/split"
+    return same_path(path, {"amount": MONEY | {"amount": "1.00"}}, {"amount": MONEY | {"amount": "2.00"}})
+
+
+def reverse(world: World) -> Request:
+    folio, line = world.charge()
+    return same_path(f"{folio}/charges/{line}/actions/reverse", {"reason": "typing error"}, {"reason": "other"})
+
+
+def transfer(world: World) -> Request:
+    folio, line = world.charge()
+    world.gateway.post(f"{folio}s", {"buyer": BUYER})
+    body = {"lines": [line], "to_folio": 2}
+    return same_path(f"{folio}/actions/transfer", body, body | {"to_folio": 1})
+
+
+def invoice(world: World) -> str:
+    folio, _ = world.charge()
+    world.gateway.send("PUT", f"{world.hotel}/billing", SELLER)
+    return f"{folio.removesuffix('/folio')}/invoices"
+
+
+def credit(world: World) -> Request:
+    path = world.gateway.post(invoice(world), {}).headers["location"] + "/actions/credit"
+    return same_path(path, {"reason": "wrong guest"}, {"reason": "other"})
+
+
+def two(make: Callable[[], str], action: str = "") -> Request:
+    return Request(make() + action, None, make() + action)
+
+
+def audit(world: World) -> Request:
+    hotel = world.gateway.open_hotel()
+    return same_path(f"{hotel}/night-audit", {"to": str(night(1))}, {"to": str(night(2))})
+
+
+def resend(world: World) -> Request:
+    path = world.webhook() + "/actions/resend"
+    return same_path(path, {"event": world.last_event()}, {"event": world.last_event(2)})
+
+
+def waiting_path(world: World) -> str:
+    return f"{world.hotel}/waitlist/{world.waiting()}"
+
+
+HOTEL = "/v1/hotels/{hotel}"
+BOOKING = HOTEL + "/bookings/{booking}"
+PAYMENT = HOTEL + "/payments/{payment}/actions/"
+WEBHOOK = "/v1/webhooks/{webhook}"
+REQUESTS: dict[str, Callable[[World], Request]] = {
+    f"POST {HOTEL}/bookings": lambda w: same_path(f"{w.hotel}/bookings", stay_request(), stay_request(2)),
+    "POST /v1/hotels": lambda _: same_path("/v1/hotels", hotel_request(id="once"), hotel_request(id="twice")),
+    f"PATCH {BOOKING}": lambda w: same_path(w.booking(), {"notes": "late"}, {"notes": "early"}),
+    f"POST {BOOKING}/actions/{{action}}": lambda w: two(w.booking, "/actions/pin"),
+    f"POST {HOTEL}/waitlist": lambda w: same_path(f"{w.hotel}/waitlist", w.sold_out(), w.sold_out()),
+    f"DELETE {HOTEL}/waitlist/{{booking}}": lambda w: two(lambda: waiting_path(w)),
+    f"POST {HOTEL}/night-audit": audit,
+    f"POST {BOOKING}/folios": lambda w: same_path(w.booking() + "/folios", {"buyer": BUYER}, {"buyer": {"name": "B"}}),
+    f"POST {BOOKING}/folio/charges": lambda w: same_path(
+        w.booking() + "/folio/charges",
+        {"charge": "spa", "text": "Massage", "amount": MONEY},
+        {"charge": "spa", "text": "Sauna", "amount": MONEY},
+    ),
+    f"POST {BOOKING}/folio/charges/{{line}}/actions/reverse": reverse,
+    f"POST {BOOKING}/folio/charges/{{line}}/actions/split": split,
+    f"POST {BOOKING}/folio/actions/transfer": transfer,
+    f"POST {BOOKING}/folio/payments": lambda w: same_path(
+        w.booking() + "/folio/payments", {"method": "cash", "amount": MONEY}, {"method": "transfer", "amount": MONEY}
+    ),
+    f"POST {PAYMENT}capture": lambda w: same_path(w.payment(False) + "/actions/capture", {}, {"reference": "x"}),
+    f"POST {PAYMENT}void": lambda w: same_path(w.payment(False) + "/actions/void", {}, {"reason": "x"}),
+    f"POST {PAYMENT}refund": lambda w: same_path(
+        w.payment(True) + "/actions/refund", {"amount": MONEY | {"amount": "1.00"}}, {"reason": "x"}
+    ),
+    f"POST {BOOKING}/invoices": lambda w: same_path(invoice(w), {}, {"buyer": BUYER}),
+    f"POST {HOTEL}/invoices/{{number}}/actions/credit": credit,
+    f"PUT {HOTEL}/billing": lambda w: same_path(
+        f"{w.hotel}/billing", SELLER, {"seller": {"name": "Other", "address": []}}
+    ),
+    f"PUT {HOTEL}/notifications": lambda w: same_path(
+        f"{w.hotel}/notifications", {"language": "pt"}, {"language": "de"}
+    ),
+    **{
+        f"POST /v1/subscribers/{{subscriber}}/actions/{action}": lambda w, action=action: Request(
+            f"/v1/subscribers/payments/actions/{action}", None, f"/v1/subscribers/archive/actions/{action}"
+        )
+        for action in ("pause", "resume")
+    },
+    **{
+        f"POST /v1/dead-letters/{{subscriber}}/{{event}}/actions/{action}": lambda w, action=action: two(
+            w.dead_letter, f"/actions/{action}"
+        )
+        for action in ("redrive", "drop")
+    },
+    "POST /v1/webhooks": lambda w: same_path(
+        "/v1/webhooks",
+        {"url": w.receiver.url, "events": ["innkeeper.booking.*"]},
+        {"url": w.receiver.url, "events": ["innkeeper.hotel.*"]},
+    ),
+    f"PATCH {WEBHOOK}": lambda w: same_path(
+        w.webhook(), {"events": ["innkeeper.hotel.*"]}, {"events": ["innkeeper.booking.*"]}
+    ),
+    f"DELETE {WEBHOOK}": lambda w: two(w.webhook),
+    f"POST {WEBHOOK}/actions/rotate-secret": lambda w: two(w.webhook, "/actions/rotate-secret"),
+    f"POST {WEBHOOK}/actions/enable": lambda w: two(w.webhook, "/actions/enable"),
+    f"POST {WEBHOOK}/actions/disable": lambda w: two(w.webhook, "/actions/disable"),
+    f"POST {WEBHOOK}/actions/ping": lambda w: two(w.webhook, "/actions/ping"),
+    f"POST {WEBHOOK}/actions/resend": resend,
+    f"POST {WEBHOOK}/actions/replay": lambda w: same_path(
+        w.webhook() + "/actions/replay", {"after": 1}, {"after": 2}
+    ),
+}  # fmt: skip
+UNSAFE = {f"{each.method} {each.path}": each for each in OPERATIONS if each.method != "GET"}
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["one process", "parts behind RPC"])
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A running gateway; its archive cannot handle cancellations, so that there are dead letters."""
+    handle = Archive.handle
+
+    async def choke(self: Archive, entries: Sequence[LogEntry]) -> Effects:
+        if any(isinstance(record.event, BookingCancelled) for _, record in entries):
+            raise ValueError("what is a cancellation?")
+        return await handle(self, entries)
+
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        webhook_receiver() as receiver,
+    ):
+        patch.setattr(Archive, "handle", choke)
+        with running_gateway(tmp_path_factory.mktemp("data"), split=request.param) as gateway:
+            yield World(gateway, receiver)
+
+
+def test_every_unsafe_route_takes_a_key_or_says_why_it_needs_none() -> None:
+    assert {route for route, each in UNSAFE.items() if each.takes_key} == REQUESTS.keys()
+    exempt = [route for route, each in UNSAFE.items() if each.repeatable]
+    assert exempt == ["POST /v1/payment-providers/{provider}/notifications"]
+
+
+@pytest.mark.parametrize("route", REQUESTS)
+def test_a_request_takes_effect_once_under_its_key(world: World, route: str) -> None:
+    method, gateway, receiver = route.partition(" ")[0], world.gateway, world.receiver
+    wanted = REQUESTS[route](world)
+    key = {"Idempotency-Key": f"once-{next(_keys)}"}
+    first = gateway.send(method, wanted.path, wanted.body, key)
+    assert first.status == UNSAFE[route].status, first
+    assert "idempotent-replayed" not in first.headers
+    events, received = gateway.all_events(), len(receiver.received)
+    webhooks, subscribers = (gateway.get(f"/v1/{listed}").json for listed in ("webhooks", "subscribers"))
+    again = gateway.send(method, wanted.path, wanted.body, key)
+    assert (again.status, again.body, again.headers["idempotent-replayed"]) == (first.status, first.body, "true")
+    assert_problem(gateway.send(method, wanted.other_path, wanted.other_body, key), 422, "idempotency_key_reused")
+    assert gateway.all_events() == events
+    assert gateway.get("/v1/webhooks").json == webhooks
+    paused = [[each["name"], each["paused"]] for each in subscribers["data"]]
+    assert [[each["name"], each["paused"]] for each in gateway.get("/v1/subscribers").json["data"]] == paused
+    if "resend" in route or "ping" in route:
+        assert len(receiver.received) == received
+
+
+def test_a_refusal_of_a_service_is_replayed(world: World) -> None:
+    key = {"Idempotency-Key": "refused"}
+    first, again = (world.gateway.post("/v1/webhooks/none/actions/ping", None, key) for _ in range(2))
+    assert_problem(first, 404, "not_found")
+    assert_problem(again, 404, "not_found")
+    assert ("idempotent-replayed" in first.headers, again.headers["idempotent-replayed"]) == (False, "true")
+
+
+def test_a_malformed_key_is_refused_by_services_too(world: World) -> None:
+    reply = world.gateway.post("/v1/subscribers/archive/actions/resume", None, {"Idempotency-Key": "two words"})
+    assert_problem(reply, 422, "invalid", "Idempotency-Key", "form")
+
+
+def test_concurrent_requests_with_one_key_take_effect_once(world: World) -> None:
+    body = {"url": world.receiver.url, "events": ["innkeeper.webhook.*"]}
+    before = len(world.gateway.get("/v1/webhooks").json["data"])
+    path, replies = f"{world.webhook()}/actions/ping", []
+    received = len(world.receiver.received)
+    world.receiver.answering.clear()  # the first request waits for the receiver when the others arrive
+
+    def request(path: str, body: Any) -> None:
+        replies.append(world.gateway.post(path, body, {"Idempotency-Key": f"race {path}".replace(" ", "-")}))
+
+    threads = [threading.Thread(target=request, args=(path, None)) for _ in range(5)]
+    threads += [threading.Thread(target=request, args=("/v1/webhooks", body)) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(world.receiver.received) > received, SECONDS_MAX)
+    world.receiver.answering.set()
+    for thread in threads:
+        thread.join()
+    assert len(world.receiver.received) == received + 1
+    assert len(world.gateway.get("/v1/webhooks").json["data"]) == before + 2
+    assert sum("idempotent-replayed" not in reply.headers for reply in replies) == 2
+    assert len({reply.body for reply in replies}) == 2
+
+
+def post(server: ServerProcess, path: str, key: str, body: Any = None) -> HttpResponse:
+    port = int(server.url.rpartition(":")[2])
+    return send(port, "POST", path, body, {"Idempotency-Key": key})
+
+
+def test_a_reply_is_replayed_after_kill_9_and_its_secret_is_sealed_on_disk(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path / "data")
+    try:
+        with webhook_receiver() as receiver:
+            body = {"url": receiver.url, "events": ["innkeeper.*"]}
+            added = post(server, "/v1/webhooks", "add", body)
+            path = f"{added.headers['location']}/actions/rotate-secret"
+            rotated = post(server, path, "rotate")
+            server.kill()
+            server.start_again()
+            for first, again in (
+                (added, post(server, "/v1/webhooks", "add", body)),
+                (rotated, post(server, path, "rotate")),
+            ):
+                assert (again.body, again.headers["idempotent-replayed"]) == (first.body, "true")
+            post(server, path.replace("rotate-secret", "ping"), "ping")
+            assert len(receiver.received[-1].headers["webhook-signature"].split()) == 2
+    finally:
+        server.close()
+    secrets = [json.loads(reply.body)["secret"].encode() for reply in (added, rotated)]
+    files = [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
+    assert len({*secrets}) == 2
+    assert not [path for path in files for secret in secrets if secret in path.read_bytes()]
+    assert (tmp_path / "data" / "delivery.key").stat().st_mode & 0o777 == 0o600
