@@ -122,7 +122,7 @@ class HotelActor(TypedActor):
             else:
                 decision = decide(self.state, envelope)
                 for record in decision.records:
-                    wire.encode_fields(record.event)  # what cannot be encoded would fail its whole batch
+                    wire.encode_event(record.event)  # what cannot be encoded would fail its whole batch
                 self._ask_rooms(decision)
                 return
         except Refused as refused:

@@ -119,14 +119,6 @@ async def read_body(request: web.Request) -> bytes:
         raise RequestRejected(400, "hung_up", "the connection was closed before the whole body had arrived") from None
 
 
-def _decoded(body: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
-    try:
-        value = msgspec.json.decode(body)
-    except msgspec.ValidationError:  # a number is too large for any field; this decoder names the field
-        return decoder.decode(body)
-    return msgspec.convert(trimmed(value), decoder.type)
-
-
 def trimmed(value: Any) -> Any:
     """The value without the blanks around its texts: people type them by mistake."""
     match value:
@@ -143,13 +135,25 @@ async def body_of(request: web.Request, decoder: "msgspec.json.Decoder[T]") -> T
     """Decodes the body as a value of the decoder's type, without blanks around its texts."""
     body = await read_body(request)
     try:
-        return _decoded(body, decoder)
+        try:
+            return decoder.decode(body)
+        except msgspec.ValidationError as error:
+            return _decode_trimmed(body, decoder, error)
     except msgspec.ValidationError as error:
         raise refusal_of(error, decoder.type) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RequestRejected(400, "not_json", f"the body is not JSON in UTF-8: {error}") from error
     except RecursionError as error:
         raise RequestRejected(400, "too_deep", "the body is nested too deeply") from error
+
+
+def _decode_trimmed(body: bytes, decoder: "msgspec.json.Decoder[T]", refused: msgspec.ValidationError) -> T:
+    """Decodes a body that was refused again, without blanks around its texts: no text type takes these."""
+    try:
+        value = msgspec.json.decode(body)
+    except msgspec.ValidationError:  # a number is too large for any field; the error that names the field says more
+        raise refused from None
+    return msgspec.convert(trimmed(value), decoder.type)
 
 
 def _own_fields(kind: type[BookingCommand]) -> "msgspec.json.Decoder[msgspec.Struct]":

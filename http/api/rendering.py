@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import date, timedelta
+from itertools import repeat
 from typing import TypeVar
 
 import msgspec
@@ -46,7 +47,7 @@ def booking_resource(booking: Booking) -> BookingResource:
     """The resource of a booking."""
     arrival, currency = booking.arrival, booking.currency
     nights = (booking.departure - arrival).days
-    amount = render(booking.rate, currency)
+    dates = range(arrival.toordinal(), booking.departure.toordinal())
     guest = booking.guest
     created_at = instant(booking.created_at)
     changed_at = created_at if booking.changed_at == booking.created_at else instant(booking.changed_at)
@@ -56,7 +57,7 @@ def booking_resource(booking: Booking) -> BookingResource:
         GuestResource(booking.guest_id, guest.name, guest.email, guest.phone),
         Price(
             render(booking.rate * nights, currency), currency,
-            [NightPrice(arrival + _DAY * night, amount) for night in range(nights)],
+            [*map(NightPrice, map(date.fromordinal, dates), repeat(render(booking.rate, currency)))],
         ),
         Amount(render(booking.fee, currency), currency) if booking.fee else None,
         guest.notes, booking.source, booking.group,

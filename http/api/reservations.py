@@ -93,7 +93,8 @@ async def ask(
 ) -> tuple[R, dict[str, str]]:
     """Sends a message to the bus of a context. Returns the reply and headers for the response. Raises `Refused`."""
     by = request[BY]
-    envelope = Envelope(message, idempotency_key(request, by), request[REQUEST_ID], by, if_version(request))
+    version = if_version(request) if "If-Match" in request.headers else None
+    envelope = Envelope(message, idempotency_key(request, by), request[REQUEST_ID], by, version)
     return reply_of(await request.app[BUSES][context].ask(envelope), kind)
 
 

@@ -7,10 +7,10 @@ from aiohttp import web
 from innkeeper.http.api.parsing import PageQuery, body_of, number_of, query_of
 from innkeeper.http.api.rendering import json_response, page
 from innkeeper.http.api.reservations import ask, show_booking
-from innkeeper.protocol.reservations.commands import JoinWaitlist, LeaveWaitlist
+from innkeeper.protocol.reservations.commands import JoinWaitlist, LeaveWaitlist, WaitlistRequest
 from innkeeper.protocol.reservations.queries import ListWaitlist
 from innkeeper.protocol.reservations.replies import WaitlistReply
-from innkeeper.protocol.reservations.waitlist import WaitlistEntry, WaitlistRequest
+from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 from innkeeper.protocol.values.instants import instant
 
 

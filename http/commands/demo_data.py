@@ -15,12 +15,12 @@ from innkeeper.protocol.messages.refusals import Refusal
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.message_bus import MessageBus, Services
 from innkeeper.protocol.ports.subscriptions import AwaitSubscriber
-from innkeeper.protocol.reservations.booking import Contact
 from innkeeper.protocol.reservations.commands import (
     BookingRequest,
     BookRoom,
     CancelBooking,
     CheckInGuest,
+    Contact,
     HotelRequest,
     OpenHotel,
     PinBooking,

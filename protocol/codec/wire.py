@@ -109,6 +109,11 @@ def is_known_type(wanted: str) -> bool:
     return any(is_of_types(type_name, (wanted,)) for type_name in _EVENT_TYPES)
 
 
+def encode_event(event: Event) -> tuple[str, bytes]:
+    """Encodes an event: its public type and its fields."""
+    return _TYPE_NAMES[type(event)], _encode(event)
+
+
 def encode_fields(message: Message) -> bytes:
     """Encodes the fields of a message, without its name and version."""
     return _encode(message)
@@ -138,7 +143,7 @@ def encode(message: Message) -> bytes:
     if isinstance(message, ApplyReservationEvent):
         fields = _encode((message.hotel, encode_record(message.record)))
     else:
-        fields = encode_fields(message)
+        fields = _encode(message)
     return _encode((_NAMES[kind], _VERSIONS[kind], fields))
 
 

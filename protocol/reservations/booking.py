@@ -4,9 +4,6 @@ from datetime import date
 from enum import StrEnum
 
 import msgspec
-from innkeeper.protocol.messages.refusals import invalid
-from innkeeper.protocol.values.email_address import InvalidEmail, email_address
-from innkeeper.protocol.values.text import Email, Line, Name
 
 
 class BookingStatus(StrEnum):
@@ -20,26 +17,6 @@ class BookingStatus(StrEnum):
     EXPIRED = "expired"
     CANCELLED = "cancelled"
     NO_SHOW = "no_show"
-
-
-class Contact(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
-    """The guest's contact data, as the caller sends it."""
-
-    name: Name
-    email: Email | None = None
-    phone: Line | None = None
-
-    def __post_init__(self) -> None:
-        if self.email is not None:
-            check_email(self.email)
-
-
-def check_email(email: str) -> None:
-    """Refuses an address that no letter can be sent to."""
-    try:
-        email_address(email)
-    except InvalidEmail as error:
-        raise invalid("email", "address", str(error)) from None
 
 
 class GuestDetails(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

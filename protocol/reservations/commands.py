@@ -11,10 +11,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.refusals import invalid
-from innkeeper.protocol.reservations.booking import Contact, check_email
 from innkeeper.protocol.reservations.hotel import MANUAL_AUDIT, CancellationPolicy
-from innkeeper.protocol.reservations.waitlist import WaitlistRequest
 from innkeeper.protocol.values import limits
+from innkeeper.protocol.values.email_address import InvalidEmail, email_address
 from innkeeper.protocol.values.money import Money, digits
 from innkeeper.protocol.values.stay import check_stay
 from innkeeper.protocol.values.text import (
@@ -114,6 +113,26 @@ class HotelRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_u
             raise invalid("room_types", "rooms_max", f"a hotel has at most {limits.rooms_per_hotel_max} rooms")
 
 
+class Contact(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+    """The guest's contact data, as the caller sends it."""
+
+    name: Name
+    email: Email | None = None
+    phone: Line | None = None
+
+    def __post_init__(self) -> None:
+        if self.email is not None:
+            check_email(self.email)
+
+
+def check_email(email: str) -> None:
+    """Refuses an address that no letter can be sent to."""
+    try:
+        email_address(email)
+    except InvalidEmail as error:
+        raise invalid("email", "address", str(error)) from None
+
+
 class BookingRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """A request for a booking. `room` pins this room; `rate` (per night) is for staff; `hold_seconds` is for a hold.
     The guest is reminded of the stay on `reminder_on`, or on the hotel's usual day where it is None."""
@@ -136,6 +155,22 @@ class BookingRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid
         check_stay(self.arrival, self.departure)
         if self.hold_seconds is not None and self.status != "held":
             raise invalid("hold_seconds", "only_held", 'allowed only with status "held"')
+
+
+class WaitlistRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
+    """The stay that a guest waits for."""
+
+    room_type: Code
+    arrival: date
+    departure: date
+    guest: Contact
+    adults: Adults = 1
+    children: Children = ()
+    notes: Notes = ""
+    source: Line = ""
+
+    def __post_init__(self) -> None:
+        check_stay(self.arrival, self.departure)
 
 
 class ContactChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):

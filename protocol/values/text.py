@@ -24,8 +24,8 @@ _JOINED = (
 
 
 def _only(hidden: str) -> str:
-    """The form of a text without these characters."""
-    return rf"^[^{hidden}]*((?<={_JOINED})[\u200c\u200d](?={_JOINED})[^{hidden}]*)*(?![\s\S])"
+    """The form of a text without these characters, and without blanks around it."""
+    return rf"^(?!\s)[^{hidden}]*((?<={_JOINED})[\u200c\u200d](?={_JOINED})[^{hidden}]*)*(?<!\s)(?![\s\S])"
 
 
 _LINE = _only(rf"\x00-\x1f{_HIDDEN}")

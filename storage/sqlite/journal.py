@@ -79,10 +79,9 @@ class SqliteJournal:
         rows = []
         for record in records:
             seq += 1
-            event = record.event
             row = (
                 seq, record.hotel, record.hotel_seq, record.at, record.by, record.correlation, record.cause,
-                wire.event_type(event), wire.encode_fields(event),
+                *wire.encode_event(record.event),
             )  # fmt: skip
             last = link(last, row)
             rows.append((*row, last))

@@ -21,7 +21,7 @@ from innkeeper.protocol.messages import refusals
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import Booking
-from innkeeper.protocol.reservations.commands import BookingChange
+from innkeeper.protocol.reservations.commands import BookingChange, WaitlistRequest
 from innkeeper.protocol.reservations.queries import DescribeHotelState, FindAvailability, ListWaitlist
 from innkeeper.protocol.reservations.refusals import NoSingleRoom, RoomsStillAvailable, RoomTaken, SoldOut
 from innkeeper.protocol.reservations.replies import (
@@ -31,7 +31,6 @@ from innkeeper.protocol.reservations.replies import (
     NightAuditReply,
     WaitlistReply,
 )
-from innkeeper.protocol.reservations.waitlist import WaitlistRequest
 from innkeeper.protocol.values import limits
 from innkeeper.storage.audit.reservations import ReservationsAuditor
 from innkeeper.storage.sqlite.journal import SqliteJournal

@@ -8,12 +8,11 @@ import pytest
 from innkeeper.actors.reservations.rules.night_audit import due_events
 from innkeeper.protocol.messages import refusals
 from innkeeper.protocol.reservations import commands
-from innkeeper.protocol.reservations.booking import BookingStatus, Contact
-from innkeeper.protocol.reservations.commands import BookingChange
+from innkeeper.protocol.reservations.booking import BookingStatus
+from innkeeper.protocol.reservations.commands import BookingChange, Contact, WaitlistRequest
 from innkeeper.protocol.reservations.queries import DescribeHotelState, FindBooking, ListWaitlist
 from innkeeper.protocol.reservations.refusals import RoomsStillAvailable, SoldOut, WaitlistFull
 from innkeeper.protocol.reservations.replies import BookingReply, WaitlistReply
-from innkeeper.protocol.reservations.waitlist import WaitlistRequest
 from innkeeper.protocol.values import limits
 from innkeeper.storage.audit.reservations import ReservationsAuditor
 from support.gateway import Gateway, assert_problem, booking_path, stay_request

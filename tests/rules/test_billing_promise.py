@@ -25,7 +25,8 @@ from innkeeper.protocol.billing.terms import ChargeKind, DepositRequest, PartyRe
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations import commands
-from innkeeper.protocol.reservations.booking import BookingStatus, Contact
+from innkeeper.protocol.reservations.booking import BookingStatus
+from innkeeper.protocol.reservations.commands import Contact
 from innkeeper.storage.audit.billing import BillingAuditor
 from innkeeper.storage.audit.billing import LedgerRecord as Recount
 from support.billing_fixture import CITY, SERVICE, VAT, VAT_FOOD, LedgerFixture, eur

@@ -9,7 +9,8 @@ from innkeeper.protocol.billing.terms import ChargeKind, Party
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import NotFound, Refused
 from innkeeper.protocol.reservations import commands, events
-from innkeeper.protocol.reservations.booking import BookingStatus, Contact
+from innkeeper.protocol.reservations.booking import BookingStatus
+from innkeeper.protocol.reservations.commands import Contact
 from innkeeper.protocol.values.money import Money
 from support.billing_fixture import CITY, VAT, LedgerFixture
 from support.notifications_fixture import DAY, HOUR

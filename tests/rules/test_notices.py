@@ -14,8 +14,7 @@ from innkeeper.actors.notifications.rules.notices import UnknownGuest, handle, r
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.notifications.notices import Notice, NoticeKind, Recipient
 from innkeeper.protocol.reservations import commands, events
-from innkeeper.protocol.reservations.booking import Contact
-from innkeeper.protocol.reservations.commands import CancellationRequest
+from innkeeper.protocol.reservations.commands import CancellationRequest, Contact
 from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.money import Money
 from support.notifications_fixture import ANN, DAY, HOUR, NotificationsFixture

@@ -18,8 +18,8 @@ from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations import commands, events
-from innkeeper.protocol.reservations.booking import BookingStatus, Contact
-from innkeeper.protocol.reservations.commands import BookingChange
+from innkeeper.protocol.reservations.booking import BookingStatus
+from innkeeper.protocol.reservations.commands import BookingChange, Contact
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.transitions import ACTIONS, TRANSITIONS, status_after
 from innkeeper.storage.audit.reservations import ReservationsAuditor

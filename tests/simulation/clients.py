@@ -9,9 +9,14 @@ from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations import commands, queries
-from innkeeper.protocol.reservations.booking import Contact
-from innkeeper.protocol.reservations.commands import BookingChange, BookingRequest, HotelRequest, RoomTypeRequest
-from innkeeper.protocol.reservations.waitlist import WaitlistRequest
+from innkeeper.protocol.reservations.commands import (
+    BookingChange,
+    BookingRequest,
+    Contact,
+    HotelRequest,
+    RoomTypeRequest,
+    WaitlistRequest,
+)
 from innkeeper.protocol.values.money import Money
 from simulation.client_record import ClientRecord, Request
 from simulation.event_model import LIVE, EventModel

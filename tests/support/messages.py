@@ -30,26 +30,27 @@ from innkeeper.protocol.billing.terms import (
     TaxRequest,
 )
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.reservations.booking import Booking, Contact, GuestDetails
+from innkeeper.protocol.reservations.booking import Booking, GuestDetails
 from innkeeper.protocol.reservations.commands import (
     BookingChange,
     BookingRequest,
     CancellationRequest,
+    Contact,
     ContactChange,
     HotelRequest,
     RoomTypeRequest,
+    WaitlistRequest,
 )
 from innkeeper.protocol.reservations.events import EVENTS
 from innkeeper.protocol.reservations.hotel import CancellationPolicy, Hotel, RoomType
 from innkeeper.protocol.reservations.replies import TypeAvailability
-from innkeeper.protocol.reservations.waitlist import WaitlistRequest
 from innkeeper.protocol.values.money import Money
 from innkeeper.protocol.values.percentage import render_percent
 
 _text = st.text(
     st.characters(exclude_categories=("Cs", "Cc", "Cf", "Cn", "Co", "Zl", "Zp", "Mn", "Lo")), min_size=1, max_size=12
-)
-_name = _text.filter(str.strip)
+).map(str.strip)
+_name = _text.filter(bool)
 _code = st.from_regex(r"[A-Z0-9]{1,4}", fullmatch=True)
 _money = st.builds(Money, st.integers(0, 10**6).map(lambda cents: f"{cents // 100}.{cents % 100:02d}"), st.just("EUR"))
 _day = st.dates(date(2020, 1, 1), date(2030, 1, 1))

@@ -17,8 +17,8 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.notifications.notices import Notice
 from innkeeper.protocol.reservations import commands, events
-from innkeeper.protocol.reservations.booking import Booking, Contact
-from innkeeper.protocol.reservations.commands import BookingChange
+from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.commands import BookingChange, Contact
 from innkeeper.protocol.reservations.replies import BookingReply
 from support.partition_fixture import HOTEL, NOON, hotel_request, night, request
 

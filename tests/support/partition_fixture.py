@@ -15,8 +15,15 @@ from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import Refusal
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.journal import Journal
-from innkeeper.protocol.reservations.booking import Booking, Contact
-from innkeeper.protocol.reservations.commands import BookingRequest, BookRoom, HotelRequest, OpenHotel, RoomTypeRequest
+from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.commands import (
+    BookingRequest,
+    BookRoom,
+    Contact,
+    HotelRequest,
+    OpenHotel,
+    RoomTypeRequest,
+)
 from innkeeper.protocol.reservations.replies import BookingReply
 from innkeeper.protocol.values.money import Money
 from innkeeper.storage.sqlite.journal import SqliteJournal

@@ -32,7 +32,9 @@ class RoomingRequest(msgspec.Struct, frozen=True, gc=False):
 
 def find_room(state: HotelState, rooming: RoomingRequest) -> tuple[str, tuple[RoomMoved, ...]]:
     """The room, and the moves of other guests. Refuses with the nights that are sold out or taken."""
-    calendar = _calendar(state, rooming)
+    calendar = state.calendars[rooming.room_type]
+    if rooming.present is not None or state.refused_rooms:
+        calendar = _trial_calendar(state, rooming)
     arrival, departure = rooming.arrival.toordinal(), rooming.departure.toordinal()
     if rooming.prefer is not None and rooming.room is None:
         kind, position = state.rooms[rooming.prefer]
@@ -56,11 +58,9 @@ def _moved(booking: Booking, here: str, there: str, for_booking: str) -> RoomMov
     return RoomMoved(booking.id, here, there, booking.arrival, booking.departure, "reshuffle", for_booking)
 
 
-def _calendar(state: HotelState, rooming: RoomingRequest) -> Calendar:
-    calendar = state.calendars[rooming.room_type]
-    if rooming.present is None and not state.refused_rooms:
-        return calendar
-    calendar = calendar.copy()
+def _trial_calendar(state: HotelState, rooming: RoomingRequest) -> Calendar:
+    """The calendar without the nights of the present booking and without the rooms that refused a claim."""
+    calendar = state.calendars[rooming.room_type].copy()
     if rooming.present is not None:
         kind, position = state.rooms[rooming.present.room]
         if kind == rooming.room_type:

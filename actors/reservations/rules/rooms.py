@@ -40,7 +40,8 @@ class RoomState:
             if booking not in was:
                 was[booking] = changed[booking] = self.stays.get(booking)
                 taken &= ~self._bits(was[booking])
-            changed[booking] = self._nights_after(event, changed[booking])
+            rule = ROOM_FOLD[type(event)]
+            changed[booking] = rule(event, self.number, changed[booking]) if rule else changed[booking]
         for nights in changed.values():
             bits = self._bits(nights)
             if taken & bits:
@@ -59,7 +60,9 @@ class RoomState:
 
     def apply(self, event: events.BookingEvent) -> None:
         """Applies an event of the journal. What a room has accepted is not checked again."""
-        self._put({event.booking: self._nights_after(event, self.stays.get(event.booking))})
+        rule = ROOM_FOLD[type(event)]
+        if rule is not None:
+            self._put({event.booking: rule(event, self.number, self.stays.get(event.booking))})
 
     def opened(self, today: int) -> "RoomState":
         """The room with its taken nights, after all events of the journal were applied."""
@@ -74,11 +77,6 @@ class RoomState:
         """What the room holds from `today` on."""
         held = ((booking, *nights) for booking, nights in self.stays.items() if nights[1] > today)
         return RoomStays(self.number, tuple(sorted(held)))
-
-    def _nights_after(self, event: events.BookingEvent, held: Nights | None) -> Nights | None:
-        """The nights that the booking holds in this room after an event about it; None where it holds none there."""
-        rule = ROOM_FOLD[type(event)]
-        return held if rule is None else rule(event, self.number, held)
 
     def _put(self, changed: dict[str, Nights | None]) -> None:
         for booking, nights in changed.items():
