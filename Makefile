@@ -18,7 +18,7 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --use-pep517 
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check split memory away bench way simulate kill format clean
+.PHONY: help run test check split memory thespian away bench way simulate kill format clean
 
 help:  ## List the targets
 	@echo "Innkeeper. Start with: make run"
@@ -60,6 +60,10 @@ split: $(VENV)/ready-to-test  ## Run the tests of the API with each part behind 
 
 memory: $(VENV)/ready-to-test  ## Run the tests of the API with storage in memory
 	INNKEEPER_TEST_IN_MEMORY=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/api
+
+thespian: $(VENV)/ready-to-test  ## Run the tests of a partition, and the simulation, on Thespian's actor system
+	INNKEEPER_ACTOR_SYSTEM=thespian $(BIN)/python -m pytest -q -n $(WORKERS) tests/actors tests/simulation tests/api/test_waitlist.py tests/cluster/test_kill.py
+	INNKEEPER_ACTOR_SYSTEM=thespian $(BIN)/python tests/simulation/run.py --seeds 1-200
 
 away: $(VENV)/ready-to-test  ## Stop a real RabbitMQ and kill a real Kafka under load: make away SECONDS=60
 	INNKEEPER_BROKER_AWAY_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q tests/delivery/test_rabbitmq_publisher.py tests/delivery/test_kafka_publisher.py -k under_load

@@ -20,6 +20,7 @@ from innkeeper.actors.notifications import service as notifications
 from innkeeper.actors.partition.clock import clock
 from innkeeper.actors.partition.host import HostPorts
 from innkeeper.actors.reservations import service as reservations
+from innkeeper.actors.system.actor_systems import ACTOR_SYSTEMS
 from innkeeper.actors.system.event_loop import first_of, run_async, stop_requested
 from innkeeper.actors.system.garbage_collector import freeze_startup_objects
 from innkeeper.delivery.backoff import delay_seconds
@@ -55,7 +56,8 @@ async def start(parts: Parts, data: DataDirectory, storage: Storage, integration
 
     def host(log: str) -> HostPorts:
         write, read = partial(storage.journal, log), partial(storage.event_log, log)
-        return HostPorts(write, read, clock, uuid7, recovery_progress)
+        open_system = ACTOR_SYSTEMS[integrations.actor_system]
+        return HostPorts(write, read, clock, uuid7, recovery_progress, open_system)
 
     partitions = [
         reservations.PartitionPorts(log, host(log), partial(storage.views, log))

@@ -36,7 +36,7 @@ class IntegrationError(OperatorError):
 
 class Integrations(NamedTuple):
     """The chosen integrations. `broker` is a URL; without one, events are sent directly between processes. With
-    `in_memory` nothing is written to disk."""
+    `in_memory` nothing is written to disk. `actor_system` runs the actors."""
 
     archive: str = ""
     webhooks_to_loopback: bool = False
@@ -45,6 +45,7 @@ class Integrations(NamedTuple):
     mail_from: str = MAIL_FROM
     broker: str = ""
     in_memory: bool = False
+    actor_system: str = LOCAL
 
     @classmethod
     def from_options(cls, options: Any) -> "Integrations":

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from innkeeper.http.commands.dead_letters import ACTIONS
-from innkeeper.http.commands.options import option, path, port_number, repeated, switch, whole_number
+from innkeeper.http.commands.options import one_of, option, path, port_number, repeated, switch, whole_number
 from innkeeper.http.host_names import host_name, network
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY, GATEWAY, NOTIFICATIONS, RESERVATIONS
@@ -62,6 +62,9 @@ def command_line(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
         options.set_defaults(part=name)
     for options in (*full_options, parts[RESERVATIONS]):
         option(options, "--partitions", partitions, None, "the number of partitions; it cannot be changed later")
+    for options in (*full_options, parts[RESERVATIONS], parts[BILLING]):
+        actor_system = one_of("local", "thespian")
+        option(options, "--actor-system", actor_system, "local", "what runs the actors: our system, or Thespian's")
     option(parts[RESERVATIONS], "--partition", partition, None, "run only the partition of this number, from 0 (all)")
     for options in (*full_options, parts[GATEWAY]):
         option(options, "--port", port_number, "8080", "the port to listen on; 0 selects a free one")

@@ -103,6 +103,17 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
     return number
 
 
+def one_of(*names: str) -> Callable[[str], str]:
+    """Makes the conversion of an option to one of these names."""
+
+    def name(text: str) -> str:
+        if text not in names:
+            raise argparse.ArgumentTypeError(f"it must be {' or '.join(names)}")
+        return text
+
+    return name
+
+
 port_number = whole_number(0, 65_535)
 
 

@@ -1,0 +1,22 @@
+"""One booking passes few files and functions of ours: a change that lengthens its way fails here."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from support.paths import ROOT
+
+# Files, functions and calls. The calls until the response are those measured, and two in a hundred more.
+LIMITS = {"until the response": (25, 85, 117), "until rest": (50, 220, 900)}
+_LINE = re.compile(r"^(.*): (\d+) files, (\d+) functions, (\d+) calls$", re.MULTILINE)
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="calls are counted on Python 3.11: later ones inline some")
+def test_the_way_of_a_booking_is_short() -> None:
+    command = [sys.executable, str(ROOT / "tests" / "benchmarks" / "way.py")]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
+    measured = {name: tuple(map(int, numbers)) for name, *numbers in _LINE.findall(printed)}
+    assert measured.keys() == LIMITS.keys(), printed
+    for name, numbers in measured.items():
+        assert all(number <= limit for number, limit in zip(numbers, LIMITS[name], strict=True)), (name, numbers)
