@@ -63,8 +63,7 @@ def command_line(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
     for options in (*full_options, parts[RESERVATIONS]):
         option(options, "--partitions", partitions, None, "the number of partitions; it cannot be changed later")
     for options in (*full_options, parts[RESERVATIONS], parts[BILLING]):
-        actor_system = one_of("local", "thespian")
-        option(options, "--actor-system", actor_system, "local", "what runs the actors: our system, or Thespian's")
+        option(options, "--actor-system", one_of("local", "thespian"), "local", "what runs the actors")
     option(parts[RESERVATIONS], "--partition", partition, None, "run only the partition of this number, from 0 (all)")
     for options in (*full_options, parts[GATEWAY]):
         option(options, "--port", port_number, "8080", "the port to listen on; 0 selects a free one")

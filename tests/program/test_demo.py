@@ -133,6 +133,16 @@ def test_a_demo_in_memory_works_writes_nothing_to_disk_and_forgets_all(tmp_path:
         assert demo.get("/v1/hotels")["data"] == []
 
 
+def test_a_demo_runs_on_thespians_actor_system(tmp_path: Path) -> None:
+    variables = os.environ | {"INNKEEPER_ACTOR_SYSTEM": "thespian", "INNKEEPER_IN_MEMORY": "yes"}
+    server = ServerProcess(tmp_path / "data", with_example_hotels=True, env=variables)
+    with closing(server), webhook_receiver() as receiver:
+        demo = Demo(server, receiver)
+        booking = demo.book(2)
+        assert demo.folio(booking)["booking"] == booking["id"]
+        assert server.stop()[0] == 0
+
+
 def test_a_demo_in_memory_is_one_process(tmp_path: Path) -> None:
     ended = run_to_end("demo", "--in-memory", "--processes", "--data", tmp_path / "data")
     assert (ended.returncode, "--in-memory" in ended.stderr) == (2, True), ended.stderr
