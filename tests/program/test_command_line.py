@@ -111,7 +111,7 @@ def test_a_variable_is_checked_as_the_argument_is(
     option: Option, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     accepted = 0
-    for text in ("", "x", "-1", "0", "1", "7", "70000", "99999999999999999999"):
+    for text in ("", "x", "-1", "0", "1", "7", "70000", "99999999999999999999", "local"):
         monkeypatch.delenv(option.variable, raising=False)
         try:
             expected = option.value(f"{option.name}={text}")
