@@ -29,6 +29,7 @@ from innkeeper.protocol.values.limits import snapshot_after_events
 logger = logging.getLogger(__name__)
 
 _RETRY_MICROSECONDS = 1_000_000
+_BEFORE_ALL = -1  # an instant at which nothing is due
 _HOTEL_FAILED = Unavailable("the hotel had a fault and was rebuilt", hotel_failed=True)
 
 
@@ -199,7 +200,7 @@ class Host:
 
     def describe(self, hotel: str) -> Any:
         """The hotel's whole state as its aggregate type describes it, for snapshots and auditors; or a refusal."""
-        batch = self._carry_out(CommandBatch(0, (Envelope(self._aggregate_type.query(hotel)),)))
+        batch = self._carry_out(CommandBatch(_BEFORE_ALL, (Envelope(self._aggregate_type.query(hotel)),)))
         return batch.responses.get("", _HOTEL_FAILED)
 
     def close(self) -> None:

@@ -232,7 +232,9 @@ def test_a_room_freed_before_a_crash_is_offered_after_the_restart(tmp_path: Path
         partition.host.journal.write(records[:-1], ())
         partition.host.journal.sync()
     with partition_fixture(tmp_path / "cut.db") as partition:
+        assert partition.host.describe(HOTEL).hotel_seq == len(records) - 1, "a description decides nothing"
         partition.advance_clock(1)
+        assert partition.host.journal.position() == len(records)
         assert status(partition, entry) is BookingStatus.HELD
 
 
