@@ -225,7 +225,7 @@ class LiveStream:
 
     def _after_round(self) -> None:
         self._round_planned = False
-        if self._news:
+        if self._news or self._missed:
             self._plan_round()
 
     def _due(self) -> list[tuple[asyncio.Future[LogPositions], LogPositions]]:

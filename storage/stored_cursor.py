@@ -200,7 +200,7 @@ class StoredCursor:
         after = int(event.rpartition(":")[2]) if drop else hotel.after
         with self._changing():
             self._save(msgspec.structs.replace(hotel, after=after, event="" if drop else event, retry_at=0))
-        if drop:
+        if drop and self._current is not None and self._current.parked_hotel == hotel.hotel:
             self._current = None
         return was
 

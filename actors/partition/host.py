@@ -29,6 +29,7 @@ from innkeeper.protocol.values.limits import snapshot_after_events
 logger = logging.getLogger(__name__)
 
 _RETRY_MICROSECONDS = 1_000_000
+_DISTRUST_MICROSECONDS = 60_000_000
 _BEFORE_ALL = -1  # an instant at which nothing is due
 _HOTEL_FAILED = Unavailable("the hotel had a fault and was rebuilt", hotel_failed=True)
 
@@ -55,6 +56,7 @@ class Host:
         self._last_at = 0
         self._stale: set[str] = set()
         self._distrusted: set[str] = set()
+        self._rebuilt_at: dict[str, int] = {}  # when distrusted hotels were rebuilt from their events
         self._router_failed = self._journal_failed = self._cannot_rebuild = False
         self._unreleased: deque[PendingBatch] = deque()
         self._unsaved_replies: dict[str, StoredReply] = {}
@@ -89,6 +91,7 @@ class Host:
             keys = _BatchKeys(envelopes, self._kept_replies(envelopes))
         except Exception:
             logger.exception("earlier replies cannot be read from the journal; the batch is refused")
+            self._journal_failed = True
             return self._refuse(envelopes, "the journal cannot be read")
         at = self._last_at = max(self._clock(), self._last_at)
         stamped: list[Envelope] = []
@@ -229,8 +232,7 @@ class Host:
             if self._router_failed:
                 self._restart_router()
             for hotel in sorted(self._stale | self._distrusted):
-                state = rebuild(self.journal, hotel, self._aggregate_type, hotel not in self._distrusted)
-                if not isinstance(self._ask(LoadHotelState(hotel, state)), HotelStateLoaded):
+                if not self._rebuild_hotel(hotel):
                     return False
         except JournalFenced:
             raise
@@ -247,6 +249,19 @@ class Host:
         self._distrusted.clear()
         self._journal_failed = self._cannot_rebuild = False
         return True
+
+    def _rebuild_hotel(self, hotel: str) -> bool:
+        """Rebuilds one hotel. One that is distrusted is rebuilt from its events alone, and its snapshot is replaced;
+        but not again and again, where even the events make its calendar and its rooms disagree."""
+        at = self._clock()
+        use_snapshot = hotel not in self._distrusted or at - self._rebuilt_at.get(hotel, 0) < _DISTRUST_MICROSECONDS
+        if use_snapshot and hotel not in self._stale:
+            return True
+        state = rebuild(self.journal, hotel, self._aggregate_type, use_snapshot)
+        if not use_snapshot:
+            self._rebuilt_at[hotel] = at
+            self._since_snapshot[hotel] = snapshot_after_events
+        return isinstance(self._ask(LoadHotelState(hotel, state)), HotelStateLoaded)
 
     def _start_router(self) -> None:
         self._system = self._open_system()

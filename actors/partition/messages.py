@@ -30,7 +30,8 @@ class PendingBatch(msgspec.Struct):
     - `records`: the events, in each hotel's order.
     - `due_at`: when something is due next.
     - `stale`: hotels to rebuild from the journal, none of whose events is in `records`.
-    - `distrusted`: hotels to rebuild from their events alone, because a room and the calendar disagreed.
+    - `distrusted`: hotels to rebuild from their events alone, because a room and the calendar disagreed. Unless they
+      are stale too, their events are in `records`, and must be on disk before.
     - `is_open`: false for a hotel whose opening was refused, so that its actor can end.
     """
 

@@ -73,7 +73,9 @@ class Router(TypedActor):
     def hotel_failed(self, message: HotelFailed, _: ActorAddress) -> None:
         """Closes a hotel whose own code failed; the host rebuilds it from the journal."""
         logger.error("hotel %s failed:\n%s", message.hotel, message.reason)
-        (self.batch.distrusted if message.distrusted else self.batch.stale).add(message.hotel)
+        self.batch.stale.add(message.hotel)
+        if message.distrusted:
+            self.batch.distrusted.add(message.hotel)
         self._close(message.hotel)
         if message.hotel in self.pending:
             self.pending.discard(message.hotel)

@@ -88,8 +88,8 @@ class HotelActor(TypedActor):
         """A room has failed, and with it this hotel."""
         self._fail(str(message.details))
 
-    def _fail(self, reason: str, distrusted: bool = False) -> None:
-        router = self.router
+    def _fail(self, reason: str) -> None:
+        router, distrusted = self.router, bool(self.refusals or self.batch.distrusted)
         self._begin_batch(None, CommandBatch(0, ()))
         if router is not None:
             self.send(router, HotelFailed(self.name, reason, distrusted))
@@ -112,25 +112,25 @@ class HotelActor(TypedActor):
                     self.send(self.router, self.batch)
                     return
         except Exception:
-            self._fail(traceback.format_exc(), distrusted=bool(self.refusals))
+            self._fail(traceback.format_exc())
 
     def _carry_out(self, envelope: Envelope) -> None:
-        response: Reply | Refusal
+        response: Decision | Reply | Refusal
         try:
             if isinstance(envelope.message, Query):
                 response = answer(self.state, envelope.message)
             else:
-                decision = decide(self.state, envelope)
-                for record in decision.records:
+                response = decide(self.state, envelope)
+                for record in response.records:
                     wire.encode_event(record.event)  # what cannot be encoded would fail its whole batch
-                self._ask_rooms(decision)
-                return
         except Refused as refused:
             response = refused.refusal
         except Exception:
             logger.exception("hotel %s cannot carry out a command; nothing was changed", self.name)
             response = COMMAND_FAILED
-        if isinstance(response, HotelStateReply):
+        if isinstance(response, Decision):
+            self._ask_rooms(response)
+        elif isinstance(response, HotelStateReply):
             self._ask_rooms_to_describe(response)
         else:
             self._respond(response)

@@ -3,7 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Sequence
-from itertools import islice
+from itertools import repeat
 
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.ports.message_bus import CommitStream
@@ -12,13 +12,14 @@ from innkeeper.protocol.values import limits
 
 
 class RecentEvents:
-    """A `RecentLog`: the published events as far as they reach back without a gap, and else the log."""
+    """A `RecentLog`: the published events as far as they reach back without a gap, and else the log. Events of another
+    process are decoded when they are read (`LazyRecords`)."""
 
     def __init__(self, log: EventLog) -> None:
         self.position = log.position
         self._log = log
         self._lock = threading.Lock()
-        self._entries: deque[LogEntry] = deque(maxlen=limits.recent_events_max)
+        self._entries: deque[tuple[Sequence[RecordedEvent], int]] = deque(maxlen=limits.recent_events_max)
 
     def append(self, position: int, records: Sequence[RecordedEvent]) -> None:
         """Adds committed events, up to this position; a `CommitListener`. May be called from any thread, at very little
@@ -27,7 +28,7 @@ class RecentEvents:
         with self._lock:
             if self.position < before:
                 self._entries.clear()
-            self._entries.extend(islice(enumerate(records, before + 1), max(self.position - before, 0), None))
+            self._entries.extend(zip(repeat(records), range(max(self.position - before, 0), len(records))))
             self.position = max(self.position, position)
 
     def recent(self, after: int, limit: int) -> list[LogEntry] | None:
@@ -37,7 +38,8 @@ class RecentEvents:
             start = after - self.position + length
             if start < 0:
                 return None
-            return [self._entries[place] for place in range(start, min(start + limit, length))]
+            found = [self._entries[place] for place in range(start, min(start + limit, length))]
+        return [(position, records[place]) for position, (records, place) in enumerate(found, after + 1)]
 
     def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
         """See `EventLog`."""

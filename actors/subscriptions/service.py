@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, suppress
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import msgspec
 from innkeeper.actors.subscriptions.background_task import BackgroundTask
 from innkeeper.actors.subscriptions.kept_replies import KeptReplies, without_key
 from innkeeper.actors.subscriptions.subscriber import Subscriber
@@ -242,20 +243,21 @@ class Service(Generic[S]):
     def _pause(self, message: PauseSubscriber, transaction: Transaction) -> Reply:
         worker = self._named(message.subscriber)
         with transaction() as keep:
-            worker.pause(message.paused)
-            reply = SubscribersReply((worker.state(),))
+            reply = SubscribersReply((msgspec.structs.replace(worker.state(), paused=message.paused),))
             keep(reply)
+            worker.pause(message.paused)  # last, as it changes the memory too
         worker.wake()
         return reply
 
     def _redrive(self, message: RedriveDeadLetter, transaction: Transaction) -> Reply:
         worker = self._named(message.subscriber)
         with transaction() as keep:
-            letter = worker.redrive(message.event, message.drop)
-            if letter is None:
+            letters = [letter for letter in worker.dead_letters() if letter.event == message.event]
+            if not letters:
                 raise Refused(NotFound("dead letter", message.event))
-            reply = DeadLettersReply((letter,))
+            reply = DeadLettersReply((letters[0],))
             keep(reply)
+            worker.redrive(message.event, message.drop)  # last, as it changes the memory too
         worker.wake()
         return reply
 

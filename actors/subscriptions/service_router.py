@@ -63,7 +63,7 @@ class ServiceRouter:
                     case _ if message.service in self._services:
                         return await self._services[message.service](message)
         except TimeoutError:
-            raise Refused(Unavailable("the service does not answer")) from None
+            raise Refused(Unavailable("the service does not answer", unknown=message.changes)) from None
         raise Refused(Unavailable(f"{message.service} is not running"))
 
     async def ask_once(self, message: ServiceMessage, key: str) -> Result:

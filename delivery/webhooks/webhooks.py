@@ -9,8 +9,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from random import random
 from typing import Any
+from weakref import WeakValueDictionary
 
 import msgspec
 from innkeeper.delivery.backoff import delay_seconds
@@ -20,6 +22,7 @@ from innkeeper.protocol.codec import wire
 from innkeeper.protocol.codec.cloud_event import CloudEvent, cloud_event_json
 from innkeeper.protocol.delivery.events import ALL_HOTELS, WebhookDisabled, WebhookEnabled
 from innkeeper.protocol.delivery.webhooks import (
+    AddressedWebhookMessage,
     AddWebhook,
     ChangeWebhook,
     DeliveriesReply,
@@ -101,14 +104,26 @@ class Webhooks:
         self._slots = asyncio.Semaphore(webhook_posts_at_once_max)
         self._webhooks: dict[str, tuple[Webhook, tuple[SigningSecret, ...]]] = {}
         self._subscriptions: dict[str, Subscription] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.handlers: dict[type, Callable[[Any, Transaction], Awaitable[Reply]]] = {
-            AddWebhook: self.add, ListWebhooks: self.list, ShowWebhook: self.show, ChangeWebhook: self.change,
-            RemoveWebhook: self.remove, EnableWebhook: self.enable, RotateSecret: self.rotate, PingWebhook: self.ping,
-            ResendEvent: self.resend, ReplayFrom: self.replay, ListDeliveries: self.deliveries,
+            AddWebhook: self.add, ListWebhooks: self.list, ShowWebhook: self.show, PingWebhook: self.ping,
+            ResendEvent: self.resend, ListDeliveries: self.deliveries,
+            ChangeWebhook: self._one_at_a_time(self.change), RemoveWebhook: self._one_at_a_time(self.remove),
+            EnableWebhook: self._one_at_a_time(self.enable), RotateSecret: self._one_at_a_time(self.rotate),
+            ReplayFrom: self._one_at_a_time(self.replay),
         }  # fmt: skip
         for webhook, secrets in endpoints.all():
             self._webhooks[webhook.id] = webhook, secrets
             self._follow(webhook)
+
+    def _one_at_a_time(self, change: Callable[[Any, Transaction], Awaitable[Reply]]) -> Callable[..., Awaitable[Reply]]:
+        """The handler of a change of an endpoint, which waits until an earlier change of the same one is done."""
+
+        async def handle(message: AddressedWebhookMessage, transaction: Transaction) -> Reply:
+            async with self._locks.setdefault(message.webhook, asyncio.Lock()):
+                return await change(message, transaction)
+
+        return handle
 
     async def add(self, message: AddWebhook, transaction: Transaction) -> WebhookReply:
         """Adds an endpoint. Only this reply, and that of `rotate`, contains its secret."""
@@ -171,8 +186,8 @@ class Webhooks:
             webhook = msgspec.structs.replace(
                 webhook, attempts=0, failing_since=None, disabled_at=None, disabled_reason=""
             )
-            reply = self._put(webhook, secrets, transaction)
-            self._subscriptions[webhook.id].pause(False)
+            resume = partial(self._subscriptions[webhook.id].pause, False)
+            reply = self._put(webhook, secrets, transaction, also=resume)
             self._subscribers.notify(_name(webhook))
             return reply
         if webhook.disabled_at is None:
@@ -227,8 +242,8 @@ class Webhooks:
         if not 0 <= message.after <= end:
             raise invalid("after", "range", f"expected a position in the log {message.log}, which ends at {end}")
         webhook = msgspec.structs.replace(webhook, attempts=0)
-        reply = self._put(webhook, secrets, transaction)
-        self._subscriptions[webhook.id].seek({message.log: message.after})
+        seek = partial(self._subscriptions[webhook.id].seek, {message.log: message.after})
+        reply = self._put(webhook, secrets, transaction, also=seek)
         self._subscribers.notify(_name(webhook))
         return reply
 
@@ -254,12 +269,15 @@ class Webhooks:
         secrets: tuple[SigningSecret, ...],
         transaction: Transaction = _no_request,
         secret: str | None = None,
+        also: Callable[[], None] = lambda: None,
     ) -> WebhookReply:
-        """Stores the webhook, and the reply to the request that changes it; `secret` is in the reply."""
+        """Stores the webhook, and the reply to the request that changes it; `secret` is in the reply. Calls `also` in
+        the same transaction, last, as it changes the memory too."""
         reply = WebhookReply(webhook, secret)
         with transaction() as keep:
             self._endpoints.put(webhook, secrets)
             keep(reply)
+            also()
         self._webhooks[webhook.id] = webhook, secrets
         return reply
 
@@ -305,8 +323,8 @@ class Webhooks:
     def _disable(self, webhook: Webhook, reason: str, transaction: Transaction = _no_request) -> WebhookReply:
         self._publish(webhook.hotel or ALL_HOTELS, WebhookDisabled(webhook.id, webhook.url, reason))
         webhook = msgspec.structs.replace(webhook, disabled_at=self._clock(), disabled_reason=reason)
-        reply = self._put(webhook, self._webhooks[webhook.id][1], transaction)
-        self._subscriptions[webhook.id].pause(True)
+        pause = partial(self._subscriptions[webhook.id].pause, True)
+        reply = self._put(webhook, self._webhooks[webhook.id][1], transaction, also=pause)
         logger.warning("webhook %s to %s is disabled: %s", webhook.id, webhook.url, reason)
         return reply
 

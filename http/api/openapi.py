@@ -87,7 +87,7 @@ def _operation(each: Operation, schemas: dict[Any, Schema]) -> Schema:
 
 
 def _refusals(each: Operation) -> Iterator[tuple[str, str]]:
-    """The errors of `origin_check`, which precede the operation."""
+    """The errors of the middleware, which precede the operation."""
     if each.path.startswith("/health/"):
         return
     yield "403", "`cross_origin`: the request was made by a page of another origin"

@@ -14,7 +14,7 @@ from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.reservations.commands import ACTIONS, BookingCommand
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import RESERVATIONS
-from innkeeper.protocol.values.text import Line, SearchText
+from innkeeper.protocol.values.text import UNPADDED, Line, SearchText
 from msgspec import Meta
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ class PageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The requested page of a list."""
 
     limit: Annotated[int, Meta(ge=1, le=limits.list_entries_max)] = limits.list_entries_default
-    cursor: Annotated[str, Meta(max_length=200)] | None = None
+    cursor: Annotated[str, Meta(max_length=200, pattern=UNPADDED)] | None = None
 
 
 class BookingsQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
@@ -90,8 +90,8 @@ class StreamQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     after which the stream starts, in the form of its event ids."""
 
     hotel: Line | None = None
-    type: Annotated[str, Meta(max_length=1_000)] | None = None
-    after: Annotated[str, Meta(max_length=100)] | None = None
+    type: Annotated[str, Meta(max_length=1_000, pattern=UNPADDED)] | None = None
+    after: Annotated[str, Meta(max_length=100, pattern=UNPADDED)] | None = None
 
     def types(self) -> tuple[str, ...]:
         """The event types as a tuple. Refuses unknown ones."""

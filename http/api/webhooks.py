@@ -39,7 +39,7 @@ from innkeeper.protocol.reservations.queries import DescribeHotel
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import RESERVATIONS
 from innkeeper.protocol.values.instants import instant
-from innkeeper.protocol.values.text import Line
+from innkeeper.protocol.values.text import UNPADDED, Line
 from msgspec import Meta
 
 
@@ -81,7 +81,7 @@ class DeliveriesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Filters the attempts: `failed` omits the successful ones."""
 
     limit: Annotated[int, Meta(ge=1, le=limits.list_entries_max)] = limits.list_entries_default
-    cursor: Annotated[str, Meta(max_length=200)] | None = None
+    cursor: Annotated[str, Meta(max_length=200, pattern=UNPADDED)] | None = None
     failed: bool = False
 
 

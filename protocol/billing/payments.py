@@ -12,7 +12,7 @@ from innkeeper.protocol.billing.folio import PaymentOutcome
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.values.contexts import DELIVERY
-from innkeeper.protocol.values.text import Line, Slug
+from innkeeper.protocol.values.text import UNPADDED, Line, Slug
 from msgspec import Meta
 
 
@@ -33,7 +33,7 @@ class PaymentUpdate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The outcome of a payment. `reference` is the provider's id of it; `reason` is the reason of a failure."""
 
     hotel: Slug
-    payment: Annotated[str, Meta(min_length=1, max_length=64)]
+    payment: Annotated[str, Meta(min_length=1, max_length=64, pattern=UNPADDED)]
     outcome: PaymentOutcome
     reference: Line = ""
     reason: Line = ""

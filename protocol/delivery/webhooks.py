@@ -14,12 +14,12 @@ from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.ports.subscriptions import Positions
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS
-from innkeeper.protocol.values.text import Line, Slug
+from innkeeper.protocol.values.text import UNPADDED, Line, Slug
 from msgspec import UNSET, Meta, UnsetType
 
-Url = Annotated[str, Meta(min_length=1, max_length=limits.webhook_url_characters_max)]
+Url = Annotated[str, Meta(min_length=1, max_length=limits.webhook_url_characters_max, pattern=UNPADDED)]
 EventTypes = Annotated[tuple[Line, ...], Meta(min_length=1, max_length=limits.webhook_event_types_max)]
-Secret = Annotated[str, Meta(max_length=limits.name_characters_max)]
+Secret = Annotated[str, Meta(max_length=limits.name_characters_max, pattern=UNPADDED)]
 
 
 def check_event_types(types: tuple[str, ...], field: str = "events") -> None:
@@ -120,6 +120,7 @@ class ListWebhooks(WebhookMessage, frozen=True):
     """List all webhooks."""
 
     name: ClassVar[str] = "webhooks.list"
+    changes: ClassVar[bool] = False
 
 
 class AddressedWebhookMessage(WebhookMessage, frozen=True):
@@ -132,6 +133,7 @@ class ShowWebhook(AddressedWebhookMessage, frozen=True):
     """Return one webhook."""
 
     name: ClassVar[str] = "webhook.show"
+    changes: ClassVar[bool] = False
 
 
 class ChangeWebhook(AddressedWebhookMessage, frozen=True):
@@ -186,6 +188,7 @@ class ListDeliveries(AddressedWebhookMessage, frozen=True):
     """List the attempts, newest first, before number `before`; only failed ones where `failed`."""
 
     name: ClassVar[str] = "deliveries.list"
+    changes: ClassVar[bool] = False
     limit: int
     before: int | None = None
     failed: bool = False

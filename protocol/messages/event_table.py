@@ -32,6 +32,8 @@ class EventTable(dict[type[Event], H | None], Generic[H]):
         ignores: Collection[type[Event]],
         not_followed: Collection[str],
     ) -> None:
+        if both := handles.keys() & set(ignores):
+            raise ValueError(f"{consumer} handles and ignores {both}")
         super().__init__({**dict.fromkeys(ignores), **handles})
         self.consumer = consumer
         self.handles = frozenset(handles)

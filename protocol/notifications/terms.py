@@ -33,6 +33,7 @@ class ShowNotificationTerms(NotificationMessage, frozen=True):
     """Return the terms on which this hotel writes to its guests."""
 
     name: ClassVar[str] = "notification_terms.show"
+    changes: ClassVar[bool] = False
 
 
 class ChangeNotificationTerms(NotificationMessage, frozen=True):

@@ -204,12 +204,14 @@ class ListSubscribers(SubscriberMessage, frozen=True):
     """List the subscribers and their progress."""
 
     name: ClassVar[str] = "subscribers.list"
+    changes: ClassVar[bool] = False
 
 
 class ListDeadLetters(SubscriberMessage, frozen=True):
     """List the dead letters of all subscribers."""
 
     name: ClassVar[str] = "dead_letters.list"
+    changes: ClassVar[bool] = False
 
 
 class AwaitSubscriber(SubscriberMessage, frozen=True):
@@ -217,6 +219,7 @@ class AwaitSubscriber(SubscriberMessage, frozen=True):
     stalled. The reply is its state then."""
 
     name: ClassVar[str] = "subscriber.await"
+    changes: ClassVar[bool] = False
     subscriber: str
     positions: Positions
 

@@ -17,6 +17,7 @@ from innkeeper.protocol.values.email_address import InvalidEmail, email_address
 from innkeeper.protocol.values.money import Money, digits
 from innkeeper.protocol.values.stay import check_stay
 from innkeeper.protocol.values.text import (
+    UNPADDED,
     Adults,
     Children,
     ClockTime,
@@ -77,7 +78,7 @@ class HotelRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_u
     id: Slug | None = None
     check_in: ClockTime = "15:00"
     check_out: ClockTime = "11:00"
-    night_audit: Annotated[str, Meta(max_length=limits.clock_characters_max)] = MANUAL_AUDIT
+    night_audit: Annotated[str, Meta(max_length=limits.clock_characters_max, pattern=UNPADDED)] = MANUAL_AUDIT
     business_date: date | None = None
     cancellation: CancellationRequest = CancellationRequest()
 

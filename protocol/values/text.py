@@ -35,6 +35,8 @@ _SLUG = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(?![\s\S])"
 _CODE = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(?![\s\S])"
 _PREFIX = r"^[A-Za-z0-9/-]*[A-Za-z/-](?![\s\S])"
 _VISIBLE = r"\S"
+UNPADDED = r"^(?!\s)[\s\S]*(?<!\s)(?![\s\S])"
+"""The form of a text with no other form: no blanks around it, see `innkeeper.http.api.parsing`."""
 _LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*(?![\s\S])"
 _CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9](?![\s\S])"
 
@@ -114,10 +116,10 @@ ClockTime = Annotated[
         description="a local time from 00:00 to 23:59, such as 15:00",
     ),
 ]
-TimeZone = Annotated[str, Meta(max_length=limits.timezone_characters_max)]
-CurrencyCode = Annotated[str, Meta(max_length=limits.currency_characters_max)]
-Amount = Annotated[str, Meta(max_length=limits.amount_characters_max)]
-PercentText = Annotated[str, Meta(max_length=limits.percent_characters_max)]
+TimeZone = Annotated[str, Meta(max_length=limits.timezone_characters_max, pattern=UNPADDED)]
+CurrencyCode = Annotated[str, Meta(max_length=limits.currency_characters_max, pattern=UNPADDED)]
+Amount = Annotated[str, Meta(max_length=limits.amount_characters_max, pattern=UNPADDED)]
+PercentText = Annotated[str, Meta(max_length=limits.percent_characters_max, pattern=UNPADDED)]
 Adults = Annotated[int, Meta(ge=1, le=limits.guests_per_room_max)]
 ChildAge = Annotated[int, Meta(ge=0, le=limits.child_age_max)]
 Children = Annotated[tuple[ChildAge, ...], Meta(max_length=limits.guests_per_room_max)]

@@ -1,5 +1,6 @@
 """Every number, text and list that a request may contain has limits."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +26,8 @@ def unlimited(kind: inspect.Type, path: str) -> Iterator[str]:
                 yield f"{path}: a number without bounds"
         case inspect.StrType() if kind.max_length is None:
             yield f"{path}: text of any length"
+        case inspect.StrType() if kind.pattern is None or re.search(kind.pattern, " x"):
+            yield f"{path}: text with blanks around it"  # is decoded as it is, see `body_of`
         case inspect.AnyType() | inspect.RawType():
             yield f"{path}: anything"
         case inspect.StructType():

@@ -89,7 +89,7 @@ class RoomState:
         """One of the bookings that hold these nights."""
         after = {**self.stays, **changed}
         for booking, held in after.items():
-            if held and nights and held is not nights and held[0] < nights[1] and nights[0] < held[1]:
+            if held is not nights and self._bits(held) & self._bits(nights):
                 return booking
         return ""
 
@@ -167,6 +167,7 @@ class RoomStates:
         """Forgets the nights before the new business date."""
         for room in self.rooms.values():
             room.roll(event.opened.toordinal())
+        self.room_of = {booking: room for booking, room in self.room_of.items() if booking in self.rooms[room].stays}
 
     def change(self, event: events.BookingEvent) -> None:
         """Changes what a booking holds, in the room that it leaves and in the one that it takes."""

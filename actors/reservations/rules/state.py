@@ -1,7 +1,7 @@
 """The state of a hotel, and its change by events.
 
-The state belongs to one hotel actor and is changed in place, by `evolve` alone: copying the calendars of ten thousand
-rooms for each booking would make the fold quadratic. `decide` only reads it.
+The state belongs to one hotel actor and is changed in place: copying the calendars of ten thousand rooms for each
+booking would make the fold quadratic. What the events say is changed by `evolve` alone, and `decide` only reads it.
 
 The state holds the bookings that can still change. A booking that has ended is removed when the business date passes
 its departure; the journal and the read models keep it.
