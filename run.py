@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Innkeeper from the command line. The only file that knows every folder: it parses, composes and runs."""
 
-import argparse
 import asyncio
 import json
 import logging
@@ -11,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from random import random
+from types import SimpleNamespace
 
 from innkeeper.actors.billing import service as billing
 from innkeeper.actors.cluster.parts import Parts
@@ -29,7 +29,7 @@ from innkeeper.delivery.integrations import Integrations, mail_transport, open_a
 from innkeeper.delivery.payments.payments import PAYMENT_EVENT_TYPES
 from innkeeper.http.app import make_app
 from innkeeper.http.commands.client_commands import manage_dead_letters, replay
-from innkeeper.http.commands.command_line import CannotRun, Run, check_combination, command_line, welcome, with_command
+from innkeeper.http.commands.command_line import CannotRun, parse, welcome
 from innkeeper.http.commands.demo_data import load_demo_data
 from innkeeper.http.commands.progress import recovery_progress, verification_progress
 from innkeeper.http.keys import read_keys
@@ -117,7 +117,7 @@ async def wait(ready: str, failed: Coroutine[object, object, object]) -> None:
     print("Finishing what was accepted …", file=sys.stderr)
 
 
-async def run_all(options: argparse.Namespace) -> None:
+async def run_all(options: SimpleNamespace) -> None:
     """Run all parts in this process. Nothing is written where the port is in use, or with --in-memory."""
     keys = read_keys(options.keys)
     integrations = Integrations.from_options(options)
@@ -132,15 +132,15 @@ async def run_all(options: argparse.Namespace) -> None:
                 await wait(welcome(options, port), parts.ended())
 
 
-def create(options: argparse.Namespace) -> list[str]:
+def create(options: SimpleNamespace) -> list[str]:
     """Creates the data directory, if there is none; returns the names of its partitions."""
     return [*contexts.reservations_logs(DataDirectory(options.data).partitions(options.partitions))]
 
 
-async def part(options: argparse.Namespace) -> None:
+async def part(options: SimpleNamespace) -> None:
     """Run one part in this process; it finds the other parts through the data directory."""
-    names = [options.part]
-    if options.part == RESERVATIONS:
+    names = [options.command]
+    if options.command == RESERVATIONS:
         names = create(options)
         if options.partition is not None:
             if not 0 <= options.partition < len(names):
@@ -155,7 +155,7 @@ async def part(options: argparse.Namespace) -> None:
 
 
 @asynccontextmanager
-async def running_part(options: argparse.Namespace, names: list[str], seconds: float = 0) -> AsyncIterator[Parts]:
+async def running_part(options: SimpleNamespace, names: list[str], seconds: float = 0) -> AsyncIterator[Parts]:
     """Runs these parts; a gateway serves HTTP once it has reached the other parts, at most after so long."""
     integrations = Integrations.from_options(options)
     async with running(options.data, integrations, names=names) as parts:
@@ -171,7 +171,7 @@ async def running_part(options: argparse.Namespace, names: list[str], seconds: f
 async def supervised_part(name: str, supervised: SupervisorPipes) -> None:
     """Runs one part for its supervisor."""
     given = json.loads(supervised.greeting)
-    options = parsed(given["arguments"])
+    options = parse(given["arguments"])
     options.port = given["port"]
     async with running_part(options, [name], _CONNECT_SECONDS_MAX) as parts:
         freeze_startup_objects()
@@ -179,7 +179,7 @@ async def supervised_part(name: str, supervised: SupervisorPipes) -> None:
         await first_of(supervised.stopped(), parts.ended())
 
 
-async def run_processes(options: argparse.Namespace, arguments: list[str]) -> None:
+async def run_processes(options: SimpleNamespace, arguments: list[str]) -> None:
     """Runs each part in its own process."""
     data = DataDirectory(options.data)
     Integrations.from_options(options)
@@ -201,7 +201,7 @@ async def run_processes(options: argparse.Namespace, arguments: list[str]) -> No
             await wait(welcome(options, options.port), supervisor.failed())
 
 
-def verify(options: argparse.Namespace) -> None:
+def verify(options: SimpleNamespace) -> None:
     """Verify the promises over whole journals; prints a report."""
     storage = SqliteStorage(DataDirectory(options.data))
     if RESERVATIONS not in map(contexts.context_of, storage.journals()):
@@ -213,12 +213,13 @@ def verify(options: argparse.Namespace) -> None:
         raise CannotRun(f"{len(done.violations)} violations", EXIT_VIOLATED)
 
 
-def parsed(arguments: list[str]) -> argparse.Namespace:
-    """The options of a command line."""
-    runs: dict[str, Run] = {"verify": verify, "replay": replay, "dead-letters": manage_dead_letters}
-    runs |= dict.fromkeys(("demo", "serve"), run_all)
-    runs |= dict.fromkeys((RESERVATIONS, BILLING, NOTIFICATIONS, DELIVERY, GATEWAY), part)
-    return check_combination(command_line(runs).parse_args(with_command(arguments)))
+_RUNS: dict[str, Callable[[SimpleNamespace], Coroutine[object, object, None] | None]] = {
+    **dict.fromkeys(("demo", "serve"), run_all),
+    **dict.fromkeys((RESERVATIONS, BILLING, NOTIFICATIONS, DELIVERY, GATEWAY), part),
+    "verify": verify,
+    "replay": replay,
+    "dead-letters": manage_dead_letters,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -231,10 +232,10 @@ def main(arguments: list[str] | None = None) -> int:
         if arguments[:1] == ["part"] and len(arguments) > 1:
             run_async(supervised_part(arguments[1], SupervisorPipes()))
             return 0
-        options = parsed(arguments)
+        options = parse(arguments)
         if getattr(options, "processes", False):
             run_async(run_processes(options, arguments))
-        elif (work := options.run(options)) is not None:
+        elif (work := _RUNS[options.command](options)) is not None:
             run_async(work)
     except OperatorError as error:
         print(f"innkeeper: {error}", file=sys.stderr)

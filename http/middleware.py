@@ -11,7 +11,6 @@ this server:
 3. A body is JSON: a form, or a script without permission (CORS), cannot send that type to another origin.
 """
 
-import argparse
 import logging
 import os
 import re
@@ -19,6 +18,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from functools import lru_cache
 from itertools import count
+from types import SimpleNamespace
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -83,7 +83,7 @@ class HostPolicy:
         self._is_known, self._is_proxy = is_known, is_proxy
 
     @classmethod
-    def from_options(cls, options: argparse.Namespace) -> "HostPolicy":
+    def from_options(cls, options: SimpleNamespace) -> "HostPolicy":
         """The policy that the command-line options select."""
         return cls(options.host_name, options.trusted_proxy, str(address_of(options.host) or options.host.lower()))
 

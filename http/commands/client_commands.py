@@ -1,19 +1,19 @@
 """Commands that are clients of the HTTP API of a server."""
 
-import argparse
 import json
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
-from innkeeper.http.commands.command_line import CannotRun, program
+from innkeeper.http.commands.command_line import CannotRun
 from innkeeper.http.commands.dead_letters import ServerUnreachable, dead_letters
 from innkeeper.http.commands.replay import HistoryError, own_server, play
 
 _RUN = Path(__file__).parents[2] / "run.py"
 
 
-async def replay(options: argparse.Namespace) -> None:
+async def replay(options: SimpleNamespace) -> None:
     """Replay a booking history through the HTTP API of a running server, or of one that is started for the replay."""
     try:
         async with own_server(_RUN) if not options.url else nullcontext(options.url) as url:
@@ -25,10 +25,8 @@ async def replay(options: argparse.Namespace) -> None:
     print(json.dumps(tally))
 
 
-async def manage_dead_letters(options: argparse.Namespace) -> None:
+async def manage_dead_letters(options: SimpleNamespace) -> None:
     """List the dead letters of all subscribers, show one with its traceback, redrive it, or drop it."""
-    if options.action != "list" and not options.event:
-        raise CannotRun(f"a dead letter must be named: {program()} dead-letters {options.action} SUBSCRIBER EVENT")
     try:
         print(await dead_letters(options.url, options.key, options.action, options.subscriber, options.event))
     except ServerUnreachable as error:

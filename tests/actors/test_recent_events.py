@@ -1,5 +1,7 @@
 """The newest events of a log: exactly those that the log has after a position, or None where they reach less far."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,3 +70,23 @@ def test_a_gap_drops_what_was_before_it() -> None:
     append(recent, log, 5, 5)
     assert recent.recent(1, 9) is None
     assert recent.recent(4, 9) == entries_of(log)[4:]
+
+
+class UndecodableEvents(list[Any]):
+    """Events of another process, whose first cannot be decoded."""
+
+    def __getitem__(self, place: Any) -> Any:
+        if place == 0:
+            raise ValueError("it is of a newer version")
+        return super().__getitem__(place)
+
+
+def test_an_event_that_cannot_be_decoded_stops_its_readers_and_hides_no_other() -> None:
+    log = log_of(5)
+    recent = RecentEvents(GrowingLog())
+    append(recent, log, 1, 3)
+    recent.append(5, UndecodableEvents([record for _, record in entries_of(log)[3:]]))
+    assert recent.recent(0, 3) == entries_of(log)[:3]
+    assert recent.recent(4, 9) == entries_of(log)[4:]
+    with pytest.raises(ValueError, match="newer version"):
+        recent.recent(2, 9)

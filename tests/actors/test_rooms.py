@@ -7,15 +7,23 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from innkeeper.actors.partition import host
+from innkeeper.actors.partition.recovery import rebuild
 from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
-from innkeeper.actors.reservations.rules.rooms import RoomState
+from innkeeper.actors.reservations.rules.rooms import RoomState, RoomStates
 from innkeeper.actors.reservations.rules.state import HotelState, describe
 from innkeeper.actors.reservations.service import check_snapshots
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.refusals import Unavailable
 from innkeeper.protocol.ports.journal import Snapshot
 from innkeeper.protocol.reservations.commands import BookingChange, BookRoom, CancelBooking, ChangeBooking
-from innkeeper.protocol.reservations.events import BookingCancelled, BookingEvent, RoomMoved
+from innkeeper.protocol.reservations.events import (
+    BookingCancelled,
+    BookingEvent,
+    BusinessDateRolled,
+    RoomAdded,
+    RoomMoved,
+)
 from innkeeper.protocol.reservations.queries import DescribeHotelState, FindBooking
 from innkeeper.protocol.reservations.refusals import SoldOut
 from innkeeper.protocol.reservations.replies import BookingReply, HotelStateReply
@@ -63,6 +71,28 @@ def test_a_calendar_that_lacks_a_booking_is_found_at_the_claim_and_rebuilt_from_
     assert isinstance(partition.execute(BookRoom(HOTEL, request(1, 2))), SoldOut)
     assert partition.booking_after(FindBooking(HOTEL, first.id)) == first
     assert wire.encode(described(partition)) == wire.encode(fold(partition))
+    assert check_snapshots(partition.host.journal) != []
+    assert partition.host.save_snapshots() == 1, "the wrong snapshot is replaced"
+    assert check_snapshots(partition.host.journal) == []
+    partition.host.close()
+
+
+def test_a_hotel_whose_rooms_disagree_again_is_not_rebuilt_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if even the events made the calendar and the rooms disagree."""
+    partition = PartitionFixture(SqliteJournal(tmp_path / "journal.db"))
+    partition.open_hotel({"DBL": 9})
+    rebuilt: list[bool] = []
+    monkeypatch.setattr(RoomState, "claim", lambda room, *_: "somebody" if room.number == "101" else None)
+    monkeypatch.setattr(host, "rebuild", lambda *arguments: rebuilt.append(arguments[-1]) or rebuild(*arguments))
+    for _ in range(3):
+        partition.book(1)
+    assert rebuilt == [False]
+    partition.advance_clock(120)
+    partition.book(2)
+    partition.advance_clock(1)
+    assert rebuilt == [False, False]
     partition.host.close()
 
 
@@ -125,6 +155,15 @@ def test_a_room_opens_again_with_what_the_events_say(tmp_path: Path) -> None:
     assert described(again) == before
     assert [stay[0] for room in before.rooms for stay in room.stays] == [kept.id]
     again.host.close()
+
+
+def test_the_rooms_of_a_journal_forget_bookings_that_are_over() -> None:
+    rooms = RoomStates()
+    rooms.apply(RoomAdded(ROOM, "DBL"))
+    for number in range(3):
+        rooms.apply(RoomMoved("ann", "102", ROOM, night(number), night(number + 1), "request"))
+        rooms.apply(BusinessDateRolled(night(number), night(number + 1)))
+        assert (rooms.room_of, rooms.rooms[ROOM].stays) == ({}, {})
 
 
 MOVES = st.lists(st.tuples(st.sampled_from(BOOKINGS), st.integers(0, 6), st.integers(1, 4), st.booleans()), max_size=4)

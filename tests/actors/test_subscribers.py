@@ -202,6 +202,21 @@ def test_a_dead_letter_may_be_dropped_or_replayed_while_it_is_retried(
     run_with_subscriber(storage, check)
 
 
+def test_a_dead_letter_that_is_dropped_changes_no_batch_of_other_hotels(storage: Storage) -> None:
+    async def check(subscriber: RecordingSubscriber) -> None:
+        subscriber.failures["north:1"] = 1_000
+        append_events(subscriber, "north")
+        await subscriber.run_until_idle()
+        append_events(subscriber, "south")
+        subscriber.meanwhile = lambda: subscriber.subscriber.redrive("north:1", drop=True)
+        await subscriber.subscriber.step()
+        subscriber.meanwhile = lambda: None
+        await subscriber.run_until_idle()
+        assert subscriber.handled("south") == ["south:1"]
+
+    run_with_subscriber(storage, check)
+
+
 def test_a_hotel_that_catches_up_continues_in_order(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("innkeeper.actors.subscriptions.subscriber.subscriber_batch_events_max", 1)
 

@@ -13,6 +13,7 @@ from innkeeper.http.api.routes import OPERATIONS
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.subscriptions import Effects
 from innkeeper.protocol.reservations.events import BookingCancelled
+from innkeeper.storage.stored_cursor import StoredCursor
 from support.gateway import Gateway, HttpResponse, assert_problem, booking_path, hotel_request, send, stay_request
 from support.gateway import gateway as running_gateway
 from support.partition_fixture import night
@@ -262,6 +263,22 @@ def test_a_request_takes_effect_once_under_its_key(world: World, route: str) -> 
     assert [[each["name"], each["paused"]] for each in gateway.get("/v1/subscribers").json["data"]] == paused
     if "resend" in route or "ping" in route:
         assert len(receiver.received) == received
+
+
+def test_a_key_is_not_used_up_by_a_change_that_failed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reply is kept in the transaction of the whole change, also of the part that a cursor stores."""
+    webhook, key = world.webhook(), {"Idempotency-Key": "failed-once"}
+    seek, failures = StoredCursor.seek, iter([OSError("disk full")])
+
+    def fail_once(cursor: StoredCursor, position: int) -> None:
+        for failure in failures:
+            raise failure
+        seek(cursor, position)
+
+    monkeypatch.setattr(StoredCursor, "seek", fail_once)
+    assert world.gateway.post(f"{webhook}/actions/replay", {"after": 0}, key).status >= 500
+    again = world.gateway.post(f"{webhook}/actions/replay", {"after": 0}, key)
+    assert (again.status, again.headers.get("idempotent-replayed")) == (200, None)
 
 
 def test_a_refusal_of_a_service_is_replayed(world: World) -> None:

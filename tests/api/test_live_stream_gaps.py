@@ -11,8 +11,7 @@ from innkeeper.http.live_stream import EventFilter, LiveStream
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.ports.message_bus import CommitListener
 from innkeeper.protocol.reservations.events import BookingPinned
-
-SECONDS_MAX = 60
+from innkeeper.protocol.values import limits
 
 
 class AnnouncedLog:
@@ -65,16 +64,18 @@ def test_commits_announced_by_position_alone_are_read_from_the_log(event_filter:
             TestServer(app) as server,
             ClientSession() as session,
             session.get(server.make_url("/")) as response,
-            asyncio.timeout(SECONDS_MAX),
+            asyncio.timeout(limits.heartbeat_seconds - 1),
         ):
             for with_events in (True, False, False, True):
                 log.commit("north", with_events)
                 await asyncio.sleep(0.1)
             log.commit("north")
-            while len(sequences) < 5:
+            await asyncio.sleep(0.004)  # in the pause after a round
+            log.commit("north", with_events=False)
+            while len(sequences) < 6:
                 line = await response.content.readline()
                 if line.startswith(b"data: "):
                     sequences.append(int(json.loads(line[6:])["sequence"]))
         return sequences
 
-    assert asyncio.run(received_sequences()) == [1, 2, 3, 4, 5]
+    assert asyncio.run(received_sequences()) == [1, 2, 3, 4, 5, 6]

@@ -1,6 +1,5 @@
 """The command-line options for host names and trusted proxies, and that real processes obey them."""
 
-import argparse
 import re
 import subprocess
 from collections.abc import Iterator
@@ -9,35 +8,28 @@ from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
-from innkeeper.http.commands.command_line import command_line
+from innkeeper.http.commands.command_line import parse
 from innkeeper.http.middleware import HostPolicy
-from innkeeper.protocol.values.contexts import BILLING, DELIVERY, GATEWAY, NOTIFICATIONS, RESERVATIONS
 from support.gateway import assert_problem, send
 from support.installation import Installation
 from support.server_process import START_SECONDS_MAX, ServerProcess, program_command
 
 KEY = "a-key-of-twenty-characters"
-COMMANDS = (
-    "demo", "serve", "verify", "replay", "dead-letters", RESERVATIONS, BILLING, NOTIFICATIONS, DELIVERY, GATEWAY,
-)  # fmt: skip
-
-
-def parsed(*arguments: str) -> argparse.Namespace:
-    """The options of a command."""
-    return command_line(dict.fromkeys(COMMANDS, print)).parse_args(arguments)
 
 
 @pytest.mark.parametrize("command", ["serve", "gateway"])
 def test_host_names_and_proxies_are_given_singly_or_as_a_list(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (parsed(command).host_name, parsed(command).trusted_proxy) == ((), ())
-    options = parsed(command, "--host-name", "Hotel.Example.", "--host-name", "[2001:db8::7]", "--host-name", "a.b,c.d")
+    assert (parse([command]).host_name, parse([command]).trusted_proxy) == ((), ())
+    options = parse(
+        [command, "--host-name", "Hotel.Example.", "--host-name", "[2001:db8::7]", "--host-name", "a.b,c.d"]
+    )
     assert options.host_name == ("hotel.example", "2001:db8::7", "a.b", "c.d")
     monkeypatch.setenv("INNKEEPER_HOST_NAME", "one.example, 2001:db8::8 ,")
     monkeypatch.setenv("INNKEEPER_TRUSTED_PROXY", "10.0.0.0/8,::1")
-    options = parsed(command)
+    options = parse([command])
     assert options.host_name == ("one.example", "2001:db8::8")
     assert [*map(str, options.trusted_proxy)] == ["10.0.0.0/8", "::1/128"]
-    assert parsed(command, "--host-name", "other.example").host_name == ("other.example",)
+    assert parse([command, "--host-name", "other.example"]).host_name == ("other.example",)
     assert isinstance(HostPolicy.from_options(options), HostPolicy)
 
 
@@ -56,19 +48,19 @@ def test_a_malformed_host_name_or_network_is_refused(
     option: str, value: str, message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(SystemExit):
-        parsed("serve", option, value)
+        parse(["serve", option, value])
     assert message in capsys.readouterr().err
     monkeypatch.setenv(f"INNKEEPER_{option.strip('-').upper().replace('-', '_')}", value)
     with pytest.raises(SystemExit):
-        parsed("serve")
+        parse(["serve"])
     assert message in capsys.readouterr().err
 
 
 def test_the_demo_takes_no_host_name_and_listens_on_loopback(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        parsed("demo", "--host-name", "hotel.example")
+        parse(["demo", "--host-name", "hotel.example"])
     assert "--host-name" in capsys.readouterr().err
-    assert (parsed("demo").host, parsed("demo").host_name, parsed("demo").trusted_proxy) == ("127.0.0.1", (), ())
+    assert (parse(["demo"]).host, parse(["demo"]).host_name, parse(["demo"]).trusted_proxy) == ("127.0.0.1", (), ())
 
 
 def check(port: int, hosts: tuple[str, ...], key: dict[str, str]) -> None:

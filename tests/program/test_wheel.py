@@ -148,6 +148,6 @@ def test_help_shows_the_name_that_the_program_was_called_by(
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    assert output("--help").startswith(f"usage: {name} [-h] [--version] COMMAND ...\n")
-    assert output("demo", "--help").startswith(f"usage: {name} demo [-h]")
+    assert output("--help").startswith(f"Usage: {name} [OPTIONS] COMMAND [ARGS]...\n")
+    assert output("demo", "--help").startswith(f"Usage: {name} demo [OPTIONS]\n")
     assert re.fullmatch(r"innkeeper \d+\.\d+\.\d+\S*\n", output("--version"))
