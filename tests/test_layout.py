@@ -209,6 +209,13 @@ def test_every_route_is_in_the_readme() -> None:
     assert documented == {f"{route.method} {route.path}" for route in ROUTES}
 
 
+def test_every_action_on_a_booking_is_in_the_readme() -> None:
+    (row,) = [line for line in (ROOT / "README.md").read_text().splitlines() if "/bookings/{booking}/actions/" in line]
+    without_fields = re.sub(r"\([^)]*\)", "", row.split("|")[2])
+    documented = set(re.findall(r"`([a-z-]+)`", without_fields))
+    assert documented == {kind.action for kind in commands.ACTIONS}
+
+
 def test_every_route_is_in_the_openapi_document() -> None:
     paths = document()["paths"]
     for operation in OPERATIONS:

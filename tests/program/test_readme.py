@@ -69,6 +69,18 @@ def test_the_files_that_the_readme_names_exist() -> None:
         assert (ROOT / path).exists(), path
 
 
+def test_the_files_tests_and_links_of_the_page_on_extending_exist() -> None:
+    page = (ROOT / "docs/extending.md").read_text()
+    for path in re.findall(r"`((?:protocol|actors|storage|http|delivery|tests)/[\w/.]+)`(?! \(new\))", page):
+        assert (ROOT / path).exists(), path
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    for name in re.findall(r"`(test_\w+)[`\[]", page):
+        assert f"def {name}(" in tests, name
+    anchors = {"#" + title.lower().replace(" ", "-") for title in re.findall(r"^## (.+)$", page, re.MULTILINE)}
+    for target in re.findall(r"\]\(([^)\s]+)\)", page):
+        assert target in anchors or (ROOT / "docs" / target).exists(), target
+
+
 @pytest.mark.parametrize("command", ["demo", "serve", "verify", "replay", "dead-letters"])
 def test_the_options_in_the_readme_exist_on_the_command_line(command: str) -> None:
     help = run_to_end(command, "--help")

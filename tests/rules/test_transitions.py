@@ -13,6 +13,7 @@ import pytest
 import sqlite_utils
 from innkeeper.actors.billing.rules.reservation_events import BILLING_RULES
 from innkeeper.actors.notifications.rules.notices import NOTICE_RULES, KnownBooking, KnownHotel, handle
+from innkeeper.actors.reservations.rules.lifecycle import allowed, why_not
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
@@ -316,6 +317,19 @@ def test_a_subscriber_that_missed_events_takes_the_status_to_which_an_event_lead
 
 def test_every_action_is_a_command_and_has_an_event() -> None:
     assert ACTIONS.keys() == {kind.action for kind in commands.BookingCommand.__subclasses__()}
+
+
+@pytest.mark.parametrize("status", BookingStatus)
+def test_a_status_allows_an_action_or_says_why_not(tables: sqlite_utils.Database, status: BookingStatus) -> None:
+    hotel = FollowedHotel(tables)
+    hotel.take("book")
+    booking = msgspec.structs.replace(hotel.hotel_state.bookings[hotel.booking], status=status)
+    possible = {action for action, kind in ACTIONS.items() if (status, kind) in TRANSITIONS}
+    assert set(allowed(booking, TODAY)) == possible - {"unpin"}  # it is not pinned
+    for action in ACTIONS.keys() - possible:
+        reason = why_not(booking, action, TODAY)
+        assert reason is not None
+        assert reason.startswith(("the booking", "the guest", "the hold")), action
 
 
 @pytest.mark.parametrize(("step", "what"), [("pin", "was moved from its pinned room"), ("check-in", "is in house")])

@@ -28,7 +28,7 @@ NIGHTS_AHEAD_MAX = 6
 STAY_NIGHTS_MAX = 5
 
 # The weight of each action, and the statuses of bookings to which it mostly applies.
-_ACTIONS: dict[type[commands.BookingCommand], tuple[int, tuple[str, ...]]] = {
+ACTIONS: dict[type[commands.BookingCommand], tuple[int, tuple[str, ...]]] = {
     commands.ChangeBooking: (8, LIVE),
     commands.ConfirmBooking: (4, ("held",)),
     commands.ReleaseHold: (2, ("held",)),
@@ -162,9 +162,9 @@ class Clients:
         )
 
     def _act(self, model: EventModel, hotel: str) -> Command:
-        weights = [weight * (self._with_pins or kind not in _PIN_ACTIONS) for kind, (weight, _) in _ACTIONS.items()]
-        (kind,) = self._random.choices(list(_ACTIONS), weights)
-        booking = self._booking(model, hotel, _ACTIONS[kind][1])
+        weights = [weight * (self._with_pins or kind not in _PIN_ACTIONS) for kind, (weight, _) in ACTIONS.items()]
+        (kind,) = self._random.choices(list(ACTIONS), weights)
+        booking = self._booking(model, hotel, ACTIONS[kind][1])
         if kind is commands.ChangeBooking:
             return commands.ChangeBooking(hotel, booking, self._change(model, hotel))
         if kind is commands.ExtendHold:

@@ -14,7 +14,7 @@ from innkeeper.storage.audit.reservations import HotelRecord, ReservationsAudito
 
 LIVE = ("held", "confirmed", "in_house")
 
-_STATUS = {
+STATUS = {
     events.BookingHeld: "held",
     events.BookingConfirmed: "confirmed",
     events.BookingReinstated: "confirmed",
@@ -72,7 +72,7 @@ class EventModel:
     def _apply(self, hotel: str, event: events.BookingEvent) -> None:
         facts = self.bookings.setdefault(event.booking, BookingFacts(hotel))
         facts.version += 1
-        facts.status = _STATUS.get(type(event), facts.status)
+        facts.status = STATUS.get(type(event), facts.status)
         match event:
             case events.StayEvent():
                 facts.room, facts.pinned = event.room, event.pinned

@@ -20,11 +20,14 @@ from innkeeper.actors.reservations.rules.calendar import Calendar
 from innkeeper.actors.reservations.rules.state import describe
 from innkeeper.protocol.ports.subscriptions import no_effects
 from innkeeper.protocol.reservations import events
+from innkeeper.protocol.reservations.commands import BookingCommand
 from innkeeper.protocol.reservations.replies import HotelStateReply
+from innkeeper.protocol.reservations.transitions import TRANSITIONS
 from innkeeper.storage.memory.outbox import MemoryOutbox
 from innkeeper.storage.memory.service_store import MemoryDeliveryStore, MemoryServiceStore
 from innkeeper.storage.stored_cursor import StoredCursor
 from msgspec.structs import replace
+from simulation import clients, event_model
 from simulation.run import run_seed, seeds_of
 from simulation.simulated_partition import SimulatedPartition, SimulationResult
 from support.paths import ROOT
@@ -45,6 +48,12 @@ def test_no_seed_has_violations(results: list[SimulationResult]) -> None:
     assert not violations, (
         f"simulate them again with: make simulate SEEDS={','.join(map(str, violations))}\n{violations}"
     )
+
+
+def test_the_clients_make_every_action_and_the_model_knows_every_status() -> None:
+    assert clients.ACTIONS.keys() == {*BookingCommand.__subclasses__()}
+    changes = {kind: status.value for (before, kind), status in TRANSITIONS.items() if before is not status}
+    assert changes == event_model.STATUS
 
 
 @pytest.mark.slow
