@@ -1,6 +1,6 @@
 """Every consumer of events declares every event: it handles it, or ignores it by name (see `EventTable`).
 
-The consumers are found in the source: a module that tells types of events apart, in whatever way, has a table, and a
+The consumers are found in the source: a module that distinguishes types of events, in whatever way, has a table, and a
 subscription is to the types that a table handles, or to every event.
 """
 
@@ -41,7 +41,7 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = ("protocol", "actors", "storage", "http", "delivery")
 SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 
-# Modules that tell types of events apart without being a consumer, and why.
+# Modules that distinguish types of events without being a consumer, and why.
 NOT_CONSUMERS = {
     "protocol.reservations.transitions": "the table of statuses; a test below holds it complete",
     "protocol.billing.transitions": "the table of statuses; a test below holds it complete",
@@ -173,13 +173,13 @@ def distinctions(name: str) -> Distinctions:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_module_that_tells_types_of_events_apart_has_a_table(name: str) -> None:
+def test_a_module_that_distinguishes_types_of_events_has_a_table(name: str) -> None:
     found = distinctions(name)
     names = sorted(kind.__name__ for kind in found.found)
     if name in NOT_CONSUMERS:
         assert names, f"{name} need not be listed here any more"
     else:
-        assert not names or found.has_table, f"{name} tells {', '.join(names)} from other events without an EventTable"
+        assert not names or found.has_table, f"{name} distinguishes {', '.join(names)} without an EventTable"
 
 
 def test_other_ways_to_tell_types_apart_are_found() -> None:

@@ -253,7 +253,7 @@ class Host:
     def _rebuild_hotel(self, hotel: str) -> bool:
         """Rebuilds one hotel. One that is distrusted is rebuilt from its events alone, and its snapshot is replaced;
         but not again and again, where even the events make its calendar and its rooms disagree."""
-        at = self._clock()
+        at = max(self._clock(), self._last_at)
         use_snapshot = hotel not in self._distrusted or at - self._rebuilt_at.get(hotel, 0) < _DISTRUST_MICROSECONDS
         if use_snapshot and hotel not in self._stale:
             return True

@@ -1,5 +1,5 @@
 """The messages between the host, the router and the hotels of a partition. The local actor system does not copy them:
-a `CommandBatch` is frozen, and a `PendingBatch` belongs to whoever got it last."""
+they are frozen, except `PendingBatch`, which its sender does not use any more once it is sent."""
 
 from typing import Any
 

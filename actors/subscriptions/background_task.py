@@ -79,7 +79,8 @@ class BackgroundTask(ABC):
         while not self._stopping:
             start = perf_counter()
             self._woken.clear()
-            self._notified, self.waits_for_events = False, self.follows_events  # before the step: one during it counts
+            # Set before the step, so that a notification during the step counts too.
+            self._notified, self.waits_for_events = False, self.follows_events
             try:
                 worked = await self.step()
             except Exception as error:

@@ -96,7 +96,7 @@ def decode_response(body: bytes) -> Reply | Refusal:
 
 
 def fingerprint_of(message: ServiceMessage) -> bytes:
-    """Returns a digest of a message to a service, by which another message is told from the same one again."""
+    """Returns the digest of a message to a service; equal messages have equal digests."""
     return wire.fingerprint(_encode(message_body(message)))
 
 

@@ -158,7 +158,7 @@ def decode(body: bytes) -> Message:
 
 
 def fingerprint(body: bytes) -> bytes:
-    """Returns the digest of an encoded message, by which another message is told from the same one again."""
+    """Returns the digest of an encoded message; equal messages have equal digests."""
     return blake2b(body, digest_size=16).digest()
 
 

@@ -1,7 +1,7 @@
 """The table of a consumer of events: what it does with each type of event.
 
-A consumer that tells types of events apart finds its handler in such a table. A type of event that the table does not
-know is an error, not nothing; a test says which consumer does not know which event, see `tests/test_consumers.py`.
+A consumer that handles some types of events differently looks up their handlers in such a table. A type that is not in
+the table is an error; `tests/test_consumers.py` says which consumer does not know which event.
 """
 
 from collections.abc import Collection, Mapping

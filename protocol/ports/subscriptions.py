@@ -37,8 +37,8 @@ class RecentLog(EventLog, Protocol):
 
 EVERY_EVENT = ("innkeeper.*",)
 """The types of a subscriber that passes every event on as it is: the archive, the publisher of a broker. It handles all
-events, also those of later versions. A subscriber that tells types of events apart has an `EventTable`, and subscribes
-to the types that it handles."""
+events, also those of later versions. A subscriber that handles some types differently has an `EventTable`, and
+subscribes to the types that it handles."""
 
 
 class SubscriptionRequest(msgspec.Struct, frozen=True):
