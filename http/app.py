@@ -63,7 +63,10 @@ def make_app(
     access. `hosts` are the host names that requests may be made to; by default only loopback names."""
     buses, services = ports.buses, ports.services
     bus = buses[RESERVATIONS]
-    app = web.Application(middlewares=[handle_requests(hosts or HostPolicy(), keys)], client_max_size=body_bytes_max)
+    stream = LiveStream(ports.streams, ports.logs)
+    metrics = Metrics(bus, stream, services)
+    handle_request = handle_requests(hosts or HostPolicy(), keys, metrics)
+    app = web.Application(middlewares=[handle_request], client_max_size=body_bytes_max)
     app[BUSES] = buses
     app[RESERVATIONS_BUS] = bus
     app[VIEWS] = ports.views
@@ -72,8 +75,8 @@ def make_app(
     app[PROVIDERS] = frozenset(providers)
     app[OPENAPI] = openapi.document()
     app[ASYNCAPI] = asyncapi.document()
-    app[STREAM] = LiveStream(ports.streams, ports.logs)
-    app[METRICS] = Metrics(bus, app[STREAM], services)
+    app[STREAM] = stream
+    app[METRICS] = metrics
     app.on_shutdown.append(app[STREAM].close)
     app.add_routes(ROUTES)
     app.router.add_get("/pages/{part}", show_page_part, allow_head=False)

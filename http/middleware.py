@@ -126,7 +126,7 @@ class HostPolicy:
         return Origin(scheme, authority.host, authority.port or DEFAULT_PORTS[scheme])
 
 
-def handle_requests(policy: HostPolicy, keys: ApiKeys | None) -> Middleware:
+def handle_requests(policy: HostPolicy, keys: ApiKeys | None, metrics: Metrics) -> Middleware:
     """The only middleware. Without `keys` every client has access."""
 
     @web.middleware
@@ -146,7 +146,7 @@ def handle_requests(policy: HostPolicy, keys: ApiKeys | None) -> Middleware:
         response.headers["X-Request-ID"] = request_id
         response.headers.update(NOT_FOR_OTHER_ORIGINS)
         seconds = time.perf_counter() - start
-        request.app[METRICS].count(request, response.status, seconds)
+        metrics.count(request, response.status, seconds)
         if seconds > _SLOW_SECONDS:
             logger.warning("request %s took %.0f ms: %s %s", request_id, seconds * 1e3, request.method, request.path)
         return response

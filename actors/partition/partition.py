@@ -63,7 +63,9 @@ class Partition:
 
     async def start(self) -> None:
         """Opens the journal and rebuilds the hotels; raises what that raises."""
-        host = await asyncio.get_running_loop().run_in_executor(self._writer, self._open_host)
+        # Kept, because Python 3.11 asks the system for the process's id each time that it is looked up.
+        self._loop = asyncio.get_running_loop()
+        host = await self._loop.run_in_executor(self._writer, self._open_host)
         self.position = host.journal.position()
         host.on_commit = self._publish
         self.ready = True
@@ -76,7 +78,7 @@ class Partition:
             return Result(Unavailable("too many commands are waiting"))
         if not self.ready:
             return Result(Unavailable("the partition is not running"))
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Result] = self._loop.create_future()
         self._queue.append((envelope, future))
         self._wake.set()
         self.waiting += 1
@@ -125,7 +127,7 @@ class Partition:
             raise errors.exceptions[0] from None
         finally:
             self.ready = False
-            await asyncio.get_running_loop().run_in_executor(self._writer, host.close)  # after its pending writes
+            await self._loop.run_in_executor(self._writer, host.close)  # after its pending writes
             waiting = [*self._queue, *(command for batch, _ in self._decided for command in batch)]
             _set_results(waiting, [Result(Unavailable("the partition is not running"))] * len(waiting))
 
@@ -164,7 +166,7 @@ class Partition:
     async def _commit(self, host: Host, group: list[tuple[list[QueuedCommand], PendingBatch]]) -> None:
         decided = [*map(itemgetter(1), group)]
         if host.write(decided):
-            await asyncio.get_running_loop().run_in_executor(self._writer, host.sync, decided)
+            await self._loop.run_in_executor(self._writer, host.sync, decided)
         results = host.release(decided)
         for batch_results in results:
             batch, _ = self._decided.popleft()

@@ -4,6 +4,7 @@ The file can be deleted at any time; it is rebuilt from the log. Each step write
 one transaction, so that a crash neither loses nor repeats effects.
 """
 
+import json
 import logging
 import sqlite3
 import threading
@@ -240,17 +241,17 @@ class _Step:
 
     def handle(self, records: Sequence[tuple[int, RecordedEvent]]) -> None:
         """Applies these events to the tables."""
-        for seq, record in records:
-            rule = READ_MODEL_EVENTS[type(record.event)]
-            if rule is not None:
-                rule(self, seq, record)
+        handled = [(rule, *entry) for entry in records if (rule := READ_MODEL_EVENTS[type(entry[1].event)]) is not None]
+        self._read({each.event.booking for _, _, each in handled if isinstance(each.event, events.BookingEvent)})
+        for rule, seq, record in handled:
+            rule(self, seq, record)
         self._write()
 
     def fold_booking(self, seq: int, record: RecordedEvent) -> None:
         """Applies an event about a booking."""
         event = record.event
         assert isinstance(event, events.BookingEvent)
-        number, was = self._booking(event.booking) or (seq, None)
+        number, was = self._bookings.get(event.booking, (seq, None))
         now = apply_event(was, record, self._hotel(record.hotel).currency)
         self._bookings[now.id] = (number, now)
         self._history.append((number, seq))
@@ -261,6 +262,15 @@ class _Step:
         """Applies an event about the hotel itself."""
         known = self.changed_hotels.get(record.hotel) or self._known_hotels.get(record.hotel)
         self.changed_hotels[record.hotel] = apply_hotel_event(known, record)
+
+    def _read(self, bookings: set[str]) -> None:
+        """Reads the bookings that these events change, in one query."""
+        found = self._db.execute(
+            "SELECT number, body FROM bookings WHERE id IN (SELECT value FROM json_each(?))", (json.dumps([*bookings]),)
+        )
+        for number, body in found.fetchall():
+            booking = _unpack_booking(body)
+            self._bookings[booking.id] = (number, booking)
 
     def _write(self) -> None:
         conn = self._db.conn
@@ -282,13 +292,6 @@ class _Step:
                 number, b.id, b.hotel, b.status.value, b.room_type, b.room,
                 b.arrival.toordinal(), b.departure.toordinal(), _pack_booking(b),
             )  # fmt: skip
-
-    def _booking(self, booking: str) -> tuple[int, Booking] | None:
-        known = self._bookings.get(booking)
-        if known is None:
-            row = self._db.execute("SELECT number, body FROM bookings WHERE id = ?", (booking,)).fetchone()
-            known = None if row is None else (row[0], _unpack_booking(row[1]))
-        return known
 
     def _hotel(self, hotel: str) -> Hotel:
         return self.changed_hotels.get(hotel) or self._known_hotels[hotel]
