@@ -56,7 +56,7 @@ class RenderedLog:
         data = self._rendered.get(position)
         if data is None:
             data = self._rendered[position] = b"data: %b\n\n" % cloud_event_json(entry)
-            if len(self._rendered) > limits.recent_events_max:
+            if len(self._rendered) > limits.rendered_events_max:
                 del self._rendered[next(iter(self._rendered))]
         return data
 

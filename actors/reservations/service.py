@@ -1,7 +1,7 @@
 """The service of reservations: the partitions of its hotels, each with the read models that follow its journal."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import NamedTuple
 
@@ -9,10 +9,10 @@ from innkeeper.actors.cluster.partition_router import PartitionRouter
 from innkeeper.actors.cluster.parts import Parts
 from innkeeper.actors.partition import recovery
 from innkeeper.actors.partition.host import HostPorts, open_host
-from innkeeper.actors.partition.load_meter import LoadMeter
 from innkeeper.actors.partition.partition import Partition
 from innkeeper.actors.reservations.router import HOTEL
 from innkeeper.protocol.ports.message_bus import MessageBus
+from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.ports.views import Views
 from innkeeper.protocol.values.contexts import RESERVATIONS
 
@@ -23,7 +23,7 @@ class PartitionPorts(NamedTuple):
 
     log: str
     host: HostPorts
-    open_views: Callable[[], AbstractContextManager[Views]]
+    open_views: Callable[[EventLog], AbstractContextManager[Views]]
 
 
 async def start_reservations(parts: Parts, partitions: Sequence[PartitionPorts]) -> None:
@@ -33,10 +33,8 @@ async def start_reservations(parts: Parts, partitions: Sequence[PartitionPorts])
     for ports in partitions:
         log = ports.log
         if parts.runs(log):
-            running = _running(ports, parts.load)
-            partition, parts.partition_views[log] = await parts.exits.enter_async_context(running)
-            buses[log] = parts.partitions[log] = partition
-            parts.add_log(log, partition, parts.exits.enter_context(ports.host.open_log()))
+            await _start_partition(parts, ports)
+            buses[log] = parts.partitions[log]
         elif not logs.issuperset(parts.names):
             remote = parts.connect(log)
             buses[log], parts.partition_views[log] = remote.client, remote.views
@@ -44,15 +42,14 @@ async def start_reservations(parts: Parts, partitions: Sequence[PartitionPorts])
     parts.buses[RESERVATIONS] = PartitionRouter(buses) if len(buses) != 1 else next(iter(buses.values()))
 
 
-@asynccontextmanager
-async def _running(ports: PartitionPorts, load: LoadMeter) -> AsyncIterator[tuple[Partition, Views]]:
-    partition = Partition(partial(open_host, ports.host, HOTEL), ports.host.clock, ports.log, load)
+async def _start_partition(parts: Parts, ports: PartitionPorts) -> None:
+    log, exits = ports.log, parts.exits
+    partition = Partition(partial(open_host, ports.host, HOTEL), ports.host.clock, log, parts.load)
     await partition.start()
-    try:
-        with ports.open_views() as views:
-            yield partition, views
-    finally:
-        await partition.stop()
+    exits.push_async_callback(partition.stop)
+    parts.add_log(log, partition, exits.enter_context(ports.host.open_log()))
+    parts.partitions[log] = partition
+    parts.partition_views[log] = exits.enter_context(ports.open_views(parts.logs[log]))
 
 
 check_snapshots = partial(recovery.check_snapshots, aggregate_type=HOTEL)

@@ -14,7 +14,7 @@ from innkeeper.protocol.ports.views import Views
 
 class Storage(Protocol):
     """Opens what an installation stores; each caller closes what it has opened. What is opened for the first time is
-    created, except an event log and views, whose journal must be there."""
+    created, except an event log, whose journal must be there."""
 
     def partitions(self, wanted: int | None = None) -> int:
         """Returns the number of partitions of reservations, which is set to `wanted` where nothing is stored yet.
@@ -29,8 +29,8 @@ class Storage(Protocol):
     def event_log(self, log: str) -> AbstractContextManager[EventLog]:
         """Opens the journal of this log to read."""
 
-    def views(self, log: str) -> AbstractContextManager[Views]:
-        """Opens the read models of this log of reservations."""
+    def views(self, log: str, events: EventLog) -> AbstractContextManager[Views]:
+        """Opens the read models of this log of reservations, whose events they read from `events`."""
 
     def service_store(self, name: str) -> AbstractContextManager[ServiceStore]:
         """Opens the database of this service."""

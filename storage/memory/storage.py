@@ -42,9 +42,9 @@ class MemoryStorage:
         """See `Storage`."""
         return nullcontext(MemoryEventLog(self._journals[log]))
 
-    def views(self, log: str) -> AbstractContextManager[MemoryViews]:
+    def views(self, log: str, events: EventLog) -> AbstractContextManager[MemoryViews]:
         """See `Storage`."""
-        return nullcontext(MemoryViews(log, MemoryEventLog(self._journals[log])))
+        return nullcontext(MemoryViews(log, events))
 
     def service_store(self, name: str) -> AbstractContextManager[MemoryServiceStore]:
         """See `Storage`."""

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 FORM = 1  # to be raised when the tables or their contents change: files of another form are rebuilt
 _STEP_EVENTS = 2_000
 _POLL_SECONDS = 0.25
-_BEHIND_EVENTS_MAX = 20_000
+_BEHIND_EVENTS_MAX = 18_000  # less than `recent_events_max`, so that no event is decoded for them
 
 _pack_booking = msgspec.msgpack.Encoder().encode
 _unpack_booking = msgspec.msgpack.Decoder(Booking).decode

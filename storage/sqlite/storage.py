@@ -1,7 +1,7 @@
 """Everything that an installation stores, as SQLite files of its data directory."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, closing
 
 from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY, RESERVATIONS, reservations_logs
@@ -37,11 +37,9 @@ class SqliteStorage:
         """See `Storage`."""
         return closing(SqliteEventLog(self._data.journal(log)))
 
-    @contextmanager
-    def views(self, log: str) -> Iterator[SqliteReadModels]:
+    def views(self, log: str, events: EventLog) -> AbstractContextManager[SqliteReadModels]:
         """See `Storage`."""
-        with self.event_log(log) as events, SqliteReadModels(self._data.views(log), log, events) as views:
-            yield views
+        return SqliteReadModels(self._data.views(log), log, events)
 
     def service_store(self, name: str) -> AbstractContextManager[SqliteServiceStore]:
         """See `Storage`."""

@@ -51,7 +51,7 @@ def hotels(storage: Storage) -> Iterator[Hotels]:
     """One hotel with three rooms of two types each."""
     partition = PartitionFixture(storage.journal(RESERVATIONS))
     try:
-        with storage.views(RESERVATIONS) as views:
+        with storage.event_log(RESERVATIONS) as log, storage.views(RESERVATIONS, log) as views:
             partition.open_hotel({"DBL": 3, "SUI": 3})
             yield Hotels(partition, views)
     finally:
@@ -171,6 +171,6 @@ def test_hotels_are_listed_page_by_page(hotels: Hotels) -> None:
 def test_what_was_there_before_is_there_when_they_are_opened_again(hotels: Hotels, storage: Storage) -> None:
     booking = hotels.book()
     assert hotels.found() == [booking.id]
-    with storage.views(RESERVATIONS) as again:
+    with storage.event_log(RESERVATIONS) as log, storage.views(RESERVATIONS, log) as again:
         page = again.bookings(hotels.positions, BookingSearch(HOTEL), 9, None)
     assert page.bookings == (booking,)
