@@ -145,6 +145,8 @@ def _not_found(model: EventModel, message: Command | Query, answer: refusals.Not
         if answer.name in model.waiting(message.hotel):
             yield f"{answer.name} is on the waitlist, but was not found (P3)"
         return
+    if answer.kind != "booking":
+        yield f"nothing of the kind {answer.kind!r} is asked for"
     facts = model.bookings.get(answer.name)
     if (
         facts is not None
