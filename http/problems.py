@@ -52,7 +52,7 @@ _DETAILS: dict[type[Refusal], Callable[[Any], str]] = {
     RoomsStillAvailable: lambda refusal: f"a {refusal.room_type} is available for this stay; book it instead",
     WaitlistFull: lambda refusal: f"the waitlist already has {refusal.entries} entries, which is the maximum",
     refusals.ActionNotAllowed: lambda refusal: refusal.reason,
-    refusals.StaleVersion: lambda refusal: f"the booking has changed; its current version is {refusal.version}",
+    refusals.StaleVersion: lambda refusal: f"it has changed; its current version is {refusal.version}",
     refusals.BadSignature: lambda refusal: f"the signature is invalid: {refusal.reason}",
     refusals.IdempotencyKeyReused: lambda _: "this idempotency key was already used for another request",
     refusals.Unavailable: lambda refusal: f"{refusal.reason}; {_OUTCOMES[refusal.unknown]}",

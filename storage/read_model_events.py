@@ -15,6 +15,7 @@ def read_model_events(consumer: str, hotel: H, booking: H) -> EventTable[H]:
         consumer,
         handles={
             events.HotelOpened: hotel,
+            events.TermsOfSaleChanged: hotel,
             events.RoomTypeAdded: hotel,
             events.RoomAdded: hotel,
             events.BusinessDateRolled: hotel,

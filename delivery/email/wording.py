@@ -63,6 +63,7 @@ class LetterWording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     changed: str
     unchanged: str
     price: str
+    price_varies: str
     infant: str
     ages: Forms
     adults: Forms
@@ -131,7 +132,7 @@ class _FactFormatter:
             "check_in": self._time(time.fromisoformat(notice.hotel.check_in)),
             "check_out": self._time(time.fromisoformat(notice.hotel.check_out)),
             "nights": self._count(words.nights, stay.nights),
-            "rate": self._money(stay.rate),
+            "rate": self._rate(stay),
             "total": self._money(stay.total),
             "free_until": self._moment(notice.free_until, "long"),
             "expires": self._moment(notice.expires_at, "long"),
@@ -200,8 +201,14 @@ class _FactFormatter:
         return ", ".join(parts)
 
     def _price(self, stay: StayFacts) -> str:
-        nights = self._count(self._words.nights, stay.nights)
-        return _fill(self._words.price, total=self._money(stay.total), nights=nights, rate=self._money(stay.rate))
+        nights, total, rate = self._count(self._words.nights, stay.nights), self._money(stay.total), self._rate(stay)
+        if not rate:
+            return _fill(self._words.price_varies, total=total, nights=nights)
+        return _fill(self._words.price, total=total, nights=nights, rate=rate)
+
+    def _rate(self, stay: StayFacts) -> str:
+        """The price of each night; empty where they differ."""
+        return self._money(stay.prices[0]) if len({*stay.prices}) == 1 else ""
 
     def _count(self, forms: Forms, count: int, **values: str) -> str:
         phrase = forms.get(self._locale.plural_form(count)) or forms["other"]

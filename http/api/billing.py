@@ -22,7 +22,7 @@ from innkeeper.protocol.billing.replies import (
     PaymentReply,
     TrialBalanceReply,
 )
-from innkeeper.protocol.billing.terms import BillingTermsRequest, ChargeKind, PartyRequest
+from innkeeper.protocol.billing.terms import BillingTermsRequest, PartyRequest
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import invalid
@@ -31,6 +31,7 @@ from innkeeper.protocol.ports.subscriptions import AwaitSubscriber
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import BILLING
 from innkeeper.protocol.values.money import Money
+from innkeeper.protocol.values.taxes import ChargeKind
 from innkeeper.protocol.values.text import Line, LineNumber, Name, Quantity, Slug
 from msgspec import Meta
 

@@ -16,10 +16,11 @@ from innkeeper.protocol.billing.folio import (
     TaxTotal,
 )
 from innkeeper.protocol.billing.replies import BillReply, LedgerReply, TrialBalanceReply
-from innkeeper.protocol.billing.terms import ChargeKind, Deposit, Party, Tax
+from innkeeper.protocol.billing.terms import Party
 from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.money import render
 from innkeeper.protocol.values.percentage import render_percent
+from innkeeper.protocol.values.taxes import ChargeKind
 
 
 class TaxResource(msgspec.Struct, frozen=True):
@@ -127,18 +128,6 @@ class InvoiceResource(msgspec.Struct, frozen=True):
     reason: str
 
 
-class TaxTermsResource(msgspec.Struct, frozen=True):
-    """A tax that the hotel charges; `rate` in percent, "0" for a tax per guest and night."""
-
-    code: str
-    name: str
-    applies_to: tuple[ChargeKind, ...]
-    rate: str
-    per_night: Amount | None
-    included: bool
-    exempt_below: int
-
-
 class BillingTermsResource(msgspec.Struct, frozen=True):
     """The terms on which a hotel bills."""
 
@@ -146,8 +135,6 @@ class BillingTermsResource(msgspec.Struct, frozen=True):
     currency: str
     business_date: date
     seller: Party
-    taxes: list[TaxTermsResource]
-    deposits: tuple[Deposit, ...]
     invoice_prefix: str
     credit_note_prefix: str
 
@@ -279,18 +266,9 @@ def billing_terms(reply: LedgerReply) -> BillingTermsResource:
         currency=ledger.currency,
         business_date=ledger.business_date,
         seller=terms.seller,
-        taxes=[_tax_terms(tax, ledger.currency) for tax in terms.taxes],
-        deposits=terms.deposits,
         invoice_prefix=terms.invoice_prefix,
         credit_note_prefix=terms.credit_note_prefix,
     )
-
-
-def _tax_terms(tax: Tax, currency: str) -> TaxTermsResource:
-    per_night = money(tax.per_night, currency) if tax.per_night else None
-    return TaxTermsResource(
-        tax.code, tax.name, tax.applies_to, render_percent(tax.rate), per_night, tax.included, tax.exempt_below
-    )  # fmt: skip
 
 
 def trial_balance(hotel: str, reply: TrialBalanceReply) -> TrialBalanceResource:

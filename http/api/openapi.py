@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from innkeeper.http.api.parsing import ACTION_FIELDS
 from innkeeper.http.api.reservations import act_on_booking
-from innkeeper.http.api.resources import BookingResource, Problem
+from innkeeper.http.api.resources import BookingResource, HotelResource, Problem
 from innkeeper.http.api.routes import OPERATIONS, Operation
 from innkeeper.protocol.values import limits
 
@@ -28,6 +28,9 @@ _HEADERS = {
     ),
     "Last-Event-ID": ("The id of the last event that was received; the stream resumes after it.", _TEXT),
 }
+
+
+_VERSIONED = (BookingResource, HotelResource)
 
 
 def document() -> Schema:
@@ -66,8 +69,8 @@ def _with_actions(operations: Iterable[Operation]) -> Iterator[Operation]:
 def _operation(each: Operation, schemas: dict[Any, Schema]) -> Schema:
     media, schema = ("application/json", schemas[each.answer]) if _is_type(each.answer) else (each.answer, {})
     answer: Schema = {"description": each.summary, "content": {media: {"schema": schema}}}
-    if each.answer is BookingResource:
-        answer["headers"] = {"ETag": {"schema": _TEXT, "description": "The version of the booking."}}
+    if each.answer in _VERSIONED:
+        answer["headers"] = {"ETag": {"schema": _TEXT, "description": "The version."}}
     problem = {"content": {"application/problem+json": {"schema": schemas[Problem]}}}
     described: Schema = {
         "operationId": _operation_id(each),
@@ -122,7 +125,7 @@ def _header_parameters(each: Operation) -> Iterator[Schema]:
     names = []
     if each.takes_key:
         names.append("Idempotency-Key")
-    if each.answer is BookingResource and "{booking}" in each.path and each.method != "GET":
+    if each.answer in _VERSIONED and "{" in each.path and each.status == 200 and each.method != "GET":
         names.append("If-Match")
     if each.answer == "text/event-stream":
         names.append("Last-Event-ID")

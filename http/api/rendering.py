@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from datetime import date, timedelta
-from itertools import repeat
 from typing import TypeVar
 
 import msgspec
@@ -26,13 +25,17 @@ from innkeeper.http.api.resources import (
     RoomTypeResource,
     SubscriberResource,
     TapeChart,
+    TaxOfNight,
+    TaxTermsResource,
 )
 from innkeeper.protocol.ports.subscriptions import DeadLetter, SubscriberState
-from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.booking import Booking, PriceLine
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
 from innkeeper.protocol.reservations.replies import AvailabilityReply, NightAuditReply, TypeAvailability
 from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.money import render
+from innkeeper.protocol.values.percentage import render_percent
+from innkeeper.protocol.values.taxes import Tax
 
 T = TypeVar("T")
 
@@ -46,19 +49,15 @@ _DAY = timedelta(days=1)
 def booking_resource(booking: Booking) -> BookingResource:
     """The resource of a booking."""
     arrival, currency = booking.arrival, booking.currency
-    nights = (booking.departure - arrival).days
-    dates = range(arrival.toordinal(), booking.departure.toordinal())
     guest = booking.guest
     created_at = instant(booking.created_at)
     changed_at = created_at if booking.changed_at == booking.created_at else instant(booking.changed_at)
     return BookingResource(
         booking.id, booking.locator, booking.hotel, booking.status, booking.room_type, booking.room, booking.pinned,
-        arrival, booking.departure, nights, booking.adults, booking.children,
+        arrival, booking.departure, (booking.departure - arrival).days, booking.adults, booking.children,
         GuestResource(booking.guest_id, guest.name, guest.email, guest.phone),
-        Price(
-            render(booking.rate * nights, currency), currency,
-            [*map(NightPrice, map(date.fromordinal, dates), repeat(render(booking.rate, currency)))],
-        ),
+        Price(render(booking.total, currency), currency, [_night(line, currency) for line in booking.lines]),
+        instant(booking.free_until), Amount(render(booking.late_fee, currency), currency),
         Amount(render(booking.fee, currency), currency) if booking.fee else None,
         guest.notes, booking.source, booking.group,
         None if booking.expires_at is None else instant(booking.expires_at), booking.reminder_on,
@@ -67,12 +66,26 @@ def booking_resource(booking: Booking) -> BookingResource:
     )  # fmt: skip
 
 
+def _night(line: PriceLine, currency: str) -> NightPrice:
+    taxes = [TaxOfNight(tax.code, render(tax.amount, currency), tax.included) for tax in line.taxes]
+    return NightPrice(line.night, render(line.amount, currency), taxes, render(line.total, currency))
+
+
 def hotel_resource(hotel: Hotel) -> HotelResource:
     """The resource of a hotel."""
+    terms = hotel.terms
     return HotelResource(
         hotel.id, hotel.name, hotel.timezone, hotel.currency, hotel.check_in, hotel.check_out, hotel.night_audit,
-        hotel.cancellation, hotel.business_date,
-        [_room_type(kind, hotel.currency) for kind in hotel.room_types],
+        terms.cancellation, [_tax_terms(tax, hotel.currency) for tax in terms.taxes], terms.deposits,
+        hotel.business_date, [_room_type(kind, hotel.currency) for kind in hotel.room_types], hotel.version,
+    )  # fmt: skip
+
+
+def _tax_terms(tax: Tax, currency: str) -> TaxTermsResource:
+    return TaxTermsResource(
+        tax.code, tax.name, tax.applies_to, render_percent(tax.rate),
+        Amount(render(tax.amount, currency), currency) if tax.amount else None,
+        tax.base, tax.period, tax.included, tax.nights_max, tax.exempt_below, tax.valid_from, tax.valid_to,
     )  # fmt: skip
 
 

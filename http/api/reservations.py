@@ -47,6 +47,7 @@ from innkeeper.protocol.reservations.commands import (
     BookingRequest,
     BookRoom,
     ChangeBooking,
+    ChangeHotel,
     HotelRequest,
     OpenHotel,
     RollBusinessDate,
@@ -54,6 +55,7 @@ from innkeeper.protocol.reservations.commands import (
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.queries import DescribeHotel, FindAvailability, FindBooking
 from innkeeper.protocol.reservations.replies import AvailabilityReply, BookingReply, HotelReply, NightAuditReply
+from innkeeper.protocol.reservations.terms import HotelChange
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import RESERVATIONS, context_of, partition_of, reservations_logs
 from innkeeper.protocol.values.stay import check_stay
@@ -72,6 +74,7 @@ T = TypeVar("T")
 R = TypeVar("R", bound=Reply)
 
 _hotel_request = msgspec.json.Decoder(HotelRequest)
+_hotel_change = msgspec.json.Decoder(HotelChange)
 _booking_request = msgspec.json.Decoder(BookingRequest)
 _booking_change = msgspec.json.Decoder(BookingChange)
 _audit_request = msgspec.json.Decoder(NightAuditRequest)
@@ -129,7 +132,8 @@ async def open_hotel(request: web.Request) -> web.Response:
     body = await body_of(request, _hotel_request)
     hotel = body.id or slug_of(body.name)
     reply, headers = await ask(request, OpenHotel(hotel, body), HotelReply)
-    return json_response(rendering.hotel_resource(reply.hotel), 201, {**headers, "Location": f"/v1/hotels/{hotel}"})
+    headers["Location"] = f"/v1/hotels/{hotel}"
+    return _hotel_response(reply, headers, 201)
 
 
 async def list_hotels(request: web.Request) -> web.Response:
@@ -141,8 +145,18 @@ async def list_hotels(request: web.Request) -> web.Response:
 
 async def show_hotel(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}"""
-    reply, _ = await ask(request, DescribeHotel(request.match_info["hotel"]), HotelReply)
-    return json_response(rendering.hotel_resource(reply.hotel))
+    return _hotel_response(*await ask(request, DescribeHotel(request.match_info["hotel"]), HotelReply))
+
+
+async def change_hotel(request: web.Request) -> web.Response:
+    """PATCH /v1/hotels/{hotel}"""
+    change = await body_of(request, _hotel_change)
+    return _hotel_response(*await ask(request, ChangeHotel(request.match_info["hotel"], change), HotelReply))
+
+
+def _hotel_response(reply: HotelReply, headers: dict[str, str], status: int = 200) -> web.Response:
+    headers["ETag"] = f'"{reply.hotel.version}"'
+    return json_response(rendering.hotel_resource(reply.hotel), status, headers)
 
 
 async def show_availability(request: web.Request) -> web.Response:

@@ -6,7 +6,8 @@ from typing import Generic, TypeVar
 import msgspec
 from innkeeper.protocol.messages.refusals import FieldError
 from innkeeper.protocol.reservations.booking import BookingStatus
-from innkeeper.protocol.reservations.hotel import CancellationPolicy
+from innkeeper.protocol.reservations.terms import CancellationPolicy, Deposit
+from innkeeper.protocol.values.taxes import ChargeKind, TaxBase, TaxPeriod
 
 Night = date  # a field that is called `date` hides the type of this name
 T = TypeVar("T")
@@ -19,15 +20,25 @@ class Amount(msgspec.Struct, frozen=True, gc=False):
     currency: str
 
 
+class TaxOfNight(msgspec.Struct, frozen=True, gc=False):
+    """A tax or fee of one night: part of its amount where it is `included`, else on top of it."""
+
+    code: str
+    amount: str
+    included: bool
+
+
 class NightPrice(msgspec.Struct, frozen=True, gc=False):
-    """The price of one night."""
+    """The price of one night as it was sold, and its taxes and fees. `total` is what the guest pays for it."""
 
     date: Night
     amount: str
+    taxes: list[TaxOfNight]
+    total: str
 
 
 class Price(msgspec.Struct, frozen=True, gc=False):
-    """The price of the stay, night by night."""
+    """The price of the stay, with all taxes and fees, night by night."""
 
     total: str
     currency: str
@@ -44,7 +55,7 @@ class GuestResource(msgspec.Struct, frozen=True, gc=False):
 
 
 class BookingResource(msgspec.Struct, frozen=True, gc=False):
-    """A booking."""
+    """A booking. Cancelling is free up to `free_until` and costs `late_fee` afterwards; `fee` is what it did cost."""
 
     id: str
     locator: str
@@ -60,6 +71,8 @@ class BookingResource(msgspec.Struct, frozen=True, gc=False):
     children: tuple[int, ...]
     guest: GuestResource
     price: Price
+    free_until: datetime
+    late_fee: Amount
     fee: Amount | None
     notes: str
     source: str
@@ -83,6 +96,23 @@ class RoomTypeResource(msgspec.Struct, frozen=True):
     rooms: tuple[str, ...]
 
 
+class TaxTermsResource(msgspec.Struct, frozen=True):
+    """A tax or fee of the hotel: a `rate` in percent, or an `amount`; see `TaxRequest`."""
+
+    code: str
+    name: str
+    applies_to: tuple[ChargeKind, ...]
+    rate: str
+    amount: Amount | None
+    base: TaxBase
+    period: TaxPeriod
+    included: bool
+    nights_max: int | None
+    exempt_below: int
+    valid_from: date | None
+    valid_to: date | None
+
+
 class HotelResource(msgspec.Struct, frozen=True):
     """A hotel. `business_date` is its current day."""
 
@@ -94,8 +124,11 @@ class HotelResource(msgspec.Struct, frozen=True):
     check_out: str
     night_audit: str
     cancellation: CancellationPolicy
+    taxes: list[TaxTermsResource]
+    deposits: tuple[Deposit, ...]
     business_date: date
     room_types: list[RoomTypeResource]
+    version: int
 
 
 class NightAvailability(msgspec.Struct, frozen=True, gc=False):

@@ -49,6 +49,7 @@ from innkeeper.protocol.codec.cloud_event import CloudEvent
 from innkeeper.protocol.delivery.webhooks import WebhookChange, WebhookRequest
 from innkeeper.protocol.notifications.terms import NotificationTerms
 from innkeeper.protocol.reservations.commands import BookingChange, BookingRequest, HotelRequest, WaitlistRequest
+from innkeeper.protocol.reservations.terms import HotelChange
 
 
 class Operation(NamedTuple):
@@ -99,6 +100,10 @@ OPERATIONS = (
     Operation("POST", "/v1/hotels", handlers.open_hotel, "Open a hotel", HotelResource, 201, body=HotelRequest),
     Operation("GET", "/v1/hotels", handlers.list_hotels, "List all hotels", ListPage[HotelResource], query=PageQuery),
     Operation("GET", _HOTEL, handlers.show_hotel, "Show a hotel", HotelResource),
+    Operation(
+        "PATCH", _HOTEL, handlers.change_hotel, "Change the terms of sale: taxes, deposits, cancellation",
+        HotelResource, body=HotelChange,
+    ),
     Operation("GET", _BOOKING, handlers.show_booking, "Show a booking", BookingResource),
     Operation("PATCH", _BOOKING, handlers.change_booking, "Change a booking", BookingResource, body=BookingChange),
     Operation("GET", _BOOKING + "/history", handlers.show_history, "List a booking's events", ListPage[CloudEvent]),
@@ -190,7 +195,7 @@ OPERATIONS = (
         InvoiceResource, 201, body=billing.ReasonRequest,
     ),
     Operation(
-        "GET", _HOTEL + "/billing", billing.show_billing_terms, "Show the seller, taxes, deposits and document numbers",
+        "GET", _HOTEL + "/billing", billing.show_billing_terms, "Show the seller and the document numbers",
         BillingTermsResource,
     ),
     Operation(

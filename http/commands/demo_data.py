@@ -8,7 +8,7 @@ from random import Random
 
 from innkeeper.protocol.billing.commands import ChangeBillingTerms
 from innkeeper.protocol.billing.replies import LedgerReply
-from innkeeper.protocol.billing.terms import BillingTermsRequest, ChargeKind, DepositRequest, PartyRequest, TaxRequest
+from innkeeper.protocol.billing.terms import BillingTermsRequest, PartyRequest
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.refusals import Refusal
@@ -28,10 +28,15 @@ from innkeeper.protocol.reservations.commands import (
 )
 from innkeeper.protocol.reservations.refusals import SoldOut
 from innkeeper.protocol.reservations.replies import BookingReply, HotelReply
+from innkeeper.protocol.reservations.terms import DepositRequest, TaxRequest
 from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS
 from innkeeper.protocol.values.money import Money
+from innkeeper.protocol.values.taxes import ChargeKind
 from tqdm import tqdm
 
+_ROOM_CHARGES = (ChargeKind.ROOM, ChargeKind.FEE)
+_MEAL_CHARGES = (ChargeKind.BREAKFAST, ChargeKind.RESTAURANT)
+_OTHER_CHARGES = tuple(kind for kind in ChargeKind if kind not in (*_ROOM_CHARGES, *_MEAL_CHARGES))
 HOTELS = (
     HotelRequest(
         id="hotel-do-mar",
@@ -45,6 +50,19 @@ HOTELS = (
             RoomTypeRequest("FAM", "Family, two rooms", 4, Money("189.00", "EUR"), room_count=8),
             RoomTypeRequest("STE", "Suite, roof terrace", 3, Money("310.00", "EUR"), rooms=("501", "502", "503")),
         ),
+        taxes=(
+            TaxRequest(code="VAT6", name="IVA 6 %", applies_to=_ROOM_CHARGES, rate="6", included=True),
+            TaxRequest(code="VAT13", name="IVA 13 %", applies_to=_MEAL_CHARGES, rate="13", included=True),
+            TaxRequest(code="VAT23", name="IVA 23 %", applies_to=_OTHER_CHARGES, rate="23", included=True),
+            TaxRequest(
+                code="CITY",
+                name="City tax",
+                applies_to=(ChargeKind.ROOM,),
+                amount=Money("2.00", "EUR"),
+                exempt_below=16,
+            ),
+        ),
+        deposits=(DepositRequest(30, 14),),
     ),
     HotelRequest(
         id="kestrel-inn",
@@ -59,35 +77,19 @@ HOTELS = (
             RoomTypeRequest("DBL", "Double, castle view", 2, Money("115.00", "GBP"), room_count=12),
             RoomTypeRequest("FAM", "Family, under the roof", 5, Money("162.00", "GBP"), rooms=("R1", "R2", "R3", "R4")),
         ),
+        taxes=(TaxRequest(code="VAT20", name="VAT 20 %", applies_to=tuple(ChargeKind), rate="20", included=True),),
     ),
 )
-_ROOM_CHARGES = (ChargeKind.ROOM, ChargeKind.FEE)
-_MEAL_CHARGES = (ChargeKind.BREAKFAST, ChargeKind.RESTAURANT)
-_OTHER_CHARGES = tuple(kind for kind in ChargeKind if kind not in (*_ROOM_CHARGES, *_MEAL_CHARGES))
 BILLING_TERMS = {
     "hotel-do-mar": BillingTermsRequest(
         seller=PartyRequest(
             "Hotel do Mar, Exploração Hoteleira, Lda.", ("Rua da Marina 12", "8000-000 Faro", "Portugal"), "PT999999990"
         ),
-        taxes=(
-            TaxRequest(code="VAT6", name="IVA 6 %", applies_to=_ROOM_CHARGES, rate="6", included=True),
-            TaxRequest(code="VAT13", name="IVA 13 %", applies_to=_MEAL_CHARGES, rate="13", included=True),
-            TaxRequest(code="VAT23", name="IVA 23 %", applies_to=_OTHER_CHARGES, rate="23", included=True),
-            TaxRequest(
-                code="CITY",
-                name="City tax",
-                applies_to=(ChargeKind.ROOM,),
-                per_night=Money("2.00", "EUR"),
-                exempt_below=16,
-            ),
-        ),
-        deposits=(DepositRequest(30, 14),),
         invoice_prefix="FT-",
         credit_note_prefix="NC-",
     ),
     "kestrel-inn": BillingTermsRequest(
         seller=PartyRequest("The Kestrel Inn Ltd", ("7 Castle Wynd", "Edinburgh EH1", "United Kingdom"), "GB999999973"),
-        taxes=(TaxRequest(code="VAT20", name="VAT 20 %", applies_to=tuple(ChargeKind), rate="20", included=True),),
     ),
 }
 BOOKINGS_PER_HOTEL = 400

@@ -3,12 +3,13 @@
 from typing import Annotated, ClassVar, Literal, get_args
 
 from innkeeper.protocol.billing.folio import PaymentOutcome
-from innkeeper.protocol.billing.terms import BillingTermsRequest, ChargeKind, PartyRequest
+from innkeeper.protocol.billing.terms import BillingTermsRequest, PartyRequest
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money
+from innkeeper.protocol.values.taxes import ChargeKind
 from innkeeper.protocol.values.text import Line, LineNumber, Name, Quantity, Slug
 from msgspec import Meta
 

@@ -11,17 +11,19 @@ from innkeeper.protocol.billing.folio import FolioLine, StayTerms, TaxTotal
 from innkeeper.protocol.billing.terms import BillingTerms, Party
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.reservations.events import BookingEvent
+from innkeeper.protocol.reservations.terms import TermsOfSale
 from innkeeper.protocol.values.contexts import BILLING
 
 
 class LedgerOpened(Event, frozen=True):
-    """The ledger of a new hotel was opened: without taxes and deposits, and with the hotel as the seller."""
+    """The ledger of a new hotel was opened, on its terms of sale, and with the hotel as the seller."""
 
     context: ClassVar[str] = BILLING
     name: ClassVar[str] = "ledger.opened"
     title: str
     currency: str
     business_date: date
+    terms_of_sale: TermsOfSale
 
 
 class LedgerDayOpened(Event, frozen=True):
@@ -38,6 +40,14 @@ class BillingTermsChanged(Event, frozen=True):
     context: ClassVar[str] = BILLING
     name: ClassVar[str] = "ledger.terms_changed"
     terms: BillingTerms
+
+
+class LedgerTermsOfSaleChanged(Event, frozen=True):
+    """The hotel sells on these terms from now on; the ledger keeps the earlier ones for the bookings made on them."""
+
+    context: ClassVar[str] = BILLING
+    name: ClassVar[str] = "ledger.terms_of_sale_changed"
+    terms_of_sale: TermsOfSale
 
 
 class FolioTermsChanged(BookingEvent, frozen=True):
@@ -182,7 +192,8 @@ class CreditNoteIssued(DocumentEvent, frozen=True, kw_only=True):
 
 
 BILLING_EVENTS: tuple[type[Event], ...] = (
-    LedgerOpened, LedgerDayOpened, BillingTermsChanged, FolioOpened, FolioTermsChanged, BuyerChanged, ChargePosted,
+    LedgerOpened, LedgerDayOpened, LedgerTermsOfSaleChanged, BillingTermsChanged, FolioOpened, FolioTermsChanged,
+    BuyerChanged, ChargePosted,
     ChargeReversed, PaymentStarted, PaymentAuthorised, PaymentRecorded, PaymentFailed, PaymentVoided, PaymentRefunded,
     BookingPaid, InvoiceIssued, CreditNoteIssued,
 )  # fmt: skip

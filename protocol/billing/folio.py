@@ -9,8 +9,10 @@ from enum import StrEnum
 from typing import Literal
 
 import msgspec
-from innkeeper.protocol.billing.terms import BillingTerms, ChargeKind, Party
-from innkeeper.protocol.reservations.booking import BookingStatus
+from innkeeper.protocol.billing.terms import BillingTerms, Party
+from innkeeper.protocol.reservations.booking import BookingStatus, PriceLine
+from innkeeper.protocol.reservations.terms import TermsOfSale
+from innkeeper.protocol.values.taxes import ChargeKind, Tax, TaxAmount
 
 
 class LineKind(StrEnum):
@@ -20,14 +22,6 @@ class LineKind(StrEnum):
     REVERSAL = "reversal"
     PAYMENT = "payment"
     REFUND = "refund"
-
-
-class TaxAmount(msgspec.Struct, frozen=True, gc=False):
-    """The part of a line's amount that is this tax; `rate` in basis points, 0 for a tax per guest and night."""
-
-    code: str
-    rate: int
-    amount: int
 
 
 class LinePosition(msgspec.Struct, frozen=True, gc=False):
@@ -122,21 +116,21 @@ class Folio(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
 
 
 class StayTerms(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """The terms of a booking that billing uses. `rate` is per night; `booked_on` the business date of the booking."""
+    """The terms of a booking that billing uses: the price of each night, and the version of the hotel's terms of sale
+    that the booking keeps; `booked_on` is the business date of the booking."""
 
     locator: str
     status: BookingStatus
     booked_on: date
     arrival: date
     departure: date
-    rate: int
-    adults: int
-    children: tuple[int, ...] = ()
+    lines: tuple[PriceLine, ...]
+    terms: int
 
     @property
-    def nights(self) -> int:
-        """The number of nights of the stay."""
-        return (self.departure - self.arrival).days
+    def price(self) -> int:
+        """The price of all nights, with all taxes and fees."""
+        return sum(line.total for line in self.lines)
 
 
 class Bill(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -219,10 +213,20 @@ class Invoice(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
 
 
 class LedgerDetails(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """A hotel in billing, with its terms."""
+    """A hotel in billing, with its terms, and all versions of its terms of sale, in order."""
 
     hotel: str
     title: str
     currency: str
     business_date: date
     terms: BillingTerms
+    terms_of_sale: tuple[TermsOfSale, ...]
+
+    @property
+    def taxes(self) -> tuple[Tax, ...]:
+        """The current taxes."""
+        return self.terms_of_sale[-1].taxes
+
+    def terms_of(self, stay: StayTerms) -> TermsOfSale:
+        """The terms of sale that a booking keeps."""
+        return self.terms_of_sale[stay.terms - 1]

@@ -43,15 +43,15 @@ class Recipient(msgspec.Struct, frozen=True, gc=False):
 
 
 class StayFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """The facts of a booking in letters. `room_type` is its name, not its code; `rate` is per night, in minor units of
-    the hotel's currency; `children` are their ages."""
+    """The facts of a booking in letters. `room_type` is its name, not its code; `prices` are what the guest pays for
+    each night, in minor units of the hotel's currency; `children` are their ages."""
 
     guest: str
     room_type: str
     arrival: date
     departure: date
     adults: int
-    rate: int
+    prices: tuple[int, ...]
     children: tuple[int, ...] = ()
 
     @property
@@ -62,7 +62,7 @@ class StayFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaul
     @property
     def total(self) -> int:
         """The price of the stay, in minor units."""
-        return self.nights * self.rate
+        return sum(self.prices)
 
 
 class Notice(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):

@@ -4,6 +4,7 @@ from datetime import date
 from enum import StrEnum
 
 import msgspec
+from innkeeper.protocol.values.taxes import TaxAmount, added
 
 
 class BookingStatus(StrEnum):
@@ -28,10 +29,27 @@ class GuestDetails(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     notes: str = ""
 
 
+class PriceLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The price of one night: `amount` as it was sold (minor units), and its taxes and fees. `terms` is the version of
+    the hotel's terms of sale on which the night was priced."""
+
+    night: date
+    amount: int
+    terms: int
+    taxes: tuple[TaxAmount, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """What the guest pays for the night: the amount, and the taxes on top of it."""
+        return self.amount + added(self.taxes)
+
+
 class Booking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """The whole booking. `rate` is per night, `fee` is for a late cancellation or a no-show, both in minor units;
-    instants are microseconds since 1970 UTC. `version` counts the changes. The guest is reminded of the stay on
-    `reminder_on`, or on the hotel's usual day where it is None."""
+    """The whole booking. `lines` are the price of each night, in order; `fee` is for a late cancellation or a no-show.
+    Amounts are minor units, instants microseconds since 1970 UTC. `terms` is the version of the hotel's terms of sale
+    on which the booking was made: cancelling is free up to `free_until`, and costs `late_fee` afterwards. `version`
+    counts the changes. The guest is reminded of the stay on `reminder_on`, or on the hotel's usual day where it is
+    None."""
 
     id: str
     locator: str
@@ -44,7 +62,10 @@ class Booking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     adults: int
     guest_id: str
     guest: GuestDetails
-    rate: int
+    lines: tuple[PriceLine, ...]
+    terms: int
+    free_until: int
+    late_fee: int
     currency: str
     created_at: int
     created_by: str
@@ -58,3 +79,8 @@ class Booking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     expires_at: int | None = None
     fee: int = 0
     reminder_on: date | None = None
+
+    @property
+    def total(self) -> int:
+        """The price of the stay, with all taxes and fees."""
+        return sum(line.total for line in self.lines)

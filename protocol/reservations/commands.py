@@ -11,7 +11,17 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.refusals import invalid
-from innkeeper.protocol.reservations.hotel import MANUAL_AUDIT, CancellationPolicy
+from innkeeper.protocol.reservations.hotel import MANUAL_AUDIT
+from innkeeper.protocol.reservations.terms import (
+    CancellationRequest,
+    DepositRequests,
+    HotelChange,
+    TaxRequests,
+    TermsOfSale,
+    check_deposits,
+    check_taxes,
+    deposits_of,
+)
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.email_address import InvalidEmail, email_address
 from innkeeper.protocol.values.money import Money, digits
@@ -56,18 +66,6 @@ class RoomTypeRequest(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fiel
             raise invalid("rooms", "one_of", "expected either rooms or room_count, and at least one room")
 
 
-class CancellationRequest(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """The cancellation policy of a new hotel; see `CancellationPolicy`."""
-
-    free_until_hours: Annotated[int, Meta(ge=0, le=limits.free_cancellation_hours_max)] = (
-        CancellationPolicy().free_until_hours
-    )
-
-    def policy(self) -> CancellationPolicy:
-        """Returns the policy of the hotel."""
-        return CancellationPolicy(self.free_until_hours)
-
-
 class HotelRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """The properties of a new hotel."""
 
@@ -80,6 +78,8 @@ class HotelRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_u
     check_out: ClockTime = "11:00"
     night_audit: Annotated[str, Meta(max_length=limits.clock_characters_max, pattern=UNPADDED)] = MANUAL_AUDIT
     business_date: date | None = None
+    taxes: TaxRequests = ()
+    deposits: DepositRequests = ()
     cancellation: CancellationRequest = CancellationRequest()
 
     def __post_init__(self) -> None:
@@ -93,6 +93,16 @@ class HotelRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_u
         if self.business_date is not None and not first <= self.business_date.year <= last:
             raise invalid("business_date", "range", f"expected a date in the years {first} to {last}")
         self._check_room_types()
+        check_taxes(self.taxes)
+        check_deposits(self.deposits)
+
+    def terms(self) -> TermsOfSale:
+        """Returns the first terms of sale. Refuses amounts in another currency than the hotel's."""
+        return TermsOfSale(
+            taxes=tuple(tax.tax(self.currency) for tax in self.taxes),
+            deposits=deposits_of(self.deposits),
+            cancellation=self.cancellation.policy(),
+        )
 
     def _check_night_audit(self) -> None:
         if self.night_audit != MANUAL_AUDIT:
@@ -206,6 +216,13 @@ class OpenHotel(Command, frozen=True):
 
     name: ClassVar[str] = "hotel.open"
     request: HotelRequest
+
+
+class ChangeHotel(Command, frozen=True):
+    """Change the hotel's terms of sale: all of the change or none of it."""
+
+    name: ClassVar[str] = "hotel.change"
+    change: HotelChange
 
 
 class BookRoom(Command, frozen=True):
@@ -329,5 +346,5 @@ ACTIONS: tuple[type[BookingCommand], ...] = (
     MoveBooking, PinBooking, UnpinBooking,
 )  # fmt: skip
 COMMANDS: tuple[type[Command], ...] = (
-    OpenHotel, BookRoom, ChangeBooking, *ACTIONS, JoinWaitlist, LeaveWaitlist, RollBusinessDate,
+    OpenHotel, ChangeHotel, BookRoom, ChangeBooking, *ACTIONS, JoinWaitlist, LeaveWaitlist, RollBusinessDate,
 )  # fmt: skip

@@ -8,8 +8,8 @@ from datetime import date
 from typing import ClassVar
 
 from innkeeper.protocol.messages.event import Event
-from innkeeper.protocol.reservations.booking import GuestDetails
-from innkeeper.protocol.reservations.hotel import CancellationPolicy
+from innkeeper.protocol.reservations.booking import GuestDetails, PriceLine
+from innkeeper.protocol.reservations.terms import TermsOfSale
 
 
 class BookingEvent(Event, frozen=True):
@@ -28,8 +28,15 @@ class HotelOpened(Event, frozen=True):
     check_in: str
     check_out: str
     night_audit: str
-    cancellation: CancellationPolicy
     business_date: date
+    terms: TermsOfSale
+
+
+class TermsOfSaleChanged(Event, frozen=True):
+    """The hotel sells on these terms from now on; these are all of them. Bookings keep theirs."""
+
+    name: ClassVar[str] = "hotel.terms_of_sale_changed"
+    terms: TermsOfSale
 
 
 class RoomTypeAdded(Event, frozen=True):
@@ -51,7 +58,10 @@ class RoomAdded(Event, frozen=True):
 
 
 class StayEvent(BookingEvent, frozen=True, kw_only=True):
-    """The base of the events that contain all terms of a booking: guest, dates, room type, room and rate."""
+    """The base of the events that contain all terms of a booking: guest, dates, room type, room and price.
+
+    `lines` are the price of each night, in order; `terms` is the version of the hotel's terms of sale on which the
+    booking was made. Cancelling is free up to the instant `free_until`, and costs `late_fee` afterwards."""
 
     locator: str
     room_type: str
@@ -61,7 +71,10 @@ class StayEvent(BookingEvent, frozen=True, kw_only=True):
     adults: int
     guest_id: str
     guest: GuestDetails
-    rate: int
+    lines: tuple[PriceLine, ...]
+    terms: int
+    free_until: int
+    late_fee: int
     children: tuple[int, ...] = ()
     pinned: bool = False
     source: str = ""
@@ -160,10 +173,12 @@ class GuestCheckedIn(BookingEvent, frozen=True):
 
 
 class GuestCheckedOut(BookingEvent, frozen=True):
-    """The guest left; `departure` is the day on which the stay ended, earlier than booked for an early departure."""
+    """The guest left; `departure` is the day on which the stay ended, earlier than booked for an early departure;
+    `lines` are the price of the nights slept."""
 
     name: ClassVar[str] = "booking.checked_out"
     departure: date
+    lines: tuple[PriceLine, ...]
 
 
 class GuestNoShow(BookingEvent, frozen=True):
@@ -220,7 +235,8 @@ class BusinessDateRolled(Event, frozen=True):
 
 
 EVENTS: tuple[type[Event], ...] = (
-    HotelOpened, RoomTypeAdded, RoomAdded, BookingHeld, BookingConfirmed, BookingModified, HoldExtended, HoldExpired,
+    HotelOpened, TermsOfSaleChanged, RoomTypeAdded, RoomAdded, BookingHeld, BookingConfirmed, BookingModified,
+    HoldExtended, HoldExpired,
     HoldReleased, RoomMoved, BookingPinned, BookingUnpinned, BookingCancelled, BookingReinstated, GuestCheckedIn,
     GuestCheckedOut, GuestNoShow, NoteChanged, ReminderChanged, WaitlistJoined, WaitlistLeft, BusinessDateRolled,
 )  # fmt: skip

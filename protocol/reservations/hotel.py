@@ -4,15 +4,10 @@ from datetime import date
 from typing import Final
 
 import msgspec
+from innkeeper.protocol.reservations.terms import TermsOfSale
 
 MANUAL_AUDIT: Final = "manual"
 """In place of a local time: the business date rolls only on request."""
-
-
-class CancellationPolicy(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """Cancelling is free until this many hours before check-in time on the day of arrival; later it costs a night."""
-
-    free_until_hours: int = 24
 
 
 class RoomType(msgspec.Struct, frozen=True, gc=False):
@@ -26,7 +21,8 @@ class RoomType(msgspec.Struct, frozen=True, gc=False):
 
 
 class Hotel(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """One property. `night_audit` is "manual" or the local time at which the business date rolls."""
+    """One property. `night_audit` is "manual" or the local time at which the business date rolls; `terms_of_sale` are
+    all versions, in order; `version` counts the changes."""
 
     id: str
     name: str
@@ -35,6 +31,12 @@ class Hotel(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     check_in: str
     check_out: str
     night_audit: str
-    cancellation: CancellationPolicy
     business_date: date
+    terms_of_sale: tuple[TermsOfSale, ...]
     room_types: tuple[RoomType, ...] = ()
+    version: int = 1
+
+    @property
+    def terms(self) -> TermsOfSale:
+        """The current terms of sale."""
+        return self.terms_of_sale[-1]

@@ -29,7 +29,10 @@ def _made(record: RecordedEvent, currency: str, status: BookingStatus, changes: 
         children=event.children,
         guest_id=event.guest_id,
         guest=event.guest,
-        rate=event.rate,
+        lines=event.lines,
+        terms=event.terms,
+        free_until=event.free_until,
+        late_fee=event.late_fee,
         currency=currency,
         pinned=event.pinned,
         source=event.source,
@@ -44,8 +47,8 @@ def _made(record: RecordedEvent, currency: str, status: BookingStatus, changes: 
 
 
 _TERMS = (
-    "room_type", "room", "arrival", "departure", "adults", "children", "guest_id", "guest", "rate", "pinned", "source",
-    "group", "reminder_on",
+    "room_type", "room", "arrival", "departure", "adults", "children", "guest_id", "guest", "lines", "terms",
+    "free_until", "late_fee", "pinned", "source", "group", "reminder_on",
 )  # fmt: skip
 
 
@@ -64,13 +67,14 @@ BOOKING_PROJECTION = EventTable[Callable[[Any], dict[str, Any]]](
         events.BookingCancelled: lambda event: {"fee": event.fee},
         events.BookingReinstated: lambda event: {"room": event.room, "fee": 0},
         events.GuestCheckedIn: lambda event: {"room": event.room},
-        events.GuestCheckedOut: lambda event: {"departure": event.departure},
+        events.GuestCheckedOut: lambda event: {"departure": event.departure, "lines": event.lines},
         events.GuestNoShow: lambda event: {"fee": event.fee},
         events.NoteChanged: lambda event: {"guest": event.guest},
         events.ReminderChanged: lambda event: {"reminder_on": event.reminder_on},
     },
     ignores=(
-        events.HotelOpened, events.RoomTypeAdded, events.RoomAdded, events.WaitlistJoined, events.WaitlistLeft,
+        events.HotelOpened, events.TermsOfSaleChanged, events.RoomTypeAdded, events.RoomAdded, events.WaitlistJoined,
+        events.WaitlistLeft,
         events.BusinessDateRolled,
     ),
     not_followed=(BILLING, DELIVERY),
@@ -106,9 +110,13 @@ def _opened(_: Hotel | None, record: RecordedEvent, event: events.HotelOpened) -
         check_in=event.check_in,
         check_out=event.check_out,
         night_audit=event.night_audit,
-        cancellation=event.cancellation,
         business_date=event.business_date,
+        terms_of_sale=(event.terms,),
     )
+
+
+def _terms_changed(hotel: Hotel, _: RecordedEvent, event: events.TermsOfSaleChanged) -> Hotel:
+    return msgspec.structs.replace(hotel, terms_of_sale=(*hotel.terms_of_sale, event.terms))
 
 
 def _room_type_added(hotel: Hotel, _: RecordedEvent, event: events.RoomTypeAdded) -> Hotel:
@@ -132,6 +140,7 @@ HOTEL_PROJECTION = EventTable[Callable[[Any, RecordedEvent, Any], Hotel]](
     "the projection of a hotel",
     handles={
         events.HotelOpened: _opened,
+        events.TermsOfSaleChanged: _terms_changed,
         events.RoomTypeAdded: _room_type_added,
         events.RoomAdded: _room_added,
         events.BusinessDateRolled: _rolled,
@@ -149,7 +158,8 @@ HOTEL_PROJECTION = EventTable[Callable[[Any, RecordedEvent, Any], Hotel]](
 def apply_hotel_event(hotel: Hotel | None, record: RecordedEvent) -> Hotel:
     """Returns the hotel after an event of it; None is a hotel that is not open yet."""
     rule = HOTEL_PROJECTION[type(record.event)]
-    if rule is not None:
-        return rule(hotel, record, record.event)
-    assert hotel is not None
-    return hotel
+    if rule is None:
+        assert hotel is not None
+        return hotel
+    changed = rule(hotel, record, record.event)
+    return changed if hotel is None else msgspec.structs.replace(changed, version=hotel.version + 1)

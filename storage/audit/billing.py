@@ -188,7 +188,8 @@ BILLING_AUDIT = EventTable[Callable[[BillingAuditor, LedgerRecord, Any], None]](
         events.CreditNoteIssued: BillingAuditor.document_issued,
     },
     ignores=(
-        events.LedgerOpened, events.LedgerDayOpened, events.BillingTermsChanged, events.FolioTermsChanged,
+        events.LedgerOpened, events.LedgerDayOpened, events.LedgerTermsOfSaleChanged, events.BillingTermsChanged,
+        events.FolioTermsChanged,
         events.BuyerChanged, events.PaymentStarted, events.PaymentAuthorised, events.PaymentFailed,
         events.PaymentVoided,
     ),

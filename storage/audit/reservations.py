@@ -121,6 +121,12 @@ class ReservationsAuditor:
         held.arrival, held.departure = event.arrival.toordinal(), event.departure.toordinal()
         self._live(hotel, held, event, phases, phase)
         self._hold(hotel, state, event.booking, held)
+        self._check_price(hotel, event, held)
+
+    def _check_price(self, hotel: str, event: events.StayEvent | events.GuestCheckedOut, held: HeldRoom) -> None:
+        """Checks that each night of the stay has one price."""
+        if [line.night.toordinal() for line in event.lines] != [*range(held.arrival, held.departure)]:
+            self.violations.append(f"{hotel}: the price of {event.booking} is not one line for each night (P10)")
 
     def room_moved(self, hotel: str, state: HotelRecord, event: events.RoomMoved) -> None:
         """Moves the nights from the business date on to another room. Only a request moves a guest who has arrived, or
@@ -149,6 +155,7 @@ class ReservationsAuditor:
         if (held := self._known(hotel, state, event, {"in house"}, "checked out")) is not None:
             held.departure = event.departure.toordinal()
             self._hold(hotel, state, event.booking, held)
+            self._check_price(hotel, event, held)
 
     def cancelled(self, hotel: str, state: HotelRecord, event: events.BookingCancelled) -> None:
         """Gives all nights back."""
@@ -253,6 +260,6 @@ RESERVATIONS_AUDIT = EventTable[Callable[[ReservationsAuditor, str, HotelRecord,
         events.WaitlistLeft: ReservationsAuditor.left,
         events.BusinessDateRolled: ReservationsAuditor.rolled,
     },
-    ignores=(events.RoomTypeAdded,),
+    ignores=(events.TermsOfSaleChanged, events.RoomTypeAdded),
     not_followed=(BILLING, DELIVERY),
 )

@@ -15,7 +15,7 @@ from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.messages.refusals import Unavailable
 from innkeeper.protocol.ports.subscriptions import Stalled
 from innkeeper.protocol.reservations.events import HotelOpened
-from innkeeper.protocol.reservations.hotel import CancellationPolicy
+from innkeeper.protocol.reservations.terms import TermsOfSale
 from innkeeper.protocol.values.contexts import BILLING
 from innkeeper.storage.sqlite.journal import SqliteJournal
 from support.actor_systems import open_actor_system
@@ -23,7 +23,7 @@ from support.partition_fixture import HOTEL, NOON, TODAY
 
 OPENED: LogEntry = 1, RecordedEvent(
     HOTEL, 1, NOON, "ann", "request-1", "command-1",
-    HotelOpened("Seaside", "Europe/Lisbon", "EUR", "15:00", "11:00", "manual", CancellationPolicy(), TODAY),
+    HotelOpened("Seaside", "Europe/Lisbon", "EUR", "15:00", "11:00", "manual", TODAY, TermsOfSale()),
 )  # fmt: skip
 
 

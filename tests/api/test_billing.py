@@ -96,13 +96,14 @@ def billing_event_types(gateway: Gateway) -> list[str]:
 
 def test_taxes_are_shown_on_each_line_and_on_the_invoice(gateway: Gateway) -> None:
     hotel = gateway.open_hotel()
+    taxes = [
+        {"code": "VAT6", "name": "IVA 6 %", "applies_to": ["room"], "rate": "6", "included": True},
+        {"code": "VAT23", "name": "IVA 23 %", "applies_to": ["minibar"], "rate": "23"},
+        {"code": "CITY", "name": "Taxa turística", "applies_to": ["room"], "amount": euros("2.00")},
+    ]
+    assert gateway.send("PATCH", hotel, {"taxes": taxes}).status == 200
     terms = {
         "seller": {"name": "Seaside Lda", "address": ["Rua do Mar 1", "8000-001 Faro"], "tax_number": "PT500000000"},
-        "taxes": [
-            {"code": "VAT6", "name": "IVA 6 %", "applies_to": ["room"], "rate": "6", "included": True},
-            {"code": "VAT23", "name": "IVA 23 %", "applies_to": ["minibar"], "rate": "23"},
-            {"code": "CITY", "name": "Taxa turística", "applies_to": ["room"], "per_night": euros("2.00")},
-        ],
         "invoice_prefix": "FT-", "credit_note_prefix": "NC-",
     }  # fmt: skip
     reply = gateway.send("PUT", f"{hotel}/billing", terms)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from innkeeper.http.documents.invoices import html_document
 from innkeeper.http.documents.pdf import pdf_document
 from innkeeper.protocol.billing.folio import Invoice
-from innkeeper.protocol.billing.terms import ChargeKind, Party, PartyRequest
+from innkeeper.protocol.billing.terms import Party, PartyRequest
+from innkeeper.protocol.values.taxes import ChargeKind
 from pypdf import PdfReader
 from support.billing_fixture import CITY, SERVICE, VAT, LedgerFixture
 

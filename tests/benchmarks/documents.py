@@ -1,10 +1,11 @@
 """The booking document of every contestant's responses, made by the same code as Innkeeper's own."""
 
 import time
+from datetime import timedelta
 
 from innkeeper.http.api.rendering import booking_resource
 from innkeeper.http.api.resources import BookingResource
-from innkeeper.protocol.reservations.booking import Booking, BookingStatus, GuestDetails
+from innkeeper.protocol.reservations.booking import Booking, BookingStatus, GuestDetails, PriceLine
 from innkeeper.protocol.reservations.commands import BookingRequest
 
 RATE = 12_000  # minor units a night
@@ -14,6 +15,7 @@ def booking_document(booking: str, hotel: str, room: str, wanted: BookingRequest
     """A confirmed booking of this room, as in a response of Innkeeper."""
     now = time.time_ns() // 1_000
     guest = wanted.guest
+    nights = (wanted.departure - wanted.arrival).days
     return booking_resource(
         Booking(
             id=booking,
@@ -27,7 +29,10 @@ def booking_document(booking: str, hotel: str, room: str, wanted: BookingRequest
             adults=wanted.adults,
             guest_id=booking,
             guest=GuestDetails(guest.name, guest.email, guest.phone, wanted.notes),
-            rate=RATE,
+            lines=tuple(PriceLine(wanted.arrival + timedelta(days=place), RATE, 1) for place in range(nights)),
+            terms=1,
+            free_until=now,
+            late_fee=RATE,
             currency="EUR",
             created_at=now,
             created_by="anyone",

@@ -29,7 +29,7 @@ from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations.booking import GuestDetails
 from innkeeper.protocol.reservations.commands import BookingRequest, BookRoom, HotelRequest, OpenHotel
 from innkeeper.protocol.reservations.events import BookingConfirmed
-from support.partition_fixture import NOON
+from support.partition_fixture import NOON, price_lines
 
 ROOMS = 300
 NIGHTS = 120
@@ -143,7 +143,10 @@ def _booking(number: int, room: str, arrival: int, departure: int) -> BookingCon
         children=(),
         guest_id=f"guest-{number}",
         guest=GuestDetails(f"Guest {number}"),
-        rate=12_000,
+        lines=price_lines(FIRST_ARRIVAL + timedelta(days=arrival), departure - arrival, 12_000),
+        terms=1,
+        free_until=0,
+        late_fee=12_000,
         source="direct",
         pinned=False,
     )

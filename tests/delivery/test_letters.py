@@ -156,7 +156,7 @@ def test_one_night_and_one_adult_are_singular() -> None:
 )  # fmt: skip
 def test_money_has_as_many_decimals_as_in_the_ledger(currency: str, units: int, expected: str) -> None:
     hotel = msgspec.structs.replace(HOTEL, currency=currency)
-    stay = msgspec.structs.replace(STAY, rate=units, departure=date(2026, 7, 3))
+    stay = msgspec.structs.replace(STAY, prices=(units,), departure=date(2026, 7, 3))
     text = LETTERS.write(notice(hotel=hotel, stay=stay)).text.replace("\u00a0", " ")
     assert re.search(rf"Price: {re.escape(expected)}\(", text), text
 

@@ -23,7 +23,7 @@ def letter(id_: str, to: str = "ann@example.com", **more: Any) -> Notice:
     """A confirmation for this address."""
     facts = HotelFacts("seaside", "Seaside", "Europe/Lisbon", "EUR", "15:00", "11:00")
     stay = StayFacts(guest="Ann", room_type="Double", arrival=date(2026, 6, 2), departure=date(2026, 6, 3), adults=1,
-                     rate=10_000)  # fmt: skip
+                     prices=(10_000,))  # fmt: skip
     return Notice(id=id_, kind=NoticeKind.CONFIRMATION, hotel=facts, booking="b", locator="L", stay=stay,
                   recipient=Recipient("Ann", to), **more)  # fmt: skip
 

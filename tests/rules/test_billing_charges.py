@@ -4,10 +4,11 @@ import pytest
 from innkeeper.protocol.billing.commands import MoveCharges, OpenFolio, PostCharge, ReverseCharge, SplitCharge
 from innkeeper.protocol.billing.folio import FolioLine, LineKind, LinePosition
 from innkeeper.protocol.billing.queries import ShowBill
-from innkeeper.protocol.billing.terms import ChargeKind, PartyRequest
+from innkeeper.protocol.billing.terms import PartyRequest
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, Refused
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money
+from innkeeper.protocol.values.taxes import ChargeKind
 from support.billing_fixture import CITY, SERVICE, VAT, VAT_FOOD, LedgerFixture, eur
 from support.ledger_refusals import refused
 from support.partition_fixture import HOTEL, night

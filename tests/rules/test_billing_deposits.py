@@ -5,11 +5,11 @@ from hypothesis import strategies as st
 from innkeeper.actors.billing.rules.deposits import deposits_due
 from innkeeper.protocol.billing.folio import DepositDue, StayTerms
 from innkeeper.protocol.billing.queries import ShowBill
-from innkeeper.protocol.billing.terms import BillingTerms, Deposit, DepositRequest, Party
 from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import BookingStatus
+from innkeeper.protocol.reservations.terms import Deposit, DepositRequest
 from support.billing_fixture import CITY, LedgerFixture
-from support.partition_fixture import HOTEL, TODAY, night
+from support.partition_fixture import HOTEL, TODAY, night, price_lines
 
 SCHEDULE = (DepositRequest(50, 14), DepositRequest(30))
 
@@ -63,10 +63,10 @@ def test_a_cancelled_booking_has_no_deposits() -> None:
     st.integers(0, 10**6),
 )
 def test_deposits_add_up_to_the_cent(schedule: list[tuple[int, int | None]], rate: int, nights: int, paid: int) -> None:
-    terms = BillingTerms(seller=Party("S"), deposits=tuple(Deposit(*one) for one in schedule))
+    terms = tuple(Deposit(*one) for one in schedule)
     stay = StayTerms(
         locator="L", status=BookingStatus.CONFIRMED, booked_on=TODAY, arrival=night(20), departure=night(20 + nights),
-        rate=rate, adults=1,
+        lines=price_lines(night(20), nights, rate), terms=1,
     )  # fmt: skip
     deposits = deposits_due(terms, stay, paid)
     percent, total = sum(percent for percent, _ in schedule), rate * nights

@@ -6,8 +6,9 @@ from innkeeper.protocol.billing.commands import MoveCharges, OpenFolio, ReverseC
 from innkeeper.protocol.billing.folio import DocumentKind, Invoice, TaxTotal
 from innkeeper.protocol.billing.queries import ListInvoices, ShowInvoice
 from innkeeper.protocol.billing.replies import InvoicesReply
-from innkeeper.protocol.billing.terms import BillingTermsRequest, ChargeKind, Party, PartyRequest
+from innkeeper.protocol.billing.terms import BillingTermsRequest, Party, PartyRequest
 from innkeeper.protocol.reservations import commands
+from innkeeper.protocol.values.taxes import ChargeKind
 from support.billing_fixture import CITY, VAT, VAT_FOOD, LedgerFixture
 from support.ledger_refusals import refused
 from support.partition_fixture import HOTEL, TODAY, night
@@ -40,8 +41,8 @@ def test_an_invoice_contains_seller_buyer_lines_and_tax_totals(ledger: LedgerFix
     assert invoice.totals == (
         TaxTotal("", "", 0, 500, 0, 500),
         TaxTotal("CITY", "City tax", 0, 0, 400, 400),
-        TaxTotal("VAT13", "VAT 13 %", 1_300, 1_000, 130, 1_130),
-        TaxTotal("VAT6", "VAT 6 %", 600, 9_434, 566, 10_000),
+        TaxTotal("VAT13", "VAT 13 %", 13_000, 1_000, 130, 1_130),
+        TaxTotal("VAT6", "VAT 6 %", 6_000, 9_434, 566, 10_000),
     )
     assert (invoice.net, invoice.total) == (10_934, 12_030)
     check(invoice)
@@ -216,12 +217,12 @@ def test_a_line_with_two_tax_rates_counts_its_net_under_both() -> None:
         VAT.__class__(code=code, name=code, applies_to=(ChargeKind.OTHER,), rate=rate)
         for code, rate in (("STATE", "6"), ("COUNTY", "2"))
     )
-    ledger.set_billing_terms(*taxes)
+    ledger.set_terms_of_sale(taxes=taxes)
     booking = ledger.book_and_check_in()
     line = ledger.post_charge(booking, 1_000)
     assert totals((line,), ()) == (
-        TaxTotal("COUNTY", "COUNTY", 200, 1_000, 20, 1_020),
-        TaxTotal("STATE", "STATE", 600, 1_000, 60, 1_060),
+        TaxTotal("COUNTY", "COUNTY", 2_000, 1_000, 20, 1_020),
+        TaxTotal("STATE", "STATE", 6_000, 1_000, 60, 1_060),
     )
     invoice = ledger.issue_invoice(booking)
     assert (invoice.net, invoice.total, invoice.business_date) == (1_000, 1_080, TODAY)

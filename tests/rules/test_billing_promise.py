@@ -19,14 +19,16 @@ from innkeeper.actors.billing.rules.double_entry import GUEST_LEDGER, entries
 from innkeeper.actors.billing.rules.state import LedgerState, describe
 from innkeeper.protocol.billing import commands as billing
 from innkeeper.protocol.billing import events as billing_events
-from innkeeper.protocol.billing.folio import Bill, DocumentKind, FolioLine, TaxAmount
+from innkeeper.protocol.billing.folio import Bill, DocumentKind, FolioLine
 from innkeeper.protocol.billing.queries import TrialBalance
-from innkeeper.protocol.billing.terms import ChargeKind, DepositRequest, PartyRequest
+from innkeeper.protocol.billing.terms import PartyRequest
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.reservations.commands import Contact
+from innkeeper.protocol.reservations.terms import DepositRequest
+from innkeeper.protocol.values.taxes import ChargeKind, TaxAmount
 from innkeeper.storage.audit.billing import BillingAuditor
 from innkeeper.storage.audit.billing import LedgerRecord as Recount
 from support.billing_fixture import CITY, SERVICE, VAT, VAT_FOOD, LedgerFixture, eur
@@ -115,7 +117,7 @@ class BillingMachine(RuleBasedStateMachine):
 
     @rule(terms=st.sampled_from(TERMS))
     def change_terms(self, terms: Any) -> None:
-        self.ledger.set_billing_terms(*terms, deposits=(DepositRequest(30),))
+        self.ledger.set_terms_of_sale(taxes=terms)
 
     @precondition(lambda self: self.ledger.state.bills)
     @rule(which=pick, units=cents, kind=st.sampled_from(ChargeKind), quantity=st.integers(1, 3))
@@ -290,7 +292,7 @@ def _edit_charge(ledger: LedgerState, record: Any, event: billing_events.ChargeR
 def _lose_cents(taxes: tuple[TaxAmount, ...], part: int, whole: int) -> Any:
     """Split, and round both halves down."""
     return tuple(
-        tuple(TaxAmount(tax.code, tax.rate, tax.amount * share // whole) for tax in taxes)
+        tuple(TaxAmount(tax.code, tax.rate, tax.amount * share // whole, tax.included) for tax in taxes)
         for share in (part, whole - part)
     )
 

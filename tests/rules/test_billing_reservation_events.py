@@ -5,16 +5,19 @@ import pytest
 from innkeeper.protocol.billing import commands as billing_commands
 from innkeeper.protocol.billing import events as billing_events
 from innkeeper.protocol.billing.folio import LineKind
-from innkeeper.protocol.billing.terms import ChargeKind, Party
+from innkeeper.protocol.billing.queries import ShowBill
+from innkeeper.protocol.billing.terms import Party
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import NotFound, Refused
 from innkeeper.protocol.reservations import commands, events
 from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.reservations.commands import Contact
+from innkeeper.protocol.reservations.terms import DepositRequest
 from innkeeper.protocol.values.money import Money
+from innkeeper.protocol.values.taxes import ChargeKind
 from support.billing_fixture import CITY, VAT, LedgerFixture
 from support.notifications_fixture import DAY, HOUR
-from support.partition_fixture import HOTEL, TODAY, night
+from support.partition_fixture import HOTEL, TODAY, night, price_lines
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def test_a_booking_opens_a_folio_in_the_guests_name(ledger: LedgerFixture) -> No
     booking = ledger.book(3, 2, guest="Ann")
     bill = ledger.bill(booking)
     assert [(folio.number, folio.buyer) for folio in bill.folios] == [(1, Party("Ann"))]
-    assert (bill.stay.arrival, bill.stay.nights, bill.stay.status) == (night(3), 2, BookingStatus.CONFIRMED)
+    assert (bill.stay.lines, bill.stay.status) == (price_lines(night(3), 2), BookingStatus.CONFIRMED)
     assert (bill.stay.booked_on, bill.balance) == (TODAY, 0)
 
 
@@ -60,7 +63,7 @@ def test_changes_of_a_booking_are_applied_to_its_bill(ledger: LedgerFixture) -> 
     booking = ledger.book(3, 2)
     ledger.change(booking, departure=night(9), rate=Money("80.00", "EUR"), guest=Contact("Ann Smith"))
     bill = ledger.bill(booking)
-    assert (bill.stay.departure, bill.stay.rate) == (night(9), 8_000)
+    assert [line.amount for line in bill.stay.lines] == [8_000] * 6
     assert bill.folios[0].buyer == Party("Ann Smith")
 
 
@@ -123,7 +126,7 @@ def test_early_departure_reverses_later_nights_on_every_folio(ledger: LedgerFixt
     second = ledger.bill(booking).folios[0].lines[1]
     ledger.execute(billing_commands.MoveCharges(HOTEL, booking, (second.id,), 1, other))
     assert ledger.balances(booking) + ledger.balances(other) == [20_000, 20_000]  # the other is a no-show with a fee
-    ledger.record_hotel_events((events.GuestCheckedOut(booking, night(1)),))
+    ledger.record_hotel_events((events.GuestCheckedOut(booking, night(1), price_lines(TODAY, 1)),))
     assert (ledger.posted_nights(booking), ledger.posted_nights(other)) == ([0], [])
     assert ledger.balances(booking) + ledger.balances(other) == [10_000, 10_000]
 
@@ -133,7 +136,7 @@ def test_early_departure_reverses_a_split_night_once(ledger: LedgerFixture) -> N
     ledger.roll_business_date(2)
     second = ledger.bill(booking).folios[0].lines[1]
     ledger.execute(billing_commands.SplitCharge(HOTEL, booking, second.id, Money("30.00", "EUR")))
-    ledger.record_hotel_events((events.GuestCheckedOut(booking, night(1)),))
+    ledger.record_hotel_events((events.GuestCheckedOut(booking, night(1), price_lines(TODAY, 1)),))
     assert (ledger.posted_nights(booking), ledger.bill(booking).balance) == ([0], 10_000)
 
 
@@ -151,6 +154,26 @@ def test_a_new_rate_applies_from_the_next_night(ledger: LedgerFixture) -> None:
     ledger.change(booking, rate=Money("70.00", "EUR"))
     ledger.roll_business_date()
     assert [line.amount for line in ledger.bill(booking).folios[0].lines] == [10_000, 7_000]
+
+
+def test_a_new_rate_in_the_middle_of_a_stay_leaves_the_nights_slept_as_they_are(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in(0, 2)
+    ledger.roll_business_date()
+    changed = ledger.change(booking, rate=Money("120.00", "EUR"))
+    assert ([line.amount for line in changed.lines], changed.total) == ([10_000, 12_000], 22_000)
+    ledger.roll_business_date()
+    assert ledger.bill(booking).balance == changed.total
+
+
+def test_bookings_keep_the_terms_that_they_were_made_on_and_added_nights_take_the_current_ones() -> None:
+    ledger = LedgerFixture(CITY, deposits=(DepositRequest(30),))
+    early = ledger.book(3, 1)
+    ledger.set_terms_of_sale(taxes=(VAT,), deposits=())
+    late = ledger.book(3, 1)
+    extended = ledger.change(early, departure=night(5))
+    assert [[tax.code for tax in line.taxes] for line in extended.lines] == [["CITY"], ["VAT6"]]
+    deposits = [ledger.query(ShowBill(HOTEL, booking)).deposits for booking in (early, late)]
+    assert [[deposit.amount for deposit in due] for due in deposits] == [[6_060], []]
 
 
 def test_each_night_of_an_extended_stay_is_posted_once(ledger: LedgerFixture) -> None:

@@ -121,14 +121,18 @@ def test_releasing_or_expiring_a_hold_withdraws_its_warning(hotel: Notifications
     assert hotel.immediate_kinds() == ["hold", "hold"]
 
 
+def test_the_notice_of_a_longer_stay_contains_the_price_of_each_night(hotel: NotificationsFixture) -> None:
+    stay = hotel.change(hotel.book(), departure=night(33), rate=Money("90.00", "EUR"))[0].stay
+    assert (stay.departure, stay.prices, stay.total) == (night(33), (9_000,) * 3, 27_000)
+
+
 @pytest.mark.parametrize(
     ("change", "term", "was", "now"),
     [
-        ({"departure": night(33)}, "departure", night(32), night(33)),
         ({"room_type": "SUI"}, "room_type", "Type DBL", "Type SUI"),
         ({"adults": 2}, "adults", 1, 2),
         ({"children": (4,)}, "children", (), (4,)),
-        ({"rate": Money("90.00", "EUR")}, "rate", 10_000, 9_000),
+        ({"rate": Money("90.00", "EUR")}, "prices", (10_000, 10_000), (9_000, 9_000)),
         ({"guest": Contact("Ann Lee", "ann@example.com")}, "guest", "Ann", "Ann Lee"),
     ],
 )

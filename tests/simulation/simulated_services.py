@@ -23,7 +23,6 @@ from innkeeper.actors.subscriptions.recent_events import RecentEvents
 from innkeeper.actors.subscriptions.subscriber import Subscriber
 from innkeeper.protocol.billing.commands import ApplyReservationEvent, PostCharge, RecordPayment
 from innkeeper.protocol.billing.events import FolioOpened, PaymentRecorded
-from innkeeper.protocol.billing.terms import ChargeKind
 from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.notifications.notices import Notice, NoticeKind
@@ -34,6 +33,7 @@ from innkeeper.protocol.reservations.events import BookingEvent
 from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS
 from innkeeper.protocol.values.limits import position_max
 from innkeeper.protocol.values.money import Money
+from innkeeper.protocol.values.taxes import ChargeKind
 from innkeeper.storage.audit.billing import BillingAuditor
 from innkeeper.storage.memory.database import MemoryDatabase
 from innkeeper.storage.memory.outbox import MemoryOutbox

@@ -15,7 +15,7 @@ from innkeeper.protocol.billing import commands as billing_commands
 from innkeeper.protocol.billing import queries as billing_queries
 from innkeeper.protocol.billing.folio import Bill, FolioLine, Invoice, Payment
 from innkeeper.protocol.billing.replies import BillReply, InvoiceReply, PaymentReply
-from innkeeper.protocol.billing.terms import BillingTermsRequest, ChargeKind, PartyRequest, TaxRequest
+from innkeeper.protocol.billing.terms import BillingTermsRequest, PartyRequest
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope
@@ -27,14 +27,16 @@ from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.commands import BookingChange
 from innkeeper.protocol.reservations.replies import BookingReply
+from innkeeper.protocol.reservations.terms import DepositRequest, HotelChange, TaxRequest
 from innkeeper.protocol.values.money import Money, render
+from innkeeper.protocol.values.taxes import ChargeKind
 from support.partition_fixture import HOTEL, NOON, hotel_request, night, request
 
 VAT = TaxRequest(code="VAT6", name="VAT 6 %", applies_to=(ChargeKind.ROOM, ChargeKind.FEE), rate="6", included=True)
 VAT_FOOD = TaxRequest(code="VAT13", name="VAT 13 %", applies_to=(ChargeKind.BREAKFAST,), rate="13", included=True)
 SERVICE = TaxRequest(code="SERVICE", name="Service 10 %", applies_to=(ChargeKind.MINIBAR,), rate="10")
 CITY = TaxRequest(
-    code="CITY", name="City tax", applies_to=(ChargeKind.ROOM,), per_night=Money("2.00", "EUR"), exempt_below=13
+    code="CITY", name="City tax", applies_to=(ChargeKind.ROOM,), amount=Money("2.00", "EUR"), exempt_below=13
 )
 
 
@@ -45,23 +47,27 @@ def eur(minor_units: int) -> Money:
 class LedgerFixture:
     """A hotel and its ledger. Every event is encoded and decoded before it is applied, as from the journal."""
 
-    def __init__(self, *taxes: TaxRequest, **more: Any) -> None:
+    def __init__(self, *taxes: TaxRequest, deposits: tuple[DepositRequest, ...] = (), **billing: Any) -> None:
+        """`taxes` and `deposits` are the hotel's terms of sale, `billing` are its billing terms."""
         self.at = NOON
         self.hotel_state = HotelState()
         self.state = LedgerState()
         self.hotel_records: list[RecordedEvent] = []
         self.records: list[RecordedEvent] = []
         self._ids = (f"id-{number}" for number in count())
-        self.execute_on_hotel(commands.OpenHotel(HOTEL, hotel_request({"DBL": 3, "SUI": 2})))
-        if taxes or more:
-            self.set_billing_terms(*taxes, **more)
+        opened = hotel_request({"DBL": 3, "SUI": 2}, taxes=taxes, deposits=deposits)
+        self.execute_on_hotel(commands.OpenHotel(HOTEL, opened))
+        if taxes or deposits or billing:
+            self.set_billing_terms(**billing)
 
-    def set_billing_terms(self, *taxes: TaxRequest, **more: Any) -> None:
+    def set_billing_terms(self, **more: Any) -> None:
         """Set the terms of billing."""
-        terms = BillingTermsRequest(
-            seller=PartyRequest("Seaside Ltd", ("1 Beach Road", "Lisbon"), "PT500"), taxes=taxes, **more
-        )
+        terms = BillingTermsRequest(seller=PartyRequest("Seaside Ltd", ("1 Beach Road", "Lisbon"), "PT500"), **more)
         self.execute(billing_commands.ChangeBillingTerms(HOTEL, terms))
+
+    def set_terms_of_sale(self, **more: Any) -> None:
+        """Set taxes, deposits or the cancellation policy."""
+        self.execute_on_hotel(commands.ChangeHotel(HOTEL, HotelChange(**more)))
 
     def _envelope(self, command: Command) -> Envelope:
         return Envelope(command, at=self.at, id=next(self._ids))

@@ -9,8 +9,8 @@ from innkeeper.protocol.values.instants import microseconds
 
 HOTEL = HotelFacts("seaside", "Seaside Lodge", "Europe/Lisbon", "EUR", "15:00", "11:00")
 STAY = StayFacts(guest="Ana Sousa", room_type="Double with balcony", arrival=date(2026, 7, 2),
-                 departure=date(2026, 7, 4), adults=2, rate=61_725, children=(7, 0))  # fmt: skip
-BEFORE = msgspec.structs.replace(STAY, departure=date(2026, 7, 3), children=())
+                 departure=date(2026, 7, 4), adults=2, prices=(61_725,) * 2, children=(7, 0))  # fmt: skip
+BEFORE = msgspec.structs.replace(STAY, departure=date(2026, 7, 3), children=(), prices=(61_725,))
 NOON = microseconds(datetime(2026, 6, 1, 12, tzinfo=UTC))
 FREE_UNTIL = microseconds(datetime(2026, 6, 30, 14, tzinfo=UTC))  # three o'clock in Lisbon
 EXPIRES = microseconds(datetime(2026, 6, 2, 11, 30, tzinfo=UTC))

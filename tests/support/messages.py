@@ -15,26 +15,19 @@ from innkeeper.protocol.billing.folio import (
     LinePosition,
     Payment,
     StayTerms,
-    TaxAmount,
     TaxTotal,
 )
 from innkeeper.protocol.billing.terms import (
     BillingTerms,
     BillingTermsRequest,
-    ChargeKind,
-    Deposit,
-    DepositRequest,
     Party,
     PartyRequest,
-    Tax,
-    TaxRequest,
 )
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.reservations.booking import Booking, GuestDetails
+from innkeeper.protocol.reservations.booking import Booking, GuestDetails, PriceLine
 from innkeeper.protocol.reservations.commands import (
     BookingChange,
     BookingRequest,
-    CancellationRequest,
     Contact,
     ContactChange,
     HotelRequest,
@@ -42,10 +35,20 @@ from innkeeper.protocol.reservations.commands import (
     WaitlistRequest,
 )
 from innkeeper.protocol.reservations.events import EVENTS
-from innkeeper.protocol.reservations.hotel import CancellationPolicy, Hotel, RoomType
+from innkeeper.protocol.reservations.hotel import Hotel, RoomType
 from innkeeper.protocol.reservations.replies import TypeAvailability
+from innkeeper.protocol.reservations.terms import (
+    CancellationPolicy,
+    CancellationRequest,
+    Deposit,
+    DepositRequest,
+    HotelChange,
+    TaxRequest,
+    TermsOfSale,
+)
 from innkeeper.protocol.values.money import Money
 from innkeeper.protocol.values.percentage import render_percent
+from innkeeper.protocol.values.taxes import ChargeKind, Tax, TaxAmount
 
 _text = st.text(
     st.characters(exclude_categories=("Cs", "Cc", "Cf", "Cn", "Co", "Zl", "Zp", "Mn", "Lo")), min_size=1, max_size=12
@@ -93,6 +96,24 @@ def waitlist_request(request: BookingRequest) -> WaitlistRequest:
     return WaitlistRequest(**{name: getattr(request, name) for name in WaitlistRequest.__struct_fields__})
 
 
+_tax_plans = st.builds(
+    TaxRequest,
+    code=_code,
+    name=_name,
+    applies_to=st.lists(st.sampled_from(ChargeKind), min_size=1, max_size=3).map(tuple),
+    rate=st.integers(1, 100_000).map(render_percent),
+    included=st.booleans(),
+    exempt_below=st.integers(0, 18),
+)
+_deposit_plans = st.builds(DepositRequest, st.integers(1, 30), st.none() | st.integers(0, 99))
+_taxes = st.lists(_tax_plans, max_size=3, unique_by=lambda tax: tax.code).map(tuple)
+_deposits = st.lists(_deposit_plans, max_size=3).map(tuple)
+_hotel_changes = st.builds(
+    HotelChange,
+    taxes=st.just(msgspec.UNSET) | _taxes,
+    deposits=st.just(msgspec.UNSET) | _deposits,
+    cancellation=st.just(msgspec.UNSET) | st.builds(CancellationRequest, st.integers(0, 100)),
+)
 _hotel_requests = st.builds(
     HotelRequest,
     name=_name,
@@ -102,6 +123,8 @@ _hotel_requests = st.builds(
     id=st.none() | st.just("inn"),
     business_date=st.none() | _day,
     night_audit=st.sampled_from(["manual", "03:00"]),
+    taxes=_taxes,
+    deposits=_deposits,
     cancellation=st.builds(CancellationRequest, st.integers(0, 100)),
 )
 _contact_changes = st.builds(
@@ -119,27 +142,16 @@ _changes = st.builds(
 )
 
 _parties = st.builds(PartyRequest, _name, st.lists(_name, max_size=3).map(tuple), st.just("") | _text)
-_tax_plans = st.builds(
-    TaxRequest,
-    code=_code,
-    name=_name,
-    applies_to=st.lists(st.sampled_from(ChargeKind), min_size=1, max_size=3).map(tuple),
-    rate=st.integers(1, 10_000).map(render_percent),
-    included=st.booleans(),
-    exempt_below=st.integers(0, 18),
-)
-_deposit_plans = st.builds(DepositRequest, st.integers(1, 30), st.none() | st.integers(0, 99))
 _billing_plans = st.builds(
     BillingTermsRequest,
     seller=_parties,
-    taxes=st.lists(_tax_plans, max_size=3, unique_by=lambda tax: tax.code).map(tuple),
-    deposits=st.lists(_deposit_plans, max_size=3).map(tuple),
     invoice_prefix=st.sampled_from(["INV-", "2026/"]),
 )
 for _kind, _strategy in (
     (BookingRequest, requests()),
     (WaitlistRequest, requests().map(waitlist_request)),
     (HotelRequest, _hotel_requests),
+    (HotelChange, _hotel_changes),
     (BookingChange, _changes),
     (PartyRequest, _parties),
     (BillingTermsRequest, _billing_plans),
@@ -174,6 +186,7 @@ _BY_NAME: dict[str, st.SearchStrategy[object]] = {
 _NESTED = {
     Booking, GuestDetails, Hotel, RoomType, CancellationPolicy, TypeAvailability, Bill, BillingTerms, Deposit,
     DepositDue, Folio, FolioLine, Invoice, LedgerDetails, Payment, LinePosition, StayTerms, Tax, TaxAmount, TaxTotal,
+    PriceLine, TermsOfSale,
     billing_replies.AccountBalance, Party,
 }  # fmt: skip
 

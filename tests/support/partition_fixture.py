@@ -15,7 +15,7 @@ from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import Refusal
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.journal import Journal
-from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.booking import Booking, PriceLine
 from innkeeper.protocol.reservations.commands import (
     BookingRequest,
     BookRoom,
@@ -47,6 +47,11 @@ def hotel_request(rooms: dict[str, int] | None = None, **more: Any) -> HotelRequ
     )
     fields = {"name": "Seaside", "timezone": "Europe/Lisbon", "currency": "EUR", "business_date": TODAY} | more
     return HotelRequest(room_types=room_types, **fields)
+
+
+def price_lines(arrival: date, nights: int, amount: int = 10_000) -> tuple[PriceLine, ...]:
+    """The price of a stay without taxes, on the first terms of sale."""
+    return tuple(PriceLine(arrival + timedelta(days=place), amount, 1) for place in range(nights))
 
 
 def request(

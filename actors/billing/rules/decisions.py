@@ -9,7 +9,7 @@ from typing import Any
 from innkeeper.actors.billing.rules.double_entry import DOUBLE_ENTRY
 from innkeeper.actors.billing.rules.folios import move_charges, open_folio, post_charge, reverse_charge, split_charge
 from innkeeper.actors.billing.rules.invoicing import check_prefixes, issue_credit_note, issue_invoice
-from innkeeper.actors.billing.rules.lookups import Decision, units_of
+from innkeeper.actors.billing.rules.lookups import Decision
 from innkeeper.actors.billing.rules.payments import (
     capture_payment,
     record_payment,
@@ -22,12 +22,11 @@ from innkeeper.actors.billing.rules.reservation_events import derive_events
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import commands, events
 from innkeeper.protocol.billing.replies import EventAppliedReply, LedgerReply
-from innkeeper.protocol.billing.terms import BillingTerms, Deposit, Tax, TaxRequest
+from innkeeper.protocol.billing.terms import BillingTerms
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import NotFound, Refused
-from innkeeper.protocol.values.percentage import basis_points
 
 
 def decide(state: LedgerState, command: Command, envelope: Envelope) -> Decision:
@@ -68,26 +67,12 @@ def _change_terms(state: LedgerState, command: commands.ChangeBillingTerms, enve
     request = command.request
     terms = BillingTerms(
         seller=request.seller.party(),
-        taxes=tuple(_tax(state, tax) for tax in request.taxes),
-        deposits=tuple(Deposit(deposit.percent, deposit.days_before_arrival) for deposit in request.deposits),
         invoice_prefix=request.invoice_prefix,
         credit_note_prefix=request.credit_note_prefix,
     )
     check_prefixes(state, terms)
     done = () if terms == state.opened().terms else (events.BillingTermsChanged(terms),)
     return Decision(done, lambda state: LedgerReply(state.opened()))
-
-
-def _tax(state: LedgerState, request: TaxRequest) -> Tax:
-    return Tax(
-        code=request.code,
-        name=request.name,
-        applies_to=request.applies_to,
-        rate=basis_points(request.rate, "rate"),
-        per_night=0 if request.per_night is None else units_of(state, request.per_night, "taxes.per_night"),
-        included=request.included,
-        exempt_below=request.exempt_below,
-    )
 
 
 DECISIONS: dict[type[Command], Callable[[LedgerState, Any, Envelope], Decision]] = {

@@ -14,41 +14,54 @@ from innkeeper.actors.billing.rules.lookups import (
     units_of,
 )
 from innkeeper.actors.billing.rules.state import LedgerState
-from innkeeper.actors.billing.rules.taxes import opposite, split_taxes, taxed
+from innkeeper.actors.billing.rules.taxes import opposite, split_taxes
 from innkeeper.protocol.billing import commands, events
-from innkeeper.protocol.billing.folio import FolioLine, LineKind, LinePosition, StayTerms
-from innkeeper.protocol.billing.terms import ChargeKind, Tax
+from innkeeper.protocol.billing.folio import FolioLine, LineKind, LinePosition
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, Refused, invalid
+from innkeeper.protocol.reservations.booking import PriceLine
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import render
+from innkeeper.protocol.values.taxes import ChargeKind, Tax, added, charge_taxes
 
 _replace = msgspec.structs.replace
 
 
 class PricedCharge(msgspec.Struct, frozen=True, gc=False):
-    """An item to charge: its price in minor units for the whole quantity and, for a room, the night."""
+    """An item to charge: its price in minor units for the whole quantity."""
 
     charge: ChargeKind
     text: str
     price: int
     quantity: int = 1
-    night: date | None = None
 
 
-def charge_line(number: int, day: date, priced: PricedCharge, taxes: tuple[Tax, ...], stay: StayTerms) -> FolioLine:
+def charge_line(number: int, day: date, priced: PricedCharge, taxes: tuple[Tax, ...]) -> FolioLine:
     """The line that charges an item, with its taxes."""
-    amount, parts = taxed(taxes, priced.charge, priced.price, priced.quantity, stay)
+    amounts = charge_taxes(taxes, priced.charge, priced.price, day)
     return FolioLine(
         id=number,
         kind=LineKind.CHARGE,
         business_date=day,
-        amount=amount,
+        amount=priced.price + added(amounts),
         charge=priced.charge,
         text=priced.text,
         quantity=priced.quantity,
-        taxes=parts,
-        night=priced.night,
+        taxes=amounts,
+    )
+
+
+def night_line(number: int, day: date, price: PriceLine) -> FolioLine:
+    """The line that charges a night at its price in the booking."""
+    return FolioLine(
+        id=number,
+        kind=LineKind.CHARGE,
+        business_date=day,
+        amount=price.total,
+        charge=ChargeKind.ROOM,
+        text="Room",
+        taxes=price.taxes,
+        night=price.night,
     )
 
 
@@ -89,7 +102,7 @@ def post_charge(state: LedgerState, command: commands.PostCharge, envelope: Enve
         most = render(limits.charge_minor_units_max, ledger.currency)
         raise invalid("quantity", "amount_max", f"the maximum of a charge, which is quantity × amount, is {most}")
     priced = PricedCharge(command.charge, command.text, price, command.quantity)
-    line = charge_line(next(line_numbers(state)), ledger.business_date, priced, ledger.terms.taxes, bill.stay)
+    line = charge_line(next(line_numbers(state)), ledger.business_date, priced, ledger.taxes)
     return Decision((events.ChargePosted(bill.booking, command.folio, line),), the_bill(bill.booking))
 
 

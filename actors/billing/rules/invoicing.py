@@ -13,10 +13,11 @@ from innkeeper.actors.billing.rules.lookups import Decision, find_bill, find_fol
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import commands, events
 from innkeeper.protocol.billing.folio import DocumentKind, Folio, FolioLine, Invoice, LineKind, LinePosition, TaxTotal
-from innkeeper.protocol.billing.terms import BillingTerms, Party, Tax
+from innkeeper.protocol.billing.terms import BillingTerms, Party
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, invalid
+from innkeeper.protocol.reservations.terms import TermsOfSale
 
 
 def uninvoiced(folio: Folio) -> tuple[FolioLine, ...]:
@@ -26,9 +27,9 @@ def uninvoiced(folio: Folio) -> tuple[FolioLine, ...]:
     return tuple(line for line in waiting.values() if line.reversed_by not in waiting and line.reverses not in waiting)
 
 
-def totals(lines: tuple[FolioLine, ...], taxes: tuple[Tax, ...]) -> tuple[TaxTotal, ...]:
-    """The sums of the lines' taxes by tax and rate. Names are those of the current terms, or else the tax's code."""
-    names = {tax.code: tax.name for tax in taxes}
+def totals(lines: tuple[FolioLine, ...], terms: tuple[TermsOfSale, ...]) -> tuple[TaxTotal, ...]:
+    """The sums of the lines' taxes by tax and rate. Names are those of the newest terms of sale that have the tax."""
+    names = {tax.code: tax.name for version in terms for tax in version.taxes}
     sums: dict[tuple[str, int], tuple[int, int]] = {}
     for line in lines:
         shares = [(tax.code, tax.rate, line.net if tax.rate else 0, tax.amount) for tax in line.taxes]
@@ -106,7 +107,7 @@ def _document(state: LedgerState, place: LinePosition, lines: tuple[FolioLine, .
         "guest_id": state.bills[place.booking].guest_id,
         "buyer": buyer,
         "lines": lines,
-        "totals": totals(lines, ledger.terms.taxes),
+        "totals": totals(lines, ledger.terms_of_sale),
         "net": sum(line.net for line in lines),
         "total": sum(line.amount for line in lines),
     }

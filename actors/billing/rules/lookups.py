@@ -83,7 +83,7 @@ def the_bill(booking: str) -> Callable[[LedgerState], Reply]:
 def bill_reply(state: LedgerState, bill: Bill) -> BillReply:
     """A bill with its deposits."""
     ledger = state.opened()
-    return BillReply(ledger.currency, bill, deposits_due(ledger.terms, bill.stay, bill.paid))
+    return BillReply(ledger.currency, bill, deposits_due(ledger.terms_of(bill.stay).deposits, bill.stay, bill.paid))
 
 
 def the_payment(payment: str) -> Callable[[LedgerState], Reply]:

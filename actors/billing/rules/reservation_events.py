@@ -6,17 +6,17 @@ again either, because its consequences depend on the event alone, or would have 
 """
 
 from collections.abc import Callable, Iterator
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import msgspec
-from innkeeper.actors.billing.rules.folios import PricedCharge, charge_line, current_lines, reversal
+from innkeeper.actors.billing.rules.folios import PricedCharge, charge_line, current_lines, night_line, reversal
 from innkeeper.actors.billing.rules.lookups import line_numbers
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import events as billing_events
 from innkeeper.protocol.billing.events import BuyerChanged, ChargePosted, ChargeReversed, FolioOpened, FolioTermsChanged
 from innkeeper.protocol.billing.folio import Bill, LineKind, LinePosition, StayTerms
-from innkeeper.protocol.billing.terms import ChargeKind, Party
+from innkeeper.protocol.billing.terms import Party
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
@@ -24,6 +24,7 @@ from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import GuestDetails
 from innkeeper.protocol.reservations.transitions import status_after
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
+from innkeeper.protocol.values.taxes import ChargeKind
 
 Events = Iterator[Event]
 
@@ -43,7 +44,11 @@ def derive_events(state: LedgerState, record: RecordedEvent) -> tuple[Event, ...
 
 
 def _opened(state: LedgerState, _: None, event: events.HotelOpened) -> Events:
-    yield billing_events.LedgerOpened(event.title, event.currency, event.business_date)
+    yield billing_events.LedgerOpened(event.title, event.currency, event.business_date, event.terms)
+
+
+def _terms_of_sale_changed(state: LedgerState, _: None, event: events.TermsOfSaleChanged) -> Events:
+    yield billing_events.LedgerTermsOfSaleChanged(event.terms)
 
 
 def _terms(state: LedgerState, bill: Bill | None, event: events.StayEvent) -> Events:
@@ -54,9 +59,8 @@ def _terms(state: LedgerState, bill: Bill | None, event: events.StayEvent) -> Ev
         booked_on=state.opened().business_date if bill is None else bill.stay.booked_on,
         arrival=event.arrival,
         departure=event.departure,
-        rate=event.rate,
-        adults=event.adults,
-        children=event.children,
+        lines=event.lines,
+        terms=event.terms,
     )
     if bill is None:
         yield FolioOpened(booking=event.booking, folio=1, guest_id=event.guest_id, buyer=buyer, stay=stay)
@@ -81,7 +85,10 @@ def _not_arriving(state: LedgerState, bill: Bill, event: events.BookingCancelled
     if event.fee > 0:
         text = "No-show fee" if isinstance(event, events.GuestNoShow) else "Cancellation fee"
         priced = PricedCharge(ChargeKind.FEE, text, event.fee)
-        yield _charge(state, bill, next(line_numbers(state)), state.opened().business_date, priced)
+        ledger = state.opened()
+        taxes = ledger.terms_of(bill.stay).taxes
+        line = charge_line(next(line_numbers(state)), ledger.business_date, priced, taxes)
+        yield ChargePosted(bill.booking, 1, line)
 
 
 def _reinstated(state: LedgerState, bill: Bill, event: events.BookingReinstated) -> Events:
@@ -94,7 +101,7 @@ def _reinstated(state: LedgerState, bill: Bill, event: events.BookingReinstated)
 def _checked_out(state: LedgerState, bill: Bill, event: events.GuestCheckedOut) -> Events:
     """Charges the nights slept that no audit has posted yet, and reverses those after an early departure."""
     numbers = line_numbers(state)
-    yield from _status_changed(state, bill, event, departure=event.departure)
+    yield from _status_changed(state, bill, event, departure=event.departure, lines=event.lines)
     yield from _nights(state, bill, event.departure, state.opened().business_date, numbers)
     beyond = [
         LinePosition(bill.booking, 1, line.id)
@@ -119,16 +126,11 @@ def _rolled(state: LedgerState, _: None, event: events.BusinessDateRolled) -> Ev
 def _nights(state: LedgerState, bill: Bill, until: date, today: date, numbers: Iterator[int]) -> Events:
     """Charges the nights before `until` that are not posted yet, each on its own date, or on the business date where
     its day is closed already."""
-    night = max(bill.stay.arrival, bill.posted_until or bill.stay.arrival)
-    while night < until:
-        priced = PricedCharge(ChargeKind.ROOM, "Room", bill.stay.rate, 1, night)
-        yield _charge(state, bill, next(numbers), max(night, today), priced)
-        night += timedelta(days=1)
-
-
-def _charge(state: LedgerState, bill: Bill, number: int, day: date, priced: PricedCharge) -> ChargePosted:
-    line = charge_line(number, day, priced, state.opened().terms.taxes, bill.stay)
-    return ChargePosted(bill.booking, 1, line)
+    posted_until = bill.posted_until or bill.stay.arrival
+    for price in bill.stay.lines:
+        if posted_until <= price.night < until:
+            line = night_line(next(numbers), max(price.night, today), price)
+            yield ChargePosted(bill.booking, 1, line)
 
 
 def _reverse(state: LedgerState, charged: list[LinePosition], reason: str, numbers: Iterator[int]) -> Events:
@@ -142,6 +144,7 @@ BILLING_RULES = EventTable[Callable[[LedgerState, Any, Any], Events]](
     "billing",
     handles={
         events.HotelOpened: _opened,
+        events.TermsOfSaleChanged: _terms_of_sale_changed,
         events.BookingHeld: _terms,
         events.BookingConfirmed: _terms,
         events.BookingModified: _terms,

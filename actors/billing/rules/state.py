@@ -22,12 +22,13 @@ from innkeeper.protocol.billing.folio import (
     Payment,
 )
 from innkeeper.protocol.billing.replies import AccountBalance, LedgerStateReply
-from innkeeper.protocol.billing.terms import BillingTerms, ChargeKind, Party
+from innkeeper.protocol.billing.terms import BillingTerms, Party
 from innkeeper.protocol.billing.transitions import PAYMENT_TRANSITIONS
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS
+from innkeeper.protocol.values.taxes import ChargeKind
 
 _replace = msgspec.structs.replace
 
@@ -88,11 +89,17 @@ def _opened(state: LedgerState, record: RecordedEvent, event: events.LedgerOpene
         currency=event.currency,
         business_date=event.business_date,
         terms=BillingTerms(seller=Party(event.title)),
+        terms_of_sale=(event.terms_of_sale,),
     )
 
 
 def _day_opened(state: LedgerState, _: RecordedEvent, event: events.LedgerDayOpened) -> None:
     state.ledger = _replace(state.opened(), business_date=event.business_date)
+
+
+def _terms_of_sale_changed(state: LedgerState, _: RecordedEvent, event: events.LedgerTermsOfSaleChanged) -> None:
+    ledger = state.opened()
+    state.ledger = _replace(ledger, terms_of_sale=(*ledger.terms_of_sale, event.terms_of_sale))
 
 
 def _terms_changed(state: LedgerState, _: RecordedEvent, event: events.BillingTermsChanged) -> None:
@@ -253,6 +260,7 @@ LEDGER_FOLD = EventTable[Callable[[LedgerState, RecordedEvent, Any], None]](
     handles={
         events.LedgerOpened: _opened,
         events.LedgerDayOpened: _day_opened,
+        events.LedgerTermsOfSaleChanged: _terms_of_sale_changed,
         events.BillingTermsChanged: _terms_changed,
         events.FolioOpened: _folio_opened,
         events.FolioTermsChanged: _stay_changed,

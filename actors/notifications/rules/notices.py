@@ -35,7 +35,6 @@ class KnownHotel(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     """What notifications keeps of a hotel. `room_types` are codes with their names."""
 
     facts: HotelFacts
-    free_until_hours: int
     room_types: tuple[tuple[str, str], ...] = ()
     terms: NotificationTerms = NotificationTerms()
 
@@ -49,6 +48,7 @@ class KnownBooking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_def
     stay: StayFacts
     status: BookingStatus
     email: str | None = None
+    free_until: int
     held_at: int = 0
     expires_at: int = 0
     reminder_on: date | None = None
@@ -85,7 +85,7 @@ def handle(hotel: KnownHotel | None, booking: KnownBooking | None, record: Recor
 
 def _opened(_: KnownHotel | None, __: None, record: RecordedEvent, event: events.HotelOpened) -> NoticeDecision:
     facts = HotelFacts(record.hotel, event.title, event.timezone, event.currency, event.check_in, event.check_out)
-    return NoticeDecision(KnownHotel(facts=facts, free_until_hours=event.cancellation.free_until_hours), None)
+    return NoticeDecision(KnownHotel(facts=facts), None)
 
 
 def _room_type_added(
@@ -163,7 +163,8 @@ def _paid(
 def _checked_out(
     hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.GuestCheckedOut
 ) -> NoticeDecision:
-    stay = msgspec.structs.replace(was.stay, departure=event.departure)
+    prices = tuple(line.total for line in event.lines)
+    stay = msgspec.structs.replace(was.stay, departure=event.departure, prices=prices)
     return _notify(
         hotel, was, msgspec.structs.replace(was, status=status_after(was.status, type(event)), stay=stay), record
     )
@@ -202,9 +203,11 @@ NOTICE_RULES = EventTable[Callable[[Any, Any, RecordedEvent, Any], NoticeDecisio
         PaymentRecorded: _paid,
     },
     ignores=(
-        events.RoomAdded, events.RoomMoved, events.BookingPinned, events.BookingUnpinned, events.NoteChanged,
+        events.TermsOfSaleChanged, events.RoomAdded, events.RoomMoved, events.BookingPinned, events.BookingUnpinned,
+        events.NoteChanged,
         events.WaitlistJoined, events.WaitlistLeft, events.BusinessDateRolled, billing_events.LedgerOpened,
-        billing_events.LedgerDayOpened, billing_events.BillingTermsChanged, billing_events.FolioOpened,
+        billing_events.LedgerDayOpened, billing_events.LedgerTermsOfSaleChanged, billing_events.BillingTermsChanged,
+        billing_events.FolioOpened,
         billing_events.FolioTermsChanged, billing_events.BuyerChanged, billing_events.ChargePosted,
         billing_events.ChargeReversed, billing_events.PaymentStarted, billing_events.PaymentAuthorised,
         billing_events.PaymentFailed, billing_events.PaymentVoided, billing_events.PaymentRefunded,
@@ -225,7 +228,7 @@ def _known(
         arrival=event.arrival,
         departure=event.departure,
         adults=event.adults,
-        rate=event.rate,
+        prices=tuple(line.total for line in event.lines),
         children=event.children,
     )
     return KnownBooking(
@@ -234,6 +237,7 @@ def _known(
         stay=stay,
         status=status_after(None if was is None else was.status, type(event)),
         email=guest.email,
+        free_until=event.free_until,
         held_at=held_at,
         expires_at=expires_at,
         reminder_on=event.reminder_on,
@@ -300,7 +304,7 @@ def notice(kind: NoticeKind, hotel: KnownHotel, booking: KnownBooking, event: st
     if booking.status is BookingStatus.HELD and kind is not NoticeKind.RECEIPT:
         expires_at = useful_until = booking.expires_at
     else:
-        free_until = _free_until(stay.arrival, hotel.facts.check_in, hotel.free_until_hours, hotel.facts.timezone)
+        free_until = booking.free_until
         if kind is NoticeKind.REMINDER:
             useful_until = _instant_of(stay.arrival, -1, "00:00", hotel.facts.timezone)
     fields = {"useful_until": useful_until, "expires_at": expires_at} | more
@@ -323,10 +327,3 @@ def _instant_of(day: date, days_before: int, clock_time: str, timezone: str) -> 
     """A local time so many days before a day. Of a time that the change of clocks repeats, the first is taken."""
     local = datetime.combine(day - timedelta(days=days_before), time.fromisoformat(clock_time), ZoneInfo(timezone))
     return microseconds(local.astimezone(UTC))
-
-
-@lru_cache(maxsize=10_000)
-def _free_until(arrival: date, check_in: str, hours: int, timezone: str) -> int:
-    """Until when cancelling is free, on the hotel's clock, as in the calculation of the fee."""
-    local = datetime.combine(arrival, time.fromisoformat(check_in)) - timedelta(hours=hours)
-    return microseconds(local.replace(tzinfo=ZoneInfo(timezone)).astimezone(UTC))

@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+from innkeeper.actors.reservations.rules.pricing import StayChange, changed_stay
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
     check_arrival,
@@ -49,12 +50,14 @@ def change(
     was = terms_of(booking)
     terms = was | changed | {"guest": person}
     kind = room_type_of(state, terms["room_type"])
-    if "rate" in changed or kind.code != booking.room_type:
-        terms["rate"] = rate_of(state, kind, changed.get("rate"))
+    prices_anew = "rate" in changed or kind.code != booking.room_type
+    rate = rate_of(state, kind, terms.pop("rate", None))
     moved = _rearrange(state, booking, terms)
     if {"adults", "children", "room_type"} & changed.keys():
         field = None if {"adults", "children"} & changed.keys() else "room_type"
         check_guests(kind, terms["adults"], terms["children"], field)
+    stay = StayChange(terms["arrival"], terms["departure"], terms["adults"], terms["children"], rate, prices_anew)
+    terms |= changed_stay(state.opened(), booking, stay, envelope.at)
     done: list[Event] = list(moved)
     if (
         terms | {"guest": booking.guest} != was

@@ -13,7 +13,7 @@ from innkeeper.actors.reservations.rules.changes import change, terms_of
 from innkeeper.actors.reservations.rules.lifecycle import allowed, why_not
 from innkeeper.actors.reservations.rules.night_audit import due_events, roll_events
 from innkeeper.actors.reservations.rules.opening import opening_events
-from innkeeper.actors.reservations.rules.pricing import cancellation_fee, first_night
+from innkeeper.actors.reservations.rules.pricing import cancellation_fee, checked_out, first_night, new_stay
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
     check_arrival,
@@ -159,16 +159,27 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
         children=request.children,
         guest_id=envelope.id,  # a guest has the id of the first booking
         guest=GuestDetails(request.guest.name, request.guest.email, request.guest.phone, request.notes),
-        rate=rate,
         source=request.source,
         reminder_on=request.reminder_on,
         pinned=request.room is not None,
+        **new_stay(state.opened(), request, rate),
     )
     made: Event = confirmed
     if request.status == "held":
         expires_at = envelope.at + (request.hold_seconds or limits.hold_seconds_default) * 1_000_000
         made = events.BookingHeld(**msgspec.structs.asdict(confirmed), expires_at=expires_at)
     return (*moved, made), None
+
+
+def _change_hotel(state: HotelState, command: commands.ChangeHotel, envelope: Envelope) -> Ruling:
+    hotel = state.opened()
+    if envelope.if_version is not None and envelope.if_version != hotel.version:
+        raise Refused(StaleVersion(hotel.version))
+    terms = command.change.terms(hotel.terms, hotel.currency)
+    if terms == hotel.terms:
+        return (), HotelReply(hotel)
+    changed = events.TermsOfSaleChanged(msgspec.structs.replace(terms, version=terms.version + 1))
+    return (changed,), HotelReply(apply_hotel_event(hotel, RecordedEvent(hotel.id, 0, 0, "", "", "", changed)))
 
 
 def _join_waitlist(state: HotelState, command: commands.JoinWaitlist, envelope: Envelope) -> Ruling:
@@ -247,7 +258,7 @@ def _check_out(
     state: HotelState, booking: Booking, command: commands.CheckOutGuest, envelope: Envelope
 ) -> tuple[Event, ...]:
     slept_until = max(state.opened().business_date, booking.arrival + timedelta(days=1))
-    return (events.GuestCheckedOut(booking.id, min(booking.departure, slept_until)),)
+    return (checked_out(booking, min(booking.departure, slept_until)),)
 
 
 def _no_show(
@@ -304,6 +315,7 @@ _ACTIONS: dict[type[Command], Callable[[HotelState, Booking, Any, Envelope], tup
 
 _DECISIONS: dict[type[Command], Callable[[HotelState, Any, Envelope], Ruling]] = {
     commands.OpenHotel: _open_hotel,
+    commands.ChangeHotel: _change_hotel,
     commands.BookRoom: _book,
     commands.JoinWaitlist: _join_waitlist,
     commands.LeaveWaitlist: _leave_waitlist,

@@ -16,8 +16,8 @@ def opening_events(request: HotelRequest, at: int) -> tuple[Event, ...]:
         request.check_in,
         request.check_out,
         request.night_audit,
-        request.cancellation.policy(),
         request.business_date or local_date(request.timezone, at),
+        request.terms(),
     )
     done: list[Event] = [opened]
     numbers = _numbers(request)

@@ -1,32 +1,155 @@
-"""The fees of a cancellation or no-show, and the hotel's local time."""
+"""The price of a stay, night by night; the fee of a cancellation; and the hotel's local time."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
-from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.booking import Booking, PriceLine
+from innkeeper.protocol.reservations.events import GuestCheckedOut
 from innkeeper.protocol.reservations.hotel import MANUAL_AUDIT, Hotel
+from innkeeper.protocol.reservations.terms import TermsOfSale
 from innkeeper.protocol.values.instants import instant, microseconds
+from innkeeper.protocol.values.taxes import Guests, night_taxes, taxes_on
 
 
-def hotel_now(hotel: Hotel, at: int) -> datetime:
-    """The hotel's local time, without its zone. The business date takes precedence: where the clock shows another day
-    than that one or the next (a manual audit, a replayed history), only its time of day is used."""
-    local = instant(at).astimezone(ZoneInfo(hotel.timezone)).replace(tzinfo=None)
-    ahead = (local.date() - hotel.business_date).days
-    return local if ahead in (0, 1) else datetime.combine(hotel.business_date, local.time())
+class SoldNight(NamedTuple):
+    """A night at its agreed amount, on a version of the hotel's terms of sale."""
+
+    night: date
+    amount: int
+    terms: int
+
+
+class StayChange(NamedTuple):
+    """The stay after a change. `rate` is the price of added nights, and of all that are not posted yet where the change
+    `prices_anew`."""
+
+    arrival: date
+    departure: date
+    adults: int
+    children: tuple[int, ...]
+    rate: int
+    prices_anew: bool
+
+
+class StayRequest(Protocol):
+    """The stay of a booking request or of an entry of the waitlist."""
+
+    @property
+    def arrival(self) -> date:
+        """The first night."""
+
+    @property
+    def departure(self) -> date:
+        """The day after the last night."""
+
+    @property
+    def adults(self) -> int:
+        """The number of adults."""
+
+    @property
+    def children(self) -> tuple[int, ...]:
+        """The ages of the children."""
+
+
+def hotel_instant(hotel: Hotel, at: int) -> int:
+    """An instant in the hotel's own time. The business date takes precedence: where the clock shows another day than
+    that one or the next (a manual audit, a replayed history), only its time of day is used."""
+    local = instant(at).astimezone(ZoneInfo(hotel.timezone))
+    if (local.date() - hotel.business_date).days in (0, 1):
+        return at
+    return microseconds(datetime.combine(hotel.business_date, local.time(), local.tzinfo).astimezone(UTC))
 
 
 def first_night(booking: Booking) -> int:
-    """The rate of the first night."""
-    return booking.rate
+    """The price of the first night, without the taxes on top of it."""
+    return booking.lines[0].amount if booking.lines else 0
+
+
+def price_nights(hotel: Hotel, nights: Sequence[SoldNight], guests: Guests) -> tuple[PriceLine, ...]:
+    """The price of a stay: a line for each night, with its taxes and fees. Nothing else prices a stay."""
+    dates = [night.night for night in nights]
+    lines = []
+    for place, sold in enumerate(nights):
+        taxes = hotel.terms_of_sale[sold.terms - 1].taxes
+        amounts = taxes_on(sold.amount, night_taxes(taxes, dates, place, guests)) if taxes else ()
+        lines.append(PriceLine(sold.night, sold.amount, sold.terms, amounts))
+    return tuple(lines)
+
+
+def new_stay(hotel: Hotel, request: StayRequest, rate: int) -> dict[str, Any]:
+    """The price and the terms of a new booking, as the fields of a `StayEvent`: on the current terms of sale."""
+    terms = hotel.terms
+    days = range(request.arrival.toordinal(), request.departure.toordinal())
+    nights = [SoldNight(date.fromordinal(day), rate, terms.version) for day in days]
+    return {
+        "lines": price_nights(hotel, nights, Guests(request.adults, request.children)),
+        "terms": terms.version,
+        "free_until": free_until(hotel, terms, request.arrival),
+        "late_fee": rate,
+    }
+
+
+@lru_cache(maxsize=10_000)
+def _wall_clock(day: date, clock_time: str, hours: int, timezone: str) -> int:
+    """The instant so many hours before this local time, by the clock on the wall: a change of clocks in between moves
+    no deadline."""
+    local = datetime.combine(day, time.fromisoformat(clock_time)) - timedelta(hours=hours)
+    return microseconds(local.replace(tzinfo=ZoneInfo(timezone)).astimezone(UTC))
+
+
+def free_until(hotel: Hotel, terms: TermsOfSale, arrival: date) -> int:
+    """The last instant at which cancelling is free."""
+    return _wall_clock(arrival, hotel.check_in, terms.cancellation.free_until_hours, hotel.timezone)
 
 
 def cancellation_fee(hotel: Hotel, booking: Booking, at: int) -> int:
-    """Zero until so many hours before check-in time on the day of arrival, then the rate of the first night."""
-    expected = datetime.combine(booking.arrival, time.fromisoformat(hotel.check_in))
-    hours = hotel.cancellation.free_until_hours
-    return 0 if expected - hotel_now(hotel, at) >= timedelta(hours=hours) else first_night(booking)
+    """Zero until the deadline of the booking, then its fee."""
+    return booking.late_fee if is_late(hotel, booking, at) else 0
+
+
+def is_late(hotel: Hotel, booking: Booking, at: int) -> bool:
+    """Whether cancelling costs a fee at this instant."""
+    return hotel_instant(hotel, at) > booking.free_until
+
+
+def checked_out(booking: Booking, departure: date) -> GuestCheckedOut:
+    """The event of a guest who leaves on this day, with the price of the nights until then."""
+    return GuestCheckedOut(booking.id, departure, tuple(line for line in booking.lines if line.night < departure))
+
+
+def changed_stay(hotel: Hotel, booking: Booking, change: StayChange, at: int) -> dict[str, Any]:
+    """The price and the terms of a booking after a change, as the fields of a `StayEvent`.
+
+    Nights that the booking keeps have the agreed price and terms; those that are added have the current ones. A new
+    rate is for the nights that are not posted yet: from the business date on. The deadline follows the arrival, on the
+    booking's own terms, but a change after the deadline leaves deadline and fee as they are: otherwise every late
+    cancellation would be free in two steps."""
+    agreed = {line.night: line for line in booking.lines}
+    nights = []
+    for day in range(change.arrival.toordinal(), change.departure.toordinal()):
+        night = date.fromordinal(day)
+        kept = agreed.get(night)
+        if kept is None:
+            sold = SoldNight(night, change.rate, hotel.terms.version)
+        elif change.prices_anew and night >= hotel.business_date:
+            sold = SoldNight(night, change.rate, kept.terms)
+        else:
+            sold = SoldNight(night, kept.amount, kept.terms)
+        nights.append(sold)
+    priced = price_nights(hotel, nights, Guests(change.adults, change.children))
+    lines = tuple(agreed.get(line.night, line) if line.night < hotel.business_date else line for line in priced)
+    late = is_late(hotel, booking, at)
+    return {
+        "lines": lines,
+        "terms": booking.terms,
+        "free_until": booking.free_until
+        if late
+        else free_until(hotel, hotel.terms_of_sale[booking.terms - 1], change.arrival),
+        "late_fee": booking.late_fee if late or not lines else lines[0].amount,
+    }
 
 
 def next_audit(hotel: Hotel) -> int | None:

@@ -137,7 +137,8 @@ ROOM_FOLD = EventTable[Callable[[Any, str, Nights | None], Nights | None]](
         events.GuestNoShow: _ended,
     },
     ignores=(
-        events.HotelOpened, events.RoomTypeAdded, events.RoomAdded, events.BusinessDateRolled, events.HoldExtended,
+        events.HotelOpened, events.TermsOfSaleChanged, events.RoomTypeAdded, events.RoomAdded,
+        events.BusinessDateRolled, events.HoldExtended,
         events.BookingPinned, events.BookingUnpinned, events.GuestCheckedIn, events.NoteChanged, events.ReminderChanged,
         events.WaitlistJoined, events.WaitlistLeft,
     ),

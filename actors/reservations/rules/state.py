@@ -194,6 +194,7 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
     "the state of a hotel",
     handles={
         events.HotelOpened: _evolve_hotel,
+        events.TermsOfSaleChanged: _evolve_hotel,
         events.RoomTypeAdded: _evolve_hotel,
         events.RoomAdded: _evolve_hotel,
         events.BookingHeld: _evolve_booking,

@@ -7,6 +7,7 @@ other, and after its end the next entry gets an offer. An entry lapses when its 
 
 from datetime import date
 
+from innkeeper.actors.reservations.rules.pricing import new_stay
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
     check_arrival,
@@ -100,8 +101,8 @@ def _offer(state: HotelState, entry: WaitlistEntry, room: str, at: int) -> event
         children=entry.children,
         guest_id=entry.id,
         guest=entry.guest,
-        rate=state.room_types[entry.room_type].rate,
         source=entry.source,
         expires_at=at + limits.waitlist_offer_seconds * 1_000_000,
         from_waitlist=True,
+        **new_stay(state.opened(), entry, state.room_types[entry.room_type].rate),
     )

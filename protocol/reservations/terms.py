@@ -1,0 +1,167 @@
+"""A hotel's terms of sale: taxes and fees, deposits, cancellation. A booking keeps the version that it was made on."""
+
+from datetime import date
+from typing import Annotated
+
+import msgspec
+from innkeeper.protocol.messages.refusals import invalid
+from innkeeper.protocol.values import limits
+from innkeeper.protocol.values.money import Money
+from innkeeper.protocol.values.percentage import thousandths
+from innkeeper.protocol.values.taxes import ChargeKind, Tax, TaxBase, TaxPeriod
+from innkeeper.protocol.values.text import Code, Name, Percent, PercentText
+from msgspec import UNSET, Meta, UnsetType
+
+
+class CancellationPolicy(msgspec.Struct, frozen=True, gc=False):
+    """Cancelling is free until this many hours before check-in time on the day of arrival; later it costs a night."""
+
+    free_until_hours: int = 24
+
+
+class Deposit(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A percentage of the stay's price that is due a number of days before arrival; at booking where that is None."""
+
+    percent: int
+    days_before_arrival: int | None = None
+
+
+class TermsOfSale(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """One version of the terms of sale; the first is 1."""
+
+    version: int = 1
+    taxes: tuple[Tax, ...] = ()
+    deposits: tuple[Deposit, ...] = ()
+    cancellation: CancellationPolicy = CancellationPolicy()
+
+
+class CancellationRequest(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """A cancellation policy in a request; see `CancellationPolicy`."""
+
+    free_until_hours: Annotated[int, Meta(ge=0, le=limits.free_cancellation_hours_max)] = (
+        CancellationPolicy().free_until_hours
+    )
+
+    def policy(self) -> CancellationPolicy:
+        """Returns the policy of the hotel."""
+        return CancellationPolicy(self.free_until_hours)
+
+
+class DepositRequest(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """A deposit in a request; see `Deposit`."""
+
+    percent: Percent
+    days_before_arrival: Annotated[int, Meta(ge=0, le=limits.arrival_days_ahead_max)] | None = None
+
+
+_RATES = (TaxBase.PRICE, TaxBase.TAXED_PRICE)
+
+
+class TaxRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
+    """A tax or fee in a request; see `Tax`. `rate` is in percent, as "6" or "19.25"; without it the tax is an `amount`
+    per guest or per room (`base`), by default per guest."""
+
+    code: Code
+    name: Name
+    applies_to: Annotated[tuple[ChargeKind, ...], Meta(min_length=1, max_length=len(ChargeKind))]
+    rate: PercentText = "0"
+    amount: Money | None = None
+    base: TaxBase | None = None
+    period: TaxPeriod = TaxPeriod.NIGHT
+    included: bool = False
+    nights_max: Annotated[int, Meta(ge=1, le=limits.stay_nights_max)] | None = None
+    exempt_below: Annotated[int, Meta(ge=0, le=limits.child_age_max + 1)] = limits.child_age_max + 1
+    valid_from: date | None = None
+    valid_to: date | None = None
+
+    def __post_init__(self) -> None:
+        by_rate = thousandths(self.rate, "rate") > 0
+        if by_rate == (self.amount is not None):
+            raise invalid("rate", "one_of", "expected either a rate above 0 percent, or an amount")
+        if not by_rate and self.applies_to != (ChargeKind.ROOM,):
+            raise invalid("applies_to", "only_room", "a fixed tax applies only to charges of kind room")
+        if self.base is not None and by_rate != (self.base in _RATES):
+            raise invalid("base", "one_of", "a rate is on the price or taxed_price, an amount per guest or room")
+        if self.included and self.base is TaxBase.TAXED_PRICE:
+            raise invalid("base", "not_included", "only an added tax can be on the taxed_price")
+        if by_rate and self.period is TaxPeriod.STAY_SPREAD:
+            raise invalid("period", "only_amount", "only an amount can be spread over the nights")
+        if self.valid_from is not None and self.valid_to is not None and self.valid_to < self.valid_from:
+            raise invalid("valid_to", "after_from", "expected a date that is not before valid_from")
+
+    def tax(self, currency: str) -> Tax:
+        """Returns the tax of the terms of sale. Refuses an amount in another currency than this, the hotel's."""
+        amount = 0
+        if self.amount is not None:
+            if self.amount.currency != currency:
+                raise invalid("taxes.amount", "currency", f"amounts of this hotel are in {currency}")
+            amount = self.amount.minor_units()
+        return Tax(
+            code=self.code,
+            name=self.name,
+            applies_to=self.applies_to,
+            rate=thousandths(self.rate, "rate"),
+            amount=amount,
+            base=self.base or (TaxBase.GUEST if self.amount is not None else TaxBase.PRICE),
+            period=self.period,
+            included=self.included,
+            nights_max=self.nights_max,
+            exempt_below=self.exempt_below,
+            valid_from=self.valid_from,
+            valid_to=self.valid_to,
+        )
+
+
+TaxRequests = Annotated[tuple[TaxRequest, ...], Meta(max_length=limits.taxes_per_hotel_max)]
+DepositRequests = Annotated[tuple[DepositRequest, ...], Meta(max_length=limits.deposits_per_hotel_max)]
+
+
+class HotelChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
+    """A change of a hotel; what is not set stays as it is. Its terms of sale hold for later bookings and for nights
+    that are added to a booking; bookings keep theirs."""
+
+    taxes: TaxRequests | UnsetType = UNSET
+    deposits: DepositRequests | UnsetType = UNSET
+    cancellation: CancellationRequest | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if self.taxes is not UNSET:
+            check_taxes(self.taxes)
+        if self.deposits is not UNSET:
+            check_deposits(self.deposits)
+
+    def terms(self, was: TermsOfSale, currency: str) -> TermsOfSale:
+        """Returns the terms of sale after this change, of the same version. Refuses amounts in another currency."""
+        changed = was
+        if self.taxes is not UNSET:
+            changed = msgspec.structs.replace(changed, taxes=tuple(tax.tax(currency) for tax in self.taxes))
+        if self.deposits is not UNSET:
+            changed = msgspec.structs.replace(changed, deposits=deposits_of(self.deposits))
+        if self.cancellation is not UNSET:
+            changed = msgspec.structs.replace(changed, cancellation=self.cancellation.policy())
+        return changed
+
+
+def deposits_of(requests: tuple[DepositRequest, ...]) -> tuple[Deposit, ...]:
+    """Returns the deposits of the terms of sale."""
+    return tuple(Deposit(request.percent, request.days_before_arrival) for request in requests)
+
+
+def check_taxes(taxes: tuple[TaxRequest, ...]) -> None:
+    """Refuses two taxes of one code that are valid on the same night."""
+    for number, tax in enumerate(taxes):
+        for other in taxes[:number]:
+            if tax.code == other.code and _overlap(tax, other):
+                raise invalid("taxes", "unique", f"two taxes have the code {tax.code} and are valid on the same night")
+
+
+def _overlap(one: TaxRequest, other: TaxRequest) -> bool:
+    return (one.valid_from or date.min) <= (other.valid_to or date.max) and (other.valid_from or date.min) <= (
+        one.valid_to or date.max
+    )
+
+
+def check_deposits(deposits: tuple[DepositRequest, ...]) -> None:
+    """Refuses deposits of more than the whole price; the rest of it is due at check-out."""
+    if sum(deposit.percent for deposit in deposits) > 100:
+        raise invalid("deposits", "percent_max", "together they must not exceed 100 percent")

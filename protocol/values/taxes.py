@@ -1,0 +1,174 @@
+"""Taxes and fees: their terms, and their amounts in integers, without a loss.
+
+Every line is rounded by itself, half up, and the taxes of a stay or document are the sum of its lines'. Directive
+2006/112/EC requires the tax payable by rate on an invoice (article 226), and leaves the level and method of rounding to
+the member states (Court of Justice, C-484/06, Ahold, and C-302/07, Wetherspoon); most tills round by line and half up.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+from innkeeper.protocol.values import limits
+
+_WHOLE = 100_000  # thousandths of a percent
+
+
+class ChargeKind(StrEnum):
+    """What a charge is for; each kind has a revenue account of its own, and taxes apply by kind."""
+
+    ROOM = "room"
+    FEE = "fee"
+    BREAKFAST = "breakfast"
+    RESTAURANT = "restaurant"
+    MINIBAR = "minibar"
+    PARKING = "parking"
+    LAUNDRY = "laundry"
+    SPA = "spa"
+    OTHER = "other"
+
+
+class TaxBase(StrEnum):
+    """What a tax is computed on: a rate on the price, or on the price and the added taxes before it in the list; a
+    fixed amount per guest, or per room."""
+
+    PRICE = "price"
+    TAXED_PRICE = "taxed_price"
+    GUEST = "guest"
+    ROOM = "room"
+
+
+class TaxPeriod(StrEnum):
+    """How often a tax is due: each night; once for the stay, on its first night; or once, spread over its nights. A
+    rate per stay is the one rate of all its nights, even where it is valid on some of them only."""
+
+    NIGHT = "night"
+    STAY = "stay"
+    STAY_SPREAD = "stay_spread"
+
+
+class Tax(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """A tax or fee on charges of these kinds: either `rate` (thousandths of a percent: 6000 is 6 %) of its `base`, or
+    `amount` (minor units), such as a city tax, which children below the age of `exempt_below` do not pay.
+
+    An `included` tax is part of the price; any other is added on top of it. It is due on at most the first `nights_max`
+    nights of a stay, and on the nights from `valid_from` to `valid_to`. Several of one code, valid on different nights,
+    are one tax that changes."""
+
+    code: str
+    name: str
+    applies_to: tuple[ChargeKind, ...]
+    rate: int = 0
+    amount: int = 0
+    base: TaxBase = TaxBase.PRICE
+    period: TaxPeriod = TaxPeriod.NIGHT
+    included: bool = False
+    nights_max: int | None = None
+    exempt_below: int = limits.child_age_max + 1
+    valid_from: date | None = None
+    valid_to: date | None = None
+
+    def is_valid(self, night: date) -> bool:
+        """Whether it is due on this date."""
+        return (self.valid_from is None or self.valid_from <= night) and (
+            self.valid_to is None or night <= self.valid_to
+        )
+
+
+class TaxAmount(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The amount of a tax, in minor units; `rate` in thousandths of a percent, 0 for a fixed amount. It is part of the
+    price where it is `included`, else on top of it."""
+
+    code: str
+    rate: int
+    amount: int
+    included: bool = False
+
+
+class Guests(NamedTuple):
+    """Who stays: the number of adults, and the ages of the children."""
+
+    adults: int
+    children: tuple[int, ...] = ()
+
+    def payers(self, tax: Tax) -> int:
+        """How many guests pay this tax."""
+        return self.adults + sum(age >= tax.exempt_below for age in self.children)
+
+
+class DueTax(NamedTuple):
+    """A tax of one charge: fixed taxes have their `amount` already, rates have None."""
+
+    tax: Tax
+    amount: int | None = None
+
+
+def half_up(numerator: int, denominator: int) -> int:
+    """The quotient of two non-negative numbers, rounded to the nearest integer, a half upwards."""
+    return (2 * numerator + denominator) // (2 * denominator)
+
+
+def taxes_on(price: int, due: Sequence[DueTax]) -> tuple[TaxAmount, ...]:
+    """The amounts of these taxes on a price (minor units).
+
+    Included taxes: fixed ones are deducted from the price first, down to zero; of the rest, the tax of each rate is
+    rest × rate / (1 + all included rates). Added taxes: rate × the price without included taxes, or × that and the
+    added taxes so far.
+    """
+    left = price
+    amounts: dict[int, int] = {}
+    for number, (tax, fixed) in enumerate(due):
+        if tax.included and fixed is not None:
+            amounts[number] = min(fixed, left)
+            left -= amounts[number]
+    whole = _WHOLE + sum(tax.rate for tax, fixed in due if tax.included and fixed is None)
+    for number, (tax, fixed) in enumerate(due):
+        if tax.included and fixed is None:
+            amounts[number] = half_up(left * tax.rate, whole)
+    net = taxed = price - sum(amounts.values())
+    for number, (tax, fixed) in enumerate(due):
+        if not tax.included:
+            base = taxed if tax.base is TaxBase.TAXED_PRICE else net
+            amounts[number] = half_up(base * tax.rate, _WHOLE) if fixed is None else fixed
+            taxed += amounts[number]
+    return tuple(TaxAmount(tax.code, tax.rate, amounts[number], tax.included) for number, (tax, _) in enumerate(due))
+
+
+def added(amounts: Sequence[TaxAmount]) -> int:
+    """The sum of the taxes on top of the price."""
+    return sum(tax.amount for tax in amounts if not tax.included)
+
+
+def charge_taxes(taxes: Sequence[Tax], charge: ChargeKind, price: int, day: date) -> tuple[TaxAmount, ...]:
+    """The taxes on a charge on this day that is no night of a stay: only rates apply to it."""
+    return taxes_on(
+        price, [DueTax(tax) for tax in taxes if tax.rate and charge in tax.applies_to and tax.is_valid(day)]
+    )
+
+
+def night_taxes(taxes: Sequence[Tax], nights: Sequence[date], place: int, guests: Guests) -> list[DueTax]:
+    """The taxes due on one night of a stay: that at this place among its nights."""
+    due = []
+    for tax in taxes:
+        if ChargeKind.ROOM not in tax.applies_to or (tax.nights_max is not None and place >= tax.nights_max):
+            continue
+        if not (tax.is_valid(nights[place]) if tax.period is TaxPeriod.NIGHT else _is_of_stay(tax, taxes, nights)):
+            continue
+        if tax.rate:
+            due.append(DueTax(tax))
+            continue
+        amount = tax.amount * (guests.payers(tax) if tax.base is TaxBase.GUEST else 1)
+        if tax.period is not TaxPeriod.NIGHT:
+            spread = len(nights) if tax.period is TaxPeriod.STAY_SPREAD else 1
+            amount = amount // spread + (place < amount % spread) if place < spread else 0
+        if amount:
+            due.append(DueTax(tax, amount))
+    return due
+
+
+def _is_of_stay(tax: Tax, taxes: Sequence[Tax], nights: Sequence[date]) -> bool:
+    """Whether a tax per stay is due on it: of those of one code that are valid on any of its nights, the last one."""
+    valid = [one for one in taxes if one.code == tax.code and any(map(one.is_valid, nights))]
+    return bool(valid) and max(valid, key=lambda one: one.valid_from or date.min) is tax
