@@ -100,7 +100,8 @@ class HostPolicy:
             _check_origin(headers.getall("Origin"), origin)
         if headers.get("Sec-Fetch-Site") not in _OWN_SITES and not _is_link(request):
             raise RequestRejected(403, "cross_origin", "a page of another origin may only link to this server")
-        if request.body_exists and request.method not in _SAFE:
+        is_json = headers.get("Content-Type") == "application/json" and "Content-Encoding" not in headers
+        if not is_json and request.body_exists and request.method not in _SAFE:
             _check_body(request)
 
     def _origin(self, request: web.Request) -> Origin:
@@ -218,7 +219,7 @@ def _is_link(request: web.Request) -> bool:
 
 def _check_body(request: web.Request) -> None:
     headers = request.headers
-    if headers.get("Content-Type") != "application/json" and request.content_type != "application/json":
+    if request.content_type != "application/json":
         raise RequestRejected(
             415, "unsupported_media_type", "the body must be JSON, with Content-Type: application/json"
         )

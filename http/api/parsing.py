@@ -107,12 +107,10 @@ class NightAuditRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 
 async def read_body(request: web.Request) -> bytes:
-    """Reads the whole body, within the application's size limit. An empty body is an empty object."""
-    if request.content.is_eof():
-        return await request.read() or _NO_BODY
+    """Reads the whole body, of which more is to arrive."""
     try:
         async with asyncio.timeout(limits.body_seconds_max):
-            return await request.read() or _NO_BODY
+            return await request.read()
     except TimeoutError:
         raise RequestRejected(408, "body_timeout", f"the body did not arrive in {limits.body_seconds_max} s") from None
     except ConnectionError:
@@ -132,8 +130,9 @@ def trimmed(value: Any) -> Any:
 
 
 async def body_of(request: web.Request, decoder: "msgspec.json.Decoder[T]") -> T:
-    """Decodes the body as a value of the decoder's type, without blanks around its texts."""
-    body = await read_body(request)
+    """Decodes the body as a value of the decoder's type, without blanks around its texts. An empty body is an empty
+    object."""
+    body = await (request.read() if request.content.is_eof() else read_body(request)) or _NO_BODY
     try:
         try:
             return decoder.decode(body)

@@ -29,7 +29,7 @@ from innkeeper.http.api.resources import (
     TaxTermsResource,
 )
 from innkeeper.protocol.ports.subscriptions import DeadLetter, SubscriberState
-from innkeeper.protocol.reservations.booking import Booking, PriceLine
+from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
 from innkeeper.protocol.reservations.replies import AvailabilityReply, NightAuditReply, TypeAvailability
 from innkeeper.protocol.values.instants import instant
@@ -48,15 +48,24 @@ _DAY = timedelta(days=1)
 
 def booking_resource(booking: Booking) -> BookingResource:
     """The resource of a booking."""
-    arrival, currency = booking.arrival, booking.currency
-    guest = booking.guest
+    arrival, currency, guest = booking.arrival, booking.currency, booking.guest
+    nights: list[NightPrice] = []
+    total = 0
+    for line in booking.lines:
+        total += line.total
+        amount = render(line.amount, currency)
+        if line.taxes:
+            taxes = [TaxOfNight(tax.code, render(tax.amount, currency), tax.included) for tax in line.taxes]
+            nights.append(NightPrice(line.night, amount, taxes, render(line.total, currency)))
+        else:
+            nights.append(NightPrice(line.night, amount, [], amount))
     created_at = instant(booking.created_at)
     changed_at = created_at if booking.changed_at == booking.created_at else instant(booking.changed_at)
     return BookingResource(
         booking.id, booking.locator, booking.hotel, booking.status, booking.room_type, booking.room, booking.pinned,
         arrival, booking.departure, (booking.departure - arrival).days, booking.adults, booking.children,
         GuestResource(booking.guest_id, guest.name, guest.email, guest.phone),
-        Price(render(booking.total, currency), currency, [_night(line, currency) for line in booking.lines]),
+        Price(render(total, currency), currency, nights),
         instant(booking.free_until), Amount(render(booking.late_fee, currency), currency),
         Amount(render(booking.fee, currency), currency) if booking.fee else None,
         guest.notes, booking.source, booking.group,
@@ -66,14 +75,9 @@ def booking_resource(booking: Booking) -> BookingResource:
     )  # fmt: skip
 
 
-def _night(line: PriceLine, currency: str) -> NightPrice:
-    taxes = [TaxOfNight(tax.code, render(tax.amount, currency), tax.included) for tax in line.taxes]
-    return NightPrice(line.night, render(line.amount, currency), taxes, render(line.total, currency))
-
-
 def hotel_resource(hotel: Hotel) -> HotelResource:
     """The resource of a hotel."""
-    terms = hotel.terms
+    terms = hotel.terms_of_sale[-1]
     return HotelResource(
         hotel.id, hotel.name, hotel.timezone, hotel.currency, hotel.check_in, hotel.check_out, hotel.night_audit,
         terms.cancellation, [_tax_terms(tax, hotel.currency) for tax in terms.taxes], terms.deposits,

@@ -51,6 +51,7 @@ from innkeeper.protocol.reservations.commands import (
     HotelRequest,
     OpenHotel,
     RollBusinessDate,
+    check_stay,
 )
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.queries import DescribeHotel, FindAvailability, FindBooking
@@ -58,7 +59,6 @@ from innkeeper.protocol.reservations.replies import AvailabilityReply, BookingRe
 from innkeeper.protocol.reservations.terms import HotelChange
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import RESERVATIONS, context_of, partition_of, reservations_logs
-from innkeeper.protocol.values.stay import check_stay
 from prometheus_client import CONTENT_TYPE_LATEST
 
 RESERVATIONS_BUS: web.AppKey[MessageBus] = web.AppKey("reservations_bus")

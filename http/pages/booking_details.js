@@ -64,7 +64,7 @@ function fact([name, value]) {
 }
 
 function drawPrice(price) {
-  part("prices").replaceChildren(...price.nights.map((night) => priceRow(shortDate(dayOf(night.date)), night.amount)));
+  part("prices").replaceChildren(...price.nights.map((night) => priceRow(shortDate(dayOf(night.date)), night.total)));
   part("total").replaceChildren(priceRow("Total", `${price.total} ${price.currency}`));
 }
 

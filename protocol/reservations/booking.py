@@ -4,7 +4,7 @@ from datetime import date
 from enum import StrEnum
 
 import msgspec
-from innkeeper.protocol.values.taxes import TaxAmount, added
+from innkeeper.protocol.values.taxes import TaxAmount
 
 
 class BookingStatus(StrEnum):
@@ -30,18 +30,14 @@ class GuestDetails(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class PriceLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """The price of one night: `amount` as it was sold (minor units), and its taxes and fees. `terms` is the version of
-    the hotel's terms of sale on which the night was priced."""
+    """The price of one night, in minor units: `amount` as it was sold, its taxes and fees, and the `total` that the
+    guest pays for it. `terms` is the version of the hotel's terms of sale on which the night was priced."""
 
     night: date
     amount: int
+    total: int
     terms: int
     taxes: tuple[TaxAmount, ...] = ()
-
-    @property
-    def total(self) -> int:
-        """What the guest pays for the night: the amount, and the taxes on top of it."""
-        return self.amount + added(self.taxes)
 
 
 class Booking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -79,8 +75,3 @@ class Booking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     expires_at: int | None = None
     fee: int = 0
     reminder_on: date | None = None
-
-    @property
-    def total(self) -> int:
-        """The price of the stay, with all taxes and fees."""
-        return sum(line.total for line in self.lines)

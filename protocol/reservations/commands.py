@@ -25,7 +25,6 @@ from innkeeper.protocol.reservations.terms import (
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.email_address import InvalidEmail, email_address
 from innkeeper.protocol.values.money import Money, digits
-from innkeeper.protocol.values.stay import check_stay
 from innkeeper.protocol.values.text import (
     UNPADDED,
     Adults,
@@ -142,6 +141,21 @@ def check_email(email: str) -> None:
         email_address(email)
     except InvalidEmail as error:
         raise invalid("email", "address", str(error)) from None
+
+
+def check_stay(
+    arrival: date,
+    departure: date,
+    nights_max: int = limits.stay_nights_max,
+    names: tuple[str, str] = ("arrival", "departure"),
+) -> None:
+    """Refuses a stay that does not end after it starts, or is too long. `names` are those of the two fields."""
+    start, end = names
+    nights = (departure - arrival).days
+    if nights < 1:
+        raise invalid(end, f"after_{start}", f"expected a date after {start}, {arrival}")
+    if nights > nights_max:
+        raise invalid(end, "nights_max", f"{nights} nights after {start}; the maximum is {nights_max}")
 
 
 class BookingRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):

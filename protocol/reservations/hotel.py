@@ -35,8 +35,3 @@ class Hotel(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     terms_of_sale: tuple[TermsOfSale, ...]
     room_types: tuple[RoomType, ...] = ()
     version: int = 1
-
-    @property
-    def terms(self) -> TermsOfSale:
-        """The current terms of sale."""
-        return self.terms_of_sale[-1]

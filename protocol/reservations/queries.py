@@ -4,8 +4,8 @@ from datetime import date
 from typing import ClassVar
 
 from innkeeper.protocol.messages.query import Query
+from innkeeper.protocol.reservations.commands import check_stay
 from innkeeper.protocol.values import limits
-from innkeeper.protocol.values.stay import check_stay
 
 
 class DescribeHotel(Query, frozen=True):

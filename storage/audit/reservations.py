@@ -124,9 +124,12 @@ class ReservationsAuditor:
         self._check_price(hotel, event, held)
 
     def _check_price(self, hotel: str, event: events.StayEvent | events.GuestCheckedOut, held: HeldRoom) -> None:
-        """Checks that each night of the stay has one price."""
+        """Checks that each night of the stay has one price, which is its amount and the taxes on top of it."""
         if [line.night.toordinal() for line in event.lines] != [*range(held.arrival, held.departure)]:
             self.violations.append(f"{hotel}: the price of {event.booking} is not one line for each night (P10)")
+        for line in event.lines:
+            if line.total != line.amount + sum(tax.amount for tax in line.taxes if not tax.included):
+                self.violations.append(f"{hotel}: the price of {event.booking} on {line.night} does not add up (P10)")
 
     def room_moved(self, hotel: str, state: HotelRecord, event: events.RoomMoved) -> None:
         """Moves the nights from the business date on to another room. Only a request moves a guest who has arrived, or

@@ -200,7 +200,7 @@ def test_an_unknown_url_is_not_found(gateway: Gateway, path: str) -> None:
         ("PUT", "/v1/hotels", "GET, POST"),
         ("OPTIONS", "/v1/hotels", "GET, POST"),
         ("PROPFIND", "/v1/hotels", "GET, POST"),
-        ("POST", "/v1/hotels/x", "GET"),
+        ("POST", "/v1/hotels/x", "GET, PATCH"),
         ("DELETE", "/v1/hotels/x/bookings/y", "GET, PATCH"),
         ("GET", "/v1/hotels/x/bookings/y/actions/cancel", "POST"),
         ("POST", "/v1/events", "GET"),

@@ -47,8 +47,11 @@ def test_a_booking_is_made_and_shown_with_all_fields(gateway: Gateway, hotel: st
         "guest": {"id": booking["guest"]["id"], **body["guest"]},
         "price": {
             "total": "300.00", "currency": "EUR",
-            "nights": [{"date": str(night(number)), "amount": "100.00"} for number in (2, 3, 4)],
+            "nights": [
+                {"date": str(night(number)), "amount": "100.00", "taxes": [], "total": "100.00"} for number in (2, 3, 4)
+            ],
         },
+        "free_until": "2026-06-02T14:00:00Z", "late_fee": {"amount": "100.00", "currency": "EUR"},
         "fee": None, "notes": "late\narrival", "source": "phone", "group": None, "expires_at": None,
         "reminder_on": None, "created_by": "front desk", "changed_by": "front desk", "version": 1,
     }  # fmt: skip
@@ -82,7 +85,7 @@ def test_a_change_affects_only_the_given_fields(
     assert (reply.status, reply.headers["etag"]) == (200, '"2"')
     after = reply.json
     assert after.items() >= (change | shown | {"version": 2}).items()
-    derived = {"version", "changed_at", "nights", "price"}
+    derived = {"version", "changed_at", "nights", "price", "free_until"}
     assert {name for name in after if after[name] != before[name]} - derived == (change | shown).keys() - derived
     assert gateway.get(booking_path(hotel, before)).json == after
 

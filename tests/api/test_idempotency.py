@@ -156,6 +156,9 @@ WEBHOOK = "/v1/webhooks/{webhook}"
 REQUESTS: dict[str, Callable[[World], Request]] = {
     f"POST {HOTEL}/bookings": lambda w: same_path(f"{w.hotel}/bookings", stay_request(), stay_request(2)),
     "POST /v1/hotels": lambda _: same_path("/v1/hotels", hotel_request(id="once"), hotel_request(id="twice")),
+    f"PATCH {HOTEL}": lambda w: same_path(
+        w.hotel, {"cancellation": {"free_until_hours": 48}}, {"cancellation": {"free_until_hours": 24}}
+    ),
     f"PATCH {BOOKING}": lambda w: same_path(w.booking(), {"notes": "late"}, {"notes": "early"}),
     f"POST {BOOKING}/actions/{{action}}": lambda w: two(w.booking, "/actions/pin"),
     f"POST {HOTEL}/waitlist": lambda w: same_path(f"{w.hotel}/waitlist", w.sold_out(), w.sold_out()),

@@ -57,6 +57,7 @@ def _replies_of_all_operations(gateway: Gateway, data: Path) -> dict[str, HttpRe
         "book": gateway.post(f"{hotel}/bookings", stay_request(5)),
         "list_bookings": gateway.get(f"{hotel}/bookings"),
         "show_booking": gateway.get(booking_path(hotel, booking)),
+        "change_hotel": gateway.send("PATCH", hotel, {"deposits": [{"percent": 10}]}),
         "change_booking": gateway.send("PATCH", booking_path(hotel, booking), {"notes": "quiet"}),
         "extend": gateway.act(hotel, held, "extend", hold_seconds=900),
         "confirm": gateway.act(hotel, held, "confirm"),
@@ -125,7 +126,7 @@ def _billing_operations(gateway: Gateway, secret: str) -> dict[str, HttpResponse
     for text in ("Tea", "Wine"):
         line = charge(text).json["folios"][0]["lines"][-1]["id"]
     buyer = {"name": "Seaside Ltd", "address": ["1 Beach Road"]}
-    terms = {"seller": buyer, "taxes": [], "deposits": [{"percent": 20}], "invoice_prefix": "FT-"}
+    terms = {"seller": buyer, "invoice_prefix": "FT-"}
     folio, cash = f"{booking}/folio", pay("cash")
     late, now = pay("simulated", token="late").headers["location"], datetime.fromtimestamp(gateway.clock() / 1e6, UTC)
     replies = {

@@ -63,7 +63,7 @@ def test_a_cancelled_room_is_held_for_the_guest_who_waited_longest(partition: Pa
     assert isinstance(offered, BookingReply)
     booking = offered.booking
     assert (booking.status, booking.room, booking.adults) == (BookingStatus.HELD, taken.room, 2)
-    assert (booking.guest.name, booking.guest.notes, booking.rate) == ("Bea", "sea view", 10_000)
+    assert (booking.guest.name, booking.guest.notes, booking.lines[0].total) == ("Bea", "sea view", 10_000)
     (*_, made) = [record for _, record in partition.host.journal.read()]
     assert (made.by, made.cause) == ("system", first)  # made by the system, caused by the entry
     assert booking.expires_at == partition.at + limits.waitlist_offer_seconds * 1_000_000

@@ -29,7 +29,7 @@ def booking_document(booking: str, hotel: str, room: str, wanted: BookingRequest
             adults=wanted.adults,
             guest_id=booking,
             guest=GuestDetails(guest.name, guest.email, guest.phone, wanted.notes),
-            lines=tuple(PriceLine(wanted.arrival + timedelta(days=place), RATE, 1) for place in range(nights)),
+            lines=tuple(PriceLine(wanted.arrival + timedelta(days=place), RATE, RATE, 1) for place in range(nights)),
             terms=1,
             free_until=now,
             late_fee=RATE,

@@ -160,9 +160,9 @@ def test_a_new_rate_in_the_middle_of_a_stay_leaves_the_nights_slept_as_they_are(
     booking = ledger.book_and_check_in(0, 2)
     ledger.roll_business_date()
     changed = ledger.change(booking, rate=Money("120.00", "EUR"))
-    assert ([line.amount for line in changed.lines], changed.total) == ([10_000, 12_000], 22_000)
+    assert [line.total for line in changed.lines] == [10_000, 12_000]
     ledger.roll_business_date()
-    assert ledger.bill(booking).balance == changed.total
+    assert ledger.bill(booking).balance == 22_000
 
 
 def test_bookings_keep_the_terms_that_they_were_made_on_and_added_nights_take_the_current_ones() -> None:

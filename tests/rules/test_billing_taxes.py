@@ -194,7 +194,7 @@ def test_a_tax_may_have_several_rates_one_after_the_other() -> None:
 def test_setting_the_same_terms_again_records_no_event() -> None:
     city_tax = TaxRequest(code="CITY", name="City tax", applies_to=(ROOM,), amount=eur(200), exempt_below=13)
     ledger = LedgerFixture(city_tax)
-    terms = ledger.hotel_state.opened().terms
+    terms = ledger.hotel_state.opened().terms_of_sale[-1]
     assert terms.taxes == (tax("CITY", name="City tax", amount=200, exempt_below=13),)
     ledger.set_terms_of_sale(taxes=(city_tax,))
     ledger.set_billing_terms()

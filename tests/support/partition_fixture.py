@@ -51,7 +51,7 @@ def hotel_request(rooms: dict[str, int] | None = None, **more: Any) -> HotelRequ
 
 def price_lines(arrival: date, nights: int, amount: int = 10_000) -> tuple[PriceLine, ...]:
     """The price of a stay without taxes, on the first terms of sale."""
-    return tuple(PriceLine(arrival + timedelta(days=place), amount, 1) for place in range(nights))
+    return tuple(PriceLine(arrival + timedelta(days=place), amount, amount, 1) for place in range(nights))
 
 
 def request(

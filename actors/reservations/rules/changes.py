@@ -19,7 +19,7 @@ from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.reservations import commands, events
 from innkeeper.protocol.reservations.booking import Booking, BookingStatus
-from innkeeper.protocol.values.stay import check_stay
+from innkeeper.protocol.reservations.commands import check_stay
 from msgspec import UNSET
 
 
@@ -51,7 +51,8 @@ def change(
     terms = was | changed | {"guest": person}
     kind = room_type_of(state, terms["room_type"])
     prices_anew = "rate" in changed or kind.code != booking.room_type
-    rate = rate_of(state, kind, terms.pop("rate", None))
+    requested = terms.pop("rate", None)
+    rate = kind.rate if requested is None else rate_of(state, requested)
     moved = _rearrange(state, booking, terms)
     if {"adults", "children", "room_type"} & changed.keys():
         field = None if {"adults", "children"} & changed.keys() else "room_type"

@@ -145,7 +145,7 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
         check_room(state, request.room, kind.code)
     if request.reminder_on is not None:
         check_reminder(state, request.reminder_on, request.arrival)
-    rate = rate_of(state, kind, request.rate)
+    rate = kind.rate if request.rate is None else rate_of(state, request.rate)
     rooming = RoomingRequest(envelope.id, request.arrival, request.departure, kind.code, room=request.room)
     room, moved = find_room(state, rooming)
     confirmed = events.BookingConfirmed(
@@ -175,8 +175,9 @@ def _change_hotel(state: HotelState, command: commands.ChangeHotel, envelope: En
     hotel = state.opened()
     if envelope.if_version is not None and envelope.if_version != hotel.version:
         raise Refused(StaleVersion(hotel.version))
-    terms = command.change.terms(hotel.terms, hotel.currency)
-    if terms == hotel.terms:
+    current = hotel.terms_of_sale[-1]
+    terms = command.change.terms(current, hotel.currency)
+    if terms == current:
         return (), HotelReply(hotel)
     changed = events.TermsOfSaleChanged(msgspec.structs.replace(terms, version=terms.version + 1))
     return (changed,), HotelReply(apply_hotel_event(hotel, RecordedEvent(hotel.id, 0, 0, "", "", "", changed)))

@@ -11,7 +11,7 @@ from innkeeper.protocol.reservations.events import GuestCheckedOut
 from innkeeper.protocol.reservations.hotel import MANUAL_AUDIT, Hotel
 from innkeeper.protocol.reservations.terms import TermsOfSale
 from innkeeper.protocol.values.instants import instant, microseconds
-from innkeeper.protocol.values.taxes import Guests, night_taxes, taxes_on
+from innkeeper.protocol.values.taxes import Guests, TaxAmount, added, night_taxes, taxes_on
 
 
 class SoldNight(NamedTuple):
@@ -70,39 +70,37 @@ def first_night(booking: Booking) -> int:
 
 def price_nights(hotel: Hotel, nights: Sequence[SoldNight], guests: Guests) -> tuple[PriceLine, ...]:
     """The price of a stay: a line for each night, with its taxes and fees. Nothing else prices a stay."""
-    dates = [night.night for night in nights]
     lines = []
     for place, sold in enumerate(nights):
-        taxes = hotel.terms_of_sale[sold.terms - 1].taxes
-        amounts = taxes_on(sold.amount, night_taxes(taxes, dates, place, guests)) if taxes else ()
-        lines.append(PriceLine(sold.night, sold.amount, sold.terms, amounts))
+        amount = total = sold.amount
+        taxes: tuple[TaxAmount, ...] = ()
+        if terms := hotel.terms_of_sale[sold.terms - 1].taxes:
+            taxes = taxes_on(amount, night_taxes(terms, [other.night for other in nights], place, guests))
+            total += added(taxes)
+        lines.append(PriceLine(sold.night, amount, total, sold.terms, taxes))
     return tuple(lines)
 
 
 def new_stay(hotel: Hotel, request: StayRequest, rate: int) -> dict[str, Any]:
     """The price and the terms of a new booking, as the fields of a `StayEvent`: on the current terms of sale."""
-    terms = hotel.terms
-    days = range(request.arrival.toordinal(), request.departure.toordinal())
-    nights = [SoldNight(date.fromordinal(day), rate, terms.version) for day in days]
+    terms = hotel.terms_of_sale[-1]
+    nights = []
+    for day in range(request.arrival.toordinal(), request.departure.toordinal()):
+        nights.append(SoldNight(date.fromordinal(day), rate, terms.version))  # noqa: PERF401 (on the way of a booking)
     return {
         "lines": price_nights(hotel, nights, Guests(request.adults, request.children)),
         "terms": terms.version,
-        "free_until": free_until(hotel, terms, request.arrival),
+        "free_until": _deadline(hotel, terms, request.arrival),
         "late_fee": rate,
     }
 
 
-@lru_cache(maxsize=10_000)
-def _wall_clock(day: date, clock_time: str, hours: int, timezone: str) -> int:
-    """The instant so many hours before this local time, by the clock on the wall: a change of clocks in between moves
-    no deadline."""
-    local = datetime.combine(day, time.fromisoformat(clock_time)) - timedelta(hours=hours)
-    return microseconds(local.replace(tzinfo=ZoneInfo(timezone)).astimezone(UTC))
-
-
-def free_until(hotel: Hotel, terms: TermsOfSale, arrival: date) -> int:
-    """The last instant at which cancelling is free."""
-    return _wall_clock(arrival, hotel.check_in, terms.cancellation.free_until_hours, hotel.timezone)
+def _deadline(hotel: Hotel, terms: TermsOfSale, arrival: date) -> int:
+    """The last instant at which cancelling is free: so many hours before check-in by the clock on the wall, whatever
+    change of clocks is in between."""
+    check_in = datetime.combine(arrival, time.fromisoformat(hotel.check_in))
+    local = (check_in - timedelta(hours=terms.cancellation.free_until_hours)).replace(tzinfo=ZoneInfo(hotel.timezone))
+    return round(local.timestamp()) * 1_000_000
 
 
 def cancellation_fee(hotel: Hotel, booking: Booking, at: int) -> int:
@@ -133,7 +131,7 @@ def changed_stay(hotel: Hotel, booking: Booking, change: StayChange, at: int) ->
         night = date.fromordinal(day)
         kept = agreed.get(night)
         if kept is None:
-            sold = SoldNight(night, change.rate, hotel.terms.version)
+            sold = SoldNight(night, change.rate, hotel.terms_of_sale[-1].version)
         elif change.prices_anew and night >= hotel.business_date:
             sold = SoldNight(night, change.rate, kept.terms)
         else:
@@ -147,7 +145,7 @@ def changed_stay(hotel: Hotel, booking: Booking, change: StayChange, at: int) ->
         "terms": booking.terms,
         "free_until": booking.free_until
         if late
-        else free_until(hotel, hotel.terms_of_sale[booking.terms - 1], change.arrival),
+        else _deadline(hotel, hotel.terms_of_sale[booking.terms - 1], change.arrival),
         "late_fee": booking.late_fee if late or not lines else lines[0].amount,
     }
 

@@ -128,10 +128,8 @@ def check_room(state: HotelState, room: str, room_type: str | None = None) -> No
         raise invalid("room", "room_type", f"room {room} is of type {kind}, not {room_type}")
 
 
-def rate_of(state: HotelState, kind: RoomType, requested: Money | None) -> int:
-    """The rate per night in minor units: the requested one, or the room type's own. Refuses another currency."""
-    if requested is None:
-        return kind.rate
+def rate_of(state: HotelState, requested: Money) -> int:
+    """The requested rate per night, in minor units. Refuses another currency than the hotel's."""
     currency = state.opened().currency
     if requested.currency != currency:
         raise invalid("rate.currency", "currency", f"rates of this hotel are in {currency}")
