@@ -197,12 +197,6 @@ def test_a_move_is_refused_where_the_room_type_takes_too_few_guests(gateway: Gat
     assert gateway.act(hotel, couple, "move", room="201").json["room"] == "201"
 
 
-def test_a_late_cancellation_costs_a_night_and_an_early_one_nothing(gateway: Gateway, hotel: str) -> None:
-    late, early = gateway.book(hotel, arrival=0), gateway.book(hotel, arrival=9)
-    assert gateway.act(hotel, late, "cancel", reason="ill").json["fee"] == {"amount": "100.00", "currency": "EUR"}
-    assert gateway.act(hotel, early, "cancel").json["fee"] is None
-
-
 def test_an_early_check_out_frees_the_remaining_nights(gateway: Gateway, hotel: str) -> None:
     booking = gateway.book(hotel, arrival=0, nights=5)
     gateway.act(hotel, booking, "check-in")

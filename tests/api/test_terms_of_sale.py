@@ -111,6 +111,13 @@ def test_a_rate_that_changes_on_new_years_night_is_that_of_each_night(gateway: G
     assert gateway.book(hotel, arrival=1, nights=3)["price"]["total"] == "321.00"
 
 
+def test_a_late_cancellation_costs_a_night_and_an_early_one_nothing(gateway: Gateway) -> None:
+    hotel = gateway.open_hotel()
+    late, early = gateway.book(hotel, arrival=0), gateway.book(hotel, arrival=9)
+    assert gateway.act(hotel, late, "cancel", reason="ill").json["fee"] == eur("100.00")
+    assert gateway.act(hotel, early, "cancel").json["fee"] is None
+
+
 def test_a_late_change_does_not_make_cancelling_free(gateway: Gateway) -> None:
     """Example 18 c: the stay moves a month on after the deadline, and is cancelled."""
     hotel = gateway.open_hotel()
