@@ -62,11 +62,11 @@ def _booking(model: EventModel, booking: Booking) -> Iterator[str]:
         return
     reported = (
         booking.hotel, booking.version, booking.status.value, booking.room, booking.pinned, booking.arrival,
-        booking.departure, booking.expires_at,
+        booking.departure, booking.expires_at, booking.lines,
     )  # fmt: skip
     expected = (
         facts.hotel, facts.version, facts.status, facts.room, facts.pinned, facts.arrival,
-        facts.departure, facts.expires_at,
+        facts.departure, facts.expires_at, facts.lines,
     )  # fmt: skip
     if reported != expected:
         yield f"booking {booking.id} was answered as {reported} and is {expected} (P3)"

@@ -17,7 +17,9 @@ from innkeeper.protocol.reservations.commands import (
     RoomTypeRequest,
     WaitlistRequest,
 )
+from innkeeper.protocol.reservations.terms import CancellationRequest, DepositRequest, HotelChange, TaxRequest
 from innkeeper.protocol.values.money import Money
+from innkeeper.protocol.values.taxes import ChargeKind, TaxPeriod
 from simulation.client_record import ClientRecord, Request
 from simulation.event_model import LIVE, EventModel
 
@@ -42,6 +44,7 @@ ACTIONS: dict[type[commands.BookingCommand], tuple[int, tuple[str, ...]]] = {
     commands.PinBooking: (3, ("held", "confirmed")),
     commands.UnpinBooking: (3, ("held", "confirmed")),
 }
+_ROOM = (ChargeKind.ROOM,)
 _PIN_ACTIONS = (commands.MoveBooking, commands.PinBooking)
 
 
@@ -56,6 +59,7 @@ class Clients:
         self._hotel_requests = {hotel: self._hotel_request(hotel) for hotel in HOTELS[: random.randint(1, len(HOTELS))]}
         self._message_makers: list[tuple[int, Callable[[EventModel, str], Command | Query]]] = [
             (40, self._book), (45, self._act), (6, self._ask), (7, self._roll), (1, self._open), (8, self._wait),
+            (2, self._sell),
         ]  # fmt: skip
 
     def requests(self, model: EventModel, number: int) -> list[Request]:
@@ -151,6 +155,21 @@ class Clients:
         )
         return commands.BookRoom(hotel, request)
 
+    def _sell(self, _: EventModel, hotel: str) -> Command:
+        """Other terms of sale: the taxes, the deposits or the cancellation policy."""
+        chance = self._random
+        taxes = (
+            TaxRequest(code="VAT", name="VAT", applies_to=_ROOM, rate="6", included=chance.random() < 0.5),
+            TaxRequest(code="CITY", name="City", applies_to=_ROOM, amount=Money("2.00", "EUR"), nights_max=2),
+            TaxRequest(code="FEE", name="Fee", applies_to=_ROOM, amount=Money("10.00", "EUR"), period=TaxPeriod.STAY),
+        )
+        changes: tuple[dict[str, Any], ...] = (
+            {"taxes": tuple(tax for tax in taxes if chance.random() < 0.6)},
+            {"deposits": (DepositRequest(chance.randint(1, 100)),)},
+            {"cancellation": CancellationRequest(chance.choice((0, 6, 48)))},
+        )
+        return commands.ChangeHotel(hotel, HotelChange(**chance.choice(changes)))
+
     def _wait(self, model: EventModel, hotel: str) -> Command:
         waiting = sorted(model.waiting(hotel))
         if waiting and self._random.random() < 0.2:
@@ -182,6 +201,7 @@ class Clients:
             {"room_type": self._type(hotel)},
             {"guest": self._guest()},
             {"adults": self._random.randint(1, 3)},
+            {"rate": Money(f"{self._random.randint(50, 150)}.00", "EUR")},
             {"notes": f"note {self._requests}", "departure": departure},
             {},
         )

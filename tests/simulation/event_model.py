@@ -10,6 +10,7 @@ from datetime import date
 
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
+from innkeeper.protocol.reservations.booking import PriceLine
 from innkeeper.storage.audit.reservations import HotelRecord, ReservationsAuditor
 
 LIVE = ("held", "confirmed", "in_house")
@@ -39,6 +40,7 @@ class BookingFacts:
     arrival: date = date.min
     departure: date = date.min
     expires_at: int | None = None
+    lines: tuple[PriceLine, ...] = ()
 
 
 @dataclass(slots=True)
@@ -76,13 +78,13 @@ class EventModel:
         match event:
             case events.StayEvent():
                 facts.room, facts.pinned = event.room, event.pinned
-                facts.arrival, facts.departure = event.arrival, event.departure
+                facts.arrival, facts.departure, facts.lines = event.arrival, event.departure, event.lines
             case events.RoomMoved():
                 facts.room = event.to_room
             case events.BookingReinstated() | events.GuestCheckedIn():
                 facts.room = event.room
             case events.GuestCheckedOut():
-                facts.departure = event.departure
+                facts.departure, facts.lines = event.departure, event.lines
             case events.BookingPinned() | events.BookingUnpinned():
                 facts.pinned = isinstance(event, events.BookingPinned)
         if facts.status != "held":
