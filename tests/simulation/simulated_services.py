@@ -22,14 +22,14 @@ from innkeeper.actors.partition.host import Host
 from innkeeper.actors.subscriptions.recent_events import RecentEvents
 from innkeeper.actors.subscriptions.subscriber import Subscriber
 from innkeeper.protocol.billing.commands import ApplyReservationEvent, PostCharge, RecordPayment
-from innkeeper.protocol.billing.events import FolioOpened, PaymentRecorded
+from innkeeper.protocol.billing.events import ChargePosted, ChargeReversed, FolioOpened, PaymentRecorded
 from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.notifications.notices import Notice, NoticeKind
 from innkeeper.protocol.ports.message_bus import CommitListener
 from innkeeper.protocol.ports.outbox import SendFailed
 from innkeeper.protocol.ports.subscriptions import Stalled, SubscriptionRequest
-from innkeeper.protocol.reservations.events import BookingEvent
+from innkeeper.protocol.reservations.events import BookingEvent, GuestCheckedOut
 from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS
 from innkeeper.protocol.values.limits import position_max
 from innkeeper.protocol.values.money import Money
@@ -168,6 +168,20 @@ class SimulatedBilling:
         for hotel in sorted({record.hotel for record in events}):
             of_hotel = ([one for one in log if one.hotel == hotel] for log in (events, records))
             yield from _billing_violations(hotel, *of_hotel)
+        yield from _price_violations(events, records)
+
+
+def _price_violations(events: Sequence[RecordedEvent], recorded: Sequence[RecordedEvent]) -> Iterator[str]:
+    """The nights of each guest who has left are charged at the price of the booking."""
+    charged: Counter[str] = Counter()
+    for record in recorded:
+        if isinstance(record.event, ChargePosted | ChargeReversed) and record.event.line.night is not None:
+            charged[record.event.booking] += record.event.line.amount
+    for record in events:
+        if isinstance(record.event, GuestCheckedOut):
+            booking, price = record.event.booking, sum(line.total for line in record.event.lines)
+            if charged[booking] != price:
+                yield f"{booking} was charged {charged[booking]} for its nights, whose price is {price} (P10)"
 
 
 def _billing_violations(
