@@ -28,7 +28,7 @@ from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.commands import BookingChange
 from innkeeper.protocol.reservations.replies import BookingReply
 from innkeeper.protocol.values.money import Money, render
-from support.partition_fixture import HOTEL, NOON, hotel_request, night, request
+from support.partition_fixture import HOTEL, LOCATOR_KEY, NOON, hotel_request, night, request
 
 VAT = TaxRequest(code="VAT6", name="VAT 6 %", applies_to=(ChargeKind.ROOM, ChargeKind.FEE), rate="6", included=True)
 VAT_FOOD = TaxRequest(code="VAT13", name="VAT 13 %", applies_to=(ChargeKind.BREAKFAST,), rate="13", included=True)
@@ -47,7 +47,7 @@ class LedgerFixture:
 
     def __init__(self, *taxes: TaxRequest, **more: Any) -> None:
         self.at = NOON
-        self.hotel_state = HotelState()
+        self.hotel_state = HotelState(locator_key=LOCATOR_KEY)
         self.state = LedgerState()
         self.hotel_records: list[RecordedEvent] = []
         self.records: list[RecordedEvent] = []
