@@ -104,7 +104,7 @@ class LedgerFixture:
 
     def advance_clock(self, microseconds: int) -> None:
         self.at += microseconds
-        self.record_hotel_events(due_events(self.hotel_state, self.at))
+        self.record_hotel_events(due_events(self.hotel_state, self.at)[1])
 
     def book(self, arrival: int = 0, nights: int = 2, **more: Any) -> str:
         reply = self.execute_on_hotel(commands.BookRoom(HOTEL, request(arrival, nights, **more)))

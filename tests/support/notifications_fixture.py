@@ -88,7 +88,7 @@ class NotificationsFixture:
     def advance_clock(self, microseconds: int) -> None:
         """Advance the clock, and let holds expire."""
         self.at += microseconds
-        self.apply_events(due_events(self.state, self.at))
+        self.apply_events(due_events(self.state, self.at)[1])
 
     def book(self, arrival: int = 30, nights: int = 2, guest: Contact = ANN, **more: Any) -> Booking:
         command = commands.BookRoom(HOTEL, msgspec.structs.replace(request(arrival, nights, **more), guest=guest))
