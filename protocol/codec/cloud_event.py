@@ -32,7 +32,7 @@ class CloudEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     id: str
     source: str
     type: str
-    time: datetime
+    time: Annotated[datetime, msgspec.Meta(tz=True)]
     datacontenttype: str
     sequence: _Sequence
     correlationid: _Text | UnsetType = UNSET
