@@ -18,7 +18,7 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --use-pep517 
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check split memory thespian away bench way simulate kill format clean
+.PHONY: help run test check split memory thespian away bench way events simulate kill format clean
 
 help:  ## List the targets
 	@echo "Innkeeper. Start with: make run"
@@ -73,6 +73,9 @@ bench: $(VENV)/ready-to-test  ## Compare with bare aiohttp and PostgreSQL (needs
 
 way: $(VENV)/ready-to-test  ## Count the files, functions and calls that one booking passes through: make way LIST=--list
 	$(BIN)/python tests/benchmarks/way.py $(LIST)
+
+events: $(VENV)/ready-to-test  ## Write docs/events.md, the page of all events, from the classes of the events
+	$(BIN)/python tests/support/events_page.py
 
 simulate: $(VENV)/ready-to-test  ## Simulate a partition with faults, from seeds: make simulate SEEDS=1-2000
 	$(BIN)/python tests/simulation/run.py --seeds $(SEEDS)

@@ -60,7 +60,7 @@ async def start(parts: Parts, data: DataDirectory, storage: Storage, integration
         return HostPorts(write, read, clock, uuid7, recovery_progress, open_system)
 
     partitions = [
-        reservations.PartitionPorts(log, host(log), partial(storage.views, log))
+        reservations.PartitionPorts(log, host(log), storage.locator_key, partial(storage.views, log))
         for log in contexts.reservations_logs(storage.partitions())
     ]
     await reservations.start_reservations(parts, partitions)

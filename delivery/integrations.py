@@ -123,7 +123,7 @@ async def open_webhooks(
     chosen: Integrations,
     clock: Callable[[], int],
     ids: Callable[[], object],
-    publish: Callable[[str, Event], None],
+    publish: Callable[[str, Event, str], None],
     store: DeliveryStore,
     subscribers: Subscribers,
     logs: Mapping[str, EventLog],

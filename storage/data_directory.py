@@ -116,6 +116,11 @@ class DataDirectory(NamedTuple):
     def _partition_journal(self, partition: int) -> Path:
         return self.path / f"partition-{partition}.db"
 
+    @property
+    def locator_key(self) -> Path:
+        """The key from which the locators of bookings follow."""
+        return self.path / "locator.key"
+
     def views(self, log: str) -> Path:
         """Returns the path of the read models of this log of reservations."""
         return self.path / f"views-{partition_number(log)}.db"

@@ -47,7 +47,6 @@ NOT_CONSUMERS = {
     "protocol.billing.transitions": "the table of statuses; a test below holds it complete",
     "actors.reservations.rules.changes": "makes an event with the fields that its class has",
     "actors.reservations.rules.decisions": "counts the events that it has just decided, for the reply",
-    "actors.reservations.rules.waitlist": "finds the offer among the events that it has just decided",
 }
 
 # The types of subscriptions that are not written as a name, and what they are.

@@ -32,7 +32,7 @@ LINES_PER_FUNCTION_MAX = 60
 # Which folders or modules of the project each folder may import. The entry with the longest matching name applies.
 KERNEL = {"protocol.values", "protocol.messages"}
 RESERVATIONS_TERMS = {f"protocol.reservations.{module}" for module in ("events", "booking", "terms", "transitions")}
-SHARED_BY_ENGINES = {"storage.stored_cursor", "storage.gapless_log", "storage.read_model_events"}
+SHARED_BY_ENGINES = {"storage.stored_cursor", "storage.gapless_log", "storage.read_model_events", "storage.key_file"}
 SQL_FUNCTIONS = {"json_each"}  # which statements use like tables
 HOSTING = {"protocol", "actors.system", "actors.partition"}
 ALLOWED_IMPORTS = {

@@ -35,9 +35,9 @@ class LedgerActor(TypedActor):
         self.state = LedgerState()
 
     def load_state(self, message: LoadHotelState, _: ActorAddress) -> None:
-        """Starts, or restarts, with the state from the journal."""
+        """Starts, or restarts, with this state."""
         self.name = message.hotel
-        self.state = message.state or LedgerState()
+        self.state = message.state
 
     def handle_commands(self, message: CommandBatch, router: ActorAddress) -> None:
         """Handles the commands and queries of a batch, one after the other."""

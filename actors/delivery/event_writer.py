@@ -25,10 +25,11 @@ class EventWriter:
         """See `CommitStream`."""
         self._listeners.append(in_loop(asyncio.get_running_loop(), listener))
 
-    def publish(self, hotel: str, event: Event) -> None:
-        """Writes the event and calls the listeners. When this returns, the event is on disk."""
+    def publish(self, hotel: str, event: Event, cause: str) -> None:
+        """Writes the event and calls the listeners. When this returns, the event is on disk. `cause` is the id of the
+        event that made the service do this by itself, "" where a client asked for it."""
         seq = self._seqs.get(hotel, 0) + 1
-        record = RecordedEvent(hotel, seq, self._clock(), "", "", "", event)
+        record = RecordedEvent(hotel, seq, self._clock(), "system" if cause else "", "", cause, event)
         try:
             self._journal.write([record], ())
             self._journal.sync()

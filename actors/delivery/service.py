@@ -26,7 +26,7 @@ from innkeeper.protocol.ports.subscriptions import (
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY, context_of
 
 AskService = Callable[[ServiceMessage], Awaitable[Reply]]
-PublishEvent = Callable[[str, Event], None]
+PublishEvent = Callable[[str, Event, str], None]
 
 
 class MessageHandlers(Protocol):

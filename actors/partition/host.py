@@ -12,7 +12,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 from innkeeper.actors.partition.aggregate_type import AggregateType
-from innkeeper.actors.partition.messages import CommandBatch, HotelStateLoaded, LoadHotelState, PendingBatch
+from innkeeper.actors.partition.messages import (
+    CommandBatch,
+    HotelStateLoaded,
+    LoadHotelState,
+    PendingBatch,
+    StartRouter,
+)
 from innkeeper.actors.partition.recovery import rebuild, rebuild_all
 from innkeeper.actors.system.actor_systems import OpenActorSystem
 from innkeeper.actors.system.local_actor_system import LocalActorSystem
@@ -266,6 +272,7 @@ class Host:
     def _start_router(self) -> None:
         self._system = self._open_system()
         self._router = self._system.createActor(self._aggregate_type.router)
+        self._system.tell(self._router, StartRouter(self._aggregate_type.begin))
 
     def _restart_router(self) -> None:
         self._system.shutdown()

@@ -1,6 +1,7 @@
 """The messages between the host, the router and the hotels of a partition. The local actor system does not copy them:
 they are frozen, except `PendingBatch`, which its sender does not use any more once it is sent."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -62,8 +63,15 @@ class HotelFailed(msgspec.Struct, frozen=True, gc=False):
     distrusted: bool = False
 
 
+class StartRouter(msgspec.Struct, frozen=True, gc=False):
+    """Host to a new router: `begin` makes the state of a hotel that has no events yet."""
+
+    begin: Callable[[], Any]
+
+
 class LoadHotelState(msgspec.Struct, frozen=True, gc=False):
-    """Host to router, router to hotel: the hotel's state from the journal. None closes its actor."""
+    """Host to router, router to hotel: the hotel's state, from the journal or that of a new hotel. None closes its
+    actor."""
 
     hotel: str
     state: Any

@@ -1,7 +1,8 @@
 """The router of a partition: sends each hotel its share of a batch, and collects what the hotels have done."""
 
 import logging
-from typing import ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from innkeeper.actors.partition.messages import (
     CommandBatch,
@@ -9,6 +10,7 @@ from innkeeper.actors.partition.messages import (
     HotelStateLoaded,
     LoadHotelState,
     PendingBatch,
+    StartRouter,
 )
 from innkeeper.actors.system.typed_actor import TypedActor
 from innkeeper.protocol.messages.command import Command
@@ -30,9 +32,14 @@ class Router(TypedActor):
         super().__init__()
         self.hotels: dict[str, ActorAddress] = {}
         self.due_times: dict[str, int] = {}
+        self.begin: Callable[[], Any] | None = None
         self.host: ActorAddress | None = None
         self.pending: set[str] = set()
         self.batch = PendingBatch()
+
+    def start(self, message: StartRouter, _: ActorAddress) -> None:
+        """Gets what it needs to open new hotels."""
+        self.begin = message.begin
 
     def handle_batch(self, message: CommandBatch, host: ActorAddress) -> None:
         """Sends each hotel its share of the commands, and an empty share to hotels with nothing but due work."""
@@ -44,7 +51,8 @@ class Router(TypedActor):
         for envelope in message.envelopes:
             hotel = envelope.message.hotel
             if hotel not in self.hotels and isinstance(envelope.message, self.opening_command):
-                self._open(LoadHotelState(hotel, None))
+                assert self.begin is not None
+                self._open(LoadHotelState(hotel, self.begin()))
             if hotel in self.hotels:
                 shares.setdefault(hotel, []).append(envelope)
             else:
@@ -112,6 +120,7 @@ class Router(TypedActor):
 
 
 Router.handles = {
+    StartRouter: Router.start,
     CommandBatch: Router.handle_batch,
     PendingBatch: Router.collect,
     HotelFailed: Router.hotel_failed,

@@ -65,9 +65,9 @@ class HotelActor(TypedActor):
         self.state.refused_rooms = frozenset()
 
     def load_state(self, message: LoadHotelState, _: ActorAddress) -> None:
-        """Starts, or restarts, with the state from the journal."""
+        """Starts, or restarts, with this state."""
         self.name = message.hotel
-        self.state = message.state or HotelState()
+        self.state = message.state
 
     def handle_commands(self, message: CommandBatch, router: ActorAddress) -> None:
         """Handles this hotel's share of a batch; the router sends the next share only after this one is done."""

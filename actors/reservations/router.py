@@ -1,5 +1,7 @@
 """The aggregate type of reservations: the router of the hotels, and the fold and snapshot of a hotel."""
 
+from functools import partial
+
 from innkeeper.actors.partition.aggregate_type import AggregateType
 from innkeeper.actors.partition.router import Router
 from innkeeper.actors.reservations.hotel import HotelActor
@@ -16,14 +18,16 @@ class HotelRouter(Router):
     opening_command = OpenHotel
 
 
-HOTEL = AggregateType(
-    router=HotelRouter,
-    begin=HotelState,
-    evolve=recover,
-    describe=describe,
-    restore=restore,
-    is_open=lambda state: state.hotel is not None,
-    query=DescribeHotelState,
-    description=HotelStateReply,
-)
-"""A hotel with its rooms and bookings."""
+def hotel_type(locator_key: bytes) -> AggregateType:
+    """The type of a hotel with its rooms and bookings. Their locators follow from this key of the installation; without
+    one, states can be rebuilt and compared, but no locator can be made."""
+    return AggregateType(
+        router=HotelRouter,
+        begin=partial(HotelState, locator_key=locator_key),
+        evolve=recover,
+        describe=describe,
+        restore=partial(restore, locator_key=locator_key),
+        is_open=lambda state: state.hotel is not None,
+        query=DescribeHotelState,
+        description=HotelStateReply,
+    )

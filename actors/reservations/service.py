@@ -8,9 +8,9 @@ from typing import NamedTuple
 from innkeeper.actors.cluster.partition_router import PartitionRouter
 from innkeeper.actors.cluster.parts import Parts
 from innkeeper.actors.partition import recovery
-from innkeeper.actors.partition.host import HostPorts, open_host
+from innkeeper.actors.partition.host import Host, HostPorts, open_host
 from innkeeper.actors.partition.partition import Partition
-from innkeeper.actors.reservations.router import HOTEL
+from innkeeper.actors.reservations.router import hotel_type
 from innkeeper.protocol.ports.message_bus import MessageBus
 from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.ports.views import Views
@@ -18,11 +18,12 @@ from innkeeper.protocol.values.contexts import RESERVATIONS
 
 
 class PartitionPorts(NamedTuple):
-    """What a partition of reservations needs: the name of its log, its host's ports, and its read models, which are
-    opened after it has recovered."""
+    """What a partition of reservations needs: the name of its log, its host's ports, the key of the locators, which is
+    read before the journal is opened, and its read models, which are opened after it has recovered."""
 
     log: str
     host: HostPorts
+    locator_key: Callable[[], bytes]
     open_views: Callable[[EventLog], AbstractContextManager[Views]]
 
 
@@ -44,7 +45,7 @@ async def start_reservations(parts: Parts, partitions: Sequence[PartitionPorts])
 
 async def _start_partition(parts: Parts, ports: PartitionPorts) -> None:
     log, exits = ports.log, parts.exits
-    partition = Partition(partial(open_host, ports.host, HOTEL), ports.host.clock, log, parts.load)
+    partition = Partition(partial(_open_host, ports), ports.host.clock, log, parts.load)
     await partition.start()
     exits.push_async_callback(partition.stop)
     parts.add_log(log, partition, exits.enter_context(ports.host.open_log()))
@@ -52,5 +53,9 @@ async def _start_partition(parts: Parts, ports: PartitionPorts) -> None:
     parts.partition_views[log] = exits.enter_context(ports.open_views(parts.logs[log]))
 
 
-check_snapshots = partial(recovery.check_snapshots, aggregate_type=HOTEL)
+def _open_host(ports: PartitionPorts) -> Host:
+    return open_host(ports.host, hotel_type(ports.locator_key()))
+
+
+check_snapshots = partial(recovery.check_snapshots, aggregate_type=hotel_type(b""))
 """Checks each snapshot in a journal of reservations; see `recovery.check_snapshots`."""

@@ -95,7 +95,7 @@ async def _publish(channel: Channel, entry: LogEntry) -> None:
         content_encoding="utf-8",
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         message_id=record.id,
-        correlation_id=record.correlation,
+        correlation_id=record.correlation or None,
         timestamp=instant(record.at),
         message_type=type_name,
         app_id="innkeeper",

@@ -19,7 +19,7 @@ from innkeeper.delivery.backoff import delay_seconds
 from innkeeper.delivery.webhooks.client import PostOutcome, WebhookClient
 from innkeeper.delivery.webhooks.signing import check_secret, fresh_secret
 from innkeeper.protocol.codec import wire
-from innkeeper.protocol.codec.cloud_event import CloudEvent, cloud_event_json
+from innkeeper.protocol.codec.cloud_event import CloudEvent, cloud_event_json, sequence
 from innkeeper.protocol.delivery.events import ALL_HOTELS, WebhookDisabled, WebhookEnabled
 from innkeeper.protocol.delivery.webhooks import (
     AddressedWebhookMessage,
@@ -91,9 +91,10 @@ class Webhooks:
         client: WebhookClient,
         clock: Callable[[], int],
         ids: Callable[[], object],
-        publish: Callable[[str, Event], None],
+        publish: Callable[[str, Event, str], None],
     ) -> None:
-        """`publish` publishes an event about a webhook of this hotel, or of all hotels."""
+        """`publish` publishes an event about a webhook of this hotel, or of all hotels, with its cause: the id of an
+        event, or "" for a request."""
         self._endpoints = endpoints
         self._subscribers = subscribers
         self._logs = logs
@@ -182,7 +183,7 @@ class Webhooks:
         webhook, secrets = self._known(message.webhook)
         if message.enabled:
             if webhook.disabled_at is not None:
-                self._publish(webhook.hotel or ALL_HOTELS, WebhookEnabled(webhook.id, webhook.url))
+                self._publish(webhook.hotel or ALL_HOTELS, WebhookEnabled(webhook.id, webhook.url), "")
             webhook = msgspec.structs.replace(
                 webhook, attempts=0, failing_since=None, disabled_at=None, disabled_reason=""
             )
@@ -191,7 +192,7 @@ class Webhooks:
             self._subscribers.notify(_name(webhook))
             return reply
         if webhook.disabled_at is None:
-            return self._disable(webhook, "by hand", transaction)
+            return self._disable(webhook, "by hand", "", transaction)
         return WebhookReply(webhook)
 
     async def rotate(self, message: RotateSecret, transaction: Transaction) -> WebhookReply:
@@ -213,8 +214,8 @@ class Webhooks:
         name = f"ping-{self._ids()}"
         event = CloudEvent(
             specversion="1.0", id=name, source=f"/webhooks/{webhook.id}", type="innkeeper.webhook.pinged.v1",
-            time=instant(self._clock()), datacontenttype="application/json", sequence="0", correlationid="",
-            causationid="", by="", position=0, data=WebhookPinged(webhook.id),
+            time=instant(self._clock()), datacontenttype="application/json", sequence=sequence(0),
+            position=0, data=WebhookPinged(webhook.id),
         )  # fmt: skip
         return await self._attempt(webhook, name, event.type, msgspec.json.encode(event), transaction)
 
@@ -315,13 +316,16 @@ class Webhooks:
         webhook = msgspec.structs.replace(webhook, attempts=attempt, failing_since=since)
         self._put(webhook, secrets)
         if outcome.gone:
-            self._disable(webhook, "the endpoint answered 410 Gone")
+            self._disable(webhook, "the endpoint answered 410 Gone", entry[1].id)
         elif self._clock() - since > webhook_failing_seconds_max * _SECONDS:
-            self._disable(webhook, f"nothing was delivered for {webhook_failing_seconds_max // 86_400} days")
+            days = webhook_failing_seconds_max // 86_400
+            self._disable(webhook, f"nothing was delivered for {days} days", entry[1].id)
         raise Stalled(outcome.error, delay_seconds(attempt, random(), outcome.retry_after_seconds))
 
-    def _disable(self, webhook: Webhook, reason: str, transaction: Transaction = _no_request) -> WebhookReply:
-        self._publish(webhook.hotel or ALL_HOTELS, WebhookDisabled(webhook.id, webhook.url, reason))
+    def _disable(
+        self, webhook: Webhook, reason: str, cause: str, transaction: Transaction = _no_request
+    ) -> WebhookReply:
+        self._publish(webhook.hotel or ALL_HOTELS, WebhookDisabled(webhook.id, webhook.url, reason), cause)
         webhook = msgspec.structs.replace(webhook, disabled_at=self._clock(), disabled_reason=reason)
         pause = partial(self._subscriptions[webhook.id].pause, True)
         reply = self._put(webhook, self._webhooks[webhook.id][1], transaction, also=pause)

@@ -19,7 +19,7 @@ _SCHEMAS = "#/components/schemas/{name}"
 
 def document() -> Schema:
     """The whole document. `components` has a message and a schema for each event, such as `BookingConfirmedV1`."""
-    kinds = {f"{kind.__name__}V{kind.version}": kind for kind in wire.ALL_EVENTS}
+    kinds = {schema_name(kind): kind for kind in wire.ALL_EVENTS}
     (_, *found), components = msgspec.json.schema_components([CloudEvent, *kinds.values()], ref_template=_SCHEMAS)
     for name, reference in zip(kinds, found, strict=True):
         components[name] = components.pop(reference["$ref"].rpartition("/")[2])
@@ -40,6 +40,11 @@ def document() -> Schema:
         },
         "components": {"messages": messages, "schemas": components},
     }
+
+
+def schema_name(kind: type[Event]) -> str:
+    """The name of an event's message and schema in the document, such as `BookingConfirmedV1`."""
+    return f"{kind.__name__}V{kind.version}"
 
 
 def _message(name: str, kind: type[Event]) -> Schema:

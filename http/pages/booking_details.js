@@ -74,7 +74,7 @@ function priceRow(label, amount) {
 
 function historyEntry(hotel, event) {
   const what = event.type.split(".").at(-2).replaceAll("_", " ");
-  const when = `${hotelTime(event.time, hotel.timezone)}, ${event.by}`;
+  const when = [hotelTime(event.time, hotel.timezone), event.by].filter(Boolean).join(", ");
   return element("li", "", {}, element("b", "", {}, what + more(event.data)), element("span", "", {}, when));
 }
 

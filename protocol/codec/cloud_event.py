@@ -1,7 +1,7 @@
 """The public form of an event: CloudEvents 1.0, in its JSON format."""
 
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from innkeeper.protocol.codec import wire
@@ -19,19 +19,25 @@ MEDIA_TYPE: Final = "application/cloudevents+json"
 _encode = msgspec.json.Encoder().encode
 
 
-class CloudEvent(msgspec.Struct, frozen=True, gc=False):
-    """An event (CloudEvents 1.0). `sequence` is gapless per source; `position` is its place in its context's log."""
+_Text = Annotated[str, msgspec.Meta(min_length=1)]
+_Sequence = Annotated[str, msgspec.Meta(pattern="^[0-9]{12,19}$")]
+
+
+class CloudEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """An event (CloudEvents 1.0). `sequence` is gapless per source, with leading zeros, so that it sorts as a text; the
+    author (`by`), the request (`correlationid`) and the cause (`causationid`: a command, an event, or `due:` and what
+    fell due) are left out where there is none; `position` is its place in its context's log."""
 
     specversion: str
     id: str
     source: str
     type: str
-    time: datetime
+    time: Annotated[datetime, msgspec.Meta(tz=True)]
     datacontenttype: str
-    sequence: str
-    correlationid: str
-    causationid: str
-    by: str
+    sequence: _Sequence
+    correlationid: _Text | UnsetType = UNSET
+    causationid: _Text | UnsetType = UNSET
+    by: _Text | UnsetType = UNSET
     position: int
     data: Event
     subject: str | UnsetType = UNSET
@@ -47,14 +53,19 @@ def cloud_event(entry: LogEntry) -> CloudEvent:
         type=wire.event_type(record.event),
         time=instant(record.at),
         datacontenttype="application/json",
-        sequence=str(record.hotel_seq),
-        correlationid=record.correlation,
-        causationid=record.cause,
-        by=record.by,
+        sequence=sequence(record.hotel_seq),
+        correlationid=record.correlation or UNSET,
+        causationid=record.cause or UNSET,
+        by=record.by or UNSET,
         position=position,
         data=record.event,
         subject=record.event.booking if isinstance(record.event, BookingEvent) else UNSET,
     )
+
+
+def sequence(number: int) -> str:
+    """Returns the number of an event as the extension `sequence` of CloudEvents, which is compared as a text."""
+    return f"{number:012d}"
 
 
 def _source(record: RecordedEvent) -> str:
@@ -76,11 +87,11 @@ class _Attributes(msgspec.Struct):
     type: str
     time: datetime
     sequence: str
-    correlationid: str
-    causationid: str
-    by: str
     position: int
     data: msgspec.Raw
+    correlationid: str = ""
+    causationid: str = ""
+    by: str = ""
 
 
 _decode = msgspec.json.Decoder(_Attributes).decode

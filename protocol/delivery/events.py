@@ -1,4 +1,4 @@
-"""The events of delivery. Those that concern no single hotel are of the hotel `ALL_HOTELS`."""
+"""The events of delivery. Those that concern no single hotel are of the hotel `_all`."""
 
 from typing import ClassVar, Final
 

@@ -7,7 +7,8 @@ from innkeeper.protocol.values.contexts import RESERVATIONS
 
 class RecordedEvent(msgspec.Struct, frozen=True, gc=False):
     """An event with its place in its hotel's history (`hotel_seq`, gapless from 1), the instant of the decision
-    (microseconds since 1970 UTC), its author, its request (`correlation`), and its command (`cause`)."""
+    (microseconds since 1970 UTC), its author, its request (`correlation`), and its `cause`: the id of a command or
+    of an event, or what fell due (`due:hold-expiry:2026-06-01T12:15:00Z`). Author, request and cause may be empty."""
 
     hotel: str
     hotel_seq: int

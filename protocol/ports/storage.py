@@ -23,6 +23,10 @@ class Storage(Protocol):
     def journals(self) -> set[str]:
         """Returns the names of the logs that have a journal."""
 
+    def locator_key(self) -> bytes:
+        """Returns the secret from which the locators of bookings follow. It is made where no hotel is stored yet, and
+        stays. Raises JournalError where it is lost."""
+
     def journal(self, log: str) -> Journal:
         """Opens the journal of this log to write. Raises JournalError."""
 

@@ -1,11 +1,13 @@
 """Everything that an installation stores, in memory: it is forgotten when the program ends."""
 
+import secrets
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.values.operator_error import OperatorError
+from innkeeper.storage.key_file import KEY_BYTES
 from innkeeper.storage.memory.database import MemoryDatabase
 from innkeeper.storage.memory.inbox import MemoryInbox
 from innkeeper.storage.memory.journal import JournalContents, MemoryEventLog, MemoryJournal
@@ -16,7 +18,9 @@ from innkeeper.storage.memory.views import MemoryViews
 class MemoryStorage:
     """Implements `protocol.ports.storage.Storage`. What was opened and closed can be opened again."""
 
-    def __init__(self) -> None:
+    def __init__(self, locator_key: bytes | None = None) -> None:
+        """`locator_key` is a random one where it is not given."""
+        self._locator_key = locator_key or secrets.token_bytes(KEY_BYTES)
         self._partitions: int | None = None
         self._journals: defaultdict[str, JournalContents] = defaultdict(JournalContents)
         self._services: defaultdict[str, MemoryDatabase] = defaultdict(MemoryDatabase)
@@ -29,6 +33,10 @@ class MemoryStorage:
         if wanted not in (None, self._partitions):
             raise OperatorError(f"there are {self._partitions} partitions, which cannot be changed to {wanted}")
         return self._partitions
+
+    def locator_key(self) -> bytes:
+        """See `Storage`."""
+        return self._locator_key
 
     def journals(self) -> set[str]:
         """See `Storage`."""

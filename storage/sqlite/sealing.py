@@ -3,15 +3,14 @@
 A copy of the database alone does not reveal the secrets. Whoever can read both files can.
 """
 
-import os
 import secrets
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from innkeeper.protocol.ports.journal import JournalError
+from innkeeper.storage.key_file import create_key, read_key
 
-_KEY_BITS = 256
 _NONCE_BYTES = 12
 
 
@@ -26,7 +25,7 @@ class Seal:
     def seal(self, plain: bytes, place: bytes) -> bytes:
         """Returns the sealed bytes, which can be opened only for the same place."""
         if self._cipher is None and not self.path.exists():
-            self._create()
+            create_key(self.path)  # it is on disk before anything that it seals
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return nonce + self._known().encrypt(nonce, plain, place)
 
@@ -45,22 +44,5 @@ class Seal:
 
     def _known(self) -> AESGCM:
         if self._cipher is None:
-            try:
-                self._cipher = AESGCM(self.path.read_bytes())
-            except (OSError, ValueError) as error:
-                raise JournalError(f"the key {self.path} cannot be read ({error}); restore it from a backup") from None
+            self._cipher = AESGCM(read_key(self.path))
         return self._cipher
-
-    def _create(self) -> None:
-        """Creates the key, which is on disk before anything that it seals."""
-        fresh = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(AESGCM.generate_key(_KEY_BITS))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.rename(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

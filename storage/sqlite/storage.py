@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, closing
 
+from innkeeper.protocol.ports.journal import JournalError
 from innkeeper.protocol.ports.subscriptions import EventLog
-from innkeeper.protocol.values.contexts import BILLING, DELIVERY, RESERVATIONS, reservations_logs
+from innkeeper.protocol.values.contexts import BILLING, DELIVERY, RESERVATIONS, context_of, reservations_logs
 from innkeeper.storage.data_directory import DataDirectory
+from innkeeper.storage.key_file import create_key, read_key
 from innkeeper.storage.sqlite.inbox import SqliteInbox
 from innkeeper.storage.sqlite.journal import SqliteEventLog, SqliteJournal
 from innkeeper.storage.sqlite.read_models import SqliteReadModels
@@ -28,6 +30,16 @@ class SqliteStorage:
             return set()
         logs = (*reservations_logs(self.partitions()), BILLING, DELIVERY)
         return {log for log in logs if self._data.journal(log).exists()}
+
+    def locator_key(self) -> bytes:
+        """See `Storage`."""
+        path = self._data.locator_key
+        journals = [log for log in self.journals() if context_of(log) == RESERVATIONS]  # looked for before the key,
+        if not path.exists():  # because another process may make the key and then a journal at this moment
+            if journals:
+                raise JournalError(f"{path}, the key of the locators, is missing; restore it from the backup")
+            create_key(path)
+        return read_key(path)
 
     def journal(self, log: str) -> SqliteJournal:
         """See `Storage`."""

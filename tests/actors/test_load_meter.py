@@ -8,11 +8,10 @@ import pytest
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.partition.load_meter import LoadMeter
 from innkeeper.actors.partition.partition import Partition
-from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.reservations.queries import DescribeHotel
 from innkeeper.storage.sqlite.journal import SqliteJournal
-from support.partition_fixture import NOON
+from support.partition_fixture import HOTEL_TYPE, NOON
 
 
 def test_load_ends_a_tenth_of_a_second_after_the_last_large_batch() -> None:

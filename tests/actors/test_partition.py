@@ -14,7 +14,6 @@ from innkeeper.actors.partition import partition as partition_module
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.partition.partition import Partition
 from innkeeper.actors.reservations.hotel import HotelActor
-from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.refusals import IdempotencyKeyReused, InvalidRequest, NotFound, Unavailable
@@ -24,7 +23,15 @@ from innkeeper.protocol.reservations.queries import DescribeHotel
 from innkeeper.protocol.reservations.replies import BookingReply, HotelReply
 from innkeeper.storage.sqlite.journal import SqliteJournal
 from support.actor_systems import open_actor_system
-from support.partition_fixture import HOTEL, NOON, PartitionFixture, hotel_request, partition_fixture, request
+from support.partition_fixture import (
+    HOTEL,
+    HOTEL_TYPE,
+    NOON,
+    PartitionFixture,
+    hotel_request,
+    partition_fixture,
+    request,
+)
 
 
 class SlowJournal(SqliteJournal):

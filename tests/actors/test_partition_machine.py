@@ -14,7 +14,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
 from innkeeper.actors.partition.recovery import rebuild
-from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
 from innkeeper.actors.reservations.rules.state import HotelState, describe
 from innkeeper.protocol.codec.wire import encode
 from innkeeper.protocol.messages import refusals
@@ -34,7 +33,7 @@ from innkeeper.protocol.reservations.replies import (
 from innkeeper.protocol.values import limits
 from innkeeper.storage.audit.reservations import ReservationsAuditor
 from innkeeper.storage.sqlite.journal import SqliteJournal
-from support.partition_fixture import HOTEL, PartitionFixture, hotel_request, night, request
+from support.partition_fixture import HOTEL, HOTEL_TYPE, PartitionFixture, hotel_request, night, request
 
 ROOMS = {"DBL": 3, "STE": 1}
 NIGHTS_AHEAD = 6

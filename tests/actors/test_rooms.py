@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from innkeeper.actors.partition import host
 from innkeeper.actors.partition.recovery import rebuild
-from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
 from innkeeper.actors.reservations.rules.rooms import RoomState, RoomStates
 from innkeeper.actors.reservations.rules.state import HotelState, describe
 from innkeeper.actors.reservations.service import check_snapshots
@@ -28,7 +27,7 @@ from innkeeper.protocol.reservations.queries import DescribeHotelState, FindBook
 from innkeeper.protocol.reservations.refusals import SoldOut
 from innkeeper.protocol.reservations.replies import BookingReply, HotelStateReply
 from innkeeper.storage.sqlite.journal import SqliteJournal
-from support.partition_fixture import HOTEL, PartitionFixture, night, request
+from support.partition_fixture import HOTEL, HOTEL_TYPE, PartitionFixture, night, request
 
 ROOM = "101"
 BOOKINGS = ("ann", "bea", "cid")

@@ -119,7 +119,7 @@ def test_the_event_log_contains_every_event_once_in_order(gateway: Gateway) -> N
     names = ["hotel.opened", "room_type.added", "room.added", "booking.confirmed"]
     assert [event["type"] for event in log] == [f"innkeeper.{name}.v1" for name in names]
     assert [event["position"] for event in log] == [start + number for number in range(1, 5)]
-    assert [event["sequence"] for event in log] == ["1", "2", "3", "4"]
+    assert [event["sequence"] for event in log] == [f"{number:012d}" for number in range(1, 5)]
     assert log[3].items() >= {
         "specversion": "1.0",
         "source": f"/hotels/{hotel.rpartition('/')[2]}",
@@ -150,7 +150,7 @@ def test_the_event_log_is_filtered_by_hotel_and_by_log(gateway: Gateway) -> None
     name = mine.rpartition("/")[2]
     found = gateway.list_all("/v1/events", hotel=name, limit=2)
     assert {event["source"] for event in found} == {f"/hotels/{name}"}
-    assert [event["sequence"] for event in found] == [str(number) for number in range(1, len(found) + 1)]
+    assert [event["sequence"] for event in found] == [f"{number:012d}" for number in range(1, len(found) + 1)]
     assert [event["type"] for event in found[-2:]] == ["innkeeper.booking.confirmed.v1"] * 2
     assert gateway.get("/v1/events", hotel=name, log="delivery").json["data"] == []
     assert_problem(gateway.get("/v1/events", hotel="none"), 404, "not_found")

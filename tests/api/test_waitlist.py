@@ -256,7 +256,7 @@ def test_an_offer_causes_a_letter_of_its_own_kind() -> None:
     hotel.execute(commands.JoinWaitlist(HOTEL, waitlist_request(10, 2)))
     hotel.immediate.clear()
     hotel.execute(commands.CancelBooking(HOTEL, taken[0]))
-    hotel.apply_events(due_events(hotel.state, hotel.at))
+    hotel.apply_events(due_events(hotel.state, hotel.at)[1])
     offer = hotel.immediate[-1]
     assert (offer.kind.value, offer.recipient.email) == ("waitlist_offer", "bea@example.com")
     assert offer.expires_at == hotel.at + limits.waitlist_offer_seconds * 1_000_000

@@ -217,9 +217,11 @@ def test_disabling_and_enabling_a_webhook_are_events(gateway: Gateway, receiver:
     recorded = gateway.list_all("/v1/events", log="delivery")
     assert [received.event for received in receiver.received] == recorded
     assert [(event["id"], event["source"], event["type"], event["sequence"]) for event in recorded] == [
-        ("delivery:_all:1", "/hotels/_all/delivery", "innkeeper.webhook.disabled.v1", "1"),
-        ("delivery:_all:2", "/hotels/_all/delivery", "innkeeper.webhook.enabled.v1", "2"),
+        ("delivery:_all:1", "/hotels/_all/delivery", "innkeeper.webhook.disabled.v1", "000000000001"),
+        ("delivery:_all:2", "/hotels/_all/delivery", "innkeeper.webhook.enabled.v1", "000000000002"),
     ]
+    assert (recorded[0]["by"], recorded[0]["causationid"]) == ("system", failing.received[0].event["id"])
+    assert not recorded[1].keys() & {"by", "causationid", "correlationid"}
     assert recorded[0]["data"] == {
         "webhook": webhook["id"], "url": failing.url, "reason": "the endpoint answered 410 Gone",
     }  # fmt: skip

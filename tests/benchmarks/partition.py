@@ -24,7 +24,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import msgspec
 from hotels import NIGHTS, ROOM_TYPES, hotel_request, stay
 from innkeeper.actors.partition.host import Host
-from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope
@@ -34,7 +33,7 @@ from innkeeper.protocol.ports.journal import Journal, Snapshot, StoredReply
 from innkeeper.protocol.reservations.commands import BookingRequest, BookRoom, HotelRequest, OpenHotel
 from innkeeper.protocol.reservations.replies import HotelStateReply
 from innkeeper.storage.sqlite.journal import SqliteJournal
-from support.partition_fixture import NOON
+from support.partition_fixture import HOTEL_TYPE, NOON
 from tqdm import tqdm
 from uuid_utils import uuid7
 

@@ -87,7 +87,7 @@ def measure(hotel: str, decisions: int, seed: int = 1) -> Reshuffled:
 
 def empty_hotel() -> HotelState:
     """A hotel of 300 rooms without bookings."""
-    state = HotelState()
+    state = HotelState(locator_key=b"the key of locators")
     opening = OpenHotel(HOTEL, msgspec.convert(hotel_request(HOTEL, {"DBL": ROOMS}), HotelRequest))
     for record in decide(state, Envelope(opening, at=NOON, id="opening")).records:
         evolve(state, record)

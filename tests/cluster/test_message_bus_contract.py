@@ -15,7 +15,6 @@ from innkeeper.actors.cluster.rpc_server import RpcServer, ServedPorts
 from innkeeper.actors.cluster.thread_bridge import ThreadBridge
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.partition.partition import Partition
-from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import IdempotencyKeyReused, NotFound, StaleVersion
@@ -26,7 +25,7 @@ from innkeeper.protocol.reservations.commands import BookRoom, CancelBooking, Op
 from innkeeper.protocol.reservations.queries import FindBooking
 from innkeeper.protocol.reservations.replies import BookingReply
 from innkeeper.protocol.values.contexts import RESERVATIONS, log_of, reservations_logs
-from support.partition_fixture import HOTEL, NOON, hotel_request, request
+from support.partition_fixture import HOTEL, HOTEL_TYPE, NOON, hotel_request, request
 from support.storages import sqlite_storage
 
 SECONDS_MAX = 30

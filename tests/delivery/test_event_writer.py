@@ -43,11 +43,11 @@ def test_the_writer_continues_without_a_gap_after_a_failed_write(tmp_path: Path,
     async def publish() -> None:
         writer = EventWriter(journal, lambda: 1)
         writer.subscribe(lambda _, records: published.extend(record.hotel_seq for record in records))
-        writer.publish("_all", DISABLED)
+        writer.publish("_all", DISABLED, "seaside:7")
         journal.fails = fails
         with pytest.raises(OSError, match=fails):
-            writer.publish("_all", ENABLED)
-        writer.publish("_all", ENABLED)
+            writer.publish("_all", ENABLED, "")
+        writer.publish("_all", ENABLED, "")
         await asyncio.sleep(0)
         assert [record.hotel_seq for _, record in journal.verified()] == kept
         assert writer.position == published[-1] == kept[-1]

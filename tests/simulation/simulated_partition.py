@@ -14,7 +14,6 @@ from random import Random
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.partition.messages import PendingBatch
 from innkeeper.actors.partition.recovery import rebuild
-from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
 from innkeeper.actors.reservations.rules.state import HotelState, describe
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.envelope import Result
@@ -34,6 +33,7 @@ from simulation.faulty_journal import Crash, Disk, DiskReader, Faults, FaultyJou
 from simulation.simulated_services import SimulatedBilling, SimulatedNotifications
 from simulation.simulated_subscriber import SimulatedSubscriber
 from support.actor_systems import open_actor_system
+from support.partition_fixture import HOTEL_TYPE
 
 STEPS = 100
 SECOND, HOUR, DAY = 1_000_000, 3_600_000_000, 86_400_000_000

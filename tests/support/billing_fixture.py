@@ -30,7 +30,7 @@ from innkeeper.protocol.reservations.replies import BookingReply
 from innkeeper.protocol.reservations.terms import DepositRequest, HotelChange, TaxRequest
 from innkeeper.protocol.values.money import Money, render
 from innkeeper.protocol.values.taxes import ChargeKind
-from support.partition_fixture import HOTEL, NOON, hotel_request, night, request
+from support.partition_fixture import HOTEL, LOCATOR_KEY, NOON, hotel_request, night, request
 
 VAT = TaxRequest(code="VAT6", name="VAT 6 %", applies_to=(ChargeKind.ROOM, ChargeKind.FEE), rate="6", included=True)
 VAT_FOOD = TaxRequest(code="VAT13", name="VAT 13 %", applies_to=(ChargeKind.BREAKFAST,), rate="13", included=True)
@@ -50,7 +50,7 @@ class LedgerFixture:
     def __init__(self, *taxes: TaxRequest, deposits: tuple[DepositRequest, ...] = (), **billing: Any) -> None:
         """`taxes` and `deposits` are the hotel's terms of sale, `billing` are its billing terms."""
         self.at = NOON
-        self.hotel_state = HotelState()
+        self.hotel_state = HotelState(locator_key=LOCATOR_KEY)
         self.state = LedgerState()
         self.hotel_records: list[RecordedEvent] = []
         self.records: list[RecordedEvent] = []
@@ -110,7 +110,7 @@ class LedgerFixture:
 
     def advance_clock(self, microseconds: int) -> None:
         self.at += microseconds
-        self.record_hotel_events(due_events(self.hotel_state, self.at))
+        self.record_hotel_events(due_events(self.hotel_state, self.at)[1])
 
     def book(self, arrival: int = 0, nights: int = 2, **more: Any) -> str:
         reply = self.execute_on_hotel(commands.BookRoom(HOTEL, request(arrival, nights, **more)))

@@ -20,7 +20,7 @@ from innkeeper.protocol.reservations import commands, events
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.commands import BookingChange, Contact
 from innkeeper.protocol.reservations.replies import BookingReply
-from support.partition_fixture import HOTEL, NOON, hotel_request, night, request
+from support.partition_fixture import HOTEL, LOCATOR_KEY, NOON, hotel_request, night, request
 
 HOUR = 3_600 * 1_000_000
 DAY = 24 * HOUR
@@ -35,7 +35,7 @@ class NotificationsFixture:
 
     def __init__(self, **more: Any) -> None:
         self.at = NOON
-        self.state = HotelState()
+        self.state = HotelState(locator_key=LOCATOR_KEY)
         self.known_hotel: KnownHotel | None = None
         self.known_bookings: dict[str, KnownBooking] = {}
         self.immediate: list[Notice] = []
@@ -88,7 +88,7 @@ class NotificationsFixture:
     def advance_clock(self, microseconds: int) -> None:
         """Advance the clock, and let holds expire."""
         self.at += microseconds
-        self.apply_events(due_events(self.state, self.at))
+        self.apply_events(due_events(self.state, self.at)[1])
 
     def book(self, arrival: int = 30, nights: int = 2, guest: Contact = ANN, **more: Any) -> Booking:
         command = commands.BookRoom(HOTEL, msgspec.structs.replace(request(arrival, nights, **more), guest=guest))

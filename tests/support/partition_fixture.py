@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from innkeeper.actors.partition.host import Host
-from innkeeper.actors.reservations.router import HOTEL as HOTEL_TYPE
+from innkeeper.actors.reservations.router import hotel_type
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.query import Query
@@ -32,6 +32,8 @@ from support.actor_systems import open_actor_system
 TODAY = date(2026, 6, 1)
 NOON = 1_780_315_200_000_000  # 2026-06-01 12:00 UTC, in microseconds
 HOTEL = "seaside"
+LOCATOR_KEY = b"the key of the locators in tests"
+HOTEL_TYPE = hotel_type(LOCATOR_KEY)
 
 
 def night(number: int) -> date:

@@ -25,7 +25,7 @@ from innkeeper.actors.reservations.rules.rooming import (
     room_type_of,
 )
 from innkeeper.actors.reservations.rules.state import HotelState, waiting
-from innkeeper.actors.reservations.rules.waitlist import join_event, leave_event, offered_to
+from innkeeper.actors.reservations.rules.waitlist import join_event, leave_event
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
@@ -82,8 +82,8 @@ def decide(state: HotelState, envelope: Envelope) -> Decision:
 
 def decide_due(state: HotelState, at: int) -> Decision:
     """The decision on what is due at this instant without a command."""
-    decided = due_events(state, at)
-    return _record(state, decided, Envelope(_NO_COMMAND, by="system", at=at), offered_to(decided))
+    cause, decided = due_events(state, at)
+    return _record(state, decided, Envelope(_NO_COMMAND, by="system", at=at), cause)
 
 
 _NO_COMMAND = commands.RollBusinessDate("")

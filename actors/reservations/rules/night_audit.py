@@ -38,20 +38,27 @@ def _settle(booking: Booking, to: date) -> Event | None:
     return None
 
 
-def due_events(state: HotelState, at: int) -> tuple[Event, ...]:
-    """The events that are due: holds first, then offers, then an audit. After they are applied, more may be due."""
+def due_events(state: HotelState, at: int) -> tuple[str, tuple[Event, ...]]:
+    """The events that are due, and their cause: holds first, then offers, then an audit. After they are applied, more
+    may be due. The cause is what fell due, and when (of several holds, the first); that of an offer is the command that
+    made the waitlist's entry."""
     expired = sorted(
         (booking.expires_at, booking.id)
         for booking in (state.bookings.get(booking) for _, booking in _expiries_until(state, at))
         if booking is not None and booking.expires_at is not None and booking.expires_at <= at
     )
     if expired:
-        return tuple(events.HoldExpired(booking) for _, booking in dict.fromkeys(expired))
+        lapsed = tuple(events.HoldExpired(booking) for _, booking in dict.fromkeys(expired))
+        return f"due:hold-expiry:{_rfc_3339(expired[0][0])}", lapsed
     if state.waitlist and state.freed:
         return offer_events(state, at)
     if state.audit_at is None or state.audit_at > at:
-        return ()
-    return roll_events(state, _open_date(state, at))
+        return "", ()
+    return f"due:night-audit:{_rfc_3339(state.audit_at)}", roll_events(state, _open_date(state, at))
+
+
+def _rfc_3339(at: int) -> str:
+    return instant(at).isoformat().replace("+00:00", "Z")
 
 
 def _expiries_until(state: HotelState, at: int) -> list[tuple[int, str]]:

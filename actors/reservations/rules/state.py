@@ -10,6 +10,7 @@ its departure; the journal and the read models keep it.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
+from hashlib import blake2b
 from heapq import heapify, heappop, heappush
 from typing import Any
 
@@ -29,8 +30,9 @@ from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _LETTERS for second in _LETTERS]
-_LOCATOR_STEP = 662_607_015  # odd, so that every number occurs once
-_LOCATOR_START = 299_792_458
+_LOCATOR_ROUNDS = 6
+_HALF_BITS = 15
+_HALF = (1 << _HALF_BITS) - 1
 
 
 @dataclass(slots=True)
@@ -38,7 +40,8 @@ class HotelState:
     """One hotel. `rooms` maps each room number to its type and its position in that type's calendar; `waitlist` has the
     entries, oldest first, and `freed` the room types that may have a room for one of them now. `audit_at` is when the
     next automatic audit is due. `room_states` is what the rooms know from the journal, until their actors start, and
-    `refused_rooms` are the rooms that have just refused a claim."""
+    `refused_rooms` are the rooms that have just refused a claim. `locators` are those of the bookings here;
+    `locator_key` is an input, no part of what is described."""
 
     hotel: Hotel | None = None
     seq: int = 0
@@ -53,6 +56,8 @@ class HotelState:
     audit_at: int | None = None
     room_states: RoomStates = field(default_factory=RoomStates)
     refused_rooms: frozenset[str] = frozenset()
+    locators: set[str] = field(default_factory=set)
+    locator_key: bytes = b""
 
     def opened(self) -> Hotel:
         """The hotel, which must be open."""
@@ -62,10 +67,24 @@ class HotelState:
     def next_locator(self) -> str:
         """The locator of the next booking: six characters by which a guest names it at the front desk.
 
-        The n-th booking gets the n-th number of a fixed permutation of all 32⁶, written without I, L, O and U
-        (Crockford's base 32). So locators never collide within a hotel, and do not reveal how many bookings it has."""
-        place = (self.bookings_made * _LOCATOR_STEP + _LOCATOR_START) % 32**6
-        return _PAIRS[place >> 20] + _PAIRS[place >> 10 & 1023] + _PAIRS[place & 1023]
+        The n-th booking gets the n-th number of a permutation of all 32⁶, written without I, L, O and U (Crockford's
+        base 32). The permutation is a Feistel network, whose rounds are keyed with the secret of the installation and
+        the hotel: locators never collide within a hotel, and do not reveal how many bookings it has. A number whose
+        locator a booking has already, from another key, is skipped."""
+        assert self.hotel is not None
+        assert self.locator_key
+        keyed = blake2b(self.hotel.id.encode(), digest_size=2, key=self.locator_key)
+        number = self.bookings_made
+        while True:
+            left, right = number >> _HALF_BITS & _HALF, number & _HALF
+            for turn in range(_LOCATOR_ROUNDS):
+                mixed = keyed.copy()
+                mixed.update((turn << _HALF_BITS | right).to_bytes(3, "big"))
+                left, right = right, left ^ int.from_bytes(mixed.digest(), "big") & _HALF
+            locator = _PAIRS[left >> 5] + _PAIRS[(left & 31) << 5 | right >> 10] + _PAIRS[right & 1023]
+            if locator not in self.locators:
+                return locator
+            number += 1
 
     def movable(self, booking: str) -> bool:
         """Whether the hotel may change the room of this booking: only before arrival, and unless the room is pinned."""
@@ -123,6 +142,7 @@ def _evolve_booking(state: HotelState, record: RecordedEvent, after: Booking | N
     state.bookings[now.id] = now
     if was is None:
         state.bookings_made += 1
+        state.locators.add(now.locator)
         state.waitlist.pop(now.id, None)
         state.claim(now)
     elif (was.room, was.arrival, was.departure, was.status in HOLDS_NIGHTS) != (
@@ -187,7 +207,7 @@ def _roll(state: HotelState, opened: date) -> None:
     for calendar in state.calendars.values():
         calendar.roll(opened.toordinal())
     for booking in [booking.id for booking in state.bookings.values() if is_over(booking, opened)]:
-        del state.bookings[booking]
+        state.locators.discard(state.bookings.pop(booking).locator)
 
 
 HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
@@ -236,10 +256,12 @@ def describe(state: HotelState) -> HotelStateReply:
     return HotelStateReply(state.opened(), state.seq, state.bookings_made, bookings, waitlist, rooms)
 
 
-def restore(described: HotelStateReply) -> HotelState:
-    """The state from the value that `describe` made of it."""
+def restore(described: HotelStateReply, locator_key: bytes = b"") -> HotelState:
+    """The state from the value that `describe` made of it, and the key of the installation's locators."""
     hotel = described.hotel
-    state = HotelState(hotel=hotel, seq=described.hotel_seq, bookings_made=described.bookings_made)
+    state = HotelState(
+        hotel=hotel, seq=described.hotel_seq, bookings_made=described.bookings_made, locator_key=locator_key
+    )
     state.room_types = {kind.code: kind for kind in hotel.room_types}
     state.audit_at = next_audit(hotel)
     for kind in hotel.room_types:
@@ -250,6 +272,7 @@ def restore(described: HotelStateReply) -> HotelState:
     state.room_states.restore(described.rooms)
     for booking in described.bookings:
         state.bookings[booking.id] = booking
+        state.locators.add(booking.locator)
         if booking.status in HOLDS_NIGHTS:
             state.claim(booking)
     state.expiries = [(b.expires_at, b.id) for b in described.bookings if b.expires_at is not None]

@@ -61,21 +61,16 @@ def lapse_events(state: HotelState, to: date) -> list[events.WaitlistLeft]:
     return [events.WaitlistLeft(entry.id, "lapsed") for entry in state.waitlist.values() if entry.arrival < to]
 
 
-def offer_events(state: HotelState, at: int) -> tuple[Event, ...]:
-    """The events of the next offer, from the freed rooms. Where no entry fits, clears `freed` and returns none."""
+def offer_events(state: HotelState, at: int) -> tuple[str, tuple[Event, ...]]:
+    """The id of the entry that gets the next offer from the freed rooms, which is also that of the command that made
+    the entry, and the events of the offer. Where no entry fits, clears `freed` and returns none."""
     for entry in state.waitlist.values():
         found = entry.room_type in state.freed and _room(state, _rooming(entry))
         if found:
             room, moved = found
-            return (*moved, _offer(state, entry, room, at))
+            return entry.id, (*moved, _offer(state, entry, room, at))
     state.freed.clear()
-    return ()
-
-
-def offered_to(done: tuple[Event, ...]) -> str:
-    """The id of the entry that these events make an offer to; "" if they are no offer. It is also the id of the command
-    that made the entry, and so the cause of the offer."""
-    return next((event.booking for event in done if isinstance(event, events.BookingHeld)), "")
+    return "", ()
 
 
 def _rooming(entry: WaitlistEntry) -> RoomingRequest:

@@ -1,0 +1,42 @@
+"""Key files: each holds one secret key, is its owner's alone, and is made once."""
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from innkeeper.protocol.ports.journal import JournalError
+
+KEY_BYTES = 32
+
+
+def read_key(path: Path) -> bytes:
+    """Returns the key in this file. Raises JournalError where there is none."""
+    try:
+        key = path.read_bytes()
+    except OSError as error:
+        raise JournalError(f"the key {path} cannot be read ({error.strerror}); restore it from the backup") from None
+    if len(key) != KEY_BYTES:
+        found = f"it has {len(key)} bytes instead of {KEY_BYTES}"
+        raise JournalError(f"the key {path} cannot be read ({found}); restore it from the backup")
+    return key
+
+
+def create_key(path: Path) -> None:
+    """Creates the file with a random key, unless another process has just created it. When this returns, the file is
+    on disk."""
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(secrets.token_bytes(KEY_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        with suppress(FileExistsError):
+            os.link(fresh, path)
+    finally:
+        fresh.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
