@@ -67,7 +67,10 @@ ALLOWED_IMPORTS = {
         for context in ("reservations", "billing", "notifications", "delivery")
     },
     "actors": set[str](),
-    "storage/audit": {*KERNEL, "protocol.reservations.events", "protocol.billing.events", "protocol.billing.folio"},
+    "storage/audit": {
+        *KERNEL, "protocol.reservations.events", "protocol.reservations.booking", "protocol.billing.events",
+        "protocol.billing.folio",
+    },
     "storage/operations": {"protocol", "storage.audit"},
     "storage/sqlite": {"protocol", "storage.sqlite", *SHARED_BY_ENGINES, "storage.data_directory"},
     "storage/memory": {"protocol", "storage.memory", *SHARED_BY_ENGINES},

@@ -62,7 +62,8 @@ def booking_resource(booking: Booking) -> BookingResource:
     created_at = instant(booking.created_at)
     changed_at = created_at if booking.changed_at == booking.created_at else instant(booking.changed_at)
     return BookingResource(
-        booking.id, booking.locator, booking.hotel, booking.status, booking.room_type, booking.room, booking.pinned,
+        booking.id, booking.locator, booking.hotel, booking.status, booking.room_type, booking.room,
+        booking.rooms, booking.pinned,
         arrival, booking.departure, (booking.departure - arrival).days, booking.adults, booking.children,
         GuestResource(booking.guest_id, guest.name, guest.email, guest.phone),
         Price(render(total, currency), currency, nights),
@@ -140,7 +141,8 @@ def tape_chart(hotel: Hotel, bookings: Iterable[Booking], start: date, end: date
     rooms = [ChartRoom(room, kind.code) for kind in hotel.room_types for room in kind.rooms]
     bars = [
         ChartBooking(
-            booking.id, booking.locator, booking.status, booking.room, booking.room_type, booking.arrival,
+            booking.id, booking.locator, booking.status, booking.room,
+            booking.rooms, booking.room_type, booking.arrival,
             booking.departure, booking.pinned, booking.adults, booking.children, ChartGuest(booking.guest.name),
         )
         for booking in bookings

@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 from innkeeper.protocol.messages.refusals import FieldError
-from innkeeper.protocol.reservations.booking import BookingStatus
+from innkeeper.protocol.reservations.booking import BookingStatus, RoomSegment
 from innkeeper.protocol.reservations.terms import CancellationPolicy, Deposit
 from innkeeper.protocol.values.taxes import ChargeKind, TaxBase, TaxPeriod
 
@@ -55,7 +55,8 @@ class GuestResource(msgspec.Struct, frozen=True, gc=False):
 
 
 class BookingResource(msgspec.Struct, frozen=True, gc=False):
-    """A booking. Cancelling is free up to `free_until` and costs `late_fee` afterwards; `fee` is what it did cost."""
+    """A booking. `room` is the one that it has now, `rooms` are all in the order of their nights. Cancelling is free
+    up to `free_until` and costs `late_fee` afterwards; `fee` is what it did cost."""
 
     id: str
     locator: str
@@ -63,6 +64,7 @@ class BookingResource(msgspec.Struct, frozen=True, gc=False):
     status: BookingStatus
     room_type: str
     room: str
+    rooms: tuple[RoomSegment, ...]
     pinned: bool
     arrival: date
     departure: date
@@ -188,6 +190,7 @@ class ChartBooking(msgspec.Struct, frozen=True, gc=False):
     locator: str
     status: BookingStatus
     room: str
+    rooms: tuple[RoomSegment, ...]
     room_type: str
     arrival: date
     departure: date

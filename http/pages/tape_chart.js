@@ -76,7 +76,7 @@ function dayHeader(night) {
 }
 
 function groups(hotel, stays, nights) {
-  const byRoom = Map.groupBy(stays, (stay) => stay.room);
+  const byRoom = Map.groupBy(stays.flatMap(partsOf), (part) => part.room);
   return hotel.room_types.map((type) => {
     const inType = type.rooms.flatMap((room) => byRoom.get(room) ?? []);
     const rows = type.rooms.map((room) => roomRow(room, byRoom.get(room) ?? [], nights));
@@ -84,31 +84,35 @@ function groups(hotel, stays, nights) {
   });
 }
 
-function typeRow(type, stays, nights) {
+function partsOf(stay) {
+  return stay.rooms.map(({ room, first, until }) => ({ stay, room, first: dayOf(first), until: dayOf(until) }));
+}
+
+function typeRow(type, parts, nights) {
   const title = { role: "rowheader", title: `${type.code}: ${type.name}` };
   const name = element("div", "type", title, element("b", "", {}, type.code), element("span", "", {}, type.name));
-  const counts = nights.map((night) => freeCount(type, stays, night));
+  const counts = nights.map((night) => freeCount(type, parts, night));
   return element("div", "row free-rooms", { role: "row" }, name, ...counts);
 }
 
-function freeCount(type, stays, night) {
-  const taken = stays.filter((stay) => dayOf(stay.arrival) <= night.day && night.day < dayOf(stay.departure));
+function freeCount(type, parts, night) {
+  const taken = parts.filter((part) => part.first <= night.day && night.day < part.until);
   const free = type.rooms.length - taken.length;
   const label = `${shortDate(night.day)}: ${free} of ${type.rooms.length} ${type.code} free`;
   const attributes = { role: "gridcell", title: label, "aria-label": label };
   return across(element("div", free > 0 ? "free" : "free none", attributes, String(free)), night.column, 2);
 }
 
-function roomRow(room, stays, nights) {
+function roomRow(room, parts, nights) {
   const cell = { role: "gridcell", "aria-colspan": nights.length };
-  const bars = element("div", "stays", cell, ...stays.map((stay) => bar(stay, nights)));
+  const bars = element("div", "stays", cell, ...parts.map((part) => bar(part, nights)));
   return element("div", "row room-row", { role: "row" }, element("div", "room", { role: "rowheader" }, room), bars);
 }
 
-function bar(stay, nights) {
+function bar({ stay, first: day, until }, nights) {
   const first = nights[0].day;
-  const start = 2 * (dayOf(stay.arrival) - first) + 2;
-  const end = 2 * (dayOf(stay.departure) - first) + 2;
+  const start = 2 * (day - first) + 2;
+  const end = 2 * (until - first) + 2;
   const last = 2 * nights.length + 1;
   const edges = (start < 1 ? " early" : "") + (end > last ? " late" : "");
   const label = description(stay);

@@ -29,6 +29,14 @@ class GuestDetails(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     notes: str = ""
 
 
+class RoomSegment(msgspec.Struct, frozen=True, gc=False):
+    """The nights [first, until) of a stay in one room; None where no room is assigned."""
+
+    room: str | None
+    first: date
+    until: date
+
+
 class PriceLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The price of one night, in minor units: `amount` as it was sold, its taxes and fees, and the `total` that the
     guest pays for it. `terms` is the version of the hotel's terms of sale on which the night was priced."""
@@ -41,11 +49,12 @@ class PriceLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Booking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """The whole booking. `lines` are the price of each night, in order; `fee` is for a late cancellation or a no-show.
-    Amounts are minor units, instants microseconds since 1970 UTC. `terms` is the version of the hotel's terms of sale
-    on which the booking was made: cancelling is free up to `free_until`, and costs `late_fee` afterwards. `version`
-    counts the changes. The guest is reminded of the stay on `reminder_on`, or on the hotel's usual day where it is
-    None."""
+    """The whole booking. `rooms` are its rooms in the order of their nights: those of the past stay where the guest
+    slept; `room` is the one that it has now. `lines` are the price of each night, in order; `fee` is for a late
+    cancellation or a no-show. Amounts are minor units, instants microseconds since 1970 UTC. `terms` is the version of
+    the hotel's terms of sale on which the booking was made: cancelling is free up to `free_until`, and costs `late_fee`
+    afterwards. `version` counts the changes. The guest is reminded of the stay on `reminder_on`, or on the hotel's
+    usual day where it is None."""
 
     id: str
     locator: str
@@ -53,6 +62,7 @@ class Booking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     status: BookingStatus
     room_type: str
     room: str
+    rooms: tuple[RoomSegment, ...]
     arrival: date
     departure: date
     adults: int

@@ -8,7 +8,7 @@ from datetime import date
 from typing import ClassVar
 
 from innkeeper.protocol.messages.event import Event
-from innkeeper.protocol.reservations.booking import GuestDetails, PriceLine
+from innkeeper.protocol.reservations.booking import GuestDetails, PriceLine, RoomSegment
 from innkeeper.protocol.reservations.terms import TermsOfSale
 
 
@@ -58,14 +58,15 @@ class RoomAdded(Event, frozen=True):
 
 
 class StayEvent(BookingEvent, frozen=True, kw_only=True):
-    """The base of the events that contain all terms of a booking: guest, dates, room type, room and price.
+    """The base of the events that contain all terms of a booking: guest, dates, room type, rooms and price.
 
-    `lines` are the price of each night, in order; `terms` is the version of the hotel's terms of sale on which the
-    booking was made. Cancelling is free up to the instant `free_until`, and costs `late_fee` afterwards."""
+    `rooms` are its rooms in the order of their nights, and `lines` the price of each night, in order; `terms` is the
+    version of the hotel's terms of sale on which the booking was made. Cancelling is free up to the instant
+    `free_until`, and costs `late_fee` afterwards."""
 
     locator: str
     room_type: str
-    room: str
+    rooms: tuple[RoomSegment, ...]
     arrival: date
     departure: date
     adults: int
@@ -123,14 +124,13 @@ class HoldReleased(BookingEvent, frozen=True):
 
 
 class RoomMoved(BookingEvent, frozen=True):
-    """A booking, with its arrival and departure, has another room. `cause` is reshuffle, request or upgrade;
-    `for_booking` the one that caused it."""
+    """A booking has another room from a night on; `rooms` are all its rooms now. `cause` is reshuffle, request or
+    upgrade; `for_booking` the one that caused it."""
 
     name: ClassVar[str] = "booking.room_moved"
     from_room: str
     to_room: str
-    arrival: date
-    departure: date
+    rooms: tuple[RoomSegment, ...]
     cause: str
     for_booking: str | None = None
 
@@ -157,12 +157,10 @@ class BookingCancelled(BookingEvent, frozen=True):
 
 
 class BookingReinstated(BookingEvent, frozen=True):
-    """A cancelled or no-show booking is confirmed again, in this room, with its arrival and departure."""
+    """A cancelled or no-show booking is confirmed again, in these rooms."""
 
     name: ClassVar[str] = "booking.reinstated"
-    room: str
-    arrival: date
-    departure: date
+    rooms: tuple[RoomSegment, ...]
 
 
 class GuestCheckedIn(BookingEvent, frozen=True):
@@ -174,10 +172,11 @@ class GuestCheckedIn(BookingEvent, frozen=True):
 
 class GuestCheckedOut(BookingEvent, frozen=True):
     """The guest left; `departure` is the day on which the stay ended, earlier than booked for an early departure;
-    `lines` are the price of the nights slept."""
+    `rooms` are those where the guest slept, and `lines` the price of these nights."""
 
     name: ClassVar[str] = "booking.checked_out"
     departure: date
+    rooms: tuple[RoomSegment, ...]
     lines: tuple[PriceLine, ...]
 
 

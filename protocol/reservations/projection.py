@@ -22,7 +22,8 @@ def _made(record: RecordedEvent, currency: str, status: BookingStatus, changes: 
         hotel=record.hotel,
         status=status,
         room_type=event.room_type,
-        room=event.room,
+        room=event.rooms[-1].room or "",
+        rooms=event.rooms,
         arrival=event.arrival,
         departure=event.departure,
         adults=event.adults,
@@ -47,9 +48,15 @@ def _made(record: RecordedEvent, currency: str, status: BookingStatus, changes: 
 
 
 _TERMS = (
-    "room_type", "room", "arrival", "departure", "adults", "children", "guest_id", "guest", "lines", "terms",
+    "room_type", "rooms", "arrival", "departure", "adults", "children", "guest_id", "guest", "lines", "terms",
     "free_until", "late_fee", "pinned", "source", "group", "reminder_on",
 )  # fmt: skip
+
+
+def _in(
+    event: events.BookingModified | events.RoomMoved | events.BookingReinstated | events.GuestCheckedOut,
+) -> dict[str, Any]:
+    return {"room": event.rooms[-1].room or "", "rooms": event.rooms}
 
 
 BOOKING_PROJECTION = EventTable[Callable[[Any], dict[str, Any]]](
@@ -57,17 +64,17 @@ BOOKING_PROJECTION = EventTable[Callable[[Any], dict[str, Any]]](
     handles={
         events.BookingHeld: lambda event: {"expires_at": event.expires_at},
         events.BookingConfirmed: lambda _: {"expires_at": None},
-        events.BookingModified: lambda event: {term: getattr(event, term) for term in _TERMS},
+        events.BookingModified: lambda event: _in(event) | {term: getattr(event, term) for term in _TERMS},
         events.HoldExtended: lambda event: {"expires_at": event.expires_at},
         events.HoldExpired: lambda _: {"expires_at": None},
         events.HoldReleased: lambda _: {"expires_at": None},
-        events.RoomMoved: lambda event: {"room": event.to_room},
+        events.RoomMoved: lambda event: _in(event),
         events.BookingPinned: lambda _: {"pinned": True},
         events.BookingUnpinned: lambda _: {"pinned": False},
         events.BookingCancelled: lambda event: {"fee": event.fee},
-        events.BookingReinstated: lambda event: {"room": event.room, "fee": 0},
-        events.GuestCheckedIn: lambda event: {"room": event.room},
-        events.GuestCheckedOut: lambda event: {"departure": event.departure, "lines": event.lines},
+        events.BookingReinstated: lambda event: _in(event) | {"fee": 0},
+        events.GuestCheckedIn: lambda _: {},
+        events.GuestCheckedOut: lambda event: _in(event) | {"departure": event.departure, "lines": event.lines},
         events.GuestNoShow: lambda event: {"fee": event.fee},
         events.NoteChanged: lambda event: {"guest": event.guest},
         events.ReminderChanged: lambda event: {"reminder_on": event.reminder_on},

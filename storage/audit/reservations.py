@@ -13,6 +13,7 @@ from typing import Any
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
+from innkeeper.protocol.reservations.booking import RoomSegment
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 
 _NOT_ARRIVED = {"held", "confirmed"}
@@ -21,9 +22,9 @@ _CURRENT = {*_NOT_ARRIVED, "in house"}
 
 @dataclass(slots=True)
 class HeldRoom:
-    """A booking in the auditor: the nights that it holds, each in a room, and the `phase` of its life."""
+    """A booking in the auditor: its rooms, the nights that it holds, each in a room, and the `phase` of its life."""
 
-    room: str
+    rooms: tuple[RoomSegment, ...]
     arrival: int
     departure: int
     nights: dict[int, str]
@@ -116,8 +117,8 @@ class ReservationsAuditor:
     def _stay(
         self, hotel: str, state: HotelRecord, event: events.StayEvent, phases: set[str], phase: str | None = None
     ) -> None:
-        held = state.bookings.setdefault(event.booking, HeldRoom(event.room, 0, 0, {}))
-        held.room, held.pinned, held.open = event.room, event.pinned, True
+        held = state.bookings.setdefault(event.booking, HeldRoom(event.rooms, 0, 0, {}))
+        held.rooms, held.pinned, held.open = event.rooms, event.pinned, True
         held.arrival, held.departure = event.arrival.toordinal(), event.departure.toordinal()
         self._live(hotel, held, event, phases, phase)
         self._hold(hotel, state, event.booking, held)
@@ -138,25 +139,27 @@ class ReservationsAuditor:
         if (held := self._known(hotel, state, event, _CURRENT if requested else _NOT_ARRIVED)) is not None:
             if held.pinned and not requested:
                 self.violations.append(f"{hotel}: booking {event.booking} was moved from its pinned room")
-            held.room = event.to_room
+            held.rooms = event.rooms
             self._hold(hotel, state, event.booking, held)
 
     def reinstated(self, hotel: str, state: HotelRecord, event: events.BookingReinstated) -> None:
         """Takes the nights that are left of a booking that had ended."""
         if (held := self._known(hotel, state, event, {"cancelled", "no-show"}, "confirmed")) is not None:
-            held.room, held.open = event.room, True
+            held.rooms, held.open = event.rooms, True
+            held.nights.clear()  # the nights before it were not slept
             self._hold(hotel, state, event.booking, held)
 
     def checked_in(self, hotel: str, state: HotelRecord, event: events.GuestCheckedIn) -> None:
         """Checks that a confirmed guest arrives in the booking's room."""
         held = self._known(hotel, state, event, {"confirmed"}, "in house")
-        if held is not None and held.room != event.room:
-            self.violations.append(f"{hotel}: {event.booking} is checked in to {event.room}, but has {held.room} (P1)")
+        if held is not None and held.rooms[-1].room != event.room:
+            has = held.rooms[-1].room
+            self.violations.append(f"{hotel}: {event.booking} is checked in to {event.room}, but has {has} (P1)")
 
     def checked_out(self, hotel: str, state: HotelRecord, event: events.GuestCheckedOut) -> None:
         """Gives the nights after the departure back."""
         if (held := self._known(hotel, state, event, {"in house"}, "checked out")) is not None:
-            held.departure = event.departure.toordinal()
+            held.departure, held.rooms = event.departure.toordinal(), event.rooms
             self._hold(hotel, state, event.booking, held)
             self._check_price(hotel, event, held)
 
@@ -216,10 +219,19 @@ class ReservationsAuditor:
             room = held.nights.pop(night)
             if state.holders.get((room, night)) == booking:
                 del state.holders[room, night]
-        if held.open:
-            for night in range(max(held.arrival, state.today), held.departure):
-                held.nights[night] = held.room
+        if not held.open:
+            return
+        room_of = {
+            night: one.room or "" for one in held.rooms for night in range(one.first.toordinal(), one.until.toordinal())
+        }
+        if [*room_of] != [*range(held.arrival, held.departure)]:
+            self.violations.append(f"{hotel}: {booking} has not one room for each night (P1)")
+        for night, room in room_of.items():
+            if night >= state.today:
+                held.nights[night] = room
                 self._touched.add((hotel, booking, night))
+            elif held.nights.get(night, room) != room:
+                self.violations.append(f"{hotel}: {booking} slept in another room on {date.fromordinal(night)}")
 
     def _check_rooms(self) -> None:
         """Checks after a command that each changed night has one holder, in a room that the hotel has."""

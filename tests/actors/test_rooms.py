@@ -15,6 +15,7 @@ from innkeeper.actors.reservations.service import check_snapshots
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.refusals import Unavailable
 from innkeeper.protocol.ports.journal import Snapshot
+from innkeeper.protocol.reservations.booking import RoomSegment
 from innkeeper.protocol.reservations.commands import BookingChange, BookRoom, CancelBooking, ChangeBooking
 from innkeeper.protocol.reservations.events import (
     BookingCancelled,
@@ -160,7 +161,7 @@ def test_the_rooms_of_a_journal_forget_bookings_that_are_over() -> None:
     rooms = RoomStates()
     rooms.apply(RoomAdded(ROOM, "DBL"))
     for number in range(3):
-        rooms.apply(RoomMoved("ann", "102", ROOM, night(number), night(number + 1), "request"))
+        rooms.apply(RoomMoved("ann", "102", ROOM, (RoomSegment(ROOM, night(number), night(number + 1)),), "request"))
         rooms.apply(BusinessDateRolled(night(number), night(number + 1)))
         assert (rooms.room_of, rooms.rooms[ROOM].stays) == ({}, {})
 
@@ -179,7 +180,11 @@ def test_a_room_accepts_a_claim_exactly_where_no_two_bookings_share_a_night(clai
                 events.append(BookingCancelled(booking, 0, ""))
                 after.pop(booking, None)
             else:
-                events.append(RoomMoved(booking, "102", ROOM, night(first), night(first + nights), "request"))
+                events.append(
+                    RoomMoved(
+                        booking, "102", ROOM, (RoomSegment(ROOM, night(first), night(first + nights)),), "request"
+                    )
+                )
                 after[booking] = {night(number).toordinal() for number in range(first, first + nights)}
         taken = [number for nights in after.values() for number in nights]
         before = (room.taken, dict(room.stays))

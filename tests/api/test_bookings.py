@@ -43,6 +43,7 @@ def test_a_booking_is_made_and_shown_with_all_fields(gateway: Gateway, hotel: st
     made = {name: booking[name] for name in ("id", "locator", "created_at", "changed_at")}
     assert booking == made | {
         "hotel": hotel.rpartition("/")[2], "status": "confirmed", "room_type": "DBL", "room": "101", "pinned": False,
+        "rooms": [{"room": "101", "first": "2026-06-03", "until": "2026-06-06"}],
         "arrival": "2026-06-03", "departure": "2026-06-06", "nights": 3, "adults": 1, "children": [7],
         "guest": {"id": booking["guest"]["id"], **body["guest"]},
         "price": {
@@ -85,7 +86,7 @@ def test_a_change_affects_only_the_given_fields(
     assert (reply.status, reply.headers["etag"]) == (200, '"2"')
     after = reply.json
     assert after.items() >= (change | shown | {"version": 2}).items()
-    derived = {"version", "changed_at", "nights", "price", "free_until"}
+    derived = {"version", "changed_at", "nights", "price", "free_until", "rooms"}
     assert {name for name in after if after[name] != before[name]} - derived == (change | shown).keys() - derived
     assert gateway.get(booking_path(hotel, before)).json == after
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from innkeeper.http.api.rendering import booking_resource
 from innkeeper.http.api.resources import BookingResource
-from innkeeper.protocol.reservations.booking import Booking, BookingStatus, GuestDetails, PriceLine
+from innkeeper.protocol.reservations.booking import Booking, BookingStatus, GuestDetails, PriceLine, RoomSegment
 from innkeeper.protocol.reservations.commands import BookingRequest
 
 RATE = 12_000  # minor units a night
@@ -24,6 +24,7 @@ def booking_document(booking: str, hotel: str, room: str, wanted: BookingRequest
             status=BookingStatus.CONFIRMED,
             room_type=wanted.room_type,
             room=room,
+            rooms=(RoomSegment(room, wanted.arrival, wanted.departure),),
             arrival=wanted.arrival,
             departure=wanted.departure,
             adults=wanted.adults,

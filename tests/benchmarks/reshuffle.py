@@ -26,7 +26,7 @@ from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused
-from innkeeper.protocol.reservations.booking import GuestDetails
+from innkeeper.protocol.reservations.booking import GuestDetails, RoomSegment
 from innkeeper.protocol.reservations.commands import BookingRequest, BookRoom, HotelRequest, OpenHotel
 from innkeeper.protocol.reservations.events import BookingConfirmed
 from support.partition_fixture import NOON, price_lines
@@ -136,7 +136,7 @@ def _booking(number: int, room: str, arrival: int, departure: int) -> BookingCon
         booking=f"booking-{number}",
         locator=f"{number:06d}",
         room_type="DBL",
-        room=room,
+        rooms=(RoomSegment(room, FIRST_ARRIVAL + timedelta(days=arrival), FIRST_ARRIVAL + timedelta(days=departure)),),
         arrival=FIRST_ARRIVAL + timedelta(days=arrival),
         departure=FIRST_ARRIVAL + timedelta(days=departure),
         adults=2,

@@ -10,7 +10,7 @@ from innkeeper.protocol.billing.terms import Party
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import NotFound, Refused
 from innkeeper.protocol.reservations import commands, events
-from innkeeper.protocol.reservations.booking import BookingStatus
+from innkeeper.protocol.reservations.booking import BookingStatus, RoomSegment
 from innkeeper.protocol.reservations.commands import Contact
 from innkeeper.protocol.reservations.terms import DepositRequest
 from innkeeper.protocol.values.money import Money
@@ -120,13 +120,16 @@ def test_check_out_after_the_audit_posts_no_night_twice(ledger: LedgerFixture) -
     assert ledger.posted_nights(booking) == [0, 1]
 
 
+ROOMS = (RoomSegment("101", TODAY, night(1)),)
+
+
 def test_early_departure_reverses_later_nights_on_every_folio(ledger: LedgerFixture) -> None:
     booking, other = ledger.book_and_check_in(0, 3), ledger.book(0, 1)
     ledger.roll_business_date(3)
     second = ledger.bill(booking).folios[0].lines[1]
     ledger.execute(billing_commands.MoveCharges(HOTEL, booking, (second.id,), 1, other))
     assert ledger.balances(booking) + ledger.balances(other) == [20_000, 20_000]  # the other is a no-show with a fee
-    ledger.record_hotel_events((events.GuestCheckedOut(booking, night(1), price_lines(TODAY, 1)),))
+    ledger.record_hotel_events((events.GuestCheckedOut(booking, night(1), ROOMS, price_lines(TODAY, 1)),))
     assert (ledger.posted_nights(booking), ledger.posted_nights(other)) == ([0], [])
     assert ledger.balances(booking) + ledger.balances(other) == [10_000, 10_000]
 
@@ -136,7 +139,7 @@ def test_early_departure_reverses_a_split_night_once(ledger: LedgerFixture) -> N
     ledger.roll_business_date(2)
     second = ledger.bill(booking).folios[0].lines[1]
     ledger.execute(billing_commands.SplitCharge(HOTEL, booking, second.id, Money("30.00", "EUR")))
-    ledger.record_hotel_events((events.GuestCheckedOut(booking, night(1), price_lines(TODAY, 1)),))
+    ledger.record_hotel_events((events.GuestCheckedOut(booking, night(1), ROOMS, price_lines(TODAY, 1)),))
     assert (ledger.posted_nights(booking), ledger.bill(booking).balance) == ([0], 10_000)
 
 

@@ -19,7 +19,7 @@ from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations import commands, events
-from innkeeper.protocol.reservations.booking import BookingStatus
+from innkeeper.protocol.reservations.booking import BookingStatus, RoomSegment
 from innkeeper.protocol.reservations.commands import BookingChange, Contact
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.transitions import ACTIONS, TRANSITIONS, status_after
@@ -339,7 +339,8 @@ def test_the_auditor_reports_a_reshuffle_of_a_guest_who_must_not_be_moved(
     hotel = FollowedHotel(tables)
     hotel.take("book")
     hotel.take(step)
-    moved = events.RoomMoved(hotel.booking, "101", "102", TODAY, night(1), "reshuffle")
+    departure = hotel.hotel_state.bookings[hotel.booking].departure
+    moved = events.RoomMoved(hotel.booking, "101", "102", (RoomSegment("102", TODAY, departure),), "reshuffle")
     last = hotel.hotel_records[-1]
     hotel.auditor.handle([msgspec.structs.replace(last, hotel_seq=last.hotel_seq + 1, event=moved)])
     assert [what in violation for violation in hotel.auditor.violations] == [True]

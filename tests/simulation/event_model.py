@@ -77,13 +77,12 @@ class EventModel:
         facts.status = STATUS.get(type(event), facts.status)
         match event:
             case events.StayEvent():
-                facts.room, facts.pinned = event.room, event.pinned
+                facts.room, facts.pinned = event.rooms[-1].room or "", event.pinned
                 facts.arrival, facts.departure, facts.lines = event.arrival, event.departure, event.lines
-            case events.RoomMoved():
-                facts.room = event.to_room
-            case events.BookingReinstated() | events.GuestCheckedIn():
-                facts.room = event.room
+            case events.RoomMoved() | events.BookingReinstated():
+                facts.room = event.rooms[-1].room or ""
             case events.GuestCheckedOut():
+                facts.room = event.rooms[-1].room or ""
                 facts.departure, facts.lines = event.departure, event.lines
             case events.BookingPinned() | events.BookingUnpinned():
                 facts.pinned = isinstance(event, events.BookingPinned)

@@ -24,7 +24,7 @@ from innkeeper.protocol.billing.terms import (
     PartyRequest,
 )
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.reservations.booking import Booking, GuestDetails, PriceLine
+from innkeeper.protocol.reservations.booking import Booking, GuestDetails, PriceLine, RoomSegment
 from innkeeper.protocol.reservations.commands import (
     BookingChange,
     BookingRequest,
@@ -186,7 +186,7 @@ _BY_NAME: dict[str, st.SearchStrategy[object]] = {
 _NESTED = {
     Booking, GuestDetails, Hotel, RoomType, CancellationPolicy, TypeAvailability, Bill, BillingTerms, Deposit,
     DepositDue, Folio, FolioLine, Invoice, LedgerDetails, Payment, LinePosition, StayTerms, Tax, TaxAmount, TaxTotal,
-    PriceLine, TermsOfSale,
+    PriceLine, RoomSegment, TermsOfSale,
     billing_replies.AccountBalance, Party,
 }  # fmt: skip
 

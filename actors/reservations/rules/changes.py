@@ -18,7 +18,7 @@ from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.reservations import commands, events
-from innkeeper.protocol.reservations.booking import Booking, BookingStatus
+from innkeeper.protocol.reservations.booking import Booking, BookingStatus, RoomSegment
 from innkeeper.protocol.reservations.commands import check_stay
 from msgspec import UNSET
 
@@ -100,7 +100,10 @@ def _rearrange(state: HotelState, booking: Booking, terms: dict[str, Any]) -> tu
         room=booking.room if fixed else None, prefer=booking.room, present=booking
     )  # fmt: skip
     terms["pinned"] = booking.pinned and same_type
-    if rooming.arrival >= departure:  # the guest in house is due out today now
-        return ()
-    terms["room"], moved = find_room(state, rooming)
+    room = booking.room
+    moved: tuple[Event, ...] = ()
+    if rooming.arrival < departure:  # else the guest in house is due out today now
+        room, moved = find_room(state, rooming)
+    *earlier, now = booking.rooms if in_house else (RoomSegment(room, arrival, departure),)
+    terms["rooms"] = (*earlier, RoomSegment(room, now.first, max(departure, now.first)))
     return moved

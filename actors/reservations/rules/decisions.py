@@ -5,7 +5,7 @@ id, author); it returns events, or raises `Refused`.
 """
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -21,6 +21,7 @@ from innkeeper.actors.reservations.rules.rooming import (
     check_reminder,
     check_room,
     find_room,
+    in_room,
     rate_of,
     room_type_of,
 )
@@ -33,7 +34,7 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, StaleVersion, invalid
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations import commands, events
-from innkeeper.protocol.reservations.booking import Booking, BookingStatus, GuestDetails
+from innkeeper.protocol.reservations.booking import Booking, BookingStatus, GuestDetails, RoomSegment
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
 from innkeeper.protocol.reservations.refusals import HotelExists
@@ -107,8 +108,8 @@ def _record(state: HotelState, decided: tuple[Event, ...], envelope: Envelope, c
     return decision
 
 
-def _nights(booking: Booking) -> tuple[bool, str, date, date]:
-    return booking.status in HOLDS_NIGHTS, booking.room, booking.arrival, booking.departure
+def _nights(booking: Booking) -> tuple[bool, RoomSegment]:
+    return booking.status in HOLDS_NIGHTS, booking.rooms[-1]
 
 
 def find(state: HotelState, command: commands.BookingCommand, envelope: Envelope) -> Booking:
@@ -152,7 +153,7 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
         booking=envelope.id,
         locator=state.next_locator(),
         room_type=request.room_type,
-        room=room,
+        rooms=(RoomSegment(room, request.arrival, request.departure),),
         arrival=request.arrival,
         departure=request.departure,
         adults=request.adults,
@@ -246,7 +247,7 @@ def _reinstate(
         room=booking.room if booking.pinned else None, prefer=booking.room
     )  # fmt: skip
     room, moved = find_room(state, rooming)
-    return (*moved, events.BookingReinstated(booking.id, room, booking.arrival, booking.departure))
+    return (*moved, events.BookingReinstated(booking.id, (RoomSegment(room, booking.arrival, booking.departure),)))
 
 
 def _check_in(
@@ -282,7 +283,8 @@ def _move(state: HotelState, booking: Booking, command: commands.MoveBooking, en
     )  # fmt: skip
     _room, moved = find_room(state, rooming)
     cause = "request" if kind == booking.room_type else "upgrade"
-    move = events.RoomMoved(booking.id, booking.room, command.room, booking.arrival, booking.departure, cause)
+    rooms = in_room(booking, command.room, arrival)
+    move = events.RoomMoved(booking.id, booking.room, command.room, rooms, cause)
     done: list[Event] = [*moved, move]
     if cause == "upgrade" and not booking.pinned and booking.status is not BookingStatus.IN_HOUSE:
         done.append(events.BookingPinned(booking.id, command.room))

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
-from innkeeper.protocol.reservations.booking import Booking, PriceLine
+from innkeeper.protocol.reservations.booking import Booking, PriceLine, RoomSegment
 from innkeeper.protocol.reservations.events import GuestCheckedOut
 from innkeeper.protocol.reservations.hotel import MANUAL_AUDIT, Hotel
 from innkeeper.protocol.reservations.terms import TermsOfSale
@@ -114,8 +114,11 @@ def is_late(hotel: Hotel, booking: Booking, at: int) -> bool:
 
 
 def checked_out(booking: Booking, departure: date) -> GuestCheckedOut:
-    """The event of a guest who leaves on this day, with the price of the nights until then."""
-    return GuestCheckedOut(booking.id, departure, tuple(line for line in booking.lines if line.night < departure))
+    """The event of a guest who leaves on this day, with the rooms and the price of the nights until then."""
+    rooms = [RoomSegment(one.room, one.first, min(one.until, departure)) for one in booking.rooms]
+    slept = [one for one in rooms if one.first < one.until] or rooms[:1]
+    lines = tuple(line for line in booking.lines if line.night < departure)
+    return GuestCheckedOut(booking.id, departure, tuple(slept), lines)
 
 
 def changed_stay(hotel: Hotel, booking: Booking, change: StayChange, at: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from innkeeper.actors.reservations.rules.allocation import AllocationRequest, al
 from innkeeper.actors.reservations.rules.calendar import Calendar
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.protocol.messages.refusals import Refused, invalid
-from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.booking import Booking, RoomSegment
 from innkeeper.protocol.reservations.events import RoomMoved
 from innkeeper.protocol.reservations.hotel import RoomType
 from innkeeper.protocol.reservations.refusals import NoSingleRoom, RoomTaken, SoldOut
@@ -55,7 +55,17 @@ def find_room(state: HotelState, rooming: RoomingRequest) -> tuple[str, tuple[Ro
 
 
 def _moved(booking: Booking, here: str, there: str, for_booking: str) -> RoomMoved:
-    return RoomMoved(booking.id, here, there, booking.arrival, booking.departure, "reshuffle", for_booking)
+    rooms = (RoomSegment(there, booking.arrival, booking.departure),)  # who has not arrived has one room
+    return RoomMoved(booking.id, here, there, rooms, "reshuffle", for_booking)
+
+
+def in_room(booking: Booking, room: str, first: date) -> tuple[RoomSegment, ...]:
+    """The rooms of a booking that is in this one from a night on, and before it where it was."""
+    earlier = [RoomSegment(one.room, one.first, min(one.until, first)) for one in booking.rooms]
+    kept = [one for one in earlier if one.first < one.until]
+    if kept and (kept[-1].room, kept[-1].until) == (room, first):
+        first = kept.pop().first
+    return (*kept, RoomSegment(room, first, booking.departure))
 
 
 def _trial_calendar(state: HotelState, rooming: RoomingRequest) -> Calendar:

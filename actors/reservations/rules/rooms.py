@@ -107,15 +107,9 @@ class RoomState:
 
 
 def _in_its_room(event: Any, room: str, _: Nights | None) -> Nights | None:
-    return (event.arrival.toordinal(), event.departure.toordinal()) if event.room == room else None
-
-
-def _moved(event: events.RoomMoved, room: str, _: Nights | None) -> Nights | None:
-    return (event.arrival.toordinal(), event.departure.toordinal()) if event.to_room == room else None
-
-
-def _left(event: events.GuestCheckedOut, _: str, held: Nights | None) -> Nights | None:
-    return None if held is None else (held[0], event.departure.toordinal())
+    """The nights in this room, where it is the one that the booking has now: in earlier ones its nights are over."""
+    now = event.rooms[-1]
+    return (now.first.toordinal(), now.until.toordinal()) if now.room == room else None
 
 
 def _ended(_event: Any, _room: str, _held: Nights | None) -> None:
@@ -129,8 +123,8 @@ ROOM_FOLD = EventTable[Callable[[Any, str, Nights | None], Nights | None]](
         events.BookingConfirmed: _in_its_room,
         events.BookingModified: _in_its_room,
         events.BookingReinstated: _in_its_room,
-        events.RoomMoved: _moved,
-        events.GuestCheckedOut: _left,
+        events.RoomMoved: _in_its_room,
+        events.GuestCheckedOut: _in_its_room,
         events.HoldExpired: _ended,
         events.HoldReleased: _ended,
         events.BookingCancelled: _ended,
@@ -196,12 +190,10 @@ class RoomStates:
 
 
 def _room_of(event: events.BookingEvent) -> str | None:
-    """The room that the event names; None where the booking keeps its own."""
+    """The room that the booking has after the event; None where it keeps its own."""
     match event:
-        case events.StayEvent() | events.BookingReinstated():
-            return event.room
-        case events.RoomMoved():
-            return event.to_room
+        case events.StayEvent() | events.BookingReinstated() | events.RoomMoved() | events.GuestCheckedOut():
+            return event.rooms[-1].room
         case _:
             return None
 

@@ -111,7 +111,8 @@ class HotelState:
     def claim(self, booking: Booking) -> None:
         """Enters the booking's nights in the calendar."""
         kind, position = self.rooms[booking.room]
-        self.calendars[kind].claim(position, booking.arrival.toordinal(), booking.departure.toordinal(), booking.id)
+        now = booking.rooms[-1]  # the nights in earlier rooms are over
+        self.calendars[kind].claim(position, now.first.toordinal(), now.until.toordinal(), booking.id)
 
     def vacate(self, booking: Booking) -> None:
         """Removes the booking's nights from the calendar."""
@@ -145,9 +146,7 @@ def _evolve_booking(state: HotelState, record: RecordedEvent, after: Booking | N
         state.locators.add(now.locator)
         state.waitlist.pop(now.id, None)
         state.claim(now)
-    elif (was.room, was.arrival, was.departure, was.status in HOLDS_NIGHTS) != (
-        now.room, now.arrival, now.departure, now.status in HOLDS_NIGHTS,
-    ):  # fmt: skip
+    elif (was.rooms[-1], was.status in HOLDS_NIGHTS) != (now.rooms[-1], now.status in HOLDS_NIGHTS):
         if was.status in HOLDS_NIGHTS:
             state.vacate(was)
         if now.status in HOLDS_NIGHTS:

@@ -19,7 +19,7 @@ from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import NotFound, Refused
 from innkeeper.protocol.reservations import events
-from innkeeper.protocol.reservations.booking import GuestDetails
+from innkeeper.protocol.reservations.booking import GuestDetails, RoomSegment
 from innkeeper.protocol.reservations.commands import WaitlistRequest
 from innkeeper.protocol.reservations.refusals import RoomsStillAvailable, WaitlistFull
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
@@ -89,7 +89,7 @@ def _offer(state: HotelState, entry: WaitlistEntry, room: str, at: int) -> event
         booking=entry.id,
         locator=state.next_locator(),
         room_type=entry.room_type,
-        room=room,
+        rooms=(RoomSegment(room, entry.arrival, entry.departure),),
         arrival=entry.arrival,
         departure=entry.departure,
         adults=entry.adults,
