@@ -8,12 +8,14 @@ the member states (Court of Justice, C-484/06, Ahold, and C-302/07, Wetherspoon)
 from collections.abc import Sequence
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
 from innkeeper.protocol.values import limits
 
 _WHOLE = 100_000  # thousandths of a percent
+_REMEMBERED = 4_096  # most nights have the price and the taxes of others, and share their amounts
 
 
 class ChargeKind(StrEnum):
@@ -110,7 +112,8 @@ def half_up(numerator: int, denominator: int) -> int:
     return (2 * numerator + denominator) // (2 * denominator)
 
 
-def taxes_on(price: int, due: Sequence[DueTax]) -> tuple[TaxAmount, ...]:
+@lru_cache(_REMEMBERED)
+def taxes_on(price: int, due: tuple[DueTax, ...]) -> tuple[TaxAmount, ...]:
     """The amounts of these taxes on a price (minor units).
 
     Included taxes: fixed ones are deducted from the price first, down to zero; of the rest, the tax of each rate is
@@ -143,12 +146,11 @@ def added(amounts: Sequence[TaxAmount]) -> int:
 
 def charge_taxes(taxes: Sequence[Tax], charge: ChargeKind, price: int, day: date) -> tuple[TaxAmount, ...]:
     """The taxes on a charge on this day that is no night of a stay: only rates apply to it."""
-    return taxes_on(
-        price, [DueTax(tax) for tax in taxes if tax.rate and charge in tax.applies_to and tax.is_valid(day)]
-    )
+    due = (DueTax(tax) for tax in taxes if tax.rate and charge in tax.applies_to and tax.is_valid(day))
+    return taxes_on(price, tuple(due))
 
 
-def night_taxes(taxes: Sequence[Tax], nights: Sequence[date], place: int, guests: Guests) -> list[DueTax]:
+def night_taxes(taxes: Sequence[Tax], nights: Sequence[date], place: int, guests: Guests) -> tuple[DueTax, ...]:
     """The taxes due on one night of a stay: that at this place among its nights."""
     due = []
     for tax in taxes:
@@ -165,7 +167,7 @@ def night_taxes(taxes: Sequence[Tax], nights: Sequence[date], place: int, guests
             amount = amount // spread + (place < amount % spread) if place < spread else 0
         if amount:
             due.append(DueTax(tax, amount))
-    return due
+    return tuple(due)
 
 
 def _is_of_stay(tax: Tax, taxes: Sequence[Tax], nights: Sequence[date]) -> bool:

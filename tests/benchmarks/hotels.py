@@ -14,8 +14,12 @@ NIGHTS = 1_000  # the number of arrival dates in the load
 ANSWER_SECONDS_MAX = 60
 
 
-def hotel_request(hotel: str, rooms: dict[str, int] | None = None) -> dict[str, Any]:
-    """The body that opens a hotel; without `rooms` it has 300, of three types, for three guests at 120.00 EUR."""
+VAT = {"code": "VAT", "name": "VAT 6 %", "applies_to": ["room"], "rate": "6", "included": True}
+
+
+def hotel_request(hotel: str, rooms: dict[str, int] | None = None, taxed: bool = False) -> dict[str, Any]:
+    """The body that opens a hotel; without `rooms` it has 300, of three types, for three guests at 120.00 EUR. It has
+    one tax where it is `taxed`."""
     room_counts = rooms or dict.fromkeys(ROOM_TYPES, ROOMS_PER_TYPE)
     return {
         "id": hotel,
@@ -23,6 +27,7 @@ def hotel_request(hotel: str, rooms: dict[str, int] | None = None) -> dict[str, 
         "timezone": "Europe/Lisbon",
         "currency": "EUR",
         "business_date": str(TODAY),
+        "taxes": [VAT] if taxed else [],
         "room_types": [
             {
                 "code": code,

@@ -98,11 +98,11 @@ def rooms_for(bookings: int, hotels: int) -> int:
     return max(100, round(3 * nights / (hotels * len(ROOM_TYPES) * NIGHTS)))
 
 
-def open_all(host: Host, hotels: int, rooms: int) -> None:
-    """Open hotel-1, hotel-2, …"""
+def open_all(host: Host, hotels: int, rooms: int, taxed: bool = False) -> None:
+    """Open hotel-1, hotel-2, …, each with one tax where they are `taxed`."""
     for number in range(1, hotels + 1):
         name = f"hotel-{number}"
-        body = msgspec.convert(hotel_request(name, dict.fromkeys(ROOM_TYPES, rooms)), HotelRequest)
+        body = msgspec.convert(hotel_request(name, dict.fromkeys(ROOM_TYPES, rooms), taxed), HotelRequest)
         _handle(host, [OpenHotel(name, body)])
 
 
@@ -180,7 +180,7 @@ def recover(options: argparse.Namespace) -> dict[str, float]:
 def memory(options: argparse.Namespace) -> dict[str, float]:
     """See the head of this file."""
     host = host_on(cast(Journal, NoJournal()))
-    open_all(host, options.hotels, rooms_for(options.bookings, options.hotels))
+    open_all(host, options.hotels, rooms_for(options.bookings, options.hotels), taxed=True)
     book(host, BATCH, options.hotels, 1)  # allocates what is needed only once
     gc.collect()
     before = resident_bytes()
