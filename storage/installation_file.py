@@ -40,7 +40,7 @@ def find_installation(folder: Path) -> Installation | None:
     file = folder / FILE_NAME
     try:
         content = file.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         _refuse_data_without_file(folder)
         return None
     except OSError as error:

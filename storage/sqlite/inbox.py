@@ -100,8 +100,9 @@ class SqliteInbox:
     def _held(self, log: str, entry: LogEntry) -> list[LogEntry]:
         """Returns the entries that are stored at the position or the hotel's number of this one."""
         rows = self._db.execute(
-            "SELECT position, record FROM entries WHERE log = ? AND (position = ? OR (hotel = ? AND hotel_seq = ?))",
-            (log, entry[0], entry[1].hotel, entry[1].hotel_seq),
+            "SELECT position, record FROM entries WHERE log = ? AND position = ? UNION"
+            " SELECT position, record FROM entries WHERE log = ? AND hotel = ? AND hotel_seq = ?",
+            (log, entry[0], log, entry[1].hotel, entry[1].hotel_seq),
         ).fetchall()
         return [(position, wire.decode_record(record)) for position, record in rows]
 

@@ -258,6 +258,8 @@ def test_a_message_that_is_not_an_event_is_dead_lettered_and_can_be_sent_again(
             queue = await channel.get_queue(f"{names.consumer('billing')}.dead")
             found = []
             while message := await queue.get(fail=False):
+                if message.message_id != "poison":
+                    continue  # of another installation on this broker, which has the same name
                 found.append((message.message_id, message.body, message.headers[REASON_HEADER]))
                 if send_again:
                     again = aio_pika.Message(message.body, message_id=message.message_id, headers=message.headers)

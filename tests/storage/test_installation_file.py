@@ -111,6 +111,13 @@ def test_every_command_refuses_a_directory_of_the_first_form_with_one_line(comma
     assert contents(tmp_path / "data") == before
 
 
+def test_a_file_is_no_data_directory(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    refused = run_to_end("demo", "--port", "0", "--data", tmp_path / "data")
+    assert (refused.returncode, refused.stderr.count("\n")) == (EXIT_USAGE, 1), refused.stderr
+    assert "choose another with --data" in refused.stderr
+
+
 def test_the_name_is_given_once_and_holds(tmp_path: Path) -> None:
     data = made(tmp_path / "data", "north")
     installation = data.installation()
