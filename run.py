@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Innkeeper from the command line. The only file that knows every folder: it parses, composes and runs."""
 
-import asyncio
 import json
 import logging
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -31,7 +31,7 @@ from innkeeper.http.app import make_app
 from innkeeper.http.commands.client_commands import manage_dead_letters, replay
 from innkeeper.http.commands.command_line import CannotRun, parse, welcome
 from innkeeper.http.commands.demo_data import load_demo_data
-from innkeeper.http.commands.progress import recovery_progress, verification_progress
+from innkeeper.http.commands.progress import recovery_progress, verification_progress, waited_for
 from innkeeper.http.keys import read_keys
 from innkeeper.http.middleware import HostPolicy
 from innkeeper.http.serving import free_port, reserved, serving, serving_on
@@ -47,7 +47,6 @@ from uuid_utils import uuid7
 
 _LOCK_SECONDS_MAX = 5.0  # the process that had the lock before may still be finishing its commands
 _CONNECT_SECONDS_MAX = 5.0
-_POLL_SECONDS = 0.1
 
 
 async def start(parts: Parts, data: DataDirectory, storage: Storage, integrations: Integrations) -> None:
@@ -61,7 +60,7 @@ async def start(parts: Parts, data: DataDirectory, storage: Storage, integration
 
     partitions = [
         reservations.PartitionPorts(log, host(log), storage.locator_key, partial(storage.views, log))
-        for log in contexts.reservations_logs(storage.partitions())
+        for log in contexts.reservations_logs(storage.installation().partitions)
     ]
     await reservations.start_reservations(parts, partitions)
     if not parts.names or set(parts.names) - set(parts.partitions):
@@ -83,7 +82,8 @@ async def start(parts: Parts, data: DataDirectory, storage: Storage, integration
         )
         await delivery.start_delivery(parts, adapters)
     if integrations.broker:
-        publisher = delivery.PublisherPorts(storage.service_store, partial(open_publisher, integrations.broker))
+        open_handler = partial(open_publisher, integrations.broker, storage.installation())
+        publisher = delivery.PublisherPorts(storage.service_store, open_handler)
         await delivery.start_publisher(parts, publisher)
     await parts.serve()
 
@@ -103,7 +103,7 @@ async def running(
             lock = partial(data.lock, *names, patience_seconds=_LOCK_SECONDS_MAX if names else 0)
             exits.enter_context(data.lock_shared() if names == [GATEWAY] else lock())
         open_from_broker = partial(open_inbox, integrations.broker, storage) if integrations.broker else None
-        parts = Parts(names, data.socket, clock, open_from_broker, exits)
+        parts = Parts(names, storage.installation(), data.socket, clock, open_from_broker, exits)
         await start(parts, data, storage, integrations)
         yield parts
 
@@ -123,7 +123,7 @@ async def run_all(options: SimpleNamespace) -> None:
     integrations = Integrations.from_options(options)
     with reserved(options.host, options.port) as sockets:
         memory = MemoryStorage() if options.in_memory else None
-        (memory or DataDirectory(options.data)).partitions(options.partitions)
+        (memory or DataDirectory(options.data)).installation(options.installation, options.partitions)
         async with running(options.data, integrations, memory=memory) as parts:
             if not options.empty:
                 await load_demo_data(parts.buses, parts.services)
@@ -134,7 +134,8 @@ async def run_all(options: SimpleNamespace) -> None:
 
 def create(options: SimpleNamespace) -> list[str]:
     """Creates the data directory, if there is none; returns the names of its partitions."""
-    return [*contexts.reservations_logs(DataDirectory(options.data).partitions(options.partitions))]
+    made = DataDirectory(options.data).installation(options.installation, options.partitions)
+    return [*contexts.reservations_logs(made.partitions)]
 
 
 async def part(options: SimpleNamespace) -> None:
@@ -146,10 +147,8 @@ async def part(options: SimpleNamespace) -> None:
             if not 0 <= options.partition < len(names):
                 raise CannotRun(f"there is no partition {options.partition}: there are {len(names)}")
             names = [names[options.partition]]
-    elif not DataDirectory(options.data).is_made:
-        print(f"Waiting for reservations to create {options.data} …", file=sys.stderr)
-        while not DataDirectory(options.data).is_made:  # noqa: ASYNC110 (another process creates it)
-            await asyncio.sleep(_POLL_SECONDS)
+    else:
+        await waited_for(f"reservations to create {options.data}", lambda: DataDirectory(options.data).is_made)
     async with running_part(options, names) as parts:
         await wait(f"{', '.join(names)}: ready, data: {options.data}", parts.ended())
 
@@ -158,6 +157,7 @@ async def part(options: SimpleNamespace) -> None:
 async def running_part(options: SimpleNamespace, names: list[str], seconds: float = 0) -> AsyncIterator[Parts]:
     """Runs these parts; a gateway serves HTTP once it has reached the other parts, at most after so long."""
     integrations = Integrations.from_options(options)
+    DataDirectory(options.data).installation(options.installation)  # refuses another name
     async with running(options.data, integrations, names=names) as parts:
         if not parts.has_gateway:
             yield parts
@@ -224,6 +224,7 @@ _RUNS: dict[str, Callable[[SimpleNamespace], Coroutine[object, object, None] | N
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs a command, by default that of the command line; returns its exit code."""
+    os.umask(0o077)  # what it writes is its owner's alone
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("innkeeper").setLevel(logging.INFO)
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # requests that are not HTTP are not our errors

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from innkeeper.delivery.archive import Archive
-from innkeeper.delivery.brokers.selection import publisher
+from innkeeper.delivery.brokers.selection import check_url
 from innkeeper.delivery.email.letters import Letters
 from innkeeper.delivery.email.mail_transport import FolderMailTransport, UnsentMailTransport, mailbox
 from innkeeper.delivery.email.smtp import SmtpMailTransport, SmtpServer
@@ -62,7 +62,7 @@ class Integrations(NamedTuple):
         if given.get("broker") == LOCAL:
             del given["broker"]
         try:
-            publisher(given["broker"]) if "broker" in given else None
+            check_url(given["broker"]) if "broker" in given else None
         except ValueError as error:
             raise IntegrationError(f"no events can be published: {error}; see --broker") from None
         return cls(**given)

@@ -26,11 +26,16 @@ from innkeeper.protocol.ports.message_bus import CommitStream, MessageBus, Servi
 from innkeeper.protocol.ports.subscriptions import RecentLog
 from innkeeper.protocol.ports.views import Views
 from innkeeper.protocol.values.contexts import RESERVATIONS
+from innkeeper.protocol.values.installation import Installation
 from innkeeper.protocol.values.limits import body_bytes_max
 
 
 class GatewayPorts(Protocol):
     """The ports of all parts."""
+
+    @property
+    def installation(self) -> Installation:
+        """The installation to which they belong."""
 
     @property
     def buses(self) -> Mapping[str, MessageBus]:
@@ -74,7 +79,7 @@ def make_app(
     app[SERVICES] = services
     app[PROVIDERS] = frozenset(providers)
     app[OPENAPI] = openapi.document()
-    app[ASYNCAPI] = asyncapi.document()
+    app[ASYNCAPI] = asyncapi.document(ports.installation)
     app[STREAM] = stream
     app[METRICS] = metrics
     app.on_shutdown.append(app[STREAM].close)

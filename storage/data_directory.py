@@ -1,7 +1,9 @@
 """The data directory: the paths of its files, and the locks of the processes that use it."""
 
 import fcntl
+import logging
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,8 +13,14 @@ from time import monotonic, sleep
 from typing import NamedTuple, TextIO
 
 from innkeeper.protocol.values.contexts import RESERVATIONS, context_of, partition_number
+from innkeeper.protocol.values.installation import Installation
 from innkeeper.protocol.values.operator_error import EXIT_IN_USE, OperatorError
+from innkeeper.storage.installation_file import find_installation, make_installation
 
+logger = logging.getLogger(__name__)
+
+_PRIVATE = 0o700
+_OF_OTHERS = 0o077
 _LOCK_RETRY_SECONDS = 0.02
 _SOCKET_PATH_BYTES_MAX = 100
 
@@ -57,9 +65,26 @@ class DataDirectory(NamedTuple):
 
     def _create(self) -> None:
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+            self._narrow()
         except OSError as error:
             raise DataUnusable(f"{self.path} cannot be used: {error.strerror}; choose another with --data") from None
+
+    def _narrow(self) -> None:
+        """Takes the permissions of other users from a directory that existed. A directory with the sticky bit, such as
+        /tmp, is shared on purpose and stays as it is: it is refused."""
+        mode = stat.S_IMODE(self.path.stat().st_mode)
+        if mode & stat.S_ISVTX:
+            raise DataUnusable(f"{self.path} is shared by all users; choose another with --data")
+        if mode & _OF_OTHERS:
+            try:
+                self.path.chmod(_PRIVATE)
+            except OSError as error:
+                raise DataUnusable(
+                    f"{self.path} is open to other users ({mode:03o}) and cannot be closed to them: {error.strerror};"
+                    " choose another with --data"
+                ) from None
+            logger.warning("%s was open to other users (%03o); it is its owner's alone now", self.path, mode)
 
     def _lock(self, name: str, kind: int, locks: ExitStack, until: float) -> TextIO:
         try:
@@ -79,33 +104,25 @@ class DataDirectory(NamedTuple):
 
     @property
     def is_made(self) -> bool:
-        """Whether the number of partitions is set."""
-        return (self.path / "partitions").exists()
+        """Whether it is the data directory of an installation. Changes nothing. Raises DataRefused."""
+        return find_installation(self.path) is not None
 
-    def partitions(self, wanted: int | None = None) -> int:
-        """Returns the number of partitions, which is set to `wanted` where the directory is new. Raises DataUnusable
-        where another number is set: hotels would be looked for in the wrong partitions."""
-        self._create()
-        file = self.path / "partitions"
-        if not file.exists():
-            fresh = file.with_name(f"partitions.{os.getpid()}")
-            if self._partition_journal(1).exists():
-                raise DataUnusable(f"{file} is missing; restore it: it holds the number of partitions")
-            with fresh.open("w") as new_file:
-                new_file.write(f"{1 if self._partition_journal(0).exists() else wanted or 1}\n")
-                new_file.flush()
-                os.fsync(new_file.fileno())
-            try:
-                os.link(fresh, file)
-            except FileExistsError:
-                pass  # another process set it first
-            finally:
-                fresh.unlink()
-        number = int(file.read_text())
-        if wanted is not None and wanted != number:
-            reason = f"{self.path} was made with --partitions {number}, which cannot be changed to {wanted}"
-            raise DataUnusable(reason)
-        return number
+    def installation(self, name: str | None = None, partitions: int | None = None) -> Installation:
+        """Returns the installation whose data directory it is. A new directory is made, with this name and number of
+        partitions. Raises DataRefused, and DataUnusable where another name or number is set."""
+        found = find_installation(self.path)
+        if found is None:
+            self._create()
+            found = make_installation(self.path, name, partitions)
+        if name not in (None, found.name):
+            raise DataUnusable(
+                f"{self.path} belongs to the installation {found.name!r}, not to {name!r}; choose another with --data"
+            )
+        if partitions not in (None, found.partitions):
+            raise DataUnusable(
+                f"{self.path} was made with --partitions {found.partitions}, which cannot be changed to {partitions}"
+            )
+        return found
 
     def journal(self, log: str) -> Path:
         """Returns the path of the journal of this log."""

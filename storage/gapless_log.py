@@ -18,15 +18,19 @@ class GaplessLog:
     """Implements `protocol.ports.inbox.DeliveredLog` over the entries that an inbox stores, in the order in which they
     come."""
 
-    def __init__(self, name: str, read: ReadEntries) -> None:
+    def __init__(self, name: str, read: ReadEntries, origin: EventLog) -> None:
+        """Entries up to the position `start` were removed; those are read from `origin`."""
         self.name = name
-        self.position = 0
+        self.position = self.start = 0
         self._read = read
+        self._origin = origin
         self._early: dict[int, LogEntry | None] = {}
         self._listeners: list[CommitListener] = []
 
-    def begin(self, position: int, early: Sequence[int]) -> None:
-        """Sets the position up to which no event is missing, and the positions of events after a gap."""
+    def begin(self, start: int, position: int, early: Sequence[int]) -> None:
+        """Sets the position up to which entries were removed, the one up to which no event is missing, and the
+        positions of events after a gap."""
+        self.start = start
         self.position = position
         self._early = dict.fromkeys(early)
 
@@ -42,12 +46,33 @@ class GaplessLog:
             listener(self.position, records if len(records) == len(complete) else ())
 
     def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
-        """See `EventLog`."""
-        return self._read(self.name, after, self.position, limit, hotel, after_hotel_seq)
+        """See `EventLog`. Raises what the origin raises where entries were removed."""
+        found = self._read(self.name, after, self.position, limit, hotel, after_hotel_seq)
+        if after >= self.start:  # now, as entries may have been removed since the call
+            return found
+        if hotel is None:
+            return self._origin.read(after, min(limit, self.start - after))
+        if found and found[0][1].hotel_seq == after_hotel_seq + 1:
+            return found
+        found = self._origin.read(after, limit, hotel, after_hotel_seq)
+        return [entry for entry in found if entry[0] <= self.position]
+
+    def wake(self) -> None:
+        """Makes the listeners look at the log again."""
+        for listener in self._listeners:
+            listener(self.position, ())
 
     def subscribe(self, listener: CommitListener) -> None:
         """See `CommitStream`. The listener is called in the thread that handles the entries."""
         self._listeners.append(listener)
+
+
+def conflict_text(log: str, held: LogEntry, other: LogEntry) -> str:
+    """Describes two different entries of which only one can be in the log."""
+    return (
+        f"the inbox has event {held[1].id} at position {held[0]} of {log}, and got another event {other[1].id} at"
+        f" position {other[0]}; restore this part and the journal of {log} from the same backup, or delete the inbox"
+    )
 
 
 def fetch_missing(inbox: Inbox, origins: Mapping[str, EventLog]) -> None:

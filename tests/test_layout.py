@@ -33,7 +33,7 @@ LINES_PER_FUNCTION_MAX = 60
 KERNEL = {"protocol.values", "protocol.messages"}
 RESERVATIONS_TERMS = {f"protocol.reservations.{module}" for module in ("events", "booking", "terms", "transitions")}
 SHARED_BY_ENGINES = {"storage.stored_cursor", "storage.gapless_log", "storage.read_model_events", "storage.key_file"}
-SQL_FUNCTIONS = {"json_each"}  # which statements use like tables
+SQL_FUNCTIONS = {"json_each", "pragma_table_info"}  # which statements use like tables
 HOSTING = {"protocol", "actors.system", "actors.partition"}
 ALLOWED_IMPORTS = {
     "protocol/values": {"protocol.values", "protocol.messages.refusals"},
@@ -72,8 +72,11 @@ ALLOWED_IMPORTS = {
         "protocol.billing.folio",
     },
     "storage/operations": {"protocol", "storage.audit"},
-    "storage/sqlite": {"protocol", "storage.sqlite", *SHARED_BY_ENGINES, "storage.data_directory"},
+    "storage/sqlite": {
+        "protocol", "storage.sqlite", *SHARED_BY_ENGINES, "storage.data_directory", "storage.installation_file",
+    },
     "storage/memory": {"protocol", "storage.memory", *SHARED_BY_ENGINES},
+    "storage/data_directory.py": {"protocol", "storage.installation_file"},
     "storage": {"protocol"},
     "http": {"protocol", "http"},
     "delivery": {"protocol", "delivery"},

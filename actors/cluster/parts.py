@@ -20,6 +20,7 @@ from innkeeper.protocol.ports.message_bus import CommitStream, MessageBus
 from innkeeper.protocol.ports.subscriptions import EventLog, RecentLog
 from innkeeper.protocol.ports.views import Views
 from innkeeper.protocol.values.contexts import is_gateway
+from innkeeper.protocol.values.installation import Installation
 
 OpenInbox = Callable[[str, Mapping[str, EventLog]], tuple[Inbox, BrokerConsumer]]
 """Opens the inbox of the service of this name for these logs, and the broker's consumer that fills it."""
@@ -33,6 +34,7 @@ class Parts:
     def __init__(
         self,
         names: Collection[str],
+        installation: Installation,
         socket_of: Callable[[str], Path],
         clock: Callable[[], int],
         open_inbox: OpenInbox | None,
@@ -41,6 +43,7 @@ class Parts:
         """`names` are the parts that run in this process; all of them where none is named. With `open_inbox`,
         services get the events of other processes from a broker."""
         self.names = names
+        self.installation = installation
         self.clock = clock
         self.exits = exits
         self.partitions: dict[str, Partition] = {}
@@ -81,6 +84,7 @@ class Parts:
         """The ports of a service that follows all logs so far."""
         logs: dict[str, EventLog] = {**self.logs}
         streams = dict(self.streams)
+        inbox: Inbox | None = None
         consumer: BrokerConsumer | None = None
         remote = {log: read for log, read in logs.items() if not self.runs(log)}
         if self._open_inbox is not None and remote:
@@ -88,7 +92,8 @@ class Parts:
             self.exits.callback(inbox.close)
             logs.update((log, following(received, received)) for log, received in inbox.logs.items())
             streams.update(inbox.logs)
-        return ServicePorts(logs, streams, partial(open_store, name), self.clock, self.load.is_under_load, consumer)
+        store = partial(open_store, name)
+        return ServicePorts(logs, streams, store, self.clock, self.load.is_under_load, consumer, inbox)
 
     def connect(self, part: str) -> RemotePart:
         """Adds a part of another process."""

@@ -14,6 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 from innkeeper.actors.subscriptions.background_task import BackgroundTask
+from innkeeper.actors.subscriptions.inbox_trimming import keep_trimmed
 from innkeeper.actors.subscriptions.kept_replies import KeptReplies, without_key
 from innkeeper.actors.subscriptions.subscriber import Subscriber
 from innkeeper.protocol.messages.envelope import Result
@@ -21,7 +22,7 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import NotFound, Refused, Unavailable
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.messages.service_message import ServiceMessage
-from innkeeper.protocol.ports.inbox import BrokerConsumer
+from innkeeper.protocol.ports.inbox import BrokerConsumer, Inbox
 from innkeeper.protocol.ports.message_bus import CommitStream
 from innkeeper.protocol.ports.service_store import ServiceStore, Transaction
 from innkeeper.protocol.ports.subscriptions import (
@@ -57,8 +58,8 @@ keeps its reply, in the transaction."""
 
 class ServicePorts(NamedTuple, Generic[S]):
     """What every service needs: the logs that it follows and the streams of their commits, its own store, which is
-    opened in its thread, and a clock. Where a `consumer` fills some of the logs from a broker, it runs as long as the
-    service."""
+    opened in its thread, and a clock. Where a `consumer` fills some of the logs from a broker through an `inbox`, it
+    runs as long as the service."""
 
     logs: Mapping[str, EventLog]
     streams: Mapping[str, CommitStream]
@@ -66,6 +67,7 @@ class ServicePorts(NamedTuple, Generic[S]):
     clock: Callable[[], int]
     is_under_load: Callable[[], bool] = lambda: False
     consumer: BrokerConsumer | None = None
+    inbox: Inbox | None = None
 
 
 class Service(Generic[S]):
@@ -150,7 +152,7 @@ class Service(Generic[S]):
     ) -> Subscription:
         """See `Subscribers`."""
         cursors = [self._store.open_cursor(request, name, log) for name, log in self.logs.items()]
-        subscriber = Subscriber(cursors, handle, self._ports.clock, self.is_under_load, batch_events)
+        subscriber = Subscriber(cursors, handle, self._ports.clock, self.is_under_load, batch_events, self._ports.inbox)
         self.add_task(subscriber)
         return subscriber
 
@@ -193,7 +195,8 @@ class Service(Generic[S]):
         self._loop = asyncio.get_running_loop()
         with self._ports.open_store() as self._store:
             self._replies = KeptReplies(self._store)
-            async with self._open_handlers(self, self._store) as self._handlers, _running(self._ports.consumer):
+            consuming = _consuming(self._ports, self.tasks)
+            async with self._open_handlers(self, self._store) as self._handlers, consuming:
                 self._started.set_result(None)
                 await self._stopping.wait()
                 await self._end({*self._running.values()}, [*self.tasks.values()])
@@ -263,13 +266,15 @@ class Service(Generic[S]):
 
 
 @asynccontextmanager
-async def _running(consumer: BrokerConsumer | None) -> AsyncIterator[None]:
-    if consumer is None:
-        yield
-        return
-    task = asyncio.create_task(consumer.run())
+async def _consuming(ports: ServicePorts[S], workers: Mapping[str, BackgroundTask]) -> AsyncIterator[None]:
+    """Consumes from the broker, and keeps the inbox bounded, where there are any."""
+    tasks = [asyncio.create_task(ports.consumer.run())] if ports.consumer is not None else []
+    if ports.inbox is not None:
+        tasks.append(asyncio.create_task(keep_trimmed(ports.inbox, workers, ports.clock)))
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.wait({task})
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)

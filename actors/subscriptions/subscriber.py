@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 from innkeeper.actors.subscriptions.background_task import BackgroundTask
 from innkeeper.protocol.messages.refusals import Refused
+from innkeeper.protocol.ports.inbox import Inbox
 from innkeeper.protocol.ports.subscriptions import (
     Cursor,
     DeadLetter,
@@ -33,7 +34,8 @@ _BATCH_UNDER_LOAD = 16
 
 class Subscriber(BackgroundTask):
     """One subscriber with its cursors, one for each log; they take turns. Events of a log may follow from events of
-    logs of lower rank, and are handled after those. A batch has at most `batch_events`, and fewer under load."""
+    logs of lower rank, and are handled after those. A batch has at most `batch_events`, and fewer under load. Nothing
+    is handled while the `inbox` of the logs has a fault."""
 
     def __init__(
         self,
@@ -42,6 +44,7 @@ class Subscriber(BackgroundTask):
         clock: Callable[[], int],
         is_under_load: Callable[[], bool] = lambda: False,
         batch_events: int = subscriber_batch_events_max,
+        inbox: Inbox | None = None,
     ) -> None:
         super().__init__(cursors[0].state().name, clock, is_under_load)
         self._cursors = cursors
@@ -51,12 +54,15 @@ class Subscriber(BackgroundTask):
         self._seen = self._followed = [0] * len(cursors)
         self._handle = handle
         self._batch_events = batch_events
+        self._inbox = inbox
         self._one_by_one = 0
         self._unreadable = False
 
     async def step(self) -> bool:
         """Handles the next batch; returns whether there was one. Raises where no event can be handled now."""
         self._unreadable = False
+        if self._inbox is not None and self._inbox.fault:
+            raise Stalled(self._inbox.fault)
         if all(cursor.paused for cursor in self._cursors):
             self.waits_for_events = False
             return False

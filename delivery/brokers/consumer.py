@@ -1,5 +1,5 @@
 """Consumes events from a broker of any kind for a service: connects, consumes, and reconnects after any failure, until
-cancelled. A message that is not an Innkeeper event goes to the dead letters of the broker.
+cancelled. A message that is not an event of this installation goes to the dead letters of the broker.
 
 A second task fetches the events that the broker left out from the log in which they were recorded. Neither task waits
 for the other.
@@ -8,19 +8,26 @@ for the other.
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable
-from typing import ClassVar, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import ClassVar, NamedTuple, Protocol, TypeVar
 
 from innkeeper.protocol.codec.cloud_event import entry_of
-from innkeeper.protocol.delivery.broker_names import consumer_name
+from innkeeper.protocol.delivery.broker_names import BrokerNames
 from innkeeper.protocol.messages.recorded_event import LogEntry
-from innkeeper.protocol.ports.inbox import Inbox, LogOf
+from innkeeper.protocol.ports.inbox import Inbox, InboxConflict, LogOf
 from innkeeper.protocol.ports.subscriptions import Stalled
 from innkeeper.protocol.values import limits
 
 logger = logging.getLogger(__name__)
 
 M = TypeVar("M")
+
+
+class MessageContent(NamedTuple):
+    """What a broker delivers: the body, and the id in the header of the installation (empty where there is none)."""
+
+    body: bytes
+    installation: str
 
 
 class BrokerConnection(Protocol):
@@ -64,10 +71,11 @@ class LogConsumer(ABC):
 
     expected: ClassVar[tuple[type[BaseException], ...]]
 
-    def __init__(self, url: str, service: str, inbox: Inbox, log_of: LogOf) -> None:
+    def __init__(self, url: str, names: BrokerNames, service: str, inbox: Inbox, log_of: LogOf) -> None:
         """`name` is that of the service's queue, or of its consumer group."""
         self.url = url
-        self.name = consumer_name(service)
+        self.names = names
+        self.name = names.consumer(service)
         self.inbox = inbox
         self._log_of = log_of
 
@@ -84,24 +92,43 @@ class LogConsumer(ABC):
             tasks.create_task(_consume(self.connect, consuming))
             tasks.create_task(_fetch_missing(self.inbox, fetching))
 
-    async def entries_of(
+    async def handle(
         self,
-        messages: Iterable[M],
-        body_of: Callable[[M], bytes],
+        messages: Sequence[M],
+        content_of: Callable[[M], MessageContent],
         send_to_dead_letters: Callable[[M, str], Awaitable[None]],
-    ) -> list[tuple[str, LogEntry]]:
-        """The events of these messages, each with the name of its log. Sends any other message to the dead letters,
-        with the reason."""
-        entries: list[tuple[str, LogEntry]] = []
+        places: Mapping[str, int],
+    ) -> None:
+        """Stores the events of these messages in the inbox, and the offsets at which to resume. Sends each message that
+        is not an event of this installation, or is another event than the inbox has, to the dead letters, with the
+        reason."""
+
+        async def refuse(message: M, reason: str) -> None:
+            logger.warning("%s cannot handle a message: %s", self.name, reason)
+            async with asyncio.timeout(limits.broker_seconds_max):
+                await send_to_dead_letters(message, reason)
+
+        found: list[tuple[M, tuple[str, LogEntry]]] = []
         for message in messages:
             try:
-                entry = entry_of(body_of(message))
-                entries.append((self._log_of(entry[1]), entry))
+                found.append((message, self._entry_of(content_of(message))))
             except ValueError as error:
-                logger.warning("%s cannot handle a message: %s", self.name, error)
-                async with asyncio.timeout(limits.broker_seconds_max):
-                    await send_to_dead_letters(message, str(error))
-        return entries
+                await refuse(message, str(error))
+        try:
+            await asyncio.to_thread(self.inbox.handle, [entry for _, entry in found], places)
+        except InboxConflict as conflict:
+            for message, entry in found:
+                if entry in conflict.entries:
+                    await refuse(message, str(conflict))
+            others = [entry for _, entry in found if entry not in conflict.entries]
+            await asyncio.to_thread(self.inbox.handle, others, places)
+
+    def _entry_of(self, content: MessageContent) -> tuple[str, LogEntry]:
+        """The event of a message, with the name of its log. Raises ValueError with the reason where there is none."""
+        if refusal := self.names.refusal(content.installation):
+            raise ValueError(refusal)
+        entry = entry_of(content.body)
+        return self._log_of(entry[1]), entry
 
 
 async def _consume(connect: Callable[[], BrokerConnection], report: _Reporter) -> None:

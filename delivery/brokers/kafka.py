@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
-from innkeeper.delivery.brokers.consumer import LogConsumer, reason_of
+from innkeeper.delivery.brokers.consumer import LogConsumer, MessageContent, reason_of
 from innkeeper.protocol.codec.cloud_event import MEDIA_TYPE, cloud_event_json
-from innkeeper.protocol.delivery.broker_names import DEAD_LETTER_TOPIC, GROUP_HEADER, REASON_HEADER, TOPIC
+from innkeeper.protocol.delivery.broker_names import GROUP_HEADER, INSTALLATION_HEADER, REASON_HEADER, BrokerNames
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.subscriptions import Effects, Stalled, no_effects
 from innkeeper.protocol.values import limits
@@ -25,19 +25,21 @@ logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the subscriber and t
 
 _LOOK_SECONDS = 10.0  # between looks for partitions that were added to the topic
 _STOP_SECONDS_MAX = 300.0  # after that the cluster may have addresses that this producer does not know
-_HEADERS = [("content-type", f"{MEDIA_TYPE}; charset=utf-8".encode())]
+_CONTENT_TYPE = {"content-type": f"{MEDIA_TYPE}; charset=utf-8"}
 
 
 class KafkaPublisher:
-    """Publishes to the topic `innkeeper.events` of the cluster at `kafka://host:port,host:port`; an event's key is its
+    """Publishes to the topic `NAME.events` of the cluster at `kafka://host:port,host:port`; an event's key is its
     hotel.
 
     An idempotent producer resends what it has accepted until it is confirmed, also while it stops. A failed producer is
     therefore stopped before the next one is made, so that the cluster never gets events from two producers.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, names: BrokerNames) -> None:
         self._servers = urlsplit(url).netloc
+        self._topic = names.events
+        self._headers = [(name, text.encode()) for name, text in (_CONTENT_TYPE | names.headers).items()]
         self._producer: AIOKafkaProducer | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._stop_until = 0.0
@@ -48,7 +50,9 @@ class KafkaPublisher:
             async with asyncio.timeout(limits.broker_seconds_max):
                 producer = await self._open()
                 sent = [
-                    await producer.send(TOPIC, cloud_event_json(entry), key=entry[1].hotel.encode(), headers=_HEADERS)
+                    await producer.send(
+                        self._topic, cloud_event_json(entry), key=entry[1].hotel.encode(), headers=self._headers
+                    )
                     for entry in entries
                 ]
                 await asyncio.gather(*sent)
@@ -118,7 +122,8 @@ class _Connection:
     def __init__(self, consumer: KafkaConsumer) -> None:
         self._group = consumer.name
         self._inbox = consumer.inbox
-        self._entries_of = consumer.entries_of
+        self._names = consumer.names
+        self._handle = consumer.handle
         self._client = _client(urlsplit(consumer.url).netloc)
         self._look_at = 0.0
         self._resources = AsyncExitStack()
@@ -150,9 +155,8 @@ class _Connection:
         )
         if found:
             messages = [message for messages in found.values() for message in messages]
-            entries = await self._entries_of(messages, lambda message: message.value or b"", self._send_to_dead_letters)
             places = {_place_name(partition): messages[-1].offset + 1 for partition, messages in found.items()}
-            await asyncio.to_thread(self._inbox.handle, entries, places)
+            await self._handle(messages, _content_of, self._send_to_dead_letters, places)
 
     async def close(self) -> None:
         """See `consumer.Connection`."""
@@ -160,8 +164,8 @@ class _Connection:
 
     async def _assign(self) -> None:
         """Assigns all partitions that the topic has now, each from the offset in the inbox."""
-        (topic,) = await self._admin.describe_topics([TOPIC])
-        partitions = {TopicPartition(TOPIC, partition["partition"]) for partition in topic["partitions"]}
+        (topic,) = await self._admin.describe_topics([self._names.events])
+        partitions = {TopicPartition(self._names.events, partition["partition"]) for partition in topic["partitions"]}
         if partitions - self._consumer.assignment():
             self._consumer.assign(partitions)
             for partition in partitions:
@@ -181,14 +185,19 @@ class _Connection:
                     await self._consumer.commit(places)
 
     async def _send_to_dead_letters(self, message: ConsumerRecord, reason: str) -> None:
-        """Sends the message to the dead-letter topic, with the reason."""
-        headers = [(REASON_HEADER, reason.encode()), (GROUP_HEADER, self._group.encode())]
+        """Sends the message to the dead-letter topic, with its own headers and the reason."""
+        headers = [*message.headers, (REASON_HEADER, reason.encode()), (GROUP_HEADER, self._group.encode())]
         if self._dead_producer is None:
             self._dead_producer = AIOKafkaProducer(**self._client, acks="all")
             self._resources.push_async_callback(self._dead_producer.stop)
             await self._dead_producer.start()
-        await self._dead_producer.send_and_wait(DEAD_LETTER_TOPIC, message.value, key=message.key, headers=headers)
+        await self._dead_producer.send_and_wait(self._names.dead_topic, message.value, key=message.key, headers=headers)
 
 
 def _place_name(partition: TopicPartition) -> str:
     return f"{partition.topic}:{partition.partition}"
+
+
+def _content_of(message: ConsumerRecord) -> MessageContent:
+    installation = dict(message.headers).get(INSTALLATION_HEADER) or b""
+    return MessageContent(message.value or b"", installation.decode(errors="replace"))

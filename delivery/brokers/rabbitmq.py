@@ -18,10 +18,10 @@ from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.connection import Connection
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 from aiormq import Channel, spec
-from innkeeper.delivery.brokers.consumer import LogConsumer, reason_of
+from innkeeper.delivery.brokers.consumer import LogConsumer, MessageContent, reason_of
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.codec.cloud_event import MEDIA_TYPE, cloud_event_json
-from innkeeper.protocol.delivery.broker_names import DEAD_LETTER_EXCHANGE, EXCHANGE, REASON_HEADER
+from innkeeper.protocol.delivery.broker_names import INSTALLATION_HEADER, REASON_HEADER, BrokerNames
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.subscriptions import Effects, Stalled, no_effects
 from innkeeper.protocol.values import limits
@@ -37,8 +37,9 @@ class RabbitPublisher:
     """Publishes to a durable topic exchange at `amqp://user:password@host:port/vhost` (`amqps://` for TLS). The routing
     key of an event is `{hotel}.{type}`, so that a queue can be bound to a hotel, to a type, or to both."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, names: BrokerNames) -> None:
         self._url = url
+        self._names = names
         self._name = urlsplit(url).hostname or "the broker"  # without the password
         self._connection: Connection | None = None
         self._channel: Channel | None = None
@@ -48,7 +49,7 @@ class RabbitPublisher:
         try:
             async with asyncio.timeout(limits.broker_seconds_max):
                 channel = await self._open()
-                await asyncio.gather(*(_publish(channel, entry) for entry in entries))
+                await asyncio.gather(*(_publish(channel, self._names, entry) for entry in entries))
         except _LOST as error:
             await self.close()
             raise Stalled(f"RabbitMQ at {self._name} does not take events: {_reason(error)}") from error
@@ -66,7 +67,7 @@ class RabbitPublisher:
             self._connection = _connection(self._url)
             await self._connection.connect()
             channel = await self._connection.channel()
-            await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+            await channel.declare_exchange(self._names.events, aio_pika.ExchangeType.TOPIC, durable=True)
             underlay = await channel.get_underlay_channel()
             assert isinstance(underlay, Channel)
             self._channel = underlay
@@ -85,7 +86,7 @@ async def _close(connection: Connection) -> None:
         await connection.close()  # the second call only marks it as closed, so that its garbage collection need not
 
 
-async def _publish(channel: Channel, entry: LogEntry) -> None:
+async def _publish(channel: Channel, names: BrokerNames, entry: LogEntry) -> None:
     """Publishes an event and waits for its confirmation, but not for the socket, which would cost a wait for each
     message."""
     _, record = entry
@@ -93,6 +94,7 @@ async def _publish(channel: Channel, entry: LogEntry) -> None:
     properties = spec.Basic.Properties(
         content_type=MEDIA_TYPE,
         content_encoding="utf-8",
+        headers={**names.headers},
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         message_id=record.id,
         correlation_id=record.correlation or None,
@@ -102,7 +104,7 @@ async def _publish(channel: Channel, entry: LogEntry) -> None:
     )
     await channel.basic_publish(
         cloud_event_json(entry),
-        exchange=EXCHANGE,
+        exchange=names.events,
         routing_key=f"{record.hotel}.{type_name}",
         properties=properties,
         mandatory=False,  # no queue needs to be bound
@@ -132,8 +134,8 @@ class _Connection:
 
     def __init__(self, consumer: RabbitConsumer) -> None:
         self._queue_name = consumer.name
-        self._inbox = consumer.inbox
-        self._entries_of = consumer.entries_of
+        self._names = consumer.names
+        self._handle = consumer.handle
         self._connection = _connection(consumer.url)
         self._arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
 
@@ -143,13 +145,13 @@ class _Connection:
         channel = await self._connection.channel()
         await channel.set_qos(prefetch_count=2 * limits.subscriber_batch_events_max)
         self._dead_exchange = await channel.declare_exchange(
-            DEAD_LETTER_EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True
+            self._names.dead_exchange, aio_pika.ExchangeType.TOPIC, durable=True
         )
-        exchange = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+        exchange = await channel.declare_exchange(self._names.events, aio_pika.ExchangeType.TOPIC, durable=True)
         dead = await channel.declare_queue(f"{self._queue_name}.dead", durable=True, arguments=_QUORUM)
         await dead.bind(self._dead_exchange, self._queue_name)
         arguments = _QUORUM | {
-            "x-dead-letter-exchange": DEAD_LETTER_EXCHANGE,
+            "x-dead-letter-exchange": self._names.dead_exchange,
             "x-dead-letter-routing-key": self._queue_name,
             "x-delivery-limit": limits.consumer_deliveries_max,
         }
@@ -167,17 +169,13 @@ class _Connection:
         while messages and not self._arrived.empty() and len(messages) < limits.subscriber_batch_events_max:
             messages.append(_received(self._arrived.get_nowait()))
         if messages:
-            await self._handle(messages)
+            await self._handle(messages, _content_of, self._send_to_dead_letters, {})
+            async with asyncio.timeout(limits.broker_seconds_max):
+                await messages[-1].ack(multiple=True)
 
     async def close(self) -> None:
         """See `consumer.Connection`."""
         await _close(self._connection)
-
-    async def _handle(self, messages: Sequence[AbstractIncomingMessage]) -> None:
-        entries = await self._entries_of(messages, lambda message: message.body, self._send_to_dead_letters)
-        await asyncio.to_thread(self._inbox.handle, entries, {})
-        async with asyncio.timeout(limits.broker_seconds_max):
-            await messages[-1].ack(multiple=True)
 
     async def _send_to_dead_letters(self, message: AbstractIncomingMessage, reason: str) -> None:
         """Sends the message to the dead letters, with the reason; it is acknowledged with the rest of its batch."""
@@ -199,3 +197,7 @@ def _received(message: AbstractIncomingMessage | None) -> AbstractIncomingMessag
     if message is None:
         raise ConnectionError("the connection was lost")
     return message
+
+
+def _content_of(message: AbstractIncomingMessage) -> MessageContent:
+    return MessageContent(message.body, str(message.headers.get(INSTALLATION_HEADER) or ""))

@@ -6,11 +6,13 @@ from importlib import import_module
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from innkeeper.protocol.delivery.broker_names import BrokerNames
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.ports.inbox import BrokerConsumer, Inbox
 from innkeeper.protocol.ports.storage import Storage
 from innkeeper.protocol.ports.subscriptions import EventHandler, EventLog
 from innkeeper.protocol.values import contexts
+from innkeeper.protocol.values.installation import Installation
 
 _KINDS = {"amqp": ("rabbitmq", "Rabbit"), "amqps": ("rabbitmq", "Rabbit"), "kafka": ("kafka", "Kafka")}
 
@@ -26,16 +28,21 @@ class Publisher(Protocol):
         """Disconnects."""
 
 
-def publisher(url: str) -> Publisher:
-    """The publisher for the broker at this URL. Raises ValueError for an unsupported URL."""
-    made: Publisher = _kind(url, "Publisher")(url)
+def check_url(url: str) -> None:
+    """Raises ValueError for an unsupported URL of a broker."""
+    _kind(url, "Publisher")
+
+
+def publisher(url: str, installation: Installation) -> Publisher:
+    """This installation's publisher for the broker at this URL. Raises ValueError for an unsupported URL."""
+    made: Publisher = _kind(url, "Publisher")(url, BrokerNames(installation))
     return made
 
 
 @asynccontextmanager
-async def open_publisher(url: str) -> AsyncIterator[EventHandler]:
+async def open_publisher(url: str, installation: Installation) -> AsyncIterator[EventHandler]:
     """The event handler that publishes to the broker at this URL; disconnects at the end."""
-    opened = publisher(url)
+    opened = publisher(url, installation)
     try:
         yield opened.handle
     finally:
@@ -45,13 +52,13 @@ async def open_publisher(url: str) -> AsyncIterator[EventHandler]:
 def open_inbox(url: str, storage: Storage, name: str, logs: Mapping[str, EventLog]) -> tuple[Inbox, BrokerConsumer]:
     """The inbox of the service `name` for events of these logs, and the consumer that fills it from the broker at this
     URL. Raises ValueError for an unsupported URL."""
-    kind, partitions = _kind(url, "Consumer"), storage.partitions()
+    kind, installation = _kind(url, "Consumer"), storage.installation()
 
     def log_of(record: RecordedEvent) -> str:
-        return contexts.log_of(record.event.context, record.hotel, partitions)
+        return contexts.log_of(record.event.context, record.hotel, installation.partitions)
 
     inbox = storage.inbox(name, logs)
-    consumer: BrokerConsumer = kind(url, name, inbox, log_of)
+    consumer: BrokerConsumer = kind(url, BrokerNames(installation), name, inbox, log_of)
     return inbox, consumer
 
 

@@ -9,21 +9,37 @@ from typing import Any
 import msgspec
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.codec.cloud_event import MEDIA_TYPE, CloudEvent
-from innkeeper.protocol.delivery.broker_names import EXCHANGE, TOPIC
+from innkeeper.protocol.delivery.broker_names import (
+    INSTALLATION_HEADER,
+    TIMELINE_HEADER,
+    BrokerNames,
+)
 from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.values.installation import Installation
 
 Schema = dict[str, Any]
 
 _SCHEMAS = "#/components/schemas/{name}"
+_HEADERS = {
+    "type": "object",
+    "properties": {
+        INSTALLATION_HEADER: {"type": "string", "description": "The id of the installation that published the event."},
+        TIMELINE_HEADER: {"type": "string", "description": "The timeline of its journal."},
+    },
+    "required": [INSTALLATION_HEADER, TIMELINE_HEADER],
+}
 
 
-def document() -> Schema:
-    """The whole document. `components` has a message and a schema for each event, such as `BookingConfirmedV1`."""
+def document(installation: Installation) -> Schema:
+    """The whole document, with this installation's names at a broker.
+
+    `components` has a message and a schema for each event, such as `BookingConfirmedV1`."""
     kinds = {schema_name(kind): kind for kind in wire.ALL_EVENTS}
     (_, *found), components = msgspec.json.schema_components([CloudEvent, *kinds.values()], ref_template=_SCHEMAS)
     for name, reference in zip(kinds, found, strict=True):
         components[name] = components.pop(reference["$ref"].rpartition("/")[2])
     messages = {name: _message(name, kind) for name, kind in kinds.items()}
+    names = BrokerNames(installation)
     return {
         "asyncapi": "3.0.0",
         "id": "urn:innkeeper",
@@ -33,7 +49,7 @@ def document() -> Schema:
             "description": "All events, at least once, in the order of their hotel. A repeated event has the same id.",
         },
         "defaultContentType": MEDIA_TYPE,
-        "channels": {"rabbitmq": _rabbitmq(messages), "kafka": _kafka(messages)},
+        "channels": {"rabbitmq": _rabbitmq(names, messages), "kafka": _kafka(names, messages)},
         "operations": {
             "publishToRabbitmq": _send_operation("rabbitmq", messages),
             "publishToKafka": _send_operation("kafka", messages),
@@ -56,12 +72,13 @@ def _message(name: str, kind: type[Event]) -> Schema:
         "title": type_name,
         "summary": " ".join((kind.__doc__ or "").split()),
         "contentType": MEDIA_TYPE,
+        "headers": _HEADERS,
         "payload": {"allOf": [{"$ref": _SCHEMAS.format(name="CloudEvent")}, own]},
     }
 
 
-def _rabbitmq(messages: Schema) -> Schema:
-    exchange = {"name": EXCHANGE, "type": "topic", "durable": True, "autoDelete": False}
+def _rabbitmq(names: BrokerNames, messages: Schema) -> Schema:
+    exchange = {"name": names.events, "type": "topic", "durable": True, "autoDelete": False}
     return {
         "address": "{hotel}.{type}",
         "description": "The routing keys of a durable topic exchange. Messages are persistent, with the event's id.",
@@ -74,12 +91,12 @@ def _rabbitmq(messages: Schema) -> Schema:
     }
 
 
-def _kafka(messages: Schema) -> Schema:
+def _kafka(names: BrokerNames, messages: Schema) -> Schema:
     return {
-        "address": TOPIC,
+        "address": names.events,
         "description": "One topic. The key of a message is the hotel's id, so that the events of a hotel are ordered.",
         "messages": _references(messages),
-        "bindings": {"kafka": {"topic": TOPIC}},
+        "bindings": {"kafka": {"topic": names.events}},
     }
 
 

@@ -7,13 +7,16 @@ from typing import Any
 
 import click
 from innkeeper.http.commands.dead_letters import ACTIONS
-from innkeeper.http.commands.options import WholeNumber, option, path, repeated, switch
+from innkeeper.http.commands.options import WholeNumber, name_or_none, option, path, repeated, switch
 from innkeeper.http.host_names import host_name, network
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY, GATEWAY, NOTIFICATIONS, RESERVATIONS
 from innkeeper.protocol.values.operator_error import EXIT_USAGE, OperatorError
 
 _DATA = option("--data", "the data directory", "data", type=path)
+_INSTALLATION = option(
+    "--installation", "the name of the installation, set when the data directory is made (innkeeper)", type=name_or_none
+)
 _BROKER = option(
     "--broker", "the broker for events: amqp://user:password@host/ or kafka://host:port (local: no broker)", ""
 )
@@ -97,7 +100,7 @@ def command_line() -> click.Group:
         epilog="Without a command it runs the demo. Every option --some-name has a variable INNKEEPER_SOME_NAME.",
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    part = _DATA, _BROKER
+    part = _DATA, _INSTALLATION, _BROKER
     server = *part, _PARTITIONS, _ACTOR_SYSTEM, _PORT, *_ADAPTERS, *_MAIL, *_PROCESSES
     top.define("demo", "run two demo hotels, for this machine only (the default)", "--port 9000", *server, *_DEMO)
     top.define(

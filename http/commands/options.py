@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from innkeeper.protocol.values.installation import installation_name
 
 
 class WholeNumber(click.IntRange):
@@ -43,3 +44,8 @@ def path(text: str) -> Path:
     if not text.strip():
         raise ValueError("it must be the path of a file or folder")
     return Path(text)
+
+
+def name_or_none(text: str) -> str | None:
+    """Converts an option to the name of an installation; None where it is empty."""
+    return installation_name(text) if text.strip() else None

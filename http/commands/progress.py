@@ -1,11 +1,14 @@
-"""Progress bars on a terminal."""
+"""Progress bars on a terminal, and what a command waits for."""
 
+import asyncio
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from tqdm import tqdm
+
+_POLL_SECONDS = 0.1
 
 
 @contextmanager
@@ -19,3 +22,11 @@ def verification_progress(entries: Iterable[LogEntry], total: int) -> Iterable[L
     """Passes the entries on, with a bar for so many."""
     bar: Iterable[LogEntry] = tqdm(entries, total=total, unit=" events", disable=not sys.stderr.isatty())
     return bar
+
+
+async def waited_for(what: str, is_there: Callable[[], bool]) -> None:
+    """Waits until it is there, and prints that where it is not there yet."""
+    if not is_there():
+        print(f"Waiting for {what} …", file=sys.stderr)
+    while not is_there():  # noqa: ASYNC110 (another process makes it)
+        await asyncio.sleep(_POLL_SECONDS)

@@ -5,10 +5,19 @@ from typing import Protocol
 
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.ports.message_bus import CommitStream
-from innkeeper.protocol.ports.subscriptions import EventLog
+from innkeeper.protocol.ports.subscriptions import EventLog, Stalled
 
 LogOf = Callable[[RecordedEvent], str]
 """Returns the name of the log that holds an event."""
+
+
+class InboxConflict(Stalled):
+    """These entries, each with the name of its log, are not what the inbox has at their positions. Nothing was stored
+    of the call that raises it. A journal that was rolled back, or a wrong message, is the reason."""
+
+    def __init__(self, reason: str, entries: Sequence[tuple[str, LogEntry]]) -> None:
+        super().__init__(reason)
+        self.entries = entries
 
 
 class DeliveredLog(EventLog, CommitStream, Protocol):
@@ -28,10 +37,19 @@ class Inbox(Protocol):
 
     def handle(self, entries: Sequence[tuple[str, LogEntry]], places: Mapping[str, int]) -> None:
         """Stores the entries, each with the name of its log, and the offsets at which to resume. Ignores entries that
-        are stored already. Returns when all is on disk. Raises `Stalled`."""
+        are stored already. Returns when all is on disk. Raises `InboxConflict` where another entry is stored at the
+        position of one, and `Stalled`."""
 
     def fetch_missing(self) -> None:
         """Reads the events that the broker did not deliver from their own logs, as far as those can be reached."""
+
+    @property
+    def fault(self) -> str:
+        """Why its logs cannot be followed any more, since a conflict; empty while they can."""
+
+    def trim(self, positions: Mapping[str, int], before: int) -> int:
+        """Removes the oldest entries of each log, up to this position and recorded before this instant (microseconds
+        since 1970 UTC). They are read from the log itself from now on. Returns how many it has removed."""
 
     def close(self) -> None:
         """Closes the inbox."""

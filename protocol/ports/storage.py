@@ -1,5 +1,5 @@
-"""All that an installation stores, as one engine stores it. What is in no log and no database of a service (the number
-of partitions) is part of it, too."""
+"""All that an installation stores, as one engine stores it. What is in no log and no database of a service (which
+installation it is) is part of it, too."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -10,15 +10,16 @@ from innkeeper.protocol.ports.journal import Journal
 from innkeeper.protocol.ports.service_store import DeliveryStore, NotificationStore, ServiceStore
 from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.ports.views import Views
+from innkeeper.protocol.values.installation import Installation
 
 
 class Storage(Protocol):
     """Opens what an installation stores; each caller closes what it has opened. What is opened for the first time is
     created, except an event log, whose journal must be there."""
 
-    def partitions(self, wanted: int | None = None) -> int:
-        """Returns the number of partitions of reservations, which is set to `wanted` where nothing is stored yet.
-        Raises OperatorError where another number is set."""
+    def installation(self, name: str | None = None, partitions: int | None = None) -> Installation:
+        """Returns the installation, which is made with this name and number of partitions where nothing is stored yet.
+        Raises OperatorError where another name or number is set."""
 
     def journals(self) -> set[str]:
         """Returns the names of the logs that have a journal."""

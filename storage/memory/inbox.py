@@ -6,8 +6,9 @@ from itertools import islice
 
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.recorded_event import LogEntry
+from innkeeper.protocol.ports.inbox import InboxConflict
 from innkeeper.protocol.ports.subscriptions import EventLog
-from innkeeper.storage.gapless_log import GaplessLog, fetch_missing
+from innkeeper.storage.gapless_log import GaplessLog, conflict_text, fetch_missing
 from innkeeper.storage.memory.database import MemoryDatabase
 
 
@@ -19,10 +20,15 @@ class MemoryInbox:
         self._lock = threading.Lock()  # so that listeners are called in the order of the log
         self._entries = {log: database.table(log) for log in origins}  # the bytes of each event, by position
         self._offsets = database.table("offsets")
+        self._removed = database.table("removed")  # the position up to which events were removed, by log
+        self._conflicts = database.table("conflicts")  # the reasons, by log
+        self._numbers = database.table("numbers")  # positions, by log, hotel and the hotel's number
         self._origins = origins
-        self.logs: Mapping[str, GaplessLog] = {log: GaplessLog(log, self._read) for log in origins}
+        self.logs: Mapping[str, GaplessLog] = {
+            log: GaplessLog(log, self._read, origin) for log, origin in origins.items()
+        }
         for name, log in self.logs.items():
-            log.begin(0, [])
+            log.begin(start := self._removed.get(name, 0), start, [])
             log.handle([(at, wire.decode_record(body)) for at, body in self._entries[name].items()])
 
     def offset(self, name: str) -> int | None:
@@ -32,12 +38,57 @@ class MemoryInbox:
     def handle(self, entries: Sequence[tuple[str, LogEntry]], places: Mapping[str, int]) -> None:
         """See `Inbox`."""
         with self._lock:
-            for name, (position, record) in entries:
-                if name in self._entries:
-                    self._entries[name].setdefault(position, wire.encode_record(record))
+            fresh = self._fresh([(log, entry) for log, entry in entries if log in self._entries])
+            for (name, position), (_, record) in fresh.items():
+                self._entries[name][position] = wire.encode_record(record)
+                self._numbers[name, record.hotel, record.hotel_seq] = position
             self._offsets.update(places)
             for name, log in self.logs.items():
-                log.handle([entry for of, entry in entries if of == name])
+                log.handle([entry for (of, _), entry in fresh.items() if of == name])
+
+    def _fresh(self, entries: Sequence[tuple[str, LogEntry]]) -> dict[tuple[str, int], LogEntry]:
+        """Returns those entries that are not stored, by log and position. Raises InboxConflict."""
+        fresh: dict[tuple[str, int], LogEntry] = {}
+        numbers: dict[tuple[str, str, int], int] = {}
+        wrong, reason = [], ""
+        for log, entry in entries:
+            position, record = entry
+            number = (log, record.hotel, record.hotel_seq)
+            places = {position, self._numbers.get(number, position), numbers.get(number, position)}
+            held = [one for place in places if (one := fresh.get((log, place)) or self._held(log, place)) is not None]
+            if not held and position > self.logs[log].start:
+                fresh[log, position], numbers[number] = entry, position
+            elif held and held != [entry]:
+                wrong.append((log, entry))
+                reason = reason or conflict_text(log, next(one for one in held if one != entry), entry)
+        if wrong:
+            for log, _ in wrong:
+                self._conflicts.setdefault(log, reason)
+                self.logs[log].wake()
+            raise InboxConflict(reason, wrong)
+        return fresh
+
+    def _held(self, log: str, position: int) -> LogEntry | None:
+        body = self._entries[log].get(position)
+        return None if body is None else (position, wire.decode_record(body))
+
+    @property
+    def fault(self) -> str:
+        """See `Inbox`."""
+        return next(iter(self._conflicts.values()), "")
+
+    def trim(self, positions: Mapping[str, int], before: int) -> int:
+        """See `Inbox`."""
+        count = 0
+        with self._lock:
+            for name, until in positions.items():
+                log, stored = self.logs[name], self._entries[name]
+                while log.start < min(until, log.position) and wire.decode_record(stored[log.start + 1]).at < before:
+                    log.start += 1
+                    del stored[log.start]
+                    count += 1
+                self._removed[name] = log.start
+        return count
 
     def fetch_missing(self) -> None:
         """See `Inbox`."""
@@ -50,7 +101,7 @@ class MemoryInbox:
         stored = self._entries[log]
         found = (
             (position, record)
-            for position in range(after + 1, until + 1)
+            for position in range(max(after, self.logs[log].start) + 1, until + 1)
             for record in [wire.decode_record(stored[position])]
             if hotel is None or (record.hotel == hotel and record.hotel_seq > after_seq)
         )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 from innkeeper.protocol.ports.subscriptions import EventLog
+from innkeeper.protocol.values.installation import DEFAULT_NAME, Installation
 from innkeeper.protocol.values.operator_error import OperatorError
 from innkeeper.storage.key_file import KEY_BYTES
 from innkeeper.storage.memory.database import MemoryDatabase
@@ -21,18 +22,23 @@ class MemoryStorage:
     def __init__(self, locator_key: bytes | None = None) -> None:
         """`locator_key` is a random one where it is not given."""
         self._locator_key = locator_key or secrets.token_bytes(KEY_BYTES)
-        self._partitions: int | None = None
+        self._installation: Installation | None = None
         self._journals: defaultdict[str, JournalContents] = defaultdict(JournalContents)
         self._services: defaultdict[str, MemoryDatabase] = defaultdict(MemoryDatabase)
         self._inboxes: defaultdict[str, MemoryDatabase] = defaultdict(MemoryDatabase)
 
-    def partitions(self, wanted: int | None = None) -> int:
+    def installation(self, name: str | None = None, partitions: int | None = None) -> Installation:
         """See `Storage`."""
-        if self._partitions is None:
-            self._partitions = wanted or 1
-        if wanted not in (None, self._partitions):
-            raise OperatorError(f"there are {self._partitions} partitions, which cannot be changed to {wanted}")
-        return self._partitions
+        if self._installation is None:
+            ids = secrets.token_hex(16), secrets.token_hex(16)
+            self._installation = Installation(ids[0], name or DEFAULT_NAME, ids[1], partitions or 1)
+        made = self._installation
+        if name not in (None, made.name) or partitions not in (None, made.partitions):
+            raise OperatorError(
+                f"the installation {made.name!r} with {made.partitions} partitions cannot be changed to"
+                f" {name or made.name!r} with {partitions or made.partitions}"
+            )
+        return made
 
     def locator_key(self) -> bytes:
         """See `Storage`."""

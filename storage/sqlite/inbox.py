@@ -3,19 +3,26 @@
 A broker may deliver an event twice, late or never. The inbox stores each event once, at its position in its log, and
 returns it only when all events before it are stored, too; a missing event is read from the log itself. So a subscriber
 gets from the inbox what it would get from the logs. The broker's offsets are stored in the same transaction.
+
+An event that differs from the stored one at its position is refused, and stops whoever follows the inbox until somebody
+has looked at it: one of the two is not of this log. Old events are removed once all subscribers have handled them.
 """
 
 import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 import sqlite_utils
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.recorded_event import LogEntry
+from innkeeper.protocol.ports.inbox import InboxConflict
 from innkeeper.protocol.ports.subscriptions import EventLog, Stalled
-from innkeeper.storage.gapless_log import GaplessLog, fetch_missing
+from innkeeper.storage.gapless_log import GaplessLog, conflict_text, fetch_missing
 from innkeeper.storage.sqlite.schema import closed_on_failure, open_to_write
+
+_TRIM_EVENTS = 1_000
 
 
 def _create(db: sqlite_utils.Database) -> None:
@@ -23,12 +30,14 @@ def _create(db: sqlite_utils.Database) -> None:
         """
         CREATE TABLE entries (
             log TEXT NOT NULL, position INTEGER NOT NULL, hotel TEXT NOT NULL, hotel_seq INTEGER NOT NULL,
-            record BLOB NOT NULL, PRIMARY KEY (log, position)
+            at INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (log, position)
         ) STRICT, WITHOUT ROWID
         """
     )
     db.execute("CREATE UNIQUE INDEX entries_of_hotel ON entries (log, hotel, hotel_seq)")
     db.execute("CREATE TABLE places (name TEXT PRIMARY KEY, place INTEGER NOT NULL) STRICT")
+    db.execute("CREATE TABLE removed (log TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT")
+    db.execute("CREATE TABLE conflicts (log TEXT PRIMARY KEY, reason TEXT NOT NULL) STRICT")
 
 
 class SqliteInbox:
@@ -40,11 +49,16 @@ class SqliteInbox:
         self._lock = threading.Lock()  # of the database
         self._handling = threading.Lock()  # so that listeners are called in the order of the log
         self._origins = origins
-        self.logs: Mapping[str, GaplessLog] = {log: GaplessLog(log, self._read) for log in origins}
+        self.logs: Mapping[str, GaplessLog] = {
+            log: GaplessLog(log, self._read, origin) for log, origin in origins.items()
+        }
         with closed_on_failure(self):
             self._places: dict[str, int] = dict(self._db.execute("SELECT name, place FROM places").fetchall())
+            self.fault = next((reason for (reason,) in self._db.execute("SELECT reason FROM conflicts")), "")
+            removed = dict(self._db.execute("SELECT log, position FROM removed").fetchall())
             for log in self.logs.values():
-                log.begin(*self._stored(log.name))
+                start = removed.get(log.name, 0)
+                log.begin(start, *self._stored(log.name, start))
 
     def offset(self, name: str) -> int | None:
         """See `Inbox`."""
@@ -52,21 +66,78 @@ class SqliteInbox:
 
     def handle(self, entries: Sequence[tuple[str, LogEntry]], places: Mapping[str, int]) -> None:
         """See `Inbox`."""
-        rows = [
-            (log, position, record.hotel, record.hotel_seq, wire.encode_record(record))
-            for log, (position, record) in entries
-            if log in self.logs
-        ]
         with self._handling:
             try:
                 with self._lock, self._db.atomic():
-                    self._db.conn.executemany("INSERT OR IGNORE INTO entries VALUES (?,?,?,?,?)", rows)
+                    fresh = self._add([(log, entry) for log, entry in entries if log in self.logs])
                     self._db.conn.executemany("INSERT OR REPLACE INTO places VALUES (?,?)", list(places.items()))
             except sqlite3.Error as error:
                 raise Stalled(f"the inbox cannot be written: {error}") from error
+            except InboxConflict as conflict:
+                self._stop_following(conflict)
+                raise
             self._places |= places
             for name, log in self.logs.items():
-                log.handle([entry for of, entry in entries if of == name])
+                log.handle([entry for of, entry in fresh if of == name])
+
+    def _add(self, entries: Sequence[tuple[str, LogEntry]]) -> list[tuple[str, LogEntry]]:
+        """Adds those entries that are not stored, and returns them. Raises InboxConflict."""
+        fresh, wrong, reason = [], [], ""
+        for log, entry in entries:
+            position, record = entry
+            held = self._held(log, entry)
+            if not held and position > self.logs[log].start:
+                row = (log, position, record.hotel, record.hotel_seq, record.at, wire.encode_record(record))
+                self._db.execute("INSERT INTO entries VALUES (?,?,?,?,?,?)", row)
+                fresh.append((log, entry))
+            elif held and held != [entry]:
+                wrong.append((log, entry))
+                reason = reason or conflict_text(log, next(one for one in held if one != entry), entry)
+        if wrong:
+            raise InboxConflict(reason, wrong)
+        return fresh
+
+    def _held(self, log: str, entry: LogEntry) -> list[LogEntry]:
+        """Returns the entries that are stored at the position or the hotel's number of this one."""
+        rows = self._db.execute(
+            "SELECT position, record FROM entries WHERE log = ? AND position = ? UNION"
+            " SELECT position, record FROM entries WHERE log = ? AND hotel = ? AND hotel_seq = ?",
+            (log, entry[0], log, entry[1].hotel, entry[1].hotel_seq),
+        ).fetchall()
+        return [(position, wire.decode_record(record)) for position, record in rows]
+
+    def _stop_following(self, conflict: InboxConflict) -> None:
+        with self._lock, self._db.atomic():
+            for log, _ in conflict.entries:
+                self._db.execute("INSERT OR IGNORE INTO conflicts VALUES (?,?)", (log, str(conflict)))
+        self.fault = self.fault or str(conflict)
+        for log, _ in conflict.entries:
+            self.logs[log].wake()
+
+    def trim(self, positions: Mapping[str, int], before: int) -> int:
+        """See `Inbox`. Removes a step at a time, so that events can be stored between two steps."""
+        return sum(self._trim(self.logs[log], position, before) for log, position in positions.items())
+
+    def _trim(self, log: GaplessLog, until: int, before: int) -> int:
+        count = 0
+        while removed := self._trim_step(log, until, before):
+            count += removed
+        return count
+
+    def _trim_step(self, log: GaplessLog, until: int, before: int) -> int:
+        with self._lock:
+            with self._db.atomic():
+                rows = self._db.execute(
+                    "SELECT position, at FROM entries WHERE log = ? AND position <= ? ORDER BY position LIMIT ?",
+                    (log.name, min(until, log.position), _TRIM_EVENTS),
+                ).fetchall()
+                old = [position for position, _ in takewhile(lambda row: row[1] < before, rows)]
+                if not old:
+                    return 0
+                self._db.execute("INSERT OR REPLACE INTO removed VALUES (?,?)", (log.name, old[-1]))
+                self._db.execute("DELETE FROM entries WHERE log = ? AND position <= ?", (log.name, old[-1]))
+            log.start = old[-1]
+        return len(old)
 
     def fetch_missing(self) -> None:
         """See `Inbox`."""
@@ -76,16 +147,16 @@ class SqliteInbox:
         """See `Inbox`."""
         self._db.close()
 
-    def _stored(self, log: str) -> tuple[int, list[int]]:
+    def _stored(self, log: str, start: int) -> tuple[int, list[int]]:
         """Returns the position up to which no event is missing, and the positions of events after a gap."""
         end = self._db.execute(
             "SELECT min(position) FROM entries AS one WHERE log = ? AND NOT EXISTS"
             " (SELECT 1 FROM entries WHERE log = one.log AND position = one.position + 1)"
-            " AND EXISTS (SELECT 1 FROM entries WHERE log = one.log AND position = 1)",
-            (log,),
+            " AND EXISTS (SELECT 1 FROM entries WHERE log = one.log AND position = ?)",
+            (log, start + 1),
         ).fetchone()[0]
-        early = self._db.execute("SELECT position FROM entries WHERE log = ? AND position > ?", (log, end or 0))
-        return end or 0, [position for (position,) in early]
+        early = self._db.execute("SELECT position FROM entries WHERE log = ? AND position > ?", (log, end or start))
+        return end or start, [position for (position,) in early]
 
     def _read(self, log: str, after: int, until: int, limit: int, hotel: str | None, after_seq: int) -> list[LogEntry]:
         where, values = ("", ()) if hotel is None else (" AND hotel = ? AND hotel_seq > ?", (hotel, after_seq))

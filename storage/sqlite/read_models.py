@@ -8,7 +8,7 @@ import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from datetime import date
 from pathlib import Path
@@ -43,13 +43,13 @@ _unpack_hotel = msgspec.msgpack.Decoder(Hotel).decode
 class SqliteReadModels:
     """Implements `protocol.ports.views.Views` in SQLite. A thread of its own follows the log."""
 
-    def __init__(self, path: Path, name: str, log: EventLog) -> None:
-        """`name` is the name of the log."""
+    def __init__(self, path: Path, name: str, log: EventLog, make: Callable[[Path], object] = lambda _: None) -> None:
+        """`name` is the name of the log. `make` makes an empty file where one of another form was removed."""
         self._name = name
         self._log = log
         self._lock = threading.Lock()
         with ExitStack() as opened:
-            self._db = opened.enter_context(closing(_open(path)))
+            self._db = opened.enter_context(closing(_open(path, make)))
             self._position: int = self._db.execute("SELECT position FROM follower").fetchone()[0]
             self._hotels = {
                 hotel.id: hotel
@@ -162,7 +162,7 @@ class SqliteReadModels:
 _HOLDS_NIGHTS_SQL = "(" + ", ".join(f"'{status.value}'" for status in sorted(HOLDS_NIGHTS)) + ")"
 
 
-def _open(path: Path) -> sqlite_utils.Database:
+def _open(path: Path, make: Callable[[Path], object]) -> sqlite_utils.Database:
     """Opens the file, and creates it anew where it is missing or of another form."""
     for _ in range(2):
         db = sqlite_utils.Database(sqlite3.connect(path, timeout=10, check_same_thread=False))
@@ -173,6 +173,7 @@ def _open(path: Path) -> sqlite_utils.Database:
         db.close()
         for old in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
             old.unlink(missing_ok=True)
+        make(path)
         _create(path)
     raise sqlite3.DatabaseError(f"{path} cannot be created")
 

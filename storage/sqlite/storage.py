@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, closing
+from functools import partial
+from pathlib import Path
 
 from innkeeper.protocol.ports.journal import JournalError
 from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY, RESERVATIONS, context_of, reservations_logs
+from innkeeper.protocol.values.installation import Installation
 from innkeeper.storage.data_directory import DataDirectory
 from innkeeper.storage.key_file import create_key, read_key
 from innkeeper.storage.sqlite.inbox import SqliteInbox
 from innkeeper.storage.sqlite.journal import SqliteEventLog, SqliteJournal
 from innkeeper.storage.sqlite.read_models import SqliteReadModels
 from innkeeper.storage.sqlite.service_store import SqliteDeliveryStore, SqliteNotificationStore, SqliteServiceStore
+from innkeeper.storage.sqlite.stamps import MAKE_AGAIN, RESTORE, check_stamp, stamp
 
 
 class SqliteStorage:
@@ -20,15 +24,15 @@ class SqliteStorage:
     def __init__(self, data: DataDirectory) -> None:
         self._data = data
 
-    def partitions(self, wanted: int | None = None) -> int:
+    def installation(self, name: str | None = None, partitions: int | None = None) -> Installation:
         """See `Storage`."""
-        return self._data.partitions(wanted)
+        return self._data.installation(name, partitions)
 
     def journals(self) -> set[str]:
         """See `Storage`."""
-        if not self._data.is_made and not self._data.journal(RESERVATIONS).exists():
+        if not self._data.is_made:
             return set()
-        logs = (*reservations_logs(self.partitions()), BILLING, DELIVERY)
+        logs = (*reservations_logs(self.installation().partitions), BILLING, DELIVERY)
         return {log for log in logs if self._data.journal(log).exists()}
 
     def locator_key(self) -> bytes:
@@ -43,28 +47,33 @@ class SqliteStorage:
 
     def journal(self, log: str) -> SqliteJournal:
         """See `Storage`."""
-        return SqliteJournal(self._data.journal(log))
+        return SqliteJournal(self._stamped(self._data.journal(log)))
 
     def event_log(self, log: str) -> AbstractContextManager[SqliteEventLog]:
         """See `Storage`."""
-        return closing(SqliteEventLog(self._data.journal(log)))
+        path = check_stamp(self._data.journal(log), self.installation().id)
+        return closing(SqliteEventLog(path))
 
     def views(self, log: str, events: EventLog) -> AbstractContextManager[SqliteReadModels]:
         """See `Storage`."""
-        return SqliteReadModels(self._data.views(log), log, events)
+        made = partial(stamp, installation=self.installation().id, remedy=MAKE_AGAIN)
+        return SqliteReadModels(made(self._data.views(log)), log, events, made)
 
     def service_store(self, name: str) -> AbstractContextManager[SqliteServiceStore]:
         """See `Storage`."""
-        return closing(SqliteServiceStore(self._data.service(name)))
+        return closing(SqliteServiceStore(self._stamped(self._data.service(name))))
 
     def notification_store(self, name: str, relay: str) -> AbstractContextManager[SqliteNotificationStore]:
         """See `Storage`."""
-        return closing(SqliteNotificationStore(self._data.service(name), relay))
+        return closing(SqliteNotificationStore(self._stamped(self._data.service(name)), relay))
 
     def delivery_store(self, name: str) -> AbstractContextManager[SqliteDeliveryStore]:
         """See `Storage`."""
-        return closing(SqliteDeliveryStore(self._data.service(name)))
+        return closing(SqliteDeliveryStore(self._stamped(self._data.service(name))))
 
     def inbox(self, name: str, logs: Mapping[str, EventLog]) -> SqliteInbox:
         """See `Storage`."""
-        return SqliteInbox(self._data.inbox(name), logs)
+        return SqliteInbox(self._stamped(self._data.inbox(name), MAKE_AGAIN), logs)
+
+    def _stamped(self, path: Path, remedy: str = RESTORE) -> Path:
+        return stamp(path, self.installation().id, remedy)

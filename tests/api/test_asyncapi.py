@@ -14,9 +14,10 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 from support.gateway import gateway as running_gateway
+from support.installations import INSTALLATION
 from support.paths import ROOT
 
-DOCUMENT = json.loads(msgspec.json.encode(document()))
+DOCUMENT = json.loads(msgspec.json.encode(document(INSTALLATION)))
 GOLDEN = (ROOT / "tests" / "golden" / "events.txt").read_text().splitlines()
 
 

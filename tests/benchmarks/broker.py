@@ -8,14 +8,16 @@ from time import perf_counter
 
 import aio_pika
 from innkeeper.delivery.brokers.rabbitmq import RabbitPublisher
-from innkeeper.protocol.delivery.broker_names import EXCHANGE
+from innkeeper.protocol.delivery.broker_names import BrokerNames
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.reservations.events import BookingPinned
+from innkeeper.protocol.values.installation import Installation
 from innkeeper.protocol.values.limits import subscriber_batch_events_max
 from parts import Bench, progress
 
 URL = os.environ.get("INNKEEPER_TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672/")
 QUEUE = "innkeeper-benchmark"
+NAMES = BrokerNames(Installation("0" * 32, QUEUE, "0" * 32, 1))
 HOTEL = "innkeeper-benchmark"
 PER_SECOND_MIN = 5_000
 EVENTS = 20_000
@@ -54,9 +56,9 @@ async def _rates(rounds: int) -> dict[str, list[float]]:
 async def _queue():  # type: ignore[no-untyped-def]
     async with await aio_pika.connect(URL) as connection:
         channel = await connection.channel()
-        await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+        await channel.declare_exchange(NAMES.events, aio_pika.ExchangeType.TOPIC, durable=True)
         queue = await channel.declare_queue(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
-        await queue.bind(EXCHANGE, f"{HOTEL}.#")
+        await queue.bind(NAMES.events, f"{HOTEL}.#")
         try:
             yield
         finally:
@@ -68,7 +70,7 @@ def _event(number: int) -> BookingPinned:
 
 
 async def _rate() -> float:
-    publisher = RabbitPublisher(URL)
+    publisher = RabbitPublisher(URL, NAMES)
     entries: Sequence[LogEntry] = [
         (number, RecordedEvent(HOTEL, number, number, "ann", f"request-{number}", f"command-{number}", _event(number)))
         for number in range(1, EVENTS + 1)

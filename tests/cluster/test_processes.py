@@ -21,7 +21,9 @@ from innkeeper.protocol.codec import frames
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import partition_of
 from innkeeper.storage.data_directory import DataDirectory, DataUnusable
+from innkeeper.storage.installation_file import DataRefused
 from innkeeper.storage.sqlite.journal import SqliteJournal
+from innkeeper.storage.sqlite.storage import SqliteStorage
 from support.acknowledged_bookings import (
     ClientRecords,
     assert_no_double_booking,
@@ -32,6 +34,7 @@ from support.acknowledged_bookings import (
 )
 from support.gateway import hotel_request, stay_request
 from support.installation import Installation, is_alive
+from support.installations import names_in
 from support.rabbitmq_queues import delete_queues
 from support.server_process import program_command, run_to_end
 from support.waiting import wait_until
@@ -150,13 +153,11 @@ def installation_by_transport(request: pytest.FixtureRequest, tmp_path: Path) ->
     """The same installation, whose services get events from the other processes or from a broker."""
     options = ["--partitions", str(PARTITIONS), "--workers", "2"]
     url = request.getfixturevalue("rabbitmq") if request.param == "through a broker" else ""
-    if url:
-        asyncio.run(delete_queues(url))
     started = Installation(tmp_path / "data", *options, *(["--broker", url] if url else []))
     yield started
     started.close()
     if url:
-        asyncio.run(delete_queues(url))
+        asyncio.run(delete_queues(url, names_in(tmp_path)))
 
 
 @pytest.mark.slow
@@ -275,11 +276,11 @@ def test_the_maximum_of_partitions_runs_in_one_process_and_publishes(rabbitmq: s
 
 def test_a_missing_number_of_partitions_is_not_guessed(tmp_path: Path) -> None:
     data = DataDirectory(tmp_path / "data")
-    assert (data.partitions(3), data.partitions()) == (3, 3)
-    SqliteJournal(data.journal("reservations-1")).close()
-    (data.path / "partitions").unlink()
-    with pytest.raises(DataUnusable, match="restore it"):
-        data.partitions()
+    assert (data.installation(partitions=3).partitions, data.installation().partitions) == (3, 3)
+    SqliteStorage(data).journal("reservations-1").close()
+    (data.path / "installation.json").unlink()
+    with pytest.raises(DataRefused, match="restore it"):
+        data.installation()
 
 
 def test_several_gateways_need_several_processes(tmp_path: Path) -> None:
@@ -335,7 +336,7 @@ def test_an_installation_of_parts_shares_its_data_directory_with_no_other(instal
 
 def test_a_part_that_cannot_start_ends_all_with_its_message_and_exit_code(tmp_path: Path) -> None:
     data = DataDirectory(tmp_path / "data")
-    data.partitions(2)
+    data.installation(partitions=2)
     data.journal("reservations-1").write_bytes(b"this is no database" * 500)
     refused = run_to_end("demo", "--processes", "--port", "0", "--data", data.path)
     assert refused.returncode == 4, refused.stderr

@@ -11,7 +11,6 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from confluent_kafka import Producer
 from innkeeper.delivery.brokers.kafka import KafkaConsumer
-from innkeeper.protocol.delivery.broker_names import DEAD_LETTER_TOPIC, TOPIC
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
 from innkeeper.protocol.values import limits
@@ -31,6 +30,7 @@ from support.consumer_checks import (
     run_consumer,
     split_gateway,
 )
+from support.installations import NAMES
 from support.kafka_node import PARTITIONS, KafkaNode
 from support.kafka_topics import add_partitions, partitions_of, publish, read_topic
 from support.tcp_proxy import TcpProxy, tcp_proxy
@@ -53,7 +53,7 @@ def isolated_inbox(folder: Path) -> Iterator[SqliteInbox]:
 
 
 def consumer_of(kafka: str, inbox: SqliteInbox) -> KafkaConsumer:
-    return KafkaConsumer(kafka, "billing", inbox, lambda _: "billing")
+    return KafkaConsumer(kafka, NAMES, "billing", inbox, lambda _: "billing")
 
 
 def test_events_waiting_in_kafka_are_consumed_while_reservations_is_down(real_kafka: KafkaNode, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_kafka_consumer_recovers_from_any_error(
 
 
 def test_a_consumer_that_cannot_start_tries_again(caplog: pytest.LogCaptureFixture) -> None:
-    consumer = KafkaConsumer("kafka://127.0.0.1:none", "billing", InboxWithFailingFetch(0), lambda _: "billing")
+    consumer = KafkaConsumer("kafka://127.0.0.1:none", NAMES, "billing", InboxWithFailingFetch(0), lambda _: "billing")
     run_consumer(consumer, lambda: "receives no events" in caplog.text)
 
 
@@ -235,16 +235,17 @@ def test_a_consumer_continues_after_kafka_is_killed_and_restarted(
 def test_messages_that_are_not_events_go_to_the_dead_letter_topic(real_kafka: KafkaNode, tmp_path: Path) -> None:
     producer = Producer({"bootstrap.servers": real_kafka.servers})
     for number in range(50):
-        producer.produce(TOPIC, b"not an event" if number else None, key=f"hotel-{number}".encode())
+        body = b"not an event" if number else None
+        producer.produce(NAMES.events, body, key=f"hotel-{number}".encode(), headers=dict(NAMES.headers))
     assert producer.flush(SOON_SECONDS) == 0
     publish(real_kafka.servers, [log_entry(one) for one in range(1, 31)])
     with isolated_inbox(tmp_path) as inbox:
         log = inbox.logs["billing"]
-        all_arrived = lambda: log.position == 30 and len(read_topic(real_kafka.servers, DEAD_LETTER_TOPIC)) >= 50  # noqa: E731
+        all_arrived = lambda: log.position == 30 and len(read_topic(real_kafka.servers, NAMES.dead_topic)) >= 50  # noqa: E731
         run_consumer(consumer_of(real_kafka.url, inbox), all_arrived, RECOVERY_SECONDS_MAX)
-    dead = read_topic(real_kafka.servers, DEAD_LETTER_TOPIC)
+    dead = read_topic(real_kafka.servers, NAMES.dead_topic)
     assert sorted(message.key for message in dead) == sorted(f"hotel-{number}" for number in range(50))
-    assert {message.headers["innkeeper-group"] for message in dead} == {b"innkeeper.billing"}
+    assert {message.headers["innkeeper-group"] for message in dead} == {b"innkeeper.111111111111.billing"}
     assert all(message.headers["innkeeper-reason"] for message in dead)
 
 

@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 import pytest
 from aiokafka import AIOKafkaConsumer
 from innkeeper.delivery.brokers.selection import Publisher, publisher
-from innkeeper.protocol.delivery.broker_names import TOPIC
 from innkeeper.protocol.ports.subscriptions import Stalled
 from innkeeper.protocol.values import limits
 from support.broker_checks import (
@@ -27,6 +26,7 @@ from support.broker_checks import (
     stall_reason,
 )
 from support.gateway import Gateway, gateway
+from support.installations import INSTALLATION, NAMES, names_in
 from support.kafka_node import PARTITIONS, KafkaNode
 from support.kafka_topics import Message, read_topic
 from support.tcp_proxy import TcpProxy, tcp_proxy
@@ -43,7 +43,7 @@ def consumed(url: str, hotel: str, number: int) -> list[Any]:
 
     async def consume() -> list[Any]:
         consumer = AIOKafkaConsumer(
-            TOPIC, bootstrap_servers=urlsplit(url).netloc, auto_offset_reset="earliest", enable_auto_commit=False
+            NAMES.events, bootstrap_servers=urlsplit(url).netloc, auto_offset_reset="earliest", enable_auto_commit=False
         )  # fmt: skip
         await consumer.start()
         try:
@@ -71,7 +71,9 @@ def test_events_are_published_to_kafka_in_order(kafka: str, hotel: str, tmp_path
         wait_until(lambda: is_broker_caught_up(server), 60)
         messages = consumed(kafka, hotel, len(events))
         assert len({message.partition for message in messages}) == 1  # one partition keeps their order
-        assert dict(messages[0].headers)["content-type"].startswith(b"application/cloudevents+json")
+        headers = {name: text.decode() for name, text in messages[0].headers}
+        assert headers.pop("content-type").startswith("application/cloudevents+json")
+        assert headers == names_in(tmp_path)[0].headers
         assert_each_once_in_order([json.loads(message.value) for message in messages], server)
 
 
@@ -79,7 +81,7 @@ def test_the_publisher_stalls_while_kafka_is_unreachable(monkeypatch: pytest.Mon
     monkeypatch.setattr(limits, "broker_seconds_max", 1)
 
     async def publish() -> None:
-        broker = publisher("kafka://127.0.0.1:9")
+        broker = publisher("kafka://127.0.0.1:9", INSTALLATION)
         try:
             await broker.handle([pinned_entry("hotel", 1)])
         finally:
@@ -204,7 +206,7 @@ def test_a_publisher_that_fails_repeatedly_leaves_no_task_running(
     monkeypatch.setattr(limits, "broker_close_seconds_max", 1)
 
     async def publish(proxy: TcpProxy) -> int:
-        broker = publisher(f"kafka://127.0.0.1:{proxy.port}")
+        broker = publisher(f"kafka://127.0.0.1:{proxy.port}", INSTALLATION)
         await publish_until_accepted(broker, 1)
         for _ in range(5):
             proxy.drop_data()
@@ -223,7 +225,7 @@ def test_kafka_keeps_an_old_event_as_long_as_a_new_one(real_kafka: KafkaNode) ->
     removed before a service that was down could read it."""
 
     async def publish() -> None:
-        broker = publisher(real_kafka.url)
+        broker = publisher(real_kafka.url, INSTALLATION)
         await broker.handle([pinned_entry("hotel", 1)])
         await broker.close()
 

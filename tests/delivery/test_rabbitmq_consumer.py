@@ -3,8 +3,10 @@
 import asyncio
 import json
 import socket
+import sqlite3
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from innkeeper.delivery.brokers.rabbitmq import RabbitConsumer, RabbitPublisher, _close
 from innkeeper.protocol.codec.cloud_event import cloud_event_json, entry_of
 from innkeeper.protocol.codec.wire import ALL_EVENTS
-from innkeeper.protocol.delivery.broker_names import DEAD_LETTER_EXCHANGE, EXCHANGE, REASON_HEADER
+from innkeeper.protocol.delivery.broker_names import REASON_HEADER
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.values import limits
 from support.consumer_checks import (
@@ -32,10 +34,12 @@ from support.consumer_checks import (
     run_consumer,
     split_gateway,
 )
+from support.installations import NAMES, names_in
 from support.messages import messages
 from support.rabbitmq_queues import QUEUES, delete_queues
 from support.tcp_proxy import TcpProxy, tcp_proxy
 from support.waiting import wait_until
+from support.webhook_receiver import webhook_receiver
 
 any_event = st.sampled_from(ALL_EVENTS).flatmap(messages)
 
@@ -73,7 +77,7 @@ def test_a_consumer_continues_when_missing_events_cannot_be_fetched(
 ) -> None:
     inbox = InboxWithFailingFetch(times=3)
     run_consumer(
-        RabbitConsumer(clean_rabbitmq, "billing", inbox, lambda _: "billing"), lambda: inbox.fetch_attempts >= 6
+        RabbitConsumer(clean_rabbitmq, NAMES, "billing", inbox, lambda _: "billing"), lambda: inbox.fetch_attempts >= 6
     )
     assert caplog.text.count("cannot fetch missing events") == 1
     assert caplog.text.count("fetches missing events again") == 1
@@ -87,13 +91,13 @@ def test_a_rabbitmq_consumer_recovers_from_any_error(
     error: BaseException, disconnects: bool,
 ) -> None:  # fmt: skip
     async def publish() -> None:
-        broker = RabbitPublisher(clean_rabbitmq)
+        broker = RabbitPublisher(clean_rabbitmq, NAMES)
         await broker.handle([log_entry(one) for one in range(1, 31)])
         await broker.close()
 
     def published() -> None:
         run_consumer(
-            RabbitConsumer(clean_rabbitmq, "billing", InboxWithFailingFetch(0), str),
+            RabbitConsumer(clean_rabbitmq, NAMES, "billing", InboxWithFailingFetch(0), str),
             lambda: is_consumed(clean_rabbitmq),
         )
         asyncio.run(publish())
@@ -104,7 +108,7 @@ def test_a_rabbitmq_consumer_recovers_from_any_error(
 
     inbox = FailingInbox(tmp_path / "inbox.db", error)
     check_recovery(
-        lambda inbox: RabbitConsumer(clean_rabbitmq, "billing", inbox, lambda _: "billing"),
+        lambda inbox: RabbitConsumer(clean_rabbitmq, NAMES, "billing", inbox, lambda _: "billing"),
         inbox,
         published,
         lambda: caplog.text,
@@ -117,7 +121,7 @@ def is_consumed(url: str) -> bool:
     async def check() -> bool:
         async with await aio_pika.connect(url) as connection:
             try:
-                queue = await (await connection.channel()).get_queue("innkeeper.billing")
+                queue = await (await connection.channel()).get_queue(NAMES.consumer("billing"))
             except aio_pika.exceptions.ChannelNotFoundEntity:
                 return False
             return bool(queue.declaration_result.consumer_count)
@@ -130,7 +134,11 @@ def test_a_connection_to_a_broker_that_does_not_answer_is_given_up(monkeypatch: 
     with socket.create_server(("127.0.0.1", 0)) as silent_server:
         silent_server.settimeout(RECOVERY_SECONDS_MAX)
         consumer = RabbitConsumer(
-            f"amqp://guest:guest@127.0.0.1:{silent_server.getsockname()[1]}/", "billing", InboxWithFailingFetch(), str
+            f"amqp://guest:guest@127.0.0.1:{silent_server.getsockname()[1]}/",
+            NAMES,
+            "billing",
+            InboxWithFailingFetch(),
+            str,
         )
         connections: list[socket.socket] = []
 
@@ -144,11 +152,11 @@ def test_a_connection_to_a_broker_that_does_not_answer_is_given_up(monkeypatch: 
 
 
 @pytest.fixture
-def clean_rabbitmq(rabbitmq: str) -> Iterator[str]:
+def clean_rabbitmq(rabbitmq: str, tmp_path: Path) -> Iterator[str]:
     """A RabbitMQ without the queues of an earlier test."""
-    asyncio.run(delete_queues(rabbitmq))
+    asyncio.run(delete_queues(rabbitmq, [NAMES]))
     yield rabbitmq
-    asyncio.run(delete_queues(rabbitmq))
+    asyncio.run(delete_queues(rabbitmq, [NAMES, *names_in(tmp_path)]))
 
 
 def test_services_get_every_event_through_rabbitmq(clean_rabbitmq: str, tmp_path: Path) -> None:
@@ -208,25 +216,54 @@ def test_each_part_stops_and_starts_again_without_losing_an_event(clean_rabbitmq
         assert_all_delivered(server, tmp_path, hotel, booked)
 
 
+def test_handled_events_leave_the_inbox_and_can_be_sent_again(
+    clean_rabbitmq: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "inbox_trim_seconds", 0.1)
+    monkeypatch.setattr(limits, "inbox_kept_seconds", 0)
+
+    def stored() -> int:
+        with closing(sqlite3.connect(tmp_path / "delivery-inbox.db")) as db:
+            return int(db.execute("SELECT count(*) FROM entries").fetchone()[0])
+
+    with webhook_receiver() as receiver, split_gateway(tmp_path, clean_rabbitmq) as server:
+        hotel = server.open_hotel({"DBL": 50}, id=f"hotel-{uuid.uuid4().hex[:12]}")
+        booked = book_each(server, hotel, range(5))
+        assert_all_delivered(server, tmp_path, hotel, booked)
+        wait_until(lambda: stored() == 0, RECOVERY_SECONDS_MAX)
+        server.stop_part("delivery")
+        server.start_part("delivery")
+        booked += book_each(server, hotel, range(5, 8))
+        assert_all_delivered(server, tmp_path, hotel, booked)
+        wait_until(lambda: stored() == 0, RECOVERY_SECONDS_MAX)
+        hook = server.post("/v1/webhooks", {"url": receiver.url, "events": ["innkeeper.booking.confirmed.v1"]}).json
+        server.post(f"/v1/webhooks/{hook['id']}/actions/replay", {"after": 0, "log": "reservations"})
+        wait_until(lambda: len(receiver.received) == len(booked), RECOVERY_SECONDS_MAX)
+
+
 def test_a_message_that_is_not_an_event_is_dead_lettered_and_can_be_sent_again(
     clean_rabbitmq: str, tmp_path: Path
 ) -> None:
     async def publish_raw(body: bytes) -> None:
         async with await aio_pika.connect(clean_rabbitmq) as connection:
             channel = await connection.channel()
-            exchange = await channel.get_exchange(EXCHANGE)
-            await exchange.publish(aio_pika.Message(body, message_id="poison"), "x.y")
+            (names,) = names_in(tmp_path)
+            exchange = await channel.get_exchange(names.events)
+            await exchange.publish(aio_pika.Message(body, message_id="poison", headers={**names.headers}), "x.y")
 
     async def dead_letters(send_again: bool = False) -> list[Any]:
         async with await aio_pika.connect(clean_rabbitmq) as connection:
             channel = await connection.channel()
-            queue = await channel.get_queue("innkeeper.billing.dead")
+            (names,) = names_in(tmp_path)
+            queue = await channel.get_queue(f"{names.consumer('billing')}.dead")
             found = []
             while message := await queue.get(fail=False):
+                if message.message_id != "poison":
+                    continue  # of another installation on this broker, which has the same name
                 found.append((message.message_id, message.body, message.headers[REASON_HEADER]))
                 if send_again:
-                    again = aio_pika.Message(message.body, message_id=message.message_id)
-                    await channel.default_exchange.publish(again, "innkeeper.billing")
+                    again = aio_pika.Message(message.body, message_id=message.message_id, headers=message.headers)
+                    await channel.default_exchange.publish(again, names.consumer("billing"))
                 await message.ack()
             return found
 
@@ -243,4 +280,3 @@ def test_a_message_that_is_not_an_event_is_dead_lettered_and_can_be_sent_again(
         again: list[Any] = []
         wait_until(lambda: bool(again.extend(asyncio.run(dead_letters())) or again), RECOVERY_SECONDS_MAX)
         assert again[0][:2] == found[0][:2]
-    assert DEAD_LETTER_EXCHANGE == "innkeeper.dead"

@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 import aio_pika
 import pytest
 from innkeeper.delivery.brokers.selection import publisher
-from innkeeper.protocol.delivery.broker_names import EXCHANGE
 from innkeeper.protocol.values import limits
 from support.broker_checks import (
     assert_each_once_in_order,
@@ -31,6 +30,7 @@ from support.broker_checks import (
     stall_reason,
 )
 from support.gateway import gateway
+from support.installations import INSTALLATION, NAMES, names_in
 from support.paths import ROOT
 from support.required_tools import require
 from support.tcp_proxy import TcpProxy, tcp_proxy
@@ -68,9 +68,9 @@ class Queue:
     async def _with(self, work: Callable[[aio_pika.abc.AbstractQueue], Any]) -> None:
         async with await aio_pika.connect(self._url) as connection:
             channel = await connection.channel()
-            await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+            await channel.declare_exchange(NAMES.events, aio_pika.ExchangeType.TOPIC, durable=True)
             queue = await channel.declare_queue(self.name, durable=True, arguments={"x-queue-type": "quorum"})
-            await queue.bind(EXCHANGE, f"{self._hotel}.#")
+            await queue.bind(NAMES.events, f"{self._hotel}.#")
             await work(queue)
 
 
@@ -99,6 +99,7 @@ def test_events_are_published_to_rabbitmq_in_order(rabbitmq: str, hotel: str, tm
             assert message.type == event["type"]
             assert message.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
             assert message.content_type == "application/cloudevents+json"
+            assert message.headers.items() >= names_in(tmp_path)[0].headers.items()
 
 
 @pytest.mark.parametrize("fault", [TcpProxy.disconnect, TcpProxy.drop_data])
@@ -190,7 +191,7 @@ def test_events_are_published_once_a_broker_that_was_down_at_the_start_is_up(
 def test_an_event_that_is_published_again_has_the_same_id(rabbitmq: str, hotel: str) -> None:
     async def publish_twice() -> None:
         for _ in range(2):  # as when the process dies between the confirmation and the move of the cursor
-            broker = publisher(rabbitmq)
+            broker = publisher(rabbitmq, INSTALLATION)
             await broker.handle([pinned_entry(hotel, number) for number in (1, 2)])
             await broker.close()
 

@@ -12,11 +12,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
-from innkeeper.protocol.delivery import broker_names
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY, GATEWAY, NOTIFICATIONS, RESERVATIONS
 from support.installation import is_alive
+from support.installations import INSTALLATION, NAMES, names_in
 from support.paths import ROOT
 from support.rabbitmq_queues import delete_queues
 from support.required_tools import require
@@ -51,7 +52,6 @@ def test_the_commands_of_the_page_work_in_an_empty_directory(rabbitmq: str, tmp_
     begin = begin.replace("make .venv/ready\n", "").replace(".venv/bin/python", sys.executable)
     begin = begin.replace("amqp://guest:guest@127.0.0.1/", rabbitmq)
     begin = begin.replace(" run.py", f" {ROOT}/run.py").replace("gateway &", f"gateway --port {port} &")
-    asyncio.run(delete_queues(rabbitmq))
     with (tmp_path / "log").open("w") as log:
         subprocess.run(["sh", "-ec", begin], cwd=tmp_path, check=True, stdout=log, stderr=log)
     pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
@@ -68,7 +68,7 @@ def test_the_commands_of_the_page_work_in_an_empty_directory(rabbitmq: str, tmp_
     finally:
         for pid in filter(is_alive, pids):
             os.kill(pid, signal.SIGKILL)
-        asyncio.run(delete_queues(rabbitmq))
+        asyncio.run(delete_queues(rabbitmq, names_in(tmp_path)))
 
 
 @pytest.mark.slow
@@ -94,6 +94,8 @@ def test_the_links_of_the_page_have_targets(target: str) -> None:
     assert (ROOT / "docs" / target).exists()
 
 
-def test_the_page_names_the_exchange_and_the_topics_as_they_are() -> None:
-    names = {value for name, value in vars(broker_names).items() if name.endswith(("EXCHANGE", "TOPIC"))}
-    assert {name for name in re.findall(r"`([a-z.-]+)`", PAGE) if name.startswith("innkeeper.")} == names
+def test_the_page_names_the_exchanges_and_topics_as_they_are() -> None:
+    names = NAMES._replace(installation=msgspec.structs.replace(INSTALLATION, name="NAME"))
+    for name in (names.events, names.dead_exchange, names.dead_topic, *names.headers):
+        assert f"`{name}`" in PAGE
+    assert f"`{names.consumer('SERVICE').replace(INSTALLATION.short_id, 'ID')}`" in PAGE

@@ -15,7 +15,7 @@ from support.server_process import run_to_end
 def installation(path: Path, partitions: int = 2) -> SqliteStorage:
     """The storage of an installation."""
     storage = SqliteStorage(DataDirectory(path))
-    storage.partitions(partitions)
+    storage.installation(partitions=partitions)
     return storage
 
 

@@ -9,11 +9,19 @@ from support.storages import ENGINES
 
 
 def test_the_number_of_partitions_cannot_be_changed(storage: Storage) -> None:
-    number = storage.partitions()
-    assert storage.partitions(number) == number == 1
-    with pytest.raises(OperatorError, match="cannot be changed to 7"):
-        storage.partitions(7)
-    assert storage.partitions() == number
+    made = storage.installation()
+    assert storage.installation(partitions=1) == made
+    with pytest.raises(OperatorError, match=r"cannot be changed to .*7"):
+        storage.installation(partitions=7)
+    assert storage.installation() == made
+
+
+def test_the_name_of_an_installation_cannot_be_changed(storage: Storage) -> None:
+    made = storage.installation()
+    assert (made.name, storage.installation("innkeeper")) == ("innkeeper", made)
+    with pytest.raises(OperatorError, match=r"'innkeeper'.* to 'north'"):
+        storage.installation("north")
+    assert storage.installation() == made
 
 
 def test_nothing_is_a_journal_before_it_is_opened(storage: Storage) -> None:

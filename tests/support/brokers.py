@@ -4,6 +4,7 @@ Where this machine has no Java or no Maven, librdkafka's mock cluster stands in 
 its end; it keeps no data on disk and cannot remove topics.
 """
 
+import asyncio
 import os
 import socket
 from collections.abc import Iterator
@@ -11,8 +12,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from confluent_kafka import Producer
+from support.installations import names_in
 from support.kafka_node import KafkaNode, missing_tools
 from support.kafka_topics import remove_topics
+from support.rabbitmq_queues import delete_queues
 from support.required_tools import DEMAND_ALL, require
 
 RABBITMQ = os.environ.get("INNKEEPER_TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672/")
@@ -21,8 +24,8 @@ MOCK_KAFKA = pytest.StashKey[bool]()
 
 
 @pytest.fixture(scope="module")
-def rabbitmq() -> str:
-    """The URL of a RabbitMQ."""
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a RabbitMQ. The queues of the installations that tests have made are deleted at the end."""
     parts = urlsplit(RABBITMQ)
     try:
         socket.create_connection((parts.hostname, parts.port or 5672), timeout=5).close()
@@ -30,7 +33,8 @@ def rabbitmq() -> str:
     except OSError:
         present = False
     require(present, "no RabbitMQ on this machine; on Debian: apt install rabbitmq-server (or INNKEEPER_TEST_RABBITMQ)")
-    return RABBITMQ
+    yield RABBITMQ
+    asyncio.run(delete_queues(RABBITMQ, names_in(tmp_path_factory.getbasetemp())))
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from innkeeper.protocol.codec import wire
 from innkeeper.protocol.codec.cloud_event import cloud_event_json
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from support.installations import INSTALLATION
 from support.paths import ROOT
 
 PAGE = ROOT / "docs" / "events.md"
@@ -53,7 +54,7 @@ Schema = dict[str, Any]
 
 def page() -> str:
     """The whole page."""
-    schemas: Schema = document()["components"]["schemas"]
+    schemas: Schema = document(INSTALLATION)["components"]["schemas"]
     envelope = schemas["CloudEvent"]
     blocks = [_INTRODUCTION, "## The envelope", _text(envelope["description"]), f"{_fields(envelope)}."]
     for context in dict.fromkeys(kind.context for kind in wire.ALL_EVENTS):

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 from innkeeper.protocol.codec.cloud_event import cloud_event_json
-from innkeeper.protocol.delivery.broker_names import DEAD_LETTER_TOPIC, TOPIC
+from innkeeper.protocol.delivery.broker_names import BrokerNames
 from innkeeper.protocol.messages.recorded_event import LogEntry
+from support.installations import NAMES
 from support.waiting import wait_until
 
 ANSWER_SECONDS_MAX = 60
@@ -37,11 +38,8 @@ def remove_topics(servers: str) -> None:
     admin = AdminClient({"bootstrap.servers": servers})
 
     def ours() -> list[str]:
-        return [
-            topic
-            for topic in (TOPIC, DEAD_LETTER_TOPIC)
-            if topic in admin.list_topics(timeout=ANSWER_SECONDS_MAX).topics
-        ]
+        topics = admin.list_topics(timeout=ANSWER_SECONDS_MAX).topics
+        return [topic for topic in topics if topic.endswith((".events", ".events.dead"))]
 
     if existing := ours():
         for removed in admin.delete_topics(existing, operation_timeout=ANSWER_SECONDS_MAX).values():
@@ -49,31 +47,39 @@ def remove_topics(servers: str) -> None:
         wait_until(lambda: not ours(), ANSWER_SECONDS_MAX)
 
 
-def partitions_of(servers: str, topic: str = TOPIC) -> list[int]:
+def partitions_of(servers: str, topic: str = NAMES.events) -> list[int]:
     """The partitions that a topic has; none where there is no such topic."""
     found = AdminClient({"bootstrap.servers": servers}).list_topics(timeout=ANSWER_SECONDS_MAX).topics
     return sorted(found[topic].partitions) if topic in found else []
 
 
-def add_partitions(servers: str, partitions: int, topic: str = TOPIC) -> None:
+def add_partitions(servers: str, partitions: int, topic: str = NAMES.events) -> None:
     """Increase the number of partitions of a topic to this number."""
     admin = AdminClient({"bootstrap.servers": servers})
     admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(ANSWER_SECONDS_MAX)
     wait_until(lambda: len(partitions_of(servers, topic)) == partitions, ANSWER_SECONDS_MAX)
 
 
-def publish(servers: str, entries: list[LogEntry], partition: int | None = None) -> None:
-    """Publish these events in order, as Innkeeper does; to this partition instead of the one of the hotel."""
+def publish(
+    servers: str,
+    entries: list[LogEntry],
+    partition: int | None = None,
+    names: BrokerNames = NAMES,
+    has_headers: bool = True,
+) -> None:
+    """Publish these events in order, as an installation does; to this partition instead of the one of the hotel. With
+    `has_headers` they say of which installation they are."""
     producer = Producer(
         {"bootstrap.servers": servers, "enable.idempotence": True, "topic.metadata.refresh.interval.ms": 500}
     )
-    arguments = {} if partition is None else {"partition": partition}
+    arguments: dict[str, Any] = {} if partition is None else {"partition": partition}
+    arguments["headers"] = dict(names.headers) if has_headers else {}
     for entry in entries:
-        producer.produce(TOPIC, cloud_event_json(entry), key=entry[1].hotel.encode(), **arguments)
+        producer.produce(names.events, cloud_event_json(entry), key=entry[1].hotel.encode(), **arguments)
     assert producer.flush(ANSWER_SECONDS_MAX) == 0
 
 
-def read_topic(servers: str, topic: str = TOPIC) -> list[Message]:
+def read_topic(servers: str, topic: str = NAMES.events) -> list[Message]:
     """All messages of a topic up to the current end of each partition, in the order of each partition."""
     consumer = Consumer(
         {

@@ -13,7 +13,7 @@ from innkeeper.storage.sqlite.storage import SqliteStorage
 def sqlite_storage(folder: Path) -> Storage:
     """Storage in SQLite files of this folder."""
     opened = SqliteStorage(DataDirectory(folder / "data"))
-    opened.partitions(1)
+    opened.installation()
     return opened
 
 

@@ -1,0 +1,116 @@
+"""The file in a data directory that says which installation it is. It is written once, when the directory is made.
+
+The file has a checksum, because a changed digit in it would otherwise be believed: with another number of partitions,
+hotels would be looked for in the wrong journals.
+"""
+
+import os
+import secrets
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from innkeeper.protocol.values.installation import DEFAULT_NAME, FORM, Installation
+from innkeeper.protocol.values.operator_error import EXIT_DAMAGED, OperatorError
+
+FILE_NAME: Final = "installation.json"
+_FIRST_FORM_FILE = "partitions"
+_ID_BYTES = 16
+
+
+class DataRefused(OperatorError):
+    """The data directory is damaged, incomplete, or of another form. Nothing was changed in it."""
+
+    exit_code = EXIT_DAMAGED
+
+
+class _Form(msgspec.Struct):
+    form: int
+
+
+class _Content(Installation, frozen=True, kw_only=True):
+    form: int
+    checksum: str
+
+
+def find_installation(folder: Path) -> Installation | None:
+    """Returns the installation whose data directory this folder is; None where the folder is none yet. Changes nothing.
+    Raises DataRefused."""
+    file = folder / FILE_NAME
+    try:
+        content = file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        _refuse_data_without_file(folder)
+        return None
+    except OSError as error:
+        raise DataRefused(f"{file} cannot be read: {error.strerror}") from None
+    try:
+        form = msgspec.json.decode(content, type=_Form).form
+        if form > FORM:
+            raise DataRefused(
+                f"{folder} was made by a newer Innkeeper (form {form}; this one reads form {FORM}); upgrade this one"
+            )
+        found = msgspec.json.decode(content, type=_Content)
+    except msgspec.DecodeError as error:
+        raise DataRefused(f"{file} is damaged ({error}); restore it from the backup of {folder}") from None
+    installation = Installation(found.id, found.name, found.timeline, found.partitions)
+    if form < FORM or found.checksum != _checksum(installation):
+        raise DataRefused(f"{file} is damaged (its checksum is wrong); restore it from the backup of {folder}")
+    return installation
+
+
+def make_installation(folder: Path, name: str | None, partitions: int | None) -> Installation:
+    """Makes this folder, which exists, the data directory of a new installation. Returns it, or the one that another
+    process has made meanwhile. Returns when the file is on disk."""
+    made = Installation(random_id(), name or DEFAULT_NAME, random_id(), partitions or 1)
+    content = {"form": FORM, **msgspec.structs.asdict(made), "checksum": _checksum(made)}
+    write_once(folder / FILE_NAME, msgspec.json.format(msgspec.json.encode(content)) + b"\n")
+    found = find_installation(folder)
+    assert found is not None
+    return found
+
+
+def random_id() -> str:
+    """Returns a new id of an installation or a timeline."""
+    return secrets.token_hex(_ID_BYTES)
+
+
+def write_once(file: Path, content: bytes) -> None:
+    """Writes the file as a whole and syncs it, unless there is one already."""
+    fresh = file.with_name(f"{file.name}.{os.getpid()}")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as new_file:
+        new_file.write(content)
+        new_file.flush()
+        os.fsync(new_file.fileno())
+    publish_once(fresh, file)
+
+
+def publish_once(fresh: Path, file: Path) -> None:
+    """Gives a synced file its final name, unless there is a file of that name already. Returns when this is on disk."""
+    try:
+        os.link(fresh, file)
+    except FileExistsError:
+        pass  # another process was first
+    finally:
+        fresh.unlink()
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _refuse_data_without_file(folder: Path) -> None:
+    if (folder / _FIRST_FORM_FILE).exists():
+        raise DataRefused(
+            f"{folder} was made by Innkeeper 0.1 (form 1), which this version cannot read; choose another with --data"
+        )
+    if any(folder.glob("*.db")):
+        raise DataRefused(
+            f"{folder / FILE_NAME} is missing although there are databases; restore it from the backup of {folder}"
+        )
+
+
+def _checksum(installation: Installation) -> str:
+    return blake2b(repr(msgspec.structs.astuple(installation)).encode(), digest_size=8).hexdigest()

@@ -1,0 +1,55 @@
+"""The stamp of each SQLite file: the id of the installation to which it belongs.
+
+A database that was copied from another installation looks like one of our own: its positions continue, its cursors are
+plausible, and what follows from it is wrong. So each file is made with its stamp, and no file is opened without.
+"""
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from innkeeper.protocol.ports.journal import JournalDamaged
+from innkeeper.storage.installation_file import DataRefused, publish_once
+
+RESTORE: Final = "restore it from the backup of this installation"
+MAKE_AGAIN: Final = "delete it, and it is made again from the logs"
+
+
+def stamp(path: Path, installation: str, remedy: str = RESTORE) -> Path:
+    """Makes the file with the id of this installation where there is none; checks the id in it otherwise. Returns the
+    path. Raises DataRefused, with the remedy, for a file of another installation, and JournalDamaged for a file that
+    cannot be read."""
+    if not path.exists():
+        _make(path, installation)
+    check_stamp(path, installation, remedy)
+    return path
+
+
+def check_stamp(path: Path, installation: str, remedy: str = RESTORE) -> Path:
+    """Checks the id in a file that exists; see `stamp`. Changes nothing."""
+    try:
+        # Without a checkpoint when it closes: another connection may write, see `storage.sqlite.journal`.
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)) as db:
+            has_stamp = db.execute("SELECT 1 FROM pragma_table_info('installation')").fetchone() is not None
+            found = db.execute("SELECT id FROM installation").fetchone() if has_stamp else None
+    except sqlite3.Error as error:
+        raise JournalDamaged(f"{path} cannot be read as a database ({error}); {remedy}") from error
+    if found is None:
+        raise DataRefused(f"{path} does not say to which installation it belongs; {remedy}")
+    if found[0] != installation:
+        raise DataRefused(f"{path} belongs to another installation ({found[0]:.12}, not {installation:.12}); {remedy}")
+    return path
+
+
+def _make(path: Path, installation: str) -> None:
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)  # of a process that was killed while it made the file
+    with closing(sqlite3.connect(fresh, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = MEMORY")  # the file is synced before it gets its name
+        db.execute("BEGIN")
+        db.execute("CREATE TABLE installation (id TEXT NOT NULL) STRICT")
+        db.execute("INSERT INTO installation VALUES (?)", (installation,))
+        db.execute("COMMIT")
+    publish_once(fresh, path)
