@@ -18,7 +18,7 @@ from innkeeper.actors.cluster.supervisor import Supervisor, SupervisorPipes
 from innkeeper.actors.delivery import service as delivery
 from innkeeper.actors.notifications import service as notifications
 from innkeeper.actors.partition.clock import clock
-from innkeeper.actors.partition.host import HostPorts
+from innkeeper.actors.partition.opening import HostPorts
 from innkeeper.actors.reservations import service as reservations
 from innkeeper.actors.system.actor_systems import ACTOR_SYSTEMS
 from innkeeper.actors.system.event_loop import first_of, run_async, stop_requested

@@ -11,7 +11,7 @@ from innkeeper.actors.billing.router import LEDGER
 from innkeeper.actors.cluster.parts import Parts
 from innkeeper.actors.cluster.thread_bridge import ThreadBridge
 from innkeeper.actors.partition import recovery
-from innkeeper.actors.partition.host import HostPorts, open_host
+from innkeeper.actors.partition.opening import HostPorts, open_host
 from innkeeper.actors.partition.partition import Partition
 from innkeeper.actors.subscriptions.service import Handlers, Service
 from innkeeper.protocol.ports.service_store import ServiceStore

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Self
 
 from innkeeper.protocol.values.contexts import context_of
-from innkeeper.protocol.values.operator_error import OperatorError
+from innkeeper.protocol.values.operator_error import EXIT_DAMAGED, OperatorError
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,15 @@ class CannotStart(OperatorError):
     def __init__(self, name: str, code: int) -> None:
         super().__init__(f"{name} could not start (exit code {code}); see its own message above")
         self.exit_code = code
+
+
+class PartDamaged(OperatorError):
+    """A part has found its journal damaged. It is not restarted, as it would serve what is damaged until it notices."""
+
+    exit_code = EXIT_DAMAGED
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} has stopped, as its journal is damaged; see its own message above")
 
 
 class ChildProcess:
@@ -149,6 +158,8 @@ class Supervisor:
             if not first.done():
                 first.set_exception(CannotStart(name, code))
                 return
+            if code == EXIT_DAMAGED:
+                raise PartDamaged(name)
             pause = 0.0 if monotonic() - since > _STABLE_SECONDS else pause
             logger.error("%s has ended (%s); it is restarted in %.1f s", name, _cause(code), pause)
             await asyncio.sleep(pause)

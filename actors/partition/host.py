@@ -7,8 +7,7 @@ only then releases the results. Clock and ids are inputs, so that a whole partit
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from innkeeper.actors.partition.aggregate_type import AggregateType
@@ -27,15 +26,17 @@ from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import IdempotencyKeyReused, Refusal, Unavailable
 from innkeeper.protocol.messages.reply import Reply
-from innkeeper.protocol.ports.journal import Journal, JournalFenced, Snapshot, StoredReply
+from innkeeper.protocol.ports.journal import Journal, JournalDamaged, JournalFenced, Snapshot, StoredReply
 from innkeeper.protocol.ports.message_bus import CommitListener
-from innkeeper.protocol.ports.subscriptions import EventLog
-from innkeeper.protocol.values.limits import snapshot_after_events
+from innkeeper.protocol.values.limits import idempotency_hours, snapshot_after_events, snapshot_behind_events_max
 
 logger = logging.getLogger(__name__)
 
 _RETRY_MICROSECONDS = 1_000_000
 _DISTRUST_MICROSECONDS = 60_000_000
+_HOUR_MICROSECONDS = 3_600_000_000
+_REPLIES_PER_STEP = 500
+_ENDING = JournalFenced, JournalDamaged  # these end the partition; other errors of the journal are retried
 _BEFORE_ALL = -1  # an instant at which nothing is due
 _HOTEL_FAILED = Unavailable("the hotel had a fault and was rebuilt", hotel_failed=True)
 
@@ -67,14 +68,19 @@ class Host:
         self._unreleased: deque[PendingBatch] = deque()
         self._unsaved_replies: dict[str, StoredReply] = {}
         self._since_snapshot: dict[str, int] = {}
+        self._unsaved_from: dict[str, int] = {}  # the position of each hotel's first event after its snapshot
+        self._replies_checked_until = ""
+        self._remove_replies_at = 0
         self._start_router()
 
     def recover(self, progress: Callable[[int], None] = lambda _: None) -> int:
-        """Rebuilds every hotel from its newest snapshot and the events after it; returns how many events were read."""
-        states, events = rebuild_all(self.journal, progress, self._aggregate_type)
-        for hotel, state in states.items():
+        """Rebuilds every hotel from its newest snapshot and the events after it; returns how many events were read.
+        Raises JournalDamaged."""
+        recovery = rebuild_all(self.journal, progress, self._aggregate_type)
+        for hotel, state in recovery.states.items():
             self._ask(LoadHotelState(hotel, state))
-        return events
+        self._since_snapshot, self._unsaved_from = recovery.unsaved, recovery.unsaved_from
+        return recovery.events
 
     def handle(self, envelopes: Sequence[Envelope]) -> list[Result]:
         """Handles a batch. When this returns, the effects of its results are on disk."""
@@ -95,6 +101,8 @@ class Host:
             return self._refuse(envelopes, "the journal cannot be read")
         try:
             keys = _BatchKeys(envelopes, self._kept_replies(envelopes))
+        except _ENDING:
+            raise
         except Exception:
             logger.exception("earlier replies cannot be read from the journal; the batch is refused")
             self._journal_failed = True
@@ -106,7 +114,7 @@ class Host:
                 stamped.append(msgspec.structs.replace(envelope, at=at, id=str(self._ids())))
         decided = self._carry_out(CommandBatch(at, tuple(stamped)))
         decided.results = keys.results(len(envelopes), stamped, decided.responses)
-        decided.replies = keys.replies(decided.results)
+        decided.replies = keys.replies(decided.results, at)
         for reply in decided.replies:
             self._unsaved_replies[reply.key] = reply
         self._unreleased.append(decided)
@@ -145,7 +153,7 @@ class Host:
             for decided in group:
                 position += len(decided.records)
                 decided.position = position
-        except JournalFenced:
+        except _ENDING:
             raise
         except Exception:
             self._fail(group)
@@ -155,7 +163,7 @@ class Host:
         """Waits until what was written is on disk. May run in another thread while further batches are decided."""
         try:
             self.journal.sync()
-        except JournalFenced:
+        except _ENDING:
             raise
         except Exception:
             self._fail(group)
@@ -180,32 +188,58 @@ class Host:
             for reply in decided.replies:
                 self._unsaved_replies.pop(reply.key, None)
             if decided.records and not decided.failed:
+                first = decided.position - len(decided.records) + 1
                 for record in decided.records:
                     self._since_snapshot[record.hotel] = self._since_snapshot.get(record.hotel, 0) + 1
+                    self._unsaved_from.setdefault(record.hotel, first)
                 self.on_commit(decided.position, decided.records)
         return results
 
     def save_snapshots(self, after_events: int = snapshot_after_events, at_most: int = 1) -> int:
-        """Saves the state of hotels with so many events since their last snapshot; returns how many were saved."""
-        hotels = [hotel for hotel, events in self._since_snapshot.items() if events >= after_events][:at_most]
-        if not hotels or self.must_drain or self._unreleased:
+        """Saves the state of hotels with so many events since their last snapshot, or with one that is so long ago that
+        it makes the next start read much of the journal; returns how many were saved."""
+        if self.must_drain or self._unreleased:
             return 0
+        far_behind = self.journal.position() - snapshot_behind_events_max
+        hotels = [
+            hotel
+            for hotel, events in self._since_snapshot.items()
+            if events >= after_events or (events and self._unsaved_from.get(hotel, far_behind) < far_behind)
+        ][:at_most]
         described = [(hotel, self.describe(hotel)) for hotel in hotels]
         snapshots = [
             Snapshot(hotel, state.hotel_seq, wire.encode(state))
             for hotel, state in described
             if isinstance(state, self._aggregate_type.description)
         ]
-        for hotel in hotels:
-            self._since_snapshot.pop(hotel)
+        self._since_snapshot.update(dict.fromkeys(hotels, 0))  # those that cannot be saved now are not retried at once
+        if not snapshots:
+            return 0
+        saved = {snapshot.hotel for snapshot in snapshots}
+        unsaved_from = {hotel: first for hotel, first in self._unsaved_from.items() if hotel not in saved}
         try:
-            self.journal.save_snapshots(snapshots)
-        except JournalFenced:
+            until = min(unsaved_from.values(), default=self.journal.position() + 1) - 1
+            self.journal.save_snapshots(snapshots, until)
+        except _ENDING:
             raise
         except Exception:
             logger.exception("snapshots of %s could not be saved; the next start reads more of the journal", hotels)
             return 0
+        self._unsaved_from = unsaved_from
         return len(snapshots)
+
+    def remove_old_replies(self) -> bool:
+        """Removes some of the kept replies that are older than a key is valid; returns whether it is to be called again
+        at once. May run in another thread while nothing is decided or written."""
+        now = self._clock()
+        if now < self._remove_replies_at or self.must_drain or self._unreleased:
+            return False
+        before = now - idempotency_hours * _HOUR_MICROSECONDS
+        last = self.journal.remove_replies(before, self._replies_checked_until, _REPLIES_PER_STEP)
+        self._replies_checked_until = last or ""
+        if last is None:
+            self._remove_replies_at = now + _HOUR_MICROSECONDS
+        return last is not None
 
     def describe(self, hotel: str) -> Any:
         """The hotel's whole state as its aggregate type describes it, for snapshots and auditors; or a refusal."""
@@ -240,7 +274,7 @@ class Host:
             for hotel in sorted(self._stale | self._distrusted):
                 if not self._rebuild_hotel(hotel):
                     return False
-        except JournalFenced:
+        except _ENDING:
             raise
         except Exception as error:
             if not self._cannot_rebuild:
@@ -266,7 +300,7 @@ class Host:
         state = rebuild(self.journal, hotel, self._aggregate_type, use_snapshot)
         if not use_snapshot:
             self._rebuilt_at[hotel] = at
-            self._since_snapshot[hotel] = snapshot_after_events
+            self._since_snapshot[hotel] = snapshot_after_events  # its snapshot is replaced
         return isinstance(self._ask(LoadHotelState(hotel, state)), HotelStateLoaded)
 
     def _start_router(self) -> None:
@@ -279,32 +313,6 @@ class Host:
         self._start_router()
         self._stale = self.journal.hotels()
         self._router_failed = False
-
-
-class HostPorts(NamedTuple):
-    """What a host needs: its journal, opened in the thread that recovers it, clock and ids as inputs, and a progress
-    bar for the recovery, which is called with how many events were read so far. `open_log` opens the journal to read
-    the events that the host has written."""
-
-    open_journal: Callable[[], Journal]
-    open_log: Callable[[], AbstractContextManager[EventLog]]
-    clock: Callable[[], int]
-    ids: Callable[[], object]
-    progress: Callable[[], AbstractContextManager[Callable[[int], None]]]
-    open_system: OpenActorSystem = LocalActorSystem
-
-
-def open_host(ports: HostPorts, aggregate_type: AggregateType) -> Host:
-    """Returns a host with its hotels rebuilt from the journal; closes the journal where that fails."""
-    journal = ports.open_journal()
-    try:
-        host = Host(journal, ports.clock, ports.ids, aggregate_type, ports.open_system)
-        with ports.progress() as progress:
-            host.recover(progress)
-    except BaseException:
-        journal.close()
-        raise
-    return host
 
 
 class _BatchKeys:
@@ -341,13 +349,13 @@ class _BatchKeys:
             results.append(known or Result(responses.get(next(others).id, _HOTEL_FAILED)))
         return results
 
-    def replies(self, results: list[Result]) -> list[StoredReply]:
+    def replies(self, results: list[Result], at: int) -> list[StoredReply]:
         """The replies to keep. Sets the results of the envelopes that repeat a key of this batch."""
         replies: dict[str, StoredReply] = {}
         for key, (number, fingerprint) in self._first.items():
             response = results[number].response
             if not isinstance(response, Unavailable):
-                replies[key] = StoredReply(key, fingerprint, wire.encode(response))
+                replies[key] = StoredReply(key, fingerprint, wire.encode(response), at)
         for number, key, fingerprint in self._repeats:
             if key in replies:
                 results[number] = _replayed(replies[key], fingerprint)
@@ -357,6 +365,10 @@ class _BatchKeys:
 def _replayed(kept: StoredReply, fingerprint: bytes) -> Result:
     if kept.fingerprint != fingerprint:
         return Result(IdempotencyKeyReused())
-    answer = wire.decode(kept.reply)
+    try:
+        answer = wire.decode(kept.reply)
+    except ValueError:
+        logger.exception("a kept reply cannot be decoded; its command is refused")
+        return Result(Unavailable("the reply that was kept is of another version"))
     assert isinstance(answer, Reply | Refusal)
     return Result(answer, replayed=True)

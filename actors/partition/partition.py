@@ -21,6 +21,7 @@ from innkeeper.actors.partition.messages import PendingBatch
 from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Unavailable
+from innkeeper.protocol.ports.journal import Journal, JournalDamaged, JournalError
 from innkeeper.protocol.ports.message_bus import CommitListener
 from innkeeper.protocol.ports.subscriptions import Positions
 from innkeeper.protocol.values.contexts import RESERVATIONS
@@ -29,6 +30,8 @@ from innkeeper.protocol.values.limits import commands_per_batch_max, commands_wa
 logger = logging.getLogger(__name__)
 
 _IDLE_SECONDS = 2.0
+_CHECK_EVENTS = 1_000
+_CHECK_PAUSE_FACTOR = 1.5  # the pause after each step of the check of old events, as a multiple of the step's time
 
 QueuedCommand = tuple[Envelope, "asyncio.Future[Result]"]
 
@@ -118,13 +121,15 @@ class Partition:
             async with asyncio.TaskGroup() as tasks:
                 committing = tasks.create_task(self._commit_all(host))
                 deciding = tasks.create_task(self._decide_all(host))
-                deciding.add_done_callback(lambda _: committing.cancel())
+                checking = tasks.create_task(self._check_events(host.journal))
+                deciding.add_done_callback(lambda _: (committing.cancel(), checking.cancel()))
             self.ready = False
             while host.save_snapshots(after_events=1):
                 pass
         except ExceptionGroup as errors:
-            logger.critical("the partition stops: %s", errors.exceptions[0], exc_info=errors.exceptions[0])
-            raise errors.exceptions[0] from None
+            error = errors.exceptions[0]
+            logger.critical("the partition stops: %s", error, exc_info=not isinstance(error, JournalError) and error)
+            raise error from None
         finally:
             self.ready = False
             await self._loop.run_in_executor(self._writer, host.close)  # after its pending writes
@@ -140,9 +145,31 @@ class Partition:
             if batch or (host.due_at is not None and host.due_at <= self._clock()):
                 self._decide(host, batch)
                 idle_since = monotonic()
-            elif monotonic() - idle_since < _IDLE_SECONDS or not host.save_snapshots():
+            elif monotonic() - idle_since < _IDLE_SECONDS or not await self._tidy(host):
                 await self._wait(host.due_at)
         await self._drained.wait()
+
+    async def _tidy(self, host: Host) -> bool:
+        """Does some of what can wait until there are no commands; returns whether there is more of it."""
+        if host.save_snapshots():
+            return True
+        return await self._loop.run_in_executor(self._writer, host.remove_old_replies)
+
+    async def _check_events(self, journal: Journal) -> None:
+        """Checks all events that were there at the start, most of which the snapshots have spared the recovery: in
+        short steps, in a thread that waits. Raises JournalDamaged, which stops the partition."""
+        after, last = 0, self.position
+        while after < last:
+            start, until = monotonic(), min(after + _CHECK_EVENTS, last)
+            try:
+                await self._loop.run_in_executor(None, journal.check, after, until)
+                after = until
+            except JournalDamaged:
+                raise
+            except JournalError as error:
+                logger.warning("the journal cannot be checked now; this is retried: %s", error)
+                await asyncio.sleep(_IDLE_SECONDS)
+            await asyncio.sleep(_CHECK_PAUSE_FACTOR * (monotonic() - start))
 
     def _decide(self, host: Host, batch: list[QueuedCommand]) -> None:
         try:

@@ -1,43 +1,98 @@
 """Rebuilds hotels from the journal: each from its newest snapshot and the events after it."""
 
 import gc
-from collections.abc import Callable, Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from innkeeper.actors.partition.aggregate_type import AggregateType
 from innkeeper.protocol.codec import wire
-from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.ports.journal import Journal
+from innkeeper.protocol.ports.journal import Journal, JournalDamaged, Snapshot, SnapshotsUnusable
+
+logger = logging.getLogger(__name__)
+
+
+class Recovery(NamedTuple):
+    """The state of every hotel, and how many events were read for that. `unsaved` has the number of each hotel's events
+    after its snapshot, and `unsaved_from` the position of the first of them."""
+
+    states: dict[str, Any]
+    events: int
+    unsaved: dict[str, int]
+    unsaved_from: dict[str, int]
 
 
 def rebuild(journal: Journal, hotel: str, aggregate_type: AggregateType, use_snapshot: bool = True) -> Any:
-    """The state of one hotel from the journal, None if it never opened."""
-    state = aggregate_type.begin()
-    for snapshot in journal.snapshots(hotel) if use_snapshot else ():
-        state = aggregate_type.restore(wire.decode(snapshot.state))
+    """The state of one hotel from the journal, None if it never opened. Raises JournalDamaged."""
+    state = None
+    if use_snapshot:
+        try:
+            state = next((_restored(snapshot, aggregate_type) for snapshot in journal.snapshots(hotel)), None)
+        except SnapshotsUnusable as error:
+            logger.warning("%s", error)
+    if state is None:
+        state = aggregate_type.begin()
     aggregate_type.fold(state, (record for _, record in journal.read(hotel=hotel, after_hotel_seq=state.seq)))
     return state if aggregate_type.is_open(state) else None
 
 
-def rebuild_all(
-    journal: Journal, progress: Callable[[int], None], aggregate_type: AggregateType
-) -> tuple[dict[str, Any], int]:
-    """The state of every hotel from the journal, and how many events were read for that."""
-    states: dict[str, Any] = {}
-    events, evolve = 0, aggregate_type.evolve
+def rebuild_all(journal: Journal, progress: Callable[[int], None], aggregate_type: AggregateType) -> Recovery:
+    """The state of every hotel from the journal, whose events are checked as they are read. Snapshots that are unusable
+    are ignored. Raises JournalDamaged."""
     with _without_garbage_collection():
-        states.update(
-            (snapshot.hotel, aggregate_type.restore(wire.decode(snapshot.state))) for snapshot in journal.snapshots()
-        )
-        for state_events in _tails(journal, states):
-            for record in state_events:
-                evolve(states.get(record.hotel) or states.setdefault(record.hotel, aggregate_type.begin()), record)
-                events += 1
-                if events % 1_000 == 0:
-                    progress(events)
-    return states, events
+        states, after = _from_snapshots(journal, aggregate_type)
+        events, begin, evolve = 0, aggregate_type.begin, aggregate_type.evolve
+        unsaved: dict[str, int] = {}
+        unsaved_from: dict[str, int] = {}
+        for position, record in journal.read(after):
+            hotel, seq = record.hotel, record.hotel_seq
+            state = states.get(hotel) or states.setdefault(hotel, begin())
+            if seq == state.seq + 1:
+                evolve(state, record)
+                unsaved[hotel] = unsaved.get(hotel, 0) + 1
+                unsaved_from.setdefault(hotel, position)
+            elif seq > state.seq:
+                raise JournalDamaged(
+                    f"event {position} of the journal is event {seq} of {hotel}, whose event {state.seq + 1} is"
+                    " missing; restore the journal from a backup"
+                )
+            events += 1
+            if events % 1_000 == 0:
+                progress(events)
+    return Recovery(states, events, unsaved, unsaved_from)
+
+
+def _from_snapshots(journal: Journal, aggregate_type: AggregateType) -> tuple[dict[str, Any], int]:
+    """The states in the snapshots, and the position up to which they have the effects of all events."""
+    states: dict[str, Any] = {}
+    complete = True
+    try:
+        until = journal.snapshots_until()
+        for snapshot in journal.snapshots():
+            state = _restored(snapshot, aggregate_type)
+            if state is None:
+                complete = False
+            else:
+                states[snapshot.hotel] = state
+    except SnapshotsUnusable as error:
+        logger.warning("%s", error)
+        return {}, 0
+    return states, until if complete else 0
+
+
+def _restored(snapshot: Snapshot, aggregate_type: AggregateType) -> Any:
+    """The state in a snapshot; None, with a message, where another version has written it in another form."""
+    try:
+        state = aggregate_type.restore(wire.decode(snapshot.state))
+        if state.seq == snapshot.hotel_seq:
+            return state
+        error: object = f"it is of event {state.seq}, not {snapshot.hotel_seq}"
+    except Exception as raised:
+        error = raised
+    logger.warning("the snapshot of %s is ignored, and the hotel rebuilt from its events: %s", snapshot.hotel, error)
+    return None
 
 
 @contextmanager
@@ -53,28 +108,21 @@ def _without_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _tails(journal: Journal, states: dict[str, Any]) -> Iterable[Iterable[RecordedEvent]]:
-    """The events after the snapshots: of each hotel with a snapshot the later ones, of the other hotels all."""
-    if not states:
-        yield (record for _, record in journal.read())
-        return
-    known = set(states)
-    for hotel in known:
-        yield (record for _, record in journal.read(hotel=hotel, after_hotel_seq=states[hotel].seq))
-    for hotel in journal.hotels() - known:
-        yield (record for _, record in journal.read(hotel=hotel))
-
-
 def check_snapshots(journal: Journal, aggregate_type: AggregateType) -> list[str]:
-    """Checks P6: each snapshot is byte for byte the fold of its events. Returns a message for each that is not."""
+    """Checks P6: each snapshot is byte for byte the fold of its events. Returns a message for each that is not, and one
+    where the snapshots are unusable (P13)."""
     found = []
-    for snapshot in journal.snapshots():
-        records = journal.read(hotel=snapshot.hotel)
-        state = aggregate_type.fold(
-            aggregate_type.begin(), (record for _, record in islice(records, snapshot.hotel_seq))
-        )
-        if wire.encode(aggregate_type.describe(state)) != snapshot.state:
-            found.append(
-                f"{snapshot.hotel}: the snapshot at event {snapshot.hotel_seq} differs from the fold of its events (P6)"
+    try:
+        for snapshot in journal.snapshots():
+            records = journal.read(hotel=snapshot.hotel)
+            state = aggregate_type.fold(
+                aggregate_type.begin(), (record for _, record in islice(records, snapshot.hotel_seq))
             )
+            if wire.encode(aggregate_type.describe(state)) != snapshot.state:
+                found.append(
+                    f"{snapshot.hotel}: the snapshot at event {snapshot.hotel_seq} differs from the fold of its events"
+                    " (P6)"
+                )
+    except SnapshotsUnusable as error:
+        found.append(f"{error} (P13)")
     return found

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from innkeeper.actors.cluster.partition_router import PartitionRouter
 from innkeeper.actors.cluster.parts import Parts
 from innkeeper.actors.partition import recovery
-from innkeeper.actors.partition.host import Host, HostPorts, open_host
+from innkeeper.actors.partition.host import Host
+from innkeeper.actors.partition.opening import HostPorts, open_host
 from innkeeper.actors.partition.partition import Partition
 from innkeeper.actors.reservations.router import hotel_type
 from innkeeper.protocol.ports.message_bus import MessageBus

@@ -11,6 +11,7 @@ from time import perf_counter
 
 from innkeeper.protocol.ports.subscriptions import DeadLetter, Stalled, SubscriberState
 from innkeeper.protocol.values.limits import subscriber_retry_seconds, subscriber_stall_seconds_max
+from innkeeper.protocol.values.operator_error import OperatorError
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +118,8 @@ class BackgroundTask(ABC):
     async def _stall(self, error: Exception) -> None:
         self._stalls += 1
         if not self.stalled:
-            logger.warning("%s is stalled: %r", self.name, error, exc_info=not isinstance(error, Stalled))
+            is_clear = isinstance(error, Stalled | OperatorError)
+            logger.warning("%s is stalled: %r", self.name, error, exc_info=not is_clear)
         self.stalled = str(error) or type(error).__name__
         seconds = error.retry_seconds if isinstance(error, Stalled) else None
         if seconds is None:

@@ -28,12 +28,22 @@ class JournalDamaged(JournalError):
     """The journal's contents are not what was written to it."""
 
 
+class JournalTooNew(JournalError):
+    """The journal has an event of a type that only a newer version knows."""
+
+
+class SnapshotsUnusable(JournalError):
+    """The snapshots are not those that were saved, or do not fit the events. The events have all that they had."""
+
+
 class StoredReply(msgspec.Struct, frozen=True):
-    """The reply that was given under an idempotency key, and the fingerprint of the request."""
+    """The reply that was given under an idempotency key, the fingerprint of the request, and the instant of the
+    decision (microseconds since 1970 UTC)."""
 
     key: str
     fingerprint: bytes
     reply: bytes
+    at: int = 0
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -67,19 +77,29 @@ class Journal(Protocol):
     def hotels(self) -> set[str]:
         """Returns the ids of all hotels that have an event."""
 
+    def remove_replies(self, before: int, after_key: str, limit: int) -> str | None:
+        """Removes the replies of before this instant among the next `limit` keys after this one. Returns the last of
+        these keys, None where there are no more. Raises JournalFenced."""
+
     def read(self, after: int = 0, hotel: str | None = None, after_hotel_seq: int = 0) -> Iterator[LogEntry]:
         """Yields the events after this position, each with its own, in order; only those of `hotel` after its event
-        `after_hotel_seq`, where a hotel is given."""
+        `after_hotel_seq`, where a hotel is given. Each is checked against what was written: raises JournalDamaged, and
+        JournalTooNew."""
+
+    def check(self, after: int, until: int) -> None:
+        """Checks the events after one position until another as `read` does, without decoding them, and that each is
+        found by its hotel. May run in another thread."""
 
     def snapshots(self, hotel: str | None = None) -> Iterator[Snapshot]:
-        """Yields the newest snapshot of each hotel, or of one."""
+        """Yields the newest snapshot of each hotel, or of one, checked. Raises SnapshotsUnusable, after the last one if
+        some are missing."""
 
-    def save_snapshots(self, snapshots: Iterable[Snapshot]) -> None:
-        """Stores these in place of older ones of the same hotels. Raises JournalFenced."""
+    def snapshots_until(self) -> int:
+        """Returns the position up to which the snapshots have the effects of all events. Raises SnapshotsUnusable."""
 
-    def verified(self) -> Iterator[LogEntry]:
-        """Yields all events with their positions, in order, each checked against what was written. Raises
-        JournalDamaged."""
+    def save_snapshots(self, snapshots: Iterable[Snapshot], until: int = 0) -> None:
+        """Stores these in place of older ones of the same hotels. With them, the snapshots have the effects of all
+        events until this position. Raises JournalFenced."""
 
     def reopen(self) -> None:
         """Connects again after a failure: drops what was not committed, and reads the head anew."""

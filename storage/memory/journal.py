@@ -27,6 +27,8 @@ class Transaction(msgspec.Struct, frozen=True):
     rows: tuple[Row, ...] = ()
     replies: tuple[StoredReply, ...] = ()
     snapshots: tuple[Snapshot, ...] = ()
+    snapshots_until: int | None = None
+    removed_replies: tuple[str, ...] = ()
 
 
 class JournalContents:
@@ -44,6 +46,7 @@ class JournalContents:
         self.positions: dict[str, dict[int, int]] = {}  # of each hotel's events, by their hotel_seq
         self.replies: dict[str, StoredReply] = {}
         self.snapshots: dict[str, Snapshot] = {}
+        self.snapshots_until = 0
 
     def commit(self, transaction: Transaction) -> None:
         """Adds a transaction."""
@@ -52,6 +55,10 @@ class JournalContents:
             self.positions.setdefault(row.hotel, {})[row.hotel_seq] = len(self.rows)
         self.replies.update((reply.key, reply) for reply in transaction.replies)
         self.snapshots.update((snapshot.hotel, snapshot) for snapshot in transaction.snapshots)
+        if transaction.snapshots_until is not None:
+            self.snapshots_until = transaction.snapshots_until
+        for key in transaction.removed_replies:
+            del self.replies[key]
 
     def read(self, after: int, hotel: str | None, after_hotel_seq: int) -> Iterator[LogEntry]:
         """Yields events in order; see `Journal`."""
@@ -102,27 +109,39 @@ class MemoryJournal:
         known = self._contents.replies
         return {key: known[key] for key in keys if key in known}
 
+    def remove_replies(self, before: int, after_key: str, limit: int) -> str | None:
+        """See `Journal`."""
+        with self._contents.lock:
+            self._check_writer()
+            keys = sorted(key for key in self._contents.replies if key > after_key)[:limit]
+            old = tuple(key for key in keys if self._contents.replies[key].at < before)
+            self._contents.commit(Transaction(removed_replies=old))
+        return keys[-1] if len(keys) == limit else None
+
     def hotels(self) -> set[str]:
         """See `Journal`."""
         return set(self._contents.positions)
 
     def read(self, after: int = 0, hotel: str | None = None, after_hotel_seq: int = 0) -> Iterator[LogEntry]:
-        """See `Journal`."""
+        """See `Journal`. Nothing but this program can change what is in memory."""
         return self._contents.read(after, hotel, after_hotel_seq)
+
+    def check(self, after: int, until: int) -> None:
+        """See `Journal`."""
 
     def snapshots(self, hotel: str | None = None) -> Iterator[Snapshot]:
         """See `Journal`."""
         return (snapshot for snapshot in [*self._contents.snapshots.values()] if hotel in (None, snapshot.hotel))
 
-    def save_snapshots(self, snapshots: Iterable[Snapshot]) -> None:
+    def snapshots_until(self) -> int:
+        """See `Journal`."""
+        return self._contents.snapshots_until
+
+    def save_snapshots(self, snapshots: Iterable[Snapshot], until: int = 0) -> None:
         """See `Journal`."""
         with self._contents.lock:
             self._check_writer()
-            self._contents.commit(Transaction(snapshots=tuple(snapshots)))
-
-    def verified(self) -> Iterator[LogEntry]:
-        """See `Journal`. Nothing but this program can change what is in memory."""
-        return self.read()
+            self._contents.commit(Transaction(snapshots=tuple(snapshots), snapshots_until=until))
 
     def reopen(self) -> None:
         """See `Journal`."""

@@ -46,5 +46,5 @@ def _violations(
     journal: Journal, auditor: ReservationsAuditor | BillingAuditor, check: CheckSnapshots, progress: ShowProgress
 ) -> list[str]:
     with closing(journal):
-        auditor.handle(record for _, record in progress(journal.verified(), journal.position()))
+        auditor.handle(record for _, record in progress(journal.read(), journal.position()))
         return auditor.violations + check(journal)

@@ -13,33 +13,70 @@ from contextlib import ExitStack, closing
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-import msgspec
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
-from innkeeper.protocol.ports.journal import JournalDamaged, JournalError, JournalFenced, Snapshot, StoredReply
+from innkeeper.protocol.ports.journal import JournalError, JournalFenced, Snapshot, StoredReply
+from innkeeper.storage.sqlite.event_rows import (
+    COLUMNS,
+    FILE_ERRORS,
+    GENESIS,
+    Row,
+    damaged,
+    read_rows,
+    record_of,
+    rows_of,
+    unreadable,
+)
 from innkeeper.storage.sqlite.schema import closed_on_failure, migrate
+from innkeeper.storage.sqlite.set_hash import SET_MODULUS, digest, pack
+from innkeeper.storage.sqlite.snapshots import SnapshotTable
 
-_COLUMNS = "seq, hotel, hotel_seq, at, by, correlation, cause, type, body, hash"
 _CHECKPOINT_PAGES = 4_000
 _TAIL_EVENTS = 1_000
-GENESIS = bytes(16)
-
-Row = tuple[int, str, int, int, str, str, str, str, bytes, bytes]
+_SET_HEAD = "UPDATE writer SET position = ?, hash = ?, replies = ?, replies_sum = ? WHERE epoch = ?"
+_ROWS_WITH_INDEX = (
+    f"SELECT {COLUMNS}, (SELECT position FROM events AS by_hotel WHERE by_hotel.hotel = events.hotel AND"
+    " by_hotel.sequence = events.sequence) FROM events WHERE position > ? AND position <= ? ORDER BY position"
+)
+_REPLY_COLUMNS = "key, fingerprint, reply, at, checksum"
 
 
 def link(previous: bytes, row: Sequence[object]) -> bytes:
     """Returns the hash of an event's row, over all of its columns and the previous hash."""
-    seq, hotel, hotel_seq, at, by, correlation, cause, type_name, body = row[:9]
-    head = f"{seq}\x1f{hotel}\x1f{hotel_seq}\x1f{at}\x1f{by}\x1f{correlation}\x1f{cause}\x1f{type_name}".encode()
+    position, hotel, sequence, at, type_name, body, by, correlation, causation = row[:9]
+    head = (
+        f"{position}\x1f{hotel}\x1f{sequence}\x1f{at}\x1f{type_name}\x1f{by}\x1f{correlation}\x1f{causation}".encode()
+    )
     assert isinstance(body, bytes)
     return blake2b(previous + len(head).to_bytes(4, "big") + head + body, digest_size=16).digest()
 
 
-def record_of(row: Row) -> RecordedEvent:
-    """Decodes the event of a row."""
-    _, hotel, hotel_seq, at, by, correlation, cause, type_name, body, _ = row
-    return RecordedEvent(hotel, hotel_seq, at, by, correlation, cause, wire.decode_event(type_name, body))
+def check_chain(path: Path, rows: Iterable[Row], after: int, previous: bytes) -> Iterator[Row]:
+    """Yields the rows after this position, whose hash is `previous`. Raises JournalDamaged on a gap, and on a row that
+    is not what was written."""
+    position = after
+    for row in rows:
+        position += 1
+        if row[0] != position:
+            raise damaged(path, f"event {position} is missing")
+        if type(row[5]) is not bytes or (previous := link(previous, row)) != row[9]:
+            raise damaged(path, f"event {position} is not what was written")
+        yield row
+
+
+def check_rows_of_hotel(path: Path, rows: Iterable[tuple[Any, ...]], after_sequence: int) -> Iterator[Row]:
+    """Yields the rows of one hotel, each of which comes with the hash before it as its last column. Raises
+    JournalDamaged on a gap in the hotel's sequence, and on a row that is not what was written."""
+    sequence = after_sequence
+    for row in rows:
+        sequence += 1
+        if row[2] != sequence:
+            raise damaged(path, f"event {sequence} of {row[1]} is missing")
+        if not isinstance(row[5], bytes) or not isinstance(row[10], bytes) or link(row[10], row) != row[9]:
+            raise damaged(path, f"event {row[0]} is not what was written")
+        yield row[:10]
 
 
 class SqliteJournal:
@@ -47,11 +84,16 @@ class SqliteJournal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._snapshots = SnapshotTable(path)
         self._connect()
         with closed_on_failure(self):
-            self._check_tail()
-            self._db.execute("UPDATE writer SET epoch = epoch + 1")
-            self._epoch: int = self._db.execute("SELECT epoch FROM writer").fetchone()[0]
+            try:
+                self._check_tail()
+                self._check_replies()
+                self._db.execute("UPDATE writer SET epoch = epoch + 1")
+                self._epoch: int = self._db.execute("SELECT epoch FROM writer").fetchone()[0]
+            except FILE_ERRORS as error:
+                raise unreadable(path, error) from error
 
     def _connect(self) -> None:
         with ExitStack() as opened:
@@ -64,84 +106,178 @@ class SqliteJournal:
                 self._db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
                 self._db.execute("PRAGMA cache_size = -65536")
                 self._db.execute("PRAGMA mmap_size = 0")
-                self._seq, self._hash = self._db.execute("SELECT seq, hash FROM writer").fetchone()
-                self._written = self._seq, self._hash
+                self._read_head()
                 self._reader = open_to_read(self.path)
-            except sqlite3.DatabaseError as error:
-                raise JournalDamaged(
-                    f"{self.path} cannot be read as a journal ({error}); restore it from a backup"
-                ) from error
+            except FILE_ERRORS as error:
+                raise unreadable(self.path, error) from error
             opened.pop_all()
+
+    def _read_head(self) -> None:
+        heads = self._db.execute("SELECT position, hash, replies, replies_sum FROM writer").fetchall()
+        if len(heads) != 1 or tuple(map(type, heads[0])) != (int, bytes, int, bytes):
+            raise damaged(self.path, "its head cannot be read")
+        self._position, self._hash, self._replies, replies_sum = heads[0]
+        self._replies_sum = int.from_bytes(replies_sum, "big")
+        self._written = self._position, self._hash, self._replies, self._replies_sum
 
     def write(self, records: Sequence[RecordedEvent], replies: Sequence[StoredReply]) -> int:
         """See `Journal`."""
-        seq, last = self._seq, self._hash
+        position, last, replies_sum = self._position, self._hash, self._replies_sum
         rows = []
         for record in records:
-            seq += 1
+            position += 1
             row = (
-                seq, record.hotel, record.hotel_seq, record.at, record.by, record.correlation, record.cause,
-                *wire.encode_event(record.event),
+                position, record.hotel, record.hotel_seq, record.at, *wire.encode_event(record.event),
+                record.by, record.correlation, record.cause,
             )  # fmt: skip
             last = link(last, row)
             rows.append((*row, last))
-        self._db.execute("BEGIN IMMEDIATE")
-        head = self._db.execute("UPDATE writer SET seq = ?, hash = ? WHERE epoch = ?", (seq, last, self._epoch))
-        if head.rowcount != 1:
-            self._db.execute("ROLLBACK")
-            raise self._fenced()
+        reply_rows = []
+        for reply in replies:
+            kept = (reply.key, reply.fingerprint, reply.reply, reply.at)
+            checksum = blake2b(pack(kept), digest_size=16).digest()  # `digest`, without a call on the way of a booking
+            replies_sum += int.from_bytes(checksum, "big")
+            reply_rows.append((*kept, checksum))
+        written = position, last, self._replies + len(replies), replies_sum % SET_MODULUS
         try:
-            self._db.executemany(f"INSERT INTO events ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
-            self._db.executemany(
-                "INSERT INTO replies (key, fingerprint, reply) VALUES (?,?,?)", map(msgspec.structs.astuple, replies)
-            )
+            self._db.execute("BEGIN IMMEDIATE")
+            if self._db.execute(_SET_HEAD, (*written[:3], written[3].to_bytes(16, "big"), self._epoch)).rowcount != 1:
+                raise self._fenced()
+            self._db.executemany(f"INSERT INTO events ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
+            self._db.executemany(f"INSERT INTO replies ({_REPLY_COLUMNS}) VALUES (?,?,?,?,?)", reply_rows)
         except sqlite3.IntegrityError as error:
             raise JournalError(f"{self.path} has this event or reply already: {error}") from error
-        self._written = seq, last
-        return int(seq)
+        except FILE_ERRORS as error:
+            raise unreadable(self.path, error) from error
+        except JournalFenced:
+            self._db.execute("ROLLBACK")
+            raise
+        self._written = written
+        return int(position)
 
     def sync(self) -> None:
         """See `Journal`."""
-        self._db.execute("COMMIT")
-        self._seq, self._hash = self._written
+        try:
+            self._db.execute("COMMIT")
+        except FILE_ERRORS as error:
+            raise unreadable(self.path, error) from error
+        self._position, self._hash, self._replies, self._replies_sum = self._written
 
     def position(self) -> int:
         """See `Journal`."""
-        return int(self._seq)
+        return int(self._position)
 
     def replies(self, keys: Collection[str]) -> dict[str, StoredReply]:
-        """See `Journal`."""
+        """See `Journal`. Raises JournalDamaged where a reply is not what was kept."""
         marks = ",".join("?" * len(keys))
-        query = f"SELECT key, fingerprint, reply FROM replies WHERE key IN ({marks})"
         found: dict[str, StoredReply] = {}
-        for row in self._reader.execute(query, tuple(keys)):
-            found[row[0]] = StoredReply(*row)
+        try:
+            rows = self._reader.execute(
+                f"SELECT {_REPLY_COLUMNS} FROM replies WHERE key IN ({marks})", tuple(keys)
+            ).fetchall()
+        except FILE_ERRORS as error:
+            raise unreadable(self.path, error) from error
+        for *kept, checksum in rows:
+            if digest(kept) != checksum:
+                raise damaged(self.path, "a kept reply is not what was written")
+            found[kept[0]] = StoredReply(*kept)
         return found
+
+    def remove_replies(self, before: int, after_key: str, limit: int) -> str | None:
+        """See `Journal`. Raises JournalDamaged where a reply is not what was kept."""
+        query = f"SELECT {_REPLY_COLUMNS} FROM replies WHERE key > ? ORDER BY key LIMIT ?"
+        rows = [*self._checked_replies(query, (after_key, limit))]
+        old = [(key, int.from_bytes(checksum, "big")) for key, _, _, at, checksum in rows if at < before]
+        if old:
+            self._remove_replies([key for key, _ in old], sum(number for _, number in old))
+        return rows[-1][0] if len(rows) == limit else None
+
+    def _remove_replies(self, keys: Sequence[str], their_sum: int) -> None:
+        replies, replies_sum = self._replies - len(keys), (self._replies_sum - their_sum) % SET_MODULUS
+        head = self._position, self._hash, replies, replies_sum.to_bytes(16, "big"), self._epoch
+        try:
+            with self._db:
+                self._db.execute("BEGIN IMMEDIATE")
+                if self._db.execute(_SET_HEAD, head).rowcount != 1:
+                    raise self._fenced()
+                self._db.executemany("DELETE FROM replies WHERE key = ?", [(key,) for key in keys])
+        except FILE_ERRORS as error:
+            raise unreadable(self.path, error) from error
+        self._replies, self._replies_sum = replies, replies_sum
+
+    def _checked_replies(
+        self, query: str, values: Sequence[object] = ()
+    ) -> Iterator[tuple[str, bytes, bytes, int, bytes]]:
+        for row in rows_of(self.path, self._db, query, values):
+            if digest(row[:4]) != row[4]:
+                raise damaged(self.path, "a kept reply is not what was written")
+            yield row
 
     def hotels(self) -> set[str]:
         """See `Journal`."""
-        return {hotel for (hotel,) in self._db.execute("SELECT hotel FROM events WHERE hotel_seq = 1")}
+        return {row[0] for row in rows_of(self.path, self._db, "SELECT hotel FROM events WHERE sequence = 1")}
 
     def read(self, after: int = 0, hotel: str | None = None, after_hotel_seq: int = 0) -> Iterator[LogEntry]:
-        """See `Journal`."""
-        return ((row[0], record_of(row)) for row in read_rows(self._db, after, hotel, after_hotel_seq))
+        """See `Journal`. The hash chain reveals each change, and the head a lost end."""
+        rows = self._read_all(after) if hotel is None else self._read_hotel(hotel, after, after_hotel_seq)
+        return ((row[0], record_of(self.path, row)) for row in rows)
+
+    def _read_all(self, after: int) -> Iterator[Row]:
+        position, last = after, self._hash_at(self._db, after)
+        for row in check_chain(self.path, read_rows(self.path, self._db, after), after, last):
+            yield row
+            position, last = row[0], row[9]
+        if (position, last) != (self._position, self._hash):
+            raise damaged(self.path, f"it ends at event {position} but should end at {self._position}")
+
+    def _read_hotel(self, hotel: str, after: int, after_sequence: int) -> Iterator[Row]:
+        before = "coalesce((SELECT hash FROM events AS before WHERE position = events.position - 1), zeroblob(16))"
+        query = f"SELECT {COLUMNS}, {before} FROM events WHERE hotel = ? AND sequence > ? ORDER BY sequence"
+        rows = rows_of(self.path, self._db, query, (hotel, after_sequence))
+        checked = check_rows_of_hotel(self.path, rows, after_sequence)
+        return (row for row in checked if row[0] > after)
+
+    def check(self, after: int, until: int) -> None:
+        """See `Journal`. It reads on a connection of its own."""
+        position = after
+        with closing(open_to_read(self.path)) as db:
+            rows = rows_of(self.path, db, _ROWS_WITH_INDEX, (after, until))
+            for row in check_chain(self.path, rows, after, self._hash_at(db, after)):
+                position += 1
+                in_index: object = row[-1]
+                if in_index != position:
+                    raise damaged(self.path, f"event {position} is not in the index of its hotel")
+        if position != until:
+            raise damaged(self.path, f"event {position + 1} is missing")
+
+    def _hash_at(self, db: sqlite3.Connection, position: int) -> bytes:
+        """The hash of the event at this position, from which the chain goes on."""
+        if position == 0:
+            return GENESIS
+        for (found,) in rows_of(self.path, db, "SELECT hash FROM events WHERE position = ?", (position,)):
+            if isinstance(found, bytes):
+                return found
+        raise damaged(self.path, f"event {position} is missing")
 
     def snapshots(self, hotel: str | None = None) -> Iterator[Snapshot]:
         """See `Journal`."""
-        query = "SELECT hotel, hotel_seq, state FROM snapshots"
-        found = self._db.execute(query) if hotel is None else self._db.execute(f"{query} WHERE hotel = ?", (hotel,))
-        return (Snapshot(*row) for row in found)
+        return self._snapshots.read(self._db, hotel)
 
-    def save_snapshots(self, snapshots: Iterable[Snapshot]) -> None:
+    def snapshots_until(self) -> int:
         """See `Journal`."""
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
-            if self._db.execute("SELECT epoch FROM writer").fetchone()[0] != self._epoch:
-                raise self._fenced()
-            self._db.executemany(
-                "INSERT OR REPLACE INTO snapshots (hotel, hotel_seq, state) VALUES (?,?,?)",
-                [(snapshot.hotel, snapshot.hotel_seq, snapshot.state) for snapshot in snapshots],
-            )
+        return self._snapshots.until(self._db)
+
+    def save_snapshots(self, snapshots: Iterable[Snapshot], until: int = 0) -> None:
+        """See `Journal`."""
+        try:
+            with self._db:
+                self._db.execute("BEGIN IMMEDIATE")
+                if self._db.execute("SELECT epoch FROM writer").fetchone()[0] != self._epoch:
+                    raise self._fenced()
+                self._snapshots.save(self._db, (self._position, self._hash), snapshots, until)
+        except FILE_ERRORS as error:
+            raise unreadable(self.path, error) from error
+        self._snapshots.saved()
 
     def reopen(self) -> None:
         """See `Journal`."""
@@ -153,28 +289,28 @@ class SqliteJournal:
         self._reader.close()
         self._db.close()
 
-    def verified(self) -> Iterator[LogEntry]:
-        """See `Journal`. The hash chain reveals each change."""
-        rows = check_chain(self.path, read_rows(self._db), (self._seq, self._hash))
-        return ((row[0], record_of(row)) for row in rows)
-
     def _fenced(self) -> JournalFenced:
         return JournalFenced(f"another process writes to {self.path} now; this one must stop")
 
     def _check_tail(self) -> None:
-        """Verifies the hash chain of the last rows, so that nothing is appended to a lost or altered tail."""
-        start = max(self._seq - _TAIL_EVENTS, 0)
-        before = self._db.execute("SELECT hash FROM events WHERE seq = ?", (start,)).fetchone()
-        if start and before is None:
-            raise JournalDamaged(f"{self.path}: event {start} is missing; restore the file from a backup")
-        tail = read_rows(self._db, start)
-        deque(check_chain(self.path, tail, (self._seq, self._hash), start, before[0] if start else GENESIS), maxlen=0)
+        """Checks the hash chain of the last rows, so that nothing is appended to a lost or altered tail."""
+        deque(self._read_all(max(self._position - _TAIL_EVENTS, 0)), maxlen=0)
+
+    def _check_replies(self) -> None:
+        """Checks every kept reply, and that none is missing."""
+        count = total = 0
+        for row in self._checked_replies(f"SELECT {_REPLY_COLUMNS} FROM replies"):
+            count += 1
+            total += int.from_bytes(row[4], "big")
+        if (count, total % SET_MODULUS) != (self._replies, self._replies_sum):
+            raise damaged(self.path, "its kept replies are not those that were written")
 
 
 class SqliteEventLog:
     """Implements `protocol.ports.subscriptions.EventLog` over a journal's file, which it opens read-only."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._lock = threading.Lock()
         self._db = open_to_read(path)
 
@@ -182,13 +318,13 @@ class SqliteEventLog:
     def position(self) -> int:
         """See `EventLog`."""
         with self._lock:
-            return int(self._db.execute("SELECT seq FROM writer").fetchone()[0])
+            return int(next(rows_of(self._path, self._db, "SELECT position FROM writer"))[0])
 
     def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
-        """See `EventLog`."""
+        """See `EventLog`. Raises JournalDamaged where an event cannot be read or decoded, and JournalTooNew."""
         with self._lock:
-            rows = list(islice(read_rows(self._db, after, hotel, after_hotel_seq), limit))
-        return [(row[0], record_of(row)) for row in rows]
+            rows = list(islice(read_rows(self._path, self._db, after, hotel, after_hotel_seq), limit))
+        return [(row[0], record_of(self._path, row)) for row in rows]
 
     def close(self) -> None:
         """Closes the file."""
@@ -201,34 +337,3 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
     )
-
-
-def read_rows(
-    db: sqlite3.Connection, after: int = 0, hotel: str | None = None, after_hotel_seq: int = 0
-) -> Iterator[Row]:
-    """Yields the rows of the events after this position, in order."""
-    if hotel is None:
-        return db.execute(f"SELECT {_COLUMNS} FROM events WHERE seq > ? ORDER BY seq", (after,))
-    return db.execute(
-        f"SELECT {_COLUMNS} FROM events WHERE hotel = ? AND hotel_seq > ? AND seq > ? ORDER BY hotel_seq",
-        (hotel, after_hotel_seq, after),
-    )
-
-
-def check_chain(
-    path: Path, rows: Iterable[Row], head: tuple[int, bytes], after: int = 0, previous: bytes = GENESIS
-) -> Iterator[Row]:
-    """Yields the rows. Raises JournalDamaged on a gap, on an altered row, and where they do not end at the head."""
-    seq = after
-    for row in rows:
-        seq += 1
-        if row[0] != seq:
-            raise JournalDamaged(f"{path}: event {seq} is missing; restore the file from a backup")
-        previous = link(previous, row)
-        if previous != row[9]:
-            raise JournalDamaged(f"{path}: event {seq} is not what was written; restore the file from a backup")
-        yield row
-    if (seq, previous) != head:
-        raise JournalDamaged(
-            f"{path}: it ends at event {seq} but should end at {head[0]}; restore the file from a backup"
-        )

@@ -25,6 +25,7 @@ from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
 from innkeeper.protocol.values.limits import stay_nights_max
+from innkeeper.protocol.values.operator_error import OperatorError
 from innkeeper.storage.read_model_events import read_model_events
 from innkeeper.storage.sqlite.schema import closed_on_failure
 
@@ -81,7 +82,7 @@ class SqliteReadModels:
     def _follow(self) -> None:
         """Stays near the log's end without taking time from bookings: steps when the log does not grow, or when many
         events are left. A reader catches up first in any case."""
-        seen = self._position
+        seen, stalled = self._position, ""
         while not self._stopping.wait(_POLL_SECONDS):
             try:
                 end = self._log.position
@@ -91,6 +92,10 @@ class SqliteReadModels:
                         self._step()
                     behind = end - self._position
                 seen = end
+            except OperatorError as error:
+                if str(error) != stalled:
+                    logger.error("the read models cannot follow the log, and wait until they can: %s", error)
+                stalled = str(error)
             except Exception:
                 logger.exception("the read models could not follow the log; retrying")
 

@@ -14,19 +14,36 @@ def _first(db: sqlite_utils.Database) -> None:
     for statement in (
         """
         CREATE TABLE events (
-            seq INTEGER PRIMARY KEY, hotel TEXT NOT NULL, hotel_seq INTEGER NOT NULL, at INTEGER NOT NULL,
-            by TEXT NOT NULL, correlation TEXT NOT NULL, cause TEXT NOT NULL, type TEXT NOT NULL,
-            body BLOB NOT NULL, hash BLOB NOT NULL, UNIQUE (hotel, hotel_seq)
+            position INTEGER PRIMARY KEY, hotel TEXT NOT NULL, sequence INTEGER NOT NULL, at INTEGER NOT NULL,
+            type TEXT NOT NULL, body BLOB NOT NULL, by TEXT NOT NULL, correlation TEXT NOT NULL,
+            causation TEXT NOT NULL, hash BLOB NOT NULL, UNIQUE (hotel, sequence)
         ) STRICT
         """,
         """
         CREATE TABLE replies (
-            key TEXT PRIMARY KEY, fingerprint BLOB NOT NULL, reply BLOB NOT NULL
+            key TEXT PRIMARY KEY, fingerprint BLOB NOT NULL, reply BLOB NOT NULL, at INTEGER NOT NULL,
+            checksum BLOB NOT NULL
         ) STRICT, WITHOUT ROWID
         """,
-        "CREATE TABLE snapshots (hotel TEXT PRIMARY KEY, hotel_seq INTEGER NOT NULL, state BLOB NOT NULL) STRICT",
-        "CREATE TABLE writer (epoch INTEGER NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL) STRICT",
-        "INSERT INTO writer VALUES (0, 0, zeroblob(16))",
+        """
+        CREATE TABLE writer (
+            epoch INTEGER NOT NULL, position INTEGER NOT NULL, hash BLOB NOT NULL,
+            replies INTEGER NOT NULL, replies_sum BLOB NOT NULL
+        ) STRICT
+        """,
+        "INSERT INTO writer VALUES (0, 0, zeroblob(16), 0, zeroblob(16))",
+        """
+        CREATE TABLE snapshots (
+            hotel TEXT PRIMARY KEY, sequence INTEGER NOT NULL, position INTEGER NOT NULL, hash BLOB NOT NULL,
+            checksum BLOB NOT NULL, state BLOB NOT NULL
+        ) STRICT
+        """,
+        """
+        CREATE TABLE snapshot_set (
+            position INTEGER NOT NULL, hash BLOB NOT NULL, snapshots INTEGER NOT NULL, sum BLOB NOT NULL
+        ) STRICT
+        """,
+        "INSERT INTO snapshot_set VALUES (0, zeroblob(16), 0, zeroblob(16))",
     ):
         db.execute(statement)
 

@@ -4,7 +4,9 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+import pytest
 from innkeeper.actors.subscriptions.background_task import BackgroundTask
+from innkeeper.protocol.ports.journal import JournalDamaged
 from innkeeper.protocol.ports.subscriptions import DeadLetter, Stalled, SubscriberState
 
 STEP_SECONDS = 0.002
@@ -129,3 +131,22 @@ def test_a_stalled_task_retries_after_its_delay_and_not_on_notifications() -> No
 
     run_during(task, notify)
     assert (task.state().lag, task.stalled) == (0, "")
+
+
+def test_a_task_whose_log_is_damaged_says_so_once_and_retries(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("innkeeper.actors.subscriptions.background_task.subscriber_retry_seconds", 0.01)
+    task = CountedTask(1)
+
+    def fail() -> None:
+        raise JournalDamaged("journal.db: event 2 cannot be decoded; restore the file from a backup")
+
+    async def action() -> None:
+        await until(lambda: task.steps > 2)
+
+    task.during = fail
+    run_during(task, action)
+    assert "event 2 cannot be decoded" in task.stalled
+    assert ["event 2" in record.getMessage() for record in caplog.records] == [True]
+    assert "Traceback" not in caplog.text

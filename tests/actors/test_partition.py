@@ -235,9 +235,9 @@ class FaultyJournal(SqliteJournal):
         if operation in self.broken:
             raise OSError(errno.EIO, "Input/output error")
 
-    def save_snapshots(self, snapshots: Iterable[Snapshot]) -> None:
+    def save_snapshots(self, snapshots: Iterable[Snapshot], until: int = 0) -> None:
         self._fail_if("snapshots")
-        super().save_snapshots(snapshots)
+        super().save_snapshots(snapshots, until)
 
     def replies(self, keys: Collection[str]) -> dict[str, StoredReply]:
         self._fail_if("replies")

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientError, ClientSession
+from innkeeper.storage.sqlite.event_rows import GENESIS
+from innkeeper.storage.sqlite.journal import link
 from support.acknowledged_bookings import (
     HOTELS,
     ClientRecords,
@@ -223,14 +225,14 @@ def journal(server: ServerProcess) -> Path:
 def changed_event(journal: Path) -> None:
     """Replace the body of an event."""
     with sqlite3.connect(journal) as db:
-        db.execute("UPDATE events SET body = (SELECT body FROM events WHERE seq = 4) WHERE seq = 3")
+        db.execute("UPDATE events SET body = (SELECT body FROM events WHERE position = 4) WHERE position = 3")
     db.close()
 
 
 def lost_event(journal: Path) -> None:
     """Delete the last event."""
     with sqlite3.connect(journal) as db:
-        db.execute("DELETE FROM events WHERE seq = (SELECT max(seq) FROM events)")
+        db.execute("DELETE FROM events WHERE position = (SELECT max(position) FROM events)")
     db.close()
 
 
@@ -252,13 +254,46 @@ def newer(journal: Path) -> None:
     db.close()
 
 
-@pytest.mark.parametrize("damage", [changed_event, lost_event, cut_short, not_a_database, newer])
+def added_reply(journal: Path) -> None:
+    """Add a kept reply that was never given."""
+    with sqlite3.connect(journal) as db:
+        db.execute("INSERT INTO replies VALUES ('key', x'00', x'00', 1, x'00')")
+    db.close()
+
+
+def newer_event(journal: Path) -> None:
+    """Change the type of an event to one of a later release, which also wrote the hash chain."""
+    with sqlite3.connect(journal) as db:
+        db.execute("UPDATE events SET type = 'innkeeper.room.painted.v1' WHERE position = 3")
+        previous = GENESIS
+        for row in db.execute("SELECT * FROM events ORDER BY position").fetchall():
+            previous = link(previous, row)
+            db.execute("UPDATE events SET hash = ? WHERE position = ?", (previous, row[0]))
+        db.execute("UPDATE writer SET hash = ?", (previous,))
+    db.close()
+
+
+@pytest.mark.parametrize("damage", [changed_event, lost_event, cut_short, not_a_database, newer, added_reply])
 def test_a_damaged_or_newer_journal_is_not_opened(journal: Path, damage: Any) -> None:
     damage(journal)
     before = journal.read_bytes()
+    assert_refused(journal)
+    assert journal.read_bytes() == before
+
+
+def test_an_event_of_a_newer_version_is_named(journal: Path) -> None:
+    newer_event(journal)
+    for message in assert_refused(journal):
+        assert "event 3 is of the type 'innkeeper.room.painted.v1', which this version does not know" in message
+
+
+def assert_refused(journal: Path) -> list[str]:
+    """Assert that neither a server nor `verify` opens this journal; what they say of it."""
+    messages = []
     for command in (("demo", "--port", "0"), ("verify",)):
         ended = run_to_end(*command, "--data", journal.parent)
         assert ended.returncode == EXIT_DAMAGED, ended.stdout + ended.stderr
         assert "Traceback" not in ended.stderr
         assert "partition-0.db" in ended.stderr
-    assert journal.read_bytes() == before
+        messages.append(ended.stderr)
+    return messages

@@ -10,7 +10,7 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from innkeeper.actors.cluster.supervisor import CannotStart, Supervisor
+from innkeeper.actors.cluster.supervisor import CannotStart, PartDamaged, Supervisor
 
 PART = """
 import asyncio, os, sys
@@ -99,6 +99,19 @@ def test_a_part_that_keeps_ending_is_started_again_after_growing_pauses(tmp_path
         assert monotonic() - start > 0.1 + 0.2 + 0.4 + 0.8
 
     supervise(tmp_path, scenario)
+
+
+def test_a_part_whose_journal_is_damaged_is_not_started_again(tmp_path: Path) -> None:
+    async def scenario(supervisor: Supervisor) -> None:
+        await supervisor.start(["billing", "delivery"])
+        (tmp_path / "billing.fails").write_text("4")
+        os.kill(starts(tmp_path, "billing")[0], signal.SIGKILL)
+        await supervisor.failed()
+
+    with pytest.raises(PartDamaged, match="billing has stopped, as its journal is damaged") as raised:
+        supervise(tmp_path, scenario)
+    assert raised.value.exit_code == 4
+    assert len(starts(tmp_path, "billing")) == 2
 
 
 def test_stopping_does_not_wait_for_a_part_that_is_to_be_started_again(tmp_path: Path) -> None:

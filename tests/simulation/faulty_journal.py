@@ -136,11 +136,11 @@ class FaultyJournal(MemoryJournal):
         if self._fault is Fault.UNKNOWN:
             raise OSError(errno.EIO, "Input/output error")
 
-    def save_snapshots(self, snapshots: Iterable[Snapshot]) -> None:
+    def save_snapshots(self, snapshots: Iterable[Snapshot], until: int = 0) -> None:
         """See `protocol.ports.journal.Journal`; the process may crash before."""
         if self._faults.is_faulty():
             raise Crash("while saving snapshots")
-        super().save_snapshots(snapshots)
+        super().save_snapshots(snapshots, until)
         self._disk.sync()
 
     def reopen(self) -> None:

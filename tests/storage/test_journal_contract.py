@@ -13,7 +13,7 @@ from innkeeper.protocol.values.contexts import RESERVATIONS
 from msgspec.structs import replace
 from support.journal_records import recorded, write_and_sync
 
-REPLY = StoredReply("key", b"fingerprint", b"reply")
+REPLY = StoredReply("key", b"fingerprint", b"reply", 1_000)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_events_are_read_in_order_with_their_positions(journal: Journal, event_l
     assert write_and_sync(journal, recorded(1), recorded(1, "south"), recorded(2)) == 3
     assert write_and_sync(journal, noted) == 4
     entries = [(1, recorded(1)), (2, recorded(1, "south")), (3, recorded(2)), (4, noted)]
-    assert [*journal.read()] == [*journal.verified()] == event_log.read(0, 9) == entries
+    assert [*journal.read()] == event_log.read(0, 9) == entries
     assert [*journal.read(after=2)] == event_log.read(2, 9) == entries[2:]
     assert (journal.position(), event_log.position) == (4, 4)
     assert journal.hotels() == {"north", "south"}
@@ -126,6 +126,43 @@ def test_the_newest_snapshot_of_each_hotel_is_kept(journal: Journal) -> None:
     assert {snapshot.hotel: snapshot.state for snapshot in journal.snapshots()} == {"north": b"three", "south": b"two"}
 
 
+def test_the_snapshots_say_until_where_they_have_all_events(
+    storage: Storage, journal: Journal, opened: ExitStack
+) -> None:
+    write_and_sync(journal, recorded(1), recorded(1, "south"), recorded(2))
+    assert journal.snapshots_until() == 0
+    journal.save_snapshots([Snapshot("north", 2, b"state")], until=1)
+    assert journal.snapshots_until() == 1
+    journal.close()
+    again = storage.journal(RESERVATIONS)
+    opened.callback(again.close)
+    assert (again.snapshots_until(), [*again.snapshots()]) == (1, [Snapshot("north", 2, b"state")])
+    again.save_snapshots([Snapshot("south", 1, b"state")], until=3)
+    assert (again.snapshots_until(), len([*again.snapshots()])) == (3, 2)
+
+
+def test_what_was_written_is_checked_in_any_steps(journal: Journal) -> None:
+    write_and_sync(journal, *(recorded(seq) for seq in range(1, 8)))
+    for after, until in ((0, 7), (0, 3), (3, 6), (6, 7), (7, 7)):
+        journal.check(after, until)
+
+
+def test_old_replies_are_removed_step_by_step(storage: Storage, journal: Journal, opened: ExitStack) -> None:
+    replies = tuple(StoredReply(f"key-{number}", b"", b"reply", at=100 * number) for number in range(10))
+    write_and_sync(journal, replies=replies)
+    assert journal.remove_replies(500, "", 4) == "key-3"
+    assert journal.remove_replies(500, "key-3", 4) == "key-7"
+    assert journal.remove_replies(500, "key-7", 4) is None
+    assert {*journal.replies([reply.key for reply in replies])} == {f"key-{number}" for number in range(5, 10)}
+    write_and_sync(journal, replies=replies[:1])  # a key that is not valid any more can be used again
+    journal.close()
+    again = storage.journal(RESERVATIONS)
+    opened.callback(again.close)
+    assert again.replies(["key-0", "key-4", "key-5"]) == {"key-0": replies[0], "key-5": replies[5]}
+    assert again.remove_replies(10_000, "", 99) is None
+    assert again.replies(["key-0", "key-5", "key-9"]) == {}
+
+
 def test_a_superseded_writer_can_write_nothing(storage: Storage, journal: Journal, opened: ExitStack) -> None:
     write_and_sync(journal, recorded(1))
     newer = storage.journal(RESERVATIONS)
@@ -136,6 +173,10 @@ def test_a_superseded_writer_can_write_nothing(storage: Storage, journal: Journa
             write_and_sync(journal, *records, replies=replies)
     with pytest.raises(JournalFenced):
         journal.save_snapshots([Snapshot("north", 1, b"older")])
+    write_and_sync(newer, replies=(REPLY,))
+    with pytest.raises(JournalFenced):
+        journal.remove_replies(REPLY.at + 1, "", 9)
+    assert newer.replies(["key"]) == {"key": REPLY}
     journal.reopen()
     with pytest.raises(JournalFenced):
         write_and_sync(journal, recorded(2))

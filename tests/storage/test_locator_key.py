@@ -30,7 +30,7 @@ def key_and_journal(path: Path, log: str) -> bytes:
 def test_only_its_owner_can_read_the_key(tmp_path: Path) -> None:
     installation(tmp_path).locator_key()
     assert (tmp_path / "locator.key").stat().st_mode & 0o777 == 0o600
-    assert {path.name for path in tmp_path.iterdir()} == {"locator.key", "partitions"}
+    assert {path.name for path in tmp_path.iterdir()} == {"locator.key", "installation.json"}
 
 
 def test_partitions_that_start_together_have_the_same_key(tmp_path: Path) -> None:

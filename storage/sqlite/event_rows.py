@@ -1,0 +1,79 @@
+"""Reads the rows of a journal's events.
+
+Every error that this meets becomes a `JournalError`, whose message names the file, the position where it is known, and
+what to do.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from innkeeper.protocol.codec import wire
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.ports.journal import JournalDamaged, JournalError, JournalTooNew
+
+COLUMNS = "position, hotel, sequence, at, type, body, by, correlation, causation, hash"
+GENESIS = bytes(16)
+
+Row = tuple[int, str, int, int, str, bytes, str, str, str, bytes]
+
+FILE_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""What the sqlite3 module raises where a file cannot be read; the second where SQLite's own message quotes bytes of a
+damaged schema."""
+
+_PASSING = {
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PROTOCOL,
+}  # fmt: skip
+"""SQLite's errors that say nothing of a file's contents, and may pass."""
+
+
+def read_rows(
+    path: Path, db: sqlite3.Connection, after: int = 0, hotel: str | None = None, after_sequence: int = 0
+) -> Iterator[Row]:
+    """Yields the rows of the events after this position, in order, unchecked."""
+    if hotel is None:
+        return rows_of(path, db, f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position", (after,))
+    query = f"SELECT {COLUMNS} FROM events WHERE hotel = ? AND sequence > ? AND position > ? ORDER BY sequence"
+    return rows_of(path, db, query, (hotel, after_sequence, after))
+
+
+def rows_of(path: Path, db: sqlite3.Connection, query: str, values: Sequence[object] = ()) -> Iterator[Any]:
+    """Yields the rows that a query finds. Raises JournalError where the file cannot be read."""
+    try:
+        for row in db.execute(query, values):  # noqa: UP028 (`yield from` would close the cursor of a closed connection)
+            yield row
+    except FILE_ERRORS as error:
+        raise unreadable(path, error) from error
+
+
+def record_of(path: Path, row: Row) -> RecordedEvent:
+    """Decodes the event of a row. Raises JournalTooNew, or JournalDamaged."""
+    position, hotel, sequence, at, type_name, body, by, correlation, causation, _ = row
+    try:
+        return RecordedEvent(hotel, sequence, at, by, correlation, causation, wire.decode_event(type_name, body))
+    except wire.UnknownMessageType as error:
+        raise JournalTooNew(
+            f"{path}: event {position} is of the type {type_name!r}, which this version does not know; a newer"
+            " Innkeeper wrote it: upgrade"
+        ) from error
+    except Exception as error:
+        raise damaged(path, f"event {position} cannot be decoded ({error})") from error
+
+
+def damaged(path: Path, what: str) -> JournalDamaged:
+    """Returns the error that the file is damaged, which also says what to do."""
+    return JournalDamaged(f"{path}: {what}; restore the file from a backup")
+
+
+def unreadable(path: Path, error: Exception) -> Exception:
+    """Returns the error of a journal whose file SQLite cannot read: that of damage, or of a fault that may pass. A
+    wrong use of SQLite is returned as it is."""
+    if isinstance(error, sqlite3.ProgrammingError):
+        return error
+    reason = " ".join(str(error).split())  # one line, also where it quotes statements
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None and code & 0xFF in _PASSING:
+        return JournalError(f"{path} cannot be read or written now ({reason})")
+    return damaged(path, f"it cannot be read as a journal ({reason})")

@@ -1,0 +1,88 @@
+"""A journal's file with one flipped bit is refused, or gives what was written: never anything else, and no traceback.
+
+INNKEEPER_BIT_FLIPS sets how many bits are flipped, each in a copy of its own; INNKEEPER_BIT_FLIPS_SEED chooses others.
+"""
+
+import logging
+import os
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from random import Random
+
+import pytest
+from innkeeper.protocol.codec import wire
+from innkeeper.protocol.reservations.commands import BookRoom, OpenHotel
+from innkeeper.protocol.values.operator_error import EXIT_DAMAGED, OperatorError
+from innkeeper.storage.sqlite.journal import SqliteEventLog, SqliteJournal
+from support.partition_fixture import PartitionFixture, hotel_request, request
+
+FLIPS = int(os.environ.get("INNKEEPER_BIT_FLIPS", "60"))
+SEED = int(os.environ.get("INNKEEPER_BIT_FLIPS_SEED", "1"))
+HOTELS = ("lakeside", "seaside", "hillside")
+KEYS = tuple(f"front desk:{number}" for number in range(240))
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A journal with some hundred events and kept replies, snapshots of two of its hotels, and events after them."""
+    path = tmp_path_factory.mktemp("written") / "journal.db"
+    partition = PartitionFixture(SqliteJournal(path))
+    for hotel in HOTELS:
+        partition.execute(OpenHotel(hotel, hotel_request({"DBL": 9})), f"opening of {hotel}")
+    for number, key in enumerate(KEYS):
+        hotel = HOTELS[number % (2 if number < 200 else 3)]
+        partition.execute(BookRoom(hotel, request(1 + number // 12, guest=f"Guest {number}")), key)
+        if number in (90, 150, 199):
+            while partition.host.save_snapshots(after_events=50):
+                pass
+    partition.host.close()
+    return path
+
+
+def contents(path: Path) -> list[object]:
+    """All that the journal's readers get: the hotels' states, the kept replies, and the events."""
+    partition = PartitionFixture(SqliteJournal(path))
+    with closing(partition.host):
+        partition.host.journal.check(0, partition.host.journal.position())
+        states = [wire.encode(partition.host.describe(hotel)) for hotel in HOTELS]
+        replies = partition.host.journal.replies([*KEYS, *(f"opening of {hotel}" for hotel in HOTELS)])
+        with closing(SqliteEventLog(path)) as log:
+            by_hotel = [log.read(0, 10_000, hotel) for hotel in HOTELS]
+            return [states, replies, log.read(0, 10_000), by_hotel]
+
+
+def outcome(path: Path, undamaged: list[object], caplog: pytest.LogCaptureFixture) -> str:
+    """What opening a damaged journal led to; begins with "wrong" where the damage was not noticed."""
+    caplog.clear()
+    try:
+        found = contents(path)
+    except OperatorError as error:
+        is_clear = str(path) in str(error) and "\n" not in str(error) and error.exit_code == EXIT_DAMAGED
+        return "refused" if is_clear else f"wrong: refused with {error!r}"
+    except Exception as error:
+        return f"wrong: {error!r}"
+    if found != undamaged or any(record.exc_info for record in caplog.records):
+        return "wrong: served, or with a traceback"
+    return "rebuilt" if caplog.records else "unused"
+
+
+def test_a_flipped_bit_is_never_served(written: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "innkeeper")
+    undamaged, original, random = contents(written), written.read_bytes(), Random(SEED)
+    outcomes: Counter[str] = Counter()
+    wrong: list[str] = []
+    for number in range(FLIPS):
+        offset, bit = random.randrange(len(original)), random.randrange(8)
+        damaged = bytearray(original)
+        damaged[offset] ^= 1 << bit
+        path = tmp_path / f"{number}.db"
+        path.write_bytes(damaged)
+        what = outcome(path, undamaged, caplog)
+        outcomes[what.partition(":")[0]] += 1
+        if what.startswith("wrong"):
+            wrong.append(f"bit {bit} of byte {offset}: {what}")
+        for file in tmp_path.glob(f"{number}.db*"):
+            file.unlink()
+    print(f"{FLIPS} flipped bits in {len(original)} bytes: {dict(outcomes)}")
+    assert not wrong, "\n".join(wrong)
