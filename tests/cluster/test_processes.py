@@ -337,6 +337,7 @@ def test_an_installation_of_parts_shares_its_data_directory_with_no_other(instal
 def test_a_part_that_cannot_start_ends_all_with_its_message_and_exit_code(tmp_path: Path) -> None:
     data = DataDirectory(tmp_path / "data")
     data.installation(partitions=2)
+    SqliteStorage(data).locator_key()
     data.journal("reservations-1").write_bytes(b"this is no database" * 500)
     refused = run_to_end("demo", "--processes", "--port", "0", "--data", data.path)
     assert refused.returncode == 4, refused.stderr
