@@ -10,6 +10,7 @@ from innkeeper.http.api.parsing import RequestRejected
 from innkeeper.http.api.resources import Problem
 from innkeeper.protocol.messages import refusals
 from innkeeper.protocol.messages.refusals import FieldError, Refusal, Refused
+from innkeeper.protocol.ports.journal import JournalError
 from innkeeper.protocol.reservations.refusals import (
     HotelExists,
     NoSingleRoom,
@@ -108,6 +109,9 @@ def error_response(request: web.Request, error: Exception) -> web.Response:
     match error:
         case Refused():
             return refusal_response(request, error.refusal, getattr(error, "headers", None))
+        case JournalError():
+            logger.error("request %s cannot be answered: %s", request[REQUEST_ID], error)
+            return problem(request, 503, "unavailable", "what is stored cannot be read; the server's log says why")
         case RequestRejected():
             return problem(request, error.status, error.code, error.detail)
         case web.HTTPRequestEntityTooLarge():
