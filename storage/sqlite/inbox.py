@@ -20,7 +20,7 @@ from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.inbox import InboxConflict
 from innkeeper.protocol.ports.subscriptions import EventLog, Stalled
 from innkeeper.storage.gapless_log import GaplessLog, conflict_text, fetch_missing
-from innkeeper.storage.sqlite.schema import closed_on_failure, open_to_write
+from innkeeper.storage.sqlite.schema import close_writer, closed_on_failure, open_to_write
 
 _TRIM_EVENTS = 1_000
 
@@ -145,7 +145,7 @@ class SqliteInbox:
 
     def close(self) -> None:
         """See `Inbox`."""
-        self._db.close()
+        close_writer(self._db.conn)
 
     def _stored(self, log: str, start: int) -> tuple[int, list[int]]:
         """Returns the position up to which no event is missing, and the positions of events after a gap."""

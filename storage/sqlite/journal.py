@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -18,7 +18,7 @@ import msgspec
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.ports.journal import JournalDamaged, JournalError, JournalFenced, Snapshot, StoredReply
-from innkeeper.storage.sqlite.schema import closed_on_failure, migrate
+from innkeeper.storage.sqlite.schema import close_writer, closed_on_failure, migrate
 
 _COLUMNS = "seq, hotel, hotel_seq, at, by, correlation, cause, type, body, hash"
 _CHECKPOINT_PAGES = 4_000
@@ -47,11 +47,12 @@ class SqliteJournal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._epoch = -1
         self._connect()
         with closed_on_failure(self):
             self._check_tail()
             self._db.execute("UPDATE writer SET epoch = epoch + 1")
-            self._epoch: int = self._db.execute("SELECT epoch FROM writer").fetchone()[0]
+            self._epoch = self._db.execute("SELECT epoch FROM writer").fetchone()[0]
 
     def _connect(self) -> None:
         with ExitStack() as opened:
@@ -145,13 +146,22 @@ class SqliteJournal:
 
     def reopen(self) -> None:
         """See `Journal`."""
-        self.close()
+        self._reader.close()
+        self._db.close()
         self._connect()
 
     def close(self) -> None:
-        """See `Journal`."""
+        """See `Journal`. Where another process writes now, only that one may checkpoint."""
         self._reader.close()
-        self._db.close()
+        if self._has_epoch():
+            close_writer(self._db)
+        else:
+            self._db.close()
+
+    def _has_epoch(self) -> bool:
+        with suppress(sqlite3.Error):
+            return bool(self._db.execute("SELECT epoch FROM writer").fetchone()[0] == self._epoch)
+        return False
 
     def verified(self) -> Iterator[LogEntry]:
         """See `Journal`. The hash chain reveals each change."""

@@ -26,7 +26,7 @@ from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
 from innkeeper.protocol.values.limits import stay_nights_max
 from innkeeper.storage.read_model_events import read_model_events
-from innkeeper.storage.sqlite.schema import closed_on_failure
+from innkeeper.storage.sqlite.schema import close_writer, closed_on_failure
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,8 @@ class SqliteReadModels:
         self._log = log
         self._lock = threading.Lock()
         with ExitStack() as opened:
-            self._db = opened.enter_context(closing(_open(path, make)))
+            self._db = _open(path, make)
+            opened.callback(close_writer, self._db.conn)
             self._position: int = self._db.execute("SELECT position FROM follower").fetchone()[0]
             self._hotels = {
                 hotel.id: hotel
