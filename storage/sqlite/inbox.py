@@ -11,6 +11,7 @@ has looked at it: one of the two is not of this log. Old events are removed once
 import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from itertools import takewhile
 from pathlib import Path
 
@@ -38,6 +39,12 @@ def _create(db: sqlite_utils.Database) -> None:
     db.execute("CREATE TABLE places (name TEXT PRIMARY KEY, place INTEGER NOT NULL) STRICT")
     db.execute("CREATE TABLE removed (log TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT")
     db.execute("CREATE TABLE conflicts (log TEXT PRIMARY KEY, reason TEXT NOT NULL) STRICT")
+
+
+def read_inbox(path: Path) -> dict[str, int]:
+    """Returns the position of the newest event of each log. The file is used by nobody else."""
+    with closing(sqlite3.connect(path)) as db:
+        return dict(db.execute("SELECT log, max(position) FROM entries GROUP BY log").fetchall())
 
 
 class SqliteInbox:

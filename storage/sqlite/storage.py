@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 from innkeeper.protocol.ports.subscriptions import EventLog
-from innkeeper.protocol.values.contexts import BILLING, DELIVERY, reservations_logs
 from innkeeper.protocol.values.installation import Installation
 from innkeeper.storage.data_directory import DataDirectory
 from innkeeper.storage.sqlite.inbox import SqliteInbox
@@ -28,10 +27,7 @@ class SqliteStorage:
 
     def journals(self) -> set[str]:
         """See `Storage`."""
-        if not self._data.is_made:
-            return set()
-        logs = (*reservations_logs(self.installation().partitions), BILLING, DELIVERY)
-        return {log for log in logs if self._data.journal(log).exists()}
+        return set(self._data.journals())
 
     def journal(self, log: str) -> SqliteJournal:
         """See `Storage`."""
