@@ -21,13 +21,14 @@ from innkeeper.actors.partition.clock import clock
 from innkeeper.actors.partition.opening import HostPorts
 from innkeeper.actors.reservations import service as reservations
 from innkeeper.actors.system.actor_systems import ACTOR_SYSTEMS
-from innkeeper.actors.system.event_loop import first_of, run_async, stop_requested
+from innkeeper.actors.system.event_loop import first_of, run_async, wait_for_stop
 from innkeeper.actors.system.garbage_collector import freeze_startup_objects
 from innkeeper.delivery.backoff import delay_seconds
 from innkeeper.delivery.brokers.selection import open_inbox, open_publisher
 from innkeeper.delivery.integrations import Integrations, mail_transport, open_archive, open_payments, open_webhooks
 from innkeeper.delivery.payments.payments import PAYMENT_EVENT_TYPES
 from innkeeper.http.app import make_app
+from innkeeper.http.commands import data_commands
 from innkeeper.http.commands.client_commands import manage_dead_letters, replay
 from innkeeper.http.commands.command_line import CannotRun, parse, welcome
 from innkeeper.http.commands.demo_data import load_demo_data
@@ -38,9 +39,12 @@ from innkeeper.http.serving import free_port, reserved, serving, serving_on
 from innkeeper.protocol.ports.storage import Storage
 from innkeeper.protocol.values import contexts
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY, GATEWAY, NOTIFICATIONS, RESERVATIONS
-from innkeeper.protocol.values.operator_error import EXIT_VIOLATED, OperatorError
+from innkeeper.protocol.values.operator_error import OperatorError
 from innkeeper.storage.data_directory import DataDirectory
 from innkeeper.storage.memory.storage import MemoryStorage
+from innkeeper.storage.operations.backup import back_up
+from innkeeper.storage.operations.restore import restore
+from innkeeper.storage.operations.verify import VerificationReport
 from innkeeper.storage.operations.verify import verify as verify_journals
 from innkeeper.storage.sqlite.storage import SqliteStorage
 from uuid_utils import uuid7
@@ -108,15 +112,6 @@ async def running(
         yield parts
 
 
-async def wait(ready: str, failed: Coroutine[object, object, object]) -> None:
-    """Prints that all is ready, and waits for SIGTERM or Ctrl-C; raises what `failed` raises before that."""
-    freeze_startup_objects()
-    stop = stop_requested()  # before a reader of the message can send a signal
-    print(ready, file=sys.stderr)
-    await first_of(stop.wait(), failed)
-    print("Finishing what was accepted …", file=sys.stderr)
-
-
 async def run_all(options: SimpleNamespace) -> None:
     """Run all parts in this process. Nothing is written where the port is in use, or with --in-memory."""
     keys = read_keys(options.keys)
@@ -129,7 +124,7 @@ async def run_all(options: SimpleNamespace) -> None:
                 await load_demo_data(parts.buses, parts.services)
             app = make_app(parts, integrations.providers, keys, HostPolicy.from_options(options))
             async with serving_on(app, sockets) as port:
-                await wait(welcome(options, port), parts.ended())
+                await wait_for_stop(welcome(options, port), parts.ended())
 
 
 def create(options: SimpleNamespace) -> list[str]:
@@ -150,7 +145,7 @@ async def part(options: SimpleNamespace) -> None:
     else:
         await waited_for(f"reservations to create {options.data}", lambda: DataDirectory(options.data).is_made)
     async with running_part(options, names) as parts:
-        await wait(f"{', '.join(names)}: ready, data: {options.data}", parts.ended())
+        await wait_for_stop(f"{', '.join(names)}: ready, data: {options.data}", parts.ended())
 
 
 @asynccontextmanager
@@ -198,25 +193,29 @@ async def run_processes(options: SimpleNamespace, arguments: list[str]) -> None:
                     await parts.connected()
                     await load_demo_data(parts.buses, parts.services)
             await supervisor.start(contexts.gateways(options.workers))
-            await wait(welcome(options, options.port), supervisor.failed())
+            await wait_for_stop(welcome(options, options.port), supervisor.failed())
 
 
-def verify(options: SimpleNamespace) -> None:
-    """Verify the promises over whole journals; prints a report."""
-    storage = SqliteStorage(DataDirectory(options.data))
+def verified(storage: Storage) -> VerificationReport:
+    """Verifies the promises over the whole journals of an installation that nobody else uses."""
+    return verify_journals(storage, reservations.check_snapshots, billing.check_snapshots, verification_progress)
+
+
+def verified_directory(path: Path) -> VerificationReport:
+    """Verifies the data directory at this path, which it locks. Raises OperatorError."""
+    storage = SqliteStorage(DataDirectory(path))
     if RESERVATIONS not in map(contexts.context_of, storage.journals()):
-        raise CannotRun(f"{options.data} has no journal; give the data directory with --data")
-    with DataDirectory(options.data).lock():
-        done = verify_journals(storage, reservations.check_snapshots, billing.check_snapshots, verification_progress)
-    print(json.dumps(done._asdict(), indent=2))
-    if done.violations:
-        raise CannotRun(f"{len(done.violations)} violations", EXIT_VIOLATED)
+        raise CannotRun(f"{path} has no journal; give the data directory with --data")
+    with DataDirectory(path).lock():
+        return verified(storage)
 
 
 _RUNS: dict[str, Callable[[SimpleNamespace], Coroutine[object, object, None] | None]] = {
     **dict.fromkeys(("demo", "serve"), run_all),
     **dict.fromkeys((RESERVATIONS, BILLING, NOTIFICATIONS, DELIVERY, GATEWAY), part),
-    "verify": verify,
+    "verify": partial(data_commands.verify, verified_directory),
+    "backup": partial(data_commands.backup, back_up),
+    "restore": partial(data_commands.restore, partial(restore, verified)),
     "replay": replay,
     "dead-letters": manage_dead_letters,
 }

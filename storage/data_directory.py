@@ -10,15 +10,24 @@ from contextlib import ExitStack, contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from time import monotonic, sleep
-from typing import NamedTuple, TextIO
+from typing import Final, NamedTuple, TextIO
 
-from innkeeper.protocol.values.contexts import RESERVATIONS, context_of, partition_number
+from innkeeper.protocol.values.contexts import (
+    BILLING,
+    DELIVERY,
+    RESERVATIONS,
+    context_of,
+    partition_number,
+    rank_of,
+    reservations_logs,
+)
 from innkeeper.protocol.values.installation import Installation
 from innkeeper.protocol.values.operator_error import EXIT_IN_USE, OperatorError
 from innkeeper.storage.installation_file import find_installation, make_installation
 
 logger = logging.getLogger(__name__)
 
+INBOX_ENDING: Final = "-inbox.db"
 _PRIVATE = 0o700
 _OF_OTHERS = 0o077
 _LOCK_RETRY_SECONDS = 0.02
@@ -138,6 +147,23 @@ class DataDirectory(NamedTuple):
         """The key from which the locators of bookings follow."""
         return self.path / "locator.key"
 
+    def journals(self) -> dict[str, Path]:
+        """Returns the paths of the journals that there are, by the names of their logs: effects before causes."""
+        paths = {log: self.journal(log) for log in sorted(self._logs(), key=rank_of, reverse=True)}
+        return {log: path for log, path in paths.items() if path.exists()}
+
+    def _logs(self) -> list[str]:
+        return [*reservations_logs(self.installation().partitions), BILLING, DELIVERY] if self.is_made else []
+
+    def databases(self) -> Iterator[Path]:
+        """Yields the paths of all databases, each before those that it follows: services and read models, inboxes,
+        journals. Each kind is looked up when it is its turn, so that no cause is missed that appears meanwhile."""
+        found = set(self.path.glob("*.db")) - {self.journal(log) for log in self._logs()}
+        inboxes = {path for path in found if path.name.endswith(INBOX_ENDING)}
+        yield from sorted(found - inboxes)
+        yield from sorted(self.path.glob(f"*{INBOX_ENDING}"))
+        yield from self.journals().values()
+
     def views(self, log: str) -> Path:
         """Returns the path of the read models of this log of reservations."""
         return self.path / f"views-{partition_number(log)}.db"
@@ -148,7 +174,7 @@ class DataDirectory(NamedTuple):
 
     def inbox(self, name: str) -> Path:
         """Returns the path of the inbox of this service."""
-        return self.path / f"{name}-inbox.db"
+        return self.path / f"{name}{INBOX_ENDING}"
 
     def socket(self, part: str) -> Path:
         """Returns the path of a part's socket; it is in the temporary folder where it would be too long here."""
@@ -159,6 +185,11 @@ class DataDirectory(NamedTuple):
             if sockets.is_symlink() or sockets.stat().st_uid != os.getuid():
                 raise DataUnusable(f"{sockets} belongs to another user; choose a shorter path for --data")
         return sockets / f"{part}.sock"
+
+    def settings(self) -> list[Path]:
+        """Returns the paths of what is in no database and is made once or by hand: keys, secrets, templates."""
+        files = (*self.path.glob("*.key"), *self.path.glob("*.secret"), *self.templates.rglob("*"))
+        return sorted(path for path in files if path.is_file())
 
     @property
     def archive(self) -> Path:

@@ -64,11 +64,17 @@ def make_installation(folder: Path, name: str | None, partitions: int | None) ->
     """Makes this folder, which exists, the data directory of a new installation. Returns it, or the one that another
     process has made meanwhile. Returns when the file is on disk."""
     made = Installation(random_id(), name or DEFAULT_NAME, random_id(), partitions or 1)
-    content = {"form": FORM, **msgspec.structs.asdict(made), "checksum": _checksum(made)}
-    write_once(folder / FILE_NAME, msgspec.json.format(msgspec.json.encode(content)) + b"\n")
+    write_once(folder / FILE_NAME, _content(made))
     found = find_installation(folder)
     assert found is not None
     return found
+
+
+def write_new_timeline(folder: Path, installation: Installation) -> Installation:
+    """Writes the file of this installation with a new timeline, which it returns. Nobody else uses the folder."""
+    begun = msgspec.structs.replace(installation, timeline=random_id())
+    (folder / FILE_NAME).write_bytes(_content(begun))
+    return begun
 
 
 def random_id() -> str:
@@ -110,6 +116,11 @@ def _refuse_data_without_file(folder: Path) -> None:
         raise DataRefused(
             f"{folder / FILE_NAME} is missing although there are databases; restore it from the backup of {folder}"
         )
+
+
+def _content(installation: Installation) -> bytes:
+    fields = {"form": FORM, **msgspec.structs.asdict(installation), "checksum": _checksum(installation)}
+    return msgspec.json.format(msgspec.json.encode(fields)) + b"\n"
 
 
 def _checksum(installation: Installation) -> str:

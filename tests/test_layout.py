@@ -72,6 +72,13 @@ ALLOWED_IMPORTS = {
         "protocol.billing.folio",
     },
     "storage/operations": {"protocol", "storage.audit"},
+    **{
+        f"storage/operations/{module}.py": {
+            "protocol", "storage.operations", "storage.sqlite", "storage.data_directory", "storage.installation_file",
+        }
+        for module in ("backup", "restore")
+    },
+    "storage/operations/new_folder.py": {"protocol"},
     "storage/sqlite": {
         "protocol", "storage.sqlite", *SHARED_BY_ENGINES, "storage.data_directory", "storage.installation_file",
     },

@@ -2,7 +2,10 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable, Coroutine
+
+from innkeeper.actors.system.garbage_collector import freeze_startup_objects
 
 
 def run_async(work: Coroutine[object, object, None]) -> None:
@@ -33,3 +36,12 @@ async def first_of(*waits: Coroutine[object, object, object]) -> None:
         task.cancel()
     for task in done:
         task.result()
+
+
+async def wait_for_stop(ready: str, failed: Coroutine[object, object, object]) -> None:
+    """Prints that all is ready, and waits for SIGTERM or Ctrl-C; raises what `failed` raises before that."""
+    freeze_startup_objects()
+    stop = stop_requested()  # before a reader of the message can send a signal
+    print(ready, file=sys.stderr)
+    await first_of(stop.wait(), failed)
+    print("Finishing what was accepted …", file=sys.stderr)

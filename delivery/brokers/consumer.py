@@ -24,10 +24,12 @@ M = TypeVar("M")
 
 
 class MessageContent(NamedTuple):
-    """What a broker delivers: the body, and the id in the header of the installation (empty where there is none)."""
+    """What a broker delivers: the body, and the ids in the headers of the installation and its timeline (empty where
+    there are none)."""
 
     body: bytes
     installation: str
+    timeline: str
 
 
 class BrokerConnection(Protocol):
@@ -125,7 +127,7 @@ class LogConsumer(ABC):
 
     def _entry_of(self, content: MessageContent) -> tuple[str, LogEntry]:
         """The event of a message, with the name of its log. Raises ValueError with the reason where there is none."""
-        if refusal := self.names.refusal(content.installation):
+        if refusal := self.names.refusal(content.installation, content.timeline):
             raise ValueError(refusal)
         entry = entry_of(content.body)
         return self._log_of(entry[1]), entry

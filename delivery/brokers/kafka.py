@@ -16,7 +16,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from innkeeper.delivery.brokers.consumer import LogConsumer, MessageContent, reason_of
 from innkeeper.protocol.codec.cloud_event import MEDIA_TYPE, cloud_event_json
-from innkeeper.protocol.delivery.broker_names import GROUP_HEADER, INSTALLATION_HEADER, REASON_HEADER, BrokerNames
+from innkeeper.protocol.delivery.broker_names import (
+    GROUP_HEADER,
+    INSTALLATION_HEADER,
+    REASON_HEADER,
+    TIMELINE_HEADER,
+    BrokerNames,
+)
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.subscriptions import Effects, Stalled, no_effects
 from innkeeper.protocol.values import limits
@@ -199,5 +205,7 @@ def _place_name(partition: TopicPartition) -> str:
 
 
 def _content_of(message: ConsumerRecord) -> MessageContent:
-    installation = dict(message.headers).get(INSTALLATION_HEADER) or b""
-    return MessageContent(message.value or b"", installation.decode(errors="replace"))
+    headers = dict(message.headers)
+    names = (INSTALLATION_HEADER, TIMELINE_HEADER)
+    installation, timeline = ((headers.get(name) or b"").decode(errors="replace") for name in names)
+    return MessageContent(message.value or b"", installation, timeline)

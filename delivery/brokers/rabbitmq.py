@@ -21,7 +21,7 @@ from aiormq import Channel, spec
 from innkeeper.delivery.brokers.consumer import LogConsumer, MessageContent, reason_of
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.codec.cloud_event import MEDIA_TYPE, cloud_event_json
-from innkeeper.protocol.delivery.broker_names import INSTALLATION_HEADER, REASON_HEADER, BrokerNames
+from innkeeper.protocol.delivery.broker_names import INSTALLATION_HEADER, REASON_HEADER, TIMELINE_HEADER, BrokerNames
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.subscriptions import Effects, Stalled, no_effects
 from innkeeper.protocol.values import limits
@@ -200,4 +200,5 @@ def _received(message: AbstractIncomingMessage | None) -> AbstractIncomingMessag
 
 
 def _content_of(message: AbstractIncomingMessage) -> MessageContent:
-    return MessageContent(message.body, str(message.headers.get(INSTALLATION_HEADER) or ""))
+    installation, timeline = (str(message.headers.get(name) or "") for name in (INSTALLATION_HEADER, TIMELINE_HEADER))
+    return MessageContent(message.body, installation, timeline)

@@ -58,6 +58,14 @@ _REPLAY = (
     option("--hotel", "the id of the hotel to open", "history"),
     option("--decisions", "write a line for each booking to this file: Y accepted, n refused", type=path),
 )
+_BACKUP = (
+    click.Argument(["destination"], type=path, metavar="DEST", help="the folder to make; it is missing or empty"),
+    _DATA,
+)
+_RESTORE = (
+    click.Argument(["source"], type=path, metavar="SOURCE", help="the folder of the backup"),
+    option("--data", "the data directory to make; it is missing or empty", "data", type=path),
+)
 _DEAD_LETTERS = (
     click.Argument(["action"], type=click.Choice(ACTIONS), help="the action"),
     click.Argument(["subscriber"], default="", help="the subscriber of the dead letter"),
@@ -119,6 +127,10 @@ def command_line() -> click.Group:
     )  # fmt: skip
     top.define(GATEWAY, "run one part only: HTTP; several may share a port", "--keys keys", *part, _PORT, *_PUBLIC)
     top.define("verify", "verify the whole journal", "--data data", _DATA)
+    top.define("backup", "back up a data directory, also while it is used", "/backups/monday --data data", *_BACKUP)
+    top.define(
+        "restore", "restore a backup to a new data directory, and verify it", "/backups/monday --data data", *_RESTORE
+    )
     top.define(
         "replay", "replay a booking history (CSV) through the HTTP API", "HISTORY.csv --rooms ROOMS.csv", *_REPLAY
     )

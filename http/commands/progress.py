@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from tqdm import tqdm
@@ -22,6 +22,17 @@ def verification_progress(entries: Iterable[LogEntry], total: int) -> Iterable[L
     """Passes the entries on, with a bar for so many."""
     bar: Iterable[LogEntry] = tqdm(entries, total=total, unit=" events", disable=not sys.stderr.isatty())
     return bar
+
+
+ShowBytes = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Opens a display of a step over so many bytes; see `byte_progress`."""
+
+
+@contextmanager
+def byte_progress(step: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar for a step over so many bytes; called with the bytes that are done since its last call."""
+    with tqdm(total=total, unit="B", unit_scale=True, desc=step, disable=not sys.stderr.isatty(), leave=False) as bar:
+        yield lambda size: bar.update(size) and None
 
 
 async def waited_for(what: str, is_there: Callable[[], bool]) -> None:

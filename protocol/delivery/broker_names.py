@@ -44,11 +44,13 @@ class BrokerNames(NamedTuple):
         """The headers of each message that the installation publishes."""
         return {INSTALLATION_HEADER: self.installation.id, TIMELINE_HEADER: self.installation.timeline}
 
-    def refusal(self, installation: str) -> str:
-        """Returns why a message is not one of this installation's; empty where it is. `installation` is the id in its
-        header, or empty where it has none."""
+    def refusal(self, installation: str, timeline: str) -> str:
+        """Returns why a message is not one of this installation's present timeline; empty where it is. Both are the ids
+        in its headers, or empty where it has none."""
         if installation == self.installation.id:
-            return ""
+            if timeline == self.installation.timeline:
+                return ""
+            return f"the message is of the timeline {timeline:.64}, which ended: the journals were restored since then"
         if not installation:
             return f"the message has no header {INSTALLATION_HEADER}, so it may be another installation's"
         return f"the message is of the installation {installation:.64}, not of {self.installation.id}"

@@ -6,6 +6,7 @@ EXIT_VIOLATED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_IN_USE: Final = 3
 EXIT_DAMAGED: Final = 4
+EXIT_FAILED: Final = 5
 
 
 class OperatorError(Exception):

@@ -1,7 +1,8 @@
 """The rows of subscribers' cursors, in the database of their service."""
 
+import sqlite3
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 import msgspec
@@ -35,6 +36,12 @@ def _cursors(db: sqlite_utils.Database) -> None:
 def open_service(path: Path, *migrations: Migration) -> sqlite_utils.Database:
     """Opens the database of a service: cursors, and the tables of these migrations."""
     return open_to_write(path, _cursors, *migrations)
+
+
+def read_cursors(path: Path) -> dict[str, int]:
+    """Returns how far the subscriber that is the furthest has read each log. The file is used by nobody else."""
+    with closing(sqlite3.connect(path)) as db:
+        return dict(db.execute("SELECT log, max(position) FROM cursors GROUP BY log").fetchall())
 
 
 class SqliteCursorRows:

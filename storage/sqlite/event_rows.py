@@ -5,7 +5,7 @@ what to do.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def read_rows(
     return rows_of(path, db, query, (hotel, after_sequence, after))
 
 
-def rows_of(path: Path, db: sqlite3.Connection, query: str, values: Sequence[object] = ()) -> Iterator[Any]:
+def rows_of(path: Path, db: sqlite3.Connection, query: str, values: Sequence[object] = ()) -> Generator[Any]:
     """Yields the rows that a query finds. Raises JournalError where the file cannot be read."""
     try:
         for row in db.execute(query, values):  # noqa: UP028 (`yield from` would close the cursor of a closed connection)

@@ -11,6 +11,7 @@ has looked at it: one of the two is not of this log. Old events are removed once
 import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from itertools import takewhile
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.inbox import InboxConflict
 from innkeeper.protocol.ports.subscriptions import EventLog, Stalled
 from innkeeper.storage.gapless_log import GaplessLog, conflict_text, fetch_missing
-from innkeeper.storage.sqlite.schema import closed_on_failure, open_to_write
+from innkeeper.storage.sqlite.schema import close_writer, closed_on_failure, open_to_write
 
 _TRIM_EVENTS = 1_000
 
@@ -38,6 +39,12 @@ def _create(db: sqlite_utils.Database) -> None:
     db.execute("CREATE TABLE places (name TEXT PRIMARY KEY, place INTEGER NOT NULL) STRICT")
     db.execute("CREATE TABLE removed (log TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT")
     db.execute("CREATE TABLE conflicts (log TEXT PRIMARY KEY, reason TEXT NOT NULL) STRICT")
+
+
+def read_inbox(path: Path) -> dict[str, int]:
+    """Returns the position of the newest event of each log. The file is used by nobody else."""
+    with closing(sqlite3.connect(path)) as db:
+        return dict(db.execute("SELECT log, max(position) FROM entries GROUP BY log").fetchall())
 
 
 class SqliteInbox:
@@ -145,7 +152,7 @@ class SqliteInbox:
 
     def close(self) -> None:
         """See `Inbox`."""
-        self._db.close()
+        close_writer(self._db.conn)
 
     def _stored(self, log: str, start: int) -> tuple[int, list[int]]:
         """Returns the position up to which no event is missing, and the positions of events after a gap."""

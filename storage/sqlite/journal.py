@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -29,7 +29,7 @@ from innkeeper.storage.sqlite.event_rows import (
     rows_of,
     unreadable,
 )
-from innkeeper.storage.sqlite.schema import closed_on_failure, migrate
+from innkeeper.storage.sqlite.schema import close_writer, closed_on_failure, migrate
 from innkeeper.storage.sqlite.set_hash import SET_MODULUS, digest, pack
 from innkeeper.storage.sqlite.snapshots import SnapshotTable
 
@@ -85,13 +85,14 @@ class SqliteJournal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._snapshots = SnapshotTable(path)
+        self._epoch = -1
         self._connect()
         with closed_on_failure(self):
             try:
                 self._check_tail()
                 self._check_replies()
                 self._db.execute("UPDATE writer SET epoch = epoch + 1")
-                self._epoch: int = self._db.execute("SELECT epoch FROM writer").fetchone()[0]
+                self._epoch = self._db.execute("SELECT epoch FROM writer").fetchone()[0]
             except FILE_ERRORS as error:
                 raise unreadable(path, error) from error
 
@@ -240,8 +241,10 @@ class SqliteJournal:
     def check(self, after: int, until: int) -> None:
         """See `Journal`. It reads on a connection of its own."""
         position = after
-        with closing(open_to_read(self.path)) as db:
-            rows = rows_of(self.path, db, _ROWS_WITH_INDEX, (after, until))
+        with (
+            closing(open_to_read(self.path)) as db,
+            closing(rows_of(self.path, db, _ROWS_WITH_INDEX, (after, until))) as rows,  # an error would keep it open
+        ):
             for row in check_chain(self.path, rows, after, self._hash_at(db, after)):
                 position += 1
                 in_index: object = row[-1]
@@ -281,13 +284,22 @@ class SqliteJournal:
 
     def reopen(self) -> None:
         """See `Journal`."""
-        self.close()
+        self._reader.close()
+        self._db.close()
         self._connect()
 
     def close(self) -> None:
-        """See `Journal`."""
+        """See `Journal`. Where another process writes now, only that one may checkpoint."""
         self._reader.close()
-        self._db.close()
+        if self._has_epoch():
+            close_writer(self._db)
+        else:
+            self._db.close()
+
+    def _has_epoch(self) -> bool:
+        with suppress(sqlite3.Error):
+            return bool(self._db.execute("SELECT epoch FROM writer").fetchone()[0] == self._epoch)
+        return False
 
     def _fenced(self) -> JournalFenced:
         return JournalFenced(f"another process writes to {self.path} now; this one must stop")

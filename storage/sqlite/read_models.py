@@ -27,7 +27,7 @@ from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
 from innkeeper.protocol.values.limits import stay_nights_max
 from innkeeper.protocol.values.operator_error import OperatorError
 from innkeeper.storage.read_model_events import read_model_events
-from innkeeper.storage.sqlite.schema import closed_on_failure
+from innkeeper.storage.sqlite.schema import close_writer, closed_on_failure
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,8 @@ class SqliteReadModels:
         self._log = log
         self._lock = threading.Lock()
         with ExitStack() as opened:
-            self._db = opened.enter_context(closing(_open(path, make)))
+            self._db = _open(path, make)
+            opened.callback(close_writer, self._db.conn)
             self._position: int = self._db.execute("SELECT position FROM follower").fetchone()[0]
             self._hotels = {
                 hotel.id: hotel
@@ -162,6 +163,12 @@ class SqliteReadModels:
                 (hotel, end.toordinal(), start.toordinal() - stay_nights_max, start.toordinal()),
             ).fetchall()
         return None if known is None else (_unpack_hotel(known[0]), [_unpack_booking(body) for (body,) in rows])
+
+
+def read_follower(path: Path) -> int:
+    """Returns the position that the read models of a file have reached. The file is used by nobody else."""
+    with closing(sqlite3.connect(path)) as db:
+        return int(db.execute("SELECT position FROM follower").fetchone()[0])
 
 
 _HOLDS_NIGHTS_SQL = "(" + ", ".join(f"'{status.value}'" for status in sorted(HOLDS_NIGHTS)) + ")"

@@ -1,13 +1,19 @@
-"""Migrations of SQLite files: each brings a file to its next version, and is never edited."""
+"""Opening and closing SQLite files that one connection writes, and their migrations: each brings a file to its next
+version, and is never edited."""
 
+import logging
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
 import sqlite_utils
 from innkeeper.protocol.ports.journal import JournalError
+
+logger = logging.getLogger(__name__)
+
+_READERS_MILLISECONDS_MAX = 2_000  # how long a stop waits for readers of other processes
 
 
 def _first(db: sqlite_utils.Database) -> None:
@@ -77,6 +83,22 @@ def open_to_write(path: Path, *migrations: Callable[[sqlite_utils.Database], Non
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
     return db
+
+
+def close_writer(db: sqlite3.Connection) -> None:
+    """Closes the only connection that writes to a file, once all of the write-ahead log is in the file itself. Without
+    this, it would stay in the log where a process that only reads has the file open, and a copy of the file would lose
+    it."""
+    with closing(db):
+        try:
+            path = db.execute("PRAGMA database_list").fetchone()[2]
+            db.execute(f"PRAGMA busy_timeout = {_READERS_MILLISECONDS_MAX}")
+            blocked = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except sqlite3.Error as error:
+            logger.warning("a write-ahead log stays for the next start (%s); it belongs to the file", error)
+            return
+        if blocked:
+            logger.warning("%s-wal stays for the next start, as a reader has it open; it belongs to the file", path)
 
 
 class _Closable(Protocol):

@@ -8,7 +8,7 @@ from innkeeper.protocol.ports.journal import StoredReply
 from innkeeper.protocol.ports.subscriptions import EventLog, SubscriptionRequest
 from innkeeper.storage.sqlite.cursors import Migration, SqliteCursorRows, open_service
 from innkeeper.storage.sqlite.outbox import SqliteOutbox, create_outbox
-from innkeeper.storage.sqlite.schema import closed_on_failure
+from innkeeper.storage.sqlite.schema import close_writer, closed_on_failure
 from innkeeper.storage.sqlite.sealing import Seal
 from innkeeper.storage.sqlite.webhook_store import SqliteWebhookStore, create_webhook_store
 from innkeeper.storage.stored_cursor import StoredCursor
@@ -57,7 +57,7 @@ class SqliteServiceStore:
 
     def close(self) -> None:
         """Closes the file."""
-        self._db.close()
+        close_writer(self._db.conn)
 
 
 class SqliteNotificationStore(SqliteServiceStore):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from innkeeper.protocol.ports.journal import JournalError
 from innkeeper.protocol.ports.subscriptions import EventLog
-from innkeeper.protocol.values.contexts import BILLING, DELIVERY, RESERVATIONS, context_of, reservations_logs
+from innkeeper.protocol.values.contexts import RESERVATIONS, context_of
 from innkeeper.protocol.values.installation import Installation
 from innkeeper.storage.data_directory import DataDirectory
 from innkeeper.storage.key_file import create_key, read_key
@@ -30,10 +30,7 @@ class SqliteStorage:
 
     def journals(self) -> set[str]:
         """See `Storage`."""
-        if not self._data.is_made:
-            return set()
-        logs = (*reservations_logs(self.installation().partitions), BILLING, DELIVERY)
-        return {log for log in logs if self._data.journal(log).exists()}
+        return set(self._data.journals())
 
     def locator_key(self) -> bytes:
         """See `Storage`."""

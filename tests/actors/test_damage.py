@@ -124,8 +124,8 @@ def test_a_hotel_with_few_events_does_not_make_the_start_read_all_of_the_others(
         assert partition.host.journal.snapshots_until() == partition.host.journal.position()
 
 
-def run_partition(path: Path, bookings: int = 0) -> None:
-    """Run a partition until all its events are checked; raises what stops it."""
+def run_partition(path: Path, bookings: int = 0, seconds: float = 0.5) -> None:
+    """Run a partition for so long, or until it stops; raises what stops it."""
 
     async def run() -> None:
         ids = (f"id-{number}" for number in count(10_000))
@@ -143,7 +143,7 @@ def run_partition(path: Path, bookings: int = 0) -> None:
             for number in range(bookings):
                 result = await partition.ask(Envelope(BookRoom("hillside", request(2 + number)), f"{number}"))
                 assert isinstance(result.response, BookingReply)
-            await asyncio.wait_for(partition.ended(), 0.5)
+            await asyncio.wait_for(partition.ended(), seconds)
         except TimeoutError:
             pass
         finally:
@@ -164,7 +164,7 @@ def test_a_partition_stops_when_an_old_event_is_found_damaged_after_its_start(
     assert not caplog.records
     change(path, "UPDATE events SET by = 'eve' WHERE position = 120")
     with pytest.raises(JournalDamaged, match=r"journal.db: event 120 is not what was written") as stopped:
-        run_partition(path)
+        run_partition(path, seconds=60)
     assert stopped.value.exit_code == 4
     assert "the partition stops" in caplog.text
     assert "Traceback" not in caplog.text

@@ -44,6 +44,7 @@ NAMES_OF_FOLDERS = {"first": NORTH, "second": NORTH, "third": SOUTH, "fourth": W
 INSTALLATION = Installation("1" * 32, WEST, "2" * 32, 1)
 NAMES = BrokerNames(INSTALLATION)
 OTHER = BrokerNames(msgspec.structs.replace(INSTALLATION, id="3" * 32))
+RESTORED = BrokerNames(msgspec.structs.replace(INSTALLATION, timeline="4" * 32))
 RABBITMQ = pytest.param("rabbitmq", marks=pytest.mark.xdist_group("rabbitmq"))
 
 
@@ -186,6 +187,21 @@ def test_a_message_of_another_installation_or_of_none_is_dead_lettered(broker: B
     assert [letter.body for letter in found] == [cloud_event_json(other_entry(2)), cloud_event_json(other_entry(1))]
     assert "no header innkeeper-installation" in found[0].reason
     assert f"is of the installation {OTHER.installation.id}, not of {INSTALLATION.id}" in found[1].reason
+
+
+def test_what_a_broker_holds_from_before_a_restore_is_dead_lettered(broker: Broker, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        inbox = isolated_inbox(stack, tmp_path / "inbox.db")
+        bind_queues(broker, RESTORED)
+        broker.send(NAMES, [other_entry(2), other_entry(3)])
+        broker.send(RESTORED, [log_entry(1), log_entry(2)])
+        run_consumer(
+            consumer_of(broker, RESTORED, inbox),
+            lambda: inbox.logs["billing"].position == 2 and len(broker.dead_letters(RESTORED)) == 2,
+        )
+        assert inbox.logs["billing"].read(0, 10) == [log_entry(1), log_entry(2)]
+        assert not inbox.fault
+    assert all("is of the timeline 2222" in letter.reason for letter in broker.dead_letters(RESTORED))
 
 
 def test_another_event_at_the_same_position_is_dead_lettered_and_reported(

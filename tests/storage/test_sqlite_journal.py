@@ -3,6 +3,7 @@ journal does is in `test_journal_contract.py`."""
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -241,3 +242,15 @@ def test_a_failed_migration_leaves_the_file_unchanged(path: Path) -> None:
         assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
         assert db.execute("SELECT name FROM sqlite_master WHERE name = 'half'").fetchone() is None
     db.close()
+
+
+def test_a_fenced_writer_that_closes_does_not_checkpoint(tmp_path: Path) -> None:
+    fenced = SqliteJournal(tmp_path / "partition-0.db")
+    with closing(SqliteJournal(tmp_path / "partition-0.db")) as journal:
+        write_and_sync(journal, recorded(1))
+        log = tmp_path / "partition-0.db-wal"
+        size = log.stat().st_size
+        assert size
+        fenced.close()
+        assert log.stat().st_size == size
+    assert not log.exists()
