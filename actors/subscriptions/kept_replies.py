@@ -12,16 +12,22 @@ from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.ports.journal import StoredReply
 from innkeeper.protocol.ports.service_store import Keep, ServiceStore, Transaction
+from innkeeper.protocol.values.limits import idempotency_hours
+
+_HOUR_MICROSECONDS = 3_600_000_000
+_REMOVED_WITH_EACH = 10
 
 Answer = Callable[[ServiceMessage, Transaction], Awaitable[Reply]]
 """Handles a message, writes its effects in the transaction, and returns its reply. Raises `Refused`."""
 
 
 class KeptReplies:
-    """The replies of one service, in its database; for its event loop only."""
+    """The replies of one service, in its database; for its event loop only. Each is kept for `idempotency_hours` at
+    least: with each new one, a few that are older are removed."""
 
-    def __init__(self, store: ServiceStore) -> None:
+    def __init__(self, store: ServiceStore, clock: Callable[[], int]) -> None:
         self._store = store
+        self._clock = clock
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def answer(self, message: ServiceMessage, key: str, answer: Answer) -> Result:
@@ -41,7 +47,9 @@ class KeptReplies:
         is_kept = False
 
         def store(response: Reply | Refusal) -> None:
-            self._store.keep_reply(StoredReply(new.key, new.fingerprint, frames.encode_response(response)))
+            at = self._clock()
+            self._store.keep_reply(StoredReply(new.key, new.fingerprint, frames.encode_response(response), at))
+            self._store.remove_replies(at - idempotency_hours * _HOUR_MICROSECONDS, _REMOVED_WITH_EACH)
 
         @contextmanager
         def transaction() -> Iterator[Keep]:

@@ -194,7 +194,7 @@ class Service(Generic[S]):
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         with self._ports.open_store() as self._store:
-            self._replies = KeptReplies(self._store)
+            self._replies = KeptReplies(self._store, self._ports.clock)
             consuming = _consuming(self._ports, self.tasks)
             async with self._open_handlers(self, self._store) as self._handlers, consuming:
                 self._started.set_result(None)

@@ -35,6 +35,9 @@ class ServiceStore(Protocol):
     def keep_reply(self, reply: StoredReply) -> None:
         """Stores a reply, sealed: it may hold a secret."""
 
+    def remove_replies(self, before: int, limit: int) -> None:
+        """Removes the oldest replies from before this instant (microseconds since 1970 UTC), at most so many."""
+
 
 class NotificationStore(ServiceStore, Protocol):
     """The database of notifications."""

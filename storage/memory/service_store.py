@@ -35,6 +35,12 @@ class MemoryServiceStore:
         """See `ServiceStore`."""
         self._replies[reply.key] = reply
 
+    def remove_replies(self, before: int, limit: int) -> None:
+        """See `ServiceStore`."""
+        old = sorted((reply.at, key) for key, reply in self._replies.items() if reply.at < before)
+        for _, key in old[:limit]:
+            del self._replies[key]
+
 
 class MemoryNotificationStore(MemoryServiceStore):
     """Implements `protocol.ports.service_store.NotificationStore`. `relay` is the subscriber that dead letters name."""

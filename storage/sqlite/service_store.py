@@ -19,10 +19,11 @@ def create_replies(db: sqlite_utils.Database) -> None:
     db.execute(
         """
         CREATE TABLE replies (
-            key TEXT PRIMARY KEY, fingerprint BLOB NOT NULL, reply BLOB NOT NULL
+            key TEXT PRIMARY KEY, fingerprint BLOB NOT NULL, reply BLOB NOT NULL, at INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID
         """
     )
+    db.execute("CREATE INDEX replies_at ON replies (at)")
 
 
 class SqliteServiceStore:
@@ -47,13 +48,18 @@ class SqliteServiceStore:
 
     def kept_reply(self, key: str) -> StoredReply | None:
         """See `ServiceStore`."""
-        row = self._db.execute("SELECT fingerprint, reply FROM replies WHERE key = ?", (key,)).fetchone()
-        return None if row is None else StoredReply(key, row[0], self._seal.open(row[1], key.encode()))
+        row = self._db.execute("SELECT fingerprint, reply, at FROM replies WHERE key = ?", (key,)).fetchone()
+        return None if row is None else StoredReply(key, row[0], self._seal.open(row[1], key.encode()), row[2])
 
     def keep_reply(self, reply: StoredReply) -> None:
         """See `ServiceStore`."""
         sealed = self._seal.seal(reply.reply, reply.key.encode())
-        self._db.execute("INSERT INTO replies VALUES (?,?,?)", (reply.key, reply.fingerprint, sealed))
+        self._db.execute("INSERT INTO replies VALUES (?,?,?,?)", (reply.key, reply.fingerprint, sealed, reply.at))
+
+    def remove_replies(self, before: int, limit: int) -> None:
+        """See `ServiceStore`."""
+        oldest = "SELECT key FROM replies WHERE at < ? ORDER BY at LIMIT ?"
+        self._db.execute(f"DELETE FROM replies WHERE key IN ({oldest})", (before, limit))
 
     def close(self) -> None:
         """Closes the file."""

@@ -76,3 +76,19 @@ def test_too_many_valid_secrets_are_refused(
     assert problem["detail"] == "2 secrets sign at once at most; try again when an older one has expired"
     gateway.advance_clock(DAY + 1)
     assert act(gateway, webhook, "rotate-secret").status == 200
+
+
+def test_a_key_of_a_service_is_valid_for_a_day(gateway: Gateway, receiver: WebhookReceiver) -> None:
+    body = {"url": receiver.url, "events": ["innkeeper.webhook.*"]}
+
+    def add(key: str) -> HttpResponse:
+        return gateway.post("/v1/webhooks", body, {"Idempotency-Key": key})
+
+    first = add("once").json["id"]
+    gateway.advance_clock(23 * 3_600)
+    assert add("other").status == 201
+    again = add("once")
+    assert (again.json["id"], again.headers["idempotent-replayed"]) == (first, "true")
+    gateway.advance_clock(2 * 3_600)
+    assert add("later").status == 201
+    assert add("once").json["id"] != first
