@@ -69,7 +69,7 @@ ALLOWED_IMPORTS = {
     "actors": set[str](),
     "storage/audit": {
         *KERNEL, "protocol.reservations.events", "protocol.reservations.booking", "protocol.billing.events",
-        "protocol.billing.folio",
+        "protocol.billing.folio", "storage.audit",
     },
     "storage/operations": {"protocol", "storage.audit"},
     **{

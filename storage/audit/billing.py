@@ -23,10 +23,12 @@ Key = tuple[str, int]
 
 @dataclass(slots=True)
 class LedgerRecord:
-    """One hotel's books so far: the charges and payments of each folio, and every line as it was posted."""
+    """One hotel's books so far: the charges and payments of each folio, and every line as it was posted. `applied` is
+    the number of the last event of reservations that had an effect."""
 
     hotel: str
     seq: int = 0
+    applied: int = 0
     folios: Counter[str] = field(default_factory=Counter)
     charges: Counter[Key] = field(default_factory=Counter)
     payments: Counter[Key] = field(default_factory=Counter)
@@ -62,6 +64,9 @@ class BillingAuditor:
         books = self.hotels.setdefault(record.hotel, LedgerRecord(record.hotel))
         self._expect(books, record.hotel_seq == books.seq + 1, f"event {record.hotel_seq} follows event {books.seq}")
         books.seq = record.hotel_seq
+        hotel, _, number = record.cause.rpartition(":")  # the id of an event is its hotel and its number in it
+        if hotel == record.hotel and number.isdecimal():
+            books.applied = max(books.applied, int(number))
         event = record.event
         rule = BILLING_AUDIT[type(event)]
         if rule is not None:

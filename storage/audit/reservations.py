@@ -22,12 +22,14 @@ _CURRENT = {*_NOT_ARRIVED, "in house"}
 
 @dataclass(slots=True)
 class HeldRoom:
-    """A booking in the auditor: its rooms, the nights that it holds, each in a room, and the `phase` of its life."""
+    """A booking in the auditor: its rooms, the nights that it holds, each in a room, and the `phase` of its life.
+    `made` is the number of its first event in the hotel."""
 
     rooms: tuple[RoomSegment, ...]
     arrival: int
     departure: int
     nights: dict[int, str]
+    made: int
     phase: str = "new"
     pinned: bool = False
     open: bool = True
@@ -117,7 +119,7 @@ class ReservationsAuditor:
     def _stay(
         self, hotel: str, state: HotelRecord, event: events.StayEvent, phases: set[str], phase: str | None = None
     ) -> None:
-        held = state.bookings.setdefault(event.booking, HeldRoom(event.rooms, 0, 0, {}))
+        held = state.bookings.setdefault(event.booking, HeldRoom(event.rooms, 0, 0, {}, state.seq))
         held.rooms, held.pinned, held.open = event.rooms, event.pinned, True
         held.arrival, held.departure = event.arrival.toordinal(), event.departure.toordinal()
         self._live(hotel, held, event, phases, phase)

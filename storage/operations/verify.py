@@ -9,6 +9,7 @@ from innkeeper.protocol.ports.journal import Journal
 from innkeeper.protocol.ports.storage import Storage
 from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS, context_of
 from innkeeper.storage.audit.billing import BillingAuditor
+from innkeeper.storage.audit.books import differences
 from innkeeper.storage.audit.reservations import ReservationsAuditor
 
 CheckSnapshots = Callable[[Journal], list[str]]
@@ -37,9 +38,11 @@ def verify(
         violations += _violations(storage.journal(log), auditor, check_hotels, progress)
     if BILLING in storage.journals():
         violations += _violations(storage.journal(BILLING), ledgers, check_ledgers, progress)
+        hotels = {hotel: record for auditor in auditors.values() for hotel, record in auditor.hotels.items()}
+        violations += differences(hotels, ledgers.hotels)
     events = sum(auditor.events for auditor in auditors.values())
-    hotels = sum(len(auditor.hotels) for auditor in auditors.values())
-    return VerificationReport(events, hotels, ledgers.events, violations)
+    opened = sum(len(auditor.hotels) for auditor in auditors.values())
+    return VerificationReport(events, opened, ledgers.events, violations)
 
 
 def _violations(
