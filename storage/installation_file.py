@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 from innkeeper.protocol.values.installation import DEFAULT_NAME, FORM, Installation
 from innkeeper.protocol.values.operator_error import EXIT_DAMAGED, OperatorError
+from innkeeper.storage.new_files import publish_once
 
 FILE_NAME: Final = "installation.json"
 _FIRST_FORM_FILE = "partitions"
@@ -90,21 +91,6 @@ def write_once(file: Path, content: bytes) -> None:
         new_file.flush()
         os.fsync(new_file.fileno())
     publish_once(fresh, file)
-
-
-def publish_once(fresh: Path, file: Path) -> None:
-    """Gives a synced file its final name, unless there is a file of that name already. Returns when this is on disk."""
-    try:
-        os.link(fresh, file)
-    except FileExistsError:
-        pass  # another process was first
-    finally:
-        fresh.unlink()
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _refuse_data_without_file(folder: Path) -> None:

@@ -2,10 +2,10 @@
 
 import os
 import secrets
-from contextlib import suppress
 from pathlib import Path
 
 from innkeeper.protocol.ports.journal import JournalError
+from innkeeper.storage.new_files import publish_once
 
 KEY_BYTES = 32
 
@@ -30,13 +30,4 @@ def create_key(path: Path) -> None:
         file.write(secrets.token_bytes(KEY_BYTES))
         file.flush()
         os.fsync(file.fileno())
-    try:
-        with suppress(FileExistsError):
-            os.link(fresh, path)
-    finally:
-        fresh.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    publish_once(fresh, path)

@@ -32,7 +32,9 @@ LINES_PER_FUNCTION_MAX = 60
 # Which folders or modules of the project each folder may import. The entry with the longest matching name applies.
 KERNEL = {"protocol.values", "protocol.messages"}
 RESERVATIONS_TERMS = {f"protocol.reservations.{module}" for module in ("events", "booking", "terms", "transitions")}
-SHARED_BY_ENGINES = {"storage.stored_cursor", "storage.gapless_log", "storage.read_model_events", "storage.key_file"}
+SHARED_BY_ENGINES = {
+    f"storage.{module}" for module in ("stored_cursor", "gapless_log", "read_model_events", "key_file", "new_files")
+}
 SQL_FUNCTIONS = {"json_each", "pragma_table_info"}  # which statements use like tables
 HOSTING = {"protocol", "actors.system", "actors.partition"}
 ALLOWED_IMPORTS = {
@@ -78,13 +80,13 @@ ALLOWED_IMPORTS = {
         }
         for module in ("backup", "restore")
     },
-    "storage/operations/new_folder.py": {"protocol"},
+    "storage/operations/new_folder.py": {"protocol", "storage.new_files"},
     "storage/sqlite": {
         "protocol", "storage.sqlite", *SHARED_BY_ENGINES, "storage.data_directory", "storage.installation_file",
     },
     "storage/memory": {"protocol", "storage.memory", *SHARED_BY_ENGINES},
     "storage/data_directory.py": {"protocol", "storage.installation_file"},
-    "storage": {"protocol"},
+    "storage": {"protocol", "storage.new_files"},
     "http": {"protocol", "http"},
     "delivery": {"protocol", "delivery"},
 }  # fmt: skip

@@ -1,6 +1,5 @@
 """A new folder that exists as a whole or not at all."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from innkeeper.protocol.values.operator_error import EXIT_FAILED, OperatorError
+from innkeeper.storage.new_files import sync_folder
 
 _OF_THE_FILE_SYSTEM = "lost+found"
 
@@ -41,7 +41,7 @@ def new_folder(path: Path, last: str) -> Iterator[Path]:
             _move_into(path, fresh, last)
         else:
             fresh.rename(path)
-        _sync_folder(inside)
+        sync_folder(inside)
     except OSError as error:
         raise WritingFailed(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
@@ -74,19 +74,11 @@ def _move_into(path: Path, fresh: Path, last: str) -> None:
     names = sorted(file.name for file in fresh.iterdir() if file.name != last)
     for name in names:
         (fresh / name).rename(path / name)
-    _sync_folder(path)
+    sync_folder(path)
     (fresh / last).rename(path / last)
 
 
 def _sync(folder: Path) -> None:
     for path in [*folder.rglob("*"), folder]:
         path.chmod(0o700 if path.is_dir() else 0o600)
-        _sync_folder(path)
-
-
-def _sync_folder(path: Path) -> None:
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+        sync_folder(path)

@@ -11,19 +11,31 @@ from pathlib import Path
 from typing import Final
 
 from innkeeper.protocol.ports.journal import JournalDamaged
-from innkeeper.storage.installation_file import DataRefused, publish_once
+from innkeeper.storage.installation_file import DataRefused
+from innkeeper.storage.new_files import publish_once, sync_folder
 
+MADE_ENDING: Final = ".made"
+"""Of the file beside a database that says that it was made. It is a file of its own, so that a database that is lost is
+not taken for one that never was: without it, every letter would be sent again."""
 RESTORE: Final = "restore it from the backup of this installation"
 MAKE_AGAIN: Final = "delete it, and it is made again from the logs"
 
 
 def stamp(path: Path, installation: str, remedy: str = RESTORE) -> Path:
     """Makes the file with the id of this installation where there is none; checks the id in it otherwise. Returns the
-    path. Raises DataRefused, with the remedy, for a file of another installation, and JournalDamaged for a file that
-    cannot be read."""
+    path. Raises DataRefused, with the remedy, for a file of another installation, and for one that has gone and cannot
+    be made again from others; and JournalDamaged for a file that cannot be read."""
+    made = path.with_name(f"{path.name}{MADE_ENDING}")
     if not path.exists():
+        if remedy == RESTORE and made.exists():
+            raise DataRefused(
+                f"{path} is missing, but was there before; {RESTORE}, or delete {made.name} to go on without it"
+            )
         _make(path, installation)
     check_stamp(path, installation, remedy)
+    if remedy == RESTORE and not made.exists():
+        made.touch(mode=0o600)
+        sync_folder(path.parent)
     return path
 
 

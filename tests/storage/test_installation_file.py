@@ -14,7 +14,7 @@ from innkeeper.storage.data_directory import DataDirectory
 from innkeeper.storage.installation_file import DataRefused
 from innkeeper.storage.sqlite.storage import SqliteStorage
 from support.consumer_checks import RemoteLog
-from support.server_process import run_to_end
+from support.server_process import ServerProcess, run_to_end
 
 Damage = Callable[[Path], None]
 
@@ -172,6 +172,20 @@ def test_an_emptied_journal_does_not_begin_anew(tmp_path: Path) -> None:
     (data.path / "partition-0.db").write_bytes(b"")
     with pytest.raises(DataRefused, match="does not say"):
         SqliteStorage(data).journal("reservations-0")
+
+
+@pytest.mark.parametrize("file", ["partition-0.db", "billing-0.db", "notifications.db", "delivery.db"])
+def test_a_database_that_is_lost_is_not_made_anew(file: str, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with closing(ServerProcess(data)) as server:
+        assert server.stop()[0] == 0
+    (data / file).unlink()
+    refused = run_to_end("demo", "--port", "0", "--data", data)
+    assert (refused.returncode, refused.stderr.count("\n")) == (EXIT_DAMAGED, 1), refused.stderr
+    assert f"{file} is missing, but was there before; restore it" in refused.stderr
+    (data / f"{file}.made").unlink()
+    with closing(ServerProcess(data)) as server:
+        assert server.stop()[0] == 0
 
 
 def test_a_journal_of_another_installation_is_refused_with_one_line(tmp_path: Path) -> None:
