@@ -108,7 +108,7 @@ INNKEEPER = Contestant(
 @contextmanager
 def running(contestant: Contestant, folder: Path) -> Iterator[Server]:
     """The running contestant, stopped with SIGTERM at the end; raises if a check fails then."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = folder / f"{contestant.name}.log"
     with log.open("wb") as stderr:
         process = subprocess.Popen(

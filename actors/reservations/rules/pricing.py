@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 from innkeeper.protocol.reservations.booking import Booking, PriceLine, RoomSegment
 from innkeeper.protocol.reservations.events import GuestCheckedOut
 from innkeeper.protocol.reservations.hotel import MANUAL_AUDIT, Hotel
-from innkeeper.protocol.reservations.terms import TermsOfSale
 from innkeeper.protocol.values.instants import instant, microseconds
 from innkeeper.protocol.values.taxes import Guests, TaxAmount, added, night_taxes, taxes_on
 
@@ -71,11 +70,13 @@ def first_night(booking: Booking) -> int:
 def price_nights(hotel: Hotel, nights: Sequence[SoldNight], guests: Guests) -> tuple[PriceLine, ...]:
     """The price of a stay: a line for each night, with its taxes and fees. Nothing else prices a stay."""
     lines = []
+    dates: list[date] = []
     for place, sold in enumerate(nights):
         amount = total = sold.amount
         taxes: tuple[TaxAmount, ...] = ()
         if terms := hotel.terms_of_sale[sold.terms - 1].taxes:
-            taxes = taxes_on(amount, night_taxes(terms, [other.night for other in nights], place, guests))
+            dates = dates or [other.night for other in nights]
+            taxes = taxes_on(amount, night_taxes(terms, dates, place, guests))
             total += added(taxes)
         lines.append(PriceLine(sold.night, amount, total, sold.terms, taxes))
     return tuple(lines)
@@ -90,17 +91,17 @@ def new_stay(hotel: Hotel, request: StayRequest, rate: int) -> dict[str, Any]:
     return {
         "lines": price_nights(hotel, nights, Guests(request.adults, request.children)),
         "terms": terms.version,
-        "free_until": _deadline(hotel, terms, request.arrival),
+        "free_until": _deadline(request.arrival, hotel.check_in, hotel.timezone, terms.cancellation.free_until_hours),
         "late_fee": rate,
     }
 
 
-def _deadline(hotel: Hotel, terms: TermsOfSale, arrival: date) -> int:
+@lru_cache(maxsize=10_000)
+def _deadline(arrival: date, check_in: str, timezone: str, hours: int) -> int:
     """The last instant at which cancelling is free: so many hours before check-in by the clock on the wall, whatever
     change of clocks is in between."""
-    check_in = datetime.combine(arrival, time.fromisoformat(hotel.check_in))
-    local = (check_in - timedelta(hours=terms.cancellation.free_until_hours)).replace(tzinfo=ZoneInfo(hotel.timezone))
-    return round(local.timestamp()) * 1_000_000
+    local = datetime.combine(arrival, time.fromisoformat(check_in)) - timedelta(hours=hours)
+    return round(local.replace(tzinfo=ZoneInfo(timezone)).timestamp()) * 1_000_000
 
 
 def cancellation_fee(hotel: Hotel, booking: Booking, at: int) -> int:
@@ -143,12 +144,14 @@ def changed_stay(hotel: Hotel, booking: Booking, change: StayChange, at: int) ->
     priced = price_nights(hotel, nights, Guests(change.adults, change.children))
     lines = tuple(agreed.get(line.night, line) if line.night < hotel.business_date else line for line in priced)
     late = is_late(hotel, booking, at)
+    deadline = booking.free_until
+    if not late:
+        hours = hotel.terms_of_sale[booking.terms - 1].cancellation.free_until_hours
+        deadline = _deadline(change.arrival, hotel.check_in, hotel.timezone, hours)
     return {
         "lines": lines,
         "terms": booking.terms,
-        "free_until": booking.free_until
-        if late
-        else _deadline(hotel, hotel.terms_of_sale[booking.terms - 1], change.arrival),
+        "free_until": deadline,
         "late_fee": booking.late_fee if late or not lines else lines[0].amount,
     }
 
