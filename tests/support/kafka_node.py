@@ -100,7 +100,7 @@ class KafkaNode:
         self._settings.write_text(settings)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         subprocess.run(
-            self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._settings)),
+            self._java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self._settings)),
             check=True, capture_output=True, timeout=START_SECONDS_MAX,
         )  # fmt: skip
 
