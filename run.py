@@ -23,9 +23,10 @@ from innkeeper.actors.reservations import service as reservations
 from innkeeper.actors.system.actor_systems import ACTOR_SYSTEMS
 from innkeeper.actors.system.event_loop import first_of, run_async, wait_for_stop
 from innkeeper.actors.system.garbage_collector import freeze_startup_objects
+from innkeeper.delivery import integrations as adapters
 from innkeeper.delivery.backoff import delay_seconds
-from innkeeper.delivery.brokers.selection import open_inbox, open_publisher
-from innkeeper.delivery.integrations import Integrations, mail_transport, open_archive, open_payments, open_webhooks
+from innkeeper.delivery.brokers.selection import open_inbox
+from innkeeper.delivery.integrations import Integrations
 from innkeeper.delivery.payments.payments import PAYMENT_EVENT_TYPES
 from innkeeper.http.app import make_app
 from innkeeper.http.commands import data_commands
@@ -71,22 +72,22 @@ async def start(parts: Parts, data: DataDirectory, storage: Storage, integration
         await billing.start_billing(parts, billing.BillingPorts(storage.service_store, host(BILLING)))
         notices = notifications.NotificationsPorts(
             partial(storage.notification_store, relay=notifications.RELAY),
-            partial(mail_transport, integrations, data.templates, data.mail, clock),
+            partial(adapters.mail_transport, integrations, data.templates, data.mail, clock),
             lambda attempts: delay_seconds(attempts, random()),
         )
         await notifications.start_notifications(parts, notices)
-        adapters = delivery.DeliveryPorts(
+        delivering = delivery.DeliveryPorts(
             storage.delivery_store,
             partial(storage.journal, DELIVERY),
             partial(storage.event_log, DELIVERY),
-            partial(open_archive, integrations, data.archive),
+            partial(adapters.open_archive, integrations, data.archive),
             PAYMENT_EVENT_TYPES,
-            partial(open_payments, integrations, data.provider_secret, clock),
-            partial(open_webhooks, integrations, clock, uuid7),
+            partial(adapters.open_payments, integrations, data.provider_secret, clock),
+            partial(adapters.open_webhooks, integrations, clock, uuid7),
         )
-        await delivery.start_delivery(parts, adapters)
+        await delivery.start_delivery(parts, delivering)
     if integrations.broker:
-        open_handler = partial(open_publisher, integrations.broker, storage.installation())
+        open_handler = partial(adapters.open_publisher, integrations, storage.installation())
         publisher = delivery.PublisherPorts(storage.service_store, open_handler)
         await delivery.start_publisher(parts, publisher)
     await parts.serve()

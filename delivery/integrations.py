@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from innkeeper.delivery.archive import Archive
-from innkeeper.delivery.brokers.selection import check_url
+from innkeeper.delivery.brokers.selection import check_url, publisher
 from innkeeper.delivery.email.letters import Letters
 from innkeeper.delivery.email.mail_transport import FolderMailTransport, UnsentMailTransport, mailbox
 from innkeeper.delivery.email.smtp import SmtpMailTransport, SmtpServer
@@ -16,17 +16,20 @@ from innkeeper.delivery.webhooks.client import WebhookClient
 from innkeeper.delivery.webhooks.signing import fresh_secret
 from innkeeper.delivery.webhooks.webhooks import Webhooks
 from innkeeper.protocol.billing.payments import Provider
+from innkeeper.protocol.codec.public_events import publicly
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.ports.message_bus import MessageBus
 from innkeeper.protocol.ports.outbox import SendNotice
 from innkeeper.protocol.ports.service_store import DeliveryStore
 from innkeeper.protocol.ports.subscriptions import EventHandler, EventLog, Subscribers
 from innkeeper.protocol.values.email_address import sender_address
+from innkeeper.protocol.values.installation import Installation
 from innkeeper.protocol.values.operator_error import OperatorError
 
 MAIL_FROM = "reservations@localhost"
 LOCAL = "local"
 SIMULATED = "simulated"
+ARCHIVE, BROKER = _RECEIVERS = "archive", "broker"
 _ARCHIVE_IN_MEMORY = "memory://archive"
 
 
@@ -36,7 +39,8 @@ class IntegrationError(OperatorError):
 
 class Integrations(NamedTuple):
     """The chosen integrations. `broker` is a URL; without one, events are sent directly between processes. With
-    `in_memory` nothing is written to disk. `actor_system` runs the actors."""
+    `in_memory` nothing is written to disk. `actor_system` runs the actors. `guest_details` names the receivers that get
+    the details of guests with the events, separated by commas: `archive`, `broker`."""
 
     archive: str = ""
     webhooks_to_loopback: bool = False
@@ -46,6 +50,7 @@ class Integrations(NamedTuple):
     broker: str = ""
     in_memory: bool = False
     actor_system: str = LOCAL
+    guest_details: str = ""
 
     @classmethod
     def from_options(cls, options: Any) -> "Integrations":
@@ -65,7 +70,13 @@ class Integrations(NamedTuple):
             check_url(given["broker"]) if "broker" in given else None
         except ValueError as error:
             raise IntegrationError(f"no events can be published: {error}; see --broker") from None
+        if unknown := {*given.get("guest_details", "").split(",")} - {"", *_RECEIVERS}:
+            raise IntegrationError(f"{sorted(unknown)[0]!r} is no receiver of events; see --guest-details")
         return cls(**given)
+
+    def to_receiver(self, name: str, handle: EventHandler) -> EventHandler:
+        """The event handler of a receiver, which gets no details of guests unless it is set up to get them."""
+        return handle if name in self.guest_details.split(",") else publicly(handle)
 
     @property
     def providers(self) -> tuple[str, ...]:
@@ -108,7 +119,8 @@ def providers(
 
 def open_archive(chosen: Integrations, folder: Path) -> EventHandler:
     """The event handler that archives every event; in this folder, or in memory, where no other place is configured."""
-    return Archive(chosen.archive or (_ARCHIVE_IN_MEMORY if chosen.in_memory else str(folder))).handle
+    archive = Archive(chosen.archive or (_ARCHIVE_IN_MEMORY if chosen.in_memory else str(folder)))
+    return chosen.to_receiver(ARCHIVE, archive.handle)
 
 
 def open_payments(
@@ -131,3 +143,13 @@ async def open_webhooks(
     """The endpoints of the store, subscribed to the logs. `publish` publishes an event about an endpoint."""
     async with WebhookClient(to_loopback=chosen.webhooks_to_loopback) as client:
         yield Webhooks(store.webhooks, subscribers, logs, client, clock, ids, publish)
+
+
+@asynccontextmanager
+async def open_publisher(chosen: Integrations, installation: Installation) -> AsyncIterator[EventHandler]:
+    """The event handler that publishes to the broker; disconnects at the end."""
+    opened = publisher(chosen.broker, installation)
+    try:
+        yield chosen.to_receiver(BROKER, opened.handle)
+    finally:
+        await opened.close()

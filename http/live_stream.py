@@ -18,6 +18,7 @@ import msgspec
 from aiohttp import web
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.codec.cloud_event import cloud_event_json
+from innkeeper.protocol.codec.public_events import public_entry
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
 from innkeeper.protocol.ports.message_bus import CommitStream
@@ -55,7 +56,7 @@ class RenderedLog:
         position = entry[0]
         data = self._rendered.get(position)
         if data is None:
-            data = self._rendered[position] = b"data: %b\n\n" % cloud_event_json(entry)
+            data = self._rendered[position] = b"data: %b\n\n" % cloud_event_json(public_entry(entry))
             if len(self._rendered) > limits.rendered_events_max:
                 del self._rendered[next(iter(self._rendered))]
         return data

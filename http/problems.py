@@ -8,10 +8,12 @@ import msgspec
 from aiohttp import web
 from innkeeper.http.api.parsing import RequestRejected
 from innkeeper.http.api.resources import Problem
+from innkeeper.protocol.billing.refusals import GuestOwes
 from innkeeper.protocol.messages import refusals
 from innkeeper.protocol.messages.refusals import FieldError, Refusal, Refused
 from innkeeper.protocol.ports.journal import JournalError
 from innkeeper.protocol.reservations.refusals import (
+    GuestHasStays,
     HotelExists,
     NoSingleRoom,
     RoomsStillAvailable,
@@ -33,6 +35,9 @@ STATUS: dict[type[Refusal], int] = {
     RoomsStillAvailable: 409,
     WaitlistFull: 409,
     refusals.ActionNotAllowed: 409,
+    GuestHasStays: 409,
+    GuestOwes: 409,
+    refusals.GuestErased: 410,
     refusals.StaleVersion: 412,
     refusals.IdempotencyKeyReused: 422,
     refusals.BadSignature: 401,
@@ -52,6 +57,16 @@ _DETAILS: dict[type[Refusal], Callable[[Any], str]] = {
     RoomTaken: lambda refusal: f"room {refusal.room} is taken on " + ", ".join(map(str, refusal.nights)),
     RoomsStillAvailable: lambda refusal: f"a {refusal.room_type} is available for this stay; book it instead",
     WaitlistFull: lambda refusal: f"the waitlist already has {refusal.entries} entries, which is the maximum",
+    GuestHasStays: lambda refusal: (
+        "the guest cannot be forgotten: " + ", ".join((*refusal.bookings, *refusal.waitlist)) + " has not ended"
+    ),
+    GuestOwes: lambda refusal: (
+        "the guest cannot be forgotten: the balance of " + ", ".join(refusal.bookings) + " is not zero"
+    ),
+    refusals.GuestErased: lambda _: (
+        "the reply that was given under this idempotency key had details of a guest who is forgotten; what was done"
+        " stays done"
+    ),
     refusals.ActionNotAllowed: lambda refusal: refusal.reason,
     refusals.StaleVersion: lambda refusal: f"it has changed; its current version is {refusal.version}",
     refusals.BadSignature: lambda refusal: f"the signature is invalid: {refusal.reason}",

@@ -7,6 +7,7 @@ from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.ports.inbox import Inbox
 from innkeeper.protocol.ports.message_bus import CommitListener
 from innkeeper.protocol.ports.subscriptions import EventLog
+from innkeeper.protocol.values.guests import GuestDetails, GuestKey
 
 _BATCH_EVENTS = 500
 
@@ -56,6 +57,10 @@ class GaplessLog:
             return found
         found = self._origin.read(after, limit, hotel, after_hotel_seq)
         return [entry for entry in found if entry[0] <= self.position]
+
+    def guests(self, keys: Sequence[GuestKey]) -> dict[GuestKey, GuestDetails]:
+        """See `EventLog`. Raises what the origin raises: an inbox stores no details."""
+        return self._origin.guests(keys)
 
     def wake(self) -> None:
         """Makes the listeners look at the log again."""

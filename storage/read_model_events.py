@@ -9,8 +9,9 @@ from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 H = TypeVar("H")
 
 
-def read_model_events(consumer: str, hotel: H, booking: H) -> EventTable[H]:
-    """The table of read models: `hotel` handles the events about a hotel itself, `booking` those about a booking."""
+def read_model_events(consumer: str, hotel: H, booking: H, guest: H) -> EventTable[H]:
+    """The table of read models: `hotel` handles the events about a hotel itself, `booking` those about a booking, and
+    `guest` those by which a guest is forgotten."""
     return EventTable(
         consumer,
         handles={
@@ -33,8 +34,9 @@ def read_model_events(consumer: str, hotel: H, booking: H) -> EventTable[H]:
             events.GuestCheckedIn: booking,
             events.GuestCheckedOut: booking,
             events.GuestNoShow: booking,
-            events.NoteChanged: booking,
+            events.GuestChanged: booking,
             events.ReminderChanged: booking,
+            events.GuestForgotten: guest,
         },
         ignores=(events.WaitlistJoined, events.WaitlistLeft),
         not_followed=(BILLING, DELIVERY),

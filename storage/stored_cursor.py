@@ -19,6 +19,7 @@ from innkeeper.protocol.ports.subscriptions import (
     HandlingFailure,
     SubscriberState,
     SubscriptionRequest,
+    with_guests,
 )
 from innkeeper.protocol.values.limits import subscriber_attempts_max, subscriber_retry_seconds
 
@@ -122,7 +123,8 @@ class StoredCursor:
         entries = self._log.read(self._position, min(limit, end - self._position)) if self._position < end else ()
         if not entries:
             return None
-        return EventBatch(tuple(filter(self._is_requested, entries)), entries[-1][0])
+        requested = with_guests([*filter(self._is_requested, entries)], self._log)
+        return EventBatch(tuple(requested), entries[-1][0])
 
     def move(self, batch: EventBatch, effects: Effects) -> None:
         """See `Cursor`."""
@@ -215,8 +217,8 @@ class StoredCursor:
         entries = self._log.read(0, 1 if hotel.event else limit, hotel.hotel, hotel.after)
         entries = [entry for entry in entries if entry[0] <= self._position]
         until = entries[-1][1].hotel_seq if entries else hotel.after
-        requested = tuple(entry for entry in entries if type(entry[1].event) in self._kinds)
-        return EventBatch(requested, until, hotel.hotel)
+        requested = with_guests([entry for entry in entries if type(entry[1].event) in self._kinds], self._log)
+        return EventBatch(tuple(requested), until, hotel.hotel)
 
     @contextmanager
     def _changing(self) -> Iterator[None]:

@@ -24,7 +24,7 @@ from innkeeper.protocol.billing.events import PaymentEvent
 from innkeeper.protocol.billing.transitions import PAYMENT_TRANSITIONS
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.delivery.webhooks import WebhookPinged
-from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.messages.event import Event, ForgettingEvent
 from innkeeper.protocol.messages.event_table import EventTable, UndeclaredEvent
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.ports.subscriptions import EVERY_EVENT
@@ -100,6 +100,10 @@ def test_a_consumer_handles_or_ignores_every_event(consumer: str) -> None:
     assert all(table[kind] is None for kind in table.ignores)
 
 
+_BASES = BookingEvent, ForgettingEvent
+"""Bases that say only what an event has: a booking, or a guest to forget."""
+
+
 class Distinctions(ast.NodeVisitor):
     """Collects the classes of events to which a module refers otherwise than to make an event or to annotate."""
 
@@ -160,8 +164,7 @@ class Distinctions(ast.NodeVisitor):
 
     def add(self, node: ast.AST) -> None:
         kind = self.event_class(node)
-        # The base of all events about a booking says only whether an event has a booking.
-        if kind is not None and kind is not BookingEvent and self.is_foreign(kind):
+        if kind is not None and kind not in _BASES and self.is_foreign(kind):
             self.found.add(kind)
 
 
@@ -232,7 +235,7 @@ def test_an_event_that_a_consumer_does_not_know_is_an_error_and_never_nothing() 
         lambda: RoomStates().apply(record.event),
         lambda: apply_event(None, record, "EUR"),
         lambda: apply_hotel_event(None, record),
-        lambda: derive_events(LedgerState(), record),
+        lambda: derive_events(LedgerState(), record, b""),
         lambda: entries(record.event),
         lambda: evolve_ledger(LedgerState(), record),
         lambda: handle(None, None, record),

@@ -17,10 +17,12 @@ from innkeeper.actors.partition.messages import (
 from innkeeper.actors.system.typed_actor import TypedActor
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.envelope import Envelope
+from innkeeper.protocol.messages.event import ForgettingEvent
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.messages.reply import Reply
+from innkeeper.protocol.values.guests import guests_in, new_versions
 from thespian.actors import ActorAddress
 
 logger = logging.getLogger(__name__)
@@ -53,7 +55,7 @@ class LedgerActor(TypedActor):
                 batch.responses[envelope.id] = COMMAND_FAILED
                 continue
             try:
-                batch.responses[envelope.id] = self._apply(decision, envelope, batch.records)
+                batch.responses[envelope.id] = self._apply(decision, envelope, batch)
             except Exception:
                 self.send(router, HotelFailed(self.name, traceback.format_exc()))
                 return
@@ -68,14 +70,17 @@ class LedgerActor(TypedActor):
             wire.encode_event(event)  # what cannot be encoded would fail its whole batch
         return decision
 
-    def _apply(self, decision: Decision | Reply, envelope: Envelope, records: list[RecordedEvent]) -> Reply:
+    def _apply(self, decision: Decision | Reply, envelope: Envelope, batch: PendingBatch) -> Reply:
         if isinstance(decision, Reply):
             return decision
         cause = decision.cause or envelope.id
+        buyers = (buyer for event in decision.events for buyer in guests_in(event))
+        batch.guests.update(new_versions(self.name, buyers, self.state.seq, envelope.salt))
+        batch.forgotten.update(event.guest for event in decision.events if isinstance(event, ForgettingEvent))
         for seq, event in enumerate(decision.events, self.state.seq + 1):
             record = RecordedEvent(self.name, seq, envelope.at, envelope.by, envelope.correlation, cause, event)
             evolve(self.state, record)
-            records.append(record)
+            batch.records.append(record)
         return decision.reply(self.state)
 
 

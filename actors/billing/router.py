@@ -1,7 +1,14 @@
 """The aggregate type of billing: the router of the ledgers, and the fold and snapshot of a ledger."""
 
 from innkeeper.actors.billing.ledger import LedgerActor
-from innkeeper.actors.billing.rules.state import LedgerState, describe, evolve, restore
+from innkeeper.actors.billing.rules.state import (
+    LedgerState,
+    add_details,
+    describe,
+    evolve,
+    lacking_details,
+    restore,
+)
 from innkeeper.actors.partition.aggregate_type import AggregateType
 from innkeeper.actors.partition.router import Router
 from innkeeper.protocol.billing.commands import ApplyReservationEvent
@@ -25,5 +32,7 @@ LEDGER = AggregateType(
     is_open=lambda state: state.ledger is not None,
     query=DescribeLedger,
     description=LedgerStateReply,
+    lacking_details=lacking_details,
+    add_details=add_details,
 )
 """A hotel's ledger with its folios, payments and documents."""

@@ -7,7 +7,7 @@ from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.message_bus import MessageBus
 from innkeeper.protocol.ports.subscriptions import Positions
-from innkeeper.protocol.ports.views import BookingPage, BookingSearch, InvalidCursor, Views
+from innkeeper.protocol.ports.views import BookingPage, BookingSearch, InvalidCursor, KnownGuest, Views
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.values.contexts import partition_of
@@ -68,6 +68,10 @@ class PartitionedViews:
     def booking(self, positions: Positions, hotel: str, booking: str) -> Booking | None:
         """See `Views`."""
         return self._of(hotel).booking(positions, hotel, booking)
+
+    def guest(self, positions: Positions, hotel: str, guest: str) -> KnownGuest:
+        """See `Views`."""
+        return self._of(hotel).guest(positions, hotel, guest)
 
     def history(self, positions: Positions, hotel: str, booking: str) -> list[LogEntry]:
         """See `Views`."""

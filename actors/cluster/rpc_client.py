@@ -24,9 +24,10 @@ from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.ports.message_bus import CommitListener
 from innkeeper.protocol.ports.subscriptions import Positions
-from innkeeper.protocol.ports.views import BookingPage, BookingSearch, InvalidCursor
+from innkeeper.protocol.ports.views import BookingPage, BookingSearch, InvalidCursor, KnownGuest
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel
+from innkeeper.protocol.values.guests import GuestDetails, GuestKey
 from innkeeper.protocol.values.limits import commands_waiting_max, rpc_response_seconds_max, rpc_silence_seconds_max
 
 logger = logging.getLogger(__name__)
@@ -265,6 +266,10 @@ class RemoteEventLog:
         """See `EventLog`."""
         return frames.entries_of(self._reading.ask(frames.READ, after, limit, hotel, after_hotel_seq))
 
+    def guests(self, keys: Sequence[GuestKey]) -> dict[GuestKey, GuestDetails]:
+        """See `EventLog`."""
+        return frames.guests_of(self._reading.ask(frames.GUESTS, keys))
+
 
 class RemoteViews:
     """The `Views` of another process."""
@@ -286,6 +291,11 @@ class RemoteViews:
     def booking(self, positions: Positions, hotel: str, booking: str) -> Booking | None:
         """See `Views`."""
         found: Booking | None = self._query("booking", positions, hotel, booking)
+        return found
+
+    def guest(self, positions: Positions, hotel: str, guest: str) -> KnownGuest:
+        """See `Views`."""
+        found: KnownGuest = self._query("guest", positions, hotel, guest)
         return found
 
     def history(self, positions: Positions, hotel: str, booking: str) -> list[LogEntry]:

@@ -99,6 +99,9 @@ class RpcServer:
                 return frames.response_body(result.response), result.replayed
             case frames.READ if ports.log is not None:
                 return frames.entries_body(await asyncio.to_thread(ports.log.read, *fields))
+            case frames.GUESTS if ports.log is not None:
+                keys = [(guest, version) for guest, version in fields[0]]
+                return frames.guests_body(await asyncio.to_thread(ports.log.guests, keys))
             case frames.VIEW if ports.views is not None:
                 name, arguments = frames.view_of(fields)
                 found = await asyncio.to_thread(getattr(ports.views, name), *arguments)

@@ -1,10 +1,10 @@
 """Turns events into notices in the outbox, and answers messages about the terms of notification."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from innkeeper.actors.notifications.rules.notices import NOTICE_RULES, KnownBooking, KnownHotel, handle
+from innkeeper.actors.notifications.rules.notices import NOTICE_RULES, KnownBooking, KnownHotel, forgotten, handle
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import NotFound, Refused
@@ -15,7 +15,7 @@ from innkeeper.protocol.notifications.terms import (
     NotificationTermsReply,
     ShowNotificationTerms,
 )
-from innkeeper.protocol.ports.outbox import Outbox
+from innkeeper.protocol.ports.outbox import KeptBooking, Outbox, OutboxChanges
 from innkeeper.protocol.ports.service_store import Transaction
 from innkeeper.protocol.ports.subscriptions import Effects
 from innkeeper.protocol.reservations.events import BookingEvent
@@ -49,6 +49,7 @@ class NotificationsEventHandler:
         hotels = {name: _unpack_hotel(body) for name, body in bodies}
         changed_hotels: dict[str, bytes] = {}
         changed_bookings: dict[str, KnownBooking] = {}
+        erased: set[str] = set()
         notices: dict[str, Notice] = {}
         withdrawn: list[str] = []
         at = self._clock()
@@ -61,16 +62,35 @@ class NotificationsEventHandler:
                 changed_hotels[record.hotel] = _pack(decision.hotel)
             if decision.booking is not None and decision.booking is not booking:
                 bookings[name] = changed_bookings[name] = decision.booking
+            if decision.forgotten is not None:
+                of_guest = self._bookings_of(decision.forgotten, bookings)
+                bookings |= of_guest
+                changed_bookings |= of_guest
+                erased |= of_guest.keys()
+                notices = {id_: notice for id_, notice in notices.items() if notice.booking not in of_guest}
             withdrawn += [id_ for id_ in decision.withdrawn if notices.pop(id_, None) is None]
             notices.update((notice.id, notice) for notice in decision.notices if notice.useful_until > at)
-        packed = {name: _pack(booking) for name, booking in changed_bookings.items()}
+        packed = {name: KeptBooking(booking.guest, _pack(booking)) for name, booking in changed_bookings.items()}
+        changes = OutboxChanges(
+            hotels=changed_hotels,
+            bookings=packed,
+            notices=tuple(notices.values()),
+            withdrawn=withdrawn,
+            erased=tuple(erased),
+        )
 
         def keep() -> None:
-            self._outbox.store(changed_hotels, packed, tuple(notices.values()), withdrawn)
-            if notices:
+            self._outbox.store(changes)
+            if notices or erased:
                 self._notify_relay()
 
         return keep
+
+    def _bookings_of(self, guest: str, known: Mapping[str, KnownBooking]) -> dict[str, KnownBooking]:
+        """All bookings of a guest, without what can be forgotten."""
+        stored = {name: _unpack_booking(body) for name, body in self._outbox.bookings_of([guest]).items()}
+        newest = stored | {name: booking for name, booking in known.items() if booking.guest == guest}
+        return {name: forgotten(booking) for name, booking in newest.items()}
 
     async def show_terms(self, message: ShowNotificationTerms, _: Transaction) -> NotificationTermsReply:
         """Returns the notification terms of a hotel."""
@@ -81,7 +101,7 @@ class NotificationsEventHandler:
         hotel = msgspec.structs.replace(self._known(message.hotel), terms=message.terms)
         reply = NotificationTermsReply(message.terms)
         with transaction() as keep:
-            self._outbox.store({message.hotel: _pack(hotel)}, {}, (), ())
+            self._outbox.store(OutboxChanges(hotels={message.hotel: _pack(hotel)}))
             keep(reply)
         return reply
 

@@ -41,6 +41,7 @@ class OutboxRelay(BackgroundTask):
 
     async def step(self) -> bool:
         """Sends the due notices; returns whether there were any. Raises `Stalled` where nothing can be sent now."""
+        self._outbox.finish_erasing()
         if self._outbox.paused:
             return False
         by_address: dict[str, list[DueNotice]] = {}

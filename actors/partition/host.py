@@ -7,10 +7,12 @@ only then releases the results. Clock and ids are inputs, so that a whole partit
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from os import urandom
 from typing import Any
 
 import msgspec
 from innkeeper.actors.partition.aggregate_type import AggregateType
+from innkeeper.actors.partition.guest_lookup import GuestLookup
 from innkeeper.actors.partition.messages import (
     CommandBatch,
     HotelStateLoaded,
@@ -28,6 +30,7 @@ from innkeeper.protocol.messages.refusals import IdempotencyKeyReused, Refusal, 
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.journal import Journal, JournalDamaged, JournalFenced, Snapshot, StoredReply
 from innkeeper.protocol.ports.message_bus import CommitListener
+from innkeeper.protocol.values.guests import SALT_BYTES, StoredGuest
 from innkeeper.protocol.values.limits import idempotency_hours, snapshot_after_events, snapshot_behind_events_max
 
 logger = logging.getLogger(__name__)
@@ -51,14 +54,17 @@ class Host:
         ids: Callable[[], object],
         aggregate_type: AggregateType,
         open_system: OpenActorSystem = LocalActorSystem,
+        random_bytes: Callable[[int], bytes] = urandom,
     ) -> None:
-        """`ids` makes new unique ids, whose text counts."""
+        """`ids` makes new unique ids, whose text counts; `random_bytes` makes the salts."""
         self.journal = journal
         self._open_system = open_system
         self._aggregate_type = aggregate_type
         self.due_at: int | None = 0
         self._clock = clock
         self._ids = ids
+        self._random_bytes = random_bytes
+        self._guests = GuestLookup(journal)
         self.on_commit: CommitListener = lambda *_: None
         self._last_at = 0
         self._stale: set[str] = set()
@@ -101,6 +107,13 @@ class Host:
             return self._refuse(envelopes, "the journal cannot be read")
         try:
             keys = _BatchKeys(envelopes, self._kept_replies(envelopes))
+            if keys.known:
+                keys.known = self._guests.complete(keys.known)
+            named = set()
+            for envelope in envelopes:
+                if (guest := getattr(envelope.message, "guest", None)) is not None:
+                    named.add(guest)
+            guests = self._guests.newest(named) if named else {}
         except _ENDING:
             raise
         except Exception:
@@ -108,13 +121,18 @@ class Host:
             self._journal_failed = True
             return self._refuse(envelopes, "the journal cannot be read")
         at = self._last_at = max(self._clock(), self._last_at)
+        salts = self._random_bytes(SALT_BYTES * len(envelopes))
         stamped: list[Envelope] = []
         for number, envelope in enumerate(envelopes):
             if number not in keys.known:
-                stamped.append(msgspec.structs.replace(envelope, at=at, id=str(self._ids())))
+                salt = salts[SALT_BYTES * number : SALT_BYTES * (number + 1)]
+                guest = guests.get(getattr(envelope.message, "guest", None) or "") if guests else None
+                stamped.append(msgspec.structs.replace(envelope, at=at, id=str(self._ids()), salt=salt, guest=guest))
         decided = self._carry_out(CommandBatch(at, tuple(stamped)))
         decided.results = keys.results(len(envelopes), stamped, decided.responses)
         decided.replies = keys.replies(decided.results, at)
+        self._guests.unsaved |= decided.guests
+        self._guests.forgotten |= decided.forgotten
         for reply in decided.replies:
             self._unsaved_replies[reply.key] = reply
         self._unreleased.append(decided)
@@ -143,13 +161,15 @@ class Host:
         """Writes these batches to the journal in one transaction; returns whether there is anything to `sync`."""
         records: list[RecordedEvent] = []
         replies: list[StoredReply] = []
+        guests: list[StoredGuest] = []
         for decided in group:
             records += decided.records
             replies += decided.replies
+            guests += decided.guests.values()
         if group[0].failed or not (records or replies):
             return False
         try:
-            position = self.journal.write(records, replies) - len(records)
+            position = self.journal.write(records, replies, guests) - len(records)
             for decided in group:
                 position += len(decided.records)
                 decided.position = position
@@ -187,6 +207,9 @@ class Host:
             results.append(decided.results)
             for reply in decided.replies:
                 self._unsaved_replies.pop(reply.key, None)
+            for version in decided.guests:
+                self._guests.unsaved.pop(version, None)
+            self._guests.forgotten -= decided.forgotten
             if decided.records and not decided.failed:
                 first = decided.position - len(decided.records) + 1
                 for record in decided.records:
@@ -208,7 +231,7 @@ class Host:
         ][:at_most]
         described = [(hotel, self.describe(hotel)) for hotel in hotels]
         snapshots = [
-            Snapshot(hotel, state.hotel_seq, wire.encode(state))
+            Snapshot(hotel, state.hotel_seq, wire.encode_kept(state))
             for hotel, state in described
             if isinstance(state, self._aggregate_type.description)
         ]
@@ -297,7 +320,10 @@ class Host:
         use_snapshot = hotel not in self._distrusted or at - self._rebuilt_at.get(hotel, 0) < _DISTRUST_MICROSECONDS
         if use_snapshot and hotel not in self._stale:
             return True
-        state = rebuild(self.journal, hotel, self._aggregate_type, use_snapshot)
+        state, unsaved_from = rebuild(self.journal, hotel, self._aggregate_type, use_snapshot)
+        if unsaved_from is not None:  # also where the commit of these events has reported an error
+            self._unsaved_from[hotel] = unsaved_from
+            self._since_snapshot[hotel] = self._since_snapshot.get(hotel, 0) + 1
         if not use_snapshot:
             self._rebuilt_at[hotel] = at
             self._since_snapshot[hotel] = snapshot_after_events  # its snapshot is replaced
@@ -327,7 +353,7 @@ class _BatchKeys:
             if envelope.key is None:
                 continue
             try:
-                fingerprint = wire.fingerprint(wire.encode(envelope.message))
+                fingerprint = wire.fingerprint(envelope.message)
             except Exception:
                 logger.exception("a command cannot be encoded; it is refused")
                 self.known[number] = Result(Unavailable("the command cannot be encoded"))
@@ -355,10 +381,12 @@ class _BatchKeys:
         for key, (number, fingerprint) in self._first.items():
             response = results[number].response
             if not isinstance(response, Unavailable):
-                replies[key] = StoredReply(key, fingerprint, wire.encode(response), at)
+                replies[key] = StoredReply(key, fingerprint, wire.encode_kept(response), at)
         for number, key, fingerprint in self._repeats:
             if key in replies:
-                results[number] = _replayed(replies[key], fingerprint)
+                first = results[self._first[key][0]].response
+                is_same = fingerprint == replies[key].fingerprint
+                results[number] = Result(first, replayed=True) if is_same else Result(IdempotencyKeyReused())
         return [*replies.values()]
 
 

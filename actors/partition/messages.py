@@ -10,6 +10,7 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refusal, Unavailable
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.journal import StoredReply
+from innkeeper.protocol.values.guests import GuestKey, StoredGuest
 
 COMMAND_FAILED = Unavailable("the command failed", hotel_failed=True)
 """The response to a command whose decision raised an error. It fails alone, as nothing was changed."""
@@ -29,6 +30,8 @@ class PendingBatch(msgspec.Struct):
 
     - `responses`: by the ids of the envelopes. An id without one belongs to a hotel that failed.
     - `records`: the events, in each hotel's order.
+    - `guests`: the versions of guests' details that came with the commands, and `forgotten` the guests of whom all
+      versions are to be erased.
     - `due_at`: when something is due next.
     - `stale`: hotels to rebuild from the journal, none of whose events is in `records`.
     - `distrusted`: hotels to rebuild from their events alone, because a room and the calendar disagreed. Unless they
@@ -39,6 +42,8 @@ class PendingBatch(msgspec.Struct):
     hotel: str = ""
     responses: dict[str, Reply | Refusal] = {}
     records: list[RecordedEvent] = []
+    guests: dict[GuestKey, StoredGuest] = {}
+    forgotten: set[str] = set()
     due_at: int | None = None
     stale: set[str] = set()
     distrusted: set[str] = set()

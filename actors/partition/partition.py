@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from operator import itemgetter
 from time import monotonic
+from typing import TypeVar
 
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.partition.load_meter import LoadMeter, load_commands_min
@@ -27,11 +28,13 @@ from innkeeper.protocol.ports.subscriptions import Positions
 from innkeeper.protocol.values.contexts import RESERVATIONS
 from innkeeper.protocol.values.limits import commands_per_batch_max, commands_waiting_max
 
+T = TypeVar("T")
+
 logger = logging.getLogger(__name__)
 
 _IDLE_SECONDS = 2.0
-_CHECK_EVENTS = 1_000
-_CHECK_PAUSE_FACTOR = 1.5  # the pause after each step of the check of old events, as a multiple of the step's time
+_CHECK_ROWS = 1_000
+_CHECK_PAUSE_FACTOR = 1.5  # the pause after each step of the check of old rows, as a multiple of the step's time
 
 QueuedCommand = tuple[Envelope, "asyncio.Future[Result]"]
 
@@ -121,7 +124,7 @@ class Partition:
             async with asyncio.TaskGroup() as tasks:
                 committing = tasks.create_task(self._commit_all(host))
                 deciding = tasks.create_task(self._decide_all(host))
-                checking = tasks.create_task(self._check_events(host.journal))
+                checking = tasks.create_task(self._check(host.journal))
                 deciding.add_done_callback(lambda _: (committing.cancel(), checking.cancel()))
             self.ready = False
             while host.save_snapshots(after_events=1):
@@ -155,21 +158,27 @@ class Partition:
             return True
         return await self._loop.run_in_executor(self._writer, host.remove_old_replies)
 
-    async def _check_events(self, journal: Journal) -> None:
-        """Checks all events that were there at the start, most of which the snapshots have spared the recovery: in
-        short steps, in a thread that waits. Raises JournalDamaged, which stops the partition."""
-        after, last = 0, self.position
-        while after < last:
-            start, until = monotonic(), min(after + _CHECK_EVENTS, last)
+    async def _check(self, journal: Journal) -> None:
+        """Checks all events and guests that were there at the start, most of which the snapshots have spared the
+        recovery: in short steps, in a thread that waits. Raises JournalDamaged, which stops the partition."""
+        last = self.position
+        for after in range(0, last, _CHECK_ROWS):
+            await self._check_step(journal.check, after, min(after + _CHECK_ROWS, last))
+        while await self._check_step(journal.check_guests, _CHECK_ROWS):
+            pass
+
+    async def _check_step(self, step: Callable[..., T], *arguments: int) -> T:
+        while True:
+            start = monotonic()
             try:
-                await self._loop.run_in_executor(None, journal.check, after, until)
-                after = until
+                return await self._loop.run_in_executor(None, step, *arguments)
             except JournalDamaged:
                 raise
             except JournalError as error:
                 logger.warning("the journal cannot be checked now; this is retried: %s", error)
                 await asyncio.sleep(_IDLE_SECONDS)
-            await asyncio.sleep(_CHECK_PAUSE_FACTOR * (monotonic() - start))
+            finally:
+                await asyncio.sleep(_CHECK_PAUSE_FACTOR * (monotonic() - start))
 
     def _decide(self, host: Host, batch: list[QueuedCommand]) -> None:
         try:

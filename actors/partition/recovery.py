@@ -2,7 +2,7 @@
 
 import gc
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, NamedTuple
@@ -24,8 +24,11 @@ class Recovery(NamedTuple):
     unsaved_from: dict[str, int]
 
 
-def rebuild(journal: Journal, hotel: str, aggregate_type: AggregateType, use_snapshot: bool = True) -> Any:
-    """The state of one hotel from the journal, None if it never opened. Raises JournalDamaged."""
+def rebuild(
+    journal: Journal, hotel: str, aggregate_type: AggregateType, use_snapshot: bool = True
+) -> tuple[Any, int | None]:
+    """The state of one hotel from the journal, None if it never opened; and the position of the first of its events
+    that no snapshot has. Raises JournalDamaged."""
     state = None
     if use_snapshot:
         try:
@@ -34,8 +37,10 @@ def rebuild(journal: Journal, hotel: str, aggregate_type: AggregateType, use_sna
             logger.warning("%s", error)
     if state is None:
         state = aggregate_type.begin()
-    aggregate_type.fold(state, (record for _, record in journal.read(hotel=hotel, after_hotel_seq=state.seq)))
-    return state if aggregate_type.is_open(state) else None
+    entries = [*journal.read(hotel=hotel, after_hotel_seq=state.seq)]
+    aggregate_type.fold(state, (record for _, record in entries))
+    _add_details(journal, [state], aggregate_type)
+    return state if aggregate_type.is_open(state) else None, entries[0][0] if entries else None
 
 
 def rebuild_all(journal: Journal, progress: Callable[[int], None], aggregate_type: AggregateType) -> Recovery:
@@ -61,7 +66,15 @@ def rebuild_all(journal: Journal, progress: Callable[[int], None], aggregate_typ
             events += 1
             if events % 1_000 == 0:
                 progress(events)
+        _add_details(journal, states.values(), aggregate_type)
     return Recovery(states, events, unsaved, unsaved_from)
+
+
+def _add_details(journal: Journal, states: Iterable[Any], aggregate_type: AggregateType) -> None:
+    """Adds the details of guests, which stand beside the events, to states from events and snapshots."""
+    for state in states:
+        if keys := aggregate_type.lacking_details(state):
+            aggregate_type.add_details(state, journal.guests(keys))
 
 
 def _from_snapshots(journal: Journal, aggregate_type: AggregateType) -> tuple[dict[str, Any], int]:

@@ -69,6 +69,8 @@ class Router(TypedActor):
         self.pending.discard(share.hotel)
         self.batch.responses.update(share.responses)
         self.batch.records += share.records
+        self.batch.guests.update(share.guests)
+        self.batch.forgotten.update(share.forgotten)
         self.batch.distrusted |= share.distrusted
         if not share.is_open:
             self._close(share.hotel)

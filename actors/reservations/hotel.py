@@ -63,6 +63,7 @@ class HotelActor(TypedActor):
         self.rooms_to_answer = 0
         self.refusals: list[ClaimRefused] = []
         self.state.refused_rooms = frozenset()
+        self.state.just_forgotten.clear()
 
     def load_state(self, message: LoadHotelState, _: ActorAddress) -> None:
         """Starts, or restarts, with this state."""
@@ -118,7 +119,7 @@ class HotelActor(TypedActor):
         response: Decision | Reply | Refusal
         try:
             if isinstance(envelope.message, Query):
-                response = answer(self.state, envelope.message)
+                response = answer(self.state, envelope)
             else:
                 response = decide(self.state, envelope)
                 for record in response.records:
@@ -162,6 +163,8 @@ class HotelActor(TypedActor):
         for record, booking in zip(decision.records, decision.bookings, strict=True):
             evolve(self.state, record, booking)
         self.batch.records += decision.records
+        self.batch.guests.update(decision.guests)
+        self.batch.forgotten.update(decision.forgotten)
         if decision.reply is not None:
             self._respond(decision.reply)
 

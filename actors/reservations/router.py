@@ -5,7 +5,14 @@ from functools import partial
 from innkeeper.actors.partition.aggregate_type import AggregateType
 from innkeeper.actors.partition.router import Router
 from innkeeper.actors.reservations.hotel import HotelActor
-from innkeeper.actors.reservations.rules.state import HotelState, describe, recover, restore
+from innkeeper.actors.reservations.rules.state import (
+    HotelState,
+    add_details,
+    describe,
+    lacking_details,
+    recover,
+    restore,
+)
 from innkeeper.protocol.reservations.commands import OpenHotel
 from innkeeper.protocol.reservations.queries import DescribeHotelState
 from innkeeper.protocol.reservations.replies import HotelStateReply
@@ -30,4 +37,6 @@ def hotel_type(locator_key: bytes) -> AggregateType:
         is_open=lambda state: state.hotel is not None,
         query=DescribeHotelState,
         description=HotelStateReply,
+        lacking_details=lacking_details,
+        add_details=add_details,
     )

@@ -9,6 +9,7 @@ from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.ports.message_bus import CommitStream
 from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.values import limits
+from innkeeper.protocol.values.guests import GuestDetails, GuestKey
 
 
 class RecentEvents:
@@ -45,6 +46,10 @@ class RecentEvents:
         """See `EventLog`."""
         entries = self.recent(after, limit) if hotel is None else None
         return self._log.read(after, limit, hotel, after_hotel_seq) if entries is None else entries
+
+    def guests(self, keys: Sequence[GuestKey]) -> dict[GuestKey, GuestDetails]:
+        """See `EventLog`."""
+        return self._log.guests(keys)
 
 
 def following(stream: CommitStream, log: EventLog) -> RecentEvents:

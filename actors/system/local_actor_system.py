@@ -89,14 +89,13 @@ class LocalActorSystem:
         actor.join(address)
         return address
 
+    def tell(self, address: LocalAddress, message: object) -> None:
+        """See `ActorSystem`. Returns when no message is pending."""
+        self.ask(address, message)
+
     def ask(self, address: LocalAddress, message: object) -> Any:
         """See `ActorSystem`. Returns when no message is pending."""
         self._responses.clear()
-        self.tell(address, message)
-        return self._responses[0] if self._responses else None
-
-    def tell(self, address: LocalAddress, message: object) -> None:
-        """See `ActorSystem`. Returns when no message is pending."""
         pending, outside = self.pending, self._outside
         pending.append((address, message, outside, 0))
         while pending:
@@ -114,6 +113,7 @@ class LocalActorSystem:
                     self._end(receiver)
             elif receiver is outside:
                 self._responses.append(message)
+        return self._responses[0] if self._responses else None
 
     def shutdown(self) -> None:
         """See `ActorSystem`."""

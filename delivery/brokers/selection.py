@@ -1,7 +1,6 @@
 """Makes the publisher and the consumer for the broker at a URL."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -37,16 +36,6 @@ def publisher(url: str, installation: Installation) -> Publisher:
     """This installation's publisher for the broker at this URL. Raises ValueError for an unsupported URL."""
     made: Publisher = _kind(url, "Publisher")(url, BrokerNames(installation))
     return made
-
-
-@asynccontextmanager
-async def open_publisher(url: str, installation: Installation) -> AsyncIterator[EventHandler]:
-    """The event handler that publishes to the broker at this URL; disconnects at the end."""
-    opened = publisher(url, installation)
-    try:
-        yield opened.handle
-    finally:
-        await opened.close()
 
 
 def open_inbox(url: str, storage: Storage, name: str, logs: Mapping[str, EventLog]) -> tuple[Inbox, BrokerConsumer]:

@@ -146,7 +146,8 @@ PAYMENT_EVENTS = EventTable[Callable[[Payments, RecordedEvent, Any], Awaitable[N
     },
     ignores=(
         events.LedgerOpened, events.LedgerDayOpened, events.LedgerTermsOfSaleChanged, events.BillingTermsChanged,
-        events.FolioOpened, events.FolioTermsChanged, events.BuyerChanged, events.ChargePosted, events.ChargeReversed,
+        events.FolioOpened, events.FolioTermsChanged, events.BuyerChanged,
+        events.LedgerGuestForgotten, events.ChargePosted, events.ChargeReversed,
         events.PaymentAuthorised, events.PaymentFailed, events.BookingPaid, events.InvoiceIssued,
         events.CreditNoteIssued,
     ),

@@ -20,6 +20,7 @@ from innkeeper.delivery.webhooks.client import PostOutcome, WebhookClient
 from innkeeper.delivery.webhooks.signing import check_secret, fresh_secret
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.codec.cloud_event import CloudEvent, cloud_event_json, sequence
+from innkeeper.protocol.codec.public_events import public_entry
 from innkeeper.protocol.delivery.events import ALL_HOTELS, WebhookDisabled, WebhookEnabled
 from innkeeper.protocol.delivery.webhooks import (
     AddressedWebhookMessage,
@@ -55,6 +56,7 @@ from innkeeper.protocol.ports.subscriptions import (
     Subscribers,
     Subscription,
     SubscriptionRequest,
+    with_guests,
 )
 from innkeeper.protocol.ports.webhook_store import WebhookStore
 from innkeeper.protocol.values.instants import instant
@@ -136,6 +138,7 @@ class Webhooks:
             raise Refused(ActionNotAllowed("add", reason, ()))
         webhook = Webhook(
             id=str(self._ids()), url=request.url, events=request.events, hotel=request.hotel,
+            guest_details=request.guest_details,
             after={name: log.position for name, log in self._logs.items()},
             created_at=self._clock(), created_by=message.by,
         )  # fmt: skip
@@ -225,7 +228,7 @@ class Webhooks:
         found = self._find(message.event)
         if found is None or webhook.hotel not in (None, found[1].hotel):
             raise Refused(NotFound("event", message.event))
-        return await self._attempt(webhook, message.event, _type(found), cloud_event_json(found), transaction)
+        return await self._attempt(webhook, message.event, _type(found), _body(webhook, found), transaction)
 
     def _find(self, event: str) -> LogEntry | None:
         """The event with this id, from any of the logs."""
@@ -233,7 +236,9 @@ class Webhooks:
         if not (seq.isascii() and seq.isdigit() and len(seq) < _DIGITS_MAX):
             return None
         hotel = name.rpartition(":")[2]
-        found = (entry for log in self._logs.values() for entry in log.read(0, 1, hotel, int(seq) - 1))
+        found = (
+            entry for log in self._logs.values() for entry in with_guests(log.read(0, 1, hotel, int(seq) - 1), log)
+        )
         return next((entry for entry in found if entry[1].id == event), None)
 
     async def replay(self, message: ReplayFrom, transaction: Transaction) -> WebhookReply:
@@ -290,7 +295,7 @@ class Webhooks:
         async def handle(entries: Sequence[LogEntry]) -> Effects:
             ((_, record),) = entries
             webhook, _ = self._known(name)
-            outcome = await self._post(webhook, record.id, cloud_event_json(entries[0]))
+            outcome = await self._post(webhook, record.id, _body(webhook, entries[0]))
             return self._settle(name, entries[0], outcome)
 
         return handle
@@ -366,6 +371,11 @@ def _valid(secrets: Sequence[SigningSecret], at: int) -> tuple[SigningSecret, ..
 def _name(webhook: Webhook) -> str:
     """The name of the webhook's subscriber."""
     return f"webhook-{webhook.id}"
+
+
+def _body(webhook: Webhook, entry: LogEntry) -> bytes:
+    """The event as the webhook gets it."""
+    return cloud_event_json(entry if webhook.guest_details else public_entry(entry))
 
 
 def _type(entry: LogEntry) -> str:

@@ -68,10 +68,10 @@ class PaymentResource(msgspec.Struct, frozen=True):
 
 
 class FolioResource(msgspec.Struct, frozen=True):
-    """One account of a booking, and its payer."""
+    """One account of a booking, and its payer: null once forgotten."""
 
     number: int
-    buyer: Party
+    buyer: Party | None
     charged: Amount
     balance: Amount
     lines: list[FolioLineResource]
@@ -179,7 +179,7 @@ def folio(source: Folio, currency: str) -> FolioResource:
     """One folio."""
     return FolioResource(
         number=source.number,
-        buyer=source.buyer,
+        buyer=None if source.buyer.details is None else Party.of(source.buyer.details),
         charged=money(source.charged, currency),
         balance=money(source.balance, currency),
         lines=[line(one, currency) for one in source.lines],

@@ -32,6 +32,7 @@ from innkeeper.protocol.ports.subscriptions import DeadLetter, SubscriberState
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
 from innkeeper.protocol.reservations.replies import AvailabilityReply, NightAuditReply, TypeAvailability
+from innkeeper.protocol.values.guests import Guest
 from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.money import render
 from innkeeper.protocol.values.percentage import render_percent
@@ -49,6 +50,7 @@ _DAY = timedelta(days=1)
 def booking_resource(booking: Booking) -> BookingResource:
     """The resource of a booking."""
     arrival, currency, guest = booking.arrival, booking.currency, booking.guest
+    details = guest.details
     nights: list[NightPrice] = []
     total = 0
     for line in booking.lines:
@@ -65,15 +67,25 @@ def booking_resource(booking: Booking) -> BookingResource:
         booking.id, booking.locator, booking.hotel, booking.status, booking.room_type, booking.room,
         booking.rooms, booking.pinned,
         arrival, booking.departure, (booking.departure - arrival).days, booking.adults, booking.children,
-        GuestResource(booking.guest_id, guest.name, guest.email, guest.phone),
+        guest_resource(guest) if details is None else GuestResource(
+            guest.id, details.name, details.email, details.phone, details.address, False
+        ),
         Price(render(total, currency), currency, nights),
         instant(booking.free_until), Amount(render(booking.late_fee, currency), currency),
         Amount(render(booking.fee, currency), currency) if booking.fee else None,
-        guest.notes, booking.source, booking.group,
+        "" if details is None else details.notes, booking.source, booking.group,
         None if booking.expires_at is None else instant(booking.expires_at), booking.reminder_on,
         created_at, booking.created_by, changed_at, booking.changed_by,
         booking.version,
     )  # fmt: skip
+
+
+def guest_resource(guest: Guest) -> GuestResource:
+    """The resource of a guest."""
+    details = guest.details
+    if details is None:
+        return GuestResource(guest.id, None, None, None, (), True)
+    return GuestResource(guest.id, details.name, details.email, details.phone, details.address, False)
 
 
 def hotel_resource(hotel: Hotel) -> HotelResource:
@@ -143,7 +155,7 @@ def tape_chart(hotel: Hotel, bookings: Iterable[Booking], start: date, end: date
         ChartBooking(
             booking.id, booking.locator, booking.status, booking.room,
             booking.rooms, booking.room_type, booking.arrival,
-            booking.departure, booking.pinned, booking.adults, booking.children, ChartGuest(booking.guest.name),
+            booking.departure, booking.pinned, booking.adults, booking.children, ChartGuest(booking.guest.name or None),
         )
         for booking in bookings
     ]  # fmt: skip

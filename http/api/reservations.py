@@ -32,6 +32,7 @@ from innkeeper.http.live_stream import EventFilter, LiveStream
 from innkeeper.http.middleware import METRICS, NOT_FOR_OTHER_ORIGINS
 from innkeeper.http.problems import REQUEST_ID, refusal_response
 from innkeeper.protocol.codec.cloud_event import cloud_event
+from innkeeper.protocol.codec.public_events import public_entry
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.query import Query
@@ -171,7 +172,7 @@ async def book(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/bookings"""
     hotel = request.match_info["hotel"]
     booking_request = await body_of(request, _booking_request)
-    reply, headers = await ask(request, BookRoom(hotel, booking_request), BookingReply)
+    reply, headers = await ask(request, BookRoom(hotel, booking_request, booking_request.guest.id), BookingReply)
     booking = reply.booking
     headers["Location"] = f"/v1/hotels/{hotel}/bookings/{booking.id}"
     headers["ETag"] = f'"{booking.version}"'
@@ -251,7 +252,7 @@ async def show_history(request: web.Request) -> web.Response:
     records = await view(request, hotel, lambda views, ends: views.history(ends, hotel, booking))
     if not records:
         raise Refused(NotFound("booking", booking))
-    return json_response(rendering.page(map(cloud_event, records), None))
+    return json_response(rendering.page((cloud_event(public_entry(entry)) for entry in records), None))
 
 
 async def show_tape_chart(request: web.Request) -> web.Response:
@@ -281,8 +282,8 @@ def log_of(request: web.Request, name: str) -> EventLog:
     return logs[name]
 
 
-def _log_of_hotel(request: web.Request, name: str, hotel: str) -> str:
-    """The log that has this hotel's events, where the context has several."""
+def log_of_hotel(request: web.Request, name: str, hotel: str) -> str:
+    """The name of the log that has this hotel's events, where the context has several."""
     if name != RESERVATIONS:
         return name
     partitions = sum(context_of(log) == RESERVATIONS for log in request.app[LOGS])
@@ -295,10 +296,10 @@ async def list_events(request: web.Request) -> web.Response:
     after, name = query.after if query.cursor is None else query.cursor, query.log
     if query.hotel is not None:
         await ask(request, DescribeHotel(query.hotel), HotelReply)
-        name = _log_of_hotel(request, name, query.hotel)
+        name = log_of_hotel(request, name, query.hotel)
     records = await asyncio.to_thread(log_of(request, name).read, after, query.limit, query.hotel)
     cursor = str(records[-1][0]) if len(records) == query.limit else None
-    return json_response(rendering.page(map(cloud_event, records), cursor))
+    return json_response(rendering.page((cloud_event(public_entry(entry)) for entry in records), cursor))
 
 
 async def stream_events(request: web.Request) -> web.StreamResponse:

@@ -46,12 +46,14 @@ class Price(msgspec.Struct, frozen=True, gc=False):
 
 
 class GuestResource(msgspec.Struct, frozen=True, gc=False):
-    """The guest of a booking."""
+    """A guest. One who is forgotten has an id only."""
 
     id: str
-    name: str
+    name: str | None
     email: str | None
     phone: str | None
+    address: tuple[str, ...]
+    forgotten: bool
 
 
 class BookingResource(msgspec.Struct, frozen=True, gc=False):
@@ -178,9 +180,9 @@ class ChartRoom(msgspec.Struct, frozen=True, gc=False):
 
 
 class ChartGuest(msgspec.Struct, frozen=True, gc=False):
-    """The guest of a bar of the tape chart."""
+    """The guest of a bar of the tape chart; without a name once forgotten."""
 
-    name: str
+    name: str | None
 
 
 class ChartBooking(msgspec.Struct, frozen=True, gc=False):

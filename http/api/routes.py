@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from innkeeper.http.api import billing, notifications, subscribers, waitlist, webhooks
+from innkeeper.http.api import billing, guests, notifications, subscribers, waitlist, webhooks
 from innkeeper.http.api import reservations as handlers
 from innkeeper.http.api.billing_resources import (
     BillingTermsResource,
@@ -76,6 +76,7 @@ class Operation(NamedTuple):
 _HOTEL = "/v1/hotels/{hotel}"
 _BOOKINGS = _HOTEL + "/bookings"
 _BOOKING = _BOOKINGS + "/{booking}"
+_GUEST = _HOTEL + "/guests/{guest}"
 _WAITLIST = _HOTEL + "/waitlist"
 _WAITING = _WAITLIST + "/{booking}"
 _FOLIO = _BOOKING + "/folio"
@@ -108,6 +109,8 @@ OPERATIONS = (
     Operation("PATCH", _BOOKING, handlers.change_booking, "Change a booking", BookingResource, body=BookingChange),
     Operation("GET", _BOOKING + "/history", handlers.show_history, "List a booking's events", ListPage[CloudEvent]),
     Operation("POST", _ACTION, handlers.act_on_booking, "Act on a booking", BookingResource),
+    Operation("GET", _GUEST, guests.show_guest, "Show a guest", guests.KnownGuestResource),
+    Operation("DELETE", _GUEST, guests.forget_guest, "Forget a guest", guests.ForgottenGuest, 202),
     Operation(
         "POST", _WAITLIST, waitlist.join_waitlist, "Join the waitlist for a stay that is sold out",
         waitlist.WaitlistResource, 201, body=WaitlistRequest,

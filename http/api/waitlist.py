@@ -5,21 +5,14 @@ from datetime import date, datetime
 import msgspec
 from aiohttp import web
 from innkeeper.http.api.parsing import PageQuery, body_of, number_of, query_of
-from innkeeper.http.api.rendering import json_response, page
+from innkeeper.http.api.rendering import guest_resource, json_response, page
 from innkeeper.http.api.reservations import ask, show_booking
+from innkeeper.http.api.resources import GuestResource
 from innkeeper.protocol.reservations.commands import JoinWaitlist, LeaveWaitlist, WaitlistRequest
 from innkeeper.protocol.reservations.queries import ListWaitlist
 from innkeeper.protocol.reservations.replies import WaitlistReply
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 from innkeeper.protocol.values.instants import instant
-
-
-class WaitingGuest(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The guest's contact data."""
-
-    name: str
-    email: str | None = None
-    phone: str | None = None
 
 
 class WaitlistResource(msgspec.Struct, frozen=True):
@@ -32,7 +25,7 @@ class WaitlistResource(msgspec.Struct, frozen=True):
     departure: date
     adults: int
     children: tuple[int, ...]
-    guest: WaitingGuest
+    guest: GuestResource
     notes: str
     source: str
     joined_at: datetime
@@ -45,7 +38,8 @@ _request = msgspec.json.Decoder(WaitlistRequest)
 async def join_waitlist(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/waitlist"""
     hotel = request.match_info["hotel"]
-    reply, headers = await ask(request, JoinWaitlist(hotel, await body_of(request, _request)), WaitlistReply)
+    body = await body_of(request, _request)
+    reply, headers = await ask(request, JoinWaitlist(hotel, body, body.guest.id), WaitlistReply)
     entry = _entry(hotel, reply.entries[0])
     return json_response(entry, 201, {**headers, "Location": f"/v1/hotels/{hotel}/waitlist/{entry.id}"})
 
@@ -84,8 +78,9 @@ async def _waiting(request: web.Request) -> tuple[str, tuple[WaitlistEntry, ...]
 
 
 def _entry(hotel: str, entry: WaitlistEntry) -> WaitlistResource:
-    guest = WaitingGuest(entry.guest.name, entry.guest.email, entry.guest.phone)
+    details = entry.guest.details
     return WaitlistResource(
-        entry.id, hotel, entry.room_type, entry.arrival, entry.departure, entry.adults, entry.children, guest,
-        entry.guest.notes, entry.source, instant(entry.joined_at), entry.joined_by,
+        entry.id, hotel, entry.room_type, entry.arrival, entry.departure, entry.adults, entry.children,
+        guest_resource(entry.guest), "" if details is None else details.notes, entry.source,
+        instant(entry.joined_at), entry.joined_by,
     )  # fmt: skip

@@ -51,6 +51,7 @@ class WebhookResource(msgspec.Struct, frozen=True):
     url: str
     events: tuple[str, ...]
     hotel: str | None
+    guest_details: bool
     secret: str | None
     created_at: datetime
     created_by: str
@@ -217,9 +218,9 @@ def _rendered(reply: WebhookReply) -> WebhookResource:
 
 def _webhook(webhook: Webhook, secret: str | None) -> WebhookResource:
     return WebhookResource(
-        webhook.id, webhook.url, webhook.events, webhook.hotel, secret, instant(webhook.created_at),
-        webhook.created_by, webhook.attempts, _instant(webhook.failing_since), _instant(webhook.disabled_at),
-        webhook.disabled_reason or None,
+        webhook.id, webhook.url, webhook.events, webhook.hotel, webhook.guest_details, secret,
+        instant(webhook.created_at), webhook.created_by, webhook.attempts, _instant(webhook.failing_since),
+        _instant(webhook.disabled_at), webhook.disabled_reason or None,
     )  # fmt: skip
 
 

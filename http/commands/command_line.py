@@ -20,6 +20,9 @@ _INSTALLATION = option(
 _BROKER = option(
     "--broker", "the broker for events: amqp://user:password@host/ or kafka://host:port (local: no broker)", ""
 )
+_GUEST_DETAILS = option(
+    "--guest-details", "who gets names and contact data of guests with the events: archive,broker (nobody)", ""
+)
 _PARTITIONS = option(
     "--partitions", "the number of partitions; it cannot be changed later", type=WholeNumber(1, limits.partitions_max)
 )
@@ -108,7 +111,7 @@ def command_line() -> click.Group:
         epilog="Without a command it runs the demo. Every option --some-name has a variable INNKEEPER_SOME_NAME.",
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    part = _DATA, _INSTALLATION, _BROKER
+    part = _DATA, _INSTALLATION, _BROKER, _GUEST_DETAILS
     server = *part, _PARTITIONS, _ACTOR_SYSTEM, _PORT, *_ADAPTERS, *_MAIL, *_PROCESSES
     top.define("demo", "run two demo hotels, for this machine only (the default)", "--port 9000", *server, *_DEMO)
     top.define(

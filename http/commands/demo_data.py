@@ -135,7 +135,7 @@ async def load_demo_data(buses: Mapping[str, MessageBus], services: Services) ->
 
 async def _book(bus: MessageBus, hotel: str, request: BookingRequest, fate: float) -> None:
     """Makes a booking, and cancels, pins or checks in some of them, as `fate` (0 to 1) selects."""
-    booked = await _ask(bus, BookRoom(hotel, request))
+    booked = await _ask(bus, BookRoom(hotel, request, request.guest.id))
     if not isinstance(booked, BookingReply):
         assert isinstance(booked, SoldOut), booked
         return

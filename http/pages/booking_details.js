@@ -1,7 +1,7 @@
 // The panel with the details of a booking: guest, stay, room, price and history.
 
 import { counted, dayOf, hotelTime, longDate, shortDate } from "./days.js";
-import { element, part } from "./elements.js";
+import { element, FORGOTTEN, part } from "./elements.js";
 
 const panel = part("details");
 let drawn = "";
@@ -12,7 +12,7 @@ export function drawBooking(hotel, booking, events) {
   const text = JSON.stringify([booking, events]);
   if (text !== drawn) {
     drawn = text;
-    part("guest").textContent = booking.guest.name;
+    part("guest").textContent = booking.guest.name ?? FORGOTTEN;
     part("standing").textContent = booking.status.replace("_", " ");
     part("standing").className = booking.status;
     part("facts").replaceChildren(...Object.entries(facts(hotel, booking)).flatMap(fact));

@@ -2,6 +2,9 @@
 
 export const part = (id) => document.getElementById(id);
 
+/** The name of a guest who is forgotten. */
+export const FORGOTTEN = "forgotten guest";
+
 /** Makes an element with a class, attributes, and children that are elements or text. */
 export function element(kind, className = "", attributes = {}, ...children) {
   const made = document.createElement(kind);

@@ -2,7 +2,7 @@
 // arrival day to the middle of its departure day.
 
 import { counted, dayOf, dayOfMonth, isWeekend, longDate, month, shortDate, stayDates, weekday } from "./days.js";
-import { across, element, part } from "./elements.js";
+import { across, element, FORGOTTEN, part } from "./elements.js";
 
 const FIRST_COLUMN = 2; // the first holds the rooms
 const board = part("board");
@@ -117,7 +117,7 @@ function bar({ stay, first: day, until }, nights) {
   const edges = (start < 1 ? " early" : "") + (end > last ? " late" : "");
   const label = description(stay);
   const attributes = { type: "button", tabindex: "-1", title: label, "aria-label": label, "aria-haspopup": "dialog" };
-  const name = element("span", "name", {}, ...(stay.pinned ? [element("i", "pin")] : []), stay.guest.name);
+  const name = element("span", "name", {}, ...(stay.pinned ? [element("i", "pin")] : []), stay.guest.name ?? FORGOTTEN);
   const made = element("button", `stay ${stay.status}${edges}`, attributes, name);
   made.dataset.booking = stay.id;
   const from = Math.max(start, 1);
@@ -127,7 +127,7 @@ function bar({ stay, first: day, until }, nights) {
 function description(stay) {
   const children = stay.children.length ? `, ${counted(stay.children.length, "child", "children")}` : "";
   return [
-    `${stay.guest.name} (${stay.locator})`,
+    `${stay.guest.name ?? FORGOTTEN} (${stay.locator})`,
     stayDates(stay),
     `Room ${stay.room}${stay.pinned ? ", promised" : ""}, ${stay.status.replace("_", " ")}`,
     counted(stay.adults, "adult") + children,

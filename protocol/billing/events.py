@@ -1,7 +1,8 @@
 """The events of a hotel's ledger, in a journal of their own.
 
 Nothing that was posted is ever edited: another line reverses a charge, and the event that posted a line keeps it
-unchanged. Guest data is only in a `buyer` part, beside the guest's id. Amounts are minor units of the hotel's currency.
+unchanged. The buyer of a folio is named like a guest of reservations, by the guest's id and a version of the details;
+only a document contains its buyer. Amounts are minor units of the hotel's currency.
 """
 
 from datetime import date
@@ -9,10 +10,11 @@ from typing import ClassVar
 
 from innkeeper.protocol.billing.folio import FolioLine, StayTerms, TaxTotal
 from innkeeper.protocol.billing.terms import BillingTerms, Party
-from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.messages.event import Event, ForgettingEvent
 from innkeeper.protocol.reservations.events import BookingEvent
 from innkeeper.protocol.reservations.terms import TermsOfSale
 from innkeeper.protocol.values.contexts import BILLING
+from innkeeper.protocol.values.guests import Guest
 
 
 class LedgerOpened(Event, frozen=True):
@@ -69,8 +71,7 @@ class FolioOpened(FolioEvent, frozen=True, kw_only=True):
     """A folio of a booking was opened for this buyer; the first folio, the guest's own, also has the stay."""
 
     name: ClassVar[str] = "folio.opened"
-    guest_id: str
-    buyer: Party
+    buyer: Guest
     stay: StayTerms | None = None
 
 
@@ -78,8 +79,15 @@ class BuyerChanged(FolioEvent, frozen=True):
     """The folio has another buyer, or its buyer has other data."""
 
     name: ClassVar[str] = "folio.buyer_changed"
-    guest_id: str
-    buyer: Party
+    buyer: Guest
+
+
+class LedgerGuestForgotten(ForgettingEvent, frozen=True):
+    """The guest is forgotten, and with the guest the buyers of all folios of the guest's bookings. What was invoiced
+    keeps its buyer, as the law demands."""
+
+    context: ClassVar[str] = BILLING
+    name: ClassVar[str] = "ledger.guest_forgotten"
 
 
 class ChargePosted(FolioEvent, frozen=True):
@@ -193,7 +201,7 @@ class CreditNoteIssued(DocumentEvent, frozen=True, kw_only=True):
 
 BILLING_EVENTS: tuple[type[Event], ...] = (
     LedgerOpened, LedgerDayOpened, LedgerTermsOfSaleChanged, BillingTermsChanged, FolioOpened, FolioTermsChanged,
-    BuyerChanged, ChargePosted,
+    BuyerChanged, LedgerGuestForgotten, ChargePosted,
     ChargeReversed, PaymentStarted, PaymentAuthorised, PaymentRecorded, PaymentFailed, PaymentVoided, PaymentRefunded,
     BookingPaid, InvoiceIssued, CreditNoteIssued,
 )  # fmt: skip

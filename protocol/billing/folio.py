@@ -12,6 +12,7 @@ import msgspec
 from innkeeper.protocol.billing.terms import BillingTerms, Party
 from innkeeper.protocol.reservations.booking import BookingStatus, PriceLine
 from innkeeper.protocol.reservations.terms import TermsOfSale
+from innkeeper.protocol.values.guests import Guest
 from innkeeper.protocol.values.taxes import ChargeKind, Tax, TaxAmount
 
 
@@ -108,7 +109,7 @@ class Folio(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
     all its lines: what the buyer still owes, or below zero what the hotel owes."""
 
     number: int
-    buyer: Party
+    buyer: Guest
     lines: tuple[FolioLine, ...] = ()
     payments: tuple[Payment, ...] = ()
     charged: int = 0

@@ -34,6 +34,13 @@ class ShowInvoice(Query, frozen=True):
     number: str
 
 
+class ShowGuestAccount(Query, frozen=True):
+    """Return what the guest's bookings owe, and the documents issued for them."""
+
+    name: ClassVar[str] = "guest_account.show"
+    guest: str
+
+
 class ListInvoices(Query, frozen=True):
     """List `limit` invoices and credit notes in the order of issue, after the first `skip`; all or a booking's."""
 
@@ -56,5 +63,5 @@ class DescribeLedger(Query, frozen=True):
 
 
 BILLING_QUERIES: tuple[type[Query], ...] = (
-    ShowBillingTerms, ShowBill, ShowPayment, ShowInvoice, ListInvoices, TrialBalance, DescribeLedger,
+    ShowBillingTerms, ShowBill, ShowPayment, ShowInvoice, ListInvoices, ShowGuestAccount, TrialBalance, DescribeLedger,
 )  # fmt: skip

@@ -55,6 +55,23 @@ class InvoicesReply(Reply, frozen=True):
     number: int
 
 
+class OpenBalance(msgspec.Struct, frozen=True, gc=False):
+    """A booking whose balance is not zero: below zero, the hotel owes it."""
+
+    booking: str
+    balance: int
+
+
+class GuestAccountReply(Reply, frozen=True):
+    """The bookings of a guest that are not balanced, and the numbers of the documents issued for the guest."""
+
+    name: ClassVar[str] = "guest_account.reply"
+    currency: str
+    guest: str
+    open: tuple[OpenBalance, ...]
+    documents: tuple[str, ...]
+
+
 class AccountBalance(msgspec.Struct, frozen=True, gc=False):
     """The balance of one account: debits are positive, credits negative."""
 
@@ -86,6 +103,6 @@ class LedgerStateReply(Reply, frozen=True):
 
 
 BILLING_REPLIES: tuple[type[Reply], ...] = (
-    EventAppliedReply, LedgerReply, BillReply, PaymentReply, InvoiceReply, InvoicesReply, TrialBalanceReply,
-    LedgerStateReply,
+    EventAppliedReply, LedgerReply, BillReply, PaymentReply, InvoiceReply, InvoicesReply, GuestAccountReply,
+    TrialBalanceReply, LedgerStateReply,
 )  # fmt: skip

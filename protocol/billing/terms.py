@@ -2,15 +2,21 @@
 
 import msgspec
 from innkeeper.protocol.messages.refusals import invalid
+from innkeeper.protocol.values.guests import GuestDetails
 from innkeeper.protocol.values.text import AddressLines, DocumentPrefix, Line, Name
 
 
 class Party(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """The seller or buyer of an invoice. A buyer is guest data."""
+    """The seller or buyer of an invoice."""
 
     name: str
     address: tuple[str, ...] = ()
     tax_number: str = ""
+
+    @classmethod
+    def of(cls, details: GuestDetails) -> "Party":
+        """Returns what an invoice needs of these details."""
+        return cls(details.name, details.address, details.tax_number)
 
 
 class BillingTerms(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -31,6 +37,10 @@ class PartyRequest(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=
     def party(self) -> Party:
         """Returns the `Party` of the ledger's state."""
         return Party(self.name, self.address, self.tax_number)
+
+    def details(self) -> GuestDetails:
+        """Returns the details of the buyer of a folio, which can be forgotten."""
+        return GuestDetails(self.name, address=self.address, tax_number=self.tax_number)
 
 
 class BillingTermsRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):

@@ -4,7 +4,8 @@ A request is `[number, verb, …]`, its response `[number, kind, body]`; a notif
 plain data only: a client can send requests, but no code.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
 from typing import Any, Final, get_type_hints, overload
 
 import msgpack
@@ -20,6 +21,7 @@ from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.notifications import terms as notification_terms
 from innkeeper.protocol.ports import subscriptions as subscribing
 from innkeeper.protocol.ports.views import Views
+from innkeeper.protocol.values.guests import GuestDetails, GuestKey
 
 FRAME_BYTES_MAX = 64 * 1_024 * 1_024
 COMMITS: Final = 0
@@ -29,6 +31,7 @@ ASK_SERVICE: Final = "ask_service"
 ASK_SERVICE_ONCE: Final = "ask_service_once"
 POSITIONS: Final = "positions"
 READ: Final = "read"
+GUESTS: Final = "guests"
 VIEW: Final = "view"
 SUBSCRIBE: Final = "subscribe"
 
@@ -37,6 +40,7 @@ REFUSED: Final = 1
 BAD_CURSOR: Final = 2
 
 _encode = msgspec.msgpack.Encoder().encode
+_decode_details = msgspec.msgpack.Decoder(GuestDetails).decode
 _SERVICE_MODULES = (notification_terms, payments, subscribing, webhooks)
 
 
@@ -49,7 +53,17 @@ def _service_messages() -> Iterator[type[ServiceMessage] | type[Reply]]:
 
 MESSAGES = {kind.name: kind for kind in _service_messages()}
 """All messages to services and their replies, by their names on the wire."""
-_VIEWS = {name: get_type_hints(getattr(Views, name)) for name in ("hotels", "bookings", "booking", "history", "chart")}
+_VIEWS = {
+    name: get_type_hints(getattr(Views, name))
+    for name in (
+        "hotels",
+        "bookings",
+        "booking",
+        "guest",
+        "history",
+        "chart",
+    )
+}
 
 
 def frame_decoder() -> msgpack.Unpacker:
@@ -97,7 +111,7 @@ def decode_response(body: bytes) -> Reply | Refusal:
 
 def fingerprint_of(message: ServiceMessage) -> bytes:
     """Returns the digest of a message to a service; equal messages have equal digests."""
-    return wire.fingerprint(_encode(message_body(message)))
+    return blake2b(_encode(message_body(message)), digest_size=16).digest()
 
 
 def envelope_fields(envelope: Envelope) -> tuple[Any, ...]:
@@ -166,6 +180,16 @@ def entries_body(entries: Sequence[LogEntry]) -> list[tuple[int, bytes]]:
 def entries_of(body: Sequence[Any]) -> list[LogEntry]:
     """Decodes what `entries_body` encodes."""
     return [(position, wire.decode_record(record)) for position, record in body]
+
+
+def guests_body(found: Mapping[GuestKey, GuestDetails]) -> list[tuple[str, int, bytes]]:
+    """Encodes details of guests as the body of a frame."""
+    return [(guest, version, _encode(details)) for (guest, version), details in found.items()]
+
+
+def guests_of(body: Sequence[Any]) -> dict[GuestKey, GuestDetails]:
+    """Decodes what `guests_body` encodes."""
+    return {(guest, version): _decode_details(details) for guest, version, details in body}
 
 
 def view_fields(name: str, arguments: Sequence[Any]) -> tuple[Any, ...]:

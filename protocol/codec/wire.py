@@ -14,6 +14,7 @@ import msgspec
 from innkeeper.protocol.billing.commands import BILLING_COMMANDS, ApplyReservationEvent
 from innkeeper.protocol.billing.events import BILLING_EVENTS
 from innkeeper.protocol.billing.queries import BILLING_QUERIES
+from innkeeper.protocol.billing.refusals import GuestOwes
 from innkeeper.protocol.billing.replies import BILLING_REPLIES
 from innkeeper.protocol.delivery.events import DELIVERY_EVENTS
 from innkeeper.protocol.messages import refusals
@@ -26,6 +27,7 @@ from innkeeper.protocol.reservations.commands import COMMANDS
 from innkeeper.protocol.reservations.events import EVENTS
 from innkeeper.protocol.reservations.queries import QUERIES
 from innkeeper.protocol.reservations.refusals import (
+    GuestHasStays,
     HotelExists,
     NoSingleRoom,
     RoomsStillAvailable,
@@ -33,14 +35,15 @@ from innkeeper.protocol.reservations.refusals import (
     SoldOut,
     WaitlistFull,
 )
-from innkeeper.protocol.reservations.replies import REPLIES
+from innkeeper.protocol.reservations.replies import REPLIES, BookingReply
+from innkeeper.protocol.values.guests import Guest, bare
 
 Message = msgspec.Struct
 
 REFUSALS: tuple[type[refusals.Refusal], ...] = (
     refusals.InvalidRequest, refusals.NotFound, HotelExists, SoldOut, NoSingleRoom,
     RoomTaken, refusals.ActionNotAllowed, refusals.StaleVersion, refusals.IdempotencyKeyReused, refusals.BadSignature,
-    RoomsStillAvailable, WaitlistFull, refusals.Unavailable,
+    refusals.GuestErased, GuestHasStays, GuestOwes, RoomsStillAvailable, WaitlistFull, refusals.Unavailable,
 )  # fmt: skip
 
 ALL_EVENTS: tuple[type[Event], ...] = (*EVENTS, *BILLING_EVENTS, *DELIVERY_EVENTS)
@@ -72,6 +75,12 @@ _EVENT_TYPES = {
     for kind in ALL_EVENTS
     for version in range(1, kind.version + 1)
 }
+
+
+_GUESTS_OF_EVENTS = {
+    kind: field.name for kind in ALL_EVENTS for field in msgspec.structs.fields(kind) if field.type is Guest
+}
+_GUESTS_OF_REPLIES: dict[type[Message], tuple[str, str]] = {BookingReply: ("booking", "guest")}  # the most frequent
 
 
 class UnknownMessageType(ValueError):
@@ -110,8 +119,12 @@ def is_known_type(wanted: str) -> bool:
 
 
 def encode_event(event: Event) -> tuple[str, bytes]:
-    """Encodes an event: its public type and its fields."""
-    return _TYPE_NAMES[type(event)], _encode(event)
+    """Encodes an event as a journal keeps it, without details of guests: its public type and its fields."""
+    kind = type(event)
+    field = _GUESTS_OF_EVENTS.get(kind)
+    if field is not None and (guest := getattr(event, field)).details is not None:
+        event = msgspec.structs.replace(event, **{field: Guest(guest.id, guest.version, guest.hash)})
+    return _TYPE_NAMES[kind], _encode(event)
 
 
 def encode_fields(message: Message) -> bytes:
@@ -147,6 +160,19 @@ def encode(message: Message) -> bytes:
     return _encode((_NAMES[kind], _VERSIONS[kind], fields))
 
 
+def encode_kept(message: Message) -> bytes:
+    """Encodes a message that is to be kept, without details of guests."""
+    kind = type(message)
+    path = _GUESTS_OF_REPLIES.get(kind)
+    if path is None:
+        return encode(bare(message))
+    outer, inner = path
+    part = getattr(message, outer)
+    guest = getattr(part, inner)
+    part = msgspec.structs.replace(part, **{inner: Guest(guest.id, guest.version, guest.hash)})
+    return _encode((_NAMES[kind], _VERSIONS[kind], _encode(msgspec.structs.replace(message, **{outer: part}))))
+
+
 def decode(body: bytes) -> Message:
     """Decodes what `encode` encodes. Raises `UnknownMessageType`."""
     name, version, fields = _decode_message(body)
@@ -157,9 +183,9 @@ def decode(body: bytes) -> Message:
     return message
 
 
-def fingerprint(body: bytes) -> bytes:
-    """Returns the digest of an encoded message; equal messages have equal digests."""
-    return blake2b(body, digest_size=16).digest()
+def fingerprint(message: Message) -> bytes:
+    """Returns the digest of a message; equal messages have equal digests."""
+    return blake2b(_encode((_NAMES[type(message)], _encode(message))), digest_size=16).digest()
 
 
 def encode_record(record: RecordedEvent) -> bytes:

@@ -31,11 +31,12 @@ def check_event_types(types: tuple[str, ...], field: str = "events") -> None:
 
 class WebhookRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A new webhook: its URL, types of events, hotel (all hotels where None), and secret for signatures (a generated
-    one where None)."""
+    one where None). Only with `guest_details`, events contain names and contact data of guests."""
 
     url: Url
     events: EventTypes
     hotel: Slug | None = None
+    guest_details: bool = False
     secret: Secret | None = None
 
     def __post_init__(self) -> None:
@@ -48,6 +49,7 @@ class WebhookChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     url: Url | UnsetType = UNSET
     events: EventTypes | UnsetType = UNSET
     hotel: Slug | UnsetType | None = UNSET
+    guest_details: bool | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         if isinstance(self.events, tuple):
@@ -65,6 +67,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     after: Positions
     created_at: int
     created_by: str
+    guest_details: bool = False
     attempts: int = 0
     failing_since: int | None = None
     disabled_at: int | None = None

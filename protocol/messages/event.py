@@ -13,3 +13,10 @@ class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     name: ClassVar[str]
     version: ClassVar[int] = 1
     context: ClassVar[str] = RESERVATIONS
+
+
+class ForgettingEvent(Event, frozen=True):
+    """The base of the events by which a context forgets a guest: with such an event, its journal erases the details of
+    all versions of `guest`."""
+
+    guest: str

@@ -3,6 +3,7 @@
 import msgspec
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.values.contexts import RESERVATIONS
+from innkeeper.protocol.values.guests import bare
 
 
 class RecordedEvent(msgspec.Struct, frozen=True, gc=False):
@@ -23,6 +24,12 @@ class RecordedEvent(msgspec.Struct, frozen=True, gc=False):
         """Unique over all hotels and contexts, and the same in every delivery of the event."""
         name = f"{self.hotel}:{self.hotel_seq}"
         return name if self.event.context is RESERVATIONS else f"{self.event.context}:{name}"
+
+
+def bare_record(record: RecordedEvent) -> RecordedEvent:
+    """Returns the record without details of guests."""
+    event = bare(record.event)
+    return record if event is record.event else msgspec.structs.replace(record, event=event)
 
 
 LogEntry = tuple[int, RecordedEvent]

@@ -60,6 +60,13 @@ class BadSignature(Refusal, frozen=True):
     reason: str
 
 
+class GuestErased(Refusal, frozen=True):
+    """The reply that was given under this idempotency key had details of a guest who is forgotten. What the command did
+    stays done, and is not done again."""
+
+    code: ClassVar[str] = "guest_forgotten"
+
+
 class IdempotencyKeyReused(Refusal, frozen=True):
     """The idempotency key was used before, with another request."""
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
+from innkeeper.protocol.values.guests import GuestDetails, GuestKey, StoredGuest
 from innkeeper.protocol.values.operator_error import EXIT_DAMAGED, EXIT_IN_USE, OperatorError
 
 
@@ -60,10 +61,18 @@ class Journal(Protocol):
     it is not known what is on disk, until `reopen`.
 
     `write` or the `sync` after it raises JournalFenced where another writer has opened the journal since then, and
-    JournalError where an event of the same hotel and `hotel_seq`, or a reply with the same key, is there already."""
+    JournalError where an event of the same hotel and `hotel_seq`, a reply with the same key, or the same version of a
+    guest's details is there already."""
 
-    def write(self, records: Sequence[RecordedEvent], replies: Sequence[StoredReply]) -> int:
-        """Begins a commit of these, all or none, and returns the position that the last event will have."""
+    def write(
+        self,
+        records: Sequence[RecordedEvent],
+        replies: Sequence[StoredReply],
+        guests: Sequence[StoredGuest] = (),
+    ) -> int:
+        """Begins a commit of these, all or none, and returns the position that the last event will have. Events are
+        stored without details of guests. With a `ForgettingEvent`, the details of all versions of its guest are erased
+        in the same commit."""
 
     def sync(self) -> None:
         """Commits what was written. Returns when it is safe from a loss of power."""
@@ -73,6 +82,23 @@ class Journal(Protocol):
 
     def replies(self, keys: Collection[str]) -> dict[str, StoredReply]:
         """Returns the replies that were given under these keys, by key, without the keys that have none."""
+
+    def guests(self, keys: Sequence[GuestKey]) -> dict[GuestKey, GuestDetails]:
+        """Returns these versions of guests' details, without those that are erased. Raises JournalDamaged where one is
+        missing, or is not what was written."""
+
+    def newest_guests(self, ids: Collection[str]) -> dict[str, StoredGuest]:
+        """Returns the newest version of each of these guests, by id; without details where they are erased, and without
+        guests who are not known."""
+
+    def check_guests(self, limit: int, /) -> bool:
+        """Checks the next versions of guests' details of those that were there when the journal was opened: each is
+        what was written, and none is missing. Returns whether there are more. Raises JournalDamaged. May run in another
+        thread."""
+
+    def finish_erasing(self) -> bool:
+        """Removes what is left of erased details outside of their table. Returns whether nothing is left: a reader may
+        be in the way, and then it is to be called again."""
 
     def hotels(self) -> set[str]:
         """Returns the ids of all hotels that have an event."""

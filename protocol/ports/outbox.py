@@ -4,7 +4,7 @@ A notice is written here before it is sent, in the transaction that moves the cu
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 from innkeeper.protocol.notifications.notices import Notice
@@ -32,6 +32,24 @@ class DueNotice(msgspec.Struct, frozen=True):
     attempts: int
 
 
+class KeptBooking(NamedTuple):
+    """What is to be kept of a booking, and the id of its guest."""
+
+    guest: str
+    body: bytes
+
+
+class OutboxChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be stored at once: what is known of hotels and bookings, by id, and notices; those with the ids
+    `withdrawn` are removed where they were not sent yet, and those of the bookings `erased` in any case."""
+
+    hotels: Mapping[str, bytes] = {}
+    bookings: Mapping[str, KeptBooking] = {}
+    notices: Sequence[Notice] = ()
+    withdrawn: Sequence[str] = ()
+    erased: Sequence[str] = ()
+
+
 class Outbox(Protocol):
     """Stores hotels and bookings as opaque bytes, which only the caller reads, and notices. For one thread."""
 
@@ -41,15 +59,14 @@ class Outbox(Protocol):
     def bookings(self, ids: Iterable[str]) -> dict[str, bytes]:
         """Returns what is known of these bookings, by id."""
 
-    def store(
-        self,
-        hotels: Mapping[str, bytes],
-        bookings: Mapping[str, bytes],
-        notices: Sequence[Notice],
-        withdrawn: Sequence[str],
-    ) -> None:
-        """Stores hotels, bookings and notices, and removes the notices whose ids are `withdrawn`, where they were not
-        sent yet. All of it is stored, or nothing; where it is called by `Effects`, together with the cursor's move."""
+    def bookings_of(self, guests: Iterable[str]) -> dict[str, bytes]:
+        """Returns what is known of all bookings of these guests, by id."""
+
+    def store(self, changes: OutboxChanges) -> None:
+        """Stores all of these changes, or nothing; where it is called by `Effects`, together with the cursor's move."""
+
+    def finish_erasing(self) -> None:
+        """Removes what is left in the database of what was erased."""
 
     def due(self, at: int, limit: int) -> list[DueNotice]:
         """Returns the notices that are due, in the order in which they were decided; none to an address for which an

@@ -11,6 +11,7 @@ import msgspec
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.messages.service_message import ServiceMessage
+from innkeeper.protocol.values.guests import GuestDetails, GuestKey, with_details, without_details
 
 Positions = dict[str, int]
 """Positions in several logs, by the name of the log."""
@@ -25,7 +26,10 @@ class EventLog(Protocol):
 
     def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
         """Returns at most `limit` events after this position; only those of `hotel` after its event `after_hotel_seq`,
-        where a hotel is given."""
+        where a hotel is given. Events of the log itself have no details of guests; see `with_guests`."""
+
+    def guests(self, keys: Sequence[GuestKey]) -> dict[GuestKey, GuestDetails]:
+        """Returns these versions of guests' details, without those that are erased."""
 
 
 class RecentLog(EventLog, Protocol):
@@ -33,6 +37,17 @@ class RecentLog(EventLog, Protocol):
 
     def recent(self, after: int, limit: int) -> list[LogEntry] | None:
         """Returns at most `limit` events after this position; None where they are to be read from the log."""
+
+
+def with_guests(entries: list[LogEntry], log: EventLog) -> list[LogEntry]:
+    """Returns entries of the log with the details of their guests, as far as they are not erased."""
+    if not (keys := without_details(record.event for _, record in entries)):
+        return entries
+    found = log.guests(keys)
+    return [
+        (position, msgspec.structs.replace(record, event=with_details(record.event, found)))
+        for position, record in entries
+    ]
 
 
 EVERY_EVENT = ("innkeeper.*",)

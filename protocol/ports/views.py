@@ -30,13 +30,23 @@ class BookingPage(msgspec.Struct, frozen=True):
     cursor: str | None
 
 
+class KnownGuest(msgspec.Struct, frozen=True):
+    """The bookings of a guest, newest first, at most `guest_bookings_max`; and the position of the event by which the
+    guest was forgotten, None while the guest is not."""
+
+    bookings: tuple[Booking, ...]
+    forgotten_at: int | None
+
+
 class InvalidCursor(ValueError):
     """The cursor is not one that a list returned."""
 
 
 def searched_text(booking: Booking) -> str:
     """Returns what a search for text finds a booking by."""
-    guest = booking.guest
+    guest = booking.guest.details
+    if guest is None:
+        return booking.locator
     return " ".join(filter(None, (guest.name, guest.email, guest.phone, booking.locator)))
 
 
@@ -51,6 +61,9 @@ class Views(Protocol):
 
     def booking(self, positions: Positions, hotel: str, booking: str) -> Booking | None:
         """Returns a booking, however old; None where there is none."""
+
+    def guest(self, positions: Positions, hotel: str, guest: str) -> KnownGuest:
+        """Returns what is known of a guest; no bookings where there is no such guest."""
 
     def history(self, positions: Positions, hotel: str, booking: str) -> list[tuple[int, RecordedEvent]]:
         """Returns all events about a booking, in order, with their positions in the journal."""

@@ -4,6 +4,7 @@ from datetime import date
 from enum import StrEnum
 
 import msgspec
+from innkeeper.protocol.values.guests import Guest
 from innkeeper.protocol.values.taxes import TaxAmount
 
 
@@ -18,15 +19,6 @@ class BookingStatus(StrEnum):
     EXPIRED = "expired"
     CANCELLED = "cancelled"
     NO_SHOW = "no_show"
-
-
-class GuestDetails(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """The personal data of a guest. Is only in an event's `guest` part, beside a guest id."""
-
-    name: str
-    email: str | None = None
-    phone: str | None = None
-    notes: str = ""
 
 
 class RoomSegment(msgspec.Struct, frozen=True, gc=False):
@@ -66,8 +58,7 @@ class Booking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     arrival: date
     departure: date
     adults: int
-    guest_id: str
-    guest: GuestDetails
+    guest: Guest
     lines: tuple[PriceLine, ...]
     terms: int
     free_until: int

@@ -27,6 +27,7 @@ from innkeeper.protocol.values.email_address import InvalidEmail, email_address
 from innkeeper.protocol.values.money import Money, digits
 from innkeeper.protocol.values.text import (
     UNPADDED,
+    AddressLines,
     Adults,
     Children,
     ClockTime,
@@ -124,13 +125,20 @@ class HotelRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_u
 
 
 class Contact(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
-    """The guest's contact data, as the caller sends it."""
+    """The guest of a new booking, as the caller sends it: contact data, or only the `id` of a guest whom the hotel
+    knows."""
 
-    name: Name
+    name: Name | None = None
     email: Email | None = None
     phone: Line | None = None
+    address: AddressLines = ()
+    id: Annotated[str, Meta(max_length=limits.name_characters_max, pattern=UNPADDED)] | None = None
 
     def __post_init__(self) -> None:
+        if self.id is None and self.name is None:
+            raise invalid("name", "required", "is required, unless the id of a known guest is given")
+        if self.id is not None and (self.name, self.email, self.phone, self.address) != (None, None, None, ()):
+            raise invalid("id", "alone", "a known guest keeps the contact data: give only the id")
         if self.email is not None:
             check_email(self.email)
 
@@ -199,11 +207,13 @@ class WaitlistRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbi
 
 
 class ContactChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
-    """A change of the guest's contact data: null removes the e-mail or the phone; the name cannot be removed."""
+    """A change of the guest's contact data: null removes the e-mail or the phone; the name cannot be removed. It is
+    changed at all bookings of the guest that have not ended."""
 
     name: Name | UnsetType = UNSET
     email: Email | UnsetType | None = UNSET
     phone: Line | UnsetType | None = UNSET
+    address: AddressLines | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         if isinstance(self.email, str):
@@ -240,10 +250,12 @@ class ChangeHotel(Command, frozen=True):
 
 
 class BookRoom(Command, frozen=True):
-    """Book or hold one room of a type for one stay. Other bookings may be given other rooms to make it fit."""
+    """Book or hold one room of a type for one stay. Other bookings may be given other rooms to make it fit. `guest` is
+    the id of the guest, where the request names a known one."""
 
     name: ClassVar[str] = "booking.book"
     request: BookingRequest
+    guest: str | None = None
 
 
 class ChangeBooking(BookingCommand, frozen=True):
@@ -335,10 +347,12 @@ class UnpinBooking(BookingCommand, frozen=True):
 
 
 class JoinWaitlist(Command, frozen=True):
-    """Put a guest on the waitlist for a stay that is sold out; the hotel offers it when a room becomes free."""
+    """Put a guest on the waitlist for a stay that is sold out; the hotel offers it when a room becomes free. `guest` is
+    the id of the guest, where the request names a known one."""
 
     name: ClassVar[str] = "waitlist.join"
     request: WaitlistRequest
+    guest: str | None = None
 
 
 class LeaveWaitlist(Command, frozen=True):
@@ -346,6 +360,15 @@ class LeaveWaitlist(Command, frozen=True):
 
     name: ClassVar[str] = "waitlist.leave"
     entry: str
+
+
+class ForgetGuest(Command, frozen=True):
+    """Forget a guest: erase all details of the guest everywhere. `again`: the guest was forgotten before, in what a
+    restored backup does not have, so that no stay is in the way."""
+
+    name: ClassVar[str] = "guest.forget"
+    guest: str
+    again: bool = False
 
 
 class RollBusinessDate(Command, frozen=True):
@@ -360,5 +383,6 @@ ACTIONS: tuple[type[BookingCommand], ...] = (
     MoveBooking, PinBooking, UnpinBooking,
 )  # fmt: skip
 COMMANDS: tuple[type[Command], ...] = (
-    OpenHotel, ChangeHotel, BookRoom, ChangeBooking, *ACTIONS, JoinWaitlist, LeaveWaitlist, RollBusinessDate,
+    OpenHotel, ChangeHotel, BookRoom, ChangeBooking, *ACTIONS, JoinWaitlist, LeaveWaitlist, ForgetGuest,
+    RollBusinessDate,
 )  # fmt: skip

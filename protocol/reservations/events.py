@@ -1,15 +1,16 @@
 """The events of a hotel: past tense, one fact each, immutable; the state of a hotel is the fold of its events.
 
-Guest data is only in an event's `guest` part, beside the guest's id, so that it can be encrypted apart from the rest.
+An event names its guest by id, version and hash (`guest`); the details are kept beside the events, see `values.guests`.
 Amounts are minor units of the hotel's currency; instants are microseconds since 1970 UTC.
 """
 
 from datetime import date
 from typing import ClassVar
 
-from innkeeper.protocol.messages.event import Event
-from innkeeper.protocol.reservations.booking import GuestDetails, PriceLine, RoomSegment
+from innkeeper.protocol.messages.event import Event, ForgettingEvent
+from innkeeper.protocol.reservations.booking import PriceLine, RoomSegment
 from innkeeper.protocol.reservations.terms import TermsOfSale
+from innkeeper.protocol.values.guests import Guest
 
 
 class BookingEvent(Event, frozen=True):
@@ -70,8 +71,7 @@ class StayEvent(BookingEvent, frozen=True, kw_only=True):
     arrival: date
     departure: date
     adults: int
-    guest_id: str
-    guest: GuestDetails
+    guest: Guest
     lines: tuple[PriceLine, ...]
     terms: int
     free_until: int
@@ -187,12 +187,11 @@ class GuestNoShow(BookingEvent, frozen=True):
     fee: int = 0
 
 
-class NoteChanged(BookingEvent, frozen=True):
-    """The booking's notes changed; they are in the `guest` part."""
+class GuestChanged(BookingEvent, frozen=True):
+    """The details of the booking's guest changed: the notes, or at another booking of the guest the contact data."""
 
-    name: ClassVar[str] = "booking.note_changed"
-    guest_id: str
-    guest: GuestDetails
+    name: ClassVar[str] = "booking.guest_changed"
+    guest: Guest
 
 
 class ReminderChanged(BookingEvent, frozen=True):
@@ -211,8 +210,7 @@ class WaitlistJoined(Event, frozen=True, kw_only=True):
     arrival: date
     departure: date
     adults: int
-    guest_id: str
-    guest: GuestDetails
+    guest: Guest
     children: tuple[int, ...] = ()
     source: str = ""
 
@@ -223,6 +221,12 @@ class WaitlistLeft(Event, frozen=True):
     name: ClassVar[str] = "waitlist.left"
     entry: str
     reason: str
+
+
+class GuestForgotten(ForgettingEvent, frozen=True):
+    """All details of the guest are erased. What has left the system is listed in docs/privacy.md."""
+
+    name: ClassVar[str] = "guest.forgotten"
 
 
 class BusinessDateRolled(Event, frozen=True):
@@ -237,5 +241,6 @@ EVENTS: tuple[type[Event], ...] = (
     HotelOpened, TermsOfSaleChanged, RoomTypeAdded, RoomAdded, BookingHeld, BookingConfirmed, BookingModified,
     HoldExtended, HoldExpired,
     HoldReleased, RoomMoved, BookingPinned, BookingUnpinned, BookingCancelled, BookingReinstated, GuestCheckedIn,
-    GuestCheckedOut, GuestNoShow, NoteChanged, ReminderChanged, WaitlistJoined, WaitlistLeft, BusinessDateRolled,
+    GuestCheckedOut, GuestNoShow, GuestChanged, ReminderChanged, WaitlistJoined, WaitlistLeft, GuestForgotten,
+    BusinessDateRolled,
 )  # fmt: skip

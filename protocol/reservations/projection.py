@@ -28,7 +28,6 @@ def _made(record: RecordedEvent, currency: str, status: BookingStatus, changes: 
         departure=event.departure,
         adults=event.adults,
         children=event.children,
-        guest_id=event.guest_id,
         guest=event.guest,
         lines=event.lines,
         terms=event.terms,
@@ -48,7 +47,7 @@ def _made(record: RecordedEvent, currency: str, status: BookingStatus, changes: 
 
 
 _TERMS = (
-    "room_type", "rooms", "arrival", "departure", "adults", "children", "guest_id", "guest", "lines", "terms",
+    "room_type", "rooms", "arrival", "departure", "adults", "children", "guest", "lines", "terms",
     "free_until", "late_fee", "pinned", "source", "group", "reminder_on",
 )  # fmt: skip
 
@@ -76,13 +75,12 @@ BOOKING_PROJECTION = EventTable[Callable[[Any], dict[str, Any]]](
         events.GuestCheckedIn: lambda _: {},
         events.GuestCheckedOut: lambda event: _in(event) | {"departure": event.departure, "lines": event.lines},
         events.GuestNoShow: lambda event: {"fee": event.fee},
-        events.NoteChanged: lambda event: {"guest": event.guest},
+        events.GuestChanged: lambda event: {"guest": event.guest},
         events.ReminderChanged: lambda event: {"reminder_on": event.reminder_on},
     },
     ignores=(
         events.HotelOpened, events.TermsOfSaleChanged, events.RoomTypeAdded, events.RoomAdded, events.WaitlistJoined,
-        events.WaitlistLeft,
-        events.BusinessDateRolled,
+        events.WaitlistLeft, events.GuestForgotten, events.BusinessDateRolled,
     ),
     not_followed=(BILLING, DELIVERY),
 )  # fmt: skip
@@ -155,8 +153,8 @@ HOTEL_PROJECTION = EventTable[Callable[[Any, RecordedEvent, Any], Hotel]](
     ignores=(
         events.BookingHeld, events.BookingConfirmed, events.BookingModified, events.HoldExtended, events.HoldExpired,
         events.HoldReleased, events.RoomMoved, events.BookingPinned, events.BookingUnpinned, events.BookingCancelled,
-        events.BookingReinstated, events.GuestCheckedIn, events.GuestCheckedOut, events.GuestNoShow, events.NoteChanged,
-        events.ReminderChanged, events.WaitlistJoined, events.WaitlistLeft,
+        events.BookingReinstated, events.GuestCheckedIn, events.GuestCheckedOut, events.GuestNoShow,
+        events.GuestChanged, events.ReminderChanged, events.WaitlistJoined, events.WaitlistLeft, events.GuestForgotten,
     ),
     not_followed=(BILLING, DELIVERY),
 )  # fmt: skip

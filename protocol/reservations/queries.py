@@ -33,6 +33,13 @@ class FindBooking(Query, frozen=True):
     booking: str
 
 
+class FindGuest(Query, frozen=True):
+    """Return the newest details of a guest."""
+
+    name: ClassVar[str] = "guest.find"
+    guest: str
+
+
 class ListWaitlist(Query, frozen=True):
     """List the entries of the waitlist, longest waiting first."""
 
@@ -45,4 +52,6 @@ class DescribeHotelState(Query, frozen=True):
     name: ClassVar[str] = "hotel_state.describe"
 
 
-QUERIES: tuple[type[Query], ...] = (DescribeHotel, FindAvailability, FindBooking, ListWaitlist, DescribeHotelState)
+QUERIES: tuple[type[Query], ...] = (
+    DescribeHotel, FindAvailability, FindBooking, FindGuest, ListWaitlist, DescribeHotelState,
+)  # fmt: skip

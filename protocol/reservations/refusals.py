@@ -43,6 +43,15 @@ class RoomsStillAvailable(Refusal, frozen=True):
     room_type: str
 
 
+class GuestHasStays(Refusal, frozen=True):
+    """The guest cannot be forgotten: these bookings have not ended, or these entries of the waitlist wait."""
+
+    code: ClassVar[str] = "guest_has_stays"
+    guest: str
+    bookings: tuple[str, ...]
+    waitlist: tuple[str, ...]
+
+
 class WaitlistFull(Refusal, frozen=True):
     """The waitlist is full: `entries` guests wait already."""
 

@@ -8,6 +8,7 @@ from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
+from innkeeper.protocol.values.guests import Guest
 
 
 class HotelReply(Reply, frozen=True):
@@ -22,6 +23,14 @@ class BookingReply(Reply, frozen=True):
 
     name: ClassVar[str] = "booking.reply"
     booking: Booking
+
+
+class GuestReply(Reply, frozen=True):
+    """A guest of the hotel, without details once forgotten."""
+
+    name: ClassVar[str] = "guest.reply"
+    hotel: str
+    guest: Guest
 
 
 class TypeAvailability(msgspec.Struct, frozen=True, gc=False):
@@ -83,5 +92,5 @@ class HotelStateReply(Reply, frozen=True):
 
 
 REPLIES: tuple[type[Reply], ...] = (
-    HotelReply, BookingReply, AvailabilityReply, NightAuditReply, WaitlistReply, HotelStateReply,
+    HotelReply, BookingReply, GuestReply, AvailabilityReply, NightAuditReply, WaitlistReply, HotelStateReply,
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from datetime import date
 
 import msgspec
-from innkeeper.protocol.reservations.booking import GuestDetails
+from innkeeper.protocol.values.guests import Guest
 
 
 class WaitlistEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -14,7 +14,7 @@ class WaitlistEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_de
     arrival: date
     departure: date
     adults: int
-    guest: GuestDetails
+    guest: Guest
     joined_at: int
     joined_by: str
     children: tuple[int, ...] = ()

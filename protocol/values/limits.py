@@ -98,4 +98,5 @@ percent_characters_max = 12
 deposits_per_hotel_max = 10
 address_lines_max = 6
 document_prefix_characters_max = 16
+guest_bookings_max = 200
 subscriber_wait_seconds_max = 2

@@ -195,7 +195,8 @@ BILLING_AUDIT = EventTable[Callable[[BillingAuditor, LedgerRecord, Any], None]](
     ignores=(
         events.LedgerOpened, events.LedgerDayOpened, events.LedgerTermsOfSaleChanged, events.BillingTermsChanged,
         events.FolioTermsChanged,
-        events.BuyerChanged, events.PaymentStarted, events.PaymentAuthorised, events.PaymentFailed,
+        events.BuyerChanged, events.LedgerGuestForgotten, events.PaymentStarted, events.PaymentAuthorised,
+        events.PaymentFailed,
         events.PaymentVoided,
     ),
     not_followed=(RESERVATIONS, DELIVERY),

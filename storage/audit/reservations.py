@@ -45,6 +45,7 @@ class HotelRecord:
     holders: dict[tuple[str, int], str] = field(default_factory=dict)
     bookings: dict[str, HeldRoom] = field(default_factory=dict)
     waiting: set[str] = field(default_factory=set)
+    forgotten: set[str] = field(default_factory=set)
 
 
 class ReservationsAuditor:
@@ -96,6 +97,10 @@ class ReservationsAuditor:
     def left(self, hotel: str, state: HotelRecord, event: events.WaitlistLeft) -> None:
         """Checks that the entry was on the waitlist."""
         self._leave_waitlist(hotel, state, event.entry)
+
+    def guest_forgotten(self, _: str, state: HotelRecord, event: events.GuestForgotten) -> None:
+        """Notes the guest."""
+        state.forgotten.add(event.guest)
 
     def _leave_waitlist(self, hotel: str, state: HotelRecord, entry: str) -> None:
         if entry not in state.waiting:
@@ -192,7 +197,7 @@ class ReservationsAuditor:
             held.pinned = isinstance(event, events.BookingPinned)
 
     def details_changed(
-        self, hotel: str, state: HotelRecord, event: events.NoteChanged | events.ReminderChanged
+        self, hotel: str, state: HotelRecord, event: events.GuestChanged | events.ReminderChanged
     ) -> None:
         """Checks that the booking has not ended."""
         self._known(hotel, state, event, _CURRENT)
@@ -271,10 +276,11 @@ RESERVATIONS_AUDIT = EventTable[Callable[[ReservationsAuditor, str, HotelRecord,
         events.GuestCheckedIn: ReservationsAuditor.checked_in,
         events.GuestCheckedOut: ReservationsAuditor.checked_out,
         events.GuestNoShow: ReservationsAuditor.no_show,
-        events.NoteChanged: ReservationsAuditor.details_changed,
+        events.GuestChanged: ReservationsAuditor.details_changed,
         events.ReminderChanged: ReservationsAuditor.details_changed,
         events.WaitlistJoined: ReservationsAuditor.joined,
         events.WaitlistLeft: ReservationsAuditor.left,
+        events.GuestForgotten: ReservationsAuditor.guest_forgotten,
         events.BusinessDateRolled: ReservationsAuditor.rolled,
     },
     ignores=(events.TermsOfSaleChanged, events.RoomTypeAdded),

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from innkeeper.protocol.codec import wire
+from innkeeper.protocol.codec.public_events import public_record
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.inbox import InboxConflict
 from innkeeper.protocol.ports.subscriptions import EventLog
@@ -38,7 +39,8 @@ class MemoryInbox:
     def handle(self, entries: Sequence[tuple[str, LogEntry]], places: Mapping[str, int]) -> None:
         """See `Inbox`."""
         with self._lock:
-            fresh = self._fresh([(log, entry) for log, entry in entries if log in self._entries])
+            known = [(log, (at, public_record(record))) for log, (at, record) in entries if log in self._entries]
+            fresh = self._fresh(known)
             for (name, position), (_, record) in fresh.items():
                 self._entries[name][position] = wire.encode_record(record)
                 self._numbers[name, record.hotel, record.hotel_seq] = position

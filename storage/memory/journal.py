@@ -9,8 +9,10 @@ from itertools import islice
 
 import msgspec
 from innkeeper.protocol.codec import wire
-from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
+from innkeeper.protocol.messages.event import ForgettingEvent
+from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent, bare_record
 from innkeeper.protocol.ports.journal import JournalError, JournalFenced, Snapshot, StoredReply
+from innkeeper.protocol.values.guests import GuestDetails, GuestKey, StoredGuest, bare
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -29,6 +31,8 @@ class Transaction(msgspec.Struct, frozen=True):
     snapshots: tuple[Snapshot, ...] = ()
     snapshots_until: int | None = None
     removed_replies: tuple[str, ...] = ()
+    guests: tuple[StoredGuest, ...] = ()
+    forgotten: frozenset[str] = frozenset()
 
 
 class JournalContents:
@@ -47,6 +51,7 @@ class JournalContents:
         self.replies: dict[str, StoredReply] = {}
         self.snapshots: dict[str, Snapshot] = {}
         self.snapshots_until = 0
+        self.guests: dict[GuestKey, StoredGuest] = {}
 
     def commit(self, transaction: Transaction) -> None:
         """Adds a transaction."""
@@ -59,6 +64,14 @@ class JournalContents:
             self.snapshots_until = transaction.snapshots_until
         for key in transaction.removed_replies:
             del self.replies[key]
+        self.guests.update((stored.guest.key, stored) for stored in transaction.guests)
+        for guest in [key for key in self.guests if key[0] in transaction.forgotten]:
+            self.guests[guest] = StoredGuest(self.guests[guest].hotel, bare(self.guests[guest].guest), b"")
+
+    def find_guests(self, keys: Sequence[GuestKey]) -> dict[GuestKey, GuestDetails]:
+        """Returns the details that are not erased; see `Journal`."""
+        found = {key: self.guests[key].guest.details for key in keys}
+        return {key: details for key, details in found.items() if details is not None}
 
     def read(self, after: int, hotel: str | None, after_hotel_seq: int) -> Iterator[LogEntry]:
         """Yields events in order; see `Journal`."""
@@ -80,7 +93,9 @@ class MemoryJournal:
             contents.epoch += 1
             self._epoch = contents.epoch
 
-    def write(self, records: Sequence[RecordedEvent], replies: Sequence[StoredReply]) -> int:
+    def write(
+        self, records: Sequence[RecordedEvent], replies: Sequence[StoredReply], guests: Sequence[StoredGuest] = ()
+    ) -> int:
         """See `Journal`."""
         self._check_writer()
         places = {(record.hotel, record.hotel_seq) for record in records}
@@ -89,8 +104,11 @@ class MemoryJournal:
             raise JournalError("the journal has one of these events already")
         if any(reply.key in self._contents.replies for reply in replies):
             raise JournalError("the journal has one of these replies already")
-        rows = (Row(record.hotel, record.hotel_seq, wire.encode_record(record)) for record in records)
-        self._written = Transaction(tuple(rows), tuple(replies))
+        if any(stored.guest.key in self._contents.guests for stored in guests):
+            raise JournalError("the journal has one of these versions of a guest already")
+        rows = (Row(record.hotel, record.hotel_seq, wire.encode_record(bare_record(record))) for record in records)
+        forgotten = frozenset(record.event.guest for record in records if isinstance(record.event, ForgettingEvent))
+        self._written = Transaction(tuple(rows), tuple(replies), guests=tuple(guests), forgotten=forgotten)
         return self.position() + len(records)
 
     def sync(self) -> None:
@@ -117,6 +135,23 @@ class MemoryJournal:
             old = tuple(key for key in keys if self._contents.replies[key].at < before)
             self._contents.commit(Transaction(removed_replies=old))
         return keys[-1] if len(keys) == limit else None
+
+    def guests(self, keys: Sequence[GuestKey]) -> dict[GuestKey, GuestDetails]:
+        """See `Journal`."""
+        return self._contents.find_guests(keys)
+
+    def newest_guests(self, ids: Collection[str]) -> dict[str, StoredGuest]:
+        """See `Journal`."""
+        found = sorted(key for key in self._contents.guests if key[0] in ids)
+        return {key[0]: self._contents.guests[key] for key in found}
+
+    def check_guests(self, _: int) -> bool:
+        """See `Journal`."""
+        return False
+
+    def finish_erasing(self) -> bool:
+        """See `Journal`."""
+        return True
 
     def hotels(self) -> set[str]:
         """See `Journal`."""
@@ -170,3 +205,8 @@ class MemoryEventLog:
         """See `EventLog`."""
         with self._contents.lock:
             return [*islice(self._contents.read(after, hotel, after_hotel_seq), limit)]
+
+    def guests(self, keys: Sequence[GuestKey]) -> dict[GuestKey, GuestDetails]:
+        """See `EventLog`."""
+        with self._contents.lock:
+            return self._contents.find_guests(keys)

@@ -1,11 +1,11 @@
 """The outbox of notifications in memory, in its service's database beside its cursor."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from itertools import count
 
 import msgspec
 from innkeeper.protocol.notifications.notices import Notice
-from innkeeper.protocol.ports.outbox import DueNotice
+from innkeeper.protocol.ports.outbox import DueNotice, OutboxChanges
 from innkeeper.protocol.ports.subscriptions import DeadLetter
 from innkeeper.storage.memory.database import MemoryDatabase
 
@@ -38,24 +38,27 @@ class MemoryOutbox:
 
     def bookings(self, ids: Iterable[str]) -> dict[str, bytes]:
         """See `Outbox`."""
-        return {id_: self._bookings[id_] for id_ in ids if id_ in self._bookings}
+        return {id_: self._bookings[id_].body for id_ in ids if id_ in self._bookings}
 
-    def store(
-        self,
-        hotels: Mapping[str, bytes],
-        bookings: Mapping[str, bytes],
-        notices: Sequence[Notice],
-        withdrawn: Sequence[str],
-    ) -> None:
+    def bookings_of(self, guests: Iterable[str]) -> dict[str, bytes]:
+        """See `Outbox`."""
+        wanted = {*guests}
+        return {id_: kept.body for id_, kept in self._bookings.items() if kept.guest in wanted}
+
+    def store(self, changes: OutboxChanges) -> None:
         """See `Outbox`."""
         with self._database.transaction():
-            self._hotels.update(hotels)
-            self._bookings.update(bookings)
-            for id_ in withdrawn:
+            self._hotels.update(changes.hotels)
+            self._bookings.update(changes.bookings)
+            of_erased = [one.notice.id for one in self._notices.values() if one.notice.booking in changes.erased]
+            for id_ in (*changes.withdrawn, *of_erased):
                 self._notices.pop(id_, None)
-            for notice in notices:
+            for notice in changes.notices:
                 if notice.id not in self._notices:
                     self._notices[notice.id] = StoredNotice(next(self._numbers), notice, notice.due_at)
+
+    def finish_erasing(self) -> None:
+        """See `Outbox`."""
 
     def due(self, at: int, limit: int) -> list[DueNotice]:
         """See `Outbox`."""

@@ -6,14 +6,17 @@ import unicodedata
 from datetime import date
 from itertools import islice
 
+from innkeeper.protocol.messages.event import ForgettingEvent
 from innkeeper.protocol.messages.recorded_event import LogEntry
-from innkeeper.protocol.ports.subscriptions import EventLog, Positions
-from innkeeper.protocol.ports.views import BookingPage, BookingSearch, InvalidCursor, searched_text
+from innkeeper.protocol.ports.subscriptions import EventLog, Positions, with_guests
+from innkeeper.protocol.ports.views import BookingPage, BookingSearch, InvalidCursor, KnownGuest, searched_text
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.events import BookingEvent
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
+from innkeeper.protocol.values.guests import bare
+from innkeeper.protocol.values.limits import guest_bookings_max
 from innkeeper.storage.read_model_events import read_model_events
 
 _STEP_EVENTS = 2_000
@@ -31,6 +34,7 @@ class MemoryViews:
         self._position = 0
         self._hotels: dict[str, Hotel] = {}
         self._bookings: dict[str, Booking] = {}  # in the order in which they were made
+        self._forgotten: dict[str, int] = {}
         self._history: dict[str, list[int]] = {}  # the positions of each booking's events
 
     def hotels(self, positions: Positions, limit: int, cursor: str | None) -> tuple[list[Hotel], str | None]:
@@ -61,6 +65,14 @@ class MemoryViews:
         found = self._bookings.get(booking)
         return found if found is not None and found.hotel == hotel else None
 
+    def guest(self, positions: Positions, hotel: str, guest: str) -> KnownGuest:
+        """See `Views`."""
+        self._catch_up(positions)
+        with self._lock:
+            newest = reversed(self._bookings.values())
+            found = islice((one for one in newest if one.hotel == hotel and one.guest.id == guest), guest_bookings_max)
+            return KnownGuest(tuple(found), self._forgotten.get(guest))
+
     def history(self, positions: Positions, hotel: str, booking: str) -> list[LogEntry]:
         """See `Views`."""
         if self.booking(positions, hotel, booking) is None:
@@ -83,7 +95,7 @@ class MemoryViews:
     def _catch_up(self, positions: Positions) -> None:
         with self._lock:
             while self._position < positions[self._name] and (entries := self._log.read(self._position, _STEP_EVENTS)):
-                for entry in entries:
+                for entry in with_guests(entries, self._log):
                     self._apply(entry)
                 self._position = entries[-1][0]
 
@@ -106,8 +118,18 @@ class MemoryViews:
         self._bookings[booking.id] = booking
         self._history.setdefault(booking.id, []).append(position)
 
+    def forget_guest(self, entry: LogEntry) -> None:
+        """Applies the event by which a guest is forgotten."""
+        position, record = entry
+        assert isinstance(record.event, ForgettingEvent)
+        self._forgotten[record.event.guest] = position
+        of_guest = [booking for booking in self._bookings.values() if booking.guest.id == record.event.guest]
+        self._bookings |= {booking.id: bare(booking) for booking in of_guest}
 
-MEMORY_VIEW_EVENTS = read_model_events("the read models in memory", MemoryViews.fold_hotel, MemoryViews.fold_booking)
+
+MEMORY_VIEW_EVENTS = read_model_events(
+    "the read models in memory", MemoryViews.fold_hotel, MemoryViews.fold_booking, MemoryViews.forget_guest
+)
 
 
 def _matches(booking: Booking, search: BookingSearch) -> bool:

@@ -11,8 +11,8 @@ from innkeeper.protocol.values.contexts import reservations_logs
 from innkeeper.storage.data_directory import INBOX_ENDING, DataDirectory
 from innkeeper.storage.installation_file import DataRefused
 from innkeeper.storage.sqlite.cursors import read_cursors
+from innkeeper.storage.sqlite.event_log import SqliteEventLog, open_to_read
 from innkeeper.storage.sqlite.inbox import read_inbox
-from innkeeper.storage.sqlite.journal import SqliteEventLog, open_to_read
 from innkeeper.storage.sqlite.read_models import read_follower
 from innkeeper.storage.sqlite.stamps import check_stamp
 

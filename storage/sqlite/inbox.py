@@ -4,6 +4,7 @@ A broker may deliver an event twice, late or never. The inbox stores each event 
 returns it only when all events before it are stored, too; a missing event is read from the log itself. So a subscriber
 gets from the inbox what it would get from the logs. The broker's offsets are stored in the same transaction.
 
+Events are stored without personal data, as a broker has them; subscribers ask the log itself for the details of guests.
 An event that differs from the stored one at its position is refused, and stops whoever follows the inbox until somebody
 has looked at it: one of the two is not of this log. Old events are removed once all subscribers have handled them.
 """
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import sqlite_utils
 from innkeeper.protocol.codec import wire
+from innkeeper.protocol.codec.public_events import public_record
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.inbox import InboxConflict
 from innkeeper.protocol.ports.subscriptions import EventLog, Stalled
@@ -73,10 +75,11 @@ class SqliteInbox:
 
     def handle(self, entries: Sequence[tuple[str, LogEntry]], places: Mapping[str, int]) -> None:
         """See `Inbox`."""
+        public = [(log, (at, public_record(record))) for log, (at, record) in entries if log in self.logs]
         with self._handling:
             try:
                 with self._lock, self._db.atomic():
-                    fresh = self._add([(log, entry) for log, entry in entries if log in self.logs])
+                    fresh = self._add(public)
                     self._db.conn.executemany("INSERT OR REPLACE INTO places VALUES (?,?)", list(places.items()))
             except sqlite3.Error as error:
                 raise Stalled(f"the inbox cannot be written: {error}") from error

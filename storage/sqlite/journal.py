@@ -6,18 +6,19 @@ writes or checkpoints can damage a write-ahead log. Readers open the file with `
 """
 
 import sqlite3
-import threading
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from hashlib import blake2b
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from innkeeper.protocol.codec import wire
+from innkeeper.protocol.messages.event import ForgettingEvent
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.ports.journal import JournalError, JournalFenced, Snapshot, StoredReply
+from innkeeper.protocol.values.guests import GuestDetails, GuestKey, StoredGuest
+from innkeeper.storage.sqlite.event_log import open_to_read
 from innkeeper.storage.sqlite.event_rows import (
     COLUMNS,
     FILE_ERRORS,
@@ -29,17 +30,28 @@ from innkeeper.storage.sqlite.event_rows import (
     rows_of,
     unreadable,
 )
+from innkeeper.storage.sqlite.guests import (
+    INSERT_GUEST,
+    GuestCheck,
+    erase_guests,
+    find_guests,
+    newest_guests,
+)
 from innkeeper.storage.sqlite.schema import close_writer, closed_on_failure, migrate
-from innkeeper.storage.sqlite.set_hash import SET_MODULUS, digest, pack
+from innkeeper.storage.sqlite.set_hash import SET_MODULUS, digest, pack, sum_bytes
 from innkeeper.storage.sqlite.snapshots import SnapshotTable
 
 _CHECKPOINT_PAGES = 4_000
 _TAIL_EVENTS = 1_000
-_SET_HEAD = "UPDATE writer SET position = ?, hash = ?, replies = ?, replies_sum = ? WHERE epoch = ?"
+_BUSY_SECONDS = 10
+_HEAD_COLUMNS = "position, hash, replies, replies_sum, guests, guests_sum"
+_SET_HEAD = f"UPDATE writer SET ({_HEAD_COLUMNS}) = (?,?,?,?,?,?) WHERE epoch = ?"
 _ROWS_WITH_INDEX = (
     f"SELECT {COLUMNS}, (SELECT position FROM events AS by_hotel WHERE by_hotel.hotel = events.hotel AND"
     " by_hotel.sequence = events.sequence) FROM events WHERE position > ? AND position <= ? ORDER BY position"
 )
+_SET_REPLIES = "UPDATE writer SET replies = ?, replies_sum = ? WHERE epoch = ?"
+_FENCED = "another process writes to {} now; this one must stop"
 _REPLY_COLUMNS = "key, fingerprint, reply, at, checksum"
 
 
@@ -79,6 +91,18 @@ def check_rows_of_hotel(path: Path, rows: Iterable[tuple[Any, ...]], after_seque
         yield row[:10]
 
 
+class _Head(NamedTuple):
+    """The head of a journal: the position and hash of its last event, and how many rows there are beside the events,
+    with the sums of their hashes."""
+
+    position: int
+    hash: bytes
+    replies: int
+    replies_sum: int
+    guests: int
+    guests_sum: int
+
+
 class SqliteJournal:
     """Implements `protocol.ports.journal.Journal` in SQLite. Opening it fences all earlier writers."""
 
@@ -86,7 +110,9 @@ class SqliteJournal:
         self.path = path
         self._snapshots = SnapshotTable(path)
         self._epoch = -1
+        self._unfinished = True  # of erasing: the process before may have died too early
         self._connect()
+        self._guest_check = GuestCheck(path, self._head.guests, self._head.guests_sum)
         with closed_on_failure(self):
             try:
                 self._check_tail()
@@ -100,10 +126,13 @@ class SqliteJournal:
         with ExitStack() as opened:
             try:
                 migrate(self.path)
-                self._db = sqlite3.connect(self.path, isolation_level=None, timeout=10, check_same_thread=False)
+                self._db = sqlite3.connect(
+                    self.path, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False
+                )
                 opened.enter_context(closing(self._db))
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = FULL")
+                self._db.execute("PRAGMA secure_delete = FAST")
                 self._db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
                 self._db.execute("PRAGMA cache_size = -65536")
                 self._db.execute("PRAGMA mmap_size = 0")
@@ -114,21 +143,28 @@ class SqliteJournal:
             opened.pop_all()
 
     def _read_head(self) -> None:
-        heads = self._db.execute("SELECT position, hash, replies, replies_sum FROM writer").fetchall()
-        if len(heads) != 1 or tuple(map(type, heads[0])) != (int, bytes, int, bytes):
+        heads = self._db.execute(f"SELECT {_HEAD_COLUMNS} FROM writer").fetchall()
+        if len(heads) != 1 or tuple(map(type, heads[0])) != (int, bytes, int, bytes, int, bytes):
             raise damaged(self.path, "its head cannot be read")
-        self._position, self._hash, self._replies, replies_sum = heads[0]
-        self._replies_sum = int.from_bytes(replies_sum, "big")
-        self._written = self._position, self._hash, self._replies, self._replies_sum
+        position, last, replies, replies_sum, guests, guests_sum = heads[0]
+        self._head = self._written = _Head(
+            position, last, replies, int.from_bytes(replies_sum, "big"), guests, int.from_bytes(guests_sum, "big")
+        )
 
-    def write(self, records: Sequence[RecordedEvent], replies: Sequence[StoredReply]) -> int:
+    def write(
+        self, records: Sequence[RecordedEvent], replies: Sequence[StoredReply], guests: Sequence[StoredGuest] = ()
+    ) -> int:
         """See `Journal`."""
-        position, last, replies_sum = self._position, self._hash, self._replies_sum
+        position, last, _, replies_sum, _, guests_sum = head = self._head
         rows = []
+        forgotten = set()
         for record in records:
             position += 1
+            event = record.event
+            if isinstance(event, ForgettingEvent):
+                forgotten.add(event.guest)
             row = (
-                position, record.hotel, record.hotel_seq, record.at, *wire.encode_event(record.event),
+                position, record.hotel, record.hotel_seq, record.at, *wire.encode_event(event),
                 record.by, record.correlation, record.cause,
             )  # fmt: skip
             last = link(last, row)
@@ -139,11 +175,22 @@ class SqliteJournal:
             checksum = blake2b(pack(kept), digest_size=16).digest()  # `digest`, without a call on the way of a booking
             replies_sum += int.from_bytes(checksum, "big")
             reply_rows.append((*kept, checksum))
-        written = position, last, self._replies + len(replies), replies_sum % SET_MODULUS
+        guest_rows = []
+        for stored in guests:
+            guest = stored.guest
+            guests_sum += int.from_bytes(guest.hash, "big")
+            guest_rows.append((guest.id, guest.version, stored.hotel, stored.salt, pack(guest.details), guest.hash))
+        counts = head.replies + len(replies), head.guests + len(guests)
+        written = _Head(position, last, counts[0], replies_sum % SET_MODULUS, counts[1], guests_sum % SET_MODULUS)
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            if self._db.execute(_SET_HEAD, (*written[:3], written[3].to_bytes(16, "big"), self._epoch)).rowcount != 1:
-                raise self._fenced()
+            sums = written.replies_sum.to_bytes(16, "big"), written.guests_sum.to_bytes(16, "big")
+            head_row = (position, last, written.replies, sums[0], written.guests, sums[1], self._epoch)
+            if self._db.execute(_SET_HEAD, head_row).rowcount != 1:
+                raise JournalFenced(_FENCED.format(self.path))
+            self._db.executemany(INSERT_GUEST, guest_rows)
+            if forgotten:
+                erase_guests(self._db, forgotten)
             self._db.executemany(f"INSERT INTO events ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
             self._db.executemany(f"INSERT INTO replies ({_REPLY_COLUMNS}) VALUES (?,?,?,?,?)", reply_rows)
         except sqlite3.IntegrityError as error:
@@ -154,7 +201,8 @@ class SqliteJournal:
             self._db.execute("ROLLBACK")
             raise
         self._written = written
-        return int(position)
+        self._unfinished = self._unfinished or bool(forgotten)
+        return position
 
     def sync(self) -> None:
         """See `Journal`."""
@@ -162,11 +210,37 @@ class SqliteJournal:
             self._db.execute("COMMIT")
         except FILE_ERRORS as error:
             raise unreadable(self.path, error) from error
-        self._position, self._hash, self._replies, self._replies_sum = self._written
+        self._head = self._written
+        if self._unfinished:
+            self.finish_erasing()
 
     def position(self) -> int:
         """See `Journal`."""
-        return int(self._position)
+        return self._head.position
+
+    def guests(self, keys: Sequence[GuestKey]) -> dict[GuestKey, GuestDetails]:
+        """See `Journal`."""
+        return find_guests(self.path, self._reader, keys)
+
+    def newest_guests(self, ids: Collection[str]) -> dict[str, StoredGuest]:
+        """See `Journal`."""
+        return newest_guests(self.path, self._reader, ids)
+
+    def check_guests(self, limit: int) -> bool:
+        """See `Journal`. It reads on a connection of its own."""
+        with closing(open_to_read(self.path)) as db:
+            return self._guest_check.step(db, limit)
+
+    def finish_erasing(self) -> bool:
+        """See `Journal`. The write-ahead log has old pages, with what is erased in the file."""
+        if self._unfinished:
+            try:
+                self._db.execute("PRAGMA busy_timeout = 0")  # a reader ends soon; bookings do not wait for it
+                self._unfinished = bool(self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
+                self._db.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1_000}")
+            except FILE_ERRORS as error:
+                raise unreadable(self.path, error) from error
+        return not self._unfinished
 
     def replies(self, keys: Collection[str]) -> dict[str, StoredReply]:
         """See `Journal`. Raises JournalDamaged where a reply is not what was kept."""
@@ -194,17 +268,19 @@ class SqliteJournal:
         return rows[-1][0] if len(rows) == limit else None
 
     def _remove_replies(self, keys: Sequence[str], their_sum: int) -> None:
-        replies, replies_sum = self._replies - len(keys), (self._replies_sum - their_sum) % SET_MODULUS
-        head = self._position, self._hash, replies, replies_sum.to_bytes(16, "big"), self._epoch
+        head = self._head._replace(
+            replies=self._head.replies - len(keys), replies_sum=(self._head.replies_sum - their_sum) % SET_MODULUS
+        )
         try:
             with self._db:
                 self._db.execute("BEGIN IMMEDIATE")
-                if self._db.execute(_SET_HEAD, head).rowcount != 1:
-                    raise self._fenced()
+                changed = (head.replies, sum_bytes(head.replies_sum), self._epoch)
+                if self._db.execute(_SET_REPLIES, changed).rowcount != 1:
+                    raise JournalFenced(_FENCED.format(self.path))
                 self._db.executemany("DELETE FROM replies WHERE key = ?", [(key,) for key in keys])
         except FILE_ERRORS as error:
             raise unreadable(self.path, error) from error
-        self._replies, self._replies_sum = replies, replies_sum
+        self._head = head
 
     def _checked_replies(
         self, query: str, values: Sequence[object] = ()
@@ -228,8 +304,8 @@ class SqliteJournal:
         for row in check_chain(self.path, read_rows(self.path, self._db, after), after, last):
             yield row
             position, last = row[0], row[9]
-        if (position, last) != (self._position, self._hash):
-            raise damaged(self.path, f"it ends at event {position} but should end at {self._position}")
+        if (position, last) != self._head[:2]:
+            raise damaged(self.path, f"it ends at event {position} but should end at {self._head.position}")
 
     def _read_hotel(self, hotel: str, after: int, after_sequence: int) -> Iterator[Row]:
         before = "coalesce((SELECT hash FROM events AS before WHERE position = events.position - 1), zeroblob(16))"
@@ -276,8 +352,8 @@ class SqliteJournal:
             with self._db:
                 self._db.execute("BEGIN IMMEDIATE")
                 if self._db.execute("SELECT epoch FROM writer").fetchone()[0] != self._epoch:
-                    raise self._fenced()
-                self._snapshots.save(self._db, (self._position, self._hash), snapshots, until)
+                    raise JournalFenced(_FENCED.format(self.path))
+                self._snapshots.save(self._db, self._head[:2], snapshots, until)
         except FILE_ERRORS as error:
             raise unreadable(self.path, error) from error
         self._snapshots.saved()
@@ -301,12 +377,9 @@ class SqliteJournal:
             return bool(self._db.execute("SELECT epoch FROM writer").fetchone()[0] == self._epoch)
         return False
 
-    def _fenced(self) -> JournalFenced:
-        return JournalFenced(f"another process writes to {self.path} now; this one must stop")
-
     def _check_tail(self) -> None:
         """Checks the hash chain of the last rows, so that nothing is appended to a lost or altered tail."""
-        deque(self._read_all(max(self._position - _TAIL_EVENTS, 0)), maxlen=0)
+        deque(self._read_all(max(self._head.position - _TAIL_EVENTS, 0)), maxlen=0)
 
     def _check_replies(self) -> None:
         """Checks every kept reply, and that none is missing."""
@@ -314,38 +387,5 @@ class SqliteJournal:
         for row in self._checked_replies(f"SELECT {_REPLY_COLUMNS} FROM replies"):
             count += 1
             total += int.from_bytes(row[4], "big")
-        if (count, total % SET_MODULUS) != (self._replies, self._replies_sum):
+        if (count, total % SET_MODULUS) != (self._head.replies, self._head.replies_sum):
             raise damaged(self.path, "its kept replies are not those that were written")
-
-
-class SqliteEventLog:
-    """Implements `protocol.ports.subscriptions.EventLog` over a journal's file, which it opens read-only."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        self._db = open_to_read(path)
-
-    @property
-    def position(self) -> int:
-        """See `EventLog`."""
-        with self._lock:
-            return int(next(rows_of(self._path, self._db, "SELECT position FROM writer"))[0])
-
-    def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
-        """See `EventLog`. Raises JournalDamaged where an event cannot be read or decoded, and JournalTooNew."""
-        with self._lock:
-            rows = list(islice(read_rows(self._path, self._db, after, hotel, after_hotel_seq), limit))
-        return [(row[0], record_of(self._path, row)) for row in rows]
-
-    def close(self) -> None:
-        """Closes the file."""
-        with self._lock:
-            self._db.close()
-
-
-def open_to_read(path: Path) -> sqlite3.Connection:
-    """Opens a read-only connection to a journal's file."""
-    return sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
-    )

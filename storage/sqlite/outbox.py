@@ -1,11 +1,11 @@
 """The outbox of notifications, in its service's database beside its cursor."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import sqlite_utils
 from innkeeper.protocol.notifications.notices import Notice
-from innkeeper.protocol.ports.outbox import DueNotice
+from innkeeper.protocol.ports.outbox import DueNotice, OutboxChanges
 from innkeeper.protocol.ports.subscriptions import DeadLetter
 
 _pack = msgspec.msgpack.encode
@@ -17,19 +17,21 @@ def create_outbox(db: sqlite_utils.Database) -> None:
     """Creates the tables; a migration."""
     for statement in (
         "CREATE TABLE hotels (id TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT",
-        "CREATE TABLE bookings (id TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT, WITHOUT ROWID",
+        "CREATE TABLE bookings (id TEXT PRIMARY KEY, guest TEXT NOT NULL, body BLOB NOT NULL) STRICT, WITHOUT ROWID",
+        "CREATE INDEX bookings_guest ON bookings (guest)",
         """
         CREATE TABLE notices (
-            number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, hotel TEXT NOT NULL, address TEXT NOT NULL,
-            body BLOB NOT NULL, due_at INTEGER, attempts INTEGER NOT NULL DEFAULT 0, reason TEXT NOT NULL DEFAULT '',
-            since INTEGER NOT NULL DEFAULT 0
+            number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, hotel TEXT NOT NULL, booking TEXT NOT NULL,
+            address TEXT NOT NULL, body BLOB NOT NULL, due_at INTEGER, attempts INTEGER NOT NULL DEFAULT 0,
+            reason TEXT NOT NULL DEFAULT '', since INTEGER NOT NULL DEFAULT 0
         ) STRICT
         """,
         "CREATE INDEX notices_due ON notices (due_at) WHERE due_at IS NOT NULL",
         "CREATE INDEX notices_dead ON notices (since) WHERE due_at IS NULL",
         "CREATE INDEX notices_tried ON notices (address, number) WHERE attempts > 0 AND due_at IS NOT NULL",
-        "CREATE TABLE sending (paused INTEGER NOT NULL) STRICT",
-        "INSERT INTO sending VALUES (0)",
+        "CREATE INDEX notices_booking ON notices (booking)",
+        "CREATE TABLE sending (paused INTEGER NOT NULL, erasing INTEGER NOT NULL) STRICT",
+        "INSERT INTO sending VALUES (0, 0)",
     ):
         db.execute(statement)
 
@@ -50,31 +52,43 @@ class SqliteOutbox:
         """See `Outbox`."""
         return self._bodies("bookings", list(ids))
 
-    def _bodies(self, table: str, ids: Sequence[str]) -> dict[str, bytes]:
+    def bookings_of(self, guests: Iterable[str]) -> dict[str, bytes]:
+        """See `Outbox`."""
+        return self._bodies("bookings", list(guests), "guest")
+
+    def _bodies(self, table: str, ids: Sequence[str], column: str = "id") -> dict[str, bytes]:
         found: dict[str, bytes] = {}
         for start in range(0, len(ids), _IDS_PER_STATEMENT):
             part = ids[start : start + _IDS_PER_STATEMENT]
             marks = ",".join("?" * len(part))
-            found.update(self._db.execute(f"SELECT id, body FROM {table} WHERE id IN ({marks})", part).fetchall())
+            found.update(self._db.execute(f"SELECT id, body FROM {table} WHERE {column} IN ({marks})", part).fetchall())
         return found
 
-    def store(
-        self,
-        hotels: Mapping[str, bytes],
-        bookings: Mapping[str, bytes],
-        notices: Sequence[Notice],
-        withdrawn: Sequence[str],
-    ) -> None:
+    def store(self, changes: OutboxChanges) -> None:
         """See `Outbox`."""
         conn = self._db.conn
         with self._db.atomic():
-            conn.executemany("INSERT OR REPLACE INTO hotels VALUES (?,?)", list(hotels.items()))
-            conn.executemany("INSERT OR REPLACE INTO bookings VALUES (?,?)", list(bookings.items()))
-            conn.executemany("DELETE FROM notices WHERE id = ?", [(id_,) for id_ in withdrawn])
+            conn.executemany("INSERT OR REPLACE INTO hotels VALUES (?,?)", list(changes.hotels.items()))
+            kept = [(id_, *booking) for id_, booking in changes.bookings.items()]
+            conn.executemany("INSERT OR REPLACE INTO bookings VALUES (?,?,?)", kept)
+            conn.executemany("DELETE FROM notices WHERE id = ?", [(id_,) for id_ in changes.withdrawn])
+            conn.executemany("DELETE FROM notices WHERE booking = ?", [(booking,) for booking in changes.erased])
             conn.executemany(
-                "INSERT OR IGNORE INTO notices (id, hotel, address, body, due_at) VALUES (?,?,?,?,?)",
-                [(one.id, one.hotel.id, one.recipient.email, _pack(one), one.due_at) for one in notices],
+                "INSERT OR IGNORE INTO notices (id, hotel, booking, address, body, due_at) VALUES (?,?,?,?,?,?)",
+                [
+                    (one.id, one.hotel.id, one.booking, one.recipient.email, _pack(one), one.due_at)
+                    for one in changes.notices
+                ],
             )
+            if changes.erased:
+                conn.execute("UPDATE sending SET erasing = 1")
+
+    def finish_erasing(self) -> None:
+        """See `Outbox`. What was deleted is still in free pages, and in the write-ahead log."""
+        if self._db.execute("SELECT erasing FROM sending").fetchone()[0]:
+            self._db.execute("VACUUM")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._db.execute("UPDATE sending SET erasing = 0")
 
     def due(self, at: int, limit: int) -> list[DueNotice]:
         """See `Outbox`."""

@@ -16,15 +16,17 @@ from typing import Any, Self
 
 import msgspec
 import sqlite_utils
+from innkeeper.protocol.messages.event import ForgettingEvent
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
-from innkeeper.protocol.ports.subscriptions import EventLog, Positions
-from innkeeper.protocol.ports.views import BookingPage, BookingSearch, InvalidCursor, searched_text
+from innkeeper.protocol.ports.subscriptions import EventLog, Positions, with_guests
+from innkeeper.protocol.ports.views import BookingPage, BookingSearch, InvalidCursor, KnownGuest, searched_text
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
-from innkeeper.protocol.values.limits import stay_nights_max
+from innkeeper.protocol.values.guests import bare
+from innkeeper.protocol.values.limits import guest_bookings_max, stay_nights_max
 from innkeeper.protocol.values.operator_error import OperatorError
 from innkeeper.storage.read_model_events import read_model_events
 from innkeeper.storage.sqlite.schema import close_writer, closed_on_failure
@@ -58,6 +60,7 @@ class SqliteReadModels:
                 for (body,) in self._db.execute("SELECT body FROM hotels")
                 for hotel in [_unpack_hotel(body)]
             }
+            self._erase()
             self._close = opened.pop_all().close
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="read models", daemon=True)
@@ -102,7 +105,7 @@ class SqliteReadModels:
 
     def _step(self) -> int:
         """Applies the next events; returns how many there were."""
-        entries = self._log.read(self._position, _STEP_EVENTS)
+        entries = with_guests(self._log.read(self._position, _STEP_EVENTS), self._log)
         if entries:
             step = _Step(self._db, self._hotels)
             with self._db.atomic():
@@ -110,7 +113,20 @@ class SqliteReadModels:
                 self._db.execute("UPDATE follower SET position = ?", (entries[-1][0],))
             self._hotels |= step.changed_hotels
             self._position = entries[-1][0]
+            if step.forgotten:
+                self._erase()
         return len(entries)
+
+    def _erase(self) -> None:
+        """Removes what is left of forgotten guests in the search index, in free pages and in the write-ahead log."""
+        if self._db.execute("SELECT 1 FROM forgotten WHERE NOT erased LIMIT 1").fetchone() is None:
+            return
+        with self._db.atomic():
+            self._db.execute("INSERT INTO guests (guests) VALUES ('optimize')")  # drops the words of deleted rows
+        self._db.execute("VACUUM")
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with self._db.atomic():
+            self._db.execute("UPDATE forgotten SET erased = 1")
 
     def hotels(self, positions: Positions, limit: int, cursor: str | None) -> tuple[list[Hotel], str | None]:
         """See `Views`."""
@@ -140,6 +156,17 @@ class SqliteReadModels:
         with self._lock:
             row = self._db.execute("SELECT body FROM bookings WHERE id = ? AND hotel = ?", (booking, hotel)).fetchone()
         return None if row is None else _unpack_booking(row[0])
+
+    def guest(self, positions: Positions, hotel: str, guest: str) -> KnownGuest:
+        """See `Views`."""
+        self.catch_up(positions[self._name])
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT body FROM bookings WHERE guest = ? AND hotel = ? ORDER BY number DESC LIMIT ?",
+                (guest, hotel, guest_bookings_max),
+            ).fetchall()
+            forgotten = self._db.execute("SELECT position FROM forgotten WHERE guest = ?", (guest,)).fetchone()
+        return KnownGuest(tuple(_unpack_booking(body) for (body,) in rows), forgotten and forgotten[0])
 
     def history(self, positions: Positions, hotel: str, booking: str) -> list[LogEntry]:
         """See `Views`."""
@@ -203,16 +230,18 @@ def _create_tables(db: sqlite_utils.Database) -> None:
         db.table("hotels").create({"id": str, "body": bytes}, pk="id")
         db.table("bookings").create(
             {
-                "number": int, "id": str, "hotel": str, "status": str, "room_type": str, "room": str,
+                "number": int, "id": str, "hotel": str, "guest": str, "status": str, "room_type": str, "room": str,
                 "arrival": int, "departure": int, "body": bytes,
             },
             pk="number",
         )  # fmt: skip
         db.table("bookings").create_index(["id"], unique=True)
+        db.table("bookings").create_index(["guest"])
         db.table("bookings").create_index(["hotel", "arrival"])
         db.execute(
             "CREATE TABLE history (booking INTEGER, position INTEGER, PRIMARY KEY (booking, position)) WITHOUT ROWID"
         )
+        db.table("forgotten").create({"guest": str, "position": int, "erased": int}, pk="guest")
         db.execute("CREATE VIRTUAL TABLE guests USING fts5(words)")
         db.execute(f"PRAGMA user_version = {FORM}")
 
@@ -251,11 +280,14 @@ class _Step:
         self._bookings: dict[str, tuple[int, Booking]] = {}
         self._history: list[tuple[int, int]] = []
         self._guests: dict[int, str] = {}
+        self.forgotten: dict[str, int] = {}
 
     def handle(self, records: Sequence[tuple[int, RecordedEvent]]) -> None:
         """Applies these events to the tables."""
         handled = [(rule, *entry) for entry in records if (rule := READ_MODEL_EVENTS[type(entry[1].event)]) is not None]
-        self._read({each.event.booking for _, _, each in handled if isinstance(each.event, events.BookingEvent)})
+        forgotten = {each.event.guest for _, _, each in handled if isinstance(each.event, ForgettingEvent)}
+        self._read("guest", forgotten)
+        self._read("id", {each.event.booking for _, _, each in handled if isinstance(each.event, events.BookingEvent)})
         for rule, seq, record in handled:
             rule(self, seq, record)
         self._write()
@@ -276,10 +308,23 @@ class _Step:
         known = self.changed_hotels.get(record.hotel) or self._known_hotels.get(record.hotel)
         self.changed_hotels[record.hotel] = apply_hotel_event(known, record)
 
-    def _read(self, bookings: set[str]) -> None:
-        """Reads the bookings that these events change, in one query."""
+    def forget_guest(self, seq: int, record: RecordedEvent) -> None:
+        """Applies the event by which a guest is forgotten."""
+        event = record.event
+        assert isinstance(event, ForgettingEvent)
+        self.forgotten[event.guest] = seq
+        for number, booking in [*self._bookings.values()]:
+            if booking.guest.id == event.guest:
+                self._bookings[booking.id] = number, bare(booking)
+                self._guests[number] = searched_text(bare(booking))
+
+    def _read(self, column: str, values: set[str]) -> None:
+        """Reads the bookings that have one of these values, in one query: those that the events change."""
+        if not values:
+            return
         found = self._db.execute(
-            "SELECT number, body FROM bookings WHERE id IN (SELECT value FROM json_each(?))", (json.dumps([*bookings]),)
+            f"SELECT number, body FROM bookings WHERE {column} IN (SELECT value FROM json_each(?))",
+            (json.dumps([*values]),),
         )
         for number, body in found.fetchall():
             booking = _unpack_booking(body)
@@ -288,12 +333,14 @@ class _Step:
     def _write(self) -> None:
         conn = self._db.conn
         conn.executemany(
-            "INSERT OR REPLACE INTO bookings (number, id, hotel, status, room_type, room, arrival, departure, body)"
-            " VALUES (?,?,?,?,?,?,?,?,?)",
+            "INSERT OR REPLACE INTO bookings"
+            " (number, id, hotel, guest, status, room_type, room, arrival, departure, body)"
+            " VALUES (?,?,?,?,?,?,?,?,?,?)",
             self._rows(),
         )
         conn.executemany("INSERT INTO history (booking, position) VALUES (?,?)", self._history)
         conn.executemany("INSERT OR REPLACE INTO guests (rowid, words) VALUES (?,?)", list(self._guests.items()))
+        conn.executemany("INSERT OR IGNORE INTO forgotten VALUES (?,?,0)", list(self.forgotten.items()))
         conn.executemany(
             "INSERT OR REPLACE INTO hotels (id, body) VALUES (?,?)",
             [(hotel.id, msgspec.msgpack.encode(hotel)) for hotel in self.changed_hotels.values()],
@@ -302,7 +349,7 @@ class _Step:
     def _rows(self) -> Iterator[tuple[Any, ...]]:
         for number, b in self._bookings.values():
             yield (
-                number, b.id, b.hotel, b.status.value, b.room_type, b.room,
+                number, b.id, b.hotel, b.guest.id, b.status.value, b.room_type, b.room,
                 b.arrival.toordinal(), b.departure.toordinal(), _pack_booking(b),
             )  # fmt: skip
 
@@ -310,4 +357,4 @@ class _Step:
         return self.changed_hotels.get(hotel) or self._known_hotels[hotel]
 
 
-READ_MODEL_EVENTS = read_model_events("the read models", _Step.fold_hotel, _Step.fold_booking)
+READ_MODEL_EVENTS = read_model_events("the read models", _Step.fold_hotel, _Step.fold_booking, _Step.forget_guest)

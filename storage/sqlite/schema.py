@@ -10,6 +10,7 @@ from typing import Protocol
 
 import sqlite_utils
 from innkeeper.protocol.ports.journal import JournalError
+from innkeeper.storage.sqlite.guests import CREATE_GUESTS
 
 logger = logging.getLogger(__name__)
 
@@ -34,10 +35,11 @@ def _first(db: sqlite_utils.Database) -> None:
         """
         CREATE TABLE writer (
             epoch INTEGER NOT NULL, position INTEGER NOT NULL, hash BLOB NOT NULL,
-            replies INTEGER NOT NULL, replies_sum BLOB NOT NULL
+            replies INTEGER NOT NULL, replies_sum BLOB NOT NULL, guests INTEGER NOT NULL, guests_sum BLOB NOT NULL
         ) STRICT
         """,
-        "INSERT INTO writer VALUES (0, 0, zeroblob(16), 0, zeroblob(16))",
+        "INSERT INTO writer VALUES (0, 0, zeroblob(16), 0, zeroblob(16), 0, zeroblob(16))",
+        CREATE_GUESTS,
         """
         CREATE TABLE snapshots (
             hotel TEXT PRIMARY KEY, sequence INTEGER NOT NULL, position INTEGER NOT NULL, hash BLOB NOT NULL,

@@ -11,8 +11,9 @@ from innkeeper.protocol.values.contexts import RESERVATIONS, context_of
 from innkeeper.protocol.values.installation import Installation
 from innkeeper.storage.data_directory import DataDirectory
 from innkeeper.storage.key_file import create_key, read_key
+from innkeeper.storage.sqlite.event_log import SqliteEventLog
 from innkeeper.storage.sqlite.inbox import SqliteInbox
-from innkeeper.storage.sqlite.journal import SqliteEventLog, SqliteJournal
+from innkeeper.storage.sqlite.journal import SqliteJournal
 from innkeeper.storage.sqlite.read_models import SqliteReadModels
 from innkeeper.storage.sqlite.service_store import SqliteDeliveryStore, SqliteNotificationStore, SqliteServiceStore
 from innkeeper.storage.sqlite.stamps import MAKE_AGAIN, RESTORE, check_stamp, stamp

@@ -23,7 +23,8 @@ from innkeeper.protocol.reservations.commands import BookRoom
 from innkeeper.protocol.reservations.replies import BookingReply
 from innkeeper.protocol.values.contexts import RESERVATIONS
 from innkeeper.protocol.values.limits import idempotency_hours
-from innkeeper.storage.sqlite.journal import SqliteEventLog, SqliteJournal
+from innkeeper.storage.sqlite.event_log import SqliteEventLog
+from innkeeper.storage.sqlite.journal import SqliteJournal
 from support.actor_systems import open_actor_system
 from support.partition_fixture import HOTEL, HOTEL_TYPE, NOON, PartitionFixture, partition_fixture, request
 
@@ -155,7 +156,7 @@ def run_partition(path: Path, bookings: int = 0, seconds: float = 0.5) -> None:
 def test_a_partition_stops_when_an_old_event_is_found_damaged_after_its_start(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(partition_module, "_CHECK_EVENTS", 50)
+    monkeypatch.setattr(partition_module, "_CHECK_ROWS", 50)
     with partition_fixture(path) as partition:
         partition.open_hotel({"DBL": 1_200}, "hillside")
         while partition.host.save_snapshots(after_events=1):

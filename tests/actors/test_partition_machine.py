@@ -21,16 +21,24 @@ from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.commands import BookingChange, WaitlistRequest
-from innkeeper.protocol.reservations.queries import DescribeHotelState, FindAvailability, ListWaitlist
-from innkeeper.protocol.reservations.refusals import NoSingleRoom, RoomsStillAvailable, RoomTaken, SoldOut
+from innkeeper.protocol.reservations.queries import DescribeHotelState, FindAvailability, FindBooking, ListWaitlist
+from innkeeper.protocol.reservations.refusals import (
+    GuestHasStays,
+    NoSingleRoom,
+    RoomsStillAvailable,
+    RoomTaken,
+    SoldOut,
+)
 from innkeeper.protocol.reservations.replies import (
     AvailabilityReply,
     BookingReply,
+    GuestReply,
     HotelStateReply,
     NightAuditReply,
     WaitlistReply,
 )
 from innkeeper.protocol.values import limits
+from innkeeper.protocol.values.guests import guests_in
 from innkeeper.storage.audit.reservations import ReservationsAuditor
 from innkeeper.storage.sqlite.journal import SqliteJournal
 from support.partition_fixture import HOTEL, HOTEL_TYPE, PartitionFixture, hotel_request, night, request
@@ -74,6 +82,7 @@ class PartitionMachine(RuleBasedStateMachine):
         self.stays: dict[str, Stay] = {}
         self.waiting: dict[str, Stay] = {}
         self.offers: list[str] = []
+        self.forgotten: set[str] = set()  # guests have the ids of their bookings
         self.today = 0
         self.with_pins = self.has_pins = False
         self.answers: list[tuple[str, Any, Any]] = []
@@ -235,15 +244,30 @@ class PartitionMachine(RuleBasedStateMachine):
     @rule(booking=bookings)
     def reinstate(self, booking: str) -> None:
         stay = self.stays[booking]
-        expected = stay.departure > self.today and (
-            stay.status == "no_show" or (stay.status == "cancelled" and stay.arrival >= self.today)
-        )
+        is_in_time = stay.status == "no_show" or (stay.status == "cancelled" and stay.arrival >= self.today)
+        expected = stay.departure > self.today and is_in_time and booking not in self.forgotten
         answer = self.execute(commands.ReinstateBooking(HOTEL, booking))
         nights = self.sold_out_nights(stay.room_type, stay.arrival, stay.departure)
         if expected and self.was_booked(answer, nights):
             stay.status = "confirmed"
         elif not expected:
             self.is_allowed(answer, booking, False)
+
+    @rule(booking=bookings)
+    def forget(self, booking: str) -> None:
+        answer = self.execute(commands.ForgetGuest(HOTEL, booking))
+        if self.stays[booking].status in HOLDING:
+            assert answer == GuestHasStays(booking, (booking,), ())
+        else:
+            assert isinstance(answer, GuestReply), answer
+            self.forgotten.add(booking)
+
+    @rule(booking=bookings, notes=st.sampled_from(["", "late", "vegan"]))
+    def note(self, booking: str, notes: str) -> None:
+        stay = self.stays[booking]
+        answer = self.execute(commands.ChangeBooking(HOTEL, booking, BookingChange(notes=notes)))
+        if self.is_allowed(answer, booking, stay.status in HOLDING):
+            assert answer.booking.guest.details.notes == notes
 
     @rule(booking=bookings, arrival=st.integers(0, NIGHTS_AHEAD), nights=st.integers(1, 4))
     def change_dates(self, booking: str, arrival: int, nights: int) -> None:
@@ -328,6 +352,8 @@ class PartitionMachine(RuleBasedStateMachine):
     def repeat_command(self, data: st.DataObject) -> None:
         key, command, response = data.draw(st.sampled_from(self.answers))
         repeated = self.partition.result(command, key)
+        if {guest.id for guest in guests_in(response) if guest.details is not None} & self.forgotten:
+            response = refusals.GuestErased()
         assert (repeated.response, repeated.replayed) == (response, True)
         other = self.partition.result(DescribeHotelState(HOTEL), key)
         assert other.response == refusals.IdempotencyKeyReused()
@@ -371,9 +397,13 @@ class PartitionMachine(RuleBasedStateMachine):
         auditor.handle(records)
         assert auditor.violations == []
         if records:
-            folded, rebuilt = HOTEL_TYPE.fold(HotelState(), records), rebuild(journal, HOTEL, HOTEL_TYPE)
+            folded, (rebuilt, _) = HOTEL_TYPE.fold(HotelState(), records), rebuild(journal, HOTEL, HOTEL_TYPE)
             assert rebuilt is not None
             assert encode(describe(folded)) == encode(describe(rebuilt)) == encode(self.partition.host.describe(HOTEL))
+            for booking in rebuilt.bookings.values():
+                living = self.partition.execute(FindBooking(HOTEL, booking.id))
+                assert living == BookingReply(booking)
+                assert (booking.guest.details is None) == (booking.id in self.forgotten)
 
 
 TestPartition = pytest.mark.slow(PartitionMachine.TestCase)

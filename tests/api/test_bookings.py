@@ -45,7 +45,7 @@ def test_a_booking_is_made_and_shown_with_all_fields(gateway: Gateway, hotel: st
         "hotel": hotel.rpartition("/")[2], "status": "confirmed", "room_type": "DBL", "room": "101", "pinned": False,
         "rooms": [{"room": "101", "first": "2026-06-03", "until": "2026-06-06"}],
         "arrival": "2026-06-03", "departure": "2026-06-06", "nights": 3, "adults": 1, "children": [7],
-        "guest": {"id": booking["guest"]["id"], **body["guest"]},
+        "guest": {"id": booking["guest"]["id"], **body["guest"], "address": [], "forgotten": False},
         "price": {
             "total": "300.00", "currency": "EUR",
             "nights": [
@@ -350,7 +350,7 @@ def test_a_history_lists_the_events_of_a_booking_in_order(gateway: Gateway, hote
     gateway.send("PATCH", booking_path(hotel, booking), {"notes": "vegan"})
     gateway.act(hotel, booking, "check-in")
     history = gateway.get(booking_path(hotel, booking) + "/history").json["data"]
-    names = ["held", "confirmed", "note_changed", "checked_in"]
+    names = ["held", "confirmed", "guest_changed", "checked_in"]
     assert [event["type"] for event in history] == [f"innkeeper.booking.{name}.v1" for name in names]
     assert {event["subject"] for event in history} == {booking["id"]}
     assert_problem(gateway.get(f"{hotel}/bookings/none/history"), 404, "not_found")

@@ -65,6 +65,12 @@ class World:
         wait_until(lambda: self.gateway.get(path).json["status"] == settled, SECONDS_MAX)
         return path
 
+    def guest(self) -> str:
+        """The path of a guest whose stay is over."""
+        booking = self.gateway.book(self.hotel, next(self._nights))
+        assert self.gateway.act(self.hotel, booking, "cancel").status == 200
+        return f"{self.hotel}/guests/{booking['guest']['id']}"
+
     def waiting(self) -> str:
         """The path of a new entry of the waitlist."""
         return self.gateway.post(f"{self.hotel}/waitlist", self.sold_out()).json["id"]
@@ -162,6 +168,7 @@ REQUESTS: dict[str, Callable[[World], Request]] = {
     f"PATCH {BOOKING}": lambda w: same_path(w.booking(), {"notes": "late"}, {"notes": "early"}),
     f"POST {BOOKING}/actions/{{action}}": lambda w: two(w.booking, "/actions/pin"),
     f"POST {HOTEL}/waitlist": lambda w: same_path(f"{w.hotel}/waitlist", w.sold_out(), w.sold_out()),
+    f"DELETE {HOTEL}/guests/{{guest}}": lambda w: two(w.guest),
     f"DELETE {HOTEL}/waitlist/{{booking}}": lambda w: two(lambda: waiting_path(w)),
     f"POST {HOTEL}/night-audit": audit,
     f"POST {BOOKING}/folios": lambda w: same_path(w.booking() + "/folios", {"buyer": BUYER}, {"buyer": {"name": "B"}}),

@@ -128,7 +128,7 @@ def test_the_event_log_contains_every_event_once_in_order(gateway: Gateway) -> N
         "by": "front desk",
         "time": booking["created_at"],
     }.items()  # fmt: skip
-    assert log[3]["data"]["guest"] == {"name": "Ann"}
+    assert log[3]["data"]["guest"].keys() == {"id", "version", "hash"}
     assert len({event["id"] for event in gateway.get("/v1/events", limit=200).json["data"]}) == min(start + 4, 200)
 
 

@@ -96,11 +96,14 @@ def _waitlist_operations(gateway: Gateway) -> dict[str, HttpResponse]:
     gateway.book(hotel)
     joined = gateway.post(f"{hotel}/waitlist", stay_request())
     entry = joined.headers["location"]
+    guest = f"{hotel}/guests/{joined.json['id']}"
     return {
         "join_waitlist": joined,
         "list_waitlist": gateway.get(f"{hotel}/waitlist"),
         "show_entry": gateway.get(entry),
         "leave_waitlist": gateway.send("DELETE", entry),
+        "show_guest": gateway.get(guest),
+        "forget_guest": gateway.send("DELETE", guest),
     }
 
 

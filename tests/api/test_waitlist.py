@@ -14,6 +14,7 @@ from innkeeper.protocol.reservations.queries import DescribeHotelState, FindBook
 from innkeeper.protocol.reservations.refusals import RoomsStillAvailable, SoldOut, WaitlistFull
 from innkeeper.protocol.reservations.replies import BookingReply, WaitlistReply
 from innkeeper.protocol.values import limits
+from innkeeper.protocol.values.guests import GuestDetails
 from innkeeper.storage.audit.reservations import ReservationsAuditor
 from support.gateway import Gateway, assert_problem, booking_path, stay_request
 from support.gateway import gateway as running_gateway
@@ -63,7 +64,9 @@ def test_a_cancelled_room_is_held_for_the_guest_who_waited_longest(partition: Pa
     assert isinstance(offered, BookingReply)
     booking = offered.booking
     assert (booking.status, booking.room, booking.adults) == (BookingStatus.HELD, taken.room, 2)
-    assert (booking.guest.name, booking.guest.notes, booking.lines[0].total) == ("Bea", "sea view", 10_000)
+    assert (booking.guest.details, booking.lines[0].total) == (
+        GuestDetails("Bea", "bea@example.com", notes="sea view"), 10_000
+    )  # fmt: skip
     (*_, made) = [record for _, record in partition.host.journal.read()]
     assert (made.by, made.cause) == ("system", first)  # made by the system, caused by the entry
     assert booking.expires_at == partition.at + limits.waitlist_offer_seconds * 1_000_000
@@ -228,8 +231,9 @@ def test_a_room_freed_before_a_crash_is_offered_after_the_restart(tmp_path: Path
         entry = join(partition, 1)
         partition.booking_after(commands.CancelBooking(HOTEL, taken.id))
         records = [record for _, record in partition.host.journal.read()]
+        guests = [*partition.host.journal.newest_guests([taken.guest.id, entry]).values()]
     with partition_fixture(tmp_path / "cut.db") as partition:
-        partition.host.journal.write(records[:-1], ())
+        partition.host.journal.write(records[:-1], (), guests)
         partition.host.journal.sync()
     with partition_fixture(tmp_path / "cut.db") as partition:
         assert partition.host.describe(HOTEL).hotel_seq == len(records) - 1, "a description decides nothing"
@@ -279,7 +283,10 @@ def test_the_waitlist_over_http_from_joining_to_the_offer(gateway: Gateway) -> N
     assert reply.headers["location"] == f"{hotel}/waitlist/{entry['id']}"
     assert entry | {"id": "", "joined_at": ""} == {
         "id": "", "hotel": hotel.rpartition("/")[2], "room_type": "DBL", "arrival": "2026-06-03",
-        "departure": "2026-06-05", "adults": 2, "children": [], "guest": {"name": "Bea", "email": "bea@example.com"},
+        "departure": "2026-06-05", "adults": 2, "children": [], "guest": {
+            "id": entry["id"], "name": "Bea", "email": "bea@example.com", "phone": None, "address": [],
+            "forgotten": False,
+        },
         "notes": "quiet", "source": "web", "joined_at": "", "joined_by": "front desk",
     }  # fmt: skip
     again = gateway.post(f"{hotel}/waitlist", body, {"Idempotency-Key": "wait-1"})

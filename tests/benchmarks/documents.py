@@ -5,8 +5,9 @@ from datetime import timedelta
 
 from innkeeper.http.api.rendering import booking_resource
 from innkeeper.http.api.resources import BookingResource
-from innkeeper.protocol.reservations.booking import Booking, BookingStatus, GuestDetails, PriceLine, RoomSegment
+from innkeeper.protocol.reservations.booking import Booking, BookingStatus, PriceLine, RoomSegment
 from innkeeper.protocol.reservations.commands import BookingRequest
+from innkeeper.protocol.values.guests import Guest, GuestDetails
 
 RATE = 12_000  # minor units a night
 
@@ -28,8 +29,7 @@ def booking_document(booking: str, hotel: str, room: str, wanted: BookingRequest
             arrival=wanted.arrival,
             departure=wanted.departure,
             adults=wanted.adults,
-            guest_id=booking,
-            guest=GuestDetails(guest.name, guest.email, guest.phone, wanted.notes),
+            guest=Guest(booking, 1, b"", GuestDetails(guest.name or "", guest.email, guest.phone, wanted.notes)),
             lines=tuple(PriceLine(wanted.arrival + timedelta(days=place), RATE, RATE, 1) for place in range(nights)),
             terms=1,
             free_until=now,

@@ -30,6 +30,7 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.journal import Journal, Snapshot, StoredReply
 from innkeeper.protocol.reservations.commands import BookingRequest, BookRoom, HotelRequest, OpenHotel
+from innkeeper.protocol.values.guests import StoredGuest
 from innkeeper.storage.sqlite.journal import SqliteJournal
 from support.partition_fixture import HOTEL_TYPE, NOON
 from tqdm import tqdm
@@ -45,7 +46,9 @@ class NoJournal:
     def __init__(self) -> None:
         self._position = 0
 
-    def write(self, records: Sequence[RecordedEvent], replies: Sequence[StoredReply]) -> int:
+    def write(
+        self, records: Sequence[RecordedEvent], replies: Sequence[StoredReply], guests: Sequence[StoredGuest] = ()
+    ) -> int:
         self._position += len(records)
         return self._position
 

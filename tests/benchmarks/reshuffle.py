@@ -26,9 +26,10 @@ from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused
-from innkeeper.protocol.reservations.booking import GuestDetails, RoomSegment
+from innkeeper.protocol.reservations.booking import RoomSegment
 from innkeeper.protocol.reservations.commands import BookingRequest, BookRoom, HotelRequest, OpenHotel
 from innkeeper.protocol.reservations.events import BookingConfirmed
+from innkeeper.protocol.values.guests import Guest, GuestDetails
 from support.partition_fixture import NOON, price_lines
 
 ROOMS = 300
@@ -141,8 +142,7 @@ def _booking(number: int, room: str, arrival: int, departure: int) -> BookingCon
         departure=FIRST_ARRIVAL + timedelta(days=departure),
         adults=2,
         children=(),
-        guest_id=f"guest-{number}",
-        guest=GuestDetails(f"Guest {number}"),
+        guest=Guest(f"guest-{number}", 1, b"", GuestDetails(f"Guest {number}")),
         lines=price_lines(FIRST_ARRIVAL + timedelta(days=arrival), departure - arrival, 12_000),
         terms=1,
         free_until=0,

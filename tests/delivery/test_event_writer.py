@@ -9,6 +9,7 @@ from innkeeper.actors.delivery.event_writer import EventWriter
 from innkeeper.protocol.delivery.events import WebhookDisabled, WebhookEnabled
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.ports.journal import StoredReply
+from innkeeper.protocol.values.guests import StoredGuest
 from innkeeper.storage.sqlite.journal import SqliteJournal
 
 DISABLED = WebhookDisabled("one", "https://example.com/", "gone")
@@ -20,7 +21,9 @@ class FailingJournal(SqliteJournal):
 
     fails = ""
 
-    def write(self, records: Sequence[RecordedEvent], replies: Sequence[StoredReply]) -> int:
+    def write(
+        self, records: Sequence[RecordedEvent], replies: Sequence[StoredReply], guests: Sequence[StoredGuest] = ()
+    ) -> int:
         position = super().write(records, replies)
         self._fail("before the commit")
         return position

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from innkeeper.actors.notifications.outbox_relay import OutboxRelay
 from innkeeper.protocol.notifications.notices import HotelFacts, Notice, NoticeKind, Recipient, StayFacts
-from innkeeper.protocol.ports.outbox import SendFailed
+from innkeeper.protocol.ports.outbox import OutboxChanges, SendFailed
 from innkeeper.protocol.ports.subscriptions import Stalled
 from innkeeper.protocol.values import limits
 from innkeeper.storage.memory.database import MemoryDatabase
@@ -63,7 +63,7 @@ class MailOutbox:
 
     def store_notices(self, *notices: Notice, withdrawn: Sequence[str] = ()) -> None:
         """Store notices as notifications does, and withdraw others."""
-        self.outbox.store({}, {}, notices, withdrawn)
+        self.outbox.store(OutboxChanges(notices=notices, withdrawn=withdrawn))
 
     def send_due(self) -> None:
         """Send all letters that can be sent now."""

@@ -8,7 +8,7 @@ import pytest
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.codec.cloud_event import entry_of
 from innkeeper.protocol.messages.event import Event
-from innkeeper.protocol.reservations.booking import GuestDetails
+from innkeeper.protocol.values.guests import Guest
 from support import events_page
 
 ROWS = dict(re.findall(r"^\| `(innkeeper\.[\w.]+)` (.*)$", events_page.PAGE.read_text(), re.MULTILINE))
@@ -27,7 +27,7 @@ def test_every_event_has_a_row_with_its_fields(kind: type[Event]) -> None:
 @pytest.mark.parametrize("kind", wire.ALL_EVENTS, ids=lambda kind: kind.__name__)
 def test_a_guest_s_details_are_only_in_the_parts_that_the_page_names(kind: type[Event]) -> None:
     named = set(re.findall(r"`(\w+)`", ROWS[wire.type_name(kind)].split(" | ")[-1]))
-    details = {field.name for field in msgspec.structs.fields(kind) if field.type is GuestDetails}
+    details = {field.name for field in msgspec.structs.fields(kind) if field.type is Guest}
     assert details <= named <= set(events_page.GUEST_PARTS) & set(kind.__struct_fields__)
 
 

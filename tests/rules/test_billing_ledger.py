@@ -3,7 +3,7 @@
 import pytest
 from innkeeper.actors.billing.router import LEDGER
 from innkeeper.actors.billing.rules.double_entry import GUEST_LEDGER, AccountEntry, entries
-from innkeeper.actors.billing.rules.state import LedgerState, describe, restore
+from innkeeper.actors.billing.rules.state import LedgerState, add_details, describe, lacking_details, restore
 from innkeeper.protocol.billing.commands import MoveCharges, OpenFolio, RefundPayment, SplitCharge
 from innkeeper.protocol.billing.queries import DescribeLedger, TrialBalance
 from innkeeper.protocol.billing.replies import LedgerStateReply, TrialBalanceReply
@@ -78,6 +78,10 @@ def test_a_ledger_restored_from_its_description_continues(ledger: LedgerFixture)
     assert (restored.payments, restored.in_house, restored.issued) == (
         ledger.state.payments, ledger.state.in_house, ledger.state.issued,
     )  # fmt: skip
+    buyers = [folio.buyer for bill in ledger.state.bills.values() for folio in bill.folios]
+    assert {*lacking_details(restored)} == {buyer.key for buyer in buyers}
+    add_details(restored, {buyer.key: buyer.details for buyer in buyers if buyer.details is not None})
+    assert restored.bills == ledger.state.bills
     ledger.state = restored
     ledger.roll_business_date()
     booking = sorted(ledger.state.bills)[0]

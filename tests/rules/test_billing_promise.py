@@ -26,7 +26,7 @@ from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import BookingStatus
-from innkeeper.protocol.reservations.commands import Contact
+from innkeeper.protocol.reservations.commands import ContactChange
 from innkeeper.protocol.reservations.terms import DepositRequest
 from innkeeper.protocol.values.taxes import ChargeKind, TaxAmount
 from innkeeper.storage.audit.billing import BillingAuditor
@@ -96,7 +96,7 @@ class BillingMachine(RuleBasedStateMachine):
         booking = self.ledger.hotel_state.bookings[known[which % len(known)]]
         departure = booking.arrival + timedelta(days=nights)
         self._try(
-            lambda: self.ledger.change(booking.id, departure=departure, rate=eur(rate), guest=Contact(name))
+            lambda: self.ledger.change(booking.id, departure=departure, rate=eur(rate), guest=ContactChange(name=name))
         )  # fmt: skip
 
     @rule(nights=st.integers(1, 3))

@@ -11,8 +11,9 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import NotFound, Refused
 from innkeeper.protocol.reservations import commands, events
 from innkeeper.protocol.reservations.booking import BookingStatus, RoomSegment
-from innkeeper.protocol.reservations.commands import Contact
+from innkeeper.protocol.reservations.commands import ContactChange
 from innkeeper.protocol.reservations.terms import DepositRequest
+from innkeeper.protocol.values.guests import GuestDetails
 from innkeeper.protocol.values.money import Money
 from innkeeper.protocol.values.taxes import ChargeKind
 from support.billing_fixture import CITY, VAT, LedgerFixture
@@ -35,7 +36,7 @@ def test_opening_a_hotel_opens_its_ledger(ledger: LedgerFixture) -> None:
 def test_a_booking_opens_a_folio_in_the_guests_name(ledger: LedgerFixture) -> None:
     booking = ledger.book(3, 2, guest="Ann")
     bill = ledger.bill(booking)
-    assert [(folio.number, folio.buyer) for folio in bill.folios] == [(1, Party("Ann"))]
+    assert [(folio.number, folio.buyer.details) for folio in bill.folios] == [(1, GuestDetails("Ann"))]
     assert (bill.stay.lines, bill.stay.status) == (price_lines(night(3), 2), BookingStatus.CONFIRMED)
     assert (bill.stay.booked_on, bill.balance) == (TODAY, 0)
 
@@ -61,10 +62,10 @@ def test_a_released_or_expired_hold_owes_nothing(ledger: LedgerFixture, ending: 
 
 def test_changes_of_a_booking_are_applied_to_its_bill(ledger: LedgerFixture) -> None:
     booking = ledger.book(3, 2)
-    ledger.change(booking, departure=night(9), rate=Money("80.00", "EUR"), guest=Contact("Ann Smith"))
+    ledger.change(booking, departure=night(9), rate=Money("80.00", "EUR"), guest=ContactChange(name="Ann Smith"))
     bill = ledger.bill(booking)
     assert [line.amount for line in bill.stay.lines] == [8_000] * 6
-    assert bill.folios[0].buyer == Party("Ann Smith")
+    assert bill.folios[0].buyer.details == GuestDetails("Ann Smith")
 
 
 def test_moves_pins_and_notes_record_no_ledger_event(ledger: LedgerFixture) -> None:

@@ -11,9 +11,16 @@ from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations import replies
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.commands import BookingCommand, BookRoom, JoinWaitlist, MoveBooking, OpenHotel
-from innkeeper.protocol.reservations.queries import FindBooking
-from innkeeper.protocol.reservations.refusals import HotelExists, NoSingleRoom, RoomsStillAvailable, RoomTaken, SoldOut
-from simulation.event_model import EventModel
+from innkeeper.protocol.reservations.queries import FindBooking, FindGuest
+from innkeeper.protocol.reservations.refusals import (
+    GuestHasStays,
+    HotelExists,
+    NoSingleRoom,
+    RoomsStillAvailable,
+    RoomTaken,
+    SoldOut,
+)
+from simulation.event_model import LIVE, EventModel
 
 
 def check_answer(model: EventModel, message: Command | Query, answer: Reply | Refusal) -> Iterator[str]:
@@ -27,6 +34,13 @@ def check_answer(model: EventModel, message: Command | Query, answer: Reply | Re
         case replies.NightAuditReply():
             if answer.business_date != model.today(message.hotel):
                 yield f"the business date is {model.today(message.hotel)}, not {answer.business_date}"
+        case replies.GuestReply() if isinstance(message, FindGuest):
+            if (answer.guest.details is None) != (message.guest in model.forgotten):
+                yield f"the details of guest {message.guest} were answered, or not, against the events (P3)"
+        case GuestHasStays():
+            live = [model.bookings[booking].status in LIVE for booking in answer.bookings]
+            if not all(live) or not {*answer.waitlist} <= model.waiting(message.hotel) or not (live or answer.waitlist):
+                yield f"guest {answer.guest} was kept, although no stay is open"
         case replies.AvailabilityReply():
             yield from _availability(model, answer)
         case SoldOut():
@@ -144,6 +158,10 @@ def _not_found(model: EventModel, message: Command | Query, answer: refusals.Not
     if answer.kind == "waitlist entry":
         if answer.name in model.waiting(message.hotel):
             yield f"{answer.name} is on the waitlist, but was not found (P3)"
+        return
+    if answer.kind == "guest":
+        if answer.name in model.guests(message.hotel):
+            yield f"guest {answer.name} is known, but was not found (P3)"
         return
     if answer.kind != "booking":
         yield f"nothing of the kind {answer.kind!r} is asked for"

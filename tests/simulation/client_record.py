@@ -10,7 +10,8 @@ from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.query import Query
-from innkeeper.protocol.messages.refusals import IdempotencyKeyReused, Refusal, Unavailable
+from innkeeper.protocol.messages.refusals import GuestErased, IdempotencyKeyReused, Refusal, Unavailable
+from innkeeper.protocol.values.guests import guests_in
 from simulation.event_model import EventModel, Trace
 
 
@@ -62,7 +63,8 @@ class ClientRecord:
     def _check_trace(self, request: Request, answer: Result, trace: Trace) -> Iterator[str]:
         if len(trace.causes) > 1:
             yield f"{request} was executed {len(trace.causes)} times (P7)"
-        if isinstance(answer.response, Refusal) and trace.events:
+        is_refused = isinstance(answer.response, Refusal) and not isinstance(answer.response, GuestErased)
+        if is_refused and trace.events:
             yield f"{request} was refused, but recorded {trace.events} (P9)"
         if isinstance(request.message, Query) and trace.events:
             yield f"{request} is a query, but recorded {trace.events}"
@@ -84,7 +86,11 @@ class ClientRecord:
             elif not others:
                 yield f"{request} is refused as a reused key, but its key is new (P7)"
         elif earlier[0].message == request.message:
-            if encoded != earlier[1]:
+            if isinstance(answer.response, GuestErased):
+                before = wire.decode(earlier[1])
+                if not isinstance(before, GuestErased) and not guests_in(before):
+                    yield f"{request} is refused because of a guest, but its answer had none (P7)"
+            elif encoded != earlier[1]:
                 yield f"{request} has another answer than before: {answer.response} (P7)"
             elif not answer.replayed:
                 yield f"{request} has its earlier answer, but not as a replay (P7)"

@@ -13,6 +13,7 @@ from innkeeper.protocol.reservations.commands import (
     BookingChange,
     BookingRequest,
     Contact,
+    ContactChange,
     HotelRequest,
     RoomTypeRequest,
     WaitlistRequest,
@@ -59,7 +60,7 @@ class Clients:
         self._hotel_requests = {hotel: self._hotel_request(hotel) for hotel in HOTELS[: random.randint(1, len(HOTELS))]}
         self._message_makers: list[tuple[int, Callable[[EventModel, str], Command | Query]]] = [
             (40, self._book), (45, self._act), (6, self._ask), (7, self._roll), (1, self._open), (8, self._wait),
-            (2, self._sell),
+            (2, self._sell), (4, self._forget),
         ]  # fmt: skip
 
     def requests(self, model: EventModel, number: int) -> list[Request]:
@@ -148,7 +149,7 @@ class Clients:
             arrival=arrival,
             departure=departure,
             adults=self._random.choice((1, 1, 1, 2, 2, 2, 2, 3)),
-            guest=self._guest(),
+            guest=self._guest(model, hotel),
             status="held" if held else "confirmed",
             hold_seconds=self._random.choice((None, 60, 3_600, 86_400)) if held else None,
             room=room,
@@ -175,7 +176,7 @@ class Clients:
         if waiting and self._random.random() < 0.2:
             return commands.LeaveWaitlist(hotel, self._random.choice(waiting))
         arrival, departure = self._stay(model, hotel)
-        guest = self._guest()
+        guest = self._guest(model, hotel)
         return commands.JoinWaitlist(
             hotel, WaitlistRequest(room_type=self._type(hotel), arrival=arrival, departure=departure, guest=guest)
         )
@@ -199,7 +200,7 @@ class Clients:
             {"departure": departure},
             {"departure": departure},
             {"room_type": self._type(hotel)},
-            {"guest": self._guest()},
+            {"guest": self._contact_change()},
             {"adults": self._random.randint(1, 3)},
             {"rate": Money(f"{self._random.randint(50, 150)}.00", "EUR")},
             {"notes": f"note {self._requests}", "departure": departure},
@@ -212,8 +213,20 @@ class Clients:
         known = [kind.code for kind in self._hotel_requests[hotel].room_types]
         return self._random.choice(known if self._random.random() < 0.95 else TYPES)
 
-    def _guest(self) -> Contact:
+    def _guest(self, model: EventModel, hotel: str) -> Contact:
+        """Mostly a new one."""
+        known = model.guests(hotel)
+        if known and self._random.random() < 0.2:
+            return Contact(id=self._random.choice([*known[-12:], "nobody"]))
         return Contact(f"Guest {self._requests}", f"{self._requests}@example.com" if self._requests % 5 else None)
+
+    def _contact_change(self) -> ContactChange:
+        email = f"{self._requests}@example.com" if self._requests % 3 else None
+        return ContactChange(email=email) if self._random.random() < 0.5 else ContactChange(name="Ann", email=email)
+
+    def _forget(self, model: EventModel, hotel: str) -> Command | Query:
+        guest = self._random.choice(model.guests(hotel) or ["nobody"])
+        return queries.FindGuest(hotel, guest) if self._random.random() < 0.3 else commands.ForgetGuest(hotel, guest)
 
     def _today(self, model: EventModel, hotel: str) -> date:
         return FIRST_DAY if model.hotel_record(hotel) is None else model.today(hotel)

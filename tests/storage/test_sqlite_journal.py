@@ -15,7 +15,8 @@ from innkeeper.protocol.ports.journal import (
     SnapshotsUnusable,
     StoredReply,
 )
-from innkeeper.storage.sqlite.journal import SqliteEventLog, SqliteJournal, link
+from innkeeper.storage.sqlite.event_log import SqliteEventLog
+from innkeeper.storage.sqlite.journal import SqliteJournal, link
 from innkeeper.storage.sqlite.schema import MIGRATIONS, migrate
 from support.journal_records import recorded, write_and_sync
 

@@ -22,7 +22,7 @@ def test_every_message_is_decoded_as_it_was_encoded(name: str) -> None:
     def is_decoded_unchanged(message: msgspec.Struct) -> None:
         assert wire.decode(wire.encode(message)) == message
         assert msgpack.unpackb(wire.encode_fields(message)) == msgpack.unpackb(
-            msgpack.packb(msgspec.to_builtins(message))
+            msgpack.packb(msgspec.to_builtins(message, builtin_types=(bytes,)))
         )
         if isinstance(message, Event):
             assert wire.decode_event(wire.event_type(message), wire.encode_fields(message)) == message

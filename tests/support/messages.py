@@ -24,7 +24,7 @@ from innkeeper.protocol.billing.terms import (
     PartyRequest,
 )
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.reservations.booking import Booking, GuestDetails, PriceLine, RoomSegment
+from innkeeper.protocol.reservations.booking import Booking, PriceLine, RoomSegment
 from innkeeper.protocol.reservations.commands import (
     BookingChange,
     BookingRequest,
@@ -46,6 +46,7 @@ from innkeeper.protocol.reservations.terms import (
     TaxRequest,
     TermsOfSale,
 )
+from innkeeper.protocol.values.guests import Guest, GuestDetails, StoredGuest
 from innkeeper.protocol.values.money import Money
 from innkeeper.protocol.values.percentage import render_percent
 from innkeeper.protocol.values.taxes import ChargeKind, Tax, TaxAmount
@@ -184,7 +185,8 @@ _BY_NAME: dict[str, st.SearchStrategy[object]] = {
     "days_before_arrival": st.none() | st.integers(0, 99),
 }
 _NESTED = {
-    Booking, GuestDetails, Hotel, RoomType, CancellationPolicy, TypeAvailability, Bill, BillingTerms, Deposit,
+    Guest, GuestDetails, StoredGuest, Booking, Hotel, RoomType, CancellationPolicy, TypeAvailability, Bill,
+    BillingTerms, Deposit,
     DepositDue, Folio, FolioLine, Invoice, LedgerDetails, Payment, LinePosition, StayTerms, Tax, TaxAmount, TaxTotal,
     PriceLine, RoomSegment, TermsOfSale,
     billing_replies.AccountBalance, Party,

@@ -65,7 +65,7 @@ class NotificationsFixture:
         event = record.event
         self.records.append(record)
         booking_id = event.booking if isinstance(event, events.BookingEvent) else ""
-        hotel, booking, notices, withdrawn = handle(self.known_hotel, self.known_bookings.get(booking_id), record)
+        hotel, booking, notices, withdrawn, _ = handle(self.known_hotel, self.known_bookings.get(booking_id), record)
         self.known_hotel = through_msgpack(hotel)
         if booking is not None:
             self.known_bookings[booking_id] = through_msgpack(booking)

@@ -76,7 +76,11 @@ class PartitionFixture:
         self.at = at
         self._ids = (f"id-{number:06d}" for number in count(journal.position() * 1_000))
         self.host = Host(journal, lambda: self.at, lambda: next(self._ids), HOTEL_TYPE, open_actor_system)
-        self.host.recover()
+        try:
+            self.host.recover()
+        except BaseException:
+            self.host.close()
+            raise
 
     def advance_clock(self, seconds: float) -> None:
         """Advance the clock, and let everything happen that is due by then."""

@@ -32,15 +32,15 @@ from innkeeper.protocol.messages.refusals import NotFound, Refused
 def decide(state: LedgerState, command: Command, envelope: Envelope) -> Decision:
     """The decision on a command of billing. Raises `Refused`, but never for an event of reservations."""
     if isinstance(command, commands.ApplyReservationEvent):
-        return _apply_event(state, command)
+        return _apply_event(state, command, envelope.salt)
     if state.ledger is None:
         raise Refused(NotFound("hotel", command.hotel))
     decision = DECISIONS[type(command)](state, command, envelope)
     return Decision(_with_paid(state, decision.events), decision.reply)
 
 
-def _apply_event(state: LedgerState, command: commands.ApplyReservationEvent) -> Decision:
-    followed = _with_paid(state, derive_events(state, command.record))
+def _apply_event(state: LedgerState, command: commands.ApplyReservationEvent, salt: bytes) -> Decision:
+    followed = _with_paid(state, derive_events(state, command.record, salt))
     return Decision(followed, lambda state: EventAppliedReply(command.hotel, state.applied_seq), command.record.id)
 
 

@@ -21,6 +21,7 @@ from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, Refused, invalid
 from innkeeper.protocol.reservations.booking import PriceLine
 from innkeeper.protocol.values import limits
+from innkeeper.protocol.values.guests import new_guest
 from innkeeper.protocol.values.money import render
 from innkeeper.protocol.values.taxes import ChargeKind, Tax, added, charge_taxes
 
@@ -88,7 +89,8 @@ def open_folio(state: LedgerState, command: commands.OpenFolio, envelope: Envelo
     number = len(bill.folios) + 1
     if number > limits.folios_per_booking_max:
         raise invalid("booking", "folios_max", f"a booking has at most {limits.folios_per_booking_max} folios")
-    opened = events.FolioOpened(booking=bill.booking, folio=number, guest_id=bill.guest_id, buyer=command.buyer.party())
+    buyer = new_guest(command.hotel, bill.guest_id, state.seq + 1, command.buyer.details(), envelope.salt)
+    opened = events.FolioOpened(booking=bill.booking, folio=number, buyer=buyer)
     return Decision((opened,), the_bill(bill.booking))
 
 

@@ -52,7 +52,12 @@ def issue_invoice(state: LedgerState, command: commands.IssueInvoice, envelope: 
     lines = uninvoiced(folio)
     if not lines:
         raise Refused(ActionNotAllowed("invoice", f"folio {folio.number} has no lines to invoice", ()))
-    buyer = folio.buyer if command.buyer is None else command.buyer.party()
+    if command.buyer is not None:
+        buyer = command.buyer.party()
+    elif folio.buyer.details is not None:
+        buyer = Party.of(folio.buyer.details)
+    else:
+        raise invalid("buyer", "forgotten", "the buyer of the folio is forgotten; give the buyer of the invoice")
     fields = _document(state, LinePosition(bill.booking, folio.number, 0), lines, buyer)
     total = sum(line.amount for line in lines)
     if total < 0:

@@ -8,9 +8,11 @@ from innkeeper.actors.billing.rules.state import LedgerState, describe
 from innkeeper.protocol.billing import queries
 from innkeeper.protocol.billing.replies import (
     AccountBalance,
+    GuestAccountReply,
     InvoiceReply,
     InvoicesReply,
     LedgerReply,
+    OpenBalance,
     PaymentReply,
     TrialBalanceReply,
 )
@@ -51,6 +53,13 @@ def _invoices(state: LedgerState, query: queries.ListInvoices) -> Reply:
     return InvoicesReply(tuple(documents[query.skip : query.skip + query.limit]), len(documents))
 
 
+def _guest_account(state: LedgerState, query: queries.ShowGuestAccount) -> Reply:
+    bills = [bill for bill in state.bills.values() if bill.guest_id == query.guest]
+    unbalanced = tuple(OpenBalance(bill.booking, bill.balance) for bill in bills if bill.balance)
+    documents = tuple(one.number for one in state.documents.values() if one.guest_id == query.guest)
+    return GuestAccountReply(state.opened().currency, query.guest, unbalanced, documents)
+
+
 def _trial_balance(state: LedgerState, _: queries.TrialBalance) -> Reply:
     accounts = tuple(AccountBalance(account, amount) for account, amount in sorted(state.accounts.items()))
     guests = sum(bill.balance for bill in state.bills.values())
@@ -67,6 +76,7 @@ _REPLIES: dict[type[Query], Callable[[LedgerState, Any], Reply]] = {
     queries.ShowPayment: _payment,
     queries.ShowInvoice: _invoice,
     queries.ListInvoices: _invoices,
+    queries.ShowGuestAccount: _guest_account,
     queries.TrialBalance: _trial_balance,
     queries.DescribeLedger: _state,
 }

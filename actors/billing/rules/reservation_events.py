@@ -14,23 +14,30 @@ from innkeeper.actors.billing.rules.folios import PricedCharge, charge_line, cur
 from innkeeper.actors.billing.rules.lookups import line_numbers
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import events as billing_events
-from innkeeper.protocol.billing.events import BuyerChanged, ChargePosted, ChargeReversed, FolioOpened, FolioTermsChanged
+from innkeeper.protocol.billing.events import (
+    BuyerChanged,
+    ChargePosted,
+    ChargeReversed,
+    FolioOpened,
+    FolioTermsChanged,
+    LedgerGuestForgotten,
+)
 from innkeeper.protocol.billing.folio import Bill, LineKind, LinePosition, StayTerms
-from innkeeper.protocol.billing.terms import Party
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
-from innkeeper.protocol.reservations.booking import GuestDetails
 from innkeeper.protocol.reservations.transitions import status_after
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
+from innkeeper.protocol.values.guests import Guest, GuestDetails, new_guest
 from innkeeper.protocol.values.taxes import ChargeKind
 
 Events = Iterator[Event]
 
 
-def derive_events(state: LedgerState, record: RecordedEvent) -> tuple[Event, ...]:
-    """The events that follow from an event of reservations. Never refuses, because that has happened already."""
+def derive_events(state: LedgerState, record: RecordedEvent, salt: bytes) -> tuple[Event, ...]:
+    """The events that follow from an event of reservations. Never refuses, because that has happened already. The salt
+    is for the details of a buyer."""
     event = record.event
     rule = BILLING_RULES[type(event)]
     if rule is None or record.hotel_seq <= state.applied_seq:
@@ -40,7 +47,15 @@ def derive_events(state: LedgerState, record: RecordedEvent) -> tuple[Event, ...
     bill = state.bills.get(event.booking) if isinstance(event, events.BookingEvent) else None
     if bill is None and isinstance(event, events.BookingEvent) and not isinstance(event, events.StayEvent):
         return ()
-    return tuple(rule(state, bill, event))
+    return tuple(_with_version(state, record.hotel, one, salt) for one in rule(state, bill, event))
+
+
+def _with_version(state: LedgerState, hotel: str, event: Event, salt: bytes) -> Event:
+    """The event with its buyer, if it has one, as a new version of the details. At most one of them has one."""
+    if not isinstance(event, FolioOpened | BuyerChanged) or event.buyer.details is None:
+        return event
+    buyer = new_guest(hotel, event.buyer.id, state.seq + 1, event.buyer.details, salt)
+    return msgspec.structs.replace(event, buyer=buyer)
 
 
 def _opened(state: LedgerState, _: None, event: events.HotelOpened) -> Events:
@@ -52,7 +67,6 @@ def _terms_of_sale_changed(state: LedgerState, _: None, event: events.TermsOfSal
 
 
 def _terms(state: LedgerState, bill: Bill | None, event: events.StayEvent) -> Events:
-    buyer = _guest(event.guest)
     stay = StayTerms(
         locator=event.locator,
         status=status_after(None if bill is None else bill.stay.status, type(event)),
@@ -63,16 +77,28 @@ def _terms(state: LedgerState, bill: Bill | None, event: events.StayEvent) -> Ev
         terms=event.terms,
     )
     if bill is None:
-        yield FolioOpened(booking=event.booking, folio=1, guest_id=event.guest_id, buyer=buyer, stay=stay)
+        yield FolioOpened(booking=event.booking, folio=1, buyer=_buyer(event.guest), stay=stay)
         return
     if stay != bill.stay:
         yield FolioTermsChanged(event.booking, stay)
-    if buyer != bill.folios[0].buyer:
-        yield BuyerChanged(event.booking, 1, event.guest_id, buyer)
+    yield from _guest_changed(state, bill, event)
 
 
-def _guest(guest: GuestDetails) -> Party:
-    return Party(guest.name)
+def _guest_changed(state: LedgerState, bill: Bill, event: events.StayEvent | events.GuestChanged) -> Events:
+    buyer = _buyer(event.guest)
+    if buyer.details not in (None, bill.folios[0].buyer.details):
+        yield BuyerChanged(event.booking, 1, buyer)
+
+
+def _buyer(guest: Guest) -> Guest:
+    """The guest as a buyer, whose version is not made yet; without details where the guest is forgotten by now."""
+    details = guest.details and GuestDetails(guest.details.name, address=guest.details.address)
+    return Guest(guest.id, 0, b"", details)
+
+
+def _guest_forgotten(state: LedgerState, _: None, event: events.GuestForgotten) -> Events:
+    if any(bill.guest_id == event.guest for bill in state.bills.values()):
+        yield LedgerGuestForgotten(event.guest)
 
 
 def _status_changed(state: LedgerState, bill: Bill, event: events.BookingEvent, **more: Any) -> Events:
@@ -155,11 +181,13 @@ BILLING_RULES = EventTable[Callable[[LedgerState, Any, Any], Events]](
         events.GuestCheckedIn: _status_changed,
         events.GuestCheckedOut: _checked_out,
         events.GuestNoShow: _not_arriving,
+        events.GuestChanged: _guest_changed,
+        events.GuestForgotten: _guest_forgotten,
         events.BusinessDateRolled: _rolled,
     },
     ignores=(
         events.RoomTypeAdded, events.RoomAdded, events.HoldExtended, events.RoomMoved, events.BookingPinned,
-        events.BookingUnpinned, events.NoteChanged, events.ReminderChanged, events.WaitlistJoined, events.WaitlistLeft,
+        events.BookingUnpinned, events.ReminderChanged, events.WaitlistJoined, events.WaitlistLeft,
     ),
     not_followed=(BILLING, DELIVERY),
 )  # fmt: skip

@@ -4,7 +4,7 @@ The values are frozen, and a changed bill replaces the old one; only the tables 
 place, by `evolve` alone. Bills are never removed: a payment or a correction can come long after the stay.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -28,6 +28,7 @@ from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS
+from innkeeper.protocol.values.guests import GuestDetails, GuestKey, bare, with_details, without_details
 from innkeeper.protocol.values.taxes import ChargeKind
 
 _replace = msgspec.structs.replace
@@ -110,7 +111,7 @@ def _folio_opened(state: LedgerState, _: RecordedEvent, event: events.FolioOpene
     bill = state.bills.get(event.booking)
     if bill is None:
         assert event.stay is not None
-        bill = Bill(booking=event.booking, guest_id=event.guest_id, stay=event.stay)
+        bill = Bill(booking=event.booking, guest_id=event.buyer.id, stay=event.stay)
     folio = Folio(number=event.folio, buyer=event.buyer)
     _keep(state, _replace(bill, folios=(*bill.folios, folio)))
 
@@ -136,6 +137,11 @@ def _change_folio(state: LedgerState, event: events.FolioEvent, **change: Any) -
 
 def _buyer_changed(state: LedgerState, _: RecordedEvent, event: events.BuyerChanged) -> None:
     _change_folio(state, event, buyer=event.buyer)
+
+
+def _guest_forgotten(state: LedgerState, _: RecordedEvent, event: events.LedgerGuestForgotten) -> None:
+    for bill in [bill for bill in state.bills.values() if bill.guest_id == event.guest]:
+        state.bills[bill.booking] = bare(bill)
 
 
 def _posted(state: LedgerState, record: RecordedEvent, event: events.ChargePosted) -> None:
@@ -265,6 +271,7 @@ LEDGER_FOLD = EventTable[Callable[[LedgerState, RecordedEvent, Any], None]](
         events.FolioOpened: _folio_opened,
         events.FolioTermsChanged: _stay_changed,
         events.BuyerChanged: _buyer_changed,
+        events.LedgerGuestForgotten: _guest_forgotten,
         events.ChargePosted: _posted,
         events.ChargeReversed: _reversed,
         events.PaymentStarted: _payment_started,
@@ -282,13 +289,13 @@ LEDGER_FOLD = EventTable[Callable[[LedgerState, RecordedEvent, Any], None]](
 
 
 def describe(state: LedgerState) -> LedgerStateReply:
-    """The whole state as one value. Ledgers with the same events have equal values."""
+    """The whole state as one value, without details of guests. Ledgers with the same events have equal values."""
     return LedgerStateReply(
         ledger=state.opened(),
         hotel_seq=state.seq,
         applied_seq=state.applied_seq,
         lines_posted=state.lines_posted,
-        bills=tuple(sorted(state.bills.values(), key=lambda bill: bill.booking)),
+        bills=tuple(map(bare, sorted(state.bills.values(), key=lambda bill: bill.booking))),
         documents=tuple(state.documents.values()),
         accounts=tuple(AccountBalance(account, amount) for account, amount in sorted(state.accounts.items())),
     )
@@ -305,3 +312,13 @@ def restore(described: LedgerStateReply) -> LedgerState:
         state.issued[document.kind] += 1
     state.accounts = {balance.account: balance.amount for balance in described.accounts}
     return state
+
+
+def lacking_details(state: LedgerState) -> list[GuestKey]:
+    """What the details of the buyers are stored under that the state does not have: it was made from the journal."""
+    return without_details(state.bills.values())
+
+
+def add_details(state: LedgerState, found: Mapping[GuestKey, GuestDetails]) -> None:
+    """Adds the details that were found. Those of forgotten guests are not."""
+    state.bills = {booking: with_details(bill, found) for booking, bill in state.bills.items()}

@@ -20,7 +20,7 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.notifications.notices import HotelFacts, Notice, NoticeKind, Recipient, StayFacts
 from innkeeper.protocol.notifications.terms import NotificationTerms
 from innkeeper.protocol.reservations import events
-from innkeeper.protocol.reservations.booking import BookingStatus, GuestDetails
+from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.reservations.transitions import status_after
 from innkeeper.protocol.values.contexts import DELIVERY
 from innkeeper.protocol.values.instants import microseconds
@@ -40,11 +40,13 @@ class KnownHotel(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
 
 
 class KnownBooking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """What notifications keeps of a booking. `waiting` is the id of the scheduled notice, if any (it may have been sent
-    meanwhile); `held_at` is when a hold began or was last extended (microseconds since 1970 UTC)."""
+    """What notifications keeps of a booking. `guest` is the guest's id; `waiting` is the id of the scheduled notice, if
+    any (it may have been sent meanwhile); `held_at` is when a hold began or was last extended (microseconds since 1970
+    UTC)."""
 
     id: str
     locator: str
+    guest: str
     stay: StayFacts
     status: BookingStatus
     email: str | None = None
@@ -57,12 +59,14 @@ class KnownBooking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_def
 
 class NoticeDecision(NamedTuple):
     """What follows from an event. A hotel or a booking that is None is still unknown: nothing is to be kept.
-    `withdrawn` are the ids of notices that must not be sent, unless they have been sent already."""
+    `withdrawn` are the ids of notices that must not be sent, unless they have been sent already. Of a guest who is
+    `forgotten`, nothing is kept, and no notice is sent any more."""
 
     hotel: KnownHotel | None
     booking: KnownBooking | None
     notices: tuple[Notice, ...] = ()
     withdrawn: tuple[str, ...] = ()
+    forgotten: str | None = None
 
 
 class UnknownGuest(Exception):
@@ -124,6 +128,23 @@ def _modified(
 
 
 _NOTICE_OF_STATUS = {BookingStatus.HELD: NoticeKind.HOLD, BookingStatus.CONFIRMED: NoticeKind.CONFIRMATION}
+
+
+def _guest_changed(
+    hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.GuestChanged
+) -> NoticeDecision:
+    """What is sent from now on goes to the new address; nothing is sent again."""
+    details = event.guest.details
+    if details is None or (details.name, details.email) == (was.stay.guest, was.email):
+        return NoticeDecision(hotel, was)
+    stay = msgspec.structs.replace(was.stay, guest=details.name)
+    return _notify(hotel, was, msgspec.structs.replace(was, stay=stay, email=details.email), record)
+
+
+def _guest_forgotten(
+    hotel: KnownHotel | None, _: None, __: RecordedEvent, event: events.GuestForgotten
+) -> NoticeDecision:
+    return NoticeDecision(hotel, None, forgotten=event.guest)
 
 
 def _extended(
@@ -199,16 +220,18 @@ NOTICE_RULES = EventTable[Callable[[Any, Any, RecordedEvent, Any], NoticeDecisio
         events.GuestCheckedIn: _status_changed,
         events.GuestCheckedOut: _checked_out,
         events.GuestNoShow: _status_changed,
+        events.GuestChanged: _guest_changed,
+        events.GuestForgotten: _guest_forgotten,
         events.ReminderChanged: _reminder_changed,
         PaymentRecorded: _paid,
     },
     ignores=(
         events.TermsOfSaleChanged, events.RoomAdded, events.RoomMoved, events.BookingPinned, events.BookingUnpinned,
-        events.NoteChanged,
         events.WaitlistJoined, events.WaitlistLeft, events.BusinessDateRolled, billing_events.LedgerOpened,
         billing_events.LedgerDayOpened, billing_events.LedgerTermsOfSaleChanged, billing_events.BillingTermsChanged,
         billing_events.FolioOpened,
-        billing_events.FolioTermsChanged, billing_events.BuyerChanged, billing_events.ChargePosted,
+        billing_events.FolioTermsChanged, billing_events.BuyerChanged,
+        billing_events.LedgerGuestForgotten, billing_events.ChargePosted,
         billing_events.ChargeReversed, billing_events.PaymentStarted, billing_events.PaymentAuthorised,
         billing_events.PaymentFailed, billing_events.PaymentVoided, billing_events.PaymentRefunded,
         billing_events.BookingPaid, billing_events.InvoiceIssued, billing_events.CreditNoteIssued,
@@ -221,7 +244,7 @@ NOTICE_RULES = EventTable[Callable[[Any, Any, RecordedEvent, Any], NoticeDecisio
 def _known(
     hotel: KnownHotel, was: KnownBooking | None, event: events.StayEvent, held_at: int = 0, expires_at: int = 0
 ) -> KnownBooking:
-    guest: GuestDetails = event.guest
+    guest = event.guest
     stay = StayFacts(
         guest=guest.name,
         room_type=next((name for code, name in hotel.room_types if code == event.room_type), event.room_type),
@@ -236,12 +259,19 @@ def _known(
         locator=event.locator,
         stay=stay,
         status=status_after(None if was is None else was.status, type(event)),
-        email=guest.email,
+        guest=guest.id,
+        email=None if guest.details is None else guest.details.email,
         free_until=event.free_until,
         held_at=held_at,
         expires_at=expires_at,
         reminder_on=event.reminder_on,
     )
+
+
+def forgotten(booking: KnownBooking) -> KnownBooking:
+    """What is kept of a booking of a guest who is forgotten."""
+    stay = msgspec.structs.replace(booking.stay, guest="")
+    return msgspec.structs.replace(booking, stay=stay, email=None, waiting="")
 
 
 def _notify(

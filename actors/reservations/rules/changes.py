@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+from innkeeper.actors.reservations.rules.guests import at_other_bookings, changed_guest
 from innkeeper.actors.reservations.rules.pricing import StayChange, changed_stay
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
@@ -20,6 +21,7 @@ from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.reservations import commands, events
 from innkeeper.protocol.reservations.booking import Booking, BookingStatus, RoomSegment
 from innkeeper.protocol.reservations.commands import check_stay
+from innkeeper.protocol.values.guests import Guest, GuestDetails
 from msgspec import UNSET
 
 
@@ -43,12 +45,12 @@ def change(
     """Changes what the command names, and leaves the rest. Nothing changes without an event."""
     change = command.change
     changed = _changed_fields(change)
-    notes = changed.pop("notes", booking.guest.notes)
+    notes = {"notes": changed.pop("notes")} if "notes" in changed else {}
     reminder_given, reminder = "reminder_on" in changed, changed.pop("reminder_on", booking.reminder_on)
-    guest = changed.pop("guest", None)
-    person = msgspec.structs.replace(booking.guest, notes=notes, **({} if guest is None else _changed_fields(guest)))
+    contact = _changed_fields(changed.pop("guest")) if "guest" in changed else {}
+    guest = changed_guest(state, booking, notes | contact, envelope)
     was = terms_of(booking)
-    terms = was | changed | {"guest": person}
+    terms = was | changed | {"guest": guest}
     kind = room_type_of(state, terms["room_type"])
     prices_anew = "rate" in changed or kind.code != booking.room_type
     requested = terms.pop("rate", None)
@@ -60,13 +62,11 @@ def change(
     stay = StayChange(terms["arrival"], terms["departure"], terms["adults"], terms["children"], rate, prices_anew)
     terms |= changed_stay(state.opened(), booking, stay, envelope.at)
     done: list[Event] = list(moved)
-    if (
-        terms | {"guest": booking.guest} != was
-        or msgspec.structs.replace(person, notes=booking.guest.notes) != booking.guest
-    ):
+    if terms | {"guest": booking.guest} != was or _contact(guest) != _contact(booking.guest):
         done.append(events.BookingModified(**terms))
-    if notes != booking.guest.notes:
-        done.append(events.NoteChanged(booking.id, booking.guest_id, person))
+    elif guest != booking.guest:
+        done.append(events.GuestChanged(booking.id, guest))
+    done += at_other_bookings(state, booking, contact, envelope) if contact else ()
     if reminder_given and reminder is not None:
         check_reminder(state, reminder, terms["arrival"])
     elif reminder is not None and reminder > terms["arrival"]:
@@ -74,6 +74,10 @@ def change(
     if reminder != booking.reminder_on:
         done.append(events.ReminderChanged(booking.id, reminder))
     return tuple(done)
+
+
+def _contact(guest: Guest) -> GuestDetails | None:
+    return guest.details and msgspec.structs.replace(guest.details, notes="")
 
 
 def _rearrange(state: HotelState, booking: Booking, terms: dict[str, Any]) -> tuple[Event, ...]:

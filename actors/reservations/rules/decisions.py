@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from innkeeper.actors.reservations.rules.changes import change, terms_of
+from innkeeper.actors.reservations.rules.guests import forget, known_guest
 from innkeeper.actors.reservations.rules.lifecycle import allowed, why_not
 from innkeeper.actors.reservations.rules.night_audit import due_events, roll_events
 from innkeeper.actors.reservations.rules.opening import opening_events
@@ -29,18 +30,19 @@ from innkeeper.actors.reservations.rules.state import HotelState, waiting
 from innkeeper.actors.reservations.rules.waitlist import join_event, leave_event
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope
-from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.messages.event import Event, ForgettingEvent
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, StaleVersion, invalid
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations import commands, events
-from innkeeper.protocol.reservations.booking import Booking, BookingStatus, GuestDetails, RoomSegment
+from innkeeper.protocol.reservations.booking import Booking, BookingStatus, RoomSegment
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
 from innkeeper.protocol.reservations.refusals import HotelExists
-from innkeeper.protocol.reservations.replies import BookingReply, HotelReply, NightAuditReply, WaitlistReply
+from innkeeper.protocol.reservations.replies import BookingReply, GuestReply, HotelReply, NightAuditReply, WaitlistReply
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
 from innkeeper.protocol.values import limits
+from innkeeper.protocol.values.guests import Guest, GuestDetails, GuestKey, StoredGuest, new_guest
 
 
 class Decision(msgspec.Struct):
@@ -49,6 +51,7 @@ class Decision(msgspec.Struct):
     - `records`: its events.
     - `bookings`: after each event the booking that it is about, None for other events.
     - `after`: each of these bookings after all of the events.
+    - `guests`: the versions of guests' details that the command has given; `forgotten` are guests to erase.
     - `claims`: for each room whose nights change, the events that change them.
     - `reply`: None for what is due without a command.
     """
@@ -56,6 +59,8 @@ class Decision(msgspec.Struct):
     records: list[RecordedEvent] = []
     bookings: list[Booking | None] = []
     after: dict[str, Booking] = {}
+    guests: dict[GuestKey, StoredGuest] = {}
+    forgotten: set[str] = set()
     claims: dict[str, list[events.BookingEvent]] = {}
     reply: Reply | None = None
 
@@ -103,6 +108,11 @@ def _record(state: HotelState, decided: tuple[Event, ...], envelope: Envelope, c
                 decision.claims.setdefault(now.room, []).append(event)
                 if was is not None and was.room != now.room:
                     decision.claims.setdefault(was.room, []).append(event)
+        guest = getattr(event, "guest", None)
+        if type(guest) is Guest and guest.version > state.seq:  # see `rules.guests`
+            decision.guests[guest.id, guest.version] = StoredGuest(hotel, guest, envelope.salt)
+        elif isinstance(event, ForgettingEvent):
+            decision.forgotten.add(event.guest)
         decision.records.append(record)
         decision.bookings.append(now)
     return decision
@@ -149,6 +159,12 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
     rate = kind.rate if request.rate is None else rate_of(state, request.rate)
     rooming = RoomingRequest(envelope.id, request.arrival, request.departure, kind.code, room=request.room)
     room, moved = find_room(state, rooming)
+    contact = request.guest
+    if contact.name is None:
+        guest = known_guest(state, request.notes, envelope)
+    else:
+        details = GuestDetails(contact.name, contact.email, contact.phone, request.notes, contact.address)
+        guest = new_guest(command.hotel, envelope.id, state.seq + 1, details, envelope.salt)
     confirmed = events.BookingConfirmed(
         booking=envelope.id,
         locator=state.next_locator(),
@@ -158,8 +174,7 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
         departure=request.departure,
         adults=request.adults,
         children=request.children,
-        guest_id=envelope.id,  # a guest has the id of the first booking
-        guest=GuestDetails(request.guest.name, request.guest.email, request.guest.phone, request.notes),
+        guest=guest,
         source=request.source,
         reminder_on=request.reminder_on,
         pinned=request.room is not None,
@@ -185,7 +200,7 @@ def _change_hotel(state: HotelState, command: commands.ChangeHotel, envelope: En
 
 
 def _join_waitlist(state: HotelState, command: commands.JoinWaitlist, envelope: Envelope) -> Ruling:
-    joined = join_event(state, command.request, envelope.id)
+    joined = join_event(state, command.request, envelope)
     return (joined,), WaitlistReply(command.hotel, (waiting(joined, envelope.at, envelope.by),))
 
 
@@ -193,6 +208,13 @@ def _leave_waitlist(state: HotelState, command: commands.LeaveWaitlist, envelope
     left = leave_event(state, command.entry)
     entry = state.waitlist[command.entry]
     return (left,), WaitlistReply(command.hotel, (entry,))
+
+
+def _forget(state: HotelState, command: commands.ForgetGuest, envelope: Envelope) -> Ruling:
+    forgotten = forget(state, command.guest, command.again, envelope)
+    assert envelope.guest is not None
+    version = envelope.guest.guest.version
+    return forgotten, GuestReply(command.hotel, Guest(command.guest, version, b""))
 
 
 def _roll(state: HotelState, command: commands.RollBusinessDate, envelope: Envelope) -> Ruling:
@@ -322,5 +344,6 @@ _DECISIONS: dict[type[Command], Callable[[HotelState, Any, Envelope], Ruling]] =
     commands.BookRoom: _book,
     commands.JoinWaitlist: _join_waitlist,
     commands.LeaveWaitlist: _leave_waitlist,
+    commands.ForgetGuest: _forget,
     commands.RollBusinessDate: _roll,
 }

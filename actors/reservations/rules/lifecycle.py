@@ -54,6 +54,8 @@ def why_not(booking: Booking, action: str, today: date) -> str | None:
         return _status_forbids(booking, action, today)
     if action in ("check-in", "no-show") and today < booking.arrival:
         return f"{action} is possible from the day of arrival, {booking.arrival}; the business date is {today}"
+    if action == "reinstate" and booking.guest.details is None:
+        return "the guest is forgotten; make a new booking"
     if action == "reinstate" and booking.departure <= today:
         return f"the stay ended on {booking.departure}; the business date is {today}"
     if action == "reinstate" and booking.status is BookingStatus.CANCELLED and booking.arrival < today:

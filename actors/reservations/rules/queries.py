@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+from innkeeper.actors.reservations.rules.guests import named_guest
 from innkeeper.actors.reservations.rules.rooming import check_arrival
 from innkeeper.actors.reservations.rules.state import HotelState, describe
+from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import NotFound, Refused
 from innkeeper.protocol.messages.reply import Reply
@@ -12,16 +14,21 @@ from innkeeper.protocol.reservations import queries
 from innkeeper.protocol.reservations.replies import (
     AvailabilityReply,
     BookingReply,
+    GuestReply,
     HotelReply,
     TypeAvailability,
     WaitlistReply,
 )
 
 
-def answer(state: HotelState, query: Query) -> Reply:
+def answer(state: HotelState, envelope: Envelope) -> Reply:
     """The reply to a query. Raises `Refused`."""
+    query = envelope.message
+    assert isinstance(query, Query)
     if state.hotel is None:
         raise Refused(NotFound("hotel", query.hotel))
+    if isinstance(query, queries.FindGuest):
+        return _guest(state, query, envelope)
     return _REPLIES[type(query)](state, query)
 
 
@@ -33,6 +40,13 @@ def _booking(state: HotelState, query: queries.FindBooking) -> Reply:
     if query.booking not in state.bookings:
         raise Refused(NotFound("booking", query.booking))
     return BookingReply(state.bookings[query.booking])
+
+
+def _guest(state: HotelState, query: queries.FindGuest, envelope: Envelope) -> Reply:
+    guest = named_guest(state, envelope)
+    if guest is None:
+        raise Refused(NotFound("guest", query.guest))
+    return GuestReply(query.hotel, guest)
 
 
 def _availability(state: HotelState, query: queries.FindAvailability) -> Reply:

@@ -133,8 +133,8 @@ ROOM_FOLD = EventTable[Callable[[Any, str, Nights | None], Nights | None]](
     ignores=(
         events.HotelOpened, events.TermsOfSaleChanged, events.RoomTypeAdded, events.RoomAdded,
         events.BusinessDateRolled, events.HoldExtended,
-        events.BookingPinned, events.BookingUnpinned, events.GuestCheckedIn, events.NoteChanged, events.ReminderChanged,
-        events.WaitlistJoined, events.WaitlistLeft,
+        events.BookingPinned, events.BookingUnpinned, events.GuestCheckedIn, events.GuestChanged,
+        events.ReminderChanged, events.WaitlistJoined, events.WaitlistLeft, events.GuestForgotten,
     ),
     not_followed=(BILLING, DELIVERY),
 )  # fmt: skip

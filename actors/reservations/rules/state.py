@@ -7,7 +7,7 @@ The state holds the bookings that can still change. A booking that has ended is 
 its departure; the journal and the read models keep it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from hashlib import blake2b
@@ -27,6 +27,7 @@ from innkeeper.protocol.reservations.replies import HotelStateReply
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS, NOT_ARRIVED, NOT_ENDED
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
+from innkeeper.protocol.values.guests import GuestDetails, GuestKey, bare, with_details, without_details
 
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _LETTERS for second in _LETTERS]
@@ -40,7 +41,8 @@ class HotelState:
     """One hotel. `rooms` maps each room number to its type and its position in that type's calendar; `waitlist` has the
     entries, oldest first, and `freed` the room types that may have a room for one of them now. `audit_at` is when the
     next automatic audit is due. `room_states` is what the rooms know from the journal, until their actors start, and
-    `refused_rooms` are the rooms that have just refused a claim. `locators` are those of the bookings here;
+    `refused_rooms` are the rooms that have just refused a claim, and
+    `just_forgotten` the guests who were forgotten in this batch of commands. `locators` are those of the bookings here;
     `locator_key` is an input, no part of what is described."""
 
     hotel: Hotel | None = None
@@ -56,6 +58,7 @@ class HotelState:
     audit_at: int | None = None
     room_states: RoomStates = field(default_factory=RoomStates)
     refused_rooms: frozenset[str] = frozenset()
+    just_forgotten: set[str] = field(default_factory=set)
     locators: set[str] = field(default_factory=set)
     locator_key: bytes = b""
 
@@ -180,6 +183,14 @@ def _left(state: HotelState, record: RecordedEvent, _: None) -> None:
     del state.waitlist[record.event.entry]
 
 
+def _forgotten(state: HotelState, record: RecordedEvent, _: None) -> None:
+    assert isinstance(record.event, events.GuestForgotten)
+    guest = record.event.guest
+    state.just_forgotten.add(guest)
+    state.bookings |= {one.id: bare(one) for one in state.bookings.values() if one.guest.id == guest}
+    state.waitlist |= {one.id: bare(one) for one in state.waitlist.values() if one.guest.id == guest}
+
+
 def waiting(event: events.WaitlistJoined, at: int, by: str) -> WaitlistEntry:
     """The entry that an event puts on the waitlist."""
     return WaitlistEntry(
@@ -230,10 +241,11 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
         events.GuestCheckedIn: _evolve_booking,
         events.GuestCheckedOut: _evolve_booking,
         events.GuestNoShow: _evolve_booking,
-        events.NoteChanged: _evolve_booking,
+        events.GuestChanged: _evolve_booking,
         events.ReminderChanged: _evolve_booking,
         events.WaitlistJoined: _joined,
         events.WaitlistLeft: _left,
+        events.GuestForgotten: _forgotten,
         events.BusinessDateRolled: _evolve_hotel,
     },
     ignores=(),
@@ -247,11 +259,11 @@ def is_over(booking: Booking, business_date: date) -> bool:
 
 
 def describe(state: HotelState) -> HotelStateReply:
-    """The whole state as one value. Hotels with the same events have equal values. The rooms are as in the journal: a
-    running hotel asks its rooms."""
-    bookings = tuple(sorted(state.bookings.values(), key=lambda booking: booking.id))
+    """The whole state as one value, without details of guests. Hotels with the same events have equal values. The rooms
+    are as in the journal: a running hotel asks its rooms."""
+    bookings = tuple(map(bare, sorted(state.bookings.values(), key=lambda booking: booking.id)))
     rooms = state.room_states.describe(state.opened().business_date.toordinal())
-    waitlist = tuple(state.waitlist.values())
+    waitlist = tuple(map(bare, state.waitlist.values()))
     return HotelStateReply(state.opened(), state.seq, state.bookings_made, bookings, waitlist, rooms)
 
 
@@ -279,3 +291,14 @@ def restore(described: HotelStateReply, locator_key: bytes = b"") -> HotelState:
     state.waitlist = {entry.id: entry for entry in described.waitlist}
     state.freed = set(state.room_types)
     return state
+
+
+def lacking_details(state: HotelState) -> list[GuestKey]:
+    """What the details of the guests are stored under that the state does not have: it was made from the journal."""
+    return without_details((*state.bookings.values(), *state.waitlist.values()))
+
+
+def add_details(state: HotelState, found: Mapping[GuestKey, GuestDetails]) -> None:
+    """Adds the details that were found. Those of forgotten guests are not."""
+    state.bookings = {id_: with_details(booking, found) for id_, booking in state.bookings.items()}
+    state.waitlist = {id_: with_details(entry, found) for id_, entry in state.waitlist.items()}

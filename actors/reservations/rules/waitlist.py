@@ -7,6 +7,7 @@ other, and after its end the next entry gets an offer. An entry lapses when its 
 
 from datetime import date
 
+from innkeeper.actors.reservations.rules.guests import guest_of
 from innkeeper.actors.reservations.rules.pricing import new_stay
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
@@ -16,35 +17,35 @@ from innkeeper.actors.reservations.rules.rooming import (
     room_type_of,
 )
 from innkeeper.actors.reservations.rules.state import HotelState
+from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import NotFound, Refused
 from innkeeper.protocol.reservations import events
-from innkeeper.protocol.reservations.booking import GuestDetails, RoomSegment
+from innkeeper.protocol.reservations.booking import RoomSegment
 from innkeeper.protocol.reservations.commands import WaitlistRequest
 from innkeeper.protocol.reservations.refusals import RoomsStillAvailable, WaitlistFull
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 from innkeeper.protocol.values import limits
 
 
-def join_event(state: HotelState, request: WaitlistRequest, id_: str) -> events.WaitlistJoined:
-    """The event that adds an entry with this id. Refuses while a room can be booked, and where the waitlist is full."""
+def join_event(state: HotelState, request: WaitlistRequest, envelope: Envelope) -> events.WaitlistJoined:
+    """The event that adds an entry with the envelope's id. Refuses while a room can be booked, and where the waitlist
+    is full."""
     kind = room_type_of(state, request.room_type)
     check_arrival(state, request.arrival)
     check_guests(kind, request.adults, request.children)
-    if _room(state, RoomingRequest(id_, request.arrival, request.departure, kind.code)) is not None:
+    if _room(state, RoomingRequest(envelope.id, request.arrival, request.departure, kind.code)) is not None:
         raise Refused(RoomsStillAvailable(kind.code))
     if len(state.waitlist) >= limits.waitlist_entries_max:
         raise Refused(WaitlistFull(limits.waitlist_entries_max))
-    guest = request.guest
     return events.WaitlistJoined(
-        entry=id_,
+        entry=envelope.id,
         room_type=kind.code,
         arrival=request.arrival,
         departure=request.departure,
         adults=request.adults,
         children=request.children,
-        guest_id=id_,
-        guest=GuestDetails(guest.name, guest.email, guest.phone, request.notes),
+        guest=guest_of(state, request.guest, request.notes, envelope),
         source=request.source,
     )
 
@@ -94,7 +95,6 @@ def _offer(state: HotelState, entry: WaitlistEntry, room: str, at: int) -> event
         departure=entry.departure,
         adults=entry.adults,
         children=entry.children,
-        guest_id=entry.id,
         guest=entry.guest,
         source=entry.source,
         expires_at=at + limits.waitlist_offer_seconds * 1_000_000,

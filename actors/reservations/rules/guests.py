@@ -1,0 +1,93 @@
+"""Who a booking is for: a new guest, a known one, and what a change makes of the details.
+
+A command that gives or changes details makes a new version of them. Its number is above every earlier one of the hotel,
+because each version comes with an event of its own.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from innkeeper.actors.reservations.rules.state import HotelState
+from innkeeper.protocol.messages.envelope import Envelope
+from innkeeper.protocol.messages.refusals import NotFound, Refused, invalid
+from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.commands import Contact
+from innkeeper.protocol.reservations.events import GuestChanged, GuestForgotten
+from innkeeper.protocol.reservations.refusals import GuestHasStays
+from innkeeper.protocol.reservations.transitions import NOT_ENDED
+from innkeeper.protocol.values.guests import Guest, GuestDetails, bare, new_guest
+
+
+def named_guest(state: HotelState, envelope: Envelope) -> Guest | None:
+    """The guest whom the message names, with the newest details, without any once forgotten; None where the hotel has
+    no such guest."""
+    known = envelope.guest
+    if known is None or known.hotel != state.opened().id:
+        return None
+    return bare(known.guest) if known.guest.id in state.just_forgotten else known.guest
+
+
+def known_guest(state: HotelState, notes: str, envelope: Envelope) -> Guest:
+    """The known guest whom the caller names, with the current details and these notes. Refuses an unknown one."""
+    current = named_guest(state, envelope)
+    if current is None:
+        raise invalid("guest.id", "known", "the hotel has no guest with this id")
+    if current.details is None:
+        raise invalid("guest.id", "forgotten", "the guest is forgotten; give the name anew")
+    if current.details.notes == notes:
+        return current
+    details = msgspec.structs.replace(current.details, notes=notes)
+    return new_guest(state.opened().id, current.id, state.seq + 1, details, envelope.salt)
+
+
+def guest_of(state: HotelState, contact: Contact, notes: str, envelope: Envelope) -> Guest:
+    """A new guest with this contact data, or the known one whom it names."""
+    if contact.name is None:
+        return known_guest(state, notes, envelope)
+    details = GuestDetails(contact.name, contact.email, contact.phone, notes, contact.address)
+    return new_guest(state.opened().id, envelope.id, state.seq + 1, details, envelope.salt)
+
+
+def changed_guest(state: HotelState, booking: Booking, changed: dict[str, Any], envelope: Envelope) -> Guest:
+    """The booking's guest with these details changed; the same where none differs."""
+    was = booking.guest.details
+    if not changed:
+        return booking.guest
+    if was is None:
+        raise invalid("guest", "forgotten", "the guest is forgotten; make a new booking")
+    details = msgspec.structs.replace(was, **changed)
+    if details == was:
+        return booking.guest
+    return new_guest(booking.hotel, booking.guest.id, state.seq + 1, details, envelope.salt)
+
+
+def at_other_bookings(
+    state: HotelState, booking: Booking, contact: dict[str, Any], envelope: Envelope
+) -> Iterator[GuestChanged]:
+    """The events by which the guest's other bookings that have not ended get the same contact data."""
+    version = state.seq + 1
+    for other in state.bookings.values():
+        was = other.guest.details
+        if other.guest.id != booking.guest.id or other.id == booking.id or other.status not in NOT_ENDED or was is None:
+            continue
+        details = msgspec.structs.replace(was, **contact)
+        if details != was:
+            version += 1
+            yield GuestChanged(other.id, new_guest(other.hotel, other.guest.id, version, details, envelope.salt))
+
+
+def forget(state: HotelState, guest: str, again: bool, envelope: Envelope) -> tuple[GuestForgotten, ...]:
+    """The event that forgets a guest; none where that was done before. Refuses while a stay of the guest is not over,
+    or the guest waits for one, unless the guest was forgotten already, in what a restored backup does not have."""
+    known = named_guest(state, envelope)
+    if known is None:
+        raise Refused(NotFound("guest", guest))
+    if known.details is None:
+        return ()
+    stays = [booking for booking in state.bookings.values() if booking.guest.id == guest]
+    waits = [entry.id for entry in state.waitlist.values() if entry.guest.id == guest]
+    open_stays = tuple(booking.id for booking in stays if booking.status in NOT_ENDED)
+    if (open_stays or waits) and not again:
+        raise Refused(GuestHasStays(guest, open_stays, tuple(waits)))
+    return (GuestForgotten(guest),)
