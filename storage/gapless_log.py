@@ -57,6 +57,9 @@ class GaplessLog:
         found = self._origin.read(after, limit, hotel, after_hotel_seq)
         return [entry for entry in found if entry[0] <= self.position]
 
+    def hash_at(self, _: int) -> None:
+        """See `EventLog`. What a broker delivers has no hashes; the inbox compares the events themselves."""
+
     def wake(self) -> None:
         """Makes the listeners look at the log again."""
         for listener in self._listeners:

@@ -265,6 +265,11 @@ class RemoteEventLog:
         """See `EventLog`."""
         return frames.entries_of(self._reading.ask(frames.READ, after, limit, hotel, after_hotel_seq))
 
+    def hash_at(self, position: int) -> bytes | None:
+        """See `EventLog`."""
+        found: bytes | None = self._reading.ask(frames.HASH, position)
+        return found
+
 
 class RemoteViews:
     """The `Views` of another process."""

@@ -99,6 +99,8 @@ class RpcServer:
                 return frames.response_body(result.response), result.replayed
             case frames.READ if ports.log is not None:
                 return frames.entries_body(await asyncio.to_thread(ports.log.read, *fields))
+            case frames.HASH if ports.log is not None:
+                return await asyncio.to_thread(ports.log.hash_at, *fields)
             case frames.VIEW if ports.views is not None:
                 name, arguments = frames.view_of(fields)
                 found = await asyncio.to_thread(getattr(ports.views, name), *arguments)

@@ -46,6 +46,10 @@ class RecentEvents:
         entries = self.recent(after, limit) if hotel is None else None
         return self._log.read(after, limit, hotel, after_hotel_seq) if entries is None else entries
 
+    def hash_at(self, position: int) -> bytes | None:
+        """See `EventLog`."""
+        return self._log.hash_at(position)
+
 
 def following(stream: CommitStream, log: EventLog) -> RecentEvents:
     """The log with its newest events in memory, as its stream announces them."""

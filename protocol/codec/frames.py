@@ -29,6 +29,7 @@ ASK_SERVICE: Final = "ask_service"
 ASK_SERVICE_ONCE: Final = "ask_service_once"
 POSITIONS: Final = "positions"
 READ: Final = "read"
+HASH: Final = "hash"
 VIEW: Final = "view"
 SUBSCRIBE: Final = "subscribe"
 

@@ -28,6 +28,20 @@ class JournalDamaged(JournalError):
     """The journal's contents are not what was written to it."""
 
 
+class JournalRolledBack(JournalError):
+    """The journal does not have what was seen of it before: it is an older copy, or another one."""
+
+
+def rolled_back(journal: object, position: int, end: int, who: str) -> JournalRolledBack:
+    """Returns the error that somebody has seen an event at this position which the journal does not have: it ends
+    before it, or has another one there."""
+    how = f"ends at event {end}" if end < position else f"has another event {position}"
+    return JournalRolledBack(
+        f"{who} has seen event {position} of {journal}, which {how} now: restore the newer journal, or go on without"
+        " it with `innkeeper accept-rollback`"
+    )
+
+
 class JournalTooNew(JournalError):
     """The journal has an event of a type that only a newer version knows."""
 

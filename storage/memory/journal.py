@@ -5,12 +5,16 @@ Events are kept as bytes of the wire format, so that what is read was encoded an
 
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from hashlib import blake2b
 from itertools import islice
+from typing import Final
 
 import msgspec
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.ports.journal import JournalError, JournalFenced, Snapshot, StoredReply
+
+_HASH_BYTES: Final = 16
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -43,6 +47,7 @@ class JournalContents:
     def clear(self) -> None:
         """Removes everything but the epoch."""
         self.rows: list[Row] = []
+        self.hashes = [bytes(_HASH_BYTES)]  # of the chain up to each position, from 0
         self.positions: dict[str, dict[int, int]] = {}  # of each hotel's events, by their hotel_seq
         self.replies: dict[str, StoredReply] = {}
         self.snapshots: dict[str, Snapshot] = {}
@@ -52,6 +57,7 @@ class JournalContents:
         """Adds a transaction."""
         for row in transaction.rows:
             self.rows.append(row)
+            self.hashes.append(blake2b(self.hashes[-1] + row.record, digest_size=_HASH_BYTES).digest())
             self.positions.setdefault(row.hotel, {})[row.hotel_seq] = len(self.rows)
         self.replies.update((reply.key, reply) for reply in transaction.replies)
         self.snapshots.update((snapshot.hotel, snapshot) for snapshot in transaction.snapshots)
@@ -170,3 +176,8 @@ class MemoryEventLog:
         """See `EventLog`."""
         with self._contents.lock:
             return [*islice(self._contents.read(after, hotel, after_hotel_seq), limit)]
+
+    def hash_at(self, position: int) -> bytes:
+        """See `EventLog`."""
+        hashes = self._contents.hashes
+        return hashes[position] if position < len(hashes) else b""

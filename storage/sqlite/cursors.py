@@ -17,7 +17,7 @@ def _cursors(db: sqlite_utils.Database) -> None:
     db.execute(
         """
         CREATE TABLE cursors (
-            name TEXT NOT NULL, log TEXT NOT NULL, position INTEGER NOT NULL, paused INTEGER NOT NULL,
+            name TEXT NOT NULL, log TEXT NOT NULL, position INTEGER NOT NULL, hash BLOB, paused INTEGER NOT NULL,
             PRIMARY KEY (name, log)
         ) STRICT
         """
@@ -55,15 +55,17 @@ class SqliteCursorRows:
         """See `CursorRows`."""
         return self._db.atomic()
 
-    def open(self, position: int) -> tuple[int, bool]:
+    def open(self, position: int) -> tuple[int, bytes | None, bool]:
         """See `CursorRows`."""
-        self._db.execute("INSERT OR IGNORE INTO cursors VALUES (?, ?, ?, 0)", (*self._key, position))
-        row = self._db.execute("SELECT position, paused FROM cursors WHERE name = ? AND log = ?", self._key).fetchone()
-        return row[0], bool(row[1])
+        self._db.execute("INSERT OR IGNORE INTO cursors VALUES (?, ?, ?, NULL, 0)", (*self._key, position))
+        query = "SELECT position, hash, paused FROM cursors WHERE name = ? AND log = ?"
+        position, log_hash, paused = self._db.execute(query, self._key).fetchone()
+        return position, log_hash, bool(paused)
 
-    def save_position(self, position: int) -> None:
+    def save_position(self, position: int, log_hash: bytes | None) -> None:
         """See `CursorRows`."""
-        self._db.execute("UPDATE cursors SET position = ? WHERE name = ? AND log = ?", (position, *self._key))
+        change = "UPDATE cursors SET position = ?, hash = ? WHERE name = ? AND log = ?"
+        self._db.execute(change, (position, log_hash, *self._key))
 
     def save_paused(self, paused: bool) -> None:
         """See `CursorRows`."""

@@ -338,6 +338,14 @@ class SqliteEventLog:
             rows = list(islice(read_rows(self._path, self._db, after, hotel, after_hotel_seq), limit))
         return [(row[0], record_of(self._path, row)) for row in rows]
 
+    def hash_at(self, position: int) -> bytes:
+        """See `EventLog`."""
+        if position == 0:
+            return GENESIS
+        query = "SELECT hash FROM events WHERE position = ?"
+        with self._lock:
+            return next((found for (found,) in rows_of(self._path, self._db, query, (position,))), b"")
+
     def close(self) -> None:
         """Closes the file."""
         with self._lock:

@@ -17,6 +17,7 @@ from typing import Any, Self
 import msgspec
 import sqlite_utils
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
+from innkeeper.protocol.ports.journal import rolled_back
 from innkeeper.protocol.ports.subscriptions import EventLog, Positions
 from innkeeper.protocol.ports.views import BookingPage, BookingSearch, InvalidCursor, searched_text
 from innkeeper.protocol.reservations import events
@@ -52,7 +53,7 @@ class SqliteReadModels:
         with ExitStack() as opened:
             self._db = _open(path, make)
             opened.callback(close_writer, self._db.conn)
-            self._position: int = self._db.execute("SELECT position FROM follower").fetchone()[0]
+            self._position = self._checked_position(path)
             self._hotels = {
                 hotel.id: hotel
                 for (body,) in self._db.execute("SELECT body FROM hotels")
@@ -73,6 +74,13 @@ class SqliteReadModels:
         self._thread.join()
         with self._lock:
             self._close()
+
+    def _checked_position(self, path: Path) -> int:
+        """The position that is reached. Raises JournalRolledBack where the log does not have what is in the tables."""
+        position, log_hash = self._db.execute("SELECT position, hash FROM follower").fetchone()
+        if position and self._log.hash_at(position) != log_hash:
+            raise rolled_back(self._name, position, self._log.position, path.name)
+        return int(position)
 
     def catch_up(self, position: int) -> None:
         """Applies the log at least up to this position."""
@@ -105,9 +113,10 @@ class SqliteReadModels:
         entries = self._log.read(self._position, _STEP_EVENTS)
         if entries:
             step = _Step(self._db, self._hotels)
+            reached = entries[-1][0], self._log.hash_at(entries[-1][0])
             with self._db.atomic():
                 step.handle(entries)
-                self._db.execute("UPDATE follower SET position = ?", (entries[-1][0],))
+                self._db.execute("UPDATE follower SET position = ?, hash = ?", reached)
             self._hotels |= step.changed_hotels
             self._position = entries[-1][0]
         return len(entries)
@@ -198,8 +207,8 @@ def _create(path: Path) -> None:
 def _create_tables(db: sqlite_utils.Database) -> None:
     db.enable_wal()
     with db.atomic():
-        db.table("follower").create({"position": int})
-        db.table("follower").insert({"position": 0})
+        db.table("follower").create({"position": int, "hash": bytes})
+        db.table("follower").insert({"position": 0, "hash": b""})
         db.table("hotels").create({"id": str, "body": bytes}, pk="id")
         db.table("bookings").create(
             {
