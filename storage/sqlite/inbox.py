@@ -56,9 +56,7 @@ class SqliteInbox:
         self._lock = threading.Lock()  # of the database
         self._handling = threading.Lock()  # so that listeners are called in the order of the log
         self._origins = origins
-        self.logs: Mapping[str, GaplessLog] = {
-            log: GaplessLog(log, self._read, origin) for log, origin in origins.items()
-        }
+        self.logs: dict[str, GaplessLog] = {log: GaplessLog(log, self._read, origin) for log, origin in origins.items()}
         with closed_on_failure(self):
             self._places: dict[str, int] = dict(self._db.execute("SELECT name, place FROM places").fetchall())
             self.fault = next((reason for (reason,) in self._db.execute("SELECT reason FROM conflicts")), "")
@@ -148,7 +146,11 @@ class SqliteInbox:
 
     def fetch_missing(self) -> None:
         """See `Inbox`."""
-        fetch_missing(self, self._origins)
+        try:
+            fetch_missing(self, self.logs, self._origins)
+        except InboxConflict as conflict:
+            self._stop_following(conflict)
+            raise
 
     def close(self) -> None:
         """See `Inbox`."""
