@@ -228,11 +228,14 @@ class Host:
         self._unsaved_from = unsaved_from
         return len(snapshots)
 
-    def remove_old_replies(self) -> bool:
-        """Removes some of the kept replies that are older than a key is valid; returns whether it is to be called again
-        at once. May run in another thread while nothing is decided or written."""
+    def tidy_journal(self) -> bool:
+        """Notes the journal's head, and removes some of the kept replies that are older than a key is valid; returns
+        whether it is to be called again at once. May run in another thread while nothing is decided or written."""
+        if self.must_drain or self._unreleased:
+            return False
+        self.journal.note_head()
         now = self._clock()
-        if now < self._remove_replies_at or self.must_drain or self._unreleased:
+        if now < self._remove_replies_at:
             return False
         before = now - idempotency_hours * _HOUR_MICROSECONDS
         last = self.journal.remove_replies(before, self._replies_checked_until, _REPLIES_PER_STEP)

@@ -82,6 +82,10 @@ class Journal(Protocol):
     def sync(self) -> None:
         """Commits what was written. Returns when it is safe from a loss of power."""
 
+    def note_head(self) -> None:
+        """Writes down outside of the journal how far it has come, where that is not done yet. Its opening, its closing
+        and `sync` do so too, the last about once a second."""
+
     def position(self) -> int:
         """Returns the position of the last event, 0 for an empty journal."""
 

@@ -29,7 +29,10 @@ class Storage(Protocol):
         stays. Raises JournalError where it is lost."""
 
     def journal(self, log: str) -> Journal:
-        """Opens the journal of this log to write. Raises JournalError."""
+        """Opens the journal of this log to write. Raises JournalError; JournalRolledBack where it had more before."""
+
+    def journal_as_found(self, log: str) -> Journal:
+        """Opens the journal of this log to verify it, although it may have had more before. Raises JournalError."""
 
     def event_log(self, log: str) -> AbstractContextManager[EventLog]:
         """Opens the journal of this log to read."""

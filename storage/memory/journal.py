@@ -106,6 +106,9 @@ class MemoryJournal:
             self._contents.commit(self._written)
         self._written = Transaction()
 
+    def note_head(self) -> None:
+        """See `Journal`."""
+
     def position(self) -> int:
         """See `Journal`."""
         return len(self._contents.rows)

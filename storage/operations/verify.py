@@ -35,9 +35,9 @@ def verify(
     logs = sorted(log for log in storage.journals() if context_of(log) == RESERVATIONS)
     auditors = {log: ReservationsAuditor() for log in logs}
     for log, auditor in auditors.items():
-        violations += _violations(storage.journal(log), auditor, check_hotels, progress)
+        violations += _violations(storage.journal_as_found(log), auditor, check_hotels, progress)
     if BILLING in storage.journals():
-        violations += _violations(storage.journal(BILLING), ledgers, check_ledgers, progress)
+        violations += _violations(storage.journal_as_found(BILLING), ledgers, check_ledgers, progress)
         hotels = {hotel: record for auditor in auditors.values() for hotel, record in auditor.hotels.items()}
         violations += differences(hotels, ledgers.hotels)
     events = sum(auditor.events for auditor in auditors.values())

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
+from functools import partial
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.ports.journal import JournalError, JournalFenced, Snapshot, StoredReply
+from innkeeper.storage.journal_head import HeadFile
 from innkeeper.storage.sqlite.event_rows import (
     COLUMNS,
     FILE_ERRORS,
@@ -82,8 +84,10 @@ def check_rows_of_hotel(path: Path, rows: Iterable[tuple[Any, ...]], after_seque
 class SqliteJournal:
     """Implements `protocol.ports.journal.Journal` in SQLite. Opening it fences all earlier writers."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, head: HeadFile | None = None) -> None:
+        """Opens the file, or creates it. With `head`, what that says of the journal is checked, and kept up."""
         self.path = path
+        self._head = head
         self._snapshots = SnapshotTable(path)
         self._epoch = -1
         self._connect()
@@ -91,8 +95,10 @@ class SqliteJournal:
             try:
                 self._check_tail()
                 self._check_replies()
+                self._check_head()
                 self._db.execute("UPDATE writer SET epoch = epoch + 1")
                 self._epoch = self._db.execute("SELECT epoch FROM writer").fetchone()[0]
+                self.note_head()
             except FILE_ERRORS as error:
                 raise unreadable(path, error) from error
 
@@ -163,6 +169,13 @@ class SqliteJournal:
         except FILE_ERRORS as error:
             raise unreadable(self.path, error) from error
         self._position, self._hash, self._replies, self._replies_sum = self._written
+        if self._head is not None and self._head.is_due():
+            self.note_head()
+
+    def note_head(self) -> None:
+        """See `Journal`."""
+        if self._head is not None:
+            self._head.note(self._epoch, self._position, partial(self._hash_at, self._db))
 
     def position(self) -> int:
         """See `Journal`."""
@@ -287,11 +300,13 @@ class SqliteJournal:
         self._reader.close()
         self._db.close()
         self._connect()
+        self._check_head()
 
     def close(self) -> None:
         """See `Journal`. Where another process writes now, only that one may checkpoint."""
         self._reader.close()
         if self._has_epoch():
+            self.note_head()
             close_writer(self._db)
         else:
             self._db.close()
@@ -307,6 +322,12 @@ class SqliteJournal:
     def _check_tail(self) -> None:
         """Checks the hash chain of the last rows, so that nothing is appended to a lost or altered tail."""
         deque(self._read_all(max(self._position - _TAIL_EVENTS, 0)), maxlen=0)
+
+    def _check_head(self) -> None:
+        """Checks that the journal has all that its head has seen. Raises JournalRolledBack."""
+        if self._head is not None:
+            epoch = self._db.execute("SELECT epoch FROM writer").fetchone()[0]
+            self._head.check(epoch, self._position, partial(self._hash_at, self._db))
 
     def _check_replies(self) -> None:
         """Checks every kept reply, and that none is missing."""

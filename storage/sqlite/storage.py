@@ -10,6 +10,7 @@ from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.values.contexts import RESERVATIONS, context_of
 from innkeeper.protocol.values.installation import Installation
 from innkeeper.storage.data_directory import DataDirectory
+from innkeeper.storage.journal_head import HeadFile
 from innkeeper.storage.key_file import create_key, read_key
 from innkeeper.storage.sqlite.inbox import SqliteInbox
 from innkeeper.storage.sqlite.journal import SqliteEventLog, SqliteJournal
@@ -44,7 +45,13 @@ class SqliteStorage:
 
     def journal(self, log: str) -> SqliteJournal:
         """See `Storage`."""
-        return SqliteJournal(self._stamped(self._data.journal(log)))
+        head = HeadFile(path := self._data.journal(log))
+        head.check_present()
+        return SqliteJournal(self._stamped(path), head)
+
+    def journal_as_found(self, log: str) -> SqliteJournal:
+        """See `Storage`."""
+        return SqliteJournal(check_stamp(self._data.journal(log), self.installation().id))
 
     def event_log(self, log: str) -> AbstractContextManager[SqliteEventLog]:
         """See `Storage`."""

@@ -52,6 +52,9 @@ class NoJournal:
     def sync(self) -> None:
         pass
 
+    def note_head(self) -> None:
+        pass
+
     def position(self) -> int:
         return self._position
 

@@ -1,0 +1,129 @@
+"""The head of a journal in a small file beside it: how far the journal has come.
+
+A journal cannot say itself that its newest events are lost, or that it is an older copy. Its head outside says so at
+the next start. It may be behind the journal, by about a second after a crash, and is never ahead of it.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from hashlib import blake2b
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+import msgspec
+from innkeeper.protocol.ports.journal import JournalRolledBack, rolled_back
+
+logger = logging.getLogger(__name__)
+
+ACCEPT: Final = "go on with the journal as it is with `innkeeper accept-rollback`"
+_ENDING: Final = ".head"
+_SECONDS = 1.0  # between two writings, while there are commits
+
+HashAt = Callable[[int], bytes]
+"""Returns the hash of the journal's chain at a position that it has."""
+
+
+class JournalHead(msgspec.Struct, frozen=True):
+    """How far a journal has come: the epoch of its writer, and the chain's hashes at its last position and at some
+    earlier ones, newest first. The earlier ones show where another journal has parted from this one."""
+
+    epoch: int
+    marks: tuple[tuple[int, bytes], ...]
+
+
+class _Content(msgspec.Struct, frozen=True):
+    head: JournalHead
+    checksum: str
+
+
+class HeadFile:
+    """The file of a journal's head."""
+
+    def __init__(self, journal: Path) -> None:
+        """`journal` is the file of the journal."""
+        self.path = journal.with_suffix(_ENDING)
+        self._journal = journal
+        self._noted_at = 0.0
+        self._noted = -1
+
+    def read(self) -> JournalHead | None:
+        """Returns the head; None where there is no file. Raises JournalRolledBack where it cannot be read."""
+        try:
+            content = msgspec.json.decode(self.path.read_bytes(), type=_Content)
+        except FileNotFoundError:
+            return None
+        except (msgspec.DecodeError, OSError) as error:
+            raise self._unreadable(str(error)) from error
+        if content.checksum != _checksum(content.head):
+            raise self._unreadable("its checksum is wrong")
+        return content.head
+
+    def write(self, head: JournalHead) -> None:
+        """Replaces the file by one with this head, as a whole. Raises OSError."""
+        fresh = self.path.with_name(f"{self.path.name}.{os.getpid()}")
+        content = msgspec.json.encode(_Content(head, _checksum(head))) + b"\n"
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # without it, a loss of power could leave an empty file
+        fresh.replace(self.path)
+
+    def check(self, epoch: int, end: int, hash_at: HashAt) -> None:
+        """Checks that the journal, which ends at this position and was opened so often, has all that its head has seen.
+        Raises JournalRolledBack."""
+        head = self.read()
+        if head is None:
+            if end == 0:  # it is new
+                return
+            raise JournalRolledBack(
+                f"{self.path} is missing, which says how far {self._journal.name} has come; restore both from the same"
+                f" backup, or {ACCEPT}"
+            )
+        position, chain_hash = head.marks[0]
+        if position > end or hash_at(position) != chain_hash:
+            raise rolled_back(self._journal, position, end, self.path.name)
+        if epoch < head.epoch:
+            raise JournalRolledBack(
+                f"{self._journal} is an older copy: it was opened {epoch} times, and {self.path.name} is of opening"
+                f" {head.epoch}; restore the newer journal, or {ACCEPT}"
+            )
+
+    def is_due(self) -> bool:
+        """Whether it is time to note the head again, while there are commits."""
+        return monotonic() - self._noted_at >= _SECONDS
+
+    def note(self, epoch: int, end: int, hash_at: HashAt) -> None:
+        """Writes down how far the journal has come, where that is not done yet. A full disk is only reported."""
+        if self._noted == end:
+            return
+        self._noted_at, self._noted = monotonic(), end
+        try:
+            self.write(JournalHead(epoch, tuple((position, hash_at(position)) for position in marked_positions(end))))
+        except OSError as error:  # the events are on disk all the same
+            logger.warning("%s cannot be written (%s), and stays behind the journal", self.path, error)
+
+    def check_present(self) -> None:
+        """Checks that the journal is there where its head is. Raises JournalRolledBack."""
+        if self.path.exists() and not self._journal.exists():
+            raise JournalRolledBack(
+                f"{self._journal} is missing, but was there before; restore it from the backup of this installation, or"
+                " go on without it with `innkeeper accept-rollback`"
+            )
+
+    def _unreadable(self, reason: str) -> JournalRolledBack:
+        return JournalRolledBack(
+            f"{self.path} is damaged ({reason}); restore it and {self._journal.name} from the same backup, or {ACCEPT}"
+        )
+
+
+def marked_positions(position: int) -> list[int]:
+    """Returns the positions whose hashes a head at this position has: the distance between two doubles, to the
+    beginning."""
+    distances = (0, *(1 << exponent for exponent in range(position.bit_length())))
+    return [position - distance for distance in distances if distance < position] + [0]
+
+
+def _checksum(head: JournalHead) -> str:
+    return blake2b(msgspec.json.encode(head), digest_size=8).hexdigest()
