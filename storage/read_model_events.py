@@ -36,6 +36,6 @@ def read_model_events(consumer: str, hotel: H, booking: H) -> EventTable[H]:
             events.NoteChanged: booking,
             events.ReminderChanged: booking,
         },
-        ignores=(events.WaitlistJoined, events.WaitlistLeft),
+        ignores=(events.WaitlistJoined, events.WaitlistLeft, events.TimelineBegun),
         not_followed=(BILLING, DELIVERY),
     )

@@ -215,7 +215,7 @@ class StoredCursor:
         if hotel is None:
             return None
         was = self._dead_letter(hotel)
-        after = int(event.rpartition(":")[2]) if drop else hotel.after
+        after = hotel.after + 1 if drop else hotel.after  # a dead letter is the event after the last that was handled
         with self._changing():
             self._save(msgspec.structs.replace(hotel, after=after, event="" if drop else event, retry_at=0))
         if drop and self._current is not None and self._current.parked_hotel == hotel.hotel:

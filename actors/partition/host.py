@@ -192,8 +192,13 @@ class Host:
                 for record in decided.records:
                     self._since_snapshot[record.hotel] = self._since_snapshot.get(record.hotel, 0) + 1
                     self._unsaved_from.setdefault(record.hotel, first)
-                self.on_commit(decided.position, decided.records)
+                self.on_commit(decided.position, self._on_timeline(decided.records))
         return results
+
+    def _on_timeline(self, records: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
+        """The committed events as the journal reads them."""
+        timeline = self.journal.timeline
+        return [msgspec.structs.replace(record, timeline=timeline) for record in records] if timeline else records
 
     def save_snapshots(self, after_events: int = snapshot_after_events, at_most: int = 1) -> int:
         """Saves the state of hotels with so many events since their last snapshot, or with one that is so long ago that

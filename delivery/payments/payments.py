@@ -145,7 +145,8 @@ PAYMENT_EVENTS = EventTable[Callable[[Payments, RecordedEvent, Any], Awaitable[N
         PaymentVoided: Payments.void,
     },
     ignores=(
-        events.LedgerOpened, events.LedgerDayOpened, events.LedgerTermsOfSaleChanged, events.BillingTermsChanged,
+        events.LedgerTimelineBegun, events.LedgerBookingsLost, events.LedgerOpened,
+        events.LedgerDayOpened, events.LedgerTermsOfSaleChanged, events.BillingTermsChanged,
         events.FolioOpened, events.FolioTermsChanged, events.BuyerChanged, events.ChargePosted, events.ChargeReversed,
         events.PaymentAuthorised, events.PaymentFailed, events.BookingPaid, events.InvoiceIssued,
         events.CreditNoteIssued,

@@ -32,13 +32,18 @@ class JournalRolledBack(JournalError):
     """The journal does not have what was seen of it before: it is an older copy, or another one."""
 
 
-def rolled_back(journal: object, position: int, end: int, who: str) -> JournalRolledBack:
-    """Returns the error that somebody has seen an event at this position which the journal does not have: it ends
-    before it, or has another one there."""
+def what_is_missing(journal: object, position: int, end: int, who: str) -> str:
+    """Describes that somebody has seen an event at this position which the journal does not have: it ends before it, or
+    has another one there."""
     how = f"ends at event {end}" if end < position else f"has another event {position}"
+    return f"{who} has seen event {position} of {journal}, which {how} now"
+
+
+def rolled_back(journal: object, position: int, end: int, who: str) -> JournalRolledBack:
+    """Returns the error for `what_is_missing`, which also says what to do."""
     return JournalRolledBack(
-        f"{who} has seen event {position} of {journal}, which {how} now: restore the newer journal, or go on without"
-        " it with `innkeeper accept-rollback`"
+        f"{what_is_missing(journal, position, end, who)}: restore the newer journal, or go on without it with"
+        " `innkeeper accept-rollback`"
     )
 
 
@@ -91,6 +96,10 @@ class Journal(Protocol):
 
     def replies(self, keys: Collection[str]) -> dict[str, StoredReply]:
         """Returns the replies that were given under these keys, by key, without the keys that have none."""
+
+    @property
+    def timeline(self) -> str:
+        """The short id of the timeline on which events are written now; empty on the first one."""
 
     def hotels(self) -> set[str]:
         """Returns the ids of all hotels that have an event."""

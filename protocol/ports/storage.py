@@ -34,6 +34,10 @@ class Storage(Protocol):
     def journal_as_found(self, log: str) -> Journal:
         """Opens the journal of this log to verify it, although it may have had more before. Raises JournalError."""
 
+    def differences(self) -> list[str]:
+        """Returns a message for each journal that is missing, and for each service that has seen of a journal what it
+        does not have. Nobody else uses what is stored."""
+
     def event_log(self, log: str) -> AbstractContextManager[EventLog]:
         """Opens the journal of this log to read."""
 

@@ -82,7 +82,7 @@ BOOKING_PROJECTION = EventTable[Callable[[Any], dict[str, Any]]](
     ignores=(
         events.HotelOpened, events.TermsOfSaleChanged, events.RoomTypeAdded, events.RoomAdded, events.WaitlistJoined,
         events.WaitlistLeft,
-        events.BusinessDateRolled,
+        events.BusinessDateRolled, events.TimelineBegun,
     ),
     not_followed=(BILLING, DELIVERY),
 )  # fmt: skip
@@ -156,7 +156,7 @@ HOTEL_PROJECTION = EventTable[Callable[[Any, RecordedEvent, Any], Hotel]](
         events.BookingHeld, events.BookingConfirmed, events.BookingModified, events.HoldExtended, events.HoldExpired,
         events.HoldReleased, events.RoomMoved, events.BookingPinned, events.BookingUnpinned, events.BookingCancelled,
         events.BookingReinstated, events.GuestCheckedIn, events.GuestCheckedOut, events.GuestNoShow, events.NoteChanged,
-        events.ReminderChanged, events.WaitlistJoined, events.WaitlistLeft,
+        events.ReminderChanged, events.WaitlistJoined, events.WaitlistLeft, events.TimelineBegun,
     ),
     not_followed=(BILLING, DELIVERY),
 )  # fmt: skip

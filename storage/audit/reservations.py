@@ -277,6 +277,6 @@ RESERVATIONS_AUDIT = EventTable[Callable[[ReservationsAuditor, str, HotelRecord,
         events.WaitlistLeft: ReservationsAuditor.left,
         events.BusinessDateRolled: ReservationsAuditor.rolled,
     },
-    ignores=(events.TermsOfSaleChanged, events.RoomTypeAdded),
+    ignores=(events.TermsOfSaleChanged, events.RoomTypeAdded, events.TimelineBegun),
     not_followed=(BILLING, DELIVERY),
 )

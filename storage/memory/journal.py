@@ -113,6 +113,8 @@ class MemoryJournal:
         """See `Journal`."""
         return len(self._contents.rows)
 
+    timeline = ""  # what is in memory is never restored
+
     def replies(self, keys: Collection[str]) -> dict[str, StoredReply]:
         """See `Journal`."""
         known = self._contents.replies

@@ -54,6 +54,10 @@ class MemoryStorage:
 
     journal_as_found = journal
 
+    def differences(self) -> list[str]:
+        """See `Storage`."""
+        return []
+
     def event_log(self, log: str) -> AbstractContextManager[MemoryEventLog]:
         """See `Storage`."""
         return nullcontext(MemoryEventLog(self._journals[log]))

@@ -38,10 +38,25 @@ def open_service(path: Path, *migrations: Migration) -> sqlite_utils.Database:
     return open_to_write(path, _cursors, *migrations)
 
 
-def read_cursors(path: Path) -> dict[str, int]:
-    """Returns how far the subscriber that is the furthest has read each log. The file is used by nobody else."""
+def read_cursors(path: Path) -> list[tuple[str, str, int, bytes | None]]:
+    """Returns each cursor: its subscriber, its log, its position, and the log's hash there where it is known. The file
+    is used by nobody else."""
     with closing(sqlite3.connect(path)) as db:
-        return dict(db.execute("SELECT log, max(position) FROM cursors GROUP BY log").fetchall())
+        return db.execute("SELECT name, log, position, hash FROM cursors ORDER BY name, log").fetchall()
+
+
+def set_cursor_back(
+    path: Path, subscriber: str, log: str, position: int, log_hash: bytes, has: Callable[[str, int], bool]
+) -> None:
+    """Sets a cursor back to this position. `has` returns whether a hotel has an event of this number until there: where
+    a parked hotel has been beyond it, it is parked no more. The file is used by nobody else."""
+    db = sqlite_utils.Database(sqlite3.connect(path, isolation_level=None))
+    with closing(db.conn), db.atomic():
+        rows = SqliteCursorRows(db, subscriber, log)
+        rows.save_position(position, log_hash)
+        for hotel in rows.parked():
+            if not has(hotel.hotel, hotel.after):
+                rows.unpark(hotel.hotel)
 
 
 class SqliteCursorRows:

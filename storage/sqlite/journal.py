@@ -19,7 +19,6 @@ from typing import Any
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.ports.journal import JournalError, JournalFenced, Snapshot, StoredReply
-from innkeeper.storage.journal_head import HeadFile
 from innkeeper.storage.sqlite.event_rows import (
     COLUMNS,
     FILE_ERRORS,
@@ -31,9 +30,11 @@ from innkeeper.storage.sqlite.event_rows import (
     rows_of,
     unreadable,
 )
+from innkeeper.storage.sqlite.journal_head import HeadFile
 from innkeeper.storage.sqlite.schema import close_writer, closed_on_failure, migrate
 from innkeeper.storage.sqlite.set_hash import SET_MODULUS, digest, pack
 from innkeeper.storage.sqlite.snapshots import SnapshotTable
+from innkeeper.storage.sqlite.timelines import Timelines, begin_timeline
 
 _CHECKPOINT_PAGES = 4_000
 _TAIL_EVENTS = 1_000
@@ -114,6 +115,7 @@ class SqliteJournal:
                 self._db.execute("PRAGMA cache_size = -65536")
                 self._db.execute("PRAGMA mmap_size = 0")
                 self._read_head()
+                self._timelines = Timelines(self.path, self._db)
                 self._reader = open_to_read(self.path)
             except FILE_ERRORS as error:
                 raise unreadable(self.path, error) from error
@@ -181,6 +183,15 @@ class SqliteJournal:
         """See `Journal`."""
         return int(self._position)
 
+    @property
+    def timeline(self) -> str:
+        """See `Journal`."""
+        return self._timelines.newest
+
+    def begin_timeline(self, timeline: str) -> None:
+        """Begins a timeline with this id, for the next events. Call `reopen` before anything is read or written."""
+        begin_timeline(self._db, self._position + 1, timeline)
+
     def replies(self, keys: Collection[str]) -> dict[str, StoredReply]:
         """See `Journal`. Raises JournalDamaged where a reply is not what was kept."""
         marks = ",".join("?" * len(keys))
@@ -234,7 +245,7 @@ class SqliteJournal:
     def read(self, after: int = 0, hotel: str | None = None, after_hotel_seq: int = 0) -> Iterator[LogEntry]:
         """See `Journal`. The hash chain reveals each change, and the head a lost end."""
         rows = self._read_all(after) if hotel is None else self._read_hotel(hotel, after, after_hotel_seq)
-        return ((row[0], record_of(self.path, row)) for row in rows)
+        return ((row[0], record_of(self.path, row, self._timelines.at(row[0]))) for row in rows)
 
     def _read_all(self, after: int) -> Iterator[Row]:
         position, last = after, self._hash_at(self._db, after)
@@ -346,6 +357,8 @@ class SqliteEventLog:
         self._path = path
         self._lock = threading.Lock()
         self._db = open_to_read(path)
+        with closed_on_failure(self._db):
+            self._timelines = Timelines(path, self._db)
 
     @property
     def position(self) -> int:
@@ -357,7 +370,7 @@ class SqliteEventLog:
         """See `EventLog`. Raises JournalDamaged where an event cannot be read or decoded, and JournalTooNew."""
         with self._lock:
             rows = list(islice(read_rows(self._path, self._db, after, hotel, after_hotel_seq), limit))
-        return [(row[0], record_of(self._path, row)) for row in rows]
+        return [(row[0], record_of(self._path, row, self._timelines.at(row[0]))) for row in rows]
 
     def hash_at(self, position: int) -> bytes:
         """See `EventLog`."""

@@ -174,10 +174,12 @@ class SqliteReadModels:
         return None if known is None else (_unpack_hotel(known[0]), [_unpack_booking(body) for (body,) in rows])
 
 
-def read_follower(path: Path) -> int:
-    """Returns the position that the read models of a file have reached. The file is used by nobody else."""
+def read_follower(path: Path) -> tuple[int, bytes]:
+    """Returns the position that the read models of a file have reached, and the log's hash there. The file is used by
+    nobody else."""
     with closing(sqlite3.connect(path)) as db:
-        return int(db.execute("SELECT position FROM follower").fetchone()[0])
+        position, log_hash = db.execute("SELECT position, hash FROM follower").fetchone()
+        return position, log_hash
 
 
 _HOLDS_NIGHTS_SQL = "(" + ", ".join(f"'{status.value}'" for status in sorted(HOLDS_NIGHTS)) + ")"

@@ -37,6 +37,11 @@ def _first(db: sqlite_utils.Database) -> None:
             replies INTEGER NOT NULL, replies_sum BLOB NOT NULL
         ) STRICT
         """,
+        """
+        CREATE TABLE timelines (
+            position INTEGER PRIMARY KEY, timeline TEXT NOT NULL, checksum BLOB NOT NULL
+        ) STRICT
+        """,
         "INSERT INTO writer VALUES (0, 0, zeroblob(16), 0, zeroblob(16))",
         """
         CREATE TABLE snapshots (

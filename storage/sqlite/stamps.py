@@ -25,7 +25,7 @@ def stamp(path: Path, installation: str, remedy: str = RESTORE) -> Path:
     """Makes the file with the id of this installation where there is none; checks the id in it otherwise. Returns the
     path. Raises DataRefused, with the remedy, for a file of another installation, and for one that has gone and cannot
     be made again from others; and JournalDamaged for a file that cannot be read."""
-    made = path.with_name(f"{path.name}{MADE_ENDING}")
+    made = made_file(path)
     if not path.exists():
         if remedy == RESTORE and made.exists():
             raise DataRefused(
@@ -37,6 +37,11 @@ def stamp(path: Path, installation: str, remedy: str = RESTORE) -> Path:
         made.touch(mode=0o600)
         sync_folder(path.parent)
     return path
+
+
+def made_file(path: Path) -> Path:
+    """Returns the path of the file that says that this one was made."""
+    return path.with_name(f"{path.name}{MADE_ENDING}")
 
 
 def check_stamp(path: Path, installation: str, remedy: str = RESTORE) -> Path:

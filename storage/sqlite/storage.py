@@ -5,15 +5,16 @@ from contextlib import AbstractContextManager, closing
 from functools import partial
 from pathlib import Path
 
-from innkeeper.protocol.ports.journal import JournalError
+from innkeeper.protocol.ports.journal import JournalError, JournalRolledBack
 from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.values.contexts import RESERVATIONS, context_of
 from innkeeper.protocol.values.installation import Installation
 from innkeeper.storage.data_directory import DataDirectory
-from innkeeper.storage.journal_head import HeadFile
 from innkeeper.storage.key_file import create_key, read_key
+from innkeeper.storage.sqlite.histories import differences, head_faults, opened_logs
 from innkeeper.storage.sqlite.inbox import SqliteInbox
 from innkeeper.storage.sqlite.journal import SqliteEventLog, SqliteJournal
+from innkeeper.storage.sqlite.journal_head import HeadFile, is_lost
 from innkeeper.storage.sqlite.read_models import SqliteReadModels
 from innkeeper.storage.sqlite.service_store import SqliteDeliveryStore, SqliteNotificationStore, SqliteServiceStore
 from innkeeper.storage.sqlite.stamps import MAKE_AGAIN, RESTORE, check_stamp, stamp
@@ -45,13 +46,22 @@ class SqliteStorage:
 
     def journal(self, log: str) -> SqliteJournal:
         """See `Storage`."""
-        head = HeadFile(path := self._data.journal(log))
-        head.check_present()
-        return SqliteJournal(self._stamped(path), head)
+        path = self._data.journal(log)
+        if is_lost(path):
+            raise JournalRolledBack(
+                f"{path} is missing, but was there before; {RESTORE}, or go on without it with `innkeeper"
+                " accept-rollback`"
+            )
+        return SqliteJournal(self._stamped(path), HeadFile(path))
 
     def journal_as_found(self, log: str) -> SqliteJournal:
         """See `Storage`."""
         return SqliteJournal(check_stamp(self._data.journal(log), self.installation().id))
+
+    def differences(self) -> list[str]:
+        """See `Storage`."""
+        with opened_logs(self._data) as logs:
+            return [*head_faults(self._data, logs), *differences(self._data, logs)]
 
     def event_log(self, log: str) -> AbstractContextManager[SqliteEventLog]:
         """See `Storage`."""

@@ -61,6 +61,8 @@ class NoJournal:
     def replies(self, keys: Collection[str]) -> dict[str, StoredReply]:
         return {}
 
+    timeline = ""
+
     def hotels(self) -> set[str]:
         return set()
 

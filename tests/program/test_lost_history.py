@@ -1,5 +1,6 @@
 """A file that was deleted, emptied, rolled back or replaced is noticed at the start, by those who have seen more."""
 
+import json
 import shutil
 from collections.abc import Callable
 from contextlib import closing
@@ -9,13 +10,13 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
-from innkeeper.protocol.values.operator_error import EXIT_DAMAGED
+from innkeeper.protocol.values.operator_error import EXIT_DAMAGED, EXIT_USAGE, EXIT_VIOLATED
 from innkeeper.storage.data_directory import DataDirectory
 from innkeeper.storage.sqlite.storage import SqliteStorage
 from support.gateway import send, stay_request
 from support.server_process import ServerProcess, run_to_end
 from support.waiting import wait_until
-from support.whole_installation import HOTEL, SECONDS_MAX, get, has_caught_up, post, use, wait_for_folio
+from support.whole_installation import HOTEL, SECONDS_MAX, get, has_caught_up, open_seaside, post, use, wait_for_folio
 
 ACCEPT = "innkeeper accept-rollback"
 
@@ -134,6 +135,12 @@ REFUSED: dict[str, tuple[Change, str]] = {
 }  # fmt: skip
 
 
+QUICK = {"older journal", "journal of billing deleted"}
+"""Cases that are accepted in every run of the tests; the others are in the slow ones."""
+NO_JOURNAL = {"journal deleted", "journal and head deleted", "journal emptied"}
+"""Cases in which `verify` is refused."""
+
+
 def flip(path: Path) -> None:
     """Change a digit of a position in a head."""
     content = path.read_text()
@@ -146,6 +153,10 @@ def test_what_was_lost_is_said_at_the_start(case: str, copies: Copies, tmp_path:
     change, words = REFUSED[case]
     data = copied(copies.newer, tmp_path / "data")
     change(data, copies)
+    if case not in NO_JOURNAL:
+        verified = run_to_end("verify", "--data", data)
+        assert verified.returncode == EXIT_VIOLATED
+        assert any("(P13)" in violation for violation in json.loads(verified.stdout)["violations"])
     done = run_to_end("demo", "--empty", "--port", "0", "--data", data)
     lines = [line for line in done.stderr.splitlines() if line.startswith("innkeeper: ")]
     assert (done.returncode, len(lines)) == (EXIT_DAMAGED, 1), done.stderr
@@ -162,3 +173,26 @@ def test_a_write_ahead_log_that_was_removed_after_a_kill_is_noticed(copies: Copi
     done = run_to_end("demo", "--empty", "--port", "0", "--data", data)
     assert done.returncode == EXIT_DAMAGED
     assert "partition-0.db is an older copy" in done.stderr or "partition-0.head has seen event" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=[] if case in QUICK else pytest.mark.slow) for case in REFUSED]
+)
+def test_what_was_lost_is_accepted_by_everybody(case: str, copies: Copies, tmp_path: Path) -> None:
+    data = copied(copies.newer, tmp_path / "data")
+    REFUSED[case][0](data, copies)
+    if case == "journal emptied":
+        remove("partition-0.db", data)
+    done = run_to_end("accept-rollback", "--data", data)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    report = json.loads(done.stdout)
+    assert report["timeline"] == DataDirectory(data).installation().timeline
+    with closing(ServerProcess(data)) as server:
+        if lost_hotel := not get(server.url, "/v1/hotels")["data"]:
+            open_seaside(server.url)
+        book(server.url)
+        assert server.stop()[0] == 0
+    violations = json.loads(run_to_end("verify", "--data", data).stdout)["violations"]
+    assert [one for one in violations if not (lost_hotel and "there is a folio of" in one)] == []
+    again = run_to_end("accept-rollback", "--data", data)
+    assert (again.returncode, again.stderr.count("there is nothing to accept")) == (EXIT_USAGE, 1), again.stderr

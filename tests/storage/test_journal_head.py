@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from innkeeper.protocol.ports.journal import JournalRolledBack
 from innkeeper.protocol.reservations.events import WaitlistLeft
-from innkeeper.storage import journal_head
 from innkeeper.storage.data_directory import DataDirectory
-from innkeeper.storage.journal_head import HeadFile, marked_positions
+from innkeeper.storage.sqlite import journal_head
 from innkeeper.storage.sqlite.journal import SqliteJournal
+from innkeeper.storage.sqlite.journal_head import HeadFile, marked_positions
 from innkeeper.storage.sqlite.read_models import SqliteReadModels
 from innkeeper.storage.sqlite.storage import SqliteStorage
 from support.journal_records import recorded, write_and_sync
@@ -96,7 +96,7 @@ def test_a_journal_that_was_opened_before_its_head_was_written_is_opened(
     with closing(open_journal()) as journal:
         write_and_sync(journal, recorded(1))
     HeadFile(journal.path).path.unlink()
-    with pytest.raises(JournalRolledBack, match="partition-0.head is missing"):
+    with pytest.raises(JournalRolledBack, match=r"partition-0\.head is missing"):
         open_journal()
 
 
@@ -113,5 +113,5 @@ def test_read_models_of_a_journal_that_was_rolled_back_are_refused(later: int, t
     follow(log)
     for _ in range(later):
         other.append("south", JOINED)
-    with pytest.raises(JournalRolledBack, match="views-0.db has seen event 2 of reservations"):
+    with pytest.raises(JournalRolledBack, match=r"views-0\.db has seen event 2 of reservations"):
         follow(other)

@@ -55,7 +55,8 @@ DOUBLE_ENTRY = EventTable[Callable[[Any], tuple[AccountEntry, ...]]](
         events.PaymentRefunded: _payment,
     },
     ignores=(
-        events.LedgerOpened, events.LedgerDayOpened, events.LedgerTermsOfSaleChanged, events.BillingTermsChanged,
+        events.LedgerTimelineBegun, events.LedgerBookingsLost, events.LedgerOpened,
+        events.LedgerDayOpened, events.LedgerTermsOfSaleChanged, events.BillingTermsChanged,
         events.FolioOpened,
         events.FolioTermsChanged, events.BuyerChanged, events.PaymentStarted, events.PaymentAuthorised,
         events.PaymentFailed, events.PaymentVoided, events.BookingPaid, events.InvoiceIssued, events.CreditNoteIssued,

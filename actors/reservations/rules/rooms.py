@@ -134,7 +134,7 @@ ROOM_FOLD = EventTable[Callable[[Any, str, Nights | None], Nights | None]](
         events.HotelOpened, events.TermsOfSaleChanged, events.RoomTypeAdded, events.RoomAdded,
         events.BusinessDateRolled, events.HoldExtended,
         events.BookingPinned, events.BookingUnpinned, events.GuestCheckedIn, events.NoteChanged, events.ReminderChanged,
-        events.WaitlistJoined, events.WaitlistLeft,
+        events.WaitlistJoined, events.WaitlistLeft, events.TimelineBegun,
     ),
     not_followed=(BILLING, DELIVERY),
 )  # fmt: skip

@@ -236,7 +236,7 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
         events.WaitlistLeft: _left,
         events.BusinessDateRolled: _evolve_hotel,
     },
-    ignores=(),
+    ignores=(events.TimelineBegun,),
     not_followed=(BILLING, DELIVERY),
 )
 

@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 from innkeeper.protocol.ports.journal import JournalRolledBack, rolled_back
+from innkeeper.storage.sqlite.stamps import made_file
 
 logger = logging.getLogger(__name__)
 
@@ -41,10 +42,11 @@ class _Content(msgspec.Struct, frozen=True):
 class HeadFile:
     """The file of a journal's head."""
 
-    def __init__(self, journal: Path) -> None:
-        """`journal` is the file of the journal."""
+    def __init__(self, journal: Path, accepts: bool = False) -> None:
+        """`journal` is the file of the journal. It is accepted as it is, whatever the head says, where `accepts`."""
         self.path = journal.with_suffix(_ENDING)
         self._journal = journal
+        self._accepts = accepts
         self._noted_at = 0.0
         self._noted = -1
 
@@ -73,6 +75,8 @@ class HeadFile:
     def check(self, epoch: int, end: int, hash_at: HashAt) -> None:
         """Checks that the journal, which ends at this position and was opened so often, has all that its head has seen.
         Raises JournalRolledBack."""
+        if self._accepts:
+            return
         head = self.read()
         if head is None:
             if end == 0:  # it is new
@@ -104,18 +108,15 @@ class HeadFile:
         except OSError as error:  # the events are on disk all the same
             logger.warning("%s cannot be written (%s), and stays behind the journal", self.path, error)
 
-    def check_present(self) -> None:
-        """Checks that the journal is there where its head is. Raises JournalRolledBack."""
-        if self.path.exists() and not self._journal.exists():
-            raise JournalRolledBack(
-                f"{self._journal} is missing, but was there before; restore it from the backup of this installation, or"
-                " go on without it with `innkeeper accept-rollback`"
-            )
-
     def _unreadable(self, reason: str) -> JournalRolledBack:
         return JournalRolledBack(
             f"{self.path} is damaged ({reason}); restore it and {self._journal.name} from the same backup, or {ACCEPT}"
         )
+
+
+def is_lost(journal: Path) -> bool:
+    """Returns whether the file of a journal is missing that was there before."""
+    return not journal.exists() and (HeadFile(journal).path.exists() or made_file(journal).exists())
 
 
 def marked_positions(position: int) -> list[int]:
