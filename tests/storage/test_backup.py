@@ -159,7 +159,7 @@ def test_a_service_that_is_ahead_of_its_journal_is_not_backed_up(used: Path, tmp
         db.execute("INSERT INTO installation VALUES (?)", (installation,))
     SqliteJournal(data / "partition-0.db").close()
     refused = run_to_end("backup", tmp_path / "backup", "--data", data)
-    assert_refused(refused, EXIT_DAMAGED, "has seen event", "of reservations", "journal ends at 0")
+    assert_refused(refused, EXIT_DAMAGED, "has seen event", "of reservations", "ends at event 0")
 
 
 def test_a_folder_that_is_no_backup_is_not_restored(used: Path, tmp_path: Path) -> None:
