@@ -12,7 +12,7 @@ from innkeeper.protocol.values.contexts import BILLING
 from innkeeper.protocol.values.operator_error import OperatorError
 from innkeeper.storage.data_directory import INBOX_ENDING, DataDirectory
 from innkeeper.storage.operations.timelines import begin_timeline, write_heads
-from innkeeper.storage.sqlite.cursors import read_cursors, set_cursor_back
+from innkeeper.storage.sqlite.cursors import read_cursors, read_openings, set_cursor_back
 from innkeeper.storage.sqlite.event_rows import GENESIS
 from innkeeper.storage.sqlite.histories import (
     Logs,
@@ -20,6 +20,7 @@ from innkeeper.storage.sqlite.histories import (
     differences,
     fork_of,
     head_faults,
+    older_copies,
     opened_logs,
     witnesses,
 )
@@ -53,7 +54,8 @@ def accept_rollback(path: Path, clock: Callable[[], int]) -> AcceptedRollback:
     with data.lock():
         with opened_logs(data) as logs:
             found = [*witnesses(data, logs)]
-            faults = [*head_faults(data, logs), *differences(data, logs)]
+            older = older_copies(data)
+            faults = [*head_faults(data, logs), *older.values(), *differences(data, logs)]
             forks = {log: fork_of(log, found, logs[log].position if log in logs else 0) for log in data.logs()}
         if not faults:
             raise NothingLost(f"every journal in {path} has all that was seen of it; there is nothing to accept")
@@ -62,6 +64,8 @@ def accept_rollback(path: Path, clock: Callable[[], int]) -> AcceptedRollback:
         done = _set_back(data, found, forks)
         if BILLING in lost:
             done += _follow_from_the_beginning(data)
+        for path in older:
+            made_file(path).write_text(f"{read_openings(path)}\n")
         write_heads(data)
     return AcceptedRollback(str(path), begun.timeline, begun.positions, faults, done, begun.lost)
 

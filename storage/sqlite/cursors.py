@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 import sqlite_utils
-from innkeeper.storage.sqlite.schema import open_to_write
+from innkeeper.protocol.ports.journal import JournalRolledBack
+from innkeeper.storage.sqlite.schema import closed_on_failure, open_to_write
 from innkeeper.storage.stored_cursor import ParkedHotel
 
 Migration = Callable[[sqlite_utils.Database], None]
@@ -32,10 +33,38 @@ def _cursors(db: sqlite_utils.Database) -> None:
         """
     )
 
+    db.execute("CREATE TABLE openings (number INTEGER NOT NULL) STRICT")
+    db.execute("INSERT INTO openings VALUES (0)")
 
-def open_service(path: Path, *migrations: Migration) -> sqlite_utils.Database:
-    """Opens the database of a service: cursors, and the tables of these migrations."""
-    return open_to_write(path, _cursors, *migrations)
+
+def open_service(path: Path, *migrations: Migration, openings: Path | None = None) -> sqlite_utils.Database:
+    """Opens the database of a service: cursors, and the tables of these migrations. The file `openings` holds how often
+    it was opened; raises JournalRolledBack where the database was opened less often: it is an older copy, and would
+    have its effects, such as letters, again."""
+    db = open_to_write(path, _cursors, *migrations)
+    if openings is not None:
+        with closed_on_failure(db), db.atomic():
+            number = db.execute("UPDATE openings SET number = number + 1 RETURNING number").fetchone()[0]
+            if fault := older_copy(path, number - 1, openings):
+                raise JournalRolledBack(
+                    f"{fault}: restore the newer one, or go on with it as it is with `innkeeper accept-rollback`"
+                )
+        openings.write_text(f"{number}\n")
+    return db
+
+
+def older_copy(path: Path, number: int, openings: Path) -> str:
+    """Describes that a database, which was opened so often, is an older copy; empty where it is not."""
+    text = openings.read_text().strip() if openings.exists() else ""
+    if not text.isdecimal() or int(text) <= number:
+        return ""
+    return f"{path.name} is an older copy, which was opened {number} times, where the newest was opened {text} times"
+
+
+def read_openings(path: Path) -> int:
+    """Returns how often the database of a service was opened. The file is used by nobody else."""
+    with closing(sqlite3.connect(path)) as db:
+        return int(db.execute("SELECT number FROM openings").fetchone()[0])
 
 
 def read_cursors(path: Path) -> list[tuple[str, str, int, bytes | None]]:

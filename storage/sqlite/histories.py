@@ -14,11 +14,12 @@ from innkeeper.protocol.ports.journal import JournalRolledBack, what_is_missing
 from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.values.contexts import RESERVATIONS, context_of
 from innkeeper.storage.data_directory import INBOX_ENDING, DataDirectory
-from innkeeper.storage.sqlite.cursors import read_cursors
+from innkeeper.storage.sqlite.cursors import older_copy, read_cursors, read_openings
 from innkeeper.storage.sqlite.inbox import read_inbox
 from innkeeper.storage.sqlite.journal import SqliteEventLog
 from innkeeper.storage.sqlite.journal_head import HeadFile, is_lost
 from innkeeper.storage.sqlite.read_models import read_follower
+from innkeeper.storage.sqlite.stamps import made_file
 
 Logs = Mapping[str, EventLog]
 """The journals that there are, by the names of their logs."""
@@ -64,7 +65,7 @@ def witnesses(data: DataDirectory, logs: Logs) -> Iterator[Witness]:
         head = HeadFile(data.journal(log))
         for position, mark in _marks(head):
             yield Witness(head.path, log, position, _has(logs, log, position, mark))
-    journals = set(map(data.journal, data.logs()))
+    services = _services(data)
     views = {data.views(log): log for log in data.logs() if context_of(log) == RESERVATIONS}
     for path in data.databases():
         if path in views:
@@ -72,7 +73,7 @@ def witnesses(data: DataDirectory, logs: Logs) -> Iterator[Witness]:
         elif path.name.endswith(INBOX_ENDING):
             for log in data.logs():
                 yield from _inbox(path, log, logs)
-        elif path not in journals:
+        elif path in services:
             for subscriber, log, position, chain_hash in read_cursors(path):
                 yield Witness(path, log, *_agreeing(logs, log, position, chain_hash), subscriber)
 
@@ -97,6 +98,19 @@ def differences(data: DataDirectory, logs: Logs) -> list[str]:
         if not each.agrees:
             messages.setdefault((each.file, each.log, each.subscriber), each.message(logs))
     return [*messages.values()]
+
+
+def older_copies(data: DataDirectory) -> dict[Path, str]:
+    """Returns a message for the database of each service that is an older copy of itself."""
+    found = {path: older_copy(path, read_openings(path), made_file(path)) for path in _services(data)}
+    return {path: fault for path, fault in found.items() if fault}
+
+
+def _services(data: DataDirectory) -> list[Path]:
+    others = {data.journal(log) for log in data.logs()} | {
+        data.views(log) for log in data.logs() if context_of(log) == RESERVATIONS
+    }
+    return [path for path in data.databases() if path not in others and not path.name.endswith(INBOX_ENDING)]
 
 
 def fork_of(log: str, found: list[Witness], end: int) -> int:

@@ -131,11 +131,14 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "older journal and head of billing": (older("billing-0.db", "billing-0.head"), "of billing, which ends"),
     "journal of billing deleted": (without("billing-0.db"), "billing-0.db is missing"),
     "older journal of delivery": (older("delivery-0.db"), "delivery-0.head has seen event"),
+    "older database of billing": (older("billing.db"), "billing.db is an older copy"),
+    "older database of notifications": (older("notifications.db"), "notifications.db is an older copy"),
+    "older database of delivery": (older("delivery.db"), "delivery.db is an older copy"),
     "older journal and head of delivery": (older("delivery-0.db", "delivery-0.head"), "of delivery, which ends"),
 }  # fmt: skip
 
 
-QUICK = {"older journal", "journal of billing deleted"}
+QUICK = {"older journal", "journal of billing deleted", "older database of notifications"}
 """Cases that are accepted in every run of the tests; the others are in the slow ones."""
 NO_JOURNAL = {"journal deleted", "journal and head deleted", "journal emptied"}
 """Cases in which `verify` is refused."""
@@ -196,3 +199,19 @@ def test_what_was_lost_is_accepted_by_everybody(case: str, copies: Copies, tmp_p
     assert [one for one in violations if not (lost_hotel and "there is a folio of" in one)] == []
     again = run_to_end("accept-rollback", "--data", data)
     assert (again.returncode, again.stderr.count("there is nothing to accept")) == (EXIT_USAGE, 1), again.stderr
+
+
+def test_read_models_that_are_older_are_brought_up_to_date(copies: Copies, tmp_path: Path) -> None:
+    data = copied(copies.newer, tmp_path / "data")
+    take("views-0.db", copies.older, data)
+    with closing(ServerProcess(data)) as server:
+        assert len(get(server.url, f"{HOTEL}/bookings?limit=200")["data"]) == 9
+        assert server.stop()[0] == 0
+    assert run_to_end("verify", "--data", data).returncode == 0
+
+
+def test_a_service_that_is_newer_than_its_journal_is_noticed(copies: Copies, tmp_path: Path) -> None:
+    data = copied(copies.older, tmp_path / "data")
+    take("billing.db", copies.newer, data)
+    done = run_to_end("demo", "--empty", "--port", "0", "--data", data)
+    assert (done.returncode, done.stderr.count("billing has seen event")) == (EXIT_DAMAGED, 1), done.stderr
