@@ -80,7 +80,8 @@ def _check_origin(inbox: Inbox, log: GaplessLog, origin: EventLog) -> None:
     if held and not found:
         reason = str(rolled_back(log.name, log.position, origin.position, "the inbox"))
         raise InboxConflict(reason, [(log.name, held[0])])
-    inbox.handle([(log.name, entry) for entry in found], {})
+    if found:
+        inbox.handle([(log.name, found[0])], {})
     log.is_checked = True
 
 

@@ -98,7 +98,7 @@ def _set_one_back(data: DataDirectory, logs: Logs, each: Witness, forks: Mapping
 
         def has(hotel: str, number: int) -> bool:
             last = log.read(0, 1, hotel, number - 1)
-            return number == 0 or (bool(last) and last[0][0] <= fork)
+            return bool(last) and last[0][0] <= fork
 
         set_cursor_back(each.file, each.subscriber, each.log, fork, log.hash_at(fork) or GENESIS, has)
     elif each.file.name.endswith(INBOX_ENDING):

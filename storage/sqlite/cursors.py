@@ -77,14 +77,14 @@ def read_cursors(path: Path) -> list[tuple[str, str, int, bytes | None]]:
 def set_cursor_back(
     path: Path, subscriber: str, log: str, position: int, log_hash: bytes, has: Callable[[str, int], bool]
 ) -> None:
-    """Sets a cursor back to this position. `has` returns whether a hotel has an event of this number until there: where
-    a parked hotel has been beyond it, it is parked no more. The file is used by nobody else."""
+    """Sets a cursor back to this position. `has` returns whether a hotel has an event of this number until there: a
+    hotel that is parked at a later one is parked no more. The file is used by nobody else."""
     db = sqlite_utils.Database(sqlite3.connect(path, isolation_level=None))
     with closing(db.conn), db.atomic():
         rows = SqliteCursorRows(db, subscriber, log)
         rows.save_position(position, log_hash)
         for hotel in rows.parked():
-            if not has(hotel.hotel, hotel.after):
+            if not has(hotel.hotel, hotel.after + 1):
                 rows.unpark(hotel.hotel)
 
 
