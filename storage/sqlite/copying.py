@@ -49,13 +49,10 @@ def check_database(path: Path, installation: str) -> None:
 def check_positions(data: DataDirectory) -> dict[str, int]:
     """Returns the position of each journal in a folder that nobody else uses. Raises DataRefused where somebody has
     seen more of a journal than there is: the files are not of one backup."""
-    try:
-        with opened_logs(data) as logs:
-            if found := differences(data, logs):
-                raise DataRefused(f"{found[0]}: they are not of one backup")
-            return {log: journal.position for log, journal in logs.items()}
-    except sqlite3.Error as error:
-        raise DataRefused(f"a database in {data.path} is not complete ({error}); use another backup") from error
+    with opened_logs(data) as logs:
+        if found := differences(data, logs):
+            raise DataRefused(f"{found[0]}: they are not of one backup")
+        return {log: journal.position for log, journal in logs.items()}
 
 
 @contextmanager

@@ -14,7 +14,9 @@ from innkeeper.protocol.ports.journal import JournalRolledBack, what_is_missing
 from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.values.contexts import RESERVATIONS, context_of
 from innkeeper.storage.data_directory import INBOX_ENDING, DataDirectory
+from innkeeper.storage.installation_file import DataRefused
 from innkeeper.storage.sqlite.cursors import older_copy, read_cursors, read_openings
+from innkeeper.storage.sqlite.event_rows import FILE_ERRORS, unreadable
 from innkeeper.storage.sqlite.inbox import read_inbox
 from innkeeper.storage.sqlite.journal import SqliteEventLog
 from innkeeper.storage.sqlite.journal_head import HeadFile, is_lost
@@ -53,7 +55,10 @@ def opened_logs(data: DataDirectory) -> Iterator[Logs]:
         logs = {}
         for log, path in data.journals().items():
             db = opened.enter_context(closing(sqlite3.connect(path)))  # one that may write opens the write-ahead log
-            db.execute("PRAGMA schema_version").fetchone()
+            try:
+                db.execute("PRAGMA schema_version").fetchone()
+            except FILE_ERRORS as error:
+                raise unreadable(path, error) from error
             logs[log] = opened.enter_context(closing(SqliteEventLog(path)))
         yield logs
 
@@ -68,14 +73,17 @@ def witnesses(data: DataDirectory, logs: Logs) -> Iterator[Witness]:
     services = _services(data)
     views = {data.views(log): log for log in data.logs() if context_of(log) == RESERVATIONS}
     for path in data.databases():
-        if path in views:
-            yield Witness(path, views[path], *_agreeing(logs, views[path], *read_follower(path)))
-        elif path.name.endswith(INBOX_ENDING):
-            for log in data.logs():
-                yield from _inbox(path, log, logs)
-        elif path in services:
-            for subscriber, log, position, chain_hash in read_cursors(path):
-                yield Witness(path, log, *_agreeing(logs, log, position, chain_hash), subscriber)
+        try:
+            if path in views:
+                yield Witness(path, views[path], *_agreeing(logs, views[path], *read_follower(path)))
+            elif path.name.endswith(INBOX_ENDING):
+                for log in data.logs():
+                    yield from _inbox(path, log, logs)
+            elif path in services:
+                for subscriber, log, position, chain_hash in read_cursors(path):
+                    yield Witness(path, log, *_agreeing(logs, log, position, chain_hash), subscriber)
+        except sqlite3.Error as error:
+            raise DataRefused(f"{path} is not complete ({error}); restore it from a backup") from error
 
 
 def head_faults(data: DataDirectory, logs: Logs) -> Iterator[str]:
@@ -102,7 +110,12 @@ def differences(data: DataDirectory, logs: Logs) -> list[str]:
 
 def older_copies(data: DataDirectory) -> dict[Path, str]:
     """Returns a message for the database of each service that is an older copy of itself."""
-    found = {path: older_copy(path, read_openings(path), made_file(path)) for path in _services(data)}
+    found = {}
+    for path in _services(data):
+        try:
+            found[path] = older_copy(path, read_openings(path), made_file(path))
+        except sqlite3.Error as error:
+            raise DataRefused(f"{path} is not complete ({error}); restore it from a backup") from error
     return {path: fault for path, fault in found.items() if fault}
 
 
