@@ -180,6 +180,12 @@ def _left(state: HotelState, record: RecordedEvent, _: None) -> None:
     del state.waitlist[record.event.entry]
 
 
+def _timeline_begun(state: HotelState, record: RecordedEvent, _: None) -> None:
+    """Makes no locator again that a lost booking has, whose guest may have got it in a letter."""
+    assert isinstance(record.event, events.TimelineBegun)
+    state.bookings_made += len(record.event.lost_bookings)
+
+
 def waiting(event: events.WaitlistJoined, at: int, by: str) -> WaitlistEntry:
     """The entry that an event puts on the waitlist."""
     return WaitlistEntry(
@@ -235,8 +241,9 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
         events.WaitlistJoined: _joined,
         events.WaitlistLeft: _left,
         events.BusinessDateRolled: _evolve_hotel,
+        events.TimelineBegun: _timeline_begun,
     },
-    ignores=(events.TimelineBegun,),
+    ignores=(),
     not_followed=(BILLING, DELIVERY),
 )
 
