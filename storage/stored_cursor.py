@@ -119,8 +119,9 @@ class StoredCursor:
 
     def batch(self, at: int, limit: int, end: int) -> EventBatch | None:
         """See `Cursor`."""
-        with suppress(Refused):  # it is away, and is checked later
-            self.check()
+        if self._unchecked is not None:
+            with suppress(Refused):  # it is away, and is checked later
+                self.check()
         self._current = self._next_batch(at, limit, end)
         return self._current
 
@@ -224,9 +225,10 @@ class StoredCursor:
 
     def _hash_at(self, position: int) -> bytes | None:
         """The log's hash to store with a position; None where it is not known, as while the log is away."""
-        with suppress(Refused):
+        try:
             return self._log.hash_at(position) or None
-        return None
+        except Refused:
+            return None
 
     def _is_requested(self, entry: LogEntry) -> bool:
         record = entry[1]

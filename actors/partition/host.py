@@ -192,13 +192,9 @@ class Host:
                 for record in decided.records:
                     self._since_snapshot[record.hotel] = self._since_snapshot.get(record.hotel, 0) + 1
                     self._unsaved_from.setdefault(record.hotel, first)
-                self.on_commit(decided.position, self._on_timeline(decided.records))
+                timeline = self.journal.timeline
+                self.on_commit(decided.position, _on(timeline, decided.records) if timeline else decided.records)
         return results
-
-    def _on_timeline(self, records: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
-        """The committed events as the journal reads them."""
-        timeline = self.journal.timeline
-        return [msgspec.structs.replace(record, timeline=timeline) for record in records] if timeline else records
 
     def save_snapshots(self, after_events: int = snapshot_after_events, at_most: int = 1) -> int:
         """Saves the state of hotels with so many events since their last snapshot, or with one that is so long ago that
@@ -368,6 +364,11 @@ class _BatchKeys:
             if key in replies:
                 results[number] = _replayed(replies[key], fingerprint)
         return [*replies.values()]
+
+
+def _on(timeline: str, records: Sequence[RecordedEvent]) -> list[RecordedEvent]:
+    """The events of a commit as the journal reads them."""
+    return [msgspec.structs.replace(record, timeline=timeline) for record in records]
 
 
 def _replayed(kept: StoredReply, fingerprint: bytes) -> Result:

@@ -10,10 +10,10 @@ import threading
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
-from functools import partial
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from innkeeper.protocol.codec import wire
@@ -116,6 +116,7 @@ class SqliteJournal:
                 self._db.execute("PRAGMA mmap_size = 0")
                 self._read_head()
                 self._timelines = Timelines(self.path, self._db)
+                self.timeline = self._timelines.newest
                 self._reader = open_to_read(self.path)
             except FILE_ERRORS as error:
                 raise unreadable(self.path, error) from error
@@ -171,22 +172,17 @@ class SqliteJournal:
         except FILE_ERRORS as error:
             raise unreadable(self.path, error) from error
         self._position, self._hash, self._replies, self._replies_sum = self._written
-        if self._head is not None and self._head.is_due():
+        if self._head is not None and monotonic() >= self._head.due_at:
             self.note_head()
 
     def note_head(self) -> None:
         """See `Journal`."""
         if self._head is not None:
-            self._head.note(self._epoch, self._position, partial(self._hash_at, self._db))
+            self._head.note(self._epoch, self._position, self._hashes_at)
 
     def position(self) -> int:
         """See `Journal`."""
         return int(self._position)
-
-    @property
-    def timeline(self) -> str:
-        """See `Journal`."""
-        return self._timelines.newest
 
     def begin_timeline(self, timeline: str) -> None:
         """Begins a timeline with this id, for the next events. Call `reopen` before anything is read or written."""
@@ -286,6 +282,16 @@ class SqliteJournal:
                 return found
         raise damaged(self.path, f"event {position} is missing")
 
+    def _hashes_at(self, positions: Sequence[int]) -> list[tuple[int, bytes]]:
+        """See `HashesAt`; also at 0, before the first event."""
+        marks = ",".join("?" * len(positions))
+        query = f"SELECT position, hash FROM events WHERE position IN ({marks}) ORDER BY position DESC"
+        try:
+            found = self._db.execute(query, positions).fetchall()
+        except FILE_ERRORS as error:
+            raise unreadable(self.path, error) from error
+        return [*found, (0, GENESIS)] if 0 in positions else found
+
     def snapshots(self, hotel: str | None = None) -> Iterator[Snapshot]:
         """See `Journal`."""
         return self._snapshots.read(self._db, hotel)
@@ -338,7 +344,7 @@ class SqliteJournal:
         """Checks that the journal has all that its head has seen. Raises JournalRolledBack."""
         if self._head is not None:
             epoch = self._db.execute("SELECT epoch FROM writer").fetchone()[0]
-            self._head.check(epoch, self._position, partial(self._hash_at, self._db))
+            self._head.check(epoch, self._position, self._hashes_at)
 
     def _check_replies(self) -> None:
         """Checks every kept reply, and that none is missing."""
@@ -378,7 +384,7 @@ class SqliteEventLog:
             return GENESIS
         query = "SELECT hash FROM events WHERE position = ?"
         with self._lock:
-            return next((found for (found,) in rows_of(self._path, self._db, query, (position,))), b"")
+            return next((row[0] for row in rows_of(self._path, self._db, query, (position,))), b"")
 
     def close(self) -> None:
         """Closes the file."""

@@ -22,8 +22,9 @@ ACCEPT: Final = "go on with the journal as it is with `innkeeper accept-rollback
 _ENDING: Final = ".head"
 _SECONDS = 1.0  # between two writings, while there are commits
 
-HashAt = Callable[[int], bytes]
-"""Returns the hash of the journal's chain at a position that it has."""
+HashesAt = Callable[[list[int]], list[tuple[int, bytes]]]
+"""Returns the hashes of the journal's chain at those of these positions that it has, newest first, each with its
+position."""
 
 
 class JournalHead(msgspec.Struct, frozen=True):
@@ -47,7 +48,7 @@ class HeadFile:
         self.path = journal.with_suffix(_ENDING)
         self._journal = journal
         self._accepts = accepts
-        self._noted_at = 0.0
+        self.due_at = 0.0  # when to note it again, while there are commits; of the monotonic clock
         self._noted = -1
 
     def read(self) -> JournalHead | None:
@@ -72,7 +73,7 @@ class HeadFile:
             os.fsync(file.fileno())  # without it, a loss of power could leave an empty file
         fresh.replace(self.path)
 
-    def check(self, epoch: int, end: int, hash_at: HashAt) -> None:
+    def check(self, epoch: int, end: int, hashes_at: HashesAt) -> None:
         """Checks that the journal, which ends at this position and was opened so often, has all that its head has seen.
         Raises JournalRolledBack."""
         if self._accepts:
@@ -85,8 +86,8 @@ class HeadFile:
                 f"{self.path} is missing, which says how far {self._journal.name} has come; restore both from the same"
                 f" backup, or {ACCEPT}"
             )
-        position, chain_hash = head.marks[0]
-        if position > end or hash_at(position) != chain_hash:
+        position = head.marks[0][0]
+        if hashes_at([position]) != [head.marks[0]]:
             raise rolled_back(self._journal, position, end, self.path.name)
         if epoch < head.epoch:
             raise JournalRolledBack(
@@ -94,17 +95,13 @@ class HeadFile:
                 f" {head.epoch}; restore the newer journal, or {ACCEPT}"
             )
 
-    def is_due(self) -> bool:
-        """Whether it is time to note the head again, while there are commits."""
-        return monotonic() - self._noted_at >= _SECONDS
-
-    def note(self, epoch: int, end: int, hash_at: HashAt) -> None:
+    def note(self, epoch: int, end: int, hashes_at: HashesAt) -> None:
         """Writes down how far the journal has come, where that is not done yet. A full disk is only reported."""
         if self._noted == end:
             return
-        self._noted_at, self._noted = monotonic(), end
+        self.due_at, self._noted = monotonic() + _SECONDS, end
         try:
-            self.write(JournalHead(epoch, tuple((position, hash_at(position)) for position in marked_positions(end))))
+            self.write(JournalHead(epoch, tuple(hashes_at(marked_positions(end)))))
         except OSError as error:  # the events are on disk all the same
             logger.warning("%s cannot be written (%s), and stays behind the journal", self.path, error)
 
@@ -122,8 +119,11 @@ def is_lost(journal: Path) -> bool:
 def marked_positions(position: int) -> list[int]:
     """Returns the positions whose hashes a head at this position has: the distance between two doubles, to the
     beginning."""
-    distances = (0, *(1 << exponent for exponent in range(position.bit_length())))
-    return [position - distance for distance in distances if distance < position] + [0]
+    positions, distance = [position], 1
+    while distance < position:
+        positions.append(position - distance)
+        distance *= 2
+    return [*positions, 0] if position else positions
 
 
 def _checksum(head: JournalHead) -> str:

@@ -9,6 +9,7 @@ import pytest
 from innkeeper.protocol.ports.journal import JournalRolledBack
 from innkeeper.protocol.reservations.events import WaitlistLeft
 from innkeeper.storage.data_directory import DataDirectory
+from innkeeper.storage.sqlite import journal as sqlite_journal
 from innkeeper.storage.sqlite import journal_head
 from innkeeper.storage.sqlite.journal import SqliteJournal
 from innkeeper.storage.sqlite.journal_head import HeadFile, marked_positions
@@ -47,7 +48,8 @@ def test_the_head_is_noted_at_the_start_after_a_while_and_at_the_end(
     open_journal: Callable[[], SqliteJournal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
-    monkeypatch.setattr(journal_head, "monotonic", lambda: now)
+    for module in (sqlite_journal, journal_head):
+        monkeypatch.setattr(module, "monotonic", lambda: now)
     with closing(open_journal()) as journal:
         write_and_sync(journal, recorded(1))
         assert head_of(journal) == (1, 0)
