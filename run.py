@@ -43,6 +43,7 @@ from innkeeper.protocol.values.contexts import BILLING, DELIVERY, GATEWAY, NOTIF
 from innkeeper.protocol.values.operator_error import OperatorError
 from innkeeper.storage.data_directory import DataDirectory
 from innkeeper.storage.memory.storage import MemoryStorage
+from innkeeper.storage.operations.accept_rollback import accept_rollback
 from innkeeper.storage.operations.backup import back_up
 from innkeeper.storage.operations.restore import restore
 from innkeeper.storage.operations.verify import VerificationReport
@@ -60,8 +61,7 @@ async def start(parts: Parts, data: DataDirectory, storage: Storage, integration
 
     def host(log: str) -> HostPorts:
         write, read = partial(storage.journal, log), partial(storage.event_log, log)
-        open_system = ACTOR_SYSTEMS[integrations.actor_system]
-        return HostPorts(write, read, clock, uuid7, recovery_progress, open_system)
+        return HostPorts(write, read, clock, uuid7, recovery_progress, ACTOR_SYSTEMS[integrations.actor_system])
 
     partitions = [
         reservations.PartitionPorts(log, host(log), storage.locator_key, partial(storage.views, log))
@@ -216,7 +216,8 @@ _RUNS: dict[str, Callable[[SimpleNamespace], Coroutine[object, object, None] | N
     **dict.fromkeys((RESERVATIONS, BILLING, NOTIFICATIONS, DELIVERY, GATEWAY), part),
     "verify": partial(data_commands.verify, verified_directory),
     "backup": partial(data_commands.backup, back_up),
-    "restore": partial(data_commands.restore, partial(restore, verified)),
+    "restore": partial(data_commands.restore, partial(restore, verified, clock)),
+    "accept-rollback": partial(data_commands.accept_rollback, partial(accept_rollback, clock=clock)),
     "replay": replay,
     "dead-letters": manage_dead_letters,
 }

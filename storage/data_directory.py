@@ -149,16 +149,17 @@ class DataDirectory(NamedTuple):
 
     def journals(self) -> dict[str, Path]:
         """Returns the paths of the journals that there are, by the names of their logs: effects before causes."""
-        paths = {log: self.journal(log) for log in sorted(self._logs(), key=rank_of, reverse=True)}
+        paths = {log: self.journal(log) for log in sorted(self.logs(), key=rank_of, reverse=True)}
         return {log: path for log, path in paths.items() if path.exists()}
 
-    def _logs(self) -> list[str]:
+    def logs(self) -> list[str]:
+        """Returns the names of all logs of the installation, whether they have a journal yet or not."""
         return [*reservations_logs(self.installation().partitions), BILLING, DELIVERY] if self.is_made else []
 
     def databases(self) -> Iterator[Path]:
         """Yields the paths of all databases, each before those that it follows: services and read models, inboxes,
         journals. Each kind is looked up when it is its turn, so that no cause is missed that appears meanwhile."""
-        found = set(self.path.glob("*.db")) - {self.journal(log) for log in self._logs()}
+        found = set(self.path.glob("*.db")) - {self.journal(log) for log in self.logs()}
         inboxes = {path for path in found if path.name.endswith(INBOX_ENDING)}
         yield from sorted(found - inboxes)
         yield from sorted(self.path.glob(f"*{INBOX_ENDING}"))

@@ -1,10 +1,12 @@
 """A log of an inbox, up to the first missing event. A broker may deliver an event twice, late or never."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import Refused
-from innkeeper.protocol.ports.inbox import Inbox
+from innkeeper.protocol.ports.inbox import Inbox, InboxConflict
+from innkeeper.protocol.ports.journal import rolled_back
 from innkeeper.protocol.ports.message_bus import CommitListener
 from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.values.guests import GuestDetails, GuestKey
@@ -23,6 +25,7 @@ class GaplessLog:
         """Entries up to the position `start` were removed; those are read from `origin`."""
         self.name = name
         self.position = self.start = 0
+        self.is_checked = False  # against its origin
         self._read = read
         self._origin = origin
         self._early: dict[int, LogEntry | None] = {}
@@ -62,6 +65,9 @@ class GaplessLog:
         """See `EventLog`. Raises what the origin raises: an inbox stores no details."""
         return self._origin.guests(keys)
 
+    def hash_at(self, _: int) -> None:
+        """See `EventLog`. What a broker delivers has no hashes; the inbox compares the events themselves."""
+
     def wake(self) -> None:
         """Makes the listeners look at the log again."""
         for listener in self._listeners:
@@ -72,6 +78,18 @@ class GaplessLog:
         self._listeners.append(listener)
 
 
+def _check_origin(inbox: Inbox, log: GaplessLog, origin: EventLog) -> None:
+    """Checks that the origin still has the newest event that the inbox holds."""
+    held = log.read(log.position - 1, 1) if log.position > log.start else []
+    found = origin.read(log.position - 1, 1) if held else []
+    if held and not found:
+        reason = str(rolled_back(log.name, log.position, origin.position, "the inbox"))
+        raise InboxConflict(reason, [(log.name, held[0])])
+    if found:
+        inbox.handle([(log.name, found[0])], {})
+    log.is_checked = True
+
+
 def conflict_text(log: str, held: LogEntry, other: LogEntry) -> str:
     """Describes two different entries of which only one can be in the log."""
     return (
@@ -80,9 +98,13 @@ def conflict_text(log: str, held: LogEntry, other: LogEntry) -> str:
     )
 
 
-def fetch_missing(inbox: Inbox, origins: Mapping[str, EventLog]) -> None:
-    """Handles in the inbox what the logs `origins` have beyond its own; see `Inbox.fetch_missing`."""
-    for name, log in inbox.logs.items():
+def fetch_missing(inbox: Inbox, logs: Mapping[str, GaplessLog], origins: Mapping[str, EventLog]) -> None:
+    """Handles in the inbox what the logs `origins` have beyond its own; see `Inbox.fetch_missing`. Each origin is first
+    checked, once. Raises `InboxConflict` where it has not, or not the same, what the inbox has."""
+    for name, log in logs.items():
+        if not log.is_checked:
+            with suppress(Refused):
+                _check_origin(inbox, log, origins[name])
         while origins[name].position > log.position:
             try:
                 entries = origins[name].read(log.position, _BATCH_EVENTS)

@@ -5,12 +5,14 @@ parked hotel wait in the log until the event is handled at last, or dropped.
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Protocol
 
 import msgspec
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.recorded_event import LogEntry
+from innkeeper.protocol.messages.refusals import Refused
+from innkeeper.protocol.ports.journal import rolled_back
 from innkeeper.protocol.ports.subscriptions import (
     DeadLetter,
     Effects,
@@ -48,11 +50,12 @@ class CursorRows(Protocol):
         """Opens a transaction of the service's database: what is written in it is stored together, or not at all where
         its body raises."""
 
-    def open(self, position: int) -> tuple[int, bool]:
-        """Returns the position and whether it is paused; creates the cursor at this position where there is none."""
+    def open(self, position: int) -> tuple[int, bytes | None, bool]:
+        """Returns the position, the log's hash there where it is known, and whether it is paused; creates the cursor at
+        this position where there is none."""
 
-    def save_position(self, position: int) -> None:
-        """Stores the position."""
+    def save_position(self, position: int, log_hash: bytes | None) -> None:
+        """Stores the position, and the log's hash there where it is known."""
 
     def save_paused(self, paused: bool) -> None:
         """Stores whether it is paused."""
@@ -80,7 +83,8 @@ class StoredCursor:
         self._name = name
         self._log = log
         self._kinds = wire.kinds_of(request.types)
-        self._position, self._paused = rows.open(request.after.get(name, 0))
+        self._position, log_hash, self._paused = rows.open(request.after.get(name, 0))
+        self._unchecked = None if log_hash is None else (self._position, log_hash)
         self._saved = self._position
         self._parked_last = False
         self._current: EventBatch | None = None  # the batch that is being handled; None after a change by hand
@@ -106,8 +110,19 @@ class StoredCursor:
         """See `Cursor`."""
         return self._paused
 
+    def check(self) -> None:
+        """See `Cursor`."""
+        if self._unchecked is not None:
+            position, log_hash = self._unchecked
+            if self._log.hash_at(position) not in (log_hash, None):
+                raise rolled_back(self._name, position, self._log.position, self._request.name)
+            self._unchecked = None
+
     def batch(self, at: int, limit: int, end: int) -> EventBatch | None:
         """See `Cursor`."""
+        if self._unchecked is not None:
+            with suppress(Refused):  # it is away, and is checked later
+                self.check()
         self._current = self._next_batch(at, limit, end)
         return self._current
 
@@ -136,9 +151,11 @@ class StoredCursor:
             self._position = batch.until
             return
         position = batch.until if batch.parked_hotel is None else self._position
+        log_hash = self._hash_at(position)
         with self._changing():
             effects()
-            self._rows.save_position(position)  # a parked hotel may catch up with a position that is not saved yet
+            # Of a parked hotel too: it may catch up with a position that is not saved yet.
+            self._rows.save_position(position, log_hash)
             if batch.parked_hotel is not None:
                 self._move_parked(self._parked[batch.parked_hotel], batch.until)
         self._position = self._saved = position
@@ -151,9 +168,10 @@ class StoredCursor:
         again = was is not None and was.event == failure.entry[1].id
         attempts, since = (was.attempts + 1, was.since) if was is not None and again else (1, at)
         position = batch.until if batch.parked_hotel is None else self._position
+        log_hash = self._hash_at(position)
         with self._changing():
             self._save(_parked(failure, attempts, since, at))
-            self._rows.save_position(position)
+            self._rows.save_position(position, log_hash)
         self._position = self._saved = position
 
     def due_at(self) -> int | None:
@@ -169,8 +187,9 @@ class StoredCursor:
 
     def seek(self, position: int) -> None:
         """See `Cursor`."""
+        log_hash = self._hash_at(position)
         with self._changing():
-            self._rows.save_position(position)
+            self._rows.save_position(position, log_hash)
             self._rows.unpark()
             self._parked.clear()
         self._position = self._saved = position
@@ -199,12 +218,19 @@ class StoredCursor:
         if hotel is None:
             return None
         was = self._dead_letter(hotel)
-        after = int(event.rpartition(":")[2]) if drop else hotel.after
+        after = hotel.after + 1 if drop else hotel.after  # a dead letter is the event after the last that was handled
         with self._changing():
             self._save(msgspec.structs.replace(hotel, after=after, event="" if drop else event, retry_at=0))
         if drop and self._current is not None and self._current.parked_hotel == hotel.hotel:
             self._current = None
         return was
+
+    def _hash_at(self, position: int) -> bytes | None:
+        """The log's hash to store with a position; None where it is not known, as while the log is away."""
+        try:
+            return self._log.hash_at(position) or None
+        except Refused:
+            return None
 
     def _is_requested(self, entry: LogEntry) -> bool:
         record = entry[1]

@@ -80,6 +80,13 @@ ALLOWED_IMPORTS = {
         }
         for module in ("backup", "restore")
     },
+    **{
+        f"storage/operations/{module}.py": {
+            "protocol", "storage.operations", "storage.audit", "storage.sqlite", "storage.data_directory",
+            "storage.installation_file",
+        }
+        for module in ("timelines", "accept_rollback")
+    },
     "storage/operations/new_folder.py": {"protocol", "storage.new_files"},
     "storage/sqlite": {
         "protocol", "storage.sqlite", *SHARED_BY_ENGINES, "storage.data_directory", "storage.installation_file",
@@ -155,7 +162,7 @@ def test_a_folder_imports_only_allowed_modules(path: Path) -> None:
             assert top in libraries, f"{relative_name(path)} imports {imported}"
 
 
-FILES_OF_THE_JOURNAL = ("journal.py", "event_rows.py", "snapshots.py")
+FILES_OF_THE_JOURNAL = ("journal.py", "event_rows.py", "snapshots.py", "timelines.py")
 
 
 @pytest.mark.parametrize("path", sources("storage/sqlite"), ids=relative_name)

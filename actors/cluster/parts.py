@@ -93,7 +93,8 @@ class Parts:
             logs.update((log, following(received, received)) for log, received in inbox.logs.items())
             streams.update(inbox.logs)
         store = partial(open_store, name)
-        return ServicePorts(logs, streams, store, self.clock, self.load.is_under_load, consumer, inbox)
+        local = frozenset(log for log in logs if self.runs(log))
+        return ServicePorts(logs, streams, store, self.clock, self.load.is_under_load, consumer, inbox, local)
 
     def connect(self, part: str) -> RemotePart:
         """Adds a part of another process."""

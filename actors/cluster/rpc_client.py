@@ -270,6 +270,11 @@ class RemoteEventLog:
         """See `EventLog`."""
         return frames.guests_of(self._reading.ask(frames.GUESTS, keys))
 
+    def hash_at(self, position: int) -> bytes | None:
+        """See `EventLog`."""
+        found: bytes | None = self._reading.ask(frames.HASH, position)
+        return found
+
 
 class RemoteViews:
     """The `Views` of another process."""

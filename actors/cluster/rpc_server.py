@@ -102,6 +102,8 @@ class RpcServer:
             case frames.GUESTS if ports.log is not None:
                 keys = [(guest, version) for guest, version in fields[0]]
                 return frames.guests_body(await asyncio.to_thread(ports.log.guests, keys))
+            case frames.HASH if ports.log is not None:
+                return await asyncio.to_thread(ports.log.hash_at, *fields)
             case frames.VIEW if ports.views is not None:
                 name, arguments = frames.view_of(fields)
                 found = await asyncio.to_thread(getattr(ports.views, name), *arguments)

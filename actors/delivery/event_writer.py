@@ -29,7 +29,8 @@ class EventWriter:
         """Writes the event and calls the listeners. When this returns, the event is on disk. `cause` is the id of the
         event that made the service do this by itself, "" where a client asked for it."""
         seq = self._seqs.get(hotel, 0) + 1
-        record = RecordedEvent(hotel, seq, self._clock(), "system" if cause else "", "", cause, event)
+        by, timeline = "system" if cause else "", self._journal.timeline
+        record = RecordedEvent(hotel, seq, self._clock(), by, "", cause, event, timeline)
         try:
             self._journal.write([record], ())
             self._journal.sync()

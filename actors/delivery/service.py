@@ -105,7 +105,6 @@ async def start_publisher(parts: Parts, ports: PublisherPorts) -> None:
             service.subscribe(SubscriptionRequest(subscriber, EVERY_EVENT), handle)
             yield {}
 
-    store = partial(ports.open_store, name)
-    await parts.start(
-        Service(name, ServicePorts(logs, parts.streams, store, parts.clock, parts.load.is_under_load), open_handlers)
-    )
+    store, is_under_load = partial(ports.open_store, name), parts.load.is_under_load
+    service_ports = ServicePorts(logs, parts.streams, store, parts.clock, is_under_load, local=frozenset(logs))
+    await parts.start(Service(name, service_ports, open_handlers))

@@ -215,7 +215,8 @@ class Host:
                 for record in decided.records:
                     self._since_snapshot[record.hotel] = self._since_snapshot.get(record.hotel, 0) + 1
                     self._unsaved_from.setdefault(record.hotel, first)
-                self.on_commit(decided.position, decided.records)
+                timeline = self.journal.timeline
+                self.on_commit(decided.position, _on(timeline, decided.records) if timeline else decided.records)
         return results
 
     def save_snapshots(self, after_events: int = snapshot_after_events, at_most: int = 1) -> int:
@@ -251,11 +252,14 @@ class Host:
         self._unsaved_from = unsaved_from
         return len(snapshots)
 
-    def remove_old_replies(self) -> bool:
-        """Removes some of the kept replies that are older than a key is valid; returns whether it is to be called again
-        at once. May run in another thread while nothing is decided or written."""
+    def tidy_journal(self) -> bool:
+        """Notes the journal's head, and removes some of the kept replies that are older than a key is valid; returns
+        whether it is to be called again at once. May run in another thread while nothing is decided or written."""
+        if self.must_drain or self._unreleased:
+            return False
+        self.journal.note_head()
         now = self._clock()
-        if now < self._remove_replies_at or self.must_drain or self._unreleased:
+        if now < self._remove_replies_at:
             return False
         before = now - idempotency_hours * _HOUR_MICROSECONDS
         last = self.journal.remove_replies(before, self._replies_checked_until, _REPLIES_PER_STEP)
@@ -388,6 +392,11 @@ class _BatchKeys:
                 is_same = fingerprint == replies[key].fingerprint
                 results[number] = Result(first, replayed=True) if is_same else Result(IdempotencyKeyReused())
         return [*replies.values()]
+
+
+def _on(timeline: str, records: Sequence[RecordedEvent]) -> list[RecordedEvent]:
+    """The events of a commit as the journal reads them."""
+    return [msgspec.structs.replace(record, timeline=timeline) for record in records]
 
 
 def _replayed(kept: StoredReply, fingerprint: bytes) -> Result:

@@ -156,7 +156,7 @@ class Partition:
         """Does some of what can wait until there are no commands; returns whether there is more of it."""
         if host.save_snapshots():
             return True
-        return await self._loop.run_in_executor(self._writer, host.remove_old_replies)
+        return await self._loop.run_in_executor(self._writer, host.tidy_journal)
 
     async def _check(self, journal: Journal) -> None:
         """Checks all events and guests that were there at the start, most of which the snapshots have spared the

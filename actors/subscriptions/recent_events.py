@@ -51,6 +51,10 @@ class RecentEvents:
         """See `EventLog`."""
         return self._log.guests(keys)
 
+    def hash_at(self, position: int) -> bytes | None:
+        """See `EventLog`."""
+        return self._log.hash_at(position)
+
 
 def following(stream: CommitStream, log: EventLog) -> RecentEvents:
     """The log with its newest events in memory, as its stream announces them."""

@@ -7,7 +7,7 @@ delays no other part. In a process of its own it would have the same interface.
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, suppress
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -58,7 +58,8 @@ keeps its reply, in the transaction."""
 
 class ServicePorts(NamedTuple, Generic[S]):
     """What every service needs: the logs that it follows and the streams of their commits, its own store, which is
-    opened in its thread, and a clock. Where a `consumer` fills some of the logs from a broker through an `inbox`, it
+    opened in its thread, and a clock. The journals of the `local` logs are in this process: a service does not start
+    beside one that was rolled back. Where a `consumer` fills some of the logs from a broker through an `inbox`, it
     runs as long as the service."""
 
     logs: Mapping[str, EventLog]
@@ -68,6 +69,7 @@ class ServicePorts(NamedTuple, Generic[S]):
     is_under_load: Callable[[], bool] = lambda: False
     consumer: BrokerConsumer | None = None
     inbox: Inbox | None = None
+    local: Collection[str] = ()
 
 
 class Service(Generic[S]):
@@ -152,6 +154,9 @@ class Service(Generic[S]):
     ) -> Subscription:
         """See `Subscribers`."""
         cursors = [self._store.open_cursor(request, name, log) for name, log in self.logs.items()]
+        for cursor in cursors:
+            if cursor.log in self._ports.local:
+                cursor.check()
         subscriber = Subscriber(cursors, handle, self._ports.clock, self.is_under_load, batch_events, self._ports.inbox)
         self.add_task(subscriber)
         return subscriber

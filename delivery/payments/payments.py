@@ -145,9 +145,10 @@ PAYMENT_EVENTS = EventTable[Callable[[Payments, RecordedEvent, Any], Awaitable[N
         PaymentVoided: Payments.void,
     },
     ignores=(
-        events.LedgerOpened, events.LedgerDayOpened, events.LedgerTermsOfSaleChanged, events.BillingTermsChanged,
-        events.FolioOpened, events.FolioTermsChanged, events.BuyerChanged,
-        events.LedgerGuestForgotten, events.ChargePosted, events.ChargeReversed,
+        events.LedgerTimelineBegun, events.LedgerBookingsLost, events.LedgerOpened,
+        events.LedgerDayOpened, events.LedgerTermsOfSaleChanged, events.BillingTermsChanged,
+        events.FolioOpened, events.FolioTermsChanged, events.BuyerChanged, events.LedgerGuestForgotten,
+        events.ChargePosted, events.ChargeReversed,
         events.PaymentAuthorised, events.PaymentFailed, events.BookingPaid, events.InvoiceIssued,
         events.CreditNoteIssued,
     ),

@@ -232,7 +232,8 @@ class Webhooks:
 
     def _find(self, event: str) -> LogEntry | None:
         """The event with this id, from any of the logs."""
-        name, _, seq = event.rpartition(":")
+        name, _, number = event.rpartition(":")
+        seq = number.partition("-")[0]
         if not (seq.isascii() and seq.isdigit() and len(seq) < _DIGITS_MAX):
             return None
         hotel = name.rpartition(":")[2]

@@ -134,6 +134,7 @@ def command_line() -> click.Group:
     top.define(
         "restore", "restore a backup to a new data directory, and verify it", "/backups/monday --data data", *_RESTORE
     )
+    top.define("accept-rollback", "go on with journals that have lost events, as they are", "--data data", _DATA)
     top.define(
         "replay", "replay a booking history (CSV) through the HTTP API", "HISTORY.csv --rooms ROOMS.csv", *_REPLAY
     )

@@ -43,5 +43,10 @@ def restore(work: Callable[[Path, Path, ShowBytes], Report], options: SimpleName
     _show(work(options.source, options.data, byte_progress))
 
 
+def accept_rollback(work: Callable[[Path], Report], options: SimpleNamespace) -> None:
+    """Accept what journals have lost; prints a report."""
+    _show(work(options.data))
+
+
 def _show(report: Report) -> None:
     print(json.dumps(report._asdict(), indent=2))

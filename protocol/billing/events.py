@@ -36,6 +36,24 @@ class LedgerDayOpened(Event, frozen=True):
     business_date: date
 
 
+class LedgerTimelineBegun(Event, frozen=True):
+    """The ledger goes on from here on another timeline; see `TimelineBegun`. It follows the hotel again from the event
+    after its event `after`, whatever it has followed before."""
+
+    context: ClassVar[str] = BILLING
+    name: ClassVar[str] = "ledger.timeline_begun"
+    timeline: str
+    after: int
+
+
+class LedgerBookingsLost(Event, frozen=True):
+    """These bookings are not part of the hotel any more; their charges were reversed. Payments stay as they are."""
+
+    context: ClassVar[str] = BILLING
+    name: ClassVar[str] = "ledger.bookings_lost"
+    bookings: tuple[str, ...]
+
+
 class BillingTermsChanged(Event, frozen=True):
     """The hotel bills on these terms from now on; what was posted stays as it is."""
 
@@ -203,5 +221,5 @@ BILLING_EVENTS: tuple[type[Event], ...] = (
     LedgerOpened, LedgerDayOpened, LedgerTermsOfSaleChanged, BillingTermsChanged, FolioOpened, FolioTermsChanged,
     BuyerChanged, LedgerGuestForgotten, ChargePosted,
     ChargeReversed, PaymentStarted, PaymentAuthorised, PaymentRecorded, PaymentFailed, PaymentVoided, PaymentRefunded,
-    BookingPaid, InvoiceIssued, CreditNoteIssued,
+    BookingPaid, InvoiceIssued, CreditNoteIssued, LedgerTimelineBegun, LedgerBookingsLost,
 )  # fmt: skip

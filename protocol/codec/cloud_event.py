@@ -105,7 +105,7 @@ def entry_of(body: bytes) -> LogEntry:
     _, hotels, hotel, *_ = f"{found.source}//".split("/")
     record = RecordedEvent(
         hotel, int(found.sequence), microseconds(found.time), found.by, found.correlationid, found.causationid,
-        wire.decode_event_json(found.type, found.data),
+        wire.decode_event_json(found.type, found.data), found.id.rpartition(":")[2].partition("-")[2],
     )  # fmt: skip
     in_range = all(0 < number <= position_max for number in (found.position, record.hotel_seq))
     if hotels != "hotels" or record.id != found.id or not in_range:

@@ -32,6 +32,7 @@ ASK_SERVICE_ONCE: Final = "ask_service_once"
 POSITIONS: Final = "positions"
 READ: Final = "read"
 GUESTS: Final = "guests"
+HASH: Final = "hash"
 VIEW: Final = "view"
 SUBSCRIBE: Final = "subscribe"
 

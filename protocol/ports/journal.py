@@ -29,6 +29,25 @@ class JournalDamaged(JournalError):
     """The journal's contents are not what was written to it."""
 
 
+class JournalRolledBack(JournalError):
+    """The journal does not have what was seen of it before: it is an older copy, or another one."""
+
+
+def what_is_missing(journal: object, position: int, end: int, who: str) -> str:
+    """Describes that somebody has seen an event at this position which the journal does not have: it ends before it, or
+    has another one there."""
+    how = f"ends at event {end}" if end < position else f"has another event {position}"
+    return f"{who} has seen event {position} of {journal}, which {how} now"
+
+
+def rolled_back(journal: object, position: int, end: int, who: str) -> JournalRolledBack:
+    """Returns the error for `what_is_missing`, which also says what to do."""
+    return JournalRolledBack(
+        f"{what_is_missing(journal, position, end, who)}: restore the newer journal, or go on without it with"
+        " `innkeeper accept-rollback`"
+    )
+
+
 class JournalTooNew(JournalError):
     """The journal has an event of a type that only a newer version knows."""
 
@@ -77,6 +96,10 @@ class Journal(Protocol):
     def sync(self) -> None:
         """Commits what was written. Returns when it is safe from a loss of power."""
 
+    def note_head(self) -> None:
+        """Writes down outside of the journal how far it has come, where that is not done yet. Its opening, its closing
+        and `sync` do so too, the last about once a second."""
+
     def position(self) -> int:
         """Returns the position of the last event, 0 for an empty journal."""
 
@@ -99,6 +122,10 @@ class Journal(Protocol):
     def finish_erasing(self) -> bool:
         """Removes what is left of erased details outside of their table. Returns whether nothing is left: a reader may
         be in the way, and then it is to be called again."""
+
+    @property
+    def timeline(self) -> str:
+        """The short id of the timeline on which events are written now; empty on the first one."""
 
     def hotels(self) -> set[str]:
         """Returns the ids of all hotels that have an event."""

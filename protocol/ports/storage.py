@@ -29,7 +29,14 @@ class Storage(Protocol):
         stays. Raises JournalError where it is lost."""
 
     def journal(self, log: str) -> Journal:
-        """Opens the journal of this log to write. Raises JournalError."""
+        """Opens the journal of this log to write. Raises JournalError; JournalRolledBack where it had more before."""
+
+    def journal_as_found(self, log: str) -> Journal:
+        """Opens the journal of this log to verify it, although it may have had more before. Raises JournalError."""
+
+    def differences(self) -> list[str]:
+        """Returns a message for each journal that is missing, and for each service that has seen of a journal what it
+        does not have. Nobody else uses what is stored."""
 
     def event_log(self, log: str) -> AbstractContextManager[EventLog]:
         """Opens the journal of this log to read."""

@@ -31,6 +31,10 @@ class EventLog(Protocol):
     def guests(self, keys: Sequence[GuestKey]) -> dict[GuestKey, GuestDetails]:
         """Returns these versions of guests' details, without those that are erased."""
 
+    def hash_at(self, position: int) -> bytes | None:
+        """Returns the hash of the chain up to this position, empty where the log ends before it; None where this log
+        does not know hashes."""
+
 
 class RecentLog(EventLog, Protocol):
     """A log whose newest events are in memory."""
@@ -152,8 +156,12 @@ class Cursor(Protocol):
     def paused(self) -> bool:
         """Whether the subscriber is paused."""
 
+    def check(self) -> None:
+        """Checks that the log still has what was handled. Raises JournalRolledBack."""
+
     def batch(self, at: int, limit: int, end: int) -> EventBatch | None:
-        """Returns the next batch, up to the position `end`; None where there is nothing to do at the instant `at`."""
+        """Returns the next batch, up to the position `end`; None where there is nothing to do at the instant `at`.
+        A log that could not be checked before is checked first; see `check`."""
 
     def move(self, batch: EventBatch, effects: Effects) -> None:
         """Writes the effects of a batch and moves past it, in one transaction: where the effects raise, nothing of them

@@ -237,10 +237,20 @@ class BusinessDateRolled(Event, frozen=True):
     opened: date
 
 
+class TimelineBegun(Event, frozen=True):
+    """The hotel goes on from here on another timeline: a backup was restored, or the loss of newer events accepted.
+    What anybody has received of the hotel under the number of this event, or a higher one, is not part of it any more.
+    `lost_bookings` are the bookings among that which the installation itself still knows of."""
+
+    name: ClassVar[str] = "timeline.begun"
+    timeline: str
+    lost_bookings: tuple[str, ...] = ()
+
+
 EVENTS: tuple[type[Event], ...] = (
     HotelOpened, TermsOfSaleChanged, RoomTypeAdded, RoomAdded, BookingHeld, BookingConfirmed, BookingModified,
     HoldExtended, HoldExpired,
     HoldReleased, RoomMoved, BookingPinned, BookingUnpinned, BookingCancelled, BookingReinstated, GuestCheckedIn,
     GuestCheckedOut, GuestNoShow, GuestChanged, ReminderChanged, WaitlistJoined, WaitlistLeft, GuestForgotten,
-    BusinessDateRolled,
+    BusinessDateRolled, TimelineBegun,
 )  # fmt: skip

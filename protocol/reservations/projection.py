@@ -80,7 +80,7 @@ BOOKING_PROJECTION = EventTable[Callable[[Any], dict[str, Any]]](
     },
     ignores=(
         events.HotelOpened, events.TermsOfSaleChanged, events.RoomTypeAdded, events.RoomAdded, events.WaitlistJoined,
-        events.WaitlistLeft, events.GuestForgotten, events.BusinessDateRolled,
+        events.WaitlistLeft, events.GuestForgotten, events.BusinessDateRolled, events.TimelineBegun,
     ),
     not_followed=(BILLING, DELIVERY),
 )  # fmt: skip
@@ -155,6 +155,7 @@ HOTEL_PROJECTION = EventTable[Callable[[Any, RecordedEvent, Any], Hotel]](
         events.HoldReleased, events.RoomMoved, events.BookingPinned, events.BookingUnpinned, events.BookingCancelled,
         events.BookingReinstated, events.GuestCheckedIn, events.GuestCheckedOut, events.GuestNoShow,
         events.GuestChanged, events.ReminderChanged, events.WaitlistJoined, events.WaitlistLeft, events.GuestForgotten,
+        events.TimelineBegun,
     ),
     not_followed=(BILLING, DELIVERY),
 )  # fmt: skip

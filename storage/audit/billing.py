@@ -14,7 +14,7 @@ from typing import Any
 from innkeeper.protocol.billing import events
 from innkeeper.protocol.billing.folio import FolioLine, LineKind
 from innkeeper.protocol.messages.event_table import EventTable
-from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.messages.recorded_event import RecordedEvent, number_of
 from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS
 
 Key = tuple[str, int]
@@ -24,7 +24,7 @@ Key = tuple[str, int]
 @dataclass(slots=True)
 class LedgerRecord:
     """One hotel's books so far: the charges and payments of each folio, and every line as it was posted. `applied` is
-    the number of the last event of reservations that had an effect."""
+    the number of the last event of reservations that had an effect; `given_up` are bookings that these have lost."""
 
     hotel: str
     seq: int = 0
@@ -40,6 +40,7 @@ class LedgerRecord:
     captured: Counter[str] = field(default_factory=Counter)
     on_document: dict[int, str] = field(default_factory=dict)
     documents: Counter[type] = field(default_factory=Counter)
+    given_up: set[str] = field(default_factory=set)
 
 
 class BillingAuditor:
@@ -64,10 +65,8 @@ class BillingAuditor:
         books = self.hotels.setdefault(record.hotel, LedgerRecord(record.hotel))
         self._expect(books, record.hotel_seq == books.seq + 1, f"event {record.hotel_seq} follows event {books.seq}")
         books.seq = record.hotel_seq
-        hotel, _, number = record.cause.rpartition(":")  # the id of an event is its hotel and its number in it
-        if hotel == record.hotel and number.isdecimal():
-            books.applied = max(books.applied, int(number))
         event = record.event
+        books.applied = max(books.applied, number_of(record.cause, record.hotel) or 0)
         rule = BILLING_AUDIT[type(event)]
         if rule is not None:
             rule(self, books, event)
@@ -76,6 +75,18 @@ class BillingAuditor:
         """Begins the lines of a folio."""
         books.folios[event.booking] += 1
         books.posted[event.booking, event.folio] = []
+
+    def timeline_begun(self, books: LedgerRecord, event: events.LedgerTimelineBegun) -> None:
+        """Notes from where the ledger follows the hotel."""
+        books.applied = event.after
+
+    def bookings_lost(self, books: LedgerRecord, event: events.LedgerBookingsLost) -> None:
+        """Notes the bookings that reservations have lost, and checks that nothing is charged for them any more."""
+        books.given_up |= {*event.bookings}
+        for (booking, folio), charged in books.charges.items():
+            self._expect(
+                books, charged == 0 or booking not in event.bookings, f"{booking}/{folio} is lost, but charged"
+            )
 
     def charge_posted(self, books: LedgerRecord, event: events.ChargePosted) -> None:
         """Checks a new charge."""
@@ -191,6 +202,8 @@ BILLING_AUDIT = EventTable[Callable[[BillingAuditor, LedgerRecord, Any], None]](
         events.BookingPaid: BillingAuditor.booking_paid,
         events.InvoiceIssued: BillingAuditor.document_issued,
         events.CreditNoteIssued: BillingAuditor.document_issued,
+        events.LedgerTimelineBegun: BillingAuditor.timeline_begun,
+        events.LedgerBookingsLost: BillingAuditor.bookings_lost,
     },
     ignores=(
         events.LedgerOpened, events.LedgerDayOpened, events.LedgerTermsOfSaleChanged, events.BillingTermsChanged,

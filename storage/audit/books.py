@@ -18,7 +18,7 @@ def differences(hotels: Mapping[str, HotelRecord], ledgers: Mapping[str, LedgerR
         last = 0 if known is None else known.seq
         if books.applied > last:
             yield f"{hotel}: billing follows event {books.applied}, but reservations end at event {last} (P13)"
-        for booking in sorted(books.folios.keys() - bookings):
+        for booking in sorted(books.folios.keys() - bookings - books.given_up):
             yield f"{hotel}: there is a folio of {booking}, but no such booking (P13)"
         for booking, held in sorted(bookings.items()):
             if held.made <= books.applied and booking not in books.folios:

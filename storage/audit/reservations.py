@@ -283,6 +283,6 @@ RESERVATIONS_AUDIT = EventTable[Callable[[ReservationsAuditor, str, HotelRecord,
         events.GuestForgotten: ReservationsAuditor.guest_forgotten,
         events.BusinessDateRolled: ReservationsAuditor.rolled,
     },
-    ignores=(events.TermsOfSaleChanged, events.RoomTypeAdded),
+    ignores=(events.TermsOfSaleChanged, events.RoomTypeAdded, events.TimelineBegun),
     not_followed=(BILLING, DELIVERY),
 )

@@ -19,18 +19,18 @@ class MemoryCursorRows:
         """See `CursorRows`."""
         return self._database.transaction()
 
-    def open(self, position: int) -> tuple[int, bool]:
+    def open(self, position: int) -> tuple[int, bytes | None, bool]:
         """See `CursorRows`."""
-        position, paused = self._cursors.setdefault(self._key, (position, False))
-        return position, paused
+        position, log_hash, paused = self._cursors.setdefault(self._key, (position, None, False))
+        return position, log_hash, paused
 
-    def save_position(self, position: int) -> None:
+    def save_position(self, position: int, log_hash: bytes | None) -> None:
         """See `CursorRows`."""
-        self._cursors[self._key] = (position, self._cursors[self._key][1])
+        self._cursors[self._key] = (position, log_hash, self._cursors[self._key][2])
 
     def save_paused(self, paused: bool) -> None:
         """See `CursorRows`."""
-        self._cursors[self._key] = (self._cursors[self._key][0], paused)
+        self._cursors[self._key] = (*self._cursors[self._key][:2], paused)
 
     def parked(self) -> list[ParkedHotel]:
         """See `CursorRows`."""

@@ -25,9 +25,7 @@ class MemoryInbox:
         self._conflicts = database.table("conflicts")  # the reasons, by log
         self._numbers = database.table("numbers")  # positions, by log, hotel and the hotel's number
         self._origins = origins
-        self.logs: Mapping[str, GaplessLog] = {
-            log: GaplessLog(log, self._read, origin) for log, origin in origins.items()
-        }
+        self.logs: dict[str, GaplessLog] = {log: GaplessLog(log, self._read, origin) for log, origin in origins.items()}
         for name, log in self.logs.items():
             log.begin(start := self._removed.get(name, 0), start, [])
             log.handle([(at, wire.decode_record(body)) for at, body in self._entries[name].items()])
@@ -64,11 +62,14 @@ class MemoryInbox:
                 wrong.append((log, entry))
                 reason = reason or conflict_text(log, next(one for one in held if one != entry), entry)
         if wrong:
-            for log, _ in wrong:
-                self._conflicts.setdefault(log, reason)
-                self.logs[log].wake()
-            raise InboxConflict(reason, wrong)
+            self._stop_following(conflict := InboxConflict(reason, wrong))
+            raise conflict
         return fresh
+
+    def _stop_following(self, conflict: InboxConflict) -> None:
+        for log, _ in conflict.entries:
+            self._conflicts.setdefault(log, str(conflict))
+            self.logs[log].wake()
 
     def _held(self, log: str, position: int) -> LogEntry | None:
         body = self._entries[log].get(position)
@@ -94,7 +95,11 @@ class MemoryInbox:
 
     def fetch_missing(self) -> None:
         """See `Inbox`."""
-        fetch_missing(self, self._origins)
+        try:
+            fetch_missing(self, self.logs, self._origins)
+        except InboxConflict as conflict:
+            self._stop_following(conflict)
+            raise
 
     def close(self) -> None:
         """See `Inbox`."""

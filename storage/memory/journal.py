@@ -5,7 +5,9 @@ Events are kept as bytes of the wire format, so that what is read was encoded an
 
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from hashlib import blake2b
 from itertools import islice
+from typing import Final
 
 import msgspec
 from innkeeper.protocol.codec import wire
@@ -13,6 +15,8 @@ from innkeeper.protocol.messages.event import ForgettingEvent
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent, bare_record
 from innkeeper.protocol.ports.journal import JournalError, JournalFenced, Snapshot, StoredReply
 from innkeeper.protocol.values.guests import GuestDetails, GuestKey, StoredGuest, bare
+
+_HASH_BYTES: Final = 16
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -47,6 +51,7 @@ class JournalContents:
     def clear(self) -> None:
         """Removes everything but the epoch."""
         self.rows: list[Row] = []
+        self.hashes = [bytes(_HASH_BYTES)]  # of the chain up to each position, from 0
         self.positions: dict[str, dict[int, int]] = {}  # of each hotel's events, by their hotel_seq
         self.replies: dict[str, StoredReply] = {}
         self.snapshots: dict[str, Snapshot] = {}
@@ -57,6 +62,7 @@ class JournalContents:
         """Adds a transaction."""
         for row in transaction.rows:
             self.rows.append(row)
+            self.hashes.append(blake2b(self.hashes[-1] + row.record, digest_size=_HASH_BYTES).digest())
             self.positions.setdefault(row.hotel, {})[row.hotel_seq] = len(self.rows)
         self.replies.update((reply.key, reply) for reply in transaction.replies)
         self.snapshots.update((snapshot.hotel, snapshot) for snapshot in transaction.snapshots)
@@ -118,9 +124,14 @@ class MemoryJournal:
             self._contents.commit(self._written)
         self._written = Transaction()
 
+    def note_head(self) -> None:
+        """See `Journal`."""
+
     def position(self) -> int:
         """See `Journal`."""
         return len(self._contents.rows)
+
+    timeline = ""  # what is in memory is never restored
 
     def replies(self, keys: Collection[str]) -> dict[str, StoredReply]:
         """See `Journal`."""
@@ -210,3 +221,8 @@ class MemoryEventLog:
         """See `EventLog`."""
         with self._contents.lock:
             return self._contents.find_guests(keys)
+
+    def hash_at(self, position: int) -> bytes:
+        """See `EventLog`."""
+        hashes = self._contents.hashes
+        return hashes[position] if position < len(hashes) else b""

@@ -52,6 +52,12 @@ class MemoryStorage:
         """See `Storage`."""
         return MemoryJournal(self._journals[log])
 
+    journal_as_found = journal
+
+    def differences(self) -> list[str]:
+        """See `Storage`."""
+        return []
+
     def event_log(self, log: str) -> AbstractContextManager[MemoryEventLog]:
         """See `Storage`."""
         return nullcontext(MemoryEventLog(self._journals[log]))

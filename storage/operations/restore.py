@@ -8,7 +8,7 @@ import msgspec
 from innkeeper.protocol.ports.storage import Storage
 from innkeeper.protocol.values.operator_error import EXIT_VIOLATED, OperatorError
 from innkeeper.storage.data_directory import DataDirectory
-from innkeeper.storage.installation_file import FILE_NAME, find_installation, write_new_timeline
+from innkeeper.storage.installation_file import FILE_NAME, find_installation
 from innkeeper.storage.operations.backup import (
     CONTENTS,
     BackupContents,
@@ -19,6 +19,7 @@ from innkeeper.storage.operations.backup import (
     report,
 )
 from innkeeper.storage.operations.new_folder import FolderUnusable, check_apart, check_space, new_folder
+from innkeeper.storage.operations.timelines import begin_timeline, write_heads
 from innkeeper.storage.operations.verify import VerificationReport
 from innkeeper.storage.sqlite.copying import check_database, check_positions
 from innkeeper.storage.sqlite.storage import SqliteStorage
@@ -34,7 +35,7 @@ class BackupViolated(OperatorError):
     exit_code = EXIT_VIOLATED
 
 
-def restore(verify: Verify, source: Path, path: Path, show: ShowBytes) -> BackupReport:
+def restore(verify: Verify, clock: Callable[[], int], source: Path, path: Path, show: ShowBytes) -> BackupReport:
     """Restores the backup in the folder `source` to a data directory at `path`, which is missing or empty. Raises
     OperatorError, after which nothing is left at `path`."""
     contents = _contents(source)
@@ -47,6 +48,9 @@ def restore(verify: Verify, source: Path, path: Path, show: ShowBytes) -> Backup
                 _restore_file(source, fresh, name, contents)
                 progress(contents.files[name].bytes)
         contents = _checked(fresh, source, contents)
+        begun = begin_timeline(DataDirectory(fresh), clock, "restore")
+        write_heads(DataDirectory(fresh))
+        contents = msgspec.structs.replace(contents, timeline=begun.timeline, positions=begun.positions)
         if violations := verify(SqliteStorage(DataDirectory(fresh))).violations:
             shown = "\n".join(violations[:_SHOWN_VIOLATIONS])
             raise BackupViolated(f"{source} has {len(violations)} violations, and is not restored:\n{shown}")
@@ -81,7 +85,7 @@ def _restore_file(source: Path, fresh: Path, name: str, contents: BackupContents
 
 
 def _checked(fresh: Path, source: Path, contents: BackupContents) -> BackupContents:
-    """Checks the restored files, and begins the new timeline; returns the contents with it."""
+    """Checks the restored files; returns the contents."""
     installation = find_installation(fresh)
     if installation is None or installation.id != contents.installation:
         raise BackupDamaged(f"{source / CONTENTS} and {FILE_NAME} are of two installations; use another backup")
@@ -90,5 +94,4 @@ def _checked(fresh: Path, source: Path, contents: BackupContents) -> BackupConte
         check_database(database, installation.id)
     if check_positions(data) != contents.positions:
         raise BackupDamaged(f"the journals in {source} do not end where {CONTENTS} says; use another backup")
-    begun = write_new_timeline(fresh, installation)
-    return msgspec.structs.replace(contents, timeline=begun.timeline)
+    return contents

@@ -1,4 +1,5 @@
-"""Verifies the promises over whole journals: the hash chain, the auditors' checks, and each snapshot."""
+"""Verifies the promises over whole journals: the hash chain, the auditors' checks, and each snapshot; and that no file
+has seen of a journal what it does not have."""
 
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -7,7 +8,7 @@ from typing import NamedTuple
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.journal import Journal
 from innkeeper.protocol.ports.storage import Storage
-from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS, context_of
+from innkeeper.protocol.values.contexts import BILLING, DELIVERY, RESERVATIONS, context_of
 from innkeeper.storage.audit.billing import BillingAuditor
 from innkeeper.storage.audit.books import differences
 from innkeeper.storage.audit.reservations import ReservationsAuditor
@@ -31,15 +32,19 @@ def verify(
     storage: Storage, check_hotels: CheckSnapshots, check_ledgers: CheckSnapshots, progress: ShowProgress
 ) -> VerificationReport:
     """Verifies all journals, which the caller has locked. Raises JournalError."""
-    ledgers, violations = BillingAuditor(), list[str]()
+    ledgers, violations = BillingAuditor(), [f"{difference} (P13)" for difference in storage.differences()]
     logs = sorted(log for log in storage.journals() if context_of(log) == RESERVATIONS)
     auditors = {log: ReservationsAuditor() for log in logs}
     for log, auditor in auditors.items():
-        violations += _violations(storage.journal(log), auditor, check_hotels, progress)
+        violations += _violations(storage.journal_as_found(log), auditor, check_hotels, progress)
     if BILLING in storage.journals():
-        violations += _violations(storage.journal(BILLING), ledgers, check_ledgers, progress)
+        violations += _violations(storage.journal_as_found(BILLING), ledgers, check_ledgers, progress)
         hotels = {hotel: record for auditor in auditors.values() for hotel, record in auditor.hotels.items()}
         violations += differences(hotels, ledgers.hotels)
+    if DELIVERY in storage.journals():
+        with closing(storage.journal_as_found(DELIVERY)) as journal:
+            for _ in progress(journal.read(), journal.position()):
+                pass  # reading checks the chain
     events = sum(auditor.events for auditor in auditors.values())
     opened = sum(len(auditor.hotels) for auditor in auditors.values())
     return VerificationReport(events, opened, ledgers.events, violations)

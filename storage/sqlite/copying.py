@@ -3,22 +3,15 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
-from innkeeper.protocol.values.contexts import reservations_logs
-from innkeeper.storage.data_directory import INBOX_ENDING, DataDirectory
+from innkeeper.storage.data_directory import DataDirectory
 from innkeeper.storage.installation_file import DataRefused
-from innkeeper.storage.sqlite.cursors import read_cursors
-from innkeeper.storage.sqlite.event_log import SqliteEventLog, open_to_read
-from innkeeper.storage.sqlite.inbox import read_inbox
-from innkeeper.storage.sqlite.read_models import read_follower
+from innkeeper.storage.sqlite.event_log import open_to_read
+from innkeeper.storage.sqlite.histories import differences, opened_logs
 from innkeeper.storage.sqlite.stamps import check_stamp
 
 _PAGES_PER_STEP = 1_000
-
-T = TypeVar("T")
 
 
 def copy_database(source: Path, copy: Path, progress: Callable[[int], None]) -> None:
@@ -56,37 +49,10 @@ def check_database(path: Path, installation: str) -> None:
 def check_positions(data: DataDirectory) -> dict[str, int]:
     """Returns the position of each journal in a folder that nobody else uses. Raises DataRefused where somebody has
     seen more of a journal than there is: the files are not of one backup."""
-    journals = data.journals()
-    heads = {log: _read(path, _head) for log, path in journals.items()}
-    for path in data.databases():
-        for log, position in ({} if path in journals.values() else _read(path, partial(_seen, data))).items():
-            if position > heads.get(log, 0):
-                raise DataRefused(
-                    f"{path.name} has handled event {position} of {log}, whose journal ends at {heads.get(log, 0)}:"
-                    " they are not of one backup"
-                )
-    return heads
-
-
-def _head(path: Path) -> int:
-    with closing(SqliteEventLog(path)) as journal:
-        return journal.position
-
-
-def _seen(data: DataDirectory, path: Path) -> dict[str, int]:
-    """Returns the highest position of each log that this database knows."""
-    for log in reservations_logs(data.installation().partitions):
-        if path == data.views(log):
-            return {log: read_follower(path)}
-    return read_inbox(path) if path.name.endswith(INBOX_ENDING) else read_cursors(path)
-
-
-def _read(path: Path, read: Callable[[Path], T]) -> T:
-    try:
-        with _alone(path):
-            return read(path)
-    except sqlite3.Error as error:
-        raise DataRefused(f"{path.name} is not complete ({error}); use another backup") from error
+    with opened_logs(data) as logs:
+        if found := differences(data, logs):
+            raise DataRefused(f"{found[0]}: they are not of one backup")
+        return {log: journal.position for log, journal in logs.items()}
 
 
 @contextmanager

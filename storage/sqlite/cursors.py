@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 import sqlite_utils
-from innkeeper.storage.sqlite.schema import open_to_write
+from innkeeper.protocol.ports.journal import JournalRolledBack
+from innkeeper.storage.sqlite.schema import closed_on_failure, open_to_write
 from innkeeper.storage.stored_cursor import ParkedHotel
 
 Migration = Callable[[sqlite_utils.Database], None]
@@ -17,7 +18,7 @@ def _cursors(db: sqlite_utils.Database) -> None:
     db.execute(
         """
         CREATE TABLE cursors (
-            name TEXT NOT NULL, log TEXT NOT NULL, position INTEGER NOT NULL, paused INTEGER NOT NULL,
+            name TEXT NOT NULL, log TEXT NOT NULL, position INTEGER NOT NULL, hash BLOB, paused INTEGER NOT NULL,
             PRIMARY KEY (name, log)
         ) STRICT
         """
@@ -32,16 +33,59 @@ def _cursors(db: sqlite_utils.Database) -> None:
         """
     )
 
-
-def open_service(path: Path, *migrations: Migration) -> sqlite_utils.Database:
-    """Opens the database of a service: cursors, and the tables of these migrations."""
-    return open_to_write(path, _cursors, *migrations)
+    db.execute("CREATE TABLE openings (number INTEGER NOT NULL) STRICT")
+    db.execute("INSERT INTO openings VALUES (0)")
 
 
-def read_cursors(path: Path) -> dict[str, int]:
-    """Returns how far the subscriber that is the furthest has read each log. The file is used by nobody else."""
+def open_service(path: Path, *migrations: Migration, openings: Path | None = None) -> sqlite_utils.Database:
+    """Opens the database of a service: cursors, and the tables of these migrations. The file `openings` holds how often
+    it was opened; raises JournalRolledBack where the database was opened less often: it is an older copy, and would
+    have its effects, such as letters, again."""
+    db = open_to_write(path, _cursors, *migrations)
+    if openings is not None:
+        with closed_on_failure(db), db.atomic():
+            number = db.execute("UPDATE openings SET number = number + 1 RETURNING number").fetchone()[0]
+            if fault := older_copy(path, number - 1, openings):
+                raise JournalRolledBack(
+                    f"{fault}: restore the newer one, or go on with it as it is with `innkeeper accept-rollback`"
+                )
+        openings.write_text(f"{number}\n")
+    return db
+
+
+def older_copy(path: Path, number: int, openings: Path) -> str:
+    """Describes that a database, which was opened so often, is an older copy; empty where it is not."""
+    text = openings.read_text().strip() if openings.exists() else ""
+    if not text.isdecimal() or int(text) <= number:
+        return ""
+    return f"{path.name} is an older copy, which was opened {number} times, where the newest was opened {text} times"
+
+
+def read_openings(path: Path) -> int:
+    """Returns how often the database of a service was opened. The file is used by nobody else."""
     with closing(sqlite3.connect(path)) as db:
-        return dict(db.execute("SELECT log, max(position) FROM cursors GROUP BY log").fetchall())
+        return int(db.execute("SELECT number FROM openings").fetchone()[0])
+
+
+def read_cursors(path: Path) -> list[tuple[str, str, int, bytes | None]]:
+    """Returns each cursor: its subscriber, its log, its position, and the log's hash there where it is known. The file
+    is used by nobody else."""
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute("SELECT name, log, position, hash FROM cursors ORDER BY name, log").fetchall()
+
+
+def set_cursor_back(
+    path: Path, subscriber: str, log: str, position: int, log_hash: bytes, has: Callable[[str, int], bool]
+) -> None:
+    """Sets a cursor back to this position. `has` returns whether a hotel has an event of this number until there: a
+    hotel that is parked at a later one is parked no more. The file is used by nobody else."""
+    db = sqlite_utils.Database(sqlite3.connect(path, isolation_level=None))
+    with closing(db.conn), db.atomic():
+        rows = SqliteCursorRows(db, subscriber, log)
+        rows.save_position(position, log_hash)
+        for hotel in rows.parked():
+            if not has(hotel.hotel, hotel.after + 1):
+                rows.unpark(hotel.hotel)
 
 
 class SqliteCursorRows:
@@ -55,15 +99,17 @@ class SqliteCursorRows:
         """See `CursorRows`."""
         return self._db.atomic()
 
-    def open(self, position: int) -> tuple[int, bool]:
+    def open(self, position: int) -> tuple[int, bytes | None, bool]:
         """See `CursorRows`."""
-        self._db.execute("INSERT OR IGNORE INTO cursors VALUES (?, ?, ?, 0)", (*self._key, position))
-        row = self._db.execute("SELECT position, paused FROM cursors WHERE name = ? AND log = ?", self._key).fetchone()
-        return row[0], bool(row[1])
+        self._db.execute("INSERT OR IGNORE INTO cursors VALUES (?, ?, ?, NULL, 0)", (*self._key, position))
+        query = "SELECT position, hash, paused FROM cursors WHERE name = ? AND log = ?"
+        position, log_hash, paused = self._db.execute(query, self._key).fetchone()
+        return position, log_hash, bool(paused)
 
-    def save_position(self, position: int) -> None:
+    def save_position(self, position: int, log_hash: bytes | None) -> None:
         """See `CursorRows`."""
-        self._db.execute("UPDATE cursors SET position = ? WHERE name = ? AND log = ?", (position, *self._key))
+        change = "UPDATE cursors SET position = ?, hash = ? WHERE name = ? AND log = ?"
+        self._db.execute(change, (position, log_hash, *self._key))
 
     def save_paused(self, paused: bool) -> None:
         """See `CursorRows`."""

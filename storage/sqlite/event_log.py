@@ -8,8 +8,10 @@ from pathlib import Path
 
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.values.guests import GuestDetails, GuestKey
-from innkeeper.storage.sqlite.event_rows import read_rows, record_of, rows_of
+from innkeeper.storage.sqlite.event_rows import GENESIS, read_rows, record_of, rows_of
 from innkeeper.storage.sqlite.guests import find_guests
+from innkeeper.storage.sqlite.schema import closed_on_failure
+from innkeeper.storage.sqlite.timelines import Timelines
 
 
 class SqliteEventLog:
@@ -19,6 +21,8 @@ class SqliteEventLog:
         self._path = path
         self._lock = threading.Lock()
         self._db = open_to_read(path)
+        with closed_on_failure(self._db):
+            self._timelines = Timelines(path, self._db)
 
     @property
     def position(self) -> int:
@@ -30,7 +34,15 @@ class SqliteEventLog:
         """See `EventLog`. Raises JournalDamaged where an event cannot be read or decoded, and JournalTooNew."""
         with self._lock:
             rows = list(islice(read_rows(self._path, self._db, after, hotel, after_hotel_seq), limit))
-        return [(row[0], record_of(self._path, row)) for row in rows]
+        return [(row[0], record_of(self._path, row, self._timelines.at(row[0]))) for row in rows]
+
+    def hash_at(self, position: int) -> bytes:
+        """See `EventLog`."""
+        if position == 0:
+            return GENESIS
+        query = "SELECT hash FROM events WHERE position = ?"
+        with self._lock:
+            return next((row[0] for row in rows_of(self._path, self._db, query, (position,))), b"")
 
     def guests(self, keys: Sequence[GuestKey]) -> dict[GuestKey, GuestDetails]:
         """See `EventLog`. Raises JournalDamaged where one is missing, or is not what was written."""

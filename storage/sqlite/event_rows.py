@@ -48,11 +48,12 @@ def rows_of(path: Path, db: sqlite3.Connection, query: str, values: Sequence[obj
         raise unreadable(path, error) from error
 
 
-def record_of(path: Path, row: Row) -> RecordedEvent:
-    """Decodes the event of a row. Raises JournalTooNew, or JournalDamaged."""
+def record_of(path: Path, row: Row, timeline: str) -> RecordedEvent:
+    """Decodes the event of a row, which is on this timeline. Raises JournalTooNew, or JournalDamaged."""
     position, hotel, sequence, at, type_name, body, by, correlation, causation, _ = row
     try:
-        return RecordedEvent(hotel, sequence, at, by, correlation, causation, wire.decode_event(type_name, body))
+        event = wire.decode_event(type_name, body)
+        return RecordedEvent(hotel, sequence, at, by, correlation, causation, event, timeline)
     except wire.UnknownMessageType as error:
         raise JournalTooNew(
             f"{path}: event {position} is of the type {type_name!r}, which this version does not know; a newer"

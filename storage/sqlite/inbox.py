@@ -11,7 +11,7 @@ has looked at it: one of the two is not of this log. Old events are removed once
 
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import takewhile
 from pathlib import Path
@@ -43,10 +43,21 @@ def _create(db: sqlite_utils.Database) -> None:
     db.execute("CREATE TABLE conflicts (log TEXT PRIMARY KEY, reason TEXT NOT NULL) STRICT")
 
 
-def read_inbox(path: Path) -> dict[str, int]:
-    """Returns the position of the newest event of each log. The file is used by nobody else."""
+def read_inbox(path: Path, log: str) -> Iterator[LogEntry]:
+    """Yields the events of a log that an inbox has, newest first. The file is used by nobody else."""
     with closing(sqlite3.connect(path)) as db:
-        return dict(db.execute("SELECT log, max(position) FROM entries GROUP BY log").fetchall())
+        for position, record in db.execute(
+            "SELECT position, record FROM entries WHERE log = ? ORDER BY position DESC", (log,)
+        ):
+            yield position, wire.decode_record(record)
+
+
+def remove_from_inbox(path: Path, log: str, after: int) -> None:
+    """Removes the events of a log after this position, and the conflicts about it. The file is used by nobody else."""
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("DELETE FROM entries WHERE log = ? AND position > ?", (log, after))
+        db.execute("UPDATE removed SET position = min(position, ?) WHERE log = ?", (after, log))
+        db.execute("DELETE FROM conflicts WHERE log = ?", (log,))
 
 
 class SqliteInbox:
@@ -58,9 +69,7 @@ class SqliteInbox:
         self._lock = threading.Lock()  # of the database
         self._handling = threading.Lock()  # so that listeners are called in the order of the log
         self._origins = origins
-        self.logs: Mapping[str, GaplessLog] = {
-            log: GaplessLog(log, self._read, origin) for log, origin in origins.items()
-        }
+        self.logs: dict[str, GaplessLog] = {log: GaplessLog(log, self._read, origin) for log, origin in origins.items()}
         with closed_on_failure(self):
             self._places: dict[str, int] = dict(self._db.execute("SELECT name, place FROM places").fetchall())
             self.fault = next((reason for (reason,) in self._db.execute("SELECT reason FROM conflicts")), "")
@@ -151,7 +160,11 @@ class SqliteInbox:
 
     def fetch_missing(self) -> None:
         """See `Inbox`."""
-        fetch_missing(self, self._origins)
+        try:
+            fetch_missing(self, self.logs, self._origins)
+        except InboxConflict as conflict:
+            self._stop_following(conflict)
+            raise
 
     def close(self) -> None:
         """See `Inbox`."""

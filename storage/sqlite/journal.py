@@ -8,10 +8,11 @@ writes or checkpoints can damage a write-ahead log. Readers open the file with `
 import sqlite3
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple
+from time import monotonic
+from typing import Any
 
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.event import ForgettingEvent
@@ -37,21 +38,19 @@ from innkeeper.storage.sqlite.guests import (
     find_guests,
     newest_guests,
 )
-from innkeeper.storage.sqlite.schema import close_writer, closed_on_failure, migrate
+from innkeeper.storage.sqlite.journal_file import FENCED, HEAD_COLUMNS, Head, JournalFile
+from innkeeper.storage.sqlite.journal_head import HeadFile
+from innkeeper.storage.sqlite.schema import closed_on_failure
 from innkeeper.storage.sqlite.set_hash import SET_MODULUS, digest, pack, sum_bytes
 from innkeeper.storage.sqlite.snapshots import SnapshotTable
 
-_CHECKPOINT_PAGES = 4_000
 _TAIL_EVENTS = 1_000
-_BUSY_SECONDS = 10
-_HEAD_COLUMNS = "position, hash, replies, replies_sum, guests, guests_sum"
-_SET_HEAD = f"UPDATE writer SET ({_HEAD_COLUMNS}) = (?,?,?,?,?,?) WHERE epoch = ?"
+_SET_HEAD = f"UPDATE writer SET ({HEAD_COLUMNS}) = (?,?,?,?,?,?) WHERE epoch = ?"
 _ROWS_WITH_INDEX = (
     f"SELECT {COLUMNS}, (SELECT position FROM events AS by_hotel WHERE by_hotel.hotel = events.hotel AND"
     " by_hotel.sequence = events.sequence) FROM events WHERE position > ? AND position <= ? ORDER BY position"
 )
 _SET_REPLIES = "UPDATE writer SET replies = ?, replies_sum = ? WHERE epoch = ?"
-_FENCED = "another process writes to {} now; this one must stop"
 _REPLY_COLUMNS = "key, fingerprint, reply, at, checksum"
 
 
@@ -91,65 +90,21 @@ def check_rows_of_hotel(path: Path, rows: Iterable[tuple[Any, ...]], after_seque
         yield row[:10]
 
 
-class _Head(NamedTuple):
-    """The head of a journal: the position and hash of its last event, and how many rows there are beside the events,
-    with the sums of their hashes."""
-
-    position: int
-    hash: bytes
-    replies: int
-    replies_sum: int
-    guests: int
-    guests_sum: int
-
-
-class SqliteJournal:
+class SqliteJournal(JournalFile):
     """Implements `protocol.ports.journal.Journal` in SQLite. Opening it fences all earlier writers."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, head: HeadFile | None = None) -> None:
+        """Opens the file, or creates it. With `head`, what that says of the journal is checked, and kept up."""
+        super().__init__(path, head)
         self._snapshots = SnapshotTable(path)
-        self._epoch = -1
-        self._unfinished = True  # of erasing: the process before may have died too early
-        self._connect()
         self._guest_check = GuestCheck(path, self._head.guests, self._head.guests_sum)
         with closed_on_failure(self):
             try:
                 self._check_tail()
                 self._check_replies()
-                self._db.execute("UPDATE writer SET epoch = epoch + 1")
-                self._epoch = self._db.execute("SELECT epoch FROM writer").fetchone()[0]
+                self._begin_epoch()
             except FILE_ERRORS as error:
                 raise unreadable(path, error) from error
-
-    def _connect(self) -> None:
-        with ExitStack() as opened:
-            try:
-                migrate(self.path)
-                self._db = sqlite3.connect(
-                    self.path, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False
-                )
-                opened.enter_context(closing(self._db))
-                self._db.execute("PRAGMA journal_mode = WAL")
-                self._db.execute("PRAGMA synchronous = FULL")
-                self._db.execute("PRAGMA secure_delete = FAST")
-                self._db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-                self._db.execute("PRAGMA cache_size = -65536")
-                self._db.execute("PRAGMA mmap_size = 0")
-                self._read_head()
-                self._reader = open_to_read(self.path)
-            except FILE_ERRORS as error:
-                raise unreadable(self.path, error) from error
-            opened.pop_all()
-
-    def _read_head(self) -> None:
-        heads = self._db.execute(f"SELECT {_HEAD_COLUMNS} FROM writer").fetchall()
-        if len(heads) != 1 or tuple(map(type, heads[0])) != (int, bytes, int, bytes, int, bytes):
-            raise damaged(self.path, "its head cannot be read")
-        position, last, replies, replies_sum, guests, guests_sum = heads[0]
-        self._head = self._written = _Head(
-            position, last, replies, int.from_bytes(replies_sum, "big"), guests, int.from_bytes(guests_sum, "big")
-        )
 
     def write(
         self, records: Sequence[RecordedEvent], replies: Sequence[StoredReply], guests: Sequence[StoredGuest] = ()
@@ -181,13 +136,13 @@ class SqliteJournal:
             guests_sum += int.from_bytes(guest.hash, "big")
             guest_rows.append((guest.id, guest.version, stored.hotel, stored.salt, pack(guest.details), guest.hash))
         counts = head.replies + len(replies), head.guests + len(guests)
-        written = _Head(position, last, counts[0], replies_sum % SET_MODULUS, counts[1], guests_sum % SET_MODULUS)
+        written = Head(position, last, counts[0], replies_sum % SET_MODULUS, counts[1], guests_sum % SET_MODULUS)
         try:
             self._db.execute("BEGIN IMMEDIATE")
             sums = written.replies_sum.to_bytes(16, "big"), written.guests_sum.to_bytes(16, "big")
             head_row = (position, last, written.replies, sums[0], written.guests, sums[1], self._epoch)
             if self._db.execute(_SET_HEAD, head_row).rowcount != 1:
-                raise JournalFenced(_FENCED.format(self.path))
+                raise JournalFenced(FENCED.format(self.path))
             self._db.executemany(INSERT_GUEST, guest_rows)
             if forgotten:
                 erase_guests(self._db, forgotten)
@@ -213,10 +168,8 @@ class SqliteJournal:
         self._head = self._written
         if self._unfinished:
             self.finish_erasing()
-
-    def position(self) -> int:
-        """See `Journal`."""
-        return self._head.position
+        if self._head_file is not None and monotonic() >= self._head_file.due_at:
+            self.note_head()
 
     def guests(self, keys: Sequence[GuestKey]) -> dict[GuestKey, GuestDetails]:
         """See `Journal`."""
@@ -230,17 +183,6 @@ class SqliteJournal:
         """See `Journal`. It reads on a connection of its own."""
         with closing(open_to_read(self.path)) as db:
             return self._guest_check.step(db, limit)
-
-    def finish_erasing(self) -> bool:
-        """See `Journal`. The write-ahead log has old pages, with what is erased in the file."""
-        if self._unfinished:
-            try:
-                self._db.execute("PRAGMA busy_timeout = 0")  # a reader ends soon; bookings do not wait for it
-                self._unfinished = bool(self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
-                self._db.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1_000}")
-            except FILE_ERRORS as error:
-                raise unreadable(self.path, error) from error
-        return not self._unfinished
 
     def replies(self, keys: Collection[str]) -> dict[str, StoredReply]:
         """See `Journal`. Raises JournalDamaged where a reply is not what was kept."""
@@ -276,7 +218,7 @@ class SqliteJournal:
                 self._db.execute("BEGIN IMMEDIATE")
                 changed = (head.replies, sum_bytes(head.replies_sum), self._epoch)
                 if self._db.execute(_SET_REPLIES, changed).rowcount != 1:
-                    raise JournalFenced(_FENCED.format(self.path))
+                    raise JournalFenced(FENCED.format(self.path))
                 self._db.executemany("DELETE FROM replies WHERE key = ?", [(key,) for key in keys])
         except FILE_ERRORS as error:
             raise unreadable(self.path, error) from error
@@ -297,7 +239,7 @@ class SqliteJournal:
     def read(self, after: int = 0, hotel: str | None = None, after_hotel_seq: int = 0) -> Iterator[LogEntry]:
         """See `Journal`. The hash chain reveals each change, and the head a lost end."""
         rows = self._read_all(after) if hotel is None else self._read_hotel(hotel, after, after_hotel_seq)
-        return ((row[0], record_of(self.path, row)) for row in rows)
+        return ((row[0], record_of(self.path, row, self._timelines.at(row[0]))) for row in rows)
 
     def _read_all(self, after: int) -> Iterator[Row]:
         position, last = after, self._hash_at(self._db, after)
@@ -352,30 +294,11 @@ class SqliteJournal:
             with self._db:
                 self._db.execute("BEGIN IMMEDIATE")
                 if self._db.execute("SELECT epoch FROM writer").fetchone()[0] != self._epoch:
-                    raise JournalFenced(_FENCED.format(self.path))
+                    raise JournalFenced(FENCED.format(self.path))
                 self._snapshots.save(self._db, self._head[:2], snapshots, until)
         except FILE_ERRORS as error:
             raise unreadable(self.path, error) from error
         self._snapshots.saved()
-
-    def reopen(self) -> None:
-        """See `Journal`."""
-        self._reader.close()
-        self._db.close()
-        self._connect()
-
-    def close(self) -> None:
-        """See `Journal`. Where another process writes now, only that one may checkpoint."""
-        self._reader.close()
-        if self._has_epoch():
-            close_writer(self._db)
-        else:
-            self._db.close()
-
-    def _has_epoch(self) -> bool:
-        with suppress(sqlite3.Error):
-            return bool(self._db.execute("SELECT epoch FROM writer").fetchone()[0] == self._epoch)
-        return False
 
     def _check_tail(self) -> None:
         """Checks the hash chain of the last rows, so that nothing is appended to a lost or altered tail."""

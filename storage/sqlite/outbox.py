@@ -1,6 +1,9 @@
 """The outbox of notifications, in its service's database beside its cursor."""
 
-from collections.abc import Iterable, Sequence
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
 
 import msgspec
 import sqlite_utils
@@ -34,6 +37,16 @@ def create_outbox(db: sqlite_utils.Database) -> None:
         "INSERT INTO sending VALUES (0, 0)",
     ):
         db.execute(statement)
+
+
+def withdraw_notices(path: Path, bookings: Collection[str]) -> int:
+    """Deletes the notices about these bookings that are not sent yet; returns how many. The file is used by nobody
+    else."""
+    with closing(sqlite3.connect(path)) as db, db:
+        found = [(number, _unpack(body)) for number, body in db.execute("SELECT number, body FROM notices")]
+        numbers = [(number,) for number, notice in found if notice.booking in bookings]
+        db.executemany("DELETE FROM notices WHERE number = ?", numbers)
+    return len(numbers)
 
 
 class SqliteOutbox:

@@ -18,6 +18,7 @@ import msgspec
 import sqlite_utils
 from innkeeper.protocol.messages.event import ForgettingEvent
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
+from innkeeper.protocol.ports.journal import rolled_back
 from innkeeper.protocol.ports.subscriptions import EventLog, Positions, with_guests
 from innkeeper.protocol.ports.views import BookingPage, BookingSearch, InvalidCursor, KnownGuest, searched_text
 from innkeeper.protocol.reservations import events
@@ -54,7 +55,7 @@ class SqliteReadModels:
         with ExitStack() as opened:
             self._db = _open(path, make)
             opened.callback(close_writer, self._db.conn)
-            self._position: int = self._db.execute("SELECT position FROM follower").fetchone()[0]
+            self._position = self._checked_position(path)
             self._hotels = {
                 hotel.id: hotel
                 for (body,) in self._db.execute("SELECT body FROM hotels")
@@ -76,6 +77,13 @@ class SqliteReadModels:
         self._thread.join()
         with self._lock:
             self._close()
+
+    def _checked_position(self, path: Path) -> int:
+        """The position that is reached. Raises JournalRolledBack where the log does not have what is in the tables."""
+        position, log_hash = self._db.execute("SELECT position, hash FROM follower").fetchone()
+        if position and self._log.hash_at(position) != log_hash:
+            raise rolled_back(self._name, position, self._log.position, path.name)
+        return int(position)
 
     def catch_up(self, position: int) -> None:
         """Applies the log at least up to this position."""
@@ -108,9 +116,10 @@ class SqliteReadModels:
         entries = with_guests(self._log.read(self._position, _STEP_EVENTS), self._log)
         if entries:
             step = _Step(self._db, self._hotels)
+            reached = entries[-1][0], self._log.hash_at(entries[-1][0])
             with self._db.atomic():
                 step.handle(entries)
-                self._db.execute("UPDATE follower SET position = ?", (entries[-1][0],))
+                self._db.execute("UPDATE follower SET position = ?, hash = ?", reached)
             self._hotels |= step.changed_hotels
             self._position = entries[-1][0]
             if step.forgotten:
@@ -192,10 +201,12 @@ class SqliteReadModels:
         return None if known is None else (_unpack_hotel(known[0]), [_unpack_booking(body) for (body,) in rows])
 
 
-def read_follower(path: Path) -> int:
-    """Returns the position that the read models of a file have reached. The file is used by nobody else."""
+def read_follower(path: Path) -> tuple[int, bytes]:
+    """Returns the position that the read models of a file have reached, and the log's hash there. The file is used by
+    nobody else."""
     with closing(sqlite3.connect(path)) as db:
-        return int(db.execute("SELECT position FROM follower").fetchone()[0])
+        position, log_hash = db.execute("SELECT position, hash FROM follower").fetchone()
+        return position, log_hash
 
 
 _HOLDS_NIGHTS_SQL = "(" + ", ".join(f"'{status.value}'" for status in sorted(HOLDS_NIGHTS)) + ")"
@@ -225,8 +236,8 @@ def _create(path: Path) -> None:
 def _create_tables(db: sqlite_utils.Database) -> None:
     db.enable_wal()
     with db.atomic():
-        db.table("follower").create({"position": int})
-        db.table("follower").insert({"position": 0})
+        db.table("follower").create({"position": int, "hash": bytes})
+        db.table("follower").insert({"position": 0, "hash": b""})
         db.table("hotels").create({"id": str, "body": bytes}, pk="id")
         db.table("bookings").create(
             {

@@ -38,8 +38,13 @@ def _first(db: sqlite_utils.Database) -> None:
             replies INTEGER NOT NULL, replies_sum BLOB NOT NULL, guests INTEGER NOT NULL, guests_sum BLOB NOT NULL
         ) STRICT
         """,
-        "INSERT INTO writer VALUES (0, 0, zeroblob(16), 0, zeroblob(16), 0, zeroblob(16))",
         CREATE_GUESTS,
+        """
+        CREATE TABLE timelines (
+            position INTEGER PRIMARY KEY, timeline TEXT NOT NULL, checksum BLOB NOT NULL
+        ) STRICT
+        """,
+        "INSERT INTO writer VALUES (0, 0, zeroblob(16), 0, zeroblob(16), 0, zeroblob(16))",
         """
         CREATE TABLE snapshots (
             hotel TEXT PRIMARY KEY, sequence INTEGER NOT NULL, position INTEGER NOT NULL, hash BLOB NOT NULL,

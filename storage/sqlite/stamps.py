@@ -16,7 +16,8 @@ from innkeeper.storage.new_files import publish_once, sync_folder
 
 MADE_ENDING: Final = ".made"
 """Of the file beside a database that says that it was made. It is a file of its own, so that a database that is lost is
-not taken for one that never was: without it, every letter would be sent again."""
+not taken for one that never was: without it, every letter would be sent again. That of a service holds how often the
+database was opened, see `storage.sqlite.cursors`."""
 RESTORE: Final = "restore it from the backup of this installation"
 MAKE_AGAIN: Final = "delete it, and it is made again from the logs"
 
@@ -25,7 +26,7 @@ def stamp(path: Path, installation: str, remedy: str = RESTORE) -> Path:
     """Makes the file with the id of this installation where there is none; checks the id in it otherwise. Returns the
     path. Raises DataRefused, with the remedy, for a file of another installation, and for one that has gone and cannot
     be made again from others; and JournalDamaged for a file that cannot be read."""
-    made = path.with_name(f"{path.name}{MADE_ENDING}")
+    made = made_file(path)
     if not path.exists():
         if remedy == RESTORE and made.exists():
             raise DataRefused(
@@ -37,6 +38,11 @@ def stamp(path: Path, installation: str, remedy: str = RESTORE) -> Path:
         made.touch(mode=0o600)
         sync_folder(path.parent)
     return path
+
+
+def made_file(path: Path) -> Path:
+    """Returns the path of the file that says that this one was made."""
+    return path.with_name(f"{path.name}{MADE_ENDING}")
 
 
 def check_stamp(path: Path, installation: str, remedy: str = RESTORE) -> Path:

@@ -5,18 +5,20 @@ from contextlib import AbstractContextManager, closing
 from functools import partial
 from pathlib import Path
 
-from innkeeper.protocol.ports.journal import JournalError
+from innkeeper.protocol.ports.journal import JournalError, JournalRolledBack
 from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.values.contexts import RESERVATIONS, context_of
 from innkeeper.protocol.values.installation import Installation
 from innkeeper.storage.data_directory import DataDirectory
 from innkeeper.storage.key_file import create_key, read_key
 from innkeeper.storage.sqlite.event_log import SqliteEventLog
+from innkeeper.storage.sqlite.histories import differences, head_faults, older_copies, opened_logs
 from innkeeper.storage.sqlite.inbox import SqliteInbox
 from innkeeper.storage.sqlite.journal import SqliteJournal
+from innkeeper.storage.sqlite.journal_head import HeadFile, is_lost
 from innkeeper.storage.sqlite.read_models import SqliteReadModels
 from innkeeper.storage.sqlite.service_store import SqliteDeliveryStore, SqliteNotificationStore, SqliteServiceStore
-from innkeeper.storage.sqlite.stamps import MAKE_AGAIN, RESTORE, check_stamp, stamp
+from innkeeper.storage.sqlite.stamps import MAKE_AGAIN, RESTORE, check_stamp, made_file, stamp
 
 
 class SqliteStorage:
@@ -45,7 +47,23 @@ class SqliteStorage:
 
     def journal(self, log: str) -> SqliteJournal:
         """See `Storage`."""
-        return SqliteJournal(self._stamped(self._data.journal(log)))
+        path = self._data.journal(log)
+        if is_lost(path):
+            raise JournalRolledBack(
+                f"{path} is missing, but was there before; {RESTORE}, or go on without it with `innkeeper"
+                " accept-rollback`"
+            )
+        return SqliteJournal(self._stamped(path), HeadFile(path))
+
+    def journal_as_found(self, log: str) -> SqliteJournal:
+        """See `Storage`."""
+        return SqliteJournal(check_stamp(self._data.journal(log), self.installation().id))
+
+    def differences(self) -> list[str]:
+        """See `Storage`."""
+        with opened_logs(self._data) as logs:
+            faults = [*head_faults(self._data, logs), *older_copies(self._data).values()]
+            return [*faults, *differences(self._data, logs)]
 
     def event_log(self, log: str) -> AbstractContextManager[SqliteEventLog]:
         """See `Storage`."""
@@ -59,15 +77,18 @@ class SqliteStorage:
 
     def service_store(self, name: str) -> AbstractContextManager[SqliteServiceStore]:
         """See `Storage`."""
-        return closing(SqliteServiceStore(self._stamped(self._data.service(name))))
+        path = self._stamped(self._data.service(name))
+        return closing(SqliteServiceStore(path, openings=made_file(path)))
 
     def notification_store(self, name: str, relay: str) -> AbstractContextManager[SqliteNotificationStore]:
         """See `Storage`."""
-        return closing(SqliteNotificationStore(self._stamped(self._data.service(name)), relay))
+        path = self._stamped(self._data.service(name))
+        return closing(SqliteNotificationStore(path, relay, made_file(path)))
 
     def delivery_store(self, name: str) -> AbstractContextManager[SqliteDeliveryStore]:
         """See `Storage`."""
-        return closing(SqliteDeliveryStore(self._stamped(self._data.service(name))))
+        path = self._stamped(self._data.service(name))
+        return closing(SqliteDeliveryStore(path, made_file(path)))
 
     def inbox(self, name: str, logs: Mapping[str, EventLog]) -> SqliteInbox:
         """See `Storage`."""

@@ -202,7 +202,7 @@ def test_a_key_is_valid_for_a_day(storage: Storage, monkeypatch: pytest.MonkeyPa
 
 def remove_old_replies(partition: PartitionFixture) -> None:
     """Remove all that are too old, as in an hour without commands."""
-    while partition.host.remove_old_replies():
+    while partition.host.tidy_journal():
         pass
 
 

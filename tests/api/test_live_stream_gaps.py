@@ -31,6 +31,9 @@ class AnnouncedLog:
     def read(self, after: int, limit: int, hotel: str | None = None, after_hotel_seq: int = 0) -> list[LogEntry]:
         return self.entries[after : after + limit]
 
+    def hash_at(self, position: int) -> bytes | None:
+        return None
+
     def recent(self, after: int, limit: int) -> list[LogEntry] | None:
         return None
 

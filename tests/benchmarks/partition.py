@@ -55,11 +55,16 @@ class NoJournal:
     def sync(self) -> None:
         pass
 
+    def note_head(self) -> None:
+        pass
+
     def position(self) -> int:
         return self._position
 
     def replies(self, keys: Collection[str]) -> dict[str, StoredReply]:
         return {}
+
+    timeline = ""
 
     def hotels(self) -> set[str]:
         return set()

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from aiohttp import ClientError, ClientSession
 from innkeeper.storage.sqlite.event_rows import GENESIS
-from innkeeper.storage.sqlite.journal import link
+from innkeeper.storage.sqlite.journal import SqliteJournal, link
+from innkeeper.storage.sqlite.journal_head import HeadFile
 from support.acknowledged_bookings import (
     HOTELS,
     ClientRecords,
@@ -271,6 +272,7 @@ def newer_event(journal: Path) -> None:
             db.execute("UPDATE events SET hash = ? WHERE position = ?", (previous, row[0]))
         db.execute("UPDATE writer SET hash = ?", (previous,))
     db.close()
+    SqliteJournal(journal, HeadFile(journal, accepts=True)).close()  # which also wrote its head
 
 
 @pytest.mark.parametrize("damage", [changed_event, lost_event, cut_short, not_a_database, newer, added_reply])

@@ -150,7 +150,7 @@ def test_a_blocking_client_waits_only_once_for_a_part_that_hangs(
 
 def test_an_event_of_an_unknown_type_does_not_end_the_connection(tmp_path: Path) -> None:
     commits: list[tuple[int, int]] = []
-    unknown = msgpack.packb(["seaside", 8, 0, "", "", "", "innkeeper.booking.teleported.v1", msgpack.packb({})])
+    unknown = msgpack.packb(["seaside", 8, 0, "", "", "", "innkeeper.booking.teleported.v1", msgpack.packb({}), ""])
 
     async def listen() -> None:
         server = UnresponsiveServer(tmp_path / "socket")

@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from innkeeper.actors.billing.rules.state import evolve
 from innkeeper.protocol.billing import commands as billing_commands
 from innkeeper.protocol.billing import events as billing_events
 from innkeeper.protocol.billing.folio import LineKind
@@ -16,6 +17,7 @@ from innkeeper.protocol.reservations.terms import DepositRequest
 from innkeeper.protocol.values.guests import GuestDetails
 from innkeeper.protocol.values.money import Money
 from innkeeper.protocol.values.taxes import ChargeKind
+from innkeeper.storage.audit.billing import BillingAuditor
 from support.billing_fixture import CITY, VAT, LedgerFixture
 from support.notifications_fixture import DAY, HOUR
 from support.partition_fixture import HOTEL, TODAY, night, price_lines
@@ -312,3 +314,44 @@ def test_a_bill_continues_after_an_event_of_its_booking_was_dropped(ledger: Ledg
     arrived = events.GuestCheckedIn(booking, "101")
     ledger.apply_hotel_event(msgspec.structs.replace(last, hotel_seq=last.hotel_seq + 2, event=arrived))
     assert ledger.bill(booking).stay.status is BookingStatus.IN_HOUSE
+
+
+def begin_timeline(ledger: LedgerFixture, *lost: str) -> list[str]:
+    """The hotel goes on without these bookings; the names of the events of the ledger."""
+    before = len(ledger.records)
+    ledger.record_hotel_events((events.TimelineBegun("1" * 32, lost),))
+    return [record.event.name for record in ledger.records[before:]]
+
+
+def test_what_was_charged_for_a_booking_that_is_lost_is_reversed_and_what_was_paid_stays() -> None:
+    ledger = LedgerFixture(VAT)
+    lost, other = ledger.book_and_check_in(0, 5), ledger.book_and_check_in(0, 5)
+    ledger.roll_business_date(1)
+    ledger.record_payment(lost, 2_500)
+    names = begin_timeline(ledger, lost, "unknown")
+    assert names == ["folio.terms_changed", "folio.charge_reversed", "ledger.bookings_lost"]
+    assert (ledger.bill(lost).charged, ledger.bill(lost).balance) == (0, -2_500)
+    assert (ledger.bill(lost).stay.status, ledger.bill(other).charged) == (BookingStatus.CANCELLED, 10_000)
+    ledger.roll_business_date(1)
+    assert (ledger.bill(lost).charged, ledger.bill(other).charged) == (0, 20_000)
+    auditor = BillingAuditor()
+    auditor.handle(ledger.records)
+    assert (auditor.violations, auditor.hotels[HOTEL].given_up) == ([], {lost})
+
+
+def test_a_new_timeline_without_lost_bookings_changes_no_bill(ledger: LedgerFixture) -> None:
+    ledger.book()
+    assert begin_timeline(ledger) == []
+
+
+def test_a_ledger_follows_its_hotel_again_from_where_the_timeline_begins(ledger: LedgerFixture) -> None:
+    ledger.book(1)
+    first = ledger.hotel_records[-1]
+    assert ledger.apply_hotel_event(first) == []
+    begun = billing_events.LedgerTimelineBegun("1" * 32, first.hotel_seq - 1)
+    evolve(ledger.state, RecordedEvent(HOTEL, ledger.state.seq + 1, ledger.at, "operator", "", "restore", begun))
+    assert isinstance(first.event, events.BookingConfirmed)
+    other = msgspec.structs.replace(first.event, booking="another")
+    assert [each.name for each in ledger.apply_hotel_event(msgspec.structs.replace(first, event=other))] == [
+        "folio.opened"
+    ]

@@ -13,7 +13,9 @@ from innkeeper.actors.reservations.rules.state import HotelState, describe, evol
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.commands import BookRoom, OpenHotel, RollBusinessDate
+from innkeeper.protocol.reservations.events import TimelineBegun
 from innkeeper.storage.sqlite.journal import SqliteJournal
+from support.billing_fixture import LedgerFixture
 from support.partition_fixture import LOCATOR_KEY, NOON, PartitionFixture, hotel_request, request
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -128,3 +130,13 @@ def test_the_key_is_in_no_snapshot() -> None:
     encoded = msgspec.msgpack.encode(describe(other))
     assert OTHER_KEY not in encoded
     assert hotel_type(OTHER_KEY).restore(describe(state)).locator_key == OTHER_KEY
+
+
+def test_a_booking_that_is_lost_keeps_its_locator_for_itself() -> None:
+    lost, afterwards = LedgerFixture(), LedgerFixture()
+    booking = lost.book()
+    assert afterwards.hotel_state.bookings_made == 0
+    afterwards.record_hotel_events((TimelineBegun("1" * 32, (booking,)),))
+    made = afterwards.book()
+    locators = {one.hotel_state.bookings[id_].locator for one, id_ in ((lost, booking), (afterwards, made))}
+    assert len(locators) == 2

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from innkeeper.protocol.codec import wire
 from innkeeper.protocol.codec.cloud_event import cloud_event_json, entry_of
-from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.messages.recorded_event import RecordedEvent, number_of
 from innkeeper.protocol.reservations.events import BookingPinned
+from msgspec import structs
 
 _word = st.sampled_from(["", "a word"])
 
@@ -35,6 +37,16 @@ def test_sequences_sort_as_texts_as_the_events_happened() -> None:
 def test_an_attribute_that_is_not_known_is_left_out(attribute: str) -> None:
     field = {"correlationid": "correlation", "causationid": "cause"}.get(attribute, attribute)
     assert shown(record()).keys() - shown(record(**{field: ""})).keys() == {attribute}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("timeline", "id_"), [("", "seaside:7"), ("1f3a9c20", "seaside:7-1f3a9c20")])
+def test_the_id_says_on_which_timeline_it_happened(timeline: str, id_: str) -> None:
+    happened = structs.replace(record(), timeline=timeline)
+    assert (happened.id, shown(happened)["id"]) == (id_, id_)
+    assert entry_of(cloud_event_json((9, happened))) == (9, happened)
+    assert wire.decode_record(wire.encode_record(happened)) == happened
+    assert number_of(id_, "seaside") == 7
+    assert number_of(f"billing:{id_}", "seaside") is None
 
 
 @given(_word, _word, _word)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 import pytest
+from innkeeper.protocol.ports.journal import JournalRolledBack
 from innkeeper.protocol.ports.service_store import DeliveryStore
 from innkeeper.protocol.ports.storage import Storage
 from innkeeper.protocol.ports.subscriptions import (
@@ -294,6 +295,56 @@ def test_a_deleted_cursor_begins_anew_and_another_one_is_untouched(storage: Stor
     assert [len(follower.cursor.dead_letters()) for follower in followers] == [0, 1]
     for follower in followers:
         follower.close()
+
+
+@pytest.mark.parametrize("later", [[], ["south"], ["south", "south"], ["south", "south", "south"]])
+def test_a_log_that_was_rolled_back_is_noticed(storage: Storage, later: list[str]) -> None:
+    follower = Follower(storage, SubscriptionRequest("clerk", EVERY_EVENT))
+    follower.append("north", "north")
+    follower.move(follower.next())
+    follower.log = GrowingLog()
+    follower.append(*later)
+    follower.reopen()
+    with pytest.raises(JournalRolledBack, match="clerk has seen event 2 of reservations"):
+        follower.cursor.check()
+    with pytest.raises(JournalRolledBack):
+        follower.is_idle()
+    follower.close()
+
+
+def test_a_log_that_was_away_is_checked_when_it_is_back(follower: Follower) -> None:
+    follower.append("north")
+    follower.move(follower.next())
+    follower.log = GrowingLog()
+    follower.reopen()
+    follower.log.refusals_left = 1
+    assert follower.is_idle()
+    with pytest.raises(JournalRolledBack):
+        follower.is_idle()
+
+
+def test_a_log_that_has_what_was_handled_passes_the_check(follower: Follower) -> None:
+    follower.append("north", "north")
+    follower.move(follower.next(limit=1))
+    follower.park(follower.next(limit=1))
+    follower.append("south")
+    for position in (2, 1):
+        follower.reopen()
+        follower.cursor.check()
+        follower.cursor.seek(position)
+    follower.reopen()
+    follower.cursor.check()
+    assert hotel_seqs(follower.next()) == [2, 1]
+
+
+def test_what_is_handled_while_the_log_is_away_is_not_checked(follower: Follower) -> None:
+    follower.append("north")
+    batch = follower.next()
+    follower.log.refusals_left = 1
+    follower.move(batch)
+    follower.reopen()
+    follower.cursor.check()
+    assert follower.cursor.position == 1
 
 
 def test_a_cursor_has_a_position_in_each_log(storage: Storage) -> None:

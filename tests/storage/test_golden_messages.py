@@ -55,8 +55,8 @@ def test_a_golden_snapshot_restores_and_is_described_by_the_same_bytes(name: str
 
 def test_the_verbs_of_requests_between_processes_stay() -> None:
     verbs = (
-        frames.ASK, frames.ASK_SERVICE, frames.ASK_SERVICE_ONCE, frames.POSITIONS, frames.READ, frames.VIEW,
-        frames.SUBSCRIBE,
+        frames.ASK, frames.ASK_SERVICE, frames.ASK_SERVICE_ONCE, frames.POSITIONS, frames.READ, frames.HASH,
+        frames.VIEW, frames.SUBSCRIBE,
     )  # fmt: skip
-    assert verbs == ("ask", "ask_service", "ask_service_once", "positions", "read", "view", "subscribe")
+    assert verbs == ("ask", "ask_service", "ask_service_once", "positions", "read", "hash", "view", "subscribe")
     assert (frames.COMMITS, frames.DONE, frames.REFUSED, frames.BAD_CURSOR) == (0, 0, 1, 2)

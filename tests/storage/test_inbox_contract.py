@@ -121,6 +121,28 @@ def test_events_that_were_fetched_are_compared_too(storage: Storage) -> None:
         assert inbox.fault
 
 
+def test_an_origin_that_was_rolled_back_is_noticed(storage: Storage) -> None:
+    origin = RemoteLog(2)
+    with closing(storage.inbox("billing", {"billing": origin})) as inbox:
+        inbox.handle([("billing", log_entry(one)) for one in (1, 2, 3)], {})
+        origin.reachable = False
+        inbox.fetch_missing()
+        assert not inbox.fault
+        origin.reachable = True
+        with pytest.raises(InboxConflict, match="has seen event 3 of billing, which ends at event 2 now"):
+            inbox.fetch_missing()
+    with closing(storage.inbox("billing", {"billing": origin})) as inbox:
+        assert "has seen event 3" in inbox.fault
+
+
+def test_an_origin_with_another_history_is_noticed(storage: Storage) -> None:
+    with closing(storage.inbox("billing", {"billing": RemoteLog(9)})) as inbox:
+        inbox.handle([("billing", log_entry(1)), ("billing", other_entry(2))], {})
+        with pytest.raises(InboxConflict, match="another event"):
+            inbox.fetch_missing()
+        assert inbox.fault
+
+
 def test_old_events_are_removed_and_then_read_from_their_own_log(storage: Storage) -> None:
     origin = RemoteLog(12)
     with closing(storage.inbox("billing", {"billing": origin})) as inbox:

@@ -1,7 +1,7 @@
 """What every journal, and the event log of its readers, does: order, all or nothing, one writer, and reopening."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import pytest
 from innkeeper.protocol.ports.journal import Journal, JournalError, JournalFenced, Snapshot, StoredReply
@@ -60,6 +60,20 @@ def test_a_log_is_read_by_hotel_and_up_to_a_limit(journal: Journal, event_log: E
     assert event_log.read(3, 2) == [(4, recorded(2, "south")), (5, recorded(3))]
     assert event_log.read(0, 9, "west") == event_log.read(10, 9) == event_log.read(0, 0) == []
     assert [*journal.read(hotel="west")] == []
+
+
+def test_the_hash_at_a_position_says_which_events_come_before(storage: Storage, opened: ExitStack) -> None:
+    found = {}
+    north, south = [recorded(1), recorded(2), recorded(3)], [recorded(1, "south"), recorded(2, "south")]
+    for name, records in {"short": north[:2], "long": north, "other": south}.items():
+        with closing(storage.journal(name)) as journal:
+            write_and_sync(journal, *records)
+            log = opened.enter_context(storage.event_log(name))
+            found[name] = [log.hash_at(position) for position in range(4)]
+    assert found["short"] == [*found["long"][:3], b""]
+    assert found["other"][0] == found["long"][0]
+    assert not set(found["other"][1:3]) & set(found["long"])
+    assert len({*found["long"]}) == 4
 
 
 def test_a_commit_is_visible_only_after_the_sync(journal: Journal, event_log: EventLog) -> None:

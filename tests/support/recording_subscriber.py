@@ -27,7 +27,7 @@ class GrowingLog(MemoryEventLog):
     def __init__(self) -> None:
         super().__init__(contents := JournalContents())
         self._journal = MemoryJournal(contents)
-        self.refusals_left = 0  # so many reads are refused first
+        self.refusals_left = 0  # so many requests are refused first
 
     def append(self, hotel: str, event: Event) -> LogEntry:
         """Append an event; its entry."""
@@ -39,10 +39,18 @@ class GrowingLog(MemoryEventLog):
 
     def read(self, *after: int, **of_hotel: Any) -> list[LogEntry]:
         """See `protocol.ports.subscriptions.EventLog`."""
+        self._refuse()
+        return super().read(*after, **of_hotel)
+
+    def hash_at(self, position: int) -> bytes:
+        """See `protocol.ports.subscriptions.EventLog`."""
+        self._refuse()
+        return super().hash_at(position)
+
+    def _refuse(self) -> None:
         if self.refusals_left:
             self.refusals_left -= 1
             raise Refused(Unavailable("away"))
-        return super().read(*after, **of_hotel)
 
     @property
     def entries(self) -> list[LogEntry]:

@@ -55,10 +55,10 @@ DOUBLE_ENTRY = EventTable[Callable[[Any], tuple[AccountEntry, ...]]](
         events.PaymentRefunded: _payment,
     },
     ignores=(
-        events.LedgerOpened, events.LedgerDayOpened, events.LedgerTermsOfSaleChanged, events.BillingTermsChanged,
-        events.FolioOpened, events.FolioTermsChanged, events.BuyerChanged, events.LedgerGuestForgotten,
-        events.PaymentStarted, events.PaymentAuthorised, events.PaymentFailed, events.PaymentVoided,
-        events.BookingPaid, events.InvoiceIssued, events.CreditNoteIssued,
+        events.LedgerTimelineBegun, events.LedgerBookingsLost, events.LedgerOpened, events.LedgerDayOpened,
+        events.LedgerTermsOfSaleChanged, events.BillingTermsChanged, events.FolioOpened, events.FolioTermsChanged,
+        events.BuyerChanged, events.LedgerGuestForgotten, events.PaymentStarted, events.PaymentAuthorised,
+        events.PaymentFailed, events.PaymentVoided, events.BookingPaid, events.InvoiceIssued, events.CreditNoteIssued,
     ),
     not_followed=(RESERVATIONS, DELIVERY),
 )  # fmt: skip

@@ -27,6 +27,7 @@ from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
+from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.reservations.transitions import status_after
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 from innkeeper.protocol.values.guests import Guest, GuestDetails, new_guest
@@ -149,6 +150,24 @@ def _rolled(state: LedgerState, _: None, event: events.BusinessDateRolled) -> Ev
     yield billing_events.LedgerDayOpened(event.opened)
 
 
+def _timeline_begun(state: LedgerState, _: None, event: events.TimelineBegun) -> Events:
+    """Cancels the bills of lost bookings, and reverses their charges. Payments stay as they are: they have happened."""
+    numbers = line_numbers(state)
+    lost = tuple(booking for booking in event.lost_bookings if booking in state.bills)
+    for booking in lost:
+        bill = state.bills[booking]
+        yield FolioTermsChanged(booking, msgspec.structs.replace(bill.stay, status=BookingStatus.CANCELLED))
+        charged = [
+            LinePosition(booking, folio.number, line.id)
+            for folio in bill.folios
+            for line in folio.lines
+            if line.kind is LineKind.CHARGE and line.moved_from is None
+        ]
+        yield from _reverse(state, charged, "booking lost", numbers)
+    if lost:
+        yield billing_events.LedgerBookingsLost(lost)
+
+
 def _nights(state: LedgerState, bill: Bill, until: date, today: date, numbers: Iterator[int]) -> Events:
     """Charges the nights before `until` that are not posted yet, each on its own date, or on the business date where
     its day is closed already."""
@@ -184,6 +203,7 @@ BILLING_RULES = EventTable[Callable[[LedgerState, Any, Any], Events]](
         events.GuestChanged: _guest_changed,
         events.GuestForgotten: _guest_forgotten,
         events.BusinessDateRolled: _rolled,
+        events.TimelineBegun: _timeline_begun,
     },
     ignores=(
         events.RoomTypeAdded, events.RoomAdded, events.HoldExtended, events.RoomMoved, events.BookingPinned,

@@ -25,7 +25,7 @@ from innkeeper.protocol.billing.replies import AccountBalance, LedgerStateReply
 from innkeeper.protocol.billing.terms import BillingTerms, Party
 from innkeeper.protocol.billing.transitions import PAYMENT_TRANSITIONS
 from innkeeper.protocol.messages.event_table import EventTable
-from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.messages.recorded_event import RecordedEvent, number_of
 from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS
 from innkeeper.protocol.values.guests import GuestDetails, GuestKey, bare, with_details, without_details
@@ -67,8 +67,7 @@ class LedgerState:
 
 def cause_seq(record: RecordedEvent) -> int | None:
     """The sequence number of the reservations' event that caused this event; None if a command caused it."""
-    hotel, _, number = record.cause.rpartition(":")
-    return int(number) if hotel == record.hotel and number.isdecimal() else None
+    return number_of(record.cause, record.hotel)
 
 
 def evolve(state: LedgerState, record: RecordedEvent) -> None:
@@ -92,6 +91,11 @@ def _opened(state: LedgerState, record: RecordedEvent, event: events.LedgerOpene
         terms=BillingTerms(seller=Party(event.title)),
         terms_of_sale=(event.terms_of_sale,),
     )
+
+
+def _timeline_begun(state: LedgerState, _: RecordedEvent, event: events.LedgerTimelineBegun) -> None:
+    """Follows the hotel from there, also where events with higher numbers had effects before."""
+    state.applied_seq = event.after
 
 
 def _day_opened(state: LedgerState, _: RecordedEvent, event: events.LedgerDayOpened) -> None:
@@ -265,6 +269,7 @@ LEDGER_FOLD = EventTable[Callable[[LedgerState, RecordedEvent, Any], None]](
     "the state of a ledger",
     handles={
         events.LedgerOpened: _opened,
+        events.LedgerTimelineBegun: _timeline_begun,
         events.LedgerDayOpened: _day_opened,
         events.LedgerTermsOfSaleChanged: _terms_of_sale_changed,
         events.BillingTermsChanged: _terms_changed,
@@ -283,7 +288,7 @@ LEDGER_FOLD = EventTable[Callable[[LedgerState, RecordedEvent, Any], None]](
         events.InvoiceIssued: _invoice_issued,
         events.CreditNoteIssued: _credit_note_issued,
     },
-    ignores=(events.BookingPaid,),
+    ignores=(events.BookingPaid, events.LedgerBookingsLost),
     not_followed=(RESERVATIONS, DELIVERY),
 )
 

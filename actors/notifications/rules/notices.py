@@ -227,7 +227,8 @@ NOTICE_RULES = EventTable[Callable[[Any, Any, RecordedEvent, Any], NoticeDecisio
     },
     ignores=(
         events.TermsOfSaleChanged, events.RoomAdded, events.RoomMoved, events.BookingPinned, events.BookingUnpinned,
-        events.WaitlistJoined, events.WaitlistLeft, events.BusinessDateRolled, billing_events.LedgerOpened,
+        events.WaitlistJoined, events.WaitlistLeft, events.BusinessDateRolled, events.TimelineBegun,
+        billing_events.LedgerTimelineBegun, billing_events.LedgerBookingsLost, billing_events.LedgerOpened,
         billing_events.LedgerDayOpened, billing_events.LedgerTermsOfSaleChanged, billing_events.BillingTermsChanged,
         billing_events.FolioOpened,
         billing_events.FolioTermsChanged, billing_events.BuyerChanged,

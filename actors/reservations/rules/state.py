@@ -191,6 +191,12 @@ def _forgotten(state: HotelState, record: RecordedEvent, _: None) -> None:
     state.waitlist |= {one.id: bare(one) for one in state.waitlist.values() if one.guest.id == guest}
 
 
+def _timeline_begun(state: HotelState, record: RecordedEvent, _: None) -> None:
+    """Makes no locator again that a lost booking has, whose guest may have got it in a letter."""
+    assert isinstance(record.event, events.TimelineBegun)
+    state.bookings_made += len(record.event.lost_bookings)
+
+
 def waiting(event: events.WaitlistJoined, at: int, by: str) -> WaitlistEntry:
     """The entry that an event puts on the waitlist."""
     return WaitlistEntry(
@@ -247,6 +253,7 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
         events.WaitlistLeft: _left,
         events.GuestForgotten: _forgotten,
         events.BusinessDateRolled: _evolve_hotel,
+        events.TimelineBegun: _timeline_begun,
     },
     ignores=(),
     not_followed=(BILLING, DELIVERY),

@@ -1,0 +1,119 @@
+"""The head of a journal, which stands outside of its file."""
+
+import logging
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from innkeeper.protocol.ports.journal import JournalRolledBack
+from innkeeper.protocol.reservations.events import WaitlistLeft
+from innkeeper.storage.data_directory import DataDirectory
+from innkeeper.storage.sqlite import journal as sqlite_journal
+from innkeeper.storage.sqlite import journal_head
+from innkeeper.storage.sqlite.journal import SqliteJournal
+from innkeeper.storage.sqlite.journal_head import HeadFile, marked_positions
+from innkeeper.storage.sqlite.read_models import SqliteReadModels
+from innkeeper.storage.sqlite.storage import SqliteStorage
+from support.journal_records import recorded, write_and_sync
+from support.recording_subscriber import GrowingLog
+
+JOINED = WaitlistLeft("w-1", "lapsed")  # an event that the read models ignore
+
+
+@pytest.fixture
+def open_journal(tmp_path: Path) -> Callable[[], SqliteJournal]:
+    """Opens the journal of a data directory."""
+    storage = SqliteStorage(DataDirectory(tmp_path))
+    storage.installation()
+    return lambda: storage.journal("reservations")
+
+
+def head_of(journal: SqliteJournal) -> tuple[int, int]:
+    """The epoch and the position in the head of a journal."""
+    head = HeadFile(journal.path).read()
+    assert head is not None
+    return head.epoch, head.marks[0][0]
+
+
+@pytest.mark.parametrize("end", [0, 1, 2, 3, 8, 9, 1_000_000])
+def test_a_head_has_few_marks_of_which_the_first_is_the_end_and_the_last_the_beginning(end: int) -> None:
+    marks = marked_positions(end)
+    assert (marks[0], marks[-1], len({*marks})) == (end, 0, len(marks))
+    assert marks == sorted(marks, reverse=True)
+    assert len(marks) <= end.bit_length() + 2
+
+
+def test_the_head_is_noted_at_the_start_after_a_while_and_at_the_end(
+    open_journal: Callable[[], SqliteJournal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    for module in (sqlite_journal, journal_head):
+        monkeypatch.setattr(module, "monotonic", lambda: now)
+    with closing(open_journal()) as journal:
+        write_and_sync(journal, recorded(1))
+        assert head_of(journal) == (1, 0)
+        now += 1.1
+        write_and_sync(journal, recorded(2))
+        assert head_of(journal) == (1, 2)
+        write_and_sync(journal, recorded(3))
+        assert head_of(journal) == (1, 2)
+        journal.note_head()
+        assert head_of(journal) == (1, 3)
+        write_and_sync(journal, recorded(4))
+    assert head_of(journal) == (1, 4)
+    with closing(open_journal()) as journal:
+        assert head_of(journal) == (2, 4)
+
+
+def test_a_superseded_writer_leaves_the_head_to_its_successor(open_journal: Callable[[], SqliteJournal]) -> None:
+    first, second = open_journal(), open_journal()
+    write_and_sync(second, recorded(1))
+    second.note_head()
+    first.close()
+    assert head_of(second) == (2, 1)
+    second.close()
+
+
+def test_a_head_that_cannot_be_written_stops_no_commit(
+    open_journal: Callable[[], SqliteJournal], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(journal_head, "_SECONDS", 0.0)
+    with closing(open_journal()) as journal:
+        head = HeadFile(journal.path).path
+        head.unlink()
+        head.mkdir()
+        with caplog.at_level(logging.WARNING):
+            assert write_and_sync(journal, recorded(1)) == 1
+        assert "partition-0.head cannot be written" in caplog.text
+        head.rmdir()
+
+
+def test_a_journal_that_was_opened_before_its_head_was_written_is_opened(
+    open_journal: Callable[[], SqliteJournal],
+) -> None:
+    with closing(open_journal()) as journal:
+        pass
+    HeadFile(journal.path).path.unlink()
+    with closing(open_journal()) as journal:
+        write_and_sync(journal, recorded(1))
+    HeadFile(journal.path).path.unlink()
+    with pytest.raises(JournalRolledBack, match=r"partition-0\.head is missing"):
+        open_journal()
+
+
+@pytest.mark.parametrize("later", [0, 1, 2, 3])
+def test_read_models_of_a_journal_that_was_rolled_back_are_refused(later: int, tmp_path: Path) -> None:
+    def follow(log: GrowingLog) -> None:
+        with SqliteReadModels(tmp_path / "views-0.db", "reservations", log) as views:
+            views.catch_up(log.position)
+
+    log, other = GrowingLog(), GrowingLog()
+    log.append("north", JOINED)
+    log.append("north", JOINED)
+    follow(log)
+    follow(log)
+    for _ in range(later):
+        other.append("south", JOINED)
+    with pytest.raises(JournalRolledBack, match=r"views-0\.db has seen event 2 of reservations"):
+        follow(other)
