@@ -161,7 +161,9 @@ FILES_OF_THE_JOURNAL = ("journal.py", "event_rows.py", "snapshots.py")
 @pytest.mark.parametrize("path", sources("storage/sqlite"), ids=relative_name)
 def test_statements_name_only_tables_of_their_own_component(path: Path) -> None:
     text = path.read_text() + ((path.parent / "schema.py").read_text() if path.name in FILES_OF_THE_JOURNAL else "")
-    own = set(re.findall(r"CREATE (?:VIRTUAL )?TABLE (\w+)|\.table\(\"(\w+)\"\)", text))
+    own = set(
+        re.findall(r"CREATE (?:VIRTUAL )?TABLE (\w+)|\btable\(\"(\w+)\"\)|create_table\(\s*db,\s*\"(\w+)\"", text)
+    )
     tables = {name for names in own for name in names if name}
     named = set(re.findall(r"\b(?:FROM|INTO|UPDATE|JOIN) (\w+)", path.read_text()))
     assert named - SQL_FUNCTIONS <= tables, f"{relative_name(path)} uses tables of another component"

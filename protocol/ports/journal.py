@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
-from innkeeper.protocol.values.operator_error import EXIT_DAMAGED, EXIT_IN_USE, OperatorError
+from innkeeper.protocol.values.operator_error import EXIT_DAMAGED, EXIT_FAILED, EXIT_IN_USE, OperatorError
 
 
 class JournalError(OperatorError):
@@ -26,6 +26,17 @@ class JournalFenced(JournalError):
 
 class JournalDamaged(JournalError):
     """The journal's contents are not what was written to it."""
+
+
+class JournalUnavailable(JournalError):
+    """A file cannot be read or written now, which may pass: its disk is full, read-only, or fails. `reason` says which,
+    without the path."""
+
+    exit_code = EXIT_FAILED
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class JournalTooNew(JournalError):

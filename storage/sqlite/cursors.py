@@ -1,41 +1,35 @@
 """The rows of subscribers' cursors, in the database of their service."""
 
 import sqlite3
-from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 import msgspec
 import sqlite_utils
-from innkeeper.storage.sqlite.schema import open_to_write
+from innkeeper.storage.sqlite.checked_tables import CheckedDatabase, checked_rows, create_table, open_checked
+from innkeeper.storage.sqlite.event_rows import RESTORE_FILE
+from innkeeper.storage.sqlite.schema import Migration
 from innkeeper.storage.stored_cursor import ParkedHotel
-
-Migration = Callable[[sqlite_utils.Database], None]
 
 
 def _cursors(db: sqlite_utils.Database) -> None:
-    db.execute(
-        """
-        CREATE TABLE cursors (
-            name TEXT NOT NULL, log TEXT NOT NULL, position INTEGER NOT NULL, paused INTEGER NOT NULL,
-            PRIMARY KEY (name, log)
-        ) STRICT
-        """
-    )
-    db.execute(
-        """
-        CREATE TABLE parked (
-            name TEXT NOT NULL, log TEXT NOT NULL, hotel TEXT NOT NULL, after INTEGER NOT NULL, event TEXT NOT NULL,
-            type TEXT NOT NULL, reason TEXT NOT NULL, trace TEXT NOT NULL, attempts INTEGER NOT NULL,
-            since INTEGER NOT NULL, retry_at INTEGER, PRIMARY KEY (name, log, hotel)
-        ) STRICT
-        """
-    )
+    position = {"position": "INTEGER NOT NULL", "paused": "INTEGER NOT NULL"}
+    create_table(db, "cursors", {"name": "TEXT NOT NULL", "log": "TEXT NOT NULL", **position}, "name, log")
+    create_table(
+        db,
+        "parked",
+        {
+            "name": "TEXT NOT NULL", "log": "TEXT NOT NULL", "hotel": "TEXT NOT NULL", "after": "INTEGER NOT NULL",
+            "event": "TEXT NOT NULL", "type": "TEXT NOT NULL", "reason": "TEXT NOT NULL", "trace": "TEXT NOT NULL",
+            "attempts": "INTEGER NOT NULL", "since": "INTEGER NOT NULL", "retry_at": "INTEGER",
+        },
+        "name, log, hotel",
+    )  # fmt: skip
 
 
-def open_service(path: Path, *migrations: Migration) -> sqlite_utils.Database:
-    """Opens the database of a service: cursors, and the tables of these migrations."""
-    return open_to_write(path, _cursors, *migrations)
+def open_service(path: Path, *migrations: Migration) -> CheckedDatabase:
+    """Opens the database of a service: cursors, and the tables of these migrations. Raises JournalError."""
+    return open_checked(path, RESTORE_FILE, _cursors, *migrations)
 
 
 def read_cursors(path: Path) -> dict[str, int]:
@@ -47,7 +41,7 @@ def read_cursors(path: Path) -> dict[str, int]:
 class SqliteCursorRows:
     """Implements `storage.stored_cursor.CursorRows` in SQLite."""
 
-    def __init__(self, db: sqlite_utils.Database, subscriber: str, log: str) -> None:
+    def __init__(self, db: CheckedDatabase, subscriber: str, log: str) -> None:
         self._db = db
         self._key = (subscriber, log)
 
@@ -58,8 +52,9 @@ class SqliteCursorRows:
     def open(self, position: int) -> tuple[int, bool]:
         """See `CursorRows`."""
         self._db.execute("INSERT OR IGNORE INTO cursors VALUES (?, ?, ?, 0)", (*self._key, position))
-        row = self._db.execute("SELECT position, paused FROM cursors WHERE name = ? AND log = ?", self._key).fetchone()
-        return row[0], bool(row[1])
+        query = "SELECT * FROM cursors WHERE name = ? AND log = ?"
+        (_, _, found, paused), *_ = checked_rows(self._db, query, self._key)
+        return found, bool(paused)
 
     def save_position(self, position: int) -> None:
         """See `CursorRows`."""
@@ -71,7 +66,7 @@ class SqliteCursorRows:
 
     def parked(self) -> list[ParkedHotel]:
         """See `CursorRows`."""
-        rows = self._db.execute("SELECT * FROM parked WHERE name = ? AND log = ?", self._key).fetchall()
+        rows = checked_rows(self._db, "SELECT * FROM parked WHERE name = ? AND log = ?", self._key)
         return [ParkedHotel(*row[2:]) for row in rows]
 
     def park(self, hotel: ParkedHotel) -> None:

@@ -7,28 +7,33 @@ import sqlite_utils
 from innkeeper.protocol.notifications.notices import Notice
 from innkeeper.protocol.ports.outbox import DueNotice
 from innkeeper.protocol.ports.subscriptions import DeadLetter
+from innkeeper.storage.sqlite.checked_tables import NO_ROWID, CheckedDatabase, checked_rows, create_table
 
 _pack = msgspec.msgpack.encode
 _unpack = msgspec.msgpack.Decoder(Notice).decode
 _IDS_PER_STATEMENT = 500  # below the limit of SQLite
+_BODY, _ATTEMPTS = 4, 6  # columns of a notice
 
 
 def create_outbox(db: sqlite_utils.Database) -> None:
     """Creates the tables; a migration."""
+    create_table(db, "hotels", {"id": "TEXT PRIMARY KEY", "body": "BLOB NOT NULL"})
+    create_table(db, "bookings", {"id": "TEXT PRIMARY KEY", "body": "BLOB NOT NULL"}, options=NO_ROWID)
+    create_table(
+        db,
+        "notices",
+        {
+            "number": "INTEGER PRIMARY KEY", "id": "TEXT NOT NULL UNIQUE", "hotel": "TEXT NOT NULL",
+            "address": "TEXT NOT NULL", "body": "BLOB NOT NULL", "due_at": "INTEGER",
+            "attempts": "INTEGER NOT NULL DEFAULT 0", "reason": "TEXT NOT NULL DEFAULT ''",
+            "since": "INTEGER NOT NULL DEFAULT 0",
+        },
+    )  # fmt: skip
+    create_table(db, "sending", {"paused": "INTEGER NOT NULL"})
     for statement in (
-        "CREATE TABLE hotels (id TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT",
-        "CREATE TABLE bookings (id TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT, WITHOUT ROWID",
-        """
-        CREATE TABLE notices (
-            number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, hotel TEXT NOT NULL, address TEXT NOT NULL,
-            body BLOB NOT NULL, due_at INTEGER, attempts INTEGER NOT NULL DEFAULT 0, reason TEXT NOT NULL DEFAULT '',
-            since INTEGER NOT NULL DEFAULT 0
-        ) STRICT
-        """,
         "CREATE INDEX notices_due ON notices (due_at) WHERE due_at IS NOT NULL",
         "CREATE INDEX notices_dead ON notices (since) WHERE due_at IS NULL",
         "CREATE INDEX notices_tried ON notices (address, number) WHERE attempts > 0 AND due_at IS NOT NULL",
-        "CREATE TABLE sending (paused INTEGER NOT NULL) STRICT",
         "INSERT INTO sending VALUES (0)",
     ):
         db.execute(statement)
@@ -37,7 +42,7 @@ def create_outbox(db: sqlite_utils.Database) -> None:
 class SqliteOutbox:
     """Implements `protocol.ports.outbox.Outbox` in SQLite. Sent notices are deleted; dead letters have no `due_at`."""
 
-    def __init__(self, db: sqlite_utils.Database, name: str) -> None:
+    def __init__(self, db: CheckedDatabase, name: str) -> None:
         """`name` is the subscriber that its dead letters name."""
         self._db = db
         self._name = name
@@ -55,7 +60,7 @@ class SqliteOutbox:
         for start in range(0, len(ids), _IDS_PER_STATEMENT):
             part = ids[start : start + _IDS_PER_STATEMENT]
             marks = ",".join("?" * len(part))
-            found.update(self._db.execute(f"SELECT id, body FROM {table} WHERE id IN ({marks})", part).fetchall())
+            found.update(checked_rows(self._db, f"SELECT * FROM {table} WHERE id IN ({marks})", part))
         return found
 
     def store(
@@ -78,16 +83,17 @@ class SqliteOutbox:
 
     def due(self, at: int, limit: int) -> list[DueNotice]:
         """See `Outbox`."""
-        rows = self._db.execute(
+        rows = checked_rows(
+            self._db,
             """
-            SELECT body, attempts FROM notices AS one WHERE due_at <= ? AND NOT EXISTS (
+            SELECT one.* FROM notices AS one WHERE due_at <= ? AND NOT EXISTS (
                 SELECT 1 FROM notices AS earlier WHERE earlier.address = one.address AND earlier.number < one.number
                 AND earlier.attempts > 0 AND earlier.due_at > ?
             ) ORDER BY number LIMIT ?
             """,
             (at, at, limit),
-        ).fetchall()
-        return [DueNotice(_unpack(body), attempts) for body, attempts in rows]
+        )
+        return [DueNotice(_unpack(row[_BODY]), row[_ATTEMPTS]) for row in rows]
 
     def count(self, at: int) -> tuple[int, int]:
         """See `Outbox`."""
@@ -102,7 +108,8 @@ class SqliteOutbox:
     @property
     def paused(self) -> bool:
         """See `Outbox`."""
-        return bool(self._db.execute("SELECT paused FROM sending").fetchone()[0])
+        ((paused,),) = checked_rows(self._db, "SELECT * FROM sending")
+        return bool(paused)
 
     def pause(self, paused: bool) -> None:
         """See `Outbox`."""
@@ -127,24 +134,23 @@ class SqliteOutbox:
 
     def dead_letters(self) -> list[DeadLetter]:
         """See `Outbox`."""
-        rows = self._db.execute(
-            "SELECT id, hotel, body, reason, attempts, since FROM notices WHERE due_at IS NULL ORDER BY since, number"
-        ).fetchall()
+        rows = checked_rows(self._db, "SELECT * FROM notices WHERE due_at IS NULL ORDER BY since, number")
         return [self._dead_letter(*row) for row in rows]
 
     def redrive(self, notice: str, drop: bool = False) -> DeadLetter | None:
         """See `Outbox`."""
-        row = self._db.execute(
-            "SELECT id, hotel, body, reason, attempts, since FROM notices WHERE id = ? AND due_at IS NULL", (notice,)
-        ).fetchone()
+        query = "SELECT * FROM notices WHERE id = ? AND due_at IS NULL"
+        row = next(checked_rows(self._db, query, (notice,)), None)
         if row is None:
             return None
         if drop:
             self.mark_sent(notice)
         else:
-            body = _pack(msgspec.structs.replace(_unpack(row[2]), useful_until=0))
+            body = _pack(msgspec.structs.replace(_unpack(row[_BODY]), useful_until=0))
             self._db.execute("UPDATE notices SET due_at = 0, attempts = 0, body = ? WHERE id = ?", (body, notice))
         return self._dead_letter(*row)
 
-    def _dead_letter(self, notice: str, hotel: str, body: bytes, reason: str, attempts: int, since: int) -> DeadLetter:
+    def _dead_letter(
+        self, _: int, notice: str, hotel: str, __: str, body: bytes, ___: None, attempts: int, reason: str, since: int
+    ) -> DeadLetter:
         return DeadLetter(self._name, hotel, notice, _unpack(body).kind.value, reason, "", attempts, since, None)
