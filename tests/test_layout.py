@@ -155,12 +155,15 @@ def test_a_folder_imports_only_allowed_modules(path: Path) -> None:
             assert top in libraries, f"{relative_name(path)} imports {imported}"
 
 
-FILES_OF_THE_JOURNAL = ("journal.py", "event_rows.py", "snapshots.py")
+MAKER_OF_TABLES = {
+    **dict.fromkeys(("journal.py", "event_rows.py", "snapshots.py"), "schema.py"),
+    "read_models.py": "read_model_file.py",
+}
 
 
 @pytest.mark.parametrize("path", sources("storage/sqlite"), ids=relative_name)
 def test_statements_name_only_tables_of_their_own_component(path: Path) -> None:
-    text = path.read_text() + ((path.parent / "schema.py").read_text() if path.name in FILES_OF_THE_JOURNAL else "")
+    text = path.read_text() + (path.parent / MAKER_OF_TABLES.get(path.name, path.name)).read_text()
     own = set(re.findall(r"CREATE (?:VIRTUAL )?TABLE (\w+)|table\((?:\s*db,\s*)?\"(\w+)\"", text))
     tables = {name for names in own for name in names if name}
     named = set(re.findall(r"\b(?:FROM|INTO|(?<!AFTER )UPDATE|JOIN) (\w+)", path.read_text()))

@@ -75,7 +75,7 @@ def open_checked(path: Path, remedy: str, *migrations: Migration) -> CheckedData
         apply_migrations(path, db, steps)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
-        _check_schema(db.conn, steps)
+        check_schema(db.conn, *steps)
         check_tables(db.conn)
     return db
 
@@ -120,8 +120,8 @@ def check_tables(db: StoreConnection) -> None:
             raise db.damaged(f"the rows of {name} are not those that were written")
 
 
-def _check_schema(db: StoreConnection, migrations: Sequence[Migration]) -> None:
-    """Checks that the tables, indexes and triggers are as these migrations make them."""
+def check_schema(db: StoreConnection, *migrations: Migration) -> None:
+    """Checks that the tables, indexes and triggers are as these migrations make them. Raises JournalDamaged."""
     with closing(sqlite_utils.Database(memory=True)) as fresh:
         _prepare(fresh.conn)
         for migrate_step in migrations:

@@ -1,22 +1,22 @@
 """Read models: tables of bookings and hotels for lists and searches, in a file of their own that follows the log.
 
-The file can be deleted at any time; it is rebuilt from the log. Each step writes its effects and its position in
-one transaction, so that a crash neither loses nor repeats effects.
+The file can be deleted at any time; it is made again from the log, and so it is where it turns out to be damaged. Each
+step writes its effects and its position in one transaction, so that a crash neither loses nor repeats effects.
 """
 
 import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import msgspec
-import sqlite_utils
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
+from innkeeper.protocol.ports.journal import JournalDamaged, JournalUnavailable
 from innkeeper.protocol.ports.subscriptions import EventLog, Positions
 from innkeeper.protocol.ports.views import BookingPage, BookingSearch, InvalidCursor, searched_text
 from innkeeper.protocol.reservations import events
@@ -27,16 +27,28 @@ from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
 from innkeeper.protocol.values.limits import stay_nights_max
 from innkeeper.protocol.values.operator_error import OperatorError
 from innkeeper.storage.read_model_events import read_model_events
-from innkeeper.storage.sqlite.schema import close_writer, closed_on_failure
+from innkeeper.storage.sqlite.event_rows import damaged
+from innkeeper.storage.sqlite.read_model_file import (
+    BOOKING_COLUMNS,
+    HISTORY_COLUMNS,
+    HOTEL_COLUMNS,
+    REMEDY,
+    ReadModelFile,
+    Totals,
+    remove,
+    with_checksum,
+)
 
 logger = logging.getLogger(__name__)
 
-FORM = 1  # to be raised when the tables or their contents change: files of another form are rebuilt
 _STEP_EVENTS = 2_000
 _POLL_SECONDS = 0.25
 _BEHIND_EVENTS_MAX = 18_000  # less than `recent_events_max`, so that no event is decoded for them
+_NUMBER, _BODY, _CHECKSUM = 0, -2, -1  # columns of a booking; a hotel has the last two
 
-_pack_booking = msgspec.msgpack.Encoder().encode
+T = TypeVar("T")
+
+_pack = msgspec.msgpack.Encoder().encode
 _unpack_booking = msgspec.msgpack.Decoder(Booking).decode
 _unpack_hotel = msgspec.msgpack.Decoder(Hotel).decode
 
@@ -45,20 +57,17 @@ class SqliteReadModels:
     """Implements `protocol.ports.views.Views` in SQLite. A thread of its own follows the log."""
 
     def __init__(self, path: Path, name: str, log: EventLog, make: Callable[[Path], object] = lambda _: None) -> None:
-        """`name` is the name of the log. `make` makes an empty file where one of another form was removed."""
+        """`name` is the name of the log. `make` makes an empty file where there is none."""
+        self._path = path
         self._name = name
         self._log = log
+        self._make = make
         self._lock = threading.Lock()
-        with ExitStack() as opened:
-            self._db = _open(path, make)
-            opened.callback(close_writer, self._db.conn)
-            self._position: int = self._db.execute("SELECT position FROM follower").fetchone()[0]
-            self._hotels = {
-                hotel.id: hotel
-                for (body,) in self._db.execute("SELECT body FROM hotels")
-                for hotel in [_unpack_hotel(body)]
-            }
-            self._close = opened.pop_all().close
+        self._file: ReadModelFile | None = None
+        self._hotels: dict[str, Hotel] = {}
+        self._is_checked = self._is_mended = False
+        with self._mending():
+            self._open()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="read models", daemon=True)
 
@@ -72,13 +81,58 @@ class SqliteReadModels:
         self._stopping.set()
         self._thread.join()
         with self._lock:
-            self._close()
+            self.close()
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def _open(self) -> ReadModelFile:
+        """Opens the file where it is not open."""
+        if self._file is None:
+            self._hotels = {}
+            self._file = file = ReadModelFile(self._path, self._make)
+            self._is_checked = file.totals.position == 0
+            rows = file.rows(f"SELECT {HOTEL_COLUMNS} FROM hotels")
+            self._hotels = {hotel.id: hotel for row in rows for hotel in [_unpack_hotel(row[_BODY])]}
+        return self._file
+
+    @contextmanager
+    def _mending(self) -> Iterator[None]:
+        """Makes the file anew where what is done with it shows that it is damaged."""
+        try:
+            yield
+        except (JournalUnavailable, sqlite3.ProgrammingError):
+            raise
+        except Exception as error:
+            self._mend(error)
+
+    def _mend(self, error: Exception) -> None:
+        """Makes the file anew. Raises the error where nothing was read since this was done before: then the reason is
+        not the file."""
+        if self._is_mended:
+            raise error
+        self._is_mended = True
+        logger.error("%s", error if isinstance(error, JournalDamaged) else damaged(self._path, repr(error), REMEDY))
+        if self._file is not None:
+            self._file.db.close()
+            self._file = None
+        remove(self._path)
+        self._open()
+
+    @property
+    def _position(self) -> int:
+        return 0 if self._file is None else self._file.totals.position
 
     def catch_up(self, position: int) -> None:
         """Applies the log at least up to this position."""
         with self._lock:
-            while self._position < position and self._step():
-                pass
+            self._catch_up(position)
+
+    def _catch_up(self, position: int) -> None:
+        while self._step(position):
+            pass
 
     def _follow(self) -> None:
         """Stays near the log's end without taking time from bookings: steps when the log does not grow, or when many
@@ -87,12 +141,10 @@ class SqliteReadModels:
         while not self._stopping.wait(_POLL_SECONDS):
             try:
                 end = self._log.position
-                behind = end - self._position
-                while (end == seen or behind > _BEHIND_EVENTS_MAX) and behind > 0 and not self._stopping.is_set():
+                while self._should_step(seen, end) and not self._stopping.is_set():
                     with self._lock:
-                        self._step()
-                    behind = end - self._position
-                seen = end
+                        self._step(end)
+                seen, stalled = end, ""
             except OperatorError as error:
                 if str(error) != stalled:
                     logger.error("the read models cannot follow the log, and wait until they can: %s", error)
@@ -100,69 +152,95 @@ class SqliteReadModels:
             except Exception:
                 logger.exception("the read models could not follow the log; retrying")
 
-    def _step(self) -> int:
-        """Applies the next events; returns how many there were."""
-        entries = self._log.read(self._position, _STEP_EVENTS)
+    def _should_step(self, seen: int, end: int) -> bool:
+        behind = end - self._position
+        return not self._is_checked or (behind > 0 and (end == seen or behind > _BEHIND_EVENTS_MAX))
+
+    def _step(self, until: int) -> bool:
+        """Checks the file where that was not done, and applies the next events of the log; returns whether this has
+        changed the position. Raises what reading the log raises."""
+        file = self._open()
+        if not self._is_checked:
+            with self._mending():
+                file.check()
+                self._is_checked = True
+            return True
+        entries = self._log.read(self._position, _STEP_EVENTS) if self._position < until else []
         if entries:
-            step = _Step(self._db, self._hotels)
-            with self._db.atomic():
-                step.handle(entries)
-                self._db.execute("UPDATE follower SET position = ?", (entries[-1][0],))
-            self._hotels |= step.changed_hotels
-            self._position = entries[-1][0]
-        return len(entries)
+            with self._mending():
+                step = _Step(file, self._hotels)
+                with file.db.atomic():
+                    totals = step.handle(entries)
+                self._hotels |= step.changed_hotels
+                file.totals = totals
+        return bool(entries)
+
+    def _read(self, positions: Positions, read: Callable[[ReadModelFile], T]) -> T:
+        """Reads from the file when it has caught up with the log."""
+        with self._lock:
+            while True:
+                self._catch_up(positions[self._name])
+                with self._mending():
+                    found = read(self._open())
+                    self._is_mended = False
+                    return found
 
     def hotels(self, positions: Positions, limit: int, cursor: str | None) -> tuple[list[Hotel], str | None]:
         """See `Views`."""
-        self.catch_up(positions[self._name])
-        with self._lock:
-            rows = self._db.execute(
-                "SELECT body FROM hotels WHERE id > ? ORDER BY id LIMIT ?", (cursor or "", limit + 1)
-            ).fetchall()
-        found = [_unpack_hotel(body) for (body,) in rows[:limit]]
-        return found, found[-1].id if len(rows) > limit else None
+        query = f"SELECT {HOTEL_COLUMNS} FROM hotels WHERE id > ? ORDER BY id LIMIT ?"
+
+        def read(file: ReadModelFile) -> list[Hotel]:
+            return [_unpack_hotel(row[_BODY]) for row in file.rows(query, (cursor or "", limit + 1))]
+
+        found = self._read(positions, read)
+        return found[:limit], found[limit - 1].id if len(found) > limit else None
 
     def bookings(self, positions: Positions, search: BookingSearch, limit: int, cursor: str | None) -> BookingPage:
         """See `Views`."""
         where, values = _conditions(search, cursor)
-        self.catch_up(positions[self._name])
-        with self._lock:
-            rows = self._db.execute(
-                f"SELECT number, body FROM bookings WHERE {' AND '.join(where)} ORDER BY number DESC LIMIT :limit",
-                {**values, "limit": limit + 1},
-            ).fetchall()
-        more = str(rows[limit - 1][0]) if len(rows) > limit else None
-        return BookingPage(tuple(_unpack_booking(body) for _, body in rows[:limit]), more)
+        query = (
+            f"SELECT {BOOKING_COLUMNS} FROM bookings WHERE {' AND '.join(where)} ORDER BY number DESC LIMIT {limit + 1}"
+        )
+
+        def read(file: ReadModelFile) -> list[tuple[int, Booking]]:
+            return [(row[_NUMBER], _unpack_booking(row[_BODY])) for row in file.rows(query, values)]
+
+        found = self._read(positions, read)
+        more = str(found[limit - 1][0]) if len(found) > limit else None
+        return BookingPage(tuple(booking for _, booking in found[:limit]), more)
 
     def booking(self, positions: Positions, hotel: str, booking: str) -> Booking | None:
         """See `Views`."""
-        self.catch_up(positions[self._name])
-        with self._lock:
-            row = self._db.execute("SELECT body FROM bookings WHERE id = ? AND hotel = ?", (booking, hotel)).fetchone()
-        return None if row is None else _unpack_booking(row[0])
+        found = self._read(positions, lambda file: _booking(file, hotel, booking))
+        return None if found is None else found[1]
 
     def history(self, positions: Positions, hotel: str, booking: str) -> list[LogEntry]:
         """See `Views`."""
-        self.catch_up(positions[self._name])
-        with self._lock:
-            found = self._db.execute(
-                "SELECT position FROM history JOIN bookings ON bookings.number = history.booking"
-                " WHERE bookings.id = ? AND bookings.hotel = ? ORDER BY position",
-                (booking, hotel),
-            ).fetchall()
-        return [entry for (position,) in found for entry in self._log.read(position - 1, 1)]
+
+        def read(file: ReadModelFile) -> list[int]:
+            found = _booking(file, hotel, booking)
+            query = f"SELECT {HISTORY_COLUMNS} FROM history WHERE booking = ? ORDER BY position"
+            return [] if found is None else [position for _, position, _ in file.rows(query, found[:1])]
+
+        return [entry for position in self._read(positions, read) for entry in self._log.read(position - 1, 1)]
 
     def chart(self, positions: Positions, hotel: str, start: date, end: date) -> tuple[Hotel, list[Booking]] | None:
         """See `Views`."""
-        self.catch_up(positions[self._name])
-        with self._lock:
-            known = self._db.execute("SELECT body FROM hotels WHERE id = ?", (hotel,)).fetchone()
-            rows = self._db.execute(
-                "SELECT body FROM bookings WHERE hotel = ? AND arrival < ? AND arrival > ? AND departure > ?"
-                f" AND status IN {_HOLDS_NIGHTS_SQL} ORDER BY arrival, number",
-                (hotel, end.toordinal(), start.toordinal() - stay_nights_max, start.toordinal()),
-            ).fetchall()
-        return None if known is None else (_unpack_hotel(known[0]), [_unpack_booking(body) for (body,) in rows])
+        of_hotel = f"SELECT {HOTEL_COLUMNS} FROM hotels WHERE id = ?"
+        of_bookings = (
+            f"SELECT {BOOKING_COLUMNS} FROM bookings WHERE hotel = ? AND arrival < ? AND arrival > ? AND departure > ?"
+            f" AND status IN {_HOLDS_NIGHTS_SQL} ORDER BY arrival, number"
+        )
+        values = (hotel, end.toordinal(), start.toordinal() - stay_nights_max, start.toordinal())
+
+        def read(file: ReadModelFile) -> tuple[Hotel, list[Booking]] | None:
+            for known in file.rows(of_hotel, (hotel,)):
+                return _unpack_hotel(known[_BODY]), [
+                    _unpack_booking(row[_BODY]) for row in file.rows(of_bookings, values)
+                ]
+            return None
+
+        return self._read(positions, read)
 
 
 def read_follower(path: Path) -> int:
@@ -174,47 +252,11 @@ def read_follower(path: Path) -> int:
 _HOLDS_NIGHTS_SQL = "(" + ", ".join(f"'{status.value}'" for status in sorted(HOLDS_NIGHTS)) + ")"
 
 
-def _open(path: Path, make: Callable[[Path], object]) -> sqlite_utils.Database:
-    """Opens the file, and creates it anew where it is missing or of another form."""
-    for _ in range(2):
-        db = sqlite_utils.Database(sqlite3.connect(path, timeout=10, check_same_thread=False))
-        with closed_on_failure(db):
-            if db.execute("PRAGMA user_version").fetchone()[0] == FORM:
-                db.execute("PRAGMA synchronous = NORMAL")
-                return db
-        db.close()
-        for old in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
-            old.unlink(missing_ok=True)
-        make(path)
-        _create(path)
-    raise sqlite3.DatabaseError(f"{path} cannot be created")
-
-
-def _create(path: Path) -> None:
-    with closing(sqlite_utils.Database(sqlite3.connect(path))) as db:
-        _create_tables(db)
-
-
-def _create_tables(db: sqlite_utils.Database) -> None:
-    db.enable_wal()
-    with db.atomic():
-        db.table("follower").create({"position": int})
-        db.table("follower").insert({"position": 0})
-        db.table("hotels").create({"id": str, "body": bytes}, pk="id")
-        db.table("bookings").create(
-            {
-                "number": int, "id": str, "hotel": str, "status": str, "room_type": str, "room": str,
-                "arrival": int, "departure": int, "body": bytes,
-            },
-            pk="number",
-        )  # fmt: skip
-        db.table("bookings").create_index(["id"], unique=True)
-        db.table("bookings").create_index(["hotel", "arrival"])
-        db.execute(
-            "CREATE TABLE history (booking INTEGER, position INTEGER, PRIMARY KEY (booking, position)) WITHOUT ROWID"
-        )
-        db.execute("CREATE VIRTUAL TABLE guests USING fts5(words)")
-        db.execute(f"PRAGMA user_version = {FORM}")
+def _booking(file: ReadModelFile, hotel: str, booking: str) -> tuple[int, Booking] | None:
+    """Returns a booking with its number."""
+    for row in file.rows(f"SELECT {BOOKING_COLUMNS} FROM bookings WHERE id = ? AND hotel = ?", (booking, hotel)):
+        return row[_NUMBER], _unpack_booking(row[_BODY])
+    return None
 
 
 def _conditions(search: BookingSearch, cursor: str | None) -> tuple[list[str], dict[str, Any]]:
@@ -244,21 +286,24 @@ def _conditions(search: BookingSearch, cursor: str | None) -> tuple[list[str], d
 class _Step:
     """Applies some events to the tables: reads the rows that they change, folds, and writes each row once."""
 
-    def __init__(self, db: sqlite_utils.Database, hotels: Mapping[str, Hotel]) -> None:
-        self._db = db
+    def __init__(self, file: ReadModelFile, hotels: Mapping[str, Hotel]) -> None:
+        self._file = file
         self._known_hotels = hotels
+        self._totals = msgspec.structs.replace(file.totals)
         self.changed_hotels: dict[str, Hotel] = {}
         self._bookings: dict[str, tuple[int, Booking]] = {}
         self._history: list[tuple[int, int]] = []
         self._guests: dict[int, str] = {}
 
-    def handle(self, records: Sequence[tuple[int, RecordedEvent]]) -> None:
-        """Applies these events to the tables."""
+    def handle(self, records: Sequence[tuple[int, RecordedEvent]]) -> Totals:
+        """Applies these events to the tables, in the open transaction; returns what they have then."""
         handled = [(rule, *entry) for entry in records if (rule := READ_MODEL_EVENTS[type(entry[1].event)]) is not None]
         self._read({each.event.booking for _, _, each in handled if isinstance(each.event, events.BookingEvent)})
         for rule, seq, record in handled:
             rule(self, seq, record)
+        self._totals.position = records[-1][0]
         self._write()
+        return self._totals
 
     def fold_booking(self, seq: int, record: RecordedEvent) -> None:
         """Applies an event about a booking."""
@@ -278,36 +323,50 @@ class _Step:
 
     def _read(self, bookings: set[str]) -> None:
         """Reads the bookings that these events change, in one query."""
-        found = self._db.execute(
-            "SELECT number, body FROM bookings WHERE id IN (SELECT value FROM json_each(?))", (json.dumps([*bookings]),)
-        )
-        for number, body in found.fetchall():
-            booking = _unpack_booking(body)
-            self._bookings[booking.id] = (number, booking)
+        query = f"SELECT {BOOKING_COLUMNS} FROM bookings WHERE id IN (SELECT value FROM json_each(?))"
+        for row in self._file.rows(query, (json.dumps([*bookings]),)):
+            booking = _unpack_booking(row[_BODY])
+            self._bookings[booking.id] = (row[_NUMBER], booking)
+            self._totals.bookings -= 1
+            self._totals.bookings_sum -= row[_CHECKSUM]
 
     def _write(self) -> None:
-        conn = self._db.conn
-        conn.executemany(
-            "INSERT OR REPLACE INTO bookings (number, id, hotel, status, room_type, room, arrival, departure, body)"
-            " VALUES (?,?,?,?,?,?,?,?,?)",
-            self._rows(),
-        )
-        conn.executemany("INSERT INTO history (booking, position) VALUES (?,?)", self._history)
+        totals = self._totals
+        bookings, total = _with_checksums(self._rows())
+        totals.bookings += len(bookings)
+        totals.bookings_sum += total
+        history, total = _with_checksums(self._history)
+        totals.history += len(history)
+        totals.history_sum += total
+        hotels, total = _with_checksums((hotel.id, _pack(hotel)) for hotel in self.changed_hotels.values())
+        totals.hotels += len(hotels)
+        totals.hotels_sum += total
+        query = f"SELECT {HOTEL_COLUMNS} FROM hotels WHERE id IN (SELECT value FROM json_each(?))"
+        for row in self._file.rows(query, (json.dumps([*self.changed_hotels]),)):
+            totals.hotels -= 1
+            totals.hotels_sum -= row[_CHECKSUM]
+        conn = self._file.db.conn
+        conn.executemany(f"INSERT OR REPLACE INTO bookings ({BOOKING_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)", bookings)
+        conn.executemany(f"INSERT INTO history ({HISTORY_COLUMNS}) VALUES (?,?,?)", history)
         conn.executemany("INSERT OR REPLACE INTO guests (rowid, words) VALUES (?,?)", list(self._guests.items()))
-        conn.executemany(
-            "INSERT OR REPLACE INTO hotels (id, body) VALUES (?,?)",
-            [(hotel.id, msgspec.msgpack.encode(hotel)) for hotel in self.changed_hotels.values()],
-        )
+        conn.executemany(f"INSERT OR REPLACE INTO hotels ({HOTEL_COLUMNS}) VALUES (?,?,?)", hotels)
+        self._file.save(totals)
 
     def _rows(self) -> Iterator[tuple[Any, ...]]:
         for number, b in self._bookings.values():
             yield (
                 number, b.id, b.hotel, b.status.value, b.room_type, b.room,
-                b.arrival.toordinal(), b.departure.toordinal(), _pack_booking(b),
+                b.arrival.toordinal(), b.departure.toordinal(), _pack(b),
             )  # fmt: skip
 
     def _hotel(self, hotel: str) -> Hotel:
         return self.changed_hotels.get(hotel) or self._known_hotels[hotel]
+
+
+def _with_checksums(rows: Iterable[tuple[Any, ...]]) -> tuple[list[tuple[Any, ...]], int]:
+    """Returns the rows with their checksums, and the sum of these."""
+    checked = [*map(with_checksum, rows)]
+    return checked, sum(row[_CHECKSUM] for row in checked)
 
 
 READ_MODEL_EVENTS = read_model_events("the read models", _Step.fold_hotel, _Step.fold_booking)
