@@ -6,7 +6,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 from time import monotonic, sleep
@@ -59,9 +59,9 @@ class DataDirectory(NamedTuple):
             self._lock("lock", fcntl.LOCK_SH if parts else fcntl.LOCK_EX, locks, until)
             for part in sorted(parts):
                 file = self._lock(f"{part}.lock", fcntl.LOCK_EX, locks, until)
-                file.truncate(0)
-                file.write(f"{os.getpid()}\n")  # for people
-                file.flush()
+                with suppress(OSError):  # it is for people
+                    file.truncate(0)
+                    os.write(file.fileno(), f"{os.getpid()}\n".encode())
             yield
 
     @contextmanager

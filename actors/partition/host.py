@@ -26,9 +26,17 @@ from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import IdempotencyKeyReused, Refusal, Unavailable
 from innkeeper.protocol.messages.reply import Reply
-from innkeeper.protocol.ports.journal import Journal, JournalDamaged, JournalFenced, Snapshot, StoredReply
+from innkeeper.protocol.ports.journal import (
+    Journal,
+    JournalDamaged,
+    JournalFenced,
+    JournalUnavailable,
+    Snapshot,
+    StoredReply,
+)
 from innkeeper.protocol.ports.message_bus import CommitListener
 from innkeeper.protocol.values.limits import idempotency_hours, snapshot_after_events, snapshot_behind_events_max
+from innkeeper.protocol.values.repeated_messages import RepeatedMessages
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +72,10 @@ class Host:
         self._stale: set[str] = set()
         self._distrusted: set[str] = set()
         self._rebuilt_at: dict[str, int] = {}  # when distrusted hotels were rebuilt from their events
-        self._router_failed = self._journal_failed = self._cannot_rebuild = False
+        self._router_failed = self._journal_failed = False
+        self.fault = ""  # why the journal cannot be written now
+        self._retry_at = 0
+        self._logged = RepeatedMessages()
         self._unreleased: deque[PendingBatch] = deque()
         self._unsaved_replies: dict[str, StoredReply] = {}
         self._since_snapshot: dict[str, int] = {}
@@ -103,8 +114,8 @@ class Host:
             keys = _BatchKeys(envelopes, self._kept_replies(envelopes))
         except _ENDING:
             raise
-        except Exception:
-            logger.exception("earlier replies cannot be read from the journal; the batch is refused")
+        except Exception as error:
+            self._log("earlier replies cannot be read from the journal; the batch is refused", error)
             self._journal_failed = True
             return self._refuse(envelopes, "the journal cannot be read")
         at = self._last_at = max(self._clock(), self._last_at)
@@ -140,13 +151,15 @@ class Host:
         return kept
 
     def write(self, group: Sequence[PendingBatch]) -> bool:
-        """Writes these batches to the journal in one transaction; returns whether there is anything to `sync`."""
+        """Writes these batches to the journal in one transaction; returns whether there is anything to `sync`. After a
+        fault, batches without commands are written too: that shows whether the journal can be written again."""
         records: list[RecordedEvent] = []
         replies: list[StoredReply] = []
         for decided in group:
             records += decided.records
             replies += decided.replies
-        if group[0].failed or not (records or replies):
+        is_trial = self.fault and not any(decided.results for decided in group)
+        if group[0].failed or not (records or replies or is_trial):
             return False
         try:
             position = self.journal.write(records, replies) - len(records)
@@ -155,8 +168,8 @@ class Host:
                 decided.position = position
         except _ENDING:
             raise
-        except Exception:
-            self._fail(group)
+        except Exception as error:
+            self._fail(group, error)
         return not group[0].failed
 
     def sync(self, group: Sequence[PendingBatch]) -> None:
@@ -165,12 +178,23 @@ class Host:
             self.journal.sync()
         except _ENDING:
             raise
-        except Exception:
-            self._fail(group)
+        except Exception as error:
+            self._fail(group, error)
+        else:
+            if self.fault:
+                self.fault = ""
+                logger.info("the journal can be written again")
 
-    def _fail(self, group: Sequence[PendingBatch]) -> None:
-        logger.exception("the journal could not write a batch; its commands are refused and its hotels are rebuilt")
+    def _fail(self, group: Sequence[PendingBatch], error: Exception) -> None:
+        self._log("the journal could not write a batch; its commands are refused and its hotels are rebuilt", error)
+        reason = f" ({error.reason})" if isinstance(error, JournalUnavailable) else ""
+        self.fault = f"the journal could not be written{reason}"
         group[0].failed = True
+
+    def _log(self, what: str, error: Exception) -> None:
+        """Logs a fault, that of a disk as one line, and not again and again."""
+        if self._logged.is_due(f"{what}: {error}"):
+            logger.error("%s: %s", what, error, exc_info=None if isinstance(error, JournalUnavailable) else error)
 
     def release(self, group: Sequence[PendingBatch]) -> list[list[Result]]:
         """Returns the results of committed batches. After a failed commit no command is acknowledged, neither those in
@@ -178,8 +202,8 @@ class Host:
         if group[0].failed:
             for decided in self._unreleased:
                 self._stale.update(record.hotel for record in decided.records)
-                decided.fail("the journal could not be written")
-            self.due_at = max(self._clock(), self._last_at) + _RETRY_MICROSECONDS
+                decided.fail(self.fault)
+            self.due_at = self._retry_at = max(self._clock(), self._last_at) + _RETRY_MICROSECONDS
             self._journal_failed = True
         results: list[list[Result]] = []
         for decided in group:
@@ -222,8 +246,8 @@ class Host:
             self.journal.save_snapshots(snapshots, until)
         except _ENDING:
             raise
-        except Exception:
-            logger.exception("snapshots of %s could not be saved; the next start reads more of the journal", hotels)
+        except Exception as error:
+            self._log("snapshots could not be saved; the next start reads more of the journal", error)
             return 0
         self._unsaved_from = unsaved_from
         return len(snapshots)
@@ -235,7 +259,12 @@ class Host:
         if now < self._remove_replies_at or self.must_drain or self._unreleased:
             return False
         before = now - idempotency_hours * _HOUR_MICROSECONDS
-        last = self.journal.remove_replies(before, self._replies_checked_until, _REPLIES_PER_STEP)
+        try:
+            last = self.journal.remove_replies(before, self._replies_checked_until, _REPLIES_PER_STEP)
+        except JournalUnavailable as error:
+            self._log("old replies could not be removed", error)
+            self._remove_replies_at = now + _RETRY_MICROSECONDS
+            return False
         self._replies_checked_until = last or ""
         if last is None:
             self._remove_replies_at = now + _HOUR_MICROSECONDS
@@ -260,7 +289,7 @@ class Host:
             logger.error("the router failed: %s", decided)
             self._router_failed = True
             return PendingBatch()
-        self.due_at = decided.due_at
+        self.due_at = self._retry_at if self.fault else decided.due_at
         self._stale |= decided.stale
         self._distrusted |= decided.distrusted
         return decided
@@ -277,17 +306,12 @@ class Host:
         except _ENDING:
             raise
         except Exception as error:
-            if not self._cannot_rebuild:
-                logger.exception(
-                    "hotels cannot be rebuilt from the journal; the partition refuses all commands until they can be"
-                )
-            else:
-                logger.error("hotels still cannot be rebuilt from the journal: %s", error)
-            self._cannot_rebuild = True
+            what = "hotels cannot be rebuilt from the journal; the partition refuses all commands until they can be"
+            self._log(what, error)
             return False
         self._stale.clear()
         self._distrusted.clear()
-        self._journal_failed = self._cannot_rebuild = False
+        self._journal_failed = False
         return True
 
     def _rebuild_hotel(self, hotel: str) -> bool:

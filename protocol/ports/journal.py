@@ -39,6 +39,13 @@ class JournalUnavailable(JournalError):
         self.reason = reason
 
 
+def unavailable_reason(error: JournalError) -> str:
+    """Returns the reason why something is unavailable, as clients may see it."""
+    if isinstance(error, JournalUnavailable):
+        return f"what is stored cannot be read or written now ({error.reason})"
+    return "what is stored cannot be read; the server's log says why"
+
+
 class JournalTooNew(JournalError):
     """The journal has an event of a type that only a newer version knows."""
 
@@ -74,7 +81,8 @@ class Journal(Protocol):
     JournalError where an event of the same hotel and `hotel_seq`, or a reply with the same key, is there already."""
 
     def write(self, records: Sequence[RecordedEvent], replies: Sequence[StoredReply]) -> int:
-        """Begins a commit of these, all or none, and returns the position that the last event will have."""
+        """Begins a commit of these, all or none, and returns the position that the last event will have. An empty one
+        shows whether the journal can be written; it fails where there is too little space for a usual one."""
 
     def sync(self) -> None:
         """Commits what was written. Returns when it is safe from a loss of power."""

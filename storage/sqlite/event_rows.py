@@ -75,6 +75,8 @@ def unreadable(path: Path, error: Exception, remedy: str = RESTORE_FILE) -> Exce
         return error
     reason = " ".join(str(error).split())  # one line, also where it quotes statements
     code = getattr(error, "sqlite_errorcode", None)
+    if code == sqlite3.SQLITE_IOERR_SHMSIZE:  # there is no space for the file of its shared memory
+        reason = "database or disk is full"
     if code is not None and code & 0xFF in _PASSING:
         return JournalUnavailable(f"{path} cannot be read or written now ({reason})", reason)
     return damaged(path, f"it cannot be read ({reason})", remedy)

@@ -20,7 +20,7 @@ import sqlite_utils
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.inbox import InboxConflict
-from innkeeper.protocol.ports.journal import JournalUnavailable
+from innkeeper.protocol.ports.journal import JournalError
 from innkeeper.protocol.ports.subscriptions import EventLog, Stalled
 from innkeeper.storage.gapless_log import GaplessLog, conflict_text, fetch_missing
 from innkeeper.storage.sqlite.checked_tables import NO_ROWID, checked_rows, create_table, open_checked
@@ -84,7 +84,7 @@ class SqliteInbox:
                 with self._lock, self._db.atomic():
                     fresh = self._add([(log, entry) for log, entry in entries if log in self.logs])
                     self._db.conn.executemany("INSERT OR REPLACE INTO places VALUES (?,?)", list(places.items()))
-            except JournalUnavailable as error:
+            except JournalError as error:
                 raise Stalled(f"the inbox cannot be written: {error}") from error
             except InboxConflict as conflict:
                 self._stop_following(conflict)

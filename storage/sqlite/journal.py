@@ -5,6 +5,7 @@ One connection writes, with `synchronous=FULL`, and it alone checkpoints: before
 writes or checkpoints can damage a write-ahead log. Readers open the file with `mode=ro`.
 """
 
+import shutil
 import sqlite3
 import threading
 from collections import deque
@@ -17,7 +18,7 @@ from typing import Any
 
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
-from innkeeper.protocol.ports.journal import JournalError, JournalFenced, Snapshot, StoredReply
+from innkeeper.protocol.ports.journal import JournalError, JournalFenced, JournalUnavailable, Snapshot, StoredReply
 from innkeeper.storage.sqlite.event_rows import (
     COLUMNS,
     FILE_ERRORS,
@@ -34,6 +35,7 @@ from innkeeper.storage.sqlite.set_hash import SET_MODULUS, digest, pack
 from innkeeper.storage.sqlite.snapshots import SnapshotTable
 
 _CHECKPOINT_PAGES = 4_000
+_SPACE_BYTES_MIN = 1 << 20  # with less, larger commits would fail although an empty one does not
 _TAIL_EVENTS = 1_000
 _SET_HEAD = "UPDATE writer SET position = ?, hash = ?, replies = ?, replies_sum = ? WHERE epoch = ?"
 _ROWS_WITH_INDEX = (
@@ -142,6 +144,8 @@ class SqliteJournal:
         written = position, last, self._replies + len(replies), replies_sum % SET_MODULUS
         try:
             self._db.execute("BEGIN IMMEDIATE")
+            if not rows and not reply_rows:
+                self._try_to_write()
             if self._db.execute(_SET_HEAD, (*written[:3], written[3].to_bytes(16, "big"), self._epoch)).rowcount != 1:
                 raise self._fenced()
             self._db.executemany(f"INSERT INTO events ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
@@ -155,6 +159,12 @@ class SqliteJournal:
             raise
         self._written = written
         return int(position)
+
+    def _try_to_write(self) -> None:
+        """Makes the empty commit write: without a change in between, SQLite would leave the page of the head out."""
+        self._db.execute("UPDATE writer SET position = -1")
+        if shutil.disk_usage(self.path.parent).free < _SPACE_BYTES_MIN:
+            raise JournalUnavailable(f"{self.path} cannot be written now (the disk is full)", "the disk is full")
 
     def sync(self) -> None:
         """See `Journal`."""

@@ -26,6 +26,7 @@ from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
 from innkeeper.protocol.values.limits import stay_nights_max
 from innkeeper.protocol.values.operator_error import OperatorError
+from innkeeper.protocol.values.repeated_messages import RepeatedMessages
 from innkeeper.storage.read_model_events import read_model_events
 from innkeeper.storage.sqlite.event_rows import damaged
 from innkeeper.storage.sqlite.read_model_file import (
@@ -137,18 +138,17 @@ class SqliteReadModels:
     def _follow(self) -> None:
         """Stays near the log's end without taking time from bookings: steps when the log does not grow, or when many
         events are left. A reader catches up first in any case."""
-        seen, stalled = self._position, ""
+        seen, logged = self._position, RepeatedMessages()
         while not self._stopping.wait(_POLL_SECONDS):
             try:
                 end = self._log.position
                 while self._should_step(seen, end) and not self._stopping.is_set():
                     with self._lock:
                         self._step(end)
-                seen, stalled = end, ""
+                seen = end
             except OperatorError as error:
-                if str(error) != stalled:
+                if logged.is_due(error):
                     logger.error("the read models cannot follow the log, and wait until they can: %s", error)
-                stalled = str(error)
             except Exception:
                 logger.exception("the read models could not follow the log; retrying")
 
