@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
-from innkeeper.protocol.ports.journal import JournalDamaged, JournalUnavailable
+from innkeeper.protocol.ports.journal import JournalDamaged
 from innkeeper.protocol.ports.subscriptions import EventLog, Positions
 from innkeeper.protocol.ports.views import BookingPage, BookingSearch, InvalidCursor, searched_text
 from innkeeper.protocol.reservations import events
@@ -104,9 +104,10 @@ class SqliteReadModels:
         """Makes the file anew where what is done with it shows that it is damaged."""
         try:
             yield
-        except (JournalUnavailable, sqlite3.ProgrammingError):
-            raise
         except Exception as error:
+            is_damage = isinstance(error, JournalDamaged)
+            if not is_damage and isinstance(error, (OperatorError, sqlite3.ProgrammingError)):
+                raise
             self._mend(error)
 
     def _mend(self, error: Exception) -> None:
