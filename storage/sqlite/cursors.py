@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import sqlite_utils
 from innkeeper.storage.sqlite.checked_tables import CheckedDatabase, checked_rows, create_table, open_checked
-from innkeeper.storage.sqlite.event_rows import RESTORE_FILE
 from innkeeper.storage.sqlite.schema import Migration
+from innkeeper.storage.sqlite.stamps import RESTORE
 from innkeeper.storage.stored_cursor import ParkedHotel
 
 
@@ -29,7 +29,7 @@ def _cursors(db: sqlite_utils.Database) -> None:
 
 def open_service(path: Path, *migrations: Migration) -> CheckedDatabase:
     """Opens the database of a service: cursors, and the tables of these migrations. Raises JournalError."""
-    return open_checked(path, RESTORE_FILE, _cursors, *migrations)
+    return open_checked(path, RESTORE, _cursors, *migrations)
 
 
 def read_cursors(path: Path) -> dict[str, int]:

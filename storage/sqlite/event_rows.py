@@ -15,6 +15,7 @@ from innkeeper.protocol.ports.journal import JournalDamaged, JournalTooNew, Jour
 
 COLUMNS = "position, hotel, sequence, at, type, body, by, correlation, causation, hash"
 GENESIS = bytes(16)
+FULL: Final = "database or disk is full"  # as SQLite says it
 RESTORE_FILE: Final = "restore the file from a backup"
 
 Row = tuple[int, str, int, int, str, bytes, str, str, str, bytes]
@@ -68,6 +69,11 @@ def damaged(path: Path, what: str, remedy: str = RESTORE_FILE) -> JournalDamaged
     return JournalDamaged(f"{path}: {what}; {remedy}")
 
 
+def unavailable(path: Path, reason: str) -> JournalUnavailable:
+    """Returns the error that the file cannot be used now."""
+    return JournalUnavailable(f"{path} cannot be read or written now ({reason})", reason)
+
+
 def unreadable(path: Path, error: Exception, remedy: str = RESTORE_FILE) -> Exception:
     """Returns the error of a file that SQLite cannot read or write: that of damage, or of a fault that may pass. A
     wrong use of SQLite is returned as it is."""
@@ -76,7 +82,7 @@ def unreadable(path: Path, error: Exception, remedy: str = RESTORE_FILE) -> Exce
     reason = " ".join(str(error).split())  # one line, also where it quotes statements
     code = getattr(error, "sqlite_errorcode", None)
     if code == sqlite3.SQLITE_IOERR_SHMSIZE:  # there is no space for the file of its shared memory
-        reason = "database or disk is full"
+        reason = FULL
     if code is not None and code & 0xFF in _PASSING:
-        return JournalUnavailable(f"{path} cannot be read or written now ({reason})", reason)
+        return unavailable(path, reason)
     return damaged(path, f"it cannot be read ({reason})", remedy)

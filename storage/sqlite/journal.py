@@ -18,16 +18,18 @@ from typing import Any
 
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
-from innkeeper.protocol.ports.journal import JournalError, JournalFenced, JournalUnavailable, Snapshot, StoredReply
+from innkeeper.protocol.ports.journal import JournalError, JournalFenced, Snapshot, StoredReply
 from innkeeper.storage.sqlite.event_rows import (
     COLUMNS,
     FILE_ERRORS,
+    FULL,
     GENESIS,
     Row,
     damaged,
     read_rows,
     record_of,
     rows_of,
+    unavailable,
     unreadable,
 )
 from innkeeper.storage.sqlite.schema import close_writer, closed_on_failure, migrate
@@ -164,7 +166,7 @@ class SqliteJournal:
         """Makes the empty commit write: without a change in between, SQLite would leave the page of the head out."""
         self._db.execute("UPDATE writer SET position = -1")
         if shutil.disk_usage(self.path.parent).free < _SPACE_BYTES_MIN:
-            raise JournalUnavailable(f"{self.path} cannot be written now (the disk is full)", "the disk is full")
+            raise unavailable(self.path, FULL)
 
     def sync(self) -> None:
         """See `Journal`."""
