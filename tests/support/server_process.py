@@ -48,10 +48,12 @@ class ServerProcess:
                 **self._arguments,
             )
             assert self._process.stderr is not None
-            first = self._process.stderr.readline()
-            log.write(first)
-        match = re.search(r"http://[0-9.:]+", first)
-        assert match is not None, f"it did not start: {first}{self._process.communicate(timeout=START_SECONDS_MAX)[1]}"
+            self._said, match = "", None
+            while match is None and (line := self._process.stderr.readline()):
+                self._said += line
+                match = re.search(r"http://[0-9.:]+", line)
+            log.write(self._said)
+        assert match is not None, f"it did not start: {self._said}"
         self.url = match[0]
 
     def kill(self) -> None:
@@ -63,7 +65,7 @@ class ServerProcess:
         """Stop with SIGTERM; the exit code and the output."""
         self._process.send_signal(signal.SIGTERM)
         _, output = self._process.communicate(timeout=START_SECONDS_MAX)
-        return self._process.returncode, output
+        return self._process.returncode, self._said + output
 
     def start_again(self) -> None:
         """Start a new process with the same data, on another port."""
