@@ -28,7 +28,7 @@ from innkeeper.protocol.values.limits import stay_nights_max
 from innkeeper.protocol.values.operator_error import OperatorError
 from innkeeper.protocol.values.repeated_messages import RepeatedMessages
 from innkeeper.storage.read_model_events import read_model_events
-from innkeeper.storage.sqlite.event_rows import damaged
+from innkeeper.storage.sqlite.event_rows import damaged, unavailable
 from innkeeper.storage.sqlite.read_model_file import (
     BOOKING_COLUMNS,
     HISTORY_COLUMNS,
@@ -67,6 +67,7 @@ class SqliteReadModels:
         self._file: ReadModelFile | None = None
         self._hotels: dict[str, Hotel] = {}
         self._is_checked = self._is_mended = False
+        self._logged = RepeatedMessages()
         with self._mending():
             self._open()
         self._stopping = threading.Event()
@@ -111,17 +112,22 @@ class SqliteReadModels:
             self._mend(error)
 
     def _mend(self, error: Exception) -> None:
-        """Makes the file anew. Raises the error where nothing was read since this was done before: then the reason is
-        not the file."""
+        """Makes the file anew. Raises the error where the file was of no use since this was done before: then the
+        reason is not the file."""
         if self._is_mended:
             raise error
-        self._is_mended = True
-        logger.error("%s", error if isinstance(error, JournalDamaged) else damaged(self._path, repr(error), REMEDY))
+        what = error if isinstance(error, JournalDamaged) else damaged(self._path, repr(error), REMEDY)
+        if self._logged.is_due(what):
+            logger.error("%s", what)
         if self._file is not None:
             self._file.db.close()
             self._file = None
-        remove(self._path)
+        try:
+            remove(self._path)
+        except OSError as no_write:
+            raise unavailable(self._path, no_write.strerror or str(no_write)) from no_write
         self._open()
+        self._is_mended = True
 
     @property
     def _position(self) -> int:
@@ -139,7 +145,7 @@ class SqliteReadModels:
     def _follow(self) -> None:
         """Stays near the log's end without taking time from bookings: steps when the log does not grow, or when many
         events are left. A reader catches up first in any case."""
-        seen, logged = self._position, RepeatedMessages()
+        seen = self._position
         while not self._stopping.wait(_POLL_SECONDS):
             try:
                 end = self._log.position
@@ -147,8 +153,10 @@ class SqliteReadModels:
                     with self._lock:
                         self._step(end)
                 seen = end
+                if self._position >= end:
+                    self._is_mended = False
             except OperatorError as error:
-                if logged.is_due(error):
+                if self._logged.is_due(error):
                     logger.error("the read models cannot follow the log, and wait until they can: %s", error)
             except Exception:
                 logger.exception("the read models could not follow the log; retrying")

@@ -12,7 +12,7 @@ from typing import Final
 
 from innkeeper.storage.installation_file import DataRefused
 from innkeeper.storage.new_files import publish_once, sync_folder
-from innkeeper.storage.sqlite.event_rows import FILE_ERRORS, unreadable
+from innkeeper.storage.sqlite.event_rows import FILE_ERRORS, unavailable, unreadable
 
 MADE_ENDING: Final = ".made"
 """Of the file beside a database that says that it was made. It is a file of its own, so that a database that is lost is
@@ -31,7 +31,12 @@ def stamp(path: Path, installation: str, remedy: str = RESTORE) -> Path:
             raise DataRefused(
                 f"{path} is missing, but was there before; {RESTORE}, or delete {made.name} to go on without it"
             )
-        _make(path, installation)
+        try:
+            _make(path, installation)
+        except OSError as error:
+            raise unavailable(path, error.strerror or str(error)) from error
+        except FILE_ERRORS as error:
+            raise unreadable(path, error, remedy) from error
     check_stamp(path, installation, remedy)
     if remedy == RESTORE and not made.exists():
         made.touch(mode=0o600)

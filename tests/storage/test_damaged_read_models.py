@@ -1,6 +1,7 @@
 """Read models whose file is damaged, at rest or under the running server, are made anew from the journal: no list is
 ever wrong, and nothing is refused."""
 
+import errno
 import logging
 import shutil
 import sqlite3
@@ -9,7 +10,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-from innkeeper.protocol.ports.journal import JournalUnavailable
+from innkeeper.protocol.ports.journal import JournalDamaged, JournalUnavailable
 from innkeeper.protocol.ports.views import BookingSearch
 from innkeeper.protocol.reservations.commands import BookRoom, CancelBooking, Contact
 from innkeeper.protocol.values.contexts import RESERVATIONS
@@ -223,6 +224,24 @@ def test_a_fault_that_is_not_the_files_does_not_make_it_anew_again_and_again(
                     installation.read(views)
         assert len(caplog.records) == 1
         assert installation.read(views) == installation.contents()
+
+
+def test_a_damaged_file_on_a_read_only_disk_waits_until_it_can_be_made_anew(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    undamaged = installation.contents()
+    with closing(installation.views()) as views:
+        an_altered_booking(installation.path)
+        with monkeypatch.context() as read_only:
+            read_only.setattr(read_models, "remove", fail)
+            for _ in range(2):
+                with pytest.raises((JournalDamaged, JournalUnavailable), match=r"views-0.db"):
+                    installation.read(views)
+        assert installation.read(views) == undamaged
+    assert len(caplog.records) == 1
 
 
 def test_a_locked_file_is_not_made_anew(installation: Installation, caplog: pytest.LogCaptureFixture) -> None:
