@@ -22,7 +22,7 @@ from innkeeper.protocol.values.contexts import (
     reservations_logs,
 )
 from innkeeper.protocol.values.installation import Installation
-from innkeeper.protocol.values.operator_error import EXIT_IN_USE, OperatorError
+from innkeeper.protocol.values.operator_error import EXIT_FAILED, EXIT_IN_USE, OperatorError
 from innkeeper.storage.installation_file import find_installation, make_installation
 
 logger = logging.getLogger(__name__)
@@ -42,6 +42,12 @@ class DataInUse(DataUnusable):
     """Another process has locked the data directory."""
 
     exit_code = EXIT_IN_USE
+
+
+class DataUnwritable(DataUnusable):
+    """The data directory cannot be written: its disk is full, or fails."""
+
+    exit_code = EXIT_FAILED
 
 
 class DataDirectory(NamedTuple):
@@ -122,7 +128,10 @@ class DataDirectory(NamedTuple):
         found = find_installation(self.path)
         if found is None:
             self._create()
-            found = make_installation(self.path, name, partitions)
+            try:
+                found = make_installation(self.path, name, partitions)
+            except OSError as error:
+                raise DataUnwritable(f"{self.path} cannot be written: {error.strerror}") from None
         if name not in (None, found.name):
             raise DataUnusable(
                 f"{self.path} belongs to the installation {found.name!r}, not to {name!r}; choose another with --data"

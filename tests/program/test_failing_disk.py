@@ -159,12 +159,19 @@ def test_a_failing_disk_is_said_and_survived(server: Server) -> None:
 def test_a_server_that_cannot_write_does_not_start(server: Server) -> None:
     server.process.stop()
     server.disk.fail()
-    command = [*server.disk.prefix, *program_command("demo", "--empty", "--port", "0", "--data", server.data)]
-    environment = {**os.environ, **server.disk.environment}
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_MAX, check=False, env=environment)
-    assert (ended.returncode, ended.stderr.count("\n")) == (5, 1), ended.stderr
+    ended = start(server, server.data)
     assert ended.stderr.startswith("innkeeper: ")
     assert server.disk.reason in ended.stderr
+    assert "cannot be" in start(server, server.data.with_name("new")).stderr
     server.disk.mend()
     server.process.start_again()
     assert server.ready()[0] == 200
+
+
+def start(server: Server, data: Path) -> subprocess.CompletedProcess[str]:
+    """Start a server that cannot; checks that it says why in one line."""
+    command = [*server.disk.prefix, *program_command("demo", "--empty", "--port", "0", "--data", data)]
+    environment = {**os.environ, **server.disk.environment}
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_MAX, check=False, env=environment)
+    assert (ended.returncode, ended.stderr.count("\n")) == (5, 1), ended.stderr
+    return ended
