@@ -61,4 +61,5 @@ def test_lists_are_right_while_the_read_models_are_damaged(tmp_path: Path, caplo
             assert {booking["id"] for booking in found.json.get("data", ())} == made, found
             hotels = gateway.get("/v1/hotels")
             assert [one["id"] for one in hotels.json.get("data", ())] == [hotel.rpartition("/")[2]], hotels
-    assert [record.exc_info for record in caplog.records if "views-0.db" in record.getMessage()] == [None] * 3
+    said = [record.exc_info for record in caplog.records if "views-0.db" in record.getMessage()]
+    assert said == [None, None]  # the first two have the same reason, which is said once a minute
