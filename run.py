@@ -88,8 +88,7 @@ async def start(parts: Parts, data: DataDirectory, storage: Storage, integration
         await delivery.start_delivery(parts, delivering)
     if integrations.broker:
         open_handler = partial(adapters.open_publisher, integrations, storage.installation())
-        publisher = delivery.PublisherPorts(storage.service_store, open_handler)
-        await delivery.start_publisher(parts, publisher)
+        await delivery.start_publisher(parts, delivery.PublisherPorts(storage.service_store, open_handler))
     await parts.serve()
 
 

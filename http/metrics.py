@@ -44,6 +44,7 @@ class Metrics(Collector):
         self._stream = stream
         self._services = services
         self._subscribers: tuple[SubscriberState, ...] = ()
+        self._ready = False
         self._tallies: dict[tuple[str, str, int], RequestTally] = {}
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -61,6 +62,7 @@ class Metrics(Collector):
     async def render(self) -> bytes:
         """All metrics in Prometheus's text format, without those of services that do not answer."""
         self._subscribers = ()
+        self._ready = not await self._bus.fault()
         with suppress(Refused):
             reply = await self._services.ask(ListSubscribers())
             assert isinstance(reply, SubscribersReply)
@@ -82,7 +84,7 @@ class Metrics(Collector):
         yield events
         yield GaugeMetricFamily("innkeeper_commands_waiting", "Commands without a result yet", self._bus.waiting)
         yield GaugeMetricFamily("innkeeper_listeners", "Listeners of the live stream", self._stream.listeners)
-        yield GaugeMetricFamily("innkeeper_ready", "Whether the partition accepts commands (1 or 0)", self._bus.ready)
+        yield GaugeMetricFamily("innkeeper_ready", "Whether the partition accepts commands (1 or 0)", self._ready)
         labels = ("subscriber",)
         lag = GaugeMetricFamily("innkeeper_subscriber_lag_events", "Events not handled yet", labels=labels)
         parked = GaugeMetricFamily(

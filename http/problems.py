@@ -11,7 +11,7 @@ from innkeeper.http.api.resources import Problem
 from innkeeper.protocol.billing.refusals import GuestOwes
 from innkeeper.protocol.messages import refusals
 from innkeeper.protocol.messages.refusals import FieldError, Refusal, Refused
-from innkeeper.protocol.ports.journal import JournalError
+from innkeeper.protocol.ports.journal import JournalError, unavailable_reason
 from innkeeper.protocol.reservations.refusals import (
     GuestHasStays,
     HotelExists,
@@ -22,6 +22,7 @@ from innkeeper.protocol.reservations.refusals import (
     WaitlistFull,
 )
 from innkeeper.protocol.values import limits
+from innkeeper.protocol.values.repeated_messages import RepeatedMessages
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +89,8 @@ _TITLES = {
 
 _HEADERS = {503: {"Retry-After": "1"}, 401: {"WWW-Authenticate": 'Basic realm="innkeeper", charset="UTF-8"'}}
 
+_logged = RepeatedMessages()
+
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 
 
@@ -125,8 +128,9 @@ def error_response(request: web.Request, error: Exception) -> web.Response:
         case Refused():
             return refusal_response(request, error.refusal, getattr(error, "headers", None))
         case JournalError():
-            logger.error("request %s cannot be answered: %s", request[REQUEST_ID], error)
-            return problem(request, 503, "unavailable", "what is stored cannot be read; the server's log says why")
+            if _logged.is_due(error):
+                logger.error("request %s cannot be answered: %s", request[REQUEST_ID], error)
+            return problem(request, 503, "unavailable", unavailable_reason(error))
         case RequestRejected():
             return problem(request, error.status, error.code, error.detail)
         case web.HTTPRequestEntityTooLarge():

@@ -6,7 +6,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 from time import monotonic, sleep
@@ -22,7 +22,7 @@ from innkeeper.protocol.values.contexts import (
     reservations_logs,
 )
 from innkeeper.protocol.values.installation import Installation
-from innkeeper.protocol.values.operator_error import EXIT_IN_USE, OperatorError
+from innkeeper.protocol.values.operator_error import EXIT_FAILED, EXIT_IN_USE, OperatorError
 from innkeeper.storage.installation_file import find_installation, make_installation
 
 logger = logging.getLogger(__name__)
@@ -44,6 +44,12 @@ class DataInUse(DataUnusable):
     exit_code = EXIT_IN_USE
 
 
+class DataUnwritable(DataUnusable):
+    """The data directory cannot be written: its disk is full, or fails."""
+
+    exit_code = EXIT_FAILED
+
+
 class DataDirectory(NamedTuple):
     """The files of one installation."""
 
@@ -59,9 +65,9 @@ class DataDirectory(NamedTuple):
             self._lock("lock", fcntl.LOCK_SH if parts else fcntl.LOCK_EX, locks, until)
             for part in sorted(parts):
                 file = self._lock(f"{part}.lock", fcntl.LOCK_EX, locks, until)
-                file.truncate(0)
-                file.write(f"{os.getpid()}\n")  # for people
-                file.flush()
+                with suppress(OSError):  # it is for people
+                    file.truncate(0)
+                    os.write(file.fileno(), f"{os.getpid()}\n".encode())
             yield
 
     @contextmanager
@@ -122,7 +128,10 @@ class DataDirectory(NamedTuple):
         found = find_installation(self.path)
         if found is None:
             self._create()
-            found = make_installation(self.path, name, partitions)
+            try:
+                found = make_installation(self.path, name, partitions)
+            except OSError as error:
+                raise DataUnwritable(f"{self.path} cannot be written: {error.strerror}") from None
         if name not in (None, found.name):
             raise DataUnusable(
                 f"{self.path} belongs to the installation {found.name!r}, not to {name!r}; choose another with --data"

@@ -4,7 +4,7 @@ import os
 import secrets
 from pathlib import Path
 
-from innkeeper.protocol.ports.journal import JournalError
+from innkeeper.protocol.ports.journal import JournalError, JournalUnavailable
 from innkeeper.storage.new_files import publish_once
 
 KEY_BYTES = 32
@@ -24,10 +24,14 @@ def read_key(path: Path) -> bytes:
 
 def create_key(path: Path) -> None:
     """Creates the file with a random key, unless another process has just created it. When this returns, the file is
-    on disk."""
+    on disk. Raises JournalUnavailable."""
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(secrets.token_bytes(KEY_BYTES))
-        file.flush()
-        os.fsync(file.fileno())
-    publish_once(fresh, path)
+    try:
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        publish_once(fresh, path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise JournalUnavailable(f"the key {path} cannot be written now ({reason})", reason) from error

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -34,7 +35,8 @@ from innkeeper.protocol.reservations.transitions import ACTIONS, TRANSITIONS
 from innkeeper.storage.audit.billing import BillingAuditor
 from innkeeper.storage.audit.reservations import ReservationsAuditor
 from innkeeper.storage.memory.views import MemoryViews
-from innkeeper.storage.sqlite import read_models
+from innkeeper.storage.sqlite.read_model_file import Totals
+from innkeeper.storage.sqlite.read_model_step import ReadModelStep
 from support.recording_subscriber import GrowingLog
 
 ROOT = Path(__file__).parents[1]
@@ -227,7 +229,7 @@ class GuestEvacuated(BookingEvent, frozen=True):
 def test_an_event_that_a_consumer_does_not_know_is_an_error_and_never_nothing() -> None:
     record = RecordedEvent("inn", 1, 0, "", "", "", GuestEvacuated("b"))
     views = MemoryViews("reservations", GrowingLog())
-    step = read_models._Step(None, {})  # type: ignore[arg-type]  # it fails before it reads a table
+    step = ReadModelStep(SimpleNamespace(totals=Totals()), {})  # type: ignore[arg-type]  # it fails before it reads a table
     payments = Payments(None, {}, lambda: 0)  # type: ignore[arg-type]  # it fails before it asks
     consumers: tuple[Callable[[], object], ...] = (
         lambda: evolve(HotelState(), record),
@@ -241,7 +243,7 @@ def test_an_event_that_a_consumer_does_not_know_is_an_error_and_never_nothing() 
         lambda: handle(None, None, record),
         lambda: ReservationsAuditor().handle([record]),
         lambda: BillingAuditor().handle([record]),
-        lambda: step.handle([(1, record)]),
+        lambda: step.handle([(1, record)], b""),
         lambda: views._apply((1, record)),
         lambda: asyncio.run(payments.handle([(1, record)])),
     )

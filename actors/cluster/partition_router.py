@@ -1,5 +1,6 @@
 """Hotels spread over partitions, behind one message bus and one set of read models."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import date
 
@@ -33,6 +34,11 @@ class PartitionRouter:
     async def ask(self, envelope: Envelope) -> Result:
         """See `MessageBus`."""
         return await self._buses[partition_of(envelope.message.hotel, len(self._buses))].ask(envelope)
+
+    async def fault(self) -> str:
+        """See `MessageBus`. Empty where any partition can carry out commands."""
+        faults = await asyncio.gather(*(bus.fault() for bus in self._buses))
+        return faults[0] if all(faults) else ""
 
     async def positions(self, hotel: str | None = None) -> Positions:
         """See `MessageBus`."""

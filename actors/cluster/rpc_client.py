@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 _RECONNECT_SECONDS = 0.02
 _CHECK_SECONDS = 1
+_FAULT_SECONDS_MAX = 2
 _READ_BYTES = 1 << 18
 _FRAMES_AT_ONCE = 8  # so that the server can begin while more are written
 
@@ -88,6 +89,13 @@ class RpcClient(asyncio.Protocol):
             return frames.result_of(await self._ask(frames.ASK, *frames.envelope_fields(envelope)))
         except Refused as refused:
             return Result(refused.refusal)
+
+    async def fault(self) -> str:
+        """See `MessageBus`."""
+        with suppress(TimeoutError, Refused):
+            async with asyncio.timeout(_FAULT_SECONDS_MAX):
+                return str(await self._ask(frames.FAULT))
+        return f"{self.name} does not answer"
 
     async def positions(self, hotel: str | None = None) -> Positions:
         """See `MessageBus`."""

@@ -14,10 +14,12 @@ from typing import Any, NamedTuple, cast
 from innkeeper.protocol.codec import frames, wire
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refusal, Refused, Unavailable
+from innkeeper.protocol.ports.journal import JournalError, unavailable_reason
 from innkeeper.protocol.ports.message_bus import CommitStream, MessageBus, Services
 from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.ports.views import InvalidCursor, Views
 from innkeeper.protocol.values.limits import rpc_backlog_bytes_max, shutdown_seconds_max
+from innkeeper.protocol.values.repeated_messages import RepeatedMessages
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +42,7 @@ class RpcServer:
         self._ports = ports
         self._subscribed: set[RpcConnection] = set()
         self.closing = False
+        self.logged = RepeatedMessages()
         self.connections: set[RpcConnection] = set()
 
     async def open(self) -> None:
@@ -89,6 +92,8 @@ class RpcServer:
         match verb:
             case frames.ASK if ports.bus is not None:
                 return frames.result_body(await ports.bus.ask(frames.envelope_of(fields)))
+            case frames.FAULT if ports.bus is not None:
+                return await ports.bus.fault()
             case frames.POSITIONS if ports.bus is not None:
                 return await ports.bus.positions(*fields)
             case frames.ASK_SERVICE if ports.services is not None:
@@ -180,6 +185,10 @@ class RpcConnection(asyncio.Protocol):
             refusal: Refusal = refused.refusal
         except InvalidCursor:
             return frames.BAD_CURSOR, None
+        except JournalError as error:
+            if self._server.logged.is_due(error):
+                logger.error("a request of kind %r cannot be answered: %s", verb, error)
+            refusal = Unavailable(unavailable_reason(error))
         except Exception:
             logger.exception("a request of kind %r failed", verb)
             refusal = Unavailable("the request failed")

@@ -45,6 +45,12 @@ class ThreadBridge:
             return Result(Unavailable("the partition is not running"))
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._bus.ask(envelope), self._loop))
 
+    async def fault(self) -> str:
+        """See `MessageBus`."""
+        if self._bus is None or self._loop is None:
+            return "the partition is not running"
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._bus.fault(), self._loop))
+
     async def positions(self, hotel: str | None = None) -> Positions:
         """See `MessageBus`."""
         if self._bus is None or self._loop is None:

@@ -38,6 +38,7 @@ class OutboxRelay(BackgroundTask):
         self._send = send
         self._pause_seconds = pause_seconds
         self._tried = 0
+        self._sent: set[str] = set()  # sent, but not marked so yet
 
     async def step(self) -> bool:
         """Sends the due notices; returns whether there were any. Raises `Stalled` where nothing can be sent now."""
@@ -73,7 +74,8 @@ class OutboxRelay(BackgroundTask):
             self._outbox.mark_sent(notice.id)
             return True
         try:
-            await self._send(notice)
+            if notice.id not in self._sent:  # else only the mark failed, as while the disk is full
+                await self._send(notice)
         except SendFailed as error:
             if error.unreachable:
                 raise Stalled(str(error)) from error
@@ -81,7 +83,9 @@ class OutboxRelay(BackgroundTask):
         except Exception as error:
             logger.exception("the notice %s cannot be sent", notice.id)
             return self._failed(due, repr(error), permanent=False)
+        self._sent.add(notice.id)
         self._outbox.mark_sent(notice.id)
+        self._sent.remove(notice.id)
         return True
 
     def _failed(self, due: DueNotice, reason: str, permanent: bool) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from innkeeper.actors.partition.aggregate_type import AggregateType
 from innkeeper.actors.partition.guest_lookup import GuestLookup
+from innkeeper.actors.partition.housekeeping import OldReplies, UnsavedEvents
 from innkeeper.actors.partition.messages import (
     CommandBatch,
     HotelStateLoaded,
@@ -28,17 +29,22 @@ from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import IdempotencyKeyReused, Refusal, Unavailable
 from innkeeper.protocol.messages.reply import Reply
-from innkeeper.protocol.ports.journal import Journal, JournalDamaged, JournalFenced, Snapshot, StoredReply
+from innkeeper.protocol.ports.journal import (
+    Journal,
+    JournalDamaged,
+    JournalFenced,
+    JournalUnavailable,
+    StoredReply,
+)
 from innkeeper.protocol.ports.message_bus import CommitListener
 from innkeeper.protocol.values.guests import SALT_BYTES, StoredGuest
-from innkeeper.protocol.values.limits import idempotency_hours, snapshot_after_events, snapshot_behind_events_max
+from innkeeper.protocol.values.limits import snapshot_after_events
+from innkeeper.protocol.values.repeated_messages import RepeatedMessages
 
 logger = logging.getLogger(__name__)
 
 _RETRY_MICROSECONDS = 1_000_000
 _DISTRUST_MICROSECONDS = 60_000_000
-_HOUR_MICROSECONDS = 3_600_000_000
-_REPLIES_PER_STEP = 500
 _ENDING = JournalFenced, JournalDamaged  # these end the partition; other errors of the journal are retried
 _BEFORE_ALL = -1  # an instant at which nothing is due
 _HOTEL_FAILED = Unavailable("the hotel had a fault and was rebuilt", hotel_failed=True)
@@ -70,13 +76,14 @@ class Host:
         self._stale: set[str] = set()
         self._distrusted: set[str] = set()
         self._rebuilt_at: dict[str, int] = {}  # when distrusted hotels were rebuilt from their events
-        self._router_failed = self._journal_failed = self._cannot_rebuild = False
+        self._router_failed = self._journal_failed = False
+        self.fault = ""  # why the journal cannot be written now
+        self._retry_at = 0
+        self._logged = RepeatedMessages()
         self._unreleased: deque[PendingBatch] = deque()
         self._unsaved_replies: dict[str, StoredReply] = {}
-        self._since_snapshot: dict[str, int] = {}
-        self._unsaved_from: dict[str, int] = {}  # the position of each hotel's first event after its snapshot
-        self._replies_checked_until = ""
-        self._remove_replies_at = 0
+        self._unsaved = UnsavedEvents()
+        self._old_replies = OldReplies(journal, clock, self._log)
         self._start_router()
 
     def recover(self, progress: Callable[[int], None] = lambda _: None) -> int:
@@ -85,7 +92,7 @@ class Host:
         recovery = rebuild_all(self.journal, progress, self._aggregate_type)
         for hotel, state in recovery.states.items():
             self._ask(LoadHotelState(hotel, state))
-        self._since_snapshot, self._unsaved_from = recovery.unsaved, recovery.unsaved_from
+        self._unsaved.counts, self._unsaved.first = recovery.unsaved, recovery.unsaved_from
         return recovery.events
 
     def handle(self, envelopes: Sequence[Envelope]) -> list[Result]:
@@ -116,8 +123,8 @@ class Host:
             guests = self._guests.newest(named) if named else {}
         except _ENDING:
             raise
-        except Exception:
-            logger.exception("earlier replies cannot be read from the journal; the batch is refused")
+        except Exception as error:
+            self._log("earlier replies cannot be read from the journal; the batch is refused", error)
             self._journal_failed = True
             return self._refuse(envelopes, "the journal cannot be read")
         at = self._last_at = max(self._clock(), self._last_at)
@@ -158,7 +165,8 @@ class Host:
         return kept
 
     def write(self, group: Sequence[PendingBatch]) -> bool:
-        """Writes these batches to the journal in one transaction; returns whether there is anything to `sync`."""
+        """Writes these batches to the journal in one transaction; returns whether there is anything to `sync`. After a
+        fault, batches without commands are written too: that shows whether the journal can be written again."""
         records: list[RecordedEvent] = []
         replies: list[StoredReply] = []
         guests: list[StoredGuest] = []
@@ -166,7 +174,8 @@ class Host:
             records += decided.records
             replies += decided.replies
             guests += decided.guests.values()
-        if group[0].failed or not (records or replies):
+        is_trial = self.fault and not any(decided.results for decided in group)
+        if group[0].failed or not (records or replies or is_trial):
             return False
         try:
             position = self.journal.write(records, replies, guests) - len(records)
@@ -175,8 +184,8 @@ class Host:
                 decided.position = position
         except _ENDING:
             raise
-        except Exception:
-            self._fail(group)
+        except Exception as error:
+            self._fail(group, error)
         return not group[0].failed
 
     def sync(self, group: Sequence[PendingBatch]) -> None:
@@ -185,12 +194,23 @@ class Host:
             self.journal.sync()
         except _ENDING:
             raise
-        except Exception:
-            self._fail(group)
+        except Exception as error:
+            self._fail(group, error)
+        else:
+            if self.fault:
+                self.fault = ""
+                logger.info("the journal can be written again")
 
-    def _fail(self, group: Sequence[PendingBatch]) -> None:
-        logger.exception("the journal could not write a batch; its commands are refused and its hotels are rebuilt")
+    def _fail(self, group: Sequence[PendingBatch], error: Exception) -> None:
+        self._log("the journal could not write a batch; its commands are refused and its hotels are rebuilt", error)
+        reason = f" ({error.reason})" if isinstance(error, JournalUnavailable) else ""
+        self.fault = f"the journal could not be written{reason}"
         group[0].failed = True
+
+    def _log(self, what: str, error: Exception) -> None:
+        """Logs a fault, that of a disk as one line, and not again and again."""
+        if self._logged.is_due(f"{what}: {error}"):
+            logger.error("%s: %s", what, error, exc_info=None if isinstance(error, JournalUnavailable) else error)
 
     def release(self, group: Sequence[PendingBatch]) -> list[list[Result]]:
         """Returns the results of committed batches. After a failed commit no command is acknowledged, neither those in
@@ -198,8 +218,8 @@ class Host:
         if group[0].failed:
             for decided in self._unreleased:
                 self._stale.update(record.hotel for record in decided.records)
-                decided.fail("the journal could not be written")
-            self.due_at = max(self._clock(), self._last_at) + _RETRY_MICROSECONDS
+                decided.fail(self.fault)
+            self.due_at = self._retry_at = max(self._clock(), self._last_at) + _RETRY_MICROSECONDS
             self._journal_failed = True
         results: list[list[Result]] = []
         for decided in group:
@@ -212,9 +232,10 @@ class Host:
             self._guests.forgotten -= decided.forgotten
             if decided.records and not decided.failed:
                 first = decided.position - len(decided.records) + 1
+                counts, firsts = self._unsaved.counts, self._unsaved.first
                 for record in decided.records:
-                    self._since_snapshot[record.hotel] = self._since_snapshot.get(record.hotel, 0) + 1
-                    self._unsaved_from.setdefault(record.hotel, first)
+                    counts[record.hotel] = counts.get(record.hotel, 0) + 1
+                    firsts.setdefault(record.hotel, first)
                 timeline = self.journal.timeline
                 self.on_commit(decided.position, _on(timeline, decided.records) if timeline else decided.records)
         return results
@@ -224,33 +245,15 @@ class Host:
         it makes the next start read much of the journal; returns how many were saved."""
         if self.must_drain or self._unreleased:
             return 0
-        far_behind = self.journal.position() - snapshot_behind_events_max
-        hotels = [
-            hotel
-            for hotel, events in self._since_snapshot.items()
-            if events >= after_events or (events and self._unsaved_from.get(hotel, far_behind) < far_behind)
-        ][:at_most]
-        described = [(hotel, self.describe(hotel)) for hotel in hotels]
-        snapshots = [
-            Snapshot(hotel, state.hotel_seq, wire.encode_kept(state))
-            for hotel, state in described
-            if isinstance(state, self._aggregate_type.description)
-        ]
-        self._since_snapshot.update(dict.fromkeys(hotels, 0))  # those that cannot be saved now are not retried at once
-        if not snapshots:
-            return 0
-        saved = {snapshot.hotel for snapshot in snapshots}
-        unsaved_from = {hotel: first for hotel, first in self._unsaved_from.items() if hotel not in saved}
+        hotels = self._unsaved.due(self.journal.position(), after_events)[:at_most]
+        described = {hotel: self.describe(hotel) for hotel in hotels}
         try:
-            until = min(unsaved_from.values(), default=self.journal.position() + 1) - 1
-            self.journal.save_snapshots(snapshots, until)
+            return self._unsaved.save(self.journal, described, self._aggregate_type.description)
         except _ENDING:
             raise
-        except Exception:
-            logger.exception("snapshots of %s could not be saved; the next start reads more of the journal", hotels)
+        except Exception as error:
+            self._log("snapshots could not be saved; the next start reads more of the journal", error)
             return 0
-        self._unsaved_from = unsaved_from
-        return len(snapshots)
 
     def tidy_journal(self) -> bool:
         """Notes the journal's head, and removes some of the kept replies that are older than a key is valid; returns
@@ -258,15 +261,7 @@ class Host:
         if self.must_drain or self._unreleased:
             return False
         self.journal.note_head()
-        now = self._clock()
-        if now < self._remove_replies_at:
-            return False
-        before = now - idempotency_hours * _HOUR_MICROSECONDS
-        last = self.journal.remove_replies(before, self._replies_checked_until, _REPLIES_PER_STEP)
-        self._replies_checked_until = last or ""
-        if last is None:
-            self._remove_replies_at = now + _HOUR_MICROSECONDS
-        return last is not None
+        return self._old_replies.remove()
 
     def describe(self, hotel: str) -> Any:
         """The hotel's whole state as its aggregate type describes it, for snapshots and auditors; or a refusal."""
@@ -287,7 +282,7 @@ class Host:
             logger.error("the router failed: %s", decided)
             self._router_failed = True
             return PendingBatch()
-        self.due_at = decided.due_at
+        self.due_at = self._retry_at if self.fault else decided.due_at
         self._stale |= decided.stale
         self._distrusted |= decided.distrusted
         return decided
@@ -304,17 +299,12 @@ class Host:
         except _ENDING:
             raise
         except Exception as error:
-            if not self._cannot_rebuild:
-                logger.exception(
-                    "hotels cannot be rebuilt from the journal; the partition refuses all commands until they can be"
-                )
-            else:
-                logger.error("hotels still cannot be rebuilt from the journal: %s", error)
-            self._cannot_rebuild = True
+            what = "hotels cannot be rebuilt from the journal; the partition refuses all commands until they can be"
+            self._log(what, error)
             return False
         self._stale.clear()
         self._distrusted.clear()
-        self._journal_failed = self._cannot_rebuild = False
+        self._journal_failed = False
         return True
 
     def _rebuild_hotel(self, hotel: str) -> bool:
@@ -326,11 +316,10 @@ class Host:
             return True
         state, unsaved_from = rebuild(self.journal, hotel, self._aggregate_type, use_snapshot)
         if unsaved_from is not None:  # also where the commit of these events has reported an error
-            self._unsaved_from[hotel] = unsaved_from
-            self._since_snapshot[hotel] = self._since_snapshot.get(hotel, 0) + 1
+            self._unsaved.first[hotel], self._unsaved.counts[hotel] = unsaved_from, 1
         if not use_snapshot:
             self._rebuilt_at[hotel] = at
-            self._since_snapshot[hotel] = snapshot_after_events  # its snapshot is replaced
+            self._unsaved.counts[hotel] = snapshot_after_events  # its snapshot is replaced
         return isinstance(self._ask(LoadHotelState(hotel, state)), HotelStateLoaded)
 
     def _start_router(self) -> None:

@@ -27,6 +27,7 @@ from innkeeper.protocol.ports.message_bus import CommitListener
 from innkeeper.protocol.ports.subscriptions import Positions
 from innkeeper.protocol.values.contexts import RESERVATIONS
 from innkeeper.protocol.values.limits import commands_per_batch_max, commands_waiting_max
+from innkeeper.protocol.values.repeated_messages import RepeatedMessages
 
 T = TypeVar("T")
 
@@ -63,7 +64,9 @@ class Partition:
         self._to_commit = asyncio.Event()
         self._drained = asyncio.Event()
         self._stopping = False
+        self._host: Host | None = None
         self._writer = ThreadPoolExecutor(1, "journal")
+        self._logged = RepeatedMessages()
         self._task: asyncio.Task[None] | None = None
         self._listeners: list[CommitListener] = []
 
@@ -71,7 +74,7 @@ class Partition:
         """Opens the journal and rebuilds the hotels; raises what that raises."""
         # Kept, because Python 3.11 asks the system for the process's id each time that it is looked up.
         self._loop = asyncio.get_running_loop()
-        host = await self._loop.run_in_executor(self._writer, self._open_host)
+        self._host = host = await self._loop.run_in_executor(self._writer, self._open_host)
         self.position = host.journal.position()
         host.on_commit = self._publish
         self.ready = True
@@ -92,6 +95,10 @@ class Partition:
             return await future
         finally:
             self.waiting -= 1
+
+    async def fault(self) -> str:
+        """See `MessageBus`."""
+        return self._host.fault if self.ready and self._host is not None else "the partition is not running"
 
     async def positions(self, _: str | None = None) -> Positions:
         """See `MessageBus`."""
@@ -175,7 +182,8 @@ class Partition:
             except JournalDamaged:
                 raise
             except JournalError as error:
-                logger.warning("the journal cannot be checked now; this is retried: %s", error)
+                if self._logged.is_due(error):
+                    logger.warning("the journal cannot be checked now; this is retried: %s", error)
                 await asyncio.sleep(_IDLE_SECONDS)
             finally:
                 await asyncio.sleep(_CHECK_PAUSE_FACTOR * (monotonic() - start))

@@ -12,6 +12,7 @@ from time import perf_counter
 from innkeeper.protocol.ports.subscriptions import DeadLetter, Stalled, SubscriberState
 from innkeeper.protocol.values.limits import subscriber_retry_seconds, subscriber_stall_seconds_max
 from innkeeper.protocol.values.operator_error import OperatorError
+from innkeeper.protocol.values.repeated_messages import RepeatedMessages
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ class BackgroundTask(ABC):
         self.clock = clock
         self.is_under_load = is_under_load
         self._stalls = 0
+        self._logged = RepeatedMessages()
         self._notified = self._idle = False
         self._woken = asyncio.Event()
         self._stopping = False
@@ -117,7 +119,7 @@ class BackgroundTask(ABC):
 
     async def _stall(self, error: Exception) -> None:
         self._stalls += 1
-        if not self.stalled:
+        if not self.stalled and self._logged.is_due(repr(error)):
             is_clear = isinstance(error, Stalled | OperatorError)
             logger.warning("%s is stalled: %r", self.name, error, exc_info=not is_clear)
         self.stalled = str(error) or type(error).__name__

@@ -26,6 +26,7 @@ from innkeeper.protocol.ports.subscriptions import (
 )
 from innkeeper.protocol.values.contexts import rank_of
 from innkeeper.protocol.values.limits import subscriber_batch_events_max, subscriber_retry_seconds
+from innkeeper.protocol.values.operator_error import OperatorError
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +152,7 @@ class Subscriber(BackgroundTask):
     async def _process(self, cursor: Cursor, batch: EventBatch) -> None:
         try:
             effects = await self._handle(batch.entries) if batch.entries else no_effects
-        except Stalled:
+        except (Stalled, OperatorError):  # the latter as where a file is damaged
             raise
         except Exception as error:
             if len(batch.entries) > 1:

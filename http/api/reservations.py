@@ -320,8 +320,8 @@ async def show_live(_: web.Request) -> web.Response:
 
 async def show_ready(request: web.Request) -> web.Response:
     """GET /health/ready"""
-    if not request.app[RESERVATIONS_BUS].ready:
-        raise Refused(Unavailable("the partition does not accept commands"))
+    if fault := await request.app[RESERVATIONS_BUS].fault():
+        raise Refused(Unavailable(fault))
     return json_response(Health("ready"))
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.values.guests import GuestDetails, GuestKey, StoredGuest
-from innkeeper.protocol.values.operator_error import EXIT_DAMAGED, EXIT_IN_USE, OperatorError
+from innkeeper.protocol.values.operator_error import EXIT_DAMAGED, EXIT_FAILED, EXIT_IN_USE, OperatorError
 
 
 class JournalError(OperatorError):
@@ -46,6 +46,24 @@ def rolled_back(journal: object, position: int, end: int, who: str) -> JournalRo
         f"{what_is_missing(journal, position, end, who)}: restore the newer journal, or go on without it with"
         " `innkeeper accept-rollback`"
     )
+
+
+class JournalUnavailable(JournalError):
+    """A file cannot be read or written now, which may pass: its disk is full, read-only, or fails. `reason` says which,
+    without the path."""
+
+    exit_code = EXIT_FAILED
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def unavailable_reason(error: JournalError) -> str:
+    """Returns the reason why something is unavailable, as clients may see it."""
+    if isinstance(error, JournalUnavailable):
+        return f"what is stored cannot be read or written now ({error.reason})"
+    return "what is stored cannot be read; the server's log says why"
 
 
 class JournalTooNew(JournalError):
@@ -91,7 +109,8 @@ class Journal(Protocol):
     ) -> int:
         """Begins a commit of these, all or none, and returns the position that the last event will have. Events are
         stored without details of guests. With a `ForgettingEvent`, the details of all versions of its guest are erased
-        in the same commit."""
+        in the same commit. An empty commit shows whether the journal can be written; it fails where there is too little
+        space for a usual one."""
 
     def sync(self) -> None:
         """Commits what was written. Returns when it is safe from a loss of power."""

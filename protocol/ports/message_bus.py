@@ -49,6 +49,10 @@ class MessageBus(Protocol):
     async def ask(self, envelope: Envelope) -> Result:
         """Returns the result, once its effects are on disk."""
 
+    async def fault(self) -> str:
+        """Returns why it can carry out no commands now, as while its disk is full; empty where it can. It still answers
+        queries while it is `ready`."""
+
     async def positions(self, hotel: str | None = None) -> Positions:
         """Returns the end of the log that holds this hotel's events; of each log, where `hotel` is None. All that was
         acknowledged before the call is at or before these positions. Raises `Refused`."""

@@ -8,40 +8,40 @@ from pathlib import Path
 import msgspec
 import sqlite_utils
 from innkeeper.protocol.ports.journal import JournalRolledBack
-from innkeeper.storage.sqlite.schema import closed_on_failure, open_to_write
+from innkeeper.storage.sqlite.checked_tables import (
+    CheckedDatabase,
+    checked_rows,
+    connect_checked,
+    create_table,
+    open_checked,
+)
+from innkeeper.storage.sqlite.schema import Migration, closed_on_failure
+from innkeeper.storage.sqlite.stamps import RESTORE
 from innkeeper.storage.stored_cursor import ParkedHotel
-
-Migration = Callable[[sqlite_utils.Database], None]
 
 
 def _cursors(db: sqlite_utils.Database) -> None:
-    db.execute(
-        """
-        CREATE TABLE cursors (
-            name TEXT NOT NULL, log TEXT NOT NULL, position INTEGER NOT NULL, hash BLOB, paused INTEGER NOT NULL,
-            PRIMARY KEY (name, log)
-        ) STRICT
-        """
-    )
-    db.execute(
-        """
-        CREATE TABLE parked (
-            name TEXT NOT NULL, log TEXT NOT NULL, hotel TEXT NOT NULL, after INTEGER NOT NULL, event TEXT NOT NULL,
-            type TEXT NOT NULL, reason TEXT NOT NULL, trace TEXT NOT NULL, attempts INTEGER NOT NULL,
-            since INTEGER NOT NULL, retry_at INTEGER, PRIMARY KEY (name, log, hotel)
-        ) STRICT
-        """
-    )
-
-    db.execute("CREATE TABLE openings (number INTEGER NOT NULL) STRICT")
+    position = {"position": "INTEGER NOT NULL", "hash": "BLOB", "paused": "INTEGER NOT NULL"}
+    create_table(db, "cursors", {"name": "TEXT NOT NULL", "log": "TEXT NOT NULL", **position}, "name, log")
+    create_table(
+        db,
+        "parked",
+        {
+            "name": "TEXT NOT NULL", "log": "TEXT NOT NULL", "hotel": "TEXT NOT NULL", "after": "INTEGER NOT NULL",
+            "event": "TEXT NOT NULL", "type": "TEXT NOT NULL", "reason": "TEXT NOT NULL", "trace": "TEXT NOT NULL",
+            "attempts": "INTEGER NOT NULL", "since": "INTEGER NOT NULL", "retry_at": "INTEGER",
+        },
+        "name, log, hotel",
+    )  # fmt: skip
+    create_table(db, "openings", {"number": "INTEGER NOT NULL"})
     db.execute("INSERT INTO openings VALUES (0)")
 
 
-def open_service(path: Path, *migrations: Migration, openings: Path | None = None) -> sqlite_utils.Database:
+def open_service(path: Path, *migrations: Migration, openings: Path | None = None) -> CheckedDatabase:
     """Opens the database of a service: cursors, and the tables of these migrations. The file `openings` holds how often
     it was opened; raises JournalRolledBack where the database was opened less often: it is an older copy, and would
-    have its effects, such as letters, again."""
-    db = open_to_write(path, _cursors, *migrations)
+    have its effects, such as letters, again. Raises JournalError."""
+    db = open_checked(path, RESTORE, _cursors, *migrations)
     if openings is not None:
         with closed_on_failure(db), db.atomic():
             number = db.execute("UPDATE openings SET number = number + 1 RETURNING number").fetchone()[0]
@@ -79,7 +79,7 @@ def set_cursor_back(
 ) -> None:
     """Sets a cursor back to this position. `has` returns whether a hotel has an event of this number until there: a
     hotel that is parked at a later one is parked no more. The file is used by nobody else."""
-    db = sqlite_utils.Database(sqlite3.connect(path, isolation_level=None))
+    db = connect_checked(path, RESTORE)
     with closing(db.conn), db.atomic():
         rows = SqliteCursorRows(db, subscriber, log)
         rows.save_position(position, log_hash)
@@ -91,7 +91,7 @@ def set_cursor_back(
 class SqliteCursorRows:
     """Implements `storage.stored_cursor.CursorRows` in SQLite."""
 
-    def __init__(self, db: sqlite_utils.Database, subscriber: str, log: str) -> None:
+    def __init__(self, db: CheckedDatabase, subscriber: str, log: str) -> None:
         self._db = db
         self._key = (subscriber, log)
 
@@ -102,9 +102,9 @@ class SqliteCursorRows:
     def open(self, position: int) -> tuple[int, bytes | None, bool]:
         """See `CursorRows`."""
         self._db.execute("INSERT OR IGNORE INTO cursors VALUES (?, ?, ?, NULL, 0)", (*self._key, position))
-        query = "SELECT position, hash, paused FROM cursors WHERE name = ? AND log = ?"
-        position, log_hash, paused = self._db.execute(query, self._key).fetchone()
-        return position, log_hash, bool(paused)
+        query = "SELECT * FROM cursors WHERE name = ? AND log = ?"
+        (_, _, found, log_hash, paused), *_ = checked_rows(self._db, query, self._key)
+        return found, log_hash, bool(paused)
 
     def save_position(self, position: int, log_hash: bytes | None) -> None:
         """See `CursorRows`."""
@@ -117,7 +117,7 @@ class SqliteCursorRows:
 
     def parked(self) -> list[ParkedHotel]:
         """See `CursorRows`."""
-        rows = self._db.execute("SELECT * FROM parked WHERE name = ? AND log = ?", self._key).fetchall()
+        rows = checked_rows(self._db, "SELECT * FROM parked WHERE name = ? AND log = ?", self._key)
         return [ParkedHotel(*row[2:]) for row in rows]
 
     def park(self, hotel: ParkedHotel) -> None:

@@ -7,14 +7,16 @@ what to do.
 import sqlite3
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.ports.journal import JournalDamaged, JournalError, JournalTooNew
+from innkeeper.protocol.ports.journal import JournalDamaged, JournalTooNew, JournalUnavailable
 
 COLUMNS = "position, hotel, sequence, at, type, body, by, correlation, causation, hash"
 GENESIS = bytes(16)
+FULL: Final = "database or disk is full"  # as SQLite says it
+RESTORE_FILE: Final = "restore the file from a backup"
 
 Row = tuple[int, str, int, int, str, bytes, str, str, str, bytes]
 
@@ -63,18 +65,25 @@ def record_of(path: Path, row: Row, timeline: str) -> RecordedEvent:
         raise damaged(path, f"event {position} cannot be decoded ({error})") from error
 
 
-def damaged(path: Path, what: str) -> JournalDamaged:
+def damaged(path: Path, what: str, remedy: str = RESTORE_FILE) -> JournalDamaged:
     """Returns the error that the file is damaged, which also says what to do."""
-    return JournalDamaged(f"{path}: {what}; restore the file from a backup")
+    return JournalDamaged(f"{path}: {what}; {remedy}")
 
 
-def unreadable(path: Path, error: Exception) -> Exception:
-    """Returns the error of a journal whose file SQLite cannot read: that of damage, or of a fault that may pass. A
+def unavailable(path: Path, reason: str) -> JournalUnavailable:
+    """Returns the error that the file cannot be used now."""
+    return JournalUnavailable(f"{path} cannot be read or written now ({reason})", reason)
+
+
+def unreadable(path: Path, error: Exception, remedy: str = RESTORE_FILE) -> Exception:
+    """Returns the error of a file that SQLite cannot read or write: that of damage, or of a fault that may pass. A
     wrong use of SQLite is returned as it is."""
     if isinstance(error, sqlite3.ProgrammingError):
         return error
     reason = " ".join(str(error).split())  # one line, also where it quotes statements
     code = getattr(error, "sqlite_errorcode", None)
+    if code == sqlite3.SQLITE_IOERR_SHMSIZE:  # there is no space for the file of its shared memory
+        reason = FULL
     if code is not None and code & 0xFF in _PASSING:
-        return JournalError(f"{path} cannot be read or written now ({reason})")
-    return damaged(path, f"it cannot be read as a journal ({reason})")
+        return unavailable(path, reason)
+    return damaged(path, f"it cannot be read ({reason})", remedy)

@@ -15,32 +15,38 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import sqlite_utils
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.codec.public_events import public_record
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.inbox import InboxConflict
+from innkeeper.protocol.ports.journal import JournalError
 from innkeeper.protocol.ports.subscriptions import EventLog, Stalled
 from innkeeper.storage.gapless_log import GaplessLog, conflict_text, fetch_missing
-from innkeeper.storage.sqlite.schema import close_writer, closed_on_failure, open_to_write
+from innkeeper.storage.sqlite.checked_tables import NO_ROWID, checked_rows, connect_checked, create_table, open_checked
+from innkeeper.storage.sqlite.schema import close_writer, closed_on_failure
+from innkeeper.storage.sqlite.stamps import MAKE_AGAIN
 
 _TRIM_EVENTS = 1_000
 
 
 def _create(db: sqlite_utils.Database) -> None:
-    db.execute(
-        """
-        CREATE TABLE entries (
-            log TEXT NOT NULL, position INTEGER NOT NULL, hotel TEXT NOT NULL, hotel_seq INTEGER NOT NULL,
-            at INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (log, position)
-        ) STRICT, WITHOUT ROWID
-        """
-    )
+    create_table(
+        db,
+        "entries",
+        {
+            "log": "TEXT NOT NULL", "position": "INTEGER NOT NULL", "hotel": "TEXT NOT NULL",
+            "hotel_seq": "INTEGER NOT NULL", "at": "INTEGER NOT NULL", "record": "BLOB NOT NULL",
+        },
+        "log, position",
+        NO_ROWID,
+    )  # fmt: skip
     db.execute("CREATE UNIQUE INDEX entries_of_hotel ON entries (log, hotel, hotel_seq)")
-    db.execute("CREATE TABLE places (name TEXT PRIMARY KEY, place INTEGER NOT NULL) STRICT")
-    db.execute("CREATE TABLE removed (log TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT")
-    db.execute("CREATE TABLE conflicts (log TEXT PRIMARY KEY, reason TEXT NOT NULL) STRICT")
+    create_table(db, "places", {"name": "TEXT PRIMARY KEY", "place": "INTEGER NOT NULL"})
+    create_table(db, "removed", {"log": "TEXT PRIMARY KEY", "position": "INTEGER NOT NULL"})
+    create_table(db, "conflicts", {"log": "TEXT PRIMARY KEY", "reason": "TEXT NOT NULL"})
 
 
 def read_inbox(path: Path, log: str) -> Iterator[LogEntry]:
@@ -54,7 +60,8 @@ def read_inbox(path: Path, log: str) -> Iterator[LogEntry]:
 
 def remove_from_inbox(path: Path, log: str, after: int) -> None:
     """Removes the events of a log after this position, and the conflicts about it. The file is used by nobody else."""
-    with closing(sqlite3.connect(path)) as db, db:
+    db = connect_checked(path, MAKE_AGAIN)
+    with closing(db.conn), db.atomic():
         db.execute("DELETE FROM entries WHERE log = ? AND position > ?", (log, after))
         db.execute("UPDATE removed SET position = min(position, ?) WHERE log = ?", (after, log))
         db.execute("DELETE FROM conflicts WHERE log = ?", (log,))
@@ -65,15 +72,15 @@ class SqliteInbox:
 
     def __init__(self, path: Path, origins: Mapping[str, EventLog]) -> None:
         """Stores events of the logs `origins`, from which it reads what the broker does not deliver."""
-        self._db = open_to_write(path, _create)
+        self._db = open_checked(path, MAKE_AGAIN, _create)
         self._lock = threading.Lock()  # of the database
         self._handling = threading.Lock()  # so that listeners are called in the order of the log
         self._origins = origins
         self.logs: dict[str, GaplessLog] = {log: GaplessLog(log, self._read, origin) for log, origin in origins.items()}
         with closed_on_failure(self):
-            self._places: dict[str, int] = dict(self._db.execute("SELECT name, place FROM places").fetchall())
-            self.fault = next((reason for (reason,) in self._db.execute("SELECT reason FROM conflicts")), "")
-            removed = dict(self._db.execute("SELECT log, position FROM removed").fetchall())
+            self._places: dict[str, int] = dict(checked_rows(self._db, "SELECT * FROM places"))
+            self.fault = next((reason for _, reason in checked_rows(self._db, "SELECT * FROM conflicts")), "")
+            removed = dict(checked_rows(self._db, "SELECT * FROM removed"))
             for log in self.logs.values():
                 start = removed.get(log.name, 0)
                 log.begin(start, *self._stored(log.name, start))
@@ -90,7 +97,7 @@ class SqliteInbox:
                 with self._lock, self._db.atomic():
                     fresh = self._add(public)
                     self._db.conn.executemany("INSERT OR REPLACE INTO places VALUES (?,?)", list(places.items()))
-            except sqlite3.Error as error:
+            except JournalError as error:
                 raise Stalled(f"the inbox cannot be written: {error}") from error
             except InboxConflict as conflict:
                 self._stop_following(conflict)
@@ -118,12 +125,12 @@ class SqliteInbox:
 
     def _held(self, log: str, entry: LogEntry) -> list[LogEntry]:
         """Returns the entries that are stored at the position or the hotel's number of this one."""
-        rows = self._db.execute(
-            "SELECT position, record FROM entries WHERE log = ? AND position = ? UNION"
-            " SELECT position, record FROM entries WHERE log = ? AND hotel = ? AND hotel_seq = ?",
-            (log, entry[0], log, entry[1].hotel, entry[1].hotel_seq),
-        ).fetchall()
-        return [(position, wire.decode_record(record)) for position, record in rows]
+        query = (
+            "SELECT * FROM entries WHERE log = ? AND position = ? UNION"
+            " SELECT * FROM entries WHERE log = ? AND hotel = ? AND hotel_seq = ?"
+        )
+        values = (log, entry[0], log, entry[1].hotel, entry[1].hotel_seq)
+        return [_entry(row) for row in checked_rows(self._db, query, values)]
 
     def _stop_following(self, conflict: InboxConflict) -> None:
         with self._lock, self._db.atomic():
@@ -184,9 +191,13 @@ class SqliteInbox:
     def _read(self, log: str, after: int, until: int, limit: int, hotel: str | None, after_seq: int) -> list[LogEntry]:
         where, values = ("", ()) if hotel is None else (" AND hotel = ? AND hotel_seq > ?", (hotel, after_seq))
         with self._lock:
-            rows = self._db.execute(
-                "SELECT position, record FROM entries WHERE log = ? AND position > ? AND position <= ?"
-                f"{where} ORDER BY position LIMIT ?",
-                (log, after, until, *values, limit),
-            ).fetchall()
-        return [(position, wire.decode_record(record)) for position, record in rows]
+            query = (
+                f"SELECT * FROM entries WHERE log = ? AND position > ? AND position <= ?{where}"
+                " ORDER BY position LIMIT ?"
+            )
+            rows = [*checked_rows(self._db, query, (log, after, until, *values, limit))]
+        return [_entry(row) for row in rows]
+
+
+def _entry(row: tuple[Any, ...]) -> LogEntry:
+    return row[1], wire.decode_record(row[5])

@@ -5,6 +5,7 @@ One connection writes, with `synchronous=FULL`, and it alone checkpoints: before
 writes or checkpoints can damage a write-ahead log. Readers open the file with `mode=ro`.
 """
 
+import shutil
 import sqlite3
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -23,12 +24,14 @@ from innkeeper.storage.sqlite.event_log import open_to_read
 from innkeeper.storage.sqlite.event_rows import (
     COLUMNS,
     FILE_ERRORS,
+    FULL,
     GENESIS,
     Row,
     damaged,
     read_rows,
     record_of,
     rows_of,
+    unavailable,
     unreadable,
 )
 from innkeeper.storage.sqlite.guests import (
@@ -44,6 +47,7 @@ from innkeeper.storage.sqlite.schema import closed_on_failure
 from innkeeper.storage.sqlite.set_hash import SET_MODULUS, digest, pack, sum_bytes
 from innkeeper.storage.sqlite.snapshots import SnapshotTable
 
+_SPACE_BYTES_MIN = 1 << 20  # with less, larger commits would fail although an empty one does not
 _TAIL_EVENTS = 1_000
 _SET_HEAD = f"UPDATE writer SET ({HEAD_COLUMNS}) = (?,?,?,?,?,?) WHERE epoch = ?"
 _ROWS_WITH_INDEX = (
@@ -139,6 +143,8 @@ class SqliteJournal(JournalFile):
         written = Head(position, last, counts[0], replies_sum % SET_MODULUS, counts[1], guests_sum % SET_MODULUS)
         try:
             self._db.execute("BEGIN IMMEDIATE")
+            if not rows and not reply_rows:
+                self._try_to_write()
             sums = written.replies_sum.to_bytes(16, "big"), written.guests_sum.to_bytes(16, "big")
             head_row = (position, last, written.replies, sums[0], written.guests, sums[1], self._epoch)
             if self._db.execute(_SET_HEAD, head_row).rowcount != 1:
@@ -158,6 +164,12 @@ class SqliteJournal(JournalFile):
         self._written = written
         self._unfinished = self._unfinished or bool(forgotten)
         return position
+
+    def _try_to_write(self) -> None:
+        """Makes the empty commit write: without a change in between, SQLite would leave the page of the head out."""
+        self._db.execute("UPDATE writer SET position = -1")
+        if shutil.disk_usage(self.path.parent).free < _SPACE_BYTES_MIN:
+            raise unavailable(self.path, FULL)
 
     def sync(self) -> None:
         """See `Journal`."""

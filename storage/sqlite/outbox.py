@@ -1,39 +1,52 @@
 """The outbox of notifications, in its service's database beside its cursor."""
 
-import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import sqlite_utils
 from innkeeper.protocol.notifications.notices import Notice
 from innkeeper.protocol.ports.outbox import DueNotice, OutboxChanges
 from innkeeper.protocol.ports.subscriptions import DeadLetter
+from innkeeper.storage.sqlite.checked_tables import (
+    NO_ROWID,
+    CheckedDatabase,
+    checked_rows,
+    connect_checked,
+    create_table,
+)
+from innkeeper.storage.sqlite.stamps import RESTORE
 
 _pack = msgspec.msgpack.encode
 _unpack = msgspec.msgpack.Decoder(Notice).decode
 _IDS_PER_STATEMENT = 500  # below the limit of SQLite
+_BODY, _ATTEMPTS = 5, 7  # columns of a notice
 
 
 def create_outbox(db: sqlite_utils.Database) -> None:
     """Creates the tables; a migration."""
+    create_table(db, "hotels", {"id": "TEXT PRIMARY KEY", "body": "BLOB NOT NULL"})
+    bookings = {"id": "TEXT PRIMARY KEY", "guest": "TEXT NOT NULL", "body": "BLOB NOT NULL"}
+    create_table(db, "bookings", bookings, options=NO_ROWID)
+    create_table(
+        db,
+        "notices",
+        {
+            "number": "INTEGER PRIMARY KEY", "id": "TEXT NOT NULL UNIQUE", "hotel": "TEXT NOT NULL",
+            "booking": "TEXT NOT NULL", "address": "TEXT NOT NULL", "body": "BLOB NOT NULL", "due_at": "INTEGER",
+            "attempts": "INTEGER NOT NULL DEFAULT 0", "reason": "TEXT NOT NULL DEFAULT ''",
+            "since": "INTEGER NOT NULL DEFAULT 0",
+        },
+    )  # fmt: skip
+    create_table(db, "sending", {"paused": "INTEGER NOT NULL", "erasing": "INTEGER NOT NULL"})
     for statement in (
-        "CREATE TABLE hotels (id TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT",
-        "CREATE TABLE bookings (id TEXT PRIMARY KEY, guest TEXT NOT NULL, body BLOB NOT NULL) STRICT, WITHOUT ROWID",
-        "CREATE INDEX bookings_guest ON bookings (guest)",
-        """
-        CREATE TABLE notices (
-            number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, hotel TEXT NOT NULL, booking TEXT NOT NULL,
-            address TEXT NOT NULL, body BLOB NOT NULL, due_at INTEGER, attempts INTEGER NOT NULL DEFAULT 0,
-            reason TEXT NOT NULL DEFAULT '', since INTEGER NOT NULL DEFAULT 0
-        ) STRICT
-        """,
         "CREATE INDEX notices_due ON notices (due_at) WHERE due_at IS NOT NULL",
         "CREATE INDEX notices_dead ON notices (since) WHERE due_at IS NULL",
         "CREATE INDEX notices_tried ON notices (address, number) WHERE attempts > 0 AND due_at IS NOT NULL",
         "CREATE INDEX notices_booking ON notices (booking)",
-        "CREATE TABLE sending (paused INTEGER NOT NULL, erasing INTEGER NOT NULL) STRICT",
+        "CREATE INDEX bookings_guest ON bookings (guest)",
         "INSERT INTO sending VALUES (0, 0)",
     ):
         db.execute(statement)
@@ -42,17 +55,18 @@ def create_outbox(db: sqlite_utils.Database) -> None:
 def withdraw_notices(path: Path, bookings: Collection[str]) -> int:
     """Deletes the notices about these bookings that are not sent yet; returns how many. The file is used by nobody
     else."""
-    with closing(sqlite3.connect(path)) as db, db:
-        found = [(number, _unpack(body)) for number, body in db.execute("SELECT number, body FROM notices")]
-        numbers = [(number,) for number, notice in found if notice.booking in bookings]
-        db.executemany("DELETE FROM notices WHERE number = ?", numbers)
-    return len(numbers)
+    db = connect_checked(path, RESTORE)
+    with closing(db.conn), db.atomic():
+        found = db.execute("SELECT booking, count(*) FROM notices GROUP BY booking").fetchall()
+        withdrawn = [(booking, count) for booking, count in found if booking in bookings]
+        db.conn.executemany("DELETE FROM notices WHERE booking = ?", [(booking,) for booking, _ in withdrawn])
+    return sum(count for _, count in withdrawn)
 
 
 class SqliteOutbox:
     """Implements `protocol.ports.outbox.Outbox` in SQLite. Sent notices are deleted; dead letters have no `due_at`."""
 
-    def __init__(self, db: sqlite_utils.Database, name: str) -> None:
+    def __init__(self, db: CheckedDatabase, name: str) -> None:
         """`name` is the subscriber that its dead letters name."""
         self._db = db
         self._name = name
@@ -74,7 +88,8 @@ class SqliteOutbox:
         for start in range(0, len(ids), _IDS_PER_STATEMENT):
             part = ids[start : start + _IDS_PER_STATEMENT]
             marks = ",".join("?" * len(part))
-            found.update(self._db.execute(f"SELECT id, body FROM {table} WHERE {column} IN ({marks})", part).fetchall())
+            rows = checked_rows(self._db, f"SELECT * FROM {table} WHERE {column} IN ({marks})", part)
+            found.update((row[0], row[-1]) for row in rows)
         return found
 
     def store(self, changes: OutboxChanges) -> None:
@@ -98,23 +113,25 @@ class SqliteOutbox:
 
     def finish_erasing(self) -> None:
         """See `Outbox`. What was deleted is still in free pages, and in the write-ahead log."""
-        if self._db.execute("SELECT erasing FROM sending").fetchone()[0]:
+        ((_, erasing),) = checked_rows(self._db, "SELECT * FROM sending")
+        if erasing:
             self._db.execute("VACUUM")
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._db.execute("UPDATE sending SET erasing = 0")
 
     def due(self, at: int, limit: int) -> list[DueNotice]:
         """See `Outbox`."""
-        rows = self._db.execute(
+        rows = checked_rows(
+            self._db,
             """
-            SELECT body, attempts FROM notices AS one WHERE due_at <= ? AND NOT EXISTS (
+            SELECT one.* FROM notices AS one WHERE due_at <= ? AND NOT EXISTS (
                 SELECT 1 FROM notices AS earlier WHERE earlier.address = one.address AND earlier.number < one.number
                 AND earlier.attempts > 0 AND earlier.due_at > ?
             ) ORDER BY number LIMIT ?
             """,
             (at, at, limit),
-        ).fetchall()
-        return [DueNotice(_unpack(body), attempts) for body, attempts in rows]
+        )
+        return [DueNotice(_unpack(row[_BODY]), row[_ATTEMPTS]) for row in rows]
 
     def count(self, at: int) -> tuple[int, int]:
         """See `Outbox`."""
@@ -129,7 +146,8 @@ class SqliteOutbox:
     @property
     def paused(self) -> bool:
         """See `Outbox`."""
-        return bool(self._db.execute("SELECT paused FROM sending").fetchone()[0])
+        ((paused, _),) = checked_rows(self._db, "SELECT * FROM sending")
+        return bool(paused)
 
     def pause(self, paused: bool) -> None:
         """See `Outbox`."""
@@ -154,24 +172,22 @@ class SqliteOutbox:
 
     def dead_letters(self) -> list[DeadLetter]:
         """See `Outbox`."""
-        rows = self._db.execute(
-            "SELECT id, hotel, body, reason, attempts, since FROM notices WHERE due_at IS NULL ORDER BY since, number"
-        ).fetchall()
+        rows = checked_rows(self._db, "SELECT * FROM notices WHERE due_at IS NULL ORDER BY since, number")
         return [self._dead_letter(*row) for row in rows]
 
     def redrive(self, notice: str, drop: bool = False) -> DeadLetter | None:
         """See `Outbox`."""
-        row = self._db.execute(
-            "SELECT id, hotel, body, reason, attempts, since FROM notices WHERE id = ? AND due_at IS NULL", (notice,)
-        ).fetchone()
+        query = "SELECT * FROM notices WHERE id = ? AND due_at IS NULL"
+        row = next(checked_rows(self._db, query, (notice,)), None)
         if row is None:
             return None
         if drop:
             self.mark_sent(notice)
         else:
-            body = _pack(msgspec.structs.replace(_unpack(row[2]), useful_until=0))
+            body = _pack(msgspec.structs.replace(_unpack(row[_BODY]), useful_until=0))
             self._db.execute("UPDATE notices SET due_at = 0, attempts = 0, body = ? WHERE id = ?", (body, notice))
         return self._dead_letter(*row)
 
-    def _dead_letter(self, notice: str, hotel: str, body: bytes, reason: str, attempts: int, since: int) -> DeadLetter:
+    def _dead_letter(self, _: int, notice: str, hotel: str, __: str, ___: str, body: bytes, *more: Any) -> DeadLetter:
+        _, attempts, reason, since = more
         return DeadLetter(self._name, hotel, notice, _unpack(body).kind.value, reason, "", attempts, since, None)

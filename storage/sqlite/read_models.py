@@ -1,45 +1,51 @@
 """Read models: tables of bookings and hotels for lists and searches, in a file of their own that follows the log.
 
-The file can be deleted at any time; it is rebuilt from the log. Each step writes its effects and its position in
-one transaction, so that a crash neither loses nor repeats effects.
+The file can be deleted at any time; it is made again from the log, and so it is where it turns out to be damaged. Each
+step writes its effects and its position in one transaction, so that a crash neither loses nor repeats effects.
 """
 
-import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import msgspec
-import sqlite_utils
-from innkeeper.protocol.messages.event import ForgettingEvent
-from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
-from innkeeper.protocol.ports.journal import rolled_back
+from innkeeper.protocol.messages.recorded_event import LogEntry
+from innkeeper.protocol.ports.journal import JournalDamaged, rolled_back
 from innkeeper.protocol.ports.subscriptions import EventLog, Positions, with_guests
-from innkeeper.protocol.ports.views import BookingPage, BookingSearch, InvalidCursor, KnownGuest, searched_text
-from innkeeper.protocol.reservations import events
+from innkeeper.protocol.ports.views import BookingPage, BookingSearch, InvalidCursor, KnownGuest
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel
-from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
-from innkeeper.protocol.values.guests import bare
 from innkeeper.protocol.values.limits import guest_bookings_max, stay_nights_max
 from innkeeper.protocol.values.operator_error import OperatorError
-from innkeeper.storage.read_model_events import read_model_events
-from innkeeper.storage.sqlite.schema import close_writer, closed_on_failure
+from innkeeper.protocol.values.repeated_messages import RepeatedMessages
+from innkeeper.storage.sqlite.event_rows import damaged, unavailable
+from innkeeper.storage.sqlite.read_model_file import (
+    BOOKING_COLUMNS,
+    FORGOTTEN_COLUMNS,
+    HISTORY_COLUMNS,
+    HOTEL_COLUMNS,
+    REMEDY,
+    ReadModelFile,
+    remove,
+)
+from innkeeper.storage.sqlite.read_model_step import ReadModelStep
 
 logger = logging.getLogger(__name__)
 
-FORM = 1  # to be raised when the tables or their contents change: files of another form are rebuilt
 _STEP_EVENTS = 2_000
 _POLL_SECONDS = 0.25
 _BEHIND_EVENTS_MAX = 18_000  # less than `recent_events_max`, so that no event is decoded for them
+_NUMBER, _BODY, _CHECKSUM = 0, -2, -1  # columns of a booking; a hotel has the last two
 
-_pack_booking = msgspec.msgpack.Encoder().encode
+T = TypeVar("T")
+
+_pack = msgspec.msgpack.Encoder().encode
 _unpack_booking = msgspec.msgpack.Decoder(Booking).decode
 _unpack_hotel = msgspec.msgpack.Decoder(Hotel).decode
 
@@ -48,21 +54,18 @@ class SqliteReadModels:
     """Implements `protocol.ports.views.Views` in SQLite. A thread of its own follows the log."""
 
     def __init__(self, path: Path, name: str, log: EventLog, make: Callable[[Path], object] = lambda _: None) -> None:
-        """`name` is the name of the log. `make` makes an empty file where one of another form was removed."""
+        """`name` is the name of the log. `make` makes an empty file where there is none."""
+        self._path = path
         self._name = name
         self._log = log
+        self._make = make
         self._lock = threading.Lock()
-        with ExitStack() as opened:
-            self._db = _open(path, make)
-            opened.callback(close_writer, self._db.conn)
-            self._position = self._checked_position(path)
-            self._hotels = {
-                hotel.id: hotel
-                for (body,) in self._db.execute("SELECT body FROM hotels")
-                for hotel in [_unpack_hotel(body)]
-            }
-            self._erase()
-            self._close = opened.pop_all().close
+        self._file: ReadModelFile | None = None
+        self._hotels: dict[str, Hotel] = {}
+        self._is_checked = self._is_mended = False
+        self._logged = RepeatedMessages()
+        with self._mending():
+            self._open()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="read models", daemon=True)
 
@@ -76,129 +79,196 @@ class SqliteReadModels:
         self._stopping.set()
         self._thread.join()
         with self._lock:
-            self._close()
+            self.close()
 
-    def _checked_position(self, path: Path) -> int:
-        """The position that is reached. Raises JournalRolledBack where the log does not have what is in the tables."""
-        position, log_hash = self._db.execute("SELECT position, hash FROM follower").fetchone()
-        if position and self._log.hash_at(position) != log_hash:
-            raise rolled_back(self._name, position, self._log.position, path.name)
-        return int(position)
+    def close(self) -> None:
+        """Closes the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def _open(self) -> ReadModelFile:
+        """Opens the file where it is not open."""
+        if self._file is None:
+            self._hotels = {}
+            self._file = file = ReadModelFile(self._path, self._make)
+            self._is_checked = file.totals.position == 0
+            self._check_log(file)
+            rows = file.rows(f"SELECT {HOTEL_COLUMNS} FROM hotels")
+            self._hotels = {hotel.id: hotel for row in rows for hotel in [_unpack_hotel(row[_BODY])]}
+        return self._file
+
+    def _check_log(self, file: ReadModelFile) -> None:
+        """Raises JournalRolledBack where the log does not have what is in the tables."""
+        position = file.totals.position
+        if position and self._log.hash_at(position) != file.totals.hash:
+            raise rolled_back(self._name, position, self._log.position, self._path.name)
+
+    @contextmanager
+    def _mending(self) -> Iterator[None]:
+        """Makes the file anew where what is done with it shows that it is damaged."""
+        try:
+            yield
+        except Exception as error:
+            is_damage = isinstance(error, JournalDamaged)
+            if not is_damage and isinstance(error, (OperatorError, sqlite3.ProgrammingError)):
+                raise
+            self._mend(error)
+
+    def _mend(self, error: Exception) -> None:
+        """Makes the file anew. Raises the error where the file was of no use since this was done before: then the
+        reason is not the file."""
+        if self._is_mended:
+            raise error
+        what = error if isinstance(error, JournalDamaged) else damaged(self._path, repr(error), REMEDY)
+        if self._logged.is_due(what):
+            logger.error("%s", what)
+        if self._file is not None:
+            self._file.db.close()
+            self._file = None
+        try:
+            remove(self._path)
+        except OSError as no_write:
+            raise unavailable(self._path, no_write.strerror or str(no_write)) from no_write
+        self._open()
+        self._is_mended = True
+
+    @property
+    def _position(self) -> int:
+        return 0 if self._file is None else self._file.totals.position
 
     def catch_up(self, position: int) -> None:
         """Applies the log at least up to this position."""
         with self._lock:
-            while self._position < position and self._step():
-                pass
+            self._catch_up(position)
+
+    def _catch_up(self, position: int) -> None:
+        while self._step(position):
+            pass
 
     def _follow(self) -> None:
         """Stays near the log's end without taking time from bookings: steps when the log does not grow, or when many
         events are left. A reader catches up first in any case."""
-        seen, stalled = self._position, ""
+        seen = self._position
         while not self._stopping.wait(_POLL_SECONDS):
             try:
                 end = self._log.position
-                behind = end - self._position
-                while (end == seen or behind > _BEHIND_EVENTS_MAX) and behind > 0 and not self._stopping.is_set():
+                while self._should_step(seen, end) and not self._stopping.is_set():
                     with self._lock:
-                        self._step()
-                    behind = end - self._position
+                        self._step(end)
                 seen = end
+                if self._position >= end:
+                    self._is_mended = False
             except OperatorError as error:
-                if str(error) != stalled:
+                if self._logged.is_due(error):
                     logger.error("the read models cannot follow the log, and wait until they can: %s", error)
-                stalled = str(error)
             except Exception:
                 logger.exception("the read models could not follow the log; retrying")
 
-    def _step(self) -> int:
-        """Applies the next events; returns how many there were."""
-        entries = with_guests(self._log.read(self._position, _STEP_EVENTS), self._log)
-        if entries:
-            step = _Step(self._db, self._hotels)
-            reached = entries[-1][0], self._log.hash_at(entries[-1][0])
-            with self._db.atomic():
-                step.handle(entries)
-                self._db.execute("UPDATE follower SET position = ?, hash = ?", reached)
-            self._hotels |= step.changed_hotels
-            self._position = entries[-1][0]
-            if step.forgotten:
-                self._erase()
-        return len(entries)
+    def _should_step(self, seen: int, end: int) -> bool:
+        behind = end - self._position
+        return not self._is_checked or (behind > 0 and (end == seen or behind > _BEHIND_EVENTS_MAX))
 
-    def _erase(self) -> None:
-        """Removes what is left of forgotten guests in the search index, in free pages and in the write-ahead log."""
-        if self._db.execute("SELECT 1 FROM forgotten WHERE NOT erased LIMIT 1").fetchone() is None:
-            return
-        with self._db.atomic():
-            self._db.execute("INSERT INTO guests (guests) VALUES ('optimize')")  # drops the words of deleted rows
-        self._db.execute("VACUUM")
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        with self._db.atomic():
-            self._db.execute("UPDATE forgotten SET erased = 1")
+    def _step(self, until: int) -> bool:
+        """Checks the file where that was not done, and applies the next events of the log; returns whether this has
+        changed the position. Raises what reading the log raises."""
+        file = self._open()
+        if not self._is_checked:
+            with self._mending():
+                file.check()
+                self._is_checked = True
+            return True
+        entries = self._log.read(self._position, _STEP_EVENTS) if self._position < until else []
+        if entries:
+            entries, log_hash = with_guests(entries, self._log), self._log.hash_at(entries[-1][0]) or b""
+            with self._mending():
+                step = ReadModelStep(file, self._hotels)
+                with file.db.atomic():
+                    totals = step.handle(entries, log_hash)
+                self._hotels |= step.changed_hotels
+                file.totals = totals
+        if file.totals.unerased:
+            with self._mending():
+                file.erase()
+        return bool(entries)
+
+    def _read(self, positions: Positions, read: Callable[[ReadModelFile], T]) -> T:
+        """Reads from the file when it has caught up with the log."""
+        with self._lock:
+            while True:
+                self._catch_up(positions[self._name])
+                with self._mending():
+                    found = read(self._open())
+                    self._is_mended = False
+                    return found
 
     def hotels(self, positions: Positions, limit: int, cursor: str | None) -> tuple[list[Hotel], str | None]:
         """See `Views`."""
-        self.catch_up(positions[self._name])
-        with self._lock:
-            rows = self._db.execute(
-                "SELECT body FROM hotels WHERE id > ? ORDER BY id LIMIT ?", (cursor or "", limit + 1)
-            ).fetchall()
-        found = [_unpack_hotel(body) for (body,) in rows[:limit]]
-        return found, found[-1].id if len(rows) > limit else None
+        query = f"SELECT {HOTEL_COLUMNS} FROM hotels WHERE id > ? ORDER BY id LIMIT ?"
+
+        def read(file: ReadModelFile) -> list[Hotel]:
+            return [_unpack_hotel(row[_BODY]) for row in file.rows(query, (cursor or "", limit + 1))]
+
+        found = self._read(positions, read)
+        return found[:limit], found[limit - 1].id if len(found) > limit else None
 
     def bookings(self, positions: Positions, search: BookingSearch, limit: int, cursor: str | None) -> BookingPage:
         """See `Views`."""
         where, values = _conditions(search, cursor)
-        self.catch_up(positions[self._name])
-        with self._lock:
-            rows = self._db.execute(
-                f"SELECT number, body FROM bookings WHERE {' AND '.join(where)} ORDER BY number DESC LIMIT :limit",
-                {**values, "limit": limit + 1},
-            ).fetchall()
-        more = str(rows[limit - 1][0]) if len(rows) > limit else None
-        return BookingPage(tuple(_unpack_booking(body) for _, body in rows[:limit]), more)
+        query = (
+            f"SELECT {BOOKING_COLUMNS} FROM bookings WHERE {' AND '.join(where)} ORDER BY number DESC LIMIT {limit + 1}"
+        )
+
+        def read(file: ReadModelFile) -> list[tuple[int, Booking]]:
+            return [(row[_NUMBER], _unpack_booking(row[_BODY])) for row in file.rows(query, values)]
+
+        found = self._read(positions, read)
+        more = str(found[limit - 1][0]) if len(found) > limit else None
+        return BookingPage(tuple(booking for _, booking in found[:limit]), more)
 
     def booking(self, positions: Positions, hotel: str, booking: str) -> Booking | None:
         """See `Views`."""
-        self.catch_up(positions[self._name])
-        with self._lock:
-            row = self._db.execute("SELECT body FROM bookings WHERE id = ? AND hotel = ?", (booking, hotel)).fetchone()
-        return None if row is None else _unpack_booking(row[0])
+        found = self._read(positions, lambda file: _booking(file, hotel, booking))
+        return None if found is None else found[1]
 
     def guest(self, positions: Positions, hotel: str, guest: str) -> KnownGuest:
         """See `Views`."""
-        self.catch_up(positions[self._name])
-        with self._lock:
-            rows = self._db.execute(
-                "SELECT body FROM bookings WHERE guest = ? AND hotel = ? ORDER BY number DESC LIMIT ?",
-                (guest, hotel, guest_bookings_max),
-            ).fetchall()
-            forgotten = self._db.execute("SELECT position FROM forgotten WHERE guest = ?", (guest,)).fetchone()
-        return KnownGuest(tuple(_unpack_booking(body) for (body,) in rows), forgotten and forgotten[0])
+        of_guest = f"SELECT {BOOKING_COLUMNS} FROM bookings WHERE guest = ? AND hotel = ? ORDER BY number DESC LIMIT ?"
+
+        def read(file: ReadModelFile) -> KnownGuest:
+            rows = file.rows(of_guest, (guest, hotel, guest_bookings_max))
+            bookings = tuple(_unpack_booking(row[_BODY]) for row in rows)
+            forgotten = file.rows(f"SELECT {FORGOTTEN_COLUMNS} FROM forgotten WHERE guest = ?", (guest,))
+            return KnownGuest(bookings, next((position for _, position, _ in forgotten), None))
+
+        return self._read(positions, read)
 
     def history(self, positions: Positions, hotel: str, booking: str) -> list[LogEntry]:
         """See `Views`."""
-        self.catch_up(positions[self._name])
-        with self._lock:
-            found = self._db.execute(
-                "SELECT position FROM history JOIN bookings ON bookings.number = history.booking"
-                " WHERE bookings.id = ? AND bookings.hotel = ? ORDER BY position",
-                (booking, hotel),
-            ).fetchall()
-        return [entry for (position,) in found for entry in self._log.read(position - 1, 1)]
+
+        def read(file: ReadModelFile) -> list[int]:
+            found = _booking(file, hotel, booking)
+            query = f"SELECT {HISTORY_COLUMNS} FROM history WHERE booking = ? ORDER BY position"
+            return [] if found is None else [position for _, position, _ in file.rows(query, found[:1])]
+
+        return [entry for position in self._read(positions, read) for entry in self._log.read(position - 1, 1)]
 
     def chart(self, positions: Positions, hotel: str, start: date, end: date) -> tuple[Hotel, list[Booking]] | None:
         """See `Views`."""
-        self.catch_up(positions[self._name])
-        with self._lock:
-            known = self._db.execute("SELECT body FROM hotels WHERE id = ?", (hotel,)).fetchone()
-            rows = self._db.execute(
-                "SELECT body FROM bookings WHERE hotel = ? AND arrival < ? AND arrival > ? AND departure > ?"
-                f" AND status IN {_HOLDS_NIGHTS_SQL} ORDER BY arrival, number",
-                (hotel, end.toordinal(), start.toordinal() - stay_nights_max, start.toordinal()),
-            ).fetchall()
-        return None if known is None else (_unpack_hotel(known[0]), [_unpack_booking(body) for (body,) in rows])
+        of_hotel = f"SELECT {HOTEL_COLUMNS} FROM hotels WHERE id = ?"
+        of_bookings = (
+            f"SELECT {BOOKING_COLUMNS} FROM bookings WHERE hotel = ? AND arrival < ? AND arrival > ? AND departure > ?"
+            f" AND status IN {_HOLDS_NIGHTS_SQL} ORDER BY arrival, number"
+        )
+        values = (hotel, end.toordinal(), start.toordinal() - stay_nights_max, start.toordinal())
+
+        def read(file: ReadModelFile) -> tuple[Hotel, list[Booking]] | None:
+            for known in file.rows(of_hotel, (hotel,)):
+                return _unpack_hotel(known[_BODY]), [
+                    _unpack_booking(row[_BODY]) for row in file.rows(of_bookings, values)
+                ]
+            return None
+
+        return self._read(positions, read)
 
 
 def read_follower(path: Path) -> tuple[int, bytes]:
@@ -212,49 +282,11 @@ def read_follower(path: Path) -> tuple[int, bytes]:
 _HOLDS_NIGHTS_SQL = "(" + ", ".join(f"'{status.value}'" for status in sorted(HOLDS_NIGHTS)) + ")"
 
 
-def _open(path: Path, make: Callable[[Path], object]) -> sqlite_utils.Database:
-    """Opens the file, and creates it anew where it is missing or of another form."""
-    for _ in range(2):
-        db = sqlite_utils.Database(sqlite3.connect(path, timeout=10, check_same_thread=False))
-        with closed_on_failure(db):
-            if db.execute("PRAGMA user_version").fetchone()[0] == FORM:
-                db.execute("PRAGMA synchronous = NORMAL")
-                return db
-        db.close()
-        for old in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
-            old.unlink(missing_ok=True)
-        make(path)
-        _create(path)
-    raise sqlite3.DatabaseError(f"{path} cannot be created")
-
-
-def _create(path: Path) -> None:
-    with closing(sqlite_utils.Database(sqlite3.connect(path))) as db:
-        _create_tables(db)
-
-
-def _create_tables(db: sqlite_utils.Database) -> None:
-    db.enable_wal()
-    with db.atomic():
-        db.table("follower").create({"position": int, "hash": bytes})
-        db.table("follower").insert({"position": 0, "hash": b""})
-        db.table("hotels").create({"id": str, "body": bytes}, pk="id")
-        db.table("bookings").create(
-            {
-                "number": int, "id": str, "hotel": str, "guest": str, "status": str, "room_type": str, "room": str,
-                "arrival": int, "departure": int, "body": bytes,
-            },
-            pk="number",
-        )  # fmt: skip
-        db.table("bookings").create_index(["id"], unique=True)
-        db.table("bookings").create_index(["guest"])
-        db.table("bookings").create_index(["hotel", "arrival"])
-        db.execute(
-            "CREATE TABLE history (booking INTEGER, position INTEGER, PRIMARY KEY (booking, position)) WITHOUT ROWID"
-        )
-        db.table("forgotten").create({"guest": str, "position": int, "erased": int}, pk="guest")
-        db.execute("CREATE VIRTUAL TABLE guests USING fts5(words)")
-        db.execute(f"PRAGMA user_version = {FORM}")
+def _booking(file: ReadModelFile, hotel: str, booking: str) -> tuple[int, Booking] | None:
+    """Returns a booking with its number."""
+    for row in file.rows(f"SELECT {BOOKING_COLUMNS} FROM bookings WHERE id = ? AND hotel = ?", (booking, hotel)):
+        return row[_NUMBER], _unpack_booking(row[_BODY])
+    return None
 
 
 def _conditions(search: BookingSearch, cursor: str | None) -> tuple[list[str], dict[str, Any]]:
@@ -279,93 +311,3 @@ def _conditions(search: BookingSearch, cursor: str | None) -> tuple[list[str], d
         where.append("number < :cursor")
         values["cursor"] = int(cursor)
     return where, values
-
-
-class _Step:
-    """Applies some events to the tables: reads the rows that they change, folds, and writes each row once."""
-
-    def __init__(self, db: sqlite_utils.Database, hotels: Mapping[str, Hotel]) -> None:
-        self._db = db
-        self._known_hotels = hotels
-        self.changed_hotels: dict[str, Hotel] = {}
-        self._bookings: dict[str, tuple[int, Booking]] = {}
-        self._history: list[tuple[int, int]] = []
-        self._guests: dict[int, str] = {}
-        self.forgotten: dict[str, int] = {}
-
-    def handle(self, records: Sequence[tuple[int, RecordedEvent]]) -> None:
-        """Applies these events to the tables."""
-        handled = [(rule, *entry) for entry in records if (rule := READ_MODEL_EVENTS[type(entry[1].event)]) is not None]
-        forgotten = {each.event.guest for _, _, each in handled if isinstance(each.event, ForgettingEvent)}
-        self._read("guest", forgotten)
-        self._read("id", {each.event.booking for _, _, each in handled if isinstance(each.event, events.BookingEvent)})
-        for rule, seq, record in handled:
-            rule(self, seq, record)
-        self._write()
-
-    def fold_booking(self, seq: int, record: RecordedEvent) -> None:
-        """Applies an event about a booking."""
-        event = record.event
-        assert isinstance(event, events.BookingEvent)
-        number, was = self._bookings.get(event.booking, (seq, None))
-        now = apply_event(was, record, self._hotel(record.hotel).currency)
-        self._bookings[now.id] = (number, now)
-        self._history.append((number, seq))
-        if was is None or was.guest != now.guest:
-            self._guests[number] = searched_text(now)
-
-    def fold_hotel(self, _: int, record: RecordedEvent) -> None:
-        """Applies an event about the hotel itself."""
-        known = self.changed_hotels.get(record.hotel) or self._known_hotels.get(record.hotel)
-        self.changed_hotels[record.hotel] = apply_hotel_event(known, record)
-
-    def forget_guest(self, seq: int, record: RecordedEvent) -> None:
-        """Applies the event by which a guest is forgotten."""
-        event = record.event
-        assert isinstance(event, ForgettingEvent)
-        self.forgotten[event.guest] = seq
-        for number, booking in [*self._bookings.values()]:
-            if booking.guest.id == event.guest:
-                self._bookings[booking.id] = number, bare(booking)
-                self._guests[number] = searched_text(bare(booking))
-
-    def _read(self, column: str, values: set[str]) -> None:
-        """Reads the bookings that have one of these values, in one query: those that the events change."""
-        if not values:
-            return
-        found = self._db.execute(
-            f"SELECT number, body FROM bookings WHERE {column} IN (SELECT value FROM json_each(?))",
-            (json.dumps([*values]),),
-        )
-        for number, body in found.fetchall():
-            booking = _unpack_booking(body)
-            self._bookings[booking.id] = (number, booking)
-
-    def _write(self) -> None:
-        conn = self._db.conn
-        conn.executemany(
-            "INSERT OR REPLACE INTO bookings"
-            " (number, id, hotel, guest, status, room_type, room, arrival, departure, body)"
-            " VALUES (?,?,?,?,?,?,?,?,?,?)",
-            self._rows(),
-        )
-        conn.executemany("INSERT INTO history (booking, position) VALUES (?,?)", self._history)
-        conn.executemany("INSERT OR REPLACE INTO guests (rowid, words) VALUES (?,?)", list(self._guests.items()))
-        conn.executemany("INSERT OR IGNORE INTO forgotten VALUES (?,?,0)", list(self.forgotten.items()))
-        conn.executemany(
-            "INSERT OR REPLACE INTO hotels (id, body) VALUES (?,?)",
-            [(hotel.id, msgspec.msgpack.encode(hotel)) for hotel in self.changed_hotels.values()],
-        )
-
-    def _rows(self) -> Iterator[tuple[Any, ...]]:
-        for number, b in self._bookings.values():
-            yield (
-                number, b.id, b.hotel, b.guest.id, b.status.value, b.room_type, b.room,
-                b.arrival.toordinal(), b.departure.toordinal(), _pack_booking(b),
-            )  # fmt: skip
-
-    def _hotel(self, hotel: str) -> Hotel:
-        return self.changed_hotels.get(hotel) or self._known_hotels[hotel]
-
-
-READ_MODEL_EVENTS = read_model_events("the read models", _Step.fold_hotel, _Step.fold_booking, _Step.forget_guest)

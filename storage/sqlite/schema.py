@@ -3,7 +3,7 @@ version, and is never edited."""
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -61,35 +61,27 @@ def _first(db: sqlite_utils.Database) -> None:
         db.execute(statement)
 
 
-MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (_first,)
+Migration = Callable[[sqlite_utils.Database], None]
+MIGRATIONS: tuple[Migration, ...] = (_first,)
 
 
-def migrate(path: Path, migrations: tuple[Callable[[sqlite_utils.Database], None], ...] = MIGRATIONS) -> None:
+def migrate(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
     """Migrates the file to the newest version, and creates it where missing. Raises JournalError on a newer version."""
-    connection = sqlite3.connect(path, timeout=10)
-    try:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > len(migrations):
-            raise JournalError(
-                f"{path} was written by a newer Innkeeper (schema {version}; this one has {len(migrations)}); upgrade"
-            )
-        db = sqlite_utils.Database(connection)
-        for step in range(version, len(migrations)):
-            with db.atomic():
-                migrations[step](db)
-                db.execute(f"PRAGMA user_version = {step + 1}")
-    finally:
-        connection.close()
+    with closing(sqlite3.connect(path, timeout=10)) as connection:
+        apply_migrations(path, sqlite_utils.Database(connection), migrations)
 
 
-def open_to_write(path: Path, *migrations: Callable[[sqlite_utils.Database], None]) -> sqlite_utils.Database:
-    """Opens a file for its only writer, and migrates it. Usable in any thread, but in one at a time."""
-    migrate(path, migrations)
-    db = sqlite_utils.Database(sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False))
-    with closed_on_failure(db):
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-    return db
+def apply_migrations(path: Path, db: sqlite_utils.Database, migrations: Sequence[Migration]) -> None:
+    """Migrates the open file to the newest version. Raises JournalError on a newer version."""
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(migrations):
+        raise JournalError(
+            f"{path} was written by a newer Innkeeper (schema {version}; this one has {len(migrations)}); upgrade"
+        )
+    for step in range(version, len(migrations)):
+        with db.atomic():
+            migrations[step](db)
+            db.execute(f"PRAGMA user_version = {step + 1}")
 
 
 def close_writer(db: sqlite3.Connection) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 import sqlite_utils
 from innkeeper.protocol.ports.journal import StoredReply
 from innkeeper.protocol.ports.subscriptions import EventLog, SubscriptionRequest
-from innkeeper.storage.sqlite.cursors import Migration, SqliteCursorRows, open_service
+from innkeeper.storage.sqlite.checked_tables import NO_ROWID, checked_rows, create_table
+from innkeeper.storage.sqlite.cursors import SqliteCursorRows, open_service
 from innkeeper.storage.sqlite.outbox import SqliteOutbox, create_outbox
-from innkeeper.storage.sqlite.schema import close_writer, closed_on_failure
+from innkeeper.storage.sqlite.schema import Migration, close_writer, closed_on_failure
 from innkeeper.storage.sqlite.sealing import Seal
 from innkeeper.storage.sqlite.webhook_store import SqliteWebhookStore, create_webhook_store
 from innkeeper.storage.stored_cursor import StoredCursor
@@ -16,13 +17,15 @@ from innkeeper.storage.stored_cursor import StoredCursor
 
 def create_replies(db: sqlite_utils.Database) -> None:
     """Creates the table of kept replies; a migration."""
-    db.execute(
-        """
-        CREATE TABLE replies (
-            key TEXT PRIMARY KEY, fingerprint BLOB NOT NULL, reply BLOB NOT NULL, at INTEGER NOT NULL
-        ) STRICT, WITHOUT ROWID
-        """
-    )
+    create_table(
+        db,
+        "replies",
+        {
+            "key": "TEXT PRIMARY KEY", "fingerprint": "BLOB NOT NULL", "reply": "BLOB NOT NULL",
+            "at": "INTEGER NOT NULL",
+        },
+        options=NO_ROWID,
+    )  # fmt: skip
     db.execute("CREATE INDEX replies_at ON replies (at)")
 
 
@@ -50,8 +53,9 @@ class SqliteServiceStore:
 
     def kept_reply(self, key: str) -> StoredReply | None:
         """See `ServiceStore`."""
-        row = self._db.execute("SELECT fingerprint, reply, at FROM replies WHERE key = ?", (key,)).fetchone()
-        return None if row is None else StoredReply(key, row[0], self._seal.open(row[1], key.encode()), row[2])
+        for _, fingerprint, sealed, at in checked_rows(self._db, "SELECT * FROM replies WHERE key = ?", (key,)):
+            return StoredReply(key, fingerprint, self._seal.open(sealed, key.encode()), at)
+        return None
 
     def keep_reply(self, reply: StoredReply) -> None:
         """See `ServiceStore`."""

@@ -10,9 +10,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from innkeeper.protocol.ports.journal import JournalDamaged
 from innkeeper.storage.installation_file import DataRefused
 from innkeeper.storage.new_files import publish_once, sync_folder
+from innkeeper.storage.sqlite.event_rows import FILE_ERRORS, unavailable, unreadable
 
 MADE_ENDING: Final = ".made"
 """Of the file beside a database that says that it was made. It is a file of its own, so that a database that is lost is
@@ -25,14 +25,19 @@ MAKE_AGAIN: Final = "delete it, and it is made again from the logs"
 def stamp(path: Path, installation: str, remedy: str = RESTORE) -> Path:
     """Makes the file with the id of this installation where there is none; checks the id in it otherwise. Returns the
     path. Raises DataRefused, with the remedy, for a file of another installation, and for one that has gone and cannot
-    be made again from others; and JournalDamaged for a file that cannot be read."""
+    be made again from others; and JournalError for a file that cannot be read."""
     made = made_file(path)
     if not path.exists():
         if remedy == RESTORE and made.exists():
             raise DataRefused(
                 f"{path} is missing, but was there before; {RESTORE}, or delete {made.name} to go on without it"
             )
-        _make(path, installation)
+        try:
+            _make(path, installation)
+        except OSError as error:
+            raise unavailable(path, error.strerror or str(error)) from error
+        except FILE_ERRORS as error:
+            raise unreadable(path, error, remedy) from error
     check_stamp(path, installation, remedy)
     if remedy == RESTORE and not made.exists():
         made.touch(mode=0o600)
@@ -52,8 +57,8 @@ def check_stamp(path: Path, installation: str, remedy: str = RESTORE) -> Path:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)) as db:
             has_stamp = db.execute("SELECT 1 FROM pragma_table_info('installation')").fetchone() is not None
             found = db.execute("SELECT id FROM installation").fetchone() if has_stamp else None
-    except sqlite3.Error as error:
-        raise JournalDamaged(f"{path} cannot be read as a database ({error}); {remedy}") from error
+    except FILE_ERRORS as error:
+        raise unreadable(path, error, remedy) from error
     if found is None:
         raise DataRefused(f"{path} does not say to which installation it belongs; {remedy}")
     if found[0] != installation:

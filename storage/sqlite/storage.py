@@ -72,8 +72,8 @@ class SqliteStorage:
 
     def views(self, log: str, events: EventLog) -> AbstractContextManager[SqliteReadModels]:
         """See `Storage`."""
-        made = partial(stamp, installation=self.installation().id, remedy=MAKE_AGAIN)
-        return SqliteReadModels(made(self._data.views(log)), log, events, made)
+        make = partial(stamp, installation=self.installation().id, remedy=MAKE_AGAIN)
+        return SqliteReadModels(self._data.views(log), log, events, make)
 
     def service_store(self, name: str) -> AbstractContextManager[SqliteServiceStore]:
         """See `Storage`."""

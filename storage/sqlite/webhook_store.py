@@ -10,6 +10,7 @@ from innkeeper.protocol.delivery.webhooks import (
     Webhook,
 )
 from innkeeper.protocol.values.limits import position_max, webhook_deliveries_kept_max
+from innkeeper.storage.sqlite.checked_tables import CheckedDatabase, checked_rows, create_table
 from innkeeper.storage.sqlite.sealing import Seal
 
 _pack = msgspec.msgpack.encode
@@ -21,27 +22,28 @@ _DELETE_EVERY = 100
 
 def create_webhook_store(db: sqlite_utils.Database) -> None:
     """Creates the tables; a migration."""
-    db.execute("CREATE TABLE webhooks (id TEXT PRIMARY KEY, body BLOB NOT NULL, secrets BLOB NOT NULL) STRICT")
-    db.execute(
-        """
-        CREATE TABLE deliveries (
-            number INTEGER PRIMARY KEY AUTOINCREMENT, webhook TEXT NOT NULL, failed INTEGER NOT NULL, body BLOB NOT NULL
-        ) STRICT
-        """
-    )
+    create_table(db, "webhooks", {"id": "TEXT PRIMARY KEY", "body": "BLOB NOT NULL", "secrets": "BLOB NOT NULL"})
+    create_table(
+        db,
+        "deliveries",
+        {
+            "number": "INTEGER PRIMARY KEY AUTOINCREMENT", "webhook": "TEXT NOT NULL", "failed": "INTEGER NOT NULL",
+            "body": "BLOB NOT NULL",
+        },
+    )  # fmt: skip
     db.execute("CREATE INDEX deliveries_of ON deliveries (webhook, number)")
 
 
 class SqliteWebhookStore:
     """Implements `protocol.ports.webhook_store.WebhookStore` in SQLite. The secrets are sealed."""
 
-    def __init__(self, db: sqlite_utils.Database, seal: Seal) -> None:
+    def __init__(self, db: CheckedDatabase, seal: Seal) -> None:
         self._db = db
         self._seal = seal
 
     def all(self) -> list[tuple[Webhook, tuple[SigningSecret, ...]]]:
         """See `WebhookStore`."""
-        rows = self._db.execute("SELECT id, body, secrets FROM webhooks ORDER BY id").fetchall()
+        rows = checked_rows(self._db, "SELECT * FROM webhooks ORDER BY id")
         return [
             (_unpack_webhook(body), _unpack_secrets(self._seal.open(secrets, webhook.encode())))
             for webhook, body, secrets in rows
@@ -77,10 +79,8 @@ class SqliteWebhookStore:
     def deliveries(self, request: ListDeliveries) -> DeliveriesReply:
         """See `WebhookStore`."""
         limit = request.limit
-        rows = self._db.execute(
-            "SELECT number, body FROM deliveries WHERE webhook = ? AND number < ? AND failed >= ?"
-            " ORDER BY number DESC LIMIT ?",
-            (request.webhook, position_max if request.before is None else request.before, request.failed, limit + 1),
-        ).fetchall()
-        found = (msgspec.structs.replace(_unpack_delivery(body), number=number) for number, body in rows[:limit])
+        query = "SELECT * FROM deliveries WHERE webhook = ? AND number < ? AND failed >= ? ORDER BY number DESC LIMIT ?"
+        before = position_max if request.before is None else request.before
+        rows = [*checked_rows(self._db, query, (request.webhook, before, request.failed, limit + 1))]
+        found = (msgspec.structs.replace(_unpack_delivery(body), number=number) for number, _, _, body in rows[:limit])
         return DeliveriesReply(tuple(found), len(rows) > limit)

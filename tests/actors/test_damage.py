@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from innkeeper.actors.partition import host as host_module
+from innkeeper.actors.partition import housekeeping
 from innkeeper.actors.partition import partition as partition_module
 from innkeeper.actors.partition.opening import HostPorts, open_host
 from innkeeper.actors.partition.partition import Partition
@@ -104,7 +105,7 @@ def test_a_snapshot_of_another_version_is_ignored_with_one_message(
     with partition_fixture(path) as partition:
         undamaged = states(partition)
         with monkeypatch.context() as patched:
-            patched.setattr(host_module.wire, "encode", lambda _: wire._encode(("state of the future", 1, b"")))
+            patched.setattr(host_module.wire, "encode_kept", lambda _: wire._encode(("state of the future", 1, b"")))
             assert partition.host.save_snapshots(after_events=1) == 1
     with partition_fixture(path) as partition:
         assert states(partition) == undamaged
@@ -120,7 +121,7 @@ def test_a_hotel_with_few_events_does_not_make_the_start_read_all_of_the_others(
         partition.open_hotel({"DBL": 60}, "hillside")
         assert partition.host.save_snapshots(after_events=60) == 1  # hillside
         assert partition.host.journal.snapshots_until() == booked_at_the_seaside - 1
-        monkeypatch.setattr(host_module, "snapshot_behind_events_max", 40)
+        monkeypatch.setattr(housekeeping, "snapshot_behind_events_max", 40)
         assert partition.host.save_snapshots(after_events=60) == 1  # seaside, one of whose events is so far behind
         assert partition.host.journal.snapshots_until() == partition.host.journal.position()
 
@@ -180,7 +181,7 @@ def test_a_partition_stops_when_a_kept_reply_is_found_damaged(path: Path) -> Non
 
 
 def test_a_key_is_valid_for_a_day(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host_module, "_REPLIES_PER_STEP", 2)
+    monkeypatch.setattr(housekeeping, "_REPLIES_PER_STEP", 2)
     partition = PartitionFixture(storage.journal(RESERVATIONS))
     partition.open_hotel({"DBL": 9})
     command = BookRoom(HOTEL, request(3))

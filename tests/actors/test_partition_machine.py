@@ -146,9 +146,8 @@ class PartitionMachine(RuleBasedStateMachine):
         if not self.was_booked(answer, self.sold_out_nights(room_type, arrival_night, arrival_night + nights)):
             return None
         expires_at = None if hold is None else self.partition.at + hold * 1_000_000
-        self.stays[answer.booking.id] = Stay(
-            room_type, arrival_night, arrival_night + nights, answer.booking.status.value, expires_at
-        )
+        departure_night, status = arrival_night + nights, answer.booking.status.value
+        self.stays[answer.booking.id] = Stay(room_type, arrival_night, departure_night, status, expires_at)
         return answer.booking.id
 
     @rule(requests=stays)
@@ -156,14 +155,12 @@ class PartitionMachine(RuleBasedStateMachine):
         room_type, arrival, nights, _ = requests
         arrival_night = self.today + arrival
         stay = request(arrival_night, nights, room_type)
-        waitlist_request = WaitlistRequest(
-            room_type=room_type, arrival=stay.arrival, departure=stay.departure, guest=stay.guest
-        )  # fmt: skip
-        answer = self.execute(commands.JoinWaitlist(HOTEL, waitlist_request))
+        dates = {"arrival": stay.arrival, "departure": stay.departure}
+        answer = self.execute(
+            commands.JoinWaitlist(HOTEL, WaitlistRequest(room_type=room_type, guest=stay.guest, **dates))
+        )
         if isinstance(answer, WaitlistReply):
-            assert self.sold_out_nights(room_type, arrival_night, arrival_night + nights) or self.has_pins, (
-                "there is a room"
-            )
+            assert self.sold_out_nights(room_type, arrival_night, arrival_night + nights) or self.has_pins
             self.waiting[answer.entries[0].id] = Stay(room_type, arrival_night, arrival_night + nights, "waiting")
         else:
             assert answer == RoomsStillAvailable(room_type)
@@ -248,10 +245,10 @@ class PartitionMachine(RuleBasedStateMachine):
         expected = stay.departure > self.today and is_in_time and booking not in self.forgotten
         answer = self.execute(commands.ReinstateBooking(HOTEL, booking))
         nights = self.sold_out_nights(stay.room_type, stay.arrival, stay.departure)
-        if expected and self.was_booked(answer, nights):
-            stay.status = "confirmed"
-        elif not expected:
+        if not expected:
             self.is_allowed(answer, booking, False)
+        elif self.was_booked(answer, nights):
+            stay.status = "confirmed"
 
     @rule(booking=bookings)
     def forget(self, booking: str) -> None:
@@ -276,18 +273,16 @@ class PartitionMachine(RuleBasedStateMachine):
         answer = self.execute(commands.ChangeBooking(HOTEL, booking, change))
         if stay.status not in ("held", "confirmed"):
             if isinstance(answer, SoldOut):  # the guest is in house, and cannot extend the stay
-                self.was_booked(
-                    answer, self.sold_out_nights(stay.room_type, stay.arrival, arrival_night + nights, booking)
-                )
+                sold_out = self.sold_out_nights(stay.room_type, stay.arrival, arrival_night + nights, booking)
+                self.was_booked(answer, sold_out)
                 return
             refused = refusals.ActionNotAllowed | refusals.NotFound | refusals.InvalidRequest | NoSingleRoom
             assert isinstance(answer, refused | BookingReply), answer
             if isinstance(answer, BookingReply):
                 stay.arrival, stay.departure = self.dates(answer.booking)
             return
-        if self.was_booked(
-            answer, self.sold_out_nights(stay.room_type, arrival_night, arrival_night + nights, booking)
-        ):
+        sold_out = self.sold_out_nights(stay.room_type, arrival_night, arrival_night + nights, booking)
+        if self.was_booked(answer, sold_out):
             stay.arrival, stay.departure = arrival_night, arrival_night + nights
 
     def dates(self, booking: Booking) -> tuple[int, int]:

@@ -1,6 +1,5 @@
 """P5: every event reaches every subscriber in the order of its hotel and has its effects exactly once, despite lost or
-repeated notifications, restarts and disk errors. An event that cannot be handled is parked, and blocks no other hotel.
-"""
+repeated notifications, restarts and disk errors. An event that cannot be handled is parked, and blocks no other."""
 
 import asyncio
 import tempfile
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from innkeeper.protocol.ports.journal import JournalUnavailable
 from innkeeper.protocol.ports.storage import Storage
 from innkeeper.protocol.ports.subscriptions import Stalled
 from innkeeper.protocol.reservations.events import BookingCancelled, BookingPinned
@@ -268,9 +268,9 @@ def test_a_pause_survives_a_restart_and_loses_no_event(storage: Storage) -> None
 def test_a_full_disk_or_an_unavailable_destination_stalls_without_effects(storage: Storage) -> None:
     async def check(subscriber: RecordingSubscriber) -> None:
         append_events(subscriber, "north")
-        for fault in ("unavailable", "disk_full"):
+        for fault in ("unavailable", "store_unreadable", "disk_full"):
             setattr(subscriber, fault, True)
-            with pytest.raises((Stalled, OSError)):
+            with pytest.raises((Stalled, JournalUnavailable, OSError)):
                 await subscriber.run_until_idle()
             setattr(subscriber, fault, False)
             assert subscriber.handled("north") == []

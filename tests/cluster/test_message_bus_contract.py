@@ -17,7 +17,8 @@ from innkeeper.actors.partition.host import Host
 from innkeeper.actors.partition.partition import Partition
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.messages.refusals import IdempotencyKeyReused, NotFound, StaleVersion
+from innkeeper.protocol.messages.refusals import IdempotencyKeyReused, NotFound, StaleVersion, Unavailable
+from innkeeper.protocol.ports.journal import JournalUnavailable
 from innkeeper.protocol.ports.message_bus import MessageBus
 from innkeeper.protocol.ports.storage import Storage
 from innkeeper.protocol.reservations.booking import Booking
@@ -25,6 +26,8 @@ from innkeeper.protocol.reservations.commands import BookRoom, CancelBooking, Op
 from innkeeper.protocol.reservations.queries import FindBooking
 from innkeeper.protocol.reservations.replies import BookingReply
 from innkeeper.protocol.values.contexts import RESERVATIONS, log_of, reservations_logs
+from innkeeper.storage.memory.journal import MemoryJournal
+from innkeeper.storage.sqlite.journal import SqliteJournal
 from support.partition_fixture import HOTEL, HOTEL_TYPE, NOON, hotel_request, request
 from support.storages import sqlite_storage
 
@@ -138,6 +141,29 @@ def test_a_result_says_what_is_on_disk(run: Callable[..., None], storage: Storag
         assert (record.event.booking, record.correlation, record.by) == (booking.id, "request", "ann")  # type: ignore[attr-defined]
         found = await bus.ask(Envelope(FindBooking(HOTEL, booking.id)))
         assert found.response == BookingReply(booking)
+
+    run(check)
+
+
+def test_a_bus_says_why_it_cannot_carry_out_commands(run: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> int:
+        raise JournalUnavailable("journal.db cannot be written now (disk is full)", "disk is full")
+
+    async def check(bus: MessageBus) -> None:
+        assert await bus.fault() == ""
+        booking = await book(bus)
+        with monkeypatch.context() as full_disk:
+            for journal in (SqliteJournal, MemoryJournal):
+                full_disk.setattr(journal, "write", fail)
+            refused = await bus.ask(Envelope(BookRoom(HOTEL, request(2))))
+            assert refused.response == Unavailable("the journal could not be written (disk is full)")
+            assert bus.ready
+            found = await bus.ask(Envelope(FindBooking(HOTEL, booking.id)))
+            assert found.response == BookingReply(booking)
+            if not isinstance(bus, PartitionRouter):  # one of its partitions has no fault
+                assert await bus.fault() == "the journal could not be written (disk is full)"
+        await book(bus)
+        assert await bus.fault() == ""
 
     run(check)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from innkeeper.actors.notifications.outbox_relay import OutboxRelay
 from innkeeper.protocol.notifications.notices import HotelFacts, Notice, NoticeKind, Recipient, StayFacts
+from innkeeper.protocol.ports.journal import JournalUnavailable
 from innkeeper.protocol.ports.outbox import OutboxChanges, SendFailed
 from innkeeper.protocol.ports.subscriptions import Stalled
 from innkeeper.protocol.values import limits
@@ -93,6 +94,23 @@ def test_a_stored_notice_is_sent_once(mail: MailOutbox) -> None:
     mail.store_notices(letter("3"))
     mail.send_due()
     assert mail.delivered[-1] == "3"
+
+
+def test_a_letter_is_not_sent_again_where_only_its_mark_could_not_be_written(
+    mail: MailOutbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: str) -> None:
+        raise JournalUnavailable("notifications.db cannot be written now (disk is full)", "disk is full")
+
+    mail.store_notices(letter("1"), letter("2", "bo@example.com"))
+    with monkeypatch.context() as full_disk:
+        full_disk.setattr(mail.outbox, "mark_sent", fail)
+        for _ in range(3):
+            with pytest.raises(JournalUnavailable):
+                mail.send_due()
+    mail.send_due()
+    assert sorted(mail.attempted) == ["1", "2"]
+    assert mail.relay.state().lag == 0
 
 
 def test_a_notice_is_sent_when_it_is_due_and_not_before(mail: MailOutbox) -> None:

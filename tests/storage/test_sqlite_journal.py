@@ -248,7 +248,8 @@ def test_a_failed_migration_leaves_the_file_unchanged(path: Path) -> None:
 def test_a_fenced_writer_that_closes_does_not_checkpoint(tmp_path: Path) -> None:
     fenced = SqliteJournal(tmp_path / "partition-0.db")
     with closing(SqliteJournal(tmp_path / "partition-0.db")) as journal:
-        write_and_sync(journal, recorded(1))
+        write_and_sync(journal, recorded(1))  # it cuts off the log of the process before
+        write_and_sync(journal, recorded(2))
         log = tmp_path / "partition-0.db-wal"
         size = log.stat().st_size
         assert size

@@ -10,6 +10,7 @@ from innkeeper.actors.subscriptions.subscriber import Subscriber
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
+from innkeeper.protocol.ports.journal import JournalUnavailable
 from innkeeper.protocol.ports.storage import Storage
 from innkeeper.protocol.ports.subscriptions import EVERY_EVENT, Effects, Stalled, SubscriptionRequest
 from innkeeper.protocol.reservations.events import BookingPinned
@@ -67,6 +68,7 @@ class RecordingSubscriber:
         self.failures: dict[str, int] = {}
         self.unavailable = False
         self.disk_full = False
+        self.store_unreadable = False
         self.meanwhile: Callable[[], object] = lambda: None  # what happens while it handles a batch
         self._storage = storage
         self._types = types
@@ -87,6 +89,8 @@ class RecordingSubscriber:
     async def _handle(self, entries: Sequence[LogEntry]) -> Effects:
         if self.unavailable:
             raise Stalled("the destination is away")
+        if self.store_unreadable:
+            raise JournalUnavailable("delivery.db cannot be read or written now (disk I/O error)", "disk I/O error")
         self.meanwhile()
         for _, record in entries:
             if self.failures.get(record.id, 0):

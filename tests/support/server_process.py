@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,14 @@ def run_to_end(*arguments: str | Path, seconds: float = 120) -> subprocess.Compl
 
 
 class ServerProcess:
-    """`run.py demo` on a data directory and a free port, with webhooks to this machine allowed. `process` are arguments
-    of `Popen`."""
+    """`run.py demo` on a data directory and a free port, with webhooks to this machine allowed. `prefix` is a command
+    that runs it; `process` are arguments of `Popen`."""
 
-    def __init__(self, data: Path, with_example_hotels: bool = False, **process: Any) -> None:
+    def __init__(
+        self, data: Path, with_example_hotels: bool = False, prefix: Sequence[str] = (), **process: Any
+    ) -> None:
         self.data = data
+        self._prefix = prefix
         self._arguments = process
         self._options = ["--webhooks-to-loopback", *([] if with_example_hotels else ["--empty"])]
         self.log = data.with_name(f"{data.name}.log")
@@ -38,16 +42,18 @@ class ServerProcess:
     def _open(self) -> None:
         with self.log.open("w") as log:
             self._process = subprocess.Popen(
-                program_command("demo", *self._options, "--port", "0", "--data", self.data),
+                [*self._prefix, *program_command("demo", *self._options, "--port", "0", "--data", self.data)],
                 stderr=subprocess.PIPE,
                 text=True,
                 **self._arguments,
             )
             assert self._process.stderr is not None
-            first = self._process.stderr.readline()
-            log.write(first)
-        match = re.search(r"http://[0-9.:]+", first)
-        assert match is not None, f"it did not start: {first}{self._process.communicate(timeout=START_SECONDS_MAX)[1]}"
+            self._said, match = "", None
+            while match is None and (line := self._process.stderr.readline()):
+                self._said += line
+                match = re.search(r"http://[0-9.:]+", line)
+            log.write(self._said)
+        assert match is not None, f"it did not start: {self._said}"
         self.url = match[0]
 
     def kill(self) -> None:
@@ -59,7 +65,7 @@ class ServerProcess:
         """Stop with SIGTERM; the exit code and the output."""
         self._process.send_signal(signal.SIGTERM)
         _, output = self._process.communicate(timeout=START_SECONDS_MAX)
-        return self._process.returncode, output
+        return self._process.returncode, self._said + output
 
     def start_again(self) -> None:
         """Start a new process with the same data, on another port."""

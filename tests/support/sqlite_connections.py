@@ -33,7 +33,8 @@ def watch_connections() -> None:
     """Make every new connection of this process a `WatchedConnection`."""
     connect = sqlite3.connect
 
-    def watched(*arguments: Any, **settings: Any) -> sqlite3.Connection:
-        return connect(*arguments, **{"factory": WatchedConnection, **settings})
+    def watched(*arguments: Any, factory: type = sqlite3.Connection, **settings: Any) -> sqlite3.Connection:
+        watched_factory = type(factory.__name__, (WatchedConnection, factory), {})
+        return connect(*arguments, factory=watched_factory, **settings)
 
     sqlite3.connect = watched  # type: ignore[assignment]

@@ -1,0 +1,143 @@
+"""The tables of services, whose damage is noticed: nothing of them can be derived from a journal again.
+
+Each row has a checksum, a generated column that SQLite computes whenever it writes the row. Triggers keep up, in the
+same transaction, how many rows each table has and the sum of their checksums, which reveals a row that has vanished. So
+no statement that changes a row can forget either, and a connection without the function cannot change one.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final
+
+import sqlite_utils
+from innkeeper.storage.sqlite.schema import Migration, apply_migrations, closed_on_failure
+from innkeeper.storage.sqlite.set_hash import pack
+from innkeeper.storage.sqlite.store_connection import StoreConnection, connect
+
+NO_ROWID: Final = "STRICT, WITHOUT ROWID"
+
+_CHECKSUM_MASK: Final = 2**62 - 1  # SQLite's integers have 64 bits with a sign: a sum of two of these is one
+_STAMP = "installation"
+_SETS = "row_sets"
+
+
+class CheckedDatabase(sqlite_utils.Database):
+    """A database of such tables, with a connection whose errors name the file."""
+
+    conn: StoreConnection
+
+
+def row_checksum(*row: object) -> int:
+    """Returns the checksum of a row, over all of its columns."""
+    return int.from_bytes(blake2b(pack(row), digest_size=8).digest(), "big") & _CHECKSUM_MASK
+
+
+def create_table(
+    db: sqlite_utils.Database, name: str, columns: Mapping[str, str], key: str = "", options: str = "STRICT"
+) -> None:
+    """Creates a table of these columns, each with its type and constraints; a part of a migration of `open_checked`.
+    `key` is the primary key where it has several columns."""
+    of_row, of_old_row = ", ".join(columns), ", ".join(f"old.{column}" for column in columns)
+    described = [f"{column} {kind}" for column, kind in columns.items()]
+    described.append(f"checksum INTEGER AS (row_checksum({of_row})) STORED")
+    if key:
+        described.append(f"PRIMARY KEY ({key})")
+    add = f"UPDATE {_SETS} SET rows = rows + 1, sum = (sum + new.checksum) & {_CHECKSUM_MASK} WHERE name = '{name}'"
+    remove = f"UPDATE {_SETS} SET rows = rows - 1, sum = (sum - old.checksum) & {_CHECKSUM_MASK} WHERE name = '{name}'"
+    refuse = (
+        f"SELECT RAISE(ABORT, 'a row of {name} is not what was written')"
+        f" WHERE old.checksum IS NOT row_checksum({of_old_row})"
+    )
+    for statement in (
+        f"CREATE TABLE {name} ({', '.join(described)}) {options}",
+        f"CREATE TRIGGER {name}_added AFTER INSERT ON {name} BEGIN {add}; END",
+        f"CREATE TRIGGER {name}_removed AFTER DELETE ON {name} BEGIN {remove}; END",
+        f"CREATE TRIGGER {name}_changed AFTER UPDATE ON {name} BEGIN {refuse}; {remove}; {add}; END",
+    ):
+        db.execute(statement)
+    db.execute(f"INSERT INTO {_SETS} VALUES (?, 0, 0)", (name,))
+
+
+def _create_sets(db: sqlite_utils.Database) -> None:
+    db.execute(f"CREATE TABLE {_SETS} (name TEXT PRIMARY KEY, rows INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT")
+
+
+def open_checked(path: Path, remedy: str, *migrations: Migration) -> CheckedDatabase:
+    """Opens a file for its only writer, migrates it, and checks all of it. Usable in any thread, but in one at a time.
+    Raises JournalDamaged, which says to use the remedy, and JournalError."""
+    steps = (_create_sets, *migrations)
+    db = connect_checked(path, remedy)
+    with closed_on_failure(db):
+        apply_migrations(path, db, steps)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        check_schema(db.conn, *steps)
+        check_tables(db.conn)
+    return db
+
+
+def connect_checked(path: Path, remedy: str) -> CheckedDatabase:
+    """Opens a file for its only writer, unchecked. Raises JournalError."""
+    db = CheckedDatabase(connect(path, remedy, timeout=10, isolation_level=None, check_same_thread=False))
+    with closed_on_failure(db):
+        _prepare(db.conn)
+    return db
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.create_function("row_checksum", -1, row_checksum, deterministic=True)
+    connection.execute("PRAGMA recursive_triggers = ON")  # without it, a row that is replaced would not be removed
+
+
+def checked_rows(db: CheckedDatabase, query: str, values: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yields the rows that a query finds, which selects all columns of one table; each without its checksum. Raises
+    JournalDamaged where one is not what was written."""
+    for row in db.conn.execute(query, values):
+        if row_checksum(*row[:-1]) != row[-1]:
+            raise db.conn.damaged("a row is not what was written")
+        yield row[:-1]
+
+
+def has_checked_tables(db: sqlite3.Connection) -> bool:
+    """Returns whether it is the database of a service, or an inbox."""
+    return bool(db.execute("SELECT count(*) FROM sqlite_master WHERE name = ?", (_SETS,)).fetchone()[0])
+
+
+def check_tables(db: StoreConnection) -> None:
+    """Checks all pages, indexes and rows of a file. Raises JournalDamaged."""
+    ((found,),) = db.execute("PRAGMA integrity_check(1)")
+    if found != "ok":
+        raise db.damaged(" ".join(found.split()))
+    tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    names = {name for (name,) in db.execute(tables)} - {_STAMP, _SETS}
+    sets = {name: (rows, total) for name, rows, total in db.execute(f"SELECT name, rows, sum FROM {_SETS}")}
+    if names != sets.keys():
+        raise db.damaged("its tables are not those that were made")
+    for name in sorted(names):
+        rows = total = 0
+        for row in db.execute(f"SELECT * FROM {name}"):
+            if row_checksum(*row[:-1]) != row[-1]:
+                raise db.damaged(f"a row of {name} is not what was written")
+            rows += 1
+            total += row[-1]
+        if (rows, total & _CHECKSUM_MASK) != sets[name]:
+            raise db.damaged(f"the rows of {name} are not those that were written")
+
+
+def check_schema(db: StoreConnection, *migrations: Migration) -> None:
+    """Checks that the tables, indexes and triggers are as these migrations make them. Raises JournalDamaged."""
+    with closing(sqlite_utils.Database(memory=True)) as fresh:
+        _prepare(fresh.conn)
+        for migrate_step in migrations:
+            migrate_step(fresh)
+        if _schema(db) != _schema(fresh.conn):
+            raise db.damaged("its schema is not the one that was made")
+
+
+def _schema(db: sqlite3.Connection) -> set[tuple[str, ...]]:
+    """The schema without the stamp, which the file has from the beginning."""
+    query = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE tbl_name <> ?"
+    return set(db.execute(query, (_STAMP,)).fetchall())

@@ -1,0 +1,199 @@
+"""The databases of services: one flipped bit is refused with one line, or changes nothing. Whatever changes a row keeps
+up what reveals the damage."""
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+from innkeeper.protocol.delivery.webhooks import DeliveryAttempt, ListDeliveries, SigningSecret, Webhook
+from innkeeper.protocol.ports.journal import JournalDamaged, JournalUnavailable, StoredReply
+from innkeeper.protocol.ports.outbox import KeptBooking, OutboxChanges
+from innkeeper.protocol.ports.service_store import ServiceStore
+from innkeeper.protocol.ports.subscriptions import EVERY_EVENT, Cursor, HandlingFailure, SubscriptionRequest
+from innkeeper.protocol.reservations.events import BookingPinned
+from innkeeper.protocol.values.contexts import BILLING, DELIVERY, NOTIFICATIONS, RESERVATIONS
+from innkeeper.storage.data_directory import DataDirectory
+from innkeeper.storage.sqlite.storage import SqliteStorage
+from support.bit_flips import check_flips
+from support.consumer_checks import RemoteLog, log_entry
+from support.example_notices import notice
+from support.recording_subscriber import GrowingLog
+
+HOTELS = ("north", "south", "west")
+KEYS = tuple(f"front desk:{number}" for number in range(20))
+ENTRIES = 60
+IDS = tuple(f"b-{number}" for number in range(60))
+
+
+class Services:
+    """The databases of the services of one data directory, with something in every table."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data = DataDirectory(folder)
+        self.storage = SqliteStorage(self.data)
+        self.storage.installation()
+        self._log = GrowingLog()
+        for number in range(30):
+            self._log.append(HOTELS[number % 3], BookingPinned("b", str(number)))
+
+    def fill(self) -> None:
+        """Write to each table, change and remove rows."""
+        with self.storage.notification_store(NOTIFICATIONS, "mail") as store:
+            self._follow(store)
+            outbox = store.outbox
+            for hotel in HOTELS * 2:
+                bookings = {id_: KeptBooking(f"g-{id_}", id_.encode() * 20) for id_ in IDS}
+                outbox.store(OutboxChanges(hotels={hotel: hotel.encode() * 20}, bookings=bookings))
+            notices = [notice(id=id_, due_at=number) for number, id_ in enumerate(IDS)]
+            outbox.store(OutboxChanges(notices=notices))
+            outbox.store(OutboxChanges(withdrawn=IDS[:3]))
+            outbox.mark_sent(IDS[3])
+            outbox.mark_failed(IDS[4], "away", 5, 9)
+            outbox.mark_failed(IDS[5], "refused", 5, None)
+            outbox.pause(True)
+        with self.storage.delivery_store(DELIVERY) as store:
+            self._follow(store)
+            for number in range(6):
+                webhook = Webhook(
+                    id=str(number), url="https://a.example", events=("innkeeper.*",), hotel=None, after={},
+                    created_at=1, created_by="ann",
+                )  # fmt: skip
+                for secret in ("old", "new"):
+                    store.webhooks.put(webhook, (SigningSecret(secret),))
+                for _ in range(30):
+                    attempt = DeliveryAttempt(
+                        webhook=str(number), event="e", type="t", at=1, attempt=1, status=200, error="", milliseconds=3,
+                        excerpt="x" * 50,
+                    )  # fmt: skip
+                    store.webhooks.note(attempt)
+            store.webhooks.remove("0")
+        with self.storage.service_store(BILLING) as store:
+            self._follow(store)
+        with closing(self.storage.inbox(BILLING, {RESERVATIONS: RemoteLog(99)})) as inbox:
+            for number in range(1, ENTRIES):
+                inbox.handle([(RESERVATIONS, log_entry(number))], {"topic:0": number})
+            inbox.trim({RESERVATIONS: 5}, before=2**60)
+
+    def _follow(self, store: ServiceStore) -> None:
+        cursor = self._cursor(store)
+        for _ in range(12):
+            batch = cursor.batch(0, 1, cursor.end)
+            assert batch is not None
+            if batch.until == 7:
+                cursor.park(batch, HandlingFailure(batch.entries[0], "cannot", "trace"), 0)
+            else:
+                cursor.move(batch, lambda: None)
+        for key in KEYS:
+            store.keep_reply(StoredReply(key, b"fingerprint", b"reply" * 9, 1))
+        store.remove_replies(2, 3)
+
+    def _cursor(self, store: ServiceStore) -> Cursor:
+        return store.open_cursor(SubscriptionRequest("clerk", EVERY_EVENT), RESERVATIONS, self._log)
+
+    def _followed(self, store: ServiceStore) -> list[object]:
+        cursor = self._cursor(store)
+        return [cursor.state(), cursor.dead_letters(), [store.kept_reply(key) for key in KEYS]]
+
+    def notifications(self) -> list[object]:
+        """All that notifications reads."""
+        with self.storage.notification_store(NOTIFICATIONS, "mail") as store:
+            outbox = store.outbox
+            due = [outbox.due(at, 100) for at in (3, 8, 99)]
+            known = [outbox.hotels(HOTELS), outbox.bookings(IDS), outbox.count(99), outbox.paused]
+            return [*self._followed(store), due, known, outbox.next_due_at(), outbox.dead_letters()]
+
+    def delivery(self) -> list[object]:
+        """All that delivery reads."""
+        with self.storage.delivery_store(DELIVERY) as store:
+            attempts = [store.webhooks.deliveries(ListDeliveries(str(number), 50)) for number in range(6)]
+            return [*self._followed(store), store.webhooks.all(), attempts]
+
+    def billing(self) -> list[object]:
+        """All that billing reads."""
+        with self.storage.service_store(BILLING) as store:
+            return self._followed(store)
+
+    def inbox(self) -> list[object]:
+        """All that billing reads of its inbox."""
+        with closing(self.storage.inbox(BILLING, {RESERVATIONS: RemoteLog(99)})) as inbox:
+            log = inbox.logs[RESERVATIONS]
+            hotels = [log.read(5, 100, hotel, 2) for hotel in ("hotel-0", "hotel-1", "hotel-2")]
+            return [inbox.offset("topic:0"), inbox.fault, log.position, log.read(0, 100), hotels]
+
+
+FILES: dict[str, Callable[[Services], list[object]]] = {
+    "notifications.db": Services.notifications,
+    "delivery.db": Services.delivery,
+    "billing.db": Services.billing,
+    "billing-inbox.db": Services.inbox,
+}
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> Services:
+    """Databases with something in every table."""
+    services = Services(tmp_path / "data")
+    services.fill()
+    return services
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_flipped_bit_is_never_served(name: str, services: Services, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "innkeeper")
+    assert check_flips(services.data.path / name, lambda: FILES[name](services), caplog)["refused"] > 0
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_lost_row_of_any_table_is_refused(name: str, services: Services) -> None:
+    path = services.data.path / name
+    original = path.read_bytes()
+    with closing(sqlite3.connect(path)) as db:
+        found = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        tables = {table for (table,) in db.execute(found)} - {"installation", "row_sets", "conflicts"}
+    for table in sorted(tables):
+        with closing(sqlite3.connect(path)) as db, db:
+            sets = db.execute("SELECT sum, rows, name FROM row_sets").fetchall()
+            newest = f"checksum = (SELECT max(checksum) FROM {table})"
+            assert db.execute(f"DELETE FROM {table} WHERE {newest}").rowcount == 1, f"{table} is empty"
+            db.executemany("UPDATE row_sets SET sum = ?, rows = ? WHERE name = ?", sets)
+        with pytest.raises(JournalDamaged, match=f"{name}: the rows of {table} are not those that were written"):
+            FILES[name](services)
+        path.write_bytes(original)
+
+
+def change_row(path: Path, table: str, id_: str) -> None:
+    """Change the body of a row as a damaged disk does: its checksum stays as it is."""
+    with closing(sqlite3.connect(path)) as db, db:
+        ((checksum,),) = db.execute(f"SELECT checksum FROM {table} WHERE id = ?", (id_,))
+        db.create_function("row_checksum", -1, lambda *_: checksum, deterministic=True)
+        db.execute(f"UPDATE {table} SET body = x'00' WHERE id = ?", (id_,))
+
+
+def test_a_row_that_is_damaged_under_a_running_service_is_refused(services: Services) -> None:
+    path = services.data.path / "notifications.db"
+    with services.storage.notification_store(NOTIFICATIONS, "mail") as store:
+        change_row(path, "hotels", "north")
+        change_row(path, "notices", IDS[9])
+        with pytest.raises(JournalDamaged, match=r"notifications.db: a row is not what was written"):
+            store.outbox.hotels(["north"])
+        with pytest.raises(JournalDamaged, match=r"notifications.db: .*not what was written"):
+            store.outbox.mark_failed(IDS[9], "away", 5, 9)  # which would give it a new checksum
+        assert store.outbox.hotels(["south"])
+
+
+def test_errors_of_a_store_name_its_file(services: Services) -> None:
+    path = services.data.path / "billing.db"
+    with ExitStack() as locks, services.storage.service_store(BILLING) as store:
+        other = locks.enter_context(closing(sqlite3.connect(path, isolation_level=None)))
+        store._db.execute("PRAGMA busy_timeout = 1")
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(JournalUnavailable, match=r"billing.db cannot be read or written now") as locked:
+            store.keep_reply(StoredReply("new", b"", b""))
+        assert locked.value.reason == "database is locked"
+        with pytest.raises(JournalUnavailable), store.transaction():
+            store.remove_replies(9, 9)
+        other.execute("ROLLBACK")
+        store.keep_reply(StoredReply("new", b"", b""))
