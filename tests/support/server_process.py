@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,15 @@ def run_to_end(*arguments: str | Path, seconds: float = 120) -> subprocess.Compl
 
 
 class ServerProcess:
-    """`run.py demo` on a data directory and a free port, with webhooks to this machine allowed. `process` are arguments
-    of `Popen`."""
+    """`run.py demo` on a data directory and a free port, with webhooks to this machine allowed, and with these further
+    options. `process` are arguments of `Popen`."""
 
-    def __init__(self, data: Path, with_example_hotels: bool = False, **process: Any) -> None:
+    def __init__(
+        self, data: Path, with_example_hotels: bool = False, options: Sequence[str] = (), **process: Any
+    ) -> None:
         self.data = data
         self._arguments = process
-        self._options = ["--webhooks-to-loopback", *([] if with_example_hotels else ["--empty"])]
+        self._options = ["--webhooks-to-loopback", *([] if with_example_hotels else ["--empty"]), *options]
         self.log = data.with_name(f"{data.name}.log")
         self._open()
 
