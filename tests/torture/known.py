@@ -5,7 +5,6 @@ whole list with the last one.
 _SERVICES = "damage in the databases of services is not checked yet"
 _VIEWS = "damage in read models is not checked yet"
 _ROLLED_BACK = "a database or its newest transactions that are lost are not noticed yet"
-_KEY = "a key is not checked yet"
 
 KNOWN = {
     "* killed/*-wal*": _ROLLED_BACK,
@@ -15,5 +14,4 @@ KNOWN = {
     "* stopped/billing.db*": _SERVICES,
     "* stopped/delivery.db*": _SERVICES,
     "* stopped/notifications.db*": _SERVICES,
-    "* stopped/locator.key*": _KEY,
 }

@@ -3,6 +3,7 @@ program still works: retries, a new booking with its folio, letter and webhook, 
 
 import asyncio
 import faulthandler
+import gc
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -57,6 +58,7 @@ def observe(data: Path, history: History, mail: RecordingSmtpServer, expected: A
             found.message, found.exit_code = str(error), error.exit_code
         except Exception as error:
             found.faults.append(f"it ended with {error!r}")
+        gc.collect()  # so that errors that nobody has asked for are logged now
     faulthandler.cancel_dump_traceback_later()
     return found
 
