@@ -48,7 +48,7 @@ def check_stamp(path: Path, installation: str, remedy: str = RESTORE) -> Path:
             found = db.execute("SELECT id FROM installation").fetchone() if has_stamp else None
     except sqlite3.Error as error:
         raise JournalDamaged(f"{path} cannot be read as a database ({error}); {remedy}") from error
-    if found is None:
+    if found is None or not isinstance(found[0], str):
         raise DataRefused(f"{path} does not say to which installation it belongs; {remedy}")
     if found[0] != installation:
         raise DataRefused(f"{path} belongs to another installation ({found[0]:.12}, not {installation:.12}); {remedy}")

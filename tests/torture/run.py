@@ -58,13 +58,14 @@ class Torture:
         """Stop the mail server."""
         self._exits.close()
 
-    def observe_twins(self) -> None:
-        """Observe the undamaged data directories, twice: both times they give the same."""
-        for name in _TWINS:
+    def twin(self, name: str) -> Observation:
+        """The observation of an undamaged data directory. It is made twice, and both times gives the same."""
+        if name not in self.twins:
             expected = self.observe(name, f"twin {name}", {})
-            again = self.observe(name, f"twin {name} again", expected.answers)
-            assert judge(again, expected).verdict is Verdict.SAME, judge(again, expected)
+            again = judge(self.observe(name, f"twin {name} again", expected.answers), expected)
+            assert again.verdict is Verdict.SAME, again.reason
             self.twins[name] = expected
+        return self.twins[name]
 
     def observe(self, name: str, copy: str, expected: dict[str, object]) -> Observation:
         """Observe the data directory of this name, in a copy of it; see `observe`."""
@@ -83,7 +84,7 @@ class Torture:
         crash = verify(data)
         shutil.rmtree(data)
         copy_data(kept, data)
-        expected = self.twins[case.data]
+        expected = self.twin(case.data)
         found = observe(data, self.history, self._mail, expected.answers)
         found.faults += [crash] if crash else []
         judgement = judge(found, expected)
@@ -127,7 +128,7 @@ def _run_case(plan_file: Path, case: Case) -> Outcome:
 def run_cases(torture: Torture, cases: list[Case], jobs: int) -> Iterator[Outcome]:
     """Run cases in so many processes, each of which ends after some cases."""
     plan_file = torture.folder / "plan"
-    plan = Plan(torture.history, torture.folder, torture.twins)
+    plan = Plan(torture.history, torture.folder, {name: torture.twin(name) for name in _TWINS})
     plan_file.write_bytes(msgspec.msgpack.encode(plan, enc_hook=str))
     context = multiprocessing.get_context("spawn")
     for start in range(0, len(cases), jobs * CASES_PER_PROCESS):
@@ -181,7 +182,6 @@ def torture(folder: Path, made: Path | None = None, with_other: bool = True) -> 
             (folder / "history").mkdir()
             history = make_history(folder / "history", receiver.port, with_other)
         with closing(Torture(history, folder)) as opened:
-            opened.observe_twins()
             yield opened
 
 

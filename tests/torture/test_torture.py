@@ -6,6 +6,7 @@ The harness itself must see what is wrong: that is tested first.
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from torture.damages import FLIP, Case, flips, whole_files
@@ -14,7 +15,7 @@ from torture.observer import Observation
 from torture.run import Torture, known
 from torture.run import torture as running_torture
 
-FLIPPED, DAMAGED = 8, 5
+FLIPPED, DAMAGED = 6, 4
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +26,15 @@ def torture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Torture]:
 
 
 def test_an_older_data_directory_is_not_taken_for_the_undamaged_one(torture: Torture) -> None:
-    found = torture.observe("earlier", "older", torture.twins["stopped"].answers)
-    assert judge(found, torture.twins["stopped"]).verdict is Verdict.WRONG
-    differing = {name for name, answer in torture.twins["stopped"].answers.items() if found.answers.get(name) != answer}
+    found = torture.observe("earlier", "older", torture.twin("stopped").answers)
+    assert judge(found, torture.twin("stopped")).verdict is Verdict.WRONG
+    expected = torture.twin("stopped").answers
+    differing = {name for name in expected if found.answers.get(name) != expected[name]}
     assert {name.split()[0] for name in differing} >= {"GET", "RETRY", "its", "some"}
 
 
 def test_the_history_has_something_of_everything(torture: Torture) -> None:
-    answers = torture.twins["stopped"].answers
+    answers = torture.twin("stopped").answers
     listed = [
         answers[f"GET /v1/hotels/{hotel}/bookings?limit=200"]["body"]["data"] for hotel in ("seaside", "hillside")
     ]
@@ -61,9 +63,24 @@ def test_traceback_other_answers_and_unclear_ends_are_wrong() -> None:
     assert judge(refused, expected).verdict is Verdict.REFUSED
 
 
+def test_letters_may_be_missing_where_a_subscriber_is_stalled_and_says_so() -> None:
+    def later(letters: list[str], stalled: str | None) -> dict[str, Any]:
+        return {"some days later": {"letters": letters, "subscribers": [{"name": "mail", "stalled": stalled}]}}
+
+    expected = Observation(later(["to Ann", "to Bea"], None))
+    for letters, stalled, verdict in (
+        (["to Ann"], "damaged", Verdict.REFUSED),
+        (["to Ann"], None, Verdict.WRONG),
+        (["to Ann", "to Ann", "to Bea"], "damaged", Verdict.WRONG),
+    ):
+        assert judge(Observation(later(letters, stalled), warnings=["damaged"]), expected).verdict is verdict
+
+
 def test_a_sample_of_damages_is_not_served(torture: Torture) -> None:
-    cases = [case for case in flips(torture.history, 300, 1) if known(case) is None][:FLIPPED]
-    whole = [case for case in whole_files(torture.history, 1) if known(case) is None]
+    """Of the stopped program, because another undamaged copy to compare with takes three seconds."""
+    is_chosen = lambda case: case.data == "stopped" and known(case) is None  # noqa: E731
+    cases = [*filter(is_chosen, flips(torture.history, 300, 1))][:FLIPPED]
+    whole = [*filter(is_chosen, whole_files(torture.history, 1))]
     cases += Random(1).sample(whole, DAMAGED)
     outcomes = [torture.run(case) for case in cases]
     assert not [f"{case}: {reason}" for case, (verdict, reason) in outcomes if verdict is Verdict.WRONG]
