@@ -78,6 +78,7 @@ class Torture:
     def run(self, case: Case) -> Outcome:
         """Damage a copy, let the program verify it and run on it, and judge."""
         data, kept = self.folder / case.id, self.folder / f"{case.id}-damaged"
+        shutil.rmtree(kept, ignore_errors=True)  # of an earlier run on the same history
         copy_data(self.history.data(case.data), kept)
         apply(case, kept, self.history)
         copy_data(kept, data)

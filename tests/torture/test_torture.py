@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from torture import observer
 from torture.damages import FLIP, Case, flips, whole_files
 from torture.judge import Verdict, judge
 from torture.observer import Observation
@@ -25,10 +26,13 @@ def torture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Torture]:
         yield opened
 
 
-def test_an_older_data_directory_is_not_taken_for_the_undamaged_one(torture: Torture) -> None:
-    found = torture.observe("earlier", "older", torture.twin("stopped").answers)
-    assert judge(found, torture.twin("stopped")).verdict is Verdict.WRONG
+def test_an_older_data_directory_is_not_taken_for_the_undamaged_one(
+    torture: Torture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = torture.twin("stopped").answers
+    monkeypatch.setattr(observer, "_PATIENCE_SECONDS", 1.0)
+    found = torture.observe("earlier", "older", expected)
+    assert judge(found, torture.twin("stopped")).verdict is Verdict.WRONG
     differing = {name for name in expected if found.answers.get(name) != expected[name]}
     assert {name.split()[0] for name in differing} >= {"GET", "RETRY", "its", "some"}
 
