@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 SEEDS ?= 1-2000
 ROUNDS ?= 100
 SECONDS ?= 60
+FLIPS ?= 1000
+SEED ?= 1
 RUN ?=
 LIST ?=
 WORKERS ?= 4
@@ -18,7 +20,7 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --use-pep517 
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check split memory thespian away bench way events simulate kill format clean
+.PHONY: help run test check split memory thespian away bench way events simulate kill torture format clean
 
 help:  ## List the targets
 	@echo "Innkeeper. Start with: make run"
@@ -82,6 +84,9 @@ simulate: $(VENV)/ready-to-test  ## Simulate a partition with faults, from seeds
 
 kill: $(VENV)/ready-to-test  ## Kill the processes under load, repeatedly: make kill ROUNDS=100
 	INNKEEPER_KILL_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -q tests/cluster/test_kill.py tests/cluster/test_processes.py
+
+torture: $(VENV)/ready-to-test  ## Damage data directories, and compare with undamaged ones: make torture FLIPS=1000 SEED=1
+	$(BIN)/python tests/torture/run.py --flips $(FLIPS) --seed $(SEED)
 
 format: $(VENV)/ready-to-test  ## Format the code
 	$(BIN)/ruff check --fix .

@@ -13,18 +13,19 @@ from innkeeper.delivery.email.mail_transport import FolderMailTransport, UnsentM
 from innkeeper.delivery.email.smtp import SmtpMailTransport, SmtpServer
 from innkeeper.delivery.payments.payments import Payments, ReceiveNotification, SimulatedProvider
 from innkeeper.delivery.webhooks.client import WebhookClient
-from innkeeper.delivery.webhooks.signing import fresh_secret
+from innkeeper.delivery.webhooks.signing import check_secret, fresh_secret
 from innkeeper.delivery.webhooks.webhooks import Webhooks
 from innkeeper.protocol.billing.payments import Provider
 from innkeeper.protocol.codec.public_events import publicly
 from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.ports.message_bus import MessageBus
 from innkeeper.protocol.ports.outbox import SendNotice
 from innkeeper.protocol.ports.service_store import DeliveryStore
 from innkeeper.protocol.ports.subscriptions import EventHandler, EventLog, Subscribers
 from innkeeper.protocol.values.email_address import sender_address
 from innkeeper.protocol.values.installation import Installation
-from innkeeper.protocol.values.operator_error import OperatorError
+from innkeeper.protocol.values.operator_error import EXIT_DAMAGED, OperatorError
 
 MAIL_FROM = "reservations@localhost"
 LOCAL = "local"
@@ -35,6 +36,12 @@ _ARCHIVE_IN_MEMORY = "memory://archive"
 
 class IntegrationError(OperatorError):
     """The chosen integrations cannot be used; the message names the option."""
+
+
+class SecretDamaged(IntegrationError):
+    """The secret of a payment provider is not one."""
+
+    exit_code = EXIT_DAMAGED
 
 
 class Integrations(NamedTuple):
@@ -106,7 +113,7 @@ def providers(
     chosen: Integrations, secret: Path, notify: ReceiveNotification, clock: Callable[[], int]
 ) -> dict[str, Provider]:
     """The payment providers by name. The secret that the simulated one signs with is kept in the file `secret`, unless
-    all is in memory; its notifications go to `notify`."""
+    all is in memory; its notifications go to `notify`. Raises SecretDamaged."""
     if not chosen.simulated_payments:
         return {}
     if chosen.in_memory:
@@ -114,7 +121,17 @@ def providers(
     if not secret.exists():
         secret.touch(0o600)
         secret.write_text(fresh_secret())
-    return {SIMULATED: SimulatedProvider(SIMULATED, secret.read_text(), notify, clock)}
+    return {SIMULATED: SimulatedProvider(SIMULATED, _read_secret(secret), notify, clock)}
+
+
+def _read_secret(file: Path) -> str:
+    """The secret in this file. Raises SecretDamaged."""
+    try:
+        secret = file.read_text("ascii")
+        check_secret(secret)
+    except (ValueError, Refused):
+        raise SecretDamaged(f"{file} is damaged; restore it from the backup, or delete it to get another") from None
+    return secret
 
 
 def open_archive(chosen: Integrations, folder: Path) -> EventHandler:

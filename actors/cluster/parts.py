@@ -132,5 +132,7 @@ class Parts:
         """Waits until a partition or a service ends by itself; raises what ended it."""
         partitions = (asyncio.ensure_future(partition.ended()) for partition in self.partitions.values())
         ends = {*partitions, *self.services.ended()} or {asyncio.get_running_loop().create_future()}
+        for end in ends:  # what fails while all parts stop has been logged, and nobody waits for it any more
+            end.add_done_callback(lambda done: done.cancelled() or done.exception())
         for done in (await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED))[0]:
             done.result()

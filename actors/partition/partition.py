@@ -140,6 +140,9 @@ class Partition:
             error = errors.exceptions[0]
             logger.critical("the partition stops: %s", error, exc_info=not isinstance(error, JournalError) and error)
             raise error from None
+        except JournalError as error:
+            logger.critical("the partition stops: %s", error)
+            raise
         finally:
             self.ready = False
             await self._loop.run_in_executor(self._writer, host.close)  # after its pending writes

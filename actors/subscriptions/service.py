@@ -43,6 +43,7 @@ from innkeeper.protocol.values.limits import (
     subscriber_batch_events_max,
     subscriber_wait_seconds_max,
 )
+from innkeeper.protocol.values.operator_error import OperatorError
 
 logger = logging.getLogger(__name__)
 
@@ -189,7 +190,9 @@ class Service(Generic[S]):
             asyncio.run(self._serve())
         except BaseException as error:
             if self._started.done():
-                logger.critical("%s stops", self.name, exc_info=error)
+                logger.critical(
+                    "%s stops: %s", self.name, error, exc_info=not isinstance(error, OperatorError) and error
+                )
                 self.ended.set_exception(error)
             else:
                 self._started.set_exception(error)

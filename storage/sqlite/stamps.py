@@ -59,7 +59,7 @@ def check_stamp(path: Path, installation: str, remedy: str = RESTORE) -> Path:
             found = db.execute("SELECT id FROM installation").fetchone() if has_stamp else None
     except FILE_ERRORS as error:
         raise unreadable(path, error, remedy) from error
-    if found is None:
+    if found is None or not isinstance(found[0], str):
         raise DataRefused(f"{path} does not say to which installation it belongs; {remedy}")
     if found[0] != installation:
         raise DataRefused(f"{path} belongs to another installation ({found[0]:.12}, not {installation:.12}); {remedy}")

@@ -42,8 +42,8 @@ class SqliteStorage:
         if not path.exists():  # because another process may make the key and then a journal at this moment
             if journals:
                 raise JournalError(f"{path}, the key of the locators, is missing; restore it from the backup")
-            create_key(path)
-        return read_key(path)
+            create_key(path, self.installation().id)
+        return read_key(path, self.installation().id)
 
     def journal(self, log: str) -> SqliteJournal:
         """See `Storage`."""

@@ -52,11 +52,25 @@ def test_a_lost_key_is_not_replaced_where_there_are_journals(log: str, tmp_path:
     assert installation(tmp_path).locator_key() == key
 
 
-def test_a_key_that_was_cut_short_is_not_used(tmp_path: Path) -> None:
-    key = installation(tmp_path).locator_key()
-    (tmp_path / "locator.key").write_bytes(key[:-1])
-    with pytest.raises(JournalError, match=r"locator\.key cannot be read .*31 bytes.*restore it from the backup"):
-        installation(tmp_path).locator_key()
+def test_a_key_that_was_changed_or_cut_short_is_not_used(tmp_path: Path) -> None:
+    installation(tmp_path).locator_key()
+    file = tmp_path / "locator.key"
+    content = file.read_bytes()
+    for number in range(len(content)):
+        for changed in (content[:number], content[:number] + bytes([content[number] ^ 1]) + content[number + 1 :]):
+            file.write_bytes(changed)
+            with pytest.raises(
+                JournalError, match=r"locator\.key is damaged, or another .*; restore it from the backup"
+            ):
+                installation(tmp_path).locator_key()
+
+
+def test_the_key_of_another_installation_is_not_used(tmp_path: Path) -> None:
+    for name in ("ours", "theirs"):
+        installation(tmp_path / name).locator_key()
+    (tmp_path / "theirs/locator.key").replace(tmp_path / "ours/locator.key")
+    with pytest.raises(JournalError, match="another installation's"):
+        installation(tmp_path / "ours").locator_key()
 
 
 def test_a_new_ledger_does_not_prevent_the_first_key(tmp_path: Path) -> None:

@@ -26,16 +26,21 @@ def run_to_end(*arguments: str | Path, seconds: float = 120) -> subprocess.Compl
 
 
 class ServerProcess:
-    """`run.py demo` on a data directory and a free port, with webhooks to this machine allowed. `prefix` is a command
-    that runs it; `process` are arguments of `Popen`."""
+    """`run.py demo` on a data directory and a free port, with webhooks to this machine allowed, and with these further
+    options. `prefix` is a command that runs it; `process` are arguments of `Popen`."""
 
     def __init__(
-        self, data: Path, with_example_hotels: bool = False, prefix: Sequence[str] = (), **process: Any
+        self,
+        data: Path,
+        with_example_hotels: bool = False,
+        options: Sequence[str] = (),
+        prefix: Sequence[str] = (),
+        **process: Any,
     ) -> None:
         self.data = data
         self._prefix = prefix
         self._arguments = process
-        self._options = ["--webhooks-to-loopback", *([] if with_example_hotels else ["--empty"])]
+        self._options = ["--webhooks-to-loopback", *([] if with_example_hotels else ["--empty"]), *options]
         self.log = data.with_name(f"{data.name}.log")
         self._open()
 

@@ -28,14 +28,15 @@ class ReceivedEvent(NamedTuple):
 class WebhookReceiver:
     """It answers with `status`, and with 422 to the events whose ids are in `rejected`, once `answering` is set."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.received: list[ReceivedEvent] = []
         self.status = 204
         self.rejected: set[str] = set()
         self.answering = threading.Event()
         self.answering.set()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
+        self.port = self._server.server_port
+        self.url = f"http://127.0.0.1:{self.port}/hook"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="receiver")
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
@@ -73,9 +74,9 @@ class WebhookReceiver:
 
 
 @contextmanager
-def webhook_receiver() -> Iterator[WebhookReceiver]:
-    """A receiver that is started."""
-    receiver = WebhookReceiver()
+def webhook_receiver(port: int = 0) -> Iterator[WebhookReceiver]:
+    """A receiver that is started, on this port or on a free one."""
+    receiver = WebhookReceiver(port)
     receiver.start()
     try:
         yield receiver
