@@ -80,42 +80,27 @@ class StoredCursor:
         """Loads the cursor of the request's subscriber in this log, called `name`, or creates it."""
         self._rows = rows
         self._request = request
-        self._name = name
+        self.log = name
         self._log = log
         self._kinds = wire.kinds_of(request.types)
-        self._position, log_hash, self._paused = rows.open(request.after.get(name, 0))
-        self._unchecked = None if log_hash is None else (self._position, log_hash)
-        self._saved = self._position
+        self.position, log_hash, self.paused = rows.open(request.after.get(name, 0))
+        self._unchecked = None if log_hash is None else (self.position, log_hash)
+        self._saved = self.position
         self._parked_last = False
         self._current: EventBatch | None = None  # the batch that is being handled; None after a change by hand
         self._load_parked()
-
-    @property
-    def log(self) -> str:
-        """See `Cursor`."""
-        return self._name
-
-    @property
-    def position(self) -> int:
-        """See `Cursor`."""
-        return self._position
 
     @property
     def end(self) -> int:
         """See `Cursor`."""
         return self._log.position
 
-    @property
-    def paused(self) -> bool:
-        """See `Cursor`."""
-        return self._paused
-
     def check(self) -> None:
         """See `Cursor`."""
         if self._unchecked is not None:
             position, log_hash = self._unchecked
             if self._log.hash_at(position) not in (log_hash, None):
-                raise rolled_back(self._name, position, self._log.position, self._request.name)
+                raise rolled_back(self.log, position, self._log.position, self._request.name)
             self._unchecked = None
 
     def batch(self, at: int, limit: int, end: int) -> EventBatch | None:
@@ -128,14 +113,14 @@ class StoredCursor:
 
     def _next_batch(self, at: int, limit: int, end: int) -> EventBatch | None:
         """The next batch; those of new events and of parked hotels alternate."""
-        if self._paused:
+        if self.paused:
             return None
         due = [hotel for hotel in self._parked.values() if _is_due(hotel, at)]
-        if due and not (self._parked_last and self._position < end):
+        if due and not (self._parked_last and self.position < end):
             self._parked_last = True
             return self._parked_batch(due[0], limit)
         self._parked_last = False
-        entries = self._log.read(self._position, min(limit, end - self._position)) if self._position < end else ()
+        entries = self._log.read(self.position, min(limit, end - self.position)) if self.position < end else ()
         if not entries:
             return None
         requested = with_guests([*filter(self._is_requested, entries)], self._log)
@@ -148,9 +133,9 @@ class StoredCursor:
                 effects()
             return
         if not batch.entries and batch.parked_hotel is None and batch.until - self._saved < _SAVE_AFTER_EVENTS:
-            self._position = batch.until
+            self.position = batch.until
             return
-        position = batch.until if batch.parked_hotel is None else self._position
+        position = batch.until if batch.parked_hotel is None else self.position
         log_hash = self._hash_at(position)
         with self._changing():
             effects()
@@ -158,7 +143,7 @@ class StoredCursor:
             self._rows.save_position(position, log_hash)
             if batch.parked_hotel is not None:
                 self._move_parked(self._parked[batch.parked_hotel], batch.until)
-        self._position = self._saved = position
+        self.position = self._saved = position
 
     def park(self, batch: EventBatch, failure: HandlingFailure, at: int) -> None:
         """See `Cursor`."""
@@ -167,23 +152,23 @@ class StoredCursor:
         was = self._parked.get(failure.entry[1].hotel)
         again = was is not None and was.event == failure.entry[1].id
         attempts, since = (was.attempts + 1, was.since) if was is not None and again else (1, at)
-        position = batch.until if batch.parked_hotel is None else self._position
+        position = batch.until if batch.parked_hotel is None else self.position
         log_hash = self._hash_at(position)
         with self._changing():
             self._save(_parked(failure, attempts, since, at))
             self._rows.save_position(position, log_hash)
-        self._position = self._saved = position
+        self.position = self._saved = position
 
     def due_at(self) -> int | None:
         """See `Cursor`."""
-        if self._paused:
+        if self.paused or not self._parked:
             return None
         return min((hotel.retry_at for hotel in self._parked.values() if hotel.retry_at is not None), default=None)
 
     def pause(self, paused: bool) -> None:
         """See `Cursor`."""
         self._rows.save_paused(paused)
-        self._paused = paused
+        self.paused = paused
 
     def seek(self, position: int) -> None:
         """See `Cursor`."""
@@ -192,7 +177,7 @@ class StoredCursor:
             self._rows.save_position(position, log_hash)
             self._rows.unpark()
             self._parked.clear()
-        self._position = self._saved = position
+        self.position = self._saved = position
         self._current = None
 
     def delete(self) -> None:
@@ -201,9 +186,9 @@ class StoredCursor:
 
     def state(self) -> SubscriberState:
         """See `Cursor`."""
-        lag = max(self.end - self._position, 0)
-        positions = {self.log: self._position}
-        return SubscriberState(self._request.name, self._request.types, positions, lag, self._paused, len(self._parked))
+        lag = max(self.end - self.position, 0)
+        positions = {self.log: self.position}
+        return SubscriberState(self._request.name, self._request.types, positions, lag, self.paused, len(self._parked))
 
     def dead_letters(self) -> list[DeadLetter]:
         """See `Cursor`."""
@@ -241,7 +226,7 @@ class StoredCursor:
     def _parked_batch(self, hotel: ParkedHotel, limit: int) -> EventBatch:
         """Returns a parked hotel's next events up to the cursor's position; only its dead letter, if it has one."""
         entries = self._log.read(0, 1 if hotel.event else limit, hotel.hotel, hotel.after)
-        entries = [entry for entry in entries if entry[0] <= self._position]
+        entries = [entry for entry in entries if entry[0] <= self.position]
         until = entries[-1][1].hotel_seq if entries else hotel.after
         requested = with_guests([entry for entry in entries if type(entry[1].event) in self._kinds], self._log)
         return EventBatch(tuple(requested), until, hotel.hotel)

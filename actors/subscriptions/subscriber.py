@@ -137,7 +137,10 @@ class Subscriber(BackgroundTask):
             return self._cursors[turn].end
         ends = [cursor.end for cursor in reversed(self._cursors)][::-1]  # the end of the first log is read last
         for seen in (self._seen, ends):
-            if all(self._cursors[index].position >= seen[index] for index in before):
+            for index in before:
+                if self._cursors[index].position < seen[index]:
+                    break
+            else:
                 self._followed, self._seen = seen, ends
         return self._followed[turn]
 

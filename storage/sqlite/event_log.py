@@ -42,7 +42,8 @@ class SqliteEventLog:
             return GENESIS
         query = "SELECT hash FROM events WHERE position = ?"
         with self._lock:
-            return next((row[0] for row in rows_of(self._path, self._db, query, (position,))), b"")
+            found = next(rows_of(self._path, self._db, query, (position,)), None)
+        return b"" if found is None else found[0]
 
     def guests(self, keys: Sequence[GuestKey]) -> dict[GuestKey, GuestDetails]:
         """See `EventLog`. Raises JournalDamaged where one is missing, or is not what was written."""

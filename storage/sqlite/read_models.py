@@ -35,6 +35,7 @@ from innkeeper.storage.sqlite.read_model_file import (
     remove,
 )
 from innkeeper.storage.sqlite.read_model_step import ReadModelStep
+from innkeeper.storage.sqlite.schema import closed_on_failure
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class SqliteReadModels:
         self._hotels: dict[str, Hotel] = {}
         self._is_checked = self._is_mended = False
         self._logged = RepeatedMessages()
-        with self._mending():
+        with closed_on_failure(self), self._mending():
             self._open()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="read models", daemon=True)

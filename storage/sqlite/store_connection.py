@@ -37,11 +37,11 @@ class StoreConnection(sqlite3.Connection):
 
     def execute(self, *arguments: Any) -> "StoreCursor":
         """See `sqlite3.Connection`."""
-        return self.cursor().execute(*arguments)
+        return super().cursor(StoreCursor).execute(*arguments)
 
     def executemany(self, *arguments: Any) -> "StoreCursor":
         """See `sqlite3.Connection`."""
-        return self.cursor().executemany(*arguments)
+        return super().cursor(StoreCursor).executemany(*arguments)
 
 
 class StoreCursor(sqlite3.Cursor):

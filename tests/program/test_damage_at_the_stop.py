@@ -35,7 +35,7 @@ def test_snapshots_that_cannot_be_saved_at_the_stop_are_said(journal: str, tmp_p
         open_hotel(server, "second")
         _, output = server.stop()
         assert "Traceback" not in output
-        assert f"{journal}: it cannot be read as a journal" in output
+        assert f"{journal}: it cannot be read" in output
         server.start_again()
         port = urlsplit(server.url).port or 0
         assert [hotel["id"] for hotel in send(port, "GET", "/v1/hotels").json["data"]] == ["first", "second"]

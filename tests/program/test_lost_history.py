@@ -43,6 +43,9 @@ def copies(tmp_path_factory: pytest.TempPathFactory) -> Copies:
         with closing(ServerProcess(copied(found.older, path))) as server:
             book(server.url)
             if path == found.killed:
+                wal = path / "partition-0.db-wal"
+                while not wal.stat().st_size:  # the first transaction after a start empties it, unless it is being read
+                    book(server.url)
                 server.kill()
             else:
                 assert server.stop()[0] == 0
@@ -175,7 +178,8 @@ def test_a_write_ahead_log_that_was_removed_after_a_kill_is_noticed(copies: Copi
         (data / name).unlink()
     done = run_to_end("demo", "--empty", "--port", "0", "--data", data)
     assert done.returncode == EXIT_DAMAGED
-    assert "partition-0.db is an older copy" in done.stderr or "partition-0.head has seen event" in done.stderr
+    noticed = ("partition-0.db is an older copy", "partition-0.head has seen event", "billing has seen event")
+    assert any(words in done.stderr for words in noticed), done.stderr
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ follow each, and so does the auditor, which knows nothing of the table either.
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import pytest
-import sqlite_utils
 from innkeeper.actors.billing.rules.reservation_events import BILLING_RULES
 from innkeeper.actors.notifications.rules.notices import NOTICE_RULES, KnownBooking, KnownHotel, handle
 from innkeeper.actors.reservations.rules.lifecycle import allowed, why_not
@@ -24,7 +24,8 @@ from innkeeper.protocol.reservations.commands import BookingChange, Contact
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.transitions import ACTIONS, TRANSITIONS, status_after
 from innkeeper.storage.audit.reservations import ReservationsAuditor
-from innkeeper.storage.sqlite import read_models
+from innkeeper.storage.sqlite.read_model_file import ReadModelFile, Totals
+from innkeeper.storage.sqlite.read_model_step import ReadModelStep
 from support.billing_fixture import LedgerFixture
 from support.partition_fixture import HOTEL, TODAY, night, request
 
@@ -38,22 +39,23 @@ HOUR_SECONDS = 3_600
 class FollowedHotel(LedgerFixture):
     """A hotel with one guest, and all that follows its events: the ledger, notices, read models and the auditor."""
 
-    def __init__(self, tables: sqlite_utils.Database) -> None:
-        """`tables` are those of the read models."""
+    def __init__(self, file: ReadModelFile) -> None:
+        """`file` is that of the read models; it is emptied."""
         self.auditor = ReservationsAuditor()
         self.known_hotel: KnownHotel | None = None
         self.known: KnownBooking | None = None
-        self.tables = tables
+        self.file = file
         for name in ("hotels", "bookings", "history", "guests"):
-            tables.execute(f"DELETE FROM {name}")
+            file.db.execute(f"DELETE FROM {name}")
+        file.totals = Totals()
         self.hotels: dict[str, Hotel] = {}
         self.booking = ""
         super().__init__()
 
     def apply_hotel_event(self, record: RecordedEvent) -> list[Event]:
         self.auditor.handle([record])
-        step = read_models._Step(self.tables, self.hotels)
-        step.handle([(record.hotel_seq, record)])
+        step = ReadModelStep(self.file, self.hotels)
+        self.file.totals = step.handle([(record.hotel_seq, record)], b"")
         self.hotels |= step.changed_hotels
         decision = handle(self.known_hotel, self.known, record)
         self.known_hotel, self.known = decision.hotel, decision.booking
@@ -67,7 +69,7 @@ class FollowedHotel(LedgerFixture):
 
     def statuses(self) -> dict[str, BookingStatus]:
         """The booking's status, as each part has it."""
-        (in_tables,) = self.tables.execute("SELECT status FROM bookings WHERE id = ?", (self.booking,)).fetchone()
+        (in_tables,) = self.file.db.execute("SELECT status FROM bookings WHERE id = ?", (self.booking,)).fetchone()
         assert self.known is not None
         return {
             "the hotel": self.hotel_state.bookings[self.booking].status,
@@ -194,15 +196,14 @@ for stages in LIVES.values():
 
 
 @pytest.fixture(scope="module")
-def tables() -> Iterator[sqlite_utils.Database]:
-    with closing(sqlite_utils.Database(memory=True)) as opened:
-        read_models._create_tables(opened)
+def file() -> Iterator[ReadModelFile]:
+    with closing(ReadModelFile(Path(":memory:"), lambda _: None)) as opened:
         yield opened
 
 
-def live(tables: sqlite_utils.Database, stages: list[Stage]) -> FollowedHotel:
+def live(file: ReadModelFile, stages: list[Stage]) -> FollowedHotel:
     """Lives a life; raises where any part has not the status that it should have, or the auditor reports something."""
-    hotel = FollowedHotel(tables)
+    hotel = FollowedHotel(file)
     for stage in stages:
         assert stage.kind in hotel.take(stage.step), stage
         assert set(hotel.statuses().values()) == {stage.status}, stage
@@ -218,8 +219,8 @@ EACH_ENTRY = pytest.mark.parametrize("entry", TRANSITIONS, ids=name_of)
 
 
 @pytest.mark.parametrize("life", LIVES)
-def test_the_life_of_a_booking(tables: sqlite_utils.Database, life: str) -> None:
-    live(tables, LIVES[life])
+def test_the_life_of_a_booking(file: ReadModelFile, life: str) -> None:
+    live(file, LIVES[life])
 
 
 def test_the_lives_use_every_entry_of_the_table() -> None:
@@ -228,30 +229,28 @@ def test_the_lives_use_every_entry_of_the_table() -> None:
 
 
 @EACH_ENTRY
-def test_a_missing_entry_is_noticed(
-    tables: sqlite_utils.Database, entry: Entry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_entry_is_noticed(file: ReadModelFile, entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(TRANSITIONS, entry)
     with pytest.raises((KeyError, Refused)):
-        live(tables, PLACES[entry][0])
+        live(file, PLACES[entry][0])
 
 
 @EACH_ENTRY
 def test_every_part_reads_the_table_so_that_a_wrong_status_in_it_is_noticed(
-    tables: sqlite_utils.Database, entry: Entry, monkeypatch: pytest.MonkeyPatch
+    file: ReadModelFile, entry: Entry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     life, place = PLACES[entry]
     readers = {"the hotel", "the read models"}
     readers |= {name for name, table in (("billing", BILLING_RULES), ("notifications", NOTICE_RULES))
                 if entry[1] in table.handles and entry[1] is not events.GuestChanged}  # fmt: skip
     for wrong in set(BookingStatus) - {TRANSITIONS[entry]}:
-        hotel = live(tables, life[:place])
+        hotel = live(file, life[:place])
         with monkeypatch.context() as patch:
             patch.setitem(TRANSITIONS, entry, wrong)
             hotel.take(life[place].step)
             assert {part for part, status in hotel.statuses().items() if status is wrong} == readers
             with pytest.raises((AssertionError, KeyError, Refused)):
-                live(tables, life)
+                live(file, life)
 
 
 BEFORE: dict[BookingStatus | None, list[str]] = {
@@ -277,11 +276,11 @@ def is_accepted(hotel: FollowedHotel, step: str) -> bool:
     return True
 
 
-def accepted_after(tables: sqlite_utils.Database, entry: Entry) -> dict[str, list[str]]:
+def accepted_after(file: ReadModelFile, entry: Entry) -> dict[str, list[str]]:
     """The steps that the hotel accepts after an event, and what the auditor reports of each."""
     reports = {}
     for step in [*ACTIONS, "another guest"]:
-        hotel = FollowedHotel(tables)
+        hotel = FollowedHotel(file)
         for earlier in [*BEFORE[entry[0]], PLACES[entry][0][PLACES[entry][1]].step]:
             hotel.take("pin" if earlier == "unpin" else earlier)
             if earlier == "unpin":
@@ -296,14 +295,14 @@ def accepted_after(tables: sqlite_utils.Database, entry: Entry) -> dict[str, lis
 
 @EACH_ENTRY
 def test_the_auditor_reports_what_only_a_wrong_table_allows(
-    tables: sqlite_utils.Database, entry: Entry, monkeypatch: pytest.MonkeyPatch
+    file: ReadModelFile, entry: Entry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = accepted_after(tables, entry)
+    right = accepted_after(file, entry)
     assert not any(right.values())
     for wrong in set(BookingStatus) - {TRANSITIONS[entry]}:
         with monkeypatch.context() as patch:
             patch.setitem(TRANSITIONS, entry, wrong)
-            for step, violations in accepted_after(tables, entry).items():
+            for step, violations in accepted_after(file, entry).items():
                 assert step in right or violations, (
                     f"nothing was reported of {step} when {name_of(entry)} led to {wrong}"
                 )
@@ -320,8 +319,8 @@ def test_every_action_is_a_command_and_has_an_event() -> None:
 
 
 @pytest.mark.parametrize("status", BookingStatus)
-def test_a_status_allows_an_action_or_says_why_not(tables: sqlite_utils.Database, status: BookingStatus) -> None:
-    hotel = FollowedHotel(tables)
+def test_a_status_allows_an_action_or_says_why_not(file: ReadModelFile, status: BookingStatus) -> None:
+    hotel = FollowedHotel(file)
     hotel.take("book")
     booking = msgspec.structs.replace(hotel.hotel_state.bookings[hotel.booking], status=status)
     possible = {action for action, kind in ACTIONS.items() if (status, kind) in TRANSITIONS}
@@ -334,9 +333,9 @@ def test_a_status_allows_an_action_or_says_why_not(tables: sqlite_utils.Database
 
 @pytest.mark.parametrize(("step", "what"), [("pin", "was moved from its pinned room"), ("check-in", "is in house")])
 def test_the_auditor_reports_a_reshuffle_of_a_guest_who_must_not_be_moved(
-    tables: sqlite_utils.Database, step: str, what: str
+    file: ReadModelFile, step: str, what: str
 ) -> None:
-    hotel = FollowedHotel(tables)
+    hotel = FollowedHotel(file)
     hotel.take("book")
     hotel.take(step)
     departure = hotel.hotel_state.bookings[hotel.booking].departure

@@ -16,6 +16,7 @@ from innkeeper.protocol.reservations.commands import BookRoom, CancelBooking, Co
 from innkeeper.protocol.values.contexts import RESERVATIONS
 from innkeeper.storage.data_directory import DataDirectory
 from innkeeper.storage.sqlite import read_models
+from innkeeper.storage.sqlite.read_model_step import ReadModelStep
 from innkeeper.storage.sqlite.read_models import SqliteReadModels
 from innkeeper.storage.sqlite.storage import SqliteStorage
 from msgspec.structs import replace
@@ -218,7 +219,7 @@ def test_a_fault_that_is_not_the_files_does_not_make_it_anew_again_and_again(
 
     with closing(installation.views()) as views:
         with monkeypatch.context() as patched:
-            patched.setattr(read_models._Step, "handle", fail)
+            patched.setattr(ReadModelStep, "handle", fail)
             for _ in range(2):
                 with pytest.raises(KeyError):
                     installation.read(views)
