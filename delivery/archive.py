@@ -8,17 +8,24 @@ import os
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import PurePosixPath
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 from innkeeper.protocol.codec.cloud_event import cloud_event_json
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.ports.subscriptions import Effects, Stalled, no_effects
-from innkeeper.protocol.reservations.events import BookingEvent
+from innkeeper.protocol.reservations.events import BookingEvent, GuestForgotten
 from innkeeper.protocol.values.instants import instant
+from innkeeper.protocol.values.operator_error import OperatorError
 
 _SYNCS_AT_ONCE = 8
 _UNFINISHED = ".part"
+_FORGOTTEN = "forgotten-guests"
+
+
+class ArchiveUnreadable(OperatorError):
+    """An archive cannot be read."""
 
 
 class Archive:
@@ -51,10 +58,26 @@ class Archive:
             deque(threads.map(sync, files), maxlen=0)
 
 
+def forgotten_guests(url: str) -> set[str]:
+    """The ids of the guests who were forgotten, of an archive at this URL. Raises ArchiveUnreadable."""
+    try:
+        files, root = fsspec.core.url_to_fs(url)
+        if not files.isdir(root):
+            raise ArchiveUnreadable(f"{url} is no archive: give its folder or URL with --archive")
+        return {PurePosixPath(name).stem for name in files.glob(f"{root.rstrip('/')}/{_FORGOTTEN}/*/*.json")}
+    except OperatorError:
+        raise
+    except Exception as error:  # each driver raises exceptions of its own
+        raise ArchiveUnreadable(f"{url} cannot be read: {error}") from error
+
+
 def file_name(record: RecordedEvent) -> str:
     """`bookings/{booking}/{yyyy}/{mm}/{dd}/{id}.json`, by the day (UTC) of the event; `hotels/{hotel}/…` for an event
-    that belongs to no booking."""
+    that belongs to no booking; `forgotten-guests/{hotel}/{guest}.json` for a guest who is forgotten, to be found when a
+    backup is restored."""
     event = record.event
+    if isinstance(event, GuestForgotten):
+        return f"{_FORGOTTEN}/{record.hotel}/{event.guest}.json"
     subject = f"bookings/{event.booking}" if isinstance(event, BookingEvent) else f"hotels/{record.hotel}"
     return f"{subject}/{instant(record.at):%Y/%m/%d}/{record.id}.json"
 

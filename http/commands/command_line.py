@@ -65,9 +65,11 @@ _BACKUP = (
     click.Argument(["destination"], type=path, metavar="DEST", help="the folder to make; it is missing or empty"),
     _DATA,
 )
+_FORGOTTEN = option("--archive", "the archive: who was forgotten in what is lost is forgotten again", "")
 _RESTORE = (
     click.Argument(["source"], type=path, metavar="SOURCE", help="the folder of the backup"),
     option("--data", "the data directory to make; it is missing or empty", "data", type=path),
+    _FORGOTTEN,
 )
 _DEAD_LETTERS = (
     click.Argument(["action"], type=click.Choice(ACTIONS), help="the action"),
@@ -134,7 +136,9 @@ def command_line() -> click.Group:
     top.define(
         "restore", "restore a backup to a new data directory, and verify it", "/backups/monday --data data", *_RESTORE
     )
-    top.define("accept-rollback", "go on with journals that have lost events, as they are", "--data data", _DATA)
+    top.define(
+        "accept-rollback", "go on with journals that have lost events, as they are", "--data data", _DATA, _FORGOTTEN
+    )
     top.define(
         "replay", "replay a booking history (CSV) through the HTTP API", "HISTORY.csv --rooms ROOMS.csv", *_REPLAY
     )

@@ -38,14 +38,14 @@ def backup(work: Callable[[Path, Path, ShowBytes], Report], options: SimpleNames
     _show(work(options.data, options.destination, byte_progress))
 
 
-def restore(work: Callable[[Path, Path, ShowBytes], Report], options: SimpleNamespace) -> None:
+def restore(work: Callable[[Path, Path, str, ShowBytes], Report], options: SimpleNamespace) -> None:
     """Restore a backup to a new data directory; prints a report."""
-    _show(work(options.source, options.data, byte_progress))
+    _show(work(options.source, options.data, options.archive, byte_progress))
 
 
-def accept_rollback(work: Callable[[Path], Report], options: SimpleNamespace) -> None:
+def accept_rollback(work: Callable[[Path, str], Report], options: SimpleNamespace) -> None:
     """Accept what journals have lost; prints a report."""
-    _show(work(options.data))
+    _show(work(options.data, options.archive))
 
 
 def _show(report: Report) -> None:

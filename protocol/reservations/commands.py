@@ -363,12 +363,10 @@ class LeaveWaitlist(Command, frozen=True):
 
 
 class ForgetGuest(Command, frozen=True):
-    """Forget a guest: erase all details of the guest everywhere. `again`: the guest was forgotten before, in what a
-    restored backup does not have, so that no stay is in the way."""
+    """Forget a guest: erase all details of the guest everywhere."""
 
     name: ClassVar[str] = "guest.forget"
     guest: str
-    again: bool = False
 
 
 class RollBusinessDate(Command, frozen=True):

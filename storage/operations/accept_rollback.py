@@ -11,7 +11,7 @@ from typing import NamedTuple
 from innkeeper.protocol.values.contexts import BILLING
 from innkeeper.protocol.values.operator_error import OperatorError
 from innkeeper.storage.data_directory import INBOX_ENDING, DataDirectory
-from innkeeper.storage.operations.timelines import begin_timeline, write_heads
+from innkeeper.storage.operations.timelines import FindForgotten, begin_timeline, write_heads
 from innkeeper.storage.sqlite.cursors import read_cursors, read_openings, set_cursor_back
 from innkeeper.storage.sqlite.event_rows import GENESIS
 from innkeeper.storage.sqlite.histories import (
@@ -35,8 +35,8 @@ class NothingLost(OperatorError):
 
 
 class AcceptedRollback(NamedTuple):
-    """What was accepted: the new timeline, where the journals end now, what they do not have, who was set back, and a
-    message for each booking or folio without the other."""
+    """What was accepted: the new timeline, where the journals end now, what they do not have, who was set back, a
+    message for each booking or folio without the other, and how many guests were forgotten again."""
 
     folder: str
     timeline: str
@@ -44,11 +44,17 @@ class AcceptedRollback(NamedTuple):
     missing: list[str]
     set_back: list[str]
     lost: list[str]
+    guests_forgotten: int
 
 
-def accept_rollback(path: Path, clock: Callable[[], int]) -> AcceptedRollback:
-    """Begins a new timeline from the journals of the data directory at `path` as they are. Raises OperatorError."""
+def accept_rollback(
+    find_forgotten: FindForgotten, clock: Callable[[], int], path: Path, archive: str
+) -> AcceptedRollback:
+    """Begins a new timeline from the journals of the data directory at `path` as they are. Guests who were forgotten in
+    what is lost, according to the archive at a URL, or by default in the directory, are forgotten again. Raises
+    OperatorError."""
     data = DataDirectory(path)
+    forgotten = find_forgotten(archive or str(data.archive)) if archive or data.archive.is_dir() else ()
     if not data.is_made:
         raise NothingLost(f"{path} has no installation; give the data directory with --data")
     with data.lock():
@@ -60,14 +66,16 @@ def accept_rollback(path: Path, clock: Callable[[], int]) -> AcceptedRollback:
         if not faults:
             raise NothingLost(f"every journal in {path} has all that was seen of it; there is nothing to accept")
         lost = {each.log for each in found if not each.agrees} | _make_lost_journals(data)
-        begun = begin_timeline(data, clock, "accept-rollback", forks)
+        begun = begin_timeline(data, clock, "accept-rollback", forks, forgotten)
         done = _set_back(data, found, forks)
         if BILLING in lost:
             done += _follow_from_the_beginning(data)
         for path in older:
             made_file(path).write_text(f"{read_openings(path)}\n")
         write_heads(data)
-    return AcceptedRollback(str(path), begun.timeline, begun.positions, faults, done, begun.lost)
+    return AcceptedRollback(
+        str(path), begun.timeline, begun.positions, faults, done, begun.lost, begun.guests_forgotten
+    )
 
 
 def _make_lost_journals(data: DataDirectory) -> set[str]:

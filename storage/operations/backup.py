@@ -58,7 +58,8 @@ class BackupContents(msgspec.Struct, frozen=True):
 
 
 class BackupReport(NamedTuple):
-    """What was backed up or restored: the folder, how many files and bytes, and the position of each journal."""
+    """What was backed up or restored: the folder, how many files and bytes, the position of each journal, and
+    how many guests were forgotten again."""
 
     folder: str
     installation: str
@@ -66,6 +67,7 @@ class BackupReport(NamedTuple):
     files: int
     bytes: int
     positions: dict[str, int]
+    guests_forgotten: int
 
 
 def back_up(path: Path, destination: Path, show: ShowBytes) -> BackupReport:
@@ -84,12 +86,13 @@ def back_up(path: Path, destination: Path, show: ShowBytes) -> BackupReport:
     return report(destination, contents)
 
 
-def report(folder: Path, contents: BackupContents) -> BackupReport:
+def report(folder: Path, contents: BackupContents, guests_forgotten: int = 0) -> BackupReport:
     """Returns the report on what was backed up or restored to a folder."""
     size = sum(file.bytes for file in contents.files.values())
     return BackupReport(
-        str(folder), contents.installation, contents.timeline, len(contents.files), size, contents.positions
-    )
+        str(folder), contents.installation, contents.timeline, len(contents.files), size, contents.positions,
+        guests_forgotten,
+    )  # fmt: skip
 
 
 def content_of(path: Path) -> FileContent:

@@ -19,7 +19,7 @@ from innkeeper.storage.operations.backup import (
     report,
 )
 from innkeeper.storage.operations.new_folder import FolderUnusable, check_apart, check_space, new_folder
-from innkeeper.storage.operations.timelines import begin_timeline, write_heads
+from innkeeper.storage.operations.timelines import FindForgotten, begin_timeline, write_heads
 from innkeeper.storage.operations.verify import VerificationReport
 from innkeeper.storage.sqlite.copying import check_database, check_positions
 from innkeeper.storage.sqlite.storage import SqliteStorage
@@ -35,9 +35,19 @@ class BackupViolated(OperatorError):
     exit_code = EXIT_VIOLATED
 
 
-def restore(verify: Verify, clock: Callable[[], int], source: Path, path: Path, show: ShowBytes) -> BackupReport:
-    """Restores the backup in the folder `source` to a data directory at `path`, which is missing or empty. Raises
-    OperatorError, after which nothing is left at `path`."""
+def restore(
+    verify: Verify,
+    find_forgotten: FindForgotten,
+    clock: Callable[[], int],
+    source: Path,
+    path: Path,
+    archive: str,
+    show: ShowBytes,
+) -> BackupReport:
+    """Restores the backup in the folder `source` to a data directory at `path`, which is missing or empty. Guests who
+    were forgotten since the backup, according to the archive at a URL (empty where there is none), are forgotten again.
+    Raises OperatorError, after which nothing is left at `path`."""
+    forgotten = find_forgotten(archive) if archive else ()
     contents = _contents(source)
     check_apart(path, source)
     with new_folder(path, FILE_NAME) as fresh:
@@ -48,13 +58,13 @@ def restore(verify: Verify, clock: Callable[[], int], source: Path, path: Path, 
                 _restore_file(source, fresh, name, contents)
                 progress(contents.files[name].bytes)
         contents = _checked(fresh, source, contents)
-        begun = begin_timeline(DataDirectory(fresh), clock, "restore")
+        begun = begin_timeline(DataDirectory(fresh), clock, "restore", forgotten=forgotten)
         write_heads(DataDirectory(fresh))
         contents = msgspec.structs.replace(contents, timeline=begun.timeline, positions=begun.positions)
         if violations := verify(SqliteStorage(DataDirectory(fresh))).violations:
             shown = "\n".join(violations[:_SHOWN_VIOLATIONS])
             raise BackupViolated(f"{source} has {len(violations)} violations, and is not restored:\n{shown}")
-    return report(path, contents)
+    return report(path, contents, begun.guests_forgotten)
 
 
 def _contents(source: Path) -> BackupContents:

@@ -3,7 +3,7 @@ has seen of a journal what it does not have."""
 
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.journal import Journal
@@ -19,11 +19,15 @@ ShowProgress = Callable[[Iterable[LogEntry], int], Iterable[LogEntry]]
 """Passes the events of a journal on, and shows how many of so many have passed."""
 
 
+GUESTS_AT_ONCE: Final = 1_000
+
+
 class VerificationReport(NamedTuple):
-    """How many events and hotels were checked, and a message for each violation."""
+    """How many events and hotels were checked, how many guests are forgotten, and a message for each violation."""
 
     events: int
     hotels: int
+    guests_forgotten: int
     billing_events: int
     violations: list[str]
 
@@ -37,6 +41,7 @@ def verify(
     auditors = {log: ReservationsAuditor() for log in logs}
     for log, auditor in auditors.items():
         violations += _violations(storage.journal_as_found(log), auditor, check_hotels, progress)
+        violations += _unforgotten(storage.journal_as_found(log), auditor)
     if BILLING in storage.journals():
         violations += _violations(storage.journal_as_found(BILLING), ledgers, check_ledgers, progress)
         hotels = {hotel: record for auditor in auditors.values() for hotel, record in auditor.hotels.items()}
@@ -47,7 +52,8 @@ def verify(
                 pass  # reading checks the chain
     events = sum(auditor.events for auditor in auditors.values())
     opened = sum(len(auditor.hotels) for auditor in auditors.values())
-    return VerificationReport(events, opened, ledgers.events, violations)
+    forgotten = sum(len(hotel.forgotten) for auditor in auditors.values() for hotel in auditor.hotels.values())
+    return VerificationReport(events, opened, forgotten, ledgers.events, violations)
 
 
 def _violations(
@@ -55,4 +61,15 @@ def _violations(
 ) -> list[str]:
     with closing(journal):
         auditor.handle(record for _, record in progress(journal.read(), journal.position()))
+        while journal.check_guests(GUESTS_AT_ONCE):
+            pass
         return auditor.violations + check(journal)
+
+
+def _unforgotten(journal: Journal, auditor: ReservationsAuditor) -> list[str]:
+    """A message for each forgotten guest whose details are still there."""
+    with closing(journal):
+        forgotten = [guest for hotel in auditor.hotels.values() for guest in sorted(hotel.forgotten)]
+        parts = (forgotten[start : start + GUESTS_AT_ONCE] for start in range(0, len(forgotten), GUESTS_AT_ONCE))
+        kept = (stored.guest for part in parts for stored in journal.newest_guests(part).values())
+        return [f"guest {guest.id} is forgotten, but has details (P13)" for guest in kept if guest.details is not None]

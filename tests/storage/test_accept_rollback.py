@@ -45,7 +45,7 @@ def lose_the_third_event(folder: Path) -> None:
 
 def accept(folder: Path) -> AcceptedRollback:
     """Accept the loss."""
-    return accept_rollback(folder / "data", lambda: 5_000_000)
+    return accept_rollback(lambda _: (), lambda: 5_000_000, folder / "data", "")
 
 
 def opened(store: ServiceStore, log: EventLog) -> Cursor:

@@ -211,7 +211,7 @@ def _leave_waitlist(state: HotelState, command: commands.LeaveWaitlist, envelope
 
 
 def _forget(state: HotelState, command: commands.ForgetGuest, envelope: Envelope) -> Ruling:
-    forgotten = forget(state, command.guest, command.again, envelope)
+    forgotten = forget(state, command.guest, envelope)
     assert envelope.guest is not None
     version = envelope.guest.guest.version
     return forgotten, GuestReply(command.hotel, Guest(command.guest, version, b""))

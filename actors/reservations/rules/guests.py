@@ -77,9 +77,9 @@ def at_other_bookings(
             yield GuestChanged(other.id, new_guest(other.hotel, other.guest.id, version, details, envelope.salt))
 
 
-def forget(state: HotelState, guest: str, again: bool, envelope: Envelope) -> tuple[GuestForgotten, ...]:
+def forget(state: HotelState, guest: str, envelope: Envelope) -> tuple[GuestForgotten, ...]:
     """The event that forgets a guest; none where that was done before. Refuses while a stay of the guest is not over,
-    or the guest waits for one, unless the guest was forgotten already, in what a restored backup does not have."""
+    or the guest waits for one."""
     known = named_guest(state, envelope)
     if known is None:
         raise Refused(NotFound("guest", guest))
@@ -88,6 +88,6 @@ def forget(state: HotelState, guest: str, again: bool, envelope: Envelope) -> tu
     stays = [booking for booking in state.bookings.values() if booking.guest.id == guest]
     waits = [entry.id for entry in state.waitlist.values() if entry.guest.id == guest]
     open_stays = tuple(booking.id for booking in stays if booking.status in NOT_ENDED)
-    if (open_stays or waits) and not again:
+    if open_stays or waits:
         raise Refused(GuestHasStays(guest, open_stays, tuple(waits)))
     return (GuestForgotten(guest),)
