@@ -54,11 +54,15 @@ def open_service(path: Path, *migrations: Migration, openings: Path | None = Non
 
 
 def older_copy(path: Path, number: int, openings: Path) -> str:
-    """Describes that a database, which was opened so often, is an older copy; empty where it is not."""
-    text = openings.read_text().strip() if openings.exists() else ""
-    if not text.isdecimal() or int(text) <= number:
+    """Describes that a database, which was opened so often, is an older copy, or that nobody can say; empty where it is
+    not."""
+    text = openings.read_bytes().strip() if openings.exists() else b""
+    if text and not text.isdigit():
+        return f"{openings.name}, which says how often {path.name} was opened, is damaged"
+    if not text or int(text) <= number:
         return ""
-    return f"{path.name} is an older copy, which was opened {number} times, where the newest was opened {text} times"
+    newest = int(text)
+    return f"{path.name} is an older copy, which was opened {number} times, where the newest was opened {newest} times"
 
 
 def read_openings(path: Path) -> int:

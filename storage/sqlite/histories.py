@@ -23,6 +23,9 @@ from innkeeper.storage.sqlite.journal_head import HeadFile, is_lost
 from innkeeper.storage.sqlite.read_models import read_follower
 from innkeeper.storage.sqlite.stamps import made_file
 
+_NOT_READ = (*FILE_ERRORS, TypeError, ValueError)
+"""What is raised where a file cannot be read, or has other values than were written."""
+
 Logs = Mapping[str, EventLog]
 """The journals that there are, by the names of their logs."""
 
@@ -82,7 +85,7 @@ def witnesses(data: DataDirectory, logs: Logs) -> Iterator[Witness]:
             elif path in services:
                 for subscriber, log, position, chain_hash in read_cursors(path):
                     yield Witness(path, log, *_agreeing(logs, log, position, chain_hash), subscriber)
-        except sqlite3.Error as error:
+        except _NOT_READ as error:
             raise DataRefused(f"{path} is not complete ({error}); restore it from a backup") from error
 
 
@@ -114,7 +117,7 @@ def older_copies(data: DataDirectory) -> dict[Path, str]:
     for path in _services(data):
         try:
             found[path] = older_copy(path, read_openings(path), made_file(path))
-        except sqlite3.Error as error:
+        except _NOT_READ as error:
             raise DataRefused(f"{path} is not complete ({error}); restore it from a backup") from error
     return {path: fault for path, fault in found.items() if fault}
 

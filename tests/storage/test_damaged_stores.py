@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 from innkeeper.protocol.delivery.webhooks import DeliveryAttempt, ListDeliveries, SigningSecret, Webhook
-from innkeeper.protocol.ports.journal import JournalDamaged, JournalUnavailable, StoredReply
+from innkeeper.protocol.ports.journal import JournalDamaged, JournalRolledBack, JournalUnavailable, StoredReply
 from innkeeper.protocol.ports.outbox import KeptBooking, OutboxChanges
 from innkeeper.protocol.ports.service_store import ServiceStore
 from innkeeper.protocol.ports.subscriptions import EVERY_EVENT, Cursor, HandlingFailure, SubscriptionRequest
 from innkeeper.protocol.reservations.events import BookingPinned
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY, NOTIFICATIONS, RESERVATIONS
 from innkeeper.storage.data_directory import DataDirectory
+from innkeeper.storage.installation_file import DataRefused
 from innkeeper.storage.sqlite.storage import SqliteStorage
 from support.bit_flips import check_flips
 from support.consumer_checks import RemoteLog, log_entry
@@ -197,3 +198,32 @@ def test_errors_of_a_store_name_its_file(services: Services) -> None:
             store.remove_replies(9, 9)
         other.execute("ROLLBACK")
         store.keep_reply(StoredReply("new", b"", b""))
+
+
+@pytest.mark.parametrize("content", [b"2\x8a", b"r\n"])
+def test_a_damaged_number_of_openings_is_refused(content: bytes, services: Services) -> None:
+    (services.data.path / "billing.db.made").write_bytes(content)
+    with pytest.raises(JournalRolledBack, match=r"billing.db.made, which says how often .* is damaged"):
+        services.storage.service_store(BILLING)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE openings SET number = NULL",
+        "UPDATE sqlite_master SET sql = CAST(x'43e4' AS TEXT) WHERE type = 'trigger'",
+    ],
+)
+def test_verify_refuses_a_service_whose_values_or_schema_are_damaged(damage: str, services: Services) -> None:
+    with closing(sqlite3.connect(services.data.path / "billing.db")) as db, db:
+        db.execute("PRAGMA ignore_check_constraints = ON")
+        db.execute("PRAGMA writable_schema = ON")
+        nullable = "UPDATE sqlite_master SET sql = replace(sql, 'INTEGER NOT NULL', 'INTEGER') WHERE name = 'openings'"
+        db.execute(nullable)
+        db.execute("DROP TRIGGER openings_changed")
+    with closing(sqlite3.connect(services.data.path / "billing.db")) as db, db:
+        db.create_function("row_checksum", -1, lambda *_: 1, deterministic=True)
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute(damage)
+    with pytest.raises(DataRefused, match=r"billing.db is not complete"):
+        services.storage.differences()
