@@ -36,7 +36,8 @@ class Storage(Protocol):
 
     def differences(self) -> list[str]:
         """Returns a message for each journal that is missing, and for each service that has seen of a journal what it
-        does not have. Nobody else uses what is stored."""
+        does not have. Nobody else uses what is stored, of which all rows beside the journals are checked: raises
+        JournalError."""
 
     def event_log(self, log: str) -> AbstractContextManager[EventLog]:
         """Opens the journal of this log to read."""

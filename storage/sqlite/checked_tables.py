@@ -1,8 +1,9 @@
 """The tables of services, whose damage is noticed: nothing of them can be derived from a journal again.
 
 Each row has a checksum, a generated column that SQLite computes whenever it writes the row. Triggers keep up, in the
-same transaction, how many rows each table has and the sum of their checksums, which reveals a row that has vanished. So
-no statement that changes a row can forget either, and a connection without the function cannot change one.
+same transaction, how many rows each table has and the sum of their checksums, which reveals a row that has vanished,
+and how many changes it has had (see `changes_file`). So no statement that changes a row can forget any of it, and a
+connection without the function cannot change one.
 """
 
 import sqlite3
@@ -45,8 +46,9 @@ def create_table(
     described.append(f"checksum INTEGER AS (row_checksum({of_row})) STORED")
     if key:
         described.append(f"PRIMARY KEY ({key})")
-    add = f"UPDATE {_SETS} SET rows = rows + 1, sum = (sum + new.checksum) & {_CHECKSUM_MASK} WHERE name = '{name}'"
-    remove = f"UPDATE {_SETS} SET rows = rows - 1, sum = (sum - old.checksum) & {_CHECKSUM_MASK} WHERE name = '{name}'"
+    of_table = f"changes = changes + 1 WHERE name = '{name}'"
+    add = f"UPDATE {_SETS} SET rows = rows + 1, sum = (sum + new.checksum) & {_CHECKSUM_MASK}, {of_table}"
+    remove = f"UPDATE {_SETS} SET rows = rows - 1, sum = (sum - old.checksum) & {_CHECKSUM_MASK}, {of_table}"
     refuse = (
         f"SELECT RAISE(ABORT, 'a row of {name} is not what was written')"
         f" WHERE old.checksum IS NOT row_checksum({of_old_row})"
@@ -58,11 +60,12 @@ def create_table(
         f"CREATE TRIGGER {name}_changed AFTER UPDATE ON {name} BEGIN {refuse}; {remove}; {add}; END",
     ):
         db.execute(statement)
-    db.execute(f"INSERT INTO {_SETS} VALUES (?, 0, 0)", (name,))
+    db.execute(f"INSERT INTO {_SETS} VALUES (?, 0, 0, 0)", (name,))
 
 
 def _create_sets(db: sqlite_utils.Database) -> None:
-    db.execute(f"CREATE TABLE {_SETS} (name TEXT PRIMARY KEY, rows INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT")
+    numbers = ", ".join(f"{name} INTEGER NOT NULL" for name in ("rows", "sum", "changes"))
+    db.execute(f"CREATE TABLE {_SETS} (name TEXT PRIMARY KEY, {numbers}) STRICT")
 
 
 def open_checked(path: Path, remedy: str, *migrations: Migration) -> CheckedDatabase:
@@ -101,9 +104,17 @@ def checked_rows(db: CheckedDatabase, query: str, values: Sequence[object] = ())
         yield row[:-1]
 
 
-def has_checked_tables(db: sqlite3.Connection) -> bool:
-    """Returns whether it is the database of a service, or an inbox."""
-    return bool(db.execute("SELECT count(*) FROM sqlite_master WHERE name = ?", (_SETS,)).fetchone()[0])
+def check_file(path: Path, remedy: str) -> None:
+    """Checks all rows of a file, if it is the database of a service, or an inbox. Nobody else uses it. Raises
+    JournalDamaged, which says to use the remedy."""
+    with closing(connect(path, remedy)) as db:
+        if db.execute("SELECT count(*) FROM sqlite_master WHERE name = ?", (_SETS,)).fetchone()[0]:
+            check_tables(db)
+
+
+def changes_of(db: sqlite3.Connection) -> int:
+    """Returns how many rows were added, changed and removed in the database of a service since it was made."""
+    return int(db.execute(f"SELECT sum(changes) FROM {_SETS}").fetchone()[0])
 
 
 def check_tables(db: StoreConnection) -> None:

@@ -7,11 +7,10 @@ from pathlib import Path
 
 from innkeeper.storage.data_directory import DataDirectory
 from innkeeper.storage.installation_file import DataRefused
-from innkeeper.storage.sqlite.checked_tables import check_tables, has_checked_tables
+from innkeeper.storage.sqlite.checked_tables import check_file
 from innkeeper.storage.sqlite.event_log import open_to_read
 from innkeeper.storage.sqlite.histories import differences, opened_logs
 from innkeeper.storage.sqlite.stamps import check_stamp
-from innkeeper.storage.sqlite.store_connection import connect
 
 _PAGES_PER_STEP = 1_000
 
@@ -42,14 +41,11 @@ def check_database(path: Path, installation: str) -> None:
         with _alone(path) as db:
             found = [text for (text,) in db.execute("PRAGMA quick_check")]
             check_stamp(path, installation)
-            is_checked = has_checked_tables(db)
     except sqlite3.Error as error:
         found = [str(error)]
     if found != ["ok"]:
         raise DataRefused(f"{path.name} is damaged ({found[0]}); use an older backup")
-    if is_checked:
-        with closing(connect(path, "use an older backup")) as store:
-            check_tables(store)
+    check_file(path, "use an older backup")
 
 
 def check_positions(data: DataDirectory) -> dict[str, int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import sqlite_utils
-from innkeeper.protocol.ports.journal import JournalRolledBack
+from innkeeper.storage.sqlite.changes_file import ChangesFile
 from innkeeper.storage.sqlite.checked_tables import (
     CheckedDatabase,
     checked_rows,
@@ -33,42 +33,19 @@ def _cursors(db: sqlite_utils.Database) -> None:
         },
         "name, log, hotel",
     )  # fmt: skip
-    create_table(db, "openings", {"number": "INTEGER NOT NULL"})
-    db.execute("INSERT INTO openings VALUES (0)")
 
 
-def open_service(path: Path, *migrations: Migration, openings: Path | None = None) -> CheckedDatabase:
-    """Opens the database of a service: cursors, and the tables of these migrations. The file `openings` holds how often
-    it was opened; raises JournalRolledBack where the database was opened less often: it is an older copy, and would
-    have its effects, such as letters, again. Raises JournalError."""
+def open_service(path: Path, *migrations: Migration, changes: Path | None = None) -> CheckedDatabase:
+    """Opens the database of a service: cursors, and the tables of these migrations. The file `changes` says how many
+    changes it has had; raises JournalRolledBack where the database has had fewer: it would have its newest effects,
+    such as letters, again. Raises JournalError."""
     db = open_checked(path, RESTORE, _cursors, *migrations)
-    if openings is not None:
-        with closed_on_failure(db), db.atomic():
-            number = db.execute("UPDATE openings SET number = number + 1 RETURNING number").fetchone()[0]
-            if fault := older_copy(path, number - 1, openings):
-                raise JournalRolledBack(
-                    f"{fault}: restore the newer one, or go on with it as it is with `innkeeper accept-rollback`"
-                )
-        openings.write_text(f"{number}\n")
+    if changes is not None:
+        with closed_on_failure(db):
+            file = ChangesFile(changes)
+            file.check(path, db.conn)
+            db.conn.after_transaction = file.note
     return db
-
-
-def older_copy(path: Path, number: int, openings: Path) -> str:
-    """Describes that a database, which was opened so often, is an older copy, or that nobody can say; empty where it is
-    not."""
-    text = openings.read_bytes().strip() if openings.exists() else b""
-    if text and not text.isdigit():
-        return f"{openings.name}, which says how often {path.name} was opened, is damaged"
-    if not text or int(text) <= number:
-        return ""
-    newest = int(text)
-    return f"{path.name} is an older copy, which was opened {number} times, where the newest was opened {newest} times"
-
-
-def read_openings(path: Path) -> int:
-    """Returns how often the database of a service was opened. The file is used by nobody else."""
-    with closing(sqlite3.connect(path)) as db:
-        return int(db.execute("SELECT number FROM openings").fetchone()[0])
 
 
 def read_cursors(path: Path) -> list[tuple[str, str, int, bytes | None]]:

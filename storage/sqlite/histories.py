@@ -15,7 +15,8 @@ from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.values.contexts import RESERVATIONS, context_of
 from innkeeper.storage.data_directory import INBOX_ENDING, DataDirectory
 from innkeeper.storage.installation_file import DataRefused
-from innkeeper.storage.sqlite.cursors import older_copy, read_cursors, read_openings
+from innkeeper.storage.sqlite.changes_file import missing_changes, read_changes
+from innkeeper.storage.sqlite.cursors import read_cursors
 from innkeeper.storage.sqlite.event_log import SqliteEventLog
 from innkeeper.storage.sqlite.event_rows import FILE_ERRORS, unreadable
 from innkeeper.storage.sqlite.inbox import read_inbox
@@ -112,11 +113,11 @@ def differences(data: DataDirectory, logs: Logs) -> list[str]:
 
 
 def older_copies(data: DataDirectory) -> dict[Path, str]:
-    """Returns a message for the database of each service that is an older copy of itself."""
+    """Returns a message for the database of each service that is an older copy of itself, or has lost changes."""
     found = {}
     for path in _services(data):
         try:
-            found[path] = older_copy(path, read_openings(path), made_file(path))
+            found[path] = missing_changes(path, read_changes(path), made_file(path))
         except _NOT_READ as error:
             raise DataRefused(f"{path} is not complete ({error}); restore it from a backup") from error
     return {path: fault for path, fault in found.items() if fault}

@@ -33,12 +33,12 @@ class SqliteServiceStore:
     """Implements `protocol.ports.service_store.ServiceStore`."""
 
     def __init__(
-        self, path: Path, migrations: tuple[Migration, ...] = (create_replies,), openings: Path | None = None
+        self, path: Path, migrations: tuple[Migration, ...] = (create_replies,), changes: Path | None = None
     ) -> None:
         """Opens the file, or creates it with the tables of these migrations. The key of what is sealed in it stands in
-        a file beside it, and so does how often it was opened, where `openings` names that."""
+        a file beside it, and so does how many changes it has had, where `changes` names that."""
         self._seal = _seal(path)
-        self._db = open_service(path, *migrations, openings=openings)
+        self._db = open_service(path, *migrations, changes=changes)
         with closed_on_failure(self._db):
             if self._db.execute("SELECT EXISTS (SELECT 1 FROM replies)").fetchone()[0]:
                 self._seal.check()
@@ -75,16 +75,16 @@ class SqliteServiceStore:
 class SqliteNotificationStore(SqliteServiceStore):
     """Implements `protocol.ports.service_store.NotificationStore`. `relay` is the subscriber that dead letters name."""
 
-    def __init__(self, path: Path, relay: str, openings: Path | None = None) -> None:
-        super().__init__(path, (create_outbox, create_replies), openings)
+    def __init__(self, path: Path, relay: str, changes: Path | None = None) -> None:
+        super().__init__(path, (create_outbox, create_replies), changes)
         self.outbox = SqliteOutbox(self._db, relay)
 
 
 class SqliteDeliveryStore(SqliteServiceStore):
     """Implements `protocol.ports.service_store.DeliveryStore`."""
 
-    def __init__(self, path: Path, openings: Path | None = None) -> None:
-        super().__init__(path, (create_webhook_store, create_replies), openings)
+    def __init__(self, path: Path, changes: Path | None = None) -> None:
+        super().__init__(path, (create_webhook_store, create_replies), changes)
         self.webhooks = SqliteWebhookStore(self._db, self._seal)
 
 

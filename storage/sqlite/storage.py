@@ -9,8 +9,9 @@ from innkeeper.protocol.ports.journal import JournalError, JournalRolledBack
 from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.values.contexts import RESERVATIONS, context_of
 from innkeeper.protocol.values.installation import Installation
-from innkeeper.storage.data_directory import DataDirectory
+from innkeeper.storage.data_directory import INBOX_ENDING, DataDirectory
 from innkeeper.storage.key_file import create_key, read_key
+from innkeeper.storage.sqlite.checked_tables import check_file
 from innkeeper.storage.sqlite.event_log import SqliteEventLog
 from innkeeper.storage.sqlite.histories import differences, head_faults, older_copies, opened_logs
 from innkeeper.storage.sqlite.inbox import SqliteInbox
@@ -61,6 +62,8 @@ class SqliteStorage:
 
     def differences(self) -> list[str]:
         """See `Storage`."""
+        for path in self._data.databases():
+            check_file(path, MAKE_AGAIN if path.name.endswith(INBOX_ENDING) else RESTORE)
         with opened_logs(self._data) as logs:
             faults = [*head_faults(self._data, logs), *older_copies(self._data).values()]
             return [*faults, *differences(self._data, logs)]
@@ -78,7 +81,7 @@ class SqliteStorage:
     def service_store(self, name: str) -> AbstractContextManager[SqliteServiceStore]:
         """See `Storage`."""
         path = self._stamped(self._data.service(name))
-        return closing(SqliteServiceStore(path, openings=made_file(path)))
+        return closing(SqliteServiceStore(path, changes=made_file(path)))
 
     def notification_store(self, name: str, relay: str) -> AbstractContextManager[SqliteNotificationStore]:
         """See `Storage`."""

@@ -22,10 +22,12 @@ def _with_clear_errors(method: F) -> F:
 
 
 class StoreConnection(sqlite3.Connection):
-    """A connection to the file at `path`; `remedy` says what to do where the file is damaged."""
+    """A connection to the file at `path`; `remedy` says what to do where the file is damaged. `after_transaction` is
+    called after each statement of `execute` that leaves no transaction open."""
 
     path: Path
     remedy: str
+    after_transaction: Callable[[sqlite3.Connection], None] | None = None
 
     def damaged(self, what: str) -> JournalDamaged:
         """Returns the error that the file is damaged."""
@@ -37,7 +39,10 @@ class StoreConnection(sqlite3.Connection):
 
     def execute(self, *arguments: Any) -> "StoreCursor":
         """See `sqlite3.Connection`."""
-        return super().cursor(StoreCursor).execute(*arguments)
+        cursor = super().cursor(StoreCursor).execute(*arguments)
+        if self.after_transaction is not None and not self.in_transaction:
+            self.after_transaction(self)
+        return cursor
 
     def executemany(self, *arguments: Any) -> "StoreCursor":
         """See `sqlite3.Connection`."""

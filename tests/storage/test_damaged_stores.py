@@ -201,29 +201,55 @@ def test_errors_of_a_store_name_its_file(services: Services) -> None:
 
 
 @pytest.mark.parametrize("content", [b"2\x8a", b"r\n"])
-def test_a_damaged_number_of_openings_is_refused(content: bytes, services: Services) -> None:
+def test_a_damaged_number_of_changes_is_refused(content: bytes, services: Services) -> None:
     (services.data.path / "billing.db.made").write_bytes(content)
-    with pytest.raises(JournalRolledBack, match=r"billing.db.made, which says how often .* is damaged"):
+    with pytest.raises(JournalRolledBack, match=r"billing.db.made, which says how many changes .* is damaged"):
         services.storage.service_store(BILLING)
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        "UPDATE openings SET number = NULL",
-        "UPDATE sqlite_master SET sql = CAST(x'43e4' AS TEXT) WHERE type = 'trigger'",
-    ],
-)
-def test_verify_refuses_a_service_whose_values_or_schema_are_damaged(damage: str, services: Services) -> None:
-    with closing(sqlite3.connect(services.data.path / "billing.db")) as db, db:
-        db.execute("PRAGMA ignore_check_constraints = ON")
+@pytest.mark.parametrize("ending", ["commit", "statement"])
+def test_a_transaction_that_was_lost_with_its_write_ahead_log_is_noticed(ending: str, services: Services) -> None:
+    path = services.data.path / "billing.db"
+    with services.storage.service_store(BILLING) as store:
+        reply = StoredReply("new", b"", b"")
+        if ending == "commit":
+            with store.transaction():
+                store.keep_reply(reply)
+        else:
+            store.keep_reply(reply)
+        at_the_kill = path.read_bytes()
+        assert path.with_name("billing.db-wal").stat().st_size
+    path.write_bytes(at_the_kill)
+    assert any("billing.db is an older copy, or has lost" in fault for fault in services.storage.differences())
+    with pytest.raises(JournalRolledBack, match=r"billing.db is an older copy, or has lost its newest changes"):
+        services.storage.service_store(BILLING)
+
+
+def test_a_number_of_changes_that_stayed_behind_harms_nobody(services: Services) -> None:
+    file = services.data.path / "billing.db.made"
+    was = file.read_bytes()
+    with services.storage.service_store(BILLING) as store:
+        store.keep_reply(StoredReply("new", b"", b""))
+    file.write_bytes(was)
+    with services.storage.service_store(BILLING) as store:
+        assert store.kept_reply("new")
+        store.remove_replies(9, 99)
+    assert int(file.read_bytes()) > int(was)
+
+
+def test_verify_refuses_a_service_whose_numbers_are_damaged(services: Services) -> None:
+    path = services.data.path / "billing.db"
+    with closing(sqlite3.connect(path)) as db, db:
         db.execute("PRAGMA writable_schema = ON")
-        nullable = "UPDATE sqlite_master SET sql = replace(sql, 'INTEGER NOT NULL', 'INTEGER') WHERE name = 'openings'"
-        db.execute(nullable)
-        db.execute("DROP TRIGGER openings_changed")
-    with closing(sqlite3.connect(services.data.path / "billing.db")) as db, db:
-        db.create_function("row_checksum", -1, lambda *_: 1, deterministic=True)
-        db.execute("PRAGMA writable_schema = ON")
-        db.execute(damage)
+        db.execute("UPDATE sqlite_master SET sql = replace(sql, ' NOT NULL', '') WHERE name = 'row_sets'")
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE row_sets SET changes = NULL")
     with pytest.raises(DataRefused, match=r"billing.db is not complete"):
+        services.storage.differences()
+
+
+def test_verify_checks_the_rows_of_services(services: Services) -> None:
+    services.storage.differences()
+    change_row(services.data.path / "notifications.db", "hotels", "north")
+    with pytest.raises(JournalDamaged, match=r"notifications.db: .*not what was written"):
         services.storage.differences()

@@ -21,8 +21,8 @@ def check_flips(path: Path, contents: Callable[[], object], caplog: pytest.LogCa
     gives anything else than for the undamaged file, except an error that says which file is damaged. Returns how many
     were refused, were rebuilt with a message, or made no difference."""
     undamaged, original, random = contents(), path.read_bytes(), Random(SEED)
-    made = path.with_name(f"{path.name}.made")  # how often it was opened
-    openings = made.read_bytes() if made.exists() else None
+    made = path.with_name(f"{path.name}.made")  # how many changes it has had
+    changes = made.read_bytes() if made.exists() else None
     outcomes: Counter[str] = Counter()
     wrong: list[str] = []
     for _ in range(FLIPS):
@@ -32,8 +32,8 @@ def check_flips(path: Path, contents: Callable[[], object], caplog: pytest.LogCa
         for file in path.parent.glob(f"{path.name}-*"):
             file.unlink()
         path.write_bytes(damaged)
-        if openings is not None:
-            made.write_bytes(openings)
+        if changes is not None:
+            made.write_bytes(changes)
         what = _outcome(path, undamaged, contents, caplog)
         outcomes[what.partition(":")[0]] += 1
         if what.startswith("wrong"):

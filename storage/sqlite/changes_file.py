@@ -1,0 +1,62 @@
+"""How many changes the database of a service has had, in a file beside it.
+
+A database cannot say itself that its newest transactions are lost, or that it is an older copy, and every letter since
+then would be sent again. So each row that is added, changed or removed counts (see `checked_tables`), and the number is
+written down after each transaction: in place, and without a sync, because the transaction was synced before. A loss of
+power can leave an older number, never a newer one.
+"""
+
+import os
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+
+from innkeeper.protocol.ports.journal import JournalRolledBack
+from innkeeper.storage.sqlite.checked_tables import changes_of
+
+_FILE_MODE = 0o600
+
+
+class ChangesFile:
+    """The file beside one open database."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._noted = -1
+
+    def check(self, database: Path, db: sqlite3.Connection) -> None:
+        """Raises JournalRolledBack where the database has had fewer changes than the file says."""
+        if fault := missing_changes(database, changes_of(db), self._path):
+            raise JournalRolledBack(
+                f"{fault}: restore the newer one, or go on with it as it is with `innkeeper accept-rollback`"
+            )
+
+    def note(self, db: sqlite3.Connection) -> None:
+        """Writes down how many changes the database has had, outside of a transaction. A file that cannot be written
+        stays behind, which harms nobody."""
+        if db.total_changes != self._noted:
+            self._noted = db.total_changes
+            with suppress(OSError):
+                file = os.open(self._path, os.O_WRONLY | os.O_CREAT, _FILE_MODE)
+                try:
+                    os.write(file, b"%020d\n" % changes_of(db))
+                finally:
+                    os.close(file)
+
+
+def missing_changes(database: Path, changes: int, file: Path) -> str:
+    """Describes what a database, which has had so many changes, lacks of what the file says, or that the file cannot
+    say it; empty where it lacks nothing."""
+    text = file.read_bytes().strip() if file.exists() else b""
+    if text and not text.isdigit():
+        return f"{file.name}, which says how many changes {database.name} has had, is damaged"
+    newest = int(text or b"0")
+    if newest <= changes:
+        return ""
+    return f"{database.name} is an older copy, or has lost its newest changes: it has had {changes} of {newest}"
+
+
+def read_changes(database: Path) -> int:
+    """Returns how many changes the database of a service has had. The file is used by nobody else."""
+    with closing(sqlite3.connect(database)) as db:
+        return changes_of(db)
