@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,6 +119,7 @@ def sources(*folders: str) -> list[Path]:
 
 
 SOURCES = sources(*FOLDERS)
+BYTES_MAX = 300_000
 ALL_FILES = [*SOURCES, ROOT / "run.py", *sources("tests")]
 
 
@@ -305,3 +307,12 @@ def test_no_field_hides_the_type_of_a_field(path: Path) -> None:
             fields = [member for member in node.body if isinstance(member, ast.AnnAssign)]
             types = {one.id for field in fields for one in ast.walk(field.annotation) if isinstance(one, ast.Name)}
             assert not types & {ast.unparse(field.target) for field in fields}, f"{relative_name(path)}: {node.name}"
+
+
+def test_no_committed_file_is_large() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("the project is not a git repository here")
+    names = filter(None, listed.stdout.split("\0"))
+    large = [name for name in names if (ROOT / name).is_file() and (ROOT / name).stat().st_size > BYTES_MAX]
+    assert not large, "data of a run, or generated?"
