@@ -71,12 +71,18 @@ def way(server: Gateway, trace: Trace, hotel: str, day: int, *, until_rest: bool
     return trace.calls
 
 
-def median_way(server: Gateway, trace: Trace, hotel: str, first_day: int, *, until_rest: bool) -> Calls:
-    """Books several times, and returns the calls of the booking with the median number: some depend on chance."""
+def shortest_way(server: Gateway, trace: Trace, hotel: str, first_day: int, *, until_rest: bool) -> Calls:
+    """Books several times, and returns the calls of the booking with the fewest: chance (a body that arrives after its
+    head, a batch that is cut, a timer) only adds calls. A booking that subscribers have not handled in time is left out.
+    """
     wait_until(lambda: until_rest <= (lags(server) == 0), _REST_SECONDS_MAX)
-    days = range(first_day, first_day + 3 * _BOOKINGS, 3)
-    found = [way(server, trace, hotel, day, until_rest=until_rest) for day in days]
-    return sorted(found, key=lambda calls: calls.total())[_BOOKINGS // 2]
+    ways = []
+    for day in range(first_day, first_day + 3 * _BOOKINGS, 3):
+        calls = way(server, trace, hotel, day, until_rest=until_rest)
+        if not until_rest or lags(server) == 0:
+            ways.append(calls)
+    assert ways, f"no booking was handled by every subscriber within {_REST_SECONDS} s"
+    return min(ways, key=lambda calls: calls.total())
 
 
 def measure() -> dict[str, Calls]:
@@ -89,9 +95,9 @@ def measure() -> dict[str, Calls]:
             server.book(hotel, day)
         wait_until(lambda: lags(server) == 0, _REST_SECONDS_MAX)
         pause(server, "pause")
-        until_response = median_way(server, trace, hotel, 40, until_rest=False)
+        until_response = shortest_way(server, trace, hotel, 40, until_rest=False)
         pause(server, "resume")
-        until_rest = median_way(server, trace, hotel, 70, until_rest=True)
+        until_rest = shortest_way(server, trace, hotel, 70, until_rest=True)
     return {"until the response": until_response, "until rest": until_rest}
 
 
