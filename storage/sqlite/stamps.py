@@ -16,8 +16,7 @@ from innkeeper.storage.sqlite.event_rows import FILE_ERRORS, unavailable, unread
 
 MADE_ENDING: Final = ".made"
 """Of the file beside a database that says that it was made. It is a file of its own, so that a database that is lost is
-not taken for one that never was: without it, every letter would be sent again. That of a service says how many
-changes the database has had, see `storage.sqlite.changes_file`."""
+not taken for one that never was: without it, every letter would be sent again."""
 RESTORE: Final = "restore it from the backup of this installation"
 MAKE_AGAIN: Final = "delete it, and it is made again from the logs"
 

@@ -11,6 +11,7 @@ from random import Random
 
 import pytest
 from innkeeper.protocol.values.operator_error import EXIT_DAMAGED, OperatorError
+from innkeeper.storage.sqlite.changes_file import changes_file
 
 FLIPS = int(os.environ.get("INNKEEPER_BIT_FLIPS", "60"))
 SEED = int(os.environ.get("INNKEEPER_BIT_FLIPS_SEED", "1"))
@@ -21,25 +22,25 @@ def check_flips(path: Path, contents: Callable[[], object], caplog: pytest.LogCa
     gives anything else than for the undamaged file, except an error that says which file is damaged. Returns how many
     were refused, were rebuilt with a message, or made no difference."""
     undamaged, original, random = contents(), path.read_bytes(), Random(SEED)
-    made = path.with_name(f"{path.name}.made")  # how many changes it has had
-    changes = made.read_bytes() if made.exists() else None
+    file = changes_file(path)
+    changes = file.read_bytes() if file.exists() else None
     outcomes: Counter[str] = Counter()
     wrong: list[str] = []
     for _ in range(FLIPS):
         offset, bit = random.randrange(len(original)), random.randrange(8)
         damaged = bytearray(original)
         damaged[offset] ^= 1 << bit
-        for file in path.parent.glob(f"{path.name}-*"):
-            file.unlink()
+        for log in path.parent.glob(f"{path.name}-*"):
+            log.unlink()
         path.write_bytes(damaged)
         if changes is not None:
-            made.write_bytes(changes)
+            file.write_bytes(changes)
         what = _outcome(path, undamaged, contents, caplog)
         outcomes[what.partition(":")[0]] += 1
         if what.startswith("wrong"):
             wrong.append(f"bit {bit} of byte {offset}: {what}")
-    for file in path.parent.glob(f"{path.name}-*"):
-        file.unlink()
+    for log in path.parent.glob(f"{path.name}-*"):
+        log.unlink()
     path.write_bytes(original)
     print(f"{path.name}: {FLIPS} flipped bits in {len(original)} bytes: {dict(outcomes)}")
     assert not wrong, "\n".join(wrong)

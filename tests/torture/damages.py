@@ -7,7 +7,7 @@ from random import Random
 from types import MappingProxyType
 from typing import NamedTuple
 
-from torture.history import History
+from torture.history import History, files_of
 from torture.places import Places, places_of
 
 FLIP = "flip"
@@ -37,10 +37,10 @@ class Case(NamedTuple):
 
 def apply(case: Case, data: Path, history: History) -> None:
     """Damage this copy of a data directory."""
-    files = [file for file in sorted(data.iterdir()) if fnmatch(file.name, case.file)]
-    assert files, case
-    for file in files:
-        _DAMAGES[case.kind](file, case, history)
+    names = [name for name in files_of(data) if fnmatch(name, case.file)]
+    assert names, case
+    for name in names:
+        _DAMAGES[case.kind](data / name, case._replace(file=name), history)
 
 
 def _flip(file: Path, case: Case, _: History) -> None:
@@ -78,8 +78,8 @@ def _zero_page(file: Path, case: Case, _: History) -> None:
 def _take(source: str) -> Callable[[Path, Case, History], None]:
     """Replaces the file with that of another data directory; it is deleted where that one has none."""
 
-    def take(file: Path, _: Case, history: History) -> None:
-        taken = history.data(source) / file.name
+    def take(file: Path, case: Case, history: History) -> None:
+        taken = history.data(source) / case.file
         file.unlink(missing_ok=True)
         if taken.exists():
             file.write_bytes(taken.read_bytes())
@@ -111,36 +111,32 @@ def flips(history: History, count: int, seed: int) -> list[Case]:
 
 
 def _places(history: History, name: str, ending: str) -> Iterator[tuple[str, str, str]]:
-    for file in _files(history.data(name)):
-        if file.name.endswith(ending):
-            found: Places = places_of(file)
-            yield from ((name, file.name, place) for place in found)
-
-
-def _files(data: Path) -> list[Path]:
-    return sorted(file for file in data.iterdir() if file.is_file())
+    for file in files_of(history.data(name)):
+        if file.endswith(ending):
+            found: Places = places_of(history.data(name) / file)
+            yield from ((name, file, place) for place in found)
 
 
 def whole_files(history: History, seed: int) -> list[Case]:
     """Each damage of whole files, to each file that it can be done to, and to groups of files."""
     cases: list[tuple[str, str, str]] = []
     for data, ending in (("stopped", ""), ("killed", "-wal")):
-        for file in _files(history.data(data)):
-            if not file.name.endswith(ending):
+        for file in files_of(history.data(data)):
+            if not file.endswith(ending):
                 continue
-            size = file.stat().st_size
-            cases.append(("delete", data, file.name))
-            cases += [(kind, data, file.name) for kind in ("empty", "halve", "shorten") if size]
-            cases += [("zero a page of", data, file.name)] * 3 if size >= 4096 and not ending else []
+            content = (history.data(data) / file).read_bytes()
+            cases.append(("delete", data, file))
+            cases += [(kind, data, file) for kind in ("empty", "halve", "shorten") if content]
+            cases += [("zero a page of", data, file)] * 3 if len(content) >= 4096 and not ending else []
             for kind, source in (("roll back", "earlier"), ("mix in another's", "other")):
-                other = history.data(source) / file.name
-                if other.exists() and other.read_bytes() != file.read_bytes():
-                    cases.append((kind, data, file.name))
-    databases = [file.name for file in _files(history.data("killed")) if file.name.endswith(".db")]
+                other = history.data(source) / file
+                if other.exists() and other.read_bytes() != content:
+                    cases.append((kind, data, file))
+    databases = [file for file in files_of(history.data("killed")) if file.endswith(".db")]
     # A file from a backup, put beside the write-ahead log that was there; and a log that vanishes with its service's.
     cases += [("roll back", "killed", name) for name in databases]
     cases += [("roll back", "killed", f"{name}*") for name in databases]
     for kind in ("roll back", "delete", *(["mix in another's"] if history.data("other").exists() else [])):
-        cases += [(kind, "stopped", group) for group in ("*-0.db", "[!pv]*[!0].db", "*.key", "*.made")]
+        cases += [(kind, "stopped", group) for group in ("*-0.db", "[!pv]*[!0].db", "*.key", "*.made", "changes/*")]
     cases += [("delete", "killed", "*-wal"), ("roll back", "stopped", "[bpv]*.db*"), ("delete", "stopped", "*.db*")]
     return [Case(number, *case, seed=seed) for number, case in enumerate(cases)]

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
+from innkeeper.storage.sqlite.changes_file import CHANGES_FOLDER
 from support.gateway import HttpResponse, hotel_request, send
 from support.server_process import ServerProcess
 from support.smtp_server import RecordingSmtpServer, smtp_server
@@ -79,9 +80,17 @@ def copy_data(data: Path, to: Path) -> None:
     """Copy a data directory of a program that has ended, without what it has sent (the archive), locks, and indexes of
     write-ahead logs, which the next start makes again."""
     to.mkdir(mode=0o700)
-    for file in data.iterdir():
-        if file.is_file() and not file.name.endswith(("lock", "-shm")):
-            (to / file.name).write_bytes(file.read_bytes())
+    for name in files_of(data):
+        if not name.endswith(("lock", "-shm")):
+            (to / name).parent.mkdir(mode=0o700, exist_ok=True)
+            (to / name).write_bytes((data / name).read_bytes())
+
+
+def files_of(data: Path) -> list[str]:
+    """The files of a data directory, by their paths in it, without those in the archive and other folders of what goes
+    out."""
+    folders = (data, data / CHANGES_FOLDER)
+    return sorted(str(file.relative_to(data)) for folder in folders for file in folder.glob("*") if file.is_file())
 
 
 def _mail_options(mail: RecordingSmtpServer) -> list[str]:

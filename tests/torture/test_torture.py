@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from torture import observer
 from torture.damages import FLIP, Case, flips, whole_files
+from torture.history import files_of
 from torture.judge import Verdict, judge
 from torture.observer import Observation
 from torture.run import Torture
@@ -93,8 +94,9 @@ def test_a_sample_of_damages_is_not_served(torture: Torture) -> None:
 
 def test_flips_are_spread_over_all_databases_and_write_ahead_logs(torture: Torture) -> None:
     chosen = flips(torture.history, 1_000, 1)
-    files = [file for name in ("stopped", "killed") for file in torture.history.data(name).iterdir()]
-    assert {case.file for case in chosen} == {file.name for file in files if file.stat().st_size}
+    folders = [torture.history.data(name) for name in ("stopped", "killed")]
+    files = {name for folder in folders for name in files_of(folder) if (folder / name).stat().st_size}
+    assert {case.file for case in chosen} == files
     places = {(case.file, case.place) for case in chosen}
     for place in (
         "events: rows",
