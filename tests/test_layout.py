@@ -71,8 +71,8 @@ ALLOWED_IMPORTS = {
     },
     "actors": set[str](),
     "storage/audit": {
-        *KERNEL, "protocol.reservations.events", "protocol.reservations.booking", "protocol.billing.events",
-        "protocol.billing.folio", "storage.audit",
+        *KERNEL, "protocol.reservations.events", "protocol.reservations.reasons", "protocol.reservations.booking",
+        "protocol.billing.events", "protocol.billing.folio", "storage.audit",
     },
     "storage/operations": {"protocol", "storage.audit"},
     **{

@@ -21,7 +21,7 @@ from innkeeper.delivery.webhooks.signing import check_secret, fresh_secret
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.codec.cloud_event import CloudEvent, cloud_event_json, sequence
 from innkeeper.protocol.codec.public_events import public_entry
-from innkeeper.protocol.delivery.events import ALL_HOTELS, WebhookDisabled, WebhookEnabled
+from innkeeper.protocol.delivery.events import ALL_HOTELS, DisabledReason, WebhookDisabled, WebhookEnabled
 from innkeeper.protocol.delivery.webhooks import (
     AddressedWebhookMessage,
     AddWebhook,
@@ -195,7 +195,7 @@ class Webhooks:
             self._subscribers.notify(_name(webhook))
             return reply
         if webhook.disabled_at is None:
-            return self._disable(webhook, "by hand", "", transaction)
+            return self._disable(webhook, DisabledReason.BY_HAND, "by hand", "", transaction)
         return WebhookReply(webhook)
 
     async def rotate(self, message: RotateSecret, transaction: Transaction) -> WebhookReply:
@@ -322,16 +322,16 @@ class Webhooks:
         webhook = msgspec.structs.replace(webhook, attempts=attempt, failing_since=since)
         self._put(webhook, secrets)
         if outcome.gone:
-            self._disable(webhook, "the endpoint answered 410 Gone", entry[1].id)
+            self._disable(webhook, DisabledReason.GONE, "the endpoint answered 410 Gone", entry[1].id)
         elif self._clock() - since > webhook_failing_seconds_max * _SECONDS:
             days = webhook_failing_seconds_max // 86_400
-            self._disable(webhook, f"nothing was delivered for {days} days", entry[1].id)
+            self._disable(webhook, DisabledReason.FAILING, f"nothing was delivered for {days} days", entry[1].id)
         raise Stalled(outcome.error, delay_seconds(attempt, random(), outcome.retry_after_seconds))
 
     def _disable(
-        self, webhook: Webhook, reason: str, cause: str, transaction: Transaction = _no_request
+        self, webhook: Webhook, code: DisabledReason, reason: str, cause: str, transaction: Transaction = _no_request
     ) -> WebhookReply:
-        self._publish(webhook.hotel or ALL_HOTELS, WebhookDisabled(webhook.id, webhook.url, reason), cause)
+        self._publish(webhook.hotel or ALL_HOTELS, WebhookDisabled(webhook.id, webhook.url, code, reason), cause)
         webhook = msgspec.structs.replace(webhook, disabled_at=self._clock(), disabled_reason=reason)
         pause = partial(self._subscriptions[webhook.id].pause, True)
         reply = self._put(webhook, self._webhooks[webhook.id][1], transaction, also=pause)

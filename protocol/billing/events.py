@@ -8,7 +8,7 @@ only a document contains its buyer. Amounts are minor units of the hotel's curre
 from datetime import date
 from typing import ClassVar
 
-from innkeeper.protocol.billing.folio import FolioLine, StayTerms, TaxTotal
+from innkeeper.protocol.billing.folio import FolioLine, ReversalReason, StayTerms, TaxTotal
 from innkeeper.protocol.billing.terms import BillingTerms, Party
 from innkeeper.protocol.messages.event import Event, ForgettingEvent
 from innkeeper.protocol.reservations.events import BookingEvent
@@ -116,11 +116,13 @@ class ChargePosted(FolioEvent, frozen=True):
 
 
 class ChargeReversed(FolioEvent, frozen=True):
-    """A charge was reversed, moved or split: `line` has the opposite amounts, and names the line that it reverses."""
+    """A charge was reversed, moved or split: `line` has the opposite amounts, and names the line that it reverses.
+    `reason` is what somebody wrote about it."""
 
     name: ClassVar[str] = "folio.charge_reversed"
     line: FolioLine
-    reason: str
+    reason_code: ReversalReason
+    reason: str = ""
 
 
 class PaymentEvent(FolioEvent, frozen=True):

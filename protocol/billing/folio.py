@@ -25,6 +25,19 @@ class LineKind(StrEnum):
     REFUND = "refund"
 
 
+class ReversalReason(StrEnum):
+    """Why a charge was reversed: somebody corrected it, moved it to another folio, split it or credited its invoice; or
+    the booking was reinstated, its guest left early, or it was lost with a part of the journal."""
+
+    CORRECTION = "correction"
+    MOVED = "moved"
+    SPLIT = "split"
+    CREDITED = "credited"
+    REINSTATED = "reinstated"
+    EARLY_DEPARTURE = "early_departure"
+    BOOKING_LOST = "booking_lost"
+
+
 class LinePosition(msgspec.Struct, frozen=True, gc=False):
     """A line on a folio of a booking. Line numbers are unique in the hotel."""
 

@@ -1,5 +1,6 @@
 """The events of delivery. Those that concern no single hotel are of the hotel `_all`."""
 
+from enum import StrEnum
 from typing import ClassVar, Final
 
 from innkeeper.protocol.messages.event import Event
@@ -7,6 +8,14 @@ from innkeeper.protocol.values.contexts import DELIVERY
 
 ALL_HOTELS: Final = "_all"
 """No hotel can have this name."""
+
+
+class DisabledReason(StrEnum):
+    """Why a webhook was disabled: somebody did it, its endpoint answered that it is gone, or it has failed for days."""
+
+    BY_HAND = "by_hand"
+    GONE = "gone"
+    FAILING = "failing"
 
 
 class WebhookEvent(Event, frozen=True):
@@ -18,9 +27,11 @@ class WebhookEvent(Event, frozen=True):
 
 
 class WebhookDisabled(WebhookEvent, frozen=True):
-    """A webhook was disabled: it gets no events until it is enabled again, and then all that it missed."""
+    """A webhook was disabled: it gets no events until it is enabled again, and then all that it missed. `reason` says
+    why in words."""
 
     name: ClassVar[str] = "webhook.disabled"
+    reason_code: DisabledReason
     reason: str
 
 

@@ -12,6 +12,7 @@ import msgspec
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.reservations.hotel import MANUAL_AUDIT
+from innkeeper.protocol.reservations.reasons import CancellationReason
 from innkeeper.protocol.reservations.terms import (
     CancellationRequest,
     DepositRequests,
@@ -278,6 +279,7 @@ class ReleaseHold(BookingCommand, frozen=True):
 
     name: ClassVar[str] = "booking.release"
     action: ClassVar[str] = "release"
+    reason_code: CancellationReason = CancellationReason.GUEST
 
 
 class ExtendHold(BookingCommand, frozen=True):
@@ -294,6 +296,7 @@ class CancelBooking(BookingCommand, frozen=True):
     name: ClassVar[str] = "booking.cancel"
     action: ClassVar[str] = "cancel"
     reason: Line = ""
+    reason_code: CancellationReason = CancellationReason.GUEST
 
 
 class ReinstateBooking(BookingCommand, frozen=True):

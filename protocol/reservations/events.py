@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from innkeeper.protocol.messages.event import Event, ForgettingEvent
 from innkeeper.protocol.reservations.booking import PriceLine, RoomSegment
+from innkeeper.protocol.reservations.reasons import CancellationReason, MoveReason, WaitlistReason
 from innkeeper.protocol.reservations.terms import TermsOfSale
 from innkeeper.protocol.values.guests import Guest
 
@@ -121,17 +122,18 @@ class HoldReleased(BookingEvent, frozen=True):
     """A hold was released before it expired; its nights are free again."""
 
     name: ClassVar[str] = "booking.hold_released"
+    reason_code: CancellationReason = CancellationReason.GUEST
 
 
 class RoomMoved(BookingEvent, frozen=True):
-    """A booking has another room from a night on; `rooms` are all its rooms now. `cause` is reshuffle, request or
-    upgrade; `for_booking` the one that caused it."""
+    """A booking has another room from a night on; `rooms` are all its rooms now. `for_booking` is the one
+    that it made room for."""
 
     name: ClassVar[str] = "booking.room_moved"
     from_room: str
     to_room: str
     rooms: tuple[RoomSegment, ...]
-    cause: str
+    reason_code: MoveReason
     for_booking: str | None = None
 
 
@@ -149,11 +151,12 @@ class BookingUnpinned(BookingEvent, frozen=True):
 
 
 class BookingCancelled(BookingEvent, frozen=True):
-    """A booking was cancelled; `fee` is owed."""
+    """A booking was cancelled; `fee` is owed. `reason` is what somebody wrote about it."""
 
     name: ClassVar[str] = "booking.cancelled"
     fee: int = 0
     reason: str = ""
+    reason_code: CancellationReason = CancellationReason.GUEST
 
 
 class BookingReinstated(BookingEvent, frozen=True):
@@ -216,11 +219,11 @@ class WaitlistJoined(Event, frozen=True, kw_only=True):
 
 
 class WaitlistLeft(Event, frozen=True):
-    """A guest left the waitlist without an offer. `reason` is withdrawn, or lapsed: the day of arrival is over."""
+    """A guest left the waitlist without an offer."""
 
     name: ClassVar[str] = "waitlist.left"
     entry: str
-    reason: str
+    reason_code: WaitlistReason
 
 
 class GuestForgotten(ForgettingEvent, frozen=True):

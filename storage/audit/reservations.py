@@ -14,6 +14,7 @@ from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import RoomSegment
+from innkeeper.protocol.reservations.reasons import MoveReason
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 
 _NOT_ARRIVED = {"held", "confirmed"}
@@ -142,7 +143,7 @@ class ReservationsAuditor:
     def room_moved(self, hotel: str, state: HotelRecord, event: events.RoomMoved) -> None:
         """Moves the nights from the business date on to another room. Only a request moves a guest who has arrived, or
         whose room is pinned."""
-        requested = event.cause != "reshuffle"
+        requested = event.reason_code is not MoveReason.RESHUFFLE
         if (held := self._known(hotel, state, event, _CURRENT if requested else _NOT_ARRIVED)) is not None:
             if held.pinned and not requested:
                 self.violations.append(f"{hotel}: booking {event.booking} was moved from its pinned room")

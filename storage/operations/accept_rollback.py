@@ -12,7 +12,7 @@ from innkeeper.protocol.values.contexts import BILLING
 from innkeeper.protocol.values.operator_error import OperatorError
 from innkeeper.storage.data_directory import INBOX_ENDING, DataDirectory
 from innkeeper.storage.operations.timelines import FindForgotten, begin_timeline, write_heads
-from innkeeper.storage.sqlite.changes_file import changes_file, read_changes
+from innkeeper.storage.sqlite.changes_file import read_changes
 from innkeeper.storage.sqlite.cursors import read_cursors, set_cursor_back
 from innkeeper.storage.sqlite.event_rows import GENESIS
 from innkeeper.storage.sqlite.histories import (
@@ -72,7 +72,7 @@ def accept_rollback(
         if BILLING in lost:
             done += _follow_from_the_beginning(data)
         for path in older:
-            changes_file(path).write_text(f"{read_changes(path)}\n")
+            made_file(path).write_text(f"{read_changes(path)}\n")
         write_heads(data)
     return AcceptedRollback(
         str(path), begun.timeline, begun.positions, faults, done, begun.lost, begun.guests_forgotten

@@ -1,23 +1,20 @@
-"""How many changes the database of a service has had, in a file of its own.
+"""How many changes the database of a service has had, in the file that says that it was made.
 
 A database cannot say itself that its newest transactions are lost, or that it is an older copy, and every letter since
 then would be sent again. So each row that is added, changed or removed counts (see `checked_tables`), and the number is
 written down after each transaction: in place, and without a sync, because the transaction was synced before. A loss of
-power can leave an older number, never a newer one. The files are in a folder of their own, so that nobody who puts back
-a database with all that is named like it puts back the number too.
+power can leave an older number, never a newer one.
 """
 
 import os
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Final
 
 from innkeeper.protocol.ports.journal import JournalRolledBack
 from innkeeper.storage.sqlite.checked_tables import changes_of
 
-CHANGES_FOLDER: Final = "changes"
-_FILE_MODE, _FOLDER_MODE = 0o600, 0o700
+_FILE_MODE = 0o600
 
 
 class ChangesFile:
@@ -26,8 +23,6 @@ class ChangesFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._noted = -1
-        with suppress(OSError):  # then it cannot be written either
-            path.parent.mkdir(_FOLDER_MODE, exist_ok=True)
 
     def check(self, database: Path, db: sqlite3.Connection) -> None:
         """Raises JournalRolledBack where the database has had fewer changes than the file says."""
@@ -49,17 +44,12 @@ class ChangesFile:
                     os.close(file)
 
 
-def changes_file(database: Path) -> Path:
-    """Returns the path of the file that says how many changes this database has had."""
-    return database.parent / CHANGES_FOLDER / database.stem
-
-
 def missing_changes(database: Path, changes: int, file: Path) -> str:
     """Describes what a database, which has had so many changes, lacks of what the file says, or that the file cannot
     say it; empty where it lacks nothing."""
     text = file.read_bytes().strip() if file.exists() else b""
     if text and not text.isdigit():
-        return f"{CHANGES_FOLDER}/{file.name}, which says how many changes {database.name} has had, is damaged"
+        return f"{file.parent.name}/{file.name}, which says how many changes {database.name} has had, is damaged"
     newest = int(text or b"0")
     if newest <= changes:
         return ""

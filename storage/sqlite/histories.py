@@ -15,13 +15,14 @@ from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.values.contexts import RESERVATIONS, context_of
 from innkeeper.storage.data_directory import INBOX_ENDING, DataDirectory
 from innkeeper.storage.installation_file import DataRefused
-from innkeeper.storage.sqlite.changes_file import changes_file, missing_changes, read_changes
+from innkeeper.storage.sqlite.changes_file import missing_changes, read_changes
 from innkeeper.storage.sqlite.cursors import read_cursors
 from innkeeper.storage.sqlite.event_log import SqliteEventLog
 from innkeeper.storage.sqlite.event_rows import FILE_ERRORS, unreadable
 from innkeeper.storage.sqlite.inbox import read_inbox
 from innkeeper.storage.sqlite.journal_head import HeadFile, is_lost
 from innkeeper.storage.sqlite.read_models import read_follower
+from innkeeper.storage.sqlite.stamps import made_file
 
 _NOT_READ = (*FILE_ERRORS, TypeError, ValueError)
 """What is raised where a file cannot be read, or has other values than were written."""
@@ -116,7 +117,7 @@ def older_copies(data: DataDirectory) -> dict[Path, str]:
     found = {}
     for path in _services(data):
         try:
-            found[path] = missing_changes(path, read_changes(path), changes_file(path))
+            found[path] = missing_changes(path, read_changes(path), made_file(path))
         except _NOT_READ as error:
             raise DataRefused(f"{path} is not complete ({error}); restore it from a backup") from error
     return {path: fault for path, fault in found.items() if fault}

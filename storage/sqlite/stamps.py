@@ -14,9 +14,10 @@ from innkeeper.storage.installation_file import DataRefused
 from innkeeper.storage.new_files import publish_once, sync_folder
 from innkeeper.storage.sqlite.event_rows import FILE_ERRORS, unavailable, unreadable
 
-MADE_ENDING: Final = ".made"
-"""Of the file beside a database that says that it was made. It is a file of its own, so that a database that is lost is
-not taken for one that never was: without it, every letter would be sent again."""
+MADE_FOLDER: Final = "made"
+"""In it each database has a file that says that it was made; that of a service says how many changes the database has
+had, see `storage.sqlite.changes_file`. So a database that is lost is not taken for one that never was, and one that is
+put back, with all that is named like it, is not taken for the newest: every letter would be sent again."""
 RESTORE: Final = "restore it from the backup of this installation"
 MAKE_AGAIN: Final = "delete it, and it is made again from the logs"
 
@@ -29,7 +30,7 @@ def stamp(path: Path, installation: str, remedy: str = RESTORE) -> Path:
     if not path.exists():
         if remedy == RESTORE and made.exists():
             raise DataRefused(
-                f"{path} is missing, but was there before; {RESTORE}, or delete {made.name} to go on without it"
+                f"{path} is missing, but was there before; {RESTORE}, or delete {MADE_FOLDER}/{made.name} to go on without it"
             )
         try:
             _make(path, installation)
@@ -39,14 +40,15 @@ def stamp(path: Path, installation: str, remedy: str = RESTORE) -> Path:
             raise unreadable(path, error, remedy) from error
     check_stamp(path, installation, remedy)
     if remedy == RESTORE and not made.exists():
+        made.parent.mkdir(mode=0o700, exist_ok=True)
         made.touch(mode=0o600)
-        sync_folder(path.parent)
+        sync_folder(made.parent)
     return path
 
 
 def made_file(path: Path) -> Path:
     """Returns the path of the file that says that this one was made."""
-    return path.with_name(f"{path.name}{MADE_ENDING}")
+    return path.parent / MADE_FOLDER / path.stem
 
 
 def check_stamp(path: Path, installation: str, remedy: str = RESTORE) -> Path:

@@ -11,7 +11,6 @@ from innkeeper.protocol.values.contexts import RESERVATIONS, context_of
 from innkeeper.protocol.values.installation import Installation
 from innkeeper.storage.data_directory import INBOX_ENDING, DataDirectory
 from innkeeper.storage.key_file import create_key, read_key
-from innkeeper.storage.sqlite.changes_file import changes_file
 from innkeeper.storage.sqlite.checked_tables import check_file
 from innkeeper.storage.sqlite.event_log import SqliteEventLog
 from innkeeper.storage.sqlite.histories import differences, head_faults, older_copies, opened_logs
@@ -20,7 +19,7 @@ from innkeeper.storage.sqlite.journal import SqliteJournal
 from innkeeper.storage.sqlite.journal_head import HeadFile, is_lost
 from innkeeper.storage.sqlite.read_models import SqliteReadModels
 from innkeeper.storage.sqlite.service_store import SqliteDeliveryStore, SqliteNotificationStore, SqliteServiceStore
-from innkeeper.storage.sqlite.stamps import MAKE_AGAIN, RESTORE, check_stamp, stamp
+from innkeeper.storage.sqlite.stamps import MAKE_AGAIN, RESTORE, check_stamp, made_file, stamp
 
 
 class SqliteStorage:
@@ -82,17 +81,17 @@ class SqliteStorage:
     def service_store(self, name: str) -> AbstractContextManager[SqliteServiceStore]:
         """See `Storage`."""
         path = self._stamped(self._data.service(name))
-        return closing(SqliteServiceStore(path, changes=changes_file(path)))
+        return closing(SqliteServiceStore(path, changes=made_file(path)))
 
     def notification_store(self, name: str, relay: str) -> AbstractContextManager[SqliteNotificationStore]:
         """See `Storage`."""
         path = self._stamped(self._data.service(name))
-        return closing(SqliteNotificationStore(path, relay, changes_file(path)))
+        return closing(SqliteNotificationStore(path, relay, made_file(path)))
 
     def delivery_store(self, name: str) -> AbstractContextManager[SqliteDeliveryStore]:
         """See `Storage`."""
         path = self._stamped(self._data.service(name))
-        return closing(SqliteDeliveryStore(path, changes_file(path)))
+        return closing(SqliteDeliveryStore(path, made_file(path)))
 
     def inbox(self, name: str, logs: Mapping[str, EventLog]) -> SqliteInbox:
         """See `Storage`."""

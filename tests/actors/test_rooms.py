@@ -25,12 +25,14 @@ from innkeeper.protocol.reservations.events import (
     RoomMoved,
 )
 from innkeeper.protocol.reservations.queries import DescribeHotelState, FindBooking
+from innkeeper.protocol.reservations.reasons import MoveReason
 from innkeeper.protocol.reservations.refusals import SoldOut
 from innkeeper.protocol.reservations.replies import BookingReply, HotelStateReply
 from innkeeper.storage.sqlite.journal import SqliteJournal
 from support.partition_fixture import HOTEL, HOTEL_TYPE, PartitionFixture, night, request
 
 ROOM = "101"
+REQUEST = MoveReason.REQUEST
 BOOKINGS = ("ann", "bea", "cid")
 
 
@@ -161,7 +163,7 @@ def test_the_rooms_of_a_journal_forget_bookings_that_are_over() -> None:
     rooms = RoomStates()
     rooms.apply(RoomAdded(ROOM, "DBL"))
     for number in range(3):
-        rooms.apply(RoomMoved("ann", "102", ROOM, (RoomSegment(ROOM, night(number), night(number + 1)),), "request"))
+        rooms.apply(RoomMoved("ann", "102", ROOM, (RoomSegment(ROOM, night(number), night(number + 1)),), REQUEST))
         rooms.apply(BusinessDateRolled(night(number), night(number + 1)))
         assert (rooms.room_of, rooms.rooms[ROOM].stays) == ({}, {})
 
@@ -181,9 +183,7 @@ def test_a_room_accepts_a_claim_exactly_where_no_two_bookings_share_a_night(clai
                 after.pop(booking, None)
             else:
                 events.append(
-                    RoomMoved(
-                        booking, "102", ROOM, (RoomSegment(ROOM, night(first), night(first + nights)),), "request"
-                    )
+                    RoomMoved(booking, "102", ROOM, (RoomSegment(ROOM, night(first), night(first + nights)),), REQUEST)
                 )
                 after[booking] = {night(number).toordinal() for number in range(first, first + nights)}
         taken = [number for nights in after.values() for number in nights]

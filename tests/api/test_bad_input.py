@@ -245,6 +245,7 @@ def test_a_bad_change_is_refused_with_its_field_and_rule(
         ("cancel", {"booking": "other"}, "booking", "unknown"),
         ("cancel", {"reason": 5}, "reason", "type"),
         ("cancel", {"reason": "\0"}, "reason", "form"),
+        ("cancel", {"reason_code": "weather"}, "reason_code", "one_of"),
         ("extend", {"hold_seconds": -1}, "hold_seconds", "range"),
         ("move", {}, "room", "required"),
         ("move", {"room": "999"}, "room", "unknown"),

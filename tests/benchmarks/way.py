@@ -73,7 +73,7 @@ def way(server: Gateway, trace: Trace, hotel: str, day: int, *, until_rest: bool
 
 def shortest_way(server: Gateway, trace: Trace, hotel: str, first_day: int, *, until_rest: bool) -> Calls:
     """Books several times, and returns the calls of the booking with the fewest: chance (a body that arrives after its
-    head, a batch that is cut, a timer) only adds calls. A booking that subscribers have not handled in time is left out.
+    head, a batch that is cut, a timer) only adds calls. A booking that is not handled in time is left out.
     """
     wait_until(lambda: until_rest <= (lags(server) == 0), _REST_SECONDS_MAX)
     ways = []

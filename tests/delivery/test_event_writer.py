@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 from innkeeper.actors.delivery.event_writer import EventWriter
-from innkeeper.protocol.delivery.events import WebhookDisabled, WebhookEnabled
+from innkeeper.protocol.delivery.events import DisabledReason, WebhookDisabled, WebhookEnabled
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.ports.journal import StoredReply
 from innkeeper.protocol.values.guests import StoredGuest
 from innkeeper.storage.sqlite.journal import SqliteJournal
 
-DISABLED = WebhookDisabled("one", "https://example.com/", "gone")
+DISABLED = WebhookDisabled("one", "https://example.com/", DisabledReason.GONE, "gone")
 ENABLED = WebhookEnabled("one", "https://example.com/")
 
 

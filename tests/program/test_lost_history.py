@@ -89,7 +89,7 @@ def new_journal(data: Path) -> None:
     remove("partition-0.db", data)
     head = (data / "partition-0.head").read_bytes()
     (data / "partition-0.head").unlink()
-    (data / "partition-0.db.made").unlink()
+    (data / "made/partition-0").unlink()
     SqliteStorage(DataDirectory(data)).journal("reservations").close()
     (data / "partition-0.head").write_bytes(head)
 

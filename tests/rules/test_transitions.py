@@ -22,6 +22,7 @@ from innkeeper.protocol.reservations import commands, events
 from innkeeper.protocol.reservations.booking import BookingStatus, RoomSegment
 from innkeeper.protocol.reservations.commands import BookingChange, Contact
 from innkeeper.protocol.reservations.hotel import Hotel
+from innkeeper.protocol.reservations.reasons import MoveReason
 from innkeeper.protocol.reservations.transitions import ACTIONS, TRANSITIONS, status_after
 from innkeeper.storage.audit.reservations import ReservationsAuditor
 from innkeeper.storage.sqlite.read_model_file import ReadModelFile, Totals
@@ -339,7 +340,7 @@ def test_the_auditor_reports_a_reshuffle_of_a_guest_who_must_not_be_moved(
     hotel.take("book")
     hotel.take(step)
     departure = hotel.hotel_state.bookings[hotel.booking].departure
-    moved = events.RoomMoved(hotel.booking, "101", "102", (RoomSegment("102", TODAY, departure),), "reshuffle")
+    moved = events.RoomMoved(hotel.booking, "101", "102", (RoomSegment("102", TODAY, departure),), MoveReason.RESHUFFLE)
     last = hotel.hotel_records[-1]
     hotel.auditor.handle([msgspec.structs.replace(last, hotel_seq=last.hotel_seq + 1, event=moved)])
     assert [what in violation for violation in hotel.auditor.violations] == [True]

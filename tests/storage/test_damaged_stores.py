@@ -202,8 +202,8 @@ def test_errors_of_a_store_name_its_file(services: Services) -> None:
 
 @pytest.mark.parametrize("content", [b"2\x8a", b"r\n"])
 def test_a_damaged_number_of_changes_is_refused(content: bytes, services: Services) -> None:
-    (services.data.path / "changes/billing").write_bytes(content)
-    with pytest.raises(JournalRolledBack, match=r"changes/billing, which says how many changes .* is damaged"):
+    (services.data.path / "made/billing").write_bytes(content)
+    with pytest.raises(JournalRolledBack, match=r"made/billing, which says how many changes .* is damaged"):
         services.storage.service_store(BILLING)
 
 
@@ -226,7 +226,7 @@ def test_a_transaction_that_was_lost_with_its_write_ahead_log_is_noticed(ending:
 
 
 def test_a_number_of_changes_that_stayed_behind_harms_nobody(services: Services) -> None:
-    file = services.data.path / "changes/billing"
+    file = services.data.path / "made/billing"
     was = file.read_bytes()
     with services.storage.service_store(BILLING) as store:
         store.keep_reply(StoredReply("new", b"", b""))

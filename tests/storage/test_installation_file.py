@@ -186,7 +186,7 @@ def test_a_database_that_is_lost_is_not_made_anew(file: str, tmp_path: Path) -> 
     if file.endswith("-0.db"):
         assert run_to_end("accept-rollback", "--data", data).returncode == 0
     else:
-        (data / f"{file}.made").unlink()
+        (data / "made" / file.removesuffix(".db")).unlink()
     with closing(ServerProcess(data)) as server:
         assert server.stop()[0] == 0
 

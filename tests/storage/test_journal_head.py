@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from innkeeper.protocol.ports.journal import JournalRolledBack
 from innkeeper.protocol.reservations.events import WaitlistLeft
+from innkeeper.protocol.reservations.reasons import WaitlistReason
 from innkeeper.storage.data_directory import DataDirectory
 from innkeeper.storage.sqlite import journal as sqlite_journal
 from innkeeper.storage.sqlite import journal_head
@@ -18,7 +19,7 @@ from innkeeper.storage.sqlite.storage import SqliteStorage
 from support.journal_records import recorded, write_and_sync
 from support.recording_subscriber import GrowingLog
 
-JOINED = WaitlistLeft("w-1", "lapsed")  # an event that the read models ignore
+JOINED = WaitlistLeft("w-1", WaitlistReason.LAPSED)  # an event that the read models ignore
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 from innkeeper.protocol.values.operator_error import EXIT_DAMAGED, OperatorError
-from innkeeper.storage.sqlite.changes_file import changes_file
+from innkeeper.storage.sqlite.stamps import made_file
 
 FLIPS = int(os.environ.get("INNKEEPER_BIT_FLIPS", "60"))
 SEED = int(os.environ.get("INNKEEPER_BIT_FLIPS_SEED", "1"))
@@ -22,7 +22,7 @@ def check_flips(path: Path, contents: Callable[[], object], caplog: pytest.LogCa
     gives anything else than for the undamaged file, except an error that says which file is damaged. Returns how many
     were refused, were rebuilt with a message, or made no difference."""
     undamaged, original, random = contents(), path.read_bytes(), Random(SEED)
-    file = changes_file(path)
+    file = made_file(path)
     changes = file.read_bytes() if file.exists() else None
     outcomes: Counter[str] = Counter()
     wrong: list[str] = []

@@ -137,6 +137,6 @@ def whole_files(history: History, seed: int) -> list[Case]:
     cases += [("roll back", "killed", name) for name in databases]
     cases += [("roll back", "killed", f"{name}*") for name in databases]
     for kind in ("roll back", "delete", *(["mix in another's"] if history.data("other").exists() else [])):
-        cases += [(kind, "stopped", group) for group in ("*-0.db", "[!pv]*[!0].db", "*.key", "*.made", "changes/*")]
+        cases += [(kind, "stopped", group) for group in ("*-0.db", "[!pv]*[!0].db", "*.key", "made/*")]
     cases += [("delete", "killed", "*-wal"), ("roll back", "stopped", "[bpv]*.db*"), ("delete", "stopped", "*.db*")]
     return [Case(number, *case, seed=seed) for number, case in enumerate(cases)]

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from innkeeper.storage.sqlite.changes_file import CHANGES_FOLDER
+from innkeeper.storage.sqlite.stamps import MADE_FOLDER
 from support.gateway import HttpResponse, hotel_request, send
 from support.server_process import ServerProcess
 from support.smtp_server import RecordingSmtpServer, smtp_server
@@ -89,7 +89,7 @@ def copy_data(data: Path, to: Path) -> None:
 def files_of(data: Path) -> list[str]:
     """The files of a data directory, by their paths in it, without those in the archive and other folders of what goes
     out."""
-    folders = (data, data / CHANGES_FOLDER)
+    folders = (data, data / MADE_FOLDER)
     return sorted(str(file.relative_to(data)) for folder in folders for file in folder.glob("*") if file.is_file())
 
 

@@ -16,7 +16,7 @@ from innkeeper.actors.billing.rules.lookups import (
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.actors.billing.rules.taxes import opposite, split_taxes
 from innkeeper.protocol.billing import commands, events
-from innkeeper.protocol.billing.folio import FolioLine, LineKind, LinePosition
+from innkeeper.protocol.billing.folio import FolioLine, LineKind, LinePosition, ReversalReason
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, Refused, invalid
 from innkeeper.protocol.reservations.booking import PriceLine
@@ -113,7 +113,7 @@ def reverse_charge(state: LedgerState, command: commands.ReverseCharge, envelope
     place, line = find_line(find_bill(state, command.booking), command.line)
     _check_changeable("reverse", line)
     reversal_line = reversal(next(line_numbers(state)), state.opened().business_date, line)
-    done = events.ChargeReversed(place.booking, place.folio, reversal_line, command.reason)
+    done = events.ChargeReversed(place.booking, place.folio, reversal_line, ReversalReason.CORRECTION, command.reason)
     return Decision((done,), the_bill(command.booking))
 
 
@@ -147,7 +147,7 @@ def move_charges(state: LedgerState, command: commands.MoveCharges, envelope: En
         reversal_number, there = next(numbers), LinePosition(target.booking, command.to_folio, next(numbers))
         reversal_line = reversal(reversal_number, day, line, (there,))
         charged = _replace(line, id=there.line, business_date=day, moved_from=place)
-        done.append(events.ChargeReversed(place.booking, place.folio, reversal_line, "moved"))
+        done.append(events.ChargeReversed(place.booking, place.folio, reversal_line, ReversalReason.MOVED))
         done.append(events.ChargePosted(there.booking, there.folio, charged))
     return Decision(tuple(done), the_bill(bill.booking))
 
@@ -172,7 +172,7 @@ def split_charge(state: LedgerState, command: commands.SplitCharge, envelope: En
     reversal_line = reversal(reversal_number, day, line, moved_to)
     return Decision(
         (
-            events.ChargeReversed(place.booking, place.folio, reversal_line, "split"),
+            events.ChargeReversed(place.booking, place.folio, reversal_line, ReversalReason.SPLIT),
             *(events.ChargePosted(place.booking, place.folio, charged) for charged in parts),
         ),
         the_bill(bill.booking),

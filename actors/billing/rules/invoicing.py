@@ -12,7 +12,16 @@ from innkeeper.actors.billing.rules.folios import reversal
 from innkeeper.actors.billing.rules.lookups import Decision, find_bill, find_folio, line_numbers, the_document
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import commands, events
-from innkeeper.protocol.billing.folio import DocumentKind, Folio, FolioLine, Invoice, LineKind, LinePosition, TaxTotal
+from innkeeper.protocol.billing.folio import (
+    DocumentKind,
+    Folio,
+    FolioLine,
+    Invoice,
+    LineKind,
+    LinePosition,
+    ReversalReason,
+    TaxTotal,
+)
 from innkeeper.protocol.billing.terms import BillingTerms, Party
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
@@ -78,7 +87,8 @@ def issue_credit_note(state: LedgerState, command: commands.IssueCreditNote, env
     for charge in (by_id[line.id] for line in invoice.lines if line.kind is LineKind.CHARGE):
         if charge.reversed_by is None:
             line = reversal(next(numbers), day, charge)
-            done.append(events.ChargeReversed(invoice.booking, invoice.folio, line, command.reason))
+            reason = ReversalReason.CREDITED
+            done.append(events.ChargeReversed(invoice.booking, invoice.folio, line, reason, command.reason))
             lines.append(line)
         elif by_id[charge.reversed_by].invoice is None:
             lines.append(by_id[charge.reversed_by])

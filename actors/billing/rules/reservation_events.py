@@ -22,7 +22,7 @@ from innkeeper.protocol.billing.events import (
     FolioTermsChanged,
     LedgerGuestForgotten,
 )
-from innkeeper.protocol.billing.folio import Bill, LineKind, LinePosition, StayTerms
+from innkeeper.protocol.billing.folio import Bill, LineKind, LinePosition, ReversalReason, StayTerms
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
@@ -122,7 +122,9 @@ def _reinstated(state: LedgerState, bill: Bill, event: events.BookingReinstated)
     """Reverses the fee, on whichever folio it is now. An invoice with the fee is not changed, but corrected later."""
     yield from _status_changed(state, bill, event)
     if bill.fee is not None:
-        yield from _reverse(state, [LinePosition(bill.booking, 1, bill.fee)], "reinstated", line_numbers(state))
+        yield from _reverse(
+            state, [LinePosition(bill.booking, 1, bill.fee)], ReversalReason.REINSTATED, line_numbers(state)
+        )
 
 
 def _checked_out(state: LedgerState, bill: Bill, event: events.GuestCheckedOut) -> Events:
@@ -138,7 +140,7 @@ def _checked_out(state: LedgerState, bill: Bill, event: events.GuestCheckedOut) 
         and line.kind is LineKind.CHARGE
         and line.moved_from is None
     ]
-    yield from _reverse(state, beyond, "early departure", numbers)
+    yield from _reverse(state, beyond, ReversalReason.EARLY_DEPARTURE, numbers)
 
 
 def _rolled(state: LedgerState, _: None, event: events.BusinessDateRolled) -> Events:
@@ -163,7 +165,7 @@ def _timeline_begun(state: LedgerState, _: None, event: events.TimelineBegun) ->
             for line in folio.lines
             if line.kind is LineKind.CHARGE and line.moved_from is None
         ]
-        yield from _reverse(state, charged, "booking lost", numbers)
+        yield from _reverse(state, charged, ReversalReason.BOOKING_LOST, numbers)
     if lost:
         yield billing_events.LedgerBookingsLost(lost)
 
@@ -178,7 +180,7 @@ def _nights(state: LedgerState, bill: Bill, until: date, today: date, numbers: I
             yield ChargePosted(bill.booking, 1, line)
 
 
-def _reverse(state: LedgerState, charged: list[LinePosition], reason: str, numbers: Iterator[int]) -> Events:
+def _reverse(state: LedgerState, charged: list[LinePosition], reason: ReversalReason, numbers: Iterator[int]) -> Events:
     today = state.opened().business_date
     for first in charged:
         for place, line in current_lines(state, first):

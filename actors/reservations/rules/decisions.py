@@ -38,6 +38,7 @@ from innkeeper.protocol.reservations import commands, events
 from innkeeper.protocol.reservations.booking import Booking, BookingStatus, RoomSegment
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
+from innkeeper.protocol.reservations.reasons import MoveReason
 from innkeeper.protocol.reservations.refusals import HotelExists
 from innkeeper.protocol.reservations.replies import BookingReply, GuestReply, HotelReply, NightAuditReply, WaitlistReply
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
@@ -241,7 +242,7 @@ def _confirm(
 def _release(
     state: HotelState, booking: Booking, command: commands.ReleaseHold, envelope: Envelope
 ) -> tuple[Event, ...]:
-    return (events.HoldReleased(booking.id),)
+    return (events.HoldReleased(booking.id, command.reason_code),)
 
 
 def _extend(state: HotelState, booking: Booking, command: commands.ExtendHold, envelope: Envelope) -> tuple[Event, ...]:
@@ -254,9 +255,8 @@ def _extend(state: HotelState, booking: Booking, command: commands.ExtendHold, e
 def _cancel(
     state: HotelState, booking: Booking, command: commands.CancelBooking, envelope: Envelope
 ) -> tuple[Event, ...]:
-    return (
-        events.BookingCancelled(booking.id, cancellation_fee(state.opened(), booking, envelope.at), command.reason),
-    )
+    fee = cancellation_fee(state.opened(), booking, envelope.at)
+    return (events.BookingCancelled(booking.id, fee, command.reason, command.reason_code),)
 
 
 def _reinstate(
@@ -304,11 +304,11 @@ def _move(state: HotelState, booking: Booking, command: commands.MoveBooking, en
         booking.id, arrival, booking.departure, kind, room=command.room, present=booking
     )  # fmt: skip
     _room, moved = find_room(state, rooming)
-    cause = "request" if kind == booking.room_type else "upgrade"
+    reason = MoveReason.REQUEST if kind == booking.room_type else MoveReason.UPGRADE
     rooms = in_room(booking, command.room, arrival)
-    move = events.RoomMoved(booking.id, booking.room, command.room, rooms, cause)
+    move = events.RoomMoved(booking.id, booking.room, command.room, rooms, reason)
     done: list[Event] = [*moved, move]
-    if cause == "upgrade" and not booking.pinned and booking.status is not BookingStatus.IN_HOUSE:
+    if reason is MoveReason.UPGRADE and not booking.pinned and booking.status is not BookingStatus.IN_HOUSE:
         done.append(events.BookingPinned(booking.id, command.room))
     return tuple(done)
 

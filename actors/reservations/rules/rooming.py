@@ -11,6 +11,7 @@ from innkeeper.protocol.messages.refusals import Refused, invalid
 from innkeeper.protocol.reservations.booking import Booking, RoomSegment
 from innkeeper.protocol.reservations.events import RoomMoved
 from innkeeper.protocol.reservations.hotel import RoomType
+from innkeeper.protocol.reservations.reasons import MoveReason
 from innkeeper.protocol.reservations.refusals import NoSingleRoom, RoomTaken, SoldOut
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money
@@ -56,7 +57,7 @@ def find_room(state: HotelState, rooming: RoomingRequest) -> tuple[str, tuple[Ro
 
 def _moved(booking: Booking, here: str, there: str, for_booking: str) -> RoomMoved:
     rooms = (RoomSegment(there, booking.arrival, booking.departure),)  # who has not arrived has one room
-    return RoomMoved(booking.id, here, there, rooms, "reshuffle", for_booking)
+    return RoomMoved(booking.id, here, there, rooms, MoveReason.RESHUFFLE, for_booking)
 
 
 def in_room(booking: Booking, room: str, first: date) -> tuple[RoomSegment, ...]:

@@ -23,6 +23,7 @@ from innkeeper.protocol.messages.refusals import NotFound, Refused
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import RoomSegment
 from innkeeper.protocol.reservations.commands import WaitlistRequest
+from innkeeper.protocol.reservations.reasons import WaitlistReason
 from innkeeper.protocol.reservations.refusals import RoomsStillAvailable, WaitlistFull
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 from innkeeper.protocol.values import limits
@@ -54,12 +55,13 @@ def leave_event(state: HotelState, entry: str) -> events.WaitlistLeft:
     """The event that removes an entry on request. Refuses an unknown entry."""
     if entry not in state.waitlist:
         raise Refused(NotFound("waitlist entry", entry))
-    return events.WaitlistLeft(entry, "withdrawn")
+    return events.WaitlistLeft(entry, WaitlistReason.WITHDRAWN)
 
 
 def lapse_events(state: HotelState, to: date) -> list[events.WaitlistLeft]:
     """The events that remove the entries whose arrival is before `to`, the new business date."""
-    return [events.WaitlistLeft(entry.id, "lapsed") for entry in state.waitlist.values() if entry.arrival < to]
+    lapsed = [entry.id for entry in state.waitlist.values() if entry.arrival < to]
+    return [events.WaitlistLeft(entry, WaitlistReason.LAPSED) for entry in lapsed]
 
 
 def offer_events(state: HotelState, at: int) -> tuple[str, tuple[Event, ...]]:
