@@ -29,9 +29,8 @@ def stamp(path: Path, installation: str, remedy: str = RESTORE) -> Path:
     made = made_file(path)
     if not path.exists():
         if remedy == RESTORE and made.exists():
-            raise DataRefused(
-                f"{path} is missing, but was there before; {RESTORE}, or delete {MADE_FOLDER}/{made.name} to go on without it"
-            )
+            file = f"{MADE_FOLDER}/{made.name}"
+            raise DataRefused(f"{path} is missing, but was there before; {RESTORE}, or delete {file} to go on without it")
         try:
             _make(path, installation)
         except OSError as error:
