@@ -24,7 +24,7 @@ from innkeeper.actors.system.actor_systems import ACTOR_SYSTEMS
 from innkeeper.actors.system.event_loop import first_of, run_async, wait_for_stop
 from innkeeper.actors.system.garbage_collector import freeze_startup_objects
 from innkeeper.delivery import integrations as adapters
-from innkeeper.delivery.archive import forgotten_guests
+from innkeeper.delivery.archive import read_archive
 from innkeeper.delivery.backoff import delay_seconds
 from innkeeper.delivery.brokers.selection import open_inbox
 from innkeeper.delivery.integrations import Integrations
@@ -215,8 +215,8 @@ _RUNS: dict[str, Callable[[SimpleNamespace], Coroutine[object, object, None] | N
     **dict.fromkeys((RESERVATIONS, BILLING, NOTIFICATIONS, DELIVERY, GATEWAY), part),
     "verify": partial(data_commands.verify, verified_directory),
     "backup": partial(data_commands.backup, back_up),
-    "restore": partial(data_commands.restore, partial(restore, verified, forgotten_guests, clock)),
-    "accept-rollback": partial(data_commands.accept_rollback, partial(accept_rollback, forgotten_guests, clock)),
+    "restore": partial(data_commands.restore, partial(restore, verified, read_archive, clock)),
+    "accept-rollback": partial(data_commands.accept_rollback, partial(accept_rollback, read_archive, clock)),
     "replay": replay,
     "dead-letters": manage_dead_letters,
 }

@@ -38,12 +38,15 @@ class LedgerDayOpened(Event, frozen=True):
 
 class LedgerTimelineBegun(Event, frozen=True):
     """The ledger goes on from here on another timeline; see `TimelineBegun`. It follows the hotel again from the event
-    after its event `after`, whatever it has followed before."""
+    after its event `after`, whatever it has followed before. Invoices and credit notes up to these numbers were issued,
+    also if the ledger does not have them any more."""
 
     context: ClassVar[str] = BILLING
     name: ClassVar[str] = "ledger.timeline_begun"
     timeline: str
     after: int
+    invoices: int = 0
+    credit_notes: int = 0
 
 
 class LedgerBookingsLost(Event, frozen=True):

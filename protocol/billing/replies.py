@@ -90,7 +90,8 @@ class TrialBalanceReply(Reply, frozen=True):
 
 
 class LedgerStateReply(Reply, frozen=True):
-    """A ledger's whole state, as a snapshot has it. `applied_seq`: see `EventAppliedReply`."""
+    """A ledger's whole state, as a snapshot has it. `applied_seq`: see `EventAppliedReply`. `issued` are the highest
+    numbers of invoices and of credit notes that were issued."""
 
     name: ClassVar[str] = "ledger_state.reply"
     ledger: LedgerDetails
@@ -99,6 +100,7 @@ class LedgerStateReply(Reply, frozen=True):
     lines_posted: int
     bills: tuple[Bill, ...]
     documents: tuple[Invoice, ...]
+    issued: tuple[int, int]
     accounts: tuple[AccountBalance, ...]
 
 

@@ -77,8 +77,9 @@ class BillingAuditor:
         books.posted[event.booking, event.folio] = []
 
     def timeline_begun(self, books: LedgerRecord, event: events.LedgerTimelineBegun) -> None:
-        """Notes from where the ledger follows the hotel."""
+        """Notes from where the ledger follows the hotel, and after which numbers its documents continue."""
         books.applied = event.after
+        books.documents |= Counter({events.InvoiceIssued: event.invoices, events.CreditNoteIssued: event.credit_notes})
 
     def bookings_lost(self, books: LedgerRecord, event: events.LedgerBookingsLost) -> None:
         """Notes the bookings that reservations have lost, and checks that nothing is charged for them any more."""

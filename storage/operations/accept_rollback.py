@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from innkeeper.protocol.ports.archive import NOTHING_ARCHIVED, ReadArchive
 from innkeeper.protocol.values.contexts import BILLING
 from innkeeper.protocol.values.operator_error import OperatorError
 from innkeeper.storage.data_directory import INBOX_ENDING, DataDirectory
-from innkeeper.storage.operations.timelines import FindForgotten, begin_timeline, write_heads
+from innkeeper.storage.operations.timelines import begin_timeline, write_heads
 from innkeeper.storage.sqlite.changes_file import read_changes
 from innkeeper.storage.sqlite.cursors import read_cursors, set_cursor_back
 from innkeeper.storage.sqlite.event_rows import GENESIS
@@ -48,14 +49,13 @@ class AcceptedRollback(NamedTuple):
     guests_forgotten: int
 
 
-def accept_rollback(
-    find_forgotten: FindForgotten, clock: Callable[[], int], path: Path, archive: str
-) -> AcceptedRollback:
-    """Begins a new timeline from the journals of the data directory at `path` as they are. Guests who were forgotten in
-    what is lost, according to the archive at a URL, or by default in the directory, are forgotten again. Raises
-    OperatorError."""
+def accept_rollback(read_archive: ReadArchive, clock: Callable[[], int], path: Path, archive: str) -> AcceptedRollback:
+    """Begins a new timeline from the journals of the data directory at `path` as they are. What the archive at a URL,
+    or by default in the directory, knows of what is lost is heeded: guests are forgotten again, and no number of a
+    document is given twice. Raises OperatorError."""
     data = DataDirectory(path)
-    forgotten = find_forgotten(archive or str(data.archive)) if archive or data.archive.is_dir() else ()
+    has_archive = archive or data.archive.is_dir()
+    archived = read_archive(archive or str(data.archive)) if has_archive else NOTHING_ARCHIVED
     if not data.is_made:
         raise NothingLost(f"{path} has no installation; give the data directory with --data")
     with data.lock():
@@ -67,7 +67,7 @@ def accept_rollback(
         if not faults:
             raise NothingLost(f"every journal in {path} has all that was seen of it; there is nothing to accept")
         lost = {each.log for each in found if not each.agrees} | _make_lost_journals(data)
-        begun = begin_timeline(data, clock, "accept-rollback", forks, forgotten)
+        begun = begin_timeline(data, clock, "accept-rollback", forks, archived)
         done = _set_back(data, found, forks)
         if BILLING in lost:
             done += _follow_from_the_beginning(data)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import msgspec
+from innkeeper.protocol.ports.archive import NOTHING_ARCHIVED, ReadArchive
 from innkeeper.protocol.ports.storage import Storage
 from innkeeper.protocol.values.operator_error import EXIT_VIOLATED, OperatorError
 from innkeeper.storage.data_directory import DataDirectory
@@ -19,7 +20,7 @@ from innkeeper.storage.operations.backup import (
     report,
 )
 from innkeeper.storage.operations.new_folder import FolderUnusable, check_apart, check_space, new_folder
-from innkeeper.storage.operations.timelines import FindForgotten, begin_timeline, write_heads
+from innkeeper.storage.operations.timelines import begin_timeline, write_heads
 from innkeeper.storage.operations.verify import VerificationReport
 from innkeeper.storage.sqlite.copying import check_database, check_positions
 from innkeeper.storage.sqlite.storage import SqliteStorage
@@ -37,17 +38,18 @@ class BackupViolated(OperatorError):
 
 def restore(
     verify: Verify,
-    find_forgotten: FindForgotten,
+    read_archive: ReadArchive,
     clock: Callable[[], int],
     source: Path,
     path: Path,
     archive: str,
     show: ShowBytes,
 ) -> BackupReport:
-    """Restores the backup in the folder `source` to a data directory at `path`, which is missing or empty. Guests who
-    were forgotten since the backup, according to the archive at a URL (empty where there is none), are forgotten again.
-    Raises OperatorError, after which nothing is left at `path`."""
-    forgotten = find_forgotten(archive) if archive else ()
+    """Restores the backup in the folder `source` to a data directory at `path`, which is missing or empty. What the
+    archive at a URL (empty where there is none) knows is heeded: guests who were forgotten since the backup are
+    forgotten again, and no number of a document is given twice. Raises OperatorError,
+    after which nothing is left at `path`."""
+    archived = read_archive(archive) if archive else NOTHING_ARCHIVED
     contents = _contents(source)
     check_apart(path, source)
     with new_folder(path, FILE_NAME) as fresh:
@@ -58,7 +60,7 @@ def restore(
                 _restore_file(source, fresh, name, contents)
                 progress(contents.files[name].bytes)
         contents = _checked(fresh, source, contents)
-        begun = begin_timeline(DataDirectory(fresh), clock, "restore", forgotten=forgotten)
+        begun = begin_timeline(DataDirectory(fresh), clock, "restore", archived=archived)
         write_heads(DataDirectory(fresh))
         contents = msgspec.structs.replace(contents, timeline=begun.timeline, positions=begun.positions)
         if violations := verify(SqliteStorage(DataDirectory(fresh))).violations:

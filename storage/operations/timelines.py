@@ -1,12 +1,13 @@
 """Begins a new timeline in a data directory: the journals go on from where they end, differently than before."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from typing import NamedTuple
 
 from innkeeper.protocol.billing.events import LedgerTimelineBegun
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.ports.archive import NOTHING_ARCHIVED, Archived
 from innkeeper.protocol.reservations.events import GuestForgotten, TimelineBegun
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY, NOTIFICATIONS, RESERVATIONS, context_of, rank_of
 from innkeeper.storage.audit.billing import BillingAuditor
@@ -19,8 +20,6 @@ from innkeeper.storage.sqlite.journal_head import HeadFile
 from innkeeper.storage.sqlite.outbox import withdraw_notices
 from innkeeper.storage.sqlite.storage import SqliteStorage
 
-FindForgotten = Callable[[str], Collection[str]]
-"""Returns the ids of the guests who were forgotten, of the archive at a URL."""
 _BY = "operator"
 
 
@@ -39,12 +38,13 @@ def begin_timeline(
     clock: Callable[[], int],
     cause: str,
     forks: Mapping[str, int] | None = None,
-    forgotten: Collection[str] = (),
+    archived: Archived = NOTHING_ARCHIVED,
 ) -> Begun:
     """Begins a new timeline with the journals of this directory as they are, which nobody else uses: an event tells it
     to the subscribers of each hotel, and of its ledger. Billing follows a log of reservations again from its position
-    in `forks`, where it has one. The guests who were `forgotten` in what is lost are forgotten again, also where their
-    stays are not over. The journals' heads are not written. Raises JournalError."""
+    in `forks`, where it has one. What is `archived` of what is lost is heeded: guests are forgotten again, also where
+    their stays are not over, and no number of a document is given twice. The journals' heads are not written. Raises
+    JournalError."""
     storage = SqliteStorage(data)
     hotels, ledgers = _audited(storage)
     timeline = write_new_timeline(data.path, data.installation()).timeline
@@ -62,13 +62,16 @@ def begin_timeline(
             begun: dict[str, list[Event]] = {}
             if context_of(log) == RESERVATIONS:
                 begun = {hotel: [TimelineBegun(timeline, lost.get(hotel, ()))] for hotel in last}
-                for stored in journal.newest_guests(forgotten).values():
+                for stored in journal.newest_guests(archived.forgotten).values():
                     if stored.guest.details is not None:
                         begun[stored.hotel].append(GuestForgotten(stored.guest.id))
                         guests_forgotten += 1
             elif log == BILLING:
                 after = {hotel: min(ledgers.hotels[hotel].applied, followed.get(hotel, 0)) for hotel in last}
-                begun = {hotel: [LedgerTimelineBegun(timeline, number)] for hotel, number in after.items()}
+                begun = {
+                    hotel: [LedgerTimelineBegun(timeline, number, *archived.documents.get(hotel, (0, 0)))]
+                    for hotel, number in after.items()
+                }
             at = max([clock(), *(record.at for record in last.values())])
             journal.begin_timeline(timeline)
             positions[log] = journal.write(

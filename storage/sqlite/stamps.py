@@ -29,8 +29,8 @@ def stamp(path: Path, installation: str, remedy: str = RESTORE) -> Path:
     made = made_file(path)
     if not path.exists():
         if remedy == RESTORE and made.exists():
-            file = f"{MADE_FOLDER}/{made.name}"
-            raise DataRefused(f"{path} is missing, but was there before; {RESTORE}, or delete {file} to go on without it")
+            without = f"delete {MADE_FOLDER}/{made.name} to go on without it"
+            raise DataRefused(f"{path} is missing, but was there before; {RESTORE}, or {without}")
         try:
             _make(path, installation)
         except OSError as error:

@@ -96,6 +96,8 @@ def _opened(state: LedgerState, record: RecordedEvent, event: events.LedgerOpene
 def _timeline_begun(state: LedgerState, _: RecordedEvent, event: events.LedgerTimelineBegun) -> None:
     """Follows the hotel from there, also where events with higher numbers had effects before."""
     state.applied_seq = event.after
+    state.issued[DocumentKind.INVOICE] = max(state.issued[DocumentKind.INVOICE], event.invoices)
+    state.issued[DocumentKind.CREDIT_NOTE] = max(state.issued[DocumentKind.CREDIT_NOTE], event.credit_notes)
 
 
 def _day_opened(state: LedgerState, _: RecordedEvent, event: events.LedgerDayOpened) -> None:
@@ -302,6 +304,7 @@ def describe(state: LedgerState) -> LedgerStateReply:
         lines_posted=state.lines_posted,
         bills=tuple(map(bare, sorted(state.bills.values(), key=lambda bill: bill.booking))),
         documents=tuple(state.documents.values()),
+        issued=(state.issued[DocumentKind.INVOICE], state.issued[DocumentKind.CREDIT_NOTE]),
         accounts=tuple(AccountBalance(account, amount) for account, amount in sorted(state.accounts.items())),
     )
 
@@ -312,9 +315,8 @@ def restore(described: LedgerStateReply) -> LedgerState:
     for bill in described.bills:
         _keep(state, bill)
         state.payments |= {payment.id: bill.booking for folio in bill.folios for payment in folio.payments}
-    for document in described.documents:
-        state.documents[document.number] = document
-        state.issued[document.kind] += 1
+    state.documents = {document.number: document for document in described.documents}
+    state.issued = dict(zip((DocumentKind.INVOICE, DocumentKind.CREDIT_NOTE), described.issued, strict=True))
     state.accounts = {balance.account: balance.amount for balance in described.accounts}
     return state
 

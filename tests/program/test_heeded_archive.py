@@ -1,4 +1,5 @@
-"""Guests who are forgotten stay forgotten: after a restore of an older backup, and where a lost journal is accepted."""
+"""What the archive knows is heeded after a restore of an older backup, and where a lost journal is accepted: guests who
+were forgotten are forgotten again, and no number of a document is given twice."""
 
 import json
 import shutil
@@ -47,6 +48,21 @@ class Desk:
         """Wait until all parts have forgotten the guest."""
         path = f"{HOTEL}/guests/{guest}"
         wait_until(lambda: (self.send("GET", path)["erasure"] or {}).get("done"), SECONDS_MAX)
+
+    def invoice(self, booking: Any) -> str:
+        """Charge a breakfast, and invoice it; the number of the invoice."""
+        path = f"{HOTEL}/bookings/{booking['id']}"
+        port = urlsplit(self.server.url).port or 0
+        wait_until(lambda: send(port, "GET", f"{path}/folio", None).status == 200, SECONDS_MAX)  # billing follows
+        charge = {"charge": "breakfast", "text": "Breakfast", "amount": {"amount": "12.00", "currency": "EUR"}}
+        self.send("POST", f"{path}/folio/charges", charge)
+        number: str = self.send("POST", f"{path}/invoices", {})["number"]
+        return number
+
+    def credit(self, invoice: str) -> str:
+        """Cancel an invoice; the number of the credit note."""
+        number: str = self.send("POST", f"{HOTEL}/invoices/{invoice}/actions/credit", {"reason": "wrong"})["number"]
+        return number
 
 
 def used(data: Path, copy: Path) -> tuple[str, list[Any]]:
@@ -101,3 +117,28 @@ def test_a_rolled_back_journal_forgets_again_whom_the_archive_names(tmp_path: Pa
     done = run_to_end("accept-rollback", "--data", data)
     assert json.loads(done.stdout)["guests_forgotten"] == 1, done.stderr
     assert_forgotten(data, guest, bookings)
+
+
+def test_numbers_of_documents_go_on_above_those_that_the_archive_knows(tmp_path: Path) -> None:
+    data, copy, restored = tmp_path / "data", tmp_path / "monday", tmp_path / "restored"
+    with closing(ServerProcess(data)) as server:
+        desk = Desk(server)
+        desk.send("POST", "/v1/hotels", hotel_request({"DBL": 5}, id="inn"))
+        booking = desk.book(3, {"name": "Ann"})
+        assert (desk.invoice(booking), run_to_end("backup", copy, "--data", data).returncode) == ("INV-1", 0)
+        assert (desk.invoice(booking), desk.credit("INV-2"), desk.invoice(booking)) == ("INV-2", "CN-1", "INV-3")
+        wait_until(lambda: [*(data / "archive/invoices/inn/INV-3").glob("*.json")], SECONDS_MAX)
+        assert server.stop()[0] == 0
+    done = run_to_end("restore", copy, "--data", restored, "--archive", data / "archive")
+    assert done.returncode == 0, done.stderr
+    with closing(ServerProcess(restored)) as server:
+        desk = Desk(server)
+        assert (desk.invoice(booking), desk.credit("INV-4")) == ("INV-4", "CN-2")
+        server.kill()
+        server.start_again()
+        assert desk.invoice(booking) == "INV-5"
+        assert server.stop()[0] == 0
+    with closing(ServerProcess(restored)) as server:  # from snapshots
+        assert Desk(server).invoice(booking) == "INV-6"
+        assert server.stop()[0] == 0
+    assert json.loads(run_to_end("verify", "--data", restored).stdout)["violations"] == []
