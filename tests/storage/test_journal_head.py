@@ -16,6 +16,7 @@ from innkeeper.storage.sqlite.journal import SqliteJournal
 from innkeeper.storage.sqlite.journal_head import HeadFile, marked_positions
 from innkeeper.storage.sqlite.read_models import SqliteReadModels
 from innkeeper.storage.sqlite.storage import SqliteStorage
+from support.bit_flips import flipped_bits
 from support.journal_records import recorded, write_and_sync
 from support.recording_subscriber import GrowingLog
 
@@ -101,6 +102,21 @@ def test_a_journal_that_was_opened_before_its_head_was_written_is_opened(
     HeadFile(journal.path).path.unlink()
     with pytest.raises(JournalRolledBack, match=r"partition-0\.head is missing"):
         open_journal()
+
+
+def test_a_head_with_any_flipped_bit_is_refused_or_the_same(open_journal: Callable[[], SqliteJournal]) -> None:
+    with closing(open_journal()) as journal:
+        write_and_sync(journal, recorded(1))
+    head = HeadFile(journal.path)
+    expected, refused = head.read(), 0
+    for damaged in flipped_bits(head.path.read_bytes()):
+        head.path.write_bytes(damaged)
+        try:
+            assert head.read() == expected  # a bit of base64 that says nothing
+        except JournalRolledBack as error:
+            assert "partition-0.head is damaged" in str(error)
+            refused += 1
+    assert refused > 8 * 100
 
 
 @pytest.mark.parametrize("later", [0, 1, 2, 3])

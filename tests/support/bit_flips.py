@@ -5,7 +5,7 @@ INNKEEPER_BIT_FLIPS sets how many bits are flipped, INNKEEPER_BIT_FLIPS_SEED cho
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -59,3 +59,10 @@ def _outcome(path: Path, undamaged: object, contents: Callable[[], object], capl
     if found != undamaged or any(record.exc_info for record in caplog.records):
         return "wrong: served, or with a traceback"
     return "rebuilt" if caplog.records else "unused"
+
+
+def flipped_bits(content: bytes) -> Iterator[bytes]:
+    """The content with each of its bits flipped in turn."""
+    for number, byte in enumerate(content):
+        for bit in range(8):
+            yield content[:number] + bytes([byte ^ 1 << bit]) + content[number + 1 :]
