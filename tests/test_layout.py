@@ -61,6 +61,7 @@ ALLOWED_IMPORTS = {
     "actors/delivery": {"protocol", "actors.cluster.thread_bridge", "actors.delivery"},
     "actors/subscriptions": {"protocol", "actors.subscriptions"},
     "actors/cluster": {"protocol", "actors.cluster"},
+    "actors/cluster/thread_bridge.py": {"protocol", "actors.subscriptions.other_loops"},
     "actors/cluster/parts.py": {
         "protocol", "actors.cluster", "actors.partition.partition", "actors.partition.load_meter",
         "actors.subscriptions",

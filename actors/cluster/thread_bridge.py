@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
+from innkeeper.actors.subscriptions.other_loops import in_loop_of
 from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
 from innkeeper.protocol.ports.message_bus import CommitListener, PublishingMessageBus
 from innkeeper.protocol.ports.subscriptions import Positions
+
+_PARTITION = "the partition"
 
 
 class ThreadBridge:
@@ -42,21 +45,23 @@ class ThreadBridge:
     async def ask(self, envelope: Envelope) -> Result:
         """See `MessageBus`."""
         if self._bus is None or self._loop is None or not self._bus.ready:
-            return Result(Unavailable("the partition is not running"))
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._bus.ask(envelope), self._loop))
+            return Result(Unavailable(f"{_PARTITION} is not running"))
+        try:
+            return await in_loop_of(self._loop, self._bus.ask(envelope), _PARTITION)
+        except Refused as refused:
+            return Result(refused.refusal)
 
     async def fault(self) -> str:
         """See `MessageBus`."""
         if self._bus is None or self._loop is None:
-            return "the partition is not running"
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._bus.fault(), self._loop))
+            return f"{_PARTITION} is not running"
+        return await in_loop_of(self._loop, self._bus.fault(), _PARTITION)
 
     async def positions(self, hotel: str | None = None) -> Positions:
         """See `MessageBus`."""
         if self._bus is None or self._loop is None:
-            raise Refused(Unavailable("the partition is not running"))
-        positions = asyncio.run_coroutine_threadsafe(self._bus.positions(hotel), self._loop)
-        return await asyncio.wrap_future(positions)
+            raise Refused(Unavailable(f"{_PARTITION} is not running"))
+        return await in_loop_of(self._loop, self._bus.positions(hotel), _PARTITION)
 
     def subscribe(self, listener: CommitListener) -> None:
         """See `CommitStream`. The listener is called in the event loop that runs here."""

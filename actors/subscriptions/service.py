@@ -16,6 +16,7 @@ import msgspec
 from innkeeper.actors.subscriptions.background_task import BackgroundTask
 from innkeeper.actors.subscriptions.inbox_trimming import keep_trimmed
 from innkeeper.actors.subscriptions.kept_replies import KeptReplies, without_key
+from innkeeper.actors.subscriptions.other_loops import in_loop_of
 from innkeeper.actors.subscriptions.subscriber import Subscriber
 from innkeeper.protocol.messages.envelope import Result
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
@@ -140,7 +141,7 @@ class Service(Generic[S]):
     async def _in_loop(self, answer: Callable[[], Coroutine[Any, Any, T]]) -> T:
         if self._loop is None or not self._thread.is_alive():
             raise Refused(Unavailable(f"{self.name} is not running"))
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(answer(), self._loop))
+        return await in_loop_of(self._loop, answer(), self.name)
 
     def on_commit(self, _position: int, _records: Sequence[RecordedEvent]) -> None:
         """Wakes the tasks that wait for events; see `CommitListener`. May be called from any thread."""

@@ -1,7 +1,7 @@
 """Bookings that arrive at random at a steady rate, and a mail server that only takes letters. Each is a process:
 
 python arrivals.py book URL --rate N --seconds N --seed N --hotels N     prints what became of the bookings as JSON
-python arrivals.py mail                                                  prints its port, then takes letters until SIGTERM
+python arrivals.py mail         prints its port, then takes letters until SIGTERM
 
 A closed load (wrk) slows down with the server; this one does not: a booking that finds all connections busy waits, and
 its delay counts from its arrival.
@@ -104,9 +104,10 @@ class Arrivals:
                 due += self._random.expovariate(self._rate)
             self.send_waiting()
             await asyncio.sleep(_TICK_SECONDS)
-        until = perf_counter() + _REST_SECONDS_MAX
-        while len(self.delays) < self._sent and perf_counter() < until and not self.lost:
-            await asyncio.sleep(0.01)
+        for _ in range(round(_REST_SECONDS_MAX / _TICK_SECONDS)):
+            if len(self.delays) == self._sent or self.lost:
+                break
+            await asyncio.sleep(_TICK_SECONDS)
         self.is_done = True
 
     def _request(self) -> bytes:
