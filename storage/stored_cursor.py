@@ -14,6 +14,7 @@ from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.ports.journal import rolled_back
 from innkeeper.protocol.ports.subscriptions import (
+    EVERY_EVENT,
     DeadLetter,
     Effects,
     EventBatch,
@@ -23,7 +24,11 @@ from innkeeper.protocol.ports.subscriptions import (
     SubscriptionRequest,
     with_guests,
 )
-from innkeeper.protocol.values.limits import subscriber_attempts_max, subscriber_retry_seconds
+from innkeeper.protocol.values.limits import (
+    subscriber_attempts_max,
+    subscriber_batch_events_max,
+    subscriber_retry_seconds,
+)
 
 _SAVE_AFTER_EVENTS = 1_000  # events of other types may be read again after a crash
 
@@ -83,6 +88,7 @@ class StoredCursor:
         self.log = name
         self._log = log
         self._kinds = wire.kinds_of(request.types)
+        self._wants_all = EVERY_EVENT[0] in request.types and request.hotel is None
         self.position, log_hash, self.paused = rows.open(request.after.get(name, 0))
         self._unchecked = None if log_hash is None else (self.position, log_hash)
         self._saved = self.position
@@ -120,11 +126,16 @@ class StoredCursor:
             self._parked_last = True
             return self._parked_batch(due[0], limit)
         self._parked_last = False
-        entries = self._log.read(self.position, min(limit, end - self.position)) if self.position < end else ()
+        at_once = limit if self._wants_all else max(limit, subscriber_batch_events_max)
+        entries = self._log.read(self.position, min(at_once, end - self.position)) if self.position < end else ()
         if not entries:
             return None
-        requested = with_guests([*filter(self._is_requested, entries)], self._log)
-        return EventBatch(tuple(requested), entries[-1][0])
+        requested = [*filter(self._is_requested, entries)]
+        until = entries[-1][0]
+        if len(requested) > limit:
+            until = requested[limit][0] - 1
+            del requested[limit:]
+        return EventBatch(tuple(with_guests(requested, self._log)), until)
 
     def move(self, batch: EventBatch, effects: Effects) -> None:
         """See `Cursor`."""

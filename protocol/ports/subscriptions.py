@@ -160,8 +160,9 @@ class Cursor(Protocol):
         """Checks that the log still has what was handled. Raises JournalRolledBack."""
 
     def batch(self, at: int, limit: int, end: int) -> EventBatch | None:
-        """Returns the next batch, up to the position `end`; None where there is nothing to do at the instant `at`.
-        A log that could not be checked before is checked first; see `check`."""
+        """Returns the next batch, of at most `limit` events of the subscriber's types, up to the position `end`; None
+        where there is nothing to do at the instant `at`. A log that could not be checked before is checked first; see
+        `check`."""
 
     def move(self, batch: EventBatch, effects: Effects) -> None:
         """Writes the effects of a batch and moves past it, in one transaction: where the effects raise, nothing of them

@@ -2,7 +2,7 @@
 be handled. (`tests/actors/test_subscribers.py` tests subscribers with it.)"""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import pytest
 from innkeeper.protocol.ports.journal import JournalRolledBack
@@ -94,6 +94,22 @@ def hotel_seqs(batch: EventBatch) -> list[int]:
 def events(*numbers: int, hotel: str = "north") -> list[str]:
     """The ids of these events of a hotel."""
     return [f"{hotel}:{number}" for number in numbers]
+
+
+def test_a_batch_of_few_events_passes_by_those_of_other_types(storage: Storage) -> None:
+    with closing(Follower(storage, SubscriptionRequest("clerk", ("innkeeper.booking.cancelled.*",)))) as follower:
+        follower.append(*["north"] * 5)
+        follower.log.append("south", BookingCancelled("b"))
+        follower.append(*["north"] * 3)
+        follower.log.append("south", BookingCancelled("c"))
+        follower.append("north")
+        batch = follower.next(limit=1)
+        assert (hotel_seqs(batch), batch.until) == ([1], 9)  # the event after that is the next of its type
+        follower.move(batch)
+        batch = follower.next(limit=1)
+        assert (hotel_seqs(batch), batch.until) == ([2], 11)
+        follower.move(batch)
+        assert (follower.is_idle(), follower.handled.of("south")) == (True, events(1, 2, hotel="south"))
 
 
 def test_batches_are_in_order_within_the_limit_and_up_to_the_end(follower: Follower) -> None:
