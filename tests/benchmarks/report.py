@@ -33,8 +33,7 @@ A figure without a verdict has no goal, or was measured at a smaller size than t
 `wrk` measured req/s, p50 and p99. CPU is processor time per request: of the server process during the run, of its
 database's connections during the run, and of the server process after the run until it was idle (Innkeeper's read
 models follow the journal when it is idle, or when they are far behind). Each figure is the median of {rounds} round(s)
-of
-{seconds} s.
+of {seconds} s.
 {notes}
 ## What is compared
 
@@ -57,6 +56,9 @@ of
 - The load is `wrk -t1 -c{clients}` with one script for all: a random one of {hotels} hotels (300 rooms each), any
   type, arrival on one of 1,000 dates, one to three nights, another guest each time. In each round the contestants take
   turns; each has a new process and new data, a second to warm up, and {seconds} s that count.
+- *Every subscriber keeping up*: bookings arrive at random at a rate, whether the server is ready for them or not, and
+  every guest gets a letter by SMTP. A rate holds if nobody is more than two seconds behind when the last booking
+  arrives. A booking costs, all in, the processor time from the first one until everybody is at rest, by the bookings.
 - After every run PostgreSQL's tables are checked, and after its last run Innkeeper's journal is (`python run.py
   verify`): a single room-night that was sold twice ends the benchmark with an error.
 - Recovery is timed from opening the journal until all hotels can answer, in a process of its own, with all bookings

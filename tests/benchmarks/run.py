@@ -19,6 +19,7 @@ import parts
 import services
 import split
 import stream
+import sustained
 from contestants import ROOT, Missing
 from load import Load, need_wrk
 from parts import Bench
@@ -32,6 +33,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "journal": inside.journal,
     "stream": stream.stream,
     "services": services.services,
+    "sustained": sustained.sustained,
     "split": split.split,
     "publishing": broker.publishing,
     "behind": services.behind,
@@ -39,7 +41,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "reshuffle": inside.reshuffle,
 }
 WITH_POSTGRES = {"bookings"}
-WITHOUT_WRK = ("publishing", "behind", "memory", "reshuffle")
+WITHOUT_WRK = ("sustained", "publishing", "behind", "memory", "reshuffle")
 BUSY_SHARE_MAX = 0.1
 
 
