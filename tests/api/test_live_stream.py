@@ -216,16 +216,16 @@ def test_a_listener_that_does_not_read_is_disconnected_and_delays_no_other(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "listener_seconds_max", 0.5)
-    hotel = gateway.open_hotel({"DBL": 200})
+    hotel = gateway.open_hotel({"DBL": 600})
     with socket.socket() as stalled:
         stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         stalled.connect(("127.0.0.1", gateway.port))
         stalled.sendall(b"GET /v1/events/stream?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        listener, long_notes = Listener(gateway), "x" * limits.notes_characters_max
+        listener = Listener(gateway)
         until = monotonic() + 60
         booked = 0
         while not _is_disconnected(gateway) and monotonic() < until:
-            gateway.book(hotel, booked % 300, notes=long_notes)
+            gateway.book(hotel, 1, 300)  # whose event is long: it has the price of each night
             booked += 1
         assert _is_disconnected(gateway), f"still connected after {booked} bookings"
         assert len(listener.receive(booked)) == booked

@@ -223,7 +223,8 @@ def test_disabling_and_enabling_a_webhook_are_events(gateway: Gateway, receiver:
     assert (recorded[0]["by"], recorded[0]["causationid"]) == ("system", failing.received[0].event["id"])
     assert not recorded[1].keys() & {"by", "causationid", "correlationid"}
     assert recorded[0]["data"] == {
-        "webhook": webhook["id"], "url": failing.url, "reason": "the endpoint answered 410 Gone",
+        "webhook": webhook["id"], "url": failing.url, "reason_code": "gone",
+        "reason": "the endpoint answered 410 Gone",
     }  # fmt: skip
 
 
