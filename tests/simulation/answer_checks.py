@@ -144,10 +144,14 @@ def _needs_one_room(model: EventModel, message: Command | Query) -> bool:
 
 
 def _both_in_house(model: EventModel, message: Command | Query, answer: RoomTaken) -> bool:
-    """Whether the guest is in house, and so is each holder of the room on the nights of the extension."""
-    holders = (model.holder_of(message.hotel, answer.room, night) or "" for night in answer.nights)
-    guests = [model.bookings.get(booking) for booking in (_booking_of(message), *holders)]
-    return all(guest is not None and guest.status == "in_house" for guest in guests)
+    """Whether the guest is in house, and so is the holder of the room on a night of the extension."""
+
+    def is_in_house(booking: str | None) -> bool:
+        guest = model.bookings.get(booking or "")
+        return guest is not None and guest.status == "in_house"
+
+    holders = [model.holder_of(message.hotel, answer.room, night) for night in answer.nights]
+    return is_in_house(_booking_of(message)) and any(map(is_in_house, holders))
 
 
 def _not_found(model: EventModel, message: Command | Query, answer: refusals.NotFound) -> Iterator[str]:
