@@ -9,6 +9,7 @@ import re
 import unicodedata
 from datetime import date, time
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -16,6 +17,7 @@ import msgspec
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time
 from babel.lists import format_list
+from babel.numbers import NumberPattern
 from innkeeper.protocol.notifications.notices import Notice, NoticeKind, StayFacts
 from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.money import digits
@@ -32,6 +34,7 @@ _CODE_BESIDE_DIGITS = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
 _BIDI = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _NEITHER_SPACE_NOR_TEXT = {"Cc", "Cs", "Zl", "Zp"}
 _NO_MONEY = {NoticeKind.CANCELLATION, NoticeKind.RECEIPT}
+_LOCALES_KEPT, _TEXTS_KEPT = 256, 4_096
 
 
 class LetterLabels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,6 +78,8 @@ class LetterWording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def clean(text: str) -> str:
     """One line that is safe to show: without control characters, lone surrogates, or characters that change the
     direction of text."""
+    if text.isprintable():  # then its only white space is the ordinary one
+        return " ".join(text.split())
     characters = (
         " " if character.isspace() or unicodedata.category(character) in _NEITHER_SPACE_NOR_TEXT else character
         for character in text
@@ -86,18 +91,47 @@ def clean(text: str) -> str:
 def facts(notice: Notice, words: LetterWording, language: str, requested: str) -> dict[str, Any]:
     """The values for templates in this language; `requested` is the reader's language. A value that does not apply is
     empty."""
-    return _FactFormatter(notice, words, _locale(words, language, requested)).facts() | {"language": language}
+    locale = _locale(words.locale, language, requested)
+    return _FactFormatter(notice, words, locale).facts() | {"language": language}
 
 
-def _locale(words: LetterWording, language: str, requested: str) -> Locale:
+@lru_cache(_LOCALES_KEPT)
+def _locale(of_words: str, language: str, requested: str) -> Locale:
     """The format of dates and money: that of the reader's country where it is known."""
-    own = Locale.parse(words.locale, sep="-")
+    own = Locale.parse(of_words, sep="-")
     if "-" not in requested or requested.partition("-")[0] != language.partition("-")[0]:
         return own
     try:
         return Locale.parse(requested, sep="-")
     except (UnknownLocaleError, ValueError):
         return own
+
+
+@lru_cache(_TEXTS_KEPT)
+def _date(day: date, form: _Form, locale: Locale) -> str:
+    return format_date(day, form, locale)
+
+
+@lru_cache(_TEXTS_KEPT)
+def _time(clock: time, locale: Locale) -> str:
+    return format_time(clock, "short", locale=locale).replace("\u202f", "\u00a0")  # more fonts have it
+
+
+@lru_cache(_TEXTS_KEPT)
+def _money(minor_units: int, currency: str, locale: Locale) -> str:
+    pattern, places = _money_pattern(currency, locale)
+    amount = Decimal(minor_units).scaleb(-places)
+    text: str = pattern.apply(amount, locale, currency=currency, currency_digits=False)
+    return _CODE_BESIDE_DIGITS.sub("\u00a0", text.replace("\u202f", "\u00a0"))
+
+
+@lru_cache(_LOCALES_KEPT)
+def _money_pattern(currency: str, locale: Locale) -> tuple[NumberPattern, int]:
+    """The form of amounts, with as many decimal places as ISO 4217 gives the currency: CLDR drops some of them."""
+    places = digits(currency)
+    pattern = copy.copy(locale.currency_formats["standard"])
+    pattern.frac_prec = (places, places)
+    return pattern, places
 
 
 def _fill(phrase: str, **values: str | int) -> str:
@@ -215,10 +249,10 @@ class _FactFormatter:
         return _fill(phrase, count=count, **values)
 
     def _date(self, day: date, form: _Form) -> str:
-        return format_date(day, form, self._locale)
+        return _date(day, form, self._locale)
 
     def _time(self, clock: time) -> str:
-        return format_time(clock, "short", locale=self._locale).replace("\u202f", "\u00a0")  # more fonts have it
+        return _time(clock, self._locale)
 
     def _moment(self, at: int, form: _Form) -> str:
         """An instant in the hotel's time zone; empty for 0."""
@@ -228,11 +262,5 @@ class _FactFormatter:
         return _fill(self._words.moment, date=self._date(local.date(), form), time=self._time(local.time()))
 
     def _money(self, minor_units: int) -> str:
-        """An amount with the digits that ISO 4217 gives the currency, as in the ledger: CLDR drops some of them."""
-        currency = self._notice.hotel.currency
-        places = digits(currency)
-        pattern = copy.copy(self._locale.currency_formats["standard"])
-        pattern.frac_prec = (places, places)
-        amount = Decimal(minor_units).scaleb(-places)
-        text: str = pattern.apply(amount, self._locale, currency=currency, currency_digits=False)
-        return _CODE_BESIDE_DIGITS.sub("\u00a0", text.replace("\u202f", "\u00a0"))
+        """An amount with as many digits as in the ledger."""
+        return _money(minor_units, self._notice.hotel.currency, self._locale)

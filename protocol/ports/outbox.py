@@ -21,8 +21,13 @@ class SendFailed(Exception):
         self.unreachable = unreachable
 
 
-SendNotice = Callable[[Notice], Awaitable[None]]
-"""Sends the letter of a notice; raises `SendFailed`. The same notice may come twice, and is the same letter."""
+SettleNotice = Callable[[Notice, Exception | None], None]
+"""Says what became of a notice: its letter has left the system, or the error, most often `SendFailed`."""
+
+SendNotices = Callable[[Iterable[Notice], SettleNotice], Awaitable[None]]
+"""Sends the letters of notices to different addresses. Takes each notice when its letter can be sent, and settles it as
+soon as it is known what became of it. After an error that says `unreachable` it takes no more; what is not settled then
+was not sent. The same notice may come twice, and is the same letter."""
 
 
 class DueNotice(msgspec.Struct, frozen=True):
@@ -85,8 +90,11 @@ class Outbox(Protocol):
     def next_due_at(self) -> int | None:
         """Returns when the next notice is due, in microseconds since 1970 UTC; None without one."""
 
-    def mark_sent(self, notice: str) -> None:
-        """Removes a notice that was sent."""
+    def is_waiting(self, notice: str) -> bool:
+        """Whether a notice is still there: neither sent nor withdrawn."""
+
+    def mark_sent(self, notices: Sequence[str]) -> None:
+        """Removes notices that were sent, all of them or none."""
 
     def mark_failed(self, notice: str, reason: str, at: int, retry_at: int | None) -> None:
         """Records a failed attempt and when to retry it; None makes the notice a dead letter."""

@@ -1,6 +1,6 @@
 """The outbox of notifications in memory, in its service's database beside its cursor."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import count
 
 import msgspec
@@ -89,9 +89,14 @@ class MemoryOutbox:
         """See `Outbox`."""
         return min((one.due_at for one in self._notices.values() if one.due_at is not None), default=None)
 
-    def mark_sent(self, notice: str) -> None:
+    def is_waiting(self, notice: str) -> bool:
         """See `Outbox`."""
-        self._notices.pop(notice, None)
+        return notice in self._notices
+
+    def mark_sent(self, notices: Sequence[str]) -> None:
+        """See `Outbox`."""
+        for notice in notices:
+            self._notices.pop(notice, None)
 
     def mark_failed(self, notice: str, reason: str, at: int, retry_at: int | None) -> None:
         """See `Outbox`."""
@@ -111,7 +116,7 @@ class MemoryOutbox:
         if was is None or was.due_at is not None:
             return None
         if drop:
-            self.mark_sent(notice)
+            self.mark_sent([notice])
         else:
             always_useful = msgspec.structs.replace(was.notice, useful_until=0)
             self._notices[notice] = msgspec.structs.replace(was, notice=always_useful, due_at=0, attempts=0)

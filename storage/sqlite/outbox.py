@@ -158,9 +158,14 @@ class SqliteOutbox:
         found: int | None = self._db.execute("SELECT min(due_at) FROM notices WHERE due_at IS NOT NULL").fetchone()[0]
         return found
 
-    def mark_sent(self, notice: str) -> None:
+    def is_waiting(self, notice: str) -> bool:
         """See `Outbox`."""
-        self._db.execute("DELETE FROM notices WHERE id = ?", (notice,))
+        return self._db.conn.execute("SELECT 1 FROM notices WHERE id = ?", (notice,)).fetchone() is not None
+
+    def mark_sent(self, notices: Sequence[str]) -> None:
+        """See `Outbox`."""
+        with self._db.atomic():
+            self._db.conn.executemany("DELETE FROM notices WHERE id = ?", [(notice,) for notice in notices])
 
     def mark_failed(self, notice: str, reason: str, at: int, retry_at: int | None) -> None:
         """See `Outbox`."""
@@ -182,7 +187,7 @@ class SqliteOutbox:
         if row is None:
             return None
         if drop:
-            self.mark_sent(notice)
+            self.mark_sent([notice])
         else:
             body = _pack(msgspec.structs.replace(_unpack(row[_BODY]), useful_until=0))
             self._db.execute("UPDATE notices SET due_at = 0, attempts = 0, body = ? WHERE id = ?", (body, notice))

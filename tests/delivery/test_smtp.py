@@ -27,13 +27,31 @@ CREDENTIALS = "ann:p%40ss%20word@"
 
 
 def send(url: str, *notices: Notice, **more: Any) -> None:
-    """Send these notices one after the other with one transport."""
+    """Send these notices with one transport; raises the first error."""
 
     async def work(transport: SmtpMailTransport) -> None:
-        for one in notices:
-            await transport(one)
+        await deliver(transport, *notices)
 
     with_transport(url, work, **more)
+
+
+async def settled(transport: SmtpMailTransport, *notices: Notice) -> dict[str, Exception | None]:
+    """Send these notices as one batch; what became of each, by id, in the order in which it was known."""
+    found: dict[str, Exception | None] = {}
+
+    def settle(notice: Notice, error: Exception | None) -> None:
+        assert notice.id not in found
+        found[notice.id] = error
+
+    await transport(notices, settle)
+    return found
+
+
+async def deliver(transport: SmtpMailTransport, *notices: Notice) -> None:
+    """Send these notices as one batch; raises the first error."""
+    for error in (await settled(transport, *notices)).values():
+        if error is not None:
+            raise error
 
 
 def with_transport(url: str, work: Callable[[SmtpMailTransport], Awaitable[None]], **more: Any) -> None:
@@ -72,7 +90,9 @@ def url(server: RecordingSmtpServer, query: str = "") -> str:
 
 
 def test_letters_arrive_complete_over_one_connection(server: RecordingSmtpServer) -> None:
-    notices = [notice(kind, language=language) for kind in NoticeKind for language in ("pt", "de")]
+    notices = [
+        notice(kind, language=language, id=f"{kind}-{language}") for kind in NoticeKind for language in ("pt", "de")
+    ]
     send(url(server), *notices)
     assert [letter["Subject"] for letter in server.letters] == [LETTERS.write(one).subject for one in notices]
     text, page = server.letters[0].iter_parts()
@@ -87,7 +107,7 @@ def test_concurrent_letters_share_a_few_connections(server: RecordingSmtpServer)
     began = time.monotonic()
 
     async def work(transport: SmtpMailTransport) -> None:
-        await asyncio.gather(*(transport(notice(id=str(number))) for number in range(8)))
+        await deliver(transport, *(notice(id=str(number)) for number in range(8)))
 
     with_transport(url(server), work)
     assert len({letter["Message-ID"] for letter in server.letters}) == 8
@@ -100,7 +120,7 @@ def test_a_connection_that_the_server_dropped_is_opened_again(server: RecordingS
 
     async def work(transport: SmtpMailTransport) -> None:
         for number in range(4):
-            await transport(notice(id=str(number)))
+            await deliver(transport, notice(id=str(number)))
             await asyncio.sleep(0.2)
 
     with_transport(url(server), work)
@@ -112,7 +132,12 @@ def test_a_stale_connection_is_replaced_before_the_next_letter(
     server: RecordingSmtpServer,
 ) -> None:
     server.reset_replies = ["421 4.4.2 you said nothing for too long"]
-    send(url(server), notice(id="1"), notice(id="2"), notice(id="3"))
+
+    async def work(transport: SmtpMailTransport) -> None:
+        for number in range(3):
+            await deliver(transport, notice(id=str(number)))
+
+    with_transport(url(server), work)
     assert len(server.letters) == 3
     assert len({id(session) for session in server.sessions}) == 2
 
@@ -141,11 +166,11 @@ def test_the_reply_of_the_server_decides_how_a_letter_fails(
 
     async def work(transport: SmtpMailTransport) -> None:
         with pytest.raises(SendFailed) as caught:
-            await transport(notice())
+            await deliver(transport, notice())
         assert verdict(caught.value) == expected
         assert answer[:3] in str(caught.value)
         assert server.letters == []
-        await transport(notice(id="next"))
+        await deliver(transport, notice(id="next"))
 
     with_transport(url(server), work)
     assert len(server.letters) == 1
@@ -198,10 +223,10 @@ def test_a_slow_server_is_unreachable_and_its_connection_is_not_reused(server: R
 
     async def work(transport: SmtpMailTransport) -> None:
         with pytest.raises(SendFailed) as caught:
-            await transport(notice())
+            await deliver(transport, notice())
         assert verdict(caught.value) == "away"
         server.delay_seconds = 0
-        await transport(notice(id="next"))
+        await deliver(transport, notice(id="next"))
 
     with_transport(url(server), work, command_seconds_max=0.3)
     assert [letter["Message-ID"] for letter in server.letters] == [server.letters[0]["Message-ID"]]
@@ -212,9 +237,9 @@ def test_a_cancelled_letter_leaves_no_half_used_connection(server: RecordingSmtp
 
     async def work(transport: SmtpMailTransport) -> None:
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(transport(notice()), 0.2)
+            await asyncio.wait_for(deliver(transport, notice()), 0.2)
         server.delay_seconds = 0
-        await transport(notice(id="next"))
+        await deliver(transport, notice(id="next"))
 
     with_transport(url(server), work)
     assert len(server.letters) == 1
