@@ -28,7 +28,6 @@ from innkeeper.protocol.values.limits import letters_at_once_max
 _PORTS = {"smtp": 25, "smtps": 465}
 _SUBMISSION_PORT = 587
 _IDLE_SECONDS_MAX = 60
-_PATIENCE_SECONDS = 0.25  # so long one connection alone sends a batch, then so long two of them, and so on
 _ERROR_CHARACTERS_MAX = 300
 _CLOSING = 421
 _TOO_LARGE = 552
@@ -98,8 +97,8 @@ def _is_loopback(host: str) -> bool:
 
 class SmtpMailTransport:
     """A `SendNotices` that sends letters by SMTP. `clock` gives microseconds since 1970 UTC; `trust` holds the trusted
-    certificate authorities, by default the system's. It keeps its connections, and opens more than one only while the
-    server is slow. To be used and closed within one event loop."""
+    certificate authorities, by default the system's. It keeps its connections, and opens one more whenever a batch
+    takes another `patience_seconds`. To be used and closed within one event loop."""
 
     def __init__(
         self,
@@ -110,6 +109,7 @@ class SmtpMailTransport:
         *,
         connect_seconds_max: float = 10,
         command_seconds_max: float = 30,
+        patience_seconds: float = 0.25,
         trust: ssl.SSLContext | None = None,
     ) -> None:
         self._server = server
@@ -118,6 +118,7 @@ class SmtpMailTransport:
         self._clock = clock
         self._connect_seconds_max = connect_seconds_max
         self._command_seconds_max = command_seconds_max
+        self._patience_seconds = patience_seconds
         self._trust = trust
         self._idle: list[tuple[SmtpConnection, float]] = []
 
@@ -127,7 +128,7 @@ class SmtpMailTransport:
         senders = {asyncio.create_task(self._send(batch))}
         try:
             while pending := [sender for sender in senders if not sender.done()]:
-                patience = None if len(senders) == letters_at_once_max else _PATIENCE_SECONDS
+                patience = None if len(senders) == letters_at_once_max else self._patience_seconds
                 done, _ = await asyncio.wait(pending, timeout=patience)
                 if not done:
                     senders.add(asyncio.create_task(self._send_beside(batch)))

@@ -13,6 +13,7 @@ from typing import NamedTuple
 _REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
 _REPLY_BYTES_MAX = 32_768
 _DATA, _END_OF_TEXT = b"DATA\r\n", b".\r\n"
+_SENDER, _TO, _TEXT = range(3)  # the commands of an envelope
 _START_TEXT = 354
 _CLOSING = 421
 
@@ -79,19 +80,23 @@ class SmtpConnection(asyncio.Protocol):
         if not self._has_envelope and self.pipelines:
             self.write(*self._envelope(letter))
         self._has_envelope = False
-        refusal: Refusal | None = None
+        replies = list[SmtpReply]()
         for command in self._envelope(letter):
-            reply = await (self.reply() if self.pipelines else self.ask(command))
-            is_data = command == _DATA
-            if is_data and refusal is not None and reply.code == _START_TEXT:
-                await self.ask(_END_OF_TEXT)  # it would take a text, for nobody
-            if refusal is None and not (reply.code == _START_TEXT if is_data else reply.is_positive):
-                refusal = Refusal(reply, command.startswith(b"MAIL"))
-                if not (self.pipelines and self.is_open):
-                    break
-        if refusal is not None and self.is_open and not (await self.ask(b"RSET\r\n")).is_positive:
+            replies.append(await (self.reply() if self.pipelines else self.ask(command)))
+            if not self.is_open or not (self.pipelines or replies[-1].is_positive):
+                break
+        refused = [place for place, reply in enumerate(replies[:_TEXT]) if not reply.is_positive]
+        waits = len(replies) > _TEXT and replies[_TEXT].code == _START_TEXT
+        if waits and not refused:
+            return None
+        if waits and refused == [_TO]:
+            await self.ask(_END_OF_TEXT)  # it would take a text, for nobody
+        elif waits:
+            self.close("a text was wanted, but the sender refused")
+        if self.is_open and not (await self.ask(b"RSET\r\n")).is_positive:
             self.close("RSET was refused")
-        return refusal
+        place = refused[0] if refused else len(replies) - 1
+        return Refusal(replies[place], is_of_sender=place == _SENDER)
 
     async def send_text(self, letter: Outgoing, following: Outgoing | None) -> SmtpReply:
         """Sends the text of a letter, with pipelining together with the envelope of the next one. Returns the reply to
