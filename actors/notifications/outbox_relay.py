@@ -109,9 +109,10 @@ class OutboxRelay(BackgroundTask):
             raise Stalled(str(error)) from error
 
     def _record_attempt(self, due: DueNotice, error: Exception) -> None:
-        is_known = isinstance(error, SendFailed)
-        reason, attempts, at = str(error) if is_known else repr(error), due.attempts + 1, self.clock()
-        is_dead = (is_known and error.permanent) or attempts >= letter_attempts_max
+        attempts, at = due.attempts + 1, self.clock()
+        reason, is_dead = repr(error), attempts >= letter_attempts_max
+        if isinstance(error, SendFailed):
+            reason, is_dead = str(error), is_dead or error.permanent
         retry_at = None if is_dead else at + round(self._pause_seconds(attempts) * 1e6)
         self._outbox.mark_failed(due.notice.id, reason, at, retry_at)
         logger.warning("the notice %s was not sent (attempt %d): %s", due.notice.id, attempts, reason)

@@ -33,9 +33,9 @@ _SUBJECT = "Subject:"
 _SUBJECT_CHARACTERS_MAX = 200
 _LINE_CHARACTERS = 72
 _EMPTY_LINE = re.compile(r"\n[ \t\r]*\n")
-_EMPTY_LINES = re.compile(r"\n{3,}")
+_SPACE = " \t\r\n"
 _SPACES = re.compile(r"[ \t\r\n]+")
-_UNEVEN_SPACE = re.compile(r"[\t\n\v\f\r]|  |\A | \Z")
+_OTHER_SPACE = re.compile(r"[\t\n\v\f\r]")
 _SOURCES_KEPT, _HOTELS_KEPT = 256, 64
 _FILES_MAX = 1_000
 _RECENT_NANOSECONDS = 2_000_000_000
@@ -179,19 +179,23 @@ def _split_subject(rendered: str) -> tuple[str, str]:
         raise ValueError("the subject is missing: does the template extend the layout?")
     if len(subject) > _SUBJECT_CHARACTERS_MAX:
         subject = subject[: _SUBJECT_CHARACTERS_MAX - 1].rstrip() + "…"
-    return subject, _EMPTY_LINES.sub("\n\n", body).strip() + "\n"
+    while "\n\n\n" in body:
+        body = body.replace("\n\n\n", "\n\n")
+    return subject, body.strip() + "\n"
 
 
 def _paragraphs(text: str) -> list[str]:
     """The paragraphs of a text, each in one line. Escaped text stays escaped."""
-    kind = type(text)
-    parts = (_SPACES.sub(" ", part).strip(" ") for part in _EMPTY_LINE.split(text))
+    kind, plain = type(text), str(text).strip(_SPACE)
+    if "\n" not in plain and "  " not in plain and "\t" not in plain and "\r" not in plain:
+        return [kind(plain)] if plain else []
+    parts = (_SPACES.sub(" ", part).strip(" ") for part in _EMPTY_LINE.split(plain))
     return [kind(part) for part in parts if part]
 
 
 def _wrapped(text: str, indent: str = "") -> str:
     """The text in lines of at most 72 characters; those after the first are indented."""
-    if _UNEVEN_SPACE.search(text):
+    if _OTHER_SPACE.search(text) or "  " in text or text.startswith(" ") or text.endswith(" "):
         return textwrap.fill(
             text, _LINE_CHARACTERS, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
         )
