@@ -74,8 +74,9 @@ class Outbox(Protocol):
         """Removes what is left in the database of what was erased."""
 
     def due(self, at: int, limit: int) -> list[DueNotice]:
-        """Returns the notices that are due, in the order in which they were decided; none to an address for which an
-        earlier notice waits for a retry."""
+        """Returns the notices that are due, at most so many, in the order in which they were decided; where there are
+        more, of those that were scheduled the ones that are due longest. None to an address to which an earlier one has
+        failed and is still to be sent."""
 
     def count(self, at: int) -> tuple[int, int]:
         """Returns the number of notices that are due, and of those that are dead letters."""
@@ -88,7 +89,8 @@ class Outbox(Protocol):
         """Pauses or resumes sending."""
 
     def next_due_at(self) -> int | None:
-        """Returns when the next notice is due, in microseconds since 1970 UTC; None without one."""
+        """Returns when the next notice is due that no earlier one blocks, in microseconds since 1970 UTC; None without
+        one."""
 
     def is_waiting(self, notice: str) -> bool:
         """Whether a notice is still there: neither sent nor withdrawn."""

@@ -23,6 +23,10 @@ _pack = msgspec.msgpack.encode
 _unpack = msgspec.msgpack.Decoder(Notice).decode
 _IDS_PER_STATEMENT = 500  # below the limit of SQLite
 _BODY, _ATTEMPTS = 5, 7  # columns of a notice
+_NOT_BLOCKED = """NOT EXISTS (
+    SELECT 1 FROM notices AS earlier WHERE earlier.address = one.address AND earlier.number < one.number
+    AND earlier.attempts > 0 AND earlier.due_at IS NOT NULL
+)"""
 
 
 def create_outbox(db: sqlite_utils.Database) -> None:
@@ -123,13 +127,17 @@ class SqliteOutbox:
         """See `Outbox`."""
         rows = checked_rows(
             self._db,
-            """
-            SELECT one.* FROM notices AS one WHERE due_at <= ? AND NOT EXISTS (
-                SELECT 1 FROM notices AS earlier WHERE earlier.address = one.address AND earlier.number < one.number
-                AND earlier.attempts > 0 AND earlier.due_at > ?
-            ) ORDER BY number LIMIT ?
+            f"""
+            WITH wanted AS (
+                SELECT * FROM (SELECT number FROM notices AS one WHERE due_at = 0 AND {_NOT_BLOCKED}
+                    ORDER BY number LIMIT :limit)
+                UNION ALL
+                SELECT * FROM (SELECT number FROM notices AS one WHERE due_at > 0 AND due_at <= :at AND {_NOT_BLOCKED}
+                    ORDER BY due_at, number LIMIT :limit)
+            )
+            SELECT * FROM notices WHERE number IN wanted ORDER BY number LIMIT :limit
             """,
-            (at, at, limit),
+            {"at": at, "limit": limit},
         )
         return [DueNotice(_unpack(row[_BODY]), row[_ATTEMPTS]) for row in rows]
 
@@ -155,8 +163,9 @@ class SqliteOutbox:
 
     def next_due_at(self) -> int | None:
         """See `Outbox`."""
-        found: int | None = self._db.execute("SELECT min(due_at) FROM notices WHERE due_at IS NOT NULL").fetchone()[0]
-        return found
+        query = f"SELECT due_at FROM notices AS one WHERE due_at IS NOT NULL AND {_NOT_BLOCKED} ORDER BY due_at LIMIT 1"
+        found = self._db.execute(query).fetchone()
+        return None if found is None else int(found[0])
 
     def is_waiting(self, notice: str) -> bool:
         """See `Outbox`."""

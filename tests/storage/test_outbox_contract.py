@@ -84,9 +84,26 @@ def test_a_failed_notice_delays_later_ones_to_its_address_only(outbox: Outbox) -
     outbox.mark_sent(["first"])
     outbox.mark_failed("a", "busy", at=10, retry_at=15)
     assert (due(outbox, 14), outbox.next_due_at()) == (["b"], 0)
-    assert [(one.notice.id, one.attempts) for one in outbox.due(15, 9)] == [("a", 1), ("b", 0), ("c", 0)]
-    outbox.mark_failed("c", "busy", at=10, retry_at=30)
-    assert due(outbox, 20) == ["a", "b"], "an earlier one is not delayed"
+    assert [(one.notice.id, one.attempts) for one in outbox.due(15, 9)] == [("a", 1), ("b", 0)]
+    outbox.mark_sent(["b"])
+    assert outbox.next_due_at() == 15, "what has to wait for another is not due"
+    outbox.mark_sent(["a"])
+    assert (due(outbox, 10), outbox.next_due_at()) == (["c"], 0)
+    outbox.store(OutboxChanges(notices=[letter("d"), letter("e", "bo@example.com")]))
+    outbox.mark_failed("d", "busy", at=10, retry_at=30)
+    assert due(outbox, 20) == ["c", "e"], "an earlier one is not delayed"
+
+
+def test_of_many_due_notices_those_without_a_time_and_those_due_longest_come_first(outbox: Outbox) -> None:
+    scheduled = [letter(f"s-{at}", f"{at}@example.com", due_at=at) for at in range(9, 0, -1)]
+    at_once = [letter(f"n-{number}", f"n-{number}@example.com") for number in range(5)]
+    outbox.store(OutboxChanges(notices=[*scheduled[:5], *at_once, *scheduled[5:]]))
+    assert due(outbox, 8, limit=3) == ["n-0", "n-1", "n-2"]
+    assert due(outbox, 8, limit=20) == [f"s-{at}" for at in (8, 7, 6, 5)] + [one.id for one in at_once] + [
+        f"s-{at}" for at in (4, 3, 2, 1)
+    ]
+    outbox.mark_sent([one.id for one in at_once])
+    assert due(outbox, 8, limit=3) == ["s-3", "s-2", "s-1"]
 
 
 @pytest.mark.parametrize("drop", [False, True])
