@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from innkeeper.delivery.archive import Archive
 from innkeeper.delivery.brokers.selection import check_url, publisher
 from innkeeper.delivery.email.letters import Letters
-from innkeeper.delivery.email.mail_transport import FolderMailTransport, UnsentMailTransport, mailbox
+from innkeeper.delivery.email.mail_transport import FolderMailTransport, UnsentMailTransport
+from innkeeper.delivery.email.message import mailbox
 from innkeeper.delivery.email.smtp import SmtpMailTransport, SmtpServer
 from innkeeper.delivery.payments.payments import Payments, ReceiveNotification, SimulatedProvider
 from innkeeper.delivery.webhooks.client import WebhookClient
@@ -20,7 +21,7 @@ from innkeeper.protocol.codec.public_events import publicly
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.ports.message_bus import MessageBus
-from innkeeper.protocol.ports.outbox import SendNotice
+from innkeeper.protocol.ports.outbox import SendNotices
 from innkeeper.protocol.ports.service_store import DeliveryStore
 from innkeeper.protocol.ports.subscriptions import EventHandler, EventLog, Subscribers
 from innkeeper.protocol.values.email_address import sender_address
@@ -94,7 +95,7 @@ class Integrations(NamedTuple):
 @asynccontextmanager
 async def mail_transport(
     chosen: Integrations, templates: Path, folder: Path, clock: Callable[[], int]
-) -> AsyncIterator[SendNotice]:
+) -> AsyncIterator[SendNotices]:
     """Sends letters to the mail server, or writes them to a folder where no server is configured; in memory it only
     composes them."""
     letters = Letters(templates)

@@ -1,22 +1,20 @@
 """Sends the notices in the outbox when they are due.
 
-Notices to one address are sent in the order in which they were decided, those to different addresses concurrently. One
-that cannot be sent is retried with growing pauses, and becomes a dead letter when no attempt succeeds. A notice is
-marked as sent only after it was sent: a crash in between sends the same notice again.
+Notices to one address are sent in the order in which they were decided. One that cannot be sent is retried with growing
+pauses, and becomes a dead letter when no attempt succeeds. Notices are marked as sent only after they were sent, those
+of a batch in one transaction: a crash in between sends the same ones again.
 """
 
-import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from innkeeper.actors.subscriptions.background_task import BackgroundTask
-from innkeeper.protocol.ports.outbox import DueNotice, Outbox, SendFailed, SendNotice
+from innkeeper.protocol.notifications.notices import Notice
+from innkeeper.protocol.ports.outbox import DueNotice, Outbox, SendFailed, SendNotices
 from innkeeper.protocol.ports.subscriptions import DeadLetter, Stalled, SubscriberState
-from innkeeper.protocol.values.limits import letter_attempts_max, letters_at_once_max
+from innkeeper.protocol.values.limits import letter_attempts_max, letters_at_once_max, letters_per_batch_max
 
 logger = logging.getLogger(__name__)
-
-_BATCH = 16 * letters_at_once_max
 
 
 class OutboxRelay(BackgroundTask):
@@ -28,7 +26,7 @@ class OutboxRelay(BackgroundTask):
         self,
         name: str,
         outbox: Outbox,
-        send: SendNotice,
+        send: SendNotices,
         pause_seconds: Callable[[int], float],
         clock: Callable[[], int],
         is_under_load: Callable[[], bool] = lambda: False,
@@ -37,64 +35,87 @@ class OutboxRelay(BackgroundTask):
         self._outbox = outbox
         self._send = send
         self._pause_seconds = pause_seconds
-        self._tried = 0
-        self._sent: set[str] = set()  # sent, but not marked so yet
+        self._sent: list[str] = []  # sent, or of no use any more, but not marked so yet
 
     async def step(self) -> bool:
-        """Sends the due notices; returns whether there were any. Raises `Stalled` where nothing can be sent now."""
+        """Sends a batch of due notices; returns whether there were any. Raises `Stalled` where nothing can be sent
+        now."""
         self._outbox.finish_erasing()
+        self._mark_sent()  # what could not be marked in the step before, as while the disk is full
         if self._outbox.paused:
             return False
-        by_address: dict[str, list[DueNotice]] = {}
-        for due in self._outbox.due(self.clock(), _BATCH):
-            by_address.setdefault(due.notice.recipient.email, []).append(due)
-        slots, self._tried = asyncio.Semaphore(letters_at_once_max), 0
-        done = await asyncio.gather(
-            *(self._send_in_order(slots, notices) for notices in by_address.values()), return_exceptions=True
-        )
-        for error in done:
-            if isinstance(error, BaseException):
-                raise error
-        return bool(by_address)
-
-    async def _send_in_order(self, slots: asyncio.Semaphore, notices: list[DueNotice]) -> None:
-        for due in notices:
-            async with slots:
-                if self._tried >= letters_at_once_max and self.is_under_load():
-                    return
-                self._tried += 1
-                if not await self._settle(due):
-                    return
-
-    async def _settle(self, due: DueNotice) -> bool:
-        """Sends one notice and marks it as sent; returns whether the later ones to this address may be sent now."""
-        notice, at = due.notice, self.clock()
-        if 0 < notice.useful_until < at:
-            logger.info("%s of %s is not sent: it is no longer useful", notice.kind.value, notice.booking)
-            self._outbox.mark_sent(notice.id)
-            return True
+        at_most = letters_at_once_max if self.is_under_load() else letters_per_batch_max
+        batch = self._outbox.due(self.clock(), at_most)
+        failures: dict[str, Exception] = {}
         try:
-            if notice.id not in self._sent:  # else only the mark failed, as while the disk is full
-                await self._send(notice)
-        except SendFailed as error:
-            if error.unreachable:
-                raise Stalled(str(error)) from error
-            return self._failed(due, str(error), error.permanent)
-        except Exception as error:
-            logger.exception("the notice %s cannot be sent", notice.id)
-            return self._failed(due, repr(error), permanent=False)
-        self._sent.add(notice.id)
-        self._outbox.mark_sent(notice.id)
-        self._sent.remove(notice.id)
-        return True
+            await self._send_in_order(batch, failures)
+        finally:
+            self._mark_sent()
+        self._mark_failed(batch, failures)
+        return bool(batch)
 
-    def _failed(self, due: DueNotice, reason: str, permanent: bool) -> bool:
+    async def _send_in_order(self, batch: Sequence[DueNotice], failures: dict[str, Exception]) -> None:
+        """Sends the first notice to each address, then the second to each whose first does not have to be retried, and
+        so on."""
+        settled = set[str]()
+
+        def settle(notice: Notice, error: Exception | None) -> None:
+            if error is None:
+                self._sent.append(notice.id)
+            else:
+                failures[notice.id] = error
+            if error is None or (isinstance(error, SendFailed) and error.permanent):
+                settled.add(notice.id)
+
+        waiting = [one.notice for one in batch]
+        while waiting and not any(map(_is_unreachable, failures.values())):
+            first: dict[str, Notice] = {}
+            for notice in waiting:
+                first.setdefault(notice.recipient.email, notice)
+            await self._send(self._still_wanted(first.values(), settled), settle)
+            done = {address for address, notice in first.items() if notice.id in settled}
+            waiting = [
+                notice
+                for notice in waiting
+                if notice.recipient.email in done and notice.id != first[notice.recipient.email].id
+            ]
+
+    def _still_wanted(self, notices: Iterable[Notice], settled: set[str]) -> Iterator[Notice]:
+        """The notices that were not withdrawn while others were sent, and are still useful."""
+        for notice in notices:
+            if 0 < notice.useful_until < self.clock():
+                logger.info("%s of %s is not sent: it is no longer useful", notice.kind.value, notice.booking)
+                self._sent.append(notice.id)
+                settled.add(notice.id)
+            elif self._outbox.is_waiting(notice.id):
+                yield notice
+            else:
+                settled.add(notice.id)
+
+    def _mark_sent(self) -> None:
+        if self._sent:
+            self._outbox.mark_sent(self._sent)
+            self._sent.clear()
+
+    def _mark_failed(self, batch: Sequence[DueNotice], failures: dict[str, Exception]) -> None:
+        """Records the failed attempts. Raises `Stalled` where one of them says that nothing can be sent now."""
+        for due in batch:
+            error = failures.get(due.notice.id)
+            if error is not None and not _is_unreachable(error):
+                if not isinstance(error, SendFailed):
+                    logger.error("the notice %s cannot be sent", due.notice.id, exc_info=error)
+                self._record_attempt(due, error)
+        for error in filter(_is_unreachable, failures.values()):
+            raise Stalled(str(error)) from error
+
+    def _record_attempt(self, due: DueNotice, error: Exception) -> None:
         attempts, at = due.attempts + 1, self.clock()
-        permanent = permanent or attempts >= letter_attempts_max
-        retry_at = None if permanent else at + round(self._pause_seconds(attempts) * 1e6)
+        reason, is_dead = repr(error), attempts >= letter_attempts_max
+        if isinstance(error, SendFailed):
+            reason, is_dead = str(error), is_dead or error.permanent
+        retry_at = None if is_dead else at + round(self._pause_seconds(attempts) * 1e6)
         self._outbox.mark_failed(due.notice.id, reason, at, retry_at)
         logger.warning("the notice %s was not sent (attempt %d): %s", due.notice.id, attempts, reason)
-        return permanent
 
     def due_at(self) -> int | None:
         """See `BackgroundTask`."""
@@ -116,3 +137,7 @@ class OutboxRelay(BackgroundTask):
     def redrive(self, event: str, drop: bool) -> DeadLetter | None:
         """See `BackgroundTask`. A notice that is no longer useful is retried too."""
         return self._outbox.redrive(event, drop)
+
+
+def _is_unreachable(error: Exception) -> bool:
+    return isinstance(error, SendFailed) and error.unreachable

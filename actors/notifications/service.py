@@ -8,7 +8,7 @@ from innkeeper.actors.cluster.parts import Parts
 from innkeeper.actors.notifications.event_handler import NOTIFICATIONS_EVENT_TYPES, NotificationsEventHandler
 from innkeeper.actors.notifications.outbox_relay import OutboxRelay
 from innkeeper.actors.subscriptions.service import Handlers, Service
-from innkeeper.protocol.ports.outbox import SendNotice
+from innkeeper.protocol.ports.outbox import SendNotices
 from innkeeper.protocol.ports.service_store import NotificationStore
 from innkeeper.protocol.ports.subscriptions import SubscriptionRequest
 from innkeeper.protocol.values.contexts import NOTIFICATIONS
@@ -22,7 +22,7 @@ class NotificationsPorts(NamedTuple):
     in seconds."""
 
     open_store: Callable[[str], AbstractContextManager[NotificationStore]]
-    open_transport: Callable[[], AbstractAsyncContextManager[SendNotice]]
+    open_transport: Callable[[], AbstractAsyncContextManager[SendNotices]]
     retry_seconds: Callable[[int], float]
 
 

@@ -6,18 +6,21 @@ is made from the built-in template, because the guest needs the confirmation mor
 """
 
 import logging
+import os
 import re
 import textwrap
 import tomllib
-from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from stat import S_ISDIR
+from time import time_ns
+from typing import Any, NamedTuple
 
 import msgspec
 from innkeeper.delivery.email.wording import LetterWording, clean, facts
 from innkeeper.protocol.notifications.letters import Letter
 from innkeeper.protocol.notifications.notices import Notice
-from jinja2 import FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 logger = logging.getLogger(__name__)
@@ -29,6 +32,13 @@ _HOTEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
 _SUBJECT = "Subject:"
 _SUBJECT_CHARACTERS_MAX = 200
 _LINE_CHARACTERS = 72
+_EMPTY_LINE = re.compile(r"\n[ \t\r]*\n")
+_SPACE = " \t\r\n"
+_SPACES = re.compile(r"[ \t\r\n]+")
+_OTHER_SPACE = re.compile(r"[\t\n\v\f\r]")
+_SOURCES_KEPT, _HOTELS_KEPT = 256, 64
+_FILES_MAX = 1_000
+_RECENT_NANOSECONDS = 2_000_000_000
 
 
 class Letters:
@@ -43,11 +53,15 @@ class Letters:
         folder = self._folder(notice.hotel.id)
         if folder is not None:
             try:
-                return _Templates(folder, _BUILT_IN).letter(notice)
+                return _templates_in(folder).letter(notice)
             except Exception as error:  # a hotel's template may raise anything
                 name = f"{notice.hotel.id}'s template {notice.kind.value} ({notice.language})"
                 logger.warning("%s cannot be used, the built-in one is used instead: %s", name, _error_text(error))
         return self._built_in.letter(notice)
+
+    def has_own(self, hotel: str) -> bool:
+        """Whether a hotel has templates of its own. They may take long: their letters are to be written in a thread."""
+        return self._folder(hotel) is not None
 
     def _folder(self, hotel: str) -> Path | None:
         if self._own is None or not _HOTEL.fullmatch(hotel):
@@ -56,27 +70,42 @@ class Letters:
         return folder if folder.is_dir() else None
 
 
+class _Source(NamedTuple):
+    """What the letters of one kind and requested language are made from."""
+
+    language: str
+    words: LetterWording
+    text: Template
+    html: Template
+
+
 class _Templates:
-    """Templates in one or two folders; those in the first override those of the same name in the second."""
+    """Templates in one or two folders, as they are at first use; those in the first override those of the same name in
+    the second."""
 
     def __init__(self, *folders: Path) -> None:
         self._folders = folders
         self._text = _environment(folders, escaped=False)
         self._html = _environment(folders, escaped=True)
+        self._source = lru_cache(_SOURCES_KEPT)(self._find_source)
 
     def letter(self, notice: Notice) -> Letter:
         """See `Letters.write`."""
         requested = _canonical(notice.language)
-        kind = notice.kind.value
-        language = next(tag for tag in _nearest(requested) if self._has(f"{tag}/{kind}.txt"))
-        dialects = [tag for tag in _nearest(requested) if _root(tag) == _root(language)]
-        values = facts(notice, self._words(language, dialects), language, requested)
-        names = [f"{tag}/{kind}.{ending}" for tag in dialects for ending in ("html", "txt")]
-        subject, text = _split_subject(_render(self._text.get_template(f"{language}/{kind}.txt"), "letter.txt", values))
-        html = _render(self._html.select_template(names), "letter.html", values).strip() + "\n"
+        source = self._source(requested, notice.kind.value)
+        values = facts(notice, source.words, source.language, requested)
+        subject, text = _split_subject(source.text.render(values, layout="letter.txt"))
+        html = source.html.render(values, layout="letter.html").strip() + "\n"
         if not html[:9].lower() == "<!doctype":
             raise ValueError(f"the HTML begins with {html[:20]!r}: does the template extend the layout?")
-        return Letter(subject, text, html, language)
+        return Letter(subject, text, html, source.language)
+
+    def _find_source(self, requested: str, kind: str) -> _Source:
+        language = next(tag for tag in _nearest(requested) if self._has(f"{tag}/{kind}.txt"))
+        dialects = [tag for tag in _nearest(requested) if _root(tag) == _root(language)]
+        names = [f"{tag}/{kind}.{ending}" for tag in dialects for ending in ("html", "txt")]
+        text, html = self._text.get_template(f"{language}/{kind}.txt"), self._html.select_template(names)
+        return _Source(language, self._words(language, dialects), text, html)
 
     def _has(self, name: str) -> bool:
         return any((folder / name).is_file() for folder in self._folders)
@@ -92,21 +121,54 @@ class _Templates:
         return msgspec.convert(words, LetterWording)
 
 
-def _environment(folders: tuple[Path, ...], *, escaped: bool) -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
+def _templates_in(folder: Path) -> _Templates:
+    """A hotel's own templates, before the built-in ones. They are compiled again after each change of a file, and for
+    each letter while the last change is so recent that another could have the same time."""
+    state = _state(folder)
+    newest = max(changed for _, changed, *_ in state)
+    if len(state) > _FILES_MAX or time_ns() - newest < _RECENT_NANOSECONDS:
+        return _Templates(folder, _BUILT_IN)
+    return _compiled(folder, state)
+
+
+@lru_cache(_HOTELS_KEPT)
+def _compiled(folder: Path, _state: tuple[tuple[str, int, int, int], ...]) -> _Templates:
+    return _Templates(folder, _BUILT_IN)
+
+
+def _state(folder: Path) -> tuple[tuple[str, int, int, int], ...]:
+    """The folders and files in a folder, each with the time of its last change (in nanoseconds), its number and its
+    size; no more than so many that the rest makes no difference."""
+    found = list[tuple[str, int, int, int]]()
+    waiting = [str(folder)]
+    while waiting and len(found) <= _FILES_MAX:
+        path = waiting.pop()
+        try:
+            status = os.stat(path)
+        except OSError:  # a link that leads nowhere
+            found.append((path, 0, 0, 0))
+            continue
+        found.append((path, max(status.st_mtime_ns, status.st_ctime_ns), status.st_ino, status.st_size))
+        if S_ISDIR(status.st_mode):
+            waiting += [entry.path for entry in os.scandir(path)]
+    return tuple(found)
+
+
+def _environment(folders: tuple[Path, ...], *, escaped: bool) -> Environment:
+    """The environment of templates; a sandbox where some of them are a hotel's own."""
+    is_built_in = folders == (_BUILT_IN,)
+    kind = Environment if is_built_in else ImmutableSandboxedEnvironment
+    environment = kind(
         loader=FileSystemLoader(folders),
         autoescape=escaped,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=not is_built_in,
     )
     environment.filters["paragraphs"] = _paragraphs
     environment.filters["wrapped"] = _wrapped
     return environment
-
-
-def _render(template: Template, layout: str, values: Mapping[str, Any]) -> str:
-    return template.render(values, layout=layout)
 
 
 def _split_subject(rendered: str) -> tuple[str, str]:
@@ -117,21 +179,37 @@ def _split_subject(rendered: str) -> tuple[str, str]:
         raise ValueError("the subject is missing: does the template extend the layout?")
     if len(subject) > _SUBJECT_CHARACTERS_MAX:
         subject = subject[: _SUBJECT_CHARACTERS_MAX - 1].rstrip() + "…"
-    return subject, re.sub(r"\n{3,}", "\n\n", body).strip() + "\n"
+    while "\n\n\n" in body:
+        body = body.replace("\n\n\n", "\n\n")
+    return subject, body.strip() + "\n"
 
 
 def _paragraphs(text: str) -> list[str]:
     """The paragraphs of a text, each in one line. Escaped text stays escaped."""
-    kind = type(text)
-    parts = (re.sub(r"[ \t\r\n]+", " ", part).strip(" ") for part in re.split(r"\n[ \t\r]*\n", text))
+    kind, plain = type(text), str(text).strip(_SPACE)
+    if "\n" not in plain and "  " not in plain and "\t" not in plain and "\r" not in plain:
+        return [kind(plain)] if plain else []
+    parts = (_SPACES.sub(" ", part).strip(" ") for part in _EMPTY_LINE.split(plain))
     return [kind(part) for part in parts if part]
 
 
 def _wrapped(text: str, indent: str = "") -> str:
     """The text in lines of at most 72 characters; those after the first are indented."""
-    return textwrap.fill(
-        text, _LINE_CHARACTERS, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
+    if _OTHER_SPACE.search(text) or "  " in text or text.startswith(" ") or text.endswith(" "):
+        return textwrap.fill(
+            text, _LINE_CHARACTERS, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+    if len(text) <= _LINE_CHARACTERS:
+        return text
+    line, *words = text.split(" ")
+    lines = list[str]()
+    for word in words:
+        if len(line) + 1 + len(word) <= _LINE_CHARACTERS:
+            line = f"{line} {word}"
+        else:
+            lines.append(line)
+            line = indent + word
+    return "\n".join([*lines, line])
 
 
 def _merged(words: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:

@@ -6,28 +6,22 @@ the transport is reported as unavailable.
 """
 
 import asyncio
+import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from ipaddress import ip_address
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
-from aiosmtplib import (
-    SMTP,
-    SMTPException,
-    SMTPNotSupported,
-    SMTPRecipientsRefused,
-    SMTPResponseException,
-    SMTPSenderRefused,
-    SMTPServerDisconnected,
-)
+from aiosmtplib import SMTP, SMTPException, SMTPHeloError, SMTPResponseException
 from innkeeper.delivery.email.letters import Letters
-from innkeeper.delivery.email.mail_transport import compose, mailbox
+from innkeeper.delivery.email.message import InvalidAddress, compose, mailbox, recipient
+from innkeeper.delivery.email.smtp_connection import Outgoing, Refusal, SmtpConnection
 from innkeeper.delivery.email.wording import clean
 from innkeeper.protocol.notifications.notices import Notice
-from innkeeper.protocol.ports.outbox import SendFailed
+from innkeeper.protocol.ports.outbox import SendFailed, SettleNotice
 from innkeeper.protocol.values.email_address import sender_address
 from innkeeper.protocol.values.limits import letters_at_once_max
 
@@ -102,9 +96,9 @@ def _is_loopback(host: str) -> bool:
 
 
 class SmtpMailTransport:
-    """A `SendNotice` that sends letters by SMTP. `clock` gives microseconds since 1970 UTC; `trust` holds the trusted
-    certificate authorities, by default the system's. It reuses connections. To be used and closed within one event
-    loop."""
+    """A `SendNotices` that sends letters by SMTP. `clock` gives microseconds since 1970 UTC; `trust` holds the trusted
+    certificate authorities, by default the system's. It keeps its connections, and opens one more whenever a batch
+    takes another `patience_seconds`. To be used and closed within one event loop."""
 
     def __init__(
         self,
@@ -115,62 +109,135 @@ class SmtpMailTransport:
         *,
         connect_seconds_max: float = 10,
         command_seconds_max: float = 30,
+        patience_seconds: float = 0.25,
         trust: ssl.SSLContext | None = None,
     ) -> None:
         self._server = server
         self._letters = letters
-        self._sender = mailbox(sender, parse=sender_address).addr_spec
+        self._sender = mailbox(sender, parse=sender_address).address
         self._clock = clock
         self._connect_seconds_max = connect_seconds_max
         self._command_seconds_max = command_seconds_max
+        self._patience_seconds = patience_seconds
         self._trust = trust
-        self._idle: list[tuple[SMTP, float]] = []
-        self._slots = asyncio.Semaphore(letters_at_once_max)
+        self._idle: list[tuple[SmtpConnection, float]] = []
 
-    async def __call__(self, notice: Notice) -> None:
-        """See `protocol.ports.outbox.SendNotice`."""
-        letter = await asyncio.to_thread(self._letters.write, notice)
+    async def __call__(self, notices: Iterable[Notice], settle: SettleNotice) -> None:
+        """See `protocol.ports.outbox.SendNotices`."""
+        batch = _Batch(iter(notices), settle)
+        senders = {asyncio.create_task(self._send(batch))}
         try:
-            message = compose(notice, letter, self._sender, self._clock())
-            to = mailbox(notice.recipient.email).addr_spec
-        except ValueError as error:
-            raise SendFailed(str(error), permanent=True) from error
-        options = [] if (self._sender + to).isascii() else ["SMTPUTF8"]
-        async with self._slots:
-            connection = await self._connection()
-            try:
-                await connection.sendmail(self._sender, [to], message.as_bytes(), mail_options=options)
-            except (SMTPException, OSError, ValueError) as error:
-                self._put_back(connection)
-                raise self._cannot_send(error) from error
-            except asyncio.CancelledError:
-                connection.close()  # it is unknown how much was sent
-                raise
-            self._put_back(connection)
+            while pending := [sender for sender in senders if not sender.done()]:
+                patience = None if len(senders) == letters_at_once_max else self._patience_seconds
+                done, _ = await asyncio.wait(pending, timeout=patience)
+                if not done:
+                    senders.add(asyncio.create_task(self._send_beside(batch)))
+        finally:
+            for sender in senders:
+                sender.cancel()
+            await asyncio.gather(*senders, return_exceptions=True)
+        for sender in senders:
+            sender.result()
 
     async def close(self) -> None:
         """Closes the idle connections; to be called when nothing is being sent."""
         while self._idle:
             await self._quit(self._idle.pop()[0])
 
-    async def _connection(self) -> SMTP:
-        """A working connection: an idle one that still answers, or a new one."""
+    async def _send(self, batch: "_Batch") -> None:
+        """Sends letters until there are no more. Opens a connection once there is one."""
+        letter = await self._next(batch)
+        if letter is None:
+            return
+        try:
+            connection = await self._connection()
+        except SendFailed as error:
+            batch.settle(letter.notice, error)
+            return
+        await self._send_on(connection, letter, batch)
+
+    async def _send_beside(self, batch: "_Batch") -> None:
+        """The same on one more connection, unless the server does not allow one more."""
+        with suppress(SendFailed):
+            connection = await self._connection()
+            letter = await self._next(batch)
+            if letter is None:
+                self._put_back(connection)
+            else:
+                await self._send_on(connection, letter, batch)
+
+    async def _send_on(self, connection: SmtpConnection, first: "_Prepared", batch: "_Batch") -> None:
+        try:
+            await self._send_all(connection, first, batch)
+        except BaseException:
+            connection.close()  # it is unknown how much was sent
+            raise
+        self._put_back(connection)
+
+    async def _send_all(self, connection: SmtpConnection, first: "_Prepared", batch: "_Batch") -> None:
+        """Sends letters on this connection. Settles each by the reply to its text, or by the refusal before that; where
+        the connection is lost, only the one whose reply was awaited."""
+        letter: _Prepared | None = first
+        accepted: _Prepared | None = None  # the server waits for its text
+        while letter is not None or accepted is not None:
+            if letter is not None and letter.outgoing.needs_utf8 and not connection.takes_utf8:
+                batch.settle(letter.notice, SendFailed(f"{self._server!r} has no SMTPUTF8", permanent=True))
+                letter = None
+            current = accepted or letter
+            try:
+                if accepted is not None:
+                    reply = await connection.send_text(accepted.outgoing, letter and letter.outgoing)
+                    refusal = None if reply.is_positive else Refusal(reply, is_of_sender=False)
+                    batch.settle(accepted.notice, refusal and self._failure(refusal, accepted))
+                accepted, current = None, letter
+                if letter is not None:
+                    refusal = await connection.send_envelope(letter.outgoing)
+                    if refusal is None:
+                        accepted = letter
+                    else:
+                        batch.settle(letter.notice, self._failure(refusal, letter))
+            except OSError as error:
+                assert current is not None
+                batch.settle(current.notice, SendFailed(f"{self._server!r}: {_error_text(error)}", unreachable=True))
+                return
+            letter = await self._next(batch)
+
+    async def _next(self, batch: "_Batch") -> "_Prepared | None":
+        """The next letter that can be sent, None where there is none. Settles those that cannot be composed."""
+        while (notice := batch.next()) is not None:
+            try:
+                if self._letters.has_own(notice.hotel.id):
+                    letter = await asyncio.to_thread(self._letters.write, notice)
+                else:
+                    letter = self._letters.write(notice)
+                to = recipient(notice).address
+                message = compose(notice, letter, self._sender, self._clock())
+                return _Prepared(notice, Outgoing(self._sender, to, message))
+            except InvalidAddress as error:
+                batch.settle(notice, SendFailed(str(error), permanent=True))
+            except Exception as error:
+                batch.settle(notice, error)
+        return None
+
+    async def _connection(self) -> SmtpConnection:
+        """A working connection: an idle one that still answers, or a new one. Raises SendFailed."""
         now = asyncio.get_running_loop().time()
         while self._idle:
             connection, since = self._idle.pop()
             if now - since > _IDLE_SECONDS_MAX:
                 await self._quit(connection)
-            elif connection.is_connected:
-                with suppress(SMTPException, OSError):
-                    await connection.rset(timeout=self._connect_seconds_max)
-                    return connection
+            elif connection.is_open:
+                with suppress(OSError):
+                    async with asyncio.timeout(self._connect_seconds_max):
+                        if (await connection.ask(b"RSET\r\n")).is_positive:
+                            return connection
                 connection.close()
         try:
             return await self._connect()
         except (SMTPException, OSError, ValueError) as error:
             raise SendFailed(f"{self._server!r} cannot be reached: {_error_text(error)}", unreachable=True) from error
 
-    async def _connect(self) -> SMTP:
+    async def _connect(self) -> SmtpConnection:
         server = self._server
         connection = SMTP(
             hostname=server.host,
@@ -182,44 +249,73 @@ class SmtpMailTransport:
             timeout=self._command_seconds_max,
         )
         await connection.connect(timeout=self._connect_seconds_max)
-        if server.user and server.password:
-            transport = connection.transport
-            try:
-                await connection.login(server.user, server.password)
-            except (SMTPException, OSError):
-                connection.close()
-                await _abort(transport)
-                raise
-        return connection
-
-    def _put_back(self, connection: SMTP) -> None:
-        if connection.is_connected:
-            self._idle.append((connection, asyncio.get_running_loop().time()))
-        else:
-            connection.close()
-
-    async def _quit(self, connection: SMTP) -> None:
         transport = connection.transport
-        with suppress(SMTPException, OSError):
-            await connection.quit(timeout=self._connect_seconds_max)
-        connection.close()
-        await _abort(transport)
+        try:
+            if server.user and server.password:
+                await connection.login(server.user, server.password)
+            if connection.is_ehlo_or_helo_needed:
+                await _greet(connection)
+        except (SMTPException, OSError):
+            connection.close()
+            await _abort(transport)
+            raise
+        extensions = frozenset(connection.esmtp_extensions)
+        return SmtpConnection(cast(asyncio.Transport, connection.transport), extensions, self._command_seconds_max)
 
-    def _cannot_send(self, error: Exception) -> SendFailed:
-        """Classifies a failure: of this letter, or of the connection to the server."""
-        if isinstance(error, SMTPRecipientsRefused):
-            error = error.recipients[0]
-        reason = f"{self._server!r}: {_error_text(error)}"
-        match error:
-            case SMTPResponseException(code=code) if code == _CLOSING or code in _CREDENTIALS_REJECTED:
-                return SendFailed(reason, unreachable=True)
-            case SMTPSenderRefused(code=code) if code >= 500 and code != _TOO_LARGE:
-                return SendFailed(reason, unreachable=True)  # it rejects every letter from this sender
-            case SMTPResponseException(code=code):
-                return SendFailed(reason, permanent=500 <= code < 600)
-            case SMTPServerDisconnected() | OSError():
-                return SendFailed(reason, unreachable=True)
-        return SendFailed(reason, permanent=isinstance(error, SMTPNotSupported | ValueError))
+    def _put_back(self, connection: SmtpConnection) -> None:
+        if connection.is_open:
+            self._idle.append((connection, asyncio.get_running_loop().time()))
+
+    async def _quit(self, connection: SmtpConnection) -> None:
+        with suppress(OSError):
+            async with asyncio.timeout(self._connect_seconds_max):
+                await connection.ask(b"QUIT\r\n")
+        connection.close()
+        await asyncio.sleep(0)  # the socket is closed in the next turn of the loop
+
+    def _failure(self, refusal: Refusal, letter: "_Prepared") -> SendFailed:
+        """Classifies a refusal: of this letter, or of all letters. The reason does not contain the address."""
+        code, text = refusal.reply
+        address = re.compile(re.escape(letter.outgoing.to), re.IGNORECASE)
+        reason = f"{self._server!r}: {code} {clean(address.sub('…', text))}"[:_ERROR_CHARACTERS_MAX]
+        if code == _CLOSING or code in _CREDENTIALS_REJECTED:
+            return SendFailed(reason, unreachable=True)
+        if refusal.is_of_sender and code >= 500 and code != _TOO_LARGE:
+            return SendFailed(reason, unreachable=True)  # it rejects every letter from this sender
+        return SendFailed(reason, permanent=500 <= code < 600)
+
+
+class _Prepared(NamedTuple):
+    """A letter that can be sent, and its notice."""
+
+    notice: Notice
+    outgoing: Outgoing
+
+
+class _Batch:
+    """The notices of one call, which several connections share. It is over where no more can be sent."""
+
+    def __init__(self, notices: Iterator[Notice], settle: SettleNotice) -> None:
+        self._notices = notices
+        self._settle = settle
+        self._is_over = False
+
+    def next(self) -> Notice | None:
+        """The next notice."""
+        return None if self._is_over else next(self._notices, None)
+
+    def settle(self, notice: Notice, error: Exception | None) -> None:
+        """See `SettleNotice`."""
+        self._is_over |= isinstance(error, SendFailed) and error.unreachable
+        self._settle(notice, error)
+
+
+async def _greet(connection: SMTP) -> None:
+    """Says hello, and learns what the server offers."""
+    try:
+        await connection.ehlo()
+    except SMTPHeloError:
+        await connection.helo()
 
 
 async def _abort(transport: asyncio.BaseTransport | None) -> None:

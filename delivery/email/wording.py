@@ -9,6 +9,7 @@ import re
 import unicodedata
 from datetime import date, time
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -32,6 +33,7 @@ _CODE_BESIDE_DIGITS = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
 _BIDI = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _NEITHER_SPACE_NOR_TEXT = {"Cc", "Cs", "Zl", "Zp"}
 _NO_MONEY = {NoticeKind.CANCELLATION, NoticeKind.RECEIPT}
+_LOCALES_KEPT, _TEXTS_KEPT = 64, 1_024
 
 
 class LetterLabels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,6 +77,8 @@ class LetterWording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def clean(text: str) -> str:
     """One line that is safe to show: without control characters, lone surrogates, or characters that change the
     direction of text."""
+    if text.isprintable():  # then its only white space is the ordinary one
+        return " ".join(text.split())
     characters = (
         " " if character.isspace() or unicodedata.category(character) in _NEITHER_SPACE_NOR_TEXT else character
         for character in text
@@ -86,32 +90,72 @@ def clean(text: str) -> str:
 def facts(notice: Notice, words: LetterWording, language: str, requested: str) -> dict[str, Any]:
     """The values for templates in this language; `requested` is the reader's language. A value that does not apply is
     empty."""
-    return _FactFormatter(notice, words, _locale(words, language, requested)).facts() | {"language": language}
+    formats = _formats(words.locale, language, requested)
+    return _FactFormatter(notice, words, formats).facts() | {"language": language}
 
 
-def _locale(words: LetterWording, language: str, requested: str) -> Locale:
+@lru_cache(_LOCALES_KEPT)
+def _formats(of_words: str, language: str, requested: str) -> "_Formats":
     """The format of dates and money: that of the reader's country where it is known."""
-    own = Locale.parse(words.locale, sep="-")
+    own = Locale.parse(of_words, sep="-")
     if "-" not in requested or requested.partition("-")[0] != language.partition("-")[0]:
-        return own
+        return _Formats(own)
     try:
-        return Locale.parse(requested, sep="-")
+        return _Formats(Locale.parse(requested, sep="-"))
     except (UnknownLocaleError, ValueError):
-        return own
+        return _Formats(own)
+
+
+class _Formats:
+    """Formats dates, times, money and counts as Unicode's CLDR says. Keeps the newest texts: most dates and amounts
+    come again, in the same letter and in others."""
+
+    def __init__(self, locale: Locale) -> None:
+        self.locale = locale
+        self.date = lru_cache(_TEXTS_KEPT)(self._date)
+        self.time = lru_cache(_TEXTS_KEPT)(self._time)
+        self.money = lru_cache(_TEXTS_KEPT)(self._money)
+        self.plural_form = lru_cache(_TEXTS_KEPT)(locale.plural_form)
+
+    def _date(self, day: date, form: _Form) -> str:
+        return format_date(day, form, self.locale)
+
+    def _time(self, clock: time) -> str:
+        return format_time(clock, "short", locale=self.locale).replace("\u202f", "\u00a0")  # more fonts have it
+
+    def _money(self, minor_units: int, currency: str) -> str:
+        """An amount with the digits that ISO 4217 gives the currency, as in the ledger: CLDR drops some of them."""
+        places = digits(currency)
+        pattern = copy.copy(self.locale.currency_formats["standard"])
+        pattern.frac_prec = (places, places)
+        amount = Decimal(minor_units).scaleb(-places)
+        text: str = pattern.apply(amount, self.locale, currency=currency, currency_digits=False)
+        return _CODE_BESIDE_DIGITS.sub("\u00a0", text.replace("\u202f", "\u00a0"))
+
+
+@lru_cache(_TEXTS_KEPT)
+def _pieces(phrase: str) -> list[str]:
+    """A phrase in pieces: text, the name of a value, text, and so on."""
+    return _PLACEHOLDER.split(phrase)
 
 
 def _fill(phrase: str, **values: str | int) -> str:
-    return _PLACEHOLDER.sub(lambda match: str(values[match[1]]), phrase)
+    pieces = _pieces(phrase)
+    if len(pieces) == 1:
+        return phrase
+    return "".join([str(values[piece]) if place % 2 else piece for place, piece in enumerate(pieces)])
 
 
 class _FactFormatter:
     """Formats the facts of one notice in one language."""
 
-    def __init__(self, notice: Notice, words: LetterWording, locale: Locale) -> None:
+    def __init__(self, notice: Notice, words: LetterWording, formats: _Formats) -> None:
         self._notice = notice
         self._words = words
-        self._locale = locale
+        self._formats = formats
         self._zone = ZoneInfo(notice.hotel.timezone)
+        self._guests = self._describe_guests(notice.stay)
+        self._price = self._describe_price(notice.stay)
 
     def facts(self) -> dict[str, Any]:
         """See `facts`."""
@@ -126,11 +170,11 @@ class _FactFormatter:
             "guest": guest,
             "locator": clean(notice.locator),
             "room": clean(stay.room_type),
-            "guests": self._guests(stay),
-            "arrival": self._date(stay.arrival, "long"),
-            "departure": self._date(stay.departure, "long"),
-            "check_in": self._time(time.fromisoformat(notice.hotel.check_in)),
-            "check_out": self._time(time.fromisoformat(notice.hotel.check_out)),
+            "guests": self._guests,
+            "arrival": self._formats.date(stay.arrival, "long"),
+            "departure": self._formats.date(stay.departure, "long"),
+            "check_in": self._formats.time(time.fromisoformat(notice.hotel.check_in)),
+            "check_out": self._formats.time(time.fromisoformat(notice.hotel.check_out)),
             "nights": self._count(words.nights, stay.nights),
             "rate": self._rate(stay),
             "total": self._money(stay.total),
@@ -160,8 +204,8 @@ class _FactFormatter:
             for place, (label, value) in enumerate(rows):
                 if label in times:
                     phrase, clock = times[label]
-                    rows[place] = label, _fill(phrase, date=value, time=self._time(time.fromisoformat(clock)))
-            rows.append((labels.price, self._price(notice.stay)))
+                    rows[place] = label, _fill(phrase, date=value, time=self._formats.time(time.fromisoformat(clock)))
+            rows.append((labels.price, self._price))
         more = {
             labels.expires: self._moment(notice.expires_at, "full"),
             labels.fee: self._money(notice.fee) if notice.fee else "",
@@ -174,8 +218,8 @@ class _FactFormatter:
         notice, words = self._notice, self._words
         if notice.before is None:
             return []
-        old = self._booked(notice.before) | {words.labels.price: self._price(notice.before)}
-        new = self._booked(notice.stay) | {words.labels.price: self._price(notice.stay)}
+        old = self._booked(notice.before) | {words.labels.price: self._describe_price(notice.before)}
+        new = self._booked(notice.stay) | {words.labels.price: self._price}
         return [
             (label, _fill(words.change, old=old[label], new=new[label])) for label in new if old[label] != new[label]
         ]
@@ -185,22 +229,22 @@ class _FactFormatter:
         return {
             labels.guest: clean(stay.guest),
             labels.room: clean(stay.room_type),
-            labels.arrival: self._date(stay.arrival, "full"),
-            labels.departure: self._date(stay.departure, "full"),
-            labels.guests: self._guests(stay),
+            labels.arrival: self._formats.date(stay.arrival, "full"),
+            labels.departure: self._formats.date(stay.departure, "full"),
+            labels.guests: self._guests if stay is self._notice.stay else self._describe_guests(stay),
         }
 
-    def _guests(self, stay: StayFacts) -> str:
+    def _describe_guests(self, stay: StayFacts) -> str:
         words = self._words
         parts = [self._count(words.adults, stay.adults)]
         if stay.children:
             ages = [str(age) if age else words.infant for age in sorted(stay.children)]
             children = self._count(words.children, len(ages))
-            listed = format_list(ages, "standard", locale=self._locale)
+            listed = format_list(ages, "standard", locale=self._formats.locale)
             parts.append(self._count(words.ages, len(ages), children=children, ages=listed))
         return ", ".join(parts)
 
-    def _price(self, stay: StayFacts) -> str:
+    def _describe_price(self, stay: StayFacts) -> str:
         nights, total, rate = self._count(self._words.nights, stay.nights), self._money(stay.total), self._rate(stay)
         if not rate:
             return _fill(self._words.price_varies, total=total, nights=nights)
@@ -211,28 +255,16 @@ class _FactFormatter:
         return self._money(stay.prices[0]) if len({*stay.prices}) == 1 else ""
 
     def _count(self, forms: Forms, count: int, **values: str) -> str:
-        phrase = forms.get(self._locale.plural_form(count)) or forms["other"]
+        phrase = forms.get(self._formats.plural_form(count)) or forms["other"]
         return _fill(phrase, count=count, **values)
-
-    def _date(self, day: date, form: _Form) -> str:
-        return format_date(day, form, self._locale)
-
-    def _time(self, clock: time) -> str:
-        return format_time(clock, "short", locale=self._locale).replace("\u202f", "\u00a0")  # more fonts have it
 
     def _moment(self, at: int, form: _Form) -> str:
         """An instant in the hotel's time zone; empty for 0."""
         if not at:
             return ""
         local = instant(at).astimezone(self._zone)
-        return _fill(self._words.moment, date=self._date(local.date(), form), time=self._time(local.time()))
+        day, clock = self._formats.date(local.date(), form), self._formats.time(local.time())
+        return _fill(self._words.moment, date=day, time=clock)
 
     def _money(self, minor_units: int) -> str:
-        """An amount with the digits that ISO 4217 gives the currency, as in the ledger: CLDR drops some of them."""
-        currency = self._notice.hotel.currency
-        places = digits(currency)
-        pattern = copy.copy(self._locale.currency_formats["standard"])
-        pattern.frac_prec = (places, places)
-        amount = Decimal(minor_units).scaleb(-places)
-        text: str = pattern.apply(amount, self._locale, currency=currency, currency_digits=False)
-        return _CODE_BESIDE_DIGITS.sub("\u00a0", text.replace("\u202f", "\u00a0"))
+        return self._formats.money(minor_units, self._notice.hotel.currency)

@@ -21,8 +21,13 @@ class SendFailed(Exception):
         self.unreachable = unreachable
 
 
-SendNotice = Callable[[Notice], Awaitable[None]]
-"""Sends the letter of a notice; raises `SendFailed`. The same notice may come twice, and is the same letter."""
+SettleNotice = Callable[[Notice, Exception | None], None]
+"""Says what became of a notice: its letter has left the system, or the error, most often `SendFailed`."""
+
+SendNotices = Callable[[Iterable[Notice], SettleNotice], Awaitable[None]]
+"""Sends the letters of notices to different addresses. Takes each notice when its letter can be sent, and settles it as
+soon as it is known what became of it. After an error that says `unreachable` it takes no more; what is not settled then
+was not sent. The same notice may come twice, and is the same letter."""
 
 
 class DueNotice(msgspec.Struct, frozen=True):
@@ -69,8 +74,9 @@ class Outbox(Protocol):
         """Removes what is left in the database of what was erased."""
 
     def due(self, at: int, limit: int) -> list[DueNotice]:
-        """Returns the notices that are due, in the order in which they were decided; none to an address for which an
-        earlier notice waits for a retry."""
+        """Returns the notices that are due, at most so many, in the order in which they were decided; where there are
+        more, of those that were scheduled the ones that are due longest. None to an address to which an earlier one has
+        failed and is still to be sent."""
 
     def count(self, at: int) -> tuple[int, int]:
         """Returns the number of notices that are due, and of those that are dead letters."""
@@ -83,10 +89,14 @@ class Outbox(Protocol):
         """Pauses or resumes sending."""
 
     def next_due_at(self) -> int | None:
-        """Returns when the next notice is due, in microseconds since 1970 UTC; None without one."""
+        """Returns when the next notice is due that no earlier one blocks, in microseconds since 1970 UTC; None without
+        one."""
 
-    def mark_sent(self, notice: str) -> None:
-        """Removes a notice that was sent."""
+    def is_waiting(self, notice: str) -> bool:
+        """Whether a notice is still there: neither sent nor withdrawn."""
+
+    def mark_sent(self, notices: Sequence[str]) -> None:
+        """Removes notices that were sent, all of them or none."""
 
     def mark_failed(self, notice: str, reason: str, at: int, retry_at: int | None) -> None:
         """Records a failed attempt and when to retry it; None makes the notice a dead letter."""

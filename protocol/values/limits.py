@@ -81,6 +81,7 @@ retry_seconds_first = 5
 retry_seconds_max = 6 * 3_600
 retry_after_seconds_max = 24 * 3_600
 letters_at_once_max = 4
+letters_per_batch_max = 64
 letter_attempts_max = 12
 notice_useful_seconds_max = 7 * 24 * 3_600
 reminder_days_max = 365

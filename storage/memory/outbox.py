@@ -1,6 +1,6 @@
 """The outbox of notifications in memory, in its service's database beside its cursor."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import count
 
 import msgspec
@@ -62,14 +62,21 @@ class MemoryOutbox:
 
     def due(self, at: int, limit: int) -> list[DueNotice]:
         """See `Outbox`."""
-        due, waiting = list[DueNotice](), set[str]()
+        free = self._not_blocked()
+        at_once = [one for one in free if one.due_at == 0][:limit]
+        scheduled = sorted((one for one in free if one.due_at and one.due_at <= at), key=lambda one: one.due_at or 0)
+        wanted = sorted([*at_once, *scheduled[:limit]], key=lambda one: one.number)
+        return [DueNotice(one.notice, one.attempts) for one in wanted[:limit]]
+
+    def _not_blocked(self) -> list[StoredNotice]:
+        """The notices that are not dead letters, without those to an address to which an earlier one has failed."""
+        found, blocked = list[StoredNotice](), set[str]()
         for one in self._in_order():
-            address = one.notice.recipient.email
-            if one.due_at is not None and one.due_at <= at and address not in waiting and len(due) < limit:
-                due.append(DueNotice(one.notice, one.attempts))
-            if one.due_at is not None and one.due_at > at and one.attempts:
-                waiting.add(address)
-        return due
+            if one.due_at is not None and one.notice.recipient.email not in blocked:
+                found.append(one)
+                if one.attempts:
+                    blocked.add(one.notice.recipient.email)
+        return found
 
     def count(self, at: int) -> tuple[int, int]:
         """See `Outbox`."""
@@ -87,11 +94,16 @@ class MemoryOutbox:
 
     def next_due_at(self) -> int | None:
         """See `Outbox`."""
-        return min((one.due_at for one in self._notices.values() if one.due_at is not None), default=None)
+        return min((one.due_at for one in self._not_blocked() if one.due_at is not None), default=None)
 
-    def mark_sent(self, notice: str) -> None:
+    def is_waiting(self, notice: str) -> bool:
         """See `Outbox`."""
-        self._notices.pop(notice, None)
+        return notice in self._notices
+
+    def mark_sent(self, notices: Sequence[str]) -> None:
+        """See `Outbox`."""
+        for notice in notices:
+            self._notices.pop(notice, None)
 
     def mark_failed(self, notice: str, reason: str, at: int, retry_at: int | None) -> None:
         """See `Outbox`."""
@@ -111,7 +123,7 @@ class MemoryOutbox:
         if was is None or was.due_at is not None:
             return None
         if drop:
-            self.mark_sent(notice)
+            self.mark_sent([notice])
         else:
             always_useful = msgspec.structs.replace(was.notice, useful_until=0)
             self._notices[notice] = msgspec.structs.replace(was, notice=always_useful, due_at=0, attempts=0)

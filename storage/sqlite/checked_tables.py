@@ -95,7 +95,9 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA recursive_triggers = ON")  # without it, a row that is replaced would not be removed
 
 
-def checked_rows(db: CheckedDatabase, query: str, values: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+def checked_rows(
+    db: CheckedDatabase, query: str, values: Sequence[object] | Mapping[str, object] = ()
+) -> Iterator[tuple[Any, ...]]:
     """Yields the rows that a query finds, which selects all columns of one table; each without its checksum. Raises
     JournalDamaged where one is not what was written."""
     for row in db.conn.execute(query, values):

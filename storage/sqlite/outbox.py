@@ -23,6 +23,10 @@ _pack = msgspec.msgpack.encode
 _unpack = msgspec.msgpack.Decoder(Notice).decode
 _IDS_PER_STATEMENT = 500  # below the limit of SQLite
 _BODY, _ATTEMPTS = 5, 7  # columns of a notice
+_NOT_BLOCKED = """NOT EXISTS (
+    SELECT 1 FROM notices AS earlier WHERE earlier.address = one.address AND earlier.number < one.number
+    AND earlier.attempts > 0 AND earlier.due_at IS NOT NULL
+)"""
 
 
 def create_outbox(db: sqlite_utils.Database) -> None:
@@ -123,13 +127,17 @@ class SqliteOutbox:
         """See `Outbox`."""
         rows = checked_rows(
             self._db,
-            """
-            SELECT one.* FROM notices AS one WHERE due_at <= ? AND NOT EXISTS (
-                SELECT 1 FROM notices AS earlier WHERE earlier.address = one.address AND earlier.number < one.number
-                AND earlier.attempts > 0 AND earlier.due_at > ?
-            ) ORDER BY number LIMIT ?
+            f"""
+            WITH wanted AS (
+                SELECT * FROM (SELECT number FROM notices AS one WHERE due_at = 0 AND {_NOT_BLOCKED}
+                    ORDER BY number LIMIT :limit)
+                UNION ALL
+                SELECT * FROM (SELECT number FROM notices AS one WHERE due_at > 0 AND due_at <= :at AND {_NOT_BLOCKED}
+                    ORDER BY due_at, number LIMIT :limit)
+            )
+            SELECT * FROM notices WHERE number IN wanted ORDER BY number LIMIT :limit
             """,
-            (at, at, limit),
+            {"at": at, "limit": limit},
         )
         return [DueNotice(_unpack(row[_BODY]), row[_ATTEMPTS]) for row in rows]
 
@@ -155,12 +163,18 @@ class SqliteOutbox:
 
     def next_due_at(self) -> int | None:
         """See `Outbox`."""
-        found: int | None = self._db.execute("SELECT min(due_at) FROM notices WHERE due_at IS NOT NULL").fetchone()[0]
-        return found
+        query = f"SELECT due_at FROM notices AS one WHERE due_at IS NOT NULL AND {_NOT_BLOCKED} ORDER BY due_at LIMIT 1"
+        found = self._db.execute(query).fetchone()
+        return None if found is None else int(found[0])
 
-    def mark_sent(self, notice: str) -> None:
+    def is_waiting(self, notice: str) -> bool:
         """See `Outbox`."""
-        self._db.execute("DELETE FROM notices WHERE id = ?", (notice,))
+        return self._db.conn.execute("SELECT 1 FROM notices WHERE id = ?", (notice,)).fetchone() is not None
+
+    def mark_sent(self, notices: Sequence[str]) -> None:
+        """See `Outbox`."""
+        with self._db.atomic():
+            self._db.conn.executemany("DELETE FROM notices WHERE id = ?", [(notice,) for notice in notices])
 
     def mark_failed(self, notice: str, reason: str, at: int, retry_at: int | None) -> None:
         """See `Outbox`."""
@@ -182,7 +196,7 @@ class SqliteOutbox:
         if row is None:
             return None
         if drop:
-            self.mark_sent(notice)
+            self.mark_sent([notice])
         else:
             body = _pack(msgspec.structs.replace(_unpack(row[_BODY]), useful_until=0))
             self._db.execute("UPDATE notices SET due_at = 0, attempts = 0, body = ? WHERE id = ?", (body, notice))

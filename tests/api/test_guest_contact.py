@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from innkeeper.delivery.email.mail_transport import mailbox
+from innkeeper.delivery.email.message import mailbox
 from support.gateway import Gateway, assert_problem, booking_path, stay_request
 from support.gateway import gateway as running_gateway
 

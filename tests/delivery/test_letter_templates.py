@@ -1,6 +1,7 @@
 """A hotel can replace the templates of its letters; where one of its own is broken, the built-in one is used."""
 
 import logging
+import time
 from pathlib import Path
 
 import msgspec
@@ -133,6 +134,37 @@ def test_a_changed_template_is_used_from_the_next_letter_on(templates: Path) -> 
     assert letters.write(notice()) == BUILT_IN.write(notice())
     write_template(templates, "en/confirmation.txt", OWN_TEMPLATE)
     assert letters.write(notice()).subject == "Ahoy, Ana Sousa"
+
+
+def test_a_template_that_was_compiled_before_is_compiled_again_after_a_change(
+    templates: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("innkeeper.delivery.email.letters.time_ns", lambda: time.time_ns() + 60 * 10**9)
+    letters, folder = Letters(templates), templates / "seaside"
+    assert [letters.write(notice()).subject for _ in range(2)] == ["Ahoy, Ana Sousa"] * 2
+    write_template(templates, "en/confirmation.txt", OWN_TEMPLATE.replace("Ahoy", "Hello"))
+    assert letters.write(notice()).subject == "Hello, Ana Sousa"
+    write_template(templates, "en/words.toml", 'greeting = "Moin {guest}!"')
+    assert letters.write(notice()).text.startswith("Moin Ana Sousa!\n")
+    (folder / "en/.#confirmation.txt").symlink_to("nowhere")
+    (folder / "en/round").symlink_to(folder)
+    assert letters.write(notice()).subject == "Hello, Ana Sousa"
+    (folder / "en/confirmation.txt").unlink()
+    assert letters.write(notice()).subject == BUILT_IN.write(notice()).subject
+
+
+def test_a_hotels_own_templates_are_compiled_once(templates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("innkeeper.delivery.email.letters.time_ns", lambda: time.time_ns() + 60 * 10**9)
+    letters = Letters(templates)
+    letters.write(notice())
+    start = time.thread_time()
+    for _ in range(20):
+        letters.write(notice())
+    often = time.thread_time() - start
+    (templates / "seaside/en/other.txt").write_text("x")
+    start = time.thread_time()
+    letters.write(notice())
+    assert often < 20 * (time.thread_time() - start) / 2, "compiling takes much longer"
 
 
 def test_single_words_are_replaced_and_the_rest_stays_built_in(templates: Path) -> None:

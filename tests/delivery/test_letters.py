@@ -2,6 +2,7 @@
 
 import html
 import re
+import textwrap
 import unicodedata
 from datetime import date
 from html.parser import HTMLParser
@@ -226,6 +227,17 @@ def test_the_subject_is_one_short_line_for_any_hotel_name(name: str) -> None:
     assert 0 < len(letter.subject) <= 200
     assert len(letter.subject.splitlines()) == 1
     assert _Page(letter.html).tags == PLAIN_TAGS
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text("ab -\u00a0", min_size=1, max_size=300))
+def test_long_lines_are_broken_between_words(name: str) -> None:
+    letter = LETTERS.write(notice(hotel=msgspec.structs.replace(HOTEL, name=f"x{name}")))
+    broken = textwrap.fill(clean(f"x{name}"), 72, break_long_words=False, break_on_hyphens=False)
+    assert letter.text.endswith(f"\n{broken}\n")
+    room = LETTERS.write(notice(stay=msgspec.structs.replace(STAY, room_type=f"x{name}"))).text
+    line = f"Room: {clean(f'x{name}')}"
+    assert textwrap.fill(line, 72, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False) in room
 
 
 def test_a_subject_that_is_too_long_is_cut() -> None:

@@ -2,15 +2,16 @@
 makes it a dead letter in the end."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from typing import Any
 
+import msgspec
 import pytest
 from innkeeper.actors.notifications.outbox_relay import OutboxRelay
 from innkeeper.protocol.notifications.notices import HotelFacts, Notice, NoticeKind, Recipient, StayFacts
 from innkeeper.protocol.ports.journal import JournalUnavailable
-from innkeeper.protocol.ports.outbox import OutboxChanges, SendFailed
+from innkeeper.protocol.ports.outbox import OutboxChanges, SendFailed, SettleNotice
 from innkeeper.protocol.ports.subscriptions import Stalled
 from innkeeper.protocol.values import limits
 from innkeeper.storage.memory.database import MemoryDatabase
@@ -38,7 +39,9 @@ class MailOutbox:
         self.attempted: list[str] = []
         self.errors: dict[str, list[Exception]] = {}
         self.crashes_after: set[str] = set()
-        self.in_flight = self.most_in_flight = 0
+        self.is_under_load = False
+        self.after_each: Callable[[], None] = lambda: None
+        self.batches: list[int] = []
         self._database = MemoryDatabase()
         self.open()
 
@@ -46,21 +49,34 @@ class MailOutbox:
         """Start the relay, for the first time or after a crash."""
         self.outbox = MemoryOutbox(self._database, "mail")
         self.relay = OutboxRelay(
-            "mail", self.outbox, self._send, lambda attempts: PAUSE_SECONDS * attempts, lambda: self.now
+            "mail",
+            self.outbox,
+            self._send,
+            lambda attempts: PAUSE_SECONDS * attempts,
+            lambda: self.now,
+            lambda: self.is_under_load,
         )
 
-    async def _send(self, notice: Notice) -> None:
-        self.attempted.append(notice.id)
-        self.in_flight += 1
-        self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        await asyncio.sleep(0)
-        self.in_flight -= 1
-        if self.errors.get(notice.id):
-            raise self.errors[notice.id].pop(0)
-        self.delivered.append(notice.id)
-        if notice.id in self.crashes_after:
-            self.crashes_after.remove(notice.id)
-            raise asyncio.CancelledError
+    async def _send(self, notices: Iterable[Notice], settle: SettleNotice) -> None:
+        taken = list[str]()
+        for notice in notices:
+            taken.append(notice.recipient.email)
+            self.attempted.append(notice.id)
+            await asyncio.sleep(0)
+            if self.errors.get(notice.id):
+                error = self.errors[notice.id].pop(0)
+                settle(notice, error)
+                if isinstance(error, SendFailed) and error.unreachable:
+                    break
+                continue
+            self.delivered.append(notice.id)
+            if notice.id in self.crashes_after:
+                self.crashes_after.remove(notice.id)
+                raise asyncio.CancelledError
+            settle(notice, None)
+            self.after_each()
+        assert len(taken) == len(set(taken)), "two letters to one address at once"
+        self.batches.append(len(taken))
 
     def store_notices(self, *notices: Notice, withdrawn: Sequence[str] = ()) -> None:
         """Store notices as notifications does, and withdraw others."""
@@ -99,7 +115,7 @@ def test_a_stored_notice_is_sent_once(mail: MailOutbox) -> None:
 def test_a_letter_is_not_sent_again_where_only_its_mark_could_not_be_written(
     mail: MailOutbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: str) -> None:
+    def fail(_: Sequence[str]) -> None:
         raise JournalUnavailable("notifications.db cannot be written now (disk is full)", "disk is full")
 
     mail.store_notices(letter("1"), letter("2", "bo@example.com"))
@@ -234,11 +250,73 @@ def test_a_pause_survives_a_restart(mail: MailOutbox) -> None:
     assert mail.delivered == ["1"]
 
 
-def test_a_limited_number_of_letters_is_sent_at_the_same_time(mail: MailOutbox) -> None:
+def test_a_batch_is_limited_and_marked_at_once(mail: MailOutbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    marked, mark_sent = list[int](), mail.outbox.mark_sent
+
+    def count(notices: Sequence[str]) -> None:
+        marked.append(len(notices))
+        mark_sent(notices)
+
+    monkeypatch.setattr(mail.outbox, "mark_sent", count)
     mail.store_notices(*(letter(f"{number}", f"guest-{number}@example.com") for number in range(200)))
     mail.send_due()
     assert len(mail.delivered) == 200
-    assert mail.most_in_flight == limits.letters_at_once_max
+    assert marked == mail.batches == [64, 64, 64, 8]
+
+
+def test_letters_of_a_batch_to_one_address_are_marked_at_once(
+    mail: MailOutbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marked, mark_sent = list[list[str]](), mail.outbox.mark_sent
+
+    def count(notices: Sequence[str]) -> None:
+        marked.append([*notices])
+        mark_sent(notices)
+
+    monkeypatch.setattr(mail.outbox, "mark_sent", count)
+    mail.store_notices(letter("1"), letter("2"), letter("3", "bo@example.com"), letter("4"))
+    mail.send_due()
+    assert mail.delivered == ["1", "3", "2", "4"]
+    assert marked == [["1", "3", "2", "4"]]
+
+
+def test_few_letters_are_sent_in_a_step_under_load(mail: MailOutbox) -> None:
+    mail.is_under_load = True
+    mail.store_notices(*(letter(f"{number}", f"guest-{number}@example.com") for number in range(10)))
+    mail.send_due()
+    assert mail.batches == [4, 4, 2]
+
+
+def test_a_notice_that_is_withdrawn_while_others_of_its_batch_are_sent_is_not_sent(mail: MailOutbox) -> None:
+    mail.after_each = lambda: mail.outbox.store(OutboxChanges(withdrawn=["2"], erased=["forgotten"]))
+    mail.store_notices(
+        letter("1"), letter("2", "bo@example.com"), letter("3", "cy@example.com"),
+        msgspec.structs.replace(letter("4", "di@example.com"), booking="forgotten"), letter("5"),
+    )  # fmt: skip
+    mail.send_due()
+    assert mail.delivered == ["1", "3", "5"]
+    assert mail.relay.state().lag == 0
+
+
+def test_what_was_sent_before_the_server_became_unreachable_is_not_sent_again(mail: MailOutbox) -> None:
+    mail.errors["2"] = [server_unreachable()]
+    mail.store_notices(*(letter(id_, f"{id_}@example.com") for id_ in "123"))
+    with pytest.raises(Stalled, match="nobody answers"):
+        mail.send_due()
+    mail.open()
+    mail.send_due()
+    assert mail.delivered == ["1", "2", "3"]
+
+
+def test_a_refused_letter_of_a_batch_leaves_its_neighbours_alone(mail: MailOutbox) -> None:
+    mail.errors = {"2": [SendFailed("550", permanent=True)], "3": [SendFailed("450")], "4": [KeyError("guest")]}
+    mail.store_notices(*(letter(id_, f"{id_}@example.com") for id_ in "12345"))
+    mail.send_due()
+    assert mail.delivered == ["1", "5"]
+    assert [dead.event for dead in mail.relay.dead_letters()] == ["2"]
+    mail.now += PAUSE_SECONDS * SECOND
+    mail.send_due()
+    assert mail.delivered == ["1", "5", "3", "4"]
 
 
 def test_a_running_relay_sends_new_letters_and_those_that_fall_due(mail: MailOutbox) -> None:

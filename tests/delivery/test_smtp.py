@@ -6,74 +6,35 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
-from innkeeper.delivery.email.letters import Letters
 from innkeeper.delivery.email.smtp import SmtpMailTransport, SmtpServer
-from innkeeper.protocol.notifications.notices import Notice, NoticeKind, Recipient
+from innkeeper.protocol.notifications.notices import NoticeKind, Recipient
 from innkeeper.protocol.ports.outbox import SendFailed
 from support.example_notices import NOON, confirmation_for, notice
+from support.mail_delivery import LETTERS, SENDER, deliver, failure, send, url, verdict, with_transport
 from support.required_tools import require
 from support.smtp_server import RecordingSmtpServer, smtp_server
 
-LETTERS = Letters(None)
-SENDER = "stay@inn.example"
 CREDENTIALS = "ann:p%40ss%20word@"
 
 
-def send(url: str, *notices: Notice, **more: Any) -> None:
-    """Send these notices one after the other with one transport."""
-
-    async def work(transport: SmtpMailTransport) -> None:
-        for one in notices:
-            await transport(one)
-
-    with_transport(url, work, **more)
-
-
-def with_transport(url: str, work: Callable[[SmtpMailTransport], Awaitable[None]], **more: Any) -> None:
-    async def run() -> None:
-        limits: dict[str, Any] = {"connect_seconds_max": 30, "command_seconds_max": 30} | more
-        transport = SmtpMailTransport(SmtpServer.parse(url), LETTERS, SENDER, lambda: NOON, **limits)
-        try:
-            await work(transport)
-        finally:
-            await transport.close()
-
-    asyncio.run(run())
-
-
-def failure(url: str, one: Notice | None = None, **more: Any) -> SendFailed:
-    """The error with which a notice cannot be sent."""
-    with pytest.raises(SendFailed) as caught:
-        send(url, one or notice(), **more)
-    return caught.value
-
-
-def verdict(error: SendFailed) -> str:
-    return {(False, True): "away", (True, False): "for good", (False, False): "later"}[
-        error.permanent, error.unreachable
-    ]
-
-
-@pytest.fixture
-def server() -> Iterator[RecordingSmtpServer]:
-    with smtp_server() as server:
+@pytest.fixture(params=[False, True], ids=["one command at a time", "pipelining"])
+def server(request: pytest.FixtureRequest) -> Iterator[RecordingSmtpServer]:
+    with smtp_server(pipelines=request.param) as server:
         yield server
 
 
-def url(server: RecordingSmtpServer, query: str = "") -> str:
-    return f"smtp://127.0.0.1:{server.port}{query}"
-
-
 def test_letters_arrive_complete_over_one_connection(server: RecordingSmtpServer) -> None:
-    notices = [notice(kind, language=language) for kind in NoticeKind for language in ("pt", "de")]
-    send(url(server), *notices)
+    notices = [
+        notice(kind, language=language, id=f"{kind}-{language}") for kind in NoticeKind for language in ("pt", "de")
+    ]
+    send(url(server), *notices, patience_seconds=60)
     assert [letter["Subject"] for letter in server.letters] == [LETTERS.write(one).subject for one in notices]
     text, page = server.letters[0].iter_parts()
     assert text.get_content().replace("\r\n", "\n") == LETTERS.write(notices[0]).text  # type: ignore[union-attr]
@@ -87,7 +48,7 @@ def test_concurrent_letters_share_a_few_connections(server: RecordingSmtpServer)
     began = time.monotonic()
 
     async def work(transport: SmtpMailTransport) -> None:
-        await asyncio.gather(*(transport(notice(id=str(number))) for number in range(8)))
+        await deliver(transport, *(notice(id=str(number)) for number in range(8)))
 
     with_transport(url(server), work)
     assert len({letter["Message-ID"] for letter in server.letters}) == 8
@@ -100,7 +61,7 @@ def test_a_connection_that_the_server_dropped_is_opened_again(server: RecordingS
 
     async def work(transport: SmtpMailTransport) -> None:
         for number in range(4):
-            await transport(notice(id=str(number)))
+            await deliver(transport, notice(id=str(number)))
             await asyncio.sleep(0.2)
 
     with_transport(url(server), work)
@@ -112,7 +73,12 @@ def test_a_stale_connection_is_replaced_before_the_next_letter(
     server: RecordingSmtpServer,
 ) -> None:
     server.reset_replies = ["421 4.4.2 you said nothing for too long"]
-    send(url(server), notice(id="1"), notice(id="2"), notice(id="3"))
+
+    async def work(transport: SmtpMailTransport) -> None:
+        for number in range(3):
+            await deliver(transport, notice(id=str(number)))
+
+    with_transport(url(server), work)
     assert len(server.letters) == 3
     assert len({id(session) for session in server.sessions}) == 2
 
@@ -141,11 +107,11 @@ def test_the_reply_of_the_server_decides_how_a_letter_fails(
 
     async def work(transport: SmtpMailTransport) -> None:
         with pytest.raises(SendFailed) as caught:
-            await transport(notice())
+            await deliver(transport, notice())
         assert verdict(caught.value) == expected
         assert answer[:3] in str(caught.value)
         assert server.letters == []
-        await transport(notice(id="next"))
+        await deliver(transport, notice(id="next"))
 
     with_transport(url(server), work)
     assert len(server.letters) == 1
@@ -198,10 +164,10 @@ def test_a_slow_server_is_unreachable_and_its_connection_is_not_reused(server: R
 
     async def work(transport: SmtpMailTransport) -> None:
         with pytest.raises(SendFailed) as caught:
-            await transport(notice())
+            await deliver(transport, notice())
         assert verdict(caught.value) == "away"
         server.delay_seconds = 0
-        await transport(notice(id="next"))
+        await deliver(transport, notice(id="next"))
 
     with_transport(url(server), work, command_seconds_max=0.3)
     assert [letter["Message-ID"] for letter in server.letters] == [server.letters[0]["Message-ID"]]
@@ -212,9 +178,9 @@ def test_a_cancelled_letter_leaves_no_half_used_connection(server: RecordingSmtp
 
     async def work(transport: SmtpMailTransport) -> None:
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(transport(notice()), 0.2)
+            await asyncio.wait_for(deliver(transport, notice()), 0.2)
         server.delay_seconds = 0
-        await transport(notice(id="next"))
+        await deliver(transport, notice(id="next"))
 
     with_transport(url(server), work)
     assert len(server.letters) == 1

@@ -27,7 +27,7 @@ from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.notifications.notices import Notice
 from innkeeper.protocol.ports.message_bus import CommitListener
-from innkeeper.protocol.ports.outbox import SendFailed
+from innkeeper.protocol.ports.outbox import SendFailed, SettleNotice
 from innkeeper.protocol.ports.subscriptions import Stalled, SubscriptionRequest
 from innkeeper.protocol.reservations.events import GuestCheckedOut, GuestForgotten
 from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS
@@ -244,16 +244,19 @@ class _FaultyOutbox(MemoryOutbox):
 
     is_faulty: Callable[[], bool]
     choice: Callable[[Sequence[BaseException]], BaseException]
+    crash: Crash | None = None  # of the process: nothing is written after it
 
     def store(self, *what: Any) -> None:
         super().store(*what)
         self._fail()
 
-    def mark_sent(self, notice: str) -> None:
+    def mark_sent(self, notices: Sequence[str]) -> None:
         self._fail()
-        super().mark_sent(notice)
+        super().mark_sent(notices)
 
     def _fail(self) -> None:
+        if self.crash is not None:
+            raise self.crash
         if self.is_faulty():
             raise self.choice([Crash("while it is written"), DatabaseFull()])
 
@@ -305,10 +308,25 @@ class SimulatedNotifications:
         """All that is stored."""
         return [dict(self._database.table(name)) for name in ("hotels", "bookings", "notices")]
 
-    async def _send(self, notice: Notice) -> None:
-        if self._is_faulty():
+    async def _send(self, notices: Iterable[Notice], settle: SettleNotice) -> None:
+        for notice in notices:
+            if not self._is_faulty():
+                self._deliver(notice)
+                if self._is_faulty():
+                    self._outbox.crash = Crash("before it was marked as sent")
+                    raise self._outbox.crash
+                settle(notice, None)
+                continue
             faults = (SendFailed("not now"), SendFailed("never", permanent=True), SendFailed("away", unreachable=True))
-            raise self._random.choice((*faults, Crash("before it was sent")))
+            fault = self._random.choice((*faults, Crash("before it was sent")))
+            if isinstance(fault, Crash):
+                self._outbox.crash = fault
+                raise fault
+            settle(notice, fault)
+            if fault.unreachable:
+                return
+
+    def _deliver(self, notice: Notice) -> None:
         self._delivered[notice.id] += 1
         if self._delivered[notice.id] > 1 + self._perhaps_unmarked[notice.id]:
             self._delivered[notice.id] += 1_000  # there was no reason to send it again

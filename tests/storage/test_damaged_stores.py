@@ -51,7 +51,7 @@ class Services:
             notices = [notice(id=id_, due_at=number) for number, id_ in enumerate(IDS)]
             outbox.store(OutboxChanges(notices=notices))
             outbox.store(OutboxChanges(withdrawn=IDS[:3]))
-            outbox.mark_sent(IDS[3])
+            outbox.mark_sent([IDS[3]])
             outbox.mark_failed(IDS[4], "away", 5, 9)
             outbox.mark_failed(IDS[5], "refused", 5, None)
             outbox.pause(True)

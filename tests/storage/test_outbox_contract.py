@@ -67,7 +67,7 @@ def test_notices_are_due_in_the_order_of_their_decision(outbox: Outbox, storage:
         assert (again.count(10), again.next_due_at()) == ((3, 0), 0)
         assert again.due(10, 1)[0].notice == letter("b")
         for id_ in due(again):
-            again.mark_sent(id_)
+            again.mark_sent([id_])
         assert (due(again), again.next_due_at(), again.count(10)) == ([], 20, (0, 0))
         again.store(OutboxChanges(notices=[letter("d")]))
         assert due(again, 20) == ["later", "d"]
@@ -81,12 +81,29 @@ def test_a_withdrawn_notice_is_removed(outbox: Outbox) -> None:
 
 def test_a_failed_notice_delays_later_ones_to_its_address_only(outbox: Outbox) -> None:
     outbox.store(OutboxChanges(notices=[letter("first"), letter("a"), letter("b", "bo@example.com"), letter("c")]))
-    outbox.mark_sent("first")
+    outbox.mark_sent(["first"])
     outbox.mark_failed("a", "busy", at=10, retry_at=15)
     assert (due(outbox, 14), outbox.next_due_at()) == (["b"], 0)
-    assert [(one.notice.id, one.attempts) for one in outbox.due(15, 9)] == [("a", 1), ("b", 0), ("c", 0)]
-    outbox.mark_failed("c", "busy", at=10, retry_at=30)
-    assert due(outbox, 20) == ["a", "b"], "an earlier one is not delayed"
+    assert [(one.notice.id, one.attempts) for one in outbox.due(15, 9)] == [("a", 1), ("b", 0)]
+    outbox.mark_sent(["b"])
+    assert outbox.next_due_at() == 15, "what has to wait for another is not due"
+    outbox.mark_sent(["a"])
+    assert (due(outbox, 10), outbox.next_due_at()) == (["c"], 0)
+    outbox.store(OutboxChanges(notices=[letter("d"), letter("e", "bo@example.com")]))
+    outbox.mark_failed("d", "busy", at=10, retry_at=30)
+    assert due(outbox, 20) == ["c", "e"], "an earlier one is not delayed"
+
+
+def test_of_many_due_notices_those_without_a_time_and_those_due_longest_come_first(outbox: Outbox) -> None:
+    scheduled = [letter(f"s-{at}", f"{at}@example.com", due_at=at) for at in range(9, 0, -1)]
+    at_once = [letter(f"n-{number}", f"n-{number}@example.com") for number in range(5)]
+    outbox.store(OutboxChanges(notices=[*scheduled[:5], *at_once, *scheduled[5:]]))
+    assert due(outbox, 8, limit=3) == ["n-0", "n-1", "n-2"]
+    assert due(outbox, 8, limit=20) == [f"s-{at}" for at in (8, 7, 6, 5)] + [one.id for one in at_once] + [
+        f"s-{at}" for at in (4, 3, 2, 1)
+    ]
+    outbox.mark_sent([one.id for one in at_once])
+    assert due(outbox, 8, limit=3) == ["s-3", "s-2", "s-1"]
 
 
 @pytest.mark.parametrize("drop", [False, True])
@@ -113,7 +130,7 @@ def test_a_dead_letter_is_kept_until_it_is_redriven_or_dropped(outbox: Outbox, s
 
 
 def test_a_mark_on_a_notice_that_is_no_longer_there_changes_nothing(outbox: Outbox) -> None:
-    outbox.mark_sent("a")
+    outbox.mark_sent(["a"])
     outbox.mark_failed("a", "busy", at=1, retry_at=2)
     assert (due(outbox), outbox.dead_letters(), outbox.next_due_at()) == ([], [], None)
 

@@ -28,7 +28,16 @@ class RecordingSmtpServer:
         self.reset_replies: list[str] = []
         self.delay_seconds = 0.0
         self.disconnects_left = 0
+        self.breaks_after: list[int] = []  # the connection breaks at a letter, after so many letters before it
+        self.pipelines = False
         self.port = 0
+
+    async def handle_EHLO(  # noqa: N802
+        self, server: Any, session: Session, envelope: Envelope, hostname: str, replies: list[str]
+    ) -> list[str]:
+        """The extensions that the server offers."""
+        session.host_name = hostname
+        return [*replies[:-1], "250-PIPELINING", replies[-1]] if self.pipelines else replies
 
     async def handle_RSET(self, server: Any, session: Session, envelope: Envelope) -> str:  # noqa: N802
         """The reply to RSET."""
@@ -36,9 +45,11 @@ class RecordingSmtpServer:
 
     async def handle_MAIL(self, server: Any, session: Session, envelope: Envelope, address: str, options: Any) -> str:  # noqa: N802
         """The reply to the sender."""
-        envelope.mail_from = address
-        envelope.mail_options.extend(options)
-        return self.sender_replies.pop(0) if self.sender_replies else "250 OK"
+        answer = self.sender_replies.pop(0) if self.sender_replies else "250 OK"
+        if answer.startswith("250"):
+            envelope.mail_from = address
+            envelope.mail_options.extend(options)
+        return answer
 
     async def handle_RCPT(self, server: Any, session: Session, envelope: Envelope, address: str, options: Any) -> str:  # noqa: N802
         """The reply to the recipient."""
@@ -60,6 +71,9 @@ class RecordingSmtpServer:
             self.envelopes.append(envelope)
             self.sessions.append(session)
             self.encrypted.append(server.transport.get_extra_info("sslcontext") is not None)
+        if self.breaks_after and len(self.letters) > self.breaks_after[0]:
+            self.breaks_after.pop(0)
+            server.transport.abort()  # the client does not learn that the letter was accepted
         if self.disconnects_left:
             self.disconnects_left -= 1
             asyncio.get_running_loop().call_later(0.05, server.transport.abort)
@@ -82,10 +96,11 @@ def free_port() -> int:
 
 @contextmanager
 def smtp_server(
-    tls: ssl.SSLContext | None = None, implicit: bool = False, port: int = 0, **more: Any
+    tls: ssl.SSLContext | None = None, implicit: bool = False, port: int = 0, pipelines: bool = False, **more: Any
 ) -> Iterator[RecordingSmtpServer]:
     """A mail server on this port, or on a free one; `more` goes to aiosmtpd."""
     server = RecordingSmtpServer()
+    server.pipelines = pipelines
     server.port = port or free_port()
     if more.get("auth_required"):
         more |= {"authenticator": _authenticate, "auth_require_tls": more.get("auth_require_tls", True)}
