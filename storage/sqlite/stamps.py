@@ -30,7 +30,8 @@ def stamp(path: Path, installation: str, remedy: str = RESTORE) -> Path:
     if not path.exists():
         if remedy == RESTORE and made.exists():
             raise DataRefused(
-                f"{path} is missing, but was there before; {RESTORE}, or delete {MADE_FOLDER}/{made.name} to go on without it"
+                f"{path} is missing, but was there before; {RESTORE}, "
+                f"or delete {MADE_FOLDER}/{made.name} to go on without it"
             )
         try:
             _make(path, installation)

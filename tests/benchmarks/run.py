@@ -13,6 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import archive
 import broker
 import inside
 import parts
@@ -33,13 +34,14 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "stream": stream.stream,
     "services": services.services,
     "split": split.split,
+    "archive": archive.archive,
     "publishing": broker.publishing,
     "behind": services.behind,
     "memory": inside.memory,
     "reshuffle": inside.reshuffle,
 }
 WITH_POSTGRES = {"bookings"}
-WITHOUT_WRK = ("publishing", "behind", "memory", "reshuffle")
+WITHOUT_WRK = ("archive", "publishing", "behind", "memory", "reshuffle")
 BUSY_SHARE_MAX = 0.1
 
 

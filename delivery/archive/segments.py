@@ -1,0 +1,43 @@
+"""The archive as JSON-lines segments in a folder, for each log one of its own: `{log}/{first position}.jsonl`."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from innkeeper.delivery.archive.event_files import forgotten_name
+from innkeeper.delivery.archive.segmented_log import SegmentedLog
+from innkeeper.delivery.archive.synced_files import make_folder, sync, write_files
+from innkeeper.protocol.codec.cloud_event import cloud_event_json
+from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
+from innkeeper.protocol.ports.subscriptions import Effects, Stalled, no_effects
+from innkeeper.protocol.reservations.events import GuestForgotten
+
+
+class SegmentArchive:
+    """Appends each event as a line, a CloudEvent in JSON, to the open segment of its log, whose name `log_of` returns.
+    A guest who is forgotten has a file besides, see `forgotten_name`."""
+
+    def __init__(self, folder: Path, log_of: Callable[[RecordedEvent], str]) -> None:
+        self._folder = folder
+        self._log_of = log_of
+        self._logs: dict[str, SegmentedLog] = {}
+
+    async def handle(self, entries: Sequence[LogEntry]) -> Effects:
+        """See `protocol.ports.subscriptions.EventHandler`."""
+        try:
+            await asyncio.to_thread(self._append, entries)
+        except OSError as error:
+            raise Stalled(f"{self._folder} cannot be written: {error}") from error
+        return no_effects
+
+    def _append(self, entries: Sequence[LogEntry]) -> None:
+        for entry in entries:
+            if isinstance(event := entry[1].event, GuestForgotten):
+                path = self._folder / forgotten_name(entry[1].hotel, event.guest)
+                make_folder(path.parent)
+                write_files({str(path): cloud_event_json(entry)})
+                sync(path.parent)
+        log = self._log_of(entries[0][1])
+        if log not in self._logs:
+            self._logs[log] = SegmentedLog(self._folder / log)
+        self._logs[log].append(entries)
