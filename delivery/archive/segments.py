@@ -21,6 +21,7 @@ class SegmentArchive:
         self._folder = folder
         self._log_of = log_of
         self._logs: dict[str, SegmentedLog] = {}
+        self._logs_of: dict[tuple[str, str], SegmentedLog] = {}  # by context and hotel
 
     async def handle(self, entries: Sequence[LogEntry]) -> Effects:
         """See `protocol.ports.subscriptions.EventHandler`."""
@@ -37,7 +38,8 @@ class SegmentArchive:
                 make_folder(path.parent)
                 write_files({str(path): cloud_event_json(entry)})
                 sync(path.parent)
-        log = self._log_of(entries[0][1])
-        if log not in self._logs:
-            self._logs[log] = SegmentedLog(self._folder / log)
-        self._logs[log].append(entries)
+        _, first = entries[0]
+        if (key := (first.event.context, first.hotel)) not in self._logs_of:
+            name = self._log_of(first)
+            self._logs_of[key] = self._logs.setdefault(name, SegmentedLog(self._folder / name))
+        self._logs_of[key].append(entries)

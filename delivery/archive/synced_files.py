@@ -4,7 +4,6 @@ import os
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 _SYNCS_AT_ONCE = 8
@@ -35,25 +34,6 @@ def create(path: Path) -> None:
     """Creates an empty file. Raises FileExistsError where there is one, and OSError."""
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     sync(path.parent)
-
-
-def append(path: Path, body: bytes) -> None:
-    """Appends to a file, which is created where it is missing, with one write and one sync. Raises OSError, after which
-    nothing is appended, unless the file cannot be cut either."""
-    descriptor = os.open(path, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600)
-    try:
-        size = os.fstat(descriptor).st_size
-        try:
-            rest = memoryview(body)
-            while rest:  # a full disk takes less than all, and says why at the next write
-                rest = rest[os.write(descriptor, rest) :]
-            os.fsync(descriptor)
-        except OSError:
-            with suppress(OSError):
-                os.ftruncate(descriptor, size)
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def cut(path: Path, size: int) -> None:

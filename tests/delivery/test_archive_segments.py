@@ -37,6 +37,7 @@ LOG = "reservations"
 SEGMENT_BYTES = 1_000  # three events
 EVENTS = 12
 KILLS = 4
+TORN = (b"", b"\0" * 7, b"\0\n{]\n", b'{"id":"\xff"}\n', b'{"specversion":"1.0","id"')
 
 
 def entry(position: int, hotel: str = "seaside", sequence: int = 0, timeline: str = "", at: int = 0) -> LogEntry:
@@ -118,7 +119,7 @@ def test_each_event_is_there_once_wherever_a_crash_cuts_the_batch(data: st.DataO
         append(folder, batches[-1])
         last = segments(folder)[-1]
         kept = data.draw(st.integers(before.get(last.name, 0), last.stat().st_size), "bytes that are left")
-        last.write_bytes(last.read_bytes()[:kept] + data.draw(st.sampled_from([b"", b"\0" * 7, b"\0\n{]\n"]), "then"))
+        last.write_bytes(last.read_bytes()[:kept] + data.draw(st.sampled_from(TORN), "then"))
         cursor = data.draw(st.integers(0, ends[-1] - sizes[-1]), "cursor")
         step = data.draw(st.integers(1, 5), "events at once afterwards")
         events = entries(1, ends[-1] + 3)[cursor:]
