@@ -24,7 +24,7 @@ from innkeeper.actors.system.actor_systems import ACTOR_SYSTEMS
 from innkeeper.actors.system.event_loop import first_of, run_async, wait_for_stop
 from innkeeper.actors.system.garbage_collector import freeze_startup_objects
 from innkeeper.delivery import integrations as adapters
-from innkeeper.delivery.archive import read_archive
+from innkeeper.delivery.archive.selection import read_archive
 from innkeeper.delivery.backoff import delay_seconds
 from innkeeper.delivery.brokers.selection import open_inbox
 from innkeeper.delivery.integrations import Integrations
@@ -81,7 +81,7 @@ async def start(parts: Parts, data: DataDirectory, storage: Storage, integration
             storage.delivery_store,
             partial(storage.journal, DELIVERY),
             partial(storage.event_log, DELIVERY),
-            partial(adapters.open_archive, integrations, data.archive),
+            partial(adapters.open_archive, integrations, data.archive, storage.installation()),
             PAYMENT_EVENT_TYPES,
             partial(adapters.open_payments, integrations, data.provider_secret, clock),
             partial(adapters.open_webhooks, integrations, clock, uuid7),

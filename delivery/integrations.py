@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from innkeeper.delivery.archive import Archive
+from innkeeper.delivery.archive.selection import archive_nothing, check_archive
+from innkeeper.delivery.archive.selection import open_archive as archive_at
 from innkeeper.delivery.brokers.selection import check_url, publisher
 from innkeeper.delivery.email.letters import Letters
 from innkeeper.delivery.email.mail_transport import FolderMailTransport, UnsentMailTransport
@@ -19,11 +20,13 @@ from innkeeper.delivery.webhooks.webhooks import Webhooks
 from innkeeper.protocol.billing.payments import Provider
 from innkeeper.protocol.codec.public_events import publicly
 from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.ports.message_bus import MessageBus
 from innkeeper.protocol.ports.outbox import SendNotices
 from innkeeper.protocol.ports.service_store import DeliveryStore
 from innkeeper.protocol.ports.subscriptions import EventHandler, EventLog, Subscribers
+from innkeeper.protocol.values import contexts
 from innkeeper.protocol.values.email_address import sender_address
 from innkeeper.protocol.values.installation import Installation
 from innkeeper.protocol.values.operator_error import EXIT_DAMAGED, OperatorError
@@ -32,7 +35,6 @@ MAIL_FROM = "reservations@localhost"
 LOCAL = "local"
 SIMULATED = "simulated"
 ARCHIVE, BROKER = _RECEIVERS = "archive", "broker"
-_ARCHIVE_IN_MEMORY = "memory://archive"
 
 
 class IntegrationError(OperatorError):
@@ -46,11 +48,13 @@ class SecretDamaged(IntegrationError):
 
 
 class Integrations(NamedTuple):
-    """The chosen integrations. `broker` is a URL; without one, events are sent directly between processes. With
-    `in_memory` nothing is written to disk. `actor_system` runs the actors. `guest_details` names the receivers that get
-    the details of guests with the events, separated by commas: `archive`, `broker`."""
+    """The chosen integrations. `archive` is a folder or URL, and `archive_form` the form of its files; an empty one
+    depends on the URL. `broker` is a URL; without one, events are sent directly between processes. With `in_memory`
+    nothing is written to disk. `actor_system` runs the actors. `guest_details` names the receivers that get the details
+    of guests with the events, separated by commas: `archive`, `broker`."""
 
     archive: str = ""
+    archive_form: str = ""
     webhooks_to_loopback: bool = False
     simulated_payments: bool = False
     smtp: SmtpServer | None = None
@@ -78,6 +82,10 @@ class Integrations(NamedTuple):
             check_url(given["broker"]) if "broker" in given else None
         except ValueError as error:
             raise IntegrationError(f"no events can be published: {error}; see --broker") from None
+        try:
+            check_archive(given.get("archive", ""), given.get("archive_form", ""))
+        except ValueError as error:
+            raise IntegrationError(f"no events can be archived: {error}; see --archive") from None
         if unknown := {*given.get("guest_details", "").split(",")} - {"", *_RECEIVERS}:
             raise IntegrationError(f"{sorted(unknown)[0]!r} is no receiver of events; see --guest-details")
         return cls(**given)
@@ -135,10 +143,17 @@ def _read_secret(file: Path) -> str:
     return secret
 
 
-def open_archive(chosen: Integrations, folder: Path) -> EventHandler:
-    """The event handler that archives every event; in this folder, or in memory, where no other place is configured."""
-    archive = Archive(chosen.archive or (_ARCHIVE_IN_MEMORY if chosen.in_memory else str(folder)))
-    return chosen.to_receiver(ARCHIVE, archive.handle)
+def open_archive(chosen: Integrations, folder: Path, installation: Installation) -> EventHandler:
+    """The event handler that archives every event: in this folder where no other place is configured, and nowhere if
+    all is in memory then."""
+    if chosen.in_memory and not chosen.archive:
+        return archive_nothing
+
+    def log_of(record: RecordedEvent) -> str:
+        return contexts.log_of(record.event.context, record.hotel, installation.partitions)
+
+    archive = archive_at(chosen.archive or str(folder), chosen.archive_form, log_of)
+    return chosen.to_receiver(ARCHIVE, archive)
 
 
 def open_payments(

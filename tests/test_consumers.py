@@ -48,7 +48,8 @@ NOT_CONSUMERS = {
     "protocol.reservations.transitions": "the table of statuses; a test below holds it complete",
     "protocol.billing.transitions": "the table of statuses; a test below holds it complete",
     "actors.reservations.rules.changes": "makes an event with the fields that its class has",
-    "delivery.archive": "archives every event; one type has names of files of its own",
+    "delivery.archive.event_files": "archives every event; one type has names of files of its own",
+    "delivery.archive.segments": "archives every event; one type has a file besides",
     "actors.reservations.rules.decisions": "counts the events that it has just decided, for the reply",
 }
 

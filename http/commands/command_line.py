@@ -30,7 +30,12 @@ _PARTITION_NUMBER = WholeNumber(0, limits.partitions_max - 1)
 _PARTITION = option("--partition", "run only the partition of this number, from 0 (all)", type=_PARTITION_NUMBER)
 _PORT = option("--port", "the port to listen on; 0 selects a free one", 8080, type=WholeNumber(0, 65_535))
 _ADAPTERS = (
-    option("--archive", "the archive of all events: any fsspec URL (a folder in --data)", ""),
+    option("--archive", "the archive of all events: a folder, or any fsspec URL (a folder in --data)", ""),
+    option(
+        "--archive-form",
+        "JSON lines in segments, or a file per event (segments; events at a URL that is no folder)",
+        type=click.Choice(["segments", "events"]),
+    ),
     switch("--webhooks-to-loopback", "send webhooks only to this machine"),
 )
 _MAIL = (

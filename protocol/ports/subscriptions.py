@@ -88,7 +88,8 @@ def no_effects() -> None:
 
 
 EventHandler = Callable[[Sequence[LogEntry]], Awaitable[Effects]]
-"""Handles events. Raises `Stalled` where it can handle none now, anything else where it cannot handle these."""
+"""Handles events of one log. Raises `Stalled` where it can handle none now, anything else where it cannot handle
+these."""
 
 
 class Stalled(Exception):

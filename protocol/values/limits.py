@@ -61,6 +61,7 @@ subscriber_batch_events_max = 256
 subscriber_attempts_max = 5
 subscriber_retry_seconds = 1
 subscriber_stall_seconds_max = 60
+archive_segment_bytes = 8 * 1_024 * 1_024
 service_shutdown_seconds_max = 5
 service_answer_seconds_max = 20
 webhooks_max = 100

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from innkeeper.delivery.archive import Archive
+from innkeeper.delivery.archive.segments import SegmentArchive
 from innkeeper.http.api.routes import OPERATIONS
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.subscriptions import Effects
@@ -232,9 +232,9 @@ UNSAFE = {f"{each.method} {each.path}": each for each in OPERATIONS if each.meth
 @pytest.fixture(scope="module", params=[False, True], ids=["one process", "parts behind RPC"])
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A running gateway; its archive cannot handle cancellations, so that there are dead letters."""
-    handle = Archive.handle
+    handle = SegmentArchive.handle
 
-    async def choke(self: Archive, entries: Sequence[LogEntry]) -> Effects:
+    async def choke(self: SegmentArchive, entries: Sequence[LogEntry]) -> Effects:
         if any(isinstance(record.event, BookingCancelled) for _, record in entries):
             raise ValueError("what is a cancellation?")
         return await handle(self, entries)
@@ -243,7 +243,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         pytest.MonkeyPatch.context() as patch,
         webhook_receiver() as receiver,
     ):
-        patch.setattr(Archive, "handle", choke)
+        patch.setattr(SegmentArchive, "handle", choke)
         with running_gateway(tmp_path_factory.mktemp("data"), split=request.param) as gateway:
             yield World(gateway, receiver)
 

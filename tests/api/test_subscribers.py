@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from innkeeper.delivery.archive import Archive
+from innkeeper.delivery.archive.segments import SegmentArchive
 from innkeeper.http.keys import ApiKeys
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.subscriptions import Effects
 from innkeeper.protocol.reservations.events import BookingCancelled
 from innkeeper.protocol.values import limits
+from support.archive import archived_ids
 from support.gateway import Gateway, assert_problem
 from support.gateway import gateway as running_gateway
 from support.openapi_schemas import check_response
@@ -35,23 +36,18 @@ def archive(gateway: Gateway) -> dict[str, Any]:
     return found
 
 
-def archived_events(folder: Path) -> set[str]:
-    """The ids of the events in the archive."""
-    return {path.stem for path in (folder / "archive").rglob("*.json")}
-
-
 @pytest.fixture
 def failing_archive(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """While this list is not empty, the archive fails on cancellations."""
     failing = [True]
-    handle = Archive.handle
+    handle = SegmentArchive.handle
 
-    async def choke(self: Archive, entries: Sequence[LogEntry]) -> Effects:
+    async def choke(self: SegmentArchive, entries: Sequence[LogEntry]) -> Effects:
         if failing and any(isinstance(record.event, BookingCancelled) for _, record in entries):
             raise ValueError("what is a cancellation?")
         return await handle(self, entries)
 
-    monkeypatch.setattr(Archive, "handle", choke)
+    monkeypatch.setattr(SegmentArchive, "handle", choke)
     gateway.restart()
     return failing
 
@@ -91,16 +87,16 @@ def test_a_paused_subscriber_misses_no_event(gateway: Gateway, tmp_path: Path) -
     paused = gateway.post("/v1/subscribers/archive/actions/pause")
     assert (paused.status, paused.json["paused"]) == (200, True)
     gateway.book(hotel)
-    before = archived_events(tmp_path)
+    before = {*archived_ids(tmp_path / "archive")}
     gateway.restart()
     gateway.book(hotel)
     gateway.all_events()
     state = archive(gateway)
     assert (state["paused"], state["lag"]) == (True, 4)
-    assert archived_events(tmp_path) == before
+    assert {*archived_ids(tmp_path / "archive")} == before
     assert gateway.post("/v1/subscribers/archive/actions/resume").json["paused"] is False
     events = {event["id"] for event in gateway.all_events()}
-    wait_until(lambda: archived_events(tmp_path) == events, SECONDS_MAX)
+    wait_until(lambda: {*archived_ids(tmp_path / "archive")} == events, SECONDS_MAX)
 
 
 def test_an_event_that_fails_becomes_a_dead_letter_and_delays_only_its_hotel(
@@ -114,7 +110,7 @@ def test_an_event_that_fails_becomes_a_dead_letter_and_delays_only_its_hotel(
     other_events = {
         each["id"] for each in gateway.list_all("/v1/events", limit=200) if each["source"] != hotel.removeprefix("/v1")
     }
-    wait_until(lambda: other_events <= archived_events(tmp_path), SECONDS_MAX)
+    wait_until(lambda: other_events <= {*archived_ids(tmp_path / "archive")}, SECONDS_MAX)
     check_response("list_dead_letters", gateway.get("/v1/dead-letters"))
     (letter,) = dead_letters(gateway)
     assert (letter["subscriber"], letter["event"], letter["hotel"]) == ("archive", event, hotel.rpartition("/")[2])
@@ -122,7 +118,7 @@ def test_an_event_that_fails_becomes_a_dead_letter_and_delays_only_its_hotel(
         "innkeeper.booking.cancelled.v1", "ValueError('what is a cancellation?')",
     )  # fmt: skip
     assert "in choke" in letter["trace"]
-    assert event not in archived_events(tmp_path)
+    assert event not in {*archived_ids(tmp_path / "archive")}
     assert archive(gateway)["parked"] == 1
 
 
@@ -150,7 +146,7 @@ def test_a_dead_letter_is_redriven_or_dropped(
     assert (reply.status, reply.json["event"]) == (200, event)
     check_response(f"{action}_dead_letter", reply)
     events = {each["id"] for each in gateway.all_events()} - ({event} if action == "drop" else set())
-    wait_until(lambda: archived_events(tmp_path) == events, SECONDS_MAX)
+    wait_until(lambda: {*archived_ids(tmp_path / "archive")} == events, SECONDS_MAX)
     assert dead_letters(gateway) == []
     assert_problem(gateway.post(f"/v1/dead-letters/archive/{event}/actions/{action}"), 404, "not_found")
 

@@ -49,7 +49,7 @@ of {seconds} s.
 - **Innkeeper**, as `python run.py demo --empty` starts it: SQLite with `synchronous=FULL`, every acknowledged booking
   on disk. It checks more (all limits, the business date, guests per room) and does more: it assigns rooms and
   reshuffles them, chains its journal by hashes, keeps lists that can be searched, and bills. Letters to guests and the
-  archive, a file each, run only in the part that measures the cost of all subscribers.
+  archive run only in the part that measures the cost of all subscribers.
 - Each is one Python process on uvloop and one loopback port. Requests and responses are the same. Innkeeper's own code
   reads the requests for PostgreSQL and renders its responses, so that only the storage differs. Both keep their data
   in the project's folder.

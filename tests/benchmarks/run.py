@@ -13,6 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import archive
 import broker
 import inside
 import parts
@@ -35,13 +36,14 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "services": services.services,
     "sustained": sustained.sustained,
     "split": split.split,
+    "archive": archive.archive,
     "publishing": broker.publishing,
     "behind": services.behind,
     "memory": inside.memory,
     "reshuffle": inside.reshuffle,
 }
 WITH_POSTGRES = {"bookings"}
-WITHOUT_WRK = ("sustained", "publishing", "behind", "memory", "reshuffle")
+WITHOUT_WRK = ("sustained", "archive", "publishing", "behind", "memory", "reshuffle")
 BUSY_SHARE_MAX = 0.1
 
 

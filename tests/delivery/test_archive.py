@@ -1,21 +1,28 @@
-"""The archive writes each event once, as a file of its own, to any file system of fsspec."""
+"""The archive in both forms behind the program: what it has, what it does when it fails, and what must be installed."""
 
 import asyncio
 import json
+import re
+import sys
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fsspec
 import pytest
-from innkeeper.delivery.archive import Archive, file_name
+from innkeeper.delivery.archive.event_files import file_name
+from innkeeper.delivery.archive.selection import ArchiveUnreadable, check_archive, open_archive, read_archive
+from innkeeper.delivery.integrations import IntegrationError, Integrations
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.ports.subscriptions import Stalled
-from innkeeper.protocol.reservations.events import BookingPinned, BusinessDateRolled
+from innkeeper.protocol.reservations.events import BookingPinned, BusinessDateRolled, GuestForgotten
+from support.archive import archived_events, archived_ids
 from support.gateway import Gateway, booking_path, gateway, reservation_events
 from support.waiting import wait_until
 
 DAY = 86_400_000_000
+FORMS = ("segments", "events")
 
 
 def entry(position: int = 1) -> LogEntry:
@@ -41,9 +48,9 @@ def test_a_file_is_named_after_its_booking_its_day_and_its_event() -> None:
 @pytest.mark.parametrize("url", ["{folder}/plain", "file://{folder}/schema", "memory://archive"])
 def test_an_event_that_is_delivered_twice_is_archived_once_as_a_cloud_event(tmp_path: Path, url: str) -> None:
     url = url.format(folder=tmp_path)
-    archive = Archive(url)
+    handle = open_archive(url, "events", str)
     for entries in ([entry(1)], [entry(1), entry(2)]):
-        asyncio.run(archive.handle(entries))
+        asyncio.run(handle(entries))
     filesystem, root = fsspec.core.url_to_fs(url)
     assert len(filesystem.find(root)) == 2
     event = json.loads(filesystem.cat(f"{root}/bookings/b-1/1970/01/02/kestrel-inn:2.json"))
@@ -51,26 +58,78 @@ def test_an_event_that_is_delivered_twice_is_archived_once_as_a_cloud_event(tmp_
     assert (event["subject"], event["position"], event["data"]) == ("b-1", 2, {"booking": "b-1", "room": "101"})
 
 
-def test_an_archive_that_cannot_be_written_stalls_and_names_its_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_an_archive_that_cannot_be_written_stalls_and_names_its_folder(tmp_path: Path, form: str) -> None:
     (tmp_path / "archive").write_text("a file, not a folder")
     with pytest.raises(Stalled, match="archive cannot be written"):
-        asyncio.run(Archive(str(tmp_path / "archive")).handle([entry()]))
+        asyncio.run(open_archive(str(tmp_path / "archive"), form, lambda _: "reservations")([entry()]))
 
 
-def test_the_archive_has_the_events_of_a_bookings_history(tmp_path: Path) -> None:
-    with gateway(tmp_path) as server:
+@pytest.mark.parametrize(("form", "url"), [*((form, "{folder}") for form in FORMS), ("events", "memory://forgotten")])
+def test_who_is_forgotten_is_found_in_both_forms(tmp_path: Path, form: str, url: str) -> None:
+    url = url.format(folder=tmp_path / "archive")
+    with pytest.raises(ArchiveUnreadable, match="is no archive"):
+        read_archive(url)
+    forgotten = [
+        (number, RecordedEvent("inn", number, 1, "", "", "", GuestForgotten(f"g-{number}"))) for number in (1, 2)
+    ]
+    asyncio.run(open_archive(url, form, lambda _: "reservations")(forgotten))
+    assert read_archive(url).forgotten == {"g-1", "g-2"}
+
+
+@pytest.mark.parametrize(("missing", "url", "said"), [
+    ("s3fs", "s3://bucket/events", "s3://bucket/events needs s3fs; install it with: pip install 'innkeeper[s3]'"),
+    ("fsspec", "s3://bucket/events", "s3://bucket/events needs s3fs; install it with: pip install 'innkeeper[s3]'"),
+    ("fsspec", "memory://events", "memory://events needs fsspec and its driver for memory://"),
+])  # fmt: skip
+def test_what_must_be_installed_is_said(monkeypatch: pytest.MonkeyPatch, missing: str, url: str, said: str) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ValueError, match=re.escape(said)):
+        check_archive(url, "")
+    with pytest.raises(IntegrationError, match=re.escape(said)):
+        Integrations.from_options(SimpleNamespace(archive=url))
+    with pytest.raises(ArchiveUnreadable, match=re.escape(said)):
+        read_archive(url)
+
+
+def test_an_archive_in_a_folder_needs_no_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    for url in (str(tmp_path / "archive"), f"file://{tmp_path}/archive"):
+        check_archive(url, "")
+        asyncio.run(open_archive(url, "", lambda _: "reservations")([entry()]))
+        assert read_archive(url).forgotten == set()
+    assert archived_ids(tmp_path / "archive") == ["kestrel-inn:1"]
+
+
+def test_segments_are_refused_where_nothing_can_be_appended() -> None:
+    with pytest.raises(IntegrationError, match="only --archive-form events is possible"):
+        Integrations.from_options(SimpleNamespace(archive="memory://events", archive_form="segments"))
+    check_archive("memory://events", "")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_archive_has_the_events_of_a_bookings_history(tmp_path: Path, form: str) -> None:
+    def archived() -> list[dict[str, Any]]:
+        if form == "events":
+            return [*files(tmp_path / "archive" / "bookings" / booking["id"]).values()]
+        return [event for event in archived_events(tmp_path / "archive") if event.get("subject") == booking["id"]]
+
+    with gateway(tmp_path, archive_form=form) as server:
         hotel = server.open_hotel()
         booking = server.book(hotel)
         server.act(hotel, booking, "pin")
         history = server.get(f"{booking_path(hotel, booking)}/history").json["data"]
-        folder = tmp_path / "archive" / "bookings" / booking["id"]
-        wait_until(lambda: len(reservation_events(files(folder).values())) == 2, seconds=60)
-        assert reservation_events(files(folder).values()) == history
+        wait_until(lambda: len(reservation_events(archived())) == 2, seconds=60)
+        assert reservation_events(archived()) == history
 
 
-def test_bookings_go_on_while_the_archive_fails_and_every_event_is_archived_later(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_bookings_go_on_while_the_archive_fails_and_every_event_is_archived_later(tmp_path: Path, form: str) -> None:
+    def archived() -> list[dict[str, Any]]:
+        return [*files(tmp_path / "archive").values()] if form == "events" else archived_events(tmp_path / "archive")
+
     (tmp_path / "archive").write_text("in the way")
-    with gateway(tmp_path) as server:
+    with gateway(tmp_path, archive_form=form) as server:
         hotel = server.open_hotel({"DBL": 5})
         server.book(hotel)
         wait_until(lambda: subscriber(server)["stalled"] is not None, seconds=60)
@@ -79,9 +138,8 @@ def test_bookings_go_on_while_the_archive_fails_and_every_event_is_archived_late
             server.book(hotel)
         (tmp_path / "archive").unlink()
         events = server.all_events()
-        wait_until(lambda: len(files(tmp_path / "archive")) == len(events), seconds=60)
-        archived = files(tmp_path / "archive").values()
-        assert sorted(archived, key=by_source) == sorted(events, key=by_source)
+        wait_until(lambda: len(archived()) == len(events), seconds=60)
+        assert sorted(archived(), key=by_source) == sorted(events, key=by_source)
         wait_until(lambda: subscriber(server)["stalled"] is None, seconds=60)
 
 

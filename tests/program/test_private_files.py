@@ -45,7 +45,7 @@ def use(url: str, data: Path) -> None:
     hook = {"url": "http://127.0.0.1:9/", "events": ["innkeeper.booking.*"]}
     assert send(port, "POST", "/v1/webhooks", hook, {"Idempotency-Key": "a-webhook"}).status == 201
     wait_until(lambda: any((data / "mail").glob("*.eml")), STEP_SECONDS_MAX)
-    wait_until(lambda: any((data / "archive").rglob("*.json")), STEP_SECONDS_MAX)
+    wait_until(lambda: any((data / "archive").rglob("*.jsonl")), STEP_SECONDS_MAX)
 
 
 def test_no_file_of_the_demo_is_open_to_others(tmp_path: Path) -> None:

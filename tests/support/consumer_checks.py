@@ -10,6 +10,7 @@ from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
 from innkeeper.protocol.reservations.events import BookingPinned
 from innkeeper.storage.sqlite.inbox import SqliteInbox
+from support.archive import archived_ids
 from support.gateway import Gateway, gateway
 from support.waiting import wait_until
 
@@ -130,13 +131,9 @@ def assert_all_delivered(client: Gateway, data: Path, hotel: str, bookings: list
         wait_until(lambda path=folio: client.get(path).status == 200, RECOVERY_SECONDS_MAX)  # type: ignore[misc]
     events = client.all_events()
     wait_until(lambda: len([*(data / "mail").glob("*.eml")]) >= len(bookings), RECOVERY_SECONDS_MAX)
-    wait_until(lambda: len(archived_event_ids(data)) >= len(events), RECOVERY_SECONDS_MAX)
+    wait_until(lambda: len(archived_ids(data / "archive")) >= len(events), RECOVERY_SECONDS_MAX)
     assert len([*(data / "mail").glob("*.eml")]) == len(bookings)
-    assert archived_event_ids(data) == sorted(event["id"] for event in events)
-
-
-def archived_event_ids(data: Path) -> list[str]:
-    return sorted(path.stem for path in (data / "archive").rglob("*.json"))
+    assert archived_ids(data / "archive") == sorted(event["id"] for event in events)
 
 
 def guest_fields(number: int) -> dict[str, Any]:
