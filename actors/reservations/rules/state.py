@@ -31,7 +31,7 @@ from innkeeper.protocol.values.guests import GuestDetails, GuestKey, bare, with_
 
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _LETTERS for second in _LETTERS]
-_LOCATOR_ROUNDS = 6
+_LOCATOR_ROUNDS = 4  # of which three make a Feistel network a permutation that looks random
 _HALF_BITS = 15
 _HALF = (1 << _HALF_BITS) - 1
 
@@ -61,6 +61,7 @@ class HotelState:
     just_forgotten: set[str] = field(default_factory=set)
     locators: set[str] = field(default_factory=set)
     locator_key: bytes = b""
+    _locator_rounds: blake2b | None = field(default=None, compare=False)
 
     def opened(self) -> Hotel:
         """The hotel, which must be open."""
@@ -74,10 +75,11 @@ class HotelState:
         base 32). The permutation is a Feistel network, whose rounds are keyed with the secret of the installation and
         the hotel: locators never collide within a hotel, and do not reveal how many bookings it has. A number whose
         locator a booking has already, from another key, is skipped."""
-        assert self.hotel is not None
-        assert self.locator_key
-        keyed = blake2b(self.hotel.id.encode(), digest_size=2, key=self.locator_key)
-        number = self.bookings_made
+        if self._locator_rounds is None:
+            assert self.hotel is not None
+            assert self.locator_key
+            self._locator_rounds = blake2b(self.hotel.id.encode(), digest_size=2, key=self.locator_key)
+        keyed, number = self._locator_rounds, self.bookings_made
         while True:
             left, right = number >> _HALF_BITS & _HALF, number & _HALF
             for turn in range(_LOCATOR_ROUNDS):
