@@ -34,7 +34,7 @@ def test_letters_arrive_complete_over_one_connection(server: RecordingSmtpServer
     notices = [
         notice(kind, language=language, id=f"{kind}-{language}") for kind in NoticeKind for language in ("pt", "de")
     ]
-    send(url(server), *notices, patience_seconds=60)
+    send(url(server), *notices)
     assert [letter["Subject"] for letter in server.letters] == [LETTERS.write(one).subject for one in notices]
     text, page = server.letters[0].iter_parts()
     assert text.get_content().replace("\r\n", "\n") == LETTERS.write(notices[0]).text  # type: ignore[union-attr]
@@ -50,7 +50,7 @@ def test_concurrent_letters_share_a_few_connections(server: RecordingSmtpServer)
     async def work(transport: SmtpMailTransport) -> None:
         await deliver(transport, *(notice(id=str(number)) for number in range(8)))
 
-    with_transport(url(server), work)
+    with_transport(url(server), work, patience_seconds=0.25)
     assert len({letter["Message-ID"] for letter in server.letters}) == 8
     assert time.monotonic() - began < 8 * 1.0
     assert len({id(session) for session in server.sessions}) == 4

@@ -35,7 +35,7 @@ def test_a_refused_letter_of_a_batch_leaves_its_neighbours_alone(server: Recordi
         assert verdicts == {"1": "for good", "2": "for good", "3": "later", "invalid": "for good", "6": "later"}
         assert {id_ for id_, error in found.items() if error is None} == {"0", "4", "5", "7", "8"}
 
-    with_transport(url(server), work, patience_seconds=60)
+    with_transport(url(server), work)
     assert [envelope.rcpt_tos for envelope in server.envelopes] == [[f"ann-{n}@example.com"] for n in (0, 4, 5, 7, 8)]
     assert [str(letter["To"].addresses[0].addr_spec) for letter in server.letters] == [
         envelope.rcpt_tos[0] for envelope in server.envelopes
@@ -55,7 +55,7 @@ def test_a_connection_that_breaks_within_a_batch_repeats_only_the_letter_without
         assert found.keys() == {"0", "1", "2"}
         await deliver(transport, *letters(6)[2:])
 
-    with_transport(url(server), work, patience_seconds=60)
+    with_transport(url(server), work)
     sent = [letter["Message-ID"] for letter in server.letters]
     assert [sent.count(id_) for id_ in dict.fromkeys(sent)] == [1, 1, 2, 1, 1, 1]
 
@@ -70,7 +70,7 @@ def test_a_batch_is_over_once_the_server_is_unreachable(server: RecordingSmtpSer
         assert (found["0"], verdict(found["1"])) == (None, "away")  # type: ignore[arg-type]
         assert len([*taken]) >= 16, "nobody takes what cannot be sent"
 
-    with_transport(url(server), work, patience_seconds=60)
+    with_transport(url(server), work)
     assert len(server.letters) == 1
 
 

@@ -45,8 +45,11 @@ async def deliver(transport: SmtpMailTransport, *notices: Notice) -> None:
 
 
 def with_transport(url: str, work: Callable[[SmtpMailTransport], Awaitable[None]], **more: Any) -> None:
+    """Do this work with a transport, which has one connection only unless another patience is given."""
+
     async def run() -> None:
-        limits: dict[str, Any] = {"connect_seconds_max": 30, "command_seconds_max": 30} | more
+        patient: dict[str, Any] = {"connect_seconds_max": 60, "command_seconds_max": 60, "patience_seconds": 600}
+        limits = patient | more
         transport = SmtpMailTransport(SmtpServer.parse(url), LETTERS, SENDER, lambda: NOON, **limits)
         try:
             await work(transport)
