@@ -46,7 +46,7 @@ def _names(listing: Any) -> set[str]:
 
 def test_the_commands_of_the_page_work_in_an_empty_directory(rabbitmq: str, tmp_path: Path) -> None:
     require(shutil.which("curl") is not None, "no curl on this machine")
-    begin, ask, end = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    begin, ask, end, *_ = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     begin = begin.replace("make .venv/ready\n", "").replace(".venv/bin/python", sys.executable)
