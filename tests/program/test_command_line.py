@@ -103,7 +103,7 @@ def test_a_variable_is_checked_as_the_argument_is(
 ) -> None:
     others = ["--processes"] if option.name == "--workers" else []
     accepted = 0
-    for text in ("x", "-1", "0", "1", "7", "70000", "99999999999999999999", " ", "local"):
+    for text in ("x", "-1", "0", "1", "7", "70000", "99999999999999999999", " ", "local", "events"):
         monkeypatch.delenv(option.variable, raising=False)
         try:
             expected = option.value(f"{option.name}={text}", *others)
