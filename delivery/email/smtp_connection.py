@@ -90,7 +90,7 @@ class SmtpConnection(asyncio.Protocol):
         if waits and not refused:
             return None
         if waits and refused == [_TO]:
-            await self.ask(_END_OF_TEXT)  # it would take a text, for nobody
+            await self.ask(_END_OF_TEXT)  # the server waits for a text, although it has accepted no recipient
         elif waits:
             self.close("a text was wanted, but the sender refused")
         if self.is_open and not (await self.ask(b"RSET\r\n")).is_positive:
