@@ -49,7 +49,6 @@ NOT_CONSUMERS = {
     "protocol.billing.transitions": "the table of statuses; a test below holds it complete",
     "actors.reservations.rules.changes": "makes an event with the fields that its class has",
     "delivery.archive.event_files": "archives every event; one type has names of files of its own",
-    "delivery.archive.segments": "archives every event; one type has a file besides",
     "actors.reservations.rules.decisions": "counts the events that it has just decided, for the reply",
 }
 
