@@ -58,10 +58,9 @@ ALLOWED_IMPORTS = {
         *KERNEL, "protocol.notifications", *RESERVATIONS_TERMS, "protocol.billing.events", "actors.notifications.rules",
     },
     "actors/notifications": {*HOSTING, "actors.notifications", "actors.subscriptions"},
-    "actors/delivery": {"protocol", "actors.cluster.thread_bridge", "actors.delivery"},
+    "actors/delivery": {"protocol", "actors.delivery"},
     "actors/subscriptions": {"protocol", "actors.subscriptions"},
     "actors/cluster": {"protocol", "actors.cluster"},
-    "actors/cluster/thread_bridge.py": {"protocol", "actors.subscriptions.other_loops"},
     "actors/cluster/parts.py": {
         "protocol", "actors.cluster", "actors.partition.partition", "actors.partition.load_meter",
         "actors.subscriptions",

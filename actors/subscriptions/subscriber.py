@@ -7,7 +7,7 @@ destination) stalls the whole subscriber, which retries until it succeeds.
 
 import logging
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from innkeeper.actors.subscriptions.background_task import BackgroundTask
@@ -33,10 +33,14 @@ logger = logging.getLogger(__name__)
 _BATCH_UNDER_LOAD = 16
 
 
+async def nothing_to_sync() -> None:
+    """Where the effects of a batch may be lost with the power, since they then follow again from the log."""
+
+
 class Subscriber(BackgroundTask):
     """One subscriber with its cursors, one for each log; they take turns. Events of a log may follow from events of
-    logs of lower rank, and are handled after those. A batch has at most `batch_events`, and fewer under load. Nothing
-    is handled while the `inbox` of the logs has a fault."""
+    logs of lower rank, and are handled after those. A batch has at most `batch_events`, and fewer under load. `sync`
+    is called after each batch. Nothing is handled while the `inbox` of the logs has a fault."""
 
     def __init__(
         self,
@@ -44,6 +48,7 @@ class Subscriber(BackgroundTask):
         handle: EventHandler,
         clock: Callable[[], int],
         is_under_load: Callable[[], bool] = lambda: False,
+        sync: Callable[[], Awaitable[None]] = nothing_to_sync,
         batch_events: int = subscriber_batch_events_max,
         inbox: Inbox | None = None,
     ) -> None:
@@ -54,6 +59,7 @@ class Subscriber(BackgroundTask):
         self._turn = 0
         self._seen = self._followed = [0] * len(cursors)
         self._handle = handle
+        self._sync = sync
         self._batch_events = batch_events
         self._inbox = inbox
         self._one_by_one = 0
@@ -166,6 +172,8 @@ class Subscriber(BackgroundTask):
             logger.warning("%s cannot handle %s: %r", self.name, failure.entry[1].id, error)
         else:
             cursor.move(batch, effects)
+            if batch.entries:
+                await self._sync()
         self._one_by_one = max(self._one_by_one - len(batch.entries), 0)
         if not self._one_by_one:
             self._next_turn()

@@ -42,6 +42,7 @@ class MailOutbox:
         self.is_under_load = False
         self.after_each: Callable[[], None] = lambda: None
         self.batches: list[int] = []
+        self.synced = 0
         self._database = MemoryDatabase()
         self.open()
 
@@ -52,10 +53,14 @@ class MailOutbox:
             "mail",
             self.outbox,
             self._send,
+            self._sync,
             lambda attempts: PAUSE_SECONDS * attempts,
             lambda: self.now,
             lambda: self.is_under_load,
         )
+
+    async def _sync(self) -> None:
+        self.synced = len(self.delivered)
 
     async def _send(self, notices: Iterable[Notice], settle: SettleNotice) -> None:
         taken = list[str]()
