@@ -52,6 +52,7 @@ ALLOWED_IMPORTS = {
     "actors/partition": HOSTING,
     "actors/reservations/rules": {*KERNEL, "protocol.reservations", "actors.reservations.rules"},
     "actors/reservations": {*HOSTING, "actors.reservations"},
+    "actors/reservations/read_model_task.py": {"protocol", "actors.subscriptions.background_task"},
     "actors/billing/rules": {*KERNEL, "protocol.billing", *RESERVATIONS_TERMS, "actors.billing.rules"},
     "actors/billing": {*HOSTING, "actors.billing"},
     "actors/notifications/rules": {

@@ -9,7 +9,7 @@ before the next batch is sent.
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
-from innkeeper.actors.subscriptions.background_task import BackgroundTask
+from innkeeper.actors.subscriptions.background_task import ListedTask
 from innkeeper.protocol.notifications.notices import Notice
 from innkeeper.protocol.ports.outbox import DueNotice, Outbox, SendFailed, SendNotices
 from innkeeper.protocol.ports.subscriptions import DeadLetter, Stalled, SubscriberState
@@ -18,7 +18,7 @@ from innkeeper.protocol.values.limits import letter_attempts_max, letters_at_onc
 logger = logging.getLogger(__name__)
 
 
-class OutboxRelay(BackgroundTask):
+class OutboxRelay(ListedTask):
     """The background task that sends what is in the outbox. `sync` brings to disk what was marked; `pause_seconds` is
     the pause after so many attempts."""
 
@@ -123,24 +123,24 @@ class OutboxRelay(BackgroundTask):
         logger.warning("the notice %s was not sent (attempt %d): %s", due.notice.id, attempts, reason)
 
     def due_at(self) -> int | None:
-        """See `BackgroundTask`."""
+        """See `ListedTask`."""
         return None if self._outbox.paused else self._outbox.next_due_at()
 
     def state(self) -> SubscriberState:
-        """See `BackgroundTask`. `lag` is how many notices are overdue."""
+        """See `ListedTask`. `lag` is how many notices are overdue."""
         late, dead = self._outbox.count(self.clock())
         return SubscriberState(self.name, (), {}, late, self._outbox.paused, dead, self.stalled)
 
     def pause(self, paused: bool) -> None:
-        """See `BackgroundTask`."""
+        """See `ListedTask`."""
         self._outbox.pause(paused)
 
     def dead_letters(self) -> list[DeadLetter]:
-        """See `BackgroundTask`."""
+        """See `ListedTask`."""
         return self._outbox.dead_letters()
 
     def redrive(self, event: str, drop: bool) -> DeadLetter | None:
-        """See `BackgroundTask`. A notice that is no longer useful is retried too."""
+        """See `ListedTask`. A notice that is no longer useful is retried too."""
         return self._outbox.redrive(event, drop)
 
 

@@ -1,5 +1,5 @@
-"""A background task of a service: runs one step after another, waits when there is nothing to do, and retries with
-growing pauses when a step fails.
+"""A background task: runs one step after another, waits when there is nothing to do, and retries with growing pauses
+when a step fails.
 """
 
 import asyncio
@@ -16,7 +16,6 @@ from innkeeper.protocol.values.repeated_messages import RepeatedMessages
 
 logger = logging.getLogger(__name__)
 
-_GATHER_SECONDS = 0.02  # after a notification, so that one step handles many events
 _PAUSE_FACTOR = 20  # under load, a pause is so many times as long as the step before it
 _LONG_PAUSES_SECONDS_MAX = 8.0  # a task that has not caught up for so long pauses no longer than it works
 _LOAD_CHECK_SECONDS = 0.1  # how often a pause checks the load
@@ -28,6 +27,8 @@ class BackgroundTask(ABC):
     `waits_for_events`."""
 
     follows_events = True
+    gather_seconds = 0.02
+    """The pause between a notification and the next step, so that one step handles many events."""
 
     def __init__(self, name: str, clock: Callable[[], int], is_under_load: Callable[[], bool] = lambda: False) -> None:
         self.name = name
@@ -49,22 +50,6 @@ class BackgroundTask(ABC):
     @abstractmethod
     def due_at(self) -> int | None:
         """When there is work without a notification (microseconds since 1970 UTC), None if never."""
-
-    @abstractmethod
-    def state(self) -> SubscriberState:
-        """Its positions, lag and faults."""
-
-    @abstractmethod
-    def pause(self, paused: bool) -> None:
-        """Pauses or resumes the task; a restart of the process keeps this."""
-
-    @abstractmethod
-    def dead_letters(self) -> list[DeadLetter]:
-        """The events or notices that it could not handle, oldest first."""
-
-    @abstractmethod
-    def redrive(self, event: str, drop: bool) -> DeadLetter | None:
-        """Retries a dead letter, or drops it; None where there is no such dead letter."""
 
     def notify(self) -> None:
         """There is work: runs the next step soon, once the current pause after a step or failure is over."""
@@ -110,7 +95,7 @@ class BackgroundTask(ABC):
         await self._sleep(0 if self._notified else seconds and min(seconds, subscriber_stall_seconds_max))
         self._idle = self.waits_for_events = False
         if self._notified and not self._stopping:
-            await asyncio.sleep(_GATHER_SECONDS)
+            await asyncio.sleep(self.gather_seconds)
         self._busy_since = perf_counter()
 
     async def _pause_under_load(self, worked_seconds: float) -> None:
@@ -135,3 +120,23 @@ class BackgroundTask(ABC):
         if seconds is None:
             seconds = min(subscriber_retry_seconds * 2 ** min(self._stalls - 1, 16), subscriber_stall_seconds_max)
         await self._sleep(seconds)
+
+
+class ListedTask(BackgroundTask):
+    """A background task of a service, which is listed among the subscribers."""
+
+    @abstractmethod
+    def state(self) -> SubscriberState:
+        """Its positions, lag and faults."""
+
+    @abstractmethod
+    def pause(self, paused: bool) -> None:
+        """Pauses or resumes the task; a restart of the process keeps this."""
+
+    @abstractmethod
+    def dead_letters(self) -> list[DeadLetter]:
+        """The events or notices that it could not handle, oldest first."""
+
+    @abstractmethod
+    def redrive(self, event: str, drop: bool) -> DeadLetter | None:
+        """Retries a dead letter, or drops it; None where there is no such dead letter."""

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, asyn
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
-from innkeeper.actors.subscriptions.background_task import BackgroundTask
+from innkeeper.actors.subscriptions.background_task import ListedTask
 from innkeeper.actors.subscriptions.inbox_trimming import keep_trimmed
 from innkeeper.actors.subscriptions.kept_replies import KeptReplies, without_key
 from innkeeper.actors.subscriptions.subscriber import Subscriber, nothing_to_sync
@@ -85,7 +85,7 @@ class Service(Generic[S]):
     ) -> None:
         self.name = name
         self.logs = ports.logs
-        self.tasks: dict[str, BackgroundTask] = {}
+        self.tasks: dict[str, ListedTask] = {}
         self.is_under_load = ports.is_under_load
         self._ports = ports
         self._open_handlers = open_handlers
@@ -182,7 +182,7 @@ class Service(Generic[S]):
         self.add_task(subscriber)
         return subscriber
 
-    def add_task(self, worker: BackgroundTask) -> None:
+    def add_task(self, worker: ListedTask) -> None:
         """Runs this task in the service, and lists it among the subscribers."""
         self.tasks[worker.name] = worker
         self._running[worker.name] = asyncio.create_task(worker.run(), name=worker.name)
@@ -217,7 +217,7 @@ class Service(Generic[S]):
                 logger.critical("%s stops: %s", self.name, error, exc_info=exc_info)
             raise
 
-    async def _end(self, tasks: set[asyncio.Task[Any]], workers: Sequence[BackgroundTask]) -> None:
+    async def _end(self, tasks: set[asyncio.Task[Any]], workers: Sequence[ListedTask]) -> None:
         for worker in workers:
             worker.stop()
         if tasks:
@@ -254,7 +254,7 @@ class Service(Generic[S]):
             case _:
                 return await self._handlers[type(message)](message, transaction)
 
-    def _named(self, name: str) -> BackgroundTask:
+    def _named(self, name: str) -> ListedTask:
         if name not in self.tasks:
             raise Refused(NotFound("subscriber", name))
         return self.tasks[name]
@@ -293,7 +293,7 @@ class Service(Generic[S]):
 
 @asynccontextmanager
 async def _beside(
-    ports: ServicePorts[S], store: ServiceStore, workers: Mapping[str, BackgroundTask]
+    ports: ServicePorts[S], store: ServiceStore, workers: Mapping[str, ListedTask]
 ) -> AsyncIterator[None]:
     """Brings to disk what is written, consumes from the broker and keeps the inbox bounded, where there are any."""
     tasks = [asyncio.create_task(_keep_synced(store))]

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
-from innkeeper.actors.subscriptions.background_task import BackgroundTask
+from innkeeper.actors.subscriptions.background_task import ListedTask
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.ports.inbox import Inbox
 from innkeeper.protocol.ports.subscriptions import (
@@ -37,7 +37,7 @@ async def nothing_to_sync() -> None:
     """Where the effects of a batch may be lost with the power, since they then follow again from the log."""
 
 
-class Subscriber(BackgroundTask):
+class Subscriber(ListedTask):
     """One subscriber with its cursors, one for each log; they take turns. Events of a log may follow from events of
     logs of lower rank, and are handled after those. A batch has at most `batch_events`, and fewer under load. `sync`
     is called after each batch. Nothing is handled while the `inbox` of the logs has a fault."""
@@ -93,14 +93,14 @@ class Subscriber(BackgroundTask):
             return None
 
     def due_at(self) -> int | None:
-        """See `BackgroundTask`."""
+        """See `ListedTask`."""
         due = [at for cursor in self._cursors if (at := cursor.due_at()) is not None]
         if self._unreadable:
             due.append(self.clock() + round(subscriber_retry_seconds * 1e6))
         return min(due, default=None)
 
     def state(self) -> SubscriberState:
-        """See `BackgroundTask`."""
+        """See `ListedTask`."""
         states = [cursor.state() for cursor in self._cursors]
         return msgspec.structs.replace(
             states[0],
@@ -111,7 +111,7 @@ class Subscriber(BackgroundTask):
         )
 
     def pause(self, paused: bool) -> None:
-        """See `BackgroundTask`."""
+        """See `ListedTask`."""
         for cursor in self._cursors:
             cursor.pause(paused)
 
@@ -127,11 +127,11 @@ class Subscriber(BackgroundTask):
             cursor.delete()
 
     def dead_letters(self) -> list[DeadLetter]:
-        """See `BackgroundTask`."""
+        """See `ListedTask`."""
         return [letter for cursor in self._cursors for letter in cursor.dead_letters()]
 
     def redrive(self, event: str, drop: bool = False) -> DeadLetter | None:
-        """See `BackgroundTask`."""
+        """See `ListedTask`."""
         found = (cursor.redrive(event, drop) for cursor in self._cursors)
         return next((letter for letter in found if letter is not None), None)
 
