@@ -30,6 +30,7 @@ def free_port(host: str, port: int) -> Iterator[int]:
             exclusive.bind((host, port))
             number: int = exclusive.getsockname()[1]
             exclusive.close()
+            kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # closed connections keep a port for a minute
             kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             kept.bind((host, number))  # bound, but never listens
         yield number
