@@ -48,7 +48,7 @@ class OutboxRelay(ListedTask):
         self._mark_sent()  # what could not be marked in the step before, as while the disk is full
         if self._outbox.paused:
             return False
-        at_most = letters_at_once_max if self.is_under_load() else letters_per_batch_max
+        at_most = letters_at_once_max if self.steps_back else letters_per_batch_max
         batch = self._outbox.due(self.clock(), at_most)
         failures: dict[str, Exception] = {}
         try:

@@ -16,8 +16,8 @@ from innkeeper.protocol.values.repeated_messages import RepeatedMessages
 
 logger = logging.getLogger(__name__)
 
-_PAUSE_FACTOR = 20  # under load, a pause is so many times as long as the step before it
-_LONG_PAUSES_SECONDS_MAX = 8.0  # a task that has not caught up for so long pauses no longer than it works
+_PAUSE_FACTOR = 20  # a task that steps back pauses so many times as long as it has worked
+_STEPS_BACK_SECONDS_MAX = 8.0  # one that has not caught up for so long no longer steps back
 _LOAD_CHECK_SECONDS = 0.1  # how often a pause checks the load
 
 
@@ -87,9 +87,9 @@ class BackgroundTask(ABC):
             self._stalls, self.stalled = 0, ""
             if not worked:
                 await self._wait_for_work()
-            elif self.is_under_load():
+            elif self.steps_back:
                 self.waits_for_events = False
-                await self._pause_under_load(perf_counter() - start)
+                await self._step_back(_PAUSE_FACTOR * (perf_counter() - start))
             else:
                 await asyncio.sleep(0)  # lets the loop handle messages meanwhile
 
@@ -103,11 +103,15 @@ class BackgroundTask(ABC):
             await asyncio.sleep(self.gather_seconds)
         self._busy_since = perf_counter()
 
-    async def _pause_under_load(self, worked_seconds: float) -> None:
-        """Pauses after a step that took so long, until the load is over."""
-        is_patient = perf_counter() - self._busy_since < _LONG_PAUSES_SECONDS_MAX
-        until = perf_counter() + worked_seconds * (_PAUSE_FACTOR if is_patient else 1)
-        while self.is_under_load() and not self._woken.is_set() and (left := until - perf_counter()) > 0:
+    @property
+    def steps_back(self) -> bool:
+        """Whether it leaves the processor to commands for now: it takes small steps, and long pauses."""
+        return self.is_under_load() and perf_counter() - self._busy_since < _STEPS_BACK_SECONDS_MAX
+
+    async def _step_back(self, seconds: float) -> None:
+        """Pauses for so long, or until that is no longer necessary."""
+        until = perf_counter() + seconds
+        while self.steps_back and not self._woken.is_set() and (left := until - perf_counter()) > 0:
             await self._sleep(min(left, _LOAD_CHECK_SECONDS))
 
     async def _sleep(self, seconds: float | None) -> None:

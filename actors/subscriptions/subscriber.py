@@ -146,7 +146,7 @@ class Subscriber(ListedTask):
     def _limit(self) -> int:
         if self._one_by_one:
             return 1
-        return min(self._batch_events, _BATCH_UNDER_LOAD) if self.is_under_load() else self._batch_events
+        return min(self._batch_events, _BATCH_UNDER_LOAD) if self.steps_back else self._batch_events
 
     async def _process(self, cursor: Cursor, batch: EventBatch) -> None:
         try:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pytest
+from innkeeper.actors.subscriptions import background_task
 from innkeeper.actors.subscriptions.background_task import BackgroundTask
 from innkeeper.protocol.ports.journal import JournalDamaged
 from innkeeper.protocol.ports.subscriptions import Stalled
@@ -74,6 +75,13 @@ def test_a_task_stops_resting_when_others_are_no_longer_busy() -> None:
     others = iter((True, True, True))
     task.is_under_load = lambda: next(others, False)
     run_during(task, lambda: until(lambda: task.steps_left < 0, seconds=9))
+
+
+def test_a_task_that_was_far_behind_for_long_rests_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background_task, "_STEPS_BACK_SECONDS_MAX", 0.1)
+    task, begun = CountedTask(steps_left=200, busy=True), time.perf_counter()
+    run_during(task, lambda: until(lambda: task.steps_left < 0))
+    assert time.perf_counter() - begun < 20 * 200 * STEP_SECONDS / 2  # with all rests, it would be twice as long
 
 
 def test_a_task_yields_to_other_tasks_of_its_service() -> None:

@@ -16,13 +16,26 @@ from support.partition_fixture import HOTEL_TYPE, NOON
 
 def test_load_ends_a_tenth_of_a_second_after_the_last_large_batch() -> None:
     at = 0.0
-    meter = LoadMeter(lambda: at)
+    meter = LoadMeter(lambda: at, lambda: at)
+    at = 0.2
     assert not meter.is_under_load()
     meter.observe()
-    at = 0.09
+    at = 0.29
     assert meter.is_under_load()
-    at = 0.11
+    at = 0.31
     assert not meter.is_under_load()
+
+
+def test_a_thread_that_has_time_left_is_not_under_load() -> None:
+    at = worked = 0.0
+    meter = LoadMeter(lambda: at, lambda: worked)
+    for step, share in enumerate((0.5, 0.9, 1.0, 0.8, 0.9, 0.0), 1):
+        at = 0.2 * step
+        worked += 0.2 * share
+        meter.observe()
+        assert meter.is_under_load() is (share > 0.85)
+        at += 0.05  # too early to measure again
+        assert meter.is_under_load() is (share > 0.85)
 
 
 @pytest.mark.parametrize(("commands", "is_load"), [(7, False), (8, True)])
@@ -32,7 +45,8 @@ def test_a_partition_is_under_load_when_eight_commands_come_at_once(
     async def ask_at_once() -> bool:
         journal = tmp_path / "journal.db"
         ids = map(str, count())
-        load = LoadMeter(lambda: 0.0)
+        load = LoadMeter(lambda: 0.0, lambda: 0.0)
+        load._is_busy = True
         partition = Partition(
             lambda: Host(SqliteJournal(journal), lambda: NOON, lambda: next(ids), HOTEL_TYPE), lambda: NOON, load=load
         )
