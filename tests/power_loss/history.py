@@ -1,0 +1,125 @@
+"""Records what a real server does to its disk while clients use it, and rebuilds what a loss of power leaves of that."""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+from power_loss.disk import Disk, Names, Unsynced
+from power_loss.load import SETUP_END, Clients, Request
+from power_loss.operations import Departures, Operation, departures, read_operations
+from support.required_tools import require
+from support.server_process import ServerProcess
+from support.smtp_server import RecordingSmtpServer, smtp_server
+from support.webhook_receiver import webhook_receiver
+
+CLIENTS = 12
+_SOURCE = Path(__file__).with_name("recorder.c")
+_AT_NAMES = "CDRLUT"  # operations that change names or sizes
+
+
+class Cut(NamedTuple):
+    """A loss of power after so many operations; `seed` decides what is there of what was not synced."""
+
+    operations: int
+    names: Names
+    unsynced: Unsynced
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.operations} operations, {self.names.value}, {self.unsynced.value}, seed {self.seed}"
+
+
+class History(NamedTuple):
+    """What was recorded. `data` is the data directory, in a folder that stands for the disk."""
+
+    data: Path
+    operations: list[Operation]
+    gone: Departures
+    requests: list[Request]
+    receiver_port: int
+
+    @property
+    def first_booking(self) -> int:
+        """The operation with which the reply to the last request of the set-up left."""
+        return self.gone.replies[SETUP_END]
+
+    def rebuilt(self, cuts: Iterable[Cut], folder: Path) -> Iterator[tuple[Cut, Path]]:
+        """The data directory after each cut, in a new folder, which is removed afterwards."""
+        disks = {names: Disk(self.data.parent, names) for names in Names}
+        done = 0
+        for number, cut in enumerate(sorted(cuts, key=lambda cut: cut.operations)):
+            for operation in self.operations[done : cut.operations]:
+                for disk in disks.values():
+                    disk.carry_out(operation)
+            done = cut.operations
+            copy = folder / f"cut-{number}"
+            disks[cut.names].lose_power(copy, cut.unsynced, Random(cut.seed))
+            yield cut, copy / self.data.name
+            shutil.rmtree(copy)
+
+    def cuts(self, count: int, chance: Random) -> list[Cut]:
+        """Cuts at random operations: after replies, letters and webhooks, which promise something; after changes of
+        names and sizes; and anywhere. Each model of the disk has its turn."""
+        promised = self.gone.numbers()
+        renamed = [number for number, operation in enumerate(self.operations) if operation.kind in _AT_NAMES]
+        found = []
+        for number in range(count):
+            places = chance.choice([promised, promised, renamed, range(len(self.operations))])
+            names, unsynced = [*Names][number % 2], [Unsynced.MIXED, Unsynced.NOTHING, Unsynced.MIXED][number % 3]
+            found.append(Cut(chance.choice(places) + 1, names, unsynced, chance.randrange(1_000_000)))
+        return found
+
+
+def build_recorder(folder: Path) -> Path:
+    """Compile the library; its path."""
+    compiler = shutil.which("cc")
+    require(compiler is not None, "no C compiler, with which the operations of a server are recorded")
+    folder.mkdir(parents=True)
+    library = folder / "recorder.so"
+    subprocess.run([str(compiler), "-O1", "-shared", "-fPIC", "-o", library, _SOURCE, "-lpthread"], check=True)
+    return library
+
+
+def record(folder: Path, seconds: float, seed: int, ignored: str = "") -> History:
+    """Run a server under load, kill it, run it again, and stop it. The syncs of files that end in `ignored` do
+    nothing."""
+    disk, log = folder.resolve() / "disk", folder.resolve() / "operations"
+    disk.mkdir(parents=True)
+    environment = {
+        "LD_PRELOAD": str(build_recorder(folder / "build")), "RECORDER_ROOT": str(disk), "RECORDER_LOG": str(log),
+        "RECORDER_IGNORES": ignored,
+    }  # fmt: skip
+    clients = Clients(Random(seed))
+    with smtp_server(pipelines=True) as mail, webhook_receiver() as receiver:
+        options = mail_options(mail)
+        server = ServerProcess(disk / "data", options=options, env={**os.environ, **environment})
+        with closing(server):
+            asyncio.run(clients.set_up(server.url, receiver.url))
+            asyncio.run(_load(clients, server, seconds, "first"))
+            with log.open("rb") as locked:
+                fcntl.flock(locked, fcntl.LOCK_EX)  # so that no operation is without its record
+                server.kill()
+            server.start_again()
+            asyncio.run(_load(clients, server, seconds / 2, "second"))
+            code, output = server.stop()
+            assert code == 0, output
+    operations = read_operations(log)
+    return History(disk / "data", operations, departures(operations), clients.requests, receiver.port)
+
+
+def mail_options(mail: RecordingSmtpServer) -> list[str]:
+    """The options of a server that sends its letters there."""
+    return ["--smtp", f"smtp://127.0.0.1:{mail.port}", "--mail-from", "desk@example.com"]
+
+
+async def _load(clients: Clients, server: ServerProcess, seconds: float, name: str) -> None:
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().call_later(seconds, stopped.set)
+    await clients.run(server.url, name, CLIENTS, stopped)
