@@ -24,6 +24,7 @@ from innkeeper.protocol.values.contexts import (
 from innkeeper.protocol.values.installation import Installation
 from innkeeper.protocol.values.operator_error import EXIT_FAILED, EXIT_IN_USE, OperatorError
 from innkeeper.storage.installation_file import find_installation, make_installation
+from innkeeper.storage.new_files import make_folder
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ class DataDirectory(NamedTuple):
 
     def _create(self) -> None:
         try:
-            self.path.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+            make_folder(self.path, _PRIVATE)
             self._narrow()
         except OSError as error:
             raise DataUnusable(f"{self.path} cannot be used: {error.strerror}; choose another with --data") from None
