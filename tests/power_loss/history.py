@@ -1,4 +1,4 @@
-"""Records what a real server does to its disk while clients use it, and rebuilds what a loss of power leaves of that."""
+"""Records what a real server does to its disk under load, and rebuilds what a loss of power leaves of it."""
 
 import asyncio
 import fcntl

@@ -17,6 +17,7 @@ from support.gateway import hotel_request, stay_request
 ROOMS = 60
 NIGHTS = 120
 SETUP_END = "webhook"  # the key of the last request before the load
+_METHODS = ({"method": "cash"}, {"method": "simulated", "token": "tok"}, {"method": "simulated", "token": "late-0"})
 _DONE, _REFUSED = (200, 201), (404, 409, 422)
 
 
@@ -81,7 +82,7 @@ class Clients:
                     key, f"{path}/folio/charges", {"charge": "minibar", "text": f"Water {key}", "amount": amount}
                 )
             if kind == 1:
-                return Request(key, f"{path}/folio/payments", {"method": "cash", "amount": amount})
+                return Request(key, f"{path}/folio/payments", {"amount": amount} | chance.choice(_METHODS))
             actions = ["release", "confirm"] if booking["status"] == "held" else ["cancel", "pin"]
             return Request(key, f"{path}/actions/{chance.choice(actions)}", {})
         body = stay_request(

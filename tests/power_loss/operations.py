@@ -50,7 +50,8 @@ class Departures(NamedTuple):
 
     def numbers(self) -> list[int]:
         """All of these operations, in order."""
-        return sorted({*self.replies.values(), *self.webhooks.values(), *(number for number, _ in self.letters.values())})
+        letters = (number for number, _ in self.letters.values())
+        return sorted({*self.replies.values(), *letters, *self.webhooks.values()})
 
 
 def departures(operations: Sequence[Operation]) -> Departures:
