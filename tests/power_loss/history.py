@@ -17,9 +17,12 @@ from power_loss.operations import Departures, Operation, departures, read_operat
 from support.required_tools import require
 from support.server_process import ServerProcess
 from support.smtp_server import RecordingSmtpServer, smtp_server
+from support.waiting import wait_until
 from support.webhook_receiver import webhook_receiver
+from support.whole_installation import has_caught_up
 
 CLIENTS = 12
+CATCH_UP_SECONDS_MAX = 60
 _SOURCE = Path(__file__).with_name("recorder.c")
 _AT_NAMES = "CDRLUT"  # operations that change names or sizes
 
@@ -108,6 +111,7 @@ def record(folder: Path, seconds: float, seed: int, ignored: str = "") -> Histor
                 server.kill()
             server.start_again()
             asyncio.run(_load(clients, server, seconds / 2, "second"))
+            wait_until(lambda: has_caught_up(server.url), CATCH_UP_SECONDS_MAX)
             code, output = server.stop()
             assert code == 0, output
     operations = read_operations(log)

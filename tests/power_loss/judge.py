@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import ClientSession
 from innkeeper.protocol.values.limits import letters_per_batch_max
-from power_loss.history import Cut, History, mail_options
+from power_loss.history import CATCH_UP_SECONDS_MAX, Cut, History, mail_options
 from power_loss.load import Request, address_of, exchange
 from support.acknowledged_bookings import HOTELS, assert_no_double_booking, list_bookings
 from support.gateway import load_run
@@ -18,7 +18,6 @@ from support.server_process import ServerProcess
 from support.smtp_server import RecordingSmtpServer, smtp_server
 from support.webhook_receiver import webhook_receiver
 
-CATCH_UP_SECONDS_MAX = 60
 LOGS = ("reservations", "billing", "delivery")
 _AGAIN_MAX = 40  # requests without an answer that are repeated
 _LETTERS = {
