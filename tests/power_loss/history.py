@@ -90,9 +90,9 @@ def build_recorder(folder: Path) -> Path:
     return library
 
 
-def record(folder: Path, seconds: float, seed: int, ignored: str = "") -> History:
-    """Run a server under load, kill it, run it again, and stop it. The syncs of files that end in `ignored` do
-    nothing."""
+def record(folder: Path, seconds: float, seed: int, ignored: str = "", processes: bool = False) -> History:
+    """Run a server under load, kill it, run it again, and stop it. With `processes` each part of it is a process, and
+    it is stopped in order both times. The syncs of files that end in `ignored` do nothing."""
     disk, log = folder.resolve() / "disk", folder.resolve() / "operations"
     disk.mkdir(parents=True)
     environment = {
@@ -101,14 +101,17 @@ def record(folder: Path, seconds: float, seed: int, ignored: str = "") -> Histor
     }  # fmt: skip
     clients = Clients(Random(seed))
     with smtp_server(pipelines=True) as mail, webhook_receiver() as receiver:
-        options = mail_options(mail)
+        options = [*mail_options(mail), *(["--processes"] if processes else [])]
         server = ServerProcess(disk / "data", options=options, env={**os.environ, **environment})
         with closing(server):
             asyncio.run(clients.set_up(server.url, receiver.url))
             asyncio.run(_load(clients, server, seconds, "first"))
             with log.open("rb") as locked:
-                fcntl.flock(locked, fcntl.LOCK_EX)  # so that no operation is without its record
-                server.kill()
+                if processes:
+                    assert server.stop()[0] == 0
+                else:
+                    fcntl.flock(locked, fcntl.LOCK_EX)  # so that no operation is without its record
+                    server.kill()
             server.start_again()
             asyncio.run(_load(clients, server, seconds / 2, "second"))
             wait_until(lambda: has_caught_up(server.url), CATCH_UP_SECONDS_MAX)

@@ -13,7 +13,6 @@
    is done without its record. */
 
 #define _GNU_SOURCE
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
@@ -31,6 +30,7 @@
 #include <unistd.h>
 
 #define LOG_DESCRIPTOR_MIN 800  /* out of the way of those that are closed by number */
+#define HERE AT_FDCWD           /* the working folder, where names that are not absolute begin */
 #define WAKE_BYTES_MAX 8        /* event loops wake each other with so much, also in signal handlers */
 
 /* A record: this head, `path`, and `size` bytes. The fields that a kind does not need are 0. */
@@ -46,8 +46,7 @@ static int log_file = -1;
 static const char *root, *ignored;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
-__attribute__((constructor)) static void begin(void)
-{
+__attribute__((constructor)) static void begin(void) {
     const char *path = getenv("RECORDER_LOG");
     root = getenv("RECORDER_ROOT");
     ignored = getenv("RECORDER_IGNORES");
@@ -59,28 +58,22 @@ __attribute__((constructor)) static void begin(void)
 }
 
 /* A thread holds the mutex; the lock of the log excludes other processes. */
-static void lock(void)
-{
+static void lock(void) {
     pthread_mutex_lock(&mutex);
-    if (log_file >= 0 && flock(log_file, LOCK_EX) != 0) abort();
+    if (flock(log_file, LOCK_EX) != 0) abort();
 }
-
-static void unlock(void)
-{
-    int error = errno;
-    if (log_file >= 0) flock(log_file, LOCK_UN);
+static void unlock(void) {
+    flock(log_file, LOCK_UN);
     pthread_mutex_unlock(&mutex);
-    errno = error;
 }
 
 /* Appends a record with the first `size` bytes of these data. The caller has the lock. */
 static void append(char kind, uint64_t inode, uint64_t at, const char *path, const struct iovec *data, int count,
-                   size_t size)
-{
+                   size_t size) {
     struct record head = {.size = size, .path_length = strlen(path), .kind = kind, .inode = inode, .at = at};
     struct iovec parts[IOV_MAX] = {{&head, sizeof head}, {(void *) path, head.path_length}};
     ssize_t total = sizeof head + head.path_length + size;
-    int used = 2, error = errno;
+    int used = 2;
     if (count > IOV_MAX - used) abort();
     for (; count > 0 && size > 0; count--, data++) {
         size_t length = data->iov_len < size ? data->iov_len : size;
@@ -88,57 +81,51 @@ static void append(char kind, uint64_t inode, uint64_t at, const char *path, con
         size -= length;
     }
     if (syscall(SYS_writev, log_file, parts, used) != total) abort();
-    errno = error;
+}
+static void append_text(char kind, uint64_t inode, uint64_t at, const char *path, const char *text) {
+    append(kind, inode, at, path, &(struct iovec) {(void *) text, strlen(text)}, 1, strlen(text));
 }
 
-static void append_text(char kind, uint64_t inode, uint64_t at, const char *path, const char *text)
-{
-    struct iovec data = {(void *) text, strlen(text)};
-    append(kind, inode, at, path, &data, 1, data.iov_len);
-}
-
-static int is_below(const char *path)
-{
+/* Whether a path is the root, or below it. */
+static int is_below(const char *path) {
     size_t length = root == NULL ? 0 : strlen(root);
     return log_file >= 0 && strncmp(path, root, length) == 0 && (path[length] == '/' || path[length] == 0);
 }
 
 /* The path of a descriptor, or of the working folder; returns its length, or -1. */
-static ssize_t path_of(int fd, char path[PATH_MAX])
-{
+static ssize_t path_of(int fd, char path[PATH_MAX]) {
     char link[64] = "/proc/self/cwd";
-    if (fd != AT_FDCWD) snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    if (fd != HERE) snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t length = readlink(link, path, PATH_MAX - 1);
     if (length >= 0) path[length] = 0;
     return length;
 }
 
 /* The path of an open file or folder below the root, and its inode; 0 for any other. */
-static int tracked(int fd, char path[PATH_MAX], struct stat *found)
-{
+static int tracked(int fd, char path[PATH_MAX], struct stat *found) {
     if (log_file < 0 || fstat(fd, found) != 0 || !(S_ISREG(found->st_mode) || S_ISDIR(found->st_mode))) return 0;
     return path_of(fd, path) > 0 && is_below(path);
 }
 
 /* The absolute path of a name in a folder; whether it is below the root. */
-static int resolved(int folder, const char *name, char path[PATH_MAX])
-{
+static int resolved(int folder, const char *name, char path[PATH_MAX]) {
     ssize_t length = name[0] == '/' ? 0 : path_of(folder, path);
     if (log_file < 0 || length < 0) return 0;
     snprintf(path + length, PATH_MAX - length, length > 0 ? "/%s" : "%s", name);
     return is_below(path);
 }
 
-/* ---- opening ---- */
-
-static int open_at(int folder, const char *name, int flags, mode_t mode)
-{
+int open(const char *name, int flags, ...) {
     char path[PATH_MAX];
     struct stat before, after;
-    if (!(flags & (O_CREAT | O_TRUNC)) || !resolved(folder, name, path))
-        return syscall(SYS_openat, folder, name, flags, mode);
+    va_list more;
+    va_start(more, flags);
+    mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(more, mode_t) : 0;
+    va_end(more);
+    if (!(flags & (O_CREAT | O_TRUNC)) || !resolved(HERE, name, path))
+        return syscall(SYS_openat, HERE, name, flags, mode);
     lock();
-    int existed = stat(path, &before) == 0, fd = syscall(SYS_openat, folder, name, flags, mode);
+    int existed = stat(path, &before) == 0, fd = syscall(SYS_openat, HERE, name, flags, mode);
     if (fd >= 0 && fstat(fd, &after) == 0 && S_ISREG(after.st_mode)) {
         if (!existed) append_text('C', after.st_ino, 0, path, "");
         else if ((flags & O_TRUNC) && before.st_size > 0) append_text('T', after.st_ino, 0, path, "");
@@ -146,27 +133,10 @@ static int open_at(int folder, const char *name, int flags, mode_t mode)
     unlock();
     return fd;
 }
-
-#define OPEN(name, folder, parameters)                                                                  \
-    int name parameters                                                                                 \
-    {                                                                                                   \
-        va_list more;                                                                                   \
-        va_start(more, flags);                                                                          \
-        mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(more, mode_t) : 0;                         \
-        va_end(more);                                                                                   \
-        return open_at(folder, path, flags, mode);                                                      \
-    }
-
-OPEN(open, AT_FDCWD, (const char *path, int flags, ...))
-OPEN(openat, folder, (int folder, const char *path, int flags, ...))
 __typeof__(open) open64 __attribute__((alias("open")));
-__typeof__(openat) openat64 __attribute__((alias("openat")));
-
-/* ---- writing and sending ---- */
 
 /* What is sent on a socket is recorded before: who gets it may rely on what was synced until then. */
-static void record_sent(int fd, const struct iovec *data, int count)
-{
+static void record_sent(int fd, const struct iovec *data, int count) {
     struct stat found;
     size_t size = 0;
     for (int i = 0; i < count; i++) size += data[i].iov_len;
@@ -177,8 +147,7 @@ static void record_sent(int fd, const struct iovec *data, int count)
 }
 
 /* Writes at this place of a file; at -1, where the descriptor is. */
-static ssize_t write_at(int fd, off_t at, const struct iovec *data, int count)
-{
+static ssize_t write_at(int fd, off_t at, const struct iovec *data, int count) {
     char path[PATH_MAX];
     struct stat found;
     int is_tracked = tracked(fd, path, &found);
@@ -193,38 +162,30 @@ static ssize_t write_at(int fd, off_t at, const struct iovec *data, int count)
     return written;
 }
 
-ssize_t write(int fd, const void *bytes, size_t size)
-{
+ssize_t write(int fd, const void *bytes, size_t size) {
     return write_at(fd, -1, &(struct iovec) {(void *) bytes, size}, 1);
 }
-ssize_t pwrite(int fd, const void *bytes, size_t size, off_t at)
-{
+ssize_t pwrite(int fd, const void *bytes, size_t size, off_t at) {
     return write_at(fd, at, &(struct iovec) {(void *) bytes, size}, 1);
 }
 __typeof__(pwrite) pwrite64 __attribute__((alias("pwrite")));
 ssize_t writev(int fd, const struct iovec *data, int count) { return write_at(fd, -1, data, count); }
-ssize_t send(int fd, const void *bytes, size_t size, int flags)
-{
+ssize_t send(int fd, const void *bytes, size_t size, int flags) {
     record_sent(fd, &(struct iovec) {(void *) bytes, size}, 1);
     return syscall(SYS_sendto, fd, bytes, size, flags, NULL, 0L);
 }
-ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
-{
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
     record_sent(fd, message->msg_iov, message->msg_iovlen);
     return syscall(SYS_sendmsg, fd, message, flags);
 }
 
-/* ---- sizes, syncs and memory ---- */
-
-static void record(char kind, uint64_t at, const struct stat *found, const char *path)
-{
+static void record(char kind, uint64_t at, const struct stat *found, const char *path) {
     lock();
     append_text(kind, found->st_ino, at, path, "");
     unlock();
 }
 
-int ftruncate(int fd, off_t size)
-{
+int ftruncate(int fd, off_t size) {
     char path[PATH_MAX];
     struct stat found;
     if (!tracked(fd, path, &found)) return syscall(SYS_ftruncate, fd, size);
@@ -236,25 +197,22 @@ int ftruncate(int fd, off_t size)
 }
 __typeof__(ftruncate) ftruncate64 __attribute__((alias("ftruncate")));
 
-static int sync_by(long call, int fd)
-{
+static int sync_by(long call, int fd) {
     char path[PATH_MAX];
     struct stat found;
     if (!tracked(fd, path, &found)) return syscall(call, fd);
     size_t length = strlen(path), end = ignored == NULL ? 0 : strlen(ignored);
     if (end > 0 && length >= end && strcmp(path + length - end, ignored) == 0) return 0;
     record('B', gettid(), &found, path);
-    int result = syscall(call, fd), error = errno;
+    int result = syscall(call, fd);
     if (result == 0) record('E', gettid(), &found, path);
-    errno = error;
     return result;
 }
 int fsync(int fd) { return sync_by(SYS_fsync, fd); }
 int fdatasync(int fd) { return sync_by(SYS_fdatasync, fd); }
 
 /* Writes to shared memory are not seen; that they are possible is recorded, so that the reader can judge it. */
-void *mmap(void *place, size_t length, int protection, int flags, int fd, off_t at)
-{
+void *mmap(void *place, size_t length, int protection, int flags, int fd, off_t at) {
     char path[PATH_MAX];
     struct stat found;
     if ((flags & MAP_SHARED) && (protection & PROT_WRITE) && fd >= 0 && tracked(fd, path, &found))
@@ -263,12 +221,9 @@ void *mmap(void *place, size_t length, int protection, int flags, int fd, off_t 
 }
 __typeof__(mmap) mmap64 __attribute__((alias("mmap")));
 
-/* ---- names ---- */
-
 /* Changes names: R renames, L links, U removes, D makes a folder; `more` are the flags or the mode. The second path
    stands where the data of a write does. */
-static int change_names(char kind, int folder, const char *old, int to, const char *new, long more)
-{
+static int change_names(char kind, int folder, const char *old, int to, const char *new, long more) {
     char path[PATH_MAX], second[PATH_MAX] = "";
     struct stat found = {0};
     int is_tracked = resolved(folder, old, path) && (new == NULL || resolved(to, new, second));
@@ -277,18 +232,15 @@ static int change_names(char kind, int folder, const char *old, int to, const ch
                  : kind == 'L' ? syscall(SYS_linkat, folder, old, to, new, more)
                  : kind == 'U' ? syscall(SYS_unlinkat, folder, old, more)
                                : syscall(SYS_mkdirat, folder, old, more);
-    if (is_tracked && result == 0 && (kind != 'D' || stat(path, &found) == 0))
-        append_text(kind, found.st_ino, 0, path, second);
+    if (is_tracked && kind == 'D') stat(path, &found);
+    if (is_tracked && result == 0) append_text(kind, found.st_ino, 0, path, second);
     if (is_tracked) unlock();
     return result;
 }
 
-#define HERE AT_FDCWD
 int rename(const char *old, const char *new) { return change_names('R', HERE, old, HERE, new, 0); }
-int renameat(int from, const char *old, int to, const char *new) { return change_names('R', from, old, to, new, 0); }
 int link(const char *old, const char *new) { return change_names('L', HERE, old, HERE, new, 0); }
-int linkat(int from, const char *old, int to, const char *new, int flags)
-{
+int linkat(int from, const char *old, int to, const char *new, int flags) {
     return change_names('L', from, old, to, new, flags);
 }
 int unlink(const char *path) { return change_names('U', HERE, path, HERE, NULL, 0); }

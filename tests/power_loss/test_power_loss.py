@@ -20,7 +20,8 @@ from power_loss.history import Cut, History, record
 from power_loss.judge import judge
 from power_loss.operations import mapped_files
 
-CUTS = int(os.environ.get("INNKEEPER_POWER_CUTS", "3"))
+CUTS_MIN = 3
+CUTS = int(os.environ.get("INNKEEPER_POWER_CUTS", CUTS_MIN))
 SEED = int(os.environ.get("INNKEEPER_POWER_SEED", "0")) or random.randrange(1, 1_000_000)
 LOAD_SECONDS = 0.8
 FAULT_CHARACTERS_MAX = 2_000
@@ -33,14 +34,14 @@ NEEDED_SYNCS = {
     "notifications.db-wal": "letters came again",
     "000000000001.jsonl": "the archive does not have each event once",
 }
-IGNORED_SYNCS = [*NEEDED_SYNCS][: 1 if CUTS <= 3 else None]
+IGNORED_SYNCS = [*NEEDED_SYNCS][: 1 if CUTS == CUTS_MIN else None]
 
 
-@pytest.fixture(scope="module")
-def history(tmp_path_factory: pytest.TempPathFactory) -> History:
-    """What a server did under load, killed in the middle."""
-    print(f"INNKEEPER_POWER_SEED={SEED}")
-    return record(tmp_path_factory.mktemp("power"), LOAD_SECONDS, SEED)
+@pytest.fixture(scope="module", params=["one process", "processes"][: 1 if CUTS == CUTS_MIN else None])
+def history(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> History:
+    """What a server did under load."""
+    print(f"{request.param}, INNKEEPER_POWER_SEED={SEED}")
+    return record(tmp_path_factory.mktemp("power"), LOAD_SECONDS, SEED, processes=request.param == "processes")
 
 
 def files(folder: Path) -> dict[str, bytes]:
