@@ -90,8 +90,13 @@ class Metrics(Collector):
         parked = GaugeMetricFamily(
             "innkeeper_subscriber_parked_hotels", "Hotels that wait behind a dead letter", labels=labels
         )
+        stalled = GaugeMetricFamily(
+            "innkeeper_subscriber_stalled", "Whether it can handle no event now (1 or 0)", labels=labels
+        )
+        paused = GaugeMetricFamily("innkeeper_subscriber_paused", "Whether it is paused (1 or 0)", labels=labels)
         for subscriber in self._subscribers:
             lag.add_metric((subscriber.name,), subscriber.lag)
             parked.add_metric((subscriber.name,), subscriber.parked)
-        yield lag
-        yield parked
+            stalled.add_metric((subscriber.name,), bool(subscriber.stalled))
+            paused.add_metric((subscriber.name,), subscriber.paused)
+        yield from (lag, parked, stalled, paused)

@@ -52,16 +52,16 @@ ALLOWED_IMPORTS = {
     "actors/partition": HOSTING,
     "actors/reservations/rules": {*KERNEL, "protocol.reservations", "actors.reservations.rules"},
     "actors/reservations": {*HOSTING, "actors.reservations"},
+    "actors/reservations/read_model_task.py": {"protocol", "actors.subscriptions.background_task"},
     "actors/billing/rules": {*KERNEL, "protocol.billing", *RESERVATIONS_TERMS, "actors.billing.rules"},
     "actors/billing": {*HOSTING, "actors.billing"},
     "actors/notifications/rules": {
         *KERNEL, "protocol.notifications", *RESERVATIONS_TERMS, "protocol.billing.events", "actors.notifications.rules",
     },
     "actors/notifications": {*HOSTING, "actors.notifications", "actors.subscriptions"},
-    "actors/delivery": {"protocol", "actors.cluster.thread_bridge", "actors.delivery"},
+    "actors/delivery": {"protocol", "actors.delivery"},
     "actors/subscriptions": {"protocol", "actors.subscriptions"},
     "actors/cluster": {"protocol", "actors.cluster"},
-    "actors/cluster/thread_bridge.py": {"protocol", "actors.subscriptions.other_loops"},
     "actors/cluster/parts.py": {
         "protocol", "actors.cluster", "actors.partition.partition", "actors.partition.load_meter",
         "actors.subscriptions",

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from innkeeper.actors.billing.event_handler import BILLING_EVENT_TYPES, BillingEventHandler
 from innkeeper.actors.billing.router import LEDGER
 from innkeeper.actors.cluster.parts import Parts
-from innkeeper.actors.cluster.thread_bridge import ThreadBridge
 from innkeeper.actors.partition import recovery
 from innkeeper.actors.partition.opening import HostPorts, open_host
 from innkeeper.actors.partition.partition import Partition
@@ -28,30 +27,29 @@ class BillingPorts(NamedTuple):
 
 async def start_billing(parts: Parts, ports: BillingPorts) -> None:
     """Starts billing in this process, or connects to it. It ends when its partition ends."""
-    parts.buses[BILLING] = bridge = ThreadBridge()
     if not parts.runs(BILLING):
         remote = parts.connect(BILLING)
-        bridge.open(remote.client)
-        parts.add_log(BILLING, bridge, remote.log)
+        parts.buses[BILLING] = remote.client
+        parts.add_log(BILLING, remote.client, remote.log)
         return
+    partition = Partition(partial(open_host, ports.host, LEDGER), parts.clock, BILLING)
 
     @asynccontextmanager
     async def open_handlers(service: Service[ServiceStore], _: ServiceStore) -> AsyncIterator[Handlers]:
-        partition = Partition(partial(open_host, ports.host, LEDGER), parts.clock, BILLING)
         await partition.start()
         ended = asyncio.create_task(partition.ended())
         service.needs(ended)
         try:
-            bridge.open(partition)
             handler = BillingEventHandler(partition)
-            service.subscribe(SubscriptionRequest(BILLING, BILLING_EVENT_TYPES), handler.handle)
+            service.subscribe(SubscriptionRequest(BILLING, BILLING_EVENT_TYPES, derivable=True), handler.handle)
             yield {}
         finally:
             await partition.stop()
             await asyncio.wait({ended})
 
     await parts.start(Service(BILLING, parts.service_ports(BILLING, ports.open_store), open_handlers))
-    parts.add_log(BILLING, bridge, parts.exits.enter_context(ports.host.open_log()))
+    parts.buses[BILLING] = partition
+    parts.add_log(BILLING, partition, parts.exits.enter_context(ports.host.open_log()))
 
 
 check_snapshots = partial(recovery.check_snapshots, aggregate_type=LEDGER)

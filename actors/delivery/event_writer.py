@@ -1,9 +1,7 @@
 """Writes the events of a service to a log of its own, which subscribers follow like any other."""
 
-import asyncio
 from collections.abc import Callable
 
-from innkeeper.actors.cluster.thread_bridge import in_loop
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.ports.journal import Journal
@@ -11,8 +9,7 @@ from innkeeper.protocol.ports.message_bus import CommitListener
 
 
 class EventWriter:
-    """A `CommitStream` without commands: it publishes what has happened already. Events are published in one thread; a
-    listener is called in the event loop from which it subscribed."""
+    """A `CommitStream` without commands: it publishes what has happened already."""
 
     def __init__(self, journal: Journal, clock: Callable[[], int]) -> None:
         self.position = journal.position()
@@ -23,7 +20,7 @@ class EventWriter:
 
     def subscribe(self, listener: CommitListener) -> None:
         """See `CommitStream`."""
-        self._listeners.append(in_loop(asyncio.get_running_loop(), listener))
+        self._listeners.append(listener)
 
     def publish(self, hotel: str, event: Event, cause: str) -> None:
         """Writes the event and calls the listeners. When this returns, the event is on disk. `cause` is the id of the

@@ -28,6 +28,8 @@ from innkeeper.protocol.values.contexts import BILLING, DELIVERY, context_of
 AskService = Callable[[ServiceMessage], Awaitable[Reply]]
 PublishEvent = Callable[[str, Event, str], None]
 
+_PAYMENTS_AT_ONCE = 16  # so many a crash repeats at the providers at most, under the same ids
+
 
 class MessageHandlers(Protocol):
     """An adapter that handles messages to the service."""
@@ -82,7 +84,7 @@ async def start_delivery(parts: Parts, ports: DeliveryPorts) -> None:
     async def open_handlers(service: Service[DeliveryStore], store: DeliveryStore) -> AsyncIterator[Handlers]:
         payments = ports.open_payments(parts.buses[BILLING], service.ask)
         request = SubscriptionRequest("payments", ports.payment_event_types)
-        service.subscribe(request, payments.handle, batch_events=1)
+        service.subscribe(request, payments.handle, batch_events=_PAYMENTS_AT_ONCE)
         service.subscribe(SubscriptionRequest("archive", EVERY_EVENT), ports.open_archive())
         async with ports.open_webhooks(writer.publish, store, service, service.logs) as webhooks:
             yield {**payments.handlers, **webhooks.handlers}

@@ -2,13 +2,14 @@
 
 Notices to one address are sent in the order in which they were decided. One that cannot be sent is retried with growing
 pauses, and becomes a dead letter when no attempt succeeds. Notices are marked as sent only after they were sent, those
-of a batch in one transaction: a crash in between sends the same ones again.
+of a batch in one transaction: a crash in between sends the same ones again, and no others, because that is on disk
+before the next batch is sent.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
-from innkeeper.actors.subscriptions.background_task import BackgroundTask
+from innkeeper.actors.subscriptions.background_task import ListedTask
 from innkeeper.protocol.notifications.notices import Notice
 from innkeeper.protocol.ports.outbox import DueNotice, Outbox, SendFailed, SendNotices
 from innkeeper.protocol.ports.subscriptions import DeadLetter, Stalled, SubscriberState
@@ -17,8 +18,9 @@ from innkeeper.protocol.values.limits import letter_attempts_max, letters_at_onc
 logger = logging.getLogger(__name__)
 
 
-class OutboxRelay(BackgroundTask):
-    """The background task that sends what is in the outbox. `pause_seconds` is the pause after so many attempts."""
+class OutboxRelay(ListedTask):
+    """The background task that sends what is in the outbox. `sync` brings to disk what was marked; `pause_seconds` is
+    the pause after so many attempts."""
 
     follows_events = False
 
@@ -27,6 +29,7 @@ class OutboxRelay(BackgroundTask):
         name: str,
         outbox: Outbox,
         send: SendNotices,
+        sync: Callable[[], Awaitable[None]],
         pause_seconds: Callable[[int], float],
         clock: Callable[[], int],
         is_under_load: Callable[[], bool] = lambda: False,
@@ -34,6 +37,7 @@ class OutboxRelay(BackgroundTask):
         super().__init__(name, clock, is_under_load)
         self._outbox = outbox
         self._send = send
+        self._sync = sync
         self._pause_seconds = pause_seconds
         self._sent: list[str] = []  # sent, or of no use any more, but not marked so yet
 
@@ -51,6 +55,7 @@ class OutboxRelay(BackgroundTask):
             await self._send_in_order(batch, failures)
         finally:
             self._mark_sent()
+        await self._sync()
         self._mark_failed(batch, failures)
         return bool(batch)
 
@@ -118,24 +123,24 @@ class OutboxRelay(BackgroundTask):
         logger.warning("the notice %s was not sent (attempt %d): %s", due.notice.id, attempts, reason)
 
     def due_at(self) -> int | None:
-        """See `BackgroundTask`."""
+        """See `ListedTask`."""
         return None if self._outbox.paused else self._outbox.next_due_at()
 
     def state(self) -> SubscriberState:
-        """See `BackgroundTask`. `lag` is how many notices are overdue."""
+        """See `ListedTask`. `lag` is how many notices are overdue."""
         late, dead = self._outbox.count(self.clock())
         return SubscriberState(self.name, (), {}, late, self._outbox.paused, dead, self.stalled)
 
     def pause(self, paused: bool) -> None:
-        """See `BackgroundTask`."""
+        """See `ListedTask`."""
         self._outbox.pause(paused)
 
     def dead_letters(self) -> list[DeadLetter]:
-        """See `BackgroundTask`."""
+        """See `ListedTask`."""
         return self._outbox.dead_letters()
 
     def redrive(self, event: str, drop: bool) -> DeadLetter | None:
-        """See `BackgroundTask`. A notice that is no longer useful is retried too."""
+        """See `ListedTask`. A notice that is no longer useful is retried too."""
         return self._outbox.redrive(event, drop)
 
 

@@ -1,5 +1,6 @@
 """The service of reservations: the partitions of its hotels, each with the read models that follow its journal."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -11,10 +12,11 @@ from innkeeper.actors.partition import recovery
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.partition.opening import HostPorts, open_host
 from innkeeper.actors.partition.partition import Partition
+from innkeeper.actors.reservations.read_model_task import ReadModelTask
 from innkeeper.actors.reservations.router import hotel_type
 from innkeeper.protocol.ports.message_bus import MessageBus
 from innkeeper.protocol.ports.subscriptions import EventLog
-from innkeeper.protocol.ports.views import Views
+from innkeeper.protocol.ports.views import FollowingViews
 from innkeeper.protocol.values.contexts import RESERVATIONS
 
 
@@ -25,7 +27,7 @@ class PartitionPorts(NamedTuple):
     log: str
     host: HostPorts
     locator_key: Callable[[], bytes]
-    open_views: Callable[[EventLog], AbstractContextManager[Views]]
+    open_views: Callable[[EventLog], AbstractContextManager[FollowingViews]]
 
 
 async def start_reservations(parts: Parts, partitions: Sequence[PartitionPorts]) -> None:
@@ -51,7 +53,16 @@ async def _start_partition(parts: Parts, ports: PartitionPorts) -> None:
     exits.push_async_callback(partition.stop)
     parts.add_log(log, partition, exits.enter_context(ports.host.open_log()))
     parts.partitions[log] = partition
-    parts.partition_views[log] = exits.enter_context(ports.open_views(parts.logs[log]))
+    views = exits.enter_context(ports.open_views(parts.logs[log]))
+    parts.partition_views[log] = views
+    task = ReadModelTask(log, views, ports.host.clock, parts.load.is_under_load)
+    partition.subscribe(task.on_commit)
+    exits.push_async_callback(_stop, task, asyncio.create_task(task.run()))
+
+
+async def _stop(task: ReadModelTask, running: "asyncio.Task[None]") -> None:
+    task.stop()
+    await asyncio.wait({running})
 
 
 def _open_host(ports: PartitionPorts) -> Host:

@@ -1,5 +1,5 @@
-"""A background task of a service: runs one step after another, waits when there is nothing to do, and retries with
-growing pauses when a step fails.
+"""A background task: runs one step after another, waits when there is nothing to do, and retries with growing pauses
+when a step fails.
 """
 
 import asyncio
@@ -17,14 +17,18 @@ from innkeeper.protocol.values.repeated_messages import RepeatedMessages
 logger = logging.getLogger(__name__)
 
 _PAUSE_FACTOR = 20  # under load, a pause is so many times as long as the step before it
+_LONG_PAUSES_SECONDS_MAX = 8.0  # a task that has not caught up for so long pauses no longer than it works
 _LOAD_CHECK_SECONDS = 0.1  # how often a pause checks the load
 
 
 class BackgroundTask(ABC):
-    """Runs in one event loop. While this process `is_under_load`, it makes long pauses between steps. A task that
-    `follows_events` is notified of commits while it `waits_for_events`."""
+    """Runs in one event loop, in short steps. While this process `is_under_load`, it makes long pauses between them, as
+    long as that does not leave it far behind. A task that `follows_events` is notified of commits while it
+    `waits_for_events`."""
 
     follows_events = True
+    gather_seconds = 0.02
+    """The pause between a notification and the next step, so that one step handles many events."""
 
     def __init__(self, name: str, clock: Callable[[], int], is_under_load: Callable[[], bool] = lambda: False) -> None:
         self.name = name
@@ -35,6 +39,7 @@ class BackgroundTask(ABC):
         self._stalls = 0
         self._logged = RepeatedMessages()
         self._notified = self._idle = False
+        self._busy_since = perf_counter()
         self._woken = asyncio.Event()
         self._stopping = False
 
@@ -46,24 +51,8 @@ class BackgroundTask(ABC):
     def due_at(self) -> int | None:
         """When there is work without a notification (microseconds since 1970 UTC), None if never."""
 
-    @abstractmethod
-    def state(self) -> SubscriberState:
-        """Its positions, lag and faults."""
-
-    @abstractmethod
-    def pause(self, paused: bool) -> None:
-        """Pauses or resumes the task; a restart of the process keeps this."""
-
-    @abstractmethod
-    def dead_letters(self) -> list[DeadLetter]:
-        """The events or notices that it could not handle, oldest first."""
-
-    @abstractmethod
-    def redrive(self, event: str, drop: bool) -> DeadLetter | None:
-        """Retries a dead letter, or drops it; None where there is no such dead letter."""
-
     def notify(self) -> None:
-        """There is work: runs the next step once the current pause after a step or failure is over."""
+        """There is work: runs the next step soon, once the current pause after a step or failure is over."""
         self._notified = True
         if self._idle:
             self.wake()
@@ -92,23 +81,27 @@ class BackgroundTask(ABC):
                 continue
             self._stalls, self.stalled = 0, ""
             if not worked:
-                await self._wait_for_events()
+                await self._wait_for_work()
             elif self.is_under_load():
                 self.waits_for_events = False
-                await self._pause_under_load(_PAUSE_FACTOR * (perf_counter() - start))
+                await self._pause_under_load(perf_counter() - start)
             else:
                 await asyncio.sleep(0)  # lets the loop handle messages meanwhile
 
-    async def _wait_for_events(self) -> None:
+    async def _wait_for_work(self) -> None:
         due_at = self.due_at()
         seconds = None if due_at is None else max((due_at - self.clock()) / 1e6, 0.001)
         self._idle = True
         await self._sleep(0 if self._notified else seconds and min(seconds, subscriber_stall_seconds_max))
         self._idle = self.waits_for_events = False
+        if self._notified and not self._stopping:
+            await asyncio.sleep(self.gather_seconds)
+        self._busy_since = perf_counter()
 
-    async def _pause_under_load(self, seconds: float) -> None:
-        """Pauses for so long, or until the load is over."""
-        until = perf_counter() + seconds
+    async def _pause_under_load(self, worked_seconds: float) -> None:
+        """Pauses after a step that took so long, until the load is over."""
+        is_patient = perf_counter() - self._busy_since < _LONG_PAUSES_SECONDS_MAX
+        until = perf_counter() + worked_seconds * (_PAUSE_FACTOR if is_patient else 1)
         while self.is_under_load() and not self._woken.is_set() and (left := until - perf_counter()) > 0:
             await self._sleep(min(left, _LOAD_CHECK_SECONDS))
 
@@ -127,3 +120,23 @@ class BackgroundTask(ABC):
         if seconds is None:
             seconds = min(subscriber_retry_seconds * 2 ** min(self._stalls - 1, 16), subscriber_stall_seconds_max)
         await self._sleep(seconds)
+
+
+class ListedTask(BackgroundTask):
+    """A background task of a service, which is listed among the subscribers."""
+
+    @abstractmethod
+    def state(self) -> SubscriberState:
+        """Its positions, lag and faults."""
+
+    @abstractmethod
+    def pause(self, paused: bool) -> None:
+        """Pauses or resumes the task; a restart of the process keeps this."""
+
+    @abstractmethod
+    def dead_letters(self) -> list[DeadLetter]:
+        """The events or notices that it could not handle, oldest first."""
+
+    @abstractmethod
+    def redrive(self, event: str, drop: bool) -> DeadLetter | None:
+        """Retries a dead letter, or drops it; None where there is no such dead letter."""

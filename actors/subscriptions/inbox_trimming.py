@@ -4,14 +4,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 
-from innkeeper.actors.subscriptions.background_task import BackgroundTask
+from innkeeper.actors.subscriptions.background_task import ListedTask
 from innkeeper.protocol.ports.inbox import Inbox
 from innkeeper.protocol.values import limits
 
 logger = logging.getLogger(__name__)
 
 
-async def keep_trimmed(inbox: Inbox, tasks: Mapping[str, BackgroundTask], clock: Callable[[], int]) -> None:
+async def keep_trimmed(inbox: Inbox, tasks: Mapping[str, ListedTask], clock: Callable[[], int]) -> None:
     """Trims the inbox now and then, until cancelled. A failure is logged; the next attempt is the next trim."""
     while True:
         await asyncio.sleep(limits.inbox_trim_seconds)
@@ -22,7 +22,7 @@ async def keep_trimmed(inbox: Inbox, tasks: Mapping[str, BackgroundTask], clock:
             logger.exception("an inbox could not be trimmed")
 
 
-def handled_positions(inbox: Inbox, tasks: Mapping[str, BackgroundTask]) -> dict[str, int]:
+def handled_positions(inbox: Inbox, tasks: Mapping[str, ListedTask]) -> dict[str, int]:
     """Returns the position in each log of the inbox up to which all subscribers have handled it: none while a hotel is
     parked, because its events are still needed."""
     states = [state for task in tasks.values() if (state := task.state()).positions]

@@ -40,8 +40,11 @@ class KeptReplies:
             if found is not None and found.fingerprint != fingerprint:
                 return Result(IdempotencyKeyReused())
             if found is not None:
-                return Result(frames.decode_response(found.reply), replayed=True)
-            return await self._answer(message, StoredReply(key, fingerprint, b""), answer)
+                result = Result(frames.decode_response(found.reply), replayed=True)
+            else:
+                result = await self._answer(message, StoredReply(key, fingerprint, b""), answer)
+            await self._store.sync()
+            return result
 
     async def _answer(self, message: ServiceMessage, new: StoredReply, answer: Answer) -> Result:
         is_kept = False

@@ -1,29 +1,28 @@
-"""A service: a thread with an event loop of its own, in which some subscribers run.
+"""A service: tasks of the event loop, in which some subscribers run.
 
-Nothing of it runs in the gateway's loop: messages and events are passed to its own, so that a slow or broken service
-delays no other part. In a process of its own it would have the same interface.
+Each step of a subscriber is short, and waits for the disk or for others without holding up the loop. So services share
+the loop with the gateway and the partitions, or run in a process of their own, by the same code. (A thread of its own
+would give no parallelism, as the threads of one interpreter run one at a time; see docs/decisions.md.)
 """
 
 import asyncio
 import logging
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, suppress
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
-from innkeeper.actors.subscriptions.background_task import BackgroundTask
+from innkeeper.actors.subscriptions.background_task import ListedTask
 from innkeeper.actors.subscriptions.inbox_trimming import keep_trimmed
 from innkeeper.actors.subscriptions.kept_replies import KeptReplies, without_key
-from innkeeper.actors.subscriptions.other_loops import in_loop_of
-from innkeeper.actors.subscriptions.subscriber import Subscriber
+from innkeeper.actors.subscriptions.subscriber import Subscriber, nothing_to_sync
 from innkeeper.protocol.messages.envelope import Result
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import NotFound, Refused, Unavailable
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.ports.inbox import BrokerConsumer, Inbox
+from innkeeper.protocol.ports.journal import JournalError
 from innkeeper.protocol.ports.message_bus import CommitStream
 from innkeeper.protocol.ports.service_store import ServiceStore, Transaction
 from innkeeper.protocol.ports.subscriptions import (
@@ -49,7 +48,7 @@ from innkeeper.protocol.values.operator_error import OperatorError
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.002
-
+_SYNC_SECONDS = 1.0  # so much of what is derived from the logs is derived again after a loss of power
 
 S = TypeVar("S", bound=ServiceStore)
 T = TypeVar("T")
@@ -60,7 +59,7 @@ keeps its reply, in the transaction."""
 
 class ServicePorts(NamedTuple, Generic[S]):
     """What every service needs: the logs that it follows and the streams of their commits, its own store, which is
-    opened in its thread, and a clock. The journals of the `local` logs are in this process: a service does not start
+    opened when it starts, and a clock. The journals of the `local` logs are in this process: a service does not start
     beside one that was rolled back. Where a `consumer` fills some of the logs from a broker through an `inbox`, it
     runs as long as the service."""
 
@@ -75,8 +74,8 @@ class ServicePorts(NamedTuple, Generic[S]):
 
 
 class Service(Generic[S]):
-    """Started, asked and stopped from one event loop; runs in another, where it is a `Subscribers`. There
-    `open_handlers` opens what it needs, subscribes its event handlers, and yields the handlers of its messages."""
+    """A `Subscribers` in the running event loop. `open_handlers` opens what the service needs, subscribes its event
+    handlers, and yields the handlers of its messages."""
 
     def __init__(
         self,
@@ -86,7 +85,7 @@ class Service(Generic[S]):
     ) -> None:
         self.name = name
         self.logs = ports.logs
-        self.tasks: dict[str, BackgroundTask] = {}
+        self.tasks: dict[str, ListedTask] = {}
         self.is_under_load = ports.is_under_load
         self._ports = ports
         self._open_handlers = open_handlers
@@ -94,31 +93,42 @@ class Service(Generic[S]):
         self._store: S
         self._replies: KeptReplies
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._started: Future[None] = Future()
-        self.ended: Future[None] = Future()
-        self._failure: BaseException | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping = asyncio.Event()
+        self._answers: set[asyncio.Task[Any]] = set()
         self._notified = False
-        self._thread = threading.Thread(target=self._run, name=name)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._started = asyncio.Event()
+        self._ended: asyncio.Task[None] | None = None
+        self._failure: BaseException | None = None
+        self._stopping = asyncio.Event()
 
     async def start(self) -> None:
-        """Starts the thread, and subscribes to the commits of the logs that the service follows. Raises what opening
-        its store and handlers raises."""
-        self._thread.start()
-        await asyncio.wrap_future(self._started)
+        """Starts its tasks, and subscribes to the commits of the logs that it follows. Raises what opening its store
+        and handlers raises."""
+        self._loop = asyncio.get_running_loop()
+        self._ended = asyncio.create_task(self._serve(), name=self.name)
+        self._ended.add_done_callback(lambda done: done.cancelled() or done.exception())
+        started = asyncio.create_task(self._started.wait())
+        await asyncio.wait({started, self._ended}, return_when=asyncio.FIRST_COMPLETED)
+        started.cancel()
+        if self._ended.done():
+            self._ended.result()
         for log in self.logs:
             self._ports.streams[log].subscribe(self.on_commit)
         self.on_commit(0, ())
 
     async def stop(self) -> None:
         """Finishes the steps that are running, and ends."""
-        if self._thread.is_alive() and self._loop is not None:
-            self._loop.call_soon_threadsafe(self._stopping.set)
-            await asyncio.to_thread(self._thread.join)
+        self._stopping.set()
+        if self._ended is not None:
+            await asyncio.wait({self._ended})
+
+    async def ended(self) -> None:
+        """Waits until the service has ended; raises the error of one that failed."""
+        assert self._ended is not None
+        await asyncio.shield(self._ended)
 
     def needs(self, task: "asyncio.Task[None]") -> None:
-        """Ends the service when this task fails; `ended` then has its error. To be called in the service's own loop."""
+        """Ends the service when this task fails; `ended` then raises its error."""
 
         def end(done: "asyncio.Task[None]") -> None:
             if not done.cancelled() and done.exception() is not None:
@@ -128,28 +138,34 @@ class Service(Generic[S]):
         task.add_done_callback(end)
 
     async def ask(self, message: ServiceMessage) -> Reply:
-        """Passes the message to the service and returns its reply. Raises `Refused`."""
-        return await self._in_loop(lambda: self._answer(message, without_key(self._store)))
+        """Returns the service's reply to a message. Raises `Refused`."""
+        return await self._running_answer(self._answer_synced(message))
 
     async def ask_once(self, message: ServiceMessage, key: str) -> Result:
-        """Passes a message with an idempotency key to the service; see `Services`."""
+        """Returns the result of a message with an idempotency key; see `Services`."""
+        if not self._started.is_set():
+            return Result(Unavailable(f"{self.name} is not running"))
         try:
-            return await self._in_loop(lambda: self._replies.answer(message, key, self._answer))
+            return await self._running_answer(self._replies.answer(message, key, self._answer))
         except Refused as refused:
             return Result(refused.refusal)
 
-    async def _in_loop(self, answer: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        if self._loop is None or not self._thread.is_alive():
+    async def _running_answer(self, answer: Coroutine[Any, Any, T]) -> T:
+        """Returns the answer, for which a stop waits. Raises `Refused`."""
+        if not self._started.is_set() or self._stopping.is_set():
+            answer.close()
             raise Refused(Unavailable(f"{self.name} is not running"))
-        return await in_loop_of(self._loop, answer(), self.name)
+        task = asyncio.create_task(answer)
+        self._answers.add(task)
+        task.add_done_callback(self._answers.discard)
+        return await task
 
     def on_commit(self, _position: int, _records: Sequence[RecordedEvent]) -> None:
-        """Wakes the tasks that wait for events; see `CommitListener`. May be called from any thread."""
-        for worker in [*self.tasks.values()]:
-            if worker.waits_for_events and not self._notified and self._loop is not None:
-                self._notified = True
-                with suppress(RuntimeError):  # the loop has ended
-                    self._loop.call_soon_threadsafe(self._notify)
+        """Wakes the tasks that wait for events; see `CommitListener`. An inbox calls it from another thread."""
+        if not self._notified and self._loop is not None:
+            self._notified = True
+            with suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._notify)
 
     def subscribe(
         self, request: SubscriptionRequest, handle: EventHandler, batch_events: int = subscriber_batch_events_max
@@ -159,11 +175,14 @@ class Service(Generic[S]):
         for cursor in cursors:
             if cursor.log in self._ports.local:
                 cursor.check()
-        subscriber = Subscriber(cursors, handle, self._ports.clock, self.is_under_load, batch_events, self._ports.inbox)
+        sync = nothing_to_sync if request.derivable else self._store.sync
+        subscriber = Subscriber(
+            cursors, handle, self._ports.clock, self.is_under_load, sync, batch_events, self._ports.inbox
+        )
         self.add_task(subscriber)
         return subscriber
 
-    def add_task(self, worker: BackgroundTask) -> None:
+    def add_task(self, worker: ListedTask) -> None:
         """Runs this task in the service, and lists it among the subscribers."""
         self.tasks[worker.name] = worker
         self._running[worker.name] = asyncio.create_task(worker.run(), name=worker.name)
@@ -180,39 +199,25 @@ class Service(Generic[S]):
         """See `Subscribers`."""
         self.tasks[name].wake()
 
-    def _notify(self) -> None:
-        self._notified = False
-        for worker in self.tasks.values():
-            if worker.waits_for_events:
-                worker.notify()
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._serve())
-        except BaseException as error:
-            if self._started.done():
-                logger.critical(
-                    "%s stops: %s", self.name, error, exc_info=not isinstance(error, OperatorError) and error
-                )
-                self.ended.set_exception(error)
-            else:
-                self._started.set_exception(error)
-        else:
-            self.ended.set_result(None)
-
     async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        with self._ports.open_store() as self._store:
-            self._replies = KeptReplies(self._store, self._ports.clock)
-            consuming = _consuming(self._ports, self.tasks)
-            async with self._open_handlers(self, self._store) as self._handlers, consuming:
-                self._started.set_result(None)
-                await self._stopping.wait()
-                await self._end({*self._running.values()}, [*self.tasks.values()])
-        if self._failure is not None:
-            raise self._failure
+        try:
+            with self._ports.open_store() as self._store:
+                self._replies = KeptReplies(self._store, self._ports.clock)
+                beside = _beside(self._ports, self._store, self.tasks)
+                async with self._open_handlers(self, self._store) as self._handlers, beside:
+                    self._started.set()
+                    await self._stopping.wait()
+                    await self._end({*self._running.values(), *self._answers}, [*self.tasks.values()])
+            if self._failure is not None:
+                raise self._failure
+        except BaseException as error:
+            self._stopping.set()
+            if self._started.is_set():
+                exc_info = not isinstance(error, OperatorError) and error
+                logger.critical("%s stops: %s", self.name, error, exc_info=exc_info)
+            raise
 
-    async def _end(self, tasks: set[asyncio.Task[None]], workers: Sequence[BackgroundTask]) -> None:
+    async def _end(self, tasks: set[asyncio.Task[Any]], workers: Sequence[ListedTask]) -> None:
         for worker in workers:
             worker.stop()
         if tasks:
@@ -220,6 +225,18 @@ class Service(Generic[S]):
             for task in unfinished:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _notify(self) -> None:
+        self._notified = False
+        for worker in self.tasks.values():
+            if worker.waits_for_events:
+                worker.notify()
+
+    async def _answer_synced(self, message: ServiceMessage) -> Reply:
+        reply = await self._answer(message, without_key(self._store))
+        if message.changes:
+            await self._store.sync()
+        return reply
 
     async def _answer(self, message: ServiceMessage, transaction: Transaction) -> Reply:
         match message:
@@ -237,7 +254,7 @@ class Service(Generic[S]):
             case _:
                 return await self._handlers[type(message)](message, transaction)
 
-    def _named(self, name: str) -> BackgroundTask:
+    def _named(self, name: str) -> ListedTask:
         if name not in self.tasks:
             raise Refused(NotFound("subscriber", name))
         return self.tasks[name]
@@ -275,9 +292,13 @@ class Service(Generic[S]):
 
 
 @asynccontextmanager
-async def _consuming(ports: ServicePorts[S], workers: Mapping[str, BackgroundTask]) -> AsyncIterator[None]:
-    """Consumes from the broker, and keeps the inbox bounded, where there are any."""
-    tasks = [asyncio.create_task(ports.consumer.run())] if ports.consumer is not None else []
+async def _beside(
+    ports: ServicePorts[S], store: ServiceStore, workers: Mapping[str, ListedTask]
+) -> AsyncIterator[None]:
+    """Brings to disk what is written, consumes from the broker and keeps the inbox bounded, where there are any."""
+    tasks = [asyncio.create_task(_keep_synced(store))]
+    if ports.consumer is not None:
+        tasks.append(asyncio.create_task(ports.consumer.run()))
     if ports.inbox is not None:
         tasks.append(asyncio.create_task(keep_trimmed(ports.inbox, workers, ports.clock)))
     try:
@@ -285,5 +306,12 @@ async def _consuming(ports: ServicePorts[S], workers: Mapping[str, BackgroundTas
     finally:
         for task in tasks:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await asyncio.wait(tasks)
+
+
+async def _keep_synced(store: ServiceStore) -> None:
+    """Syncs the store now and then, until cancelled."""
+    while True:
+        await asyncio.sleep(_SYNC_SECONDS)
+        with suppress(JournalError):  # whoever relies on a sync says so
+            await store.sync()

@@ -34,7 +34,7 @@ class ServiceRouter:
         self._local: list[Service[Any]] = []
 
     async def start(self, service: Service[Any]) -> None:
-        """Starts a service in a thread of its own. Raises what its start raises."""
+        """Starts a service. Raises what its start raises."""
         await service.start()
         self._local.append(service)
         self.add(service.name, service.ask, service.ask_once)
@@ -45,7 +45,7 @@ class ServiceRouter:
 
     def ended(self) -> list["asyncio.Future[None]"]:
         """Futures that are done when the services of this process end, with the error of one that failed."""
-        return [asyncio.wrap_future(service.ended) for service in self._local]
+        return [asyncio.ensure_future(service.ended()) for service in self._local]
 
     async def ask(self, message: ServiceMessage) -> Reply:
         """See `ServiceRouter`."""

@@ -7,10 +7,10 @@ destination) stalls the whole subscriber, which retries until it succeeds.
 
 import logging
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
-from innkeeper.actors.subscriptions.background_task import BackgroundTask
+from innkeeper.actors.subscriptions.background_task import ListedTask
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.ports.inbox import Inbox
 from innkeeper.protocol.ports.subscriptions import (
@@ -33,10 +33,14 @@ logger = logging.getLogger(__name__)
 _BATCH_UNDER_LOAD = 16
 
 
-class Subscriber(BackgroundTask):
+async def nothing_to_sync() -> None:
+    """Where the effects of a batch may be lost with the power, since they then follow again from the log."""
+
+
+class Subscriber(ListedTask):
     """One subscriber with its cursors, one for each log; they take turns. Events of a log may follow from events of
-    logs of lower rank, and are handled after those. A batch has at most `batch_events`, and fewer under load. Nothing
-    is handled while the `inbox` of the logs has a fault."""
+    logs of lower rank, and are handled after those. A batch has at most `batch_events`, and fewer under load. `sync`
+    is called after each batch. Nothing is handled while the `inbox` of the logs has a fault."""
 
     def __init__(
         self,
@@ -44,6 +48,7 @@ class Subscriber(BackgroundTask):
         handle: EventHandler,
         clock: Callable[[], int],
         is_under_load: Callable[[], bool] = lambda: False,
+        sync: Callable[[], Awaitable[None]] = nothing_to_sync,
         batch_events: int = subscriber_batch_events_max,
         inbox: Inbox | None = None,
     ) -> None:
@@ -54,6 +59,7 @@ class Subscriber(BackgroundTask):
         self._turn = 0
         self._seen = self._followed = [0] * len(cursors)
         self._handle = handle
+        self._sync = sync
         self._batch_events = batch_events
         self._inbox = inbox
         self._one_by_one = 0
@@ -87,14 +93,14 @@ class Subscriber(BackgroundTask):
             return None
 
     def due_at(self) -> int | None:
-        """See `BackgroundTask`."""
+        """See `ListedTask`."""
         due = [at for cursor in self._cursors if (at := cursor.due_at()) is not None]
         if self._unreadable:
             due.append(self.clock() + round(subscriber_retry_seconds * 1e6))
         return min(due, default=None)
 
     def state(self) -> SubscriberState:
-        """See `BackgroundTask`."""
+        """See `ListedTask`."""
         states = [cursor.state() for cursor in self._cursors]
         return msgspec.structs.replace(
             states[0],
@@ -105,7 +111,7 @@ class Subscriber(BackgroundTask):
         )
 
     def pause(self, paused: bool) -> None:
-        """See `BackgroundTask`."""
+        """See `ListedTask`."""
         for cursor in self._cursors:
             cursor.pause(paused)
 
@@ -121,11 +127,11 @@ class Subscriber(BackgroundTask):
             cursor.delete()
 
     def dead_letters(self) -> list[DeadLetter]:
-        """See `BackgroundTask`."""
+        """See `ListedTask`."""
         return [letter for cursor in self._cursors for letter in cursor.dead_letters()]
 
     def redrive(self, event: str, drop: bool = False) -> DeadLetter | None:
-        """See `BackgroundTask`."""
+        """See `ListedTask`."""
         found = (cursor.redrive(event, drop) for cursor in self._cursors)
         return next((letter for letter in found if letter is not None), None)
 
@@ -166,6 +172,8 @@ class Subscriber(BackgroundTask):
             logger.warning("%s cannot handle %s: %r", self.name, failure.entry[1].id, error)
         else:
             cursor.move(batch, effects)
+            if batch.entries:
+                await self._sync()
         self._one_by_one = max(self._one_by_one - len(batch.entries), 0)
         if not self._one_by_one:
             self._next_turn()

@@ -9,7 +9,7 @@ from innkeeper.protocol.ports.inbox import Inbox
 from innkeeper.protocol.ports.journal import Journal
 from innkeeper.protocol.ports.service_store import DeliveryStore, NotificationStore, ServiceStore
 from innkeeper.protocol.ports.subscriptions import EventLog
-from innkeeper.protocol.ports.views import Views
+from innkeeper.protocol.ports.views import FollowingViews
 from innkeeper.protocol.values.installation import Installation
 
 
@@ -42,7 +42,7 @@ class Storage(Protocol):
     def event_log(self, log: str) -> AbstractContextManager[EventLog]:
         """Opens the journal of this log to read."""
 
-    def views(self, log: str, events: EventLog) -> AbstractContextManager[Views]:
+    def views(self, log: str, events: EventLog) -> AbstractContextManager[FollowingViews]:
         """Opens the read models of this log of reservations, whose events they read from `events`."""
 
     def service_store(self, name: str) -> AbstractContextManager[ServiceStore]:

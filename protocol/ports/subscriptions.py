@@ -63,12 +63,14 @@ subscribes to the types that it handles."""
 class SubscriptionRequest(msgspec.Struct, frozen=True):
     """Which events a subscriber gets: those of these types (`innkeeper.booking.*` for all that begin so), of one hotel
     or of all. Its cursors are stored under its name; a new subscriber begins after the positions `after`, and at the
-    beginning of a log that they do not contain."""
+    beginning of a log that they do not contain. Where its effects are `derivable`, a loss of power may take the newest
+    ones together with its position, because the same effects follow again from the log."""
 
     name: str
     types: tuple[str, ...]
     hotel: str | None = None
     after: Positions = {}
+    derivable: bool = False
 
 
 class HandlingFailure(msgspec.Struct, frozen=True):

@@ -70,3 +70,11 @@ class Views(Protocol):
 
     def chart(self, positions: Positions, hotel: str, start: date, end: date) -> tuple[Hotel, list[Booking]] | None:
         """Returns the hotel and the bookings that hold a night in [start, end); None where there is no such hotel."""
+
+
+class FollowingViews(Views, Protocol):
+    """Read models beside their log."""
+
+    def follow(self) -> bool:
+        """Applies the next events of the log; returns whether there were any. May block on the disk. Raises what
+        reading the log raises."""

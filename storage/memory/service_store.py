@@ -26,6 +26,9 @@ class MemoryServiceStore:
         """See `ServiceStore`."""
         return self._database.transaction()
 
+    async def sync(self) -> None:
+        """See `ServiceStore`; nothing here outlives the process."""
+
     def kept_reply(self, key: str) -> StoredReply | None:
         """See `ServiceStore`."""
         kept: StoredReply | None = self._replies.get(key)

@@ -24,7 +24,7 @@ _WORD = re.compile(r"[^\W_]+")
 
 
 class MemoryViews:
-    """Implements `protocol.ports.views.Views` in memory."""
+    """Implements `protocol.ports.views.FollowingViews` in memory."""
 
     def __init__(self, name: str, log: EventLog) -> None:
         """`name` is the name of the log."""
@@ -92,12 +92,22 @@ class MemoryViews:
         found.sort(key=lambda booking: booking.arrival)
         return (self._hotels[hotel], found) if hotel in self._hotels else None
 
+    def follow(self) -> bool:
+        """See `FollowingViews`."""
+        with self._lock:
+            return self._step()
+
     def _catch_up(self, positions: Positions) -> None:
         with self._lock:
-            while self._position < positions[self._name] and (entries := self._log.read(self._position, _STEP_EVENTS)):
-                for entry in with_guests(entries, self._log):
-                    self._apply(entry)
-                self._position = entries[-1][0]
+            while self._position < positions[self._name] and self._step():
+                pass
+
+    def _step(self) -> bool:
+        entries = self._log.read(self._position, _STEP_EVENTS)
+        for entry in with_guests(entries, self._log):
+            self._apply(entry)
+            self._position = entry[0]
+        return bool(entries)
 
     def _apply(self, entry: LogEntry) -> None:
         rule = MEMORY_VIEW_EVENTS[type(entry[1].event)]

@@ -2,8 +2,8 @@
 
 A database cannot say itself that its newest transactions are lost, or that it is an older copy, and every letter since
 then would be sent again. So each row that is added, changed or removed counts (see `checked_tables`), and the number is
-written down after each transaction: in place, and without a sync, because the transaction was synced before. A loss of
-power can leave an older number, never a newer one.
+written down after each sync of the database: in place, and without a sync of its own. A loss of power can leave an
+older number, never a newer one.
 """
 
 import os
@@ -22,7 +22,6 @@ class ChangesFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._noted = -1
 
     def check(self, database: Path, db: sqlite3.Connection) -> None:
         """Raises JournalRolledBack where the database has had fewer changes than the file says."""
@@ -31,17 +30,15 @@ class ChangesFile:
                 f"{fault}: restore the newer one, or go on with it as it is with `innkeeper accept-rollback`"
             )
 
-    def note(self, db: sqlite3.Connection) -> None:
-        """Writes down how many changes the database has had, outside of a transaction. A file that cannot be written
-        stays behind, which harms nobody."""
-        if db.total_changes != self._noted:
-            self._noted = db.total_changes
-            with suppress(OSError):
-                file = os.open(self._path, os.O_WRONLY | os.O_CREAT, _FILE_MODE)
-                try:
-                    os.write(file, b"%020d\n" % changes_of(db))
-                finally:
-                    os.close(file)
+    def note(self, changes: int) -> None:
+        """Writes down that so many changes are on disk. A file that cannot be written stays behind, which harms
+        nobody."""
+        with suppress(OSError):
+            file = os.open(self._path, os.O_WRONLY | os.O_CREAT, _FILE_MODE)
+            try:
+                os.write(file, b"%020d\n" % changes)
+            finally:
+                os.close(file)
 
 
 def missing_changes(database: Path, changes: int, file: Path) -> str:

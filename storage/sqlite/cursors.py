@@ -17,6 +17,7 @@ from innkeeper.storage.sqlite.checked_tables import (
 )
 from innkeeper.storage.sqlite.schema import Migration, closed_on_failure
 from innkeeper.storage.sqlite.stamps import RESTORE
+from innkeeper.storage.sqlite.wal_sync import LATEST_CHECKPOINT_PAGES
 from innkeeper.storage.stored_cursor import ParkedHotel
 
 
@@ -35,16 +36,16 @@ def _cursors(db: sqlite_utils.Database) -> None:
     )  # fmt: skip
 
 
-def open_service(path: Path, *migrations: Migration, changes: Path | None = None) -> CheckedDatabase:
-    """Opens the database of a service: cursors, and the tables of these migrations. The file `changes` says how many
-    changes it has had; raises JournalRolledBack where the database has had fewer: it would have its newest effects,
-    such as letters, again. Raises JournalError."""
+def open_service(path: Path, *migrations: Migration, changes: ChangesFile | None = None) -> CheckedDatabase:
+    """Opens the database of a service: cursors, and the tables of these migrations. What is written is synced by
+    `WalSync`. The file `changes` says how many changes the database has had; raises JournalRolledBack where it has had
+    fewer: it would have its newest effects, such as letters, again. Raises JournalError."""
     db = open_checked(path, RESTORE, _cursors, *migrations)
-    if changes is not None:
-        with closed_on_failure(db):
-            file = ChangesFile(changes)
-            file.check(path, db.conn)
-            db.conn.after_transaction = file.note
+    with closed_on_failure(db):
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.execute(f"PRAGMA wal_autocheckpoint = {LATEST_CHECKPOINT_PAGES}")
+        if changes is not None:
+            changes.check(path, db.conn)
     return db
 
 

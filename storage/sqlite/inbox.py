@@ -175,7 +175,8 @@ class SqliteInbox:
 
     def close(self) -> None:
         """See `Inbox`."""
-        close_writer(self._db.conn)
+        with self._handling, self._lock:  # a thread whose task was cancelled may still use it
+            close_writer(self._db.conn)
 
     def _stored(self, log: str, start: int) -> tuple[int, list[int]]:
         """Returns the position up to which no event is missing, and the positions of events after a gap."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from innkeeper.protocol.messages.recorded_event import LogEntry
@@ -40,8 +40,6 @@ from innkeeper.storage.sqlite.schema import closed_on_failure
 logger = logging.getLogger(__name__)
 
 _STEP_EVENTS = 2_000
-_POLL_SECONDS = 0.25
-_BEHIND_EVENTS_MAX = 18_000  # less than `recent_events_max`, so that no event is decoded for them
 _NUMBER, _BODY, _CHECKSUM = 0, -2, -1  # columns of a booking; a hotel has the last two
 
 T = TypeVar("T")
@@ -52,7 +50,7 @@ _unpack_hotel = msgspec.msgpack.Decoder(Hotel).decode
 
 
 class SqliteReadModels:
-    """Implements `protocol.ports.views.Views` in SQLite. A thread of its own follows the log."""
+    """Implements `protocol.ports.views.FollowingViews` in SQLite. Thread-safe."""
 
     def __init__(self, path: Path, name: str, log: EventLog, make: Callable[[Path], object] = lambda _: None) -> None:
         """`name` is the name of the log. `make` makes an empty file where there is none."""
@@ -67,25 +65,12 @@ class SqliteReadModels:
         self._logged = RepeatedMessages()
         with closed_on_failure(self), self._mending():
             self._open()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="read models", daemon=True)
-
-    def __enter__(self) -> Self:
-        """Starts to follow the log."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stops following the log, and closes the file."""
-        self._stopping.set()
-        self._thread.join()
-        with self._lock:
-            self.close()
 
     def close(self) -> None:
         """Closes the file."""
-        if self._file is not None:
-            self._file.close()
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
 
     def _open(self) -> ReadModelFile:
         """Opens the file where it is not open."""
@@ -146,28 +131,12 @@ class SqliteReadModels:
         while self._step(position):
             pass
 
-    def _follow(self) -> None:
-        """Stays near the log's end without taking time from bookings: steps when the log does not grow, or when many
-        events are left. A reader catches up first in any case."""
-        seen = self._position
-        while not self._stopping.wait(_POLL_SECONDS):
-            try:
-                end = self._log.position
-                while self._should_step(seen, end) and not self._stopping.is_set():
-                    with self._lock:
-                        self._step(end)
-                seen = end
-                if self._position >= end:
-                    self._is_mended = False
-            except OperatorError as error:
-                if self._logged.is_due(error):
-                    logger.error("the read models cannot follow the log, and wait until they can: %s", error)
-            except Exception:
-                logger.exception("the read models could not follow the log; retrying")
-
-    def _should_step(self, seen: int, end: int) -> bool:
-        behind = end - self._position
-        return not self._is_checked or (behind > 0 and (end == seen or behind > _BEHIND_EVENTS_MAX))
+    def follow(self) -> bool:
+        """See `FollowingViews`."""
+        with self._lock:
+            worked = self._step(self._log.position)
+            self._is_mended = self._is_mended and worked
+            return worked
 
     def _step(self, until: int) -> bool:
         """Checks the file where that was not done, and applies the next events of the log; returns whether this has

@@ -6,11 +6,13 @@ from pathlib import Path
 import sqlite_utils
 from innkeeper.protocol.ports.journal import StoredReply
 from innkeeper.protocol.ports.subscriptions import EventLog, SubscriptionRequest
+from innkeeper.storage.sqlite.changes_file import ChangesFile
 from innkeeper.storage.sqlite.checked_tables import NO_ROWID, checked_rows, create_table
 from innkeeper.storage.sqlite.cursors import SqliteCursorRows, open_service
 from innkeeper.storage.sqlite.outbox import SqliteOutbox, create_outbox
 from innkeeper.storage.sqlite.schema import Migration, close_writer, closed_on_failure
 from innkeeper.storage.sqlite.sealing import Seal
+from innkeeper.storage.sqlite.wal_sync import WalSync
 from innkeeper.storage.sqlite.webhook_store import SqliteWebhookStore, create_webhook_store
 from innkeeper.storage.stored_cursor import StoredCursor
 
@@ -38,10 +40,12 @@ class SqliteServiceStore:
         """Opens the file, or creates it with the tables of these migrations. The key of what is sealed in it stands in
         a file beside it, and so does how many changes it has had, where `changes` names that."""
         self._seal = _seal(path)
-        self._db = open_service(path, *migrations, changes=changes)
+        file = None if changes is None else ChangesFile(changes)
+        self._db = open_service(path, *migrations, changes=file)
         with closed_on_failure(self._db):
             if self._db.execute("SELECT EXISTS (SELECT 1 FROM replies)").fetchone()[0]:
                 self._seal.check()
+            self._syncing = WalSync(path, self._db, file)
 
     def open_cursor(self, request: SubscriptionRequest, log_name: str, log: EventLog) -> StoredCursor:
         """See `ServiceStore`."""
@@ -50,6 +54,10 @@ class SqliteServiceStore:
     def transaction(self) -> AbstractContextManager[object]:
         """See `ServiceStore`."""
         return self._db.atomic()
+
+    async def sync(self) -> None:
+        """See `ServiceStore`."""
+        await self._syncing.sync()
 
     def kept_reply(self, key: str) -> StoredReply | None:
         """See `ServiceStore`."""
@@ -69,7 +77,10 @@ class SqliteServiceStore:
 
     def close(self) -> None:
         """Closes the file."""
-        close_writer(self._db.conn)
+        try:
+            self._syncing.close()
+        finally:
+            close_writer(self._db.conn)
 
 
 class SqliteNotificationStore(SqliteServiceStore):

@@ -76,7 +76,7 @@ class SqliteStorage:
     def views(self, log: str, events: EventLog) -> AbstractContextManager[SqliteReadModels]:
         """See `Storage`."""
         make = partial(stamp, installation=self.installation().id, remedy=MAKE_AGAIN)
-        return SqliteReadModels(self._data.views(log), log, events, make)
+        return closing(SqliteReadModels(self._data.views(log), log, events, make))
 
     def service_store(self, name: str) -> AbstractContextManager[SqliteServiceStore]:
         """See `Storage`."""

@@ -22,12 +22,10 @@ def _with_clear_errors(method: F) -> F:
 
 
 class StoreConnection(sqlite3.Connection):
-    """A connection to the file at `path`; `remedy` says what to do where the file is damaged. `after_transaction` is
-    called after each statement of `execute` that leaves no transaction open."""
+    """A connection to the file at `path`; `remedy` says what to do where the file is damaged."""
 
     path: Path
     remedy: str
-    after_transaction: Callable[[sqlite3.Connection], None] | None = None
 
     def damaged(self, what: str) -> JournalDamaged:
         """Returns the error that the file is damaged."""
@@ -39,10 +37,7 @@ class StoreConnection(sqlite3.Connection):
 
     def execute(self, *arguments: Any) -> "StoreCursor":
         """See `sqlite3.Connection`."""
-        cursor = super().cursor(StoreCursor).execute(*arguments)
-        if self.after_transaction is not None and not self.in_transaction:
-            self.after_transaction(self)
-        return cursor
+        return super().cursor(StoreCursor).execute(*arguments)
 
     def executemany(self, *arguments: Any) -> "StoreCursor":
         """See `sqlite3.Connection`."""

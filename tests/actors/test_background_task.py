@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from innkeeper.actors.subscriptions.background_task import BackgroundTask
 from innkeeper.protocol.ports.journal import JournalDamaged
-from innkeeper.protocol.ports.subscriptions import DeadLetter, Stalled, SubscriberState
+from innkeeper.protocol.ports.subscriptions import Stalled
 
 STEP_SECONDS = 0.002
 
@@ -34,21 +34,6 @@ class CountedTask(BackgroundTask):
 
     def due_at(self) -> int | None:
         """Never."""
-        return None
-
-    def state(self) -> SubscriberState:
-        """Its lag is the number of steps left."""
-        return SubscriberState(self.name, (), {}, max(self.steps_left, 0), False, 0, self.stalled)
-
-    def pause(self, paused: bool) -> None:
-        """Does nothing."""
-
-    def dead_letters(self) -> list[DeadLetter]:
-        """None."""
-        return []
-
-    def redrive(self, event: str, drop: bool) -> DeadLetter | None:
-        """There is none."""
         return None
 
 
@@ -124,13 +109,13 @@ def test_a_stalled_task_retries_after_its_delay_and_not_on_notifications() -> No
         for _ in range(10):
             await asyncio.sleep(STEP_SECONDS)
             task.notify()
-        assert (task.steps, task.state().stalled) == (1, "unavailable")
+        assert (task.steps, task.stalled) == (1, "unavailable")
         task.stalls = False
         task.wake()  # its cause is removed
         await until(lambda: task.steps_left < 0)
 
     run_during(task, notify)
-    assert (task.state().lag, task.stalled) == (0, "")
+    assert task.stalled == ""
 
 
 def test_a_task_whose_log_is_damaged_says_so_once_and_retries(

@@ -63,6 +63,15 @@ def test_events_that_are_no_longer_kept_are_read_from_the_log(monkeypatch: pytes
     assert RecentEvents(log).read(1, 2) == entries_of(log)[1:3]
 
 
+def test_what_was_not_heard_of_yet_is_read_from_the_log() -> None:
+    log = log_of(0)
+    recent = RecentEvents(log)
+    for number in range(3):
+        log.append("north", BookingPinned("b", str(number)))
+    assert recent.read(1, 9) == entries_of(log)[1:]
+    assert recent.read(0, 9) == []  # what is heard of comes later
+
+
 def test_a_gap_drops_what_was_before_it() -> None:
     log = log_of(5)
     recent = RecentEvents(GrowingLog())

@@ -1,5 +1,6 @@
 """The metrics for operators: requests by route and outcome, and the state of the partition and the process."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,3 +59,12 @@ def test_metrics_need_a_key(tmp_path: Path) -> None:
         assert_problem(gateway.get("/metrics"), 401, "key_required")
         allowed = {"Authorization": "Bearer a-key-that-is-long-enough"}
         assert gateway.send("GET", "/metrics", headers=allowed).status == 200
+
+
+def test_the_page_for_operators_names_every_metric_and_no_other(gateway: Gateway) -> None:
+    gateway.book(gateway.open_hotel())
+    text = gateway.get("/metrics").body.decode()
+    families = {family.name for family in text_string_to_metric_families(text) if family.name.startswith("innkeeper_")}
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    named = {re.sub("_(total|bucket)$", "", name) for name in re.findall(r"innkeeper_[a-z_]+", page)}
+    assert named == families

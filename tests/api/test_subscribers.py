@@ -78,7 +78,8 @@ def test_the_positions_and_the_lag_of_a_subscriber_are_shown(gateway: Gateway) -
     }  # fmt: skip
     metrics = gateway.get("/metrics").body.decode()
     assert 'innkeeper_subscriber_lag_events{subscriber="archive"} 0.0' in metrics
-    assert 'innkeeper_subscriber_parked_hotels{subscriber="archive"} 0.0' in metrics
+    for what in ("parked_hotels", "stalled", "paused"):
+        assert f'innkeeper_subscriber_{what}{{subscriber="archive"}} 0.0' in metrics
 
 
 def test_a_paused_subscriber_misses_no_event(gateway: Gateway, tmp_path: Path) -> None:
@@ -86,6 +87,7 @@ def test_a_paused_subscriber_misses_no_event(gateway: Gateway, tmp_path: Path) -
     wait_until(lambda: archive(gateway)["lag"] == 0, SECONDS_MAX)
     paused = gateway.post("/v1/subscribers/archive/actions/pause")
     assert (paused.status, paused.json["paused"]) == (200, True)
+    assert 'innkeeper_subscriber_paused{subscriber="archive"} 1.0' in gateway.get("/metrics").body.decode()
     gateway.book(hotel)
     before = {*archived_ids(tmp_path / "archive")}
     gateway.restart()

@@ -216,7 +216,7 @@ class Bench:
     async def _relay(self, url: str) -> float:
         async with transport_to(url, self._letters) as transport:
             with outbox_with(self._notices) as store:
-                relay = OutboxRelay("mail", store.outbox, transport, lambda _: 10, lambda: _NOON)
+                relay = OutboxRelay("mail", store.outbox, transport, store.sync, lambda _: 10, lambda: _NOON)
                 start = time.process_time()
                 while await relay.step():
                     pass

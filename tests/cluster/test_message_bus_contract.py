@@ -1,9 +1,7 @@
 """What every message bus does, near or far: a result says what is on disk, and one key has one reply."""
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -12,7 +10,6 @@ import pytest
 from innkeeper.actors.cluster.partition_router import PartitionRouter
 from innkeeper.actors.cluster.rpc_client import RpcClient
 from innkeeper.actors.cluster.rpc_server import RpcServer, ServedPorts
-from innkeeper.actors.cluster.thread_bridge import ThreadBridge
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.partition.partition import Partition
 from innkeeper.protocol.messages.envelope import Envelope
@@ -53,26 +50,6 @@ async def local(storage: Storage, _: Path) -> AsyncIterator[Partition]:
 
 
 @asynccontextmanager
-async def bridged(storage: Storage, folder: Path) -> AsyncIterator[ThreadBridge]:
-    """A partition in the event loop of another thread."""
-    bridge, opened, end = ThreadBridge(), Future[None](), threading.Event()
-
-    async def serve() -> None:
-        async with local(storage, folder) as bus:
-            bridge.open(bus)
-            opened.set_result(None)
-            await asyncio.to_thread(end.wait)
-
-    running = asyncio.create_task(asyncio.to_thread(asyncio.run, serve()))
-    await asyncio.wrap_future(opened)
-    try:
-        yield bridge
-    finally:
-        end.set()
-        await running
-
-
-@asynccontextmanager
 async def remote(storage: Storage, folder: Path) -> AsyncIterator[RpcClient]:
     """A partition behind an RPC server, and its client."""
     async with local(storage, folder) as bus:
@@ -101,7 +78,7 @@ async def routed(storage: Storage, _: Path) -> AsyncIterator[PartitionRouter]:
             await one.stop()
 
 
-PUBLISHING: Sequence[OpenBus] = (local, bridged, remote)
+PUBLISHING: Sequence[OpenBus] = (local, remote)
 
 
 @pytest.fixture(params=[*PUBLISHING, routed], ids=lambda bus: bus.__name__)
@@ -205,11 +182,11 @@ def test_commands_are_carried_out_in_the_order_in_which_they_are_asked(run: Call
 @pytest.mark.parametrize("open_bus", PUBLISHING, ids=lambda bus: bus.__name__)
 def test_commits_are_announced_in_order(open_bus: OpenBus, tmp_path: Path) -> None:
     async def check(bus: MessageBus) -> None:
-        assert isinstance(bus, Partition | ThreadBridge | RpcClient)
+        assert isinstance(bus, Partition | RpcClient)
         announced: list[tuple[int, RecordedEvent]] = []
         bus.subscribe(lambda end, records: announced.extend(enumerate(records, end - len(records) + 1)))
         bookings = [await book(bus, arrival) for arrival in range(1, 6)]
-        while len(announced) < 5:  # noqa: ASYNC110 (another thread announces)
+        while len(announced) < 5:  # noqa: ASYNC110 (the client announces)
             await asyncio.sleep(0.005)
         assert [record.event.booking for _, record in announced] == [one.id for one in bookings]  # type: ignore[attr-defined]
         positions = [position for position, _ in announced]

@@ -3,11 +3,13 @@ makes it a dead letter in the end."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import date
 from typing import Any
 
 import msgspec
 import pytest
+from innkeeper.actors.notifications import outbox_relay
 from innkeeper.actors.notifications.outbox_relay import OutboxRelay
 from innkeeper.protocol.notifications.notices import HotelFacts, Notice, NoticeKind, Recipient, StayFacts
 from innkeeper.protocol.ports.journal import JournalUnavailable
@@ -42,6 +44,7 @@ class MailOutbox:
         self.is_under_load = False
         self.after_each: Callable[[], None] = lambda: None
         self.batches: list[int] = []
+        self.synced: list[str] = []  # of the delivered, those that were on disk as such
         self._database = MemoryDatabase()
         self.open()
 
@@ -52,10 +55,14 @@ class MailOutbox:
             "mail",
             self.outbox,
             self._send,
+            self._sync,
             lambda attempts: PAUSE_SECONDS * attempts,
             lambda: self.now,
             lambda: self.is_under_load,
         )
+
+    async def _sync(self) -> None:
+        self.synced = [notice for notice in self.delivered if not self.outbox.is_waiting(notice)]
 
     async def _send(self, notices: Iterable[Notice], settle: SettleNotice) -> None:
         taken = list[str]()
@@ -262,6 +269,17 @@ def test_a_batch_is_limited_and_marked_at_once(mail: MailOutbox, monkeypatch: py
     mail.send_due()
     assert len(mail.delivered) == 200
     assert marked == mail.batches == [64, 64, 64, 8]
+
+
+def test_a_batch_is_on_disk_before_the_next_is_sent(mail: MailOutbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_relay, "letters_per_batch_max", 2)
+    mail.store_notices(*(letter(str(number), f"guest{number}@example.com") for number in range(5)))
+    mail.errors["3"] = [server_unreachable()]
+    for _ in range(3):
+        with suppress(Stalled):
+            asyncio.run(mail.relay.step())
+        assert mail.synced == mail.delivered
+    assert len(mail.delivered) == 5
 
 
 def test_letters_of_a_batch_to_one_address_are_marked_at_once(

@@ -19,7 +19,7 @@ from innkeeper.actors.notifications.event_handler import NOTIFICATIONS_EVENT_TYP
 from innkeeper.actors.notifications.outbox_relay import OutboxRelay
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.subscriptions.recent_events import RecentEvents
-from innkeeper.actors.subscriptions.subscriber import Subscriber
+from innkeeper.actors.subscriptions.subscriber import Subscriber, nothing_to_sync
 from innkeeper.protocol.billing.commands import ApplyReservationEvent, PostCharge, RecordPayment
 from innkeeper.protocol.billing.events import BuyerChanged, ChargePosted, ChargeReversed, FolioOpened
 from innkeeper.protocol.messages.envelope import Envelope, Result
@@ -298,7 +298,9 @@ class SimulatedNotifications:
         self._subscriber = Subscriber(
             cursors, self._notifications.handle, self._clock, batch_events=self._random.choice(_BATCH_SIZES)
         )
-        self._relay = OutboxRelay("mail", self._outbox, self._send, lambda _: _PAUSE_SECONDS, self._clock)
+        self._relay = OutboxRelay(
+            "mail", self._outbox, self._send, nothing_to_sync, lambda _: _PAUSE_SECONDS, self._clock
+        )
 
     def deliver(self, log: str, position: int, records: Sequence[RecordedEvent]) -> None:
         """Deliver a commit of this log."""

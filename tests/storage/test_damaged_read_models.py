@@ -6,7 +6,7 @@ import logging
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,6 @@ from innkeeper.storage.sqlite.storage import SqliteStorage
 from msgspec.structs import replace
 from support.bit_flips import check_flips
 from support.partition_fixture import TODAY, PartitionFixture, night, request
-from support.waiting import wait_until
 
 HOTELS = ("lakeside", "seaside")
 GUESTS = ("Ann Lee", "Béa Müller", "Cian O'Neil", "Dora Silva")
@@ -59,15 +58,13 @@ class Installation:
         """The end of the log."""
         return {RESERVATIONS: self.partition.host.journal.position()}
 
-    def views(self) -> SqliteReadModels:
-        """The read models, which are to be closed."""
-        views = self.storage.views(RESERVATIONS, self.log)
-        assert isinstance(views, SqliteReadModels)
-        return views
+    def views(self) -> AbstractContextManager[SqliteReadModels]:
+        """Opens the read models."""
+        return self.storage.views(RESERVATIONS, self.log)
 
     def contents(self) -> list[object]:
         """All that is read from the read models, opened for it."""
-        with closing(self.views()) as views:
+        with self.views() as views:
             return self.read(views)
 
     def read(self, views: SqliteReadModels) -> list[object]:
@@ -175,7 +172,7 @@ def test_damage_under_a_running_server_is_mended_when_it_is_read(
 ) -> None:
     caplog.set_level(logging.WARNING, "innkeeper")
     installation.contents()
-    with closing(installation.views()) as views:
+    with installation.views() as views:
         undamaged = installation.read(views)
         views._file.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
         views._file.db.execute("PRAGMA shrink_memory")  # type: ignore[union-attr]
@@ -190,7 +187,7 @@ def test_damage_under_a_running_server_is_mended_when_it_is_read(
 def test_a_booking_that_is_damaged_before_it_changes_is_mended(
     installation: Installation, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with closing(installation.views()) as views:
+    with installation.views() as views:
         installation.read(views)
         execute(installation.path, "UPDATE bookings SET body = x'00'")
         cancelled = installation.partition.booking_after(
@@ -201,13 +198,15 @@ def test_a_booking_that_is_damaged_before_it_changes_is_mended(
 
 
 def test_read_models_are_checked_although_nobody_reads_them(
-    installation: Installation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    installation: Installation, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(read_models, "_POLL_SECONDS", 0.01)
     undamaged = installation.contents()
     a_lost_booking(installation.path)
     with installation.views() as views:
-        wait_until(lambda: bool(caplog.records) and views._position == installation.end[RESERVATIONS], 20)
+        while views.follow():
+            pass
+        assert caplog.records
+        assert views._position == installation.end[RESERVATIONS]
         assert installation.read(views) == undamaged
 
 
@@ -217,7 +216,7 @@ def test_a_fault_that_is_not_the_files_does_not_make_it_anew_again_and_again(
     def fail(*_: object) -> None:
         raise KeyError("a fault of the program")
 
-    with closing(installation.views()) as views:
+    with installation.views() as views:
         with monkeypatch.context() as patched:
             patched.setattr(ReadModelStep, "handle", fail)
             for _ in range(2):
@@ -234,7 +233,7 @@ def test_a_damaged_file_on_a_read_only_disk_waits_until_it_can_be_made_anew(
         raise OSError(errno.EROFS, "Read-only file system")
 
     undamaged = installation.contents()
-    with closing(installation.views()) as views:
+    with installation.views() as views:
         an_altered_booking(installation.path)
         with monkeypatch.context() as read_only:
             read_only.setattr(read_models, "remove", fail)
@@ -246,7 +245,7 @@ def test_a_damaged_file_on_a_read_only_disk_waits_until_it_can_be_made_anew(
 
 
 def test_a_locked_file_is_not_made_anew(installation: Installation, caplog: pytest.LogCaptureFixture) -> None:
-    with closing(installation.views()) as views, closing(sqlite3.connect(installation.path)) as other:
+    with installation.views() as views, closing(sqlite3.connect(installation.path)) as other:
         undamaged = installation.read(views)
         installation.book()
         views._file.db.execute("PRAGMA busy_timeout = 1")  # type: ignore[union-attr]

@@ -1,16 +1,21 @@
-"""Read models over a damaged log say so once, and go on when it is restored."""
+"""Read models follow their log; over a damaged one they say so once, and go on when it is restored."""
 
+import asyncio
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from innkeeper.actors.partition.clock import clock
+from innkeeper.actors.reservations.read_model_task import ReadModelTask
+from innkeeper.actors.subscriptions import background_task
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.journal import JournalDamaged
+from innkeeper.protocol.reservations.events import WaitlistLeft
+from innkeeper.protocol.reservations.reasons import WaitlistReason
 from innkeeper.protocol.values.contexts import RESERVATIONS
-from innkeeper.storage.sqlite import read_models
 from innkeeper.storage.sqlite.read_models import SqliteReadModels
 from support.recording_subscriber import GrowingLog
-from support.waiting import wait_until
 
 
 class DamagedLog(GrowingLog):
@@ -32,11 +37,41 @@ class DamagedLog(GrowingLog):
 def test_read_models_of_a_damaged_log_say_so_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(read_models, "_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(background_task, "subscriber_retry_seconds", 0.001)
     log = DamagedLog()
-    with SqliteReadModels(tmp_path / "views.db", RESERVATIONS, log) as views:
-        wait_until(lambda: log.reads > 3, 10)
+
+    async def follow(views: SqliteReadModels) -> None:
+        task = ReadModelTask(RESERVATIONS, views, clock, lambda: False)
+        running = asyncio.create_task(task.run())
+        async with asyncio.timeout(10):
+            while log.reads < 4:  # noqa: ASYNC110 (a thread reads)
+                await asyncio.sleep(0.001)
+            task.stop()
+            await running
+
+    with closing(SqliteReadModels(tmp_path / "views.db", RESERVATIONS, log)) as views:
+        asyncio.run(follow(views))
         with pytest.raises(JournalDamaged, match="event 1"):
             views.catch_up(1)
     assert ["event 1 cannot be decoded" in record.getMessage() for record in caplog.records] == [True]
     assert "Traceback" not in caplog.text
+
+
+def test_read_models_follow_what_is_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ReadModelTask, "gather_seconds", 0.001)
+    log = GrowingLog()
+
+    async def follow(views: SqliteReadModels) -> None:
+        task = ReadModelTask(RESERVATIONS, views, clock, lambda: False)
+        running = asyncio.create_task(task.run())
+        async with asyncio.timeout(10):
+            for number in range(5):
+                log.append("north", WaitlistLeft(str(number), WaitlistReason.WITHDRAWN))
+                task.on_commit(log.position, ())
+                while views._position < log.position:  # noqa: ASYNC110 (a thread reads)
+                    await asyncio.sleep(0.001)
+            task.stop()
+            await running
+
+    with closing(SqliteReadModels(tmp_path / "views.db", RESERVATIONS, log)) as views:
+        asyncio.run(follow(views))

@@ -52,7 +52,11 @@ from innkeeper.protocol.values.percentage import render_percent
 from innkeeper.protocol.values.taxes import ChargeKind, Tax, TaxAmount
 
 _text = st.text(
-    st.characters(exclude_categories=("Cs", "Cc", "Cf", "Cn", "Co", "Zl", "Zp", "Mn", "Lo")), min_size=1, max_size=12
+    st.characters(
+        exclude_categories=("Cs", "Cc", "Cf", "Cn", "Co", "Zl", "Zp", "Mn", "Lo"), exclude_characters="\ufffc\ufffd"
+    ),
+    min_size=1,
+    max_size=12,
 ).map(str.strip)
 _name = _text.filter(bool)
 _code = st.from_regex(r"[A-Z0-9]{1,4}", fullmatch=True)

@@ -1,0 +1,35 @@
+"""Keeps the read models of a partition near the end of its log, in a thread of the pool.
+
+Readers need none of it: they catch up with what they have to reflect. It spares them the wait.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from innkeeper.actors.subscriptions.background_task import BackgroundTask
+from innkeeper.protocol.messages.recorded_event import RecordedEvent
+from innkeeper.protocol.ports.views import FollowingViews
+
+
+class ReadModelTask(BackgroundTask):
+    """The background task of the read models of one log."""
+
+    gather_seconds = 0.25
+
+    def __init__(
+        self, log: str, views: FollowingViews, clock: Callable[[], int], is_under_load: Callable[[], bool]
+    ) -> None:
+        super().__init__(f"the read models of {log}", clock, is_under_load)
+        self._views = views
+
+    async def step(self) -> bool:
+        """See `BackgroundTask`."""
+        return await asyncio.to_thread(self._views.follow)
+
+    def due_at(self) -> None:
+        """See `BackgroundTask`."""
+
+    def on_commit(self, _position: int, _records: Sequence[RecordedEvent]) -> None:
+        """See `CommitListener`."""
+        if self.waits_for_events:
+            self.notify()
