@@ -5,15 +5,17 @@ import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
 from power_loss.disk import Disk, Names, Unsynced
-from power_loss.load import SETUP_END, Clients, Request
-from power_loss.operations import Departures, Operation, departures, read_operations
+from power_loss.load import Clients, Request
+from power_loss.operations import Departures, Operation, departures, parse
 from support.required_tools import require
 from support.server_process import ServerProcess
 from support.smtp_server import RecordingSmtpServer, smtp_server
@@ -23,8 +25,12 @@ from support.whole_installation import has_caught_up
 
 CLIENTS = 12
 CATCH_UP_SECONDS_MAX = 60
+KILL_ATTEMPTS_MAX = 1_000
+SERVICES = ("/billing.db-wal", "/notifications.db-wal", "/delivery.db-wal")
 _SOURCE = Path(__file__).with_name("recorder.c")
 _AT_NAMES = "CDRLUT"  # operations that change names or sizes
+_OPERATIONS_OF_A_START = 800
+_NUMBERS = "/made/"  # files that say how many changes a database has had
 
 
 class Cut(NamedTuple):
@@ -40,18 +46,15 @@ class Cut(NamedTuple):
 
 
 class History(NamedTuple):
-    """What was recorded. `data` is the data directory, in a folder that stands for the disk."""
+    """What was recorded. `data` is the data directory, in a folder that stands for the disk. The second process began
+    after the operation `second_start`."""
 
     data: Path
     operations: list[Operation]
     gone: Departures
     requests: list[Request]
     receiver_port: int
-
-    @property
-    def first_booking(self) -> int:
-        """The operation with which the reply to the last request of the set-up left."""
-        return self.gone.replies[SETUP_END]
+    second_start: int
 
     def rebuilt(self, cuts: Iterable[Cut], folder: Path) -> Iterator[tuple[Cut, Path]]:
         """The data directory after each cut, in a new folder, which is removed afterwards."""
@@ -69,12 +72,17 @@ class History(NamedTuple):
 
     def cuts(self, count: int, chance: Random) -> list[Cut]:
         """Cuts at random operations: after replies, letters and webhooks, which promise something; after changes of
-        names and sizes; and anywhere. Each model of the disk has its turn."""
+        names and sizes; while the second process starts; and anywhere. Each model of the disk has its turn."""
         promised = self.gone.numbers()
-        renamed = [number for number, operation in enumerate(self.operations) if operation.kind in _AT_NAMES]
+        renamed = [
+            number
+            for number, operation in enumerate(self.operations)
+            if operation.kind in _AT_NAMES or _NUMBERS in operation.path
+        ]
+        restarted = range(self.second_start, min(self.second_start + _OPERATIONS_OF_A_START, len(self.operations)))
         found = []
         for number in range(count):
-            places = chance.choice([promised, promised, renamed, range(len(self.operations))])
+            places = chance.choice([promised, promised, renamed, restarted, range(len(self.operations))])
             names, unsynced = [*Names][number % 2], [Unsynced.MIXED, Unsynced.NOTHING, Unsynced.MIXED][number % 3]
             found.append(Cut(chance.choice(places) + 1, names, unsynced, chance.randrange(1_000_000)))
         return found
@@ -105,20 +113,16 @@ def record(folder: Path, seconds: float, seed: int, ignored: str = "", processes
         server = ServerProcess(disk / "data", options=options, env={**os.environ, **environment})
         with closing(server):
             asyncio.run(clients.set_up(server.url, receiver.url))
-            asyncio.run(_load(clients, server, seconds, "first"))
-            with log.open("rb") as locked:
-                if processes:
-                    assert server.stop()[0] == 0
-                else:
-                    fcntl.flock(locked, fcntl.LOCK_EX)  # so that no operation is without its record
-                    server.kill()
+            stop = (lambda: server.stop()) if processes else partial(_kill_during_sync, server, log)
+            asyncio.run(_load(clients, server, seconds, "first", stop))
+            second_start = len(parse(log.read_bytes()))
             server.start_again()
             asyncio.run(_load(clients, server, seconds / 2, "second"))
             wait_until(lambda: has_caught_up(server.url), CATCH_UP_SECONDS_MAX)
             code, output = server.stop()
             assert code == 0, output
-    operations = read_operations(log)
-    return History(disk / "data", operations, departures(operations), clients.requests, receiver.port)
+    operations = parse(log.read_bytes())
+    return History(disk / "data", operations, departures(operations), clients.requests, receiver.port, second_start)
 
 
 def mail_options(mail: RecordingSmtpServer) -> list[str]:
@@ -126,7 +130,32 @@ def mail_options(mail: RecordingSmtpServer) -> list[str]:
     return ["--smtp", f"smtp://127.0.0.1:{mail.port}", "--mail-from", "desk@example.com"]
 
 
-async def _load(clients: Clients, server: ServerProcess, seconds: float, name: str) -> None:
+async def _load(
+    clients: Clients, server: ServerProcess, seconds: float, name: str, stop: Callable[[], object] = lambda: None
+) -> None:
+    """Send requests for so long; the server is stopped before they end."""
     stopped = asyncio.Event()
-    asyncio.get_running_loop().call_later(seconds, stopped.set)
-    await clients.run(server.url, name, CLIENTS, stopped)
+    load = asyncio.create_task(clients.run(server.url, name, CLIENTS, stopped))
+    await asyncio.sleep(seconds)
+    await asyncio.to_thread(stop)
+    stopped.set()
+    await load
+
+
+def _kill_during_sync(server: ServerProcess, log: Path) -> None:
+    """Kill the server while it syncs the database of a service: the next process reads what this one has written, and
+    has not synced. The log is locked meanwhile, so that no operation is without its record."""
+    running = set[tuple[int, int]]()
+    with log.open("rb") as reader:
+        for patience in range(KILL_ATTEMPTS_MAX, 0, -1):
+            fcntl.flock(reader, fcntl.LOCK_EX)
+            for operation in parse(reader.read()):
+                if operation.kind == "B" and operation.path.endswith(SERVICES):
+                    running.add((operation.inode, operation.at))
+                elif operation.kind == "E":
+                    running.discard((operation.inode, operation.at))
+            if running or patience == 1:
+                server.kill()
+                return
+            fcntl.flock(reader, fcntl.LOCK_UN)
+            time.sleep(0.001)

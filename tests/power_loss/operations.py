@@ -3,7 +3,6 @@
 import re
 import struct
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 _HEAD = struct.Struct("=IHHQQ")
@@ -25,9 +24,9 @@ class Operation(NamedTuple):
     data: bytes
 
 
-def read_operations(log: Path) -> list[Operation]:
-    """All operations of a log."""
-    content, place, found = log.read_bytes(), 0, list[Operation]()
+def parse(content: bytes) -> list[Operation]:
+    """The operations in this part of a log."""
+    place, found = 0, list[Operation]()
     while place < len(content):
         size, path_length, kind, inode, at = _HEAD.unpack_from(content, place)
         place += _HEAD.size
