@@ -71,8 +71,8 @@ thespian: $(VENV)/ready-to-test  ## Run the tests of a partition, and the simula
 away: $(VENV)/ready-to-test  ## Stop a real RabbitMQ and kill a real Kafka under load: make away SECONDS=60
 	INNKEEPER_BROKER_AWAY_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q tests/delivery/test_rabbitmq_publisher.py tests/delivery/test_kafka_publisher.py -k under_load
 
-bench: $(VENV)/ready-to-test  ## Compare with bare aiohttp and PostgreSQL (needs wrk)
-	$(BIN)/python tests/benchmarks/run.py
+bench: $(VENV)/ready-to-test  ## Measure the figures of docs/benchmarks.md, and write that page (needs wrk)
+	$(BIN)/python tests/benchmarks/run.py --markdown docs/benchmarks.md
 
 way: $(VENV)/ready-to-test  ## Count the files, functions and calls that one booking passes through: make way LIST=--list
 	$(BIN)/python tests/benchmarks/way.py $(LIST)

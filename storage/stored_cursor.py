@@ -119,9 +119,9 @@ class StoredCursor:
 
     def _next_batch(self, at: int, limit: int, end: int) -> EventBatch | None:
         """The next batch; those of new events and of parked hotels alternate."""
-        if self.paused:
+        if self.paused or (self.position >= end and not self._parked):
             return None
-        due = [hotel for hotel in self._parked.values() if _is_due(hotel, at)]
+        due = [hotel for hotel in self._parked.values() if _is_due(hotel, at)] if self._parked else []
         if due and not (self._parked_last and self.position < end):
             self._parked_last = True
             return self._parked_batch(due[0], limit)

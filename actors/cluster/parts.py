@@ -12,6 +12,7 @@ from innkeeper.actors.cluster.remote_part import RemotePart
 from innkeeper.actors.cluster.rpc_server import RpcServer, ServedPorts
 from innkeeper.actors.partition.load_meter import LoadMeter, load_commands_min
 from innkeeper.actors.partition.partition import Partition
+from innkeeper.actors.subscriptions.commit_signal import CommitSignal
 from innkeeper.actors.subscriptions.recent_events import following
 from innkeeper.actors.subscriptions.service import S, Service, ServicePorts
 from innkeeper.actors.subscriptions.service_router import ServiceRouter
@@ -28,8 +29,8 @@ OpenInbox = Callable[[str, Mapping[str, EventLog]], tuple[Inbox, BrokerConsumer]
 
 class Parts:
     """The ports of all parts: message buses by context, commit streams and event logs by the name of the log, read
-    models by partition, and the services. `load` observes the partitions that this process runs or asks. `exits` stops
-    and closes what was started here, last first."""
+    models by partition, and the services. `commits` wakes whoever follows the logs. `load` observes the partitions that
+    this process runs or asks. `exits` stops and closes what was started here, last first."""
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Parts:
         self.partitions: dict[str, Partition] = {}
         self.buses: dict[str, MessageBus] = {}
         self.streams: dict[str, CommitStream] = {}
+        self.commits = CommitSignal()
         self.logs: dict[str, RecentLog] = {}
         self.partition_views: dict[str, Views] = {}
         self.services = ServiceRouter()
@@ -79,11 +81,11 @@ class Parts:
     def add_log(self, name: str, stream: CommitStream, log: EventLog) -> None:
         """Adds a log and the stream of its commits; its newest events are read from memory."""
         self.streams[name], self.logs[name] = stream, following(stream, log)
+        stream.subscribe(self.commits.on_commit)
 
     def service_ports(self, name: str, open_store: Callable[[str], AbstractContextManager[S]]) -> ServicePorts[S]:
         """The ports of a service that follows all logs so far."""
         logs: dict[str, EventLog] = {**self.logs}
-        streams = dict(self.streams)
         inbox: Inbox | None = None
         consumer: BrokerConsumer | None = None
         remote = {log: read for log, read in logs.items() if not self.runs(log)}
@@ -91,10 +93,11 @@ class Parts:
             inbox, consumer = self._open_inbox(name, remote)
             self.exits.callback(inbox.close)
             logs.update((log, following(received, received)) for log, received in inbox.logs.items())
-            streams.update(inbox.logs)
+            for received in inbox.logs.values():
+                received.subscribe(self.commits.on_commit_elsewhere)
         store = partial(open_store, name)
         local = frozenset(log for log in logs if self.runs(log))
-        return ServicePorts(logs, streams, store, self.clock, self.load.is_under_load, consumer, inbox, local)
+        return ServicePorts(logs, self.commits, store, self.clock, self.load.is_under_load, consumer, inbox, local)
 
     def connect(self, part: str) -> RemotePart:
         """Adds a part of another process."""

@@ -108,5 +108,5 @@ async def start_publisher(parts: Parts, ports: PublisherPorts) -> None:
             yield {}
 
     store, is_under_load = partial(ports.open_store, name), parts.load.is_under_load
-    service_ports = ServicePorts(logs, parts.streams, store, parts.clock, is_under_load, local=frozenset(logs))
+    service_ports = ServicePorts(logs, parts.commits, store, parts.clock, is_under_load, local=frozenset(logs))
     await parts.start(Service(name, service_ports, open_handlers))

@@ -4,10 +4,9 @@ Readers need none of it: they catch up with what they have to reflect. It spares
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from innkeeper.actors.subscriptions.background_task import BackgroundTask
-from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.ports.views import FollowingViews
 
 
@@ -28,8 +27,3 @@ class ReadModelTask(BackgroundTask):
 
     def due_at(self) -> None:
         """See `BackgroundTask`."""
-
-    def on_commit(self, _position: int, _records: Sequence[RecordedEvent]) -> None:
-        """See `CommitListener`."""
-        if self.waits_for_events:
-            self.notify()

@@ -56,7 +56,7 @@ async def _start_partition(parts: Parts, ports: PartitionPorts) -> None:
     views = exits.enter_context(ports.open_views(parts.logs[log]))
     parts.partition_views[log] = views
     task = ReadModelTask(log, views, ports.host.clock, parts.load.is_under_load)
-    partition.subscribe(task.on_commit)
+    parts.commits.call(task.notify_of_events)
     exits.push_async_callback(_stop, task, asyncio.create_task(task.run()))
 
 

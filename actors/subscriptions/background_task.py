@@ -27,8 +27,8 @@ class BackgroundTask(ABC):
     `waits_for_events`."""
 
     follows_events = True
-    gather_seconds = 0.02
-    """The pause between a notification and the next step, so that one step handles many events."""
+    gather_seconds = 0.0
+    """The pause between a notification and the next step."""
 
     def __init__(self, name: str, clock: Callable[[], int], is_under_load: Callable[[], bool] = lambda: False) -> None:
         self.name = name
@@ -52,10 +52,15 @@ class BackgroundTask(ABC):
         """When there is work without a notification (microseconds since 1970 UTC), None if never."""
 
     def notify(self) -> None:
-        """There is work: runs the next step soon, once the current pause after a step or failure is over."""
+        """There is work: runs the next step once the current pause after a step or failure is over."""
         self._notified = True
         if self._idle:
             self.wake()
+
+    def notify_of_events(self) -> None:
+        """There are new events."""
+        if self.waits_for_events:
+            self.notify()
 
     def wake(self) -> None:
         """Something has changed: ends a pause and runs the next step."""
@@ -94,7 +99,7 @@ class BackgroundTask(ABC):
         self._idle = True
         await self._sleep(0 if self._notified else seconds and min(seconds, subscriber_stall_seconds_max))
         self._idle = self.waits_for_events = False
-        if self._notified and not self._stopping:
+        if self._notified and self.gather_seconds and not self._stopping:
             await asyncio.sleep(self.gather_seconds)
         self._busy_since = perf_counter()
 

@@ -13,17 +13,16 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 from innkeeper.actors.subscriptions.background_task import ListedTask
+from innkeeper.actors.subscriptions.commit_signal import CommitSignal
 from innkeeper.actors.subscriptions.inbox_trimming import keep_trimmed
 from innkeeper.actors.subscriptions.kept_replies import KeptReplies, without_key
 from innkeeper.actors.subscriptions.subscriber import Subscriber, nothing_to_sync
 from innkeeper.protocol.messages.envelope import Result
-from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import NotFound, Refused, Unavailable
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.ports.inbox import BrokerConsumer, Inbox
 from innkeeper.protocol.ports.journal import JournalError
-from innkeeper.protocol.ports.message_bus import CommitStream
 from innkeeper.protocol.ports.service_store import ServiceStore, Transaction
 from innkeeper.protocol.ports.subscriptions import (
     AwaitSubscriber,
@@ -58,13 +57,13 @@ keeps its reply, in the transaction."""
 
 
 class ServicePorts(NamedTuple, Generic[S]):
-    """What every service needs: the logs that it follows and the streams of their commits, its own store, which is
+    """What every service needs: the logs that it follows and the signal of their commits, its own store, which is
     opened when it starts, and a clock. The journals of the `local` logs are in this process: a service does not start
     beside one that was rolled back. Where a `consumer` fills some of the logs from a broker through an `inbox`, it
     runs as long as the service."""
 
     logs: Mapping[str, EventLog]
-    streams: Mapping[str, CommitStream]
+    commits: CommitSignal
     open_store: Callable[[], AbstractContextManager[S]]
     clock: Callable[[], int]
     is_under_load: Callable[[], bool] = lambda: False
@@ -94,17 +93,13 @@ class Service(Generic[S]):
         self._replies: KeptReplies
         self._running: dict[str, asyncio.Task[None]] = {}
         self._answers: set[asyncio.Task[Any]] = set()
-        self._notified = False
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._started = asyncio.Event()
         self._ended: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
         self._stopping = asyncio.Event()
 
     async def start(self) -> None:
-        """Starts its tasks, and subscribes to the commits of the logs that it follows. Raises what opening its store
-        and handlers raises."""
-        self._loop = asyncio.get_running_loop()
+        """Starts its tasks, which commits wake. Raises what opening its store and handlers raises."""
         self._ended = asyncio.create_task(self._serve(), name=self.name)
         self._ended.add_done_callback(lambda done: done.cancelled() or done.exception())
         started = asyncio.create_task(self._started.wait())
@@ -112,9 +107,8 @@ class Service(Generic[S]):
         started.cancel()
         if self._ended.done():
             self._ended.result()
-        for log in self.logs:
-            self._ports.streams[log].subscribe(self.on_commit)
-        self.on_commit(0, ())
+        self._ports.commits.call(self._notify_tasks)
+        self._notify_tasks()
 
     async def stop(self) -> None:
         """Finishes the steps that are running, and ends."""
@@ -159,13 +153,6 @@ class Service(Generic[S]):
         self._answers.add(task)
         task.add_done_callback(self._answers.discard)
         return await task
-
-    def on_commit(self, _position: int, _records: Sequence[RecordedEvent]) -> None:
-        """Wakes the tasks that wait for events; see `CommitListener`. An inbox calls it from another thread."""
-        if not self._notified and self._loop is not None:
-            self._notified = True
-            with suppress(RuntimeError):  # the loop has ended
-                self._loop.call_soon_threadsafe(self._notify)
 
     def subscribe(
         self, request: SubscriptionRequest, handle: EventHandler, batch_events: int = subscriber_batch_events_max
@@ -226,11 +213,9 @@ class Service(Generic[S]):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _notify(self) -> None:
-        self._notified = False
+    def _notify_tasks(self) -> None:
         for worker in self.tasks.values():
-            if worker.waits_for_events:
-                worker.notify()
+            worker.notify_of_events()
 
     async def _answer_synced(self, message: ServiceMessage) -> Reply:
         reply = await self._answer(message, without_key(self._store))

@@ -70,27 +70,20 @@ class Subscriber(ListedTask):
         self._unreadable = False
         if self._inbox is not None and self._inbox.fault:
             raise Stalled(self._inbox.fault)
-        if all(cursor.paused for cursor in self._cursors):
-            self.waits_for_events = False
-            return False
-        limit = self._limit()
+        limit, at = self._limit(), self.clock()
         for _ in self._cursors:
             cursor = self._cursors[self._turn]
-            batch = self._next_batch(cursor, limit)
+            try:
+                batch = cursor.batch(at, limit, self._end(self._turn))
+            except Refused:  # the log cannot be read now; this is retried
+                self._unreadable = True
+                batch = None
             if batch is not None:
                 self.waits_for_events = False
                 await self._process(cursor, batch)
                 return True
-            self._next_turn()
+            self._turn = (self._turn + 1) % len(self._cursors)
         return False
-
-    def _next_batch(self, cursor: Cursor, limit: int) -> EventBatch | None:
-        """The next batch of a log; None where there is none, or where the log cannot be read now (it is retried)."""
-        try:
-            return cursor.batch(self.clock(), limit, self._end(self._turn))
-        except Refused:
-            self._unreadable = True
-            return None
 
     def due_at(self) -> int | None:
         """See `ListedTask`."""
@@ -150,9 +143,6 @@ class Subscriber(ListedTask):
                 self._followed, self._seen = seen, ends
         return self._followed[turn]
 
-    def _next_turn(self) -> None:
-        self._turn = (self._turn + 1) % len(self._cursors)
-
     def _limit(self) -> int:
         if self._one_by_one:
             return 1
@@ -176,4 +166,4 @@ class Subscriber(ListedTask):
                 await self._sync()
         self._one_by_one = max(self._one_by_one - len(batch.entries), 0)
         if not self._one_by_one:
-            self._next_turn()
+            self._turn = (self._turn + 1) % len(self._cursors)

@@ -133,6 +133,9 @@ class Journal(Protocol):
         """Returns the newest version of each of these guests, by id; without details where they are erased, and without
         guests who are not known."""
 
+    def guests_with_details(self, ids: Collection[str]) -> set[str]:
+        """Returns those of these guests of whom there are details in any version."""
+
     def check_guests(self, limit: int, /) -> bool:
         """Checks the next versions of guests' details of those that were there when the journal was opened: each is
         what was written, and none is missing. Returns whether there are more. Raises JournalDamaged. May run in another

@@ -94,12 +94,16 @@ def with_details(value: T, found: Mapping[GuestKey, GuestDetails]) -> T:
 def guests_in(value: object) -> list[Guest]:
     """Returns the guests in a message, or in a part of one."""
     found: list[Guest] = []
-
-    def keep(guest: Guest) -> Guest:
-        found.append(guest)
-        return guest
-
-    _changed(value, keep)
+    parts = [value]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, Guest):
+            found.append(part)
+        elif isinstance(part, tuple):
+            parts += part
+        else:
+            for name in _fields_with_guests(type(part)):  # type: ignore[arg-type]
+                parts.append(getattr(part, name))
     return found
 
 

@@ -156,6 +156,11 @@ class MemoryJournal:
         found = sorted(key for key in self._contents.guests if key[0] in ids)
         return {key[0]: self._contents.guests[key] for key in found}
 
+    def guests_with_details(self, ids: Collection[str]) -> set[str]:
+        """See `Journal`."""
+        stored = self._contents.guests.items()
+        return {id_ for (id_, _), one in stored if id_ in ids and one.guest.details is not None}
+
     def check_guests(self, _: int) -> bool:
         """See `Journal`."""
         return False

@@ -71,5 +71,5 @@ def _unforgotten(journal: Journal, auditor: ReservationsAuditor) -> list[str]:
     with closing(journal):
         forgotten = [guest for hotel in auditor.hotels.values() for guest in sorted(hotel.forgotten)]
         parts = (forgotten[start : start + GUESTS_AT_ONCE] for start in range(0, len(forgotten), GUESTS_AT_ONCE))
-        kept = (stored.guest for part in parts for stored in journal.newest_guests(part).values())
-        return [f"guest {guest.id} is forgotten, but has details (P13)" for guest in kept if guest.details is not None]
+        kept = sorted(guest for part in parts for guest in journal.guests_with_details(part))
+        return [f"guest {guest} is forgotten, but has details (P13)" for guest in kept]

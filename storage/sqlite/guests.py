@@ -28,6 +28,7 @@ _OF_KEYS = (
     f"SELECT {_COLUMNS} FROM json_each(?) AS wanted JOIN guests"
     " ON guest = json_extract(wanted.value, '$[0]') AND version = json_extract(wanted.value, '$[1]')"
 )
+_ALL = f"SELECT {_COLUMNS} FROM guests WHERE guest IN (SELECT value FROM json_each(?))"
 _NEWEST = f"SELECT {_COLUMNS}, max(version) FROM guests WHERE guest IN (SELECT value FROM json_each(?)) GROUP BY guest"
 _KEYS_PER_QUERY = 10_000
 _ERASED = bytes(SALT_BYTES)
@@ -68,6 +69,12 @@ def newest_guests(path: Path, db: sqlite3.Connection, ids: Collection[str]) -> d
     """Returns the newest version of each of these guests that is known, by id. Raises JournalDamaged."""
     stored = (_stored(path, row[:6]) for row in rows_of(path, db, _NEWEST, (json.dumps([*ids]),)))
     return {one.guest.id: one for one in stored}
+
+
+def guests_with_details(path: Path, db: sqlite3.Connection, ids: Collection[str]) -> set[str]:
+    """Returns those of these guests of whom there are details in any version. Raises JournalDamaged."""
+    stored = (_stored(path, row) for row in rows_of(path, db, _ALL, (json.dumps([*ids]),)))
+    return {one.guest.id for one in stored if one.guest.details is not None}
 
 
 class GuestCheck:

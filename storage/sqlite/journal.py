@@ -39,6 +39,7 @@ from innkeeper.storage.sqlite.guests import (
     GuestCheck,
     erase_guests,
     find_guests,
+    guests_with_details,
     newest_guests,
 )
 from innkeeper.storage.sqlite.journal_file import FENCED, HEAD_COLUMNS, Head, JournalFile
@@ -190,6 +191,10 @@ class SqliteJournal(JournalFile):
     def newest_guests(self, ids: Collection[str]) -> dict[str, StoredGuest]:
         """See `Journal`."""
         return newest_guests(self.path, self._reader, ids)
+
+    def guests_with_details(self, ids: Collection[str]) -> set[str]:
+        """See `Journal`."""
+        return guests_with_details(self.path, self._reader, ids)
 
     def check_guests(self, limit: int) -> bool:
         """See `Journal`. It reads on a connection of its own."""

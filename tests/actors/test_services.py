@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, nullcontext
 from typing import ClassVar
 
 import pytest
+from innkeeper.actors.subscriptions.commit_signal import CommitSignal
 from innkeeper.actors.subscriptions.service import Handlers, Service, ServicePorts
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
@@ -56,18 +57,16 @@ class Clerks:
 
     def __init__(self) -> None:
         self.log = GrowingLog()
+        self.commits = CommitSignal(0.001)
         self.store = SlowDisk()
         self.handled: list[str] = []
         self.answering = asyncio.Event()
         self.may_answer = asyncio.Event()
         self.needed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         ports = ServicePorts[ServiceStore](
-            {RESERVATIONS: self.log}, {RESERVATIONS: self}, lambda: nullcontext(self.store), lambda: 0
+            {RESERVATIONS: self.log}, self.commits, lambda: nullcontext(self.store), lambda: 0
         )
         self.service = Service("clerks", ports, self._open)
-        self.position = 0
-        self.subscribe: Callable[..., None] = lambda listener: setattr(self, "commit", listener)
-        self.commit: Callable[..., None] = lambda *_: None
 
     @asynccontextmanager
     async def _open(self, service: Service[ServiceStore], _: ServiceStore) -> AsyncIterator[Handlers]:
@@ -94,7 +93,7 @@ class Clerks:
     def happen(self) -> None:
         """Append an event, and announce it."""
         position, record = self.log.append("north", BookingPinned("b", "101"))
-        self.commit(position, [record])
+        self.commits.on_commit(position, [record])
 
 
 def run_with(check: Callable[[Clerks], Awaitable[None]]) -> None:

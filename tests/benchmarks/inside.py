@@ -8,7 +8,7 @@ from pathlib import Path
 import reshuffle as reshuffling
 from contestants import HERE, INNKEEPER, running
 from hotels import open_hotels
-from load import Round, booking_arguments, drive, median
+from load import booking_arguments, drive, ratios
 from parts import Bench, progress
 
 RECOVERY_EVENTS_OF_THE_GOAL = 1_000_000
@@ -66,19 +66,14 @@ def _large_journal(bench: Bench, data: Path) -> None:
                 server.wait_until_quiet()
                 large.append(drive(server, "book.lua", arguments, bench.load, number + 1_000))
             bar.update()
-    without_bookings, with_bookings = median(empty), median(large)
     title = f"Innkeeper, {bench.events:,} bookings in the journal"
-    bench.report.add_run(title, with_bookings)
+    bench.report.add_runs(title, large)
     full_size = bench.events >= RECOVERY_EVENTS_OF_THE_GOAL
     bench.report.at_least(
         f"bookings/s with {bench.events:,} bookings in the journal ÷ with none",
         0.95 if full_size else None,
-        _speed(with_bookings) / _speed(without_bookings),
+        ratios(large, empty),
     )
-
-
-def _speed(found: Round) -> float:
-    return found.requests_per_second
 
 
 def memory(bench: Bench) -> None:

@@ -40,6 +40,11 @@ def median(rounds: Sequence[Round]) -> Round:
     return Round(*(statistics.median(values) for values in zip(*rounds, strict=True)))
 
 
+def ratios(ones: Sequence[Round], others: Sequence[Round]) -> list[float]:
+    """Requests/s of one contestant ÷ those of another, round by round."""
+    return [one.requests_per_second / other.requests_per_second for one, other in zip(ones, others, strict=True)]
+
+
 def booking_arguments(
     hotels: int, prefix: str = "hotel", types: Sequence[str] = ROOM_TYPES, nights: int = NIGHTS
 ) -> tuple[str, ...]:

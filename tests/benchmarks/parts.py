@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from contestants import INNKEEPER, ROOT, Contestant, Missing, Server, bare, bare_json, postgres, running
 from hotels import FIRST_ARRIVAL, hotel_request, open_hotels, post_all, stay
-from load import Load, Round, booking_arguments, drive, median
+from load import Load, Round, booking_arguments, drive, ratios
 from report import Report
 from tqdm import tqdm
 
@@ -65,20 +65,18 @@ def bookings(bench: Bench) -> None:
                     bench.report.note(f"{contestant.title} is left out: {missing}")
                     contestants.remove(contestant)
                 bar.update()
-    found = {contestant.name: median(rounds[contestant.name]) for contestant in contestants}
     for contestant in contestants:
-        bench.report.add_run(contestant.title, found[contestant.name])
-    speed = {name: figures.requests_per_second for name, figures in found.items()}
-    innkeeper = speed["innkeeper"]
-    bench.report.at_least("durable bookings/s ÷ bare aiohttp handler", None, innkeeper / speed["bare"])
-    bench.report.at_least(
-        "durable bookings/s ÷ bare aiohttp handler, JSON read and written", 0.60, innkeeper / speed["bare-json"]
-    )
-    for design, goal in (("exclusion", 2.2), ("counters", 1.5)):
-        if f"postgres-{design}" in speed:
-            bench.report.at_least(
-                f"durable bookings/s ÷ PostgreSQL, {design}", goal, innkeeper / speed[f"postgres-{design}"]
-            )
+        bench.report.add_runs(contestant.title, rounds[contestant.name])
+    measured = {contestant.name for contestant in contestants}
+    for title, name, goal in (
+        ("bare aiohttp handler", "bare", None),
+        ("bare aiohttp handler, JSON read and written", "bare-json", 0.60),
+        ("PostgreSQL, exclusion", "postgres-exclusion", 2.2),
+        ("PostgreSQL, counters", "postgres-counters", 1.5),
+    ):
+        if name in measured:
+            found = ratios(rounds["innkeeper"], rounds[name])
+            bench.report.at_least(f"durable bookings/s ÷ {title}", goal, found)
 
 
 def _book_round(bench: Bench, contestant: Contestant, number: int) -> Round:
@@ -127,12 +125,9 @@ def contention(bench: Bench) -> None:
         f"{', '.join(map(str, accepted))} ({answers}; all answered in {outcomes[-1][1]:.2f} s)",
         accepted == [LAST_ROOMS],
     )
-    on_last_rooms, on_many_rooms = median(contended), median(uncontended)
-    bench.report.add_run("Innkeeper, a hotel with 3 rooms left", on_last_rooms)
+    bench.report.add_runs("Innkeeper, a hotel with 3 rooms left", contended)
     bench.report.at_least(
-        "requests/s for the last rooms ÷ requests/s without contention",
-        0.9,
-        on_last_rooms.requests_per_second / on_many_rooms.requests_per_second,
+        "requests/s for the last rooms ÷ requests/s without contention", 0.9, ratios(contended, uncontended)
     )
 
 
@@ -163,15 +158,14 @@ def availability(bench: Bench) -> None:
     """Availability of a hotel with bookings on 400 nights, for a stay of a week and for all nights at once."""
     for nights in (STAY_NIGHTS, LOADED_NIGHTS):
         innkeeper, baseline = _availability_rounds(bench, nights)
-        speed = innkeeper.requests_per_second / baseline.requests_per_second
-        bench.report.add_run(f"bare GET handler, availability of {nights} nights", baseline)
-        bench.report.add_run(f"Innkeeper, availability of {nights} nights", innkeeper)
+        bench.report.add_runs(f"bare GET handler, availability of {nights} nights", baseline)
+        bench.report.add_runs(f"Innkeeper, availability of {nights} nights", innkeeper)
         goal = 0.8 if nights == STAY_NIGHTS else None
         name = f"availability ({nights} nights) of a 300-room hotel with bookings on 400 nights ÷ bare GET handler"
-        bench.report.at_least(name, goal, speed)
+        bench.report.at_least(name, goal, ratios(innkeeper, baseline))
 
 
-def _availability_rounds(bench: Bench, nights: int) -> tuple[Round, Round]:
+def _availability_rounds(bench: Bench, nights: int) -> tuple[list[Round], list[Round]]:
     with ExitStack() as stack, progress(2 * bench.rounds, f"availability, {nights} nights") as bar:
         folder = bench.folder / f"availability-{nights}"
         innkeeper = stack.enter_context(running(INNKEEPER, folder))
@@ -187,7 +181,7 @@ def _availability_rounds(bench: Bench, nights: int) -> tuple[Round, Round]:
             for server, found in rounds.items():
                 found.append(drive(server, "availability.lua", arguments, bench.load, number))
                 bar.update()
-        return median(rounds[innkeeper]), median(rounds[baseline])
+        return rounds[innkeeper], rounds[baseline]
 
 
 def _availability_bytes(server: Server, nights: int) -> int:

@@ -8,13 +8,16 @@ import re
 import shutil
 import sqlite3
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from time import sleep
 from typing import NamedTuple
 
 import asyncpg
 from load import Round
+from load import median as median_round
 
 _PAGE = """# Benchmarks
 
@@ -32,8 +35,8 @@ A figure without a verdict has no goal, or was measured at a smaller size than t
 
 `wrk` measured req/s, p50 and p99. CPU is processor time per request: of the server process during the run, of its
 database's connections during the run, and of the server process after the run until it was idle (Innkeeper's read
-models follow the journal when it is idle, or when they are far behind). Each figure is the median of {rounds} round(s)
-of {seconds} s.
+models and subscribers step back while there are many bookings). Each figure is the median of {rounds} round(s) of
+{seconds} s; a ratio is that of each round, with the least and the most of them in brackets.
 {notes}
 ## What is compared
 
@@ -96,21 +99,23 @@ class Report:
 
     def __init__(self) -> None:
         self.figures: list[Figure] = []
-        self.runs: list[tuple[str, Round]] = []
+        self.runs: list[tuple[str, Sequence[Round]]] = []
         self.notes: list[str] = []
 
     def add(self, name: str, goal: str, measured: str, met: bool | None) -> None:
         """Add a figure."""
         self.figures.append(Figure(name, goal, measured, met))
 
-    def at_least(self, name: str, goal: float | None, ratio: float) -> None:
-        """Add a ratio, with the least that it must be."""
-        met = None if goal is None else ratio >= goal
-        self.add(name, "–" if goal is None else f"≥ {goal:g}", f"{ratio:.2f}", met)
+    def at_least(self, name: str, goal: float | None, ratios: Sequence[float]) -> None:
+        """Add a ratio by its values in several rounds, with the least that their median must be."""
+        middle = median(ratios)
+        met = None if goal is None else middle >= goal
+        measured = f"{middle:.2f}" + (f" ({min(ratios):.2f} to {max(ratios):.2f})" if len(ratios) > 1 else "")
+        self.add(name, "–" if goal is None else f"≥ {goal:g}", measured, met)
 
-    def add_run(self, title: str, found: Round) -> None:
-        """Add a row of figures of wrk."""
-        self.runs.append((title, found))
+    def add_runs(self, title: str, rounds: Sequence[Round]) -> None:
+        """Add a row of figures of wrk: their medians, and the least and most requests/s."""
+        self.runs.append((title, rounds))
 
     def note(self, text: str) -> None:
         """Add a remark for the reader."""
@@ -124,8 +129,9 @@ class Report:
 
     def run_rows(self) -> list[tuple[str, ...]]:
         """The rows of the table of runs, with the units in the head."""
-        head = ("", "req/s", "p50, ms", "p99, ms", "2xx, %", "CPU, µs/req", "database CPU, µs/req", "CPU after, µs/req")
-        return [head, *((title, *_cells(found)) for title, found in self.runs)]
+        head = ("", "req/s", "least", "most", "p50, ms", "p99, ms", "2xx, %")
+        processor = ("CPU, µs/req", "database CPU, µs/req", "CPU after, µs/req")
+        return [(*head, *processor), *((title, *_cells(found)) for title, found in self.runs)]
 
     def text(self) -> str:
         """The report as text."""
@@ -138,7 +144,7 @@ class Report:
             {
                 "machine": machine(),
                 "figures": [figure._asdict() for figure in self.figures],
-                "runs": {title: found._asdict() for title, found in self.runs},
+                "runs": {title: [found._asdict() for found in rounds] for title, rounds in self.runs},
                 "notes": self.notes,
             },
             indent=2,
@@ -153,10 +159,12 @@ class Report:
         return _PAGE.format(figures=figures, runs=runs, notes=notes, machine=facts, **more)
 
 
-def _cells(found: Round) -> tuple[str, ...]:
+def _cells(rounds: Sequence[Round]) -> tuple[str, ...]:
+    found, speeds = median_round(rounds), [one.requests_per_second for one in rounds]
     latencies = f"{found.p50:.2f}", f"{found.p99:.2f}"
     processor = f"{found.cpu:.0f}", f"{found.database_cpu:.0f}", f"{found.later:.0f}"
-    return f"{found.requests_per_second:,.0f}", *latencies, f"{100 * found.good:.2f}", *processor
+    spread = f"{min(speeds):,.0f}", f"{max(speeds):,.0f}"
+    return f"{found.requests_per_second:,.0f}", *spread, *latencies, f"{100 * found.good:.2f}", *processor
 
 
 def aligned(rows: list[tuple[str, ...]]) -> str:

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import archive
 import broker
 import inside
+import letters
 import parts
 import services
 import split
@@ -36,6 +37,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "services": services.services,
     "sustained": sustained.sustained,
     "split": split.split,
+    "letters": letters.letters,
     "archive": archive.archive,
     "publishing": broker.publishing,
     "behind": services.behind,
@@ -43,7 +45,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "reshuffle": inside.reshuffle,
 }
 WITH_POSTGRES = {"bookings"}
-WITHOUT_WRK = ("sustained", "archive", "publishing", "behind", "memory", "reshuffle")
+WITHOUT_WRK = ("sustained", "letters", "archive", "publishing", "behind", "memory", "reshuffle")
 BUSY_SHARE_MAX = 0.1
 
 

@@ -95,6 +95,7 @@ def test_details_of_guests_stand_beside_the_events(journal: Journal, event_log: 
     assert with_guests(event_log.read(0, 9), event_log) == [(1, naming(1, one.guest)), (2, naming(2, two.guest))]
     assert journal.guests([two.guest.key]) == event_log.guests([two.guest.key]) == {("g-1", 2): two.guest.details}
     assert journal.newest_guests(["g-1", "nobody"]) == {"g-1": two}
+    assert journal.guests_with_details(["g-1", "nobody"]) == {"g-1"}
     with pytest.raises(JournalError):
         write_and_sync(journal, guests=(one,))
 
@@ -108,6 +109,7 @@ def test_a_forgotten_guest_is_erased_in_the_transaction_of_the_event(journal: Jo
     assert journal.finish_erasing()
     assert journal.guests([one.guest.key, two.guest.key, other.guest.key]) == {other.guest.key: other.guest.details}
     assert journal.newest_guests(["g-1"])["g-1"].guest == bare(two.guest)
+    assert journal.guests_with_details(["g-1"]) == set()
     assert with_guests(event_log.read(0, 1), event_log) == [(1, naming(1, bare(one.guest)))]
     while journal.check_guests(1):
         pass

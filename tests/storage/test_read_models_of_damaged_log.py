@@ -67,7 +67,7 @@ def test_read_models_follow_what_is_committed(tmp_path: Path, monkeypatch: pytes
         async with asyncio.timeout(10):
             for number in range(5):
                 log.append("north", WaitlistLeft(str(number), WaitlistReason.WITHDRAWN))
-                task.on_commit(log.position, ())
+                task.notify_of_events()
                 while views._position < log.position:  # noqa: ASYNC110 (a thread reads)
                     await asyncio.sleep(0.001)
             task.stop()
