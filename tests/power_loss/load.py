@@ -16,7 +16,7 @@ from support.gateway import hotel_request, stay_request
 
 ROOMS = 60
 NIGHTS = 120
-SETUP_END = "webhook"  # the key of the last request before the load
+SETUP_END = "second-webhook"  # the key of the last request before the load
 _METHODS = ({"method": "cash"}, {"method": "simulated", "token": "tok"}, {"method": "simulated", "token": "late-0"})
 _DONE, _REFUSED = (200, 201), (404, 409, 422)
 
@@ -47,13 +47,14 @@ class Clients:
     bookings: dict[str, dict[str, Any]] = field(default_factory=dict)  # the newest of each id
 
     async def set_up(self, url: str, webhook: str) -> None:
-        """Open the hotels, and subscribe a receiver to all events."""
+        """Open the hotels, and subscribe a receiver to all events, and once more to those of hotels."""
         async with ClientSession(url) as session:
             for hotel in HOTELS:
                 await self.send(session, Request(hotel, "/v1/hotels", hotel_request({"DBL": ROOMS}, id=hotel)))
-            webhook_request = Request(SETUP_END, "/v1/webhooks", {"url": webhook, "events": ["innkeeper.*"]})
-            await self.send(session, webhook_request)
-        assert all(request.is_done for request in self.requests), self.requests
+            for key, events in (("first-webhook", "innkeeper.*"), (SETUP_END, "innkeeper.hotel.*")):
+                await self.send(session, Request(key, "/v1/webhooks", {"url": webhook, "events": [events]}))
+        for request in self.requests:
+            assert request.is_done, request
 
     async def run(self, url: str, name: str, clients: int, stopped: asyncio.Event) -> None:
         """Send requests with so many clients at once, until they are stopped or the server has ended."""
