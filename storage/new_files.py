@@ -15,14 +15,6 @@ def publish_once(fresh: Path, file: Path) -> None:
     sync_folder(file.parent)
 
 
-def make_folder(path: Path, mode: int) -> None:
-    """Makes a folder, and those above it, where they are missing. Returns when their names are on disk."""
-    if not path.is_dir():
-        make_folder(path.parent, mode)
-        path.mkdir(mode, exist_ok=True)
-        sync_folder(path.parent)
-
-
 def sync_folder(path: Path) -> None:
     """Returns when the names of the files in this folder are on disk."""
     folder = os.open(path, os.O_RDONLY)

@@ -1,6 +1,7 @@
 """A data directory says which installation it is. One that is damaged, incomplete or of another form is refused."""
 
 import json
+import os
 import re
 import sqlite3
 from collections.abc import Callable
@@ -245,3 +246,17 @@ def test_a_migration_that_a_loss_of_power_has_interrupted_is_rolled_back(tmp_pat
         pass
     with closing(sqlite3.connect(interrupted)) as db:
         assert not db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'newer'").fetchone()[0]
+
+
+def test_the_names_of_a_new_data_directory_and_of_those_above_it_are_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced, fsync = list[str](), os.fsync
+
+    def noted(file: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{file}"))
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    DataDirectory(tmp_path / "srv/inn").installation()
+    assert {str(tmp_path.resolve()), str(tmp_path.resolve() / "srv")} <= {*synced}
