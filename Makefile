@@ -5,6 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SEEDS ?= 1-2000
 ROUNDS ?= 100
+CUTS ?= 200
 SECONDS ?= 60
 FLIPS ?= 1000
 SEED ?= 1
@@ -20,7 +21,7 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --use-pep517 
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check split memory thespian away bench way events simulate kill torture format clean
+.PHONY: help run test check split memory thespian away bench way events simulate kill power torture format clean
 
 help:  ## List the targets
 	@echo "Innkeeper. Start with: make run"
@@ -84,6 +85,9 @@ simulate: $(VENV)/ready-to-test  ## Simulate a partition with faults, from seeds
 
 kill: $(VENV)/ready-to-test  ## Kill the processes under load, repeatedly: make kill ROUNDS=100
 	INNKEEPER_KILL_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -q tests/cluster/test_kill.py tests/cluster/test_processes.py
+
+power: $(VENV)/ready-to-test  ## Lose the power of a server under load, again and again: make power CUTS=200
+	INNKEEPER_POWER_CUTS=$(CUTS) $(BIN)/python -m pytest -q -s tests/power_loss
 
 torture: $(VENV)/ready-to-test  ## Damage data directories, and compare with undamaged ones: make torture FLIPS=1000 SEED=1
 	$(BIN)/python tests/torture/run.py --flips $(FLIPS) --seed $(SEED)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from innkeeper.delivery.archive.selection import archive_nothing, check_archive
 from innkeeper.delivery.archive.selection import open_archive as archive_at
+from innkeeper.delivery.archive.synced_files import write_whole
 from innkeeper.delivery.brokers.selection import check_url, publisher
 from innkeeper.delivery.email.letters import Letters
 from innkeeper.delivery.email.mail_transport import FolderMailTransport, UnsentMailTransport
@@ -128,8 +129,7 @@ def providers(
     if chosen.in_memory:
         return {SIMULATED: SimulatedProvider(SIMULATED, fresh_secret(), notify, clock)}
     if not secret.exists():
-        secret.touch(0o600)
-        secret.write_text(fresh_secret())
+        write_whole(secret, fresh_secret().encode())
     return {SIMULATED: SimulatedProvider(SIMULATED, _read_secret(secret), notify, clock)}
 
 

@@ -24,6 +24,7 @@ from innkeeper.protocol.values.contexts import (
 from innkeeper.protocol.values.installation import Installation
 from innkeeper.protocol.values.operator_error import EXIT_FAILED, EXIT_IN_USE, OperatorError
 from innkeeper.storage.installation_file import find_installation, make_installation
+from innkeeper.storage.new_files import sync_folder
 
 logger = logging.getLogger(__name__)
 
@@ -80,10 +81,16 @@ class DataDirectory(NamedTuple):
 
     def _create(self) -> None:
         try:
+            made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
             self.path.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
             self._narrow()
         except OSError as error:
             raise DataUnusable(f"{self.path} cannot be used: {error.strerror}; choose another with --data") from None
+        try:
+            for folder in made:
+                sync_folder(folder.parent)
+        except OSError as error:
+            raise DataUnwritable(f"{self.path} cannot be written: {error.strerror}") from None
 
     def _narrow(self) -> None:
         """Takes the permissions of other users from a directory that existed. A directory with the sticky bit, such as

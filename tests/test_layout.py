@@ -94,7 +94,7 @@ ALLOWED_IMPORTS = {
         "protocol", "storage.sqlite", *SHARED_BY_ENGINES, "storage.data_directory", "storage.installation_file",
     },
     "storage/memory": {"protocol", "storage.memory", *SHARED_BY_ENGINES},
-    "storage/data_directory.py": {"protocol", "storage.installation_file"},
+    "storage/data_directory.py": {"protocol", "storage.installation_file", "storage.new_files"},
     "storage": {"protocol", "storage.new_files"},
     "http": {"protocol", "http"},
     "delivery": {"protocol", "delivery"},

@@ -30,6 +30,18 @@ def write_files(files: Mapping[str, bytes]) -> None:
         deque(threads.map(sync, files), maxlen=0)
 
 
+def write_whole(path: Path, body: bytes) -> None:
+    """Writes a file, or replaces it; under its name it is complete, also after a loss of power. Raises OSError."""
+    unfinished = Path(str(path) + _UNFINISHED)
+    descriptor = os.open(unfinished, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(body)
+        file.flush()
+        os.fsync(descriptor)
+    os.replace(unfinished, path)
+    sync(path.parent)
+
+
 def create(path: Path) -> None:
     """Creates an empty file. Raises FileExistsError where there is one, and OSError."""
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 from innkeeper.protocol.ports.journal import JournalRolledBack, rolled_back
+from innkeeper.storage.new_files import sync_folder
 from innkeeper.storage.sqlite.stamps import made_file
 
 logger = logging.getLogger(__name__)
@@ -64,7 +65,9 @@ class HeadFile:
         return content.head
 
     def write(self, head: JournalHead) -> None:
-        """Replaces the file by one with this head, as a whole. Raises OSError."""
+        """Replaces the file by one with this head, as a whole. That the first one is there is on disk at the end: a
+        journal with events is refused without. Raises OSError."""
+        is_first = not self.path.exists()
         fresh = self.path.with_name(f"{self.path.name}.{os.getpid()}")
         content = msgspec.json.encode(_Content(head, _checksum(head))) + b"\n"
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
@@ -72,6 +75,8 @@ class HeadFile:
             file.flush()
             os.fsync(file.fileno())  # without it, a loss of power could leave an empty file
         fresh.replace(self.path)
+        if is_first:
+            sync_folder(self.path.parent)
 
     def check(self, epoch: int, end: int, hashes_at: HashesAt) -> None:
         """Checks that the journal, which ends at this position and was opened so often, has all that its head has seen.

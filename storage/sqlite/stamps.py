@@ -51,8 +51,10 @@ def made_file(path: Path) -> Path:
 
 
 def check_stamp(path: Path, installation: str, remedy: str = RESTORE) -> Path:
-    """Checks the id in a file that exists; see `stamp`. Changes nothing."""
+    """Checks the id in a file that exists; see `stamp`. Changes nothing, but completes what a loss of power has
+    interrupted."""
     try:
+        _roll_back(path)
         # Without a checkpoint when it closes: another connection may write, see `storage.sqlite.journal`.
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)) as db:
             has_stamp = db.execute("SELECT 1 FROM pragma_table_info('installation')").fetchone() is not None
@@ -64,6 +66,14 @@ def check_stamp(path: Path, installation: str, remedy: str = RESTORE) -> Path:
     if found[0] != installation:
         raise DataRefused(f"{path} belongs to another installation ({found[0]:.12}, not {installation:.12}); {remedy}")
     return path
+
+
+def _roll_back(path: Path) -> None:
+    """Rolls back the migration that a crash has interrupted: it has left a rollback journal, without which a connection
+    that only reads cannot read the file."""
+    if path.with_name(f"{path.name}-journal").exists():
+        with closing(sqlite3.connect(path, timeout=10)) as db:
+            db.execute("PRAGMA schema_version").fetchone()
 
 
 def _make(path: Path, installation: str) -> None:

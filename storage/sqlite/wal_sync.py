@@ -35,7 +35,7 @@ class WalSync:
         self._in_thread = threading.Lock()
         self._checkpoint_at = 0.0
         self._one_at_a_time = asyncio.Lock()
-        self._synced = db.conn.total_changes
+        self._synced = -1  # a process that was killed may have left what it did not sync
         self._failure: JournalError | None = None
 
     async def sync(self) -> None:

@@ -1,6 +1,7 @@
 """A data directory says which installation it is. One that is damaged, incomplete or of another form is refused."""
 
 import json
+import os
 import re
 import sqlite3
 from collections.abc import Callable
@@ -225,3 +226,37 @@ def test_read_models_that_are_made_again_keep_their_stamp(tmp_path: Path) -> Non
         db.execute("PRAGMA user_version = 1000")
     _views(SqliteStorage(data))
     _views(SqliteStorage(data))
+
+
+def test_a_migration_that_a_loss_of_power_has_interrupted_is_rolled_back(tmp_path: Path) -> None:
+    data = made(tmp_path / "data")
+    path, interrupted = data.service("billing"), data.service("interrupted")
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+        db.execute("PRAGMA cache_size = 1")  # pages go to the file before the commit
+        db.execute("BEGIN")
+        db.execute("CREATE TABLE newer (content)")
+        db.executemany("INSERT INTO newer VALUES (?)", [("x" * 9_000,) for _ in range(20)])
+        for ending in ("", "-journal"):
+            (copy := path.with_name(f"{interrupted.name}{ending}")).write_bytes(
+                path.with_name(f"{path.name}{ending}").read_bytes()
+            )
+            assert copy.stat().st_size
+    with SqliteStorage(data).service_store("interrupted"):
+        pass
+    with closing(sqlite3.connect(interrupted)) as db:
+        assert not db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'newer'").fetchone()[0]
+
+
+def test_the_names_of_a_new_data_directory_and_of_those_above_it_are_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced, fsync = list[str](), os.fsync
+
+    def noted(file: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{file}"))
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    DataDirectory(tmp_path / "srv/inn").installation()
+    assert {str(tmp_path.resolve()), str(tmp_path.resolve() / "srv")} <= {*synced}

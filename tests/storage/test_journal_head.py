@@ -1,6 +1,7 @@
 """The head of a journal, which stands outside of its file."""
 
 import logging
+import os
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -44,6 +45,22 @@ def test_a_head_has_few_marks_of_which_the_first_is_the_end_and_the_last_the_beg
     assert (marks[0], marks[-1], len({*marks})) == (end, 0, len(marks))
     assert marks == sorted(marks, reverse=True)
     assert len(marks) <= end.bit_length() + 2
+
+
+def test_the_name_of_the_first_head_is_on_disk_before_there_are_events(
+    open_journal: Callable[[], SqliteJournal], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads: list[bool] = []  # whether the head had its name, at each sync of the folder
+    fsync = os.fsync
+
+    def noted(file: int) -> None:
+        if os.readlink(f"/proc/self/fd/{file}") == str(tmp_path.resolve()):
+            heads.append((tmp_path / "partition-0.head").exists())
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    open_journal().close()
+    assert heads[-1]
 
 
 def test_the_head_is_noted_at_the_start_after_a_while_and_at_the_end(

@@ -63,11 +63,24 @@ def test_a_transaction_waits_for_no_disk_and_a_sync_does(store: SqliteServiceSto
 
 
 def test_nothing_is_synced_where_nothing_was_written(store: SqliteServiceStore, disk: Disk) -> None:
-    asyncio.run(store.sync())
+    for number in (1, 2):
+        write(store, str(number))
+        for _ in range(3):
+            asyncio.run(store.sync())
+        assert disk.syncs == number
+
+
+def test_what_a_killed_process_has_not_synced_is_synced_before_somebody_relies_on_it(
+    store: SqliteServiceStore, disk: Disk, tmp_path: Path
+) -> None:
     write(store, "1")
-    for _ in range(3):
-        asyncio.run(store.sync())
-    assert disk.syncs == 1
+    for name in ("service.db", "service.db-wal", "service.key"):
+        (tmp_path / f"found-{name}").write_bytes((tmp_path / name).read_bytes())
+    with closing(SqliteServiceStore(tmp_path / "found-service.db")) as found:
+        assert found.kept_reply("1") is not None
+        assert disk.syncs == 0
+        asyncio.run(found.sync())
+        assert disk.syncs == 1
 
 
 def test_the_loop_goes_on_during_a_sync_and_one_sync_is_for_all_who_wait(store: SqliteServiceStore, disk: Disk) -> None:

@@ -58,6 +58,8 @@ class ServerProcess:
                 self._said += line
                 match = re.search(r"http://[0-9.:]+", line)
             log.write(self._said)
+        if match is None:
+            self.close()
         assert match is not None, f"it did not start: {self._said}"
         self.url = match[0]
 
