@@ -33,6 +33,7 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
+_COMMANDS_WHILE_SYNCING_MIN = 16  # so many are decided while others are synced; fewer gather until that is done
 _IDLE_SECONDS = 2.0
 _CHECK_ROWS = 1_000
 _CHECK_PAUSE_FACTOR = 1.5  # the pause after each step of the check of old rows, as a multiple of the step's time
@@ -154,6 +155,10 @@ class Partition:
         while self._queue or not self._stopping:
             if host.must_drain:
                 await self._drained.wait()
+            if self._decided and len(self._queue) < _COMMANDS_WHILE_SYNCING_MIN:
+                self._wake.clear()
+                await self._wake.wait()  # for more commands, or the end of the sync, before which no result is released
+                continue
             batch = await self._gather()
             if batch or (host.due_at is not None and host.due_at <= self._clock()):
                 self._decide(host, batch)
@@ -208,6 +213,7 @@ class Partition:
             self._to_commit.clear()
             while self._decided:
                 await self._commit(host, list(self._decided))
+                self._wake.set()
             self._drained.set()
 
     async def _commit(self, host: Host, group: list[tuple[list[QueuedCommand], PendingBatch]]) -> None:

@@ -127,7 +127,11 @@ def test_commands_that_arrive_during_a_sync_are_synced_together(tmp_path: Path) 
     run_with_partition(tmp_path / "journal.db", check)
 
 
-def test_a_failed_sync_refuses_its_batch_and_the_batch_decided_after_it(tmp_path: Path) -> None:
+def test_a_failed_sync_refuses_its_batch_and_the_batch_decided_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partition_module, "_COMMANDS_WHILE_SYNCING_MIN", 1)
+
     async def check(slow: SlowPartition) -> None:
         slow.journal.unblocked.clear()
         slow.journal.failures_left = 1
