@@ -13,7 +13,7 @@ from innkeeper.protocol.ports.views import FollowingViews
 class ReadModelTask(BackgroundTask):
     """The background task of the read models of one log."""
 
-    gather_seconds = 0.25
+    gather_seconds = 1.0
 
     def __init__(
         self, log: str, views: FollowingViews, clock: Callable[[], int], is_under_load: Callable[[], bool]

@@ -9,6 +9,8 @@ from contextlib import suppress
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 
 _GATHER_SECONDS = 0.02
+_COMMITS_MANY = 4  # after so many in a moment, the next one lasts longer: then each wake-up is for more of them
+_LONGER = 2.5
 
 
 class CommitSignal:
@@ -17,9 +19,10 @@ class CommitSignal:
 
     def __init__(self, seconds: float = _GATHER_SECONDS) -> None:
         self._loop = asyncio.get_running_loop()
-        self._seconds = seconds
+        self._seconds = self._next_seconds = seconds
         self._wakers: list[Callable[[], None]] = []
         self._is_due = False
+        self._commits = 0
 
     def call(self, waker: Callable[[], None]) -> None:
         """Calls this waker from now on."""
@@ -27,9 +30,10 @@ class CommitSignal:
 
     def on_commit(self, _position: int, _records: Sequence[RecordedEvent]) -> None:
         """See `CommitListener`."""
+        self._commits += 1
         if not self._is_due:
             self._is_due = True
-            self._loop.call_later(self._seconds, self._wake)
+            self._loop.call_later(self._next_seconds, self._wake)
 
     def on_commit_elsewhere(self, position: int, records: Sequence[RecordedEvent]) -> None:
         """A `CommitListener` for a stream that calls it in another thread."""
@@ -38,5 +42,7 @@ class CommitSignal:
 
     def _wake(self) -> None:
         self._is_due = False
+        self._next_seconds = self._seconds * (_LONGER if self._commits >= _COMMITS_MANY else 1)
+        self._commits = 0
         for waker in self._wakers:
             waker()

@@ -57,6 +57,10 @@ class Letters:
             except Exception as error:  # a hotel's template may raise anything
                 name = f"{notice.hotel.id}'s template {notice.kind.value} ({notice.language})"
                 logger.warning("%s cannot be used, the built-in one is used instead: %s", name, _error_text(error))
+        return self.write_built_in(notice)
+
+    def write_built_in(self, notice: Notice) -> Letter:
+        """The letter from the built-in templates, for a hotel that has none of its own."""
         return self._built_in.letter(notice)
 
     def has_own(self, hotel: str) -> bool:

@@ -209,7 +209,7 @@ class SmtpMailTransport:
                 if self._letters.has_own(notice.hotel.id):
                     letter = await asyncio.to_thread(self._letters.write, notice)
                 else:
-                    letter = self._letters.write(notice)
+                    letter = self._letters.write_built_in(notice)
                 to = recipient(notice).address
                 message = compose(notice, letter, self._sender, self._clock())
                 return _Prepared(notice, Outgoing(self._sender, to, message))

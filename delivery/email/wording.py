@@ -33,7 +33,7 @@ _CODE_BESIDE_DIGITS = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
 _BIDI = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _NEITHER_SPACE_NOR_TEXT = {"Cc", "Cs", "Zl", "Zp"}
 _NO_MONEY = {NoticeKind.CANCELLATION, NoticeKind.RECEIPT}
-_LOCALES_KEPT, _TEXTS_KEPT = 64, 1_024
+_LOCALES_KEPT, _TEXTS_KEPT = 64, 4_096  # the dates of three years in two forms
 
 
 class LetterLabels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -23,7 +23,7 @@ from support.waiting import wait_until
 _FOLDERS = tuple(f"{ROOT / folder}/" for folder in ("protocol", "actors", "storage", "http", "delivery"))
 _WARM_UP_BOOKINGS = 20
 _BOOKINGS = 5
-_REST_SECONDS = 1
+_REST_SECONDS = 1.6  # the read models follow within one second
 _REST_SECONDS_MAX = 30
 
 Calls = Counter[tuple[str, str]]
