@@ -28,7 +28,7 @@ from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.instants import instant
 from yarl import URL
 
-_LOST = (AMQPError, OSError, TimeoutError, RuntimeError)
+_LOST = (AMQPError, OSError, TimeoutError, RuntimeError, StopAsyncIteration)
 aiormq.Connection.FRAME_BUFFER_SIZE = limits.subscriber_batch_events_max  # a batch is sent without a pause
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # the subscriber logs the reason of a stall once
 
@@ -65,13 +65,21 @@ class RabbitPublisher:
         if self._channel is None or self._channel.is_closed:
             await self.close()
             self._connection = _connection(self._url)
-            await self._connection.connect()
-            channel = await self._connection.channel()
-            await channel.declare_exchange(self._names.events, aio_pika.ExchangeType.TOPIC, durable=True)
-            underlay = await channel.get_underlay_channel()
-            assert isinstance(underlay, Channel)
-            self._channel = underlay
+            try:
+                self._channel = await self._declare(self._connection)
+            except _LOST:
+                raise
+            except Exception as error:  # whatever the client raises, it is not about an event
+                raise ConnectionError(repr(error)) from error
         return self._channel
+
+    async def _declare(self, connection: Connection) -> Channel:
+        await connection.connect()
+        channel = await connection.channel()
+        await channel.declare_exchange(self._names.events, aio_pika.ExchangeType.TOPIC, durable=True)
+        underlay = await channel.get_underlay_channel()
+        assert isinstance(underlay, Channel)
+        return underlay
 
 
 def _connection(url: str) -> Connection:
@@ -113,7 +121,7 @@ async def _publish(channel: Channel, names: BrokerNames, entry: LogEntry) -> Non
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, ChannelInvalidStateError | RuntimeError):
+    if isinstance(error, ChannelInvalidStateError | RuntimeError | StopAsyncIteration):
         return "the connection was lost"
     return reason_of(error)
 
