@@ -7,8 +7,8 @@ import sys
 import pytest
 from support.paths import ROOT
 
-# Files, functions and calls, those until rest with what is due each second.
-LIMITS = {"until the response": (26, 85, 116), "until rest": (64, 244, 1_050)}
+# Files, functions and calls: 26, 85 and 115; 61, 228 and 989. On a busy machine timers and cut batches add some.
+LIMITS = {"until the response": (27, 88, 125), "until rest": (65, 250, 1_100)}
 _LINE = re.compile(r"^(.*): (\d+) files, (\d+) functions, (\d+) calls$", re.MULTILINE)
 
 
