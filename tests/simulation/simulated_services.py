@@ -32,7 +32,6 @@ from innkeeper.protocol.ports.subscriptions import Stalled, SubscriptionRequest
 from innkeeper.protocol.reservations.events import GuestCheckedOut, GuestForgotten
 from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS
 from innkeeper.protocol.values.guests import bare
-from innkeeper.protocol.values.limits import position_max
 from innkeeper.protocol.values.money import Money
 from innkeeper.protocol.values.taxes import ChargeKind
 from innkeeper.storage.audit.billing import BillingAuditor
@@ -378,8 +377,7 @@ class SimulatedNotifications:
                 yield f"{id_} was sent, but not decided (P5)"
             if self._delivered[id_] > 1_000:
                 yield f"{id_} was sent twice without a reason (P5)"
-        waiting = {due.notice.id for due in self._outbox.due(position_max, position_max)}
-        waiting |= {letter.event for letter in self._outbox.dead_letters()}
+        waiting = {id_ for id_ in expected.notices if self._outbox.is_waiting(id_)}  # also behind one that has failed
         for notice in expected.notices.values():
             in_time = notice.useful_until > self._latest
             if in_time and not notice.due_at and notice.id not in {*self._delivered, *waiting, *expected.uncertain}:
