@@ -29,8 +29,8 @@ OpenInbox = Callable[[str, Mapping[str, EventLog]], tuple[Inbox, BrokerConsumer]
 
 class Parts:
     """The ports of all parts: message buses by context, commit streams and event logs by the name of the log, read
-    models by partition, and the services. `commits` wakes whoever follows the logs. `load` observes the partitions that
-    this process runs or asks. `exits` stops and closes what was started here, last first."""
+    models by partition, and the services. `commits` wakes the tasks that follow the logs. `load` observes the
+    partitions that this process runs or asks. `exits` stops and closes what was started here, last first."""
 
     def __init__(
         self,

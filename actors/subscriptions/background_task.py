@@ -100,7 +100,8 @@ class BackgroundTask(ABC):
         await self._sleep(0 if self._notified else seconds and min(seconds, subscriber_stall_seconds_max))
         self._idle = self.waits_for_events = False
         if self._notified and self.gather_seconds and not self._stopping:
-            await asyncio.sleep(self.gather_seconds)
+            self._woken.clear()
+            await self._sleep(self.gather_seconds)  # a stop ends it
         self._busy_since = perf_counter()
 
     @property

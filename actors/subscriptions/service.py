@@ -298,5 +298,5 @@ async def _keep_synced(store: ServiceStore) -> None:
     """Syncs the store now and then, until cancelled."""
     while True:
         await asyncio.sleep(_SYNC_SECONDS)
-        with suppress(JournalError):  # whoever relies on a sync says so
+        with suppress(JournalError):  # a subscriber that needs the sync reports it
             await store.sync()

@@ -20,8 +20,8 @@ Transaction = Callable[[], AbstractContextManager[Keep]]
 class ServiceStore(Protocol):
     """The database of a service. For the event loop that opened it.
 
-    What is written outlives the process at once. What must also outlive a loss of power needs a `sync` before anybody
-    relies on it.
+    What is written outlives the process at once. What must also outlive a loss of power needs a `sync` before a
+    reply or a letter depends on it.
 
     What an `Effects` writes through the store while a cursor of the same store moves (see `Cursor.move`) is on disk
     together with the new position, or not at all."""
@@ -33,8 +33,8 @@ class ServiceStore(Protocol):
         """Opens a transaction: all that is written in it is stored at its end, or nothing where it raises."""
 
     async def sync(self) -> None:
-        """Waits until all that was written before the call is on disk. Raises `JournalError`; from then on nobody knows
-        what is on disk, and each call raises it again until the store is opened anew."""
+        """Waits until all that was written before the call is on disk. Raises `JournalError`: then it is unknown what
+        is on disk, and each later call raises it again until the store is opened anew."""
 
     def kept_reply(self, key: str) -> StoredReply | None:
         """Returns the reply that was given under this idempotency key, or None."""

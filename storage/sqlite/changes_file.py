@@ -31,8 +31,8 @@ class ChangesFile:
             )
 
     def note(self, changes: int) -> None:
-        """Writes down that so many changes are on disk. A file that cannot be written stays behind, which harms
-        nobody."""
+        """Writes down that so many changes are on disk. A file that cannot be written keeps an older
+        number, which does no harm."""
         with suppress(OSError):
             file = os.open(self._path, os.O_WRONLY | os.O_CREAT, _FILE_MODE)
             try:

@@ -21,11 +21,11 @@ from innkeeper.storage.sqlite.event_rows import unavailable
 LATEST_CHECKPOINT_PAGES = 16_000
 """So long a write-ahead log is copied into the file by the connection that writes, which waits for the disk then."""
 
-_CHECKPOINT_SECONDS = 1.0  # so often it is copied by a connection that nobody waits for
+_CHECKPOINT_SECONDS = 1.0  # how often a second connection copies it, in the thread of a sync
 
 
 class WalSync:
-    """Syncs what one connection writes. After each sync, `changes` is told how many changes are on disk."""
+    """Syncs what one connection writes, and then notes in `changes` how many changes are on disk."""
 
     def __init__(self, path: Path, db: CheckedDatabase, changes: ChangesFile | None) -> None:
         self._path = path

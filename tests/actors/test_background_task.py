@@ -84,6 +84,13 @@ def test_a_task_that_was_far_behind_for_long_rests_no_more(monkeypatch: pytest.M
     assert time.perf_counter() - begun < 20 * 200 * STEP_SECONDS / 2  # with all rests, it would be twice as long
 
 
+def test_a_stop_does_not_wait_for_a_task_that_gathers() -> None:
+    task, begun = CountedTask(steps_left=0), time.perf_counter()
+    task.gather_seconds = 60
+    run_during(task, lambda: until(lambda: task.steps >= 1))
+    assert time.perf_counter() - begun < 30
+
+
 def test_a_task_yields_to_other_tasks_of_its_service() -> None:
     task, turns = CountedTask(steps_left=30), []
 

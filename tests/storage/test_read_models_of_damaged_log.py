@@ -1,7 +1,8 @@
 """Read models follow their log; over a damaged one they say so once, and go on when it is restored."""
 
 import asyncio
-from contextlib import closing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,17 @@ class DamagedLog(GrowingLog):
         raise JournalDamaged("journal.db: event 1 cannot be decoded; restore the file from a backup")
 
 
+@asynccontextmanager
+async def following(views: SqliteReadModels) -> AsyncIterator[ReadModelTask]:
+    """The task of these read models, which runs meanwhile."""
+    task = ReadModelTask(RESERVATIONS, views, clock, lambda: False)
+    running = asyncio.create_task(task.run())
+    async with asyncio.timeout(10):
+        yield task
+        task.stop()
+        await running
+
+
 def test_read_models_of_a_damaged_log_say_so_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -41,13 +53,9 @@ def test_read_models_of_a_damaged_log_say_so_once(
     log = DamagedLog()
 
     async def follow(views: SqliteReadModels) -> None:
-        task = ReadModelTask(RESERVATIONS, views, clock, lambda: False)
-        running = asyncio.create_task(task.run())
-        async with asyncio.timeout(10):
+        async with following(views):
             while log.reads < 4:  # noqa: ASYNC110 (a thread reads)
                 await asyncio.sleep(0.001)
-            task.stop()
-            await running
 
     with closing(SqliteReadModels(tmp_path / "views.db", RESERVATIONS, log)) as views:
         asyncio.run(follow(views))
@@ -62,16 +70,12 @@ def test_read_models_follow_what_is_committed(tmp_path: Path, monkeypatch: pytes
     log = GrowingLog()
 
     async def follow(views: SqliteReadModels) -> None:
-        task = ReadModelTask(RESERVATIONS, views, clock, lambda: False)
-        running = asyncio.create_task(task.run())
-        async with asyncio.timeout(10):
+        async with following(views) as task:
             for number in range(5):
                 log.append("north", WaitlistLeft(str(number), WaitlistReason.WITHDRAWN))
                 task.notify_of_events()
                 while views._position < log.position:  # noqa: ASYNC110 (a thread reads)
                     await asyncio.sleep(0.001)
-            task.stop()
-            await running
 
     with closing(SqliteReadModels(tmp_path / "views.db", RESERVATIONS, log)) as views:
         asyncio.run(follow(views))
