@@ -6,29 +6,28 @@ only then releases the results. Clock and ids are inputs, so that a whole partit
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from os import urandom
 from typing import Any
 
 import msgspec
 from innkeeper.actors.partition.aggregate_type import AggregateType
+from innkeeper.actors.partition.batch_keys import BatchKeys
 from innkeeper.actors.partition.guest_lookup import GuestLookup
 from innkeeper.actors.partition.housekeeping import OldReplies, UnsavedEvents
 from innkeeper.actors.partition.messages import (
+    HOTEL_FAILED,
     CommandBatch,
     HotelStateLoaded,
     LoadHotelState,
     PendingBatch,
     StartRouter,
 )
-from innkeeper.actors.partition.recovery import rebuild, rebuild_all
+from innkeeper.actors.partition.recovery import rebuild, recover
 from innkeeper.actors.system.actor_systems import OpenActorSystem
 from innkeeper.actors.system.local_actor_system import LocalActorSystem
-from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.messages.refusals import IdempotencyKeyReused, Refusal, Unavailable
-from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.journal import (
     Journal,
     JournalDamaged,
@@ -47,7 +46,6 @@ _RETRY_MICROSECONDS = 1_000_000
 _DISTRUST_MICROSECONDS = 60_000_000
 _ENDING = JournalFenced, JournalDamaged  # these end the partition; other errors of the journal are retried
 _BEFORE_ALL = -1  # an instant at which nothing is due
-_HOTEL_FAILED = Unavailable("the hotel had a fault and was rebuilt", hotel_failed=True)
 
 
 class Host:
@@ -73,6 +71,7 @@ class Host:
         self._guests = GuestLookup(journal)
         self.on_commit: CommitListener = lambda *_: None
         self._last_at = 0
+        self._unloaded: dict[str, bool] = {}  # hotels, and whether their snapshots can be used
         self._stale: set[str] = set()
         self._distrusted: set[str] = set()
         self._rebuilt_at: dict[str, int] = {}  # when distrusted hotels were rebuilt from their events
@@ -87,16 +86,17 @@ class Host:
         self._start_router()
 
     def recover(self, progress: Callable[[int], None] = lambda _: None) -> int:
-        """Rebuilds every hotel from its newest snapshot and the events after it; returns how many events were read.
-        Raises JournalDamaged."""
-        recovery = rebuild_all(self.journal, progress, self._aggregate_type)
-        for hotel, state in recovery.states.items():
-            self._ask(LoadHotelState(hotel, state))
+        """Finds every hotel in the journal, and returns how many events were read for that. Raises JournalDamaged, and
+        JournalTooNew. A hotel is loaded when a command names it, else in its turn: until then, something is due."""
+        recovery = recover(self.journal, progress)
+        self._unloaded = dict.fromkeys(recovery.hotels, recovery.snapshots_usable)
         self._unsaved.counts, self._unsaved.first = recovery.unsaved, recovery.unsaved_from
         return recovery.events
 
     def handle(self, envelopes: Sequence[Envelope]) -> list[Result]:
         """Handles a batch. When this returns, the effects of its results are on disk."""
+        if self.is_loading:
+            self.load(envelopes)
         decided = self.decide(envelopes)
         if self.write([decided]):
             self.sync([decided])
@@ -104,16 +104,26 @@ class Host:
 
     @property
     def must_drain(self) -> bool:
-        """True where all decided batches must be released before the next decision, because hotels must be rebuilt."""
+        """True where all decided batches must be released before the next decision, because hotels must be loaded or
+        rebuilt from the journal."""
+        return bool(self._unloaded or self._must_rebuild)
+
+    @property
+    def is_loading(self) -> bool:
+        """True until all hotels are loaded: `load` is to be called before each decision."""
+        return bool(self._unloaded)
+
+    @property
+    def _must_rebuild(self) -> bool:
         return bool(self._stale or self._distrusted) or self._router_failed or self._journal_failed
 
     def decide(self, envelopes: Sequence[Envelope]) -> PendingBatch:
         """Decides on a batch, based on all earlier decisions, whether they are on disk or not. Its results may be sent
         after `write`, `sync` and `release`; batches go through these in the order of their decision."""
-        if self.must_drain and not self._rebuild():
+        if self.must_drain and not self._read_hotels(self._named(envelopes)):
             return self._refuse(envelopes, "the journal cannot be read")
         try:
-            keys = _BatchKeys(envelopes, self._kept_replies(envelopes))
+            keys = BatchKeys(envelopes, self._kept_replies(envelopes))
             if keys.known:
                 keys.known = self._guests.complete(keys.known)
             named = set()
@@ -146,7 +156,7 @@ class Host:
         return decided
 
     def _refuse(self, envelopes: Sequence[Envelope], reason: str) -> PendingBatch:
-        refused = PendingBatch(results=[Result(_HOTEL_FAILED)] * len(envelopes))
+        refused = PendingBatch(results=[Result(HOTEL_FAILED)] * len(envelopes))
         refused.fail(reason)
         self._unreleased.append(refused)
         return refused
@@ -243,9 +253,10 @@ class Host:
     def save_snapshots(self, after_events: int = snapshot_after_events, at_most: int = 1) -> int:
         """Saves the state of hotels with so many events since their last snapshot, or with one that is so long ago that
         it makes the next start read much of the journal; returns how many were saved."""
-        if self.must_drain or self._unreleased:
+        if self._must_rebuild or self._unreleased:
             return 0
-        hotels = self._unsaved.due(self.journal.position(), after_events)[:at_most]
+        due = self._unsaved.due(self.journal.position(), after_events)
+        hotels = [hotel for hotel in due if hotel not in self._unloaded][:at_most]
         described = {hotel: self.describe(hotel) for hotel in hotels}
         try:
             return self._unsaved.save(self.journal, described, self._aggregate_type.description)
@@ -265,8 +276,10 @@ class Host:
 
     def describe(self, hotel: str) -> Any:
         """The hotel's whole state as its aggregate type describes it, for snapshots and auditors; or a refusal."""
+        if hotel in self._unloaded:
+            self._load(hotel)
         batch = self._carry_out(CommandBatch(_BEFORE_ALL, (Envelope(self._aggregate_type.query(hotel)),)))
-        return batch.responses.get("", _HOTEL_FAILED)
+        return batch.responses.get("", HOTEL_FAILED)
 
     def close(self) -> None:
         """Stops the actors and closes the journal."""
@@ -282,45 +295,74 @@ class Host:
             logger.error("the router failed: %s", decided)
             self._router_failed = True
             return PendingBatch()
-        self.due_at = self._retry_at if self.fault else decided.due_at
+        self.due_at = self._retry_at if self.fault else 0 if self._unloaded else decided.due_at
         self._stale |= decided.stale
         self._distrusted |= decided.distrusted
         return decided
 
-    def _rebuild(self) -> bool:
-        """Rebuilds from the journal the hotels whose state is not reliable; returns whether that succeeded."""
+    def load(self, envelopes: Sequence[Envelope]) -> bool:
+        """Loads the hotels that these envelopes name and that are not loaded yet, or else the next one; returns whether
+        that succeeded. May run in another thread while nothing is decided or written."""
+        return self._read_hotels(self._named(envelopes) or [next(iter(self._unloaded))])
+
+    def _named(self, envelopes: Sequence[Envelope]) -> list[str]:
+        """The hotels that these envelopes name and that are not loaded yet."""
+        return sorted({envelope.message.hotel for envelope in envelopes} & self._unloaded.keys())
+
+    def _read_hotels(self, unloaded: Sequence[str]) -> bool:
+        """Rebuilds from the journal the hotels whose state is not reliable, and loads these; returns whether that
+        succeeded."""
         try:
-            self.journal.reopen()
-            if self._router_failed:
-                self._restart_router()
-            for hotel in sorted(self._stale | self._distrusted):
-                if not self._rebuild_hotel(hotel):
-                    return False
+            if self._must_rebuild:
+                self._rebuild()
+            for hotel in unloaded:
+                self._load(hotel)
         except _ENDING:
             raise
         except Exception as error:
-            what = "hotels cannot be rebuilt from the journal; the partition refuses all commands until they can be"
+            what = "hotels cannot be rebuilt from the journal; the partition refuses their commands until they can be"
             self._log(what, error)
             return False
+        return True
+
+    def _load(self, hotel: str) -> None:
+        state, unsaved_from = rebuild(self.journal, hotel, self._aggregate_type, self._unloaded[hotel])
+        if unsaved_from is not None:
+            self._unsaved.first[hotel] = unsaved_from
+            self._unsaved.counts[hotel] = self._unsaved.counts.get(hotel) or 1
+        self._start_hotel(hotel, state)
+        del self._unloaded[hotel]
+
+    def _rebuild(self) -> None:
+        self.journal.reopen()
+        if self._router_failed:
+            self._restart_router()
+        for hotel in sorted(self._stale | self._distrusted):
+            self._rebuild_hotel(hotel)
         self._stale.clear()
         self._distrusted.clear()
         self._journal_failed = False
-        return True
 
-    def _rebuild_hotel(self, hotel: str) -> bool:
+    def _rebuild_hotel(self, hotel: str) -> None:
         """Rebuilds one hotel. One that is distrusted is rebuilt from its events alone, and its snapshot is replaced;
         but not again and again, where even the events make its calendar and its rooms disagree."""
         at = max(self._clock(), self._last_at)
         use_snapshot = hotel not in self._distrusted or at - self._rebuilt_at.get(hotel, 0) < _DISTRUST_MICROSECONDS
         if use_snapshot and hotel not in self._stale:
-            return True
+            return
         state, unsaved_from = rebuild(self.journal, hotel, self._aggregate_type, use_snapshot)
         if unsaved_from is not None:  # also where the commit of these events has reported an error
             self._unsaved.first[hotel], self._unsaved.counts[hotel] = unsaved_from, 1
         if not use_snapshot:
             self._rebuilt_at[hotel] = at
             self._unsaved.counts[hotel] = snapshot_after_events  # its snapshot is replaced
-        return isinstance(self._ask(LoadHotelState(hotel, state)), HotelStateLoaded)
+        self._start_hotel(hotel, state)
+
+    def _start_hotel(self, hotel: str, state: Any) -> None:
+        """Starts, or restarts, the actor of a hotel with this state."""
+        answer = self._ask(LoadHotelState(hotel, state))
+        if not isinstance(answer, HotelStateLoaded):
+            raise RuntimeError(f"{hotel} cannot be started: {answer}")
 
     def _start_router(self) -> None:
         self._system = self._open_system()
@@ -331,70 +373,10 @@ class Host:
         self._system.shutdown()
         self._start_router()
         self._stale = self.journal.hotels()
+        self._unloaded = {}
         self._router_failed = False
-
-
-class _BatchKeys:
-    """The idempotency keys of one batch: `known` has the results of the envelopes that are not to be carried out,
-    by their numbers: they repeat a key, or cannot be encoded."""
-
-    def __init__(self, envelopes: Sequence[Envelope], kept: Mapping[str, StoredReply]) -> None:
-        self.known: dict[int, Result] = {}
-        self._first: dict[str, tuple[int, bytes]] = {}
-        self._repeats: list[tuple[int, str, bytes]] = []
-        for number, envelope in enumerate(envelopes):
-            if envelope.key is None:
-                continue
-            try:
-                fingerprint = wire.fingerprint(envelope.message)
-            except Exception:
-                logger.exception("a command cannot be encoded; it is refused")
-                self.known[number] = Result(Unavailable("the command cannot be encoded"))
-                continue
-            if envelope.key in kept:
-                self.known[number] = _replayed(kept[envelope.key], fingerprint)
-            elif envelope.key in self._first:
-                self.known[number] = Result(_HOTEL_FAILED)
-                self._repeats.append((number, envelope.key, fingerprint))
-            else:
-                self._first[envelope.key] = number, fingerprint
-
-    def results(self, size: int, stamped: Sequence[Envelope], responses: Mapping[str, Reply | Refusal]) -> list[Result]:
-        """The results of all envelopes in their order: those that are known, and the responses to the others."""
-        results: list[Result] = []
-        others = iter(stamped)
-        for number in range(size):
-            known = self.known.get(number)
-            results.append(known or Result(responses.get(next(others).id, _HOTEL_FAILED)))
-        return results
-
-    def replies(self, results: list[Result], at: int) -> list[StoredReply]:
-        """The replies to keep. Sets the results of the envelopes that repeat a key of this batch."""
-        replies: dict[str, StoredReply] = {}
-        for key, (number, fingerprint) in self._first.items():
-            response = results[number].response
-            if not isinstance(response, Unavailable):
-                replies[key] = StoredReply(key, fingerprint, wire.encode_kept(response), at)
-        for number, key, fingerprint in self._repeats:
-            if key in replies:
-                first = results[self._first[key][0]].response
-                is_same = fingerprint == replies[key].fingerprint
-                results[number] = Result(first, replayed=True) if is_same else Result(IdempotencyKeyReused())
-        return [*replies.values()]
 
 
 def _on(timeline: str, records: Sequence[RecordedEvent]) -> list[RecordedEvent]:
     """The events of a commit as the journal reads them."""
     return [msgspec.structs.replace(record, timeline=timeline) for record in records]
-
-
-def _replayed(kept: StoredReply, fingerprint: bytes) -> Result:
-    if kept.fingerprint != fingerprint:
-        return Result(IdempotencyKeyReused())
-    try:
-        answer = wire.decode(kept.reply)
-    except ValueError:
-        logger.exception("a kept reply cannot be decoded; its command is refused")
-        return Result(Unavailable("the reply that was kept is of another version"))
-    assert isinstance(answer, Reply | Refusal)
-    return Result(answer, replayed=True)

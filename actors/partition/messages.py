@@ -16,6 +16,10 @@ COMMAND_FAILED = Unavailable("the command failed", hotel_failed=True)
 """The response to a command whose decision raised an error. It fails alone, as nothing was changed."""
 
 
+HOTEL_FAILED = Unavailable("the hotel had a fault and was rebuilt", hotel_failed=True)
+"""The response to the commands of a hotel whose own code failed."""
+
+
 class CommandBatch(msgspec.Struct, frozen=True, gc=False):
     """Host to router, and router to hotel with that hotel's share: stamped envelopes to handle, after everything that
     is due by `at`."""

@@ -159,6 +159,8 @@ class Partition:
                 self._wake.clear()
                 await self._wake.wait()  # for more commands, or the end of the sync, before which no result is released
                 continue
+            if host.is_loading:
+                await self._load_hotels(host)
             batch = await self._gather()
             if batch or (host.due_at is not None and host.due_at <= self._clock()):
                 self._decide(host, batch)
@@ -166,6 +168,12 @@ class Partition:
             elif monotonic() - idle_since < _IDLE_SECONDS or not await self._tidy(host):
                 await self._wait(host.due_at)
         await self._drained.wait()
+
+    async def _load_hotels(self, host: Host) -> None:
+        """Loads hotels in the thread of the journal, so that everything else goes on meanwhile."""
+        envelopes = [*map(itemgetter(0), self._queue)]
+        if not await self._loop.run_in_executor(self._writer, host.load, envelopes):
+            await asyncio.sleep(_IDLE_SECONDS)
 
     async def _tidy(self, host: Host) -> bool:
         """Does some of what can wait until there are no commands; returns whether there is more of it."""

@@ -113,7 +113,12 @@ def kinds_of(wanted: Iterable[str]) -> frozenset[type[Event]]:
     return frozenset(kind for kind, type_name in _TYPE_NAMES.items() if is_of_types(type_name, wanted))
 
 
-def is_known_type(wanted: str) -> bool:
+def is_known_event_type(type_name: str) -> bool:
+    """Returns whether events of this type and version can be decoded."""
+    return type_name in _EVENT_TYPES
+
+
+def matches_any_type(wanted: str) -> bool:
     """Returns whether any event is of this type, which may end in `*`."""
     return any(is_of_types(type_name, (wanted,)) for type_name in _EVENT_TYPES)
 

@@ -25,7 +25,7 @@ Secret = Annotated[str, Meta(max_length=limits.name_characters_max, pattern=UNPA
 def check_event_types(types: tuple[str, ...], field: str = "events") -> None:
     """Refuses types of which there is no event."""
     for one in types:
-        if not wire.is_known_type(one):
+        if not wire.matches_any_type(one):
             raise invalid(field, "unknown", f"there is no event type {one!r}; GET /asyncapi.json lists the types")
 
 

@@ -4,7 +4,7 @@ The journal is the source of truth. Opening it to write begins a new epoch; a wr
 is refused (`JournalFenced`), so that a second process, or one that resumes after a stall, does no harm.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -92,6 +92,14 @@ class Snapshot(msgspec.Struct, frozen=True):
     state: bytes
 
 
+class SnapshotSet(msgspec.Struct, frozen=True):
+    """The hotels that have a snapshot, each with the `hotel_seq` of it, and the position up to which the snapshots have
+    the effects of all events."""
+
+    hotels: Mapping[str, int] = {}
+    until: int = 0
+
+
 class Journal(Protocol):
     """One partition's journal, with one writer. All methods are called in one thread, except `sync`: it waits for the
     disk and may run in another thread, while `replies` and `position` are called. After an error of `write` or `sync`
@@ -161,6 +169,10 @@ class Journal(Protocol):
         `after_hotel_seq`, where a hotel is given. Each is checked against what was written: raises JournalDamaged, and
         JournalTooNew."""
 
+    def places(self, after: int = 0) -> Iterator[tuple[int, str, int]]:
+        """Yields the position, hotel and `hotel_seq` of each event after this position, in order, checked as by `read`
+        but not decoded."""
+
     def check(self, after: int, until: int) -> None:
         """Checks the events after one position until another as `read` does, without decoding them, and that each is
         found by its hotel. May run in another thread."""
@@ -169,8 +181,9 @@ class Journal(Protocol):
         """Yields the newest snapshot of each hotel, or of one, checked. Raises SnapshotsUnusable, after the last one if
         some are missing."""
 
-    def snapshots_until(self) -> int:
-        """Returns the position up to which the snapshots have the effects of all events. Raises SnapshotsUnusable."""
+    def snapshot_set(self) -> SnapshotSet:
+        """Returns which snapshots there are, without their states. Raises SnapshotsUnusable where some are missing, or
+        do not fit the events."""
 
     def save_snapshots(self, snapshots: Iterable[Snapshot], until: int = 0) -> None:
         """Stores these in place of older ones of the same hotels. With them, the snapshots have the effects of all

@@ -13,7 +13,7 @@ import msgspec
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.event import ForgettingEvent
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent, bare_record
-from innkeeper.protocol.ports.journal import JournalError, JournalFenced, Snapshot, StoredReply
+from innkeeper.protocol.ports.journal import JournalError, JournalFenced, Snapshot, SnapshotSet, StoredReply
 from innkeeper.protocol.values.guests import GuestDetails, GuestKey, StoredGuest, bare
 
 _HASH_BYTES: Final = 16
@@ -177,6 +177,11 @@ class MemoryJournal:
         """See `Journal`. Nothing but this program can change what is in memory."""
         return self._contents.read(after, hotel, after_hotel_seq)
 
+    def places(self, after: int = 0) -> Iterator[tuple[int, str, int]]:
+        """See `Journal`."""
+        rows = [*self._contents.rows][after:]
+        return ((position, row.hotel, row.hotel_seq) for position, row in enumerate(rows, after + 1))
+
     def check(self, after: int, until: int) -> None:
         """See `Journal`."""
 
@@ -184,9 +189,12 @@ class MemoryJournal:
         """See `Journal`."""
         return (snapshot for snapshot in [*self._contents.snapshots.values()] if hotel in (None, snapshot.hotel))
 
-    def snapshots_until(self) -> int:
+    def snapshot_set(self) -> SnapshotSet:
         """See `Journal`."""
-        return self._contents.snapshots_until
+        return SnapshotSet(
+            {hotel: snapshot.hotel_seq for hotel, snapshot in self._contents.snapshots.items()},
+            self._contents.snapshots_until,
+        )
 
     def save_snapshots(self, snapshots: Iterable[Snapshot], until: int = 0) -> None:
         """See `Journal`."""

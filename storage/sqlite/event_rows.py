@@ -57,12 +57,17 @@ def record_of(path: Path, row: Row, timeline: str) -> RecordedEvent:
         event = wire.decode_event(type_name, body)
         return RecordedEvent(hotel, sequence, at, by, correlation, causation, event, timeline)
     except wire.UnknownMessageType as error:
-        raise JournalTooNew(
-            f"{path}: event {position} is of the type {type_name!r}, which this version does not know; a newer"
-            " Innkeeper wrote it: upgrade"
-        ) from error
+        raise too_new(path, row) from error
     except Exception as error:
         raise damaged(path, f"event {position} cannot be decoded ({error})") from error
+
+
+def too_new(path: Path, row: Row) -> JournalTooNew:
+    """Returns the error that the type of the event in this row is not known, which also says what to do."""
+    return JournalTooNew(
+        f"{path}: event {row[0]} is of the type {row[4]!r}, which this version does not know; a newer Innkeeper wrote"
+        " it: upgrade"
+    )
 
 
 def damaged(path: Path, what: str, remedy: str = RESTORE_FILE) -> JournalDamaged:

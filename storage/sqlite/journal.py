@@ -18,7 +18,7 @@ from typing import Any
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.event import ForgettingEvent
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
-from innkeeper.protocol.ports.journal import JournalError, JournalFenced, Snapshot, StoredReply
+from innkeeper.protocol.ports.journal import JournalError, JournalFenced, Snapshot, SnapshotSet, StoredReply
 from innkeeper.protocol.values.guests import GuestDetails, GuestKey, StoredGuest
 from innkeeper.storage.sqlite.event_log import open_to_read
 from innkeeper.storage.sqlite.event_rows import (
@@ -31,6 +31,7 @@ from innkeeper.storage.sqlite.event_rows import (
     read_rows,
     record_of,
     rows_of,
+    too_new,
     unavailable,
     unreadable,
 )
@@ -60,13 +61,8 @@ _REPLY_COLUMNS = "key, fingerprint, reply, at, checksum"
 
 
 def link(previous: bytes, row: Sequence[object]) -> bytes:
-    """Returns the hash of an event's row, over all of its columns and the previous hash."""
-    position, hotel, sequence, at, type_name, body, by, correlation, causation = row[:9]
-    head = (
-        f"{position}\x1f{hotel}\x1f{sequence}\x1f{at}\x1f{type_name}\x1f{by}\x1f{correlation}\x1f{causation}".encode()
-    )
-    assert isinstance(body, bytes)
-    return blake2b(previous + len(head).to_bytes(4, "big") + head + body, digest_size=16).digest()
+    """Returns the hash of an event's row, over the previous hash and all columns of the row in msgpack."""
+    return blake2b(previous + pack(row[:9]), digest_size=16).digest()
 
 
 def check_chain(path: Path, rows: Iterable[Row], after: int, previous: bytes) -> Iterator[Row]:
@@ -77,7 +73,7 @@ def check_chain(path: Path, rows: Iterable[Row], after: int, previous: bytes) ->
         position += 1
         if row[0] != position:
             raise damaged(path, f"event {position} is missing")
-        if type(row[5]) is not bytes or (previous := link(previous, row)) != row[9]:
+        if (previous := link(previous, row)) != row[9]:
             raise damaged(path, f"event {position} is not what was written")
         yield row
 
@@ -90,7 +86,7 @@ def check_rows_of_hotel(path: Path, rows: Iterable[tuple[Any, ...]], after_seque
         sequence += 1
         if row[2] != sequence:
             raise damaged(path, f"event {sequence} of {row[1]} is missing")
-        if not isinstance(row[5], bytes) or not isinstance(row[10], bytes) or link(row[10], row) != row[9]:
+        if not isinstance(row[10], bytes) or link(row[10], row) != row[9]:
             raise damaged(path, f"event {row[0]} is not what was written")
         yield row[:10]
 
@@ -258,6 +254,13 @@ class SqliteJournal(JournalFile):
         rows = self._read_all(after) if hotel is None else self._read_hotel(hotel, after, after_hotel_seq)
         return ((row[0], record_of(self.path, row, self._timelines.at(row[0]))) for row in rows)
 
+    def places(self, after: int = 0) -> Iterator[tuple[int, str, int]]:
+        """See `Journal`."""
+        for row in self._read_all(after):
+            if not wire.is_known_event_type(row[4]):
+                raise too_new(self.path, row)
+            yield row[:3]
+
     def _read_all(self, after: int) -> Iterator[Row]:
         position, last = after, self._hash_at(self._db, after)
         for row in check_chain(self.path, read_rows(self.path, self._db, after), after, last):
@@ -301,9 +304,9 @@ class SqliteJournal(JournalFile):
         """See `Journal`."""
         return self._snapshots.read(self._db, hotel)
 
-    def snapshots_until(self) -> int:
+    def snapshot_set(self) -> SnapshotSet:
         """See `Journal`."""
-        return self._snapshots.until(self._db)
+        return self._snapshots.describe(self._db)
 
     def save_snapshots(self, snapshots: Iterable[Snapshot], until: int = 0) -> None:
         """See `Journal`."""

@@ -48,7 +48,7 @@ def _first(db: sqlite_utils.Database) -> None:
         """
         CREATE TABLE snapshots (
             hotel TEXT PRIMARY KEY, sequence INTEGER NOT NULL, position INTEGER NOT NULL, hash BLOB NOT NULL,
-            checksum BLOB NOT NULL, state BLOB NOT NULL
+            state_hash BLOB NOT NULL, checksum BLOB NOT NULL, state BLOB NOT NULL
         ) STRICT
         """,
         """

@@ -3,13 +3,13 @@ is damaged. It forgets old replies."""
 
 import asyncio
 import logging
+import re
 import sqlite3
 from contextlib import nullcontext
 from itertools import count
 from pathlib import Path
 
 import pytest
-from innkeeper.actors.partition import host as host_module
 from innkeeper.actors.partition import housekeeping
 from innkeeper.actors.partition import partition as partition_module
 from innkeeper.actors.partition.opening import HostPorts, open_host
@@ -61,6 +61,7 @@ def test_only_events_after_the_snapshots_are_read_at_the_start(path: Path) -> No
     journal = SqliteJournal(path)
     partition = PartitionFixture(journal)
     assert partition.host.recover() == 1
+    partition.load_all()
     while partition.host.save_snapshots(after_events=1):
         pass
     assert partition.host.recover() == 0
@@ -68,7 +69,7 @@ def test_only_events_after_the_snapshots_are_read_at_the_start(path: Path) -> No
 
 
 SNAPSHOT_DAMAGE = (
-    "UPDATE snapshots SET state = CAST(substr(state, 1, 40) || x'00' || substr(state, 42) AS BLOB)",
+    "UPDATE snapshots SET state = CAST(substr(state, 1, 40) || x'00' || state AS BLOB) WHERE hotel = 'seaside'",
     "UPDATE snapshots SET hotel = 'seasidf' WHERE hotel = 'seaside'",
     "UPDATE snapshots SET sequence = sequence + 1 WHERE hotel = 'seaside'",
     "DELETE FROM snapshots WHERE hotel = 'lakeside'",
@@ -83,13 +84,13 @@ def test_a_damaged_snapshot_is_ignored_with_one_message_and_replaced(
         undamaged = states(partition)
     change(path, damage)
     journal = SqliteJournal(path)
-    assert "snapshots are ignored" in check_snapshots(journal)[0]
+    assert re.search("snapshots? .*(is|are) ignored", check_snapshots(journal)[0])
     journal.close()
     caplog.clear()
     with partition_fixture(path) as partition:
         assert states(partition) == undamaged
         assert len(caplog.records) == 1
-        assert "snapshots are ignored" in caplog.text
+        assert re.search("snapshots? .*(is|are) ignored", caplog.text)
         while partition.host.save_snapshots(after_events=1):
             pass
     caplog.clear()
@@ -105,7 +106,7 @@ def test_a_snapshot_of_another_version_is_ignored_with_one_message(
     with partition_fixture(path) as partition:
         undamaged = states(partition)
         with monkeypatch.context() as patched:
-            patched.setattr(host_module.wire, "encode_kept", lambda _: wire._encode(("state of the future", 1, b"")))
+            patched.setattr(wire, "encode_kept", lambda _: wire._encode(("state of the future", 1, b"")))
             assert partition.host.save_snapshots(after_events=1) == 1
     with partition_fixture(path) as partition:
         assert states(partition) == undamaged
@@ -118,12 +119,13 @@ def test_a_hotel_with_few_events_does_not_make_the_start_read_all_of_the_others(
 ) -> None:
     with partition_fixture(path) as partition:
         booked_at_the_seaside = partition.host.journal.position()
+        partition.load_all()
         partition.open_hotel({"DBL": 60}, "hillside")
         assert partition.host.save_snapshots(after_events=60) == 1  # hillside
-        assert partition.host.journal.snapshots_until() == booked_at_the_seaside - 1
+        assert partition.host.journal.snapshot_set().until == booked_at_the_seaside - 1
         monkeypatch.setattr(housekeeping, "snapshot_behind_events_max", 40)
         assert partition.host.save_snapshots(after_events=60) == 1  # seaside, one of whose events is so far behind
-        assert partition.host.journal.snapshots_until() == partition.host.journal.position()
+        assert partition.host.journal.snapshot_set().until == partition.host.journal.position()
 
 
 def run_partition(path: Path, bookings: int = 0, seconds: float = 0.5) -> None:
@@ -218,9 +220,9 @@ def test_a_reply_of_another_version_is_not_given_and_disturbs_no_other_command(
             raise wire.UnknownMessageType("a newer Innkeeper wrote it")
 
         repeated, other = Envelope(BookRoom(HOTEL, request(3)), "key"), Envelope(BookRoom(HOTEL, request(4)), "other")
-        monkeypatch.setattr(host_module.wire, "decode", unknown)
+        monkeypatch.setattr(wire, "decode", unknown)
         results = partition.host.handle([repeated, other])
-        monkeypatch.setattr(host_module.wire, "decode", decode)
+        monkeypatch.setattr(wire, "decode", decode)
         assert isinstance(results[0].response, Unavailable)
         assert isinstance(results[1].response, BookingReply)
 

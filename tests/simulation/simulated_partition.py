@@ -184,7 +184,7 @@ class SimulatedPartition:
         self._report(
             check_batch(self._model, self._record, list(zip(requests, answers, strict=True)), self._new_records())
         )
-        if not raised and faults == self._faults.count:
+        if not raised and faults == self._faults.count and not self._host.is_loading:
             self._report(_needless_refusals(requests, answers))
             self._report(f"hold {booking} did not expire in time" for booking in self._model.expired_holds(self._at))
 
@@ -198,6 +198,8 @@ class SimulatedPartition:
             if self._host.must_drain:
                 answers += self._finish(waiting)
                 waiting = []
+            if self._host.is_loading:
+                self._host.load(batch)
             waiting.append(self._host.decide(batch))
         for group in [waiting] if self._random.random() < 0.3 else [[decided] for decided in waiting]:
             answers += self._finish(group)

@@ -174,15 +174,15 @@ def test_the_snapshots_say_until_where_they_have_all_events(
     storage: Storage, journal: Journal, opened: ExitStack
 ) -> None:
     write_and_sync(journal, recorded(1), recorded(1, "south"), recorded(2))
-    assert journal.snapshots_until() == 0
+    assert journal.snapshot_set().until == 0
     journal.save_snapshots([Snapshot("north", 2, b"state")], until=1)
-    assert journal.snapshots_until() == 1
+    assert journal.snapshot_set().until == 1
     journal.close()
     again = storage.journal(RESERVATIONS)
     opened.callback(again.close)
-    assert (again.snapshots_until(), [*again.snapshots()]) == (1, [Snapshot("north", 2, b"state")])
+    assert (again.snapshot_set().until, [*again.snapshots()]) == (1, [Snapshot("north", 2, b"state")])
     again.save_snapshots([Snapshot("south", 1, b"state")], until=3)
-    assert (again.snapshots_until(), len([*again.snapshots()])) == (3, 2)
+    assert (again.snapshot_set().until, len([*again.snapshots()])) == (3, 2)
 
 
 def test_what_was_written_is_checked_in_any_steps(journal: Journal) -> None:

@@ -12,6 +12,7 @@ from innkeeper.protocol.ports.journal import (
     JournalError,
     JournalTooNew,
     Snapshot,
+    SnapshotSet,
     SnapshotsUnusable,
     StoredReply,
 )
@@ -96,7 +97,6 @@ def test_a_kept_reply_is_checked_when_it_is_read(path: Path) -> None:
 
 
 SNAPSHOT_CHANGES = (
-    "UPDATE snapshots SET state = x'00' WHERE hotel = 'north'",
     "UPDATE snapshots SET sequence = 1 WHERE hotel = 'north'",
     "UPDATE snapshots SET hotel = 'west' WHERE hotel = 'north'",
     "UPDATE snapshots SET position = 2 WHERE hotel = 'north'",
@@ -122,16 +122,32 @@ def test_snapshots_that_are_not_what_was_saved_are_unusable_until_new_ones_are_s
         db.execute(change)
     db.close()
     with pytest.raises(SnapshotsUnusable, match=r"journal.db: its snapshots are ignored"):
-        (journal.snapshots_until(), [*journal.snapshots()])
+        (journal.snapshot_set().until, [*journal.snapshots()])
     journal.close()
     if "UPDATE events" in change:
         return
     again = SqliteJournal(path)
     with pytest.raises(SnapshotsUnusable):
-        (again.snapshots_until(), [*again.snapshots()])
+        (again.snapshot_set().until, [*again.snapshots()])
     again.save_snapshots([Snapshot("north", 2, b"new")], until=3)
-    assert (again.snapshots_until(), [*again.snapshots()]) == (3, [Snapshot("north", 2, b"new")])
+    assert (again.snapshot_set().until, [*again.snapshots()]) == (3, [Snapshot("north", 2, b"new")])
     again.close()
+
+
+def test_an_altered_state_of_a_snapshot_is_noticed_when_it_is_read(path: Path) -> None:
+    journal = SqliteJournal(path)
+    write_and_sync(journal, recorded(1), recorded(1, "south"))
+    journal.save_snapshots([Snapshot("north", 1, b"north"), Snapshot("south", 1, b"south")], until=2)
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE snapshots SET state = x'00' WHERE hotel = 'north'")
+    db.close()
+    assert journal.snapshot_set() == SnapshotSet({"north": 1, "south": 1}, 2)
+    assert [*journal.snapshots("south")] == [Snapshot("south", 1, b"south")]
+    with pytest.raises(SnapshotsUnusable):
+        [*journal.snapshots("north")]
+    journal.save_snapshots([Snapshot("north", 1, b"new")], until=2)
+    assert [*journal.snapshots()] == [Snapshot("south", 1, b"south"), Snapshot("north", 1, b"new")]
+    journal.close()
 
 
 def test_an_altered_event_is_not_read_for_its_hotel_either(path: Path) -> None:

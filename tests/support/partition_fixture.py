@@ -82,6 +82,11 @@ class PartitionFixture:
             self.host.close()
             raise
 
+    def load_all(self) -> None:
+        """Load the hotels that no command has named yet."""
+        while self.host.must_drain:
+            self.host.handle([])
+
     def advance_clock(self, seconds: float) -> None:
         """Advance the clock, and let everything happen that is due by then."""
         self.at += round(seconds * 1_000_000)
