@@ -50,9 +50,12 @@ ALLOWED_IMPORTS = {
     "protocol": set[str](),
     "actors/system": {"actors.system"},
     "actors/partition": HOSTING,
+    "actors/partition/partition.py": {*HOSTING, "actors.subscriptions.load_meter"},
     "actors/reservations/rules": {*KERNEL, "protocol.reservations", "actors.reservations.rules"},
     "actors/reservations": {*HOSTING, "actors.reservations"},
-    "actors/reservations/read_model_task.py": {"protocol", "actors.subscriptions.background_task"},
+    "actors/reservations/read_model_task.py": {
+        "protocol", "actors.subscriptions.background_task", "actors.subscriptions.load_meter",
+    },
     "actors/billing/rules": {*KERNEL, "protocol.billing", *RESERVATIONS_TERMS, "actors.billing.rules"},
     "actors/billing": {*HOSTING, "actors.billing"},
     "actors/notifications/rules": {
@@ -63,8 +66,7 @@ ALLOWED_IMPORTS = {
     "actors/subscriptions": {"protocol", "actors.subscriptions"},
     "actors/cluster": {"protocol", "actors.cluster"},
     "actors/cluster/parts.py": {
-        "protocol", "actors.cluster", "actors.partition.partition", "actors.partition.load_meter",
-        "actors.subscriptions",
+        "protocol", "actors.cluster", "actors.partition.partition", "actors.subscriptions",
     },
     **{
         f"actors/{context}/service.py": {*HOSTING, "actors.cluster", "actors.subscriptions", f"actors.{context}"}

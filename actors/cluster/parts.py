@@ -10,9 +10,9 @@ from typing import Any
 from innkeeper.actors.cluster.partition_router import PartitionedViews
 from innkeeper.actors.cluster.remote_part import RemotePart
 from innkeeper.actors.cluster.rpc_server import RpcServer, ServedPorts
-from innkeeper.actors.partition.load_meter import LoadMeter, load_commands_min
 from innkeeper.actors.partition.partition import Partition
 from innkeeper.actors.subscriptions.commit_signal import CommitSignal
+from innkeeper.actors.subscriptions.load_meter import LoadMeter, load_commands_min
 from innkeeper.actors.subscriptions.recent_events import following
 from innkeeper.actors.subscriptions.service import S, Service, ServicePorts
 from innkeeper.actors.subscriptions.service_router import ServiceRouter
@@ -97,7 +97,7 @@ class Parts:
                 received.subscribe(self.commits.on_commit_elsewhere)
         store = partial(open_store, name)
         local = frozenset(log for log in logs if self.runs(log))
-        return ServicePorts(logs, self.commits, store, self.clock, self.load.is_under_load, consumer, inbox, local)
+        return ServicePorts(logs, self.commits, store, self.clock, self.load, consumer, inbox, local)
 
     def connect(self, part: str) -> RemotePart:
         """Adds a part of another process."""

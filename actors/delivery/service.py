@@ -107,6 +107,6 @@ async def start_publisher(parts: Parts, ports: PublisherPorts) -> None:
             service.subscribe(SubscriptionRequest(subscriber, EVERY_EVENT), handle)
             yield {}
 
-    store, is_under_load = partial(ports.open_store, name), parts.load.is_under_load
-    service_ports = ServicePorts(logs, parts.commits, store, parts.clock, is_under_load, local=frozenset(logs))
+    store = partial(ports.open_store, name)
+    service_ports = ServicePorts(logs, parts.commits, store, parts.clock, parts.load, local=frozenset(logs))
     await parts.start(Service(name, service_ports, open_handlers))

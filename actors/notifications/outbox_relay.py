@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
 from innkeeper.actors.subscriptions.background_task import ListedTask
+from innkeeper.actors.subscriptions.load_meter import UNLOADED, LoadMeter
 from innkeeper.protocol.notifications.notices import Notice
 from innkeeper.protocol.ports.outbox import DueNotice, Outbox, SendFailed, SendNotices
 from innkeeper.protocol.ports.subscriptions import DeadLetter, Stalled, SubscriberState
@@ -32,9 +33,9 @@ class OutboxRelay(ListedTask):
         sync: Callable[[], Awaitable[None]],
         pause_seconds: Callable[[int], float],
         clock: Callable[[], int],
-        is_under_load: Callable[[], bool] = lambda: False,
+        load: LoadMeter = UNLOADED,
     ) -> None:
-        super().__init__(name, clock, is_under_load)
+        super().__init__(name, clock, load)
         self._outbox = outbox
         self._send = send
         self._sync = sync

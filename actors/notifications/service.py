@@ -36,9 +36,7 @@ async def start_notifications(parts: Parts, ports: NotificationsPorts) -> None:
     @asynccontextmanager
     async def open_handlers(service: Service[NotificationStore], store: NotificationStore) -> AsyncIterator[Handlers]:
         async with ports.open_transport() as send:
-            relay = OutboxRelay(
-                RELAY, store.outbox, send, store.sync, ports.retry_seconds, parts.clock, service.is_under_load
-            )
+            relay = OutboxRelay(RELAY, store.outbox, send, store.sync, ports.retry_seconds, parts.clock, service.load)
             handler = NotificationsEventHandler(store.outbox, parts.clock, relay.notify)
             request = SubscriptionRequest(NOTIFICATIONS, NOTIFICATIONS_EVENT_TYPES, derivable=True)
             service.subscribe(request, handler.handle)

@@ -17,8 +17,8 @@ from time import monotonic
 from typing import TypeVar
 
 from innkeeper.actors.partition.host import Host
-from innkeeper.actors.partition.load_meter import LoadMeter, load_commands_min
 from innkeeper.actors.partition.messages import PendingBatch
+from innkeeper.actors.subscriptions.load_meter import LoadMeter, load_commands_min
 from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Unavailable
@@ -164,10 +164,19 @@ class Partition:
             batch = await self._gather()
             if batch or (host.due_at is not None and host.due_at <= self._clock()):
                 self._decide(host, batch)
+                if len(batch) >= load_commands_min:
+                    self._load.observe()
+                    await self._share_processor()
                 idle_since = monotonic()
             elif monotonic() - idle_since < _IDLE_SECONDS or not await self._tidy(host):
                 await self._wait(host.due_at)
         await self._drained.wait()
+
+    async def _share_processor(self) -> None:
+        """Leaves time to subscribers that would stay behind for ever. Meanwhile commands wait, and those beyond the
+        limit are refused."""
+        if (seconds := self._load.pause_after_batch()) and not self._stopping:
+            await asyncio.sleep(seconds)
 
     async def _load_hotels(self, host: Host) -> None:
         """Loads hotels in the thread of the journal, so that everything else goes on meanwhile."""
@@ -210,8 +219,6 @@ class Partition:
         except BaseException:
             self._queue[:0] = batch  # they are refused with the rest of the queue
             raise
-        if len(batch) >= load_commands_min:
-            self._load.observe()
         self._drained.clear()
         self._to_commit.set()
 

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable
 
 from innkeeper.actors.subscriptions.background_task import BackgroundTask
+from innkeeper.actors.subscriptions.load_meter import LoadMeter
 from innkeeper.protocol.ports.views import FollowingViews
 
 
@@ -15,10 +16,8 @@ class ReadModelTask(BackgroundTask):
 
     gather_seconds = 1.0
 
-    def __init__(
-        self, log: str, views: FollowingViews, clock: Callable[[], int], is_under_load: Callable[[], bool]
-    ) -> None:
-        super().__init__(f"the read models of {log}", clock, is_under_load)
+    def __init__(self, log: str, views: FollowingViews, clock: Callable[[], int], load: LoadMeter) -> None:
+        super().__init__(f"the read models of {log}", clock, load)
         self._views = views
 
     async def step(self) -> bool:

@@ -55,7 +55,7 @@ async def _start_partition(parts: Parts, ports: PartitionPorts) -> None:
     parts.partitions[log] = partition
     views = exits.enter_context(ports.open_views(parts.logs[log]))
     parts.partition_views[log] = views
-    task = ReadModelTask(log, views, ports.host.clock, parts.load.is_under_load)
+    task = ReadModelTask(log, views, ports.host.clock, parts.load)
     parts.commits.call(task.notify_of_events)
     exits.push_async_callback(_stop, task, asyncio.create_task(task.run()))
 

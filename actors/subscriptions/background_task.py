@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from time import perf_counter
 
+from innkeeper.actors.subscriptions.load_meter import UNLOADED, LoadMeter
 from innkeeper.protocol.ports.subscriptions import DeadLetter, Stalled, SubscriberState
 from innkeeper.protocol.values.limits import subscriber_retry_seconds, subscriber_stall_seconds_max
 from innkeeper.protocol.values.operator_error import OperatorError
@@ -22,20 +23,20 @@ _LOAD_CHECK_SECONDS = 0.1  # how often a pause checks the load
 
 
 class BackgroundTask(ABC):
-    """Runs in one event loop, in short steps. While this process `is_under_load`, it makes long pauses between them, as
-    long as that does not leave it far behind. A task that `follows_events` is notified of commits while it
-    `waits_for_events`."""
+    """Runs in one event loop, in short steps. While this process is under load, it makes long pauses between them; when
+    that has left it behind for long, commands are to make pauses. A task that `follows_events` is notified of commits
+    while it `waits_for_events`."""
 
     follows_events = True
     gather_seconds = 0.0
     """The pause between a notification and the next step."""
 
-    def __init__(self, name: str, clock: Callable[[], int], is_under_load: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, name: str, clock: Callable[[], int], load: LoadMeter = UNLOADED) -> None:
         self.name = name
         self.waits_for_events = False
         self.stalled = ""
         self.clock = clock
-        self.is_under_load = is_under_load
+        self._load = load
         self._stalls = 0
         self._logged = RepeatedMessages()
         self._notified = self._idle = False
@@ -91,6 +92,8 @@ class BackgroundTask(ABC):
                 self.waits_for_events = False
                 await self._step_back(_PAUSE_FACTOR * (perf_counter() - start))
             else:
+                if self._is_behind:
+                    self._load.report_behind()
                 await asyncio.sleep(0)  # lets the loop handle messages meanwhile
 
     async def _wait_for_work(self) -> None:
@@ -107,7 +110,11 @@ class BackgroundTask(ABC):
     @property
     def steps_back(self) -> bool:
         """Whether it leaves the processor to commands for now: it takes small steps, and long pauses."""
-        return self.is_under_load() and perf_counter() - self._busy_since < _STEPS_BACK_SECONDS_MAX
+        return self._load.is_under_load() and not self._is_behind
+
+    @property
+    def _is_behind(self) -> bool:
+        return perf_counter() - self._busy_since >= _STEPS_BACK_SECONDS_MAX
 
     async def _step_back(self, seconds: float) -> None:
         """Pauses for so long, or until that is no longer necessary."""

@@ -16,6 +16,7 @@ from innkeeper.actors.subscriptions.background_task import ListedTask
 from innkeeper.actors.subscriptions.commit_signal import CommitSignal
 from innkeeper.actors.subscriptions.inbox_trimming import keep_trimmed
 from innkeeper.actors.subscriptions.kept_replies import KeptReplies, without_key
+from innkeeper.actors.subscriptions.load_meter import UNLOADED, LoadMeter
 from innkeeper.actors.subscriptions.subscriber import Subscriber, nothing_to_sync
 from innkeeper.protocol.messages.envelope import Result
 from innkeeper.protocol.messages.refusals import NotFound, Refused, Unavailable
@@ -66,7 +67,7 @@ class ServicePorts(NamedTuple, Generic[S]):
     commits: CommitSignal
     open_store: Callable[[], AbstractContextManager[S]]
     clock: Callable[[], int]
-    is_under_load: Callable[[], bool] = lambda: False
+    load: LoadMeter = UNLOADED
     consumer: BrokerConsumer | None = None
     inbox: Inbox | None = None
     local: Collection[str] = ()
@@ -85,7 +86,7 @@ class Service(Generic[S]):
         self.name = name
         self.logs = ports.logs
         self.tasks: dict[str, ListedTask] = {}
-        self.is_under_load = ports.is_under_load
+        self.load = ports.load
         self._ports = ports
         self._open_handlers = open_handlers
         self._handlers: Handlers = {}
@@ -163,9 +164,7 @@ class Service(Generic[S]):
             if cursor.log in self._ports.local:
                 cursor.check()
         sync = nothing_to_sync if request.derivable else self._store.sync
-        subscriber = Subscriber(
-            cursors, handle, self._ports.clock, self.is_under_load, sync, batch_events, self._ports.inbox
-        )
+        subscriber = Subscriber(cursors, handle, self._ports.clock, self.load, sync, batch_events, self._ports.inbox)
         self.add_task(subscriber)
         return subscriber
 

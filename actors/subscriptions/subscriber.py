@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from innkeeper.actors.subscriptions.background_task import ListedTask
+from innkeeper.actors.subscriptions.load_meter import UNLOADED, LoadMeter
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.ports.inbox import Inbox
 from innkeeper.protocol.ports.subscriptions import (
@@ -47,12 +48,12 @@ class Subscriber(ListedTask):
         cursors: Sequence[Cursor],
         handle: EventHandler,
         clock: Callable[[], int],
-        is_under_load: Callable[[], bool] = lambda: False,
+        load: LoadMeter = UNLOADED,
         sync: Callable[[], Awaitable[None]] = nothing_to_sync,
         batch_events: int = subscriber_batch_events_max,
         inbox: Inbox | None = None,
     ) -> None:
-        super().__init__(cursors[0].state().name, clock, is_under_load)
+        super().__init__(cursors[0].state().name, clock, load)
         self._cursors = cursors
         ranks = [rank_of(cursor.log) for cursor in cursors]
         self._before = [[index for index, other in enumerate(ranks) if other < rank] for rank in ranks]

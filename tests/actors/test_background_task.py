@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from innkeeper.actors.subscriptions import background_task
 from innkeeper.actors.subscriptions.background_task import BackgroundTask
+from innkeeper.actors.subscriptions.load_meter import LoadMeter
 from innkeeper.protocol.ports.journal import JournalDamaged
 from innkeeper.protocol.ports.subscriptions import Stalled
 
@@ -17,7 +18,10 @@ class CountedTask(BackgroundTask):
     """A task with a number of steps, each of which takes some time; `during` is called in the middle of each."""
 
     def __init__(self, steps_left: int, busy: bool = False) -> None:
-        super().__init__("digger", lambda: round(time.time() * 1e6), lambda: busy)
+        self.meter = LoadMeter(lambda: 0.0)
+        if busy:
+            self.meter.observe()
+        super().__init__("digger", lambda: round(time.time() * 1e6), self.meter)
         self.steps_left = steps_left
         self.steps = 0
         self.during: Callable[[], None] = self.notify
@@ -70,11 +74,15 @@ def test_a_task_rests_between_steps_while_others_are_busy() -> None:
 
 
 def test_a_task_stops_resting_when_others_are_no_longer_busy() -> None:
-    task = CountedTask(steps_left=3)
+    task = CountedTask(steps_left=3, busy=True)
     task.during = lambda: time.sleep(0.5)  # a rest after such a step would last ten seconds
-    others = iter((True, True, True))
-    task.is_under_load = lambda: next(others, False)
-    run_during(task, lambda: until(lambda: task.steps_left < 0, seconds=9))
+
+    async def end_of_load() -> None:
+        await until(lambda: task.steps >= 1)
+        task.meter.is_under_load = lambda: False  # type: ignore[method-assign]
+        await until(lambda: task.steps_left < 0, seconds=9)
+
+    run_during(task, end_of_load)
 
 
 def test_a_task_that_was_far_behind_for_long_rests_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,6 +90,23 @@ def test_a_task_that_was_far_behind_for_long_rests_no_more(monkeypatch: pytest.M
     task, begun = CountedTask(steps_left=200, busy=True), time.perf_counter()
     run_during(task, lambda: until(lambda: task.steps_left < 0))
     assert time.perf_counter() - begun < 20 * 200 * STEP_SECONDS / 2  # with all rests, it would be twice as long
+
+
+def test_commands_pause_for_a_task_that_is_behind_for_long_although_it_rests_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(background_task, "_STEPS_BACK_SECONDS_MAX", 0.1)
+    task = CountedTask(steps_left=10_000, busy=True)
+    assert not task.meter.pause_after_batch()
+    run_during(task, lambda: until(lambda: task.meter.pause_after_batch() > 0))
+
+
+def test_commands_do_not_pause_for_a_task_that_is_stalled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background_task, "_STEPS_BACK_SECONDS_MAX", 0.0)
+    task = CountedTask(steps_left=10_000, busy=True)
+    task.stalls = True
+    run_during(task, lambda: until(lambda: task.stalled != ""))
+    assert not task.meter.pause_after_batch()
 
 
 def test_a_stop_does_not_wait_for_a_task_that_gathers() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from innkeeper.actors.partition.host import Host
-from innkeeper.actors.partition.load_meter import LoadMeter
 from innkeeper.actors.partition.partition import Partition
+from innkeeper.actors.subscriptions.load_meter import LoadMeter
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.reservations.queries import DescribeHotel
 from innkeeper.storage.sqlite.journal import SqliteJournal
@@ -23,6 +23,42 @@ def test_load_ends_a_tenth_of_a_second_after_the_last_large_batch() -> None:
     assert meter.is_under_load()
     at = 0.11
     assert not meter.is_under_load()
+
+
+def test_pauses_of_commands_grow_while_somebody_is_behind_and_then_shrink_to_nothing() -> None:
+    at = 0.0
+    meter = LoadMeter(lambda: at)
+    assert meter.pause_after_batch() == 0
+    meter.report_behind()
+    pauses = [meter.pause_after_batch() for _ in range(100)]
+    assert pauses[0] == 0.001
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == 0.25
+    at = 1.1
+    pauses = [meter.pause_after_batch() for _ in range(100)]
+    assert pauses == sorted(pauses, reverse=True)
+    assert pauses[-1] == 0
+
+
+def test_a_large_batch_waits_for_those_who_are_behind(tmp_path: Path) -> None:
+    async def pauses_after(commands: int) -> list[float]:
+        ids = map(str, count())
+        load = LoadMeter(lambda: 0.0)
+        load.report_behind()
+        pauses: list[float] = []
+        load.pause_after_batch = lambda: pauses.append(0.001) or 0.001  # type: ignore[method-assign, func-returns-value]
+        partition = Partition(
+            lambda: Host(SqliteJournal(tmp_path / "journal.db"), lambda: NOON, lambda: next(ids), HOTEL_TYPE),
+            lambda: NOON,
+            load=load,
+        )
+        await partition.start()
+        await asyncio.gather(*(partition.ask(Envelope(DescribeHotel("seaside"))) for _ in range(commands)))
+        await partition.stop()
+        return pauses
+
+    assert not asyncio.run(pauses_after(23))
+    assert asyncio.run(pauses_after(24))
 
 
 @pytest.mark.parametrize(("commands", "is_load"), [(23, False), (24, True)])

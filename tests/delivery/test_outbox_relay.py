@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from innkeeper.actors.notifications import outbox_relay
 from innkeeper.actors.notifications.outbox_relay import OutboxRelay
+from innkeeper.actors.subscriptions.load_meter import LoadMeter
 from innkeeper.protocol.notifications.notices import HotelFacts, Notice, NoticeKind, Recipient, StayFacts
 from innkeeper.protocol.ports.journal import JournalUnavailable
 from innkeeper.protocol.ports.outbox import OutboxChanges, SendFailed, SettleNotice
@@ -41,7 +42,7 @@ class MailOutbox:
         self.attempted: list[str] = []
         self.errors: dict[str, list[Exception]] = {}
         self.crashes_after: set[str] = set()
-        self.is_under_load = False
+        self.load = LoadMeter(lambda: 0.0)
         self.after_each: Callable[[], None] = lambda: None
         self.batches: list[int] = []
         self.synced: list[str] = []  # of the delivered, those that were on disk as such
@@ -58,7 +59,7 @@ class MailOutbox:
             self._sync,
             lambda attempts: PAUSE_SECONDS * attempts,
             lambda: self.now,
-            lambda: self.is_under_load,
+            self.load,
         )
 
     async def _sync(self) -> None:
@@ -299,7 +300,7 @@ def test_letters_of_a_batch_to_one_address_are_marked_at_once(
 
 
 def test_few_letters_are_sent_in_a_step_under_load(mail: MailOutbox) -> None:
-    mail.is_under_load = True
+    mail.load.observe()
     mail.store_notices(*(letter(f"{number}", f"guest-{number}@example.com") for number in range(10)))
     mail.send_due()
     assert mail.batches == [4, 4, 2]

@@ -10,6 +10,7 @@ import pytest
 from innkeeper.actors.partition.clock import clock
 from innkeeper.actors.reservations.read_model_task import ReadModelTask
 from innkeeper.actors.subscriptions import background_task
+from innkeeper.actors.subscriptions.load_meter import LoadMeter
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.journal import JournalDamaged
 from innkeeper.protocol.reservations.events import WaitlistLeft
@@ -38,7 +39,7 @@ class DamagedLog(GrowingLog):
 @asynccontextmanager
 async def following(views: SqliteReadModels) -> AsyncIterator[ReadModelTask]:
     """The task of these read models, which runs meanwhile."""
-    task = ReadModelTask(RESERVATIONS, views, clock, lambda: False)
+    task = ReadModelTask(RESERVATIONS, views, clock, LoadMeter())
     running = asyncio.create_task(task.run())
     async with asyncio.timeout(10):
         yield task
