@@ -12,7 +12,8 @@ from innkeeper.protocol.reservations.hotel import Hotel
 
 class BookingSearch(msgspec.Struct, frozen=True):
     """Selects bookings of a hotel. `arrival_from` and `arrival_to` are both included. `text` finds a booking where each
-    of its words begins a word of `searched_text`; accents and case make no difference."""
+    of its words begins a word of the guest's name, e-mail address or locator, or it is a part of the guest's phone
+    number. Case, accents and spellings make no difference, nor do O and 0, or I, L and 1, in a locator."""
 
     hotel: str
     status: BookingStatus | None = None
@@ -40,14 +41,6 @@ class KnownGuest(msgspec.Struct, frozen=True):
 
 class InvalidCursor(ValueError):
     """The cursor is not one that a list returned."""
-
-
-def searched_text(booking: Booking) -> str:
-    """Returns what a search for text finds a booking by."""
-    guest = booking.guest.details
-    if guest is None:
-        return booking.locator
-    return " ".join(filter(None, (guest.name, guest.email, guest.phone, booking.locator)))
 
 
 class Views(Protocol):

@@ -1,15 +1,13 @@
 """Read models in memory: they are folded from the log again whenever they are opened."""
 
-import re
 import threading
-import unicodedata
 from datetime import date
 from itertools import islice
 
 from innkeeper.protocol.messages.event import ForgettingEvent
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.subscriptions import EventLog, Positions, with_guests
-from innkeeper.protocol.ports.views import BookingPage, BookingSearch, InvalidCursor, KnownGuest, searched_text
+from innkeeper.protocol.ports.views import BookingPage, BookingSearch, InvalidCursor, KnownGuest
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.events import BookingEvent
 from innkeeper.protocol.reservations.hotel import Hotel
@@ -18,9 +16,9 @@ from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
 from innkeeper.protocol.values.guests import bare
 from innkeeper.protocol.values.limits import guest_bookings_max
 from innkeeper.storage.read_model_events import read_model_events
+from innkeeper.storage.search_words import indexed_words, is_found, searched_words
 
 _STEP_EVENTS = 2_000
-_WORD = re.compile(r"[^\W_]+")
 
 
 class MemoryViews:
@@ -150,24 +148,5 @@ def _matches(booking: Booking, search: BookingSearch) -> bool:
         and search.room in (None, booking.room)
         and (search.arrival_from is None or search.arrival_from <= booking.arrival)
         and (search.arrival_to is None or booking.arrival <= search.arrival_to)
-        and (search.text is None or _contains(searched_text(booking), search.text))
+        and (search.text is None or is_found(indexed_words(booking), searched_words(search.text)))
     )
-
-
-def _contains(text: str, wanted: str) -> bool:
-    """Whether each word of `wanted` begins a word of the text. What holds several words (`ann@x.pt`) is a phrase."""
-    words = _words(text)
-    phrases = [phrase for word in wanted.split() if (phrase := _words(word))]
-    starts = [words[at:] for at in range(len(words))]
-    return bool(phrases) and all(any(_begins_with(start, phrase) for start in starts) for phrase in phrases)
-
-
-def _begins_with(words: list[str], phrase: list[str]) -> bool:
-    own = words[: len(phrase)]
-    return len(own) == len(phrase) and own[:-1] == phrase[:-1] and own[-1].startswith(phrase[-1])
-
-
-def _words(text: str) -> list[str]:
-    """The words of a text, without accents and in lower case."""
-    plain = "".join(one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one))
-    return _WORD.findall(plain.casefold())

@@ -22,7 +22,7 @@ from innkeeper.storage.sqlite.store_connection import connect
 
 logger = logging.getLogger(__name__)
 
-FORM = 1  # to be raised when the tables or their contents change: files of another form are made anew
+FORM = 2  # to be raised when the tables or their contents change: files of another form are made anew
 BOOKING_COLUMNS = "number, id, hotel, guest, status, room_type, room, arrival, departure, body, checksum"
 HOTEL_COLUMNS = "id, body, checksum"
 FORGOTTEN_COLUMNS = "guest, position, checksum"
@@ -155,5 +155,5 @@ def _create_tables(db: sqlite_utils.Database) -> None:
         columns = "booking INTEGER, position INTEGER, checksum INTEGER"
         db.execute(f"CREATE TABLE history ({columns}, PRIMARY KEY (booking, position)) WITHOUT ROWID")
         db.table("forgotten").create({"guest": str, "position": int, "checksum": int}, pk="guest")
-        db.execute("CREATE VIRTUAL TABLE guests USING fts5(words)")
+        db.execute('CREATE VIRTUAL TABLE guests USING fts5(words, tokenize = "unicode61 remove_diacritics 0")')
         db.execute(f"PRAGMA user_version = {FORM}")

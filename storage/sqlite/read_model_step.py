@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 from innkeeper.protocol.messages.event import ForgettingEvent
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.ports.views import searched_text
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
 from innkeeper.protocol.values.guests import bare
 from innkeeper.storage.read_model_events import read_model_events
+from innkeeper.storage.search_words import indexed_words
 from innkeeper.storage.sqlite.read_model_file import (
     BOOKING_COLUMNS,
     FORGOTTEN_COLUMNS,
@@ -64,7 +64,7 @@ class ReadModelStep:
         self._bookings[now.id] = (number, now)
         self._history.append((number, seq))
         if was is None or was.guest != now.guest:
-            self._guests[number] = searched_text(now)
+            self._guests[number] = " ".join(indexed_words(now))
 
     def fold_hotel(self, _: int, record: RecordedEvent) -> None:
         """Applies an event about the hotel itself."""
@@ -79,7 +79,7 @@ class ReadModelStep:
         for number, booking in [*self._bookings.values()]:
             if booking.guest.id == event.guest:
                 self._bookings[booking.id] = number, bare(booking)
-                self._guests[number] = searched_text(bare(booking))
+                self._guests[number] = " ".join(indexed_words(bare(booking)))
 
     def _read(self, column: str, values: set[str]) -> None:
         """Reads the bookings that have one of these values, in one query: those that the events change."""

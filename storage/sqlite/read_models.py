@@ -24,6 +24,7 @@ from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
 from innkeeper.protocol.values.limits import guest_bookings_max, stay_nights_max
 from innkeeper.protocol.values.operator_error import OperatorError
 from innkeeper.protocol.values.repeated_messages import RepeatedMessages
+from innkeeper.storage.search_words import searched_words
 from innkeeper.storage.sqlite.event_rows import damaged, unavailable
 from innkeeper.storage.sqlite.read_model_file import (
     BOOKING_COLUMNS,
@@ -274,7 +275,8 @@ def _conditions(search: BookingSearch, cursor: str | None) -> tuple[list[str], d
             values[name] = day.toordinal()
     if search.text is not None:
         where.append("number IN (SELECT rowid FROM guests WHERE guests MATCH :text)")
-        values["text"] = " ".join('"' + word.replace('"', '""') + '"*' for word in search.text.split()) or '""'
+        readings = (" ".join(f'"{word}"*' for word in reading) for reading in searched_words(search.text))
+        values["text"] = " OR ".join(f"({reading})" for reading in readings) or '""'
     if cursor is not None:
         if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
             raise InvalidCursor(cursor)
