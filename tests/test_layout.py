@@ -34,7 +34,8 @@ LINES_PER_FUNCTION_MAX = 60
 KERNEL = {"protocol.values", "protocol.messages"}
 RESERVATIONS_TERMS = {f"protocol.reservations.{module}" for module in ("events", "booking", "terms", "transitions")}
 SHARED_BY_ENGINES = {
-    f"storage.{module}" for module in ("stored_cursor", "gapless_log", "read_model_events", "key_file", "new_files")
+    f"storage.{module}"
+    for module in ("stored_cursor", "gapless_log", "read_model_events", "search_words", "key_file", "new_files")
 }
 SQL_FUNCTIONS = {"json_each", "pragma_table_info", "sqlite_master"}  # which statements use like tables
 HOSTING = {"protocol", "actors.system", "actors.partition"}
@@ -106,7 +107,7 @@ ALLOWED_IMPORTS = {
 LIBRARIES = {
     "protocol": {"email_validator", "iso4217", "msgpack", "msgspec"},
     "actors": {"msgspec", "thespian", "uvloop"},
-    "storage": {"cryptography", "msgspec", "sqlite_utils"},
+    "storage": {"anyascii", "cryptography", "msgspec", "sqlite_utils"},
     "delivery": {
         "aio_pika", "aiohttp", "aiokafka", "aiormq", "aiosmtplib", "babel", "fsspec", "jinja2", "msgspec", "yarl",
     },

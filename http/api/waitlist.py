@@ -48,11 +48,11 @@ async def list_waitlist(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/waitlist"""
     query = query_of(request, PageQuery)
     hotel, entries = await _waiting(request)
-    start = 0 if query.cursor is None else number_of(query.cursor)  # how many precede, which shifts when guests leave
-    end = start + query.limit
-    return json_response(
-        page([_entry(hotel, entry) for entry in entries[start:end]], str(end) if end < len(entries) else None)
-    )
+    after = 0 if query.cursor is None else number_of(query.cursor)  # how many precede would shift when guests leave
+    rest = [entry for entry in entries if entry.number > after]
+    told = rest[: query.limit]
+    cursor = str(told[-1].number) if len(told) < len(rest) else None
+    return json_response(page([_entry(hotel, entry) for entry in told], cursor))
 
 
 async def show_entry(request: web.Request) -> web.Response:

@@ -202,7 +202,8 @@ def _change_hotel(state: HotelState, command: commands.ChangeHotel, envelope: En
 
 def _join_waitlist(state: HotelState, command: commands.JoinWaitlist, envelope: Envelope) -> Ruling:
     joined = join_event(state, command.request, envelope)
-    return (joined,), WaitlistReply(command.hotel, (waiting(joined, envelope.at, envelope.by),))
+    entry = waiting(joined, state.seq + 1, envelope.at, envelope.by)
+    return (joined,), WaitlistReply(command.hotel, (entry,))
 
 
 def _leave_waitlist(state: HotelState, command: commands.LeaveWaitlist, envelope: Envelope) -> Ruling:

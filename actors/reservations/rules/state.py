@@ -177,7 +177,7 @@ def _evolve_hotel(state: HotelState, record: RecordedEvent, _: None) -> None:
 
 def _joined(state: HotelState, record: RecordedEvent, _: None) -> None:
     assert isinstance(record.event, events.WaitlistJoined)
-    state.waitlist[record.event.entry] = waiting(record.event, record.at, record.by)
+    state.waitlist[record.event.entry] = waiting(record.event, record.hotel_seq, record.at, record.by)
 
 
 def _left(state: HotelState, record: RecordedEvent, _: None) -> None:
@@ -199,10 +199,11 @@ def _timeline_begun(state: HotelState, record: RecordedEvent, _: None) -> None:
     state.bookings_made += len(record.event.lost_bookings)
 
 
-def waiting(event: events.WaitlistJoined, at: int, by: str) -> WaitlistEntry:
-    """The entry that an event puts on the waitlist."""
+def waiting(event: events.WaitlistJoined, number: int, at: int, by: str) -> WaitlistEntry:
+    """The entry that the hotel's event with this number puts on the waitlist."""
     return WaitlistEntry(
         id=event.entry,
+        number=number,
         room_type=event.room_type,
         arrival=event.arrival,
         departure=event.departure,
