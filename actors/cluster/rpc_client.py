@@ -2,7 +2,8 @@
 
 `RpcClient` connects by itself, and reconnects when the connection is lost. Without a connection it refuses requests at
 once; requests that were not answered when the connection was lost are refused too, though they may have taken effect.
-It closes the connection to a process that hangs: one that was silent for too long while a request waited.
+So it does while the process is silent: its heartbeats are missing, until it sends anything again. A connection on which
+nothing is answered for long, although there are heartbeats, is closed.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from contextlib import suppress
 from datetime import date
 from itertools import count
 from pathlib import Path
+from time import monotonic
 from typing import Any, cast
 
 from innkeeper.protocol.codec import frames, wire
@@ -28,12 +30,17 @@ from innkeeper.protocol.ports.views import BookingPage, BookingSearch, InvalidCu
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.values.guests import GuestDetails, GuestKey
-from innkeeper.protocol.values.limits import commands_waiting_max, rpc_response_seconds_max, rpc_silence_seconds_max
+from innkeeper.protocol.values.limits import (
+    commands_waiting_max,
+    rpc_answer_seconds_max,
+    rpc_response_seconds_max,
+    rpc_silence_seconds_max,
+)
 
 logger = logging.getLogger(__name__)
 
 _RECONNECT_SECONDS = 0.02
-_CHECK_SECONDS = 1
+_CHECK_SECONDS = 0.25
 _FAULT_SECONDS_MAX = 2
 _READ_BYTES = 1 << 18
 _FRAMES_AT_ONCE = 8  # so that the server can begin while more are written
@@ -52,7 +59,9 @@ class RpcClient(asyncio.Protocol):
         self._listeners: list[CommitListener] = []
         self._unsent: list[bytes] = []
         self._transport: asyncio.Transport | None = None
-        self._silent_seconds = 0
+        self._silent_checks = 0  # not seconds: while this process is stopped, or has no processor, it hears nobody
+        self._unanswered_checks = 0
+        self._heard_at = monotonic()
         self._lost = asyncio.Event()
         self._found = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -82,6 +91,16 @@ class RpcClient(asyncio.Protocol):
     def waiting(self) -> int:
         """See `MessageBus`."""
         return len(self._waiting)
+
+    @property
+    def age_seconds(self) -> float:
+        """See `LogEnd`."""
+        return monotonic() - self._heard_at
+
+    @property
+    def absence(self) -> str:
+        """Why requests are refused while it is not `ready`."""
+        return f"{self.name} {'is not running' if self._transport is None else 'does not answer'}"
 
     async def ask(self, envelope: Envelope) -> Result:
         """See `MessageBus`."""
@@ -122,7 +141,7 @@ class RpcClient(asyncio.Protocol):
 
     async def _ask(self, verb: str, *fields: Any) -> Any:
         if not self.ready:
-            raise Refused(Unavailable(f"{self.name} is not running"))
+            raise Refused(Unavailable(self.absence))
         if len(self._waiting) >= commands_waiting_max:
             raise Refused(Unavailable("too many commands are waiting"))
         number = next(self._numbers)
@@ -157,10 +176,15 @@ class RpcClient(asyncio.Protocol):
             await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _watch(self, transport: asyncio.Transport) -> None:
-        """Waits a second for the end of the connection, and aborts it where the server was silent for too long."""
-        self._silent_seconds = self._silent_seconds + 1 if self._waiting or not self.ready else 0
-        if self._silent_seconds > rpc_silence_seconds_max:
+        """Waits a moment for the end of the connection. Refuses the waiting requests where the server is silent for too
+        long, and aborts the connection where it answers nothing for too long."""
+        self._silent_checks += 1
+        self._unanswered_checks = self._unanswered_checks + 1 if self._waiting or not self.ready else 0
+        if self.ready and self._silent_checks * _CHECK_SECONDS > rpc_silence_seconds_max:
             logger.error("%s does not answer; requests to it are refused", self.name)
+            self._found.clear()
+            self._refuse_waiting(f"{self.name} does not answer")
+        if self._unanswered_checks * _CHECK_SECONDS > rpc_answer_seconds_max:
             transport.abort()
         with suppress(TimeoutError):
             async with asyncio.timeout(_CHECK_SECONDS):
@@ -169,7 +193,7 @@ class RpcClient(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio`."""
         self._frames = frames.frame_decoder()
-        self._silent_seconds = 0
+        self._silent_checks = self._unanswered_checks = 0
         self._transport = cast(asyncio.Transport, transport)
         self._send(frames.pack(next(self._numbers), frames.SUBSCRIBE))
 
@@ -178,25 +202,34 @@ class RpcClient(asyncio.Protocol):
         self._transport = None
         self._found.clear()
         self._unsent.clear()
-        lost = frames.REFUSED, wire.encode(Unavailable(f"{self.name} ended before it answered", unknown=True))
+        self._refuse_waiting(f"{self.name} ended before it answered")
+        self._lost.set()
+
+    def _refuse_waiting(self, reason: str) -> None:
+        refused = frames.REFUSED, wire.encode(Unavailable(reason, unknown=True))
         for response in self._waiting.values():
             if not response.done():
-                response.set_result(lost)
-        self._lost.set()
+                response.set_result(refused)
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio`."""
-        self._silent_seconds = 0
+        self._silent_checks = 0
+        self._heard_at = monotonic()
         self._frames.feed(data)
         for number, kind, body in self._frames:
             if number == frames.COMMITS:
                 self._publish(kind, body)
-            elif (response := self._waiting.get(number)) is not None and not response.done():
+                continue
+            self._unanswered_checks = 0
+            if (response := self._waiting.get(number)) is not None and not response.done():
                 response.set_result((kind, body))
 
     def _publish(self, position: int, body: Sequence[bytes]) -> None:
+        if not self.ready:
+            self._found.set()
+        elif not body and position == self.position:
+            return  # a heartbeat
         self.position = position
-        self._found.set()
         records = frames.LazyRecords(body)
         for listener in self._listeners:
             try:
@@ -220,6 +253,8 @@ class BlockingRpcClient:
 
     def ask(self, verb: str, *fields: Any) -> Any:
         """Returns the body of the response. Raises `Refused`."""
+        if not self._client.ready:
+            raise Refused(Unavailable(self._client.absence))
         request = frames.pack(1, verb, *fields)
         while self._idle:
             try:
@@ -237,24 +272,31 @@ class BlockingRpcClient:
     def _exchange(self, connection: socket.socket, request: bytes, fresh: bool = False) -> tuple[int, Any]:
         try:
             if fresh:
-                connection.settimeout(rpc_response_seconds_max)
+                connection.settimeout(_CHECK_SECONDS)
                 connection.connect(str(self._client.path))
             connection.sendall(request)
-            _, kind, body = _next_frame(connection)
+            _, kind, body = self._next_frame(connection)
         except BaseException:
             connection.close()
             raise
         self._idle.append(connection)
         return kind, body
 
-
-def _next_frame(connection: socket.socket) -> Any:
-    unpacker = frames.frame_decoder()
-    while data := connection.recv(_READ_BYTES):
-        unpacker.feed(data)
-        for frame in unpacker:
-            return frame
-    raise ConnectionError
+    def _next_frame(self, connection: socket.socket) -> Any:
+        unpacker = frames.frame_decoder()
+        until = monotonic() + rpc_response_seconds_max
+        while True:
+            try:
+                data = connection.recv(_READ_BYTES)
+            except TimeoutError:
+                if not self._client.ready or monotonic() > until:
+                    raise
+                continue
+            if not data:
+                raise ConnectionError
+            unpacker.feed(data)
+            for frame in unpacker:
+                return frame
 
 
 class RemoteEventLog:

@@ -1,7 +1,8 @@
 """The RPC server of a part: offers its ports to the other processes of an installation, on a Unix socket.
 
 Requests of one connection are handled concurrently and answered as they complete. A commit is encoded once and sent to
-all connections that subscribed to commits. Only the owner can open the socket's file.
+all connections that subscribed to commits. These also get a heartbeat each second, from the event loop that answers
+requests: the position of the log, without events. Only the owner can open the socket's file.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from innkeeper.protocol.ports.journal import JournalError, unavailable_reason
 from innkeeper.protocol.ports.message_bus import CommitStream, MessageBus, Services
 from innkeeper.protocol.ports.subscriptions import EventLog
 from innkeeper.protocol.ports.views import InvalidCursor, Views
-from innkeeper.protocol.values.limits import rpc_backlog_bytes_max, shutdown_seconds_max
+from innkeeper.protocol.values.limits import rpc_backlog_bytes_max, rpc_heartbeat_seconds, shutdown_seconds_max
 from innkeeper.protocol.values.repeated_messages import RepeatedMessages
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class RpcServer:
             self._ports.stream.subscribe(self._publish)
         self._server = await loop.create_unix_server(lambda: RpcConnection(self), self.path)
         self.path.chmod(0o600)
+        self._beating = asyncio.create_task(self._beat())
 
     async def close(self) -> None:
         """Accepts no more connections, answers the requests that have arrived, and closes all connections."""
@@ -63,6 +65,7 @@ class RpcServer:
         answering = {task for connection in self.connections for task in connection.pending}
         if answering:
             await asyncio.wait(answering, timeout=shutdown_seconds_max)
+        self._beating.cancel()
         for connection in [*self.connections]:
             connection.end()
         self.path.unlink(missing_ok=True)
@@ -70,13 +73,23 @@ class RpcServer:
     def subscribe(self, connection: "RpcConnection") -> None:
         """Sends the connection the current position of the log, and each commit from now on."""
         self._subscribed.add(connection)
-        source = self._ports.stream
-        connection.send(frames.pack(frames.COMMITS, 0 if source is None else source.position, ()))
+        connection.send(self._heartbeat())
 
     def forget(self, connection: "RpcConnection") -> None:
         """Forgets a closed connection."""
         self.connections.discard(connection)
         self._subscribed.discard(connection)
+
+    def _heartbeat(self) -> bytes:
+        source = self._ports.stream
+        return frames.pack(frames.COMMITS, 0 if source is None else source.position, ())
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(rpc_heartbeat_seconds)
+            frame = self._heartbeat()
+            for connection in [*self._subscribed]:
+                connection.send(frame)
 
     def _publish(self, position: int, records: Sequence[RecordedEvent]) -> None:
         if self._subscribed:

@@ -2,7 +2,8 @@
 
 A part and its supervisor are connected by two pipes, and no socket. Through the first the supervisor sends the part
 what it needs to start, and closes it to stop the part; the system closes it when the supervisor dies in any way. On the
-second the part reports when it is ready. The end of a part is detected by its process descriptor, in milliseconds.
+second the part reports each second whether it starts or is ready. The end of a part is detected by its process
+descriptor, in milliseconds. A part that hangs, and so reports nothing, is killed, and started again once it has ended.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import groupby
@@ -19,12 +21,19 @@ from types import TracebackType
 from typing import Self
 
 from innkeeper.protocol.values.contexts import context_of
+from innkeeper.protocol.values.limits import (
+    part_first_report_seconds_max,
+    part_heartbeat_seconds,
+    part_silence_seconds_max,
+)
 from innkeeper.protocol.values.operator_error import EXIT_DAMAGED, OperatorError
 
 logger = logging.getLogger(__name__)
 
+_STARTING = b"starting\n"
 _READY = b"ready\n"
-_STOP_SECONDS_MAX = 120.0  # a part may have many accepted commands to finish
+_READ_BYTES = 4_096
+_STOP_SECONDS_MAX = 40.0  # a part may have many accepted commands to finish
 _PAUSE_SECONDS_MIN = 0.1
 _PAUSE_SECONDS_MAX = 5.0
 _STABLE_SECONDS = 3.0  # a part that ran for longer is restarted at once
@@ -58,19 +67,43 @@ class ChildProcess:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._input, self._output = self._process.stdin, self._process.stdout
+        self.hangs = False
+        self._silent_checks = 0  # not seconds: while this machine is suspended, no part can report
+        self._reported = b""
+        self._ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        os.set_blocking(self._output.fileno(), False)
+        asyncio.get_running_loop().add_reader(self._output.fileno(), self._read)
         with suppress(BrokenPipeError):  # the process has ended already, which `ready` detects
             self._input.write(greeting + b"\n")
 
+    def _read(self) -> None:
+        reports = self._output.read(_READ_BYTES)
+        if reports is None:  # there is nothing after all
+            return
+        self._silent_checks = 0
+        if not reports:
+            asyncio.get_running_loop().remove_reader(self._output.fileno())
+        self._reported = (self._reported + reports)[-len(_READY) :]
+        if not self._ready.done() and (not reports or self._reported == _READY):
+            self._ready.set_result(bool(reports))
+
+    @property
+    def _silence_seconds_max(self) -> int:
+        """Before its first report a process loads the program, which takes long on a busy machine."""
+        return part_silence_seconds_max if self._reported else part_first_report_seconds_max
+
     async def ready(self) -> bool:
         """Waits until the part is ready; False where it ended before that."""
-        received = b""
-        while _READY not in received:
-            await _until_readable(self._output.fileno())
-            more = self._output.read(len(_READY))
-            if not more:
-                return False
-            received += more
-        return True
+        return await self._ready
+
+    async def killed_where_it_hangs(self, name: str) -> None:
+        """Kills the process once it has reported nothing for too long."""
+        while (silent := self._silent_checks * part_heartbeat_seconds) <= self._silence_seconds_max:
+            await asyncio.sleep(part_heartbeat_seconds)
+            self._silent_checks += 1
+        logger.error("%s has not responded for %.0f s; it is killed", name, silent)
+        self.hangs = True
+        self.kill()
 
     async def ended(self) -> int:
         """Waits for the end of the process; returns its exit code, negative where a signal ended it."""
@@ -92,6 +125,7 @@ class ChildProcess:
 
     def close(self) -> None:
         """Closes the pipes of a process that has ended."""
+        asyncio.get_running_loop().remove_reader(self._output.fileno())
         self._input.close()
         self._output.close()
 
@@ -151,11 +185,11 @@ class Supervisor:
         pause = 0.0
         while True:
             since = monotonic()
-            code = await self._run(name, first)
+            code, hung = await self._run(name, first)
             if self._stopping:
                 first.cancel()
                 return
-            if not first.done():
+            if not first.done() and not hung:
                 first.set_exception(CannotStart(name, code))
                 return
             if code == EXIT_DAMAGED:
@@ -165,18 +199,20 @@ class Supervisor:
             await asyncio.sleep(pause)
             pause = min(max(2 * pause, _PAUSE_SECONDS_MIN), _PAUSE_SECONDS_MAX)
 
-    async def _run(self, name: str, first: "asyncio.Future[None]") -> int:
-        """Runs a part once, until it ends; returns its exit code."""
+    async def _run(self, name: str, first: "asyncio.Future[None]") -> tuple[int, bool]:
+        """Runs a part once, until it ends; returns its exit code, and whether it was killed because it hung."""
         try:
             child = self._children[name] = ChildProcess(self._command(name), self._greeting)
         except OSError as error:
             logger.error("%s cannot be started: %s", name, error)
-            return error.errno or 1
+            return error.errno or 1, False
+        watching = asyncio.create_task(child.killed_where_it_hangs(name))
         try:
             if await child.ready() and not first.done():
                 first.set_result(None)
-            return await child.ended()
+            return await child.ended(), child.hangs
         finally:
+            watching.cancel()
             del self._children[name]
             child.close()
 
@@ -199,7 +235,8 @@ async def _until_readable(descriptor: int) -> None:
 
 
 class SupervisorPipes:
-    """The part's side: the `greeting` of its supervisor, the report that it is ready, and the request to stop."""
+    """The part's side: the `greeting` of its supervisor, the reports that it starts or is ready, and the request to
+    stop."""
 
     def __init__(self) -> None:
         """To be made first in a process. Ignores the signals that a terminal or a service manager sends to all
@@ -209,12 +246,33 @@ class SupervisorPipes:
         self.greeting = sys.stdin.buffer.readline()
         if not self.greeting:
             sys.exit("the supervisor has ended before this part started")
+        os.set_blocking(sys.stdout.fileno(), False)
+        _report(_STARTING)
+        self._is_ready = threading.Event()
+        # A thread, as the event loop may have long steps while the part starts: it reads and checks its files.
+        threading.Thread(target=self._report_start, name="start", daemon=True).start()
+
+    def _report_start(self) -> None:
+        while not self._is_ready.wait(part_heartbeat_seconds):
+            _report(_STARTING)
 
     def ready(self) -> None:
-        """Reports that the part takes requests now."""
-        with suppress(BrokenPipeError):  # the supervisor has ended, which `stopped` detects
-            os.write(sys.stdout.fileno(), _READY)
+        """Reports that the part takes requests now, and from now on each second that its event loop runs."""
+        self._is_ready.set()
+        _report(_READY)
+        self._reporting = asyncio.create_task(self._keep_reporting())
+
+    async def _keep_reporting(self) -> None:
+        while True:
+            await asyncio.sleep(part_heartbeat_seconds)
+            _report(_READY)
 
     async def stopped(self) -> None:
         """Waits until the supervisor asks the part to stop, or has ended itself."""
         await _until_readable(sys.stdin.fileno())
+
+
+def _report(report: bytes) -> None:
+    """Sends the supervisor a report, which is lost where it has ended, or reads none."""
+    with suppress(BrokenPipeError, BlockingIOError):
+        os.write(sys.stdout.fileno(), report)

@@ -4,8 +4,11 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 
 from innkeeper.actors.system.garbage_collector import freeze_startup_objects
+
+_WAITING_THREADS_MAX = 32  # they only wait, for disks, locks and other processes, and are made as they are needed
 
 
 def run_async(work: Coroutine[object, object, None]) -> None:
@@ -16,7 +19,13 @@ def run_async(work: Coroutine[object, object, None]) -> None:
         loops: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     except ImportError:
         loops = asyncio.new_event_loop
-    with asyncio.Runner(loop_factory=loops) as runner:
+
+    def make_loop() -> asyncio.AbstractEventLoop:
+        loop = loops()
+        loop.set_default_executor(ThreadPoolExecutor(_WAITING_THREADS_MAX, "waiting"))
+        return loop
+
+    with asyncio.Runner(loop_factory=make_loop) as runner:
         runner.run(work)
 
 

@@ -1,6 +1,7 @@
 """The RPC client, and a part that stops answering although its process runs."""
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -39,6 +40,12 @@ class UnresponsiveServer:
         for writer in self._writers:
             writer.write(frame)
 
+    async def beat(self) -> None:
+        """Send heartbeats."""
+        while True:
+            self.send(frames.pack(frames.COMMITS, 7, ()))
+            await asyncio.sleep(0.1)
+
     async def close(self) -> None:
         """Stop, and wait until all clients have disconnected."""
         self._server.close()
@@ -50,32 +57,64 @@ class UnresponsiveServer:
         if self.sends_position:
             writer.write(frames.pack(frames.COMMITS, 7, ()))
         decoder = frames.frame_decoder()
-        while data := await reader.read(65_536):
-            decoder.feed(data)
-            for number, verb, *_ in decoder:
-                if self.answers and verb == frames.ASK:
-                    body = frames.result_body(Result(Unavailable("closed for the season")))
-                    writer.write(frames.pack(number, frames.DONE, body))
-        writer.close()
-        await writer.wait_closed()
+        with suppress(ConnectionError):  # the client may abort the connection
+            while data := await reader.read(65_536):
+                decoder.feed(data)
+                for number, verb, *_ in decoder:
+                    if self.answers and verb == frames.ASK:
+                        body = frames.result_body(Result(Unavailable("closed for the season")))
+                        writer.write(frames.pack(number, frames.DONE, body))
+            writer.close()
+            await writer.wait_closed()
 
 
-async def check_hang(client: RpcClient, server: UnresponsiveServer) -> None:
-    """Check that the client notices the hang, refuses the pending request, and then others at once while it lasts."""
+async def check_silence(client: RpcClient, server: UnresponsiveServer) -> None:
+    """Check that the client notices that there are no heartbeats, refuses the pending request, and then others at once
+    until there is one."""
+    await server.open()
+    client.start()
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            await client.connected()
+            answer = await client.ask(QUERY)
+            assert answer == Result(Unavailable("reservations does not answer", unknown=True))
+            with pytest.raises(Refused) as refused:
+                await client.positions()
+            assert refused.value.refusal == Unavailable("reservations does not answer")
+            assert await client.fault() == "reservations does not answer"
+            assert client.age_seconds > 1
+            server.answers = True
+            server.send(frames.pack(frames.COMMITS, 9, ()))
+            await client.connected()
+            assert client.position == 9
+            assert client.age_seconds < TIMEOUT_SECONDS
+            assert await client.ask(QUERY) == Result(Unavailable("closed for the season"))
+    finally:
+        await client.stop()
+        await server.close()
+
+
+def test_requests_to_a_part_that_is_silent_are_refused_until_its_next_heartbeat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "rpc_silence_seconds_max", 1)
+    path = tmp_path / "socket"
+    asyncio.run(check_silence(RpcClient("reservations", path), UnresponsiveServer(path)))
+
+
+async def check_no_answer(client: RpcClient, server: UnresponsiveServer) -> None:
+    """Check that the client closes a connection on which nothing is answered, although there are heartbeats."""
     await server.open()
     client.start()
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             await client.connected()
             assert (client.ready, client.position) == (True, 7)
-            server.sends_position = False
+            beating = asyncio.create_task(server.beat())
             answer = await client.ask(QUERY)
             assert answer == Result(Unavailable("reservations ended before it answered", unknown=True))
-            with pytest.raises(Refused) as refused:
-                await client.positions()
-            assert refused.value.refusal == Unavailable("reservations is not running")
-            assert not client.ready
-            server.sends_position = server.answers = True
+            beating.cancel()
+            server.answers = True
             await client.connected()
             assert await client.ask(QUERY) == Result(Unavailable("closed for the season"))
     finally:
@@ -83,12 +122,12 @@ async def check_hang(client: RpcClient, server: UnresponsiveServer) -> None:
         await server.close()
 
 
-def test_requests_to_a_part_that_hangs_are_refused_until_it_answers_again(
+def test_a_part_that_answers_nothing_is_not_waited_for_although_it_has_heartbeats(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "rpc_silence_seconds_max", 1)
+    monkeypatch.setattr(client_module, "rpc_answer_seconds_max", 1)
     path = tmp_path / "socket"
-    asyncio.run(check_hang(RpcClient("reservations", path), UnresponsiveServer(path)))
+    asyncio.run(check_no_answer(RpcClient("reservations", path), UnresponsiveServer(path)))
 
 
 class SlowBus:
@@ -132,9 +171,13 @@ def test_a_blocking_client_waits_only_once_for_a_part_that_hangs(
 
     async def read() -> None:
         server = UnresponsiveServer(tmp_path / "socket")
-        server.sends_position, server.answers = False, True
+        server.answers = True
         await server.open()
-        blocking_client = BlockingRpcClient(RpcClient("reservations", server.path))
+        client = RpcClient("reservations", server.path)
+        client.start()
+        await client.connected()
+        server.sends_position = False
+        blocking_client = BlockingRpcClient(client)
         ask = partial(asyncio.to_thread, blocking_client.ask, frames.ASK)
         await asyncio.gather(*(ask() for _ in range(5)))
         server.answers = False
@@ -143,6 +186,7 @@ def test_a_blocking_client_waits_only_once_for_a_part_that_hangs(
             await ask()
         assert monotonic() - start < 4
         blocking_client.close()
+        await client.stop()
         await server.close()
 
     asyncio.run(read())

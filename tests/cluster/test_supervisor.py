@@ -10,10 +10,11 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+from innkeeper.actors.cluster import supervisor as supervisor_module
 from innkeeper.actors.cluster.supervisor import CannotStart, PartDamaged, Supervisor
 
 PART = """
-import asyncio, os, sys
+import asyncio, os, signal, sys, time
 from pathlib import Path
 from innkeeper.actors.cluster.supervisor import SupervisorPipes
 
@@ -22,8 +23,25 @@ supervised = SupervisorPipes()
 (folder / f"{name}.starts").open("a").write(f"{os.getpid()} {supervised.greeting.decode()}")
 if (folder / f"{name}.fails").exists():
     sys.exit(int((folder / f"{name}.fails").read_text()))
-supervised.ready()
-asyncio.run(supervised.stopped())
+def once(behaviour):
+    try:
+        (folder / f"{name}.{behaviour}").unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+if once("hangs"):
+    os.kill(os.getpid(), signal.SIGSTOP)
+if once("slow"):
+    time.sleep(4)
+
+async def run():
+    supervised.ready()
+    if once("stuck"):
+        time.sleep(600)
+    await supervised.stopped()
+
+asyncio.run(run())
 with (folder / "stopped").open("a") as stopped:
     stopped.write(f"{name}\\n")
 """
@@ -87,6 +105,50 @@ def test_a_part_that_cannot_start_is_reported_and_the_others_are_stopped(tmp_pat
     for pid in starts(tmp_path, "billing"):
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+@pytest.fixture
+def short_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part that has reported nothing for two seconds hangs."""
+    monkeypatch.setattr(supervisor_module, "part_silence_seconds_max", 2)
+
+
+@pytest.mark.usefixtures("short_silence")
+@pytest.mark.parametrize("behaviour", ["hangs", "stuck"])
+def test_a_part_that_hangs_is_killed_and_started_again(tmp_path: Path, behaviour: str) -> None:
+    (tmp_path / f"billing.{behaviour}").touch()
+
+    async def scenario(supervisor: Supervisor) -> None:
+        await supervisor.start(["billing", "delivery"])
+        await until(lambda: len(starts(tmp_path, "billing")) == 2)
+        with pytest.raises(ProcessLookupError):
+            os.kill(starts(tmp_path, "billing")[0], 0)
+        assert len(starts(tmp_path, "delivery")) == 1
+
+    supervise(tmp_path, scenario)
+
+
+@pytest.mark.usefixtures("short_silence")
+def test_a_part_that_takes_long_to_start_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "billing.slow").touch()
+
+    async def scenario(supervisor: Supervisor) -> None:
+        await supervisor.start(["billing"])
+        assert len(starts(tmp_path, "billing")) == 1
+
+    supervise(tmp_path, scenario)
+
+
+@pytest.mark.usefixtures("short_silence")
+def test_a_stop_does_not_wait_for_a_part_that_hangs(tmp_path: Path) -> None:
+    async def scenario(supervisor: Supervisor) -> None:
+        await supervisor.start(["billing", "delivery"])
+        os.kill(starts(tmp_path, "delivery")[0], signal.SIGSTOP)
+
+    start = monotonic()
+    supervise(tmp_path, scenario)
+    assert monotonic() - start < supervisor_module._STOP_SECONDS_MAX
+    assert (tmp_path / "stopped").read_text() == "billing\n"
 
 
 def test_a_part_that_keeps_ending_is_started_again_after_growing_pauses(tmp_path: Path) -> None:
