@@ -12,6 +12,7 @@ from innkeeper.http.api.reservations import (
     LOGS,
     OPENAPI,
     RESERVATIONS_BUS,
+    SILENT_PARTS,
     STREAM,
     VIEWS,
     show_page_part,
@@ -57,6 +58,9 @@ class GatewayPorts(Protocol):
     def services(self) -> Services:
         """Billing, notifications and delivery, as they answer messages."""
 
+    def silent(self) -> list[str]:
+        """The names of the parts of other processes that do not run or do not answer now."""
+
 
 def make_app(
     ports: GatewayPorts,
@@ -69,7 +73,7 @@ def make_app(
     buses, services = ports.buses, ports.services
     bus = buses[RESERVATIONS]
     stream = LiveStream(ports.streams, ports.logs)
-    metrics = Metrics(bus, stream, services)
+    metrics = Metrics(bus, stream, services, ports.silent)
     handle_request = handle_requests(hosts or HostPolicy(), keys, metrics)
     app = web.Application(middlewares=[handle_request], client_max_size=body_bytes_max)
     app[BUSES] = buses
@@ -77,6 +81,7 @@ def make_app(
     app[VIEWS] = ports.views
     app[LOGS] = ports.logs
     app[SERVICES] = services
+    app[SILENT_PARTS] = ports.silent
     app[PROVIDERS] = frozenset(providers)
     app[OPENAPI] = openapi.document()
     app[ASYNCAPI] = asyncapi.document(ports.installation)

@@ -3,7 +3,7 @@
 Counting a request costs two look-ups and two additions; everything else is computed when metrics are requested."""
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from aiohttp import web
@@ -37,9 +37,12 @@ class RequestTally:
 
 
 class Metrics(Collector):
-    """Collects the metrics of this process."""
+    """Collects the metrics of this process. `silent_parts` names the parts that do not run or do not answer."""
 
-    def __init__(self, bus: MessageBus, stream: LiveStream, services: Services) -> None:
+    def __init__(
+        self, bus: MessageBus, stream: LiveStream, services: Services, silent_parts: Callable[[], list[str]]
+    ) -> None:
+        self._silent_parts = silent_parts
         self._bus = bus
         self._stream = stream
         self._services = services
@@ -84,9 +87,16 @@ class Metrics(Collector):
         yield events
         yield GaugeMetricFamily("innkeeper_commands_waiting", "Commands without a result yet", self._bus.waiting)
         yield GaugeMetricFamily("innkeeper_listeners", "Listeners of the live stream", self._stream.listeners)
+        silent = GaugeMetricFamily("innkeeper_part_silent", "A part that does not run or answer (1)", labels=("part",))
+        for part in self._silent_parts():
+            silent.add_metric((part,), 1)
+        yield silent
         yield GaugeMetricFamily("innkeeper_ready", "Whether the partition accepts commands (1 or 0)", self._ready)
         labels = ("subscriber",)
         lag = GaugeMetricFamily("innkeeper_subscriber_lag_events", "Events not handled yet", labels=labels)
+        age = GaugeMetricFamily(
+            "innkeeper_subscriber_lag_age_seconds", "How long ago the ends of its logs were known", labels=labels
+        )
         parked = GaugeMetricFamily(
             "innkeeper_subscriber_parked_hotels", "Hotels that wait behind a dead letter", labels=labels
         )
@@ -96,7 +106,8 @@ class Metrics(Collector):
         paused = GaugeMetricFamily("innkeeper_subscriber_paused", "Whether it is paused (1 or 0)", labels=labels)
         for subscriber in self._subscribers:
             lag.add_metric((subscriber.name,), subscriber.lag)
+            age.add_metric((subscriber.name,), subscriber.lag_age_seconds)
             parked.add_metric((subscriber.name,), subscriber.parked)
             stalled.add_metric((subscriber.name,), bool(subscriber.stalled))
             paused.add_metric((subscriber.name,), subscriber.paused)
-        yield from (lag, parked, stalled, paused)
+        yield from (lag, age, parked, stalled, paused)

@@ -92,6 +92,7 @@ class StoredCursor:
         self.position, log_hash, self.paused = rows.open(request.after.get(name, 0))
         self._unchecked = None if log_hash is None else (self.position, log_hash)
         self._saved = self.position
+        self.changes = 0
         self._parked_last = False
         self._current: EventBatch | None = None  # the batch that is being handled; None after a change by hand
         self._load_parked()
@@ -100,6 +101,11 @@ class StoredCursor:
     def end(self) -> int:
         """See `Cursor`."""
         return self._log.position
+
+    @property
+    def is_idle(self) -> bool:
+        """See `Cursor`."""
+        return self.paused or (self._unchecked is None and not self._parked and self.position >= self.end)
 
     def check(self) -> None:
         """See `Cursor`."""
@@ -121,7 +127,7 @@ class StoredCursor:
         """The next batch; those of new events and of parked hotels alternate."""
         if self.paused or (self.position >= end and not self._parked):
             return None
-        due = [hotel for hotel in self._parked.values() if _is_due(hotel, at)] if self._parked else []
+        due = [hotel for hotel in [*self._parked.values()] if _is_due(hotel, at)] if self._parked else []
         if due and not (self._parked_last and self.position < end):
             self._parked_last = True
             return self._parked_batch(due[0], limit)
@@ -135,7 +141,9 @@ class StoredCursor:
         if len(requested) > limit:
             until = requested[limit][0] - 1
             del requested[limit:]
-        return EventBatch(tuple(with_guests(requested, self._log)), until)
+        is_saved = requested or until - self._saved >= _SAVE_AFTER_EVENTS
+        log_hash = self._hash_at(until) if is_saved else None
+        return EventBatch(tuple(with_guests(requested, self._log)), until, None, log_hash)
 
     def move(self, batch: EventBatch, effects: Effects) -> None:
         """See `Cursor`."""
@@ -147,11 +155,10 @@ class StoredCursor:
             self.position = batch.until
             return
         position = batch.until if batch.parked_hotel is None else self.position
-        log_hash = self._hash_at(position)
         with self._changing():
             effects()
             # Of a parked hotel too: it may catch up with a position that is not saved yet.
-            self._rows.save_position(position, log_hash)
+            self._rows.save_position(position, batch.log_hash)
             if batch.parked_hotel is not None:
                 self._move_parked(self._parked[batch.parked_hotel], batch.until)
         self.position = self._saved = position
@@ -164,10 +171,9 @@ class StoredCursor:
         again = was is not None and was.event == failure.entry[1].id
         attempts, since = (was.attempts + 1, was.since) if was is not None and again else (1, at)
         position = batch.until if batch.parked_hotel is None else self.position
-        log_hash = self._hash_at(position)
         with self._changing():
             self._save(_parked(failure, attempts, since, at))
-            self._rows.save_position(position, log_hash)
+            self._rows.save_position(position, batch.log_hash)
         self.position = self._saved = position
 
     def due_at(self) -> int | None:
@@ -180,16 +186,17 @@ class StoredCursor:
         """See `Cursor`."""
         self._rows.save_paused(paused)
         self.paused = paused
+        self.changes += 1
 
     def seek(self, position: int) -> None:
-        """See `Cursor`."""
-        log_hash = self._hash_at(position)
+        """See `Cursor`. The log's hash is stored with the next batch: to ask for it now could take long."""
         with self._changing():
-            self._rows.save_position(position, log_hash)
+            self._rows.save_position(position, None)
             self._rows.unpark()
             self._parked.clear()
         self.position = self._saved = position
         self._current = None
+        self.changes += 1
 
     def delete(self) -> None:
         """See `Cursor`."""
@@ -219,6 +226,7 @@ class StoredCursor:
             self._save(msgspec.structs.replace(hotel, after=after, event="" if drop else event, retry_at=0))
         if drop and self._current is not None and self._current.parked_hotel == hotel.hotel:
             self._current = None
+        self.changes += 1
         return was
 
     def _hash_at(self, position: int) -> bytes | None:
@@ -240,7 +248,7 @@ class StoredCursor:
         entries = [entry for entry in entries if entry[0] <= self.position]
         until = entries[-1][1].hotel_seq if entries else hotel.after
         requested = with_guests([entry for entry in entries if type(entry[1].event) in self._kinds], self._log)
-        return EventBatch(tuple(requested), until, hotel.hotel)
+        return EventBatch(tuple(requested), until, hotel.hotel, self._hash_at(self.position))
 
     @contextmanager
     def _changing(self) -> Iterator[None]:

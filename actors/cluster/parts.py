@@ -97,7 +97,12 @@ class Parts:
                 received.subscribe(self.commits.on_commit_elsewhere)
         store = partial(open_store, name)
         local = frozenset(log for log in logs if self.runs(log))
-        return ServicePorts(logs, self.commits, store, self.clock, self.load, consumer, inbox, local)
+        ends = {log: self._remote[log].client for log in remote}
+        return ServicePorts(logs, self.commits, store, self.clock, self.load, consumer, inbox, local, ends)
+
+    def silent(self) -> list[str]:
+        """The names of the parts of other processes that do not run or do not answer now."""
+        return [name for name, remote in self._remote.items() if not remote.client.ready]
 
     def connect(self, part: str) -> RemotePart:
         """Adds a part of another process."""

@@ -8,6 +8,7 @@ before the next batch is sent.
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 from innkeeper.actors.subscriptions.background_task import ListedTask
 from innkeeper.actors.subscriptions.load_meter import UNLOADED, LoadMeter
@@ -57,7 +58,7 @@ class OutboxRelay(ListedTask):
         finally:
             self._mark_sent()
         await self._sync()
-        self._mark_failed(batch, failures)
+        await self._mark_failed(batch, failures)
         return bool(batch)
 
     async def _send_in_order(self, batch: Sequence[DueNotice], failures: dict[str, Exception]) -> None:
@@ -103,14 +104,14 @@ class OutboxRelay(ListedTask):
             self._outbox.mark_sent(self._sent)
             self._sent.clear()
 
-    def _mark_failed(self, batch: Sequence[DueNotice], failures: dict[str, Exception]) -> None:
+    async def _mark_failed(self, batch: Sequence[DueNotice], failures: dict[str, Exception]) -> None:
         """Records the failed attempts. Raises `Stalled` where one of them says that nothing can be sent now."""
         for due in batch:
             error = failures.get(due.notice.id)
             if error is not None and not _is_unreachable(error):
                 if not isinstance(error, SendFailed):
                     logger.error("the notice %s cannot be sent", due.notice.id, exc_info=error)
-                self._record_attempt(due, error)
+                await self._write(partial(self._record_attempt, due, error))
         for error in filter(_is_unreachable, failures.values()):
             raise Stalled(str(error)) from error
 

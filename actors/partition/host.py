@@ -32,6 +32,7 @@ from innkeeper.protocol.ports.journal import (
     Journal,
     JournalDamaged,
     JournalFenced,
+    JournalLocked,
     JournalUnavailable,
     StoredReply,
 )
@@ -77,6 +78,7 @@ class Host:
         self._rebuilt_at: dict[str, int] = {}  # when distrusted hotels were rebuilt from their events
         self._router_failed = self._journal_failed = False
         self.fault = ""  # why the journal cannot be written now
+        self.locked = False
         self._retry_at = 0
         self._logged = RepeatedMessages()
         self._unreleased: deque[PendingBatch] = deque()
@@ -145,7 +147,7 @@ class Host:
                 salt = salts[SALT_BYTES * number : SALT_BYTES * (number + 1)]
                 guest = guests.get(getattr(envelope.message, "guest", None) or "") if guests else None
                 stamped.append(msgspec.structs.replace(envelope, at=at, id=str(self._ids()), salt=salt, guest=guest))
-        decided = self._carry_out(CommandBatch(at, tuple(stamped)))
+        decided = self._carry_out(CommandBatch(_BEFORE_ALL if self.locked else at, tuple(stamped)))
         decided.results = keys.results(len(envelopes), stamped, decided.responses)
         decided.replies = keys.replies(decided.results, at)
         self._guests.unsaved |= decided.guests
@@ -176,7 +178,8 @@ class Host:
 
     def write(self, group: Sequence[PendingBatch]) -> bool:
         """Writes these batches to the journal in one transaction; returns whether there is anything to `sync`. After a
-        fault, batches without commands are written too: that shows whether the journal can be written again."""
+        fault, batches without commands are written too: that shows whether the journal can be written again. Raises
+        JournalLocked; then call `take_back`."""
         records: list[RecordedEvent] = []
         replies: list[StoredReply] = []
         guests: list[StoredGuest] = []
@@ -192,11 +195,23 @@ class Host:
             for decided in group:
                 position += len(decided.records)
                 decided.position = position
-        except _ENDING:
+        except (*_ENDING, JournalLocked):
             raise
         except Exception as error:
             self._fail(group, error)
         return not group[0].failed
+
+    def take_back(self) -> None:
+        """Discards what is not released. Until `check_lock` succeeds only queries may be decided; nothing falls due."""
+        self._stale.update(record.hotel for decided in self._unreleased for record in decided.records)
+        for taken_back in (self._unreleased, self._unsaved_replies, self._guests.unsaved, self._guests.forgotten):
+            taken_back.clear()
+        self._journal_failed = self.locked = True
+
+    def check_lock(self) -> None:
+        """Raises JournalLocked while the journal is locked."""
+        self.journal.check_lock()
+        self.locked, self.fault = False, ""
 
     def sync(self, group: Sequence[PendingBatch]) -> None:
         """Waits until what was written is on disk. May run in another thread while further batches are decided."""

@@ -1,6 +1,7 @@
 """The messages between the host, the router and the hotels of a partition. The local actor system does not copy them:
 they are frozen, except `PendingBatch`, which its sender does not use any more once it is sent."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -88,3 +89,7 @@ class LoadHotelState(msgspec.Struct, frozen=True, gc=False):
 
 class HotelStateLoaded(msgspec.Struct, frozen=True, gc=False):
     """Router to host: the state is loaded."""
+
+
+QueuedCommand = tuple[Envelope, "asyncio.Future[Result]"]
+"""A command or query in the queue of a partition, and where its result is awaited."""

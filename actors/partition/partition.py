@@ -17,12 +17,13 @@ from time import monotonic
 from typing import TypeVar
 
 from innkeeper.actors.partition.host import Host
-from innkeeper.actors.partition.messages import PendingBatch
+from innkeeper.actors.partition.locked_journal import LockedJournal
+from innkeeper.actors.partition.messages import PendingBatch, QueuedCommand
 from innkeeper.actors.subscriptions.load_meter import LoadMeter, load_commands_min
 from innkeeper.protocol.messages.envelope import Envelope, Result
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Unavailable
-from innkeeper.protocol.ports.journal import Journal, JournalDamaged, JournalError
+from innkeeper.protocol.ports.journal import Journal, JournalDamaged, JournalError, JournalLocked
 from innkeeper.protocol.ports.message_bus import CommitListener
 from innkeeper.protocol.ports.subscriptions import Positions
 from innkeeper.protocol.values.contexts import RESERVATIONS
@@ -35,10 +36,9 @@ logger = logging.getLogger(__name__)
 
 _COMMANDS_WHILE_SYNCING_MIN = 16  # so many are decided while others are synced; fewer gather until that is done
 _IDLE_SECONDS = 2.0
+_LOCK_CHECK_SECONDS = 0.05
 _CHECK_ROWS = 1_000
 _CHECK_PAUSE_FACTOR = 1.5  # the pause after each step of the check of old rows, as a multiple of the step's time
-
-QueuedCommand = tuple[Envelope, "asyncio.Future[Result]"]
 
 
 class Partition:
@@ -65,6 +65,7 @@ class Partition:
         self._to_commit = asyncio.Event()
         self._drained = asyncio.Event()
         self._stopping = False
+        self._locked: LockedJournal | None = None
         self._host: Host | None = None
         self._writer = ThreadPoolExecutor(1, "journal")
         self._logged = RepeatedMessages()
@@ -148,11 +149,13 @@ class Partition:
             self.ready = False
             await self._loop.run_in_executor(self._writer, host.close)  # after its pending writes
             waiting = [*self._queue, *(command for batch, _ in self._decided for command in batch)]
+            if self._locked is not None:
+                waiting += self._locked.release()
             _set_results(waiting, [Result(Unavailable("the partition is not running"))] * len(waiting))
 
     async def _decide_all(self, host: Host) -> None:
         idle_since = monotonic()
-        while self._queue or not self._stopping:
+        while self._queue or not self._stopping or (self._locked and self._locked.is_waited_for):
             if host.must_drain:
                 await self._drained.wait()
             if self._decided and len(self._queue) < _COMMANDS_WHILE_SYNCING_MIN:
@@ -162,7 +165,9 @@ class Partition:
             if host.is_loading:
                 await self._load_hotels(host)
             batch = await self._gather()
-            if batch or (host.due_at is not None and host.due_at <= self._clock()):
+            if self._locked is not None:
+                await self._decide_locked(host, self._locked, batch)
+            elif batch or (host.due_at is not None and host.due_at <= self._clock()):
                 self._decide(host, batch)
                 if len(batch) >= load_commands_min:
                     self._load.observe()
@@ -171,6 +176,20 @@ class Partition:
             elif monotonic() - idle_since < _IDLE_SECONDS or not await self._tidy(host):
                 await self._wait(host.due_at)
         await self._drained.wait()
+
+    async def _decide_locked(self, host: Host, locked: LockedJournal, batch: list[QueuedCommand]) -> None:
+        """Decides on the queries of a batch, and looks whether the lock is free again."""
+        if queries := locked.hold(batch):
+            self._decide(host, queries)
+        try:
+            host.check_lock()
+        except JournalLocked:
+            host.fault = locked.reason if locked.lasts else ""
+            await asyncio.sleep(0 if self._queue else _LOCK_CHECK_SECONDS)
+        else:
+            self._queue[:0] = locked.release()
+            self._locked = None
+            logger.info("the journal is no longer locked")
 
     async def _share_processor(self) -> None:
         """Leaves time to subscribers that would stay behind for ever. Meanwhile commands wait, and those beyond the
@@ -233,12 +252,26 @@ class Partition:
 
     async def _commit(self, host: Host, group: list[tuple[list[QueuedCommand], PendingBatch]]) -> None:
         decided = [*map(itemgetter(1), group)]
-        if host.write(decided):
+        try:
+            is_written = host.write(decided)
+        except JournalLocked as error:
+            self._take_back(host, error)
+            return
+        if is_written:
             await self._loop.run_in_executor(self._writer, host.sync, decided)
         results = host.release(decided)
         for batch_results in results:
             batch, _ = self._decided.popleft()
             _set_results(batch, batch_results)
+
+    def _take_back(self, host: Host, error: JournalLocked) -> None:
+        """Puts all decided commands back into the queue: nothing of them was written."""
+        host.take_back()
+        self._queue[:0] = [command for batch, _ in self._decided for command in batch]
+        self._decided.clear()
+        if self._locked is None:
+            self._locked = LockedJournal(f"the journal cannot be written ({error.reason})")
+            logger.warning("%s; commands wait", error)
 
     async def _gather(self) -> list[QueuedCommand]:
         """The waiting commands, and those arriving just now: the larger a batch, the less each command in it costs."""

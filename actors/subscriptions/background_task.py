@@ -10,6 +10,7 @@ from contextlib import suppress
 from time import perf_counter
 
 from innkeeper.actors.subscriptions.load_meter import UNLOADED, LoadMeter
+from innkeeper.protocol.ports.journal import JournalLocked
 from innkeeper.protocol.ports.subscriptions import DeadLetter, Stalled, SubscriberState
 from innkeeper.protocol.values.limits import subscriber_retry_seconds, subscriber_stall_seconds_max
 from innkeeper.protocol.values.operator_error import OperatorError
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 _PAUSE_FACTOR = 20  # a task that steps back pauses so many times as long as it has worked
 _STEPS_BACK_SECONDS_MAX = 8.0  # one that has not caught up for so long no longer steps back
 _LOAD_CHECK_SECONDS = 0.1  # how often a pause checks the load
+LOCK_CHECK_SECONDS = 0.05  # how often a lock of another process is tried
 
 
 class BackgroundTask(ABC):
@@ -127,6 +129,20 @@ class BackgroundTask(ABC):
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
 
+    async def _write(self, write: Callable[[], object]) -> None:
+        """Calls this, which writes the effects of a step to a database; again as long as another process holds its
+        lock, so that the rest of the step is not done twice."""
+        while True:
+            try:
+                write()
+            except JournalLocked as error:
+                if self._stopping:
+                    raise
+                self.stalled = str(error)
+                await asyncio.sleep(LOCK_CHECK_SECONDS)
+            else:
+                return
+
     async def _stall(self, error: Exception) -> None:
         self._stalls += 1
         if not self.stalled and self._logged.is_due(repr(error)):
@@ -134,6 +150,8 @@ class BackgroundTask(ABC):
             logger.warning("%s is stalled: %r", self.name, error, exc_info=not is_clear)
         self.stalled = str(error) or type(error).__name__
         seconds = error.retry_seconds if isinstance(error, Stalled) else None
+        if isinstance(error, JournalLocked):
+            seconds = subscriber_retry_seconds
         if seconds is None:
             seconds = min(subscriber_retry_seconds * 2 ** min(self._stalls - 1, 16), subscriber_stall_seconds_max)
         await self._sleep(seconds)

@@ -9,10 +9,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, suppress
+from time import monotonic
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
-from innkeeper.actors.subscriptions.background_task import ListedTask
+from innkeeper.actors.subscriptions.background_task import LOCK_CHECK_SECONDS, ListedTask
 from innkeeper.actors.subscriptions.commit_signal import CommitSignal
 from innkeeper.actors.subscriptions.inbox_trimming import keep_trimmed
 from innkeeper.actors.subscriptions.kept_replies import KeptReplies, without_key
@@ -23,7 +24,7 @@ from innkeeper.protocol.messages.refusals import NotFound, Refused, Unavailable
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.ports.inbox import BrokerConsumer, Inbox
-from innkeeper.protocol.ports.journal import JournalError
+from innkeeper.protocol.ports.journal import JournalError, JournalLocked, unavailable_reason
 from innkeeper.protocol.ports.service_store import ServiceStore, Transaction
 from innkeeper.protocol.ports.subscriptions import (
     AwaitSubscriber,
@@ -32,6 +33,7 @@ from innkeeper.protocol.ports.subscriptions import (
     EventLog,
     ListDeadLetters,
     ListSubscribers,
+    LogEnd,
     PauseSubscriber,
     RedriveDeadLetter,
     SubscribersReply,
@@ -39,6 +41,7 @@ from innkeeper.protocol.ports.subscriptions import (
     SubscriptionRequest,
 )
 from innkeeper.protocol.values.limits import (
+    lock_seconds_max,
     service_shutdown_seconds_max,
     subscriber_batch_events_max,
     subscriber_wait_seconds_max,
@@ -60,8 +63,8 @@ keeps its reply, in the transaction."""
 class ServicePorts(NamedTuple, Generic[S]):
     """What every service needs: the logs that it follows and the signal of their commits, its own store, which is
     opened when it starts, and a clock. The journals of the `local` logs are in this process: a service does not start
-    beside one that was rolled back. Where a `consumer` fills some of the logs from a broker through an `inbox`, it
-    runs as long as the service."""
+    beside one that was rolled back; `ends` has the ends of the others. Where a `consumer` fills some of the logs from a
+    broker through an `inbox`, it runs as long as the service."""
 
     logs: Mapping[str, EventLog]
     commits: CommitSignal
@@ -71,6 +74,7 @@ class ServicePorts(NamedTuple, Generic[S]):
     consumer: BrokerConsumer | None = None
     inbox: Inbox | None = None
     local: Collection[str] = ()
+    ends: Mapping[str, LogEnd] = {}
 
 
 class Service(Generic[S]):
@@ -141,7 +145,7 @@ class Service(Generic[S]):
         if not self._started.is_set():
             return Result(Unavailable(f"{self.name} is not running"))
         try:
-            return await self._running_answer(self._replies.answer(message, key, self._answer))
+            return await self._running_answer(self._answer_once(message, key))
         except Refused as refused:
             return Result(refused.refusal)
 
@@ -164,7 +168,10 @@ class Service(Generic[S]):
             if cursor.log in self._ports.local:
                 cursor.check()
         sync = nothing_to_sync if request.derivable else self._store.sync
-        subscriber = Subscriber(cursors, handle, self._ports.clock, self.load, sync, batch_events, self._ports.inbox)
+        subscriber = Subscriber(
+            cursors, handle, self._ports.clock, self.load, sync, batch_events, self._ports.inbox,
+            self._ports.ends,
+        )  # fmt: skip
         self.add_task(subscriber)
         return subscriber
 
@@ -217,10 +224,28 @@ class Service(Generic[S]):
             worker.notify_of_events()
 
     async def _answer_synced(self, message: ServiceMessage) -> Reply:
+        if not message.changes:
+            return await self._answer(message, without_key(self._store))
+        await self._unlocked()
         reply = await self._answer(message, without_key(self._store))
-        if message.changes:
-            await self._store.sync()
+        await self._store.sync()
         return reply
+
+    async def _answer_once(self, message: ServiceMessage, key: str) -> Result:
+        await self._unlocked()
+        return await self._replies.answer(message, key, self._answer)
+
+    async def _unlocked(self) -> None:
+        """Waits while another process holds the lock of the database, before anything is done that cannot be repeated.
+        Refuses where it does so for long."""
+        until = monotonic() + lock_seconds_max
+        while True:
+            try:
+                return self._store.check_lock()
+            except JournalLocked as error:
+                if monotonic() > until:
+                    raise Refused(Unavailable(unavailable_reason(error))) from error
+            await asyncio.sleep(LOCK_CHECK_SECONDS)
 
     async def _answer(self, message: ServiceMessage, transaction: Transaction) -> Reply:
         match message:

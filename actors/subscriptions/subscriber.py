@@ -5,9 +5,10 @@ retried later, while the other hotels continue. A failure that does not depend o
 destination) stalls the whole subscriber, which retries until it succeeds.
 """
 
+import asyncio
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 from innkeeper.actors.subscriptions.background_task import ListedTask
@@ -20,6 +21,7 @@ from innkeeper.protocol.ports.subscriptions import (
     EventBatch,
     EventHandler,
     HandlingFailure,
+    LogEnd,
     Positions,
     Stalled,
     SubscriberState,
@@ -41,7 +43,8 @@ async def nothing_to_sync() -> None:
 class Subscriber(ListedTask):
     """One subscriber with its cursors, one for each log; they take turns. Events of a log may follow from events of
     logs of lower rank, and are handled after those. A batch has at most `batch_events`, and fewer under load. `sync`
-    is called after each batch. Nothing is handled while the `inbox` of the logs has a fault."""
+    is called after each batch. Nothing is handled while the `inbox` of the logs has a fault. `ends` has the ends of the
+    logs that other processes write, by their names; reading one of them can wait, which is done in the waiting pool."""
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class Subscriber(ListedTask):
         sync: Callable[[], Awaitable[None]] = nothing_to_sync,
         batch_events: int = subscriber_batch_events_max,
         inbox: Inbox | None = None,
+        ends: Mapping[str, LogEnd] | None = None,
     ) -> None:
         super().__init__(cursors[0].state().name, clock, load)
         self._cursors = cursors
@@ -63,6 +67,7 @@ class Subscriber(ListedTask):
         self._sync = sync
         self._batch_events = batch_events
         self._inbox = inbox
+        self._ends = ends or {}
         self._one_by_one = 0
         self._unreadable = False
 
@@ -74,17 +79,25 @@ class Subscriber(ListedTask):
         limit, at = self._limit(), self.clock()
         for _ in self._cursors:
             cursor = self._cursors[self._turn]
+            changes = cursor.changes
             try:
-                batch = cursor.batch(at, limit, self._end(self._turn))
+                batch = await self._batch(cursor, at, limit, self._end(self._turn))
             except Refused:  # the log cannot be read now; this is retried
                 self._unreadable = True
                 batch = None
+            if changes != cursor.changes:
+                return True
             if batch is not None:
                 self.waits_for_events = False
                 await self._process(cursor, batch)
                 return True
             self._turn = (self._turn + 1) % len(self._cursors)
         return False
+
+    async def _batch(self, cursor: Cursor, at: int, limit: int, end: int) -> EventBatch | None:
+        if cursor.log not in self._ends or cursor.is_idle:
+            return cursor.batch(at, limit, end)
+        return await asyncio.to_thread(cursor.batch, at, limit, end)
 
     def due_at(self) -> int | None:
         """See `ListedTask`."""
@@ -99,10 +112,16 @@ class Subscriber(ListedTask):
         return msgspec.structs.replace(
             states[0],
             positions={log: position for state in states for log, position in state.positions.items()},
-            lag=sum(state.lag for state in states),
+            lag=sum(map(self._lag, self._cursors)),
             parked=sum(state.parked for state in states),
             stalled=self.stalled,
+            lag_age_seconds=max((end.age_seconds for end in self._ends.values()), default=0.0),
         )
+
+    def _lag(self, cursor: Cursor) -> int:
+        """The events up to the end of the log itself: that of an inbox only says what has been received of it."""
+        ends = [cursor.end, self._ends[cursor.log].position] if cursor.log in self._ends else [cursor.end]
+        return max(max(ends) - cursor.position, 0)
 
     def pause(self, paused: bool) -> None:
         """See `ListedTask`."""
@@ -159,10 +178,11 @@ class Subscriber(ListedTask):
                 self._one_by_one = len(batch.entries)
                 return
             failure = HandlingFailure(batch.entries[0], repr(error), traceback.format_exc())
-            cursor.park(batch, failure, self.clock())
+            at = self.clock()
+            await self._write(lambda: cursor.park(batch, failure, at))
             logger.warning("%s cannot handle %s: %r", self.name, failure.entry[1].id, error)
         else:
-            cursor.move(batch, effects)
+            await self._write(lambda: cursor.move(batch, effects))
             if batch.entries:
                 await self._sync()
         self._one_by_one = max(self._one_by_one - len(batch.entries), 0)

@@ -136,8 +136,9 @@ def audit(reply: NightAuditReply) -> NightAuditResource:
 def subscriber(state: SubscriberState) -> SubscriberResource:
     """The resource of a subscriber."""
     return SubscriberResource(
-        state.name, state.types, state.positions, state.lag, state.paused, state.parked, state.stalled or None
-    )
+        state.name, state.types, state.positions, state.lag, round(state.lag_age_seconds, 3), state.paused,
+        state.parked, state.stalled or None,
+    )  # fmt: skip
 
 
 def dead_letter(letter: DeadLetter) -> DeadLetterResource:

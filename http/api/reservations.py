@@ -67,6 +67,7 @@ VIEWS: web.AppKey[Views] = web.AppKey("views")
 BUSES: web.AppKey[Mapping[str, MessageBus]] = web.AppKey("buses")
 LOGS: web.AppKey[Mapping[str, EventLog]] = web.AppKey("logs")
 STREAM: web.AppKey[LiveStream] = web.AppKey("stream")
+SILENT_PARTS: web.AppKey[Callable[[], list[str]]] = web.AppKey("silent_parts")
 OPENAPI: web.AppKey[dict[str, Any]] = web.AppKey("openapi")
 ASYNCAPI: web.AppKey[dict[str, Any]] = web.AppKey("asyncapi")
 PAGES = Path(__file__).parents[1] / "pages"
@@ -322,7 +323,7 @@ async def show_ready(request: web.Request) -> web.Response:
     """GET /health/ready"""
     if fault := await request.app[RESERVATIONS_BUS].fault():
         raise Refused(Unavailable(fault))
-    return json_response(Health("ready"))
+    return json_response(Health("ready", request.app[SILENT_PARTS]()))
 
 
 async def show_metrics(request: web.Request) -> web.Response:

@@ -221,14 +221,15 @@ class ListPage(msgspec.Struct, Generic[T], frozen=True):
 
 
 class SubscriberResource(msgspec.Struct, frozen=True):
-    """A subscriber: `positions` are its positions in the logs, `lag` is the number of events that it has not handled.
-    `stalled` is the reason why it is stalled, if it is; `parked` is the number of hotels that wait behind a dead
-    letter."""
+    """A subscriber: `positions` are its positions in the logs, `lag` is the number of events that it has not handled,
+    up to the ends of the logs as these were known `lag_age_seconds` ago. `stalled` is the reason why it is stalled;
+    `parked` is the number of hotels that wait behind a dead letter."""
 
     name: str
     types: tuple[str, ...]
     positions: dict[str, int]
     lag: int
+    lag_age_seconds: float
     paused: bool
     parked: int
     stalled: str | None
@@ -249,10 +250,12 @@ class DeadLetterResource(msgspec.Struct, frozen=True):
     retry_at: datetime | None
 
 
-class Health(msgspec.Struct, frozen=True):
-    """The state of the server."""
+class Health(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The state of the server. `silent` names the parts in other processes that do not run or do not answer; what
+    needs one of them is refused with 503."""
 
     status: str
+    silent: list[str] = []
 
 
 class Problem(msgspec.Struct, frozen=True):

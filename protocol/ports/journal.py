@@ -59,6 +59,10 @@ class JournalUnavailable(JournalError):
         self.reason = reason
 
 
+class JournalLocked(JournalUnavailable):
+    """Another process holds the lock of a file. Nothing was written; it is to be tried again soon."""
+
+
 def unavailable_reason(error: JournalError) -> str:
     """Returns the reason why something is unavailable, as clients may see it."""
     if isinstance(error, JournalUnavailable):
@@ -101,7 +105,8 @@ class SnapshotSet(msgspec.Struct, frozen=True):
 
 
 class Journal(Protocol):
-    """One partition's journal, with one writer. All methods are called in one thread, except `sync`: it waits for the
+    """One partition's journal, with one writer. None waits for a lock of another process once the journal is open:
+    those that write raise JournalLocked. All methods are called in one thread, except `sync`: it waits for the
     disk and may run in another thread, while `replies` and `position` are called. After an error of `write` or `sync`
     it is not known what is on disk, until `reopen`.
 
@@ -122,6 +127,9 @@ class Journal(Protocol):
 
     def sync(self) -> None:
         """Commits what was written. Returns when it is safe from a loss of power."""
+
+    def check_lock(self) -> None:
+        """Raises JournalLocked where another process holds the lock of the journal now, so that `write` would too."""
 
     def note_head(self) -> None:
         """Writes down outside of the journal how far it has come, where that is not done yet. Its opening, its closing

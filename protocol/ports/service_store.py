@@ -32,6 +32,10 @@ class ServiceStore(Protocol):
     def transaction(self) -> AbstractContextManager[object]:
         """Opens a transaction: all that is written in it is stored at its end, or nothing where it raises."""
 
+    def check_lock(self) -> None:
+        """Raises JournalLocked where another process holds the lock of the database now. What writes raises that too;
+        nothing here waits for it."""
+
     async def sync(self) -> None:
         """Waits until all that was written before the call is on disk. Raises `JournalError`: then it is unknown what
         is on disk, and each later call raises it again until the store is opened anew."""

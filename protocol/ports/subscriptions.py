@@ -36,6 +36,18 @@ class EventLog(Protocol):
         does not know hashes."""
 
 
+class LogEnd(Protocol):
+    """What is known of the end of a log that another process writes."""
+
+    @property
+    def position(self) -> int:
+        """The position of the last event that is known of; -1 while none is."""
+
+    @property
+    def age_seconds(self) -> float:
+        """How long ago that was last known to be the end."""
+
+
 class RecentLog(EventLog, Protocol):
     """A log whose newest events are in memory."""
 
@@ -105,11 +117,13 @@ class Stalled(Exception):
 
 class EventBatch(msgspec.Struct, frozen=True):
     """Events to handle at once; after them the log is read up to `until`. `parked_hotel` is set in a batch of a parked
-    hotel, whose `until` is a `hotel_seq`."""
+    hotel, whose `until` is a `hotel_seq`. `log_hash` is the log's hash at the position that is saved with the batch,
+    where it is known."""
 
     entries: tuple[LogEntry, ...]
     until: int
     parked_hotel: str | None = None
+    log_hash: bytes | None = None
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -127,9 +141,10 @@ class DeadLetter(msgspec.Struct, frozen=True):
     retry_at: int | None
 
 
-class SubscriberState(msgspec.Struct, frozen=True):
-    """The progress of a subscriber: `lag` is the number of events after its positions, `stalled` the reason why it
-    cannot handle any now, `parked` the number of hotels that wait behind an event that it could not handle."""
+class SubscriberState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The progress of a subscriber: `lag` is the number of events after its positions, up to the ends of the logs as
+    they were known `lag_age_seconds` ago; `stalled` the reason why it cannot handle any now, `parked` the number of
+    hotels that wait behind an event that it could not handle."""
 
     name: str
     types: tuple[str, ...]
@@ -138,10 +153,11 @@ class SubscriberState(msgspec.Struct, frozen=True):
     paused: bool
     parked: int
     stalled: str = ""
+    lag_age_seconds: float = 0.0
 
 
 class Cursor(Protocol):
-    """A subscriber's position in one log, and its parked hotels. For one thread."""
+    """A subscriber's position in one log, and its parked hotels. For one thread; only `batch` may run in another."""
 
     @property
     def log(self) -> str:
@@ -158,6 +174,14 @@ class Cursor(Protocol):
     @property
     def paused(self) -> bool:
         """Whether the subscriber is paused."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is to be read: `batch` returns None without looking into the log."""
+
+    @property
+    def changes(self) -> int:
+        """How often it was changed by hand. A batch that was read while this changed is not to be handled."""
 
     def check(self) -> None:
         """Checks that the log still has what was handled. Raises JournalRolledBack."""

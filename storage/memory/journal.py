@@ -124,6 +124,9 @@ class MemoryJournal:
             self._contents.commit(self._written)
         self._written = Transaction()
 
+    def check_lock(self) -> None:
+        """See `Journal`."""
+
     def note_head(self) -> None:
         """See `Journal`."""
 

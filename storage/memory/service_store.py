@@ -26,6 +26,9 @@ class MemoryServiceStore:
         """See `ServiceStore`."""
         return self._database.transaction()
 
+    def check_lock(self) -> None:
+        """See `ServiceStore`."""
+
     async def sync(self) -> None:
         """See `ServiceStore`; nothing here outlives the process."""
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import sqlite_utils
+from innkeeper.protocol.values.limits import lock_seconds_max
 from innkeeper.storage.sqlite.schema import Migration, apply_migrations, closed_on_failure
 from innkeeper.storage.sqlite.set_hash import pack
 from innkeeper.storage.sqlite.store_connection import StoreConnection, connect
@@ -84,7 +85,7 @@ def open_checked(path: Path, remedy: str, *migrations: Migration) -> CheckedData
 
 def connect_checked(path: Path, remedy: str) -> CheckedDatabase:
     """Opens a file for its only writer, unchecked. Raises JournalError."""
-    db = CheckedDatabase(connect(path, remedy, timeout=10, isolation_level=None, check_same_thread=False))
+    db = CheckedDatabase(connect(path, remedy, timeout=lock_seconds_max, isolation_level=None, check_same_thread=False))
     with closed_on_failure(db):
         _prepare(db.conn)
     return db

@@ -15,7 +15,7 @@ from innkeeper.storage.sqlite.checked_tables import (
     create_table,
     open_checked,
 )
-from innkeeper.storage.sqlite.schema import Migration, closed_on_failure
+from innkeeper.storage.sqlite.schema import Migration, closed_on_failure, never_wait
 from innkeeper.storage.sqlite.stamps import RESTORE
 from innkeeper.storage.sqlite.wal_sync import LATEST_CHECKPOINT_PAGES
 from innkeeper.storage.stored_cursor import ParkedHotel
@@ -46,6 +46,7 @@ def open_service(path: Path, *migrations: Migration, changes: ChangesFile | None
         db.execute(f"PRAGMA wal_autocheckpoint = {LATEST_CHECKPOINT_PAGES}")
         if changes is not None:
             changes.check(path, db.conn)
+        never_wait(db.conn)
     return db
 
 
@@ -83,10 +84,11 @@ class SqliteCursorRows:
 
     def open(self, position: int) -> tuple[int, bytes | None, bool]:
         """See `CursorRows`."""
-        self._db.execute("INSERT OR IGNORE INTO cursors VALUES (?, ?, ?, NULL, 0)", (*self._key, position))
         query = "SELECT * FROM cursors WHERE name = ? AND log = ?"
-        (_, _, found, log_hash, paused), *_ = checked_rows(self._db, query, self._key)
-        return found, log_hash, bool(paused)
+        for _, _, found, log_hash, paused in checked_rows(self._db, query, self._key):
+            return found, log_hash, bool(paused)
+        self._db.execute("INSERT INTO cursors VALUES (?, ?, ?, NULL, 0)", (*self._key, position))
+        return position, None, False
 
     def save_position(self, position: int, log_hash: bytes | None) -> None:
         """See `CursorRows`."""

@@ -10,7 +10,7 @@ from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.values.guests import GuestDetails, GuestKey
 from innkeeper.storage.sqlite.event_rows import GENESIS, read_rows, record_of, rows_of
 from innkeeper.storage.sqlite.guests import find_guests
-from innkeeper.storage.sqlite.schema import closed_on_failure
+from innkeeper.storage.sqlite.schema import closed_on_failure, never_wait
 from innkeeper.storage.sqlite.timelines import Timelines
 
 
@@ -23,6 +23,7 @@ class SqliteEventLog:
         self._db = open_to_read(path)
         with closed_on_failure(self._db):
             self._timelines = Timelines(path, self._db)
+            never_wait(self._db)
 
     @property
     def position(self) -> int:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.ports.journal import JournalDamaged, JournalTooNew, JournalUnavailable
+from innkeeper.protocol.ports.journal import JournalDamaged, JournalLocked, JournalTooNew, JournalUnavailable
 
 COLUMNS = "position, hotel, sequence, at, type, body, by, correlation, causation, hash"
 GENESIS = bytes(16)
@@ -24,8 +24,9 @@ FILE_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
 """What the sqlite3 module raises where a file cannot be read; the second where SQLite's own message quotes bytes of a
 damaged schema."""
 
+_LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _PASSING = {
-    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PROTOCOL,
 }  # fmt: skip
 """SQLite's errors that say nothing of a file's contents, and may pass."""
@@ -89,6 +90,8 @@ def unreadable(path: Path, error: Exception, remedy: str = RESTORE_FILE) -> Exce
     code = getattr(error, "sqlite_errorcode", None)
     if code == sqlite3.SQLITE_IOERR_SHMSIZE:  # there is no space for the file of its shared memory
         reason = FULL
+    if code is not None and code & 0xFF in _LOCKED:
+        return JournalLocked(f"{path} is locked by another process", "locked by another process")
     if code is not None and code & 0xFF in _PASSING:
         return unavailable(path, reason)
     return damaged(path, f"it cannot be read ({reason})", remedy)

@@ -6,14 +6,14 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from innkeeper.protocol.values.limits import lock_seconds_max
 from innkeeper.storage.sqlite.event_log import open_to_read
 from innkeeper.storage.sqlite.event_rows import FILE_ERRORS, GENESIS, damaged, unreadable
 from innkeeper.storage.sqlite.journal_head import HeadFile
-from innkeeper.storage.sqlite.schema import close_writer, migrate
+from innkeeper.storage.sqlite.schema import check_lock, close_writer, migrate, never_wait
 from innkeeper.storage.sqlite.timelines import Timelines, begin_timeline
 
 _CHECKPOINT_PAGES = 4_000
-_BUSY_SECONDS = 10
 HEAD_COLUMNS = "position, hash, replies, replies_sum, guests, guests_sum"
 FENCED = "another process writes to {} now; this one must stop"
 
@@ -39,15 +39,14 @@ class JournalFile:
         self._head_file = head
         self._epoch = -1
         self._unfinished = True  # of erasing: the process before may have died too early
-        self._connect()
+        self._connect(lock_seconds_max)
 
-    def _connect(self) -> None:
+    def _connect(self, seconds: float) -> None:
+        """Connects; waits at most so long for a lock of another process."""
         with ExitStack() as opened:
             try:
-                migrate(self.path)
-                self._db = sqlite3.connect(
-                    self.path, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False
-                )
+                migrate(self.path, seconds=seconds)
+                self._db = sqlite3.connect(self.path, isolation_level=None, timeout=seconds, check_same_thread=False)
                 opened.enter_context(closing(self._db))
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = FULL")
@@ -59,6 +58,7 @@ class JournalFile:
                 self._timelines = Timelines(self.path, self._db)
                 self.timeline = self._timelines.newest
                 self._reader = open_to_read(self.path)
+                never_wait(self._reader)
             except FILE_ERRORS as error:
                 raise unreadable(self.path, error) from error
             opened.pop_all()
@@ -73,16 +73,21 @@ class JournalFile:
         )
 
     def _begin_epoch(self) -> None:
-        """Fences all earlier writers."""
+        """Fences all earlier writers. Waits for a lock of another process, for the last time."""
         self._check_head()
         self._db.execute("UPDATE writer SET epoch = epoch + 1")
         self._epoch = self._db.execute("SELECT epoch FROM writer").fetchone()[0]
+        never_wait(self._db)
         self.note_head()
 
     def note_head(self) -> None:
         """See `Journal`."""
         if self._head_file is not None:
             self._head_file.note(self._epoch, self._head.position, self._hashes_at)
+
+    def check_lock(self) -> None:
+        """See `Journal`."""
+        check_lock(self.path, self._db)
 
     def position(self) -> int:
         """See `Journal`."""
@@ -92,9 +97,7 @@ class JournalFile:
         """See `Journal`. The write-ahead log has old pages, with what is erased in the file."""
         if self._unfinished:
             try:
-                self._db.execute("PRAGMA busy_timeout = 0")  # a reader ends soon; bookings do not wait for it
                 self._unfinished = bool(self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
-                self._db.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1_000}")
             except FILE_ERRORS as error:
                 raise unreadable(self.path, error) from error
         return not self._unfinished
@@ -123,7 +126,7 @@ class JournalFile:
         """See `Journal`."""
         self._reader.close()
         self._db.close()
-        self._connect()
+        self._connect(0)
         self._check_head()
 
     def close(self) -> None:

@@ -14,9 +14,10 @@ from zlib import crc32
 import msgspec
 import sqlite_utils
 from innkeeper.protocol.ports.journal import JournalDamaged
+from innkeeper.protocol.values.limits import lock_seconds_max
 from innkeeper.storage.sqlite.checked_tables import CheckedDatabase, check_schema
 from innkeeper.storage.sqlite.event_rows import damaged
-from innkeeper.storage.sqlite.schema import close_writer, closed_on_failure
+from innkeeper.storage.sqlite.schema import close_writer, closed_on_failure, never_wait
 from innkeeper.storage.sqlite.set_hash import pack
 from innkeeper.storage.sqlite.store_connection import connect
 
@@ -65,7 +66,7 @@ class ReadModelFile:
         if _form(path) not in (0, FORM):
             remove(path)
             make(path)
-        settings: dict[str, Any] = {"timeout": 10, "check_same_thread": False, "isolation_level": None}
+        settings: dict[str, Any] = {"timeout": lock_seconds_max, "check_same_thread": False, "isolation_level": None}
         self.db = CheckedDatabase(connect(path, REMEDY, **settings))
         with closed_on_failure(self.db):
             if self.db.execute("PRAGMA user_version").fetchone()[0] == 0:
@@ -73,6 +74,7 @@ class ReadModelFile:
             self.db.execute("PRAGMA synchronous = NORMAL")
             ((*totals, _),) = self.rows("SELECT * FROM follower")
             self.totals = Totals(*totals)
+            never_wait(self.db.conn)
 
     def rows(self, query: str, values: Sequence[object] | dict[str, Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Yields the rows of a table that a query finds, which selects all of its columns. Raises

@@ -11,17 +11,18 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any, TypeVar
 
 import msgspec
 from innkeeper.protocol.messages.recorded_event import LogEntry
-from innkeeper.protocol.ports.journal import JournalDamaged, rolled_back
+from innkeeper.protocol.ports.journal import JournalDamaged, JournalLocked, rolled_back
 from innkeeper.protocol.ports.subscriptions import EventLog, Positions, with_guests
 from innkeeper.protocol.ports.views import BookingPage, BookingSearch, InvalidCursor, KnownGuest
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
-from innkeeper.protocol.values.limits import guest_bookings_max, stay_nights_max
+from innkeeper.protocol.values.limits import guest_bookings_max, lock_seconds_max, stay_nights_max
 from innkeeper.protocol.values.operator_error import OperatorError
 from innkeeper.protocol.values.repeated_messages import RepeatedMessages
 from innkeeper.storage.search_words import searched_words
@@ -41,6 +42,7 @@ from innkeeper.storage.sqlite.schema import closed_on_failure
 logger = logging.getLogger(__name__)
 
 _STEP_EVENTS = 2_000
+_LOCK_CHECK_SECONDS = 0.05
 _NUMBER, _BODY, _CHECKSUM = 0, -2, -1  # columns of a booking; a hotel has the last two
 
 T = TypeVar("T")
@@ -163,7 +165,18 @@ class SqliteReadModels:
         return bool(entries)
 
     def _read(self, positions: Positions, read: Callable[[ReadModelFile], T]) -> T:
-        """Reads from the file when it has caught up with the log."""
+        """Reads from the file when it has caught up with the log. Waits for a lock of another process where it has not,
+        without holding up those who need not write. Raises JournalLocked."""
+        until = monotonic() + lock_seconds_max
+        while True:
+            try:
+                return self._read_now(positions, read)
+            except JournalLocked:
+                if monotonic() > until:
+                    raise
+            sleep(_LOCK_CHECK_SECONDS)
+
+    def _read_now(self, positions: Positions, read: Callable[[ReadModelFile], T]) -> T:
         with self._lock:
             while True:
                 self._catch_up(positions[self._name])

@@ -10,6 +10,8 @@ from typing import Protocol
 
 import sqlite_utils
 from innkeeper.protocol.ports.journal import JournalError
+from innkeeper.protocol.values.limits import lock_seconds_max
+from innkeeper.storage.sqlite.event_rows import FILE_ERRORS, unreadable
 from innkeeper.storage.sqlite.guests import CREATE_GUESTS
 
 logger = logging.getLogger(__name__)
@@ -65,9 +67,10 @@ Migration = Callable[[sqlite_utils.Database], None]
 MIGRATIONS: tuple[Migration, ...] = (_first,)
 
 
-def migrate(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
-    """Migrates the file to the newest version, and creates it where missing. Raises JournalError on a newer version."""
-    with closing(sqlite3.connect(path, timeout=10)) as connection:
+def migrate(path: Path, migrations: Sequence[Migration] = MIGRATIONS, seconds: float = lock_seconds_max) -> None:
+    """Migrates the file to the newest version, and creates it where missing; waits at most so long for a lock of
+    another process. Raises JournalError on a newer version."""
+    with closing(sqlite3.connect(path, timeout=seconds)) as connection:
         apply_migrations(path, sqlite_utils.Database(connection), migrations)
 
 
@@ -82,6 +85,21 @@ def apply_migrations(path: Path, db: sqlite_utils.Database, migrations: Sequence
         with db.atomic():
             migrations[step](db)
             db.execute(f"PRAGMA user_version = {step + 1}")
+
+
+def never_wait(db: sqlite3.Connection) -> None:
+    """Makes the connection fail at once where another process holds a lock. A connection may wait while its file is
+    opened; afterwards it is used in the event loop."""
+    db.execute("PRAGMA busy_timeout = 0")
+
+
+def check_lock(path: Path, db: sqlite3.Connection) -> None:
+    """Raises JournalLocked where another process holds the lock of the file now."""
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("ROLLBACK")
+    except FILE_ERRORS as error:
+        raise unreadable(path, error) from error
 
 
 def close_writer(db: sqlite3.Connection) -> None:

@@ -10,7 +10,7 @@ from innkeeper.storage.sqlite.changes_file import ChangesFile
 from innkeeper.storage.sqlite.checked_tables import NO_ROWID, checked_rows, create_table
 from innkeeper.storage.sqlite.cursors import SqliteCursorRows, open_service
 from innkeeper.storage.sqlite.outbox import SqliteOutbox, create_outbox
-from innkeeper.storage.sqlite.schema import Migration, close_writer, closed_on_failure
+from innkeeper.storage.sqlite.schema import Migration, check_lock, close_writer, closed_on_failure
 from innkeeper.storage.sqlite.sealing import Seal
 from innkeeper.storage.sqlite.wal_sync import WalSync
 from innkeeper.storage.sqlite.webhook_store import SqliteWebhookStore, create_webhook_store
@@ -39,6 +39,7 @@ class SqliteServiceStore:
     ) -> None:
         """Opens the file, or creates it with the tables of these migrations. The key of what is sealed in it stands in
         a file beside it, and so does how many changes it has had, where `changes` names that."""
+        self._path = path
         self._seal = _seal(path)
         file = None if changes is None else ChangesFile(changes)
         self._db = open_service(path, *migrations, changes=file)
@@ -54,6 +55,10 @@ class SqliteServiceStore:
     def transaction(self) -> AbstractContextManager[object]:
         """See `ServiceStore`."""
         return self._db.atomic()
+
+    def check_lock(self) -> None:
+        """See `ServiceStore`."""
+        check_lock(self._path, self._db.conn)
 
     async def sync(self) -> None:
         """See `ServiceStore`."""

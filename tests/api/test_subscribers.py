@@ -72,6 +72,7 @@ def test_the_positions_and_the_lag_of_a_subscriber_are_shown(gateway: Gateway) -
     positions = {"reservations": reservations, "billing": len(events) - reservations, "delivery": 0}
     wait_until(lambda: archive(gateway)["positions"] == positions, SECONDS_MAX)
     state = archive(gateway)
+    assert 0 <= state.pop("lag_age_seconds") < SECONDS_MAX
     assert state == {
         "name": "archive", "types": ["innkeeper.*"], "positions": positions, "lag": 0, "paused": False,
         "parked": 0, "stalled": None,
@@ -84,6 +85,7 @@ def test_the_positions_and_the_lag_of_a_subscriber_are_shown(gateway: Gateway) -
 
 def test_a_paused_subscriber_misses_no_event(gateway: Gateway, tmp_path: Path) -> None:
     hotel = gateway.open_hotel()
+    gateway.all_events()
     wait_until(lambda: archive(gateway)["lag"] == 0, SECONDS_MAX)
     paused = gateway.post("/v1/subscribers/archive/actions/pause")
     assert (paused.status, paused.json["paused"]) == (200, True)

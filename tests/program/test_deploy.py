@@ -58,7 +58,7 @@ def test_the_commands_of_the_page_work_in_an_empty_directory(rabbitmq: str, tmp_
     try:
         ask = ask.replace("8080", str(port)).replace("-sf ", "-sf -w '\\n' ")
         ready, _, hotel, ledger = _responses(ask, tmp_path)
-        assert ready == {"status": "ready"}
+        assert ready["status"] == "ready"
         key, subscribers = ask.splitlines()[1:3]
         wait_until(lambda: _names(*_responses(f"{key}\n{subscribers}", tmp_path)) >= SUBSCRIBERS, STEP_SECONDS_MAX)
         assert hotel["id"] == "seaside"

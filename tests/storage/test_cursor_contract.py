@@ -355,9 +355,9 @@ def test_a_log_that_has_what_was_handled_passes_the_check(follower: Follower) ->
 
 def test_what_is_handled_while_the_log_is_away_is_not_checked(follower: Follower) -> None:
     follower.append("north")
-    batch = follower.next()
-    follower.log.refusals_left = 1
-    follower.move(batch)
+    follower.log.refuses_hashes = True
+    follower.move(follower.next())
+    follower.log.refuses_hashes = False
     follower.reopen()
     follower.cursor.check()
     assert follower.cursor.position == 1

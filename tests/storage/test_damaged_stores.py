@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 from innkeeper.protocol.delivery.webhooks import DeliveryAttempt, ListDeliveries, SigningSecret, Webhook
-from innkeeper.protocol.ports.journal import JournalDamaged, JournalRolledBack, JournalUnavailable, StoredReply
+from innkeeper.protocol.ports.journal import (
+    JournalDamaged,
+    JournalLocked,
+    JournalRolledBack,
+    JournalUnavailable,
+    StoredReply,
+)
 from innkeeper.protocol.ports.outbox import KeptBooking, OutboxChanges
 from innkeeper.protocol.ports.service_store import ServiceStore
 from innkeeper.protocol.ports.subscriptions import EVERY_EVENT, Cursor, HandlingFailure, SubscriptionRequest
@@ -189,14 +195,16 @@ def test_errors_of_a_store_name_its_file(services: Services) -> None:
     path = services.data.path / "billing.db"
     with ExitStack() as locks, services.storage.service_store(BILLING) as store:
         other = locks.enter_context(closing(sqlite3.connect(path, isolation_level=None)))
-        store._db.execute("PRAGMA busy_timeout = 1")
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(JournalUnavailable, match=r"billing.db cannot be read or written now") as locked:
+        with pytest.raises(JournalLocked, match=r"billing.db is locked by another process") as locked:
             store.keep_reply(StoredReply("new", b"", b""))
-        assert locked.value.reason == "database is locked"
+        assert locked.value.reason == "locked by another process"
+        with pytest.raises(JournalLocked):
+            store.check_lock()
         with pytest.raises(JournalUnavailable), store.transaction():
             store.remove_replies(9, 9)
         other.execute("ROLLBACK")
+        store.check_lock()
         store.keep_reply(StoredReply("new", b"", b""))
 
 

@@ -31,6 +31,10 @@ class Installation:
         self.close()
         raise AssertionError(f"no start: {self._log.read_text()}")
 
+    def log(self) -> str:
+        """What its processes have logged so far."""
+        return self._log.read_text()
+
     @property
     def port(self) -> int:
         """The port of the gateways."""

@@ -29,6 +29,7 @@ class GrowingLog(MemoryEventLog):
         super().__init__(contents := JournalContents())
         self._journal = MemoryJournal(contents)
         self.refusals_left = 0  # so many requests are refused first
+        self.refuses_hashes = False
 
     def append(self, hotel: str, event: Event) -> LogEntry:
         """Append an event; its entry."""
@@ -46,6 +47,8 @@ class GrowingLog(MemoryEventLog):
     def hash_at(self, position: int) -> bytes:
         """See `protocol.ports.subscriptions.EventLog`."""
         self._refuse()
+        if self.refuses_hashes:
+            raise Refused(Unavailable("away"))
         return super().hash_at(position)
 
     def _refuse(self) -> None:
