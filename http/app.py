@@ -6,6 +6,7 @@ from typing import Protocol
 from aiohttp import web
 from innkeeper.http.api import asyncapi, openapi
 from innkeeper.http.api.billing import PROVIDERS
+from innkeeper.http.api.parsing import READ_ARRIVING
 from innkeeper.http.api.reservations import (
     ASYNCAPI,
     BUSES,
@@ -19,6 +20,7 @@ from innkeeper.http.api.reservations import (
 )
 from innkeeper.http.api.routes import ROUTES
 from innkeeper.http.api.subscribers import SERVICES
+from innkeeper.http.arriving_bodies import ArrivingBodies
 from innkeeper.http.keys import ApiKeys
 from innkeeper.http.live_stream import LiveStream
 from innkeeper.http.metrics import Metrics
@@ -73,6 +75,7 @@ def make_app(
     buses, services = ports.buses, ports.services
     bus = buses[RESERVATIONS]
     stream = LiveStream(ports.streams, ports.logs)
+    bodies = ArrivingBodies()
     metrics = Metrics(bus, stream, services, ports.silent)
     handle_request = handle_requests(hosts or HostPolicy(), keys, metrics)
     app = web.Application(middlewares=[handle_request], client_max_size=body_bytes_max)
@@ -87,7 +90,9 @@ def make_app(
     app[ASYNCAPI] = asyncapi.document(ports.installation)
     app[STREAM] = stream
     app[METRICS] = metrics
+    app[READ_ARRIVING] = bodies.read
     app.on_shutdown.append(app[STREAM].close)
+    app.on_shutdown.append(bodies.stop)
     app.add_routes(ROUTES)
     app.router.add_get("/pages/{part}", show_page_part, allow_head=False)
     return app

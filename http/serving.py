@@ -80,7 +80,7 @@ async def serving_on(app: web.Application, sockets: list[socket.socket]) -> Asyn
         app,
         access_log=None,
         keepalive_timeout=limits.header_seconds_max,
-        shutdown_timeout=limits.shutdown_seconds_max,
+        shutdown_timeout=limits.shutdown_seconds_max / 2,  # it waits so long for handlers, and again for slow readers
     )
     await runner.setup()
     try:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeVar, cast
 import msgspec
 from aiohttp import web
 from innkeeper.http.api import billing_resources as resources
-from innkeeper.http.api.parsing import PageQuery, body_of, number_of, query_of
+from innkeeper.http.api.parsing import PageQuery, body_of, number_of, query_of, read_body
 from innkeeper.http.api.rendering import json_response, page
 from innkeeper.http.api.reservations import RESERVATIONS_BUS, ask
 from innkeeper.http.api.subscribers import SERVICES
@@ -240,7 +240,7 @@ async def pay(request: web.Request) -> web.Response:
 async def receive_payment_notification(request: web.Request) -> web.Response:
     """POST /v1/payment-providers/{provider}/notifications"""
     headers = {name.lower(): value for name, value in request.headers.items() if name.lower().startswith("webhook-")}
-    message = ReceiveProviderNotification(request.match_info["provider"], headers, await request.read())
+    message = ReceiveProviderNotification(request.match_info["provider"], headers, await read_body(request))
     reply = await request.app[SERVICES].ask(message)
     assert isinstance(reply, PaymentUpdateReply)
     return json_response(reply.update)

@@ -1,7 +1,7 @@
 """Parses requests into commands and queries, or refuses them with the field and the rule that it breaks."""
 
-import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from datetime import date
 from typing import Annotated, Any, TypeVar
 
@@ -24,6 +24,9 @@ _KEY = re.compile(rf"[\x21-\x7e]{{1,{limits.idempotency_key_characters_max}}}")
 _CURSOR_DIGITS_MAX = 18
 _POSITIONS = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18}){0,9}")
 _ETAG = re.compile(r'(?:W/)?"?([0-9]{1,9})"?')
+
+READ_ARRIVING: web.AppKey[Callable[[web.Request], Awaitable[bytes]]] = web.AppKey("read_arriving")
+"""Reads a body of which more is to arrive."""
 
 
 class RequestRejected(Exception):
@@ -107,14 +110,8 @@ class NightAuditRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 
 async def read_body(request: web.Request) -> bytes:
-    """Reads the whole body, of which more is to arrive."""
-    try:
-        async with asyncio.timeout(limits.body_seconds_max):
-            return await request.read()
-    except TimeoutError:
-        raise RequestRejected(408, "body_timeout", f"the body did not arrive in {limits.body_seconds_max} s") from None
-    except ConnectionError:
-        raise RequestRejected(400, "hung_up", "the connection was closed before the whole body had arrived") from None
+    """Reads the whole body. Raises RequestRejected, and `Refused` where the gateway stops before it has arrived."""
+    return await (request.read() if request.content.is_eof() else request.app[READ_ARRIVING](request))
 
 
 def trimmed(value: Any) -> Any:
@@ -132,7 +129,7 @@ def trimmed(value: Any) -> Any:
 async def body_of(request: web.Request, decoder: "msgspec.json.Decoder[T]") -> T:
     """Decodes the body as a value of the decoder's type, without blanks around its texts. An empty body is an empty
     object."""
-    body = await (request.read() if request.content.is_eof() else read_body(request)) or _NO_BODY
+    body = await read_body(request) or _NO_BODY
     try:
         try:
             return decoder.decode(body)

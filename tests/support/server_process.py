@@ -63,6 +63,11 @@ class ServerProcess:
         assert match is not None, f"it did not start: {self._said}"
         self.url = match[0]
 
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
     def kill(self) -> None:
         """Kill the process."""
         self._process.send_signal(signal.SIGKILL)
