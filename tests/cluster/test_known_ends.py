@@ -3,8 +3,11 @@ it says with each heartbeat; and it says how old that knowledge is."""
 
 import os
 import signal
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from time import sleep
 from typing import Any, NamedTuple
 
 import pytest
@@ -13,7 +16,7 @@ from innkeeper.protocol.ports.subscriptions import EVERY_EVENT, SubscriptionRequ
 from innkeeper.protocol.values.limits import rpc_silence_seconds_max
 from innkeeper.storage.gapless_log import GaplessLog
 from innkeeper.storage.memory.storage import MemoryStorage
-from support.gateway import hotel_request, send
+from support.gateway import hotel_request, send, stay_request
 from support.installation import Installation
 from support.recording_subscriber import GrowingLog
 from support.waiting import wait_until
@@ -58,10 +61,31 @@ def installation(tmp_path: Path, rabbitmq: str) -> Iterator[Installation]:
     started.close()
 
 
+def of_subscribers(installation: Installation, what: str) -> dict[str, Any]:
+    """What is listed of each subscriber."""
+    listed = send(installation.port, "GET", "/v1/subscribers").json["data"]
+    return {one["name"]: one[what] for one in listed}
+
+
 def ages(installation: Installation) -> dict[str, float]:
     """How old the knowledge of the ends of its logs is, for each subscriber."""
-    listed = send(installation.port, "GET", "/v1/subscribers").json["data"]
-    return {one["name"]: one["lag_age_seconds"] for one in listed}
+    return of_subscribers(installation, "lag_age_seconds")
+
+
+def test_a_service_whose_inbox_takes_no_events_has_a_lag_and_answers_all_the_same(installation: Installation) -> None:
+    assert send(installation.port, "POST", "/v1/hotels", hotel_request(id="seaside")).status == 201
+    wait_until(lambda: of_subscribers(installation, "lag").get("billing") == 0, SECONDS_MAX)
+    inbox = sqlite3.connect(installation.data / "billing-inbox.db", isolation_level=None, timeout=SECONDS_MAX)
+    with closing(inbox):
+        inbox.execute("BEGIN IMMEDIATE")
+        assert send(installation.port, "POST", "/v1/hotels/seaside/bookings", stay_request()).status == 201
+        for _ in range(5):
+            assert send(installation.port, "GET", "/v1/hotels/seaside/ledger").status == 200
+            wait_until(lambda: of_subscribers(installation, "lag").get("billing", 0) > 0, SECONDS_MAX)
+            sleep(0.5)
+        assert send(installation.port, "GET", "/health/ready").json == {"status": "ready"}
+        inbox.execute("ROLLBACK")
+    wait_until(lambda: of_subscribers(installation, "lag")["billing"] == 0, SECONDS_MAX)
 
 
 def test_the_age_of_what_services_know_grows_while_the_part_that_writes_the_log_is_silent(
