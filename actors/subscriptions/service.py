@@ -164,7 +164,10 @@ class Service(Generic[S]):
             if cursor.log in self._ports.local:
                 cursor.check()
         sync = nothing_to_sync if request.derivable else self._store.sync
-        subscriber = Subscriber(cursors, handle, self._ports.clock, self.load, sync, batch_events, self._ports.inbox)
+        subscriber = Subscriber(
+            cursors, handle, self._ports.clock, self.load, sync, batch_events, self._ports.inbox,
+            waits_for_others=request.waits_for_others,
+        )  # fmt: skip
         self.add_task(subscriber)
         return subscriber
 

@@ -20,6 +20,8 @@ from innkeeper.protocol.ports.subscriptions import (
     EventBatch,
     EventHandler,
     HandlingFailure,
+    NotAccepted,
+    ParkedEvent,
     Positions,
     Stalled,
     SubscriberState,
@@ -52,8 +54,10 @@ class Subscriber(ListedTask):
         sync: Callable[[], Awaitable[None]] = nothing_to_sync,
         batch_events: int = subscriber_batch_events_max,
         inbox: Inbox | None = None,
+        waits_for_others: bool = False,
     ) -> None:
         super().__init__(cursors[0].state().name, clock, load)
+        self.waits_for_others = waits_for_others
         self._cursors = cursors
         ranks = [rank_of(cursor.log) for cursor in cursors]
         self._before = [[index for index, other in enumerate(ranks) if other < rank] for rank in ranks]
@@ -101,6 +105,7 @@ class Subscriber(ListedTask):
             positions={log: position for state in states for log, position in state.positions.items()},
             lag=sum(state.lag for state in states),
             parked=sum(state.parked for state in states),
+            waiting=sum(state.waiting for state in states),
             stalled=self.stalled,
         )
 
@@ -114,6 +119,16 @@ class Subscriber(ListedTask):
         for cursor in self._cursors:
             if cursor.log in positions:
                 cursor.seek(positions[cursor.log])
+
+    def parked(self, event: str) -> ParkedEvent | None:
+        """See `Subscription`."""
+        found = (cursor.parked(event) for cursor in self._cursors)
+        return next((parked for parked in found if parked is not None), None)
+
+    def retry_parked(self) -> None:
+        """See `Subscription`."""
+        for cursor in self._cursors:
+            cursor.retry_parked()
 
     def delete(self) -> None:
         """Removes the cursors of this subscriber for good."""
@@ -150,6 +165,7 @@ class Subscriber(ListedTask):
         return min(self._batch_events, _BATCH_UNDER_LOAD) if self.steps_back else self._batch_events
 
     async def _process(self, cursor: Cursor, batch: EventBatch) -> None:
+        pause = None
         try:
             effects = await self._handle(batch.entries) if batch.entries else no_effects
         except (Stalled, OperatorError):  # the latter as where a file is damaged
@@ -158,9 +174,7 @@ class Subscriber(ListedTask):
             if len(batch.entries) > 1:
                 self._one_by_one = len(batch.entries)
                 return
-            failure = HandlingFailure(batch.entries[0], repr(error), traceback.format_exc())
-            cursor.park(batch, failure, self.clock())
-            logger.warning("%s cannot handle %s: %r", self.name, failure.entry[1].id, error)
+            pause = self._park(cursor, batch, error)
         else:
             cursor.move(batch, effects)
             if batch.entries:
@@ -168,3 +182,17 @@ class Subscriber(ListedTask):
         self._one_by_one = max(self._one_by_one - len(batch.entries), 0)
         if not self._one_by_one:
             self._turn = (self._turn + 1) % len(self._cursors)
+        if pause is not None:
+            raise pause
+
+    def _park(self, cursor: Cursor, batch: EventBatch, error: Exception) -> Stalled | None:
+        """Parks the hotel of the batch's only event; returns the pause that its destination needs, if it needs one."""
+        entry = batch.entries[0]
+        if not isinstance(error, NotAccepted):
+            cursor.park(batch, HandlingFailure(entry, repr(error), traceback.format_exc()), self.clock())
+            logger.warning("%s cannot handle %s: %r", self.name, entry[1].id, error)
+            return None
+        cursor.park(batch, HandlingFailure(entry, str(error), "", error.retry), self.clock())
+        if error.retry.refusals:
+            logger.warning("%s does not accept %s: %s", self.name, entry[1].id, error)
+        return Stalled(str(error), error.pause_seconds) if error.pause_seconds else None
