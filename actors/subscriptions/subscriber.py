@@ -2,7 +2,8 @@
 
 When a batch fails, its events are handled one by one to find the one that fails; that event parks its hotel and is
 retried later, while the other hotels continue. A failure that does not depend on the event (a full disk, an unreachable
-destination) stalls the whole subscriber, which retries until it succeeds.
+destination) stalls the whole subscriber, which retries until it succeeds, with one event at first: a destination that
+takes some events and not others does not get those again at each attempt.
 """
 
 import logging
@@ -11,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from innkeeper.actors.subscriptions.background_task import ListedTask
+from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.ports.inbox import Inbox
 from innkeeper.protocol.ports.subscriptions import (
@@ -18,6 +20,7 @@ from innkeeper.protocol.ports.subscriptions import (
     DeadLetter,
     EventBatch,
     EventHandler,
+    EventRefused,
     HandlingFailure,
     Positions,
     Stalled,
@@ -151,15 +154,21 @@ class Subscriber(ListedTask):
     async def _process(self, cursor: Cursor, batch: EventBatch) -> None:
         try:
             effects = await self._handle(batch.entries) if batch.entries else no_effects
-        except (Stalled, OperatorError):  # the latter as where a file is damaged
+        except OperatorError:  # as where a file is damaged
+            raise
+        except Stalled as stalled:
+            await self._move_past_handled(cursor, batch, stalled.handled)
+            self._one_by_one = max(self._one_by_one, 1)
             raise
         except Exception as error:
             if len(batch.entries) > 1:
-                self._one_by_one = len(batch.entries)
+                handled = error.handled if isinstance(error, EventRefused) else 0
+                await self._move_past_handled(cursor, batch, handled)
+                self._one_by_one = len(batch.entries) - handled
                 return
-            failure = HandlingFailure(batch.entries[0], repr(error), traceback.format_exc())
+            failure = _failure(batch.entries[0], error)
             cursor.park(batch, failure, self.clock())
-            logger.warning("%s cannot handle %s: %r", self.name, failure.entry[1].id, error)
+            logger.warning("%s cannot handle %s: %s", self.name, failure.entry[1].id, failure.reason)
         else:
             cursor.move(batch, effects)
             if batch.entries:
@@ -167,3 +176,15 @@ class Subscriber(ListedTask):
         self._one_by_one = max(self._one_by_one - len(batch.entries), 0)
         if not self._one_by_one:
             self._turn = (self._turn + 1) % len(self._cursors)
+
+    async def _move_past_handled(self, cursor: Cursor, batch: EventBatch, handled: int) -> None:
+        """Moves past the first events of the batch, which are handled."""
+        if handled:
+            cursor.move(cursor.first_of(batch, handled), no_effects)
+            await self._sync()
+
+
+def _failure(entry: LogEntry, error: Exception) -> HandlingFailure:
+    if isinstance(error, EventRefused):
+        return HandlingFailure(entry, str(error), "")
+    return HandlingFailure(entry, repr(error), traceback.format_exc())

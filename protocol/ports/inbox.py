@@ -58,5 +58,13 @@ class Inbox(Protocol):
 class BrokerConsumer(Protocol):
     """Consumes events from a broker."""
 
+    @property
+    def name(self) -> str:
+        """The name of its queue or consumer group."""
+
+    @property
+    def fault(self) -> str:
+        """Why it receives no events now, in one line; empty where it does."""
+
     async def run(self) -> None:
         """Consumes until cancelled, and retries what fails."""

@@ -90,17 +90,27 @@ def no_effects() -> None:
 
 
 EventHandler = Callable[[Sequence[LogEntry]], Awaitable[Effects]]
-"""Handles events of one log. Raises `Stalled` where it can handle none now, anything else where it cannot handle
-these."""
+"""Handles events of one log. Raises `Stalled` where it can handle none now, `EventRefused` or anything else where it
+cannot handle these."""
 
 
 class Stalled(Exception):
     """No event can be handled now: the destination does not respond, or the disk is full. To be tried again, after
-    `retry_seconds` where that is known."""
+    `retry_seconds` where that is known. The first `handled` events of the batch are handled, without effects."""
 
-    def __init__(self, reason: str, retry_seconds: float | None = None) -> None:
+    def __init__(self, reason: str, retry_seconds: float | None = None, handled: int = 0) -> None:
         super().__init__(reason)
         self.retry_seconds = retry_seconds
+        self.handled = handled
+
+
+class EventRefused(Exception):
+    """The destination refuses an event of the batch, and would take others: it is too large there, or not allowed. The
+    first `handled` events of the batch are handled, without effects."""
+
+    def __init__(self, reason: str, handled: int = 0) -> None:
+        super().__init__(reason)
+        self.handled = handled
 
 
 class EventBatch(msgspec.Struct, frozen=True):
@@ -171,6 +181,9 @@ class Cursor(Protocol):
         """Writes the effects of a batch and moves past it, in one transaction: where the effects raise, nothing of them
         is on disk, and the cursor stays. Does not move where `seek` or a dropped dead letter has changed the position
         while the batch was handled."""
+
+    def first_of(self, batch: EventBatch, count: int) -> EventBatch:
+        """Returns the batch of the first `count` events, at least one, which takes the place of this batch."""
 
     def park(self, batch: EventBatch, failure: HandlingFailure, at: int) -> None:
         """Parks the hotel of the batch's only event, which could not be handled, and moves past it for the others. Does

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer
 from confluent_kafka import Producer
-from innkeeper.delivery.brokers.kafka import KafkaConsumer
+from innkeeper.delivery.brokers.kafka_consumer import KafkaConsumer
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
 from innkeeper.protocol.values import limits
@@ -171,7 +171,7 @@ def test_a_kafka_consumer_recovers_from_any_error(
 
 
 def test_a_consumer_that_cannot_start_tries_again(caplog: pytest.LogCaptureFixture) -> None:
-    consumer = KafkaConsumer("kafka://127.0.0.1:none", NAMES, "billing", InboxWithFailingFetch(0), lambda _: "billing")
+    consumer = KafkaConsumer("kafka://127.0.0.1:9", NAMES, "billing", InboxWithFailingFetch(0), lambda _: "billing")
     run_consumer(consumer, lambda: "receives no events" in caplog.text)
 
 

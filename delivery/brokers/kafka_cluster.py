@@ -1,0 +1,119 @@
+"""How a Kafka cluster is reached: its URL, the settings of its clients, its topics, and what a failure means."""
+
+import asyncio
+import logging
+import re
+import ssl
+from typing import Any
+
+from aiokafka import errors
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.conn import create_conn
+from innkeeper.delivery.brokers.consumer import reason_of
+from innkeeper.delivery.brokers.urls import KafkaAddress
+from innkeeper.protocol.values import limits
+
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the subscriber and the consumer log each failure once
+logger = logging.getLogger(__name__)
+
+_PORT = "9092"
+_PROTOCOLS = {
+    (False, False): "PLAINTEXT",
+    (False, True): "SSL",
+    (True, False): "SASL_PLAINTEXT",
+    (True, True): "SASL_SSL",
+}
+_DEFAULT = -1  # the cluster's own number of partitions and replicas
+
+
+class KafkaCluster:
+    """The cluster at a URL."""
+
+    def __init__(self, url: str) -> None:
+        """Raises ValueError, without a part of the URL."""
+        self._address = KafkaAddress.of(url)
+        self.servers = ",".join(self._address.servers)
+
+    def settings(self) -> dict[str, Any]:
+        """The settings of a client. Raises OSError where the file of authorities cannot be read."""
+        return self._connection() | {"bootstrap_servers": [*self._address.servers]}
+
+    def _connection(self) -> dict[str, Any]:
+        settings: dict[str, Any] = {
+            "client_id": "innkeeper",
+            "request_timeout_ms": round(limits.broker_seconds_max * 1_000),
+            "security_protocol": _PROTOCOLS[bool(self._address.user), self._address.is_encrypted],
+        }
+        if self._address.is_encrypted:
+            settings["ssl_context"] = ssl.create_default_context(cafile=self._address.cafile)
+        if self._address.user:
+            settings["sasl_mechanism"] = self._address.mechanism
+            settings["sasl_plain_username"] = self._address.user
+            settings["sasl_plain_password"] = self._address.password
+        return settings
+
+    async def reason(self, error: BaseException) -> str:
+        """What an error of a client means, in one line that says what to do."""
+        if isinstance(error, errors.KafkaConnectionError | errors.NodeNotReadyError):
+            error = await self._connection_error() or error
+        if isinstance(error, errors.SaslAuthenticationFailed | errors.AuthenticationFailedError):
+            user, mechanism = self._address.user, self._address.mechanism
+            return f"the password of the user {user} is wrong, or there is no such user for {mechanism}"
+        if isinstance(error, errors.UnsupportedSaslMechanismError):
+            return f"it does not offer {self._address.mechanism}: name one that it offers with ?mechanism= in the URL"
+        if isinstance(error, errors.IllegalSaslStateError):
+            return "it asks for no password at this port: name the port with SASL, or no user in the URL"
+        if isinstance(error, errors.TopicAuthorizationFailedError):
+            return self._missing("on the topics NAME.events and NAME.events.dead, Describe, Read, Write and Create")
+        if isinstance(error, errors.GroupAuthorizationFailedError):
+            return self._missing("on the groups that begin with NAME and a dot, Read")
+        if isinstance(error, errors.ClusterAuthorizationFailedError):
+            return self._missing("on the cluster, IdempotentWrite")
+        if isinstance(error, errors.UnknownTopicOrPartitionError):
+            return "the topic was deleted; it is made anew"
+        if isinstance(error, ssl.SSLError | ssl.CertificateError):
+            return f"TLS fails: {reason_of(error)}; kafkas:// needs the port with TLS, and ?cafile= the authority"
+        if isinstance(error, FileNotFoundError | PermissionError):
+            return f"the file that ?cafile= names cannot be read: {error.strerror}"
+        return reason_of(error)
+
+    def _missing(self, rights: str) -> str:
+        return f"the user {self._address.user or 'ANONYMOUS'} lacks a right: allow, with kafka-acls, {rights}"
+
+    async def _connection_error(self) -> BaseException | None:
+        """Why the first server cannot be connected to; aiokafka only says that none can. None where one can."""
+        found: BaseException | None = None
+        for server in self._address.servers:
+            host, _, port = server.rpartition(":") if re.search(r":[0-9]+$", server) else (server, "", _PORT)
+            try:
+                async with asyncio.timeout(limits.broker_close_seconds_max):
+                    connection = await create_conn(host.strip("[]"), int(port), **self._connection())
+                connection.close()
+                return None
+            except OSError as error:
+                found = found or _named(error, server)
+            except errors.KafkaError as error:
+                found = found or error
+        return found
+
+    async def ensure_topic(self, admin: AIOKafkaAdminClient, topic: str) -> bool:
+        """Creates the topic where there is none, with the cluster's own number of partitions and replicas; returns
+        whether there was one. Raises KafkaError."""
+        (found,) = await admin.describe_topics([topic])
+        error = errors.for_code(found["error_code"])
+        if error not in (errors.UnknownTopicOrPartitionError, errors.NoError, errors.LeaderNotAvailableError):
+            raise error(topic)
+        if error is errors.NoError:
+            return True
+        answer = await admin.create_topics([NewTopic(topic, _DEFAULT, _DEFAULT)])
+        (_, code, *_), *_ = answer.topic_errors
+        if (created := errors.for_code(code)) not in (errors.NoError, errors.TopicAlreadyExistsError):
+            raise created(topic)
+        return False
+
+
+def _named(error: OSError, server: str) -> BaseException:
+    """The error, which names the server."""
+    if isinstance(error, ssl.SSLError | ssl.CertificateError | FileNotFoundError | PermissionError):
+        return error
+    return ConnectionError(f"{server}: {reason_of(error)}")
