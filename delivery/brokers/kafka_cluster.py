@@ -7,7 +7,7 @@ import ssl
 from typing import Any
 
 from aiokafka import errors
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.conn import create_conn
 from innkeeper.delivery.brokers.consumer import reason_of
 from innkeeper.delivery.brokers.urls import KafkaAddress
@@ -23,7 +23,9 @@ _PROTOCOLS = {
     (True, False): "SASL_PLAINTEXT",
     (True, True): "SASL_SSL",
 }
-_DEFAULT = -1  # the cluster's own number of partitions and replicas
+_ENDED = "the connection was ended at once; is it a port with TLS (kafkas://), and does it ask for a user?"
+_TOPIC_ATTEMPTS_MAX = 25
+_TOPIC_SECONDS = 0.2  # between two looks for a new topic
 
 
 class KafkaCluster:
@@ -52,8 +54,8 @@ class KafkaCluster:
             settings["sasl_plain_password"] = self._address.password
         return settings
 
-    async def reason(self, error: BaseException) -> str:
-        """What an error of a client means, in one line that says what to do."""
+    async def reason(self, error: BaseException, topic: str) -> str:
+        """What an error of a client of this topic means, in one line that says what to do."""
         if isinstance(error, errors.KafkaConnectionError | errors.NodeNotReadyError):
             error = await self._connection_error() or error
         if isinstance(error, errors.SaslAuthenticationFailed | errors.AuthenticationFailedError):
@@ -64,13 +66,16 @@ class KafkaCluster:
         if isinstance(error, errors.IllegalSaslStateError):
             return "it asks for no password at this port: name the port with SASL, or no user in the URL"
         if isinstance(error, errors.TopicAuthorizationFailedError):
-            return self._missing("on the topics NAME.events and NAME.events.dead, Describe, Read, Write and Create")
+            return self._missing(f"on the topics {topic} and {topic}.dead, Describe, Read, Write and Create")
         if isinstance(error, errors.GroupAuthorizationFailedError):
-            return self._missing("on the groups that begin with NAME and a dot, Read")
+            return self._missing(f"on the groups that begin with {topic.removesuffix('events')}, Read")
         if isinstance(error, errors.ClusterAuthorizationFailedError):
             return self._missing("on the cluster, IdempotentWrite")
         if isinstance(error, errors.UnknownTopicOrPartitionError):
-            return "the topic was deleted; it is made anew"
+            return (
+                f"there is no topic {topic}: somebody deleted it, or the cluster makes no topics by itself"
+                " (auto.create.topics.enable), and it is to be made with kafka-topics --create"
+            )
         if isinstance(error, ssl.SSLError | ssl.CertificateError):
             return f"TLS fails: {reason_of(error)}; kafkas:// needs the port with TLS, and ?cafile= the authority"
         if isinstance(error, FileNotFoundError | PermissionError):
@@ -92,28 +97,31 @@ class KafkaCluster:
                 return None
             except OSError as error:
                 found = found or _named(error, server)
+            except errors.KafkaConnectionError:
+                found = found or ConnectionError(f"{server}: {_ENDED}")
             except errors.KafkaError as error:
                 found = found or error
         return found
 
     async def ensure_topic(self, admin: AIOKafkaAdminClient, topic: str) -> bool:
-        """Creates the topic where there is none, with the cluster's own number of partitions and replicas; returns
-        whether there was one. Raises KafkaError."""
-        (found,) = await admin.describe_topics([topic])
-        error = errors.for_code(found["error_code"])
-        if error not in (errors.UnknownTopicOrPartitionError, errors.NoError, errors.LeaderNotAvailableError):
-            raise error(topic)
-        if error is errors.NoError:
-            return True
-        answer = await admin.create_topics([NewTopic(topic, _DEFAULT, _DEFAULT)])
-        (_, code, *_), *_ = answer.topic_errors
-        if (created := errors.for_code(code)) not in (errors.NoError, errors.TopicAlreadyExistsError):
-            raise created(topic)
-        return False
+        """Returns whether there was the topic; the cluster makes one that is asked for, with its own number of
+        partitions and replicas. Raises KafkaError, as where the cluster makes no topics by itself."""
+        async with asyncio.timeout(limits.broker_seconds_max):
+            for attempt in range(_ENDED = "the connection was ended at once; is it a port with TLS (kafkas://), and does it ask for a user?"
+_TOPIC_ATTEMPTS_MAX):
+                (found,) = await admin.describe_topics([topic])
+                error = errors.for_code(found["error_code"])
+                if error is errors.NoError:
+                    return attempt == 0
+                if error not in (errors.UnknownTopicOrPartitionError, errors.LeaderNotAvailableError):
+                    raise error(topic)
+                await asyncio.sleep(_TOPIC_SECONDS)
+        raise error(topic)
 
 
 def _named(error: OSError, server: str) -> BaseException:
     """The error, which names the server."""
     if isinstance(error, ssl.SSLError | ssl.CertificateError | FileNotFoundError | PermissionError):
         return error
-    return ConnectionError(f"{server}: {reason_of(error)}")
+    text = _ENDED if isinstance(error, ConnectionResetError) else reason_of(error)
+    return ConnectionError(f"{server}: {text}")

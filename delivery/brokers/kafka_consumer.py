@@ -51,7 +51,7 @@ class KafkaConsumer(LogConsumer):
 
     async def reason(self, error: BaseException) -> str:
         """See `LogConsumer`."""
-        return f"Kafka at {self.cluster.servers}: {await self.cluster.reason(error)}"
+        return f"Kafka at {self.cluster.servers}: {await self.cluster.reason(error, self.names.events)}"
 
 
 class _Connection(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types

@@ -109,7 +109,8 @@ class KafkaPublisher(BatchPublisher):
         return ""
 
     async def _reason(self, error: Exception) -> str:
-        return f"Kafka at {self._cluster.servers} does not take events: {await self._cluster.reason(error)}"
+        reason = await self._cluster.reason(error, self._topic)
+        return f"Kafka at {self._cluster.servers} does not take events: {reason}"
 
     async def _discard(self) -> None:
         producer, self._producer = self._producer, None

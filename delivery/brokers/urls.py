@@ -59,7 +59,7 @@ class KafkaAddress:
         mechanism = options.pop("mechanism", _MECHANISMS[0])
         cafile = options.pop("cafile", None)
         names = tuple(servers.split(","))
-        if parts.path not in ("", "/") or not all(map(_SERVER.fullmatch, names)):
+        if "@" in login or parts.path not in ("", "/") or not all(map(_SERVER.fullmatch, names)):
             raise ValueError(FORMS)
         if options or mechanism not in _MECHANISMS:
             raise ValueError(f"a Kafka's URL has the options cafile and mechanism, which is one of {_MECHANISMS}")

@@ -20,7 +20,8 @@ def published(servers: str) -> list[str]:
 def allow_messages_of(servers: str, size: int) -> None:
     entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
     topic = ConfigResource(ResourceType.TOPIC, NAMES.events, incremental_configs=[entry])
-    for done in AdminClient({"bootstrap.servers": servers}).incremental_alter_configs([topic]).values():
+    admin = AdminClient({"bootstrap.servers": servers})
+    for done in admin.incremental_alter_configs([topic]).values():
         done.result(ANSWER_SECONDS_MAX)
 
 

@@ -16,7 +16,7 @@ from confluent_kafka.admin import (
 )
 from support.kafka_node import KafkaNode
 
-PASSWORD = "s3cret p@ss/w:rd,"
+PASSWORD = "s3cret p@ss/w:rd"
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 _USERS = ("clerk", "stranger", "reader", "writer")
 _SETTINGS = """
@@ -85,7 +85,8 @@ class SecureKafkaNode(KafkaNode):
             )
             for user, kind, operation in rights
         ]  # fmt: skip
-        for given in AdminClient({"bootstrap.servers": self.servers}).create_acls(bindings).values():
+        admin = AdminClient({"bootstrap.servers": self.servers})
+        for given in admin.create_acls(bindings).values():
             given.result(60)
 
 
