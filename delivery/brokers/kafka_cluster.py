@@ -107,8 +107,7 @@ class KafkaCluster:
         """Returns whether there was the topic; the cluster makes one that is asked for, with its own number of
         partitions and replicas. Raises KafkaError, as where the cluster makes no topics by itself."""
         async with asyncio.timeout(limits.broker_seconds_max):
-            for attempt in range(_ENDED = "the connection was ended at once; is it a port with TLS (kafkas://), and does it ask for a user?"
-_TOPIC_ATTEMPTS_MAX):
+            for attempt in range(_TOPIC_ATTEMPTS_MAX):
                 (found,) = await admin.describe_topics([topic])
                 error = errors.for_code(found["error_code"])
                 if error is errors.NoError:

@@ -93,10 +93,11 @@ def test_no_tls_at_a_port_with_tls_and_the_reverse_are_said(
     node: SecureKafkaNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "broker_seconds_max", 3)
-    port = f"127.0.0.1:{node.distant_port}"
-    assert "is it a port with TLS" in refusal(node.secure_url(is_encrypted=True).replace(f"127.0.0.1:{node.announced_port}", port))
-    port = f"127.0.0.1:{node.announced_port}"
-    assert "is it a port with TLS" in refusal(node.secure_url().replace(f"127.0.0.1:{node.distant_port}", port))
+    without, with_tls = f"127.0.0.1:{node.distant_port}", f"127.0.0.1:{node.announced_port}"
+    for url in (
+        node.secure_url(is_encrypted=True).replace(with_tls, without), node.secure_url().replace(without, with_tls)
+    ):  # fmt: skip
+        assert "is it a port with TLS" in refusal(url)
 
 
 @pytest.mark.parametrize(
