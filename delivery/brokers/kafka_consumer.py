@@ -44,6 +44,7 @@ class KafkaConsumer(LogConsumer):
     def __init__(self, url: str, names: BrokerNames, service: str, inbox: Inbox, log_of: LogOf) -> None:
         super().__init__(url, names, service, inbox, log_of)
         self.cluster = KafkaCluster(url)
+        self.closing: set[asyncio.Task[None]] = set()
 
     def connect(self) -> "_Connection":
         """See `LogConsumer`."""
@@ -66,8 +67,10 @@ class _Connection(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._names = consumer.names
         self._handle = consumer.handle
         self._cluster = consumer.cluster
+        self._closing = consumer.closing
         self._look_at = 0.0
         self._joined = False
+        self._starts: dict[TopicPartition, int] = {}
         self._handling = asyncio.Lock()
         self._resources = AsyncExitStack()
         self._dead_producer: AIOKafkaProducer | None = None
@@ -91,7 +94,7 @@ class _Connection(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             session_timeout_ms=round(limits.consumer_session_seconds * 1_000),
             heartbeat_interval_ms=round(limits.consumer_session_seconds * 300),
         )
-        self._resources.push_async_callback(self._consumer.stop)
+        self._resources.push_async_callback(_stop, self._consumer)
         await self._consumer.start()
         self._consumer.subscribe([topic], listener=self)
         self._join_until = asyncio.get_running_loop().time() + limits.broker_seconds_max
@@ -103,10 +106,12 @@ class _Connection(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             await self._look()
             await self._commit(self._consumer.assignment())
             self._look_at = now + limits.consumer_look_seconds
+        assignment = self._starts
         found = await self._arrived()
         async with self._handling:
-            found = {partition: of for partition, of in found.items() if partition in self._consumer.assignment()}
-            if found:
+            if found and assignment is not self._starts:  # aiokafka may have fetched them before the partitions' start
+                self._seek(partition for partition in found if partition in self._starts)
+            elif found := {partition: of for partition, of in found.items() if partition in assignment}:
                 self._say_deleted_where_offsets_begin_again(found)
                 messages = [message for of in found.values() for message in of]
                 places = {_place_name(partition): of[-1].offset + 1 for partition, of in found.items()}
@@ -124,24 +129,41 @@ class _Connection(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 raise TimeoutError(f"the group {self._group} cannot be joined: its coordinator does not answer")
 
     async def close(self) -> None:
-        """See `consumer.Connection`."""
-        await self._resources.aclose()
+        """See `consumer.Connection`. A client that is cancelled while it leaves its group would keep its tasks and
+        sockets for ever, so it goes on beside the next connection, until its requests time out."""
+        closing = asyncio.create_task(self._leave())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        await asyncio.shield(closing)
+
+    async def _leave(self) -> None:
+        async with self._resources:
+            await self._commit(self._starts)
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Commits what is handled of the partitions that another member may get."""
         async with self._handling:
+            self._starts = {}
             await self._commit(revoked)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Resumes these partitions where the inbox or the group is further; at the beginning of a new topic."""
-        for partition in assigned:
-            place = _place_name(partition)
-            if self._is_new:
-                await asyncio.to_thread(self._inbox.handle, (), {place: 0})
-            committed = await self._consumer.committed(partition) or 0
-            self._consumer.seek(partition, max(self._inbox.offset(place) or 0, committed))
-        self._is_new = False
-        self._joined = True
+        async with self._handling:
+            starts = {}
+            for partition in assigned:
+                place = _place_name(partition)
+                if self._is_new:
+                    await asyncio.to_thread(self._inbox.handle, (), {place: 0})
+                committed = await self._consumer.committed(partition) or 0
+                starts[partition] = max(self._inbox.offset(place) or 0, committed)
+            self._starts = starts
+            self._seek(starts)
+            self._is_new = False
+            self._joined = True
+
+    def _seek(self, partitions: Iterable[TopicPartition]) -> None:
+        for partition in partitions:
+            self._consumer.seek(partition, self._starts[partition])
 
     async def _look(self) -> None:
         """Raises where the topic was deleted, or where the cluster does not answer."""
@@ -192,6 +214,13 @@ class _Connection(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         except (*_TOO_LARGE, TypeError, ValueError) as error:
             logger.warning("%s buries the message at %s as its place alone: %s", self._group, place, error)
             await send(topic, b"", headers=added)
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    try:
+        await consumer.stop()
+    finally:
+        await consumer._client.close()  # which `stop` does not where the process ends meanwhile
 
 
 def _place_name(partition: TopicPartition) -> str:
