@@ -6,7 +6,7 @@ where the inbox or the group is further, so that none takes again what another h
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from contextlib import AsyncExitStack, suppress
 
 from aiokafka import (
@@ -112,7 +112,6 @@ class _Connection(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             if found and assignment is not self._starts:  # aiokafka may have fetched them before the partitions' start
                 self._seek(partition for partition in found if partition in self._starts)
             elif found := {partition: of for partition, of in found.items() if partition in assignment}:
-                self._say_deleted_where_offsets_begin_again(found)
                 messages = [message for of in found.values() for message in of]
                 places = {_place_name(partition): of[-1].offset + 1 for partition, of in found.items()}
                 await self._handle(messages, _content_of, self._send_to_dead_letters, places)
@@ -166,19 +165,21 @@ class _Connection(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             self._consumer.seek(partition, self._starts[partition])
 
     async def _look(self) -> None:
-        """Raises where the topic was deleted, or where the cluster does not answer."""
+        """Raises where the topic was deleted, or where the cluster does not answer. One that was deleted and made anew
+        ends before the offset to resume at: it is consumed from its beginning."""
         async with asyncio.timeout(limits.broker_seconds_max):
             (topic,) = await self._admin.describe_topics([self._names.events])
-        error = errors.for_code(topic["error_code"])
-        if error is errors.UnknownTopicOrPartitionError:
-            raise error(self._names.events)
-
-    def _say_deleted_where_offsets_begin_again(self, found: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> None:
-        """Where the offset to resume at does not exist any more, aiokafka resumes at the first one without a word."""
-        for partition, messages in found.items():
-            if messages[0].offset < (self._inbox.offset(_place_name(partition)) or 0):
-                self._say_deleted()
-                return
+            error = errors.for_code(topic["error_code"])
+            if error is errors.UnknownTopicOrPartitionError:
+                raise error(self._names.events)
+            async with self._handling:
+                ends = await self._consumer.end_offsets([*self._starts])
+                anew = [one for one, end in ends.items() if end < (self._inbox.offset(_place_name(one)) or 0)]
+                if anew:
+                    self._say_deleted()
+                    await asyncio.to_thread(self._inbox.handle, (), dict.fromkeys(map(_place_name, anew), 0))
+                    self._starts |= dict.fromkeys(anew, 0)
+                    self._seek(anew)
 
     def _say_deleted(self) -> None:
         logger.warning("the topic %s was deleted, and is made anew; missed events are fetched", self._names.events)
