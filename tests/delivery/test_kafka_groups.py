@@ -16,10 +16,11 @@ from innkeeper.delivery.brokers.kafka_consumer import KafkaConsumer
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.values import limits
 from innkeeper.storage.sqlite.inbox import SqliteInbox
-from support.consumer_checks import RECOVERY_SECONDS_MAX, RemoteLog, log_entry
+from support.consumer_checks import RemoteLog, log_entry
 from support.installations import NAMES
 from support.kafka_node import KafkaNode
 from support.kafka_topics import publish
+from support.waiting import until
 
 HOTELS = 60
 
@@ -62,12 +63,6 @@ async def members(url: str, folder: Path, *names: str) -> AsyncIterator[list[Mem
         for member in joined:
             await member.leave()
             await asyncio.to_thread(member.inbox.close)
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(RECOVERY_SECONDS_MAX):
-        while not condition():  # noqa: ASYNC110 (it comes from another task)
-            await asyncio.sleep(0.05)
 
 
 def taken_by(all_members: list[Member]) -> list[int]:

@@ -4,7 +4,8 @@ published is. The RabbitMQ is one of these tests' own."""
 import asyncio
 import re
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
+from pathlib import Path
 
 import aio_pika
 import pytest
@@ -12,12 +13,14 @@ from innkeeper.delivery.brokers.rabbitmq_consumer import RabbitConsumer
 from innkeeper.delivery.brokers.selection import publisher
 from innkeeper.protocol.ports.subscriptions import Stalled
 from innkeeper.protocol.values import limits
+from innkeeper.storage.sqlite.inbox import SqliteInbox
 from support.broker_checks import pinned_entry
-from support.consumer_checks import RECOVERY_SECONDS_MAX, InboxWithFailingFetch, run_consumer
+from support.consumer_checks import RECOVERY_SECONDS_MAX, InboxWithFailingFetch, RemoteLog, log_entry, run_consumer
 from support.installations import INSTALLATION, NAMES
 from support.publishing_subscriber import PublishingSubscriber, publishing_subscriber
 from support.rabbitmq_node import MESSAGE_BYTES_MAX, PASSWORD, RabbitNode, rabbitmq_node, server_program
 from support.required_tools import require
+from support.waiting import until
 
 EXPECTED = ["north:1", "south:1", "west:1", "north:2", "west:2", "opened-later:1"]
 
@@ -187,3 +190,42 @@ async def publish_until_done(publishing: PublishingSubscriber) -> None:
                 await publishing.publish()
                 return
             await asyncio.sleep(0.2)
+
+
+def test_a_consumer_says_that_rabbitmq_hangs_fetches_meanwhile_and_goes_on_afterwards(
+    node: RabbitNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "broker_seconds_max", 3)
+    monkeypatch.setattr(limits, "consumer_look_seconds", 1)
+    origin = RemoteLog(0)
+
+    async def publish(first: int, last: int) -> None:
+        broker = publisher(node.url(), INSTALLATION)
+        await broker.handle([log_entry(number) for number in range(first, last + 1)])
+        await broker.close()
+
+    async def check(inbox: SqliteInbox) -> None:
+        log = inbox.logs["billing"]
+        consumer = RabbitConsumer(node.url(), NAMES, "billing", inbox, lambda _: "billing")
+        running = asyncio.create_task(consumer.run())
+        try:
+            await publish(1, 10)
+            origin.position = 10
+            await until(lambda: log.position == 10)
+            node.stop_process()
+            try:
+                await until(lambda: "no answer" in consumer.fault)
+                origin.position = 20
+                await until(lambda: log.position == 20)
+            finally:
+                node.continue_process()
+            origin.reachable = False
+            await until(lambda: consumer.fault == "")
+            await publish(21, 30)
+            await until(lambda: log.position == 30)
+        finally:
+            running.cancel()
+            await asyncio.wait({running})
+
+    with closing(SqliteInbox(tmp_path / "inbox.db", {"billing": origin})) as inbox:
+        asyncio.run(check(inbox))
