@@ -182,7 +182,7 @@ class _Connection(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                     self._seek(anew)
 
     def _say_deleted(self) -> None:
-        logger.warning("the topic %s was deleted, and is made anew; missed events are fetched", self._names.events)
+        logger.warning("the topic %s was deleted, or is new; missed events are fetched", self._names.events)
 
     async def _commit(self, partitions: Iterable[TopicPartition]) -> None:
         """Commits the offsets in the inbox to the group, for other members and for monitoring. It does not wait for an

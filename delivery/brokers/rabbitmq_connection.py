@@ -32,10 +32,6 @@ logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # the subscriber logs th
 _UNKNOWN_HOST = (socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_AGAIN)
 
 
-class Deleted(ConnectionError):
-    """Somebody deleted a queue or an exchange. It is declared again when the next connection is opened."""
-
-
 def connection_to(url: str) -> Connection:
     """Makes a connection, which is not open yet."""
     return Connection(URL(url), client_properties={"connection_name": "innkeeper"})

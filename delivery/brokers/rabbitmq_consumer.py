@@ -64,7 +64,7 @@ class _Connection:
         """See `consumer.Connection`."""
         await self._connection.connect()
         if self._had_events and not await self._is_declared(self._queue_name):
-            logger.warning("the queue %s was deleted; %s", self._queue_name, _ANEW)
+            logger.warning("the queue %s was deleted, or never declared; %s", self._queue_name, _ANEW)
         channel = await self._connection.channel()
         await channel.set_qos(prefetch_count=2 * limits.subscriber_batch_events_max)
         dead_exchange = await channel.declare_exchange(
@@ -129,7 +129,7 @@ class _Connection:
                 ):
                     await (await channel.get_queue(queue)).bind(await channel.get_exchange(exchange), key)
             except ChannelNotFoundEntity as error:
-                raise rabbitmq.Deleted(
+                raise ConnectionError(
                     f"{reason_of(error)}: it was deleted; {_ANEW}, and queues of your own are to be bound again"
                 ) from error
             await channel.close()

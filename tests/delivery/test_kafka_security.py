@@ -76,6 +76,7 @@ def urls(node: SecureKafkaNode) -> dict[str, tuple[str, str]]:
         "no right": (node.secure_url("stranger"), "the user stranger lacks a right: .* on the topics"),
         "another authority": (other_authority, "TLS fails: .*certificate verify failed"),
         "no file of authorities": (other_authority + "&cafile=/nowhere.pem", "that .cafile= names cannot be read"),
+        "a port without users": (f"kafka://clerk:s3cret@127.0.0.1:{node.port}", "it asks for no password at this port"),
         "an unknown host": ("kafka://clerk:s3cret@no-such-host.invalid:9", "no-such-host.invalid:9: .*not known"),
         "nobody there": ("kafka://clerk:s3cret@127.0.0.1:9", "127.0.0.1:9: .*Connect call failed"),
     }  # fmt: skip
