@@ -73,7 +73,7 @@ class KafkaCluster:
             return self._missing("on the cluster, IdempotentWrite")
         if isinstance(error, errors.UnknownTopicOrPartitionError):
             return (
-                f"there is no topic {topic}: somebody deleted it, or the cluster makes no topics by itself"
+                f"there is no topic {topic} or {topic}.dead: somebody deleted it, or the cluster makes none by itself"
                 " (auto.create.topics.enable), and it is to be made with kafka-topics --create"
             )
         if isinstance(error, ssl.SSLError | ssl.CertificateError):

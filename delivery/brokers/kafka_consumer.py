@@ -69,8 +69,8 @@ class _Connection(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._cluster = consumer.cluster
         self._closing = consumer.closing
         self._look_at = 0.0
-        self._joined = False
-        self._starts: dict[TopicPartition, int] = {}
+        self._starts: dict[TopicPartition, int]
+        self._leave_partitions()
         self._handling = asyncio.Lock()
         self._resources = AsyncExitStack()
         self._dead_producer: AIOKafkaProducer | None = None
@@ -93,28 +93,36 @@ class _Connection(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             metadata_max_age_ms=round(limits.consumer_look_seconds * 1_000),
             session_timeout_ms=round(limits.consumer_session_seconds * 1_000),
             heartbeat_interval_ms=round(limits.consumer_session_seconds * 300),
+            rebalance_timeout_ms=round(limits.consumer_session_seconds * 2_000),
         )
         self._resources.push_async_callback(_stop, self._consumer)
         await self._consumer.start()
         self._consumer.subscribe([topic], listener=self)
-        self._join_until = asyncio.get_running_loop().time() + limits.broker_seconds_max
 
     async def consume(self) -> None:
         """See `consumer.Connection`."""
         now = asyncio.get_running_loop().time()
         if now >= self._look_at:
             await self._look()
-            await self._commit(self._consumer.assignment())
+            await self._commit()
             self._look_at = now + limits.consumer_look_seconds
+        while not await self._take():
+            pass
+
+    async def _take(self) -> bool:
+        """Handles what arrives. Returns whether it could: aiokafka may have fetched it before the partitions' start."""
         assignment = self._starts
         found = await self._arrived()
         async with self._handling:
-            if found and assignment is not self._starts:  # aiokafka may have fetched them before the partitions' start
-                self._seek(partition for partition in found if partition in self._starts)
-            elif found := {partition: of for partition, of in found.items() if partition in assignment}:
+            found = {partition: of for partition, of in found.items() if partition in self._starts}
+            if assignment is not self._starts:
+                self._seek(found)
+                return False
+            if found:
                 messages = [message for of in found.values() for message in of]
                 places = {_place_name(partition): of[-1].offset + 1 for partition, of in found.items()}
                 await self._handle(messages, _content_of, self._send_to_dead_letters, places)
+            return True
 
     async def _arrived(self) -> dict[TopicPartition, list[ConsumerRecord]]:
         """What arrives within `consumer_poll_seconds`. Raises where the group cannot be joined."""
@@ -122,7 +130,7 @@ class _Connection(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             found: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
                 timeout_ms=round(limits.consumer_poll_seconds * 1_000), max_records=limits.subscriber_batch_events_max
             )
-            if found or self._joined:
+            if self._joined:
                 return found
             if asyncio.get_running_loop().time() > self._join_until:
                 raise TimeoutError(f"the group {self._group} cannot be joined: its coordinator does not answer")
@@ -133,17 +141,24 @@ class _Connection(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         closing = asyncio.create_task(self._leave())
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
+        closing.add_done_callback(lambda done: done.cancelled() or done.exception())
         await asyncio.shield(closing)
 
     async def _leave(self) -> None:
         async with self._resources:
-            await self._commit(self._starts)
+            await self._commit()
 
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+    async def on_partitions_revoked(self, _: Iterable[TopicPartition]) -> None:
         """Commits what is handled of the partitions that another member may get."""
         async with self._handling:
-            self._starts = {}
-            await self._commit(revoked)
+            await self._commit()
+            self._leave_partitions()
+
+    def _leave_partitions(self) -> None:
+        """Takes nothing until partitions are assigned, for which it waits as long as for an answer."""
+        self._starts = {}
+        self._joined = False
+        self._join_until = asyncio.get_running_loop().time() + limits.broker_seconds_max
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Resumes these partitions where the inbox or the group is further; at the beginning of a new topic."""
@@ -173,6 +188,8 @@ class _Connection(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             if error is errors.UnknownTopicOrPartitionError:
                 raise error(self._names.events)
             async with self._handling:
+                if not self._starts:
+                    return
                 ends = await self._consumer.end_offsets([*self._starts])
                 anew = [one for one, end in ends.items() if end < (self._inbox.offset(_place_name(one)) or 0)]
                 if anew:
@@ -184,13 +201,12 @@ class _Connection(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     def _say_deleted(self) -> None:
         logger.warning("the topic %s was deleted, or is new; missed events are fetched", self._names.events)
 
-    async def _commit(self, partitions: Iterable[TopicPartition]) -> None:
-        """Commits the offsets in the inbox to the group, for other members and for monitoring. It does not wait for an
-        unavailable coordinator, for which aiokafka would wait indefinitely."""
+    async def _commit(self) -> None:
+        """Commits how far it is to the group, for other members and for monitoring. It does not wait for an unavailable
+        coordinator, for which aiokafka would wait indefinitely."""
         places = {
-            partition: place
-            for partition in partitions
-            if (place := self._inbox.offset(_place_name(partition))) is not None
+            partition: max(start, self._inbox.offset(_place_name(partition)) or 0)
+            for partition, start in self._starts.items()
         }
         if places:
             with suppress(errors.KafkaError, TimeoutError):
