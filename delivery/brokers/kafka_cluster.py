@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+import socket
 import ssl
 from typing import Any
 
@@ -60,7 +61,7 @@ class KafkaCluster:
             error = await self._connection_error() or error
         if isinstance(error, errors.SaslAuthenticationFailed | errors.AuthenticationFailedError):
             user, mechanism = self._address.user, self._address.mechanism
-            return f"the password of the user {user} is wrong, or there is no such user for {mechanism}"
+            return f"the password of the user {user} is wrong, or it has no such user for {mechanism}: correct the URL"
         if isinstance(error, errors.UnsupportedSaslMechanismError):
             return f"it does not offer {self._address.mechanism}: name one that it offers with ?mechanism= in the URL"
         if isinstance(error, errors.IllegalSaslStateError):
@@ -122,5 +123,9 @@ def _named(error: OSError, server: str) -> BaseException:
     """The error, which names the server."""
     if isinstance(error, ssl.SSLError | ssl.CertificateError | FileNotFoundError | PermissionError):
         return error
-    text = _ENDED if isinstance(error, ConnectionResetError) else reason_of(error)
+    text = reason_of(error)
+    if isinstance(error, socket.gaierror):
+        text = f"the host is unknown ({error.strerror}): correct it in the URL, or in the name service"
+    elif isinstance(error, ConnectionResetError):
+        text = _ENDED
     return ConnectionError(f"{server}: {text}")

@@ -71,7 +71,7 @@ def reason(error: BaseException, url: str, names: BrokerNames) -> str:
     if isinstance(error, FileNotFoundError | PermissionError):
         return f"a file that the URL names cannot be read: {error.strerror}"
     if isinstance(error, OSError) and error.errno in _UNKNOWN_HOST:
-        return f"the host {host} is unknown: {error.strerror}"
+        return f"the host {host} is unknown ({error.strerror}): correct it in the URL, or in the name service"
     if isinstance(error, ssl.SSLError) or "[SSL" in str(error):
         return f"TLS fails: {reason_of(error)}; amqps:// needs the port with TLS (5671), and ?cafile= the authority"
     return reason_of(error)
