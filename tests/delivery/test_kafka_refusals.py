@@ -60,3 +60,21 @@ def test_events_up_to_the_limit_are_published_in_order(real_kafka: KafkaNode, si
 
     asyncio.run(check())
     assert published(real_kafka.servers) == [f"north:{number}" for number in range(1, 7)]
+
+
+def test_a_topic_that_takes_no_batch_gets_its_events_one_by_one(real_kafka: KafkaNode) -> None:
+    async def check() -> None:
+        async with publishing_subscriber(real_kafka.url) as publishing:
+            publishing.append("north")
+            await publishing.publish()
+            allow_messages_of(real_kafka.servers, 1_500)
+            for size in (400, 400, 400, 5_000, 400):
+                publishing.append("north", size)
+            publishing.append("south")
+            await publishing.publish()
+            assert [letter.event for letter in publishing.subscriber.dead_letters()] == ["north:5"]
+
+    asyncio.run(check())
+    found = [*dict.fromkeys(published(real_kafka.servers))]
+    assert [event for event in found if event.startswith("north")] == ["north:1", "north:2", "north:3", "north:4"]
+    assert "south:1" in found
