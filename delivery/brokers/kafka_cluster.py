@@ -26,7 +26,21 @@ _PROTOCOLS = {
 }
 _ENDED = "the connection was ended at once; is it a port with TLS (kafkas://), and does it ask for a user?"
 _TOPIC_ATTEMPTS_MAX = 25
+_METADATA_SECONDS = 1.0
 _TOPIC_SECONDS = 0.2  # between two looks for a new topic
+
+
+async def start(client: Any) -> None:
+    """Starts a client of aiokafka. One that is cancelled while it asks for the metadata would leave a connection open,
+    so that gets a moment to end by itself."""
+    starting = asyncio.ensure_future(client.start())
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait({starting}, timeout=_METADATA_SECONDS)
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        raise
 
 
 class KafkaCluster:

@@ -19,7 +19,7 @@ from aiokafka import (
 )
 from aiokafka.admin import AIOKafkaAdminClient
 from innkeeper.delivery.brokers.consumer import LogConsumer, MessageContent
-from innkeeper.delivery.brokers.kafka_cluster import KafkaCluster
+from innkeeper.delivery.brokers.kafka_cluster import KafkaCluster, start
 from innkeeper.protocol.delivery.broker_names import (
     GROUP_HEADER,
     INSTALLATION_HEADER,
@@ -80,7 +80,7 @@ class _Connection(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         settings = self._cluster.settings()
         self._admin = AIOKafkaAdminClient(**settings)
         self._resources.push_async_callback(self._admin.close)
-        await self._admin.start()
+        await start(self._admin)
         topic = self._names.events
         self._is_new = not await self._cluster.ensure_topic(self._admin, topic)
         if self._is_new and any(log.position for log in self._inbox.logs.values()):
@@ -96,7 +96,7 @@ class _Connection(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             rebalance_timeout_ms=round(limits.consumer_session_seconds * 2_000),
         )
         self._resources.push_async_callback(_stop, self._consumer)
-        await self._consumer.start()
+        await start(self._consumer)
         self._consumer.subscribe([topic], listener=self)
 
     async def consume(self) -> None:
@@ -221,7 +221,7 @@ class _Connection(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 **self._cluster.settings(), acks="all", max_request_size=limits.broker_request_bytes_max
             )
             self._resources.push_async_callback(self._dead_producer.stop)
-            await self._dead_producer.start()
+            await start(self._dead_producer)
         place = f"{message.topic}:{message.partition}:{message.offset}"
         added = [(REASON_HEADER, reason.encode()), (GROUP_HEADER, self._group.encode()), (PLACE_HEADER, place.encode())]
         send, topic = self._dead_producer.send_and_wait, self._names.dead_topic

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from aiokafka import AIOKafkaProducer, errors
 from aiokafka.admin import AIOKafkaAdminClient
-from innkeeper.delivery.brokers.kafka_cluster import KafkaCluster
+from innkeeper.delivery.brokers.kafka_cluster import KafkaCluster, start
 from innkeeper.delivery.brokers.publishing import BatchPublisher, Confirmation
 from innkeeper.protocol.codec.cloud_event import MEDIA_TYPE
 from innkeeper.protocol.delivery.broker_names import BrokerNames
@@ -64,12 +64,12 @@ class KafkaPublisher(BatchPublisher):
                 enable_idempotence=True,
                 max_request_size=limits.broker_request_bytes_max,
             )
-            await self._producer.start()
+            await start(self._producer)
 
     async def _ensure_topic(self) -> None:
         admin = AIOKafkaAdminClient(**self._cluster.settings())
         try:
-            await admin.start()
+            await start(admin)
             if not await self._cluster.ensure_topic(admin, self._topic) and self._offsets:
                 self._say_deleted()
         finally:
