@@ -64,6 +64,13 @@ def test_events_pass_with_every_mechanism_with_and_without_tls(node: SecureKafka
         run_consumer(consumer, lambda: log.position == 10 * len(WAYS), RECOVERY_SECONDS_MAX)
 
 
+def test_the_rights_that_the_documentation_names_are_enough(node: SecureKafkaNode, tmp_path: Path) -> None:
+    publish(node.secure_url("documented"), 1)
+    with closing(isolated_inbox(tmp_path)) as inbox:
+        consumer = KafkaConsumer(node.secure_url("documented"), NAMES, "archive", inbox, lambda _: "billing")
+        run_consumer(consumer, lambda: inbox.logs["billing"].position >= 10, RECOVERY_SECONDS_MAX)
+
+
 def urls(node: SecureKafkaNode) -> dict[str, tuple[str, str]]:
     other_authority = node.secure_url(is_encrypted=True).partition("&cafile")[0]
     return {

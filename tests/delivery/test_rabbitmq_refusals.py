@@ -237,3 +237,31 @@ def test_a_consumer_says_that_rabbitmq_hangs_fetches_meanwhile_and_goes_on_after
 
     with closing(SqliteInbox(tmp_path / "inbox.db", {"billing": origin})) as inbox:
         asyncio.run(check(inbox))
+
+
+def test_the_rights_that_the_documentation_names_are_enough(node: RabbitNode, tmp_path: Path) -> None:
+    url = node.url("clerk")
+
+    async def publish() -> None:
+        broker = publisher(url, INSTALLATION)
+        await broker.handle([log_entry(number) for number in range(1, 11)])
+        await broker.close()
+
+    origin = RemoteLog(1_000)
+    origin.reachable = False
+    with closing(SqliteInbox(tmp_path / "inbox.db", {"archive": origin})) as inbox:
+        log = inbox.logs["archive"]
+        consumer = RabbitConsumer(url, NAMES, "archive", inbox, lambda _: "archive")
+
+        async def check() -> None:
+            running = asyncio.create_task(consumer.run())
+            try:
+                while not log.position:  # the queue has only what is published after it is bound
+                    await publish()
+                    await asyncio.sleep(0.5)
+                await until(lambda: log.position == 10)
+            finally:
+                running.cancel()
+                await asyncio.wait({running})
+
+        asyncio.run(check())

@@ -19,12 +19,14 @@ PASSWORD = "s3cret p@ss/w:rd"
 _START_SECONDS_MAX = 120
 _ALL = ".*"
 _NOTHING = "^$"
+_OURS = "^innkeeper[.]"  # as docs/deploy.md says
 _RIGHTS = {
     "guest": (_ALL, _ALL, _ALL),
     "no-configure": (_NOTHING, _ALL, _ALL),
     "no-write": (_ALL, _NOTHING, _ALL),
     "no-read": (_ALL, _ALL, _NOTHING),
     "only-north": (_ALL, _ALL, _ALL),
+    "clerk": (_OURS, _OURS, _OURS),
 }
 
 

@@ -18,7 +18,7 @@ from support.kafka_node import KafkaNode
 
 PASSWORD = "s3cret p@ss/w:rd"
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
-_USERS = ("clerk", "stranger", "reader", "writer")
+_USERS = ("clerk", "stranger", "reader", "writer", "documented")
 _SETTINGS = """
 listeners=CLIENT://127.0.0.1:{port},SASL://127.0.0.1:{distant},TLS://127.0.0.1:{announced},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners=CLIENT://127.0.0.1:{port},SASL://127.0.0.1:{distant},TLS://127.0.0.1:{announced}
@@ -33,7 +33,7 @@ super.users=User:ANONYMOUS
 
 class SecureKafkaNode(KafkaNode):
     """`clerk` may do everything with the topics and groups of Innkeeper, `writer` only publish, `reader` only read the
-    topics, `stranger` nothing. Their password is PASSWORD."""
+    topics, `stranger` nothing, and `documented` has the rights in docs/deploy.md. Their password is PASSWORD."""
 
     def __init__(self, folder: Path) -> None:
         self.cafile = folder / "authority.pem"
@@ -77,6 +77,8 @@ class SecureKafkaNode(KafkaNode):
             ("reader", ResourceType.TOPIC, read),
             ("writer", ResourceType.TOPIC, write),
             ("writer", ResourceType.TOPIC, AclOperation.CREATE),
+            *(("documented", ResourceType.TOPIC, operation) for operation in (read, write, AclOperation.CREATE)),
+            ("documented", ResourceType.GROUP, read),
         ]
         bindings = [
             AclBinding(
