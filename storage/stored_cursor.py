@@ -175,6 +175,15 @@ class StoredCursor:
                 self._move_parked(self._parked[batch.parked_hotel], batch.until)
         self.position = self._saved = position
 
+    def first_of(self, batch: EventBatch, count: int) -> EventBatch:
+        """See `Cursor`. Its position is saved without the log's hash: the next one has it."""
+        position, record = batch.entries[count - 1]
+        until = position if batch.parked_hotel is None else record.hotel_seq
+        first = EventBatch(batch.entries[:count], until, batch.parked_hotel)
+        if batch is self._current:
+            self._current = first
+        return first
+
     def park(self, batch: EventBatch, failure: HandlingFailure, at: int) -> None:
         """See `Cursor`."""
         if batch is not self._current:

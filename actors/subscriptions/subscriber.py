@@ -2,7 +2,8 @@
 
 When a batch fails, its events are handled one by one to find the one that fails; that event parks its hotel and is
 retried later, while the other hotels continue. A failure that does not depend on the event (a full disk, an unreachable
-destination) stalls the whole subscriber, which retries until it succeeds.
+destination) stalls the whole subscriber, which retries until it succeeds, with one event at first: a destination that
+takes some events and not others does not get those again at each attempt.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import msgspec
 from innkeeper.actors.subscriptions.background_task import ListedTask
 from innkeeper.actors.subscriptions.load_meter import UNLOADED, LoadMeter
+from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.ports.inbox import Inbox
 from innkeeper.protocol.ports.subscriptions import (
@@ -20,6 +22,7 @@ from innkeeper.protocol.ports.subscriptions import (
     DeadLetter,
     EventBatch,
     EventHandler,
+    EventRefused,
     HandlingFailure,
     LogEnd,
     NotAccepted,
@@ -187,11 +190,17 @@ class Subscriber(ListedTask):
         pause = None
         try:
             effects = await self._handle(batch.entries) if batch.entries else no_effects
-        except (Stalled, OperatorError):  # the latter as where a file is damaged
+        except OperatorError:  # as where a file is damaged
+            raise
+        except Stalled as stalled:
+            await self._move_past_handled(cursor, batch, stalled.handled)
+            self._one_by_one = max(self._one_by_one, 1)
             raise
         except Exception as error:
             if len(batch.entries) > 1:
-                self._one_by_one = len(batch.entries)
+                handled = error.handled if isinstance(error, EventRefused) else 0
+                await self._move_past_handled(cursor, batch, handled)
+                self._one_by_one = len(batch.entries) - handled
                 return
             pause = await self._park(cursor, batch, error)
         else:
@@ -206,14 +215,26 @@ class Subscriber(ListedTask):
 
     async def _park(self, cursor: Cursor, batch: EventBatch, error: Exception) -> Stalled | None:
         """Parks the hotel of the batch's only event; returns the pause that its destination needs, if it needs one."""
-        entry, at = batch.entries[0], self.clock()
-        if not isinstance(error, NotAccepted):
-            failure = HandlingFailure(entry, repr(error), traceback.format_exc())
-            await self._write(lambda: cursor.park(batch, failure, at))
-            logger.warning("%s cannot handle %s: %r", self.name, entry[1].id, error)
-            return None
-        failure = HandlingFailure(entry, str(error), "", error.retry)
+        failure, at = _failure(batch.entries[0], error), self.clock()
         await self._write(lambda: cursor.park(batch, failure, at))
+        if not isinstance(error, NotAccepted):
+            logger.warning("%s cannot handle %s: %s", self.name, failure.entry[1].id, failure.reason)
+            return None
         if error.retry.refusals:
-            logger.warning("%s does not accept %s: %s", self.name, entry[1].id, error)
+            logger.warning("%s does not accept %s: %s", self.name, failure.entry[1].id, error)
         return Stalled(str(error), error.pause_seconds) if error.pause_seconds else None
+
+    async def _move_past_handled(self, cursor: Cursor, batch: EventBatch, handled: int) -> None:
+        """Moves past the first events of the batch, which are handled."""
+        if handled:
+            first = cursor.first_of(batch, handled)
+            await self._write(lambda: cursor.move(first, no_effects))
+            await self._sync()
+
+
+def _failure(entry: LogEntry, error: Exception) -> HandlingFailure:
+    if isinstance(error, NotAccepted):
+        return HandlingFailure(entry, str(error), "", error.retry)
+    if isinstance(error, EventRefused):
+        return HandlingFailure(entry, str(error), "")
+    return HandlingFailure(entry, repr(error), traceback.format_exc())

@@ -116,16 +116,26 @@ def no_effects() -> None:
 
 EventHandler = Callable[[Sequence[LogEntry]], Awaitable[Effects]]
 """Handles events of one log. Raises `Stalled` where it can handle none now, `NotAccepted` where the destination did not
-accept the only one, anything else where it cannot handle these."""
+accept the only one, `EventRefused` or anything else where it cannot handle these."""
 
 
 class Stalled(Exception):
     """No event can be handled now: the destination does not respond, or the disk is full. To be tried again, after
-    `retry_seconds` where that is known."""
+    `retry_seconds` where that is known. The first `handled` events of the batch are handled, without effects."""
 
-    def __init__(self, reason: str, retry_seconds: float | None = None) -> None:
+    def __init__(self, reason: str, retry_seconds: float | None = None, handled: int = 0) -> None:
         super().__init__(reason)
         self.retry_seconds = retry_seconds
+        self.handled = handled
+
+
+class EventRefused(Exception):
+    """The destination refuses an event of the batch, and would take others: it is too large there, or not allowed. The
+    first `handled` events of the batch are handled, without effects."""
+
+    def __init__(self, reason: str, handled: int = 0) -> None:
+        super().__init__(reason)
+        self.handled = handled
 
 
 class NotAccepted(Exception):
@@ -174,8 +184,8 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 class SubscriberState(msgspec.Struct, frozen=True, omit_defaults=True):
     """The progress of a subscriber: `lag` is the number of events that it has not handled, after its positions and of
-    hotels that wait, up to the ends of the logs as they were known `lag_age_seconds` ago; `stalled` is the reason why it
-    cannot handle any now. `parked` is the number of hotels that wait behind a dead letter or catch up, `waiting` of
+    hotels that wait, up to the ends of the logs as they were known `lag_age_seconds` ago; `stalled` is the reason why
+    it cannot handle any now. `parked` is the number of hotels that wait behind a dead letter or catch up, `waiting` of
     those that wait until their destination accepts events again."""
 
     name: str
@@ -228,6 +238,9 @@ class Cursor(Protocol):
         """Writes the effects of a batch and moves past it, in one transaction: where the effects raise, nothing of them
         is on disk, and the cursor stays. Does not move where `seek` or a dropped dead letter has changed the position
         while the batch was handled."""
+
+    def first_of(self, batch: EventBatch, count: int) -> EventBatch:
+        """Returns the batch of the first `count` events, at least one, which takes the place of this batch."""
 
     def park(self, batch: EventBatch, failure: HandlingFailure, at: int) -> None:
         """Parks the hotel of the batch's only event, which could not be handled, and moves past it for the others. Does
