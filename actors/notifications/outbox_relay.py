@@ -1,26 +1,43 @@
 """Sends the notices in the outbox when they are due.
 
 Notices to one address are sent in the order in which they were decided. One that cannot be sent is retried with growing
-pauses, and becomes a dead letter when no attempt succeeds. Notices are marked as sent only after they were sent, those
-of a batch in one transaction: a crash in between sends the same ones again, and no others, because that is on disk
-before the next batch is sent.
+pauses, and becomes a dead letter when no attempt succeeds for days, or when its address takes no letters. That is
+reported to reservations, which owns the address; later notices of such a booking become dead letters without an
+attempt, until its guest has another address. Notices are marked as sent only after they were sent, those of a batch in
+one transaction: a crash in between sends the same ones again, and no others, because that is on disk before the next
+batch is sent.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from time import perf_counter
 
 from innkeeper.actors.subscriptions.background_task import ListedTask
 from innkeeper.protocol.notifications.notices import Notice
-from innkeeper.protocol.ports.outbox import DueNotice, Outbox, SendFailed, SendNotices
+from innkeeper.protocol.ports.outbox import (
+    AddressReport,
+    DueNotice,
+    Outbox,
+    ReportAddress,
+    SendFailed,
+    SendNotices,
+)
 from innkeeper.protocol.ports.subscriptions import DeadLetter, Stalled, SubscriberState
-from innkeeper.protocol.values.limits import letter_attempts_max, letters_at_once_max, letters_per_batch_max
+from innkeeper.protocol.values.limits import (
+    address_report_retry_seconds,
+    address_reports_at_once_max,
+    letter_failing_seconds_max,
+    letter_silence_seconds_max,
+    letters_at_once_max,
+    letters_per_batch_max,
+)
 
 logger = logging.getLogger(__name__)
 
 
 class OutboxRelay(ListedTask):
-    """The background task that sends what is in the outbox. `sync` brings to disk what was marked; `pause_seconds` is
-    the pause after so many attempts."""
+    """The background task that sends what is in the outbox. `sync` brings to disk what was marked; `report` tells
+    reservations of an address; `pause_seconds` is the pause after so many attempts."""
 
     follows_events = False
 
@@ -30,6 +47,7 @@ class OutboxRelay(ListedTask):
         outbox: Outbox,
         send: SendNotices,
         sync: Callable[[], Awaitable[None]],
+        report: ReportAddress,
         pause_seconds: Callable[[int], float],
         clock: Callable[[], int],
         is_under_load: Callable[[], bool] = lambda: False,
@@ -38,8 +56,12 @@ class OutboxRelay(ListedTask):
         self._outbox = outbox
         self._send = send
         self._sync = sync
+        self._report = report
         self._pause_seconds = pause_seconds
         self._sent: list[str] = []  # sent, or of no use any more, but not marked so yet
+        self._reports: list[AddressReport] = []  # of the sent ones
+        self._report_at = 0  # when the next reports are tried
+        self._answered: float | None = None  # when the mail server last answered, while letters are being sent
 
     async def step(self) -> bool:
         """Sends a batch of due notices; returns whether there were any. Raises `Stalled` where nothing can be sent
@@ -48,31 +70,37 @@ class OutboxRelay(ListedTask):
         self._mark_sent()  # what could not be marked in the step before, as while the disk is full
         if self._outbox.paused:
             return False
+        has_reported = await self._send_reports()
         at_most = letters_at_once_max if self.steps_back else letters_per_batch_max
-        batch = self._outbox.due(self.clock(), at_most)
+        batch = {due.notice.id: due for due in self._outbox.due(self.clock(), at_most)}
         failures: dict[str, Exception] = {}
+        self._answered = perf_counter()
         try:
             await self._send_in_order(batch, failures)
         finally:
+            self._answered = None
             self._mark_sent()
         await self._sync()
         self._mark_failed(batch, failures)
-        return bool(batch)
+        return has_reported or bool(batch)
 
-    async def _send_in_order(self, batch: Sequence[DueNotice], failures: dict[str, Exception]) -> None:
+    async def _send_in_order(self, batch: Mapping[str, DueNotice], failures: dict[str, Exception]) -> None:
         """Sends the first notice to each address, then the second to each whose first does not have to be retried, and
         so on."""
         settled = set[str]()
 
         def settle(notice: Notice, error: Exception | None) -> None:
+            self._answered = perf_counter()
             if error is None:
                 self._sent.append(notice.id)
+                if _is_refused(batch[notice.id]):
+                    self._reports.append(_report(notice, ""))
             else:
                 failures[notice.id] = error
             if error is None or (isinstance(error, SendFailed) and error.permanent):
                 settled.add(notice.id)
 
-        waiting = [one.notice for one in batch]
+        waiting = [one.notice for one in batch.values() if not self._is_given_up(one)]
         while waiting and not any(map(_is_unreachable, failures.values())):
             first: dict[str, Notice] = {}
             for notice in waiting:
@@ -84,6 +112,14 @@ class OutboxRelay(ListedTask):
                 for notice in waiting
                 if notice.recipient.email in done and notice.id != first[notice.recipient.email].id
             ]
+
+    def _is_given_up(self, due: DueNotice) -> bool:
+        """Whether the notice is not sent, because its guest's address takes no letters; it is a dead letter then."""
+        if due.redriven or not _is_refused(due):
+            return False
+        reason = f"not sent: the guest's address refused an earlier letter ({due.refused})"
+        self._outbox.mark_unsent(due.notice.id, reason, self.clock())
+        return True
 
     def _still_wanted(self, notices: Iterable[Notice], settled: set[str]) -> Iterator[Notice]:
         """The notices that were not withdrawn while others were sent, and are still useful."""
@@ -99,37 +135,65 @@ class OutboxRelay(ListedTask):
 
     def _mark_sent(self) -> None:
         if self._sent:
-            self._outbox.mark_sent(self._sent)
+            self._outbox.mark_sent(self._sent, self._reports)
             self._sent.clear()
+            self._reports.clear()
 
-    def _mark_failed(self, batch: Sequence[DueNotice], failures: dict[str, Exception]) -> None:
+    def _mark_failed(self, batch: Mapping[str, DueNotice], failures: dict[str, Exception]) -> None:
         """Records the failed attempts. Raises `Stalled` where one of them says that nothing can be sent now."""
-        for due in batch:
-            error = failures.get(due.notice.id)
-            if error is not None and not _is_unreachable(error):
-                if not isinstance(error, SendFailed):
-                    logger.error("the notice %s cannot be sent", due.notice.id, exc_info=error)
-                self._record_attempt(due, error)
+        for id_, error in failures.items():
+            if not isinstance(error, SendFailed):
+                logger.error("the notice %s cannot be sent", id_, exc_info=error)
+            if not _is_unreachable(error) or (isinstance(error, SendFailed) and error.at_letter):
+                self._record_attempt(batch[id_], error)
         for error in filter(_is_unreachable, failures.values()):
             raise Stalled(str(error)) from error
 
     def _record_attempt(self, due: DueNotice, error: Exception) -> None:
         attempts, at = due.attempts + 1, self.clock()
-        reason, is_dead = repr(error), attempts >= letter_attempts_max
+        reason, is_dead = repr(error), at - (due.since or at) >= letter_failing_seconds_max * 1_000_000
+        report: AddressReport | None = None
         if isinstance(error, SendFailed):
             reason, is_dead = str(error), is_dead or error.permanent
+            if error.permanent and due.notice.is_to_guest and not _is_refused(due):
+                report = _report(due.notice, error.reply)
         retry_at = None if is_dead else at + round(self._pause_seconds(attempts) * 1e6)
-        self._outbox.mark_failed(due.notice.id, reason, at, retry_at)
+        self._outbox.mark_failed(due.notice.id, reason, at, retry_at, report)
         logger.warning("the notice %s was not sent (attempt %d): %s", due.notice.id, attempts, reason)
+
+    async def _send_reports(self) -> bool:
+        """Tells reservations of addresses; returns whether there was anything to tell. Letters do not wait for it."""
+        if self.clock() < self._report_at or not (reports := self._outbox.reports(address_reports_at_once_max)):
+            return False
+        try:
+            for number, report in reports:
+                await self._report(report)
+                self._outbox.remove_report(number)
+        except Stalled as error:
+            self._report_at = self.clock() + address_report_retry_seconds * 1_000_000
+            logger.warning("an address is reported later: %s", error)
+            return False
+        return True
 
     def due_at(self) -> int | None:
         """See `ListedTask`."""
-        return None if self._outbox.paused else self._outbox.next_due_at()
+        if self._outbox.paused:
+            return None
+        due_at = self._outbox.next_due_at()
+        if self._outbox.reports(1):
+            due_at = self._report_at if due_at is None else min(due_at, self._report_at)
+        return due_at
 
     def state(self) -> SubscriberState:
         """See `ListedTask`. `lag` is how many notices are overdue."""
         late, dead = self._outbox.count(self.clock())
-        return SubscriberState(self.name, (), {}, late, self._outbox.paused, dead, self.stalled)
+        stalled = self.stalled or self._silence()
+        return SubscriberState(self.name, (), {}, late, self._outbox.paused, dead, stalled)
+
+    def _silence(self) -> str:
+        """Says that the mail server has not answered for some time, while it does not."""
+        seconds = 0.0 if self._answered is None else perf_counter() - self._answered
+        return f"no answer for {seconds:.0f} s" if seconds > letter_silence_seconds_max else ""
 
     def pause(self, paused: bool) -> None:
         """See `ListedTask`."""
@@ -142,6 +206,15 @@ class OutboxRelay(ListedTask):
     def redrive(self, event: str, drop: bool) -> DeadLetter | None:
         """See `ListedTask`. A notice that is no longer useful is retried too."""
         return self._outbox.redrive(event, drop)
+
+
+def _is_refused(due: DueNotice) -> bool:
+    return bool(due.refused) and due.notice.is_to_guest
+
+
+def _report(notice: Notice, reply: str) -> AddressReport:
+    email = notice.recipient.email
+    return AddressReport(notice.id, notice.hotel.id, notice.guest, notice.booking, email, notice.kind.value, reply)
 
 
 def _is_unreachable(error: Exception) -> bool:

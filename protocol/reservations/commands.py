@@ -372,6 +372,19 @@ class ForgetGuest(Command, frozen=True):
     guest: str
 
 
+class ReportAddress(Command, frozen=True):
+    """Record that a letter (its kind) about this booking to a guest's address was refused, with the codes of the mail
+    server's reply, or, where these are empty, accepted after an earlier one was refused. Changes nothing where the
+    guest has another address by now."""
+
+    name: ClassVar[str] = "guest.report_address"
+    guest: str
+    booking: str
+    email: str
+    letter: str
+    reply: str = ""
+
+
 class RollBusinessDate(Command, frozen=True):
     """The night audit: close the business date and open `to` (the next day where it is None)."""
 
@@ -384,6 +397,6 @@ ACTIONS: tuple[type[BookingCommand], ...] = (
     MoveBooking, PinBooking, UnpinBooking,
 )  # fmt: skip
 COMMANDS: tuple[type[Command], ...] = (
-    OpenHotel, ChangeHotel, BookRoom, ChangeBooking, *ACTIONS, JoinWaitlist, LeaveWaitlist, ForgetGuest,
+    OpenHotel, ChangeHotel, BookRoom, ChangeBooking, *ACTIONS, JoinWaitlist, LeaveWaitlist, ForgetGuest, ReportAddress,
     RollBusinessDate,
 )  # fmt: skip
