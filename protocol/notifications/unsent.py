@@ -8,7 +8,7 @@ from innkeeper.protocol.notifications.terms import NotificationMessage
 
 
 class RefusedAddress(msgspec.Struct, frozen=True, gc=False):
-    """A letter (its kind) to the guest's address was refused, at this instant (microseconds since 1970 UTC). `reply` has
+    """A letter (its kind) to the guest's address was refused at this instant (microseconds since 1970 UTC); `reply` has
     the codes of the mail server's reply, such as `550 5.1.1`."""
 
     at: int

@@ -1,7 +1,6 @@
 """The commands of a hotel: imperative, frozen, and valid in form, so that the hotel checks only its own state.
 
-Their fields are decoded directly from a client's request; the limits of `text` and the checks here are the only
-validation of form. A hotel may refuse a command; the refusal contains the reason.
+Their fields are decoded directly from a client's request; only the limits of `text` and the checks here validate form.
 """
 
 from datetime import date
@@ -373,16 +372,15 @@ class ForgetGuest(Command, frozen=True):
 
 
 class ReportAddress(Command, frozen=True):
-    """Record that a letter (its kind) about this booking to a guest's address was refused, with the codes of the mail
-    server's reply, or, where these are empty, accepted after an earlier one was refused. Changes nothing where the
-    guest has another address by now."""
+    """Record that a letter (its kind) about this booking to the guest's address `email` was refused, with the codes of
+    the mail server's reply; where these are empty, that one was accepted after another was refused."""
 
     name: ClassVar[str] = "guest.report_address"
     guest: str
     booking: str
     email: str
     letter: str
-    reply: str = ""
+    reply: str
 
 
 class RollBusinessDate(Command, frozen=True):
