@@ -146,6 +146,7 @@ class Host:
         return decided
 
     def _refuse(self, envelopes: Sequence[Envelope], reason: str) -> PendingBatch:
+        self.fault = reason
         refused = PendingBatch(results=[Result(_HOTEL_FAILED)] * len(envelopes))
         refused.fail(reason)
         self._unreleased.append(refused)
