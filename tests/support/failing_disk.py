@@ -32,7 +32,11 @@ class SmallDisk:
             require(False, f"no file system can be mounted here: {why}")
         self.prefix = ["nsenter", "--mount", "--target", str(self._holder.pid), "--"]
         self.environment: dict[str, str] = {}
-        self._full = Path(f"/proc/{self._holder.pid}/root{folder}") / "full"
+        self._full = self.outside(folder) / "full"
+
+    def outside(self, path: Path) -> Path:
+        """Where processes without `prefix` see a path of this disk."""
+        return Path(f"/proc/{self._holder.pid}/root{path}")
 
     def fail(self) -> None:
         """Fill the disk."""
