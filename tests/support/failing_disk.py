@@ -68,7 +68,7 @@ _SOURCE = """
 #include <sys/types.h>
 #include <unistd.h>
 
-/* Whether writes (or reads) of this file fail now: it is below FAILING_FOLDER, and the file FAILING_NOW has the error's number. */
+/* Whether this file fails now: it is below FAILING_FOLDER, and the file FAILING_NOW has the error's number. */
 static int fails(int fd)
 {
     char link[64], path[4096], number[16] = "";
