@@ -10,10 +10,14 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from innkeeper.actors.subscriptions.background_task import ListedTask
-from innkeeper.protocol.billing.payments import ProviderUnreachable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused
-from innkeeper.protocol.ports.payment_operations import DueOperation, PaymentOperation, PaymentOperations
+from innkeeper.protocol.ports.payment_operations import (
+    DueOperation,
+    PaymentOperation,
+    PaymentOperations,
+    ProviderUnreachable,
+)
 from innkeeper.protocol.ports.subscriptions import DeadLetter, EventLog, Stalled, SubscriberState
 from innkeeper.protocol.values.limits import (
     payment_failing_seconds_max,

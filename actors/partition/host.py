@@ -154,8 +154,7 @@ class Host:
 
     def _kept_replies(self, envelopes: Sequence[Envelope]) -> dict[str, StoredReply]:
         """The replies that these envelopes' keys have already, in one look-up."""
-        kept: dict[str, StoredReply] = {}
-        unknown: list[str] = []
+        kept, unknown = dict[str, StoredReply](), list[str]()
         for envelope in envelopes:
             if envelope.key in self._unsaved_replies:
                 kept[envelope.key] = self._unsaved_replies[envelope.key]
@@ -222,7 +221,7 @@ class Host:
                 decided.fail(self.fault)
             self.due_at = self._retry_at = max(self._clock(), self._last_at) + _RETRY_MICROSECONDS
             self._journal_failed = True
-        results: list[list[Result]] = []
+        results = list[list[Result]]()
         for decided in group:
             assert self._unreleased.popleft() is decided
             results.append(decided.results)

@@ -26,7 +26,6 @@ from innkeeper.protocol.billing.payments import (
     PaymentUpdate,
     PaymentUpdateReply,
     Provider,
-    ProviderUnreachable,
     ReceiveProviderNotification,
 )
 from innkeeper.protocol.billing.queries import ShowPayment
@@ -40,7 +39,7 @@ from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.messages.refusals import NotFound, Refusal, Refused, Unavailable, invalid
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.message_bus import MessageBus
-from innkeeper.protocol.ports.payment_operations import PaymentOperation
+from innkeeper.protocol.ports.payment_operations import PaymentOperation, ProviderUnreachable
 from innkeeper.protocol.ports.service_store import Transaction
 from innkeeper.protocol.ports.subscriptions import Stalled
 from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS

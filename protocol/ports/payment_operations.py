@@ -14,6 +14,10 @@ PROVIDERS: Final = "providers"
 """The name of the task that carries out the operations, among the subscribers."""
 
 
+class ProviderUnreachable(Exception):
+    """A payment provider does not answer; the operation is to be repeated later."""
+
+
 class PaymentOperation(msgspec.Struct, frozen=True):
     """What a provider is to do with a payment: the id of the event from which it follows, which is that of the
     operation too, the event's hotel, sequence and type, and the payment."""
@@ -49,7 +53,7 @@ class PaymentOperations(Protocol):
         without one."""
 
     def count(self) -> tuple[int, int]:
-        """Returns the number of operations that wait to be carried out, or again, and of those that are dead letters."""
+        """Returns the number of operations that are to be carried out yet, and of those that are dead letters."""
 
     def mark_done(self, event: str) -> None:
         """Removes an operation that was carried out."""

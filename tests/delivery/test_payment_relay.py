@@ -8,10 +8,9 @@ import pytest
 from innkeeper.actors.delivery.payment_relay import PaymentRelay
 from innkeeper.delivery.backoff import delay_seconds
 from innkeeper.protocol.billing.events import PaymentVoided
-from innkeeper.protocol.billing.payments import ProviderUnreachable
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
-from innkeeper.protocol.ports.payment_operations import PaymentOperation
+from innkeeper.protocol.ports.payment_operations import PaymentOperation, ProviderUnreachable
 from innkeeper.protocol.ports.subscriptions import Stalled
 from innkeeper.protocol.values.limits import payment_failing_seconds_max, subscriber_attempts_max
 from innkeeper.storage.memory.database import MemoryDatabase
