@@ -8,6 +8,7 @@ one transaction: a crash in between sends the same ones again, and no others, be
 batch is sent.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from time import perf_counter
@@ -33,6 +34,8 @@ from innkeeper.protocol.values.limits import (
 )
 
 logger = logging.getLogger(__name__)
+
+_REPORT_PATIENCE_SECONDS = 1
 
 
 class OutboxRelay(ListedTask):
@@ -61,7 +64,17 @@ class OutboxRelay(ListedTask):
         self._sent: list[str] = []  # sent, or of no use any more, but not marked so yet
         self._reports: list[AddressReport] = []  # of the sent ones
         self._report_at = 0  # when the next reports are tried
+        self._reporting: asyncio.Task[bool] | None = None
         self._answered: float | None = None  # when the mail server last answered, while letters are being sent
+
+    async def run(self) -> None:
+        """Runs steps until the task is stopped. What is being reported then is reported again later."""
+        try:
+            await super().run()
+        finally:
+            if self._reporting is not None:
+                self._reporting.cancel()
+                await asyncio.wait({self._reporting})
 
     async def step(self) -> bool:
         """Sends a batch of due notices; returns whether there were any. Raises `Stalled` where nothing can be sent
@@ -162,16 +175,27 @@ class OutboxRelay(ListedTask):
         logger.warning("the notice %s was not sent (attempt %d): %s", due.notice.id, attempts, reason)
 
     async def _send_reports(self) -> bool:
-        """Tells reservations of addresses; returns whether there was anything to tell. Letters do not wait for it."""
-        if self.clock() < self._report_at or not (reports := self._outbox.reports(address_reports_at_once_max)):
+        """Tells reservations of addresses; returns whether any was told. Letters hardly wait for it."""
+        if self._reporting is None:
+            if self.clock() < self._report_at or not self._outbox.reports(1):
+                return False
+            self._reporting = asyncio.create_task(self._report_all(), name=f"{self.name} reports")
+            self._reporting.add_done_callback(lambda _: self.wake())
+        done, _ = await asyncio.wait({self._reporting}, timeout=_REPORT_PATIENCE_SECONDS)
+        if not done:
             return False
+        ended, self._reporting = self._reporting, None
+        return ended.result()
+
+    async def _report_all(self) -> bool:
         try:
-            for number, report in reports:
+            for number, report in self._outbox.reports(address_reports_at_once_max):
                 await self._report(report)
                 self._outbox.remove_report(number)
         except Stalled as error:
             self._report_at = self.clock() + address_report_retry_seconds * 1_000_000
-            logger.warning("an address is reported later: %s", error)
+            if self._logged.is_due(error):
+                logger.warning("addresses are reported later: %s", error)
             return False
         return True
 
@@ -180,7 +204,7 @@ class OutboxRelay(ListedTask):
         if self._outbox.paused:
             return None
         due_at = self._outbox.next_due_at()
-        if self._outbox.reports(1):
+        if self._reporting is None and self._outbox.reports(1):
             due_at = self._report_at if due_at is None else min(due_at, self._report_at)
         return due_at
 

@@ -45,6 +45,21 @@ def test_an_address_that_refuses_letters_is_reported_also_after_a_crash(mail: Ma
     assert len(mail.reports) == 1
 
 
+def test_letters_go_on_while_reservations_hangs(mail: MailOutbox) -> None:
+    mail.errors["1"] = [no_such_user()]
+    mail.reservations_hangs = True
+    mail.store_notices(letter("1"))
+    mail.send_due()
+    mail.open()
+    mail.store_notices(letter("2", "bo@example.com"))
+    mail.send_due()
+    assert (mail.delivered, mail.reports) == (["2"], [])
+    mail.reservations_hangs = False
+    mail.open()
+    mail.send_due()
+    assert [one.notice for one in mail.reports] == ["1"]
+
+
 def test_later_letters_of_a_marked_booking_are_shown_as_not_sent_and_not_tried(mail: MailOutbox) -> None:
     mark(mail, REPLY)
     mail.store_notices(letter("1"), letter("2", due_at=5 * SECOND))

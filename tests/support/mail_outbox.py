@@ -38,7 +38,7 @@ class MailOutbox:
         self.after_each: Callable[[], None] = lambda: None
         self.batches: list[int] = []
         self.reports: list[AddressReport] = []
-        self.reservations_is_away = False
+        self.reservations_is_away = self.reservations_hangs = False
         self.synced: list[str] = []  # of the delivered, those that were on disk as such
         self._database = MemoryDatabase()
         self.open()
@@ -58,6 +58,8 @@ class MailOutbox:
         )
 
     async def _report(self, report: AddressReport) -> None:
+        if self.reservations_hangs:
+            await asyncio.Event().wait()
         if self.reservations_is_away:
             raise Stalled("reservations is away")
         self.reports.append(report)
