@@ -249,9 +249,9 @@ class _FaultyOutbox(MemoryOutbox):
         super().store(*what)
         self._fail()
 
-    def mark_sent(self, notices: Sequence[str]) -> None:
+    def mark_sent(self, *what: Any) -> None:
         self._fail()
-        super().mark_sent(notices)
+        super().mark_sent(*what)
 
     def _fail(self) -> None:
         if self.crash is not None:
