@@ -3,6 +3,7 @@
 import re
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from random import random
 
 from innkeeper.protocol.values.limits import retry_after_seconds_max, retry_seconds_first, retry_seconds_max
 
@@ -26,6 +27,11 @@ def delay_seconds(
     growth: int = _GROWTH ** min(attempt - 1, _STEPS_MAX)
     step = min(retry_seconds_first * growth, longest_seconds)
     return max(step / 2 * (1 + chance), min(retry_after_seconds or 0, retry_after_seconds_max))
+
+
+def retry_seconds(attempt: int) -> float:
+    """The delay after a failed attempt, by chance; see `delay_seconds`."""
+    return delay_seconds(attempt, random())
 
 
 def retry_after_seconds(value: str, at_seconds: float) -> int | None:
