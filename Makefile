@@ -68,8 +68,10 @@ thespian: $(VENV)/ready-to-test  ## Run the tests of a partition, and the simula
 	INNKEEPER_ACTOR_SYSTEM=thespian $(BIN)/python -m pytest -q -n $(WORKERS) tests/actors tests/simulation tests/api/test_waitlist.py tests/cluster/test_kill.py
 	INNKEEPER_ACTOR_SYSTEM=thespian $(BIN)/python tests/simulation/run.py --seeds 1-200
 
-away: $(VENV)/ready-to-test  ## Stop a real RabbitMQ and kill a real Kafka under load: make away SECONDS=60
-	INNKEEPER_BROKER_AWAY_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q tests/delivery/test_rabbitmq_publisher.py tests/delivery/test_kafka_publisher.py -k under_load
+away: $(VENV)/ready-to-test  ## Brokers, receivers of webhooks, mail server, archive and payment provider away: make away SECONDS=60
+	INNKEEPER_BROKER_AWAY_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q tests/delivery/test_rabbitmq_publisher.py tests/delivery/test_kafka_publisher.py tests/delivery/test_hanging_kafka.py tests/delivery/test_rabbitmq_refusals.py -k 'under_load or hangs'
+	INNKEEPER_WEBHOOKS_AWAY_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q tests/delivery/test_webhook_away.py
+	INNKEEPER_AWAY_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q -s tests/program/test_away_under_load.py
 
 bench: $(VENV)/ready-to-test  ## Measure the figures of docs/benchmarks.md, and write that page (needs wrk)
 	$(BIN)/python tests/benchmarks/run.py --markdown docs/benchmarks.md

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from random import random
 from types import SimpleNamespace
 
 from innkeeper.actors.billing import service as billing
@@ -25,7 +24,7 @@ from innkeeper.actors.system.event_loop import first_of, run_async, wait_for_sto
 from innkeeper.actors.system.garbage_collector import freeze_startup_objects
 from innkeeper.delivery import integrations as adapters
 from innkeeper.delivery.archive.selection import read_archive
-from innkeeper.delivery.backoff import delay_seconds
+from innkeeper.delivery.backoff import retry_seconds
 from innkeeper.delivery.brokers.selection import open_inbox
 from innkeeper.delivery.integrations import Integrations
 from innkeeper.delivery.payments.payments import PAYMENT_EVENT_TYPES
@@ -74,7 +73,7 @@ async def start(parts: Parts, data: DataDirectory, storage: Storage, integration
         notices = notifications.NotificationsPorts(
             partial(storage.notification_store, relay=notifications.RELAY),
             partial(adapters.mail_transport, integrations, data.templates, data.mail, clock),
-            lambda attempts: delay_seconds(attempts, random()),
+            retry_seconds,
         )
         await notifications.start_notifications(parts, notices)
         delivering = delivery.DeliveryPorts(
@@ -84,6 +83,7 @@ async def start(parts: Parts, data: DataDirectory, storage: Storage, integration
             partial(adapters.open_archive, integrations, data.archive, storage.installation()),
             PAYMENT_EVENT_TYPES,
             partial(adapters.open_payments, integrations, data.provider_secret, clock),
+            retry_seconds,
             partial(adapters.open_webhooks, integrations, clock, uuid7),
         )
         await delivery.start_delivery(parts, delivering)

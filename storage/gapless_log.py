@@ -31,6 +31,11 @@ class GaplessLog:
         self._early: dict[int, LogEntry | None] = {}
         self._listeners: list[CommitListener] = []
 
+    @property
+    def lag(self) -> int:
+        """See `DeliveredLog`."""
+        return max(self._origin.position - self.position, 0)
+
     def begin(self, start: int, position: int, early: Sequence[int]) -> None:
         """Sets the position up to which entries were removed, the one up to which no event is missing, and the
         positions of events after a gap."""

@@ -38,6 +38,12 @@ def read_model_events(consumer: str, hotel: H, booking: H, guest: H) -> EventTab
             events.ReminderChanged: booking,
             events.GuestForgotten: guest,
         },
-        ignores=(events.WaitlistJoined, events.WaitlistLeft, events.TimelineBegun),
+        ignores=(
+            events.WaitlistJoined,
+            events.WaitlistLeft,
+            events.GuestAddressRefused,
+            events.GuestAddressAccepted,
+            events.TimelineBegun,
+        ),
         not_followed=(BILLING, DELIVERY),
     )

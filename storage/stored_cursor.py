@@ -4,7 +4,7 @@ An event that the subscriber cannot handle parks its hotel: the other hotels con
 parked hotel wait in the log until the event is handled at last, or dropped.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Protocol
 
@@ -20,6 +20,8 @@ from innkeeper.protocol.ports.subscriptions import (
     EventBatch,
     EventLog,
     HandlingFailure,
+    ParkedEvent,
+    Retry,
     SubscriberState,
     SubscriptionRequest,
     with_guests,
@@ -34,17 +36,21 @@ _SAVE_AFTER_EVENTS = 1_000  # events of other types may be read again after a cr
 
 
 class ParkedHotel(msgspec.Struct, frozen=True):
-    """A hotel that waits behind an event; `after` is the `hotel_seq` of its last event that was handled. Where `event`
-    is empty, the hotel is catching up."""
+    """A hotel that waits behind an event; `after` is the `hotel_seq` of its last event that was handled, `passed` that
+    of its last event that the cursor has passed. Where `event` is empty, the hotel is catching up. `refusals`: see
+    `Retry`."""
 
     hotel: str
     after: int
+    passed: int
     event: str
     type: str
     reason: str
     trace: str
     attempts: int
+    refusals: int
     since: int
+    tried_at: int
     retry_at: int | None
 
 
@@ -95,6 +101,9 @@ class StoredCursor:
         self.changes = 0
         self._parked_last = False
         self._current: EventBatch | None = None  # the batch that is being handled; None after a change by hand
+        self._read: Sequence[LogEntry] = ()  # what was read for it, where it is not of a parked hotel
+        self._parked: dict[str, ParkedHotel] = {}
+        self._passed: set[str] = set()  # the parked hotels whose rows do not say yet that more events were passed
         self._load_parked()
 
     @property
@@ -128,14 +137,16 @@ class StoredCursor:
         if self.paused or (self.position >= end and not self._parked):
             return None
         due = [hotel for hotel in [*self._parked.values()] if _is_due(hotel, at)] if self._parked else []
+        self._read = ()
         if due and not (self._parked_last and self.position < end):
             self._parked_last = True
-            return self._parked_batch(due[0], limit)
+            return self._parked_batch(min(due, key=lambda hotel: hotel.tried_at), limit)
         self._parked_last = False
         at_once = limit if self._wants_all else max(limit, subscriber_batch_events_max)
         entries = self._log.read(self.position, min(at_once, end - self.position)) if self.position < end else ()
         if not entries:
             return None
+        self._read = entries
         requested = [*filter(self._is_requested, entries)]
         until = entries[-1][0]
         if len(requested) > limit:
@@ -152,28 +163,36 @@ class StoredCursor:
                 effects()
             return
         if not batch.entries and batch.parked_hotel is None and batch.until - self._saved < _SAVE_AFTER_EVENTS:
+            self._pass(batch.until)
             self.position = batch.until
             return
         position = batch.until if batch.parked_hotel is None else self.position
         with self._changing():
             effects()
             # Of a parked hotel too: it may catch up with a position that is not saved yet.
-            self._rows.save_position(position, batch.log_hash)
+            self._save_position(position, batch.log_hash)
             if batch.parked_hotel is not None:
                 self._move_parked(self._parked[batch.parked_hotel], batch.until)
         self.position = self._saved = position
+
+    def first_of(self, batch: EventBatch, count: int) -> EventBatch:
+        """See `Cursor`. Its position is saved without the log's hash: the next one has it."""
+        position, record = batch.entries[count - 1]
+        until = position if batch.parked_hotel is None else record.hotel_seq
+        first = EventBatch(batch.entries[:count], until, batch.parked_hotel)
+        if batch is self._current:
+            self._current = first
+        return first
 
     def park(self, batch: EventBatch, failure: HandlingFailure, at: int) -> None:
         """See `Cursor`."""
         if batch is not self._current:
             return
         was = self._parked.get(failure.entry[1].hotel)
-        again = was is not None and was.event == failure.entry[1].id
-        attempts, since = (was.attempts + 1, was.since) if was is not None and again else (1, at)
         position = batch.until if batch.parked_hotel is None else self.position
         with self._changing():
-            self._save(_parked(failure, attempts, since, at))
-            self._rows.save_position(position, batch.log_hash)
+            self._save(_parked(failure, was, at))
+            self._save_position(position, batch.log_hash)
         self.position = self._saved = position
 
     def due_at(self) -> int | None:
@@ -194,6 +213,7 @@ class StoredCursor:
             self._rows.save_position(position, None)
             self._rows.unpark()
             self._parked.clear()
+            self._passed.clear()
         self.position = self._saved = position
         self._current = None
         self.changes += 1
@@ -204,26 +224,44 @@ class StoredCursor:
 
     def state(self) -> SubscriberState:
         """See `Cursor`."""
-        lag = max(self.end - self.position, 0)
+        lag = max(self.end - self.position, 0) + sum(hotel.passed - hotel.after for hotel in self._parked.values())
+        waiting = sum(1 for hotel in self._parked.values() if hotel.event and not hotel.refusals)
         positions = {self.log: self.position}
-        return SubscriberState(self._request.name, self._request.types, positions, lag, self.paused, len(self._parked))
+        return SubscriberState(
+            self._request.name, self._request.types, positions, lag, self.paused, len(self._parked) - waiting,
+            waiting=waiting,
+        )  # fmt: skip
+
+    def parked(self, event: str) -> ParkedEvent | None:
+        """See `Cursor`."""
+        hotel = next((hotel for hotel in self._parked.values() if hotel.event == event), None)
+        return None if hotel is None else ParkedEvent(hotel.attempts, hotel.refusals)
+
+    def retry_parked(self) -> None:
+        """See `Cursor`."""
+        retried = [hotel for hotel in self._parked.values() if hotel.event and hotel.retry_at is not None]
+        with self._changing():
+            for hotel in retried:
+                self._save(msgspec.structs.replace(hotel, attempts=0, refusals=0, retry_at=0))
+        self.changes += 1
 
     def dead_letters(self) -> list[DeadLetter]:
         """See `Cursor`."""
         waiting = sorted(
-            (hotel for hotel in self._parked.values() if hotel.event), key=lambda hotel: (hotel.since, hotel.hotel)
+            (hotel for hotel in self._parked.values() if hotel.refusals), key=lambda hotel: (hotel.since, hotel.hotel)
         )
         return [self._dead_letter(hotel) for hotel in waiting]
 
     def redrive(self, event: str, drop: bool = False) -> DeadLetter | None:
         """See `Cursor`."""
         hotel = next((hotel for hotel in self._parked.values() if hotel.event == event), None)
-        if hotel is None:
+        if hotel is None or not hotel.refusals:
             return None
         was = self._dead_letter(hotel)
         after = hotel.after + 1 if drop else hotel.after  # a dead letter is the event after the last that was handled
         with self._changing():
-            self._save(msgspec.structs.replace(hotel, after=after, event="" if drop else event, retry_at=0))
+            redriven = msgspec.structs.replace(hotel, retry_at=0)
+            self._save(_caught_up_to(hotel, after) if drop else redriven)
         if drop and self._current is not None and self._current.parked_hotel == hotel.hotel:
             self._current = None
         self.changes += 1
@@ -262,17 +300,40 @@ class StoredCursor:
 
     def _move_parked(self, hotel: ParkedHotel, until: int) -> None:
         if until > hotel.after:
-            self._save(msgspec.structs.replace(hotel, after=until, event="", attempts=0, retry_at=0))
+            self._save(_caught_up_to(hotel, until))
         else:  # it has caught up
             self._rows.unpark(hotel.hotel)
             del self._parked[hotel.hotel]
+            self._passed.discard(hotel.hotel)
 
     def _save(self, hotel: ParkedHotel) -> None:
         self._rows.park(hotel)
         self._parked[hotel.hotel] = hotel
 
     def _load_parked(self) -> None:
-        self._parked = {hotel.hotel: hotel for hotel in self._rows.parked()}
+        passed = {hotel.hotel: hotel.passed for hotel in self._parked.values()}
+        self._parked = {
+            hotel.hotel: msgspec.structs.replace(hotel, passed=max(hotel.passed, passed.get(hotel.hotel, 0)))
+            for hotel in self._rows.parked()
+        }
+        self._passed &= self._parked.keys()
+
+    def _pass(self, until: int) -> None:
+        """Notes in the parked hotels how far the cursor passes them when it moves to the position `until`."""
+        if not self._parked:
+            return
+        last = {record.hotel: record.hotel_seq for position, record in self._read if position <= until}
+        for name in last.keys() & self._parked.keys():
+            if last[name] > self._parked[name].passed:
+                self._parked[name] = msgspec.structs.replace(self._parked[name], passed=last[name])
+                self._passed.add(name)
+
+    def _save_position(self, position: int, log_hash: bytes | None) -> None:
+        self._pass(position)
+        self._rows.save_position(position, log_hash)
+        for name in self._passed:
+            self._rows.park(self._parked[name])
+        self._passed.clear()
 
     def _dead_letter(self, hotel: ParkedHotel) -> DeadLetter:
         return DeadLetter(
@@ -283,7 +344,7 @@ class StoredCursor:
 
 def _is_due(hotel: ParkedHotel, at: int) -> bool:
     """Returns whether to try again now. Also true where the clock was set back since, which would delay it by hours."""
-    return hotel.retry_at is not None and not at < hotel.retry_at <= at + _pause(subscriber_attempts_max)
+    return hotel.retry_at is not None and not hotel.tried_at <= at < hotel.retry_at
 
 
 def _pause(attempts: int) -> int:
@@ -291,11 +352,26 @@ def _pause(attempts: int) -> int:
     return round(subscriber_retry_seconds * 1e6) << (attempts - 1)
 
 
-def _parked(failure: HandlingFailure, attempts: int, since: int, at: int) -> ParkedHotel:
+def _next_retry(attempts: int) -> Retry:
+    """When an event is tried again after so many attempts, where its handler does not say it."""
+    return Retry(attempts, _pause(attempts) / 1e6 if attempts < subscriber_attempts_max else None)
+
+
+def _caught_up_to(hotel: ParkedHotel, after: int) -> ParkedHotel:
+    """The hotel, which waits for its events after this one, and no longer behind a certain event."""
+    return msgspec.structs.replace(hotel, after=after, event="", attempts=0, refusals=0, retry_at=0)
+
+
+def _parked(failure: HandlingFailure, was: ParkedHotel | None, at: int) -> ParkedHotel:
+    """The hotel of an event that could not be handled, and was parked as it `was`."""
     record = failure.entry[1]
-    after = record.hotel_seq - 1
-    retry_at = at + _pause(attempts) if attempts < subscriber_attempts_max else None
-    type_name = wire.event_type(record.event)
+    again = was is not None and was.event == record.id
+    attempts, since = (was.attempts + 1, was.since) if was is not None and again else (1, at)
+    retry = failure.retry or _next_retry(attempts)
     return ParkedHotel(
-        record.hotel, after, record.id, type_name, failure.reason, failure.trace, attempts, since, retry_at
-    )
+        hotel=record.hotel, after=record.hotel_seq - 1,
+        passed=record.hotel_seq if was is None else max(was.passed, record.hotel_seq),
+        event=record.id, type=wire.event_type(record.event), reason=failure.reason, trace=failure.trace,
+        attempts=attempts, refusals=retry.refusals, since=since, tried_at=at,
+        retry_at=None if retry.seconds is None else at + round(retry.seconds * 1e6),
+    )  # fmt: skip

@@ -7,13 +7,15 @@ from typing import NamedTuple, Protocol
 
 from innkeeper.actors.cluster.parts import Parts
 from innkeeper.actors.delivery.event_writer import EventWriter
+from innkeeper.actors.delivery.payment_relay import PaymentRelay
 from innkeeper.actors.subscriptions.service import Handlers, Service, ServicePorts
 from innkeeper.protocol.messages.event import Event
-from innkeeper.protocol.messages.recorded_event import LogEntry
+from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.ports.journal import Journal
 from innkeeper.protocol.ports.message_bus import MessageBus
+from innkeeper.protocol.ports.payment_operations import PROVIDERS, PaymentOperation
 from innkeeper.protocol.ports.service_store import DeliveryStore, ServiceStore
 from innkeeper.protocol.ports.subscriptions import (
     EVERY_EVENT,
@@ -22,13 +24,12 @@ from innkeeper.protocol.ports.subscriptions import (
     EventLog,
     Subscribers,
     SubscriptionRequest,
+    no_effects,
 )
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY, context_of
 
 AskService = Callable[[ServiceMessage], Awaitable[Reply]]
 PublishEvent = Callable[[str, Event, str], None]
-
-_PAYMENTS_AT_ONCE = 16  # so many a crash repeats at the providers at most, under the same ids
 
 
 class MessageHandlers(Protocol):
@@ -42,13 +43,17 @@ class MessageHandlers(Protocol):
 class PaymentsAdapter(MessageHandlers, Protocol):
     """The adapter to the payment providers."""
 
-    async def handle(self, entries: Sequence[LogEntry]) -> Effects:
-        """Carries out what billing's events request; see `EventHandler`."""
+    def operations(self, entries: Sequence[LogEntry]) -> list[PaymentOperation]:
+        """What providers are to do after these events of billing."""
+
+    async def carry_out(self, record: RecordedEvent) -> None:
+        """Carries out the operation that follows from an event of billing; see `CarryOut`."""
 
 
 class DeliveryPorts(NamedTuple):
     """What delivery needs: its database, the journal and the log of its own events, and its adapters. Payments get the
-    bus of billing, and the way to send this service the notifications of providers; webhooks get the way to publish
+    bus of billing, and the way to send this service the notifications of providers; `retry_seconds` is the pause after
+    so many attempts at one. Webhooks get the way to publish
     an event, the stored endpoints, and where to subscribe them to which logs."""
 
     open_store: Callable[[str], AbstractContextManager[DeliveryStore]]
@@ -57,6 +62,7 @@ class DeliveryPorts(NamedTuple):
     open_archive: Callable[[], EventHandler]
     payment_event_types: tuple[str, ...]
     open_payments: Callable[[MessageBus, AskService], PaymentsAdapter]
+    retry_seconds: Callable[[int], float]
     open_webhooks: Callable[
         [PublishEvent, DeliveryStore, Subscribers, Mapping[str, EventLog]], AbstractAsyncContextManager[MessageHandlers]
     ]
@@ -83,8 +89,22 @@ async def start_delivery(parts: Parts, ports: DeliveryPorts) -> None:
     @asynccontextmanager
     async def open_handlers(service: Service[DeliveryStore], store: DeliveryStore) -> AsyncIterator[Handlers]:
         payments = ports.open_payments(parts.buses[BILLING], service.ask)
-        request = SubscriptionRequest("payments", ports.payment_event_types)
-        service.subscribe(request, payments.handle, batch_events=_PAYMENTS_AT_ONCE)
+        operations = store.payment_operations
+        relay = PaymentRelay(
+            PROVIDERS, operations, service.logs[BILLING], payments.carry_out, ports.retry_seconds, parts.clock
+        )
+
+        async def handle(entries: Sequence[LogEntry]) -> Effects:
+            new = payments.operations(entries)
+
+            def keep() -> None:
+                operations.add(new)
+                relay.notify()
+
+            return keep if new else no_effects
+
+        service.subscribe(SubscriptionRequest("payments", ports.payment_event_types), handle)
+        service.add_task(relay)
         service.subscribe(SubscriptionRequest("archive", EVERY_EVENT), ports.open_archive())
         async with ports.open_webhooks(writer.publish, store, service, service.logs) as webhooks:
             yield {**payments.handlers, **webhooks.handlers}

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from innkeeper.actors.notifications.rules.notices import NOTICE_RULES, KnownBooking, KnownHotel, forgotten, handle
 from innkeeper.protocol.codec import wire
+from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import NotFound, Refused
 from innkeeper.protocol.messages.reply import Reply
@@ -15,10 +16,10 @@ from innkeeper.protocol.notifications.terms import (
     NotificationTermsReply,
     ShowNotificationTerms,
 )
+from innkeeper.protocol.notifications.unsent import ShowUnsentLetters, UnsentLettersReply
 from innkeeper.protocol.ports.outbox import KeptBooking, Outbox, OutboxChanges
 from innkeeper.protocol.ports.service_store import Transaction
 from innkeeper.protocol.ports.subscriptions import Effects
-from innkeeper.protocol.reservations.events import BookingEvent
 
 NOTIFICATIONS_EVENT_TYPES = wire.type_names(NOTICE_RULES.handles)
 """What notifications subscribes to."""
@@ -39,11 +40,12 @@ class NotificationsEventHandler:
         self.handlers: dict[type, Callable[[Any, Transaction], Awaitable[Reply]]] = {
             ShowNotificationTerms: self.show_terms,
             ChangeNotificationTerms: self.change_terms,
+            ShowUnsentLetters: self.show_unsent,
         }
 
     async def handle(self, entries: Sequence[LogEntry]) -> Effects:
         """See `EventHandler`."""
-        names = {record.event.booking for _, record in entries if isinstance(record.event, BookingEvent)}
+        names = {_booking(record.event) for _, record in entries} - {""}
         bookings = {name: _unpack_booking(body) for name, body in self._outbox.bookings(names).items()}
         bodies = self._outbox.hotels({record.hotel for _, record in entries}).items()
         hotels = {name: _unpack_hotel(body) for name, body in bodies}
@@ -54,7 +56,7 @@ class NotificationsEventHandler:
         withdrawn: list[str] = []
         at = self._clock()
         for _, record in entries:
-            name = record.event.booking if isinstance(record.event, BookingEvent) else ""
+            name = _booking(record.event)
             hotel, booking = hotels.get(record.hotel), bookings.get(name)
             decision = handle(hotel, booking, record)
             if decision.hotel is not None and decision.hotel is not hotel:
@@ -62,15 +64,20 @@ class NotificationsEventHandler:
                 changed_hotels[record.hotel] = _pack(decision.hotel)
             if decision.booking is not None and decision.booking is not booking:
                 bookings[name] = changed_bookings[name] = decision.booking
+            if decision.marks_guest and decision.booking is not None:
+                marked = self._marked_as(decision.booking, bookings)
+                bookings |= marked
+                changed_bookings |= marked
             if decision.forgotten is not None:
-                of_guest = self._bookings_of(decision.forgotten, bookings)
+                known = self._bookings_of(decision.forgotten, bookings)
+                of_guest = {name: forgotten(booking) for name, booking in known.items()}
                 bookings |= of_guest
                 changed_bookings |= of_guest
                 erased |= of_guest.keys()
                 notices = {id_: notice for id_, notice in notices.items() if notice.booking not in of_guest}
             withdrawn += [id_ for id_ in decision.withdrawn if notices.pop(id_, None) is None]
             notices.update((notice.id, notice) for notice in decision.notices if notice.useful_until > at)
-        packed = {name: KeptBooking(booking.guest, _pack(booking)) for name, booking in changed_bookings.items()}
+        packed = {name: _kept(booking) for name, booking in changed_bookings.items()}
         changes = OutboxChanges(
             hotels=changed_hotels,
             bookings=packed,
@@ -87,14 +94,27 @@ class NotificationsEventHandler:
         return keep
 
     def _bookings_of(self, guest: str, known: Mapping[str, KnownBooking]) -> dict[str, KnownBooking]:
-        """All bookings of a guest, without what can be forgotten."""
+        """All bookings of a guest."""
         stored = {name: _unpack_booking(body) for name, body in self._outbox.bookings_of([guest]).items()}
-        newest = stored | {name: booking for name, booking in known.items() if booking.guest == guest}
-        return {name: forgotten(booking) for name, booking in newest.items()}
+        return stored | {name: booking for name, booking in known.items() if booking.guest == guest}
+
+    def _marked_as(self, marked: KnownBooking, known: Mapping[str, KnownBooking]) -> dict[str, KnownBooking]:
+        """The bookings of the same guest at the same address, marked in the same way."""
+        return {
+            name: msgspec.structs.replace(booking, refused=marked.refused)
+            for name, booking in self._bookings_of(marked.guest, known).items()
+            if booking.email == marked.email
+        }
 
     async def show_terms(self, message: ShowNotificationTerms, _: Transaction) -> NotificationTermsReply:
         """Returns the notification terms of a hotel."""
         return NotificationTermsReply(self._known(message.hotel).terms)
+
+    async def show_unsent(self, message: ShowUnsentLetters, _: Transaction) -> UnsentLettersReply:
+        """Returns the letters of a booking that are not sent."""
+        body = self._outbox.bookings([message.booking]).get(message.booking)
+        refused = None if body is None else _unpack_booking(body).refused
+        return UnsentLettersReply(refused, tuple(self._outbox.unsent(message.booking)))
 
     async def change_terms(self, message: ChangeNotificationTerms, transaction: Transaction) -> NotificationTermsReply:
         """Changes the terms for later notices; those decided before are not changed."""
@@ -110,3 +130,13 @@ class NotificationsEventHandler:
         if body is None:
             raise Refused(NotFound("hotel", hotel))
         return _unpack_hotel(body)
+
+
+def _booking(event: Event) -> str:
+    """The id of the booking that an event is about, empty where it is about none."""
+    found: str = getattr(event, "booking", "")
+    return found
+
+
+def _kept(booking: KnownBooking) -> KeptBooking:
+    return KeptBooking(booking.guest, _pack(booking), "" if booking.refused is None else booking.refused.reply)

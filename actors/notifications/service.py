@@ -5,13 +5,14 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, asyn
 from typing import NamedTuple
 
 from innkeeper.actors.cluster.parts import Parts
+from innkeeper.actors.notifications.address_reports import reporting_to
 from innkeeper.actors.notifications.event_handler import NOTIFICATIONS_EVENT_TYPES, NotificationsEventHandler
 from innkeeper.actors.notifications.outbox_relay import OutboxRelay
 from innkeeper.actors.subscriptions.service import Handlers, Service
 from innkeeper.protocol.ports.outbox import SendNotices
 from innkeeper.protocol.ports.service_store import NotificationStore
 from innkeeper.protocol.ports.subscriptions import SubscriptionRequest
-from innkeeper.protocol.values.contexts import NOTIFICATIONS
+from innkeeper.protocol.values.contexts import NOTIFICATIONS, RESERVATIONS
 
 RELAY = "mail"
 """The name of the relay among the subscribers."""
@@ -36,7 +37,10 @@ async def start_notifications(parts: Parts, ports: NotificationsPorts) -> None:
     @asynccontextmanager
     async def open_handlers(service: Service[NotificationStore], store: NotificationStore) -> AsyncIterator[Handlers]:
         async with ports.open_transport() as send:
-            relay = OutboxRelay(RELAY, store.outbox, send, store.sync, ports.retry_seconds, parts.clock, service.load)
+            report = reporting_to(parts.buses[RESERVATIONS])
+            relay = OutboxRelay(
+                RELAY, store.outbox, send, store.sync, report, ports.retry_seconds, parts.clock, service.load
+            )
             handler = NotificationsEventHandler(store.outbox, parts.clock, relay.notify)
             request = SubscriptionRequest(NOTIFICATIONS, NOTIFICATIONS_EVENT_TYPES, derivable=True)
             service.subscribe(request, handler.handle)

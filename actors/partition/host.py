@@ -158,6 +158,7 @@ class Host:
         return decided
 
     def _refuse(self, envelopes: Sequence[Envelope], reason: str) -> PendingBatch:
+        self.fault = reason
         refused = PendingBatch(results=[Result(HOTEL_FAILED)] * len(envelopes))
         refused.fail(reason)
         self._unreleased.append(refused)
@@ -165,8 +166,7 @@ class Host:
 
     def _kept_replies(self, envelopes: Sequence[Envelope]) -> dict[str, StoredReply]:
         """The replies that these envelopes' keys have already, in one look-up."""
-        kept: dict[str, StoredReply] = {}
-        unknown: list[str] = []
+        kept, unknown = dict[str, StoredReply](), list[str]()
         for envelope in envelopes:
             if envelope.key in self._unsaved_replies:
                 kept[envelope.key] = self._unsaved_replies[envelope.key]
@@ -246,7 +246,7 @@ class Host:
                 decided.fail(self.fault)
             self.due_at = self._retry_at = max(self._clock(), self._last_at) + _RETRY_MICROSECONDS
             self._journal_failed = True
-        results: list[list[Result]] = []
+        results = list[list[Result]]()
         for decided in group:
             assert self._unreleased.popleft() is decided
             results.append(decided.results)

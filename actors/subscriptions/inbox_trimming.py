@@ -24,8 +24,8 @@ async def keep_trimmed(inbox: Inbox, tasks: Mapping[str, ListedTask], clock: Cal
 
 def handled_positions(inbox: Inbox, tasks: Mapping[str, ListedTask]) -> dict[str, int]:
     """Returns the position in each log of the inbox up to which all subscribers have handled it: none while a hotel is
-    parked, because its events are still needed."""
+    parked or waits, because its events are still needed."""
     states = [state for task in tasks.values() if (state := task.state()).positions]
-    if not states or any(state.parked for state in states):
+    if not states or any(state.parked or state.waiting for state in states):
         return {}
     return {log: min(state.positions.get(log, 0) for state in states) for log in inbox.logs}

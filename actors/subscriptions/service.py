@@ -15,6 +15,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import msgspec
 from innkeeper.actors.subscriptions.background_task import LOCK_CHECK_SECONDS, ListedTask
 from innkeeper.actors.subscriptions.commit_signal import CommitSignal
+from innkeeper.actors.subscriptions.consumer_state import consumer_state
 from innkeeper.actors.subscriptions.inbox_trimming import keep_trimmed
 from innkeeper.actors.subscriptions.kept_replies import KeptReplies, without_key
 from innkeeper.actors.subscriptions.load_meter import UNLOADED, LoadMeter
@@ -37,6 +38,7 @@ from innkeeper.protocol.ports.subscriptions import (
     PauseSubscriber,
     RedriveDeadLetter,
     SubscribersReply,
+    SubscriberState,
     Subscription,
     SubscriptionRequest,
 )
@@ -170,7 +172,7 @@ class Service(Generic[S]):
         sync = nothing_to_sync if request.derivable else self._store.sync
         subscriber = Subscriber(
             cursors, handle, self._ports.clock, self.load, sync, batch_events, self._ports.inbox,
-            self._ports.ends,
+            self._ports.ends, request.waits_for_others,
         )  # fmt: skip
         self.add_task(subscriber)
         return subscriber
@@ -250,7 +252,7 @@ class Service(Generic[S]):
     async def _answer(self, message: ServiceMessage, transaction: Transaction) -> Reply:
         match message:
             case ListSubscribers():
-                return SubscribersReply(tuple(worker.state() for worker in self.tasks.values()))
+                return SubscribersReply((*(worker.state() for worker in self.tasks.values()), *self._consumers()))
             case ListDeadLetters():
                 found = (worker.dead_letters() for worker in self.tasks.values())
                 return DeadLettersReply(tuple(letter for letters in found for letter in letters))
@@ -262,6 +264,10 @@ class Service(Generic[S]):
                 return self._redrive(message, transaction)
             case _:
                 return await self._handlers[type(message)](message, transaction)
+
+    def _consumers(self) -> list[SubscriberState]:
+        consumer, inbox = self._ports.consumer, self._ports.inbox
+        return [] if consumer is None or inbox is None else [consumer_state(self.name, consumer, inbox)]
 
     def _named(self, name: str) -> ListedTask:
         if name not in self.tasks:

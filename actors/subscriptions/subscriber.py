@@ -2,7 +2,8 @@
 
 When a batch fails, its events are handled one by one to find the one that fails; that event parks its hotel and is
 retried later, while the other hotels continue. A failure that does not depend on the event (a full disk, an unreachable
-destination) stalls the whole subscriber, which retries until it succeeds.
+destination) stalls the whole subscriber, which retries until it succeeds, with one event at first: a destination that
+takes some events and not others does not get those again at each attempt.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import msgspec
 from innkeeper.actors.subscriptions.background_task import ListedTask
 from innkeeper.actors.subscriptions.load_meter import UNLOADED, LoadMeter
+from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.ports.inbox import Inbox
 from innkeeper.protocol.ports.subscriptions import (
@@ -20,8 +22,11 @@ from innkeeper.protocol.ports.subscriptions import (
     DeadLetter,
     EventBatch,
     EventHandler,
+    EventRefused,
     HandlingFailure,
     LogEnd,
+    NotAccepted,
+    ParkedEvent,
     Positions,
     Stalled,
     SubscriberState,
@@ -56,8 +61,10 @@ class Subscriber(ListedTask):
         batch_events: int = subscriber_batch_events_max,
         inbox: Inbox | None = None,
         ends: Mapping[str, LogEnd] | None = None,
+        waits_for_others: bool = False,
     ) -> None:
         super().__init__(cursors[0].state().name, clock, load)
+        self.waits_for_others = waits_for_others
         self._cursors = cursors
         ranks = [rank_of(cursor.log) for cursor in cursors]
         self._before = [[index for index, other in enumerate(ranks) if other < rank] for rank in ranks]
@@ -112,16 +119,17 @@ class Subscriber(ListedTask):
         return msgspec.structs.replace(
             states[0],
             positions={log: position for state in states for log, position in state.positions.items()},
-            lag=sum(map(self._lag, self._cursors)),
+            lag=sum(state.lag for state in states) + sum(map(self._not_received, self._cursors)),
             parked=sum(state.parked for state in states),
+            waiting=sum(state.waiting for state in states),
             stalled=self.stalled,
             lag_age_seconds=max((end.age_seconds for end in self._ends.values()), default=0.0),
         )
 
-    def _lag(self, cursor: Cursor) -> int:
-        """The events up to the end of the log itself: that of an inbox only says what has been received of it."""
-        ends = [cursor.end, self._ends[cursor.log].position] if cursor.log in self._ends else [cursor.end]
-        return max(max(ends) - cursor.position, 0)
+    def _not_received(self, cursor: Cursor) -> int:
+        """The events between the end of what was received of the cursor's log, as in an inbox, and that of the log."""
+        known = self._ends.get(cursor.log)
+        return 0 if known is None else max(known.position - max(cursor.end, cursor.position), 0)
 
     def pause(self, paused: bool) -> None:
         """See `ListedTask`."""
@@ -133,6 +141,16 @@ class Subscriber(ListedTask):
         for cursor in self._cursors:
             if cursor.log in positions:
                 cursor.seek(positions[cursor.log])
+
+    def parked(self, event: str) -> ParkedEvent | None:
+        """See `Subscription`."""
+        found = (cursor.parked(event) for cursor in self._cursors)
+        return next((parked for parked in found if parked is not None), None)
+
+    def retry_parked(self) -> None:
+        """See `Subscription`."""
+        for cursor in self._cursors:
+            cursor.retry_parked()
 
     def delete(self) -> None:
         """Removes the cursors of this subscriber for good."""
@@ -169,18 +187,22 @@ class Subscriber(ListedTask):
         return min(self._batch_events, _BATCH_UNDER_LOAD) if self.steps_back else self._batch_events
 
     async def _process(self, cursor: Cursor, batch: EventBatch) -> None:
+        pause = None
         try:
             effects = await self._handle(batch.entries) if batch.entries else no_effects
-        except (Stalled, OperatorError):  # the latter as where a file is damaged
+        except OperatorError:  # as where a file is damaged
+            raise
+        except Stalled as stalled:
+            await self._move_past_handled(cursor, batch, stalled.handled)
+            self._one_by_one = max(self._one_by_one, 1)
             raise
         except Exception as error:
             if len(batch.entries) > 1:
-                self._one_by_one = len(batch.entries)
+                handled = error.handled if isinstance(error, EventRefused) else 0
+                await self._move_past_handled(cursor, batch, handled)
+                self._one_by_one = len(batch.entries) - handled
                 return
-            failure = HandlingFailure(batch.entries[0], repr(error), traceback.format_exc())
-            at = self.clock()
-            await self._write(lambda: cursor.park(batch, failure, at))
-            logger.warning("%s cannot handle %s: %r", self.name, failure.entry[1].id, error)
+            pause = await self._park(cursor, batch, error)
         else:
             await self._write(lambda: cursor.move(batch, effects))
             if batch.entries:
@@ -188,3 +210,31 @@ class Subscriber(ListedTask):
         self._one_by_one = max(self._one_by_one - len(batch.entries), 0)
         if not self._one_by_one:
             self._turn = (self._turn + 1) % len(self._cursors)
+        if pause is not None:
+            raise pause
+
+    async def _park(self, cursor: Cursor, batch: EventBatch, error: Exception) -> Stalled | None:
+        """Parks the hotel of the batch's only event; returns the pause that its destination needs, if it needs one."""
+        failure, at = _failure(batch.entries[0], error), self.clock()
+        await self._write(lambda: cursor.park(batch, failure, at))
+        if not isinstance(error, NotAccepted):
+            logger.warning("%s cannot handle %s: %s", self.name, failure.entry[1].id, failure.reason)
+            return None
+        if error.retry.refusals:
+            logger.warning("%s does not accept %s: %s", self.name, failure.entry[1].id, error)
+        return Stalled(str(error), error.pause_seconds) if error.pause_seconds else None
+
+    async def _move_past_handled(self, cursor: Cursor, batch: EventBatch, handled: int) -> None:
+        """Moves past the first events of the batch, which are handled."""
+        if handled:
+            first = cursor.first_of(batch, handled)
+            await self._write(lambda: cursor.move(first, no_effects))
+            await self._sync()
+
+
+def _failure(entry: LogEntry, error: Exception) -> HandlingFailure:
+    if isinstance(error, NotAccepted):
+        return HandlingFailure(entry, str(error), "", error.retry)
+    if isinstance(error, EventRefused):
+        return HandlingFailure(entry, str(error), "")
+    return HandlingFailure(entry, repr(error), traceback.format_exc())

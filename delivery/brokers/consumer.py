@@ -46,26 +46,27 @@ class BrokerConnection(Protocol):
 
 
 class _Reporter:
-    """Logs the first of several consecutive failures, and the first success after them."""
+    """Logs the first of several consecutive failures, and the first success after them. `fault` is the reason of the
+    last failure, empty after a success."""
 
     def __init__(self, failing: str, working: str, expected: tuple[type[BaseException], ...]) -> None:
         self._failing = failing
         self._working = working
         self._expected = expected
-        self._failed = False
+        self.fault = ""
 
-    def failed(self, error: BaseException) -> None:
+    def failed(self, error: BaseException, reason: str) -> None:
         """An attempt failed."""
-        if not self._failed:
+        if not self.fault:
             unexpected = not isinstance(error, (*self._expected, Stalled, TimeoutError))
-            logger.warning("%s: %s", self._failing, reason_of(error), exc_info=error if unexpected else None)
-        self._failed = True
+            logger.warning("%s: %s", self._failing, reason, exc_info=error if unexpected else None)
+        self.fault = reason
 
     def worked(self) -> None:
         """An attempt succeeded."""
-        if self._failed:
+        if self.fault:
             logger.warning("%s", self._working)
-        self._failed = False
+        self.fault = ""
 
 
 class LogConsumer(ABC):
@@ -80,6 +81,17 @@ class LogConsumer(ABC):
         self.name = names.consumer(service)
         self.inbox = inbox
         self._log_of = log_of
+        failing, working = f"{self.name} receives no events", f"{self.name} receives events again"
+        self._consuming = _Reporter(failing, working, self.expected)
+
+    @property
+    def fault(self) -> str:
+        """See `protocol.ports.inbox.BrokerConsumer`."""
+        return self._consuming.fault
+
+    @abstractmethod
+    async def reason(self, error: BaseException) -> str:
+        """What a failure means, in one line that says what to do, without the password."""
 
     @abstractmethod
     def connect(self) -> BrokerConnection:
@@ -87,11 +99,10 @@ class LogConsumer(ABC):
 
     async def run(self) -> None:
         """See `protocol.ports.inbox.BrokerConsumer`."""
-        name, expected = self.name, self.expected
-        consuming = _Reporter(f"{name} receives no events", f"{name} receives events again", expected)
-        fetching = _Reporter(f"{name} cannot fetch missing events", f"{name} fetches missing events again", expected)
+        failing, working = f"{self.name} cannot fetch missing events", f"{self.name} fetches missing events again"
+        fetching = _Reporter(failing, working, self.expected)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_consume(self.connect, consuming))
+            tasks.create_task(self._consume())
             tasks.create_task(_fetch_missing(self.inbox, fetching))
 
     async def handle(
@@ -105,7 +116,8 @@ class LogConsumer(ABC):
         is not an event of this installation, or is another event than the inbox has, to the dead letters, with the
         reason."""
 
-        async def refuse(message: M, reason: str) -> None:
+        async def refuse(message: M, error: Exception) -> None:
+            reason = reason_of(error)
             logger.warning("%s cannot handle a message: %s", self.name, reason)
             async with asyncio.timeout(limits.broker_seconds_max):
                 await send_to_dead_letters(message, reason)
@@ -115,15 +127,35 @@ class LogConsumer(ABC):
             try:
                 found.append((message, self._entry_of(content_of(message))))
             except ValueError as error:
-                await refuse(message, str(error))
+                await refuse(message, error)
         try:
             await asyncio.to_thread(self.inbox.handle, [entry for _, entry in found], places)
         except InboxConflict as conflict:
             for message, entry in found:
                 if entry in conflict.entries:
-                    await refuse(message, str(conflict))
+                    await refuse(message, conflict)
             others = [entry for _, entry in found if entry not in conflict.entries]
             await asyncio.to_thread(self.inbox.handle, others, places)
+
+    async def _consume(self) -> None:
+        while True:
+            try:
+                await self._consume_until_failure()
+            except (Exception, asyncio.CancelledError) as error:  # nothing else detects that the service gets no events
+                _raise_if_cancelled(error)
+                self._consuming.failed(error, await self.reason(error))
+            await asyncio.sleep(limits.consumer_retry_seconds)
+
+    async def _consume_until_failure(self) -> None:
+        connection = self.connect()
+        try:
+            async with asyncio.timeout(limits.broker_seconds_max):
+                await connection.open()
+            while True:
+                await connection.consume()
+                self._consuming.worked()
+        finally:
+            await _close(connection)
 
     def _entry_of(self, content: MessageContent) -> tuple[str, LogEntry]:
         """The event of a message, with the name of its log. Raises ValueError with the reason where there is none."""
@@ -133,24 +165,6 @@ class LogConsumer(ABC):
         return self._log_of(entry[1]), entry
 
 
-async def _consume(connect: Callable[[], BrokerConnection], report: _Reporter) -> None:
-    while True:
-        try:
-            connection = connect()
-            try:
-                async with asyncio.timeout(limits.broker_seconds_max):
-                    await connection.open()
-                while True:
-                    await connection.consume()
-                    report.worked()
-            finally:
-                await _close(connection)
-        except (Exception, asyncio.CancelledError) as error:  # nothing else detects that the service gets no events
-            _raise_if_cancelled(error)
-            report.failed(error)
-        await asyncio.sleep(limits.consumer_retry_seconds)
-
-
 async def _fetch_missing(inbox: Inbox, report: _Reporter) -> None:
     while True:
         try:
@@ -158,7 +172,7 @@ async def _fetch_missing(inbox: Inbox, report: _Reporter) -> None:
             report.worked()
         except (Exception, asyncio.CancelledError) as error:
             _raise_if_cancelled(error)
-            report.failed(error)
+            report.failed(error, reason_of(error))
         await asyncio.sleep(limits.consumer_poll_seconds)
 
 
@@ -181,7 +195,8 @@ def _raise_if_cancelled(error: BaseException) -> None:
 
 
 def reason_of(error: BaseException) -> str:
-    """The text of an error, or a description where it has none."""
+    """The text of an error in one line, cut where it is long, or a description where it has none."""
     if isinstance(error, TimeoutError) and not str(error):
         return f"no answer in {limits.broker_seconds_max} s"
-    return str(error) or type(error).__name__
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text[: limits.broker_reason_characters_max]

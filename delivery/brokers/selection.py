@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
+from innkeeper.delivery.brokers.urls import FORMS, KafkaAddress, check_amqp_url, split_url
 from innkeeper.protocol.delivery.broker_names import BrokerNames
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.ports.inbox import BrokerConsumer, Inbox
@@ -13,7 +13,8 @@ from innkeeper.protocol.ports.subscriptions import EventHandler, EventLog
 from innkeeper.protocol.values import contexts
 from innkeeper.protocol.values.installation import Installation
 
-_KINDS = {"amqp": ("rabbitmq", "Rabbit"), "amqps": ("rabbitmq", "Rabbit"), "kafka": ("kafka", "Kafka")}
+_RABBITMQ, _KAFKA = ("rabbitmq", "Rabbit", check_amqp_url), ("kafka", "Kafka", KafkaAddress.of)
+_KINDS = {"amqp": _RABBITMQ, "amqps": _RABBITMQ, "kafka": _KAFKA, "kafkas": _KAFKA}
 
 
 class Publisher(Protocol):
@@ -28,7 +29,7 @@ class Publisher(Protocol):
 
 
 def check_url(url: str) -> None:
-    """Raises ValueError for an unsupported URL of a broker."""
+    """Raises ValueError for an unsupported URL of a broker, without a part of the URL."""
     _kind(url, "Publisher")
 
 
@@ -52,12 +53,13 @@ def open_inbox(url: str, storage: Storage, name: str, logs: Mapping[str, EventLo
 
 
 def _kind(url: str, part: str) -> Any:
-    parts = urlsplit(url)
-    if parts.scheme not in _KINDS or not parts.hostname:
-        raise ValueError(f"a broker's URL begins with amqp://, amqps:// or kafka://, not {parts.scheme or url!r}")
-    module, name = _KINDS[parts.scheme]
+    scheme = split_url(url).scheme
+    if scheme not in _KINDS:
+        raise ValueError(FORMS)
+    module, name, check = _KINDS[scheme]
+    check(url)
     try:
-        return getattr(import_module(f"innkeeper.delivery.brokers.{module}"), name + part)
+        return getattr(import_module(f"innkeeper.delivery.brokers.{module}_{part.lower()}"), name + part)
     except ImportError as error:
         if (error.name or "").startswith("innkeeper"):
             raise

@@ -37,7 +37,7 @@ class UnsentMailTransport:
         try:
             compose(notice, self._letters.write(notice), self._sender, self._clock())
         except InvalidAddress as error:
-            return SendFailed(str(error), permanent=True)
+            return SendFailed(str(error), permanent=True, reply="no address")
         except Exception as error:
             return error
         logger.debug("the letter of %s, which is not sent", notice.id)
@@ -72,7 +72,7 @@ class FolderMailTransport:
             except SendFailed as error:
                 return [*results, error]
             except InvalidAddress as error:
-                results.append(SendFailed(str(error), permanent=True))
+                results.append(SendFailed(str(error), permanent=True, reply="no address"))
             except Exception as error:
                 results.append(error)
         return results

@@ -23,12 +23,19 @@ from innkeeper.delivery.email.wording import clean
 from innkeeper.protocol.notifications.notices import Notice
 from innkeeper.protocol.ports.outbox import SendFailed, SettleNotice
 from innkeeper.protocol.values.email_address import sender_address
-from innkeeper.protocol.values.limits import letters_at_once_max
+from innkeeper.protocol.values.limits import (
+    letters_at_once_max,
+    smtp_check_seconds_max,
+    smtp_command_seconds_max,
+    smtp_connect_seconds_max,
+    smtp_text_seconds_max,
+)
 
 _PORTS = {"smtp": 25, "smtps": 465}
 _SUBMISSION_PORT = 587
 _IDLE_SECONDS_MAX = 60
 _ERROR_CHARACTERS_MAX = 300
+_ENHANCED_CODE = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}\b", re.ASCII)
 _CLOSING = 421
 _TOO_LARGE = 552
 _CREDENTIALS_REJECTED = {530, 534, 535, 538}  # RFC 4954: other credentials, or encryption, are required
@@ -107,8 +114,9 @@ class SmtpMailTransport:
         sender: str,
         clock: Callable[[], int],
         *,
-        connect_seconds_max: float = 10,
-        command_seconds_max: float = 30,
+        connect_seconds_max: float = smtp_connect_seconds_max,
+        command_seconds_max: float = smtp_command_seconds_max,
+        text_seconds_max: float = smtp_text_seconds_max,
         patience_seconds: float = 0.25,
         trust: ssl.SSLContext | None = None,
     ) -> None:
@@ -118,7 +126,9 @@ class SmtpMailTransport:
         self._clock = clock
         self._connect_seconds_max = connect_seconds_max
         self._command_seconds_max = command_seconds_max
+        self._text_seconds_max = text_seconds_max
         self._patience_seconds = patience_seconds
+        self._check_seconds_max = min(connect_seconds_max, smtp_check_seconds_max)
         self._trust = trust
         self._idle: list[tuple[SmtpConnection, float]] = []
 
@@ -181,7 +191,8 @@ class SmtpMailTransport:
         accepted: _Prepared | None = None  # the server waits for its text
         while letter is not None or accepted is not None:
             if letter is not None and letter.outgoing.needs_utf8 and not connection.takes_utf8:
-                batch.settle(letter.notice, SendFailed(f"{self._server!r} has no SMTPUTF8", permanent=True))
+                reason = f"{self._server!r} has no SMTPUTF8"
+                batch.settle(letter.notice, SendFailed(reason, permanent=True, reply="no SMTPUTF8"))
                 letter = None
             current = accepted or letter
             try:
@@ -198,7 +209,8 @@ class SmtpMailTransport:
                         batch.settle(letter.notice, self._failure(refusal, letter))
             except OSError as error:
                 assert current is not None
-                batch.settle(current.notice, SendFailed(f"{self._server!r}: {_error_text(error)}", unreachable=True))
+                reason = f"{self._server!r}: {_error_text(error)}"
+                batch.settle(current.notice, SendFailed(reason, unreachable=True, at_letter=True))
                 return
             letter = await self._next(batch)
 
@@ -214,7 +226,7 @@ class SmtpMailTransport:
                 message = compose(notice, letter, self._sender, self._clock())
                 return _Prepared(notice, Outgoing(self._sender, to, message))
             except InvalidAddress as error:
-                batch.settle(notice, SendFailed(str(error), permanent=True))
+                batch.settle(notice, SendFailed(str(error), permanent=True, reply="no address"))
             except Exception as error:
                 batch.settle(notice, error)
         return None
@@ -228,7 +240,7 @@ class SmtpMailTransport:
                 await self._quit(connection)
             elif connection.is_open:
                 with suppress(OSError):
-                    async with asyncio.timeout(self._connect_seconds_max):
+                    async with asyncio.timeout(self._check_seconds_max):
                         if (await connection.ask(b"RSET\r\n")).is_positive:
                             return connection
                 connection.close()
@@ -249,18 +261,19 @@ class SmtpMailTransport:
             timeout=self._command_seconds_max,
         )
         await connection.connect(timeout=self._connect_seconds_max)
-        transport = connection.transport
         try:
             if server.user and server.password:
                 await connection.login(server.user, server.password)
             if connection.is_ehlo_or_helo_needed:
                 await _greet(connection)
         except (SMTPException, OSError):
+            transport = connection.transport
             connection.close()
             await _abort(transport)
             raise
         extensions = frozenset(connection.esmtp_extensions)
-        return SmtpConnection(cast(asyncio.Transport, connection.transport), extensions, self._command_seconds_max)
+        opened = cast(asyncio.Transport, connection.transport)
+        return SmtpConnection(opened, extensions, self._command_seconds_max, self._text_seconds_max)
 
     def _put_back(self, connection: SmtpConnection) -> None:
         if connection.is_open:
@@ -268,7 +281,7 @@ class SmtpMailTransport:
 
     async def _quit(self, connection: SmtpConnection) -> None:
         with suppress(OSError):
-            async with asyncio.timeout(self._connect_seconds_max):
+            async with asyncio.timeout(self._check_seconds_max):
                 await connection.ask(b"QUIT\r\n")
         connection.close()
         await asyncio.sleep(0)  # the socket is closed in the next turn of the loop
@@ -279,10 +292,10 @@ class SmtpMailTransport:
         address = re.compile(re.escape(letter.outgoing.to), re.IGNORECASE)
         reason = f"{self._server!r}: {code} {clean(address.sub('…', text))}"[:_ERROR_CHARACTERS_MAX]
         if code == _CLOSING or code in _CREDENTIALS_REJECTED:
-            return SendFailed(reason, unreachable=True)
+            return SendFailed(reason, unreachable=True, at_letter=code == _CLOSING)
         if refusal.is_of_sender and code >= 500 and code != _TOO_LARGE:
             return SendFailed(reason, unreachable=True)  # it rejects every letter from this sender
-        return SendFailed(reason, permanent=500 <= code < 600)
+        return SendFailed(reason, permanent=500 <= code < 600, reply=_reply_codes(code, text))
 
 
 class _Prepared(NamedTuple):
@@ -323,6 +336,12 @@ async def _abort(transport: asyncio.BaseTransport | None) -> None:
     if transport is not None:
         cast(asyncio.WriteTransport, transport).abort()
         await asyncio.sleep(0)
+
+
+def _reply_codes(code: int, text: str) -> str:
+    """The code of a reply, with its enhanced code (RFC 3463) where it has one. Its text may name the guest."""
+    enhanced = _ENHANCED_CODE.match(text)
+    return f"{code} {enhanced[0]}" if enhanced else str(code)
 
 
 def _error_text(error: Exception) -> str:

@@ -10,6 +10,8 @@ import re
 from collections import deque
 from typing import NamedTuple
 
+from innkeeper.protocol.values.limits import smtp_command_seconds_max, smtp_text_seconds_max
+
 _REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
 _REPLY_BYTES_MAX = 32_768
 _DATA, _END_OF_TEXT = b"DATA\r\n", b".\r\n"
@@ -52,10 +54,15 @@ class Refusal(NamedTuple):
 
 class SmtpConnection(asyncio.Protocol):
     """Takes over a connection whose greeting, encryption and authentication are done. Its methods raise OSError where
-    the connection is lost, or the server is silent for `reply_seconds_max`; it is then closed."""
+    the connection is lost, or the server is silent for `reply_seconds_max`, after the text of a letter for
+    `text_seconds_max`; it is then closed."""
 
     def __init__(
-        self, transport: asyncio.Transport, extensions: frozenset[str] = frozenset(), reply_seconds_max: float = 30
+        self,
+        transport: asyncio.Transport,
+        extensions: frozenset[str] = frozenset(),
+        reply_seconds_max: float = smtp_command_seconds_max,
+        text_seconds_max: float = smtp_text_seconds_max,
     ) -> None:
         """`extensions` are the names of those that the server offers, in small letters."""
         self.is_open = True
@@ -64,6 +71,7 @@ class SmtpConnection(asyncio.Protocol):
         self._takes_size = "size" in extensions
         self._transport = transport
         self._reply_seconds_max = reply_seconds_max
+        self._text_seconds_max = text_seconds_max
         self._loop = asyncio.get_running_loop()
         self._received = bytearray()
         self._lines: list[str] = []
@@ -104,7 +112,7 @@ class SmtpConnection(asyncio.Protocol):
         text = letter.message.replace(b"\r\n.", b"\r\n..") + _END_OF_TEXT
         self._has_envelope = self.pipelines and following is not None
         self.write(text, *(self._envelope(following) if self._has_envelope and following is not None else ()))
-        return await self.reply()
+        return await self.reply(self._text_seconds_max)
 
     def _envelope(self, letter: Outgoing) -> tuple[bytes, bytes, bytes]:
         size = f" SIZE={len(letter.message)}" if self._takes_size else ""
@@ -124,11 +132,12 @@ class SmtpConnection(asyncio.Protocol):
         self._expected += len(commands)
         self._transport.write(b"".join(commands))
 
-    async def reply(self) -> SmtpReply:
-        """Returns the next reply."""
+    async def reply(self, seconds_max: float | None = None) -> SmtpReply:
+        """Returns the next reply, for which it waits at most so long."""
         if not self._replies and self.is_open:
             self._waiter = self._loop.create_future()
-            timer = self._loop.call_later(self._reply_seconds_max, self._give_up)
+            seconds_max = self._reply_seconds_max if seconds_max is None else seconds_max
+            timer = self._loop.call_later(seconds_max, self._give_up, seconds_max)
             try:
                 await self._waiter
             finally:
@@ -153,8 +162,8 @@ class SmtpConnection(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _give_up(self) -> None:
-        self.close(f"no reply within {self._reply_seconds_max:g} s")
+    def _give_up(self, seconds: float) -> None:
+        self.close(f"no reply within {seconds:g} s")
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`. What was not asked for could be taken for the reply to the next command."""

@@ -32,7 +32,7 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _CODE_BESIDE_DIGITS = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
 _BIDI = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _NEITHER_SPACE_NOR_TEXT = {"Cc", "Cs", "Zl", "Zp"}
-_NO_MONEY = {NoticeKind.CANCELLATION, NoticeKind.RECEIPT}
+_NO_MONEY = {NoticeKind.CANCELLATION, NoticeKind.RECEIPT, NoticeKind.ADDRESS_REFUSED}
 _LOCALES_KEPT, _TEXTS_KEPT = 64, 4_096  # the dates of three years in two forms
 
 
@@ -182,6 +182,7 @@ class _FactFormatter:
             "expires": self._moment(notice.expires_at, "long"),
             "fee": self._money(notice.fee) if notice.fee else "",
             "amount": self._money(notice.amount) if notice.amount else "",
+            "reply": "" if notice.is_to_guest else clean(notice.reason),
             "tables": self._tables(),
         }
 

@@ -13,14 +13,19 @@ import msgspec
 from innkeeper.delivery.webhooks.signing import check_signature, signature_headers
 from innkeeper.protocol.billing import events
 from innkeeper.protocol.billing.commands import SettlePayment
-from innkeeper.protocol.billing.events import PaymentRecorded, PaymentRefunded, PaymentStarted, PaymentVoided
+from innkeeper.protocol.billing.events import (
+    PaymentEvent,
+    PaymentRecorded,
+    PaymentRefunded,
+    PaymentStarted,
+    PaymentVoided,
+)
 from innkeeper.protocol.billing.folio import PaymentStatus
 from innkeeper.protocol.billing.payments import (
     PaymentInstruction,
     PaymentUpdate,
     PaymentUpdateReply,
     Provider,
-    ProviderUnreachable,
     ReceiveProviderNotification,
 )
 from innkeeper.protocol.billing.queries import ShowPayment
@@ -34,8 +39,9 @@ from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.messages.refusals import NotFound, Refusal, Refused, Unavailable, invalid
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.message_bus import MessageBus
+from innkeeper.protocol.ports.payment_operations import PaymentOperation, ProviderUnreachable
 from innkeeper.protocol.ports.service_store import Transaction
-from innkeeper.protocol.ports.subscriptions import Effects, Stalled, no_effects
+from innkeeper.protocol.ports.subscriptions import Stalled
 from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS
 
 _update = msgspec.json.Decoder(PaymentUpdate)
@@ -52,17 +58,22 @@ class Payments:
             ReceiveProviderNotification: self.receive
         }
 
-    async def handle(self, entries: Sequence[LogEntry]) -> Effects:
-        """See `protocol.ports.subscriptions.EventHandler`."""
-        for _, record in entries:
-            carry_out = PAYMENT_EVENTS[type(record.event)]
-            if carry_out is None:
-                continue
-            try:
-                await carry_out(self, record, record.event)
-            except ProviderUnreachable as error:
-                raise Stalled(str(error)) from error
-        return no_effects
+    def operations(self, entries: Sequence[LogEntry]) -> list[PaymentOperation]:
+        """What providers are to do after these events; nothing for payments by hand, such as cash."""
+        return [
+            PaymentOperation(record.id, record.hotel, record.hotel_seq, wire.event_type(event), event.payment)
+            for _, record in entries
+            if PAYMENT_EVENTS[type(event := record.event)] is not None
+            and isinstance(event, PaymentEvent)
+            and (not isinstance(event, PaymentRecorded | PaymentRefunded) or event.method in self._providers)
+        ]
+
+    async def carry_out(self, record: RecordedEvent) -> None:
+        """Carries out the operation that follows from an event. Raises `ProviderUnreachable`, and `Stalled` where
+        billing cannot be asked."""
+        carry_out = PAYMENT_EVENTS[type(record.event)]
+        assert carry_out is not None
+        await carry_out(self, record, record.event)
 
     async def receive(self, message: ReceiveProviderNotification, _: Transaction) -> PaymentUpdateReply:
         """Handles a notification. Refuses one without a valid signature of the provider. The payment's own id makes a
@@ -165,8 +176,9 @@ ReceiveNotification = Callable[[ReceiveProviderNotification], Awaitable[object]]
 
 class SimulatedProvider:
     """A provider for demos and tests. The token selects the outcome: `decline` fails, `late` leaves the payment
-    pending, `late-3` settles it with a notification after 3 seconds, any other succeeds at once. Its state is
-    not stored."""
+    pending, `late-3` settles it with a notification after 3 seconds; to one with `away-3` it refuses to answer for 3
+    seconds, with `hang-3` it is silent for so long; with `lost` the first answer is lost. Any other succeeds at once.
+    It carries out a payment once, however often it is asked. Its state is not stored."""
 
     def __init__(self, name: str, secret: str, notify: ReceiveNotification, clock: Callable[[], int]) -> None:
         self.secrets: tuple[str, ...] = (secret,)
@@ -174,11 +186,13 @@ class SimulatedProvider:
         self._notify = notify
         self._clock = clock
         self._late: set[asyncio.Task[None]] = set()
+        self._asked_at: dict[str, int] = {}
 
     async def start(self, wanted: PaymentInstruction) -> PaymentUpdate | None:
         """See `protocol.billing.payments.Provider`."""
         outcome, reason = ("captured" if wanted.capture else "authorised"), ""
         name, _, seconds = wanted.token.partition("-")
+        await self._fail(name, int(seconds) if seconds.isdigit() else 0, wanted.payment)
         if name == "decline":
             outcome, reason = "failed", "the bank declined"
         news = msgspec.convert(
@@ -192,6 +206,17 @@ class SimulatedProvider:
             self._late.add(task)
             task.add_done_callback(self._late.discard)
         return None
+
+    async def _fail(self, kind: str, seconds: int, payment: str) -> None:
+        """Fails, or is silent, as the token says."""
+        is_first, asked_at = payment not in self._asked_at, self._asked_at.setdefault(payment, self._clock())
+        has_ended = self._clock() - asked_at >= seconds * 1_000_000
+        if kind == "lost" and is_first:
+            raise ProviderUnreachable("the answer was lost")
+        if kind == "away" and not has_ended:
+            raise ProviderUnreachable("the provider does not answer")
+        if kind == "hang" and not has_ended:
+            await asyncio.Event().wait()
 
     async def _notify_late(self, news: PaymentUpdate, seconds: int) -> None:
         await asyncio.sleep(seconds)

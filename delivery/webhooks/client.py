@@ -40,7 +40,7 @@ from innkeeper.delivery.webhooks.guard import (
     url_fault,
 )
 from innkeeper.delivery.webhooks.signing import signature_headers
-from innkeeper.protocol.codec.cloud_event import MEDIA_TYPE
+from innkeeper.protocol.delivery.webhooks import ContentType
 from innkeeper.protocol.values.limits import (
     webhook_connect_seconds_max,
     webhook_excerpt_bytes_max,
@@ -52,7 +52,6 @@ from yarl import URL
 _BUFFER_BYTES = 4_096
 _HEADER_BYTES_MAX = 8_190
 _HEADERS = {
-    "Content-Type": MEDIA_TYPE,  # structured mode: CloudEvents 1.0, HTTP binding, section 3.2
     "Accept-Encoding": "identity",
     "User-Agent": f"Innkeeper/{version('innkeeper')}",
 }
@@ -123,14 +122,20 @@ class WebhookClient:
         check_url(url, to_loopback=self._to_loopback)
 
     async def post(
-        self, url: str, secrets: Sequence[str], message_id: str, at_seconds: int, body: bytes
+        self,
+        url: str,
+        secrets: Sequence[str],
+        message_id: str,
+        at_seconds: int,
+        body: bytes,
+        content_type: ContentType = ContentType.JSON,
     ) -> PostOutcome:
         """Makes one attempt to deliver a message. `body` is a CloudEvent as JSON; the other parameters are those of
         `signing.signature_headers`.
 
         Raises only for the caller's errors (a bad secret or id), never for those of the network or the endpoint.
         """
-        headers = signature_headers(secrets, message_id, at_seconds, body)
+        headers = {"Content-Type": content_type, **signature_headers(secrets, message_id, at_seconds, body)}
         fault = url_fault(url, to_loopback=self._to_loopback)
         if fault is not None:
             return PostOutcome(None, f"the URL is refused: {fault.message}")

@@ -134,12 +134,15 @@ class AddressGuard(AbstractResolver):
     """Resolves names for connections and opens their sockets, only where the address is permitted.
 
     Names are looked up in separate threads: a name server that does not answer must not block the threads for the disk.
+    A look-up may outlast the posts that wait for it, so a name is looked up once at a time: each name that is not
+    answered blocks one thread, and there are more threads than webhooks.
     """
 
     def __init__(self, *, to_loopback: bool = False, lookup: Lookup = look_up) -> None:
         self._to_loopback = to_loopback
         self._lookup = lookup
         self._threads = ThreadPoolExecutor(webhook_lookups_at_once_max, "webhook-names")
+        self._pending: dict[str, asyncio.Future[Sequence[str]]] = {}
 
     async def resolve(
         self,
@@ -148,7 +151,7 @@ class AddressGuard(AbstractResolver):
         family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 (every address counts)
     ) -> list[ResolveResult]:
         """See `aiohttp.abc.AbstractResolver`. Raises `ForbiddenAddress` if any of the addresses is not permitted."""
-        addresses = await asyncio.get_running_loop().run_in_executor(self._threads, self._lookup, host)
+        addresses = await asyncio.shield(self._pending.get(host) or self._begin_lookup(host))
         if not addresses:
             raise OSError("the name has no address")
         if not all(permitted(address, to_loopback=self._to_loopback) for address in addresses):
@@ -164,6 +167,17 @@ class AddressGuard(AbstractResolver):
             )
             for address in addresses
         ]
+
+    def _begin_lookup(self, host: str) -> "asyncio.Future[Sequence[str]]":
+        lookup = asyncio.get_running_loop().run_in_executor(self._threads, self._lookup, host)
+
+        def end(done: "asyncio.Future[Sequence[str]]") -> None:
+            del self._pending[host]
+            done.cancelled() or done.exception()  # perhaps nobody waits for it any more
+
+        self._pending[host] = lookup
+        lookup.add_done_callback(end)
+        return lookup
 
     def open_socket(self, destination: AddrInfoType) -> socket.socket:
         """Opens the socket for a connection to this address, which aiohttp does not resolve again. This is the last

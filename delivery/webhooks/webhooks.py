@@ -1,8 +1,8 @@
-"""Delivers events to webhooks: each endpoint is a subscriber, and gets one event at a time, in order.
+"""Delivers events to webhooks: each endpoint is a subscriber, and gets one event at a time, in the order of its hotel.
 
-An endpoint that does not answer is retried with growing delays, while later events wait in the log; after days of
-failure it is disabled. An event that an endpoint keeps rejecting is given up after some attempts. An event that is sent
-again has the same id, so that the endpoint can drop duplicates.
+An endpoint that is away is retried with growing pauses, while its events wait in the log; after days of failure it is
+disabled, and keeps its place. An event that it refuses although it accepts others holds up its own hotel only (see
+`retries`). An event that is sent again has the same id, so that the endpoint can drop duplicates.
 """
 
 import asyncio
@@ -15,13 +15,20 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import msgspec
-from innkeeper.delivery.backoff import delay_seconds
 from innkeeper.delivery.webhooks.client import PostOutcome, WebhookClient
+from innkeeper.delivery.webhooks.event_search import find_event
+from innkeeper.delivery.webhooks.retries import failed_attempt
 from innkeeper.delivery.webhooks.signing import check_secret, fresh_secret
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.codec.cloud_event import CloudEvent, cloud_event_json, sequence
 from innkeeper.protocol.codec.public_events import public_entry
-from innkeeper.protocol.delivery.events import ALL_HOTELS, DisabledReason, WebhookDisabled, WebhookEnabled
+from innkeeper.protocol.delivery.events import (
+    ALL_HOTELS,
+    DisabledReason,
+    WebhookDisabled,
+    WebhookEnabled,
+    WebhookEventRefused,
+)
 from innkeeper.protocol.delivery.webhooks import (
     AddressedWebhookMessage,
     AddWebhook,
@@ -45,35 +52,33 @@ from innkeeper.protocol.delivery.webhooks import (
 )
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import LogEntry
-from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, invalid
+from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, Unavailable, invalid
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.service_store import Keep, Transaction
 from innkeeper.protocol.ports.subscriptions import (
     Effects,
     EventHandler,
     EventLog,
+    NotAccepted,
     Stalled,
     Subscribers,
     Subscription,
     SubscriptionRequest,
-    with_guests,
 )
 from innkeeper.protocol.ports.webhook_store import WebhookStore
 from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.limits import (
-    webhook_attempts_max,
     webhook_failing_seconds_max,
-    webhook_posts_at_once_max,
+    webhook_pause_seconds_max,
     webhook_secret_overlap_seconds,
     webhook_secrets_max,
+    webhook_tests_at_once_max,
     webhooks_max,
 )
 
 logger = logging.getLogger(__name__)
 
-_RETRIED = frozenset({408, 425, 429, 502, 503, 504})  # statuses that do not reject the event itself
 _SECONDS = 1_000_000
-_DIGITS_MAX = 18
 
 
 @contextmanager
@@ -104,7 +109,7 @@ class Webhooks:
         self._clock = clock
         self._ids = ids
         self._publish = publish
-        self._slots = asyncio.Semaphore(webhook_posts_at_once_max)
+        self._tests = 0
         self._webhooks: dict[str, tuple[Webhook, tuple[SigningSecret, ...]]] = {}
         self._subscriptions: dict[str, Subscription] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -138,7 +143,7 @@ class Webhooks:
             raise Refused(ActionNotAllowed("add", reason, ()))
         webhook = Webhook(
             id=str(self._ids()), url=request.url, events=request.events, hotel=request.hotel,
-            guest_details=request.guest_details,
+            guest_details=request.guest_details, content_type=request.content_type,
             after={name: log.position for name, log in self._logs.items()},
             created_at=self._clock(), created_by=message.by,
         )  # fmt: skip
@@ -164,10 +169,11 @@ class Webhooks:
         }
         if "url" in changed:
             self._client.check(changed["url"])
-        webhook = msgspec.structs.replace(webhook, **changed, attempts=0)
+        webhook = msgspec.structs.replace(webhook, **changed, attempts=0, failing_since=None)
         reply = self._put(webhook, secrets, transaction)
         await self._subscribers.unsubscribe(_name(webhook), delete=False)
         self._follow(webhook)
+        self._subscriptions[webhook.id].retry_parked()
         return reply
 
     async def remove(self, message: RemoveWebhook, transaction: Transaction) -> WebhookReply:
@@ -190,13 +196,17 @@ class Webhooks:
             webhook = msgspec.structs.replace(
                 webhook, attempts=0, failing_since=None, disabled_at=None, disabled_reason=""
             )
-            resume = partial(self._subscriptions[webhook.id].pause, False)
-            reply = self._put(webhook, secrets, transaction, also=resume)
+            reply = self._put(webhook, secrets, transaction, also=partial(self._resume, webhook.id))
             self._subscribers.notify(_name(webhook))
             return reply
         if webhook.disabled_at is None:
             return self._disable(webhook, DisabledReason.BY_HAND, "by hand", "", transaction)
         return WebhookReply(webhook)
+
+    def _resume(self, name: str) -> None:
+        subscription = self._subscriptions[name]
+        subscription.pause(False)
+        subscription.retry_parked()
 
     async def rotate(self, message: RotateSecret, transaction: Transaction) -> WebhookReply:
         """Replaces the secret. Each previous one also signs for `webhook_secret_overlap_seconds` from its own
@@ -225,22 +235,10 @@ class Webhooks:
     async def resend(self, message: ResendEvent, transaction: Transaction) -> DeliveriesReply:
         """Sends this event now, ahead of those that wait."""
         webhook, _ = self._known(message.webhook)
-        found = self._find(message.event)
+        found = find_event(self._logs.values(), message.event)
         if found is None or webhook.hotel not in (None, found[1].hotel):
             raise Refused(NotFound("event", message.event))
         return await self._attempt(webhook, message.event, _type(found), _body(webhook, found), transaction)
-
-    def _find(self, event: str) -> LogEntry | None:
-        """The event with this id, from any of the logs."""
-        name, _, number = event.rpartition(":")
-        seq = number.partition("-")[0]
-        if not (seq.isascii() and seq.isdigit() and len(seq) < _DIGITS_MAX):
-            return None
-        hotel = name.rpartition(":")[2]
-        found = (
-            entry for log in self._logs.values() for entry in with_guests(log.read(0, 1, hotel, int(seq) - 1), log)
-        )
-        return next((entry for entry in found if entry[1].id == event), None)
 
     async def replay(self, message: ReplayFrom, transaction: Transaction) -> WebhookReply:
         """Moves an endpoint back to a position in a log, and sends all later events again."""
@@ -289,27 +287,31 @@ class Webhooks:
         return reply
 
     def _follow(self, webhook: Webhook) -> None:
-        request = SubscriptionRequest(_name(webhook), webhook.events, webhook.hotel, webhook.after)
+        request = SubscriptionRequest(
+            _name(webhook), webhook.events, webhook.hotel, webhook.after, waits_for_others=True
+        )
         self._subscriptions[webhook.id] = self._subscribers.subscribe(request, self._handle(webhook.id), batch_events=1)
 
     def _handle(self, name: str) -> EventHandler:
         async def handle(entries: Sequence[LogEntry]) -> Effects:
             ((_, record),) = entries
             webhook, _ = self._known(name)
+            if webhook.disabled_at is not None:  # its subscriber was resumed by hand
+                raise Stalled("the webhook is disabled", webhook_pause_seconds_max)
             outcome = await self._post(webhook, record.id, _body(webhook, entries[0]))
             return self._settle(name, entries[0], outcome)
 
         return handle
 
     def _settle(self, name: str, entry: LogEntry, outcome: PostOutcome) -> Effects:
-        """The effects of a delivery that succeeded or is given up; raises `Stalled` where it is to be retried."""
+        """The effects of a delivery. Raises `NotAccepted` where the event is to be retried or is given up, `Stalled`
+        where the webhook is disabled: it then begins with this event when it is enabled."""
         webhook, secrets = self._known(name)
-        attempt = webhook.attempts + 1
-        given_up = not outcome.delivered and outcome.status not in _RETRIED | {None} and attempt >= webhook_attempts_max
-        delivery = self._delivery(webhook, entry[1].id, _type(entry), attempt, outcome, given_up)
-        if outcome.delivered or given_up:
-            since = None if outcome.delivered else webhook.failing_since
-            settled = msgspec.structs.replace(webhook, attempts=0, failing_since=since)
+        parked = self._subscriptions[name].parked(entry[1].id)
+        attempt = 1 if parked is None else parked.attempts + 1
+        if outcome.delivered:
+            delivery = self._delivery(webhook, entry[1].id, _type(entry), attempt, outcome)
+            settled = msgspec.structs.replace(webhook, attempts=0, failing_since=None)
 
             def keep() -> None:
                 self._endpoints.note(delivery)
@@ -317,16 +319,21 @@ class Webhooks:
                     self._put(settled, secrets)
 
             return keep
-        self._endpoints.note(delivery)
-        since = webhook.failing_since or self._clock()
-        webhook = msgspec.structs.replace(webhook, attempts=attempt, failing_since=since)
-        self._put(webhook, secrets)
-        if outcome.gone:
-            self._disable(webhook, DisabledReason.GONE, "the endpoint answered 410 Gone", entry[1].id)
-        elif self._clock() - since > webhook_failing_seconds_max * _SECONDS:
-            days = webhook_failing_seconds_max // 86_400
-            self._disable(webhook, DisabledReason.FAILING, f"nothing was delivered for {days} days", entry[1].id)
-        raise Stalled(outcome.error, delay_seconds(attempt, random(), outcome.retry_after_seconds))
+        failed = failed_attempt(webhook, parked, outcome, self._clock(), random())
+        self._endpoints.note(self._delivery(webhook, entry[1].id, _type(entry), attempt, outcome, failed.given_up))
+        if failed.webhook != webhook:
+            self._put(failed.webhook, secrets)
+        if webhook.disabled_at is None and outcome.gone:
+            self._disable(failed.webhook, DisabledReason.GONE, "the endpoint answered 410 Gone", entry[1].id)
+            raise Stalled(outcome.error, 0)
+        if webhook.disabled_at is None and failed.is_to_be_disabled(self._clock()):
+            reason = f"nothing was delivered for {webhook_failing_seconds_max // 86_400} days: {outcome.error}"
+            self._disable(failed.webhook, DisabledReason.FAILING, reason, entry[1].id)
+            raise Stalled(outcome.error, 0)
+        if failed.is_new_dead_letter:
+            refused = WebhookEventRefused(name, webhook.url, entry[1].id, _type(entry), attempt, outcome.error)
+            self._publish(entry[1].hotel, refused, entry[1].id)
+        raise NotAccepted(outcome.error, failed.retry, failed.pause_seconds)
 
     def _disable(
         self, webhook: Webhook, code: DisabledReason, reason: str, cause: str, transaction: Transaction = _no_request
@@ -341,21 +348,29 @@ class Webhooks:
     async def _attempt(
         self, webhook: Webhook, event: str, type_name: str, body: bytes, transaction: Transaction
     ) -> DeliveriesReply:
-        delivery = self._delivery(webhook, event, type_name, 1, await self._post(webhook, event, body), given_up=False)
+        if self._tests >= webhook_tests_at_once_max:
+            raise Refused(Unavailable(f"{self._tests} webhooks are being tested or resent; try again"))
+        self._tests += 1
+        try:
+            outcome = await self._post(webhook, event, body)
+        finally:
+            self._tests -= 1
+        delivery = self._delivery(webhook, event, type_name, 1, outcome)
         with transaction() as keep:
             reply = DeliveriesReply((self._endpoints.note(delivery),))
             keep(reply)
+        if outcome.delivered and webhook.id in self._webhooks:
+            self._subscribers.notify(_name(webhook))  # it is back: ends its pause
         return reply
 
     async def _post(self, webhook: Webhook, event: str, body: bytes) -> PostOutcome:
         at = self._clock()
         _, secrets = self._webhooks[webhook.id]
         valid = [one.secret for one in _valid(secrets, at)]
-        async with self._slots:
-            return await self._client.post(webhook.url, valid, event, at // _SECONDS, body)
+        return await self._client.post(webhook.url, valid, event, at // _SECONDS, body, webhook.content_type)
 
     def _delivery(
-        self, webhook: Webhook, event: str, type_name: str, attempt: int, outcome: PostOutcome, given_up: bool
+        self, webhook: Webhook, event: str, type_name: str, attempt: int, outcome: PostOutcome, given_up: bool = False
     ) -> DeliveryAttempt:
         return DeliveryAttempt(
             webhook=webhook.id, event=event, type=type_name, at=self._clock(), attempt=attempt, status=outcome.status,

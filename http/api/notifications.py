@@ -1,10 +1,13 @@
 """The handlers of the routes of notifications."""
 
+from datetime import datetime
+from enum import StrEnum
+
 import msgspec
 from aiohttp import web
 from innkeeper.http.api.parsing import body_of
 from innkeeper.http.api.rendering import json_response
-from innkeeper.http.api.reservations import RESERVATIONS_BUS
+from innkeeper.http.api.reservations import RESERVATIONS_BUS, find_booking
 from innkeeper.http.api.subscribers import ask, change
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
 from innkeeper.protocol.notifications.terms import (
@@ -13,8 +16,10 @@ from innkeeper.protocol.notifications.terms import (
     NotificationTermsReply,
     ShowNotificationTerms,
 )
+from innkeeper.protocol.notifications.unsent import ShowUnsentLetters, UnsentLetter, UnsentLettersReply
 from innkeeper.protocol.ports.subscriptions import AwaitSubscriber, SubscribersReply
 from innkeeper.protocol.values.contexts import NOTIFICATIONS
+from innkeeper.protocol.values.instants import instant
 
 
 class NotificationTermsResource(msgspec.Struct, frozen=True):
@@ -23,6 +28,43 @@ class NotificationTermsResource(msgspec.Struct, frozen=True):
     language: str
     reminder_days: int
     reminder_at: str
+    email: str | None
+
+
+class LetterStatus(StrEnum):
+    """A letter that is not sent waits, or could not be sent: it is a dead letter of the subscriber `mail`."""
+
+    WAITING = "waiting"
+    NOT_SENT = "not_sent"
+
+
+class UnsentLetterResource(msgspec.Struct, frozen=True):
+    """A letter that is not sent. `due_at` is when it is sent, or tried again; `since` when the first attempt failed,
+    and `reason` why the latest one did. To send one that was `not_sent` again, redrive its dead letter, whose event is
+    `id`."""
+
+    id: str
+    kind: str
+    status: LetterStatus
+    due_at: datetime | None
+    attempts: int
+    since: datetime | None
+    reason: str
+
+
+class RefusedAddressResource(msgspec.Struct, frozen=True):
+    """Since when the guest's address refuses letters, which letter it refused, and the codes of the reply."""
+
+    at: datetime
+    letter: str
+    reply: str
+
+
+class UnsentLettersResource(msgspec.Struct, frozen=True):
+    """The letters of a booking that are not sent. While `address_refused`, later ones are not tried."""
+
+    address_refused: RefusedAddressResource | None
+    data: list[UnsentLetterResource]
 
 
 _terms = msgspec.json.Decoder(NotificationTerms)
@@ -39,13 +81,33 @@ async def change_notification_terms(request: web.Request) -> web.Response:
     return await _respond(request, ChangeNotificationTerms(request.match_info["hotel"], terms))
 
 
+async def list_unsent_letters(request: web.Request) -> web.Response:
+    """GET /v1/hotels/{hotel}/bookings/{booking}/letters"""
+    hotel, booking = request.match_info["hotel"], await find_booking(request)
+    await _caught_up(request, hotel)
+    reply = await ask(request, ShowUnsentLetters(hotel, booking.id), UnsentLettersReply)
+    refused = reply.refused
+    resource = None if refused is None else RefusedAddressResource(instant(refused.at), refused.letter, refused.reply)
+    return json_response(UnsentLettersResource(resource, [_letter(one) for one in reply.letters]))
+
+
+def _letter(one: UnsentLetter) -> UnsentLetterResource:
+    status = LetterStatus.NOT_SENT if one.due_at is None else LetterStatus.WAITING
+    due_at, since = (instant(at) if at else None for at in (one.due_at, one.since))
+    return UnsentLetterResource(one.id, one.kind, status, due_at, one.attempts, since, one.reason)
+
+
 async def _respond(request: web.Request, message: ShowNotificationTerms | ChangeNotificationTerms) -> web.Response:
-    """Sends a message to notifications, after it has handled all events acknowledged before this request."""
-    ends = await request.app[RESERVATIONS_BUS].positions(message.hotel)
+    await _caught_up(request, message.hotel)
+    reply, headers = await change(request, message, NotificationTermsReply)
+    terms = reply.terms
+    resource = NotificationTermsResource(terms.language, terms.reminder_days, terms.reminder_at, terms.email)
+    return json_response(resource, headers=headers)
+
+
+async def _caught_up(request: web.Request, hotel: str) -> None:
+    """Returns once notifications has handled all events acknowledged before this request. Raises `Refused`."""
+    ends = await request.app[RESERVATIONS_BUS].positions(hotel)
     (state,) = (await ask(request, AwaitSubscriber(NOTIFICATIONS, ends), SubscribersReply)).subscribers
     if any(state.positions[log] < end for log, end in ends.items()):
         raise Refused(Unavailable("notifications has not handled all events yet"))
-    reply, headers = await change(request, message, NotificationTermsReply)
-    terms = reply.terms
-    resource = NotificationTermsResource(terms.language, terms.reminder_days, terms.reminder_at)
-    return json_response(resource, headers=headers)

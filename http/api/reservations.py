@@ -205,16 +205,21 @@ def _check_filter(hotel: Hotel, query: BookingsQuery) -> None:
 
 async def show_booking(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/bookings/{booking}"""
+    found = await find_booking(request)
+    return json_response(rendering.booking_resource(found), headers={"ETag": f'"{found.version}"'})
+
+
+async def find_booking(request: web.Request) -> Booking:
+    """The booking that the path names, however old. Raises `Refused`."""
     hotel, booking = request.match_info["hotel"], request.match_info["booking"]
     try:
         reply, _ = await ask(request, FindBooking(hotel, booking), BookingReply)
-        found = reply.booking
+        return reply.booking
     except Refused as refused:
         known = await _booking_in_views(request, hotel, booking, refused)
         if known is None:
             raise
-        found = known
-    return json_response(rendering.booking_resource(found), headers={"ETag": f'"{found.version}"'})
+        return known
 
 
 async def _booking_in_views(request: web.Request, hotel: str, booking: str, refused: Refused) -> Booking | None:

@@ -223,7 +223,8 @@ class ListPage(msgspec.Struct, Generic[T], frozen=True):
 class SubscriberResource(msgspec.Struct, frozen=True):
     """A subscriber: `positions` are its positions in the logs, `lag` is the number of events that it has not handled,
     up to the ends of the logs as these were known `lag_age_seconds` ago. `stalled` is the reason why it is stalled;
-    `parked` is the number of hotels that wait behind a dead letter."""
+    `parked` is the number of hotels that wait behind a dead letter. `consumer-SERVICE` is what fills the inbox of a
+    service from a broker: its positions are those of the inbox, and it cannot be paused."""
 
     name: str
     types: tuple[str, ...]

@@ -108,6 +108,10 @@ OPERATIONS = (
     Operation("GET", _BOOKING, handlers.show_booking, "Show a booking", BookingResource),
     Operation("PATCH", _BOOKING, handlers.change_booking, "Change a booking", BookingResource, body=BookingChange),
     Operation("GET", _BOOKING + "/history", handlers.show_history, "List a booking's events", ListPage[CloudEvent]),
+    Operation(
+        "GET", _BOOKING + "/letters", notifications.list_unsent_letters, "List a booking's letters that are not sent",
+        notifications.UnsentLettersResource,
+    ),
     Operation("POST", _ACTION, handlers.act_on_booking, "Act on a booking", BookingResource),
     Operation("GET", _GUEST, guests.show_guest, "Show a guest", guests.KnownGuestResource),
     Operation("DELETE", _GUEST, guests.forget_guest, "Forget a guest", guests.ForgottenGuest, 202),

@@ -15,6 +15,7 @@ from innkeeper.protocol.delivery.webhooks import (
     AddressedWebhookMessage,
     AddWebhook,
     ChangeWebhook,
+    ContentType,
     DeliveriesReply,
     DeliveryAttempt,
     EnableWebhook,
@@ -44,14 +45,16 @@ from msgspec import Meta
 
 
 class WebhookResource(msgspec.Struct, frozen=True):
-    """An endpoint that gets events. `secret` is shown only once, when it is new; `attempts` is the number of attempts
-    to deliver the next event; `failing_since` and `disabled_at` are null while deliveries succeed."""
+    """An endpoint that gets events. `secret` is shown only once, when it is new. `failing_since` is when an attempt
+    failed after which the endpoint accepted nothing, else null; `attempts` is the number of attempts that failed since
+    then. An event that it refuses although it accepts others is listed among the dead letters instead."""
 
     id: str
     url: str
     events: tuple[str, ...]
     hotel: str | None
     guest_details: bool
+    content_type: ContentType
     secret: str | None
     created_at: datetime
     created_by: str
@@ -63,7 +66,7 @@ class WebhookResource(msgspec.Struct, frozen=True):
 
 class DeliveryResource(msgspec.Struct, frozen=True):
     """One attempt. `status` is that of the endpoint's answer, null where there was none; `error` is the reason why the
-    event is not delivered. An event that was `given_up` is not retried."""
+    event is not delivered. An event that was `given_up` is a dead letter, which is not retried automatically."""
 
     number: int
     event: str
@@ -218,7 +221,8 @@ def _rendered(reply: WebhookReply) -> WebhookResource:
 
 def _webhook(webhook: Webhook, secret: str | None) -> WebhookResource:
     return WebhookResource(
-        webhook.id, webhook.url, webhook.events, webhook.hotel, webhook.guest_details, secret,
+        webhook.id, webhook.url, webhook.events, webhook.hotel, webhook.guest_details,
+        webhook.content_type, secret,
         instant(webhook.created_at), webhook.created_by, webhook.attempts, _instant(webhook.failing_since),
         _instant(webhook.disabled_at), webhook.disabled_reason or None,
     )  # fmt: skip

@@ -18,7 +18,7 @@ _INSTALLATION = option(
     "--installation", "the name of the installation, set when the data directory is made (innkeeper)", type=name_or_none
 )
 _BROKER = option(
-    "--broker", "the broker for events: amqp://user:password@host/ or kafka://host:port (local: no broker)", ""
+    "--broker", "the broker for events: amqp://user:password@host/ or kafka://user:password@host:port (local: none)", ""
 )
 _GUEST_DETAILS = option(
     "--guest-details", "who gets names and contact data of guests with the events: archive,broker (nobody)", ""

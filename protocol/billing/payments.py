@@ -39,12 +39,8 @@ class PaymentUpdate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     reason: Line = ""
 
 
-class ProviderUnreachable(Exception):
-    """The provider does not answer; the request is to be repeated later."""
-
-
 class Provider(Protocol):
-    """A payment provider. Each method raises `ProviderUnreachable`."""
+    """A payment provider. Each method raises `ProviderUnreachable` (`protocol.ports.payment_operations`)."""
 
     secrets: tuple[str, ...]
     """The secrets that sign its notifications (`whsec_…`), newest first."""

@@ -19,6 +19,7 @@ from innkeeper.protocol.messages.refusals import Refusal
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.notifications import terms as notification_terms
+from innkeeper.protocol.notifications import unsent
 from innkeeper.protocol.ports import subscriptions as subscribing
 from innkeeper.protocol.ports.views import Views
 from innkeeper.protocol.values.guests import GuestDetails, GuestKey
@@ -43,7 +44,7 @@ BAD_CURSOR: Final = 2
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_details = msgspec.msgpack.Decoder(GuestDetails).decode
-_SERVICE_MODULES = (notification_terms, payments, subscribing, webhooks)
+_SERVICE_MODULES = (notification_terms, payments, subscribing, unsent, webhooks)
 
 
 def _service_messages() -> Iterator[type[ServiceMessage] | type[Reply]]:

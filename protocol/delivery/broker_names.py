@@ -11,6 +11,7 @@ from innkeeper.protocol.values.installation import Installation
 
 REASON_HEADER: Final = "innkeeper-reason"
 GROUP_HEADER: Final = "innkeeper-group"
+PLACE_HEADER: Final = "innkeeper-place"
 INSTALLATION_HEADER: Final = "innkeeper-installation"
 TIMELINE_HEADER: Final = "innkeeper-timeline"
 

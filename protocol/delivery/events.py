@@ -41,4 +41,16 @@ class WebhookEnabled(WebhookEvent, frozen=True):
     name: ClassVar[str] = "webhook.enabled"
 
 
-DELIVERY_EVENTS: tuple[type[Event], ...] = (WebhookDisabled, WebhookEnabled)
+class WebhookEventRefused(WebhookEvent, frozen=True):
+    """An event became a dead letter: the webhook's endpoint refused it at each of so many attempts, for days, although
+    it accepts others. Later events of its hotel wait until it is redriven or dropped. `event` is its id, `reason` says
+    in words how the endpoint answered last."""
+
+    name: ClassVar[str] = "webhook.event_refused"
+    event: str
+    event_type: str
+    attempts: int
+    reason: str
+
+
+DELIVERY_EVENTS: tuple[type[Event], ...] = (WebhookDisabled, WebhookEnabled, WebhookEventRefused)

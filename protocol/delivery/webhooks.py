@@ -3,6 +3,7 @@
 Instants are microseconds since 1970 UTC.
 """
 
+from enum import StrEnum
 from typing import Annotated, ClassVar
 
 import msgspec
@@ -22,6 +23,14 @@ EventTypes = Annotated[tuple[Line, ...], Meta(min_length=1, max_length=limits.we
 Secret = Annotated[str, Meta(max_length=limits.name_characters_max, pattern=UNPADDED)]
 
 
+class ContentType(StrEnum):
+    """How the body of a webhook is announced. It is the same CloudEvent in both: JSON, which every receiver parses, or
+    the media type of CloudEvents 1.0, HTTP binding, section 3.2 (structured mode)."""
+
+    JSON = "application/json"
+    CLOUD_EVENTS = "application/cloudevents+json"
+
+
 def check_event_types(types: tuple[str, ...], field: str = "events") -> None:
     """Refuses types of which there is no event."""
     for one in types:
@@ -30,13 +39,15 @@ def check_event_types(types: tuple[str, ...], field: str = "events") -> None:
 
 
 class WebhookRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A new webhook: its URL, types of events, hotel (all hotels where None), and secret for signatures (a generated
-    one where None). Only with `guest_details`, events contain names and contact data of guests."""
+    """A new webhook: its URL, types of events, hotel (all hotels where None), the `Content-Type` of its requests, and
+    secret for signatures (a generated one where None). Only with `guest_details`, events contain names and contact data
+    of guests."""
 
     url: Url
     events: EventTypes
     hotel: Slug | None = None
     guest_details: bool = False
+    content_type: ContentType = ContentType.JSON
     secret: Secret | None = None
 
     def __post_init__(self) -> None:
@@ -50,6 +61,7 @@ class WebhookChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     events: EventTypes | UnsetType = UNSET
     hotel: Slug | UnsetType | None = UNSET
     guest_details: bool | UnsetType = UNSET
+    content_type: ContentType | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         if isinstance(self.events, tuple):
@@ -57,8 +69,9 @@ class WebhookChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
-    """A webhook. `attempts` counts the attempts to deliver its next event; `failing_since` is None while deliveries
-    succeed. A disabled webhook gets no events; once it is enabled again, it gets all that it missed."""
+    """A webhook. `failing_since` is when an attempt failed after which nothing was accepted, None where something was;
+    `attempts` counts those that failed since then. An event that it refuses although it accepts others is not counted
+    there. A disabled webhook gets no events; once it is enabled again, it gets all that it missed."""
 
     id: str
     url: str
@@ -68,6 +81,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     created_by: str
     guest_details: bool = False
+    content_type: ContentType = ContentType.JSON
     attempts: int = 0
     failing_since: int | None = None
     disabled_at: int | None = None

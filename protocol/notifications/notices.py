@@ -21,6 +21,7 @@ class NoticeKind(StrEnum):
     RECEIPT = "receipt"
     HOLD_EXPIRING = "hold_expiring"
     WAITLIST_OFFER = "waitlist_offer"
+    ADDRESS_REFUSED = "address_refused"
 
 
 class HotelFacts(msgspec.Struct, frozen=True, gc=False):
@@ -66,7 +67,8 @@ class StayFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaul
 
 
 class Notice(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """One message to one guest. Instants are microseconds since 1970 UTC, and 0 where there is none.
+    """One message to one guest; that the guest's address refuses letters is one to the hotel. Instants are microseconds
+    since 1970 UTC, and 0 where there is none.
 
     - `id`: the event's id and the kind, the same in every delivery of the event.
     - `language`: a tag of BCP 47, such as `pt-BR`.
@@ -77,7 +79,9 @@ class Notice(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
     - `expires_at`: when the hold or the offer runs out.
     - `fee`: what a cancellation costs, in minor units.
     - `amount`: the amount paid, in minor units; of a receipt only.
-    - `reason`: why the booking was cancelled, as entered. May be meant for the staff alone.
+    - `reason`: why the booking was cancelled, as entered; may be meant for the staff alone. Of a refused address the
+      reply of the mail server, such as `550 5.1.1`.
+    - `guest`: the guest's id.
     """
 
     id: str
@@ -96,3 +100,9 @@ class Notice(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
     fee: int = 0
     amount: int = 0
     reason: str = ""
+    guest: str = ""
+
+    @property
+    def is_to_guest(self) -> bool:
+        """Whether the recipient is the guest, and not the hotel itself."""
+        return self.kind is not NoticeKind.ADDRESS_REFUSED

@@ -3,11 +3,13 @@
 from typing import Annotated, ClassVar
 
 import msgspec
+from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.messages.service_message import ServiceMessage
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import NOTIFICATIONS
-from innkeeper.protocol.values.text import ClockTime, Language
+from innkeeper.protocol.values.email_address import InvalidEmail, email_address
+from innkeeper.protocol.values.text import ClockTime, Email, Language
 from msgspec import Meta
 
 
@@ -15,11 +17,20 @@ class NotificationTerms(
     msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
     """Letters are written in `language` (BCP 47), or in English where there are no templates in it. Guests are reminded
-    `reminder_days` before arrival, unless a booking names another day, at the hotel's local time `reminder_at`."""
+    `reminder_days` before arrival, unless a booking names another day, at the hotel's local time `reminder_at`. The
+    hotel is told at `email` of a guest's address that refuses letters."""
 
     language: Language = "en"
     reminder_days: Annotated[int, Meta(ge=0, le=limits.reminder_days_max)] = 3
     reminder_at: ClockTime = "10:00"
+    email: Email | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses an address that no letter can be sent to."""
+        try:
+            email_address(self.email) if self.email is not None else None
+        except InvalidEmail as error:
+            raise invalid("email", "address", str(error)) from None
 
 
 class NotificationMessage(ServiceMessage, frozen=True):

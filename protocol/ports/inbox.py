@@ -24,6 +24,10 @@ class DeliveredLog(EventLog, CommitStream, Protocol):
     """A log as it came from a broker: it ends before the first missing event. Its listeners are called in the thread
     that handles the entries."""
 
+    @property
+    def lag(self) -> int:
+        """The number of events that the log itself has beyond it, as far as is known."""
+
 
 class Inbox(Protocol):
     """Stores the events that came from a broker. Thread-safe; its methods may block on the disk."""
@@ -57,6 +61,10 @@ class Inbox(Protocol):
 
 class BrokerConsumer(Protocol):
     """Consumes events from a broker."""
+
+    @property
+    def fault(self) -> str:
+        """Why it receives no events now, in one line; empty where it does."""
 
     async def run(self) -> None:
         """Consumes until cancelled, and retries what fails."""

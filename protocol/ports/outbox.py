@@ -8,17 +8,30 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 from innkeeper.protocol.notifications.notices import Notice
+from innkeeper.protocol.notifications.unsent import UnsentLetter
 from innkeeper.protocol.ports.subscriptions import DeadLetter
 
 
 class SendFailed(Exception):
-    """A letter could not be sent. `permanent`: a retry is pointless. `unreachable`: no other letter can be sent now
-    either, because the mail server does not answer."""
+    """A letter could not be sent. `permanent`: its address takes no letters, and a retry is pointless; `reply` says why
+    in a few characters, without any text of the mail server, such as `550 5.1.1`. `unreachable`: no other letter can be
+    sent now either, because the mail server does not answer; `at_letter`: it stopped to answer while this letter was
+    being sent, which therefore may be the reason, or may have been accepted."""
 
-    def __init__(self, reason: str, permanent: bool = False, unreachable: bool = False) -> None:
+    def __init__(
+        self,
+        reason: str,
+        permanent: bool = False,
+        unreachable: bool = False,
+        *,
+        reply: str = "",
+        at_letter: bool = False,
+    ) -> None:
         super().__init__(reason)
         self.permanent = permanent
         self.unreachable = unreachable
+        self.reply = reply
+        self.at_letter = at_letter
 
 
 SettleNotice = Callable[[Notice, Exception | None], None]
@@ -31,17 +44,41 @@ was not sent. The same notice may come twice, and is the same letter."""
 
 
 class DueNotice(msgspec.Struct, frozen=True):
-    """A notice that is due, and how many attempts to send it have failed."""
+    """A notice that is due, how many attempts to send it have failed, and since when (microseconds since 1970 UTC; 0
+    where none has). `refused` is the reply by which an earlier letter about its booking was refused, empty where none
+    was since the guest has this address. It is `redriven` where somebody wants it to be sent in spite of that."""
 
     notice: Notice
     attempts: int
+    since: int = 0
+    refused: str = ""
+    redriven: bool = False
+
+
+class AddressReport(msgspec.Struct, frozen=True):
+    """What reservations is to be told of a guest's address: a letter (its kind) to it was refused with this reply, or,
+    where that is empty, accepted although one was refused before."""
+
+    notice: str
+    hotel: str
+    guest: str
+    booking: str
+    email: str
+    letter: str
+    reply: str
+
+
+ReportAddress = Callable[[AddressReport], Awaitable[None]]
+"""Tells reservations. The same report may come twice. Raises `Stalled` where it cannot be reached now."""
 
 
 class KeptBooking(NamedTuple):
-    """What is to be kept of a booking, and the id of its guest."""
+    """What is to be kept of a booking, the id of its guest, and the reply by which its guest's address was refused,
+    empty where it was not."""
 
     guest: str
     body: bytes
+    refused: str = ""
 
 
 class OutboxChanges(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,14 +129,28 @@ class Outbox(Protocol):
         """Returns when the next notice is due that no earlier one blocks, in microseconds since 1970 UTC; None without
         one."""
 
+    def unsent(self, booking: str) -> list[UnsentLetter]:
+        """Returns the notices about a booking, in the order in which they were decided."""
+
     def is_waiting(self, notice: str) -> bool:
         """Whether a notice is still there: neither sent nor withdrawn."""
 
-    def mark_sent(self, notices: Sequence[str]) -> None:
-        """Removes notices that were sent, all of them or none."""
+    def mark_sent(self, notices: Sequence[str], reports: Sequence[AddressReport] = ()) -> None:
+        """Removes notices that were sent, and adds these reports: all of it or nothing."""
 
-    def mark_failed(self, notice: str, reason: str, at: int, retry_at: int | None) -> None:
-        """Records a failed attempt and when to retry it; None makes the notice a dead letter."""
+    def mark_failed(
+        self, notice: str, reason: str, at: int, retry_at: int | None, report: AddressReport | None = None
+    ) -> None:
+        """Records a failed attempt and when to retry it, and adds a report; None makes the notice a dead letter."""
+
+    def mark_unsent(self, notice: str, reason: str, at: int) -> None:
+        """Makes a notice a dead letter without an attempt to send it."""
+
+    def reports(self, limit: int) -> list[tuple[int, AddressReport]]:
+        """Returns the oldest reports, at most so many, each with its number."""
+
+    def remove_report(self, number: int) -> None:
+        """Removes a report that has arrived."""
 
     def dead_letters(self) -> list[DeadLetter]:
         """Returns the notices that are not retried any more, oldest first."""

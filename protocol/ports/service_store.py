@@ -7,6 +7,7 @@ from typing import Protocol
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.journal import StoredReply
 from innkeeper.protocol.ports.outbox import Outbox
+from innkeeper.protocol.ports.payment_operations import PaymentOperations
 from innkeeper.protocol.ports.subscriptions import Cursor, EventLog, SubscriptionRequest
 from innkeeper.protocol.ports.webhook_store import WebhookStore
 
@@ -60,6 +61,10 @@ class NotificationStore(ServiceStore, Protocol):
 
 class DeliveryStore(ServiceStore, Protocol):
     """The database of delivery."""
+
+    @property
+    def payment_operations(self) -> PaymentOperations:
+        """What payment providers are to carry out."""
 
     @property
     def webhooks(self) -> WebhookStore:

@@ -76,21 +76,34 @@ class SubscriptionRequest(msgspec.Struct, frozen=True):
     """Which events a subscriber gets: those of these types (`innkeeper.booking.*` for all that begin so), of one hotel
     or of all. Its cursors are stored under its name; a new subscriber begins after the positions `after`, and at the
     beginning of a log that they do not contain. Where its effects are `derivable`, a loss of power may take the newest
-    ones together with its position, because the same effects follow again from the log."""
+    ones together with its position, because the same effects follow again from the log. One that `waits_for_others`
+    outside may be slow for ever: commands do not pause until it has caught up."""
 
     name: str
     types: tuple[str, ...]
     hotel: str | None = None
     after: Positions = {}
     derivable: bool = False
+    waits_for_others: bool = False
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """When an event that its destination did not accept is tried again: after so many `seconds`, or not automatically
+    where None. `refusals` counts the attempts that failed although the destination accepts other events. An event
+    without any is no dead letter, because the destination may accept nothing now."""
+
+    refusals: int
+    seconds: float | None
 
 
 class HandlingFailure(msgspec.Struct, frozen=True):
-    """An event that the handler could not handle, and why."""
+    """An event that the handler could not handle, and why. Where it does not say when to `retry`, the cursor decides
+    that."""
 
     entry: LogEntry
     reason: str
     trace: str
+    retry: Retry | None = None
 
 
 Effects = Callable[[], None]
@@ -102,17 +115,45 @@ def no_effects() -> None:
 
 
 EventHandler = Callable[[Sequence[LogEntry]], Awaitable[Effects]]
-"""Handles events of one log. Raises `Stalled` where it can handle none now, anything else where it cannot handle
-these."""
+"""Handles events of one log. Raises `Stalled` where it can handle none now, `NotAccepted` where the destination did not
+accept the only one, `EventRefused` or anything else where it cannot handle these."""
 
 
 class Stalled(Exception):
     """No event can be handled now: the destination does not respond, or the disk is full. To be tried again, after
-    `retry_seconds` where that is known."""
+    `retry_seconds` where that is known. The first `handled` events of the batch are handled, without effects."""
 
-    def __init__(self, reason: str, retry_seconds: float | None = None) -> None:
+    def __init__(self, reason: str, retry_seconds: float | None = None, handled: int = 0) -> None:
         super().__init__(reason)
         self.retry_seconds = retry_seconds
+        self.handled = handled
+
+
+class EventRefused(Exception):
+    """The destination refuses an event of the batch, and would take others: it is too large there, or not allowed. The
+    first `handled` events of the batch are handled, without effects."""
+
+    def __init__(self, reason: str, handled: int = 0) -> None:
+        super().__init__(reason)
+        self.handled = handled
+
+
+class NotAccepted(Exception):
+    """The destination did not accept the event; whether it accepts others is not certain. The event is tried again as
+    `retry` says, and its hotel waits for that. No event is handled for the next `pause_seconds`."""
+
+    def __init__(self, reason: str, retry: Retry, pause_seconds: float = 0) -> None:
+        super().__init__(reason)
+        self.retry = retry
+        self.pause_seconds = pause_seconds
+
+
+class ParkedEvent(msgspec.Struct, frozen=True):
+    """The event behind which a hotel is parked: how often it was tried, and how many of these attempts were refusals,
+    see `Retry`."""
+
+    attempts: int
+    refusals: int
 
 
 class EventBatch(msgspec.Struct, frozen=True):
@@ -142,9 +183,10 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class SubscriberState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The progress of a subscriber: `lag` is the number of events after its positions, up to the ends of the logs as
-    they were known `lag_age_seconds` ago; `stalled` the reason why it cannot handle any now, `parked` the number of
-    hotels that wait behind an event that it could not handle."""
+    """The progress of a subscriber: `lag` is the number of events that it has not handled, after its positions and of
+    hotels that wait, up to the ends of the logs as they were known `lag_age_seconds` ago; `stalled` is the reason why
+    it cannot handle any now. `parked` is the number of hotels that wait behind a dead letter or catch up, `waiting` of
+    those that wait until their destination accepts events again."""
 
     name: str
     types: tuple[str, ...]
@@ -154,6 +196,7 @@ class SubscriberState(msgspec.Struct, frozen=True, omit_defaults=True):
     parked: int
     stalled: str = ""
     lag_age_seconds: float = 0.0
+    waiting: int = 0
 
 
 class Cursor(Protocol):
@@ -196,6 +239,9 @@ class Cursor(Protocol):
         is on disk, and the cursor stays. Does not move where `seek` or a dropped dead letter has changed the position
         while the batch was handled."""
 
+    def first_of(self, batch: EventBatch, count: int) -> EventBatch:
+        """Returns the batch of the first `count` events, at least one, which takes the place of this batch."""
+
     def park(self, batch: EventBatch, failure: HandlingFailure, at: int) -> None:
         """Parks the hotel of the batch's only event, which could not be handled, and moves past it for the others. Does
         nothing where the position was changed meanwhile, see `move`."""
@@ -208,6 +254,13 @@ class Cursor(Protocol):
 
     def seek(self, position: int) -> None:
         """Moves to this position, and unparks all hotels."""
+
+    def parked(self, event: str) -> ParkedEvent | None:
+        """Returns what is known of this event, if a hotel is parked at it."""
+
+    def retry_parked(self) -> None:
+        """Retries the events at which hotels are parked now, as if they had not been tried before; not those that are
+        not retried automatically."""
 
     def delete(self) -> None:
         """Removes the cursor and its parked hotels."""
@@ -230,6 +283,12 @@ class Subscription(Protocol):
 
     def seek(self, positions: Positions) -> None:
         """See `Cursor`; in a log that `positions` does not contain, the cursor stays where it is."""
+
+    def parked(self, event: str) -> ParkedEvent | None:
+        """See `Cursor`."""
+
+    def retry_parked(self) -> None:
+        """See `Cursor`."""
 
 
 class Subscribers(Protocol):

@@ -1,7 +1,6 @@
 """The commands of a hotel: imperative, frozen, and valid in form, so that the hotel checks only its own state.
 
-Their fields are decoded directly from a client's request; the limits of `text` and the checks here are the only
-validation of form. A hotel may refuse a command; the refusal contains the reason.
+Their fields are decoded directly from a client's request; only the limits of `text` and the checks here validate form.
 """
 
 from datetime import date
@@ -372,6 +371,18 @@ class ForgetGuest(Command, frozen=True):
     guest: str
 
 
+class ReportAddress(Command, frozen=True):
+    """Record that a letter (its kind) about this booking to the guest's address `email` was refused, with the codes of
+    the mail server's reply; where these are empty, that one was accepted after another was refused."""
+
+    name: ClassVar[str] = "guest.report_address"
+    guest: str
+    booking: str
+    email: str
+    letter: str
+    reply: str
+
+
 class RollBusinessDate(Command, frozen=True):
     """The night audit: close the business date and open `to` (the next day where it is None)."""
 
@@ -384,6 +395,6 @@ ACTIONS: tuple[type[BookingCommand], ...] = (
     MoveBooking, PinBooking, UnpinBooking,
 )  # fmt: skip
 COMMANDS: tuple[type[Command], ...] = (
-    OpenHotel, ChangeHotel, BookRoom, ChangeBooking, *ACTIONS, JoinWaitlist, LeaveWaitlist, ForgetGuest,
+    OpenHotel, ChangeHotel, BookRoom, ChangeBooking, *ACTIONS, JoinWaitlist, LeaveWaitlist, ForgetGuest, ReportAddress,
     RollBusinessDate,
 )  # fmt: skip

@@ -232,6 +232,26 @@ class GuestForgotten(ForgettingEvent, frozen=True):
     name: ClassVar[str] = "guest.forgotten"
 
 
+class GuestAddressRefused(Event, frozen=True):
+    """The e-mail address of a guest takes no letters: the mail server refused a letter (`confirmation`, …) about this
+    booking. `reply` has the codes of its reply, such as `550 5.1.1`. It counts until the address is another one."""
+
+    name: ClassVar[str] = "guest.address_refused"
+    guest: str
+    booking: str
+    letter: str
+    reply: str
+
+
+class GuestAddressAccepted(Event, frozen=True):
+    """The e-mail address of a guest takes letters again: one about this booking was sent, after an earlier one was
+    refused."""
+
+    name: ClassVar[str] = "guest.address_accepted"
+    guest: str
+    booking: str
+
+
 class BusinessDateRolled(Event, frozen=True):
     """The night audit closed one business date and opened another."""
 
@@ -255,5 +275,6 @@ EVENTS: tuple[type[Event], ...] = (
     HoldExtended, HoldExpired,
     HoldReleased, RoomMoved, BookingPinned, BookingUnpinned, BookingCancelled, BookingReinstated, GuestCheckedIn,
     GuestCheckedOut, GuestNoShow, GuestChanged, ReminderChanged, WaitlistJoined, WaitlistLeft, GuestForgotten,
+    GuestAddressRefused, GuestAddressAccepted,
     BusinessDateRolled, TimelineBegun,
 )  # fmt: skip

@@ -80,7 +80,8 @@ BOOKING_PROJECTION = EventTable[Callable[[Any], dict[str, Any]]](
     },
     ignores=(
         events.HotelOpened, events.TermsOfSaleChanged, events.RoomTypeAdded, events.RoomAdded, events.WaitlistJoined,
-        events.WaitlistLeft, events.GuestForgotten, events.BusinessDateRolled, events.TimelineBegun,
+        events.WaitlistLeft, events.GuestForgotten, events.GuestAddressRefused, events.GuestAddressAccepted,
+        events.BusinessDateRolled, events.TimelineBegun,
     ),
     not_followed=(BILLING, DELIVERY),
 )  # fmt: skip
@@ -155,7 +156,7 @@ HOTEL_PROJECTION = EventTable[Callable[[Any, RecordedEvent, Any], Hotel]](
         events.HoldReleased, events.RoomMoved, events.BookingPinned, events.BookingUnpinned, events.BookingCancelled,
         events.BookingReinstated, events.GuestCheckedIn, events.GuestCheckedOut, events.GuestNoShow,
         events.GuestChanged, events.ReminderChanged, events.WaitlistJoined, events.WaitlistLeft, events.GuestForgotten,
-        events.TimelineBegun,
+        events.GuestAddressRefused, events.GuestAddressAccepted, events.TimelineBegun,
     ),
     not_followed=(BILLING, DELIVERY),
 )  # fmt: skip

@@ -284,6 +284,12 @@ RESERVATIONS_AUDIT = EventTable[Callable[[ReservationsAuditor, str, HotelRecord,
         events.GuestForgotten: ReservationsAuditor.guest_forgotten,
         events.BusinessDateRolled: ReservationsAuditor.rolled,
     },
-    ignores=(events.TermsOfSaleChanged, events.RoomTypeAdded, events.TimelineBegun),
+    ignores=(
+        events.TermsOfSaleChanged,
+        events.RoomTypeAdded,
+        events.GuestAddressRefused,
+        events.GuestAddressAccepted,
+        events.TimelineBegun,
+    ),
     not_followed=(BILLING, DELIVERY),
 )

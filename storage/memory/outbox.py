@@ -5,7 +5,8 @@ from itertools import count
 
 import msgspec
 from innkeeper.protocol.notifications.notices import Notice
-from innkeeper.protocol.ports.outbox import DueNotice, OutboxChanges
+from innkeeper.protocol.notifications.unsent import UnsentLetter
+from innkeeper.protocol.ports.outbox import AddressReport, DueNotice, OutboxChanges
 from innkeeper.protocol.ports.subscriptions import DeadLetter
 from innkeeper.storage.memory.database import MemoryDatabase
 
@@ -19,6 +20,7 @@ class StoredNotice(msgspec.Struct, frozen=True):
     attempts: int = 0
     reason: str = ""
     since: int = 0
+    redriven: bool = False
 
 
 class MemoryOutbox:
@@ -30,6 +32,8 @@ class MemoryOutbox:
         self._name = name
         self._hotels, self._bookings = database.table("hotels"), database.table("bookings")
         self._notices, self._sending = database.table("notices"), database.table("sending")
+        self._reports = database.table("address_reports")
+        self._report_numbers = count(max(self._reports, default=0) + 1)
         self._numbers = count(max((one.number for one in self._notices.values()), default=0) + 1)
 
     def hotels(self, ids: Iterable[str]) -> dict[str, bytes]:
@@ -53,6 +57,8 @@ class MemoryOutbox:
             of_erased = [one.notice.id for one in self._notices.values() if one.notice.booking in changes.erased]
             for id_ in (*changes.withdrawn, *of_erased):
                 self._notices.pop(id_, None)
+            for number in [number for number, one in self._reports.items() if one.booking in changes.erased]:
+                del self._reports[number]
             for notice in changes.notices:
                 if notice.id not in self._notices:
                     self._notices[notice.id] = StoredNotice(next(self._numbers), notice, notice.due_at)
@@ -66,7 +72,13 @@ class MemoryOutbox:
         at_once = [one for one in free if one.due_at == 0][:limit]
         scheduled = sorted((one for one in free if one.due_at and one.due_at <= at), key=lambda one: one.due_at or 0)
         wanted = sorted([*at_once, *scheduled[:limit]], key=lambda one: one.number)
-        return [DueNotice(one.notice, one.attempts) for one in wanted[:limit]]
+        return [
+            DueNotice(one.notice, one.attempts, one.since, self._refused(one.notice.booking), one.redriven)
+            for one in wanted[:limit]
+        ]
+
+    def _refused(self, booking: str) -> str:
+        return self._bookings[booking].refused if booking in self._bookings else ""
 
     def _not_blocked(self) -> list[StoredNotice]:
         """The notices that are not dead letters, without those to an address to which an earlier one has failed."""
@@ -96,21 +108,55 @@ class MemoryOutbox:
         """See `Outbox`."""
         return min((one.due_at for one in self._not_blocked() if one.due_at is not None), default=None)
 
+    def unsent(self, booking: str) -> list[UnsentLetter]:
+        """See `Outbox`."""
+        return [
+            UnsentLetter(one.notice.id, one.notice.kind.value, one.due_at, one.attempts, one.reason, one.since)
+            for one in self._in_order()
+            if one.notice.booking == booking
+        ]
+
     def is_waiting(self, notice: str) -> bool:
         """See `Outbox`."""
         return notice in self._notices
 
-    def mark_sent(self, notices: Sequence[str]) -> None:
+    def mark_sent(self, notices: Sequence[str], reports: Sequence[AddressReport] = ()) -> None:
         """See `Outbox`."""
         for notice in notices:
             self._notices.pop(notice, None)
+        for report in reports:
+            self._reports[next(self._report_numbers)] = report
 
-    def mark_failed(self, notice: str, reason: str, at: int, retry_at: int | None) -> None:
+    def mark_failed(
+        self, notice: str, reason: str, at: int, retry_at: int | None, report: AddressReport | None = None
+    ) -> None:
         """See `Outbox`."""
+        self._mark(notice, reason, at, retry_at, attempts=1)
+        if report is not None:
+            self._reports[next(self._report_numbers)] = report
+
+    def mark_unsent(self, notice: str, reason: str, at: int) -> None:
+        """See `Outbox`."""
+        self._mark(notice, reason, at, None, attempts=0)
+
+    def _mark(self, notice: str, reason: str, at: int, retry_at: int | None, attempts: int) -> None:
         if (was := self._notices.get(notice)) is not None:
             self._notices[notice] = msgspec.structs.replace(
-                was, due_at=retry_at, reason=reason, attempts=was.attempts + 1, since=was.since or at
+                was,
+                due_at=retry_at,
+                reason=reason,
+                attempts=was.attempts + attempts,
+                since=was.since or at,
+                redriven=was.redriven and retry_at is not None,
             )
+
+    def reports(self, limit: int) -> list[tuple[int, AddressReport]]:
+        """See `Outbox`."""
+        return sorted(self._reports.items())[:limit]
+
+    def remove_report(self, number: int) -> None:
+        """See `Outbox`."""
+        self._reports.pop(number, None)
 
     def dead_letters(self) -> list[DeadLetter]:
         """See `Outbox`."""
@@ -126,7 +172,9 @@ class MemoryOutbox:
             self.mark_sent([notice])
         else:
             always_useful = msgspec.structs.replace(was.notice, useful_until=0)
-            self._notices[notice] = msgspec.structs.replace(was, notice=always_useful, due_at=0, attempts=0)
+            self._notices[notice] = msgspec.structs.replace(
+                was, notice=always_useful, due_at=0, attempts=0, since=0, redriven=True
+            )
         return self._dead_letter(was)
 
     def _in_order(self) -> list[StoredNotice]:

@@ -3,10 +3,12 @@
 from contextlib import AbstractContextManager
 
 from innkeeper.protocol.ports.journal import StoredReply
+from innkeeper.protocol.ports.payment_operations import PROVIDERS
 from innkeeper.protocol.ports.subscriptions import EventLog, SubscriptionRequest
 from innkeeper.storage.memory.cursors import MemoryCursorRows
 from innkeeper.storage.memory.database import MemoryDatabase
 from innkeeper.storage.memory.outbox import MemoryOutbox
+from innkeeper.storage.memory.payment_operations import MemoryPaymentOperations
 from innkeeper.storage.memory.webhook_store import MemoryWebhookStore
 from innkeeper.storage.stored_cursor import StoredCursor
 
@@ -62,3 +64,4 @@ class MemoryDeliveryStore(MemoryServiceStore):
     def __init__(self, database: MemoryDatabase) -> None:
         super().__init__(database)
         self.webhooks = MemoryWebhookStore(database)
+        self.payment_operations = MemoryPaymentOperations(database, PROVIDERS)

@@ -29,8 +29,9 @@ def _cursors(db: sqlite_utils.Database) -> None:
         "parked",
         {
             "name": "TEXT NOT NULL", "log": "TEXT NOT NULL", "hotel": "TEXT NOT NULL", "after": "INTEGER NOT NULL",
-            "event": "TEXT NOT NULL", "type": "TEXT NOT NULL", "reason": "TEXT NOT NULL", "trace": "TEXT NOT NULL",
-            "attempts": "INTEGER NOT NULL", "since": "INTEGER NOT NULL", "retry_at": "INTEGER",
+            "passed": "INTEGER NOT NULL", "event": "TEXT NOT NULL", "type": "TEXT NOT NULL", "reason": "TEXT NOT NULL",
+            "trace": "TEXT NOT NULL", "attempts": "INTEGER NOT NULL", "refusals": "INTEGER NOT NULL",
+            "since": "INTEGER NOT NULL", "tried_at": "INTEGER NOT NULL", "retry_at": "INTEGER",
         },
         "name, log, hotel",
     )  # fmt: skip
@@ -61,7 +62,8 @@ def set_cursor_back(
     path: Path, subscriber: str, log: str, position: int, log_hash: bytes, has: Callable[[str, int], bool]
 ) -> None:
     """Sets a cursor back to this position. `has` returns whether a hotel has an event of this number until there: a
-    hotel that is parked at a later one is parked no more. The file is used by nobody else."""
+    hotel that is parked at a later one is parked no more, and has passed no later one. The file is used by nobody
+    else."""
     db = connect_checked(path, RESTORE)
     with closing(db.conn), db.atomic():
         rows = SqliteCursorRows(db, subscriber, log)
@@ -69,6 +71,11 @@ def set_cursor_back(
         for hotel in rows.parked():
             if not has(hotel.hotel, hotel.after + 1):
                 rows.unpark(hotel.hotel)
+                continue
+            passed = hotel.passed
+            while not has(hotel.hotel, passed):
+                passed -= 1
+            rows.park(msgspec.structs.replace(hotel, passed=passed))
 
 
 class SqliteCursorRows:
@@ -107,7 +114,7 @@ class SqliteCursorRows:
     def park(self, hotel: ParkedHotel) -> None:
         """See `CursorRows`."""
         row = (*self._key, *msgspec.structs.astuple(hotel))
-        self._db.execute("INSERT OR REPLACE INTO parked VALUES (?,?,?,?,?,?,?,?,?,?,?)", row)
+        self._db.execute("INSERT OR REPLACE INTO parked VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", row)
 
     def unpark(self, hotel: str | None = None) -> None:
         """See `CursorRows`."""

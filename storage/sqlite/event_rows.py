@@ -16,6 +16,7 @@ from innkeeper.protocol.ports.journal import JournalDamaged, JournalLocked, Jour
 COLUMNS = "position, hotel, sequence, at, type, body, by, correlation, causation, hash"
 GENESIS = bytes(16)
 FULL: Final = "database or disk is full"  # as SQLite says it
+_READ_BYTES = 1 << 20
 RESTORE_FILE: Final = "restore the file from a backup"
 
 Row = tuple[int, str, int, int, str, bytes, str, str, str, bytes]
@@ -83,7 +84,8 @@ def unavailable(path: Path, reason: str) -> JournalUnavailable:
 
 def unreadable(path: Path, error: Exception, remedy: str = RESTORE_FILE) -> Exception:
     """Returns the error of a file that SQLite cannot read or write: that of damage, or of a fault that may pass. A
-    wrong use of SQLite is returned as it is."""
+    wrong use of SQLite is returned as it is. SQLite calls a file malformed also where the disk cannot read it, so that
+    is damage only if the disk can."""
     if isinstance(error, sqlite3.ProgrammingError):
         return error
     reason = " ".join(str(error).split())  # one line, also where it quotes statements
@@ -94,4 +96,20 @@ def unreadable(path: Path, error: Exception, remedy: str = RESTORE_FILE) -> Exce
         return JournalLocked(f"{path} is locked by another process", "locked by another process")
     if code is not None and code & 0xFF in _PASSING:
         return unavailable(path, reason)
+    if (fault := _fault_of_disk(path)) is not None:
+        return unavailable(path, fault)
     return damaged(path, f"it cannot be read ({reason})", remedy)
+
+
+def _fault_of_disk(path: Path) -> str | None:
+    """Why the disk cannot read this file or its write-ahead log as a whole; None where it can, or there is none."""
+    for file in (path, path.with_name(f"{path.name}-wal")):
+        try:
+            with file.open("rb", buffering=0) as opened:
+                while opened.read(_READ_BYTES):
+                    pass
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            return error.strerror or str(error)
+    return None

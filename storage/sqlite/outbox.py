@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import sqlite_utils
 from innkeeper.protocol.notifications.notices import Notice
-from innkeeper.protocol.ports.outbox import DueNotice, OutboxChanges
+from innkeeper.protocol.notifications.unsent import UnsentLetter
+from innkeeper.protocol.ports.outbox import AddressReport, DueNotice, OutboxChanges
 from innkeeper.protocol.ports.subscriptions import DeadLetter
 from innkeeper.storage.sqlite.checked_tables import (
     NO_ROWID,
@@ -21,8 +22,9 @@ from innkeeper.storage.sqlite.stamps import RESTORE
 
 _pack = msgspec.msgpack.encode
 _unpack = msgspec.msgpack.Decoder(Notice).decode
+_unpack_report = msgspec.msgpack.Decoder(AddressReport).decode
 _IDS_PER_STATEMENT = 500  # below the limit of SQLite
-_BODY, _ATTEMPTS = 5, 7  # columns of a notice
+_BOOKING, _BODY, _ATTEMPTS, _SINCE, _REDRIVEN = 3, 5, 7, 9, 10  # columns of a notice
 _NOT_BLOCKED = """NOT EXISTS (
     SELECT 1 FROM notices AS earlier WHERE earlier.address = one.address AND earlier.number < one.number
     AND earlier.attempts > 0 AND earlier.due_at IS NOT NULL
@@ -32,7 +34,9 @@ _NOT_BLOCKED = """NOT EXISTS (
 def create_outbox(db: sqlite_utils.Database) -> None:
     """Creates the tables; a migration."""
     create_table(db, "hotels", {"id": "TEXT PRIMARY KEY", "body": "BLOB NOT NULL"})
-    bookings = {"id": "TEXT PRIMARY KEY", "guest": "TEXT NOT NULL", "body": "BLOB NOT NULL"}
+    bookings = {
+        "id": "TEXT PRIMARY KEY", "guest": "TEXT NOT NULL", "refused": "TEXT NOT NULL", "body": "BLOB NOT NULL",
+    }  # fmt: skip
     create_table(db, "bookings", bookings, options=NO_ROWID)
     create_table(
         db,
@@ -41,9 +45,11 @@ def create_outbox(db: sqlite_utils.Database) -> None:
             "number": "INTEGER PRIMARY KEY", "id": "TEXT NOT NULL UNIQUE", "hotel": "TEXT NOT NULL",
             "booking": "TEXT NOT NULL", "address": "TEXT NOT NULL", "body": "BLOB NOT NULL", "due_at": "INTEGER",
             "attempts": "INTEGER NOT NULL DEFAULT 0", "reason": "TEXT NOT NULL DEFAULT ''",
-            "since": "INTEGER NOT NULL DEFAULT 0",
+            "since": "INTEGER NOT NULL DEFAULT 0", "redriven": "INTEGER NOT NULL DEFAULT 0",
         },
     )  # fmt: skip
+    reports = {"number": "INTEGER PRIMARY KEY", "booking": "TEXT NOT NULL", "body": "BLOB NOT NULL"}
+    create_table(db, "address_reports", reports)
     create_table(db, "sending", {"paused": "INTEGER NOT NULL", "erasing": "INTEGER NOT NULL"})
     for statement in (
         "CREATE INDEX notices_due ON notices (due_at) WHERE due_at IS NOT NULL",
@@ -51,6 +57,7 @@ def create_outbox(db: sqlite_utils.Database) -> None:
         "CREATE INDEX notices_tried ON notices (address, number) WHERE attempts > 0 AND due_at IS NOT NULL",
         "CREATE INDEX notices_booking ON notices (booking)",
         "CREATE INDEX bookings_guest ON bookings (guest)",
+        "CREATE INDEX bookings_refused ON bookings (id) WHERE refused != ''",
         "INSERT INTO sending VALUES (0, 0)",
     ):
         db.execute(statement)
@@ -101,10 +108,12 @@ class SqliteOutbox:
         conn = self._db.conn
         with self._db.atomic():
             conn.executemany("INSERT OR REPLACE INTO hotels VALUES (?,?)", list(changes.hotels.items()))
-            kept = [(id_, *booking) for id_, booking in changes.bookings.items()]
-            conn.executemany("INSERT OR REPLACE INTO bookings VALUES (?,?,?)", kept)
+            kept = [(id_, one.guest, one.refused, one.body) for id_, one in changes.bookings.items()]
+            conn.executemany("INSERT OR REPLACE INTO bookings VALUES (?,?,?,?)", kept)
             conn.executemany("DELETE FROM notices WHERE id = ?", [(id_,) for id_ in changes.withdrawn])
-            conn.executemany("DELETE FROM notices WHERE booking = ?", [(booking,) for booking in changes.erased])
+            for table in ("notices", "address_reports"):
+                erased = [(booking,) for booking in changes.erased]
+                conn.executemany(f"DELETE FROM {table} WHERE booking = ?", erased)
             conn.executemany(
                 "INSERT OR IGNORE INTO notices (id, hotel, booking, address, body, due_at) VALUES (?,?,?,?,?,?)",
                 [
@@ -139,7 +148,24 @@ class SqliteOutbox:
             """,
             {"at": at, "limit": limit},
         )
-        return [DueNotice(_unpack(row[_BODY]), row[_ATTEMPTS]) for row in rows]
+        found = list(rows)
+        refused = self._refused({row[_BOOKING] for row in found}) if found else {}
+        return [
+            DueNotice(
+                _unpack(row[_BODY]),
+                row[_ATTEMPTS],
+                row[_SINCE],
+                refused.get(row[_BOOKING], ""),
+                bool(row[_REDRIVEN]),
+            )
+            for row in found
+        ]
+
+    def _refused(self, bookings: Collection[str]) -> dict[str, str]:
+        """The replies by which the addresses of these bookings' guests were refused."""
+        marks = ",".join("?" * len(bookings))
+        query = f"SELECT * FROM bookings WHERE refused != '' AND id IN ({marks})"
+        return {row[0]: row[2] for row in checked_rows(self._db, query, list(bookings))}
 
     def count(self, at: int) -> tuple[int, int]:
         """See `Outbox`."""
@@ -167,22 +193,57 @@ class SqliteOutbox:
         found = self._db.execute(query).fetchone()
         return None if found is None else int(found[0])
 
+    def unsent(self, booking: str) -> list[UnsentLetter]:
+        """See `Outbox`."""
+        query = "SELECT * FROM notices WHERE booking = ? ORDER BY number"
+        return [
+            UnsentLetter(id_, _unpack(body).kind.value, due_at, attempts, reason, since)
+            for _, id_, _, _, _, body, due_at, attempts, reason, since, _ in checked_rows(self._db, query, (booking,))
+        ]
+
     def is_waiting(self, notice: str) -> bool:
         """See `Outbox`."""
         return self._db.conn.execute("SELECT 1 FROM notices WHERE id = ?", (notice,)).fetchone() is not None
 
-    def mark_sent(self, notices: Sequence[str]) -> None:
+    def mark_sent(self, notices: Sequence[str], reports: Sequence[AddressReport] = ()) -> None:
         """See `Outbox`."""
         with self._db.atomic():
             self._db.conn.executemany("DELETE FROM notices WHERE id = ?", [(notice,) for notice in notices])
+            for report in reports:
+                self._add_report(report)
 
-    def mark_failed(self, notice: str, reason: str, at: int, retry_at: int | None) -> None:
+    def mark_failed(
+        self, notice: str, reason: str, at: int, retry_at: int | None, report: AddressReport | None = None
+    ) -> None:
         """See `Outbox`."""
+        with self._db.atomic():
+            self._mark(notice, reason, at, retry_at, attempts=1)
+            if report is not None:
+                self._add_report(report)
+
+    def mark_unsent(self, notice: str, reason: str, at: int) -> None:
+        """See `Outbox`."""
+        self._mark(notice, reason, at, None, attempts=0)
+
+    def _mark(self, notice: str, reason: str, at: int, retry_at: int | None, attempts: int) -> None:
         self._db.execute(
-            "UPDATE notices SET due_at = ?, reason = ?, attempts = attempts + 1,"
+            "UPDATE notices SET due_at = ?, reason = ?, attempts = attempts + ?, redriven = redriven AND ? IS NOT NULL,"
             " since = CASE since WHEN 0 THEN ? ELSE since END WHERE id = ?",
-            (retry_at, reason, at, notice),
+            (retry_at, reason, attempts, retry_at, at, notice),
         )
+
+    def _add_report(self, report: AddressReport) -> None:
+        query = "INSERT INTO address_reports (booking, body) VALUES (?,?)"
+        self._db.execute(query, (report.booking, _pack(report)))
+
+    def reports(self, limit: int) -> list[tuple[int, AddressReport]]:
+        """See `Outbox`."""
+        rows = checked_rows(self._db, "SELECT * FROM address_reports ORDER BY number LIMIT ?", (limit,))
+        return [(number, _unpack_report(body)) for number, _, body in rows]
+
+    def remove_report(self, number: int) -> None:
+        """See `Outbox`."""
+        self._db.execute("DELETE FROM address_reports WHERE number = ?", (number,))
 
     def dead_letters(self) -> list[DeadLetter]:
         """See `Outbox`."""
@@ -199,9 +260,10 @@ class SqliteOutbox:
             self.mark_sent([notice])
         else:
             body = _pack(msgspec.structs.replace(_unpack(row[_BODY]), useful_until=0))
-            self._db.execute("UPDATE notices SET due_at = 0, attempts = 0, body = ? WHERE id = ?", (body, notice))
+            change = "UPDATE notices SET due_at = 0, attempts = 0, since = 0, redriven = 1, body = ? WHERE id = ?"
+            self._db.execute(change, (body, notice))
         return self._dead_letter(*row)
 
     def _dead_letter(self, _: int, notice: str, hotel: str, __: str, ___: str, body: bytes, *more: Any) -> DeadLetter:
-        _, attempts, reason, since = more
+        _, attempts, reason, since, _ = more
         return DeadLetter(self._name, hotel, notice, _unpack(body).kind.value, reason, "", attempts, since, None)

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import sqlite_utils
 from innkeeper.protocol.ports.journal import StoredReply
+from innkeeper.protocol.ports.payment_operations import PROVIDERS
 from innkeeper.protocol.ports.subscriptions import EventLog, SubscriptionRequest
 from innkeeper.storage.sqlite.changes_file import ChangesFile
 from innkeeper.storage.sqlite.checked_tables import NO_ROWID, checked_rows, create_table
 from innkeeper.storage.sqlite.cursors import SqliteCursorRows, open_service
 from innkeeper.storage.sqlite.outbox import SqliteOutbox, create_outbox
+from innkeeper.storage.sqlite.payment_operations import SqlitePaymentOperations, create_payment_operations
 from innkeeper.storage.sqlite.schema import Migration, check_lock, close_writer, closed_on_failure
 from innkeeper.storage.sqlite.sealing import Seal
 from innkeeper.storage.sqlite.wal_sync import WalSync
@@ -100,8 +102,9 @@ class SqliteDeliveryStore(SqliteServiceStore):
     """Implements `protocol.ports.service_store.DeliveryStore`."""
 
     def __init__(self, path: Path, changes: Path | None = None) -> None:
-        super().__init__(path, (create_webhook_store, create_replies), changes)
+        super().__init__(path, (create_webhook_store, create_payment_operations, create_replies), changes)
         self.webhooks = SqliteWebhookStore(self._db, self._seal)
+        self.payment_operations = SqlitePaymentOperations(self._db, PROVIDERS)
 
 
 def _seal(path: Path) -> Seal:

@@ -97,9 +97,9 @@ def test_a_reminder_is_sent_when_it_is_due(gateway: Gateway, mail: MailFolder) -
 def test_a_hotel_sets_the_language_and_the_reminder_time_of_its_letters(gateway: Gateway, mail: MailFolder) -> None:
     hotel = gateway.open_hotel()
     assert gateway.get(f"{hotel}/notifications").json == {
-        "language": "en", "reminder_days": 3, "reminder_at": "10:00",
+        "language": "en", "reminder_days": 3, "reminder_at": "10:00", "email": None,
     }  # fmt: skip
-    terms = {"language": "pt-BR", "reminder_days": 1, "reminder_at": "18:30"}
+    terms = {"language": "pt-BR", "reminder_days": 1, "reminder_at": "18:30", "email": "desk@seaside.example.com"}
     assert gateway.send("PUT", f"{hotel}/notifications", terms).json == terms
     assert gateway.get(f"{hotel}/notifications").json == terms
     gateway.restart()
@@ -123,6 +123,8 @@ def test_a_hotel_sets_the_language_and_the_reminder_time_of_its_letters(gateway:
         ({"reminder_days": 366}, "reminder_days", "range"),
         ({"reminder_days": "3"}, "reminder_days", "type"),
         ({"reminder_at": "24:00"}, "reminder_at", "form"),
+        ({"email": "desk"}, "email", "form"),
+        ({"email": "desk@-seaside.example"}, "email", "address"),
         ({"colour": "red"}, "colour", "unknown"),
     ],
 )

@@ -71,6 +71,7 @@ def _replies_of_all_operations(gateway: Gateway, data: Path) -> dict[str, HttpRe
         "check_out": gateway.act(hotel, due, "check-out"),
         "no_show": gateway.act(hotel, absent, "no-show"),
         "show_history": gateway.get(booking_path(hotel, booking) + "/history"),
+        "list_unsent_letters": gateway.get(booking_path(hotel, booking) + "/letters"),
         **_waitlist_operations(gateway),
         "show_tape_chart": gateway.get(f"{hotel}/tape-chart", from_=night(0), to=night(9)),
         "audit_night": gateway.run_night_audit(hotel, 1),

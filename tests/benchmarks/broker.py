@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from time import perf_counter
 
 import aio_pika
-from innkeeper.delivery.brokers.rabbitmq import RabbitPublisher
+from innkeeper.delivery.brokers.rabbitmq_publisher import RabbitPublisher
 from innkeeper.protocol.delivery.broker_names import BrokerNames
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
 from innkeeper.protocol.reservations.events import BookingPinned

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from innkeeper.delivery.brokers.rabbitmq import RabbitPublisher
+from innkeeper.delivery.brokers.rabbitmq_publisher import RabbitPublisher
 from innkeeper.protocol.delivery.broker_names import BrokerNames
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.ports.subscriptions import Stalled

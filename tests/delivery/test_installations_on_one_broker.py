@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import aio_pika
 import msgspec
 import pytest
-from innkeeper.delivery.brokers.kafka import KafkaConsumer
-from innkeeper.delivery.brokers.rabbitmq import RabbitConsumer
+from innkeeper.delivery.brokers.kafka_consumer import KafkaConsumer
+from innkeeper.delivery.brokers.rabbitmq_consumer import RabbitConsumer
 from innkeeper.delivery.brokers.selection import publisher
 from innkeeper.protocol.codec.cloud_event import cloud_event_json
 from innkeeper.protocol.delivery.broker_names import REASON_HEADER, BrokerNames

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer
 from confluent_kafka import Producer
-from innkeeper.delivery.brokers.kafka import KafkaConsumer
+from innkeeper.delivery.brokers.kafka_cluster import start
+from innkeeper.delivery.brokers.kafka_consumer import KafkaConsumer
 from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.messages.refusals import Refused, Unavailable
 from innkeeper.protocol.values import limits
@@ -171,7 +172,7 @@ def test_a_kafka_consumer_recovers_from_any_error(
 
 
 def test_a_consumer_that_cannot_start_tries_again(caplog: pytest.LogCaptureFixture) -> None:
-    consumer = KafkaConsumer("kafka://127.0.0.1:none", NAMES, "billing", InboxWithFailingFetch(0), lambda _: "billing")
+    consumer = KafkaConsumer("kafka://127.0.0.1:9", NAMES, "billing", InboxWithFailingFetch(0), lambda _: "billing")
     run_consumer(consumer, lambda: "receives no events" in caplog.text)
 
 
@@ -269,3 +270,26 @@ def test_a_consumer_group_that_cannot_commit_still_consumes_events(
         run_consumer(consumer_of(real_kafka.url, inbox), lambda: inbox.logs["billing"].position == 30, SOON_SECONDS)
         publish(real_kafka.servers, [log_entry(one) for one in range(31, 61)])
         run_consumer(consumer_of(real_kafka.url, inbox), lambda: inbox.logs["billing"].position == 60, SOON_SECONDS)
+
+
+def test_a_client_that_is_cancelled_while_it_starts_leaves_nothing_half_open() -> None:
+    class Client:
+        """Opens a connection, which only the end of its start would close."""
+
+        is_open = False
+
+        async def start(self) -> None:
+            self.is_open = True
+            await asyncio.sleep(0.05)
+            self.is_open = False
+
+    async def check() -> None:
+        client = Client()
+        starting = asyncio.create_task(start(client))
+        await asyncio.sleep(0.01)
+        starting.cancel()
+        await asyncio.wait({starting})
+        assert starting.cancelled()
+        assert not client.is_open
+
+    asyncio.run(check())

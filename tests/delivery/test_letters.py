@@ -24,7 +24,7 @@ ARRIVAL = {"en": "Thursday, July 2, 2026", "pt": "quinta-feira, 2 de julho de 20
 MONEY = {"en": "€{0},{1}.50", "pt": "{0} {1},50 €", "de": "{0}.{1},50 €"}
 FREE_UNTIL = {"en": "June 30, 2026 at 3:00 PM", "pt": "30 de junho de 2026, 15:00", "de": "30. Juni 2026, 15:00 Uhr"}
 HELD_UNTIL = {"en": "June 2, 2026 at 12:30 PM", "pt": "2 de junho de 2026, 12:30", "de": "2. Juni 2026, 12:30 Uhr"}
-PRICED = set(NoticeKind) - {NoticeKind.CANCELLATION, NoticeKind.RECEIPT}
+PRICED = set(NoticeKind) - {NoticeKind.CANCELLATION, NoticeKind.RECEIPT, NoticeKind.ADDRESS_REFUSED}
 
 
 class _Page(HTMLParser):

@@ -26,10 +26,13 @@ from innkeeper.delivery.email.letters import Letters
 from innkeeper.delivery.email.smtp import SmtpMailTransport, SmtpServer
 from innkeeper.storage.sqlite.service_store import SqliteNotificationStore
 
+async def report_nothing(_):
+    pass
+
 async def send(path, port):
     transport = SmtpMailTransport(SmtpServer.parse(f"smtp://127.0.0.1:{port}"), Letters(None), "a@x.example", lambda: 1)
     with closing(SqliteNotificationStore(path, "mail")) as store:
-        relay = OutboxRelay("mail", store.outbox, transport, store.sync, lambda _: 1, lambda: 1)
+        relay = OutboxRelay("mail", store.outbox, transport, store.sync, report_nothing, lambda _: 1, lambda: 1)
         while await relay.step():
             pass
     await transport.close()

@@ -15,7 +15,9 @@ import aio_pika
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from innkeeper.delivery.brokers.rabbitmq import RabbitConsumer, RabbitPublisher, _close
+from innkeeper.delivery.brokers import rabbitmq_connection
+from innkeeper.delivery.brokers.rabbitmq_consumer import RabbitConsumer
+from innkeeper.delivery.brokers.rabbitmq_publisher import RabbitPublisher
 from innkeeper.protocol.codec.cloud_event import cloud_event_json, entry_of
 from innkeeper.protocol.codec.wire import ALL_EVENTS
 from innkeeper.protocol.delivery.broker_names import REASON_HEADER
@@ -102,9 +104,8 @@ def test_a_rabbitmq_consumer_recovers_from_any_error(
         )
         asyncio.run(publish())
         if not disconnects:
-            monkeypatch.setattr(
-                "innkeeper.delivery.brokers.rabbitmq._close", failing_after(_close, RuntimeError("while closing"))
-            )
+            fails = failing_after(rabbitmq_connection.close, RuntimeError("while closing"))
+            monkeypatch.setattr(rabbitmq_connection, "close", fails)
 
     inbox = FailingInbox(tmp_path / "inbox.db", error)
     check_recovery(

@@ -201,11 +201,14 @@ def test_an_event_that_is_published_again_has_the_same_id(rabbitmq: str, hotel: 
         assert [message.message_id for message in queue.messages] == [f"{hotel}:1", f"{hotel}:2"] * 2
 
 
-@pytest.mark.parametrize("url", ["redis://127.0.0.1/", "amqp://", "127.0.0.1:5672", "kafka:///topic", "amqp://[::1/"])
+@pytest.mark.parametrize(
+    "url", ["redis://127.0.0.1/", "amqp://", "127.0.0.1:5672", "kafka:///topic", "amqp://[::1/", "kafka://a:/s3cret@b"]
+)
 def test_a_malformed_broker_url_is_a_usage_error(url: str, tmp_path: Path) -> None:
     command = [sys.executable, "run.py", "demo", "--data", str(tmp_path / "data"), "--port", "0", "--broker", url]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 2
     assert "see --broker" in ended.stderr
+    assert "s3cret" not in ended.stderr
     assert "Traceback" not in ended.stderr
     assert not (tmp_path / "data").exists()

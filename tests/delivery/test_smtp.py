@@ -1,14 +1,11 @@
 """Letters are sent to a real mail server, whose replies decide whether one letter or all of them have to wait."""
 
 import asyncio
-import shutil
 import socket
 import ssl
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -16,9 +13,9 @@ import pytest
 from innkeeper.delivery.email.smtp import SmtpMailTransport, SmtpServer
 from innkeeper.protocol.notifications.notices import NoticeKind, Recipient
 from innkeeper.protocol.ports.outbox import SendFailed
+from support.certificates import Certificate, loopback_certificate
 from support.example_notices import NOON, confirmation_for, notice
 from support.mail_delivery import LETTERS, SENDER, deliver, failure, send, url, verdict, with_transport
-from support.required_tools import require
 from support.smtp_server import RecordingSmtpServer, smtp_server
 
 CREDENTIALS = "ann:p%40ss%20word@"
@@ -212,21 +209,7 @@ def test_a_non_ascii_address_is_sent_only_to_a_server_with_smtputf8() -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """The TLS contexts of a server with a certificate for 127.0.0.1, and of a client that trusts it."""
-    openssl = shutil.which("openssl")
-    require(openssl is not None, "no openssl on this machine")
-    folder: Path = tmp_path_factory.mktemp("certificate")
-    key, cert = str(folder / "key.pem"), str(folder / "cert.pem")
-    subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
-         "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server_context.load_cert_chain(cert, key)
-    return server_context, ssl.create_default_context(cafile=cert)
-
-
-Certificate = tuple[ssl.SSLContext, ssl.SSLContext]
+    return loopback_certificate(tmp_path_factory.mktemp("certificate"))
 
 
 def test_starttls_is_used_where_offered_and_can_be_required_or_disabled(certificate: Certificate) -> None:

@@ -76,7 +76,7 @@ def test_a_webhook_arrives_complete_and_signed(run: Run) -> None:
     run(check())
     [(method, path, headers, body)] = requests
     assert (method, path, body) == ("POST", "/hook?token=a%2Fb", BODY)
-    assert headers["content-type"] == "application/cloudevents+json"
+    assert headers["content-type"] == "application/json"
     assert headers["user-agent"] == f"Innkeeper/{version('innkeeper')}"
     assert headers["accept-encoding"] == "identity"
     assert headers["webhook-id"] == MESSAGE

@@ -17,7 +17,7 @@ from innkeeper.delivery.webhooks.guard import (
     url_fault,
 )
 from innkeeper.protocol.messages.refusals import FieldError, InvalidRequest, Refused
-from innkeeper.protocol.values.limits import webhook_url_characters_max
+from innkeeper.protocol.values.limits import webhook_url_characters_max, webhooks_max
 
 PUBLIC = [
     "8.8.8.8", "1.1.1.1", "93.184.215.14", "100.63.255.255", "100.128.0.0", "172.15.255.255", "172.32.0.0",
@@ -217,6 +217,35 @@ def test_a_name_server_that_does_not_answer_does_not_block_other_threads() -> No
         for task in pending:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
+        released.set()
+        await guard.close()
+
+    asyncio.run(check())
+
+
+def test_names_that_are_not_answered_do_not_delay_the_look_ups_of_others() -> None:
+    """As many names as there can be webhooks; each is asked again and again, and blocks one thread only."""
+    released = threading.Event()
+    asked: list[str] = []
+
+    def answer_one(name: str) -> Sequence[str]:
+        asked.append(name)
+        if name != "healthy.example":
+            released.wait(120)
+        return ["8.8.8.8"]
+
+    async def check() -> None:
+        guard = AddressGuard(lookup=answer_one)
+        for _ in range(5):
+            names = [f"slow-{number}.example" for number in range(webhooks_max)]
+            pending = [asyncio.create_task(guard.resolve(name, 443)) for name in names]
+            async with asyncio.timeout(60):
+                (address,) = await guard.resolve("healthy.example", 443)
+            assert address["host"] == "8.8.8.8"
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+        assert len(asked) == webhooks_max + 5
         released.set()
         await guard.close()
 

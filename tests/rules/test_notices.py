@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from innkeeper.actors.notifications.rules import notices
 from innkeeper.actors.notifications.rules.notices import UnknownGuest, handle, reminder_due_at, warning_due_at
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.notifications.notices import Notice, NoticeKind, Recipient
@@ -262,9 +263,9 @@ def test_an_event_handled_twice_produces_the_same_notices(hotel: NotificationsFi
 
 def test_events_of_an_unknown_hotel_or_booking_are_ignored(hotel: NotificationsFixture) -> None:
     hotel.book()
-    assert handle(None, None, hotel.records[-1]) == (None, None, (), (), None)
+    assert handle(None, None, hotel.records[-1]) == notices.NoticeDecision(None, None)
     cancelled = msgspec.structs.replace(hotel.records[-1], event=events.BookingCancelled("nobody"))
-    assert handle(hotel.known_hotel, None, cancelled) == (hotel.known_hotel, None, (), (), None)
+    assert handle(hotel.known_hotel, None, cancelled) == notices.NoticeDecision(hotel.known_hotel, None)
 
 
 def test_a_payment_sends_a_receipt_whatever_the_status_of_the_booking(hotel: NotificationsFixture) -> None:

@@ -1,5 +1,5 @@
 """A subscriber in the simulation: the real cursor on a database in memory, a delivery that loses, repeats and reorders
-notifications, and a handler that fails on some events, is stalled, or crashes while it writes.
+notifications, and a handler that fails on some events, is stalled, is refused some, or crashes while it writes.
 
 At the end it must have handled every event of the journal once, in the order of its hotel (P5).
 """
@@ -11,7 +11,14 @@ from typing import Any
 from innkeeper.actors.subscriptions.recent_events import RecentEvents
 from innkeeper.actors.subscriptions.subscriber import Subscriber
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
-from innkeeper.protocol.ports.subscriptions import EVERY_EVENT, Effects, Stalled, SubscriptionRequest
+from innkeeper.protocol.ports.subscriptions import (
+    EVERY_EVENT,
+    Effects,
+    NotAccepted,
+    Retry,
+    Stalled,
+    SubscriptionRequest,
+)
 from innkeeper.protocol.values.contexts import RESERVATIONS
 from innkeeper.storage.memory.database import MemoryDatabase
 from innkeeper.storage.memory.service_store import MemoryDeliveryStore
@@ -100,6 +107,7 @@ class SimulatedSubscriber:
         self.restart()
         for notification in self._subscriber.dead_letters():
             self._subscriber.redrive(notification.event)
+        self._subscriber.retry_parked()
         while finish(self._subscriber.step()):
             pass
         records = [record for _, record in DiskReader(self._disk).read()]
@@ -112,6 +120,10 @@ class SimulatedSubscriber:
     async def _handle(self, entries: Sequence[LogEntry]) -> Effects:
         if self._is_faulty():
             raise Stalled("the destination is away")
+        if len(entries) == 1 and self._is_faulty():
+            refusals = self._random.randrange(3)
+            seconds = self._random.choice((0, 60, None)) if refusals else self._random.choice((0, 60))
+            raise NotAccepted("refused", Retry(refusals, seconds), pause_seconds=self._random.choice((0, 60)))
         for _, record in entries:
             failures = self._failures.get(record.id)
             if failures is None:

@@ -13,6 +13,8 @@ from innkeeper.protocol.ports.subscriptions import (
     Cursor,
     EventBatch,
     HandlingFailure,
+    ParkedEvent,
+    Retry,
     SubscriptionRequest,
     no_effects,
 )
@@ -72,10 +74,10 @@ class Follower:
 
         self.cursor.move(batch, effects)
 
-    def park(self, batch: EventBatch, at: int = 0) -> None:
+    def park(self, batch: EventBatch, at: int = 0, retry: Retry | None = None) -> None:
         """Park the hotel of the batch's only event."""
         (entry,) = batch.entries
-        self.cursor.park(batch, HandlingFailure(entry, "cannot", "trace"), at)
+        self.cursor.park(batch, HandlingFailure(entry, "cannot", "trace", retry), at)
 
 
 @pytest.fixture
@@ -182,9 +184,25 @@ def test_a_parked_hotel_waits_and_the_others_continue(follower: Follower) -> Non
         )  # fmt: skip
         assert (letter.reason, letter.trace, letter.attempts, letter.since) == ("cannot", "trace", 1, 5)
         assert letter.retry_at == follower.cursor.due_at() == 5 + limits.subscriber_retry_seconds * SECOND
-        assert (follower.cursor.state().parked, follower.cursor.state().lag) == (1, 0)
+        assert (follower.cursor.state().parked, follower.cursor.state().lag) == (1, 2)
         assert follower.is_idle(at=5)
         follower.reopen()
+
+
+def test_an_event_is_no_dead_letter_while_its_destination_may_accept_nothing(follower: Follower) -> None:
+    follower.append("north", "north")
+    follower.park(follower.next(limit=1), retry=Retry(0, 5))
+    follower.move(follower.next())
+    for _ in range(2):
+        assert (follower.cursor.dead_letters(), follower.cursor.redrive("north:1")) == ([], None)
+        assert follower.cursor.parked("north:1") == ParkedEvent(attempts=1, refusals=0)
+        state = follower.cursor.state()
+        assert (state.waiting, state.parked, state.lag, follower.cursor.due_at()) == (1, 0, 2, 5 * SECOND)
+        follower.reopen()
+    follower.park(follower.next(at=5 * SECOND), at=5 * SECOND, retry=Retry(2, None))
+    assert [letter.attempts for letter in follower.cursor.dead_letters()] == [2]
+    follower.cursor.retry_parked()
+    assert (follower.cursor.due_at(), follower.cursor.state().parked) == (None, 1)
 
 
 def test_a_retried_event_is_handled_alone_and_its_hotel_catches_up(follower: Follower) -> None:
@@ -250,7 +268,7 @@ def test_a_paused_cursor_has_no_batch_also_after_reopening(follower: Follower) -
     follower.cursor.pause(True)
     follower.reopen()
     assert follower.is_idle(at=10**15)
-    assert (follower.cursor.due_at(), follower.cursor.state().paused, follower.cursor.state().lag) == (None, True, 1)
+    assert (follower.cursor.due_at(), follower.cursor.state().paused, follower.cursor.state().lag) == (None, True, 2)
     follower.cursor.pause(False)
     follower.reopen()
     assert (follower.is_idle(), follower.cursor.state().paused) == (False, False)

@@ -16,7 +16,8 @@ from innkeeper.protocol.ports.journal import (
     JournalUnavailable,
     StoredReply,
 )
-from innkeeper.protocol.ports.outbox import KeptBooking, OutboxChanges
+from innkeeper.protocol.ports.outbox import AddressReport, KeptBooking, OutboxChanges
+from innkeeper.protocol.ports.payment_operations import PaymentOperation
 from innkeeper.protocol.ports.service_store import ServiceStore
 from innkeeper.protocol.ports.subscriptions import EVERY_EVENT, Cursor, HandlingFailure, SubscriptionRequest
 from innkeeper.protocol.reservations.events import BookingPinned
@@ -59,7 +60,10 @@ class Services:
             outbox.store(OutboxChanges(withdrawn=IDS[:3]))
             outbox.mark_sent([IDS[3]])
             outbox.mark_failed(IDS[4], "away", 5, 9)
-            outbox.mark_failed(IDS[5], "refused", 5, None)
+            for id_ in IDS[5:8]:
+                report = AddressReport(id_, HOTELS[0], "g-1", "b", "ann@example.com", "confirmation", "550")
+                outbox.mark_failed(id_, "refused", 5, None, report)
+            outbox.remove_report(outbox.reports(1)[0][0])
             outbox.pause(True)
         with self.storage.delivery_store(DELIVERY) as store:
             self._follow(store)
@@ -77,6 +81,12 @@ class Services:
                     )  # fmt: skip
                     store.webhooks.note(attempt)
             store.webhooks.remove("0")
+            operations = store.payment_operations
+            operations.add([PaymentOperation(id_, HOTELS[0], 1, "t", id_) for id_ in IDS])
+            operations.mark_done(IDS[0])
+            operations.mark_failed(IDS[1], "away", 5, 9)
+            operations.mark_failed(IDS[2], "refused", 5, None)
+            operations.pause(True)
         with self.storage.service_store(BILLING) as store:
             self._follow(store)
         with closing(self.storage.inbox(BILLING, {RESERVATIONS: RemoteLog(99)})) as inbox:
@@ -110,13 +120,16 @@ class Services:
             outbox = store.outbox
             due = [outbox.due(at, 100) for at in (3, 8, 99)]
             known = [outbox.hotels(HOTELS), outbox.bookings(IDS), outbox.count(99), outbox.paused]
-            return [*self._followed(store), due, known, outbox.next_due_at(), outbox.dead_letters()]
+            more = [outbox.next_due_at(), outbox.dead_letters(), outbox.reports(9)]
+            return [*self._followed(store), due, known, *more]
 
     def delivery(self) -> list[object]:
         """All that delivery reads."""
         with self.storage.delivery_store(DELIVERY) as store:
             attempts = [store.webhooks.deliveries(ListDeliveries(str(number), 50)) for number in range(6)]
-            return [*self._followed(store), store.webhooks.all(), attempts]
+            operations = store.payment_operations
+            asked = [operations.due(99, 100), operations.dead_letters(), operations.paused]
+            return [*self._followed(store), store.webhooks.all(), attempts, asked]
 
     def billing(self) -> list[object]:
         """All that billing reads."""

@@ -24,6 +24,10 @@ class InboxWithFailingFetch:
         self.times = times
         self.fetch_attempts = 0
 
+    @property
+    def logs(self) -> dict[str, Any]:
+        return {}
+
     def offset(self, name: str) -> int | None:
         return None
 

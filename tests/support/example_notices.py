@@ -24,6 +24,7 @@ _MORE: dict[NoticeKind, dict[str, Any]] = {
     NoticeKind.RECEIPT: {"amount": 100_000},
     NoticeKind.HOLD_EXPIRING: {"expires_at": EXPIRES},
     NoticeKind.WAITLIST_OFFER: {"expires_at": EXPIRES},
+    NoticeKind.ADDRESS_REFUSED: {"reason": "550 5.1.1", "recipient": Recipient("Seaside Lodge", "desk@inn.example")},
 }
 
 

@@ -1,4 +1,5 @@
-"""Disks that fail for the processes of a test alone: a small one that can be filled, and one whose writes fail."""
+"""Disks that fail for the processes of a test alone: a small one that can be filled, and one whose writes or reads
+fail."""
 
 import errno
 import os
@@ -31,7 +32,11 @@ class SmallDisk:
             require(False, f"no file system can be mounted here: {why}")
         self.prefix = ["nsenter", "--mount", "--target", str(self._holder.pid), "--"]
         self.environment: dict[str, str] = {}
-        self._full = Path(f"/proc/{self._holder.pid}/root{folder}") / "full"
+        self._full = self.outside(folder) / "full"
+
+    def outside(self, path: Path) -> Path:
+        """Where processes without `prefix` see a path of this disk."""
+        return Path(f"/proc/{self._holder.pid}/root{path}")
 
     def fail(self) -> None:
         """Fill the disk."""
@@ -52,7 +57,7 @@ class SmallDisk:
         self._holder.communicate()
 
 
-_WRITES = """
+_SOURCE = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -63,7 +68,7 @@ _WRITES = """
 #include <sys/types.h>
 #include <unistd.h>
 
-/* Whether writes to this file fail now: it is below FAILING_FOLDER, and the file FAILING_NOW has the error's number. */
+/* Whether this file fails now: it is below FAILING_FOLDER, and the file FAILING_NOW has the error's number. */
 static int fails(int fd)
 {
     char link[64], path[4096], number[16] = "";
@@ -90,6 +95,11 @@ static int fails(int fd)
         return fails(fd) ? -1 : original arguments;                                                    \\
     }
 
+#ifdef FAILING_READS
+FAILING(ssize_t, read, (int fd, void *data, size_t size), (fd, data, size))
+FAILING(ssize_t, pread, (int fd, void *data, size_t size, off_t at), (fd, data, size, at))
+FAILING(ssize_t, pread64, (int fd, void *data, size_t size, off64_t at), (fd, data, size, at))
+#else
 FAILING(ssize_t, write, (int fd, const void *data, size_t size), (fd, data, size))
 FAILING(ssize_t, pwrite, (int fd, const void *data, size_t size, off_t at), (fd, data, size, at))
 FAILING(ssize_t, pwrite64, (int fd, const void *data, size_t size, off64_t at), (fd, data, size, at))
@@ -97,22 +107,25 @@ FAILING(int, ftruncate, (int fd, off_t size), (fd, size))
 FAILING(int, ftruncate64, (int fd, off64_t size), (fd, size))
 FAILING(int, fsync, (int fd), (fd))
 FAILING(int, fdatasync, (int fd), (fd))
+#endif
 """
 
 
 class FailingDisk:
-    """A folder to which writes fail with this error while they are told to, in processes with its `environment`."""
+    """A folder to which writes, or from which `reads`, fail with this error while they are told to, in processes with
+    its `environment`."""
 
     prefix: tuple[str, ...] = ()
     reason = "I/O error"
 
-    def __init__(self, folder: Path, error: int = errno.EIO) -> None:
+    def __init__(self, folder: Path, error: int = errno.EIO, reads: bool = False) -> None:
         folder.mkdir()
         compiler = shutil.which("cc")
         require(compiler is not None, "no C compiler, with which writes are made to fail")
         source, library = folder.with_suffix(".c"), folder.with_suffix(".so")
-        source.write_text(_WRITES)
-        subprocess.run([str(compiler), "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+        source.write_text(_SOURCE)
+        kind = ["-DFAILING_READS"] if reads else []
+        subprocess.run([str(compiler), "-shared", "-fPIC", *kind, "-o", library, source, "-ldl"], check=True)
         self._error = error
         self._now = folder.with_suffix(".errno")
         self.environment = {
@@ -120,11 +133,11 @@ class FailingDisk:
         }  # fmt: skip
 
     def fail(self) -> None:
-        """Make all writes fail."""
+        """Make all writes, or reads, fail."""
         self._now.write_text(str(self._error))
 
     def mend(self) -> None:
-        """Let writes succeed again."""
+        """Let them succeed again."""
         self._now.unlink()
 
     def close(self) -> None:

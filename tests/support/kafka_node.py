@@ -7,11 +7,13 @@ import base64
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import uuid
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -41,6 +43,7 @@ offsets.topic.replication.factor=1
 transaction.state.log.num.partitions=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 log.cleaner.dedupe.buffer.size=10485760
@@ -81,14 +84,15 @@ class KafkaNode:
     node announces that port to clients that connect there.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """In an empty folder, for its configuration, its data and its log."""
+    def __init__(self, folder: Path, more_settings: str = "", more_options: Sequence[str] = ()) -> None:
+        """In an empty folder, for its configuration, its data and its log. `more_settings` follow its own ones, with
+        the ports filled in; `more_options` are those of its formatting."""
         self._folder = folder
         self._jars = fetched_jars()
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
-        self.port, self.distant_port, self.announced_port, controller = _free_ports(4)
-        settings = _SETTINGS.format(
+        self.port, self.distant_port, self.announced_port, controller = free_ports(4)
+        settings = (_SETTINGS + more_settings).format(
             port=self.port,
             distant=self.distant_port,
             announced=self.announced_port,
@@ -100,7 +104,9 @@ class KafkaNode:
         self._settings.write_text(settings)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         subprocess.run(
-            self._java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self._settings)),
+            self._java(
+                "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self._settings), *more_options
+            ),
             check=True, capture_output=True, timeout=START_SECONDS_MAX,
         )  # fmt: skip
 
@@ -144,6 +150,16 @@ class KafkaNode:
             self._process.wait(STOP_SECONDS_MAX)
             self._process = None
 
+    def stop_process(self) -> None:
+        """Stop its process, so that it accepts connections and does not answer."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def continue_process(self) -> None:
+        """Let its process go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def is_running(self) -> bool:
         """Whether it has been started and not killed."""
         return self._process is not None and self._process.poll() is None
@@ -153,7 +169,7 @@ class KafkaNode:
         return ["java", *memory, "-cp", os.path.join(self._jars, "*"), *arguments]
 
 
-def _free_ports(number: int) -> list[int]:
+def free_ports(number: int) -> list[int]:
     """Ports of the loopback interface that are free now."""
     ports: list[int] = []
     for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):

@@ -16,7 +16,7 @@ from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.notifications.notices import Notice
-from innkeeper.protocol.reservations import commands, events
+from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.commands import BookingChange, Contact
 from innkeeper.protocol.reservations.replies import BookingReply
@@ -64,8 +64,9 @@ class NotificationsFixture:
         """Handle an event; its notices."""
         event = record.event
         self.records.append(record)
-        booking_id = event.booking if isinstance(event, events.BookingEvent) else ""
-        hotel, booking, notices, withdrawn, _ = handle(self.known_hotel, self.known_bookings.get(booking_id), record)
+        booking_id = getattr(event, "booking", "")
+        decision = handle(self.known_hotel, self.known_bookings.get(booking_id), record)
+        hotel, booking, notices, withdrawn = decision[:4]
         self.known_hotel = through_msgpack(hotel)
         if booking is not None:
             self.known_bookings[booking_id] = through_msgpack(booking)

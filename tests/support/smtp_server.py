@@ -22,7 +22,10 @@ class RecordingSmtpServer:
         self.envelopes: list[Envelope] = []
         self.sessions: list[Session] = []
         self.encrypted: list[bool] = []
+        self.recipients: list[str] = []  # also those that were refused
         self.recipient_replies: list[str] = []
+        self.replies_to: dict[str, list[str]] = {}  # to these recipients, before those
+        self.text_replies_to: dict[str, list[str]] = {}  # to letters to these recipients
         self.sender_replies: list[str] = []
         self.letter_replies: list[str] = []
         self.reset_replies: list[str] = []
@@ -55,14 +58,17 @@ class RecordingSmtpServer:
         """The reply to the recipient."""
         if self.delay_seconds:
             await asyncio.sleep(self.delay_seconds)
-        answer = self.recipient_replies.pop(0) if self.recipient_replies else "250 OK"
+        replies = self.replies_to.get(address) or self.recipient_replies
+        answer = replies.pop(0) if replies else "250 OK"
+        self.recipients.append(address)
         if answer.startswith("250"):
             envelope.rcpt_tos.append(address)
         return answer
 
     async def handle_DATA(self, server: Any, session: Session, envelope: Envelope) -> str:  # noqa: N802
         """The reply to the letter."""
-        answer = self.letter_replies.pop(0) if self.letter_replies else "250 OK"
+        replies = self.text_replies_to.get(envelope.rcpt_tos[0]) or self.letter_replies
+        answer = replies.pop(0) if replies else "250 OK"
         if answer.startswith("250"):
             assert isinstance(envelope.content, bytes)
             letter = message_from_bytes(envelope.content, policy=default)
@@ -103,7 +109,7 @@ def smtp_server(
     server.pipelines = pipelines
     server.port = port or free_port()
     if more.get("auth_required"):
-        more |= {"authenticator": _authenticate, "auth_require_tls": more.get("auth_require_tls", True)}
+        more = {"authenticator": _authenticate, "auth_require_tls": True} | more
     if implicit:
         controller = Controller(server, hostname="127.0.0.1", port=server.port, ssl_context=tls, **more)
     else:

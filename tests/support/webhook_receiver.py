@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
@@ -26,11 +26,16 @@ class ReceivedEvent(NamedTuple):
 
 
 class WebhookReceiver:
-    """It answers with `status`, and with 422 to the events whose ids are in `rejected`, once `answering` is set."""
+    """It answers with `status` and `headers`, and with 422 to the events whose ids are in `rejected`, once `answering`
+    is set. While `disconnecting` is set, it closes each connection instead. `accepted` has the ids of the events that
+    it answered with success, in order."""
 
     def __init__(self, port: int = 0) -> None:
         self.received: list[ReceivedEvent] = []
+        self.accepted: list[str] = []
         self.status = 204
+        self.headers: dict[str, str] = {}
+        self.disconnecting = threading.Event()
         self.rejected: set[str] = set()
         self.answering = threading.Event()
         self.answering.set()
@@ -48,9 +53,19 @@ class WebhookReceiver:
                 request = ReceivedEvent(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
                 receiver.received.append(request)
                 receiver.answering.wait()
-                self.send_response(422 if request.event["id"] in receiver.rejected else receiver.status)
+                if receiver.disconnecting.is_set():
+                    self.close_connection = True
+                    return
+                event = request.event["id"]
+                status = 422 if event in receiver.rejected else receiver.status
+                if 200 <= status < 300:
+                    receiver.accepted.append(event)
+                self.send_response(status)
+                for name, value in receiver.headers.items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", "0")
-                self.end_headers()
+                with suppress(OSError):  # the client has not waited
+                    self.end_headers()
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -66,8 +81,10 @@ class WebhookReceiver:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop the server."""
+        """Stop the server; nothing happens where it is stopped."""
         self.answering.set()
+        if not self._thread.is_alive():
+            return
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

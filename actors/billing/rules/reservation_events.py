@@ -210,6 +210,7 @@ BILLING_RULES = EventTable[Callable[[LedgerState, Any, Any], Events]](
     ignores=(
         events.RoomTypeAdded, events.RoomAdded, events.HoldExtended, events.RoomMoved, events.BookingPinned,
         events.BookingUnpinned, events.ReminderChanged, events.WaitlistJoined, events.WaitlistLeft,
+        events.GuestAddressRefused, events.GuestAddressAccepted,
     ),
     not_followed=(BILLING, DELIVERY),
 )  # fmt: skip

@@ -19,6 +19,7 @@ from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.notifications.notices import HotelFacts, Notice, NoticeKind, Recipient, StayFacts
 from innkeeper.protocol.notifications.terms import NotificationTerms
+from innkeeper.protocol.notifications.unsent import RefusedAddress
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.reservations.transitions import status_after
@@ -40,9 +41,9 @@ class KnownHotel(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
 
 
 class KnownBooking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """What notifications keeps of a booking. `guest` is the guest's id; `waiting` is the id of the scheduled notice, if
-    any (it may have been sent meanwhile); `held_at` is when a hold began or was last extended (microseconds since 1970
-    UTC)."""
+    """What notifications keeps of a booking. `guest` is the guest's id; `refused` says that the address refuses
+    letters; `waiting` is the id of the scheduled notice, if any (it may have been sent meanwhile); `held_at` is when a
+    hold began or was last extended (microseconds since 1970 UTC)."""
 
     id: str
     locator: str
@@ -50,6 +51,7 @@ class KnownBooking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_def
     stay: StayFacts
     status: BookingStatus
     email: str | None = None
+    refused: RefusedAddress | None = None
     free_until: int
     held_at: int = 0
     expires_at: int = 0
@@ -60,13 +62,15 @@ class KnownBooking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_def
 class NoticeDecision(NamedTuple):
     """What follows from an event. A hotel or a booking that is None is still unknown: nothing is to be kept.
     `withdrawn` are the ids of notices that must not be sent, unless they have been sent already. Of a guest who is
-    `forgotten`, nothing is kept, and no notice is sent any more."""
+    `forgotten`, nothing is kept, and no notice is sent any more. Where `marks_guest`, all bookings of the guest at the
+    same address are marked as this one is."""
 
     hotel: KnownHotel | None
     booking: KnownBooking | None
     notices: tuple[Notice, ...] = ()
     withdrawn: tuple[str, ...] = ()
     forgotten: str | None = None
+    marks_guest: bool = False
 
 
 class UnknownGuest(Exception):
@@ -138,7 +142,31 @@ def _guest_changed(
     if details is None or (details.name, details.email) == (was.stay.guest, was.email):
         return NoticeDecision(hotel, was)
     stay = msgspec.structs.replace(was.stay, guest=details.name)
-    return _notify(hotel, was, msgspec.structs.replace(was, stay=stay, email=details.email), record)
+    refused = was.refused if details.email == was.email else None
+    return _notify(hotel, was, msgspec.structs.replace(was, stay=stay, email=details.email, refused=refused), record)
+
+
+def _address_refused(
+    hotel: KnownHotel | None, was: KnownBooking | None, record: RecordedEvent, event: events.GuestAddressRefused
+) -> NoticeDecision:
+    """The hotel gets a letter, where it has an address, when the guest's address refuses the first one."""
+    if hotel is None or was is None or was.email is None or was.refused is not None:
+        return NoticeDecision(hotel, was)
+    now = msgspec.structs.replace(was, refused=RefusedAddress(record.at, event.letter, event.reply))
+    notices: tuple[Notice, ...] = ()
+    if hotel.terms.email is not None:
+        to = Recipient(hotel.facts.name, hotel.terms.email)
+        kind = NoticeKind.ADDRESS_REFUSED
+        notices = (notice(kind, hotel, now, record.id, record.at, recipient=to, reason=event.reply),)
+    return NoticeDecision(hotel, now, notices, marks_guest=True)
+
+
+def _address_accepted(
+    hotel: KnownHotel | None, was: KnownBooking | None, _: RecordedEvent, __: events.GuestAddressAccepted
+) -> NoticeDecision:
+    if was is None or was.refused is None:
+        return NoticeDecision(hotel, was)
+    return NoticeDecision(hotel, msgspec.structs.replace(was, refused=None), marks_guest=True)
 
 
 def _guest_forgotten(
@@ -222,6 +250,8 @@ NOTICE_RULES = EventTable[Callable[[Any, Any, RecordedEvent, Any], NoticeDecisio
         events.GuestNoShow: _status_changed,
         events.GuestChanged: _guest_changed,
         events.GuestForgotten: _guest_forgotten,
+        events.GuestAddressRefused: _address_refused,
+        events.GuestAddressAccepted: _address_accepted,
         events.ReminderChanged: _reminder_changed,
         PaymentRecorded: _paid,
     },
@@ -246,6 +276,7 @@ def _known(
     hotel: KnownHotel, was: KnownBooking | None, event: events.StayEvent, held_at: int = 0, expires_at: int = 0
 ) -> KnownBooking:
     guest = event.guest
+    email = None if guest.details is None else guest.details.email
     stay = StayFacts(
         guest=guest.name,
         room_type=next((name for code, name in hotel.room_types if code == event.room_type), event.room_type),
@@ -261,7 +292,8 @@ def _known(
         stay=stay,
         status=status_after(None if was is None else was.status, type(event)),
         guest=guest.id,
-        email=None if guest.details is None else guest.details.email,
+        email=email,
+        refused=was.refused if was is not None and was.email == email else None,
         free_until=event.free_until,
         held_at=held_at,
         expires_at=expires_at,
@@ -272,7 +304,7 @@ def _known(
 def forgotten(booking: KnownBooking) -> KnownBooking:
     """What is kept of a booking of a guest who is forgotten."""
     stay = msgspec.structs.replace(booking.stay, guest="")
-    return msgspec.structs.replace(booking, stay=stay, email=None, waiting="")
+    return msgspec.structs.replace(booking, stay=stay, email=None, refused=None, waiting="")
 
 
 def _notify(
@@ -338,14 +370,16 @@ def notice(kind: NoticeKind, hotel: KnownHotel, booking: KnownBooking, event: st
         free_until = booking.free_until
         if kind is NoticeKind.REMINDER:
             useful_until = _instant_of(stay.arrival, -1, "00:00", hotel.facts.timezone)
-    fields = {"useful_until": useful_until, "expires_at": expires_at} | more
+    fields: dict[str, Any] = {
+        "useful_until": useful_until, "expires_at": expires_at, "recipient": Recipient(stay.guest, booking.email),
+    } | more  # fmt: skip
     return Notice(
         id=f"{event}:{kind.value}",
         kind=kind,
         hotel=hotel.facts,
         booking=booking.id,
         locator=booking.locator,
-        recipient=Recipient(stay.guest, booking.email),
+        guest=booking.guest,
         stay=stay,
         language=hotel.terms.language,
         free_until=free_until if free_until >= read_at else 0,

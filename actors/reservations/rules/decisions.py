@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 from innkeeper.actors.reservations.rules.changes import change, terms_of
-from innkeeper.actors.reservations.rules.guests import forget, known_guest
+from innkeeper.actors.reservations.rules.guests import forget, known_guest, report_address
 from innkeeper.actors.reservations.rules.lifecycle import allowed, why_not
 from innkeeper.actors.reservations.rules.night_audit import due_events, roll_events
 from innkeeper.actors.reservations.rules.opening import opening_events
@@ -219,6 +219,12 @@ def _forget(state: HotelState, command: commands.ForgetGuest, envelope: Envelope
     return forgotten, GuestReply(command.hotel, Guest(command.guest, version, b""))
 
 
+def _report_address(state: HotelState, command: commands.ReportAddress, envelope: Envelope) -> Ruling:
+    reported = report_address(state, command, envelope)
+    assert envelope.guest is not None
+    return reported, GuestReply(command.hotel, Guest(command.guest, envelope.guest.guest.version, b""))
+
+
 def _roll(state: HotelState, command: commands.RollBusinessDate, envelope: Envelope) -> Ruling:
     today = state.opened().business_date
     to = command.to or today + timedelta(days=1)
@@ -346,5 +352,6 @@ _DECISIONS: dict[type[Command], Callable[[HotelState, Any, Envelope], Ruling]] =
     commands.JoinWaitlist: _join_waitlist,
     commands.LeaveWaitlist: _leave_waitlist,
     commands.ForgetGuest: _forget,
+    commands.ReportAddress: _report_address,
     commands.RollBusinessDate: _roll,
 }

@@ -12,8 +12,13 @@ from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.refusals import NotFound, Refused, invalid
 from innkeeper.protocol.reservations.booking import Booking
-from innkeeper.protocol.reservations.commands import Contact
-from innkeeper.protocol.reservations.events import GuestChanged, GuestForgotten
+from innkeeper.protocol.reservations.commands import Contact, ReportAddress
+from innkeeper.protocol.reservations.events import (
+    GuestAddressAccepted,
+    GuestAddressRefused,
+    GuestChanged,
+    GuestForgotten,
+)
 from innkeeper.protocol.reservations.refusals import GuestHasStays
 from innkeeper.protocol.reservations.transitions import NOT_ENDED
 from innkeeper.protocol.values.guests import Guest, GuestDetails, bare, new_guest
@@ -91,3 +96,18 @@ def forget(state: HotelState, guest: str, envelope: Envelope) -> tuple[GuestForg
     if open_stays or waits:
         raise Refused(GuestHasStays(guest, open_stays, tuple(waits)))
     return (GuestForgotten(guest),)
+
+
+def report_address(
+    state: HotelState, command: ReportAddress, envelope: Envelope
+) -> tuple[GuestAddressRefused | GuestAddressAccepted, ...]:
+    """The event that the guest's address refuses letters, or takes them again; none where the guest is forgotten, or
+    has another address by now."""
+    known = named_guest(state, envelope)
+    if known is None:
+        raise Refused(NotFound("guest", command.guest))
+    if known.details is None or known.details.email != command.email:
+        return ()
+    if command.reply:
+        return (GuestAddressRefused(command.guest, command.booking, command.letter, command.reply),)
+    return (GuestAddressAccepted(command.guest, command.booking),)

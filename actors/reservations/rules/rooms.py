@@ -135,6 +135,7 @@ ROOM_FOLD = EventTable[Callable[[Any, str, Nights | None], Nights | None]](
         events.BusinessDateRolled, events.HoldExtended,
         events.BookingPinned, events.BookingUnpinned, events.GuestCheckedIn, events.GuestChanged,
         events.ReminderChanged, events.WaitlistJoined, events.WaitlistLeft, events.GuestForgotten,
+        events.GuestAddressRefused, events.GuestAddressAccepted,
         events.TimelineBegun,
     ),
     not_followed=(BILLING, DELIVERY),

@@ -258,7 +258,7 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
         events.BusinessDateRolled: _evolve_hotel,
         events.TimelineBegun: _timeline_begun,
     },
-    ignores=(),
+    ignores=(events.GuestAddressRefused, events.GuestAddressAccepted),
     not_followed=(BILLING, DELIVERY),
 )
 
