@@ -47,6 +47,11 @@ class Server:
         paid = self.ask(f"{folio}/payments", {"method": "simulated", "amount": amount, "token": token})
         return str(paid["id"])
 
+    def waiting(self) -> tuple[int, int]:
+        """How many operations providers have not carried out yet, and how many are dead letters."""
+        state = next(one for one in self.ask("/v1/subscribers")["data"] if one["name"] == "providers")
+        return state["lag"], state["parked"]
+
     def status(self, payment: str) -> str:
         """The status of a payment."""
         return str(self.ask(f"{HOTEL}/payments/{payment}")["status"])
@@ -74,8 +79,7 @@ def test_payments_that_wait_for_a_provider_hold_up_no_others(server: Server) -> 
     assert [server.status(one) for one in (hung, away)] == ["pending", "pending"]
     wait_until(lambda: server.status(lost) == "captured", SECONDS_MAX)
     wait_until(lambda: server.status(away) == "captured", SECONDS_MAX)
-    waiting = next(one for one in server.ask("/v1/subscribers")["data"] if one["name"] == "providers")
-    assert (waiting["lag"], waiting["parked"]) == (1, 0)
+    wait_until(lambda: server.waiting() == (1, 0), SECONDS_MAX)
     assert server.status(server.pay("decline")) in ("pending", "failed")
     assert [server.captured(one) for one in (hung, away, lost, usual)] == [0, 1, 1, 1]
     server.process.kill()
