@@ -30,8 +30,6 @@ class BackgroundTask(ABC):
     while it `waits_for_events`."""
 
     follows_events = True
-    waits_for_others = False
-    """Whether its steps wait for others outside, who may be slow for ever: commands never pause for it."""
     gather_seconds = 0.0
     """The pause between a notification and the next step."""
 
@@ -96,7 +94,7 @@ class BackgroundTask(ABC):
                 self.waits_for_events = False
                 await self._step_back(_PAUSE_FACTOR * (perf_counter() - start))
             else:
-                if self._is_behind and not self.waits_for_others:
+                if self._is_behind:
                     self._load.report_behind()
                 await asyncio.sleep(0)  # lets the loop handle messages meanwhile
 

@@ -3,7 +3,7 @@ and commands leave more and more of it to background tasks that have been behind
 """
 
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, process_time
 from typing import Final
 
 load_commands_min = 24
@@ -11,6 +11,7 @@ load_commands_min = 24
 
 _LOAD_SECONDS = 0.1  # bursts last milliseconds with gaps between: load is assumed for this long after one
 _BEHIND_SECONDS = 1.0  # a report that a task is behind counts for this long
+_BUSY_SHARE_MIN = 0.6  # of the time, a processor works for a process that could do more with another one
 _PAUSE_SECONDS_MIN, _PAUSE_SECONDS_MAX = 0.001, 0.25
 _PAUSE_FACTOR = 1.1  # how much longer each pause is than the one before it, and how much shorter in the end
 
@@ -18,8 +19,11 @@ _PAUSE_FACTOR = 1.1  # how much longer each pause is than the one before it, and
 class LoadMeter:
     """Observes large batches: of commands here, or of events in a commit of another process."""
 
-    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+    def __init__(self, now: Callable[[], float] = monotonic, used: Callable[[], float] = process_time) -> None:
+        """`used` is the processor time that this process has used so far, in seconds."""
         self._now = now
+        self._used = used
+        self._measured = now(), used()
         self._load_at = now() - _LOAD_SECONDS
         self._behind_at = now() - _BEHIND_SECONDS
         self._pause_seconds = 0.0
@@ -38,14 +42,20 @@ class LoadMeter:
 
     def pause_after_batch(self) -> float:
         """Returns for how many seconds commands are to wait after a large batch, so that nobody stays behind for ever.
-        The pauses grow while somebody is behind, and then shrink."""
-        if self._now() - self._behind_at < _BEHIND_SECONDS:
+        The pauses grow while somebody is behind although the processor was busy since the last batch, and else shrink:
+        who waits for others, such as a slow mail server, is not behind because of commands."""
+        if self._is_busy() and self._now() - self._behind_at < _BEHIND_SECONDS:
             grown = max(self._pause_seconds * _PAUSE_FACTOR, _PAUSE_SECONDS_MIN)
             self._pause_seconds = min(grown, _PAUSE_SECONDS_MAX)
         elif self._pause_seconds:
             shrunk = self._pause_seconds / _PAUSE_FACTOR
             self._pause_seconds = shrunk if shrunk > _PAUSE_SECONDS_MIN else 0.0
         return self._pause_seconds
+
+    def _is_busy(self) -> bool:
+        """Whether the processor has worked for this process for most of the time since the last call."""
+        (at, used), self._measured = self._measured, (self._now(), self._used())
+        return self._measured[1] - used >= _BUSY_SHARE_MIN * (self._measured[0] - at)
 
 
 UNLOADED: Final = LoadMeter()

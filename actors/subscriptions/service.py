@@ -172,7 +172,7 @@ class Service(Generic[S]):
         sync = nothing_to_sync if request.derivable else self._store.sync
         subscriber = Subscriber(
             cursors, handle, self._ports.clock, self.load, sync, batch_events, self._ports.inbox,
-            self._ports.ends, request.waits_for_others,
+            self._ports.ends,
         )  # fmt: skip
         self.add_task(subscriber)
         return subscriber

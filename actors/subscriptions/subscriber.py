@@ -61,10 +61,8 @@ class Subscriber(ListedTask):
         batch_events: int = subscriber_batch_events_max,
         inbox: Inbox | None = None,
         ends: Mapping[str, LogEnd] | None = None,
-        waits_for_others: bool = False,
     ) -> None:
         super().__init__(cursors[0].state().name, clock, load)
-        self.waits_for_others = waits_for_others
         self._cursors = cursors
         ranks = [rank_of(cursor.log) for cursor in cursors]
         self._before = [[index for index, other in enumerate(ranks) if other < rank] for rank in ranks]

@@ -287,9 +287,7 @@ class Webhooks:
         return reply
 
     def _follow(self, webhook: Webhook) -> None:
-        request = SubscriptionRequest(
-            _name(webhook), webhook.events, webhook.hotel, webhook.after, waits_for_others=True
-        )
+        request = SubscriptionRequest(_name(webhook), webhook.events, webhook.hotel, webhook.after)
         self._subscriptions[webhook.id] = self._subscribers.subscribe(request, self._handle(webhook.id), batch_events=1)
 
     def _handle(self, name: str) -> EventHandler:

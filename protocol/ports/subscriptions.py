@@ -76,15 +76,13 @@ class SubscriptionRequest(msgspec.Struct, frozen=True):
     """Which events a subscriber gets: those of these types (`innkeeper.booking.*` for all that begin so), of one hotel
     or of all. Its cursors are stored under its name; a new subscriber begins after the positions `after`, and at the
     beginning of a log that they do not contain. Where its effects are `derivable`, a loss of power may take the newest
-    ones together with its position, because the same effects follow again from the log. One that `waits_for_others`
-    outside may be slow for ever: commands do not pause until it has caught up."""
+    ones together with its position, because the same effects follow again from the log."""
 
     name: str
     types: tuple[str, ...]
     hotel: str | None = None
     after: Positions = {}
     derivable: bool = False
-    waits_for_others: bool = False
 
 
 class Retry(msgspec.Struct, frozen=True):

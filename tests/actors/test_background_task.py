@@ -101,15 +101,6 @@ def test_commands_pause_for_a_task_that_is_behind_for_long_although_it_rests_no_
     run_during(task, lambda: until(lambda: task.meter.pause_after_batch() > 0))
 
 
-def test_commands_do_not_pause_for_a_task_that_waits_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a webhook whose receiver is slow, or catches up after a day."""
-    monkeypatch.setattr(background_task, "_STEPS_BACK_SECONDS_MAX", 0.0)
-    task = CountedTask(steps_left=10_000, busy=True)
-    task.waits_for_others = True
-    run_during(task, lambda: until(lambda: task.steps > 100))
-    assert not task.meter.pause_after_batch()
-
-
 def test_commands_do_not_pause_for_a_task_that_is_stalled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background_task, "_STEPS_BACK_SECONDS_MAX", 0.0)
     task = CountedTask(steps_left=10_000, busy=True)

@@ -27,7 +27,7 @@ def test_load_ends_a_tenth_of_a_second_after_the_last_large_batch() -> None:
 
 def test_pauses_of_commands_grow_while_somebody_is_behind_and_then_shrink_to_nothing() -> None:
     at = 0.0
-    meter = LoadMeter(lambda: at)
+    meter = LoadMeter(lambda: at, lambda: at)
     assert meter.pause_after_batch() == 0
     meter.report_behind()
     pauses = [meter.pause_after_batch() for _ in range(100)]
@@ -38,6 +38,19 @@ def test_pauses_of_commands_grow_while_somebody_is_behind_and_then_shrink_to_not
     pauses = [meter.pause_after_batch() for _ in range(100)]
     assert pauses == sorted(pauses, reverse=True)
     assert pauses[-1] == 0
+
+
+@pytest.mark.parametrize(("busy_share", "is_paused"), [(0.5, False), (0.7, True)])
+def test_commands_do_not_pause_for_those_who_wait_for_others(busy_share: float, is_paused: bool) -> None:
+    """As for mail whose server is slow: the processor is not what they need."""
+    at = 0.0
+    meter = LoadMeter(lambda: at, lambda: at * busy_share)
+    pauses = []
+    for _ in range(10):
+        at += 0.01
+        meter.report_behind()
+        pauses.append(meter.pause_after_batch())
+    assert any(pauses) is is_paused
 
 
 def test_a_large_batch_waits_for_those_who_are_behind(tmp_path: Path) -> None:
