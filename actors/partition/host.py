@@ -108,7 +108,7 @@ class Host:
     def must_drain(self) -> bool:
         """True where all decided batches must be released before the next decision, because hotels must be loaded or
         rebuilt from the journal."""
-        return bool(self._unloaded or self._must_rebuild)
+        return bool(self._unloaded or self._stale or self._distrusted) or self._router_failed or self._journal_failed
 
     @property
     def is_loading(self) -> bool:

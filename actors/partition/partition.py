@@ -158,12 +158,12 @@ class Partition:
         while self._queue or not self._stopping or (self._locked and self._locked.is_waited_for):
             if host.must_drain:
                 await self._drained.wait()
+                if host.is_loading:
+                    await self._load_hotels(host)
             if self._decided and len(self._queue) < _COMMANDS_WHILE_SYNCING_MIN:
                 self._wake.clear()
                 await self._wake.wait()  # for more commands, or the end of the sync, before which no result is released
                 continue
-            if host.is_loading:
-                await self._load_hotels(host)
             batch = await self._gather()
             if self._locked is not None:
                 await self._decide_locked(host, self._locked, batch)

@@ -84,9 +84,12 @@ class Subscriber(ListedTask):
         limit, at = self._limit(), self.clock()
         for _ in self._cursors:
             cursor = self._cursors[self._turn]
-            changes = cursor.changes
+            changes, end = cursor.changes, self._end(self._turn)
             try:
-                batch = await self._batch(cursor, at, limit, self._end(self._turn))
+                if cursor.log not in self._ends or cursor.is_idle:
+                    batch = cursor.batch(at, limit, end)
+                else:  # the log is another part's, or an inbox
+                    batch = await asyncio.to_thread(cursor.batch, at, limit, end)
             except Refused:  # the log cannot be read now; this is retried
                 self._unreadable = True
                 batch = None
@@ -98,11 +101,6 @@ class Subscriber(ListedTask):
                 return True
             self._turn = (self._turn + 1) % len(self._cursors)
         return False
-
-    async def _batch(self, cursor: Cursor, at: int, limit: int, end: int) -> EventBatch | None:
-        if cursor.log not in self._ends or cursor.is_idle:
-            return cursor.batch(at, limit, end)
-        return await asyncio.to_thread(cursor.batch, at, limit, end)
 
     def due_at(self) -> int | None:
         """See `ListedTask`."""
