@@ -5,14 +5,12 @@ import asyncio
 import logging
 import re
 import sqlite3
-from contextlib import nullcontext
-from itertools import count
 from pathlib import Path
 
 import pytest
 from innkeeper.actors.partition import housekeeping
 from innkeeper.actors.partition import partition as partition_module
-from innkeeper.actors.partition.opening import HostPorts, open_host
+from innkeeper.actors.partition.opening import open_host
 from innkeeper.actors.partition.partition import Partition
 from innkeeper.actors.reservations.service import check_snapshots
 from innkeeper.protocol.codec import wire
@@ -24,10 +22,8 @@ from innkeeper.protocol.reservations.commands import BookRoom
 from innkeeper.protocol.reservations.replies import BookingReply
 from innkeeper.protocol.values.contexts import RESERVATIONS
 from innkeeper.protocol.values.limits import idempotency_hours
-from innkeeper.storage.sqlite.event_log import SqliteEventLog
 from innkeeper.storage.sqlite.journal import SqliteJournal
-from support.actor_systems import open_actor_system
-from support.partition_fixture import HOTEL, HOTEL_TYPE, NOON, PartitionFixture, partition_fixture, request
+from support.partition_fixture import HOTEL, HOTEL_TYPE, NOON, PartitionFixture, host_ports, partition_fixture, request
 
 HOUR = 3_600_000_000
 
@@ -132,15 +128,7 @@ def run_partition(path: Path, bookings: int = 0, seconds: float = 0.5) -> None:
     """Run a partition for so long, or until it stops; raises what stops it."""
 
     async def run() -> None:
-        ids = (f"id-{number}" for number in count(10_000))
-        ports = HostPorts(
-            lambda: SqliteJournal(path),
-            lambda: SqliteEventLog(path),  # type: ignore[arg-type, return-value]
-            lambda: NOON,
-            lambda: next(ids),
-            lambda: nullcontext(lambda _: None),
-            open_actor_system,
-        )
+        ports = host_ports(path)
         partition = Partition(lambda: open_host(ports, HOTEL_TYPE), lambda: NOON)
         await partition.start()
         try:

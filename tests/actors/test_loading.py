@@ -3,15 +3,13 @@ that."""
 
 import asyncio
 from collections.abc import Callable
-from contextlib import nullcontext
-from itertools import count
 from pathlib import Path
 from threading import get_ident
 
 import pytest
 from innkeeper.actors.partition import host as host_module
 from innkeeper.actors.partition import partition as partition_module
-from innkeeper.actors.partition.opening import HostPorts, open_host
+from innkeeper.actors.partition.opening import open_host
 from innkeeper.actors.partition.partition import Partition
 from innkeeper.actors.partition.recovery import rebuild
 from innkeeper.protocol.messages.envelope import Envelope
@@ -23,10 +21,8 @@ from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.reservations.commands import BookRoom, OpenHotel
 from innkeeper.protocol.reservations.refusals import HotelExists
 from innkeeper.protocol.reservations.replies import BookingReply
-from innkeeper.storage.sqlite.event_log import SqliteEventLog
 from innkeeper.storage.sqlite.journal import SqliteJournal
-from support.actor_systems import open_actor_system
-from support.partition_fixture import HOTEL, HOTEL_TYPE, NOON, hotel_request, partition_fixture, request
+from support.partition_fixture import HOTEL, HOTEL_TYPE, NOON, host_ports, hotel_request, partition_fixture, request
 
 HOTELS = ("hillside", "lakeside", HOTEL)
 HOUR_MICROSECONDS = 3_600_000_000
@@ -99,15 +95,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def opened(path: Path, at: int, committed: list[RecordedEvent]) -> Partition:
     """A running partition over the journal, whose clock stands still."""
-    ids = (f"id-{number}" for number in count(10_000))
-    ports = HostPorts(
-        lambda: SqliteJournal(path),
-        lambda: SqliteEventLog(path),  # type: ignore[arg-type, return-value]
-        lambda: at,
-        lambda: next(ids),
-        lambda: nullcontext(lambda _: None),
-        open_actor_system,
-    )
+    ports = host_ports(path, at)
     partition = Partition(lambda: open_host(ports, HOTEL_TYPE), lambda: at)
     partition.subscribe(lambda _, records: committed.extend(records))
     await partition.start()

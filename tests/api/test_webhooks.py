@@ -1,37 +1,22 @@
 """Webhooks over HTTP: which events are sent, in which order, how they are signed, and what follows failures."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from innkeeper.protocol.values import limits
 from support.gateway import Gateway, assert_problem, booking_path
 from support.gateway import gateway as running_gateway
 from support.openapi_schemas import check_response
 from support.waiting import wait_until
-from support.webhook_receiver import WebhookReceiver, check_signature, webhook_receiver
+from support.webhook_gateway import gateway, receiver
+from support.webhook_receiver import WebhookReceiver, check_signature
 from support.webhook_routes import act, add_webhook, deliveries, events, show_webhook
 
 SECONDS_MAX = 60
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 
 
-@pytest.fixture
-def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
-    """A gateway for one test that retries deliveries after 0.05 s."""
-    monkeypatch.setattr("innkeeper.delivery.webhooks.retries.delay_seconds", lambda *_: 0.05)
-    schedule = (0.05,) * len(limits.webhook_retry_seconds)
-    monkeypatch.setattr("innkeeper.delivery.webhooks.retries.webhook_retry_seconds", schedule)
-    with running_gateway(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def receiver() -> Iterator[WebhookReceiver]:
-    """The server that the webhooks are sent to."""
-    with webhook_receiver() as started:
-        yield started
+__all__ = ["gateway", "receiver"]
 
 
 def test_new_events_are_sent_in_order_and_signed(gateway: Gateway, receiver: WebhookReceiver) -> None:

@@ -2,18 +2,14 @@
 hotel only, and becomes a dead letter after the schedule of Standard Webhooks."""
 
 from itertools import pairwise
-from random import Random
 
 import pytest
 from innkeeper.protocol.delivery.events import WebhookEventRefused
-from innkeeper.protocol.ports.storage import Storage
 from innkeeper.protocol.values.contexts import DELIVERY
 from support.virtual_webhooks import (
-    ACCEPTED,
     DAY,
     HOUR,
     PAUSE_MAX,
-    REFUSED,
     SECOND,
     URL,
     WAYS_TO_BE_AWAY,
@@ -132,36 +128,3 @@ def test_another_log_of_a_hotel_tells_that_its_event_is_refused_alone(delivery: 
     assert delivery.accepted() == ["delivery:inn:1", "delivery:inn:2"]
     (letter,) = delivery.dead_letters()
     assert (letter.event, letter.retry_at, len(delivery.published)) == ("inn:1", None, 1)
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_any_sequence_of_outages_refusals_and_restarts_loses_nothing(storage: Storage, seed: int) -> None:
-    random = Random(seed)
-    delivery = VirtualWebhooks(storage)
-    webhook = delivery.add()
-    hotels = ["inn", "lodge", "motel", "ryokan"]
-    events: list[str] = []
-    for _ in range(60):
-        events += delivery.append(*random.choices(hotels, k=random.randrange(4)))
-        match random.randrange(5):
-            case 0:
-                away = random.choice([*WAYS_TO_BE_AWAY.values()])
-                delivery.answer = lambda _url, _event, away=away: away  # type: ignore[misc]
-            case 1:
-                delivery.answer = refuse(*random.choices(events or ["inn:1"], k=2))
-            case 2:
-                delivery.answer = lambda _url, _event: random.choice([ACCEPTED, REFUSED])
-            case 3:
-                delivery.restart()
-            case _:
-                delivery.answer = Answer({})
-        delivery.run(random.choice([SECOND, 60 * SECOND, HOUR, 5 * HOUR]))
-    delivery.answer = Answer({})
-    delivery.enable(webhook)
-    for letter in delivery.dead_letters():
-        delivery.redrive(letter)
-    delivery.run(PAUSE_MAX)
-    assert_each_once_in_order(delivery, events)
-    state = delivery.subscriber(webhook).state()
-    assert (state.lag, state.parked, state.waiting) == (0, 0, 0)
-    delivery.close()

@@ -1,13 +1,14 @@
 """Short ways to make commands, and a partition in this thread with a clock that tests advance."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import date, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from innkeeper.actors.partition.host import Host
+from innkeeper.actors.partition.opening import HostPorts
 from innkeeper.actors.reservations.router import hotel_type
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope, Result
@@ -26,6 +27,7 @@ from innkeeper.protocol.reservations.commands import (
 )
 from innkeeper.protocol.reservations.replies import BookingReply
 from innkeeper.protocol.values.money import Money
+from innkeeper.storage.sqlite.event_log import SqliteEventLog
 from innkeeper.storage.sqlite.journal import SqliteJournal
 from support.actor_systems import open_actor_system
 
@@ -123,6 +125,19 @@ class PartitionFixture:
         reply = self.execute(command, **more)
         assert isinstance(reply, BookingReply), reply
         return reply.booking
+
+
+def host_ports(path: Path, at: int = NOON) -> HostPorts:
+    """The ports of a host on the journal in a file, whose clock stands still."""
+    ids = (f"id-{number}" for number in count(10_000))
+    return HostPorts(
+        lambda: SqliteJournal(path),
+        lambda: SqliteEventLog(path),  # type: ignore[arg-type, return-value]
+        lambda: at,
+        lambda: next(ids),
+        lambda: nullcontext(lambda _: None),
+        open_actor_system,
+    )
 
 
 @contextmanager
