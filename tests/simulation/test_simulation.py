@@ -230,8 +230,8 @@ def test_a_letter_sent_twice_is_reported(monkeypatch: pytest.MonkeyPatch) -> Non
     marked: set[str] = set()
     mark_sent = MemoryOutbox.mark_sent
 
-    def mark_sent_at_the_second_call(outbox: MemoryOutbox, notices: Sequence[str]) -> None:
-        mark_sent(outbox, [notice for notice in notices if notice in marked])
+    def mark_sent_at_the_second_call(outbox: MemoryOutbox, notices: Sequence[str], *reports: Any) -> None:
+        mark_sent(outbox, [notice for notice in notices if notice in marked], *reports)
         marked.update(notices)
 
     monkeypatch.setattr(MemoryOutbox, "mark_sent", mark_sent_at_the_second_call)

@@ -26,24 +26,24 @@ OPENERS: dict[str, Callable[[Path], Any]] = {
 }
 
 
-def not_a_database(path: Path) -> None:
+def not_a_database(path: Path, _: int) -> None:
     """A file that is no database."""
     path.write_bytes(b"not a database" * 1_000)
 
 
-def without_tables(path: Path) -> None:
-    """A database with the newest version number and no tables."""
+def without_tables(path: Path, version: int) -> None:
+    """A database with a known version number and no tables."""
     db = sqlite3.connect(path)
-    db.execute(f"PRAGMA user_version = {FORM}")
+    db.execute(f"PRAGMA user_version = {version}")
     db.close()
 
 
 @pytest.mark.parametrize("opener", OPENERS)
 @pytest.mark.parametrize("damage", [not_a_database, without_tables])
 def test_a_file_that_cannot_be_opened_leaves_no_connection(
-    damage: Callable[[Path], None], opener: str, tmp_path: Path
+    damage: Callable[[Path, int], None], opener: str, tmp_path: Path
 ) -> None:
-    damage(path := tmp_path / "spoilt.db")
+    damage(path := tmp_path / "spoilt.db", FORM if opener == "read models" else 1)
     if opener == "read models":
         OPENERS[opener](path).close()  # they are made anew
     else:
