@@ -72,6 +72,7 @@ def ages(installation: Installation) -> dict[str, float]:
     return of_subscribers(installation, "lag_age_seconds")
 
 
+@pytest.mark.slow
 def test_a_service_whose_inbox_takes_no_events_has_a_lag_and_answers_all_the_same(installation: Installation) -> None:
     assert send(installation.port, "POST", "/v1/hotels", hotel_request(id="seaside")).status == 201
     wait_until(lambda: of_subscribers(installation, "lag").get("billing") == 0, SECONDS_MAX)

@@ -153,6 +153,7 @@ def is_said(caplog: pytest.LogCaptureFixture) -> bool:
     return "was deleted" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_publisher_goes_on_when_its_topic_is_deleted(real_kafka: KafkaNode, caplog: pytest.LogCaptureFixture) -> None:
     async def check() -> None:
         sender = publisher(real_kafka.url, INSTALLATION)

@@ -173,6 +173,7 @@ def test_a_broken_connection_to_kafka_loses_no_event_and_delays_no_booking(
         assert_in_order(read_topic(real_kafka.servers), server)
 
 
+@pytest.mark.slow
 def test_events_are_published_once_a_kafka_that_was_down_at_the_start_is_up(
     real_kafka: KafkaNode, tmp_path: Path
 ) -> None:

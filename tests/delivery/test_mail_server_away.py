@@ -162,6 +162,7 @@ def reject(*_: object) -> AuthResult:
     return AuthResult(success=False, handled=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("away", AWAY)
 def test_a_day_without_the_mail_server_loses_no_letter(
     away: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -108,6 +108,7 @@ def lag_of(gateway: Gateway, webhook: dict[str, Any]) -> int:
     return int(states[f"webhook-{webhook['id']}"]["lag"])
 
 
+@pytest.mark.slow
 def test_receivers_that_are_away_in_every_way_under_load_lose_nothing(outage: Outage, tmp_path: Path) -> None:
     with running_gateway(tmp_path) as gateway, webhook_receiver() as healthy:
         for hotel in HOTELS:

@@ -102,6 +102,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
         yield disk
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("away", ["the mail server", "the archive's disk", "the payment provider"])
 def test_under_load_nothing_is_refused_or_lost(away: str, disk: SmallDisk, tmp_path: Path) -> None:
     outage, archive = Outage(disk, free_port()), tmp_path / "disk/archive"

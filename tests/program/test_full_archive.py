@@ -89,6 +89,7 @@ def archived(disk: SmallDisk, folder: Path) -> list[str]:
     return sorted(ids)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["segments", "events"])
 def test_a_full_archive_waits_alone_and_goes_on_by_itself(disk: SmallDisk, tmp_path: Path, form: str) -> None:
     folder = tmp_path / "disk/archive"

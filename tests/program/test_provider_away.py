@@ -72,6 +72,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
+@pytest.mark.slow
 def test_payments_that_wait_for_a_provider_hold_up_no_others(server: Server) -> None:
     hung, away, lost = server.pay("hang-600"), server.pay("away-8"), server.pay("lost")
     usual = server.pay("tok")

@@ -122,6 +122,7 @@ def test_a_stop_is_over_in_time_whatever_a_client_does(
         assert_stops_in_time(lambda: server.stop()[0])
 
 
+@pytest.mark.slow
 def test_a_stop_is_over_in_time_while_receivers_brokers_and_mail_servers_hang(tmp_path: Path) -> None:
     with silent_server() as receiver, silent_server() as mail, silent_server() as broker:
         options = hanging(mail, broker)

@@ -13,6 +13,7 @@ from pathlib import Path
 DEBIAN = Path("/usr/lib/postgresql")
 USER = "postgres"
 SECONDS_MAX = 120
+STARTS_MAX = 5
 _BOTH = ("initdb", "pg_ctl")
 
 
@@ -44,15 +45,29 @@ def _running(found: Path, folder: Path) -> Iterator[str]:
         owner = pwd.getpwnam(user)
         os.chown(folder, owner.pw_uid, owner.pw_gid)
     data, log = folder / "data", folder / "server.log"
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    options = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
     _run(user, [found / "initdb", "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "--no-locale"])
-    _run(user, [found / "pg_ctl", "-D", data, "-l", log, "-w", "-t", str(SECONDS_MAX), "-o", options, "start"])
+    start = [found / "pg_ctl", "-D", data, "-l", log, "-w", "-t", str(SECONDS_MAX)]
+    port = _start_on_free_port(user, start, log)
     try:
         yield f"postgresql://{USER}@127.0.0.1:{port}/postgres"
     finally:
         _run(user, [found / "pg_ctl", "-D", data, "-w", "-t", str(SECONDS_MAX), "-m", "immediate", "stop"])
+
+
+def _start_on_free_port(user: str | None, start: Sequence[str | Path], log: Path) -> int:
+    """Starts the server; on another port where somebody has taken that meanwhile. Returns the port."""
+    for attempt in range(1, STARTS_MAX + 1):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = int(free.getsockname()[1])
+        options = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
+        try:
+            _run(user, [*start, "-o", options, "start"])
+        except RuntimeError:
+            if attempt == STARTS_MAX or "Address already in use" not in log.read_text():
+                raise
+        else:
+            return port
+    raise AssertionError
 
 
 def _run(user: str | None, command: Sequence[str | Path]) -> None:
