@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 _PAUSE_FACTOR = 20  # a task that steps back pauses so many times as long as it has worked
 _STEPS_BACK_SECONDS_MAX = 8.0  # one that has not caught up for so long no longer steps back
+_BEHIND_SECONDS_MAX = 20.0  # commands pause for one that has not caught up for so long
 _LOAD_CHECK_SECONDS = 0.1  # how often a pause checks the load
 LOCK_CHECK_SECONDS = 0.05  # how often a lock of another process is tried
 
@@ -94,7 +95,7 @@ class BackgroundTask(ABC):
                 self.waits_for_events = False
                 await self._step_back(_PAUSE_FACTOR * (perf_counter() - start))
             else:
-                if self._is_behind:
+                if perf_counter() - self._busy_since >= _BEHIND_SECONDS_MAX:
                     self._load.report_behind()
                 await asyncio.sleep(0)  # lets the loop handle messages meanwhile
 
@@ -112,11 +113,7 @@ class BackgroundTask(ABC):
     @property
     def steps_back(self) -> bool:
         """Whether it leaves the processor to commands for now: it takes small steps, and long pauses."""
-        return self._load.is_under_load() and not self._is_behind
-
-    @property
-    def _is_behind(self) -> bool:
-        return perf_counter() - self._busy_since >= _STEPS_BACK_SECONDS_MAX
+        return self._load.is_under_load() and perf_counter() - self._busy_since < _STEPS_BACK_SECONDS_MAX
 
     async def _step_back(self, seconds: float) -> None:
         """Pauses for so long, or until that is no longer necessary."""

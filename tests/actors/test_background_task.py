@@ -95,14 +95,15 @@ def test_a_task_that_was_far_behind_for_long_rests_no_more(monkeypatch: pytest.M
 def test_commands_pause_for_a_task_that_is_behind_for_long_although_it_rests_no_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(background_task, "_STEPS_BACK_SECONDS_MAX", 0.1)
+    monkeypatch.setattr(background_task, "_STEPS_BACK_SECONDS_MAX", 0.0)
+    monkeypatch.setattr(background_task, "_BEHIND_SECONDS_MAX", 0.1)
     task = CountedTask(steps_left=10_000, busy=True)
     assert not task.meter.pause_after_batch()
     run_during(task, lambda: until(lambda: task.meter.pause_after_batch() > 0))
 
 
 def test_commands_do_not_pause_for_a_task_that_is_stalled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background_task, "_STEPS_BACK_SECONDS_MAX", 0.0)
+    monkeypatch.setattr(background_task, "_BEHIND_SECONDS_MAX", 0.0)
     task = CountedTask(steps_left=10_000, busy=True)
     task.stalls = True
     run_during(task, lambda: until(lambda: task.stalled != ""))
