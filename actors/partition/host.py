@@ -33,6 +33,7 @@ from innkeeper.protocol.ports.journal import (
     JournalDamaged,
     JournalFenced,
     JournalLocked,
+    JournalTooNew,
     JournalUnavailable,
     StoredReply,
 )
@@ -45,7 +46,7 @@ logger = logging.getLogger(__name__)
 
 _RETRY_MICROSECONDS = 1_000_000
 _DISTRUST_MICROSECONDS = 60_000_000
-_ENDING = JournalFenced, JournalDamaged  # these end the partition; other errors of the journal are retried
+_ENDING = JournalFenced, JournalDamaged, JournalTooNew  # these end the partition; other errors are retried
 _BEFORE_ALL = -1  # an instant at which nothing is due
 
 

@@ -192,7 +192,7 @@ class Partition:
             logger.info("the journal is no longer locked")
 
     async def _share_processor(self) -> None:
-        """Leaves time to subscribers that would stay behind for ever. Meanwhile commands wait, and those beyond the
+        """Leaves time to subscribers that have been behind for long. Meanwhile commands wait, and those beyond the
         limit are refused."""
         if (seconds := self._load.pause_after_batch()) and not self._stopping:
             await asyncio.sleep(seconds)
@@ -200,8 +200,9 @@ class Partition:
     async def _load_hotels(self, host: Host) -> None:
         """Loads hotels in the thread of the journal, so that everything else goes on meanwhile."""
         envelopes = [*map(itemgetter(0), self._queue)]
-        if not await self._loop.run_in_executor(self._writer, host.load, envelopes):
-            await asyncio.sleep(_IDLE_SECONDS)
+        if not await self._loop.run_in_executor(self._writer, host.load, envelopes) and not self._queue:
+            self._wake.clear()
+            await self._wait(None)
 
     async def _tidy(self, host: Host) -> bool:
         """Does some of what can wait until there are no commands; returns whether there is more of it."""

@@ -2,26 +2,29 @@
 that."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from threading import get_ident
 
 import pytest
 from innkeeper.actors.partition import host as host_module
-from innkeeper.actors.partition import partition as partition_module
 from innkeeper.actors.partition.opening import open_host
 from innkeeper.actors.partition.partition import Partition
 from innkeeper.actors.partition.recovery import rebuild
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Unavailable
-from innkeeper.protocol.ports.journal import JournalUnavailable
+from innkeeper.protocol.ports.journal import JournalTooNew, JournalUnavailable
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.reservations.commands import BookRoom, OpenHotel
 from innkeeper.protocol.reservations.refusals import HotelExists
 from innkeeper.protocol.reservations.replies import BookingReply
-from innkeeper.storage.sqlite.journal import SqliteJournal
+from innkeeper.storage.sqlite.event_rows import COLUMNS, GENESIS
+from innkeeper.storage.sqlite.journal import SqliteJournal, link
+from innkeeper.storage.sqlite.set_hash import digest
 from support.partition_fixture import HOTEL, HOTEL_TYPE, NOON, host_ports, hotel_request, partition_fixture, request
 
 HOTELS = ("hillside", "lakeside", HOTEL)
@@ -124,7 +127,6 @@ def test_a_hotel_that_cannot_be_read_is_refused_and_read_again_later(
         return rebuild(journal, hotel, *more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(host_module, "rebuild", failing)
-    monkeypatch.setattr(partition_module, "_IDLE_SECONDS", 0.05)
     monkeypatch.setattr(host_module, "_RETRY_MICROSECONDS", 0)
 
     async def run() -> None:
@@ -141,6 +143,67 @@ def test_a_hotel_that_cannot_be_read_is_refused_and_read_again_later(
 
     asyncio.run(run())
     assert "Traceback" not in caplog.text
+
+
+def test_a_hotel_that_cannot_be_read_does_not_slow_the_others(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts: list[str] = []
+
+    def failing(journal: SqliteJournal, hotel: str, *more: object) -> object:
+        if hotel == "lakeside":
+            attempts.append(hotel)
+            raise JournalUnavailable("journal.db cannot be read now (disk I/O error)", "disk I/O error")
+        return rebuild(journal, hotel, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(host_module, "rebuild", failing)
+
+    async def run() -> None:
+        partition = await opened(path, NOON, [])
+        await until(lambda: len(attempts) >= 1)
+        for number in range(40):  # each would wait for two seconds behind an attempt
+            booked = await partition.ask(Envelope(BookRoom("hillside", request(3 + number)), f"{number}"))
+            assert isinstance(booked.response, BookingReply)
+        during = len(attempts)
+        await asyncio.sleep(1)
+        assert len(attempts) <= during + 5  # no attempt after attempt
+        await partition.stop()
+
+    async def within_limit() -> None:
+        async with asyncio.timeout(40):
+            await run()
+
+    asyncio.run(within_limit())
+
+
+def test_an_event_of_a_newer_version_behind_a_bad_snapshot_ends_the_partition(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with partition_fixture(path) as partition:
+        partition.open_hotel({"DBL": 3})
+        while partition.host.save_snapshots(after_events=1):
+            pass
+    with closing(sqlite3.connect(path)) as db, db:
+        rows = db.execute(f"SELECT {COLUMNS} FROM events ORDER BY position").fetchall()
+        last = GENESIS
+        for row in rows:
+            row = (*row[:4], "innkeeper.room.added.v9" if row[0] == 2 else row[4], *row[5:])
+            last = link(last, row)
+            db.execute("UPDATE events SET type = ?, hash = ? WHERE position = ?", (row[4], last, row[0]))
+        db.execute("UPDATE writer SET hash = ?", (last,))
+        db.execute("UPDATE snapshot_set SET hash = ?", (last,))
+        (place,) = db.execute("SELECT hotel, sequence, position, state_hash FROM snapshots").fetchall()
+        checksum = digest((*place[:3], last, place[3]))
+        db.execute("UPDATE snapshots SET hash = ?, checksum = ?, state = x'00'", (last, checksum))
+        db.execute("UPDATE snapshot_set SET sum = ?", (checksum,))
+
+    async def run() -> None:
+        partition = await opened(path, NOON, [])
+        try:
+            async with asyncio.timeout(60):
+                await partition.ended()
+        finally:
+            await partition.stop()
+
+    with pytest.raises(JournalTooNew, match="newer Innkeeper"):
+        asyncio.run(run())
 
 
 def test_hotels_are_loaded_beside_the_event_loop(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
