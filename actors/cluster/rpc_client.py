@@ -59,9 +59,11 @@ class RpcClient(asyncio.Protocol):
         self._listeners: list[CommitListener] = []
         self._unsent: list[bytes] = []
         self._transport: asyncio.Transport | None = None
-        self._silent_checks = 0  # not seconds: while this process is stopped, or has no processor, it hears nobody
+        self._silent_checks = (
+            0  # not seconds: while this process is stopped, or gets no processor time, it receives nothing
+        )
         self._unanswered_checks = 0
-        self._heard_at = monotonic()
+        self._received_at = monotonic()
         self._lost = asyncio.Event()
         self._found = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -95,7 +97,7 @@ class RpcClient(asyncio.Protocol):
     @property
     def age_seconds(self) -> float:
         """See `LogEnd`."""
-        return monotonic() - self._heard_at
+        return monotonic() - self._received_at
 
     @property
     def absence(self) -> str:
@@ -214,7 +216,7 @@ class RpcClient(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """See `asyncio`."""
         self._silent_checks = 0
-        self._heard_at = monotonic()
+        self._received_at = monotonic()
         self._frames.feed(data)
         for number, kind, body in self._frames:
             if number == frames.COMMITS:

@@ -1,4 +1,4 @@
-"""Tells reservations, which owns the addresses of guests, which of them refuse letters."""
+"""Reports to reservations, which owns the addresses of guests, which of them refuse letters."""
 
 import logging
 

@@ -41,8 +41,8 @@ _REPORT_PATIENCE_SECONDS = 1
 
 
 class OutboxRelay(ListedTask):
-    """The background task that sends what is in the outbox. `sync` brings to disk what was marked; `report` tells
-    reservations of an address; `pause_seconds` is the pause after so many attempts."""
+    """The background task that sends what is in the outbox. `sync` brings to disk what was marked; `report` sends
+    reservations a report about an address; `pause_seconds` is the pause after so many attempts."""
 
     follows_events = False
 
@@ -177,7 +177,7 @@ class OutboxRelay(ListedTask):
         logger.warning("the notice %s was not sent (attempt %d): %s", due.notice.id, attempts, reason)
 
     async def _send_reports(self) -> bool:
-        """Tells reservations of addresses; returns whether any was told. Letters hardly wait for it."""
+        """Sends the waiting reports to reservations; returns whether any was sent. Letters wait for it only briefly."""
         if self._reporting is None:
             if self.clock() < self._report_at or not self._outbox.reports(1):
                 return False

@@ -41,7 +41,7 @@ class LoadMeter:
         self._behind_at = self._now()
 
     def pause_after_batch(self) -> float:
-        """Returns for how many seconds commands are to wait after a large batch, so that nobody stays behind for ever.
+        """Returns for how many seconds commands are to wait after a large batch, so that subscribers can catch up.
         The pauses grow while somebody is behind although the processor was busy since the last batch, and else shrink:
         who waits for others, such as a slow mail server, is not behind because of commands."""
         if self._is_busy() and self._now() - self._behind_at < _BEHIND_SECONDS:

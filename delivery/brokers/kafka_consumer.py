@@ -59,7 +59,7 @@ class _Connection(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     """A member of the group.
 
     It looks at the topic in the cluster itself. aiokafka's consumer uses a cached copy of the metadata, which lacks a
-    topic that has not been assigned yet, and does not tell that one was deleted."""
+    topic that has not been assigned yet, and does not show that one was deleted."""
 
     def __init__(self, consumer: KafkaConsumer) -> None:
         self._group = consumer.name
@@ -137,7 +137,7 @@ class _Connection(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     async def close(self) -> None:
         """See `consumer.Connection`. A client that is cancelled while it leaves its group would keep its tasks and
-        sockets for ever, so it goes on beside the next connection, until its requests time out."""
+        sockets, so it goes on beside the next connection, until its requests time out."""
         closing = asyncio.create_task(self._leave())
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)

@@ -1,4 +1,4 @@
-"""Publishes the events of a batch, and tells which of them the broker has confirmed."""
+"""Publishes the events of a batch, and finds which of them the broker has confirmed."""
 
 import asyncio
 from abc import ABC, abstractmethod

@@ -119,7 +119,7 @@ class _Connection:
 
     async def _look(self) -> None:
         """Raises where an exchange or a queue was deleted, or where the broker does not answer. Binds the queues again:
-        an exchange that was deleted and declared again has no bindings, and nothing else tells of it."""
+        an exchange that was deleted and declared again has no bindings, and nothing else shows that."""
         async with asyncio.timeout(limits.broker_seconds_max):
             channel = await self._connection.channel()
             try:

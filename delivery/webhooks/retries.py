@@ -1,7 +1,7 @@
 """When an event that an endpoint did not accept is tried again, and whether the endpoint pauses meanwhile.
 
 An endpoint that is away does not accept anything; an event that is wrong for it is refused alone. One attempt does not
-tell which: only another event that is accepted meanwhile does. So a hotel waits for its own event only, and the next
+show which: only another event that is accepted meanwhile does. So a hotel waits for its own event only, and the next
 attempt is made with an event of another hotel, if there is one.
 
 - Nothing was accepted since the event failed first, or another event has failed since: the endpoint may be away. It

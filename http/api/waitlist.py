@@ -50,9 +50,9 @@ async def list_waitlist(request: web.Request) -> web.Response:
     hotel, entries = await _waiting(request)
     after = 0 if query.cursor is None else number_of(query.cursor)  # how many precede would shift when guests leave
     rest = [entry for entry in entries if entry.number > after]
-    told = rest[: query.limit]
-    cursor = str(told[-1].number) if len(told) < len(rest) else None
-    return json_response(page([_entry(hotel, entry) for entry in told], cursor))
+    shown = rest[: query.limit]
+    cursor = str(shown[-1].number) if len(shown) < len(rest) else None
+    return json_response(page([_entry(hotel, entry) for entry in shown], cursor))
 
 
 async def show_entry(request: web.Request) -> web.Response:

@@ -18,7 +18,7 @@ class NotificationTerms(
 ):
     """Letters are written in `language` (BCP 47), or in English where there are no templates in it. Guests are reminded
     `reminder_days` before arrival, unless a booking names another day, at the hotel's local time `reminder_at`. The
-    hotel is told at `email` of a guest's address that refuses letters."""
+    hotel gets a letter at `email` when a guest's address refuses letters."""
 
     language: Language = "en"
     reminder_days: Annotated[int, Meta(ge=0, le=limits.reminder_days_max)] = 3

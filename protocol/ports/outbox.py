@@ -46,7 +46,7 @@ was not sent. The same notice may come twice, and is the same letter."""
 class DueNotice(msgspec.Struct, frozen=True):
     """A notice that is due, how many attempts to send it have failed, and since when (microseconds since 1970 UTC; 0
     where none has). `refused` is the reply by which an earlier letter about its booking was refused, empty where none
-    was since the guest has this address. It is `redriven` where somebody wants it to be sent in spite of that."""
+    was since the guest has this address. It is `redriven` where it is to be sent in spite of that."""
 
     notice: Notice
     attempts: int
@@ -56,7 +56,7 @@ class DueNotice(msgspec.Struct, frozen=True):
 
 
 class AddressReport(msgspec.Struct, frozen=True):
-    """What reservations is to be told of a guest's address: a letter (its kind) to it was refused with this reply, or,
+    """A report to reservations about a guest's address: a letter (its kind) to it was refused with this reply, or,
     where that is empty, accepted although one was refused before."""
 
     notice: str
@@ -69,7 +69,7 @@ class AddressReport(msgspec.Struct, frozen=True):
 
 
 ReportAddress = Callable[[AddressReport], Awaitable[None]]
-"""Tells reservations. The same report may come twice. Raises `Stalled` where it cannot be reached now."""
+"""Sends a report to reservations. The same one may come twice. Raises `Stalled` where it cannot be reached now."""
 
 
 class KeptBooking(NamedTuple):

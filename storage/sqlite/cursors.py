@@ -62,7 +62,7 @@ def set_cursor_back(
     path: Path, subscriber: str, log: str, position: int, log_hash: bytes, has: Callable[[str, int], bool]
 ) -> None:
     """Sets a cursor back to this position. `has` returns whether a hotel has an event of this number until there: a
-    hotel that is parked at a later one is parked no more, and has passed no later one. The file is used by nobody
+    hotel that is parked at a later one is no longer parked, and has passed no later one. The file is used by nobody
     else."""
     db = connect_checked(path, RESTORE)
     with closing(db.conn), db.atomic():
