@@ -4,6 +4,7 @@ from typing import TypeVar
 
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.reservations import events
+from innkeeper.protocol.reservations.room_events import ROOM_EVENTS
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 
 H = TypeVar("H")
@@ -36,9 +37,17 @@ def read_model_events(consumer: str, hotel: H, booking: H, guest: H) -> EventTab
             events.GuestNoShow: booking,
             events.GuestChanged: booking,
             events.ReminderChanged: booking,
+            events.RoomUnassigned: booking,
+            events.RoomAssigned: booking,
+            events.CheckInUndone: booking,
+            events.CheckOutUndone: booking,
+            events.GuestOverstayed: booking,
             events.GuestForgotten: guest,
         },
         ignores=(
+            events.HotelChanged,
+            events.WaitlistChanged,
+            *ROOM_EVENTS,
             events.WaitlistJoined,
             events.WaitlistLeft,
             events.GuestAddressRefused,

@@ -43,20 +43,17 @@ from innkeeper.protocol.ports.subscriptions import EventLog, Positions
 from innkeeper.protocol.ports.views import BookingSearch, InvalidCursor, Views
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.commands import (
-    BookingChange,
     BookingCommand,
-    BookingRequest,
     BookRoom,
     ChangeBooking,
     ChangeHotel,
-    HotelRequest,
     OpenHotel,
     RollBusinessDate,
-    check_stay,
 )
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.queries import DescribeHotel, FindAvailability, FindBooking
 from innkeeper.protocol.reservations.replies import AvailabilityReply, BookingReply, HotelReply, NightAuditReply
+from innkeeper.protocol.reservations.requests import BookingChange, BookingRequest, HotelRequest, check_stay
 from innkeeper.protocol.reservations.terms import HotelChange
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import RESERVATIONS, context_of, partition_of, reservations_logs

@@ -48,7 +48,7 @@ from innkeeper.protocol.billing.terms import BillingTermsRequest
 from innkeeper.protocol.codec.cloud_event import CloudEvent
 from innkeeper.protocol.delivery.webhooks import WebhookChange, WebhookRequest
 from innkeeper.protocol.notifications.terms import NotificationTerms
-from innkeeper.protocol.reservations.commands import BookingChange, BookingRequest, HotelRequest, WaitlistRequest
+from innkeeper.protocol.reservations.requests import BookingChange, BookingRequest, HotelRequest, WaitlistRequest
 from innkeeper.protocol.reservations.terms import HotelChange
 
 

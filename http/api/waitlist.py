@@ -8,9 +8,10 @@ from innkeeper.http.api.parsing import PageQuery, body_of, number_of, query_of
 from innkeeper.http.api.rendering import guest_resource, json_response, page
 from innkeeper.http.api.reservations import ask, show_booking
 from innkeeper.http.api.resources import GuestResource
-from innkeeper.protocol.reservations.commands import JoinWaitlist, LeaveWaitlist, WaitlistRequest
+from innkeeper.protocol.reservations.commands import JoinWaitlist, LeaveWaitlist
 from innkeeper.protocol.reservations.queries import ListWaitlist
 from innkeeper.protocol.reservations.replies import WaitlistReply
+from innkeeper.protocol.reservations.requests import WaitlistRequest
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 from innkeeper.protocol.values.instants import instant
 

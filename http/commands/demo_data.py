@@ -15,19 +15,10 @@ from innkeeper.protocol.messages.refusals import Refusal
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.message_bus import MessageBus, Services
 from innkeeper.protocol.ports.subscriptions import AwaitSubscriber
-from innkeeper.protocol.reservations.commands import (
-    BookingRequest,
-    BookRoom,
-    CancelBooking,
-    CheckInGuest,
-    Contact,
-    HotelRequest,
-    OpenHotel,
-    PinBooking,
-    RoomTypeRequest,
-)
+from innkeeper.protocol.reservations.commands import BookRoom, CancelBooking, CheckInGuest, OpenHotel, PinBooking
 from innkeeper.protocol.reservations.refusals import SoldOut
 from innkeeper.protocol.reservations.replies import BookingReply, HotelReply
+from innkeeper.protocol.reservations.requests import BookingRequest, Contact, HotelRequest, RoomTypeRequest
 from innkeeper.protocol.reservations.terms import DepositRequest, TaxRequest
 from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS
 from innkeeper.protocol.values.money import Money

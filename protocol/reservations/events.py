@@ -9,7 +9,8 @@ from typing import ClassVar
 
 from innkeeper.protocol.messages.event import Event, ForgettingEvent
 from innkeeper.protocol.reservations.booking import PriceLine, RoomSegment
-from innkeeper.protocol.reservations.reasons import CancellationReason, MoveReason, WaitlistReason
+from innkeeper.protocol.reservations.reasons import CancellationReason, DepartureReason, MoveReason, WaitlistReason
+from innkeeper.protocol.reservations.room_events import ROOM_EVENTS
 from innkeeper.protocol.reservations.terms import TermsOfSale
 from innkeeper.protocol.values.guests import Guest
 
@@ -39,6 +40,16 @@ class TermsOfSaleChanged(Event, frozen=True):
 
     name: ClassVar[str] = "hotel.terms_of_sale_changed"
     terms: TermsOfSale
+
+
+class HotelChanged(Event, frozen=True):
+    """The hotel has another name, other hours or another time of its night audit; these are all of them."""
+
+    name: ClassVar[str] = "hotel.changed"
+    title: str
+    check_in: str
+    check_out: str
+    night_audit: str
 
 
 class RoomTypeAdded(Event, frozen=True):
@@ -137,6 +148,25 @@ class RoomMoved(BookingEvent, frozen=True):
     for_booking: str | None = None
 
 
+class RoomUnassigned(BookingEvent, frozen=True):
+    """A booking that has not arrived has no room any more on some of its nights; `rooms` are all its rooms now. It gets
+    one when one becomes free. `for_booking` is the one that keeps the room, where it is kept for a booking."""
+
+    name: ClassVar[str] = "booking.room_unassigned"
+    from_room: str
+    rooms: tuple[RoomSegment, ...]
+    reason_code: MoveReason
+    for_booking: str | None = None
+
+
+class RoomAssigned(BookingEvent, frozen=True):
+    """A booking that had no room on some of its nights has one; `rooms` are all its rooms now."""
+
+    name: ClassVar[str] = "booking.room_assigned"
+    room: str
+    rooms: tuple[RoomSegment, ...]
+
+
 class BookingPinned(BookingEvent, frozen=True):
     """The hotel promised not to change this room of the booking."""
 
@@ -151,12 +181,14 @@ class BookingUnpinned(BookingEvent, frozen=True):
 
 
 class BookingCancelled(BookingEvent, frozen=True):
-    """A booking was cancelled; `fee` is owed. `reason` is what somebody wrote about it."""
+    """A booking was cancelled; `fee` is owed, after `waived` was taken off it. `reason` is what somebody wrote about
+    it."""
 
     name: ClassVar[str] = "booking.cancelled"
     fee: int = 0
     reason: str = ""
     reason_code: CancellationReason = CancellationReason.GUEST
+    waived: int = 0
 
 
 class BookingReinstated(BookingEvent, frozen=True):
@@ -167,10 +199,19 @@ class BookingReinstated(BookingEvent, frozen=True):
 
 
 class GuestCheckedIn(BookingEvent, frozen=True):
-    """The guest is in house, in this room."""
+    """The guest is in house, in this room. `not_clean`: somebody accepted that it was not clean."""
 
     name: ClassVar[str] = "booking.checked_in"
     room: str
+    not_clean: bool = False
+
+
+class CheckInUndone(BookingEvent, frozen=True):
+    """The guest had not arrived: the check-in was a mistake, and the booking is confirmed as before it."""
+
+    name: ClassVar[str] = "booking.check_in_undone"
+    room: str
+    reason: str = ""
 
 
 class GuestCheckedOut(BookingEvent, frozen=True):
@@ -178,6 +219,27 @@ class GuestCheckedOut(BookingEvent, frozen=True):
     `rooms` are those where the guest slept, and `lines` the price of these nights."""
 
     name: ClassVar[str] = "booking.checked_out"
+    departure: date
+    rooms: tuple[RoomSegment, ...]
+    lines: tuple[PriceLine, ...]
+    reason_code: DepartureReason = DepartureReason.DUE
+
+
+class CheckOutUndone(BookingEvent, frozen=True):
+    """The guest had not left: the check-out was a mistake, and the stay is as before it."""
+
+    name: ClassVar[str] = "booking.check_out_undone"
+    departure: date
+    rooms: tuple[RoomSegment, ...]
+    lines: tuple[PriceLine, ...]
+    reason: str = ""
+
+
+class GuestOverstayed(BookingEvent, frozen=True):
+    """The guest was due out and has stayed for another night; `departure`, `rooms` and `lines` are those of the stay
+    now."""
+
+    name: ClassVar[str] = "booking.overstayed"
     departure: date
     rooms: tuple[RoomSegment, ...]
     lines: tuple[PriceLine, ...]
@@ -208,6 +270,20 @@ class WaitlistJoined(Event, frozen=True, kw_only=True):
     """A guest waits for a stay that is sold out."""
 
     name: ClassVar[str] = "waitlist.joined"
+    entry: str
+    room_type: str
+    arrival: date
+    departure: date
+    adults: int
+    guest: Guest
+    children: tuple[int, ...] = ()
+    source: str = ""
+
+
+class WaitlistChanged(Event, frozen=True, kw_only=True):
+    """A guest waits for another stay, or the details of the guest changed; these are all terms of the entry."""
+
+    name: ClassVar[str] = "waitlist.changed"
     entry: str
     room_type: str
     arrival: date
@@ -271,10 +347,10 @@ class TimelineBegun(Event, frozen=True):
 
 
 EVENTS: tuple[type[Event], ...] = (
-    HotelOpened, TermsOfSaleChanged, RoomTypeAdded, RoomAdded, BookingHeld, BookingConfirmed, BookingModified,
-    HoldExtended, HoldExpired,
-    HoldReleased, RoomMoved, BookingPinned, BookingUnpinned, BookingCancelled, BookingReinstated, GuestCheckedIn,
-    GuestCheckedOut, GuestNoShow, GuestChanged, ReminderChanged, WaitlistJoined, WaitlistLeft, GuestForgotten,
-    GuestAddressRefused, GuestAddressAccepted,
-    BusinessDateRolled, TimelineBegun,
+    HotelOpened, HotelChanged, TermsOfSaleChanged, RoomTypeAdded, RoomAdded, *ROOM_EVENTS,
+    BookingHeld, BookingConfirmed, BookingModified, HoldExtended, HoldExpired, HoldReleased,
+    RoomMoved, RoomUnassigned, RoomAssigned, BookingPinned, BookingUnpinned, BookingCancelled, BookingReinstated,
+    GuestCheckedIn, CheckInUndone, GuestCheckedOut, CheckOutUndone, GuestOverstayed, GuestNoShow, GuestChanged,
+    ReminderChanged, WaitlistJoined, WaitlistChanged, WaitlistLeft, GuestForgotten,
+    GuestAddressRefused, GuestAddressAccepted, BusinessDateRolled, TimelineBegun,
 )  # fmt: skip

@@ -9,6 +9,7 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import Booking, BookingStatus
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
+from innkeeper.protocol.reservations.room_events import ROOM_EVENTS
 from innkeeper.protocol.reservations.transitions import TRANSITIONS
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 
@@ -68,17 +69,25 @@ BOOKING_PROJECTION = EventTable[Callable[[Any], dict[str, Any]]](
         events.HoldExpired: lambda _: {"expires_at": None},
         events.HoldReleased: lambda _: {"expires_at": None},
         events.RoomMoved: lambda event: _in(event),
+        events.RoomUnassigned: lambda event: _in(event),
+        events.RoomAssigned: lambda event: _in(event),
         events.BookingPinned: lambda _: {"pinned": True},
         events.BookingUnpinned: lambda _: {"pinned": False},
         events.BookingCancelled: lambda event: {"fee": event.fee},
         events.BookingReinstated: lambda event: _in(event) | {"fee": 0},
         events.GuestCheckedIn: lambda _: {},
         events.GuestCheckedOut: lambda event: _in(event) | {"departure": event.departure, "lines": event.lines},
+        events.CheckInUndone: lambda _: {},
+        events.CheckOutUndone: lambda event: _in(event) | {"departure": event.departure, "lines": event.lines},
+        events.GuestOverstayed: lambda event: _in(event) | {"departure": event.departure, "lines": event.lines},
         events.GuestNoShow: lambda event: {"fee": event.fee},
         events.GuestChanged: lambda event: {"guest": event.guest},
         events.ReminderChanged: lambda event: {"reminder_on": event.reminder_on},
     },
     ignores=(
+        events.HotelChanged,
+        events.WaitlistChanged,
+        *ROOM_EVENTS,
         events.HotelOpened, events.TermsOfSaleChanged, events.RoomTypeAdded, events.RoomAdded, events.WaitlistJoined,
         events.WaitlistLeft, events.GuestForgotten, events.GuestAddressRefused, events.GuestAddressAccepted,
         events.BusinessDateRolled, events.TimelineBegun,
@@ -152,6 +161,12 @@ HOTEL_PROJECTION = EventTable[Callable[[Any, RecordedEvent, Any], Hotel]](
         events.BusinessDateRolled: _rolled,
     },
     ignores=(
+        events.HotelChanged,
+        events.WaitlistChanged,
+        *ROOM_EVENTS,
+        events.RoomUnassigned, events.RoomAssigned,
+        events.CheckInUndone, events.CheckOutUndone,
+        events.GuestOverstayed,
         events.BookingHeld, events.BookingConfirmed, events.BookingModified, events.HoldExtended, events.HoldExpired,
         events.HoldReleased, events.RoomMoved, events.BookingPinned, events.BookingUnpinned, events.BookingCancelled,
         events.BookingReinstated, events.GuestCheckedIn, events.GuestCheckedOut, events.GuestNoShow,

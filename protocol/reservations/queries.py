@@ -4,7 +4,7 @@ from datetime import date
 from typing import ClassVar
 
 from innkeeper.protocol.messages.query import Query
-from innkeeper.protocol.reservations.commands import check_stay
+from innkeeper.protocol.reservations.requests import check_stay
 from innkeeper.protocol.values import limits
 
 

@@ -15,12 +15,25 @@ class CancellationReason(StrEnum):
 
 
 class MoveReason(StrEnum):
-    """Why a booking has another room: to make room for another booking, because somebody asked for it, or because
-    somebody asked for a better one at the same price."""
+    """Why a booking has another room, or none: to make room for another booking, because somebody asked for it, because
+    somebody asked for a better one at the same price, because two guests exchanged their rooms, because the room was
+    closed or is not one of the hotel's any more, or because the guest before it stays in the room."""
 
     RESHUFFLE = "reshuffle"
     REQUEST = "request"
     UPGRADE = "upgrade"
+    SWAP = "swap"
+    ROOM_CLOSED = "room_closed"
+    ROOM_RETIRED = "room_retired"
+    OVERSTAY = "overstay"
+
+
+class DepartureReason(StrEnum):
+    """How a stay ended: on the day of departure, before it, or on the day of arrival without a night (day use)."""
+
+    DUE = "due"
+    EARLY = "early"
+    DAY_USE = "day_use"
 
 
 class WaitlistReason(StrEnum):

@@ -15,6 +15,7 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import RoomSegment
 from innkeeper.protocol.reservations.reasons import MoveReason
+from innkeeper.protocol.reservations.room_events import ROOM_EVENTS
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 
 _NOT_ARRIVED = {"held", "confirmed"}
@@ -285,6 +286,14 @@ RESERVATIONS_AUDIT = EventTable[Callable[[ReservationsAuditor, str, HotelRecord,
         events.BusinessDateRolled: ReservationsAuditor.rolled,
     },
     ignores=(
+        events.HotelChanged,
+        events.WaitlistChanged,
+        *ROOM_EVENTS,
+        events.RoomUnassigned,
+        events.RoomAssigned,
+        events.CheckInUndone,
+        events.CheckOutUndone,
+        events.GuestOverstayed,
         events.TermsOfSaleChanged,
         events.RoomTypeAdded,
         events.GuestAddressRefused,

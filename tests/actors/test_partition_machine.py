@@ -20,7 +20,6 @@ from innkeeper.protocol.messages import refusals
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import Booking
-from innkeeper.protocol.reservations.commands import BookingChange, WaitlistRequest
 from innkeeper.protocol.reservations.queries import DescribeHotelState, FindAvailability, FindBooking, ListWaitlist
 from innkeeper.protocol.reservations.refusals import (
     GuestHasStays,
@@ -37,6 +36,7 @@ from innkeeper.protocol.reservations.replies import (
     NightAuditReply,
     WaitlistReply,
 )
+from innkeeper.protocol.reservations.requests import BookingChange, WaitlistRequest
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.guests import guests_in
 from innkeeper.storage.audit.reservations import ReservationsAuditor

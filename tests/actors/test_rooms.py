@@ -16,7 +16,7 @@ from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.refusals import Unavailable
 from innkeeper.protocol.ports.journal import Snapshot
 from innkeeper.protocol.reservations.booking import RoomSegment
-from innkeeper.protocol.reservations.commands import BookingChange, BookRoom, CancelBooking, ChangeBooking
+from innkeeper.protocol.reservations.commands import BookRoom, CancelBooking, ChangeBooking
 from innkeeper.protocol.reservations.events import (
     BookingCancelled,
     BookingEvent,
@@ -28,6 +28,7 @@ from innkeeper.protocol.reservations.queries import DescribeHotelState, FindBook
 from innkeeper.protocol.reservations.reasons import MoveReason
 from innkeeper.protocol.reservations.refusals import SoldOut
 from innkeeper.protocol.reservations.replies import BookingReply, HotelStateReply
+from innkeeper.protocol.reservations.requests import BookingChange
 from innkeeper.storage.sqlite.journal import SqliteJournal
 from support.partition_fixture import HOTEL, HOTEL_TYPE, PartitionFixture, night, request
 

@@ -9,10 +9,10 @@ from innkeeper.actors.reservations.rules.night_audit import due_events
 from innkeeper.protocol.messages import refusals
 from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import BookingStatus
-from innkeeper.protocol.reservations.commands import BookingChange, Contact, WaitlistRequest
 from innkeeper.protocol.reservations.queries import DescribeHotelState, FindBooking, ListWaitlist
 from innkeeper.protocol.reservations.refusals import RoomsStillAvailable, SoldOut, WaitlistFull
 from innkeeper.protocol.reservations.replies import BookingReply, WaitlistReply
+from innkeeper.protocol.reservations.requests import BookingChange, Contact, WaitlistRequest
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.guests import GuestDetails
 from innkeeper.storage.audit.reservations import ReservationsAuditor

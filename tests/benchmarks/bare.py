@@ -11,9 +11,9 @@ from aiohttp import web
 from documents import booking_document
 from hotels import FIRST_ARRIVAL, ROOM_TYPES, ROOMS_PER_TYPE, stay
 from innkeeper.http.api.rendering import availability
-from innkeeper.protocol.reservations.commands import BookingRequest
 from innkeeper.protocol.reservations.hotel import RoomType
 from innkeeper.protocol.reservations.replies import AvailabilityReply, TypeAvailability
+from innkeeper.protocol.reservations.requests import BookingRequest
 from serving import serve
 
 ID = "0197f000-0000-7000-8000-000000000000"

@@ -6,7 +6,7 @@ from datetime import timedelta
 from innkeeper.http.api.rendering import booking_resource
 from innkeeper.http.api.resources import BookingResource
 from innkeeper.protocol.reservations.booking import Booking, BookingStatus, PriceLine, RoomSegment
-from innkeeper.protocol.reservations.commands import BookingRequest
+from innkeeper.protocol.reservations.requests import BookingRequest
 from innkeeper.protocol.values.guests import Guest, GuestDetails
 
 RATE = 12_000  # minor units a night

@@ -30,8 +30,9 @@ from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.journal import Journal, Snapshot, SnapshotSet, StoredReply
-from innkeeper.protocol.reservations.commands import BookingRequest, BookRoom, HotelRequest, OpenHotel
+from innkeeper.protocol.reservations.commands import BookRoom, OpenHotel
 from innkeeper.protocol.reservations.queries import DescribeHotel
+from innkeeper.protocol.reservations.requests import BookingRequest, HotelRequest
 from innkeeper.protocol.values.guests import StoredGuest
 from innkeeper.storage.sqlite.journal import SqliteJournal
 from support.partition_fixture import HOTEL_TYPE, NOON

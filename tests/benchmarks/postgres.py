@@ -22,7 +22,7 @@ from aiohttp import web
 from documents import RATE, booking_document
 from hotels import TODAY
 from innkeeper.http.api.rendering import json_response
-from innkeeper.protocol.reservations.commands import BookingRequest, HotelRequest
+from innkeeper.protocol.reservations.requests import BookingRequest, HotelRequest
 from serving import serve
 from uuid_utils import uuid7
 

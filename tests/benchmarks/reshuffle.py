@@ -27,8 +27,9 @@ from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations.booking import RoomSegment
-from innkeeper.protocol.reservations.commands import BookingRequest, BookRoom, HotelRequest, OpenHotel
+from innkeeper.protocol.reservations.commands import BookRoom, OpenHotel
 from innkeeper.protocol.reservations.events import BookingConfirmed
+from innkeeper.protocol.reservations.requests import BookingRequest, HotelRequest
 from innkeeper.protocol.values.guests import Guest, GuestDetails
 from support.partition_fixture import NOON, price_lines
 

@@ -26,7 +26,7 @@ from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import BookingStatus
-from innkeeper.protocol.reservations.commands import ContactChange
+from innkeeper.protocol.reservations.requests import ContactChange
 from innkeeper.protocol.reservations.terms import DepositRequest
 from innkeeper.protocol.values.taxes import ChargeKind, TaxAmount
 from innkeeper.storage.audit.billing import BillingAuditor

@@ -12,7 +12,7 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import NotFound, Refused
 from innkeeper.protocol.reservations import commands, events
 from innkeeper.protocol.reservations.booking import BookingStatus, RoomSegment
-from innkeeper.protocol.reservations.commands import ContactChange
+from innkeeper.protocol.reservations.requests import ContactChange
 from innkeeper.protocol.reservations.terms import DepositRequest
 from innkeeper.protocol.values.guests import GuestDetails
 from innkeeper.protocol.values.money import Money

@@ -1,7 +1,7 @@
 """What the hotel does by itself has a cause: what fell due, and when."""
 
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.reservations import commands, events
+from innkeeper.protocol.reservations import commands, events, requests
 from support.partition_fixture import HOTEL, PartitionFixture, night, request
 
 HOUR = 3_600
@@ -56,7 +56,7 @@ def test_an_audit_on_request_is_caused_by_its_command(partition: PartitionFixtur
 def test_no_event_of_a_hotel_is_without_a_cause(partition: PartitionFixture) -> None:
     partition.open_hotel({"DBL": 1}, night_audit="03:00")
     hold(partition, 60)
-    waiting = commands.WaitlistRequest(**{name: getattr(request(), name) for name in _WAITING})
+    waiting = requests.WaitlistRequest(**{name: getattr(request(), name) for name in _WAITING})
     partition.execute(commands.JoinWaitlist(HOTEL, waiting))
     partition.advance_clock(30 * HOUR)
     partition.advance_clock(90 * HOUR)

@@ -15,7 +15,8 @@ from innkeeper.actors.notifications.rules.notices import UnknownGuest, handle, r
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.notifications.notices import Notice, NoticeKind, Recipient
 from innkeeper.protocol.reservations import commands, events
-from innkeeper.protocol.reservations.commands import CancellationRequest, Contact, ContactChange
+from innkeeper.protocol.reservations.requests import Contact, ContactChange
+from innkeeper.protocol.reservations.terms import CancellationRequest
 from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.money import Money
 from support.notifications_fixture import DAY, HOUR, NotificationsFixture

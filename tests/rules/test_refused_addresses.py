@@ -12,7 +12,8 @@ from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.notifications.notices import Notice, NoticeKind, Recipient
 from innkeeper.protocol.notifications.terms import NotificationTerms
 from innkeeper.protocol.reservations import commands, events
-from innkeeper.protocol.reservations.commands import Contact, ContactChange, ReportAddress
+from innkeeper.protocol.reservations.commands import ReportAddress
+from innkeeper.protocol.reservations.requests import Contact, ContactChange
 from innkeeper.protocol.values.guests import Guest, GuestDetails, StoredGuest
 from support.notifications_fixture import ANN, NotificationsFixture
 from support.partition_fixture import HOTEL

@@ -20,9 +20,9 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations import commands, events
 from innkeeper.protocol.reservations.booking import BookingStatus, RoomSegment
-from innkeeper.protocol.reservations.commands import BookingChange, Contact
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.reasons import MoveReason
+from innkeeper.protocol.reservations.requests import BookingChange, Contact
 from innkeeper.protocol.reservations.transitions import ACTIONS, TRANSITIONS, status_after
 from innkeeper.storage.audit.reservations import ReservationsAuditor
 from innkeeper.storage.sqlite.read_model_file import ReadModelFile, Totals

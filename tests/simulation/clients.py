@@ -9,7 +9,7 @@ from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations import commands, queries
-from innkeeper.protocol.reservations.commands import (
+from innkeeper.protocol.reservations.requests import (
     BookingChange,
     BookingRequest,
     Contact,

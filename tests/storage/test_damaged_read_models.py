@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from innkeeper.protocol.ports.journal import JournalDamaged, JournalLocked, JournalUnavailable
 from innkeeper.protocol.ports.views import BookingSearch
-from innkeeper.protocol.reservations.commands import BookRoom, CancelBooking, Contact
+from innkeeper.protocol.reservations.commands import BookRoom, CancelBooking
+from innkeeper.protocol.reservations.requests import Contact
 from innkeeper.protocol.values.contexts import RESERVATIONS
 from innkeeper.storage.data_directory import DataDirectory
 from innkeeper.storage.sqlite import read_models

@@ -9,7 +9,8 @@ from innkeeper.protocol.ports.storage import Storage
 from innkeeper.protocol.ports.subscriptions import Positions
 from innkeeper.protocol.ports.views import BookingSearch, InvalidCursor, Views
 from innkeeper.protocol.reservations.booking import Booking, BookingStatus
-from innkeeper.protocol.reservations.commands import BookRoom, CancelBooking, Contact
+from innkeeper.protocol.reservations.commands import BookRoom, CancelBooking
+from innkeeper.protocol.reservations.requests import Contact
 from innkeeper.protocol.values.contexts import RESERVATIONS
 from msgspec.structs import replace
 from support.partition_fixture import HOTEL, TODAY, PartitionFixture, night, request

@@ -25,8 +25,8 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import Booking
-from innkeeper.protocol.reservations.commands import BookingChange
 from innkeeper.protocol.reservations.replies import BookingReply
+from innkeeper.protocol.reservations.requests import BookingChange
 from innkeeper.protocol.reservations.terms import DepositRequest, HotelChange, TaxRequest
 from innkeeper.protocol.values.money import Money, render
 from innkeeper.protocol.values.taxes import ChargeKind

@@ -25,7 +25,10 @@ from innkeeper.protocol.billing.terms import (
 )
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations.booking import Booking, PriceLine, RoomSegment
-from innkeeper.protocol.reservations.commands import (
+from innkeeper.protocol.reservations.events import EVENTS
+from innkeeper.protocol.reservations.hotel import Hotel, RoomType
+from innkeeper.protocol.reservations.replies import TypeAvailability
+from innkeeper.protocol.reservations.requests import (
     BookingChange,
     BookingRequest,
     Contact,
@@ -34,9 +37,6 @@ from innkeeper.protocol.reservations.commands import (
     RoomTypeRequest,
     WaitlistRequest,
 )
-from innkeeper.protocol.reservations.events import EVENTS
-from innkeeper.protocol.reservations.hotel import Hotel, RoomType
-from innkeeper.protocol.reservations.replies import TypeAvailability
 from innkeeper.protocol.reservations.terms import (
     CancellationPolicy,
     CancellationRequest,

@@ -18,8 +18,8 @@ from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.notifications.notices import Notice
 from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import Booking
-from innkeeper.protocol.reservations.commands import BookingChange, Contact
 from innkeeper.protocol.reservations.replies import BookingReply
+from innkeeper.protocol.reservations.requests import BookingChange, Contact
 from support.partition_fixture import HOTEL, LOCATOR_KEY, NOON, hotel_request, night, request
 
 HOUR = 3_600 * 1_000_000

@@ -17,15 +17,9 @@ from innkeeper.protocol.messages.refusals import Refusal
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.journal import Journal
 from innkeeper.protocol.reservations.booking import Booking, PriceLine
-from innkeeper.protocol.reservations.commands import (
-    BookingRequest,
-    BookRoom,
-    Contact,
-    HotelRequest,
-    OpenHotel,
-    RoomTypeRequest,
-)
+from innkeeper.protocol.reservations.commands import BookRoom, OpenHotel
 from innkeeper.protocol.reservations.replies import BookingReply
+from innkeeper.protocol.reservations.requests import BookingRequest, Contact, HotelRequest, RoomTypeRequest
 from innkeeper.protocol.values.money import Money
 from innkeeper.storage.sqlite.event_log import SqliteEventLog
 from innkeeper.storage.sqlite.journal import SqliteJournal

@@ -28,6 +28,7 @@ from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import BookingStatus
+from innkeeper.protocol.reservations.room_events import ROOM_EVENTS
 from innkeeper.protocol.reservations.transitions import status_after
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 from innkeeper.protocol.values.guests import Guest, GuestDetails, new_guest
@@ -208,6 +209,12 @@ BILLING_RULES = EventTable[Callable[[LedgerState, Any, Any], Events]](
         events.TimelineBegun: _timeline_begun,
     },
     ignores=(
+        events.HotelChanged,
+        events.WaitlistChanged,
+        *ROOM_EVENTS,
+        events.RoomUnassigned, events.RoomAssigned,
+        events.CheckInUndone, events.CheckOutUndone,
+        events.GuestOverstayed,
         events.RoomTypeAdded, events.RoomAdded, events.HoldExtended, events.RoomMoved, events.BookingPinned,
         events.BookingUnpinned, events.ReminderChanged, events.WaitlistJoined, events.WaitlistLeft,
         events.GuestAddressRefused, events.GuestAddressAccepted,

@@ -22,6 +22,7 @@ from innkeeper.protocol.notifications.terms import NotificationTerms
 from innkeeper.protocol.notifications.unsent import RefusedAddress
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import BookingStatus
+from innkeeper.protocol.reservations.room_events import ROOM_EVENTS
 from innkeeper.protocol.reservations.transitions import status_after
 from innkeeper.protocol.values.contexts import DELIVERY
 from innkeeper.protocol.values.instants import microseconds
@@ -256,6 +257,12 @@ NOTICE_RULES = EventTable[Callable[[Any, Any, RecordedEvent, Any], NoticeDecisio
         PaymentRecorded: _paid,
     },
     ignores=(
+        events.HotelChanged,
+        events.WaitlistChanged,
+        *ROOM_EVENTS,
+        events.RoomUnassigned, events.RoomAssigned,
+        events.CheckInUndone, events.CheckOutUndone,
+        events.GuestOverstayed,
         events.TermsOfSaleChanged, events.RoomAdded, events.RoomMoved, events.BookingPinned, events.BookingUnpinned,
         events.WaitlistJoined, events.WaitlistLeft, events.BusinessDateRolled, events.TimelineBegun,
         billing_events.LedgerTimelineBegun, billing_events.LedgerBookingsLost, billing_events.LedgerOpened,

@@ -18,9 +18,9 @@ from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import invalid
-from innkeeper.protocol.reservations import commands, events
+from innkeeper.protocol.reservations import commands, events, requests
 from innkeeper.protocol.reservations.booking import Booking, BookingStatus, RoomSegment
-from innkeeper.protocol.reservations.commands import check_stay
+from innkeeper.protocol.reservations.requests import check_stay
 from innkeeper.protocol.values.guests import Guest, GuestDetails
 from msgspec import UNSET
 
@@ -34,7 +34,7 @@ def terms_of(booking: Booking) -> dict[str, Any]:
     }
 
 
-def _changed_fields(change: commands.BookingChange | commands.ContactChange) -> dict[str, Any]:
+def _changed_fields(change: requests.BookingChange | requests.ContactChange) -> dict[str, Any]:
     """The fields that a change sets."""
     return {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
 

@@ -1,7 +1,7 @@
 """The decisions of a hotel: a command leads to events or to a refusal. They do not change the state.
 
-`_DECISIONS` and `_ACTIONS` map each command to its rule. A rule gets the state, the command and its envelope (instant,
-id, author); it returns events, or raises `Refused`.
+`_DECISIONS` maps each command to its rule, `ACTION_RULES` each action on a booking. A rule gets the state, the command
+and its envelope (instant, id, author); it returns events, or raises `Refused`.
 """
 
 from collections.abc import Callable
@@ -9,12 +9,12 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
-from innkeeper.actors.reservations.rules.changes import change, terms_of
+from innkeeper.actors.reservations.rules.actions import ACTION_RULES
 from innkeeper.actors.reservations.rules.guests import forget, known_guest, report_address
 from innkeeper.actors.reservations.rules.lifecycle import allowed, why_not
 from innkeeper.actors.reservations.rules.night_audit import due_events, roll_events
 from innkeeper.actors.reservations.rules.opening import opening_events
-from innkeeper.actors.reservations.rules.pricing import cancellation_fee, checked_out, first_night, new_stay
+from innkeeper.actors.reservations.rules.pricing import new_stay
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
     check_arrival,
@@ -22,7 +22,6 @@ from innkeeper.actors.reservations.rules.rooming import (
     check_reminder,
     check_room,
     find_room,
-    in_room,
     rate_of,
     room_type_of,
 )
@@ -35,10 +34,9 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, StaleVersion, invalid
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations import commands, events
-from innkeeper.protocol.reservations.booking import Booking, BookingStatus, RoomSegment
+from innkeeper.protocol.reservations.booking import Booking, RoomSegment
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
-from innkeeper.protocol.reservations.reasons import MoveReason
 from innkeeper.protocol.reservations.refusals import HotelExists
 from innkeeper.protocol.reservations.replies import BookingReply, GuestReply, HotelReply, NightAuditReply, WaitlistReply
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
@@ -76,7 +74,7 @@ def decide(state: HotelState, envelope: Envelope) -> Decision:
     assert isinstance(command, Command)
     if isinstance(command, commands.BookingCommand):
         booking = find(state, command, envelope).id
-        decided, reply = _ACTIONS[type(command)](state, state.bookings[booking], command, envelope), None
+        decided, reply = ACTION_RULES[type(command)](state, state.bookings[booking], command, envelope), None
     elif state.hotel is None and not isinstance(command, commands.OpenHotel):
         raise Refused(NotFound("hotel", command.hotel))
     else:
@@ -239,111 +237,6 @@ def _roll(state: HotelState, command: commands.RollBusinessDate, envelope: Envel
 
 _SETTLED = (events.GuestNoShow, events.GuestCheckedOut, events.HoldExpired)
 
-
-def _confirm(
-    state: HotelState, booking: Booking, command: commands.ConfirmBooking, envelope: Envelope
-) -> tuple[Event, ...]:
-    return (events.BookingConfirmed(**terms_of(booking)),)
-
-
-def _release(
-    state: HotelState, booking: Booking, command: commands.ReleaseHold, envelope: Envelope
-) -> tuple[Event, ...]:
-    return (events.HoldReleased(booking.id, command.reason_code),)
-
-
-def _extend(state: HotelState, booking: Booking, command: commands.ExtendHold, envelope: Envelope) -> tuple[Event, ...]:
-    expires_at = envelope.at + command.hold_seconds * 1_000_000
-    if booking.expires_at is not None and expires_at <= booking.expires_at:
-        return ()  # the hold already lasts longer
-    return (events.HoldExtended(booking.id, expires_at),)
-
-
-def _cancel(
-    state: HotelState, booking: Booking, command: commands.CancelBooking, envelope: Envelope
-) -> tuple[Event, ...]:
-    fee = cancellation_fee(state.opened(), booking, envelope.at)
-    return (events.BookingCancelled(booking.id, fee, command.reason, command.reason_code),)
-
-
-def _reinstate(
-    state: HotelState, booking: Booking, command: commands.ReinstateBooking, envelope: Envelope
-) -> tuple[Event, ...]:
-    kind, _position = state.rooms[booking.room]
-    arrival = max(booking.arrival, state.opened().business_date)
-    rooming = RoomingRequest(
-        booking.id, arrival, booking.departure, kind,
-        room=booking.room if booking.pinned else None, prefer=booking.room
-    )  # fmt: skip
-    room, moved = find_room(state, rooming)
-    return (*moved, events.BookingReinstated(booking.id, (RoomSegment(room, booking.arrival, booking.departure),)))
-
-
-def _check_in(
-    state: HotelState, booking: Booking, command: commands.CheckInGuest, envelope: Envelope
-) -> tuple[Event, ...]:
-    return (events.GuestCheckedIn(booking.id, booking.room),)
-
-
-def _check_out(
-    state: HotelState, booking: Booking, command: commands.CheckOutGuest, envelope: Envelope
-) -> tuple[Event, ...]:
-    slept_until = max(state.opened().business_date, booking.arrival + timedelta(days=1))
-    return (checked_out(booking, min(booking.departure, slept_until)),)
-
-
-def _no_show(
-    state: HotelState, booking: Booking, command: commands.MarkNoShow, envelope: Envelope
-) -> tuple[Event, ...]:
-    return (events.GuestNoShow(booking.id, first_night(booking)),)
-
-
-def _move(state: HotelState, booking: Booking, command: commands.MoveBooking, envelope: Envelope) -> tuple[Event, ...]:
-    check_room(state, command.room)
-    if command.room == booking.room:
-        return ()
-    kind, _position = state.rooms[command.room]
-    check_guests(state.room_types[kind], booking.adults, booking.children, "room")
-    arrival = max(booking.arrival, state.opened().business_date)
-    if booking.departure <= arrival:
-        raise invalid("room", "nights_left", "the guest is due out today: no night is left to move")
-    rooming = RoomingRequest(
-        booking.id, arrival, booking.departure, kind, room=command.room, present=booking
-    )  # fmt: skip
-    _room, moved = find_room(state, rooming)
-    reason = MoveReason.REQUEST if kind == booking.room_type else MoveReason.UPGRADE
-    rooms = in_room(booking, command.room, arrival)
-    move = events.RoomMoved(booking.id, booking.room, command.room, rooms, reason)
-    done: list[Event] = [*moved, move]
-    if reason is MoveReason.UPGRADE and not booking.pinned and booking.status is not BookingStatus.IN_HOUSE:
-        done.append(events.BookingPinned(booking.id, command.room))
-    return tuple(done)
-
-
-def _pin(state: HotelState, booking: Booking, command: commands.PinBooking, envelope: Envelope) -> tuple[Event, ...]:
-    return (events.BookingPinned(booking.id, booking.room),)
-
-
-def _unpin(
-    state: HotelState, booking: Booking, command: commands.UnpinBooking, envelope: Envelope
-) -> tuple[Event, ...]:
-    return (events.BookingUnpinned(booking.id),)
-
-
-_ACTIONS: dict[type[Command], Callable[[HotelState, Booking, Any, Envelope], tuple[Event, ...]]] = {
-    commands.ChangeBooking: change,
-    commands.ConfirmBooking: _confirm,
-    commands.ReleaseHold: _release,
-    commands.ExtendHold: _extend,
-    commands.CancelBooking: _cancel,
-    commands.ReinstateBooking: _reinstate,
-    commands.CheckInGuest: _check_in,
-    commands.CheckOutGuest: _check_out,
-    commands.MarkNoShow: _no_show,
-    commands.MoveBooking: _move,
-    commands.PinBooking: _pin,
-    commands.UnpinBooking: _unpin,
-}
 
 _DECISIONS: dict[type[Command], Callable[[HotelState, Any, Envelope], Ruling]] = {
     commands.OpenHotel: _open_hotel,

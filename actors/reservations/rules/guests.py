@@ -12,7 +12,7 @@ from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.refusals import NotFound, Refused, invalid
 from innkeeper.protocol.reservations.booking import Booking
-from innkeeper.protocol.reservations.commands import Contact, ReportAddress
+from innkeeper.protocol.reservations.commands import ReportAddress
 from innkeeper.protocol.reservations.events import (
     GuestAddressAccepted,
     GuestAddressRefused,
@@ -20,6 +20,7 @@ from innkeeper.protocol.reservations.events import (
     GuestForgotten,
 )
 from innkeeper.protocol.reservations.refusals import GuestHasStays
+from innkeeper.protocol.reservations.requests import Contact
 from innkeeper.protocol.reservations.transitions import NOT_ENDED
 from innkeeper.protocol.values.guests import Guest, GuestDetails, bare, new_guest
 

@@ -4,7 +4,7 @@ from innkeeper.actors.reservations.rules.pricing import local_date
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.reservations import events
-from innkeeper.protocol.reservations.commands import HotelRequest, RoomTypeRequest
+from innkeeper.protocol.reservations.requests import HotelRequest, RoomTypeRequest
 
 
 def opening_events(request: HotelRequest, at: int) -> tuple[Event, ...]:

@@ -12,6 +12,7 @@ from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.replies import RoomStays
+from innkeeper.protocol.reservations.room_events import ROOM_EVENTS
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 
 Nights = tuple[int, int]
@@ -131,6 +132,12 @@ ROOM_FOLD = EventTable[Callable[[Any, str, Nights | None], Nights | None]](
         events.GuestNoShow: _ended,
     },
     ignores=(
+        events.HotelChanged,
+        events.WaitlistChanged,
+        *ROOM_EVENTS,
+        events.RoomUnassigned, events.RoomAssigned,
+        events.CheckInUndone, events.CheckOutUndone,
+        events.GuestOverstayed,
         events.HotelOpened, events.TermsOfSaleChanged, events.RoomTypeAdded, events.RoomAdded,
         events.BusinessDateRolled, events.HoldExtended,
         events.BookingPinned, events.BookingUnpinned, events.GuestCheckedIn, events.GuestChanged,

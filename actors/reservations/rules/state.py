@@ -24,6 +24,7 @@ from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
 from innkeeper.protocol.reservations.replies import HotelStateReply
+from innkeeper.protocol.reservations.room_events import ROOM_EVENTS
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS, NOT_ARRIVED, NOT_ENDED
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
@@ -258,7 +259,18 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
         events.BusinessDateRolled: _evolve_hotel,
         events.TimelineBegun: _timeline_begun,
     },
-    ignores=(events.GuestAddressRefused, events.GuestAddressAccepted),
+    ignores=(
+        events.HotelChanged,
+        events.WaitlistChanged,
+        *ROOM_EVENTS,
+        events.RoomUnassigned,
+        events.RoomAssigned,
+        events.CheckInUndone,
+        events.CheckOutUndone,
+        events.GuestOverstayed,
+        events.GuestAddressRefused,
+        events.GuestAddressAccepted,
+    ),
     not_followed=(BILLING, DELIVERY),
 )
 

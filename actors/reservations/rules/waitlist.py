@@ -22,9 +22,9 @@ from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import NotFound, Refused
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import RoomSegment
-from innkeeper.protocol.reservations.commands import WaitlistRequest
 from innkeeper.protocol.reservations.reasons import WaitlistReason
 from innkeeper.protocol.reservations.refusals import RoomsStillAvailable, WaitlistFull
+from innkeeper.protocol.reservations.requests import WaitlistRequest
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 from innkeeper.protocol.values import limits
 

@@ -1,0 +1,226 @@
+"""What clients ask of a hotel in the bodies of their requests: frozen, and valid in form, so that the hotel checks only
+its own state.
+
+Their fields are decoded directly from a client's request; only the limits of `text` and the checks here validate form.
+"""
+
+from datetime import date
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from innkeeper.protocol.messages.refusals import invalid
+from innkeeper.protocol.reservations.hotel import MANUAL_AUDIT
+from innkeeper.protocol.reservations.terms import (
+    CancellationRequest,
+    DepositRequests,
+    TaxRequests,
+    TermsOfSale,
+    check_deposits,
+    check_taxes,
+    deposits_of,
+)
+from innkeeper.protocol.values import limits
+from innkeeper.protocol.values.email_address import InvalidEmail, email_address
+from innkeeper.protocol.values.money import Money, digits
+from innkeeper.protocol.values.text import (
+    UNPADDED,
+    AddressLines,
+    Adults,
+    Children,
+    ClockTime,
+    Code,
+    CurrencyCode,
+    Email,
+    HoldSeconds,
+    Line,
+    Name,
+    Notes,
+    Slug,
+    TimeZone,
+)
+from msgspec import UNSET, Meta, UnsetType
+
+
+class RoomTypeRequest(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """A room type of a new hotel: either its room numbers, or how many rooms to number by floor."""
+
+    code: Code
+    name: Name
+    max_guests: Annotated[int, Meta(ge=1, le=limits.guests_per_room_max)]
+    rate: Money
+    rooms: Annotated[tuple[Code, ...], Meta(max_length=limits.rooms_per_hotel_max)] = ()
+    room_count: Annotated[int, Meta(ge=0, le=limits.rooms_per_hotel_max)] = 0
+
+    def __post_init__(self) -> None:
+        if bool(self.rooms) == bool(self.room_count):
+            raise invalid("rooms", "one_of", "expected either rooms or room_count, and at least one room")
+
+
+class HotelRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
+    """The properties of a new hotel."""
+
+    name: Name
+    timezone: TimeZone
+    currency: CurrencyCode
+    room_types: Annotated[tuple[RoomTypeRequest, ...], Meta(min_length=1, max_length=limits.room_types_per_hotel_max)]
+    id: Slug | None = None
+    check_in: ClockTime = "15:00"
+    check_out: ClockTime = "11:00"
+    night_audit: Annotated[str, Meta(max_length=limits.clock_characters_max, pattern=UNPADDED)] = MANUAL_AUDIT
+    business_date: date | None = None
+    taxes: TaxRequests = ()
+    deposits: DepositRequests = ()
+    cancellation: CancellationRequest = CancellationRequest()
+
+    def __post_init__(self) -> None:
+        try:
+            ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise invalid("timezone", "iana", "expected a name of the IANA database, such as Europe/Lisbon") from None
+        digits(self.currency)
+        self._check_night_audit()
+        first, last = limits.business_date_year_min, limits.business_date_year_max
+        if self.business_date is not None and not first <= self.business_date.year <= last:
+            raise invalid("business_date", "range", f"expected a date in the years {first} to {last}")
+        self._check_room_types()
+        check_taxes(self.taxes)
+        check_deposits(self.deposits)
+
+    def terms(self) -> TermsOfSale:
+        """Returns the first terms of sale. Refuses amounts in another currency than the hotel's."""
+        return TermsOfSale(
+            taxes=tuple(tax.tax(self.currency) for tax in self.taxes),
+            deposits=deposits_of(self.deposits),
+            cancellation=self.cancellation.policy(),
+        )
+
+    def _check_night_audit(self) -> None:
+        if self.night_audit != MANUAL_AUDIT:
+            try:
+                msgspec.convert(self.night_audit, ClockTime)
+            except msgspec.ValidationError:
+                raise invalid("night_audit", "clock", 'expected "manual" or a local time such as "03:00"') from None
+
+    def _check_room_types(self) -> None:
+        codes = [room_type.code for room_type in self.room_types]
+        rooms = [room for room_type in self.room_types for room in room_type.rooms]
+        if len(set(codes)) < len(codes):
+            raise invalid("room_types", "unique", "two room types have the same code")
+        if len(set(rooms)) < len(rooms):
+            raise invalid("room_types", "unique", "a room number is given twice")
+        if any(room_type.rate.currency != self.currency for room_type in self.room_types):
+            raise invalid("room_types", "currency", f"every rate must be in the currency of the hotel, {self.currency}")
+        if len(rooms) + sum(room_type.room_count for room_type in self.room_types) > limits.rooms_per_hotel_max:
+            raise invalid("room_types", "rooms_max", f"a hotel has at most {limits.rooms_per_hotel_max} rooms")
+
+
+class Contact(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+    """The guest of a new booking, as the caller sends it: contact data, or only the `id` of a guest whom the hotel
+    knows."""
+
+    name: Name | None = None
+    email: Email | None = None
+    phone: Line | None = None
+    address: AddressLines = ()
+    id: Annotated[str, Meta(max_length=limits.name_characters_max, pattern=UNPADDED)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.id is None and self.name is None:
+            raise invalid("name", "required", "is required, unless the id of a known guest is given")
+        if self.id is not None and (self.name, self.email, self.phone, self.address) != (None, None, None, ()):
+            raise invalid("id", "alone", "a known guest keeps the contact data: give only the id")
+        if self.email is not None:
+            check_email(self.email)
+
+
+def check_email(email: str) -> None:
+    """Refuses an address that no letter can be sent to."""
+    try:
+        email_address(email)
+    except InvalidEmail as error:
+        raise invalid("email", "address", str(error)) from None
+
+
+def check_stay(
+    arrival: date,
+    departure: date,
+    nights_max: int = limits.stay_nights_max,
+    names: tuple[str, str] = ("arrival", "departure"),
+) -> None:
+    """Refuses a stay that does not end after it starts, or is too long. `names` are those of the two fields."""
+    start, end = names
+    nights = (departure - arrival).days
+    if nights < 1:
+        raise invalid(end, f"after_{start}", f"expected a date after {start}, {arrival}")
+    if nights > nights_max:
+        raise invalid(end, "nights_max", f"{nights} nights after {start}; the maximum is {nights_max}")
+
+
+class BookingRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
+    """A request for a booking. `room` pins this room; `rate` (per night) is for staff; `hold_seconds` is for a hold.
+    The guest is reminded of the stay on `reminder_on`, or on the hotel's usual day where it is None."""
+
+    room_type: Code
+    arrival: date
+    departure: date
+    guest: Contact
+    adults: Adults = 1
+    children: Children = ()
+    status: Literal["confirmed", "held"] = "confirmed"
+    hold_seconds: HoldSeconds | None = None
+    room: Code | None = None
+    rate: Money | None = None
+    notes: Notes = ""
+    source: Line = ""
+    reminder_on: date | None = None
+
+    def __post_init__(self) -> None:
+        check_stay(self.arrival, self.departure)
+        if self.hold_seconds is not None and self.status != "held":
+            raise invalid("hold_seconds", "only_held", 'allowed only with status "held"')
+
+
+class WaitlistRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
+    """The stay that a guest waits for."""
+
+    room_type: Code
+    arrival: date
+    departure: date
+    guest: Contact
+    adults: Adults = 1
+    children: Children = ()
+    notes: Notes = ""
+    source: Line = ""
+
+    def __post_init__(self) -> None:
+        check_stay(self.arrival, self.departure)
+
+
+class ContactChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
+    """A change of the guest's contact data: null removes the e-mail or the phone; the name cannot be removed. It is
+    changed at all bookings of the guest that have not ended."""
+
+    name: Name | UnsetType = UNSET
+    email: Email | UnsetType | None = UNSET
+    phone: Line | UnsetType | None = UNSET
+    address: AddressLines | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if isinstance(self.email, str):
+            check_email(self.email)
+
+
+class BookingChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
+    """A change of a booking; fields that are not set stay as they are."""
+
+    room_type: Code | UnsetType = UNSET
+    arrival: date | UnsetType = UNSET
+    departure: date | UnsetType = UNSET
+    guest: ContactChange | UnsetType = UNSET
+    adults: Adults | UnsetType = UNSET
+    children: Children | UnsetType = UNSET
+    rate: Money | UnsetType = UNSET
+    notes: Notes | UnsetType = UNSET
+    source: Line | UnsetType = UNSET
+    reminder_on: date | UnsetType | None = UNSET
