@@ -57,6 +57,8 @@ class HotelActor(TypedActor):
         self.at = batch.at
         self.waiting: deque[Envelope] = deque(batch.envelopes)
         self.batch = PendingBatch(self.name)
+        self.state.server = batch.server
+        self.state.closed_now = ()
         self.decision: Decision | None = None
         self.description: HotelStateReply | None = None
         self.room_stays: list[RoomStays] = []
@@ -104,6 +106,8 @@ class HotelActor(TypedActor):
                     self._finish(self.decision)
                 elif self.description is not None:
                     self._describe(self.description)
+                elif self.state.closed_now:
+                    self._carry_out(self.waiting[0])  # the audit closes the next date
                 elif due_at is not None and due_at <= self.at:
                     self._ask_rooms(decide_due(self.state, self.at))
                 elif self.waiting:
@@ -138,6 +142,7 @@ class HotelActor(TypedActor):
 
     def _respond(self, response: Reply | Refusal) -> None:
         self.batch.responses[self.waiting.popleft().id] = response
+        self.state.closed_now = ()
         self.state.refused_rooms = frozenset()
 
     def _ask_rooms(self, decision: Decision) -> None:
@@ -165,7 +170,8 @@ class HotelActor(TypedActor):
         self.batch.records += decision.records
         self.batch.guests.update(decision.guests)
         self.batch.forgotten.update(decision.forgotten)
-        if decision.reply is not None:
+        self.state.closed_now = decision.closes_next
+        if decision.reply is not None and not decision.closes_next:
             self._respond(decision.reply)
 
     def _decide_again(self, decision: Decision) -> None:

@@ -12,6 +12,7 @@ from innkeeper.http.api.parsing import (
     AvailabilityQuery,
     BookingsQuery,
     EventsQuery,
+    NightAuditQuery,
     NightAuditRequest,
     NightsQuery,
     PageQuery,
@@ -50,8 +51,8 @@ from innkeeper.protocol.reservations.commands import (
     OpenHotel,
     RollBusinessDate,
 )
-from innkeeper.protocol.reservations.hotel import Hotel
-from innkeeper.protocol.reservations.queries import DescribeHotel, FindAvailability, FindBooking
+from innkeeper.protocol.reservations.hotel import Hotel, HotelClock
+from innkeeper.protocol.reservations.queries import DescribeHotel, FindAvailability, FindBooking, PreviewNightAudit
 from innkeeper.protocol.reservations.replies import AvailabilityReply, BookingReply, HotelReply, NightAuditReply
 from innkeeper.protocol.reservations.requests import BookingChange, BookingRequest, HotelRequest, check_stay
 from innkeeper.protocol.reservations.terms import HotelChange
@@ -65,6 +66,7 @@ BUSES: web.AppKey[Mapping[str, MessageBus]] = web.AppKey("buses")
 LOGS: web.AppKey[Mapping[str, EventLog]] = web.AppKey("logs")
 STREAM: web.AppKey[LiveStream] = web.AppKey("stream")
 SILENT_PARTS: web.AppKey[Callable[[], list[str]]] = web.AppKey("silent_parts")
+SIMULATED_CLOCKS: web.AppKey[bool] = web.AppKey("simulated_clocks")
 OPENAPI: web.AppKey[dict[str, Any]] = web.AppKey("openapi")
 ASYNCAPI: web.AppKey[dict[str, Any]] = web.AppKey("asyncapi")
 PAGES = Path(__file__).parents[1] / "pages"
@@ -129,6 +131,8 @@ async def view(request: web.Request, hotel: str | None, read: Callable[[Views, P
 async def open_hotel(request: web.Request) -> web.Response:
     """POST /v1/hotels"""
     body = await body_of(request, _hotel_request)
+    if body.clock is HotelClock.SIMULATED and not request.app[SIMULATED_CLOCKS]:
+        raise invalid("clock", "wall", "this server opens no hotels with a simulated clock; see --simulated-clocks")
     hotel = body.id or slug_of(body.name)
     reply, headers = await ask(request, OpenHotel(hotel, body), HotelReply)
     headers["Location"] = f"/v1/hotels/{hotel}"
@@ -270,10 +274,10 @@ async def show_tape_chart(request: web.Request) -> web.Response:
 
 async def audit_night(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/night-audit"""
-    audit_request = await body_of(request, _audit_request)
-    reply, headers = await ask(
-        request, RollBusinessDate(request.match_info["hotel"], audit_request.to), NightAuditReply
-    )
+    query, asked = query_of(request, NightAuditQuery), await body_of(request, _audit_request)
+    hotel = request.match_info["hotel"]
+    message = RollBusinessDate(hotel, asked.to, asked.date_, asked.early, asked.confirm_clock)
+    reply, headers = await ask(request, PreviewNightAudit(hotel) if query.dry_run else message, NightAuditReply)
     return json_response(rendering.audit(reply), headers=headers)
 
 
@@ -325,7 +329,8 @@ async def show_ready(request: web.Request) -> web.Response:
     """GET /health/ready"""
     if fault := await request.app[RESERVATIONS_BUS].fault():
         raise Refused(Unavailable(fault))
-    return json_response(Health("ready", request.app[SILENT_PARTS]()))
+    doubt = await request.app[RESERVATIONS_BUS].clock_doubt()
+    return json_response(Health("ready", request.app[SILENT_PARTS](), doubt))
 
 
 async def show_metrics(request: web.Request) -> web.Response:

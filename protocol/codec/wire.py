@@ -27,6 +27,8 @@ from innkeeper.protocol.reservations.commands import COMMANDS
 from innkeeper.protocol.reservations.events import EVENTS
 from innkeeper.protocol.reservations.queries import QUERIES
 from innkeeper.protocol.reservations.refusals import (
+    ClockInDoubt,
+    DayNotOver,
     GuestHasStays,
     HotelExists,
     NoSingleRoom,
@@ -43,7 +45,8 @@ Message = msgspec.Struct
 REFUSALS: tuple[type[refusals.Refusal], ...] = (
     refusals.InvalidRequest, refusals.NotFound, HotelExists, SoldOut, NoSingleRoom,
     RoomTaken, refusals.ActionNotAllowed, refusals.StaleVersion, refusals.IdempotencyKeyReused, refusals.BadSignature,
-    refusals.GuestErased, GuestHasStays, GuestOwes, RoomsStillAvailable, WaitlistFull, refusals.Unavailable,
+    refusals.GuestErased, GuestHasStays, GuestOwes, RoomsStillAvailable, WaitlistFull, DayNotOver,
+    ClockInDoubt, refusals.Unavailable,
 )  # fmt: skip
 
 ALL_EVENTS: tuple[type[Event], ...] = (*EVENTS, *BILLING_EVENTS, *DELIVERY_EVENTS)

@@ -46,6 +46,12 @@ class ListWaitlist(Query, frozen=True):
     name: ClassVar[str] = "waitlist.list"
 
 
+class PreviewNightAudit(Query, frozen=True):
+    """Return what the night audit would do that closes the open business date."""
+
+    name: ClassVar[str] = "business_date.preview"
+
+
 class DescribeHotelState(Query, frozen=True):
     """Return the hotel's whole state, as its snapshot has it; for the partition's host and for auditors."""
 
@@ -53,5 +59,5 @@ class DescribeHotelState(Query, frozen=True):
 
 
 QUERIES: tuple[type[Query], ...] = (
-    DescribeHotel, FindAvailability, FindBooking, FindGuest, ListWaitlist, DescribeHotelState,
+    DescribeHotel, FindAvailability, FindBooking, FindGuest, ListWaitlist, PreviewNightAudit, DescribeHotelState,
 )  # fmt: skip

@@ -1,8 +1,8 @@
 """The auditor of reservations, which reads a whole journal and checks the promises, without the rules of reservations.
 
 It applies the events to plain dictionaries, and checks who holds which room on which night (P1), which rooms a hotel
-has (P2), that each event of a booking is one that can happen at that point of its life, and that each hotel's history
-has no gap. It is slow and simple on purpose.
+has (P2), that each event of a booking is one that can happen at that point of its life, that business dates are closed
+in order when they are over (P12), and that each hotel's history has no gap. It is slow and simple on purpose.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,6 +17,7 @@ from innkeeper.protocol.reservations.booking import RoomSegment
 from innkeeper.protocol.reservations.reasons import MoveReason
 from innkeeper.protocol.reservations.room_events import ROOM_EVENTS
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
+from innkeeper.storage.audit.business_dates import BusinessDates, audit_of, begun
 
 _NOT_ARRIVED = {"held", "confirmed"}
 _CURRENT = {*_NOT_ARRIVED, "in house"}
@@ -43,6 +44,7 @@ class HotelRecord:
 
     seq: int = 0
     today: int = 0
+    dates: BusinessDates | None = None
     rooms: dict[str, str] = field(default_factory=dict)
     holders: dict[tuple[str, int], str] = field(default_factory=dict)
     bookings: dict[str, HeldRoom] = field(default_factory=dict)
@@ -79,6 +81,18 @@ class ReservationsAuditor:
         rule = RESERVATIONS_AUDIT[type(record.event)]
         if rule is not None:
             rule(self, record.hotel, state, record.event)
+        self._check_dates(record, state)
+
+    def _check_dates(self, record: RecordedEvent, state: HotelRecord) -> None:
+        wrong: Iterable[str] = ()
+        match record.event:
+            case events.HotelOpened():
+                state.dates, wrong = begun(record)
+            case events.HotelChanged(night_audit=night_audit) if state.dates is not None:
+                state.dates.audit = audit_of(night_audit)
+            case events.BusinessDateRolled() if state.dates is not None:
+                wrong = state.dates.rolled(record)
+        self.violations.extend(f"{record.hotel}: {what}" for what in wrong)
 
     def opened(self, _: str, state: HotelRecord, event: events.HotelOpened) -> None:
         """Begins on the first business date."""

@@ -186,7 +186,9 @@ class Gateway:
     async def _serve_http(self, parts: list[str]) -> None:
         async with self._run.running(self._data, self._integrations, self.clock, parts, self._memory) as ports:
             await ports.connected()
-            app = self._run.make_app(ports, self._integrations.providers, self._keys, self._hosts)
+            app = self._run.make_app(
+                ports, self._integrations.providers, self._keys, self._hosts, simulated_clocks=True
+            )
             self._stream = app[STREAM]
             async with self._run.serving(app, self._address, 0) as port:
                 self._started.set_result(port)
@@ -330,6 +332,7 @@ def hotel_request(rooms: dict[str, int] | None = None, **more: Any) -> dict[str,
         for code, number in (rooms or {"DBL": 3}).items()
     ]
     hotel_request = {"name": "Seaside", "timezone": "Europe/Lisbon", "currency": "EUR", "business_date": str(TODAY)}
+    hotel_request["clock"] = "simulated"
     return hotel_request | {"room_types": room_types} | more
 
 

@@ -18,6 +18,7 @@ from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.journal import Journal
 from innkeeper.protocol.reservations.booking import Booking, PriceLine
 from innkeeper.protocol.reservations.commands import BookRoom, OpenHotel
+from innkeeper.protocol.reservations.hotel import HotelClock
 from innkeeper.protocol.reservations.replies import BookingReply
 from innkeeper.protocol.reservations.requests import BookingRequest, Contact, HotelRequest, RoomTypeRequest
 from innkeeper.protocol.values.money import Money
@@ -43,7 +44,10 @@ def hotel_request(rooms: dict[str, int] | None = None, **more: Any) -> HotelRequ
         RoomTypeRequest(code, f"Type {code}", 2, Money("100.00", "EUR"), room_count=number)
         for code, number in (rooms or {"DBL": 3}).items()
     )
-    fields = {"name": "Seaside", "timezone": "Europe/Lisbon", "currency": "EUR", "business_date": TODAY} | more
+    fields = {
+        "name": "Seaside", "timezone": "Europe/Lisbon", "currency": "EUR", "business_date": TODAY,
+        "clock": HotelClock.SIMULATED, **more,
+    }  # fmt: skip
     return HotelRequest(room_types=room_types, **fields)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from innkeeper.actors.reservations.rules.business_day import hold_until
 from innkeeper.actors.reservations.rules.changes import change, terms_of
 from innkeeper.actors.reservations.rules.pricing import cancellation_fee, checked_out, first_night
 from innkeeper.actors.reservations.rules.rooming import (
@@ -41,7 +42,7 @@ def _release(
 
 
 def _extend(state: HotelState, booking: Booking, command: commands.ExtendHold, envelope: Envelope) -> tuple[Event, ...]:
-    expires_at = envelope.at + command.hold_seconds * 1_000_000
+    expires_at = hold_until(state.opened(), booking.arrival, envelope.at, command.hold_seconds)
     if booking.expires_at is not None and expires_at <= booking.expires_at:
         return ()  # the hold already lasts longer
     return (events.HoldExtended(booking.id, expires_at),)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from innkeeper.actors.reservations.rules.guests import named_guest
+from innkeeper.actors.reservations.rules.night_audit import preview
 from innkeeper.actors.reservations.rules.rooming import check_arrival
 from innkeeper.actors.reservations.rules.state import HotelState, describe
 from innkeeper.protocol.messages.envelope import Envelope
@@ -65,6 +66,10 @@ def _waitlist(state: HotelState, query: queries.ListWaitlist) -> Reply:
     return WaitlistReply(query.hotel, tuple(state.waitlist.values()))
 
 
+def _audit(state: HotelState, _: queries.PreviewNightAudit) -> Reply:
+    return preview(state)
+
+
 def _state(state: HotelState, _: queries.DescribeHotelState) -> Reply:
     return describe(state)
 
@@ -74,5 +79,6 @@ _REPLIES: dict[type[Query], Callable[[HotelState, Any], Reply]] = {
     queries.FindBooking: _booking,
     queries.FindAvailability: _availability,
     queries.ListWaitlist: _waitlist,
+    queries.PreviewNightAudit: _audit,
     queries.DescribeHotelState: _state,
 }

@@ -14,21 +14,24 @@ from hashlib import blake2b
 from heapq import heapify, heappop, heappush
 from typing import Any
 
+from innkeeper.actors.reservations.rules.business_day import next_audit
 from innkeeper.actors.reservations.rules.calendar import Calendar
-from innkeeper.actors.reservations.rules.pricing import next_audit
 from innkeeper.actors.reservations.rules.rooms import RoomState, RoomStates
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
+from innkeeper.protocol.reservations.night_audit import ClosedDate
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
 from innkeeper.protocol.reservations.replies import HotelStateReply
 from innkeeper.protocol.reservations.room_events import ROOM_EVENTS
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS, NOT_ARRIVED, NOT_ENDED
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
+from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 from innkeeper.protocol.values.guests import GuestDetails, GuestKey, bare, with_details, without_details
+from innkeeper.protocol.values.server_time import ServerTime
 
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _LETTERS for second in _LETTERS]
@@ -42,8 +45,9 @@ class HotelState:
     """One hotel. `rooms` maps each room number to its type and its position in that type's calendar; `waitlist` has the
     entries, oldest first, and `freed` the room types that may have a room for one of them now. `audit_at` is when the
     next automatic audit is due. `room_states` is what the rooms know from the journal, until their actors start, and
-    `refused_rooms` are the rooms that have just refused a claim, and
-    `just_forgotten` the guests who were forgotten in this batch of commands. `locators` are those of the bookings here;
+    `refused_rooms` are the rooms that have just refused a claim, and `just_forgotten` the guests who were forgotten in
+    this batch of commands. `closed` are the business dates that were closed last, `closed_now` those that the present
+    command has closed, and `server` is what the host knows of the time. `locators` are those of the bookings here;
     `locator_key` is an input, no part of what is described."""
 
     hotel: Hotel | None = None
@@ -57,6 +61,9 @@ class HotelState:
     waitlist: dict[str, WaitlistEntry] = field(default_factory=dict)
     freed: set[str] = field(default_factory=set)
     audit_at: int | None = None
+    closed: tuple[ClosedDate, ...] = ()
+    closed_now: tuple[ClosedDate, ...] = ()
+    server: ServerTime = field(default_factory=ServerTime)
     room_states: RoomStates = field(default_factory=RoomStates)
     refused_rooms: frozenset[str] = frozenset()
     just_forgotten: set[str] = field(default_factory=set)
@@ -173,7 +180,7 @@ def _evolve_hotel(state: HotelState, record: RecordedEvent, _: None) -> None:
         case events.RoomAdded() as event:
             _add_room(state, event.room, event.room_type)
         case events.BusinessDateRolled() as event:
-            _roll(state, event.opened)
+            _roll(state, event)
 
 
 def _joined(state: HotelState, record: RecordedEvent, _: None) -> None:
@@ -223,7 +230,10 @@ def _add_room(state: HotelState, room: str, code: str) -> None:
     calendar.add_room(room)
 
 
-def _roll(state: HotelState, opened: date) -> None:
+def _roll(state: HotelState, event: events.BusinessDateRolled) -> None:
+    opened = event.opened
+    closed = ClosedDate(event.closed, event.early, event.report)
+    state.closed = (*state.closed, closed)[-limits.closed_dates_kept_max :]
     for calendar in state.calendars.values():
         calendar.roll(opened.toordinal())
     for booking in [booking.id for booking in state.bookings.values() if is_over(booking, opened)]:
@@ -286,7 +296,7 @@ def describe(state: HotelState) -> HotelStateReply:
     bookings = tuple(map(bare, sorted(state.bookings.values(), key=lambda booking: booking.id)))
     rooms = state.room_states.describe(state.opened().business_date.toordinal())
     waitlist = tuple(map(bare, state.waitlist.values()))
-    return HotelStateReply(state.opened(), state.seq, state.bookings_made, bookings, waitlist, rooms)
+    return HotelStateReply(state.opened(), state.seq, state.bookings_made, bookings, waitlist, rooms, state.closed)
 
 
 def restore(described: HotelStateReply, locator_key: bytes = b"") -> HotelState:
@@ -297,6 +307,7 @@ def restore(described: HotelStateReply, locator_key: bytes = b"") -> HotelState:
     )
     state.room_types = {kind.code: kind for kind in hotel.room_types}
     state.audit_at = next_audit(hotel)
+    state.closed = described.closed
     for kind in hotel.room_types:
         state.calendars[kind.code] = Calendar(hotel.business_date.toordinal())
         for room in kind.rooms:
