@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 from innkeeper.http.api.resources import (
     Amount,
+    AuditListResource,
     AvailabilityResource,
     BookingResource,
     ChartBooking,
@@ -32,7 +33,7 @@ from innkeeper.http.api.resources import (
 from innkeeper.protocol.ports.subscriptions import DeadLetter, SubscriberState
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
-from innkeeper.protocol.reservations.night_audit import ClosedDate
+from innkeeper.protocol.reservations.night_audit import AuditList, ClosedDate
 from innkeeper.protocol.reservations.replies import AvailabilityReply, NightAuditReply, TypeAvailability
 from innkeeper.protocol.values.guests import Guest
 from innkeeper.protocol.values.instants import instant
@@ -146,17 +147,22 @@ def audit(reply: NightAuditReply) -> NightAuditResource:
     if (preview := reply.preview) is None:
         return shown
     return msgspec.structs.replace(
-        shown, dry_run=True, over_at=instant(preview.over_at), unposted=preview.unposted,
-        arrivals_not_clean=preview.arrivals_not_clean,
+        shown, dry_run=True, over_at=instant(preview.over_at), unposted=_audit_list(preview.unposted),
+        arrivals_not_clean=_audit_list(preview.arrivals_not_clean),
     )  # fmt: skip
 
 
 def _closed_date(closed: ClosedDate) -> ClosedDateResource:
     report = closed.report
     return ClosedDateResource(
-        closed.date, closed.early, report.no_shows, report.overstays, report.checked_out, report.unassigned,
-        report.holds_expired, report.waitlist_lapsed,
+        closed.date, closed.early, _audit_list(report.no_shows), _audit_list(report.overstays),
+        _audit_list(report.checked_out), _audit_list(report.unassigned), _audit_list(report.holds_expired),
+        report.waitlist_lapsed,
     )  # fmt: skip
+
+
+def _audit_list(found: AuditList) -> AuditListResource:
+    return AuditListResource(found.count, found.bookings)
 
 
 def subscriber(state: SubscriberState) -> SubscriberResource:

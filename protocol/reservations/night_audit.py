@@ -5,12 +5,12 @@ from datetime import date
 import msgspec
 
 
-class AuditedBooking(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+class AuditedBooking(msgspec.Struct, frozen=True, gc=False):
     """A booking in the list of an audit; the room is None where none is assigned."""
 
     booking: str
     locator: str
-    room: str | None = None
+    room: str | None
 
 
 class AuditList(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

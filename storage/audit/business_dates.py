@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
 
 _NOON = time(12)
@@ -24,10 +23,8 @@ class BusinessDates:
     audit: time
     is_simulated: bool
 
-    def rolled(self, record: RecordedEvent) -> Iterator[str]:
-        """Applies the event that closes a date. Yields what is wrong with it."""
-        event = record.event
-        assert isinstance(event, events.BusinessDateRolled)
+    def rolled(self, event: events.BusinessDateRolled, at: int) -> Iterator[str]:
+        """Applies the event that closes a date at this instant. Yields what is wrong with it."""
         if event.closed != self.open_date or event.opened != event.closed + timedelta(days=1):
             yield f"{event.closed} was closed and {event.opened} opened, but {self.open_date} was open (P12)"
         self.open_date = event.opened
@@ -36,19 +33,17 @@ class BusinessDates:
         is_evening = event.early or self.audit >= _NOON
         clock_time = _NOON if event.early else self.audit
         over = datetime.combine(event.closed if is_evening else event.opened, clock_time, self.zone)
-        if record.at < round(over.timestamp()) * 1_000_000:
-            closed_at = datetime.fromtimestamp(record.at / 1e6, self.zone)
+        if at < round(over.timestamp()) * 1_000_000:
+            closed_at = datetime.fromtimestamp(at / 1e6, self.zone)
             yield f"{event.closed} was closed at {closed_at}, before {over} (P12)"
 
 
-def begun(record: RecordedEvent) -> tuple[BusinessDates, list[str]]:
-    """The calendar of a hotel that was opened, and what is wrong with its first date."""
-    event = record.event
-    assert isinstance(event, events.HotelOpened)
+def begun(event: events.HotelOpened, at: int) -> tuple[BusinessDates, list[str]]:
+    """The calendar of a hotel that was opened at this instant, and what is wrong with its first date."""
     dates = BusinessDates(
         ZoneInfo(event.timezone), event.business_date, audit_of(event.night_audit), event.clock == "simulated"
     )
-    today = datetime.fromtimestamp(record.at / 1e6, dates.zone).date()
+    today = datetime.fromtimestamp(at / 1e6, dates.zone).date()
     days = (today - event.business_date).days
     if dates.is_simulated or days in (0, 1):
         return dates, []

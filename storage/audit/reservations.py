@@ -59,6 +59,7 @@ class ReservationsAuditor:
         self.hotels: dict[str, HotelRecord] = {}
         self.events = 0
         self.violations: list[str] = []
+        self._at = 0
         self._command: tuple[str, str] | None = None
         self._touched: set[tuple[str, str, int]] = set()
 
@@ -79,31 +80,32 @@ class ReservationsAuditor:
             self.violations.append(f"{record.hotel}: event {record.hotel_seq} follows event {state.seq}")
         state.seq = record.hotel_seq
         rule = RESERVATIONS_AUDIT[type(record.event)]
+        self._at = record.at
         if rule is not None:
             rule(self, record.hotel, state, record.event)
-        self._check_dates(record, state)
 
-    def _check_dates(self, record: RecordedEvent, state: HotelRecord) -> None:
-        wrong: Iterable[str] = ()
-        match record.event:
-            case events.HotelOpened():
-                state.dates, wrong = begun(record)
-            case events.HotelChanged(night_audit=night_audit) if state.dates is not None:
-                state.dates.audit = audit_of(night_audit)
-            case events.BusinessDateRolled() if state.dates is not None:
-                wrong = state.dates.rolled(record)
-        self.violations.extend(f"{record.hotel}: {what}" for what in wrong)
-
-    def opened(self, _: str, state: HotelRecord, event: events.HotelOpened) -> None:
-        """Begins on the first business date."""
+    def opened(self, hotel: str, state: HotelRecord, event: events.HotelOpened) -> None:
+        """Begins on the first business date, which is the hotel's own day."""
+        state.dates, wrong = begun(event, self._at)
+        self._report(hotel, wrong)
         state.today = event.business_date.toordinal()
 
     def room_added(self, _: str, state: HotelRecord, event: events.RoomAdded) -> None:
         """Notes a room of the hotel."""
         state.rooms[event.room] = event.room_type
 
-    def rolled(self, _: str, state: HotelRecord, event: events.BusinessDateRolled) -> None:
-        """Notes the new business date."""
+    def hotel_changed(self, _: str, state: HotelRecord, event: events.HotelChanged) -> None:
+        """Notes when its dates are over from now on."""
+        assert state.dates is not None
+        state.dates.audit = audit_of(event.night_audit)
+
+    def _report(self, hotel: str, wrong: Iterable[str]) -> None:
+        self.violations.extend(f"{hotel}: {what}" for what in wrong)
+
+    def rolled(self, hotel: str, state: HotelRecord, event: events.BusinessDateRolled) -> None:
+        """Checks that the date that was open is over, and notes the new one."""
+        if state.dates is not None:
+            self._report(hotel, state.dates.rolled(event, self._at))
         state.today = event.opened.toordinal()
 
     def joined(self, _: str, state: HotelRecord, event: events.WaitlistJoined) -> None:
@@ -277,6 +279,7 @@ RESERVATIONS_AUDIT = EventTable[Callable[[ReservationsAuditor, str, HotelRecord,
     "the auditor of reservations",
     handles={
         events.HotelOpened: ReservationsAuditor.opened,
+        events.HotelChanged: ReservationsAuditor.hotel_changed,
         events.RoomAdded: ReservationsAuditor.room_added,
         events.BookingHeld: ReservationsAuditor.held,
         events.BookingConfirmed: ReservationsAuditor.confirmed,
@@ -300,7 +303,6 @@ RESERVATIONS_AUDIT = EventTable[Callable[[ReservationsAuditor, str, HotelRecord,
         events.BusinessDateRolled: ReservationsAuditor.rolled,
     },
     ignores=(
-        events.HotelChanged,
         events.WaitlistChanged,
         *ROOM_EVENTS,
         events.RoomUnassigned,
