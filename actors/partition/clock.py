@@ -7,7 +7,7 @@ the counting clock from before the jump, until the clock on the wall is right ag
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.values.instants import instant
@@ -58,6 +58,11 @@ class ServerClock:
             )  # fmt: skip
         return expected
 
+    @property
+    def wall(self) -> int:
+        """What the clock on the wall shows, right or wrong."""
+        return self._wall()
+
     def confirm(self) -> None:
         """Takes the time of the clock on the wall as right from now on."""
         self._agreed = self._wall(), self._counting()
@@ -83,13 +88,12 @@ class ClockWatch:
     def start(self, last_event_at: int) -> None:
         """Notes when the last event was recorded before the start; 0 where there is none."""
         at, doubt = self._clock(), ""
-        if last_event_at and at - last_event_at > _QUIET:
-            doubt = f"the server's clock shows {_shown(at)} at the start, long after the last event"
-        elif last_event_at - at > _JUMP:
-            doubt = f"the server's clock shows {_shown(at)} at the start, before the last event"
-        if doubt:
-            doubt = f"{doubt}, {_shown(last_event_at)}"
-            logger.error("%s; night audits wait until it is confirmed", doubt)
+        if last_event_at and not _is_soon_after(last_event_at, at):
+            order = "before" if at < last_event_at else "long after"
+            doubt = (
+                f"the server's clock shows {_shown(at)} at the start, {order} the last event, {_shown(last_event_at)}"
+            )
+            logger.error("%s; night audits wait until it is right or is confirmed", doubt)
         self._start = ServerTime(doubt, last_event_at, at)
 
     @property
@@ -101,16 +105,19 @@ class ClockWatch:
         """Microseconds since 1970 UTC, never before an earlier time."""
         return max(self._clock(), self._last_at)
 
-    def stamp(self, envelopes: Sequence[Envelope]) -> tuple[int, ServerTime]:
-        """The instant of a batch, and what is known of the time. One of its commands may confirm the clock."""
+    def stamp(self, envelopes: Sequence[Envelope], known: Container[int] = ()) -> tuple[int, ServerTime]:
+        """The instant of a batch, and what is known of the time. One of its commands may confirm the clock, unless it
+        is one of those, by their numbers, whose result is `known` already."""
         at = self._clock()
-        if self.doubt:
-            if self._start.doubt and self._start.down_until < self._start.down_from <= at:
-                self._start = replace(self._start, doubt="")
-            if any(getattr(envelope.message, "confirm_clock", False) for envelope in envelopes):
-                at = self._confirm()
+        if self.doubt and (self._was_set_right() or _confirmed(envelopes, known)):
+            at = self._confirm()
         self._last_at = at = max(at, self._last_at)
         return at, replace(self._start, doubt=self.doubt) if self.doubt else self._start
+
+    def _was_set_right(self) -> bool:
+        """Whether a clock that was wrong at the start shows a time that fits the last event now."""
+        shown = self._clock.wall if isinstance(self._clock, ServerClock) else self._clock()
+        return bool(self._start.doubt) and _is_soon_after(self._start.down_from, shown)
 
     def _confirm(self) -> int:
         if isinstance(self._clock, ServerClock):
@@ -118,6 +125,15 @@ class ClockWatch:
         self._start = replace(self._start, doubt="")
         self._last_at = 0
         return self._clock()
+
+
+def _is_soon_after(last_event_at: int, at: int) -> bool:
+    return -_JUMP <= at - last_event_at <= _QUIET
+
+
+def _confirmed(envelopes: Sequence[Envelope], known: Container[int]) -> bool:
+    confirming = (number for number, one in enumerate(envelopes) if getattr(one.message, "confirm_clock", False))
+    return any(number not in known for number in confirming)
 
 
 def _shown(at: int) -> str:

@@ -142,7 +142,7 @@ class Host:
             self._log("earlier replies cannot be read from the journal; the batch is refused", error)
             self._journal_failed = True
             return self._refuse(envelopes, "the journal cannot be read")
-        at, server = self.watch.stamp(envelopes)
+        at, server = self.watch.stamp(envelopes, keys.known)
         salts = self._random_bytes(SALT_BYTES * len(envelopes))
         stamped: list[Envelope] = []
         for number, envelope in enumerate(envelopes):

@@ -36,6 +36,7 @@ from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import Refusal, Refused
 from innkeeper.protocol.messages.reply import Reply
+from innkeeper.protocol.reservations.commands import RollBusinessDate
 from innkeeper.protocol.reservations.replies import HotelStateReply, RoomStays
 from thespian.actors import ActorAddress, PoisonMessage
 
@@ -108,7 +109,7 @@ class HotelActor(TypedActor):
                     self._describe(self.description)
                 elif self.state.closed_now:
                     self._carry_out(self.waiting[0])  # the audit closes the next date
-                elif due_at is not None and due_at <= self.at:
+                elif due_at is not None and due_at <= self.at and not self._is_closed_by_hand(due_at):
                     self._ask_rooms(decide_due(self.state, self.at))
                 elif self.waiting:
                     self._carry_out(self.waiting[0])
@@ -118,6 +119,11 @@ class HotelActor(TypedActor):
                     return
         except Exception:
             self._fail(traceback.format_exc())
+
+    def _is_closed_by_hand(self, due_at: int) -> bool:
+        """Whether the automatic audit is due, but the next command is the audit: then that one is a person's."""
+        next_is_audit = bool(self.waiting) and isinstance(self.waiting[0].message, RollBusinessDate)
+        return next_is_audit and due_at == self.state.audit_at
 
     def _carry_out(self, envelope: Envelope) -> None:
         response: Decision | Reply | Refusal

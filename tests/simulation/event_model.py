@@ -14,6 +14,7 @@ from innkeeper.protocol.reservations.booking import PriceLine
 from innkeeper.storage.audit.reservations import HotelRecord, ReservationsAuditor
 
 LIVE = ("held", "confirmed", "in_house")
+_ARRIVED = ("in_house", "checked_out")
 
 STATUS = {
     events.BookingHeld: "held",
@@ -62,6 +63,7 @@ class EventModel:
         self._guests: dict[str, list[str]] = {}
         self.details: dict[str, set[str]] = {}
         self.forgotten: set[str] = set()
+        self.closed: dict[tuple[str, date], events.BusinessDateRolled] = {}
 
     def handle(self, records: Sequence[RecordedEvent]) -> None:
         """Apply the events of one command."""
@@ -72,6 +74,8 @@ class EventModel:
             trace.events.append(record.id)
             trace.causes.add(record.cause)
             self._note_guest(record)
+            if isinstance(record.event, events.BusinessDateRolled):
+                self.closed[record.hotel, record.event.closed] = record.event
             if isinstance(record.event, events.BookingEvent):
                 self._apply(record.hotel, record.event)
 
@@ -136,10 +140,13 @@ class EventModel:
         return sum(self.holder_of(hotel, room, night) in (None, except_for) for room in self.rooms(hotel, room_type))
 
     def has_pinned_room(self, hotel: str, room_type: str) -> bool:
-        """Whether a room of this type is pinned for a live booking."""
-        rooms = self.rooms(hotel, room_type)
+        """Whether a room of this type is fixed for nights to come: it is pinned for a live booking, or has a guest who
+        arrived before the date was open."""
+        rooms, today = self.rooms(hotel, room_type), self.today(hotel)
         return any(
-            facts.pinned and facts.hotel == hotel and facts.room in rooms and facts.status in LIVE
+            facts.hotel == hotel
+            and facts.room in rooms
+            and ((facts.pinned and facts.status in LIVE) or (facts.status in _ARRIVED and facts.arrival > today))
             for facts in self.bookings.values()
         )
 

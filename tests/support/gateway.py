@@ -171,6 +171,10 @@ class Gateway:
     def restart(self) -> None:
         """Close, and start again on the same data."""
         self.close()
+        self.open_again()
+
+    def open_again(self) -> None:
+        """Start again on the same data, after `close`."""
         self._stop.clear()
         self._started = Future()
         self._thread = threading.Thread(target=self._live, name="gateway", daemon=True)
