@@ -155,7 +155,7 @@ def audit(reply: NightAuditReply) -> NightAuditResource:
 def _closed_date(closed: ClosedDate) -> ClosedDateResource:
     report = closed.report
     return ClosedDateResource(
-        closed.date, closed.early, _audit_list(report.no_shows), _audit_list(report.overstays),
+        closed.day, closed.early, _audit_list(report.no_shows), _audit_list(report.overstays),
         _audit_list(report.checked_out), _audit_list(report.unassigned), _audit_list(report.holds_expired),
         report.waitlist_lapsed,
     )  # fmt: skip

@@ -36,7 +36,7 @@ class NightReport(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 class ClosedDate(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A business date that was closed. `early` where it was closed before it was over."""
 
-    date: date
+    day: date
     early: bool = False
     report: NightReport = NightReport()
 

@@ -5,6 +5,8 @@ from typing import ClassVar
 
 from innkeeper.protocol.messages.refusals import Refusal
 
+BusinessDate = date  # a field that is called `date` hides the type of this name
+
 
 class HotelExists(Refusal, frozen=True):
     """A hotel with this id is open already."""
@@ -64,7 +66,7 @@ class DayNotOver(Refusal, frozen=True):
     is over or, for an early audit, noon."""
 
     code: ClassVar[str] = "day_not_over"
-    date: date
+    date: BusinessDate
     over_at: datetime
     over_at_local: str
 

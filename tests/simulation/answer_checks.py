@@ -80,7 +80,7 @@ def _audited(model: EventModel, message: Command | Query, answer: replies.NightA
     if answer.business_date != today:
         yield f"the business date is {today}, not {answer.business_date}"
     for closed in answer.closed if answer.preview is None else ():
-        event = model.closed.get((message.hotel, closed.date))
+        event = model.closed.get((message.hotel, closed.day))
         if event is None or (event.early, event.report) != (closed.early, closed.report):
             yield f"{closed} was answered, but the event is {event} (P3)"
 

@@ -119,15 +119,15 @@ def _check_to(state: HotelState, to: date) -> NightAuditReply | None:
 
 def _closed_before(state: HotelState, day: date) -> NightAuditReply:
     """The reply that was given when this date was closed."""
-    closed = tuple(one for one in state.closed if one.date == day)
+    closed = tuple(one for one in state.closed if one.day == day)
     return NightAuditReply(state.opened().id, day + _DAY, closed, known=bool(closed))
 
 
 def closes_more(state: HotelState, command: commands.RollBusinessDate, at: int, closed: tuple[ClosedDate, ...]) -> bool:
     """Whether the command closes the date after the last one of these too."""
-    if not closed or closed[-1].date != state.opened().business_date:
+    if not closed or closed[-1].day != state.opened().business_date:
         return False  # nothing was closed now
-    hotel, day = state.opened(), closed[-1].date + _DAY
+    hotel, day = state.opened(), closed[-1].day + _DAY
     if command.to is not None:
         return day < command.to
     if command.day is not None or hotel.clock is HotelClock.SIMULATED:
