@@ -1,6 +1,6 @@
 """Short ways to make commands, and a partition in this thread with a clock that tests advance."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import date, timedelta
 from itertools import count
@@ -70,12 +70,13 @@ def request(
 
 
 class PartitionFixture:
-    """A partition in this thread, over any journal. Its clock is advanced by the test; its ids are counted."""
+    """A partition in this thread, over any journal. Its clock is advanced by the test, unless it gives another; its ids
+    are counted."""
 
-    def __init__(self, journal: Journal, at: int = NOON) -> None:
+    def __init__(self, journal: Journal, at: int = NOON, clock: Callable[[], int] | None = None) -> None:
         self.at = at
         self._ids = (f"id-{number:06d}" for number in count(journal.position() * 1_000))
-        self.host = Host(journal, lambda: self.at, lambda: next(self._ids), HOTEL_TYPE, open_actor_system)
+        self.host = Host(journal, clock or (lambda: self.at), lambda: next(self._ids), HOTEL_TYPE, open_actor_system)
         try:
             self.host.recover()
         except BaseException:
