@@ -67,7 +67,7 @@ def booking_resource(booking: Booking) -> BookingResource:
     created_at = instant(booking.created_at)
     changed_at = created_at if booking.changed_at == booking.created_at else instant(booking.changed_at)
     return BookingResource(
-        booking.id, booking.locator, booking.hotel, booking.status, booking.room_type, booking.room,
+        booking.id, booking.locator, booking.hotel, booking.status, booking.room_type, booking.room or None,
         booking.rooms, booking.pinned,
         arrival, booking.departure, (booking.departure - arrival).days, booking.adults, booking.children,
         guest_resource(guest) if details is None else GuestResource(
@@ -78,6 +78,7 @@ def booking_resource(booking: Booking) -> BookingResource:
         Amount(render(booking.fee, currency), currency) if booking.fee else None,
         "" if details is None else details.notes, booking.source, booking.group,
         None if booking.expires_at is None else instant(booking.expires_at), booking.reminder_on,
+        booking.checked_in_on, booking.checked_out_on,
         created_at, booking.created_by, changed_at, booking.changed_by,
         booking.version,
     )  # fmt: skip
@@ -128,8 +129,9 @@ def _type_left(left: TypeAvailability, currency: str, dates: list[date]) -> Room
     kind = left.room_type
     nights = list(map(NightAvailability, dates, left.nights))
     return RoomTypeAvailability(
-        kind.code, kind.name, kind.max_guests, Amount(render(kind.rate, currency), currency), left.rooms, nights
-    )
+        kind.code, kind.name, kind.max_guests, Amount(render(kind.rate, currency), currency), left.rooms, nights,
+        left.needs_move,
+    )  # fmt: skip
 
 
 def audit(reply: NightAuditReply) -> NightAuditResource:
@@ -141,8 +143,8 @@ def audit(reply: NightAuditReply) -> NightAuditResource:
 
     shown = NightAuditResource(
         reply.hotel, reply.business_date, count(lambda one: one.no_shows.count),
-        count(lambda one: one.checked_out.count), count(lambda one: one.overstays.count),
-        count(lambda one: one.holds_expired.count), count(lambda one: one.waitlist_lapsed), closed,
+        count(lambda one: one.overstays.count), count(lambda one: one.holds_expired.count),
+        count(lambda one: one.waitlist_lapsed), closed,
     )  # fmt: skip
     if (preview := reply.preview) is None:
         return shown
@@ -156,8 +158,7 @@ def _closed_date(closed: ClosedDate) -> ClosedDateResource:
     report = closed.report
     return ClosedDateResource(
         closed.day, closed.early, _audit_list(report.no_shows), _audit_list(report.overstays),
-        _audit_list(report.checked_out), _audit_list(report.unassigned), _audit_list(report.holds_expired),
-        report.waitlist_lapsed,
+        _audit_list(report.unassigned), _audit_list(report.holds_expired), report.waitlist_lapsed,
     )  # fmt: skip
 
 
@@ -186,7 +187,7 @@ def tape_chart(hotel: Hotel, bookings: Iterable[Booking], start: date, end: date
     rooms = [ChartRoom(room, kind.code) for kind in hotel.room_types for room in kind.rooms]
     bars = [
         ChartBooking(
-            booking.id, booking.locator, booking.status, booking.room,
+            booking.id, booking.locator, booking.status, booking.room or None,
             booking.rooms, booking.room_type, booking.arrival,
             booking.departure, booking.pinned, booking.adults, booking.children, ChartGuest(booking.guest.name or None),
         )

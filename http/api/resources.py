@@ -59,7 +59,9 @@ class GuestResource(msgspec.Struct, frozen=True, gc=False):
 
 
 class BookingResource(msgspec.Struct, frozen=True, gc=False):
-    """A booking. `room` is the one that it has now, `rooms` are all in the order of their nights. Cancelling is free
+    """A booking. `room` is the one in which the guest is or was, and before the arrival the first of its rooms; null
+    where none is assigned. `rooms` are all in the order of their nights. `checked_in_on` and `checked_out_on` are
+    business dates. Cancelling is free
     up to `free_until` and costs `late_fee` afterwards; `fee` is what it did cost."""
 
     id: str
@@ -67,7 +69,7 @@ class BookingResource(msgspec.Struct, frozen=True, gc=False):
     hotel: str
     status: BookingStatus
     room_type: str
-    room: str
+    room: str | None
     rooms: tuple[RoomSegment, ...]
     pinned: bool
     arrival: date
@@ -85,6 +87,8 @@ class BookingResource(msgspec.Struct, frozen=True, gc=False):
     group: str | None
     expires_at: datetime | None
     reminder_on: date | None
+    checked_in_on: date | None
+    checked_out_on: date | None
     created_at: datetime
     created_by: str
     changed_at: datetime
@@ -146,7 +150,8 @@ class NightAvailability(msgspec.Struct, frozen=True, gc=False):
 
 
 class RoomTypeAvailability(msgspec.Struct, frozen=True, gc=False):
-    """Rooms left of a type, for the whole stay and night by night."""
+    """Rooms left of a type, for the whole stay and night by night. `needs_move`: more stays fit where the guest changes
+    rooms, as a booking with `allow_split` does; with `?allow_split=true` they are counted."""
 
     code: str
     name: str
@@ -154,6 +159,7 @@ class RoomTypeAvailability(msgspec.Struct, frozen=True, gc=False):
     rate: Amount
     rooms: int
     nights: list[NightAvailability]
+    needs_move: bool
 
 
 class AvailabilityResource(msgspec.Struct, frozen=True, gc=False):
@@ -174,14 +180,13 @@ class AuditListResource(msgspec.Struct, frozen=True, gc=False):
 
 class ClosedDateResource(msgspec.Struct, frozen=True, gc=False):
     """A business date that a night audit closed or would close, and the bookings that it changed: guests who did not
-    come, who were due out and stayed, who were checked out, who have no room any more; holds that ended; the number of
-    waitlist entries that lapsed."""
+    come, who were due out and stayed, who have no room any more; holds that ended; the number of waitlist entries that
+    lapsed."""
 
     date: Night
     early: bool
     no_shows: AuditListResource
     overstays: AuditListResource
-    checked_out: AuditListResource
     unassigned: AuditListResource
     holds_expired: AuditListResource
     waitlist_lapsed: int
@@ -196,7 +201,6 @@ class NightAuditResource(msgspec.Struct, frozen=True, gc=False, omit_defaults=Tr
     hotel: str
     business_date: Night
     no_shows: int | None
-    checked_out: int | None
     overstays: int | None
     holds_expired: int | None
     waitlist_lapsed: int | None
@@ -226,7 +230,7 @@ class ChartBooking(msgspec.Struct, frozen=True, gc=False):
     id: str
     locator: str
     status: BookingStatus
-    room: str
+    room: str | None
     rooms: tuple[RoomSegment, ...]
     room_type: str
     arrival: date

@@ -31,7 +31,9 @@ from innkeeper.protocol.reservations.refusals import (
     DayNotOver,
     GuestHasStays,
     HotelExists,
+    NoRoomAssigned,
     NoSingleRoom,
+    RoomOccupied,
     RoomsStillAvailable,
     RoomTaken,
     SoldOut,
@@ -44,9 +46,9 @@ Message = msgspec.Struct
 
 REFUSALS: tuple[type[refusals.Refusal], ...] = (
     refusals.InvalidRequest, refusals.NotFound, HotelExists, SoldOut, NoSingleRoom,
-    RoomTaken, refusals.ActionNotAllowed, refusals.StaleVersion, refusals.IdempotencyKeyReused, refusals.BadSignature,
-    refusals.GuestErased, GuestHasStays, GuestOwes, RoomsStillAvailable, WaitlistFull, DayNotOver,
-    ClockInDoubt, refusals.Unavailable,
+    RoomTaken, RoomOccupied, NoRoomAssigned, refusals.ActionNotAllowed, refusals.StaleVersion,
+    refusals.IdempotencyKeyReused, refusals.BadSignature, refusals.GuestErased, GuestHasStays, GuestOwes,
+    RoomsStillAvailable, WaitlistFull, DayNotOver, ClockInDoubt, refusals.Unavailable,
 )  # fmt: skip
 
 ALL_EVENTS: tuple[type[Event], ...] = (*EVENTS, *BILLING_EVENTS, *DELIVERY_EVENTS)

@@ -21,13 +21,12 @@ class AuditList(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class NightReport(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """The bookings that an audit changed: guests who did not come, who were due out and stayed (`overstays`), who were
-    checked out, and who have no room any more (`unassigned`); holds that ended; and how many entries of the waitlist
+    """The bookings that an audit changed: guests who did not come, who were due out and stayed (`overstays`), and who
+    have no room any more because of them (`unassigned`); holds that ended; and how many entries of the waitlist
     lapsed."""
 
     no_shows: AuditList = AuditList()
     overstays: AuditList = AuditList()
-    checked_out: AuditList = AuditList()
     unassigned: AuditList = AuditList()
     holds_expired: AuditList = AuditList()
     waitlist_lapsed: int = 0

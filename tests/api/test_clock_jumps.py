@@ -83,7 +83,7 @@ def test_a_clock_that_was_set_right_is_confirmed_by_a_person(gateway: Gateway, h
 
 
 def test_a_server_that_was_down_at_night_waits_until_its_guests_can_be_checked_in(gateway: Gateway, hotel: str) -> None:
-    monday, tuesday = gateway.book(hotel, 0), gateway.book(hotel, 1)
+    monday, tuesday = gateway.book(hotel, 0), gateway.book(hotel, 1, room="102")
     down_until(gateway, "2026-06-02T10:00")
     assert business_date(gateway, hotel) == "2026-06-01"
     assert status_of(gateway, hotel, monday) == "confirmed"

@@ -188,8 +188,9 @@ def test_an_audit_in_the_evening_closes_that_evenings_date(gateway: Gateway) -> 
     assert business_date(gateway, hotel) == "2026-06-02"
     gateway.set_clock("2026-06-02T08:00")
     assert business_date(gateway, hotel) == "2026-06-02"
-    assert gateway.act(hotel, tomorrow, "check-in").status == 200
     assert status_of(gateway, hotel, today) == "in_house"
+    assert gateway.act(hotel, today, "check-out").status == 200
+    assert gateway.act(hotel, tomorrow, "check-in").status == 200
 
 
 @pytest.mark.parametrize(("night_audit", "arrival"), [("03:00", 0), ("manual", 0), ("23:30", 1)])

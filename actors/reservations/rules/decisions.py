@@ -21,11 +21,12 @@ from innkeeper.actors.reservations.rules.rooming import (
     check_guests,
     check_reminder,
     check_room,
+    divided,
     find_room,
     rate_of,
     room_type_of,
 )
-from innkeeper.actors.reservations.rules.state import HotelState, waiting
+from innkeeper.actors.reservations.rules.state import HotelState, concerned_rooms, waiting
 from innkeeper.actors.reservations.rules.waitlist import join_event, leave_event
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope
@@ -33,14 +34,13 @@ from innkeeper.protocol.messages.event import Event, ForgettingEvent
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, StaleVersion
 from innkeeper.protocol.messages.reply import Reply
-from innkeeper.protocol.reservations import commands, events
+from innkeeper.protocol.reservations import commands, events, requests
 from innkeeper.protocol.reservations.booking import Booking, RoomSegment
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.night_audit import ClosedDate
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
-from innkeeper.protocol.reservations.refusals import HotelExists
+from innkeeper.protocol.reservations.refusals import HotelExists, NoSingleRoom
 from innkeeper.protocol.reservations.replies import BookingReply, GuestReply, HotelReply, NightAuditReply, WaitlistReply
-from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.guests import Guest, GuestDetails, GuestKey, StoredGuest, new_guest
 
@@ -112,10 +112,8 @@ def _record(state: HotelState, decided: tuple[Event, ...], envelope: Envelope, c
         if isinstance(event, events.BookingEvent):
             was = decision.after.get(event.booking) or state.bookings.get(event.booking)
             now = decision.after[event.booking] = apply_event(was, record, state.opened().currency)
-            if was is None or _nights(was) != _nights(now):
-                decision.claims.setdefault(now.room, []).append(event)
-                if was is not None and was.room != now.room:
-                    decision.claims.setdefault(was.room, []).append(event)
+            for room in concerned_rooms(was, now, state.opened().business_date):
+                decision.claims.setdefault(room, []).append(event)
         guest = getattr(event, "guest", None)
         if type(guest) is Guest and guest.version > state.seq:  # see `rules.guests`
             decision.guests[guest.id, guest.version] = StoredGuest(hotel, guest, envelope.salt)
@@ -124,10 +122,6 @@ def _record(state: HotelState, decided: tuple[Event, ...], envelope: Envelope, c
         decision.records.append(record)
         decision.bookings.append(now)
     return decision
-
-
-def _nights(booking: Booking) -> tuple[bool, RoomSegment]:
-    return booking.status in HOLDS_NIGHTS, booking.rooms[-1]
 
 
 def find(state: HotelState, command: commands.BookingCommand, envelope: Envelope) -> Booking:
@@ -170,7 +164,7 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
         check_reminder(state, request.reminder_on, request.arrival)
     rate = kind.rate if request.rate is None else rate_of(state, request.rate)
     rooming = RoomingRequest(envelope.id, request.arrival, request.departure, kind.code, room=request.room)
-    room, moved = find_room(state, rooming)
+    rooms, moved = _rooms_for(state, rooming, request)
     contact = request.guest
     if contact.name is None:
         guest = known_guest(state, request.notes, envelope)
@@ -181,7 +175,7 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
         booking=envelope.id,
         locator=state.next_locator(),
         room_type=request.room_type,
-        rooms=(RoomSegment(room, request.arrival, request.departure),),
+        rooms=rooms,
         arrival=request.arrival,
         departure=request.departure,
         adults=request.adults,
@@ -198,6 +192,18 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
         expires_at = hold_until(state.opened(), request.arrival, envelope.at, seconds)
         made = events.BookingHeld(**msgspec.structs.asdict(confirmed), expires_at=expires_at)
     return (*moved, made), None
+
+
+def _rooms_for(
+    state: HotelState, rooming: RoomingRequest, request: requests.BookingRequest
+) -> tuple[tuple[RoomSegment, ...], tuple[events.RoomMoved, ...]]:
+    try:
+        room, moved = find_room(state, rooming)
+    except Refused as refused:
+        if request.allow_split and isinstance(refused.refusal, NoSingleRoom):
+            return divided(state, rooming), ()
+        raise
+    return (RoomSegment(room, request.arrival, request.departure),), moved
 
 
 def _change_hotel(state: HotelState, command: commands.ChangeHotel, envelope: Envelope) -> Ruling:
@@ -241,7 +247,7 @@ def _close(state: HotelState, command: commands.RollBusinessDate, envelope: Enve
     """Closes one date; of several, the next after those that the command has closed."""
     if not state.closed_now and (nothing := audit(state, command, envelope)) is not None:
         return (), nothing
-    done = close_events(state, command.early)
+    done = close_events(state, envelope.at, command.early)
     rolled = done[-1]
     assert isinstance(rolled, events.BusinessDateRolled)
     closed = (*state.closed_now, ClosedDate(rolled.closed, rolled.early, rolled.report))

@@ -12,7 +12,8 @@ from innkeeper.actors.reservations.rules.business_day import (
     local_date,
     over_at,
 )
-from innkeeper.actors.reservations.rules.pricing import checked_out, first_night
+from innkeeper.actors.reservations.rules.overstays import assignment_events, overstay_events
+from innkeeper.actors.reservations.rules.pricing import first_night
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.actors.reservations.rules.waitlist import lapse_events, offer_events
 from innkeeper.protocol.messages.envelope import Envelope
@@ -37,7 +38,6 @@ _DAY = timedelta(days=1)
 _LISTED: dict[type[Event], str] = {
     events.GuestNoShow: "no_shows",
     events.GuestOverstayed: "overstays",
-    events.GuestCheckedOut: "checked_out",
     events.RoomUnassigned: "unassigned",
     events.HoldExpired: "holds_expired",
 }
@@ -46,28 +46,27 @@ _EVENING_MICROSECONDS = 6 * 3_600_000_000
 _LATE_MICROSECONDS = 3_600_000_000
 
 
-def close_events(state: HotelState, early: bool = False) -> tuple[Event, ...]:
+def close_events(state: HotelState, at: int, early: bool = False) -> tuple[Event, ...]:
     """Closes the business date and opens the next one. Guests who were due in become no-shows, holds for the night
-    expire, guests who were due out and are still in house are checked out, and waitlist entries for the date lapse."""
+    expire, guests who were due out and are still in house stay on, and waitlist entries for the date lapse."""
     today = state.opened().business_date
     to = today + _DAY
     settled = [event for booking in _by_id(state) if (event := _settle(booking, to)) is not None]
+    overstays = [*overstay_events(state, to, at, {event.booking for event in settled})]
     lapsed = lapse_events(state, to)
-    report = _report(state, settled, len(lapsed))
-    return (*settled, *lapsed, events.BusinessDateRolled(today, to, early, report))
+    report = _report(state, (*settled, *overstays), len(lapsed))
+    return (*settled, *overstays, *lapsed, events.BusinessDateRolled(today, to, early, report))
 
 
 def _by_id(state: HotelState) -> list[Booking]:
     return sorted(state.bookings.values(), key=lambda booking: booking.id)
 
 
-def _settle(booking: Booking, to: date) -> Event | None:
+def _settle(booking: Booking, to: date) -> events.HoldExpired | events.GuestNoShow | None:
     if booking.status is BookingStatus.HELD and booking.arrival < to:
         return events.HoldExpired(booking.id)
     if booking.status is BookingStatus.CONFIRMED and booking.arrival < to:
         return events.GuestNoShow(booking.id, first_night(booking))
-    if booking.status is BookingStatus.IN_HOUSE and booking.departure < to:
-        return checked_out(booking, booking.departure)
     return None
 
 
@@ -135,10 +134,10 @@ def closes_more(state: HotelState, command: commands.RollBusinessDate, at: int, 
     return len(closed) < limits.night_audit_dates_max and over_at(hotel, day) <= at
 
 
-def preview(state: HotelState) -> NightAuditReply:
+def preview(state: HotelState, at: int) -> NightAuditReply:
     """What the audit would do that closes the open business date."""
     hotel = state.opened()
-    rolled = close_events(state)[-1]
+    rolled = close_events(state, at)[-1]
     assert isinstance(rolled, events.BusinessDateRolled)
     in_house = [one for one in _by_id(state) if one.status is BookingStatus.IN_HOUSE]
     unposted = _list([one for one in in_house if one.arrival <= hotel.business_date < one.departure])
@@ -159,15 +158,20 @@ def due_events(state: HotelState, at: int) -> tuple[str, tuple[Event, ...]]:
     if expired:
         lapsed = tuple(events.HoldExpired(booking) for _, booking in dict.fromkeys(expired))
         return f"due:hold-expiry:{_rfc_3339(expired[0][0])}", lapsed
+    if state.roomless and state.freed:
+        booking, assigned = assignment_events(state)
+        if assigned:
+            return f"due:room-assignment:{booking}", assigned
     if state.waitlist and state.freed:
         return offer_events(state, at)
+    state.freed.clear()
     if state.audit_at is None or state.audit_at > at:
         return "", ()
     waits_until = _waits_until(state, at)
     if waits_until is not None:
         state.audit_at = waits_until
         return "", ()
-    return f"due:night-audit:{_rfc_3339(state.audit_at)}", close_events(state)
+    return f"due:night-audit:{_rfc_3339(state.audit_at)}", close_events(state, at)
 
 
 def _waits_until(state: HotelState, at: int) -> int | None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from innkeeper.actors.reservations.rules.availability import rooms_for_stay
 from innkeeper.actors.reservations.rules.guests import named_guest
 from innkeeper.actors.reservations.rules.night_audit import preview
 from innkeeper.actors.reservations.rules.rooming import check_arrival
@@ -30,6 +31,8 @@ def answer(state: HotelState, envelope: Envelope) -> Reply:
         raise Refused(NotFound("hotel", query.hotel))
     if isinstance(query, queries.FindGuest):
         return _guest(state, query, envelope)
+    if isinstance(query, queries.PreviewNightAudit):
+        return preview(state, envelope.at)
     return _REPLIES[type(query)](state, query)
 
 
@@ -58,16 +61,15 @@ def _availability(state: HotelState, query: queries.FindAvailability) -> Reply:
     for kind in hotel.room_types:
         if kind.max_guests >= query.guests:
             nights = state.calendars[kind.code].left(arrival, departure)
-            types.append(TypeAvailability(kind, min(nights), tuple(nights)))
+            most = min(nights)
+            rooms = rooms_for_stay(state, kind.code, arrival, departure, most)
+            needs_move = rooms < most
+            types.append(TypeAvailability(kind, most if query.allow_split else rooms, tuple(nights), needs_move))
     return AvailabilityReply(hotel.id, hotel.currency, query.arrival, query.departure, tuple(types))
 
 
 def _waitlist(state: HotelState, query: queries.ListWaitlist) -> Reply:
     return WaitlistReply(query.hotel, tuple(state.waitlist.values()))
-
-
-def _audit(state: HotelState, _: queries.PreviewNightAudit) -> Reply:
-    return preview(state)
 
 
 def _state(state: HotelState, _: queries.DescribeHotelState) -> Reply:
@@ -79,6 +81,5 @@ _REPLIES: dict[type[Query], Callable[[HotelState, Any], Reply]] = {
     queries.FindBooking: _booking,
     queries.FindAvailability: _availability,
     queries.ListWaitlist: _waitlist,
-    queries.PreviewNightAudit: _audit,
     queries.DescribeHotelState: _state,
 }
