@@ -82,6 +82,7 @@ class ClockWatch:
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
+        self._checked = clock if isinstance(clock, ServerClock) else None
         self._last_at = 0
         self._start = ServerTime()
 
@@ -99,7 +100,7 @@ class ClockWatch:
     @property
     def doubt(self) -> str:
         """Why the clock is in doubt; empty where it is not."""
-        return getattr(self._clock, "doubt", "") or self._start.doubt
+        return (self._checked is not None and self._checked.doubt) or self._start.doubt
 
     def now(self) -> int:
         """Microseconds since 1970 UTC, never before an earlier time."""
@@ -108,20 +109,22 @@ class ClockWatch:
     def stamp(self, envelopes: Sequence[Envelope], known: Container[int] = ()) -> tuple[int, ServerTime]:
         """The instant of a batch, and what is known of the time. One of its commands may confirm the clock, unless it
         is one of those, by their numbers, whose result is `known` already."""
-        at = self._clock()
-        if self.doubt and (self._was_set_right() or _confirmed(envelopes, known)):
-            at = self._confirm()
+        at, server = self._clock(), self._start
+        if server.doubt or (self._checked is not None and self._checked.doubt):
+            if self._was_set_right() or _confirmed(envelopes, known):
+                at = self._confirm()
+            server = replace(self._start, doubt=self.doubt)
         self._last_at = at = max(at, self._last_at)
-        return at, replace(self._start, doubt=self.doubt) if self.doubt else self._start
+        return at, server
 
     def _was_set_right(self) -> bool:
         """Whether a clock that was wrong at the start shows a time that fits the last event now."""
-        shown = self._clock.wall if isinstance(self._clock, ServerClock) else self._clock()
+        shown = self._clock() if self._checked is None else self._checked.wall
         return bool(self._start.doubt) and _is_soon_after(self._start.down_from, shown)
 
     def _confirm(self) -> int:
-        if isinstance(self._clock, ServerClock):
-            self._clock.confirm()
+        if self._checked is not None:
+            self._checked.confirm()
         self._start = replace(self._start, doubt="")
         self._last_at = 0
         return self._clock()
