@@ -38,6 +38,7 @@ from innkeeper.protocol.messages.refusals import Refusal, Refused
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations.commands import RollBusinessDate
 from innkeeper.protocol.reservations.replies import HotelStateReply, RoomStays
+from innkeeper.protocol.values.instants import instant
 from thespian.actors import ActorAddress, PoisonMessage
 
 logger = logging.getLogger(__name__)
@@ -110,7 +111,10 @@ class HotelActor(TypedActor):
                 elif self.state.closed_now:
                     self._carry_out(self.waiting[0])  # the audit closes the next date
                 elif due_at is not None and due_at <= self.at and not self._is_closed_by_hand(due_at):
+                    audit_at = self.state.audit_at
                     self._ask_rooms(decide_due(self.state, self.at))
+                    if self.state.audit_at != audit_at:
+                        self._log_wait()
                 elif self.waiting:
                     self._carry_out(self.waiting[0])
                 else:
@@ -119,6 +123,12 @@ class HotelActor(TypedActor):
                     return
         except Exception:
             self._fail(traceback.format_exc())
+
+    def _log_wait(self) -> None:
+        """Says until when the audit waits that is due. While the clock is in doubt, that was said of all hotels."""
+        if self.state.audit_at is not None and not self.state.server.doubt:
+            today, until = self.state.opened().business_date, instant(self.state.audit_at)
+            logger.warning("hotel %s: the audit of %s waits until %s, or for a person", self.name, today, until)
 
     def _is_closed_by_hand(self, due_at: int) -> bool:
         """Whether the automatic audit is due, but the next command is the audit: then that one is a person's."""

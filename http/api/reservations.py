@@ -279,7 +279,10 @@ async def audit_night(request: web.Request) -> web.Response:
     query, asked = query_of(request, NightAuditQuery), await body_of(request, _audit_request)
     hotel = request.match_info["hotel"]
     message = RollBusinessDate(hotel, asked.to, asked.date_, asked.early, asked.confirm_clock)
-    reply, headers = await ask(request, PreviewNightAudit(hotel) if query.dry_run else message, NightAuditReply)
+    if query.dry_run and asked.to is not None:
+        raise invalid("to", "dry_run", "a dry run shows the audit of one date: give date, or nothing")
+    preview = PreviewNightAudit(hotel, asked.date_)
+    reply, headers = await ask(request, preview if query.dry_run else message, NightAuditReply)
     return json_response(rendering.audit(reply), headers=headers)
 
 

@@ -48,9 +48,10 @@ class ListWaitlist(Query, frozen=True):
 
 
 class PreviewNightAudit(Query, frozen=True):
-    """Return what the night audit would do that closes the open business date."""
+    """Return what the night audit would do that closes `day`: the open business date, where it is None."""
 
     name: ClassVar[str] = "business_date.preview"
+    day: date | None = None
 
 
 class DescribeHotelState(Query, frozen=True):

@@ -82,11 +82,14 @@ def test_a_clock_that_was_set_right_is_confirmed_by_a_person(gateway: Gateway, h
     assert business_date(gateway, hotel) == "2026-06-03"
 
 
-def test_a_server_that_was_down_at_night_waits_until_its_guests_can_be_checked_in(gateway: Gateway, hotel: str) -> None:
+def test_a_server_that_was_down_at_night_waits_until_its_guests_can_be_checked_in(
+    gateway: Gateway, hotel: str, caplog: pytest.LogCaptureFixture
+) -> None:
     monday, tuesday = gateway.book(hotel, 0), gateway.book(hotel, 1, room="102")
     down_until(gateway, "2026-06-02T10:00")
     assert business_date(gateway, hotel) == "2026-06-01"
     assert status_of(gateway, hotel, monday) == "confirmed"
+    assert "the audit of 2026-06-01 waits until 2026-06-03 02:00:00" in caplog.text
     assert gateway.act(hotel, tuesday, "check-in").status == 200  # today's guests arrive as on any day
     assert gateway.act(hotel, monday, "check-in").status == 200  # and those of yesterday are entered now
     gateway.set_clock("2026-06-03T03:01")

@@ -138,6 +138,10 @@ def test_a_dry_run_shows_what_the_audit_would_do_and_does_nothing(gateway: Gatew
     assert found == {"no_shows": [late["id"]], "holds_expired": [hold["id"]]}
     assert [one["booking"] for one in shown["unposted"]["bookings"]] == [guest["id"]]
     assert [status_of(gateway, hotel, one) for one in (late, hold, guest)] == ["confirmed", "held", "in_house"]
+    for day, status in (("2026-06-01", 200), ("2026-05-31", 200), ("2026-06-02", 409)):
+        assert gateway.post(f"{hotel}/night-audit?dry_run=true", {"date": day}).status == status
+    reply = gateway.post(f"{hotel}/night-audit?dry_run=true", {"to": "2026-06-02"})
+    assert_problem(reply, 422, "invalid", "to", "dry_run")
 
 
 def test_a_hotel_opens_on_its_own_calendar_day(gateway: Gateway) -> None:

@@ -243,7 +243,7 @@ def _report_address(state: HotelState, command: commands.ReportAddress, envelope
 
 def _close(state: HotelState, command: commands.RollBusinessDate, envelope: Envelope) -> Ruling:
     """Closes one date; of several, the next after those that the command has closed."""
-    if not state.closed_now and (nothing := audit(state, command, envelope)) is not None:
+    if not state.closed_now and (nothing := audit(state, command, envelope.at)) is not None:
         return (), nothing
     done = close_events(state, envelope.at, command.early)
     rolled = done[-1]

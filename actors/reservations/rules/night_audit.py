@@ -16,7 +16,6 @@ from innkeeper.actors.reservations.rules.overstays import assignment_events, ove
 from innkeeper.actors.reservations.rules.pricing import first_night
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.actors.reservations.rules.waitlist import lapse_events, offer_events
-from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import Refused, invalid
 from innkeeper.protocol.reservations import commands, events
@@ -31,6 +30,7 @@ from innkeeper.protocol.reservations.night_audit import (
 )
 from innkeeper.protocol.reservations.refusals import ClockInDoubt, DayNotOver
 from innkeeper.protocol.reservations.replies import NightAuditReply
+from innkeeper.protocol.reservations.transitions import NOT_ARRIVED
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.instants import instant
 
@@ -51,15 +51,16 @@ def close_events(state: HotelState, at: int, early: bool = False) -> tuple[Event
     expire, guests who were due out and are still in house stay on, and waitlist entries for the date lapse."""
     today = state.opened().business_date
     to = today + _DAY
-    settled = [event for booking in _by_id(state) if (event := _settle(booking, to)) is not None]
+    due_in = (one for one in state.bookings.values() if one.arrival < to and one.status in NOT_ARRIVED)
+    settled = [event for booking in _by_id(due_in) if (event := _settle(booking, to)) is not None]
     overstays = [*overstay_events(state, to, at, {event.booking for event in settled})]
     lapsed = lapse_events(state, to)
     report = _report(state, (*settled, *overstays), len(lapsed))
     return (*settled, *overstays, *lapsed, events.BusinessDateRolled(today, to, early, report))
 
 
-def _by_id(state: HotelState) -> list[Booking]:
-    return sorted(state.bookings.values(), key=lambda booking: booking.id)
+def _by_id(bookings: Iterable[Booking]) -> list[Booking]:
+    return sorted(bookings, key=lambda booking: booking.id)
 
 
 def _settle(booking: Booking, to: date) -> events.HoldExpired | events.GuestNoShow | None:
@@ -83,7 +84,7 @@ def _list(bookings: list[Booking]) -> AuditList:
     return AuditList(len(bookings), tuple(AuditedBooking(one.id, one.locator, one.room) for one in first))
 
 
-def audit(state: HotelState, command: commands.RollBusinessDate, envelope: Envelope) -> NightAuditReply | None:
+def audit(state: HotelState, command: commands.RollBusinessDate, at: int) -> NightAuditReply | None:
     """Checks whether the audit may close the business date now: returns None, or the reply where nothing is to be
     closed. Raises `Refused`."""
     hotel = state.opened()
@@ -98,7 +99,7 @@ def audit(state: HotelState, command: commands.RollBusinessDate, envelope: Envel
     possible_at = early_at(hotel, day) if command.early else over_at(hotel, day)
     if state.server.doubt and hotel.clock is HotelClock.WALL:
         raise Refused(ClockInDoubt(state.server.doubt))
-    if possible_at > envelope.at or hotel.clock is HotelClock.SIMULATED:
+    if possible_at > at or hotel.clock is HotelClock.SIMULATED:
         local = instant(possible_at).astimezone(ZoneInfo(hotel.timezone)).replace(tzinfo=None)
         raise Refused(DayNotOver(day, instant(possible_at), local.isoformat(timespec="minutes")))
     if day != today:
@@ -134,13 +135,18 @@ def closes_more(state: HotelState, command: commands.RollBusinessDate, at: int, 
     return len(closed) < limits.night_audit_dates_max and over_at(hotel, day) <= at
 
 
-def preview(state: HotelState, at: int) -> NightAuditReply:
-    """What the audit would do that closes the open business date."""
+def preview(state: HotelState, day: date | None, at: int) -> NightAuditReply:
+    """What the audit would do that closes the open business date; for any other day what it answers. Raises
+    `Refused`."""
     hotel = state.opened()
+    if day not in (None, hotel.business_date):
+        answered = audit(state, commands.RollBusinessDate(hotel.id, None, day), at)
+        assert answered is not None
+        return answered
     rolled = close_events(state, at)[-1]
     assert isinstance(rolled, events.BusinessDateRolled)
-    in_house = [one for one in _by_id(state) if one.status is BookingStatus.IN_HOUSE]
-    unposted = _list([one for one in in_house if one.arrival <= hotel.business_date < one.departure])
+    in_house = (one for one in state.bookings.values() if one.status is BookingStatus.IN_HOUSE)
+    unposted = _list(_by_id(one for one in in_house if one.arrival <= hotel.business_date))
     more = AuditPreview(over_at(hotel, hotel.business_date), unposted)
     closed = ClosedDate(rolled.closed, rolled.early, rolled.report)
     return NightAuditReply(hotel.id, rolled.opened, (closed,), preview=more)
