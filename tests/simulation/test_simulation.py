@@ -6,6 +6,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from innkeeper.actors.partition.host import Host
 from innkeeper.actors.partition.messages import PendingBatch
 from innkeeper.actors.reservations.messages import Claim, ClaimDone
 from innkeeper.actors.reservations.room import RoomActor
-from innkeeper.actors.reservations.rules import allocation, queries
+from innkeeper.actors.reservations.rules import allocation, night_audit, queries
 from innkeeper.actors.reservations.rules.calendar import Calendar
 from innkeeper.actors.reservations.rules.state import describe
 from innkeeper.protocol.ports.subscriptions import no_effects
@@ -29,7 +30,7 @@ from innkeeper.storage.stored_cursor import StoredCursor
 from msgspec.structs import replace
 from simulation import clients, event_model
 from simulation.run import run_seed, seeds_of
-from simulation.simulated_partition import SimulatedPartition, SimulationResult
+from simulation.simulated_partition import HOUR, SimulatedPartition, SimulationResult
 from support.paths import ROOT
 
 SEEDS = range(1, 201)
@@ -126,6 +127,17 @@ def test_a_needless_refusal_is_reported(monkeypatch: pytest.MonkeyPatch) -> None
     for step_of_search in ("_one_step", "_sweep", "_search"):
         monkeypatch.setattr(allocation, step_of_search, lambda *_: None)
     assert is_reported("(P4)")
+
+
+def test_a_date_that_is_closed_before_it_is_over_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    over_at = night_audit.over_at
+    monkeypatch.setattr(night_audit, "over_at", lambda hotel, day: over_at(hotel, day) - 6 * HOUR)
+    assert is_reported("(P12)")
+
+
+def test_dates_that_are_closed_in_one_leap_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(night_audit, "_DAY", timedelta(days=2))
+    assert is_reported("(P12)")
 
 
 def test_a_state_that_differs_from_the_fold_of_its_events_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
