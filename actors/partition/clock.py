@@ -94,7 +94,7 @@ class ClockWatch:
             doubt = (
                 f"the server's clock shows {_shown(at)} at the start, {order} the last event, {_shown(last_event_at)}"
             )
-            logger.error("%s; night audits wait until it is right or is confirmed", doubt)
+            logger.warning("%s; night audits wait until it is right or is confirmed", doubt)
         self._start = ServerTime(doubt, last_event_at, at)
 
     @property
