@@ -16,6 +16,7 @@ from innkeeper.http.api.resources import (
     DeadLetterResource,
     GuestResource,
     HotelResource,
+    KnownRoomTypeResource,
     ListPage,
     NightAuditResource,
     NightAvailability,
@@ -93,6 +94,7 @@ def hotel_resource(hotel: Hotel) -> HotelResource:
     terms = hotel.terms_of_sale[-1]
     return HotelResource(
         hotel.id, hotel.name, hotel.timezone, hotel.currency, hotel.check_in, hotel.check_out, hotel.night_audit,
+        hotel.housekeeping, hotel.infants_below,
         terms.cancellation, [_tax_terms(tax, hotel.currency) for tax in terms.taxes], terms.deposits,
         hotel.business_date, [_room_type(kind, hotel.currency) for kind in hotel.room_types], hotel.version,
     )  # fmt: skip
@@ -108,8 +110,14 @@ def _tax_terms(tax: Tax, currency: str) -> TaxTermsResource:
 
 def _room_type(kind: RoomType, currency: str) -> RoomTypeResource:
     return RoomTypeResource(
-        kind.code, kind.name, kind.max_guests, Amount(render(kind.rate, currency), currency), kind.rooms
-    )
+        kind.code, kind.name, kind.max_guests, kind.max_adults, kind.cots,
+        Amount(render(kind.rate, currency), currency), kind.rooms,
+    )  # fmt: skip
+
+
+def room_type_resource(kind: RoomType, currency: str, retired: bool = False) -> KnownRoomTypeResource:
+    """The resource of a room type, which may be retired."""
+    return KnownRoomTypeResource(**msgspec.structs.asdict(_room_type(kind, currency)), retired=retired)
 
 
 def availability(reply: AvailabilityReply) -> AvailabilityResource:
@@ -151,7 +159,7 @@ def dead_letter(letter: DeadLetter) -> DeadLetterResource:
 
 def tape_chart(hotel: Hotel, bookings: Iterable[Booking], start: date, end: date) -> TapeChart:
     """The tape chart of a hotel for the nights [start, end)."""
-    rooms = [ChartRoom(room, kind.code) for kind in hotel.room_types for room in kind.rooms]
+    rooms = [ChartRoom(room, kind.code, False) for kind in hotel.room_types for room in kind.rooms]
     bars = [
         ChartBooking(
             booking.id, booking.locator, booking.status, booking.room,
@@ -160,6 +168,8 @@ def tape_chart(hotel: Hotel, bookings: Iterable[Booking], start: date, end: date
         )
         for booking in bookings
     ]  # fmt: skip
+    used = {segment.room for bar in bars for segment in bar.rooms}
+    rooms += [ChartRoom(one.room, one.room_type, True) for one in hotel.retired_rooms if one.room in used]
     return TapeChart(hotel.id, hotel.business_date, start, end, rooms, bars)
 
 

@@ -91,13 +91,22 @@ class BookingResource(msgspec.Struct, frozen=True, gc=False):
 
 
 class RoomTypeResource(msgspec.Struct, frozen=True):
-    """A room type, with its rooms in their order."""
+    """A room type, with its rooms in their order. Of the `max_guests`, as many as `max_adults` may be adults, or all of
+    them where it is null; each infant needs one of the `cots`, or none where it is null."""
 
     code: str
     name: str
     max_guests: int
+    max_adults: int | None
+    cots: int | None
     rate: Amount
     rooms: tuple[str, ...]
+
+
+class KnownRoomTypeResource(RoomTypeResource, frozen=True):
+    """A room type of the hotel, also one that is `retired`: not sold any more."""
+
+    retired: bool
 
 
 class TaxTermsResource(msgspec.Struct, frozen=True):
@@ -118,7 +127,8 @@ class TaxTermsResource(msgspec.Struct, frozen=True):
 
 
 class HotelResource(msgspec.Struct, frozen=True):
-    """A hotel. `business_date` is its current day."""
+    """A hotel. `business_date` is its current day. Where it keeps `housekeeping`, guests are checked in to clean rooms.
+    Children below the age `infants_below` are not counted as guests."""
 
     id: str
     name: str
@@ -127,6 +137,8 @@ class HotelResource(msgspec.Struct, frozen=True):
     check_in: str
     check_out: str
     night_audit: str
+    housekeeping: bool
+    infants_below: int
     cancellation: CancellationPolicy
     taxes: list[TaxTermsResource]
     deposits: tuple[Deposit, ...]
@@ -173,10 +185,11 @@ class NightAuditResource(msgspec.Struct, frozen=True, gc=False):
 
 
 class ChartRoom(msgspec.Struct, frozen=True, gc=False):
-    """A row of the tape chart."""
+    """A row of the tape chart. A room that is retired has one where it has bookings in these nights."""
 
     number: str
     room_type: str
+    retired: bool
 
 
 class ChartGuest(msgspec.Struct, frozen=True, gc=False):

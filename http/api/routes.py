@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from innkeeper.http.api import billing, guests, notifications, subscribers, waitlist, webhooks
+from innkeeper.http.api import billing, guests, hotels, notifications, rooms, subscribers, waitlist, webhooks
 from innkeeper.http.api import reservations as handlers
 from innkeeper.http.api.billing_resources import (
     BillingTermsResource,
@@ -30,6 +30,7 @@ from innkeeper.http.api.resources import (
     DeadLetterResource,
     Health,
     HotelResource,
+    KnownRoomTypeResource,
     ListPage,
     NightAuditResource,
     SubscriberResource,
@@ -48,8 +49,8 @@ from innkeeper.protocol.billing.terms import BillingTermsRequest
 from innkeeper.protocol.codec.cloud_event import CloudEvent
 from innkeeper.protocol.delivery.webhooks import WebhookChange, WebhookRequest
 from innkeeper.protocol.notifications.terms import NotificationTerms
+from innkeeper.protocol.reservations.hotel_requests import HotelChange, RoomAddition, RoomTypeAddition, RoomTypeChange
 from innkeeper.protocol.reservations.requests import BookingChange, BookingRequest, HotelRequest, WaitlistRequest
-from innkeeper.protocol.reservations.terms import HotelChange
 
 
 class Operation(NamedTuple):
@@ -74,6 +75,10 @@ class Operation(NamedTuple):
 
 
 _HOTEL = "/v1/hotels/{hotel}"
+_TYPES = _HOTEL + "/room-types"
+_TYPE = _TYPES + "/{code}"
+_ROOMS = _HOTEL + "/rooms"
+_ROOM = _ROOMS + "/{room}"
 _BOOKINGS = _HOTEL + "/bookings"
 _BOOKING = _BOOKINGS + "/{booking}"
 _GUEST = _HOTEL + "/guests/{guest}"
@@ -98,13 +103,30 @@ OPERATIONS = (
         "GET", _HOTEL + "/availability", handlers.show_availability, "Show the rooms left for a stay",
         AvailabilityResource, query=AvailabilityQuery,
     ),
-    Operation("POST", "/v1/hotels", handlers.open_hotel, "Open a hotel", HotelResource, 201, body=HotelRequest),
-    Operation("GET", "/v1/hotels", handlers.list_hotels, "List all hotels", ListPage[HotelResource], query=PageQuery),
-    Operation("GET", _HOTEL, handlers.show_hotel, "Show a hotel", HotelResource),
+    Operation("POST", "/v1/hotels", hotels.open_hotel, "Open a hotel", HotelResource, 201, body=HotelRequest),
+    Operation("GET", "/v1/hotels", hotels.list_hotels, "List all hotels", ListPage[HotelResource], query=PageQuery),
+    Operation("GET", _HOTEL, hotels.show_hotel, "Show a hotel", HotelResource),
     Operation(
-        "PATCH", _HOTEL, handlers.change_hotel, "Change the terms of sale: taxes, deposits, cancellation",
+        "PATCH", _HOTEL, hotels.change_hotel, "Change a hotel: name, hours, terms of sale",
         HotelResource, body=HotelChange,
     ),
+    Operation(
+        "POST", _TYPES, hotels.add_room_type, "Add a room type", KnownRoomTypeResource, 201, body=RoomTypeAddition,
+    ),
+    Operation("GET", _TYPES, hotels.list_room_types, "List the room types", ListPage[KnownRoomTypeResource]),
+    Operation("GET", _TYPE, hotels.show_room_type, "Show a room type", KnownRoomTypeResource),
+    Operation(
+        "PATCH", _TYPE, hotels.change_room_type, "Change a room type: name, rate, capacity", KnownRoomTypeResource,
+        body=RoomTypeChange,
+    ),
+    Operation("DELETE", _TYPE, hotels.retire_room_type, "Retire a room type and its rooms", KnownRoomTypeResource),
+    Operation("POST", _ROOMS, rooms.add_room, "Add a room", rooms.RoomResource, 201, body=RoomAddition),
+    Operation(
+        "GET", _ROOMS, rooms.list_rooms, "List the rooms with their state", ListPage[rooms.RoomResource],
+        query=PageQuery,
+    ),
+    Operation("GET", _ROOM, rooms.show_room, "Show a room", rooms.RoomResource),
+    Operation("DELETE", _ROOM, rooms.retire_room, "Retire a room", rooms.RoomResource),
     Operation("GET", _BOOKING, handlers.show_booking, "Show a booking", BookingResource),
     Operation("PATCH", _BOOKING, handlers.change_booking, "Change a booking", BookingResource, body=BookingChange),
     Operation("GET", _BOOKING + "/history", handlers.show_history, "List a booking's events", ListPage[CloudEvent]),

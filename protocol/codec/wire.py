@@ -27,11 +27,18 @@ from innkeeper.protocol.reservations.commands import COMMANDS
 from innkeeper.protocol.reservations.events import EVENTS
 from innkeeper.protocol.reservations.queries import QUERIES
 from innkeeper.protocol.reservations.refusals import (
+    ClosureOver,
     GuestHasStays,
     HotelExists,
     NoSingleRoom,
+    RoomClosedAlready,
+    RoomExists,
+    RoomNeeded,
+    RoomNotClean,
     RoomsStillAvailable,
     RoomTaken,
+    RoomTypeExists,
+    RoomTypeNeeded,
     SoldOut,
     WaitlistFull,
 )
@@ -44,6 +51,7 @@ REFUSALS: tuple[type[refusals.Refusal], ...] = (
     refusals.InvalidRequest, refusals.NotFound, HotelExists, SoldOut, NoSingleRoom,
     RoomTaken, refusals.ActionNotAllowed, refusals.StaleVersion, refusals.IdempotencyKeyReused, refusals.BadSignature,
     refusals.GuestErased, GuestHasStays, GuestOwes, RoomsStillAvailable, WaitlistFull, refusals.Unavailable,
+    RoomTypeExists, RoomTypeNeeded, RoomExists, RoomNeeded, RoomClosedAlready, ClosureOver, RoomNotClean,
 )  # fmt: skip
 
 ALL_EVENTS: tuple[type[Event], ...] = (*EVENTS, *BILLING_EVENTS, *DELIVERY_EVENTS)

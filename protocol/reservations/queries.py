@@ -14,6 +14,14 @@ class DescribeHotel(Query, frozen=True):
     name: ClassVar[str] = "hotel.describe"
 
 
+class ListRooms(Query, frozen=True):
+    """List the rooms with their condition, their closures and their guests of today: all that the hotel has, or this
+    one."""
+
+    name: ClassVar[str] = "rooms.list"
+    room: str | None = None
+
+
 class FindAvailability(Query, frozen=True):
     """Count the rooms left of each type, for the whole stay and for each night."""
 
@@ -53,5 +61,5 @@ class DescribeHotelState(Query, frozen=True):
 
 
 QUERIES: tuple[type[Query], ...] = (
-    DescribeHotel, FindAvailability, FindBooking, FindGuest, ListWaitlist, DescribeHotelState,
+    DescribeHotel, ListRooms, FindAvailability, FindBooking, FindGuest, ListWaitlist, DescribeHotelState,
 )  # fmt: skip

@@ -6,7 +6,9 @@ from typing import ClassVar
 import msgspec
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.closures import Closure
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
+from innkeeper.protocol.reservations.room_events import RoomCondition
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 from innkeeper.protocol.values.guests import Guest
 
@@ -78,6 +80,38 @@ class RoomStays(msgspec.Struct, frozen=True, gc=False):
     stays: tuple[tuple[str, int, int], ...]
 
 
+class RoomCare(msgspec.Struct, frozen=True, gc=False):
+    """What housekeeping says of a room. A room of which nothing is said is clean."""
+
+    room: str
+    condition: RoomCondition
+
+
+class RoomDetails(msgspec.Struct, frozen=True, gc=False):
+    """A room of a hotel today. `closures` are those that are not over; `in_house` are the bookings whose guests are in
+    the room, `due_in` those whose guests are expected in it today."""
+
+    number: str
+    room_type: str
+    condition: RoomCondition
+    retired: bool
+    closures: tuple[Closure, ...]
+    in_house: tuple[Booking, ...]
+    due_in: tuple[Booking, ...]
+
+
+class RoomsReply(Reply, frozen=True):
+    """Rooms of a hotel: all that it has, in the order of its room types, or the one that the message is about.
+    `closure` is the closure that the command was about."""
+
+    name: ClassVar[str] = "rooms.reply"
+    hotel: str
+    version: int
+    business_date: date
+    rooms: tuple[RoomDetails, ...]
+    closure: Closure | None = None
+
+
 class HotelStateReply(Reply, frozen=True):
     """A hotel's whole state, as a snapshot has it. Its bookings are those that can still change; `rooms` is what the
     rooms themselves say, without those that hold nothing."""
@@ -89,8 +123,11 @@ class HotelStateReply(Reply, frozen=True):
     bookings: tuple[Booking, ...]
     waitlist: tuple[WaitlistEntry, ...]
     rooms: tuple[RoomStays, ...]
+    closures: tuple[Closure, ...] = ()
+    conditions: tuple[RoomCare, ...] = ()
 
 
 REPLIES: tuple[type[Reply], ...] = (
-    HotelReply, BookingReply, GuestReply, AvailabilityReply, NightAuditReply, WaitlistReply, HotelStateReply,
+    HotelReply, BookingReply, GuestReply, AvailabilityReply, NightAuditReply, WaitlistReply, RoomsReply,
+    HotelStateReply,
 )  # fmt: skip

@@ -34,6 +34,8 @@ class RoomTypeChanged(Event, frozen=True):
     title: str
     max_guests: int
     rate: int
+    max_adults: int | None = None
+    cots: int | None = None
 
 
 class RoomTypeRetired(Event, frozen=True):

@@ -12,10 +12,9 @@ from typing import Any
 
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.reservations import events
+from innkeeper.protocol.reservations import events, room_events
 from innkeeper.protocol.reservations.booking import RoomSegment
 from innkeeper.protocol.reservations.reasons import MoveReason
-from innkeeper.protocol.reservations.room_events import ROOM_EVENTS
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 
 _NOT_ARRIVED = {"held", "confirmed"}
@@ -87,6 +86,14 @@ class ReservationsAuditor:
     def room_added(self, _: str, state: HotelRecord, event: events.RoomAdded) -> None:
         """Notes a room of the hotel."""
         state.rooms[event.room] = event.room_type
+
+    def room_retired(self, hotel: str, state: HotelRecord, event: room_events.RoomRetired) -> None:
+        """Checks that nobody needs the room any more."""
+        if state.rooms.pop(event.room, None) is None:
+            self.violations.append(f"{hotel}: room {event.room} is retired, but is none of its rooms (P2)")
+        for (room, night), holder in state.holders.items():
+            if room == event.room and night >= state.today:
+                self.violations.append(f"{hotel}: room {room} is retired, but {holder} holds it (P2)")
 
     def rolled(self, _: str, state: HotelRecord, event: events.BusinessDateRolled) -> None:
         """Notes the new business date."""
@@ -264,6 +271,7 @@ RESERVATIONS_AUDIT = EventTable[Callable[[ReservationsAuditor, str, HotelRecord,
     handles={
         events.HotelOpened: ReservationsAuditor.opened,
         events.RoomAdded: ReservationsAuditor.room_added,
+        room_events.RoomRetired: ReservationsAuditor.room_retired,
         events.BookingHeld: ReservationsAuditor.held,
         events.BookingConfirmed: ReservationsAuditor.confirmed,
         events.BookingModified: ReservationsAuditor.modified,
@@ -288,7 +296,12 @@ RESERVATIONS_AUDIT = EventTable[Callable[[ReservationsAuditor, str, HotelRecord,
     ignores=(
         events.HotelChanged,
         events.WaitlistChanged,
-        *ROOM_EVENTS,
+        room_events.RoomTypeChanged,
+        room_events.RoomTypeRetired,
+        room_events.RoomClosed,
+        room_events.RoomClosureChanged,
+        room_events.RoomReopened,
+        room_events.RoomConditionChanged,
         events.RoomUnassigned,
         events.RoomAssigned,
         events.CheckInUndone,

@@ -73,6 +73,7 @@ def _replies_of_all_operations(gateway: Gateway, data: Path) -> dict[str, HttpRe
         "show_history": gateway.get(booking_path(hotel, booking) + "/history"),
         "list_unsent_letters": gateway.get(booking_path(hotel, booking) + "/letters"),
         **_waitlist_operations(gateway),
+        **_house_operations(gateway),
         "show_tape_chart": gateway.get(f"{hotel}/tape-chart", from_=night(0), to=night(9)),
         "audit_night": gateway.run_night_audit(hotel, 1),
         "list_events": gateway.get("/v1/events"),
@@ -105,6 +106,23 @@ def _waitlist_operations(gateway: Gateway) -> dict[str, HttpResponse]:
         "leave_waitlist": gateway.send("DELETE", entry),
         "show_guest": gateway.get(guest),
         "forget_guest": gateway.send("DELETE", guest),
+    }
+
+
+def _house_operations(gateway: Gateway) -> dict[str, HttpResponse]:
+    hotel = gateway.open_hotel({"DBL": 2})
+    suite = {"code": "STE", "name": "Suite", "max_guests": 4, "rate": {"amount": "150.00", "currency": "EUR"}}
+    types, rooms = f"{hotel}/room-types", f"{hotel}/rooms"
+    return {
+        "add_room_type": gateway.post(types, suite | {"rooms": ["201"], "max_adults": 2, "cots": 1}),
+        "list_room_types": gateway.get(types),
+        "show_room_type": gateway.get(f"{types}/STE"),
+        "change_room_type": gateway.send("PATCH", f"{types}/STE", {"max_guests": 3}),
+        "retire_room_type": gateway.send("DELETE", f"{types}/STE"),
+        "add_room": gateway.post(rooms, {"number": "103", "room_type": "DBL"}),
+        "list_rooms": gateway.get(rooms),
+        "show_room": gateway.get(f"{rooms}/103"),
+        "retire_room": gateway.send("DELETE", f"{rooms}/103"),
     }
 
 

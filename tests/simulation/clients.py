@@ -9,6 +9,7 @@ from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations import commands, queries
+from innkeeper.protocol.reservations.hotel_requests import HotelChange
 from innkeeper.protocol.reservations.requests import (
     BookingChange,
     BookingRequest,
@@ -18,7 +19,7 @@ from innkeeper.protocol.reservations.requests import (
     RoomTypeRequest,
     WaitlistRequest,
 )
-from innkeeper.protocol.reservations.terms import CancellationRequest, DepositRequest, HotelChange, TaxRequest
+from innkeeper.protocol.reservations.terms import CancellationRequest, DepositRequest, TaxRequest
 from innkeeper.protocol.values.money import Money
 from innkeeper.protocol.values.taxes import ChargeKind, TaxPeriod
 from simulation.client_record import ClientRecord, Request

@@ -21,7 +21,8 @@ Claimed = tuple[int, int, str]
 
 @dataclass(slots=True)
 class Calendar:
-    """The rooms of one type and the stays that hold them. Nights are ordinals of dates (`date.toordinal`)."""
+    """The rooms of one type and the stays that hold them. Nights are ordinals of dates (`date.toordinal`). A room that
+    the hotel gave up keeps its place in `numbers`, but is none of `all_rooms`."""
 
     origin: int
     numbers: list[str] = field(default_factory=list)
@@ -82,7 +83,7 @@ class Calendar:
 
     def left(self, arrival: int, departure: int) -> list[int]:
         """The number of free rooms for each night."""
-        rooms = len(self.numbers)
+        rooms = self.all_rooms.bit_count()
         return [rooms - night.bit_count() for night in self.taken[arrival - self.origin : departure - self.origin]]
 
     def sold_out(self, arrival: int, departure: int) -> list[int]:

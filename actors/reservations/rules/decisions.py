@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from innkeeper.actors.reservations.rules.actions import ACTION_RULES
 from innkeeper.actors.reservations.rules.guests import forget, known_guest, report_address
+from innkeeper.actors.reservations.rules.house import HOUSE_RULES
 from innkeeper.actors.reservations.rules.lifecycle import allowed, why_not
 from innkeeper.actors.reservations.rules.night_audit import due_events, roll_events
 from innkeeper.actors.reservations.rules.opening import opening_events
@@ -186,18 +187,6 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
     return (*moved, made), None
 
 
-def _change_hotel(state: HotelState, command: commands.ChangeHotel, envelope: Envelope) -> Ruling:
-    hotel = state.opened()
-    if envelope.if_version is not None and envelope.if_version != hotel.version:
-        raise Refused(StaleVersion(hotel.version))
-    current = hotel.terms_of_sale[-1]
-    terms = command.change.terms(current, hotel.currency)
-    if terms == current:
-        return (), HotelReply(hotel)
-    changed = events.TermsOfSaleChanged(msgspec.structs.replace(terms, version=terms.version + 1))
-    return (changed,), HotelReply(apply_hotel_event(hotel, RecordedEvent(hotel.id, 0, 0, "", "", "", changed)))
-
-
 def _join_waitlist(state: HotelState, command: commands.JoinWaitlist, envelope: Envelope) -> Ruling:
     joined = join_event(state, command.request, envelope)
     entry = waiting(joined, state.seq + 1, envelope.at, envelope.by)
@@ -240,7 +229,7 @@ _SETTLED = (events.GuestNoShow, events.GuestCheckedOut, events.HoldExpired)
 
 _DECISIONS: dict[type[Command], Callable[[HotelState, Any, Envelope], Ruling]] = {
     commands.OpenHotel: _open_hotel,
-    commands.ChangeHotel: _change_hotel,
+    **HOUSE_RULES,
     commands.BookRoom: _book,
     commands.JoinWaitlist: _join_waitlist,
     commands.LeaveWaitlist: _leave_waitlist,

@@ -18,12 +18,21 @@ def opening_events(request: HotelRequest, at: int) -> tuple[Event, ...]:
         request.night_audit,
         request.business_date or local_date(request.timezone, at),
         request.terms(),
+        request.housekeeping,
+        request.infants_below,
     )
     done: list[Event] = [opened]
     numbers = _numbers(request)
     for room_type in request.room_types:
         done.append(
-            events.RoomTypeAdded(room_type.code, room_type.name, room_type.max_guests, room_type.rate.minor_units())
+            events.RoomTypeAdded(
+                room_type.code,
+                room_type.name,
+                room_type.max_guests,
+                room_type.rate.minor_units(),
+                room_type.max_adults,
+                room_type.cots,
+            )
         )
         done.extend(events.RoomAdded(number, room_type.code) for number in numbers[room_type.code])
     return tuple(done)

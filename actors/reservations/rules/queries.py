@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from innkeeper.actors.reservations.rules.guests import named_guest
+from innkeeper.actors.reservations.rules.room_details import rooms_reply
 from innkeeper.actors.reservations.rules.rooming import check_arrival
 from innkeeper.actors.reservations.rules.state import HotelState, describe
 from innkeeper.protocol.messages.envelope import Envelope
@@ -34,6 +35,12 @@ def answer(state: HotelState, envelope: Envelope) -> Reply:
 
 def _hotel(state: HotelState, _: queries.DescribeHotel) -> Reply:
     return HotelReply(state.opened())
+
+
+def _rooms(state: HotelState, query: queries.ListRooms) -> Reply:
+    if query.room is not None and query.room not in state.rooms:
+        raise Refused(NotFound("room", query.room))
+    return rooms_reply(state, state.opened(), None if query.room is None else (query.room,))
 
 
 def _booking(state: HotelState, query: queries.FindBooking) -> Reply:
@@ -71,6 +78,7 @@ def _state(state: HotelState, _: queries.DescribeHotelState) -> Reply:
 
 _REPLIES: dict[type[Query], Callable[[HotelState, Any], Reply]] = {
     queries.DescribeHotel: _hotel,
+    queries.ListRooms: _rooms,
     queries.FindBooking: _booking,
     queries.FindAvailability: _availability,
     queries.ListWaitlist: _waitlist,

@@ -47,7 +47,7 @@ def find_room(state: HotelState, rooming: RoomingRequest) -> tuple[str, tuple[Ro
         return calendar.numbers[calendar.best_fit(free, arrival, departure)], ()
     plan = allocate(calendar, AllocationRequest((arrival, departure, rooming.booking), rooms, state.movable))
     if plan is None:
-        raise Refused(_why_none(calendar, rooming))
+        raise Refused(_why_none(state, calendar, rooming))
     moved = tuple(
         _moved(state.bookings[booking], calendar.numbers[here], calendar.numbers[there], rooming.booking)
         for booking, (here, there) in plan.moves.items()
@@ -82,14 +82,14 @@ def _trial_calendar(state: HotelState, rooming: RoomingRequest) -> Calendar:
     return replace(calendar, all_rooms=calendar.all_rooms & ~refused)
 
 
-def _why_none(calendar: Calendar, rooming: RoomingRequest) -> SoldOut | RoomTaken | NoSingleRoom:
+def _why_none(state: HotelState, calendar: Calendar, rooming: RoomingRequest) -> SoldOut | RoomTaken | NoSingleRoom:
     arrival, departure = rooming.arrival.toordinal(), rooming.departure.toordinal()
     nights = calendar.sold_out(arrival, departure)
     if nights:
         return SoldOut(rooming.room_type, tuple(map(date.fromordinal, nights)))
     if rooming.room is None:
         return NoSingleRoom(rooming.room_type)
-    position = calendar.numbers.index(rooming.room)
+    position = state.rooms[rooming.room][1]
     held = [night for night in range(arrival, departure) if not calendar.free_for(night, night + 1) >> position & 1]
     return RoomTaken(rooming.room, tuple(map(date.fromordinal, held)))
 
@@ -132,7 +132,7 @@ def check_guests(kind: RoomType, adults: int, children: tuple[int, ...], field: 
 
 def check_room(state: HotelState, room: str, room_type: str | None = None) -> None:
     """Refuses a room that the hotel does not have, or that is of another type."""
-    if room not in state.rooms:
+    if not state.has_room(room):
         raise invalid("room", "unknown", f"this hotel has no room {room!r}")
     kind = state.rooms[room][0]
     if room_type is not None and kind != room_type:

@@ -10,9 +10,8 @@ from typing import Any
 
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.event_table import EventTable
-from innkeeper.protocol.reservations import events
+from innkeeper.protocol.reservations import events, room_events
 from innkeeper.protocol.reservations.replies import RoomStays
-from innkeeper.protocol.reservations.room_events import ROOM_EVENTS
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 
 Nights = tuple[int, int]
@@ -134,7 +133,9 @@ ROOM_FOLD = EventTable[Callable[[Any, str, Nights | None], Nights | None]](
     ignores=(
         events.HotelChanged,
         events.WaitlistChanged,
-        *ROOM_EVENTS,
+        room_events.RoomTypeChanged, room_events.RoomTypeRetired, room_events.RoomRetired, room_events.RoomClosed,
+        room_events.RoomClosureChanged, room_events.RoomReopened,
+        room_events.RoomConditionChanged,
         events.RoomUnassigned, events.RoomAssigned,
         events.CheckInUndone, events.CheckOutUndone,
         events.GuestOverstayed,
@@ -164,8 +165,8 @@ class RoomStates:
             rule(self, event)
 
     def add(self, event: events.RoomAdded) -> None:
-        """Adds a room that holds nothing."""
-        self.rooms[event.room] = RoomState(event.room)
+        """Adds a room that holds nothing. One that was retired is the same room."""
+        self.rooms.setdefault(event.room, RoomState(event.room))
 
     def roll(self, event: events.BusinessDateRolled) -> None:
         """Forgets the nights before the new business date."""

@@ -19,12 +19,13 @@ from innkeeper.actors.reservations.rules.pricing import next_audit
 from innkeeper.actors.reservations.rules.rooms import RoomState, RoomStates
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.reservations import events
-from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations import events, room_events
+from innkeeper.protocol.reservations.booking import Booking, BookingStatus
+from innkeeper.protocol.reservations.closures import Closure
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
-from innkeeper.protocol.reservations.replies import HotelStateReply
-from innkeeper.protocol.reservations.room_events import ROOM_EVENTS
+from innkeeper.protocol.reservations.replies import HotelStateReply, RoomCare
+from innkeeper.protocol.reservations.room_events import RoomCondition
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS, NOT_ARRIVED, NOT_ENDED
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
@@ -40,7 +41,8 @@ _HALF = (1 << _HALF_BITS) - 1
 @dataclass(slots=True)
 class HotelState:
     """One hotel. `rooms` maps each room number to its type and its position in that type's calendar; `waitlist` has the
-    entries, oldest first, and `freed` the room types that may have a room for one of them now. `audit_at` is when the
+    entries, oldest first, and `freed` the room types that may have a room for one of them now. `closures` are those
+    that are not over, and `conditions` those of the rooms that are not just clean. `audit_at` is when the
     next automatic audit is due. `room_states` is what the rooms know from the journal, until their actors start, and
     `refused_rooms` are the rooms that have just refused a claim, and
     `just_forgotten` the guests who were forgotten in this batch of commands. `locators` are those of the bookings here;
@@ -58,6 +60,8 @@ class HotelState:
     freed: set[str] = field(default_factory=set)
     audit_at: int | None = None
     room_states: RoomStates = field(default_factory=RoomStates)
+    closures: dict[str, Closure] = field(default_factory=dict)
+    conditions: dict[str, RoomCondition] = field(default_factory=dict)
     refused_rooms: frozenset[str] = frozenset()
     just_forgotten: set[str] = field(default_factory=set)
     locators: set[str] = field(default_factory=set)
@@ -92,10 +96,15 @@ class HotelState:
                 return locator
             number += 1
 
+    def has_room(self, room: str) -> bool:
+        """Whether this is a room of the hotel that is not retired."""
+        kind, position = self.rooms.get(room, ("", 0))
+        return kind in self.calendars and bool(self.calendars[kind].all_rooms >> position & 1)
+
     def movable(self, booking: str) -> bool:
         """Whether the hotel may change the room of this booking: only before arrival, and unless the room is pinned."""
-        stay = self.bookings[booking]
-        return stay.status in NOT_ARRIVED and not stay.pinned
+        stay = self.bookings.get(booking)  # None where a closure holds the room
+        return stay is not None and stay.status in NOT_ARRIVED and not stay.pinned
 
     def next_expiry(self) -> int | None:
         """When the next hold expires. Removes the expiries of holds that have ended in another way."""
@@ -157,6 +166,8 @@ def _evolve_booking(state: HotelState, record: RecordedEvent, after: Booking | N
             state.vacate(was)
         if now.status in HOLDS_NIGHTS:
             state.claim(now)
+    if was is not None and was.status is BookingStatus.IN_HOUSE and (was.room, was.status) != (now.room, now.status):
+        state.conditions[was.room] = RoomCondition.DIRTY
     if was is not None and was.pinned and not now.pinned:
         state.freed.add(state.rooms[now.room][0])
     if now.expires_at is not None and (was is None or was.expires_at != now.expires_at):
@@ -169,9 +180,12 @@ def _evolve_hotel(state: HotelState, record: RecordedEvent, _: None) -> None:
     state.audit_at = next_audit(hotel)
     match record.event:
         case events.RoomTypeAdded() as event:
-            state.calendars[event.code] = Calendar(hotel.business_date.toordinal())
+            state.calendars.setdefault(event.code, Calendar(hotel.business_date.toordinal()))
         case events.RoomAdded() as event:
             _add_room(state, event.room, event.room_type)
+            state.freed.add(event.room_type)
+        case room_events.RoomRetired() as event:
+            _retire_room(state, event.room)
         case events.BusinessDateRolled() as event:
             _roll(state, event.opened)
 
@@ -223,9 +237,18 @@ def _add_room(state: HotelState, room: str, code: str) -> None:
     calendar.add_room(room)
 
 
+def _retire_room(state: HotelState, room: str) -> None:
+    """The room keeps its place in the calendar, which is free of stays; a room that is added gets a new place."""
+    kind, position = state.rooms[room]
+    state.calendars[kind].all_rooms &= ~(1 << position)
+    state.closures = {id_: closure for id_, closure in state.closures.items() if closure.room != room}
+
+
 def _roll(state: HotelState, opened: date) -> None:
     for calendar in state.calendars.values():
         calendar.roll(opened.toordinal())
+    slept = (one.room for one in state.bookings.values() if one.status is BookingStatus.IN_HOUSE)
+    state.conditions |= dict.fromkeys(slept, RoomCondition.DIRTY)
     for booking in [booking.id for booking in state.bookings.values() if is_over(booking, opened)]:
         state.locators.discard(state.bookings.pop(booking).locator)
 
@@ -235,8 +258,12 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
     handles={
         events.HotelOpened: _evolve_hotel,
         events.TermsOfSaleChanged: _evolve_hotel,
+        events.HotelChanged: _evolve_hotel,
         events.RoomTypeAdded: _evolve_hotel,
+        room_events.RoomTypeChanged: _evolve_hotel,
+        room_events.RoomTypeRetired: _evolve_hotel,
         events.RoomAdded: _evolve_hotel,
+        room_events.RoomRetired: _evolve_hotel,
         events.BookingHeld: _evolve_booking,
         events.BookingConfirmed: _evolve_booking,
         events.BookingModified: _evolve_booking,
@@ -260,9 +287,11 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
         events.TimelineBegun: _timeline_begun,
     },
     ignores=(
-        events.HotelChanged,
         events.WaitlistChanged,
-        *ROOM_EVENTS,
+        room_events.RoomClosed,
+        room_events.RoomClosureChanged,
+        room_events.RoomReopened,
+        room_events.RoomConditionChanged,
         events.RoomUnassigned,
         events.RoomAssigned,
         events.CheckInUndone,
@@ -286,7 +315,11 @@ def describe(state: HotelState) -> HotelStateReply:
     bookings = tuple(map(bare, sorted(state.bookings.values(), key=lambda booking: booking.id)))
     rooms = state.room_states.describe(state.opened().business_date.toordinal())
     waitlist = tuple(map(bare, state.waitlist.values()))
-    return HotelStateReply(state.opened(), state.seq, state.bookings_made, bookings, waitlist, rooms)
+    closures = tuple(sorted(state.closures.values(), key=lambda closure: closure.id))
+    conditions = tuple(RoomCare(room, state.conditions[room]) for room in sorted(state.conditions))
+    return HotelStateReply(
+        state.opened(), state.seq, state.bookings_made, bookings, waitlist, rooms, closures, conditions
+    )
 
 
 def restore(described: HotelStateReply, locator_key: bytes = b"") -> HotelState:
@@ -297,11 +330,14 @@ def restore(described: HotelStateReply, locator_key: bytes = b"") -> HotelState:
     )
     state.room_types = {kind.code: kind for kind in hotel.room_types}
     state.audit_at = next_audit(hotel)
-    for kind in hotel.room_types:
+    for kind in (*hotel.room_types, *hotel.retired_types):
         state.calendars[kind.code] = Calendar(hotel.business_date.toordinal())
         for room in kind.rooms:
             _add_room(state, room, kind.code)
-            state.room_states.rooms[room] = RoomState(room)
+    for retired in hotel.retired_rooms:
+        _add_room(state, retired.room, retired.room_type)
+        _retire_room(state, retired.room)
+    state.room_states.rooms = {room: RoomState(room) for room in state.rooms}
     state.room_states.restore(described.rooms)
     for booking in described.bookings:
         state.bookings[booking.id] = booking
@@ -312,6 +348,8 @@ def restore(described: HotelStateReply, locator_key: bytes = b"") -> HotelState:
     heapify(state.expiries)
     state.waitlist = {entry.id: entry for entry in described.waitlist}
     state.freed = set(state.room_types)
+    state.closures = {closure.id: closure for closure in described.closures}
+    state.conditions = {care.room: care.condition for care in described.conditions}
     return state
 
 
