@@ -1,4 +1,5 @@
-"""The handlers of the routes of rooms: adding and retiring them."""
+"""The handlers of the routes of rooms: adding and retiring them, their condition, their closures, and the list of
+housekeeping."""
 
 from datetime import date
 
@@ -7,10 +8,18 @@ from aiohttp import web
 from innkeeper.http.api.parsing import PageQuery, body_of, query_of, unknown_cursor
 from innkeeper.http.api.rendering import json_response, page
 from innkeeper.http.api.reservations import ask
+from innkeeper.protocol.messages.refusals import NotFound, Refused
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.closures import Closure
-from innkeeper.protocol.reservations.commands import AddRoom, RetireRoom
-from innkeeper.protocol.reservations.hotel_requests import RoomAddition
+from innkeeper.protocol.reservations.commands import (
+    AddRoom,
+    ChangeClosure,
+    ChangeRoom,
+    CloseRoom,
+    ReopenRoom,
+    RetireRoom,
+)
+from innkeeper.protocol.reservations.hotel_requests import ClosureChange, ClosureRequest, RoomAddition, RoomChange
 from innkeeper.protocol.reservations.queries import ListRooms
 from innkeeper.protocol.reservations.replies import RoomDetails, RoomsReply
 from innkeeper.protocol.reservations.room_events import ClosureKind, RoomCondition
@@ -53,6 +62,28 @@ class RoomResource(msgspec.Struct, frozen=True):
     due_in: list[RoomGuest]
 
 
+class HousekeepingResource(msgspec.Struct, frozen=True):
+    """A room on the list of housekeeping for the business date. Its guests are `due_out` today or stay over
+    (`stay_over`); others are expected (`due_in`). `adults` and `children` are those in house, `arriving_adults` and
+    `arriving_children` those expected. `closure` is the one of today."""
+
+    room: str
+    room_type: str
+    condition: RoomCondition
+    occupied: bool
+    due_out: bool
+    stay_over: bool
+    due_in: bool
+    adults: int
+    children: int
+    arriving_adults: int
+    arriving_children: int
+    closure: ClosureResource | None
+
+
+_room_change = msgspec.json.Decoder(RoomChange)
+_closure_request = msgspec.json.Decoder(ClosureRequest)
+_closure_change = msgspec.json.Decoder(ClosureChange)
 _addition = msgspec.json.Decoder(RoomAddition)
 
 
@@ -89,10 +120,82 @@ async def show_room(request: web.Request) -> web.Response:
     return _room_response(*await ask(request, query, RoomsReply))
 
 
+async def change_room(request: web.Request) -> web.Response:
+    """PATCH /v1/hotels/{hotel}/rooms/{room}"""
+    change = await body_of(request, _room_change)
+    command = ChangeRoom(request.match_info["hotel"], request.match_info["room"], change)
+    return _room_response(*await ask(request, command, RoomsReply))
+
+
 async def retire_room(request: web.Request) -> web.Response:
     """DELETE /v1/hotels/{hotel}/rooms/{room}"""
     command = RetireRoom(request.match_info["hotel"], request.match_info["room"])
     return _room_response(*await ask(request, command, RoomsReply))
+
+
+async def close_room(request: web.Request) -> web.Response:
+    """POST /v1/hotels/{hotel}/rooms/{room}/closures"""
+    hotel, room = request.match_info["hotel"], request.match_info["room"]
+    closure = await body_of(request, _closure_request)
+    reply, headers = await ask(request, CloseRoom(hotel, room, closure), RoomsReply)
+    assert reply.closure is not None
+    headers["Location"] = f"/v1/hotels/{hotel}/rooms/{room}/closures/{reply.closure.id}"
+    return _closure_response(reply, headers, 201)
+
+
+async def list_closures(request: web.Request) -> web.Response:
+    """GET /v1/hotels/{hotel}/rooms/{room}/closures"""
+    query = ListRooms(request.match_info["hotel"], request.match_info["room"])
+    reply, _ = await ask(request, query, RoomsReply)
+    return json_response(page(map(closure_resource, reply.rooms[0].closures), None))
+
+
+async def show_closure(request: web.Request) -> web.Response:
+    """GET /v1/hotels/{hotel}/rooms/{room}/closures/{closure}"""
+    query = ListRooms(request.match_info["hotel"], request.match_info["room"])
+    reply, headers = await ask(request, query, RoomsReply)
+    for closure in reply.rooms[0].closures:
+        if closure.id == request.match_info["closure"]:
+            return _closure_response(msgspec.structs.replace(reply, closure=closure), headers)
+    raise Refused(NotFound("closure", request.match_info["closure"]))
+
+
+async def change_closure(request: web.Request) -> web.Response:
+    """PATCH /v1/hotels/{hotel}/rooms/{room}/closures/{closure}"""
+    hotel, room, closure = (request.match_info[name] for name in ("hotel", "room", "closure"))
+    change = await body_of(request, _closure_change)
+    return _closure_response(*await ask(request, ChangeClosure(hotel, room, closure, change), RoomsReply))
+
+
+async def reopen_room(request: web.Request) -> web.Response:
+    """DELETE /v1/hotels/{hotel}/rooms/{room}/closures/{closure}"""
+    hotel, room, closure = (request.match_info[name] for name in ("hotel", "room", "closure"))
+    return _closure_response(*await ask(request, ReopenRoom(hotel, room, closure), RoomsReply))
+
+
+async def list_housekeeping(request: web.Request) -> web.Response:
+    """GET /v1/hotels/{hotel}/housekeeping"""
+    reply, shown, cursor = await rooms_of_page(request)
+    return json_response(page((_housekeeping(room, reply.business_date) for room in shown), cursor))
+
+
+def _housekeeping(room: RoomDetails, today: date) -> HousekeepingResource:
+    closed = [closure for closure in room.closures if closure.first <= today]
+    return HousekeepingResource(
+        room.number, room.room_type, room.condition, bool(room.in_house),
+        any(booking.departure <= today for booking in room.in_house),
+        any(booking.departure > today for booking in room.in_house),
+        bool(room.due_in),
+        sum(booking.adults for booking in room.in_house), sum(len(booking.children) for booking in room.in_house),
+        sum(booking.adults for booking in room.due_in), sum(len(booking.children) for booking in room.due_in),
+        closure_resource(closed[0]) if closed else None,
+    )  # fmt: skip
+
+
+def _closure_response(reply: RoomsReply, headers: dict[str, str], status: int = 200) -> web.Response:
+    assert reply.closure is not None
+    headers["ETag"] = f'"{reply.version}"'
+    return json_response(closure_resource(reply.closure), status, headers)
 
 
 def _room_response(reply: RoomsReply, headers: dict[str, str], status: int = 200) -> web.Response:

@@ -49,7 +49,15 @@ from innkeeper.protocol.billing.terms import BillingTermsRequest
 from innkeeper.protocol.codec.cloud_event import CloudEvent
 from innkeeper.protocol.delivery.webhooks import WebhookChange, WebhookRequest
 from innkeeper.protocol.notifications.terms import NotificationTerms
-from innkeeper.protocol.reservations.hotel_requests import HotelChange, RoomAddition, RoomTypeAddition, RoomTypeChange
+from innkeeper.protocol.reservations.hotel_requests import (
+    ClosureChange,
+    ClosureRequest,
+    HotelChange,
+    RoomAddition,
+    RoomChange,
+    RoomTypeAddition,
+    RoomTypeChange,
+)
 from innkeeper.protocol.reservations.requests import BookingChange, BookingRequest, HotelRequest, WaitlistRequest
 
 
@@ -79,6 +87,8 @@ _TYPES = _HOTEL + "/room-types"
 _TYPE = _TYPES + "/{code}"
 _ROOMS = _HOTEL + "/rooms"
 _ROOM = _ROOMS + "/{room}"
+_CLOSURES = _ROOM + "/closures"
+_CLOSURE = _CLOSURES + "/{closure}"
 _BOOKINGS = _HOTEL + "/bookings"
 _BOOKING = _BOOKINGS + "/{booking}"
 _GUEST = _HOTEL + "/guests/{guest}"
@@ -126,7 +136,29 @@ OPERATIONS = (
         query=PageQuery,
     ),
     Operation("GET", _ROOM, rooms.show_room, "Show a room", rooms.RoomResource),
+    Operation(
+        "PATCH", _ROOM, rooms.change_room, "Say that a room is dirty, clean or inspected", rooms.RoomResource,
+        body=RoomChange,
+    ),
     Operation("DELETE", _ROOM, rooms.retire_room, "Retire a room", rooms.RoomResource),
+    Operation(
+        "POST", _CLOSURES, rooms.close_room, "Take a room out of order or out of service", rooms.ClosureResource, 201,
+        body=ClosureRequest,
+    ),
+    Operation(
+        "GET", _CLOSURES, rooms.list_closures, "List a room's closures that are not over",
+        ListPage[rooms.ClosureResource],
+    ),
+    Operation("GET", _CLOSURE, rooms.show_closure, "Show a closure", rooms.ClosureResource),
+    Operation(
+        "PATCH", _CLOSURE, rooms.change_closure, "End or begin a closure on another day", rooms.ClosureResource,
+        body=ClosureChange,
+    ),
+    Operation("DELETE", _CLOSURE, rooms.reopen_room, "End a closure now", rooms.ClosureResource),
+    Operation(
+        "GET", _HOTEL + "/housekeeping", rooms.list_housekeeping, "List the rooms for housekeeping",
+        ListPage[rooms.HousekeepingResource], query=PageQuery,
+    ),
     Operation("GET", _BOOKING, handlers.show_booking, "Show a booking", BookingResource),
     Operation("PATCH", _BOOKING, handlers.change_booking, "Change a booking", BookingResource, body=BookingChange),
     Operation("GET", _BOOKING + "/history", handlers.show_history, "List a booking's events", ListPage[CloudEvent]),

@@ -171,10 +171,11 @@ class ReinstateBooking(BookingCommand, frozen=True):
 
 
 class CheckInGuest(BookingCommand, frozen=True):
-    """Check the guest in; from now on the room is fixed."""
+    """Check the guest in; from now on the room is fixed. It must be clean, unless somebody accepts that it is not."""
 
     name: ClassVar[str] = "booking.check_in"
     action: ClassVar[str] = "check-in"
+    accept_not_clean: bool = False
 
 
 class CheckOutGuest(BookingCommand, frozen=True):

@@ -16,6 +16,7 @@ from innkeeper.protocol.reservations import events, room_events
 from innkeeper.protocol.reservations.booking import RoomSegment
 from innkeeper.protocol.reservations.reasons import MoveReason
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
+from innkeeper.storage.audit.closed_rooms import ClosedRooms
 
 _NOT_ARRIVED = {"held", "confirmed"}
 _CURRENT = {*_NOT_ARRIVED, "in house"}
@@ -45,6 +46,7 @@ class HotelRecord:
     rooms: dict[str, str] = field(default_factory=dict)
     holders: dict[tuple[str, int], str] = field(default_factory=dict)
     bookings: dict[str, HeldRoom] = field(default_factory=dict)
+    closed: ClosedRooms = field(default_factory=ClosedRooms)
     waiting: set[str] = field(default_factory=set)
     forgotten: set[str] = field(default_factory=set)
 
@@ -58,6 +60,7 @@ class ReservationsAuditor:
         self.violations: list[str] = []
         self._command: tuple[str, str] | None = None
         self._touched: set[tuple[str, str, int]] = set()
+        self._closed: set[tuple[str, str]] = set()
 
     def handle(self, records: Iterable[RecordedEvent]) -> None:
         """Checks the next events, in the journal's order."""
@@ -95,9 +98,32 @@ class ReservationsAuditor:
             if room == event.room and night >= state.today:
                 self.violations.append(f"{hotel}: room {room} is retired, but {holder} holds it (P2)")
 
+    def room_closed(self, hotel: str, state: HotelRecord, event: room_events.RoomClosed) -> None:
+        """The nights of a room that is out of order are held by the closure."""
+        if event.room not in state.rooms:
+            self.violations.append(f"{hotel}: room {event.room} is closed, which does not exist (P2)")
+        self._closure(hotel, state, event.closure, state.closed.close(event))
+
+    def closure_changed(self, hotel: str, state: HotelRecord, event: room_events.RoomClosureChanged) -> None:
+        """Other nights are held by the closure."""
+        self._closure(hotel, state, event.closure, state.closed.change(event))
+
+    def room_reopened(self, hotel: str, state: HotelRecord, event: room_events.RoomReopened) -> None:
+        """Gives the nights of the closure back."""
+        self._closure(hotel, state, event.closure, state.closed.reopen(event))
+
+    def _closure(self, hotel: str, state: HotelRecord, closure: str, wrong: Iterable[str]) -> None:
+        was = state.closed.closures.get(closure)
+        for room, night in was.nights(state.today) if was is not None else ():
+            if state.holders.get((room, night)) == closure:
+                del state.holders[room, night]
+        self.violations += [f"{hotel}: {one}" for one in wrong]
+        self._closed.add((hotel, closure))
+
     def rolled(self, _: str, state: HotelRecord, event: events.BusinessDateRolled) -> None:
-        """Notes the new business date."""
+        """Notes the new business date; closures that end on it are over."""
         state.today = event.opened.toordinal()
+        state.closed.roll(state.today)
 
     def joined(self, _: str, state: HotelRecord, event: events.WaitlistJoined) -> None:
         """Notes an entry of the waitlist."""
@@ -263,7 +289,17 @@ class ReservationsAuditor:
                 self.violations.append(
                     f"{hotel}: {holder} and {booking} both hold room {room} on {date.fromordinal(night)} (P1)"
                 )
+        for hotel, closure in sorted(self._closed):
+            state = self.hotels[hotel]
+            closed = state.closed.closures.get(closure)
+            for room, night in closed.nights(state.today) if closed is not None else ():
+                holder = state.holders.setdefault((room, night), closure)
+                if holder != closure:
+                    self.violations.append(
+                        f"{hotel}: {holder} holds room {room} on {date.fromordinal(night)}, but it is out of order (P1)"
+                    )
         self._touched.clear()
+        self._closed.clear()
 
 
 RESERVATIONS_AUDIT = EventTable[Callable[[ReservationsAuditor, str, HotelRecord, Any], None]](
@@ -272,6 +308,9 @@ RESERVATIONS_AUDIT = EventTable[Callable[[ReservationsAuditor, str, HotelRecord,
         events.HotelOpened: ReservationsAuditor.opened,
         events.RoomAdded: ReservationsAuditor.room_added,
         room_events.RoomRetired: ReservationsAuditor.room_retired,
+        room_events.RoomClosed: ReservationsAuditor.room_closed,
+        room_events.RoomClosureChanged: ReservationsAuditor.closure_changed,
+        room_events.RoomReopened: ReservationsAuditor.room_reopened,
         events.BookingHeld: ReservationsAuditor.held,
         events.BookingConfirmed: ReservationsAuditor.confirmed,
         events.BookingModified: ReservationsAuditor.modified,
@@ -298,9 +337,6 @@ RESERVATIONS_AUDIT = EventTable[Callable[[ReservationsAuditor, str, HotelRecord,
         events.WaitlistChanged,
         room_events.RoomTypeChanged,
         room_events.RoomTypeRetired,
-        room_events.RoomClosed,
-        room_events.RoomClosureChanged,
-        room_events.RoomReopened,
         room_events.RoomConditionChanged,
         events.RoomUnassigned,
         events.RoomAssigned,

@@ -71,19 +71,19 @@ def test_a_new_audit_time_is_that_of_the_next_audit(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "field", "rule"),
+    ("body", "field"),
     [
-        ({"timezone": "Europe/Berlin"}, "timezone", "unknown"),
-        ({"currency": "USD"}, "currency", "unknown"),
-        ({"business_date": "2030-01-01"}, "business_date", "unknown"),
-        ({"night_audit": "25:00"}, "night_audit", "clock"),
-        ({"check_in": "3pm"}, "check_in", "form"),
-        ({"name": ""}, "name", "length_min"),
-        ({"infants_below": 19}, "infants_below", "range"),
-        ({"housekeeping": "yes"}, "housekeeping", "type"),
+        ({"timezone": "Europe/Berlin"}, "timezone"),
+        ({"currency": "USD"}, "currency"),
+        ({"business_date": "2030-01-01"}, "business_date"),
+        ({"night_audit": "25:00"}, "night_audit"),
+        ({"check_in": "3pm"}, "check_in"),
+        ({"name": ""}, "name"),
+        ({"infants_below": 19}, "infants_below"),
+        ({"housekeeping": "yes"}, "housekeeping"),
     ],
 )
-def test_what_a_hotel_cannot_become_is_refused(gateway: Gateway, body: dict[str, Any], field: str, rule: str) -> None:
+def test_what_a_hotel_cannot_become_is_refused(gateway: Gateway, body: dict[str, Any], field: str) -> None:
     hotel = gateway.open_hotel()
     before = gateway.get(hotel).json
     problem = assert_problem(gateway.send("PATCH", hotel, body), 422, "invalid")

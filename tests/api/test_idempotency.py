@@ -174,7 +174,17 @@ def new_room(world: World) -> str:
     return world.gateway.post(f"{world.hotel}/rooms", room(world)).headers["location"]
 
 
+def closure(nights: int) -> dict[str, Any]:
+    """The body of a closure."""
+    return {"kind": "out_of_service", "until": str(night(nights))}
+
+
+def new_closure(world: World) -> str:
+    return world.gateway.post(f"{new_room(world)}/closures", closure(3)).headers["location"]
+
+
 HOTEL = "/v1/hotels/{hotel}"
+CLOSURES = HOTEL + "/rooms/{room}/closures"
 BOOKING = HOTEL + "/bookings/{booking}"
 PAYMENT = HOTEL + "/payments/{payment}/actions/"
 WEBHOOK = "/v1/webhooks/{webhook}"
@@ -189,6 +199,10 @@ REQUESTS: dict[str, Callable[[World], Request]] = {
     f"DELETE {HOTEL}/room-types/{{code}}": lambda w: two(lambda: new_type(w)),
     f"POST {HOTEL}/rooms": lambda w: same_path(f"{w.hotel}/rooms", room(w), room(w)),
     f"DELETE {HOTEL}/rooms/{{room}}": lambda w: two(lambda: new_room(w)),
+    f"PATCH {HOTEL}/rooms/{{room}}": lambda w: same_path(new_room(w), {"condition": "dirty"}, {"condition": "clean"}),
+    f"POST {CLOSURES}": lambda w: same_path(f"{new_room(w)}/closures", closure(3), closure(4)),
+    f"PATCH {CLOSURES}/{{closure}}": lambda w: same_path(new_closure(w), {"reason": "paint"}, {"reason": "shower"}),
+    f"DELETE {CLOSURES}/{{closure}}": lambda w: two(lambda: new_closure(w)),
     f"PATCH {BOOKING}": lambda w: same_path(w.booking(), {"notes": "late"}, {"notes": "early"}),
     f"POST {BOOKING}/actions/{{action}}": lambda w: two(w.booking, "/actions/pin"),
     f"POST {HOTEL}/waitlist": lambda w: same_path(f"{w.hotel}/waitlist", w.sold_out(), w.sold_out()),

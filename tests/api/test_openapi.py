@@ -122,7 +122,22 @@ def _house_operations(gateway: Gateway) -> dict[str, HttpResponse]:
         "add_room": gateway.post(rooms, {"number": "103", "room_type": "DBL"}),
         "list_rooms": gateway.get(rooms),
         "show_room": gateway.get(f"{rooms}/103"),
+        **_room_operations(gateway, f"{hotel}/rooms/101"),
+        "list_housekeeping": gateway.get(f"{hotel}/housekeeping"),
         "retire_room": gateway.send("DELETE", f"{rooms}/103"),
+    }
+
+
+def _room_operations(gateway: Gateway, room: str) -> dict[str, HttpResponse]:
+    closed = gateway.post(f"{room}/closures", {"kind": "out_of_order", "until": str(night(3)), "reason": "paint"})
+    closure = closed.headers["location"]
+    return {
+        "change_room": gateway.send("PATCH", room, {"condition": "inspected"}),
+        "close_room": closed,
+        "list_closures": gateway.get(f"{room}/closures"),
+        "show_closure": gateway.get(closure),
+        "change_closure": gateway.send("PATCH", closure, {"until": str(night(4))}),
+        "reopen_room": gateway.send("DELETE", closure),
     }
 
 

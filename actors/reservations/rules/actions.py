@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from innkeeper.actors.reservations.rules.changes import change, terms_of
+from innkeeper.actors.reservations.rules.housekeeping import is_not_clean
 from innkeeper.actors.reservations.rules.pricing import cancellation_fee, checked_out, first_night
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
@@ -70,7 +71,8 @@ def _reinstate(
 def _check_in(
     state: HotelState, booking: Booking, command: commands.CheckInGuest, envelope: Envelope
 ) -> tuple[Event, ...]:
-    return (events.GuestCheckedIn(booking.id, booking.room),)
+    not_clean = is_not_clean(state, booking.room, booking, accepted=command.accept_not_clean)
+    return (events.GuestCheckedIn(booking.id, booking.room, not_clean),)
 
 
 def _check_out(

@@ -22,13 +22,16 @@ Claimed = tuple[int, int, str]
 @dataclass(slots=True)
 class Calendar:
     """The rooms of one type and the stays that hold them. Nights are ordinals of dates (`date.toordinal`). A room that
-    the hotel gave up keeps its place in `numbers`, but is none of `all_rooms`."""
+    the hotel gave up keeps its place in `numbers`, but is none of `all_rooms`. `not_clean` are rooms, as bits, and
+    `out_of_service` closures, each a room and its nights, by which rooms are given last."""
 
     origin: int
     numbers: list[str] = field(default_factory=list)
     all_rooms: int = 0
     taken: list[int] = field(default_factory=lambda: [0] * HORIZON)
     stays: list[list[Claimed]] = field(default_factory=list)
+    not_clean: int = 0
+    out_of_service: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     shares: bool = False
 
     def add_room(self, number: str) -> None:
@@ -39,7 +42,9 @@ class Calendar:
 
     def copy(self) -> "Calendar":
         """A copy for trial changes. It copies two short lists, and shares the lists of stays until it changes one."""
-        return Calendar(self.origin, self.numbers, self.all_rooms, self.taken[:], self.stays[:], shares=True)
+        copied = Calendar(self.origin, self.numbers, self.all_rooms, self.taken[:], self.stays[:], shares=True)
+        copied.not_clean, copied.out_of_service = self.not_clean, self.out_of_service
+        return copied
 
     def claim(self, room: int, arrival: int, departure: int, booking: str) -> None:
         """Enters the booking for the room on these nights. Nothing changes where they are past."""
@@ -72,6 +77,7 @@ class Calendar:
         gone = min(origin - self.origin, HORIZON)
         self.taken = self.taken[gone:] + [0] * gone
         self.origin = origin
+        self.out_of_service = {id_: one for id_, one in self.out_of_service.items() if one[2] > origin}
         self.stays = [[stay for stay in stays if stay[1] > origin] for stays in self.stays]
 
     def free_for(self, arrival: int, departure: int) -> int:
@@ -91,6 +97,15 @@ class Calendar:
         first = max(arrival, self.origin)
         nights = self.taken[first - self.origin : departure - self.origin]
         return [first + night for night, taken in enumerate(nights) if taken & self.all_rooms == self.all_rooms]
+
+    def preferred(self, rooms: int, arrival: int, departure: int) -> int:
+        """Those of the rooms that are given first: not out of service, and for an arrival today clean."""
+        for position, first, until in self.out_of_service.values():
+            if first < departure and arrival < until:
+                rooms = rooms & ~(1 << position) or rooms
+        if arrival <= self.origin:
+            rooms = rooms & ~self.not_clean or rooms
+        return rooms
 
     def best_fit(self, rooms: int, arrival: int, departure: int) -> int:
         """The room whose gap the stay fills best: both edges, else before, else after, else any; first of equals."""

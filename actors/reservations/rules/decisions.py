@@ -10,8 +10,10 @@ from typing import Any
 
 import msgspec
 from innkeeper.actors.reservations.rules.actions import ACTION_RULES
+from innkeeper.actors.reservations.rules.closures import CLOSURE_RULES
 from innkeeper.actors.reservations.rules.guests import forget, known_guest, report_address
 from innkeeper.actors.reservations.rules.house import HOUSE_RULES
+from innkeeper.actors.reservations.rules.housekeeping import HOUSEKEEPING_RULES
 from innkeeper.actors.reservations.rules.lifecycle import allowed, why_not
 from innkeeper.actors.reservations.rules.night_audit import due_events, roll_events
 from innkeeper.actors.reservations.rules.opening import opening_events
@@ -26,7 +28,7 @@ from innkeeper.actors.reservations.rules.rooming import (
     rate_of,
     room_type_of,
 )
-from innkeeper.actors.reservations.rules.state import HotelState, waiting
+from innkeeper.actors.reservations.rules.state import HotelState, closed_room, waiting
 from innkeeper.actors.reservations.rules.waitlist import join_event, leave_event
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope
@@ -40,9 +42,13 @@ from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
 from innkeeper.protocol.reservations.refusals import HotelExists
 from innkeeper.protocol.reservations.replies import BookingReply, GuestReply, HotelReply, NightAuditReply, WaitlistReply
+from innkeeper.protocol.reservations.room_events import ClosureEvent
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.guests import Guest, GuestDetails, GuestKey, StoredGuest, new_guest
+
+RoomClaim = events.BookingEvent | ClosureEvent
+"""An event that changes what a room holds."""
 
 
 class Decision(msgspec.Struct):
@@ -61,7 +67,7 @@ class Decision(msgspec.Struct):
     after: dict[str, Booking] = {}
     guests: dict[GuestKey, StoredGuest] = {}
     forgotten: set[str] = set()
-    claims: dict[str, list[events.BookingEvent]] = {}
+    claims: dict[str, list[RoomClaim]] = {}
     reply: Reply | None = None
 
 
@@ -108,6 +114,8 @@ def _record(state: HotelState, decided: tuple[Event, ...], envelope: Envelope, c
                 decision.claims.setdefault(now.room, []).append(event)
                 if was is not None and was.room != now.room:
                     decision.claims.setdefault(was.room, []).append(event)
+        elif isinstance(event, ClosureEvent):
+            decision.claims.setdefault(closed_room(state, event), []).append(event)
         guest = getattr(event, "guest", None)
         if type(guest) is Guest and guest.version > state.seq:  # see `rules.guests`
             decision.guests[guest.id, guest.version] = StoredGuest(hotel, guest, envelope.salt)
@@ -230,6 +238,8 @@ _SETTLED = (events.GuestNoShow, events.GuestCheckedOut, events.HoldExpired)
 _DECISIONS: dict[type[Command], Callable[[HotelState, Any, Envelope], Ruling]] = {
     commands.OpenHotel: _open_hotel,
     **HOUSE_RULES,
+    **CLOSURE_RULES,
+    **HOUSEKEEPING_RULES,
     commands.BookRoom: _book,
     commands.JoinWaitlist: _join_waitlist,
     commands.LeaveWaitlist: _leave_waitlist,

@@ -37,19 +37,25 @@ def displaced(booking: Booking) -> DisplacedBooking:
     )
 
 
-def clear_room(state: HotelState, room: str, first: int, until: int, reason: MoveReason) -> tuple[RoomMoved, ...]:
-    """The moves after which no booking holds the room on the nights [first, until). Refuses with the bookings that
-    cannot have another room. A plan is found whenever there is one, as for a new booking: see `allocation`."""
+def clear_room(
+    state: HotelState, room: str, first: int, until: int, reason: MoveReason, closure: str | None = None
+) -> tuple[RoomMoved, ...]:
+    """The moves after which no booking holds the room on the nights [first, until): the closure holds them, or where
+    that is None the room is given up. Refuses with the bookings that cannot have another room. While no room is pinned
+    or out of order a plan is found whenever there is one, as for a new booking: see `allocation`."""
     kind, position = state.rooms[room]
     held = held_from(state, room, first, until)
     calendar = state.calendars[kind].copy()
     refused = sum(1 << state.rooms[one][1] for one in state.refused_rooms if state.rooms[one][0] == kind)
-    calendar = replace(calendar, all_rooms=calendar.all_rooms & ~(refused | 1 << position))
+    calendar = replace(calendar, all_rooms=calendar.all_rooms & ~(refused if closure else refused | 1 << position))
     stuck = [booking for booking in held if not state.movable(booking.id)]
     leaving = [booking for booking in held if state.movable(booking.id)]
     places: dict[str, int] = {}
     for booking in leaving:
         calendar.vacate(position, booking.id)
+    if closure is not None:
+        calendar.vacate(position, closure)
+        calendar.claim(position, first, until, closure)
     for booking in leaving:
         stay = (booking.arrival.toordinal(), booking.departure.toordinal(), booking.id)
         plan = allocate(calendar, AllocationRequest(stay, calendar.all_rooms, state.movable))

@@ -143,8 +143,14 @@ def _retire_room_type(state: HotelState, command: commands.RetireRoomType, envel
     if needed or waiting:
         ordered = sorted(needed.values(), key=lambda booking: (booking.arrival, booking.id))
         raise Refused(RoomTypeNeeded(kind.code, tuple(map(displaced, ordered)), waiting))
-    done = (*(room_events.RoomRetired(room) for room in kind.rooms), room_events.RoomTypeRetired(kind.code))
+    reopened = tuple(event for room in kind.rooms for event in _reopened(state, room))
+    done = (*reopened, *(room_events.RoomRetired(room) for room in kind.rooms), room_events.RoomTypeRetired(kind.code))
     return done, HotelReply(hotel_after(hotel, done))
+
+
+def _reopened(state: HotelState, room: str) -> tuple[Event, ...]:
+    """The closures of a room end with it."""
+    return tuple(room_events.RoomReopened(one.id) for one in state.upkeep.closures.values() if one.room == room)
 
 
 def _add_room(state: HotelState, command: commands.AddRoom, envelope: Envelope) -> HouseRuling:
@@ -170,7 +176,7 @@ def _retire_room(state: HotelState, command: commands.RetireRoom, envelope: Enve
         every = {one.id: one for one in (*in_house, *(one for one in held if not state.movable(one.id)))}
         raise Refused(RoomNeeded(room, tuple(map(displaced, every.values()))))
     moved = clear_room(state, room, today, today + HORIZON, MoveReason.ROOM_RETIRED)
-    done = (*moved, room_events.RoomRetired(room))
+    done = (*moved, *_reopened(state, room), room_events.RoomRetired(room))
     return done, rooms_reply(state, hotel_after(hotel, done), (room,))
 
 

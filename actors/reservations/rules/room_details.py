@@ -12,24 +12,28 @@ from innkeeper.protocol.reservations.room_events import RoomCondition
 
 
 def rooms_reply(
-    state: HotelState, hotel: Hotel, rooms: Collection[str] | None = None, closure: Closure | None = None
+    state: HotelState,
+    hotel: Hotel,
+    rooms: Collection[str] | None = None,
+    closure: Closure | None = None,
+    condition: RoomCondition | None = None,
 ) -> RoomsReply:
-    """These rooms, or all that the hotel has, in the order of its room types. `hotel` is the hotel after the decision,
-    `closure` the closure that it is about."""
+    """These rooms, or all that the hotel has, in the order of its room types. `hotel` is the hotel after the decision;
+    `closure` the closure that it is about, and `condition` that of the room after it."""
     types = {one.room: one.room_type for one in hotel.retired_rooms} if rooms else {}
     retired = frozenset(types)
     types |= {room: kind.code for kind in hotel.room_types for room in kind.rooms}
     in_house, due_in = _guests(state, hotel)
     closures: dict[str, list[Closure]] = defaultdict(list)
-    for one in sorted(state.closures.values(), key=lambda closure: (closure.first, closure.id)):
+    for one in sorted(state.upkeep.closures.values(), key=lambda closure: (closure.first, closure.id)):
         closures[one.room].append(one)
     details = tuple(
         RoomDetails(
             room,
             types[room],
-            state.conditions.get(room, RoomCondition.CLEAN),
+            condition or state.upkeep.condition(room),
             room in retired,
-            tuple(closures[room]),
+            () if room in retired else tuple(closures[room]),
             tuple(in_house[room]),
             tuple(due_in[room]),
         )

@@ -18,6 +18,14 @@ Nights = tuple[int, int]
 """Nights [from, to) as ordinals of dates."""
 
 
+HolderEvent = events.BookingEvent | room_events.ClosureEvent
+
+
+def holder_of(event: HolderEvent) -> str:
+    """The booking or the closure that the event is about: what holds nights in a room."""
+    return event.closure if isinstance(event, room_events.ClosureEvent) else event.booking
+
+
 @dataclass(slots=True)
 class RoomState:
     """One room. The taken nights are the bits of an integer, counted from `origin`, the day of the latest claim."""
@@ -28,15 +36,15 @@ class RoomState:
     stays: dict[str, Nights] = field(default_factory=dict)
     before: tuple[int, dict[str, Nights | None]] = (0, {})
 
-    def claim(self, claimed: Iterable[events.BookingEvent], today: int) -> str | None:
-        """Applies these events, all or none. Returns None, or the booking that holds one of the nights already."""
+    def claim(self, claimed: Iterable[HolderEvent], today: int) -> str | None:
+        """Applies these events, all or none. Returns None, or the holder of one of the nights: a booking or closure."""
         if today > self.origin:
             self.roll(today)
         taken = self.taken
         was: dict[str, Nights | None] = {}
         changed: dict[str, Nights | None] = {}
         for event in claimed:
-            booking = event.booking
+            booking = holder_of(event)
             if booking not in was:
                 was[booking] = changed[booking] = self.stays.get(booking)
                 taken &= ~self._bits(was[booking])
@@ -58,11 +66,12 @@ class RoomState:
         self._put(was)
         self.before = self.taken, {}
 
-    def apply(self, event: events.BookingEvent) -> None:
+    def apply(self, event: HolderEvent) -> None:
         """Applies an event of the journal. What a room has accepted is not checked again."""
         rule = ROOM_FOLD[type(event)]
         if rule is not None:
-            self._put({event.booking: rule(event, self.number, self.stays.get(event.booking))})
+            holder = holder_of(event)
+            self._put({holder: rule(event, self.number, self.stays.get(holder))})
 
     def opened(self, today: int) -> "RoomState":
         """The room with its taken nights, after all events of the journal were applied."""
@@ -112,6 +121,17 @@ def _in_its_room(event: Any, room: str, _: Nights | None) -> Nights | None:
     return (now.first.toordinal(), now.until.toordinal()) if now.room == room else None
 
 
+def _closed(event: room_events.RoomClosed, room: str, _: Nights | None) -> Nights | None:
+    """A room that is out of service can be sold, so that nothing holds it."""
+    if event.room != room or event.kind is not room_events.ClosureKind.OUT_OF_ORDER:
+        return None
+    return event.first.toordinal(), event.until.toordinal()
+
+
+def _closed_otherwise(event: room_events.RoomClosureChanged, _: str, held: Nights | None) -> Nights | None:
+    return held and (event.first.toordinal(), event.until.toordinal())
+
+
 def _ended(_event: Any, _room: str, _held: Nights | None) -> None:
     return None
 
@@ -129,12 +149,14 @@ ROOM_FOLD = EventTable[Callable[[Any, str, Nights | None], Nights | None]](
         events.HoldReleased: _ended,
         events.BookingCancelled: _ended,
         events.GuestNoShow: _ended,
+        room_events.RoomClosed: _closed,
+        room_events.RoomClosureChanged: _closed_otherwise,
+        room_events.RoomReopened: _ended,
     },
     ignores=(
         events.HotelChanged,
         events.WaitlistChanged,
-        room_events.RoomTypeChanged, room_events.RoomTypeRetired, room_events.RoomRetired, room_events.RoomClosed,
-        room_events.RoomClosureChanged, room_events.RoomReopened,
+        room_events.RoomTypeChanged, room_events.RoomTypeRetired, room_events.RoomRetired,
         room_events.RoomConditionChanged,
         events.RoomUnassigned, events.RoomAssigned,
         events.CheckInUndone, events.CheckOutUndone,
@@ -174,14 +196,15 @@ class RoomStates:
             room.roll(event.opened.toordinal())
         self.room_of = {booking: room for booking, room in self.room_of.items() if booking in self.rooms[room].stays}
 
-    def change(self, event: events.BookingEvent) -> None:
-        """Changes what a booking holds, in the room that it leaves and in the one that it takes."""
-        was = self.room_of.get(event.booking)
+    def change(self, event: HolderEvent) -> None:
+        """Changes what a booking or a closure holds, in the room that it leaves and in the one that it takes."""
+        holder = holder_of(event)
+        was = self.room_of.get(holder)
         now = _room_of(event) or was
         for room in {was, now} - {None}:
             self.rooms[room or ""].apply(event)
         if now is not None:
-            self.room_of[event.booking] = now
+            self.room_of[holder] = now
 
     def take(self, room: str, today: int) -> RoomState:
         """Takes out a room, with its taken nights, for its actor. A room of which no event is known holds nothing."""
@@ -199,11 +222,13 @@ class RoomStates:
         return tuple(one for one in described if one.stays)
 
 
-def _room_of(event: events.BookingEvent) -> str | None:
+def _room_of(event: HolderEvent) -> str | None:
     """The room that the booking has after the event; None where it keeps its own."""
     match event:
         case events.StayEvent() | events.BookingReinstated() | events.RoomMoved() | events.GuestCheckedOut():
             return event.rooms[-1].room
+        case room_events.RoomClosed():
+            return event.room
         case _:
             return None
 

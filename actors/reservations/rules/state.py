@@ -17,6 +17,7 @@ from typing import Any
 from innkeeper.actors.reservations.rules.calendar import Calendar
 from innkeeper.actors.reservations.rules.pricing import next_audit
 from innkeeper.actors.reservations.rules.rooms import RoomState, RoomStates
+from innkeeper.actors.reservations.rules.upkeep import Upkeep
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events, room_events
@@ -24,7 +25,7 @@ from innkeeper.protocol.reservations.booking import Booking, BookingStatus
 from innkeeper.protocol.reservations.closures import Closure
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
-from innkeeper.protocol.reservations.replies import HotelStateReply, RoomCare
+from innkeeper.protocol.reservations.replies import HotelStateReply
 from innkeeper.protocol.reservations.room_events import RoomCondition
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS, NOT_ARRIVED, NOT_ENDED
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
@@ -41,12 +42,11 @@ _HALF = (1 << _HALF_BITS) - 1
 @dataclass(slots=True)
 class HotelState:
     """One hotel. `rooms` maps each room number to its type and its position in that type's calendar; `waitlist` has the
-    entries, oldest first, and `freed` the room types that may have a room for one of them now. `closures` are those
-    that are not over, and `conditions` those of the rooms that are not just clean. `audit_at` is when the
-    next automatic audit is due. `room_states` is what the rooms know from the journal, until their actors start, and
-    `refused_rooms` are the rooms that have just refused a claim, and
-    `just_forgotten` the guests who were forgotten in this batch of commands. `locators` are those of the bookings here;
-    `locator_key` is an input, no part of what is described."""
+    entries, oldest first, and `freed` the room types that may have a room for one of them now. `upkeep` has the
+    closures and the condition of the rooms. `audit_at` is when the next automatic audit is due. `room_states` is what
+    the rooms know from the journal, until their actors start, and `refused_rooms` are the rooms that have just refused
+    a claim, and `just_forgotten` the guests who were forgotten in this batch of commands. `locators` are those of the
+    bookings here; `locator_key` is an input, no part of what is described."""
 
     hotel: Hotel | None = None
     seq: int = 0
@@ -60,13 +60,15 @@ class HotelState:
     freed: set[str] = field(default_factory=set)
     audit_at: int | None = None
     room_states: RoomStates = field(default_factory=RoomStates)
-    closures: dict[str, Closure] = field(default_factory=dict)
-    conditions: dict[str, RoomCondition] = field(default_factory=dict)
     refused_rooms: frozenset[str] = frozenset()
     just_forgotten: set[str] = field(default_factory=set)
     locators: set[str] = field(default_factory=set)
     locator_key: bytes = b""
+    upkeep: Upkeep = field(init=False)
     _locator_rounds: blake2b | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        self.upkeep = Upkeep(self.calendars, self.rooms)
 
     def opened(self) -> Hotel:
         """The hotel, which must be open."""
@@ -166,8 +168,8 @@ def _evolve_booking(state: HotelState, record: RecordedEvent, after: Booking | N
             state.vacate(was)
         if now.status in HOLDS_NIGHTS:
             state.claim(now)
-    if was is not None and was.status is BookingStatus.IN_HOUSE and (was.room, was.status) != (now.room, now.status):
-        state.conditions[was.room] = RoomCondition.DIRTY
+    if was is not None and was.status is BookingStatus.IN_HOUSE and has_left(was, now):
+        state.upkeep.put(was.room, RoomCondition.DIRTY)
     if was is not None and was.pinned and not now.pinned:
         state.freed.add(state.rooms[now.room][0])
     if now.expires_at is not None and (was is None or was.expires_at != now.expires_at):
@@ -178,6 +180,7 @@ def _evolve_hotel(state: HotelState, record: RecordedEvent, _: None) -> None:
     state.hotel = hotel = apply_hotel_event(state.hotel, record)
     state.room_types = {kind.code: kind for kind in hotel.room_types}
     state.audit_at = next_audit(hotel)
+    state.upkeep.ask_clean(hotel.housekeeping)
     match record.event:
         case events.RoomTypeAdded() as event:
             state.calendars.setdefault(event.code, Calendar(hotel.business_date.toordinal()))
@@ -235,20 +238,43 @@ def _add_room(state: HotelState, room: str, code: str) -> None:
     calendar = state.calendars[code]
     state.rooms[room] = (code, len(calendar.numbers))
     calendar.add_room(room)
+    state.upkeep.put(room, state.upkeep.condition(room))
 
 
 def _retire_room(state: HotelState, room: str) -> None:
     """The room keeps its place in the calendar, which is free of stays; a room that is added gets a new place."""
     kind, position = state.rooms[room]
     state.calendars[kind].all_rooms &= ~(1 << position)
-    state.closures = {id_: closure for id_, closure in state.closures.items() if closure.room != room}
+
+
+def _closure_changed(state: HotelState, record: RecordedEvent, _: None) -> None:
+    match record.event:
+        case room_events.RoomClosed() as event:
+            state.upkeep.close(Closure(event.closure, event.room, event.kind, event.first, event.until, event.reason))
+        case room_events.RoomClosureChanged() as event:
+            was = state.upkeep.reopen(event.closure)
+            state.upkeep.close(Closure(was.id, was.room, was.kind, event.first, event.until, event.reason))
+            state.freed.add(state.rooms[was.room][0])
+        case room_events.RoomReopened() as event:
+            was = state.upkeep.reopen(event.closure)
+            state.freed.add(state.rooms[was.room][0])
+
+
+def closed_room(state: HotelState, event: room_events.ClosureEvent) -> str:
+    """The room of a closure."""
+    return event.room if isinstance(event, room_events.RoomClosed) else state.upkeep.closures[event.closure].room
+
+
+def _condition_changed(state: HotelState, record: RecordedEvent, _: None) -> None:
+    assert isinstance(record.event, room_events.RoomConditionChanged)
+    state.upkeep.put(record.event.room, record.event.condition)
 
 
 def _roll(state: HotelState, opened: date) -> None:
     for calendar in state.calendars.values():
         calendar.roll(opened.toordinal())
-    slept = (one.room for one in state.bookings.values() if one.status is BookingStatus.IN_HOUSE)
-    state.conditions |= dict.fromkeys(slept, RoomCondition.DIRTY)
+    slept_in = [one.room for one in state.bookings.values() if one.status is BookingStatus.IN_HOUSE]
+    state.upkeep.roll(opened.toordinal(), slept_in)
     for booking in [booking.id for booking in state.bookings.values() if is_over(booking, opened)]:
         state.locators.discard(state.bookings.pop(booking).locator)
 
@@ -264,6 +290,10 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
         room_events.RoomTypeRetired: _evolve_hotel,
         events.RoomAdded: _evolve_hotel,
         room_events.RoomRetired: _evolve_hotel,
+        room_events.RoomClosed: _closure_changed,
+        room_events.RoomClosureChanged: _closure_changed,
+        room_events.RoomReopened: _closure_changed,
+        room_events.RoomConditionChanged: _condition_changed,
         events.BookingHeld: _evolve_booking,
         events.BookingConfirmed: _evolve_booking,
         events.BookingModified: _evolve_booking,
@@ -288,10 +318,6 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
     },
     ignores=(
         events.WaitlistChanged,
-        room_events.RoomClosed,
-        room_events.RoomClosureChanged,
-        room_events.RoomReopened,
-        room_events.RoomConditionChanged,
         events.RoomUnassigned,
         events.RoomAssigned,
         events.CheckInUndone,
@@ -302,6 +328,11 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
     ),
     not_followed=(BILLING, DELIVERY),
 )
+
+
+def has_left(was: Booking, now: Booking) -> bool:
+    """Whether a guest who was in house is not in the same room any more."""
+    return now.room != was.room or now.status is BookingStatus.CHECKED_OUT
 
 
 def is_over(booking: Booking, business_date: date) -> bool:
@@ -315,10 +346,8 @@ def describe(state: HotelState) -> HotelStateReply:
     bookings = tuple(map(bare, sorted(state.bookings.values(), key=lambda booking: booking.id)))
     rooms = state.room_states.describe(state.opened().business_date.toordinal())
     waitlist = tuple(map(bare, state.waitlist.values()))
-    closures = tuple(sorted(state.closures.values(), key=lambda closure: closure.id))
-    conditions = tuple(RoomCare(room, state.conditions[room]) for room in sorted(state.conditions))
     return HotelStateReply(
-        state.opened(), state.seq, state.bookings_made, bookings, waitlist, rooms, closures, conditions
+        state.opened(), state.seq, state.bookings_made, bookings, waitlist, rooms, *state.upkeep.describe()
     )
 
 
@@ -330,6 +359,8 @@ def restore(described: HotelStateReply, locator_key: bytes = b"") -> HotelState:
     )
     state.room_types = {kind.code: kind for kind in hotel.room_types}
     state.audit_at = next_audit(hotel)
+    state.upkeep.asks_clean = hotel.housekeeping
+    state.upkeep.conditions = {care.room: care.condition for care in described.conditions}
     for kind in (*hotel.room_types, *hotel.retired_types):
         state.calendars[kind.code] = Calendar(hotel.business_date.toordinal())
         for room in kind.rooms:
@@ -339,6 +370,8 @@ def restore(described: HotelStateReply, locator_key: bytes = b"") -> HotelState:
         _retire_room(state, retired.room)
     state.room_states.rooms = {room: RoomState(room) for room in state.rooms}
     state.room_states.restore(described.rooms)
+    for closure in described.closures:
+        state.upkeep.close(closure)
     for booking in described.bookings:
         state.bookings[booking.id] = booking
         state.locators.add(booking.locator)
@@ -348,8 +381,6 @@ def restore(described: HotelStateReply, locator_key: bytes = b"") -> HotelState:
     heapify(state.expiries)
     state.waitlist = {entry.id: entry for entry in described.waitlist}
     state.freed = set(state.room_types)
-    state.closures = {closure.id: closure for closure in described.closures}
-    state.conditions = {care.room: care.condition for care in described.conditions}
     return state
 
 
