@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
+from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.reservations import events
+from innkeeper.protocol.reservations import events, room_events
 from innkeeper.protocol.reservations.booking import PriceLine
 from innkeeper.storage.audit.reservations import HotelRecord, ReservationsAuditor
 
+FIRST_DAY = date(2026, 3, 27)  # two days before most of Europe changes its clocks
 LIVE = ("held", "confirmed", "in_house")
 
 STATUS = {
@@ -62,6 +64,7 @@ class EventModel:
         self._guests: dict[str, list[str]] = {}
         self.details: dict[str, set[str]] = {}
         self.forgotten: set[str] = set()
+        self.conditions: dict[tuple[str, str], str] = {}
 
     def handle(self, records: Sequence[RecordedEvent]) -> None:
         """Apply the events of one command."""
@@ -72,8 +75,22 @@ class EventModel:
             trace.events.append(record.id)
             trace.causes.add(record.cause)
             self._note_guest(record)
+            self._note_condition(record.hotel, record.event)
             if isinstance(record.event, events.BookingEvent):
                 self._apply(record.hotel, record.event)
+
+    def _note_condition(self, hotel: str, event: Event) -> None:
+        """Who was in house leaves a dirty room, and so does each night."""
+        match event:
+            case room_events.RoomConditionChanged():
+                self.conditions[hotel, event.room] = event.condition.value
+            case events.GuestCheckedOut():
+                self.conditions[hotel, self.bookings[event.booking].room] = "dirty"
+            case events.RoomMoved() if self.bookings[event.booking].status == "in_house":
+                self.conditions[hotel, event.from_room] = "dirty"
+            case events.BusinessDateRolled():
+                in_house = [one for one in self.bookings.values() if (one.hotel, one.status) == (hotel, "in_house")]
+                self.conditions |= {(hotel, one.room): "dirty" for one in in_house}
 
     def _note_guest(self, record: RecordedEvent) -> None:
         match record.event:
@@ -135,9 +152,25 @@ class EventModel:
         """How many rooms of a type are free in this night, without counting one booking."""
         return sum(self.holder_of(hotel, room, night) in (None, except_for) for room in self.rooms(hotel, room_type))
 
+    def day(self, hotel: str) -> date:
+        """The hotel's business date, or the first one that it may have."""
+        return FIRST_DAY if self.hotel_record(hotel) is None else self.today(hotel)
+
+    def all_rooms(self, hotel: str) -> list[str]:
+        """The rooms of the hotel."""
+        record = self.hotel_record(hotel)
+        return list(record.rooms) if record else []
+
+    def closures(self, hotel: str) -> list[tuple[str, str]]:
+        """The closures that are not over, each with its room."""
+        record = self.hotel_record(hotel)
+        return [(one.room, id_) for id_, one in record.closed.closures.items()] if record else []
+
     def has_pinned_room(self, hotel: str, room_type: str) -> bool:
-        """Whether a room of this type is pinned for a live booking."""
+        """Whether a room of this type is pinned for a live booking, or out of order."""
         rooms = self.rooms(hotel, room_type)
+        if any(one.room in rooms and one.out_of_order for one in self.auditor.hotels[hotel].closed.closures.values()):
+            return True
         return any(
             facts.pinned and facts.hotel == hotel and facts.room in rooms and facts.status in LIVE
             for facts in self.bookings.values()

@@ -19,10 +19,16 @@ HORIZON = arrival_days_ahead_max + max(stay_nights_max, availability_nights_max)
 Claimed = tuple[int, int, str]
 
 
+def _moved(rooms: int, here: int, there: int) -> int:
+    """Rooms as bits, of which one has moved to another place."""
+    rest = rooms >> here + 1 << here | rooms & (1 << here) - 1
+    return rest >> there << there + 1 | (rooms >> here & 1) << there | rest & (1 << there) - 1
+
+
 @dataclass(slots=True)
 class Calendar:
-    """The rooms of one type and the stays that hold them. Nights are ordinals of dates (`date.toordinal`). A room that
-    the hotel gave up keeps its place in `numbers`, but is none of `all_rooms`. `not_clean` are rooms, as bits, and
+    """The rooms of one type and the stays that hold them. Nights are ordinals of dates (`date.toordinal`). Rooms that
+    were retired follow the others in `numbers`, and are none of `all_rooms`. `not_clean` are rooms, as bits, and
     `out_of_service` closures, each a room and its nights, by which rooms are given last."""
 
     origin: int
@@ -35,10 +41,40 @@ class Calendar:
     shares: bool = False
 
     def add_room(self, number: str) -> None:
-        """Adds a room, free on all nights."""
-        self.all_rooms |= 1 << len(self.numbers)
-        self.numbers.append(number)
-        self.stays.append([])
+        """Adds a room, free on all nights, or one that was retired."""
+        rooms = self.all_rooms.bit_count()
+        if number in self.numbers[rooms:]:
+            self._move_room(self.numbers.index(number), rooms)
+        else:
+            self.numbers.append(number)
+            self.stays.append([])
+            self._move_room(len(self.numbers) - 1, rooms)
+        self.all_rooms = self.all_rooms << 1 | 1
+
+    def retire_room(self, number: str) -> None:
+        """Retires a room that nothing holds: it follows the others."""
+        self._move_room(self.numbers.index(number), len(self.numbers) - 1)
+        self.all_rooms >>= 1
+
+    def remove_room(self, number: str) -> None:
+        """Removes a room that was retired: it is of another type now."""
+        self._move_room(self.numbers.index(number), len(self.numbers) - 1)
+        self.numbers.pop()
+        self.stays.pop()
+        self.not_clean &= (1 << len(self.numbers)) - 1
+
+    def _move_room(self, here: int, there: int) -> None:
+        """Moves a room to another place; those between the two move by one."""
+        if here == there:
+            return
+        self.numbers.insert(there, self.numbers.pop(here))
+        self.stays.insert(there, self.stays.pop(here))
+        self.taken = [_moved(rooms, here, there) for rooms in self.taken]
+        self.not_clean = _moved(self.not_clean, here, there)
+        self.out_of_service = {
+            closure: (_moved(1 << room, here, there).bit_length() - 1, first, until)
+            for closure, (room, first, until) in self.out_of_service.items()
+        }
 
     def copy(self) -> "Calendar":
         """A copy for trial changes. It copies two short lists, and shares the lists of stays until it changes one."""

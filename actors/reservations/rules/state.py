@@ -235,16 +235,28 @@ def waiting(event: events.WaitlistJoined, number: int, at: int, by: str) -> Wait
 
 
 def _add_room(state: HotelState, room: str, code: str) -> None:
+    was = state.rooms.get(room)
+    if was is not None and was[0] != code:
+        state.calendars[was[0]].remove_room(room)
+        _place_rooms(state, was[0])
     calendar = state.calendars[code]
     state.rooms[room] = (code, len(calendar.numbers))
     calendar.add_room(room)
+    if calendar.numbers[-1] != room:
+        _place_rooms(state, code)
     state.upkeep.put(room, state.upkeep.condition(room))
 
 
 def _retire_room(state: HotelState, room: str) -> None:
-    """The room keeps its place in the calendar, which is free of stays; a room that is added gets a new place."""
-    kind, position = state.rooms[room]
-    state.calendars[kind].all_rooms &= ~(1 << position)
+    kind, _ = state.rooms[room]
+    state.calendars[kind].retire_room(room)
+    _place_rooms(state, kind)
+
+
+def _place_rooms(state: HotelState, code: str) -> None:
+    """Notes the places of all rooms in the calendar of a type."""
+    for position, room in enumerate(state.calendars[code].numbers):
+        state.rooms[room] = (code, position)
 
 
 def _closure_changed(state: HotelState, record: RecordedEvent, _: None) -> None:
