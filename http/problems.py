@@ -17,11 +17,13 @@ from innkeeper.protocol.reservations.refusals import (
     DisplacedBooking,
     GuestHasStays,
     HotelExists,
+    NoRoomAssigned,
     NoSingleRoom,
     RoomClosedAlready,
     RoomExists,
     RoomNeeded,
     RoomNotClean,
+    RoomOccupied,
     RoomsStillAvailable,
     RoomTaken,
     RoomTypeExists,
@@ -41,6 +43,8 @@ STATUS: dict[type[Refusal], int] = {
     SoldOut: 409,
     NoSingleRoom: 409,
     RoomTaken: 409,
+    RoomOccupied: 409,
+    NoRoomAssigned: 409,
     RoomsStillAvailable: 409,
     RoomNeeded: 409,
     RoomTypeNeeded: 409,
@@ -68,6 +72,7 @@ _OBSTACLES = {
     "in_house": "the guest is in house",
     "pinned": "its room is pinned",
     "left": "it keeps tonight",
+    "divided": "the stay is divided between rooms",
     "no_room": "no other room of the type is free",
 }
 
@@ -83,6 +88,13 @@ _DETAILS: dict[type[Refusal], Callable[[Any], str]] = {
     SoldOut: lambda refusal: f"no {refusal.room_type} is left on " + ", ".join(map(str, refusal.nights)),
     NoSingleRoom: lambda refusal: f"pinned rooms leave no single {refusal.room_type} for the whole stay",
     RoomTaken: lambda refusal: f"room {refusal.room} is taken on " + ", ".join(map(str, refusal.nights)),
+    RoomOccupied: lambda refusal: (
+        f"the guest of booking {refusal.locator} is in room {refusal.room}; check that guest out, or use move to give"
+        f" this one another room; {_free(refusal.rooms)}"
+    ),
+    NoRoomAssigned: lambda refusal: (
+        f"no {refusal.room_type} is assigned for tonight; use move to give the booking a room; {_free(refusal.rooms)}"
+    ),
     RoomsStillAvailable: lambda refusal: f"a {refusal.room_type} is available for this stay; book it instead",
     RoomNeeded: lambda refusal: (
         f"room {refusal.room} is needed: {_displaced(refusal.displaced)} cannot have another room"
@@ -121,6 +133,11 @@ _DETAILS: dict[type[Refusal], Callable[[Any], str]] = {
     refusals.IdempotencyKeyReused: lambda _: "this idempotency key was already used for another request",
     refusals.Unavailable: lambda refusal: f"{refusal.reason}; {_OUTCOMES[refusal.unknown]}",
 }
+
+
+def _free(rooms: tuple[str, ...]) -> str:
+    return "free and vacant: " + ", ".join(rooms) if rooms else "no other is free"
+
 
 _TITLES = {
     "invalid": "Invalid request",

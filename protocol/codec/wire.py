@@ -30,11 +30,13 @@ from innkeeper.protocol.reservations.refusals import (
     ClosureOver,
     GuestHasStays,
     HotelExists,
+    NoRoomAssigned,
     NoSingleRoom,
     RoomClosedAlready,
     RoomExists,
     RoomNeeded,
     RoomNotClean,
+    RoomOccupied,
     RoomsStillAvailable,
     RoomTaken,
     RoomTypeExists,
@@ -49,7 +51,8 @@ Message = msgspec.Struct
 
 REFUSALS: tuple[type[refusals.Refusal], ...] = (
     refusals.InvalidRequest, refusals.NotFound, HotelExists, SoldOut, NoSingleRoom,
-    RoomTaken, refusals.ActionNotAllowed, refusals.StaleVersion, refusals.IdempotencyKeyReused, refusals.BadSignature,
+    RoomTaken, RoomOccupied, NoRoomAssigned, refusals.ActionNotAllowed, refusals.StaleVersion,
+    refusals.IdempotencyKeyReused, refusals.BadSignature,
     refusals.GuestErased, GuestHasStays, GuestOwes, RoomsStillAvailable, WaitlistFull, refusals.Unavailable,
     RoomTypeExists, RoomTypeNeeded, RoomExists, RoomNeeded, RoomClosedAlready, ClosureOver, RoomNotClean,
 )  # fmt: skip

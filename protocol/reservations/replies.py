@@ -36,11 +36,13 @@ class GuestReply(Reply, frozen=True):
 
 
 class TypeAvailability(msgspec.Struct, frozen=True, gc=False):
-    """Rooms left of one type: for the whole stay, and for each of its nights in order."""
+    """Rooms left of one type: for the whole stay, and for each of its nights in order. `needs_move`: there is a room
+    for more stays than these, or some of these, only where the guest changes rooms."""
 
     room_type: RoomType
     rooms: int
     nights: tuple[int, ...]
+    needs_move: bool = False
 
 
 class AvailabilityReply(Reply, frozen=True):
@@ -55,13 +57,13 @@ class AvailabilityReply(Reply, frozen=True):
 
 
 class NightAuditReply(Reply, frozen=True):
-    """The business date after a night audit, and how many bookings the audit closed."""
+    """The business date after a night audit, and how many bookings the audit changed."""
 
     name: ClassVar[str] = "business_date.reply"
     hotel: str
     business_date: date
     no_shows: int
-    checked_out: int
+    overstays: int
     holds_expired: int
 
 
@@ -74,10 +76,12 @@ class WaitlistReply(Reply, frozen=True):
 
 
 class RoomStays(msgspec.Struct, frozen=True, gc=False):
-    """The bookings that hold nights in a room, each with its nights [from, to) as ordinals of dates."""
+    """The bookings and closures that hold nights in a room, each with its nights [from, to) as ordinals of dates, and
+    the bookings whose guests are in it."""
 
     room: str
     stays: tuple[tuple[str, int, int], ...]
+    guests: tuple[str, ...] = ()
 
 
 class RoomCare(msgspec.Struct, frozen=True, gc=False):

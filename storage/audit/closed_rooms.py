@@ -1,7 +1,8 @@
 """The closures of one hotel's rooms in the auditor: which nights a room is out of order or out of service."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from typing import NamedTuple
 
 from innkeeper.protocol.reservations import room_events
@@ -49,6 +50,27 @@ class ClosedRooms:
         """A closure ends."""
         if self.closures.pop(event.closure, None) is None:
             yield f"closure {event.closure} ends, but does not exist or is over"
+
+    def give_back(self, closure: str, holders: dict[tuple[str, int], str], today: int) -> None:
+        """Takes the closure from the holders of nights."""
+        if closure in self.closures:
+            for night in self.closures[closure].nights(today):
+                if holders.get(night) == closure:
+                    del holders[night]
+
+    def hold(
+        self, closure: str, rooms: Collection[str], holders: dict[tuple[str, int], str], today: int
+    ) -> Iterator[str]:
+        """Enters the closure among the holders of nights, which nobody else may hold."""
+        closed = self.closures.get(closure)
+        if closed is None:
+            return
+        if closed.room not in rooms:
+            yield f"room {closed.room} is closed, which does not exist (P2)"
+        for room, night in closed.nights(today):
+            holder = holders.setdefault((room, night), closure)
+            if holder != closure:
+                yield f"{holder} holds room {room} on {date.fromordinal(night)}, but it is out of order (P1)"
 
     def roll(self, today: int) -> None:
         """Removes the closures that are over."""

@@ -11,8 +11,10 @@ from datetime import date
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events, room_events
-from innkeeper.protocol.reservations.booking import PriceLine
-from innkeeper.storage.audit.reservations import HotelRecord, ReservationsAuditor
+from innkeeper.protocol.reservations.booking import PriceLine, RoomSegment
+from innkeeper.storage.audit.hotel_record import HotelRecord
+from innkeeper.storage.audit.reservations import ReservationsAuditor
+from simulation.placement import fits
 
 FIRST_DAY = date(2026, 3, 27)  # two days before most of Europe changes its clocks
 LIVE = ("held", "confirmed", "in_house")
@@ -22,7 +24,9 @@ STATUS = {
     events.BookingConfirmed: "confirmed",
     events.BookingReinstated: "confirmed",
     events.GuestCheckedIn: "in_house",
+    events.CheckInUndone: "confirmed",
     events.GuestCheckedOut: "checked_out",
+    events.CheckOutUndone: "in_house",
     events.GuestNoShow: "no_show",
     events.BookingCancelled: "cancelled",
     events.HoldReleased: "released",
@@ -37,7 +41,9 @@ class BookingFacts:
     hotel: str
     version: int = 0
     status: str = ""
+    room_type: str = ""
     room: str = ""
+    rooms: tuple[RoomSegment, ...] = ()
     pinned: bool = False
     arrival: date = date.min
     departure: date = date.min
@@ -86,8 +92,8 @@ class EventModel:
                 self.conditions[hotel, event.room] = event.condition.value
             case events.GuestCheckedOut():
                 self.conditions[hotel, self.bookings[event.booking].room] = "dirty"
-            case events.RoomMoved() if self.bookings[event.booking].status == "in_house":
-                self.conditions[hotel, event.from_room] = "dirty"
+            case events.RoomMoved() if event.moved_in and event.to_room != self.bookings[event.booking].room:
+                self.conditions[hotel, self.bookings[event.booking].room] = "dirty"
             case events.BusinessDateRolled():
                 in_house = [one for one in self.bookings.values() if (one.hotel, one.status) == (hotel, "in_house")]
                 self.conditions |= {(hotel, one.room): "dirty" for one in in_house}
@@ -111,17 +117,22 @@ class EventModel:
         facts = self.bookings.setdefault(event.booking, BookingFacts(hotel))
         facts.version += 1
         facts.status = STATUS.get(type(event), facts.status)
+        facts.rooms = getattr(event, "rooms", facts.rooms)
         match event:
             case events.StayEvent():
-                facts.room, facts.pinned = event.rooms[-1].room or "", event.pinned
+                facts.pinned, facts.room_type = event.pinned, event.room_type
                 facts.arrival, facts.departure, facts.lines = event.arrival, event.departure, event.lines
-            case events.RoomMoved() | events.BookingReinstated():
-                facts.room = event.rooms[-1].room or ""
-            case events.GuestCheckedOut():
-                facts.room = event.rooms[-1].room or ""
+            case events.GuestCheckedOut() | events.CheckOutUndone() | events.GuestOverstayed():
                 facts.departure, facts.lines = event.departure, event.lines
             case events.BookingPinned() | events.BookingUnpinned():
                 facts.pinned = isinstance(event, events.BookingPinned)
+        match event:
+            case events.GuestCheckedIn() | events.CheckOutUndone():
+                facts.room = event.room
+            case events.RoomMoved() if event.moved_in:
+                facts.room = event.to_room
+            case _ if facts.status in ("held", "confirmed"):
+                facts.room = facts.rooms[0].room or ""
         if facts.status != "held":
             facts.expires_at = None
         elif isinstance(event, events.BookingHeld | events.HoldExtended):
@@ -150,7 +161,15 @@ class EventModel:
 
     def rooms_left(self, hotel: str, room_type: str, night: date, except_for: str = "") -> int:
         """How many rooms of a type are free in this night, without counting one booking."""
-        return sum(self.holder_of(hotel, room, night) in (None, except_for) for room in self.rooms(hotel, room_type))
+        free = sum(self.holder_of(hotel, room, night) in (None, except_for) for room in self.rooms(hotel, room_type))
+        waiting = sum(
+            facts.status in LIVE
+            and facts.room_type == room_type
+            and any(part.room is None and part.first <= night < part.until for part in facts.rooms)
+            for id_, facts in self.bookings.items()
+            if facts.hotel == hotel and id_ != except_for
+        )
+        return max(free - waiting, 0)
 
     def day(self, hotel: str) -> date:
         """The hotel's business date, or the first one that it may have."""
@@ -166,15 +185,36 @@ class EventModel:
         record = self.hotel_record(hotel)
         return [(one.room, id_) for id_, one in record.closed.closures.items()] if record else []
 
-    def has_pinned_room(self, hotel: str, room_type: str) -> bool:
-        """Whether a room of this type is pinned for a live booking, or out of order."""
-        rooms = self.rooms(hotel, room_type)
+    def has_fixed_stay(self, hotel: str, room_type: str) -> bool:
+        """Whether a room of this type is pinned for a live booking, part of a divided stay, or out of order."""
+        rooms = {*self.rooms(hotel, room_type), None}
         if any(one.room in rooms and one.out_of_order for one in self.auditor.hotels[hotel].closed.closures.values()):
             return True
         return any(
-            facts.pinned and facts.hotel == hotel and facts.room in rooms and facts.status in LIVE
+            (facts.pinned or len(facts.rooms) > 1)
+            and facts.hotel == hotel
+            and facts.status in LIVE
+            and any(part.room in rooms for part in facts.rooms)
             for facts in self.bookings.values()
         )
+
+    def can_be_placed(self, hotel: str, room_type: str, arrival: date, departure: date) -> bool:
+        """Whether one more stay can have one room for all its nights."""
+        rooms, today = self.rooms(hotel, room_type), self.today(hotel)
+        fixed: list[tuple[str, tuple[date, date]]] = []
+        movable: list[tuple[date, date]] = []
+        for facts in self.bookings.values():
+            if facts.hotel != hotel or facts.status not in (*LIVE, "checked_out"):
+                continue
+            may_move = facts.status in ("held", "confirmed") and not facts.pinned and len(facts.rooms) == 1
+            for part in facts.rooms:
+                first = max(part.first, today)
+                if part.room in rooms and first < part.until:
+                    if may_move:
+                        movable.append((first, part.until))
+                    else:
+                        fixed.append((part.room or "", (first, part.until)))
+        return fits(rooms, fixed, movable, (arrival, departure))
 
     def expired_holds(self, at: int) -> list[str]:
         """Holds that should have expired by this instant."""

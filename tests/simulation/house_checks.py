@@ -17,10 +17,10 @@ def needed(model: EventModel, message: Command | Query, displaced: tuple[Displac
     hotel = message.hotel
     for one in displaced:
         facts = model.bookings[one.booking]
-        if (facts.hotel, facts.status, facts.room) != (hotel, one.status.value, one.room):
+        if (facts.hotel, facts.status) != (hotel, one.status.value):
             yield f"{one.booking} is listed as {one}, but is {facts} (P3)"
         expected = {"in_house": facts.status == "in_house", "left": facts.status == "checked_out"}
-        expected["pinned"] = facts.pinned
+        expected |= {"pinned": facts.pinned, "divided": len(facts.rooms) > 1}
         expected["no_room"] = isinstance(message, RetireRoomType) or _no_room(model, hotel, one)
         if not expected[one.obstacle]:
             yield f"{one.booking} could have another room than {one.room}, but is {one.obstacle} (P4)"
@@ -31,7 +31,7 @@ def _no_room(model: EventModel, hotel: str, booking: DisplacedBooking) -> bool:
     kind = model.auditor.hotels[hotel].rooms[booking.room]
     first = max(booking.arrival, model.today(hotel)).toordinal()
     nights = map(date.fromordinal, range(first, booking.departure.toordinal()))
-    return model.has_pinned_room(hotel, kind) or any(not model.rooms_left(hotel, kind, night) for night in nights)
+    return model.has_fixed_stay(hotel, kind) or any(not model.rooms_left(hotel, kind, night) for night in nights)
 
 
 def rooms(model: EventModel, answer: replies.RoomsReply) -> Iterator[str]:

@@ -4,7 +4,9 @@ For each night the calendar keeps one integer whose bit `i` says that room `i` i
 are the zeros in the OR of its nights, and a night is sold out when all bits are set: both cost a few machine words,
 even in a large hotel. The list starts at the business date (`origin`); past nights are removed from its front.
 
-The calendar also keeps the stays of each room in order of arrival, to find those that overlap a given stay.
+The calendar also keeps the stays of each room in order of arrival, to find those that overlap a given stay, and the
+stays that have no room (`waiting`): on their nights one room less is left. `occupied` are the rooms with guests in them
+now, as bits.
 """
 
 from bisect import bisect_left, insort
@@ -36,6 +38,8 @@ class Calendar:
     all_rooms: int = 0
     taken: list[int] = field(default_factory=lambda: [0] * HORIZON)
     stays: list[list[Claimed]] = field(default_factory=list)
+    waiting: list[Claimed] = field(default_factory=list)
+    occupied: int = 0
     not_clean: int = 0
     out_of_service: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     shares: bool = False
@@ -70,6 +74,7 @@ class Calendar:
         self.numbers.insert(there, self.numbers.pop(here))
         self.stays.insert(there, self.stays.pop(here))
         self.taken = [_moved(rooms, here, there) for rooms in self.taken]
+        self.occupied = _moved(self.occupied, here, there)
         self.not_clean = _moved(self.not_clean, here, there)
         self.out_of_service = {
             closure: (_moved(1 << room, here, there).bit_length() - 1, first, until)
@@ -78,9 +83,19 @@ class Calendar:
 
     def copy(self) -> "Calendar":
         """A copy for trial changes. It copies two short lists, and shares the lists of stays until it changes one."""
-        copied = Calendar(self.origin, self.numbers, self.all_rooms, self.taken[:], self.stays[:], shares=True)
+        copied = Calendar(self.origin, self.numbers, self.all_rooms, self.taken[:], self.stays[:], self.waiting[:])
+        copied.occupied, copied.shares = self.occupied, True
         copied.not_clean, copied.out_of_service = self.not_clean, self.out_of_service
         return copied
+
+    def wait(self, arrival: int, departure: int, booking: str) -> None:
+        """Enters nights of the booking for which it has no room."""
+        if departure > self.origin:
+            insort(self.waiting, (arrival, departure, booking))
+
+    def wait_no_more(self, booking: str) -> None:
+        """Removes the nights for which the booking has no room."""
+        self.waiting = [stay for stay in self.waiting if stay[2] != booking]
 
     def claim(self, room: int, arrival: int, departure: int, booking: str) -> None:
         """Enters the booking for the room on these nights. Nothing changes where they are past."""
@@ -115,6 +130,7 @@ class Calendar:
         self.origin = origin
         self.out_of_service = {id_: one for id_, one in self.out_of_service.items() if one[2] > origin}
         self.stays = [[stay for stay in stays if stay[1] > origin] for stays in self.stays]
+        self.waiting = [stay for stay in self.waiting if stay[1] > origin]
 
     def free_for(self, arrival: int, departure: int) -> int:
         """The rooms free on every one of these nights, as bits."""
@@ -125,22 +141,34 @@ class Calendar:
 
     def left(self, arrival: int, departure: int) -> list[int]:
         """The number of free rooms for each night."""
-        rooms = self.all_rooms.bit_count()
-        return [rooms - night.bit_count() for night in self.taken[arrival - self.origin : departure - self.origin]]
+        rooms = self.all_rooms
+        left = [(rooms & ~night).bit_count() for night in self.taken[arrival - self.origin : departure - self.origin]]
+        for first, until, _ in self.waiting:
+            for night in range(max(first, arrival) - arrival, min(until, departure) - arrival):
+                left[night] = max(left[night] - 1, 0)
+        return left
+
+    def lacking(self, night: int) -> int:
+        """How many rooms are missing on a night for the stays that have none."""
+        waiting = sum(first <= night < until for first, until, _ in self.waiting)
+        return max(waiting - (self.all_rooms & ~self.taken[night - self.origin]).bit_count(), 0)
 
     def sold_out(self, arrival: int, departure: int) -> list[int]:
         """The nights on which no room is free."""
         first = max(arrival, self.origin)
+        if self.waiting:
+            return [first + night for night, left in enumerate(self.left(first, departure)) if left == 0]
         nights = self.taken[first - self.origin : departure - self.origin]
         return [first + night for night, taken in enumerate(nights) if taken & self.all_rooms == self.all_rooms]
 
     def preferred(self, rooms: int, arrival: int, departure: int) -> int:
-        """Those of the rooms that are given first: not out of service, and for an arrival today clean."""
+        """Those of the rooms that are given first: not out of service, and for an arrival today vacant and
+        clean."""
         for position, first, until in self.out_of_service.values():
             if first < departure and arrival < until:
                 rooms = rooms & ~(1 << position) or rooms
         if arrival <= self.origin:
-            rooms = rooms & ~self.not_clean or rooms
+            rooms = rooms & ~(self.occupied | self.not_clean) or rooms & ~self.occupied or rooms
         return rooms
 
     def best_fit(self, rooms: int, arrival: int, departure: int) -> int:

@@ -5,7 +5,7 @@ and its envelope (instant, id, author); it returns events, or raises `Refused`.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import msgspec
@@ -24,11 +24,12 @@ from innkeeper.actors.reservations.rules.rooming import (
     check_guests,
     check_reminder,
     check_room,
+    divided,
     find_room,
     rate_of,
     room_type_of,
 )
-from innkeeper.actors.reservations.rules.state import HotelState, closed_room, waiting
+from innkeeper.actors.reservations.rules.state import IN_HOUSE, HotelState, waiting
 from innkeeper.actors.reservations.rules.waitlist import join_event, leave_event
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope
@@ -36,11 +37,11 @@ from innkeeper.protocol.messages.event import Event, ForgettingEvent
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, StaleVersion, invalid
 from innkeeper.protocol.messages.reply import Reply
-from innkeeper.protocol.reservations import commands, events
+from innkeeper.protocol.reservations import commands, events, requests
 from innkeeper.protocol.reservations.booking import Booking, RoomSegment
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
-from innkeeper.protocol.reservations.refusals import HotelExists
+from innkeeper.protocol.reservations.refusals import HotelExists, NoSingleRoom
 from innkeeper.protocol.reservations.replies import BookingReply, GuestReply, HotelReply, NightAuditReply, WaitlistReply
 from innkeeper.protocol.reservations.room_events import ClosureEvent
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
@@ -110,12 +111,10 @@ def _record(state: HotelState, decided: tuple[Event, ...], envelope: Envelope, c
         if isinstance(event, events.BookingEvent):
             was = decision.after.get(event.booking) or state.bookings.get(event.booking)
             now = decision.after[event.booking] = apply_event(was, record, state.opened().currency)
-            if was is None or _nights(was) != _nights(now):
-                decision.claims.setdefault(now.room, []).append(event)
-                if was is not None and was.room != now.room:
-                    decision.claims.setdefault(was.room, []).append(event)
+            for room in _concerned_rooms(was, now, state.opened().business_date):
+                decision.claims.setdefault(room, []).append(event)
         elif isinstance(event, ClosureEvent):
-            decision.claims.setdefault(closed_room(state, event), []).append(event)
+            decision.claims.setdefault(state.upkeep.room_of(event), []).append(event)
         guest = getattr(event, "guest", None)
         if type(guest) is Guest and guest.version > state.seq:  # see `rules.guests`
             decision.guests[guest.id, guest.version] = StoredGuest(hotel, guest, envelope.salt)
@@ -126,8 +125,21 @@ def _record(state: HotelState, decided: tuple[Event, ...], envelope: Envelope, c
     return decision
 
 
-def _nights(booking: Booking) -> tuple[bool, RoomSegment]:
-    return booking.status in HOLDS_NIGHTS, booking.rooms[-1]
+def _concerned_rooms(was: Booking | None, now: Booking, today: date) -> set[str]:
+    """The rooms that a change of this booking concerns: those whose nights from `today` on it changes, and those that
+    its guest enters or leaves."""
+    if was is None:
+        return {part.room for part in now.rooms if part.room is not None}
+    rooms: set[str | None] = set()
+    held, holds = was.status in HOLDS_NIGHTS, now.status in HOLDS_NIGHTS
+    if was.rooms is not now.rooms or held != holds:
+        parts = (*(was.rooms if held else ()), *(now.rooms if holds else ()))
+        rooms = {part.room for part in parts if part.until > today}
+    inside, is_inside = was.status is IN_HOUSE, now.status is IN_HOUSE
+    if inside != is_inside or (is_inside and was.room != now.room):
+        rooms |= {was.room} if inside else set()
+        rooms |= {now.room} if is_inside else set()
+    return {room for room in rooms if room}
 
 
 def find(state: HotelState, command: commands.BookingCommand, envelope: Envelope) -> Booking:
@@ -166,7 +178,7 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
         check_reminder(state, request.reminder_on, request.arrival)
     rate = kind.rate if request.rate is None else rate_of(state, request.rate)
     rooming = RoomingRequest(envelope.id, request.arrival, request.departure, kind.code, room=request.room)
-    room, moved = find_room(state, rooming)
+    rooms, moved = _rooms_for(state, rooming, request)
     contact = request.guest
     if contact.name is None:
         guest = known_guest(state, request.notes, envelope)
@@ -177,7 +189,7 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
         booking=envelope.id,
         locator=state.next_locator(),
         room_type=request.room_type,
-        rooms=(RoomSegment(room, request.arrival, request.departure),),
+        rooms=rooms,
         arrival=request.arrival,
         departure=request.departure,
         adults=request.adults,
@@ -193,6 +205,18 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
         expires_at = envelope.at + (request.hold_seconds or limits.hold_seconds_default) * 1_000_000
         made = events.BookingHeld(**msgspec.structs.asdict(confirmed), expires_at=expires_at)
     return (*moved, made), None
+
+
+def _rooms_for(
+    state: HotelState, rooming: RoomingRequest, request: requests.BookingRequest
+) -> tuple[tuple[RoomSegment, ...], tuple[events.RoomMoved, ...]]:
+    try:
+        room, moved = find_room(state, rooming)
+    except Refused as refused:
+        if request.allow_split and isinstance(refused.refusal, NoSingleRoom):
+            return divided(state, rooming), ()
+        raise
+    return (RoomSegment(room, request.arrival, request.departure),), moved
 
 
 def _join_waitlist(state: HotelState, command: commands.JoinWaitlist, envelope: Envelope) -> Ruling:
@@ -227,12 +251,12 @@ def _roll(state: HotelState, command: commands.RollBusinessDate, envelope: Envel
         raise invalid(
             "to", "days_max", f"expected at most {limits.night_audit_days_max} days after the business date, {today}"
         )
-    done = roll_events(state, to)
+    done = roll_events(state, to, envelope.at)
     counted = {kind: sum(isinstance(event, kind) for event in done) for kind in _SETTLED}
     return done, NightAuditReply(command.hotel, max(to, today), *counted.values())
 
 
-_SETTLED = (events.GuestNoShow, events.GuestCheckedOut, events.HoldExpired)
+_SETTLED = (events.GuestNoShow, events.GuestOverstayed, events.HoldExpired)
 
 
 _DECISIONS: dict[type[Command], Callable[[HotelState, Any, Envelope], Ruling]] = {

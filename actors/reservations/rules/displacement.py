@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from innkeeper.actors.reservations.rules.allocation import AllocationRequest, allocate
-from innkeeper.actors.reservations.rules.calendar import Calendar, Claimed
+from innkeeper.actors.reservations.rules.calendar import HORIZON, Calendar, Claimed
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations.booking import Booking, BookingStatus, RoomSegment
@@ -15,25 +15,27 @@ from innkeeper.protocol.reservations.refusals import DisplacedBooking, RoomNeede
 def held_from(state: HotelState, room: str, first: int, until: int) -> list[Booking]:
     """The bookings that hold the room on a night of [first, until), in the order of their arrival."""
     kind, position = state.rooms[room]
-    held = state.calendars[kind].overlapping(position, first, until)
-    return [state.bookings[booking] for _, _, booking in held if booking in state.bookings]
+    held = dict.fromkeys(booking for _, _, booking in state.calendars[kind].overlapping(position, first, until))
+    return [state.bookings[booking] for booking in held if booking in state.bookings]
 
 
 def in_house_in(state: HotelState, room: str) -> list[Booking]:
     """The bookings whose guests are in the room now."""
-    return [one for one in state.bookings.values() if one.status is BookingStatus.IN_HOUSE and one.room == room]
+    return [state.bookings[state.occupants[room]]] if room in state.occupants else []
 
 
-def displaced(booking: Booking) -> DisplacedBooking:
-    """A booking that cannot have another room, and why."""
+def displaced(booking: Booking, room: str) -> DisplacedBooking:
+    """A booking that needs the room (none where it is empty), and why it cannot have another one."""
     if booking.status is BookingStatus.IN_HOUSE:
         obstacle = "in_house"
     elif booking.status is BookingStatus.CHECKED_OUT:
         obstacle = "left"
+    elif booking.pinned:
+        obstacle = "pinned"
     else:
-        obstacle = "pinned" if booking.pinned else "no_room"
+        obstacle = "divided" if len(booking.rooms) > 1 else "no_room"
     return DisplacedBooking(
-        booking.id, booking.locator, booking.status, booking.room, booking.arrival, booking.departure, obstacle
+        booking.id, booking.locator, booking.status, room, booking.arrival, booking.departure, obstacle
     )
 
 
@@ -65,11 +67,25 @@ def clear_room(
             _apply(calendar, plan.moves, state)
             calendar.claim(plan.room, *stay)
             places |= {one: there for one, (_, there) in plan.moves.items()} | {booking.id: plan.room}
+    if not stuck:
+        stuck = _left_without(state, calendar, kind, first, until)
     if stuck:
         ordered = sorted(stuck, key=lambda booking: (booking.arrival, booking.id))
-        raise Refused(RoomNeeded(room, tuple(map(displaced, ordered))))
+        raise Refused(RoomNeeded(room, tuple(displaced(booking, room) for booking in ordered)))
     moves = ((state.bookings[booking], calendar.numbers[there]) for booking, there in places.items())
     return tuple(_moved(booking, there, reason) for booking, there in moves if booking.room != there)
+
+
+def _left_without(state: HotelState, after: Calendar, kind: str, first: int, until: int) -> list[Booking]:
+    """The bookings without a room that could have one on these nights now, but not after it."""
+    before = state.calendars[kind]
+    lost = [
+        booking
+        for booking in before.waiting
+        for night in range(max(booking[0], first), min(booking[1], until, first + HORIZON))
+        if after.lacking(night) > before.lacking(night)
+    ]
+    return [state.bookings[booking] for booking in dict.fromkeys(booking for _, _, booking in lost)]
 
 
 def _apply(calendar: Calendar, moves: dict[str, tuple[int, int]], state: HotelState) -> None:

@@ -20,7 +20,6 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import NotFound, Refused, StaleVersion, invalid
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations import commands, events, room_events
-from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
 from innkeeper.protocol.reservations.hotel_requests import check_adults
 from innkeeper.protocol.reservations.projection import apply_hotel_event
@@ -134,15 +133,15 @@ def _retire_room_type(state: HotelState, command: commands.RetireRoomType, envel
     kind, hotel = _room_type(state, command.code), state.opened()
     if len(hotel.room_types) == 1:
         raise invalid("code", "last", "a hotel has at least one room type; add another one first")
-    needed: dict[str, Booking] = {}
+    first = hotel.business_date.toordinal()
+    needed = {booking: (state.bookings[booking], "") for _, _, booking in state.calendars[kind.code].waiting}
     for room in kind.rooms:
-        first = hotel.business_date.toordinal()
-        needed |= {one.id: one for one in held_from(state, room, first, first + HORIZON)}
-        needed |= {one.id: one for one in in_house_in(state, room)}
+        held = (*held_from(state, room, first, first + HORIZON), *in_house_in(state, room))
+        needed |= {one.id: (one, room) for one in held}
     waiting = tuple(entry.id for entry in state.waitlist.values() if entry.room_type == kind.code)
     if needed or waiting:
-        ordered = sorted(needed.values(), key=lambda booking: (booking.arrival, booking.id))
-        raise Refused(RoomTypeNeeded(kind.code, tuple(map(displaced, ordered)), waiting))
+        ordered = sorted(needed.values(), key=lambda one: (one[0].arrival, one[0].id))
+        raise Refused(RoomTypeNeeded(kind.code, tuple(displaced(*one) for one in ordered), waiting))
     reopened = tuple(event for room in kind.rooms for event in _reopened(state, room))
     done = (*reopened, *(room_events.RoomRetired(room) for room in kind.rooms), room_events.RoomTypeRetired(kind.code))
     return done, HotelReply(hotel_after(hotel, done))
@@ -174,7 +173,7 @@ def _retire_room(state: HotelState, command: commands.RetireRoom, envelope: Enve
     held = held_from(state, room, today, today + HORIZON)
     if in_house:
         every = {one.id: one for one in (*in_house, *(one for one in held if not state.movable(one.id)))}
-        raise Refused(RoomNeeded(room, tuple(map(displaced, every.values()))))
+        raise Refused(RoomNeeded(room, tuple(displaced(one, room) for one in every.values())))
     moved = clear_room(state, room, today, today + HORIZON, MoveReason.ROOM_RETIRED)
     done = (*moved, *_reopened(state, room), room_events.RoomRetired(room))
     return done, rooms_reply(state, hotel_after(hotel, done), (room,))

@@ -46,7 +46,7 @@ def clean_rooms(state: HotelState, booking: Booking) -> tuple[str, ...]:
     today = state.opened().business_date
     calendar = state.calendars[booking.room_type]
     free = calendar.free_for(max(booking.arrival, today).toordinal(), booking.departure.toordinal())
-    ready = free & ~calendar.not_clean
+    ready = free & ~(calendar.occupied | calendar.not_clean)
     return tuple(number for position, number in enumerate(calendar.numbers) if ready >> position & 1)
 
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from innkeeper.protocol.reservations.booking import Booking, PriceLine, RoomSegment
 from innkeeper.protocol.reservations.events import GuestCheckedOut
 from innkeeper.protocol.reservations.hotel import MANUAL_AUDIT, Hotel
+from innkeeper.protocol.reservations.reasons import DepartureReason
 from innkeeper.protocol.values.instants import instant, microseconds
 from innkeeper.protocol.values.taxes import Guests, TaxAmount, added, night_taxes, taxes_on
 
@@ -114,12 +115,13 @@ def is_late(hotel: Hotel, booking: Booking, at: int) -> bool:
     return hotel_instant(hotel, at) > booking.free_until
 
 
-def checked_out(booking: Booking, departure: date) -> GuestCheckedOut:
-    """The event of a guest who leaves on this day, with the rooms and the price of the nights until then."""
+def checked_out(booking: Booking, departure: date, today: date, reason: DepartureReason) -> GuestCheckedOut:
+    """The event of a guest who leaves today, after a stay until this day, with the rooms and the price of the nights
+    until then; a day use costs the first night."""
     rooms = [RoomSegment(one.room, one.first, min(one.until, departure)) for one in booking.rooms]
     slept = [one for one in rooms if one.first < one.until] or rooms[:1]
-    lines = tuple(line for line in booking.lines if line.night < departure)
-    return GuestCheckedOut(booking.id, departure, tuple(slept), lines)
+    lines = tuple(line for line in booking.lines if line.night < departure) or booking.lines[:1]
+    return GuestCheckedOut(booking.id, today, departure, tuple(slept), lines, reason)
 
 
 def changed_stay(hotel: Hotel, booking: Booking, change: StayChange, at: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection
 
+from innkeeper.actors.reservations.rules.rooming import room_on
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.protocol.reservations.booking import Booking, BookingStatus
 from innkeeper.protocol.reservations.closures import Closure
@@ -50,5 +51,5 @@ def _guests(state: HotelState, hotel: Hotel) -> tuple[dict[str, list[Booking]], 
         if booking.status is BookingStatus.IN_HOUSE:
             in_house[booking.room].append(booking)
         elif booking.status is BookingStatus.CONFIRMED and booking.arrival <= hotel.business_date:
-            due_in[booking.room].append(booking)
+            due_in[room_on(booking, hotel.business_date) or ""].append(booking)
     return in_house, due_in

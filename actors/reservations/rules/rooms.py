@@ -1,10 +1,10 @@
-"""The rooms of a hotel, each with the nights that bookings hold in it: a fold of the events with code of its own.
+"""The rooms of a hotel, each with the nights that bookings hold in it, and who is in it: a fold with code of its own.
 
 Neither the calendars nor the fold of a booking is used here, so that a mistake in these is found when a room refuses a
 claim. A room knows what its own events say, and nothing else of the hotel.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +14,8 @@ from innkeeper.protocol.reservations import events, room_events
 from innkeeper.protocol.reservations.replies import RoomStays
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 
-Nights = tuple[int, int]
-"""Nights [from, to) as ordinals of dates."""
+Nights = tuple[int, ...]
+"""The nights of a booking in a room, as ordinals of dates: from, until, and so on for each part of a divided stay."""
 
 
 HolderEvent = events.BookingEvent | room_events.ClosureEvent
@@ -28,50 +28,62 @@ def holder_of(event: HolderEvent) -> str:
 
 @dataclass(slots=True)
 class RoomState:
-    """One room. The taken nights are the bits of an integer, counted from `origin`, the day of the latest claim."""
+    """One room. The taken nights are the bits of an integer, counted from `origin`, the day of the latest claim.
+    `guests` are the bookings whose guests are in the room: at most one party at a time."""
 
     number: str
     origin: int = 0
     taken: int = 0
     stays: dict[str, Nights] = field(default_factory=dict)
-    before: tuple[int, dict[str, Nights | None]] = (0, {})
+    guests: frozenset[str] = frozenset()
+    before: "tuple[int, frozenset[str], dict[str, Nights]]" = (0, frozenset(), {})
 
     def claim(self, claimed: Iterable[HolderEvent], today: int) -> str | None:
-        """Applies these events, all or none. Returns None, or the holder of one of the nights: a booking or closure."""
+        """Applies these events, all or none. Returns None, or the booking or the closure that holds one of the nights
+        already, or the booking whose guest is in the room."""
         if today > self.origin:
             self.roll(today)
-        taken = self.taken
-        was: dict[str, Nights | None] = {}
-        changed: dict[str, Nights | None] = {}
+        taken, guests = self.taken, self.guests
+        was: dict[str, Nights] = {}
+        changed: dict[str, Nights] = {}
         for event in claimed:
             booking = holder_of(event)
             if booking not in was:
-                was[booking] = changed[booking] = self.stays.get(booking)
+                was[booking] = changed[booking] = self.stays.get(booking, ())
                 taken &= ~self._bits(was[booking])
-            rule = ROOM_FOLD[type(event)]
+            rule, presence = ROOM_FOLD[type(event)], PRESENCE.get(type(event))
             changed[booking] = rule(event, self.number, changed[booking]) if rule else changed[booking]
+            guests = presence(event, self.number, guests) if presence else guests
         for nights in changed.values():
             bits = self._bits(nights)
             if taken & bits:
                 return self._holder(nights, changed)
             taken |= bits
-        self.before = self.taken, was
-        self.taken = taken
+        if len(guests) > 1:
+            return next(iter(guests & self.guests), "")
+        self.before = self.taken, self.guests, was
+        self.taken, self.guests = taken, guests
         self._put(changed)
         return None
 
     def take_back(self) -> None:
         """Undoes the latest claim."""
-        self.taken, was = self.before
+        self.taken, self.guests, was = self.before
         self._put(was)
-        self.before = self.taken, {}
+        self.before = self.taken, self.guests, {}
 
     def apply(self, event: HolderEvent) -> None:
         """Applies an event of the journal. What a room has accepted is not checked again."""
-        rule = ROOM_FOLD[type(event)]
+        rule, presence = ROOM_FOLD[type(event)], PRESENCE.get(type(event))
         if rule is not None:
             holder = holder_of(event)
-            self._put({holder: rule(event, self.number, self.stays.get(holder))})
+            self._put({holder: rule(event, self.number, self.stays.get(holder, ()))})
+        if presence is not None:
+            self.guests = presence(event, self.number, self.guests)
+
+    def has(self, holder: str) -> bool:
+        """Whether the booking or the closure holds nights in the room, or the booking's guest is in it."""
+        return holder in self.stays or holder in self.guests
 
     def opened(self, today: int) -> "RoomState":
         """The room with its taken nights, after all events of the journal were applied."""
@@ -83,18 +95,23 @@ class RoomState:
         return self
 
     def describe(self, today: int) -> RoomStays:
-        """What the room holds from `today` on."""
-        held = ((booking, *nights) for booking, nights in self.stays.items() if nights[1] > today)
-        return RoomStays(self.number, tuple(sorted(held)))
+        """What the room holds from `today` on, and who is in it."""
+        held = [
+            (booking, first, until)
+            for booking, nights in self.stays.items()
+            for first, until in _parts(nights)
+            if until > today
+        ]
+        return RoomStays(self.number, tuple(sorted(held)), tuple(sorted(self.guests)))
 
-    def _put(self, changed: dict[str, Nights | None]) -> None:
+    def _put(self, changed: dict[str, Nights]) -> None:
         for booking, nights in changed.items():
-            if nights is None:
-                self.stays.pop(booking, None)
-            else:
+            if nights:
                 self.stays[booking] = nights
+            else:
+                self.stays.pop(booking, None)
 
-    def _holder(self, nights: Nights | None, changed: dict[str, Nights | None]) -> str:
+    def _holder(self, nights: Nights, changed: dict[str, Nights]) -> str:
         """One of the bookings that hold these nights."""
         after = {**self.stays, **changed}
         for booking, held in after.items():
@@ -102,49 +119,63 @@ class RoomState:
                 return booking
         return ""
 
-    def _bits(self, nights: Nights | None) -> int:
-        if nights is None:
-            return 0
-        first = max(nights[0] - self.origin, 0)
-        return (1 << max(nights[1] - self.origin, first)) - (1 << first)
+    def _bits(self, nights: Nights) -> int:
+        bits = 0
+        for part in range(0, len(nights), 2):
+            first = max(nights[part] - self.origin, 0)
+            bits |= (1 << max(nights[part + 1] - self.origin, first)) - (1 << first)
+        return bits
 
     def roll(self, today: int) -> None:
         """Forgets the nights before `today`."""
         self.taken >>= today - self.origin
         self.origin = today
-        self.stays = {booking: nights for booking, nights in self.stays.items() if nights[1] > today}
+        self.stays = {booking: nights for booking, nights in self.stays.items() if nights[-1] > today}
 
 
-def _in_its_room(event: Any, room: str, _: Nights | None) -> Nights | None:
-    """The nights in this room, where it is the one that the booking has now: in earlier ones its nights are over."""
-    now = event.rooms[-1]
-    return (now.first.toordinal(), now.until.toordinal()) if now.room == room else None
+def _parts(nights: Nights) -> Iterator[tuple[int, int]]:
+    return zip(nights[::2], nights[1::2], strict=True)
 
 
-def _closed(event: room_events.RoomClosed, room: str, _: Nights | None) -> Nights | None:
+def _in_its_rooms(event: Any, room: str, _: Nights) -> Nights:
+    """The nights in this room, of all that the booking has after the event."""
+    nights: Nights = ()
+    for part in event.rooms:
+        if part.room == room and part.first < part.until:
+            nights += (part.first.toordinal(), part.until.toordinal())
+    return nights
+
+
+def _closed(event: room_events.RoomClosed, room: str, _: Nights) -> Nights:
     """A room that is out of service can be sold, so that nothing holds it."""
     if event.room != room or event.kind is not room_events.ClosureKind.OUT_OF_ORDER:
-        return None
+        return ()
     return event.first.toordinal(), event.until.toordinal()
 
 
-def _closed_otherwise(event: room_events.RoomClosureChanged, _: str, held: Nights | None) -> Nights | None:
+def _closed_otherwise(event: room_events.RoomClosureChanged, _: str, held: Nights) -> Nights:
     return held and (event.first.toordinal(), event.until.toordinal())
 
 
-def _ended(_event: Any, _room: str, _held: Nights | None) -> None:
-    return None
+def _ended(_event: Any, _room: str, _held: Nights) -> Nights:
+    return ()
 
 
-ROOM_FOLD = EventTable[Callable[[Any, str, Nights | None], Nights | None]](
+ROOM_FOLD = EventTable[Callable[[Any, str, Nights], Nights]](
     "a room",
     handles={
-        events.BookingHeld: _in_its_room,
-        events.BookingConfirmed: _in_its_room,
-        events.BookingModified: _in_its_room,
-        events.BookingReinstated: _in_its_room,
-        events.RoomMoved: _in_its_room,
-        events.GuestCheckedOut: _in_its_room,
+        events.BookingHeld: _in_its_rooms,
+        events.BookingConfirmed: _in_its_rooms,
+        events.BookingModified: _in_its_rooms,
+        events.BookingReinstated: _in_its_rooms,
+        events.RoomMoved: _in_its_rooms,
+        events.RoomUnassigned: _in_its_rooms,
+        events.RoomAssigned: _in_its_rooms,
+        events.GuestCheckedIn: lambda _event, _room, held: held,
+        events.CheckInUndone: lambda _event, _room, held: held,
+        events.GuestCheckedOut: _in_its_rooms,
+        events.CheckOutUndone: _in_its_rooms,
+        events.GuestOverstayed: _in_its_rooms,
         events.HoldExpired: _ended,
         events.HoldReleased: _ended,
         events.BookingCancelled: _ended,
@@ -158,12 +189,9 @@ ROOM_FOLD = EventTable[Callable[[Any, str, Nights | None], Nights | None]](
         events.WaitlistChanged,
         room_events.RoomTypeChanged, room_events.RoomTypeRetired, room_events.RoomRetired,
         room_events.RoomConditionChanged,
-        events.RoomUnassigned, events.RoomAssigned,
-        events.CheckInUndone, events.CheckOutUndone,
-        events.GuestOverstayed,
         events.HotelOpened, events.TermsOfSaleChanged, events.RoomTypeAdded, events.RoomAdded,
         events.BusinessDateRolled, events.HoldExtended,
-        events.BookingPinned, events.BookingUnpinned, events.GuestCheckedIn, events.GuestChanged,
+        events.BookingPinned, events.BookingUnpinned, events.GuestChanged,
         events.ReminderChanged, events.WaitlistJoined, events.WaitlistLeft, events.GuestForgotten,
         events.GuestAddressRefused, events.GuestAddressAccepted,
         events.TimelineBegun,
@@ -173,12 +201,36 @@ ROOM_FOLD = EventTable[Callable[[Any, str, Nights | None], Nights | None]](
 """From an event about a booking, a room, and the nights that the booking holds there: the nights that it holds then."""
 
 
+def _enters(event: events.GuestCheckedIn | events.CheckOutUndone, room: str, guests: frozenset[str]) -> frozenset[str]:
+    return guests | {event.booking} if event.room == room else guests
+
+
+def _leaves(event: events.BookingEvent, _: str, guests: frozenset[str]) -> frozenset[str]:
+    return guests - {event.booking}
+
+
+def _changes_rooms(event: events.RoomMoved, room: str, guests: frozenset[str]) -> frozenset[str]:
+    if not event.moved_in:
+        return guests
+    return guests | {event.booking} if event.to_room == room else guests - {event.booking}
+
+
+PRESENCE: dict[type[Event], Callable[[Any, str, frozenset[str]], frozenset[str]]] = {
+    events.GuestCheckedIn: _enters,
+    events.CheckOutUndone: _enters,
+    events.CheckInUndone: _leaves,
+    events.GuestCheckedOut: _leaves,
+    events.RoomMoved: _changes_rooms,
+}
+"""From an event about a booking, a room, and the bookings whose guests are in it: those whose guests are in it then."""
+
+
 @dataclass(slots=True)
 class RoomStates:
-    """All rooms of a hotel while its events are read from the journal. `room_of` has the room of each booking."""
+    """All rooms of a hotel while its events are read from the journal. `rooms_of` has the rooms of each booking."""
 
     rooms: dict[str, RoomState] = field(default_factory=dict)
-    room_of: dict[str, str] = field(default_factory=dict)
+    rooms_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def apply(self, event: Event) -> None:
         """Applies an event of the journal to the rooms that it concerns."""
@@ -194,17 +246,20 @@ class RoomStates:
         """Forgets the nights before the new business date."""
         for room in self.rooms.values():
             room.roll(event.opened.toordinal())
-        self.room_of = {booking: room for booking, room in self.room_of.items() if booking in self.rooms[room].stays}
+        self.rooms_of = {booking: rooms for booking, rooms in self.rooms_of.items() if self._with(booking, rooms)}
 
     def change(self, event: HolderEvent) -> None:
-        """Changes what a booking or a closure holds, in the room that it leaves and in the one that it takes."""
+        """Changes what a booking or a closure holds, in the rooms that it leaves and in those that it takes."""
         holder = holder_of(event)
-        was = self.room_of.get(holder)
-        now = _room_of(event) or was
-        for room in {was, now} - {None}:
-            self.rooms[room or ""].apply(event)
-        if now is not None:
-            self.room_of[holder] = now
+        was = self.rooms_of.get(holder, ())
+        rooms = (*was, *(room for room in _rooms_named(event) if room not in was))
+        for room in rooms:
+            self.rooms[room].apply(event)
+        if (now := self._with(holder, rooms)) != was:
+            self.rooms_of[holder] = now
+
+    def _with(self, holder: str, rooms: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(room for room in rooms if self.rooms[room].has(holder))
 
     def take(self, room: str, today: int) -> RoomState:
         """Takes out a room, with its taken nights, for its actor. A room of which no event is known holds nothing."""
@@ -213,24 +268,24 @@ class RoomStates:
     def restore(self, described: Iterable[RoomStays]) -> None:
         """Enters the stays of a snapshot. The rooms are known already."""
         for one in described:
-            self.rooms[one.room].stays = {booking: (first, end) for booking, first, end in one.stays}
-            self.room_of.update((booking, one.room) for booking, _, _ in one.stays)
+            room = self.rooms[one.room]
+            room.guests = frozenset(one.guests)
+            for booking, first, until in one.stays:
+                room.stays[booking] = (*room.stays.get(booking, ()), first, until)
+            for booking in {*room.stays, *room.guests}:
+                self.rooms_of[booking] = (*self.rooms_of.get(booking, ()), one.room)
 
     def describe(self, today: int) -> tuple[RoomStays, ...]:
         """What all rooms hold from `today` on, without those that hold nothing."""
         described = (self.rooms[room].describe(today) for room in sorted(self.rooms))
-        return tuple(one for one in described if one.stays)
+        return tuple(one for one in described if one.stays or one.guests)
 
 
-def _room_of(event: HolderEvent) -> str | None:
-    """The room that the booking has after the event; None where it keeps its own."""
-    match event:
-        case events.StayEvent() | events.BookingReinstated() | events.RoomMoved() | events.GuestCheckedOut():
-            return event.rooms[-1].room
-        case room_events.RoomClosed():
-            return event.room
-        case _:
-            return None
+def _rooms_named(event: HolderEvent) -> set[str]:
+    """The rooms that the event names as those of the booking or the closure."""
+    segments = getattr(event, "rooms", ())
+    named = {part.room for part in segments} | {getattr(event, "room", None), getattr(event, "to_room", None)}
+    return {room for room in named if room}
 
 
 ROOMS_FOLD = EventTable[Callable[[RoomStates, Any], None]](

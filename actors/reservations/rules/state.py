@@ -15,6 +15,7 @@ from heapq import heapify, heappop, heappush
 from typing import Any
 
 from innkeeper.actors.reservations.rules.calendar import Calendar
+from innkeeper.actors.reservations.rules.locators import locator_of, locator_rounds
 from innkeeper.actors.reservations.rules.pricing import next_audit
 from innkeeper.actors.reservations.rules.rooms import RoomState, RoomStates
 from innkeeper.actors.reservations.rules.upkeep import Upkeep
@@ -22,7 +23,6 @@ from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events, room_events
 from innkeeper.protocol.reservations.booking import Booking, BookingStatus
-from innkeeper.protocol.reservations.closures import Closure
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
 from innkeeper.protocol.reservations.replies import HotelStateReply
@@ -32,21 +32,24 @@ from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 from innkeeper.protocol.values.guests import GuestDetails, GuestKey, bare, with_details, without_details
 
-_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_PAIRS = [first + second for first in _LETTERS for second in _LETTERS]
-_LOCATOR_ROUNDS = 4  # of which three make a Feistel network a permutation that looks random
-_HALF_BITS = 15
-_HALF = (1 << _HALF_BITS) - 1
+IN_HOUSE = BookingStatus.IN_HOUSE
 
 
 @dataclass(slots=True)
 class HotelState:
-    """One hotel. `rooms` maps each room number to its type and its position in that type's calendar; `waitlist` has the
-    entries, oldest first, and `freed` the room types that may have a room for one of them now. `upkeep` has the
-    closures and the condition of the rooms. `audit_at` is when the next automatic audit is due. `room_states` is what
-    the rooms know from the journal, until their actors start, and `refused_rooms` are the rooms that have just refused
-    a claim, and `just_forgotten` the guests who were forgotten in this batch of commands. `locators` are those of the
-    bookings here; `locator_key` is an input, no part of what is described."""
+    """One hotel.
+
+    - `rooms` maps each room number to its type and its position in that type's calendar, also those that are retired.
+    - `waitlist` has the entries, oldest first; `freed` are the room types that may have a room for one of them now, or
+      for one of `roomless`, the bookings that have no room on some of their nights.
+    - `occupants` has the booking in each occupied room.
+    - `fixed` has, by room type, the bookings with a pinned room or a divided stay, which the hotel cannot move.
+    - `upkeep` has the closures and the condition of the rooms.
+    - `audit_at` is when the next automatic audit is due.
+    - `room_states` is what the rooms know from the journal, until their actors start; `refused_rooms` are those that
+      have just refused a claim, `just_forgotten` the guests who were forgotten in this batch of commands.
+    - `locators` are those of the bookings here; `locator_key` is an input, no part of what is described.
+    """
 
     hotel: Hotel | None = None
     seq: int = 0
@@ -59,6 +62,9 @@ class HotelState:
     waitlist: dict[str, WaitlistEntry] = field(default_factory=dict)
     freed: set[str] = field(default_factory=set)
     audit_at: int | None = None
+    occupants: dict[str, str] = field(default_factory=dict)
+    roomless: set[str] = field(default_factory=set)
+    fixed: dict[str, set[str]] = field(default_factory=dict)
     room_states: RoomStates = field(default_factory=RoomStates)
     refused_rooms: frozenset[str] = frozenset()
     just_forgotten: set[str] = field(default_factory=set)
@@ -68,7 +74,7 @@ class HotelState:
     _locator_rounds: blake2b | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        self.upkeep = Upkeep(self.calendars, self.rooms)
+        self.upkeep = Upkeep(self.calendars, self.rooms, self.freed, self.fixed)
 
     def opened(self) -> Hotel:
         """The hotel, which must be open."""
@@ -76,27 +82,14 @@ class HotelState:
         return self.hotel
 
     def next_locator(self) -> str:
-        """The locator of the next booking: six characters by which a guest names it at the front desk.
-
-        The n-th booking gets the n-th number of a permutation of all 32⁶, written without I, L, O and U (Crockford's
-        base 32). The permutation is a Feistel network, whose rounds are keyed with the secret of the installation and
-        the hotel: locators never collide within a hotel, and do not reveal how many bookings it has. A number whose
-        locator a booking has already, from another key, is skipped."""
+        """The locator of the next booking: six characters by which a guest names it at the front desk."""
         if self._locator_rounds is None:
-            assert self.hotel is not None
-            assert self.locator_key
-            self._locator_rounds = blake2b(self.hotel.id.encode(), digest_size=2, key=self.locator_key)
-        keyed, number = self._locator_rounds, self.bookings_made
-        while True:
-            left, right = number >> _HALF_BITS & _HALF, number & _HALF
-            for turn in range(_LOCATOR_ROUNDS):
-                mixed = keyed.copy()
-                mixed.update((turn << _HALF_BITS | right).to_bytes(3, "big"))
-                left, right = right, left ^ int.from_bytes(mixed.digest(), "big") & _HALF
-            locator = _PAIRS[left >> 5] + _PAIRS[(left & 31) << 5 | right >> 10] + _PAIRS[right & 1023]
-            if locator not in self.locators:
-                return locator
-            number += 1
+            self._locator_rounds = locator_rounds(self.locator_key, self.opened().id)
+        return locator_of(self._locator_rounds, self.bookings_made, self.locators)
+
+    def known_type(self, code: str) -> RoomType:
+        """The room type of a booking, which may be retired."""
+        return self.room_types.get(code) or next(kind for kind in self.opened().retired_types if kind.code == code)
 
     def has_room(self, room: str) -> bool:
         """Whether this is a room of the hotel that is not retired."""
@@ -104,9 +97,37 @@ class HotelState:
         return kind in self.calendars and bool(self.calendars[kind].all_rooms >> position & 1)
 
     def movable(self, booking: str) -> bool:
-        """Whether the hotel may change the room of this booking: only before arrival, and unless the room is pinned."""
-        stay = self.bookings.get(booking)  # None where a closure holds the room
-        return stay is not None and stay.status in NOT_ARRIVED and not stay.pinned
+        """Whether the hotel may change the room of this booking: only before arrival, and unless the room is pinned or
+        the stay is divided between rooms. A closure is no booking, and is not moved."""
+        stay = self.bookings.get(booking)
+        return stay is not None and stay.status in NOT_ARRIVED and not stay.pinned and len(stay.rooms) == 1
+
+    def fix(self, booking: Booking) -> None:
+        """Notes that the hotel cannot move this booking, of which a room is pinned or the stay divided."""
+        if booking.status in NOT_ENDED:
+            for part in booking.rooms:
+                if part.room is not None:
+                    self.fixed.setdefault(self.rooms[part.room][0], set()).add(booking.id)
+
+    def unfix(self, booking: Booking) -> None:
+        """Forgets what `fix` has noted."""
+        if booking.pinned or len(booking.rooms) > 1:
+            for fixed in self.fixed.values():
+                fixed.discard(booking.id)
+
+    def let_in(self, was: Booking | None, now: Booking) -> None:
+        """Notes which room the guest has left, which is dirty then, and entered."""
+        if was is not None and was.status is IN_HOUSE:
+            if now.room != was.room or now.status is BookingStatus.CHECKED_OUT:
+                self.upkeep.put(was.room, RoomCondition.DIRTY)
+            if self.occupants.get(was.room) == was.id:
+                del self.occupants[was.room]
+                kind, position = self.rooms[was.room]
+                self.calendars[kind].occupied &= ~(1 << position)
+        if now.status is IN_HOUSE:
+            self.occupants[now.room] = now.id
+            kind, position = self.rooms[now.room]
+            self.calendars[kind].occupied |= 1 << position
 
     def next_expiry(self) -> int | None:
         """When the next hold expires. Removes the expiries of holds that have ended in another way."""
@@ -120,22 +141,33 @@ class HotelState:
 
     def due_at(self) -> int | None:
         """When something is due without a command (microseconds since 1970 UTC), or None."""
-        if self.waitlist and self.freed:
+        if self.freed and (self.waitlist or self.roomless):
             return 0
         expiry = self.next_expiry() if self.expiries else None
         return min(expiry, self.audit_at) if expiry and self.audit_at else expiry or self.audit_at
 
     def claim(self, booking: Booking) -> None:
-        """Enters the booking's nights in the calendar."""
-        kind, position = self.rooms[booking.room]
-        now = booking.rooms[-1]  # the nights in earlier rooms are over
-        self.calendars[kind].claim(position, now.first.toordinal(), now.until.toordinal(), booking.id)
+        """Enters the booking's nights in the calendars."""
+        for part in booking.rooms:
+            first, until = part.first.toordinal(), part.until.toordinal()
+            if part.room is None:
+                self.calendars[booking.room_type].wait(first, until, booking.id)
+                self.roomless.add(booking.id)
+            else:
+                kind, position = self.rooms[part.room]
+                self.calendars[kind].claim(position, first, until, booking.id)
 
     def vacate(self, booking: Booking) -> None:
-        """Removes the booking's nights from the calendar."""
-        kind, position = self.rooms[booking.room]
-        self.calendars[kind].vacate(position, booking.id)
-        self.freed.add(kind)
+        """Removes the booking's nights from the calendars."""
+        for room in {part.room for part in booking.rooms}:
+            if room is None:
+                self.calendars[booking.room_type].wait_no_more(booking.id)
+                self.roomless.discard(booking.id)
+                self.freed.add(booking.room_type)
+            else:
+                kind, position = self.rooms[room]
+                self.calendars[kind].vacate(position, booking.id)
+                self.freed.add(kind)
 
 
 def evolve(state: HotelState, record: RecordedEvent, after: Booking | None = None) -> None:
@@ -163,15 +195,19 @@ def _evolve_booking(state: HotelState, record: RecordedEvent, after: Booking | N
         state.locators.add(now.locator)
         state.waitlist.pop(now.id, None)
         state.claim(now)
-    elif (was.rooms[-1], was.status in HOLDS_NIGHTS) != (now.rooms[-1], now.status in HOLDS_NIGHTS):
-        if was.status in HOLDS_NIGHTS:
-            state.vacate(was)
-        if now.status in HOLDS_NIGHTS:
-            state.claim(now)
-    if was is not None and was.status is BookingStatus.IN_HOUSE and has_left(was, now):
-        state.upkeep.put(was.room, RoomCondition.DIRTY)
-    if was is not None and was.pinned and not now.pinned:
-        state.freed.add(state.rooms[now.room][0])
+    else:
+        if was.rooms is not now.rooms or (was.status in HOLDS_NIGHTS) != (now.status in HOLDS_NIGHTS):
+            if was.status in HOLDS_NIGHTS:
+                state.vacate(was)
+            if now.status in HOLDS_NIGHTS:
+                state.claim(now)
+        if was.pinned and not now.pinned:
+            state.freed.update(state.rooms[part.room][0] for part in now.rooms if part.room is not None)
+        state.unfix(was)
+        if IN_HOUSE in (was.status, now.status):
+            state.let_in(was, now)
+    if now.pinned or len(now.rooms) > 1:
+        state.fix(now)
     if now.expires_at is not None and (was is None or was.expires_at != now.expires_at):
         heappush(state.expiries, (now.expires_at, now.id))
 
@@ -185,10 +221,9 @@ def _evolve_hotel(state: HotelState, record: RecordedEvent, _: None) -> None:
         case events.RoomTypeAdded() as event:
             state.calendars.setdefault(event.code, Calendar(hotel.business_date.toordinal()))
         case events.RoomAdded() as event:
-            _add_room(state, event.room, event.room_type)
-            state.freed.add(event.room_type)
+            state.upkeep.add_room(event.room, event.room_type)
         case room_events.RoomRetired() as event:
-            _retire_room(state, event.room)
+            state.upkeep.retire_room(event.room)
         case events.BusinessDateRolled() as event:
             _roll(state, event.opened)
 
@@ -234,61 +269,17 @@ def waiting(event: events.WaitlistJoined, number: int, at: int, by: str) -> Wait
     )
 
 
-def _add_room(state: HotelState, room: str, code: str) -> None:
-    was = state.rooms.get(room)
-    if was is not None and was[0] != code:
-        state.calendars[was[0]].remove_room(room)
-        _place_rooms(state, was[0])
-    calendar = state.calendars[code]
-    state.rooms[room] = (code, len(calendar.numbers))
-    calendar.add_room(room)
-    if calendar.numbers[-1] != room:
-        _place_rooms(state, code)
-    state.upkeep.put(room, state.upkeep.condition(room))
-
-
-def _retire_room(state: HotelState, room: str) -> None:
-    kind, _ = state.rooms[room]
-    state.calendars[kind].retire_room(room)
-    _place_rooms(state, kind)
-
-
-def _place_rooms(state: HotelState, code: str) -> None:
-    """Notes the places of all rooms in the calendar of a type."""
-    for position, room in enumerate(state.calendars[code].numbers):
-        state.rooms[room] = (code, position)
-
-
-def _closure_changed(state: HotelState, record: RecordedEvent, _: None) -> None:
-    match record.event:
-        case room_events.RoomClosed() as event:
-            state.upkeep.close(Closure(event.closure, event.room, event.kind, event.first, event.until, event.reason))
-        case room_events.RoomClosureChanged() as event:
-            was = state.upkeep.reopen(event.closure)
-            state.upkeep.close(Closure(was.id, was.room, was.kind, event.first, event.until, event.reason))
-            state.freed.add(state.rooms[was.room][0])
-        case room_events.RoomReopened() as event:
-            was = state.upkeep.reopen(event.closure)
-            state.freed.add(state.rooms[was.room][0])
-
-
-def closed_room(state: HotelState, event: room_events.ClosureEvent) -> str:
-    """The room of a closure."""
-    return event.room if isinstance(event, room_events.RoomClosed) else state.upkeep.closures[event.closure].room
-
-
-def _condition_changed(state: HotelState, record: RecordedEvent, _: None) -> None:
-    assert isinstance(record.event, room_events.RoomConditionChanged)
-    state.upkeep.put(record.event.room, record.event.condition)
+def _on_upkeep(rule: Callable[[Upkeep, Any], None]) -> Callable[[HotelState, RecordedEvent, Any], None]:
+    return lambda state, record, _: rule(state.upkeep, record.event)
 
 
 def _roll(state: HotelState, opened: date) -> None:
     for calendar in state.calendars.values():
         calendar.roll(opened.toordinal())
-    slept_in = [one.room for one in state.bookings.values() if one.status is BookingStatus.IN_HOUSE]
-    state.upkeep.roll(opened.toordinal(), slept_in)
+    state.upkeep.roll(opened.toordinal(), state.occupants)
     for booking in [booking.id for booking in state.bookings.values() if is_over(booking, opened)]:
         state.locators.discard(state.bookings.pop(booking).locator)
+        state.roomless.discard(booking)
 
 
 HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
@@ -302,10 +293,10 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
         room_events.RoomTypeRetired: _evolve_hotel,
         events.RoomAdded: _evolve_hotel,
         room_events.RoomRetired: _evolve_hotel,
-        room_events.RoomClosed: _closure_changed,
-        room_events.RoomClosureChanged: _closure_changed,
-        room_events.RoomReopened: _closure_changed,
-        room_events.RoomConditionChanged: _condition_changed,
+        room_events.RoomClosed: _on_upkeep(Upkeep.close),
+        room_events.RoomClosureChanged: _on_upkeep(Upkeep.change),
+        room_events.RoomReopened: _on_upkeep(Upkeep.reopen),
+        room_events.RoomConditionChanged: _on_upkeep(Upkeep.condition_changed),
         events.BookingHeld: _evolve_booking,
         events.BookingConfirmed: _evolve_booking,
         events.BookingModified: _evolve_booking,
@@ -313,12 +304,17 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
         events.HoldExpired: _evolve_booking,
         events.HoldReleased: _evolve_booking,
         events.RoomMoved: _evolve_booking,
+        events.RoomUnassigned: _evolve_booking,
+        events.RoomAssigned: _evolve_booking,
         events.BookingPinned: _evolve_booking,
         events.BookingUnpinned: _evolve_booking,
         events.BookingCancelled: _evolve_booking,
         events.BookingReinstated: _evolve_booking,
         events.GuestCheckedIn: _evolve_booking,
+        events.CheckInUndone: _evolve_booking,
         events.GuestCheckedOut: _evolve_booking,
+        events.CheckOutUndone: _evolve_booking,
+        events.GuestOverstayed: _evolve_booking,
         events.GuestNoShow: _evolve_booking,
         events.GuestChanged: _evolve_booking,
         events.ReminderChanged: _evolve_booking,
@@ -330,21 +326,11 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
     },
     ignores=(
         events.WaitlistChanged,
-        events.RoomUnassigned,
-        events.RoomAssigned,
-        events.CheckInUndone,
-        events.CheckOutUndone,
-        events.GuestOverstayed,
         events.GuestAddressRefused,
         events.GuestAddressAccepted,
     ),
     not_followed=(BILLING, DELIVERY),
 )
-
-
-def has_left(was: Booking, now: Booking) -> bool:
-    """Whether a guest who was in house is not in the same room any more."""
-    return now.room != was.room or now.status is BookingStatus.CHECKED_OUT
 
 
 def is_over(booking: Booking, business_date: date) -> bool:
@@ -376,23 +362,27 @@ def restore(described: HotelStateReply, locator_key: bytes = b"") -> HotelState:
     for kind in (*hotel.room_types, *hotel.retired_types):
         state.calendars[kind.code] = Calendar(hotel.business_date.toordinal())
         for room in kind.rooms:
-            _add_room(state, room, kind.code)
+            state.upkeep.add_room(room, kind.code)
     for retired in hotel.retired_rooms:
-        _add_room(state, retired.room, retired.room_type)
-        _retire_room(state, retired.room)
+        state.upkeep.add_room(retired.room, retired.room_type)
+        state.upkeep.retire_room(retired.room)
     state.room_states.rooms = {room: RoomState(room) for room in state.rooms}
     state.room_states.restore(described.rooms)
     for closure in described.closures:
-        state.upkeep.close(closure)
+        state.upkeep.enter(closure)
     for booking in described.bookings:
         state.bookings[booking.id] = booking
         state.locators.add(booking.locator)
         if booking.status in HOLDS_NIGHTS:
             state.claim(booking)
+        if booking.status is IN_HOUSE:
+            state.let_in(None, booking)
+        if booking.pinned or len(booking.rooms) > 1:
+            state.fix(booking)
     state.expiries = [(b.expires_at, b.id) for b in described.bookings if b.expires_at is not None]
     heapify(state.expiries)
     state.waitlist = {entry.id: entry for entry in described.waitlist}
-    state.freed = set(state.room_types)
+    state.freed.update(state.room_types)
     return state
 
 
