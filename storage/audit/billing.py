@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any
 
 from innkeeper.protocol.billing import events
-from innkeeper.protocol.billing.folio import FolioLine, LineKind
+from innkeeper.protocol.billing.folio import FolioLine, LineKind, ReversalReason
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent, number_of
 from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS
@@ -96,6 +96,8 @@ class BillingAuditor:
     def charge_reversed(self, books: LedgerRecord, event: events.ChargeReversed) -> None:
         """Checks that a reversal is the opposite of its charge."""
         self._reversed(books, (event.booking, event.folio), event.line)
+        if event.reason_code is ReversalReason.CHECK_OUT_UNDONE and event.line.night is not None:
+            books.nights[event.booking, event.line.night] -= 1
 
     def money_moved(self, books: LedgerRecord, event: events.PaymentRecorded | events.PaymentRefunded) -> None:
         """Checks a payment or a refund."""

@@ -34,9 +34,10 @@ class Upkeep:
             self.calendars[was[0]].remove_room(room)
             self._place_rooms(was[0])
         calendar = self.calendars[code]
-        self.rooms[room] = (code, len(calendar.numbers))
         calendar.add_room(room)
-        if calendar.numbers[-1] != room:
+        if calendar.numbers[-1] == room:
+            self.rooms[room] = (code, len(calendar.numbers) - 1)
+        else:
             self._place_rooms(code)
         self.put(room, self.condition(room))
         self.freed.add(code)
