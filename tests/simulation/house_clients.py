@@ -69,7 +69,7 @@ class HouseClients:
         return made
 
     def _room(self, model: EventModel, hotel: str) -> str:
-        return self._random.choice([*(model.all_rooms(hotel)), *NEW_ROOMS])
+        return self._random.choice([*(model.all_rooms(hotel)), *NEW_ROOMS, "101"])
 
     def _closure(self, today: date, until: date) -> ClosureRequest:
         first = self._random.choice((None, today, today + timedelta(days=1)))

@@ -8,6 +8,7 @@ before.
 from collections.abc import Callable
 from typing import Any
 
+from innkeeper.actors.reservations.rules.capacity import check_guests
 from innkeeper.actors.reservations.rules.changes import change, terms_of
 from innkeeper.actors.reservations.rules.moves import move, swap
 from innkeeper.actors.reservations.rules.occupancy import check_in, check_out, undo_check_in, undo_check_out
@@ -58,6 +59,7 @@ def _reinstate(
         kind, _position = state.rooms[had]
     else:
         had = None
+        check_guests(state, state.known_type(kind), booking.adults, booking.children, "room")
     arrival = max(booking.arrival, state.opened().business_date)
     rooming = RoomingRequest(
         booking.id, arrival, booking.departure, kind,

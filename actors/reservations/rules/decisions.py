@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from innkeeper.actors.reservations.rules.actions import ACTION_RULES
+from innkeeper.actors.reservations.rules.capacity import check_guests
 from innkeeper.actors.reservations.rules.closures import CLOSURE_RULES
 from innkeeper.actors.reservations.rules.guests import forget, known_guest, report_address
 from innkeeper.actors.reservations.rules.house import HOUSE_RULES
@@ -21,7 +22,6 @@ from innkeeper.actors.reservations.rules.pricing import new_stay
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
     check_arrival,
-    check_guests,
     check_reminder,
     check_room,
     divided,
@@ -171,7 +171,7 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
     request = command.request
     kind = room_type_of(state, request.room_type)
     check_arrival(state, request.arrival)
-    check_guests(kind, request.adults, request.children)
+    check_guests(state, kind, request.adults, request.children)
     if request.room is not None:
         check_room(state, request.room, kind.code)
     if request.reminder_on is not None:

@@ -16,7 +16,6 @@ from innkeeper.protocol.reservations.reasons import MoveReason
 from innkeeper.protocol.reservations.refusals import NoSingleRoom, RoomTaken, SoldOut
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money
-from innkeeper.protocol.values.sentences import counted
 
 
 class RoomingRequest(msgspec.Struct, frozen=True, gc=False):
@@ -206,16 +205,6 @@ def check_reminder(state: HotelState, day: date, arrival: date) -> None:
     today = state.opened().business_date
     if not today <= day <= arrival:
         raise invalid("reminder_on", "before_arrival", f"expected a date from {today} to the arrival, {arrival}")
-
-
-def check_guests(kind: RoomType, adults: int, children: tuple[int, ...], field: str | None = None) -> None:
-    """Refuses more guests than the room type takes: in `field`, or where that is None in `adults` or `children`."""
-    guests = adults + len(children)
-    if guests > kind.max_guests:
-        wrong = field or ("adults" if adults > kind.max_guests else "children")
-        raise invalid(
-            wrong, "max_guests", f"{kind.code} takes at most {counted(kind.max_guests, 'guest')}, not {guests}"
-        )
 
 
 def check_room(state: HotelState, room: str, room_type: str | None = None) -> None:

@@ -7,12 +7,12 @@ other, and after its end the next entry gets an offer. An entry lapses when its 
 
 from datetime import date
 
+from innkeeper.actors.reservations.rules.capacity import check_guests
 from innkeeper.actors.reservations.rules.guests import guest_of
 from innkeeper.actors.reservations.rules.pricing import new_stay
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
     check_arrival,
-    check_guests,
     find_room,
     room_type_of,
 )
@@ -34,7 +34,7 @@ def join_event(state: HotelState, request: WaitlistRequest, envelope: Envelope) 
     is full."""
     kind = room_type_of(state, request.room_type)
     check_arrival(state, request.arrival)
-    check_guests(kind, request.adults, request.children)
+    check_guests(state, kind, request.adults, request.children)
     if _room(state, RoomingRequest(envelope.id, request.arrival, request.departure, kind.code)) is not None:
         raise Refused(RoomsStillAvailable(kind.code))
     if len(state.waitlist) >= limits.waitlist_entries_max:
