@@ -149,7 +149,7 @@ class Replay:
                 }
             )
         plan = {
-            "id": self._hotel, "name": "Replayed history", "timezone": "UTC", "currency": CURRENCY,
+            "id": self._hotel, "name": "Replayed history", "timezone": "UTC", "currency": CURRENCY, "housekeeping": False,
             "business_date": str(self._days()[0]), "room_types": kinds,
         }  # fmt: skip
         status, answer = await self._post(self._hotels, plan, "open")
