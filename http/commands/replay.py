@@ -149,8 +149,8 @@ class Replay:
                 }
             )
         plan = {
-            "id": self._hotel, "name": "Replayed history", "timezone": "UTC", "currency": CURRENCY, "housekeeping": False,
-            "business_date": str(self._days()[0]), "room_types": kinds,
+            "id": self._hotel, "name": "Replayed history", "timezone": "UTC", "currency": CURRENCY,
+            "business_date": str(self._days()[0]), "room_types": kinds, "housekeeping": False,
         }  # fmt: skip
         status, answer = await self._post(self._hotels, plan, "open")
         if status != 201:
