@@ -8,13 +8,13 @@ before.
 from collections.abc import Callable
 from typing import Any
 
-from innkeeper.actors.reservations.rules.capacity import check_guests
 from innkeeper.actors.reservations.rules.changes import change, terms_of
 from innkeeper.actors.reservations.rules.moves import move, swap
 from innkeeper.actors.reservations.rules.occupancy import check_in, check_out, undo_check_in, undo_check_out
 from innkeeper.actors.reservations.rules.pricing import cancellation_fee, first_night
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
+    check_guests,
     find_room,
 )
 from innkeeper.actors.reservations.rules.state import HotelState

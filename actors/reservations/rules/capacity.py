@@ -1,38 +1,11 @@
-"""How many guests a room takes. What counts is the room that is given, which may be of another type than was sold."""
+"""Whether a changed booking fits its rooms: those that it is given, which may be of another type than was sold."""
 
 from datetime import date
 from typing import Any
 
+from innkeeper.actors.reservations.rules.rooming import check_guests
 from innkeeper.actors.reservations.rules.state import HotelState
-from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.reservations.booking import Booking, RoomSegment
-from innkeeper.protocol.reservations.hotel import RoomType
-from innkeeper.protocol.values.sentences import counted
-
-
-def check_guests(
-    state: HotelState, kind: RoomType, adults: int, children: tuple[int, ...], field: str | None = None
-) -> None:
-    """Refuses more guests than the room type takes: in `field`, or where that is None in `adults` or `children`.
-    Infants are not counted as guests, but need a cot each, where the type has a number of cots."""
-    below = state.opened().infants_below
-    infants = sum(age < below for age in children) if below and children else 0
-    guests = adults + len(children) - infants
-    if guests > kind.max_guests:
-        wrong = field or ("adults" if adults > kind.max_guests else "children")
-        raise invalid(
-            wrong, "max_guests", f"{kind.code} takes at most {counted(kind.max_guests, 'guest')}, not {guests}"
-        )
-    if kind.max_adults is not None and adults > kind.max_adults:
-        raise invalid(
-            field or "adults",
-            "max_adults",
-            f"{kind.code} takes at most {counted(kind.max_adults, 'adult')}, not {adults}",
-        )
-    if kind.cots is not None and infants > kind.cots:
-        raise invalid(
-            field or "children", "cots", f"{kind.code} has {counted(kind.cots, 'cot')}, not {infants}, for infants"
-        )
 
 
 def check_change(state: HotelState, booking: Booking, terms: dict[str, Any], today: date) -> None:

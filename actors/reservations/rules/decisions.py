@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 from innkeeper.actors.reservations.rules.actions import ACTION_RULES
-from innkeeper.actors.reservations.rules.capacity import check_guests
 from innkeeper.actors.reservations.rules.closures import CLOSURE_RULES
 from innkeeper.actors.reservations.rules.guests import forget, known_guest, report_address
 from innkeeper.actors.reservations.rules.house import HOUSE_RULES
@@ -22,6 +21,7 @@ from innkeeper.actors.reservations.rules.pricing import new_stay
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
     check_arrival,
+    check_guests,
     check_reminder,
     check_room,
     divided,

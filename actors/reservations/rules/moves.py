@@ -6,10 +6,10 @@ business date on is in the new room at once; a later move is a plan, which anoth
 
 from datetime import date
 
-from innkeeper.actors.reservations.rules.capacity import check_guests
 from innkeeper.actors.reservations.rules.occupancy import check_vacant
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
+    check_guests,
     check_room,
     find_rooms,
     in_room,

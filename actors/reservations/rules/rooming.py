@@ -16,6 +16,7 @@ from innkeeper.protocol.reservations.reasons import MoveReason
 from innkeeper.protocol.reservations.refusals import NoSingleRoom, RoomTaken, SoldOut
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money
+from innkeeper.protocol.values.sentences import counted
 
 
 class RoomingRequest(msgspec.Struct, frozen=True, gc=False):
@@ -207,6 +208,31 @@ def check_reminder(state: HotelState, day: date, arrival: date) -> None:
     today = state.opened().business_date
     if not today <= day <= arrival:
         raise invalid("reminder_on", "before_arrival", f"expected a date from {today} to the arrival, {arrival}")
+
+
+def check_guests(
+    state: HotelState, kind: RoomType, adults: int, children: tuple[int, ...], field: str | None = None
+) -> None:
+    """Refuses more guests than the room type takes: in `field`, or where that is None in `adults` or `children`.
+    Infants are not counted as guests, but need a cot each, where the type has a number of cots."""
+    below = state.opened().infants_below
+    infants = sum(age < below for age in children) if below and children else 0
+    guests = adults + len(children) - infants
+    if guests > kind.max_guests:
+        wrong = field or ("adults" if adults > kind.max_guests else "children")
+        raise invalid(
+            wrong, "max_guests", f"{kind.code} takes at most {counted(kind.max_guests, 'guest')}, not {guests}"
+        )
+    if kind.max_adults is not None and adults > kind.max_adults:
+        raise invalid(
+            field or "adults",
+            "max_adults",
+            f"{kind.code} takes at most {counted(kind.max_adults, 'adult')}, not {adults}",
+        )
+    if kind.cots is not None and infants > kind.cots:
+        raise invalid(
+            field or "children", "cots", f"{kind.code} has {counted(kind.cots, 'cot')}, not {infants}, for infants"
+        )
 
 
 def check_room(state: HotelState, room: str, room_type: str | None = None) -> None:

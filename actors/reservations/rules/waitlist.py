@@ -7,12 +7,12 @@ other, and after its end the next entry gets an offer. An entry lapses when its 
 
 from datetime import date
 
-from innkeeper.actors.reservations.rules.capacity import check_guests
 from innkeeper.actors.reservations.rules.guests import guest_of
 from innkeeper.actors.reservations.rules.pricing import new_stay
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
     check_arrival,
+    check_guests,
     find_room,
     room_type_of,
 )
