@@ -13,6 +13,7 @@ from innkeeper.http.api.resources import (
     ChartBooking,
     ChartGuest,
     ChartRoom,
+    ClosureResource,
     DeadLetterResource,
     GuestResource,
     HotelResource,
@@ -31,8 +32,10 @@ from innkeeper.http.api.resources import (
 )
 from innkeeper.protocol.ports.subscriptions import DeadLetter, SubscriberState
 from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.closures import Closure
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
-from innkeeper.protocol.reservations.replies import AvailabilityReply, NightAuditReply, TypeAvailability
+from innkeeper.protocol.reservations.replies import AvailabilityReply, NightAuditReply, RoomDetails, TypeAvailability
+from innkeeper.protocol.reservations.room_events import RoomCondition
 from innkeeper.protocol.values.guests import Guest
 from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.money import render
@@ -159,9 +162,19 @@ def dead_letter(letter: DeadLetter) -> DeadLetterResource:
     )  # fmt: skip
 
 
-def tape_chart(hotel: Hotel, bookings: Iterable[Booking], start: date, end: date) -> TapeChart:
-    """The tape chart of a hotel for the nights [start, end)."""
-    rooms = [ChartRoom(room, kind.code, False) for kind in hotel.room_types for room in kind.rooms]
+def closure_resource(closure: Closure) -> ClosureResource:
+    """The resource of a closure."""
+    return ClosureResource(closure.id, closure.room, closure.kind, closure.first, closure.until, closure.reason)
+
+
+def tape_chart(
+    hotel: Hotel, bookings: Iterable[Booking], known: Iterable[RoomDetails], start: date, end: date
+) -> TapeChart:
+    """The tape chart of a hotel for the nights [start, end). Its rooms are `known` with their condition."""
+    rooms = [ChartRoom(room.number, room.room_type, False, room.condition) for room in known]
+    closures = [
+        closure_resource(one) for room in known for one in room.closures if one.first < end and start < one.until
+    ]
     bars = [
         ChartBooking(
             booking.id, booking.locator, booking.status, booking.room or None,
@@ -171,8 +184,10 @@ def tape_chart(hotel: Hotel, bookings: Iterable[Booking], start: date, end: date
         for booking in bookings
     ]  # fmt: skip
     used = {segment.room for bar in bars for segment in bar.rooms}
-    rooms += [ChartRoom(one.room, one.room_type, True) for one in hotel.retired_rooms if one.room in used]
-    return TapeChart(hotel.id, hotel.business_date, start, end, rooms, bars)
+    rooms += [
+        ChartRoom(one.room, one.room_type, True, RoomCondition.CLEAN) for one in hotel.retired_rooms if one.room in used
+    ]
+    return TapeChart(hotel.id, hotel.business_date, start, end, rooms, bars, closures)
 
 
 def page(entries: Iterable[T], next_cursor: str | None) -> ListPage[T]:

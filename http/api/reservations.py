@@ -47,8 +47,14 @@ from innkeeper.protocol.reservations.commands import (
     RollBusinessDate,
 )
 from innkeeper.protocol.reservations.hotel import Hotel
-from innkeeper.protocol.reservations.queries import DescribeHotel, FindAvailability, FindBooking
-from innkeeper.protocol.reservations.replies import AvailabilityReply, BookingReply, HotelReply, NightAuditReply
+from innkeeper.protocol.reservations.queries import DescribeHotel, FindAvailability, FindBooking, ListRooms
+from innkeeper.protocol.reservations.replies import (
+    AvailabilityReply,
+    BookingReply,
+    HotelReply,
+    NightAuditReply,
+    RoomsReply,
+)
 from innkeeper.protocol.reservations.requests import BookingChange, BookingRequest, check_stay
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import RESERVATIONS, context_of, partition_of, reservations_logs
@@ -230,7 +236,8 @@ async def show_tape_chart(request: web.Request) -> web.Response:
     chart = await view(request, hotel, lambda views, ends: views.chart(ends, hotel, window.from_, window.to))
     if chart is None:
         raise Refused(NotFound("hotel", hotel))
-    return json_response(rendering.tape_chart(*chart, window.from_, window.to))
+    rooms, _ = await ask(request, ListRooms(hotel, guests=False), RoomsReply)
+    return json_response(rendering.tape_chart(*chart, rooms.rooms, window.from_, window.to))
 
 
 async def audit_night(request: web.Request) -> web.Response:

@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 import msgspec
 from innkeeper.protocol.messages.refusals import FieldError
 from innkeeper.protocol.reservations.booking import BookingStatus, RoomSegment
+from innkeeper.protocol.reservations.room_events import ClosureKind, RoomCondition
 from innkeeper.protocol.reservations.terms import CancellationPolicy, Deposit
 from innkeeper.protocol.values.taxes import ChargeKind, TaxBase, TaxPeriod
 
@@ -196,6 +197,18 @@ class ChartRoom(msgspec.Struct, frozen=True, gc=False):
     number: str
     room_type: str
     retired: bool
+    condition: RoomCondition
+
+
+class ClosureResource(msgspec.Struct, frozen=True):
+    """A room is out of order or out of service on the nights [first, until)."""
+
+    id: str
+    room: str
+    kind: ClosureKind
+    first: date
+    until: date
+    reason: str
 
 
 class ChartGuest(msgspec.Struct, frozen=True, gc=False):
@@ -222,7 +235,8 @@ class ChartBooking(msgspec.Struct, frozen=True, gc=False):
 
 
 class TapeChart(msgspec.Struct, frozen=True, gc=False, rename={"from_": "from"}):
-    """The grid of rooms and nights: the rooms in their order, and the bookings that hold a night in [from, to)."""
+    """The grid of rooms and nights: the rooms in their order, and the bookings and closures that hold a night in
+    [from, to)."""
 
     hotel: str
     business_date: date
@@ -230,6 +244,7 @@ class TapeChart(msgspec.Struct, frozen=True, gc=False, rename={"from_": "from"})
     to: date
     rooms: list[ChartRoom]
     bookings: list[ChartBooking]
+    closures: list[ClosureResource]
 
 
 class ListPage(msgspec.Struct, Generic[T], frozen=True):

@@ -6,11 +6,11 @@ from datetime import date
 import msgspec
 from aiohttp import web
 from innkeeper.http.api.parsing import PageQuery, body_of, query_of, unknown_cursor
-from innkeeper.http.api.rendering import json_response, page
+from innkeeper.http.api.rendering import closure_resource, json_response, page
 from innkeeper.http.api.reservations import ask
+from innkeeper.http.api.resources import ClosureResource
 from innkeeper.protocol.messages.refusals import NotFound, Refused
 from innkeeper.protocol.reservations.booking import Booking
-from innkeeper.protocol.reservations.closures import Closure
 from innkeeper.protocol.reservations.commands import (
     AddRoom,
     ChangeClosure,
@@ -22,18 +22,7 @@ from innkeeper.protocol.reservations.commands import (
 from innkeeper.protocol.reservations.hotel_requests import ClosureChange, ClosureRequest, RoomAddition, RoomChange
 from innkeeper.protocol.reservations.queries import ListRooms
 from innkeeper.protocol.reservations.replies import RoomDetails, RoomsReply
-from innkeeper.protocol.reservations.room_events import ClosureKind, RoomCondition
-
-
-class ClosureResource(msgspec.Struct, frozen=True):
-    """A room is out of order or out of service on the nights [first, until)."""
-
-    id: str
-    room: str
-    kind: ClosureKind
-    first: date
-    until: date
-    reason: str
+from innkeeper.protocol.reservations.room_events import RoomCondition
 
 
 class RoomGuest(msgspec.Struct, frozen=True):
@@ -209,11 +198,6 @@ def room_resource(room: RoomDetails) -> RoomResource:
         room.number, room.room_type, room.condition, bool(room.in_house), room.retired,
         list(map(closure_resource, room.closures)), list(map(_guest, room.in_house)), list(map(_guest, room.due_in)),
     )  # fmt: skip
-
-
-def closure_resource(closure: Closure) -> ClosureResource:
-    """The resource of a closure."""
-    return ClosureResource(closure.id, closure.room, closure.kind, closure.first, closure.until, closure.reason)
 
 
 def _guest(booking: Booking) -> RoomGuest:

@@ -27,6 +27,7 @@ from innkeeper.http.api.parsing import (
 from innkeeper.http.api.resources import (
     AvailabilityResource,
     BookingResource,
+    ClosureResource,
     DeadLetterResource,
     Health,
     HotelResource,
@@ -142,19 +143,19 @@ OPERATIONS = (
     ),
     Operation("DELETE", _ROOM, rooms.retire_room, "Retire a room", rooms.RoomResource),
     Operation(
-        "POST", _CLOSURES, rooms.close_room, "Take a room out of order or out of service", rooms.ClosureResource, 201,
+        "POST", _CLOSURES, rooms.close_room, "Take a room out of order or out of service", ClosureResource, 201,
         body=ClosureRequest,
     ),
     Operation(
         "GET", _CLOSURES, rooms.list_closures, "List a room's closures that are not over",
-        ListPage[rooms.ClosureResource],
+        ListPage[ClosureResource],
     ),
-    Operation("GET", _CLOSURE, rooms.show_closure, "Show a closure", rooms.ClosureResource),
+    Operation("GET", _CLOSURE, rooms.show_closure, "Show a closure", ClosureResource),
     Operation(
-        "PATCH", _CLOSURE, rooms.change_closure, "End or begin a closure on another day", rooms.ClosureResource,
+        "PATCH", _CLOSURE, rooms.change_closure, "End or begin a closure on another day", ClosureResource,
         body=ClosureChange,
     ),
-    Operation("DELETE", _CLOSURE, rooms.reopen_room, "End a closure now", rooms.ClosureResource),
+    Operation("DELETE", _CLOSURE, rooms.reopen_room, "End a closure now", ClosureResource),
     Operation(
         "GET", _HOTEL + "/housekeeping", rooms.list_housekeeping, "List the rooms for housekeeping",
         ListPage[rooms.HousekeepingResource], query=PageQuery,

@@ -15,11 +15,12 @@ class DescribeHotel(Query, frozen=True):
 
 
 class ListRooms(Query, frozen=True):
-    """List the rooms with their condition, their closures and their guests of today: all that the hotel has, or this
-    one."""
+    """List the rooms with their condition, their closures and, with `guests`, their guests of today: all that the hotel
+    has, or this one."""
 
     name: ClassVar[str] = "rooms.list"
     room: str | None = None
+    guests: bool = True
 
 
 class FindAvailability(Query, frozen=True):

@@ -36,6 +36,8 @@ def test_a_room_that_is_out_of_order_is_not_sold_and_comes_back_by_itself(gatewa
     }  # fmt: skip
     assert gateway.get(closed.headers["location"]).json == closed.json
     assert gateway.get(f"{hotel}/rooms/101").json["closures"] == [closed.json]
+    assert gateway.get(f"{hotel}/tape-chart", from_=night(2), to=night(5)).json["closures"] == [closed.json]
+    assert gateway.get(f"{hotel}/tape-chart", from_=night(3), to=night(5)).json["closures"] == []
     assert [left(gateway, hotel, arrival) for arrival in range(4)] == [2, 1, 1, 2]
     assert gateway.book(hotel, arrival=1, nights=2)["room"] == "102"
     refused = assert_problem(gateway.post(f"{hotel}/bookings", stay_request(1)), 409, "sold_out")

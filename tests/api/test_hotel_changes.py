@@ -171,7 +171,12 @@ def test_a_retired_room_that_comes_again_is_the_same_room(gateway: Gateway) -> N
     assert gateway.act(hotel, stay, "check-out").status == 200
     assert delete(gateway, f"{hotel}/rooms/101").status == 200
     chart = gateway.get(f"{hotel}/tape-chart", from_=night(0), to=night(2)).json
-    assert chart["rooms"][-1] == {"number": "101", "room_type": "DBL", "retired": True}, "the past keeps its row"
+    assert chart["rooms"][-1] == {
+        "number": "101",
+        "room_type": "DBL",
+        "retired": True,
+        "condition": "clean",
+    }, "the past keeps its row"
     assert gateway.get(f"{hotel}/bookings", room="101").json["data"][0]["id"] == stay["id"]
     gateway.restart()
     assert gateway.post(f"{hotel}/rooms", {"number": "101", "room_type": "DBL"}).status == 201

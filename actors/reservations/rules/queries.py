@@ -41,7 +41,8 @@ def _hotel(state: HotelState, _: queries.DescribeHotel) -> Reply:
 def _rooms(state: HotelState, query: queries.ListRooms) -> Reply:
     if query.room is not None and query.room not in state.rooms:
         raise Refused(NotFound("room", query.room))
-    return rooms_reply(state, state.opened(), None if query.room is None else (query.room,))
+    rooms = None if query.room is None else (query.room,)
+    return rooms_reply(state, state.opened(), rooms, guests=query.guests)
 
 
 def _booking(state: HotelState, query: queries.FindBooking) -> Reply:

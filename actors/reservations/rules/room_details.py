@@ -18,13 +18,15 @@ def rooms_reply(
     rooms: Collection[str] | None = None,
     closure: Closure | None = None,
     condition: RoomCondition | None = None,
+    *,
+    guests: bool = True,
 ) -> RoomsReply:
     """These rooms, or all that the hotel has, in the order of its room types. `hotel` is the hotel after the decision;
     `closure` the closure that it is about, and `condition` that of the room after it."""
     types = {one.room: one.room_type for one in hotel.retired_rooms} if rooms else {}
     retired = frozenset(types)
     types |= {room: kind.code for kind in hotel.room_types for room in kind.rooms}
-    in_house, due_in = _guests(state, hotel)
+    in_house, due_in = _guests(state, hotel) if guests else (defaultdict(list), defaultdict(list))
     closures: dict[str, list[Closure]] = defaultdict(list)
     for one in sorted(state.upkeep.closures.values(), key=lambda closure: (closure.first, closure.id)):
         closures[one.room].append(one)
