@@ -14,14 +14,22 @@ from innkeeper.protocol.messages.refusals import FieldError, Refusal, Refused
 from innkeeper.protocol.ports.journal import JournalError, unavailable_reason
 from innkeeper.protocol.reservations.refusals import (
     ClockInDoubt,
+    ClosureOver,
     DayNotOver,
+    DisplacedBooking,
     GuestHasStays,
     HotelExists,
     NoRoomAssigned,
     NoSingleRoom,
+    RoomClosedAlready,
+    RoomExists,
+    RoomNeeded,
+    RoomNotClean,
     RoomOccupied,
     RoomsStillAvailable,
     RoomTaken,
+    RoomTypeExists,
+    RoomTypeNeeded,
     SoldOut,
     WaitlistFull,
 )
@@ -42,6 +50,13 @@ STATUS: dict[type[Refusal], int] = {
     RoomOccupied: 409,
     NoRoomAssigned: 409,
     RoomsStillAvailable: 409,
+    RoomNeeded: 409,
+    RoomTypeNeeded: 409,
+    RoomTypeExists: 409,
+    RoomExists: 409,
+    RoomClosedAlready: 409,
+    ClosureOver: 409,
+    RoomNotClean: 409,
     WaitlistFull: 409,
     refusals.ActionNotAllowed: 409,
     GuestHasStays: 409,
@@ -57,6 +72,19 @@ _OUTCOMES = {
     False: "nothing was changed, try again",
     True: "it may have been carried out, repeat the request with the same Idempotency-Key",
 }
+_OBSTACLES = {
+    "in_house": "the guest is in house",
+    "pinned": "its room is pinned",
+    "left": "it keeps tonight",
+    "divided": "the stay is divided between rooms",
+    "no_room": "no other room of the type is free",
+}
+
+
+def _displaced(displaced: tuple[DisplacedBooking, ...]) -> str:
+    return ", ".join(f"{one.locator} ({_OBSTACLES[one.obstacle]})" for one in displaced)
+
+
 _DETAILS: dict[type[Refusal], Callable[[Any], str]] = {
     refusals.InvalidRequest: lambda refusal: "; ".join(f"{e.field}: {e.message}" for e in refusal.errors),
     refusals.NotFound: lambda refusal: f"there is no {refusal.kind} {refusal.name!r}",
@@ -74,6 +102,26 @@ _DETAILS: dict[type[Refusal], Callable[[Any], str]] = {
         f"no {refusal.room_type} is assigned for tonight; use move to give the booking a room; {_free(refusal.rooms)}"
     ),
     RoomsStillAvailable: lambda refusal: f"a {refusal.room_type} is available for this stay; book it instead",
+    RoomNeeded: lambda refusal: (
+        f"room {refusal.room} is needed: {_displaced(refusal.displaced)} cannot have another room"
+    ),
+    RoomTypeNeeded: lambda refusal: (
+        f"room type {refusal.room_type} is needed: "
+        + ", ".join(
+            [one.locator for one in refusal.displaced]
+            + [f"{len(refusal.waitlist)} on the waitlist"] * bool(refusal.waitlist)
+        )
+    ),
+    RoomTypeExists: lambda refusal: f"this hotel already has a room type {refusal.room_type}",
+    RoomExists: lambda refusal: f"this hotel already has a room {refusal.room}, of type {refusal.room_type}",
+    RoomClosedAlready: lambda refusal: (
+        f"room {refusal.room} is closed on some of these nights already, by closure {refusal.closure}"
+    ),
+    ClosureOver: lambda refusal: f"closure {refusal.closure} is over; it cannot be changed any more",
+    RoomNotClean: lambda refusal: (
+        f"room {refusal.room} is {refusal.condition}; clean, vacant and free for this stay: "
+        + (", ".join(refusal.clean_rooms) or "none")
+    ),
     WaitlistFull: lambda refusal: f"the waitlist already has {refusal.entries} entries, which is the maximum",
     GuestHasStays: lambda refusal: (
         "the guest cannot be forgotten: " + ", ".join((*refusal.bookings, *refusal.waitlist)) + " has not ended"

@@ -3,8 +3,7 @@
 from typing import TypeVar
 
 from innkeeper.protocol.messages.event_table import EventTable
-from innkeeper.protocol.reservations import events
-from innkeeper.protocol.reservations.room_events import ROOM_EVENTS
+from innkeeper.protocol.reservations import events, room_events
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 
 H = TypeVar("H")
@@ -18,8 +17,12 @@ def read_model_events(consumer: str, hotel: H, booking: H, guest: H) -> EventTab
         handles={
             events.HotelOpened: hotel,
             events.TermsOfSaleChanged: hotel,
+            events.HotelChanged: hotel,
             events.RoomTypeAdded: hotel,
+            room_events.RoomTypeChanged: hotel,
+            room_events.RoomTypeRetired: hotel,
             events.RoomAdded: hotel,
+            room_events.RoomRetired: hotel,
             events.BusinessDateRolled: hotel,
             events.BookingHeld: booking,
             events.BookingConfirmed: booking,
@@ -45,9 +48,11 @@ def read_model_events(consumer: str, hotel: H, booking: H, guest: H) -> EventTab
             events.GuestForgotten: guest,
         },
         ignores=(
-            events.HotelChanged,
             events.WaitlistChanged,
-            *ROOM_EVENTS,
+            room_events.RoomClosed,
+            room_events.RoomClosureChanged,
+            room_events.RoomReopened,
+            room_events.RoomConditionChanged,
             events.WaitlistJoined,
             events.WaitlistLeft,
             events.GuestAddressRefused,

@@ -4,6 +4,7 @@ import msgspec
 from innkeeper.actors.reservations.rules.rooms import RoomState
 from innkeeper.protocol.reservations.events import BookingEvent
 from innkeeper.protocol.reservations.replies import RoomStays
+from innkeeper.protocol.reservations.room_events import ClosureEvent
 
 
 class OpenRoom(msgspec.Struct, frozen=True, gc=False):
@@ -17,7 +18,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     date as an ordinal; nights before it are over."""
 
     today: int
-    events: tuple[BookingEvent, ...]
+    events: tuple[BookingEvent | ClosureEvent, ...]
 
 
 class ClaimDone(msgspec.Struct, frozen=True, gc=False):
@@ -25,7 +26,7 @@ class ClaimDone(msgspec.Struct, frozen=True, gc=False):
 
 
 class ClaimRefused(msgspec.Struct, frozen=True, gc=False):
-    """Room to hotel: another booking holds one of these nights; nothing was changed."""
+    """Room to hotel: another booking or a closure holds one of these nights; nothing was changed."""
 
     room: str
     holder: str

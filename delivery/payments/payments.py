@@ -157,7 +157,8 @@ PAYMENT_EVENTS = EventTable[Callable[[Payments, RecordedEvent, Any], Awaitable[N
     },
     ignores=(
         events.LedgerTimelineBegun, events.LedgerBookingsLost, events.LedgerOpened,
-        events.LedgerDayOpened, events.LedgerTermsOfSaleChanged, events.BillingTermsChanged,
+        events.LedgerDayOpened, events.LedgerTermsOfSaleChanged,
+        events.LedgerRenamed, events.BillingTermsChanged,
         events.FolioOpened, events.FolioTermsChanged, events.BuyerChanged, events.LedgerGuestForgotten,
         events.ChargePosted, events.ChargeReversed,
         events.PaymentAuthorised, events.PaymentFailed, events.BookingPaid, events.InvoiceIssued,

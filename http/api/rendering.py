@@ -15,9 +15,11 @@ from innkeeper.http.api.resources import (
     ChartGuest,
     ChartRoom,
     ClosedDateResource,
+    ClosureResource,
     DeadLetterResource,
     GuestResource,
     HotelResource,
+    KnownRoomTypeResource,
     ListPage,
     NightAuditResource,
     NightAvailability,
@@ -32,9 +34,11 @@ from innkeeper.http.api.resources import (
 )
 from innkeeper.protocol.ports.subscriptions import DeadLetter, SubscriberState
 from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.closures import Closure
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
 from innkeeper.protocol.reservations.night_audit import AuditList, ClosedDate
-from innkeeper.protocol.reservations.replies import AvailabilityReply, NightAuditReply, TypeAvailability
+from innkeeper.protocol.reservations.replies import AvailabilityReply, NightAuditReply, RoomDetails, TypeAvailability
+from innkeeper.protocol.reservations.room_events import RoomCondition
 from innkeeper.protocol.values.guests import Guest
 from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.money import render
@@ -97,6 +101,7 @@ def hotel_resource(hotel: Hotel) -> HotelResource:
     terms = hotel.terms_of_sale[-1]
     return HotelResource(
         hotel.id, hotel.name, hotel.timezone, hotel.currency, hotel.check_in, hotel.check_out, hotel.night_audit,
+        hotel.housekeeping, hotel.infants_below,
         terms.cancellation, [_tax_terms(tax, hotel.currency) for tax in terms.taxes], terms.deposits,
         hotel.business_date, hotel.clock, [_room_type(kind, hotel.currency) for kind in hotel.room_types],
         hotel.version,
@@ -113,8 +118,14 @@ def _tax_terms(tax: Tax, currency: str) -> TaxTermsResource:
 
 def _room_type(kind: RoomType, currency: str) -> RoomTypeResource:
     return RoomTypeResource(
-        kind.code, kind.name, kind.max_guests, Amount(render(kind.rate, currency), currency), kind.rooms
-    )
+        kind.code, kind.name, kind.max_guests, kind.max_adults, kind.cots,
+        Amount(render(kind.rate, currency), currency), kind.rooms,
+    )  # fmt: skip
+
+
+def room_type_resource(kind: RoomType, currency: str, retired: bool = False) -> KnownRoomTypeResource:
+    """The resource of a room type, which may be retired."""
+    return KnownRoomTypeResource(**msgspec.structs.asdict(_room_type(kind, currency)), retired=retired)
 
 
 def availability(reply: AvailabilityReply) -> AvailabilityResource:
@@ -182,9 +193,19 @@ def dead_letter(letter: DeadLetter) -> DeadLetterResource:
     )  # fmt: skip
 
 
-def tape_chart(hotel: Hotel, bookings: Iterable[Booking], start: date, end: date) -> TapeChart:
-    """The tape chart of a hotel for the nights [start, end)."""
-    rooms = [ChartRoom(room, kind.code) for kind in hotel.room_types for room in kind.rooms]
+def closure_resource(closure: Closure) -> ClosureResource:
+    """The resource of a closure."""
+    return ClosureResource(closure.id, closure.room, closure.kind, closure.first, closure.until, closure.reason)
+
+
+def tape_chart(
+    hotel: Hotel, bookings: Iterable[Booking], known: Iterable[RoomDetails], start: date, end: date
+) -> TapeChart:
+    """The tape chart of a hotel for the nights [start, end). Its rooms are `known` with their condition."""
+    rooms = [ChartRoom(room.number, room.room_type, False, room.condition) for room in known]
+    closures = [
+        closure_resource(one) for room in known for one in room.closures if one.first < end and start < one.until
+    ]
     bars = [
         ChartBooking(
             booking.id, booking.locator, booking.status, booking.room or None,
@@ -193,7 +214,11 @@ def tape_chart(hotel: Hotel, bookings: Iterable[Booking], start: date, end: date
         )
         for booking in bookings
     ]  # fmt: skip
-    return TapeChart(hotel.id, hotel.business_date, start, end, rooms, bars)
+    used = {segment.room for bar in bars for segment in bar.rooms}
+    rooms += [
+        ChartRoom(one.room, one.room_type, True, RoomCondition.CLEAN) for one in hotel.retired_rooms if one.room in used
+    ]
+    return TapeChart(hotel.id, hotel.business_date, start, end, rooms, bars, closures)
 
 
 def page(entries: Iterable[T], next_cursor: str | None) -> ListPage[T]:

@@ -15,7 +15,6 @@ from innkeeper.http.api.parsing import (
     NightAuditQuery,
     NightAuditRequest,
     NightsQuery,
-    PageQuery,
     StreamQuery,
     action_of,
     body_of,
@@ -23,7 +22,6 @@ from innkeeper.http.api.parsing import (
     if_version,
     query_of,
     resume_after,
-    slug_of,
     unknown_cursor,
 )
 from innkeeper.http.api.rendering import json_response
@@ -47,15 +45,24 @@ from innkeeper.protocol.reservations.commands import (
     BookingCommand,
     BookRoom,
     ChangeBooking,
-    ChangeHotel,
-    OpenHotel,
     RollBusinessDate,
 )
-from innkeeper.protocol.reservations.hotel import Hotel, HotelClock
-from innkeeper.protocol.reservations.queries import DescribeHotel, FindAvailability, FindBooking, PreviewNightAudit
-from innkeeper.protocol.reservations.replies import AvailabilityReply, BookingReply, HotelReply, NightAuditReply
-from innkeeper.protocol.reservations.requests import BookingChange, BookingRequest, HotelRequest, check_stay
-from innkeeper.protocol.reservations.terms import HotelChange
+from innkeeper.protocol.reservations.hotel import Hotel
+from innkeeper.protocol.reservations.queries import (
+    DescribeHotel,
+    FindAvailability,
+    FindBooking,
+    ListRooms,
+    PreviewNightAudit,
+)
+from innkeeper.protocol.reservations.replies import (
+    AvailabilityReply,
+    BookingReply,
+    HotelReply,
+    NightAuditReply,
+    RoomsReply,
+)
+from innkeeper.protocol.reservations.requests import BookingChange, BookingRequest, check_stay
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import RESERVATIONS, context_of, partition_of, reservations_logs
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -74,8 +81,6 @@ PAGES = Path(__file__).parents[1] / "pages"
 T = TypeVar("T")
 R = TypeVar("R", bound=Reply)
 
-_hotel_request = msgspec.json.Decoder(HotelRequest)
-_hotel_change = msgspec.json.Decoder(HotelChange)
 _booking_request = msgspec.json.Decoder(BookingRequest)
 _booking_change = msgspec.json.Decoder(BookingChange)
 _audit_request = msgspec.json.Decoder(NightAuditRequest)
@@ -128,40 +133,6 @@ async def view(request: web.Request, hotel: str | None, read: Callable[[Views, P
         raise unknown_cursor() from None
 
 
-async def open_hotel(request: web.Request) -> web.Response:
-    """POST /v1/hotels"""
-    body = await body_of(request, _hotel_request)
-    if body.clock is HotelClock.SIMULATED and not request.app[SIMULATED_CLOCKS]:
-        raise invalid("clock", "wall", "this server opens no hotels with a simulated clock; see --simulated-clocks")
-    hotel = body.id or slug_of(body.name)
-    reply, headers = await ask(request, OpenHotel(hotel, body), HotelReply)
-    headers["Location"] = f"/v1/hotels/{hotel}"
-    return _hotel_response(reply, headers, 201)
-
-
-async def list_hotels(request: web.Request) -> web.Response:
-    """GET /v1/hotels"""
-    query = query_of(request, PageQuery)
-    hotels, cursor = await view(request, None, lambda views, ends: views.hotels(ends, query.limit, query.cursor))
-    return json_response(rendering.page(map(rendering.hotel_resource, hotels), cursor))
-
-
-async def show_hotel(request: web.Request) -> web.Response:
-    """GET /v1/hotels/{hotel}"""
-    return _hotel_response(*await ask(request, DescribeHotel(request.match_info["hotel"]), HotelReply))
-
-
-async def change_hotel(request: web.Request) -> web.Response:
-    """PATCH /v1/hotels/{hotel}"""
-    change = await body_of(request, _hotel_change)
-    return _hotel_response(*await ask(request, ChangeHotel(request.match_info["hotel"], change), HotelReply))
-
-
-def _hotel_response(reply: HotelReply, headers: dict[str, str], status: int = 200) -> web.Response:
-    headers["ETag"] = f'"{reply.hotel.version}"'
-    return json_response(rendering.hotel_resource(reply.hotel), status, headers)
-
-
 async def show_availability(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/availability"""
     query = query_of(request, AvailabilityQuery)
@@ -199,10 +170,12 @@ async def list_bookings(request: web.Request) -> web.Response:
 
 
 def _check_filter(hotel: Hotel, query: BookingsQuery) -> None:
-    """Refuses a room type or room that the hotel does not have."""
-    if query.room_type is not None and all(query.room_type != one.code for one in hotel.room_types):
+    """Refuses a room type or room that the hotel never had."""
+    types = (*hotel.room_types, *hotel.retired_types)
+    if query.room_type is not None and all(query.room_type != one.code for one in types):
         raise Refused(NotFound("room type", query.room_type))
-    if query.room is not None and all(query.room not in one.rooms for one in hotel.room_types):
+    retired = {one.room for one in hotel.retired_rooms}
+    if query.room is not None and query.room not in retired and all(query.room not in one.rooms for one in types):
         raise Refused(NotFound("room", query.room))
 
 
@@ -271,7 +244,8 @@ async def show_tape_chart(request: web.Request) -> web.Response:
     chart = await view(request, hotel, lambda views, ends: views.chart(ends, hotel, window.from_, window.to))
     if chart is None:
         raise Refused(NotFound("hotel", hotel))
-    return json_response(rendering.tape_chart(*chart, window.from_, window.to))
+    rooms, _ = await ask(request, ListRooms(hotel, guests=False), RoomsReply)
+    return json_response(rendering.tape_chart(*chart, rooms.rooms, window.from_, window.to))
 
 
 async def audit_night(request: web.Request) -> web.Response:

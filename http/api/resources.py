@@ -8,6 +8,7 @@ from innkeeper.protocol.messages.refusals import FieldError
 from innkeeper.protocol.reservations.booking import BookingStatus, RoomSegment
 from innkeeper.protocol.reservations.hotel import HotelClock
 from innkeeper.protocol.reservations.night_audit import AuditedBooking
+from innkeeper.protocol.reservations.room_events import ClosureKind, RoomCondition
 from innkeeper.protocol.reservations.terms import CancellationPolicy, Deposit
 from innkeeper.protocol.values.taxes import ChargeKind, TaxBase, TaxPeriod
 
@@ -97,13 +98,22 @@ class BookingResource(msgspec.Struct, frozen=True, gc=False):
 
 
 class RoomTypeResource(msgspec.Struct, frozen=True):
-    """A room type, with its rooms in their order."""
+    """A room type, with its rooms in their order. Of the `max_guests`, as many as `max_adults` may be adults, or all of
+    them where it is null; each infant needs one of the `cots`, or none where it is null."""
 
     code: str
     name: str
     max_guests: int
+    max_adults: int | None
+    cots: int | None
     rate: Amount
     rooms: tuple[str, ...]
+
+
+class KnownRoomTypeResource(RoomTypeResource, frozen=True):
+    """A room type of the hotel, also one that is `retired`: not sold any more."""
+
+    retired: bool
 
 
 class TaxTermsResource(msgspec.Struct, frozen=True):
@@ -124,7 +134,9 @@ class TaxTermsResource(msgspec.Struct, frozen=True):
 
 
 class HotelResource(msgspec.Struct, frozen=True):
-    """A hotel. `business_date` is its current day, by the `clock` on the wall or a simulated one."""
+    """A hotel. `business_date` is its current day, by the `clock` on the wall or a simulated one. Where it keeps
+    `housekeeping`, guests are checked in to clean rooms. Children below the age `infants_below` are not counted as
+    guests."""
 
     id: str
     name: str
@@ -133,6 +145,8 @@ class HotelResource(msgspec.Struct, frozen=True):
     check_in: str
     check_out: str
     night_audit: str
+    housekeeping: bool
+    infants_below: int
     cancellation: CancellationPolicy
     taxes: list[TaxTermsResource]
     deposits: tuple[Deposit, ...]
@@ -212,10 +226,23 @@ class NightAuditResource(msgspec.Struct, frozen=True, gc=False, omit_defaults=Tr
 
 
 class ChartRoom(msgspec.Struct, frozen=True, gc=False):
-    """A row of the tape chart."""
+    """A row of the tape chart. A room that is retired has one where it has bookings in these nights."""
 
     number: str
     room_type: str
+    retired: bool
+    condition: RoomCondition
+
+
+class ClosureResource(msgspec.Struct, frozen=True):
+    """A room is out of order or out of service on the nights [first, until)."""
+
+    id: str
+    room: str
+    kind: ClosureKind
+    first: date
+    until: date
+    reason: str
 
 
 class ChartGuest(msgspec.Struct, frozen=True, gc=False):
@@ -242,7 +269,8 @@ class ChartBooking(msgspec.Struct, frozen=True, gc=False):
 
 
 class TapeChart(msgspec.Struct, frozen=True, gc=False, rename={"from_": "from"}):
-    """The grid of rooms and nights: the rooms in their order, and the bookings that hold a night in [from, to)."""
+    """The grid of rooms and nights: the rooms in their order, and the bookings and closures that hold a night in
+    [from, to)."""
 
     hotel: str
     business_date: date
@@ -250,6 +278,7 @@ class TapeChart(msgspec.Struct, frozen=True, gc=False, rename={"from_": "from"})
     to: date
     rooms: list[ChartRoom]
     bookings: list[ChartBooking]
+    closures: list[ClosureResource]
 
 
 class ListPage(msgspec.Struct, Generic[T], frozen=True):

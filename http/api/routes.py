@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from innkeeper.http.api import billing, guests, notifications, subscribers, waitlist, webhooks
+from innkeeper.http.api import billing, guests, hotels, notifications, rooms, subscribers, waitlist, webhooks
 from innkeeper.http.api import reservations as handlers
 from innkeeper.http.api.billing_resources import (
     BillingTermsResource,
@@ -28,9 +28,11 @@ from innkeeper.http.api.parsing import (
 from innkeeper.http.api.resources import (
     AvailabilityResource,
     BookingResource,
+    ClosureResource,
     DeadLetterResource,
     Health,
     HotelResource,
+    KnownRoomTypeResource,
     ListPage,
     NightAuditResource,
     SubscriberResource,
@@ -49,8 +51,16 @@ from innkeeper.protocol.billing.terms import BillingTermsRequest
 from innkeeper.protocol.codec.cloud_event import CloudEvent
 from innkeeper.protocol.delivery.webhooks import WebhookChange, WebhookRequest
 from innkeeper.protocol.notifications.terms import NotificationTerms
+from innkeeper.protocol.reservations.hotel_requests import (
+    ClosureChange,
+    ClosureRequest,
+    HotelChange,
+    RoomAddition,
+    RoomChange,
+    RoomTypeAddition,
+    RoomTypeChange,
+)
 from innkeeper.protocol.reservations.requests import BookingChange, BookingRequest, HotelRequest, WaitlistRequest
-from innkeeper.protocol.reservations.terms import HotelChange
 
 
 class Operation(NamedTuple):
@@ -75,6 +85,12 @@ class Operation(NamedTuple):
 
 
 _HOTEL = "/v1/hotels/{hotel}"
+_TYPES = _HOTEL + "/room-types"
+_TYPE = _TYPES + "/{code}"
+_ROOMS = _HOTEL + "/rooms"
+_ROOM = _ROOMS + "/{room}"
+_CLOSURES = _ROOM + "/closures"
+_CLOSURE = _CLOSURES + "/{closure}"
 _BOOKINGS = _HOTEL + "/bookings"
 _BOOKING = _BOOKINGS + "/{booking}"
 _GUEST = _HOTEL + "/guests/{guest}"
@@ -99,12 +115,51 @@ OPERATIONS = (
         "GET", _HOTEL + "/availability", handlers.show_availability, "Show the rooms left for a stay",
         AvailabilityResource, query=AvailabilityQuery,
     ),
-    Operation("POST", "/v1/hotels", handlers.open_hotel, "Open a hotel", HotelResource, 201, body=HotelRequest),
-    Operation("GET", "/v1/hotels", handlers.list_hotels, "List all hotels", ListPage[HotelResource], query=PageQuery),
-    Operation("GET", _HOTEL, handlers.show_hotel, "Show a hotel", HotelResource),
+    Operation("POST", "/v1/hotels", hotels.open_hotel, "Open a hotel", HotelResource, 201, body=HotelRequest),
+    Operation("GET", "/v1/hotels", hotels.list_hotels, "List all hotels", ListPage[HotelResource], query=PageQuery),
+    Operation("GET", _HOTEL, hotels.show_hotel, "Show a hotel", HotelResource),
     Operation(
-        "PATCH", _HOTEL, handlers.change_hotel, "Change the terms of sale: taxes, deposits, cancellation",
+        "PATCH", _HOTEL, hotels.change_hotel, "Change a hotel: name, hours, terms of sale",
         HotelResource, body=HotelChange,
+    ),
+    Operation(
+        "POST", _TYPES, hotels.add_room_type, "Add a room type", KnownRoomTypeResource, 201, body=RoomTypeAddition,
+    ),
+    Operation("GET", _TYPES, hotels.list_room_types, "List the room types", ListPage[KnownRoomTypeResource]),
+    Operation("GET", _TYPE, hotels.show_room_type, "Show a room type", KnownRoomTypeResource),
+    Operation(
+        "PATCH", _TYPE, hotels.change_room_type, "Change a room type: name, rate, capacity", KnownRoomTypeResource,
+        body=RoomTypeChange,
+    ),
+    Operation("DELETE", _TYPE, hotels.retire_room_type, "Retire a room type and its rooms", KnownRoomTypeResource),
+    Operation("POST", _ROOMS, rooms.add_room, "Add a room", rooms.RoomResource, 201, body=RoomAddition),
+    Operation(
+        "GET", _ROOMS, rooms.list_rooms, "List the rooms with their state", ListPage[rooms.RoomResource],
+        query=PageQuery,
+    ),
+    Operation("GET", _ROOM, rooms.show_room, "Show a room", rooms.RoomResource),
+    Operation(
+        "PATCH", _ROOM, rooms.change_room, "Say that a room is dirty, clean or inspected", rooms.RoomResource,
+        body=RoomChange,
+    ),
+    Operation("DELETE", _ROOM, rooms.retire_room, "Retire a room", rooms.RoomResource),
+    Operation(
+        "POST", _CLOSURES, rooms.close_room, "Take a room out of order or out of service", ClosureResource, 201,
+        body=ClosureRequest,
+    ),
+    Operation(
+        "GET", _CLOSURES, rooms.list_closures, "List a room's closures that are not over",
+        ListPage[ClosureResource],
+    ),
+    Operation("GET", _CLOSURE, rooms.show_closure, "Show a closure", ClosureResource),
+    Operation(
+        "PATCH", _CLOSURE, rooms.change_closure, "End or begin a closure on another day", ClosureResource,
+        body=ClosureChange,
+    ),
+    Operation("DELETE", _CLOSURE, rooms.reopen_room, "End a closure now", ClosureResource),
+    Operation(
+        "GET", _HOTEL + "/housekeeping", rooms.list_housekeeping, "List the rooms for housekeeping",
+        ListPage[rooms.HousekeepingResource], query=PageQuery,
     ),
     Operation("GET", _BOOKING, handlers.show_booking, "Show a booking", BookingResource),
     Operation("PATCH", _BOOKING, handlers.change_booking, "Change a booking", BookingResource, body=BookingChange),

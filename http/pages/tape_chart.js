@@ -18,7 +18,7 @@ export function drawChart(hotel, answer) {
   drawn = { text, hotel: hotel.id };
   const nights = nightsOf(answer);
   board.style.setProperty("--halves", 2 * nights.length);
-  board.replaceChildren(shades(nights), header(nights), ...groups(hotel, answer.bookings, nights));
+  board.replaceChildren(shades(nights), header(nights), ...groups(hotel, answer, nights));
   chart.scrollTo(left, top);
   enter(barOf(focused) ?? board.querySelector(".stay"));
   barOf(focused)?.focus({ preventScroll: true });
@@ -75,14 +75,23 @@ function dayHeader(night) {
   return across(element("div", `day ${night.kind}`, attributes, weekday(night.day), number), night.column, 2);
 }
 
-function groups(hotel, stays, nights) {
-  const byRoom = Map.groupBy(stays.flatMap(partsOf), (part) => part.room);
+function groups(hotel, answer, nights) {
+  const parts = [...answer.bookings.flatMap(partsOf), ...answer.closures.map(closedPart)];
+  const byRoom = Map.groupBy(parts, (part) => part.room);
   return hotel.room_types.map((type) => {
     const inType = type.rooms.flatMap((room) => byRoom.get(room) ?? []);
-    const rows = type.rooms.map((room) => roomRow(room, byRoom.get(room) ?? [], nights));
+    const rooms = answer.rooms.filter((room) => room.room_type === type.code);
+    const rows = rooms.map((room) => roomRow(room, byRoom.get(room.number) ?? [], nights));
     return element("div", "group", { role: "rowgroup" }, typeRow(type, inType, nights), ...rows);
   });
 }
+
+const closedPart = (closure) => ({
+  closure,
+  room: closure.room,
+  first: dayOf(closure.first),
+  until: dayOf(closure.until),
+});
 
 function partsOf(stay) {
   return stay.rooms.map(({ room, first, until }) => ({ stay, room, first: dayOf(first), until: dayOf(until) }));
@@ -96,7 +105,8 @@ function typeRow(type, parts, nights) {
 }
 
 function freeCount(type, parts, night) {
-  const taken = parts.filter((part) => part.first <= night.day && night.day < part.until);
+  const sellable = (part) => part.closure?.kind === "out_of_service";
+  const taken = parts.filter((part) => part.first <= night.day && night.day < part.until && !sellable(part));
   const free = type.rooms.length - taken.length;
   const label = `${shortDate(night.day)}: ${free} of ${type.rooms.length} ${type.code} free`;
   const attributes = { role: "gridcell", title: label, "aria-label": label };
@@ -105,8 +115,20 @@ function freeCount(type, parts, night) {
 
 function roomRow(room, parts, nights) {
   const cell = { role: "gridcell", "aria-colspan": nights.length };
-  const bars = element("div", "stays", cell, ...parts.map((part) => bar(part, nights)));
-  return element("div", "row room-row", { role: "row" }, element("div", "room", { role: "rowheader" }, room), bars);
+  const made = parts.map((part) => (part.closure ? closedBar(part, nights) : bar(part, nights)));
+  const state = room.retired ? "retired" : room.condition;
+  const title = { role: "rowheader", title: `${room.number}: ${state}`, "aria-label": `${room.number}, ${state}` };
+  const name = element("div", `room ${state}`, title, room.number);
+  return element("div", "row room-row", { role: "row" }, name, element("div", "stays", cell, ...made));
+}
+
+function closedBar({ closure, first, until }, nights) {
+  const start = Math.max(2 * (first - nights[0].day) + 1, 1);
+  const end = Math.min(2 * (until - nights[0].day) + 1, 2 * nights.length + 1);
+  const kind = closure.kind.replaceAll("_", " ");
+  const label = `Room ${closure.room} is ${kind}${closure.reason ? `: ${closure.reason}` : ""}`;
+  const attributes = { role: "img", title: label, "aria-label": label };
+  return across(element("div", `closed ${closure.kind}`, attributes, closure.reason || kind), start, end - start);
 }
 
 function bar({ stay, first: day, until }, nights) {
@@ -150,7 +172,7 @@ function beside(bar, step) {
 
 function inNextRow(bar, step) {
   const rows = [...board.querySelectorAll(".stays:has(.stay)")];
-  const bars = [...(rows[rows.indexOf(bar.parentElement) + step]?.children ?? [])];
+  const bars = [...(rows[rows.indexOf(bar.parentElement) + step]?.querySelectorAll(".stay") ?? [])];
   const distance = (other) => Math.abs(columnOf(other) - columnOf(bar));
   return bars.sort((one, other) => distance(one) - distance(other))[0];
 }
@@ -160,8 +182,8 @@ const NEIGHBOURS = {
   ArrowRight: (bar) => beside(bar, 1),
   ArrowUp: (bar) => inNextRow(bar, -1),
   ArrowDown: (bar) => inNextRow(bar, 1),
-  Home: (bar) => bar.parentElement.firstElementChild,
-  End: (bar) => bar.parentElement.lastElementChild,
+  Home: (bar) => bar.parentElement.querySelector(".stay"),
+  End: (bar) => [...bar.parentElement.querySelectorAll(".stay")].at(-1),
 };
 
 board.addEventListener("focusin", (event) => event.target.matches(".stay") && enter(event.target));

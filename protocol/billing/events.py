@@ -73,6 +73,14 @@ class LedgerTermsOfSaleChanged(Event, frozen=True):
     terms_of_sale: TermsOfSale
 
 
+class LedgerRenamed(Event, frozen=True):
+    """The hotel has another name. Where it was the seller's name, it still is."""
+
+    context: ClassVar[str] = BILLING
+    name: ClassVar[str] = "ledger.renamed"
+    title: str
+
+
 class FolioTermsChanged(BookingEvent, frozen=True):
     """The stay's terms that billing uses changed; these are all of them."""
 
@@ -223,8 +231,8 @@ class CreditNoteIssued(DocumentEvent, frozen=True, kw_only=True):
 
 
 BILLING_EVENTS: tuple[type[Event], ...] = (
-    LedgerOpened, LedgerDayOpened, LedgerTermsOfSaleChanged, BillingTermsChanged, FolioOpened, FolioTermsChanged,
-    BuyerChanged, LedgerGuestForgotten, ChargePosted,
+    LedgerOpened, LedgerDayOpened, LedgerTermsOfSaleChanged, LedgerRenamed, BillingTermsChanged, FolioOpened,
+    FolioTermsChanged, BuyerChanged, LedgerGuestForgotten, ChargePosted,
     ChargeReversed, PaymentStarted, PaymentAuthorised, PaymentRecorded, PaymentFailed, PaymentVoided, PaymentRefunded,
     BookingPaid, InvoiceIssued, CreditNoteIssued, LedgerTimelineBegun, LedgerBookingsLost,
 )  # fmt: skip

@@ -28,14 +28,21 @@ from innkeeper.protocol.reservations.events import EVENTS
 from innkeeper.protocol.reservations.queries import QUERIES
 from innkeeper.protocol.reservations.refusals import (
     ClockInDoubt,
+    ClosureOver,
     DayNotOver,
     GuestHasStays,
     HotelExists,
     NoRoomAssigned,
     NoSingleRoom,
+    RoomClosedAlready,
+    RoomExists,
+    RoomNeeded,
+    RoomNotClean,
     RoomOccupied,
     RoomsStillAvailable,
     RoomTaken,
+    RoomTypeExists,
+    RoomTypeNeeded,
     SoldOut,
     WaitlistFull,
 )
@@ -49,6 +56,7 @@ REFUSALS: tuple[type[refusals.Refusal], ...] = (
     RoomTaken, RoomOccupied, NoRoomAssigned, refusals.ActionNotAllowed, refusals.StaleVersion,
     refusals.IdempotencyKeyReused, refusals.BadSignature, refusals.GuestErased, GuestHasStays, GuestOwes,
     RoomsStillAvailable, WaitlistFull, DayNotOver, ClockInDoubt, refusals.Unavailable,
+    RoomTypeExists, RoomTypeNeeded, RoomExists, RoomNeeded, RoomClosedAlready, ClosureOver, RoomNotClean,
 )  # fmt: skip
 
 ALL_EVENTS: tuple[type[Event], ...] = (*EVENTS, *BILLING_EVENTS, *DELIVERY_EVENTS)

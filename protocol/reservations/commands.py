@@ -4,9 +4,17 @@ from datetime import date
 from typing import Annotated, ClassVar
 
 from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.reservations.hotel_requests import (
+    ClosureChange,
+    ClosureRequest,
+    HotelChange,
+    RoomAddition,
+    RoomChange,
+    RoomTypeAddition,
+    RoomTypeChange,
+)
 from innkeeper.protocol.reservations.reasons import CancellationReason, DepartureReason
 from innkeeper.protocol.reservations.requests import BookingChange, BookingRequest, HotelRequest, WaitlistRequest
-from innkeeper.protocol.reservations.terms import HotelChange
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.text import UNPADDED, Code, HoldSeconds, Line
 from msgspec import Meta
@@ -27,10 +35,80 @@ class OpenHotel(Command, frozen=True):
 
 
 class ChangeHotel(Command, frozen=True):
-    """Change the hotel's terms of sale: all of the change or none of it."""
+    """Change the hotel's name, hours or terms of sale: all of the change or none of it."""
 
     name: ClassVar[str] = "hotel.change"
     change: HotelChange
+
+
+class AddRoomType(Command, frozen=True):
+    """Sell a new room type, or again one that was retired."""
+
+    name: ClassVar[str] = "room_type.add"
+    request: RoomTypeAddition
+
+
+class ChangeRoomType(Command, frozen=True):
+    """Change a room type's name, rate or capacity for later bookings."""
+
+    name: ClassVar[str] = "room_type.change"
+    code: str
+    change: RoomTypeChange
+
+
+class RetireRoomType(Command, frozen=True):
+    """Do not sell a room type any more, and retire its rooms. Refused while anything is booked in them."""
+
+    name: ClassVar[str] = "room_type.retire"
+    code: str
+
+
+class AddRoom(Command, frozen=True):
+    """Add a room to a type."""
+
+    name: ClassVar[str] = "room.add"
+    request: RoomAddition
+
+
+class RetireRoom(Command, frozen=True):
+    """Give up a room. Guests who have not arrived get other rooms of the type; refused where one cannot."""
+
+    name: ClassVar[str] = "room.retire"
+    room: str
+
+
+class ChangeRoom(Command, frozen=True):
+    """Say what housekeeping found or did: the room is dirty, clean or inspected."""
+
+    name: ClassVar[str] = "room.change"
+    room: str
+    change: RoomChange
+
+
+class CloseRoom(Command, frozen=True):
+    """Take a room out of order or out of service for some nights. Guests who have not arrived get other rooms of the
+    type; refused where one cannot."""
+
+    name: ClassVar[str] = "room.close"
+    room: str
+    request: ClosureRequest
+
+
+class ChangeClosure(Command, frozen=True):
+    """Begin or end a closure on other days than planned, or give it another reason."""
+
+    name: ClassVar[str] = "room.change_closure"
+    room: str
+    closure: str
+    change: ClosureChange
+
+
+class ReopenRoom(Command, frozen=True):
+    """End a closure now."""
+
+    name: ClassVar[str] = "room.reopen"
+    room: str
+    closure: str
 
 
 class BookRoom(Command, frozen=True):
@@ -90,10 +168,11 @@ class ReinstateBooking(BookingCommand, frozen=True):
 
 
 class CheckInGuest(BookingCommand, frozen=True):
-    """Check the guest in; from now on the room is fixed."""
+    """Check the guest in; from now on the room is fixed. It must be clean, unless somebody accepts that it is not."""
 
     name: ClassVar[str] = "booking.check_in"
     action: ClassVar[str] = "check-in"
+    accept_not_clean: bool = False
 
 
 class UndoCheckIn(BookingCommand, frozen=True):
@@ -214,6 +293,7 @@ ACTIONS: tuple[type[BookingCommand], ...] = (
     MoveBooking, SwapRooms, PinBooking, UnpinBooking,
 )  # fmt: skip
 COMMANDS: tuple[type[Command], ...] = (
-    OpenHotel, ChangeHotel, BookRoom, ChangeBooking, *ACTIONS, JoinWaitlist, LeaveWaitlist, ForgetGuest, ReportAddress,
-    RollBusinessDate,
+    OpenHotel, ChangeHotel, AddRoomType, ChangeRoomType, RetireRoomType, AddRoom, RetireRoom, ChangeRoom, CloseRoom,
+    ChangeClosure, ReopenRoom, BookRoom, ChangeBooking, *ACTIONS, JoinWaitlist, LeaveWaitlist, ForgetGuest,
+    ReportAddress, RollBusinessDate,
 )  # fmt: skip

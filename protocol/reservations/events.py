@@ -36,6 +36,8 @@ class HotelOpened(Event, frozen=True):
     business_date: date
     terms: TermsOfSale
     clock: HotelClock = HotelClock.WALL
+    housekeeping: bool = True
+    infants_below: int = 0
 
 
 class TermsOfSaleChanged(Event, frozen=True):
@@ -46,27 +48,32 @@ class TermsOfSaleChanged(Event, frozen=True):
 
 
 class HotelChanged(Event, frozen=True):
-    """The hotel has another name, other hours or another time of its night audit; these are all of them."""
+    """The hotel has another name, other hours, another time of its night audit or other rules for its rooms; these are
+    all of them. See `Hotel`."""
 
     name: ClassVar[str] = "hotel.changed"
     title: str
     check_in: str
     check_out: str
     night_audit: str
+    housekeeping: bool
+    infants_below: int
 
 
 class RoomTypeAdded(Event, frozen=True):
-    """The hotel sells a new room type at this rate per night."""
+    """The hotel sells a new room type at this rate per night, or again one that it had retired. See `RoomType`."""
 
     name: ClassVar[str] = "room_type.added"
     code: str
     title: str
     max_guests: int
     rate: int
+    max_adults: int | None = None
+    cots: int | None = None
 
 
 class RoomAdded(Event, frozen=True):
-    """The hotel has one more room of a type."""
+    """The hotel has one more room of a type, or again one that it had retired."""
 
     name: ClassVar[str] = "room.added"
     room: str

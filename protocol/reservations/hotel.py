@@ -19,19 +19,32 @@ class HotelClock(StrEnum):
     SIMULATED = "simulated"
 
 
-class RoomType(msgspec.Struct, frozen=True, gc=False):
-    """What is sold: a code, how many guests it takes, its rate per night in minor units, and its rooms in order."""
+class RoomType(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What is sold: a code, its rate per night in minor units, its rooms in order, and how many guests a room takes. Of
+    the `max_guests`, as many as `max_adults` may be adults; None is all of them. Infants are no guests, but each needs
+    one of the `cots`; None is as many as there are infants."""
 
     code: str
     name: str
     max_guests: int
     rate: int
     rooms: tuple[str, ...] = ()
+    max_adults: int | None = None
+    cots: int | None = None
 
 
-class Hotel(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class RetiredRoom(msgspec.Struct, frozen=True, gc=False):
+    """A room that the hotel had, and the type that it was of. If it is added again, it is the same room."""
+
+    room: str
+    room_type: str
+
+
+class Hotel(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One property. `night_audit` is "manual", or the local time at which the business date is over and is closed;
-    `terms_of_sale` are all versions, in order; `version` counts the changes."""
+    `terms_of_sale` are all versions, in order; `version` counts the changes. Where it keeps `housekeeping`, guests are
+    checked in to rooms that are clean. Children below the age `infants_below` are infants, who need no bed. What was
+    sold before and is not any more is in `retired_types` and `retired_rooms`."""
 
     id: str
     name: str
@@ -43,5 +56,9 @@ class Hotel(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     business_date: date
     terms_of_sale: tuple[TermsOfSale, ...]
     room_types: tuple[RoomType, ...] = ()
+    retired_types: tuple[RoomType, ...] = ()
+    retired_rooms: tuple[RetiredRoom, ...] = ()
+    housekeeping: bool = True
+    infants_below: int = 0
     version: int = 1
     clock: HotelClock = HotelClock.WALL

@@ -6,10 +6,9 @@ from typing import Any
 import msgspec
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.reservations import events
+from innkeeper.protocol.reservations import events, room_events
 from innkeeper.protocol.reservations.booking import BookedStay, Booking, BookingStatus
-from innkeeper.protocol.reservations.hotel import Hotel, RoomType
-from innkeeper.protocol.reservations.room_events import ROOM_EVENTS
+from innkeeper.protocol.reservations.hotel import Hotel, RetiredRoom, RoomType
 from innkeeper.protocol.reservations.transitions import NOT_ARRIVED, TRANSITIONS
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 
@@ -131,7 +130,9 @@ BOOKING_PROJECTION = EventTable[Callable[[Booking | None, Any], dict[str, Any]]]
     ignores=(
         events.HotelChanged,
         events.WaitlistChanged,
-        *ROOM_EVENTS,
+        room_events.RoomTypeChanged, room_events.RoomTypeRetired, room_events.RoomRetired, room_events.RoomClosed,
+        room_events.RoomClosureChanged, room_events.RoomReopened,
+        room_events.RoomConditionChanged,
         events.HotelOpened, events.TermsOfSaleChanged, events.RoomTypeAdded, events.RoomAdded, events.WaitlistJoined,
         events.WaitlistLeft, events.GuestForgotten, events.GuestAddressRefused, events.GuestAddressAccepted,
         events.BusinessDateRolled, events.TimelineBegun,
@@ -172,6 +173,20 @@ def _opened(_: Hotel | None, record: RecordedEvent, event: events.HotelOpened) -
         business_date=event.business_date,
         terms_of_sale=(event.terms,),
         clock=event.clock,
+        housekeeping=event.housekeeping,
+        infants_below=event.infants_below,
+    )
+
+
+def _hotel_changed(hotel: Hotel, _: RecordedEvent, event: events.HotelChanged) -> Hotel:
+    return msgspec.structs.replace(
+        hotel,
+        name=event.title,
+        check_in=event.check_in,
+        check_out=event.check_out,
+        night_audit=event.night_audit,
+        housekeeping=event.housekeeping,
+        infants_below=event.infants_below,
     )
 
 
@@ -180,8 +195,27 @@ def _terms_changed(hotel: Hotel, _: RecordedEvent, event: events.TermsOfSaleChan
 
 
 def _room_type_added(hotel: Hotel, _: RecordedEvent, event: events.RoomTypeAdded) -> Hotel:
-    kind = RoomType(event.code, event.title, event.max_guests, event.rate)
-    return msgspec.structs.replace(hotel, room_types=(*hotel.room_types, kind))
+    kind = RoomType(event.code, event.title, event.max_guests, event.rate, (), event.max_adults, event.cots)
+    retired = tuple(kind for kind in hotel.retired_types if kind.code != event.code)
+    return msgspec.structs.replace(hotel, room_types=(*hotel.room_types, kind), retired_types=retired)
+
+
+def _room_type_changed(hotel: Hotel, _: RecordedEvent, event: room_events.RoomTypeChanged) -> Hotel:
+    kinds = tuple(
+        RoomType(event.code, event.title, event.max_guests, event.rate, kind.rooms, event.max_adults, event.cots)
+        if kind.code == event.code
+        else kind
+        for kind in hotel.room_types
+    )
+    return msgspec.structs.replace(hotel, room_types=kinds)
+
+
+def _room_type_retired(hotel: Hotel, _: RecordedEvent, event: room_events.RoomTypeRetired) -> Hotel:
+    return msgspec.structs.replace(
+        hotel,
+        room_types=tuple(kind for kind in hotel.room_types if kind.code != event.code),
+        retired_types=(*hotel.retired_types, *(kind for kind in hotel.room_types if kind.code == event.code)),
+    )
 
 
 def _room_added(hotel: Hotel, _: RecordedEvent, event: events.RoomAdded) -> Hotel:
@@ -189,7 +223,20 @@ def _room_added(hotel: Hotel, _: RecordedEvent, event: events.RoomAdded) -> Hote
         msgspec.structs.replace(kind, rooms=(*kind.rooms, event.room)) if kind.code == event.room_type else kind
         for kind in hotel.room_types
     )
-    return msgspec.structs.replace(hotel, room_types=kinds)
+    retired = tuple(one for one in hotel.retired_rooms if one.room != event.room)
+    return msgspec.structs.replace(hotel, room_types=kinds, retired_rooms=retired)
+
+
+def _room_retired(hotel: Hotel, _: RecordedEvent, event: room_events.RoomRetired) -> Hotel:
+    kinds, retired = [], [*hotel.retired_rooms]
+    for kind in hotel.room_types:
+        if event.room in kind.rooms:
+            retired.append(RetiredRoom(event.room, kind.code))
+            rooms = tuple(room for room in kind.rooms if room != event.room)
+            kinds.append(msgspec.structs.replace(kind, rooms=rooms))
+        else:
+            kinds.append(kind)
+    return msgspec.structs.replace(hotel, room_types=tuple(kinds), retired_rooms=tuple(retired))
 
 
 def _rolled(hotel: Hotel, _: RecordedEvent, event: events.BusinessDateRolled) -> Hotel:
@@ -201,14 +248,18 @@ HOTEL_PROJECTION = EventTable[Callable[[Any, RecordedEvent, Any], Hotel]](
     handles={
         events.HotelOpened: _opened,
         events.TermsOfSaleChanged: _terms_changed,
+        events.HotelChanged: _hotel_changed,
         events.RoomTypeAdded: _room_type_added,
+        room_events.RoomTypeChanged: _room_type_changed,
+        room_events.RoomTypeRetired: _room_type_retired,
         events.RoomAdded: _room_added,
+        room_events.RoomRetired: _room_retired,
         events.BusinessDateRolled: _rolled,
     },
     ignores=(
-        events.HotelChanged,
         events.WaitlistChanged,
-        *ROOM_EVENTS,
+        room_events.RoomClosed, room_events.RoomClosureChanged, room_events.RoomReopened,
+        room_events.RoomConditionChanged,
         events.RoomUnassigned, events.RoomAssigned,
         events.CheckInUndone, events.CheckOutUndone,
         events.GuestOverstayed,

@@ -14,6 +14,15 @@ class DescribeHotel(Query, frozen=True):
     name: ClassVar[str] = "hotel.describe"
 
 
+class ListRooms(Query, frozen=True):
+    """List the rooms with their condition, their closures and, with `guests`, their guests of today: all that the hotel
+    has, or this one."""
+
+    name: ClassVar[str] = "rooms.list"
+    room: str | None = None
+    guests: bool = True
+
+
 class FindAvailability(Query, frozen=True):
     """Count the rooms left of each type, for the whole stay and for each night."""
 
@@ -61,5 +70,6 @@ class DescribeHotelState(Query, frozen=True):
 
 
 QUERIES: tuple[type[Query], ...] = (
-    DescribeHotel, FindAvailability, FindBooking, FindGuest, ListWaitlist, PreviewNightAudit, DescribeHotelState,
+    DescribeHotel, ListRooms, FindAvailability, FindBooking, FindGuest, ListWaitlist, PreviewNightAudit,
+    DescribeHotelState,
 )  # fmt: skip

@@ -3,7 +3,9 @@
 from datetime import date, datetime
 from typing import ClassVar
 
+import msgspec
 from innkeeper.protocol.messages.refusals import Refusal
+from innkeeper.protocol.reservations.booking import BookingStatus
 
 BusinessDate = date  # a field that is called `date` hides the type of this name
 
@@ -96,3 +98,73 @@ class ClockInDoubt(Refusal, frozen=True):
 
     code: ClassVar[str] = "clock_in_doubt"
     reason: str
+
+
+class DisplacedBooking(msgspec.Struct, frozen=True, gc=False):
+    """A booking that would lose its room. `obstacle` says why it cannot have another one: the guest is in house
+    (`in_house`), or has `left` today and keeps tonight, the room is `pinned`, the stay is `divided` between rooms, or
+    no other room of the type is free (`no_room`)."""
+
+    booking: str
+    locator: str
+    status: BookingStatus
+    room: str
+    arrival: date
+    departure: date
+    obstacle: str
+
+
+class RoomNeeded(Refusal, frozen=True):
+    """The room cannot be closed or given up: these bookings need it. They have to be moved or ended first."""
+
+    code: ClassVar[str] = "room_needed"
+    room: str
+    displaced: tuple[DisplacedBooking, ...]
+
+
+class RoomTypeNeeded(Refusal, frozen=True):
+    """The room type cannot be given up: these bookings have its rooms, or these entries of the waitlist wait for it."""
+
+    code: ClassVar[str] = "room_type_needed"
+    room_type: str
+    displaced: tuple[DisplacedBooking, ...]
+    waitlist: tuple[str, ...]
+
+
+class RoomTypeExists(Refusal, frozen=True):
+    """The hotel sells a room type of this code already."""
+
+    code: ClassVar[str] = "room_type_exists"
+    room_type: str
+
+
+class RoomExists(Refusal, frozen=True):
+    """The hotel has a room of this number already."""
+
+    code: ClassVar[str] = "room_exists"
+    room: str
+    room_type: str
+
+
+class RoomClosedAlready(Refusal, frozen=True):
+    """The room is closed on some of these nights already, by this closure."""
+
+    code: ClassVar[str] = "room_closed"
+    room: str
+    closure: str
+
+
+class ClosureOver(Refusal, frozen=True):
+    """The nights of the closure are over; it cannot be changed any more."""
+
+    code: ClassVar[str] = "closure_over"
+    closure: str
+
+
+class RoomNotClean(Refusal, frozen=True):
+    """The room is not clean. `clean_rooms` are vacant ones of its type that are free for the stay and clean."""
+
+    code: ClassVar[str] = "room_not_clean"
+    room: str
+    condition: str
+    clean_rooms: tuple[str, ...]

@@ -6,8 +6,10 @@ from typing import ClassVar
 import msgspec
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.closures import Closure
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
 from innkeeper.protocol.reservations.night_audit import AuditPreview, ClosedDate
+from innkeeper.protocol.reservations.room_events import RoomCondition
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 from innkeeper.protocol.values.guests import Guest
 
@@ -76,12 +78,44 @@ class WaitlistReply(Reply, frozen=True):
 
 
 class RoomStays(msgspec.Struct, frozen=True, gc=False):
-    """The bookings that hold nights in a room, each with its nights [from, to) as ordinals of dates, and those whose
-    guests are in it."""
+    """The bookings and closures that hold nights in a room, each with its nights [from, to) as ordinals of dates, and
+    the bookings whose guests are in it."""
 
     room: str
     stays: tuple[tuple[str, int, int], ...]
     guests: tuple[str, ...] = ()
+
+
+class RoomCare(msgspec.Struct, frozen=True, gc=False):
+    """What housekeeping says of a room. A room of which nothing is said is clean."""
+
+    room: str
+    condition: RoomCondition
+
+
+class RoomDetails(msgspec.Struct, frozen=True, gc=False):
+    """A room of a hotel today. `closures` are those that are not over; `in_house` are the bookings whose guests are in
+    the room, `due_in` those whose guests are expected in it today."""
+
+    number: str
+    room_type: str
+    condition: RoomCondition
+    retired: bool
+    closures: tuple[Closure, ...]
+    in_house: tuple[Booking, ...]
+    due_in: tuple[Booking, ...]
+
+
+class RoomsReply(Reply, frozen=True):
+    """Rooms of a hotel: all that it has, in the order of its room types, or the one that the message is about.
+    `closure` is the closure that the command was about."""
+
+    name: ClassVar[str] = "rooms.reply"
+    hotel: str
+    version: int
+    business_date: date
+    rooms: tuple[RoomDetails, ...]
+    closure: Closure | None = None
 
 
 class HotelStateReply(Reply, frozen=True):
@@ -96,8 +130,11 @@ class HotelStateReply(Reply, frozen=True):
     waitlist: tuple[WaitlistEntry, ...]
     rooms: tuple[RoomStays, ...]
     closed: tuple[ClosedDate, ...] = ()
+    closures: tuple[Closure, ...] = ()
+    conditions: tuple[RoomCare, ...] = ()
 
 
 REPLIES: tuple[type[Reply], ...] = (
-    HotelReply, BookingReply, GuestReply, AvailabilityReply, NightAuditReply, WaitlistReply, HotelStateReply,
+    HotelReply, BookingReply, GuestReply, AvailabilityReply, NightAuditReply, WaitlistReply, RoomsReply,
+    HotelStateReply,
 )  # fmt: skip

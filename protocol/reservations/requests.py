@@ -11,6 +11,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.reservations.hotel import MANUAL_AUDIT, HotelClock
+from innkeeper.protocol.reservations.hotel_requests import (
+    AuditTime,
+    Cots,
+    GuestsMax,
+    InfantAge,
+    check_adults,
+    check_audit_time,
+)
 from innkeeper.protocol.reservations.terms import (
     CancellationRequest,
     DepositRequests,
@@ -47,12 +55,15 @@ class RoomTypeRequest(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fiel
 
     code: Code
     name: Name
-    max_guests: Annotated[int, Meta(ge=1, le=limits.guests_per_room_max)]
+    max_guests: GuestsMax
     rate: Money
     rooms: Annotated[tuple[Code, ...], Meta(max_length=limits.rooms_per_hotel_max)] = ()
     room_count: Annotated[int, Meta(ge=0, le=limits.rooms_per_hotel_max)] = 0
+    max_adults: GuestsMax | None = None
+    cots: Cots | None = None
 
     def __post_init__(self) -> None:
+        check_adults(self.max_adults, self.max_guests)
         if bool(self.rooms) == bool(self.room_count):
             raise invalid("rooms", "one_of", "expected either rooms or room_count, and at least one room")
 
@@ -67,9 +78,11 @@ class HotelRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_u
     id: Slug | None = None
     check_in: ClockTime = "15:00"
     check_out: ClockTime = "11:00"
-    night_audit: Annotated[str, Meta(max_length=limits.clock_characters_max, pattern=UNPADDED)] = MANUAL_AUDIT
+    night_audit: AuditTime = MANUAL_AUDIT
     business_date: date | None = None
     clock: HotelClock = HotelClock.WALL
+    housekeeping: bool = True
+    infants_below: InfantAge = 0
     taxes: TaxRequests = ()
     deposits: DepositRequests = ()
     cancellation: CancellationRequest = CancellationRequest()
@@ -80,7 +93,7 @@ class HotelRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_u
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise invalid("timezone", "iana", "expected a name of the IANA database, such as Europe/Lisbon") from None
         digits(self.currency)
-        self._check_night_audit()
+        check_audit_time(self.night_audit)
         first, last = limits.business_date_year_min, limits.business_date_year_max
         if self.business_date is not None and not first <= self.business_date.year <= last:
             raise invalid("business_date", "range", f"expected a date in the years {first} to {last}")
@@ -95,13 +108,6 @@ class HotelRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_u
             deposits=deposits_of(self.deposits),
             cancellation=self.cancellation.policy(),
         )
-
-    def _check_night_audit(self) -> None:
-        if self.night_audit != MANUAL_AUDIT:
-            try:
-                msgspec.convert(self.night_audit, ClockTime)
-            except msgspec.ValidationError:
-                raise invalid("night_audit", "clock", 'expected "manual" or a local time such as "03:00"') from None
 
     def _check_room_types(self) -> None:
         codes = [room_type.code for room_type in self.room_types]

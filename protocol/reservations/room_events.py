@@ -34,6 +34,8 @@ class RoomTypeChanged(Event, frozen=True):
     title: str
     max_guests: int
     rate: int
+    max_adults: int | None = None
+    cots: int | None = None
 
 
 class RoomTypeRetired(Event, frozen=True):
@@ -50,11 +52,16 @@ class RoomRetired(Event, frozen=True):
     room: str
 
 
-class RoomClosed(Event, frozen=True):
+class ClosureEvent(Event, frozen=True):
+    """The base of all events about one closure."""
+
+    closure: str
+
+
+class RoomClosed(ClosureEvent, frozen=True):
     """A room is out of order or out of service on the nights [first, until)."""
 
     name: ClassVar[str] = "room.closed"
-    closure: str
     room: str
     kind: ClosureKind
     first: date
@@ -62,21 +69,19 @@ class RoomClosed(Event, frozen=True):
     reason: str = ""
 
 
-class RoomClosureChanged(Event, frozen=True):
+class RoomClosureChanged(ClosureEvent, frozen=True):
     """A closure has other nights, earlier or later, or another reason; these are all of them."""
 
     name: ClassVar[str] = "room.closure_changed"
-    closure: str
     first: date
     until: date
     reason: str = ""
 
 
-class RoomReopened(Event, frozen=True):
+class RoomReopened(ClosureEvent, frozen=True):
     """A closure is over, or was a mistake: the room can be sold from the business date on."""
 
     name: ClassVar[str] = "room.reopened"
-    closure: str
 
 
 class RoomConditionChanged(Event, frozen=True):

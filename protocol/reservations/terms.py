@@ -10,7 +10,7 @@ from innkeeper.protocol.values.money import Money
 from innkeeper.protocol.values.percentage import thousandths
 from innkeeper.protocol.values.taxes import ChargeKind, Tax, TaxBase, TaxPeriod
 from innkeeper.protocol.values.text import Code, Name, Percent, PercentText
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import Meta
 
 
 class CancellationPolicy(msgspec.Struct, frozen=True, gc=False):
@@ -114,32 +114,6 @@ class TaxRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unk
 
 TaxRequests = Annotated[tuple[TaxRequest, ...], Meta(max_length=limits.taxes_per_hotel_max)]
 DepositRequests = Annotated[tuple[DepositRequest, ...], Meta(max_length=limits.deposits_per_hotel_max)]
-
-
-class HotelChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
-    """A change of a hotel; what is not set stays as it is. Its terms of sale hold for later bookings and for nights
-    that are added to a booking; bookings keep theirs."""
-
-    taxes: TaxRequests | UnsetType = UNSET
-    deposits: DepositRequests | UnsetType = UNSET
-    cancellation: CancellationRequest | UnsetType = UNSET
-
-    def __post_init__(self) -> None:
-        if self.taxes is not UNSET:
-            check_taxes(self.taxes)
-        if self.deposits is not UNSET:
-            check_deposits(self.deposits)
-
-    def terms(self, was: TermsOfSale, currency: str) -> TermsOfSale:
-        """Returns the terms of sale after this change, of the same version. Refuses amounts in another currency."""
-        changed = was
-        if self.taxes is not UNSET:
-            changed = msgspec.structs.replace(changed, taxes=tuple(tax.tax(currency) for tax in self.taxes))
-        if self.deposits is not UNSET:
-            changed = msgspec.structs.replace(changed, deposits=deposits_of(self.deposits))
-        if self.cancellation is not UNSET:
-            changed = msgspec.structs.replace(changed, cancellation=self.cancellation.policy())
-        return changed
 
 
 def deposits_of(requests: tuple[DepositRequest, ...]) -> tuple[Deposit, ...]:

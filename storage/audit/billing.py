@@ -209,7 +209,8 @@ BILLING_AUDIT = EventTable[Callable[[BillingAuditor, LedgerRecord, Any], None]](
         events.LedgerBookingsLost: BillingAuditor.bookings_lost,
     },
     ignores=(
-        events.LedgerOpened, events.LedgerDayOpened, events.LedgerTermsOfSaleChanged, events.BillingTermsChanged,
+        events.LedgerOpened, events.LedgerDayOpened, events.LedgerTermsOfSaleChanged,
+        events.LedgerRenamed, events.BillingTermsChanged,
         events.FolioTermsChanged,
         events.BuyerChanged, events.LedgerGuestForgotten, events.PaymentStarted, events.PaymentAuthorised,
         events.PaymentFailed,

@@ -6,51 +6,20 @@ in order when they are over (P12), and that each hotel's history has no gap. It 
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events, room_events
-from innkeeper.protocol.reservations.booking import RoomSegment
 from innkeeper.protocol.reservations.reasons import MoveReason
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
-from innkeeper.storage.audit.business_dates import BusinessDates, audit_of, begun
+from innkeeper.storage.audit.business_dates import audit_of, begun
+from innkeeper.storage.audit.closed_rooms import ClosedRooms
+from innkeeper.storage.audit.hotel_record import HeldRoom, HotelRecord
 
 _NOT_ARRIVED = {"held", "confirmed"}
 _CURRENT = {*_NOT_ARRIVED, "in house"}
-
-
-@dataclass(slots=True)
-class HeldRoom:
-    """A booking in the auditor: its rooms, the nights that it holds, each in a room, and the `phase` of its life.
-    `made` is the number of its first event in the hotel; `inside` is the room that the guest is in."""
-
-    rooms: tuple[RoomSegment, ...]
-    arrival: int
-    departure: int
-    nights: dict[int, str]
-    made: int
-    inside: str | None = None
-    phase: str = "new"
-    pinned: bool = False
-    open: bool = True
-
-
-@dataclass(slots=True)
-class HotelRecord:
-    """The state of one hotel after its events so far."""
-
-    seq: int = 0
-    today: int = 0
-    dates: BusinessDates | None = None
-    rooms: dict[str, str] = field(default_factory=dict)
-    holders: dict[tuple[str, int], str] = field(default_factory=dict)
-    bookings: dict[str, HeldRoom] = field(default_factory=dict)
-    inside: dict[str, set[str]] = field(default_factory=dict)
-    waiting: set[str] = field(default_factory=set)
-    forgotten: set[str] = field(default_factory=set)
 
 
 class ReservationsAuditor:
@@ -63,6 +32,7 @@ class ReservationsAuditor:
         self._at = 0
         self._command: tuple[str, str] | None = None
         self._touched: set[tuple[str, str, int]] = set()
+        self.closed: set[tuple[str, str]] = set()
         self._entered: set[tuple[str, str]] = set()
 
     def handle(self, records: Iterable[RecordedEvent]) -> None:
@@ -109,6 +79,17 @@ class ReservationsAuditor:
         if state.dates is not None:
             self._report(hotel, state.dates.rolled(event, self._at))
         state.today = event.opened.toordinal()
+        state.closed.roll(state.today)
+
+    def room_retired(self, hotel: str, state: HotelRecord, event: room_events.RoomRetired) -> None:
+        """Checks that nobody needs the room any more."""
+        if state.rooms.pop(event.room, None) is None:
+            self.violations.append(f"{hotel}: room {event.room} is retired, but is none of its rooms (P2)")
+        for (room, night), holder in state.holders.items():
+            if room == event.room and night >= state.today:
+                self.violations.append(f"{hotel}: room {room} is retired, but {holder} holds it (P2)")
+        if state.inside.get(event.room):
+            self.violations.append(f"{hotel}: room {event.room} is retired, but a guest is in it (P1)")
 
     def joined(self, _: str, state: HotelRecord, event: events.WaitlistJoined) -> None:
         """Notes an entry of the waitlist."""
@@ -336,6 +317,10 @@ class ReservationsAuditor:
                 self.violations.append(
                     f"{hotel}: {holder} and {booking} both hold room {room} on {date.fromordinal(night)} (P1)"
                 )
+        for hotel, closure in sorted(self.closed):
+            state = self.hotels[hotel]
+            wrong = state.closed.hold(closure, state.rooms, state.holders, state.today)
+            self.violations += [f"{hotel}: {one}" for one in wrong]
         for hotel, entered in sorted(self._entered):
             inside = self.hotels[hotel].inside[entered]
             if len(inside) > 1:
@@ -343,15 +328,34 @@ class ReservationsAuditor:
                     f"{hotel}: the guests of {' and '.join(sorted(inside))} are in room {entered} (P1)"
                 )
         self._touched.clear()
+        self.closed.clear()
         self._entered.clear()
 
 
-RESERVATIONS_AUDIT = EventTable[Callable[[ReservationsAuditor, str, HotelRecord, Any], None]](
+Rule = Callable[[ReservationsAuditor, str, HotelRecord, Any], None]
+
+
+def _closure(rule: Callable[[ClosedRooms, Any], Iterable[str]]) -> Rule:
+    """The closure gives its nights back, and holds those that it has after the event when the command is over."""
+
+    def handle(auditor: ReservationsAuditor, hotel: str, state: HotelRecord, event: room_events.ClosureEvent) -> None:
+        state.closed.give_back(event.closure, state.holders, state.today)
+        auditor.violations += [f"{hotel}: {one}" for one in rule(state.closed, event)]
+        auditor.closed.add((hotel, event.closure))
+
+    return handle
+
+
+RESERVATIONS_AUDIT = EventTable[Rule](
     "the auditor of reservations",
     handles={
         events.HotelOpened: ReservationsAuditor.opened,
         events.HotelChanged: ReservationsAuditor.hotel_changed,
         events.RoomAdded: ReservationsAuditor.room_added,
+        room_events.RoomRetired: ReservationsAuditor.room_retired,
+        room_events.RoomClosed: _closure(ClosedRooms.close),
+        room_events.RoomClosureChanged: _closure(ClosedRooms.change),
+        room_events.RoomReopened: _closure(ClosedRooms.reopen),
         events.BookingHeld: ReservationsAuditor.held,
         events.BookingConfirmed: ReservationsAuditor.confirmed,
         events.BookingModified: ReservationsAuditor.modified,
@@ -379,19 +383,9 @@ RESERVATIONS_AUDIT = EventTable[Callable[[ReservationsAuditor, str, HotelRecord,
         events.BusinessDateRolled: ReservationsAuditor.rolled,
     },
     ignores=(
-        events.WaitlistChanged,
-        room_events.RoomTypeChanged,
-        room_events.RoomTypeRetired,
-        room_events.RoomRetired,
-        room_events.RoomClosed,
-        room_events.RoomClosureChanged,
-        room_events.RoomReopened,
-        room_events.RoomConditionChanged,
-        events.TermsOfSaleChanged,
-        events.RoomTypeAdded,
-        events.GuestAddressRefused,
-        events.GuestAddressAccepted,
-        events.TimelineBegun,
+        events.WaitlistChanged, room_events.RoomTypeChanged, room_events.RoomTypeRetired,
+        room_events.RoomConditionChanged, events.TermsOfSaleChanged, events.RoomTypeAdded, events.GuestAddressRefused,
+        events.GuestAddressAccepted, events.TimelineBegun,
     ),
     not_followed=(BILLING, DELIVERY),
-)
+)  # fmt: skip

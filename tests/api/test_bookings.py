@@ -300,7 +300,7 @@ def test_a_tape_chart_shows_rooms_and_the_bookings_of_its_nights(gateway: Gatewa
     gateway.act(hotel, gateway.book(hotel, 1, 2), "cancel")
     chart = gateway.get(f"{hotel}/tape-chart", from_=night(1), to=night(4)).json
     assert chart["rooms"] == [
-        {"number": number, "room_type": code}
+        {"number": number, "room_type": code, "retired": False, "condition": "clean"}
         for code, numbers in (("DBL", ("101", "102", "103")), ("STE", ("201", "202")))
         for number in numbers
     ]

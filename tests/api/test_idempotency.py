@@ -45,6 +45,7 @@ class World:
         self.receiver = receiver
         self.hotel = gateway.open_hotel({"DBL": 60, "SGL": 1})
         self._nights = count(1)
+        self.numbers = count(1)
 
     def booking(self) -> str:
         """The path of a new booking."""
@@ -155,7 +156,35 @@ def waiting_path(world: World) -> str:
     return f"{world.hotel}/waitlist/{world.waiting()}"
 
 
+def room_type(world: World) -> dict[str, Any]:
+    """The body of a new room type."""
+    return {"code": f"T{next(world.numbers)}", "name": "Suite", "max_guests": 2, "rate": MONEY}
+
+
+def new_type(world: World) -> str:
+    return world.gateway.post(f"{world.hotel}/room-types", room_type(world)).headers["location"]
+
+
+def room(world: World) -> dict[str, Any]:
+    """The body of a new room."""
+    return {"number": f"R{next(world.numbers)}", "room_type": "DBL"}
+
+
+def new_room(world: World) -> str:
+    return world.gateway.post(f"{world.hotel}/rooms", room(world)).headers["location"]
+
+
+def closure(nights: int) -> dict[str, Any]:
+    """The body of a closure."""
+    return {"kind": "out_of_service", "until": str(night(nights))}
+
+
+def new_closure(world: World) -> str:
+    return world.gateway.post(f"{new_room(world)}/closures", closure(3)).headers["location"]
+
+
 HOTEL = "/v1/hotels/{hotel}"
+CLOSURES = HOTEL + "/rooms/{room}/closures"
 BOOKING = HOTEL + "/bookings/{booking}"
 PAYMENT = HOTEL + "/payments/{payment}/actions/"
 WEBHOOK = "/v1/webhooks/{webhook}"
@@ -165,6 +194,15 @@ REQUESTS: dict[str, Callable[[World], Request]] = {
     f"PATCH {HOTEL}": lambda w: same_path(
         w.hotel, {"cancellation": {"free_until_hours": 48}}, {"cancellation": {"free_until_hours": 24}}
     ),
+    f"POST {HOTEL}/room-types": lambda w: same_path(f"{w.hotel}/room-types", room_type(w), room_type(w)),
+    f"PATCH {HOTEL}/room-types/{{code}}": lambda w: same_path(new_type(w), {"name": "Suite 2"}, {"name": "Suite 3"}),
+    f"DELETE {HOTEL}/room-types/{{code}}": lambda w: two(lambda: new_type(w)),
+    f"POST {HOTEL}/rooms": lambda w: same_path(f"{w.hotel}/rooms", room(w), room(w)),
+    f"DELETE {HOTEL}/rooms/{{room}}": lambda w: two(lambda: new_room(w)),
+    f"PATCH {HOTEL}/rooms/{{room}}": lambda w: same_path(new_room(w), {"condition": "dirty"}, {"condition": "clean"}),
+    f"POST {CLOSURES}": lambda w: same_path(f"{new_room(w)}/closures", closure(3), closure(4)),
+    f"PATCH {CLOSURES}/{{closure}}": lambda w: same_path(new_closure(w), {"reason": "paint"}, {"reason": "shower"}),
+    f"DELETE {CLOSURES}/{{closure}}": lambda w: two(lambda: new_closure(w)),
     f"PATCH {BOOKING}": lambda w: same_path(w.booking(), {"notes": "late"}, {"notes": "early"}),
     f"POST {BOOKING}/actions/{{action}}": lambda w: two(w.booking, "/actions/pin"),
     f"POST {HOTEL}/waitlist": lambda w: same_path(f"{w.hotel}/waitlist", w.sold_out(), w.sold_out()),

@@ -76,6 +76,7 @@ def _replies_of_all_operations(gateway: Gateway, data: Path) -> dict[str, HttpRe
         "show_history": gateway.get(booking_path(hotel, booking) + "/history"),
         "list_unsent_letters": gateway.get(booking_path(hotel, booking) + "/letters"),
         **_waitlist_operations(gateway),
+        **_house_operations(gateway),
         "show_tape_chart": gateway.get(f"{hotel}/tape-chart", from_=night(0), to=night(9)),
         "audit_night": gateway.run_night_audit(hotel, 1),
         "list_events": gateway.get("/v1/events"),
@@ -108,6 +109,38 @@ def _waitlist_operations(gateway: Gateway) -> dict[str, HttpResponse]:
         "leave_waitlist": gateway.send("DELETE", entry),
         "show_guest": gateway.get(guest),
         "forget_guest": gateway.send("DELETE", guest),
+    }
+
+
+def _house_operations(gateway: Gateway) -> dict[str, HttpResponse]:
+    hotel = gateway.open_hotel({"DBL": 2})
+    suite = {"code": "STE", "name": "Suite", "max_guests": 4, "rate": {"amount": "150.00", "currency": "EUR"}}
+    types, rooms = f"{hotel}/room-types", f"{hotel}/rooms"
+    return {
+        "add_room_type": gateway.post(types, suite | {"rooms": ["201"], "max_adults": 2, "cots": 1}),
+        "list_room_types": gateway.get(types),
+        "show_room_type": gateway.get(f"{types}/STE"),
+        "change_room_type": gateway.send("PATCH", f"{types}/STE", {"max_guests": 3}),
+        "retire_room_type": gateway.send("DELETE", f"{types}/STE"),
+        "add_room": gateway.post(rooms, {"number": "103", "room_type": "DBL"}),
+        "list_rooms": gateway.get(rooms),
+        "show_room": gateway.get(f"{rooms}/103"),
+        **_room_operations(gateway, f"{hotel}/rooms/101"),
+        "list_housekeeping": gateway.get(f"{hotel}/housekeeping"),
+        "retire_room": gateway.send("DELETE", f"{rooms}/103"),
+    }
+
+
+def _room_operations(gateway: Gateway, room: str) -> dict[str, HttpResponse]:
+    closed = gateway.post(f"{room}/closures", {"kind": "out_of_order", "until": str(night(3)), "reason": "paint"})
+    closure = closed.headers["location"]
+    return {
+        "change_room": gateway.send("PATCH", room, {"condition": "inspected"}),
+        "close_room": closed,
+        "list_closures": gateway.get(f"{room}/closures"),
+        "show_closure": gateway.get(closure),
+        "change_closure": gateway.send("PATCH", closure, {"until": str(night(4))}),
+        "reopen_room": gateway.send("DELETE", closure),
     }
 
 

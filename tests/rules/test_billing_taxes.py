@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from innkeeper.actors.billing.rules.taxes import opposite, split_taxes
 from innkeeper.protocol.messages.refusals import InvalidRequest, Refused
-from innkeeper.protocol.reservations.terms import DepositRequest, HotelChange, TaxRequest
+from innkeeper.protocol.reservations.hotel_requests import HotelChange
+from innkeeper.protocol.reservations.terms import DepositRequest, TaxRequest
 from innkeeper.protocol.values.money import Money
 from innkeeper.protocol.values.taxes import (
     ChargeKind,

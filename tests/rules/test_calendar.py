@@ -108,3 +108,41 @@ def test_the_calendar_includes_the_last_night_that_can_be_sold() -> None:
     calendar = new_calendar()
     calendar.claim(0, ORIGIN + HORIZON - 2, ORIGIN + HORIZON - 1, "far")
     assert calendar.best_fit(0b110, ORIGIN + HORIZON - 2, ORIGIN + HORIZON - 1) == 1
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 5), st.integers(1, 3)), max_size=30))
+def test_rooms_are_the_same_wherever_others_are_retired_and_added_again(steps: list[tuple[str, int, int]]) -> None:
+    calendar, held = Calendar(0), {room: set[int]() for room in "abc"}
+    retired: list[str] = []
+    for room in held:
+        calendar.add_room(room)
+    for number, (room, first, nights) in enumerate(steps):
+        wanted = {*range(first, first + nights)}
+        if room not in held:
+            calendar.add_room(room)
+            held[room] = set()
+            retired = [one for one in retired if one != room]
+        elif not held[room]:
+            calendar.retire_room(room)
+            del held[room]
+            retired.append(room)
+        elif not held[room] & wanted:
+            calendar.claim(calendar.numbers.index(room), first, first + nights, f"b-{number}")
+            held[room] |= wanted
+        else:
+            held[room] -= {night for claim in _claims(calendar, room) for night in range(*claim[:2])}
+            for _, _, booking in _claims(calendar, room):
+                calendar.vacate(calendar.numbers.index(room), booking)
+        free = calendar.free_for(first, first + nights)
+        assert {one for place, one in enumerate(calendar.numbers) if free >> place & 1} == {
+            one for one, taken in held.items() if not taken & wanted
+        }
+        assert calendar.numbers[len(held) :] == retired
+        assert calendar.left(first, first + 1) == [sum(first not in taken for taken in held.values())]
+    for room in retired:
+        calendar.remove_room(room)
+    assert {*calendar.numbers} == {*held}
+
+
+def _claims(calendar: Calendar, room: str) -> list[tuple[int, int, str]]:
+    return calendar.stays[calendar.numbers.index(room)]

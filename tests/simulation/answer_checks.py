@@ -25,12 +25,15 @@ from innkeeper.protocol.reservations.refusals import (
     GuestHasStays,
     HotelExists,
     NoSingleRoom,
+    RoomNeeded,
     RoomOccupied,
     RoomsStillAvailable,
     RoomTaken,
+    RoomTypeNeeded,
     SoldOut,
 )
 from simulation.event_model import LIVE, EventModel
+from simulation.house_checks import missing, needed, rooms
 
 
 def check_answer(model: EventModel, message: Command | Query, answer: Reply | Refusal) -> Iterator[str]:
@@ -61,6 +64,10 @@ def check_answer(model: EventModel, message: Command | Query, answer: Reply | Re
         case NoSingleRoom():
             if not model.has_fixed_stay(message.hotel, answer.room_type):
                 yield f"no {answer.room_type} is pinned, but NoSingleRoom was answered (P4)"
+        case RoomNeeded() | RoomTypeNeeded():
+            yield from needed(model, message, answer.displaced)
+        case replies.RoomsReply():
+            yield from rooms(model, answer)
         case RoomOccupied():
             inside = model.hotel_record(message.hotel).inside.get(answer.room, set())
             if inside != {answer.booking}:
@@ -201,6 +208,9 @@ def _not_found(model: EventModel, message: Command | Query, answer: refusals.Not
     if answer.kind == "guest":
         if answer.name in model.guests(message.hotel):
             yield f"guest {answer.name} is known, but was not found (P3)"
+        return
+    if answer.kind in ("room", "closure", "room type"):
+        yield from missing(model, message.hotel, answer)
         return
     if answer.kind != "booking":
         yield f"nothing of the kind {answer.kind!r} is asked for"

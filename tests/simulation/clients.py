@@ -10,6 +10,7 @@ from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations import commands, queries
 from innkeeper.protocol.reservations.hotel import HotelClock
+from innkeeper.protocol.reservations.hotel_requests import HotelChange
 from innkeeper.protocol.reservations.reasons import DepartureReason
 from innkeeper.protocol.reservations.requests import (
     BookingChange,
@@ -20,13 +21,13 @@ from innkeeper.protocol.reservations.requests import (
     RoomTypeRequest,
     WaitlistRequest,
 )
-from innkeeper.protocol.reservations.terms import CancellationRequest, DepositRequest, HotelChange, TaxRequest
+from innkeeper.protocol.reservations.terms import CancellationRequest, DepositRequest, TaxRequest
 from innkeeper.protocol.values.money import Money
 from innkeeper.protocol.values.taxes import ChargeKind, TaxPeriod
 from simulation.client_record import ClientRecord, Request
-from simulation.event_model import LIVE, EventModel
+from simulation.event_model import FIRST_DAY, LIVE, EventModel
+from simulation.house_clients import HouseClients
 
-FIRST_DAY = date(2026, 3, 27)  # two days before most of Europe changes its clocks
 HOTELS = ("alpha", "bravo", "carol")
 TYPES = ("DBL", "SUI")
 NIGHTS_AHEAD_MAX = 6
@@ -68,9 +69,10 @@ class Clients:
         self._requests = 0
         self._with_pins = random.random() < 0.5
         self._hotel_requests = {hotel: self._hotel_request(hotel) for hotel in HOTELS[: random.randint(1, len(HOTELS))]}
+        self._house = HouseClients(random)
         self._message_makers: list[tuple[int, Callable[[EventModel, str], Command | Query]]] = [
             (40, self._book), (45, self._act), (6, self._ask), (7, self._roll), (1, self._open), (8, self._wait),
-            (2, self._sell), (4, self._forget),
+            (2, self._sell), (4, self._forget), (8, self._keep_house),
         ]  # fmt: skip
 
     def requests(self, model: EventModel, number: int) -> list[Request]:
@@ -127,6 +129,7 @@ class Clients:
             night_audit=self._random.choice(audits),
             business_date=self._random.choice((None, FIRST_DAY)) if is_simulated(hotel) else None,
             clock=HotelClock.SIMULATED if is_simulated(hotel) else HotelClock.WALL,
+            housekeeping=self._random.random() < 0.5,
             room_types=tuple(
                 RoomTypeRequest(kind, kind, 2, Money("100.00", "EUR"), room_count=self._random.randint(1, 4))
                 for kind in kinds
@@ -207,6 +210,8 @@ class Clients:
             return commands.ChangeBooking(hotel, booking, self._change(model, hotel))
         if kind is commands.ExtendHold:
             return commands.ExtendHold(hotel, booking, self._random.choice((30, 600, 7_200)))
+        if kind is commands.CheckInGuest:
+            return commands.CheckInGuest(hotel, booking, self._random.random() < 0.5)
         if kind is commands.MoveBooking:
             return commands.MoveBooking(hotel, booking, room=self._room(model, hotel), from_=self._from(model, hotel))
         if kind is commands.SwapRooms:
@@ -258,8 +263,11 @@ class Clients:
         guest = self._random.choice(model.guests(hotel) or ["nobody"])
         return queries.FindGuest(hotel, guest) if self._random.random() < 0.3 else commands.ForgetGuest(hotel, guest)
 
+    def _keep_house(self, model: EventModel, hotel: str) -> Command | Query:
+        return self._house.message(model, hotel, [kind.code for kind in self._hotel_requests[hotel].room_types])
+
     def _today(self, model: EventModel, hotel: str) -> date:
-        return FIRST_DAY if model.hotel_record(hotel) is None else model.today(hotel)
+        return model.day(hotel)
 
     def _stay(self, model: EventModel, hotel: str) -> tuple[date, date]:
         ahead = -1 if self._random.random() < 0.03 else self._random.choice((0, 0, 0, 1, *range(NIGHTS_AHEAD_MAX)))

@@ -8,12 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
+from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.reservations import events
+from innkeeper.protocol.reservations import events, room_events
 from innkeeper.protocol.reservations.booking import PriceLine, RoomSegment
-from innkeeper.storage.audit.reservations import HotelRecord, ReservationsAuditor
+from innkeeper.storage.audit.hotel_record import HotelRecord
+from innkeeper.storage.audit.reservations import ReservationsAuditor
 from simulation.placement import fits
 
+FIRST_DAY = date(2026, 3, 27)  # two days before most of Europe changes its clocks
 LIVE = ("held", "confirmed", "in_house")
 _ARRIVED = ("in_house", "checked_out")
 
@@ -69,6 +72,7 @@ class EventModel:
         self.details: dict[str, set[str]] = {}
         self.forgotten: set[str] = set()
         self.closed: dict[tuple[str, date], events.BusinessDateRolled] = {}
+        self.conditions: dict[tuple[str, str], str] = {}
 
     def handle(self, records: Sequence[RecordedEvent]) -> None:
         """Apply the events of one command."""
@@ -81,8 +85,22 @@ class EventModel:
             self._note_guest(record)
             if isinstance(record.event, events.BusinessDateRolled):
                 self.closed[record.hotel, record.event.closed] = record.event
+            self._note_condition(record.hotel, record.event)
             if isinstance(record.event, events.BookingEvent):
                 self._apply(record.hotel, record.event)
+
+    def _note_condition(self, hotel: str, event: Event) -> None:
+        """Who was in house leaves a dirty room, and so does each night."""
+        match event:
+            case room_events.RoomConditionChanged():
+                self.conditions[hotel, event.room] = event.condition.value
+            case events.GuestCheckedOut():
+                self.conditions[hotel, self.bookings[event.booking].room] = "dirty"
+            case events.RoomMoved() if event.moved_in and event.to_room != self.bookings[event.booking].room:
+                self.conditions[hotel, self.bookings[event.booking].room] = "dirty"
+            case events.BusinessDateRolled():
+                in_house = [one for one in self.bookings.values() if (one.hotel, one.status) == (hotel, "in_house")]
+                self.conditions |= {(hotel, one.room): "dirty" for one in in_house}
 
     def _note_guest(self, record: RecordedEvent) -> None:
         match record.event:
@@ -157,10 +175,26 @@ class EventModel:
         )
         return max(free - waiting, 0)
 
+    def day(self, hotel: str) -> date:
+        """The hotel's business date, or the first one that it may have."""
+        return FIRST_DAY if self.hotel_record(hotel) is None else self.today(hotel)
+
+    def all_rooms(self, hotel: str) -> list[str]:
+        """The rooms of the hotel."""
+        record = self.hotel_record(hotel)
+        return list(record.rooms) if record else []
+
+    def closures(self, hotel: str) -> list[tuple[str, str]]:
+        """The closures that are not over, each with its room."""
+        record = self.hotel_record(hotel)
+        return [(one.room, id_) for id_, one in record.closed.closures.items()] if record else []
+
     def has_fixed_stay(self, hotel: str, room_type: str) -> bool:
-        """Whether a room of this type is pinned for a live booking, part of a divided stay, or that of a guest who
-        arrived before the date was open."""
+        """Whether a room of this type is pinned for a live booking, part of a divided stay, that of a guest who arrived
+        before the date was open, or out of order."""
         rooms, today = {*self.rooms(hotel, room_type), None}, self.today(hotel)
+        if any(one.room in rooms and one.out_of_order for one in self.auditor.hotels[hotel].closed.closures.values()):
+            return True
         return any(
             facts.hotel == hotel
             and any(part.room in rooms for part in facts.rooms)

@@ -29,8 +29,8 @@ from innkeeper.storage.memory.database import MemoryDatabase
 from simulation.actor_faults import actor_fault
 from simulation.batch_checks import check_batch
 from simulation.client_record import ClientRecord, Request
-from simulation.clients import FIRST_DAY, Clients, is_simulated
-from simulation.event_model import EventModel
+from simulation.clients import Clients, is_simulated
+from simulation.event_model import FIRST_DAY, EventModel
 from simulation.faulty_journal import Crash, Disk, DiskReader, Faults, FaultyJournal
 from simulation.simulated_services import SimulatedBilling, SimulatedNotifications
 from simulation.simulated_subscriber import SimulatedSubscriber

@@ -18,6 +18,9 @@ from innkeeper.actors.reservations.messages import Claim, ClaimDone
 from innkeeper.actors.reservations.room import RoomActor
 from innkeeper.actors.reservations.rules import allocation, night_audit, queries
 from innkeeper.actors.reservations.rules.calendar import Calendar
+from innkeeper.actors.reservations.rules.closures import CLOSURE_RULES
+from innkeeper.actors.reservations.rules.house import HOUSE_RULES
+from innkeeper.actors.reservations.rules.housekeeping import HOUSEKEEPING_RULES
 from innkeeper.actors.reservations.rules.state import describe
 from innkeeper.protocol.ports.subscriptions import no_effects
 from innkeeper.protocol.reservations import events
@@ -28,7 +31,7 @@ from innkeeper.storage.memory.outbox import MemoryOutbox
 from innkeeper.storage.memory.service_store import MemoryDeliveryStore, MemoryServiceStore
 from innkeeper.storage.stored_cursor import StoredCursor
 from msgspec.structs import replace
-from simulation import clients, event_model
+from simulation import clients, event_model, house_clients
 from simulation.run import run_seed, seeds_of
 from simulation.simulated_partition import HOUR, SimulatedPartition, SimulationResult
 from support.paths import ROOT
@@ -53,6 +56,8 @@ def test_no_seed_has_violations(results: list[SimulationResult]) -> None:
 
 def test_the_clients_make_every_action_and_the_model_knows_every_status() -> None:
     assert clients.ACTIONS.keys() == {*BookingCommand.__subclasses__()}
+    of_house = {*HOUSE_RULES, *CLOSURE_RULES, *HOUSEKEEPING_RULES}
+    assert of_house <= {*house_clients.MESSAGES}
     changes = {kind: status.value for (before, kind), status in TRANSITIONS.items() if before is not status}
     assert changes == event_model.STATUS
 

@@ -25,10 +25,11 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.hotel_requests import HotelChange
 from innkeeper.protocol.reservations.reasons import DepartureReason
 from innkeeper.protocol.reservations.replies import BookingReply
 from innkeeper.protocol.reservations.requests import BookingChange
-from innkeeper.protocol.reservations.terms import DepositRequest, HotelChange, TaxRequest
+from innkeeper.protocol.reservations.terms import DepositRequest, TaxRequest
 from innkeeper.protocol.values.money import Money, render
 from innkeeper.protocol.values.taxes import ChargeKind
 from support.partition_fixture import HOTEL, LOCATOR_KEY, NOON, hotel_request, night, request

@@ -25,9 +25,18 @@ from innkeeper.protocol.billing.terms import (
 )
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations.booking import Booking, PriceLine, RoomSegment
+from innkeeper.protocol.reservations.closures import Closure
 from innkeeper.protocol.reservations.events import EVENTS
-from innkeeper.protocol.reservations.hotel import Hotel, RoomType
-from innkeeper.protocol.reservations.replies import TypeAvailability
+from innkeeper.protocol.reservations.hotel import Hotel, RetiredRoom, RoomType
+from innkeeper.protocol.reservations.hotel_requests import (
+    ClosureRequest,
+    HotelChange,
+    RoomAddition,
+    RoomTypeAddition,
+    RoomTypeChange,
+)
+from innkeeper.protocol.reservations.refusals import DisplacedBooking
+from innkeeper.protocol.reservations.replies import RoomCare, RoomDetails, TypeAvailability
 from innkeeper.protocol.reservations.requests import (
     BookingChange,
     BookingRequest,
@@ -37,12 +46,12 @@ from innkeeper.protocol.reservations.requests import (
     RoomTypeRequest,
     WaitlistRequest,
 )
+from innkeeper.protocol.reservations.room_events import ClosureKind
 from innkeeper.protocol.reservations.terms import (
     CancellationPolicy,
     CancellationRequest,
     Deposit,
     DepositRequest,
-    HotelChange,
     TaxRequest,
     TermsOfSale,
 )
@@ -118,6 +127,37 @@ _hotel_changes = st.builds(
     taxes=st.just(msgspec.UNSET) | _taxes,
     deposits=st.just(msgspec.UNSET) | _deposits,
     cancellation=st.just(msgspec.UNSET) | st.builds(CancellationRequest, st.integers(0, 100)),
+    name=st.just(msgspec.UNSET) | _name,
+    check_in=st.just(msgspec.UNSET) | st.just("14:00"),
+    night_audit=st.just(msgspec.UNSET) | st.sampled_from(["manual", "03:00"]),
+    housekeeping=st.just(msgspec.UNSET) | st.booleans(),
+    infants_below=st.just(msgspec.UNSET) | st.integers(0, 18),
+)
+_guests_max = st.integers(1, 100)
+_type_additions = st.builds(
+    RoomTypeAddition,
+    code=_code,
+    name=_name,
+    max_guests=st.just(100),
+    rate=st.just(Money("10.00", "EUR")),
+    max_adults=st.none() | _guests_max,
+    cots=st.none() | st.integers(0, 9),
+    rooms=st.lists(_code, max_size=3, unique=True).map(tuple),
+)
+_type_changes = st.builds(
+    RoomTypeChange,
+    name=st.just(msgspec.UNSET) | _name,
+    max_guests=st.just(msgspec.UNSET) | _guests_max,
+    rate=st.just(msgspec.UNSET) | st.just(Money("12.00", "EUR")),
+    max_adults=st.just(msgspec.UNSET) | st.none() | _guests_max,
+    cots=st.just(msgspec.UNSET) | st.none() | st.integers(0, 9),
+)
+_closure_requests = st.builds(
+    ClosureRequest,
+    kind=st.sampled_from(ClosureKind),
+    until=_day,
+    first=st.none() | _day,
+    reason=st.just("") | _text,
 )
 _hotel_requests = st.builds(
     HotelRequest,
@@ -157,6 +197,10 @@ for _kind, _strategy in (
     (WaitlistRequest, requests().map(waitlist_request)),
     (HotelRequest, _hotel_requests),
     (HotelChange, _hotel_changes),
+    (RoomTypeAddition, _type_additions),
+    (RoomTypeChange, _type_changes),
+    (ClosureRequest, _closure_requests),
+    (RoomAddition, st.builds(RoomAddition, number=_code, room_type=_code)),
     (BookingChange, _changes),
     (PartyRequest, _parties),
     (BillingTermsRequest, _billing_plans),
@@ -189,7 +233,8 @@ _BY_NAME: dict[str, st.SearchStrategy[object]] = {
     "days_before_arrival": st.none() | st.integers(0, 99),
 }
 _NESTED = {
-    Guest, GuestDetails, StoredGuest, Booking, Hotel, RoomType, CancellationPolicy, TypeAvailability, Bill,
+    Guest, GuestDetails, StoredGuest, Booking, Hotel, RoomType, RetiredRoom, Closure, RoomCare, RoomDetails,
+    DisplacedBooking, CancellationPolicy, TypeAvailability, Bill,
     BillingTerms, Deposit,
     DepositDue, Folio, FolioLine, Invoice, LedgerDetails, Payment, LinePosition, StayTerms, Tax, TaxAmount, TaxTotal,
     PriceLine, RoomSegment, TermsOfSale,

@@ -56,7 +56,8 @@ DOUBLE_ENTRY = EventTable[Callable[[Any], tuple[AccountEntry, ...]]](
     },
     ignores=(
         events.LedgerTimelineBegun, events.LedgerBookingsLost, events.LedgerOpened, events.LedgerDayOpened,
-        events.LedgerTermsOfSaleChanged, events.BillingTermsChanged, events.FolioOpened, events.FolioTermsChanged,
+        events.LedgerTermsOfSaleChanged,
+        events.LedgerRenamed, events.BillingTermsChanged, events.FolioOpened, events.FolioTermsChanged,
         events.BuyerChanged, events.LedgerGuestForgotten, events.PaymentStarted, events.PaymentAuthorised,
         events.PaymentFailed, events.PaymentVoided, events.BookingPaid, events.InvoiceIssued, events.CreditNoteIssued,
     ),

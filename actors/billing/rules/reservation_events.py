@@ -26,9 +26,8 @@ from innkeeper.protocol.billing.folio import Bill, LineKind, LinePosition, Rever
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.reservations import events
+from innkeeper.protocol.reservations import events, room_events
 from innkeeper.protocol.reservations.booking import BookingStatus
-from innkeeper.protocol.reservations.room_events import ROOM_EVENTS
 from innkeeper.protocol.reservations.transitions import status_after
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 from innkeeper.protocol.values.guests import Guest, GuestDetails, new_guest
@@ -62,6 +61,11 @@ def _with_version(state: LedgerState, hotel: str, event: Event, salt: bytes) -> 
 
 def _opened(state: LedgerState, _: None, event: events.HotelOpened) -> Events:
     yield billing_events.LedgerOpened(event.title, event.currency, event.business_date, event.terms)
+
+
+def _hotel_changed(state: LedgerState, _: None, event: events.HotelChanged) -> Events:
+    if event.title != state.opened().title:
+        yield billing_events.LedgerRenamed(event.title)
 
 
 def _terms_of_sale_changed(state: LedgerState, _: None, event: events.TermsOfSaleChanged) -> Events:
@@ -210,6 +214,7 @@ BILLING_RULES = EventTable[Callable[[LedgerState, Any, Any], Events]](
     "billing",
     handles={
         events.HotelOpened: _opened,
+        events.HotelChanged: _hotel_changed,
         events.TermsOfSaleChanged: _terms_of_sale_changed,
         events.BookingHeld: _terms,
         events.BookingConfirmed: _terms,
@@ -230,9 +235,10 @@ BILLING_RULES = EventTable[Callable[[LedgerState, Any, Any], Events]](
         events.TimelineBegun: _timeline_begun,
     },
     ignores=(
-        events.HotelChanged,
         events.WaitlistChanged,
-        *ROOM_EVENTS,
+        room_events.RoomTypeChanged, room_events.RoomTypeRetired, room_events.RoomRetired, room_events.RoomClosed,
+        room_events.RoomClosureChanged, room_events.RoomReopened,
+        room_events.RoomConditionChanged,
         events.RoomUnassigned, events.RoomAssigned,
         events.RoomTypeAdded, events.RoomAdded, events.HoldExtended, events.RoomMoved, events.BookingPinned,
         events.BookingUnpinned, events.ReminderChanged, events.WaitlistJoined, events.WaitlistLeft,

@@ -110,6 +110,14 @@ def _terms_of_sale_changed(state: LedgerState, _: RecordedEvent, event: events.L
     state.ledger = _replace(ledger, terms_of_sale=(*ledger.terms_of_sale, event.terms_of_sale))
 
 
+def _renamed(state: LedgerState, _: RecordedEvent, event: events.LedgerRenamed) -> None:
+    ledger = state.opened()
+    terms = ledger.terms
+    if terms.seller.name == ledger.title:
+        terms = _replace(terms, seller=_replace(terms.seller, name=event.title))
+    state.ledger = _replace(ledger, title=event.title, terms=terms)
+
+
 def _terms_changed(state: LedgerState, _: RecordedEvent, event: events.BillingTermsChanged) -> None:
     state.ledger = _replace(state.opened(), terms=event.terms)
 
@@ -279,6 +287,7 @@ LEDGER_FOLD = EventTable[Callable[[LedgerState, RecordedEvent, Any], None]](
         events.LedgerTimelineBegun: _timeline_begun,
         events.LedgerDayOpened: _day_opened,
         events.LedgerTermsOfSaleChanged: _terms_of_sale_changed,
+        events.LedgerRenamed: _renamed,
         events.BillingTermsChanged: _terms_changed,
         events.FolioOpened: _folio_opened,
         events.FolioTermsChanged: _stay_changed,

@@ -13,16 +13,15 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
+from innkeeper.actors.notifications.rules.known_hotel import KnownHotel, changed_hotel, named_type, opened_hotel
 from innkeeper.protocol.billing import events as billing_events
 from innkeeper.protocol.billing.events import PaymentRecorded
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.notifications.notices import HotelFacts, Notice, NoticeKind, Recipient, StayFacts
-from innkeeper.protocol.notifications.terms import NotificationTerms
+from innkeeper.protocol.notifications.notices import Notice, NoticeKind, Recipient, StayFacts
 from innkeeper.protocol.notifications.unsent import RefusedAddress
-from innkeeper.protocol.reservations import events
+from innkeeper.protocol.reservations import events, room_events
 from innkeeper.protocol.reservations.booking import BookingStatus
-from innkeeper.protocol.reservations.room_events import ROOM_EVENTS
 from innkeeper.protocol.reservations.transitions import status_after
 from innkeeper.protocol.values.contexts import DELIVERY
 from innkeeper.protocol.values.instants import microseconds
@@ -31,14 +30,6 @@ from innkeeper.protocol.values.limits import notice_useful_seconds_max
 _MINUTE = 60 * 1_000_000
 _WARNED_HOLD_MIN = 120 * _MINUTE  # a shorter one expires before most guests read their mail again
 _WARNING_MIN = 30 * _MINUTE
-
-
-class KnownHotel(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """What notifications keeps of a hotel. `room_types` are codes with their names."""
-
-    facts: HotelFacts
-    room_types: tuple[tuple[str, str], ...] = ()
-    terms: NotificationTerms = NotificationTerms()
 
 
 class KnownBooking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -93,16 +84,17 @@ def handle(hotel: KnownHotel | None, booking: KnownBooking | None, record: Recor
 
 
 def _opened(_: KnownHotel | None, __: None, record: RecordedEvent, event: events.HotelOpened) -> NoticeDecision:
-    facts = HotelFacts(record.hotel, event.title, event.timezone, event.currency, event.check_in, event.check_out)
-    return NoticeDecision(KnownHotel(facts=facts), None)
+    return NoticeDecision(opened_hotel(record.hotel, event), None)
 
 
-def _room_type_added(
-    hotel: KnownHotel | None, _: None, __: RecordedEvent, event: events.RoomTypeAdded
+def _hotel_changed(hotel: KnownHotel | None, _: None, __: RecordedEvent, event: events.HotelChanged) -> NoticeDecision:
+    return NoticeDecision(hotel and changed_hotel(hotel, event), None)
+
+
+def _type_named(
+    hotel: KnownHotel | None, _: None, __: RecordedEvent, event: events.RoomTypeAdded | room_events.RoomTypeChanged
 ) -> NoticeDecision:
-    if hotel is not None:
-        hotel = msgspec.structs.replace(hotel, room_types=(*hotel.room_types, (event.code, event.title)))
-    return NoticeDecision(hotel, None)
+    return NoticeDecision(hotel and named_type(hotel, event), None)
 
 
 def _held(
@@ -238,7 +230,9 @@ NOTICE_RULES = EventTable[Callable[[Any, Any, RecordedEvent, Any], NoticeDecisio
     "notifications",
     handles={
         events.HotelOpened: _opened,
-        events.RoomTypeAdded: _room_type_added,
+        events.HotelChanged: _hotel_changed,
+        events.RoomTypeAdded: _type_named,
+        room_events.RoomTypeChanged: _type_named,
         events.BookingHeld: _held,
         events.BookingConfirmed: _confirmed,
         events.BookingModified: _modified,
@@ -261,12 +255,15 @@ NOTICE_RULES = EventTable[Callable[[Any, Any, RecordedEvent, Any], NoticeDecisio
         PaymentRecorded: _paid,
     },
     ignores=(
-        events.HotelChanged, *ROOM_EVENTS, events.WaitlistChanged, events.RoomUnassigned, events.RoomAssigned,
+        events.WaitlistChanged, events.RoomUnassigned, events.RoomAssigned,
+        room_events.RoomTypeRetired, room_events.RoomRetired, room_events.RoomClosed, room_events.RoomClosureChanged,
+        room_events.RoomReopened, room_events.RoomConditionChanged,
         events.TermsOfSaleChanged, events.RoomAdded, events.RoomMoved, events.BookingPinned, events.BookingUnpinned,
         events.WaitlistJoined, events.WaitlistLeft, events.BusinessDateRolled, events.TimelineBegun,
         billing_events.LedgerTimelineBegun, billing_events.LedgerBookingsLost, billing_events.LedgerOpened,
-        billing_events.LedgerDayOpened, billing_events.LedgerTermsOfSaleChanged, billing_events.BillingTermsChanged,
-        billing_events.FolioOpened, billing_events.FolioTermsChanged, billing_events.BuyerChanged,
+        billing_events.LedgerDayOpened, billing_events.LedgerTermsOfSaleChanged, billing_events.LedgerRenamed,
+        billing_events.BillingTermsChanged, billing_events.FolioOpened,
+        billing_events.FolioTermsChanged, billing_events.BuyerChanged,
         billing_events.LedgerGuestForgotten, billing_events.ChargePosted,
         billing_events.ChargeReversed, billing_events.PaymentStarted, billing_events.PaymentAuthorised,
         billing_events.PaymentFailed, billing_events.PaymentVoided, billing_events.PaymentRefunded,

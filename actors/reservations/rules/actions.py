@@ -15,6 +15,7 @@ from innkeeper.actors.reservations.rules.occupancy import check_in, check_out, u
 from innkeeper.actors.reservations.rules.pricing import cancellation_fee, first_night
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
+    check_guests,
     find_room,
 )
 from innkeeper.actors.reservations.rules.state import HotelState
@@ -55,8 +56,11 @@ def _reinstate(
     state: HotelState, booking: Booking, command: commands.ReinstateBooking, envelope: Envelope
 ) -> tuple[Event, ...]:
     kind, had = booking.room_type, booking.room or None
-    if had is not None:
+    if had is not None and state.has_room(had):
         kind, _position = state.rooms[had]
+    else:
+        had = None
+        check_guests(state, state.known_type(kind), booking.adults, booking.children, "room")
     arrival = max(booking.arrival, state.opened().business_date)
     rooming = RoomingRequest(
         booking.id, arrival, booking.departure, kind,

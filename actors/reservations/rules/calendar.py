@@ -21,9 +21,17 @@ HORIZON = arrival_days_ahead_max + max(stay_nights_max, availability_nights_max)
 Claimed = tuple[int, int, str]
 
 
+def _moved(rooms: int, here: int, there: int) -> int:
+    """Rooms as bits, of which one has moved to another place."""
+    rest = rooms >> here + 1 << here | rooms & (1 << here) - 1
+    return rest >> there << there + 1 | (rooms >> here & 1) << there | rest & (1 << there) - 1
+
+
 @dataclass(slots=True)
 class Calendar:
-    """The rooms of one type and the stays that hold them. Nights are ordinals of dates (`date.toordinal`)."""
+    """The rooms of one type and the stays that hold them. Nights are ordinals of dates (`date.toordinal`). Rooms that
+    were retired follow the others in `numbers`, and are none of `all_rooms`. `not_clean` are rooms, as bits, and
+    `out_of_service` closures, each a room and its nights, by which rooms are given last."""
 
     origin: int
     numbers: list[str] = field(default_factory=list)
@@ -32,18 +40,52 @@ class Calendar:
     stays: list[list[Claimed]] = field(default_factory=list)
     waiting: list[Claimed] = field(default_factory=list)
     occupied: int = 0
+    not_clean: int = 0
+    out_of_service: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     shares: bool = False
 
     def add_room(self, number: str) -> None:
-        """Adds a room, free on all nights."""
-        self.all_rooms |= 1 << len(self.numbers)
-        self.numbers.append(number)
-        self.stays.append([])
+        """Adds a room, free on all nights, or one that was retired."""
+        rooms = self.all_rooms.bit_count()
+        if number in self.numbers[rooms:]:
+            self._move_room(self.numbers.index(number), rooms)
+        else:
+            self.numbers.append(number)
+            self.stays.append([])
+            self._move_room(len(self.numbers) - 1, rooms)
+        self.all_rooms = self.all_rooms << 1 | 1
+
+    def retire_room(self, number: str) -> None:
+        """Retires a room that nothing holds: it follows the others."""
+        self._move_room(self.numbers.index(number), len(self.numbers) - 1)
+        self.all_rooms >>= 1
+
+    def remove_room(self, number: str) -> None:
+        """Removes a room that was retired: it is of another type now."""
+        self._move_room(self.numbers.index(number), len(self.numbers) - 1)
+        self.numbers.pop()
+        self.stays.pop()
+        self.not_clean &= (1 << len(self.numbers)) - 1
+
+    def _move_room(self, here: int, there: int) -> None:
+        """Moves a room to another place; those between the two move by one."""
+        if here == there:
+            return
+        self.numbers.insert(there, self.numbers.pop(here))
+        self.stays.insert(there, self.stays.pop(here))
+        self.taken = [_moved(rooms, here, there) for rooms in self.taken]
+        self.occupied = _moved(self.occupied, here, there)
+        self.not_clean = _moved(self.not_clean, here, there)
+        self.out_of_service = {
+            closure: (_moved(1 << room, here, there).bit_length() - 1, first, until)
+            for closure, (room, first, until) in self.out_of_service.items()
+        }
 
     def copy(self) -> "Calendar":
         """A copy for trial changes. It copies two short lists, and shares the lists of stays until it changes one."""
         copied = Calendar(self.origin, self.numbers, self.all_rooms, self.taken[:], self.stays[:], self.waiting[:])
         copied.occupied, copied.shares = self.occupied, True
+        copied.not_clean, copied.out_of_service = self.not_clean, self.out_of_service
         return copied
 
     def wait(self, arrival: int, departure: int, booking: str) -> None:
@@ -86,6 +128,7 @@ class Calendar:
         gone = min(origin - self.origin, HORIZON)
         self.taken = self.taken[gone:] + [0] * gone
         self.origin = origin
+        self.out_of_service = {id_: one for id_, one in self.out_of_service.items() if one[2] > origin}
         self.stays = [[stay for stay in stays if stay[1] > origin] for stays in self.stays]
         self.waiting = [stay for stay in self.waiting if stay[1] > origin]
 
@@ -105,6 +148,11 @@ class Calendar:
                 left[night] = max(left[night] - 1, 0)
         return left
 
+    def lacking(self, night: int) -> int:
+        """How many rooms are missing on a night for the stays that have none."""
+        waiting = sum(first <= night < until for first, until, _ in self.waiting)
+        return max(waiting - (self.all_rooms & ~self.taken[night - self.origin]).bit_count(), 0)
+
     def sold_out(self, arrival: int, departure: int) -> list[int]:
         """The nights on which no room is free."""
         first = max(arrival, self.origin)
@@ -112,6 +160,16 @@ class Calendar:
             return [first + night for night, left in enumerate(self.left(first, departure)) if left == 0]
         nights = self.taken[first - self.origin : departure - self.origin]
         return [first + night for night, taken in enumerate(nights) if taken & self.all_rooms == self.all_rooms]
+
+    def preferred(self, rooms: int, arrival: int, departure: int) -> int:
+        """Those of the rooms that are given first: not out of service, and for an arrival today vacant and
+        clean."""
+        for position, first, until in self.out_of_service.values():
+            if first < departure and arrival < until:
+                rooms = rooms & ~(1 << position) or rooms
+        if arrival <= self.origin:
+            rooms = rooms & ~(self.occupied | self.not_clean) or rooms & ~self.occupied or rooms
+        return rooms
 
     def best_fit(self, rooms: int, arrival: int, departure: int) -> int:
         """The room whose gap the stay fills best: both edges, else before, else after, else any; first of equals."""

@@ -4,12 +4,12 @@ from typing import Any
 
 import msgspec
 from innkeeper.actors.reservations.rules.business_day import hold_until
+from innkeeper.actors.reservations.rules.capacity import check_change
 from innkeeper.actors.reservations.rules.guests import at_other_bookings, changed_guest
 from innkeeper.actors.reservations.rules.pricing import StayChange, changed_stay
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
     check_arrival,
-    check_guests,
     check_reminder,
     check_room,
     find_room,
@@ -55,14 +55,12 @@ def change(
     guest = changed_guest(state, booking, notes | contact, envelope)
     was = terms_of(booking)
     terms = was | changed | {"guest": guest}
-    kind = room_type_of(state, terms["room_type"])
+    kind = room_type_of(state, terms["room_type"], known=booking.room_type)
     prices_anew = "rate" in changed or kind.code != booking.room_type
     requested = terms.pop("rate", None)
     rate = kind.rate if requested is None else rate_of(state, requested)
     moved = _rearrange(state, booking, terms, terms.pop("room", None))
-    if {"adults", "children", "room_type"} & changed.keys():
-        field = None if {"adults", "children"} & changed.keys() else "room_type"
-        check_guests(kind, terms["adults"], terms["children"], field)
+    check_change(state, booking, terms, state.opened().business_date)
     stay = StayChange(terms["arrival"], terms["departure"], terms["adults"], terms["children"], rate, prices_anew)
     terms |= changed_stay(state.opened(), booking, stay, envelope.at)
     done: list[Event] = list(moved)
@@ -140,7 +138,6 @@ def _stay_longer(state: HotelState, booking: Booking, terms: dict[str, Any], roo
     there = room or (last.room if last.until > today else None) or booking.room
     check_room(state, there)
     kind, _position = state.rooms[there]
-    check_guests(state.room_types[kind], terms["adults"], terms["children"], "room")
     first = max(booking.departure, today)
     _found, moved = find_room(state, RoomingRequest(booking.id, first, departure, kind, room=there))
     terms["rooms"] = prolonged(booking, there, departure)

@@ -5,12 +5,16 @@ and its envelope (instant, id, author); it returns events, or raises `Refused`.
 """
 
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import msgspec
 from innkeeper.actors.reservations.rules.actions import ACTION_RULES
 from innkeeper.actors.reservations.rules.business_day import arrival_date, hold_until
+from innkeeper.actors.reservations.rules.closures import CLOSURE_RULES
 from innkeeper.actors.reservations.rules.guests import forget, known_guest, report_address
+from innkeeper.actors.reservations.rules.house import HOUSE_RULES
+from innkeeper.actors.reservations.rules.housekeeping import HOUSEKEEPING_RULES
 from innkeeper.actors.reservations.rules.lifecycle import allowed, why_not
 from innkeeper.actors.reservations.rules.night_audit import audit, close_events, closes_more, due_events
 from innkeeper.actors.reservations.rules.opening import opening_events
@@ -26,7 +30,7 @@ from innkeeper.actors.reservations.rules.rooming import (
     rate_of,
     room_type_of,
 )
-from innkeeper.actors.reservations.rules.state import HotelState, concerned_rooms, waiting
+from innkeeper.actors.reservations.rules.state import IN_HOUSE, HotelState, waiting
 from innkeeper.actors.reservations.rules.waitlist import join_event, leave_event
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope
@@ -41,8 +45,13 @@ from innkeeper.protocol.reservations.night_audit import ClosedDate
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
 from innkeeper.protocol.reservations.refusals import HotelExists, NoSingleRoom
 from innkeeper.protocol.reservations.replies import BookingReply, GuestReply, HotelReply, NightAuditReply, WaitlistReply
+from innkeeper.protocol.reservations.room_events import ClosureEvent
+from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.guests import Guest, GuestDetails, GuestKey, StoredGuest, new_guest
+
+RoomClaim = events.BookingEvent | ClosureEvent
+"""An event that changes what a room holds."""
 
 
 class Decision(msgspec.Struct):
@@ -62,7 +71,7 @@ class Decision(msgspec.Struct):
     after: dict[str, Booking] = {}
     guests: dict[GuestKey, StoredGuest] = {}
     forgotten: set[str] = set()
-    claims: dict[str, list[events.BookingEvent]] = {}
+    claims: dict[str, list[RoomClaim]] = {}
     reply: Reply | None = None
     closes_next: tuple[ClosedDate, ...] = ()
 
@@ -116,8 +125,10 @@ def _record(state: HotelState, decided: tuple[Event, ...], envelope: Envelope, c
                 for part in now.rooms:
                     decision.claims.setdefault(part.room or "", []).append(event)
             else:
-                for room in concerned_rooms(was, now, state.opened().business_date):
+                for room in _concerned_rooms(was, now, state.opened().business_date):
                     decision.claims.setdefault(room, []).append(event)
+        elif isinstance(event, ClosureEvent):
+            decision.claims.setdefault(state.upkeep.room_of(event), []).append(event)
         guest = getattr(event, "guest", None)
         if type(guest) is Guest and guest.version > state.seq:  # see `rules.guests`
             decision.guests[guest.id, guest.version] = StoredGuest(hotel, guest, envelope.salt)
@@ -126,6 +137,21 @@ def _record(state: HotelState, decided: tuple[Event, ...], envelope: Envelope, c
         decision.records.append(record)
         decision.bookings.append(now)
     return decision
+
+
+def _concerned_rooms(was: Booking, now: Booking, today: date) -> set[str]:
+    """The rooms that a change of this booking concerns: those whose nights from `today` on it changes, and those that
+    its guest enters or leaves."""
+    rooms: set[str | None] = set()
+    held, holds = was.status in HOLDS_NIGHTS, now.status in HOLDS_NIGHTS
+    if was.rooms is not now.rooms or held != holds:
+        parts = (*(was.rooms if held else ()), *(now.rooms if holds else ()))
+        rooms = {part.room for part in parts if part.until > today}
+    inside, is_inside = was.status is IN_HOUSE, now.status is IN_HOUSE
+    if inside != is_inside or (is_inside and was.room != now.room):
+        rooms |= {was.room} if inside else set()
+        rooms |= {now.room} if is_inside else set()
+    return {room for room in rooms if room}
 
 
 def find(state: HotelState, command: commands.BookingCommand, envelope: Envelope) -> Booking:
@@ -161,7 +187,7 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
     request = command.request
     kind = room_type_of(state, request.room_type)
     check_arrival(state, request.arrival)
-    check_guests(kind, request.adults, request.children)
+    check_guests(state, kind, request.adults, request.children)
     if request.room is not None:
         check_room(state, request.room, kind.code)
     if request.reminder_on is not None:
@@ -204,18 +230,6 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
     return (*moved, made), None
 
 
-def _change_hotel(state: HotelState, command: commands.ChangeHotel, envelope: Envelope) -> Ruling:
-    hotel = state.opened()
-    if envelope.if_version is not None and envelope.if_version != hotel.version:
-        raise Refused(StaleVersion(hotel.version))
-    current = hotel.terms_of_sale[-1]
-    terms = command.change.terms(current, hotel.currency)
-    if terms == current:
-        return (), HotelReply(hotel)
-    changed = events.TermsOfSaleChanged(msgspec.structs.replace(terms, version=terms.version + 1))
-    return (changed,), HotelReply(apply_hotel_event(hotel, RecordedEvent(hotel.id, 0, 0, "", "", "", changed)))
-
-
 def _join_waitlist(state: HotelState, command: commands.JoinWaitlist, envelope: Envelope) -> Ruling:
     joined = join_event(state, command.request, envelope)
     entry = waiting(joined, state.seq + 1, envelope.at, envelope.by)
@@ -254,7 +268,9 @@ def _close(state: HotelState, command: commands.RollBusinessDate, envelope: Enve
 
 _DECISIONS: dict[type[Command], Callable[[HotelState, Any, Envelope], Ruling]] = {
     commands.OpenHotel: _open_hotel,
-    commands.ChangeHotel: _change_hotel,
+    **HOUSE_RULES,
+    **CLOSURE_RULES,
+    **HOUSEKEEPING_RULES,
     commands.BookRoom: _book,
     commands.JoinWaitlist: _join_waitlist,
     commands.LeaveWaitlist: _leave_waitlist,

@@ -29,7 +29,7 @@ def move(state: HotelState, booking: Booking, command: commands.MoveBooking, env
     """Gives the booking another room from a night on."""
     check_room(state, command.room)
     kind, _position = state.rooms[command.room]
-    check_guests(state.room_types[kind], booking.adults, booking.children, "room")
+    check_guests(state, state.room_types[kind], booking.adults, booking.children, "room")
     today = state.opened().business_date
     first = _first_night(booking, command.from_, today)
     moves_in = booking.status is BookingStatus.IN_HOUSE and first <= today
@@ -94,7 +94,7 @@ def swap(state: HotelState, booking: Booking, command: commands.SwapRooms, envel
 def _check_swap(state: HotelState, booking: Booking, other: Booking, room: str) -> None:
     """Refuses a room that is too small, or that somebody else than the other guest is in."""
     kind, _position = state.rooms[room]
-    check_guests(state.room_types[kind], booking.adults, booking.children, "with")
+    check_guests(state, state.room_types[kind], booking.adults, booking.children, "with")
     if booking.status is BookingStatus.IN_HOUSE:
         leaving = other.id if other.status is BookingStatus.IN_HOUSE else ""
         check_vacant(state, room, booking, leaving=leaving)

@@ -12,6 +12,7 @@ from innkeeper.actors.reservations.rules.business_day import (
     local_date,
     over_at,
 )
+from innkeeper.actors.reservations.rules.housekeeping import is_dirty
 from innkeeper.actors.reservations.rules.overstays import assignment_events, overstay_events
 from innkeeper.actors.reservations.rules.pricing import first_night
 from innkeeper.actors.reservations.rules.state import HotelState
@@ -147,7 +148,9 @@ def preview(state: HotelState, day: date | None, at: int) -> NightAuditReply:
     assert isinstance(rolled, events.BusinessDateRolled)
     in_house = (one for one in state.bookings.values() if one.status is BookingStatus.IN_HOUSE)
     unposted = _list(_by_id(one for one in in_house if one.arrival <= hotel.business_date))
-    more = AuditPreview(over_at(hotel, hotel.business_date), unposted)
+    arriving = (one for one in state.bookings.values() if one.status in NOT_ARRIVED and one.arrival == rolled.opened)
+    not_clean = _list(_by_id(one for one in arriving if one.room and is_dirty(state, one.room)))
+    more = AuditPreview(over_at(hotel, hotel.business_date), unposted, not_clean)
     closed = ClosedDate(rolled.closed, rolled.early, rolled.report)
     return NightAuditReply(hotel.id, rolled.opened, (closed,), preview=more)
 

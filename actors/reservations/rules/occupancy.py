@@ -6,6 +6,7 @@ and the room itself refuses it again.
 
 from datetime import timedelta
 
+from innkeeper.actors.reservations.rules.housekeeping import is_not_clean
 from innkeeper.actors.reservations.rules.pricing import checked_out
 from innkeeper.actors.reservations.rules.rooming import RoomingRequest, find_rooms, room_on
 from innkeeper.actors.reservations.rules.state import HotelState
@@ -21,13 +22,15 @@ from innkeeper.protocol.reservations.refusals import NoRoomAssigned, RoomOccupie
 def check_in(
     state: HotelState, booking: Booking, command: commands.CheckInGuest, envelope: Envelope
 ) -> tuple[Event, ...]:
-    """Lets the guest into the room of the business date. Refuses a room with another party in it."""
+    """Lets the guest into the room of the business date. Refuses a room with another party in it, and one that is not
+    clean."""
     today = state.opened().business_date
     room = room_on(booking, today)
     if room is None:
         raise Refused(NoRoomAssigned(booking.room_type, free_rooms(state, booking)))
     check_vacant(state, room, booking)
-    return (events.GuestCheckedIn(booking.id, room, today),)
+    not_clean = is_not_clean(state, room, booking, accepted=command.accept_not_clean)
+    return (events.GuestCheckedIn(booking.id, room, today, not_clean),)
 
 
 def undo_check_in(

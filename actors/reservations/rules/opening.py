@@ -23,12 +23,21 @@ def opening_events(request: HotelRequest, at: int) -> tuple[Event, ...]:
         _first_date(request, at),
         request.terms(),
         request.clock,
+        request.housekeeping,
+        request.infants_below,
     )
     done: list[Event] = [opened]
     numbers = _numbers(request)
     for room_type in request.room_types:
         done.append(
-            events.RoomTypeAdded(room_type.code, room_type.name, room_type.max_guests, room_type.rate.minor_units())
+            events.RoomTypeAdded(
+                room_type.code,
+                room_type.name,
+                room_type.max_guests,
+                room_type.rate.minor_units(),
+                room_type.max_adults,
+                room_type.cots,
+            )
         )
         done.extend(events.RoomAdded(number, room_type.code) for number in numbers[room_type.code])
     return tuple(done)

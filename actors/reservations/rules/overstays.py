@@ -9,6 +9,7 @@ one as soon as there is one.
 from collections.abc import Iterator
 from datetime import date
 
+from innkeeper.actors.reservations.rules.closures import give_way
 from innkeeper.actors.reservations.rules.pricing import StayChange, changed_stay
 from innkeeper.actors.reservations.rules.rooming import RoomingRequest, find_room, prolonged, room_on, with_room
 from innkeeper.actors.reservations.rules.state import IN_HOUSE, HotelState
@@ -28,7 +29,7 @@ def overstay_events(state: HotelState, to: date, at: int, ended: set[str]) -> It
         stay = state.bookings[booking]
         if stay.departure < to:
             yield from _unassign(state, stay, (stay.departure, to), ended)
-            rate = state.room_types[stay.room_type].rate
+            rate = state.known_type(stay.room_type).rate
             change = StayChange(stay.arrival, to, stay.adults, stay.children, rate, prices_anew=False)
             lines = changed_stay(state.opened(), stay, change, at)["lines"]
             yield events.GuestOverstayed(booking, to, prolonged(stay, stay.room, to), lines)
@@ -41,6 +42,7 @@ def overstay_events(state: HotelState, to: date, at: int, ended: set[str]) -> It
 def _unassign(state: HotelState, stay: Booking, nights: tuple[date, date], ended: set[str]) -> Iterator[Event]:
     """Takes the guest's room from those who hold it on these nights and are not in it."""
     first, until = nights
+    yield from give_way(state, stay.room, until)
     kind, position = state.rooms[stay.room]
     for _, _, holder in state.calendars[kind].overlapping(position, first.toordinal(), until.toordinal()):
         other = state.bookings.get(holder)

@@ -6,6 +6,7 @@ from typing import Any
 from innkeeper.actors.reservations.rules.availability import rooms_for_stay
 from innkeeper.actors.reservations.rules.guests import named_guest
 from innkeeper.actors.reservations.rules.night_audit import preview
+from innkeeper.actors.reservations.rules.room_details import rooms_reply
 from innkeeper.actors.reservations.rules.rooming import check_arrival
 from innkeeper.actors.reservations.rules.state import HotelState, describe
 from innkeeper.protocol.messages.envelope import Envelope
@@ -38,6 +39,13 @@ def answer(state: HotelState, envelope: Envelope) -> Reply:
 
 def _hotel(state: HotelState, _: queries.DescribeHotel) -> Reply:
     return HotelReply(state.opened())
+
+
+def _rooms(state: HotelState, query: queries.ListRooms) -> Reply:
+    if query.room is not None and query.room not in state.rooms:
+        raise Refused(NotFound("room", query.room))
+    rooms = None if query.room is None else (query.room,)
+    return rooms_reply(state, state.opened(), rooms, guests=query.guests)
 
 
 def _booking(state: HotelState, query: queries.FindBooking) -> Reply:
@@ -78,6 +86,7 @@ def _state(state: HotelState, _: queries.DescribeHotelState) -> Reply:
 
 _REPLIES: dict[type[Query], Callable[[HotelState, Any], Reply]] = {
     queries.DescribeHotel: _hotel,
+    queries.ListRooms: _rooms,
     queries.FindBooking: _booking,
     queries.FindAvailability: _availability,
     queries.ListWaitlist: _waitlist,

@@ -44,7 +44,7 @@ def find_room(
             calendar = _trial_calendar(state, rooming.room_type, (rooming,))
     arrival, departure = rooming.arrival.toordinal(), rooming.departure.toordinal()
     if calendar.waiting and calendar.sold_out(arrival, departure):
-        raise Refused(_why_none(calendar, rooming))
+        raise Refused(_why_none(state, calendar, rooming))
     if rooming.prefer is not None and rooming.room is None:
         kind, position = state.rooms[rooming.prefer]
         if kind == rooming.room_type and calendar.free_for(arrival, departure) >> position & 1:
@@ -52,8 +52,8 @@ def find_room(
     rooms = calendar.all_rooms if rooming.room is None else 1 << state.rooms[rooming.room][1] & calendar.all_rooms
     free = calendar.free_for(arrival, departure) & rooms
     if free:
-        if arrival <= calendar.origin:
-            free = free & ~calendar.occupied or free
+        if calendar.out_of_service or arrival <= calendar.origin:
+            free = calendar.preferred(free, arrival, departure)
         return calendar.numbers[calendar.best_fit(free, arrival, departure)], ()
 
     def movable(booking: str) -> bool:
@@ -61,7 +61,7 @@ def find_room(
 
     plan = allocate(calendar, AllocationRequest((arrival, departure, rooming.booking), rooms, movable))
     if plan is None:
-        raise Refused(_why_none(calendar, rooming))
+        raise Refused(_why_none(state, calendar, rooming))
     moved = tuple(
         _moved(state.bookings[booking], calendar.numbers[here], calendar.numbers[there], rooming.booking)
         for booking, (here, there) in plan.moves.items()
@@ -171,21 +171,22 @@ def _take_out(state: HotelState, calendar: Calendar, room_type: str, booking: Bo
             _claim(state, calendar, booking.id, kept)
 
 
-def _why_none(calendar: Calendar, rooming: RoomingRequest) -> SoldOut | RoomTaken | NoSingleRoom:
+def _why_none(state: HotelState, calendar: Calendar, rooming: RoomingRequest) -> SoldOut | RoomTaken | NoSingleRoom:
     arrival, departure = rooming.arrival.toordinal(), rooming.departure.toordinal()
     nights = calendar.sold_out(arrival, departure)
     if nights:
         return SoldOut(rooming.room_type, tuple(map(date.fromordinal, nights)))
     if rooming.room is None:
         return NoSingleRoom(rooming.room_type)
-    position = calendar.numbers.index(rooming.room)
+    position = state.rooms[rooming.room][1]
     held = [night for night in range(arrival, departure) if not calendar.free_for(night, night + 1) >> position & 1]
     return RoomTaken(rooming.room, tuple(map(date.fromordinal, held)))
 
 
-def room_type_of(state: HotelState, code: str) -> RoomType:
-    """The room type of this code. Refuses a code that the hotel does not have."""
-    kind = state.room_types.get(code)
+def room_type_of(state: HotelState, code: str, known: str | None = None) -> RoomType:
+    """The room type of this code. Refuses a code that the hotel does not have, unless it is `known`: that of a booking,
+    whose type may be retired."""
+    kind = state.known_type(code) if code == known else state.room_types.get(code)
     if kind is None:
         known = ", ".join(kind.code for kind in state.opened().room_types)
         raise invalid("room_type", "unknown", f"this hotel has no room type {code!r}; it has {known}")
@@ -209,19 +210,34 @@ def check_reminder(state: HotelState, day: date, arrival: date) -> None:
         raise invalid("reminder_on", "before_arrival", f"expected a date from {today} to the arrival, {arrival}")
 
 
-def check_guests(kind: RoomType, adults: int, children: tuple[int, ...], field: str | None = None) -> None:
-    """Refuses more guests than the room type takes: in `field`, or where that is None in `adults` or `children`."""
-    guests = adults + len(children)
+def check_guests(
+    state: HotelState, kind: RoomType, adults: int, children: tuple[int, ...], field: str | None = None
+) -> None:
+    """Refuses more guests than the room type takes: in `field`, or where that is None in `adults` or `children`.
+    Infants are not counted as guests, but need a cot each, where the type has a number of cots."""
+    below = state.opened().infants_below
+    infants = sum(age < below for age in children) if below and children else 0
+    guests = adults + len(children) - infants
     if guests > kind.max_guests:
         wrong = field or ("adults" if adults > kind.max_guests else "children")
         raise invalid(
             wrong, "max_guests", f"{kind.code} takes at most {counted(kind.max_guests, 'guest')}, not {guests}"
         )
+    if kind.max_adults is not None and adults > kind.max_adults:
+        raise invalid(
+            field or "adults",
+            "max_adults",
+            f"{kind.code} takes at most {counted(kind.max_adults, 'adult')}, not {adults}",
+        )
+    if kind.cots is not None and infants > kind.cots:
+        raise invalid(
+            field or "children", "cots", f"{kind.code} has {counted(kind.cots, 'cot')}, not {infants}, for infants"
+        )
 
 
 def check_room(state: HotelState, room: str, room_type: str | None = None) -> None:
     """Refuses a room that the hotel does not have, or that is of another type."""
-    if room not in state.rooms:
+    if not state.has_room(room):
         raise invalid("room", "unknown", f"this hotel has no room {room!r}")
     kind = state.rooms[room][0]
     if room_type is not None and kind != room_type:

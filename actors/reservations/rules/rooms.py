@@ -10,13 +10,20 @@ from typing import Any
 
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.event_table import EventTable
-from innkeeper.protocol.reservations import events
+from innkeeper.protocol.reservations import events, room_events
 from innkeeper.protocol.reservations.replies import RoomStays
-from innkeeper.protocol.reservations.room_events import ROOM_EVENTS
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 
 Nights = tuple[int, ...]
 """The nights of a booking in a room, as ordinals of dates: from, until, and so on for each part of a divided stay."""
+
+
+HolderEvent = events.BookingEvent | room_events.ClosureEvent
+
+
+def holder_of(event: HolderEvent) -> str:
+    """The booking or the closure that the event is about: what holds nights in a room."""
+    return event.closure if isinstance(event, room_events.ClosureEvent) else event.booking
 
 
 @dataclass(slots=True)
@@ -31,16 +38,16 @@ class RoomState:
     guests: frozenset[str] = frozenset()
     before: "tuple[int, frozenset[str], dict[str, Nights]]" = (0, frozenset(), {})
 
-    def claim(self, claimed: Iterable[events.BookingEvent], today: int) -> str | None:
-        """Applies these events, all or none. Returns None, or the booking that holds one of the nights already, or
-        whose guest is in the room."""
+    def claim(self, claimed: Iterable[HolderEvent], today: int) -> str | None:
+        """Applies these events, all or none. Returns None, or the booking or the closure that holds one of the nights
+        already, or the booking whose guest is in the room."""
         if today > self.origin:
             self.roll(today)
         taken, guests = self.taken, self.guests
         was: dict[str, Nights] = {}
         changed: dict[str, Nights] = {}
         for event in claimed:
-            booking = event.booking
+            booking = holder_of(event)
             if booking not in was:
                 was[booking] = changed[booking] = self.stays.get(booking, ())
                 taken &= ~self._bits(was[booking])
@@ -65,17 +72,18 @@ class RoomState:
         self._put(was)
         self.before = self.taken, self.guests, {}
 
-    def apply(self, event: events.BookingEvent) -> None:
+    def apply(self, event: HolderEvent) -> None:
         """Applies an event of the journal. What a room has accepted is not checked again."""
         rule, presence = ROOM_FOLD[type(event)], PRESENCE.get(type(event))
         if rule is not None:
-            self._put({event.booking: rule(event, self.number, self.stays.get(event.booking, ()))})
+            holder = holder_of(event)
+            self._put({holder: rule(event, self.number, self.stays.get(holder, ()))})
         if presence is not None:
             self.guests = presence(event, self.number, self.guests)
 
-    def has(self, booking: str) -> bool:
-        """Whether the booking holds nights in the room, or its guest is in it."""
-        return booking in self.stays or booking in self.guests
+    def has(self, holder: str) -> bool:
+        """Whether the booking or the closure holds nights in the room, or the booking's guest is in it."""
+        return holder in self.stays or holder in self.guests
 
     def opened(self, today: int) -> "RoomState":
         """The room with its taken nights, after all events of the journal were applied."""
@@ -138,6 +146,17 @@ def _in_its_rooms(event: Any, room: str, _: Nights) -> Nights:
     return nights
 
 
+def _closed(event: room_events.RoomClosed, room: str, _: Nights) -> Nights:
+    """A room that is out of service can be sold, so that nothing holds it."""
+    if event.room != room or event.kind is not room_events.ClosureKind.OUT_OF_ORDER:
+        return ()
+    return event.first.toordinal(), event.until.toordinal()
+
+
+def _closed_otherwise(event: room_events.RoomClosureChanged, _: str, held: Nights) -> Nights:
+    return held and (event.first.toordinal(), event.until.toordinal())
+
+
 def _ended(_event: Any, _room: str, _held: Nights) -> Nights:
     return ()
 
@@ -161,11 +180,15 @@ ROOM_FOLD = EventTable[Callable[[Any, str, Nights], Nights]](
         events.HoldReleased: _ended,
         events.BookingCancelled: _ended,
         events.GuestNoShow: _ended,
+        room_events.RoomClosed: _closed,
+        room_events.RoomClosureChanged: _closed_otherwise,
+        room_events.RoomReopened: _ended,
     },
     ignores=(
         events.HotelChanged,
         events.WaitlistChanged,
-        *ROOM_EVENTS,
+        room_events.RoomTypeChanged, room_events.RoomTypeRetired, room_events.RoomRetired,
+        room_events.RoomConditionChanged,
         events.HotelOpened, events.TermsOfSaleChanged, events.RoomTypeAdded, events.RoomAdded,
         events.BusinessDateRolled, events.HoldExtended,
         events.BookingPinned, events.BookingUnpinned, events.GuestChanged,
@@ -216,8 +239,8 @@ class RoomStates:
             rule(self, event)
 
     def add(self, event: events.RoomAdded) -> None:
-        """Adds a room that holds nothing."""
-        self.rooms[event.room] = RoomState(event.room)
+        """Adds a room that holds nothing. One that was retired is the same room."""
+        self.rooms.setdefault(event.room, RoomState(event.room))
 
     def roll(self, event: events.BusinessDateRolled) -> None:
         """Forgets the nights before the new business date."""
@@ -225,17 +248,18 @@ class RoomStates:
             room.roll(event.opened.toordinal())
         self.rooms_of = {booking: rooms for booking, rooms in self.rooms_of.items() if self._with(booking, rooms)}
 
-    def change(self, event: events.BookingEvent) -> None:
-        """Changes what a booking holds, in the rooms that it leaves and in those that it takes."""
-        was = self.rooms_of.get(event.booking, ())
+    def change(self, event: HolderEvent) -> None:
+        """Changes what a booking or a closure holds, in the rooms that it leaves and in those that it takes."""
+        holder = holder_of(event)
+        was = self.rooms_of.get(holder, ())
         rooms = (*was, *(room for room in _rooms_named(event) if room not in was))
         for room in rooms:
             self.rooms[room].apply(event)
-        if (now := self._with(event.booking, rooms)) != was:
-            self.rooms_of[event.booking] = now
+        if (now := self._with(holder, rooms)) != was:
+            self.rooms_of[holder] = now
 
-    def _with(self, booking: str, rooms: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(room for room in rooms if self.rooms[room].has(booking))
+    def _with(self, holder: str, rooms: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(room for room in rooms if self.rooms[room].has(holder))
 
     def take(self, room: str, today: int) -> RoomState:
         """Takes out a room, with its taken nights, for its actor. A room of which no event is known holds nothing."""
@@ -257,8 +281,8 @@ class RoomStates:
         return tuple(one for one in described if one.stays or one.guests)
 
 
-def _rooms_named(event: events.BookingEvent) -> set[str]:
-    """The rooms that the event names as those of the booking."""
+def _rooms_named(event: HolderEvent) -> set[str]:
+    """The rooms that the event names as those of the booking or the closure."""
     segments = getattr(event, "rooms", ())
     named = {part.room for part in segments} | {getattr(event, "room", None), getattr(event, "to_room", None)}
     return {room for room in named if room}

@@ -18,15 +18,16 @@ from innkeeper.actors.reservations.rules.business_day import next_audit
 from innkeeper.actors.reservations.rules.calendar import Calendar
 from innkeeper.actors.reservations.rules.locators import locator_of, locator_rounds
 from innkeeper.actors.reservations.rules.rooms import RoomState, RoomStates
+from innkeeper.actors.reservations.rules.upkeep import Upkeep
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.reservations import events
+from innkeeper.protocol.reservations import events, room_events
 from innkeeper.protocol.reservations.booking import Booking, BookingStatus
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
 from innkeeper.protocol.reservations.night_audit import ClosedDate
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
 from innkeeper.protocol.reservations.replies import HotelStateReply
-from innkeeper.protocol.reservations.room_events import ROOM_EVENTS
+from innkeeper.protocol.reservations.room_events import RoomCondition
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS, NOT_ARRIVED, NOT_ENDED
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 from innkeeper.protocol.values import limits
@@ -41,11 +42,12 @@ IN_HOUSE = BookingStatus.IN_HOUSE
 class HotelState:
     """One hotel.
 
-    - `rooms` maps each room number to its type and its position in that type's calendar.
+    - `rooms` maps each room number to its type and its position in that type's calendar, also those that are retired.
     - `waitlist` has the entries, oldest first; `freed` are the room types that may have a room for one of them now, or
       for one of `roomless`, the bookings that have no room on some of their nights.
     - `occupants` has the booking in each occupied room.
     - `fixed` has, by room type, the bookings with a pinned room or a divided stay, which the hotel cannot move.
+    - `upkeep` has the closures and the condition of the rooms.
     - `audit_at` is when the next automatic audit is due.
     - `room_states` is what the rooms know from the journal, until their actors start; `refused_rooms` are those that
       have just refused a claim, `just_forgotten` the guests who were forgotten in this batch of commands.
@@ -74,7 +76,11 @@ class HotelState:
     just_forgotten: set[str] = field(default_factory=set)
     locators: set[str] = field(default_factory=set)
     locator_key: bytes = b""
+    upkeep: Upkeep = field(init=False)
     _locator_rounds: blake2b | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        self.upkeep = Upkeep(self.calendars, self.rooms, self.freed, self.fixed)
 
     def opened(self) -> Hotel:
         """The hotel, which must be open."""
@@ -87,11 +93,20 @@ class HotelState:
             self._locator_rounds = locator_rounds(self.locator_key, self.opened().id)
         return locator_of(self._locator_rounds, self.bookings_made, self.locators)
 
+    def known_type(self, code: str) -> RoomType:
+        """The room type of a booking, which may be retired."""
+        return self.room_types.get(code) or next(kind for kind in self.opened().retired_types if kind.code == code)
+
+    def has_room(self, room: str) -> bool:
+        """Whether this is a room of the hotel that is not retired."""
+        kind, position = self.rooms.get(room, ("", 0))
+        return kind in self.calendars and bool(self.calendars[kind].all_rooms >> position & 1)
+
     def movable(self, booking: str) -> bool:
         """Whether the hotel may change the room of this booking: only before arrival, and unless the room is pinned or
-        the stay is divided between rooms."""
-        stay = self.bookings[booking]
-        return stay.status in NOT_ARRIVED and not stay.pinned and len(stay.rooms) == 1
+        the stay is divided between rooms. A closure is no booking, and is not moved."""
+        stay = self.bookings.get(booking)
+        return stay is not None and stay.status in NOT_ARRIVED and not stay.pinned and len(stay.rooms) == 1
 
     def fix(self, booking: Booking) -> None:
         """Notes that the hotel cannot move this booking, of which a room is pinned or the stay divided."""
@@ -107,11 +122,14 @@ class HotelState:
                 fixed.discard(booking.id)
 
     def let_in(self, was: Booking | None, now: Booking) -> None:
-        """Notes which room the guest has left and entered."""
-        if was is not None and was.status is IN_HOUSE and self.occupants.get(was.room) == was.id:
-            del self.occupants[was.room]
-            kind, position = self.rooms[was.room]
-            self.calendars[kind].occupied &= ~(1 << position)
+        """Notes which room the guest has left, which is dirty then, and entered."""
+        if was is not None and was.status is IN_HOUSE:
+            if now.room != was.room or now.status is BookingStatus.CHECKED_OUT:
+                self.upkeep.put(was.room, RoomCondition.DIRTY)
+            if self.occupants.get(was.room) == was.id:
+                del self.occupants[was.room]
+                kind, position = self.rooms[was.room]
+                self.calendars[kind].occupied &= ~(1 << position)
         if now.status is IN_HOUSE:
             self.occupants[now.room] = now.id
             kind, position = self.rooms[now.room]
@@ -156,21 +174,6 @@ class HotelState:
                 kind, position = self.rooms[room]
                 self.calendars[kind].vacate(position, booking.id)
                 self.freed.add(kind)
-
-
-def concerned_rooms(was: Booking, now: Booking, today: date) -> set[str]:
-    """The rooms that a change of this booking concerns: those whose nights from `today` on it changes, and those that
-    its guest enters or leaves."""
-    rooms: set[str | None] = set()
-    held, holds = was.status in HOLDS_NIGHTS, now.status in HOLDS_NIGHTS
-    if was.rooms is not now.rooms or held != holds:
-        parts = (*(was.rooms if held else ()), *(now.rooms if holds else ()))
-        rooms = {part.room for part in parts if part.until > today}
-    inside, is_inside = was.status is IN_HOUSE, now.status is IN_HOUSE
-    if inside != is_inside or (is_inside and was.room != now.room):
-        rooms |= {was.room} if inside else set()
-        rooms |= {now.room} if is_inside else set()
-    return {room for room in rooms if room}
 
 
 def evolve(state: HotelState, record: RecordedEvent, after: Booking | None = None) -> None:
@@ -219,11 +222,14 @@ def _evolve_hotel(state: HotelState, record: RecordedEvent, _: None) -> None:
     state.hotel = hotel = apply_hotel_event(state.hotel, record)
     state.room_types = {kind.code: kind for kind in hotel.room_types}
     state.audit_at = next_audit(hotel)
+    state.upkeep.ask_clean(hotel.housekeeping)
     match record.event:
         case events.RoomTypeAdded() as event:
-            state.calendars[event.code] = Calendar(hotel.business_date.toordinal())
+            state.calendars.setdefault(event.code, Calendar(hotel.business_date.toordinal()))
         case events.RoomAdded() as event:
-            _add_room(state, event.room, event.room_type)
+            state.upkeep.add_room(event.room, event.room_type)
+        case room_events.RoomRetired() as event:
+            state.upkeep.retire_room(event.room)
         case events.BusinessDateRolled() as event:
             _roll(state, event)
 
@@ -269,10 +275,8 @@ def waiting(event: events.WaitlistJoined, number: int, at: int, by: str) -> Wait
     )
 
 
-def _add_room(state: HotelState, room: str, code: str) -> None:
-    calendar = state.calendars[code]
-    state.rooms[room] = (code, len(calendar.numbers))
-    calendar.add_room(room)
+def _on_upkeep(rule: Callable[[Upkeep, Any], None]) -> Callable[[HotelState, RecordedEvent, Any], None]:
+    return lambda state, record, _: rule(state.upkeep, record.event)
 
 
 def _roll(state: HotelState, event: events.BusinessDateRolled) -> None:
@@ -281,6 +285,7 @@ def _roll(state: HotelState, event: events.BusinessDateRolled) -> None:
     state.closed = (*state.closed, closed)[-limits.closed_dates_kept_max :]
     for calendar in state.calendars.values():
         calendar.roll(opened.toordinal())
+    state.upkeep.roll(opened.toordinal(), state.occupants)
     for booking in [booking.id for booking in state.bookings.values() if is_over(booking, opened)]:
         state.locators.discard(state.bookings.pop(booking).locator)
         state.roomless.discard(booking)
@@ -291,8 +296,16 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
     handles={
         events.HotelOpened: _evolve_hotel,
         events.TermsOfSaleChanged: _evolve_hotel,
+        events.HotelChanged: _evolve_hotel,
         events.RoomTypeAdded: _evolve_hotel,
+        room_events.RoomTypeChanged: _evolve_hotel,
+        room_events.RoomTypeRetired: _evolve_hotel,
         events.RoomAdded: _evolve_hotel,
+        room_events.RoomRetired: _evolve_hotel,
+        room_events.RoomClosed: _on_upkeep(Upkeep.close),
+        room_events.RoomClosureChanged: _on_upkeep(Upkeep.change),
+        room_events.RoomReopened: _on_upkeep(Upkeep.reopen),
+        room_events.RoomConditionChanged: _on_upkeep(Upkeep.condition_changed),
         events.BookingHeld: _evolve_booking,
         events.BookingConfirmed: _evolve_booking,
         events.BookingModified: _evolve_booking,
@@ -321,9 +334,7 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
         events.TimelineBegun: _timeline_begun,
     },
     ignores=(
-        events.HotelChanged,
         events.WaitlistChanged,
-        *ROOM_EVENTS,
         events.GuestAddressRefused,
         events.GuestAddressAccepted,
     ),
@@ -342,7 +353,10 @@ def describe(state: HotelState) -> HotelStateReply:
     bookings = tuple(map(bare, sorted(state.bookings.values(), key=lambda booking: booking.id)))
     rooms = state.room_states.describe(state.opened().business_date.toordinal())
     waitlist = tuple(map(bare, state.waitlist.values()))
-    return HotelStateReply(state.opened(), state.seq, state.bookings_made, bookings, waitlist, rooms, state.closed)
+    closed, (closures, conditions) = state.closed, state.upkeep.describe()
+    return HotelStateReply(
+        state.opened(), state.seq, state.bookings_made, bookings, waitlist, rooms, closed, closures, conditions
+    )
 
 
 def restore(described: HotelStateReply, locator_key: bytes = b"") -> HotelState:
@@ -354,12 +368,19 @@ def restore(described: HotelStateReply, locator_key: bytes = b"") -> HotelState:
     state.room_types = {kind.code: kind for kind in hotel.room_types}
     state.audit_at = next_audit(hotel)
     state.closed = described.closed
-    for kind in hotel.room_types:
+    state.upkeep.asks_clean = hotel.housekeeping
+    state.upkeep.conditions = {care.room: care.condition for care in described.conditions}
+    for kind in (*hotel.room_types, *hotel.retired_types):
         state.calendars[kind.code] = Calendar(hotel.business_date.toordinal())
         for room in kind.rooms:
-            _add_room(state, room, kind.code)
-            state.room_states.rooms[room] = RoomState(room)
+            state.upkeep.add_room(room, kind.code)
+    for retired in hotel.retired_rooms:
+        state.upkeep.add_room(retired.room, retired.room_type)
+        state.upkeep.retire_room(retired.room)
+    state.room_states.rooms = {room: RoomState(room) for room in state.rooms}
     state.room_states.restore(described.rooms)
+    for closure in described.closures:
+        state.upkeep.enter(closure)
     for booking in described.bookings:
         state.bookings[booking.id] = booking
         state.locators.add(booking.locator)
@@ -372,7 +393,7 @@ def restore(described: HotelStateReply, locator_key: bytes = b"") -> HotelState:
     state.expiries = [(b.expires_at, b.id) for b in described.bookings if b.expires_at is not None]
     heapify(state.expiries)
     state.waitlist = {entry.id: entry for entry in described.waitlist}
-    state.freed = set(state.room_types)
+    state.freed.update(state.room_types)
     return state
 
 

@@ -35,7 +35,7 @@ def join_event(state: HotelState, request: WaitlistRequest, envelope: Envelope) 
     is full."""
     kind = room_type_of(state, request.room_type)
     check_arrival(state, request.arrival)
-    check_guests(kind, request.adults, request.children)
+    check_guests(state, kind, request.adults, request.children)
     if _room(state, RoomingRequest(envelope.id, request.arrival, request.departure, kind.code)) is not None:
         raise Refused(RoomsStillAvailable(kind.code))
     if len(state.waitlist) >= limits.waitlist_entries_max:
