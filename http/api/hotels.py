@@ -5,8 +5,8 @@ from aiohttp import web
 from innkeeper.http.api import rendering
 from innkeeper.http.api.parsing import PageQuery, body_of, query_of, slug_of
 from innkeeper.http.api.rendering import json_response
-from innkeeper.http.api.reservations import ask, view
-from innkeeper.protocol.messages.refusals import NotFound, Refused
+from innkeeper.http.api.reservations import SIMULATED_CLOCKS, ask, view
+from innkeeper.protocol.messages.refusals import NotFound, Refused, invalid
 from innkeeper.protocol.reservations.commands import (
     AddRoomType,
     ChangeHotel,
@@ -14,6 +14,7 @@ from innkeeper.protocol.reservations.commands import (
     OpenHotel,
     RetireRoomType,
 )
+from innkeeper.protocol.reservations.hotel import HotelClock
 from innkeeper.protocol.reservations.hotel_requests import HotelChange, RoomTypeAddition, RoomTypeChange
 from innkeeper.protocol.reservations.queries import DescribeHotel
 from innkeeper.protocol.reservations.replies import HotelReply
@@ -28,6 +29,8 @@ _type_change = msgspec.json.Decoder(RoomTypeChange)
 async def open_hotel(request: web.Request) -> web.Response:
     """POST /v1/hotels"""
     body = await body_of(request, _hotel_request)
+    if body.clock is HotelClock.SIMULATED and not request.app[SIMULATED_CLOCKS]:
+        raise invalid("clock", "wall", "this server opens no hotels with a simulated clock; see --simulated-clocks")
     hotel = body.id or slug_of(body.name)
     reply, headers = await ask(request, OpenHotel(hotel, body), HotelReply)
     headers["Location"] = f"/v1/hotels/{hotel}"

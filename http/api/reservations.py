@@ -12,6 +12,7 @@ from innkeeper.http.api.parsing import (
     AvailabilityQuery,
     BookingsQuery,
     EventsQuery,
+    NightAuditQuery,
     NightAuditRequest,
     NightsQuery,
     StreamQuery,
@@ -47,7 +48,13 @@ from innkeeper.protocol.reservations.commands import (
     RollBusinessDate,
 )
 from innkeeper.protocol.reservations.hotel import Hotel
-from innkeeper.protocol.reservations.queries import DescribeHotel, FindAvailability, FindBooking, ListRooms
+from innkeeper.protocol.reservations.queries import (
+    DescribeHotel,
+    FindAvailability,
+    FindBooking,
+    ListRooms,
+    PreviewNightAudit,
+)
 from innkeeper.protocol.reservations.replies import (
     AvailabilityReply,
     BookingReply,
@@ -66,6 +73,7 @@ BUSES: web.AppKey[Mapping[str, MessageBus]] = web.AppKey("buses")
 LOGS: web.AppKey[Mapping[str, EventLog]] = web.AppKey("logs")
 STREAM: web.AppKey[LiveStream] = web.AppKey("stream")
 SILENT_PARTS: web.AppKey[Callable[[], list[str]]] = web.AppKey("silent_parts")
+SIMULATED_CLOCKS: web.AppKey[bool] = web.AppKey("simulated_clocks")
 OPENAPI: web.AppKey[dict[str, Any]] = web.AppKey("openapi")
 ASYNCAPI: web.AppKey[dict[str, Any]] = web.AppKey("asyncapi")
 PAGES = Path(__file__).parents[1] / "pages"
@@ -242,10 +250,13 @@ async def show_tape_chart(request: web.Request) -> web.Response:
 
 async def audit_night(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/night-audit"""
-    audit_request = await body_of(request, _audit_request)
-    reply, headers = await ask(
-        request, RollBusinessDate(request.match_info["hotel"], audit_request.to), NightAuditReply
-    )
+    query, asked = query_of(request, NightAuditQuery), await body_of(request, _audit_request)
+    hotel = request.match_info["hotel"]
+    message = RollBusinessDate(hotel, asked.to, asked.date_, asked.early, asked.confirm_clock)
+    if query.dry_run and asked.to is not None:
+        raise invalid("to", "dry_run", "a dry run shows the audit of one date: give date, or nothing")
+    preview = PreviewNightAudit(hotel, asked.date_)
+    reply, headers = await ask(request, preview if query.dry_run else message, NightAuditReply)
     return json_response(rendering.audit(reply), headers=headers)
 
 
@@ -297,7 +308,8 @@ async def show_ready(request: web.Request) -> web.Response:
     """GET /health/ready"""
     if fault := await request.app[RESERVATIONS_BUS].fault():
         raise Refused(Unavailable(fault))
-    return json_response(Health("ready", request.app[SILENT_PARTS]()))
+    doubt = await request.app[RESERVATIONS_BUS].clock_doubt()
+    return json_response(Health("ready", request.app[SILENT_PARTS](), doubt))
 
 
 async def show_metrics(request: web.Request) -> web.Response:

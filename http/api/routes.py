@@ -19,6 +19,7 @@ from innkeeper.http.api.parsing import (
     AvailabilityQuery,
     BookingsQuery,
     EventsQuery,
+    NightAuditQuery,
     NightAuditRequest,
     NightsQuery,
     PageQuery,
@@ -189,7 +190,7 @@ OPERATIONS = (
     ),
     Operation(
         "POST", _HOTEL + "/night-audit", handlers.audit_night, "Close the business date", NightAuditResource,
-        body=NightAuditRequest,
+        body=NightAuditRequest, query=NightAuditQuery,
     ),
     Operation(
         "GET", _FOLIO, billing.show_bill, "Show the bill of a booking: charges, payments and balance", BillResource,

@@ -27,7 +27,9 @@ from innkeeper.protocol.reservations.commands import COMMANDS
 from innkeeper.protocol.reservations.events import EVENTS
 from innkeeper.protocol.reservations.queries import QUERIES
 from innkeeper.protocol.reservations.refusals import (
+    ClockInDoubt,
     ClosureOver,
+    DayNotOver,
     GuestHasStays,
     HotelExists,
     NoRoomAssigned,
@@ -52,8 +54,8 @@ Message = msgspec.Struct
 REFUSALS: tuple[type[refusals.Refusal], ...] = (
     refusals.InvalidRequest, refusals.NotFound, HotelExists, SoldOut, NoSingleRoom,
     RoomTaken, RoomOccupied, NoRoomAssigned, refusals.ActionNotAllowed, refusals.StaleVersion,
-    refusals.IdempotencyKeyReused, refusals.BadSignature,
-    refusals.GuestErased, GuestHasStays, GuestOwes, RoomsStillAvailable, WaitlistFull, refusals.Unavailable,
+    refusals.IdempotencyKeyReused, refusals.BadSignature, refusals.GuestErased, GuestHasStays, GuestOwes,
+    RoomsStillAvailable, WaitlistFull, DayNotOver, ClockInDoubt, refusals.Unavailable,
     RoomTypeExists, RoomTypeNeeded, RoomExists, RoomNeeded, RoomClosedAlready, ClosureOver, RoomNotClean,
 )  # fmt: skip
 

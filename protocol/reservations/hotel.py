@@ -1,13 +1,22 @@
 """The public form of a hotel: its room types, time zone, currency, hours and business date."""
 
 from datetime import date
+from enum import StrEnum
 from typing import Final
 
 import msgspec
 from innkeeper.protocol.reservations.terms import TermsOfSale
 
 MANUAL_AUDIT: Final = "manual"
-"""In place of a local time: the business date rolls only on request."""
+"""In place of a local time: the business date is closed only on request."""
+
+
+class HotelClock(StrEnum):
+    """What a hotel's local time is: the clock on the wall, or a simulated one, for demos, tests and replayed histories.
+    The simulated one shows the business date, which moves only on request, with the time of day."""
+
+    WALL = "wall"
+    SIMULATED = "simulated"
 
 
 class RoomType(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -32,10 +41,10 @@ class RetiredRoom(msgspec.Struct, frozen=True, gc=False):
 
 
 class Hotel(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """One property. `night_audit` is "manual" or the local time at which the business date rolls; `terms_of_sale` are
-    all versions, in order; `version` counts the changes. Where it keeps `housekeeping`, guests are checked in to rooms
-    that are clean. Children below the age `infants_below` are infants, who need no bed. What was sold before and is not
-    any more is in `retired_types` and `retired_rooms`."""
+    """One property. `night_audit` is "manual", or the local time at which the business date is over and is closed;
+    `terms_of_sale` are all versions, in order; `version` counts the changes. Where it keeps `housekeeping`, guests are
+    checked in to rooms that are clean. Children below the age `infants_below` are infants, who need no bed. What was
+    sold before and is not any more is in `retired_types` and `retired_rooms`."""
 
     id: str
     name: str
@@ -52,3 +61,4 @@ class Hotel(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
     housekeeping: bool = True
     infants_below: int = 0
     version: int = 1
+    clock: HotelClock = HotelClock.WALL

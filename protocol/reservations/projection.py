@@ -174,6 +174,7 @@ def _opened(_: Hotel | None, record: RecordedEvent, event: events.HotelOpened) -
         terms_of_sale=(event.terms,),
         housekeeping=event.housekeeping,
         infants_below=event.infants_below,
+        clock=event.clock,
     )
 
 

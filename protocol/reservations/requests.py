@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from innkeeper.protocol.messages.refusals import invalid
-from innkeeper.protocol.reservations.hotel import MANUAL_AUDIT
+from innkeeper.protocol.reservations.hotel import MANUAL_AUDIT, HotelClock
 from innkeeper.protocol.reservations.hotel_requests import (
     AuditTime,
     Cots,
@@ -82,6 +82,7 @@ class HotelRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_u
     business_date: date | None = None
     housekeeping: bool = True
     infants_below: InfantAge = 0
+    clock: HotelClock = HotelClock.WALL
     taxes: TaxRequests = ()
     deposits: DepositRequests = ()
     cancellation: CancellationRequest = CancellationRequest()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from innkeeper.protocol.reservations.booking import RoomSegment
+from innkeeper.storage.audit.business_dates import BusinessDates
 from innkeeper.storage.audit.closed_rooms import ClosedRooms
 
 
@@ -28,6 +29,7 @@ class HotelRecord:
 
     seq: int = 0
     today: int = 0
+    dates: BusinessDates | None = None
     rooms: dict[str, str] = field(default_factory=dict)
     holders: dict[tuple[str, int], str] = field(default_factory=dict)
     bookings: dict[str, HeldRoom] = field(default_factory=dict)

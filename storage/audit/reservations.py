@@ -1,8 +1,8 @@
 """The auditor of reservations, which reads a whole journal and checks the promises, without the rules of reservations.
 
 It applies the events to plain dictionaries, and checks who holds which room on which night (P1), which rooms a hotel
-has (P2), that each event of a booking is one that can happen at that point of its life, and that each hotel's history
-has no gap. It is slow and simple on purpose.
+has (P2), that each event of a booking is one that can happen at that point of its life, that business dates are closed
+in order when they are over (P12), and that each hotel's history has no gap. It is slow and simple on purpose.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,6 +14,7 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events, room_events
 from innkeeper.protocol.reservations.reasons import MoveReason
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
+from innkeeper.storage.audit.business_dates import audit_of, begun
 from innkeeper.storage.audit.closed_rooms import ClosedRooms
 from innkeeper.storage.audit.hotel_record import HeldRoom, HotelRecord
 
@@ -28,6 +29,7 @@ class ReservationsAuditor:
         self.hotels: dict[str, HotelRecord] = {}
         self.events = 0
         self.violations: list[str] = []
+        self._at = 0
         self._command: tuple[str, str] | None = None
         self._touched: set[tuple[str, str, int]] = set()
         self.closed: set[tuple[str, str]] = set()
@@ -50,11 +52,14 @@ class ReservationsAuditor:
             self.violations.append(f"{record.hotel}: event {record.hotel_seq} follows event {state.seq}")
         state.seq = record.hotel_seq
         rule = RESERVATIONS_AUDIT[type(record.event)]
+        self._at = record.at
         if rule is not None:
             rule(self, record.hotel, state, record.event)
 
-    def opened(self, _: str, state: HotelRecord, event: events.HotelOpened) -> None:
-        """Begins on the first business date."""
+    def opened(self, hotel: str, state: HotelRecord, event: events.HotelOpened) -> None:
+        """Begins on the first business date, which is the hotel's own day."""
+        state.dates, wrong = begun(event, self._at)
+        self._report(hotel, wrong)
         state.today = event.business_date.toordinal()
 
     def room_added(self, _: str, state: HotelRecord, event: events.RoomAdded) -> None:
@@ -71,8 +76,18 @@ class ReservationsAuditor:
         if state.inside.get(event.room):
             self.violations.append(f"{hotel}: room {event.room} is retired, but a guest is in it (P1)")
 
-    def rolled(self, _: str, state: HotelRecord, event: events.BusinessDateRolled) -> None:
-        """Notes the new business date; closures that end on it are over."""
+    def hotel_changed(self, _: str, state: HotelRecord, event: events.HotelChanged) -> None:
+        """Notes when its dates are over from now on."""
+        assert state.dates is not None
+        state.dates.audit = audit_of(event.night_audit)
+
+    def _report(self, hotel: str, wrong: Iterable[str]) -> None:
+        self.violations.extend(f"{hotel}: {what}" for what in wrong)
+
+    def rolled(self, hotel: str, state: HotelRecord, event: events.BusinessDateRolled) -> None:
+        """Checks that the date that was open is over, and notes the new one; closures that end on it are over."""
+        if state.dates is not None:
+            self._report(hotel, state.dates.rolled(event, self._at))
         state.today = event.opened.toordinal()
         state.closed.roll(state.today)
 
@@ -335,6 +350,7 @@ RESERVATIONS_AUDIT = EventTable[Rule](
     "the auditor of reservations",
     handles={
         events.HotelOpened: ReservationsAuditor.opened,
+        events.HotelChanged: ReservationsAuditor.hotel_changed,
         events.RoomAdded: ReservationsAuditor.room_added,
         room_events.RoomRetired: ReservationsAuditor.room_retired,
         room_events.RoomClosed: _closure(ClosedRooms.close),
@@ -367,7 +383,7 @@ RESERVATIONS_AUDIT = EventTable[Rule](
         events.BusinessDateRolled: ReservationsAuditor.rolled,
     },
     ignores=(
-        events.HotelChanged, events.WaitlistChanged, room_events.RoomTypeChanged, room_events.RoomTypeRetired,
+        events.WaitlistChanged, room_events.RoomTypeChanged, room_events.RoomTypeRetired,
         room_events.RoomConditionChanged, events.TermsOfSaleChanged, events.RoomTypeAdded, events.GuestAddressRefused,
         events.GuestAddressAccepted, events.TimelineBegun,
     ),

@@ -18,6 +18,7 @@ from simulation.placement import fits
 
 FIRST_DAY = date(2026, 3, 27)  # two days before most of Europe changes its clocks
 LIVE = ("held", "confirmed", "in_house")
+_ARRIVED = ("in_house", "checked_out")
 
 STATUS = {
     events.BookingHeld: "held",
@@ -71,6 +72,7 @@ class EventModel:
         self.details: dict[str, set[str]] = {}
         self.forgotten: set[str] = set()
         self.conditions: dict[tuple[str, str], str] = {}
+        self.closed: dict[tuple[str, date], events.BusinessDateRolled] = {}
 
     def handle(self, records: Sequence[RecordedEvent]) -> None:
         """Apply the events of one command."""
@@ -82,6 +84,8 @@ class EventModel:
             trace.causes.add(record.cause)
             self._note_guest(record)
             self._note_condition(record.hotel, record.event)
+            if isinstance(record.event, events.BusinessDateRolled):
+                self.closed[record.hotel, record.event.closed] = record.event
             if isinstance(record.event, events.BookingEvent):
                 self._apply(record.hotel, record.event)
 
@@ -186,15 +190,18 @@ class EventModel:
         return [(one.room, id_) for id_, one in record.closed.closures.items()] if record else []
 
     def has_fixed_stay(self, hotel: str, room_type: str) -> bool:
-        """Whether a room of this type is pinned for a live booking, part of a divided stay, or out of order."""
-        rooms = {*self.rooms(hotel, room_type), None}
+        """Whether a room of this type is pinned for a live booking, part of a divided stay, out of order, or that of a
+        guest who arrived before the date was open."""
+        rooms, today = {*self.rooms(hotel, room_type), None}, self.today(hotel)
         if any(one.room in rooms and one.out_of_order for one in self.auditor.hotels[hotel].closed.closures.values()):
             return True
         return any(
-            (facts.pinned or len(facts.rooms) > 1)
-            and facts.hotel == hotel
-            and facts.status in LIVE
+            facts.hotel == hotel
             and any(part.room in rooms for part in facts.rooms)
+            and (
+                ((facts.pinned or len(facts.rooms) > 1) and facts.status in LIVE)
+                or (facts.status in _ARRIVED and facts.arrival > today)
+            )
             for facts in self.bookings.values()
         )
 

@@ -8,6 +8,7 @@ before.
 from collections.abc import Callable
 from typing import Any
 
+from innkeeper.actors.reservations.rules.business_day import hold_until
 from innkeeper.actors.reservations.rules.changes import change, terms_of
 from innkeeper.actors.reservations.rules.moves import move, swap
 from innkeeper.actors.reservations.rules.occupancy import check_in, check_out, undo_check_in, undo_check_out
@@ -16,6 +17,7 @@ from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
     check_guests,
     find_room,
+    known_type,
 )
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.protocol.messages.command import Command
@@ -38,7 +40,7 @@ def _release(
 
 
 def _extend(state: HotelState, booking: Booking, command: commands.ExtendHold, envelope: Envelope) -> tuple[Event, ...]:
-    expires_at = envelope.at + command.hold_seconds * 1_000_000
+    expires_at = hold_until(state.opened(), booking.arrival, envelope.at, command.hold_seconds)
     if booking.expires_at is not None and expires_at <= booking.expires_at:
         return ()  # the hold already lasts longer
     return (events.HoldExtended(booking.id, expires_at),)
@@ -59,7 +61,7 @@ def _reinstate(
         kind, _position = state.rooms[had]
     else:
         had = None
-        check_guests(state, state.known_type(kind), booking.adults, booking.children, "room")
+        check_guests(state, known_type(state, kind), booking.adults, booking.children, "room")
     arrival = max(booking.arrival, state.opened().business_date)
     rooming = RoomingRequest(
         booking.id, arrival, booking.departure, kind,

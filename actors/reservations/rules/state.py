@@ -14,9 +14,9 @@ from hashlib import blake2b
 from heapq import heapify, heappop, heappush
 from typing import Any
 
+from innkeeper.actors.reservations.rules.business_day import next_audit
 from innkeeper.actors.reservations.rules.calendar import Calendar
 from innkeeper.actors.reservations.rules.locators import locator_of, locator_rounds
-from innkeeper.actors.reservations.rules.pricing import next_audit
 from innkeeper.actors.reservations.rules.rooms import RoomState, RoomStates
 from innkeeper.actors.reservations.rules.upkeep import Upkeep
 from innkeeper.protocol.messages.event_table import EventTable
@@ -24,13 +24,16 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events, room_events
 from innkeeper.protocol.reservations.booking import Booking, BookingStatus
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
+from innkeeper.protocol.reservations.night_audit import ClosedDate
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
 from innkeeper.protocol.reservations.replies import HotelStateReply
 from innkeeper.protocol.reservations.room_events import RoomCondition
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS, NOT_ARRIVED, NOT_ENDED
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
+from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 from innkeeper.protocol.values.guests import GuestDetails, GuestKey, bare, with_details, without_details
+from innkeeper.protocol.values.server_time import ServerTime
 
 IN_HOUSE = BookingStatus.IN_HOUSE
 
@@ -62,6 +65,9 @@ class HotelState:
     waitlist: dict[str, WaitlistEntry] = field(default_factory=dict)
     freed: set[str] = field(default_factory=set)
     audit_at: int | None = None
+    closed: tuple[ClosedDate, ...] = ()
+    closed_now: tuple[ClosedDate, ...] = ()
+    server: ServerTime = field(default_factory=ServerTime)
     occupants: dict[str, str] = field(default_factory=dict)
     roomless: set[str] = field(default_factory=set)
     fixed: dict[str, set[str]] = field(default_factory=dict)
@@ -86,10 +92,6 @@ class HotelState:
         if self._locator_rounds is None:
             self._locator_rounds = locator_rounds(self.locator_key, self.opened().id)
         return locator_of(self._locator_rounds, self.bookings_made, self.locators)
-
-    def known_type(self, code: str) -> RoomType:
-        """The room type of a booking, which may be retired."""
-        return self.room_types.get(code) or next(kind for kind in self.opened().retired_types if kind.code == code)
 
     def has_room(self, room: str) -> bool:
         """Whether this is a room of the hotel that is not retired."""
@@ -225,7 +227,7 @@ def _evolve_hotel(state: HotelState, record: RecordedEvent, _: None) -> None:
         case room_events.RoomRetired() as event:
             state.upkeep.retire_room(event.room)
         case events.BusinessDateRolled() as event:
-            _roll(state, event.opened)
+            _roll(state, event)
 
 
 def _joined(state: HotelState, record: RecordedEvent, _: None) -> None:
@@ -273,7 +275,10 @@ def _on_upkeep(rule: Callable[[Upkeep, Any], None]) -> Callable[[HotelState, Rec
     return lambda state, record, _: rule(state.upkeep, record.event)
 
 
-def _roll(state: HotelState, opened: date) -> None:
+def _roll(state: HotelState, event: events.BusinessDateRolled) -> None:
+    opened = event.opened
+    closed = ClosedDate(event.closed, event.early, event.report)
+    state.closed = (*state.closed, closed)[-limits.closed_dates_kept_max :]
     for calendar in state.calendars.values():
         calendar.roll(opened.toordinal())
     state.upkeep.roll(opened.toordinal(), state.occupants)
@@ -324,11 +329,7 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
         events.BusinessDateRolled: _evolve_hotel,
         events.TimelineBegun: _timeline_begun,
     },
-    ignores=(
-        events.WaitlistChanged,
-        events.GuestAddressRefused,
-        events.GuestAddressAccepted,
-    ),
+    ignores=(events.WaitlistChanged, events.GuestAddressRefused, events.GuestAddressAccepted),
     not_followed=(BILLING, DELIVERY),
 )
 
@@ -344,9 +345,8 @@ def describe(state: HotelState) -> HotelStateReply:
     bookings = tuple(map(bare, sorted(state.bookings.values(), key=lambda booking: booking.id)))
     rooms = state.room_states.describe(state.opened().business_date.toordinal())
     waitlist = tuple(map(bare, state.waitlist.values()))
-    return HotelStateReply(
-        state.opened(), state.seq, state.bookings_made, bookings, waitlist, rooms, *state.upkeep.describe()
-    )
+    kept = *state.upkeep.describe(), state.closed
+    return HotelStateReply(state.opened(), state.seq, state.bookings_made, bookings, waitlist, rooms, *kept)
 
 
 def restore(described: HotelStateReply, locator_key: bytes = b"") -> HotelState:
@@ -357,6 +357,7 @@ def restore(described: HotelStateReply, locator_key: bytes = b"") -> HotelState:
     )
     state.room_types = {kind.code: kind for kind in hotel.room_types}
     state.audit_at = next_audit(hotel)
+    state.closed = described.closed
     state.upkeep.asks_clean = hotel.housekeeping
     state.upkeep.conditions = {care.room: care.condition for care in described.conditions}
     for kind in (*hotel.room_types, *hotel.retired_types):

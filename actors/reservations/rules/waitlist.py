@@ -7,6 +7,7 @@ other, and after its end the next entry gets an offer. An entry lapses when its 
 
 from datetime import date
 
+from innkeeper.actors.reservations.rules.business_day import hold_until
 from innkeeper.actors.reservations.rules.guests import guest_of
 from innkeeper.actors.reservations.rules.pricing import new_stay
 from innkeeper.actors.reservations.rules.rooming import (
@@ -99,7 +100,7 @@ def _offer(state: HotelState, entry: WaitlistEntry, room: str, at: int) -> event
         children=entry.children,
         guest=entry.guest,
         source=entry.source,
-        expires_at=at + limits.waitlist_offer_seconds * 1_000_000,
+        expires_at=hold_until(state.opened(), entry.arrival, at, limits.waitlist_offer_seconds),
         from_waitlist=True,
         **new_stay(state.opened(), entry, state.room_types[entry.room_type].rate),
     )
