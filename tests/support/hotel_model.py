@@ -70,10 +70,18 @@ class HotelModel(RuleBasedStateMachine):
             if id_ != except_for
         )
 
+    def rooms_on(self, room_type: str, number: int) -> int:
+        """How many rooms of a type there are in a night."""
+        return ROOMS[room_type]
+
     def sold_out_nights(self, room_type: str, arrival: int, departure: int, except_for: str = "") -> list[int]:
         """The nights on which no room of the type is left."""
         nights = range(max(arrival, self.today), departure)
-        return [number for number in nights if self.rooms_taken(room_type, number, except_for) >= ROOMS[room_type]]
+        return [
+            number
+            for number in nights
+            if self.rooms_taken(room_type, number, except_for) >= self.rooms_on(room_type, number)
+        ]
 
     def execute(self, command: Command) -> Any:
         """Execute a command with a new key, and keep the answer for a repetition."""

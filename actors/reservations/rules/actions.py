@@ -17,6 +17,7 @@ from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
     check_guests,
     find_room,
+    known_type,
 )
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.protocol.messages.command import Command
@@ -60,7 +61,7 @@ def _reinstate(
         kind, _position = state.rooms[had]
     else:
         had = None
-        check_guests(state, state.known_type(kind), booking.adults, booking.children, "room")
+        check_guests(state, known_type(state, kind), booking.adults, booking.children, "room")
     arrival = max(booking.arrival, state.opened().business_date)
     rooming = RoomingRequest(
         booking.id, arrival, booking.departure, kind,
