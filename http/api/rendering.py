@@ -72,6 +72,7 @@ def booking_resource(booking: Booking) -> BookingResource:
         ),
         Price(render(total, currency), currency, nights),
         instant(booking.free_until), Amount(render(booking.late_fee, currency), currency),
+        Amount(render(booking.no_show_fee, currency), currency),
         Amount(render(booking.fee, currency), currency) if booking.fee else None,
         "" if details is None else details.notes, booking.source, booking.group,
         None if booking.expires_at is None else instant(booking.expires_at), booking.reminder_on,

@@ -58,7 +58,7 @@ class GuestResource(msgspec.Struct, frozen=True, gc=False):
 
 class BookingResource(msgspec.Struct, frozen=True, gc=False):
     """A booking. `room` is the one that it has now, `rooms` are all in the order of their nights. Cancelling is free
-    up to `free_until` and costs `late_fee` afterwards; `fee` is what it did cost."""
+    up to `free_until` and costs `late_fee` afterwards, and a no-show `no_show_fee`; `fee` is what it did cost."""
 
     id: str
     locator: str
@@ -77,6 +77,7 @@ class BookingResource(msgspec.Struct, frozen=True, gc=False):
     price: Price
     free_until: datetime
     late_fee: Amount
+    no_show_fee: Amount
     fee: Amount | None
     notes: str
     source: str

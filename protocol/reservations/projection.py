@@ -34,6 +34,7 @@ def _made(record: RecordedEvent, currency: str, status: BookingStatus, changes: 
         terms=event.terms,
         free_until=event.free_until,
         late_fee=event.late_fee,
+        no_show_fee=event.no_show_fee,
         currency=currency,
         pinned=event.pinned,
         source=event.source,
@@ -49,7 +50,7 @@ def _made(record: RecordedEvent, currency: str, status: BookingStatus, changes: 
 
 _TERMS = (
     "room_type", "rooms", "arrival", "departure", "adults", "children", "guest", "lines", "terms",
-    "free_until", "late_fee", "pinned", "source", "group", "reminder_on",
+    "free_until", "late_fee", "no_show_fee", "pinned", "source", "group", "reminder_on",
 )  # fmt: skip
 
 
@@ -74,13 +75,16 @@ BOOKING_PROJECTION = EventTable[Callable[[Any], dict[str, Any]]](
         events.BookingPinned: lambda _: {"pinned": True},
         events.BookingUnpinned: lambda _: {"pinned": False},
         events.BookingCancelled: lambda event: {"fee": event.fee},
-        events.BookingReinstated: lambda event: _in(event) | {"fee": 0},
+        events.BookingReinstated: lambda event: _in(event) | {
+            "lines": event.lines, "late_fee": event.late_fee, "no_show_fee": event.no_show_fee,
+            "fee": 0, "kept_until": None,
+        },
         events.GuestCheckedIn: lambda _: {},
         events.GuestCheckedOut: lambda event: _in(event) | {"departure": event.departure, "lines": event.lines},
         events.CheckInUndone: lambda _: {},
         events.CheckOutUndone: lambda event: _in(event) | {"departure": event.departure, "lines": event.lines},
         events.GuestOverstayed: lambda event: _in(event) | {"departure": event.departure, "lines": event.lines},
-        events.GuestNoShow: lambda event: {"fee": event.fee},
+        events.GuestNoShow: lambda event: {"fee": event.fee, "kept_until": event.kept_until},
         events.GuestChanged: lambda event: {"guest": event.guest},
         events.ReminderChanged: lambda event: {"reminder_on": event.reminder_on},
     },

@@ -133,7 +133,9 @@ class ReservationsAuditor:
         self._hold(hotel, state, event.booking, held)
         self._check_price(hotel, event, held)
 
-    def _check_price(self, hotel: str, event: events.StayEvent | events.GuestCheckedOut, held: HeldRoom) -> None:
+    def _check_price(
+        self, hotel: str, event: events.StayEvent | events.GuestCheckedOut | events.BookingReinstated, held: HeldRoom
+    ) -> None:
         """Checks that each night of the stay has one price, which is its amount and the taxes on top of it."""
         if [line.night.toordinal() for line in event.lines] != [*range(held.arrival, held.departure)]:
             self.violations.append(f"{hotel}: the price of {event.booking} is not one line for each night (P10)")
@@ -157,6 +159,7 @@ class ReservationsAuditor:
             held.rooms, held.open = event.rooms, True
             held.nights.clear()  # the nights before it were not slept
             self._hold(hotel, state, event.booking, held)
+            self._check_price(hotel, event, held)
 
     def checked_in(self, hotel: str, state: HotelRecord, event: events.GuestCheckedIn) -> None:
         """Checks that a confirmed guest arrives in the booking's room."""

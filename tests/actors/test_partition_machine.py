@@ -67,6 +67,7 @@ class Stay:
     status: str
     expires_at: int | None = None
     pinned: bool = False
+    kept_until: int = 0
 
 
 class PartitionMachine(RuleBasedStateMachine):
@@ -236,19 +237,30 @@ class PartitionMachine(RuleBasedStateMachine):
         stay = self.stays[booking]
         answer = self.execute(commands.MarkNoShow(HOTEL, booking))
         if self.is_allowed(answer, booking, stay.status == "confirmed" and stay.arrival <= self.today):
-            stay.status = "no_show"
+            stay.status, stay.kept_until = "no_show", min(self.today, stay.departure)
 
     @rule(booking=bookings)
     def reinstate(self, booking: str) -> None:
         stay = self.stays[booking]
-        is_in_time = stay.status == "no_show" or (stay.status == "cancelled" and stay.arrival >= self.today)
-        expected = stay.departure > self.today and is_in_time and booking not in self.forgotten
+        is_in_time = stay.departure > self.today and (stay.status == "no_show" or stay.arrival >= self.today)
+        is_late_arrival = stay.status == "no_show" and stay.departure == self.today == stay.kept_until
+        expected = stay.status in ("no_show", "cancelled") and (is_in_time or is_late_arrival)
         answer = self.execute(commands.ReinstateBooking(HOTEL, booking))
         nights = self.sold_out_nights(stay.room_type, stay.arrival, stay.departure)
-        if not expected:
+        if not expected or booking in self.forgotten:
             self.is_allowed(answer, booking, False)
+        elif is_late_arrival and self.everybody_is_in(stay.room_type):
+            assert answer == SoldOut(stay.room_type, (night(stay.departure - 1),))
         elif self.was_booked(answer, nights):
             stay.status = "confirmed"
+            assert [line.amount > 0 for line in answer.booking.lines] == [
+                number < stay.kept_until or number >= self.today for number in range(stay.arrival, stay.departure)
+            ]
+
+    def everybody_is_in(self, room_type: str) -> bool:
+        """Whether no room of the type is without a guest in it."""
+        in_house = [stay for stay in self.stays.values() if (stay.room_type, stay.status) == (room_type, "in_house")]
+        return len(in_house) >= ROOMS[room_type]
 
     @rule(booking=bookings)
     def forget(self, booking: str) -> None:
@@ -339,6 +351,7 @@ class PartitionMachine(RuleBasedStateMachine):
             after, day = due.get(stay.status, ("", self.today))
             if day < self.today:
                 stay.status, stay.expires_at = after, None
+                stay.kept_until = min(self.today, stay.departure)
                 counted[after] += 1
         assert (answer.no_shows, answer.checked_out, answer.holds_expired) == tuple(counted.values())
 

@@ -53,6 +53,7 @@ def test_a_booking_is_made_and_shown_with_all_fields(gateway: Gateway, hotel: st
             ],
         },
         "free_until": "2026-06-02T14:00:00Z", "late_fee": {"amount": "100.00", "currency": "EUR"},
+        "no_show_fee": {"amount": "100.00", "currency": "EUR"},
         "fee": None, "notes": "late\narrival", "source": "phone", "group": None, "expires_at": None,
         "reminder_on": None, "created_by": "front desk", "changed_by": "front desk", "version": 1,
     }  # fmt: skip
@@ -365,7 +366,7 @@ def test_a_hotel_is_opened_and_shown_with_all_fields(gateway: Gateway) -> None:
     assert [kind["rooms"] for kind in shown["room_types"]] == [["101", "102"], ["A", "B1"]]
     assert shown["room_types"][0]["rate"] == {"amount": "100.00", "currency": "EUR"}
     assert (shown["check_in"], shown["check_out"], shown["night_audit"]) == ("16:00", "11:00", "manual")
-    assert shown["cancellation"] == {"free_until_hours": 48}
+    assert shown["cancellation"] == {"free_until_hours": 48, "late_nights": 1, "no_show_nights": 1}
     assert gateway.get("/v1/hotels/sea-view").json == shown
     assert_problem(gateway.post("/v1/hotels", body), 409, "hotel_exists")
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import msgspec
 import pytest
 from innkeeper.actors.billing.rules.reservation_events import BILLING_RULES
-from innkeeper.actors.notifications.rules.notices import NOTICE_RULES, KnownBooking, KnownHotel, handle
+from innkeeper.actors.notifications.rules.known_bookings import KnownBooking, KnownHotel
+from innkeeper.actors.notifications.rules.notices import NOTICE_RULES, handle
 from innkeeper.actors.reservations.rules.lifecycle import allowed, why_not
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.event import Event

@@ -179,4 +179,6 @@ def _not_found(model: EventModel, message: Command | Query, answer: refusals.Not
 
 
 def _is_over(status: str, departure: date, today: date) -> bool:
+    if status == "no_show":  # who may still arrive on the day of departure
+        return departure < today
     return status not in ("held", "confirmed", "in_house") and departure <= today

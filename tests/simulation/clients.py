@@ -167,7 +167,11 @@ class Clients:
         changes: tuple[dict[str, Any], ...] = (
             {"taxes": tuple(tax for tax in taxes if chance.random() < 0.6)},
             {"deposits": (DepositRequest(chance.randint(1, 100)),)},
-            {"cancellation": CancellationRequest(chance.choice((0, 6, 48)))},
+            {
+                "cancellation": CancellationRequest(
+                    chance.choice((0, 6, 48)), chance.randint(0, 2), chance.randint(0, 3)
+                )
+            },
         )
         return commands.ChangeHotel(hotel, HotelChange(**chance.choice(changes)))
 
@@ -191,6 +195,8 @@ class Clients:
             return commands.ExtendHold(hotel, booking, self._random.choice((30, 600, 7_200)))
         if kind is commands.MoveBooking:
             return commands.MoveBooking(hotel, booking, room=self._room(model, hotel))
+        if kind in (commands.CancelBooking, commands.MarkNoShow) and self._random.random() < 0.2:
+            return kind(hotel, booking, reason="goodwill", waive_fee=True)
         return kind(hotel, booking)
 
     def _change(self, model: EventModel, hotel: str) -> BookingChange:

@@ -98,8 +98,10 @@ class EventModel:
             case events.StayEvent():
                 facts.room, facts.pinned = event.rooms[-1].room or "", event.pinned
                 facts.arrival, facts.departure, facts.lines = event.arrival, event.departure, event.lines
-            case events.RoomMoved() | events.BookingReinstated():
+            case events.RoomMoved():
                 facts.room = event.rooms[-1].room or ""
+            case events.BookingReinstated():
+                facts.room, facts.lines = event.rooms[-1].room or "", event.lines
             case events.GuestCheckedOut():
                 facts.room = event.rooms[-1].room or ""
                 facts.departure, facts.lines = event.departure, event.lines

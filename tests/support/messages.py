@@ -113,11 +113,12 @@ _tax_plans = st.builds(
 _deposit_plans = st.builds(DepositRequest, st.integers(1, 30), st.none() | st.integers(0, 99))
 _taxes = st.lists(_tax_plans, max_size=3, unique_by=lambda tax: tax.code).map(tuple)
 _deposits = st.lists(_deposit_plans, max_size=3).map(tuple)
+_policies = st.builds(CancellationRequest, st.integers(0, 100), st.integers(0, 3), st.integers(0, 3))
 _hotel_changes = st.builds(
     HotelChange,
     taxes=st.just(msgspec.UNSET) | _taxes,
     deposits=st.just(msgspec.UNSET) | _deposits,
-    cancellation=st.just(msgspec.UNSET) | st.builds(CancellationRequest, st.integers(0, 100)),
+    cancellation=st.just(msgspec.UNSET) | _policies,
 )
 _hotel_requests = st.builds(
     HotelRequest,
@@ -130,7 +131,7 @@ _hotel_requests = st.builds(
     night_audit=st.sampled_from(["manual", "03:00"]),
     taxes=_taxes,
     deposits=_deposits,
-    cancellation=st.builds(CancellationRequest, st.integers(0, 100)),
+    cancellation=_policies,
 )
 _contact_changes = st.builds(
     ContactChange,
@@ -187,6 +188,7 @@ _BY_NAME: dict[str, st.SearchStrategy[object]] = {
     "record": _records,
     "percent": st.integers(1, 100),
     "days_before_arrival": st.none() | st.integers(0, 99),
+    "kept_until": _day,
 }
 _NESTED = {
     Guest, GuestDetails, StoredGuest, Booking, Hotel, RoomType, CancellationPolicy, TypeAvailability, Bill,

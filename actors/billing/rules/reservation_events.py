@@ -26,9 +26,8 @@ from innkeeper.protocol.billing.folio import Bill, LineKind, LinePosition, Rever
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.reservations import events
+from innkeeper.protocol.reservations import events, room_events
 from innkeeper.protocol.reservations.booking import BookingStatus
-from innkeeper.protocol.reservations.room_events import ROOM_EVENTS
 from innkeeper.protocol.reservations.transitions import status_after
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 from innkeeper.protocol.values.guests import Guest, GuestDetails, new_guest
@@ -121,7 +120,7 @@ def _not_arriving(state: LedgerState, bill: Bill, event: events.BookingCancelled
 
 def _reinstated(state: LedgerState, bill: Bill, event: events.BookingReinstated) -> Events:
     """Reverses the fee, on whichever folio it is now. An invoice with the fee is not changed, but corrected later."""
-    yield from _status_changed(state, bill, event)
+    yield from _status_changed(state, bill, event, lines=event.lines)
     if bill.fee is not None:
         yield from _reverse(
             state, [LinePosition(bill.booking, 1, bill.fee)], ReversalReason.REINSTATED, line_numbers(state)
@@ -211,7 +210,8 @@ BILLING_RULES = EventTable[Callable[[LedgerState, Any, Any], Events]](
     ignores=(
         events.HotelChanged,
         events.WaitlistChanged,
-        *ROOM_EVENTS,
+        room_events.RoomTypeChanged, room_events.RoomTypeRetired, room_events.RoomRetired, room_events.RoomClosed,
+        room_events.RoomClosureChanged, room_events.RoomReopened, room_events.RoomConditionChanged,
         events.RoomUnassigned, events.RoomAssigned,
         events.CheckInUndone, events.CheckOutUndone,
         events.GuestOverstayed,

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from innkeeper.actors.reservations.rules.changes import change, terms_of
-from innkeeper.actors.reservations.rules.pricing import cancellation_fee, checked_out, first_night
+from innkeeper.actors.reservations.rules.pricing import cancellation_fee, checked_out, no_show, reinstated
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
     check_guests,
@@ -22,10 +22,11 @@ from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
-from innkeeper.protocol.messages.refusals import invalid
+from innkeeper.protocol.messages.refusals import Refused, invalid
 from innkeeper.protocol.reservations import commands, events
 from innkeeper.protocol.reservations.booking import Booking, BookingStatus, RoomSegment
 from innkeeper.protocol.reservations.reasons import MoveReason
+from innkeeper.protocol.reservations.refusals import SoldOut
 
 
 def _confirm(
@@ -50,21 +51,37 @@ def _extend(state: HotelState, booking: Booking, command: commands.ExtendHold, e
 def _cancel(
     state: HotelState, booking: Booking, command: commands.CancelBooking, envelope: Envelope
 ) -> tuple[Event, ...]:
-    fee = cancellation_fee(state.opened(), booking, envelope.at)
-    return (events.BookingCancelled(booking.id, fee, command.reason, command.reason_code),)
+    fee, waived = cancellation_fee(state.opened(), booking, envelope.at), 0
+    if command.waive_fee:
+        fee, waived = 0, fee
+    return (events.BookingCancelled(booking.id, fee, command.reason, command.reason_code, waived),)
 
 
 def _reinstate(
     state: HotelState, booking: Booking, command: commands.ReinstateBooking, envelope: Envelope
 ) -> tuple[Event, ...]:
     kind, _position = state.rooms[booking.room]
-    arrival = max(booking.arrival, state.opened().business_date)
+    today = state.opened().business_date
+    if booking.departure <= today:  # the guest arrives in the morning, after the last night was closed
+        rooms = (RoomSegment(_room_until_noon(state, booking), booking.arrival, booking.departure),)
+        return (reinstated(booking, rooms, today),)
+    arrival = max(booking.arrival, today)
     rooming = RoomingRequest(
         booking.id, arrival, booking.departure, kind,
         room=booking.room if booking.pinned else None, prefer=booking.room
     )  # fmt: skip
     room, moved = find_room(state, rooming)
-    return (*moved, events.BookingReinstated(booking.id, (RoomSegment(room, booking.arrival, booking.departure),)))
+    return (*moved, reinstated(booking, in_room(booking, room, arrival), today))
+
+
+def _room_until_noon(state: HotelState, booking: Booking) -> str:
+    """A room of the booking's type in which nobody is: the booking's own if possible. Refuses where there is none."""
+    occupied = {other.room for other in state.bookings.values() if other.status is BookingStatus.IN_HOUSE}
+    kind, _position = state.rooms[booking.room]
+    for room in (booking.room, *state.room_types[kind].rooms):
+        if room not in occupied:
+            return room
+    raise Refused(SoldOut(kind, (booking.departure - timedelta(days=1),)))
 
 
 def _check_in(
@@ -83,7 +100,7 @@ def _check_out(
 def _no_show(
     state: HotelState, booking: Booking, command: commands.MarkNoShow, envelope: Envelope
 ) -> tuple[Event, ...]:
-    return (events.GuestNoShow(booking.id, first_night(booking)),)
+    return (no_show(booking, state.opened().business_date, command.reason, command.waive_fee),)
 
 
 def _move(state: HotelState, booking: Booking, command: commands.MoveBooking, envelope: Envelope) -> tuple[Event, ...]:

@@ -4,7 +4,7 @@ comes free, and audits at a fixed time."""
 from datetime import date, time, timedelta
 from zoneinfo import ZoneInfo
 
-from innkeeper.actors.reservations.rules.pricing import checked_out, first_night
+from innkeeper.actors.reservations.rules.pricing import checked_out, no_show
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.actors.reservations.rules.waitlist import lapse_events, offer_events
 from innkeeper.protocol.messages.event import Event
@@ -32,7 +32,7 @@ def _settle(booking: Booking, to: date) -> Event | None:
     if booking.status is BookingStatus.HELD and booking.arrival < to:
         return events.HoldExpired(booking.id)
     if booking.status is BookingStatus.CONFIRMED and booking.arrival < to:
-        return events.GuestNoShow(booking.id, first_night(booking))
+        return no_show(booking, to)
     if booking.status is BookingStatus.IN_HOUSE and booking.departure < to:
         return checked_out(booking, booking.departure)
     return None

@@ -3,8 +3,8 @@
 The state belongs to one hotel actor and is changed in place: copying the calendars of ten thousand rooms for each
 booking would make the fold quadratic. What the events say is changed by `evolve` alone, and `decide` only reads it.
 
-The state holds the bookings that can still change. A booking that has ended is removed when the business date passes
-its departure; the journal and the read models keep it.
+The state holds the bookings that can still change. A booking that has ended is removed when the business date reaches
+its departure, that of a no-show a day later; the journal and the read models keep it.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ from innkeeper.actors.reservations.rules.rooms import RoomState, RoomStates
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
-from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.booking import Booking, BookingStatus
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
 from innkeeper.protocol.reservations.replies import HotelStateReply
@@ -276,7 +276,9 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
 
 
 def is_over(booking: Booking, business_date: date) -> bool:
-    """Whether nothing can change this booking any more."""
+    """Whether nothing can change this booking any more. A no-show may still arrive on the day of departure."""
+    if booking.status is BookingStatus.NO_SHOW:
+        return booking.departure < business_date
     return booking.status not in NOT_ENDED and booking.departure <= business_date
 
 
