@@ -46,6 +46,12 @@ class PageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cursor: Annotated[str, Meta(max_length=200, pattern=UNPADDED)] | None = None
 
 
+class DryRunQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether to answer only what the request would do."""
+
+    dry_run: bool = False
+
+
 class BookingsQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
     """Filters the bookings of a hotel. Arrivals are from `arrival_from` to `arrival_to`, both included."""
 
@@ -185,6 +191,11 @@ def query_of(request: web.Request, kind: type[T]) -> T:
         return msgspec.convert({name: text.strip() for name, text in query.items()}, kind, strict=False)
     except msgspec.ValidationError as error:
         raise refusal_of(error, kind) from error
+
+
+def is_dry_run(request: web.Request) -> bool:
+    """Whether the request asks only what it would do."""
+    return bool(request.query_string) and query_of(request, DryRunQuery).dry_run
 
 
 def unknown_cursor() -> Refused:

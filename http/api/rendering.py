@@ -17,6 +17,7 @@ from innkeeper.http.api.resources import (
     GuestResource,
     HotelResource,
     ListPage,
+    MoveResource,
     NightAuditResource,
     NightAvailability,
     NightPrice,
@@ -31,7 +32,7 @@ from innkeeper.http.api.resources import (
 from innkeeper.protocol.ports.subscriptions import DeadLetter, SubscriberState
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
-from innkeeper.protocol.reservations.replies import AvailabilityReply, NightAuditReply, TypeAvailability
+from innkeeper.protocol.reservations.replies import AvailabilityReply, NightAuditReply, PreviewReply, TypeAvailability
 from innkeeper.protocol.values.guests import Guest
 from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.money import render
@@ -79,6 +80,12 @@ def booking_resource(booking: Booking) -> BookingResource:
         created_at, booking.created_by, changed_at, booking.changed_by,
         booking.version,
     )  # fmt: skip
+
+
+def preview_resource(reply: PreviewReply) -> BookingResource:
+    """The resource of a booking as it would be."""
+    moves = [MoveResource(one.booking, one.locator, one.from_room, one.to_room or None) for one in reply.moves]
+    return msgspec.structs.replace(booking_resource(reply.booking), moves=moves)
 
 
 def guest_resource(guest: Guest) -> GuestResource:

@@ -16,21 +16,21 @@ from innkeeper.http.api.parsing import (
     NightsQuery,
     PageQuery,
     StreamQuery,
-    action_of,
     body_of,
     idempotency_key,
     if_version,
+    is_dry_run,
     query_of,
     resume_after,
     slug_of,
     unknown_cursor,
 )
 from innkeeper.http.api.rendering import json_response
-from innkeeper.http.api.resources import Health
+from innkeeper.http.api.resources import BookingResource, Health
 from innkeeper.http.keys import BY
 from innkeeper.http.live_stream import EventFilter, LiveStream
 from innkeeper.http.middleware import METRICS, NOT_FOR_OTHER_ORIGINS
-from innkeeper.http.problems import REQUEST_ID, refusal_response
+from innkeeper.http.problems import REQUEST_ID
 from innkeeper.protocol.codec.cloud_event import cloud_event
 from innkeeper.protocol.codec.public_events import public_entry
 from innkeeper.protocol.messages.command import Command
@@ -52,7 +52,13 @@ from innkeeper.protocol.reservations.commands import (
 )
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.queries import DescribeHotel, FindAvailability, FindBooking
-from innkeeper.protocol.reservations.replies import AvailabilityReply, BookingReply, HotelReply, NightAuditReply
+from innkeeper.protocol.reservations.replies import (
+    AvailabilityReply,
+    BookingReply,
+    HotelReply,
+    NightAuditReply,
+    PreviewReply,
+)
 from innkeeper.protocol.reservations.requests import BookingChange, BookingRequest, HotelRequest, check_stay
 from innkeeper.protocol.reservations.terms import HotelChange
 from innkeeper.protocol.values import limits
@@ -98,6 +104,13 @@ async def ask(
     version = if_version(request) if "If-Match" in request.headers else None
     envelope = Envelope(message, idempotency_key(request, by), request[REQUEST_ID], by, version)
     return reply_of(await request.app[BUSES][context].ask(envelope), kind)
+
+
+async def preview(request: web.Request, command: Command, kind: type[R]) -> R:
+    """What a command would do; it takes no idempotency key, because nothing is done. Raises `Refused`."""
+    version = if_version(request) if "If-Match" in request.headers else None
+    envelope = Envelope(command, None, request[REQUEST_ID], request[BY], version, dry_run=True)
+    return reply_of(await request.app[RESERVATIONS_BUS].ask(envelope), kind)[0]
 
 
 def reply_of(result: Result, kind: type[R]) -> tuple[R, dict[str, str]]:
@@ -170,11 +183,11 @@ async def book(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/bookings"""
     hotel = request.match_info["hotel"]
     booking_request = await body_of(request, _booking_request)
-    reply, headers = await ask(request, BookRoom(hotel, booking_request, booking_request.guest.id), BookingReply)
-    booking = reply.booking
-    headers["Location"] = f"/v1/hotels/{hotel}/bookings/{booking.id}"
-    headers["ETag"] = f'"{booking.version}"'
-    return json_response(rendering.booking_resource(booking), 201, headers)
+    reply, headers = await carry_out(request, BookRoom(hotel, booking_request, booking_request.guest.id))
+    if isinstance(reply, PreviewReply):
+        return json_response(shown(reply))
+    headers["Location"] = f"/v1/hotels/{hotel}/bookings/{reply.booking.id}"
+    return json_response(shown(reply), 201, headers)
 
 
 async def list_bookings(request: web.Request) -> web.Response:
@@ -226,27 +239,39 @@ async def _booking_in_views(request: web.Request, hotel: str, booking: str, refu
     return await view(request, hotel, lambda views, ends: views.booking(ends, hotel, booking))
 
 
-async def _act(request: web.Request, command: BookingCommand) -> web.Response:
+async def carry_out(
+    request: web.Request, command: BookRoom | BookingCommand
+) -> tuple[BookingReply | PreviewReply, dict[str, str]]:
+    """Sends a command about a booking, or asks what it would do. Returns the reply and headers for the response. Raises
+    `Refused`."""
     try:
+        if is_dry_run(request):
+            return await preview(request, command, PreviewReply), {}
         reply, headers = await ask(request, command, BookingReply)
     except RefusedResponse as refused:
-        if await _booking_in_views(request, command.hotel, command.booking, refused) is None:
+        if isinstance(command, BookRoom) or not await _booking_in_views(
+            request, command.hotel, command.booking, refused
+        ):
             raise
         refusal = ActionNotAllowed(command.action, "the stay is over; the booking cannot be changed any more", ())
-        return refusal_response(request, refusal, refused.headers)
+        raise RefusedResponse(refusal, refused.headers) from refused
     headers["ETag"] = f'"{reply.booking.version}"'
-    return json_response(rendering.booking_resource(reply.booking), headers=headers)
+    return reply, headers
+
+
+def shown(reply: BookingReply | PreviewReply) -> BookingResource:
+    """The resource of the booking in a reply."""
+    if isinstance(reply, PreviewReply):
+        return rendering.preview_resource(reply)
+    return rendering.booking_resource(reply.booking)
 
 
 async def change_booking(request: web.Request) -> web.Response:
     """PATCH /v1/hotels/{hotel}/bookings/{booking}"""
     change = await body_of(request, _booking_change)
-    return await _act(request, ChangeBooking(request.match_info["hotel"], request.match_info["booking"], change))
-
-
-async def act_on_booking(request: web.Request) -> web.Response:
-    """POST /v1/hotels/{hotel}/bookings/{booking}/actions/{action}"""
-    return await _act(request, await action_of(request))
+    command = ChangeBooking(request.match_info["hotel"], request.match_info["booking"], change)
+    reply, headers = await carry_out(request, command)
+    return json_response(shown(reply), headers=headers)
 
 
 async def show_history(request: web.Request) -> web.Response:

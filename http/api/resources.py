@@ -8,6 +8,7 @@ from innkeeper.protocol.messages.refusals import FieldError
 from innkeeper.protocol.reservations.booking import BookingStatus, RoomSegment
 from innkeeper.protocol.reservations.terms import CancellationPolicy, Deposit
 from innkeeper.protocol.values.taxes import ChargeKind, TaxBase, TaxPeriod
+from msgspec import UNSET, UnsetType
 
 Night = date  # a field that is called `date` hides the type of this name
 T = TypeVar("T")
@@ -56,9 +57,27 @@ class GuestResource(msgspec.Struct, frozen=True, gc=False):
     forgotten: bool
 
 
+class MoveResource(msgspec.Struct, frozen=True, gc=False):
+    """Another booking that would be given another room; None where it would have none."""
+
+    booking: str
+    locator: str
+    from_room: str
+    to_room: str | None
+
+
+class WarningResource(msgspec.Struct, frozen=True, gc=False):
+    """What somebody should know of a request that was carried out; `code` is stable."""
+
+    code: str
+    message: str
+
+
 class BookingResource(msgspec.Struct, frozen=True, gc=False):
     """A booking. `room` is the one that it has now, `rooms` are all in the order of their nights. Cancelling is free
-    up to `free_until` and costs `late_fee` afterwards, and a no-show `no_show_fee`; `fee` is what it did cost."""
+    up to `free_until` and costs `late_fee` afterwards, and a no-show `no_show_fee`; `fee` is what it did cost.
+    Only a preview (`dry_run`) has `moves`, those of others; one of a new booking has an empty id and locator. Only a
+    check-out has a `balance`: what is owed then, None where that is not known (see `warnings`)."""
 
     id: str
     locator: str
@@ -89,6 +108,9 @@ class BookingResource(msgspec.Struct, frozen=True, gc=False):
     changed_at: datetime
     changed_by: str
     version: int
+    moves: list[MoveResource] | UnsetType = UNSET
+    balance: Amount | UnsetType | None = UNSET
+    warnings: list[WarningResource] | UnsetType = UNSET
 
 
 class RoomTypeResource(msgspec.Struct, frozen=True):

@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from innkeeper.http.api import billing, guests, notifications, subscribers, waitlist, webhooks
+from innkeeper.http.api import actions, billing, guests, notifications, subscribers, waitlist, webhooks
 from innkeeper.http.api import reservations as handlers
 from innkeeper.http.api.billing_resources import (
     BillingTermsResource,
     BillResource,
     InvoiceResource,
+    OpenBalanceResource,
     PaymentResource,
     TrialBalanceResource,
 )
@@ -18,6 +19,7 @@ from innkeeper.http.api.notifications import NotificationTermsResource
 from innkeeper.http.api.parsing import (
     AvailabilityQuery,
     BookingsQuery,
+    DryRunQuery,
     EventsQuery,
     NightAuditRequest,
     NightsQuery,
@@ -89,7 +91,10 @@ _ACTION = _BOOKING + "/actions/{action}"
 
 # The router tries them in this order, so the most frequent come first.
 OPERATIONS = (
-    Operation("POST", _BOOKINGS, handlers.book, "Book or hold a room", BookingResource, 201, body=BookingRequest),
+    Operation(
+        "POST", _BOOKINGS, handlers.book, "Book or hold a room", BookingResource, 201, query=DryRunQuery,
+        body=BookingRequest,
+    ),
     Operation(
         "GET", _BOOKINGS, handlers.list_bookings, "List the bookings, newest first", ListPage[BookingResource],
         query=BookingsQuery,
@@ -106,13 +111,16 @@ OPERATIONS = (
         HotelResource, body=HotelChange,
     ),
     Operation("GET", _BOOKING, handlers.show_booking, "Show a booking", BookingResource),
-    Operation("PATCH", _BOOKING, handlers.change_booking, "Change a booking", BookingResource, body=BookingChange),
+    Operation(
+        "PATCH", _BOOKING, handlers.change_booking, "Change a booking", BookingResource, query=DryRunQuery,
+        body=BookingChange,
+    ),
     Operation("GET", _BOOKING + "/history", handlers.show_history, "List a booking's events", ListPage[CloudEvent]),
     Operation(
         "GET", _BOOKING + "/letters", notifications.list_unsent_letters, "List a booking's letters that are not sent",
         notifications.UnsentLettersResource,
     ),
-    Operation("POST", _ACTION, handlers.act_on_booking, "Act on a booking", BookingResource),
+    Operation("POST", _ACTION, actions.act_on_booking, "Act on a booking", BookingResource, query=DryRunQuery),
     Operation("GET", _GUEST, guests.show_guest, "Show a guest", guests.KnownGuestResource),
     Operation("DELETE", _GUEST, guests.forget_guest, "Forget a guest", guests.ForgottenGuest, 202),
     Operation(
@@ -216,6 +224,11 @@ OPERATIONS = (
     Operation(
         "PUT", _HOTEL + "/notifications", notifications.change_notification_terms,
         "Change the notification terms of a hotel", NotificationTermsResource, body=NotificationTerms,
+    ),
+    Operation(
+        "GET", _HOTEL + "/open-balances", billing.list_open_balances,
+        "List the stays that are over, or were not made, and for which something is owed",
+        ListPage[OpenBalanceResource], query=PageQuery,
     ),
     Operation(
         "GET", _HOTEL + "/ledger", billing.show_trial_balance, "Show the trial balance of a hotel",

@@ -5,7 +5,6 @@ what must be accepted (P4), what must be refused (P2), and the status of each bo
 """
 
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,33 +40,8 @@ from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.guests import guests_in
 from innkeeper.storage.audit.reservations import ReservationsAuditor
 from innkeeper.storage.sqlite.journal import SqliteJournal
+from support.modelled_stays import HOLDING, NIGHTS_AHEAD, OCCUPYING, ROOMS, Stay, stays
 from support.partition_fixture import HOTEL, HOTEL_TYPE, PartitionFixture, hotel_request, night, request
-
-ROOMS = {"DBL": 3, "STE": 1}
-NIGHTS_AHEAD = 6
-HOLDING = {"held", "confirmed", "in_house"}
-OCCUPYING = HOLDING | {"left"}  # a guest who leaves on the day of arrival keeps the night
-
-
-stays = st.tuples(
-    st.sampled_from(["DBL", "DBL", "DBL", "STE"]),
-    st.integers(0, NIGHTS_AHEAD),
-    st.integers(1, 4),
-    st.sampled_from([None, None, None, 60, 3_600]),
-)
-
-
-@dataclass
-class Stay:
-    """One booking in the model; nights count from the first business date."""
-
-    room_type: str
-    arrival: int
-    departure: int
-    status: str
-    expires_at: int | None = None
-    pinned: bool = False
-    kept_until: int = 0
 
 
 class PartitionMachine(RuleBasedStateMachine):

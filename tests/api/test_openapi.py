@@ -154,6 +154,7 @@ def _billing_operations(gateway: Gateway, secret: str) -> dict[str, HttpResponse
         "list_booking_invoices": gateway.get(f"{booking}/invoices"),
         "list_invoices": gateway.get(f"{hotel}/invoices"),
         "show_trial_balance": gateway.get(f"{hotel}/ledger"),
+        "list_open_balances": gateway.get(f"{hotel}/open-balances"),
     }
     invoice = replies["issue_invoice"].headers["location"]
     replies["show_invoice"] = gateway.get(invoice)
