@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from innkeeper.http.api import rendering
 from innkeeper.http.api.parsing import (
     AvailabilityQuery,
     BookingsQuery,
+    BookingsView,
     EventsQuery,
     NightAuditRequest,
     NightsQuery,
@@ -41,7 +43,7 @@ from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.message_bus import MessageBus
 from innkeeper.protocol.ports.subscriptions import EventLog, Positions
 from innkeeper.protocol.ports.views import BookingSearch, InvalidCursor, Views
-from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.booking import Booking, BookingStatus
 from innkeeper.protocol.reservations.commands import (
     BookingCommand,
     BookRoom,
@@ -196,13 +198,29 @@ async def list_bookings(request: web.Request) -> web.Response:
     hotel = request.match_info["hotel"]
     reply, _ = await ask(request, DescribeHotel(hotel), HotelReply)
     _check_filter(reply.hotel, query)
-    search = BookingSearch(
-        hotel, query.status, query.room_type, query.room, query.arrival_from, query.arrival_to, query.q
-    )
-    found = await view(
-        request, search.hotel, lambda views, ends: views.bookings(ends, search, query.limit, query.cursor)
-    )
+    search = _search(reply.hotel, query)
+    found = await view(request, hotel, lambda views, ends: views.bookings(ends, search, query.limit, query.cursor))
     return json_response(rendering.page(map(rendering.booking_resource, found.bookings), found.cursor))
+
+
+def _search(hotel: Hotel, query: BookingsQuery) -> BookingSearch:
+    """The bookings that the query selects. A reinstated guest may be due in since an earlier date."""
+    search = BookingSearch(
+        hotel.id, query.status, query.room_type, query.room, query.arrival_from, query.arrival_to,
+        query.departure_from, query.departure_to, query.q
+    )  # fmt: skip
+    today, in_house = hotel.business_date, BookingStatus.IN_HOUSE
+    match query.view:
+        case BookingsView.DUE_IN:
+            return msgspec.structs.replace(search, status=BookingStatus.CONFIRMED, arrival_to=today)
+        case BookingsView.DUE_OUT:
+            return msgspec.structs.replace(search, status=in_house, departure_from=today, departure_to=today)
+        case BookingsView.IN_HOUSE:
+            return msgspec.structs.replace(search, status=in_house)
+        case BookingsView.OVERSTAY:
+            return msgspec.structs.replace(search, status=in_house, departure_to=today - timedelta(days=1))
+        case None:
+            return search
 
 
 def _check_filter(hotel: Hotel, query: BookingsQuery) -> None:

@@ -281,11 +281,13 @@ def _conditions(search: BookingSearch, cursor: str | None) -> tuple[list[str], d
         if value is not None:
             where.append(f"{column} = :{column}")
             values[column] = str(value)
-    for name, sign in (("arrival_from", ">="), ("arrival_to", "<=")):
-        day = getattr(search, name)
-        if day is not None:
-            where.append(f"arrival {sign} :{name}")
-            values[name] = day.toordinal()
+    for column in ("arrival", "departure"):
+        for end, sign in (("from", ">="), ("to", "<=")):
+            name = f"{column}_{end}"
+            day = getattr(search, name)
+            if day is not None:
+                where.append(f"{column} {sign} :{name}")
+                values[name] = day.toordinal()
     if search.text is not None:
         where.append("number IN (SELECT rowid FROM guests WHERE guests MATCH :text)")
         readings = (" ".join(f'"{word}"*' for word in reading) for reading in searched_words(search.text))
