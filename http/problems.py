@@ -20,6 +20,7 @@ from innkeeper.protocol.reservations.refusals import (
     RoomTaken,
     SoldOut,
     WaitlistFull,
+    WaitsAlready,
 )
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.repeated_messages import RepeatedMessages
@@ -34,6 +35,7 @@ STATUS: dict[type[Refusal], int] = {
     NoSingleRoom: 409,
     RoomTaken: 409,
     RoomsStillAvailable: 409,
+    WaitsAlready: 409,
     WaitlistFull: 409,
     refusals.ActionNotAllowed: 409,
     GuestHasStays: 409,
@@ -57,6 +59,7 @@ _DETAILS: dict[type[Refusal], Callable[[Any], str]] = {
     NoSingleRoom: lambda refusal: f"pinned rooms leave no single {refusal.room_type} for the whole stay",
     RoomTaken: lambda refusal: f"room {refusal.room} is taken on " + ", ".join(map(str, refusal.nights)),
     RoomsStillAvailable: lambda refusal: f"a {refusal.room_type} is available for this stay; book it instead",
+    WaitsAlready: lambda refusal: f"the guest waits for this stay already: {refusal.entry}",
     WaitlistFull: lambda refusal: f"the waitlist already has {refusal.entries} entries, which is the maximum",
     GuestHasStays: lambda refusal: (
         "the guest cannot be forgotten: " + ", ".join((*refusal.bookings, *refusal.waitlist)) + " has not ended"

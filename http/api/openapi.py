@@ -11,6 +11,7 @@ from innkeeper.http.api.actions import act_on_booking
 from innkeeper.http.api.parsing import ACTION_FIELDS, DryRunQuery
 from innkeeper.http.api.resources import BookingResource, HotelResource, Problem
 from innkeeper.http.api.routes import OPERATIONS, Operation
+from innkeeper.http.api.waitlist import WaitlistResource
 from innkeeper.protocol.values import limits
 
 Schema = dict[str, Any]
@@ -30,7 +31,7 @@ _HEADERS = {
 }
 
 
-_VERSIONED = (BookingResource, HotelResource)
+_VERSIONED = (BookingResource, HotelResource, WaitlistResource)
 
 
 def document() -> Schema:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,8 +10,6 @@ from aiohttp import web
 from innkeeper.http.api import rendering
 from innkeeper.http.api.parsing import (
     AvailabilityQuery,
-    BookingsQuery,
-    BookingsView,
     EventsQuery,
     NightAuditRequest,
     NightsQuery,
@@ -42,8 +39,8 @@ from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Ref
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.message_bus import MessageBus
 from innkeeper.protocol.ports.subscriptions import EventLog, Positions
-from innkeeper.protocol.ports.views import BookingSearch, InvalidCursor, Views
-from innkeeper.protocol.reservations.booking import Booking, BookingStatus
+from innkeeper.protocol.ports.views import InvalidCursor, Views
+from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.commands import (
     BookingCommand,
     BookRoom,
@@ -52,7 +49,6 @@ from innkeeper.protocol.reservations.commands import (
     OpenHotel,
     RollBusinessDate,
 )
-from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.queries import DescribeHotel, FindAvailability, FindBooking
 from innkeeper.protocol.reservations.replies import (
     AvailabilityReply,
@@ -190,45 +186,6 @@ async def book(request: web.Request) -> web.Response:
         return json_response(shown(reply))
     headers["Location"] = f"/v1/hotels/{hotel}/bookings/{reply.booking.id}"
     return json_response(shown(reply), 201, headers)
-
-
-async def list_bookings(request: web.Request) -> web.Response:
-    """GET /v1/hotels/{hotel}/bookings"""
-    query = query_of(request, BookingsQuery)
-    hotel = request.match_info["hotel"]
-    reply, _ = await ask(request, DescribeHotel(hotel), HotelReply)
-    _check_filter(reply.hotel, query)
-    search = _search(reply.hotel, query)
-    found = await view(request, hotel, lambda views, ends: views.bookings(ends, search, query.limit, query.cursor))
-    return json_response(rendering.page(map(rendering.booking_resource, found.bookings), found.cursor))
-
-
-def _search(hotel: Hotel, query: BookingsQuery) -> BookingSearch:
-    """The bookings that the query selects. A reinstated guest may be due in since an earlier date."""
-    search = BookingSearch(
-        hotel.id, query.status, query.room_type, query.room, query.arrival_from, query.arrival_to,
-        query.departure_from, query.departure_to, query.q
-    )  # fmt: skip
-    today, in_house = hotel.business_date, BookingStatus.IN_HOUSE
-    match query.view:
-        case BookingsView.DUE_IN:
-            return msgspec.structs.replace(search, status=BookingStatus.CONFIRMED, arrival_to=today)
-        case BookingsView.DUE_OUT:
-            return msgspec.structs.replace(search, status=in_house, departure_from=today, departure_to=today)
-        case BookingsView.IN_HOUSE:
-            return msgspec.structs.replace(search, status=in_house)
-        case BookingsView.OVERSTAY:
-            return msgspec.structs.replace(search, status=in_house, departure_to=today - timedelta(days=1))
-        case None:
-            return search
-
-
-def _check_filter(hotel: Hotel, query: BookingsQuery) -> None:
-    """Refuses a room type or room that the hotel does not have."""
-    if query.room_type is not None and all(query.room_type != one.code for one in hotel.room_types):
-        raise Refused(NotFound("room type", query.room_type))
-    if query.room is not None and all(query.room not in one.rooms for one in hotel.room_types):
-        raise Refused(NotFound("room", query.room))
 
 
 async def show_booking(request: web.Request) -> web.Response:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from innkeeper.http.api import actions, billing, guests, notifications, subscribers, waitlist, webhooks
+from innkeeper.http.api import actions, billing, booking_lists, guests, notifications, subscribers, waitlist, webhooks
 from innkeeper.http.api import reservations as handlers
 from innkeeper.http.api.billing_resources import (
     BillingTermsResource,
@@ -50,7 +50,13 @@ from innkeeper.protocol.billing.terms import BillingTermsRequest
 from innkeeper.protocol.codec.cloud_event import CloudEvent
 from innkeeper.protocol.delivery.webhooks import WebhookChange, WebhookRequest
 from innkeeper.protocol.notifications.terms import NotificationTerms
-from innkeeper.protocol.reservations.requests import BookingChange, BookingRequest, HotelRequest, WaitlistRequest
+from innkeeper.protocol.reservations.requests import (
+    BookingChange,
+    BookingRequest,
+    HotelRequest,
+    WaitlistChange,
+    WaitlistRequest,
+)
 from innkeeper.protocol.reservations.terms import HotelChange
 
 
@@ -96,7 +102,7 @@ OPERATIONS = (
         body=BookingRequest,
     ),
     Operation(
-        "GET", _BOOKINGS, handlers.list_bookings, "List the bookings, newest first", ListPage[BookingResource],
+        "GET", _BOOKINGS, booking_lists.list_bookings, "List the bookings, newest first", ListPage[BookingResource],
         query=BookingsQuery,
     ),
     Operation(
@@ -134,6 +140,10 @@ OPERATIONS = (
     Operation(
         "GET", _WAITING, waitlist.show_entry, "Show a waitlist entry; 303 to the booking once there is an offer",
         waitlist.WaitlistResource,
+    ),
+    Operation(
+        "PATCH", _WAITING, waitlist.change_entry, "Change a waitlist entry", waitlist.WaitlistResource,
+        body=WaitlistChange,
     ),
     Operation("DELETE", _WAITING, waitlist.leave_waitlist, "Leave the waitlist", waitlist.WaitlistResource),
     Operation(

@@ -34,6 +34,7 @@ from innkeeper.protocol.reservations.refusals import (
     RoomTaken,
     SoldOut,
     WaitlistFull,
+    WaitsAlready,
 )
 from innkeeper.protocol.reservations.replies import REPLIES, BookingReply
 from innkeeper.protocol.values.guests import Guest, bare
@@ -43,7 +44,8 @@ Message = msgspec.Struct
 REFUSALS: tuple[type[refusals.Refusal], ...] = (
     refusals.InvalidRequest, refusals.NotFound, HotelExists, SoldOut, NoSingleRoom,
     RoomTaken, refusals.ActionNotAllowed, refusals.StaleVersion, refusals.IdempotencyKeyReused, refusals.BadSignature,
-    refusals.GuestErased, GuestHasStays, GuestOwes, RoomsStillAvailable, WaitlistFull, refusals.Unavailable,
+    refusals.GuestErased, GuestHasStays, GuestOwes, RoomsStillAvailable, WaitsAlready, WaitlistFull,
+    refusals.Unavailable,
 )  # fmt: skip
 
 ALL_EVENTS: tuple[type[Event], ...] = (*EVENTS, *BILLING_EVENTS, *DELIVERY_EVENTS)

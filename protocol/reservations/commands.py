@@ -6,7 +6,13 @@ from typing import ClassVar
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.reservations.reasons import CancellationReason
-from innkeeper.protocol.reservations.requests import BookingChange, BookingRequest, HotelRequest, WaitlistRequest
+from innkeeper.protocol.reservations.requests import (
+    BookingChange,
+    BookingRequest,
+    HotelRequest,
+    WaitlistChange,
+    WaitlistRequest,
+)
 from innkeeper.protocol.reservations.terms import (
     HotelChange,
 )
@@ -162,6 +168,14 @@ class JoinWaitlist(Command, frozen=True):
     guest: str | None = None
 
 
+class ChangeWaitlistEntry(Command, frozen=True):
+    """Change the stay or the guest of an entry of the waitlist. It keeps its place where the stay does not grow."""
+
+    name: ClassVar[str] = "waitlist.change"
+    entry: str
+    change: WaitlistChange
+
+
 class LeaveWaitlist(Command, frozen=True):
     """Take an entry off the waitlist."""
 
@@ -200,6 +214,6 @@ ACTIONS: tuple[type[BookingCommand], ...] = (
     MoveBooking, PinBooking, UnpinBooking,
 )  # fmt: skip
 COMMANDS: tuple[type[Command], ...] = (
-    OpenHotel, ChangeHotel, BookRoom, ChangeBooking, *ACTIONS, JoinWaitlist, LeaveWaitlist, ForgetGuest, ReportAddress,
-    RollBusinessDate,
+    OpenHotel, ChangeHotel, BookRoom, ChangeBooking, *ACTIONS, JoinWaitlist, ChangeWaitlistEntry, LeaveWaitlist,
+    ForgetGuest, ReportAddress, RollBusinessDate,
 )  # fmt: skip

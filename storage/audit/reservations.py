@@ -96,6 +96,11 @@ class ReservationsAuditor:
         """Notes an entry of the waitlist."""
         state.waiting.add(event.entry)
 
+    def entry_changed(self, hotel: str, state: HotelRecord, event: events.WaitlistChanged) -> None:
+        """Checks that the entry is on the waitlist."""
+        if event.entry not in state.waiting:
+            self.violations.append(f"{hotel}: {event.entry} is changed, but is not on the waitlist")
+
     def left(self, hotel: str, state: HotelRecord, event: events.WaitlistLeft) -> None:
         """Checks that the entry was on the waitlist."""
         self._leave_waitlist(hotel, state, event.entry)
@@ -284,13 +289,13 @@ RESERVATIONS_AUDIT = EventTable[Callable[[ReservationsAuditor, str, HotelRecord,
         events.GuestChanged: ReservationsAuditor.details_changed,
         events.ReminderChanged: ReservationsAuditor.details_changed,
         events.WaitlistJoined: ReservationsAuditor.joined,
+        events.WaitlistChanged: ReservationsAuditor.entry_changed,
         events.WaitlistLeft: ReservationsAuditor.left,
         events.GuestForgotten: ReservationsAuditor.guest_forgotten,
         events.BusinessDateRolled: ReservationsAuditor.rolled,
     },
     ignores=(
         events.HotelChanged,
-        events.WaitlistChanged,
         *ROOM_EVENTS,
         events.RoomUnassigned,
         events.RoomAssigned,

@@ -35,7 +35,7 @@ from innkeeper.protocol.reservations.replies import (
     NightAuditReply,
     WaitlistReply,
 )
-from innkeeper.protocol.reservations.requests import BookingChange, WaitlistRequest
+from innkeeper.protocol.reservations.requests import BookingChange, WaitlistChange, WaitlistRequest
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.guests import guests_in
 from innkeeper.storage.audit.reservations import ReservationsAuditor
@@ -149,6 +149,22 @@ class PartitionMachine(RuleBasedStateMachine):
         del self.waiting[entry]
         assert self.execute(commands.LeaveWaitlist(HOTEL, entry)) == refusals.NotFound("waitlist entry", entry)
 
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data(), arrival=st.integers(0, NIGHTS_AHEAD), nights=st.integers(1, 4))
+    def change_waitlist(self, data: st.DataObject, arrival: int, nights: int) -> None:
+        entry = data.draw(st.sampled_from(sorted(self.waiting)))
+        stay, first, end = self.waiting[entry], self.today + arrival, self.today + arrival + nights
+        change = WaitlistChange(arrival=night(first), departure=night(end))
+        answer = self.execute(commands.ChangeWaitlistEntry(HOTEL, entry, change))
+        if isinstance(answer, WaitlistReply):
+            if not stay.arrival <= first < end <= stay.departure:
+                del self.waiting[entry]  # it goes to the end
+            stay.arrival, stay.departure = first, end
+            self.waiting[entry] = stay
+        else:
+            assert answer == RoomsStillAvailable(stay.room_type)
+            assert not self.sold_out_nights(stay.room_type, first, end)
+
     def apply_offers(self) -> None:
         """The oldest entry of the waitlist is offered a room as soon as one is free."""
         reply = self.partition.execute(ListWaitlist(HOTEL))
@@ -223,18 +239,11 @@ class PartitionMachine(RuleBasedStateMachine):
         nights = self.sold_out_nights(stay.room_type, stay.arrival, stay.departure)
         if not expected or booking in self.forgotten:
             self.is_allowed(answer, booking, False)
-        elif is_late_arrival and self.everybody_is_in(stay.room_type):
-            assert answer == SoldOut(stay.room_type, (night(stay.departure - 1),))
         elif self.was_booked(answer, nights):
             stay.status = "confirmed"
             assert [line.amount > 0 for line in answer.booking.lines] == [
                 number < stay.kept_until or number >= self.today for number in range(stay.arrival, stay.departure)
             ]
-
-    def everybody_is_in(self, room_type: str) -> bool:
-        """Whether no room of the type is without a guest in it."""
-        in_house = [stay for stay in self.stays.values() if (stay.room_type, stay.status) == (room_type, "in_house")]
-        return len(in_house) >= ROOMS[room_type]
 
     @rule(booking=bookings)
     def forget(self, booking: str) -> None:

@@ -19,6 +19,7 @@ from innkeeper.protocol.reservations.refusals import (
     RoomsStillAvailable,
     RoomTaken,
     SoldOut,
+    WaitsAlready,
 )
 from simulation.event_model import LIVE, EventModel
 
@@ -47,6 +48,9 @@ def check_answer(model: EventModel, message: Command | Query, answer: Reply | Re
             yield from _sold_out(model, message, answer)
         case replies.WaitlistReply() if isinstance(message, JoinWaitlist):
             yield from _joined(model, message, answer)
+        case WaitsAlready():
+            if answer.entry not in model.waiting(message.hotel):
+                yield f"{answer.entry} is not on the waitlist, but WaitsAlready was answered"
         case RoomsStillAvailable():
             yield from _rooms_left(model, message, answer)
         case NoSingleRoom():
@@ -126,7 +130,7 @@ def _joined(model: EventModel, message: JoinWaitlist, answer: replies.WaitlistRe
 
 
 def _rooms_left(model: EventModel, message: Command | Query, answer: RoomsStillAvailable) -> Iterator[str]:
-    if not isinstance(message, JoinWaitlist) or not _free_every_night(model, message):
+    if isinstance(message, JoinWaitlist) and not _free_every_night(model, message):
         yield f"no {answer.room_type} is left, but RoomsStillAvailable was answered"
 
 

@@ -16,6 +16,7 @@ from innkeeper.protocol.reservations.requests import (
     ContactChange,
     HotelRequest,
     RoomTypeRequest,
+    WaitlistChange,
     WaitlistRequest,
 )
 from innkeeper.protocol.reservations.terms import CancellationRequest, DepositRequest, HotelChange, TaxRequest
@@ -180,6 +181,15 @@ class Clients:
         if waiting and self._random.random() < 0.2:
             return commands.LeaveWaitlist(hotel, self._random.choice(waiting))
         arrival, departure = self._stay(model, hotel)
+        if waiting and self._random.random() < 0.2:
+            changes: tuple[dict[str, Any], ...] = (
+                {"arrival": arrival, "departure": departure},
+                {"room_type": self._type(hotel)},
+                {"guest": self._contact_change()},
+                {"adults": self._random.randint(1, 3), "notes": f"note {self._requests}"},
+            )
+            change = WaitlistChange(**self._random.choice(changes))
+            return commands.ChangeWaitlistEntry(hotel, self._random.choice(waiting), change)
         guest = self._guest(model, hotel)
         return commands.JoinWaitlist(
             hotel, WaitlistRequest(room_type=self._type(hotel), arrival=arrival, departure=departure, guest=guest)

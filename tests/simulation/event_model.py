@@ -77,7 +77,12 @@ class EventModel:
 
     def _note_guest(self, record: RecordedEvent) -> None:
         match record.event:
-            case events.StayEvent(guest=guest) | events.GuestChanged(guest=guest) | events.WaitlistJoined(guest=guest):
+            case (
+                events.StayEvent(guest=guest)
+                | events.GuestChanged(guest=guest)
+                | events.WaitlistJoined(guest=guest)
+                | events.WaitlistChanged(guest=guest)
+            ):
                 known = self._guests.setdefault(record.hotel, [])
                 known += [guest.id] if guest.id not in known else []
                 if guest.details is not None:

@@ -22,11 +22,10 @@ from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
-from innkeeper.protocol.messages.refusals import Refused, invalid
+from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.reservations import commands, events
 from innkeeper.protocol.reservations.booking import Booking, BookingStatus, RoomSegment
 from innkeeper.protocol.reservations.reasons import MoveReason
-from innkeeper.protocol.reservations.refusals import SoldOut
 
 
 def _confirm(
@@ -75,13 +74,11 @@ def _reinstate(
 
 
 def _room_until_noon(state: HotelState, booking: Booking) -> str:
-    """A room of the booking's type in which nobody is: the booking's own if possible. Refuses where there is none."""
+    """The booking's own room, or where somebody is in it another one of its type in which nobody is."""
     occupied = {other.room for other in state.bookings.values() if other.status is BookingStatus.IN_HOUSE}
     kind, _position = state.rooms[booking.room]
-    for room in (booking.room, *state.room_types[kind].rooms):
-        if room not in occupied:
-            return room
-    raise Refused(SoldOut(kind, (booking.departure - timedelta(days=1),)))
+    rooms = (booking.room, *state.room_types[kind].rooms)
+    return next((room for room in rooms if room not in occupied), booking.room)
 
 
 def _check_in(

@@ -4,7 +4,6 @@ import msgspec
 from innkeeper.actors.reservations.rules.decisions import Decision
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.protocol.messages.reply import Reply
-from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.replies import BookingReply, PreviewedMove, PreviewReply
 
@@ -18,10 +17,9 @@ def preview(state: HotelState, decision: Decision) -> Reply:
         return reply
     booking = reply.booking
     moves = tuple(
-        PreviewedMove(event.booking, moved.locator, event.from_room, moved.room)
-        for event in (record.event for record in decision.records)
-        if isinstance(event, events.RoomMoved | events.RoomUnassigned) and event.booking != booking.id
-        for moved in (decision.after[event.booking],)
+        PreviewedMove(now.id, now.locator, was.room, now.room)
+        for now in decision.after.values()
+        if now.id != booking.id and (was := state.bookings[now.id]).room != now.room
     )
     return PreviewReply(booking if booking.id in state.bookings else _unnamed(booking), moves)
 

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from heapq import heapify, heappop, heappush
 from typing import Any
 
+import msgspec
 from innkeeper.actors.reservations.rules.calendar import Calendar
 from innkeeper.actors.reservations.rules.pricing import next_audit
 from innkeeper.actors.reservations.rules.rooms import RoomState, RoomStates
@@ -181,6 +182,15 @@ def _joined(state: HotelState, record: RecordedEvent, _: None) -> None:
     state.waitlist[record.event.entry] = waiting(record.event, record.hotel_seq, record.at, record.by)
 
 
+def _waitlist_changed(state: HotelState, record: RecordedEvent, _: None) -> None:
+    assert isinstance(record.event, events.WaitlistChanged)
+    was = state.waitlist[record.event.entry]
+    now = changed_entry(was, record.event, record.hotel_seq)
+    if now.number != was.number:
+        del state.waitlist[was.id]  # the entry goes to the end
+    state.waitlist[was.id] = now
+
+
 def _left(state: HotelState, record: RecordedEvent, _: None) -> None:
     assert isinstance(record.event, events.WaitlistLeft)
     del state.waitlist[record.event.entry]
@@ -214,6 +224,23 @@ def waiting(event: events.WaitlistJoined, number: int, at: int, by: str) -> Wait
         source=event.source,
         joined_at=at,
         joined_by=by,
+    )
+
+
+def changed_entry(was: WaitlistEntry, event: events.WaitlistChanged, number: int) -> WaitlistEntry:
+    """The entry after the hotel's event with this number. It keeps its place where the stay is part of the old one."""
+    is_part = event.room_type == was.room_type and was.arrival <= event.arrival and event.departure <= was.departure
+    return msgspec.structs.replace(
+        was,
+        number=was.number if is_part else number,
+        room_type=event.room_type,
+        arrival=event.arrival,
+        departure=event.departure,
+        adults=event.adults,
+        children=event.children,
+        guest=event.guest,
+        source=event.source,
+        version=was.version + 1,
     )
 
 
@@ -254,6 +281,7 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
         events.GuestChanged: _evolve_booking,
         events.ReminderChanged: _evolve_booking,
         events.WaitlistJoined: _joined,
+        events.WaitlistChanged: _waitlist_changed,
         events.WaitlistLeft: _left,
         events.GuestForgotten: _forgotten,
         events.BusinessDateRolled: _evolve_hotel,
@@ -261,7 +289,6 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
     },
     ignores=(
         events.HotelChanged,
-        events.WaitlistChanged,
         *ROOM_EVENTS,
         events.RoomUnassigned,
         events.RoomAssigned,
