@@ -15,7 +15,9 @@ from innkeeper.protocol.ports.journal import JournalError, unavailable_reason
 from innkeeper.protocol.reservations.refusals import (
     GuestHasStays,
     HotelExists,
+    NoRoomAssigned,
     NoSingleRoom,
+    RoomOccupied,
     RoomsStillAvailable,
     RoomTaken,
     SoldOut,
@@ -34,6 +36,8 @@ STATUS: dict[type[Refusal], int] = {
     SoldOut: 409,
     NoSingleRoom: 409,
     RoomTaken: 409,
+    RoomOccupied: 409,
+    NoRoomAssigned: 409,
     RoomsStillAvailable: 409,
     WaitsAlready: 409,
     WaitlistFull: 409,
@@ -58,6 +62,13 @@ _DETAILS: dict[type[Refusal], Callable[[Any], str]] = {
     SoldOut: lambda refusal: f"no {refusal.room_type} is left on " + ", ".join(map(str, refusal.nights)),
     NoSingleRoom: lambda refusal: f"pinned rooms leave no single {refusal.room_type} for the whole stay",
     RoomTaken: lambda refusal: f"room {refusal.room} is taken on " + ", ".join(map(str, refusal.nights)),
+    RoomOccupied: lambda refusal: (
+        f"the guest of booking {refusal.locator} is in room {refusal.room}; check that guest out, or use move to give"
+        f" this one another room; {_free(refusal.rooms)}"
+    ),
+    NoRoomAssigned: lambda refusal: (
+        f"no {refusal.room_type} is assigned for tonight; use move to give the booking a room; {_free(refusal.rooms)}"
+    ),
     RoomsStillAvailable: lambda refusal: f"a {refusal.room_type} is available for this stay; book it instead",
     WaitsAlready: lambda refusal: f"the guest waits for this stay already: {refusal.entry}",
     WaitlistFull: lambda refusal: f"the waitlist already has {refusal.entries} entries, which is the maximum",
@@ -77,6 +88,11 @@ _DETAILS: dict[type[Refusal], Callable[[Any], str]] = {
     refusals.IdempotencyKeyReused: lambda _: "this idempotency key was already used for another request",
     refusals.Unavailable: lambda refusal: f"{refusal.reason}; {_OUTCOMES[refusal.unknown]}",
 }
+
+
+def _free(rooms: tuple[str, ...]) -> str:
+    return "free and vacant: " + ", ".join(rooms) if rooms else "no other is free"
+
 
 _TITLES = {
     "invalid": "Invalid request",

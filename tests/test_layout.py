@@ -32,7 +32,9 @@ LINES_PER_FUNCTION_MAX = 60
 
 # Which folders or modules of the project each folder may import. The entry with the longest matching name applies.
 KERNEL = {"protocol.values", "protocol.messages"}
-RESERVATIONS_TERMS = {f"protocol.reservations.{module}" for module in ("events", "booking", "terms", "transitions")}
+RESERVATIONS_TERMS = {
+    f"protocol.reservations.{module}" for module in ("events", "room_events", "booking", "terms", "transitions")
+}
 SHARED_BY_ENGINES = {
     f"storage.{module}"
     for module in ("stored_cursor", "gapless_log", "read_model_events", "search_words", "key_file", "new_files")

@@ -190,7 +190,7 @@ class HotelActor(TypedActor):
     def _describe(self, description: HotelStateReply) -> None:
         """Responds with the description, in which each room says itself what it holds."""
         self.description = None
-        rooms = sorted((room for room in self.room_stays if room.stays), key=lambda room: room.room)
+        rooms = sorted((room for room in self.room_stays if room.stays or room.guests), key=lambda room: room.room)
         self._respond(msgspec.structs.replace(description, rooms=tuple(rooms)))
 
 

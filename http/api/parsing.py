@@ -94,6 +94,7 @@ class AvailabilityQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     arrival: date
     departure: date
     guests: Annotated[int, Meta(ge=1, le=limits.guests_per_room_max)] = 1
+    allow_split: bool = False
 
 
 class NightsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
@@ -178,13 +179,17 @@ def _decode_trimmed(body: bytes, decoder: "msgspec.json.Decoder[T]", refused: ms
     return msgspec.convert(trimmed(value), decoder.type)
 
 
+_RENAMED = {"from_": "from", "with_": "with"}  # words of Python
+
+
 def _own_fields(kind: type[BookingCommand]) -> "msgspec.json.Decoder[msgspec.Struct]":
     """A decoder for the fields of an action other than the hotel and the booking."""
     fields = [
         (field.name, field.type) if field.default is msgspec.NODEFAULT else (field.name, field.type, field.default)
         for field in msgspec.structs.fields(kind)[len(BookingCommand.__struct_fields__) :]
     ]
-    return msgspec.json.Decoder(msgspec.defstruct(kind.__name__, fields, kw_only=True, forbid_unknown_fields=True))
+    own = msgspec.defstruct(kind.__name__, fields, kw_only=True, forbid_unknown_fields=True, rename=_RENAMED)
+    return msgspec.json.Decoder(own)
 
 
 _ACTIONS = {kind.action: (kind, _own_fields(kind)) for kind in ACTIONS}

@@ -65,7 +65,7 @@ def booking_resource(booking: Booking) -> BookingResource:
     created_at = instant(booking.created_at)
     changed_at = created_at if booking.changed_at == booking.created_at else instant(booking.changed_at)
     return BookingResource(
-        booking.id, booking.locator, booking.hotel, booking.status, booking.room_type, booking.room,
+        booking.id, booking.locator, booking.hotel, booking.status, booking.room_type, booking.room or None,
         booking.rooms, booking.pinned,
         arrival, booking.departure, (booking.departure - arrival).days, booking.adults, booking.children,
         guest_resource(guest) if details is None else GuestResource(
@@ -77,6 +77,7 @@ def booking_resource(booking: Booking) -> BookingResource:
         Amount(render(booking.fee, currency), currency) if booking.fee else None,
         "" if details is None else details.notes, booking.source, booking.group,
         None if booking.expires_at is None else instant(booking.expires_at), booking.reminder_on,
+        booking.checked_in_on, booking.checked_out_on,
         created_at, booking.created_by, changed_at, booking.changed_by,
         booking.version,
     )  # fmt: skip
@@ -132,13 +133,14 @@ def _type_left(left: TypeAvailability, currency: str, dates: list[date]) -> Room
     kind = left.room_type
     nights = list(map(NightAvailability, dates, left.nights))
     return RoomTypeAvailability(
-        kind.code, kind.name, kind.max_guests, Amount(render(kind.rate, currency), currency), left.rooms, nights
-    )
+        kind.code, kind.name, kind.max_guests, Amount(render(kind.rate, currency), currency), left.rooms, nights,
+        left.needs_move,
+    )  # fmt: skip
 
 
 def audit(reply: NightAuditReply) -> NightAuditResource:
     """The resource of a night audit."""
-    return NightAuditResource(reply.hotel, reply.business_date, reply.no_shows, reply.checked_out, reply.holds_expired)
+    return NightAuditResource(reply.hotel, reply.business_date, reply.no_shows, reply.overstays, reply.holds_expired)
 
 
 def subscriber(state: SubscriberState) -> SubscriberResource:
@@ -162,7 +164,7 @@ def tape_chart(hotel: Hotel, bookings: Iterable[Booking], start: date, end: date
     rooms = [ChartRoom(room, kind.code) for kind in hotel.room_types for room in kind.rooms]
     bars = [
         ChartBooking(
-            booking.id, booking.locator, booking.status, booking.room,
+            booking.id, booking.locator, booking.status, booking.room or None,
             booking.rooms, booking.room_type, booking.arrival,
             booking.departure, booking.pinned, booking.adults, booking.children, ChartGuest(booking.guest.name or None),
         )

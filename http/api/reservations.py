@@ -172,8 +172,10 @@ def _hotel_response(reply: HotelReply, headers: dict[str, str], status: int = 20
 async def show_availability(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/availability"""
     query = query_of(request, AvailabilityQuery)
-    availability = FindAvailability(request.match_info["hotel"], query.arrival, query.departure, query.guests)
-    reply, _ = await ask(request, availability, AvailabilityReply)
+    find = FindAvailability(
+        request.match_info["hotel"], query.arrival, query.departure, query.guests, query.allow_split
+    )
+    reply, _ = await ask(request, find, AvailabilityReply)
     return json_response(rendering.availability(reply))
 
 

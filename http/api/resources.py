@@ -74,17 +74,19 @@ class WarningResource(msgspec.Struct, frozen=True, gc=False):
 
 
 class BookingResource(msgspec.Struct, frozen=True, gc=False):
-    """A booking. `room` is the one that it has now, `rooms` are all in the order of their nights. Cancelling is free
-    up to `free_until` and costs `late_fee` afterwards, and a no-show `no_show_fee`; `fee` is what it did cost.
-    Only a preview (`dry_run`) has `moves`, those of others; one of a new booking has an empty id and locator. Only a
-    check-out has a `balance`: what is owed then, None where that is not known (see `warnings`)."""
+    """A booking. `room` is the one in which the guest is or was, and before the arrival the first of its rooms; null
+    where none is assigned. `rooms` are all in the order of their nights. `checked_in_on` and `checked_out_on` are
+    business dates. Cancelling is free up to `free_until` and costs `late_fee` afterwards, and a no-show `no_show_fee`;
+    `fee` is what it did cost. Only a preview (`dry_run`) has `moves`, those of others; one of a new booking has an
+    empty id and locator. Only a check-out has a `balance`: what is owed then, None where that is not known (see
+    `warnings`)."""
 
     id: str
     locator: str
     hotel: str
     status: BookingStatus
     room_type: str
-    room: str
+    room: str | None
     rooms: tuple[RoomSegment, ...]
     pinned: bool
     arrival: date
@@ -103,6 +105,8 @@ class BookingResource(msgspec.Struct, frozen=True, gc=False):
     group: str | None
     expires_at: datetime | None
     reminder_on: date | None
+    checked_in_on: date | None
+    checked_out_on: date | None
     created_at: datetime
     created_by: str
     changed_at: datetime
@@ -166,7 +170,8 @@ class NightAvailability(msgspec.Struct, frozen=True, gc=False):
 
 
 class RoomTypeAvailability(msgspec.Struct, frozen=True, gc=False):
-    """Rooms left of a type, for the whole stay and night by night."""
+    """Rooms left of a type, for the whole stay and night by night. `needs_move`: more stays fit where the guest changes
+    rooms, as a booking with `allow_split` does; with `?allow_split=true` they are counted."""
 
     code: str
     name: str
@@ -174,6 +179,7 @@ class RoomTypeAvailability(msgspec.Struct, frozen=True, gc=False):
     rate: Amount
     rooms: int
     nights: list[NightAvailability]
+    needs_move: bool
 
 
 class AvailabilityResource(msgspec.Struct, frozen=True, gc=False):
@@ -191,7 +197,7 @@ class NightAuditResource(msgspec.Struct, frozen=True, gc=False):
     hotel: str
     business_date: date
     no_shows: int
-    checked_out: int
+    overstays: int
     holds_expired: int
 
 
@@ -214,7 +220,7 @@ class ChartBooking(msgspec.Struct, frozen=True, gc=False):
     id: str
     locator: str
     status: BookingStatus
-    room: str
+    room: str | None
     rooms: tuple[RoomSegment, ...]
     room_type: str
     arrival: date

@@ -40,7 +40,7 @@ function facts(hotel, booking) {
     Arrival: longDate(dayOf(booking.arrival)),
     Departure: longDate(dayOf(booking.departure)),
     Nights: booking.nights,
-    Room: `${booking.room}, ${booking.room_type}${booking.pinned ? ", promised" : ""}`,
+    Room: `${booking.room ?? "none yet"}, ${booking.room_type}${booking.pinned ? ", promised" : ""}`,
     Guests: guests(booking),
     "E-mail": booking.guest.email,
     Phone: booking.guest.phone,

@@ -129,7 +129,7 @@ function description(stay) {
   return [
     `${stay.guest.name ?? FORGOTTEN} (${stay.locator})`,
     stayDates(stay),
-    `Room ${stay.room}${stay.pinned ? ", promised" : ""}, ${stay.status.replace("_", " ")}`,
+    `Room ${stay.room ?? "none yet"}${stay.pinned ? ", promised" : ""}, ${stay.status.replace("_", " ")}`,
     counted(stay.adults, "adult") + children,
   ].join("\n");
 }

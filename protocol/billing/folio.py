@@ -27,7 +27,8 @@ class LineKind(StrEnum):
 
 class ReversalReason(StrEnum):
     """Why a charge was reversed: somebody corrected it, moved it to another folio, split it or credited its invoice; or
-    the booking was reinstated, its guest left early, or it was lost with a part of the journal."""
+    the booking was reinstated, its guest left early, its check-out was undone, or it was lost with a part of the
+    journal."""
 
     CORRECTION = "correction"
     MOVED = "moved"
@@ -35,6 +36,7 @@ class ReversalReason(StrEnum):
     CREDITED = "credited"
     REINSTATED = "reinstated"
     EARLY_DEPARTURE = "early_departure"
+    CHECK_OUT_UNDONE = "check_out_undone"
     BOOKING_LOST = "booking_lost"
 
 

@@ -29,7 +29,9 @@ from innkeeper.protocol.reservations.queries import QUERIES
 from innkeeper.protocol.reservations.refusals import (
     GuestHasStays,
     HotelExists,
+    NoRoomAssigned,
     NoSingleRoom,
+    RoomOccupied,
     RoomsStillAvailable,
     RoomTaken,
     SoldOut,
@@ -43,7 +45,8 @@ Message = msgspec.Struct
 
 REFUSALS: tuple[type[refusals.Refusal], ...] = (
     refusals.InvalidRequest, refusals.NotFound, HotelExists, SoldOut, NoSingleRoom,
-    RoomTaken, refusals.ActionNotAllowed, refusals.StaleVersion, refusals.IdempotencyKeyReused, refusals.BadSignature,
+    RoomTaken, RoomOccupied, NoRoomAssigned, refusals.ActionNotAllowed, refusals.StaleVersion,
+    refusals.IdempotencyKeyReused, refusals.BadSignature,
     refusals.GuestErased, GuestHasStays, GuestOwes, RoomsStillAvailable, WaitsAlready, WaitlistFull,
     refusals.Unavailable,
 )  # fmt: skip

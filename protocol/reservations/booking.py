@@ -40,9 +40,19 @@ class PriceLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     taxes: tuple[TaxAmount, ...] = ()
 
 
+class BookedStay(msgspec.Struct, frozen=True, gc=False):
+    """What was booked, where the guest left before: the departure, the rooms and the price of all nights."""
+
+    departure: date
+    rooms: tuple[RoomSegment, ...]
+    lines: tuple[PriceLine, ...]
+
+
 class Booking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """The whole booking. `rooms` are its rooms in the order of their nights: those of the past stay where the guest
-    slept; `room` is the one that it has now. `lines` are the price of each night, in order; `fee` is for a late
+    slept. `room` is the one in which the guest is or was, and before the arrival the first of them; it is empty where
+    none is assigned. `checked_in_on` and `checked_out_on` are business dates; `booked` is what the guest who left early
+    had booked. `lines` are the price of each night, in order; `fee` is for a late
     cancellation or a no-show. Amounts are minor units, instants microseconds since 1970 UTC. `terms` is the version of
     the hotel's terms of sale on which the booking was made: cancelling is free up to `free_until`, and costs `late_fee`
     afterwards; a no-show costs `no_show_fee`, and its nights before `kept_until` were kept for the guest. `version`
@@ -79,3 +89,6 @@ class Booking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     fee: int = 0
     kept_until: date | None = None
     reminder_on: date | None = None
+    checked_in_on: date | None = None
+    checked_out_on: date | None = None
+    booked: BookedStay | None = None

@@ -1,11 +1,11 @@
 """The commands of a hotel: imperative and frozen. What a client's request has is in `requests`."""
 
 from datetime import date
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.refusals import invalid
-from innkeeper.protocol.reservations.reasons import CancellationReason
+from innkeeper.protocol.reservations.reasons import CancellationReason, DepartureReason
 from innkeeper.protocol.reservations.requests import (
     BookingChange,
     BookingRequest,
@@ -13,15 +13,10 @@ from innkeeper.protocol.reservations.requests import (
     WaitlistChange,
     WaitlistRequest,
 )
-from innkeeper.protocol.reservations.terms import (
-    HotelChange,
-)
+from innkeeper.protocol.reservations.terms import HotelChange
 from innkeeper.protocol.values import limits
-from innkeeper.protocol.values.text import (
-    Code,
-    HoldSeconds,
-    Line,
-)
+from innkeeper.protocol.values.text import UNPADDED, Code, HoldSeconds, Line
+from msgspec import Meta
 
 
 class BookingCommand(Command, frozen=True):
@@ -118,11 +113,29 @@ class CheckInGuest(BookingCommand, frozen=True):
     action: ClassVar[str] = "check-in"
 
 
+class UndoCheckIn(BookingCommand, frozen=True):
+    """Undo a check-in of the same business date: the guest has not arrived."""
+
+    name: ClassVar[str] = "booking.undo_check_in"
+    action: ClassVar[str] = "undo-check-in"
+    reason: Line = ""
+
+
 class CheckOutGuest(BookingCommand, frozen=True):
-    """Check the guest out; nights that were not slept can be sold again."""
+    """Check the guest out; nights that were not slept can be sold again. On the day of arrival `reason_code` must say
+    whether it is a day use or an early departure; otherwise it follows from the dates."""
 
     name: ClassVar[str] = "booking.check_out"
     action: ClassVar[str] = "check-out"
+    reason_code: DepartureReason | None = None
+
+
+class UndoCheckOut(BookingCommand, frozen=True):
+    """Undo a check-out of the same business date: the guest has not left."""
+
+    name: ClassVar[str] = "booking.undo_check_out"
+    action: ClassVar[str] = "undo-check-out"
+    reason: Line = ""
 
 
 class MarkNoShow(BookingCommand, frozen=True):
@@ -138,11 +151,22 @@ class MarkNoShow(BookingCommand, frozen=True):
 
 
 class MoveBooking(BookingCommand, frozen=True, kw_only=True):
-    """Give the booking another room, of its own type or of another one (an upgrade, which pins the room)."""
+    """Give the booking another room from a night on (by default from the business date or the arrival): one of its own
+    type or of another one (an upgrade, which pins the room)."""
 
     name: ClassVar[str] = "booking.move"
     action: ClassVar[str] = "move"
     room: Code
+    from_: date | None = None
+
+
+class SwapRooms(BookingCommand, frozen=True, kw_only=True):
+    """Exchange the rooms of this booking and of another one from a night on, at once."""
+
+    name: ClassVar[str] = "booking.swap"
+    action: ClassVar[str] = "swap"
+    with_: Annotated[str, Meta(max_length=limits.name_characters_max, pattern=UNPADDED)]
+    from_: date | None = None
 
 
 class PinBooking(BookingCommand, frozen=True):
@@ -210,8 +234,9 @@ class RollBusinessDate(Command, frozen=True):
 
 
 ACTIONS: tuple[type[BookingCommand], ...] = (
-    ConfirmBooking, ReleaseHold, ExtendHold, CancelBooking, ReinstateBooking, CheckInGuest, CheckOutGuest, MarkNoShow,
-    MoveBooking, PinBooking, UnpinBooking,
+    ConfirmBooking, ReleaseHold, ExtendHold, CancelBooking, ReinstateBooking, CheckInGuest, UndoCheckIn, CheckOutGuest,
+    UndoCheckOut, MarkNoShow,
+    MoveBooking, SwapRooms, PinBooking, UnpinBooking,
 )  # fmt: skip
 COMMANDS: tuple[type[Command], ...] = (
     OpenHotel, ChangeHotel, BookRoom, ChangeBooking, *ACTIONS, JoinWaitlist, ChangeWaitlistEntry, LeaveWaitlist,

@@ -138,8 +138,8 @@ class HoldReleased(BookingEvent, frozen=True):
 
 
 class RoomMoved(BookingEvent, frozen=True):
-    """A booking has another room from a night on; `rooms` are all its rooms now. `for_booking` is the one
-    that it made room for."""
+    """A booking has another room from a night on; `rooms` are all its rooms now. `moved_in`: the guest is in house, and
+    in this room from now on. `for_booking` is the one that it made room for, or exchanged rooms with."""
 
     name: ClassVar[str] = "booking.room_moved"
     from_room: str
@@ -147,6 +147,7 @@ class RoomMoved(BookingEvent, frozen=True):
     rooms: tuple[RoomSegment, ...]
     reason_code: MoveReason
     for_booking: str | None = None
+    moved_in: bool = False
 
 
 class RoomUnassigned(BookingEvent, frozen=True):
@@ -204,10 +205,12 @@ class BookingReinstated(BookingEvent, frozen=True):
 
 
 class GuestCheckedIn(BookingEvent, frozen=True):
-    """The guest is in house, in this room. `not_clean`: somebody accepted that it was not clean."""
+    """The guest is in house, in this room, since this business date. `not_clean`: somebody accepted that the room was
+    not clean."""
 
     name: ClassVar[str] = "booking.checked_in"
     room: str
+    business_date: date
     not_clean: bool = False
 
 
@@ -220,10 +223,12 @@ class CheckInUndone(BookingEvent, frozen=True):
 
 
 class GuestCheckedOut(BookingEvent, frozen=True):
-    """The guest left; `departure` is the day on which the stay ended, earlier than booked for an early departure;
-    `rooms` are those where the guest slept, and `lines` the price of these nights."""
+    """The guest left on this business date; `departure` is the day on which the stay ended, earlier than booked for an
+    early departure; `rooms` are those where the guest slept, and `lines` the price of these nights. A day use has no
+    night, but the price of the first one."""
 
     name: ClassVar[str] = "booking.checked_out"
+    business_date: date
     departure: date
     rooms: tuple[RoomSegment, ...]
     lines: tuple[PriceLine, ...]
@@ -231,9 +236,10 @@ class GuestCheckedOut(BookingEvent, frozen=True):
 
 
 class CheckOutUndone(BookingEvent, frozen=True):
-    """The guest had not left: the check-out was a mistake, and the stay is as before it."""
+    """The guest had not left this room: the check-out was a mistake, and the stay is as before it."""
 
     name: ClassVar[str] = "booking.check_out_undone"
+    room: str
     departure: date
     rooms: tuple[RoomSegment, ...]
     lines: tuple[PriceLine, ...]

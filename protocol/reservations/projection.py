@@ -7,10 +7,10 @@ import msgspec
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
-from innkeeper.protocol.reservations.booking import Booking, BookingStatus
+from innkeeper.protocol.reservations.booking import BookedStay, Booking, BookingStatus
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
 from innkeeper.protocol.reservations.room_events import ROOM_EVENTS
-from innkeeper.protocol.reservations.transitions import TRANSITIONS
+from innkeeper.protocol.reservations.transitions import NOT_ARRIVED, TRANSITIONS
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 
 
@@ -23,7 +23,7 @@ def _made(record: RecordedEvent, currency: str, status: BookingStatus, changes: 
         hotel=record.hotel,
         status=status,
         room_type=event.room_type,
-        room=event.rooms[-1].room or "",
+        room=event.rooms[0].room or "",
         rooms=event.rooms,
         arrival=event.arrival,
         departure=event.departure,
@@ -54,39 +54,88 @@ _TERMS = (
 )  # fmt: skip
 
 
-def _in(
-    event: events.BookingModified | events.RoomMoved | events.BookingReinstated | events.GuestCheckedOut,
-) -> dict[str, Any]:
-    return {"room": event.rooms[-1].room or "", "rooms": event.rooms}
+def _rooms(was: Booking | None, event: Any) -> dict[str, Any]:
+    """The rooms, and of them the first before the arrival; a guest in house is where the guest was."""
+    in_house = was is not None and was.status not in NOT_ARRIVED
+    return {"rooms": event.rooms} | ({} if in_house else {"room": event.rooms[0].room or ""})
 
 
-BOOKING_PROJECTION = EventTable[Callable[[Any], dict[str, Any]]](
+def _reinstated(_: Booking | None, event: events.BookingReinstated) -> dict[str, Any]:
+    return {
+        "rooms": event.rooms,
+        "room": event.rooms[0].room or "",
+        "lines": event.lines,
+        "late_fee": event.late_fee,
+        "no_show_fee": event.no_show_fee,
+        "fee": 0,
+        "kept_until": None,
+    }
+
+
+def _modified(was: Booking | None, event: events.BookingModified) -> dict[str, Any]:
+    return _rooms(was, event) | {term: getattr(event, term) for term in _TERMS}
+
+
+def _moved(was: Booking | None, event: events.RoomMoved) -> dict[str, Any]:
+    return {"rooms": event.rooms, "room": event.to_room} if event.moved_in else _rooms(was, event)
+
+
+def _checked_out(was: Booking | None, event: events.GuestCheckedOut) -> dict[str, Any]:
+    assert was is not None
+    left_early = (was.departure, was.rooms, was.lines) != (event.departure, event.rooms, event.lines)
+    return {
+        "rooms": event.rooms,
+        "departure": event.departure,
+        "lines": event.lines,
+        "checked_out_on": event.business_date,
+        "booked": BookedStay(was.departure, was.rooms, was.lines) if left_early else None,
+    }
+
+
+def _check_out_undone(_: Booking | None, event: events.CheckOutUndone) -> dict[str, Any]:
+    return {
+        "room": event.room,
+        "rooms": event.rooms,
+        "departure": event.departure,
+        "lines": event.lines,
+        "checked_out_on": None,
+        "booked": None,
+    }
+
+
+def _check_in_undone(was: Booking | None, _: events.CheckInUndone) -> dict[str, Any]:
+    assert was is not None
+    return {"checked_in_on": None, "room": was.rooms[0].room or ""}
+
+
+BOOKING_PROJECTION = EventTable[Callable[[Booking | None, Any], dict[str, Any]]](
     "the projection of a booking",
     handles={
-        events.BookingHeld: lambda event: {"expires_at": event.expires_at},
-        events.BookingConfirmed: lambda _: {"expires_at": None},
-        events.BookingModified: lambda event: _in(event) | {term: getattr(event, term) for term in _TERMS},
-        events.HoldExtended: lambda event: {"expires_at": event.expires_at},
-        events.HoldExpired: lambda _: {"expires_at": None},
-        events.HoldReleased: lambda _: {"expires_at": None},
-        events.RoomMoved: lambda event: _in(event),
-        events.RoomUnassigned: lambda event: _in(event),
-        events.RoomAssigned: lambda event: _in(event),
-        events.BookingPinned: lambda _: {"pinned": True},
-        events.BookingUnpinned: lambda _: {"pinned": False},
-        events.BookingCancelled: lambda event: {"fee": event.fee},
-        events.BookingReinstated: lambda event: _in(event) | {
-            "lines": event.lines, "late_fee": event.late_fee, "no_show_fee": event.no_show_fee,
-            "fee": 0, "kept_until": None,
+        events.BookingHeld: lambda _, event: {"expires_at": event.expires_at},
+        events.BookingConfirmed: lambda *_: {"expires_at": None},
+        events.BookingModified: _modified,
+        events.HoldExtended: lambda _, event: {"expires_at": event.expires_at},
+        events.HoldExpired: lambda *_: {"expires_at": None},
+        events.HoldReleased: lambda *_: {"expires_at": None},
+        events.RoomMoved: _moved,
+        events.RoomUnassigned: _rooms,
+        events.RoomAssigned: _rooms,
+        events.BookingPinned: lambda *_: {"pinned": True},
+        events.BookingUnpinned: lambda *_: {"pinned": False},
+        events.BookingCancelled: lambda _, event: {"fee": event.fee},
+        events.BookingReinstated: _reinstated,
+        events.GuestCheckedIn: lambda _, event: {"room": event.room, "checked_in_on": event.business_date},
+        events.CheckInUndone: _check_in_undone,
+        events.GuestCheckedOut: _checked_out,
+        events.CheckOutUndone: _check_out_undone,
+        events.GuestOverstayed: lambda _, event: {
+            "rooms": event.rooms,
+            "departure": event.departure,
+            "lines": event.lines,
         },
-        events.GuestCheckedIn: lambda _: {},
-        events.GuestCheckedOut: lambda event: _in(event) | {"departure": event.departure, "lines": event.lines},
-        events.CheckInUndone: lambda _: {},
-        events.CheckOutUndone: lambda event: _in(event) | {"departure": event.departure, "lines": event.lines},
-        events.GuestOverstayed: lambda event: _in(event) | {"departure": event.departure, "lines": event.lines},
-        events.GuestNoShow: lambda event: {"fee": event.fee, "kept_until": event.kept_until},
-        events.GuestChanged: lambda event: {"guest": event.guest},
-        events.ReminderChanged: lambda event: {"reminder_on": event.reminder_on},
+        events.GuestNoShow: lambda _, event: {"fee": event.fee, "kept_until": event.kept_until},
+        events.GuestChanged: lambda _, event: {"guest": event.guest},
+        events.ReminderChanged: lambda _, event: {"reminder_on": event.reminder_on},
     },
     ignores=(
         events.HotelChanged,
@@ -109,14 +158,14 @@ def apply_event(booking: Booking | None, record: RecordedEvent, currency: str) -
     rule = BOOKING_PROJECTION[kind]
     assert rule is not None, f"{kind.__name__} is not about a booking"
     if booking is None:
-        return _made(record, currency, TRANSITIONS[None, kind], rule(event))
+        return _made(record, currency, TRANSITIONS[None, kind], rule(None, event))
     return msgspec.structs.replace(
         booking,
         status=TRANSITIONS[booking.status, kind],
         changed_at=record.at,
         changed_by=record.by,
         version=booking.version + 1,
-        **rule(event),
+        **rule(booking, event),
     )
 
 

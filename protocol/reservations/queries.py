@@ -21,6 +21,7 @@ class FindAvailability(Query, frozen=True):
     arrival: date
     departure: date
     guests: int = 1
+    allow_split: bool = False
 
     def __post_init__(self) -> None:
         check_stay(self.arrival, self.departure, limits.availability_nights_max)

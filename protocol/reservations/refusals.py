@@ -36,6 +36,26 @@ class RoomTaken(Refusal, frozen=True):
     nights: tuple[date, ...]
 
 
+class RoomOccupied(Refusal, frozen=True):
+    """Another guest is in the room: that of `booking`. `rooms` are those of the type that are vacant and free for the
+    nights that are left of the stay."""
+
+    code: ClassVar[str] = "room_occupied"
+    room: str
+    booking: str
+    locator: str
+    rooms: tuple[str, ...]
+
+
+class NoRoomAssigned(Refusal, frozen=True):
+    """The booking has no room tonight. `rooms` are those of its type that are vacant and free for the nights that are
+    left of the stay."""
+
+    code: ClassVar[str] = "no_room_assigned"
+    room_type: str
+    rooms: tuple[str, ...]
+
+
 class RoomsStillAvailable(Refusal, frozen=True):
     """The waitlist takes no entry for this stay: a room can be booked."""
 

@@ -52,11 +52,13 @@ class GuestReply(Reply, frozen=True):
 
 
 class TypeAvailability(msgspec.Struct, frozen=True, gc=False):
-    """Rooms left of one type: for the whole stay, and for each of its nights in order."""
+    """Rooms left of one type: for the whole stay, and for each of its nights in order. `needs_move`: there is a room
+    for more stays than these, or some of these, only where the guest changes rooms."""
 
     room_type: RoomType
     rooms: int
     nights: tuple[int, ...]
+    needs_move: bool = False
 
 
 class AvailabilityReply(Reply, frozen=True):
@@ -71,13 +73,13 @@ class AvailabilityReply(Reply, frozen=True):
 
 
 class NightAuditReply(Reply, frozen=True):
-    """The business date after a night audit, and how many bookings the audit closed."""
+    """The business date after a night audit, and how many bookings the audit changed."""
 
     name: ClassVar[str] = "business_date.reply"
     hotel: str
     business_date: date
     no_shows: int
-    checked_out: int
+    overstays: int
     holds_expired: int
 
 
@@ -90,10 +92,12 @@ class WaitlistReply(Reply, frozen=True):
 
 
 class RoomStays(msgspec.Struct, frozen=True, gc=False):
-    """The bookings that hold nights in a room, each with its nights [from, to) as ordinals of dates."""
+    """The bookings that hold nights in a room, each with its nights [from, to) as ordinals of dates, and those whose
+    guests are in it."""
 
     room: str
     stays: tuple[tuple[str, int, int], ...]
+    guests: tuple[str, ...] = ()
 
 
 class HotelStateReply(Reply, frozen=True):

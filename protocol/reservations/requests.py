@@ -159,7 +159,8 @@ def check_stay(
 
 class BookingRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """A request for a booking. `room` pins this room; `rate` (per night) is for staff; `hold_seconds` is for a hold.
-    The guest is reminded of the stay on `reminder_on`, or on the hotel's usual day where it is None."""
+    The guest is reminded of the stay on `reminder_on`, or on the hotel's usual day where it is None. With `allow_split`
+    the stay may be in several rooms, where no single one is free for all of it."""
 
     room_type: Code
     arrival: date
@@ -174,9 +175,12 @@ class BookingRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid
     notes: Notes = ""
     source: Line = ""
     reminder_on: date | None = None
+    allow_split: bool = False
 
     def __post_init__(self) -> None:
         check_stay(self.arrival, self.departure)
+        if self.allow_split and self.room is not None:
+            raise invalid("allow_split", "not_with_room", "not allowed with a room")
         if self.hold_seconds is not None and self.status != "held":
             raise invalid("hold_seconds", "only_held", 'allowed only with status "held"')
 
@@ -225,11 +229,13 @@ class ContactChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_
 
 
 class BookingChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
-    """A change of a booking; fields that are not set stay as they are."""
+    """A change of a booking; fields that are not set stay as they are. `room` is for a guest in house who stays longer:
+    the nights that are added are in this room."""
 
     room_type: Code | UnsetType = UNSET
     arrival: date | UnsetType = UNSET
     departure: date | UnsetType = UNSET
+    room: Code | UnsetType = UNSET
     guest: ContactChange | UnsetType = UNSET
     adults: Adults | UnsetType = UNSET
     children: Children | UnsetType = UNSET

@@ -58,6 +58,7 @@ free_cancellation_hours_max = 366 * 24
 business_date_year_min = 1970
 business_date_year_max = 2199
 reshuffle_steps_max = 2_000
+searched_rooms_max = 8
 listeners_max = 5_000
 listener_seconds_max = 10
 heartbeat_seconds = 15

@@ -25,13 +25,14 @@ _CURRENT = {*_NOT_ARRIVED, "in house"}
 @dataclass(slots=True)
 class HeldRoom:
     """A booking in the auditor: its rooms, the nights that it holds, each in a room, and the `phase` of its life.
-    `made` is the number of its first event in the hotel."""
+    `made` is the number of its first event in the hotel; `inside` is the room that the guest is in."""
 
     rooms: tuple[RoomSegment, ...]
     arrival: int
     departure: int
     nights: dict[int, str]
     made: int
+    inside: str | None = None
     phase: str = "new"
     pinned: bool = False
     open: bool = True
@@ -46,6 +47,7 @@ class HotelRecord:
     rooms: dict[str, str] = field(default_factory=dict)
     holders: dict[tuple[str, int], str] = field(default_factory=dict)
     bookings: dict[str, HeldRoom] = field(default_factory=dict)
+    inside: dict[str, set[str]] = field(default_factory=dict)
     waiting: set[str] = field(default_factory=set)
     forgotten: set[str] = field(default_factory=set)
 
@@ -59,6 +61,7 @@ class ReservationsAuditor:
         self.violations: list[str] = []
         self._command: tuple[str, str] | None = None
         self._touched: set[tuple[str, str, int]] = set()
+        self._entered: set[tuple[str, str]] = set()
 
     def handle(self, records: Iterable[RecordedEvent]) -> None:
         """Checks the next events, in the journal's order."""
@@ -139,14 +142,31 @@ class ReservationsAuditor:
         self._check_price(hotel, event, held)
 
     def _check_price(
-        self, hotel: str, event: events.StayEvent | events.GuestCheckedOut | events.BookingReinstated, held: HeldRoom
+        self,
+        hotel: str,
+        event: events.StayEvent
+        | events.GuestCheckedOut
+        | events.CheckOutUndone
+        | events.GuestOverstayed
+        | events.BookingReinstated,
+        held: HeldRoom,
     ) -> None:
-        """Checks that each night of the stay has one price, which is its amount and the taxes on top of it."""
-        if [line.night.toordinal() for line in event.lines] != [*range(held.arrival, held.departure)]:
+        """Checks that each night of the stay, and a day use, has one price: its amount and the taxes on top of it."""
+        until = max(held.departure, held.arrival + 1)
+        if [line.night.toordinal() for line in event.lines] != [*range(held.arrival, until)]:
             self.violations.append(f"{hotel}: the price of {event.booking} is not one line for each night (P10)")
         for line in event.lines:
             if line.total != line.amount + sum(tax.amount for tax in line.taxes if not tax.included):
                 self.violations.append(f"{hotel}: the price of {event.booking} on {line.night} does not add up (P10)")
+
+    def _enter(self, hotel: str, state: HotelRecord, booking: str, held: HeldRoom, room: str | None) -> None:
+        """The guest leaves the room that it is in, and enters this one."""
+        if held.inside is not None:
+            state.inside[held.inside].discard(booking)
+        held.inside = room
+        if room is not None:
+            state.inside.setdefault(room, set()).add(booking)
+            self._entered.add((hotel, room))
 
     def room_moved(self, hotel: str, state: HotelRecord, event: events.RoomMoved) -> None:
         """Moves the nights from the business date on to another room. Only a request moves a guest who has arrived, or
@@ -155,6 +175,25 @@ class ReservationsAuditor:
         if (held := self._known(hotel, state, event, _CURRENT if requested else _NOT_ARRIVED)) is not None:
             if held.pinned and not requested:
                 self.violations.append(f"{hotel}: booking {event.booking} was moved from its pinned room")
+            held.rooms = event.rooms
+            self._hold(hotel, state, event.booking, held)
+            if event.moved_in:
+                if held.phase != "in house":
+                    self.violations.append(f"{hotel}: {event.booking} moved in, but is {held.phase} (P1)")
+                self._enter(hotel, state, event.booking, held, event.to_room)
+
+    def unassigned(self, hotel: str, state: HotelRecord, event: events.RoomUnassigned) -> None:
+        """Takes a room from a booking, on nights for which the guest is not in it."""
+        if (held := self._known(hotel, state, event, _CURRENT)) is not None:
+            tonight = next((one.room for one in event.rooms if one.until.toordinal() > state.today), None)
+            if held.inside == event.from_room and tonight is None:
+                self.violations.append(f"{hotel}: {event.booking} has lost room {event.from_room}, but is in it (P1)")
+            held.rooms = event.rooms
+            self._hold(hotel, state, event.booking, held)
+
+    def assigned(self, hotel: str, state: HotelRecord, event: events.RoomAssigned) -> None:
+        """Gives a room to a booking that had none."""
+        if (held := self._known(hotel, state, event, _CURRENT)) is not None:
             held.rooms = event.rooms
             self._hold(hotel, state, event.booking, held)
 
@@ -167,18 +206,46 @@ class ReservationsAuditor:
             self._check_price(hotel, event, held)
 
     def checked_in(self, hotel: str, state: HotelRecord, event: events.GuestCheckedIn) -> None:
-        """Checks that a confirmed guest arrives in the booking's room."""
+        """Checks that a confirmed guest arrives in the room that the booking has for the night."""
         held = self._known(hotel, state, event, {"confirmed"}, "in house")
-        if held is not None and held.rooms[-1].room != event.room:
-            has = held.rooms[-1].room
-            self.violations.append(f"{hotel}: {event.booking} is checked in to {event.room}, but has {has} (P1)")
+        if held is not None:
+            has = next((one.room for one in held.rooms if one.until.toordinal() > state.today), held.rooms[-1].room)
+            if has != event.room:
+                self.violations.append(f"{hotel}: {event.booking} is checked in to {event.room}, but has {has} (P1)")
+            self._enter(hotel, state, event.booking, held, event.room)
+
+    def check_in_undone(self, hotel: str, state: HotelRecord, event: events.CheckInUndone) -> None:
+        """The guest is not in the room."""
+        if (held := self._known(hotel, state, event, {"in house"}, "confirmed")) is not None:
+            self._enter(hotel, state, event.booking, held, None)
 
     def checked_out(self, hotel: str, state: HotelRecord, event: events.GuestCheckedOut) -> None:
         """Gives the nights after the departure back."""
         if (held := self._known(hotel, state, event, {"in house"}, "checked out")) is not None:
-            held.departure, held.rooms = event.departure.toordinal(), event.rooms
-            self._hold(hotel, state, event.booking, held)
-            self._check_price(hotel, event, held)
+            self._end_stay(hotel, state, event, held)
+            self._enter(hotel, state, event.booking, held, None)
+
+    def check_out_undone(self, hotel: str, state: HotelRecord, event: events.CheckOutUndone) -> None:
+        """The guest is in the room again, and the stay as before."""
+        if (held := self._known(hotel, state, event, {"checked out"}, "in house")) is not None:
+            self._end_stay(hotel, state, event, held)
+            self._enter(hotel, state, event.booking, held, event.room)
+
+    def overstayed(self, hotel: str, state: HotelRecord, event: events.GuestOverstayed) -> None:
+        """The guest stays for another night."""
+        if (held := self._known(hotel, state, event, {"in house"})) is not None:
+            self._end_stay(hotel, state, event, held)
+
+    def _end_stay(
+        self,
+        hotel: str,
+        state: HotelRecord,
+        event: events.GuestCheckedOut | events.CheckOutUndone | events.GuestOverstayed,
+        held: HeldRoom,
+    ) -> None:
+        held.departure, held.rooms = event.departure.toordinal(), event.rooms
+        self._hold(hotel, state, event.booking, held)
+        self._check_price(hotel, event, held)
 
     def cancelled(self, hotel: str, state: HotelRecord, event: events.BookingCancelled) -> None:
         """Gives all nights back."""
@@ -239,24 +306,24 @@ class ReservationsAuditor:
         if not held.open:
             return
         room_of = {
-            night: one.room or "" for one in held.rooms for night in range(one.first.toordinal(), one.until.toordinal())
+            night: one.room for one in held.rooms for night in range(one.first.toordinal(), one.until.toordinal())
         }
         if [*room_of] != [*range(held.arrival, held.departure)]:
             self.violations.append(f"{hotel}: {booking} has not one room for each night (P1)")
-        for night, room in room_of.items():
-            if night >= state.today:
-                held.nights[night] = room
+        for night, given in room_of.items():
+            if given is not None and night >= state.today:
+                held.nights[night] = given
                 self._touched.add((hotel, booking, night))
-            elif held.nights.get(night, room) != room:
+            elif held.nights.get(night, given) != given:
                 self.violations.append(f"{hotel}: {booking} slept in another room on {date.fromordinal(night)}")
 
     def _check_rooms(self) -> None:
         """Checks after a command that each changed night has one holder, in a room that the hotel has."""
         for hotel, booking, night in sorted(self._touched):
             state = self.hotels[hotel]
-            room = state.bookings[booking].nights.get(night)
-            if room is None:
+            if night not in state.bookings[booking].nights:
                 continue
+            room = state.bookings[booking].nights[night]
             if room not in state.rooms:
                 self.violations.append(f"{hotel}: booking {booking} has room {room}, which does not exist (P2)")
             holder = state.holders.setdefault((room, night), booking)
@@ -264,7 +331,14 @@ class ReservationsAuditor:
                 self.violations.append(
                     f"{hotel}: {holder} and {booking} both hold room {room} on {date.fromordinal(night)} (P1)"
                 )
+        for hotel, entered in sorted(self._entered):
+            inside = self.hotels[hotel].inside[entered]
+            if len(inside) > 1:
+                self.violations.append(
+                    f"{hotel}: the guests of {' and '.join(sorted(inside))} are in room {entered} (P1)"
+                )
         self._touched.clear()
+        self._entered.clear()
 
 
 RESERVATIONS_AUDIT = EventTable[Callable[[ReservationsAuditor, str, HotelRecord, Any], None]](
@@ -279,12 +353,17 @@ RESERVATIONS_AUDIT = EventTable[Callable[[ReservationsAuditor, str, HotelRecord,
         events.HoldExpired: ReservationsAuditor.hold_ended,
         events.HoldReleased: ReservationsAuditor.hold_ended,
         events.RoomMoved: ReservationsAuditor.room_moved,
+        events.RoomUnassigned: ReservationsAuditor.unassigned,
+        events.RoomAssigned: ReservationsAuditor.assigned,
         events.BookingPinned: ReservationsAuditor.pin_changed,
         events.BookingUnpinned: ReservationsAuditor.pin_changed,
         events.BookingCancelled: ReservationsAuditor.cancelled,
         events.BookingReinstated: ReservationsAuditor.reinstated,
         events.GuestCheckedIn: ReservationsAuditor.checked_in,
+        events.CheckInUndone: ReservationsAuditor.check_in_undone,
         events.GuestCheckedOut: ReservationsAuditor.checked_out,
+        events.CheckOutUndone: ReservationsAuditor.check_out_undone,
+        events.GuestOverstayed: ReservationsAuditor.overstayed,
         events.GuestNoShow: ReservationsAuditor.no_show,
         events.GuestChanged: ReservationsAuditor.details_changed,
         events.ReminderChanged: ReservationsAuditor.details_changed,
@@ -297,11 +376,6 @@ RESERVATIONS_AUDIT = EventTable[Callable[[ReservationsAuditor, str, HotelRecord,
     ignores=(
         events.HotelChanged,
         *ROOM_EVENTS,
-        events.RoomUnassigned,
-        events.RoomAssigned,
-        events.CheckInUndone,
-        events.CheckOutUndone,
-        events.GuestOverstayed,
         events.TermsOfSaleChanged,
         events.RoomTypeAdded,
         events.GuestAddressRefused,

@@ -20,9 +20,11 @@ from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.queries import DescribeHotelState, FindAvailability, FindBooking, ListWaitlist
+from innkeeper.protocol.reservations.reasons import DepartureReason
 from innkeeper.protocol.reservations.refusals import (
     GuestHasStays,
     NoSingleRoom,
+    RoomOccupied,
     RoomsStillAvailable,
     RoomTaken,
     SoldOut,
@@ -57,6 +59,10 @@ class PartitionMachine(RuleBasedStateMachine):
         self.stays: dict[str, Stay] = {}
         self.waiting: dict[str, Stay] = {}
         self.offers: list[str] = []
+        self.inside: dict[str, str] = {}  # who is in which room
+        self.booked: dict[str, int] = {}  # the departure of those who left early
+        self.left_on: dict[str, int] = {}
+        self.came_on: dict[str, int] = {}
         self.forgotten: set[str] = set()  # guests have the ids of their bookings
         self.today = 0
         self.with_pins = self.has_pins = False
@@ -210,17 +216,58 @@ class PartitionMachine(RuleBasedStateMachine):
     def check_in(self, booking: str) -> None:
         stay = self.stays[booking]
         answer = self.execute(commands.CheckInGuest(HOTEL, booking))
-        if self.is_allowed(answer, booking, stay.status == "confirmed" and stay.arrival <= self.today):
-            stay.status = "in_house"
+        expected = stay.status == "confirmed" and stay.arrival <= self.today
+        if isinstance(answer, RoomOccupied):
+            assert expected
+            assert self.inside[answer.room] == answer.booking
+        elif self.is_allowed(answer, booking, expected):
+            self.enter(booking, answer.booking.room)
+            self.came_on[booking] = self.today
+
+    def enter(self, booking: str, room: str) -> None:
+        """The guest is in a room, alone."""
+        assert self.inside.get(room, booking) == booking
+        self.leave(booking)
+        self.inside[room] = booking
+        self.stays[booking].status = "in_house"
+
+    def leave(self, booking: str) -> None:
+        """The guest is in no room."""
+        self.inside = {room: inside for room, inside in self.inside.items() if inside != booking}
 
     @rule(booking=bookings)
-    def check_out(self, booking: str) -> None:
+    def undo_check_in(self, booking: str) -> None:
+        answer = self.execute(commands.UndoCheckIn(HOTEL, booking))
+        if self.is_allowed(answer, booking, booking in self.inside.values() and self.came_on[booking] == self.today):
+            self.leave(booking)
+            self.stays[booking].status = "confirmed"
+
+    @rule(booking=bookings, reason=st.sampled_from([None, *DepartureReason]))
+    def check_out(self, booking: str, reason: DepartureReason | None) -> None:
         stay = self.stays[booking]
-        if self.is_allowed(self.execute(commands.CheckOutGuest(HOTEL, booking)), booking, stay.status == "in_house"):
-            stay.status = "checked_out"
-            stay.departure = min(stay.departure, max(self.today, stay.arrival + 1))
-            if stay.departure > self.today:  # left on the day of arrival, and keeps the night
-                stay.status = "left"
+        answer = self.execute(commands.CheckOutGuest(HOTEL, booking, reason))
+        expected = stay.status == "in_house"
+        if expected and isinstance(answer, refusals.InvalidRequest):
+            assert (stay.arrival == self.today) == (reason is not DepartureReason.DAY_USE)
+        elif self.is_allowed(answer, booking, expected):
+            self.booked[booking], self.left_on[booking] = stay.departure, self.today
+            self.leave(booking)
+            stay.status, stay.departure = "checked_out", min(stay.departure, self.today)
+            if stay.departure == stay.arrival and reason is DepartureReason.EARLY:
+                stay.status, stay.departure = "left", stay.arrival + 1  # and keeps the night
+
+    @rule(booking=bookings)
+    def undo_check_out(self, booking: str) -> None:
+        stay = self.stays[booking]
+        answer = self.execute(commands.UndoCheckOut(HOTEL, booking))
+        expected = stay.status in ("left", "checked_out") and self.left_on[booking] == self.today
+        if not expected or booking in self.forgotten:
+            self.is_allowed(answer, booking, False)
+        elif isinstance(answer, RoomOccupied):
+            assert self.inside[answer.room] == answer.booking
+        elif self.was_booked(answer, self.sold_out_nights(stay.room_type, self.today, self.booked[booking], booking)):
+            stay.departure = self.booked[booking]
+            self.enter(booking, answer.booking.room)
 
     @rule(booking=bookings)
     def no_show(self, booking: str) -> None:
@@ -272,6 +319,9 @@ class PartitionMachine(RuleBasedStateMachine):
                 self.was_booked(answer, sold_out)
                 return
             refused = refusals.ActionNotAllowed | refusals.NotFound | refusals.InvalidRequest | NoSingleRoom
+            if isinstance(answer, RoomTaken):
+                assert self.has_pins
+                return
             assert isinstance(answer, refused | BookingReply), answer
             if isinstance(answer, BookingReply):
                 stay.arrival, stay.departure = self.dates(answer.booking)
@@ -302,10 +352,36 @@ class PartitionMachine(RuleBasedStateMachine):
         answer = self.execute(commands.MoveBooking(HOTEL, booking, room=room))
         if stay.status not in HOLDING:
             self.is_allowed(answer, booking, False)
+        elif isinstance(answer, RoomOccupied):
+            assert self.inside[answer.room] == answer.booking
         elif not isinstance(answer, BookingReply):
             assert isinstance(answer, RoomTaken), answer
         else:
             assert answer.booking.room == room
+            self.has_pins = True  # a divided stay is not moved by the hotel
+            if stay.status == "in_house":
+                self.enter(booking, room)
+
+    @precondition(lambda self: self.with_pins)
+    @rule(one=bookings, other=bookings)
+    def swap(self, one: str, other: str) -> None:
+        stays = [self.stays[one], self.stays[other]]
+        if any(stay.departure <= self.today or stay.room_type != "DBL" for stay in stays):
+            return
+        answer = self.execute(commands.SwapRooms(HOTEL, one, with_=other))
+        if isinstance(answer, BookingReply):
+            assert all(stay.status in HOLDING for stay in stays)
+            self.has_pins = True
+            found = [self.partition.booking_after(FindBooking(HOTEL, booking)) for booking in (one, other)]
+            for booking in found:
+                if booking.status.value == "in_house":
+                    self.leave(booking.id)
+            for booking in found:
+                if booking.status.value == "in_house":
+                    self.enter(booking.id, booking.room)
+        else:
+            refused = refusals.ActionNotAllowed | refusals.NotFound | refusals.InvalidRequest | RoomTaken | RoomOccupied
+            assert isinstance(answer, refused), answer
 
     def is_allowed(self, answer: Any, booking: str, expected: bool) -> bool:
         """Whether the action was done. It must be done or refused as the model expects."""
@@ -327,16 +403,18 @@ class PartitionMachine(RuleBasedStateMachine):
         answer = self.execute(commands.RollBusinessDate(HOTEL, night(self.today + days)))
         assert isinstance(answer, NightAuditReply)
         self.today += days
-        counted = {"no_show": 0, "checked_out": 0, "expired": 0}
+        counted = {"no_show": 0, "overstay": 0, "expired": 0}
         for stay in self.stays.values() if days else ():  # without a new date nothing changes
             due = {"confirmed": ("no_show", stay.arrival), "held": ("expired", stay.arrival)}
-            due["in_house"] = ("checked_out", stay.departure)
+            if stay.status == "in_house" and stay.departure < self.today:
+                stay.departure = self.today
+                counted["overstay"] += 1
             after, day = due.get(stay.status, ("", self.today))
             if day < self.today:
                 stay.status, stay.expires_at = after, None
                 stay.kept_until = min(self.today, stay.departure)
                 counted[after] += 1
-        assert (answer.no_shows, answer.checked_out, answer.holds_expired) == tuple(counted.values())
+        assert (answer.no_shows, answer.overstays, answer.holds_expired) == tuple(counted.values())
 
     @precondition(lambda self: self.answers)
     @rule(data=st.data())
@@ -366,6 +444,9 @@ class PartitionMachine(RuleBasedStateMachine):
             status = "checked_out" if stay.status == "left" else stay.status
             assert (booking.status.value, booking.pinned) == (status, stay.pinned)
             assert self.dates(booking) == (stay.arrival, stay.departure)
+            assert (self.inside.get(booking.room) == booking.id) == (stay.status == "in_house")
+        for room in state.rooms if isinstance(state, HotelStateReply) else ():
+            assert room.guests == tuple(filter(None, [self.inside.get(room.room)]))
 
     @invariant()
     def availability_agrees_with_the_model(self) -> None:

@@ -166,7 +166,7 @@ def test_the_rooms_of_a_journal_forget_bookings_that_are_over() -> None:
     for number in range(3):
         rooms.apply(RoomMoved("ann", "102", ROOM, (RoomSegment(ROOM, night(number), night(number + 1)),), REQUEST))
         rooms.apply(BusinessDateRolled(night(number), night(number + 1)))
-        assert (rooms.room_of, rooms.rooms[ROOM].stays) == ({}, {})
+        assert (rooms.rooms_of, rooms.rooms[ROOM].stays) == ({}, {})
 
 
 MOVES = st.lists(st.tuples(st.sampled_from(BOOKINGS), st.integers(0, 6), st.integers(1, 4), st.booleans()), max_size=4)

@@ -41,8 +41,12 @@ def pay(gateway: Gateway, hotel: str, booking: dict[str, Any], amount: str) -> N
     assert gateway.post(f"{booking_path(hotel, booking)}/folio/payments", body).status == 201
 
 
+def leave(gateway: Gateway, hotel: str, booking: dict[str, Any], reason: str = "early") -> Any:
+    return gateway.act(hotel, booking, "check-out", reason_code=reason)
+
+
 def preview(gateway: Gateway, hotel: str, booking: dict[str, Any]) -> Any:
-    return gateway.post(f"{booking_path(hotel, booking)}/actions/check-out?dry_run=true", {})
+    return gateway.post(f"{booking_path(hotel, booking)}/actions/check-out?dry_run=true", {"reason_code": "early"})
 
 
 def owing(gateway: Gateway, hotel: str, **query: Any) -> dict[str, str]:
@@ -64,7 +68,7 @@ def test_a_check_out_says_what_is_owed_before_and_after_it(gateway: Gateway, aud
     check_response("check_out", seen)
     assert (seen.json["balance"], seen.json["warnings"], seen.json["status"]) == (eur(owed), [], "checked_out")
     assert gateway.get(booking_path(hotel, booking)).json["status"] == "in_house"
-    left = gateway.act(hotel, booking, "check-out")
+    left = leave(gateway, hotel, booking)
     check_response("check_out", left)
     assert (left.status, left.json["balance"], left.json["warnings"]) == (200, eur(owed), [])
     assert gateway.get(f"{booking_path(hotel, booking)}/folio").json["balance"] == eur(owed)
@@ -75,7 +79,7 @@ def test_a_guest_who_has_paid_too_much_has_a_balance_below_zero(gateway: Gateway
     hotel = gateway.open_hotel()
     booking = in_house(gateway, hotel, 1)
     pay(gateway, hotel, booking, "130.00")
-    assert gateway.act(hotel, booking, "check-out").json["balance"] == eur("-30.00")
+    assert leave(gateway, hotel, booking).json["balance"] == eur("-30.00")
     assert owing(gateway, hotel) == {}
 
 
@@ -86,7 +90,7 @@ def test_who_has_left_and_owes_is_listed_until_it_is_paid(gateway: Gateway) -> N
     gateway.act(hotel, absent, "no-show")
     charge(gateway, hotel, stays, "50.00")
     for guest in guests:
-        gateway.act(hotel, guest, "check-out")
+        leave(gateway, hotel, guest)
     pay(gateway, hotel, guests[1], "100.00")
     pay(gateway, hotel, guests[2], "30.00")
     expected = {guests[0]["id"]: "100.00", guests[2]["id"]: "70.00", absent["id"]: "100.00"}
@@ -109,7 +113,7 @@ def test_a_check_out_does_not_wait_for_billing(tmp_path: Path) -> None:
         hotel = gateway.open_hotel()
         booking = in_house(gateway, hotel)
         gateway.stop_part("billing")
-        for answer in (preview(gateway, hotel, booking), gateway.act(hotel, booking, "check-out")):
+        for answer in (preview(gateway, hotel, booking), leave(gateway, hotel, booking)):
             assert (answer.status, answer.json["status"], answer.json["balance"]) == (200, "checked_out", None)
             assert [warning["code"] for warning in answer.json["warnings"]] == ["balance_unknown"]
         gateway.start_part("billing")
@@ -123,7 +127,7 @@ def test_a_check_out_waits_only_a_moment_for_billing_that_is_behind(gateway: Gat
     assert gateway.post("/v1/subscribers/billing/actions/pause").status == 200
     try:
         began = monotonic()
-        answer = gateway.act(hotel, booking, "check-out")
+        answer = leave(gateway, hotel, booking)
         assert (answer.status, answer.json["balance"]) == (200, None)
         assert monotonic() - began < 10 * limits.check_out_balance_seconds_max
     finally:

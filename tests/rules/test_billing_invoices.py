@@ -171,7 +171,7 @@ def test_document_numbers_are_consecutive_after_refusals(ledger: LedgerFixture) 
             ledger.issue_invoice(booking)
         ledger.post_charge(booking, 100)
         assert ledger.issue_invoice(booking).number == f"INV-{number}"
-        ledger.execute_on_hotel(commands.CheckOutGuest(HOTEL, booking))
+        ledger.check_out(booking)
     assert [ledger.issue_credit_note(f"INV-{number}").number for number in (3, 1)] == ["CN-1", "CN-2"]
 
 

@@ -9,7 +9,6 @@ from innkeeper.protocol.billing.queries import DescribeLedger, TrialBalance
 from innkeeper.protocol.billing.replies import LedgerStateReply, TrialBalanceReply
 from innkeeper.protocol.billing.terms import PartyRequest
 from innkeeper.protocol.codec import wire
-from innkeeper.protocol.reservations import commands
 from support.billing_fixture import CITY, VAT, LedgerFixture, eur
 from support.partition_fixture import HOTEL
 
@@ -29,7 +28,7 @@ def ledger() -> LedgerFixture:
     payment = ledger.record_payment(second_booking, 9_000, method="terminal")
     ledger.execute_payment(RefundPayment(HOTEL, payment.id, eur(100)))
     ledger.settle_payment(ledger.start_payment(no_show, 10_000), "captured")
-    ledger.execute_on_hotel(commands.CheckOutGuest(HOTEL, second_booking))
+    ledger.check_out(second_booking)
     ledger.issue_invoice(second_booking)
     ledger.issue_credit_note("INV-1")
     ledger.start_payment(first_booking, 100, capture=False)

@@ -251,7 +251,7 @@ def test_a_deposit_pays_the_bill_at_check_out(ledger: LedgerFixture) -> None:
     booking = ledger.book_and_check_in(0, 1)
     ledger.record_payment(booking, 10_000)
     assert paid_amounts(ledger) == []
-    ledger.execute_on_hotel(commands.CheckOutGuest(HOTEL, booking))
+    ledger.check_out(booking)
     assert paid_amounts(ledger) == [10_000]
     assert ledger.records[-1].cause == ledger.hotel_records[-1].id
 

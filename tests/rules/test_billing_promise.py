@@ -26,6 +26,7 @@ from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import BookingStatus
+from innkeeper.protocol.reservations.reasons import DepartureReason
 from innkeeper.protocol.reservations.requests import ContactChange
 from innkeeper.protocol.reservations.terms import DepositRequest
 from innkeeper.protocol.values.taxes import ChargeKind, TaxAmount
@@ -38,6 +39,10 @@ from support.partition_fixture import HOTEL, night
 pick = st.integers(0, 40)
 cents = st.integers(0, 20_000)
 TERMS = ((VAT, CITY), (), (SERVICE, VAT_FOOD, CITY))
+
+
+ASKING_MORE = (commands.MoveBooking, commands.SwapRooms)
+"""Actions that need to be told more than the booking."""
 
 
 class BillingMachine(RuleBasedStateMachine):
@@ -84,10 +89,17 @@ class BillingMachine(RuleBasedStateMachine):
         self._try(lambda: self.ledger.book_and_check_in(today, nights))
 
     @precondition(lambda self: self.ledger.hotel_state.bookings)
-    @rule(kind=st.sampled_from([kind for kind in commands.ACTIONS if kind is not commands.MoveBooking]), which=pick)
+    @rule(kind=st.sampled_from([kind for kind in commands.ACTIONS if kind not in ASKING_MORE]), which=pick)
     def act(self, kind: Any, which: int) -> None:
         known = sorted(self.ledger.hotel_state.bookings)
         self._try(lambda: self.ledger.execute_on_hotel(kind(HOTEL, known[which % len(known)])))
+
+    @precondition(lambda self: self.ledger.hotel_state.bookings)
+    @rule(which=pick, reason=st.sampled_from([DepartureReason.DAY_USE, DepartureReason.EARLY]))
+    def leave_on_the_day_of_arrival(self, which: int, reason: DepartureReason) -> None:
+        known = sorted(self.ledger.hotel_state.bookings)
+        command = commands.CheckOutGuest(HOTEL, known[which % len(known)], reason)
+        self._try(lambda: self.ledger.execute_on_hotel(command))
 
     @precondition(lambda self: self.ledger.hotel_state.bookings)
     @rule(which=pick, nights=st.integers(1, 5), rate=cents, name=st.sampled_from(["Ann", "Ben"]))
@@ -252,6 +264,8 @@ class BillingMachine(RuleBasedStateMachine):
         stay = self.ledger.hotel_state.bookings[booking]
         today = self.ledger.hotel_state.opened().business_date
         until = {BookingStatus.IN_HOUSE: min(stay.departure, today), BookingStatus.CHECKED_OUT: stay.departure}
+        if stay.status is BookingStatus.CHECKED_OUT and stay.departure == stay.arrival:
+            return [stay.arrival]  # a day use costs the first night
         nights = (until.get(stay.status, stay.arrival) - stay.arrival).days
         return [stay.arrival + timedelta(days=number) for number in range(nights)]
 

@@ -6,6 +6,7 @@ follow each, and so does the auditor, which knows nothing of the table either.
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from innkeeper.actors.billing.rules.reservation_events import BILLING_RULES
 from innkeeper.actors.notifications.rules.known_bookings import KnownBooking, KnownHotel
 from innkeeper.actors.notifications.rules.notices import NOTICE_RULES, handle
 from innkeeper.actors.reservations.rules.lifecycle import allowed, why_not
+from innkeeper.actors.reservations.rules.night_audit import roll_events
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
@@ -22,7 +24,8 @@ from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations import commands, events
 from innkeeper.protocol.reservations.booking import BookingStatus, RoomSegment
 from innkeeper.protocol.reservations.hotel import Hotel
-from innkeeper.protocol.reservations.reasons import MoveReason
+from innkeeper.protocol.reservations.reasons import DepartureReason, MoveReason
+from innkeeper.protocol.reservations.replies import BookingReply
 from innkeeper.protocol.reservations.requests import BookingChange, Contact
 from innkeeper.protocol.reservations.transitions import ACTIONS, TRANSITIONS, status_after
 from innkeeper.storage.audit.reservations import ReservationsAuditor
@@ -54,8 +57,12 @@ class FollowedHotel(LedgerFixture):
         self.booking = ""
         super().__init__()
 
+    def record_hotel_events(self, events: tuple[Event, ...]) -> None:
+        before = len(self.hotel_records)
+        super().record_hotel_events(events)
+        self.auditor.handle(self.hotel_records[before:])
+
     def apply_hotel_event(self, record: RecordedEvent) -> list[Event]:
-        self.auditor.handle([record])
         step = ReadModelStep(self.file, self.hotels)
         self.file.totals = step.handle([(record.hotel_seq, record)], b"")
         self.hotels |= step.changed_hotels
@@ -113,6 +120,31 @@ def _move(hotel: FollowedHotel) -> None:
     hotel.execute_on_hotel(commands.MoveBooking(HOTEL, hotel.booking, room=room))
 
 
+def _swap(hotel: FollowedHotel) -> None:
+    other = hotel.execute_on_hotel(commands.BookRoom(HOTEL, request(0, 3)))
+    assert isinstance(other, BookingReply)
+    hotel.execute_on_hotel(commands.SwapRooms(HOTEL, hotel.booking, with_=other.booking.id))
+
+
+def _check_out(hotel: FollowedHotel) -> None:
+    arrived_today = hotel.hotel_state.bookings[hotel.booking].arrival == hotel.hotel_state.opened().business_date
+    reason = DepartureReason.EARLY if arrived_today else None
+    hotel.execute_on_hotel(commands.CheckOutGuest(HOTEL, hotel.booking, reason))
+
+
+def _overstay(hotel: FollowedHotel) -> None:
+    until = hotel.hotel_state.bookings[hotel.booking].departure + timedelta(days=1)
+    audit = roll_events(hotel.hotel_state, until, hotel.at)
+    hotel.record_hotel_events(tuple(event for event in audit if isinstance(event, events.GuestOverstayed)))
+
+
+def _lose_room(hotel: FollowedHotel) -> None:
+    stay = hotel.hotel_state.bookings[hotel.booking]
+    first, until = hotel.hotel_state.opened().business_date, stay.departure
+    rooms = (RoomSegment(stay.room, first, night(1)), RoomSegment(None, night(1), until))
+    hotel.record_hotel_events((events.RoomUnassigned(stay.id, stay.room, rooms, MoveReason.OVERSTAY),))
+
+
 STEPS: dict[str, Callable[[FollowedHotel], None]] = {
     "hold": lambda hotel: _book(hotel, "held"),
     "book": lambda hotel: _book(hotel, "confirmed"),
@@ -127,7 +159,13 @@ STEPS: dict[str, Callable[[FollowedHotel], None]] = {
     "cancel": _do(lambda booking: commands.CancelBooking(HOTEL, booking)),
     "reinstate": _do(lambda booking: commands.ReinstateBooking(HOTEL, booking)),
     "check-in": _do(lambda booking: commands.CheckInGuest(HOTEL, booking)),
-    "check-out": _do(lambda booking: commands.CheckOutGuest(HOTEL, booking)),
+    "undo-check-in": _do(lambda booking: commands.UndoCheckIn(HOTEL, booking)),
+    "check-out": _check_out,
+    "undo-check-out": _do(lambda booking: commands.UndoCheckOut(HOTEL, booking)),
+    "overstay": _overstay,
+    "lose room": _lose_room,
+    "get room": lambda hotel: hotel.advance_clock(1),
+    "swap": _swap,
     "no-show": _do(lambda booking: commands.MarkNoShow(HOTEL, booking)),
     "pin": _do(lambda booking: commands.PinBooking(HOTEL, booking)),
     "unpin": _do(lambda booking: commands.UnpinBooking(HOTEL, booking)),
@@ -159,11 +197,20 @@ LIVES: dict[str, list[Stage]] = {
         Stage("move", events.RoomMoved, CONFIRMED),
         Stage("pin", events.BookingPinned, CONFIRMED),
         Stage("unpin", events.BookingUnpinned, CONFIRMED),
+        Stage("lose room", events.RoomUnassigned, CONFIRMED),
+        Stage("get room", events.RoomAssigned, CONFIRMED),
         Stage("check-in", events.GuestCheckedIn, IN_HOUSE),
+        Stage("undo-check-in", events.CheckInUndone, CONFIRMED),
+        Stage("check-in", events.GuestCheckedIn, IN_HOUSE),
+        Stage("lose room", events.RoomUnassigned, IN_HOUSE),
+        Stage("get room", events.RoomAssigned, IN_HOUSE),
         Stage("change", events.BookingModified, IN_HOUSE),
         Stage("note", events.GuestChanged, IN_HOUSE),
         Stage("remind", events.ReminderChanged, IN_HOUSE),
         Stage("move", events.RoomMoved, IN_HOUSE),
+        Stage("check-out", events.GuestCheckedOut, CHECKED_OUT),
+        Stage("undo-check-out", events.CheckOutUndone, IN_HOUSE),
+        Stage("overstay", events.GuestOverstayed, IN_HOUSE),
         Stage("check-out", events.GuestCheckedOut, CHECKED_OUT),
     ],
     "a guest who cancels and does not come": [
@@ -260,6 +307,7 @@ BEFORE: dict[BookingStatus | None, list[str]] = {
     HELD: ["hold"],
     CONFIRMED: ["book"],
     IN_HOUSE: ["book", "check-in"],
+    CHECKED_OUT: ["book", "check-in", "check-out"],
     CANCELLED: ["book", "cancel"],
     NO_SHOW: ["book", "no-show"],
 }
@@ -324,7 +372,9 @@ def test_every_action_is_a_command_and_has_an_event() -> None:
 def test_a_status_allows_an_action_or_says_why_not(file: ReadModelFile, status: BookingStatus) -> None:
     hotel = FollowedHotel(file)
     hotel.take("book")
-    booking = msgspec.structs.replace(hotel.hotel_state.bookings[hotel.booking], status=status)
+    booking = msgspec.structs.replace(
+        hotel.hotel_state.bookings[hotel.booking], status=status, checked_in_on=TODAY, checked_out_on=TODAY
+    )
     possible = {action for action, kind in ACTIONS.items() if (status, kind) in TRANSITIONS}
     assert set(allowed(booking, TODAY)) == possible - {"unpin"}  # it is not pinned
     for action in ACTIONS.keys() - possible:

@@ -10,12 +10,21 @@ from innkeeper.protocol.messages.refusals import Refusal
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations import replies
 from innkeeper.protocol.reservations.booking import Booking
-from innkeeper.protocol.reservations.commands import BookingCommand, BookRoom, JoinWaitlist, MoveBooking, OpenHotel
+from innkeeper.protocol.reservations.commands import (
+    BookingCommand,
+    BookRoom,
+    ChangeBooking,
+    JoinWaitlist,
+    MoveBooking,
+    OpenHotel,
+    SwapRooms,
+)  # fmt: skip
 from innkeeper.protocol.reservations.queries import FindBooking, FindGuest
 from innkeeper.protocol.reservations.refusals import (
     GuestHasStays,
     HotelExists,
     NoSingleRoom,
+    RoomOccupied,
     RoomsStillAvailable,
     RoomTaken,
     SoldOut,
@@ -54,8 +63,12 @@ def check_answer(model: EventModel, message: Command | Query, answer: Reply | Re
         case RoomsStillAvailable():
             yield from _rooms_left(model, message, answer)
         case NoSingleRoom():
-            if not model.has_pinned_room(message.hotel, answer.room_type):
+            if not model.has_fixed_stay(message.hotel, answer.room_type):
                 yield f"no {answer.room_type} is pinned, but NoSingleRoom was answered (P4)"
+        case RoomOccupied():
+            inside = model.hotel_record(message.hotel).inside.get(answer.room, set())
+            if inside != {answer.booking}:
+                yield f"{answer.booking} is said to be in room {answer.room}, where {inside} is (P1)"
         case RoomTaken():
             yield from _room_taken(model, message, answer)
         case refusals.NotFound():
@@ -96,8 +109,14 @@ def _availability(model: EventModel, answer: replies.AvailabilityReply) -> Itera
             model.rooms_left(answer.hotel, kind.room_type.code, answer.arrival + timedelta(days=number))
             for number in range((answer.departure - answer.arrival).days)
         )
-        if kind.nights != expected or kind.rooms != min(expected):
-            yield f"{kind.room_type.code} has {expected} left, not {kind.nights}"
+        code, most = kind.room_type.code, min(expected)
+        if kind.nights != expected or kind.rooms > most or kind.needs_move != (kind.rooms < most):
+            yield f"{code} has {expected} left, not {kind.nights}"
+        if kind.rooms < most and not model.has_fixed_stay(answer.hotel, code):
+            yield f"{most} {code} are left for the stay, and no room is pinned, but {kind.rooms} were answered (P11)"
+        if kind.rooms and not model.can_be_placed(answer.hotel, code, answer.arrival, answer.departure):
+            stay = f"from {answer.arrival} to {answer.departure}"
+            yield f"{kind.rooms} {code} are said to be left {stay}, but none is (P11)"
 
 
 def _sold_out(model: EventModel, message: Command | Query, answer: SoldOut) -> Iterator[str]:
@@ -112,8 +131,8 @@ def _sold_out(model: EventModel, message: Command | Query, answer: SoldOut) -> I
 def _room_taken(model: EventModel, message: Command | Query, answer: RoomTaken) -> Iterator[str]:
     if not answer.nights:
         yield f"room {answer.room} is taken on no night"
-    has_pinned_room = model.has_pinned_room(message.hotel, model.hotel_record(message.hotel).rooms[answer.room])
-    if not has_pinned_room and not _needs_one_room(model, message) and not _both_in_house(model, message, answer):
+    has_fixed_stay = model.has_fixed_stay(message.hotel, model.hotel_record(message.hotel).rooms[answer.room])
+    if not has_fixed_stay and not _needs_one_room(model, message) and not _both_in_house(model, message, answer):
         yield f"no room is pinned or requested, but RoomTaken was answered for room {answer.room} (P4)"
     for night in answer.nights:
         holder = model.holder_of(message.hotel, answer.room, night)
@@ -125,7 +144,7 @@ def _joined(model: EventModel, message: JoinWaitlist, answer: replies.WaitlistRe
     (entry,) = answer.entries
     if entry.id not in model.waiting(message.hotel):
         yield f"entry {entry.id} is not on the waitlist (P3)"
-    if _free_every_night(model, message) and not model.has_pinned_room(message.hotel, entry.room_type):
+    if _free_every_night(model, message) and not model.has_fixed_stay(message.hotel, entry.room_type):
         yield f"a {entry.room_type} is free on every night, but {entry.id} is on the waitlist (P4)"
 
 
@@ -144,7 +163,9 @@ def _needs_one_room(model: EventModel, message: Command | Query) -> bool:
     """Whether the message is for one certain room."""
     if isinstance(message, BookRoom):
         return message.request.room is not None
-    return isinstance(message, MoveBooking) or model.bookings[_booking_of(message)].pinned
+    if isinstance(message, ChangeBooking) and isinstance(message.change.room, str):
+        return True
+    return isinstance(message, MoveBooking | SwapRooms) or model.bookings[_booking_of(message)].pinned
 
 
 def _both_in_house(model: EventModel, message: Command | Query, answer: RoomTaken) -> bool:

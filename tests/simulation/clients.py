@@ -9,6 +9,7 @@ from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations import commands, queries
+from innkeeper.protocol.reservations.reasons import DepartureReason
 from innkeeper.protocol.reservations.requests import (
     BookingChange,
     BookingRequest,
@@ -40,14 +41,17 @@ ACTIONS: dict[type[commands.BookingCommand], tuple[int, tuple[str, ...]]] = {
     commands.CancelBooking: (5, ("confirmed",)),
     commands.ReinstateBooking: (8, ("cancelled", "no_show")),
     commands.CheckInGuest: (8, ("confirmed",)),
-    commands.CheckOutGuest: (6, ("in_house",)),
+    commands.UndoCheckIn: (1, ("in_house",)),
+    commands.CheckOutGuest: (12, ("in_house",)),
+    commands.UndoCheckOut: (2, ("checked_out",)),
     commands.MarkNoShow: (4, ("confirmed",)),
     commands.MoveBooking: (4, LIVE),
+    commands.SwapRooms: (4, LIVE),
     commands.PinBooking: (3, ("held", "confirmed")),
     commands.UnpinBooking: (3, ("held", "confirmed")),
 }
 _ROOM = (ChargeKind.ROOM,)
-_PIN_ACTIONS = (commands.MoveBooking, commands.PinBooking)
+_PIN_ACTIONS = (commands.MoveBooking, commands.SwapRooms, commands.PinBooking)
 
 
 class Clients:
@@ -154,6 +158,7 @@ class Clients:
             status="held" if held else "confirmed",
             hold_seconds=self._random.choice((None, 60, 3_600, 86_400)) if held else None,
             room=room,
+            allow_split=self._with_pins and room is None and self._random.random() < 0.3,
         )
         return commands.BookRoom(hotel, request)
 
@@ -204,10 +209,21 @@ class Clients:
         if kind is commands.ExtendHold:
             return commands.ExtendHold(hotel, booking, self._random.choice((30, 600, 7_200)))
         if kind is commands.MoveBooking:
-            return commands.MoveBooking(hotel, booking, room=self._room(model, hotel))
+            return commands.MoveBooking(hotel, booking, room=self._room(model, hotel), from_=self._from(model, hotel))
+        if kind is commands.SwapRooms:
+            other = self._booking(model, hotel, LIVE)
+            return commands.SwapRooms(hotel, booking, with_=other, from_=self._from(model, hotel))
+        if kind is commands.CheckOutGuest:
+            return commands.CheckOutGuest(hotel, booking, self._random.choice((None, *DepartureReason)))
         if kind in (commands.CancelBooking, commands.MarkNoShow) and self._random.random() < 0.2:
             return kind(hotel, booking, reason="goodwill", waive_fee=True)
         return kind(hotel, booking)
+
+    def _from(self, model: EventModel, hotel: str) -> date | None:
+        """Mostly now, sometimes a later night."""
+        if self._random.random() < 0.7:
+            return None
+        return self._today(model, hotel) + timedelta(days=self._random.randint(0, STAY_NIGHTS_MAX))
 
     def _change(self, model: EventModel, hotel: str) -> BookingChange:
         arrival, departure = self._stay(model, hotel)
@@ -216,6 +232,7 @@ class Clients:
             {"departure": departure},
             {"departure": departure},
             {"room_type": self._type(hotel)},
+            {"departure": departure} | ({"room": self._room(model, hotel)} if self._with_pins else {}),
             {"guest": self._contact_change()},
             {"adults": self._random.randint(1, 3)},
             {"rate": Money(f"{self._random.randint(50, 150)}.00", "EUR")},

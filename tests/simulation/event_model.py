@@ -10,8 +10,9 @@ from datetime import date
 
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
-from innkeeper.protocol.reservations.booking import PriceLine
+from innkeeper.protocol.reservations.booking import PriceLine, RoomSegment
 from innkeeper.storage.audit.reservations import HotelRecord, ReservationsAuditor
+from simulation.placement import fits
 
 LIVE = ("held", "confirmed", "in_house")
 
@@ -20,7 +21,9 @@ STATUS = {
     events.BookingConfirmed: "confirmed",
     events.BookingReinstated: "confirmed",
     events.GuestCheckedIn: "in_house",
+    events.CheckInUndone: "confirmed",
     events.GuestCheckedOut: "checked_out",
+    events.CheckOutUndone: "in_house",
     events.GuestNoShow: "no_show",
     events.BookingCancelled: "cancelled",
     events.HoldReleased: "released",
@@ -35,7 +38,9 @@ class BookingFacts:
     hotel: str
     version: int = 0
     status: str = ""
+    room_type: str = ""
     room: str = ""
+    rooms: tuple[RoomSegment, ...] = ()
     pinned: bool = False
     arrival: date = date.min
     departure: date = date.min
@@ -99,19 +104,24 @@ class EventModel:
         facts = self.bookings.setdefault(event.booking, BookingFacts(hotel))
         facts.version += 1
         facts.status = STATUS.get(type(event), facts.status)
+        facts.rooms = getattr(event, "rooms", facts.rooms)
         match event:
             case events.StayEvent():
-                facts.room, facts.pinned = event.rooms[-1].room or "", event.pinned
+                facts.pinned, facts.room_type = event.pinned, event.room_type
                 facts.arrival, facts.departure, facts.lines = event.arrival, event.departure, event.lines
-            case events.RoomMoved():
-                facts.room = event.rooms[-1].room or ""
             case events.BookingReinstated():
-                facts.room, facts.lines = event.rooms[-1].room or "", event.lines
-            case events.GuestCheckedOut():
-                facts.room = event.rooms[-1].room or ""
+                facts.lines = event.lines
+            case events.GuestCheckedOut() | events.CheckOutUndone() | events.GuestOverstayed():
                 facts.departure, facts.lines = event.departure, event.lines
             case events.BookingPinned() | events.BookingUnpinned():
                 facts.pinned = isinstance(event, events.BookingPinned)
+        match event:
+            case events.GuestCheckedIn() | events.CheckOutUndone():
+                facts.room = event.room
+            case events.RoomMoved() if event.moved_in:
+                facts.room = event.to_room
+            case _ if facts.status in ("held", "confirmed"):
+                facts.room = facts.rooms[0].room or ""
         if facts.status != "held":
             facts.expires_at = None
         elif isinstance(event, events.BookingHeld | events.HoldExtended):
@@ -140,15 +150,44 @@ class EventModel:
 
     def rooms_left(self, hotel: str, room_type: str, night: date, except_for: str = "") -> int:
         """How many rooms of a type are free in this night, without counting one booking."""
-        return sum(self.holder_of(hotel, room, night) in (None, except_for) for room in self.rooms(hotel, room_type))
+        free = sum(self.holder_of(hotel, room, night) in (None, except_for) for room in self.rooms(hotel, room_type))
+        waiting = sum(
+            facts.status in LIVE
+            and facts.room_type == room_type
+            and any(part.room is None and part.first <= night < part.until for part in facts.rooms)
+            for id_, facts in self.bookings.items()
+            if facts.hotel == hotel and id_ != except_for
+        )
+        return max(free - waiting, 0)
 
-    def has_pinned_room(self, hotel: str, room_type: str) -> bool:
-        """Whether a room of this type is pinned for a live booking."""
-        rooms = self.rooms(hotel, room_type)
+    def has_fixed_stay(self, hotel: str, room_type: str) -> bool:
+        """Whether a room of this type is pinned for a live booking, or part of a divided stay."""
+        rooms = {*self.rooms(hotel, room_type), None}
         return any(
-            facts.pinned and facts.hotel == hotel and facts.room in rooms and facts.status in LIVE
+            (facts.pinned or len(facts.rooms) > 1)
+            and facts.hotel == hotel
+            and facts.status in LIVE
+            and any(part.room in rooms for part in facts.rooms)
             for facts in self.bookings.values()
         )
+
+    def can_be_placed(self, hotel: str, room_type: str, arrival: date, departure: date) -> bool:
+        """Whether one more stay can have one room for all its nights."""
+        rooms, today = self.rooms(hotel, room_type), self.today(hotel)
+        fixed: list[tuple[str, tuple[date, date]]] = []
+        movable: list[tuple[date, date]] = []
+        for facts in self.bookings.values():
+            if facts.hotel != hotel or facts.status not in (*LIVE, "checked_out"):
+                continue
+            may_move = facts.status in ("held", "confirmed") and not facts.pinned and len(facts.rooms) == 1
+            for part in facts.rooms:
+                first = max(part.first, today)
+                if part.room in rooms and first < part.until:
+                    if may_move:
+                        movable.append((first, part.until))
+                    else:
+                        fixed.append((part.room or "", (first, part.until)))
+        return fits(rooms, fixed, movable, (arrival, departure))
 
     def expired_holds(self, at: int) -> list[str]:
         """Holds that should have expired by this instant."""

@@ -29,7 +29,7 @@ from innkeeper.protocol.notifications.notices import Notice
 from innkeeper.protocol.ports.message_bus import CommitListener
 from innkeeper.protocol.ports.outbox import AddressReport, SendFailed, SettleNotice
 from innkeeper.protocol.ports.subscriptions import Stalled, SubscriptionRequest
-from innkeeper.protocol.reservations.events import GuestCheckedOut, GuestForgotten
+from innkeeper.protocol.reservations.events import CheckOutUndone, GuestCheckedOut, GuestForgotten
 from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS
 from innkeeper.protocol.values.guests import bare
 from innkeeper.protocol.values.money import Money
@@ -179,11 +179,15 @@ def _price_violations(events: Sequence[RecordedEvent], recorded: Sequence[Record
     for record in recorded:
         if isinstance(record.event, ChargePosted | ChargeReversed) and record.event.line.night is not None:
             charged[record.event.booking] += record.event.line.amount
+    prices: dict[str, int] = {}
     for record in events:
-        if isinstance(record.event, GuestCheckedOut):
-            booking, price = record.event.booking, sum(line.total for line in record.event.lines)
-            if charged[booking] != price:
-                yield f"{booking} was charged {charged[booking]} for its nights, whose price is {price} (P10)"
+        if isinstance(record.event, CheckOutUndone):
+            prices.pop(record.event.booking, None)
+        elif isinstance(record.event, GuestCheckedOut):
+            prices[record.event.booking] = sum(line.total for line in record.event.lines)
+    for booking, price in prices.items():
+        if charged[booking] != price:
+            yield f"{booking} was charged {charged[booking]} for its nights, whose price is {price} (P10)"
 
 
 def _billing_violations(

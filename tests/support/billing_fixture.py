@@ -25,6 +25,7 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.reasons import DepartureReason
 from innkeeper.protocol.reservations.replies import BookingReply
 from innkeeper.protocol.reservations.requests import BookingChange
 from innkeeper.protocol.reservations.terms import DepositRequest, HotelChange, TaxRequest
@@ -122,6 +123,12 @@ class LedgerFixture:
         booking = self.book(arrival, nights, **more)
         self.execute_on_hotel(commands.CheckInGuest(HOTEL, booking))
         return booking
+
+    def check_out(self, booking: str) -> Reply:
+        """Check the guest out, early where the guest arrived today."""
+        stay, today = self.hotel_state.bookings[booking], self.hotel_state.opened().business_date
+        reason = DepartureReason.EARLY if stay.arrival == today else None
+        return self.execute_on_hotel(commands.CheckOutGuest(HOTEL, booking, reason))
 
     def change(self, booking: str, **fields: Any) -> Booking:
         reply = self.execute_on_hotel(commands.ChangeBooking(HOTEL, booking, BookingChange(**fields)))

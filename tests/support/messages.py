@@ -35,6 +35,7 @@ from innkeeper.protocol.reservations.requests import (
     ContactChange,
     HotelRequest,
     RoomTypeRequest,
+    WaitlistChange,
     WaitlistRequest,
 )
 from innkeeper.protocol.reservations.terms import (
@@ -146,6 +147,12 @@ _changes = st.builds(
     reminder_on=st.just(msgspec.UNSET) | st.none() | _day,
     adults=st.just(msgspec.UNSET) | st.integers(1, 9),
 )
+_waitlist_changes = st.builds(
+    WaitlistChange,
+    guest=st.just(msgspec.UNSET) | _contact_changes,
+    notes=st.just(msgspec.UNSET) | _text,
+    adults=st.just(msgspec.UNSET) | st.integers(1, 9),
+)
 
 _parties = st.builds(PartyRequest, _name, st.lists(_name, max_size=3).map(tuple), st.just("") | _text)
 _billing_plans = st.builds(
@@ -159,6 +166,7 @@ for _kind, _strategy in (
     (HotelRequest, _hotel_requests),
     (HotelChange, _hotel_changes),
     (BookingChange, _changes),
+    (WaitlistChange, _waitlist_changes),
     (PartyRequest, _parties),
     (BillingTermsRequest, _billing_plans),
 ):

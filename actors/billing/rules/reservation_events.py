@@ -6,7 +6,7 @@ again either, because its consequences depend on the event alone, or would have 
 """
 
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import msgspec
@@ -131,16 +131,34 @@ def _checked_out(state: LedgerState, bill: Bill, event: events.GuestCheckedOut) 
     """Charges the nights slept that no audit has posted yet, and reverses those after an early departure."""
     numbers = line_numbers(state)
     yield from _status_changed(state, bill, event, departure=event.departure, lines=event.lines)
-    yield from _nights(state, bill, event.departure, state.opened().business_date, numbers)
+    until = event.lines[-1].night + timedelta(days=1) if event.lines else event.departure
+    yield from _nights(state, bill, until, state.opened().business_date, numbers)
     beyond = [
         LinePosition(bill.booking, 1, line.id)
         for line in bill.folios[0].lines
-        if line.night is not None
-        and line.night >= event.departure
-        and line.kind is LineKind.CHARGE
-        and line.moved_from is None
+        if line.night is not None and line.night >= until and line.kind is LineKind.CHARGE and line.moved_from is None
     ]
     yield from _reverse(state, beyond, ReversalReason.EARLY_DEPARTURE, numbers)
+
+
+def _check_out_undone(state: LedgerState, bill: Bill, event: events.CheckOutUndone) -> Events:
+    """Reverses the nights that the check-out charged before they were over."""
+    yield from _stay_changed(state, bill, event)
+    today = state.opened().business_date
+    posted = [
+        LinePosition(bill.booking, 1, line.id)
+        for line in bill.folios[0].lines
+        if line.night is not None
+        and line.night >= today
+        and line.kind is LineKind.CHARGE
+        and line.moved_from is None
+        and line.reversed_by is None
+    ]
+    yield from _reverse(state, posted, ReversalReason.CHECK_OUT_UNDONE, line_numbers(state))
+
+
+def _stay_changed(state: LedgerState, bill: Bill, event: events.CheckOutUndone | events.GuestOverstayed) -> Events:
+    yield from _status_changed(state, bill, event, departure=event.departure, lines=event.lines)
 
 
 def _rolled(state: LedgerState, _: None, event: events.BusinessDateRolled) -> Events:
@@ -200,7 +218,10 @@ BILLING_RULES = EventTable[Callable[[LedgerState, Any, Any], Events]](
         events.BookingCancelled: _not_arriving,
         events.BookingReinstated: _reinstated,
         events.GuestCheckedIn: _status_changed,
+        events.CheckInUndone: _status_changed,
         events.GuestCheckedOut: _checked_out,
+        events.CheckOutUndone: _check_out_undone,
+        events.GuestOverstayed: _stay_changed,
         events.GuestNoShow: _not_arriving,
         events.GuestChanged: _guest_changed,
         events.GuestForgotten: _guest_forgotten,
@@ -213,8 +234,6 @@ BILLING_RULES = EventTable[Callable[[LedgerState, Any, Any], Events]](
         room_events.RoomTypeChanged, room_events.RoomTypeRetired, room_events.RoomRetired, room_events.RoomClosed,
         room_events.RoomClosureChanged, room_events.RoomReopened, room_events.RoomConditionChanged,
         events.RoomUnassigned, events.RoomAssigned,
-        events.CheckInUndone, events.CheckOutUndone,
-        events.GuestOverstayed,
         events.RoomTypeAdded, events.RoomAdded, events.HoldExtended, events.RoomMoved, events.BookingPinned,
         events.BookingUnpinned, events.ReminderChanged, events.WaitlistJoined, events.WaitlistLeft,
         events.GuestAddressRefused, events.GuestAddressAccepted,

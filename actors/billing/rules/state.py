@@ -20,6 +20,7 @@ from innkeeper.protocol.billing.folio import (
     Invoice,
     LedgerDetails,
     Payment,
+    ReversalReason,
 )
 from innkeeper.protocol.billing.replies import AccountBalance, LedgerStateReply
 from innkeeper.protocol.billing.terms import BillingTerms, Party
@@ -177,6 +178,10 @@ def _posted(state: LedgerState, record: RecordedEvent, event: events.ChargePoste
 def _reversed(state: LedgerState, _: RecordedEvent, event: events.ChargeReversed) -> None:
     _mark(state, event, {event.line.reverses}, reversed_by=event.line.id)
     _add_line(state, event, event.line)
+    night = event.line.night
+    if event.reason is ReversalReason.CHECK_OUT_UNDONE and night is not None:  # it is charged when it is over
+        bill = state.bills[event.booking]
+        state.bills[event.booking] = _replace(bill, posted_until=min(bill.posted_until or night, night))
 
 
 def _add_line(state: LedgerState, event: events.FolioEvent, line: FolioLine) -> None:

@@ -183,8 +183,11 @@ def _paid(
     return NoticeDecision(hotel, was, (receipt,))
 
 
-def _checked_out(
-    hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.GuestCheckedOut
+def _stay_ended(
+    hotel: KnownHotel,
+    was: KnownBooking,
+    record: RecordedEvent,
+    event: events.GuestCheckedOut | events.CheckOutUndone | events.GuestOverstayed,
 ) -> NoticeDecision:
     prices = tuple(line.total for line in event.lines)
     stay = msgspec.structs.replace(was.stay, departure=event.departure, prices=prices)
@@ -224,7 +227,10 @@ NOTICE_RULES = EventTable[Callable[[Any, Any, RecordedEvent, Any], NoticeDecisio
         events.BookingCancelled: _cancelled,
         events.BookingReinstated: _reinstated,
         events.GuestCheckedIn: _status_changed,
-        events.GuestCheckedOut: _checked_out,
+        events.CheckInUndone: _status_changed,
+        events.GuestCheckedOut: _stay_ended,
+        events.CheckOutUndone: _stay_ended,
+        events.GuestOverstayed: _stay_ended,
         events.GuestNoShow: _status_changed,
         events.GuestChanged: _guest_changed,
         events.GuestForgotten: _guest_forgotten,
@@ -234,18 +240,12 @@ NOTICE_RULES = EventTable[Callable[[Any, Any, RecordedEvent, Any], NoticeDecisio
         PaymentRecorded: _paid,
     },
     ignores=(
-        events.HotelChanged,
-        events.WaitlistChanged,
-        *ROOM_EVENTS,
-        events.RoomUnassigned, events.RoomAssigned,
-        events.CheckInUndone, events.CheckOutUndone,
-        events.GuestOverstayed,
+        events.HotelChanged, *ROOM_EVENTS, events.WaitlistChanged, events.RoomUnassigned, events.RoomAssigned,
         events.TermsOfSaleChanged, events.RoomAdded, events.RoomMoved, events.BookingPinned, events.BookingUnpinned,
         events.WaitlistJoined, events.WaitlistLeft, events.BusinessDateRolled, events.TimelineBegun,
         billing_events.LedgerTimelineBegun, billing_events.LedgerBookingsLost, billing_events.LedgerOpened,
         billing_events.LedgerDayOpened, billing_events.LedgerTermsOfSaleChanged, billing_events.BillingTermsChanged,
-        billing_events.FolioOpened,
-        billing_events.FolioTermsChanged, billing_events.BuyerChanged,
+        billing_events.FolioOpened, billing_events.FolioTermsChanged, billing_events.BuyerChanged,
         billing_events.LedgerGuestForgotten, billing_events.ChargePosted,
         billing_events.ChargeReversed, billing_events.PaymentStarted, billing_events.PaymentAuthorised,
         billing_events.PaymentFailed, billing_events.PaymentVoided, billing_events.PaymentRefunded,

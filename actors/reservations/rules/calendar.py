@@ -4,7 +4,9 @@ For each night the calendar keeps one integer whose bit `i` says that room `i` i
 are the zeros in the OR of its nights, and a night is sold out when all bits are set: both cost a few machine words,
 even in a large hotel. The list starts at the business date (`origin`); past nights are removed from its front.
 
-The calendar also keeps the stays of each room in order of arrival, to find those that overlap a given stay.
+The calendar also keeps the stays of each room in order of arrival, to find those that overlap a given stay, and the
+stays that have no room (`waiting`): on their nights one room less is left. `occupied` are the rooms with guests in them
+now, as bits.
 """
 
 from bisect import bisect_left, insort
@@ -28,6 +30,8 @@ class Calendar:
     all_rooms: int = 0
     taken: list[int] = field(default_factory=lambda: [0] * HORIZON)
     stays: list[list[Claimed]] = field(default_factory=list)
+    waiting: list[Claimed] = field(default_factory=list)
+    occupied: int = 0
     shares: bool = False
 
     def add_room(self, number: str) -> None:
@@ -38,7 +42,18 @@ class Calendar:
 
     def copy(self) -> "Calendar":
         """A copy for trial changes. It copies two short lists, and shares the lists of stays until it changes one."""
-        return Calendar(self.origin, self.numbers, self.all_rooms, self.taken[:], self.stays[:], shares=True)
+        copied = Calendar(self.origin, self.numbers, self.all_rooms, self.taken[:], self.stays[:], self.waiting[:])
+        copied.occupied, copied.shares = self.occupied, True
+        return copied
+
+    def wait(self, arrival: int, departure: int, booking: str) -> None:
+        """Enters nights of the booking for which it has no room."""
+        if departure > self.origin:
+            insort(self.waiting, (arrival, departure, booking))
+
+    def wait_no_more(self, booking: str) -> None:
+        """Removes the nights for which the booking has no room."""
+        self.waiting = [stay for stay in self.waiting if stay[2] != booking]
 
     def claim(self, room: int, arrival: int, departure: int, booking: str) -> None:
         """Enters the booking for the room on these nights. Nothing changes where they are past."""
@@ -72,6 +87,7 @@ class Calendar:
         self.taken = self.taken[gone:] + [0] * gone
         self.origin = origin
         self.stays = [[stay for stay in stays if stay[1] > origin] for stays in self.stays]
+        self.waiting = [stay for stay in self.waiting if stay[1] > origin]
 
     def free_for(self, arrival: int, departure: int) -> int:
         """The rooms free on every one of these nights, as bits."""
@@ -82,12 +98,18 @@ class Calendar:
 
     def left(self, arrival: int, departure: int) -> list[int]:
         """The number of free rooms for each night."""
-        rooms = len(self.numbers)
-        return [rooms - night.bit_count() for night in self.taken[arrival - self.origin : departure - self.origin]]
+        rooms = self.all_rooms
+        left = [(rooms & ~night).bit_count() for night in self.taken[arrival - self.origin : departure - self.origin]]
+        for first, until, _ in self.waiting:
+            for night in range(max(first, arrival) - arrival, min(until, departure) - arrival):
+                left[night] = max(left[night] - 1, 0)
+        return left
 
     def sold_out(self, arrival: int, departure: int) -> list[int]:
         """The nights on which no room is free."""
         first = max(arrival, self.origin)
+        if self.waiting:
+            return [first + night for night, left in enumerate(self.left(first, departure)) if left == 0]
         nights = self.taken[first - self.origin : departure - self.origin]
         return [first + night for night, taken in enumerate(nights) if taken & self.all_rooms == self.all_rooms]
 

@@ -10,7 +10,9 @@ from innkeeper.actors.reservations.rules.rooming import (
     check_arrival,
     check_guests,
     check_reminder,
+    check_room,
     find_room,
+    prolonged,
     rate_of,
     room_type_of,
 )
@@ -22,6 +24,7 @@ from innkeeper.protocol.reservations import commands, events, requests
 from innkeeper.protocol.reservations.booking import Booking, BookingStatus, RoomSegment
 from innkeeper.protocol.reservations.requests import check_stay
 from innkeeper.protocol.values.guests import Guest, GuestDetails
+from innkeeper.protocol.values.limits import stay_nights_max
 from msgspec import UNSET
 
 
@@ -57,7 +60,7 @@ def change(
     prices_anew = "rate" in changed or kind.code != booking.room_type
     requested = terms.pop("rate", None)
     rate = kind.rate if requested is None else rate_of(state, requested)
-    moved = _rearrange(state, booking, terms)
+    moved = _rearrange(state, booking, terms, terms.pop("room", None))
     if {"adults", "children", "room_type"} & changed.keys():
         field = None if {"adults", "children"} & changed.keys() else "room_type"
         check_guests(kind, terms["adults"], terms["children"], field)
@@ -82,34 +85,58 @@ def _contact(guest: Guest) -> GuestDetails | None:
     return guest.details and msgspec.structs.replace(guest.details, notes="")
 
 
-def _rearrange(state: HotelState, booking: Booking, terms: dict[str, Any]) -> tuple[Event, ...]:
-    """Finds a room for the new stay in `terms`, and sets it there; returns the moves of other guests."""
+def _rearrange(state: HotelState, booking: Booking, terms: dict[str, Any], room: str | None) -> tuple[Event, ...]:
+    """Finds a room for the new stay in `terms`, and sets it there; returns the moves of other guests. `room` is the one
+    for the nights that are added."""
     if all(terms[term] == getattr(booking, term) for term in ("room_type", "arrival", "departure")):
+        if room is not None:
+            raise invalid("room", "with_departure", "give it with a later departure; use move to change rooms")
         return ()
-    today = state.opened().business_date
+    if booking.status is BookingStatus.IN_HOUSE:
+        return _stay_longer(state, booking, terms, room)
+    if room is not None:
+        raise invalid("room", "in_house", "only for a guest in house who stays longer; use move to change rooms")
     arrival, departure = terms["arrival"], terms["departure"]
     check_stay(arrival, departure)
-    in_house = booking.status is BookingStatus.IN_HOUSE
-    if in_house and (arrival != booking.arrival or terms["room_type"] != booking.room_type):
+    if arrival != booking.arrival:
+        check_arrival(state, arrival)
+    today = state.opened().business_date
+    if departure <= today:
+        raise invalid("departure", "not_past", f"{departure} is not after the business date, {today}")
+    same_type = terms["room_type"] == booking.room_type
+    terms["pinned"] = booking.pinned and same_type
+    had = booking.room or None
+    rooming = RoomingRequest(
+        booking.id, max(arrival, today), departure,
+        state.rooms[had][0] if had and same_type else terms["room_type"],
+        room=had if terms["pinned"] else None, prefer=had, present=booking
+    )  # fmt: skip
+    found, moved = find_room(state, rooming)
+    terms["rooms"] = (RoomSegment(found, arrival, departure),)
+    return moved
+
+
+def _stay_longer(state: HotelState, booking: Booking, terms: dict[str, Any], room: str | None) -> tuple[Event, ...]:
+    """Prolongs or shortens the stay of a guest in house. The limit of nights counts from the business date on."""
+    if terms["arrival"] != booking.arrival or terms["room_type"] != booking.room_type:
         raise invalid(
             "arrival", "in_house", "a guest in house keeps the arrival and the room type; use move to change rooms"
         )
-    if arrival != booking.arrival:
-        check_arrival(state, arrival)
+    today, departure = state.opened().business_date, terms["departure"]
     if departure < today:
         raise invalid("departure", "not_past", f"{departure} is before the business date, {today}")
-    same_type = terms["room_type"] == booking.room_type
-    fixed = same_type and (in_house or booking.pinned)
-    rooming = RoomingRequest(
-        booking.id, max(arrival, today), departure,
-        state.rooms[booking.room][0] if same_type else terms["room_type"],
-        room=booking.room if fixed else None, prefer=booking.room, present=booking
-    )  # fmt: skip
-    terms["pinned"] = booking.pinned and same_type
-    room = booking.room
-    moved: tuple[Event, ...] = ()
-    if rooming.arrival < departure:  # else the guest in house is due out today now
-        room, moved = find_room(state, rooming)
-    *earlier, now = booking.rooms if in_house else (RoomSegment(room, arrival, departure),)
-    terms["rooms"] = (*earlier, RoomSegment(room, now.first, max(departure, now.first)))
+    check_stay(booking.arrival, max(departure, booking.arrival), (today - booking.arrival).days + stay_nights_max)
+    if departure <= booking.departure:
+        if room is not None:
+            raise invalid("room", "nights_added", "expected a later departure: no night is added")
+        kept = [RoomSegment(part.room, part.first, min(part.until, departure)) for part in booking.rooms]
+        terms["rooms"] = tuple(part for part in kept if part.first < part.until)
+        return ()
+    there = room or booking.rooms[-1].room or booking.room
+    check_room(state, there)
+    kind, _position = state.rooms[there]
+    check_guests(state.room_types[kind], terms["adults"], terms["children"], "room")
+    first = max(booking.departure, today)
+    _found, moved = find_room(state, RoomingRequest(booking.id, first, departure, kind, room=there))
+    terms["rooms"] = prolonged(booking, there, departure)
     return moved

@@ -21,25 +21,26 @@ from innkeeper.actors.reservations.rules.rooming import (
     check_guests,
     check_reminder,
     check_room,
+    divided,
     find_room,
     rate_of,
     room_type_of,
 )
-from innkeeper.actors.reservations.rules.state import HotelState, changed_entry, waiting
+from innkeeper.actors.reservations.rules.state import HotelState, concerned_rooms
 from innkeeper.actors.reservations.rules.waitlist import change_events, join_event, leave_event
+from innkeeper.actors.reservations.rules.waitlist_entries import changed_entry, waiting
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event, ForgettingEvent
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, StaleVersion, invalid
 from innkeeper.protocol.messages.reply import Reply
-from innkeeper.protocol.reservations import commands, events
+from innkeeper.protocol.reservations import commands, events, requests
 from innkeeper.protocol.reservations.booking import Booking, RoomSegment
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
-from innkeeper.protocol.reservations.refusals import HotelExists
+from innkeeper.protocol.reservations.refusals import HotelExists, NoSingleRoom
 from innkeeper.protocol.reservations.replies import BookingReply, GuestReply, HotelReply, NightAuditReply, WaitlistReply
-from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.guests import Guest, GuestDetails, GuestKey, StoredGuest, new_guest
 
@@ -103,10 +104,8 @@ def _record(state: HotelState, decided: tuple[Event, ...], envelope: Envelope, c
         if isinstance(event, events.BookingEvent):
             was = decision.after.get(event.booking) or state.bookings.get(event.booking)
             now = decision.after[event.booking] = apply_event(was, record, state.opened().currency)
-            if was is None or _nights(was) != _nights(now):
-                decision.claims.setdefault(now.room, []).append(event)
-                if was is not None and was.room != now.room:
-                    decision.claims.setdefault(was.room, []).append(event)
+            for room in concerned_rooms(was, now, state.opened().business_date):
+                decision.claims.setdefault(room, []).append(event)
         guest = getattr(event, "guest", None)
         if type(guest) is Guest and guest.version > state.seq:  # see `rules.guests`
             decision.guests[guest.id, guest.version] = StoredGuest(hotel, guest, envelope.salt)
@@ -115,10 +114,6 @@ def _record(state: HotelState, decided: tuple[Event, ...], envelope: Envelope, c
         decision.records.append(record)
         decision.bookings.append(now)
     return decision
-
-
-def _nights(booking: Booking) -> tuple[bool, RoomSegment]:
-    return booking.status in HOLDS_NIGHTS, booking.rooms[-1]
 
 
 def find(state: HotelState, command: commands.BookingCommand, envelope: Envelope) -> Booking:
@@ -157,7 +152,7 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
         check_reminder(state, request.reminder_on, request.arrival)
     rate = kind.rate if request.rate is None else rate_of(state, request.rate)
     rooming = RoomingRequest(envelope.id, request.arrival, request.departure, kind.code, room=request.room)
-    room, moved = find_room(state, rooming)
+    rooms, moved = _rooms_for(state, rooming, request)
     contact = request.guest
     if contact.name is None:
         guest = known_guest(state, request.notes, envelope)
@@ -168,7 +163,7 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
         booking=envelope.id,
         locator=state.next_locator(),
         room_type=request.room_type,
-        rooms=(RoomSegment(room, request.arrival, request.departure),),
+        rooms=rooms,
         arrival=request.arrival,
         departure=request.departure,
         adults=request.adults,
@@ -184,6 +179,18 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
         expires_at = envelope.at + (request.hold_seconds or limits.hold_seconds_default) * 1_000_000
         made = events.BookingHeld(**msgspec.structs.asdict(confirmed), expires_at=expires_at)
     return (*moved, made), None
+
+
+def _rooms_for(
+    state: HotelState, rooming: RoomingRequest, request: requests.BookingRequest
+) -> tuple[tuple[RoomSegment, ...], tuple[events.RoomMoved, ...]]:
+    try:
+        room, moved = find_room(state, rooming)
+    except Refused as refused:
+        if request.allow_split and isinstance(refused.refusal, NoSingleRoom):
+            return divided(state, rooming), ()
+        raise
+    return (RoomSegment(room, request.arrival, request.departure),), moved
 
 
 def _change_hotel(state: HotelState, command: commands.ChangeHotel, envelope: Envelope) -> Ruling:
@@ -238,12 +245,12 @@ def _roll(state: HotelState, command: commands.RollBusinessDate, envelope: Envel
         raise invalid(
             "to", "days_max", f"expected at most {limits.night_audit_days_max} days after the business date, {today}"
         )
-    done = roll_events(state, to)
+    done = roll_events(state, to, envelope.at)
     counted = {kind: sum(isinstance(event, kind) for event in done) for kind in _SETTLED}
     return done, NightAuditReply(command.hotel, max(to, today), *counted.values())
 
 
-_SETTLED = (events.GuestNoShow, events.GuestCheckedOut, events.HoldExpired)
+_SETTLED = (events.GuestNoShow, events.GuestOverstayed, events.HoldExpired)
 
 
 _DECISIONS: dict[type[Command], Callable[[HotelState, Any, Envelope], Ruling]] = {

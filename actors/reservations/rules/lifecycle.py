@@ -30,12 +30,15 @@ _DONE = {
     "extend": "extended",
     "change": "changed",
     "move": "moved to another room",
+    "swap": "swapped with another booking",
     "pin": "pinned",
     "unpin": "unpinned",
     "check-in": "checked in",
     "cancel": "cancelled",
     "no-show": "marked as a no-show",
+    "undo-check-in": "taken back to before its check-in",
     "check-out": "checked out",
+    "undo-check-out": "taken back to before its check-out",
     "reinstate": "reinstated",
 }
 
@@ -61,6 +64,14 @@ def why_not(booking: Booking, action: str, today: date) -> str | None:
         return f"the stay ended on {booking.departure}; the business date is {today}"
     if action == "reinstate" and booking.status is BookingStatus.CANCELLED and booking.arrival < today:
         return f"a cancelled booking can be reinstated until {booking.arrival}; the business date is {today}"
+    if action == "undo-check-in" and booking.checked_in_on != today:
+        return f"the check-in was on {booking.checked_in_on}; it can be undone on the same business date only"
+    if action == "undo-check-out" and booking.checked_out_on != today:
+        return f"the check-out was on {booking.checked_out_on}; it can be undone on the same business date only"
+    if action == "undo-check-out" and booking.guest.details is None:
+        return "the guest is forgotten; make a new booking"
+    if action in ("pin", "unpin") and not booking.room:
+        return "the booking has no room"
     if action == "pin" and booking.pinned:
         return f"room {booking.room} is pinned already"
     if action == "unpin" and not booking.pinned:

@@ -4,7 +4,8 @@ comes free, and audits at a fixed time."""
 from datetime import date, time, timedelta
 from zoneinfo import ZoneInfo
 
-from innkeeper.actors.reservations.rules.pricing import checked_out, no_show
+from innkeeper.actors.reservations.rules.overstays import assignment_events, overstay_events
+from innkeeper.actors.reservations.rules.pricing import no_show
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.actors.reservations.rules.waitlist import lapse_events, offer_events
 from innkeeper.protocol.messages.event import Event
@@ -13,28 +14,27 @@ from innkeeper.protocol.reservations.booking import Booking, BookingStatus
 from innkeeper.protocol.values.instants import instant
 
 
-def roll_events(state: HotelState, to: date) -> tuple[Event, ...]:
+def roll_events(state: HotelState, to: date, at: int) -> tuple[Event, ...]:
     """Closes the business date and opens `to`. Guests who were due in become no-shows, holds for past nights expire,
-    guests who were due out and are still in house are checked out, and waitlist entries for past arrivals lapse. There
+    guests who were due out and are still in house stay on, and waitlist entries for past arrivals lapse. There
     are no events where `to` is open already."""
     today = state.opened().business_date
     if to <= today:
         return ()
     settled = [event for booking in _by_id(state) if (event := _settle(booking, to)) is not None]
-    return (*settled, *lapse_events(state, to), events.BusinessDateRolled(today, to))
+    overstays = overstay_events(state, to, at, {event.booking for event in settled})
+    return (*settled, *overstays, *lapse_events(state, to), events.BusinessDateRolled(today, to))
 
 
 def _by_id(state: HotelState) -> list[Booking]:
     return sorted(state.bookings.values(), key=lambda booking: booking.id)
 
 
-def _settle(booking: Booking, to: date) -> Event | None:
+def _settle(booking: Booking, to: date) -> events.HoldExpired | events.GuestNoShow | None:
     if booking.status is BookingStatus.HELD and booking.arrival < to:
         return events.HoldExpired(booking.id)
     if booking.status is BookingStatus.CONFIRMED and booking.arrival < to:
         return no_show(booking, to)
-    if booking.status is BookingStatus.IN_HOUSE and booking.departure < to:
-        return checked_out(booking, booking.departure)
     return None
 
 
@@ -50,11 +50,16 @@ def due_events(state: HotelState, at: int) -> tuple[str, tuple[Event, ...]]:
     if expired:
         lapsed = tuple(events.HoldExpired(booking) for _, booking in dict.fromkeys(expired))
         return f"due:hold-expiry:{_rfc_3339(expired[0][0])}", lapsed
+    if state.roomless and state.freed:
+        booking, assigned = assignment_events(state)
+        if assigned:
+            return f"due:room-assignment:{booking}", assigned
     if state.waitlist and state.freed:
         return offer_events(state, at)
+    state.freed.clear()
     if state.audit_at is None or state.audit_at > at:
         return "", ()
-    return f"due:night-audit:{_rfc_3339(state.audit_at)}", roll_events(state, _open_date(state, at))
+    return f"due:night-audit:{_rfc_3339(state.audit_at)}", roll_events(state, _open_date(state, at), at)
 
 
 def _rfc_3339(at: int) -> str:

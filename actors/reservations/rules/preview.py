@@ -19,7 +19,7 @@ def preview(state: HotelState, decision: Decision) -> Reply:
     moves = tuple(
         PreviewedMove(now.id, now.locator, was.room, now.room)
         for now in decision.after.values()
-        if now.id != booking.id and (was := state.bookings[now.id]).room != now.room
+        if now.id != booking.id and (was := state.bookings[now.id]).rooms != now.rooms
     )
     return PreviewReply(booking if booking.id in state.bookings else _unnamed(booking), moves)
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from innkeeper.protocol.reservations.booking import Booking, PriceLine, RoomSegment
 from innkeeper.protocol.reservations.events import BookingReinstated, GuestCheckedOut, GuestNoShow
 from innkeeper.protocol.reservations.hotel import MANUAL_AUDIT, Hotel
+from innkeeper.protocol.reservations.reasons import DepartureReason
 from innkeeper.protocol.values.instants import instant, microseconds
 from innkeeper.protocol.values.taxes import Guests, TaxAmount, added, night_taxes, taxes_on
 
@@ -112,15 +113,15 @@ def no_show(booking: Booking, business_date: date, reason: str = "", waive_fee: 
     return GuestNoShow(booking.id, fee, min(business_date, booking.departure), waived, reason)
 
 
-def reinstated(booking: Booking, rooms: tuple[RoomSegment, ...], business_date: date) -> BookingReinstated:
-    """The event of a booking that is confirmed again. The nights of a no-show that were neither kept nor are left cost
+def reinstated(booking: Booking, room: str, business_date: date) -> BookingReinstated:
+    """The event of a booking that is confirmed again, in this room. The nights of a no-show that were neither kept nor are left cost
     nothing: somebody else could have them."""
     kept_until = booking.kept_until or booking.arrival
     lines = tuple(
         PriceLine(line.night, 0, 0, line.terms) if kept_until <= line.night < business_date else line
         for line in booking.lines
     )
-    price = sum(line.amount for line in lines)
+    rooms, price = (RoomSegment(room, booking.arrival, booking.departure),), sum(line.amount for line in lines)
     return BookingReinstated(booking.id, rooms, lines, min(booking.late_fee, price), min(booking.no_show_fee, price))
 
 
@@ -129,12 +130,13 @@ def is_late(hotel: Hotel, booking: Booking, at: int) -> bool:
     return hotel_instant(hotel, at) > booking.free_until
 
 
-def checked_out(booking: Booking, departure: date) -> GuestCheckedOut:
-    """The event of a guest who leaves on this day, with the rooms and the price of the nights until then."""
+def checked_out(booking: Booking, departure: date, today: date, reason: DepartureReason) -> GuestCheckedOut:
+    """The event of a guest who leaves today, after a stay until this day, with the rooms and the price of the nights
+    until then; a day use costs the first night."""
     rooms = [RoomSegment(one.room, one.first, min(one.until, departure)) for one in booking.rooms]
     slept = [one for one in rooms if one.first < one.until] or rooms[:1]
-    lines = tuple(line for line in booking.lines if line.night < departure)
-    return GuestCheckedOut(booking.id, departure, tuple(slept), lines)
+    lines = tuple(line for line in booking.lines if line.night < departure) or booking.lines[:1]
+    return GuestCheckedOut(booking.id, today, departure, tuple(slept), lines, reason)
 
 
 def changed_stay(hotel: Hotel, booking: Booking, change: StayChange, at: int) -> dict[str, Any]:

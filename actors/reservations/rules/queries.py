@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from innkeeper.actors.reservations.rules.availability import rooms_for_stay
 from innkeeper.actors.reservations.rules.guests import named_guest
 from innkeeper.actors.reservations.rules.rooming import check_arrival
 from innkeeper.actors.reservations.rules.state import HotelState, describe
@@ -57,7 +58,10 @@ def _availability(state: HotelState, query: queries.FindAvailability) -> Reply:
     for kind in hotel.room_types:
         if kind.max_guests >= query.guests:
             nights = state.calendars[kind.code].left(arrival, departure)
-            types.append(TypeAvailability(kind, min(nights), tuple(nights)))
+            most = min(nights)
+            rooms = rooms_for_stay(state, kind.code, arrival, departure, most)
+            needs_move = rooms < most
+            types.append(TypeAvailability(kind, most if query.allow_split else rooms, tuple(nights), needs_move))
     return AvailabilityReply(hotel.id, hotel.currency, query.arrival, query.departure, tuple(types))
 
 

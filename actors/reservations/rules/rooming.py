@@ -1,5 +1,6 @@
 """Finds a room for a stay: the checks, the plan, and the moves of other guests as events."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -20,7 +21,7 @@ from innkeeper.protocol.values.sentences import counted
 
 class RoomingRequest(msgspec.Struct, frozen=True, gc=False):
     """A stay that needs a room of one type: `room` if set, else `prefer` if that is free, else any. `present` is the
-    booking as it is now, whose nights count as free."""
+    booking as it is now, whose nights count as free, but for those before `kept_until`."""
 
     booking: str
     arrival: date
@@ -29,13 +30,20 @@ class RoomingRequest(msgspec.Struct, frozen=True, gc=False):
     room: str | None = None
     prefer: str | None = None
     present: Booking | None = None
+    kept_until: date = date.min
 
 
 def find_room(state: HotelState, rooming: RoomingRequest) -> tuple[str, tuple[RoomMoved, ...]]:
     """The room, and the moves of other guests. Refuses with the nights that are sold out or taken."""
     calendar = state.calendars[rooming.room_type]
     if rooming.present is not None or state.refused_rooms:
-        calendar = _trial_calendar(state, rooming)
+        calendar = _trial_calendar(state, rooming.room_type, (rooming,))
+    return _find_room(state, calendar, rooming, state.movable)
+
+
+def _find_room(
+    state: HotelState, calendar: Calendar, rooming: RoomingRequest, movable: Callable[[str], bool]
+) -> tuple[str, tuple[RoomMoved, ...]]:
     arrival, departure = rooming.arrival.toordinal(), rooming.departure.toordinal()
     if rooming.prefer is not None and rooming.room is None:
         kind, position = state.rooms[rooming.prefer]
@@ -43,9 +51,13 @@ def find_room(state: HotelState, rooming: RoomingRequest) -> tuple[str, tuple[Ro
             return rooming.prefer, ()
     rooms = calendar.all_rooms if rooming.room is None else 1 << state.rooms[rooming.room][1] & calendar.all_rooms
     free = calendar.free_for(arrival, departure) & rooms
+    if calendar.waiting and calendar.sold_out(arrival, departure):
+        raise Refused(_why_none(calendar, rooming))
     if free:
+        if arrival <= calendar.origin:
+            free = free & ~calendar.occupied or free
         return calendar.numbers[calendar.best_fit(free, arrival, departure)], ()
-    plan = allocate(calendar, AllocationRequest((arrival, departure, rooming.booking), rooms, state.movable))
+    plan = allocate(calendar, AllocationRequest((arrival, departure, rooming.booking), rooms, movable))
     if plan is None:
         raise Refused(_why_none(calendar, rooming))
     moved = tuple(
@@ -62,24 +74,99 @@ def _moved(booking: Booking, here: str, there: str, for_booking: str) -> RoomMov
 
 def in_room(booking: Booking, room: str, first: date) -> tuple[RoomSegment, ...]:
     """The rooms of a booking that is in this one from a night on, and before it where it was."""
-    earlier = [RoomSegment(one.room, one.first, min(one.until, first)) for one in booking.rooms]
-    kept = [one for one in earlier if one.first < one.until]
-    if kept and (kept[-1].room, kept[-1].until) == (room, first):
-        first = kept.pop().first
-    return (*kept, RoomSegment(room, first, booking.departure))
+    return with_room(booking, room, first, booking.departure)
 
 
-def _trial_calendar(state: HotelState, rooming: RoomingRequest) -> Calendar:
-    """The calendar without the nights of the present booking and without the rooms that refused a claim."""
-    calendar = state.calendars[rooming.room_type].copy()
-    if rooming.present is not None:
-        kind, position = state.rooms[rooming.present.room]
-        if kind == rooming.room_type:
-            calendar.vacate(position, rooming.present.id)
-    refused = sum(
-        1 << state.rooms[room][1] for room in state.refused_rooms if state.rooms[room][0] == rooming.room_type
-    )
+def find_rooms(state: HotelState, roomings: Sequence[RoomingRequest]) -> tuple[RoomMoved, ...]:
+    """The moves of other guests after which each of several stays has the room that it asks for. Refuses like
+    `find_room`."""
+    calendars: dict[str, Calendar] = {}
+    done: list[RoomMoved] = []
+    placed = {rooming.booking for rooming in roomings}
+    for rooming in roomings:
+        if rooming.arrival >= rooming.departure:
+            continue
+        kind = rooming.room_type
+        calendar = calendars[kind] = calendars.get(kind) or _trial_calendar(state, kind, roomings)
+        room, moved = _find_room(state, calendar, rooming, lambda one: one not in placed and state.movable(one))
+        for one in moved:
+            _claim(state, calendar, one.booking, one.rooms[0], state.rooms[one.from_room][1])
+        _claim(state, calendar, rooming.booking, RoomSegment(room, rooming.arrival, rooming.departure))
+        done += moved
+    return tuple(done)
+
+
+def _claim(state: HotelState, calendar: Calendar, booking: str, part: RoomSegment, leaves: int | None = None) -> None:
+    if leaves is not None:
+        calendar.vacate(leaves, booking)
+    assert part.room is not None
+    calendar.claim(state.rooms[part.room][1], part.first.toordinal(), part.until.toordinal(), booking)
+
+
+def room_on(booking: Booking, night: date) -> str | None:
+    """The room that the booking has on this night; on the day of departure, the one of the last night."""
+    return next((part.room for part in booking.rooms if night < part.until), booking.rooms[-1].room)
+
+
+def with_room(booking: Booking, room: str, first: date, until: date) -> tuple[RoomSegment, ...]:
+    """The rooms of a booking that is in this one on the nights [first, until), and on the others as before."""
+    before = [RoomSegment(part.room, part.first, min(part.until, first)) for part in booking.rooms]
+    after = [RoomSegment(part.room, max(part.first, until), part.until) for part in booking.rooms]
+    parts = [part for part in (*before, RoomSegment(room, first, until), *after) if part.first < part.until]
+    merged: list[RoomSegment] = []
+    for part in parts:
+        if merged and merged[-1].room == part.room:
+            part = RoomSegment(part.room, merged.pop().first, part.until)
+        merged.append(part)
+    return tuple(merged)
+
+
+def prolonged(booking: Booking, room: str, until: date) -> tuple[RoomSegment, ...]:
+    """The rooms of a booking that stays longer, in this room."""
+    *earlier, last = booking.rooms
+    if last.room == room:
+        return (*earlier, RoomSegment(room, last.first, until))
+    return (*booking.rooms, RoomSegment(room, last.until, until))
+
+
+def divided(state: HotelState, rooming: RoomingRequest) -> tuple[RoomSegment, ...]:
+    """The stay in several rooms of the type, with as few changes as possible: always the room that is free for longest.
+    Each night has a room left."""
+    calendar = state.calendars[rooming.room_type]
+    departure = rooming.departure.toordinal()
+    parts: list[RoomSegment] = []
+    first = rooming.arrival.toordinal()
+    while first < departure:
+        until = first + 1
+        free = calendar.free_for(first, until)
+        while until < departure and (longer := free & calendar.free_for(until, until + 1)):
+            free, until = longer, until + 1
+        number = calendar.numbers[calendar.best_fit(free, first, until)]
+        parts.append(RoomSegment(number, date.fromordinal(first), date.fromordinal(until)))
+        first = until
+    return tuple(parts)
+
+
+def _trial_calendar(state: HotelState, room_type: str, roomings: Sequence[RoomingRequest]) -> Calendar:
+    """The calendar without the nights of the bookings that get other rooms, and without the rooms that refused a
+    claim."""
+    calendar = state.calendars[room_type].copy()
+    for rooming in roomings:
+        if rooming.present is not None:
+            _take_out(state, calendar, room_type, rooming.present, rooming.kept_until)
+    refused = sum(1 << state.rooms[room][1] for room in state.refused_rooms if state.rooms[room][0] == room_type)
     return replace(calendar, all_rooms=calendar.all_rooms & ~refused)
+
+
+def _take_out(state: HotelState, calendar: Calendar, room_type: str, booking: Booking, kept_until: date) -> None:
+    calendar.wait_no_more(booking.id)
+    parts = [part for part in booking.rooms if part.room is not None and state.rooms[part.room][0] == room_type]
+    for room in {part.room for part in parts if part.room is not None}:
+        calendar.vacate(state.rooms[room][1], booking.id)
+    for part in parts:
+        kept = RoomSegment(part.room, part.first, min(part.until, kept_until))
+        if kept.first < kept.until:
+            _claim(state, calendar, booking.id, kept)
 
 
 def _why_none(calendar: Calendar, rooming: RoomingRequest) -> SoldOut | RoomTaken | NoSingleRoom:

@@ -14,10 +14,11 @@ from hashlib import blake2b
 from heapq import heapify, heappop, heappush
 from typing import Any
 
-import msgspec
 from innkeeper.actors.reservations.rules.calendar import Calendar
+from innkeeper.actors.reservations.rules.locators import locator_of, locator_rounds
 from innkeeper.actors.reservations.rules.pricing import next_audit
 from innkeeper.actors.reservations.rules.rooms import RoomState, RoomStates
+from innkeeper.actors.reservations.rules.waitlist_entries import changed_entry, waiting
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
@@ -31,21 +32,23 @@ from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 from innkeeper.protocol.values.guests import GuestDetails, GuestKey, bare, with_details, without_details
 
-_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_PAIRS = [first + second for first in _LETTERS for second in _LETTERS]
-_LOCATOR_ROUNDS = 4  # of which three make a Feistel network a permutation that looks random
-_HALF_BITS = 15
-_HALF = (1 << _HALF_BITS) - 1
+IN_HOUSE = BookingStatus.IN_HOUSE
 
 
 @dataclass(slots=True)
 class HotelState:
-    """One hotel. `rooms` maps each room number to its type and its position in that type's calendar; `waitlist` has the
-    entries, oldest first, and `freed` the room types that may have a room for one of them now. `audit_at` is when the
-    next automatic audit is due. `room_states` is what the rooms know from the journal, until their actors start, and
-    `refused_rooms` are the rooms that have just refused a claim, and
-    `just_forgotten` the guests who were forgotten in this batch of commands. `locators` are those of the bookings here;
-    `locator_key` is an input, no part of what is described."""
+    """One hotel.
+
+    - `rooms` maps each room number to its type and its position in that type's calendar.
+    - `waitlist` has the entries, oldest first; `freed` are the room types that may have a room for one of them now, or
+      for one of `roomless`, the bookings that have no room on some of their nights.
+    - `occupants` has the booking in each occupied room.
+    - `fixed` has, by room type, the bookings with a pinned room or a divided stay, which the hotel cannot move.
+    - `audit_at` is when the next automatic audit is due.
+    - `room_states` is what the rooms know from the journal, until their actors start; `refused_rooms` are those that
+      have just refused a claim, `just_forgotten` the guests who were forgotten in this batch of commands.
+    - `locators` are those of the bookings here; `locator_key` is an input, no part of what is described.
+    """
 
     hotel: Hotel | None = None
     seq: int = 0
@@ -58,6 +61,9 @@ class HotelState:
     waitlist: dict[str, WaitlistEntry] = field(default_factory=dict)
     freed: set[str] = field(default_factory=set)
     audit_at: int | None = None
+    occupants: dict[str, str] = field(default_factory=dict)
+    roomless: set[str] = field(default_factory=set)
+    fixed: dict[str, set[str]] = field(default_factory=dict)
     room_states: RoomStates = field(default_factory=RoomStates)
     refused_rooms: frozenset[str] = frozenset()
     just_forgotten: set[str] = field(default_factory=set)
@@ -71,32 +77,40 @@ class HotelState:
         return self.hotel
 
     def next_locator(self) -> str:
-        """The locator of the next booking: six characters by which a guest names it at the front desk.
-
-        The n-th booking gets the n-th number of a permutation of all 32⁶, written without I, L, O and U (Crockford's
-        base 32). The permutation is a Feistel network, whose rounds are keyed with the secret of the installation and
-        the hotel: locators never collide within a hotel, and do not reveal how many bookings it has. A number whose
-        locator a booking has already, from another key, is skipped."""
+        """The locator of the next booking: six characters by which a guest names it at the front desk."""
         if self._locator_rounds is None:
-            assert self.hotel is not None
-            assert self.locator_key
-            self._locator_rounds = blake2b(self.hotel.id.encode(), digest_size=2, key=self.locator_key)
-        keyed, number = self._locator_rounds, self.bookings_made
-        while True:
-            left, right = number >> _HALF_BITS & _HALF, number & _HALF
-            for turn in range(_LOCATOR_ROUNDS):
-                mixed = keyed.copy()
-                mixed.update((turn << _HALF_BITS | right).to_bytes(3, "big"))
-                left, right = right, left ^ int.from_bytes(mixed.digest(), "big") & _HALF
-            locator = _PAIRS[left >> 5] + _PAIRS[(left & 31) << 5 | right >> 10] + _PAIRS[right & 1023]
-            if locator not in self.locators:
-                return locator
-            number += 1
+            self._locator_rounds = locator_rounds(self.locator_key, self.opened().id)
+        return locator_of(self._locator_rounds, self.bookings_made, self.locators)
 
     def movable(self, booking: str) -> bool:
-        """Whether the hotel may change the room of this booking: only before arrival, and unless the room is pinned."""
+        """Whether the hotel may change the room of this booking: only before arrival, and unless the room is pinned or
+        the stay is divided between rooms."""
         stay = self.bookings[booking]
-        return stay.status in NOT_ARRIVED and not stay.pinned
+        return stay.status in NOT_ARRIVED and not stay.pinned and len(stay.rooms) == 1
+
+    def fix(self, booking: Booking) -> None:
+        """Notes that the hotel cannot move this booking, of which a room is pinned or the stay divided."""
+        if booking.status in NOT_ENDED:
+            for part in booking.rooms:
+                if part.room is not None:
+                    self.fixed.setdefault(self.rooms[part.room][0], set()).add(booking.id)
+
+    def unfix(self, booking: Booking) -> None:
+        """Forgets what `fix` has noted."""
+        if booking.pinned or len(booking.rooms) > 1:
+            for fixed in self.fixed.values():
+                fixed.discard(booking.id)
+
+    def let_in(self, was: Booking | None, now: Booking) -> None:
+        """Notes which room the guest has left and entered."""
+        if was is not None and was.status is IN_HOUSE and self.occupants.get(was.room) == was.id:
+            del self.occupants[was.room]
+            kind, position = self.rooms[was.room]
+            self.calendars[kind].occupied &= ~(1 << position)
+        if now.status is IN_HOUSE:
+            self.occupants[now.room] = now.id
+            kind, position = self.rooms[now.room]
+            self.calendars[kind].occupied |= 1 << position
 
     def next_expiry(self) -> int | None:
         """When the next hold expires. Removes the expiries of holds that have ended in another way."""
@@ -110,22 +124,50 @@ class HotelState:
 
     def due_at(self) -> int | None:
         """When something is due without a command (microseconds since 1970 UTC), or None."""
-        if self.waitlist and self.freed:
+        if self.freed and (self.waitlist or self.roomless):
             return 0
         expiry = self.next_expiry() if self.expiries else None
         return min(expiry, self.audit_at) if expiry and self.audit_at else expiry or self.audit_at
 
     def claim(self, booking: Booking) -> None:
-        """Enters the booking's nights in the calendar."""
-        kind, position = self.rooms[booking.room]
-        now = booking.rooms[-1]  # the nights in earlier rooms are over
-        self.calendars[kind].claim(position, now.first.toordinal(), now.until.toordinal(), booking.id)
+        """Enters the booking's nights in the calendars."""
+        for part in booking.rooms:
+            first, until = part.first.toordinal(), part.until.toordinal()
+            if part.room is None:
+                self.calendars[booking.room_type].wait(first, until, booking.id)
+                self.roomless.add(booking.id)
+            else:
+                kind, position = self.rooms[part.room]
+                self.calendars[kind].claim(position, first, until, booking.id)
 
     def vacate(self, booking: Booking) -> None:
-        """Removes the booking's nights from the calendar."""
-        kind, position = self.rooms[booking.room]
-        self.calendars[kind].vacate(position, booking.id)
-        self.freed.add(kind)
+        """Removes the booking's nights from the calendars."""
+        for room in {part.room for part in booking.rooms}:
+            if room is None:
+                self.calendars[booking.room_type].wait_no_more(booking.id)
+                self.roomless.discard(booking.id)
+                self.freed.add(booking.room_type)
+            else:
+                kind, position = self.rooms[room]
+                self.calendars[kind].vacate(position, booking.id)
+                self.freed.add(kind)
+
+
+def concerned_rooms(was: Booking | None, now: Booking, today: date) -> set[str]:
+    """The rooms that a change of this booking concerns: those whose nights from `today` on it changes, and those that
+    its guest enters or leaves."""
+    if was is None:
+        return {part.room for part in now.rooms if part.room is not None}
+    rooms: set[str | None] = set()
+    held, holds = was.status in HOLDS_NIGHTS, now.status in HOLDS_NIGHTS
+    if was.rooms is not now.rooms or held != holds:
+        parts = (*(was.rooms if held else ()), *(now.rooms if holds else ()))
+        rooms = {part.room for part in parts if part.until > today}
+    inside, is_inside = was.status is IN_HOUSE, now.status is IN_HOUSE
+    if inside != is_inside or (is_inside and was.room != now.room):
+        rooms |= {was.room} if inside else set()
+        rooms |= {now.room} if is_inside else set()
+    return {room for room in rooms if room}
 
 
 def evolve(state: HotelState, record: RecordedEvent, after: Booking | None = None) -> None:
@@ -153,13 +195,19 @@ def _evolve_booking(state: HotelState, record: RecordedEvent, after: Booking | N
         state.locators.add(now.locator)
         state.waitlist.pop(now.id, None)
         state.claim(now)
-    elif (was.rooms[-1], was.status in HOLDS_NIGHTS) != (now.rooms[-1], now.status in HOLDS_NIGHTS):
-        if was.status in HOLDS_NIGHTS:
-            state.vacate(was)
-        if now.status in HOLDS_NIGHTS:
-            state.claim(now)
-    if was is not None and was.pinned and not now.pinned:
-        state.freed.add(state.rooms[now.room][0])
+    else:
+        if was.rooms is not now.rooms or (was.status in HOLDS_NIGHTS) != (now.status in HOLDS_NIGHTS):
+            if was.status in HOLDS_NIGHTS:
+                state.vacate(was)
+            if now.status in HOLDS_NIGHTS:
+                state.claim(now)
+        if was.pinned and not now.pinned:
+            state.freed.update(state.rooms[part.room][0] for part in now.rooms if part.room is not None)
+        state.unfix(was)
+        if IN_HOUSE in (was.status, now.status):
+            state.let_in(was, now)
+    if now.pinned or len(now.rooms) > 1:
+        state.fix(now)
     if now.expires_at is not None and (was is None or was.expires_at != now.expires_at):
         heappush(state.expiries, (now.expires_at, now.id))
 
@@ -210,40 +258,6 @@ def _timeline_begun(state: HotelState, record: RecordedEvent, _: None) -> None:
     state.bookings_made += len(record.event.lost_bookings)
 
 
-def waiting(event: events.WaitlistJoined, number: int, at: int, by: str) -> WaitlistEntry:
-    """The entry that the hotel's event with this number puts on the waitlist."""
-    return WaitlistEntry(
-        id=event.entry,
-        number=number,
-        room_type=event.room_type,
-        arrival=event.arrival,
-        departure=event.departure,
-        adults=event.adults,
-        children=event.children,
-        guest=event.guest,
-        source=event.source,
-        joined_at=at,
-        joined_by=by,
-    )
-
-
-def changed_entry(was: WaitlistEntry, event: events.WaitlistChanged, number: int) -> WaitlistEntry:
-    """The entry after the hotel's event with this number. It keeps its place where the stay is part of the old one."""
-    is_part = event.room_type == was.room_type and was.arrival <= event.arrival and event.departure <= was.departure
-    return msgspec.structs.replace(
-        was,
-        number=was.number if is_part else number,
-        room_type=event.room_type,
-        arrival=event.arrival,
-        departure=event.departure,
-        adults=event.adults,
-        children=event.children,
-        guest=event.guest,
-        source=event.source,
-        version=was.version + 1,
-    )
-
-
 def _add_room(state: HotelState, room: str, code: str) -> None:
     calendar = state.calendars[code]
     state.rooms[room] = (code, len(calendar.numbers))
@@ -255,6 +269,7 @@ def _roll(state: HotelState, opened: date) -> None:
         calendar.roll(opened.toordinal())
     for booking in [booking.id for booking in state.bookings.values() if is_over(booking, opened)]:
         state.locators.discard(state.bookings.pop(booking).locator)
+        state.roomless.discard(booking)
 
 
 HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
@@ -271,12 +286,17 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
         events.HoldExpired: _evolve_booking,
         events.HoldReleased: _evolve_booking,
         events.RoomMoved: _evolve_booking,
+        events.RoomUnassigned: _evolve_booking,
+        events.RoomAssigned: _evolve_booking,
         events.BookingPinned: _evolve_booking,
         events.BookingUnpinned: _evolve_booking,
         events.BookingCancelled: _evolve_booking,
         events.BookingReinstated: _evolve_booking,
         events.GuestCheckedIn: _evolve_booking,
+        events.CheckInUndone: _evolve_booking,
         events.GuestCheckedOut: _evolve_booking,
+        events.CheckOutUndone: _evolve_booking,
+        events.GuestOverstayed: _evolve_booking,
         events.GuestNoShow: _evolve_booking,
         events.GuestChanged: _evolve_booking,
         events.ReminderChanged: _evolve_booking,
@@ -290,11 +310,6 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
     ignores=(
         events.HotelChanged,
         *ROOM_EVENTS,
-        events.RoomUnassigned,
-        events.RoomAssigned,
-        events.CheckInUndone,
-        events.CheckOutUndone,
-        events.GuestOverstayed,
         events.GuestAddressRefused,
         events.GuestAddressAccepted,
     ),
@@ -337,6 +352,10 @@ def restore(described: HotelStateReply, locator_key: bytes = b"") -> HotelState:
         state.locators.add(booking.locator)
         if booking.status in HOLDS_NIGHTS:
             state.claim(booking)
+        if booking.status is IN_HOUSE:
+            state.let_in(None, booking)
+        if booking.pinned or len(booking.rooms) > 1:
+            state.fix(booking)
     state.expiries = [(b.expires_at, b.id) for b in described.bookings if b.expires_at is not None]
     heapify(state.expiries)
     state.waitlist = {entry.id: entry for entry in described.waitlist}

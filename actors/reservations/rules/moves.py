@@ -1,0 +1,117 @@
+"""The rules by which a booking gets another room: moves from a night on, and swaps of two bookings.
+
+A move changes the nights from one on; earlier nights stay where they were slept. A guest in house who moves from the
+business date on is in the new room at once; a later move is a plan, which another `move` on its day carries out.
+"""
+
+from datetime import date
+
+from innkeeper.actors.reservations.rules.occupancy import check_vacant
+from innkeeper.actors.reservations.rules.rooming import (
+    RoomingRequest,
+    check_guests,
+    check_room,
+    find_rooms,
+    in_room,
+    room_on,
+)
+from innkeeper.actors.reservations.rules.state import HotelState
+from innkeeper.protocol.messages.envelope import Envelope
+from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.messages.refusals import ActionNotAllowed, Refused, invalid
+from innkeeper.protocol.reservations import commands, events
+from innkeeper.protocol.reservations.booking import Booking, BookingStatus, RoomSegment
+from innkeeper.protocol.reservations.reasons import MoveReason
+from innkeeper.protocol.reservations.transitions import NOT_ENDED
+
+
+def move(state: HotelState, booking: Booking, command: commands.MoveBooking, envelope: Envelope) -> tuple[Event, ...]:
+    """Gives the booking another room from a night on."""
+    check_room(state, command.room)
+    kind, _position = state.rooms[command.room]
+    check_guests(state.room_types[kind], booking.adults, booking.children, "room")
+    today = state.opened().business_date
+    first = _first_night(booking, command.from_, today)
+    moves_in = booking.status is BookingStatus.IN_HOUSE and first <= today
+    if moves_in:
+        check_vacant(state, command.room, booking)
+    moved: tuple[Event, ...] = ()
+    rooms = booking.rooms
+    if first < booking.departure:
+        if any(part.room != command.room for part in booking.rooms if part.until > first):
+            moved = find_rooms(state, [_rooming(state, booking, first, command.room)])
+            rooms = in_room(booking, command.room, first)
+    elif booking.status is not BookingStatus.IN_HOUSE:
+        raise invalid("from", "nights_left", f"the stay ends on {booking.departure}: no night is left to move")
+    if rooms == booking.rooms and (not moves_in or booking.room == command.room):
+        return ()
+    was = room_on(booking, first)
+    if was is None:
+        return (*moved, events.RoomAssigned(booking.id, command.room, rooms))
+    upgrade = kind != booking.room_type
+    reason = MoveReason.UPGRADE if upgrade else MoveReason.REQUEST
+    from_room = booking.room if moves_in else was
+    done: list[Event] = [*moved, events.RoomMoved(booking.id, from_room, command.room, rooms, reason, None, moves_in)]
+    if upgrade and not booking.pinned and booking.status is not BookingStatus.IN_HOUSE:
+        done.append(events.BookingPinned(booking.id, command.room))
+    return tuple(done)
+
+
+def _first_night(booking: Booking, wanted: date | None, today: date) -> date:
+    """The first night of a move; where none is given, the business date, or the arrival after it."""
+    earliest = max(booking.arrival, today)
+    if wanted is None:
+        return earliest
+    if not earliest <= wanted < booking.departure:
+        raise invalid("from", "in_stay", f"expected a night from {earliest} to the one before {booking.departure}")
+    return wanted
+
+
+def swap(state: HotelState, booking: Booking, command: commands.SwapRooms, envelope: Envelope) -> tuple[Event, ...]:
+    """Exchanges the rooms of two bookings from a night on, all or nothing, also where no other room is free."""
+    other = state.bookings.get(command.with_)
+    if other is None:
+        raise invalid("with", "unknown", f"there is no booking {command.with_!r} that can still change")
+    if other.status not in NOT_ENDED:
+        raise Refused(ActionNotAllowed("swap", f"booking {other.id} has ended", ()))
+    if other.id == booking.id:
+        raise invalid("with", "other", "expected another booking")
+    today = state.opened().business_date
+    pair = (booking, other)
+    first = [_first_night(one, command.from_, today) for one in pair]
+    rooms = [room_on(one, night) for one, night in zip(pair, first, strict=True)]
+    here, there = rooms
+    if here is None or there is None:
+        raise invalid("with", "no_room", "one of the bookings has no room on that night; use move")
+    if here == there:
+        return ()
+    _check_swap(state, booking, other, there)
+    _check_swap(state, other, booking, here)
+    moved = find_rooms(state, [_rooming(state, booking, first[0], there), _rooming(state, other, first[1], here)])
+    return (*moved, _swapped(booking, other, first[0], today, there), _swapped(other, booking, first[1], today, here))
+
+
+def _check_swap(state: HotelState, booking: Booking, other: Booking, room: str) -> None:
+    """Refuses a room that is too small, or that somebody else than the other guest is in."""
+    kind, _position = state.rooms[room]
+    check_guests(state.room_types[kind], booking.adults, booking.children, "with")
+    if booking.status is BookingStatus.IN_HOUSE:
+        leaving = other.id if other.status is BookingStatus.IN_HOUSE else ""
+        check_vacant(state, room, booking, leaving=leaving)
+
+
+def _rooming(state: HotelState, booking: Booking, first: date, room: str) -> RoomingRequest:
+    kind, _position = state.rooms[room]
+    return RoomingRequest(
+        booking.id, first, booking.departure, kind, room=room, present=booking, kept_until=first
+    )  # fmt: skip
+
+
+def _swapped(booking: Booking, other: Booking, first: date, today: date, room: str) -> events.RoomMoved:
+    moves_in = booking.status is BookingStatus.IN_HOUSE and first <= today
+    rooms: tuple[RoomSegment, ...] = booking.rooms
+    if first < booking.departure:
+        rooms = in_room(booking, room, first)
+    was = booking.room if moves_in else room_on(booking, first)
+    assert was is not None
+    return events.RoomMoved(booking.id, was, room, rooms, MoveReason.SWAP, other.id, moves_in)
