@@ -114,8 +114,8 @@ def no_show(booking: Booking, business_date: date, reason: str = "", waive_fee: 
 
 
 def reinstated(booking: Booking, room: str, business_date: date) -> BookingReinstated:
-    """The event of a booking that is confirmed again, in this room. The nights of a no-show that were neither kept nor are left cost
-    nothing: somebody else could have them."""
+    """The event of a booking that is confirmed again, in this room. The nights of a no-show that were neither kept nor
+    are left cost nothing: somebody else could have them."""
     kept_until = booking.kept_until or booking.arrival
     lines = tuple(
         PriceLine(line.night, 0, 0, line.terms) if kept_until <= line.night < business_date else line
