@@ -179,7 +179,7 @@ def _reversed(state: LedgerState, _: RecordedEvent, event: events.ChargeReversed
     _mark(state, event, {event.line.reverses}, reversed_by=event.line.id)
     _add_line(state, event, event.line)
     night = event.line.night
-    if event.reason is ReversalReason.CHECK_OUT_UNDONE and night is not None:  # it is charged when it is over
+    if event.reason_code is ReversalReason.CHECK_OUT_UNDONE and night is not None:  # it is charged when it is over
         bill = state.bills[event.booking]
         state.bills[event.booking] = _replace(bill, posted_until=min(bill.posted_until or night, night))
 
