@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any
 
 from innkeeper.protocol.billing import events
-from innkeeper.protocol.billing.folio import FolioLine, LineKind
+from innkeeper.protocol.billing.folio import FolioLine, LineKind, ReversalReason
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent, number_of
 from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS
@@ -96,6 +96,12 @@ class BillingAuditor:
     def charge_reversed(self, books: LedgerRecord, event: events.ChargeReversed) -> None:
         """Checks that a reversal is the opposite of its charge."""
         self._reversed(books, (event.booking, event.folio), event.line)
+        night = event.line.night
+        if event.reason_code is ReversalReason.CHECK_OUT_UNDONE and night is not None:  # it is charged once more
+            booking, line = event.booking, books.lines[event.line.reverses or 0][1]
+            while line.moved_from is not None:
+                booking, line = line.moved_from.booking, books.lines[line.moved_from.line][1]
+            books.nights[booking, night] = 0
 
     def money_moved(self, books: LedgerRecord, event: events.PaymentRecorded | events.PaymentRefunded) -> None:
         """Checks a payment or a refund."""

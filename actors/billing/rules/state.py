@@ -19,6 +19,7 @@ from innkeeper.protocol.billing.folio import (
     FolioLine,
     Invoice,
     LedgerDetails,
+    LinePosition,
     Payment,
     ReversalReason,
 )
@@ -180,8 +181,18 @@ def _reversed(state: LedgerState, _: RecordedEvent, event: events.ChargeReversed
     _add_line(state, event, event.line)
     night = event.line.night
     if event.reason_code is ReversalReason.CHECK_OUT_UNDONE and night is not None:  # it is charged when it is over
-        bill = state.bills[event.booking]
-        state.bills[event.booking] = _replace(bill, posted_until=min(bill.posted_until or night, night))
+        assert event.line.reverses is not None
+        bill = state.bills[_charged_first(state, LinePosition(event.booking, event.folio, event.line.reverses))]
+        state.bills[bill.booking] = _replace(bill, posted_until=min(bill.posted_until or night, night))
+
+
+def _charged_first(state: LedgerState, place: LinePosition) -> str:
+    """The booking for which a line was charged, before it was moved."""
+    while True:
+        line = next(one for one in state.folio(place.booking, place.folio).lines if one.id == place.line)
+        if line.moved_from is None:
+            return place.booking
+        place = line.moved_from
 
 
 def _add_line(state: LedgerState, event: events.FolioEvent, line: FolioLine) -> None:
