@@ -36,6 +36,7 @@ class HeldRoom:
     phase: str = "new"
     pinned: bool = False
     open: bool = True
+    kept_until: int = 0
 
 
 @dataclass(slots=True)
@@ -204,6 +205,9 @@ class ReservationsAuditor:
             held.nights.clear()  # the nights before it were not slept
             self._hold(hotel, state, event.booking, held)
             self._check_price(hotel, event, held)
+            given_back = range(held.kept_until or held.arrival, state.today)
+            if any(line.total for line in event.lines if line.night.toordinal() in given_back):
+                self.violations.append(f"{hotel}: {event.booking} pays for a night that was not kept (P10)")
 
     def checked_in(self, hotel: str, state: HotelRecord, event: events.GuestCheckedIn) -> None:
         """Checks that a confirmed guest arrives in the room that the booking has for the night."""
@@ -254,6 +258,8 @@ class ReservationsAuditor:
     def no_show(self, hotel: str, state: HotelRecord, event: events.GuestNoShow) -> None:
         """Gives all nights back."""
         self._end(hotel, state, event, "confirmed", "no-show")
+        if (held := state.bookings.get(event.booking)) is not None:
+            held.kept_until = event.kept_until.toordinal()
 
     def hold_ended(self, hotel: str, state: HotelRecord, event: events.HoldExpired | events.HoldReleased) -> None:
         """Gives all nights back, for good."""

@@ -35,6 +35,7 @@ from innkeeper.protocol.reservations.replies import (
     GuestReply,
     HotelStateReply,
     NightAuditReply,
+    PreviewReply,
     WaitlistReply,
 )
 from innkeeper.protocol.reservations.requests import BookingChange, WaitlistChange, WaitlistRequest
@@ -42,8 +43,19 @@ from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.guests import guests_in
 from innkeeper.storage.audit.reservations import ReservationsAuditor
 from innkeeper.storage.sqlite.journal import SqliteJournal
+from msgspec.structs import replace
 from support.modelled_stays import HOLDING, NIGHTS_AHEAD, OCCUPYING, ROOMS, Stay, stays
 from support.partition_fixture import HOTEL, HOTEL_TYPE, PartitionFixture, hotel_request, night, request
+
+
+def expected_preview(answer: Any, seen: Any) -> Any:
+    """What a preview should have said before this answer; the hashes of guests are salted, and ids new."""
+    if not isinstance(answer, BookingReply):
+        return answer if isinstance(answer, refusals.Refusal) else seen
+    booking, guest = answer.booking, seen.booking.guest
+    assert guest.details == booking.guest.details
+    new = {} if seen.booking.id else {"id": "", "locator": ""}
+    return PreviewReply(replace(booking, guest=guest, **new), seen.moves)
 
 
 class PartitionMachine(RuleBasedStateMachine):
@@ -97,7 +109,12 @@ class PartitionMachine(RuleBasedStateMachine):
         """Execute a command with a new key, and keep the answer for a repetition."""
         self.keys += 1
         key = f"key-{self.keys}"
+        self.partition.advance_clock(0)
+        position = self.partition.host.journal.position()
+        seen = self.partition.preview(command)
+        assert self.partition.host.journal.position() == position
         answer = self.partition.result(command, key)
+        assert seen == expected_preview(answer.response, seen)
         assert not answer.replayed
         assert not isinstance(answer.response, refusals.Unavailable), answer
         self.answers.append((key, command, answer.response))
