@@ -78,7 +78,8 @@ ALLOWED_IMPORTS = {
     },
     "actors": set[str](),
     "storage/audit": {
-        *KERNEL, "protocol.reservations.events", "protocol.reservations.reasons", "protocol.reservations.booking",
+        *KERNEL, "protocol.reservations.events", "protocol.reservations.room_events", "protocol.reservations.reasons",
+        "protocol.reservations.booking",
         "protocol.billing.events", "protocol.billing.folio", "storage.audit",
     },
     "storage/operations": {"protocol", "storage.audit"},

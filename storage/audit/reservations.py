@@ -12,10 +12,9 @@ from typing import Any
 
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.reservations import events
+from innkeeper.protocol.reservations import events, room_events
 from innkeeper.protocol.reservations.booking import RoomSegment
 from innkeeper.protocol.reservations.reasons import MoveReason
-from innkeeper.protocol.reservations.room_events import ROOM_EVENTS
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 
 _NOT_ARRIVED = {"held", "confirmed"}
@@ -381,7 +380,13 @@ RESERVATIONS_AUDIT = EventTable[Callable[[ReservationsAuditor, str, HotelRecord,
     },
     ignores=(
         events.HotelChanged,
-        *ROOM_EVENTS,
+        room_events.RoomTypeChanged,
+        room_events.RoomTypeRetired,
+        room_events.RoomRetired,
+        room_events.RoomClosed,
+        room_events.RoomClosureChanged,
+        room_events.RoomReopened,
+        room_events.RoomConditionChanged,
         events.TermsOfSaleChanged,
         events.RoomTypeAdded,
         events.GuestAddressRefused,

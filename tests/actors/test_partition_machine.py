@@ -4,21 +4,17 @@ The model is a list of stays and a count per night: it knows nothing of rooms, c
 what must be accepted (P4), what must be refused (P2), and the status of each booking.
 """
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
+from hypothesis.stateful import Bundle, initialize, invariant, multiple, precondition, rule
 from innkeeper.actors.partition.recovery import rebuild
 from innkeeper.actors.reservations.rules.state import HotelState, describe
 from innkeeper.protocol.codec.wire import encode
 from innkeeper.protocol.messages import refusals
-from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.reservations import commands
-from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.queries import DescribeHotelState, FindAvailability, FindBooking, ListWaitlist
 from innkeeper.protocol.reservations.reasons import DepartureReason
 from innkeeper.protocol.reservations.refusals import (
@@ -35,7 +31,6 @@ from innkeeper.protocol.reservations.replies import (
     GuestReply,
     HotelStateReply,
     NightAuditReply,
-    PreviewReply,
     WaitlistReply,
 )
 from innkeeper.protocol.reservations.requests import BookingChange, WaitlistChange, WaitlistRequest
@@ -43,94 +38,27 @@ from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.guests import guests_in
 from innkeeper.storage.audit.reservations import ReservationsAuditor
 from innkeeper.storage.sqlite.journal import SqliteJournal
-from msgspec.structs import replace
-from support.modelled_stays import HOLDING, NIGHTS_AHEAD, OCCUPYING, ROOMS, Stay, stays
+from support.hotel_model import HOLDING, NIGHTS_AHEAD, ROOMS, HotelModel, Stay
 from support.partition_fixture import HOTEL, HOTEL_TYPE, PartitionFixture, hotel_request, night, request
 
-
-def expected_preview(answer: Any, seen: Any) -> Any:
-    """What a preview should have said before this answer; the hashes of guests are salted, and ids new."""
-    if not isinstance(answer, BookingReply):
-        return answer if isinstance(answer, refusals.Refusal) else seen
-    booking, guest = answer.booking, seen.booking.guest
-    assert guest.details == booking.guest.details
-    new = {} if seen.booking.id else {"id": "", "locator": ""}
-    return PreviewReply(replace(booking, guest=guest, **new), seen.moves)
+stays = st.tuples(
+    st.sampled_from(["DBL", "DBL", "DBL", "STE"]),
+    st.integers(0, NIGHTS_AHEAD),
+    st.integers(1, 4),
+    st.sampled_from([None, None, None, 60, 3_600]),
+)
 
 
-class PartitionMachine(RuleBasedStateMachine):
+class PartitionMachine(HotelModel):
     """A hotel of four rooms, and all commands of a front desk."""
 
     bookings = Bundle("bookings")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.folder = tempfile.TemporaryDirectory(prefix="innkeeper-")
-        self.path = Path(self.folder.name) / "journal.db"
-        self.partition = PartitionFixture(SqliteJournal(self.path))
-        self.stays: dict[str, Stay] = {}
-        self.waiting: dict[str, Stay] = {}
-        self.offers: list[str] = []
-        self.inside: dict[str, str] = {}  # who is in which room
-        self.booked: dict[str, int] = {}  # the departure of those who left early
-        self.left_on: dict[str, int] = {}
-        self.came_on: dict[str, int] = {}
-        self.forgotten: set[str] = set()  # guests have the ids of their bookings
-        self.today = 0
-        self.with_pins = self.has_pins = False
-        self.answers: list[tuple[str, Any, Any]] = []
-        self.keys = 0
-
-    def teardown(self) -> None:
-        """Close and delete the journal."""
-        self.partition.host.close()
-        self.folder.cleanup()
 
     @initialize(with_pins=st.booleans())
     def open_hotel(self, with_pins: bool) -> None:
         """In half of the hotels no room is ever pinned, so that pins explain no refusal."""
         self.with_pins = with_pins
         self.partition.execute(commands.OpenHotel(HOTEL, hotel_request(ROOMS)))
-
-    def rooms_taken(self, room_type: str, number: int, except_for: str = "") -> int:
-        """How many rooms of a type are taken in a night."""
-        return sum(
-            stay.room_type == room_type and stay.status in OCCUPYING and stay.arrival <= number < stay.departure
-            for id_, stay in self.stays.items()
-            if id_ != except_for
-        )
-
-    def sold_out_nights(self, room_type: str, arrival: int, departure: int, except_for: str = "") -> list[int]:
-        """The nights on which no room of the type is left."""
-        nights = range(max(arrival, self.today), departure)
-        return [number for number in nights if self.rooms_taken(room_type, number, except_for) >= ROOMS[room_type]]
-
-    def execute(self, command: Command) -> Any:
-        """Execute a command with a new key, and keep the answer for a repetition."""
-        self.keys += 1
-        key = f"key-{self.keys}"
-        self.partition.advance_clock(0)
-        position = self.partition.host.journal.position()
-        seen = self.partition.preview(command)
-        assert self.partition.host.journal.position() == position
-        answer = self.partition.result(command, key)
-        assert seen == expected_preview(answer.response, seen)
-        assert not answer.replayed
-        assert not isinstance(answer.response, refusals.Unavailable), answer
-        self.answers.append((key, command, answer.response))
-        return answer.response
-
-    def was_booked(self, answer: Any, nights: list[int]) -> bool:
-        """Whether a stay was booked. It may be refused only for these nights, or where rooms are pinned."""
-        if isinstance(answer, SoldOut):
-            assert answer.nights == tuple(night(number) for number in nights), (answer, nights)
-            return False
-        assert not nights, (answer, nights)
-        if isinstance(answer, NoSingleRoom | RoomTaken):
-            assert self.has_pins, answer
-            return False
-        assert isinstance(answer, BookingReply), answer
-        return True
 
     @rule(target=bookings, requests=st.lists(stays, min_size=1, max_size=6))
     def book(self, requests: list[tuple[str, int, int, int | None]]) -> Any:
@@ -241,17 +169,6 @@ class PartitionMachine(RuleBasedStateMachine):
             self.enter(booking, answer.booking.room)
             self.came_on[booking] = self.today
 
-    def enter(self, booking: str, room: str) -> None:
-        """The guest is in a room, alone."""
-        assert self.inside.get(room, booking) == booking
-        self.leave(booking)
-        self.inside[room] = booking
-        self.stays[booking].status = "in_house"
-
-    def leave(self, booking: str) -> None:
-        """The guest is in no room."""
-        self.inside = {room: inside for room, inside in self.inside.items() if inside != booking}
-
     @rule(booking=bookings)
     def undo_check_in(self, booking: str) -> None:
         answer = self.execute(commands.UndoCheckIn(HOTEL, booking))
@@ -347,10 +264,6 @@ class PartitionMachine(RuleBasedStateMachine):
         if self.was_booked(answer, sold_out):
             stay.arrival, stay.departure = arrival_night, arrival_night + nights
 
-    def dates(self, booking: Booking) -> tuple[int, int]:
-        """Arrival and departure in nights of the model."""
-        return (booking.arrival - night(0)).days, (booking.departure - night(0)).days
-
     @precondition(lambda self: self.with_pins)
     @rule(booking=bookings, pinned=st.booleans())
     def pin(self, booking: str, pinned: bool) -> None:
@@ -399,14 +312,6 @@ class PartitionMachine(RuleBasedStateMachine):
         else:
             refused = refusals.ActionNotAllowed | refusals.NotFound | refusals.InvalidRequest | RoomTaken | RoomOccupied
             assert isinstance(answer, refused), answer
-
-    def is_allowed(self, answer: Any, booking: str, expected: bool) -> bool:
-        """Whether the action was done. It must be done or refused as the model expects."""
-        if expected:
-            assert isinstance(answer, BookingReply), (answer, self.stays[booking])
-            return True
-        assert isinstance(answer, refusals.ActionNotAllowed | refusals.NotFound), (answer, self.stays[booking])
-        return False
 
     @rule(seconds=st.sampled_from([1, 59, 60, 3_600, 90_000]))
     def tick(self, seconds: int) -> None:

@@ -216,7 +216,7 @@ def test_a_business_date_at_the_limits_causes_no_server_error(gateway: Gateway, 
     [
         ({"colour": "red"}, "colour", "unknown"),
         ({"status": "cancelled"}, "status", "unknown"),
-        ({"room": "101"}, "room", "unknown"),
+        ({"floor": 1}, "floor", "unknown"),
         ({"notes": 5}, "notes", "type"),
         ({"room_type": "XXX"}, "room_type", "unknown"),
         ({"adults": 3}, "adults", "max_guests"),

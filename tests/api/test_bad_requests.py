@@ -225,7 +225,8 @@ def in_status(gateway: Gateway, hotel: str, status: str) -> dict[str, Any]:
     terms = {"status": "held", "hold_seconds": 60 if status == "expired" else 9_999} if hold else {}
     booking = gateway.book(hotel, 0, **terms)
     for action in actions[status]:
-        booking = gateway.act(hotel, booking, action).json
+        fields = {"reason_code": "early"} if action == "check-out" else {}
+        booking = gateway.act(hotel, booking, action, **fields).json
     if status == "expired":
         gateway.advance_clock(60)
         booking = gateway.get(booking_path(hotel, booking)).json
@@ -236,12 +237,12 @@ def in_status(gateway: Gateway, hotel: str, status: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("status", "allowed"),
     [
-        ("held", {"confirm", "release", "extend", "change", "move", "pin"}),
-        ("confirmed", {"check-in", "cancel", "no-show", "change", "move", "pin"}),
-        ("in_house", {"check-out", "change", "move"}),
+        ("held", {"confirm", "release", "extend", "change", "move", "swap", "pin"}),
+        ("confirmed", {"check-in", "cancel", "no-show", "change", "move", "swap", "pin"}),
+        ("in_house", {"undo-check-in", "check-out", "change", "move", "swap"}),
         ("cancelled", {"reinstate"}),
         ("no_show", {"reinstate"}),
-        ("checked_out", set()),
+        ("checked_out", {"undo-check-out"}),
         ("released", set()),
         ("expired", set()),
     ],
@@ -253,7 +254,7 @@ def test_an_action_that_the_status_forbids_is_refused_with_the_allowed_ones(
     refused = [action for action in ACTIONS if action not in allowed]
     with unchanged(gateway):
         for action in refused:
-            fields = {"room": "101"} if action == "move" else {}
+            fields = {"move": {"room": "101"}, "swap": {"with": booking["id"]}}.get(action, {})
             problem = assert_problem(gateway.act(hotel, booking, action, **fields), 409, "not_allowed")
             assert (problem["action"], set(problem["allowed"])) == (action, allowed)
         if "change" not in allowed:
@@ -265,7 +266,7 @@ def test_check_in_and_no_show_are_refused_before_the_day_of_arrival(gateway: Gat
     booking = gateway.book(hotel, arrival=1)
     for action in ("check-in", "no-show"):
         problem = assert_problem(gateway.act(hotel, booking, action), 409, "not_allowed")
-        assert set(problem["allowed"]) == {"cancel", "change", "move", "pin"}
+        assert set(problem["allowed"]) == {"cancel", "change", "move", "swap", "pin"}
 
 
 @pytest.mark.parametrize(

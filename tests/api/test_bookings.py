@@ -55,7 +55,8 @@ def test_a_booking_is_made_and_shown_with_all_fields(gateway: Gateway, hotel: st
         "free_until": "2026-06-02T14:00:00Z", "late_fee": {"amount": "100.00", "currency": "EUR"},
         "no_show_fee": {"amount": "100.00", "currency": "EUR"},
         "fee": None, "notes": "late\narrival", "source": "phone", "group": None, "expires_at": None,
-        "reminder_on": None, "created_by": "front desk", "changed_by": "front desk", "version": 1,
+        "reminder_on": None, "checked_in_on": None, "checked_out_on": None,
+        "created_by": "front desk", "changed_by": "front desk", "version": 1,
     }  # fmt: skip
     again = gateway.get(booking_path(hotel, booking))
     assert (again.status, again.headers["etag"], again.json) == (200, '"1"', booking)
@@ -163,7 +164,7 @@ def test_an_empty_change_changes_nothing(gateway: Gateway, hotel: str, change: d
         ("confirmed", ["cancel", "reinstate"], "confirmed"),
         ("confirmed", ["pin", "unpin"], "confirmed"),
         ("confirmed", ["check-in"], "in_house"),
-        ("confirmed", ["check-in", "check-out"], "checked_out"),
+        ("confirmed", ["check-in", "undo-check-in"], "confirmed"),
         ("confirmed", ["no-show"], "no_show"),
         ("confirmed", ["no-show", "reinstate", "check-in"], "in_house"),
     ],
@@ -203,7 +204,7 @@ def test_a_move_is_refused_where_the_room_type_takes_too_few_guests(gateway: Gat
 def test_an_early_check_out_frees_the_remaining_nights(gateway: Gateway, hotel: str) -> None:
     booking = gateway.book(hotel, arrival=0, nights=5)
     gateway.act(hotel, booking, "check-in")
-    checked_out = gateway.act(hotel, booking, "check-out").json
+    checked_out = gateway.act(hotel, booking, "check-out", reason_code="early").json
     assert (checked_out["departure"], checked_out["nights"]) == (str(night(1)), 1)
     assert rooms_left(gateway, hotel, 0, 3)["DBL"] == [2, 3, 3]
 
@@ -316,13 +317,13 @@ def test_a_night_audit_closes_a_day_once(gateway: Gateway, hotel: str) -> None:
     guest = gateway.book(hotel, 0, 1, room_type="STE")
     gateway.act(hotel, guest, "check-in")
     settled = {"hotel": hotel.rpartition("/")[2], "business_date": str(night(2))}
-    assert gateway.run_night_audit(hotel, 2).json == settled | {"no_shows": 1, "checked_out": 1, "holds_expired": 1}
+    assert gateway.run_night_audit(hotel, 2).json == settled | {"no_shows": 1, "overstays": 1, "holds_expired": 1}
     position = gateway.last_position()
-    assert gateway.run_night_audit(hotel, 2).json == settled | {"no_shows": 0, "checked_out": 0, "holds_expired": 0}
+    assert gateway.run_night_audit(hotel, 2).json == settled | {"no_shows": 0, "overstays": 0, "holds_expired": 0}
     assert gateway.run_night_audit(hotel, 1).json["business_date"] == str(night(2))
     assert gateway.last_position() == position
     found = [gateway.get(booking_path(hotel, booking)).json["status"] for booking in (late, hold, guest)]
-    assert found == ["no_show", "expired", "checked_out"]
+    assert found == ["no_show", "expired", "in_house"]
     assert gateway.get(hotel).json["business_date"] == str(night(2))
     assert gateway.post(f"{hotel}/night-audit").json["business_date"] == str(night(3))
 
@@ -330,6 +331,7 @@ def test_a_night_audit_closes_a_day_once(gateway: Gateway, hotel: str) -> None:
 def test_a_past_stay_is_shown_but_cannot_be_changed(gateway: Gateway, hotel: str) -> None:
     checked_out, cancelled = gateway.book(hotel, 0, 1), gateway.book(hotel, 0, 1)
     gateway.act(hotel, checked_out, "check-in")
+    gateway.act(hotel, checked_out, "check-out", reason_code="day_use")
     gateway.act(hotel, cancelled, "cancel")
     for day in (2, 40, 400):
         gateway.run_night_audit(hotel, day)

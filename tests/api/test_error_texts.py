@@ -156,14 +156,17 @@ def test_an_action_that_a_booking_does_not_allow_is_answered_with_those_that_it_
 
     confirmed, due, held = gateway.book(hotel, 1), gateway.book(hotel, 0), gateway.book(hotel, 1, status="held")
     assert refused(confirmed, "confirm") == (
-        "the booking is confirmed already; it can be cancelled, changed, moved to another room or pinned"
+        "the booking is confirmed already; it can be cancelled, changed, moved to another room,"
+        " swapped with another booking or pinned"
     )
     assert refused(due, "confirm") == (
         "the booking is confirmed already;"
-        " it can be checked in, cancelled, marked as a no-show, changed, moved to another room or pinned"
+        " it can be checked in, cancelled, marked as a no-show, changed, moved to another room,"
+        " swapped with another booking or pinned"
     )
     assert refused(held, "cancel") == (
-        "the booking is held; it can be confirmed, released, extended, changed, moved to another room or pinned"
+        "the booking is held; it can be confirmed, released, extended, changed, moved to another room,"
+        " swapped with another booking or pinned"
     )
     assert refused(confirmed, "check-in") == (
         "check-in is possible from the day of arrival, 2026-06-02; the business date is 2026-06-01"
@@ -174,10 +177,11 @@ def test_an_action_that_a_booking_does_not_allow_is_answered_with_those_that_it_
     assert refused(held, "release") == "the hold was released already; the booking cannot be changed any more"
     gateway.act(hotel, due, "check-in")
     assert refused(due, "check-in") == (
-        "the guest is in house already; the booking can be checked out, changed or moved to another room"
+        "the guest is in house already; the booking can be taken back to before its check-in, checked out, changed,"
+        " moved to another room or swapped with another booking"
     )
-    gateway.act(hotel, due, "check-out")
-    assert refused(due, "cancel") == "the guest has checked out; the booking cannot be changed any more"
+    gateway.act(hotel, due, "check-out", reason_code="early")
+    assert refused(due, "cancel") == "the guest has checked out; the booking can be taken back to before its check-out"
     gateway.act(hotel, confirmed, "cancel")
     assert refused(confirmed, "check-in") == "the booking is cancelled; it can be reinstated"
 

@@ -114,7 +114,7 @@ def test_a_guest_who_owes_is_not_forgotten(gateway: Gateway) -> None:
     hotel = gateway.open_hotel({"DBL": 1})
     booking = gateway.book(hotel, 0, guest=ZEBEDEE)
     gateway.act(hotel, booking, "check-in")
-    gateway.act(hotel, booking, "check-out")
+    gateway.act(hotel, booking, "check-out", reason_code="early")
     problem = assert_problem(gateway.send("DELETE", path_of(hotel, booking)), 409, "guest_owes")
     assert problem["bookings"] == [booking["id"]]
     folio = booking_path(hotel, booking) + "/folio"
@@ -132,7 +132,7 @@ def invoiced_stay(gateway: Gateway, hotel: str) -> dict[str, Any]:
     )
     booking: dict[str, Any] = made.json
     gateway.act(hotel, booking, "check-in")
-    gateway.act(hotel, booking, "check-out")
+    gateway.act(hotel, booking, "check-out", reason_code="early")
     path = booking_path(hotel, booking)
     gateway.post(f"{path}/folio/payments", {"method": "cash", "amount": {"amount": "100.00", "currency": "EUR"}})
     assert gateway.post(f"{path}/invoices", {"buyer": {"name": "Acme Ltd"}}).status == 201

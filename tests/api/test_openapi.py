@@ -68,7 +68,10 @@ def _replies_of_all_operations(gateway: Gateway, data: Path) -> dict[str, HttpRe
         "cancel": gateway.act(hotel, booking, "cancel", reason="ill"),
         "reinstate": gateway.act(hotel, booking, "reinstate"),
         "check_in": gateway.act(hotel, due, "check-in"),
-        "check_out": gateway.act(hotel, due, "check-out"),
+        "undo_check_in": gateway.act(hotel, due, "undo-check-in"),
+        "swap": gateway.act(hotel, due, "swap", **{"with": held["id"]}),
+        "check_out": _checked_out(gateway, hotel, due),
+        "undo_check_out": gateway.act(hotel, due, "undo-check-out"),
         "no_show": gateway.act(hotel, absent, "no-show"),
         "show_history": gateway.get(booking_path(hotel, booking) + "/history"),
         "list_unsent_letters": gateway.get(booking_path(hotel, booking) + "/letters"),
@@ -181,6 +184,11 @@ def _webhook_operations(gateway: Gateway) -> dict[str, HttpResponse]:
             "list_deliveries": gateway.get(f"{path}/deliveries"),
             "remove_webhook": gateway.send("DELETE", path),
         }
+
+
+def _checked_out(gateway: Gateway, hotel: str, booking: dict[str, Any]) -> HttpResponse:
+    gateway.act(hotel, booking, "check-in")
+    return gateway.act(hotel, booking, "check-out", reason_code="early")
 
 
 def _opened(gateway: Gateway) -> HttpResponse:

@@ -11,6 +11,7 @@ from innkeeper.protocol.messages import refusals
 from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.reservations.queries import DescribeHotelState, FindBooking, ListWaitlist
+from innkeeper.protocol.reservations.reasons import DepartureReason
 from innkeeper.protocol.reservations.refusals import RoomsStillAvailable, SoldOut, WaitlistFull
 from innkeeper.protocol.reservations.replies import BookingReply, WaitlistReply
 from innkeeper.protocol.reservations.requests import BookingChange, Contact, WaitlistRequest
@@ -115,7 +116,7 @@ def free_by_no_show(partition: PartitionFixture, booking: str) -> None:
 
 def free_by_leaving_early(partition: PartitionFixture, booking: str) -> None:
     partition.booking_after(commands.CheckInGuest(HOTEL, booking))
-    partition.booking_after(commands.CheckOutGuest(HOTEL, booking))
+    partition.booking_after(commands.CheckOutGuest(HOTEL, booking, DepartureReason.DAY_USE))
 
 
 def free_by_changing_dates(partition: PartitionFixture, booking: str) -> None:

@@ -183,12 +183,10 @@ def _paid(
     return NoticeDecision(hotel, was, (receipt,))
 
 
-def _stay_ended(
-    hotel: KnownHotel,
-    was: KnownBooking,
-    record: RecordedEvent,
-    event: events.GuestCheckedOut | events.CheckOutUndone | events.GuestOverstayed,
-) -> NoticeDecision:
+_StayEnd = events.GuestCheckedOut | events.CheckOutUndone | events.GuestOverstayed
+
+
+def _stay_ended(hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: _StayEnd) -> NoticeDecision:
     prices = tuple(line.total for line in event.lines)
     stay = msgspec.structs.replace(was.stay, departure=event.departure, prices=prices)
     return _notify(

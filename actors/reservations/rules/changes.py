@@ -132,7 +132,8 @@ def _stay_longer(state: HotelState, booking: Booking, terms: dict[str, Any], roo
         kept = [RoomSegment(part.room, part.first, min(part.until, departure)) for part in booking.rooms]
         terms["rooms"] = tuple(part for part in kept if part.first < part.until)
         return ()
-    there = room or booking.rooms[-1].room or booking.room
+    last = booking.rooms[-1]
+    there = room or (last.room if last.until > today else None) or booking.room
     check_room(state, there)
     kind, _position = state.rooms[there]
     check_guests(state.room_types[kind], terms["adults"], terms["children"], "room")
