@@ -101,7 +101,7 @@ class BillingAuditor:
             booking, line = event.booking, books.lines[event.line.reverses or 0][1]
             while line.moved_from is not None:
                 booking, line = line.moved_from.booking, books.lines[line.moved_from.line][1]
-            books.nights[booking, night] = 0
+            books.nights.pop((booking, night), None)
 
     def money_moved(self, books: LedgerRecord, event: events.PaymentRecorded | events.PaymentRefunded) -> None:
         """Checks a payment or a refund."""

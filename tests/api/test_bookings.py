@@ -175,8 +175,7 @@ def test_actions_change_the_status(gateway: Gateway, hotel: str, initial: str, a
         reply = gateway.act(hotel, booking, action)
         assert (reply.status, reply.headers["etag"], reply.json["version"]) == (200, f'"{number}"', number), reply
     assert reply.json["status"] == status
-    shown = gateway.get(booking_path(hotel, booking)).json
-    assert reply.json == shown | {name: reply.json[name] for name in ("balance", "warnings") if name in reply.json}
+    assert gateway.get(booking_path(hotel, booking)).json.items() <= reply.json.items()  # a check-out has a balance
     assert [entry["status"] for entry in gateway.list_all(f"{hotel}/bookings")] == [status]
 
 
