@@ -35,7 +35,7 @@ from innkeeper.protocol.messages.event import Event, ForgettingEvent
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, StaleVersion, invalid
 from innkeeper.protocol.messages.reply import Reply
-from innkeeper.protocol.reservations import commands, events, requests
+from innkeeper.protocol.reservations import commands, events
 from innkeeper.protocol.reservations.booking import Booking, RoomSegment
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
@@ -104,8 +104,12 @@ def _record(state: HotelState, decided: tuple[Event, ...], envelope: Envelope, c
         if isinstance(event, events.BookingEvent):
             was = decision.after.get(event.booking) or state.bookings.get(event.booking)
             now = decision.after[event.booking] = apply_event(was, record, state.opened().currency)
-            for room in concerned_rooms(was, now, state.opened().business_date):
-                decision.claims.setdefault(room, []).append(event)
+            if was is None:
+                for part in now.rooms:
+                    decision.claims.setdefault(part.room or "", []).append(event)
+            else:
+                for room in concerned_rooms(was, now, state.opened().business_date):
+                    decision.claims.setdefault(room, []).append(event)
         guest = getattr(event, "guest", None)
         if type(guest) is Guest and guest.version > state.seq:  # see `rules.guests`
             decision.guests[guest.id, guest.version] = StoredGuest(hotel, guest, envelope.salt)
@@ -152,7 +156,13 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
         check_reminder(state, request.reminder_on, request.arrival)
     rate = kind.rate if request.rate is None else rate_of(state, request.rate)
     rooming = RoomingRequest(envelope.id, request.arrival, request.departure, kind.code, room=request.room)
-    rooms, moved = _rooms_for(state, rooming, request)
+    try:
+        room, moved = find_room(state, rooming)
+        rooms: tuple[RoomSegment, ...] = (RoomSegment(room, request.arrival, request.departure),)
+    except Refused as refused:
+        if not request.allow_split or not isinstance(refused.refusal, NoSingleRoom):
+            raise
+        rooms, moved = divided(state, rooming), ()
     contact = request.guest
     if contact.name is None:
         guest = known_guest(state, request.notes, envelope)
@@ -179,18 +189,6 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
         expires_at = envelope.at + (request.hold_seconds or limits.hold_seconds_default) * 1_000_000
         made = events.BookingHeld(**msgspec.structs.asdict(confirmed), expires_at=expires_at)
     return (*moved, made), None
-
-
-def _rooms_for(
-    state: HotelState, rooming: RoomingRequest, request: requests.BookingRequest
-) -> tuple[tuple[RoomSegment, ...], tuple[events.RoomMoved, ...]]:
-    try:
-        room, moved = find_room(state, rooming)
-    except Refused as refused:
-        if request.allow_split and isinstance(refused.refusal, NoSingleRoom):
-            return divided(state, rooming), ()
-        raise
-    return (RoomSegment(room, request.arrival, request.departure),), moved
 
 
 def _change_hotel(state: HotelState, command: commands.ChangeHotel, envelope: Envelope) -> Ruling:

@@ -1,6 +1,6 @@
 """Finds a room for a stay: the checks, the plan, and the moves of other guests as events."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -33,30 +33,32 @@ class RoomingRequest(msgspec.Struct, frozen=True, gc=False):
     kept_until: date = date.min
 
 
-def find_room(state: HotelState, rooming: RoomingRequest) -> tuple[str, tuple[RoomMoved, ...]]:
-    """The room, and the moves of other guests. Refuses with the nights that are sold out or taken."""
-    calendar = state.calendars[rooming.room_type]
-    if rooming.present is not None or state.refused_rooms:
-        calendar = _trial_calendar(state, rooming.room_type, (rooming,))
-    return _find_room(state, calendar, rooming, state.movable)
-
-
-def _find_room(
-    state: HotelState, calendar: Calendar, rooming: RoomingRequest, movable: Callable[[str], bool]
+def find_room(
+    state: HotelState, rooming: RoomingRequest, calendar: Calendar | None = None, placed: Container[str] = ()
 ) -> tuple[str, tuple[RoomMoved, ...]]:
+    """The room, and the moves of other guests. Refuses with the nights that are sold out or taken. `calendar` is one in
+    which other stays, `placed`, have been given rooms that they keep."""
+    if calendar is None:
+        calendar = state.calendars[rooming.room_type]
+        if rooming.present is not None or state.refused_rooms:
+            calendar = _trial_calendar(state, rooming.room_type, (rooming,))
     arrival, departure = rooming.arrival.toordinal(), rooming.departure.toordinal()
+    if calendar.waiting and calendar.sold_out(arrival, departure):
+        raise Refused(_why_none(calendar, rooming))
     if rooming.prefer is not None and rooming.room is None:
         kind, position = state.rooms[rooming.prefer]
         if kind == rooming.room_type and calendar.free_for(arrival, departure) >> position & 1:
             return rooming.prefer, ()
     rooms = calendar.all_rooms if rooming.room is None else 1 << state.rooms[rooming.room][1] & calendar.all_rooms
     free = calendar.free_for(arrival, departure) & rooms
-    if calendar.waiting and calendar.sold_out(arrival, departure):
-        raise Refused(_why_none(calendar, rooming))
     if free:
         if arrival <= calendar.origin:
             free = free & ~calendar.occupied or free
         return calendar.numbers[calendar.best_fit(free, arrival, departure)], ()
+
+    def movable(booking: str) -> bool:
+        return booking not in placed and state.movable(booking)
+
     plan = allocate(calendar, AllocationRequest((arrival, departure, rooming.booking), rooms, movable))
     if plan is None:
         raise Refused(_why_none(calendar, rooming))
@@ -88,7 +90,7 @@ def find_rooms(state: HotelState, roomings: Sequence[RoomingRequest]) -> tuple[R
             continue
         kind = rooming.room_type
         calendar = calendars[kind] = calendars.get(kind) or _trial_calendar(state, kind, roomings)
-        room, moved = _find_room(state, calendar, rooming, lambda one: one not in placed and state.movable(one))
+        room, moved = find_room(state, rooming, calendar, placed)
         for one in moved:
             _claim(state, calendar, one.booking, one.rooms[0], state.rooms[one.from_room][1])
         _claim(state, calendar, rooming.booking, RoomSegment(room, rooming.arrival, rooming.departure))

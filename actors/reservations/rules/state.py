@@ -153,11 +153,9 @@ class HotelState:
                 self.freed.add(kind)
 
 
-def concerned_rooms(was: Booking | None, now: Booking, today: date) -> set[str]:
+def concerned_rooms(was: Booking, now: Booking, today: date) -> set[str]:
     """The rooms that a change of this booking concerns: those whose nights from `today` on it changes, and those that
     its guest enters or leaves."""
-    if was is None:
-        return {part.room for part in now.rooms if part.room is not None}
     rooms: set[str | None] = set()
     held, holds = was.status in HOLDS_NIGHTS, now.status in HOLDS_NIGHTS
     if was.rooms is not now.rooms or held != holds:
