@@ -220,7 +220,7 @@ def query_of(request: web.Request, kind: type[T]) -> T:
 
 def is_dry_run(request: web.Request) -> bool:
     """Whether the request asks only what it would do."""
-    return bool(request.query_string) and query_of(request, DryRunQuery).dry_run
+    return query_of(request, DryRunQuery).dry_run
 
 
 def unknown_cursor() -> Refused:

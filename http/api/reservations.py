@@ -183,11 +183,14 @@ async def book(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/bookings"""
     hotel = request.match_info["hotel"]
     booking_request = await body_of(request, _booking_request)
-    reply, headers = await carry_out(request, BookRoom(hotel, booking_request, booking_request.guest.id))
-    if isinstance(reply, PreviewReply):
-        return json_response(shown(reply))
-    headers["Location"] = f"/v1/hotels/{hotel}/bookings/{reply.booking.id}"
-    return json_response(shown(reply), 201, headers)
+    command = BookRoom(hotel, booking_request, booking_request.guest.id)
+    if request.query_string and is_dry_run(request):
+        return json_response(shown(await preview(request, command, PreviewReply)))
+    reply, headers = await ask(request, command, BookingReply)
+    booking = reply.booking
+    headers["Location"] = f"/v1/hotels/{hotel}/bookings/{booking.id}"
+    headers["ETag"] = f'"{booking.version}"'
+    return json_response(rendering.booking_resource(booking), 201, headers)
 
 
 async def show_booking(request: web.Request) -> web.Response:
@@ -217,18 +220,16 @@ async def _booking_in_views(request: web.Request, hotel: str, booking: str, refu
 
 
 async def carry_out(
-    request: web.Request, command: BookRoom | BookingCommand
+    request: web.Request, command: BookingCommand
 ) -> tuple[BookingReply | PreviewReply, dict[str, str]]:
-    """Sends a command about a booking, or asks what it would do. Returns the reply and headers for the response. Raises
+    """Sends an action on a booking, or asks what it would do. Returns the reply and headers for the response. Raises
     `Refused`."""
     try:
         if is_dry_run(request):
             return await preview(request, command, PreviewReply), {}
         reply, headers = await ask(request, command, BookingReply)
     except RefusedResponse as refused:
-        if isinstance(command, BookRoom) or not await _booking_in_views(
-            request, command.hotel, command.booking, refused
-        ):
+        if await _booking_in_views(request, command.hotel, command.booking, refused) is None:
             raise
         refusal = ActionNotAllowed(command.action, "the stay is over; the booking cannot be changed any more", ())
         raise RefusedResponse(refusal, refused.headers) from refused
