@@ -116,13 +116,14 @@ async def running(
 async def run_all(options: SimpleNamespace) -> None:
     """Run all parts in this process. Nothing is written where the port is in use, or with --in-memory."""
     keys, integrations = read_keys(options.keys), Integrations.from_options(options)
+    hosts = HostPolicy.from_options(options)
     with reserved(options.host, options.port) as sockets:
         memory = MemoryStorage() if options.in_memory else None
         (memory or DataDirectory(options.data)).installation(options.installation, options.partitions)
         async with running(options.data, integrations, memory=memory) as parts:
             if not options.empty:
                 await load_demo_data(parts.buses, parts.services)
-            app = make_app(parts, integrations.providers, keys, HostPolicy.from_options(options))
+            app = make_app(parts, integrations.providers, keys, hosts, options.simulated_clocks)
             async with serving_on(app, sockets) as port:
                 await wait_for_stop(welcome(options, port), parts.ended())
 
@@ -158,7 +159,8 @@ async def running_part(options: SimpleNamespace, names: list[str], seconds: floa
             yield parts
             return
         await parts.connected(seconds)
-        app = make_app(parts, integrations.providers, read_keys(options.keys), HostPolicy.from_options(options))
+        keys, hosts = read_keys(options.keys), HostPolicy.from_options(options)
+        app = make_app(parts, integrations.providers, keys, hosts, options.simulated_clocks)
         async with serving(app, options.host, options.port, shared=True):
             yield parts
 
@@ -176,10 +178,8 @@ async def supervised_part(name: str, supervised: SupervisorPipes) -> None:
 
 async def run_processes(options: SimpleNamespace, arguments: list[str]) -> None:
     """Runs each part in its own process."""
-    data = DataDirectory(options.data)
-    Integrations.from_options(options)
-    read_keys(options.keys)
-    partitions = create(options)
+    _ = read_keys(options.keys), Integrations.from_options(options)  # which refuse wrong options
+    data, partitions = DataDirectory(options.data), create(options)
     with (
         free_port(options.host, options.port) as options.port,
         data.lock("supervisor", patience_seconds=_LOCK_SECONDS_MAX),

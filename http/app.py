@@ -14,6 +14,7 @@ from innkeeper.http.api.reservations import (
     OPENAPI,
     RESERVATIONS_BUS,
     SILENT_PARTS,
+    SIMULATED_CLOCKS,
     STREAM,
     VIEWS,
     show_page_part,
@@ -69,9 +70,11 @@ def make_app(
     providers: Collection[str] = (),
     keys: ApiKeys | None = None,
     hosts: HostPolicy | None = None,
+    simulated_clocks: bool = False,
 ) -> web.Application:
     """The gateway to all parts. `providers` are the available payment providers. Without `keys` every client has
-    access. `hosts` are the host names that requests may be made to; by default only loopback names."""
+    access. `hosts` are the host names that requests may be made to; by default only loopback names. With
+    `simulated_clocks` hotels may be opened whose clock is simulated."""
     buses, services = ports.buses, ports.services
     bus = buses[RESERVATIONS]
     stream = LiveStream(ports.streams, ports.logs)
@@ -85,6 +88,7 @@ def make_app(
     app[LOGS] = ports.logs
     app[SERVICES] = services
     app[SILENT_PARTS] = ports.silent
+    app[SIMULATED_CLOCKS] = simulated_clocks
     app[PROVIDERS] = frozenset(providers)
     app[OPENAPI] = openapi.document()
     app[ASYNCAPI] = asyncapi.document(ports.installation)

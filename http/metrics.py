@@ -48,6 +48,7 @@ class Metrics(Collector):
         self._services = services
         self._subscribers: tuple[SubscriberState, ...] = ()
         self._ready = False
+        self._clock_in_doubt = False
         self._tallies: dict[tuple[str, str, int], RequestTally] = {}
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -66,6 +67,7 @@ class Metrics(Collector):
         """All metrics in Prometheus's text format, without those of services that do not answer."""
         self._subscribers = ()
         self._ready = not await self._bus.fault()
+        self._clock_in_doubt = bool(await self._bus.clock_doubt())
         with suppress(Refused):
             reply = await self._services.ask(ListSubscribers())
             assert isinstance(reply, SubscribersReply)
@@ -92,6 +94,11 @@ class Metrics(Collector):
             silent.add_metric((part,), 1)
         yield silent
         yield GaugeMetricFamily("innkeeper_ready", "Whether the partition accepts commands (1 or 0)", self._ready)
+        yield GaugeMetricFamily(
+            "innkeeper_clock_in_doubt",
+            "Whether night audits wait because the clock jumped (1 or 0)",
+            self._clock_in_doubt,
+        )
         labels = ("subscriber",)
         lag = GaugeMetricFamily("innkeeper_subscriber_lag_events", "Events not handled yet", labels=labels)
         age = GaugeMetricFamily(

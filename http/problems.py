@@ -13,6 +13,8 @@ from innkeeper.protocol.messages import refusals
 from innkeeper.protocol.messages.refusals import FieldError, Refusal, Refused
 from innkeeper.protocol.ports.journal import JournalError, unavailable_reason
 from innkeeper.protocol.reservations.refusals import (
+    ClockInDoubt,
+    DayNotOver,
     GuestHasStays,
     HotelExists,
     NoRoomAssigned,
@@ -33,6 +35,8 @@ STATUS: dict[type[Refusal], int] = {
     refusals.InvalidRequest: 422,
     refusals.NotFound: 404,
     HotelExists: 409,
+    DayNotOver: 409,
+    ClockInDoubt: 409,
     SoldOut: 409,
     NoSingleRoom: 409,
     RoomTaken: 409,
@@ -59,6 +63,8 @@ _DETAILS: dict[type[Refusal], Callable[[Any], str]] = {
     refusals.InvalidRequest: lambda refusal: "; ".join(f"{e.field}: {e.message}" for e in refusal.errors),
     refusals.NotFound: lambda refusal: f"there is no {refusal.kind} {refusal.name!r}",
     HotelExists: lambda refusal: f"a hotel {refusal.hotel!r} already exists",
+    DayNotOver: lambda refusal: f"{refusal.date} can be closed from {refusal.over_at_local} on",
+    ClockInDoubt: lambda refusal: f"{refusal.reason}; send confirm_clock, if what it shows is right",
     SoldOut: lambda refusal: f"no {refusal.room_type} is left on " + ", ".join(map(str, refusal.nights)),
     NoSingleRoom: lambda refusal: f"pinned rooms leave no single {refusal.room_type} for the whole stay",
     RoomTaken: lambda refusal: f"room {refusal.room} is taken on " + ", ".join(map(str, refusal.nights)),

@@ -48,7 +48,8 @@ NOT_CONSUMERS = {
     "protocol.billing.transitions": "the table of statuses; a test below holds it complete",
     "actors.reservations.rules.changes": "makes an event with the fields that its class has",
     "delivery.archive.event_files": "archives every event; one type has names of files of its own",
-    "actors.reservations.rules.decisions": "counts the events that it has just decided, for the reply",
+    "actors.reservations.rules.decisions": "replies with what the event says that it has just decided",
+    "actors.reservations.rules.night_audit": "lists the events that it has just decided, for the report",
 }
 
 # The types of subscriptions that are not written as a name, and what they are.

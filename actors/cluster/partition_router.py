@@ -40,6 +40,11 @@ class PartitionRouter:
         faults = await asyncio.gather(*(bus.fault() for bus in self._buses))
         return faults[0] if all(faults) else ""
 
+    async def clock_doubt(self) -> str:
+        """See `MessageBus`. That of any partition."""
+        doubts = await asyncio.gather(*(bus.clock_doubt() for bus in self._buses))
+        return next(filter(None, doubts), "")
+
     async def positions(self, hotel: str | None = None) -> Positions:
         """See `MessageBus`."""
         if hotel is not None:

@@ -118,6 +118,13 @@ class RpcClient(asyncio.Protocol):
                 return str(await self._ask(frames.FAULT))
         return f"{self.name} does not answer"
 
+    async def clock_doubt(self) -> str:
+        """See `MessageBus`. Empty where the partition does not answer, which `fault` says."""
+        with suppress(TimeoutError, Refused):
+            async with asyncio.timeout(_FAULT_SECONDS_MAX):
+                return str(await self._ask(frames.CLOCK_DOUBT))
+        return ""
+
     async def positions(self, hotel: str | None = None) -> Positions:
         """See `MessageBus`."""
         positions: Positions = await self._ask(frames.POSITIONS, hotel)

@@ -107,6 +107,8 @@ class RpcServer:
                 return frames.result_body(await ports.bus.ask(frames.envelope_of(fields)))
             case frames.FAULT if ports.bus is not None:
                 return await ports.bus.fault()
+            case frames.CLOCK_DOUBT if ports.bus is not None:
+                return await ports.bus.clock_doubt()
             case frames.POSITIONS if ports.bus is not None:
                 return await ports.bus.positions(*fields)
             case frames.ASK_SERVICE if ports.services is not None:

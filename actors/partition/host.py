@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from os import urandom
 from typing import Any
 
-import msgspec
 from innkeeper.actors.partition.aggregate_type import AggregateType
 from innkeeper.actors.partition.batch_keys import BatchKeys
+from innkeeper.actors.partition.clock import ClockWatch
 from innkeeper.actors.partition.guest_lookup import GuestLookup
 from innkeeper.actors.partition.housekeeping import OldReplies, UnsavedEvents
 from innkeeper.actors.partition.messages import (
@@ -41,6 +41,7 @@ from innkeeper.protocol.ports.message_bus import CommitListener
 from innkeeper.protocol.values.guests import SALT_BYTES, StoredGuest
 from innkeeper.protocol.values.limits import snapshot_after_events
 from innkeeper.protocol.values.repeated_messages import RepeatedMessages
+from msgspec.structs import replace
 
 logger = logging.getLogger(__name__)
 
@@ -62,17 +63,17 @@ class Host:
         open_system: OpenActorSystem = LocalActorSystem,
         random_bytes: Callable[[int], bytes] = urandom,
     ) -> None:
-        """`ids` makes new unique ids, whose text counts; `random_bytes` makes the salts."""
+        """`ids` makes new unique ids, whose text counts; `random_bytes` makes the salts. A `ServerClock` can be in
+        doubt; any other clock is right."""
         self.journal = journal
         self._open_system = open_system
         self._aggregate_type = aggregate_type
         self.due_at: int | None = 0
-        self._clock = clock
+        self.watch = ClockWatch(clock)
         self._ids = ids
         self._random_bytes = random_bytes
         self._guests = GuestLookup(journal)
         self.on_commit: CommitListener = lambda *_: None
-        self._last_at = 0
         self._unloaded: dict[str, bool] = {}  # hotels, and whether their snapshots can be used
         self._stale: set[str] = set()
         self._distrusted: set[str] = set()
@@ -94,6 +95,7 @@ class Host:
         recovery = recover(self.journal, progress)
         self._unloaded = dict.fromkeys(recovery.hotels, recovery.snapshots_usable)
         self._unsaved.counts, self._unsaved.first = recovery.unsaved, recovery.unsaved_from
+        self.watch.start(next((record.at for _, record in self.journal.read(max(self.journal.position() - 1, 0))), 0))
         return recovery.events
 
     def handle(self, envelopes: Sequence[Envelope]) -> list[Result]:
@@ -140,15 +142,15 @@ class Host:
             self._log("earlier replies cannot be read from the journal; the batch is refused", error)
             self._journal_failed = True
             return self._refuse(envelopes, "the journal cannot be read")
-        at = self._last_at = max(self._clock(), self._last_at)
+        at, server = self.watch.stamp(envelopes, keys.known)
         salts = self._random_bytes(SALT_BYTES * len(envelopes))
         stamped: list[Envelope] = []
         for number, envelope in enumerate(envelopes):
             if number not in keys.known:
                 salt = salts[SALT_BYTES * number : SALT_BYTES * (number + 1)]
                 guest = guests.get(getattr(envelope.message, "guest", None) or "") if guests else None
-                stamped.append(msgspec.structs.replace(envelope, at=at, id=str(self._ids()), salt=salt, guest=guest))
-        decided = self._carry_out(CommandBatch(_BEFORE_ALL if self.locked else at, tuple(stamped)))
+                stamped.append(replace(envelope, at=at, id=str(self._ids()), salt=salt, guest=guest))
+        decided = self._carry_out(CommandBatch(_BEFORE_ALL if self.locked else at, tuple(stamped), server))
         decided.results = keys.results(len(envelopes), stamped, decided.responses)
         decided.replies = keys.replies(decided.results, at)
         self._guests.unsaved |= decided.guests
@@ -245,7 +247,7 @@ class Host:
             for decided in self._unreleased:
                 self._stale.update(record.hotel for record in decided.records)
                 decided.fail(self.fault)
-            self.due_at = self._retry_at = max(self._clock(), self._last_at) + _RETRY_MICROSECONDS
+            self.due_at = self._retry_at = self.watch.now() + _RETRY_MICROSECONDS
             self._journal_failed = True
         results = list[list[Result]]()
         for decided in group:
@@ -362,7 +364,7 @@ class Host:
     def _rebuild_hotel(self, hotel: str) -> None:
         """Rebuilds one hotel. One that is distrusted is rebuilt from its events alone, and its snapshot is replaced;
         but not again and again, where even the events make its calendar and its rooms disagree."""
-        at = max(self._clock(), self._last_at)
+        at = self.watch.now()
         use_snapshot = hotel not in self._distrusted or at - self._rebuilt_at.get(hotel, 0) < _DISTRUST_MICROSECONDS
         if use_snapshot and hotel not in self._stale:
             return
@@ -395,4 +397,4 @@ class Host:
 
 def _on(timeline: str, records: Sequence[RecordedEvent]) -> list[RecordedEvent]:
     """The events of a commit as the journal reads them."""
-    return [msgspec.structs.replace(record, timeline=timeline) for record in records]
+    return [replace(record, timeline=timeline) for record in records]

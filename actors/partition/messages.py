@@ -12,6 +12,7 @@ from innkeeper.protocol.messages.refusals import Refusal, Unavailable
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.journal import StoredReply
 from innkeeper.protocol.values.guests import GuestKey, StoredGuest
+from innkeeper.protocol.values.server_time import ServerTime
 
 COMMAND_FAILED = Unavailable("the command failed", hotel_failed=True)
 """The response to a command whose decision raised an error. It fails alone, as nothing was changed."""
@@ -23,10 +24,11 @@ HOTEL_FAILED = Unavailable("the hotel had a fault and was rebuilt", hotel_failed
 
 class CommandBatch(msgspec.Struct, frozen=True, gc=False):
     """Host to router, and router to hotel with that hotel's share: stamped envelopes to handle, after everything that
-    is due by `at`."""
+    is due by `at`; and what the host knows of the time."""
 
     at: int
     envelopes: tuple[Envelope, ...]
+    server: ServerTime = ServerTime()
 
 
 class PendingBatch(msgspec.Struct):

@@ -102,6 +102,10 @@ class Partition:
         """See `MessageBus`."""
         return self._host.fault if self.ready and self._host is not None else "the partition is not running"
 
+    async def clock_doubt(self) -> str:
+        """See `MessageBus`."""
+        return self._host.watch.doubt if self.ready and self._host is not None else ""
+
     async def positions(self, _: str | None = None) -> Positions:
         """See `MessageBus`."""
         return {self.log: self.position}
@@ -286,7 +290,8 @@ class Partition:
         return batch
 
     async def _wait(self, due_at: int | None) -> None:
-        seconds = _IDLE_SECONDS if due_at is None else min(max((due_at - self._clock()) / 1e6, 0.001), _IDLE_SECONDS)
+        now = self._clock()  # looked at while nothing is due too: so a jump of the clock is noticed soon
+        seconds = _IDLE_SECONDS if due_at is None else min(max((due_at - now) / 1e6, 0.001), _IDLE_SECONDS)
         if not self._stopping:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), seconds)

@@ -59,7 +59,7 @@ class Router(TypedActor):
                 self.batch.responses[envelope.id] = NotFound("hotel", hotel)
         self.pending = set(shares)
         for hotel, envelopes in shares.items():
-            self.send(self.hotels[hotel], CommandBatch(message.at, tuple(envelopes)))
+            self.send(self.hotels[hotel], CommandBatch(message.at, tuple(envelopes), message.server))
         self._report_when_done()
 
     def collect(self, share: PendingBatch, _: ActorAddress) -> None:

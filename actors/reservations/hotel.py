@@ -37,7 +37,9 @@ from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import Refusal, Refused
 from innkeeper.protocol.messages.reply import Reply
+from innkeeper.protocol.reservations.commands import RollBusinessDate
 from innkeeper.protocol.reservations.replies import HotelStateReply, RoomStays
+from innkeeper.protocol.values.instants import instant
 from thespian.actors import ActorAddress, PoisonMessage
 
 logger = logging.getLogger(__name__)
@@ -58,6 +60,8 @@ class HotelActor(TypedActor):
         self.at = batch.at
         self.waiting: deque[Envelope] = deque(batch.envelopes)
         self.batch = PendingBatch(self.name)
+        self.state.server = batch.server
+        self.state.closed_now = ()
         self.decision: Decision | None = None
         self.description: HotelStateReply | None = None
         self.room_stays: list[RoomStays] = []
@@ -105,8 +109,13 @@ class HotelActor(TypedActor):
                     self._finish(self.decision)
                 elif self.description is not None:
                     self._describe(self.description)
-                elif due_at is not None and due_at <= self.at:
+                elif self.state.closed_now:
+                    self._carry_out(self.waiting[0])  # the audit closes the next date
+                elif due_at is not None and due_at <= self.at and not self._is_closed_by_hand(due_at):
+                    audit_at = self.state.audit_at
                     self._ask_rooms(decide_due(self.state, self.at))
+                    if self.state.audit_at != audit_at:
+                        self._log_wait()
                 elif self.waiting:
                     self._carry_out(self.waiting[0])
                 else:
@@ -115,6 +124,17 @@ class HotelActor(TypedActor):
                     return
         except Exception:
             self._fail(traceback.format_exc())
+
+    def _log_wait(self) -> None:
+        """Says until when the audit waits that is due. While the clock is in doubt, that was said of all hotels."""
+        if self.state.audit_at is not None and not self.state.server.doubt:
+            today, until = self.state.opened().business_date, instant(self.state.audit_at)
+            logger.warning("hotel %s: the audit of %s waits until %s, or for a person", self.name, today, until)
+
+    def _is_closed_by_hand(self, due_at: int) -> bool:
+        """Whether the automatic audit is due, but the next command is the audit: then that one is a person's."""
+        next_is_audit = bool(self.waiting) and isinstance(self.waiting[0].message, RollBusinessDate)
+        return next_is_audit and due_at == self.state.audit_at
 
     def _carry_out(self, envelope: Envelope) -> None:
         response: Decision | Reply | Refusal
@@ -140,6 +160,7 @@ class HotelActor(TypedActor):
 
     def _respond(self, response: Reply | Refusal) -> None:
         self.batch.responses[self.waiting.popleft().id] = response
+        self.state.closed_now = ()
         self.state.refused_rooms = frozenset()
 
     def _ask_rooms(self, decision: Decision) -> None:
@@ -167,7 +188,8 @@ class HotelActor(TypedActor):
         self.batch.records += decision.records
         self.batch.guests.update(decision.guests)
         self.batch.forgotten.update(decision.forgotten)
-        if decision.reply is not None:
+        self.state.closed_now = decision.closes_next
+        if decision.reply is not None and not decision.closes_next:
             self._respond(decision.reply)
 
     def _decide_again(self, decision: Decision) -> None:

@@ -130,10 +130,27 @@ class StreamQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return names
 
 
-class NightAuditRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The business date to close up to."""
+class NightAuditQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether to show what the audit would do, without doing it."""
 
+    dry_run: bool = False
+
+
+class NightAuditRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"date_": "date"}):
+    """The business date to close; without one, each that is over. `early` closes it from its noon on. `to` is for a
+    simulated clock: the date that is open in the end. `confirm_clock` says that the server's clock is right, after it
+    has jumped."""
+
+    date_: date | None = None
+    early: bool = False
     to: date | None = None
+    confirm_clock: bool = False
+
+    def __post_init__(self) -> None:
+        if self.to is not None and (self.date_ is not None or self.early):
+            raise invalid("to", "alone", "give either date or to; only a date is closed early")
+        if self.early and self.date_ is None:
+            raise invalid("early", "date", "a date that is closed early is to be named: give date")
 
 
 async def read_body(request: web.Request) -> bytes:

@@ -1,6 +1,6 @@
 """Renders replies as resources, and resources as JSON."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from typing import TypeVar
 
@@ -8,11 +8,13 @@ import msgspec
 from aiohttp import web
 from innkeeper.http.api.resources import (
     Amount,
+    AuditListResource,
     AvailabilityResource,
     BookingResource,
     ChartBooking,
     ChartGuest,
     ChartRoom,
+    ClosedDateResource,
     DeadLetterResource,
     GuestResource,
     HotelResource,
@@ -32,6 +34,7 @@ from innkeeper.http.api.resources import (
 from innkeeper.protocol.ports.subscriptions import DeadLetter, SubscriberState
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
+from innkeeper.protocol.reservations.night_audit import AuditList, ClosedDate
 from innkeeper.protocol.reservations.replies import AvailabilityReply, NightAuditReply, PreviewReply, TypeAvailability
 from innkeeper.protocol.values.guests import Guest
 from innkeeper.protocol.values.instants import instant
@@ -103,7 +106,8 @@ def hotel_resource(hotel: Hotel) -> HotelResource:
     return HotelResource(
         hotel.id, hotel.name, hotel.timezone, hotel.currency, hotel.check_in, hotel.check_out, hotel.night_audit,
         terms.cancellation, [_tax_terms(tax, hotel.currency) for tax in terms.taxes], terms.deposits,
-        hotel.business_date, [_room_type(kind, hotel.currency) for kind in hotel.room_types], hotel.version,
+        hotel.business_date, hotel.clock, [_room_type(kind, hotel.currency) for kind in hotel.room_types],
+        hotel.version,
     )  # fmt: skip
 
 
@@ -140,7 +144,34 @@ def _type_left(left: TypeAvailability, currency: str, dates: list[date]) -> Room
 
 def audit(reply: NightAuditReply) -> NightAuditResource:
     """The resource of a night audit."""
-    return NightAuditResource(reply.hotel, reply.business_date, reply.no_shows, reply.overstays, reply.holds_expired)
+    closed = [_closed_date(one) for one in reply.closed]
+
+    def count(of: Callable[[ClosedDateResource], int]) -> int | None:
+        return sum(map(of, closed)) if reply.known else None
+
+    shown = NightAuditResource(
+        reply.hotel, reply.business_date, count(lambda one: one.no_shows.count),
+        count(lambda one: one.overstays.count), count(lambda one: one.holds_expired.count),
+        count(lambda one: one.waitlist_lapsed), closed,
+    )  # fmt: skip
+    if (preview := reply.preview) is None:
+        return shown
+    return msgspec.structs.replace(
+        shown, dry_run=True, over_at=instant(preview.over_at), unposted=_audit_list(preview.unposted),
+        arrivals_not_clean=_audit_list(preview.arrivals_not_clean),
+    )  # fmt: skip
+
+
+def _closed_date(closed: ClosedDate) -> ClosedDateResource:
+    report = closed.report
+    return ClosedDateResource(
+        closed.day, closed.early, _audit_list(report.no_shows), _audit_list(report.overstays),
+        _audit_list(report.unassigned), _audit_list(report.holds_expired), report.waitlist_lapsed,
+    )  # fmt: skip
+
+
+def _audit_list(found: AuditList) -> AuditListResource:
+    return AuditListResource(found.count, found.bookings)
 
 
 def subscriber(state: SubscriberState) -> SubscriberResource:

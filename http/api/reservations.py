@@ -11,6 +11,7 @@ from innkeeper.http.api import rendering
 from innkeeper.http.api.parsing import (
     AvailabilityQuery,
     EventsQuery,
+    NightAuditQuery,
     NightAuditRequest,
     NightsQuery,
     PageQuery,
@@ -49,7 +50,8 @@ from innkeeper.protocol.reservations.commands import (
     OpenHotel,
     RollBusinessDate,
 )
-from innkeeper.protocol.reservations.queries import DescribeHotel, FindAvailability, FindBooking
+from innkeeper.protocol.reservations.hotel import HotelClock
+from innkeeper.protocol.reservations.queries import DescribeHotel, FindAvailability, FindBooking, PreviewNightAudit
 from innkeeper.protocol.reservations.replies import (
     AvailabilityReply,
     BookingReply,
@@ -69,6 +71,7 @@ BUSES: web.AppKey[Mapping[str, MessageBus]] = web.AppKey("buses")
 LOGS: web.AppKey[Mapping[str, EventLog]] = web.AppKey("logs")
 STREAM: web.AppKey[LiveStream] = web.AppKey("stream")
 SILENT_PARTS: web.AppKey[Callable[[], list[str]]] = web.AppKey("silent_parts")
+SIMULATED_CLOCKS: web.AppKey[bool] = web.AppKey("simulated_clocks")
 OPENAPI: web.AppKey[dict[str, Any]] = web.AppKey("openapi")
 ASYNCAPI: web.AppKey[dict[str, Any]] = web.AppKey("asyncapi")
 PAGES = Path(__file__).parents[1] / "pages"
@@ -140,6 +143,8 @@ async def view(request: web.Request, hotel: str | None, read: Callable[[Views, P
 async def open_hotel(request: web.Request) -> web.Response:
     """POST /v1/hotels"""
     body = await body_of(request, _hotel_request)
+    if body.clock is HotelClock.SIMULATED and not request.app[SIMULATED_CLOCKS]:
+        raise invalid("clock", "wall", "this server opens no hotels with a simulated clock; see --simulated-clocks")
     hotel = body.id or slug_of(body.name)
     reply, headers = await ask(request, OpenHotel(hotel, body), HotelReply)
     headers["Location"] = f"/v1/hotels/{hotel}"
@@ -273,10 +278,13 @@ async def show_tape_chart(request: web.Request) -> web.Response:
 
 async def audit_night(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/night-audit"""
-    audit_request = await body_of(request, _audit_request)
-    reply, headers = await ask(
-        request, RollBusinessDate(request.match_info["hotel"], audit_request.to), NightAuditReply
-    )
+    query, asked = query_of(request, NightAuditQuery), await body_of(request, _audit_request)
+    hotel = request.match_info["hotel"]
+    message = RollBusinessDate(hotel, asked.to, asked.date_, asked.early, asked.confirm_clock)
+    if query.dry_run and asked.to is not None:
+        raise invalid("to", "dry_run", "a dry run shows the audit of one date: give date, or nothing")
+    preview = PreviewNightAudit(hotel, asked.date_)
+    reply, headers = await ask(request, preview if query.dry_run else message, NightAuditReply)
     return json_response(rendering.audit(reply), headers=headers)
 
 
@@ -328,7 +336,8 @@ async def show_ready(request: web.Request) -> web.Response:
     """GET /health/ready"""
     if fault := await request.app[RESERVATIONS_BUS].fault():
         raise Refused(Unavailable(fault))
-    return json_response(Health("ready", request.app[SILENT_PARTS]()))
+    doubt = await request.app[RESERVATIONS_BUS].clock_doubt()
+    return json_response(Health("ready", request.app[SILENT_PARTS](), doubt))
 
 
 async def show_metrics(request: web.Request) -> web.Response:

@@ -6,6 +6,8 @@ from typing import Generic, TypeVar
 import msgspec
 from innkeeper.protocol.messages.refusals import FieldError
 from innkeeper.protocol.reservations.booking import BookingStatus, RoomSegment
+from innkeeper.protocol.reservations.hotel import HotelClock
+from innkeeper.protocol.reservations.night_audit import AuditedBooking
 from innkeeper.protocol.reservations.terms import CancellationPolicy, Deposit
 from innkeeper.protocol.values.taxes import ChargeKind, TaxBase, TaxPeriod
 from msgspec import UNSET, UnsetType
@@ -145,7 +147,7 @@ class TaxTermsResource(msgspec.Struct, frozen=True):
 
 
 class HotelResource(msgspec.Struct, frozen=True):
-    """A hotel. `business_date` is its current day."""
+    """A hotel. `business_date` is its current day, by the `clock` on the wall or a simulated one."""
 
     id: str
     name: str
@@ -158,6 +160,7 @@ class HotelResource(msgspec.Struct, frozen=True):
     taxes: list[TaxTermsResource]
     deposits: tuple[Deposit, ...]
     business_date: date
+    clock: HotelClock
     room_types: list[RoomTypeResource]
     version: int
 
@@ -191,14 +194,44 @@ class AvailabilityResource(msgspec.Struct, frozen=True, gc=False):
     room_types: list[RoomTypeAvailability]
 
 
-class NightAuditResource(msgspec.Struct, frozen=True, gc=False):
-    """The business date after a night audit, and the number of bookings that the audit changed."""
+class AuditListResource(msgspec.Struct, frozen=True, gc=False):
+    """How many bookings there are of one kind, and the first 100 of them."""
+
+    count: int
+    bookings: tuple[AuditedBooking, ...]
+
+
+class ClosedDateResource(msgspec.Struct, frozen=True, gc=False):
+    """A business date that a night audit closed or would close, and the bookings that it changed: guests who did not
+    come, who were due out and stayed, who have no room any more; holds that ended; the number of waitlist entries that
+    lapsed."""
+
+    date: Night
+    early: bool
+    no_shows: AuditListResource
+    overstays: AuditListResource
+    unassigned: AuditListResource
+    holds_expired: AuditListResource
+    waitlist_lapsed: int
+
+
+class NightAuditResource(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What a night audit did: the business date that it opened, the dates that it closed, and the number of bookings
+    that it changed in all; null where that is too long ago. With `dry_run` nothing was done, and there are the time at
+    which the date is over, the guests in house whose night is to be posted, and the arrivals of the next date whose
+    room is not clean."""
 
     hotel: str
-    business_date: date
-    no_shows: int
-    overstays: int
-    holds_expired: int
+    business_date: Night
+    no_shows: int | None
+    overstays: int | None
+    holds_expired: int | None
+    waitlist_lapsed: int | None
+    closed: list[ClosedDateResource]
+    dry_run: bool = False
+    over_at: datetime | None = None
+    unposted: AuditListResource | None = None
+    arrivals_not_clean: AuditListResource | None = None
 
 
 class ChartRoom(msgspec.Struct, frozen=True, gc=False):
@@ -282,10 +315,11 @@ class DeadLetterResource(msgspec.Struct, frozen=True):
 
 class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     """The state of the server. `silent` names the parts in other processes that do not run or do not answer; what
-    needs one of them is refused with 503."""
+    needs one of them is refused with 503. `clock` says why the server's clock is in doubt: night audits wait then."""
 
     status: str
     silent: list[str] = []
+    clock: str = ""
 
 
 class Problem(msgspec.Struct, frozen=True):

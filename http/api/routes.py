@@ -21,6 +21,7 @@ from innkeeper.http.api.parsing import (
     BookingsQuery,
     DryRunQuery,
     EventsQuery,
+    NightAuditQuery,
     NightAuditRequest,
     NightsQuery,
     PageQuery,
@@ -152,7 +153,7 @@ OPERATIONS = (
     ),
     Operation(
         "POST", _HOTEL + "/night-audit", handlers.audit_night, "Close the business date", NightAuditResource,
-        body=NightAuditRequest,
+        body=NightAuditRequest, query=NightAuditQuery,
     ),
     Operation(
         "GET", _FOLIO, billing.show_bill, "Show the bill of a booking: charges, payments and balance", BillResource,

@@ -43,8 +43,10 @@ _MAIL = (
     option("--mail-from", "the sender's address of letters", ""),
 )
 _SIMULATED_PAYMENTS = switch("--simulated-payments", "add a simulated payment provider, as in the demo")
+_SIMULATED_CLOCKS = switch("--simulated-clocks", "accept hotels whose business date moves on request, as in the demo")
 _PUBLIC = (
     _SIMULATED_PAYMENTS,
+    _SIMULATED_CLOCKS,
     option("--host", "the address to listen on (0.0.0.0: every one that the machine has)", "127.0.0.1"),
     option("--keys", "a file with a line name:key for each client", "keys", type=path),
     repeated("--host-name", host_name, "NAME", "a host name of this server, beside its own addresses"),
@@ -86,7 +88,14 @@ _DEAD_LETTERS = (
 
 
 _FIXED: dict[str, dict[str, object]] = {
-    "demo": {"simulated_payments": True, "host": "127.0.0.1", "keys": None, "host_name": (), "trusted_proxy": ()},
+    "demo": {
+        "simulated_payments": True,
+        "simulated_clocks": True,
+        "host": "127.0.0.1",
+        "keys": None,
+        "host_name": (),
+        "trusted_proxy": (),
+    },
     "serve": {"empty": True, "in_memory": False},
 }
 

@@ -16,6 +16,7 @@ from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.message_bus import MessageBus, Services
 from innkeeper.protocol.ports.subscriptions import AwaitSubscriber
 from innkeeper.protocol.reservations.commands import BookRoom, CancelBooking, CheckInGuest, OpenHotel, PinBooking
+from innkeeper.protocol.reservations.hotel import HotelClock
 from innkeeper.protocol.reservations.refusals import SoldOut
 from innkeeper.protocol.reservations.replies import BookingReply, HotelReply
 from innkeeper.protocol.reservations.requests import BookingRequest, Contact, HotelRequest, RoomTypeRequest
@@ -34,6 +35,7 @@ HOTELS = (
         name="Hotel do Mar, Faro",
         timezone="Europe/Lisbon",
         currency="EUR",
+        clock=HotelClock.SIMULATED,
         night_audit="03:00",
         room_types=(
             RoomTypeRequest("SGL", "Single, courtyard", 1, Money("74.00", "EUR"), room_count=6),
@@ -60,6 +62,7 @@ HOTELS = (
         name="The Kestrel Inn, Edinburgh",
         timezone="Europe/London",
         currency="GBP",
+        clock=HotelClock.SIMULATED,
         check_in="14:00",
         check_out="10:30",
         night_audit="02:30",

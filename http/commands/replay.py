@@ -150,7 +150,7 @@ class Replay:
             )
         plan = {
             "id": self._hotel, "name": "Replayed history", "timezone": "UTC", "currency": CURRENCY,
-            "business_date": str(self._days()[0]), "room_types": kinds,
+            "business_date": str(self._days()[0]), "clock": "simulated", "room_types": kinds,
         }  # fmt: skip
         status, answer = await self._post(self._hotels, plan, "open")
         if status != 201:

@@ -27,6 +27,8 @@ from innkeeper.protocol.reservations.commands import COMMANDS
 from innkeeper.protocol.reservations.events import EVENTS
 from innkeeper.protocol.reservations.queries import QUERIES
 from innkeeper.protocol.reservations.refusals import (
+    ClockInDoubt,
+    DayNotOver,
     GuestHasStays,
     HotelExists,
     NoRoomAssigned,
@@ -46,9 +48,8 @@ Message = msgspec.Struct
 REFUSALS: tuple[type[refusals.Refusal], ...] = (
     refusals.InvalidRequest, refusals.NotFound, HotelExists, SoldOut, NoSingleRoom,
     RoomTaken, RoomOccupied, NoRoomAssigned, refusals.ActionNotAllowed, refusals.StaleVersion,
-    refusals.IdempotencyKeyReused, refusals.BadSignature,
-    refusals.GuestErased, GuestHasStays, GuestOwes, RoomsStillAvailable, WaitsAlready, WaitlistFull,
-    refusals.Unavailable,
+    refusals.IdempotencyKeyReused, refusals.BadSignature, refusals.GuestErased, GuestHasStays, GuestOwes,
+    RoomsStillAvailable, WaitsAlready, WaitlistFull, DayNotOver, ClockInDoubt, refusals.Unavailable,
 )  # fmt: skip
 
 ALL_EVENTS: tuple[type[Event], ...] = (*EVENTS, *BILLING_EVENTS, *DELIVERY_EVENTS)

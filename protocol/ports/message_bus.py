@@ -53,6 +53,9 @@ class MessageBus(Protocol):
         """Returns why it can carry out no commands now, as while its disk is full; empty where it can. It still answers
         queries while it is `ready`."""
 
+    async def clock_doubt(self) -> str:
+        """Returns why the server's clock is in doubt, so that night audits wait; empty where it is not."""
+
     async def positions(self, hotel: str | None = None) -> Positions:
         """Returns the end of the log that holds this hotel's events; of each log, where `hotel` is None. All that was
         acknowledged before the call is at or before these positions. Raises `Refused`."""

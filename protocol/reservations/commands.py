@@ -227,10 +227,15 @@ class ReportAddress(Command, frozen=True):
 
 
 class RollBusinessDate(Command, frozen=True):
-    """The night audit: close the business date and open `to` (the next day where it is None)."""
+    """The night audit: close the business date `day`, or every one that is over; for a hotel with a simulated clock, up
+    to the date that is open then (`to`). `early` closes the date from noon on. `confirm_clock` says that the server's
+    clock is right, after it has jumped."""
 
     name: ClassVar[str] = "business_date.roll"
     to: date | None = None
+    day: date | None = None
+    early: bool = False
+    confirm_clock: bool = False
 
 
 ACTIONS: tuple[type[BookingCommand], ...] = (

@@ -9,6 +9,8 @@ from typing import ClassVar
 
 from innkeeper.protocol.messages.event import Event, ForgettingEvent
 from innkeeper.protocol.reservations.booking import PriceLine, RoomSegment
+from innkeeper.protocol.reservations.hotel import HotelClock
+from innkeeper.protocol.reservations.night_audit import NightReport
 from innkeeper.protocol.reservations.reasons import CancellationReason, DepartureReason, MoveReason, WaitlistReason
 from innkeeper.protocol.reservations.room_events import ROOM_EVENTS
 from innkeeper.protocol.reservations.terms import TermsOfSale
@@ -33,6 +35,7 @@ class HotelOpened(Event, frozen=True):
     night_audit: str
     business_date: date
     terms: TermsOfSale
+    clock: HotelClock = HotelClock.WALL
 
 
 class TermsOfSaleChanged(Event, frozen=True):
@@ -344,11 +347,14 @@ class GuestAddressAccepted(Event, frozen=True):
 
 
 class BusinessDateRolled(Event, frozen=True):
-    """The night audit closed one business date and opened another."""
+    """The night audit closed one business date and opened the next: `early`, where the date was not over yet. `report`
+    lists the bookings that it changed; the events of these come before this one."""
 
     name: ClassVar[str] = "business_date.rolled"
     closed: date
     opened: date
+    early: bool = False
+    report: NightReport = NightReport()
 
 
 class TimelineBegun(Event, frozen=True):

@@ -180,6 +180,7 @@ def _opened(_: Hotel | None, record: RecordedEvent, event: events.HotelOpened) -
         night_audit=event.night_audit,
         business_date=event.business_date,
         terms_of_sale=(event.terms,),
+        clock=event.clock,
     )
 
 

@@ -47,6 +47,13 @@ class ListWaitlist(Query, frozen=True):
     name: ClassVar[str] = "waitlist.list"
 
 
+class PreviewNightAudit(Query, frozen=True):
+    """Return what the night audit would do that closes `day`: the open business date, where it is None."""
+
+    name: ClassVar[str] = "business_date.preview"
+    day: date | None = None
+
+
 class DescribeHotelState(Query, frozen=True):
     """Return the hotel's whole state, as its snapshot has it; for the partition's host and for auditors."""
 
@@ -54,5 +61,5 @@ class DescribeHotelState(Query, frozen=True):
 
 
 QUERIES: tuple[type[Query], ...] = (
-    DescribeHotel, FindAvailability, FindBooking, FindGuest, ListWaitlist, DescribeHotelState,
+    DescribeHotel, FindAvailability, FindBooking, FindGuest, ListWaitlist, PreviewNightAudit, DescribeHotelState,
 )  # fmt: skip

@@ -1,9 +1,11 @@
 """The refusals of reservations, beside those that all contexts share."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import ClassVar
 
 from innkeeper.protocol.messages.refusals import Refusal
+
+BusinessDate = date  # a field that is called `date` hides the type of this name
 
 
 class HotelExists(Refusal, frozen=True):
@@ -84,3 +86,20 @@ class WaitlistFull(Refusal, frozen=True):
 
     code: ClassVar[str] = "waitlist_full"
     entries: int
+
+
+class DayNotOver(Refusal, frozen=True):
+    """The business date `date` cannot be closed before `over_at`, which is `over_at_local` in the hotel's time: then it
+    is over or, for an early audit, noon."""
+
+    code: ClassVar[str] = "day_not_over"
+    date: BusinessDate
+    over_at: datetime
+    over_at_local: str
+
+
+class ClockInDoubt(Refusal, frozen=True):
+    """The server's clock has jumped: no date is closed by it until it is right again or somebody confirms it."""
+
+    code: ClassVar[str] = "clock_in_doubt"
+    reason: str

@@ -7,6 +7,7 @@ import msgspec
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
+from innkeeper.protocol.reservations.night_audit import AuditPreview, ClosedDate
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 from innkeeper.protocol.values.guests import Guest
 
@@ -73,14 +74,15 @@ class AvailabilityReply(Reply, frozen=True):
 
 
 class NightAuditReply(Reply, frozen=True):
-    """The business date after a night audit, and how many bookings the audit changed."""
+    """The dates that a night audit closed, and the business date that it opened. `closed` is empty where nothing was to
+    be closed, or where what the audit did is not `known` any more. With a `preview` nothing was done."""
 
     name: ClassVar[str] = "business_date.reply"
     hotel: str
     business_date: date
-    no_shows: int
-    overstays: int
-    holds_expired: int
+    closed: tuple[ClosedDate, ...] = ()
+    known: bool = True
+    preview: AuditPreview | None = None
 
 
 class WaitlistReply(Reply, frozen=True):
@@ -102,7 +104,7 @@ class RoomStays(msgspec.Struct, frozen=True, gc=False):
 
 class HotelStateReply(Reply, frozen=True):
     """A hotel's whole state, as a snapshot has it. Its bookings are those that can still change; `rooms` is what the
-    rooms themselves say, without those that hold nothing."""
+    rooms themselves say, without those that hold nothing; `closed` are the dates that were closed last."""
 
     name: ClassVar[str] = "hotel_state.reply"
     hotel: Hotel
@@ -111,6 +113,7 @@ class HotelStateReply(Reply, frozen=True):
     bookings: tuple[Booking, ...]
     waitlist: tuple[WaitlistEntry, ...]
     rooms: tuple[RoomStays, ...]
+    closed: tuple[ClosedDate, ...] = ()
 
 
 REPLIES: tuple[type[Reply], ...] = (

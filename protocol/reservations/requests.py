@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from innkeeper.protocol.messages.refusals import invalid
-from innkeeper.protocol.reservations.hotel import MANUAL_AUDIT
+from innkeeper.protocol.reservations.hotel import MANUAL_AUDIT, HotelClock
 from innkeeper.protocol.reservations.terms import (
     CancellationRequest,
     DepositRequests,
@@ -69,6 +69,7 @@ class HotelRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_u
     check_out: ClockTime = "11:00"
     night_audit: Annotated[str, Meta(max_length=limits.clock_characters_max, pattern=UNPADDED)] = MANUAL_AUDIT
     business_date: date | None = None
+    clock: HotelClock = HotelClock.WALL
     taxes: TaxRequests = ()
     deposits: DepositRequests = ()
     cancellation: CancellationRequest = CancellationRequest()

@@ -1,8 +1,8 @@
 """The auditor of reservations, which reads a whole journal and checks the promises, without the rules of reservations.
 
 It applies the events to plain dictionaries, and checks who holds which room on which night (P1), which rooms a hotel
-has (P2), that each event of a booking is one that can happen at that point of its life, and that each hotel's history
-has no gap. It is slow and simple on purpose.
+has (P2), that each event of a booking is one that can happen at that point of its life, that business dates are closed
+in order when they are over (P12), and that each hotel's history has no gap. It is slow and simple on purpose.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,6 +16,7 @@ from innkeeper.protocol.reservations import events, room_events
 from innkeeper.protocol.reservations.booking import RoomSegment
 from innkeeper.protocol.reservations.reasons import MoveReason
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
+from innkeeper.storage.audit.business_dates import BusinessDates, audit_of, begun
 
 _NOT_ARRIVED = {"held", "confirmed"}
 _CURRENT = {*_NOT_ARRIVED, "in house"}
@@ -44,6 +45,7 @@ class HotelRecord:
 
     seq: int = 0
     today: int = 0
+    dates: BusinessDates | None = None
     rooms: dict[str, str] = field(default_factory=dict)
     holders: dict[tuple[str, int], str] = field(default_factory=dict)
     bookings: dict[str, HeldRoom] = field(default_factory=dict)
@@ -59,6 +61,7 @@ class ReservationsAuditor:
         self.hotels: dict[str, HotelRecord] = {}
         self.events = 0
         self.violations: list[str] = []
+        self._at = 0
         self._command: tuple[str, str] | None = None
         self._touched: set[tuple[str, str, int]] = set()
         self._entered: set[tuple[str, str]] = set()
@@ -80,19 +83,32 @@ class ReservationsAuditor:
             self.violations.append(f"{record.hotel}: event {record.hotel_seq} follows event {state.seq}")
         state.seq = record.hotel_seq
         rule = RESERVATIONS_AUDIT[type(record.event)]
+        self._at = record.at
         if rule is not None:
             rule(self, record.hotel, state, record.event)
 
-    def opened(self, _: str, state: HotelRecord, event: events.HotelOpened) -> None:
-        """Begins on the first business date."""
+    def opened(self, hotel: str, state: HotelRecord, event: events.HotelOpened) -> None:
+        """Begins on the first business date, which is the hotel's own day."""
+        state.dates, wrong = begun(event, self._at)
+        self._report(hotel, wrong)
         state.today = event.business_date.toordinal()
 
     def room_added(self, _: str, state: HotelRecord, event: events.RoomAdded) -> None:
         """Notes a room of the hotel."""
         state.rooms[event.room] = event.room_type
 
-    def rolled(self, _: str, state: HotelRecord, event: events.BusinessDateRolled) -> None:
-        """Notes the new business date."""
+    def hotel_changed(self, _: str, state: HotelRecord, event: events.HotelChanged) -> None:
+        """Notes when its dates are over from now on."""
+        assert state.dates is not None
+        state.dates.audit = audit_of(event.night_audit)
+
+    def _report(self, hotel: str, wrong: Iterable[str]) -> None:
+        self.violations.extend(f"{hotel}: {what}" for what in wrong)
+
+    def rolled(self, hotel: str, state: HotelRecord, event: events.BusinessDateRolled) -> None:
+        """Checks that the date that was open is over, and notes the new one."""
+        if state.dates is not None:
+            self._report(hotel, state.dates.rolled(event, self._at))
         state.today = event.opened.toordinal()
 
     def joined(self, _: str, state: HotelRecord, event: events.WaitlistJoined) -> None:
@@ -141,16 +157,7 @@ class ReservationsAuditor:
         self._hold(hotel, state, event.booking, held)
         self._check_price(hotel, event, held)
 
-    def _check_price(
-        self,
-        hotel: str,
-        event: events.StayEvent
-        | events.GuestCheckedOut
-        | events.CheckOutUndone
-        | events.GuestOverstayed
-        | events.BookingReinstated,
-        held: HeldRoom,
-    ) -> None:
+    def _check_price(self, hotel: str, event: Any, held: HeldRoom) -> None:
         """Checks that each night of the stay, and a day use, has one price: its amount and the taxes on top of it."""
         until = max(held.departure, held.arrival + 1)
         if [line.night.toordinal() for line in event.lines] != [*range(held.arrival, until)]:
@@ -350,6 +357,7 @@ RESERVATIONS_AUDIT = EventTable[Callable[[ReservationsAuditor, str, HotelRecord,
     "the auditor of reservations",
     handles={
         events.HotelOpened: ReservationsAuditor.opened,
+        events.HotelChanged: ReservationsAuditor.hotel_changed,
         events.RoomAdded: ReservationsAuditor.room_added,
         events.BookingHeld: ReservationsAuditor.held,
         events.BookingConfirmed: ReservationsAuditor.confirmed,
@@ -379,19 +387,10 @@ RESERVATIONS_AUDIT = EventTable[Callable[[ReservationsAuditor, str, HotelRecord,
         events.BusinessDateRolled: ReservationsAuditor.rolled,
     },
     ignores=(
-        events.HotelChanged,
-        room_events.RoomTypeChanged,
-        room_events.RoomTypeRetired,
-        room_events.RoomRetired,
-        room_events.RoomClosed,
-        room_events.RoomClosureChanged,
-        room_events.RoomReopened,
-        room_events.RoomConditionChanged,
-        events.TermsOfSaleChanged,
-        events.RoomTypeAdded,
-        events.GuestAddressRefused,
-        events.GuestAddressAccepted,
+        room_events.RoomTypeChanged, room_events.RoomTypeRetired, room_events.RoomRetired, room_events.RoomClosed,
+        room_events.RoomClosureChanged, room_events.RoomReopened, room_events.RoomConditionChanged,
+        events.TermsOfSaleChanged, events.RoomTypeAdded, events.GuestAddressRefused, events.GuestAddressAccepted,
         events.TimelineBegun,
     ),
     not_followed=(BILLING, DELIVERY),
-)
+)  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.refusals import Unavailable
-from innkeeper.protocol.reservations.commands import BookRoom, ExtendHold
+from innkeeper.protocol.reservations.commands import BookRoom, CancelBooking, ExtendHold
 from innkeeper.protocol.reservations.replies import BookingReply
 from support.partition_fixture import HOTEL, PartitionFixture, partition_fixture, request
 
@@ -31,8 +31,7 @@ def test_a_keyed_command_that_cannot_be_encoded_fails_alone(partition: Partition
 
 
 def test_a_command_whose_events_cannot_be_encoded_fails_alone(partition: PartitionFixture) -> None:
-    held = partition.book(status="held", hold_seconds=60)
-    guilty = ExtendHold(HOTEL, held.id, TOO_LARGE)
+    guilty = CancelBooking(HOTEL, partition.book().id, "half a pair of surrogates: \ud800")
     first, second = partition.host.handle([Envelope(BookRoom(HOTEL, request())), Envelope(guilty)])
     assert isinstance(first.response, BookingReply)
     assert not isinstance(second.response, BookingReply)

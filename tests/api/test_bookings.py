@@ -1,6 +1,7 @@
 """Bookings, availability and hotels over HTTP: the valid requests and their replies."""
 
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -53,9 +54,8 @@ def test_a_booking_is_made_and_shown_with_all_fields(gateway: Gateway, hotel: st
             ],
         },
         "free_until": "2026-06-02T14:00:00Z", "late_fee": {"amount": "100.00", "currency": "EUR"},
-        "no_show_fee": {"amount": "100.00", "currency": "EUR"},
-        "fee": None, "notes": "late\narrival", "source": "phone", "group": None, "expires_at": None,
-        "reminder_on": None, "checked_in_on": None, "checked_out_on": None,
+        "no_show_fee": {"amount": "100.00", "currency": "EUR"}, "fee": None, "notes": "late\narrival",
+        "source": "phone", "group": None, "expires_at": None, "reminder_on": None, "checked_in_on": None, "checked_out_on": None,
         "created_by": "front desk", "changed_by": "front desk", "version": 1,
     }  # fmt: skip
     again = gateway.get(booking_path(hotel, booking))
@@ -315,10 +315,10 @@ def test_a_night_audit_closes_a_day_once(gateway: Gateway, hotel: str) -> None:
     hold = gateway.book(hotel, 0, 1, status="held", hold_seconds=24 * HOUR)
     guest = gateway.book(hotel, 0, 1, room_type="STE")
     gateway.act(hotel, guest, "check-in")
-    settled = {"hotel": hotel.rpartition("/")[2], "business_date": str(night(2))}
-    assert gateway.run_night_audit(hotel, 2).json == settled | {"no_shows": 1, "overstays": 1, "holds_expired": 1}
+    counted = itemgetter("business_date", "no_shows", "overstays", "holds_expired")
+    assert counted(gateway.run_night_audit(hotel, 2).json) == (str(night(2)), 1, 1, 1)
     position = gateway.last_position()
-    assert gateway.run_night_audit(hotel, 2).json == settled | {"no_shows": 0, "overstays": 0, "holds_expired": 0}
+    assert counted(gateway.run_night_audit(hotel, 2).json) == (str(night(2)), 0, 0, 0)
     assert gateway.run_night_audit(hotel, 1).json["business_date"] == str(night(2))
     assert gateway.last_position() == position
     found = [gateway.get(booking_path(hotel, booking)).json["status"] for booking in (late, hold, guest)]

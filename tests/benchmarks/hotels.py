@@ -27,6 +27,7 @@ def hotel_request(hotel: str, rooms: dict[str, int] | None = None, taxed: bool =
         "timezone": "Europe/Lisbon",
         "currency": "EUR",
         "business_date": str(TODAY),
+        "clock": "simulated",
         "taxes": [VAT] if taxed else [],
         "room_types": [
             {

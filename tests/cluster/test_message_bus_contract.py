@@ -10,6 +10,7 @@ import pytest
 from innkeeper.actors.cluster.partition_router import PartitionRouter
 from innkeeper.actors.cluster.rpc_client import RpcClient
 from innkeeper.actors.cluster.rpc_server import RpcServer, ServedPorts
+from innkeeper.actors.partition.clock import ClockWatch
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.partition.partition import Partition
 from innkeeper.protocol.messages.envelope import Envelope
@@ -141,6 +142,15 @@ def test_a_bus_says_why_it_cannot_carry_out_commands(run: Callable[..., None], m
                 assert await bus.fault() == "the journal could not be written (disk is full)"
         await book(bus)
         assert await bus.fault() == ""
+
+    run(check)
+
+
+def test_a_bus_says_why_night_audits_wait(run: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    async def check(bus: MessageBus) -> None:
+        assert await bus.clock_doubt() == ""
+        monkeypatch.setattr(ClockWatch, "doubt", "the server's clock jumped")
+        assert await bus.clock_doubt() == "the server's clock jumped"
 
     run(check)
 

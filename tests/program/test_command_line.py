@@ -66,6 +66,7 @@ def test_the_options_of_all_commands_are_found() -> None:
         ("demo", "--empty"),
         ("demo", "--in-memory"),
         ("serve", "--simulated-payments"),
+        ("gateway", "--simulated-clocks"),
         ("delivery", "--webhooks-to-loopback"),
     }
     assert {(option.command, option.name) for option in VALUES} >= {("gateway", "--port"), ("replay", "--rooms")}

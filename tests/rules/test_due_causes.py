@@ -43,7 +43,9 @@ def test_an_automatic_audit_and_all_that_it_settles_have_one_cause(partition: Pa
     partition.advance_clock(24 * HOUR)
     (settled,), (rolled,) = recorded(partition, events.GuestNoShow), recorded(partition, events.BusinessDateRolled)
     assert settled.cause == rolled.cause == "due:night-audit:2026-06-02T03:00:00Z"
-    assert rolled.event == events.BusinessDateRolled(night(0), night(1))
+    assert isinstance(rolled.event, events.BusinessDateRolled)
+    assert (rolled.event.closed, rolled.event.opened, rolled.event.early) == (night(0), night(1), False)
+    assert [one.booking for one in rolled.event.report.no_shows.bookings] == [settled.event.booking]  # type: ignore
 
 
 def test_an_audit_on_request_is_caused_by_its_command(partition: PartitionFixture) -> None:

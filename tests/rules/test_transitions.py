@@ -16,7 +16,7 @@ from innkeeper.actors.billing.rules.reservation_events import BILLING_RULES
 from innkeeper.actors.notifications.rules.known_bookings import KnownBooking, KnownHotel
 from innkeeper.actors.notifications.rules.notices import NOTICE_RULES, handle
 from innkeeper.actors.reservations.rules.lifecycle import allowed, why_not
-from innkeeper.actors.reservations.rules.night_audit import roll_events
+from innkeeper.actors.reservations.rules.overstays import overstay_events
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
@@ -134,8 +134,7 @@ def _check_out(hotel: FollowedHotel) -> None:
 
 def _overstay(hotel: FollowedHotel) -> None:
     until = hotel.hotel_state.bookings[hotel.booking].departure + timedelta(days=1)
-    audit = roll_events(hotel.hotel_state, until, hotel.at)
-    hotel.record_hotel_events(tuple(event for event in audit if isinstance(event, events.GuestOverstayed)))
+    hotel.record_hotel_events(tuple(overstay_events(hotel.hotel_state, until, hotel.at, set())))
 
 
 def _lose_room(hotel: FollowedHotel) -> None:

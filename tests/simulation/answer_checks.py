@@ -17,6 +17,7 @@ from innkeeper.protocol.reservations.commands import (
     JoinWaitlist,
     MoveBooking,
     OpenHotel,
+    RollBusinessDate,
     SwapRooms,
 )  # fmt: skip
 from innkeeper.protocol.reservations.queries import FindBooking, FindGuest
@@ -42,8 +43,7 @@ def check_answer(model: EventModel, message: Command | Query, answer: Reply | Re
             if answer.hotel.business_date != model.today(message.hotel):
                 yield f"the business date is {model.today(message.hotel)}, not {answer.hotel.business_date}"
         case replies.NightAuditReply():
-            if answer.business_date != model.today(message.hotel):
-                yield f"the business date is {model.today(message.hotel)}, not {answer.business_date}"
+            yield from _audited(model, message, answer)
         case replies.GuestReply() if isinstance(message, FindGuest):
             if (answer.guest.details is None) != (message.guest in model.forgotten):
                 yield f"the details of guest {message.guest} were answered, or not, against the events (P3)"
@@ -80,6 +80,20 @@ def check_answer(model: EventModel, message: Command | Query, answer: Reply | Re
             facts = model.bookings.get(_booking_of(message))
             if facts is None or facts.version != answer.version:
                 yield f"the version is not {answer.version}"
+
+
+def _audited(model: EventModel, message: Command | Query, answer: replies.NightAuditReply) -> Iterator[str]:
+    today = model.today(message.hotel)
+    if answer.preview is not None:
+        today += timedelta(days=1)
+    elif isinstance(message, RollBusinessDate) and message.day is not None:
+        today = message.day + timedelta(days=1)
+    if answer.business_date != today:
+        yield f"the business date is {today}, not {answer.business_date}"
+    for closed in answer.closed if answer.preview is None else ():
+        event = model.closed.get((message.hotel, closed.day))
+        if event is None or (event.early, event.report) != (closed.early, closed.report):
+            yield f"{closed} was answered, but the event is {event} (P3)"
 
 
 def _booking_of(message: Command | Query) -> str:

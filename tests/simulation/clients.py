@@ -9,6 +9,7 @@ from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations import commands, queries
+from innkeeper.protocol.reservations.hotel import HotelClock
 from innkeeper.protocol.reservations.reasons import DepartureReason
 from innkeeper.protocol.reservations.requests import (
     BookingChange,
@@ -52,6 +53,11 @@ ACTIONS: dict[type[commands.BookingCommand], tuple[int, tuple[str, ...]]] = {
 }
 _ROOM = (ChargeKind.ROOM,)
 _PIN_ACTIONS = (commands.MoveBooking, commands.SwapRooms, commands.PinBooking)
+
+
+def is_simulated(hotel: str) -> bool:
+    """Whether the hotel has a simulated clock."""
+    return hotel == HOTELS[1]
 
 
 class Clients:
@@ -114,13 +120,14 @@ class Clients:
     def _hotel_request(self, hotel: str) -> HotelRequest:
         """A hotel so small that bookings conflict."""
         kinds = TYPES[: self._random.randint(1, len(TYPES))]
-        audits = ("manual", "manual", "03:00", "02:30")
+        audits = ("manual", "manual", "03:00", "02:30", "23:30")
         return HotelRequest(
             name=hotel.title(),
             timezone=self._random.choice(("Europe/Lisbon", "Europe/Berlin", "Pacific/Auckland", "UTC")),
             currency="EUR",
             night_audit=self._random.choice(audits),
-            business_date=self._random.choice((None, FIRST_DAY)),
+            business_date=self._random.choice((None, FIRST_DAY)) if is_simulated(hotel) else None,
+            clock=HotelClock.SIMULATED if is_simulated(hotel) else HotelClock.WALL,
             room_types=tuple(
                 RoomTypeRequest(kind, kind, 2, Money("100.00", "EUR"), room_count=self._random.randint(1, 4))
                 for kind in kinds
@@ -139,11 +146,17 @@ class Clients:
             return queries.FindBooking(hotel, self._booking(model, hotel, LIVE))
         return queries.DescribeHotel(hotel)
 
-    def _roll(self, model: EventModel, hotel: str) -> Command:
-        days = self._random.choice((None, None, 0, 1, 1, 2, 3))
-        return commands.RollBusinessDate(
-            hotel, None if days is None else self._today(model, hotel) + timedelta(days=days)
-        )
+    def _roll(self, model: EventModel, hotel: str) -> Command | Query:
+        today, kind = self._today(model, hotel), self._random.random()
+        if kind < 0.1:
+            return queries.PreviewNightAudit(hotel)
+        confirms = self._random.random() < 0.2
+        if kind < 0.4:
+            return commands.RollBusinessDate(hotel, confirm_clock=confirms)
+        if kind < 0.6 and is_simulated(hotel):
+            return commands.RollBusinessDate(hotel, today + timedelta(days=self._random.choice((0, 1, 1, 2, 3))))
+        day = today + timedelta(days=self._random.choice((-40, -2, -1, 0, 0, 0, 0, 1, 365)))
+        return commands.RollBusinessDate(hotel, None, day, self._random.random() < 0.5, confirms)
 
     def _book(self, model: EventModel, hotel: str) -> Command:
         arrival, departure = self._stay(model, hotel)

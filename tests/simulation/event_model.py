@@ -15,6 +15,7 @@ from innkeeper.storage.audit.reservations import HotelRecord, ReservationsAudito
 from simulation.placement import fits
 
 LIVE = ("held", "confirmed", "in_house")
+_ARRIVED = ("in_house", "checked_out")
 
 STATUS = {
     events.BookingHeld: "held",
@@ -67,6 +68,7 @@ class EventModel:
         self._guests: dict[str, list[str]] = {}
         self.details: dict[str, set[str]] = {}
         self.forgotten: set[str] = set()
+        self.closed: dict[tuple[str, date], events.BusinessDateRolled] = {}
 
     def handle(self, records: Sequence[RecordedEvent]) -> None:
         """Apply the events of one command."""
@@ -77,6 +79,8 @@ class EventModel:
             trace.events.append(record.id)
             trace.causes.add(record.cause)
             self._note_guest(record)
+            if isinstance(record.event, events.BusinessDateRolled):
+                self.closed[record.hotel, record.event.closed] = record.event
             if isinstance(record.event, events.BookingEvent):
                 self._apply(record.hotel, record.event)
 
@@ -161,13 +165,16 @@ class EventModel:
         return max(free - waiting, 0)
 
     def has_fixed_stay(self, hotel: str, room_type: str) -> bool:
-        """Whether a room of this type is pinned for a live booking, or part of a divided stay."""
-        rooms = {*self.rooms(hotel, room_type), None}
+        """Whether a room of this type is pinned for a live booking, part of a divided stay, or that of a guest who
+        arrived before the date was open."""
+        rooms, today = {*self.rooms(hotel, room_type), None}, self.today(hotel)
         return any(
-            (facts.pinned or len(facts.rooms) > 1)
-            and facts.hotel == hotel
-            and facts.status in LIVE
+            facts.hotel == hotel
             and any(part.room in rooms for part in facts.rooms)
+            and (
+                ((facts.pinned or len(facts.rooms) > 1) and facts.status in LIVE)
+                or (facts.status in _ARRIVED and facts.arrival > today)
+            )
             for facts in self.bookings.values()
         )
 

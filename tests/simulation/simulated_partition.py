@@ -11,6 +11,7 @@ from hashlib import blake2b
 from itertools import count
 from random import Random
 
+from innkeeper.actors.partition.clock import ServerClock
 from innkeeper.actors.partition.host import Host
 from innkeeper.actors.partition.messages import PendingBatch
 from innkeeper.actors.partition.recovery import rebuild
@@ -20,6 +21,7 @@ from innkeeper.protocol.messages.envelope import Result
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import Refusal, Unavailable
 from innkeeper.protocol.ports.journal import JournalFenced
+from innkeeper.protocol.reservations.refusals import DayNotOver
 from innkeeper.protocol.reservations.replies import HotelStateReply
 from innkeeper.protocol.values.contexts import BILLING, RESERVATIONS
 from innkeeper.protocol.values.instants import microseconds
@@ -27,7 +29,7 @@ from innkeeper.storage.memory.database import MemoryDatabase
 from simulation.actor_faults import actor_fault
 from simulation.batch_checks import check_batch
 from simulation.client_record import ClientRecord, Request
-from simulation.clients import FIRST_DAY, Clients
+from simulation.clients import FIRST_DAY, Clients, is_simulated
 from simulation.event_model import EventModel
 from simulation.faulty_journal import Crash, Disk, DiskReader, Faults, FaultyJournal
 from simulation.simulated_services import SimulatedBilling, SimulatedNotifications
@@ -71,6 +73,7 @@ class SimulatedPartition:
         self._faults = Faults(Random(seed + 1), self._random.choice(_RATES))
         self._fault_rate = self._random.choice(_FAULT_RATES)
         self._at = microseconds(datetime(FIRST_DAY.year, FIRST_DAY.month, FIRST_DAY.day, 12, tzinfo=UTC))
+        self._counted = self._at  # the clock that only counts; the one on the wall may differ from it
         self._random_bytes = Random(seed + 5).randbytes
         self._ids = (f"id-{number:05d}" for number in count(1))
         self._record = ClientRecord()
@@ -93,7 +96,7 @@ class SimulatedPartition:
         with refused_claims_log() as refused_claims, self._services_open():
             for _ in range(self._steps):
                 (step,) = self._random.choices(list(steps), list(steps.values()))
-                self._at += self._random.randrange(10 * 60 * SECOND)
+                self._pass_time(10 * 60 * SECOND)
                 step()
             self._settle()
             for service in self._services:
@@ -110,7 +113,7 @@ class SimulatedPartition:
     def _open(self) -> Host:
         host = self._host_kind(
             FaultyJournal(self._disk, self._faults),
-            lambda: self._at,
+            ServerClock(lambda: self._at, lambda: self._counted),
             lambda: next(self._ids),
             HOTEL_TYPE,
             open_actor_system,
@@ -185,8 +188,11 @@ class SimulatedPartition:
             check_batch(self._model, self._record, list(zip(requests, answers, strict=True)), self._new_records())
         )
         if not raised and faults == self._faults.count and not self._host.is_loading:
-            self._report(_needless_refusals(requests, answers))
-            self._report(f"hold {booking} did not expire in time" for booking in self._model.expired_holds(self._at))
+            self._report(_needless_refusals(requests, answers, self._host.watch.now()))
+            self._report(
+                f"hold {booking} did not expire in time"
+                for booking in self._model.expired_holds(self._host.watch.now())
+            )
 
     def _carry_out(self, requests: Sequence[Request]) -> list[Result]:
         """Execute in one batch, or in two of which the second is decided before the first is on the disk."""
@@ -220,9 +226,19 @@ class SimulatedPartition:
         """A reader of the disk."""
         return DiskReader(self._disk)
 
+    def _pass_time(self, at_most: int) -> None:
+        passed = self._random.randrange(at_most)
+        self._at += passed
+        self._counted += passed
+
     def _advance_clock(self) -> None:
-        jump = self._random.choice((HOUR, 6 * HOUR, DAY, 2 * DAY, -HOUR, -DAY))
-        self._at += self._random.randrange(abs(jump)) * (1 if jump > 0 else -1)
+        """Let time pass; or let the clock on the wall jump, or be right again."""
+        if self._random.random() < 0.6:
+            self._pass_time(self._random.choice((HOUR, 6 * HOUR, DAY, 2 * DAY)))
+        elif self._at != self._counted and self._random.random() < 0.7:
+            self._at = self._counted
+        else:
+            self._at += self._random.choice((HOUR, DAY, 365 * DAY, -HOUR, -DAY))
         self._execute([])
 
     def _snapshots(self) -> None:
@@ -303,8 +319,12 @@ class SimulatedPartition:
                     yield f"notifications has {text!r} of guest {guest}, who is forgotten"
 
 
-def _needless_refusals(requests: Sequence[Request], answers: Sequence[Result]) -> Iterator[str]:
+def _needless_refusals(requests: Sequence[Request], answers: Sequence[Result], now: int) -> Iterator[str]:
     for request, answer in zip(requests, answers, strict=True):
+        if isinstance(answer.response, DayNotOver) and not answer.replayed:
+            over_at = microseconds(answer.response.over_at)
+            if over_at <= now and not is_simulated(request.message.hotel):
+                yield f"{request} was refused, although the date was over at {over_at} (P12)"
         if isinstance(answer.response, Unavailable):
             yield f"{request} was refused without a fault: {answer.response.reason}"
 

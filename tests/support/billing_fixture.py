@@ -77,6 +77,9 @@ class LedgerFixture:
         """Execute a command of reservations, and apply its events to the ledger."""
         decision = decide(self.hotel_state, self._envelope(command))
         self.record_hotel_events(tuple(record.event for record in decision.records))
+        self.hotel_state.closed_now = decision.closes_next
+        if decision.closes_next:
+            return self.execute_on_hotel(command)
         assert decision.reply is not None
         return decision.reply
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from http.client import HTTPConnection, HTTPResponse
 from itertools import count
 from pathlib import Path
@@ -16,7 +17,9 @@ from time import monotonic
 from types import ModuleType
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
+from innkeeper.actors.partition.clock import ServerClock
 from innkeeper.http.api.reservations import STREAM
 from innkeeper.http.keys import ApiKeys
 from innkeeper.http.middleware import HostPolicy
@@ -102,9 +105,11 @@ class Gateway:
         split: bool = SPLIT,
         hosts: HostPolicy | None = None,
         address: str = "127.0.0.1",
+        simulated_clocks: bool = True,
         **integrations: Any,
     ) -> None:
-        """All in one, or `split` into parts; it listens on `address`."""
+        """All in one, or `split` into parts; it listens on `address`. It may open hotels with `simulated_clocks`."""
+        self._simulated_clocks = simulated_clocks
         self._hosts = hosts
         self._address = address
         self._split = split
@@ -118,7 +123,7 @@ class Gateway:
         self._memory = self._run.MemoryStorage() if IN_MEMORY else None  # it survives `restart`
         if IN_MEMORY:
             data.mkdir(exist_ok=True)  # for letters and the archive
-        self._clock_offset = NOON - round(monotonic() * 1e6)
+        self._clock_offset = self._counting_offset = NOON - round(monotonic() * 1e6)
         self._started: Future[int] = Future()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._live, name="gateway", daemon=True)
@@ -136,8 +141,22 @@ class Gateway:
         return round(monotonic() * 1e6) + self._clock_offset
 
     def advance_clock(self, seconds: float) -> None:
-        """Move the clock forward."""
+        """Move the clock forward: time passes."""
+        self._counting_offset += round(seconds * 1e6)
+        self.jump_clock(seconds)
+
+    def jump_clock(self, seconds: float) -> None:
+        """Set the clock on the wall forward or back, while no time passes."""
         self._clock_offset += round(seconds * 1e6)
+
+    def _server_clock(self) -> ServerClock:
+        """The clock as a server has it, which notices a jump."""
+        return ServerClock(self.clock, lambda: round(monotonic() * 1e6) + self._counting_offset)
+
+    def set_clock(self, local: str) -> None:
+        """Move the clock forward to this time in Lisbon."""
+        moment = datetime.fromisoformat(local).replace(tzinfo=ZoneInfo("Europe/Lisbon"))
+        self.advance_clock(moment.timestamp() - self.clock() / 1e6)
 
     def start(self) -> None:
         """Start; raises the error that prevents it."""
@@ -152,6 +171,10 @@ class Gateway:
     def restart(self) -> None:
         """Close, and start again on the same data."""
         self.close()
+        self.open_again()
+
+    def open_again(self) -> None:
+        """Start again on the same data, after `close`."""
         self._stop.clear()
         self._started = Future()
         self._thread = threading.Thread(target=self._live, name="gateway", daemon=True)
@@ -176,7 +199,7 @@ class Gateway:
 
     def start_part(self, name: str) -> None:
         """Start a separate part."""
-        self._parts[name] = Part(self._run, name, self._data, self._integrations, self.clock)
+        self._parts[name] = Part(self._run, name, self._data, self._integrations, self._server_clock())
         self._parts[name].start()
 
     def stop_part(self, name: str) -> None:
@@ -184,9 +207,13 @@ class Gateway:
         self._parts.pop(name).stop()
 
     async def _serve_http(self, parts: list[str]) -> None:
-        async with self._run.running(self._data, self._integrations, self.clock, parts, self._memory) as ports:
+        async with self._run.running(
+            self._data, self._integrations, self._server_clock(), parts, self._memory
+        ) as ports:
             await ports.connected()
-            app = self._run.make_app(ports, self._integrations.providers, self._keys, self._hosts)
+            app = self._run.make_app(
+                ports, self._integrations.providers, self._keys, self._hosts, simulated_clocks=self._simulated_clocks
+            )
             self._stream = app[STREAM]
             async with self._run.serving(app, self._address, 0) as port:
                 self._started.set_result(port)
@@ -286,10 +313,11 @@ def gateway(
     split: bool = SPLIT,
     hosts: HostPolicy | None = None,
     address: str = "127.0.0.1",
-    **integrations: Any,
+    **more: Any,
 ) -> Iterator[Gateway]:
-    """A gateway on an empty data directory; `outside` are arguments of `Integrations`."""
-    opened = Gateway(data, keys, split, hosts, address, **integrations)
+    """A gateway on an empty data directory; `more` are arguments of
+    `Gateway` and of `Integrations`."""
+    opened = Gateway(data, keys, split, hosts, address, **more)
     opened.start()
     try:
         yield opened
@@ -330,6 +358,7 @@ def hotel_request(rooms: dict[str, int] | None = None, **more: Any) -> dict[str,
         for code, number in (rooms or {"DBL": 3}).items()
     ]
     hotel_request = {"name": "Seaside", "timezone": "Europe/Lisbon", "currency": "EUR", "business_date": str(TODAY)}
+    hotel_request["clock"] = "simulated"
     return hotel_request | {"room_types": room_types} | more
 
 

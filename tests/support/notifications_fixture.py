@@ -51,7 +51,12 @@ class NotificationsFixture:
 
     def _execute(self, command: Command) -> tuple[list[Notice], Reply | None]:
         decision = decide(self.state, Envelope(command, at=self.at, id=next(self._ids)))
-        return self.apply_events(tuple(record.event for record in decision.records)), decision.reply
+        notices = self.apply_events(tuple(record.event for record in decision.records))
+        self.state.closed_now = decision.closes_next
+        if not decision.closes_next:
+            return notices, decision.reply
+        later, reply = self._execute(command)
+        return notices + later, reply
 
     def apply_events(self, events_done: tuple[Event, ...]) -> list[Notice]:
         return [notice for event in events_done for notice in self._apply(event)]

@@ -1,6 +1,6 @@
 """Short ways to make commands, and a partition in this thread with a clock that tests advance."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import date, timedelta
 from itertools import count
@@ -18,6 +18,7 @@ from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.journal import Journal
 from innkeeper.protocol.reservations.booking import Booking, PriceLine
 from innkeeper.protocol.reservations.commands import BookRoom, OpenHotel
+from innkeeper.protocol.reservations.hotel import HotelClock
 from innkeeper.protocol.reservations.replies import BookingReply
 from innkeeper.protocol.reservations.requests import BookingRequest, Contact, HotelRequest, RoomTypeRequest
 from innkeeper.protocol.values.money import Money
@@ -43,7 +44,10 @@ def hotel_request(rooms: dict[str, int] | None = None, **more: Any) -> HotelRequ
         RoomTypeRequest(code, f"Type {code}", 2, Money("100.00", "EUR"), room_count=number)
         for code, number in (rooms or {"DBL": 3}).items()
     )
-    fields = {"name": "Seaside", "timezone": "Europe/Lisbon", "currency": "EUR", "business_date": TODAY} | more
+    fields = {
+        "name": "Seaside", "timezone": "Europe/Lisbon", "currency": "EUR", "business_date": TODAY,
+        "clock": HotelClock.SIMULATED, **more,
+    }  # fmt: skip
     return HotelRequest(room_types=room_types, **fields)
 
 
@@ -66,12 +70,13 @@ def request(
 
 
 class PartitionFixture:
-    """A partition in this thread, over any journal. Its clock is advanced by the test; its ids are counted."""
+    """A partition in this thread, over any journal. Its clock is advanced by the test, unless it gives another; its ids
+    are counted."""
 
-    def __init__(self, journal: Journal, at: int = NOON) -> None:
+    def __init__(self, journal: Journal, at: int = NOON, clock: Callable[[], int] | None = None) -> None:
         self.at = at
         self._ids = (f"id-{number:06d}" for number in count(journal.position() * 1_000))
-        self.host = Host(journal, lambda: self.at, lambda: next(self._ids), HOTEL_TYPE, open_actor_system)
+        self.host = Host(journal, clock or (lambda: self.at), lambda: next(self._ids), HOTEL_TYPE, open_actor_system)
         try:
             self.host.recover()
         except BaseException:

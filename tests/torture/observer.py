@@ -98,7 +98,7 @@ async def _serve(
 
     async def look(parts: Any) -> None:
         nonlocal later
-        app = run.make_app(parts, integrations.providers)
+        app = run.make_app(parts, integrations.providers, simulated_clocks=True)
         async with run.serving(app, "127.0.0.1", 0) as port, ClientSession(f"http://127.0.0.1:{port}") as session:
             observer = _Observer(session, history, mail, expected, found.answers)
             await observer.read_everything()

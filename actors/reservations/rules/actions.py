@@ -8,6 +8,7 @@ before.
 from collections.abc import Callable
 from typing import Any
 
+from innkeeper.actors.reservations.rules.business_day import hold_until
 from innkeeper.actors.reservations.rules.changes import change, terms_of
 from innkeeper.actors.reservations.rules.moves import move, swap
 from innkeeper.actors.reservations.rules.occupancy import check_in, check_out, undo_check_in, undo_check_out
@@ -37,7 +38,7 @@ def _release(
 
 
 def _extend(state: HotelState, booking: Booking, command: commands.ExtendHold, envelope: Envelope) -> tuple[Event, ...]:
-    expires_at = envelope.at + command.hold_seconds * 1_000_000
+    expires_at = hold_until(state.opened(), booking.arrival, envelope.at, command.hold_seconds)
     if booking.expires_at is not None and expires_at <= booking.expires_at:
         return ()  # the hold already lasts longer
     return (events.HoldExtended(booking.id, expires_at),)

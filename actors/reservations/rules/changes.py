@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+from innkeeper.actors.reservations.rules.business_day import hold_until
 from innkeeper.actors.reservations.rules.guests import at_other_bookings, changed_guest
 from innkeeper.actors.reservations.rules.pricing import StayChange, changed_stay
 from innkeeper.actors.reservations.rules.rooming import (
@@ -78,6 +79,11 @@ def change(
         reminder = None  # the reminder would be after the new arrival
     if reminder != booking.reminder_on:
         done.append(events.ReminderChanged(booking.id, reminder))
+    if booking.expires_at is not None and terms["arrival"] < booking.arrival:
+        seconds = max(booking.expires_at - envelope.at, 0) // 1_000_000
+        ends_at = hold_until(state.opened(), terms["arrival"], envelope.at, seconds)
+        if ends_at < booking.expires_at - 1_000_000:  # it would outlast the night that it is for now
+            done.append(events.HoldExtended(booking.id, ends_at))
     return tuple(done)
 
 

@@ -5,14 +5,14 @@ and its envelope (instant, id, author); it returns events, or raises `Refused`.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import msgspec
 from innkeeper.actors.reservations.rules.actions import ACTION_RULES
+from innkeeper.actors.reservations.rules.business_day import arrival_date, hold_until
 from innkeeper.actors.reservations.rules.guests import forget, known_guest, report_address
 from innkeeper.actors.reservations.rules.lifecycle import allowed, why_not
-from innkeeper.actors.reservations.rules.night_audit import due_events, roll_events
+from innkeeper.actors.reservations.rules.night_audit import audit, close_events, closes_more, due_events
 from innkeeper.actors.reservations.rules.opening import opening_events
 from innkeeper.actors.reservations.rules.pricing import new_stay
 from innkeeper.actors.reservations.rules.rooming import (
@@ -33,11 +33,12 @@ from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event, ForgettingEvent
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
-from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, StaleVersion, invalid
+from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, StaleVersion
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations import commands, events
 from innkeeper.protocol.reservations.booking import Booking, RoomSegment
 from innkeeper.protocol.reservations.hotel import Hotel
+from innkeeper.protocol.reservations.night_audit import ClosedDate
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
 from innkeeper.protocol.reservations.refusals import HotelExists, NoSingleRoom
 from innkeeper.protocol.reservations.replies import BookingReply, GuestReply, HotelReply, NightAuditReply, WaitlistReply
@@ -54,6 +55,7 @@ class Decision(msgspec.Struct):
     - `guests`: the versions of guests' details that the command has given; `forgotten` are guests to erase.
     - `claims`: for each room whose nights change, the events that change them.
     - `reply`: None for what is due without a command.
+    - `closes_next`: the dates that a night audit has closed, where it has to decide on the next one before it replies.
     """
 
     records: list[RecordedEvent] = []
@@ -63,6 +65,7 @@ class Decision(msgspec.Struct):
     forgotten: set[str] = set()
     claims: dict[str, list[events.BookingEvent]] = {}
     reply: Reply | None = None
+    closes_next: tuple[ClosedDate, ...] = ()
 
 
 Ruling = tuple[tuple[Event, ...], Reply | None]
@@ -83,6 +86,12 @@ def decide(state: HotelState, envelope: Envelope) -> Decision:
         decided, reply = _DECISIONS[type(command)](state, command, envelope)
     decision = _record(state, decided, envelope, envelope.id)
     decision.reply = reply or BookingReply(decision.after.get(booking) or state.bookings[booking])
+    if (
+        isinstance(command, commands.RollBusinessDate)
+        and isinstance(reply, NightAuditReply)
+        and closes_more(state, command, envelope.at, reply.closed)
+    ):
+        decision.closes_next = reply.closed
     return decision
 
 
@@ -128,9 +137,13 @@ def find(state: HotelState, command: commands.BookingCommand, envelope: Envelope
     if envelope.if_version is not None and envelope.if_version != booking.version:
         raise Refused(StaleVersion(booking.version))
     today = state.opened().business_date
-    reason = why_not(booking, command.action, today)
+    arriving = today
+    if command.action == "check-in" and today < booking.arrival:
+        arriving = arrival_date(state.opened(), envelope.at)
+    reason = why_not(booking, command.action, today, arriving)
     if reason is not None:
-        raise Refused(ActionNotAllowed(command.action, reason, allowed(booking, today)))
+        arriving = arrival_date(state.opened(), envelope.at)
+        raise Refused(ActionNotAllowed(command.action, reason, allowed(booking, today, arriving)))
     return booking
 
 
@@ -186,7 +199,8 @@ def _book(state: HotelState, command: commands.BookRoom, envelope: Envelope) -> 
     )
     made: Event = confirmed
     if request.status == "held":
-        expires_at = envelope.at + (request.hold_seconds or limits.hold_seconds_default) * 1_000_000
+        seconds = request.hold_seconds or limits.hold_seconds_default
+        expires_at = hold_until(state.opened(), request.arrival, envelope.at, seconds)
         made = events.BookingHeld(**msgspec.structs.asdict(confirmed), expires_at=expires_at)
     return (*moved, made), None
 
@@ -236,19 +250,15 @@ def _report_address(state: HotelState, command: commands.ReportAddress, envelope
     return reported, GuestReply(command.hotel, Guest(command.guest, envelope.guest.guest.version, b""))
 
 
-def _roll(state: HotelState, command: commands.RollBusinessDate, envelope: Envelope) -> Ruling:
-    today = state.opened().business_date
-    to = command.to or today + timedelta(days=1)
-    if (to - today).days > limits.night_audit_days_max:
-        raise invalid(
-            "to", "days_max", f"expected at most {limits.night_audit_days_max} days after the business date, {today}"
-        )
-    done = roll_events(state, to, envelope.at)
-    counted = {kind: sum(isinstance(event, kind) for event in done) for kind in _SETTLED}
-    return done, NightAuditReply(command.hotel, max(to, today), *counted.values())
-
-
-_SETTLED = (events.GuestNoShow, events.GuestOverstayed, events.HoldExpired)
+def _close(state: HotelState, command: commands.RollBusinessDate, envelope: Envelope) -> Ruling:
+    """Closes one date; of several, the next after those that the command has closed."""
+    if not state.closed_now and (nothing := audit(state, command, envelope.at)) is not None:
+        return (), nothing
+    done = close_events(state, envelope.at, command.early)
+    rolled = done[-1]
+    assert isinstance(rolled, events.BusinessDateRolled)
+    closed = (*state.closed_now, ClosedDate(rolled.closed, rolled.early, rolled.report))
+    return done, NightAuditReply(command.hotel, rolled.opened, closed)
 
 
 _DECISIONS: dict[type[Command], Callable[[HotelState, Any, Envelope], Ruling]] = {
@@ -260,5 +270,5 @@ _DECISIONS: dict[type[Command], Callable[[HotelState, Any, Envelope], Ruling]] =
     commands.LeaveWaitlist: _leave_waitlist,
     commands.ForgetGuest: _forget,
     commands.ReportAddress: _report_address,
-    commands.RollBusinessDate: _roll,
+    commands.RollBusinessDate: _close,
 }

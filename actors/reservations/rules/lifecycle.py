@@ -43,20 +43,22 @@ _DONE = {
 }
 
 
-def _status_forbids(booking: Booking, action: str, today: date) -> str:
+def _status_forbids(booking: Booking, action: str, today: date, arriving: date | None) -> str:
     """The status, and what the booking allows instead."""
     already = " already" if booking.status in statuses_after(ACTIONS[action]) else ""
-    instead = [_DONE[other] for other in allowed(booking, today)]
+    instead = [_DONE[other] for other in allowed(booking, today, arriving)]
     subject = "it" if _STATUSES[booking.status].startswith("the booking") else "the booking"
     what = f"can be {one_of(instead)}" if instead else "cannot be changed any more"
     return f"{_STATUSES[booking.status]}{already}; {subject} {what}"
 
 
-def why_not(booking: Booking, action: str, today: date) -> str | None:
-    """Why the action is not allowed on this business date, or None when it is."""
+def why_not(booking: Booking, action: str, today: date, arriving: date | None = None) -> str | None:
+    """Why the action is not allowed on this business date, or None when it is. `arriving` is the latest arrival that
+    can be checked in now: it is later than the business date where that should have been closed already."""
     if (booking.status, ACTIONS[action]) not in TRANSITIONS:
-        return _status_forbids(booking, action, today)
-    if action in ("check-in", "no-show") and today < booking.arrival:
+        return _status_forbids(booking, action, today, arriving)
+    arrived = arriving or today if action == "check-in" else today
+    if action in ("check-in", "no-show") and arrived < booking.arrival:
         return f"{action} is possible from the day of arrival, {booking.arrival}; the business date is {today}"
     if action == "reinstate" and booking.guest.details is None:
         return "the guest is forgotten; make a new booking"
@@ -85,10 +87,10 @@ def _has_nights(booking: Booking, today: date) -> bool:
     return booking.departure > today or (is_kept and booking.departure == today)
 
 
-def allowed(booking: Booking, today: date) -> tuple[str, ...]:
-    """The actions that this booking allows on this business date."""
+def allowed(booking: Booking, today: date, arriving: date | None = None) -> tuple[str, ...]:
+    """The actions that this booking allows on this business date; see `why_not`."""
     return tuple(
         action
         for action, kind in ACTIONS.items()
-        if (booking.status, kind) in TRANSITIONS and why_not(booking, action, today) is None
+        if (booking.status, kind) in TRANSITIONS and why_not(booking, action, today, arriving) is None
     )

@@ -1,14 +1,18 @@
 """The opening of a hotel: its room types and rooms, and the room numbers where only a count is given."""
 
-from innkeeper.actors.reservations.rules.pricing import local_date
+from datetime import date, timedelta
+
+from innkeeper.actors.reservations.rules.business_day import MANUAL_AUDIT_TIME, NOON, instant_of, local_date
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.reservations import events
+from innkeeper.protocol.reservations.hotel import MANUAL_AUDIT, HotelClock
 from innkeeper.protocol.reservations.requests import HotelRequest, RoomTypeRequest
 
 
 def opening_events(request: HotelRequest, at: int) -> tuple[Event, ...]:
-    """The events of opening this hotel at this instant."""
+    """The events of opening this hotel at this instant. Refuses a first business date that is not the hotel's own
+    calendar day, unless its clock is simulated."""
     opened = events.HotelOpened(
         request.name,
         request.timezone,
@@ -16,8 +20,9 @@ def opening_events(request: HotelRequest, at: int) -> tuple[Event, ...]:
         request.check_in,
         request.check_out,
         request.night_audit,
-        request.business_date or local_date(request.timezone, at),
+        _first_date(request, at),
         request.terms(),
+        request.clock,
     )
     done: list[Event] = [opened]
     numbers = _numbers(request)
@@ -27,6 +32,17 @@ def opening_events(request: HotelRequest, at: int) -> tuple[Event, ...]:
         )
         done.extend(events.RoomAdded(number, room_type.code) for number in numbers[room_type.code])
     return tuple(done)
+
+
+def _first_date(request: HotelRequest, at: int) -> date:
+    today = local_date(request.timezone, at)
+    first = request.business_date or today
+    if request.clock is HotelClock.WALL and first != today:
+        audit = MANUAL_AUDIT_TIME if request.night_audit == MANUAL_AUDIT else request.night_audit
+        before_audit = audit < NOON and at < instant_of(today, audit, request.timezone)
+        if not (before_audit and first == today - timedelta(days=1)):
+            raise invalid("business_date", "calendar_day", f"expected the hotel's own calendar day, {today}")
+    return first
 
 
 def _numbers(request: HotelRequest) -> dict[str, list[str]]:

@@ -1,16 +1,16 @@
-"""The price of a stay, night by night; the fee of a cancellation; and the hotel's local time."""
+"""The price of a stay, night by night, and the fee of a cancellation."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
+from innkeeper.actors.reservations.rules.business_day import hotel_instant
 from innkeeper.protocol.reservations.booking import Booking, PriceLine, RoomSegment
 from innkeeper.protocol.reservations.events import BookingReinstated, GuestCheckedOut, GuestNoShow
-from innkeeper.protocol.reservations.hotel import MANUAL_AUDIT, Hotel
+from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.reasons import DepartureReason
-from innkeeper.protocol.values.instants import instant, microseconds
 from innkeeper.protocol.values.taxes import Guests, TaxAmount, added, night_taxes, taxes_on
 
 
@@ -52,15 +52,6 @@ class StayRequest(Protocol):
     @property
     def children(self) -> tuple[int, ...]:
         """The ages of the children."""
-
-
-def hotel_instant(hotel: Hotel, at: int) -> int:
-    """An instant in the hotel's own time. The business date takes precedence: where the clock shows another day than
-    that one or the next (a manual audit, a replayed history), only its time of day is used."""
-    local = instant(at).astimezone(ZoneInfo(hotel.timezone))
-    if (local.date() - hotel.business_date).days in (0, 1):
-        return at
-    return microseconds(datetime.combine(hotel.business_date, local.time(), local.tzinfo).astimezone(UTC))
 
 
 def price_nights(hotel: Hotel, nights: Sequence[SoldNight], guests: Guests) -> tuple[PriceLine, ...]:
@@ -169,24 +160,3 @@ def changed_stay(hotel: Hotel, booking: Booking, change: StayChange, at: int) ->
         "late_fee": sum(line.amount for line in lines[: policy.late_nights]),
         "no_show_fee": sum(line.amount for line in lines[: policy.no_show_nights]),
     }
-
-
-def next_audit(hotel: Hotel) -> int | None:
-    """When the automatic audit is due: at its local time on the day after the business date; None for a manual audit.
-
-    Of a time that the change of clocks skips or repeats, the first instant is taken.
-    """
-    if hotel.night_audit == MANUAL_AUDIT:
-        return None
-    return _instant_of(hotel.business_date + timedelta(days=1), hotel.night_audit, hotel.timezone)
-
-
-@lru_cache(maxsize=1_000)
-def _instant_of(day: date, clock_time: str, timezone: str) -> int:
-    local = datetime.combine(day, time.fromisoformat(clock_time), ZoneInfo(timezone))
-    return microseconds(local.astimezone(UTC))
-
-
-def local_date(hotel_timezone: str, at: int) -> date:
-    """The hotel's local date at this instant."""
-    return instant(at).astimezone(ZoneInfo(hotel_timezone)).date()

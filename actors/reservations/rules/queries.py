@@ -5,6 +5,7 @@ from typing import Any
 
 from innkeeper.actors.reservations.rules.availability import rooms_for_stay
 from innkeeper.actors.reservations.rules.guests import named_guest
+from innkeeper.actors.reservations.rules.night_audit import preview
 from innkeeper.actors.reservations.rules.rooming import check_arrival
 from innkeeper.actors.reservations.rules.state import HotelState, describe
 from innkeeper.protocol.messages.envelope import Envelope
@@ -30,6 +31,8 @@ def answer(state: HotelState, envelope: Envelope) -> Reply:
         raise Refused(NotFound("hotel", query.hotel))
     if isinstance(query, queries.FindGuest):
         return _guest(state, query, envelope)
+    if isinstance(query, queries.PreviewNightAudit):
+        return preview(state, query.day, envelope.at)
     return _REPLIES[type(query)](state, query)
 
 

@@ -14,9 +14,9 @@ from hashlib import blake2b
 from heapq import heapify, heappop, heappush
 from typing import Any
 
+from innkeeper.actors.reservations.rules.business_day import next_audit
 from innkeeper.actors.reservations.rules.calendar import Calendar
 from innkeeper.actors.reservations.rules.locators import locator_of, locator_rounds
-from innkeeper.actors.reservations.rules.pricing import next_audit
 from innkeeper.actors.reservations.rules.rooms import RoomState, RoomStates
 from innkeeper.actors.reservations.rules.waitlist_entries import changed_entry, waiting
 from innkeeper.protocol.messages.event_table import EventTable
@@ -24,13 +24,16 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events
 from innkeeper.protocol.reservations.booking import Booking, BookingStatus
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
+from innkeeper.protocol.reservations.night_audit import ClosedDate
 from innkeeper.protocol.reservations.projection import apply_event, apply_hotel_event
 from innkeeper.protocol.reservations.replies import HotelStateReply
 from innkeeper.protocol.reservations.room_events import ROOM_EVENTS
 from innkeeper.protocol.reservations.transitions import HOLDS_NIGHTS, NOT_ARRIVED, NOT_ENDED
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
+from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 from innkeeper.protocol.values.guests import GuestDetails, GuestKey, bare, with_details, without_details
+from innkeeper.protocol.values.server_time import ServerTime
 
 IN_HOUSE = BookingStatus.IN_HOUSE
 
@@ -61,6 +64,9 @@ class HotelState:
     waitlist: dict[str, WaitlistEntry] = field(default_factory=dict)
     freed: set[str] = field(default_factory=set)
     audit_at: int | None = None
+    closed: tuple[ClosedDate, ...] = ()
+    closed_now: tuple[ClosedDate, ...] = ()
+    server: ServerTime = field(default_factory=ServerTime)
     occupants: dict[str, str] = field(default_factory=dict)
     roomless: set[str] = field(default_factory=set)
     fixed: dict[str, set[str]] = field(default_factory=dict)
@@ -220,7 +226,7 @@ def _evolve_hotel(state: HotelState, record: RecordedEvent, _: None) -> None:
         case events.RoomAdded() as event:
             _add_room(state, event.room, event.room_type)
         case events.BusinessDateRolled() as event:
-            _roll(state, event.opened)
+            _roll(state, event)
 
 
 def _joined(state: HotelState, record: RecordedEvent, _: None) -> None:
@@ -262,7 +268,10 @@ def _add_room(state: HotelState, room: str, code: str) -> None:
     calendar.add_room(room)
 
 
-def _roll(state: HotelState, opened: date) -> None:
+def _roll(state: HotelState, event: events.BusinessDateRolled) -> None:
+    opened = event.opened
+    closed = ClosedDate(event.closed, event.early, event.report)
+    state.closed = (*state.closed, closed)[-limits.closed_dates_kept_max :]
     for calendar in state.calendars.values():
         calendar.roll(opened.toordinal())
     for booking in [booking.id for booking in state.bookings.values() if is_over(booking, opened)]:
@@ -328,7 +337,7 @@ def describe(state: HotelState) -> HotelStateReply:
     bookings = tuple(map(bare, sorted(state.bookings.values(), key=lambda booking: booking.id)))
     rooms = state.room_states.describe(state.opened().business_date.toordinal())
     waitlist = tuple(map(bare, state.waitlist.values()))
-    return HotelStateReply(state.opened(), state.seq, state.bookings_made, bookings, waitlist, rooms)
+    return HotelStateReply(state.opened(), state.seq, state.bookings_made, bookings, waitlist, rooms, state.closed)
 
 
 def restore(described: HotelStateReply, locator_key: bytes = b"") -> HotelState:
@@ -339,6 +348,7 @@ def restore(described: HotelStateReply, locator_key: bytes = b"") -> HotelState:
     )
     state.room_types = {kind.code: kind for kind in hotel.room_types}
     state.audit_at = next_audit(hotel)
+    state.closed = described.closed
     for kind in hotel.room_types:
         state.calendars[kind.code] = Calendar(hotel.business_date.toordinal())
         for room in kind.rooms:

@@ -8,6 +8,7 @@ once for a stay, and keeps the place in a change by which the stay does not grow
 
 from datetime import date
 
+from innkeeper.actors.reservations.rules.business_day import hold_until
 from innkeeper.actors.reservations.rules.changes import changed_fields
 from innkeeper.actors.reservations.rules.guests import at_other_bookings, changed_guest, guest_of
 from innkeeper.actors.reservations.rules.pricing import new_stay
@@ -172,7 +173,7 @@ def _offer(state: HotelState, entry: WaitlistEntry, room: str, at: int) -> event
         children=entry.children,
         guest=entry.guest,
         source=entry.source,
-        expires_at=at + limits.waitlist_offer_seconds * 1_000_000,
+        expires_at=hold_until(state.opened(), entry.arrival, at, limits.waitlist_offer_seconds),
         from_waitlist=True,
         **new_stay(state.opened(), entry, state.room_types[entry.room_type].rate),
     )
