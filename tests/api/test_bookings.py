@@ -54,8 +54,8 @@ def test_a_booking_is_made_and_shown_with_all_fields(gateway: Gateway, hotel: st
             ],
         },
         "free_until": "2026-06-02T14:00:00Z", "late_fee": {"amount": "100.00", "currency": "EUR"},
-        "no_show_fee": {"amount": "100.00", "currency": "EUR"}, "fee": None, "notes": "late\narrival",
-        "source": "phone", "group": None, "expires_at": None, "reminder_on": None, "checked_in_on": None, "checked_out_on": None,
+        "no_show_fee": {"amount": "100.00", "currency": "EUR"}, "fee": None, "source": "phone", "group": None,
+        "notes": "late\narrival", "expires_at": None, "reminder_on": None, "checked_in_on": None, "checked_out_on": None,
         "created_by": "front desk", "changed_by": "front desk", "version": 1,
     }  # fmt: skip
     again = gateway.get(booking_path(hotel, booking))

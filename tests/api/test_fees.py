@@ -71,6 +71,25 @@ def test_the_deadline_is_local_on_the_weekend_the_clocks_change(
     assert gateway.act(hotel, late, "cancel").json["fee"] == eur("100.00")
 
 
+def test_an_early_audit_brings_no_deadline_forward(gateway: Gateway) -> None:
+    """The date is closed at 23:31; the guest cancels 39 hours before the arrival."""
+    hotel = gateway.open_hotel(clock="wall")
+    booking = gateway.book(hotel, 2)
+    set_clock(gateway, "2026-06-01T22:31:00+00:00")
+    closed = gateway.post(f"{hotel}/night-audit", {"date": str(night(0)), "early": True})
+    assert (closed.status, closed.json["business_date"]) == (200, str(night(1)))
+    assert gateway.act(hotel, booking, "cancel").json["fee"] is None
+
+
+def test_a_forgotten_audit_puts_no_deadline_off(gateway: Gateway) -> None:
+    """Nobody has closed the date for two days; the guest cancels 5 hours before the arrival."""
+    hotel = gateway.open_hotel(clock="wall")
+    booking = gateway.book(hotel, 2)
+    set_clock(gateway, "2026-06-03T09:00:00+00:00")
+    assert gateway.get(hotel).json["business_date"] == str(night(0))
+    assert gateway.act(hotel, booking, "cancel").json["fee"] == eur("100.00")
+
+
 def test_a_hotel_sets_how_many_nights_a_late_cancellation_and_a_no_show_cost(gateway: Gateway) -> None:
     hotel = gateway.open_hotel(cancellation={"late_nights": 2, "no_show_nights": 365})
     late, absent = gateway.book(hotel, 0, 3), gateway.book(hotel, 0, 3)

@@ -1,12 +1,16 @@
 """A guest who comes after the audit has made a no-show of the booking: what is left of the stay, and what it costs."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support.gateway import Gateway, assert_problem, booking_path
 from support.gateway import gateway as running_gateway
 from support.partition_fixture import night
+from support.waiting import wait_until
+
+SECONDS_MAX = 60
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +48,19 @@ def test_a_guest_for_one_night_who_comes_after_the_audit_sleeps_the_rest_of_it(g
     left = gateway.act(hotel, booking, "check-out")
     assert (left.status, left.json["departure"], prices(left.json)) == (200, str(night(1)), ["100.00"])
     assert (balance(gateway, hotel, booking), nights_charged(gateway, hotel, booking)) == ("100.00", [str(night(0))])
+
+
+def test_a_guest_who_comes_at_twenty_past_three_gets_the_bed(tmp_path: Path) -> None:
+    """The automatic audit of 03:00 has made a no-show of the booking."""
+    with running_gateway(tmp_path) as opened:
+        hotel = opened.open_hotel({"DBL": 1}, clock="wall", night_audit="03:00")
+        booking = opened.book(hotel, 0, 1)
+        opened.advance_clock(15 * 3_600 - 10 * 60)  # from 13:00 to 03:50 in Lisbon
+        wait_until(lambda: opened.get(booking_path(hotel, booking)).json["status"] == "no_show", SECONDS_MAX)
+        assert opened.act(hotel, booking, "reinstate").status == 200
+        assert opened.act(hotel, booking, "check-in").json["room"] == booking["room"]
+        left = opened.act(hotel, booking, "check-out").json
+        assert (left["balance"]["amount"], left["warnings"]) == ("100.00", [])
 
 
 def test_the_remaining_nights_are_the_guests_again(gateway: Gateway) -> None:

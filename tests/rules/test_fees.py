@@ -10,7 +10,7 @@ import pytest
 from innkeeper.actors.reservations.rules.pricing import cancellation_fee
 from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import Booking
-from innkeeper.protocol.reservations.hotel import Hotel
+from innkeeper.protocol.reservations.hotel import Hotel, HotelClock
 from innkeeper.protocol.reservations.queries import DescribeHotel
 from innkeeper.protocol.reservations.replies import HotelReply
 from innkeeper.protocol.reservations.requests import BookingChange
@@ -82,7 +82,7 @@ def test_the_deadline_is_by_the_hotels_clock_however_far_the_business_date_is(
     """39 hours before arrival is free after an early audit, and 5 hours before it is late after a forgotten one."""
     open_hotel(partition)
     booking = partition.book(2)
-    rolled = msgspec.structs.replace(hotel(partition), business_date=night(business_date))
+    rolled = msgspec.structs.replace(hotel(partition), business_date=night(business_date), clock=HotelClock.WALL)
     assert cancellation_fee(rolled, booking, lisbon(day, clock)) == fee
 
 
