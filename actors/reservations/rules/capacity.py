@@ -3,7 +3,10 @@
 from datetime import date
 from typing import Any
 
-from innkeeper.actors.reservations.rules.rooming import check_guests
+from innkeeper.actors.reservations.rules.rooming import (
+    check_guests,
+    known_type,
+)
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.protocol.reservations.booking import Booking, RoomSegment
 
@@ -15,11 +18,11 @@ def check_change(state: HotelState, booking: Booking, terms: dict[str, Any], tod
     given = _types(state, terms["rooms"], terms["room_type"], today)
     if (terms["adults"], terms["children"]) != (booking.adults, booking.children):
         for kind in sorted(given):
-            check_guests(state, state.known_type(kind), terms["adults"], terms["children"])
+            check_guests(state, known_type(state, kind), terms["adults"], terms["children"])
         return
     field = "room" if terms["room_type"] == booking.room_type else "room_type"
     for kind in sorted(given - was):
-        check_guests(state, state.known_type(kind), terms["adults"], terms["children"], field)
+        check_guests(state, known_type(state, kind), terms["adults"], terms["children"], field)
 
 
 def _types(state: HotelState, rooms: tuple[RoomSegment, ...], sold: str, today: date) -> set[str]:

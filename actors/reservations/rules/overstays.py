@@ -11,7 +11,14 @@ from datetime import date
 
 from innkeeper.actors.reservations.rules.closures import give_way
 from innkeeper.actors.reservations.rules.pricing import StayChange, changed_stay
-from innkeeper.actors.reservations.rules.rooming import RoomingRequest, find_room, prolonged, room_on, with_room
+from innkeeper.actors.reservations.rules.rooming import (
+    RoomingRequest,
+    find_room,
+    known_type,
+    prolonged,
+    room_on,
+    with_room,
+)
 from innkeeper.actors.reservations.rules.state import IN_HOUSE, HotelState
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import Refused
@@ -29,7 +36,7 @@ def overstay_events(state: HotelState, to: date, at: int, ended: set[str]) -> It
         stay = state.bookings[booking]
         if stay.departure < to:
             yield from _unassign(state, stay, (stay.departure, to), ended)
-            rate = state.known_type(stay.room_type).rate
+            rate = known_type(state, stay.room_type).rate
             change = StayChange(stay.arrival, to, stay.adults, stay.children, rate, prices_anew=False)
             lines = changed_stay(state.opened(), stay, change, at)["lines"]
             yield events.GuestOverstayed(booking, to, prolonged(stay, stay.room, to), lines)

@@ -183,10 +183,15 @@ def _why_none(state: HotelState, calendar: Calendar, rooming: RoomingRequest) ->
     return RoomTaken(rooming.room, tuple(map(date.fromordinal, held)))
 
 
+def known_type(state: HotelState, code: str) -> RoomType:
+    """The room type of a booking, which may be retired."""
+    return state.room_types.get(code) or next(kind for kind in state.opened().retired_types if kind.code == code)
+
+
 def room_type_of(state: HotelState, code: str, known: str | None = None) -> RoomType:
     """The room type of this code. Refuses a code that the hotel does not have, unless it is `known`: that of a booking,
     whose type may be retired."""
-    kind = state.known_type(code) if code == known else state.room_types.get(code)
+    kind = known_type(state, code) if code == known else state.room_types.get(code)
     if kind is None:
         known = ", ".join(kind.code for kind in state.opened().room_types)
         raise invalid("room_type", "unknown", f"this hotel has no room type {code!r}; it has {known}")
