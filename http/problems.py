@@ -32,6 +32,7 @@ from innkeeper.protocol.reservations.refusals import (
     RoomTypeNeeded,
     SoldOut,
     WaitlistFull,
+    WaitsAlready,
 )
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.repeated_messages import RepeatedMessages
@@ -57,6 +58,7 @@ STATUS: dict[type[Refusal], int] = {
     RoomClosedAlready: 409,
     ClosureOver: 409,
     RoomNotClean: 409,
+    WaitsAlready: 409,
     WaitlistFull: 409,
     refusals.ActionNotAllowed: 409,
     GuestHasStays: 409,
@@ -122,6 +124,7 @@ _DETAILS: dict[type[Refusal], Callable[[Any], str]] = {
         f"room {refusal.room} is {refusal.condition}; clean, vacant and free for this stay: "
         + (", ".join(refusal.clean_rooms) or "none")
     ),
+    WaitsAlready: lambda refusal: f"the guest waits for this stay already: {refusal.entry}",
     WaitlistFull: lambda refusal: f"the waitlist already has {refusal.entries} entries, which is the maximum",
     GuestHasStays: lambda refusal: (
         "the guest cannot be forgotten: " + ", ".join((*refusal.bookings, *refusal.waitlist)) + " has not ended"

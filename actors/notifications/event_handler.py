@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from innkeeper.actors.notifications.rules.known_bookings import KnownBooking
 from innkeeper.actors.notifications.rules.known_hotel import KnownHotel
-from innkeeper.actors.notifications.rules.notices import NOTICE_RULES, KnownBooking, forgotten, handle
+from innkeeper.actors.notifications.rules.notices import NOTICE_RULES, forgotten, handle
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import LogEntry

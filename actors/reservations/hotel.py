@@ -28,6 +28,7 @@ from innkeeper.actors.reservations.messages import (
 )
 from innkeeper.actors.reservations.room import RoomActor
 from innkeeper.actors.reservations.rules.decisions import Decision, decide, decide_due
+from innkeeper.actors.reservations.rules.preview import preview
 from innkeeper.actors.reservations.rules.queries import answer
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
 from innkeeper.actors.system.typed_actor import TypedActor
@@ -141,9 +142,10 @@ class HotelActor(TypedActor):
             if isinstance(envelope.message, Query):
                 response = answer(self.state, envelope)
             else:
-                response = decide(self.state, envelope)
-                for record in response.records:
+                decision = decide(self.state, envelope)
+                for record in decision.records:
                     wire.encode_event(record.event)  # what cannot be encoded would fail its whole batch
+                response = preview(self.state, decision) if envelope.dry_run else decision
         except Refused as refused:
             response = refused.refusal
         except Exception:

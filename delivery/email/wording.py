@@ -179,6 +179,8 @@ class _FactFormatter:
             "rate": self._rate(stay),
             "total": self._money(stay.total),
             "free_until": self._moment(notice.free_until, "long"),
+            "late_fee": self._money(notice.late_fee) if notice.late_fee else "",
+            "no_show_fee": self._money(notice.no_show_fee) if notice.no_show_fee else "",
             "expires": self._moment(notice.expires_at, "long"),
             "fee": self._money(notice.fee) if notice.fee else "",
             "amount": self._money(notice.amount) if notice.amount else "",

@@ -19,6 +19,7 @@ from innkeeper.protocol.billing.replies import (
     InvoiceReply,
     InvoicesReply,
     LedgerReply,
+    OpenBalancesReply,
     PaymentReply,
     TrialBalanceReply,
 )
@@ -128,7 +129,7 @@ class DocumentFormat(RequestBody, frozen=True):
     format: Literal["json", "html", "pdf"] = "json"
 
 
-async def _ask(request: web.Request, message: Command | Query, kind: type[R]) -> tuple[R, dict[str, str]]:
+async def ask_billing(request: web.Request, message: Command | Query, kind: type[R]) -> tuple[R, dict[str, str]]:
     """Sends a message to billing, after it has handled all events acknowledged before this request."""
     ends = await request.app[RESERVATIONS_BUS].positions(message.hotel)
     await request.app[SERVICES].ask(AwaitSubscriber(BILLING, ends))
@@ -205,7 +206,7 @@ async def move_charges(request: web.Request) -> web.Response:
 
 
 async def _bill(request: web.Request, message: Command | Query, status: int = 200) -> web.Response:
-    reply, headers = await _ask(request, message, BillReply)
+    reply, headers = await ask_billing(request, message, BillReply)
     return json_response(resources.bill(reply), status, headers)
 
 
@@ -275,7 +276,7 @@ async def refund_payment(request: web.Request) -> web.Response:
 
 
 async def _payment_response(request: web.Request, message: Command | Query, status: int = 200) -> web.Response:
-    reply, headers = await _ask(request, message, PaymentReply)
+    reply, headers = await ask_billing(request, message, PaymentReply)
     if status == 201:
         headers["Location"] = f"/v1/hotels/{_path(request, 'hotel')}/payments/{reply.payment.id}"
     return json_response(resources.payment(reply.payment, reply.currency), status, headers)
@@ -296,7 +297,7 @@ async def issue_credit_note(request: web.Request) -> web.Response:
 
 
 async def _new_document(request: web.Request, command: Command) -> web.Response:
-    reply, headers = await _ask(request, command, InvoiceReply)
+    reply, headers = await ask_billing(request, command, InvoiceReply)
     headers["Location"] = f"/v1/hotels/{_path(request, 'hotel')}/invoices/{reply.invoice.number}"
     return json_response(resources.invoice(reply.invoice), 201, headers)
 
@@ -315,7 +316,7 @@ async def _invoices(request: web.Request, booking: str | None) -> web.Response:
     listing = query_of(request, PageQuery)
     skip = 0 if listing.cursor is None else number_of(listing.cursor)
     query = queries.ListInvoices(_path(request, "hotel"), booking, skip, listing.limit)
-    reply, _ = await _ask(request, query, InvoicesReply)
+    reply, _ = await ask_billing(request, query, InvoicesReply)
     end = skip + len(reply.invoices)
     return json_response(page(map(resources.invoice, reply.invoices), str(end) if end < reply.number else None))
 
@@ -323,7 +324,9 @@ async def _invoices(request: web.Request, booking: str | None) -> web.Response:
 async def show_invoice(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/invoices/{number}"""
     format_ = query_of(request, DocumentFormat).format
-    reply, _ = await _ask(request, queries.ShowInvoice(_path(request, "hotel"), _path(request, "number")), InvoiceReply)
+    reply, _ = await ask_billing(
+        request, queries.ShowInvoice(_path(request, "hotel"), _path(request, "number")), InvoiceReply
+    )
     if format_ == "html":
         text = await asyncio.to_thread(html_document, reply.invoice)
         return web.Response(text=text, content_type="text/html", headers=HTML_HEADERS)
@@ -338,19 +341,30 @@ async def show_invoice(request: web.Request) -> web.Response:
 
 async def show_billing_terms(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/billing"""
-    reply, _ = await _ask(request, queries.ShowBillingTerms(_path(request, "hotel")), LedgerReply)
+    reply, _ = await ask_billing(request, queries.ShowBillingTerms(_path(request, "hotel")), LedgerReply)
     return json_response(resources.billing_terms(reply))
 
 
 async def change_billing_terms(request: web.Request) -> web.Response:
     """PUT /v1/hotels/{hotel}/billing"""
     terms = await body_of(request, _billing_terms)
-    reply, headers = await _ask(request, commands.ChangeBillingTerms(_path(request, "hotel"), terms), LedgerReply)
+    reply, headers = await ask_billing(
+        request, commands.ChangeBillingTerms(_path(request, "hotel"), terms), LedgerReply
+    )
     return json_response(resources.billing_terms(reply), headers=headers)
+
+
+async def list_open_balances(request: web.Request) -> web.Response:
+    """GET /v1/hotels/{hotel}/open-balances"""
+    listing = query_of(request, PageQuery)
+    query = queries.ListOpenBalances(_path(request, "hotel"), listing.cursor or "", listing.limit)
+    reply, _ = await ask_billing(request, query, OpenBalancesReply)
+    owed = [resources.open_balance(one, reply.currency) for one in reply.balances]
+    return json_response(page(owed, owed[-1].booking if reply.more else None))
 
 
 async def show_trial_balance(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/ledger"""
     hotel = _path(request, "hotel")
-    reply, _ = await _ask(request, queries.TrialBalance(hotel), TrialBalanceReply)
+    reply, _ = await ask_billing(request, queries.TrialBalance(hotel), TrialBalanceReply)
     return json_response(resources.trial_balance(hotel, reply))

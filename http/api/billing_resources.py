@@ -15,8 +15,9 @@ from innkeeper.protocol.billing.folio import (
     PaymentStatus,
     TaxTotal,
 )
-from innkeeper.protocol.billing.replies import BillReply, LedgerReply, TrialBalanceReply
+from innkeeper.protocol.billing.replies import BillReply, LedgerReply, OwedBalance, TrialBalanceReply
 from innkeeper.protocol.billing.terms import Party
+from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.values.instants import instant
 from innkeeper.protocol.values.money import render
 from innkeeper.protocol.values.percentage import render_percent
@@ -137,6 +138,17 @@ class BillingTermsResource(msgspec.Struct, frozen=True):
     seller: Party
     invoice_prefix: str
     credit_note_prefix: str
+
+
+class OpenBalanceResource(msgspec.Struct, frozen=True):
+    """A stay that is over, or was not made, and for which `balance` is owed. `guest` is None once forgotten."""
+
+    booking: str
+    locator: str
+    guest: str | None
+    status: BookingStatus
+    departure: date
+    balance: Amount
 
 
 class AccountResource(msgspec.Struct, frozen=True):
@@ -268,6 +280,13 @@ def billing_terms(reply: LedgerReply) -> BillingTermsResource:
         seller=terms.seller,
         invoice_prefix=terms.invoice_prefix,
         credit_note_prefix=terms.credit_note_prefix,
+    )
+
+
+def open_balance(owed: OwedBalance, currency: str) -> OpenBalanceResource:
+    """What is owed for one stay."""
+    return OpenBalanceResource(
+        owed.booking, owed.locator, owed.guest.name or None, owed.status, owed.departure, money(owed.balance, currency)
     )
 
 

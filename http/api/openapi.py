@@ -7,10 +7,11 @@ from importlib.metadata import version
 from typing import Any
 
 import msgspec
-from innkeeper.http.api.parsing import ACTION_FIELDS
-from innkeeper.http.api.reservations import act_on_booking
+from innkeeper.http.api.actions import act_on_booking
+from innkeeper.http.api.parsing import ACTION_FIELDS, DryRunQuery
 from innkeeper.http.api.resources import BookingResource, HotelResource, Problem
 from innkeeper.http.api.routes import OPERATIONS, Operation
+from innkeeper.http.api.waitlist import WaitlistResource
 from innkeeper.protocol.values import limits
 
 Schema = dict[str, Any]
@@ -30,7 +31,7 @@ _HEADERS = {
 }
 
 
-_VERSIONED = (BookingResource, HotelResource)
+_VERSIONED = (BookingResource, HotelResource, WaitlistResource)
 
 
 def document() -> Schema:
@@ -78,6 +79,7 @@ def _operation(each: Operation, schemas: dict[Any, Schema]) -> Schema:
         "parameters": [*_path_parameters(each), *_query_parameters(each), *_header_parameters(each)],
         "responses": {
             str(each.status): answer,
+            **({"200": {**answer, "description": "What the request would do (`dry_run`)"}} if _is_made(each) else {}),
             **{status: {**problem, "description": text} for status, text in _refusals(each)},
             "default": {**problem, "description": "The error"},
         },
@@ -87,6 +89,11 @@ def _operation(each: Operation, schemas: dict[Any, Schema]) -> Schema:
         content = {"application/json": {"schema": schemas[each.body]}}
         described["requestBody"] = {"required": required, "content": content}
     return described
+
+
+def _is_made(each: Operation) -> bool:
+    """Whether a preview has another status than the response, which says that something was made."""
+    return each.query is DryRunQuery and each.status != 200
 
 
 def _refusals(each: Operation) -> Iterator[tuple[str, str]]:

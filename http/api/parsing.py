@@ -3,6 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable
 from datetime import date
+from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -46,20 +47,45 @@ class PageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cursor: Annotated[str, Meta(max_length=200, pattern=UNPADDED)] | None = None
 
 
+class DryRunQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether to answer only what the request would do."""
+
+    dry_run: bool = False
+
+
+class BookingsView(StrEnum):
+    """A list of the front desk, on the business date: who is to come, and has not; who is to leave, and has not; who is
+    in house; and who was to leave earlier, and is still in house."""
+
+    DUE_IN = "due_in"
+    DUE_OUT = "due_out"
+    IN_HOUSE = "in_house"
+    OVERSTAY = "overstay"
+
+
 class BookingsQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
-    """Filters the bookings of a hotel. Arrivals are from `arrival_from` to `arrival_to`, both included."""
+    """Filters the bookings of a hotel: arrivals from `arrival_from` to `arrival_to` and departures likewise, both
+    included; or a `view`, which has a status and dates of its own."""
 
     status: BookingStatus | None = None
     room_type: Line | None = None
     room: Line | None = None
     arrival_from: date | None = None
     arrival_to: date | None = None
+    departure_from: date | None = None
+    departure_to: date | None = None
+    view: BookingsView | None = None
     q: SearchText | None = None
 
     def __post_init__(self) -> None:
-        if self.arrival_from is not None and self.arrival_to is not None and self.arrival_to < self.arrival_from:
-            message = f"expected a date that is not before arrival_from, {self.arrival_from}"
-            raise invalid("arrival_to", "from_arrival_from", message)
+        for name in ("arrival", "departure"):
+            start, end = getattr(self, f"{name}_from"), getattr(self, f"{name}_to")
+            if start is not None and end is not None and end < start:
+                message = f"expected a date that is not before {name}_from, {start}"
+                raise invalid(f"{name}_to", f"from_{name}_from", message)
+        own = ("status", "arrival_from", "arrival_to", "departure_from", "departure_to")
+        if self.view is not None and (given := [name for name in own if getattr(self, name) is not None]):
+            raise invalid("view", "alone", f"{self.view} has a status and dates of its own; leave out {given[0]}")
 
 
 class AvailabilityQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -207,6 +233,11 @@ def query_of(request: web.Request, kind: type[T]) -> T:
         return msgspec.convert({name: text.strip() for name, text in query.items()}, kind, strict=False)
     except msgspec.ValidationError as error:
         raise refusal_of(error, kind) from error
+
+
+def is_dry_run(request: web.Request) -> bool:
+    """Whether the request asks only what it would do."""
+    return query_of(request, DryRunQuery).dry_run
 
 
 def unknown_cursor() -> Refused:

@@ -21,6 +21,7 @@ from innkeeper.http.api.resources import (
     HotelResource,
     KnownRoomTypeResource,
     ListPage,
+    MoveResource,
     NightAuditResource,
     NightAvailability,
     NightPrice,
@@ -37,7 +38,13 @@ from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.closures import Closure
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
 from innkeeper.protocol.reservations.night_audit import AuditList, ClosedDate
-from innkeeper.protocol.reservations.replies import AvailabilityReply, NightAuditReply, RoomDetails, TypeAvailability
+from innkeeper.protocol.reservations.replies import (
+    AvailabilityReply,
+    NightAuditReply,
+    PreviewReply,
+    RoomDetails,
+    TypeAvailability,
+)
 from innkeeper.protocol.reservations.room_events import RoomCondition
 from innkeeper.protocol.values.guests import Guest
 from innkeeper.protocol.values.instants import instant
@@ -79,6 +86,7 @@ def booking_resource(booking: Booking) -> BookingResource:
         ),
         Price(render(total, currency), currency, nights),
         instant(booking.free_until), Amount(render(booking.late_fee, currency), currency),
+        Amount(render(booking.no_show_fee, currency), currency),
         Amount(render(booking.fee, currency), currency) if booking.fee else None,
         "" if details is None else details.notes, booking.source, booking.group,
         None if booking.expires_at is None else instant(booking.expires_at), booking.reminder_on,
@@ -86,6 +94,12 @@ def booking_resource(booking: Booking) -> BookingResource:
         created_at, booking.created_by, changed_at, booking.changed_by,
         booking.version,
     )  # fmt: skip
+
+
+def preview_resource(reply: PreviewReply) -> BookingResource:
+    """The resource of a booking as it would be."""
+    moves = [MoveResource(one.booking, one.locator, one.from_room, one.to_room or None) for one in reply.moves]
+    return msgspec.structs.replace(booking_resource(reply.booking), moves=moves)
 
 
 def guest_resource(guest: Guest) -> GuestResource:

@@ -10,26 +10,25 @@ from aiohttp import web
 from innkeeper.http.api import rendering
 from innkeeper.http.api.parsing import (
     AvailabilityQuery,
-    BookingsQuery,
     EventsQuery,
     NightAuditQuery,
     NightAuditRequest,
     NightsQuery,
     StreamQuery,
-    action_of,
     body_of,
     idempotency_key,
     if_version,
+    is_dry_run,
     query_of,
     resume_after,
     unknown_cursor,
 )
 from innkeeper.http.api.rendering import json_response
-from innkeeper.http.api.resources import Health
+from innkeeper.http.api.resources import BookingResource, Health
 from innkeeper.http.keys import BY
 from innkeeper.http.live_stream import EventFilter, LiveStream
 from innkeeper.http.middleware import METRICS, NOT_FOR_OTHER_ORIGINS
-from innkeeper.http.problems import REQUEST_ID, refusal_response
+from innkeeper.http.problems import REQUEST_ID
 from innkeeper.protocol.codec.cloud_event import cloud_event
 from innkeeper.protocol.codec.public_events import public_entry
 from innkeeper.protocol.messages.command import Command
@@ -39,7 +38,7 @@ from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Ref
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.message_bus import MessageBus
 from innkeeper.protocol.ports.subscriptions import EventLog, Positions
-from innkeeper.protocol.ports.views import BookingSearch, InvalidCursor, Views
+from innkeeper.protocol.ports.views import InvalidCursor, Views
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.commands import (
     BookingCommand,
@@ -47,7 +46,6 @@ from innkeeper.protocol.reservations.commands import (
     ChangeBooking,
     RollBusinessDate,
 )
-from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.queries import (
     DescribeHotel,
     FindAvailability,
@@ -60,6 +58,7 @@ from innkeeper.protocol.reservations.replies import (
     BookingReply,
     HotelReply,
     NightAuditReply,
+    PreviewReply,
     RoomsReply,
 )
 from innkeeper.protocol.reservations.requests import BookingChange, BookingRequest, check_stay
@@ -107,6 +106,13 @@ async def ask(
     return reply_of(await request.app[BUSES][context].ask(envelope), kind)
 
 
+async def preview(request: web.Request, command: Command, kind: type[R]) -> R:
+    """What a command would do; it takes no idempotency key, because nothing is done. Raises `Refused`."""
+    version = if_version(request) if "If-Match" in request.headers else None
+    envelope = Envelope(command, None, request[REQUEST_ID], request[BY], version, dry_run=True)
+    return reply_of(await request.app[RESERVATIONS_BUS].ask(envelope), kind)[0]
+
+
 def reply_of(result: Result, kind: type[R]) -> tuple[R, dict[str, str]]:
     """The reply, and headers for the response. Raises `Refused`."""
     headers = dict(_REPLAYED) if result.replayed else {}
@@ -147,36 +153,14 @@ async def book(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/bookings"""
     hotel = request.match_info["hotel"]
     booking_request = await body_of(request, _booking_request)
-    reply, headers = await ask(request, BookRoom(hotel, booking_request, booking_request.guest.id), BookingReply)
+    command = BookRoom(hotel, booking_request, booking_request.guest.id)
+    if request.query_string and is_dry_run(request):
+        return json_response(shown(await preview(request, command, PreviewReply)))
+    reply, headers = await ask(request, command, BookingReply)
     booking = reply.booking
     headers["Location"] = f"/v1/hotels/{hotel}/bookings/{booking.id}"
     headers["ETag"] = f'"{booking.version}"'
     return json_response(rendering.booking_resource(booking), 201, headers)
-
-
-async def list_bookings(request: web.Request) -> web.Response:
-    """GET /v1/hotels/{hotel}/bookings"""
-    query = query_of(request, BookingsQuery)
-    hotel = request.match_info["hotel"]
-    reply, _ = await ask(request, DescribeHotel(hotel), HotelReply)
-    _check_filter(reply.hotel, query)
-    search = BookingSearch(
-        hotel, query.status, query.room_type, query.room, query.arrival_from, query.arrival_to, query.q
-    )
-    found = await view(
-        request, search.hotel, lambda views, ends: views.bookings(ends, search, query.limit, query.cursor)
-    )
-    return json_response(rendering.page(map(rendering.booking_resource, found.bookings), found.cursor))
-
-
-def _check_filter(hotel: Hotel, query: BookingsQuery) -> None:
-    """Refuses a room type or room that the hotel never had."""
-    types = (*hotel.room_types, *hotel.retired_types)
-    if query.room_type is not None and all(query.room_type != one.code for one in types):
-        raise Refused(NotFound("room type", query.room_type))
-    retired = {one.room for one in hotel.retired_rooms}
-    if query.room is not None and query.room not in retired and all(query.room not in one.rooms for one in types):
-        raise Refused(NotFound("room", query.room))
 
 
 async def show_booking(request: web.Request) -> web.Response:
@@ -205,27 +189,37 @@ async def _booking_in_views(request: web.Request, hotel: str, booking: str, refu
     return await view(request, hotel, lambda views, ends: views.booking(ends, hotel, booking))
 
 
-async def _act(request: web.Request, command: BookingCommand) -> web.Response:
+async def carry_out(
+    request: web.Request, command: BookingCommand
+) -> tuple[BookingReply | PreviewReply, dict[str, str]]:
+    """Sends an action on a booking, or asks what it would do. Returns the reply and headers for the response. Raises
+    `Refused`."""
     try:
+        if is_dry_run(request):
+            return await preview(request, command, PreviewReply), {}
         reply, headers = await ask(request, command, BookingReply)
     except RefusedResponse as refused:
         if await _booking_in_views(request, command.hotel, command.booking, refused) is None:
             raise
         refusal = ActionNotAllowed(command.action, "the stay is over; the booking cannot be changed any more", ())
-        return refusal_response(request, refusal, refused.headers)
+        raise RefusedResponse(refusal, refused.headers) from refused
     headers["ETag"] = f'"{reply.booking.version}"'
-    return json_response(rendering.booking_resource(reply.booking), headers=headers)
+    return reply, headers
+
+
+def shown(reply: BookingReply | PreviewReply) -> BookingResource:
+    """The resource of the booking in a reply."""
+    if isinstance(reply, PreviewReply):
+        return rendering.preview_resource(reply)
+    return rendering.booking_resource(reply.booking)
 
 
 async def change_booking(request: web.Request) -> web.Response:
     """PATCH /v1/hotels/{hotel}/bookings/{booking}"""
     change = await body_of(request, _booking_change)
-    return await _act(request, ChangeBooking(request.match_info["hotel"], request.match_info["booking"], change))
-
-
-async def act_on_booking(request: web.Request) -> web.Response:
-    """POST /v1/hotels/{hotel}/bookings/{booking}/actions/{action}"""
-    return await _act(request, await action_of(request))
+    command = ChangeBooking(request.match_info["hotel"], request.match_info["booking"], change)
+    reply, headers = await carry_out(request, command)
+    return json_response(shown(reply), headers=headers)
 
 
 async def show_history(request: web.Request) -> web.Response:

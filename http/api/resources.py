@@ -11,6 +11,7 @@ from innkeeper.protocol.reservations.night_audit import AuditedBooking
 from innkeeper.protocol.reservations.room_events import ClosureKind, RoomCondition
 from innkeeper.protocol.reservations.terms import CancellationPolicy, Deposit
 from innkeeper.protocol.values.taxes import ChargeKind, TaxBase, TaxPeriod
+from msgspec import UNSET, UnsetType
 
 Night = date  # a field that is called `date` hides the type of this name
 T = TypeVar("T")
@@ -59,11 +60,29 @@ class GuestResource(msgspec.Struct, frozen=True, gc=False):
     forgotten: bool
 
 
+class MoveResource(msgspec.Struct, frozen=True, gc=False):
+    """Another booking that would be given another room; None where it would have none."""
+
+    booking: str
+    locator: str
+    from_room: str
+    to_room: str | None
+
+
+class WarningResource(msgspec.Struct, frozen=True, gc=False):
+    """What somebody should know of a request that was carried out; `code` is stable."""
+
+    code: str
+    message: str
+
+
 class BookingResource(msgspec.Struct, frozen=True, gc=False):
     """A booking. `room` is the one in which the guest is or was, and before the arrival the first of its rooms; null
     where none is assigned. `rooms` are all in the order of their nights. `checked_in_on` and `checked_out_on` are
-    business dates. Cancelling is free
-    up to `free_until` and costs `late_fee` afterwards; `fee` is what it did cost."""
+    business dates. Cancelling is free up to `free_until` and costs `late_fee` afterwards, and a no-show `no_show_fee`;
+    `fee` is what it did cost. Only a preview (`dry_run`) has `moves`, those of others; one of a new booking has an
+    empty id and locator. Only a check-out has a `balance`: what is owed then, None where that is not known (see
+    `warnings`)."""
 
     id: str
     locator: str
@@ -82,6 +101,7 @@ class BookingResource(msgspec.Struct, frozen=True, gc=False):
     price: Price
     free_until: datetime
     late_fee: Amount
+    no_show_fee: Amount
     fee: Amount | None
     notes: str
     source: str
@@ -95,6 +115,9 @@ class BookingResource(msgspec.Struct, frozen=True, gc=False):
     changed_at: datetime
     changed_by: str
     version: int
+    moves: list[MoveResource] | UnsetType = UNSET
+    balance: Amount | UnsetType | None = UNSET
+    warnings: list[WarningResource] | UnsetType = UNSET
 
 
 class RoomTypeResource(msgspec.Struct, frozen=True):

@@ -5,12 +5,24 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from innkeeper.http.api import billing, guests, hotels, notifications, rooms, subscribers, waitlist, webhooks
+from innkeeper.http.api import (
+    actions,
+    billing,
+    booking_lists,
+    guests,
+    hotels,
+    notifications,
+    rooms,
+    subscribers,
+    waitlist,
+    webhooks,
+)
 from innkeeper.http.api import reservations as handlers
 from innkeeper.http.api.billing_resources import (
     BillingTermsResource,
     BillResource,
     InvoiceResource,
+    OpenBalanceResource,
     PaymentResource,
     TrialBalanceResource,
 )
@@ -18,6 +30,7 @@ from innkeeper.http.api.notifications import NotificationTermsResource
 from innkeeper.http.api.parsing import (
     AvailabilityQuery,
     BookingsQuery,
+    DryRunQuery,
     EventsQuery,
     NightAuditQuery,
     NightAuditRequest,
@@ -60,7 +73,13 @@ from innkeeper.protocol.reservations.hotel_requests import (
     RoomTypeAddition,
     RoomTypeChange,
 )
-from innkeeper.protocol.reservations.requests import BookingChange, BookingRequest, HotelRequest, WaitlistRequest
+from innkeeper.protocol.reservations.requests import (
+    BookingChange,
+    BookingRequest,
+    HotelRequest,
+    WaitlistChange,
+    WaitlistRequest,
+)
 
 
 class Operation(NamedTuple):
@@ -106,9 +125,12 @@ _ACTION = _BOOKING + "/actions/{action}"
 
 # The router tries them in this order, so the most frequent come first.
 OPERATIONS = (
-    Operation("POST", _BOOKINGS, handlers.book, "Book or hold a room", BookingResource, 201, body=BookingRequest),
     Operation(
-        "GET", _BOOKINGS, handlers.list_bookings, "List the bookings, newest first", ListPage[BookingResource],
+        "POST", _BOOKINGS, handlers.book, "Book or hold a room", BookingResource, 201, query=DryRunQuery,
+        body=BookingRequest,
+    ),
+    Operation(
+        "GET", _BOOKINGS, booking_lists.list_bookings, "List the bookings, newest first", ListPage[BookingResource],
         query=BookingsQuery,
     ),
     Operation(
@@ -162,13 +184,16 @@ OPERATIONS = (
         ListPage[rooms.HousekeepingResource], query=PageQuery,
     ),
     Operation("GET", _BOOKING, handlers.show_booking, "Show a booking", BookingResource),
-    Operation("PATCH", _BOOKING, handlers.change_booking, "Change a booking", BookingResource, body=BookingChange),
+    Operation(
+        "PATCH", _BOOKING, handlers.change_booking, "Change a booking", BookingResource, query=DryRunQuery,
+        body=BookingChange,
+    ),
     Operation("GET", _BOOKING + "/history", handlers.show_history, "List a booking's events", ListPage[CloudEvent]),
     Operation(
         "GET", _BOOKING + "/letters", notifications.list_unsent_letters, "List a booking's letters that are not sent",
         notifications.UnsentLettersResource,
     ),
-    Operation("POST", _ACTION, handlers.act_on_booking, "Act on a booking", BookingResource),
+    Operation("POST", _ACTION, actions.act_on_booking, "Act on a booking", BookingResource, query=DryRunQuery),
     Operation("GET", _GUEST, guests.show_guest, "Show a guest", guests.KnownGuestResource),
     Operation("DELETE", _GUEST, guests.forget_guest, "Forget a guest", guests.ForgottenGuest, 202),
     Operation(
@@ -182,6 +207,10 @@ OPERATIONS = (
     Operation(
         "GET", _WAITING, waitlist.show_entry, "Show a waitlist entry; 303 to the booking once there is an offer",
         waitlist.WaitlistResource,
+    ),
+    Operation(
+        "PATCH", _WAITING, waitlist.change_entry, "Change a waitlist entry", waitlist.WaitlistResource,
+        body=WaitlistChange,
     ),
     Operation("DELETE", _WAITING, waitlist.leave_waitlist, "Leave the waitlist", waitlist.WaitlistResource),
     Operation(
@@ -272,6 +301,11 @@ OPERATIONS = (
     Operation(
         "PUT", _HOTEL + "/notifications", notifications.change_notification_terms,
         "Change the notification terms of a hotel", NotificationTermsResource, body=NotificationTerms,
+    ),
+    Operation(
+        "GET", _HOTEL + "/open-balances", billing.list_open_balances,
+        "List the stays that are over, or were not made, and for which something is owed",
+        ListPage[OpenBalanceResource], query=PageQuery,
     ),
     Operation(
         "GET", _HOTEL + "/ledger", billing.show_trial_balance, "Show the trial balance of a hotel",

@@ -59,7 +59,8 @@ function table(title, rows) {
 
 function drawOperation(path, method, operation) {
   const body = operation.requestBody?.content["application/json"].schema;
-  const [status, answer] = Object.entries(operation.responses)[0];
+  const made = Object.entries(operation.responses).filter(([status]) => status.startsWith("2"));
+  const [status, answer] = made[made.length - 1];
   const [media, { schema }] = Object.entries(answer.content)[0];
   const answers = fieldRows(schema, true);
   const takes = operation.parameters.map((one) =>

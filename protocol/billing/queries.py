@@ -41,6 +41,14 @@ class ShowGuestAccount(Query, frozen=True):
     guest: str
 
 
+class ListOpenBalances(Query, frozen=True):
+    """List `limit` bookings that have ended and for which something is owed, by their ids, after `after`."""
+
+    name: ClassVar[str] = "open_balances.list"
+    after: str = ""
+    limit: Annotated[int, Meta(ge=1, le=limits.list_entries_max)] = limits.list_entries_default
+
+
 class ListInvoices(Query, frozen=True):
     """List `limit` invoices and credit notes in the order of issue, after the first `skip`; all or a booking's."""
 
@@ -63,5 +71,6 @@ class DescribeLedger(Query, frozen=True):
 
 
 BILLING_QUERIES: tuple[type[Query], ...] = (
-    ShowBillingTerms, ShowBill, ShowPayment, ShowInvoice, ListInvoices, ShowGuestAccount, TrialBalance, DescribeLedger,
+    ShowBillingTerms, ShowBill, ShowPayment, ShowInvoice, ListInvoices, ListOpenBalances, ShowGuestAccount,
+    TrialBalance, DescribeLedger,
 )  # fmt: skip

@@ -1,10 +1,13 @@
 """The replies of a hotel's ledger. Amounts are minor units of `currency`."""
 
+from datetime import date
 from typing import ClassVar
 
 import msgspec
 from innkeeper.protocol.billing.folio import Bill, DepositDue, Invoice, LedgerDetails, Payment
 from innkeeper.protocol.messages.reply import Reply
+from innkeeper.protocol.reservations.booking import BookingStatus
+from innkeeper.protocol.values.guests import Guest
 
 
 class EventAppliedReply(Reply, frozen=True):
@@ -72,6 +75,26 @@ class GuestAccountReply(Reply, frozen=True):
     documents: tuple[str, ...]
 
 
+class OwedBalance(msgspec.Struct, frozen=True, gc=False):
+    """A booking that has ended, and what is owed for it."""
+
+    booking: str
+    locator: str
+    guest: Guest
+    status: BookingStatus
+    departure: date
+    balance: int
+
+
+class OpenBalancesReply(Reply, frozen=True):
+    """A page of the bookings for which something is owed; whether there are more."""
+
+    name: ClassVar[str] = "open_balances.reply"
+    currency: str
+    balances: tuple[OwedBalance, ...]
+    more: bool
+
+
 class AccountBalance(msgspec.Struct, frozen=True, gc=False):
     """The balance of one account: debits are positive, credits negative."""
 
@@ -105,6 +128,6 @@ class LedgerStateReply(Reply, frozen=True):
 
 
 BILLING_REPLIES: tuple[type[Reply], ...] = (
-    EventAppliedReply, LedgerReply, BillReply, PaymentReply, InvoiceReply, InvoicesReply, GuestAccountReply,
-    TrialBalanceReply, LedgerStateReply,
+    EventAppliedReply, LedgerReply, BillReply, PaymentReply, InvoiceReply, InvoicesReply, OpenBalancesReply,
+    GuestAccountReply, TrialBalanceReply, LedgerStateReply,
 )  # fmt: skip

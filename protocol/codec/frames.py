@@ -120,13 +120,14 @@ def fingerprint_of(message: ServiceMessage) -> bytes:
 
 def envelope_fields(envelope: Envelope) -> tuple[Any, ...]:
     """Encodes an envelope as parts of a frame."""
-    return wire.encode(envelope.message), envelope.key, envelope.correlation, envelope.by, envelope.if_version
+    message = wire.encode(envelope.message)
+    return message, envelope.key, envelope.correlation, envelope.by, envelope.if_version, envelope.dry_run
 
 
 def envelope_of(fields: Sequence[Any]) -> Envelope:
     """Decodes what `envelope_fields` encodes."""
-    message, key, correlation, by, if_version = fields
-    return Envelope(wire.decode(message), key, correlation, by, if_version)  # type: ignore[arg-type]
+    message, key, correlation, by, if_version, dry_run = fields
+    return Envelope(wire.decode(message), key, correlation, by, if_version, dry_run=dry_run)  # type: ignore[arg-type]
 
 
 def result_body(result: Result) -> tuple[bytes, bool]:

@@ -45,6 +45,7 @@ from innkeeper.protocol.reservations.refusals import (
     RoomTypeNeeded,
     SoldOut,
     WaitlistFull,
+    WaitsAlready,
 )
 from innkeeper.protocol.reservations.replies import REPLIES, BookingReply
 from innkeeper.protocol.values.guests import Guest, bare
@@ -55,7 +56,7 @@ REFUSALS: tuple[type[refusals.Refusal], ...] = (
     refusals.InvalidRequest, refusals.NotFound, HotelExists, SoldOut, NoSingleRoom,
     RoomTaken, RoomOccupied, NoRoomAssigned, refusals.ActionNotAllowed, refusals.StaleVersion,
     refusals.IdempotencyKeyReused, refusals.BadSignature, refusals.GuestErased, GuestHasStays, GuestOwes,
-    RoomsStillAvailable, WaitlistFull, DayNotOver, ClockInDoubt, refusals.Unavailable,
+    RoomsStillAvailable, WaitsAlready, WaitlistFull, DayNotOver, ClockInDoubt, refusals.Unavailable,
     RoomTypeExists, RoomTypeNeeded, RoomExists, RoomNeeded, RoomClosedAlready, ClosureOver, RoomNotClean,
 )  # fmt: skip
 

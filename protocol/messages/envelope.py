@@ -11,7 +11,8 @@ from innkeeper.protocol.values.guests import StoredGuest
 class Envelope(msgspec.Struct, frozen=True, gc=False):
     """A command or query with its idempotency key, its request (`correlation`), its author (`by`), and the version of
     the booking that it expects (any, where None). The partition's host stamps it with the instant (microseconds since
-    1970 UTC), a new unique id, and a random salt for a guest's details that it gives. Where it names a guest, the host
+    1970 UTC), a new unique id, and a random salt for a guest's details that it gives. Of a `dry_run`, which has no key,
+    the reply says what the command would do. Where it names a guest, the host
     adds the newest version of that one's details (`guest`). A message names one by its field `guest`."""
 
     message: Command | Query
@@ -23,6 +24,7 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     id: str = ""
     salt: bytes = b""
     guest: StoredGuest | None = None
+    dry_run: bool = False
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):

@@ -75,7 +75,8 @@ class Notice(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
     - `due_at`: when to send it; 0 for at once.
     - `useful_until`: after this instant it is not sent any more, as it would only confuse.
     - `before`: the stay before the change; of a change only.
-    - `free_until`: until when cancelling is free; 0 where cancelling costs the first night.
+    - `free_until`: until when cancelling is free; 0 where it costs the `late_fee`.
+    - `late_fee`, `no_show_fee`: what a cancellation after that costs, and a no-show, in minor units.
     - `expires_at`: when the hold or the offer runs out.
     - `fee`: what a cancellation costs, in minor units.
     - `amount`: the amount paid, in minor units; of a receipt only.
@@ -96,6 +97,8 @@ class Notice(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
     useful_until: int = 0
     before: StayFacts | None = None
     free_until: int = 0
+    late_fee: int = 0
+    no_show_fee: int = 0
     expires_at: int = 0
     fee: int = 0
     amount: int = 0

@@ -11,7 +11,7 @@ from innkeeper.protocol.reservations.hotel import Hotel
 
 
 class BookingSearch(msgspec.Struct, frozen=True):
-    """Selects bookings of a hotel. `arrival_from` and `arrival_to` are both included. `text` finds a booking where each
+    """Selects bookings of a hotel. The dates are all included. `text` finds a booking where each
     of its words begins a word of the guest's name, e-mail address or locator, or it is a part of the guest's phone
     number. Case, accents and spellings make no difference, nor do O and 0, or I, L and 1, in a locator."""
 
@@ -21,6 +21,8 @@ class BookingSearch(msgspec.Struct, frozen=True):
     room: str | None = None
     arrival_from: date | None = None
     arrival_to: date | None = None
+    departure_from: date | None = None
+    departure_to: date | None = None
     text: str | None = None
 
 

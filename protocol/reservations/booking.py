@@ -55,8 +55,9 @@ class Booking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     had booked. `lines` are the price of each night, in order; `fee` is for a late
     cancellation or a no-show. Amounts are minor units, instants microseconds since 1970 UTC. `terms` is the version of
     the hotel's terms of sale on which the booking was made: cancelling is free up to `free_until`, and costs `late_fee`
-    afterwards. `version` counts the changes. The guest is reminded of the stay on `reminder_on`, or on the hotel's
-    usual day where it is None."""
+    afterwards; a no-show costs `no_show_fee`, and its nights before `kept_until` were kept for the guest. `version`
+    counts the changes. The guest is reminded of the stay on `reminder_on`, or on the hotel's usual day where it is
+    None."""
 
     id: str
     locator: str
@@ -73,6 +74,7 @@ class Booking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     terms: int
     free_until: int
     late_fee: int
+    no_show_fee: int
     currency: str
     created_at: int
     created_by: str
@@ -85,6 +87,7 @@ class Booking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     group: str | None = None
     expires_at: int | None = None
     fee: int = 0
+    kept_until: date | None = None
     reminder_on: date | None = None
     checked_in_on: date | None = None
     checked_out_on: date | None = None

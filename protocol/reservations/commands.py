@@ -4,6 +4,7 @@ from datetime import date
 from typing import Annotated, ClassVar
 
 from innkeeper.protocol.messages.command import Command
+from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.reservations.hotel_requests import (
     ClosureChange,
     ClosureRequest,
@@ -14,7 +15,13 @@ from innkeeper.protocol.reservations.hotel_requests import (
     RoomTypeChange,
 )
 from innkeeper.protocol.reservations.reasons import CancellationReason, DepartureReason
-from innkeeper.protocol.reservations.requests import BookingChange, BookingRequest, HotelRequest, WaitlistRequest
+from innkeeper.protocol.reservations.requests import (
+    BookingChange,
+    BookingRequest,
+    HotelRequest,
+    WaitlistChange,
+    WaitlistRequest,
+)
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.text import UNPADDED, Code, HoldSeconds, Line
 from msgspec import Meta
@@ -152,16 +159,26 @@ class ExtendHold(BookingCommand, frozen=True):
 
 
 class CancelBooking(BookingCommand, frozen=True):
-    """Cancel a confirmed booking; the fee follows the hotel's policy."""
+    """Cancel a confirmed booking; the fee follows the booking's terms, or is waived for a reason."""
 
     name: ClassVar[str] = "booking.cancel"
     action: ClassVar[str] = "cancel"
     reason: Line = ""
     reason_code: CancellationReason = CancellationReason.GUEST
+    waive_fee: bool = False
+
+    def __post_init__(self) -> None:
+        _check_waiver(self.waive_fee, self.reason)
+
+
+def _check_waiver(waive_fee: bool, reason: str) -> None:
+    if waive_fee and not reason:
+        raise invalid("reason", "required", "is required to waive a fee")
 
 
 class ReinstateBooking(BookingCommand, frozen=True):
-    """Reinstate a cancelled or no-show booking, if there still is a room for it."""
+    """Reinstate a cancelled or no-show booking, if there still is a room for the nights that are left. A no-show may
+    arrive up to the day of departure."""
 
     name: ClassVar[str] = "booking.reinstate"
     action: ClassVar[str] = "reinstate"
@@ -201,10 +218,15 @@ class UndoCheckOut(BookingCommand, frozen=True):
 
 
 class MarkNoShow(BookingCommand, frozen=True):
-    """Mark a guest who did not come as a no-show."""
+    """Mark a guest who did not come as a no-show; the fee follows the booking's terms, or is waived for a reason."""
 
     name: ClassVar[str] = "booking.mark_no_show"
     action: ClassVar[str] = "no-show"
+    reason: Line = ""
+    waive_fee: bool = False
+
+    def __post_init__(self) -> None:
+        _check_waiver(self.waive_fee, self.reason)
 
 
 class MoveBooking(BookingCommand, frozen=True, kw_only=True):
@@ -247,6 +269,14 @@ class JoinWaitlist(Command, frozen=True):
     name: ClassVar[str] = "waitlist.join"
     request: WaitlistRequest
     guest: str | None = None
+
+
+class ChangeWaitlistEntry(Command, frozen=True):
+    """Change the stay or the guest of an entry of the waitlist. It keeps its place where the stay does not grow."""
+
+    name: ClassVar[str] = "waitlist.change"
+    entry: str
+    change: WaitlistChange
 
 
 class LeaveWaitlist(Command, frozen=True):
@@ -294,6 +324,6 @@ ACTIONS: tuple[type[BookingCommand], ...] = (
 )  # fmt: skip
 COMMANDS: tuple[type[Command], ...] = (
     OpenHotel, ChangeHotel, AddRoomType, ChangeRoomType, RetireRoomType, AddRoom, RetireRoom, ChangeRoom, CloseRoom,
-    ChangeClosure, ReopenRoom, BookRoom, ChangeBooking, *ACTIONS, JoinWaitlist, LeaveWaitlist, ForgetGuest,
-    ReportAddress, RollBusinessDate,
+    ChangeClosure, ReopenRoom, BookRoom, ChangeBooking, *ACTIONS, JoinWaitlist, ChangeWaitlistEntry, LeaveWaitlist,
+    ForgetGuest, ReportAddress, RollBusinessDate,
 )  # fmt: skip

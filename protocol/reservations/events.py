@@ -85,7 +85,7 @@ class StayEvent(BookingEvent, frozen=True, kw_only=True):
 
     `rooms` are its rooms in the order of their nights, and `lines` the price of each night, in order; `terms` is the
     version of the hotel's terms of sale on which the booking was made. Cancelling is free up to the instant
-    `free_until`, and costs `late_fee` afterwards."""
+    `free_until`, and costs `late_fee` afterwards; a no-show costs `no_show_fee`."""
 
     locator: str
     room_type: str
@@ -98,6 +98,7 @@ class StayEvent(BookingEvent, frozen=True, kw_only=True):
     terms: int
     free_until: int
     late_fee: int
+    no_show_fee: int
     children: tuple[int, ...] = ()
     pinned: bool = False
     source: str = ""
@@ -203,10 +204,14 @@ class BookingCancelled(BookingEvent, frozen=True):
 
 
 class BookingReinstated(BookingEvent, frozen=True):
-    """A cancelled or no-show booking is confirmed again, in these rooms."""
+    """A cancelled or no-show booking is confirmed again, in these rooms. `lines` are the price of each night: nothing
+    for one that was not kept for the guest. The fees are never more than that."""
 
     name: ClassVar[str] = "booking.reinstated"
     rooms: tuple[RoomSegment, ...]
+    lines: tuple[PriceLine, ...]
+    late_fee: int
+    no_show_fee: int
 
 
 class GuestCheckedIn(BookingEvent, frozen=True):
@@ -262,10 +267,14 @@ class GuestOverstayed(BookingEvent, frozen=True):
 
 
 class GuestNoShow(BookingEvent, frozen=True):
-    """The guest did not come; `fee` is owed."""
+    """The guest did not come; `fee` is owed, after `waived` was taken off it. The nights before `kept_until` were kept
+    for the guest, and the later ones are free again. `reason` is what somebody wrote about it."""
 
     name: ClassVar[str] = "booking.no_show"
-    fee: int = 0
+    fee: int
+    kept_until: date
+    waived: int = 0
+    reason: str = ""
 
 
 class GuestChanged(BookingEvent, frozen=True):

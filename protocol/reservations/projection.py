@@ -33,6 +33,7 @@ def _made(record: RecordedEvent, currency: str, status: BookingStatus, changes: 
         terms=event.terms,
         free_until=event.free_until,
         late_fee=event.late_fee,
+        no_show_fee=event.no_show_fee,
         currency=currency,
         pinned=event.pinned,
         source=event.source,
@@ -48,7 +49,7 @@ def _made(record: RecordedEvent, currency: str, status: BookingStatus, changes: 
 
 _TERMS = (
     "room_type", "rooms", "arrival", "departure", "adults", "children", "guest", "lines", "terms",
-    "free_until", "late_fee", "pinned", "source", "group", "reminder_on",
+    "free_until", "late_fee", "no_show_fee", "pinned", "source", "group", "reminder_on",
 )  # fmt: skip
 
 
@@ -59,7 +60,15 @@ def _rooms(was: Booking | None, event: Any) -> dict[str, Any]:
 
 
 def _reinstated(_: Booking | None, event: events.BookingReinstated) -> dict[str, Any]:
-    return {"rooms": event.rooms, "room": event.rooms[0].room or "", "fee": 0}
+    return {
+        "rooms": event.rooms,
+        "room": event.rooms[0].room or "",
+        "lines": event.lines,
+        "late_fee": event.late_fee,
+        "no_show_fee": event.no_show_fee,
+        "fee": 0,
+        "kept_until": None,
+    }
 
 
 def _modified(was: Booking | None, event: events.BookingModified) -> dict[str, Any]:
@@ -123,7 +132,7 @@ BOOKING_PROJECTION = EventTable[Callable[[Booking | None, Any], dict[str, Any]]]
             "departure": event.departure,
             "lines": event.lines,
         },
-        events.GuestNoShow: lambda _, event: {"fee": event.fee},
+        events.GuestNoShow: lambda _, event: {"fee": event.fee, "kept_until": event.kept_until},
         events.GuestChanged: lambda _, event: {"guest": event.guest},
         events.ReminderChanged: lambda _, event: {"reminder_on": event.reminder_on},
     },

@@ -76,6 +76,13 @@ class GuestHasStays(Refusal, frozen=True):
     waitlist: tuple[str, ...]
 
 
+class WaitsAlready(Refusal, frozen=True):
+    """The guest waits for this stay already, with this entry."""
+
+    code: ClassVar[str] = "waits_already"
+    entry: str
+
+
 class WaitlistFull(Refusal, frozen=True):
     """The waitlist is full: `entries` guests wait already."""
 

@@ -28,6 +28,24 @@ class BookingReply(Reply, frozen=True):
     booking: Booking
 
 
+class PreviewedMove(msgspec.Struct, frozen=True, gc=False):
+    """Another booking that would be given another room: `to_room` is the one that it would have, empty where it would
+    have none."""
+
+    booking: str
+    locator: str
+    from_room: str
+    to_room: str
+
+
+class PreviewReply(Reply, frozen=True):
+    """The booking as it would be after a command, and the moves of others; nothing was done."""
+
+    name: ClassVar[str] = "preview.reply"
+    booking: Booking
+    moves: tuple[PreviewedMove, ...] = ()
+
+
 class GuestReply(Reply, frozen=True):
     """A guest of the hotel, without details once forgotten."""
 
@@ -135,6 +153,6 @@ class HotelStateReply(Reply, frozen=True):
 
 
 REPLIES: tuple[type[Reply], ...] = (
-    HotelReply, BookingReply, GuestReply, AvailabilityReply, NightAuditReply, WaitlistReply, RoomsReply,
+    HotelReply, BookingReply, PreviewReply, GuestReply, AvailabilityReply, NightAuditReply, WaitlistReply, RoomsReply,
     HotelStateReply,
 )  # fmt: skip

@@ -208,6 +208,19 @@ class WaitlistRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbi
         check_stay(self.arrival, self.departure)
 
 
+class WaitlistChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
+    """A change of an entry of the waitlist; fields that are not set stay as they are."""
+
+    room_type: Code | UnsetType = UNSET
+    arrival: date | UnsetType = UNSET
+    departure: date | UnsetType = UNSET
+    guest: "ContactChange | UnsetType" = UNSET
+    adults: Adults | UnsetType = UNSET
+    children: Children | UnsetType = UNSET
+    notes: Notes | UnsetType = UNSET
+    source: Line | UnsetType = UNSET
+
+
 class ContactChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """A change of the guest's contact data: null removes the e-mail or the phone; the name cannot be removed. It is
     changed at all bookings of the guest that have not ended."""

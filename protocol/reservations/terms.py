@@ -14,9 +14,12 @@ from msgspec import Meta
 
 
 class CancellationPolicy(msgspec.Struct, frozen=True, gc=False):
-    """Cancelling is free until this many hours before check-in time on the day of arrival; later it costs a night."""
+    """Cancelling is free until this many hours before check-in time on the day of arrival. Later it costs the first
+    `late_nights` nights, and a no-show the first `no_show_nights`, but never more than the stay; 0 is none."""
 
     free_until_hours: int = 24
+    late_nights: int = 1
+    no_show_nights: int = 1
 
 
 class Deposit(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -41,10 +44,12 @@ class CancellationRequest(msgspec.Struct, frozen=True, gc=False, forbid_unknown_
     free_until_hours: Annotated[int, Meta(ge=0, le=limits.free_cancellation_hours_max)] = (
         CancellationPolicy().free_until_hours
     )
+    late_nights: Annotated[int, Meta(ge=0, le=limits.stay_nights_max)] = CancellationPolicy().late_nights
+    no_show_nights: Annotated[int, Meta(ge=0, le=limits.stay_nights_max)] = CancellationPolicy().no_show_nights
 
     def policy(self) -> CancellationPolicy:
         """Returns the policy of the hotel."""
-        return CancellationPolicy(self.free_until_hours)
+        return CancellationPolicy(self.free_until_hours, self.late_nights, self.no_show_nights)
 
 
 class DepositRequest(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):

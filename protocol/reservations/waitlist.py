@@ -7,8 +7,8 @@ from innkeeper.protocol.values.guests import Guest
 
 
 class WaitlistEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """An entry of a hotel's waitlist. `number` is that of the hotel's event by which the guest joined; entries are in
-    this order. Instants are microseconds since 1970 UTC."""
+    """An entry of a hotel's waitlist. `number` is that of the hotel's event by which the guest got the present place;
+    entries are in this order. `version` counts the changes. Instants are microseconds since 1970 UTC."""
 
     id: str
     number: int
@@ -21,3 +21,4 @@ class WaitlistEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_de
     joined_by: str
     children: tuple[int, ...] = ()
     source: str = ""
+    version: int = 1

@@ -87,6 +87,7 @@ subscriber_stall_seconds_max = 60
 archive_segment_bytes = 8 * 1_024 * 1_024
 service_shutdown_seconds_max = 5
 service_answer_seconds_max = 20
+check_out_balance_seconds_max = 1
 webhooks_max = 100
 webhook_url_characters_max = 2_000
 webhook_event_types_max = 50

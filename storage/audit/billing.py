@@ -96,8 +96,12 @@ class BillingAuditor:
     def charge_reversed(self, books: LedgerRecord, event: events.ChargeReversed) -> None:
         """Checks that a reversal is the opposite of its charge."""
         self._reversed(books, (event.booking, event.folio), event.line)
-        if event.reason_code is ReversalReason.CHECK_OUT_UNDONE and event.line.night is not None:
-            books.nights[event.booking, event.line.night] -= 1
+        night = event.line.night
+        if event.reason_code is ReversalReason.CHECK_OUT_UNDONE and night is not None:  # it is charged once more
+            booking, line = event.booking, books.lines[event.line.reverses or 0][1]
+            while line.moved_from is not None:
+                booking, line = line.moved_from.booking, books.lines[line.moved_from.line][1]
+            books.nights.pop((booking, night), None)
 
     def money_moved(self, books: LedgerRecord, event: events.PaymentRecorded | events.PaymentRefunded) -> None:
         """Checks a payment or a refund."""

@@ -21,6 +21,7 @@ class HeldRoom:
     phase: str = "new"
     pinned: bool = False
     open: bool = True
+    kept_until: int = 0
 
 
 @dataclass(slots=True)

@@ -95,6 +95,11 @@ class ReservationsAuditor:
         """Notes an entry of the waitlist."""
         state.waiting.add(event.entry)
 
+    def entry_changed(self, hotel: str, state: HotelRecord, event: events.WaitlistChanged) -> None:
+        """Checks that the entry is on the waitlist."""
+        if event.entry not in state.waiting:
+            self.violations.append(f"{hotel}: {event.entry} is changed, but is not on the waitlist")
+
     def left(self, hotel: str, state: HotelRecord, event: events.WaitlistLeft) -> None:
         """Checks that the entry was on the waitlist."""
         self._leave_waitlist(hotel, state, event.entry)
@@ -132,12 +137,7 @@ class ReservationsAuditor:
         self._hold(hotel, state, event.booking, held)
         self._check_price(hotel, event, held)
 
-    def _check_price(
-        self,
-        hotel: str,
-        event: events.StayEvent | events.GuestCheckedOut | events.CheckOutUndone | events.GuestOverstayed,
-        held: HeldRoom,
-    ) -> None:
+    def _check_price(self, hotel: str, event: Any, held: HeldRoom) -> None:
         """Checks that each night of the stay, and a day use, has one price: its amount and the taxes on top of it."""
         until = max(held.departure, held.arrival + 1)
         if [line.night.toordinal() for line in event.lines] != [*range(held.arrival, until)]:
@@ -190,6 +190,10 @@ class ReservationsAuditor:
             held.rooms, held.open = event.rooms, True
             held.nights.clear()  # the nights before it were not slept
             self._hold(hotel, state, event.booking, held)
+            self._check_price(hotel, event, held)
+            given_back = range(held.kept_until or held.arrival, state.today)
+            if any(line.total for line in event.lines if line.night.toordinal() in given_back):
+                self.violations.append(f"{hotel}: {event.booking} pays for a night that was not kept (P10)")
 
     def checked_in(self, hotel: str, state: HotelRecord, event: events.GuestCheckedIn) -> None:
         """Checks that a confirmed guest arrives in the room that the booking has for the night."""
@@ -240,6 +244,8 @@ class ReservationsAuditor:
     def no_show(self, hotel: str, state: HotelRecord, event: events.GuestNoShow) -> None:
         """Gives all nights back."""
         self._end(hotel, state, event, "confirmed", "no-show")
+        if (held := state.bookings.get(event.booking)) is not None:
+            held.kept_until = event.kept_until.toordinal()
 
     def hold_ended(self, hotel: str, state: HotelRecord, event: events.HoldExpired | events.HoldReleased) -> None:
         """Gives all nights back, for good."""
@@ -378,14 +384,15 @@ RESERVATIONS_AUDIT = EventTable[Rule](
         events.GuestChanged: ReservationsAuditor.details_changed,
         events.ReminderChanged: ReservationsAuditor.details_changed,
         events.WaitlistJoined: ReservationsAuditor.joined,
+        events.WaitlistChanged: ReservationsAuditor.entry_changed,
         events.WaitlistLeft: ReservationsAuditor.left,
         events.GuestForgotten: ReservationsAuditor.guest_forgotten,
         events.BusinessDateRolled: ReservationsAuditor.rolled,
     },
     ignores=(
-        events.WaitlistChanged, room_events.RoomTypeChanged, room_events.RoomTypeRetired,
-        room_events.RoomConditionChanged, events.TermsOfSaleChanged, events.RoomTypeAdded, events.GuestAddressRefused,
-        events.GuestAddressAccepted, events.TimelineBegun,
+        room_events.RoomTypeChanged, room_events.RoomTypeRetired, room_events.RoomConditionChanged,
+        events.TermsOfSaleChanged, events.RoomTypeAdded, events.GuestAddressRefused, events.GuestAddressAccepted,
+        events.TimelineBegun,
     ),
     not_followed=(BILLING, DELIVERY),
 )  # fmt: skip

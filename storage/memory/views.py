@@ -148,5 +148,7 @@ def _matches(booking: Booking, search: BookingSearch) -> bool:
         and search.room in (None, booking.room)
         and (search.arrival_from is None or search.arrival_from <= booking.arrival)
         and (search.arrival_to is None or booking.arrival <= search.arrival_to)
+        and (search.departure_from is None or search.departure_from <= booking.departure)
+        and (search.departure_to is None or booking.departure <= search.departure_to)
         and (search.text is None or is_found(indexed_words(booking), searched_words(search.text)))
     )

@@ -23,7 +23,7 @@ from innkeeper.storage.sqlite.store_connection import connect
 
 logger = logging.getLogger(__name__)
 
-FORM = 2  # to be raised when the tables or their contents change: files of another form are made anew
+FORM = 3  # to be raised when the tables or their contents change: files of another form are made anew
 BOOKING_COLUMNS = "number, id, hotel, guest, status, room_type, room, arrival, departure, body, checksum"
 HOTEL_COLUMNS = "id, body, checksum"
 FORGOTTEN_COLUMNS = "guest, position, checksum"
@@ -154,6 +154,8 @@ def _create_tables(db: sqlite_utils.Database) -> None:
         db.table("bookings").create_index(["id"], unique=True)
         db.table("bookings").create_index(["guest"])
         db.table("bookings").create_index(["hotel", "arrival"])
+        db.table("bookings").create_index(["hotel", "departure"])
+        db.table("bookings").create_index(["hotel", "status", "arrival"])
         columns = "booking INTEGER, position INTEGER, checksum INTEGER"
         db.execute(f"CREATE TABLE history ({columns}, PRIMARY KEY (booking, position)) WITHOUT ROWID")
         db.table("forgotten").create({"guest": str, "position": int, "checksum": int}, pk="guest")

@@ -33,20 +33,13 @@ from innkeeper.protocol.reservations.replies import (
     NightAuditReply,
     WaitlistReply,
 )
-from innkeeper.protocol.reservations.requests import BookingChange, WaitlistRequest
+from innkeeper.protocol.reservations.requests import BookingChange, WaitlistChange, WaitlistRequest
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.guests import guests_in
 from innkeeper.storage.audit.reservations import ReservationsAuditor
 from innkeeper.storage.sqlite.journal import SqliteJournal
-from support.hotel_model import HOLDING, NIGHTS_AHEAD, ROOMS, HotelModel, Stay
+from support.hotel_model import HOLDING, NIGHTS_AHEAD, ROOMS, HotelModel, Stay, stays
 from support.partition_fixture import HOTEL, HOTEL_TYPE, PartitionFixture, hotel_request, night, request
-
-stays = st.tuples(
-    st.sampled_from(["DBL", "DBL", "DBL", "STE"]),
-    st.integers(0, NIGHTS_AHEAD),
-    st.integers(1, 4),
-    st.sampled_from([None, None, None, 60, 3_600]),
-)
 
 
 class PartitionMachine(HotelModel):
@@ -99,6 +92,22 @@ class PartitionMachine(HotelModel):
         assert isinstance(self.execute(commands.LeaveWaitlist(HOTEL, entry)), WaitlistReply)
         del self.waiting[entry]
         assert self.execute(commands.LeaveWaitlist(HOTEL, entry)) == refusals.NotFound("waitlist entry", entry)
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data(), arrival=st.integers(0, NIGHTS_AHEAD), nights=st.integers(1, 4))
+    def change_waitlist(self, data: st.DataObject, arrival: int, nights: int) -> None:
+        entry = data.draw(st.sampled_from(sorted(self.waiting)))
+        stay, first, end = self.waiting[entry], self.today + arrival, self.today + arrival + nights
+        change = WaitlistChange(arrival=night(first), departure=night(end))
+        answer = self.execute(commands.ChangeWaitlistEntry(HOTEL, entry, change))
+        if isinstance(answer, WaitlistReply):
+            if not stay.arrival <= first < end <= stay.departure:
+                del self.waiting[entry]  # it goes to the end
+            stay.arrival, stay.departure = first, end
+            self.waiting[entry] = stay
+        else:
+            assert answer == RoomsStillAvailable(stay.room_type)
+            assert not self.sold_out_nights(stay.room_type, first, end)
 
     def apply_offers(self) -> None:
         """The oldest entry of the waitlist is offered a room as soon as one is free."""
@@ -192,19 +201,23 @@ class PartitionMachine(HotelModel):
         stay = self.stays[booking]
         answer = self.execute(commands.MarkNoShow(HOTEL, booking))
         if self.is_allowed(answer, booking, stay.status == "confirmed" and stay.arrival <= self.today):
-            stay.status = "no_show"
+            stay.status, stay.kept_until = "no_show", min(self.today, stay.departure)
 
     @rule(booking=bookings)
     def reinstate(self, booking: str) -> None:
         stay = self.stays[booking]
-        is_in_time = stay.status == "no_show" or (stay.status == "cancelled" and stay.arrival >= self.today)
-        expected = stay.departure > self.today and is_in_time and booking not in self.forgotten
+        is_in_time = stay.departure > self.today and (stay.status == "no_show" or stay.arrival >= self.today)
+        is_late_arrival = stay.status == "no_show" and stay.departure == self.today == stay.kept_until
+        expected = stay.status in ("no_show", "cancelled") and (is_in_time or is_late_arrival)
         answer = self.execute(commands.ReinstateBooking(HOTEL, booking))
         nights = self.sold_out_nights(stay.room_type, stay.arrival, stay.departure)
-        if not expected:
+        if not expected or booking in self.forgotten:
             self.is_allowed(answer, booking, False)
         elif self.was_booked(answer, nights):
             stay.status = "confirmed"
+            assert [line.amount > 0 for line in answer.booking.lines] == [
+                number < stay.kept_until or number >= self.today for number in range(stay.arrival, stay.departure)
+            ]
 
     @rule(booking=bookings)
     def forget(self, booking: str) -> None:
@@ -315,6 +328,7 @@ class PartitionMachine(HotelModel):
                 after, day = due.get(stay.status, ("", self.today))
                 if day < self.today:
                     stay.status, stay.expires_at = after, None
+                    stay.kept_until = min(self.today, stay.departure)
                     counted[{"no_show": "no_shows", "expired": "holds_expired"}[after]] += 1
         assert counted == {n: sum(getattr(one.report, n).count for one in answer.closed) for n in counted}
 

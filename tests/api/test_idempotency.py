@@ -206,6 +206,7 @@ REQUESTS: dict[str, Callable[[World], Request]] = {
     f"PATCH {BOOKING}": lambda w: same_path(w.booking(), {"notes": "late"}, {"notes": "early"}),
     f"POST {BOOKING}/actions/{{action}}": lambda w: two(w.booking, "/actions/pin"),
     f"POST {HOTEL}/waitlist": lambda w: same_path(f"{w.hotel}/waitlist", w.sold_out(), w.sold_out()),
+    f"PATCH {HOTEL}/waitlist/{{booking}}": lambda w: same_path(waiting_path(w), {"notes": "late"}, {"notes": "early"}),
     f"DELETE {HOTEL}/guests/{{guest}}": lambda w: two(w.guest),
     f"DELETE {HOTEL}/waitlist/{{booking}}": lambda w: two(lambda: waiting_path(w)),
     f"POST {HOTEL}/night-audit": audit,

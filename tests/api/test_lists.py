@@ -154,3 +154,67 @@ def test_the_event_log_is_filtered_by_hotel_and_by_log(gateway: Gateway) -> None
     assert [event["type"] for event in found[-2:]] == ["innkeeper.booking.confirmed.v1"] * 2
     assert gateway.get("/v1/events", hotel=name, log="delivery").json["data"] == []
     assert_problem(gateway.get("/v1/events", hotel="none"), 404, "not_found")
+
+
+@pytest.fixture(scope="module")
+def desk(gateway: Gateway) -> tuple[str, dict[str, str]]:
+    """A hotel on its second day, and its guests by the ids of their bookings."""
+    hotel = gateway.open_hotel({"DBL": 9})
+    guests = {}
+    for name, arrival, nights in (
+        ("leaves", 0, 1), ("stays", 0, 3), ("came today", 1, 2), ("comes", 1, 1), ("comes tomorrow", 2, 1),
+        ("late", 0, 2), ("left", 0, 2), ("cancelled", 1, 1),
+    ):  # fmt: skip
+        room = {"room": "109"} if name == "came today" else {}
+        booking = gateway.book(hotel, arrival, nights, guest={"name": name}, **room)
+        guests[booking["id"]] = name
+        if name in ("leaves", "stays", "left"):
+            gateway.act(hotel, booking, "check-in")
+        if name == "cancelled":
+            gateway.act(hotel, booking, "cancel")
+    gateway.run_night_audit(hotel, 1)
+    actions = {"came today": "check-in", "late": "reinstate", "left": "check-out"}
+    for booking, name in guests.items():
+        if name in actions:
+            assert gateway.act(hotel, {"id": booking}, actions[name]).status == 200
+    return hotel, guests
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"view": "due_in"}, ["late", "comes"]),
+        ({"view": "due_out"}, ["leaves"]),
+        ({"view": "in_house"}, ["came today", "stays", "leaves"]),
+        ({"view": "overstay"}, []),
+        ({"view": "in_house", "q": "came"}, ["came today"]),
+        ({"departure_to": night(1)}, ["left", "leaves"]),
+        ({"departure_from": night(3)}, ["comes tomorrow", "came today", "stays"]),
+        ({"departure_from": night(2), "departure_to": night(2)}, ["cancelled", "late", "comes"]),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("limit", [1, 9])
+def test_the_front_desk_lists_who_comes_and_who_leaves(
+    gateway: Gateway, desk: tuple[str, dict[str, str]], query: dict[str, Any], found: list[str], limit: int
+) -> None:
+    hotel, guests = desk
+    listed = gateway.list_all(f"{hotel}/bookings", limit=limit, **query)
+    assert [guests[booking["id"]] for booking in listed] == found
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "rule"),
+    [
+        ({"view": "gone"}, "view", "one_of"),
+        ({"view": "due_in", "status": "held"}, "view", "alone"),
+        ({"view": "due_in", "departure_from": night(1)}, "view", "alone"),
+        ({"departure_from": night(3), "departure_to": night(1)}, "departure_to", "from_departure_from"),
+        ({"departure_from": "soon"}, "departure_from", "date"),
+    ],
+    ids=str,
+)
+def test_an_impossible_selection_is_refused(
+    gateway: Gateway, hotel: str, query: dict[str, Any], field: str, rule: str
+) -> None:
+    assert_problem(gateway.get(f"{hotel}/bookings", **query), 422, "invalid", field, rule)

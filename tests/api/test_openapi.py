@@ -106,6 +106,7 @@ def _waitlist_operations(gateway: Gateway) -> dict[str, HttpResponse]:
         "join_waitlist": joined,
         "list_waitlist": gateway.get(f"{hotel}/waitlist"),
         "show_entry": gateway.get(entry),
+        "change_entry": gateway.send("PATCH", entry, {"notes": "quiet"}),
         "leave_waitlist": gateway.send("DELETE", entry),
         "show_guest": gateway.get(guest),
         "forget_guest": gateway.send("DELETE", guest),
@@ -190,6 +191,7 @@ def _billing_operations(gateway: Gateway, secret: str) -> dict[str, HttpResponse
         "list_booking_invoices": gateway.get(f"{booking}/invoices"),
         "list_invoices": gateway.get(f"{hotel}/invoices"),
         "show_trial_balance": gateway.get(f"{hotel}/ledger"),
+        "list_open_balances": gateway.get(f"{hotel}/open-balances"),
     }
     invoice = replies["issue_invoice"].headers["location"]
     replies["show_invoice"] = gateway.get(invoice)

@@ -57,7 +57,8 @@ def test_new_terms_hold_for_later_bookings(gateway: Gateway) -> None:
     early = gateway.book(hotel, arrival=3, nights=1)
     shown = gateway.get(hotel)
     changed = gateway.send("PATCH", hotel, {"taxes": [], "cancellation": {"free_until_hours": 48}})
-    assert (changed.status, changed.json["taxes"], changed.json["cancellation"]) == (200, [], {"free_until_hours": 48})
+    policy = {"free_until_hours": 48, "late_nights": 1, "no_show_nights": 1}
+    assert (changed.status, changed.json["taxes"], changed.json["cancellation"]) == (200, [], policy)
     assert changed.json["version"] == shown.json["version"] + 1
     late = gateway.book(hotel, arrival=3, nights=1)
     assert [booking["price"]["total"] for booking in (early, late)] == ["102.00", "100.00"]

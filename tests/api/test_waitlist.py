@@ -1,6 +1,7 @@
 """The waitlist: when a room becomes free, a sold-out stay is offered to the guest who has waited longest."""
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from support.gateway import gateway as running_gateway
 from support.notifications_fixture import NotificationsFixture
 from support.partition_fixture import HOTEL, PartitionFixture, night, partition_fixture, request
 
+BEA = Contact("Bea", "bea@example.com")
+_guests = count(1)
+
 
 @pytest.fixture
 def partition(tmp_path: Path) -> Iterator[PartitionFixture]:
@@ -32,9 +36,9 @@ def partition(tmp_path: Path) -> Iterator[PartitionFixture]:
 
 
 def waitlist_request(arrival: int = 1, nights: int = 1, room_type: str = "DBL", **more: Any) -> WaitlistRequest:
-    """A request to wait for a stay."""
+    """A request of another guest to wait for a stay."""
     requested = request(arrival, nights, room_type)
-    fields = {"guest": Contact("Bea", "bea@example.com")} | more
+    fields = {"guest": Contact("Bea", f"guest-{next(_guests)}@example.com")} | more
     return WaitlistRequest(room_type=room_type, arrival=requested.arrival, departure=requested.departure, **fields)
 
 
@@ -59,7 +63,7 @@ def status(partition: PartitionFixture, booking: str) -> BookingStatus | None:
 
 def test_a_cancelled_room_is_held_for_the_guest_who_waited_longest(partition: PartitionFixture) -> None:
     taken = partition.book(1, 2)
-    first, second = join(partition, 1, 2, adults=2, notes="sea view"), join(partition, 1, 2)
+    first, second = join(partition, 1, 2, adults=2, notes="sea view", guest=BEA), join(partition, 1, 2)
     partition.booking_after(commands.CancelBooking(HOTEL, taken.id))
     offered = partition.execute(FindBooking(HOTEL, first))
     assert isinstance(offered, BookingReply)
@@ -258,7 +262,7 @@ def test_the_auditor_detects_an_offer_without_an_entry(partition: PartitionFixtu
 def test_an_offer_causes_a_letter_of_its_own_kind() -> None:
     hotel = NotificationsFixture()
     taken = [hotel.book(arrival=10, nights=2).id for _ in range(3)]
-    hotel.execute(commands.JoinWaitlist(HOTEL, waitlist_request(10, 2)))
+    hotel.execute(commands.JoinWaitlist(HOTEL, waitlist_request(10, 2, guest=BEA)))
     hotel.immediate.clear()
     hotel.execute(commands.CancelBooking(HOTEL, taken[0]))
     hotel.apply_events(due_events(hotel.state, hotel.at)[1])
@@ -288,11 +292,11 @@ def test_the_waitlist_over_http_from_joining_to_the_offer(gateway: Gateway) -> N
             "id": entry["id"], "name": "Bea", "email": "bea@example.com", "phone": None, "address": [],
             "forgotten": False,
         },
-        "notes": "quiet", "source": "web", "joined_at": "", "joined_by": "front desk",
+        "notes": "quiet", "source": "web", "joined_at": "", "joined_by": "front desk", "version": 1,
     }  # fmt: skip
     again = gateway.post(f"{hotel}/waitlist", body, {"Idempotency-Key": "wait-1"})
     assert (again.json, again.headers["idempotent-replayed"]) == (entry, "true")
-    other = gateway.post(f"{hotel}/waitlist", body).json
+    other = gateway.post(f"{hotel}/waitlist", body | {"guest": {"name": "Cleo"}}).json
     assert gateway.get(f"{hotel}/waitlist").json == {"data": [entry, other], "next_cursor": None}
     first = gateway.get(f"{hotel}/waitlist?limit=1").json
     assert first["data"] == [entry]

@@ -34,6 +34,7 @@ def booking_document(booking: str, hotel: str, room: str, wanted: BookingRequest
             terms=1,
             free_until=now,
             late_fee=RATE,
+            no_show_fee=RATE,
             currency="EUR",
             created_at=now,
             created_by="anyone",

@@ -148,6 +148,7 @@ def _booking(number: int, room: str, arrival: int, departure: int) -> BookingCon
         terms=1,
         free_until=0,
         late_fee=12_000,
+        no_show_fee=12_000,
         source="direct",
         pinned=False,
     )

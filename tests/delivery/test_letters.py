@@ -93,13 +93,29 @@ def test_cancellation_and_hold_deadlines_are_in_the_hotels_time_zone(language: s
     assert "June 2, 2026 at 8:30 PM" in single_spaced(LETTERS.write(notice(NoticeKind.HOLD, hotel=tokyo)).text)
 
 
-def test_the_charge_for_the_first_night_is_named_only_where_it_applies() -> None:
-    assert "charge for the first night" in single_spaced(LETTERS.write(notice(free_until=0)).text)
+def test_the_fee_of_a_late_cancellation_is_named_only_where_it_applies() -> None:
+    assert "cancelling this booking costs €617.25" in single_spaced(LETTERS.write(notice(free_until=0)).text)
     assert "free of charge" not in LETTERS.write(notice(free_until=0)).text
     held = notice(NoticeKind.CHANGE, free_until=0, expires_at=EXPIRES)
-    assert "first night" not in LETTERS.write(held).text
+    assert "cancel" not in LETTERS.write(held).text
     assert "holding the room for you until June 2" in single_spaced(LETTERS.write(held).text)
-    assert "first night" not in LETTERS.write(notice(NoticeKind.CHANGE, free_until=0)).text
+    assert "cancel" not in LETTERS.write(notice(NoticeKind.CHANGE, free_until=0)).text
+
+
+def test_a_booking_that_can_always_be_cancelled_free_of_charge_says_so() -> None:
+    for kind in (NoticeKind.CONFIRMATION, NoticeKind.CHANGE, NoticeKind.REMINDER):
+        text = single_spaced(LETTERS.write(notice(kind, free_until=0, late_fee=0, no_show_fee=0)).text)
+        assert "cancel free of charge." in text
+        assert "cost" not in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_no_show_that_costs_something_else_is_named(language: str) -> None:
+    assert "1,234.50" in LETTERS.write(notice(no_show_fee=123_450, language="en")).text
+    names = {"en": "do not arrive", "de": "Nichtanreise", "pt": "não comparência"}
+    for fee, is_named in ((123_450, True), (61_725, False), (0, False)):
+        text = single_spaced(LETTERS.write(notice(no_show_fee=fee, language=language)).text)
+        assert (names[language] in text) == is_named
 
 
 def test_a_cancellation_letter_names_its_fee_or_says_that_there_is_none() -> None:

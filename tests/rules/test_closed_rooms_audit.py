@@ -42,6 +42,7 @@ def booked(first: int, nights: int, room: str = "101") -> events.BookingConfirme
         terms=1,
         free_until=0,
         late_fee=0,
+        no_show_fee=0,
     )
 
 

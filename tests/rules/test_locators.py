@@ -103,7 +103,7 @@ def test_a_locator_that_a_booking_of_another_key_has_is_skipped() -> None:
 def test_a_locator_is_free_again_when_its_booking_is_over() -> None:
     state = opened()
     booking = book(state, 0)
-    while state.opened().business_date < booking.departure:
+    while state.opened().business_date <= booking.departure:
         for record in decide(state, Envelope(RollBusinessDate("seaside"), at=NOON, id="audit")).records:
             evolve(state, record)
     state.bookings_made = 0

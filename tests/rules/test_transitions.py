@@ -13,7 +13,9 @@ from typing import NamedTuple
 import msgspec
 import pytest
 from innkeeper.actors.billing.rules.reservation_events import BILLING_RULES
-from innkeeper.actors.notifications.rules.notices import NOTICE_RULES, KnownBooking, KnownHotel, handle
+from innkeeper.actors.notifications.rules.known_bookings import KnownBooking
+from innkeeper.actors.notifications.rules.known_hotel import KnownHotel
+from innkeeper.actors.notifications.rules.notices import NOTICE_RULES, handle
 from innkeeper.actors.reservations.rules.lifecycle import allowed, why_not
 from innkeeper.actors.reservations.rules.overstays import overstay_events
 from innkeeper.protocol.messages.command import Command

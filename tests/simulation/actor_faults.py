@@ -37,9 +37,9 @@ def actor_fault(random: Random) -> Iterator[list[str]]:
     if kind in ("decide", "evolve"):
         place, name, work = vars(hotel), kind, getattr(hotel, kind)
     elif kind == "room":
-        place, name, work = RoomActor.handles, Claim, RoomActor.claim
+        place, name, work = RoomActor.handles, Claim, RoomActor.handles[Claim]
     else:
-        place, name, work = HotelRouter.handles, PendingBatch, HotelRouter.collect
+        place, name, work = HotelRouter.handles, PendingBatch, HotelRouter.handles[PendingBatch]
     place[name] = failing(work)
     try:
         yield raised

@@ -31,6 +31,7 @@ from innkeeper.protocol.reservations.refusals import (
     RoomTaken,
     RoomTypeNeeded,
     SoldOut,
+    WaitsAlready,
 )
 from simulation.event_model import LIVE, EventModel
 from simulation.house_checks import missing, needed, rooms
@@ -59,6 +60,9 @@ def check_answer(model: EventModel, message: Command | Query, answer: Reply | Re
             yield from _sold_out(model, message, answer)
         case replies.WaitlistReply() if isinstance(message, JoinWaitlist):
             yield from _joined(model, message, answer)
+        case WaitsAlready():
+            if answer.entry not in model.waiting(message.hotel):
+                yield f"{answer.entry} is not on the waitlist, but WaitsAlready was answered"
         case RoomsStillAvailable():
             yield from _rooms_left(model, message, answer)
         case NoSingleRoom():
@@ -166,7 +170,7 @@ def _joined(model: EventModel, message: JoinWaitlist, answer: replies.WaitlistRe
 
 
 def _rooms_left(model: EventModel, message: Command | Query, answer: RoomsStillAvailable) -> Iterator[str]:
-    if not isinstance(message, JoinWaitlist) or not _free_every_night(model, message):
+    if isinstance(message, JoinWaitlist) and not _free_every_night(model, message):
         yield f"no {answer.room_type} is left, but RoomsStillAvailable was answered"
 
 
@@ -224,4 +228,6 @@ def _not_found(model: EventModel, message: Command | Query, answer: refusals.Not
 
 
 def _is_over(status: str, departure: date, today: date) -> bool:
+    if status == "no_show":  # who may still arrive on the day of departure
+        return departure < today
     return status not in ("held", "confirmed", "in_house") and departure <= today

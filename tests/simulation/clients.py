@@ -19,6 +19,7 @@ from innkeeper.protocol.reservations.requests import (
     ContactChange,
     HotelRequest,
     RoomTypeRequest,
+    WaitlistChange,
     WaitlistRequest,
 )
 from innkeeper.protocol.reservations.terms import CancellationRequest, DepositRequest, TaxRequest
@@ -188,7 +189,11 @@ class Clients:
         changes: tuple[dict[str, Any], ...] = (
             {"taxes": tuple(tax for tax in taxes if chance.random() < 0.6)},
             {"deposits": (DepositRequest(chance.randint(1, 100)),)},
-            {"cancellation": CancellationRequest(chance.choice((0, 6, 48)))},
+            {
+                "cancellation": CancellationRequest(
+                    chance.choice((0, 6, 48)), chance.randint(0, 2), chance.randint(0, 3)
+                )
+            },
         )
         return commands.ChangeHotel(hotel, HotelChange(**chance.choice(changes)))
 
@@ -197,6 +202,15 @@ class Clients:
         if waiting and self._random.random() < 0.2:
             return commands.LeaveWaitlist(hotel, self._random.choice(waiting))
         arrival, departure = self._stay(model, hotel)
+        if waiting and self._random.random() < 0.2:
+            changes: tuple[dict[str, Any], ...] = (
+                {"arrival": arrival, "departure": departure},
+                {"room_type": self._type(hotel)},
+                {"guest": self._contact_change()},
+                {"adults": self._random.randint(1, 3), "notes": f"note {self._requests}"},
+            )
+            change = WaitlistChange(**self._random.choice(changes))
+            return commands.ChangeWaitlistEntry(hotel, self._random.choice(waiting), change)
         guest = self._guest(model, hotel)
         return commands.JoinWaitlist(
             hotel, WaitlistRequest(room_type=self._type(hotel), arrival=arrival, departure=departure, guest=guest)
@@ -219,6 +233,8 @@ class Clients:
             return commands.SwapRooms(hotel, booking, with_=other, from_=self._from(model, hotel))
         if kind is commands.CheckOutGuest:
             return commands.CheckOutGuest(hotel, booking, self._random.choice((None, *DepartureReason)))
+        if kind in (commands.CancelBooking, commands.MarkNoShow) and self._random.random() < 0.2:
+            return kind(hotel, booking, reason="goodwill", waive_fee=True)
         return kind(hotel, booking)
 
     def _from(self, model: EventModel, hotel: str) -> date | None:

@@ -104,7 +104,12 @@ class EventModel:
 
     def _note_guest(self, record: RecordedEvent) -> None:
         match record.event:
-            case events.StayEvent(guest=guest) | events.GuestChanged(guest=guest) | events.WaitlistJoined(guest=guest):
+            case (
+                events.StayEvent(guest=guest)
+                | events.GuestChanged(guest=guest)
+                | events.WaitlistJoined(guest=guest)
+                | events.WaitlistChanged(guest=guest)
+            ):
                 known = self._guests.setdefault(record.hotel, [])
                 known += [guest.id] if guest.id not in known else []
                 if guest.details is not None:
@@ -126,6 +131,8 @@ class EventModel:
             case events.StayEvent():
                 facts.pinned, facts.room_type = event.pinned, event.room_type
                 facts.arrival, facts.departure, facts.lines = event.arrival, event.departure, event.lines
+            case events.BookingReinstated():
+                facts.lines = event.lines
             case events.GuestCheckedOut() | events.CheckOutUndone() | events.GuestOverstayed():
                 facts.departure, facts.lines = event.departure, event.lines
             case events.BookingPinned() | events.BookingUnpinned():

@@ -1,6 +1,8 @@
 """The notices that the rules of notifications decide for all events of a simulation."""
 
-from innkeeper.actors.notifications.rules.notices import KnownBooking, KnownHotel, NoticeDecision, handle
+from innkeeper.actors.notifications.rules.known_bookings import KnownBooking
+from innkeeper.actors.notifications.rules.known_hotel import KnownHotel
+from innkeeper.actors.notifications.rules.notices import NoticeDecision, handle
 from innkeeper.protocol.billing.events import PaymentRecorded
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.notifications.notices import Notice, NoticeKind

@@ -185,6 +185,8 @@ def test_bookings_are_filtered(hotels: Hotels) -> None:
     assert hotels.found(room_type="SUI") == hotels.found(room=suite.room) == [suite.id]
     assert hotels.found(arrival_from=night(3)) == [last.id, suite.id]
     assert hotels.found(arrival_to=night(3)) == [suite.id, first.id]
+    assert hotels.found(departure_to=first.departure) == [first.id]
+    assert first.id not in hotels.found(departure_from=night(3), departure_to=night(9))
     assert hotels.found(arrival_from=night(3), arrival_to=night(3), room_type="DBL") == []
 
 

@@ -15,12 +15,13 @@ NOON = microseconds(datetime(2026, 6, 1, 12, tzinfo=UTC))
 FREE_UNTIL = microseconds(datetime(2026, 6, 30, 14, tzinfo=UTC))  # three o'clock in Lisbon
 EXPIRES = microseconds(datetime(2026, 6, 2, 11, 30, tzinfo=UTC))
 
+_FEES = {"late_fee": 61_725, "no_show_fee": 61_725}
 _MORE: dict[NoticeKind, dict[str, Any]] = {
-    NoticeKind.CONFIRMATION: {"free_until": FREE_UNTIL},
+    NoticeKind.CONFIRMATION: {"free_until": FREE_UNTIL, **_FEES},
     NoticeKind.HOLD: {"expires_at": EXPIRES},
-    NoticeKind.CHANGE: {"free_until": FREE_UNTIL, "before": BEFORE},
+    NoticeKind.CHANGE: {"free_until": FREE_UNTIL, "before": BEFORE, **_FEES},
     NoticeKind.CANCELLATION: {"fee": 61_725, "reason": "overbooked, do not tell"},
-    NoticeKind.REMINDER: {"free_until": FREE_UNTIL},
+    NoticeKind.REMINDER: {"free_until": FREE_UNTIL, **_FEES},
     NoticeKind.RECEIPT: {"amount": 100_000},
     NoticeKind.HOLD_EXPIRING: {"expires_at": EXPIRES},
     NoticeKind.WAITLIST_OFFER: {"expires_at": EXPIRES},

@@ -9,19 +9,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine
 from innkeeper.protocol.messages import refusals
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.refusals import NoSingleRoom, RoomTaken, SoldOut
-from innkeeper.protocol.reservations.replies import BookingReply
+from innkeeper.protocol.reservations.replies import BookingReply, PreviewReply
 from innkeeper.storage.sqlite.journal import SqliteJournal
+from msgspec.structs import replace
 from support.partition_fixture import PartitionFixture, night
 
 ROOMS = {"DBL": 3, "STE": 1}
 NIGHTS_AHEAD = 6
 HOLDING = {"held", "confirmed", "in_house"}
 OCCUPYING = HOLDING | {"left"}  # a guest who leaves on the day of arrival keeps the night
+
+
+stays = st.tuples(
+    st.sampled_from(["DBL", "DBL", "DBL", "STE"]),
+    st.integers(0, NIGHTS_AHEAD),
+    st.integers(1, 4),
+    st.sampled_from([None, None, None, 60, 3_600]),
+)
+"""Requests: room type, days until the arrival, nights, and the seconds of a hold."""
 
 
 @dataclass
@@ -34,6 +45,17 @@ class Stay:
     status: str
     expires_at: int | None = None
     pinned: bool = False
+    kept_until: int = 0
+
+
+def expected_preview(answer: Any, seen: Any) -> Any:
+    """What a preview should have said before this answer; the hashes of guests are salted, and ids new."""
+    if not isinstance(answer, BookingReply):
+        return answer if isinstance(answer, refusals.Refusal) else seen
+    booking, guest = answer.booking, seen.booking.guest
+    assert guest.details == booking.guest.details
+    new = {} if seen.booking.id else {"id": "", "locator": ""}
+    return PreviewReply(replace(booking, guest=guest, **new), seen.moves)
 
 
 class HotelModel(RuleBasedStateMachine):
@@ -87,7 +109,12 @@ class HotelModel(RuleBasedStateMachine):
         """Execute a command with a new key, and keep the answer for a repetition."""
         self.keys += 1
         key = f"key-{self.keys}"
+        self.partition.advance_clock(0)
+        position = self.partition.host.journal.position()
+        seen = self.partition.preview(command)
+        assert self.partition.host.journal.position() == position
         answer = self.partition.result(command, key)
+        assert seen == expected_preview(answer.response, seen)
         assert not answer.replayed
         assert not isinstance(answer.response, refusals.Unavailable), answer
         self.answers.append((key, command, answer.response))

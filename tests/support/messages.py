@@ -44,6 +44,7 @@ from innkeeper.protocol.reservations.requests import (
     ContactChange,
     HotelRequest,
     RoomTypeRequest,
+    WaitlistChange,
     WaitlistRequest,
 )
 from innkeeper.protocol.reservations.room_events import ClosureKind
@@ -122,11 +123,12 @@ _tax_plans = st.builds(
 _deposit_plans = st.builds(DepositRequest, st.integers(1, 30), st.none() | st.integers(0, 99))
 _taxes = st.lists(_tax_plans, max_size=3, unique_by=lambda tax: tax.code).map(tuple)
 _deposits = st.lists(_deposit_plans, max_size=3).map(tuple)
+_policies = st.builds(CancellationRequest, st.integers(0, 100), st.integers(0, 3), st.integers(0, 3))
 _hotel_changes = st.builds(
     HotelChange,
     taxes=st.just(msgspec.UNSET) | _taxes,
     deposits=st.just(msgspec.UNSET) | _deposits,
-    cancellation=st.just(msgspec.UNSET) | st.builds(CancellationRequest, st.integers(0, 100)),
+    cancellation=st.just(msgspec.UNSET) | _policies,
     name=st.just(msgspec.UNSET) | _name,
     check_in=st.just(msgspec.UNSET) | st.just("14:00"),
     night_audit=st.just(msgspec.UNSET) | st.sampled_from(["manual", "03:00"]),
@@ -170,7 +172,7 @@ _hotel_requests = st.builds(
     night_audit=st.sampled_from(["manual", "03:00"]),
     taxes=_taxes,
     deposits=_deposits,
-    cancellation=st.builds(CancellationRequest, st.integers(0, 100)),
+    cancellation=_policies,
 )
 _contact_changes = st.builds(
     ContactChange,
@@ -183,6 +185,12 @@ _changes = st.builds(
     guest=st.just(msgspec.UNSET) | _contact_changes,
     notes=st.just(msgspec.UNSET) | _text,
     reminder_on=st.just(msgspec.UNSET) | st.none() | _day,
+    adults=st.just(msgspec.UNSET) | st.integers(1, 9),
+)
+_waitlist_changes = st.builds(
+    WaitlistChange,
+    guest=st.just(msgspec.UNSET) | _contact_changes,
+    notes=st.just(msgspec.UNSET) | _text,
     adults=st.just(msgspec.UNSET) | st.integers(1, 9),
 )
 
@@ -202,6 +210,7 @@ for _kind, _strategy in (
     (ClosureRequest, _closure_requests),
     (RoomAddition, st.builds(RoomAddition, number=_code, room_type=_code)),
     (BookingChange, _changes),
+    (WaitlistChange, _waitlist_changes),
     (PartyRequest, _parties),
     (BillingTermsRequest, _billing_plans),
 ):
@@ -231,6 +240,7 @@ _BY_NAME: dict[str, st.SearchStrategy[object]] = {
     "record": _records,
     "percent": st.integers(1, 100),
     "days_before_arrival": st.none() | st.integers(0, 99),
+    "kept_until": _day,
 }
 _NESTED = {
     Guest, GuestDetails, StoredGuest, Booking, Hotel, RoomType, RetiredRoom, Closure, RoomCare, RoomDetails,

@@ -4,7 +4,9 @@ from itertools import count
 from typing import Any
 
 import msgspec
-from innkeeper.actors.notifications.rules.notices import KnownBooking, KnownHotel, handle
+from innkeeper.actors.notifications.rules.known_bookings import KnownBooking
+from innkeeper.actors.notifications.rules.known_hotel import KnownHotel
+from innkeeper.actors.notifications.rules.notices import handle
 from innkeeper.actors.reservations.rules.decisions import decide
 from innkeeper.actors.reservations.rules.night_audit import due_events
 from innkeeper.actors.reservations.rules.state import HotelState, evolve

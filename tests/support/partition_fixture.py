@@ -103,6 +103,10 @@ class PartitionFixture:
         """Execute a message; the reply or refusal."""
         return self.result(message, key, if_version).response
 
+    def preview(self, command: Command) -> Reply | Refusal:
+        """Ask what a command would do; the reply or refusal."""
+        return self.host.handle([Envelope(command, None, "request", "tester", dry_run=True)])[0].response
+
     def execute_batch(self, messages: Sequence[Command | Query]) -> list[Reply | Refusal]:
         """Execute several messages in one batch."""
         return [

@@ -13,6 +13,8 @@ from innkeeper.protocol.billing.replies import (
     InvoicesReply,
     LedgerReply,
     OpenBalance,
+    OpenBalancesReply,
+    OwedBalance,
     PaymentReply,
     TrialBalanceReply,
 )
@@ -60,6 +62,18 @@ def _guest_account(state: LedgerState, query: queries.ShowGuestAccount) -> Reply
     return GuestAccountReply(state.opened().currency, query.guest, unbalanced, documents)
 
 
+def _open_balances(state: LedgerState, query: queries.ListOpenBalances) -> Reply:
+    owing = sorted(booking for booking in state.owing if booking > query.after)
+    bills = [state.bills[booking] for booking in owing[: query.limit]]
+    balances = tuple(
+        OwedBalance(
+            bill.booking, bill.stay.locator, bill.folios[0].buyer, bill.stay.status, bill.stay.departure, bill.balance
+        )
+        for bill in bills
+    )
+    return OpenBalancesReply(state.opened().currency, balances, len(owing) > query.limit)
+
+
 def _trial_balance(state: LedgerState, _: queries.TrialBalance) -> Reply:
     accounts = tuple(AccountBalance(account, amount) for account, amount in sorted(state.accounts.items()))
     guests = sum(bill.balance for bill in state.bills.values())
@@ -77,6 +91,7 @@ _REPLIES: dict[type[Query], Callable[[LedgerState, Any], Reply]] = {
     queries.ShowInvoice: _invoice,
     queries.ListInvoices: _invoices,
     queries.ShowGuestAccount: _guest_account,
+    queries.ListOpenBalances: _open_balances,
     queries.TrialBalance: _trial_balance,
     queries.DescribeLedger: _state,
 }

@@ -125,7 +125,7 @@ def _not_arriving(state: LedgerState, bill: Bill, event: events.BookingCancelled
 
 def _reinstated(state: LedgerState, bill: Bill, event: events.BookingReinstated) -> Events:
     """Reverses the fee, on whichever folio it is now. An invoice with the fee is not changed, but corrected later."""
-    yield from _status_changed(state, bill, event)
+    yield from _status_changed(state, bill, event, lines=event.lines)
     if bill.fee is not None:
         yield from _reverse(
             state, [LinePosition(bill.booking, 1, bill.fee)], ReversalReason.REINSTATED, line_numbers(state)
@@ -237,8 +237,7 @@ BILLING_RULES = EventTable[Callable[[LedgerState, Any, Any], Events]](
     ignores=(
         events.WaitlistChanged,
         room_events.RoomTypeChanged, room_events.RoomTypeRetired, room_events.RoomRetired, room_events.RoomClosed,
-        room_events.RoomClosureChanged, room_events.RoomReopened,
-        room_events.RoomConditionChanged,
+        room_events.RoomClosureChanged, room_events.RoomReopened, room_events.RoomConditionChanged,
         events.RoomUnassigned, events.RoomAssigned,
         events.RoomTypeAdded, events.RoomAdded, events.HoldExtended, events.RoomMoved, events.BookingPinned,
         events.BookingUnpinned, events.ReminderChanged, events.WaitlistJoined, events.WaitlistLeft,

@@ -19,6 +19,7 @@ from innkeeper.protocol.billing.folio import (
     FolioLine,
     Invoice,
     LedgerDetails,
+    LinePosition,
     Payment,
     ReversalReason,
 )
@@ -28,6 +29,7 @@ from innkeeper.protocol.billing.transitions import PAYMENT_TRANSITIONS
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent, number_of
 from innkeeper.protocol.reservations.booking import BookingStatus
+from innkeeper.protocol.reservations.transitions import NOT_ENDED
 from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS
 from innkeeper.protocol.values.guests import GuestDetails, GuestKey, bare, with_details, without_details
 from innkeeper.protocol.values.taxes import ChargeKind
@@ -38,7 +40,8 @@ _replace = msgspec.structs.replace
 @dataclass(slots=True)
 class LedgerState:
     """One hotel's ledger. `applied_seq` is the sequence number of the last event of reservations that had an effect
-    here; `payments` maps each payment to its booking."""
+    here; `owing` are the bookings that have ended and for which something is owed; `payments` maps each payment to its
+    booking."""
 
     ledger: LedgerDetails | None = None
     seq: int = 0
@@ -46,6 +49,7 @@ class LedgerState:
     lines_posted: int = 0
     bills: dict[str, Bill] = field(default_factory=dict)
     in_house: set[str] = field(default_factory=set)
+    owing: set[str] = field(default_factory=set)
     payments: dict[str, str] = field(default_factory=dict)
     documents: dict[str, Invoice] = field(default_factory=dict)
     issued: dict[DocumentKind, int] = field(default_factory=lambda: dict.fromkeys(DocumentKind, 0))
@@ -141,13 +145,22 @@ def _keep(state: LedgerState, bill: Bill) -> None:
         state.in_house.add(bill.booking)
     else:
         state.in_house.discard(bill.booking)
+    _note_owing(state, bill)
+
+
+def _note_owing(state: LedgerState, bill: Bill) -> None:
+    if bill.balance > 0 and bill.stay.status not in NOT_ENDED:
+        state.owing.add(bill.booking)
+    else:
+        state.owing.discard(bill.booking)
 
 
 def _change_folio(state: LedgerState, event: events.FolioEvent, **change: Any) -> None:
     bill = state.bills[event.booking]
     folio = _replace(bill.folios[event.folio - 1], **change)
     folios = (*bill.folios[: event.folio - 1], folio, *bill.folios[event.folio :])
-    state.bills[event.booking] = _replace(bill, folios=folios)
+    changed = state.bills[event.booking] = _replace(bill, folios=folios)
+    _note_owing(state, changed)
 
 
 def _buyer_changed(state: LedgerState, _: RecordedEvent, event: events.BuyerChanged) -> None:
@@ -176,8 +189,18 @@ def _reversed(state: LedgerState, _: RecordedEvent, event: events.ChargeReversed
     _add_line(state, event, event.line)
     night = event.line.night
     if event.reason_code is ReversalReason.CHECK_OUT_UNDONE and night is not None:  # it is charged when it is over
-        bill = state.bills[event.booking]
-        state.bills[event.booking] = _replace(bill, posted_until=min(bill.posted_until or night, night))
+        assert event.line.reverses is not None
+        bill = state.bills[_charged_first(state, LinePosition(event.booking, event.folio, event.line.reverses))]
+        state.bills[bill.booking] = _replace(bill, posted_until=min(bill.posted_until or night, night))
+
+
+def _charged_first(state: LedgerState, place: LinePosition) -> str:
+    """The booking for which a line was charged, before it was moved."""
+    while True:
+        line = next(one for one in state.folio(place.booking, place.folio).lines if one.id == place.line)
+        if line.moved_from is None:
+            return place.booking
+        place = line.moved_from
 
 
 def _add_line(state: LedgerState, event: events.FolioEvent, line: FolioLine) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
+from innkeeper.actors.notifications.rules.known_bookings import KnownBooking
 from innkeeper.actors.notifications.rules.known_hotel import KnownHotel, changed_hotel, named_type, opened_hotel
 from innkeeper.protocol.billing import events as billing_events
 from innkeeper.protocol.billing.events import PaymentRecorded
@@ -30,25 +31,6 @@ from innkeeper.protocol.values.limits import notice_useful_seconds_max
 _MINUTE = 60 * 1_000_000
 _WARNED_HOLD_MIN = 120 * _MINUTE  # a shorter one expires before most guests read their mail again
 _WARNING_MIN = 30 * _MINUTE
-
-
-class KnownBooking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """What notifications keeps of a booking. `guest` is the guest's id; `refused` says that the address refuses
-    letters; `waiting` is the id of the scheduled notice, if any (it may have been sent meanwhile); `held_at` is when a
-    hold began or was last extended (microseconds since 1970 UTC)."""
-
-    id: str
-    locator: str
-    guest: str
-    stay: StayFacts
-    status: BookingStatus
-    email: str | None = None
-    refused: RefusedAddress | None = None
-    free_until: int
-    held_at: int = 0
-    expires_at: int = 0
-    reminder_on: date | None = None
-    waiting: str = ""
 
 
 class NoticeDecision(NamedTuple):
@@ -222,7 +204,11 @@ def _status_changed(
 def _reinstated(
     hotel: KnownHotel, was: KnownBooking, record: RecordedEvent, event: events.BookingReinstated
 ) -> NoticeDecision:
-    now = msgspec.structs.replace(was, status=status_after(was.status, type(event)))
+    stay = msgspec.structs.replace(was.stay, prices=tuple(line.total for line in event.lines))
+    now = msgspec.structs.replace(
+        was, status=status_after(was.status, type(event)), stay=stay, late_fee=event.late_fee,
+        no_show_fee=event.no_show_fee
+    )  # fmt: skip
     return _notify(hotel, was, now, record, NoticeKind.CONFIRMATION)
 
 
@@ -297,6 +283,8 @@ def _known(
         email=email,
         refused=was.refused if was is not None and was.email == email else None,
         free_until=event.free_until,
+        late_fee=event.late_fee,
+        no_show_fee=event.no_show_fee,
         held_at=held_at,
         expires_at=expires_at,
         reminder_on=event.reminder_on,
@@ -385,6 +373,8 @@ def notice(kind: NoticeKind, hotel: KnownHotel, booking: KnownBooking, event: st
         stay=stay,
         language=hotel.terms.language,
         free_until=free_until if free_until >= read_at else 0,
+        late_fee=booking.late_fee,
+        no_show_fee=booking.no_show_fee,
         **fields,
     )
 

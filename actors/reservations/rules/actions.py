@@ -12,7 +12,7 @@ from innkeeper.actors.reservations.rules.business_day import hold_until
 from innkeeper.actors.reservations.rules.changes import change, terms_of
 from innkeeper.actors.reservations.rules.moves import move, swap
 from innkeeper.actors.reservations.rules.occupancy import check_in, check_out, undo_check_in, undo_check_out
-from innkeeper.actors.reservations.rules.pricing import cancellation_fee, first_night
+from innkeeper.actors.reservations.rules.pricing import cancellation_fee, no_show, reinstated
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
     check_guests,
@@ -23,8 +23,10 @@ from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
+from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations import commands, events
-from innkeeper.protocol.reservations.booking import Booking, RoomSegment
+from innkeeper.protocol.reservations.booking import Booking
+from innkeeper.protocol.reservations.refusals import NoRoomAssigned
 
 
 def _confirm(
@@ -49,8 +51,10 @@ def _extend(state: HotelState, booking: Booking, command: commands.ExtendHold, e
 def _cancel(
     state: HotelState, booking: Booking, command: commands.CancelBooking, envelope: Envelope
 ) -> tuple[Event, ...]:
-    fee = cancellation_fee(state.opened(), booking, envelope.at)
-    return (events.BookingCancelled(booking.id, fee, command.reason, command.reason_code),)
+    fee, waived = cancellation_fee(state.opened(), booking, envelope.at), 0
+    if command.waive_fee:
+        fee, waived = 0, fee
+    return (events.BookingCancelled(booking.id, fee, command.reason, command.reason_code, waived),)
 
 
 def _reinstate(
@@ -62,19 +66,31 @@ def _reinstate(
     else:
         had = None
         check_guests(state, known_type(state, kind), booking.adults, booking.children, "room")
-    arrival = max(booking.arrival, state.opened().business_date)
+    today = state.opened().business_date
+    if booking.departure <= today:  # the guest arrives in the morning, after the last night was closed
+        room = _room_until_noon(state, kind, had)
+        return (reinstated(booking, room, today),)
+    arrival = max(booking.arrival, today)
     rooming = RoomingRequest(
         booking.id, arrival, booking.departure, kind,
         room=had if booking.pinned else None, prefer=had
     )  # fmt: skip
     room, moved = find_room(state, rooming)
-    return (*moved, events.BookingReinstated(booking.id, (RoomSegment(room, booking.arrival, booking.departure),)))
+    return (*moved, reinstated(booking, room, today))
+
+
+def _room_until_noon(state: HotelState, kind: str, had: str | None) -> str:
+    """The room that the booking had, or where somebody is in it another one of the type in which nobody is."""
+    rooms: tuple[str, ...] = (*(() if had is None else (had,)), *known_type(state, kind).rooms)
+    if not rooms:
+        raise Refused(NoRoomAssigned(kind, ()))
+    return next((room for room in rooms if room not in state.occupants), rooms[0])
 
 
 def _no_show(
     state: HotelState, booking: Booking, command: commands.MarkNoShow, envelope: Envelope
 ) -> tuple[Event, ...]:
-    return (events.GuestNoShow(booking.id, first_night(booking)),)
+    return (no_show(booking, state.opened().business_date, command.reason, command.waive_fee),)
 
 
 def _pin(state: HotelState, booking: Booking, command: commands.PinBooking, envelope: Envelope) -> tuple[Event, ...]:

@@ -38,7 +38,9 @@ def terms_of(booking: Booking) -> dict[str, Any]:
     }
 
 
-def _changed_fields(change: requests.BookingChange | requests.ContactChange) -> dict[str, Any]:
+def changed_fields(
+    change: requests.BookingChange | requests.WaitlistChange | requests.ContactChange,
+) -> dict[str, Any]:
     """The fields that a change sets."""
     return {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
 
@@ -48,11 +50,11 @@ def change(
 ) -> tuple[Event, ...]:
     """Changes what the command names, and leaves the rest. Nothing changes without an event."""
     change = command.change
-    changed = _changed_fields(change)
+    changed = changed_fields(change)
     notes = {"notes": changed.pop("notes")} if "notes" in changed else {}
     reminder_given, reminder = "reminder_on" in changed, changed.pop("reminder_on", booking.reminder_on)
-    contact = _changed_fields(changed.pop("guest")) if "guest" in changed else {}
-    guest = changed_guest(state, booking, notes | contact, envelope)
+    contact = changed_fields(changed.pop("guest")) if "guest" in changed else {}
+    guest = changed_guest(state, booking.guest, notes | contact, envelope)
     was = terms_of(booking)
     terms = was | changed | {"guest": guest}
     kind = room_type_of(state, terms["room_type"], known=booking.room_type)

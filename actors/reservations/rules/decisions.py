@@ -30,8 +30,9 @@ from innkeeper.actors.reservations.rules.rooming import (
     rate_of,
     room_type_of,
 )
-from innkeeper.actors.reservations.rules.state import IN_HOUSE, HotelState, waiting
-from innkeeper.actors.reservations.rules.waitlist import join_event, leave_event
+from innkeeper.actors.reservations.rules.state import IN_HOUSE, HotelState
+from innkeeper.actors.reservations.rules.waitlist import change_events, join_event, leave_event
+from innkeeper.actors.reservations.rules.waitlist_entries import changed_entry, waiting
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event, ForgettingEvent
@@ -236,8 +237,16 @@ def _join_waitlist(state: HotelState, command: commands.JoinWaitlist, envelope: 
     return (joined,), WaitlistReply(command.hotel, (entry,))
 
 
+def _change_waitlist(state: HotelState, command: commands.ChangeWaitlistEntry, envelope: Envelope) -> Ruling:
+    changed = change_events(state, command, envelope)
+    entry = state.waitlist[command.entry]
+    if changed and isinstance(changed[0], events.WaitlistChanged):
+        entry = changed_entry(entry, changed[0], state.seq + 1)
+    return changed, WaitlistReply(command.hotel, (entry,))
+
+
 def _leave_waitlist(state: HotelState, command: commands.LeaveWaitlist, envelope: Envelope) -> Ruling:
-    left = leave_event(state, command.entry)
+    left = leave_event(state, command.entry, envelope)
     entry = state.waitlist[command.entry]
     return (left,), WaitlistReply(command.hotel, (entry,))
 
@@ -273,6 +282,7 @@ _DECISIONS: dict[type[Command], Callable[[HotelState, Any, Envelope], Ruling]] =
     **HOUSEKEEPING_RULES,
     commands.BookRoom: _book,
     commands.JoinWaitlist: _join_waitlist,
+    commands.ChangeWaitlistEntry: _change_waitlist,
     commands.LeaveWaitlist: _leave_waitlist,
     commands.ForgetGuest: _forget,
     commands.ReportAddress: _report_address,

@@ -22,6 +22,7 @@ from innkeeper.protocol.reservations.events import (
 from innkeeper.protocol.reservations.refusals import GuestHasStays
 from innkeeper.protocol.reservations.requests import Contact
 from innkeeper.protocol.reservations.transitions import NOT_ENDED
+from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 from innkeeper.protocol.values.guests import Guest, GuestDetails, bare, new_guest
 
 
@@ -55,27 +56,27 @@ def guest_of(state: HotelState, contact: Contact, notes: str, envelope: Envelope
     return new_guest(state.opened().id, envelope.id, state.seq + 1, details, envelope.salt)
 
 
-def changed_guest(state: HotelState, booking: Booking, changed: dict[str, Any], envelope: Envelope) -> Guest:
-    """The booking's guest with these details changed; the same where none differs."""
-    was = booking.guest.details
+def changed_guest(state: HotelState, guest: Guest, changed: dict[str, Any], envelope: Envelope) -> Guest:
+    """The guest with these details changed; the same where none differs."""
+    was = guest.details
     if not changed:
-        return booking.guest
+        return guest
     if was is None:
         raise invalid("guest", "forgotten", "the guest is forgotten; make a new booking")
     details = msgspec.structs.replace(was, **changed)
     if details == was:
-        return booking.guest
-    return new_guest(booking.hotel, booking.guest.id, state.seq + 1, details, envelope.salt)
+        return guest
+    return new_guest(state.opened().id, guest.id, state.seq + 1, details, envelope.salt)
 
 
 def at_other_bookings(
-    state: HotelState, booking: Booking, contact: dict[str, Any], envelope: Envelope
+    state: HotelState, changed: Booking | WaitlistEntry, contact: dict[str, Any], envelope: Envelope
 ) -> Iterator[GuestChanged]:
-    """The events by which the guest's other bookings that have not ended get the same contact data."""
+    """The events by which the other bookings of the guest that have not ended get the same contact data."""
     version = state.seq + 1
     for other in state.bookings.values():
         was = other.guest.details
-        if other.guest.id != booking.guest.id or other.id == booking.id or other.status not in NOT_ENDED or was is None:
+        if other.guest.id != changed.guest.id or other.id == changed.id or other.status not in NOT_ENDED or was is None:
             continue
         details = msgspec.structs.replace(was, **contact)
         if details != was:

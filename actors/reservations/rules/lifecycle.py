@@ -2,7 +2,8 @@
 
 A booking starts as held or confirmed. A hold is confirmed, released, or expires. A confirmed guest arrives (check-in),
 cancels, or does not come (no-show); a guest in house leaves (check-out). Cancelled and no-show bookings can be
-reinstated while nights of the stay are left. No other action is allowed.
+reinstated while nights of the stay are left, and a no-show also on the morning after the last night, which was kept.
+No other action is allowed.
 
 The dates count too: a check-in is not possible before the day of arrival, nor an action on a stay that is over.
 """
@@ -61,7 +62,7 @@ def why_not(booking: Booking, action: str, today: date, arriving: date | None = 
         return f"{action} is possible from the day of arrival, {booking.arrival}; the business date is {today}"
     if action == "reinstate" and booking.guest.details is None:
         return "the guest is forgotten; make a new booking"
-    if action == "reinstate" and booking.departure <= today:
+    if action == "reinstate" and not _has_nights(booking, today):
         return f"the stay ended on {booking.departure}; the business date is {today}"
     if action == "reinstate" and booking.status is BookingStatus.CANCELLED and booking.arrival < today:
         return f"a cancelled booking can be reinstated until {booking.arrival}; the business date is {today}"
@@ -78,6 +79,12 @@ def why_not(booking: Booking, action: str, today: date, arriving: date | None = 
     if action == "unpin" and not booking.pinned:
         return "the booking is not pinned"
     return None
+
+
+def _has_nights(booking: Booking, today: date) -> bool:
+    """Whether a night is left, or the guest arrives on the day of departure after a last night that was kept."""
+    is_kept = booking.kept_until is not None and booking.kept_until >= booking.departure
+    return booking.departure > today or (is_kept and booking.departure == today)
 
 
 def allowed(booking: Booking, today: date, arriving: date | None = None) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from innkeeper.actors.reservations.rules.business_day import (
 )
 from innkeeper.actors.reservations.rules.housekeeping import is_dirty
 from innkeeper.actors.reservations.rules.overstays import assignment_events, overstay_events
-from innkeeper.actors.reservations.rules.pricing import first_night
+from innkeeper.actors.reservations.rules.pricing import no_show
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.actors.reservations.rules.waitlist import lapse_events, offer_events
 from innkeeper.protocol.messages.event import Event
@@ -68,7 +68,7 @@ def _settle(booking: Booking, to: date) -> events.HoldExpired | events.GuestNoSh
     if booking.status is BookingStatus.HELD and booking.arrival < to:
         return events.HoldExpired(booking.id)
     if booking.status is BookingStatus.CONFIRMED and booking.arrival < to:
-        return events.GuestNoShow(booking.id, first_night(booking))
+        return no_show(booking, to)
     return None
 
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from innkeeper.actors.reservations.rules.business_day import hotel_instant
 from innkeeper.protocol.reservations.booking import Booking, PriceLine, RoomSegment
-from innkeeper.protocol.reservations.events import GuestCheckedOut
+from innkeeper.protocol.reservations.events import BookingReinstated, GuestCheckedOut, GuestNoShow
 from innkeeper.protocol.reservations.hotel import Hotel
 from innkeeper.protocol.reservations.reasons import DepartureReason
 from innkeeper.protocol.values.taxes import Guests, TaxAmount, added, night_taxes, taxes_on
@@ -54,11 +54,6 @@ class StayRequest(Protocol):
         """The ages of the children."""
 
 
-def first_night(booking: Booking) -> int:
-    """The price of the first night, without the taxes on top of it."""
-    return booking.lines[0].amount if booking.lines else 0
-
-
 def price_nights(hotel: Hotel, nights: Sequence[SoldNight], guests: Guests) -> tuple[PriceLine, ...]:
     """The price of a stay: a line for each night, with its taxes and fees. Nothing else prices a stay."""
     lines = []
@@ -80,11 +75,13 @@ def new_stay(hotel: Hotel, request: StayRequest, rate: int) -> dict[str, Any]:
     nights = []
     for day in range(request.arrival.toordinal(), request.departure.toordinal()):
         nights.append(SoldNight(date.fromordinal(day), rate, terms.version))  # noqa: PERF401 (on the way of a booking)
+    policy = terms.cancellation
     return {
         "lines": price_nights(hotel, nights, Guests(request.adults, request.children)),
         "terms": terms.version,
-        "free_until": _deadline(request.arrival, hotel.check_in, hotel.timezone, terms.cancellation.free_until_hours),
-        "late_fee": rate,
+        "free_until": _deadline(request.arrival, hotel.check_in, hotel.timezone, policy.free_until_hours),
+        "late_fee": rate * min(policy.late_nights, len(nights)),
+        "no_show_fee": rate * min(policy.no_show_nights, len(nights)),
     }
 
 
@@ -99,6 +96,24 @@ def _deadline(arrival: date, check_in: str, timezone: str, hours: int) -> int:
 def cancellation_fee(hotel: Hotel, booking: Booking, at: int) -> int:
     """Zero until the deadline of the booking, then its fee."""
     return booking.late_fee if is_late(hotel, booking, at) else 0
+
+
+def no_show(booking: Booking, business_date: date, reason: str = "", waive_fee: bool = False) -> GuestNoShow:
+    """The event of a guest who has not come before this business date; its nights before it were kept."""
+    fee, waived = (0, booking.no_show_fee) if waive_fee else (booking.no_show_fee, 0)
+    return GuestNoShow(booking.id, fee, min(business_date, booking.departure), waived, reason)
+
+
+def reinstated(booking: Booking, room: str, business_date: date) -> BookingReinstated:
+    """The event of a booking that is confirmed again, in this room. The nights of a no-show that were neither kept nor
+    are left cost nothing: somebody else could have them."""
+    kept_until = booking.kept_until or booking.arrival
+    lines = tuple(
+        PriceLine(line.night, 0, 0, line.terms) if kept_until <= line.night < business_date else line
+        for line in booking.lines
+    )
+    rooms, price = (RoomSegment(room, booking.arrival, booking.departure),), sum(line.amount for line in lines)
+    return BookingReinstated(booking.id, rooms, lines, min(booking.late_fee, price), min(booking.no_show_fee, price))
 
 
 def is_late(hotel: Hotel, booking: Booking, at: int) -> bool:
@@ -120,7 +135,7 @@ def changed_stay(hotel: Hotel, booking: Booking, change: StayChange, at: int) ->
 
     Nights that the booking keeps have the agreed price and terms; those that are added have the current ones. A new
     rate is for the nights that are not posted yet: from the business date on. The deadline follows the arrival, on the
-    booking's own terms, but a change after the deadline leaves deadline and fee as they are: otherwise every late
+    booking's own terms, but a change after the deadline leaves deadline and fees as they are: otherwise every late
     cancellation would be free in two steps."""
     agreed = {line.night: line for line in booking.lines}
     nights = []
@@ -136,14 +151,12 @@ def changed_stay(hotel: Hotel, booking: Booking, change: StayChange, at: int) ->
         nights.append(sold)
     priced = price_nights(hotel, nights, Guests(change.adults, change.children))
     lines = tuple(agreed.get(line.night, line) if line.night < hotel.business_date else line for line in priced)
-    late = is_late(hotel, booking, at)
-    deadline = booking.free_until
-    if not late:
-        hours = hotel.terms_of_sale[booking.terms - 1].cancellation.free_until_hours
-        deadline = _deadline(change.arrival, hotel.check_in, hotel.timezone, hours)
-    return {
-        "lines": lines,
-        "terms": booking.terms,
-        "free_until": deadline,
-        "late_fee": booking.late_fee if late or not lines else lines[0].amount,
+    changed = {"lines": lines, "terms": booking.terms}
+    if is_late(hotel, booking, at) or not lines:
+        return changed | {name: getattr(booking, name) for name in ("free_until", "late_fee", "no_show_fee")}
+    policy = hotel.terms_of_sale[booking.terms - 1].cancellation
+    return changed | {
+        "free_until": _deadline(change.arrival, hotel.check_in, hotel.timezone, policy.free_until_hours),
+        "late_fee": sum(line.amount for line in lines[: policy.late_nights]),
+        "no_show_fee": sum(line.amount for line in lines[: policy.no_show_nights]),
     }

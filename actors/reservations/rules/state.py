@@ -3,8 +3,8 @@
 The state belongs to one hotel actor and is changed in place: copying the calendars of ten thousand rooms for each
 booking would make the fold quadratic. What the events say is changed by `evolve` alone, and `decide` only reads it.
 
-The state holds the bookings that can still change. A booking that has ended is removed when the business date passes
-its departure; the journal and the read models keep it.
+The state holds the bookings that can still change. A booking that has ended is removed when the business date reaches
+its departure, that of a no-show a day later; the journal and the read models keep it.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,6 +19,7 @@ from innkeeper.actors.reservations.rules.calendar import Calendar
 from innkeeper.actors.reservations.rules.locators import locator_of, locator_rounds
 from innkeeper.actors.reservations.rules.rooms import RoomState, RoomStates
 from innkeeper.actors.reservations.rules.upkeep import Upkeep
+from innkeeper.actors.reservations.rules.waitlist_entries import changed_entry, waiting
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events, room_events
@@ -239,6 +240,15 @@ def _joined(state: HotelState, record: RecordedEvent, _: None) -> None:
     state.waitlist[record.event.entry] = waiting(record.event, record.hotel_seq, record.at, record.by)
 
 
+def _waitlist_changed(state: HotelState, record: RecordedEvent, _: None) -> None:
+    assert isinstance(record.event, events.WaitlistChanged)
+    was = state.waitlist[record.event.entry]
+    now = changed_entry(was, record.event, record.hotel_seq)
+    if now.number != was.number:
+        del state.waitlist[was.id]  # the entry goes to the end
+    state.waitlist[was.id] = now
+
+
 def _left(state: HotelState, record: RecordedEvent, _: None) -> None:
     assert isinstance(record.event, events.WaitlistLeft)
     del state.waitlist[record.event.entry]
@@ -256,23 +266,6 @@ def _timeline_begun(state: HotelState, record: RecordedEvent, _: None) -> None:
     """Makes no locator again that a lost booking has, whose guest may have got it in a letter."""
     assert isinstance(record.event, events.TimelineBegun)
     state.bookings_made += len(record.event.lost_bookings)
-
-
-def waiting(event: events.WaitlistJoined, number: int, at: int, by: str) -> WaitlistEntry:
-    """The entry that the hotel's event with this number puts on the waitlist."""
-    return WaitlistEntry(
-        id=event.entry,
-        number=number,
-        room_type=event.room_type,
-        arrival=event.arrival,
-        departure=event.departure,
-        adults=event.adults,
-        children=event.children,
-        guest=event.guest,
-        source=event.source,
-        joined_at=at,
-        joined_by=by,
-    )
 
 
 def _on_upkeep(rule: Callable[[Upkeep, Any], None]) -> Callable[[HotelState, RecordedEvent, Any], None]:
@@ -328,22 +321,21 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
         events.GuestChanged: _evolve_booking,
         events.ReminderChanged: _evolve_booking,
         events.WaitlistJoined: _joined,
+        events.WaitlistChanged: _waitlist_changed,
         events.WaitlistLeft: _left,
         events.GuestForgotten: _forgotten,
         events.BusinessDateRolled: _evolve_hotel,
         events.TimelineBegun: _timeline_begun,
     },
-    ignores=(
-        events.WaitlistChanged,
-        events.GuestAddressRefused,
-        events.GuestAddressAccepted,
-    ),
+    ignores=(events.GuestAddressRefused, events.GuestAddressAccepted),
     not_followed=(BILLING, DELIVERY),
 )
 
 
 def is_over(booking: Booking, business_date: date) -> bool:
-    """Whether nothing can change this booking any more."""
+    """Whether nothing can change this booking any more. A no-show may still arrive on the day of departure."""
+    if booking.status is BookingStatus.NO_SHOW:
+        return booking.departure < business_date
     return booking.status not in NOT_ENDED and booking.departure <= business_date
 
 
@@ -353,10 +345,8 @@ def describe(state: HotelState) -> HotelStateReply:
     bookings = tuple(map(bare, sorted(state.bookings.values(), key=lambda booking: booking.id)))
     rooms = state.room_states.describe(state.opened().business_date.toordinal())
     waitlist = tuple(map(bare, state.waitlist.values()))
-    closed, (closures, conditions) = state.closed, state.upkeep.describe()
-    return HotelStateReply(
-        state.opened(), state.seq, state.bookings_made, bookings, waitlist, rooms, closed, closures, conditions
-    )
+    kept = state.closed, *state.upkeep.describe()
+    return HotelStateReply(state.opened(), state.seq, state.bookings_made, bookings, waitlist, rooms, *kept)
 
 
 def restore(described: HotelStateReply, locator_key: bytes = b"") -> HotelState:

@@ -2,13 +2,15 @@
 
 The oldest entry gets the first offer. The hotel makes its offers before it handles its next command, so that a later
 request cannot book the room. An offer is a hold with the id of the entry: it is confirmed, released or expires like any
-other, and after its end the next entry gets an offer. An entry lapses when its day of arrival is over.
+other, and after its end the next entry gets an offer. An entry lapses when its day of arrival is over. A guest waits
+once for a stay, and keeps the place in a change by which the stay does not grow.
 """
 
 from datetime import date
 
 from innkeeper.actors.reservations.rules.business_day import hold_until
-from innkeeper.actors.reservations.rules.guests import guest_of
+from innkeeper.actors.reservations.rules.changes import changed_fields
+from innkeeper.actors.reservations.rules.guests import at_other_bookings, changed_guest, guest_of
 from innkeeper.actors.reservations.rules.pricing import new_stay
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
@@ -20,43 +22,114 @@ from innkeeper.actors.reservations.rules.rooming import (
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
-from innkeeper.protocol.messages.refusals import NotFound, Refused
-from innkeeper.protocol.reservations import events
+from innkeeper.protocol.messages.refusals import NotFound, Refused, StaleVersion
+from innkeeper.protocol.reservations import commands, events
 from innkeeper.protocol.reservations.booking import RoomSegment
 from innkeeper.protocol.reservations.reasons import WaitlistReason
-from innkeeper.protocol.reservations.refusals import RoomsStillAvailable, WaitlistFull
-from innkeeper.protocol.reservations.requests import WaitlistRequest
+from innkeeper.protocol.reservations.refusals import RoomsStillAvailable, WaitlistFull, WaitsAlready
+from innkeeper.protocol.reservations.requests import WaitlistRequest, check_stay
 from innkeeper.protocol.reservations.waitlist import WaitlistEntry
 from innkeeper.protocol.values import limits
+from innkeeper.protocol.values.guests import Guest
 
 
 def join_event(state: HotelState, request: WaitlistRequest, envelope: Envelope) -> events.WaitlistJoined:
-    """The event that adds an entry with the envelope's id. Refuses while a room can be booked, and where the waitlist
-    is full."""
+    """The event that adds an entry with the envelope's id. Refuses while a room can be booked, where the guest waits
+    for this stay already, and where the waitlist is full."""
     kind = room_type_of(state, request.room_type)
     check_arrival(state, request.arrival)
     check_guests(state, kind, request.adults, request.children)
     if _room(state, RoomingRequest(envelope.id, request.arrival, request.departure, kind.code)) is not None:
         raise Refused(RoomsStillAvailable(kind.code))
-    if len(state.waitlist) >= limits.waitlist_entries_max:
-        raise Refused(WaitlistFull(limits.waitlist_entries_max))
-    return events.WaitlistJoined(
+    guest = guest_of(state, request.guest, request.notes, envelope)
+    joined = events.WaitlistJoined(
         entry=envelope.id,
         room_type=kind.code,
         arrival=request.arrival,
         departure=request.departure,
         adults=request.adults,
         children=request.children,
-        guest=guest_of(state, request.guest, request.notes, envelope),
+        guest=guest,
         source=request.source,
+    )
+    _check_waits_once(state, joined)
+    if len(state.waitlist) >= limits.waitlist_entries_max:
+        raise Refused(WaitlistFull(limits.waitlist_entries_max))
+    return joined
+
+
+def change_events(state: HotelState, command: commands.ChangeWaitlistEntry, envelope: Envelope) -> tuple[Event, ...]:
+    """The events that change an entry; none where nothing changes. Refuses a stay for which a room can be booked, or
+    for which the guest waits already."""
+    was = entry_of(state, command.entry, envelope)
+    changed = changed_fields(command.change)
+    notes = {"notes": changed.pop("notes")} if "notes" in changed else {}
+    contact = changed_fields(changed.pop("guest")) if "guest" in changed else {}
+    guest = changed_guest(state, was.guest, notes | contact, envelope)
+    terms = {name: getattr(was, name) for name in _TERMS}
+    now = terms | changed
+    if now == terms and guest == was.guest:
+        return ()
+    event = events.WaitlistChanged(entry=was.id, guest=guest, **now)
+    if (now["room_type"], now["arrival"], now["departure"]) != (was.room_type, was.arrival, was.departure):
+        kind = room_type_of(state, event.room_type)
+        check_stay(event.arrival, event.departure)
+        check_arrival(state, event.arrival)
+        if _room(state, RoomingRequest(was.id, event.arrival, event.departure, kind.code)) is not None:
+            raise Refused(RoomsStillAvailable(kind.code))
+        _check_waits_once(state, event)
+    if {"adults", "children", "room_type"} & changed.keys():
+        field = None if {"adults", "children"} & changed.keys() else "room_type"
+        check_guests(state, room_type_of(state, event.room_type), event.adults, event.children, field)
+    return (event, *(at_other_bookings(state, was, contact, envelope) if contact else ()))
+
+
+_TERMS = ("room_type", "arrival", "departure", "adults", "children", "source")
+
+
+def entry_of(state: HotelState, entry: str, envelope: Envelope) -> WaitlistEntry:
+    """The entry with this id. Refuses an unknown one, and one of another version than the caller expects."""
+    found = state.waitlist.get(entry)
+    if found is None:
+        raise Refused(NotFound("waitlist entry", entry))
+    if envelope.if_version is not None and envelope.if_version != found.version:
+        raise Refused(StaleVersion(found.version))
+    return found
+
+
+def _check_waits_once(state: HotelState, stay: events.WaitlistJoined | events.WaitlistChanged) -> None:
+    for other in state.waitlist.values():
+        if (
+            other.id != stay.entry
+            and (other.room_type, other.arrival, other.departure) == (stay.room_type, stay.arrival, stay.departure)
+            and _is_same_guest(other.guest, stay.guest)
+        ):
+            raise Refused(WaitsAlready(other.id))
+
+
+def _is_same_guest(one: Guest, other: Guest) -> bool:
+    """Whether it is one guest: by the id, or by the name with the same e-mail address or phone number."""
+    if one.id == other.id:
+        return True
+    if one.details is None or other.details is None or _folded(one.details.name) != _folded(other.details.name):
+        return False
+    email, phone = _folded(one.details.email), _digits(one.details.phone)
+    return bool(email and email == _folded(other.details.email)) or bool(
+        phone and phone == _digits(other.details.phone)
     )
 
 
-def leave_event(state: HotelState, entry: str) -> events.WaitlistLeft:
+def _folded(text: str | None) -> str:
+    return " ".join((text or "").casefold().split())
+
+
+def _digits(phone: str | None) -> str:
+    return "".join(filter(str.isdigit, phone or "")).lstrip("0")
+
+
+def leave_event(state: HotelState, entry: str, envelope: Envelope) -> events.WaitlistLeft:
     """The event that removes an entry on request. Refuses an unknown entry."""
-    if entry not in state.waitlist:
-        raise Refused(NotFound("waitlist entry", entry))
-    return events.WaitlistLeft(entry, WaitlistReason.WITHDRAWN)
+    return events.WaitlistLeft(entry_of(state, entry, envelope).id, WaitlistReason.WITHDRAWN)
 
 
 def lapse_events(state: HotelState, to: date) -> list[events.WaitlistLeft]:

@@ -1,0 +1,29 @@
+"""What notifications keeps of bookings, from which the next notices are made."""
+
+from datetime import date
+
+import msgspec
+from innkeeper.protocol.notifications.notices import StayFacts
+from innkeeper.protocol.notifications.unsent import RefusedAddress
+from innkeeper.protocol.reservations.booking import BookingStatus
+
+
+class KnownBooking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """What notifications keeps of a booking. `guest` is the guest's id; `refused` says that the address refuses
+    letters; `waiting` is the id of the scheduled notice, if any (it may have been sent meanwhile); `held_at` is when a
+    hold began or was last extended (microseconds since 1970 UTC)."""
+
+    id: str
+    locator: str
+    guest: str
+    stay: StayFacts
+    status: BookingStatus
+    email: str | None = None
+    refused: RefusedAddress | None = None
+    free_until: int
+    late_fee: int
+    no_show_fee: int
+    held_at: int = 0
+    expires_at: int = 0
+    reminder_on: date | None = None
+    waiting: str = ""

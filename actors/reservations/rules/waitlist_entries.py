@@ -1,0 +1,39 @@
+"""The entries of the waitlist: what an event makes of one."""
+
+import msgspec
+from innkeeper.protocol.reservations import events
+from innkeeper.protocol.reservations.waitlist import WaitlistEntry
+
+
+def waiting(event: events.WaitlistJoined, number: int, at: int, by: str) -> WaitlistEntry:
+    """The entry that the hotel's event with this number puts on the waitlist."""
+    return WaitlistEntry(
+        id=event.entry,
+        number=number,
+        room_type=event.room_type,
+        arrival=event.arrival,
+        departure=event.departure,
+        adults=event.adults,
+        children=event.children,
+        guest=event.guest,
+        source=event.source,
+        joined_at=at,
+        joined_by=by,
+    )
+
+
+def changed_entry(was: WaitlistEntry, event: events.WaitlistChanged, number: int) -> WaitlistEntry:
+    """The entry after the hotel's event with this number. It keeps its place where the stay is part of the old one."""
+    is_part = event.room_type == was.room_type and was.arrival <= event.arrival and event.departure <= was.departure
+    return msgspec.structs.replace(
+        was,
+        number=was.number if is_part else number,
+        room_type=event.room_type,
+        arrival=event.arrival,
+        departure=event.departure,
+        adults=event.adults,
+        children=event.children,
+        guest=event.guest,
+        source=event.source,
+        version=was.version + 1,
+    )
