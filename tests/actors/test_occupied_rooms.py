@@ -96,8 +96,10 @@ def test_a_hotel_that_has_forgotten_a_guest_in_house_learns_it_from_the_room(tmp
     partition.host.journal.save_snapshots([Snapshot(HOTEL, wrong.hotel_seq, wire.encode(wrong))])
     partition.host.close()
     partition = PartitionFixture(SqliteJournal(path))
-    assert isinstance(partition.execute(CheckInGuest(HOTEL, due_in.id)), Unavailable | RoomOccupied)
-    refused = partition.execute(CheckInGuest(HOTEL, due_in.id))
+    assert isinstance(
+        partition.execute(CheckInGuest(HOTEL, due_in.id, accept_not_clean=True)), Unavailable | RoomOccupied
+    )
+    refused = partition.execute(CheckInGuest(HOTEL, due_in.id, accept_not_clean=True))
     assert isinstance(refused, RoomOccupied)
     assert (refused.room, refused.booking) == ("101", here.id)
     partition.host.close()

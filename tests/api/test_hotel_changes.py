@@ -1,6 +1,7 @@
 """A hotel that is open changes: its name and hours, its room types and its rooms. Nothing past changes."""
 
 from collections.abc import Iterator
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -63,11 +64,12 @@ def test_the_seller_on_invoices_is_renamed_with_the_hotel_unless_it_has_a_name_o
 
 
 def test_a_new_audit_time_is_that_of_the_next_audit(gateway: Gateway) -> None:
-    hotel = gateway.open_hotel()
-    assert gateway.send("PATCH", hotel, {"night_audit": "13:30"}).status == 200
-    assert gateway.get(hotel).json["business_date"] == str(night(0))
-    gateway.advance_clock(24 * 3_600 + 3_600)  # noon of the next day UTC is 13:00 in Lisbon; now it is past 14:00
-    wait_until(lambda: gateway.get(hotel).json["business_date"] == str(night(1)), SECONDS_MAX)
+    hotel = gateway.open_hotel(clock="wall", business_date=None)
+    today = date.fromisoformat(gateway.get(hotel).json["business_date"])
+    assert gateway.send("PATCH", hotel, {"night_audit": "04:00"}).status == 200
+    assert gateway.get(hotel).json["business_date"] == str(today)
+    gateway.advance_clock(24 * 3_600)
+    wait_until(lambda: gateway.get(hotel).json["business_date"] == str(today + timedelta(days=1)), SECONDS_MAX)
 
 
 @pytest.mark.parametrize(

@@ -194,6 +194,7 @@ def test_an_audit_in_the_evening_closes_that_evenings_date(gateway: Gateway) -> 
     assert business_date(gateway, hotel) == "2026-06-02"
     assert status_of(gateway, hotel, today) == "in_house"
     assert gateway.act(hotel, today, "check-out").status == 200
+    assert gateway.send("PATCH", f"{hotel}/rooms/{tomorrow['room']}", {"condition": "clean"}).status == 200
     assert gateway.act(hotel, tomorrow, "check-in").status == 200
 
 

@@ -8,6 +8,7 @@ from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.reservations import events, room_events
 from innkeeper.protocol.reservations.booking import RoomSegment
+from innkeeper.protocol.reservations.hotel import HotelClock
 from innkeeper.protocol.reservations.room_events import ClosureKind
 from innkeeper.protocol.reservations.terms import TermsOfSale
 from innkeeper.protocol.values.guests import Guest
@@ -15,7 +16,9 @@ from innkeeper.storage.audit.reservations import ReservationsAuditor
 from support.partition_fixture import TODAY, night, price_lines
 
 OPENED = (
-    events.HotelOpened("Seaside", "Europe/Lisbon", "EUR", "15:00", "11:00", "manual", TODAY, TermsOfSale()),
+    events.HotelOpened(
+        "Seaside", "Europe/Lisbon", "EUR", "15:00", "11:00", "manual", TODAY, TermsOfSale(), clock=HotelClock.SIMULATED
+    ),
     events.RoomTypeAdded("DBL", "Double", 2, 10_000),
     events.RoomAdded("101", "DBL"),
     events.RoomAdded("102", "DBL"),
@@ -39,6 +42,7 @@ def booked(first: int, nights: int, room: str = "101") -> events.BookingConfirme
         terms=1,
         free_until=0,
         late_fee=0,
+        no_show_fee=0,
     )
 
 
@@ -68,7 +72,7 @@ def violations(history: Sequence[Event]) -> list[str]:
         (closed(1, 3, kind=ClosureKind.OUT_OF_SERVICE), booked(1, 2)),
         (closed(1, 3), room_events.RoomReopened("c-1"), booked(1, 2)),
         (closed(1, 3), room_events.RoomClosureChanged("c-1", night(1), night(2)), booked(2, 1)),
-        (closed(1, 2), events.BusinessDateRolled(TODAY, night(2)), booked(2, 1), closed(3, 4)),
+        (closed(0, 1), events.BusinessDateRolled(TODAY, night(1)), booked(1, 1), closed(2, 3)),
         (closed(1, 3), closed(3, 5, "c-2")),
         (room_events.RoomRetired("101"), events.RoomAdded("101", "DBL"), booked(1, 1)),
         (room_events.RoomRetired("101"), booked(1, 1, "102")),
@@ -87,7 +91,7 @@ def test_what_a_hotel_may_do_is_no_violation(history: Sequence[Event]) -> None:
         ((closed(1, 3), closed(2, 5, "c-2")), "closures c-1 and c-2 both close room 101"),
         ((closed(3, 3),), "closure c-1 has no nights"),
         ((room_events.RoomReopened("c-1"),), "closure c-1 ends, but does not exist"),
-        ((closed(1, 2), events.BusinessDateRolled(TODAY, night(2)), room_events.RoomReopened("c-1")), "or is over"),
+        ((closed(0, 1), events.BusinessDateRolled(TODAY, night(1)), room_events.RoomReopened("c-1")), "or is over"),
         ((room_events.RoomRetired("101"), closed(1, 2)), "room 101 is closed, which does not exist"),
         ((room_events.RoomRetired("101"), booked(1, 1)), "has room 101, which does not exist"),
         ((booked(1, 1), room_events.RoomRetired("101")), "b-1 holds it"),
