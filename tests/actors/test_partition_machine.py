@@ -38,15 +38,8 @@ from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.guests import guests_in
 from innkeeper.storage.audit.reservations import ReservationsAuditor
 from innkeeper.storage.sqlite.journal import SqliteJournal
-from support.hotel_model import HOLDING, NIGHTS_AHEAD, ROOMS, HotelModel, Stay
+from support.hotel_model import HOLDING, NIGHTS_AHEAD, ROOMS, HotelModel, Stay, stays
 from support.partition_fixture import HOTEL, HOTEL_TYPE, PartitionFixture, hotel_request, night, request
-
-stays = st.tuples(
-    st.sampled_from(["DBL", "DBL", "DBL", "STE"]),
-    st.integers(0, NIGHTS_AHEAD),
-    st.integers(1, 4),
-    st.sampled_from([None, None, None, 60, 3_600]),
-)
 
 
 class PartitionMachine(HotelModel):

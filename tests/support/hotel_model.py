@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine
 from innkeeper.protocol.messages import refusals
 from innkeeper.protocol.messages.command import Command
@@ -23,6 +24,15 @@ ROOMS = {"DBL": 3, "STE": 1}
 NIGHTS_AHEAD = 6
 HOLDING = {"held", "confirmed", "in_house"}
 OCCUPYING = HOLDING | {"left"}  # a guest who leaves on the day of arrival keeps the night
+
+
+stays = st.tuples(
+    st.sampled_from(["DBL", "DBL", "DBL", "STE"]),
+    st.integers(0, NIGHTS_AHEAD),
+    st.integers(1, 4),
+    st.sampled_from([None, None, None, 60, 3_600]),
+)
+"""Requests: room type, days until the arrival, nights, and the seconds of a hold."""
 
 
 @dataclass

@@ -327,10 +327,7 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
         events.BusinessDateRolled: _evolve_hotel,
         events.TimelineBegun: _timeline_begun,
     },
-    ignores=(
-        events.GuestAddressRefused,
-        events.GuestAddressAccepted,
-    ),
+    ignores=(events.GuestAddressRefused, events.GuestAddressAccepted),
     not_followed=(BILLING, DELIVERY),
 )
 
@@ -341,10 +338,8 @@ def describe(state: HotelState) -> HotelStateReply:
     bookings = tuple(map(bare, sorted(state.bookings.values(), key=lambda booking: booking.id)))
     rooms = state.room_states.describe(state.opened().business_date.toordinal())
     waitlist = tuple(map(bare, state.waitlist.values()))
-    closed, (closures, conditions) = state.closed, state.upkeep.describe()
-    return HotelStateReply(
-        state.opened(), state.seq, state.bookings_made, bookings, waitlist, rooms, closed, closures, conditions
-    )
+    kept = state.closed, *state.upkeep.describe()
+    return HotelStateReply(state.opened(), state.seq, state.bookings_made, bookings, waitlist, rooms, *kept)
 
 
 def restore(described: HotelStateReply, locator_key: bytes = b"") -> HotelState:
