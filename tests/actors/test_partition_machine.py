@@ -98,9 +98,8 @@ class PartitionMachine(HotelModel):
     def change_waitlist(self, data: st.DataObject, arrival: int, nights: int) -> None:
         entry = data.draw(st.sampled_from(sorted(self.waiting)))
         stay, first, end = self.waiting[entry], self.today + arrival, self.today + arrival + nights
-        change = WaitlistChange(arrival=night(first), departure=night(end))
-        answer = self.execute(commands.ChangeWaitlistEntry(HOTEL, entry, change))
-        if isinstance(answer, WaitlistReply):
+        dates = WaitlistChange(arrival=night(first), departure=night(end))
+        if isinstance(answer := self.execute(commands.ChangeWaitlistEntry(HOTEL, entry, dates)), WaitlistReply):
             if not stay.arrival <= first < end <= stay.departure:
                 del self.waiting[entry]  # it goes to the end
             stay.arrival, stay.departure = first, end
@@ -215,9 +214,7 @@ class PartitionMachine(HotelModel):
             self.is_allowed(answer, booking, False)
         elif self.was_booked(answer, nights):
             stay.status = "confirmed"
-            assert [line.amount > 0 for line in answer.booking.lines] == [
-                number < stay.kept_until or number >= self.today for number in range(stay.arrival, stay.departure)
-            ]
+            self.check_kept_nights(stay, answer.booking)
 
     @rule(booking=bookings)
     def forget(self, booking: str) -> None:

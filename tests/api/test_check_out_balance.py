@@ -128,7 +128,8 @@ def test_a_check_out_waits_only_a_moment_for_billing_that_is_behind(gateway: Gat
     try:
         began = monotonic()
         answer = leave(gateway, hotel, booking)
-        assert (answer.status, answer.json["balance"]) == (200, None)
+        assert answer.status == 200
+        assert answer.json["balance"] in (None, eur("100.00"))  # what billing had begun before the pause, it ends
         assert monotonic() - began < 10 * limits.check_out_balance_seconds_max
     finally:
         gateway.post("/v1/subscribers/billing/actions/resume")

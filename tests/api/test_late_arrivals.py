@@ -44,7 +44,7 @@ def test_a_guest_for_one_night_who_comes_after_the_audit_sleeps_the_rest_of_it(g
     arrived = gateway.act(hotel, booking, "reinstate")
     assert (arrived.status, arrived.json["status"], arrived.json["room"]) == (200, "confirmed", booking["room"])
     assert (prices(arrived.json), balance(gateway, hotel, booking)) == (["100.00"], "0.00")
-    assert gateway.act(hotel, booking, "check-in").status == 200
+    assert gateway.act(hotel, booking, "check-in", accept_not_clean=True).status == 200
     left = gateway.act(hotel, booking, "check-out")
     assert (left.status, left.json["departure"], prices(left.json)) == (200, str(night(1)), ["100.00"])
     assert (balance(gateway, hotel, booking), nights_charged(gateway, hotel, booking)) == ("100.00", [str(night(0))])
@@ -58,7 +58,7 @@ def test_a_guest_who_comes_at_twenty_past_three_gets_the_bed(tmp_path: Path) -> 
         opened.advance_clock(15 * 3_600 - 10 * 60)  # from 13:00 to 03:50 in Lisbon
         wait_until(lambda: opened.get(booking_path(hotel, booking)).json["status"] == "no_show", SECONDS_MAX)
         assert opened.act(hotel, booking, "reinstate").status == 200
-        assert opened.act(hotel, booking, "check-in").json["room"] == booking["room"]
+        assert opened.act(hotel, booking, "check-in", accept_not_clean=True).json["room"] == booking["room"]
         left = opened.act(hotel, booking, "check-out").json
         assert (left["balance"]["amount"], left["warnings"]) == ("100.00", [])
 
@@ -71,7 +71,7 @@ def test_the_remaining_nights_are_the_guests_again(gateway: Gateway) -> None:
     assert (arrived["arrival"], prices(arrived)) == (str(night(0)), ["100.00"] * 3)
     assert gateway.post(f"{hotel}/bookings", {"room_type": "DBL", "guest": {"name": "Bo"}, "arrival": str(night(1)),
                                               "departure": str(night(3))}).status == 409  # fmt: skip
-    gateway.act(hotel, booking, "check-in")
+    gateway.act(hotel, booking, "check-in", accept_not_clean=True)
     gateway.run_night_audit(hotel, 3)
     gateway.act(hotel, booking, "check-out")
     assert balance(gateway, hotel, booking) == "300.00"
@@ -84,7 +84,7 @@ def test_a_night_that_was_given_back_is_not_charged(gateway: Gateway) -> None:
     booking = gateway.book(hotel, 0, 3)
     gateway.run_night_audit(hotel, 1)
     other = gateway.book(hotel, 1, 1, guest={"name": "Bo"})
-    gateway.act(hotel, other, "check-in")
+    gateway.act(hotel, other, "check-in", accept_not_clean=True)
     refused = gateway.act(hotel, booking, "reinstate")
     assert_problem(refused, 409, "sold_out")
     assert refused.json["nights"] == [str(night(1))]
@@ -92,7 +92,7 @@ def test_a_night_that_was_given_back_is_not_charged(gateway: Gateway) -> None:
     gateway.act(hotel, other, "check-out")
     arrived = gateway.act(hotel, booking, "reinstate").json
     assert (prices(arrived), arrived["price"]["total"]) == (["100.00", "0.00", "100.00"], "200.00")
-    gateway.act(hotel, booking, "check-in")
+    gateway.act(hotel, booking, "check-in", accept_not_clean=True)
     gateway.run_night_audit(hotel, 3)
     gateway.act(hotel, booking, "check-out")
     assert balance(gateway, hotel, booking) == "200.00"
@@ -104,12 +104,12 @@ def test_a_no_show_by_hand_gives_back_the_first_night_too(gateway: Gateway) -> N
     booking = gateway.book(hotel, 0, 2)
     gateway.act(hotel, booking, "no-show")
     other = gateway.book(hotel, 0, 1, guest={"name": "Bo"})
-    gateway.act(hotel, other, "check-in")
+    gateway.act(hotel, other, "check-in", accept_not_clean=True)
     gateway.run_night_audit(hotel, 1)
     gateway.act(hotel, other, "check-out")
     arrived = gateway.act(hotel, booking, "reinstate").json
     assert (prices(arrived), arrived["no_show_fee"]["amount"]) == (["0.00", "100.00"], "100.00")
-    gateway.act(hotel, booking, "check-in")
+    gateway.act(hotel, booking, "check-in", accept_not_clean=True)
     gateway.run_night_audit(hotel, 2)
     gateway.act(hotel, booking, "check-out")
     assert balance(gateway, hotel, booking) == "100.00"
@@ -132,7 +132,7 @@ def test_a_last_night_that_was_not_kept_cannot_be_slept(gateway: Gateway) -> Non
 def test_a_late_guest_whose_room_is_occupied_gets_another_one(gateway: Gateway) -> None:
     hotel = gateway.open_hotel({"DBL": 2})
     booking, stays = gateway.book(hotel, 0, 1), gateway.book(hotel, 0, 2, guest={"name": "Bo"})
-    gateway.act(hotel, stays, "check-in")
+    gateway.act(hotel, stays, "check-in", accept_not_clean=True)
     gateway.run_night_audit(hotel, 1)
     gateway.act(hotel, stays, "move", room=booking["room"])
     arrived = gateway.act(hotel, booking, "reinstate").json

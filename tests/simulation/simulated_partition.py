@@ -196,7 +196,8 @@ class SimulatedPartition:
 
     def _carry_out(self, requests: Sequence[Request]) -> list[Result]:
         """Execute in one batch, or in two of which the second is decided before the first is on the disk."""
-        cut = self._random.randrange(len(requests) + 1)
+        confirm = any(getattr(request.message, "confirm_clock", False) for request in requests)
+        cut = 0 if confirm else self._random.randrange(len(requests) + 1)  # the time of a confirmed clock may be later
         batches = [[request.envelope() for request in part] for part in (requests[:cut], requests[cut:])]
         answers: list[Result] = []
         waiting = []

@@ -140,6 +140,12 @@ class HotelModel(RuleBasedStateMachine):
         assert isinstance(answer, refusals.ActionNotAllowed | refusals.NotFound), (answer, self.stays[booking])
         return False
 
+    def check_kept_nights(self, stay: Stay, reinstated: Booking) -> None:
+        """Of a reinstated booking, the nights that were kept or are left have a price, and no other."""
+        assert [line.amount > 0 for line in reinstated.lines] == [
+            number < stay.kept_until or number >= self.today for number in range(stay.arrival, stay.departure)
+        ]
+
     def enter(self, booking: str, room: str) -> None:
         """The guest is in a room, alone."""
         assert self.inside.get(room, booking) == booking

@@ -172,7 +172,10 @@ class Calendar:
         return rooms
 
     def best_fit(self, rooms: int, arrival: int, departure: int) -> int:
-        """The room whose gap the stay fills best: both edges, else before, else after, else any; first of equals."""
+        """Of those that are given first, the room whose gap the stay fills best: both edges, else before, else after,
+        else any; first of equals."""
+        if arrival <= self.origin or self.out_of_service:
+            rooms = self.preferred(rooms, arrival, departure)
         before = arrival - 1 - self.origin
         adjacent_before = rooms & self.taken[before] if before >= 0 else rooms
         adjacent_after = rooms & self.taken[departure - self.origin]

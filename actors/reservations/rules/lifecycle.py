@@ -11,7 +11,7 @@ The dates count too: a check-in is not possible before the day of arrival, nor a
 from datetime import date
 
 from innkeeper.protocol.reservations.booking import Booking, BookingStatus
-from innkeeper.protocol.reservations.transitions import ACTIONS, TRANSITIONS, statuses_after
+from innkeeper.protocol.reservations.transitions import ACTIONS, NOT_ENDED, TRANSITIONS, statuses_after
 from innkeeper.protocol.values.sentences import one_of
 
 _STATUSES = {
@@ -94,3 +94,10 @@ def allowed(booking: Booking, today: date, arriving: date | None = None) -> tupl
         for action, kind in ACTIONS.items()
         if (booking.status, kind) in TRANSITIONS and why_not(booking, action, today, arriving) is None
     )
+
+
+def is_over(booking: Booking, business_date: date) -> bool:
+    """Whether nothing can change this booking any more. A no-show may still arrive on the day of departure."""
+    if booking.status is BookingStatus.NO_SHOW:
+        return booking.departure < business_date
+    return booking.status not in NOT_ENDED and booking.departure <= business_date

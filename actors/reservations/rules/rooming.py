@@ -52,8 +52,6 @@ def find_room(
     rooms = calendar.all_rooms if rooming.room is None else 1 << state.rooms[rooming.room][1] & calendar.all_rooms
     free = calendar.free_for(arrival, departure) & rooms
     if free:
-        if calendar.out_of_service or arrival <= calendar.origin:
-            free = calendar.preferred(free, arrival, departure)
         return calendar.numbers[calendar.best_fit(free, arrival, departure)], ()
 
     def movable(booking: str) -> bool:

@@ -9,13 +9,13 @@ its departure, that of a no-show a day later; the journal and the read models ke
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from hashlib import blake2b
 from heapq import heapify, heappop, heappush
 from typing import Any
 
 from innkeeper.actors.reservations.rules.business_day import next_audit
 from innkeeper.actors.reservations.rules.calendar import Calendar
+from innkeeper.actors.reservations.rules.lifecycle import is_over
 from innkeeper.actors.reservations.rules.locators import locator_of, locator_rounds
 from innkeeper.actors.reservations.rules.rooms import RoomState, RoomStates
 from innkeeper.actors.reservations.rules.upkeep import Upkeep
@@ -330,13 +330,6 @@ HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
     ignores=(events.GuestAddressRefused, events.GuestAddressAccepted),
     not_followed=(BILLING, DELIVERY),
 )
-
-
-def is_over(booking: Booking, business_date: date) -> bool:
-    """Whether nothing can change this booking any more. A no-show may still arrive on the day of departure."""
-    if booking.status is BookingStatus.NO_SHOW:
-        return booking.departure < business_date
-    return booking.status not in NOT_ENDED and booking.departure <= business_date
 
 
 def describe(state: HotelState) -> HotelStateReply:
