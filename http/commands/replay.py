@@ -1,7 +1,7 @@
 """Replays the history of a hotel through the HTTP API: bookings, cancellations, check-ins, no-shows and check-outs.
 
 Each day: that day's cancellations of earlier bookings, then the day's bookings in the order of the file, then their
-cancellations on the same day, then arrivals, then departures, then the night audit to the next day with an entry. Only
+cancellations on the same day, then departures, then arrivals, then the night audit to the next day with an entry. Only
 bookings that compete for a night of a room type wait for each other; the others run concurrently.
 """
 
@@ -166,10 +166,12 @@ class Replay:
             await self._each([r for r in cancelled[day] if r.outcome == "cancelled" and r.booking], "cancel")
             await self._book_all(booked[day])
             await self._each([r for r in booked[day] if _cancelled_at_once(r) and r.booking], "cancel")
+            leaving_today = [r for r in leaving[day] if r.booking and r.outcome == "checked_out"]
+            await self._each([r for r in leaving_today if r.arrival < day], "check-out")
             arrivals = [r for r in arriving[day] if r.booking and r.outcome != "cancelled"]
             await self._each([r for r in arrivals if r.outcome == "checked_out"], "check-in")
             await self._each([r for r in arrivals if r.outcome == "no_show"], "no-show")
-            await self._each([r for r in leaving[day] if r.booking and r.outcome == "checked_out"], "check-out")
+            await self._each([r for r in leaving_today if r.arrival == day], "check-out")
             if following is not None:
                 await self._audit(day, following)
 
