@@ -1,7 +1,5 @@
 """The handler of the list of bookings: its filters, and the views of the front desk."""
 
-from datetime import timedelta
-
 import msgspec
 from aiohttp import web
 from innkeeper.http.api import rendering
@@ -31,7 +29,7 @@ def _search(hotel: Hotel, query: BookingsQuery) -> BookingSearch:
     """The bookings that the query selects. A reinstated guest may be due in since an earlier date."""
     search = BookingSearch(
         hotel.id, query.status, query.room_type, query.room, query.arrival_from, query.arrival_to,
-        query.departure_from, query.departure_to, query.q
+        query.departure_from, query.departure_to, text=query.q,
     )  # fmt: skip
     today, in_house = hotel.business_date, BookingStatus.IN_HOUSE
     match query.view:
@@ -42,7 +40,7 @@ def _search(hotel: Hotel, query: BookingsQuery) -> BookingSearch:
         case BookingsView.IN_HOUSE:
             return msgspec.structs.replace(search, status=in_house)
         case BookingsView.OVERSTAY:
-            return msgspec.structs.replace(search, status=in_house, departure_to=today - timedelta(days=1))
+            return msgspec.structs.replace(search, status=in_house, overstayed=True)
         case None:
             return search
 

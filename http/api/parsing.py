@@ -55,7 +55,7 @@ class DryRunQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class BookingsView(StrEnum):
     """A list of the front desk, on the business date: who is to come, and has not; who is to leave, and has not; who is
-    in house; and who was to leave earlier, and is still in house."""
+    in house; and who of them has stayed longer than agreed."""
 
     DUE_IN = "due_in"
     DUE_OUT = "due_out"

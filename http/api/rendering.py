@@ -1,6 +1,6 @@
 """Renders replies as resources, and resources as JSON."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import TypeVar
 
@@ -8,13 +8,11 @@ import msgspec
 from aiohttp import web
 from innkeeper.http.api.resources import (
     Amount,
-    AuditListResource,
     AvailabilityResource,
     BookingResource,
     ChartBooking,
     ChartGuest,
     ChartRoom,
-    ClosedDateResource,
     ClosureResource,
     DeadLetterResource,
     GuestResource,
@@ -22,7 +20,6 @@ from innkeeper.http.api.resources import (
     KnownRoomTypeResource,
     ListPage,
     MoveResource,
-    NightAuditResource,
     NightAvailability,
     NightPrice,
     Price,
@@ -37,10 +34,8 @@ from innkeeper.protocol.ports.subscriptions import DeadLetter, SubscriberState
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.closures import Closure
 from innkeeper.protocol.reservations.hotel import Hotel, RoomType
-from innkeeper.protocol.reservations.night_audit import AuditList, ClosedDate
 from innkeeper.protocol.reservations.replies import (
     AvailabilityReply,
-    NightAuditReply,
     PreviewReply,
     RoomDetails,
     TypeAvailability,
@@ -90,7 +85,7 @@ def booking_resource(booking: Booking) -> BookingResource:
         Amount(render(booking.fee, currency), currency) if booking.fee else None,
         "" if details is None else details.notes, booking.source, booking.group,
         None if booking.expires_at is None else instant(booking.expires_at), booking.reminder_on,
-        booking.checked_in_on, booking.checked_out_on,
+        booking.checked_in_on, booking.checked_out_on, booking.overstayed_nights,
         created_at, booking.created_by, changed_at, booking.changed_by,
         booking.version,
     )  # fmt: skip
@@ -157,38 +152,6 @@ def _type_left(left: TypeAvailability, currency: str, dates: list[date]) -> Room
         kind.code, kind.name, kind.max_guests, Amount(render(kind.rate, currency), currency), left.rooms, nights,
         left.needs_move,
     )  # fmt: skip
-
-
-def audit(reply: NightAuditReply) -> NightAuditResource:
-    """The resource of a night audit."""
-    closed = [_closed_date(one) for one in reply.closed]
-
-    def count(of: Callable[[ClosedDateResource], int]) -> int | None:
-        return sum(map(of, closed)) if reply.known else None
-
-    shown = NightAuditResource(
-        reply.hotel, reply.business_date, count(lambda one: one.no_shows.count),
-        count(lambda one: one.overstays.count), count(lambda one: one.holds_expired.count),
-        count(lambda one: one.waitlist_lapsed), closed,
-    )  # fmt: skip
-    if (preview := reply.preview) is None:
-        return shown
-    return msgspec.structs.replace(
-        shown, dry_run=True, over_at=instant(preview.over_at), unposted=_audit_list(preview.unposted),
-        arrivals_not_clean=_audit_list(preview.arrivals_not_clean),
-    )  # fmt: skip
-
-
-def _closed_date(closed: ClosedDate) -> ClosedDateResource:
-    report = closed.report
-    return ClosedDateResource(
-        closed.day, closed.early, _audit_list(report.no_shows), _audit_list(report.overstays),
-        _audit_list(report.unassigned), _audit_list(report.holds_expired), report.waitlist_lapsed,
-    )  # fmt: skip
-
-
-def _audit_list(found: AuditList) -> AuditListResource:
-    return AuditListResource(found.count, found.bookings)
 
 
 def subscriber(state: SubscriberState) -> SubscriberResource:

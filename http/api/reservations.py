@@ -11,8 +11,6 @@ from innkeeper.http.api import rendering
 from innkeeper.http.api.parsing import (
     AvailabilityQuery,
     EventsQuery,
-    NightAuditQuery,
-    NightAuditRequest,
     NightsQuery,
     StreamQuery,
     body_of,
@@ -44,20 +42,17 @@ from innkeeper.protocol.reservations.commands import (
     BookingCommand,
     BookRoom,
     ChangeBooking,
-    RollBusinessDate,
 )
 from innkeeper.protocol.reservations.queries import (
     DescribeHotel,
     FindAvailability,
     FindBooking,
     ListRooms,
-    PreviewNightAudit,
 )
 from innkeeper.protocol.reservations.replies import (
     AvailabilityReply,
     BookingReply,
     HotelReply,
-    NightAuditReply,
     PreviewReply,
     RoomsReply,
 )
@@ -82,7 +77,6 @@ R = TypeVar("R", bound=Reply)
 
 _booking_request = msgspec.json.Decoder(BookingRequest)
 _booking_change = msgspec.json.Decoder(BookingChange)
-_audit_request = msgspec.json.Decoder(NightAuditRequest)
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -240,18 +234,6 @@ async def show_tape_chart(request: web.Request) -> web.Response:
         raise Refused(NotFound("hotel", hotel))
     rooms, _ = await ask(request, ListRooms(hotel, guests=False), RoomsReply)
     return json_response(rendering.tape_chart(*chart, rooms.rooms, window.from_, window.to))
-
-
-async def audit_night(request: web.Request) -> web.Response:
-    """POST /v1/hotels/{hotel}/night-audit"""
-    query, asked = query_of(request, NightAuditQuery), await body_of(request, _audit_request)
-    hotel = request.match_info["hotel"]
-    message = RollBusinessDate(hotel, asked.to, asked.date_, asked.early, asked.confirm_clock)
-    if query.dry_run and asked.to is not None:
-        raise invalid("to", "dry_run", "a dry run shows the audit of one date: give date, or nothing")
-    preview = PreviewNightAudit(hotel, asked.date_)
-    reply, headers = await ask(request, preview if query.dry_run else message, NightAuditReply)
-    return json_response(rendering.audit(reply), headers=headers)
 
 
 def log_of(request: web.Request, name: str) -> EventLog:

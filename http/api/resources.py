@@ -7,7 +7,6 @@ import msgspec
 from innkeeper.protocol.messages.refusals import FieldError
 from innkeeper.protocol.reservations.booking import BookingStatus, RoomSegment
 from innkeeper.protocol.reservations.hotel import HotelClock
-from innkeeper.protocol.reservations.night_audit import AuditedBooking
 from innkeeper.protocol.reservations.room_events import ClosureKind, RoomCondition
 from innkeeper.protocol.reservations.terms import CancellationPolicy, Deposit
 from innkeeper.protocol.values.taxes import ChargeKind, TaxBase, TaxPeriod
@@ -110,6 +109,7 @@ class BookingResource(msgspec.Struct, frozen=True, gc=False):
     reminder_on: date | None
     checked_in_on: date | None
     checked_out_on: date | None
+    overstayed_nights: int
     created_at: datetime
     created_by: str
     changed_at: datetime
@@ -206,46 +206,6 @@ class AvailabilityResource(msgspec.Struct, frozen=True, gc=False):
     arrival: date
     departure: date
     room_types: list[RoomTypeAvailability]
-
-
-class AuditListResource(msgspec.Struct, frozen=True, gc=False):
-    """How many bookings there are of one kind, and the first 100 of them."""
-
-    count: int
-    bookings: tuple[AuditedBooking, ...]
-
-
-class ClosedDateResource(msgspec.Struct, frozen=True, gc=False):
-    """A business date that a night audit closed or would close, and the bookings that it changed: guests who did not
-    come, who were due out and stayed, who have no room any more; holds that ended; the number of waitlist entries that
-    lapsed."""
-
-    date: Night
-    early: bool
-    no_shows: AuditListResource
-    overstays: AuditListResource
-    unassigned: AuditListResource
-    holds_expired: AuditListResource
-    waitlist_lapsed: int
-
-
-class NightAuditResource(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """What a night audit did: the business date that it opened, the dates that it closed, and the number of bookings
-    that it changed in all; null where that is too long ago. With `dry_run` nothing was done, and there are the time at
-    which the date is over, the guests in house whose night is to be posted, and the arrivals of the next date whose
-    room is not clean."""
-
-    hotel: str
-    business_date: Night
-    no_shows: int | None
-    overstays: int | None
-    holds_expired: int | None
-    waitlist_lapsed: int | None
-    closed: list[ClosedDateResource]
-    dry_run: bool = False
-    over_at: datetime | None = None
-    unposted: AuditListResource | None = None
-    arrivals_not_clean: AuditListResource | None = None
 
 
 class ChartRoom(msgspec.Struct, frozen=True, gc=False):

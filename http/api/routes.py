@@ -11,6 +11,7 @@ from innkeeper.http.api import (
     booking_lists,
     guests,
     hotels,
+    night_audit,
     notifications,
     rooms,
     subscribers,
@@ -47,7 +48,6 @@ from innkeeper.http.api.resources import (
     HotelResource,
     KnownRoomTypeResource,
     ListPage,
-    NightAuditResource,
     SubscriberResource,
     TapeChart,
 )
@@ -218,7 +218,8 @@ OPERATIONS = (
         TapeChart, query=NightsQuery,
     ),
     Operation(
-        "POST", _HOTEL + "/night-audit", handlers.audit_night, "Close the business date", NightAuditResource,
+        "POST", _HOTEL + "/night-audit", night_audit.audit_night, "Close the business date",
+        night_audit.NightAuditResource,
         body=NightAuditRequest, query=NightAuditQuery,
     ),
     Operation(

@@ -11,7 +11,8 @@ from innkeeper.protocol.reservations.hotel import Hotel
 
 
 class BookingSearch(msgspec.Struct, frozen=True):
-    """Selects bookings of a hotel. The dates are all included. `text` finds a booking where each
+    """Selects bookings of a hotel. The dates are all included; `overstayed` are those who stay longer
+    than agreed. `text` finds a booking where each
     of its words begins a word of the guest's name, e-mail address or locator, or it is a part of the guest's phone
     number. Case, accents and spellings make no difference, nor do O and 0, or I, L and 1, in a locator."""
 
@@ -23,6 +24,7 @@ class BookingSearch(msgspec.Struct, frozen=True):
     arrival_to: date | None = None
     departure_from: date | None = None
     departure_to: date | None = None
+    overstayed: bool = False
     text: str | None = None
 
 

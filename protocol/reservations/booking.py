@@ -52,12 +52,12 @@ class Booking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     """The whole booking. `rooms` are its rooms in the order of their nights: those of the past stay where the guest
     slept. `room` is the one in which the guest is or was, and before the arrival the first of them; it is empty where
     none is assigned. `checked_in_on` and `checked_out_on` are business dates; `booked` is what the guest who left early
-    had booked. `lines` are the price of each night, in order; `fee` is for a late
-    cancellation or a no-show. Amounts are minor units, instants microseconds since 1970 UTC. `terms` is the version of
-    the hotel's terms of sale on which the booking was made: cancelling is free up to `free_until`, and costs `late_fee`
-    afterwards; a no-show costs `no_show_fee`, and its nights before `kept_until` were kept for the guest. `version`
-    counts the changes. The guest is reminded of the stay on `reminder_on`, or on the hotel's usual day where it is
-    None."""
+    had booked, `overstayed_nights` are those by which a guest has stayed longer than agreed. `lines` are the price of
+    each night, in order; `fee` is for a late cancellation or a no-show. Amounts are minor units, instants microseconds
+    since 1970 UTC. `terms` is the version of the hotel's terms of sale on which the booking was made: cancelling is
+    free up to `free_until`, and costs `late_fee` afterwards; a no-show costs `no_show_fee`, and its nights before
+    `kept_until` were kept for the guest. `version` counts the changes. The guest is reminded of the stay on
+    `reminder_on`, or on the hotel's usual day where it is None."""
 
     id: str
     locator: str
@@ -92,3 +92,4 @@ class Booking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     checked_in_on: date | None = None
     checked_out_on: date | None = None
     booked: BookedStay | None = None
+    overstayed_nights: int = 0

@@ -72,7 +72,24 @@ def _reinstated(_: Booking | None, event: events.BookingReinstated) -> dict[str,
 
 
 def _modified(was: Booking | None, event: events.BookingModified) -> dict[str, Any]:
-    return _rooms(was, event) | {term: getattr(event, term) for term in _TERMS}
+    """A departure that was agreed on ends an overstay."""
+    agreed = was is None or was.departure != event.departure
+    return (
+        _rooms(was, event)
+        | {term: getattr(event, term) for term in _TERMS}
+        | ({"overstayed_nights": 0} if agreed else {})
+    )
+
+
+def _overstayed(was: Booking | None, event: events.GuestOverstayed) -> dict[str, Any]:
+    assert was is not None
+    nights = was.overstayed_nights + (event.departure - was.departure).days
+    return {
+        "rooms": event.rooms,
+        "departure": event.departure,
+        "lines": event.lines,
+        "overstayed_nights": nights,
+    }
 
 
 def _moved(was: Booking | None, event: events.RoomMoved) -> dict[str, Any]:
@@ -127,11 +144,7 @@ BOOKING_PROJECTION = EventTable[Callable[[Booking | None, Any], dict[str, Any]]]
         events.CheckInUndone: _check_in_undone,
         events.GuestCheckedOut: _checked_out,
         events.CheckOutUndone: _check_out_undone,
-        events.GuestOverstayed: lambda _, event: {
-            "rooms": event.rooms,
-            "departure": event.departure,
-            "lines": event.lines,
-        },
+        events.GuestOverstayed: _overstayed,
         events.GuestNoShow: lambda _, event: {"fee": event.fee, "kept_until": event.kept_until},
         events.GuestChanged: lambda _, event: {"guest": event.guest},
         events.ReminderChanged: lambda _, event: {"reminder_on": event.reminder_on},

@@ -24,7 +24,7 @@ from innkeeper.storage.sqlite.store_connection import connect
 logger = logging.getLogger(__name__)
 
 FORM = 3  # to be raised when the tables or their contents change: files of another form are made anew
-BOOKING_COLUMNS = "number, id, hotel, guest, status, room_type, room, arrival, departure, body, checksum"
+BOOKING_COLUMNS = "number, id, hotel, guest, status, room_type, room, arrival, departure, overstayed, body, checksum"
 HOTEL_COLUMNS = "id, body, checksum"
 FORGOTTEN_COLUMNS = "guest, position, checksum"
 HISTORY_COLUMNS = "booking, position, checksum"
@@ -147,7 +147,7 @@ def _create_tables(db: sqlite_utils.Database) -> None:
         db.table("bookings").create(
             {
                 "number": int, "id": str, "hotel": str, "guest": str, "status": str, "room_type": str, "room": str,
-                "arrival": int, "departure": int, "body": bytes, "checksum": int,
+                "arrival": int, "departure": int, "overstayed": int, "body": bytes, "checksum": int,
             },
             pk="number",
         )  # fmt: skip

@@ -113,7 +113,7 @@ class ReadModelStep:
             totals.hotels_sum -= row[_CHECKSUM]
         conn = self._file.db.conn
         conn.executemany(
-            f"INSERT OR REPLACE INTO bookings ({BOOKING_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)", bookings
+            f"INSERT OR REPLACE INTO bookings ({BOOKING_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", bookings
         )
         conn.executemany(f"INSERT INTO forgotten ({FORGOTTEN_COLUMNS}) VALUES (?,?,?)", forgotten)
         conn.executemany(f"INSERT INTO history ({HISTORY_COLUMNS}) VALUES (?,?,?)", history)
@@ -125,7 +125,7 @@ class ReadModelStep:
         for number, b in self._bookings.values():
             yield (
                 number, b.id, b.hotel, b.guest.id, b.status.value, b.room_type, b.room,
-                b.arrival.toordinal(), b.departure.toordinal(), _pack(b),
+                b.arrival.toordinal(), b.departure.toordinal(), b.overstayed_nights, _pack(b),
             )  # fmt: skip
 
     def _hotel(self, hotel: str) -> Hotel:

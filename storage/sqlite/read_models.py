@@ -293,6 +293,8 @@ def _conditions(search: BookingSearch, cursor: str | None) -> tuple[list[str], d
         if day is not None:
             where.append(f"{condition} :{name}")
             values[name] = day.toordinal()
+    if search.overstayed:
+        where.append("overstayed > 0")
     if search.text is not None:
         where.append("number IN (SELECT rowid FROM guests WHERE guests MATCH :text)")
         readings = (" ".join(f'"{word}"*' for word in reading) for reading in searched_words(search.text))

@@ -97,6 +97,10 @@ def test_who_has_left_and_owes_is_listed_until_it_is_paid(gateway: Gateway) -> N
     listed = gateway.get(f"{hotel}/open-balances")
     check_response("list_open_balances", listed)
     assert owing(gateway, hotel) == owing(gateway, hotel, limit=1) == expected
+    for audit in ("night-audit?dry_run=true", "night-audit"):
+        answer = gateway.post(f"{hotel}/{audit}").json["open_balances"]
+        owed = {one["booking"]: one["balance"]["amount"] for one in answer["bookings"]}
+        assert (owed, answer["more"]) == (expected, False)
     first = listed.json["data"][0]
     assert (first["guest"], first["locator"], first["status"]) == ("Guest 0", guests[0]["locator"], "checked_out")
     page = gateway.get(f"{hotel}/open-balances", limit=1).json
@@ -116,6 +120,7 @@ def test_a_check_out_does_not_wait_for_billing(tmp_path: Path) -> None:
         for answer in (preview(gateway, hotel, booking), leave(gateway, hotel, booking)):
             assert (answer.status, answer.json["status"], answer.json["balance"]) == (200, "checked_out", None)
             assert [warning["code"] for warning in answer.json["warnings"]] == ["balance_unknown"]
+        assert gateway.post(f"{hotel}/night-audit?dry_run=true").json["open_balances"] is None
         gateway.start_part("billing")
         wait_until(lambda: gateway.get(f"{hotel}/open-balances").status == 200, SECONDS_MAX)
         assert list(owing(gateway, hotel).values()) == ["100.00"]

@@ -222,3 +222,20 @@ def test_what_is_offered_can_be_booked(gateway: Gateway) -> None:
     divided = gateway.post(f"{hotel}/bookings", {**stay_request(1, 2), "allow_split": True}).json
     assert divided["rooms"] == [nights("102", 1, 2), nights("101", 2, 3)]
     assert left(allow_split="true") == (0, False)
+
+
+def test_guests_who_overstay_are_listed_until_a_departure_is_agreed_on(gateway: Gateway) -> None:
+    hotel = gateway.open_hotel({"DBL": 2})
+    guest = in_house(gateway, hotel)
+    in_house(gateway, hotel, 5)
+
+    def listed() -> list[tuple[str, int]]:
+        found = gateway.get(f"{hotel}/bookings", view="overstay").json["data"]
+        return [(booking["id"], booking["overstayed_nights"]) for booking in found]
+
+    gateway.run_night_audit(hotel, 1)
+    assert listed() == []
+    gateway.run_night_audit(hotel, 3)
+    assert listed() == [(guest["id"], 2)]
+    assert gateway.send("PATCH", booking_path(hotel, guest), {"departure": str(night(4))}).status == 200
+    assert listed() == []
