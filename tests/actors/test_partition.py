@@ -218,7 +218,7 @@ def test_a_refused_open_hotel_command_leaves_no_actor(tmp_path: Path) -> None:
             command = OpenHotel(f"hotel-{number}", msgspec.structs.replace(opening, room_types=room_types))
             assert isinstance(partition.execute(command), InvalidRequest)
             assert partition.execute(DescribeHotel(f"hotel-{number}")) == NotFound("hotel", f"hotel-{number}")
-        assert _hotel_actors() == before
+        assert _hotel_actors() <= before, "those of earlier tests may go meanwhile"
         partition.open_hotel(hotel="hotel-0")
 
 
