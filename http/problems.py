@@ -21,6 +21,7 @@ from innkeeper.protocol.reservations.refusals import (
     HotelExists,
     NoRoomAssigned,
     NoSingleRoom,
+    OverstaysOpen,
     RoomClosedAlready,
     RoomExists,
     RoomNeeded,
@@ -44,6 +45,7 @@ STATUS: dict[type[Refusal], int] = {
     refusals.NotFound: 404,
     HotelExists: 409,
     DayNotOver: 409,
+    OverstaysOpen: 409,
     ClockInDoubt: 409,
     SoldOut: 409,
     NoSingleRoom: 409,
@@ -92,6 +94,11 @@ _DETAILS: dict[type[Refusal], Callable[[Any], str]] = {
     refusals.NotFound: lambda refusal: f"there is no {refusal.kind} {refusal.name!r}",
     HotelExists: lambda refusal: f"a hotel {refusal.hotel!r} already exists",
     DayNotOver: lambda refusal: f"{refusal.date} can be closed from {refusal.over_at_local} on",
+    OverstaysOpen: lambda refusal: (
+        "guests who were due out are in house: "
+        + ", ".join(one.locator for one in refusal.bookings)
+        + "; check them out, or give them a later departure"
+    ),
     ClockInDoubt: lambda refusal: f"{refusal.reason}; send confirm_clock, if what it shows is right",
     SoldOut: lambda refusal: f"no {refusal.room_type} is left on " + ", ".join(map(str, refusal.nights)),
     NoSingleRoom: lambda refusal: f"pinned rooms leave no single {refusal.room_type} for the whole stay",

@@ -110,7 +110,7 @@ def hotel_resource(hotel: Hotel) -> HotelResource:
     terms = hotel.terms_of_sale[-1]
     return HotelResource(
         hotel.id, hotel.name, hotel.timezone, hotel.currency, hotel.check_in, hotel.check_out, hotel.night_audit,
-        hotel.housekeeping, hotel.infants_below,
+        hotel.housekeeping, hotel.infants_below, hotel.overstays_block_audit,
         terms.cancellation, [_tax_terms(tax, hotel.currency) for tax in terms.taxes], terms.deposits,
         hotel.business_date, hotel.clock, [_room_type(kind, hotel.currency) for kind in hotel.room_types],
         hotel.version,

@@ -159,7 +159,7 @@ class TaxTermsResource(msgspec.Struct, frozen=True):
 class HotelResource(msgspec.Struct, frozen=True):
     """A hotel. `business_date` is its current day, by the `clock` on the wall or a simulated one. Where it keeps
     `housekeeping`, guests are checked in to clean rooms. Children below the age `infants_below` are not counted as
-    guests."""
+    guests. With `overstays_block_audit` no date is closed while somebody who was due out is in house."""
 
     id: str
     name: str
@@ -170,6 +170,7 @@ class HotelResource(msgspec.Struct, frozen=True):
     night_audit: str
     housekeeping: bool
     infants_below: int
+    overstays_block_audit: bool
     cancellation: CancellationPolicy
     taxes: list[TaxTermsResource]
     deposits: tuple[Deposit, ...]

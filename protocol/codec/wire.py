@@ -34,6 +34,7 @@ from innkeeper.protocol.reservations.refusals import (
     HotelExists,
     NoRoomAssigned,
     NoSingleRoom,
+    OverstaysOpen,
     RoomClosedAlready,
     RoomExists,
     RoomNeeded,
@@ -56,7 +57,8 @@ REFUSALS: tuple[type[refusals.Refusal], ...] = (
     refusals.InvalidRequest, refusals.NotFound, HotelExists, SoldOut, NoSingleRoom,
     RoomTaken, RoomOccupied, NoRoomAssigned, refusals.ActionNotAllowed, refusals.StaleVersion,
     refusals.IdempotencyKeyReused, refusals.BadSignature, refusals.GuestErased, GuestHasStays, GuestOwes,
-    RoomsStillAvailable, WaitsAlready, WaitlistFull, DayNotOver, ClockInDoubt, refusals.Unavailable,
+    RoomsStillAvailable, WaitsAlready, WaitlistFull, DayNotOver, ClockInDoubt, OverstaysOpen,
+    refusals.Unavailable,
     RoomTypeExists, RoomTypeNeeded, RoomExists, RoomNeeded, RoomClosedAlready, ClosureOver, RoomNotClean,
 )  # fmt: skip
 

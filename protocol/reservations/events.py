@@ -38,6 +38,7 @@ class HotelOpened(Event, frozen=True):
     clock: HotelClock = HotelClock.WALL
     housekeeping: bool = True
     infants_below: int = 0
+    overstays_block_audit: bool = False
 
 
 class TermsOfSaleChanged(Event, frozen=True):
@@ -58,6 +59,7 @@ class HotelChanged(Event, frozen=True):
     night_audit: str
     housekeeping: bool
     infants_below: int
+    overstays_block_audit: bool = False
 
 
 class RoomTypeAdded(Event, frozen=True):

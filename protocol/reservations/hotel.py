@@ -60,5 +60,6 @@ class Hotel(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
     retired_rooms: tuple[RetiredRoom, ...] = ()
     housekeeping: bool = True
     infants_below: int = 0
+    overstays_block_audit: bool = False
     version: int = 1
     clock: HotelClock = HotelClock.WALL

@@ -52,6 +52,7 @@ class HotelChange(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_un
     night_audit: AuditTime | UnsetType = UNSET
     housekeeping: bool | UnsetType = UNSET
     infants_below: InfantAge | UnsetType = UNSET
+    overstays_block_audit: bool | UnsetType = UNSET
     taxes: TaxRequests | UnsetType = UNSET
     deposits: DepositRequests | UnsetType = UNSET
     cancellation: CancellationRequest | UnsetType = UNSET

@@ -197,6 +197,7 @@ def _opened(_: Hotel | None, record: RecordedEvent, event: events.HotelOpened) -
         clock=event.clock,
         housekeeping=event.housekeeping,
         infants_below=event.infants_below,
+        overstays_block_audit=event.overstays_block_audit,
     )
 
 
@@ -209,6 +210,7 @@ def _hotel_changed(hotel: Hotel, _: RecordedEvent, event: events.HotelChanged) -
         night_audit=event.night_audit,
         housekeeping=event.housekeeping,
         infants_below=event.infants_below,
+        overstays_block_audit=event.overstays_block_audit,
     )
 
 

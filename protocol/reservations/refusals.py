@@ -6,6 +6,7 @@ from typing import ClassVar
 import msgspec
 from innkeeper.protocol.messages.refusals import Refusal
 from innkeeper.protocol.reservations.booking import BookingStatus
+from innkeeper.protocol.reservations.night_audit import AuditedBooking
 
 BusinessDate = date  # a field that is called `date` hides the type of this name
 
@@ -98,6 +99,13 @@ class DayNotOver(Refusal, frozen=True):
     date: BusinessDate
     over_at: datetime
     over_at_local: str
+
+
+class OverstaysOpen(Refusal, frozen=True):
+    """The hotel closes no date while guests who were due out are in house: these, of whom at most 100 are named."""
+
+    code: ClassVar[str] = "overstays_open"
+    bookings: tuple[AuditedBooking, ...]
 
 
 class ClockInDoubt(Refusal, frozen=True):

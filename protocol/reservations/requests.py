@@ -83,6 +83,7 @@ class HotelRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_u
     clock: HotelClock = HotelClock.WALL
     housekeeping: bool = True
     infants_below: InfantAge = 0
+    overstays_block_audit: bool = False
     taxes: TaxRequests = ()
     deposits: DepositRequests = ()
     cancellation: CancellationRequest = CancellationRequest()

@@ -56,7 +56,8 @@ def test_a_booking_is_made_and_shown_with_all_fields(gateway: Gateway, hotel: st
         "free_until": "2026-06-02T14:00:00Z", "late_fee": {"amount": "100.00", "currency": "EUR"},
         "no_show_fee": {"amount": "100.00", "currency": "EUR"}, "fee": None, "source": "phone", "group": None,
         "notes": "late\narrival", "expires_at": None, "reminder_on": None, "checked_in_on": None,
-        "checked_out_on": None, "overstayed_nights": 0, "created_by": "front desk", "changed_by": "front desk", "version": 1,
+        "checked_out_on": None, "overstayed_nights": 0, "created_by": "front desk", "changed_by": "front desk",
+        "version": 1,
     }  # fmt: skip
     again = gateway.get(booking_path(hotel, booking))
     assert (again.status, again.headers["etag"], again.json) == (200, '"1"', booking)

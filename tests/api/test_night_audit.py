@@ -285,3 +285,21 @@ class Keyed:
     def open(self, name: str, night_audit: str) -> str:
         self.post("/v1/hotels", hotel_body(name, night_audit=night_audit))
         return f"/v1/hotels/{name}"
+
+
+def test_a_hotel_may_close_no_date_while_somebody_overstays(gateway: Gateway) -> None:
+    hotel = gateway.open_hotel({"DBL": 3}, clock="wall", overstays_block_audit=True, night_audit="03:00")
+    guest = gateway.act(hotel, gateway.book(hotel, 0, 1), "check-in").json
+    gateway.set_clock("2026-06-02T12:00")
+    assert business_date(gateway, hotel) == "2026-06-02"
+    gateway.set_clock("2026-06-03T12:00")
+    assert business_date(gateway, hotel) == "2026-06-02", "the automatic audit waits"
+    refused = assert_problem(gateway.post(f"{hotel}/night-audit"), 409, "overstays_open")
+    assert refused["bookings"] == [{"booking": guest["id"], "locator": guest["locator"], "room": guest["room"]}]
+    assert gateway.send("PATCH", booking_path(hotel, guest), {"departure": "2026-06-03"}).status == 200
+    gateway.set_clock("2026-06-03T12:02")
+    assert business_date(gateway, hotel) == "2026-06-03"
+    assert gateway.send("PATCH", hotel, {"overstays_block_audit": False}).status == 200
+    gateway.set_clock("2026-06-04T12:00")
+    assert business_date(gateway, hotel) == "2026-06-04"
+    assert gateway.get(booking_path(hotel, guest)).json["overstayed_nights"] == 1

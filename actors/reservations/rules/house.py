@@ -74,6 +74,7 @@ def _properties(hotel: Hotel) -> dict[str, Any]:
         "night_audit": hotel.night_audit,
         "housekeeping": hotel.housekeeping,
         "infants_below": hotel.infants_below,
+        "overstays_block_audit": hotel.overstays_block_audit,
     }
 
 

@@ -29,7 +29,7 @@ from innkeeper.protocol.reservations.night_audit import (
     ClosedDate,
     NightReport,
 )
-from innkeeper.protocol.reservations.refusals import ClockInDoubt, DayNotOver
+from innkeeper.protocol.reservations.refusals import ClockInDoubt, DayNotOver, OverstaysOpen
 from innkeeper.protocol.reservations.replies import NightAuditReply
 from innkeeper.protocol.reservations.transitions import NOT_ARRIVED
 from innkeeper.protocol.values import limits
@@ -42,7 +42,7 @@ _LISTED: dict[type[Event], str] = {
     events.RoomUnassigned: "unassigned",
     events.HoldExpired: "holds_expired",
 }
-_DOUBT_MICROSECONDS = 60_000_000  # so often is looked whether the clock is right again
+_DOUBT_MICROSECONDS = 60_000_000  # so often is looked whether the clock is right again, or the guests have left
 _EVENING_MICROSECONDS = 6 * 3_600_000_000
 _LATE_MICROSECONDS = 3_600_000_000
 
@@ -96,6 +96,7 @@ def audit(state: HotelState, command: commands.RollBusinessDate, at: int) -> Nig
         return _closed_before(state, command.day)
     day = command.day or today
     if hotel.clock is HotelClock.SIMULATED and day == today:
+        _check_overstays(state)
         return None
     possible_at = early_at(hotel, day) if command.early else over_at(hotel, day)
     if state.server.doubt and hotel.clock is HotelClock.WALL:
@@ -105,6 +106,7 @@ def audit(state: HotelState, command: commands.RollBusinessDate, at: int) -> Nig
         raise Refused(DayNotOver(day, instant(possible_at), local.isoformat(timespec="minutes")))
     if day != today:
         raise invalid("date", "next", f"dates are closed one after the other; the next one is {today}")
+    _check_overstays(state)
     return None
 
 
@@ -115,7 +117,23 @@ def _check_to(state: HotelState, to: date) -> NightAuditReply | None:
     if (to - hotel.business_date).days > limits.night_audit_days_max:
         most = limits.night_audit_days_max
         raise invalid("to", "days_max", f"expected at most {most} days after the business date, {hotel.business_date}")
-    return NightAuditReply(hotel.id, hotel.business_date) if to <= hotel.business_date else None
+    if to <= hotel.business_date:
+        return NightAuditReply(hotel.id, hotel.business_date)
+    _check_overstays(state)
+    return None
+
+
+def _check_overstays(state: HotelState) -> None:
+    """Refuses to close the date while somebody who was due out is in house, where the hotel wants that."""
+    if state.opened().overstays_block_audit and (found := _overstaying(state)):
+        raise Refused(OverstaysOpen(_list(found).bookings))
+
+
+def _overstaying(state: HotelState) -> list[Booking]:
+    """The guests in house who were due out by the end of the business date."""
+    today = state.opened().business_date
+    inside = map(state.bookings.__getitem__, state.occupants.values())
+    return _by_id(one for one in inside if one.departure <= today)
 
 
 def _closed_before(state: HotelState, day: date) -> NightAuditReply:
@@ -129,6 +147,8 @@ def closes_more(state: HotelState, command: commands.RollBusinessDate, at: int, 
     if not closed or closed[-1].day != state.opened().business_date:
         return False  # nothing was closed now
     hotel, day = state.opened(), closed[-1].day + _DAY
+    if hotel.overstays_block_audit:
+        return False
     if command.to is not None:
         return day < command.to
     if command.day is not None or hotel.clock is HotelClock.SIMULATED:
@@ -189,6 +209,8 @@ def _waits_until(state: HotelState, at: int) -> int | None:
     checked in: until the next audit time."""
     hotel, server = state.opened(), state.server
     if hotel.clock is HotelClock.WALL and server.doubt:
+        return at + _DOUBT_MICROSECONDS
+    if hotel.overstays_block_audit and _overstaying(state):
         return at + _DOUBT_MICROSECONDS
     behind = local_date(hotel.timezone, at) - hotel.business_date
     if behind.days > limits.automatic_audit_days_max:

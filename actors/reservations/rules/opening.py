@@ -25,6 +25,7 @@ def opening_events(request: HotelRequest, at: int) -> tuple[Event, ...]:
         request.clock,
         request.housekeeping,
         request.infants_below,
+        request.overstays_block_audit,
     )
     done: list[Event] = [opened]
     numbers = _numbers(request)
