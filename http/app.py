@@ -19,7 +19,7 @@ from innkeeper.http.api.reservations import (
     VIEWS,
     show_page_part,
 )
-from innkeeper.http.api.routes import ROUTES
+from innkeeper.http.api.routing import ROUTES
 from innkeeper.http.api.subscribers import SERVICES
 from innkeeper.http.arriving_bodies import ArrivingBodies
 from innkeeper.http.keys import ApiKeys

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from innkeeper.http.api.openapi import document
-from innkeeper.http.api.routes import OPERATIONS, ROUTES
+from innkeeper.http.api.routes import OPERATIONS
+from innkeeper.http.api.routing import ROUTES
 from innkeeper.http.problems import STATUS
 from innkeeper.protocol.billing import commands as billing_commands
 from innkeeper.protocol.billing import events as billing_events

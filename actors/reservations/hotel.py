@@ -44,6 +44,8 @@ from thespian.actors import ActorAddress, PoisonMessage
 
 logger = logging.getLogger(__name__)
 
+_DUE_AGAIN_MICROSECONDS = 60_000_000
+
 
 class HotelActor(TypedActor):
     """One hotel."""
@@ -53,6 +55,7 @@ class HotelActor(TypedActor):
         self.name = ""
         self.state = HotelState()
         self.rooms: dict[str, ActorAddress] = {}
+        self.due_again_at = 0
         self._begin_batch(None, CommandBatch(0, ()))
 
     def _begin_batch(self, router: ActorAddress | None, batch: CommandBatch) -> None:
@@ -111,19 +114,33 @@ class HotelActor(TypedActor):
                     self._describe(self.description)
                 elif self.state.closed_now:
                     self._carry_out(self.waiting[0])  # the audit closes the next date
-                elif due_at is not None and due_at <= self.at and not self._is_closed_by_hand(due_at):
-                    audit_at = self.state.audit_at
-                    self._ask_rooms(decide_due(self.state, self.at))
-                    if self.state.audit_at != audit_at:
-                        self._log_wait()
+                elif due_at is not None and self._is_due(due_at):
+                    self._do_what_is_due()
                 elif self.waiting:
                     self._carry_out(self.waiting[0])
                 else:
-                    self.batch.due_at, self.batch.is_open = due_at, self.state.hotel is not None
+                    self.batch.due_at = None if due_at is None else max(due_at, self.due_again_at)
+                    self.batch.is_open = self.state.hotel is not None
                     self.send(self.router, self.batch)
                     return
         except Exception:
             self._fail(traceback.format_exc())
+
+    def _is_due(self, due_at: int) -> bool:
+        return max(due_at, self.due_again_at) <= self.at and not self._is_closed_by_hand(due_at)
+
+    def _do_what_is_due(self) -> None:
+        """Decides on what is due without a command. Where that fails, commands go on, and it is tried again later."""
+        audit_at = self.state.audit_at
+        try:
+            decision = decide_due(self.state, self.at)
+        except Exception:
+            logger.exception("hotel %s cannot do what is due; it is tried again in a minute", self.name)
+            self.due_again_at = self.at + _DUE_AGAIN_MICROSECONDS
+            return
+        self._ask_rooms(decision)
+        if self.state.audit_at != audit_at:
+            self._log_wait()
 
     def _log_wait(self) -> None:
         """Says until when the audit waits that is due. While the clock is in doubt, that was said of all hotels."""

@@ -81,9 +81,10 @@ async def audit_night(request: web.Request) -> web.Response:
     message = RollBusinessDate(hotel, asked.to, asked.date_, asked.early, asked.confirm_clock)
     if query.dry_run and asked.to is not None:
         raise invalid("to", "dry_run", "a dry run shows the audit of one date: give date, or nothing")
-    preview = PreviewNightAudit(hotel, asked.date_)
+    preview = PreviewNightAudit(hotel, asked.date_, asked.early)
     reply, headers = await ask(request, preview if query.dry_run else message, NightAuditReply)
-    return json_response(_audit(reply, await _open_balances(request, hotel)), headers=headers)
+    shown = _audit(reply, await _open_balances(request, hotel))
+    return json_response(msgspec.structs.replace(shown, dry_run=query.dry_run), headers=headers)
 
 
 async def _open_balances(request: web.Request, hotel: str) -> OpenBalancesResource | None:
@@ -113,7 +114,7 @@ def _audit(reply: NightAuditReply, open_balances: OpenBalancesResource | None) -
     if (preview := reply.preview) is None:
         return shown
     return msgspec.structs.replace(
-        shown, dry_run=True, over_at=instant(preview.over_at), unposted=_audit_list(preview.unposted),
+        shown, over_at=instant(preview.over_at), unposted=_audit_list(preview.unposted),
         arrivals_not_clean=_audit_list(preview.arrivals_not_clean),
     )  # fmt: skip
 

@@ -130,6 +130,10 @@ class StreamQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return names
 
 
+class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The query string of a route that has no parameters."""
+
+
 class NightAuditQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether to show what the audit would do, without doing it."""
 

@@ -173,7 +173,7 @@ def _housekeeping(room: RoomDetails, today: date) -> HousekeepingResource:
     return HousekeepingResource(
         room.number, room.room_type, room.condition, bool(room.in_house),
         any(booking.departure <= today for booking in room.in_house),
-        any(booking.departure > today for booking in room.in_house),
+        any(booking.arrival < today < booking.departure for booking in room.in_house),
         bool(room.due_in),
         sum(booking.adults for booking in room.in_house), sum(len(booking.children) for booking in room.in_house),
         sum(booking.adults for booking in room.due_in), sum(len(booking.children) for booking in room.due_in),

@@ -3,7 +3,6 @@ generated from it."""
 
 from typing import Any, NamedTuple
 
-from aiohttp import web
 from aiohttp.typedefs import Handler
 from innkeeper.http.api import (
     actions,
@@ -380,10 +379,3 @@ OPERATIONS = (
     Operation("GET", "/docs", handlers.show_docs, "Show this document as a page", "text/html"),
     Operation("GET", "/", handlers.show_front_desk, "Show the front desk page", "text/html"),
 )  # fmt: skip
-
-ROUTES = tuple(
-    web.get(each.path, each.handler, allow_head=False)
-    if each.method == "GET"
-    else web.route(each.method, each.path, each.handler)
-    for each in OPERATIONS
-)

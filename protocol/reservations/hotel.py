@@ -44,7 +44,8 @@ class Hotel(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
     """One property. `night_audit` is "manual", or the local time at which the business date is over and is closed;
     `terms_of_sale` are all versions, in order; `version` counts the changes. Where it keeps `housekeeping`, guests are
     checked in to rooms that are clean. Children below the age `infants_below` are infants, who need no bed. What was
-    sold before and is not any more is in `retired_types` and `retired_rooms`."""
+    sold before and is not any more is in `retired_types` and `retired_rooms`. `opened_on` is the first business date.
+    """
 
     id: str
     name: str
@@ -61,5 +62,6 @@ class Hotel(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
     housekeeping: bool = True
     infants_below: int = 0
     overstays_block_audit: bool = False
+    opened_on: date = date.min
     version: int = 1
     clock: HotelClock = HotelClock.WALL

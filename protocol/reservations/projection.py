@@ -119,11 +119,6 @@ def _check_out_undone(_: Booking | None, event: events.CheckOutUndone) -> dict[s
     }
 
 
-def _check_in_undone(was: Booking | None, _: events.CheckInUndone) -> dict[str, Any]:
-    assert was is not None
-    return {"checked_in_on": None, "room": was.rooms[0].room or ""}
-
-
 BOOKING_PROJECTION = EventTable[Callable[[Booking | None, Any], dict[str, Any]]](
     "the projection of a booking",
     handles={
@@ -141,7 +136,7 @@ BOOKING_PROJECTION = EventTable[Callable[[Booking | None, Any], dict[str, Any]]]
         events.BookingCancelled: lambda _, event: {"fee": event.fee},
         events.BookingReinstated: _reinstated,
         events.GuestCheckedIn: lambda _, event: {"room": event.room, "checked_in_on": event.business_date},
-        events.CheckInUndone: _check_in_undone,
+        events.CheckInUndone: lambda *_: {"checked_in_on": None},
         events.GuestCheckedOut: _checked_out,
         events.CheckOutUndone: _check_out_undone,
         events.GuestOverstayed: _overstayed,
@@ -193,6 +188,7 @@ def _opened(_: Hotel | None, record: RecordedEvent, event: events.HotelOpened) -
         check_out=event.check_out,
         night_audit=event.night_audit,
         business_date=event.business_date,
+        opened_on=event.business_date,
         terms_of_sale=(event.terms,),
         clock=event.clock,
         housekeeping=event.housekeeping,

@@ -57,10 +57,12 @@ class ListWaitlist(Query, frozen=True):
 
 
 class PreviewNightAudit(Query, frozen=True):
-    """Return what the night audit would do that closes `day`: the open business date, where it is None."""
+    """Return what the night audit would do that closes `day`, `early` or not: the open business date, where it is
+    None."""
 
     name: ClassVar[str] = "business_date.preview"
     day: date | None = None
+    early: bool = False
 
 
 class DescribeHotelState(Query, frozen=True):

@@ -46,6 +46,7 @@ TRANSITIONS: dict[tuple[BookingStatus | None, type[Event]], BookingStatus] = {
     (_IN_HOUSE, events.RoomAssigned): BookingStatus.IN_HOUSE,
     (_IN_HOUSE, events.CheckInUndone): BookingStatus.CONFIRMED,
     (_IN_HOUSE, events.GuestOverstayed): BookingStatus.IN_HOUSE,
+    (BookingStatus.CHECKED_OUT, events.RoomUnassigned): BookingStatus.CHECKED_OUT,
     (BookingStatus.CHECKED_OUT, events.CheckOutUndone): BookingStatus.IN_HOUSE,
     (BookingStatus.CANCELLED, events.BookingReinstated): BookingStatus.CONFIRMED,
     (BookingStatus.NO_SHOW, events.BookingReinstated): BookingStatus.CONFIRMED,

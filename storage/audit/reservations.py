@@ -171,7 +171,7 @@ class ReservationsAuditor:
 
     def unassigned(self, hotel: str, state: HotelRecord, event: events.RoomUnassigned) -> None:
         """Takes a room from a booking, on nights for which the guest is not in it."""
-        if (held := self._known(hotel, state, event, _CURRENT)) is not None:
+        if (held := self._known(hotel, state, event, {*_CURRENT, "checked out"})) is not None:
             tonight = next((one.room for one in event.rooms if one.until.toordinal() > state.today), None)
             if held.inside == event.from_room and tonight is None:
                 self.violations.append(f"{hotel}: {event.booking} has lost room {event.from_room}, but is in it (P1)")

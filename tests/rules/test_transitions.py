@@ -139,10 +139,12 @@ def _overstay(hotel: FollowedHotel) -> None:
 
 
 def _lose_room(hotel: FollowedHotel) -> None:
+    """Who has not left keeps the room tonight."""
     stay = hotel.hotel_state.bookings[hotel.booking]
-    first, until = hotel.hotel_state.opened().business_date, stay.departure
-    rooms = (RoomSegment(stay.room, first, night(1)), RoomSegment(None, night(1), until))
-    hotel.record_hotel_events((events.RoomUnassigned(stay.id, stay.room, rooms, MoveReason.OVERSTAY),))
+    kept = stay.arrival if stay.status is CHECKED_OUT else night(1)
+    rooms = (RoomSegment(stay.room, stay.arrival, kept), RoomSegment(None, kept, stay.departure))
+    parts = tuple(part for part in rooms if part.first < part.until)
+    hotel.record_hotel_events((events.RoomUnassigned(stay.id, stay.room, parts, MoveReason.OVERSTAY),))
 
 
 STEPS: dict[str, Callable[[FollowedHotel], None]] = {
@@ -209,6 +211,7 @@ LIVES: dict[str, list[Stage]] = {
         Stage("remind", events.ReminderChanged, IN_HOUSE),
         Stage("move", events.RoomMoved, IN_HOUSE),
         Stage("check-out", events.GuestCheckedOut, CHECKED_OUT),
+        Stage("lose room", events.RoomUnassigned, CHECKED_OUT),
         Stage("undo-check-out", events.CheckOutUndone, IN_HOUSE),
         Stage("overstay", events.GuestOverstayed, IN_HOUSE),
         Stage("check-out", events.GuestCheckedOut, CHECKED_OUT),

@@ -27,6 +27,7 @@ from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations import commands, events
 from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.refusals import NoRoomAssigned
+from innkeeper.protocol.reservations.room_events import ClosureKind
 
 
 def _confirm(
@@ -61,11 +62,11 @@ def _reinstate(
     state: HotelState, booking: Booking, command: commands.ReinstateBooking, envelope: Envelope
 ) -> tuple[Event, ...]:
     kind, had = booking.room_type, booking.room or None
-    if had is not None and state.has_room(had):
+    if had is not None and state.has_room(had) and (booking.pinned or state.rooms[had][0] == kind):
         kind, _position = state.rooms[had]
     else:
         had = None
-        check_guests(state, known_type(state, kind), booking.adults, booking.children, "room")
+    check_guests(state, known_type(state, kind), booking.adults, booking.children, "room")
     today = state.opened().business_date
     if booking.departure <= today:  # the guest arrives in the morning, after the last night was closed
         room = _room_until_noon(state, kind, had)
@@ -80,11 +81,18 @@ def _reinstate(
 
 
 def _room_until_noon(state: HotelState, kind: str, had: str | None) -> str:
-    """The room that the booking had, or where somebody is in it another one of the type in which nobody is."""
+    """The room that the booking had, or where somebody is in it, or it is out of order, another one of the type."""
+    today = state.opened().business_date
+    out_of_order = {
+        closure.room
+        for closure in state.upkeep.closures.values()
+        if closure.kind is ClosureKind.OUT_OF_ORDER and closure.first <= today < closure.until
+    }
     rooms: tuple[str, ...] = (*(() if had is None else (had,)), *known_type(state, kind).rooms)
-    if not rooms:
+    vacant = [room for room in rooms if room not in state.occupants and room not in out_of_order]
+    if not vacant:
         raise Refused(NoRoomAssigned(kind, ()))
-    return next((room for room in rooms if room not in state.occupants), rooms[0])
+    return vacant[0]
 
 
 def _no_show(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
+from innkeeper.actors.reservations.rules.business_day import over_at
 from innkeeper.actors.reservations.rules.calendar import HORIZON
 from innkeeper.actors.reservations.rules.displacement import clear_room, displaced, held_from, in_house_in
 from innkeeper.actors.reservations.rules.room_details import rooms_reply
@@ -20,7 +21,7 @@ from innkeeper.protocol.messages.recorded_event import RecordedEvent
 from innkeeper.protocol.messages.refusals import NotFound, Refused, StaleVersion, invalid
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations import commands, events, room_events
-from innkeeper.protocol.reservations.hotel import Hotel, RoomType
+from innkeeper.protocol.reservations.hotel import Hotel, HotelClock, RoomType
 from innkeeper.protocol.reservations.hotel_requests import check_adults
 from innkeeper.protocol.reservations.projection import apply_hotel_event
 from innkeeper.protocol.reservations.reasons import MoveReason
@@ -61,9 +62,18 @@ def _change_hotel(state: HotelState, command: commands.ChangeHotel, envelope: En
     done: list[Event] = []
     if changed != was:
         done.append(events.HotelChanged(**changed))
+        _check_audit_time(hotel, hotel_after(hotel, done), envelope.at)
     if terms != current:
         done.append(events.TermsOfSaleChanged(msgspec.structs.replace(terms, version=terms.version + 1)))
     return tuple(done), HotelReply(hotel_after(hotel, done))
+
+
+def _check_audit_time(was: Hotel, now: Hotel, at: int) -> None:
+    """Refuses a time of the night audit by which the open business date would be over already, and be closed at
+    once."""
+    day = was.business_date
+    if now.clock is HotelClock.WALL and over_at(now, day) <= at < over_at(was, day):
+        raise invalid("night_audit", "over", f"at this time {day} would be over now; close it first, early if need be")
 
 
 def _properties(hotel: Hotel) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def move(state: HotelState, booking: Booking, command: commands.MoveBooking, env
     check_guests(state, state.room_types[kind], booking.adults, booking.children, "room")
     today = state.opened().business_date
     first = _first_night(booking, command.from_, today)
-    moves_in = booking.status is BookingStatus.IN_HOUSE and first <= today
+    moves_in = _moves_in(booking, first, today)
     if moves_in:
         check_vacant(state, command.room, booking)
     moved: tuple[Event, ...] = ()
@@ -40,7 +40,7 @@ def move(state: HotelState, booking: Booking, command: commands.MoveBooking, env
     if first < booking.departure:
         if any(part.room != command.room for part in booking.rooms if part.until > first):
             moved = find_rooms(state, [_rooming(state, booking, first, command.room)])
-            rooms = in_room(booking, command.room, first)
+            rooms = _rooms_from(booking, command.room, first, today)
     elif booking.status is not BookingStatus.IN_HOUSE:
         raise invalid("from", "nights_left", f"the stay ends on {booking.departure}: no night is left to move")
     if rooms == booking.rooms and (not moves_in or booking.room == command.room):
@@ -55,6 +55,18 @@ def move(state: HotelState, booking: Booking, command: commands.MoveBooking, env
     if upgrade and not booking.pinned and booking.status is not BookingStatus.IN_HOUSE:
         done.append(events.BookingPinned(booking.id, command.room))
     return tuple(done)
+
+
+def _moves_in(booking: Booking, first: date, today: date) -> bool:
+    """Whether the guest is in house and changes rooms now, not on a later day."""
+    return booking.status is BookingStatus.IN_HOUSE and first <= max(booking.arrival, today)
+
+
+def _rooms_from(booking: Booking, room: str, first: date, today: date) -> tuple[RoomSegment, ...]:
+    """The rooms of the booking with this one from a night on. Who has not arrived has slept nowhere before."""
+    if booking.status is not BookingStatus.IN_HOUSE and first <= today:
+        first = booking.arrival
+    return in_room(booking, room, first)
 
 
 def _first_night(booking: Booking, wanted: date | None, today: date) -> date:
@@ -79,24 +91,25 @@ def swap(state: HotelState, booking: Booking, command: commands.SwapRooms, envel
     today = state.opened().business_date
     pair = (booking, other)
     first = [_first_night(one, command.from_, today) for one in pair]
-    rooms = [room_on(one, night) for one, night in zip(pair, first, strict=True)]
-    here, there = rooms
+    now = [_moves_in(one, night, today) for one, night in zip(pair, first, strict=True)]
+    here, there = (
+        one.room if moves_in else room_on(one, night) for one, night, moves_in in zip(pair, first, now, strict=True)
+    )
     if here is None or there is None:
         raise invalid("with", "no_room", "one of the bookings has no room on that night; use move")
     if here == there:
         return ()
-    _check_swap(state, booking, other, there)
-    _check_swap(state, other, booking, here)
+    _check_swap(state, booking, there, moves_in=now[0], leaving=other.id if now[1] else "")
+    _check_swap(state, other, here, moves_in=now[1], leaving=booking.id if now[0] else "")
     moved = find_rooms(state, [_rooming(state, booking, first[0], there), _rooming(state, other, first[1], here)])
     return (*moved, _swapped(booking, other, first[0], today, there), _swapped(other, booking, first[1], today, here))
 
 
-def _check_swap(state: HotelState, booking: Booking, other: Booking, room: str) -> None:
-    """Refuses a room that is too small, or that somebody else than the other guest is in."""
+def _check_swap(state: HotelState, booking: Booking, room: str, *, moves_in: bool, leaving: str) -> None:
+    """Refuses a room that is too small, or that somebody is in who does not leave it now."""
     kind, _position = state.rooms[room]
     check_guests(state, state.room_types[kind], booking.adults, booking.children, "with")
-    if booking.status is BookingStatus.IN_HOUSE:
-        leaving = other.id if other.status is BookingStatus.IN_HOUSE else ""
+    if moves_in:
         check_vacant(state, room, booking, leaving=leaving)
 
 
@@ -108,10 +121,10 @@ def _rooming(state: HotelState, booking: Booking, first: date, room: str) -> Roo
 
 
 def _swapped(booking: Booking, other: Booking, first: date, today: date, room: str) -> events.RoomMoved:
-    moves_in = booking.status is BookingStatus.IN_HOUSE and first <= today
+    moves_in = _moves_in(booking, first, today)
     rooms: tuple[RoomSegment, ...] = booking.rooms
     if first < booking.departure:
-        rooms = in_room(booking, room, first)
+        rooms = _rooms_from(booking, room, first, today)
     was = booking.room if moves_in else room_on(booking, first)
     assert was is not None
     return events.RoomMoved(booking.id, was, room, rooms, MoveReason.SWAP, other.id, moves_in)

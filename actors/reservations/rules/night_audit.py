@@ -14,7 +14,8 @@ from innkeeper.actors.reservations.rules.business_day import (
 )
 from innkeeper.actors.reservations.rules.housekeeping import is_dirty
 from innkeeper.actors.reservations.rules.overstays import assignment_events, overstay_events
-from innkeeper.actors.reservations.rules.pricing import no_show
+from innkeeper.actors.reservations.rules.pricing import NO_ROOM, no_show, turned_away
+from innkeeper.actors.reservations.rules.rooming import room_on
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.actors.reservations.rules.waitlist import lapse_events, offer_events
 from innkeeper.protocol.messages.event import Event
@@ -53,7 +54,7 @@ def close_events(state: HotelState, at: int, early: bool = False) -> tuple[Event
     today = state.opened().business_date
     to = today + _DAY
     due_in = (one for one in state.bookings.values() if one.arrival < to and one.status in NOT_ARRIVED)
-    settled = [event for booking in _by_id(due_in) if (event := _settle(booking, to)) is not None]
+    settled = [event for booking in _by_id(due_in) if (event := _settle(state, booking, to)) is not None]
     overstays = [*overstay_events(state, to, at, {event.booking for event in settled})]
     lapsed = lapse_events(state, to)
     report = _report(state, (*settled, *overstays), len(lapsed))
@@ -64,18 +65,31 @@ def _by_id(bookings: Iterable[Booking]) -> list[Booking]:
     return sorted(bookings, key=lambda booking: booking.id)
 
 
-def _settle(booking: Booking, to: date) -> events.HoldExpired | events.GuestNoShow | None:
+def _settle(state: HotelState, booking: Booking, to: date) -> events.HoldExpired | events.GuestNoShow | None:
     if booking.status is BookingStatus.HELD and booking.arrival < to:
         return events.HoldExpired(booking.id)
     if booking.status is BookingStatus.CONFIRMED and booking.arrival < to:
-        return no_show(booking, to)
+        return turned_away(booking) if _has_no_room(state, booking) else no_show(booking, to)
     return None
+
+
+def _has_no_room(state: HotelState, booking: Booking) -> bool:
+    """Whether the hotel has no room to give tonight: another guest is in the booking's, and no other is vacant."""
+    today = state.opened().business_date
+    room = room_on(booking, today)
+    if room is not None and state.occupants.get(room) in (None, booking.id):
+        return False
+    calendar = state.calendars[booking.room_type]
+    tonight = today.toordinal()
+    return not calendar.free_for(tonight, tonight + 1) & ~calendar.occupied
 
 
 def _report(state: HotelState, settled: Iterable[Event], lapsed: int) -> NightReport:
     lists: dict[str, list[Booking]] = defaultdict(list)
     for event in settled:
         if isinstance(event, events.BookingEvent) and (name := _LISTED.get(type(event))) is not None:
+            if isinstance(event, events.GuestNoShow) and event.reason == NO_ROOM:
+                name = "unassigned"
             lists[name].append(state.bookings[event.booking])
     return NightReport(waitlist_lapsed=lapsed, **{name: _list(found) for name, found in lists.items()})
 
@@ -95,6 +109,8 @@ def audit(state: HotelState, command: commands.RollBusinessDate, at: int) -> Nig
     if command.day is not None and command.day < today:
         return _closed_before(state, command.day)
     day = command.day or today
+    if (day - today).days > limits.night_audit_days_max:
+        raise invalid("date", "next", f"dates are closed one after the other; the next one is {today}")
     if hotel.clock is HotelClock.SIMULATED and day == today:
         _check_overstays(state)
         return None
@@ -137,7 +153,9 @@ def _overstaying(state: HotelState) -> list[Booking]:
 
 
 def _closed_before(state: HotelState, day: date) -> NightAuditReply:
-    """The reply that was given when this date was closed."""
+    """The reply that was given when this date was closed. Refuses a date on which the hotel was not open yet."""
+    if day < state.opened().opened_on:
+        raise invalid("date", "before_opening", f"the hotel was opened on {state.opened().opened_on}")
     closed = tuple(one for one in state.closed if one.day == day)
     return NightAuditReply(state.opened().id, day + _DAY, closed, known=bool(closed))
 
@@ -147,7 +165,7 @@ def closes_more(state: HotelState, command: commands.RollBusinessDate, at: int, 
     if not closed or closed[-1].day != state.opened().business_date:
         return False  # nothing was closed now
     hotel, day = state.opened(), closed[-1].day + _DAY
-    if hotel.overstays_block_audit:
+    if hotel.overstays_block_audit and any(state.bookings[one].departure <= day for one in state.occupants.values()):
         return False
     if command.to is not None:
         return day < command.to
@@ -156,7 +174,7 @@ def closes_more(state: HotelState, command: commands.RollBusinessDate, at: int, 
     return len(closed) < limits.night_audit_dates_max and over_at(hotel, day) <= at
 
 
-def preview(state: HotelState, day: date | None, at: int) -> NightAuditReply:
+def preview(state: HotelState, day: date | None, at: int, early: bool = False) -> NightAuditReply:
     """What the audit would do that closes the open business date; for any other day what it answers. Raises
     `Refused`."""
     hotel = state.opened()
@@ -164,7 +182,7 @@ def preview(state: HotelState, day: date | None, at: int) -> NightAuditReply:
         answered = audit(state, commands.RollBusinessDate(hotel.id, None, day), at)
         assert answered is not None
         return answered
-    rolled = close_events(state, at)[-1]
+    rolled = close_events(state, at, early)[-1]
     assert isinstance(rolled, events.BusinessDateRolled)
     in_house = (one for one in state.bookings.values() if one.status is BookingStatus.IN_HOUSE)
     unposted = _list(_by_id(one for one in in_house if one.arrival <= hotel.business_date))

@@ -12,7 +12,7 @@ from innkeeper.actors.reservations.rules.rooming import RoomingRequest, find_roo
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
-from innkeeper.protocol.messages.refusals import Refused, invalid
+from innkeeper.protocol.messages.refusals import ActionNotAllowed, Refused, invalid
 from innkeeper.protocol.reservations import commands, events
 from innkeeper.protocol.reservations.booking import BookedStay, Booking
 from innkeeper.protocol.reservations.reasons import DepartureReason
@@ -46,13 +46,14 @@ def check_out(
     """Ends the stay. A guest who leaves on the day of arrival has used the room for the day, or leaves early, or has
     not been here: the command must say which."""
     today = state.opened().business_date
-    reason, departure = command.reason_code, min(booking.departure, today)
-    if today > booking.arrival:
+    arrived = max(booking.arrival, booking.checked_in_on or booking.arrival)
+    reason, departure = command.reason_code, min(booking.departure, max(today, booking.arrival))
+    if today > arrived:
         if reason is DepartureReason.DAY_USE:
-            raise invalid("reason_code", "day_use", f"the guest has been here since {booking.arrival}, and has slept")
+            raise invalid("reason_code", "day_use", f"the guest has been here since {arrived}, and has slept")
         reason = DepartureReason.EARLY if today < booking.departure else DepartureReason.DUE
     elif reason is DepartureReason.EARLY:
-        departure = booking.arrival + timedelta(days=1)
+        departure = min(booking.departure, arrived + timedelta(days=1))
     elif reason is not DepartureReason.DAY_USE:
         raise invalid(
             "reason_code",
@@ -67,6 +68,8 @@ def undo_check_out(
     state: HotelState, booking: Booking, command: commands.UndoCheckOut, envelope: Envelope
 ) -> tuple[Event, ...]:
     """The guest had not left. Refuses where the room has another party in it by now, or nights of the stay are sold."""
+    if not state.has_room(booking.room):
+        raise Refused(ActionNotAllowed("undo-check-out", f"room {booking.room} is retired", ()))
     today = state.opened().business_date
     stay = booking.booked or BookedStay(booking.departure, booking.rooms, booking.lines)
     check_vacant(state, booking.room, booking)

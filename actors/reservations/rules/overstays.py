@@ -2,8 +2,8 @@
 
 A guest who was due out and is still in house when the day closes has slept another night: the audit extends the stay by
 it, in the room where the guest is. Likewise a guest who has not changed rooms as planned has slept where the guest is.
-Whoever has not arrived and holds the room that night loses it, and is given another
-one as soon as there is one.
+Whoever holds the room that night and is not in it has no room then; one who is still to come is given another one as
+soon as there is one.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from innkeeper.actors.reservations.rules.state import IN_HOUSE, HotelState
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.refusals import Refused
 from innkeeper.protocol.reservations import events
-from innkeeper.protocol.reservations.booking import Booking, RoomSegment
+from innkeeper.protocol.reservations.booking import Booking
 from innkeeper.protocol.reservations.reasons import MoveReason
 
 
@@ -40,26 +40,22 @@ def overstay_events(state: HotelState, to: date, at: int, ended: set[str]) -> It
             change = StayChange(stay.arrival, to, stay.adults, stay.children, rate, prices_anew=False)
             lines = changed_stay(state.opened(), stay, change, at)["lines"]
             yield events.GuestOverstayed(booking, to, prolonged(stay, stay.room, to), lines)
-        elif (planned := room_on(stay, today)) != stay.room:
+        elif stay.arrival <= today and (planned := room_on(stay, today)) != stay.room:
             yield from _unassign(state, stay, (today, to), ended)
             rooms = with_room(stay, stay.room, today, to)
             yield events.RoomMoved(booking, planned or "", stay.room, rooms, MoveReason.OVERSTAY)
 
 
 def _unassign(state: HotelState, stay: Booking, nights: tuple[date, date], ended: set[str]) -> Iterator[Event]:
-    """Takes the guest's room from those who hold it on these nights and are not in it."""
+    """Takes the guest's room on these nights from those who hold it and are not in it. Another guest in house, who has
+    not moved in as planned, gets the nights where that guest is."""
     first, until = nights
     yield from give_way(state, stay.room, until)
     kind, position = state.rooms[stay.room]
     for _, _, holder in state.calendars[kind].overlapping(position, first.toordinal(), until.toordinal()):
         other = state.bookings.get(holder)
-        if other is not None and holder != stay.id and holder not in ended:
-            rooms = tuple(
-                RoomSegment(None, part.first, part.until)
-                if part.room == stay.room and part.until > first and part.first < until
-                else part
-                for part in other.rooms
-            )
+        if other is not None and holder not in ended and other.status is not IN_HOUSE:
+            rooms = with_room(other, None, max(first, other.arrival), min(until, other.departure))
             yield events.RoomUnassigned(holder, stay.room, rooms, MoveReason.OVERSTAY, stay.id)
 
 
@@ -81,11 +77,6 @@ def assignment_events(state: HotelState) -> tuple[str, tuple[Event, ...]]:
             room, moved = find_room(state, rooming)
         except Refused:
             continue
-        rooms = tuple(
-            RoomSegment(room, part.first, part.until)
-            if part.room is None and part.until == departure
-            else part
-            for part in stay.rooms
-        )  # fmt: skip
+        rooms = with_room(stay, room, arrival, departure)
         return booking, (*moved, events.RoomAssigned(booking, room, rooms))
     return "", ()

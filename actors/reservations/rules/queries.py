@@ -33,7 +33,7 @@ def answer(state: HotelState, envelope: Envelope) -> Reply:
     if isinstance(query, queries.FindGuest):
         return _guest(state, query, envelope)
     if isinstance(query, queries.PreviewNightAudit):
-        return preview(state, query.day, envelope.at)
+        return preview(state, query.day, envelope.at, query.early)
     return _REPLIES[type(query)](state, query)
 
 

@@ -108,8 +108,8 @@ def room_on(booking: Booking, night: date) -> str | None:
     return next((part.room for part in booking.rooms if night < part.until), booking.rooms[-1].room)
 
 
-def with_room(booking: Booking, room: str, first: date, until: date) -> tuple[RoomSegment, ...]:
-    """The rooms of a booking that is in this one on the nights [first, until), and on the others as before."""
+def with_room(booking: Booking, room: str | None, first: date, until: date) -> tuple[RoomSegment, ...]:
+    """The rooms of a booking that is in this one, or in none, on the nights [first, until), else as before."""
     before = [RoomSegment(part.room, part.first, min(part.until, first)) for part in booking.rooms]
     after = [RoomSegment(part.room, max(part.first, until), part.until) for part in booking.rooms]
     parts = [part for part in (*before, RoomSegment(room, first, until), *after) if part.first < part.until]

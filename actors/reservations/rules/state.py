@@ -110,15 +110,17 @@ class HotelState:
         return stay is not None and stay.status in NOT_ARRIVED and not stay.pinned and len(stay.rooms) == 1
 
     def fix(self, booking: Booking) -> None:
-        """Notes that the hotel cannot move this booking, of which a room is pinned or the stay divided."""
-        if booking.status in NOT_ENDED:
+        """Notes the booking where the hotel cannot move it: a room is pinned, the stay is divided, or the guest arrived
+        before the date was open."""
+        early = booking.status is IN_HOUSE and booking.arrival > self.opened().business_date
+        if booking.status in NOT_ENDED and (booking.pinned or len(booking.rooms) > 1 or early):
             for part in booking.rooms:
                 if part.room is not None:
                     self.fixed.setdefault(self.rooms[part.room][0], set()).add(booking.id)
 
     def unfix(self, booking: Booking) -> None:
         """Forgets what `fix` has noted."""
-        if booking.pinned or len(booking.rooms) > 1:
+        if booking.pinned or len(booking.rooms) > 1 or booking.status is IN_HOUSE:
             for fixed in self.fixed.values():
                 fixed.discard(booking.id)
 
@@ -157,10 +159,10 @@ class HotelState:
         """Enters the booking's nights in the calendars."""
         for part in booking.rooms:
             first, until = part.first.toordinal(), part.until.toordinal()
-            if part.room is None:
+            if part.room is None and booking.status in NOT_ENDED:
                 self.calendars[booking.room_type].wait(first, until, booking.id)
                 self.roomless.add(booking.id)
-            else:
+            elif part.room is not None:
                 kind, position = self.rooms[part.room]
                 self.calendars[kind].claim(position, first, until, booking.id)
 
@@ -213,7 +215,7 @@ def _evolve_booking(state: HotelState, record: RecordedEvent, after: Booking | N
         state.unfix(was)
         if IN_HOUSE in (was.status, now.status):
             state.let_in(was, now)
-    if now.pinned or len(now.rooms) > 1:
+    if now.pinned or len(now.rooms) > 1 or now.status is IN_HOUSE:
         state.fix(now)
     if now.expires_at is not None and (was is None or was.expires_at != now.expires_at):
         heappush(state.expiries, (now.expires_at, now.id))
@@ -282,6 +284,9 @@ def _roll(state: HotelState, event: events.BusinessDateRolled) -> None:
     for booking in [booking.id for booking in state.bookings.values() if is_over(booking, opened)]:
         state.locators.discard(state.bookings.pop(booking).locator)
         state.roomless.discard(booking)
+    for stay in map(state.bookings.__getitem__, state.occupants.values()):
+        state.unfix(stay)  # whoever arrived before this date was open
+        state.fix(stay)
 
 
 HOTEL_FOLD = EventTable[Callable[[HotelState, RecordedEvent, Any], None]](
@@ -371,8 +376,7 @@ def restore(described: HotelStateReply, locator_key: bytes = b"") -> HotelState:
             state.claim(booking)
         if booking.status is IN_HOUSE:
             state.let_in(None, booking)
-        if booking.pinned or len(booking.rooms) > 1:
-            state.fix(booking)
+        state.fix(booking)
     state.expiries = [(b.expires_at, b.id) for b in described.bookings if b.expires_at is not None]
     heapify(state.expiries)
     state.waitlist = {entry.id: entry for entry in described.waitlist}
