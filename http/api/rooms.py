@@ -52,9 +52,9 @@ class RoomResource(msgspec.Struct, frozen=True):
 
 
 class HousekeepingResource(msgspec.Struct, frozen=True):
-    """A room on the list of housekeeping for the business date. Its guests are `due_out` today or stay over
-    (`stay_over`); others are expected (`due_in`). `adults` and `children` are those in house, `arriving_adults` and
-    `arriving_children` those expected. `closure` is the one of today."""
+    """A room on the list of housekeeping for the business date. Its guests are `due_out` today, or stay over
+    (`stay_over`: they slept here and do not leave today); others are expected (`due_in`). `adults` and `children` are
+    those in house, `arriving_adults` and `arriving_children` those expected. `closure` is the one of today."""
 
     room: str
     room_type: str

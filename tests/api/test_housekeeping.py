@@ -113,7 +113,7 @@ def test_the_list_of_the_day(gateway: Gateway) -> None:
             "room": "101", "condition": "dirty", "occupied": True, "due_out": True, "adults": 2, "due_in": True,
             "arriving_adults": 2,
         },
-        "102": nobody | {"room": "102", "occupied": True, "stay_over": True, "adults": 1, "children": 1},
+        "102": nobody | {"room": "102", "occupied": True, "adults": 1, "children": 1},
         "103": nobody | {"room": "103", "closure": closure},
         "104": nobody | {"room": "104"},
     }  # fmt: skip

@@ -88,8 +88,13 @@ def test_an_audit_that_is_sent_again_answers_the_same(gateway: Gateway, hotel: s
 
 
 def test_what_a_day_long_ago_had_is_not_made_up(gateway: Gateway, hotel: str) -> None:
-    answer = audit(gateway, hotel, date="2026-04-01")
-    assert (answer["business_date"], answer["no_shows"], answer["closed"]) == ("2026-04-02", None, [])
+    gateway.set_clock("2026-07-15T04:00")
+    while audit(gateway, hotel)["business_date"] != "2026-07-15":
+        pass
+    answer = audit(gateway, hotel, date="2026-06-01")
+    assert (answer["business_date"], answer["no_shows"], answer["closed"]) == ("2026-06-02", None, [])
+    reply = gateway.post(f"{hotel}/night-audit", {"date": "2026-05-31"})
+    assert_problem(reply, 422, "invalid", "date", "before_opening")
 
 
 def test_a_later_day_is_not_closed_before_an_earlier_one(gateway: Gateway, hotel: str) -> None:
@@ -138,7 +143,7 @@ def test_a_dry_run_shows_what_the_audit_would_do_and_does_nothing(gateway: Gatew
     assert found == {"no_shows": [late["id"]], "holds_expired": [hold["id"]]}
     assert [one["booking"] for one in shown["unposted"]["bookings"]] == [guest["id"]]
     assert [status_of(gateway, hotel, one) for one in (late, hold, guest)] == ["confirmed", "held", "in_house"]
-    for day, status in (("2026-06-01", 200), ("2026-05-31", 200), ("2026-06-02", 409)):
+    for day, status in (("2026-06-01", 200), ("2026-05-31", 422), ("2026-06-02", 409)):
         assert gateway.post(f"{hotel}/night-audit?dry_run=true", {"date": day}).status == status
     reply = gateway.post(f"{hotel}/night-audit?dry_run=true", {"to": "2026-06-02"})
     assert_problem(reply, 422, "invalid", "to", "dry_run")

@@ -120,10 +120,11 @@ def test_a_guest_who_was_due_out_and_is_still_there_stays_on(gateway: Gateway) -
     late = gateway.book(hotel, 1)
     gateway.run_night_audit(hotel, 1)
     audit = gateway.run_night_audit(hotel, 2).json
-    assert (audit["overstays"], audit["no_shows"]) == (1, 1)
+    assert (audit["overstays"], audit["no_shows"], audit["closed"][0]["unassigned"]["count"]) == (1, 0, 1)
     found = gateway.get(booking_path(hotel, guest)).json
     assert (found["status"], found["departure"], found["price"]["total"]) == ("in_house", str(night(2)), "200.00")
-    assert gateway.get(booking_path(hotel, late)).json["status"] == "no_show"
+    turned_away = gateway.get(booking_path(hotel, late)).json
+    assert (turned_away["status"], turned_away["fee"]) == ("no_show", None), "the hotel had no room to give"
     assert gateway.act(hotel, guest, "check-out").json["nights"] == 2
     assert gateway.get(f"{booking_path(hotel, guest)}/folio").json["balance"]["amount"] == "200.00"
 

@@ -48,7 +48,7 @@ def check_out(
     today = state.opened().business_date
     arrived = max(booking.arrival, booking.checked_in_on or booking.arrival)
     reason, departure = command.reason_code, min(booking.departure, max(today, booking.arrival))
-    if today > arrived:
+    if today > arrived or booking.departure <= today:
         if reason is DepartureReason.DAY_USE:
             raise invalid("reason_code", "day_use", f"the guest has been here since {arrived}, and has slept")
         reason = DepartureReason.EARLY if today < booking.departure else DepartureReason.DUE
