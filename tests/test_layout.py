@@ -266,6 +266,12 @@ def test_every_route_is_in_the_openapi_document() -> None:
         assert operation.method.lower() in paths[operation.path.replace("{action}", "cancel")], operation.path
 
 
+def test_every_error_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    missing = {kind.code for kind in STATUS if f"`{kind.code}`" not in readme}
+    assert missing == {"bad_signature"}, "which only payment providers get"
+
+
 def test_every_limit_is_used() -> None:
     text = "\n".join(path.read_text() for path in SOURCES if path.name != "limits.py") + (ROOT / "run.py").read_text()
     for limit in vars(limits):
