@@ -166,6 +166,8 @@ class HotelActor(TypedActor):
         except Refused as refused:
             response = refused.refusal
         except Exception:
+            if self.state.closed_now:
+                raise  # an audit that has closed a date already: the whole batch of this hotel is taken back
             logger.exception("hotel %s cannot carry out a command; nothing was changed", self.name)
             response = COMMAND_FAILED
         if isinstance(response, Decision):

@@ -21,6 +21,7 @@ from innkeeper.protocol.reservations.commands import (
     RollBusinessDate,
     SwapRooms,
     UndoCheckOut,
+    UnpinBooking,
 )
 from innkeeper.protocol.reservations.hotel import HotelClock
 from innkeeper.protocol.reservations.hotel_requests import HotelChange, RoomAddition
@@ -112,6 +113,24 @@ def test_a_later_swap_does_not_ask_who_is_in_the_room_today(partition: Partition
     later = partition.book(2, 3, room="102")
     swapped = partition.booking_after(SwapRooms(HOTEL, al.id, with_=later.id, from_=night(2)))
     assert slept(swapped) == [("101", 0, 2), ("102", 2, 5)]
+
+
+def test_nobody_makes_room_for_a_swap_in_the_room_that_its_other_guest_needs(partition: PartitionFixture) -> None:
+    """102 is to be given up by its first guest, who could go to 103, which the second guest is to have."""
+    partition.open_hotel({"DBL": 4})
+    stays = {
+        (room, first): partition.book(first, until - first, room=room)
+        for room, first, until in [
+            ("101", 0, 1), ("101", 2, 5), ("101", 5, 7), ("102", 0, 3), ("102", 3, 7), ("103", 0, 1), ("103", 1, 4),
+            ("104", 0, 4),
+        ]
+    }  # fmt: skip
+    pinned = stays.pop(("102", 3))
+    for booking in stays.values():
+        partition.booking_after(UnpinBooking(HOTEL, booking.id))
+    swapped = partition.execute(SwapRooms(HOTEL, stays["103", 1].id, with_=pinned.id))
+    assert isinstance(swapped, BookingReply), swapped
+    assert (swapped.booking.room, now(partition, pinned).room) == ("102", "103")
 
 
 def early_arrival(partition: PartitionFixture) -> Booking:

@@ -80,20 +80,25 @@ def in_room(booking: Booking, room: str, first: date) -> tuple[RoomSegment, ...]
 def find_rooms(state: HotelState, roomings: Sequence[RoomingRequest]) -> tuple[RoomMoved, ...]:
     """The moves of other guests after which each of several stays has the room that it asks for. Refuses like
     `find_room`."""
-    calendars: dict[str, Calendar] = {}
+    wanted = [rooming for rooming in roomings if rooming.arrival < rooming.departure]
+    calendars = {rooming.room_type: _trial_calendar(state, rooming.room_type, roomings) for rooming in wanted}
+    for rooming in wanted:  # nobody who makes room for one of them gets the room of another one
+        _claim(state, calendars[rooming.room_type], f"{rooming.booking} to come", _stay_in(rooming, rooming.room))
     done: list[RoomMoved] = []
     placed = {rooming.booking for rooming in roomings}
-    for rooming in roomings:
-        if rooming.arrival >= rooming.departure:
-            continue
-        kind = rooming.room_type
-        calendar = calendars[kind] = calendars.get(kind) or _trial_calendar(state, kind, roomings)
+    for rooming in wanted:
+        calendar = calendars[rooming.room_type]
+        calendar.vacate(state.rooms[rooming.room or ""][1], f"{rooming.booking} to come")
         room, moved = find_room(state, rooming, calendar, placed)
         for one in moved:
             _claim(state, calendar, one.booking, one.rooms[0], state.rooms[one.from_room][1])
-        _claim(state, calendar, rooming.booking, RoomSegment(room, rooming.arrival, rooming.departure))
+        _claim(state, calendar, rooming.booking, _stay_in(rooming, room))
         done += moved
     return tuple(done)
+
+
+def _stay_in(rooming: RoomingRequest, room: str | None) -> RoomSegment:
+    return RoomSegment(room, rooming.arrival, rooming.departure)
 
 
 def _claim(state: HotelState, calendar: Calendar, booking: str, part: RoomSegment, leaves: int | None = None) -> None:
