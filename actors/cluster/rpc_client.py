@@ -59,9 +59,8 @@ class RpcClient(asyncio.Protocol):
         self._listeners: list[CommitListener] = []
         self._unsent: list[bytes] = []
         self._transport: asyncio.Transport | None = None
-        self._silent_checks = (
-            0  # not seconds: while this process is stopped, or gets no processor time, it receives nothing
-        )
+        # Checks are counted, not seconds: while this process is stopped or gets no processor time, it receives nothing.
+        self._silent_checks = 0
         self._unanswered_checks = 0
         self._received_at = monotonic()
         self._lost = asyncio.Event()

@@ -78,7 +78,7 @@ def checked(time: Callable[[], int]) -> Callable[[], int]:
 
 class ClockWatch:
     """The time of one host: its clock, which never goes back, and what is known of it. Only a `ServerClock` notices a
-    jump while the server runs; the time of the last event tells of one while it was down."""
+    jump while the server runs; one while it was down is noticed by the time of the last event."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock

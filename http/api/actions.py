@@ -35,7 +35,7 @@ async def act_on_booking(request: web.Request) -> web.Response:
 
 async def _owed(request: web.Request, booking: Booking) -> int | None:
     """What the guest who leaves owes: nights, charges and fees less payments; None where billing does not answer in
-    time, because nobody is kept at the desk for that."""
+    time: no guest is kept at the desk for that."""
     try:
         async with asyncio.timeout(check_out_balance_seconds_max):
             reply, _ = await ask_billing(request, ShowBill(booking.hotel, booking.id), BillReply)

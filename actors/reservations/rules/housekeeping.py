@@ -1,7 +1,7 @@
 """The rules of housekeeping: what is said of a room, and that guests are checked in to clean ones.
 
 A check-out makes a room dirty, and so does each night with a guest in it; the fold of the state does that. Where the
-hotel keeps no housekeeping, nobody says when a room is clean again, and no check-in asks for it.
+hotel keeps no housekeeping, no check-in asks whether the room is clean.
 """
 
 from collections.abc import Callable

@@ -14,7 +14,7 @@ from innkeeper.actors.reservations.rules.business_day import (
 )
 from innkeeper.actors.reservations.rules.housekeeping import is_dirty
 from innkeeper.actors.reservations.rules.overstays import assignment_events, overstay_events
-from innkeeper.actors.reservations.rules.pricing import NO_ROOM, no_show, turned_away
+from innkeeper.actors.reservations.rules.pricing import no_show, turned_away
 from innkeeper.actors.reservations.rules.rooming import room_on
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.actors.reservations.rules.waitlist import lapse_events, offer_events
@@ -88,9 +88,10 @@ def _report(state: HotelState, settled: Iterable[Event], lapsed: int) -> NightRe
     lists: dict[str, list[Booking]] = defaultdict(list)
     for event in settled:
         if isinstance(event, events.BookingEvent) and (name := _LISTED.get(type(event))) is not None:
-            if isinstance(event, events.GuestNoShow) and event.reason == NO_ROOM:
-                name = "unassigned"
-            lists[name].append(state.bookings[event.booking])
+            booking = state.bookings[event.booking]
+            if isinstance(event, events.GuestNoShow) and event.kept_until <= booking.arrival:
+                name = "unassigned"  # no night was kept: the guest was turned away
+            lists[name].append(booking)
     return NightReport(waitlist_lapsed=lapsed, **{name: _list(found) for name, found in lists.items()})
 
 

@@ -2,8 +2,7 @@
 
 A guest who was due out and is still in house when the day closes has slept another night: the audit extends the stay by
 it, in the room where the guest is. Likewise a guest who has not changed rooms as planned has slept where the guest is.
-Whoever holds the room that night and is not in it has no room then; one who is still to come is given another one as
-soon as there is one.
+Another booking that holds the room that night loses it; one that is not over gets another room as soon as one is free.
 """
 
 from collections.abc import Iterator

@@ -104,12 +104,9 @@ def no_show(booking: Booking, business_date: date, reason: str = "", waive_fee: 
     return GuestNoShow(booking.id, fee, min(business_date, booking.departure), waived, reason)
 
 
-NO_ROOM = "the hotel had no room to give"
-
-
 def turned_away(booking: Booking) -> GuestNoShow:
     """The event of a guest whom the hotel had no room for: nothing is owed, and no night was kept."""
-    return GuestNoShow(booking.id, 0, booking.arrival, booking.no_show_fee, NO_ROOM)
+    return GuestNoShow(booking.id, 0, booking.arrival, booking.no_show_fee, "the hotel had no room")
 
 
 def reinstated(booking: Booking, room: str, business_date: date) -> BookingReinstated:

@@ -82,19 +82,25 @@ def find_rooms(state: HotelState, roomings: Sequence[RoomingRequest]) -> tuple[R
     `find_room`."""
     wanted = [rooming for rooming in roomings if rooming.arrival < rooming.departure]
     calendars = {rooming.room_type: _trial_calendar(state, rooming.room_type, roomings) for rooming in wanted}
-    for rooming in wanted:  # nobody who makes room for one of them gets the room of another one
-        _claim(state, calendars[rooming.room_type], f"{rooming.booking} to come", _stay_in(rooming, rooming.room))
+    for rooming in wanted:  # a guest who makes room for one stay must not get the room of another one
+        _claim(state, calendars[rooming.room_type], _reserved(rooming), _stay_in(rooming, rooming.room))
     done: list[RoomMoved] = []
     placed = {rooming.booking for rooming in roomings}
     for rooming in wanted:
         calendar = calendars[rooming.room_type]
-        calendar.vacate(state.rooms[rooming.room or ""][1], f"{rooming.booking} to come")
+        assert rooming.room is not None
+        calendar.vacate(state.rooms[rooming.room][1], _reserved(rooming))
         room, moved = find_room(state, rooming, calendar, placed)
         for one in moved:
             _claim(state, calendar, one.booking, one.rooms[0], state.rooms[one.from_room][1])
         _claim(state, calendar, rooming.booking, _stay_in(rooming, room))
         done += moved
     return tuple(done)
+
+
+def _reserved(rooming: RoomingRequest) -> str:
+    """What holds the room of a stay in a trial calendar until the stay is placed: no booking has this id."""
+    return f"reserved for {rooming.booking}"
 
 
 def _stay_in(rooming: RoomingRequest, room: str | None) -> RoomSegment:

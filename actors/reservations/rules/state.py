@@ -285,7 +285,7 @@ def _roll(state: HotelState, event: events.BusinessDateRolled) -> None:
         state.locators.discard(state.bookings.pop(booking).locator)
         state.roomless.discard(booking)
     for stay in map(state.bookings.__getitem__, state.occupants.values()):
-        state.unfix(stay)  # whoever arrived before this date was open
+        state.unfix(stay)  # a guest who arrived before this date was open
         state.fix(stay)
 
 
