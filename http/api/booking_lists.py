@@ -41,6 +41,8 @@ def _search(hotel: Hotel, query: BookingsQuery) -> BookingSearch:
             return msgspec.structs.replace(search, status=in_house)
         case BookingsView.OVERSTAY:
             return msgspec.structs.replace(search, status=in_house, overstayed=True)
+        case BookingsView.MOVING:
+            return msgspec.structs.replace(search, status=in_house, moves_on=today)
         case None:
             return search
 

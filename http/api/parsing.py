@@ -15,7 +15,7 @@ from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.reservations.commands import ACTIONS, BookingCommand
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import RESERVATIONS
-from innkeeper.protocol.values.text import UNPADDED, Line, SearchText
+from innkeeper.protocol.values.text import UNPADDED, Adults, Children, Line, SearchText
 from msgspec import Meta
 
 T = TypeVar("T")
@@ -55,12 +55,13 @@ class DryRunQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class BookingsView(StrEnum):
     """A list of the front desk, on the business date: who is to come, and has not; who is to leave, and has not; who is
-    in house; and who of them has stayed longer than agreed."""
+    in house; who of them has stayed longer than agreed; and who of them is to change rooms, and has not."""
 
     DUE_IN = "due_in"
     DUE_OUT = "due_out"
     IN_HOUSE = "in_house"
     OVERSTAY = "overstay"
+    MOVING = "moving"
 
 
 class BookingsQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
@@ -88,13 +89,33 @@ class BookingsQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
             raise invalid("view", "alone", f"{self.view} has a status and dates of its own; leave out {given[0]}")
 
 
+Ages = Annotated[
+    str,
+    Meta(
+        max_length=limits.guests_per_room_max * 3,
+        pattern=r"^([0-9]{1,2}(,[0-9]{1,2})*)?$",
+        extra_json_schema={"description": "ages separated by commas, such as 5,12"},
+    ),
+]
+"""The ages of children in a query."""
+
+
 class AvailabilityQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The stay and the number of guests."""
+    """The stay and its guests: the number of adults, and the ages of the children, separated by commas."""
 
     arrival: date
     departure: date
-    guests: Annotated[int, Meta(ge=1, le=limits.guests_per_room_max)] = 1
+    adults: Adults = 1
+    children: Ages = ""
     allow_split: bool = False
+
+    def ages(self) -> tuple[int, ...]:
+        """The ages of the children. Refuses those of adults, and too many."""
+        try:
+            return msgspec.convert(self.children.split(",") if self.children else (), Children, strict=False)
+        except msgspec.ValidationError:
+            text = f"expected at most {limits.guests_per_room_max} ages from 0 to {limits.child_age_max}"
+            raise invalid("children", "range", text) from None
 
 
 class NightsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):

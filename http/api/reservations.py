@@ -137,7 +137,7 @@ async def show_availability(request: web.Request) -> web.Response:
     """GET /v1/hotels/{hotel}/availability"""
     query = query_of(request, AvailabilityQuery)
     find = FindAvailability(
-        request.match_info["hotel"], query.arrival, query.departure, query.guests, query.allow_split
+        request.match_info["hotel"], query.arrival, query.departure, query.adults, query.ages(), query.allow_split
     )
     reply, _ = await ask(request, find, AvailabilityReply)
     return json_response(rendering.availability(reply))

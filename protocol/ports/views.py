@@ -11,8 +11,8 @@ from innkeeper.protocol.reservations.hotel import Hotel
 
 
 class BookingSearch(msgspec.Struct, frozen=True):
-    """Selects bookings of a hotel. The dates are all included; `overstayed` are those who stay longer
-    than agreed. `text` finds a booking where each
+    """Selects bookings of a hotel. The dates are all included; `overstayed` are those who stay longer than agreed,
+    `moves_on` those who have another room that night than the one in which they are. `text` finds a booking where each
     of its words begins a word of the guest's name, e-mail address or locator, or it is a part of the guest's phone
     number. Case, accents and spellings make no difference, nor do O and 0, or I, L and 1, in a locator."""
 
@@ -25,7 +25,12 @@ class BookingSearch(msgspec.Struct, frozen=True):
     departure_from: date | None = None
     departure_to: date | None = None
     overstayed: bool = False
+    moves_on: date | None = None
     text: str | None = None
+
+    def selects_rooms_of(self, booking: Booking) -> bool:
+        """Whether the rooms of the booking are as `moves_on` says."""
+        return self.moves_on is None or booking.room_on(self.moves_on) not in (None, booking.room)
 
 
 class BookingPage(msgspec.Struct, frozen=True):

@@ -93,3 +93,7 @@ class Booking(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     checked_out_on: date | None = None
     booked: BookedStay | None = None
     overstayed_nights: int = 0
+
+    def room_on(self, night: date) -> str | None:
+        """The room that the booking has on this night; on the day of departure, the one of the last night."""
+        return next((part.room for part in self.rooms if night < part.until), self.rooms[-1].room)

@@ -231,12 +231,14 @@ class MarkNoShow(BookingCommand, frozen=True):
 
 class MoveBooking(BookingCommand, frozen=True, kw_only=True):
     """Give the booking another room from a night on (by default from the business date or the arrival): one of its own
-    type or of another one (an upgrade, which pins the room)."""
+    type or of another one (an upgrade, which pins the room). A guest in house who changes rooms now gets a clean one,
+    unless somebody accepts that it is not."""
 
     name: ClassVar[str] = "booking.move"
     action: ClassVar[str] = "move"
     room: Code
     from_: date | None = None
+    accept_not_clean: bool = False
 
 
 class SwapRooms(BookingCommand, frozen=True, kw_only=True):

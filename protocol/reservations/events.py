@@ -151,7 +151,8 @@ class HoldReleased(BookingEvent, frozen=True):
 
 class RoomMoved(BookingEvent, frozen=True):
     """A booking has another room from a night on; `rooms` are all its rooms now. `moved_in`: the guest is in house, and
-    in this room from now on. `for_booking` is the one that it made room for, or exchanged rooms with."""
+    in this room from now on; `not_clean`: somebody accepted that it was not clean. `for_booking` is the one that it
+    made room for, or exchanged rooms with."""
 
     name: ClassVar[str] = "booking.room_moved"
     from_room: str
@@ -160,6 +161,7 @@ class RoomMoved(BookingEvent, frozen=True):
     reason_code: MoveReason
     for_booking: str | None = None
     moved_in: bool = False
+    not_clean: bool = False
 
 
 class RoomUnassigned(BookingEvent, frozen=True):

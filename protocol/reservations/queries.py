@@ -24,12 +24,13 @@ class ListRooms(Query, frozen=True):
 
 
 class FindAvailability(Query, frozen=True):
-    """Count the rooms left of each type, for the whole stay and for each night."""
+    """Count the rooms left of each type that takes the guests, for the whole stay and for each night."""
 
     name: ClassVar[str] = "availability.find"
     arrival: date
     departure: date
-    guests: int = 1
+    adults: int = 1
+    children: tuple[int, ...] = ()
     allow_split: bool = False
 
     def __post_init__(self) -> None:

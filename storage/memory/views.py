@@ -151,5 +151,6 @@ def _matches(booking: Booking, search: BookingSearch) -> bool:
         and (search.departure_from is None or search.departure_from <= booking.departure)
         and (search.departure_to is None or booking.departure <= search.departure_to)
         and (not search.overstayed or booking.overstayed_nights > 0)
+        and search.selects_rooms_of(booking)
         and (search.text is None or is_found(indexed_words(booking), searched_words(search.text)))
     )

@@ -198,12 +198,13 @@ class SqliteReadModels:
     def bookings(self, positions: Positions, search: BookingSearch, limit: int, cursor: str | None) -> BookingPage:
         """See `Views`."""
         where, values = _conditions(search, cursor)
-        query = (
-            f"SELECT {BOOKING_COLUMNS} FROM bookings WHERE {' AND '.join(where)} ORDER BY number DESC LIMIT {limit + 1}"
-        )
+        query = f"SELECT {BOOKING_COLUMNS} FROM bookings WHERE {' AND '.join(where)} ORDER BY number DESC"
+        if search.moves_on is None:
+            query += f" LIMIT {limit + 1}"
 
         def read(file: ReadModelFile) -> list[tuple[int, Booking]]:
-            return [(row[_NUMBER], _unpack_booking(row[_BODY])) for row in file.rows(query, values)]
+            rows = ((row[_NUMBER], _unpack_booking(row[_BODY])) for row in file.rows(query, values))
+            return [(number, booking) for number, booking in rows if search.selects_rooms_of(booking)][: limit + 1]
 
         found = self._read(positions, read)
         more = str(found[limit - 1][0]) if len(found) > limit else None

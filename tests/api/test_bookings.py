@@ -259,12 +259,12 @@ def test_availability_is_shown_per_type_and_night(gateway: Gateway, hotel: str) 
         gateway.book(hotel, arrival, nights)
     gateway.book(hotel, 4, 1, room_type="STE", status="held")
     assert rooms_left(gateway, hotel, 1, 6) == {"DBL": [2, 0, 2, 2, 3], "STE": [2, 2, 2, 1, 2]}
-    reply = gateway.get(f"{hotel}/availability", arrival=night(1), departure=night(6), guests=2).json
+    reply = gateway.get(f"{hotel}/availability", arrival=night(1), departure=night(6), adults=2).json
     double, suite = reply["room_types"]
     assert (double["rooms"], suite["rooms"]) == (0, 1)
     assert double["nights"][1] == {"date": str(night(2)), "rooms": 0}
     assert (reply["arrival"], reply["departure"]) == (str(night(1)), str(night(6)))
-    assert gateway.get(f"{hotel}/availability", arrival=night(1), departure=night(6), guests=3).json["room_types"] == []
+    assert gateway.get(f"{hotel}/availability", arrival=night(1), departure=night(6), adults=3).json["room_types"] == []
 
 
 def test_availability_covers_every_night_that_can_be_booked(gateway: Gateway, hotel: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from support.gateway import Gateway, HttpResponse, assert_problem, booking_path, stay_request
 from support.gateway import gateway as running_gateway
+from support.partition_fixture import night
 
 EUR_100 = {"amount": "100.00", "currency": "EUR"}
 TYPES = [
@@ -54,6 +55,28 @@ def test_a_room_takes_no_more_than_it_has_beds_and_cots(
 )
 def test_infants_are_not_counted_as_guests(gateway: Gateway, guests: dict[str, Any]) -> None:
     assert book(gateway, opened(gateway), **guests).status == 201
+
+
+@pytest.mark.parametrize(
+    ("adults", "children", "offered"),
+    [
+        (2, [], ["DBL", "FAM"]),
+        (3, [], []),
+        (2, [2], ["DBL", "FAM"]),
+        (2, [1, 2], ["FAM"]),
+        (2, [3], ["FAM"]),
+        (2, [3, 4, 5], []),
+    ],
+)
+def test_availability_names_the_room_types_that_the_guests_can_book(
+    gateway: Gateway, adults: int, children: list[int], offered: list[str]
+) -> None:
+    hotel, ages = opened(gateway), ",".join(map(str, children))
+    shown = gateway.get(f"{hotel}/availability", arrival=night(0), departure=night(1), adults=adults, children=ages)
+    assert [kind["code"] for kind in shown.json["room_types"]] == offered
+    for code in ("DBL", "FAM"):
+        booked = book(gateway, hotel, room_type=code, adults=adults, children=children)
+        assert (booked.status == 201) == (code in offered)
 
 
 def test_without_an_age_below_which_children_are_infants_every_child_is_a_guest(gateway: Gateway) -> None:

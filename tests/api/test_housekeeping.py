@@ -96,6 +96,22 @@ def test_a_guest_who_changes_rooms_leaves_a_dirty_one(gateway: Gateway) -> None:
     assert conditions(gateway, hotel) == {"101": "dirty", "102": "clean"}
 
 
+def test_a_guest_in_house_moves_to_a_clean_room(gateway: Gateway) -> None:
+    hotel = gateway.open_hotel({"DBL": 3})
+    left = stay_over_night(gateway, hotel, 1, room="102")
+    assert gateway.act(hotel, left, "check-out").status == 200
+    booking = gateway.book(hotel, arrival=1, nights=2)
+    assert gateway.act(hotel, booking, "check-in").json["room"] == "101"
+    refused = assert_problem(gateway.act(hotel, booking, "move", room="102"), 409, "room_not_clean")
+    assert (refused["room"], refused["clean_rooms"]) == ("102", ["103"])
+    later = gateway.act(hotel, booking, "move", **{"room": "102", "from": str(night(2))})
+    assert later.status == 200, "until that day it is cleaned"
+    accepted = gateway.act(hotel, booking, "move", room="102", accept_not_clean=True)
+    assert (accepted.status, accepted.json["room"]) == (200, "102")
+    event = gateway.list_all(f"{booking_path(hotel, booking)}/history")[-1]
+    assert (event["type"], event["data"]["not_clean"]) == ("innkeeper.booking.room_moved.v1", True)
+
+
 def test_the_list_of_the_day(gateway: Gateway) -> None:
     hotel = gateway.open_hotel({"DBL": 4})
     stay_over_night(gateway, hotel, 1, adults=2, room="101")

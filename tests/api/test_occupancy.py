@@ -145,12 +145,20 @@ def test_a_planned_move_is_made_when_the_guest_moves(gateway: Gateway) -> None:
     hotel = gateway.open_hotel({"DBL": 2})
     guest = in_house(gateway, hotel, 3)
     gateway.act(hotel, guest, "move", **{"room": "102", "from": str(night(1))})
+    assert moving(gateway, hotel) == []
     gateway.run_night_audit(hotel, 1)
     assert gateway.get(booking_path(hotel, guest)).json["room"] == "101", "the guest has not moved yet"
+    assert moving(gateway, hotel) == [guest["id"]]
     due_in = gateway.book(hotel, 1, room="101")
     assert_problem(gateway.act(hotel, due_in, "check-in"), 409, "room_occupied")
     assert gateway.act(hotel, guest, "move", room="102").json["room"] == "102"
+    assert moving(gateway, hotel) == []
     assert gateway.act(hotel, due_in, "check-in").json["room"] == "101"
+
+
+def moving(gateway: Gateway, hotel: str) -> list[str]:
+    """The bookings of the guests who are to change rooms today."""
+    return [booking["id"] for booking in gateway.get(f"{hotel}/bookings?view=moving").json["data"]]
 
 
 def test_who_has_not_moved_as_planned_has_slept_where_the_guest_is(gateway: Gateway) -> None:

@@ -307,6 +307,9 @@ def test_the_waitlist_over_http_from_joining_to_the_offer(gateway: Gateway) -> N
     moved = gateway.get(f"{hotel}/waitlist/{entry['id']}")
     assert (moved.status, moved.headers["location"]) == (303, f"{hotel}/bookings/{entry['id']}")
     assert gateway.get(moved.headers["location"]).json["status"] == "held"
+    for method in ("PATCH", "DELETE"):
+        refused = gateway.send(method, f"{hotel}/waitlist/{entry['id']}", {"adults": 1} if method == "PATCH" else None)
+        assert_problem(refused, 409, "not_allowed")
     assert gateway.get(rest).json["data"] == [other]  # nobody is skipped when one before leaves
     assert gateway.send("DELETE", f"{hotel}/waitlist/{other['id']}").json == other
     assert_problem(gateway.send("DELETE", f"{hotel}/waitlist/{other['id']}"), 404, "not_found")

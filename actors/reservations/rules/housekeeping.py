@@ -1,4 +1,4 @@
-"""The rules of housekeeping: what is said of a room, and that guests are checked in to clean ones.
+"""The rules of housekeeping: what is said of a room, and that guests are let into clean ones.
 
 A check-out makes a room dirty, and so does each night with a guest in it; the fold of the state does that. Where the
 hotel keeps no housekeeping, no check-in asks whether the room is clean.
@@ -31,7 +31,7 @@ def _change_room(state: HotelState, command: commands.ChangeRoom, envelope: Enve
 
 
 def is_not_clean(state: HotelState, room: str, booking: Booking, *, accepted: bool) -> bool:
-    """Whether a guest is checked in to a room that is not clean, which somebody `accepted`. Refuses it otherwise, with
+    """Whether a guest is let into a room that is not clean, which somebody `accepted`. Refuses it otherwise, with
     the clean rooms of the booking's type that are vacant and free for the rest of the stay."""
     if not is_dirty(state, room):
         return False
@@ -41,7 +41,7 @@ def is_not_clean(state: HotelState, room: str, booking: Booking, *, accepted: bo
 
 
 def is_dirty(state: HotelState, room: str) -> bool:
-    """Whether no guest is checked in to the room before it is cleaned."""
+    """Whether no guest is let into the room before it is cleaned."""
     return state.opened().housekeeping and state.upkeep.condition(room) is RoomCondition.DIRTY
 
 

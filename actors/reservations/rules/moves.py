@@ -6,6 +6,7 @@ business date on is in the new room at once; a later move is a plan, which anoth
 
 from datetime import date
 
+from innkeeper.actors.reservations.rules.housekeeping import is_not_clean
 from innkeeper.actors.reservations.rules.occupancy import check_vacant
 from innkeeper.actors.reservations.rules.rooming import (
     RoomingRequest,
@@ -13,7 +14,6 @@ from innkeeper.actors.reservations.rules.rooming import (
     check_room,
     find_rooms,
     in_room,
-    room_on,
 )
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.protocol.messages.envelope import Envelope
@@ -33,8 +33,11 @@ def move(state: HotelState, booking: Booking, command: commands.MoveBooking, env
     today = state.opened().business_date
     first = _first_night(booking, command.from_, today)
     moves_in = _moves_in(booking, first, today)
+    not_clean = False
     if moves_in:
         check_vacant(state, command.room, booking)
+        if command.room != booking.room:
+            not_clean = is_not_clean(state, command.room, booking, accepted=command.accept_not_clean)
     moved: tuple[Event, ...] = ()
     rooms = booking.rooms
     if first < booking.departure:
@@ -45,13 +48,14 @@ def move(state: HotelState, booking: Booking, command: commands.MoveBooking, env
         raise invalid("from", "nights_left", f"the stay ends on {booking.departure}: no night is left to move")
     if rooms == booking.rooms and (not moves_in or booking.room == command.room):
         return ()
-    was = room_on(booking, first)
+    was = booking.room_on(first)
     if was is None:
         return (*moved, events.RoomAssigned(booking.id, command.room, rooms))
     upgrade = kind != booking.room_type
     reason = MoveReason.UPGRADE if upgrade else MoveReason.REQUEST
     from_room = booking.room if moves_in else was
-    done: list[Event] = [*moved, events.RoomMoved(booking.id, from_room, command.room, rooms, reason, None, moves_in)]
+    given = events.RoomMoved(booking.id, from_room, command.room, rooms, reason, None, moves_in, not_clean)
+    done: list[Event] = [*moved, given]
     if upgrade and not booking.pinned and booking.status is not BookingStatus.IN_HOUSE:
         done.append(events.BookingPinned(booking.id, command.room))
     return tuple(done)
@@ -93,7 +97,7 @@ def swap(state: HotelState, booking: Booking, command: commands.SwapRooms, envel
     first = [_first_night(one, command.from_, today) for one in pair]
     now = [_moves_in(one, night, today) for one, night in zip(pair, first, strict=True)]
     here, there = (
-        one.room if moves_in else room_on(one, night) for one, night, moves_in in zip(pair, first, now, strict=True)
+        one.room if moves_in else one.room_on(night) for one, night, moves_in in zip(pair, first, now, strict=True)
     )
     if here is None or there is None:
         raise invalid("with", "no_room", "one of the bookings has no room on that night; use move")
@@ -125,6 +129,6 @@ def _swapped(booking: Booking, other: Booking, first: date, today: date, room: s
     rooms: tuple[RoomSegment, ...] = booking.rooms
     if first < booking.departure:
         rooms = _rooms_from(booking, room, first, today)
-    was = booking.room if moves_in else room_on(booking, first)
+    was = booking.room if moves_in else booking.room_on(first)
     assert was is not None
     return events.RoomMoved(booking.id, was, room, rooms, MoveReason.SWAP, other.id, moves_in)

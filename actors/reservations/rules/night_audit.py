@@ -15,7 +15,6 @@ from innkeeper.actors.reservations.rules.business_day import (
 from innkeeper.actors.reservations.rules.housekeeping import is_dirty
 from innkeeper.actors.reservations.rules.overstays import assignment_events, overstay_events
 from innkeeper.actors.reservations.rules.pricing import no_show, turned_away
-from innkeeper.actors.reservations.rules.rooming import room_on
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.actors.reservations.rules.waitlist import lapse_events, offer_events
 from innkeeper.protocol.messages.event import Event
@@ -76,7 +75,7 @@ def _settle(state: HotelState, booking: Booking, to: date) -> events.HoldExpired
 def _has_no_room(state: HotelState, booking: Booking) -> bool:
     """Whether the hotel has no room to give tonight: another guest is in the booking's, and no other is vacant."""
     today = state.opened().business_date
-    room = room_on(booking, today)
+    room = booking.room_on(today)
     if room is not None and state.occupants.get(room) in (None, booking.id):
         return False
     calendar = state.calendars[booking.room_type]

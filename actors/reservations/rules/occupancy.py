@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from innkeeper.actors.reservations.rules.housekeeping import is_not_clean
 from innkeeper.actors.reservations.rules.pricing import checked_out
-from innkeeper.actors.reservations.rules.rooming import RoomingRequest, find_rooms, room_on
+from innkeeper.actors.reservations.rules.rooming import RoomingRequest, find_rooms
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
@@ -25,7 +25,7 @@ def check_in(
     """Lets the guest into the room of the business date. Refuses a room with another party in it, and one that is not
     clean."""
     today = state.opened().business_date
-    room = room_on(booking, today)
+    room = booking.room_on(today)
     if room is None:
         raise Refused(NoRoomAssigned(booking.room_type, free_rooms(state, booking)))
     check_vacant(state, room, booking)

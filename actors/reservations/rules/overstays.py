@@ -15,7 +15,6 @@ from innkeeper.actors.reservations.rules.rooming import (
     find_room,
     known_type,
     prolonged,
-    room_on,
     with_room,
 )
 from innkeeper.actors.reservations.rules.state import IN_HOUSE, HotelState
@@ -39,7 +38,7 @@ def overstay_events(state: HotelState, to: date, at: int, ended: set[str]) -> It
             change = StayChange(stay.arrival, to, stay.adults, stay.children, rate, prices_anew=False)
             lines = changed_stay(state.opened(), stay, change, at)["lines"]
             yield events.GuestOverstayed(booking, to, prolonged(stay, stay.room, to), lines)
-        elif stay.arrival <= today and (planned := room_on(stay, today)) != stay.room:
+        elif stay.arrival <= today and (planned := stay.room_on(today)) != stay.room:
             yield from _unassign(state, stay, (today, to), ended)
             rooms = with_room(stay, stay.room, today, to)
             yield events.RoomMoved(booking, planned or "", stay.room, rooms, MoveReason.OVERSTAY)

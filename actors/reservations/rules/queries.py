@@ -7,7 +7,7 @@ from innkeeper.actors.reservations.rules.availability import rooms_for_stay
 from innkeeper.actors.reservations.rules.guests import named_guest
 from innkeeper.actors.reservations.rules.night_audit import preview
 from innkeeper.actors.reservations.rules.room_details import rooms_reply
-from innkeeper.actors.reservations.rules.rooming import check_arrival
+from innkeeper.actors.reservations.rules.rooming import check_arrival, excess_of
 from innkeeper.actors.reservations.rules.state import HotelState, describe
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.query import Query
@@ -67,7 +67,7 @@ def _availability(state: HotelState, query: queries.FindAvailability) -> Reply:
     arrival, departure = query.arrival.toordinal(), query.departure.toordinal()
     types = []
     for kind in hotel.room_types:
-        if kind.max_guests >= query.guests:
+        if excess_of(kind, query.adults, query.children, hotel.infants_below) is None:
             nights = state.calendars[kind.code].left(arrival, departure)
             most = min(nights)
             rooms = rooms_for_stay(state, kind.code, arrival, departure, most)

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Collection
 
-from innkeeper.actors.reservations.rules.rooming import room_on
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.protocol.reservations.booking import Booking, BookingStatus
 from innkeeper.protocol.reservations.closures import Closure
@@ -53,5 +52,5 @@ def _guests(state: HotelState, hotel: Hotel) -> tuple[dict[str, list[Booking]], 
         if booking.status is BookingStatus.IN_HOUSE:
             in_house[booking.room].append(booking)
         elif booking.status is BookingStatus.CONFIRMED and booking.arrival <= hotel.business_date:
-            due_in[room_on(booking, hotel.business_date) or ""].append(booking)
+            due_in[booking.room_on(hotel.business_date) or ""].append(booking)
     return in_house, due_in

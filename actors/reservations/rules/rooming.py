@@ -3,6 +3,7 @@
 from collections.abc import Container, Sequence
 from dataclasses import replace
 from datetime import date
+from typing import NamedTuple
 
 import msgspec
 from innkeeper.actors.reservations.rules.allocation import AllocationRequest, allocate
@@ -114,11 +115,6 @@ def _claim(state: HotelState, calendar: Calendar, booking: str, part: RoomSegmen
     calendar.claim(state.rooms[part.room][1], part.first.toordinal(), part.until.toordinal(), booking)
 
 
-def room_on(booking: Booking, night: date) -> str | None:
-    """The room that the booking has on this night; on the day of departure, the one of the last night."""
-    return next((part.room for part in booking.rooms if night < part.until), booking.rooms[-1].room)
-
-
 def with_room(booking: Booking, room: str | None, first: date, until: date) -> tuple[RoomSegment, ...]:
     """The rooms of a booking that is in this one, or in none, on the nights [first, until), else as before."""
     before = [RoomSegment(part.room, part.first, min(part.until, first)) for part in booking.rooms]
@@ -227,26 +223,35 @@ def check_reminder(state: HotelState, day: date, arrival: date) -> None:
 def check_guests(
     state: HotelState, kind: RoomType, adults: int, children: tuple[int, ...], field: str | None = None
 ) -> None:
-    """Refuses more guests than the room type takes: in `field`, or where that is None in `adults` or `children`.
-    Infants are not counted as guests, but need a cot each, where the type has a number of cots."""
-    below = state.opened().infants_below
-    infants = sum(age < below for age in children) if below and children else 0
+    """Refuses more guests than the room type takes: in `field`, or where that is None in `adults` or `children`."""
+    excess = excess_of(kind, adults, children, state.opened().infants_below)
+    if excess is not None:
+        raise invalid(field or excess.field, excess.rule, excess.text)
+
+
+class Excess(NamedTuple):
+    """Why a party is too large for a room type: the field that is too large, the rule, and the text."""
+
+    field: str
+    rule: str
+    text: str
+
+
+def excess_of(kind: RoomType, adults: int, children: tuple[int, ...], infants_below: int) -> Excess | None:
+    """Returns why the party is too large for the room type, if it is. Infants are not counted as guests, but need a
+    cot each, where the type has a number of cots."""
+    infants = sum(age < infants_below for age in children) if infants_below and children else 0
     guests = adults + len(children) - infants
     if guests > kind.max_guests:
-        wrong = field or ("adults" if adults > kind.max_guests else "children")
-        raise invalid(
-            wrong, "max_guests", f"{kind.code} takes at most {counted(kind.max_guests, 'guest')}, not {guests}"
-        )
+        field = "adults" if adults > kind.max_guests else "children"
+        text = f"{kind.code} takes at most {counted(kind.max_guests, 'guest')}, not {guests}"
+        return Excess(field, "max_guests", text)
     if kind.max_adults is not None and adults > kind.max_adults:
-        raise invalid(
-            field or "adults",
-            "max_adults",
-            f"{kind.code} takes at most {counted(kind.max_adults, 'adult')}, not {adults}",
-        )
+        text = f"{kind.code} takes at most {counted(kind.max_adults, 'adult')}, not {adults}"
+        return Excess("adults", "max_adults", text)
     if kind.cots is not None and infants > kind.cots:
-        raise invalid(
-            field or "children", "cots", f"{kind.code} has {counted(kind.cots, 'cot')}, not {infants}, for infants"
-        )
+        return Excess("children", "cots", f"{kind.code} has {counted(kind.cots, 'cot')}, not {infants}, for infants")
+    return None
 
 
 def check_room(state: HotelState, room: str, room_type: str | None = None) -> None:

@@ -22,7 +22,7 @@ from innkeeper.actors.reservations.rules.rooming import (
 from innkeeper.actors.reservations.rules.state import HotelState
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
-from innkeeper.protocol.messages.refusals import NotFound, Refused, StaleVersion
+from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, StaleVersion
 from innkeeper.protocol.reservations import commands, events
 from innkeeper.protocol.reservations.booking import RoomSegment
 from innkeeper.protocol.reservations.reasons import WaitlistReason
@@ -88,9 +88,13 @@ _TERMS = ("room_type", "arrival", "departure", "adults", "children", "source")
 
 
 def entry_of(state: HotelState, entry: str, envelope: Envelope) -> WaitlistEntry:
-    """The entry with this id. Refuses an unknown one, and one of another version than the caller expects."""
+    """The entry with this id. Refuses an unknown one, one that has become a booking with its offer, and one of another
+    version than the caller expects."""
     found = state.waitlist.get(entry)
     if found is None:
+        if entry in state.bookings:
+            reason = "the stay was offered: it is a booking of the same id now; change or release that one"
+            raise Refused(ActionNotAllowed("change", reason, ()))
         raise Refused(NotFound("waitlist entry", entry))
     if envelope.if_version is not None and envelope.if_version != found.version:
         raise Refused(StaleVersion(found.version))
