@@ -57,6 +57,12 @@ def is_found(words: Sequence[str], readings: Sequence[Sequence[str]]) -> bool:
 
 def _words_of(text: str) -> Iterator[str]:
     """The words of a name or an address, in each spelling."""
+    if text.isascii():  # as most are: only what stands between the parts of a word can be left out
+        plain = text.lower()
+        yield from _WORD.findall(plain)
+        if (joined := _APOSTROPHES.sub("", plain)) != plain:
+            yield from _WORD.findall(joined)
+        return
     for spelling in (_plain(text), _plain(_APOSTROPHES.sub("", text)), _plain(text.lower().translate(_TWO_LETTERS))):
         for word in _WORD.findall(spelling):
             yield word

@@ -44,7 +44,7 @@ class LoadMeter:
         """Returns for how many seconds commands are to wait after a large batch, so that subscribers can catch up.
         The pauses grow while somebody is behind although the processor was busy since the last batch, and else shrink:
         who waits for others, such as a slow mail server, is not behind because of commands."""
-        if self._is_busy() and self._now() - self._behind_at < _BEHIND_SECONDS:
+        if self._now() - self._behind_at < _BEHIND_SECONDS and self._is_busy():
             grown = max(self._pause_seconds * _PAUSE_FACTOR, _PAUSE_SECONDS_MIN)
             self._pause_seconds = min(grown, _PAUSE_SECONDS_MAX)
         elif self._pause_seconds:
@@ -53,7 +53,8 @@ class LoadMeter:
         return self._pause_seconds
 
     def _is_busy(self) -> bool:
-        """Whether the processor has worked for this process for most of the time since the last call."""
+        """Whether the processor has worked for this process for most of the time since the last call. The question
+        costs a system call, so it is only asked while somebody is behind."""
         (at, used), self._measured = self._measured, (self._now(), self._used())
         return self._measured[1] - used >= _BUSY_SHARE_MIN * (self._measured[0] - at)
 
