@@ -147,7 +147,7 @@ def _ready(process: "subprocess.Popen[bytes]", log: Path) -> Server:
     deadline = monotonic() + START_SECONDS_MAX
     while monotonic() < deadline:
         code, lines = process.poll(), log.read_text()
-        found = re.match(r".*?(http://127\.0\.0\.1:\d+).*\n", lines)
+        found = re.search(r".*?(http://127\.0\.0\.1:\d+).*\n", lines)
         if found:
             _, _, pids = found[0].partition("database processes:")
             return Server(found[1], process.pid, tuple(pid for pid in map(int, pids.split()) if _is_postgres(pid)))

@@ -34,7 +34,10 @@ from innkeeper.protocol.reservations.commands import BookRoom, OpenHotel
 from innkeeper.protocol.reservations.queries import DescribeHotel
 from innkeeper.protocol.reservations.requests import BookingRequest, HotelRequest
 from innkeeper.protocol.values.guests import StoredGuest
+from innkeeper.protocol.values.contexts import RESERVATIONS
+from innkeeper.storage.data_directory import DataDirectory
 from innkeeper.storage.sqlite.journal import SqliteJournal
+from innkeeper.storage.sqlite.storage import SqliteStorage
 from support.partition_fixture import HOTEL_TYPE, NOON
 from tqdm import tqdm
 from uuid_utils import uuid7
@@ -102,9 +105,11 @@ def host_on(journal: Journal) -> Host:
 
 
 def journal_in(folder: Path) -> SqliteJournal:
-    """The journal as run.py finds it in a data directory."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return SqliteJournal(folder / "partition-0.db")
+    """The journal of a data directory, which is made where it is missing, so that a server can go on with it."""
+    storage = SqliteStorage(DataDirectory(folder))
+    storage.installation()
+    storage.locator_key()
+    return storage.journal(RESERVATIONS)
 
 
 def rooms_for(bookings: int, hotels: int) -> int:
@@ -174,6 +179,8 @@ def snapshot(options: argparse.Namespace) -> dict[str, float]:
     journal = journal_in(options.folder)
     host = host_on(journal)
     host.recover()
+    while host.must_drain:  # loads all hotels
+        host.handle([])
     while host.save_snapshots(after_events=1):
         pass
     host.close()
