@@ -14,7 +14,8 @@ from innkeeper.delivery.email.letters import Letters
 from innkeeper.delivery.email.mail_transport import FolderMailTransport, UnsentMailTransport
 from innkeeper.delivery.email.message import mailbox
 from innkeeper.delivery.email.smtp import SmtpMailTransport, SmtpServer
-from innkeeper.delivery.payments.payments import Payments, ReceiveNotification, SimulatedProvider
+from innkeeper.delivery.payments.payments import Payments
+from innkeeper.delivery.payments.simulated import ReceiveNotification, SimulatedProvider
 from innkeeper.delivery.webhooks.client import WebhookClient
 from innkeeper.delivery.webhooks.signing import check_secret, fresh_secret
 from innkeeper.delivery.webhooks.webhooks import Webhooks

@@ -40,6 +40,8 @@ R = TypeVar("R", bound=Reply)
 
 PROVIDERS: web.AppKey[Collection[str]] = web.AppKey("providers")
 
+_SIGNED = ("webhook-", "stripe-signature")  # the names of the headers that sign a notification
+
 FolioNumber = Annotated[int, Meta(ge=1, le=limits.folios_per_booking_max)]
 
 
@@ -109,7 +111,7 @@ class VoidRequest(RequestBody, frozen=True):
 
 
 class RefundRequest(RequestBody, frozen=True):
-    """The amount to refund, by default all of it, and the reason."""
+    """The amount that is refunded or was returned, by default all of it, and the reason."""
 
     amount: Money | None = None
     reason: Line = ""
@@ -240,11 +242,11 @@ async def pay(request: web.Request) -> web.Response:
 
 async def receive_payment_notification(request: web.Request) -> web.Response:
     """POST /v1/payment-providers/{provider}/notifications"""
-    headers = {name.lower(): value for name, value in request.headers.items() if name.lower().startswith("webhook-")}
+    headers = {name.lower(): value for name, value in request.headers.items() if name.lower().startswith(_SIGNED)}
     message = ReceiveProviderNotification(request.match_info["provider"], headers, await read_body(request))
     reply = await request.app[SERVICES].ask(message)
     assert isinstance(reply, PaymentUpdateReply)
-    return json_response(reply.update)
+    return json_response(resources.PaymentNotificationResource(reply.updates))
 
 
 async def show_payment(request: web.Request) -> web.Response:
@@ -270,6 +272,15 @@ async def refund_payment(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/payments/{payment}/actions/refund"""
     body = await body_of(request, _refund)
     command = commands.RefundPayment(
+        _path(request, "hotel"), _path(request, "payment"), body.amount, body.reason, body.reference
+    )
+    return await _payment_response(request, command)
+
+
+async def return_payment(request: web.Request) -> web.Response:
+    """POST /v1/hotels/{hotel}/payments/{payment}/actions/return"""
+    body = await body_of(request, _refund)
+    command = commands.ReturnPayment(
         _path(request, "hotel"), _path(request, "payment"), body.amount, body.reason, body.reference
     )
     return await _payment_response(request, command)

@@ -23,6 +23,7 @@ from innkeeper.http.api.billing_resources import (
     BillResource,
     InvoiceResource,
     OpenBalanceResource,
+    PaymentNotificationResource,
     PaymentResource,
     TrialBalanceResource,
 )
@@ -250,8 +251,8 @@ OPERATIONS = (
     ),
     Operation(
         "POST", "/v1/payment-providers/{provider}/notifications", billing.receive_payment_notification,
-        "Receive a provider's notification of a payment (signed: Standard Webhooks)", PaymentUpdate, body=PaymentUpdate,
-        repeatable="a payment has one outcome, so that the same notification again changes nothing",
+        "Receive a provider's signed notification of a payment", PaymentNotificationResource, body=PaymentUpdate,
+        repeatable="what is reported has ids, so that the same notification again changes nothing",
     ),
     Operation("GET", _PAYMENT, billing.show_payment, "Show a payment", PaymentResource),
     Operation(
@@ -265,6 +266,10 @@ OPERATIONS = (
     Operation(
         "POST", _PAYMENT + "/actions/refund", billing.refund_payment, "Refund a payment", PaymentResource,
         body=billing.RefundRequest,
+    ),
+    Operation(
+        "POST", _PAYMENT + "/actions/return", billing.return_payment, "Record that the bank has returned a payment",
+        PaymentResource, body=billing.RefundRequest,
     ),
     Operation(
         "POST", _BOOKING + "/invoices", billing.issue_invoice, "Issue an invoice for a folio", InvoiceResource, 201,

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal, get_args
 
-from innkeeper.protocol.billing.folio import PaymentOutcome
+from innkeeper.protocol.billing.payment import NextAction, PaymentOutcome, RefusalCode
 from innkeeper.protocol.billing.terms import BillingTermsRequest, PartyRequest
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
@@ -117,21 +117,23 @@ class PaymentCommand(Command, frozen=True):
 
 
 class SettlePayment(PaymentCommand, frozen=True, kw_only=True):
-    """Apply a provider's outcome of a payment; an outdated one changes nothing. None captures the whole amount."""
+    """Apply what a provider reports of a payment; what is outdated or known changes nothing. See `PaymentNews`."""
 
     name: ClassVar[str] = "payment.settle"
     outcome: PaymentOutcome
     reference: Line = ""
     reason: Line = ""
     amount: Money | None = None
-
-    def __post_init__(self) -> None:
-        if self.amount is not None and self.outcome != "captured":
-            raise invalid("amount", "only_captured", 'allowed only with outcome "captured"')
+    id: Line = ""
+    operation: int | None = None
+    code: RefusalCode | None = None
+    at: int = 0
+    expires_at: int = 0
+    next_action: NextAction | None = None
 
 
 class CapturePayment(PaymentCommand, frozen=True):
-    """Capture an authorised payment: this amount, or all of it where None; the rest is released."""
+    """Ask the provider to capture an authorised payment: this amount, or all of it where None; the rest is released."""
 
     name: ClassVar[str] = "payment.capture"
     amount: Money | None = None
@@ -139,16 +141,26 @@ class CapturePayment(PaymentCommand, frozen=True):
 
 
 class VoidPayment(PaymentCommand, frozen=True):
-    """Void a pending or authorised payment before it is captured."""
+    """Ask the provider to void a pending or authorised payment before it is captured."""
 
     name: ClassVar[str] = "payment.void"
     reason: Line = ""
 
 
 class RefundPayment(PaymentCommand, frozen=True):
-    """Refund a captured payment: this amount, or all that is left of it where None."""
+    """Refund a captured payment: this amount, or all that is left of it where None. One by a provider is refunded when
+    the provider agrees, one by hand at once."""
 
     name: ClassVar[str] = "payment.refund"
+    amount: Money | None = None
+    reason: Line = ""
+    reference: Line = ""
+
+
+class ReturnPayment(PaymentCommand, frozen=True):
+    """Record that the bank has returned a captured payment: this amount, or all of it where None."""
+
+    name: ClassVar[str] = "payment.return"
     amount: Money | None = None
     reason: Line = ""
     reference: Line = ""
@@ -172,6 +184,6 @@ class IssueCreditNote(Command, frozen=True):
 
 BILLING_COMMANDS: tuple[type[Command], ...] = (
     ApplyReservationEvent, ChangeBillingTerms, OpenFolio, PostCharge, ReverseCharge, MoveCharges, SplitCharge,
-    RecordPayment, StartPayment, SettlePayment, CapturePayment, VoidPayment, RefundPayment, IssueInvoice,
-    IssueCreditNote,
+    RecordPayment, StartPayment, SettlePayment, CapturePayment, VoidPayment, RefundPayment, ReturnPayment,
+    IssueInvoice, IssueCreditNote,
 )  # fmt: skip

@@ -224,6 +224,9 @@ REQUESTS: dict[str, Callable[[World], Request]] = {
     ),
     f"POST {PAYMENT}capture": lambda w: same_path(w.payment(False) + "/actions/capture", {}, {"reference": "x"}),
     f"POST {PAYMENT}void": lambda w: same_path(w.payment(False) + "/actions/void", {}, {"reason": "x"}),
+    f"POST {PAYMENT}return": lambda w: same_path(
+        w.payment(True) + "/actions/return", {"amount": MONEY | {"amount": "1.00"}}, {"reason": "x"}
+    ),
     f"POST {PAYMENT}refund": lambda w: same_path(
         w.payment(True) + "/actions/refund", {"amount": MONEY | {"amount": "1.00"}}, {"reason": "x"}
     ),
