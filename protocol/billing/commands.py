@@ -45,13 +45,27 @@ class OpenFolio(BillCommand, frozen=True):
 
 
 class PostCharge(BillCommand, frozen=True, kw_only=True):
-    """Post a charge for a quantity of something. Taxes that are not included in the price are added to it."""
+    """Post a charge for a quantity of something. Taxes that are not included in the price are added to it. One on a
+    booking that was cancelled, or whose guest never came, has to be asked for by `allow_ended`."""
 
     name: ClassVar[str] = "charge.post"
     charge: ChargeKind
     text: Name
     unit_amount: Money
     quantity: Quantity = 1
+    folio: int = 1
+    allow_ended: bool = False
+
+
+class PostDiscount(BillCommand, frozen=True, kw_only=True):
+    """Lower what was charged of a kind on a folio, for a reason, which may be a voucher. Taxes that are not included in
+    the price are lowered beside the amount."""
+
+    name: ClassVar[str] = "discount.post"
+    charge: ChargeKind
+    amount: Money
+    reason: Name
+    voucher: Line = ""
     folio: int = 1
 
 
@@ -85,18 +99,20 @@ class SplitCharge(BillCommand, frozen=True):
 
 
 class RecordPayment(BillCommand, frozen=True, kw_only=True):
-    """Record a payment that the hotel has received by cash, terminal or transfer."""
+    """Record a payment that the hotel has received by cash, terminal or transfer. More than what is owed for the
+    booking has to be asked for by `allow_overpayment`."""
 
     name: ClassVar[str] = "payment.record"
     method: ManualMethod
     amount: Money
     folio: int = 1
     reference: Line = ""
+    allow_overpayment: bool = False
 
 
 class StartPayment(BillCommand, frozen=True, kw_only=True):
     """Start a payment at a provider, which captures it, or (without `capture`) authorises it, and settles it later.
-    `token` is what the provider gave the guest for this payment."""
+    `token` is what the provider gave the guest for this payment; `allow_overpayment`: see `RecordPayment`."""
 
     name: ClassVar[str] = "payment.start"
     provider: Slug
@@ -104,6 +120,7 @@ class StartPayment(BillCommand, frozen=True, kw_only=True):
     folio: int = 1
     capture: bool = True
     token: Line = ""
+    allow_overpayment: bool = False
 
     def __post_init__(self) -> None:
         if self.provider in MANUAL_METHODS:
@@ -183,7 +200,8 @@ class IssueCreditNote(Command, frozen=True):
 
 
 BILLING_COMMANDS: tuple[type[Command], ...] = (
-    ApplyReservationEvent, ChangeBillingTerms, OpenFolio, PostCharge, ReverseCharge, MoveCharges, SplitCharge,
+    ApplyReservationEvent, ChangeBillingTerms, OpenFolio, PostCharge, PostDiscount, ReverseCharge, MoveCharges,
+    SplitCharge,
     RecordPayment, StartPayment, SettlePayment, CapturePayment, VoidPayment, RefundPayment, ReturnPayment,
     IssueInvoice, IssueCreditNote,
 )  # fmt: skip

@@ -12,13 +12,14 @@ from innkeeper.protocol.billing.payment import Payment
 from innkeeper.protocol.billing.terms import BillingTerms, Party
 from innkeeper.protocol.reservations.booking import BookingStatus, PriceLine
 from innkeeper.protocol.reservations.terms import TermsOfSale
+from innkeeper.protocol.reservations.transitions import NOT_ENDED
 from innkeeper.protocol.values.guests import Guest
 from innkeeper.protocol.values.taxes import ChargeKind, Tax, TaxAmount
 
 
 class LineKind(StrEnum):
-    """What a line does to the balance: charges raise it, payments lower it, reversals and refunds undo those. A bank
-    takes a payment back with a chargeback, which it may give back as a payment, or with a return."""
+    """What a line does to the balance: charges raise it, discounts and payments lower it, reversals and refunds undo
+    those. A bank takes a payment back with a chargeback, which it may give back as a payment, or with a return."""
 
     CHARGE = "charge"
     REVERSAL = "reversal"
@@ -26,6 +27,11 @@ class LineKind(StrEnum):
     REFUND = "refund"
     CHARGEBACK = "chargeback"
     RETURN = "return"
+    DISCOUNT = "discount"
+
+
+CHARGED = (LineKind.CHARGE, LineKind.DISCOUNT)
+"""What was charged, and what lowers it; a reversal undoes either."""
 
 
 class ReversalReason(StrEnum):
@@ -140,6 +146,14 @@ class Bill(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     def balance(self) -> int:
         """The amount still owed for this booking."""
         return sum(folio.balance for folio in self.folios)
+
+    @property
+    def owed(self) -> int:
+        """The balance, and the price of the nights that are still to be charged."""
+        if self.stay.status not in NOT_ENDED:
+            return self.balance
+        posted_until = self.posted_until or self.stay.arrival
+        return self.balance + sum(line.total for line in self.stay.lines if line.night >= posted_until)
 
     @property
     def paid(self) -> int:

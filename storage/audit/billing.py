@@ -175,8 +175,9 @@ class BillingAuditor:
         books.posted.setdefault(key, []).append(line)
 
     def _charged(self, books: LedgerRecord, key: Key, line: FolioLine) -> None:
-        self._expect(books, line.kind is LineKind.CHARGE, f"line {line.id} is not a charge")
-        self._expect(books, line.amount >= line.tax, f"line {line.id} has taxes above its amount")
+        known = line.kind is LineKind.CHARGE or (line.kind is LineKind.DISCOUNT and line.amount < 0)
+        self._expect(books, known, f"line {line.id} is neither a charge nor a discount")
+        self._expect(books, abs(line.amount) >= abs(line.tax), f"line {line.id} has taxes above its amount")
         self._post(books, key, line)
         books.charges[key] += line.amount
         for tax in line.taxes:
@@ -197,7 +198,13 @@ class BillingAuditor:
             return
         self._expect(books, was.id not in books.reversals, f"line {was.id} was reversed twice")
         same = (where, was.kind, was.charge, -was.amount, [(tax.code, -tax.amount) for tax in was.taxes])
-        back = (key, LineKind.CHARGE, line.charge, line.amount, [(tax.code, tax.amount) for tax in line.taxes])
+        back = (
+            key,
+            LineKind.DISCOUNT if line.amount > 0 else LineKind.CHARGE,
+            line.charge,
+            line.amount,
+            [(tax.code, tax.amount) for tax in line.taxes],
+        )
         self._expect(books, same == back, f"line {line.id} is not the opposite of line {was.id}")
         self._post(books, key, line)
         books.reversals[was.id] = line.id

@@ -234,7 +234,7 @@ def test_bills_invoices_and_events_survive_a_restart(gateway: Gateway) -> None:
         ("folio/charges", {"charge": "gold", "text": "x", "amount": euros("1.00")}, 422, "charge", "one_of"),
         ("folio/charges", {"charge": "spa", "text": "", "amount": euros("1.00")}, 422, "text", "length"),
         ("folio/charges", {"charge": "spa", "text": "x", "amount": {"amount": "1.00", "currency": "USD"}}, 422,
-         "unit_amount.currency", "currency"),
+         "amount.currency", "currency"),
         ("folio/charges", {"charge": "spa", "text": "x", "amount": euros("-1.00")}, 422, "amount.amount", "decimal"),
         ("folio/charges", {"charge": "spa", "text": "x", "amount": euros("1.00"), "folio": 2}, 404, None, None),
         ("folio/charges/99/actions/reverse", {"reason": "x"}, 404, None, None),

@@ -140,6 +140,13 @@ class BillingMachine(RuleBasedStateMachine):
         self._try(lambda: self.ledger.post_charge(booking, units, charge=kind, quantity=quantity, folio=folio))
 
     @precondition(lambda self: self.ledger.state.bills)
+    @rule(which=pick, units=cents, kind=st.sampled_from(ChargeKind), folio=st.integers(1, 2))
+    def discount(self, which: int, units: int, kind: ChargeKind, folio: int) -> None:
+        booking = self._booking(which)
+        command = billing.PostDiscount(HOTEL, booking, charge=kind, amount=eur(units), reason="noise", folio=folio)
+        self._try(lambda: self.ledger.execute(command))
+
+    @precondition(lambda self: self.ledger.state.bills)
     @rule(which=pick)
     def open_folio(self, which: int) -> None:
         self._try(lambda: self.ledger.execute(billing.OpenFolio(HOTEL, self._booking(which), PartyRequest("Globex"))))
@@ -172,7 +179,7 @@ class BillingMachine(RuleBasedStateMachine):
         owed = self.ledger.bill(booking).balance
         amount = owed if whole and owed > 0 else units
         start = self.ledger.record_payment if method == "cash" else self.ledger.start_payment
-        self._try(lambda: start(booking, amount))
+        self._try(lambda: start(booking, amount, allow_overpayment=not whole))
 
     @precondition(lambda self: self.ledger.state.payments)
     @rule(

@@ -7,6 +7,7 @@ after which nothing is owed lets go of what is reserved.
 from collections.abc import Callable
 from typing import Any
 
+from innkeeper.actors.billing.rules.discounts import post_discount
 from innkeeper.actors.billing.rules.double_entry import DOUBLE_ENTRY
 from innkeeper.actors.billing.rules.folios import move_charges, open_folio, post_charge, reverse_charge, split_charge
 from innkeeper.actors.billing.rules.invoicing import check_prefixes, issue_credit_note, issue_invoice
@@ -84,6 +85,7 @@ DECISIONS: dict[type[Command], Callable[[LedgerState, Any, Envelope], Decision]]
     commands.ChangeBillingTerms: _change_terms,
     commands.OpenFolio: open_folio,
     commands.PostCharge: post_charge,
+    commands.PostDiscount: post_discount,
     commands.ReverseCharge: reverse_charge,
     commands.MoveCharges: move_charges,
     commands.SplitCharge: split_charge,

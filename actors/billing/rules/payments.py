@@ -43,9 +43,7 @@ def allowed(payment: Payment) -> tuple[str, ...]:
 
 def record_payment(state: LedgerState, command: commands.RecordPayment, envelope: Envelope) -> Decision:
     """Records a manual payment."""
-    folio = find_folio(find_bill(state, command.booking), command.folio)
-    amount = positive(state, command.amount)
-    _check_payments(folio)
+    folio, amount = _owed_part(state, command)
     check_room(folio)
     line = _posting(state, command.booking).line(LineKind.PAYMENT, envelope.id, command.method, -amount)
     done = events.PaymentRecorded(command.booking, folio.number, envelope.id, command.method, line, command.reference)
@@ -54,13 +52,25 @@ def record_payment(state: LedgerState, command: commands.RecordPayment, envelope
 
 def start_payment(state: LedgerState, command: commands.StartPayment, envelope: Envelope) -> Decision:
     """Starts a payment with a provider."""
-    folio = find_folio(find_bill(state, command.booking), command.folio)
-    amount = positive(state, command.amount)
-    _check_payments(folio)
+    folio, amount = _owed_part(state, command)
     started = events.PaymentStarted(
         command.booking, folio.number, envelope.id, command.provider, amount, command.capture, command.token
     )
     return Decision((started,), the_payment(envelope.id))
+
+
+def _owed_part(state: LedgerState, command: commands.RecordPayment | commands.StartPayment) -> tuple[Folio, int]:
+    """The folio and the amount of a new payment. Refuses more than what is owed, where it was not asked for."""
+    bill = find_bill(state, command.booking)
+    folio = find_folio(bill, command.folio)
+    amount = positive(state, command.amount)
+    if amount > (owed := max(bill.owed, 0)) and not command.allow_overpayment:
+        most = render(owed, state.opened().currency)
+        raise invalid(
+            "amount", "owed_max", f"{most} is owed for the booking; more has to be asked for: allow_overpayment"
+        )
+    _check_payments(folio)
+    return folio, amount
 
 
 def _check_payments(folio: Folio) -> None:
