@@ -234,7 +234,7 @@ def test_an_event_that_a_consumer_does_not_know_is_an_error_and_never_nothing() 
     record = RecordedEvent("inn", 1, 0, "", "", "", GuestEvacuated("b"))
     views = MemoryViews("reservations", GrowingLog())
     step = ReadModelStep(SimpleNamespace(totals=Totals()), {})  # type: ignore[arg-type]  # it fails before it reads a table
-    payments = Payments(None, {}, lambda: 0)  # type: ignore[arg-type]  # it fails before it asks
+    payments = Payments(None, {})  # type: ignore[arg-type]  # it fails before it asks
     consumers: tuple[Callable[[], object], ...] = (
         lambda: evolve(HotelState(), record),
         lambda: RoomState("101").apply(GuestEvacuated("b")),

@@ -42,10 +42,9 @@ from innkeeper.protocol.values.instants import microseconds
 class Payments:
     """Connects all providers to billing's message bus."""
 
-    def __init__(self, bus: MessageBus, providers: Mapping[str, Provider], clock: Callable[[], int]) -> None:
+    def __init__(self, bus: MessageBus, providers: Mapping[str, Provider]) -> None:
         self._bus = bus
         self._providers = providers
-        self._clock = clock
         self.handlers: dict[type, Callable[[Any, Transaction], Awaitable[Reply]]] = {
             ReceiveProviderNotification: self.receive
         }
