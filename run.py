@@ -82,7 +82,7 @@ async def start(parts: Parts, data: DataDirectory, storage: Storage, integration
             partial(storage.event_log, DELIVERY),
             partial(adapters.open_archive, integrations, data.archive, storage.installation()),
             PAYMENT_EVENT_TYPES,
-            partial(adapters.open_payments, integrations, data.provider_secret, clock),
+            partial(adapters.open_payments, integrations, data.provider_secret, clock, storage.installation()),
             retry_seconds,
             partial(adapters.open_webhooks, integrations, clock, uuid7),
         )

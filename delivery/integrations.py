@@ -14,7 +14,9 @@ from innkeeper.delivery.email.letters import Letters
 from innkeeper.delivery.email.mail_transport import FolderMailTransport, UnsentMailTransport
 from innkeeper.delivery.email.message import mailbox
 from innkeeper.delivery.email.smtp import SmtpMailTransport, SmtpServer
-from innkeeper.delivery.payments.payments import Payments, ReceiveNotification, SimulatedProvider
+from innkeeper.delivery.payments.payments import Payments
+from innkeeper.delivery.payments.selection import check_stripe, open_stripe
+from innkeeper.delivery.payments.simulated import ReceiveNotification, SimulatedProvider
 from innkeeper.delivery.webhooks.client import WebhookClient
 from innkeeper.delivery.webhooks.signing import check_secret, fresh_secret
 from innkeeper.delivery.webhooks.webhooks import Webhooks
@@ -34,7 +36,7 @@ from innkeeper.protocol.values.operator_error import EXIT_DAMAGED, OperatorError
 
 MAIL_FROM = "reservations@localhost"
 LOCAL = "local"
-SIMULATED = "simulated"
+SIMULATED, STRIPE = "simulated", "stripe"
 ARCHIVE, BROKER = _RECEIVERS = "archive", "broker"
 
 
@@ -52,12 +54,16 @@ class Integrations(NamedTuple):
     """The chosen integrations. `archive` is a folder or URL, and `archive_form` the form of its files; an empty one
     depends on the URL. `broker` is a URL; without one, events are sent directly between processes. With `in_memory`
     nothing is written to disk. `actor_system` runs the actors. `guest_details` names the receivers that get the details
-    of guests with the events, separated by commas: `archive`, `broker`."""
+    of guests with the events, separated by commas: `archive`, `broker`. `stripe_key` is the secret key of a Stripe
+    account, `stripe_webhook_secret` signs its notifications; `stripe_url` is another server that speaks its API."""
 
     archive: str = ""
     archive_form: str = ""
     webhooks_to_loopback: bool = False
     simulated_payments: bool = False
+    stripe_key: str = ""
+    stripe_webhook_secret: str = ""
+    stripe_url: str = ""
     smtp: SmtpServer | None = None
     mail_from: str = MAIL_FROM
     broker: str = ""
@@ -87,6 +93,10 @@ class Integrations(NamedTuple):
             check_archive(given.get("archive", ""), given.get("archive_form", ""))
         except ValueError as error:
             raise IntegrationError(f"no events can be archived: {error}; see --archive") from None
+        try:
+            check_stripe(*(given.get(f"stripe_{name}", "") for name in ("key", "webhook_secret", "url")))
+        except ValueError as error:
+            raise IntegrationError(f"no payments by Stripe: {error}; see --stripe-key") from None
         if unknown := {*given.get("guest_details", "").split(",")} - {"", *_RECEIVERS}:
             raise IntegrationError(f"{sorted(unknown)[0]!r} is no receiver of events; see --guest-details")
         return cls(**given)
@@ -98,7 +108,8 @@ class Integrations(NamedTuple):
     @property
     def providers(self) -> tuple[str, ...]:
         """The names of the payment providers that are available."""
-        return (SIMULATED,) if self.simulated_payments else ()
+        chosen = ((SIMULATED, self.simulated_payments), (STRIPE, self.stripe_key))
+        return tuple(name for name, is_chosen in chosen if is_chosen)
 
 
 @asynccontextmanager
@@ -156,11 +167,23 @@ def open_archive(chosen: Integrations, folder: Path, installation: Installation)
     return chosen.to_receiver(ARCHIVE, archive)
 
 
-def open_payments(
-    chosen: Integrations, secret: Path, clock: Callable[[], int], bus: MessageBus, notify: ReceiveNotification
-) -> Payments:
-    """The payment providers, connected to billing's message bus; see `providers`."""
-    return Payments(bus, providers(chosen, secret, notify, clock), clock)
+@asynccontextmanager
+async def open_payments(
+    chosen: Integrations,
+    secret: Path,
+    clock: Callable[[], int],
+    installation: Installation,
+    bus: MessageBus,
+    notify: ReceiveNotification,
+) -> AsyncIterator[Payments]:
+    """The payment providers, connected to billing's message bus; see `providers`. Disconnects at the end."""
+    opened = providers(chosen, secret, notify, clock)
+    if not chosen.stripe_key:
+        yield Payments(bus, opened)
+        return
+    account = chosen.stripe_key, chosen.stripe_webhook_secret, chosen.stripe_url
+    async with open_stripe(*account, installation.id, clock) as stripe:
+        yield Payments(bus, {**opened, STRIPE: stripe})
 
 
 @asynccontextmanager

@@ -5,8 +5,8 @@ from typing import Protocol
 
 from aiohttp import web
 from innkeeper.http.api import asyncapi, openapi
-from innkeeper.http.api.billing import PROVIDERS
 from innkeeper.http.api.parsing import READ_ARRIVING
+from innkeeper.http.api.payments import PROVIDERS
 from innkeeper.http.api.reservations import (
     ASYNCAPI,
     BUSES,

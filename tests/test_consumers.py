@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from innkeeper.actors.billing.rules.double_entry import entries
+from innkeeper.actors.billing.rules.payment_fold import payment_after
 from innkeeper.actors.billing.rules.reservation_events import derive_events
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.actors.billing.rules.state import evolve as evolve_ledger
@@ -21,7 +22,7 @@ from innkeeper.actors.reservations.rules.rooms import RoomState, RoomStates
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
 from innkeeper.delivery.payments.payments import PAYMENT_EVENT_TYPES, Payments
 from innkeeper.protocol.billing.events import PaymentEvent
-from innkeeper.protocol.billing.transitions import PAYMENT_TRANSITIONS
+from innkeeper.protocol.billing.transitions import KEEPING_STATUS, PAYMENT_TRANSITIONS
 from innkeeper.protocol.codec import wire
 from innkeeper.protocol.delivery.webhooks import WebhookPinged
 from innkeeper.protocol.messages.event import Event, ForgettingEvent
@@ -49,6 +50,8 @@ NOT_CONSUMERS = {
     "actors.reservations.rules.changes": "makes an event with the fields that its class has",
     "delivery.archive.event_files": "archives every event; one type has names of files of its own",
     "actors.reservations.rules.decisions": "replies with what the event says that it has just decided",
+    "actors.billing.rules.payment_news": "asks the table of statuses which event may follow",
+    "actors.billing.rules.releases": "looks for one event among those that were just decided",
     "actors.reservations.rules.night_audit": "lists the events that it has just decided, for the report",
 }
 
@@ -219,7 +222,7 @@ def test_subscriptions_are_to_the_events_that_a_table_handles_or_to_every_event(
 
 def test_the_tables_of_statuses_have_every_event() -> None:
     assert {kind for _, kind in TRANSITIONS} == BOOKING_PROJECTION.handles
-    assert {kind for _, kind in PAYMENT_TRANSITIONS} == set(events_below(PaymentEvent))
+    assert {kind for _, kind in PAYMENT_TRANSITIONS} | KEEPING_STATUS == set(events_below(PaymentEvent))
     assert set(ACTIONS.values()) <= BOOKING_PROJECTION.handles
 
 
@@ -231,7 +234,7 @@ def test_an_event_that_a_consumer_does_not_know_is_an_error_and_never_nothing() 
     record = RecordedEvent("inn", 1, 0, "", "", "", GuestEvacuated("b"))
     views = MemoryViews("reservations", GrowingLog())
     step = ReadModelStep(SimpleNamespace(totals=Totals()), {})  # type: ignore[arg-type]  # it fails before it reads a table
-    payments = Payments(None, {}, lambda: 0)  # type: ignore[arg-type]  # it fails before it asks
+    payments = Payments(None, {})  # type: ignore[arg-type]  # it fails before it asks
     consumers: tuple[Callable[[], object], ...] = (
         lambda: evolve(HotelState(), record),
         lambda: RoomState("101").apply(GuestEvacuated("b")),
@@ -240,6 +243,7 @@ def test_an_event_that_a_consumer_does_not_know_is_an_error_and_never_nothing() 
         lambda: apply_hotel_event(None, record),
         lambda: derive_events(LedgerState(), record, b""),
         lambda: entries(record.event),
+        lambda: payment_after(None, record.event),  # type: ignore[arg-type]  # it fails before it reads the payment
         lambda: evolve_ledger(LedgerState(), record),
         lambda: handle(None, None, record),
         lambda: ReservationsAuditor().handle([record]),

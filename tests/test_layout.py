@@ -114,7 +114,8 @@ LIBRARIES = {
     "actors": {"msgspec", "thespian", "uvloop"},
     "storage": {"anyascii", "cryptography", "msgspec", "sqlite_utils"},
     "delivery": {
-        "aio_pika", "aiohttp", "aiokafka", "aiormq", "aiosmtplib", "babel", "fsspec", "jinja2", "msgspec", "yarl",
+        "aio_pika", "aiohttp", "aiokafka", "aiormq", "aiosmtplib", "babel", "fsspec", "jinja2", "msgspec", "stripe",
+        "yarl",
     },
     "http": {"aiohttp", "click", "font_source_sans_pro", "fpdf", "jinja2", "msgspec", "prometheus_client", "tqdm"},
 }  # fmt: skip

@@ -61,7 +61,7 @@ class DeliveryPorts(NamedTuple):
     open_log: Callable[[], AbstractContextManager[EventLog]]
     open_archive: Callable[[], EventHandler]
     payment_event_types: tuple[str, ...]
-    open_payments: Callable[[MessageBus, AskService], PaymentsAdapter]
+    open_payments: Callable[[MessageBus, AskService], AbstractAsyncContextManager[PaymentsAdapter]]
     retry_seconds: Callable[[int], float]
     open_webhooks: Callable[
         [PublishEvent, DeliveryStore, Subscribers, Mapping[str, EventLog]], AbstractAsyncContextManager[MessageHandlers]
@@ -88,25 +88,27 @@ async def start_delivery(parts: Parts, ports: DeliveryPorts) -> None:
 
     @asynccontextmanager
     async def open_handlers(service: Service[DeliveryStore], store: DeliveryStore) -> AsyncIterator[Handlers]:
-        payments = ports.open_payments(parts.buses[BILLING], service.ask)
-        operations = store.payment_operations
-        relay = PaymentRelay(
-            PROVIDERS, operations, service.logs[BILLING], payments.carry_out, ports.retry_seconds, parts.clock
-        )
+        async with (
+            ports.open_payments(parts.buses[BILLING], service.ask) as payments,
+            ports.open_webhooks(writer.publish, store, service, service.logs) as webhooks,
+        ):
+            operations = store.payment_operations
+            relay = PaymentRelay(
+                PROVIDERS, operations, service.logs[BILLING], payments.carry_out, ports.retry_seconds, parts.clock
+            )
 
-        async def handle(entries: Sequence[LogEntry]) -> Effects:
-            new = payments.operations(entries)
+            async def handle(entries: Sequence[LogEntry]) -> Effects:
+                new = payments.operations(entries)
 
-            def keep() -> None:
-                operations.add(new)
-                relay.notify()
+                def keep() -> None:
+                    operations.add(new)
+                    relay.notify()
 
-            return keep if new else no_effects
+                return keep if new else no_effects
 
-        service.subscribe(SubscriptionRequest("payments", ports.payment_event_types), handle)
-        service.add_task(relay)
-        service.subscribe(SubscriptionRequest("archive", EVERY_EVENT), ports.open_archive())
-        async with ports.open_webhooks(writer.publish, store, service, service.logs) as webhooks:
+            service.subscribe(SubscriptionRequest("payments", ports.payment_event_types), handle)
+            service.add_task(relay)
+            service.subscribe(SubscriptionRequest("archive", EVERY_EVENT), ports.open_archive())
             yield {**payments.handlers, **webhooks.handlers}
 
     await parts.start(Service(DELIVERY, parts.service_ports(DELIVERY, ports.open_store), open_handlers))

@@ -1,27 +1,20 @@
-"""Carries out payments with providers: billing's events become requests to a provider, and the provider's notifications
-become commands to billing.
+"""Carries out payments with providers: billing's events become requests to a provider, and what it answers or reports
+becomes a command to billing.
 
-The requests follow from billing's log, so that a crash loses none: a request is repeated with the same payment id, and
-the provider carries it out once. Only notifications with a valid signature are accepted.
+The requests follow from billing's log, so that a crash loses none: a request is repeated under the same key, and the
+provider carries it out once. Its answer, a refusal too, is reported to billing, which counts only what the provider has
+agreed to. Only notifications with a valid signature are accepted.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-from innkeeper.delivery.webhooks.signing import check_signature, signature_headers
 from innkeeper.protocol.billing import events
 from innkeeper.protocol.billing.commands import SettlePayment
-from innkeeper.protocol.billing.events import (
-    PaymentEvent,
-    PaymentRecorded,
-    PaymentRefunded,
-    PaymentStarted,
-    PaymentVoided,
-)
-from innkeeper.protocol.billing.folio import PaymentStatus
+from innkeeper.protocol.billing.events import PaymentEvent, PaymentOperationRequested, PaymentStarted
+from innkeeper.protocol.billing.payment import PaymentAction, PaymentStatus, RefusalCode
 from innkeeper.protocol.billing.payments import (
+    OperationInstruction,
     PaymentInstruction,
     PaymentUpdate,
     PaymentUpdateReply,
@@ -36,36 +29,32 @@ from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.query import Query
 from innkeeper.protocol.messages.recorded_event import LogEntry, RecordedEvent
-from innkeeper.protocol.messages.refusals import NotFound, Refusal, Refused, Unavailable, invalid
+from innkeeper.protocol.messages.refusals import NotFound, Refusal, Refused, Unavailable
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.ports.message_bus import MessageBus
 from innkeeper.protocol.ports.payment_operations import PaymentOperation, ProviderUnreachable
 from innkeeper.protocol.ports.service_store import Transaction
 from innkeeper.protocol.ports.subscriptions import Stalled
 from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS
-
-_update = msgspec.json.Decoder(PaymentUpdate)
+from innkeeper.protocol.values.instants import microseconds
 
 
 class Payments:
     """Connects all providers to billing's message bus."""
 
-    def __init__(self, bus: MessageBus, providers: Mapping[str, Provider], clock: Callable[[], int]) -> None:
+    def __init__(self, bus: MessageBus, providers: Mapping[str, Provider]) -> None:
         self._bus = bus
         self._providers = providers
-        self._clock = clock
         self.handlers: dict[type, Callable[[Any, Transaction], Awaitable[Reply]]] = {
             ReceiveProviderNotification: self.receive
         }
 
     def operations(self, entries: Sequence[LogEntry]) -> list[PaymentOperation]:
-        """What providers are to do after these events; nothing for payments by hand, such as cash."""
+        """What providers are to do after these events."""
         return [
             PaymentOperation(record.id, record.hotel, record.hotel_seq, wire.event_type(event), event.payment)
             for _, record in entries
-            if PAYMENT_EVENTS[type(event := record.event)] is not None
-            and isinstance(event, PaymentEvent)
-            and (not isinstance(event, PaymentRecorded | PaymentRefunded) or event.method in self._providers)
+            if PAYMENT_EVENTS[type(event := record.event)] is not None and isinstance(event, PaymentEvent)
         ]
 
     async def carry_out(self, record: RecordedEvent) -> None:
@@ -76,65 +65,71 @@ class Payments:
         await carry_out(self, record, record.event)
 
     async def receive(self, message: ReceiveProviderNotification, _: Transaction) -> PaymentUpdateReply:
-        """Handles a notification. Refuses one without a valid signature of the provider. The payment's own id makes a
-        repetition harmless."""
+        """Handles a notification. Refuses one without a valid signature of the provider. What it reports has ids, which
+        make a repetition harmless."""
         provider = self._providers.get(message.provider)
         if provider is None:
             raise Refused(NotFound("payment provider", message.provider))
-        check_signature(provider.secrets, message.headers, message.body, self._clock() // 1_000_000)
         try:
-            news = _update.decode(message.body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise invalid("body", "form", f"expected the notification of a payment: {error}") from None
-        await self._settle(news, message.provider)
-        return PaymentUpdateReply(news)
+            updates = tuple(await provider.read(message.headers, message.body))
+        except ProviderUnreachable as error:
+            raise Refused(Unavailable(f"the provider does not answer: {error}")) from None
+        for update in updates:
+            await self._settle(update, message.provider)
+        return PaymentUpdateReply(updates)
 
     async def start(self, record: RecordedEvent, event: PaymentStarted) -> None:
-        """Starts a payment that is still pending."""
+        """Starts a payment that is still pending, unless it is to be voided already."""
         known = await self._known(record.hotel, event.payment)
-        if known.payment.status is not PaymentStatus.PENDING:
+        if known.payment.status is not PaymentStatus.PENDING or known.payment.pending:
             return
         provider = self._providers.get(event.method)
-        wanted = PaymentInstruction(
-            payment=event.payment, hotel=record.hotel, booking=event.booking, amount=event.amount,
-            currency=known.currency, capture=event.capture, token=event.token,
-        )  # fmt: skip
-        news: PaymentUpdate | None
+        update: PaymentUpdate | None
         if provider is None:
-            reason = f"there is no payment provider {event.method!r} any more"
-            news = PaymentUpdate(hotel=record.hotel, payment=event.payment, outcome="failed", reason=reason)
+            update = PaymentUpdate(
+                hotel=record.hotel, payment=event.payment, outcome="failed", code=RefusalCode.NOT_POSSIBLE,
+                reason=_gone(event.method),
+            )  # fmt: skip
         else:
-            news = await provider.start(wanted)
-        if news is not None:
-            await self._settle(news, event.method)
+            update = await provider.start(_instruction(record.hotel, known, event.token))
+        if update is not None:
+            await self._settle(update, event.method)
 
-    async def capture(self, _: RecordedEvent, event: PaymentRecorded) -> None:
-        """Captures the authorised amount, or less."""
-        if (provider := self._providers.get(event.method)) is not None:  # otherwise a manual payment, such as cash
-            await provider.capture(event.payment, -event.line.amount)
-
-    async def refund(self, record: RecordedEvent, event: PaymentRefunded) -> None:
-        """Refunds an amount, once for each event."""
-        if (provider := self._providers.get(event.method)) is not None:
-            await provider.refund(event.payment, record.id, event.line.amount)
-
-    async def void(self, record: RecordedEvent, event: PaymentVoided) -> None:
-        """Cancels a payment that is not captured."""
-        method = (await self._known(record.hotel, event.payment)).payment.method
-        if (provider := self._providers.get(method)) is not None:
-            await provider.void(event.payment)
+    async def operate(self, record: RecordedEvent, event: PaymentOperationRequested) -> None:
+        """Asks the provider for an operation under the id of its event, and reports the answer."""
+        known = await self._known(record.hotel, event.payment)
+        if event.operation.number not in [one.number for one in known.payment.pending]:
+            return
+        method, number = known.payment.method, event.operation.number
+        provider = self._providers.get(method)
+        update: PaymentUpdate | None
+        if provider is None:
+            update = PaymentUpdate(
+                hotel=record.hotel, payment=event.payment, outcome="refused", operation=number,
+                code=RefusalCode.NOT_POSSIBLE, reason=_gone(method),
+            )  # fmt: skip
+        else:
+            asked = OperationInstruction(number=number, key=record.id, amount=event.operation.amount)
+            carry_out = _OPERATIONS[event.operation.action]
+            update = await carry_out(provider, _instruction(record.hotel, known, known.payment.token), asked)
+        if update is not None:
+            await self._settle(update, method)
 
     async def _known(self, hotel: str, payment: str) -> PaymentReply:
         reply = await self._ask(ShowPayment(hotel, payment), "payments")
         assert isinstance(reply, PaymentReply)
         return reply
 
-    async def _settle(self, news: PaymentUpdate, provider: str) -> None:
-        known = await self._known(news.hotel, news.payment)
+    async def _settle(self, update: PaymentUpdate, provider: str) -> None:
+        known = await self._known(update.hotel, update.payment)
         if known.payment.method != provider:
-            raise Refused(NotFound("payment", news.payment))
+            raise Refused(NotFound("payment", update.payment))
         settle = SettlePayment(
-            news.hotel, news.payment, outcome=news.outcome, reference=news.reference, reason=news.reason
+            update.hotel, update.payment, outcome=update.outcome, reference=update.reference, reason=update.reason,
+            amount=update.amount, id=update.id, operation=update.operation, code=update.code,
+            at=0 if update.at is None else microseconds(update.at),
+            expires_at=0 if update.expires_at is None else microseconds(update.expires_at),
+            next_action=update.next_action,
         )  # fmt: skip
         await self._ask(settle, provider)
 
@@ -147,13 +142,29 @@ class Payments:
         return result
 
 
+def _instruction(hotel: str, known: PaymentReply, token: str) -> PaymentInstruction:
+    payment = known.payment
+    return PaymentInstruction(
+        payment=payment.id, hotel=hotel, booking=known.booking, amount=payment.amount, currency=known.currency,
+        capture=payment.capture, token=token, reference=payment.reference,
+    )  # fmt: skip
+
+
+def _gone(provider: str) -> str:
+    return f"there is no payment provider {provider!r} any more"
+
+
+_OPERATIONS: dict[PaymentAction, Callable[..., Awaitable[PaymentUpdate | None]]] = {
+    PaymentAction.CAPTURE: lambda provider, *asked: provider.capture(*asked),
+    PaymentAction.VOID: lambda provider, *asked: provider.void(*asked),
+    PaymentAction.REFUND: lambda provider, *asked: provider.refund(*asked),
+}
+
 PAYMENT_EVENTS = EventTable[Callable[[Payments, RecordedEvent, Any], Awaitable[None]]](
     "payments",
     handles={
         PaymentStarted: Payments.start,
-        PaymentRecorded: Payments.capture,
-        PaymentRefunded: Payments.refund,
-        PaymentVoided: Payments.void,
+        PaymentOperationRequested: Payments.operate,
     },
     ignores=(
         events.LedgerTimelineBegun, events.LedgerBookingsLost, events.LedgerOpened,
@@ -161,78 +172,13 @@ PAYMENT_EVENTS = EventTable[Callable[[Payments, RecordedEvent, Any], Awaitable[N
         events.LedgerRenamed, events.BillingTermsChanged,
         events.FolioOpened, events.FolioTermsChanged, events.BuyerChanged, events.LedgerGuestForgotten,
         events.ChargePosted, events.ChargeReversed,
-        events.PaymentAuthorised, events.PaymentFailed, events.BookingPaid, events.InvoiceIssued,
-        events.CreditNoteIssued,
+        events.PaymentActionRequired, events.PaymentAuthorised, events.PaymentOperationRefused, events.PaymentRecorded,
+        events.PaymentFailed, events.PaymentVoided, events.PaymentRefunded, events.PaymentChargedBack,
+        events.PaymentChargebackClosed, events.PaymentReturned, events.PaymentNewsKept, events.BookingPaid,
+        events.InvoiceIssued, events.CreditNoteIssued,
     ),
     not_followed=(RESERVATIONS, DELIVERY),
 )  # fmt: skip
 
 PAYMENT_EVENT_TYPES = wire.type_names(PAYMENT_EVENTS.handles)
-"""What `Payments.handle` subscribes to, in the log of billing."""
-
-
-ReceiveNotification = Callable[[ReceiveProviderNotification], Awaitable[object]]
-"""Receives a notification from a provider."""
-
-
-class SimulatedProvider:
-    """A provider for demos and tests. The token selects the outcome: `decline` fails, `late` leaves the payment
-    pending, `late-3` settles it with a notification after 3 seconds; to one with `away-3` it refuses to answer for 3
-    seconds, with `hang-3` it is silent for so long; with `lost` the first answer is lost. Any other succeeds at once.
-    It carries out a payment once, however often it is asked. Its state is not stored."""
-
-    def __init__(self, name: str, secret: str, notify: ReceiveNotification, clock: Callable[[], int]) -> None:
-        self.secrets: tuple[str, ...] = (secret,)
-        self._name = name
-        self._notify = notify
-        self._clock = clock
-        self._late: set[asyncio.Task[None]] = set()
-        self._asked_at: dict[str, int] = {}
-
-    async def start(self, wanted: PaymentInstruction) -> PaymentUpdate | None:
-        """See `protocol.billing.payments.Provider`."""
-        outcome, reason = ("captured" if wanted.capture else "authorised"), ""
-        name, _, seconds = wanted.token.partition("-")
-        await self._fail(name, int(seconds) if seconds.isdigit() else 0, wanted.payment)
-        if name == "decline":
-            outcome, reason = "failed", "the bank declined"
-        news = msgspec.convert(
-            {"hotel": wanted.hotel, "payment": wanted.payment, "outcome": outcome, "reason": reason,
-             "reference": f"sim-{wanted.payment}"}, PaymentUpdate,
-        )  # fmt: skip
-        if name != "late":
-            return news
-        if seconds.isdigit():
-            task = asyncio.create_task(self._notify_late(news, min(int(seconds), _LATE_SECONDS_MAX)))
-            self._late.add(task)
-            task.add_done_callback(self._late.discard)
-        return None
-
-    async def _fail(self, kind: str, seconds: int, payment: str) -> None:
-        """Fails, or is silent, as the token says."""
-        is_first, asked_at = payment not in self._asked_at, self._asked_at.setdefault(payment, self._clock())
-        has_ended = self._clock() - asked_at >= seconds * 1_000_000
-        if kind == "lost" and is_first:
-            raise ProviderUnreachable("the answer was lost")
-        if kind == "away" and not has_ended:
-            raise ProviderUnreachable("the provider does not answer")
-        if kind == "hang" and not has_ended:
-            await asyncio.Event().wait()
-
-    async def _notify_late(self, news: PaymentUpdate, seconds: int) -> None:
-        await asyncio.sleep(seconds)
-        body = msgspec.json.encode(news)
-        headers = signature_headers(self.secrets, news.payment, self._clock() // 1_000_000, body)
-        await self._notify(ReceiveProviderNotification(self._name, headers, body))
-
-    async def capture(self, payment: str, amount: int) -> None:
-        """See `protocol.billing.payments.Provider`."""
-
-    async def void(self, payment: str) -> None:
-        """See `protocol.billing.payments.Provider`."""
-
-    async def refund(self, payment: str, refund: str, amount: int) -> None:
-        """See `protocol.billing.payments.Provider`."""
-
-
-_LATE_SECONDS_MAX = 3_600
+"""What the payments subscribe to, in the log of billing."""

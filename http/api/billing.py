@@ -1,26 +1,23 @@
 """The handlers of the routes of bills, payments and invoices."""
 
 import asyncio
-from collections.abc import Collection
-from typing import Annotated, Literal, TypeVar, cast
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from aiohttp import web
 from innkeeper.http.api import billing_resources as resources
-from innkeeper.http.api.parsing import PageQuery, body_of, number_of, query_of, read_body
+from innkeeper.http.api.parsing import PageQuery, body_of, number_of, query_of
 from innkeeper.http.api.rendering import json_response, page
 from innkeeper.http.api.reservations import RESERVATIONS_BUS, ask
 from innkeeper.http.api.subscribers import SERVICES
 from innkeeper.http.documents.invoices import HTML_HEADERS, html_document
 from innkeeper.protocol.billing import commands, queries
-from innkeeper.protocol.billing.payments import PaymentUpdateReply, ReceiveProviderNotification
 from innkeeper.protocol.billing.replies import (
     BillReply,
     InvoiceReply,
     InvoicesReply,
     LedgerReply,
     OpenBalancesReply,
-    PaymentReply,
     TrialBalanceReply,
 )
 from innkeeper.protocol.billing.terms import BillingTermsRequest, PartyRequest
@@ -33,12 +30,11 @@ from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import BILLING
 from innkeeper.protocol.values.money import Money
 from innkeeper.protocol.values.taxes import ChargeKind
-from innkeeper.protocol.values.text import Line, LineNumber, Name, Quantity, Slug
+from innkeeper.protocol.values.text import Line, LineNumber, Name, Quantity
 from msgspec import Meta
 
 R = TypeVar("R", bound=Reply)
 
-PROVIDERS: web.AppKey[Collection[str]] = web.AppKey("providers")
 
 FolioNumber = Annotated[int, Meta(ge=1, le=limits.folios_per_booking_max)]
 
@@ -48,12 +44,24 @@ class RequestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class ChargeRequest(RequestBody, frozen=True):
-    """A charge of a quantity at a unit price."""
+    """A charge of a quantity at a unit price. One on a booking that was cancelled or whose guest never came has to be
+    asked for: `allow_ended`."""
 
     charge: ChargeKind
     text: Name
     amount: Money
     quantity: Quantity = 1
+    folio: FolioNumber = 1
+    allow_ended: bool = False
+
+
+class DiscountRequest(RequestBody, frozen=True):
+    """How much less is charged of a kind, and why, with the number of a voucher where there is one."""
+
+    charge: ChargeKind
+    amount: Money
+    reason: Name
+    voucher: Line = ""
     folio: FolioNumber = 1
 
 
@@ -81,39 +89,6 @@ class FolioRequest(RequestBody, frozen=True):
     """A new folio and its payer."""
 
     buyer: PartyRequest
-
-
-class PaymentRequest(RequestBody, frozen=True):
-    """A manual payment (cash, terminal, transfer) or one by a provider, which only reserves the money where `capture`
-    is false. `token` is the provider's token for this payment."""
-
-    method: Slug
-    amount: Money
-    folio: FolioNumber = 1
-    capture: bool = True
-    token: Line = ""
-    reference: Line = ""
-
-
-class CaptureRequest(RequestBody, frozen=True):
-    """The amount to capture, by default all that is reserved."""
-
-    amount: Money | None = None
-    reference: Line = ""
-
-
-class VoidRequest(RequestBody, frozen=True):
-    """The reason for voiding a payment."""
-
-    reason: Line = ""
-
-
-class RefundRequest(RequestBody, frozen=True):
-    """The amount to refund, by default all of it, and the reason."""
-
-    amount: Money | None = None
-    reason: Line = ""
-    reference: Line = ""
 
 
 class InvoiceRequest(RequestBody, frozen=True):
@@ -148,14 +123,11 @@ def _line(request: web.Request) -> int:
 
 
 _charge = msgspec.json.Decoder(ChargeRequest)
+_discount = msgspec.json.Decoder(DiscountRequest)
 _reason = msgspec.json.Decoder(ReasonRequest)
 _part = msgspec.json.Decoder(SplitRequest)
 _transfer = msgspec.json.Decoder(TransferRequest)
 _new_folio = msgspec.json.Decoder(FolioRequest)
-_payment = msgspec.json.Decoder(PaymentRequest)
-_captured = msgspec.json.Decoder(CaptureRequest)
-_voided = msgspec.json.Decoder(VoidRequest)
-_refund = msgspec.json.Decoder(RefundRequest)
 _invoice = msgspec.json.Decoder(InvoiceRequest)
 _billing_terms = msgspec.json.Decoder(BillingTermsRequest)
 
@@ -177,7 +149,17 @@ async def post_charge(request: web.Request) -> web.Response:
     body = await body_of(request, _charge)
     command = commands.PostCharge(
         _path(request, "hotel"), _path(request, "booking"), charge=body.charge, text=body.text,
-        unit_amount=body.amount, quantity=body.quantity, folio=body.folio,
+        unit_amount=body.amount, quantity=body.quantity, folio=body.folio, allow_ended=body.allow_ended,
+    )  # fmt: skip
+    return await _bill(request, command, 201)
+
+
+async def post_discount(request: web.Request) -> web.Response:
+    """POST /v1/hotels/{hotel}/bookings/{booking}/folio/discounts"""
+    body = await body_of(request, _discount)
+    command = commands.PostDiscount(
+        _path(request, "hotel"), _path(request, "booking"), charge=body.charge, amount=body.amount,
+        reason=body.reason, voucher=body.voucher, folio=body.folio,
     )  # fmt: skip
     return await _bill(request, command, 201)
 
@@ -208,78 +190,6 @@ async def move_charges(request: web.Request) -> web.Response:
 async def _bill(request: web.Request, message: Command | Query, status: int = 200) -> web.Response:
     reply, headers = await ask_billing(request, message, BillReply)
     return json_response(resources.bill(reply), status, headers)
-
-
-async def pay(request: web.Request) -> web.Response:
-    """POST /v1/hotels/{hotel}/bookings/{booking}/folio/payments"""
-    body = await body_of(request, _payment)
-    hotel, booking = _path(request, "hotel"), _path(request, "booking")
-    command: Command
-    if body.method in commands.MANUAL_METHODS:
-        if not body.capture or body.token:
-            raise invalid("method", "provider", f"a payment by {body.method} cannot be reserved and takes no token")
-        command = commands.RecordPayment(
-            hotel,
-            booking,
-            method=cast(commands.ManualMethod, body.method),
-            amount=body.amount,
-            folio=body.folio,
-            reference=body.reference,
-        )
-    else:
-        providers = request.app[PROVIDERS]
-        if body.method not in providers:
-            known = ", ".join((*commands.MANUAL_METHODS, *sorted(providers)))
-            raise invalid("method", "known", f"expected one of {known}")
-        command = commands.StartPayment(
-            hotel, booking, provider=body.method, amount=body.amount, folio=body.folio, capture=body.capture,
-            token=body.token,
-        )  # fmt: skip
-    return await _payment_response(request, command, 201)
-
-
-async def receive_payment_notification(request: web.Request) -> web.Response:
-    """POST /v1/payment-providers/{provider}/notifications"""
-    headers = {name.lower(): value for name, value in request.headers.items() if name.lower().startswith("webhook-")}
-    message = ReceiveProviderNotification(request.match_info["provider"], headers, await read_body(request))
-    reply = await request.app[SERVICES].ask(message)
-    assert isinstance(reply, PaymentUpdateReply)
-    return json_response(reply.update)
-
-
-async def show_payment(request: web.Request) -> web.Response:
-    """GET /v1/hotels/{hotel}/payments/{payment}"""
-    return await _payment_response(request, queries.ShowPayment(_path(request, "hotel"), _path(request, "payment")))
-
-
-async def capture_payment(request: web.Request) -> web.Response:
-    """POST /v1/hotels/{hotel}/payments/{payment}/actions/capture"""
-    body = await body_of(request, _captured)
-    command = commands.CapturePayment(_path(request, "hotel"), _path(request, "payment"), body.amount, body.reference)
-    return await _payment_response(request, command)
-
-
-async def void_payment(request: web.Request) -> web.Response:
-    """POST /v1/hotels/{hotel}/payments/{payment}/actions/void"""
-    body = await body_of(request, _voided)
-    command = commands.VoidPayment(_path(request, "hotel"), _path(request, "payment"), body.reason)
-    return await _payment_response(request, command)
-
-
-async def refund_payment(request: web.Request) -> web.Response:
-    """POST /v1/hotels/{hotel}/payments/{payment}/actions/refund"""
-    body = await body_of(request, _refund)
-    command = commands.RefundPayment(
-        _path(request, "hotel"), _path(request, "payment"), body.amount, body.reason, body.reference
-    )
-    return await _payment_response(request, command)
-
-
-async def _payment_response(request: web.Request, message: Command | Query, status: int = 200) -> web.Response:
-    reply, headers = await ask_billing(request, message, PaymentReply)
-    if status == 201:
-        headers["Location"] = f"/v1/hotels/{_path(request, 'hotel')}/payments/{reply.payment.id}"
-    return json_response(resources.payment(reply.payment, reply.currency), status, headers)
 
 
 async def issue_invoice(request: web.Request) -> web.Response:

@@ -11,10 +11,18 @@ from innkeeper.protocol.billing.folio import (
     Invoice,
     LineKind,
     LinePosition,
-    Payment,
-    PaymentStatus,
     TaxTotal,
 )
+from innkeeper.protocol.billing.payment import (
+    ChargebackStatus,
+    NextAction,
+    OperationStatus,
+    Payment,
+    PaymentAction,
+    PaymentStatus,
+    RefusalCode,
+)
+from innkeeper.protocol.billing.payments import PaymentUpdate
 from innkeeper.protocol.billing.replies import BillReply, LedgerReply, OwedBalance, TrialBalanceReply
 from innkeeper.protocol.billing.terms import Party
 from innkeeper.protocol.reservations.booking import BookingStatus
@@ -53,8 +61,31 @@ class FolioLineResource(msgspec.Struct, frozen=True):
     invoice: str | None
 
 
+class OperationResource(msgspec.Struct, frozen=True):
+    """What a provider was asked to do with a payment. It has happened once `status` is `done`; `code` and `reason` say
+    why it was refused."""
+
+    number: int
+    action: PaymentAction
+    amount: Amount
+    status: OperationStatus
+    code: RefusalCode | None
+    reason: str
+
+
+class ChargebackResource(msgspec.Struct, frozen=True):
+    """An objection of the guest's bank, which takes the amount back while it is open or lost."""
+
+    id: str
+    amount: Amount
+    status: ChargebackStatus
+    reason: str
+
+
 class PaymentResource(msgspec.Struct, frozen=True):
-    """A payment. It reduces the balance by the captured amount less the refunded one."""
+    """A payment. It reduces the balance by the captured amount less what was refunded, charged back or returned.
+    `refund_pending` waits for the provider, and is not refunded yet; what is authorised is reserved until `expires_at`,
+    null where the provider did not say. `next_action` is what the guest has to do, for 3-D Secure."""
 
     id: str
     folio: int
@@ -63,9 +94,23 @@ class PaymentResource(msgspec.Struct, frozen=True):
     amount: Amount
     captured: Amount
     refunded: Amount
+    refund_pending: Amount
+    charged_back: Amount
+    returned: Amount
     started_at: datetime
+    expires_at: datetime | None
     reference: str
+    code: RefusalCode | None
     reason: str
+    next_action: NextAction | None
+    operations: list[OperationResource]
+    chargebacks: list[ChargebackResource]
+
+
+class PaymentNotificationResource(msgspec.Struct, frozen=True):
+    """What a provider's notification reported."""
+
+    updates: tuple[PaymentUpdate, ...]
 
 
 class FolioResource(msgspec.Struct, frozen=True):
@@ -88,11 +133,13 @@ class DepositResource(msgspec.Struct, frozen=True):
 
 
 class BillResource(msgspec.Struct, frozen=True):
-    """All folios of a booking. `balance` is the amount still owed: charges − payments."""
+    """All folios of a booking. `balance` is the amount still owed: charges − payments; `reserved` is authorised on the
+    guest's account, and not captured."""
 
     booking: str
     charged: Amount
     paid: Amount
+    reserved: Amount
     balance: Amount
     folios: list[FolioResource]
     deposits: list[DepositResource]
@@ -178,6 +225,7 @@ def bill(reply: BillReply) -> BillResource:
         booking=source.booking,
         charged=money(source.charged, currency),
         paid=money(source.paid, currency),
+        reserved=money(sum(payment.reserved for payment in source.payments), currency),
         balance=money(source.balance, currency),
         folios=[folio(one, currency) for one in source.folios],
         deposits=[
@@ -231,9 +279,23 @@ def payment(source: Payment, currency: str) -> PaymentResource:
         amount=money(source.amount, currency),
         captured=money(source.captured, currency),
         refunded=money(source.refunded, currency),
+        refund_pending=money(source.refund_pending, currency),
+        charged_back=money(source.charged_back, currency),
+        returned=money(source.returned, currency),
         started_at=instant(source.started_at),
+        expires_at=instant(source.expires_at) if source.expires_at else None,
         reference=source.reference,
+        code=source.code,
         reason=source.reason,
+        next_action=source.next_action,
+        operations=[
+            OperationResource(one.number, one.action, money(one.amount, currency), one.status, one.code, one.reason)
+            for one in source.operations
+        ],
+        chargebacks=[
+            ChargebackResource(one.id, money(one.amount, currency), one.status, one.reason)
+            for one in source.chargebacks
+        ],
     )
 
 

@@ -12,6 +12,7 @@ from innkeeper.http.api import (
     hotels,
     night_audit,
     notifications,
+    payments,
     rooms,
     subscribers,
     waitlist,
@@ -23,6 +24,7 @@ from innkeeper.http.api.billing_resources import (
     BillResource,
     InvoiceResource,
     OpenBalanceResource,
+    PaymentNotificationResource,
     PaymentResource,
     TrialBalanceResource,
 )
@@ -237,6 +239,10 @@ OPERATIONS = (
         body=billing.ReasonRequest,
     ),
     Operation(
+        "POST", _FOLIO + "/discounts", billing.post_discount, "Lower what is charged, for a reason or with a voucher",
+        BillResource, 201, body=billing.DiscountRequest,
+    ),
+    Operation(
         "POST", _FOLIO + "/charges/{line}/actions/split", billing.split_charge, "Split a charge in two", BillResource,
         body=billing.SplitRequest,
     ),
@@ -245,26 +251,30 @@ OPERATIONS = (
         body=billing.TransferRequest,
     ),
     Operation(
-        "POST", _FOLIO + "/payments", billing.pay, "Record a payment, or start one with a provider", PaymentResource,
-        201, body=billing.PaymentRequest,
+        "POST", _FOLIO + "/payments", payments.pay, "Record a payment, or start one with a provider", PaymentResource,
+        201, body=payments.PaymentRequest,
     ),
     Operation(
-        "POST", "/v1/payment-providers/{provider}/notifications", billing.receive_payment_notification,
-        "Receive a provider's notification of a payment (signed: Standard Webhooks)", PaymentUpdate, body=PaymentUpdate,
-        repeatable="a payment has one outcome, so that the same notification again changes nothing",
+        "POST", "/v1/payment-providers/{provider}/notifications", payments.receive_payment_notification,
+        "Receive a provider's signed notification of a payment", PaymentNotificationResource, body=PaymentUpdate,
+        repeatable="what is reported has ids, so that the same notification again changes nothing",
     ),
-    Operation("GET", _PAYMENT, billing.show_payment, "Show a payment", PaymentResource),
+    Operation("GET", _PAYMENT, payments.show_payment, "Show a payment", PaymentResource),
     Operation(
-        "POST", _PAYMENT + "/actions/capture", billing.capture_payment, "Capture an authorised payment",
-        PaymentResource, body=billing.CaptureRequest,
-    ),
-    Operation(
-        "POST", _PAYMENT + "/actions/void", billing.void_payment, "Void an authorised payment", PaymentResource,
-        body=billing.VoidRequest,
+        "POST", _PAYMENT + "/actions/capture", payments.capture_payment, "Capture an authorised payment",
+        PaymentResource, body=payments.CaptureRequest,
     ),
     Operation(
-        "POST", _PAYMENT + "/actions/refund", billing.refund_payment, "Refund a payment", PaymentResource,
-        body=billing.RefundRequest,
+        "POST", _PAYMENT + "/actions/void", payments.void_payment, "Void an authorised payment", PaymentResource,
+        body=payments.VoidRequest,
+    ),
+    Operation(
+        "POST", _PAYMENT + "/actions/refund", payments.refund_payment, "Refund a payment", PaymentResource,
+        body=payments.RefundRequest,
+    ),
+    Operation(
+        "POST", _PAYMENT + "/actions/return", payments.return_payment, "Record that the bank has returned a payment",
+        PaymentResource, body=payments.RefundRequest,
     ),
     Operation(
         "POST", _BOOKING + "/invoices", billing.issue_invoice, "Issue an invoice for a folio", InvoiceResource, 201,

@@ -43,9 +43,15 @@ _MAIL = (
     option("--mail-from", "the sender's address of letters", ""),
 )
 _SIMULATED_PAYMENTS = switch("--simulated-payments", "add a simulated payment provider, as in the demo")
+_STRIPE = (
+    option("--stripe-key", "the secret key of a Stripe account, which then takes payments (the extra stripe)", ""),
+    option("--stripe-webhook-secret", "what the Stripe account signs its notifications with: whsec_…", ""),
+    option("--stripe-url", "another server that speaks Stripe's API, for tests", ""),
+)
 _SIMULATED_CLOCKS = switch("--simulated-clocks", "accept hotels whose business date moves on request, as in the demo")
 _PUBLIC = (
     _SIMULATED_PAYMENTS,
+    *_STRIPE,
     _SIMULATED_CLOCKS,
     option("--host", "the address to listen on (0.0.0.0: every one that the machine has)", "127.0.0.1"),
     option("--keys", "a file with a line name:key for each client", "keys", type=path),
@@ -91,6 +97,9 @@ _FIXED: dict[str, dict[str, object]] = {
     "demo": {
         "simulated_payments": True,
         "simulated_clocks": True,
+        "stripe_key": "",
+        "stripe_webhook_secret": "",
+        "stripe_url": "",
         "host": "127.0.0.1",
         "keys": None,
         "host_name": (),
@@ -142,7 +151,7 @@ def command_line() -> click.Group:
     top.define(NOTIFICATIONS, "run one part only: letters to guests", "--smtp smtp://mail.example", *part, *_MAIL)
     top.define(
         DELIVERY, "run one part only: webhooks, archive and payment providers", "--archive s3://bucket/events",
-        *part, *_ADAPTERS, _SIMULATED_PAYMENTS,
+        *part, *_ADAPTERS, _SIMULATED_PAYMENTS, *_STRIPE,
     )  # fmt: skip
     top.define(GATEWAY, "run one part only: HTTP; several may share a port", "--keys keys", *part, _PORT, *_PUBLIC)
     top.define("verify", "verify the whole journal", "--data data", _DATA)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal, get_args
 
-from innkeeper.protocol.billing.folio import PaymentOutcome
+from innkeeper.protocol.billing.payment import NextAction, PaymentOutcome, RefusalCode
 from innkeeper.protocol.billing.terms import BillingTermsRequest, PartyRequest
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
@@ -45,13 +45,27 @@ class OpenFolio(BillCommand, frozen=True):
 
 
 class PostCharge(BillCommand, frozen=True, kw_only=True):
-    """Post a charge for a quantity of something. Taxes that are not included in the price are added to it."""
+    """Post a charge for a quantity of something. Taxes that are not included in the price are added to it. One on a
+    booking that was cancelled, or whose guest never came, has to be asked for by `allow_ended`."""
 
     name: ClassVar[str] = "charge.post"
     charge: ChargeKind
     text: Name
     unit_amount: Money
     quantity: Quantity = 1
+    folio: int = 1
+    allow_ended: bool = False
+
+
+class PostDiscount(BillCommand, frozen=True, kw_only=True):
+    """Lower what was charged of a kind on a folio, for a reason, which may be a voucher. Taxes that are not included in
+    the price are lowered beside the amount."""
+
+    name: ClassVar[str] = "discount.post"
+    charge: ChargeKind
+    amount: Money
+    reason: Name
+    voucher: Line = ""
     folio: int = 1
 
 
@@ -85,18 +99,20 @@ class SplitCharge(BillCommand, frozen=True):
 
 
 class RecordPayment(BillCommand, frozen=True, kw_only=True):
-    """Record a payment that the hotel has received by cash, terminal or transfer."""
+    """Record a payment that the hotel has received by cash, terminal or transfer. More than what is owed for the
+    booking has to be asked for by `allow_overpayment`."""
 
     name: ClassVar[str] = "payment.record"
     method: ManualMethod
     amount: Money
     folio: int = 1
     reference: Line = ""
+    allow_overpayment: bool = False
 
 
 class StartPayment(BillCommand, frozen=True, kw_only=True):
     """Start a payment at a provider, which captures it, or (without `capture`) authorises it, and settles it later.
-    `token` is what the provider gave the guest for this payment."""
+    `token` is what the provider gave the guest for this payment; `allow_overpayment`: see `RecordPayment`."""
 
     name: ClassVar[str] = "payment.start"
     provider: Slug
@@ -104,6 +120,7 @@ class StartPayment(BillCommand, frozen=True, kw_only=True):
     folio: int = 1
     capture: bool = True
     token: Line = ""
+    allow_overpayment: bool = False
 
     def __post_init__(self) -> None:
         if self.provider in MANUAL_METHODS:
@@ -117,21 +134,23 @@ class PaymentCommand(Command, frozen=True):
 
 
 class SettlePayment(PaymentCommand, frozen=True, kw_only=True):
-    """Apply a provider's outcome of a payment; an outdated one changes nothing. None captures the whole amount."""
+    """Apply what a provider reports of a payment; what is outdated or known changes nothing. See `PaymentNews`."""
 
     name: ClassVar[str] = "payment.settle"
     outcome: PaymentOutcome
     reference: Line = ""
     reason: Line = ""
     amount: Money | None = None
-
-    def __post_init__(self) -> None:
-        if self.amount is not None and self.outcome != "captured":
-            raise invalid("amount", "only_captured", 'allowed only with outcome "captured"')
+    id: Line = ""
+    operation: int | None = None
+    code: RefusalCode | None = None
+    at: int = 0
+    expires_at: int = 0
+    next_action: NextAction | None = None
 
 
 class CapturePayment(PaymentCommand, frozen=True):
-    """Capture an authorised payment: this amount, or all of it where None; the rest is released."""
+    """Ask the provider to capture an authorised payment: this amount, or all of it where None; the rest is released."""
 
     name: ClassVar[str] = "payment.capture"
     amount: Money | None = None
@@ -139,16 +158,26 @@ class CapturePayment(PaymentCommand, frozen=True):
 
 
 class VoidPayment(PaymentCommand, frozen=True):
-    """Void a pending or authorised payment before it is captured."""
+    """Ask the provider to void a pending or authorised payment before it is captured."""
 
     name: ClassVar[str] = "payment.void"
     reason: Line = ""
 
 
 class RefundPayment(PaymentCommand, frozen=True):
-    """Refund a captured payment: this amount, or all that is left of it where None."""
+    """Refund a captured payment: this amount, or all that is left of it where None. One by a provider is refunded when
+    the provider agrees, one by hand at once."""
 
     name: ClassVar[str] = "payment.refund"
+    amount: Money | None = None
+    reason: Line = ""
+    reference: Line = ""
+
+
+class ReturnPayment(PaymentCommand, frozen=True):
+    """Record that the bank has returned a captured payment: this amount, or all of it where None."""
+
+    name: ClassVar[str] = "payment.return"
     amount: Money | None = None
     reason: Line = ""
     reference: Line = ""
@@ -171,7 +200,8 @@ class IssueCreditNote(Command, frozen=True):
 
 
 BILLING_COMMANDS: tuple[type[Command], ...] = (
-    ApplyReservationEvent, ChangeBillingTerms, OpenFolio, PostCharge, ReverseCharge, MoveCharges, SplitCharge,
-    RecordPayment, StartPayment, SettlePayment, CapturePayment, VoidPayment, RefundPayment, IssueInvoice,
-    IssueCreditNote,
+    ApplyReservationEvent, ChangeBillingTerms, OpenFolio, PostCharge, PostDiscount, ReverseCharge, MoveCharges,
+    SplitCharge,
+    RecordPayment, StartPayment, SettlePayment, CapturePayment, VoidPayment, RefundPayment, ReturnPayment,
+    IssueInvoice, IssueCreditNote,
 )  # fmt: skip

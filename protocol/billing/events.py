@@ -9,6 +9,7 @@ from datetime import date
 from typing import ClassVar
 
 from innkeeper.protocol.billing.folio import FolioLine, ReversalReason, StayTerms, TaxTotal
+from innkeeper.protocol.billing.payment import NextAction, Operation, PaymentNews, RefusalCode
 from innkeeper.protocol.billing.terms import BillingTerms, Party
 from innkeeper.protocol.messages.event import Event, ForgettingEvent
 from innkeeper.protocol.reservations.events import BookingEvent
@@ -153,20 +154,48 @@ class PaymentStarted(PaymentEvent, frozen=True):
     token: str = ""
 
 
-class PaymentAuthorised(PaymentEvent, frozen=True):
-    """The provider authorised the payment; no money was captured yet."""
+class PaymentActionRequired(PaymentEvent, frozen=True):
+    """The payment waits for the guest, who has to do this first."""
 
-    name: ClassVar[str] = "payment.authorised"
+    name: ClassVar[str] = "payment.action_required"
+    next_action: NextAction
     reference: str = ""
 
 
+class PaymentAuthorised(PaymentEvent, frozen=True):
+    """The provider authorised the payment until `expires_at` (microseconds since 1970 UTC, 0 if it did not say); no
+    money was captured yet."""
+
+    name: ClassVar[str] = "payment.authorised"
+    reference: str = ""
+    expires_at: int = 0
+
+
+class PaymentOperationRequested(PaymentEvent, frozen=True):
+    """The hotel asks the provider for an operation. Nothing has happened until the provider agrees."""
+
+    name: ClassVar[str] = "payment.operation_requested"
+    operation: Operation
+
+
+class PaymentOperationRefused(PaymentEvent, frozen=True):
+    """The provider refused this operation of the payment; no money has moved."""
+
+    name: ClassVar[str] = "payment.operation_refused"
+    operation: int
+    code: RefusalCode
+    reason: str = ""
+
+
 class PaymentRecorded(PaymentEvent, frozen=True):
-    """The hotel received a payment: by hand, or captured by a provider. `line` lowers the balance by it."""
+    """The hotel received a payment: by hand, or captured by a provider, which may have done it at `at`. `line` lowers
+    the balance by it."""
 
     name: ClassVar[str] = "payment.recorded"
     method: str
     line: FolioLine
     reference: str = ""
+    at: int = 0
 
 
 class PaymentFailed(PaymentEvent, frozen=True):
@@ -175,23 +204,67 @@ class PaymentFailed(PaymentEvent, frozen=True):
     name: ClassVar[str] = "payment.failed"
     reason: str = ""
     reference: str = ""
+    code: RefusalCode | None = None
+    at: int = 0
 
 
 class PaymentVoided(PaymentEvent, frozen=True):
-    """The hotel cancelled the payment before it was captured."""
+    """The payment was cancelled before it was captured; what was reserved is free again."""
 
     name: ClassVar[str] = "payment.voided"
     reason: str = ""
 
 
 class PaymentRefunded(PaymentEvent, frozen=True):
-    """A payment was refunded, in whole or in part. `line` raises the balance by it."""
+    """A payment was refunded, in whole or in part: by this operation, by hand, or at the provider, whose id of the
+    refund is `reference`. `line` raises the balance by it."""
 
     name: ClassVar[str] = "payment.refunded"
     method: str
     line: FolioLine
     reason: str = ""
     reference: str = ""
+    operation: int | None = None
+
+
+class PaymentChargedBack(PaymentEvent, frozen=True):
+    """The guest's bank took money back, because the guest objects to the payment; `chargeback` is the provider's id.
+    `line` raises the balance by it."""
+
+    name: ClassVar[str] = "payment.charged_back"
+    method: str
+    line: FolioLine
+    chargeback: str
+    reason: str = ""
+
+
+class PaymentChargebackClosed(PaymentEvent, frozen=True):
+    """A chargeback of this amount was decided. Where the hotel won, `line` lowers the balance by what it got back; it
+    is None where nothing had been taken back."""
+
+    name: ClassVar[str] = "payment.chargeback_closed"
+    method: str
+    chargeback: str
+    amount: int
+    won: bool
+    line: FolioLine | None = None
+
+
+class PaymentReturned(PaymentEvent, frozen=True):
+    """The bank returned a payment that was captured, such as a direct debit. `line` raises the balance by it."""
+
+    name: ClassVar[str] = "payment.returned"
+    method: str
+    line: FolioLine
+    reason: str = ""
+    reference: str = ""
+
+
+class PaymentNewsKept(PaymentEvent, frozen=True):
+    """The provider reports something about money that it has not reported as captured yet; it counts once that is."""
+
+    name: ClassVar[str] = "payment.news_kept"
+    news: PaymentNews
 
 
 class BookingPaid(BookingEvent, frozen=True):
@@ -233,6 +306,8 @@ class CreditNoteIssued(DocumentEvent, frozen=True, kw_only=True):
 BILLING_EVENTS: tuple[type[Event], ...] = (
     LedgerOpened, LedgerDayOpened, LedgerTermsOfSaleChanged, LedgerRenamed, BillingTermsChanged, FolioOpened,
     FolioTermsChanged, BuyerChanged, LedgerGuestForgotten, ChargePosted,
-    ChargeReversed, PaymentStarted, PaymentAuthorised, PaymentRecorded, PaymentFailed, PaymentVoided, PaymentRefunded,
+    ChargeReversed, PaymentStarted, PaymentActionRequired, PaymentAuthorised, PaymentOperationRequested,
+    PaymentOperationRefused, PaymentRecorded, PaymentFailed, PaymentVoided, PaymentRefunded, PaymentChargedBack,
+    PaymentChargebackClosed, PaymentReturned, PaymentNewsKept,
     BookingPaid, InvoiceIssued, CreditNoteIssued, LedgerTimelineBegun, LedgerBookingsLost,
 )  # fmt: skip

@@ -6,23 +6,32 @@ line never changes after it was posted. It is only marked later: with the line t
 
 from datetime import date
 from enum import StrEnum
-from typing import Literal
 
 import msgspec
+from innkeeper.protocol.billing.payment import Payment
 from innkeeper.protocol.billing.terms import BillingTerms, Party
 from innkeeper.protocol.reservations.booking import BookingStatus, PriceLine
 from innkeeper.protocol.reservations.terms import TermsOfSale
+from innkeeper.protocol.reservations.transitions import NOT_ENDED
 from innkeeper.protocol.values.guests import Guest
 from innkeeper.protocol.values.taxes import ChargeKind, Tax, TaxAmount
 
 
 class LineKind(StrEnum):
-    """What a line does to the balance: charges raise it, payments lower it, reversals and refunds undo those."""
+    """What a line does to the balance: charges raise it, discounts and payments lower it, reversals and refunds undo
+    those. A bank takes a payment back with a chargeback, which it may give back as a payment, or with a return."""
 
     CHARGE = "charge"
     REVERSAL = "reversal"
     PAYMENT = "payment"
     REFUND = "refund"
+    CHARGEBACK = "chargeback"
+    RETURN = "return"
+    DISCOUNT = "discount"
+
+
+CHARGED = (LineKind.CHARGE, LineKind.DISCOUNT)
+"""What was charged, and what lowers it; a reversal undoes either."""
 
 
 class ReversalReason(StrEnum):
@@ -87,38 +96,6 @@ class FolioLine(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaul
         return self.charge is not None
 
 
-PaymentOutcome = Literal["authorised", "captured", "failed", "voided"]
-"""What a provider reports of a payment."""
-
-
-class PaymentStatus(StrEnum):
-    """The status of a payment. Only captured money counts; refunded means that all of it was refunded."""
-
-    PENDING = "pending"
-    AUTHORISED = "authorised"
-    CAPTURED = "captured"
-    FAILED = "failed"
-    VOIDED = "voided"
-    REFUNDED = "refunded"
-
-
-class Payment(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """A payment of a folio. `method` is cash, terminal, transfer, or a provider's name; `amount` is the requested one.
-    `capture`: whether the provider is to capture the money at once or only to authorise it."""
-
-    id: str
-    folio: int
-    method: str
-    status: PaymentStatus
-    amount: int
-    started_at: int
-    captured: int = 0
-    refunded: int = 0
-    capture: bool = True
-    reference: str = ""
-    reason: str = ""
-
-
 class Folio(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One account of a booking, and its buyer. `charged` is the sum of its charges and reversals, `balance` the sum of
     all its lines: what the buyer still owes, or below zero what the hotel owes."""
@@ -171,9 +148,22 @@ class Bill(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
         return sum(folio.balance for folio in self.folios)
 
     @property
+    def owed(self) -> int:
+        """The balance, and the price of the nights that are still to be charged."""
+        if self.stay.status not in NOT_ENDED:
+            return self.balance
+        posted_until = self.posted_until or self.stay.arrival
+        return self.balance + sum(line.total for line in self.stay.lines if line.night >= posted_until)
+
+    @property
     def paid(self) -> int:
-        """The payments less the refunds."""
+        """The payments less the refunds, and less what banks have taken back."""
         return self.charged - self.balance
+
+    @property
+    def payments(self) -> tuple[Payment, ...]:
+        """The payments of all folios."""
+        return tuple(payment for folio in self.folios for payment in folio.payments)
 
 
 class DepositDue(msgspec.Struct, frozen=True, gc=False):

@@ -4,7 +4,8 @@ from datetime import date
 from typing import ClassVar
 
 import msgspec
-from innkeeper.protocol.billing.folio import Bill, DepositDue, Invoice, LedgerDetails, Payment
+from innkeeper.protocol.billing.folio import Bill, DepositDue, Invoice, LedgerDetails
+from innkeeper.protocol.billing.payment import Payment
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.values.guests import Guest

@@ -5,7 +5,7 @@ captured payment counts whatever was reported before, because the hotel can refu
 """
 
 from innkeeper.protocol.billing import events
-from innkeeper.protocol.billing.folio import PaymentStatus
+from innkeeper.protocol.billing.payment import PaymentStatus
 from innkeeper.protocol.messages.event import Event
 
 # (status, event) → the next status. A new payment has no status yet: one that is recorded at once was made by hand. A
@@ -23,21 +23,29 @@ PAYMENT_TRANSITIONS: dict[tuple[PaymentStatus | None, type[Event]], PaymentStatu
     (PaymentStatus.FAILED, events.PaymentRecorded): PaymentStatus.CAPTURED,
     (PaymentStatus.VOIDED, events.PaymentRecorded): PaymentStatus.CAPTURED,
     (PaymentStatus.CAPTURED, events.PaymentRefunded): PaymentStatus.REFUNDED,
+    (PaymentStatus.CAPTURED, events.PaymentReturned): PaymentStatus.RETURNED,
+    (PaymentStatus.REFUNDED, events.PaymentReturned): PaymentStatus.RETURNED,
+    (PaymentStatus.RETURNED, events.PaymentRefunded): PaymentStatus.RETURNED,
 }
 
-# Each outcome that a provider reports, and the event that records it.
-OUTCOMES: dict[str, type[Event]] = {
-    "authorised": events.PaymentAuthorised,
-    "captured": events.PaymentRecorded,
-    "failed": events.PaymentFailed,
-    "voided": events.PaymentVoided,
-}
+# The events that leave the status of a payment as it is, whatever it is.
+KEEPING_STATUS: frozenset[type[Event]] = frozenset(
+    {
+        events.PaymentActionRequired,
+        events.PaymentOperationRequested,
+        events.PaymentOperationRefused,
+        events.PaymentChargedBack,
+        events.PaymentChargebackClosed,
+        events.PaymentNewsKept,
+    }
+)
 
-# The actions of staff by the status in which they are allowed, and the event that records each. Staff captures only
-# what is authorised, and refunds in several steps.
+# The actions of staff by the status in which they are allowed, and the event that records that they have happened.
+# Staff captures only what is authorised, and refunds in several steps.
 ACTIONS: dict[tuple[PaymentStatus, str], type[Event]] = {
     (PaymentStatus.PENDING, "void"): events.PaymentVoided,
     (PaymentStatus.AUTHORISED, "capture"): events.PaymentRecorded,
     (PaymentStatus.AUTHORISED, "void"): events.PaymentVoided,
     (PaymentStatus.CAPTURED, "refund"): events.PaymentRefunded,
+    (PaymentStatus.CAPTURED, "return"): events.PaymentReturned,
 }

@@ -38,6 +38,9 @@ class LedgerRecord:
     nights: Counter[tuple[str, date]] = field(default_factory=Counter)
     taxes: Counter[str] = field(default_factory=Counter)
     captured: Counter[str] = field(default_factory=Counter)
+    returned: Counter[str] = field(default_factory=Counter)
+    requested: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
+    chargebacks: dict[tuple[str, str], int] = field(default_factory=dict)
     on_document: dict[int, str] = field(default_factory=dict)
     documents: Counter[type] = field(default_factory=Counter)
     given_up: set[str] = field(default_factory=set)
@@ -103,9 +106,57 @@ class BillingAuditor:
                 booking, line = line.moved_from.booking, books.lines[line.moved_from.line][1]
             books.nights.pop((booking, night), None)
 
-    def money_moved(self, books: LedgerRecord, event: events.PaymentRecorded | events.PaymentRefunded) -> None:
-        """Checks a payment or a refund."""
-        self._paid(books, (event.booking, event.folio), event.line, event.payment)
+    def payment_recorded(self, books: LedgerRecord, event: events.PaymentRecorded) -> None:
+        """Checks that a payment is captured once."""
+        self._expect(books, event.payment not in books.captured, f"payment {event.payment} was captured twice")
+        self._paid(books, event, LineKind.PAYMENT, event.line)
+
+    def operation_requested(self, books: LedgerRecord, event: events.PaymentOperationRequested) -> None:
+        """Notes what a provider is asked for, which moves no money."""
+        asked, key = event.operation, (event.payment, event.operation.number)
+        self._expect(books, key not in books.requested, f"operation {asked.number} of {event.payment} was asked twice")
+        books.requested[key] = (asked.action.value, asked.amount)
+
+    def operation_refused(self, books: LedgerRecord, event: events.PaymentOperationRefused) -> None:
+        """Checks that what was refused had been asked for."""
+        known = (event.payment, event.operation) in books.requested
+        self._expect(books, known, f"an operation of {event.payment} was refused that was never asked for")
+
+    def payment_refunded(self, books: LedgerRecord, event: events.PaymentRefunded) -> None:
+        """Checks a refund: one that was asked for is made once, and of the amount that was asked for."""
+        if event.operation is not None:
+            asked = books.requested.pop((event.payment, event.operation), None)
+            once = asked == ("refund", event.line.amount)
+            self._expect(books, once, f"payment {event.payment} was refunded without, or unlike, what was asked for")
+        self._paid(books, event, LineKind.REFUND, event.line)
+        left = books.captured[event.payment]
+        self._expect(books, left >= 0, f"payment {event.payment} was refunded above its captured amount")
+
+    def charged_back(self, books: LedgerRecord, event: events.PaymentChargedBack) -> None:
+        """Checks that a chargeback takes the money back once, and never before it was captured."""
+        key = (event.payment, event.chargeback)
+        self._expect(books, key not in books.chargebacks, f"chargeback {event.chargeback} was taken twice")
+        self._expect(books, event.payment in books.captured, f"{event.payment} was charged back, but never captured")
+        books.chargebacks[key] = event.line.amount
+        self._moved_money(books, event, LineKind.CHARGEBACK, event.line)
+
+    def chargeback_closed(self, books: LedgerRecord, event: events.PaymentChargebackClosed) -> None:
+        """Checks that a chargeback that the hotel won gives back what it took, once; one that it lost gives nothing."""
+        taken = books.chargebacks.get((event.payment, event.chargeback), 0)
+        given = -event.line.amount if event.line is not None else 0
+        self._expect(
+            books, given == (taken if event.won else 0), f"chargeback {event.chargeback} took {taken}, and gave {given}"
+        )
+        if event.line is not None:
+            books.chargebacks[event.payment, event.chargeback] = 0
+            self._moved_money(books, event, LineKind.PAYMENT, event.line)
+
+    def payment_returned(self, books: LedgerRecord, event: events.PaymentReturned) -> None:
+        """Checks that a bank returns what was captured, once."""
+        once = event.payment in books.captured and event.payment not in books.returned
+        self._expect(books, once, f"payment {event.payment} was returned twice, or never captured")
+        books.returned[event.payment] += event.line.amount
+        self._moved_money(books, event, LineKind.RETURN, event.line)
 
     def booking_paid(self, books: LedgerRecord, event: events.BookingPaid) -> None:
         """Checks that the booking is paid in full."""
@@ -124,8 +175,9 @@ class BillingAuditor:
         books.posted.setdefault(key, []).append(line)
 
     def _charged(self, books: LedgerRecord, key: Key, line: FolioLine) -> None:
-        self._expect(books, line.kind is LineKind.CHARGE, f"line {line.id} is not a charge")
-        self._expect(books, line.amount >= line.tax, f"line {line.id} has taxes above its amount")
+        known = line.kind is LineKind.CHARGE or (line.kind is LineKind.DISCOUNT and line.amount < 0)
+        self._expect(books, known, f"line {line.id} is neither a charge nor a discount")
+        self._expect(books, abs(line.amount) >= abs(line.tax), f"line {line.id} has taxes above its amount")
         self._post(books, key, line)
         books.charges[key] += line.amount
         for tax in line.taxes:
@@ -146,7 +198,13 @@ class BillingAuditor:
             return
         self._expect(books, was.id not in books.reversals, f"line {was.id} was reversed twice")
         same = (where, was.kind, was.charge, -was.amount, [(tax.code, -tax.amount) for tax in was.taxes])
-        back = (key, LineKind.CHARGE, line.charge, line.amount, [(tax.code, tax.amount) for tax in line.taxes])
+        back = (
+            key,
+            LineKind.DISCOUNT if line.amount > 0 else LineKind.CHARGE,
+            line.charge,
+            line.amount,
+            [(tax.code, tax.amount) for tax in line.taxes],
+        )
         self._expect(books, same == back, f"line {line.id} is not the opposite of line {was.id}")
         self._post(books, key, line)
         books.reversals[was.id] = line.id
@@ -167,15 +225,19 @@ class BillingAuditor:
             books, whole == [-back.amount, *(-tax.amount for tax in back.taxes)], f"line {back.reverses} lost a part"
         )
 
-    def _paid(self, books: LedgerRecord, key: Key, line: FolioLine, payment: str) -> None:
-        known = line.kind in (LineKind.PAYMENT, LineKind.REFUND) and line.payment == payment
+    def _paid(self, books: LedgerRecord, event: events.PaymentEvent, kind: LineKind, line: FolioLine) -> None:
+        books.captured[event.payment] -= line.amount
+        self._moved_money(books, event, kind, line)
+
+    def _moved_money(self, books: LedgerRecord, event: events.PaymentEvent, kind: LineKind, line: FolioLine) -> None:
+        """Money that has moved: only a line of its kind, and of its sign, says so."""
+        known = line.kind is kind and line.payment == event.payment
         self._expect(
-            books, known and (line.amount < 0) == (line.kind is LineKind.PAYMENT), f"line {line.id} is not a payment"
+            books, known and (line.amount < 0) == (kind is LineKind.PAYMENT), f"line {line.id} is not a {kind.value}"
         )
+        key = (event.booking, event.folio)
         self._post(books, key, line)
         books.payments[key] -= line.amount
-        books.captured[payment] -= line.amount
-        self._expect(books, books.captured[payment] >= 0, f"payment {payment} was refunded above its captured amount")
 
     def document_issued(self, books: LedgerRecord, event: events.InvoiceIssued | events.CreditNoteIssued) -> None:
         """Checks the number, the lines and the sums of a document."""
@@ -204,8 +266,13 @@ BILLING_AUDIT = EventTable[Callable[[BillingAuditor, LedgerRecord, Any], None]](
         events.FolioOpened: BillingAuditor.folio_opened,
         events.ChargePosted: BillingAuditor.charge_posted,
         events.ChargeReversed: BillingAuditor.charge_reversed,
-        events.PaymentRecorded: BillingAuditor.money_moved,
-        events.PaymentRefunded: BillingAuditor.money_moved,
+        events.PaymentOperationRequested: BillingAuditor.operation_requested,
+        events.PaymentOperationRefused: BillingAuditor.operation_refused,
+        events.PaymentRecorded: BillingAuditor.payment_recorded,
+        events.PaymentRefunded: BillingAuditor.payment_refunded,
+        events.PaymentChargedBack: BillingAuditor.charged_back,
+        events.PaymentChargebackClosed: BillingAuditor.chargeback_closed,
+        events.PaymentReturned: BillingAuditor.payment_returned,
         events.BookingPaid: BillingAuditor.booking_paid,
         events.InvoiceIssued: BillingAuditor.document_issued,
         events.CreditNoteIssued: BillingAuditor.document_issued,
@@ -217,8 +284,7 @@ BILLING_AUDIT = EventTable[Callable[[BillingAuditor, LedgerRecord, Any], None]](
         events.LedgerRenamed, events.BillingTermsChanged,
         events.FolioTermsChanged,
         events.BuyerChanged, events.LedgerGuestForgotten, events.PaymentStarted, events.PaymentAuthorised,
-        events.PaymentFailed,
-        events.PaymentVoided,
+        events.PaymentActionRequired, events.PaymentFailed, events.PaymentVoided, events.PaymentNewsKept,
     ),
     not_followed=(RESERVATIONS, DELIVERY),
 )  # fmt: skip

@@ -17,12 +17,14 @@ from innkeeper.storage.stored_cursor import StoredCursor
 from support.gateway import Gateway, HttpResponse, assert_problem, booking_path, hotel_request, send, stay_request
 from support.gateway import gateway as running_gateway
 from support.partition_fixture import night
+from support.payment_updates import wait_for_provider
 from support.server_process import ServerProcess
 from support.waiting import wait_until
 from support.webhook_receiver import WebhookReceiver, webhook_receiver
 
 SECONDS_MAX = 60
 MONEY = {"amount": "5.00", "currency": "EUR"}
+DISCOUNTS = [{"charge": "minibar", "amount": MONEY, "reason": reason} for reason in ("stale", "warm")]
 BUYER = {"name": "Acme", "address": ["1 Road"]}
 SELLER = {"seller": {"name": "Seaside Ltd", "address": ["1 Quay"]}}
 _keys = count(1)
@@ -219,14 +221,14 @@ REQUESTS: dict[str, Callable[[World], Request]] = {
     f"POST {BOOKING}/folio/charges/{{line}}/actions/reverse": reverse,
     f"POST {BOOKING}/folio/charges/{{line}}/actions/split": split,
     f"POST {BOOKING}/folio/actions/transfer": transfer,
+    f"POST {BOOKING}/folio/discounts": lambda w: same_path(w.charge()[0] + "/discounts", *DISCOUNTS),
     f"POST {BOOKING}/folio/payments": lambda w: same_path(
         w.booking() + "/folio/payments", {"method": "cash", "amount": MONEY}, {"method": "transfer", "amount": MONEY}
     ),
     f"POST {PAYMENT}capture": lambda w: same_path(w.payment(False) + "/actions/capture", {}, {"reference": "x"}),
     f"POST {PAYMENT}void": lambda w: same_path(w.payment(False) + "/actions/void", {}, {"reason": "x"}),
-    f"POST {PAYMENT}refund": lambda w: same_path(
-        w.payment(True) + "/actions/refund", {"amount": MONEY | {"amount": "1.00"}}, {"reason": "x"}
-    ),
+    f"POST {PAYMENT}refund": lambda w: same_path(w.payment(True) + "/actions/refund", {}, {"reason": "x"}),
+    f"POST {PAYMENT}return": lambda w: same_path(w.payment(True) + "/actions/return", {}, {"reason": "x"}),
     f"POST {BOOKING}/invoices": lambda w: same_path(invoice(w), {}, {"buyer": BUYER}),
     f"POST {HOTEL}/invoices/{{number}}/actions/credit": credit,
     f"PUT {HOTEL}/billing": lambda w: same_path(
@@ -301,6 +303,7 @@ def test_a_request_takes_effect_once_under_its_key(world: World, route: str) -> 
     first = gateway.send(method, wanted.path, wanted.body, key)
     assert first.status == UNSAFE[route].status, first
     assert "idempotent-replayed" not in first.headers
+    wait_for_provider(gateway, wanted.path)
     events, received = gateway.all_events(), len(receiver.received)
     webhooks, subscribers = (gateway.get(f"/v1/{listed}").json for listed in ("webhooks", "subscribers"))
     again = gateway.send(method, wanted.path, wanted.body, key)
@@ -310,8 +313,7 @@ def test_a_request_takes_effect_once_under_its_key(world: World, route: str) -> 
     assert gateway.get("/v1/webhooks").json == webhooks
     paused = [[each["name"], each["paused"]] for each in subscribers["data"]]
     assert [[each["name"], each["paused"]] for each in gateway.get("/v1/subscribers").json["data"]] == paused
-    if "resend" in route or "ping" in route:
-        assert len(receiver.received) == received
+    assert len(receiver.received) == received or not ("resend" in route or "ping" in route)
 
 
 def test_a_key_is_not_used_up_by_a_change_that_failed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -156,7 +156,9 @@ def _billing_operations(gateway: Gateway, secret: str) -> dict[str, HttpResponse
         return gateway.post(f"{booking}/folio/charges", {"charge": "minibar", "text": text, "amount": euros(10)})
 
     def pay(method: str, **more: Any) -> HttpResponse:
-        return gateway.post(f"{booking}/folio/payments", {"method": method, "amount": euros(40)} | more)
+        return gateway.post(
+            f"{booking}/folio/payments", {"method": method, "amount": euros(40), "allow_overpayment": True} | more
+        )
 
     def authorised_payment() -> str:
         payment = pay("simulated", capture=False).headers["location"]
@@ -177,6 +179,9 @@ def _billing_operations(gateway: Gateway, secret: str) -> dict[str, HttpResponse
         "show_billing_terms": gateway.get(f"{hotel}/billing"),
         "post_charge": charged,
         "open_folio": gateway.post(f"{booking}/folios", {"buyer": buyer}),
+        "post_discount": gateway.post(
+            f"{folio}/discounts", {"charge": "minibar", "amount": euros(1), "reason": "stale"}
+        ),
         "reverse_charge": gateway.post(f"{folio}/charges/{line}/actions/reverse", {"reason": "not drunk"}),
         "split_charge": gateway.post(f"{folio}/charges/{line - 1}/actions/split", {"amount": euros(4)}),
         "move_charges": gateway.post(f"{folio}/actions/transfer", {"lines": [1], "to_folio": 2}),
@@ -184,6 +189,7 @@ def _billing_operations(gateway: Gateway, secret: str) -> dict[str, HttpResponse
         "show_payment": gateway.get(cash.headers["location"]),
         "capture_payment": gateway.post(f"{authorised_payment()}/actions/capture", {}),
         "void_payment": gateway.post(f"{authorised_payment()}/actions/void", {}),
+        "return_payment": gateway.post(f"{pay('transfer').headers['location']}/actions/return", {}),
         "refund_payment": gateway.post(f"{cash.headers['location']}/actions/refund", {"amount": euros(3)}),
         "receive_payment_notification": gateway.post(UPDATE_PATH, *payment_update(secret, late, "captured", now)),
         "show_bill": gateway.get(folio),

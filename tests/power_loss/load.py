@@ -83,7 +83,11 @@ class Clients:
                     key, f"{path}/folio/charges", {"charge": "minibar", "text": f"Water {key}", "amount": amount}
                 )
             if kind == 1:
-                return Request(key, f"{path}/folio/payments", {"amount": amount} | chance.choice(_METHODS))
+                return Request(
+                    key,
+                    f"{path}/folio/payments",
+                    {"amount": amount, "allow_overpayment": True} | chance.choice(_METHODS),
+                )
             actions = ["release", "confirm"] if booking["status"] == "held" else ["cancel", "pin"]
             return Request(key, f"{path}/actions/{chance.choice(actions)}", {})
         body = stay_request(

@@ -1,11 +1,14 @@
 """Manual charges, and how they are reversed, moved and split. No line is ever edited."""
 
+from typing import Any
+
 import pytest
 from innkeeper.protocol.billing.commands import MoveCharges, OpenFolio, PostCharge, ReverseCharge, SplitCharge
 from innkeeper.protocol.billing.folio import FolioLine, LineKind, LinePosition
 from innkeeper.protocol.billing.queries import ShowBill
 from innkeeper.protocol.billing.terms import PartyRequest
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, Refused
+from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money
 from innkeeper.protocol.values.taxes import ChargeKind
@@ -38,8 +41,28 @@ def test_a_tax_that_is_not_included_is_added_to_the_price(ledger: LedgerFixture)
     assert (line.amount, line.net, line.tax) == (1_095, 995, 100)
 
 
-def test_a_charge_can_be_zero(ledger: LedgerFixture) -> None:
-    assert ledger.post_charge(ledger.book_and_check_in(), 0).amount == 0
+def test_a_charge_of_nothing_is_refused(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in()
+    with refused(ledger, "amount:positive"):
+        ledger.post_charge(booking, 0)
+
+
+@pytest.mark.parametrize("ending", [commands.CancelBooking, commands.MarkNoShow])
+def test_a_charge_on_a_booking_of_a_guest_who_never_came_has_to_be_asked_for(
+    ledger: LedgerFixture, ending: Any
+) -> None:
+    booking = ledger.book(0, 1)
+    ledger.execute_on_hotel(ending(HOTEL, booking))
+    with refused(ledger, "a charge on it has to be asked for: allow_ended"):
+        ledger.post_charge(booking, 500)
+    assert ledger.post_charge(booking, 500, allow_ended=True).amount == 500
+
+
+def test_a_guest_who_has_left_can_be_charged(ledger: LedgerFixture) -> None:
+    booking = ledger.book_and_check_in(0, 1)
+    ledger.roll_business_date()
+    ledger.check_out(booking)
+    assert ledger.post_charge(booking, 500).amount == 500
 
 
 def test_extras_can_be_charged_to_a_booking_that_is_not_in_house(ledger: LedgerFixture) -> None:
@@ -53,7 +76,7 @@ def test_extras_can_be_charged_to_a_booking_that_is_not_in_house(ledger: LedgerF
     [
         ({"folio": 2}, "folio"),
         ({"folio": 0}, "folio"),
-        ({"unit_amount": Money("1.00", "USD")}, "unit_amount.currency:currency"),
+        ({"unit_amount": Money("1.00", "USD")}, "amount.currency:currency"),
         ({"unit_amount": eur(limits.charge_minor_units_max), "quantity": 2}, "quantity:amount_max"),
     ],
 )

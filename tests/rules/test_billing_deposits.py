@@ -38,7 +38,7 @@ def test_payments_cover_the_first_deposit_first() -> None:
         (3_000, 3_000),
         (5_000, 1_000),
     ]
-    ledger.record_payment(booking, 9_000)
+    ledger.record_payment(booking, 9_000, allow_overpayment=True)
     assert [deposit.covered for deposit in deposits_of(ledger, booking)] == [3_000, 5_000]
 
 

@@ -2,14 +2,14 @@
 
 import pytest
 from innkeeper.actors.billing.rules.invoicing import totals
-from innkeeper.protocol.billing.commands import MoveCharges, OpenFolio, ReverseCharge
+from innkeeper.protocol.billing.commands import MoveCharges, OpenFolio, PostDiscount, ReverseCharge
 from innkeeper.protocol.billing.folio import DocumentKind, Invoice, TaxTotal
 from innkeeper.protocol.billing.queries import ListInvoices, ShowInvoice
 from innkeeper.protocol.billing.replies import InvoicesReply
 from innkeeper.protocol.billing.terms import BillingTermsRequest, Party, PartyRequest
 from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.values.taxes import ChargeKind
-from support.billing_fixture import CITY, VAT, VAT_FOOD, LedgerFixture
+from support.billing_fixture import CITY, VAT, VAT_FOOD, LedgerFixture, eur
 from support.ledger_refusals import refused
 from support.partition_fixture import HOTEL, TODAY, night
 
@@ -91,8 +91,9 @@ def test_charges_reversed_before_the_invoice_are_not_on_it(ledger: LedgerFixture
 
 
 def test_a_free_charge_is_invoiced_with_amount_zero(ledger: LedgerFixture) -> None:
-    booking = ledger.book_and_check_in()
-    ledger.post_charge(booking, 0)
+    booking = ledger.book_and_check_in(0, 2)
+    ledger.post_charge(booking, 100)
+    ledger.execute(PostDiscount(HOTEL, booking, charge=ChargeKind.OTHER, amount=eur(100), reason="a gift"))
     gift = ledger.issue_invoice(booking)
     assert (gift.kind, gift.total) == (DocumentKind.INVOICE, 0)
 

@@ -6,7 +6,7 @@ the same balances. Ledgers that are broken on purpose show that the auditor repo
 
 from collections.abc import Callable
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -20,6 +20,7 @@ from innkeeper.actors.billing.rules.state import LedgerState, describe
 from innkeeper.protocol.billing import commands as billing
 from innkeeper.protocol.billing import events as billing_events
 from innkeeper.protocol.billing.folio import Bill, DocumentKind, FolioLine
+from innkeeper.protocol.billing.payment import PaymentOutcome
 from innkeeper.protocol.billing.queries import TrialBalance
 from innkeeper.protocol.billing.terms import PartyRequest
 from innkeeper.protocol.codec import wire
@@ -139,6 +140,13 @@ class BillingMachine(RuleBasedStateMachine):
         self._try(lambda: self.ledger.post_charge(booking, units, charge=kind, quantity=quantity, folio=folio))
 
     @precondition(lambda self: self.ledger.state.bills)
+    @rule(which=pick, units=cents, kind=st.sampled_from(ChargeKind), folio=st.integers(1, 2))
+    def discount(self, which: int, units: int, kind: ChargeKind, folio: int) -> None:
+        booking = self._booking(which)
+        command = billing.PostDiscount(HOTEL, booking, charge=kind, amount=eur(units), reason="noise", folio=folio)
+        self._try(lambda: self.ledger.execute(command))
+
+    @precondition(lambda self: self.ledger.state.bills)
     @rule(which=pick)
     def open_folio(self, which: int) -> None:
         self._try(lambda: self.ledger.execute(billing.OpenFolio(HOTEL, self._booking(which), PartyRequest("Globex"))))
@@ -171,12 +179,20 @@ class BillingMachine(RuleBasedStateMachine):
         owed = self.ledger.bill(booking).balance
         amount = owed if whole and owed > 0 else units
         start = self.ledger.record_payment if method == "cash" else self.ledger.start_payment
-        self._try(lambda: start(booking, amount))
+        self._try(lambda: start(booking, amount, allow_overpayment=not whole))
 
     @precondition(lambda self: self.ledger.state.payments)
-    @rule(which=pick, outcome=st.sampled_from(["authorised", "captured", "failed", "voided"]))
-    def settle(self, which: int, outcome: Any) -> None:
-        command = billing.SettlePayment(HOTEL, self._payment(which), outcome=outcome)
+    @rule(
+        which=pick, outcome=st.sampled_from(get_args(PaymentOutcome)), id=st.sampled_from(["1", "2"]), units=cents,
+        operation=st.none() | st.integers(1, 3), at=st.integers(0, 2),
+    )  # fmt: skip
+    def settle(self, which: int, outcome: Any, id: str, units: int, operation: int | None, at: int) -> None:
+        payment = self._payment(which)
+        whole = self.ledger.state.payment(payment).captured or self.ledger.state.payment(payment).amount
+        amount = eur(min(units, whole)) if 0 < units < 10_000 else None
+        command = billing.SettlePayment(
+            HOTEL, payment, outcome=outcome, id=id, amount=amount, operation=operation, at=at
+        )  # fmt: skip
         self._try(lambda: self.ledger.execute(command))
         assert repeated_command_records_nothing(self.ledger, command)
 
@@ -314,7 +330,7 @@ def _lose_cents(taxes: tuple[TaxAmount, ...], part: int, whole: int) -> Any:
 def _count_authorised(ledger: LedgerState, record: Any, event: billing_events.PaymentAuthorised) -> None:
     """Count money that is only authorised."""
     amount = ledger.payment(event.payment).amount
-    state._payment_authorised(ledger, record, event)
+    state._payment_changed(ledger, record, event)
     state._change_folio(ledger, event, balance=ledger.folio(event.booking, event.folio).balance - amount)
 
 

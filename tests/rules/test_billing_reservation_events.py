@@ -149,7 +149,7 @@ def test_early_departure_reverses_a_split_night_once(ledger: LedgerFixture) -> N
 def test_reinstating_a_booking_keeps_a_fee_that_staff_posted(ledger: LedgerFixture) -> None:
     booking = ledger.book(0, 3)
     ledger.execute_on_hotel(commands.CancelBooking(HOTEL, booking))
-    ledger.post_charge(booking, 500, charge=ChargeKind.FEE, text="Telephone")
+    ledger.post_charge(booking, 500, charge=ChargeKind.FEE, text="Telephone", allow_ended=True)
     ledger.execute_on_hotel(commands.ReinstateBooking(HOTEL, booking))
     assert ledger.bill(booking).balance == 500
 

@@ -140,7 +140,7 @@ class SimulatedBilling:
         amount = Money(f"{self._random.randint(1, 300)}.00", "EUR")
         if self._random.random() < 0.3:
             return PostCharge(hotel, booking, charge=ChargeKind.MINIBAR, text="Water", unit_amount=amount)
-        return RecordPayment(hotel, booking, method="cash", amount=amount)
+        return RecordPayment(hotel, booking, method="cash", amount=amount, allow_overpayment=True)
 
     def restart(self, power_lost: bool = False) -> None:
         """End the process, perhaps with a power loss, and start it again."""

@@ -13,7 +13,8 @@ from innkeeper.actors.reservations.rules.night_audit import due_events
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
 from innkeeper.protocol.billing import commands as billing_commands
 from innkeeper.protocol.billing import queries as billing_queries
-from innkeeper.protocol.billing.folio import Bill, FolioLine, Invoice, Payment
+from innkeeper.protocol.billing.folio import Bill, FolioLine, Invoice
+from innkeeper.protocol.billing.payment import Payment, PaymentAction
 from innkeeper.protocol.billing.replies import BillReply, InvoiceReply, PaymentReply
 from innkeeper.protocol.billing.terms import BillingTermsRequest, PartyRequest
 from innkeeper.protocol.codec import wire
@@ -160,6 +161,19 @@ class LedgerFixture:
 
     def settle_payment(self, payment: Payment, outcome: Any, **more: Any) -> Payment:
         return self.execute_payment(billing_commands.SettlePayment(HOTEL, payment.id, outcome=outcome, **more))
+
+    def answer(self, payment: Payment, **more: Any) -> Payment:
+        """Let the provider answer the oldest pending operation: it does it, unless `outcome` says otherwise."""
+        operation = self.query(billing_queries.ShowPayment(HOTEL, payment.id)).payment.pending[0]
+        done = {PaymentAction.CAPTURE: "captured", PaymentAction.VOID: "voided", PaymentAction.REFUND: "refunded"}
+        fields = {"outcome": done[operation.action], "operation": operation.number} | more
+        if fields["outcome"] == "captured":
+            fields["amount"] = eur(operation.amount)
+        return self.settle_payment(payment, fields.pop("outcome"), **fields)
+
+    def carry_out(self, command: Command) -> Payment:
+        """Execute a command about a payment that the provider carries out at once; the payment after it."""
+        return self.answer(self.execute_payment(command))
 
     def execute_payment(self, command: Command) -> Payment:
         """Execute a command about a payment; the payment after it."""

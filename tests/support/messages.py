@@ -13,10 +13,10 @@ from innkeeper.protocol.billing.folio import (
     Invoice,
     LedgerDetails,
     LinePosition,
-    Payment,
     StayTerms,
     TaxTotal,
 )
+from innkeeper.protocol.billing.payment import Chargeback, NextAction, Operation, Payment, PaymentNews
 from innkeeper.protocol.billing.terms import (
     BillingTerms,
     BillingTermsRequest,
@@ -246,7 +246,8 @@ _NESTED = {
     Guest, GuestDetails, StoredGuest, Booking, Hotel, RoomType, RetiredRoom, Closure, RoomCare, RoomDetails,
     DisplacedBooking, CancellationPolicy, TypeAvailability, Bill,
     BillingTerms, Deposit,
-    DepositDue, Folio, FolioLine, Invoice, LedgerDetails, Payment, LinePosition, StayTerms, Tax, TaxAmount, TaxTotal,
+    DepositDue, Folio, FolioLine, Invoice, LedgerDetails, Payment, Operation, Chargeback, PaymentNews, NextAction,
+    LinePosition, StayTerms, Tax, TaxAmount, TaxTotal,
     PriceLine, RoomSegment, TermsOfSale,
     billing_replies.AccountBalance, Party,
 }  # fmt: skip
@@ -273,8 +274,6 @@ def _of(name: str, kind: object) -> st.SearchStrategy[object]:
 def _build(kind: type[msgspec.Struct], values: dict[str, object]) -> msgspec.Struct:
     if {"arrival", "departure"} <= values.keys() and values["departure"] <= values["arrival"]:  # type: ignore[operator]
         values["departure"] = values["arrival"].fromordinal(values["arrival"].toordinal() + 1)  # type: ignore[attr-defined]
-    if kind.__name__ == "SettlePayment" and values["outcome"] != "captured":
-        values["amount"] = None
     if kind.__name__ == "FindAvailability":
         days = min(values["departure"].toordinal() - values["arrival"].toordinal(), 300)  # type: ignore[attr-defined]
         values["departure"] = values["arrival"].fromordinal(values["arrival"].toordinal() + days)  # type: ignore[attr-defined]

@@ -1,11 +1,13 @@
 """The decisions of a ledger: a command leads to events or to a refusal. They do not change the state.
 
-`DECISIONS` maps each command to its rule. A decision that brings the balance of a bill to zero adds `BookingPaid`.
+`DECISIONS` maps each command to its rule. A decision that brings the balance of a bill to zero adds `BookingPaid`, one
+after which nothing is owed lets go of what is reserved.
 """
 
 from collections.abc import Callable
 from typing import Any
 
+from innkeeper.actors.billing.rules.discounts import post_discount
 from innkeeper.actors.billing.rules.double_entry import DOUBLE_ENTRY
 from innkeeper.actors.billing.rules.folios import move_charges, open_folio, post_charge, reverse_charge, split_charge
 from innkeeper.actors.billing.rules.invoicing import check_prefixes, issue_credit_note, issue_invoice
@@ -14,10 +16,12 @@ from innkeeper.actors.billing.rules.payments import (
     capture_payment,
     record_payment,
     refund_payment,
+    return_payment,
     settle_payment,
     start_payment,
     void_payment,
 )
+from innkeeper.actors.billing.rules.releases import with_releases
 from innkeeper.actors.billing.rules.reservation_events import derive_events
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import commands, events
@@ -36,11 +40,11 @@ def decide(state: LedgerState, command: Command, envelope: Envelope) -> Decision
     if state.ledger is None:
         raise Refused(NotFound("hotel", command.hotel))
     decision = DECISIONS[type(command)](state, command, envelope)
-    return Decision(_with_paid(state, decision.events), decision.reply)
+    return Decision(with_releases(state, _with_paid(state, decision.events)), decision.reply)
 
 
 def _apply_event(state: LedgerState, command: commands.ApplyReservationEvent, salt: bytes) -> Decision:
-    followed = _with_paid(state, derive_events(state, command.record, salt))
+    followed = with_releases(state, _with_paid(state, derive_events(state, command.record, salt)))
     return Decision(followed, lambda state: EventAppliedReply(command.hotel, state.applied_seq), command.record.id)
 
 
@@ -51,6 +55,8 @@ def _with_paid(state: LedgerState, done: tuple[Event, ...]) -> tuple[Event, ...]
     for event in done:
         if type(event) in DOUBLE_ENTRY.handles:
             posting: Any = event
+            if posting.line is None:
+                continue
             balance[posting.booking] = balance.get(posting.booking, 0) + posting.line.amount
             if posting.line.is_charge:
                 charged[posting.booking] = charged.get(posting.booking, 0) + posting.line.amount
@@ -79,6 +85,7 @@ DECISIONS: dict[type[Command], Callable[[LedgerState, Any, Envelope], Decision]]
     commands.ChangeBillingTerms: _change_terms,
     commands.OpenFolio: open_folio,
     commands.PostCharge: post_charge,
+    commands.PostDiscount: post_discount,
     commands.ReverseCharge: reverse_charge,
     commands.MoveCharges: move_charges,
     commands.SplitCharge: split_charge,
@@ -88,6 +95,7 @@ DECISIONS: dict[type[Command], Callable[[LedgerState, Any, Envelope], Decision]]
     commands.CapturePayment: capture_payment,
     commands.VoidPayment: void_payment,
     commands.RefundPayment: refund_payment,
+    commands.ReturnPayment: return_payment,
     commands.IssueInvoice: issue_invoice,
     commands.IssueCreditNote: issue_credit_note,
 }

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from innkeeper.protocol.billing import events
+from innkeeper.protocol.billing.folio import FolioLine
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS
@@ -29,6 +30,14 @@ def entries(event: Event) -> tuple[AccountEntry, ...]:
     return () if rule is None else rule(event)
 
 
+def moved_by(event: Event) -> int:
+    """How much the event changes the balance of its folio."""
+    if DOUBLE_ENTRY[type(event)] is None:
+        return 0
+    line: FolioLine | None = event.line  # type: ignore[attr-defined]  # all that it handles have one
+    return 0 if line is None else line.amount
+
+
 def _charge(event: events.ChargePosted | events.ChargeReversed) -> tuple[AccountEntry, ...]:
     assert event.line.charge is not None
     return (
@@ -38,7 +47,10 @@ def _charge(event: events.ChargePosted | events.ChargeReversed) -> tuple[Account
     )
 
 
-def _payment(event: events.PaymentRecorded | events.PaymentRefunded) -> tuple[AccountEntry, ...]:
+def _payment(event: Any) -> tuple[AccountEntry, ...]:
+    """Of any event that moves the money of a payment; a chargeback that was won at once moves none."""
+    if event.line is None:
+        return ()
     return (_guest(event, event.line.amount), AccountEntry(f"clearing:{event.method}", -event.line.amount))
 
 
@@ -53,12 +65,17 @@ DOUBLE_ENTRY = EventTable[Callable[[Any], tuple[AccountEntry, ...]]](
         events.ChargeReversed: _charge,
         events.PaymentRecorded: _payment,
         events.PaymentRefunded: _payment,
+        events.PaymentChargedBack: _payment,
+        events.PaymentChargebackClosed: _payment,
+        events.PaymentReturned: _payment,
     },
     ignores=(
         events.LedgerTimelineBegun, events.LedgerBookingsLost, events.LedgerOpened, events.LedgerDayOpened,
         events.LedgerTermsOfSaleChanged,
         events.LedgerRenamed, events.BillingTermsChanged, events.FolioOpened, events.FolioTermsChanged,
         events.BuyerChanged, events.LedgerGuestForgotten, events.PaymentStarted, events.PaymentAuthorised,
+        events.PaymentActionRequired, events.PaymentOperationRequested, events.PaymentOperationRefused,
+        events.PaymentNewsKept,
         events.PaymentFailed, events.PaymentVoided, events.BookingPaid, events.InvoiceIssued, events.CreditNoteIssued,
     ),
     not_followed=(RESERVATIONS, DELIVERY),

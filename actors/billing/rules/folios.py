@@ -10,22 +10,26 @@ from innkeeper.actors.billing.rules.lookups import (
     find_folio,
     find_line,
     line_numbers,
+    positive,
     the_bill,
     units_of,
 )
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.actors.billing.rules.taxes import opposite, split_taxes
 from innkeeper.protocol.billing import commands, events
-from innkeeper.protocol.billing.folio import FolioLine, LineKind, LinePosition, ReversalReason
+from innkeeper.protocol.billing.folio import CHARGED, FolioLine, LineKind, LinePosition, ReversalReason
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.refusals import ActionNotAllowed, Refused, invalid
-from innkeeper.protocol.reservations.booking import PriceLine
+from innkeeper.protocol.reservations.booking import BookingStatus, PriceLine
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.guests import new_guest
 from innkeeper.protocol.values.money import render
 from innkeeper.protocol.values.taxes import ChargeKind, Tax, added, charge_taxes
 
 _replace = msgspec.structs.replace
+
+
+_NEVER_STAYED = (BookingStatus.CANCELLED, BookingStatus.NO_SHOW, BookingStatus.RELEASED, BookingStatus.EXPIRED)
 
 
 class PricedCharge(msgspec.Struct, frozen=True, gc=False):
@@ -98,8 +102,11 @@ def post_charge(state: LedgerState, command: commands.PostCharge, envelope: Enve
     """Posts a manual charge on the hotel's business date."""
     bill = find_bill(state, command.booking)
     check_room(find_folio(bill, command.folio))
+    if bill.stay.status in _NEVER_STAYED and not command.allow_ended:
+        reason = f"the booking is {bill.stay.status.value}; a charge on it has to be asked for: allow_ended"
+        raise Refused(ActionNotAllowed("charge", reason, ()))
     ledger = state.opened()
-    price = units_of(state, command.unit_amount, "unit_amount") * command.quantity
+    price = positive(state, command.unit_amount) * command.quantity
     if price > limits.charge_minor_units_max:
         most = render(limits.charge_minor_units_max, ledger.currency)
         raise invalid("quantity", "amount_max", f"the maximum of a charge, which is quantity × amount, is {most}")
@@ -119,7 +126,7 @@ def reverse_charge(state: LedgerState, command: commands.ReverseCharge, envelope
 
 def _check_changeable(action: str, line: FolioLine) -> None:
     """Refuses to reverse, move or split what is not a charge, is reversed already, or is on an invoice."""
-    if line.kind is not LineKind.CHARGE:
+    if line.kind not in CHARGED or (action == "split" and line.kind is LineKind.DISCOUNT):
         raise Refused(
             ActionNotAllowed(
                 action, f"line {line.id} is a {line.kind.value}; only charges can be reversed, moved or split", ()

@@ -13,11 +13,11 @@ from innkeeper.actors.billing.rules.lookups import Decision, find_bill, find_fol
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import commands, events
 from innkeeper.protocol.billing.folio import (
+    CHARGED,
     DocumentKind,
     Folio,
     FolioLine,
     Invoice,
-    LineKind,
     LinePosition,
     ReversalReason,
     TaxTotal,
@@ -84,7 +84,7 @@ def issue_credit_note(state: LedgerState, command: commands.IssueCreditNote, env
     day, numbers = state.opened().business_date, line_numbers(state)
     done: list[Event] = []
     lines = []
-    for charge in (by_id[line.id] for line in invoice.lines if line.kind is LineKind.CHARGE):
+    for charge in (by_id[line.id] for line in invoice.lines if line.kind in CHARGED):
         if charge.reversed_by is None:
             line = reversal(next(numbers), day, charge)
             reason = ReversalReason.CREDITED

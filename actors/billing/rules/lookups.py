@@ -68,7 +68,7 @@ def units_of(state: LedgerState, money: Money, field: str = "amount") -> int:
 
 
 def positive(state: LedgerState, money: Money) -> int:
-    """An amount in minor units. Refuses zero."""
+    """An amount in minor units. Refuses zero, and a currency other than the hotel's."""
     units = units_of(state, money)
     if not units:
         raise invalid("amount", "positive", "expected an amount above zero")

@@ -22,7 +22,7 @@ from innkeeper.protocol.billing.events import (
     FolioTermsChanged,
     LedgerGuestForgotten,
 )
-from innkeeper.protocol.billing.folio import Bill, LineKind, LinePosition, ReversalReason, StayTerms
+from innkeeper.protocol.billing.folio import CHARGED, Bill, LineKind, LinePosition, ReversalReason, StayTerms
 from innkeeper.protocol.messages.event import Event
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent
@@ -186,7 +186,7 @@ def _timeline_begun(state: LedgerState, _: None, event: events.TimelineBegun) ->
             LinePosition(booking, folio.number, line.id)
             for folio in bill.folios
             for line in folio.lines
-            if line.kind is LineKind.CHARGE and line.moved_from is None
+            if line.kind in CHARGED and line.moved_from is None
         ]
         yield from _reverse(state, charged, ReversalReason.BOOKING_LOST, numbers)
     if lost:

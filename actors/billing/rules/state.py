@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from innkeeper.actors.billing.rules.double_entry import entries
+from innkeeper.actors.billing.rules.payment_fold import payment_after
 from innkeeper.protocol.billing import events
 from innkeeper.protocol.billing.folio import (
     Bill,
@@ -20,9 +21,9 @@ from innkeeper.protocol.billing.folio import (
     Invoice,
     LedgerDetails,
     LinePosition,
-    Payment,
     ReversalReason,
 )
+from innkeeper.protocol.billing.payment import Payment
 from innkeeper.protocol.billing.replies import AccountBalance, LedgerStateReply
 from innkeeper.protocol.billing.terms import BillingTerms, Party
 from innkeeper.protocol.billing.transitions import PAYMENT_TRANSITIONS
@@ -217,7 +218,7 @@ def _mark(state: LedgerState, event: events.FolioEvent, lines: set[int | None], 
 
 
 def _payment_started(state: LedgerState, record: RecordedEvent, event: events.PaymentStarted) -> None:
-    _keep_payment(state, event, _made(record, event, event.amount, event.capture))
+    _keep_payment(state, event, _replace(_made(record, event, event.amount, event.capture), token=event.token))
 
 
 def _made(
@@ -234,42 +235,25 @@ def _made(
     )
 
 
-def _payment_authorised(state: LedgerState, _: RecordedEvent, event: events.PaymentAuthorised) -> None:
-    _change_payment(state, event, reference=event.reference)
-
-
 def _payment_recorded(state: LedgerState, record: RecordedEvent, event: events.PaymentRecorded) -> None:
+    if event.payment in state.payments:
+        _payment_moved(state, record, event)
+        return
     _add_line(state, event, event.line)
     captured = -event.line.amount
-    if event.payment in state.payments:
-        _change_payment(state, event, captured=captured, reference=event.reference, reason="")
-    else:
-        by_hand = _made(record, event, captured, capture=True)
-        _keep_payment(state, event, _replace(by_hand, captured=captured, reference=event.reference))
+    by_hand = _made(record, event, captured, capture=True)
+    _keep_payment(state, event, _replace(by_hand, captured=captured, reference=event.reference))
 
 
-def _payment_failed(state: LedgerState, _: RecordedEvent, event: events.PaymentFailed) -> None:
-    _change_payment(state, event, reason=event.reason, reference=event.reference)
+def _payment_moved(state: LedgerState, record: RecordedEvent, event: Any) -> None:
+    """Money has moved, but for a chargeback that was won before it was reported as opened."""
+    if event.line is not None:
+        _add_line(state, event, event.line)
+    _payment_changed(state, record, event)
 
 
-def _payment_voided(state: LedgerState, _: RecordedEvent, event: events.PaymentVoided) -> None:
-    _change_payment(state, event, reason=event.reason)
-
-
-def _payment_refunded(state: LedgerState, _: RecordedEvent, event: events.PaymentRefunded) -> None:
-    _add_line(state, event, event.line)
-    payment = state.payment(event.payment)
-    refunded = payment.refunded + event.line.amount
-    in_part = {"status": payment.status} if refunded < payment.captured else {}
-    _change_payment(state, event, refunded=refunded, reason=event.reason, **in_part)
-
-
-def _change_payment(state: LedgerState, event: events.PaymentEvent, **change: Any) -> None:
-    if change.get("reference") == "":
-        del change["reference"]  # an earlier reference is kept
-    payment = state.payment(event.payment)
-    status = PAYMENT_TRANSITIONS[payment.status, type(event)]
-    _keep_payment(state, event, _replace(payment, **{"status": status, **change}))
+def _payment_changed(state: LedgerState, _: RecordedEvent, event: events.PaymentEvent) -> None:
+    _keep_payment(state, event, payment_after(state.payment(event.payment), event))
 
 
 def _keep_payment(state: LedgerState, event: events.FolioEvent, payment: Payment) -> None:
@@ -319,11 +303,18 @@ LEDGER_FOLD = EventTable[Callable[[LedgerState, RecordedEvent, Any], None]](
         events.ChargePosted: _posted,
         events.ChargeReversed: _reversed,
         events.PaymentStarted: _payment_started,
-        events.PaymentAuthorised: _payment_authorised,
+        events.PaymentActionRequired: _payment_changed,
+        events.PaymentAuthorised: _payment_changed,
+        events.PaymentOperationRequested: _payment_changed,
+        events.PaymentOperationRefused: _payment_changed,
         events.PaymentRecorded: _payment_recorded,
-        events.PaymentFailed: _payment_failed,
-        events.PaymentVoided: _payment_voided,
-        events.PaymentRefunded: _payment_refunded,
+        events.PaymentFailed: _payment_changed,
+        events.PaymentVoided: _payment_changed,
+        events.PaymentRefunded: _payment_moved,
+        events.PaymentChargedBack: _payment_moved,
+        events.PaymentChargebackClosed: _payment_moved,
+        events.PaymentReturned: _payment_moved,
+        events.PaymentNewsKept: _payment_changed,
         events.InvoiceIssued: _invoice_issued,
         events.CreditNoteIssued: _credit_note_issued,
     },

@@ -1,0 +1,332 @@
+"""Stripe as a payment provider: payment intents, with 3-D Secure, manual capture, partial refunds and disputes.
+
+A payment is a payment intent, which is created first and confirmed then, so that a request whose answer was lost finds
+what it made. Requests carry idempotency keys; as Stripe forgets those after a day, a capture, void or refund looks
+first whether it has happened. What belongs to this installation is told by the metadata of the intent.
+"""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, NoReturn
+
+import aiohttp
+from innkeeper.delivery.payments.stripe_values import money_of, outcome_of, stripe_amount
+from innkeeper.protocol.billing.payment import NextAction, PaymentOutcome, RefusalCode
+from innkeeper.protocol.billing.payments import OperationInstruction, PaymentInstruction, PaymentUpdate
+from innkeeper.protocol.messages.refusals import BadSignature, Refused, invalid
+from innkeeper.protocol.ports.payment_operations import ProviderUnreachable
+from innkeeper.protocol.values.instants import instant
+from innkeeper.protocol.values.money import Money
+from stripe import (
+    AIOHTTPClient,
+    CardError,
+    InvalidRequestError,
+    SignatureVerificationError,
+    StripeClient,
+    StripeError,
+    WebhookSignature,
+)
+
+_AGE_SECONDS_MAX = 5 * 60
+_AUTHORISED_SECONDS = 7 * 24 * 3_600
+_TEXT_MAX = 200
+
+
+class StripeProvider:
+    """A Stripe account. `installation` is the id of this installation, `secret` signs the account's notifications."""
+
+    def __init__(self, client: StripeClient, secret: str, installation: str, clock: Callable[[], int]) -> None:
+        self._client = client
+        self._secret = secret
+        self._installation = installation
+        self._clock = clock
+
+    async def start(self, wanted: PaymentInstruction) -> PaymentUpdate | None:
+        """See `protocol.billing.payments.Provider`. Without a token the guest's browser goes on with the client
+        secret."""
+        try:
+            intent = await self._intent(wanted)
+            if intent["status"] == "requires_confirmation":
+                confirmed = await self._client.v1.payment_intents.confirm_async(
+                    intent["id"], {"expand": ["latest_charge"]}, {"idempotency_key": f"{wanted.payment}-confirm"}
+                )
+                intent = confirmed.to_dict()
+        except CardError as error:
+            return self._update(wanted, "failed", code=RefusalCode.DECLINED, reason=_text(error))
+        except InvalidRequestError as error:
+            return self._update(wanted, "failed", code=RefusalCode.NOT_POSSIBLE, reason=_text(error))
+        except StripeError as error:
+            _unreachable(error)
+        return self._state(wanted, intent)
+
+    async def capture(self, wanted: PaymentInstruction, operation: OperationInstruction) -> PaymentUpdate | None:
+        """See `protocol.billing.payments.Provider`."""
+
+        async def carry_out(intent: Any) -> PaymentUpdate | None:
+            amount = stripe_amount(operation.amount, wanted.currency)
+            if intent["status"] == "requires_capture":
+                await self._client.v1.payment_intents.capture_async(
+                    intent["id"], {"amount_to_capture": amount}, {"idempotency_key": operation.key}
+                )
+                return self._update(wanted, "captured", operation, money_of(amount, wanted.currency), intent)
+            if intent["status"] == "succeeded":
+                received = money_of(intent.get("amount_received") or amount, wanted.currency)
+                return self._update(wanted, "captured", operation, received, intent)
+            code = RefusalCode.EXPIRED if intent["status"] == "canceled" else RefusalCode.NOT_POSSIBLE
+            return self._refused(wanted, operation, code, f"the payment intent is {intent['status']}")
+
+        return await self._operate(wanted, operation, carry_out)
+
+    async def void(self, wanted: PaymentInstruction, operation: OperationInstruction) -> PaymentUpdate | None:
+        """See `protocol.billing.payments.Provider`."""
+
+        async def carry_out(intent: Any) -> PaymentUpdate | None:
+            if intent["status"] in ("succeeded", "processing"):
+                reason = f"the payment intent is {intent['status']}"
+                return self._refused(wanted, operation, RefusalCode.NOT_POSSIBLE, reason)
+            if intent["status"] != "canceled":
+                await self._client.v1.payment_intents.cancel_async(
+                    intent["id"], None, {"idempotency_key": operation.key}
+                )
+            return self._update(wanted, "voided", operation, None, intent)
+
+        return await self._operate(wanted, operation, carry_out)
+
+    async def refund(self, wanted: PaymentInstruction, operation: OperationInstruction) -> PaymentUpdate | None:
+        """See `protocol.billing.payments.Provider`."""
+
+        async def carry_out(intent: Any) -> PaymentUpdate | None:
+            listed = await self._client.v1.refunds.list_async({"payment_intent": intent["id"], "limit": 100})
+            refunds = listed.to_dict()["data"]
+            made = [one for one in refunds if one["metadata"].get("innkeeper_key") == operation.key]
+            if made:
+                return self._refund_update(wanted.hotel, wanted.payment, made[0])
+            told = {"innkeeper_key": operation.key, "innkeeper_operation": str(operation.number)}
+            refund = await self._client.v1.refunds.create_async(
+                {
+                    "payment_intent": intent["id"],
+                    "amount": stripe_amount(operation.amount, wanted.currency),
+                    "metadata": self._metadata(wanted) | told,
+                },
+                {"idempotency_key": operation.key},
+            )
+            return self._refund_update(wanted.hotel, wanted.payment, refund.to_dict())
+
+        return await self._operate(wanted, operation, carry_out)
+
+    async def _operate(
+        self,
+        wanted: PaymentInstruction,
+        operation: OperationInstruction,
+        carry_out: Callable[[Any], Awaitable[PaymentUpdate | None]],
+    ) -> PaymentUpdate | None:
+        try:
+            return await carry_out(await self._intent(wanted))
+        except CardError as error:
+            return self._refused(wanted, operation, RefusalCode.DECLINED, _text(error))
+        except InvalidRequestError as error:
+            code = _CODES.get(error.code or "", RefusalCode.NOT_POSSIBLE)
+            if error.http_status == 404:
+                code = RefusalCode.UNKNOWN_PAYMENT
+            return self._refused(wanted, operation, code, _text(error))
+        except StripeError as error:
+            _unreachable(error)
+
+    async def _intent(self, wanted: PaymentInstruction) -> Any:
+        """The payment intent. Making it moves no money, and under the key of the payment it is made once."""
+        intents = self._client.v1.payment_intents
+        if wanted.reference:
+            return (await intents.retrieve_async(wanted.reference)).to_dict()
+        asked: dict[str, Any] = {
+            "amount": stripe_amount(wanted.amount, wanted.currency),
+            "currency": wanted.currency.lower(),
+            "capture_method": "automatic" if wanted.capture else "manual",
+            "payment_method_types": ["card"],
+            "metadata": self._metadata(wanted),
+        }
+        if wanted.token:
+            asked["payment_method"] = wanted.token
+        made = await intents.create_async(asked, {"idempotency_key": wanted.payment})  # type: ignore[arg-type]
+        return (await intents.retrieve_async(made.id)).to_dict()  # an answer that Stripe kept may be out of date
+
+    def _metadata(self, wanted: PaymentInstruction) -> dict[str, str]:
+        return {
+            "innkeeper_installation": self._installation,
+            "innkeeper_hotel": wanted.hotel,
+            "innkeeper_payment": wanted.payment,
+        }
+
+    def _state(self, wanted: PaymentInstruction, intent: Any) -> PaymentUpdate | None:
+        return self._intent_update(wanted.hotel, wanted.payment, intent, self._clock() // 1_000_000)
+
+    def _intent_update(self, hotel: str, payment: str, intent: Any, at: int) -> PaymentUpdate | None:
+        outcome = outcome_of(intent)
+        if outcome is None:
+            return None
+        error = intent.get("last_payment_error") or {}
+        received = intent.get("amount_received") or intent["amount"]
+        return PaymentUpdate(
+            hotel=hotel,
+            payment=payment,
+            outcome=outcome,
+            amount=money_of(received, intent["currency"]) if outcome == "captured" else None,
+            reference=intent["id"],
+            code=RefusalCode.DECLINED if outcome == "failed" else None,
+            reason=str(error.get("message") or "")[:_TEXT_MAX],
+            at=instant(at * 1_000_000),
+            expires_at=instant(_expires_at(intent, at) * 1_000_000) if outcome == "authorised" else None,
+            next_action=_next_action(intent) if outcome == "requires_action" else None,
+        )
+
+    def _refund_update(self, hotel: str, payment: str, refund: Any) -> PaymentUpdate | None:
+        """What a refund tells: nothing, while the bank has not carried it out."""
+        number = refund["metadata"].get("innkeeper_operation")
+        operation = int(number) if number else None
+        if refund["status"] in ("failed", "canceled"):
+            reason = refund.get("failure_reason") or f"the refund is {refund['status']}"
+            return PaymentUpdate(
+                hotel=hotel, payment=payment, outcome="refused", id=refund["id"], operation=operation,
+                code=RefusalCode.DECLINED, reason=reason,
+            )  # fmt: skip
+        if refund["status"] != "succeeded":
+            return None
+        return PaymentUpdate(
+            hotel=hotel, payment=payment, outcome="refunded", id=refund["id"], operation=operation,
+            amount=money_of(refund["amount"], refund["currency"]),
+        )  # fmt: skip
+
+    def _refused(
+        self, wanted: PaymentInstruction, operation: OperationInstruction, code: RefusalCode, reason: str
+    ) -> PaymentUpdate:
+        return PaymentUpdate(
+            hotel=wanted.hotel, payment=wanted.payment, outcome="refused", operation=operation.number, code=code,
+            reason=reason,
+        )  # fmt: skip
+
+    def _update(
+        self,
+        wanted: PaymentInstruction,
+        outcome: PaymentOutcome,
+        operation: OperationInstruction | None = None,
+        amount: Money | None = None,
+        intent: Any = None,
+        code: RefusalCode | None = None,
+        reason: str = "",
+    ) -> PaymentUpdate:
+        return PaymentUpdate(
+            hotel=wanted.hotel, payment=wanted.payment, outcome=outcome, code=code, reason=reason,
+            operation=None if operation is None else operation.number,
+            amount=amount, reference="" if intent is None else intent["id"], at=instant(self._clock()),
+        )  # fmt: skip
+
+    async def read(self, headers: Mapping[str, str], body: bytes) -> Sequence[PaymentUpdate]:
+        """See `protocol.billing.payments.Provider`. What concerns no payment of this installation reports nothing."""
+        event = self._verified(headers, body)
+        kind, told = event["type"], event["data"]["object"]
+        try:
+            if kind.startswith("payment_intent."):
+                return self._of(
+                    told["metadata"], lambda hotel, payment: self._intent_update(hotel, payment, told, event["created"])
+                )
+            if kind.startswith("refund.") or kind == "charge.refund.updated":
+                metadata = await self._metadata_of(told)
+                return self._of(metadata, lambda hotel, payment: self._refund_update(hotel, payment, told))
+            if kind.startswith("charge.dispute."):
+                return self._of(
+                    await self._metadata_of(told), lambda hotel, payment: _dispute_update(hotel, payment, kind, told)
+                )
+        except StripeError as error:
+            _unreachable(error)
+        return ()
+
+    def _verified(self, headers: Mapping[str, str], body: bytes) -> Any:
+        header = headers.get("stripe-signature", "")
+        try:
+            WebhookSignature.verify_header(body.decode("utf-8"), header, self._secret)
+            stamp = int(dict(part.split("=", 1) for part in header.split(",") if "=" in part)["t"])
+            event = json.loads(body)
+        except (SignatureVerificationError, KeyError):
+            raise Refused(BadSignature("it was not made with the known secret")) from None
+        except ValueError:
+            raise invalid("body", "form", "expected an event of Stripe") from None
+        if abs(stamp - self._clock() // 1_000_000) > _AGE_SECONDS_MAX:
+            raise Refused(BadSignature("the timestamp is more than five minutes from now"))
+        return event
+
+    async def _metadata_of(self, told: Any) -> Any:
+        """The metadata of the payment intent of a refund or a dispute."""
+        metadata = told.get("metadata") or {}
+        if "innkeeper_payment" in metadata or not told.get("payment_intent"):
+            return metadata
+        intent = await self._client.v1.payment_intents.retrieve_async(told["payment_intent"])
+        return intent.to_dict()["metadata"]
+
+    def _of(self, metadata: Any, update: Callable[[str, str], PaymentUpdate | None]) -> tuple[PaymentUpdate, ...]:
+        if metadata.get("innkeeper_installation") != self._installation:
+            return ()
+        found = update(metadata["innkeeper_hotel"], metadata["innkeeper_payment"])
+        return () if found is None else (found,)
+
+
+def _dispute_update(hotel: str, payment: str, kind: str, dispute: Any) -> PaymentUpdate | None:
+    """What a dispute tells; an inquiry ("warning") takes no money."""
+    outcome: PaymentOutcome | None = None
+    if kind.endswith(".closed"):
+        outcome = {"won": "chargeback_won", "lost": "chargeback_lost"}.get(dispute["status"])  # type: ignore[assignment]
+    elif kind.endswith(".funds_reinstated"):
+        outcome = "chargeback_won"
+    elif kind.endswith(".funds_withdrawn") or not dispute["status"].startswith("warning_"):
+        outcome = "chargeback_opened"
+    if outcome is None:
+        return None
+    return PaymentUpdate(
+        hotel=hotel, payment=payment, outcome=outcome, id=dispute["id"], reason=dispute.get("reason") or "",
+        amount=money_of(dispute["amount"], dispute["currency"]),
+    )  # fmt: skip
+
+
+def _expires_at(intent: Any, at: int) -> int:
+    """When an authorisation ends: the charge says so, where it came with the intent."""
+    charge = intent.get("latest_charge")
+    if isinstance(charge, str) or not charge:
+        return at + _AUTHORISED_SECONDS
+    card = (charge.get("payment_method_details") or {}).get("card") or {}
+    return int(card.get("capture_before") or at + _AUTHORISED_SECONDS)
+
+
+def _next_action(intent: Any) -> NextAction:
+    redirect = (intent.get("next_action") or {}).get("redirect_to_url") or {}
+    return NextAction(redirect.get("url") or "", intent.get("client_secret") or "")
+
+
+_CODES = {
+    "resource_missing": RefusalCode.UNKNOWN_PAYMENT,
+    "charge_expired_for_capture": RefusalCode.EXPIRED,
+    "insufficient_funds": RefusalCode.DECLINED,
+    "balance_insufficient": RefusalCode.DECLINED,
+}
+
+
+def _text(error: StripeError) -> str:
+    return (error.user_message or str(error))[:_TEXT_MAX]
+
+
+def _unreachable(error: StripeError) -> NoReturn:
+    raise ProviderUnreachable(f"{type(error).__name__}: {_text(error)}") from error
+
+
+@asynccontextmanager
+async def stripe_provider(
+    key: str, secret: str, url: str, installation: str, clock: Callable[[], int]
+) -> AsyncIterator[StripeProvider]:
+    """The Stripe account of this secret key; `url` is of another server that speaks its API, or empty. Failed requests
+    are repeated by the operations that make them."""
+    async with aiohttp.ClientSession() as session:
+        client = StripeClient(
+            key,
+            http_client=AIOHTTPClient(session=session),
+            base_addresses={"api": url} if url else None,
+            max_network_retries=0,
+        )
+        yield StripeProvider(client, secret, installation, clock)
