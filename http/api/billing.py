@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
+from datetime import date
 from typing import Annotated, Literal, TypeVar, cast
 
 import msgspec
@@ -33,7 +34,7 @@ from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.contexts import BILLING
 from innkeeper.protocol.values.money import Money
 from innkeeper.protocol.values.taxes import ChargeKind
-from innkeeper.protocol.values.text import Line, LineNumber, Name, Quantity, Slug
+from innkeeper.protocol.values.text import Language, Line, LineNumber, Name, Quantity, Slug
 from msgspec import Meta
 
 R = TypeVar("R", bound=Reply)
@@ -48,13 +49,14 @@ class RequestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class ChargeRequest(RequestBody, frozen=True):
-    """A charge of a quantity at a unit price."""
+    """A charge of a quantity at a unit price, for what was supplied on a day: by default the business date."""
 
     charge: ChargeKind
     text: Name
     amount: Money
     quantity: Quantity = 1
     folio: FolioNumber = 1
+    supplied_on: date | None = None
 
 
 class ReasonRequest(RequestBody, frozen=True):
@@ -64,9 +66,10 @@ class ReasonRequest(RequestBody, frozen=True):
 
 
 class SplitRequest(RequestBody, frozen=True):
-    """The amount to split off."""
+    """The amount to split off, or the quantity."""
 
-    amount: Money
+    amount: Money | None = None
+    quantity: Quantity | None = None
 
 
 class TransferRequest(RequestBody, frozen=True):
@@ -117,10 +120,32 @@ class RefundRequest(RequestBody, frozen=True):
 
 
 class InvoiceRequest(RequestBody, frozen=True):
-    """The folio to invoice, and the buyer where it is not the folio's."""
+    """The folio to invoice, the buyer where it is not the folio's, and the language where it is not the hotel's."""
 
     folio: FolioNumber = 1
     buyer: PartyRequest | None = None
+    language: Language | None = None
+
+
+class DepositInvoiceRequest(InvoiceRequest, frozen=True):
+    """What of the payments on account to invoice: by default all that is on no document yet."""
+
+    amount: Money | None = None
+
+
+class CreditRequest(RequestBody, frozen=True):
+    """The reason for a credit note, and the lines of the invoice that it credits: by default all that is left."""
+
+    reason: Name
+    lines: commands.CreditedLines = ()
+
+
+class ReissueRequest(RequestBody, frozen=True):
+    """Why an invoice is issued anew, and to whom."""
+
+    reason: Name
+    buyer: PartyRequest
+    language: Language | None = None
 
 
 class DocumentFormat(RequestBody, frozen=True):
@@ -157,6 +182,9 @@ _captured = msgspec.json.Decoder(CaptureRequest)
 _voided = msgspec.json.Decoder(VoidRequest)
 _refund = msgspec.json.Decoder(RefundRequest)
 _invoice = msgspec.json.Decoder(InvoiceRequest)
+_deposit_invoice = msgspec.json.Decoder(DepositInvoiceRequest)
+_credit = msgspec.json.Decoder(CreditRequest)
+_reissue = msgspec.json.Decoder(ReissueRequest)
 _billing_terms = msgspec.json.Decoder(BillingTermsRequest)
 
 
@@ -177,7 +205,7 @@ async def post_charge(request: web.Request) -> web.Response:
     body = await body_of(request, _charge)
     command = commands.PostCharge(
         _path(request, "hotel"), _path(request, "booking"), charge=body.charge, text=body.text,
-        unit_amount=body.amount, quantity=body.quantity, folio=body.folio,
+        unit_amount=body.amount, quantity=body.quantity, folio=body.folio, supplied_on=body.supplied_on,
     )  # fmt: skip
     return await _bill(request, command, 201)
 
@@ -192,7 +220,9 @@ async def reverse_charge(request: web.Request) -> web.Response:
 async def split_charge(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/bookings/{booking}/folio/charges/{line}/actions/split"""
     body = await body_of(request, _part)
-    command = commands.SplitCharge(_path(request, "hotel"), _path(request, "booking"), _line(request), body.amount)
+    command = commands.SplitCharge(
+        _path(request, "hotel"), _path(request, "booking"), _line(request), body.amount, body.quantity
+    )
     return await _bill(request, command)
 
 
@@ -285,14 +315,34 @@ async def _payment_response(request: web.Request, message: Command | Query, stat
 async def issue_invoice(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/bookings/{booking}/invoices"""
     body = await body_of(request, _invoice)
-    command = commands.IssueInvoice(_path(request, "hotel"), _path(request, "booking"), body.folio, body.buyer)
+    command = commands.IssueInvoice(
+        _path(request, "hotel"), _path(request, "booking"), body.folio, body.buyer, body.language
+    )
+    return await _new_document(request, command)
+
+
+async def issue_deposit_invoice(request: web.Request) -> web.Response:
+    """POST /v1/hotels/{hotel}/bookings/{booking}/deposit-invoices"""
+    body = await body_of(request, _deposit_invoice)
+    command = commands.IssueDepositInvoice(
+        _path(request, "hotel"), _path(request, "booking"), body.folio, body.amount, body.buyer, body.language
+    )
     return await _new_document(request, command)
 
 
 async def issue_credit_note(request: web.Request) -> web.Response:
     """POST /v1/hotels/{hotel}/invoices/{number}/actions/credit"""
-    body = await body_of(request, _reason)
-    command = commands.IssueCreditNote(_path(request, "hotel"), _path(request, "number"), body.reason)
+    body = await body_of(request, _credit)
+    command = commands.IssueCreditNote(_path(request, "hotel"), _path(request, "number"), body.reason, body.lines)
+    return await _new_document(request, command)
+
+
+async def reissue_invoice(request: web.Request) -> web.Response:
+    """POST /v1/hotels/{hotel}/invoices/{number}/actions/reissue"""
+    body = await body_of(request, _reissue)
+    command = commands.ReissueInvoice(
+        _path(request, "hotel"), _path(request, "number"), body.reason, body.buyer, body.language
+    )
     return await _new_document(request, command)
 
 

@@ -5,7 +5,10 @@ from datetime import date, datetime
 import msgspec
 from innkeeper.http.api.resources import Amount
 from innkeeper.protocol.billing.folio import (
+    Corrected,
     DocumentKind,
+    DocumentLine,
+    DocumentStay,
     Folio,
     FolioLine,
     Invoice,
@@ -13,22 +16,24 @@ from innkeeper.protocol.billing.folio import (
     LinePosition,
     Payment,
     PaymentStatus,
+    ReversalReason,
     TaxTotal,
 )
 from innkeeper.protocol.billing.replies import BillReply, LedgerReply, OwedBalance, TrialBalanceReply
-from innkeeper.protocol.billing.terms import Party
+from innkeeper.protocol.billing.terms import BankAccount, Party
 from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.values.instants import instant
-from innkeeper.protocol.values.money import render
+from innkeeper.protocol.values.money import render, unit_price
 from innkeeper.protocol.values.percentage import render_percent
-from innkeeper.protocol.values.taxes import ChargeKind
+from innkeeper.protocol.values.taxes import ChargeKind, TaxAmount, TaxCategory
 
 
 class TaxResource(msgspec.Struct, frozen=True):
-    """The amount of a tax in a line; `rate` in percent, "0" for a tax per guest and night."""
+    """The amount of a tax in a line; `rate` in percent, "0" for a tax per guest and night, of the amount `base`."""
 
     code: str
     rate: str
+    base: Amount
     amount: Amount
 
 
@@ -42,11 +47,15 @@ class FolioLineResource(msgspec.Struct, frozen=True):
     text: str
     quantity: int
     night: date | None
+    room: str
+    supplied_on: date
     amount: Amount
     net: Amount
     taxes: list[TaxResource]
     payment: str | None
     reverses: int | None
+    reason_code: ReversalReason | None
+    reason: str
     reversed_by: int | None
     moved_from: LinePosition | None
     moved_to: tuple[LinePosition, ...]
@@ -99,7 +108,8 @@ class BillResource(msgspec.Struct, frozen=True):
 
 
 class TaxTotalResource(msgspec.Struct, frozen=True):
-    """The totals of a document under one tax; without a code, those of lines without a tax by rate."""
+    """The totals of a document under one tax at one rate; without a code, those of lines without a tax by rate.
+    `exemption` says why nothing is due."""
 
     code: str
     name: str
@@ -107,10 +117,43 @@ class TaxTotalResource(msgspec.Struct, frozen=True):
     net: Amount
     tax: Amount
     gross: Amount
+    category: TaxCategory
+    exemption: str
+
+
+class DocumentLineResource(msgspec.Struct, frozen=True):
+    """A line of a document, at its `position` from 1, for a line of the folio; see `DocumentLine`. `unit_net` is the
+    price of a unit without tax, with four more digits than the currency's where it does not divide."""
+
+    position: int
+    line: int | None
+    text: str
+    charge: ChargeKind | None
+    supplied_on: date
+    night: date | None
+    room: str
+    quantity: int
+    unit_net: Amount
+    net: Amount
+    taxes: list[TaxResource]
+    amount: Amount
+    deposit_invoice: str | None
+    corrects: Corrected | None
+    reason_code: ReversalReason | None
+    reason: str
+
+
+class PaymentOnAccountResource(msgspec.Struct, frozen=True):
+    """A payment that a document counts as paid, in whole or in part."""
+
+    payment: str
+    method: str
+    paid_on: date
+    amount: Amount
 
 
 class InvoiceResource(msgspec.Struct, frozen=True):
-    """An invoice or a credit note, as it was issued."""
+    """An invoice, a deposit invoice or a credit note, as it was issued; see `Invoice`."""
 
     number: str
     kind: DocumentKind
@@ -120,13 +163,26 @@ class InvoiceResource(msgspec.Struct, frozen=True):
     business_date: date
     seller: Party
     buyer: Party
-    lines: list[FolioLineResource]
+    stay: DocumentStay
+    language: str
+    lines: list[DocumentLineResource]
     totals: list[TaxTotalResource]
     net: Amount
+    tax: Amount
     total: Amount
+    paid: Amount
+    payments: list[PaymentOnAccountResource]
+    due: Amount
+    due_on: date
+    bank: BankAccount | None
+    note: str
     credits: str | None
-    credited_by: str | None
+    replaces: str | None
     reason: str
+    credit_notes: tuple[str, ...]
+    credited_by: str | None
+    settled_by: str | None
+    version: int
 
 
 class BillingTermsResource(msgspec.Struct, frozen=True):
@@ -138,6 +194,10 @@ class BillingTermsResource(msgspec.Struct, frozen=True):
     seller: Party
     invoice_prefix: str
     credit_note_prefix: str
+    payment_days: int
+    language: str
+    bank: BankAccount | None
+    note: str
 
 
 class OpenBalanceResource(msgspec.Struct, frozen=True):
@@ -209,11 +269,15 @@ def line(source: FolioLine, currency: str) -> FolioLineResource:
         text=source.text,
         quantity=source.quantity,
         night=source.night,
+        room=source.room,
+        supplied_on=source.supplied,
         amount=money(source.amount, currency),
         net=money(source.net, currency),
-        taxes=[TaxResource(tax.code, render_percent(tax.rate), money(tax.amount, currency)) for tax in source.taxes],
+        taxes=_taxes(source.taxes, currency),
         payment=source.payment,
         reverses=source.reverses,
+        reason_code=source.reason_code,
+        reason=source.reason,
         reversed_by=source.reversed_by,
         moved_from=source.moved_from,
         moved_to=source.moved_to,
@@ -249,14 +313,59 @@ def invoice(source: Invoice) -> InvoiceResource:
         business_date=source.business_date,
         seller=source.seller,
         buyer=source.buyer,
-        lines=[line(one, currency) for one in source.lines],
+        stay=source.stay,
+        language=source.language,
+        lines=[document_line(position, one, currency) for position, one in enumerate(source.lines, 1)],
         totals=[_total(total, currency) for total in source.totals],
         net=money(source.net, currency),
+        tax=money(source.tax, currency),
         total=money(source.total, currency),
+        paid=money(source.paid, currency),
+        payments=[
+            PaymentOnAccountResource(one.payment, one.method, one.paid_on, money(one.amount, currency))
+            for one in source.payments
+        ],
+        due=money(source.due, currency),
+        due_on=source.due_on,
+        bank=source.bank,
+        note=source.note,
         credits=source.credits,
+        replaces=source.replaces,
+        reason=source.reason,
+        credit_notes=source.credit_notes,
         credited_by=source.credited_by,
+        settled_by=source.settled_by,
+        version=source.version,
+    )
+
+
+def document_line(position: int, source: DocumentLine, currency: str) -> DocumentLineResource:
+    """One line of a document."""
+    return DocumentLineResource(
+        position=position,
+        line=source.line,
+        text=source.text,
+        charge=source.charge,
+        supplied_on=source.supplied_on,
+        night=source.night,
+        room=source.room,
+        quantity=source.quantity,
+        unit_net=Amount(unit_price(source.net, source.quantity, currency), currency),
+        net=money(source.net, currency),
+        taxes=_taxes(source.taxes, currency),
+        amount=money(source.amount, currency),
+        deposit_invoice=source.deposit_invoice,
+        corrects=source.corrects,
+        reason_code=source.reason_code,
         reason=source.reason,
     )
+
+
+def _taxes(taxes: tuple[TaxAmount, ...], currency: str) -> list[TaxResource]:
+    return [
+        TaxResource(tax.code, render_percent(tax.rate), money(tax.base, currency), money(tax.amount, currency))
+        for tax in taxes
+    ]
 
 
 def _total(source: TaxTotal, currency: str) -> TaxTotalResource:
@@ -267,6 +376,8 @@ def _total(source: TaxTotal, currency: str) -> TaxTotalResource:
         net=money(source.net, currency),
         tax=money(source.tax, currency),
         gross=money(source.gross, currency),
+        category=source.category,
+        exemption=source.exemption,
     )
 
 
@@ -280,6 +391,10 @@ def billing_terms(reply: LedgerReply) -> BillingTermsResource:
         seller=terms.seller,
         invoice_prefix=terms.invoice_prefix,
         credit_note_prefix=terms.credit_note_prefix,
+        payment_days=terms.payment_days,
+        language=terms.language,
+        bank=terms.bank,
+        note=terms.note,
     )
 
 

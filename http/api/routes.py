@@ -271,6 +271,10 @@ OPERATIONS = (
         body=billing.InvoiceRequest,
     ),
     Operation(
+        "POST", _BOOKING + "/deposit-invoices", billing.issue_deposit_invoice, "Invoice what was paid before the stay",
+        InvoiceResource, 201, body=billing.DepositInvoiceRequest,
+    ),
+    Operation(
         "GET", _BOOKING + "/invoices", billing.list_booking_invoices, "List the invoices of a booking",
         ListPage[InvoiceResource], query=PageQuery,
     ),
@@ -283,8 +287,12 @@ OPERATIONS = (
         query=billing.DocumentFormat,
     ),
     Operation(
-        "POST", _INVOICE + "/actions/credit", billing.issue_credit_note, "Issue a credit note for a whole invoice",
-        InvoiceResource, 201, body=billing.ReasonRequest,
+        "POST", _INVOICE + "/actions/credit", billing.issue_credit_note, "Credit an invoice, or lines of it",
+        InvoiceResource, 201, body=billing.CreditRequest,
+    ),
+    Operation(
+        "POST", _INVOICE + "/actions/reissue", billing.reissue_invoice, "Credit an invoice, issue it to another buyer",
+        InvoiceResource, 201, body=billing.ReissueRequest,
     ),
     Operation(
         "GET", _HOTEL + "/billing", billing.show_billing_terms, "Show the seller and the document numbers",

@@ -1,7 +1,9 @@
 """The commands of a hotel's ledger: of the events of reservations, of the staff, and of payment providers."""
 
+from datetime import date
 from typing import Annotated, ClassVar, Literal, get_args
 
+import msgspec
 from innkeeper.protocol.billing.folio import PaymentOutcome
 from innkeeper.protocol.billing.terms import BillingTermsRequest, PartyRequest
 from innkeeper.protocol.messages.command import Command
@@ -10,7 +12,7 @@ from innkeeper.protocol.messages.refusals import invalid
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money
 from innkeeper.protocol.values.taxes import ChargeKind
-from innkeeper.protocol.values.text import Line, LineNumber, Name, Quantity, Slug
+from innkeeper.protocol.values.text import Language, Line, LineNumber, Name, Quantity, Slug
 from msgspec import Meta
 
 ManualMethod = Literal["cash", "terminal", "transfer"]
@@ -45,7 +47,8 @@ class OpenFolio(BillCommand, frozen=True):
 
 
 class PostCharge(BillCommand, frozen=True, kw_only=True):
-    """Post a charge for a quantity of something. Taxes that are not included in the price are added to it."""
+    """Post a charge for a quantity of something, supplied on this day, or on the business date. Taxes that are not
+    included in the price are added to it."""
 
     name: ClassVar[str] = "charge.post"
     charge: ChargeKind
@@ -53,6 +56,7 @@ class PostCharge(BillCommand, frozen=True, kw_only=True):
     unit_amount: Money
     quantity: Quantity = 1
     folio: int = 1
+    supplied_on: date | None = None
 
 
 class ReverseCharge(BillCommand, frozen=True):
@@ -77,11 +81,17 @@ class MoveCharges(BillCommand, frozen=True):
 
 
 class SplitCharge(BillCommand, frozen=True):
-    """Split a charge in two, of which the first has this amount, so that they can be moved separately."""
+    """Split a charge in two, of which the first has this amount, or this quantity, so that they can be moved
+    separately."""
 
     name: ClassVar[str] = "charge.split"
     line: int
-    amount: Money
+    amount: Money | None = None
+    quantity: Quantity | None = None
+
+    def __post_init__(self) -> None:
+        if (self.amount is None) == (self.quantity is None):
+            raise invalid("amount", "one_of", "expected either an amount or a quantity")
 
 
 class RecordPayment(BillCommand, frozen=True, kw_only=True):
@@ -155,23 +165,67 @@ class RefundPayment(PaymentCommand, frozen=True):
 
 
 class IssueInvoice(BillCommand, frozen=True):
-    """Invoice a folio's lines that are on no document yet; `buyer` only where it is not the folio's buyer."""
+    """Invoice a folio's lines that are on no document yet; `buyer` only where it is not the folio's buyer, `language`
+    only where it is not the hotel's."""
 
     name: ClassVar[str] = "invoice.issue"
     folio: int = 1
     buyer: PartyRequest | None = None
+    language: Language | None = None
+
+
+class IssueDepositInvoice(BillCommand, frozen=True):
+    """Invoice what was paid on account of a stay, before it is charged: this amount of it, or all where None."""
+
+    name: ClassVar[str] = "deposit_invoice.issue"
+    folio: int = 1
+    amount: Money | None = None
+    buyer: PartyRequest | None = None
+    language: Language | None = None
+
+
+class CreditedLine(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
+    """A line of an invoice to credit, by its position from 1: this amount or this quantity of it, or all that is left
+    where both are None."""
+
+    position: LineNumber
+    amount: Money | None = None
+    quantity: Quantity | None = None
+
+    def __post_init__(self) -> None:
+        if self.amount is not None and self.quantity is not None:
+            raise invalid("amount", "one_of", "expected either an amount or a quantity")
+
+
+CreditedLines = Annotated[tuple[CreditedLine, ...], Meta(max_length=limits.lines_per_folio_max)]
 
 
 class IssueCreditNote(Command, frozen=True):
-    """Credit a whole invoice: its lines are reversed, and are on a credit note."""
+    """Credit an invoice: these lines of it, or all that is left of it where there are none. They are reversed, and are
+    on a credit note."""
 
     name: ClassVar[str] = "credit_note.issue"
     number: Line
     reason: Name
+    lines: CreditedLines = ()
+
+    def __post_init__(self) -> None:
+        if len({line.position for line in self.lines}) < len(self.lines):
+            raise invalid("lines", "unique", "a line is given twice")
+
+
+class ReissueInvoice(Command, frozen=True):
+    """Credit an invoice, and issue another one for the same charges to this buyer, who is the right one."""
+
+    name: ClassVar[str] = "invoice.reissue"
+    number: Line
+    reason: Name
+    buyer: PartyRequest
+    language: Language | None = None
 
 
 BILLING_COMMANDS: tuple[type[Command], ...] = (
     ApplyReservationEvent, ChangeBillingTerms, OpenFolio, PostCharge, ReverseCharge, MoveCharges, SplitCharge,
     RecordPayment, StartPayment, SettlePayment, CapturePayment, VoidPayment, RefundPayment, IssueInvoice,
-    IssueCreditNote,
+    IssueDepositInvoice, IssueCreditNote, ReissueInvoice,
 )  # fmt: skip

@@ -4,7 +4,7 @@ from datetime import date
 from typing import ClassVar
 
 import msgspec
-from innkeeper.protocol.billing.folio import Bill, DepositDue, Invoice, LedgerDetails, Payment
+from innkeeper.protocol.billing.folio import Bill, DepositDue, Invoice, IssuedNumbers, LedgerDetails, Payment
 from innkeeper.protocol.messages.reply import Reply
 from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.values.guests import Guest
@@ -114,7 +114,7 @@ class TrialBalanceReply(Reply, frozen=True):
 
 class LedgerStateReply(Reply, frozen=True):
     """A ledger's whole state, as a snapshot has it. `applied_seq`: see `EventAppliedReply`. `issued` are the highest
-    numbers of invoices and of credit notes that were issued."""
+    numbers of all series."""
 
     name: ClassVar[str] = "ledger_state.reply"
     ledger: LedgerDetails
@@ -123,7 +123,7 @@ class LedgerStateReply(Reply, frozen=True):
     lines_posted: int
     bills: tuple[Bill, ...]
     documents: tuple[Invoice, ...]
-    issued: tuple[int, int]
+    issued: tuple[IssuedNumbers, ...]
     accounts: tuple[AccountBalance, ...]
 
 

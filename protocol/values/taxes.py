@@ -51,9 +51,27 @@ class TaxPeriod(StrEnum):
     STAY_SPREAD = "stay_spread"
 
 
+class TaxCategory(StrEnum):
+    """What a tax is on an invoice. The first four are value added tax, of which Directive 2006/112/EC (article 226,
+    points 9 to 11a) demands rate, taxable amount and the reason where none is payable; a levy, such as a city tax, and
+    a fee, such as a service charge, are none."""
+
+    STANDARD = "standard"
+    ZERO_RATED = "zero_rated"
+    EXEMPT = "exempt"
+    REVERSE_CHARGE = "reverse_charge"
+    LEVY = "levy"
+    FEE = "fee"
+
+
+NOTHING_DUE = (TaxCategory.ZERO_RATED, TaxCategory.EXEMPT, TaxCategory.REVERSE_CHARGE)
+"""The categories whose rate is zero."""
+
+
 class Tax(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A tax or fee on charges of these kinds: either `rate` (thousandths of a percent: 6000 is 6 %) of its `base`, or
-    `amount` (minor units), such as a city tax, which children below the age of `exempt_below` do not pay.
+    `amount` (minor units), such as a city tax, which children below the age of `exempt_below` do not pay. The rate is
+    zero in the categories in which nothing is due; `exemption` is the text for invoices that says why.
 
     An `included` tax is part of the price; any other is added on top of it. It is due on at most the first `nights_max`
     nights of a stay, and on the nights from `valid_from` to `valid_to`. Several of one code, valid on different nights,
@@ -71,6 +89,13 @@ class Tax(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tru
     exempt_below: int = limits.child_age_max + 1
     valid_from: date | None = None
     valid_to: date | None = None
+    category: TaxCategory = TaxCategory.STANDARD
+    exemption: str = ""
+
+    @property
+    def by_rate(self) -> bool:
+        """Whether it is a rate, and no fixed amount."""
+        return self.base in (TaxBase.PRICE, TaxBase.TAXED_PRICE)
 
     def is_valid(self, night: date) -> bool:
         """Whether it is due on this date."""
@@ -81,12 +106,19 @@ class Tax(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tru
 
 class TaxAmount(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The amount of a tax, in minor units; `rate` in thousandths of a percent, 0 for a fixed amount. It is part of the
-    price where it is `included`, else on top of it."""
+    price where it is `included`, else on top of it. `base` is the amount on which the rate was computed: the price
+    without taxes, or that and the added taxes before it; 0 for a fixed amount."""
 
     code: str
     rate: int
     amount: int
     included: bool = False
+    base: int = 0
+
+    @property
+    def by_rate(self) -> bool:
+        """Whether it was computed by a rate, which may be zero, and is no fixed amount."""
+        return bool(self.rate or self.base)
 
 
 class Guests(NamedTuple):
@@ -131,12 +163,17 @@ def taxes_on(price: int, due: tuple[DueTax, ...]) -> tuple[TaxAmount, ...]:
         if tax.included and fixed is None:
             amounts[number] = half_up(left * tax.rate, whole)
     net = taxed = price - sum(amounts.values())
+    bases = {number: net for number, (_, fixed) in enumerate(due) if fixed is None}
     for number, (tax, fixed) in enumerate(due):
         if not tax.included:
-            base = taxed if tax.base is TaxBase.TAXED_PRICE else net
-            amounts[number] = half_up(base * tax.rate, _WHOLE) if fixed is None else fixed
+            if fixed is None and tax.base is TaxBase.TAXED_PRICE:
+                bases[number] = taxed
+            amounts[number] = half_up(bases[number] * tax.rate, _WHOLE) if fixed is None else fixed
             taxed += amounts[number]
-    return tuple(TaxAmount(tax.code, tax.rate, amounts[number], tax.included) for number, (tax, _) in enumerate(due))
+    return tuple(
+        TaxAmount(tax.code, tax.rate, amounts[number], tax.included, bases.get(number, 0))
+        for number, (tax, _) in enumerate(due)
+    )
 
 
 def added(amounts: Sequence[TaxAmount]) -> int:
@@ -146,7 +183,7 @@ def added(amounts: Sequence[TaxAmount]) -> int:
 
 def charge_taxes(taxes: Sequence[Tax], charge: ChargeKind, price: int, day: date) -> tuple[TaxAmount, ...]:
     """The taxes on a charge on this day that is no night of a stay: only rates apply to it."""
-    due = (DueTax(tax) for tax in taxes if tax.rate and charge in tax.applies_to and tax.is_valid(day))
+    due = (DueTax(tax) for tax in taxes if tax.by_rate and charge in tax.applies_to and tax.is_valid(day))
     return taxes_on(price, tuple(due))
 
 
@@ -158,7 +195,7 @@ def night_taxes(taxes: Sequence[Tax], nights: Sequence[date], place: int, guests
             continue
         if not (tax.is_valid(nights[place]) if tax.period is TaxPeriod.NIGHT else _is_of_stay(tax, taxes, nights)):
             continue
-        if tax.rate:
+        if tax.by_rate:
             due.append(DueTax(tax))
             continue
         amount = tax.amount * (guests.payers(tax) if tax.base is TaxBase.GUEST else 1)

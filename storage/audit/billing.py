@@ -12,10 +12,12 @@ from datetime import date
 from typing import Any
 
 from innkeeper.protocol.billing import events
-from innkeeper.protocol.billing.folio import FolioLine, LineKind, ReversalReason
+from innkeeper.protocol.billing.folio import DocumentKind, DocumentLine, FolioLine, LineKind, ReversalReason
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent, number_of
 from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS
+from innkeeper.protocol.values.taxes import TaxAmount
+from msgspec.structs import replace
 
 Key = tuple[str, int]
 """A folio: its booking, and its number within the booking."""
@@ -24,7 +26,9 @@ Key = tuple[str, int]
 @dataclass(slots=True)
 class LedgerRecord:
     """One hotel's books so far: the charges and payments of each folio, and every line as it was posted. `applied` is
-    the number of the last event of reservations that had an effect; `given_up` are bookings that these have lost."""
+    the number of the last event of reservations that had an effect; `given_up` are bookings that these have lost.
+    `printed` are the lines of each document, in their order, `deposits` those of deposit invoices, and `settled` how
+    many of these are taken off."""
 
     hotel: str
     seq: int = 0
@@ -35,11 +39,15 @@ class LedgerRecord:
     posted: dict[Key, list[FolioLine]] = field(default_factory=dict)
     lines: dict[int, tuple[Key, FolioLine]] = field(default_factory=dict)
     reversals: dict[int, int] = field(default_factory=dict)
+    left: dict[int, list[int]] = field(default_factory=dict)
     nights: Counter[tuple[str, date]] = field(default_factory=Counter)
     taxes: Counter[str] = field(default_factory=Counter)
     captured: Counter[str] = field(default_factory=Counter)
     on_document: dict[int, str] = field(default_factory=dict)
-    documents: Counter[type] = field(default_factory=Counter)
+    documents: Counter[tuple[DocumentKind, int]] = field(default_factory=Counter)
+    printed: dict[str, list[int | None]] = field(default_factory=dict)
+    deposits: dict[str, list[tuple[int, tuple[TaxAmount, ...]]]] = field(default_factory=dict)
+    settled: Counter[str] = field(default_factory=Counter)
     given_up: set[str] = field(default_factory=set)
 
 
@@ -79,7 +87,7 @@ class BillingAuditor:
     def timeline_begun(self, books: LedgerRecord, event: events.LedgerTimelineBegun) -> None:
         """Notes from where the ledger follows the hotel, and after which numbers its documents continue."""
         books.applied = event.after
-        books.documents |= Counter({events.InvoiceIssued: event.invoices, events.CreditNoteIssued: event.credit_notes})
+        books.documents |= Counter({(each.kind, each.series): each.number for each in event.issued})
 
     def bookings_lost(self, books: LedgerRecord, event: events.LedgerBookingsLost) -> None:
         """Notes the bookings that reservations have lost, and checks that nothing is charged for them any more."""
@@ -97,7 +105,7 @@ class BillingAuditor:
         """Checks that a reversal is the opposite of its charge."""
         self._reversed(books, (event.booking, event.folio), event.line)
         night = event.line.night
-        if event.reason_code is ReversalReason.CHECK_OUT_UNDONE and night is not None:  # it is charged once more
+        if event.line.reason_code is ReversalReason.CHECK_OUT_UNDONE and night is not None:  # it is charged once more
             booking, line = event.booking, books.lines[event.line.reverses or 0][1]
             while line.moved_from is not None:
                 booking, line = line.moved_from.booking, books.lines[line.moved_from.line][1]
@@ -145,11 +153,18 @@ class BillingAuditor:
             self._expect(books, False, f"line {line.id} reverses nothing")
             return
         self._expect(books, was.id not in books.reversals, f"line {was.id} was reversed twice")
-        same = (where, was.kind, was.charge, -was.amount, [(tax.code, -tax.amount) for tax in was.taxes])
-        back = (key, LineKind.CHARGE, line.charge, line.amount, [(tax.code, tax.amount) for tax in line.taxes])
-        self._expect(books, same == back, f"line {line.id} is not the opposite of line {was.id}")
+        known = (where, was.kind, was.charge, [(tax.code, tax.rate) for tax in was.taxes])
+        back = (key, LineKind.CHARGE, line.charge, [(tax.code, tax.rate) for tax in line.taxes])
+        self._expect(books, known == back, f"line {line.id} is not the opposite of line {was.id}")
+        left = books.left.get(was.id, [was.amount, *(tax.amount for tax in was.taxes)])
+        left = [*map(sum, zip(left, [line.amount, *(tax.amount for tax in line.taxes)], strict=True))]
+        in_part = line.reason_code is ReversalReason.CREDITED and was.id in books.on_document
+        possible = not any(left) or (in_part and left[0] > 0 and not line.moved_to)
+        self._expect(books, possible, f"line {line.id} is not the opposite of line {was.id}")
+        books.left[was.id] = left
         self._post(books, key, line)
-        books.reversals[was.id] = line.id
+        if not any(left):
+            books.reversals[was.id] = line.id
         books.charges[key] += line.amount
         for tax in line.taxes:
             books.taxes[tax.code] += tax.amount
@@ -177,25 +192,89 @@ class BillingAuditor:
         books.captured[payment] -= line.amount
         self._expect(books, books.captured[payment] >= 0, f"payment {payment} was refunded above its captured amount")
 
-    def document_issued(self, books: LedgerRecord, event: events.InvoiceIssued | events.CreditNoteIssued) -> None:
-        """Checks the number, the lines and the sums of a document."""
-        books.documents[type(event)] += 1
+    def invoice_issued(self, books: LedgerRecord, event: events.InvoiceIssued) -> None:
+        """Checks an invoice."""
+        self._document(books, event, DocumentKind.INVOICE)
+
+    def deposit_invoice_issued(self, books: LedgerRecord, event: events.DepositInvoiceIssued) -> None:
+        """Checks a deposit invoice, and keeps its lines, which a final invoice takes off once."""
+        self._document(books, event, DocumentKind.INVOICE)
+        books.deposits[event.number] = [(line.amount, line.taxes) for line in event.lines]
+
+    def credit_note_issued(self, books: LedgerRecord, event: events.CreditNoteIssued) -> None:
+        """Checks a credit note."""
+        self._document(books, event, DocumentKind.CREDIT_NOTE)
+        known = event.credits is None or event.credits in books.printed
+        self._expect(books, known, f"{event.number} credits {event.credits}, which was not issued")
+        self._expect(books, event.total < 0 or event.credits is not None, f"{event.number} credits nothing")
+
+    def _document(self, books: LedgerRecord, event: events.DocumentEvent, kind: DocumentKind) -> None:
+        """Checks the number, the seller, the lines and the sums of a document."""
+        books.documents[kind, event.series] += 1
         number = re.search(r"[0-9]*$", event.number)
-        gapless = number is not None and number[0] == str(books.documents[type(event)])
+        gapless = number is not None and number[0] == str(books.documents[kind, event.series])
         self._expect(books, gapless, f"{event.number} is not the next number of its kind")
+        self._expect(books, event.number not in books.printed, f"{event.number} was issued twice")
+        seller = event.seller
+        demanded = (seller.name, seller.address, seller.city, seller.country, seller.tax_number or seller.vat_id)
+        self._expect(books, all(demanded), f"{event.number} lacks the seller's address or tax number")
+        books.printed[event.number] = [line.line for line in event.lines]
         for line in event.lines:
-            where, posted = books.lines.get(line.id, (None, None))
-            same = posted is not None and (posted.amount, posted.taxes) == (line.amount, line.taxes)
-            self._expect(
-                books, same and where == (event.booking, event.folio), f"{event.number} changes line {line.id}"
-            )
-            once = books.on_document.setdefault(line.id, event.number) == event.number
-            self._expect(books, once, f"line {line.id} is on {event.number} and on another document")
+            if line.line is not None:
+                self._printed(books, event, line, line.line)
+        self._settled(books, event)
         taxes, total = sum(line.tax for line in event.lines), sum(line.amount for line in event.lines)
         sums = (event.total, event.net, sum(each.tax for each in event.totals))
         self._expect(
             books, bool(event.lines) and sums == (total, total - taxes, taxes), f"{event.number} does not add up"
         )
+        self._check_totals(books, event)
+
+    def _printed(self, books: LedgerRecord, event: events.DocumentEvent, line: DocumentLine, number: int) -> None:
+        """Checks that a line of a document is that of the folio, and names the line that it corrects."""
+        where, posted = books.lines.get(number, (None, None))
+        if posted is None or where != (event.booking, event.folio):
+            self._expect(books, False, f"{event.number} changes line {number}")
+            return
+        quantity = -posted.quantity if posted.kind is LineKind.REVERSAL else posted.quantity
+        same = (posted.amount, posted.taxes, quantity, posted.night) == (
+            line.amount, line.taxes, line.quantity, line.night,
+        )  # fmt: skip
+        self._expect(books, same, f"{event.number} changes line {number}")
+        once = books.on_document.setdefault(number, event.number) == event.number
+        self._expect(books, once, f"line {number} is on {event.number} and on another document")
+        invoice = books.on_document.get(posted.reverses or 0)
+        named = None if line.corrects is None else (line.corrects.invoice, line.corrects.position)
+        right = None if invoice is None else (invoice, books.printed[invoice].index(posted.reverses) + 1)
+        if invoice == event.number:
+            right = named  # both are on this document
+        self._expect(books, named == right, f"{event.number} does not name the line that line {number} corrects")
+
+    def _settled(self, books: LedgerRecord, event: events.DocumentEvent) -> None:
+        """Checks that a deposit is taken off as it was invoiced, once, or given back as it was taken off."""
+        taken: dict[str, list[tuple[int, tuple[TaxAmount, ...]]]] = {}
+        for line in event.lines:
+            if line.deposit_invoice is not None:
+                sign = -1 if line.amount < 0 else 1
+                taxes = tuple(replace(tax, amount=sign * tax.amount, base=sign * tax.base) for tax in line.taxes)
+                taken.setdefault(line.deposit_invoice, []).append((sign * line.amount, taxes))
+                books.settled[line.deposit_invoice] -= sign
+        for number, lines in taken.items():
+            self._expect(books, lines == books.deposits.get(number), f"{event.number} changes the deposit of {number}")
+            of_lines = len(books.deposits.get(number, ()))
+            self._expect(books, books.settled[number] in (0, of_lines), f"the deposit of {number} is settled twice")
+
+    def _check_totals(self, books: LedgerRecord, event: events.DocumentEvent) -> None:
+        """Checks the sums of each tax and rate."""
+        of_rate: dict[tuple[str, int], tuple[int, int]] = {}
+        for line in event.lines:
+            for tax in line.taxes:
+                base, amount = of_rate.get((tax.code, tax.rate), (0, 0))
+                of_rate[tax.code, tax.rate] = base + tax.base, amount + tax.amount
+        for (code, rate), sums in of_rate.items():
+            rows = [(row.net, row.tax) for row in event.totals if (row.code, row.rate) == (code, rate)]
+            summed = (sum(net for net, _ in rows), sum(tax for _, tax in rows))
+            self._expect(books, summed == sums, f"{event.number} has a wrong total of {code}")
 
 
 BILLING_AUDIT = EventTable[Callable[[BillingAuditor, LedgerRecord, Any], None]](
@@ -207,8 +286,9 @@ BILLING_AUDIT = EventTable[Callable[[BillingAuditor, LedgerRecord, Any], None]](
         events.PaymentRecorded: BillingAuditor.money_moved,
         events.PaymentRefunded: BillingAuditor.money_moved,
         events.BookingPaid: BillingAuditor.booking_paid,
-        events.InvoiceIssued: BillingAuditor.document_issued,
-        events.CreditNoteIssued: BillingAuditor.document_issued,
+        events.InvoiceIssued: BillingAuditor.invoice_issued,
+        events.DepositInvoiceIssued: BillingAuditor.deposit_invoice_issued,
+        events.CreditNoteIssued: BillingAuditor.credit_note_issued,
         events.LedgerTimelineBegun: BillingAuditor.timeline_begun,
         events.LedgerBookingsLost: BillingAuditor.bookings_lost,
     },

@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from innkeeper.actors.billing.router import LEDGER
 from innkeeper.actors.billing.rules import folios, invoicing, state
 from innkeeper.actors.billing.rules.double_entry import GUEST_LEDGER, entries
+from innkeeper.actors.billing.rules.numbering import DocumentNumber
 from innkeeper.actors.billing.rules.state import LedgerState, describe
 from innkeeper.protocol.billing import commands as billing
 from innkeeper.protocol.billing import events as billing_events
@@ -303,11 +304,11 @@ def _edit_charge(ledger: LedgerState, record: Any, event: billing_events.ChargeR
     ledger.lines_posted = max(ledger.lines_posted, event.line.id)
 
 
-def _lose_cents(taxes: tuple[TaxAmount, ...], part: int, whole: int) -> Any:
-    """Split, and round both halves down."""
+def _lose_cents(taxes: tuple[TaxAmount, ...], part: tuple[TaxAmount, ...]) -> tuple[TaxAmount, ...]:
+    """What is left of taxes, a unit less than that."""
     return tuple(
-        tuple(TaxAmount(tax.code, tax.rate, tax.amount * share // whole, tax.included) for tax in taxes)
-        for share in (part, whole - part)
+        TaxAmount(tax.code, tax.rate, max(tax.amount - share.amount - 1, 0), tax.included, tax.base - share.base)
+        for tax, share in zip(taxes, part, strict=True)
     )
 
 
@@ -323,9 +324,10 @@ def _forget_nights(ledger: LedgerState, record: Any, event: billing_events.Charg
     state._add_line(ledger, event, event.line)
 
 
-def _skip_numbers(ledger: LedgerState, kind: DocumentKind) -> str:
+def _skip_numbers(ledger: LedgerState, kind: DocumentKind) -> DocumentNumber:
     """Leave out every other document number."""
-    return f"{'INV' if kind is DocumentKind.INVOICE else 'CN'}-{2 * ledger.issued[kind] + 1}"
+    prefix = "INV" if kind is DocumentKind.INVOICE else "CN"
+    return DocumentNumber(f"{prefix}-{2 * ledger.issued.get((kind, 0), 0) + 1}", 0)
 
 
 # What is replaced, by what, and the violation that the auditor reports.
@@ -334,8 +336,8 @@ BROKEN: tuple[tuple[object, str, object, str], ...] = (
     (state.LEDGER_FOLD, "PaymentAuthorised", _count_authorised, "the balance is wrong"),
     (state.LEDGER_FOLD, "ChargePosted", _forget_nights, "charged twice for the night"),
     (state, "cause_seq", lambda record: 0, "an event had effects twice"),
-    (folios, "split_taxes", _lose_cents, "lost a part"),
-    (invoicing, "_number", _skip_numbers, "is not the next number"),
+    (folios, "less_taxes", _lose_cents, "lost a part"),
+    (invoicing, "next_number", _skip_numbers, "is not the next number"),
 )
 
 

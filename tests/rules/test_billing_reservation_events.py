@@ -242,7 +242,11 @@ def test_an_invoiced_fee_is_corrected_on_the_next_document(ledger: LedgerFixture
     ledger.execute_on_hotel(commands.ReinstateBooking(HOTEL, booking))
     assert ledger.bill(booking).balance == 0
     correction = ledger.issue_invoice(booking)
-    assert (correction.kind.value, correction.total, correction.credits) == ("credit_note", -first.total, None)
+    assert (correction.kind.value, correction.total, correction.credits) == ("credit_note", -first.total, first.number)
+    assert correction.reason == "The booking was reinstated"
+    assert [(line.corrects, line.reason_code) for line in correction.lines] == [
+        (Corrected(first.number, 1), ReversalReason.REINSTATED)
+    ]
 
 
 def test_a_second_cancellation_is_charged_one_new_fee(ledger: LedgerFixture) -> None:

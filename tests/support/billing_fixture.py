@@ -42,6 +42,9 @@ CITY = TaxRequest(
 )
 
 
+SELLER = PartyRequest("Seaside Ltd", ("1 Beach Road",), "PT500", city="Lisbon", country="PT")
+
+
 def eur(minor_units: int) -> Money:
     return Money(render(minor_units, "EUR"), "EUR")
 
@@ -59,12 +62,11 @@ class LedgerFixture:
         self._ids = (f"id-{number}" for number in count())
         opened = hotel_request({"DBL": 3, "SUI": 2}, taxes=taxes, deposits=deposits)
         self.execute_on_hotel(commands.OpenHotel(HOTEL, opened))
-        if taxes or deposits or billing:
-            self.set_billing_terms(**billing)
+        self.set_billing_terms(**billing)
 
     def set_billing_terms(self, **more: Any) -> None:
         """Set the terms of billing."""
-        terms = BillingTermsRequest(seller=PartyRequest("Seaside Ltd", ("1 Beach Road", "Lisbon"), "PT500"), **more)
+        terms = BillingTermsRequest(**{"seller": SELLER} | more)
         self.execute(billing_commands.ChangeBillingTerms(HOTEL, terms))
 
     def set_terms_of_sale(self, **more: Any) -> None:

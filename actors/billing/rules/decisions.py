@@ -6,10 +6,12 @@
 from collections.abc import Callable
 from typing import Any
 
+from innkeeper.actors.billing.rules.corrections import issue_credit_note, reissue_invoice
 from innkeeper.actors.billing.rules.double_entry import DOUBLE_ENTRY
 from innkeeper.actors.billing.rules.folios import move_charges, open_folio, post_charge, reverse_charge, split_charge
-from innkeeper.actors.billing.rules.invoicing import check_prefixes, issue_credit_note, issue_invoice
+from innkeeper.actors.billing.rules.invoicing import issue_deposit_invoice, issue_invoice
 from innkeeper.actors.billing.rules.lookups import Decision
+from innkeeper.actors.billing.rules.numbering import check_prefixes
 from innkeeper.actors.billing.rules.payments import (
     capture_payment,
     record_payment,
@@ -22,7 +24,6 @@ from innkeeper.actors.billing.rules.reservation_events import derive_events
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import commands, events
 from innkeeper.protocol.billing.replies import EventAppliedReply, LedgerReply
-from innkeeper.protocol.billing.terms import BillingTerms
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
@@ -64,12 +65,7 @@ def _with_paid(state: LedgerState, done: tuple[Event, ...]) -> tuple[Event, ...]
 
 
 def _change_terms(state: LedgerState, command: commands.ChangeBillingTerms, envelope: Envelope) -> Decision:
-    request = command.request
-    terms = BillingTerms(
-        seller=request.seller.party(),
-        invoice_prefix=request.invoice_prefix,
-        credit_note_prefix=request.credit_note_prefix,
-    )
+    terms = command.request.terms()
     check_prefixes(state, terms)
     done = () if terms == state.opened().terms else (events.BillingTermsChanged(terms),)
     return Decision(done, lambda state: LedgerReply(state.opened()))
@@ -89,5 +85,7 @@ DECISIONS: dict[type[Command], Callable[[LedgerState, Any, Envelope], Decision]]
     commands.VoidPayment: void_payment,
     commands.RefundPayment: refund_payment,
     commands.IssueInvoice: issue_invoice,
+    commands.IssueDepositInvoice: issue_deposit_invoice,
     commands.IssueCreditNote: issue_credit_note,
+    commands.ReissueInvoice: reissue_invoice,
 }

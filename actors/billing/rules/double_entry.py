@@ -59,7 +59,8 @@ DOUBLE_ENTRY = EventTable[Callable[[Any], tuple[AccountEntry, ...]]](
         events.LedgerTermsOfSaleChanged,
         events.LedgerRenamed, events.BillingTermsChanged, events.FolioOpened, events.FolioTermsChanged,
         events.BuyerChanged, events.LedgerGuestForgotten, events.PaymentStarted, events.PaymentAuthorised,
-        events.PaymentFailed, events.PaymentVoided, events.BookingPaid, events.InvoiceIssued, events.CreditNoteIssued,
+        events.PaymentFailed, events.PaymentVoided, events.BookingPaid, events.InvoiceIssued,
+        events.DepositInvoiceIssued, events.CreditNoteIssued,
     ),
     not_followed=(RESERVATIONS, DELIVERY),
 )  # fmt: skip

@@ -51,7 +51,7 @@ def _invoice(state: LedgerState, query: queries.ShowInvoice) -> Reply:
 
 
 def _invoices(state: LedgerState, query: queries.ListInvoices) -> Reply:
-    documents = [document for document in state.documents.values() if query.booking in (None, document.booking)]
+    documents = [*state.documents.values()] if query.booking is None else state.documents_of(query.booking)
     return InvoicesReply(tuple(documents[query.skip : query.skip + query.limit]), len(documents))
 
 
