@@ -286,7 +286,8 @@ class PaymentOnAccount(msgspec.Struct, frozen=True, gc=False):
 
 class DocumentStay(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The stay that a document is about. `rooms` are the rooms in which the guest was, in order; none before the
-    arrival. `guest` is empty where the guest is forgotten."""
+    arrival. The guest's name is kept with the document only where it is the buyer's; another guest is shown as long as
+    the guest is not forgotten."""
 
     locator: str
     guest: str

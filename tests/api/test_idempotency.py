@@ -14,7 +14,16 @@ from innkeeper.protocol.messages.recorded_event import LogEntry
 from innkeeper.protocol.ports.subscriptions import Effects
 from innkeeper.protocol.reservations.events import BookingCancelled
 from innkeeper.storage.stored_cursor import StoredCursor
-from support.gateway import Gateway, HttpResponse, assert_problem, booking_path, hotel_request, send, stay_request
+from support.gateway import (
+    SELLER,
+    Gateway,
+    HttpResponse,
+    assert_problem,
+    booking_path,
+    hotel_request,
+    send,
+    stay_request,
+)
 from support.gateway import gateway as running_gateway
 from support.partition_fixture import night
 from support.server_process import ServerProcess
@@ -24,7 +33,7 @@ from support.webhook_receiver import WebhookReceiver, webhook_receiver
 SECONDS_MAX = 60
 MONEY = {"amount": "5.00", "currency": "EUR"}
 BUYER = {"name": "Acme", "address": ["1 Road"]}
-SELLER = {"seller": {"name": "Seaside Ltd", "address": ["1 Quay"]}}
+BILLING = {"seller": SELLER}
 _keys = count(1)
 
 
@@ -129,8 +138,21 @@ def transfer(world: World) -> Request:
 
 def invoice(world: World) -> str:
     folio, _ = world.charge()
-    world.gateway.send("PUT", f"{world.hotel}/billing", SELLER)
+    world.gateway.send("PUT", f"{world.hotel}/billing", BILLING)
     return f"{folio.removesuffix('/folio')}/invoices"
+
+
+def deposit_invoice(world: World) -> str:
+    folio, _ = world.charge()
+    world.gateway.send("PUT", f"{world.hotel}/billing", BILLING)
+    world.gateway.post(f"{folio}/payments", {"method": "cash", "amount": {"amount": "40.00", "currency": "EUR"}})
+    return f"{folio.removesuffix('/folio')}/deposit-invoices"
+
+
+def reissue(world: World) -> Request:
+    path = world.gateway.post(invoice(world), {}).headers["location"] + "/actions/reissue"
+    body = {"reason": "wrong buyer", "buyer": BUYER}
+    return same_path(path, body, body | {"reason": "other"})
 
 
 def credit(world: World) -> Request:
@@ -228,9 +250,11 @@ REQUESTS: dict[str, Callable[[World], Request]] = {
         w.payment(True) + "/actions/refund", {"amount": MONEY | {"amount": "1.00"}}, {"reason": "x"}
     ),
     f"POST {BOOKING}/invoices": lambda w: same_path(invoice(w), {}, {"buyer": BUYER}),
+    f"POST {BOOKING}/deposit-invoices": lambda w: same_path(deposit_invoice(w), {}, {"buyer": BUYER}),
     f"POST {HOTEL}/invoices/{{number}}/actions/credit": credit,
+    f"POST {HOTEL}/invoices/{{number}}/actions/reissue": reissue,
     f"PUT {HOTEL}/billing": lambda w: same_path(
-        f"{w.hotel}/billing", SELLER, {"seller": {"name": "Other", "address": []}}
+        f"{w.hotel}/billing", BILLING, {"seller": {"name": "Other", "address": []}}
     ),
     f"PUT {HOTEL}/notifications": lambda w: same_path(
         f"{w.hotel}/notifications", {"language": "pt"}, {"language": "de"}

@@ -17,7 +17,8 @@ from innkeeper.actors.billing.router import LEDGER
 from innkeeper.actors.billing.rules import folios, invoicing, state
 from innkeeper.actors.billing.rules.double_entry import GUEST_LEDGER, entries
 from innkeeper.actors.billing.rules.numbering import DocumentNumber
-from innkeeper.actors.billing.rules.state import LedgerState, describe
+from innkeeper.actors.billing.rules.snapshot import describe
+from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import commands as billing
 from innkeeper.protocol.billing import events as billing_events
 from innkeeper.protocol.billing.folio import Bill, DocumentKind, FolioLine

@@ -5,7 +5,7 @@ import pytest
 from innkeeper.actors.billing.rules.state import evolve
 from innkeeper.protocol.billing import commands as billing_commands
 from innkeeper.protocol.billing import events as billing_events
-from innkeeper.protocol.billing.folio import LineKind
+from innkeeper.protocol.billing.folio import Corrected, LineKind, ReversalReason
 from innkeeper.protocol.billing.queries import ShowBill
 from innkeeper.protocol.billing.terms import Party
 from innkeeper.protocol.messages.recorded_event import RecordedEvent

@@ -16,6 +16,7 @@ from innkeeper.protocol.values.taxes import (
     Tax,
     TaxAmount,
     TaxBase,
+    TaxCategory,
     TaxPeriod,
     added,
     half_up,

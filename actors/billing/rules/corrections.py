@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from innkeeper.actors.billing.rules.documents import NewDocument, document_line, fields_of
 from innkeeper.actors.billing.rules.folios import left_of, moved, part_asked_for, reversal
-from innkeeper.actors.billing.rules.lookups import Decision, check_room, line_numbers, the_document
+from innkeeper.actors.billing.rules.lookups import Decision, check_room, find_document, line_numbers, the_document
 from innkeeper.actors.billing.rules.numbering import next_number
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.actors.billing.rules.taxes import opposite
@@ -85,9 +85,7 @@ def reissue_invoice(state: LedgerState, command: commands.ReissueInvoice, envelo
 
 def _find(state: LedgerState, number: str) -> Invoice:
     """An invoice that can be credited. Refuses any other document."""
-    document = state.documents.get(number)
-    if document is None:
-        raise Refused(NotFound("invoice", number))
+    document = find_document(state, number)
     if document.kind is DocumentKind.CREDIT_NOTE:
         raise Refused(ActionNotAllowed("credit", f"{number} is a credit note; only invoices can be credited", ()))
     if document.credited_by is not None:

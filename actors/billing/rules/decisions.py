@@ -10,7 +10,7 @@ from innkeeper.actors.billing.rules.corrections import issue_credit_note, reissu
 from innkeeper.actors.billing.rules.double_entry import DOUBLE_ENTRY
 from innkeeper.actors.billing.rules.folios import move_charges, open_folio, post_charge, reverse_charge, split_charge
 from innkeeper.actors.billing.rules.invoicing import issue_deposit_invoice, issue_invoice
-from innkeeper.actors.billing.rules.lookups import Decision
+from innkeeper.actors.billing.rules.lookups import Decision, find_bill, find_document, find_payment
 from innkeeper.actors.billing.rules.numbering import check_prefixes
 from innkeeper.actors.billing.rules.payments import (
     capture_payment,
@@ -27,7 +27,7 @@ from innkeeper.protocol.billing.replies import EventAppliedReply, LedgerReply
 from innkeeper.protocol.messages.command import Command
 from innkeeper.protocol.messages.envelope import Envelope
 from innkeeper.protocol.messages.event import Event
-from innkeeper.protocol.messages.refusals import NotFound, Refused
+from innkeeper.protocol.messages.refusals import NotFound, Refused, StaleVersion
 
 
 def decide(state: LedgerState, command: Command, envelope: Envelope) -> Decision:
@@ -36,8 +36,25 @@ def decide(state: LedgerState, command: Command, envelope: Envelope) -> Decision
         return _apply_event(state, command, envelope.salt)
     if state.ledger is None:
         raise Refused(NotFound("hotel", command.hotel))
+    if envelope.if_version is not None:
+        _check_version(state, command, envelope.if_version)
     decision = DECISIONS[type(command)](state, command, envelope)
     return Decision(_with_paid(state, decision.events), decision.reply)
+
+
+def _check_version(state: LedgerState, command: Command, expected: int) -> None:
+    """Refuses a command for a resource that is of another version, or does not exist."""
+    match command:
+        case commands.BillCommand(booking=booking):
+            version = find_bill(state, booking).version
+        case commands.PaymentCommand(payment=payment):
+            version = find_payment(state, payment).version
+        case commands.IssueCreditNote(number=number) | commands.ReissueInvoice(number=number):
+            version = find_document(state, number).version
+        case _:
+            version = state.opened().version
+    if version != expected:
+        raise Refused(StaleVersion(version))
 
 
 def _apply_event(state: LedgerState, command: commands.ApplyReservationEvent, salt: bytes) -> Decision:

@@ -65,7 +65,7 @@ def fields_of(state: LedgerState, bill: Bill, new: NewDocument, before: int = 0)
         "totals": totals(new.lines, _finder(ledger.terms_of_sale, ledger.terms_of(bill.stay))),
         "net": sum(line.net for line in new.lines),
         "total": total,
-        "stay": _stay(bill),
+        "stay": _stay(bill, new.buyer),
         "due_on": ledger.business_date + timedelta(days=terms.payment_days),
         "language": new.language or terms.language,
         "paid": paid,
@@ -156,11 +156,12 @@ def _payments(folio: Folio) -> list[_Received]:
     return [payment for payment in received.values() if payment.amount > 0]
 
 
-def _stay(bill: Bill) -> DocumentStay:
+def _stay(bill: Bill, buyer: Party) -> DocumentStay:
+    """The stay. Of the guest's name it keeps only that of the buyer, which stands on the document for good."""
     stay = bill.stay
     return DocumentStay(
         locator=stay.locator,
-        guest=bill.folios[0].buyer.name,
+        guest=buyer.name if buyer.name == bill.folios[0].buyer.name else "",
         room_type=stay.room_type,
         arrival=stay.arrival,
         departure=stay.departure,

@@ -8,6 +8,7 @@ from innkeeper.actors.billing.rules.lookups import (
     check_room,
     find_bill,
     find_folio,
+    find_payment,
     line_numbers,
     positive,
     the_payment,
@@ -17,7 +18,7 @@ from innkeeper.protocol.billing import commands, events
 from innkeeper.protocol.billing.folio import Folio, FolioLine, LineKind, Payment
 from innkeeper.protocol.billing.transitions import ACTIONS, OUTCOMES, PAYMENT_TRANSITIONS
 from innkeeper.protocol.messages.envelope import Envelope
-from innkeeper.protocol.messages.refusals import ActionNotAllowed, NotFound, Refused, invalid
+from innkeeper.protocol.messages.refusals import ActionNotAllowed, Refused, invalid
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.money import Money, render
 from innkeeper.protocol.values.sentences import one_of
@@ -70,7 +71,7 @@ def _line(state: LedgerState, kind: LineKind, payment: str, method: str, amount:
 
 def settle_payment(state: LedgerState, command: commands.SettlePayment, envelope: Envelope) -> Decision:
     """Applies the outcome that a provider reports."""
-    payment = _find(state, command.payment)
+    payment = find_payment(state, command.payment)
     booking = state.payments[payment.id]
     done: tuple[events.PaymentEvent, ...] = ()
     if (payment.status, OUTCOMES[command.outcome]) in PAYMENT_TRANSITIONS:
@@ -134,14 +135,8 @@ def refund_payment(state: LedgerState, command: commands.RefundPayment, envelope
     return Decision((refunded,), the_payment(payment.id))
 
 
-def _find(state: LedgerState, payment: str) -> Payment:
-    if payment not in state.payments:
-        raise Refused(NotFound("payment", payment))
-    return state.payment(payment)
-
-
 def _find_for(action: str, state: LedgerState, payment: str) -> Payment:
-    found = _find(state, payment)
+    found = find_payment(state, payment)
     if (found.status, action) not in ACTIONS:
         done = {PAYMENT_TRANSITIONS[status, kind] for (status, by), kind in ACTIONS.items() if by == action}
         already = " already" if found.status in done else ""

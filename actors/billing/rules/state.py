@@ -5,7 +5,7 @@ place, by `evolve` alone. Bills are never removed: a payment or a correction can
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -19,13 +19,11 @@ from innkeeper.protocol.billing.folio import (
     Folio,
     FolioLine,
     Invoice,
-    IssuedNumbers,
     LedgerDetails,
     LinePosition,
     Payment,
     ReversalReason,
 )
-from innkeeper.protocol.billing.replies import AccountBalance, LedgerStateReply
 from innkeeper.protocol.billing.terms import BillingTerms, Party
 from innkeeper.protocol.billing.transitions import PAYMENT_TRANSITIONS
 from innkeeper.protocol.messages.event_table import EventTable
@@ -34,7 +32,7 @@ from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.reservations.events import BookingEvent
 from innkeeper.protocol.reservations.transitions import NOT_ENDED
 from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS
-from innkeeper.protocol.values.guests import GuestDetails, GuestKey, bare, with_details, without_details
+from innkeeper.protocol.values.guests import bare
 from innkeeper.protocol.values.taxes import ChargeKind
 
 _replace = msgspec.structs.replace
@@ -155,14 +153,14 @@ def _folio_opened(state: LedgerState, _: RecordedEvent, event: events.FolioOpene
         assert event.stay is not None
         bill = Bill(booking=event.booking, guest_id=event.buyer.id, stay=event.stay)
     folio = Folio(number=event.folio, buyer=event.buyer)
-    _keep(state, _replace(bill, folios=(*bill.folios, folio)))
+    keep_bill(state, _replace(bill, folios=(*bill.folios, folio)))
 
 
 def _stay_changed(state: LedgerState, _: RecordedEvent, event: events.FolioTermsChanged) -> None:
-    _keep(state, _replace(state.bills[event.booking], stay=event.stay))
+    keep_bill(state, _replace(state.bills[event.booking], stay=event.stay))
 
 
-def _keep(state: LedgerState, bill: Bill) -> None:
+def keep_bill(state: LedgerState, bill: Bill) -> None:
     state.bills[bill.booking] = bill
     if bill.stay.status is BookingStatus.IN_HOUSE:
         state.in_house.add(bill.booking)
@@ -373,41 +371,3 @@ LEDGER_FOLD = EventTable[Callable[[LedgerState, RecordedEvent, Any], None]](
     ignores=(events.BookingPaid, events.LedgerBookingsLost),
     not_followed=(RESERVATIONS, DELIVERY),
 )
-
-
-def describe(state: LedgerState) -> LedgerStateReply:
-    """The whole state as one value, without details of guests. Ledgers with the same events have equal values."""
-    return LedgerStateReply(
-        ledger=state.opened(),
-        hotel_seq=state.seq,
-        applied_seq=state.applied_seq,
-        lines_posted=state.lines_posted,
-        bills=tuple(map(bare, sorted(state.bills.values(), key=lambda bill: bill.booking))),
-        documents=tuple(state.documents.values()),
-        issued=tuple(IssuedNumbers(*series, number) for series, number in sorted(state.issued.items())),
-        accounts=tuple(AccountBalance(account, amount) for account, amount in sorted(state.accounts.items())),
-    )
-
-
-def restore(described: LedgerStateReply) -> LedgerState:
-    """The state from the value that `describe` made of it."""
-    state = LedgerState(described.ledger, described.hotel_seq, described.applied_seq, described.lines_posted)
-    for bill in described.bills:
-        _keep(state, bill)
-        state.payments |= {payment.id: bill.booking for folio in bill.folios for payment in folio.payments}
-    state.documents = {document.number: document for document in described.documents}
-    for document in described.documents:
-        state.numbers.setdefault(document.booking, []).append(document.number)
-    state.issued = {(known.kind, known.series): known.number for known in described.issued}
-    state.accounts = {balance.account: balance.amount for balance in described.accounts}
-    return state
-
-
-def lacking_details(state: LedgerState) -> list[GuestKey]:
-    """What the details of the buyers are stored under that the state does not have: it was made from the journal."""
-    return without_details(state.bills.values())
-
-
-def add_details(state: LedgerState, found: Mapping[GuestKey, GuestDetails]) -> None:
-    """Adds the details that were found. Those of forgotten guests are not."""
-    state.bills = {booking: with_details(bill, found) for booking, bill in state.bills.items()}
