@@ -162,6 +162,7 @@ PAYMENT_EVENTS = EventTable[Callable[[Payments, RecordedEvent, Any], Awaitable[N
         events.FolioOpened, events.FolioTermsChanged, events.BuyerChanged, events.LedgerGuestForgotten,
         events.ChargePosted, events.ChargeReversed,
         events.PaymentAuthorised, events.PaymentFailed, events.BookingPaid, events.InvoiceIssued,
+        events.PaymentMoved,
         events.DepositInvoiceIssued,
         events.CreditNoteIssued,
     ),

@@ -107,6 +107,13 @@ class VoidRequest(RequestBody, frozen=True):
     reason: Line = ""
 
 
+class PaymentMoveRequest(RequestBody, frozen=True):
+    """The folio of this or another booking to move a payment to."""
+
+    to_folio: FolioNumber = 1
+    to_booking: Line | None = None
+
+
 class RefundRequest(RequestBody, frozen=True):
     """The amount to refund, by default all of it, and the reason."""
 
@@ -142,6 +149,7 @@ _payment = msgspec.json.Decoder(PaymentRequest)
 _captured = msgspec.json.Decoder(CaptureRequest)
 _voided = msgspec.json.Decoder(VoidRequest)
 _refund = msgspec.json.Decoder(RefundRequest)
+_payment_target = msgspec.json.Decoder(PaymentMoveRequest)
 _billing_terms = msgspec.json.Decoder(BillingTermsRequest)
 
 
@@ -260,6 +268,13 @@ async def refund_payment(request: web.Request) -> web.Response:
     command = commands.RefundPayment(
         _path(request, "hotel"), _path(request, "payment"), body.amount, body.reason, body.reference
     )
+    return await _payment_response(request, command)
+
+
+async def move_payment(request: web.Request) -> web.Response:
+    """POST /v1/hotels/{hotel}/payments/{payment}/actions/move"""
+    body = await body_of(request, _payment_target)
+    command = commands.MovePayment(_path(request, "hotel"), _path(request, "payment"), body.to_folio, body.to_booking)
     return await _payment_response(request, command)
 
 

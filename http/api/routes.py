@@ -268,6 +268,10 @@ OPERATIONS = (
         body=billing.RefundRequest,
     ),
     Operation(
+        "POST", _PAYMENT + "/actions/move", billing.move_payment, "Move a payment to another folio", PaymentResource,
+        body=billing.PaymentMoveRequest,
+    ),
+    Operation(
         "POST", _BOOKING + "/invoices", invoices.issue_invoice, "Issue an invoice for a folio", InvoiceResource, 201,
         body=invoices.InvoiceRequest,
     ),

@@ -164,6 +164,14 @@ class RefundPayment(PaymentCommand, frozen=True):
     reference: Line = ""
 
 
+class MovePayment(PaymentCommand, frozen=True):
+    """Move what is left of a payment to another folio, of this booking or of another one."""
+
+    name: ClassVar[str] = "payment.move"
+    to_folio: int
+    to_booking: str | None = None
+
+
 class IssueInvoice(BillCommand, frozen=True):
     """Invoice a folio's lines that are on no document yet; `buyer` only where it is not the folio's buyer, `language`
     only where it is not the hotel's."""
@@ -226,6 +234,6 @@ class ReissueInvoice(Command, frozen=True):
 
 BILLING_COMMANDS: tuple[type[Command], ...] = (
     ApplyReservationEvent, ChangeBillingTerms, OpenFolio, PostCharge, ReverseCharge, MoveCharges, SplitCharge,
-    RecordPayment, StartPayment, SettlePayment, CapturePayment, VoidPayment, RefundPayment, IssueInvoice,
+    RecordPayment, StartPayment, SettlePayment, CapturePayment, VoidPayment, RefundPayment, MovePayment, IssueInvoice,
     IssueDepositInvoice, IssueCreditNote, ReissueInvoice,
 )  # fmt: skip

@@ -13,6 +13,7 @@ from innkeeper.protocol.billing.folio import (
     DocumentStay,
     FolioLine,
     IssuedNumbers,
+    LinePosition,
     PaymentOnAccount,
     StayTerms,
     TaxTotal,
@@ -199,6 +200,16 @@ class PaymentRefunded(PaymentEvent, frozen=True):
     reference: str = ""
 
 
+class PaymentMoved(PaymentEvent, frozen=True):
+    """What is left of a payment was moved to another folio, of this booking or of another one: `line` raises the
+    balance of its folio until now, and `moved` lowers that of the folio at `to`. No money moved."""
+
+    name: ClassVar[str] = "payment.moved"
+    line: FolioLine
+    to: LinePosition
+    moved: FolioLine
+
+
 class BookingPaid(BookingEvent, frozen=True):
     """All charges of the booking, which are `amount`, are paid. It can happen again, after new charges."""
 
@@ -259,5 +270,6 @@ BILLING_EVENTS: tuple[type[Event], ...] = (
     LedgerOpened, LedgerDayOpened, LedgerTermsOfSaleChanged, LedgerRenamed, BillingTermsChanged, FolioOpened,
     FolioTermsChanged, BuyerChanged, LedgerGuestForgotten, ChargePosted,
     ChargeReversed, PaymentStarted, PaymentAuthorised, PaymentRecorded, PaymentFailed, PaymentVoided, PaymentRefunded,
-    BookingPaid, InvoiceIssued, DepositInvoiceIssued, CreditNoteIssued, LedgerTimelineBegun, LedgerBookingsLost,
+    PaymentMoved, BookingPaid, InvoiceIssued, DepositInvoiceIssued, CreditNoteIssued,
+    LedgerTimelineBegun, LedgerBookingsLost,
 )  # fmt: skip

@@ -17,12 +17,15 @@ from innkeeper.protocol.values.taxes import ChargeKind, Tax, TaxAmount, TaxCateg
 
 
 class LineKind(StrEnum):
-    """What a line does to the balance: charges raise it, payments lower it, reversals and refunds undo those."""
+    """What a line does to the balance: charges raise it, payments lower it, reversals and refunds undo
+    those. A transfer moves a payment to another folio: it raises the balance of the one, and lowers that of the
+    other."""
 
     CHARGE = "charge"
     REVERSAL = "reversal"
     PAYMENT = "payment"
     REFUND = "refund"
+    TRANSFER = "transfer"
 
 
 class ReversalReason(StrEnum):

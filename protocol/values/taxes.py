@@ -8,6 +8,7 @@ the member states (Court of Justice, C-484/06, Ahold, and C-302/07, Wetherspoon)
 from collections.abc import Sequence
 from datetime import date
 from enum import StrEnum
+from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -179,6 +180,39 @@ def taxes_on(price: int, due: tuple[DueTax, ...]) -> tuple[TaxAmount, ...]:
 def added(amounts: Sequence[TaxAmount]) -> int:
     """The sum of the taxes on top of the price."""
     return sum(tax.amount for tax in amounts if not tax.included)
+
+
+def taxes_within(total: int, due: Sequence[DueTax]) -> tuple[TaxAmount, ...]:
+    """The amounts of these rates in a total that includes all of them, also those that are otherwise added: such as a
+    fee for a cancellation, of which the guest was told the total."""
+    shares: list[Fraction] = []
+    above = Fraction(1)  # the net price and the added taxes so far, as a multiple of the net price
+    for tax, _ in due:
+        rate = Fraction(tax.rate, _WHOLE)
+        shares.append(rate * above if tax.base is TaxBase.TAXED_PRICE else rate)
+        if not tax.included:
+            above += shares[-1]
+    whole = 1 + sum(shares)
+    amounts = [half_up(total * share.numerator * whole.denominator, share.denominator * whole.numerator)
+               for share in shares]  # fmt: skip
+    net = total - sum(amounts)
+    return tuple(
+        TaxAmount(tax.code, tax.rate, amount, True, net + _before(due, amounts, number))
+        for number, ((tax, _), amount) in enumerate(zip(due, amounts, strict=True))
+    )
+
+
+def _before(due: Sequence[DueTax], amounts: Sequence[int], number: int) -> int:
+    """The added taxes that the tax at this place of the list is computed on, beside the price."""
+    if due[number].tax.base is not TaxBase.TAXED_PRICE:
+        return 0
+    return sum(amount for (tax, _), amount in zip(due[:number], amounts, strict=False) if not tax.included)
+
+
+def fee_taxes(taxes: Sequence[Tax], total: int, day: date) -> tuple[TaxAmount, ...]:
+    """The taxes in a fee for a cancellation or a no-show on this day."""
+    due = [DueTax(tax) for tax in taxes if tax.by_rate and ChargeKind.FEE in tax.applies_to and tax.is_valid(day)]
+    return taxes_within(total, due)
 
 
 def charge_taxes(taxes: Sequence[Tax], charge: ChargeKind, price: int, day: date) -> tuple[TaxAmount, ...]:

@@ -1,4 +1,4 @@
-"""The auditor of billing, which reads a whole journal and computes its sums again, without the rules of billing (P8).
+"""The auditor of billing, which reads a whole journal and computes its sums again, without billing's rules (P8, P10).
 
 It uses no sum of the events: it adds up charges and payments itself, and keeps each line as it was posted, to check
 that no later event contradicts it. It is slow and simple on purpose.
@@ -12,9 +12,10 @@ from datetime import date
 from typing import Any
 
 from innkeeper.protocol.billing import events
-from innkeeper.protocol.billing.folio import DocumentKind, DocumentLine, FolioLine, LineKind, ReversalReason
+from innkeeper.protocol.billing.folio import DocumentKind, DocumentLine, FolioLine, LineKind, ReversalReason, StayTerms
 from innkeeper.protocol.messages.event_table import EventTable
 from innkeeper.protocol.messages.recorded_event import RecordedEvent, number_of
+from innkeeper.protocol.reservations.booking import BookingStatus
 from innkeeper.protocol.values.contexts import DELIVERY, RESERVATIONS
 from innkeeper.protocol.values.taxes import TaxAmount
 from msgspec.structs import replace
@@ -28,7 +29,7 @@ class LedgerRecord:
     """One hotel's books so far: the charges and payments of each folio, and every line as it was posted. `applied` is
     the number of the last event of reservations that had an effect; `given_up` are bookings that these have lost.
     `printed` are the lines of each document, in their order, `deposits` those of deposit invoices, and `settled` how
-    many of these are taken off."""
+    many of these are taken off. `quoted` is what each night of a booking was agreed to cost, with its taxes."""
 
     hotel: str
     seq: int = 0
@@ -48,6 +49,7 @@ class LedgerRecord:
     printed: dict[str, list[int | None]] = field(default_factory=dict)
     deposits: dict[str, list[tuple[int, tuple[TaxAmount, ...]]]] = field(default_factory=dict)
     settled: Counter[str] = field(default_factory=Counter)
+    quoted: dict[str, dict[date, tuple[int, tuple[TaxAmount, ...]]]] = field(default_factory=dict)
     given_up: set[str] = field(default_factory=set)
 
 
@@ -59,6 +61,7 @@ class BillingAuditor:
         self.events = 0
         self.violations: list[str] = []
         self._moved: list[tuple[LedgerRecord, FolioLine]] = []
+        self._left: list[tuple[LedgerRecord, str]] = []
 
     def handle(self, records: Iterable[RecordedEvent]) -> None:
         """Checks the next events, in the journal's order, up to the last event of a command."""
@@ -67,6 +70,9 @@ class BillingAuditor:
         for books, back in self._moved:
             self._check_moved(books, back)
         self._moved.clear()
+        for books, booking in self._left:
+            self._check_left(books, booking)
+        self._left.clear()
 
     def _check(self, record: RecordedEvent) -> None:
         self.events += 1
@@ -83,6 +89,26 @@ class BillingAuditor:
         """Begins the lines of a folio."""
         books.folios[event.booking] += 1
         books.posted[event.booking, event.folio] = []
+        if event.stay is not None:
+            self._quoted(books, event.booking, event.stay)
+
+    def stay_changed(self, books: LedgerRecord, event: events.FolioTermsChanged) -> None:
+        """Notes the price of a stay; all its nights are charged when the guest has left."""
+        self._quoted(books, event.booking, event.stay)
+        if event.stay.status is BookingStatus.CHECKED_OUT:
+            self._left.append((books, event.booking))
+
+    def _quoted(self, books: LedgerRecord, booking: str, stay: StayTerms) -> None:
+        """Checks that each night's price and its added taxes are its total."""
+        books.quoted[booking] = {line.night: (line.total, line.taxes) for line in stay.lines}
+        for line in stay.lines:
+            total = line.amount + sum(tax.amount for tax in line.taxes if not tax.included)
+            self._expect(books, line.total == total, f"{booking} is quoted a wrong total for {line.night}", "P10")
+
+    def _check_left(self, books: LedgerRecord, booking: str) -> None:
+        """Checks that a guest who has left was charged all nights of the stay and no other (P10)."""
+        missing = [night for night in books.quoted[booking] if not books.nights[booking, night]]
+        self._expect(books, not missing, f"booking {booking} has left, and was not charged for {missing}", "P10")
 
     def timeline_begun(self, books: LedgerRecord, event: events.LedgerTimelineBegun) -> None:
         """Notes from where the ledger follows the hotel, and after which numbers its documents continue."""
@@ -115,15 +141,28 @@ class BillingAuditor:
         """Checks a payment or a refund."""
         self._paid(books, (event.booking, event.folio), event.line, event.payment)
 
+    def payment_moved(self, books: LedgerRecord, event: events.PaymentMoved) -> None:
+        """Checks that a payment leaves a folio as it arrives on another."""
+        here, there = (event.booking, event.folio), (event.to.booking, event.to.folio)
+        same = event.line.amount == -event.moved.amount > 0 and event.to.line == event.moved.id
+        of_payment = event.line.payment == event.moved.payment == event.payment
+        kinds = event.line.kind is event.moved.kind is LineKind.TRANSFER
+        self._expect(books, same and of_payment and kinds, f"payment {event.payment} is not moved as it was")
+        on_folio = -sum(line.amount for line in books.posted.get(here, []) if line.payment == event.payment)
+        self._expect(books, on_folio == event.line.amount, f"payment {event.payment} is moved from where it is not")
+        for key, line in ((here, event.line), (there, event.moved)):
+            self._post(books, key, line)
+            books.payments[key] -= line.amount
+
     def booking_paid(self, books: LedgerRecord, event: events.BookingPaid) -> None:
         """Checks that the booking is paid in full."""
         folios = [(event.booking, number) for number in range(1, books.folios[event.booking] + 1)]
         charged, paid = (sum(sums[folio] for folio in folios) for sums in (books.charges, books.payments))
         self._expect(books, charged == paid == event.amount, f"booking {event.booking} is not paid in full")
 
-    def _expect(self, books: LedgerRecord, condition: bool, violation: str) -> None:
+    def _expect(self, books: LedgerRecord, condition: bool, violation: str, promise: str = "P8") -> None:
         if not condition:
-            self.violations.append(f"{books.hotel}: {violation} (P8)")
+            self.violations.append(f"{books.hotel}: {violation} ({promise})")
 
     def _post(self, books: LedgerRecord, key: Key, line: FolioLine) -> None:
         self._expect(books, line.id not in books.lines, f"line {line.id} was posted twice")
@@ -146,6 +185,17 @@ class BillingAuditor:
             books.nights[key[0], line.night] += 1
             once = books.nights[key[0], line.night] == 1
             self._expect(books, once, f"booking {key[0]} was charged twice for the night of {line.night}")
+            quoted = books.quoted[key[0]].get(line.night) == (line.amount, line.taxes)
+            self._expect(books, quoted, f"{key[0]} is charged another price for {line.night} than quoted", "P10")
+        if line.moved_from is None:
+            self._check_taxes(books, line)
+
+    def _check_taxes(self, books: LedgerRecord, line: FolioLine) -> None:
+        """Checks that each tax is its rate of its base, to the minor unit; shares of one price may be a unit apart."""
+        for tax in line.taxes:
+            exact = tax.base * tax.rate
+            near = not tax.rate or abs(exact - tax.amount * 100_000) <= 100_000
+            self._expect(books, near, f"line {line.id}: {tax.amount} of {tax.code} is not its rate", "P10")
 
     def _reversed(self, books: LedgerRecord, key: Key, line: FolioLine) -> None:
         where, was = books.lines.get(line.reverses or 0, (None, None))
@@ -281,10 +331,12 @@ BILLING_AUDIT = EventTable[Callable[[BillingAuditor, LedgerRecord, Any], None]](
     "the auditor of billing",
     handles={
         events.FolioOpened: BillingAuditor.folio_opened,
+        events.FolioTermsChanged: BillingAuditor.stay_changed,
         events.ChargePosted: BillingAuditor.charge_posted,
         events.ChargeReversed: BillingAuditor.charge_reversed,
         events.PaymentRecorded: BillingAuditor.money_moved,
         events.PaymentRefunded: BillingAuditor.money_moved,
+        events.PaymentMoved: BillingAuditor.payment_moved,
         events.BookingPaid: BillingAuditor.booking_paid,
         events.InvoiceIssued: BillingAuditor.invoice_issued,
         events.DepositInvoiceIssued: BillingAuditor.deposit_invoice_issued,
@@ -295,7 +347,6 @@ BILLING_AUDIT = EventTable[Callable[[BillingAuditor, LedgerRecord, Any], None]](
     ignores=(
         events.LedgerOpened, events.LedgerDayOpened, events.LedgerTermsOfSaleChanged,
         events.LedgerRenamed, events.BillingTermsChanged,
-        events.FolioTermsChanged,
         events.BuyerChanged, events.LedgerGuestForgotten, events.PaymentStarted, events.PaymentAuthorised,
         events.PaymentFailed,
         events.PaymentVoided,

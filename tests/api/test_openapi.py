@@ -184,6 +184,7 @@ def _billing_operations(gateway: Gateway, secret: str) -> dict[str, HttpResponse
         "show_payment": gateway.get(cash.headers["location"]),
         "capture_payment": gateway.post(f"{authorised_payment()}/actions/capture", {}),
         "void_payment": gateway.post(f"{authorised_payment()}/actions/void", {}),
+        "move_payment": gateway.post(f"{pay('cash').headers['location']}/actions/move", {"to_folio": 2}),
         "refund_payment": gateway.post(f"{cash.headers['location']}/actions/refund", {"amount": euros(3)}),
         "receive_payment_notification": gateway.post(UPDATE_PATH, *payment_update(secret, late, "captured", now)),
         "show_bill": gateway.get(folio),

@@ -160,9 +160,13 @@ class BillingMachine(RuleBasedStateMachine):
         )  # fmt: skip
 
     @precondition(lambda self: self.recount.lines)
-    @rule(which=pick, percent=st.integers(1, 99))
-    def split(self, which: int, percent: int) -> None:
+    @rule(which=pick, percent=st.integers(1, 99), quantity=st.none() | st.integers(1, 2))
+    def split(self, which: int, percent: int, quantity: int | None) -> None:
         booking, line = self._line(which)
+        if quantity is not None:
+            command = billing.SplitCharge(HOTEL, booking, line, quantity=quantity)
+            self._try(lambda: self.ledger.execute(command))
+            return
         part = eur(max(self.recount.lines[line][1].amount, 0) * percent // 100)
         self._try(lambda: self.ledger.execute(billing.SplitCharge(HOTEL, booking, line, part)))
 
@@ -187,6 +191,12 @@ class BillingMachine(RuleBasedStateMachine):
     def capture_or_refund(self, which: int, units: int, kind: Any) -> None:
         amount = eur(units) if units % 2 else None
         self._try(lambda: self.ledger.execute(kind(HOTEL, self._payment(which), amount)))
+
+    @precondition(lambda self: self.ledger.state.payments)
+    @rule(which=pick, to=pick, folio=st.integers(1, 2))
+    def move_payment(self, which: int, to: int, folio: int) -> None:
+        command = billing.MovePayment(HOTEL, self._payment(which), folio, self._booking(to))
+        self._try(lambda: self.ledger.execute(command))
 
     @precondition(lambda self: self.ledger.state.payments)
     @rule(which=pick)
@@ -214,6 +224,28 @@ class BillingMachine(RuleBasedStateMachine):
     def credit(self, which: int) -> None:
         known = sorted(self.ledger.state.documents)
         self._try(lambda: self.ledger.issue_credit_note(known[which % len(known)]))
+
+    @precondition(lambda self: self.ledger.state.documents)
+    @rule(which=pick, position=st.integers(1, 3), percent=st.integers(1, 100), units=st.none() | st.integers(1, 3))
+    def credit_in_part(self, which: int, position: int, percent: int, units: int | None) -> None:
+        known = sorted(self.ledger.state.documents)
+        invoice = self.ledger.state.documents[known[which % len(known)]]
+        amount = eur(abs(invoice.lines[min(position, len(invoice.lines)) - 1].amount) * percent // 100)
+        line = billing.CreditedLine(position=position, amount=None if units else amount, quantity=units)
+        self._try(lambda: self.ledger.execute(billing.IssueCreditNote(HOTEL, invoice.number, "part", (line,))))
+
+    @precondition(lambda self: self.ledger.state.documents)
+    @rule(which=pick)
+    def reissue(self, which: int) -> None:
+        known = sorted(self.ledger.state.documents)
+        command = billing.ReissueInvoice(HOTEL, known[which % len(known)], "buyer", PartyRequest("Globex"))
+        self._try(lambda: self.ledger.execute(command))
+
+    @precondition(lambda self: self.ledger.state.bills)
+    @rule(which=pick, folio=st.integers(1, 2), units=st.none() | cents)
+    def invoice_deposit(self, which: int, folio: int, units: int | None) -> None:
+        command = billing.IssueDepositInvoice(HOTEL, self._booking(which), folio, None if units is None else eur(units))
+        self._try(lambda: self.ledger.execute(command))
 
     @invariant()
     def the_ledger_is_right(self) -> None:

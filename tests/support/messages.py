@@ -252,6 +252,7 @@ _BY_NAME: dict[str, st.SearchStrategy[object]] = {
     "percent": st.integers(1, 100),
     "days_before_arrival": st.none() | st.integers(0, 99),
     "kept_until": _day,
+    "language": st.sampled_from(["en", "pt-BR"]),
 }
 _NESTED = {
     Guest, GuestDetails, StoredGuest, Booking, Hotel, RoomType, RetiredRoom, Closure, RoomCare, RoomDetails,

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from innkeeper.actors.billing.rules.corrections import issue_credit_note, reissue_invoice
-from innkeeper.actors.billing.rules.double_entry import DOUBLE_ENTRY
+from innkeeper.actors.billing.rules.double_entry import entries
 from innkeeper.actors.billing.rules.folios import move_charges, open_folio, post_charge, reverse_charge, split_charge
 from innkeeper.actors.billing.rules.invoicing import issue_deposit_invoice, issue_invoice
 from innkeeper.actors.billing.rules.lookups import Decision, find_bill, find_document, find_payment
 from innkeeper.actors.billing.rules.numbering import check_prefixes
+from innkeeper.actors.billing.rules.payment_moves import move_payment
 from innkeeper.actors.billing.rules.payments import (
     capture_payment,
     record_payment,
@@ -67,11 +68,11 @@ def _with_paid(state: LedgerState, done: tuple[Event, ...]) -> tuple[Event, ...]
     balance: dict[str, int] = {}
     charged: dict[str, int] = {}
     for event in done:
-        if type(event) in DOUBLE_ENTRY.handles:
-            posting: Any = event
-            balance[posting.booking] = balance.get(posting.booking, 0) + posting.line.amount
-            if posting.line.is_charge:
-                charged[posting.booking] = charged.get(posting.booking, 0) + posting.line.amount
+        for _, amount, folio in entries(event):
+            if folio is not None:
+                balance[folio[0]] = balance.get(folio[0], 0) + amount
+        if isinstance(event, events.ChargePosted | events.ChargeReversed):
+            charged[event.booking] = charged.get(event.booking, 0) + event.line.amount
     paid = []
     for booking, change in balance.items():
         bill = state.bills[booking]
@@ -101,6 +102,7 @@ DECISIONS: dict[type[Command], Callable[[LedgerState, Any, Envelope], Decision]]
     commands.CapturePayment: capture_payment,
     commands.VoidPayment: void_payment,
     commands.RefundPayment: refund_payment,
+    commands.MovePayment: move_payment,
     commands.IssueInvoice: issue_invoice,
     commands.IssueDepositInvoice: issue_deposit_invoice,
     commands.IssueCreditNote: issue_credit_note,

@@ -151,7 +151,7 @@ def _payments(folio: Folio) -> list[_Received]:
     received: dict[str, _Received] = {}
     for line in folio.lines:
         if line.payment is not None:
-            known = received.get(line.payment) or _Received(line.payment, line.text, line.business_date, 0)
+            known = received.get(line.payment) or _Received(line.payment, line.text, line.supplied, 0)
             received[line.payment] = known._replace(amount=known.amount - line.amount)
     return [payment for payment in received.values() if payment.amount > 0]
 

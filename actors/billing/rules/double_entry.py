@@ -42,6 +42,11 @@ def _payment(event: events.PaymentRecorded | events.PaymentRefunded) -> tuple[Ac
     return (_guest(event, event.line.amount), AccountEntry(f"clearing:{event.method}", -event.line.amount))
 
 
+def _moved(event: events.PaymentMoved) -> tuple[AccountEntry, ...]:
+    there = AccountEntry(GUEST_LEDGER, event.moved.amount, (event.to.booking, event.to.folio))
+    return (_guest(event, event.line.amount), there)
+
+
 def _guest(event: events.FolioEvent, amount: int) -> AccountEntry:
     return AccountEntry(GUEST_LEDGER, amount, (event.booking, event.folio))
 
@@ -53,6 +58,7 @@ DOUBLE_ENTRY = EventTable[Callable[[Any], tuple[AccountEntry, ...]]](
         events.ChargeReversed: _charge,
         events.PaymentRecorded: _payment,
         events.PaymentRefunded: _payment,
+        events.PaymentMoved: _moved,
     },
     ignores=(
         events.LedgerTimelineBegun, events.LedgerBookingsLost, events.LedgerOpened, events.LedgerDayOpened,

@@ -23,7 +23,7 @@ from innkeeper.protocol.reservations.booking import PriceLine
 from innkeeper.protocol.values import limits
 from innkeeper.protocol.values.guests import new_guest
 from innkeeper.protocol.values.money import Money, render
-from innkeeper.protocol.values.taxes import ChargeKind, Tax, added, charge_taxes, half_up
+from innkeeper.protocol.values.taxes import ChargeKind, Tax, TaxAmount, added, charge_taxes, half_up
 
 _replace = msgspec.structs.replace
 
@@ -51,6 +51,19 @@ def charge_line(number: int, day: date, priced: PricedCharge, taxes: tuple[Tax, 
         quantity=priced.quantity,
         taxes=amounts,
         supplied_on=None if priced.supplied_on == day else priced.supplied_on,
+    )
+
+
+def fee_line(number: int, day: date, text: str, total: int, taxes: tuple[TaxAmount, ...]) -> FolioLine:
+    """The line that charges a fee of which the guest was told the total."""
+    return FolioLine(
+        id=number,
+        kind=LineKind.CHARGE,
+        business_date=day,
+        amount=total,
+        charge=ChargeKind.FEE,
+        text=text,
+        taxes=taxes,
     )
 
 

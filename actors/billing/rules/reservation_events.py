@@ -11,9 +11,8 @@ from typing import Any
 
 import msgspec
 from innkeeper.actors.billing.rules.folios import (
-    PricedCharge,
-    charge_line,
     current_lines,
+    fee_line,
     left_of,
     night_line,
     reversal,
@@ -38,7 +37,7 @@ from innkeeper.protocol.reservations.booking import BookingStatus, RoomSegment
 from innkeeper.protocol.reservations.transitions import status_after
 from innkeeper.protocol.values.contexts import BILLING, DELIVERY
 from innkeeper.protocol.values.guests import Guest, GuestDetails, new_guest
-from innkeeper.protocol.values.taxes import ChargeKind
+from innkeeper.protocol.values.taxes import fee_taxes
 
 Events = Iterator[Event]
 StayChange = events.GuestCheckedOut | events.CheckOutUndone | events.GuestOverstayed
@@ -141,10 +140,9 @@ def _not_arriving(state: LedgerState, bill: Bill, event: events.BookingCancelled
     yield from _status_changed(state, bill, event)
     if event.fee > 0:
         text = "No-show fee" if isinstance(event, events.GuestNoShow) else "Cancellation fee"
-        priced = PricedCharge(ChargeKind.FEE, text, event.fee)
         ledger = state.opened()
-        taxes = ledger.terms_of(bill.stay).taxes
-        line = charge_line(next(line_numbers(state)), ledger.business_date, priced, taxes)
+        taxes = fee_taxes(ledger.terms_of(bill.stay).taxes, event.fee, ledger.business_date)
+        line = fee_line(next(line_numbers(state)), ledger.business_date, text, event.fee, taxes)
         yield ChargePosted(bill.booking, 1, line)
 
 

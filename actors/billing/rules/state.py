@@ -161,6 +161,7 @@ def _stay_changed(state: LedgerState, _: RecordedEvent, event: events.FolioTerms
 
 
 def keep_bill(state: LedgerState, bill: Bill) -> None:
+    """Keeps a bill, and what is known by it of the guests in house and of what is owed."""
     state.bills[bill.booking] = bill
     if bill.stay.status is BookingStatus.IN_HOUSE:
         state.in_house.add(bill.booking)
@@ -287,6 +288,18 @@ def _payment_refunded(state: LedgerState, _: RecordedEvent, event: events.Paymen
     _change_payment(state, event, refunded=refunded, reason=event.reason, **in_part)
 
 
+def _payment_moved(state: LedgerState, record: RecordedEvent, event: events.PaymentMoved) -> None:
+    payment = state.payment(event.payment)
+    there = events.PaymentMoved(event.to.booking, event.to.folio, event.payment, event.line, event.to, event.moved)
+    _add_line(state, event, event.line)
+    left = state.folio(event.booking, event.folio).payments
+    _change_folio(state, event, payments=tuple(other for other in left if other.id != payment.id))
+    _add_line(state, there, event.moved)
+    del state.payments[payment.id]
+    _keep_payment(state, there, _replace(payment, folio=event.to.folio))
+    state.bills[event.to.booking] = _replace(state.bills[event.to.booking], version=state.seq)
+
+
 def _change_payment(state: LedgerState, event: events.PaymentEvent, **change: Any) -> None:
     if change.get("reference") == "":
         del change["reference"]  # an earlier reference is kept
@@ -364,6 +377,7 @@ LEDGER_FOLD = EventTable[Callable[[LedgerState, RecordedEvent, Any], None]](
         events.PaymentFailed: _payment_failed,
         events.PaymentVoided: _payment_voided,
         events.PaymentRefunded: _payment_refunded,
+        events.PaymentMoved: _payment_moved,
         events.InvoiceIssued: _invoice_issued,
         events.DepositInvoiceIssued: _deposit_invoice_issued,
         events.CreditNoteIssued: _credit_note_issued,

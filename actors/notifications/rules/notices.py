@@ -253,6 +253,7 @@ NOTICE_RULES = EventTable[Callable[[Any, Any, RecordedEvent, Any], NoticeDecisio
         billing_events.LedgerGuestForgotten, billing_events.ChargePosted,
         billing_events.ChargeReversed, billing_events.PaymentStarted, billing_events.PaymentAuthorised,
         billing_events.PaymentFailed, billing_events.PaymentVoided, billing_events.PaymentRefunded,
+        billing_events.PaymentMoved,
         billing_events.BookingPaid, billing_events.InvoiceIssued, billing_events.DepositInvoiceIssued,
         billing_events.CreditNoteIssued,
     ),
