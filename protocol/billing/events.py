@@ -200,11 +200,12 @@ class PaymentRefunded(PaymentEvent, frozen=True):
     reference: str = ""
 
 
-class PaymentMoved(PaymentEvent, frozen=True):
+class PaymentMoved(FolioEvent, frozen=True):
     """What is left of a payment was moved to another folio, of this booking or of another one: `line` raises the
     balance of its folio until now, and `moved` lowers that of the folio at `to`. No money moved."""
 
     name: ClassVar[str] = "payment.moved"
+    payment: str
     line: FolioLine
     to: LinePosition
     moved: FolioLine

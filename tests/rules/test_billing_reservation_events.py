@@ -28,7 +28,8 @@ def ledger() -> LedgerFixture:
     return LedgerFixture()
 
 
-def test_opening_a_hotel_opens_its_ledger(ledger: LedgerFixture) -> None:
+def test_opening_a_hotel_opens_its_ledger() -> None:
+    ledger = LedgerFixture(seller=None)
     opened = ledger.state.opened()
     assert (opened.hotel, opened.title, opened.currency, opened.business_date) == (HOTEL, "Seaside", "EUR", TODAY)
     assert opened.terms.seller == Party("Seaside")

@@ -13,7 +13,7 @@ from innkeeper.actors.reservations.rules.night_audit import due_events
 from innkeeper.actors.reservations.rules.state import HotelState, evolve
 from innkeeper.protocol.billing import commands as billing_commands
 from innkeeper.protocol.billing import queries as billing_queries
-from innkeeper.protocol.billing.folio import Bill, FolioLine, Invoice, Payment
+from innkeeper.protocol.billing.folio import Bill, DepositDue, FolioLine, Invoice, Payment
 from innkeeper.protocol.billing.replies import BillReply, InvoiceReply, PaymentReply
 from innkeeper.protocol.billing.terms import BillingTermsRequest, PartyRequest
 from innkeeper.protocol.codec import wire
@@ -52,17 +52,25 @@ def eur(minor_units: int) -> Money:
 class LedgerFixture:
     """A hotel and its ledger. Every event is encoded and decoded before it is applied, as from the journal."""
 
-    def __init__(self, *taxes: TaxRequest, deposits: tuple[DepositRequest, ...] = (), **billing: Any) -> None:
-        """`taxes` and `deposits` are the hotel's terms of sale, `billing` are its billing terms."""
+    def __init__(
+        self,
+        *taxes: TaxRequest,
+        deposits: tuple[DepositRequest, ...] = (),
+        hotel: dict[str, Any] | None = None,
+        **billing: Any,
+    ) -> None:
+        """`taxes` and `deposits` are the hotel's terms of sale, `billing` are its billing terms, and `hotel` are other
+        properties of the hotel."""
         self.at = NOON
         self.hotel_state = HotelState(locator_key=LOCATOR_KEY)
         self.state = LedgerState()
         self.hotel_records: list[RecordedEvent] = []
         self.records: list[RecordedEvent] = []
         self._ids = (f"id-{number}" for number in count())
-        opened = hotel_request({"DBL": 3, "SUI": 2}, taxes=taxes, deposits=deposits)
+        opened = hotel_request({"DBL": 3, "SUI": 2}, taxes=taxes, deposits=deposits, **(hotel or {}))
         self.execute_on_hotel(commands.OpenHotel(HOTEL, opened))
-        self.set_billing_terms(**billing)
+        if billing.get("seller", SELLER) is not None:
+            self.set_billing_terms(**billing)
 
     def set_billing_terms(self, **more: Any) -> None:
         """Set the terms of billing."""
@@ -185,6 +193,12 @@ class LedgerFixture:
         reply = self.query(billing_queries.ShowBill(HOTEL, booking))
         assert isinstance(reply, BillReply)
         return reply.bill
+
+    def query_deposits(self, booking: str) -> tuple[DepositDue, ...]:
+        """The deposits that are due for a booking."""
+        reply = self.query(billing_queries.ShowBill(HOTEL, booking))
+        assert isinstance(reply, BillReply)
+        return reply.deposits
 
     def balances(self, booking: str) -> list[int]:
         return [folio.balance for folio in self.bill(booking).folios]

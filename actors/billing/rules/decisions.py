@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from innkeeper.actors.billing.rules.corrections import issue_credit_note, reissue_invoice
-from innkeeper.actors.billing.rules.double_entry import entries
+from innkeeper.actors.billing.rules.double_entry import DOUBLE_ENTRY, entries
 from innkeeper.actors.billing.rules.folios import move_charges, open_folio, post_charge, reverse_charge, split_charge
 from innkeeper.actors.billing.rules.invoicing import issue_deposit_invoice, issue_invoice
 from innkeeper.actors.billing.rules.lookups import Decision, find_bill, find_document, find_payment
@@ -71,8 +71,10 @@ def _with_paid(state: LedgerState, done: tuple[Event, ...]) -> tuple[Event, ...]
         for _, amount, folio in entries(event):
             if folio is not None:
                 balance[folio[0]] = balance.get(folio[0], 0) + amount
-        if isinstance(event, events.ChargePosted | events.ChargeReversed):
-            charged[event.booking] = charged.get(event.booking, 0) + event.line.amount
+        if type(event) in DOUBLE_ENTRY.handles:
+            posting: Any = event
+            if posting.line.is_charge:
+                charged[posting.booking] = charged.get(posting.booking, 0) + posting.line.amount
     paid = []
     for booking, change in balance.items():
         bill = state.bills[booking]

@@ -118,8 +118,10 @@ def _checked_in(state: LedgerState, bill: Bill, event: events.GuestCheckedIn) ->
 
 
 def _room_moved(state: LedgerState, bill: Bill, event: events.RoomMoved) -> Events:
-    if bill.stay.rooms:
-        yield FolioTermsChanged(bill.booking, msgspec.structs.replace(bill.stay, rooms=event.rooms))
+    status = status_after(bill.stay.status, type(event))
+    stay = msgspec.structs.replace(bill.stay, status=status, rooms=event.rooms if bill.stay.rooms else ())
+    if stay != bill.stay:
+        yield FolioTermsChanged(bill.booking, stay)
 
 
 def _check_in_undone(state: LedgerState, bill: Bill, event: events.CheckInUndone) -> Events:
