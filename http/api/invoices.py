@@ -101,7 +101,7 @@ async def _new_document(request: web.Request, command: Command) -> web.Response:
     reply, headers = await ask_billing(request, command, InvoiceReply)
     headers["Location"] = f"/v1/hotels/{_path(request, 'hotel')}/invoices/{reply.invoice.number}"
     headers["ETag"] = f'"{reply.invoice.version}"'
-    return json_response(resources.invoice(reply.invoice), 201, headers)
+    return json_response(resources.invoice(reply.shown), 201, headers)
 
 
 async def list_invoices(request: web.Request) -> web.Response:
@@ -120,7 +120,9 @@ async def _invoices(request: web.Request, booking: str | None) -> web.Response:
     query = queries.ListInvoices(_path(request, "hotel"), booking, skip, listing.limit)
     reply, _ = await ask_billing(request, query, InvoicesReply)
     end = skip + len(reply.invoices)
-    return json_response(page(map(resources.invoice, reply.invoices), str(end) if end < reply.number else None))
+    return json_response(
+        page((resources.invoice(each.shown) for each in reply.invoices), str(end) if end < reply.number else None)
+    )
 
 
 async def show_invoice(request: web.Request) -> web.Response:
@@ -130,12 +132,12 @@ async def show_invoice(request: web.Request) -> web.Response:
         request, queries.ShowInvoice(_path(request, "hotel"), _path(request, "number")), InvoiceReply
     )
     if format_ == "html":
-        text = await asyncio.to_thread(html_document, reply.invoice)
+        text = await asyncio.to_thread(html_document, reply.shown)
         return web.Response(text=text, content_type="text/html", headers=HTML_HEADERS)
     if format_ == "pdf":
         name = f'inline; filename="{reply.invoice.number.replace("/", "-")}.pdf"'
         from innkeeper.http.documents.pdf import pdf_document
 
-        body = await asyncio.to_thread(pdf_document, reply.invoice)
+        body = await asyncio.to_thread(pdf_document, reply.shown)
         return web.Response(body=body, content_type="application/pdf", headers={"Content-Disposition": name})
-    return json_response(resources.invoice(reply.invoice), headers={"ETag": f'"{reply.invoice.version}"'})
+    return json_response(resources.invoice(reply.shown), headers={"ETag": f'"{reply.invoice.version}"'})

@@ -44,17 +44,26 @@ class PaymentReply(Reply, frozen=True):
 
 
 class InvoiceReply(Reply, frozen=True):
-    """One invoice or credit note."""
+    """One invoice or credit note, and the guest of its booking, who is not always its buyer."""
 
     name: ClassVar[str] = "invoice.reply"
     invoice: Invoice
+    guest: Guest
+
+    @property
+    def shown(self) -> Invoice:
+        """The document with the name of the guest, as long as the guest is not forgotten."""
+        stay = self.invoice.stay
+        if stay.guest or not self.guest.name:
+            return self.invoice
+        return msgspec.structs.replace(self.invoice, stay=msgspec.structs.replace(stay, guest=self.guest.name))
 
 
 class InvoicesReply(Reply, frozen=True):
-    """A page of invoices and credit notes, and the number of all of them."""
+    """A page of invoices and credit notes, each as `InvoiceReply`, and the number of all of them."""
 
     name: ClassVar[str] = "invoices.reply"
-    invoices: tuple[Invoice, ...]
+    invoices: tuple[InvoiceReply, ...]
     number: int
 
 

@@ -160,7 +160,7 @@ def test_an_invoice_with_an_invoiced_correction_cannot_be_credited(ledger: Ledge
         ledger.issue_credit_note("INV-1")
     assert ledger.issue_credit_note("INV-2").total == -12_000
     documents = ledger.query(ListInvoices(HOTEL)).invoices
-    assert sum(document.total for document in documents) == ledger.bill(booking).charged == 0
+    assert sum(document.invoice.total for document in documents) == ledger.bill(booking).charged == 0
 
 
 def test_document_numbers_are_consecutive_after_refusals(ledger: LedgerFixture) -> None:
@@ -203,7 +203,7 @@ def test_documents_are_listed_in_order_of_issue(ledger: LedgerFixture) -> None:
     def listed(**more: object) -> tuple[list[str], int]:
         reply = ledger.query(ListInvoices(HOTEL, **more))  # type: ignore[arg-type]
         assert isinstance(reply, InvoicesReply)
-        return [invoice.number for invoice in reply.invoices], reply.number
+        return [each.invoice.number for each in reply.invoices], reply.number
 
     assert listed() == (["INV-1", "INV-2", "INV-3"], 3)
     assert listed(booking=first_booking) == (["INV-1", "INV-3"], 2)

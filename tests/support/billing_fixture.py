@@ -187,7 +187,7 @@ class LedgerFixture:
         """Execute a command about a document; the document."""
         reply = self.execute(command)
         assert isinstance(reply, InvoiceReply)
-        return reply.invoice
+        return reply.shown
 
     def bill(self, booking: str) -> Bill:
         reply = self.query(billing_queries.ShowBill(HOTEL, booking))

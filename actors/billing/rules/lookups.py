@@ -108,12 +108,9 @@ def the_payment(payment: str) -> Callable[[LedgerState], Reply]:
 
 def the_document(number: str) -> Callable[[LedgerState], Reply]:
     """The reply that shows an invoice or a credit note."""
-    return lambda state: InvoiceReply(shown(state, state.documents[number]))
+    return lambda state: document_reply(state, state.documents[number])
 
 
-def shown(state: LedgerState, document: Invoice) -> Invoice:
-    """The document with the name of the guest, who is not always its buyer."""
-    guest = state.bills[document.booking].folios[0].buyer.name
-    if document.stay.guest or not guest:
-        return document
-    return msgspec.structs.replace(document, stay=msgspec.structs.replace(document.stay, guest=guest))
+def document_reply(state: LedgerState, document: Invoice) -> InvoiceReply:
+    """A document, and the guest of its booking."""
+    return InvoiceReply(document, state.bills[document.booking].folios[0].buyer)

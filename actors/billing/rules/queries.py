@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from innkeeper.actors.billing.rules.lookups import bill_reply, find_bill, find_document, find_payment, shown
+from innkeeper.actors.billing.rules.lookups import bill_reply, document_reply, find_bill, find_document, find_payment
 from innkeeper.actors.billing.rules.snapshot import describe
 from innkeeper.actors.billing.rules.state import LedgerState
 from innkeeper.protocol.billing import queries
 from innkeeper.protocol.billing.replies import (
     AccountBalance,
     GuestAccountReply,
-    InvoiceReply,
     InvoicesReply,
     LedgerReply,
     OpenBalance,
@@ -45,13 +44,13 @@ def _payment(state: LedgerState, query: queries.ShowPayment) -> Reply:
 
 
 def _invoice(state: LedgerState, query: queries.ShowInvoice) -> Reply:
-    return InvoiceReply(shown(state, find_document(state, query.number)))
+    return document_reply(state, find_document(state, query.number))
 
 
 def _invoices(state: LedgerState, query: queries.ListInvoices) -> Reply:
     documents = [*state.documents.values()] if query.booking is None else state.documents_of(query.booking)
     listed = documents[query.skip : query.skip + query.limit]
-    return InvoicesReply(tuple(shown(state, document) for document in listed), len(documents))
+    return InvoicesReply(tuple(document_reply(state, document) for document in listed), len(documents))
 
 
 def _guest_account(state: LedgerState, query: queries.ShowGuestAccount) -> Reply:
