@@ -76,6 +76,7 @@ def booking_resource(booking: Booking) -> BookingResource:
         booking.id, booking.locator, booking.hotel, booking.status, booking.room_type, booking.room or None,
         booking.rooms, booking.pinned,
         arrival, booking.departure, (booking.departure - arrival).days, booking.adults, booking.children,
+        booking.exemptions,
         guest_resource(guest) if details is None else GuestResource(
             guest.id, details.name, details.email, details.phone, details.address, False
         ),

@@ -9,7 +9,7 @@ from innkeeper.protocol.reservations.booking import BookingStatus, RoomSegment
 from innkeeper.protocol.reservations.hotel import HotelClock
 from innkeeper.protocol.reservations.room_events import ClosureKind, RoomCondition
 from innkeeper.protocol.reservations.terms import CancellationPolicy, Deposit
-from innkeeper.protocol.values.taxes import ChargeKind, TaxBase, TaxCategory, TaxPeriod
+from innkeeper.protocol.values.taxes import ChargeKind, TaxBase, TaxCategory, TaxExemption, TaxPeriod
 from msgspec import UNSET, UnsetType
 
 Night = date  # a field that is called `date` hides the type of this name
@@ -96,6 +96,7 @@ class BookingResource(msgspec.Struct, frozen=True, gc=False):
     nights: int
     adults: int
     children: tuple[int, ...]
+    exemptions: tuple[TaxExemption, ...]
     guest: GuestResource
     price: Price
     free_until: datetime

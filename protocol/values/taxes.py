@@ -122,11 +122,23 @@ class TaxAmount(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         return bool(self.rate or self.base)
 
 
+class TaxExemption(msgspec.Struct, frozen=True, gc=False):
+    """The guests of a booking do not pay the tax of this code, for this reason: they are on business, or ill."""
+
+    code: str
+    reason: str
+
+
 class Guests(NamedTuple):
-    """Who stays: the number of adults, and the ages of the children."""
+    """Who stays: the number of adults, the ages of the children, and the taxes from which they are exempt."""
 
     adults: int
     children: tuple[int, ...] = ()
+    exemptions: tuple[TaxExemption, ...] = ()
+
+    def is_exempt(self, tax: Tax) -> bool:
+        """Whether they do not pay this tax at all."""
+        return any(exemption.code == tax.code for exemption in self.exemptions)
 
     def payers(self, tax: Tax) -> int:
         """How many guests pay this tax."""
@@ -228,6 +240,8 @@ def night_taxes(taxes: Sequence[Tax], nights: Sequence[date], place: int, guests
         if ChargeKind.ROOM not in tax.applies_to or (tax.nights_max is not None and place >= tax.nights_max):
             continue
         if not (tax.is_valid(nights[place]) if tax.period is TaxPeriod.NIGHT else _is_of_stay(tax, taxes, nights)):
+            continue
+        if guests.exemptions and guests.is_exempt(tax):
             continue
         if tax.by_rate:
             due.append(DueTax(tax))

@@ -20,6 +20,7 @@ from innkeeper.protocol.reservations import commands
 from innkeeper.protocol.reservations.booking import Booking, BookingStatus, PriceLine
 from innkeeper.protocol.reservations.projection import apply_event
 from innkeeper.protocol.reservations.reasons import DepartureReason
+from innkeeper.protocol.reservations.requests import TaxExemptionRequest
 from innkeeper.protocol.reservations.terms import DepositRequest, TaxRequest
 from innkeeper.protocol.values.money import Money, render
 from innkeeper.protocol.values.taxes import ChargeKind, TaxBase, TaxPeriod
@@ -81,9 +82,11 @@ class Stay:
             *first, deposits=(DepositRequest(30),), hotel={"currency": currency, "max_guests": 4}
         )
         children = tuple(data.draw(st.lists(st.integers(0, 17), max_size=2)))
+        levies = sorted({tax.code for tax in first if tax.rate is None})
+        exempt = data.draw(st.sampled_from([(), levies[:1], levies]), "exempt")
         self.booking = self.ledger.book(
             0, data.draw(st.integers(1, 5)), adults=data.draw(st.integers(1, 2)), children=children,
-            rate=self.amount("rate"), guest="Ann",
+            rate=self.amount("rate"), exemptions=tuple(TaxExemptionRequest(code, "on business") for code in exempt),
         )  # fmt: skip
         self.other = self.ledger.book(60, 1)
 

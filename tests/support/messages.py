@@ -67,7 +67,7 @@ from innkeeper.protocol.reservations.terms import (
 from innkeeper.protocol.values.guests import Guest, GuestDetails, StoredGuest
 from innkeeper.protocol.values.money import Money
 from innkeeper.protocol.values.percentage import render_percent
-from innkeeper.protocol.values.taxes import ChargeKind, Tax, TaxAmount
+from innkeeper.protocol.values.taxes import ChargeKind, Tax, TaxAmount, TaxExemption
 
 _text = st.text(
     st.characters(
@@ -259,7 +259,7 @@ _NESTED = {
     DisplacedBooking, CancellationPolicy, TypeAvailability, Bill,
     BillingTerms, BankAccount, Deposit, Corrected, DocumentLine, DocumentStay, IssuedNumbers, PaymentOnAccount,
     DepositDue, Folio, FolioLine, Invoice, LedgerDetails, Payment, LinePosition, StayTerms, Tax, TaxAmount, TaxTotal,
-    PriceLine, RoomSegment, TermsOfSale,
+    PriceLine, RoomSegment, TermsOfSale, TaxExemption,
     billing_replies.AccountBalance, Party,
 }  # fmt: skip
 
